@@ -1,0 +1,179 @@
+"""What a component has to offer, and the values that go in and out.
+
+A component does the work of one phase and knows nothing of jobs. It is used by one event loop. It may raise the
+subclasses of ``ComponentError``; the engine owns retries, backoff, splitting of batches and the error budget, so
+that a component makes one attempt and says what happened. Any other exception counts against the documents in hand.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A document that a source has, before it is read."""
+
+    uri: str
+    """Its name in the knowledge base: the path relative to the folder, or the URL."""
+    size: int | None = None
+    """Bytes, where the source knows them without reading."""
+    stamp: str | None = None
+    """Changes whenever the content may have changed, where the source can tell without reading (size and mtime,
+    ETag). None: it can't, or the answer can't be trusted; the document is read and hashed."""
+    depth: int = 0
+    """Links followed to get here; 0 for what the source lists itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the knowledge base holds of a document from an earlier job."""
+
+    content_hash: bytes
+    stamp: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document as text.
+
+    ``content_hash`` is the BLAKE2b-128 digest of the raw bytes. ``parts`` are (offset, label) pairs in ascending order of
+    offset, in characters of ``text``: the page, slide, sheet or section that begins there. ``links`` are documents found while reading this one.
+    """
+
+    entry: Entry
+    text: str
+    title: str
+    media_type: str
+    content_hash: bytes
+    stamp: str | None = None
+    parts: tuple[tuple[int, str], ...] = ()
+    links: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The document is byte for byte what the knowledge base holds. ``stamp`` is the newest one."""
+
+    entry: Entry
+    content_hash: bytes
+    stamp: str | None = None
+    links: tuple[Entry, ...] = ()
+
+
+class Span(NamedTuple):
+    """A half-open range of characters of a document's text."""
+
+    start: int
+    end: int
+
+
+@runtime_checkable
+class Loader(Protocol):
+    """Lists the documents of a source and reads one as text."""
+
+    def list(self) -> AsyncIterator[Sequence[Entry]]:
+        """Yield the documents of the source in pages of bounded size, each uri once.
+
+        Raises ComponentUnavailable when the source itself cannot be read (no such folder).
+        """
+        ...
+
+    async def load(self, entry: Entry, known: Known | None) -> Document | Unchanged:
+        """Read one document. ``known`` is what the KB holds; return ``Unchanged`` without extraction when the bytes
+        are the same, and never when ``known`` is None.
+
+        Several calls run at once. Raises DocumentError when this document cannot be used. Cancelling it leaves nothing behind.
+        """
+        ...
+
+
+@runtime_checkable
+class Chunker(Protocol):
+    """Cuts a text into passages. Runs in a worker thread; several calls may run at once."""
+
+    fingerprint: str
+    """Changes whenever the same text could be cut in another way."""
+
+    def spans(self, text: str, media_type: str) -> list[Span]:
+        """Return the passages as ranges of ``text``, in ascending order of start; none for a text without content."""
+        ...
+
+
+@runtime_checkable
+class TextSplitter(Protocol):
+    """The shape of LangChain's text splitters, taken as they are."""
+
+    def split_text(self, text: str, /) -> list[str]: ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Turns texts into vectors. This is also the shape of LangChain's embeddings, which are taken as they are.
+
+    Both methods may be coroutines; plain ones run in a worker thread. Optional attributes, with their defaults:
+    ``fingerprint: str`` (identifies model and dimension: vectors are kept under it; default: the class and its ``model``),
+    ``batch_size: int`` (64), ``in_flight: int`` (1: batches at once).
+    """
+
+    def embed_documents(self, texts: list[str], /) -> Sequence[Sequence[float]]:
+        """One vector for each text, in order, all of one dimension."""
+        ...
+
+    def embed_query(self, text: str, /) -> Sequence[float]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A passage to be made searchable."""
+
+    span: Span
+    text: str
+    vector: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexDocument:
+    """A whole document to be made searchable, with all its passages in order."""
+
+    uri: str
+    title: str
+    passages: Sequence[Passage]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class Hit(NamedTuple):
+    """A passage found. ``text`` is exactly ``[start:end]`` of the document's extracted text."""
+
+    uri: str
+    title: str
+    text: str
+    score: float
+    start: int
+    end: int
+
+
+@runtime_checkable
+class Index(Protocol):
+    """A search index outside the database. The default index needs none of this: it lives in the same transactions.
+
+    Every call must be idempotent: after a crash the last one is made again.
+    """
+
+    async def replace(self, kb_id: str, documents: Sequence[IndexDocument]) -> None:
+        """Make these documents searchable, each in one step in place of any older version of the same uri."""
+        ...
+
+    async def delete(self, kb_id: str, uris: Sequence[str]) -> None:
+        """Remove these documents; unknown ones are no error."""
+        ...
+
+    async def search(self, kb_id: str, query: str, vector: Sequence[float], limit: int) -> Sequence[Hit]:
+        """The best passages, best first."""
+        ...

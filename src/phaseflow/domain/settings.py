@@ -1,0 +1,64 @@
+"""What a knowledge base is made from: its source and its settings, as they stand in JSON."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter, model_validator
+from pydantic.dataclasses import dataclass
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class FolderSource:
+    """Documents under a folder. Globs are relative to it; ``include`` empty means every file."""
+
+    path: str
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    type: Literal["folder"] = "folder"
+
+
+@dataclass(frozen=True, config=_STRICT)
+class WebSource:
+    """Pages reached from the given addresses and their sites' sitemaps."""
+
+    urls: Annotated[tuple[HttpUrl, ...], Field(min_length=1, max_length=1000)]
+    max_pages: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+    type: Literal["web"] = "web"
+
+
+Source = Annotated[FolderSource | WebSource, Field(discriminator="type")]
+SOURCE: TypeAdapter[FolderSource | WebSource] = TypeAdapter(Source)
+
+
+class StaticEmbedderSettings(BaseModel):
+    """Sentence vectors that come with the package: offline, nothing to download."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    type: Literal["static"] = "static"
+
+
+class OpenAIEmbedderSettings(BaseModel):
+    """Any server that speaks the OpenAI embeddings protocol. The key comes from ``PHASEFLOW_EMBEDDING_API_KEY``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    type: Literal["openai"] = "openai"
+    base_url: HttpUrl
+    model: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Settings(BaseModel):
+    """How the documents of a knowledge base are cut and embedded. Sizes are in characters."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    chunk_size: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    chunk_overlap: Annotated[int, Field(ge=0, le=100_000)] = 100
+    embedder: Annotated[StaticEmbedderSettings | OpenAIEmbedderSettings, Field(discriminator="type")] = (
+        StaticEmbedderSettings()
+    )
+
+    @model_validator(mode="after")
+    def _overlap_is_smaller(self) -> "Settings":
+        if self.chunk_overlap >= self.chunk_size:
+            raise ValueError(f"chunk_overlap ({self.chunk_overlap}) must be smaller than chunk_size ({self.chunk_size})")
+        return self
