@@ -1,0 +1,1 @@
+"""Enums, states, transition tables and rules: pure, immutable, no I/O."""

@@ -60,5 +60,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _overlap_is_smaller(self) -> "Settings":
         if self.chunk_overlap >= self.chunk_size:
-            raise ValueError(f"chunk_overlap ({self.chunk_overlap}) must be smaller than chunk_size ({self.chunk_size})")
+            raise ValueError(
+                f"chunk_overlap ({self.chunk_overlap}) must be smaller than chunk_size ({self.chunk_size})"
+            )
         return self

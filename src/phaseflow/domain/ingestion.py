@@ -1,0 +1,107 @@
+"""The state of a whole job: four phases, what its user holds, and what it waits for in the queue."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Self
+
+from phaseflow.domain.moves import job_status
+from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.vocabulary import PHASES, Action, Intent, JobPhase, JobStatus, PhaseStatus
+
+
+def _fresh() -> tuple[PhaseState, ...]:
+    return tuple(PhaseState(phase) for phase in PHASES)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestionState:
+    """One job. ``held``: its user wants no phase to run. ``intent``: what it is queued for, since ``queued_at``.
+
+    ``intent_phases`` limits a queued resume to some phases; empty means all. ``managed`` is False for the job of a
+    program with its own pipeline, which no engine runs.
+    """
+
+    job_id: str
+    kb_id: str
+    phases: tuple[PhaseState, ...] = field(default_factory=_fresh)
+    cancelled: bool = False
+    held: bool = False
+    hold_reason: str | None = None
+    intent: Intent | None = None
+    intent_phases: tuple[JobPhase, ...] = ()
+    queued_at: datetime | None = None
+    managed: bool = True
+
+    def __post_init__(self) -> None:
+        if tuple(phase.name for phase in self.phases) != PHASES:
+            raise ValueError("a job has all four phases, in order")
+
+    def __getitem__(self, phase: JobPhase) -> PhaseState:
+        return self.phases[phase.position]
+
+    def get_overall_status(self) -> JobStatus:
+        """The job's status, derived from its phases."""
+        waiting = next((p for p in self.phases if p.status is PhaseStatus.NOT_STARTED), None)
+        return job_status(
+            [phase.status for phase in self.phases],
+            cancelled=self.cancelled,
+            held=self.held,
+            next_held=waiting is not None and waiting.held,
+        )
+
+    def get_current_phase(self) -> JobPhase:
+        """The first phase that is running or paused, else the first not started, else the last."""
+        active = (p.name for p in self.phases if p.is_active())
+        waiting = (p.name for p in self.phases if p.status is PhaseStatus.NOT_STARTED)
+        return next(active, None) or next(waiting, None) or PHASES[-1]
+
+    def get_overall_progress(self) -> float:
+        """The mean of the four phases, 0–100."""
+        return sum(phase.progress for phase in self.phases) / len(self.phases)
+
+    @property
+    def requested(self) -> Action | None:
+        """PAUSE while a pause was asked for and a batch in hand is still being finished."""
+        pausing = any(p.status is PhaseStatus.RUNNING and (p.held or self.held) for p in self.phases)
+        return Action.PAUSE if pausing and not self.get_overall_status().is_over else None
+
+    @property
+    def is_held_somewhere(self) -> bool:
+        """A phase is paused or held, so that a resume would change something."""
+        return self.held or any(p.held or p.status is PhaseStatus.PAUSED for p in self.phases)
+
+    def allowed_actions(self) -> tuple[Action, ...]:
+        """The verbs that would be obeyed now. A job that no engine runs takes none."""
+        if not self.managed:
+            return ()
+        status = self.get_overall_status()
+        extra = (Action.RESUME,) if status is JobStatus.RUNNING and self.is_held_somewhere else ()
+        return _ALLOWED[status] + extra
+
+    def may_run(self, phase: JobPhase) -> bool:
+        """Nobody holds this phase, its job, or any part of it by a failure."""
+        return not (self.held or self[phase].held or self.get_overall_status().is_over)
+
+    def with_phase(self, phase: PhaseState) -> Self:
+        """The same job with one phase replaced."""
+        return self.each(lambda p: phase if p.name is phase.name else p)
+
+    def each(self, change: Callable[[PhaseState], PhaseState], only: Iterable[JobPhase] = PHASES) -> Self:
+        """The same job with ``change`` applied to each of the phases named."""
+        chosen = frozenset(only)
+        return replace(self, phases=tuple(change(p) if p.name in chosen else p for p in self.phases))
+
+    def queue(self, intent: Intent | None, at: datetime, phases: tuple[JobPhase, ...] = ()) -> Self:
+        """The same job waiting for a slot, or for none."""
+        return replace(self, intent=intent, intent_phases=phases, queued_at=at if intent else None)
+
+
+_ALLOWED: dict[JobStatus, tuple[Action, ...]] = {
+    JobStatus.PENDING: (Action.PAUSE, Action.CANCEL),
+    JobStatus.RUNNING: (Action.PAUSE, Action.CANCEL),
+    JobStatus.PAUSED: (Action.RESUME, Action.CANCEL),
+    JobStatus.FAILED: (Action.RETRY, Action.START),
+    JobStatus.COMPLETED: (Action.START,),
+    JobStatus.CANCELLED: (Action.START,),
+}

@@ -1,0 +1,71 @@
+"""When to try again, and when to give up: pure rules, settable, with the defaults that the docs name."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Exponential backoff. At most ``tries`` attempts and ``most_s`` seconds of waiting in all, then the phase fails."""
+
+    tries: int = 8
+    first_s: float = 0.25
+    most_s: float = 60.0
+
+    def wait_s(self, attempt: int, waited_s: float, asked_s: float | None = None, jitter: float = 0.0) -> float | None:
+        """Seconds to wait after attempt number ``attempt`` (from 1) has failed, None to give up.
+
+        ``asked_s`` is what the other side asked for (Retry-After) and is the least that is waited. ``jitter`` in [0, 1)
+        lengthens the wait by up to a quarter, so that many batches do not come back at once.
+        """
+        if attempt >= self.tries:
+            return None
+        wait_s = max(self.first_s * 2 ** (attempt - 1) * (1 + jitter / 4), asked_s or 0.0)
+        left_s = self.most_s - waited_s
+        return min(wait_s, left_s) if left_s > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetPolicy:
+    """How many documents may fail before the phase does: this many in a row, or this share of the last ``window``."""
+
+    in_a_row: int = 10
+    share: float = 0.15
+    window: int = 100
+
+
+@dataclass(slots=True)
+class ErrorBudget:
+    """Counts the failures of one run of one phase."""
+
+    policy: BudgetPolicy = field(default_factory=BudgetPolicy)
+    _row: int = 0
+    _last: deque[bool] = field(default_factory=deque)
+
+    def spend(self, failed: bool) -> str | None:
+        """Count one document. Returns why the phase must fail, or None.
+
+        The share is judged over a full window only: one bad document of three is not a bad job.
+        """
+        self._row = self._row + 1 if failed else 0
+        self._last.append(failed)
+        if len(self._last) > self.policy.window:
+            self._last.popleft()
+        if self._row >= self.policy.in_a_row:
+            return f"error budget spent: {self._row} documents in a row failed"
+        share = sum(self._last) / self.policy.window
+        if len(self._last) == self.policy.window and share > self.policy.share:
+            return f"error budget spent: {share:.0%} of the last {self.policy.window} documents failed"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class GuardPolicy:
+    """When embedding pauses itself instead of burning money.
+
+    ``rate_limits``: after this many rate-limit answers in a row. ``characters``: before more than this many characters have
+    been sent by this job. None turns a guard off.
+    """
+
+    rate_limits: int | None = 20
+    characters: int | None = None

@@ -1,0 +1,150 @@
+"""The values that leave the library, with the fields of the public contract: status, transitions, failures, lists."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from phaseflow.domain.settings import Settings, Source
+from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus, WaitingOn
+
+
+def timestamp(at: datetime) -> str:
+    """UTC, ISO 8601 with milliseconds, ending in ``Z``."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Timestamp = Annotated[
+    datetime,
+    PlainSerializer(timestamp, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+Percent = Annotated[int, Field(ge=0, le=100)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+
+
+class Metrics(_Value):
+    """What a job has done so far. Loaded documents are new or changed ones."""
+
+    documents_found: Count = 0
+    documents_loaded: Count = 0
+    documents_unchanged: Count = 0
+    documents_deleted: Count = 0
+    documents_failed: Count = 0
+    chunks_created: Count = 0
+    embeddings_computed: Count = 0
+    embeddings_reused: Count = 0
+    chunks_indexed: Count = 0
+
+
+class PhaseDetail(_Value):
+    """One phase of a job. Items are documents in loading and chunking, chunks in embedding and indexing."""
+
+    name: JobPhase
+    status: PhaseStatus
+    progress: Percent
+    items_processed: Count
+    items_total: Count | None
+    items_failed: Count
+    items_reused: Count
+    started_at: Timestamp | None
+    completed_at: Timestamp | None
+    active_seconds: float
+    items_per_second: float | None
+    waiting_on: WaitingOn | None
+    error: str | None
+
+
+class JobStatusResponse(_Value):
+    """The status of a job, the same in every place where it is shown."""
+
+    job_id: str
+    kb_id: str
+    status: JobStatus
+    phase: JobPhase
+    progress: float
+    message: str
+    error: str | None
+    requested: Action | None
+    waiting_on: WaitingOn | None
+    allowed_actions: list[Action]
+    eta_seconds: float | None
+    metrics: Metrics
+    created_at: Timestamp
+    started_at: Timestamp | None
+    completed_at: Timestamp | None
+    phase_details: list[PhaseDetail]
+
+
+class Transition(_Value):
+    """One entry of the append-only log. ``phase`` is None for a transition of the job."""
+
+    seq: int
+    kb_id: str
+    job_id: str
+    phase: JobPhase | None
+    from_status: Annotated[str, Field(alias="from")]
+    to_status: Annotated[str, Field(alias="to")]
+    reason: str | None
+    error: str | None
+    at: Timestamp
+
+
+class Failure(_Value):
+    """A document that failed, and how often it was tried. ``code`` names the kind of failure."""
+
+    uri: str
+    phase: JobPhase
+    code: str
+    error: str
+    attempts: int
+    at: Timestamp
+
+
+class KnowledgeBase(_Value):
+    """A named, searchable collection with the source and settings of its next job."""
+
+    kb_id: str
+    source: Source | None
+    settings: Settings
+    documents: Count
+    chunks: Count
+    created_at: Timestamp
+    updated_at: Timestamp
+    job: JobStatusResponse | None
+
+
+ItemT = TypeVar("ItemT")
+
+
+class Page(_Value, Generic[ItemT]):
+    """A part of a list. ``next_cursor`` asks for the part that follows; None at the end."""
+
+    items: list[ItemT]
+    next_cursor: str | None = None
+
+
+class SearchHit(_Value):
+    """A passage found. ``text`` is exactly characters ``start`` to ``end`` of the document's extracted text."""
+
+    uri: str
+    title: str
+    text: str
+    score: float
+    start: Count
+    end: Count
+
+
+class SearchResults(_Value):
+    """The passages found, best first."""
+
+    hits: list[SearchHit]
+
+
+def as_json(value: BaseModel) -> dict[str, Any]:
+    """The JSON form of a value, with the names of the contract."""
+    return value.model_dump(mode="json")

@@ -1,0 +1,132 @@
+"""What the verbs do to a job: pure, each returns the state that is wanted.
+
+A verb only states an intent (a hold, or a place in the queue). The supervisor makes it so: a held phase becomes paused
+when its batch in hand is done, a queued job runs when a slot is free. So a verb never waits, is durable in one
+transaction, and is the same whether the job runs, waits, or belongs to a process that died.
+
+A state that comes back unchanged means that it was so already.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from phaseflow.domain.errors import JobConflict
+from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.vocabulary import PHASES, Action, Intent, JobPhase, JobStatus, PhaseStatus
+
+CANCELLED_BY_USER = "Cancelled by user"
+BY_USER = "user"
+
+
+def pause(state: IngestionState, phase: JobPhase | None = None, reason: str = BY_USER) -> IngestionState:
+    """Hold the job, or one phase of it. Raises JobConflict when the job or the phase is over."""
+    _refuse_if_over(state, Action.PAUSE)
+    if phase is not None:
+        return _pause_phase(state, phase, reason)
+    if state.held and state.intent is None:
+        return state
+    return replace(state, held=True, hold_reason=reason, intent=None, intent_phases=(), queued_at=None)
+
+
+def _pause_phase(state: IngestionState, phase: JobPhase, reason: str) -> IngestionState:
+    if state[phase].is_terminal():
+        raise _conflict(state, Action.PAUSE, f"phase {phase} is {state[phase].status}")
+    held = state.with_phase(state[phase].hold(reason))
+    rest = tuple(p for p in state.intent_phases if p is not phase)
+    if state.intent is not Intent.RESUME or phase not in state.intent_phases:
+        return held
+    return replace(held, intent_phases=rest) if rest else replace(held, intent=None, intent_phases=(), queued_at=None)
+
+
+def resume(state: IngestionState, at: datetime, phase: JobPhase | None = None) -> IngestionState:
+    """Queue the job to go on, or one phase of it. Raises JobConflict when there is nothing that could."""
+    _refuse_if_over(state, Action.RESUME)
+    if state.get_overall_status() is JobStatus.PENDING:
+        raise _conflict(state, Action.RESUME)
+    if phase is None:
+        unchanged = not state.is_held_somewhere or _queued_to_resume(state, ())
+        return state if unchanged else state.queue(Intent.RESUME, state.queued_at or at)
+    return _resume_phase(state, at, phase)
+
+
+def _resume_phase(state: IngestionState, at: datetime, phase: JobPhase) -> IngestionState:
+    one = state[phase]
+    if one.is_terminal():
+        raise _conflict(state, Action.RESUME, f"phase {phase} is {one.status}")
+    if not (one.held or state.held or one.status is PhaseStatus.PAUSED) or _queued_to_resume(state, (phase,)):
+        return state
+    wanted = (*state.intent_phases, phase) if state.intent is Intent.RESUME else (phase,)
+    return state.queue(Intent.RESUME, state.queued_at or at, tuple(p for p in PHASES if p in wanted))
+
+
+def _queued_to_resume(state: IngestionState, phases: tuple[JobPhase, ...]) -> bool:
+    if state.intent is not Intent.RESUME:
+        return False
+    return not state.intent_phases or (bool(phases) and set(phases) <= set(state.intent_phases))
+
+
+def cancel(state: IngestionState, at: datetime) -> IngestionState:
+    """End the job now. A cancelled job is left as it is; a completed or failed one raises JobConflict."""
+    if state.cancelled:
+        return state
+    _refuse_if_over(state, Action.CANCEL)
+    ended = state.each(lambda p: p.fail(CANCELLED_BY_USER, at) if p.is_active() else p)
+    return replace(ended.each(PhaseState.release).queue(None, at), cancelled=True, held=False, hold_reason=None)
+
+
+def retry(state: IngestionState, at: datetime) -> IngestionState:
+    """Queue a failed job to run its failed phases again. Raises JobConflict unless it has failed."""
+    if not state.managed or state.get_overall_status() is not JobStatus.FAILED:
+        raise _conflict(state, Action.RETRY)
+    return state if state.intent is Intent.RETRY else state.queue(Intent.RETRY, at)
+
+
+def take_turn(state: IngestionState, at: datetime) -> IngestionState:
+    """What a job becomes when it gets the slot that it was queued for."""
+    if state.intent is Intent.RESUME:
+        state = _released(state)
+    if state.intent is Intent.RETRY:
+        state = replace(state, held=False, hold_reason=None)
+        state = state.each(lambda p: p.retry(at) if p.status is PhaseStatus.FAILED else p)
+    state = state.queue(None, at)
+    state = state.each(lambda p: p.resume(at) if p.status is PhaseStatus.PAUSED and not p.held else p)
+    first = state.phases[0]
+    begins = first.status is PhaseStatus.NOT_STARTED and state.may_run(first.name)
+    return state.with_phase(first.start(at)) if begins else state
+
+
+def _released(state: IngestionState) -> IngestionState:
+    wanted = state.intent_phases or PHASES
+    if state.held:
+        reason = state.hold_reason or BY_USER
+        others = [p.name for p in state.phases if p.name not in wanted and not p.is_terminal()]
+        state = replace(state.each(lambda p: p.hold(reason), others), held=False, hold_reason=None)
+    return state.each(PhaseState.release, wanted)
+
+
+def interrupt(state: IngestionState, at: datetime, *, go_on: bool, reason: str) -> IngestionState:
+    """What a job becomes when its engine stops, or is found dead: quiet, and queued again unless its user holds it.
+
+    With ``go_on`` False it is held until someone resumes it.
+    """
+    running = any(p.status is PhaseStatus.RUNNING for p in state.phases)
+    state = state.each(lambda p: p.pause(at) if p.status is PhaseStatus.RUNNING else p)
+    between = state.get_overall_status() is JobStatus.RUNNING
+    if state.held or state.get_overall_status().is_over or not (running or between or state.intent):
+        return state
+    if not go_on:
+        return replace(state.queue(None, at), held=True, hold_reason=reason)
+    free = tuple(p.name for p in state.phases if not p.held and not p.is_terminal())
+    return state.queue(Intent.RESUME, at, free) if free and not state.intent else state
+
+
+def _refuse_if_over(state: IngestionState, verb: Action) -> None:
+    if not state.managed or state.get_overall_status().is_over:
+        raise _conflict(state, verb)
+
+
+def _conflict(state: IngestionState, verb: Action, why: str | None = None) -> JobConflict:
+    if not state.managed:
+        why = "the job belongs to a program with its own pipeline"
+    return JobConflict(verb, state.get_overall_status(), state.allowed_actions(), why)
