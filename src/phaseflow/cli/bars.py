@@ -1,0 +1,85 @@
+"""One live bar per phase, drawn from the status alone."""
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from phaseflow.cli import words
+from phaseflow.domain.status import JobStatusResponse, PhaseDetail
+from phaseflow.domain.vocabulary import PhaseStatus
+
+_STYLES = {
+    PhaseStatus.NOT_STARTED: "dim",
+    PhaseStatus.RUNNING: "cyan",
+    PhaseStatus.PAUSED: "yellow",
+    PhaseStatus.COMPLETED: "green",
+    PhaseStatus.FAILED: "red",
+}
+_BAR_WIDTH = 24
+
+
+def picture(status: JobStatusResponse) -> RenderableType:
+    """The four phases with bar, items, rate and what they wait for, and a line on the whole job."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, width=_BAR_WIDTH)
+    grid.add_column(no_wrap=True, justify="right")
+    grid.add_column(no_wrap=True, justify="right")
+    grid.add_column(no_wrap=True, overflow="ellipsis")
+    for phase in status.phase_details:
+        grid.add_row(*_row(phase))
+    return Group(grid, Text(words.headline(status), style="dim", no_wrap=True, overflow="ellipsis"))
+
+
+def _row(phase: PhaseDetail) -> tuple[RenderableType, ...]:
+    style = _STYLES[phase.status]
+    return (
+        Text(phase.name, style=style),
+        _bar(phase, style),
+        Text(f"{words.amount(phase)} {phase.name.unit}", style=style),
+        Text(words.rate(phase.items_per_second)),
+        Text(words.note(phase), style="dim"),
+    )
+
+
+def _bar(phase: PhaseDetail, style: str) -> ProgressBar:
+    """A bar without a total pulses while its phase runs; one that stands still does not pretend to move."""
+    unknown = phase.items_total is None and phase.status is PhaseStatus.RUNNING
+    return ProgressBar(
+        total=None if unknown else 100,
+        completed=phase.progress,
+        width=_BAR_WIDTH,
+        complete_style=style,
+        finished_style=style,
+        pulse_style=style,
+    )
+
+
+class Bars:
+    """Bars at the bottom of the terminal while the block lasts. Each status shown replaces the one before.
+
+    No thread of its own redraws them: what stands still is still.
+    """
+
+    def __init__(self) -> None:
+        console = Console(file=sys.stderr, stderr=True)
+        self._live = Live(console=console, auto_refresh=False, redirect_stdout=False)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def show(self, status: JobStatusResponse) -> None:
+        """Draw this status."""
+        self._live.update(picture(status), refresh=True)

@@ -1,0 +1,85 @@
+"""Running one job in the foreground: shown live, paused by Ctrl-C, summed up at its end."""
+
+import shlex
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from phaseflow.cli import words
+from phaseflow.cli.exits import Exit, exit_of
+from phaseflow.domain.errors import JobConflict
+
+if TYPE_CHECKING:
+    from phaseflow.cli.interrupts import Interrupts
+    from phaseflow.domain.status import JobStatusResponse
+    from phaseflow.flow import Job, PhaseFlow
+
+DEFAULT_DB = Path("phaseflow.db")
+
+
+@dataclass(frozen=True, slots=True)
+class Foreground:
+    """How a job in the foreground is run. ``again`` says in words which command goes on with it."""
+
+    db: Path
+    as_json: bool
+    again: str
+    allow_private: tuple[str, ...] = ()
+
+    async def run(self, begin: "Callable[[PhaseFlow], Awaitable[Job]]") -> Exit:
+        """Open the engine, begin or go on with a job, and follow it until it is over or paused.
+
+        Other jobs of the database are left as they are. A cancel stops the job after the batch in hand.
+        """
+        from phaseflow.cli.interrupts import Interrupts
+        from phaseflow.flow import PhaseFlow
+
+        with Interrupts() as interrupts:
+            async with PhaseFlow(self.db, auto_resume=False, allow_private=self.allow_private) as flow:
+                if interrupts.asked:
+                    return Exit.PAUSED
+                job = await begin(flow)
+                final = await self._follow(flow, job, interrupts)
+                if not self.as_json:
+                    await self._sum_up(flow, final)
+        return exit_of(final.status)
+
+    async def _follow(self, flow: "PhaseFlow", job: "Job", interrupts: "Interrupts") -> "JobStatusResponse":
+        import anyio
+
+        from phaseflow.cli.screens import screen_for
+
+        with screen_for(self.as_json) as screen:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_pause_when_asked, flow, job.kb_id, interrupts)
+                async for status in job.watch():
+                    screen.show(status)
+                final = await job.wait()
+                tasks.cancel_scope.cancel()
+            screen.show(final)
+        return final
+
+    async def _sum_up(self, flow: "PhaseFlow", final: "JobStatusResponse") -> None:
+        click.echo(words.summary(final), err=True)
+        page = await flow.failures(final.kb_id, limit=words.FIRST_FEW)
+        for line in words.failures(final, page.items, self._command("failures", final.kb_id)):
+            click.echo(line, err=True)
+        advice = words.how_to_go_on(final, self.again)
+        if advice:
+            click.echo(advice, err=True)
+
+    def _command(self, verb: str, kb_id: str) -> str:
+        where = "" if self.db == DEFAULT_DB else f" --db {shlex.quote(str(self.db))}"
+        return f"phaseflow {verb} {kb_id}{where}"
+
+
+async def _pause_when_asked(flow: "PhaseFlow", kb_id: str, interrupts: "Interrupts") -> None:
+    await interrupts.wait()
+    click.echo("pausing after the batch in hand; Ctrl-C again leaves at once", err=True)
+    try:
+        await flow.pause(kb_id)
+    except JobConflict:
+        return  # it ended by itself in the meantime

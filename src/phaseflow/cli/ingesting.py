@@ -1,0 +1,182 @@
+"""ingest, resume and retry: the commands that run a job in the foreground."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from phaseflow.cli import logs, options
+from phaseflow.cli.exits import run
+from phaseflow.cli.foreground import Foreground
+from phaseflow.cli.remote import through_server
+from phaseflow.cli.sources import source_of
+from phaseflow.domain.errors import JobConflict, KnowledgeBaseNotFound
+from phaseflow.domain.vocabulary import PHASES, Action, JobPhase
+
+if TYPE_CHECKING:
+    from phaseflow.domain.settings import FolderSource, WebSource
+    from phaseflow.domain.status import KnowledgeBase
+    from phaseflow.flow import Job, PhaseFlow
+
+_KB_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+def _kb_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not _KB_NAME.fullmatch(value):
+        raise click.BadParameter(
+            f"{value!r} cannot name a KB: up to 63 of a-z, 0-9, _ and -, beginning with a letter or digit"
+        )
+    return value
+
+
+@click.command()
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@click.option("--kb", required=True, metavar="NAME", callback=_kb_name, help="The knowledge base to fill.")
+@click.option("--include", metavar="GLOB", multiple=True, help="Only these files of the folder. Repeatable.")
+@click.option("--exclude", metavar="GLOB", multiple=True, help="Not these files of the folder. Repeatable.")
+@click.option("--max-pages", type=click.IntRange(1, 1_000_000), help="Most pages to fetch from web addresses.")
+@click.option("--full", is_flag=True, help="Read every document, also where size and time say it is unchanged.")
+@click.option("--hold", type=options.PHASE, multiple=True, help="A phase that begins paused. Repeatable.")
+@options.allow_private
+@options.settings
+@options.common
+@options.verbose
+def ingest(
+    sources: tuple[str, ...],
+    kb: str,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    max_pages: int | None,
+    full: bool,
+    hold: tuple[JobPhase, ...],
+    allow_private: tuple[str, ...],
+    db: Path,
+    as_json: bool,
+    verbosity: int,
+    **settings: Any,
+) -> None:
+    """Read SOURCE (a folder, files, or web addresses) into a knowledge base.
+
+    Ctrl-C pauses the job durably; the same command goes on with it.
+    """
+    source = source_of(sources, include, exclude, max_pages)
+    wanted = Wanted(kb, source, options.SettingsOptions(**settings), full, hold)
+    wanted.settings.over(None)  # a usage error should not wait for the database
+    logs.set_up(verbosity)
+    run(lambda: Foreground(db, as_json, "the same command", allow_private).run(wanted.begin))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asks of a knowledge base."""
+
+    kb_id: str
+    source: "FolderSource | WebSource"
+    settings: options.SettingsOptions
+    full: bool
+    hold: tuple[JobPhase, ...]
+
+    async def begin(self, flow: "PhaseFlow") -> "Job":
+        """Go on with the job that is not over, else start a new one. Raises JobConflict when that job differs."""
+        kb = await self._known(flow)
+        if kb is None or kb.job is None or kb.job.status.is_over:
+            settings = self.settings.over(None if kb is None else kb.settings)
+            return await flow.start(self.kb_id, self.source, full=self.full, hold=list(self.hold), settings=settings)
+        self.check_same(kb)
+        await self._go_on(flow)
+        return flow.job(self.kb_id)
+
+    async def _known(self, flow: "PhaseFlow") -> "KnowledgeBase | None":
+        try:
+            return await flow.kb(self.kb_id)
+        except KnowledgeBaseNotFound:
+            return None
+
+    def check_same(self, kb: "KnowledgeBase") -> None:
+        """Raise JobConflict when the job that is not over was started with another source or other settings."""
+        if kb.job is None:
+            return
+        if kb.source != self.source:
+            differs = f"it reads {_named(kb.source)}, not {_named(self.source)}"
+        elif self.settings.over(kb.settings) not in {None, kb.settings}:
+            differs = "it has other settings"
+        else:
+            return
+        why = f"its job is {kb.job.status}, and {differs}; phaseflow resume {self.kb_id} goes on with it"
+        raise JobConflict(Action.START, kb.job.status, kb.job.allowed_actions, why)
+
+    async def _go_on(self, flow: "PhaseFlow") -> None:
+        if not self.hold:
+            await flow.resume(self.kb_id)
+            return
+        status = await flow.status(self.kb_id)
+        done = {phase.name for phase in status.phase_details if phase.status == "completed"}
+        for phase in PHASES:
+            if phase not in self.hold and phase not in done:
+                await flow.resume(self.kb_id, phase)
+
+
+def _named(source: "FolderSource | WebSource | None") -> str:
+    if source is None:
+        return "nothing"
+    if source.type == "web":
+        return " ".join(str(url) for url in source.urls)
+    return " ".join([source.path, *source.include, *(f"without {glob}" for glob in source.exclude)])
+
+
+@click.command()
+@click.argument("kb")
+@click.option("--phase", type=options.PHASE, help="Only this phase.")
+@options.allow_private
+@options.server
+@options.common
+@options.verbose
+def resume(
+    kb: str,
+    phase: JobPhase | None,
+    allow_private: tuple[str, ...],
+    server: str | None,
+    token: str | None,
+    db: Path,
+    as_json: bool,
+    verbosity: int,
+) -> None:
+    """Go on with the paused job of KB, from exactly where it stood."""
+    logs.set_up(verbosity)
+    if server:
+        through_server(server, token, Action.RESUME, kb, phase, as_json)
+
+    async def begin(flow: "PhaseFlow") -> "Job":
+        await flow.resume(kb, phase)
+        return flow.job(kb)
+
+    run(lambda: Foreground(db, as_json, f"phaseflow resume {kb}", allow_private).run(begin))
+
+
+@click.command()
+@click.argument("kb")
+@options.allow_private
+@options.server
+@options.common
+@options.verbose
+def retry(
+    kb: str,
+    allow_private: tuple[str, ...],
+    server: str | None,
+    token: str | None,
+    db: Path,
+    as_json: bool,
+    verbosity: int,
+) -> None:
+    """Go on with the failed job of KB: what failed is tried again, finished work is kept."""
+    logs.set_up(verbosity)
+    if server:
+        through_server(server, token, Action.RETRY, kb, None, as_json)
+
+    async def begin(flow: "PhaseFlow") -> "Job":
+        await flow.retry(kb)
+        return flow.job(kb)
+
+    run(lambda: Foreground(db, as_json, f"phaseflow resume {kb}", allow_private).run(begin))

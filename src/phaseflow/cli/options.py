@@ -1,0 +1,136 @@
+"""The options that commands share, and what they mean together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+from phaseflow.domain.vocabulary import JobPhase
+
+if TYPE_CHECKING:
+    from phaseflow.domain.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _all(*options: Callable[[Callable[P, R]], Callable[P, R]]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    def decorate(command: Callable[P, R]) -> Callable[P, R]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+PHASE = click.Choice(JobPhase, case_sensitive=False)
+
+
+def common(command: Callable[P, R]) -> Callable[P, R]:
+    """--db and --json, which every command takes."""
+    return _all(
+        click.option(
+            "--db",
+            type=click.Path(dir_okay=False, path_type=Path),
+            envvar="PHASEFLOW_DB",
+            default="phaseflow.db",
+            show_default=True,
+            help="The database file (or PHASEFLOW_DB).",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Machine output on stdout."),
+    )(command)
+
+
+def verbose(command: Callable[P, R]) -> Callable[P, R]:
+    """-v, for commands that run an engine."""
+    return click.option("-v", "--verbose", "verbosity", count=True, help="Log more; twice for details.")(command)
+
+
+def one_page(command: Callable[P, R]) -> Callable[P, R]:
+    """--limit and --cursor of a list."""
+    return _all(
+        click.option(
+            "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Most items to show."
+        ),
+        click.option("--cursor", help="Where to go on: next_cursor of the page before."),
+    )(command)
+
+
+def server(command: Callable[P, R]) -> Callable[P, R]:
+    """--server and --token, to act through a running service."""
+    return _all(
+        click.option("--server", metavar="URL", help="Act through a running phaseflow serve."),
+        click.option("--token", envvar="PHASEFLOW_TOKEN", help="The server's token (or PHASEFLOW_TOKEN)."),
+    )(command)
+
+
+def allow_private(command: Callable[P, R]) -> Callable[P, R]:
+    """--allow-private, for sources and services inside a private network."""
+    return click.option(
+        "--allow-private",
+        metavar="HOST[:PORT]",
+        multiple=True,
+        help="A private address that may be fetched from. Repeatable.",
+    )(command)
+
+
+def settings(command: Callable[P, R]) -> Callable[P, R]:
+    """The settings of a KB, as options."""
+    return _all(
+        click.option("--chunk-size", type=click.IntRange(1, 100_000), help="Characters in a chunk, at most."),
+        click.option("--chunk-overlap", type=click.IntRange(0, 100_000), help="Characters that chunks share."),
+        click.option("--embedder", type=click.Choice(["static", "openai"]), help="Where vectors come from."),
+        click.option("--embedding-url", metavar="URL", help="Base URL of the embedding server, for openai."),
+        click.option("--embedding-model", metavar="NAME", help="Model of the embedding server, for openai."),
+    )(command)
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsOptions:
+    """The settings given on the command line; None where an option was left out."""
+
+    chunk_size: int | None = None
+    chunk_overlap: int | None = None
+    embedder: str | None = None
+    embedding_url: str | None = None
+    embedding_model: str | None = None
+
+    def over(self, present: "Settings | None") -> "Settings | None":
+        """The settings wanted: those given, on top of ``present`` (None: the defaults). None when nothing was given.
+
+        Raises click.UsageError naming the option that does not fit.
+        """
+        given = self._given()
+        if not given:
+            return None
+        from pydantic import ValidationError
+
+        from phaseflow.domain.settings import Settings
+
+        base = {} if present is None else present.model_dump(mode="json")
+        try:
+            return Settings.model_validate(base | given)
+        except ValidationError as error:
+            raise click.UsageError(_told(error.errors()[0])) from None
+
+    def _given(self) -> dict[str, Any]:
+        sizes = {"chunk_size": self.chunk_size, "chunk_overlap": self.chunk_overlap, "embedder": self._embedder()}
+        return {name: value for name, value in sizes.items() if value is not None}
+
+    def _embedder(self) -> dict[str, str] | None:
+        if self.embedder == "openai":
+            if self.embedding_url and self.embedding_model:
+                return {"type": "openai", "base_url": self.embedding_url, "model": self.embedding_model}
+            raise click.UsageError("--embedder openai needs --embedding-url and --embedding-model")
+        if self.embedding_url or self.embedding_model:
+            raise click.UsageError("--embedding-url and --embedding-model belong to --embedder openai; add it")
+        return None if self.embedder is None else {"type": self.embedder}
+
+
+def _told(error: Any) -> str:
+    fields = {"base_url": "embedding_url", "model": "embedding_model"}
+    name = next((part for part in reversed(error["loc"]) if isinstance(part, str)), "")
+    told = str(error["msg"]).removeprefix("Value error, ")
+    return f"--{fields.get(name, name).replace('_', '-')}: {told}" if name else told

@@ -1,0 +1,132 @@
+"""The commands that read. They work beside a process that holds the database."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from phaseflow.cli import options
+from phaseflow.cli.exits import Exit, run
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+@click.command()
+@click.argument("kb", required=False)
+@options.common
+@options.one_page
+def status(kb: str | None, db: Path, as_json: bool, limit: int, cursor: str | None) -> None:
+    """The latest job of KB, phase by phase; without KB, all knowledge bases."""
+    run(lambda: _all_kbs(db, as_json, limit, cursor) if kb is None else _one_kb(db, as_json, kb))
+
+
+async def _all_kbs(db: Path, as_json: bool, limit: int, cursor: str | None) -> Exit:
+    from phaseflow.cli import tables
+    from phaseflow.flow import Reader
+
+    async with Reader(db) as reader:
+        page = await reader.kbs(limit=limit, cursor=cursor)
+    if as_json:
+        return _print(page)
+    if page.items:
+        tables.show(tables.kbs(page.items))
+    else:
+        click.echo("no knowledge bases yet: phaseflow ingest FOLDER --kb NAME makes one", err=True)
+    return _more(page.next_cursor)
+
+
+async def _one_kb(db: Path, as_json: bool, kb_id: str) -> Exit:
+    from phaseflow.cli import tables
+    from phaseflow.flow import Reader
+
+    async with Reader(db) as reader:
+        latest = await reader.status(kb_id)
+    if as_json:
+        return _print(latest)
+    from phaseflow.cli.bars import picture
+
+    tables.show(picture(latest))
+    return Exit.COMPLETED
+
+
+@click.command()
+@click.argument("kb")
+@options.common
+@options.one_page
+def jobs(kb: str, db: Path, as_json: bool, limit: int, cursor: str | None) -> None:
+    """The jobs of KB, newest first."""
+    run(lambda: _jobs(db, as_json, kb, limit, cursor))
+
+
+async def _jobs(db: Path, as_json: bool, kb_id: str, limit: int, cursor: str | None) -> Exit:
+    from phaseflow.cli import tables
+    from phaseflow.flow import Reader
+
+    async with Reader(db) as reader:
+        page = await reader.jobs(kb_id, limit=limit, cursor=cursor)
+    if as_json:
+        return _print(page)
+    tables.show(tables.jobs(page.items))
+    return _more(page.next_cursor)
+
+
+@click.command()
+@click.argument("kb")
+@options.common
+@options.one_page
+def failures(kb: str, db: Path, as_json: bool, limit: int, cursor: str | None) -> None:
+    """The documents of KB that failed, and why."""
+    run(lambda: _failures(db, as_json, kb, limit, cursor))
+
+
+async def _failures(db: Path, as_json: bool, kb_id: str, limit: int, cursor: str | None) -> Exit:
+    from phaseflow.cli import words
+    from phaseflow.flow import Reader
+
+    async with Reader(db) as reader:
+        page = await reader.failures(kb_id, limit=limit, cursor=cursor)
+    if as_json:
+        return _print(page)
+    for one in page.items:
+        click.echo(words.failure(one), err=True)
+    if not page.items:
+        click.echo("no failures", err=True)
+    return _more(page.next_cursor)
+
+
+@click.command()
+@click.argument("kb")
+@click.argument("query")
+@click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="Most passages to show.")
+@options.common
+def search(kb: str, query: str, limit: int, db: Path, as_json: bool) -> None:
+    """The passages of KB that answer QUERY best: text, document, and where in it."""
+    run(lambda: _search(db, as_json, kb, query, limit))
+
+
+async def _search(db: Path, as_json: bool, kb_id: str, query: str, limit: int) -> Exit:
+    from phaseflow.cli import tables
+    from phaseflow.domain.status import SearchResults
+    from phaseflow.flow import Reader
+
+    async with Reader(db) as reader:
+        found = await reader.search(kb_id, query, limit=limit)
+    if as_json:
+        return _print(SearchResults(hits=found))
+    for line in tables.hits(found):
+        click.echo(line, err=True)
+    if not found:
+        click.echo("nothing found", err=True)
+    return Exit.COMPLETED
+
+
+def _print(answer: "BaseModel") -> Exit:
+    click.echo(answer.model_dump_json())
+    return Exit.COMPLETED
+
+
+def _more(cursor: str | None) -> Exit:
+    if cursor:
+        click.echo(f"there is more: --cursor {cursor}", err=True)
+    return Exit.COMPLETED

@@ -1,0 +1,92 @@
+"""What the SOURCE arguments mean: one folder, some files, or web addresses."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from phaseflow.domain.settings import FolderSource, WebSource
+
+_GLOB_CHARACTERS = frozenset("*?[]!#\\ ")
+
+
+def source_of(
+    arguments: Sequence[str], include: Sequence[str], exclude: Sequence[str], max_pages: int | None
+) -> "FolderSource | WebSource":
+    """The source that the arguments name. Folder paths become absolute, so that they hold from any directory.
+
+    Raises click.UsageError, which says what to write instead.
+    """
+    if any(_is_address(argument) for argument in arguments):
+        return _web(arguments, include or exclude, max_pages)
+    if max_pages is not None:
+        raise click.UsageError("--max-pages limits web addresses; use --include and --exclude with a folder")
+    paths = [_existing(argument) for argument in arguments]
+    if len(paths) == 1 and paths[0].is_dir():
+        return _folder(paths[0], include, exclude)
+    if any(path.is_dir() for path in paths):
+        raise click.UsageError(_one_folder(paths))
+    if include:
+        raise click.UsageError("--include selects files of a folder; these files are named already, so leave it out")
+    return _files(paths, exclude)
+
+
+def _is_address(argument: str) -> bool:
+    return argument.lower().startswith(("http://", "https://"))
+
+
+def _existing(argument: str) -> Path:
+    path = Path(os.path.abspath(argument))
+    if not path.exists():
+        raise click.UsageError(f"{argument!r} does not exist; name a folder, files, or an http(s) address")
+    return path
+
+
+def _web(arguments: Sequence[str], globs: Sequence[str], max_pages: int | None) -> "WebSource":
+    from pydantic import TypeAdapter, ValidationError
+
+    from phaseflow.domain.settings import WebSource
+
+    others = [argument for argument in arguments if not _is_address(argument)]
+    if others:
+        raise click.UsageError(f"{others[0]!r} is no web address; a KB has one source, so use a second --kb for it")
+    if globs:
+        raise click.UsageError("--include and --exclude select files of a folder; leave them out with web addresses")
+    limit = {} if max_pages is None else {"max_pages": max_pages}
+    try:
+        return TypeAdapter(WebSource).validate_python({"urls": list(arguments), **limit})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise click.UsageError(f"{first['input']!r} cannot be used: {first['msg']}") from None
+
+
+def _folder(path: Path, include: Sequence[str], exclude: Sequence[str]) -> "FolderSource":
+    from phaseflow.domain.settings import FolderSource
+
+    return FolderSource(path=str(path), include=tuple(include), exclude=tuple(exclude))
+
+
+def _files(paths: Sequence[Path], exclude: Sequence[str]) -> "FolderSource":
+    """Files are a folder, their nearest common one, with just these names in it."""
+    root = Path(os.path.commonpath([path.parent for path in paths]))
+    names = [_as_glob(path.relative_to(root).as_posix()) for path in paths]
+    return _folder(root, names, exclude)
+
+
+def _as_glob(name: str) -> str:
+    escaped = "".join("\\" + letter if letter in _GLOB_CHARACTERS else letter for letter in name)
+    return "/" + escaped
+
+
+def _one_folder(paths: Sequence[Path]) -> str:
+    parent = Path(os.path.commonpath(paths))
+    patterns = " ".join(f"--include '{_pattern(path, parent)}'" for path in paths if path != parent)
+    return f"a KB has one source; use a common parent instead: {parent} {patterns}".rstrip()
+
+
+def _pattern(path: Path, parent: Path) -> str:
+    relative = path.relative_to(parent).as_posix()
+    return f"{relative}/**" if path.is_dir() else relative

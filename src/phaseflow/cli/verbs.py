@@ -1,0 +1,54 @@
+"""pause and cancel: through a service, or on a database that no process holds."""
+
+from pathlib import Path
+
+import click
+
+from phaseflow.cli import logs, options
+from phaseflow.cli.exits import Exit, run
+from phaseflow.cli.remote import show, through_server
+from phaseflow.domain.vocabulary import Action, JobPhase
+
+
+@click.command()
+@click.argument("kb")
+@click.option("--phase", type=options.PHASE, help="Only this phase.")
+@options.server
+@options.common
+@options.verbose
+def pause(
+    kb: str,
+    phase: JobPhase | None,
+    server: str | None,
+    token: str | None,
+    db: Path,
+    as_json: bool,
+    verbosity: int,
+) -> None:
+    """Pause the job of KB, or one phase of it, after the batch in hand."""
+    logs.set_up(verbosity)
+    if server:
+        through_server(server, token, Action.PAUSE, kb, phase, as_json)
+    run(lambda: _here(db, Action.PAUSE, kb, phase, as_json))
+
+
+@click.command()
+@click.argument("kb")
+@options.server
+@options.common
+@options.verbose
+def cancel(kb: str, server: str | None, token: str | None, db: Path, as_json: bool, verbosity: int) -> None:
+    """End the job of KB. What was indexed stays searchable."""
+    logs.set_up(verbosity)
+    if server:
+        through_server(server, token, Action.CANCEL, kb, None, as_json)
+    run(lambda: _here(db, Action.CANCEL, kb, None, as_json))
+
+
+async def _here(db: Path, verb: Action, kb_id: str, phase: JobPhase | None, as_json: bool) -> Exit:
+    """Do it in this process: the job is one that a process left behind. Nothing is run."""
+    from phaseflow.flow import PhaseFlow
+
+    async with PhaseFlow(db, auto_resume=False) as flow:
+        status = await (flow.cancel(kb_id) if verb is Action.CANCEL else flow.pause(kb_id, phase))
+    return show(status, as_json)

@@ -1,0 +1,57 @@
+"""Logging of the commands."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from phaseflow.cli import logs
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger("phaseflow").setLevel(logging.NOTSET)
+    structlog.reset_defaults()
+
+
+def test_records_are_json_lines_on_stderr_when_it_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up(0)
+    logging.getLogger("phaseflow.store").warning("slow", extra={"kb": "waf"})
+    structlog.stdlib.get_logger("phaseflow.flow").warning("held", job="job-1")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    first, second = (json.loads(line) for line in captured.err.splitlines())
+    assert (first["event"], first["kb"], first["level"]) == ("slow", "waf", "warning")
+    assert (second["event"], second["job"], second["logger"]) == ("held", "job-1", "phaseflow.flow")
+
+
+def test_only_warnings_are_shown_unless_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up(0)
+    logging.getLogger("phaseflow").info("started")
+    assert capsys.readouterr().err == ""
+    logs.set_up(1)
+    logging.getLogger("phaseflow").info("started")
+    assert "started" in capsys.readouterr().err
+
+
+def test_other_libraries_stay_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up(2)
+    logging.getLogger("other").info("chatter")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_traceback_is_part_of_its_json_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up(0)
+    try:
+        int("broken")
+    except ValueError:
+        logging.getLogger("phaseflow").exception("crashed")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "broken" in json.dumps(json.loads(line)["exception"])

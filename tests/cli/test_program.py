@@ -1,0 +1,49 @@
+"""The command line as it is typed."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from phaseflow.cli import main
+
+COMMANDS = ["ingest", "serve", "status", "jobs", "failures", "search", "pause", "resume", "cancel", "retry"]
+
+
+def test_all_commands_are_there() -> None:
+    assert sorted(main.commands) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_takes_a_database_and_json(command: str) -> None:
+    options = {option for parameter in main.commands[command].params for option in parameter.opts}
+    assert {"--db", "--json"} <= options
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["nonsense"],
+        ["ingest", "--kb", "x"],
+        ["ingest", "."],
+        ["ingest", ".", "--kb", "Bad Name"],
+        ["ingest", ".", "--kb", "-x"],
+        ["ingest", ".", "--kb", "a" * 64],
+        ["ingest", ".", "--kb", "x", "--hold", "digesting"],
+        ["ingest", ".", "--kb", "x", "--embedder", "openai"],
+        ["ingest", "nowhere", "--kb", "x"],
+        ["search", "x"],
+        ["search", "x", "q", "--limit", "101"],
+        ["jobs", "x", "--limit", "1001"],
+    ],
+)
+def test_what_cannot_be_understood_is_a_usage_error(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Usage:" in result.stderr
+    assert list(tmp_path.iterdir()) == []

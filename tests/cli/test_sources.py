@@ -1,0 +1,64 @@
+"""What the SOURCE arguments mean."""
+
+from pathlib import Path
+
+import click
+import pytest
+
+from phaseflow.cli.sources import source_of
+from phaseflow.domain.settings import FolderSource, WebSource
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("guides/a.md", "guides/b.md", "notes/c.md"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("text")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_folder_becomes_an_absolute_path(here: Path) -> None:
+    assert source_of(["guides"], ["**/*.md"], ["b*"], None) == FolderSource(
+        path=str(here / "guides"), include=("**/*.md",), exclude=("b*",)
+    )
+
+
+def test_files_are_their_folder_with_just_these_names(here: Path) -> None:
+    assert source_of(["guides/a.md", "notes/c.md"], [], [], None) == FolderSource(
+        path=str(here), include=("/guides/a.md", "/notes/c.md")
+    )
+
+
+def test_a_file_name_is_never_taken_for_a_pattern(here: Path) -> None:
+    (here / "a[1]*.md").write_text("text")
+    source = source_of(["a[1]*.md"], [], [], None)
+    assert source == FolderSource(path=str(here), include=(r"/a\[1\]\*.md",))
+
+
+def test_addresses_are_a_web_source(here: Path) -> None:
+    source = source_of(["https://docs.example.org", "HTTP://example.com/x"], [], [], 20)
+    assert isinstance(source, WebSource)
+    assert [url.host for url in source.urls] == ["docs.example.org", "example.com"]
+    assert source.max_pages == 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "include", "max_pages", "told"),
+    [
+        (["nowhere"], [], None, "does not exist"),
+        (["guides", "notes"], [], None, "--include 'guides/\\*\\*' --include 'notes/\\*\\*'"),
+        (["guides", "notes/c.md"], [], None, "--include 'guides/\\*\\*' --include 'notes/c.md'"),
+        (["https://example.org", "guides"], [], None, "second --kb"),
+        (["https://example.org"], ["*.md"], None, "files of a folder"),
+        (["guides"], [], 5, "--max-pages"),
+        (["guides/a.md"], ["*.md"], None, "leave it out"),
+        (["https://"], [], None, "cannot be used"),
+    ],
+)
+def test_what_cannot_be_one_source_is_refused_with_what_to_write_instead(
+    here: Path, arguments: list[str], include: list[str], max_pages: int | None, told: str
+) -> None:
+    with pytest.raises(click.UsageError, match=told):
+        source_of(arguments, include, [], max_pages)

@@ -1,0 +1,51 @@
+"""What the reading commands show."""
+
+import pytest
+
+from phaseflow.cli import tables
+from phaseflow.domain.settings import FolderSource, Settings
+from phaseflow.domain.status import KnowledgeBase, SearchHit
+from tests.cli.statuses import AT, job
+
+
+def test_a_hit_shows_its_document_where_in_it_and_its_first_lines() -> None:
+    hit = SearchHit(
+        uri="reliability/regions.md", title="Regions", text="Plan for it.\n\n" * 200, score=0.0321, start=10, end=2810
+    )
+    head, passage = tables.hits([hit])
+    assert head == "1. reliability/regions.md 10–2810  score 0.032  Regions"
+    assert passage.startswith("   Plan for it. Plan for it.")
+    assert len(passage.splitlines()) == 4
+    assert passage.endswith("…")
+
+
+def test_a_passage_does_not_steer_the_terminal() -> None:
+    hit = SearchHit(uri="a", title="", text="\x1b[2Jgone", score=1, start=0, end=8)
+    assert "\x1b" not in "".join(tables.hits([hit]))
+
+
+def test_all_kbs_are_listed_also_one_that_never_ran(capsys: pytest.CaptureFixture[str]) -> None:
+    kb = KnowledgeBase(
+        kb_id="waf",
+        source=FolderSource("docs"),
+        settings=Settings(),
+        documents=1202,
+        chunks=3456,
+        created_at=AT,
+        updated_at=AT,
+        job=job(message="Loading 3 documents", progress=45.0),
+    )
+    tables.show(tables.kbs([kb, kb.model_copy(update={"kb_id": "new", "job": None})]))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "1,202" in captured.err
+    assert "45 %" in captured.err
+    assert "Loading 3 documents" in captured.err
+    assert "never ran" in captured.err
+
+
+def test_the_history_has_one_row_a_job(capsys: pytest.CaptureFixture[str]) -> None:
+    tables.show(tables.jobs([job(), job(job_id="job-0", status="completed", completed_at=AT)]))
+    rows = capsys.readouterr().err.splitlines()
+    assert len(rows) == 3
+    assert rows[2].startswith("job-0")

@@ -1,0 +1,139 @@
+"""What a status says to a person."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phaseflow.cli import words
+from phaseflow.domain.vocabulary import PHASES, JobPhase, WaitingOn
+from tests.cli.statuses import AT, failure, job
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.44, "0.4 s"), (12, "12 s"), (59.7, "1 min 00 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")],
+)
+def test_a_duration_reads_as_one_says_it(seconds: float, text: str) -> None:
+    assert words.duration(seconds) == text
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("reason", WaitingOn)
+def test_every_reason_to_wait_has_words_of_its_own(phase: JobPhase, reason: WaitingOn) -> None:
+    assert words.waiting(phase, reason)
+    assert reason not in words.waiting(phase, reason)
+
+
+def test_a_phase_that_waits_for_the_one_before_names_it() -> None:
+    assert words.waiting(JobPhase.EMBEDDING, WaitingOn.UPSTREAM) == "waiting for chunking"
+
+
+def test_a_phase_that_moves_waits_for_nothing() -> None:
+    assert words.waiting(JobPhase.LOADING, None) == ""
+
+
+def test_an_amount_counts_failed_items_as_done() -> None:
+    status = job({"loading": {"status": "running", "items_processed": 3, "items_failed": 1, "items_total": 1500}})
+    assert words.amount(status.phase_details[0]) == "4 / 1,500"
+
+
+def test_an_unknown_total_is_left_out() -> None:
+    status = job({"loading": {"status": "running", "items_processed": 3}})
+    assert words.amount(status.phase_details[0]) == "3"
+
+
+@pytest.mark.parametrize(("measured", "text"), [(None, ""), (0.25, "0.2/s"), (12.7, "13/s"), (4321.0, "4,321/s")])
+def test_a_rate_has_as_many_digits_as_mean_something(measured: float | None, text: str) -> None:
+    assert words.rate(measured) == text
+
+
+def test_the_headline_gives_an_estimate_only_when_there_is_one() -> None:
+    assert words.headline(job(message="Loading 3 documents")) == "waf: Loading 3 documents"
+    assert words.headline(job(message="Loading", eta_seconds=41.5)) == "waf: Loading, about 42 s left"
+
+
+def test_a_paused_phase_says_so() -> None:
+    status = job({"embedding": {"status": "paused", "waiting_on": "pause"}})
+    assert words.note(status.phase_details[2]) == "paused"
+
+
+def test_a_paused_phase_that_is_queued_says_what_it_waits_for() -> None:
+    status = job({"embedding": {"status": "paused", "waiting_on": "queue"}})
+    assert words.note(status.phase_details[2]) == "waiting for a free slot"
+
+
+def test_a_failed_phase_shows_its_error() -> None:
+    status = job({"embedding": {"status": "failed", "error": "401 from the server"}})
+    assert words.note(status.phase_details[2]) == "401 from the server"
+
+
+def test_only_phases_that_changed_are_told() -> None:
+    before = job({"loading": {"status": "running"}})
+    after = job(
+        {
+            "loading": {"status": "completed", "items_processed": 150, "items_total": 150, "active_seconds": 12.4},
+            "chunking": {"status": "running"},
+        }
+    )
+    assert list(words.changes(before, after)) == [
+        "waf: loading completed, 150 / 150 documents in 12 s",
+        "waf: chunking running",
+    ]
+    assert list(words.changes(after, after)) == []
+
+
+def test_phases_that_have_not_started_are_nothing_to_tell() -> None:
+    assert list(words.changes(None, job())) == []
+
+
+def test_a_failed_phase_is_told_with_its_error() -> None:
+    after = job({"loading": {"status": "failed", "error": "no such folder"}})
+    assert list(words.changes(None, after)) == ["waf: loading failed: no such folder"]
+
+
+def test_the_summary_says_how_it_ended_what_was_done_and_how_long_it_took() -> None:
+    metrics = {"documents_loaded": 190, "documents_unchanged": 12, "documents_deleted": 1, "chunks_indexed": 3456}
+    status = job(status="completed", metrics=metrics, completed_at=AT + timedelta(seconds=12.3))
+    assert words.summary(status) == (
+        "waf: completed\n  190 documents new or changed, 12 unchanged, 1 deleted, 3,456 chunks indexed, 12 s"
+    )
+
+
+def test_the_summary_of_a_failed_job_gives_its_error() -> None:
+    assert words.summary(job(status="failed", error="no such folder")).startswith("waf: failed: no such folder\n")
+
+
+def test_no_failures_are_nothing_to_tell() -> None:
+    assert list(words.failures(job(), [], "phaseflow failures waf")) == []
+
+
+def test_failures_are_counted_the_first_few_shown_and_the_rest_a_command_away() -> None:
+    status = job(metrics={"documents_failed": 1200})
+    lines = list(words.failures(status, [failure(f"{n}.bin") for n in range(9)], "phaseflow failures waf"))
+    assert lines[0] == "1,200 documents failed:"
+    assert lines[1:-1] == [f"  {n}.bin: loading: unsupported format" for n in range(words.FIRST_FEW)]
+    assert lines[-1] == "  all of them: phaseflow failures waf"
+
+
+def test_a_failure_is_one_line_also_when_its_error_is_not() -> None:
+    assert words.failure(failure(error="first\n  second", attempts=3)) == "bad.bin: loading: first second (3 attempts)"
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        ("completed", None),
+        ("cancelled", None),
+        ("failed", "phaseflow retry waf tries what failed again"),
+        ("paused", "paused; the same command goes on"),
+    ],
+)
+def test_a_job_that_can_go_on_says_how(status: str, advice: str | None) -> None:
+    assert words.how_to_go_on(job(status=status), "the same command") == advice
+
+
+@given(st.text())
+def test_no_text_steers_the_terminal(text: str) -> None:
+    assert not {"\x1b", "\r", "\x07", "\x9b"} & set(words.printable(text + "\x1b[2J\x9b"))

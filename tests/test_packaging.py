@@ -1,0 +1,71 @@
+"""What the package promises before any of it runs."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LONGEST_IMPORT_S = 0.3
+_IMPORT = """
+import sys, threading, time
+started = time.perf_counter()
+import phaseflow
+spent = time.perf_counter() - started
+heavy = {"numpy", "tokenizers", "selectolax", "httpx2", "semantic_text_splitter", "starlette", "uvicorn", "rich"}
+print(spent, threading.active_count(), *sorted(heavy & set(sys.modules)))
+"""
+
+
+def _imported() -> tuple[float, int, list[str]]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    done = subprocess.run([sys.executable, "-c", _IMPORT], capture_output=True, text=True, check=True, env=plain)
+    spent, threads, *heavy = done.stdout.split()
+    return float(spent), int(threads), heavy
+
+
+def test_the_import_is_quick_starts_no_thread_and_loads_nothing_heavy() -> None:
+    runs = [_imported() for _ in range(3)]
+    assert min(spent for spent, _, _ in runs) < LONGEST_IMPORT_S
+    assert {threads for _, threads, _ in runs} == {1}
+    assert runs[0][2] == []
+
+
+def test_the_import_leaves_the_logging_of_its_host_alone() -> None:
+    code = "import logging; before = logging.root.handlers[:]; import phaseflow; assert logging.root.handlers == before"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_types_are_announced() -> None:
+    assert resources.files("phaseflow").joinpath("py.typed").is_file()
+
+
+def test_no_module_is_longer_than_300_lines() -> None:
+    long = {str(path): count for path in (ROOT / "src").rglob("*.py") if (count := _lines(path)) > 300}
+    assert long == {}
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, object]:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        found = tomllib.load(file)["project"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_the_changelog_speaks_of_this_version(project: dict[str, object]) -> None:
+    assert f"## {project['version']}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_an_empty_test_run_is_no_success() -> None:
+    words = [sys.executable, "-m", "pytest", "-k", "no_test_has_this_name", "tests/test_packaging.py", "-p", "no:cov"]
+    plain = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    assert subprocess.run(words, cwd=ROOT, capture_output=True, check=False, env=plain).returncode == 5
