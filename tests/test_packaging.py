@@ -44,15 +44,6 @@ def test_types_are_announced() -> None:
     assert resources.files("phaseflow").joinpath("py.typed").is_file()
 
 
-def test_no_module_is_longer_than_300_lines() -> None:
-    long = {str(path): count for path in (ROOT / "src").rglob("*.py") if (count := _lines(path)) > 300}
-    assert long == {}
-
-
-def _lines(path: Path) -> int:
-    return len(path.read_text(encoding="utf-8").splitlines())
-
-
 @pytest.fixture(scope="module")
 def project() -> dict[str, object]:
     with (ROOT / "pyproject.toml").open("rb") as file:

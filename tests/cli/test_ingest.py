@@ -1,0 +1,209 @@
+"""A job in the foreground, from the first line to the exit code."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from tests.cli.commands import TIMEOUT_S, Shell
+from tests.cli.embedding_server import EmbeddingServer
+
+
+def _statuses(done: "subprocess.CompletedProcess[str]") -> list[dict[str, object]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _asked(server: EmbeddingServer) -> None:
+    assert server.asked.wait(TIMEOUT_S), "the embedding server was never asked"
+
+
+def _ended(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
+    with process:
+        out, err = process.communicate(timeout=TIMEOUT_S)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def test_a_folder_becomes_searchable(library: Shell) -> None:
+    done = library("ingest", "docs", "--kb", "waf")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "waf: completed" in done.stderr
+    found = library.answer("search", "waf", "how do I plan for a region outage?")
+    best = found["hits"][0]
+    assert best["uri"] == "regions.md"
+    text = (library.here / "docs" / "regions.md").read_text(encoding="utf-8")
+    assert text[best["start"] : best["end"]] == best["text"]
+
+
+def test_without_a_terminal_each_transition_is_a_line(library: Shell) -> None:
+    lines = library("ingest", "docs", "--kb", "waf").stderr.splitlines()
+    assert any(line.startswith("waf: loading completed") for line in lines)
+    assert any(line.startswith("waf: indexing completed") for line in lines)
+
+
+def test_failures_are_counted_and_named_at_the_end_with_the_command_that_lists_them(library: Shell) -> None:
+    shown = library("ingest", "docs", "--kb", "waf").stderr
+    assert "1 document failed:" in shown
+    assert "picture.png: loading: " in shown
+    assert "phaseflow failures waf" in shown
+    assert [item["uri"] for item in library.answer("failures", "waf")["items"]] == ["picture.png"]
+
+
+def test_json_is_one_status_per_line_and_the_last_is_final(library: Shell) -> None:
+    done = library("ingest", "docs", "--kb", "waf", "--json")
+    statuses = _statuses(done)
+    assert done.stderr == ""
+    assert statuses[-1]["status"] == "completed"
+    assert statuses[-1] == library.answer("status", "waf")
+    assert all(status["status"] != "completed" for status in statuses[:-1])
+
+
+def test_the_same_command_again_reads_only_what_has_changed(library: Shell) -> None:
+    library("ingest", "docs", "--kb", "waf")
+    library.write("docs/costs.md", "# Costs\n\nA budget needs an owner.\n")
+    metrics = _statuses(library("ingest", "docs", "--kb", "waf", "--json"))[-1]["metrics"]
+    assert isinstance(metrics, dict)
+    assert (metrics["documents_loaded"], metrics["documents_unchanged"]) == (1, 2)
+
+
+def test_a_database_in_use_is_one_line_that_names_the_holder(library: Shell, embedding_server: EmbeddingServer) -> None:
+    first = library.start("ingest", "docs", "--kb", "waf", *embedding_server.options)
+    _asked(embedding_server)
+    second = library("ingest", "docs", "--kb", "other")
+    read = library.answer("status", "waf")
+    embedding_server.gate.set()
+    assert _ended(first).returncode == 0
+    assert second.returncode == 1
+    (line,) = second.stderr.splitlines()
+    assert line.startswith("phaseflow: ")
+    assert str(first.pid) in line
+    assert read["status"] == "running"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_interrupt_pauses_and_the_same_command_goes_on(
+    library: Shell, embedding_server: EmbeddingServer, number: signal.Signals
+) -> None:
+    command = ["ingest", "docs", "--kb", "waf", *embedding_server.options]
+    process = library.start(*command)
+    _asked(embedding_server)
+    process.send_signal(number)
+    embedding_server.gate.set()
+    paused = _ended(process)
+    assert paused.returncode == 3
+    assert "paused; the same command goes on" in paused.stderr
+    job = library.answer("status", "waf")
+    assert job["status"] == "paused"
+    assert library(*command).returncode == 0
+    assert library.answer("status", "waf")["job_id"] == job["job_id"]
+    assert len(embedding_server.texts) == len(set(embedding_server.texts)), "a text was paid for twice"
+
+
+def test_a_second_ctrl_c_leaves_at_once_and_loses_nothing(library: Shell, embedding_server: EmbeddingServer) -> None:
+    command = ["ingest", "docs", "--kb", "waf", *embedding_server.options]
+    process = library.start(*command)
+    _asked(embedding_server)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    while "Ctrl-C again" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert _ended(process).returncode == 3
+    embedding_server.gate.set()
+    job = library.answer("status", "waf")
+    assert library(*command).returncode == 0
+    assert library.answer("status", "waf")["job_id"] == job["job_id"]
+
+
+def test_after_a_kill_the_same_command_goes_on_with_the_same_job(
+    library: Shell, embedding_server: EmbeddingServer
+) -> None:
+    command = ["ingest", "docs", "--kb", "waf", *embedding_server.options]
+    process = library.start(*command)
+    _asked(embedding_server)
+    process.kill()
+    _ended(process)
+    embedding_server.gate.set()
+    job = library.answer("status", "waf")
+    assert library(*command).returncode == 0
+    assert library.answer("status", "waf")["job_id"] == job["job_id"]
+
+
+def test_another_source_does_not_take_over_a_paused_job(library: Shell) -> None:
+    library("ingest", "docs", "--kb", "waf", "--hold", "embedding")
+    library.write("notes/a.md", "other")
+    done = library("ingest", "notes", "--kb", "waf")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "notes" in line
+    assert "phaseflow resume waf" in line
+    assert library.answer("status", "waf")["status"] == "paused"
+
+
+def test_a_held_phase_is_left_for_later_also_by_the_same_command(library: Shell) -> None:
+    command = ["ingest", "docs", "--kb", "waf", "--hold", "embedding", "--json"]
+    for _ in range(2):
+        done = library(*command)
+        final = _statuses(done)[-1]
+        assert done.returncode == 3
+        assert final["status"] == "paused"
+        metrics = final["metrics"]
+        assert isinstance(metrics, dict)
+        assert (metrics["chunks_created"], metrics["embeddings_computed"]) == (3, 0)
+    assert library("resume", "waf").returncode == 0
+
+
+def test_a_job_that_fails_ends_with_1_and_a_retry_goes_on(library: Shell) -> None:
+    library("ingest", "docs", "--kb", "waf", "--hold", "loading")
+    (library.here / "docs").rename(library.here / "elsewhere")
+    failed = library("resume", "waf")
+    assert failed.returncode == 1
+    assert "phaseflow retry waf" in failed.stderr
+    (library.here / "elsewhere").rename(library.here / "docs")
+    assert library("retry", "waf").returncode == 0
+
+
+def test_a_paused_job_can_be_cancelled_and_the_next_start_is_a_new_one(library: Shell) -> None:
+    library("ingest", "docs", "--kb", "waf", "--hold", "embedding")
+    before = library.answer("status", "waf")["job_id"]
+    cancelled = library.answer("cancel", "waf")
+    assert cancelled["status"] == "cancelled"
+    assert library("ingest", "docs", "--kb", "waf").returncode == 0
+    assert library.answer("status", "waf")["job_id"] != before
+    assert len(library.answer("jobs", "waf")["items"]) == 2
+
+
+async def test_a_terminal_gets_one_live_bar_per_phase(library: Shell) -> None:
+    ours, theirs = pty.openpty()
+    process = await anyio.open_process(
+        [sys.executable, "-m", "phaseflow", "ingest", "docs", "--kb", "waf"],
+        cwd=library.here,
+        env=library.environment() | {"TERM": "xterm-256color", "COLUMNS": "120"},
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    with anyio.fail_after(TIMEOUT_S):
+        shown = await anyio.to_thread.run_sync(_all_of, ours)
+        async with process:
+            assert await process.wait() == 0
+    for phase in ("loading", "chunking", "embedding", "indexing"):
+        assert phase in shown
+    assert "━" in shown
+    assert "waf: completed" in shown
+
+
+def _all_of(fd: int) -> str:
+    parts = []
+    try:
+        while part := os.read(fd, 65536):
+            parts.append(part)
+    except OSError:
+        pass  # Linux says EIO when the other end is closed
+    os.close(fd)
+    return b"".join(parts).decode(errors="replace")

@@ -1,0 +1,71 @@
+"""The commands that read."""
+
+from tests.cli.commands import Shell
+
+
+def test_lists_and_answers_are_the_json_of_the_service(library: Shell) -> None:
+    library("ingest", "docs", "--kb", "waf")
+    kbs = library.answer("status")
+    assert [kb["kb_id"] for kb in kbs["items"]] == ["waf"]
+    assert kbs["next_cursor"] is None
+    assert kbs["items"][0]["job"] == library.answer("status", "waf")
+    assert library.answer("jobs", "waf")["items"] == [library.answer("status", "waf")]
+    assert set(library.answer("failures", "waf")["items"][0]) >= {"uri", "phase", "error", "attempts", "at"}
+    assert set(library.answer("search", "waf", "budget", "--limit", "1")["hits"][0]) == {
+        "uri",
+        "title",
+        "text",
+        "score",
+        "start",
+        "end",
+    }
+
+
+def test_what_a_person_reads_is_on_stderr(library: Shell) -> None:
+    library("ingest", "docs", "--kb", "waf")
+    for words, expected in [
+        (["status"], "waf"),
+        (["status", "waf"], "indexing"),
+        (["jobs", "waf"], "completed"),
+        (["failures", "waf"], "picture.png"),
+        (["search", "waf", "least privilege"], "deep/security.md"),
+    ]:
+        done = library(*words)
+        assert (done.returncode, done.stdout) == (0, "")
+        assert expected in done.stderr
+
+
+def test_a_page_says_where_the_next_one_begins(library: Shell) -> None:
+    library("ingest", "docs", "--kb", "waf")
+    library("ingest", "docs", "--kb", "waf")
+    first = library.answer("jobs", "waf", "--limit", "1")
+    second = library.answer("jobs", "waf", "--limit", "1", "--cursor", first["next_cursor"])
+    assert first["items"][0]["job_id"] != second["items"][0]["job_id"]
+    assert second["next_cursor"] is None
+
+
+def test_an_unknown_kb_is_one_line_and_exit_1(library: Shell) -> None:
+    library("ingest", "docs", "--kb", "waf")
+    for words in (["status", "nope"], ["jobs", "nope"], ["failures", "nope"], ["search", "nope", "x"]):
+        done = library(*words)
+        assert (done.returncode, done.stdout) == (1, "")
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("phaseflow: ")
+        assert "nope" in line
+
+
+def test_reading_without_a_database_makes_none(shell: Shell) -> None:
+    done = shell("status", "waf")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("phaseflow: ")
+    assert list(shell.here.iterdir()) == []
+
+
+def test_a_file_that_is_no_database_is_left_as_it_is(shell: Shell) -> None:
+    path = shell.write("phaseflow.db", "mine " * 1000)
+    for words in (["status"], ["ingest", ".", "--kb", "waf"]):
+        done = shell(*words)
+        assert done.returncode == 1
+        assert done.stderr.startswith("phaseflow: ")
+    assert path.read_text() == "mine " * 1000
