@@ -1,0 +1,150 @@
+"""The live feed: a subscriber is a cursor on the transition log, plus the latest status of what it watches.
+
+Nothing is queued for anyone, so a slow subscriber costs nothing and misses nothing. Wake-ups are hints; what is told is
+read: recent transitions from memory, older ones from the database, statuses always from the database.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+
+import anyio
+
+from phaseflow.domain.status import JobStatusResponse, Transition
+from phaseflow.snapshot import compose
+from phaseflow.store import jobs, transitions
+from phaseflow.store.clock import Clock
+from phaseflow.store.database import Database
+
+RECENT = 2000
+"""Transitions kept in memory; whoever is further behind reads the database."""
+PAGE = 500
+"""Transitions read from the database at once."""
+STATUS_INTERVAL_S = 0.1
+"""A job's progress is told at most this often; its transitions at once."""
+
+
+class Feed:
+    """Fans out what was committed. ``publish`` and ``touch`` are called by the writer, in the order of the commits."""
+
+    def __init__(self, database: Database, clock: Clock, last_seq: int) -> None:
+        self._database = database
+        self._clock = clock
+        self._recent: deque[Transition] = deque(maxlen=RECENT)
+        self._floor = last_seq
+        self.last_seq = last_seq
+        self._changed = anyio.Event()
+        self._versions: dict[str, int] = {}
+        self._moves: dict[str, int] = {}
+        self._clients = 0
+        self._closed = False
+
+    @property
+    def clients(self) -> int:
+        """Subscriptions that are open."""
+        return self._clients
+
+    def publish(self, logged: Iterable[Transition]) -> None:
+        """Tell transitions that have just been committed."""
+        for transition in logged:
+            if len(self._recent) == RECENT:
+                self._floor = self._recent[0].seq
+            self._recent.append(transition)
+            self.last_seq = transition.seq
+            self._moves[transition.kb_id] = transition.seq
+            self._versions[transition.kb_id] = self._versions.get(transition.kb_id, 0) + 1
+        self._wake()
+
+    def touch(self, kb_id: str) -> None:
+        """Say that the status of a knowledge base may have changed."""
+        self._versions[kb_id] = self._versions.get(kb_id, 0) + 1
+        self._wake()
+
+    def close(self) -> None:
+        """End all subscriptions at once."""
+        self._closed = True
+        self._wake()
+
+    @property
+    def closed(self) -> bool:
+        """No more will be told."""
+        return self._closed
+
+    def version(self, kb_id: str) -> int:
+        """Grows whenever the status of a knowledge base may have changed."""
+        return self._versions.get(kb_id, 0)
+
+    def moved(self, kb_id: str) -> int:
+        """The number of the last transition of a knowledge base told by this process."""
+        return self._moves.get(kb_id, 0)
+
+    async def changed(self, since: anyio.Event | None = None) -> None:
+        """Wait for the next wake-up, or for the one that ``since`` (from ``hint``) stands for."""
+        await (since or self._changed).wait()
+
+    def hint(self) -> anyio.Event:
+        """Set at the next wake-up. Take it before looking, wait for it after: nothing is missed in between."""
+        return self._changed
+
+    async def since(self, seq: int, kb_id: str | None = None) -> list[Transition]:
+        """The next transitions after ``seq``, at most a page; from memory when it reaches back so far."""
+        if seq < self._floor:
+            async with self._database.read() as tx:
+                return await transitions.after(tx, seq, PAGE, kb_id)
+        return [t for t in self._recent if t.seq > seq and kb_id in {None, t.kb_id}][:PAGE]
+
+    async def transitions(self, after: int | None = None, kb_id: str | None = None) -> AsyncIterator[Transition]:
+        """Every transition after number ``after``, once and in order: replay, then live. None begins with now.
+
+        Ends when the feed is closed. Cancelling loses nothing: go on with the last number seen.
+        """
+        cursor = self.last_seq if after is None else after
+        self._clients += 1
+        try:
+            while True:
+                hint, last = self._changed, self.last_seq
+                page = await self.since(cursor, kb_id)
+                for transition in page:
+                    yield transition
+                    cursor = transition.seq
+                if page:
+                    continue
+                cursor = max(cursor, last)
+                if self._closed:
+                    return
+                await hint.wait()
+        finally:
+            self._clients -= 1
+
+    async def statuses(self, job_id: str, kb_id: str) -> AsyncIterator[JobStatusResponse]:
+        """The status of a job now and after each change, the latest wins; ends with the one in which it is over."""
+        self._clients += 1
+        try:
+            while True:
+                hint, moved, version = self._changed, self.moved(kb_id), self.version(kb_id)
+                status = await self.status_of(job_id)
+                yield status
+                if status.status.is_over or self._closed:
+                    return
+                await self._next_status(kb_id, hint, moved, version)
+        finally:
+            self._clients -= 1
+
+    async def status_of(self, job_id: str) -> JobStatusResponse:
+        """The status of a job, as the database holds it. Raises JobNotFound."""
+        async with self._database.read() as tx:
+            record = await jobs.record(tx, job_id)
+        return compose(record, self._clock.now())
+
+    async def _next_status(self, kb_id: str, hint: anyio.Event, moved: int, version: int) -> None:
+        with anyio.move_on_after(STATUS_INTERVAL_S):
+            while self.moved(kb_id) == moved and not self._closed:
+                await hint.wait()
+                hint = self._changed
+            return
+        while self.version(kb_id) == version and not self._closed:
+            await hint.wait()
+            hint = self._changed
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()

@@ -1,0 +1,78 @@
+"""The status of a job as the world sees it, composed from what the database holds."""
+
+from datetime import datetime
+
+from phaseflow.domain.explain import job_waiting_on, message, phase_waiting_on
+from phaseflow.domain.forecast import eta_seconds, items_per_second
+from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.status import JobStatusResponse, Metrics, PhaseDetail
+from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
+from phaseflow.store.jobs import JobRecord
+
+
+def compose(record: JobRecord, now: datetime) -> JobStatusResponse:
+    """The status at ``now``."""
+    state = record.state
+    eta_s = eta_seconds(state, now)
+    failed = next((p for p in state.phases if p.status is PhaseStatus.FAILED), None)
+    return JobStatusResponse(
+        job_id=state.job_id,
+        kb_id=state.kb_id,
+        status=state.get_overall_status(),
+        phase=state.get_current_phase(),
+        progress=state.get_overall_progress(),
+        message=message(state),
+        error=failed.error if failed else None,
+        requested=state.requested,
+        waiting_on=job_waiting_on(state),
+        allowed_actions=_allowed(record),
+        eta_seconds=None if eta_s is None else round(eta_s, 1),
+        metrics=_metrics(record),
+        created_at=record.created_at,
+        started_at=record.started_at,
+        completed_at=record.completed_at,
+        phase_details=[_detail(state, phase, now) for phase in state.phases],
+    )
+
+
+def _allowed(record: JobRecord) -> list[Action]:
+    allowed = list(record.state.allowed_actions())
+    if record.newest or record.state.get_overall_status() is not JobStatus.FAILED:
+        return allowed
+    return [action for action in allowed if action is not Action.RETRY]
+
+
+def _metrics(record: JobRecord) -> Metrics:
+    loading, chunking, embedding, indexing = record.state.phases
+    managed = record.state.managed
+    return Metrics(
+        documents_found=loading.items_total or loading.items_done,
+        documents_loaded=loading.items_processed - loading.items_reused,
+        documents_unchanged=loading.items_reused,
+        documents_deleted=record.documents_deleted,
+        documents_failed=record.documents_failed if managed else loading.items_failed + chunking.items_failed,
+        chunks_created=embedding.items_available if managed else embedding.items_total or embedding.items_done,
+        embeddings_computed=embedding.items_processed - embedding.items_reused,
+        embeddings_reused=embedding.items_reused,
+        chunks_indexed=indexing.items_processed,
+    )
+
+
+def _detail(state: IngestionState, phase: PhaseState, now: datetime) -> PhaseDetail:
+    rate = items_per_second(phase, now)
+    return PhaseDetail(
+        name=JobPhase(phase.name),
+        status=phase.status,
+        progress=phase.progress,
+        items_processed=phase.items_processed,
+        items_total=phase.items_total,
+        items_failed=phase.items_failed,
+        items_reused=phase.items_reused,
+        started_at=phase.started_at,
+        completed_at=phase.completed_at,
+        active_seconds=round(phase.active_seconds(now), 3),
+        items_per_second=None if rate is None else round(rate, 2),
+        waiting_on=phase_waiting_on(state, phase),
+        error=phase.error,
+    )

@@ -1,0 +1,272 @@
+"""One SQLite file: one writer, readers apart.
+
+Only the writer task writes; a write is a coroutine function run inside its ``BEGIN IMMEDIATE``. Requests that wait at
+the same time share a transaction, a savepoint each. Whoever asks may be cancelled: the request is carried out all the
+same, and its ``then`` is called right after the commit, so that nothing is committed and never told.
+"""
+
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import aiosqlite
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from phaseflow.domain.errors import EngineStopped, NotADatabase, StoreUnavailable
+from phaseflow.store import faults
+from phaseflow.store.transaction import Transaction
+
+T = TypeVar("T")
+Write = Callable[[Transaction], Awaitable[T]]
+
+READERS = 2
+"""Connections for reading; a status read waits for no search."""
+INBOX = 64
+"""Requests that may wait for the writer before whoever asks has to."""
+BUSY_S = 0.5
+"""How long a statement waits for a lock of another program, before the writer looks up from it."""
+BUSY_TRIES = 10
+"""How often the writer waits so, before it says that the file is locked (5 s)."""
+CHECKPOINT_PAGES = 4000
+"""The WAL is brought into the file at about 16 MB: a quarter of the syncs of the default, and still small."""
+
+
+@dataclass(slots=True)
+class _Request(Generic[T]):
+    write: Write[T]
+    durable: bool
+    then: Callable[[T], None] | None
+    done: anyio.Event = field(default_factory=anyio.Event)
+    value: T | None = None
+    error: BaseException | None = None
+
+    def settle(self) -> None:
+        if self.error is None and self.then is not None:
+            self.then(self.value)  # type: ignore[arg-type]  # set by the write that succeeded
+        self.done.set()
+
+
+class Database:
+    """A file that is open for writing, by the only process that may. Made by ``open_database``."""
+
+    def __init__(self, path: Path, writer: aiosqlite.Connection, readers: list[aiosqlite.Connection]) -> None:
+        self.path = path
+        self._writer = writer
+        self._reads = ReadPool(readers)
+        self._inode = path.stat().st_ino
+        self._synchronous = ""
+        inbox: tuple[MemoryObjectSendStream[_Request[Any]], MemoryObjectReceiveStream[_Request[Any]]]
+        inbox = anyio.create_memory_object_stream(INBOX)
+        self._ask, self._asked = inbox
+
+    @property
+    def queue_length(self) -> int:
+        """Requests that wait for the writer."""
+        return self._asked.statistics().current_buffer_used
+
+    def read(self) -> "_Reading":
+        """``async with database.read() as tx``: a consistent view, which never waits for a write."""
+        return self._reads.reading()
+
+    async def write(self, write: Write[T], *, durable: bool = False, then: Callable[[T], None] | None = None) -> T:
+        """Run ``write`` in a transaction and return what it returned, after the commit.
+
+        ``durable``: on the disk, not only safe from a crash of the process. ``then`` is called with the result by the
+        writer, in the order of the commits, before this returns; it must not raise. When ``write`` raises, nothing of
+        it is stored. Cancelling: the request, once taken, is carried out and told. Raises StoreUnavailable when the
+        file cannot be written.
+        """
+        request = _Request(write, durable, then)
+        try:
+            await self._ask.send(request)
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            raise EngineStopped("the database was closed") from None
+        await request.done.wait()
+        if request.error is not None:
+            raise request.error
+        return request.value  # type: ignore[return-value]  # set by the write that succeeded
+
+    def close(self) -> None:
+        """Take no more requests; ``serve`` ends when those that wait are done."""
+        self._ask.close()
+
+    async def serve(self) -> None:
+        """The writer: takes requests until ``close``. Ends with no transaction open."""
+        async with self._asked:
+            async for first in self._asked:
+                group = [first]
+                while len(group) < INBOX and self._asked.statistics().current_buffer_used:
+                    group.append(self._asked.receive_nowait())
+                with anyio.CancelScope(shield=True):
+                    await self._carry_out(group)
+
+    async def _carry_out(self, group: list[_Request[Any]]) -> None:
+        try:
+            await self._begin(durable=any(request.durable for request in group))
+            for request in group:
+                await self._run(request, alone=len(group) == 1)
+            await faults.reach("store.before_commit")
+            await self._writer.commit()
+            await faults.reach("store.after_commit")
+        except (sqlite3.Error, StoreUnavailable) as error:
+            failure = _explained(error, self.path)
+            for request in group:
+                request.error = request.error or failure
+        finally:
+            if self._writer.in_transaction:
+                await self._writer.rollback()
+        for request in group:
+            request.settle()
+
+    async def _begin(self, *, durable: bool) -> None:
+        self._check_file()
+        synchronous = "FULL" if durable else "NORMAL"
+        if synchronous != self._synchronous:
+            await self._writer.execute_fetchall(f"PRAGMA synchronous = {synchronous}")
+            self._synchronous = synchronous
+        for left in reversed(range(BUSY_TRIES)):
+            try:
+                await self._writer.execute_fetchall("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if not left or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+            else:
+                return
+
+    async def _run(self, request: _Request[Any], *, alone: bool) -> None:
+        if not alone:
+            await self._writer.execute_fetchall("SAVEPOINT request")
+        try:
+            request.value = await request.write(Transaction(self._writer))
+        except Exception as error:
+            if _concerns_the_file(error):
+                raise
+            request.error = error  # handed to whoever asked
+            if alone:
+                await self._writer.rollback()
+            else:
+                await self._writer.execute_fetchall("ROLLBACK TO request")
+        if not alone:
+            await self._writer.execute_fetchall("RELEASE request")
+
+    def _check_file(self) -> None:
+        """SQLite would go on writing into a file that has lost its name."""
+        try:
+            there = self.path.stat().st_ino == self._inode
+        except OSError:
+            there = False
+        if not there:
+            raise StoreUnavailable(f"{self.path} was deleted or replaced while in use; put it back or start anew")
+
+
+class ReadPool:
+    """A few read-only connections, lent one at a time."""
+
+    def __init__(self, connections: list[aiosqlite.Connection]) -> None:
+        self._free = list(connections)
+        self._lent = anyio.Semaphore(len(connections))
+
+    def reading(self) -> "_Reading":
+        """A context that lends one connection inside a read transaction."""
+        return _Reading(self._free, self._lent)
+
+
+class _Reading:
+    """Begins a snapshot on a free connection and gives it back, also when the reader is cancelled."""
+
+    def __init__(self, free: list[aiosqlite.Connection], lent: anyio.Semaphore) -> None:
+        self._free, self._lent = free, lent
+
+    async def __aenter__(self) -> Transaction:
+        await self._lent.acquire()
+        self._connection = self._free.pop()
+        try:
+            await _end_transaction(self._connection)
+            await self._connection.execute_fetchall("BEGIN")
+        except BaseException:
+            self._give_back()
+            raise
+        return Transaction(self._connection)
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        try:
+            with anyio.CancelScope(shield=True):
+                await _end_transaction(self._connection)
+        finally:
+            self._give_back()
+        if isinstance(error, sqlite3.Error):
+            raise _explained(error, None) from error
+
+    def _give_back(self) -> None:
+        self._free.append(self._connection)
+        self._lent.release()
+
+
+async def _end_transaction(connection: aiosqlite.Connection) -> None:
+    if connection.in_transaction:
+        await connection.rollback()
+
+
+@asynccontextmanager
+async def open_database(path: Path) -> AsyncIterator[Database]:
+    """Open a file (absolute path) that ``schema.prepare`` has accepted. The caller holds its lock and runs ``serve``."""
+    async with AsyncExitStack() as stack:
+        writer = await stack.enter_async_context(_connection(path, "rw"))
+        await writer.execute_fetchall("PRAGMA foreign_keys = ON")
+        await writer.execute_fetchall(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        await writer.execute_fetchall("PRAGMA cache_size = -32768")
+        readers = [await stack.enter_async_context(_connection(path, "ro")) for _ in range(READERS)]
+        yield Database(path, writer, readers)
+
+
+@asynccontextmanager
+async def open_readers(path: Path, count: int = 1) -> AsyncIterator[ReadPool]:
+    """Read a file beside the process that has it. Read-only connections neither write nor checkpoint."""
+    async with AsyncExitStack() as stack:
+        yield ReadPool([await stack.enter_async_context(_connection(path, "ro")) for _ in range(count)])
+
+
+@asynccontextmanager
+async def _connection(path: Path, mode: str) -> AsyncIterator[aiosqlite.Connection]:
+    uri = f"{path.as_uri()}?mode={mode}"
+    try:
+        connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_S)
+    except sqlite3.Error as error:
+        raise _explained(error, path) from error
+    try:
+        yield connection
+    finally:
+        with anyio.CancelScope(shield=True):
+            await connection.close()
+
+
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_CAUSES = {
+    sqlite3.SQLITE_FULL: "the disk is full; free some space, then retry",
+    sqlite3.SQLITE_READONLY: "it is read-only; check its permissions, then retry",
+    sqlite3.SQLITE_BUSY: "another program has it locked; close that program, then retry",
+    sqlite3.SQLITE_LOCKED: "another program has it locked; close that program, then retry",
+    sqlite3.SQLITE_IOERR: "the disk reports an error; check it, then retry",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that it exists and its permissions",
+}
+
+
+def _concerns_the_file(error: Exception) -> bool:
+    code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return isinstance(error, sqlite3.Error) and (code in _CAUSES or code in _DAMAGED)
+
+
+def _explained(error: BaseException, path: Path | None) -> BaseException:
+    if not isinstance(error, sqlite3.Error):
+        return error
+    name = path or "the database"
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _DAMAGED:
+        return NotADatabase(f"{name} is damaged ({error}); it was left as it is. Restore a copy of it")
+    if code in _CAUSES:
+        return StoreUnavailable(f"{name} cannot be used: {_CAUSES[code]} ({error})")
+    return error

@@ -1,0 +1,182 @@
+"""Documents on their way: what one phase hands over to the next is the rows in its state, by id."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from phaseflow.store.transaction import Transaction, json_array
+
+LOADED, CHUNKED, EMBEDDED, SEARCHABLE, FAILED = 1, 2, 3, 4, 9
+CHUNK_BITS = 20
+"""A document has at most 2^20 chunks; the id of a chunk is the document's, shifted, plus its position."""
+HASH_BYTES = 16
+
+
+def text_hash(text: str) -> bytes:
+    """BLAKE2b-128 of the UTF-8 bytes: what vectors are kept under."""
+    return hashlib.blake2b(text.encode(), digest_size=HASH_BYTES).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedText:
+    """A document to be stored by loading. ``content_hash`` is hex; ``parts`` is JSON."""
+
+    entry_id: int
+    uri: str
+    title: str
+    media_type: str
+    content_hash: str
+    stamp: str | None
+    text: str
+    parts: str = "[]"
+
+
+@dataclass(frozen=True, slots=True)
+class StagedDocument:
+    """A document as one phase hands it to the next: its text, and its chunks once it has any.
+
+    ``spans`` are (start, end) in characters, ``hashes`` those of the passages; ``embedded``: has a chunk its vector.
+    """
+
+    id: int
+    uri: str
+    title: str
+    media_type: str
+    text: str
+    spans: Sequence[tuple[int, int]] = ()
+    hashes: Sequence[bytes] = ()
+    embedded: Sequence[bool] = ()
+
+    def chunk_id(self, position: int) -> int:
+        """The id of the chunk at ``position``."""
+        return (self.id << CHUNK_BITS) + position
+
+    def passages(self) -> list[str]:
+        """The texts of all chunks."""
+        return [self.text[start:end] for start, end in self.spans]
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """Where a job's documents go: its number, its knowledge base, the epoch, and the recipe they are made by."""
+
+    job_seq: int
+    kb_id: str
+    epoch: int
+    recipe: str
+
+
+async def add(tx: Transaction, where: Staging, loaded: Sequence[LoadedText]) -> list[StagedDocument]:
+    """Store texts; ids ascend in the order given."""
+    rows = json_array([[d.uri, d.title, d.media_type, d.content_hash, d.stamp] for d in loaded])
+    ids = await tx.rows(
+        "INSERT INTO documents (kb_id, job_seq, epoch, recipe, uri, title, media_type, content_hash, stamp)"
+        " SELECT ?1, ?2, ?3, ?4, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4"
+        " FROM json_each(?5) ORDER BY key RETURNING uri, id",
+        where.kb_id, where.job_seq, where.epoch, where.recipe, rows,
+    )  # fmt: skip
+    by_uri = {row[0]: row[1] for row in ids}
+    await tx.many(
+        "INSERT INTO texts (document_id, text, parts) VALUES (?, ?, ?)",
+        [(by_uri[d.uri], d.text, d.parts) for d in loaded],
+    )
+    return [StagedDocument(by_uri[d.uri], d.uri, d.title, d.media_type, d.text) for d in loaded]
+
+
+async def cut(tx: Transaction, documents: Sequence[StagedDocument]) -> None:
+    """Store the chunks of loaded documents, which thereby are chunked."""
+    spans = [[d.chunk_id(n), *span] for d in documents for n, span in enumerate(d.spans)]
+    hashes = b"".join(b"".join(d.hashes) for d in documents)
+    await tx.run(
+        "INSERT INTO chunks (id, start, stop, text_hash)"
+        " SELECT value ->> 0, value ->> 1, value ->> 2, substr(?2, 1 + ?3 * key, ?3) FROM json_each(?1)",
+        json_array(spans), hashes, HASH_BYTES,
+    )  # fmt: skip
+    await tx.run(
+        "UPDATE documents SET state = 2, chunk_count = c.n"
+        " FROM (SELECT value ->> 0 AS id, value ->> 1 AS n FROM json_each(?)) AS c"
+        " WHERE documents.id = c.id AND state = 1",
+        json_array([[d.id, len(d.spans)] for d in documents]),
+    )
+
+
+async def move(tx: Transaction, ids: Iterable[int], before: int, after: int) -> None:
+    """Take documents from one state to another."""
+    await tx.run(
+        "UPDATE documents SET state = ? WHERE id IN (SELECT value FROM json_each(?)) AND state = ?",
+        after, json_array(ids), before,
+    )  # fmt: skip
+
+
+async def staged(
+    tx: Transaction, job_seq: int, state: int, after_id: int, limit: int, characters: int
+) -> list[StagedDocument]:
+    """The next documents of a job in a state, by id: at most ``limit``, and about ``characters`` of text."""
+    rows = await tx.rows(
+        "SELECT id, uri, title, media_type, text FROM ("
+        " SELECT d.id, d.uri, d.title, d.media_type, t.text,"
+        "  sum(length(t.text)) OVER (ORDER BY d.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
+        " FROM (SELECT * FROM documents WHERE job_seq = ?1 AND state = ?2 AND state <> 4 AND id > ?3"
+        "  ORDER BY id LIMIT ?4)"
+        "  AS d JOIN texts AS t ON t.document_id = d.id)"
+        " WHERE before IS NULL OR before < ?5 ORDER BY id",
+        job_seq, state, after_id, limit, characters,
+    )  # fmt: skip
+    if state == LOADED:
+        return [StagedDocument(*row) for row in rows]
+    return [await _with_chunks(tx, row) for row in rows]
+
+
+async def _with_chunks(tx: Transaction, row: tuple[int, str, str, str, str]) -> StagedDocument:
+    chunks = await tx.rows(
+        "SELECT start, stop, text_hash, vector_id IS NOT NULL FROM chunks WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20"
+        " ORDER BY id",
+        row[0],
+    )
+    return StagedDocument(
+        *row,
+        spans=[(start, stop) for start, stop, _, _ in chunks],
+        hashes=[text_hash for _, _, text_hash, _ in chunks],
+        embedded=[bool(done) for _, _, _, done in chunks],
+    )
+
+
+async def has_staged(tx: Transaction, job_seq: int, state: int) -> bool:
+    """Whether a job has a document in a state."""
+    return await tx.row(
+        "SELECT 1 FROM documents WHERE job_seq = ? AND state = ? AND state <> 4 LIMIT 1", job_seq, state
+    ) is not None  # fmt: skip
+
+
+async def discard_staged(tx: Transaction, kb_id: str, before_job: int, limit: int) -> int:
+    """Remove up to ``limit`` documents that older jobs left on their way; how many were removed."""
+    rows = await tx.rows(
+        "SELECT d.id FROM documents AS d JOIN ingestion_jobs AS j ON j.seq = d.job_seq"
+        " WHERE j.kb_id = ? AND j.seq < ? AND d.state <> 4 LIMIT ?",
+        kb_id, before_job, limit,
+    )  # fmt: skip
+    await remove(tx, [row[0] for row in rows])
+    return len(rows)
+
+
+async def remove(tx: Transaction, ids: Sequence[int]) -> None:
+    """Delete documents with their texts and chunks. Vectors stay: they are paid for."""
+    for document_id in ids:
+        await tx.run("DELETE FROM chunks WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20", document_id)
+    await tx.run("DELETE FROM documents WHERE id IN (SELECT value FROM json_each(?))", json_array(ids))
+
+
+async def forgive(tx: Transaction, job_seq: int, phase: str, state: int) -> tuple[int, int]:
+    """Give documents that failed in a phase back to it, in ``state``: (documents, chunks without a vector)."""
+    rows = await tx.rows(
+        "UPDATE documents SET state = ?3 WHERE job_seq = ?1 AND state = 9 AND EXISTS"
+        " (SELECT 1 FROM failures AS f WHERE f.kb_id = documents.kb_id AND f.uri = documents.uri AND f.job_seq = ?1"
+        "  AND f.phase = ?2) RETURNING id",
+        job_seq, phase, state,
+    )  # fmt: skip
+    open_chunks = await tx.value(
+        "SELECT count(*) FROM json_each(?1) AS d JOIN chunks AS c ON c.id >= d.value << 20 AND c.id < (d.value + 1) << 20"
+        " WHERE c.vector_id IS NULL",
+        json_array([row[0] for row in rows]),
+    )
+    return len(rows), int(open_chunks)

@@ -1,0 +1,244 @@
+"""Jobs, their phases and the transition log. State and log change in one transaction, by compare-and-set."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from phaseflow.domain.errors import JobNotFound, OwnershipLost
+from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.moves import check_job_move
+from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.status import Transition, timestamp
+from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, PhaseStatus, WaitingOn
+from phaseflow.store.transaction import Row, Transaction, json_array
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job as the database holds it. ``newest``: no later job of its knowledge base exists."""
+
+    seq: int
+    state: IngestionState
+    source: str | None
+    settings: str
+    full: bool
+    run: int
+    epoch: int | None
+    model: str | None
+    listed: bool
+    documents_deleted: int
+    documents_failed: int
+    characters_sent: int
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    newest: bool
+
+
+_JOB = (
+    "seq, id, kb_id, managed, source, settings, full_run, run, epoch, model, held, hold_reason, intent, intent_phases,"
+    " queued_at, listed, documents_deleted, documents_failed, characters_sent, cancelled_at, created_at, started_at,"
+    " completed_at, seq = (SELECT max(seq) FROM ingestion_jobs AS other WHERE other.kb_id = ingestion_jobs.kb_id)"
+)
+_PHASE = (
+    "status, progress, items_processed, items_total, items_failed, items_reused, items_available, started_at,"
+    " completed_at, active_seconds, running_since, waiting_on, held, hold_reason, error"
+)
+_SET_PHASE = ", ".join(f"{column.strip()} = ?" for column in _PHASE.split(","))
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """A stored time, or None."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def format_time(at: datetime | None) -> str | None:
+    """A time as it is stored, or None."""
+    return None if at is None else timestamp(at)
+
+
+async def create(
+    tx: Transaction, state: IngestionState, *, source: str | None, settings: str, full: bool, at: datetime
+) -> None:
+    """Store a new job with its four phases, none of them started. No transition: it comes from nowhere."""
+    await tx.run(
+        "INSERT INTO ingestion_jobs (id, kb_id, managed, source, settings, full_run, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        state.job_id, state.kb_id, state.managed, source, settings, full, timestamp(at),
+    )  # fmt: skip
+    await tx.run(
+        "INSERT INTO ingestion_phase_status (job_id, phase_name, status, created_at, updated_at)"
+        " SELECT ?, value, 'not_started', ?2, ?2 FROM json_each(?3)",
+        state.job_id, timestamp(at), json_array(PHASES),
+    )  # fmt: skip
+    for phase in state.phases:
+        await _save_phase(tx, state.job_id, PhaseState(phase.name), phase, at)
+    await _save_job(tx, state, at)
+
+
+async def record(tx: Transaction, job_id: str) -> JobRecord:
+    """One job. Raises JobNotFound."""
+    row = await tx.row(f"SELECT {_JOB} FROM ingestion_jobs WHERE id = ?", job_id)
+    if row is None:
+        raise JobNotFound(job_id)
+    return await _record(tx, row)
+
+
+async def latest(tx: Transaction, kb_id: str) -> JobRecord | None:
+    """The newest job of a knowledge base, or None when it has never run."""
+    row = await tx.row(f"SELECT {_JOB} FROM ingestion_jobs WHERE kb_id = ? ORDER BY seq DESC LIMIT 1", kb_id)
+    return None if row is None else await _record(tx, row)
+
+
+async def history(tx: Transaction, kb_id: str, limit: int, before: int | None) -> list[JobRecord]:
+    """Jobs of a knowledge base, newest first, older than the job number ``before``."""
+    rows = await tx.rows(
+        f"SELECT {_JOB} FROM ingestion_jobs WHERE kb_id = ? AND (?2 IS NULL OR seq < ?2) ORDER BY seq DESC LIMIT ?3",
+        kb_id, before, limit,
+    )  # fmt: skip
+    return [await _record(tx, row) for row in rows]
+
+
+async def unfinished(tx: Transaction) -> list[JobRecord]:
+    """Jobs that are not over, or wait in the queue, oldest first."""
+    rows = await tx.rows(
+        f"SELECT {_JOB} FROM ingestion_jobs WHERE completed_at IS NULL OR intent IS NOT NULL ORDER BY seq"
+    )
+    return [await _record(tx, row) for row in rows]
+
+
+async def queued(tx: Transaction) -> list[tuple[str, str]]:
+    """(job id, KB id) of the jobs that wait for a slot, first come first."""
+    rows = await tx.rows(
+        "SELECT id, kb_id FROM ingestion_jobs WHERE intent IS NOT NULL AND managed ORDER BY queued_at, seq"
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def save(
+    tx: Transaction, before: IngestionState, after: IngestionState, *, reason: str | None, at: datetime
+) -> list[Transition]:
+    """Store what changed and log the transitions, phases first, then the job.
+
+    Raises InvalidTransition for a change of the job's status that the table forbids, OwnershipLost when the database
+    holds another status than ``before``.
+    """
+    status, was = after.get_overall_status(), before.get_overall_status()
+    check_job_move(was, status)
+    logged = []
+    for old, new in zip(before.phases, after.phases, strict=True):
+        if old != new:
+            await _save_phase(tx, after.job_id, old, new, at)
+        if old.status != new.status:
+            logged.append(await _log(tx, after, new.name, (old.status, new.status), (reason, new.error), at))
+    if after != before:
+        await _save_job(tx, after, at)
+    if status != was:
+        error = next((p.error for p in after.phases if p.status is PhaseStatus.FAILED), None)
+        logged.append(await _log(tx, after, None, (was, status), (reason, error), at))
+    return logged
+
+
+async def begin_run(tx: Transaction, job_id: str) -> int:
+    """A new run of the job, whose number its writes carry; the run before can write no more."""
+    return int(await tx.value("UPDATE ingestion_jobs SET run = run + 1 WHERE id = ? RETURNING run", job_id))
+
+
+async def set_target(tx: Transaction, job_id: str, epoch: int, model: str) -> None:
+    """Note which documents and which vectors the job writes."""
+    await tx.run("UPDATE ingestion_jobs SET epoch = ?2, model = ?3 WHERE id = ?1", job_id, epoch, model)
+
+
+async def _save_phase(tx: Transaction, job_id: str, old: PhaseState, new: PhaseState, at: datetime) -> None:
+    row = await tx.row(
+        f"UPDATE ingestion_phase_status SET {_SET_PHASE}, updated_at = ?"
+        " WHERE job_id = ? AND phase_name = ? AND status = ? RETURNING 1",
+        new.status, new.progress, new.items_processed, new.items_total, new.items_failed, new.items_reused,
+        new.items_available, format_time(new.started_at), format_time(new.completed_at), new.active_s,
+        format_time(new.running_since), new.waiting_on, new.held, new.hold_reason, new.error,
+        timestamp(at), job_id, new.name, old.status,
+    )  # fmt: skip
+    if row is None:
+        raise OwnershipLost(f"phase {new.name} of job {job_id} is no longer {old.status}")
+
+
+async def _save_job(tx: Transaction, state: IngestionState, at: datetime) -> None:
+    started = any(phase.started_at for phase in state.phases)
+    await tx.run(
+        "UPDATE ingestion_jobs SET held = ?2, hold_reason = ?3, intent = ?4, intent_phases = ?5, queued_at = ?6,"
+        " cancelled_at = CASE WHEN ?7 THEN coalesce(cancelled_at, ?10) END,"
+        " started_at = CASE WHEN ?8 THEN coalesce(started_at, ?10) END,"
+        " completed_at = CASE WHEN ?9 THEN coalesce(completed_at, ?10) END WHERE id = ?1",
+        state.job_id, state.held, state.hold_reason, state.intent, json_array(state.intent_phases),
+        format_time(state.queued_at), state.cancelled, started, state.get_overall_status().is_over, timestamp(at),
+    )  # fmt: skip
+
+
+async def _log(
+    tx: Transaction,
+    state: IngestionState,
+    phase: JobPhase | None,
+    moved: tuple[str, str],
+    why: tuple[str | None, str | None],
+    at: datetime,
+) -> Transition:
+    (before, after), (reason, error) = moved, why
+    values = (state.kb_id, state.job_id, phase, before, after, reason, error, timestamp(at))
+    seq = await tx.value(
+        "INSERT INTO transitions (kb_id, job_id, phase, from_status, to_status, reason, error, at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq",
+        *values,
+    )
+    return transition((seq, *values))
+
+
+def transition(row: Row) -> Transition:
+    """A row of the log as a value."""
+    seq, kb_id, job_id, phase, before, after, reason, error, at = row
+    return Transition(
+        seq=seq, kb_id=kb_id, job_id=job_id, phase=phase, from_status=before, to_status=after,
+        reason=reason, error=error, at=datetime.fromisoformat(at),
+    )  # fmt: skip
+
+
+async def _record(tx: Transaction, row: Row) -> JobRecord:
+    rows = await tx.rows(
+        f"SELECT phase_name, {_PHASE} FROM ingestion_phase_status WHERE job_id = ? ORDER BY id", row[1]
+    )
+    (
+        seq, job_id, kb_id, managed, source, settings, full, run, epoch, model, held, hold_reason, intent,
+        intent_phases, queued_at, listed, deleted, failed, characters, cancelled_at, created_at, started_at,
+        completed_at, newest,
+    ) = row  # fmt: skip
+    state = IngestionState(
+        job_id=job_id,
+        kb_id=kb_id,
+        phases=tuple(_phase(each) for each in rows),
+        cancelled=cancelled_at is not None,
+        held=bool(held),
+        hold_reason=hold_reason,
+        intent=None if intent is None else Intent(intent),
+        intent_phases=tuple(JobPhase(name) for name in json.loads(intent_phases)),
+        queued_at=parse_time(queued_at),
+        managed=bool(managed),
+    )
+    return JobRecord(
+        seq=seq, state=state, source=source, settings=settings, full=bool(full), run=run, epoch=epoch, model=model,
+        listed=bool(listed), documents_deleted=deleted, documents_failed=failed, characters_sent=characters,
+        created_at=datetime.fromisoformat(created_at), started_at=parse_time(started_at),
+        completed_at=parse_time(completed_at), newest=bool(newest),
+    )  # fmt: skip
+
+
+def _phase(row: Row) -> PhaseState:
+    (
+        name, status, progress, processed, total, failed, reused, available, started_at, completed_at, active_s,
+        running_since, waiting_on, held, hold_reason, error,
+    ) = row  # fmt: skip
+    return PhaseState(
+        name=JobPhase(name), status=PhaseStatus(status), progress=progress, items_processed=processed,
+        items_total=total, items_failed=failed, items_reused=reused, items_available=available,
+        started_at=parse_time(started_at), completed_at=parse_time(completed_at), active_s=active_s,
+        running_since=parse_time(running_since), waiting_on=None if waiting_on is None else WaitingOn(waiting_on),
+        held=bool(held), hold_reason=hold_reason, error=error,
+    )  # fmt: skip

@@ -1,0 +1,132 @@
+"""What search sees: the full-text index, and the passages of searchable documents with their vectors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from phaseflow.store import documents, knowledge_bases
+from phaseflow.store.documents import StagedDocument
+from phaseflow.store.transaction import Row, Transaction, json_array
+
+_INSERT = "INSERT INTO passages (rowid, text) SELECT ?1 + key, value FROM json_each(?2)"
+_DELETE = "INSERT INTO passages (passages, rowid, text) SELECT 'delete', ?1 + key, value FROM json_each(?2)"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The documents of a knowledge base that search sees, or that a job writes."""
+
+    kb_id: str
+    epoch: int
+
+
+async def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument]) -> None:
+    """Make embedded documents searchable, each in place of its older version, in this one transaction."""
+    generation = await knowledge_bases.next_generation(tx, scope.kb_id)
+    older = await tx.rows(
+        "SELECT id FROM documents WHERE kb_id = ? AND epoch = ? AND state = 4"
+        " AND uri IN (SELECT value FROM json_each(?))",
+        scope.kb_id, scope.epoch, json_array([d.uri for d in staged]),
+    )  # fmt: skip
+    await withdraw(tx, [row[0] for row in older])
+    for document in staged:
+        await tx.run(_INSERT, document.chunk_id(0), json_array(document.passages()))
+    await tx.run(
+        "UPDATE documents SET state = 4, generation = ? WHERE id IN (SELECT value FROM json_each(?))",
+        generation, json_array([d.id for d in staged]),
+    )  # fmt: skip
+
+
+async def withdraw(tx: Transaction, ids: Sequence[int]) -> None:
+    """Take searchable documents out and delete them."""
+    for document_id in ids:
+        text = await tx.value("SELECT text FROM texts WHERE document_id = ?", document_id)
+        spans = await tx.rows(
+            "SELECT start, stop FROM chunks WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20 ORDER BY id", document_id
+        )
+        passages = [text[start:stop] for start, stop in spans]
+        await tx.run(_DELETE, document_id << documents.CHUNK_BITS, json_array(passages))
+    await documents.remove(tx, ids)
+
+
+async def withdraw_missing(tx: Transaction, scope: Scope, job_seq: int, limit: int) -> list[str]:
+    """Take out up to ``limit`` documents that the completed crawl of a job did not find; their uris."""
+    rows = await tx.rows(
+        "SELECT id, uri FROM documents AS d WHERE kb_id = ? AND epoch = ? AND state = 4 AND NOT EXISTS"
+        " (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ? AND e.uri = d.uri) LIMIT ?",
+        scope.kb_id, scope.epoch, job_seq, limit,
+    )  # fmt: skip
+    await _withdraw_and_tell(tx, scope.kb_id, rows)
+    return [row[1] for row in rows]
+
+
+async def withdraw_other_epochs(tx: Transaction, scope: Scope, limit: int) -> int:
+    """Take out up to ``limit`` documents of any other epoch than this one; how many."""
+    rows = await tx.rows(
+        "SELECT id, uri FROM documents WHERE kb_id = ? AND epoch <> ? AND state = 4 LIMIT ?",
+        scope.kb_id, scope.epoch, limit,
+    )  # fmt: skip
+    await _withdraw_and_tell(tx, scope.kb_id, rows)
+    return len(rows)
+
+
+async def withdraw_all(tx: Transaction, kb_id: str, limit: int) -> int:
+    """Take out up to ``limit`` documents of a knowledge base in any state; how many."""
+    rows = await tx.rows("SELECT id, state FROM documents WHERE kb_id = ? LIMIT ?", kb_id, limit)
+    await withdraw(tx, [row[0] for row in rows if row[1] == documents.SEARCHABLE])
+    await documents.remove(tx, [row[0] for row in rows if row[1] != documents.SEARCHABLE])
+    return len(rows)
+
+
+async def _withdraw_and_tell(tx: Transaction, kb_id: str, rows: list[Row]) -> None:
+    if rows:
+        await knowledge_bases.next_generation(tx, kb_id)
+        await withdraw(tx, [row[0] for row in rows])
+
+
+async def counts(tx: Transaction, scope: Scope) -> tuple[int, int]:
+    """(documents, chunks) that search sees."""
+    row = await tx.row(
+        "SELECT count(*), coalesce(sum(chunk_count), 0) FROM documents WHERE kb_id = ? AND epoch = ? AND state = 4",
+        scope.kb_id, scope.epoch,
+    )  # fmt: skip
+    return (row[0], row[1]) if row else (0, 0)
+
+
+async def live_documents(tx: Transaction, scope: Scope) -> list[int]:
+    """The ids of the documents that search sees."""
+    rows = await tx.rows(
+        "SELECT id FROM documents WHERE kb_id = ? AND epoch = ? AND state = 4", scope.kb_id, scope.epoch
+    )
+    return [row[0] for row in rows]
+
+
+async def vectors_since(tx: Transaction, scope: Scope, generation: int) -> list[tuple[int, bytes]]:
+    """(chunk id, vector) of the documents that became searchable after ``generation``."""
+    rows = await tx.rows(
+        "SELECT c.id, v.vector FROM documents AS d JOIN chunks AS c ON c.id >= d.id << 20 AND c.id < (d.id + 1) << 20"
+        " JOIN vectors AS v ON v.id = c.vector_id"
+        " WHERE d.kb_id = ? AND d.epoch = ? AND d.state = 4 AND d.generation > ?",
+        scope.kb_id, scope.epoch, generation,
+    )  # fmt: skip
+    return [(row[0], row[1]) for row in rows]
+
+
+async def best_by_words(tx: Transaction, scope: Scope, query: str, limit: int) -> list[int]:
+    """The chunks that an FTS5 query finds, best BM25 first."""
+    rows = await tx.rows(
+        "SELECT p.rowid FROM passages AS p JOIN documents AS d ON d.id = p.rowid >> 20"
+        " WHERE passages MATCH ?1 AND d.kb_id = ?2 AND d.epoch = ?3 AND d.state = 4 ORDER BY rank LIMIT ?4",
+        query, scope.kb_id, scope.epoch, limit,
+    )  # fmt: skip
+    return [row[0] for row in rows]
+
+
+async def fetch(tx: Transaction, scope: Scope, chunk_ids: Sequence[int]) -> dict[int, Row]:
+    """(uri, title, text, start, end) of those chunks that search still sees."""
+    rows = await tx.rows(
+        "SELECT c.id, d.uri, d.title, substr(t.text, c.start + 1, c.stop - c.start), c.start, c.stop"
+        " FROM chunks AS c JOIN documents AS d ON d.id = c.id >> 20 JOIN texts AS t ON t.document_id = d.id"
+        " WHERE c.id IN (SELECT value FROM json_each(?)) AND d.kb_id = ? AND d.epoch = ? AND d.state = 4",
+        json_array(chunk_ids), scope.kb_id, scope.epoch,
+    )  # fmt: skip
+    return {row[0]: row[1:] for row in rows}

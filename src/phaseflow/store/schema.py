@@ -1,0 +1,112 @@
+"""Opening a file: is it ours, is it whole, is it of this version; if older, bring it forward, step by step."""
+
+import sqlite3
+from importlib import resources
+from pathlib import Path
+
+from phaseflow.domain.errors import NewerDatabase, NotADatabase, StoreUnavailable
+
+APPLICATION_ID = 0x70666C77
+"""``pflw``: marks the file as ours (PRAGMA application_id)."""
+VERSION = 1
+MIGRATIONS: dict[int, str] = {}
+"""SQL that brings a file of the version named to the next one."""
+
+_SQLITE_MAGIC = b"SQLite format 3\x00"
+
+
+def schema_sql() -> str:
+    """The text of schema.sql: inside the package when installed, at the root of the repository otherwise."""
+    packaged = resources.files("phaseflow").joinpath("schema.sql")
+    if packaged.is_file():
+        return packaged.read_text(encoding="utf-8")
+    return Path(__file__).parents[3].joinpath("schema.sql").read_text(encoding="utf-8")
+
+
+def check_file(path: Path) -> None:
+    """Raise NotADatabase for a file that is no SQLite database, before SQLite touches it; nothing or empty is fine."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise StoreUnavailable(f"there is no folder {path.parent}; create it first") from None
+        return
+    except OSError as error:
+        raise StoreUnavailable(f"cannot read {path}: {error.strerror}") from error
+    if head and head != _SQLITE_MAGIC:
+        raise NotADatabase(f"{path} is not a phaseflow database; it was left as it is. Name another file with --db")
+
+
+def prepare(path: Path) -> None:
+    """Create the tables in a new file, migrate an older one, refuse any other. Blocking; needs the lock.
+
+    Each step is one transaction: a crash leaves the version before or the version after.
+    """
+    check_file(path)
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, timeout=5)
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"cannot open {path}: {error}") from error
+    try:
+        _prepare(connection, path)
+    except sqlite3.OperationalError as error:
+        raise StoreUnavailable(f"cannot open {path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise NotADatabase(f"{path} is damaged ({error}); it was left as it is. Restore a copy of it") from error
+    finally:
+        connection.close()
+
+
+def check_version(path: Path, application_id: int, version: int, tables: int) -> bool:
+    """True when the file holds our tables, False when it holds nothing. Raises when it is not ours or is newer."""
+    if tables == 0 and application_id in {0, APPLICATION_ID}:
+        return False
+    if application_id != APPLICATION_ID:
+        raise NotADatabase(f"{path} belongs to another program; it was left as it is. Name another file with --db")
+    if version > VERSION:
+        raise NewerDatabase(
+            f"{path} has version {version}, this phaseflow knows {VERSION}; it was left as it is. Upgrade phaseflow"
+        )
+    return True
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    application_id, version, tables = identity(connection)
+    if not check_version(path, application_id, version, tables):
+        _create(connection)
+        return
+    damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if _is_small(path) else "ok"
+    if damage != "ok":
+        raise NotADatabase(f"{path} is damaged ({damage}); it was left as it is. Restore a copy of it")
+    for step in range(version, VERSION):
+        _in_one_step(connection, MIGRATIONS[step], step + 1)
+
+
+def identity(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """(application id, version, number of tables) of a file."""
+    sql = (
+        "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),"
+        " (SELECT count(*) FROM sqlite_schema)"
+    )
+    application_id, version, tables = connection.execute(sql).fetchone()
+    return application_id, version, tables
+
+
+def _is_small(path: Path) -> bool:
+    """A check reads the whole file: done where that takes well under a second (16 MiB)."""
+    return path.stat().st_size <= 16 << 20
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    _in_one_step(connection, f"PRAGMA application_id = {APPLICATION_ID};\n{schema_sql()}", VERSION)
+
+
+def _in_one_step(connection: sqlite3.Connection, sql: str, version: int) -> None:
+    try:
+        connection.executescript(f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA user_version = {version};\nCOMMIT;")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.rollback()
+        raise

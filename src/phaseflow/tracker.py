@@ -1,0 +1,198 @@
+"""The tracker: every change of a job's state goes through here. Compare, set, commit, then tell."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+import anyio
+
+from phaseflow.domain.errors import InvalidRequest, JobConflict
+from phaseflow.domain.identifiers import check_kb_id
+from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.settings import Settings
+from phaseflow.domain.status import JobStatusResponse, Transition
+from phaseflow.domain.vocabulary import Action, JobPhase
+from phaseflow.feed import Feed
+from phaseflow.store import jobs, knowledge_bases
+from phaseflow.store import transitions as log
+from phaseflow.store.clock import Clock
+from phaseflow.store.database import Database
+from phaseflow.store.jobs import JobRecord
+from phaseflow.store.service import Service
+from phaseflow.store.session import open_session
+from phaseflow.store.transaction import Transaction
+
+Change = Callable[[IngestionState], IngestionState]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a change found, and what it left."""
+
+    before: IngestionState
+    after: IngestionState
+    logged: tuple[Transition, ...] = ()
+
+
+class PhaseTracker:
+    """Moves the phases of jobs, on its own or inside an engine.
+
+    For a program that has its own pipeline: ``async with PhaseTracker.open("kb.db") as tracker``, then
+    ``initialize_phases`` and one call a move. Each call is committed when it returns, and told after that. An illegal
+    move raises InvalidTransition and changes nothing. Cancelling a call does not undo it once it was taken.
+    """
+
+    def __init__(self, database: Database, feed: Feed, clock: Clock) -> None:
+        self.database = database
+        self.feed = feed
+        self.clock = clock
+
+    @classmethod
+    async def attach(cls, database: Database) -> Self:
+        """A tracker on an open database."""
+        clock = Clock()
+        async with database.read() as tx:
+            last_seq = await log.last(tx)
+        return cls(database, Feed(database, clock, last_seq), clock)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: str | Path) -> AsyncIterator[Self]:
+        """A tracker on a database file of its own, created when it does not exist. Raises DatabaseHeld and others."""
+
+        async def main(started: Callable[[Self], None], stop: anyio.Event) -> None:
+            async with open_session(Path(path)) as database:
+                tracker = await cls.attach(database)
+                started(tracker)
+                await stop.wait()
+                tracker.feed.close()
+
+        service: Service[Self] = Service(main)
+        async with service as tracker:
+            yield tracker
+
+    async def initialize_phases(self, job_id: str, kb_id: str = "default") -> JobStatusResponse:
+        """Create a job with four phases, none started; its knowledge base too, when there is none.
+
+        Raises JobConflict when the knowledge base has a job that is not over, InvalidRequest when the job exists.
+        """
+        check_kb_id(kb_id)
+        if not job_id:
+            raise InvalidRequest("job_id", "must not be empty")
+        at = self.clock.now()
+
+        async def create(tx: Transaction) -> None:
+            if await tx.row("SELECT 1 FROM ingestion_jobs WHERE id = ?", job_id):
+                raise InvalidRequest("job_id", f"a job {job_id!r} exists already; choose another id")
+            await refuse_second_job(tx, kb_id)
+            if await knowledge_bases.find(tx, kb_id) is None:
+                await knowledge_bases.put(tx, kb_id, None, Settings().model_dump_json(), at)
+            state = IngestionState(job_id, kb_id, managed=False)
+            await jobs.create(tx, state, source=None, settings="{}", full=False, at=at)
+
+        await self.database.write(create, durable=True, then=lambda _: self.feed.touch(kb_id))
+        return await self.get_consolidated_status(job_id)
+
+    async def start_phase(self, job_id: str, phase: JobPhase | str) -> JobStatusResponse:
+        """not_started → running."""
+        return await self._move(job_id, phase, lambda p: p.start(self.clock.now()))
+
+    async def pause_phase(self, job_id: str, phase: JobPhase | str) -> JobStatusResponse:
+        """running → paused."""
+        return await self._move(job_id, phase, lambda p: p.pause(self.clock.now()), "user")
+
+    async def resume_phase(self, job_id: str, phase: JobPhase | str) -> JobStatusResponse:
+        """paused → running."""
+        return await self._move(job_id, phase, lambda p: p.resume(self.clock.now()), "user")
+
+    async def complete_phase(self, job_id: str, phase: JobPhase | str) -> JobStatusResponse:
+        """running → completed."""
+        return await self._move(job_id, phase, lambda p: p.complete(self.clock.now()))
+
+    async def fail_phase(self, job_id: str, phase: JobPhase | str, error: str) -> JobStatusResponse:
+        """running or paused → failed."""
+        return await self._move(job_id, phase, lambda p: p.fail(error, self.clock.now()))
+
+    async def retry_phase(self, job_id: str, phase: JobPhase | str) -> JobStatusResponse:
+        """failed → running."""
+        return await self._move(job_id, phase, lambda p: p.retry(self.clock.now()), "retry")
+
+    async def update_progress(
+        self, job_id: str, phase: JobPhase | str, items_processed: int, items_total: int | None = None
+    ) -> JobStatusResponse:
+        """Set the counts of a running phase. Progress never goes back, and stays under 100 until it is completed."""
+        return await self._move(job_id, phase, lambda p: p.update_progress(items_processed, items_total))
+
+    async def get_consolidated_status(self, job_id: str) -> JobStatusResponse:
+        """The status of the job with all four phases. Raises JobNotFound."""
+        return await self.feed.status_of(job_id)
+
+    async def record(self, job_id: str) -> JobRecord:
+        """The job as the database holds it. Raises JobNotFound."""
+        async with self.database.read() as tx:
+            return await jobs.record(tx, job_id)
+
+    async def change(
+        self,
+        job_id: str,
+        change: Change,
+        *,
+        reason: str | None = None,
+    ) -> Changed:
+        """Replace the state of a job by ``change(state)``, log what moved, commit, then tell.
+
+        ``change`` is pure; what it raises changes nothing and is raised here.
+        """
+
+        async def write(tx: Transaction) -> Changed:
+            return await change_in(tx, job_id, change, self.clock.now(), reason)
+
+        return await self.database.write(write, durable=True, then=self.tell)
+
+    def tell(self, changed: Changed) -> None:
+        """Pass on what was committed."""
+        if changed.logged:
+            self.feed.publish(changed.logged)
+        elif changed.after != changed.before:
+            self.feed.touch(changed.after.kb_id)
+
+    async def _move(
+        self, job_id: str, phase: JobPhase | str, move: Callable[[PhaseState], PhaseState], reason: str | None = None
+    ) -> JobStatusResponse:
+        name = _phase(phase)
+
+        def change(state: IngestionState) -> IngestionState:
+            if state.cancelled:
+                raise JobConflict("change", state.get_overall_status(), state.allowed_actions())
+            return state.with_phase(move(state[name]))
+
+        await self.change(job_id, change, reason=reason)
+        return await self.get_consolidated_status(job_id)
+
+
+async def change_in(tx: Transaction, job_id: str, change: Change, at: datetime, reason: str | None = None) -> Changed:
+    """The body of ``PhaseTracker.change``, inside a transaction that does more."""
+    before = (await jobs.record(tx, job_id)).state
+    after = change(before)
+    if after == before:
+        return Changed(before, after)
+    return Changed(before, after, tuple(await jobs.save(tx, before, after, reason=reason, at=at)))
+
+
+async def refuse_second_job(tx: Transaction, kb_id: str) -> None:
+    """Raise JobConflict when the knowledge base has a job that is not over."""
+    latest = await jobs.latest(tx, kb_id)
+    if latest is not None and not latest.state.get_overall_status().is_over:
+        state = latest.state
+        raise JobConflict(Action.START, state.get_overall_status(), state.allowed_actions())
+
+
+def _phase(name: JobPhase | str) -> JobPhase:
+    try:
+        return JobPhase(name)
+    except ValueError:
+        raise InvalidRequest("phase", f"{name!r} is none of {', '.join(JobPhase)}") from None
