@@ -131,7 +131,7 @@ def test_a_failure_is_one_line_also_when_its_error_is_not() -> None:
     ],
 )
 def test_a_job_that_can_go_on_says_how(status: str, advice: str | None) -> None:
-    assert words.how_to_go_on(job(status=status), "the same command") == advice
+    assert words.how_to_go_on(job(status=status), "the same command", "phaseflow retry waf") == advice
 
 
 @given(st.text())

@@ -49,8 +49,8 @@ def _row(phase: PhaseDetail) -> tuple[RenderableType, ...]:
 
 
 def _bar(phase: PhaseDetail, style: str) -> ProgressBar:
-    """A bar without a total pulses while its phase runs; one that stands still does not pretend to move."""
-    unknown = phase.items_total is None and phase.status is PhaseStatus.RUNNING
+    """A bar without a total pulses while its phase works; one that waits does not pretend to move."""
+    unknown = phase.items_total is None and phase.status is PhaseStatus.RUNNING and phase.waiting_on is None
     return ProgressBar(
         total=None if unknown else 100,
         completed=phase.progress,

@@ -22,12 +22,12 @@ DEFAULT_DB = Path("phaseflow.db")
 
 @dataclass(frozen=True, slots=True)
 class Foreground:
-    """How a job in the foreground is run. ``again`` says in words which command goes on with it."""
+    """How a job in the foreground is run. ``repeatable``: the same command goes on with it after a pause."""
 
     db: Path
     as_json: bool
-    again: str
     allow_private: tuple[str, ...] = ()
+    repeatable: bool = False
 
     async def run(self, begin: "Callable[[PhaseFlow], Awaitable[Job]]") -> Exit:
         """Open the engine, begin or go on with a job, and follow it until it is over or paused.
@@ -67,7 +67,8 @@ class Foreground:
         page = await flow.failures(final.kb_id, limit=words.FIRST_FEW)
         for line in words.failures(final, page.items, self._command("failures", final.kb_id)):
             click.echo(line, err=True)
-        advice = words.how_to_go_on(final, self.again)
+        again = "the same command" if self.repeatable else self._command("resume", final.kb_id)
+        advice = words.how_to_go_on(final, again, self._command("retry", final.kb_id))
         if advice:
             click.echo(advice, err=True)
 

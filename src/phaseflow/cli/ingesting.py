@@ -65,7 +65,7 @@ def ingest(
     wanted = Wanted(kb, source, options.SettingsOptions(**settings), full, hold)
     wanted.settings.over(None)  # a usage error should not wait for the database
     logs.set_up(verbosity)
-    run(lambda: Foreground(db, as_json, "the same command", allow_private).run(wanted.begin))
+    run(lambda: Foreground(db, as_json, allow_private, repeatable=not hold).run(wanted.begin))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def resume(
         await flow.resume(kb, phase)
         return flow.job(kb)
 
-    run(lambda: Foreground(db, as_json, f"phaseflow resume {kb}", allow_private).run(begin))
+    run(lambda: Foreground(db, as_json, allow_private).run(begin))
 
 
 @click.command()
@@ -179,4 +179,4 @@ def retry(
         await flow.retry(kb)
         return flow.job(kb)
 
-    run(lambda: Foreground(db, as_json, f"phaseflow resume {kb}", allow_private).run(begin))
+    run(lambda: Foreground(db, as_json, allow_private).run(begin))

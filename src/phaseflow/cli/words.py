@@ -1,9 +1,12 @@
 """What a status says to a person: pure functions from values to lines of text."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from phaseflow.domain.status import Failure, JobStatusResponse, PhaseDetail
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus, WaitingOn
+
+if TYPE_CHECKING:
+    from phaseflow.domain.status import Failure, JobStatusResponse, PhaseDetail
 
 FIRST_FEW = 5
 """Failures that a summary shows; the rest are a command away."""
@@ -44,13 +47,13 @@ def rate(items_per_second: float | None) -> str:
     return f"{items_per_second:,.0f}/s" if items_per_second >= 10 else f"{items_per_second:.1f}/s"
 
 
-def amount(phase: PhaseDetail) -> str:
+def amount(phase: "PhaseDetail") -> str:
     """Items done of the total: ``105 / 150``, or what is done so far while the total is unknown."""
     done = phase.items_processed + phase.items_failed
     return f"{done:,}" if phase.items_total is None else f"{done:,} / {phase.items_total:,}"
 
 
-def note(phase: PhaseDetail) -> str:
+def note(phase: "PhaseDetail") -> str:
     """What is special about a phase now: its error, its pause, or why it waits."""
     if phase.error:
         return printable(phase.error)
@@ -59,13 +62,13 @@ def note(phase: PhaseDetail) -> str:
     return waiting(phase.name, phase.waiting_on)
 
 
-def headline(status: JobStatusResponse) -> str:
+def headline(status: "JobStatusResponse") -> str:
     """One line on the job: what it does and how long that may take."""
     left = "" if status.eta_seconds is None else f", about {duration(status.eta_seconds)} left"
     return f"{status.kb_id}: {printable(status.message)}{left}"
 
 
-def changes(before: JobStatusResponse | None, after: JobStatusResponse) -> Iterator[str]:
+def changes(before: "JobStatusResponse | None", after: "JobStatusResponse") -> Iterator[str]:
     """One line for each phase that has another status than before."""
     earlier = {} if before is None else {phase.name: phase.status for phase in before.phase_details}
     for phase in after.phase_details:
@@ -73,7 +76,7 @@ def changes(before: JobStatusResponse | None, after: JobStatusResponse) -> Itera
             yield _change(after.kb_id, phase)
 
 
-def _change(kb_id: str, phase: PhaseDetail) -> str:
+def _change(kb_id: str, phase: "PhaseDetail") -> str:
     line = f"{kb_id}: {phase.name} {phase.status.replace('_', ' ')}"
     if phase.error:
         return f"{line}: {printable(phase.error)}"
@@ -83,28 +86,26 @@ def _change(kb_id: str, phase: PhaseDetail) -> str:
     return f"{line}, {amount(phase)} {phase.name.unit}{spent}"
 
 
-def summary(status: JobStatusResponse) -> str:
+def summary(status: "JobStatusResponse") -> str:
     """The line at the end of a run in the foreground: how it ended and what it did."""
     done = status.metrics
     parts = [f"{done.documents_loaded:,} documents new or changed", f"{done.documents_unchanged:,} unchanged"]
     if done.documents_deleted:
         parts.append(f"{done.documents_deleted:,} deleted")
     parts.append(f"{done.chunks_indexed:,} chunks indexed")
-    took = duration(sum(phase.active_seconds for phase in status.phase_details[:1]) or 0)
-    end = _span(status) or took
+    parts.extend(_span(status))
     lead = f"{status.kb_id}: {status.status}"
     if status.status is not JobStatus.COMPLETED:
         lead += f": {printable(status.error or status.message)}"
-    return f"{lead}\n  {', '.join(parts)}, {end}"
+    return f"{lead}\n  {', '.join(parts)}"
 
 
-def _span(status: JobStatusResponse) -> str:
-    if status.started_at is None or status.completed_at is None:
-        return ""
-    return duration((status.completed_at - status.started_at).total_seconds())
+def _span(status: "JobStatusResponse") -> Iterator[str]:
+    if status.started_at is not None and status.completed_at is not None:
+        yield duration((status.completed_at - status.started_at).total_seconds())
 
 
-def failures(status: JobStatusResponse, first: Sequence[Failure], command: str) -> Iterator[str]:
+def failures(status: "JobStatusResponse", first: "Sequence[Failure]", command: str) -> Iterator[str]:
     """How many documents failed, the first few of them, and the command that lists them all."""
     count = max(status.metrics.documents_failed, len(first))
     if not count:
@@ -115,16 +116,16 @@ def failures(status: JobStatusResponse, first: Sequence[Failure], command: str) 
     yield f"  all of them: {command}"
 
 
-def failure(one: Failure) -> str:
+def failure(one: "Failure") -> str:
     """One line on a failed document."""
     tries = f" ({one.attempts} attempts)" if one.attempts > 1 else ""
     return f"{printable(one.uri)}: {one.phase}: {printable(' '.join(one.error.split()))}{tries}"
 
 
-def how_to_go_on(status: JobStatusResponse, again: str) -> str | None:
+def how_to_go_on(status: "JobStatusResponse", again: str, retry: str) -> str | None:
     """What to type next when a job is not completed; None when there is nothing to go on with."""
     if status.status is JobStatus.FAILED:
-        return f"phaseflow retry {status.kb_id} tries what failed again"
+        return f"{retry} tries what failed again"
     if status.status.is_over:
         return None
     return f"paused; {again} goes on"
