@@ -4,8 +4,11 @@ from pathlib import Path
 
 import click
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pathspec import GitIgnoreSpec
 
-from phaseflow.cli.sources import source_of
+from phaseflow.cli.sources import as_glob, source_of
 from phaseflow.domain.settings import FolderSource, WebSource
 
 
@@ -15,6 +18,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("text")
+    (tmp_path / "guides" / ".a.md").write_text("text")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -37,6 +41,17 @@ def test_a_file_name_is_never_taken_for_a_pattern(here: Path) -> None:
     assert source == FolderSource(path=str(here), include=(r"/a\[1\]\*.md",))
 
 
+_NAMES = st.text(st.sampled_from("ab*?[]!#\\\\ ^-é~"), min_size=1).filter(lambda name: name.strip())
+
+
+@given(_NAMES, _NAMES)
+def test_the_glob_of_a_name_matches_this_name_alone(name: str, other: str) -> None:
+    spec = GitIgnoreSpec.from_lines([as_glob(name)])
+    assert spec.match_file(name)
+    assert spec.match_file(other) == (other == name)
+    assert not spec.match_file(f"folder/{name}")
+
+
 def test_addresses_are_a_web_source(here: Path) -> None:
     source = source_of(["https://docs.example.org", "HTTP://example.com/x"], [], [], 20)
     assert isinstance(source, WebSource)
@@ -54,6 +69,7 @@ def test_addresses_are_a_web_source(here: Path) -> None:
         (["https://example.org"], ["*.md"], None, "files of a folder"),
         (["guides"], [], 5, "--max-pages"),
         (["guides/a.md"], ["*.md"], None, "leave it out"),
+        (["guides/.a.md"], [], None, "hidden files are skipped"),
         (["https://"], [], None, "cannot be used"),
     ],
 )

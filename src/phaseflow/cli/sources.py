@@ -72,11 +72,15 @@ def _folder(path: Path, include: Sequence[str], exclude: Sequence[str]) -> "Fold
 def _files(paths: Sequence[Path], exclude: Sequence[str]) -> "FolderSource":
     """Files are a folder, their nearest common one, with just these names in it."""
     root = Path(os.path.commonpath([path.parent for path in paths]))
-    names = [_as_glob(path.relative_to(root).as_posix()) for path in paths]
-    return _folder(root, names, exclude)
+    names = [path.relative_to(root) for path in paths]
+    hidden = next((name for name in names if any(part.startswith(".") for part in name.parts)), None)
+    if hidden is not None:
+        raise click.UsageError(f"{str(hidden)!r} is hidden, and hidden files are skipped; name it without the dot")
+    return _folder(root, [as_glob(name.as_posix()) for name in names], exclude)
 
 
-def _as_glob(name: str) -> str:
+def as_glob(name: str) -> str:
+    """The glob that matches this path under the root and no other."""
     escaped = "".join("\\" + letter if letter in _GLOB_CHARACTERS else letter for letter in name)
     return "/" + escaped
 
