@@ -1,0 +1,223 @@
+"""Any server that speaks the OpenAI embeddings protocol."""
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import SplitResult, urlsplit
+
+import anyio
+
+from phaseflow.components.embedders.retry_after import retry_after_s
+from phaseflow.components.embedders.vectors import checked_vectors
+from phaseflow.domain.errors import (
+    BatchTooLarge,
+    ComponentError,
+    ComponentUnavailable,
+    DocumentError,
+    RateLimited,
+    TransientError,
+)
+
+if TYPE_CHECKING:
+    import httpx2
+    import numpy as np
+    import numpy.typing as npt
+
+    from phaseflow.components.protocols import Vectors
+
+_MESSAGE_LENGTH = 200
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+# Queries go beside the batches in flight without waiting for one of their connections.
+_CONNECTIONS_FOR_QUERIES = 4
+
+
+class OpenAIEmbedder:
+    """Embeds by ``POST {base_url}/embeddings``, one attempt a call; whoever calls owns the retries.
+
+    The texts are sent exactly as given. The answer must hold one vector of finite numbers for each text, all of the
+    dimension of the first answer. Redirects are not followed. Proxies of the environment are used, but not for a
+    loopback address. The key is in the request's header and nowhere else: no repr, log, error or fingerprint has it,
+    nor a password that stands in ``base_url``.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        api_key: str | None = None,
+        *,
+        timeout_s: float = 60,
+        batch_size: int = 64,
+        in_flight: int = 8,
+    ) -> None:
+        self.batch_size = batch_size
+        self.in_flight = in_flight
+        self.dimension: int | None = None
+        self._model = model
+        self._api_key = _usable_key(api_key)
+        self._timeout_s = timeout_s
+        address = urlsplit(base_url.rstrip("/"))
+        self._url = address._replace(path=address.path.rstrip("/") + "/embeddings").geturl()
+        self._shown_url = _without_secrets(address)
+        self._trust_env = address.hostname not in _LOOPBACK
+        self.fingerprint = f"openai:{self._shown_url}:{model}"
+        self._client: httpx2.AsyncClient | None = None
+        self._opening = anyio.Lock()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"OpenAIEmbedder({self._shown_url!r}, {self._model!r})"
+
+    async def embed_documents(self, texts: list[str]) -> "Vectors":
+        """Return float32 of shape (n, d). A cancel ends the request.
+
+        Raises RateLimited (429), TransientError (408, 409, 5xx, a timeout, a broken connection, a malformed answer),
+        BatchTooLarge (413), DocumentError (400, 422: these texts are refused) and ComponentUnavailable (401, 403,
+        404, and what else will not pass by trying again).
+        """
+        if not texts:
+            return checked_vectors([], 0, self.dimension)
+        answer = await self._post(self._body(texts))
+        if not answer.is_success:
+            raise self._refusal(answer)
+        vectors = checked_vectors(_rows(answer.content), len(texts), self.dimension)
+        self.dimension = vectors.shape[1]
+        return vectors
+
+    async def embed_query(self, text: str) -> "npt.NDArray[np.float32]":
+        """Return float32 of shape (d,). Raises like ``embed_documents``; a cancel ends the request."""
+        vector: npt.NDArray[np.float32] = (await self.embed_documents([text]))[0]
+        return vector
+
+    async def aclose(self) -> None:
+        """Close the connections. Idempotent; a later call raises ComponentUnavailable."""
+        self._closed = True
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def _body(self, texts: list[str]) -> bytes:
+        content = {"model": self._model, "input": texts, "encoding_format": "float"}
+        try:
+            return json.dumps(content, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise DocumentError(
+                "a text holds half of a surrogate pair and cannot be sent; mend its encoding", code="embedding_refused"
+            ) from error
+
+    async def _post(self, body: bytes) -> "httpx2.Response":
+        import httpx2
+
+        client = await self._opened()
+        try:
+            # A deadline for the whole exchange: the client's own ones start again with every byte.
+            with anyio.fail_after(self._timeout_s):
+                return await client.post(self._url, content=body)
+        except TimeoutError as error:
+            raise TransientError(f"{self._shown_url} did not answer within {self._timeout_s:g} s") from error
+        except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
+            raise ComponentUnavailable(f"{self._shown_url} is no address that can be asked; mend base_url") from error
+        except httpx2.RequestError as error:
+            why = self._shortened(str(error)) or type(error).__name__
+            raise TransientError(f"{self._shown_url} cannot be reached: {why}") from error
+
+    async def _opened(self) -> "httpx2.AsyncClient":
+        async with self._opening:
+            if self._closed:
+                raise ComponentUnavailable(f"the embedder for {self._shown_url} is closed; make a new one")
+            if self._client is None:
+                # Reading the certificates takes 80 ms: not on the event loop.
+                self._client = await anyio.to_thread.run_sync(self._new_client)
+            return self._client
+
+    def _new_client(self) -> "httpx2.AsyncClient":
+        import httpx2
+
+        headers = {"Content-Type": "application/json", "User-Agent": "phaseflow"}
+        if self._api_key:
+            headers["Authorization"] = f"Bearer {self._api_key}"
+        return httpx2.AsyncClient(
+            headers=headers,
+            timeout=None,
+            limits=httpx2.Limits(max_connections=self.in_flight + _CONNECTIONS_FOR_QUERIES),
+            follow_redirects=False,
+            trust_env=self._trust_env,
+        )
+
+    def _refusal(self, answer: "httpx2.Response") -> ComponentError:
+        status = answer.status_code
+        said = self._shortened(_server_message(answer.content))
+        message = f"{self._shown_url} answered {status}" + (f": {said}" if said else "")
+        if status in {400, 422}:
+            return DocumentError(message, code="embedding_refused")
+        if status == 413:
+            return BatchTooLarge(message)
+        if status in {408, 409, 429} or status >= 500:
+            kind = RateLimited if status == 429 else TransientError
+            return kind(message, retry_after_s=retry_after_s(answer.headers, datetime.now(UTC)))
+        return ComponentUnavailable(f"{message}; {_advice(status)}")
+
+    def _shortened(self, message: str) -> str:
+        if self._api_key:
+            message = message.replace(self._api_key, "…")
+        message = " ".join(message.split())
+        return message if len(message) <= _MESSAGE_LENGTH else message[: _MESSAGE_LENGTH - 1] + "…"
+
+
+def _rows(content: bytes) -> list[Any]:
+    """The vectors of an answer in the order of the texts. A server that numbers none has kept the order."""
+    from pydantic_core import from_json
+
+    try:
+        data = from_json(content)["data"]
+        rows = [item["embedding"] for item in data]
+        numbers = [item.get("index") for item in data]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise TransientError("malformed answer of the embedding server: no list of embeddings") from error
+    if all(number is None for number in numbers):
+        return rows
+    if set(numbers) != set(range(len(rows))):
+        raise TransientError("malformed answer of the embedding server: indexes missing or given twice")
+    return [row for _, row in sorted(zip(numbers, rows, strict=True), key=lambda pair: pair[0])]
+
+
+def _server_message(content: bytes) -> str:
+    from pydantic_core import from_json
+
+    try:
+        answer = from_json(content)
+    except ValueError:
+        return content[:1000].decode(errors="replace")
+    for name in ("error", "message", "detail"):
+        if isinstance(answer, dict) and name in answer:
+            answer = answer[name]
+    return str(answer)
+
+
+def _advice(status: int) -> str:
+    if status in {401, 403}:
+        return "set PHASEFLOW_EMBEDDING_API_KEY to a key that it takes"
+    if status == 404:
+        return "check base_url and the name of the model"
+    if 300 <= status < 400:
+        return "redirects are not followed: set base_url to the address it names"
+    return "check base_url, the model and the account"
+
+
+def _usable_key(key: str | None) -> str | None:
+    if key and not (key.isascii() and key.isprintable()):
+        raise ComponentUnavailable(
+            "PHASEFLOW_EMBEDDING_API_KEY holds characters that no header can carry; set it to the bare key"
+        )
+    return key or None
+
+
+def _without_secrets(address: SplitResult) -> str:
+    """The address without user, password and query, where secrets stand."""
+    return address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="").geturl()

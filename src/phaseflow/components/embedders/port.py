@@ -1,0 +1,152 @@
+"""The one shape in which the engine uses any embedder."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from inspect import isawaitable, iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+
+from phaseflow.components.embedders.daemon import call_in_daemon
+from phaseflow.components.embedders.retry_after import retry_after_s
+from phaseflow.components.embedders.vectors import checked_vectors
+from phaseflow.domain.errors import BatchTooLarge, ComponentError, ComponentUnavailable, RateLimited, TransientError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from phaseflow.components.protocols import Vectors
+
+_MESSAGE_LENGTH = 300
+
+
+class EmbedderPort:
+    """Any embedder as coroutines that return checked float32 arrays.
+
+    Wraps an object with ``embed_documents(texts)``, plain or a coroutine, and ``embed_query(text)`` where it has one
+    (else a query is embedded like a document). Plain methods run in threads, at most ``in_flight`` at once; cancelling
+    abandons the thread and drops its result. A foreign exception becomes one of ours by its shape (its status code,
+    or that it is a fault of the connection); one of unknown shape passes through unchanged.
+    """
+
+    fingerprint: str
+    """Identifies model and dimension; vectors are kept under it."""
+    batch_size: int
+    in_flight: int
+    """Batches that may be under way at once."""
+    dimension: int | None
+    """Of the vectors, known from the embedder or from the first answer."""
+
+    def __init__(self, embedder: Any, *, owned: bool = False) -> None:
+        if not callable(getattr(embedder, "embed_documents", None)):
+            raise TypeError(
+                f"{type(embedder).__qualname__} is no embedder: give it `embed_documents(texts)`, which returns "
+                "a vector for each text"
+            )
+        self._embedder = embedder
+        self._owned = owned
+        self.fingerprint = _fingerprint(embedder)
+        self.batch_size = _positive(getattr(embedder, "batch_size", None), 64)
+        self.in_flight = _positive(getattr(embedder, "in_flight", None), 1)
+        dimension = getattr(embedder, "dimension", None)
+        self.dimension = dimension if isinstance(dimension, int) and dimension > 0 else None
+        self._threads = anyio.CapacityLimiter(self.in_flight)
+
+    async def embed(self, texts: list[str]) -> "Vectors":
+        """Return one vector for each text, in order: float32, (n, d). One attempt; a cancel drops it.
+
+        Raises TransientError (also for a malformed answer), RateLimited, BatchTooLarge, DocumentError or
+        ComponentUnavailable, and whatever else a foreign embedder raises.
+        """
+        return self._checked(await self._call(self._embedder.embed_documents, texts), len(texts))
+
+    async def embed_query(self, text: str) -> "npt.NDArray[np.float32]":
+        """Return the vector of a query: float32, (d,). Raises like ``embed``; a cancel drops it."""
+        embed_query = getattr(self._embedder, "embed_query", None)
+        if embed_query is None:
+            vectors = await self.embed([text])
+        else:
+            vectors = self._checked([await self._call(embed_query, text)], 1)
+        vector: npt.NDArray[np.float32] = vectors[0]
+        return vector
+
+    async def aclose(self) -> None:
+        """Close the embedder if it was made for this port; one that a user gave stays open. Idempotent."""
+        close = getattr(self._embedder, "aclose", None)
+        if self._owned and close is not None:
+            await close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _call(self, method: Callable[[Any], Any], argument: Any) -> Any:
+        try:
+            if iscoroutinefunction(method):
+                return await method(argument)
+            async with self._threads:
+                result = await call_in_daemon(lambda: method(argument))
+            return await result if isawaitable(result) else result
+        except ComponentError:
+            raise
+        except Exception as error:
+            translated = _translated(error)
+            if translated is None:
+                raise
+            raise translated from error
+
+    def _checked(self, rows: Any, count: int) -> "Vectors":
+        found = checked_vectors(rows, count, self.dimension)
+        if count:
+            self.dimension = found.shape[1]
+        return found
+
+
+def _translated(error: Exception) -> ComponentError | None:
+    """The error of ours that stands for a foreign one, or None where its shape says nothing."""
+    status = _status(error)
+    message = f"the embedder failed: {type(error).__name__}: {error}"[:_MESSAGE_LENGTH]
+    if status == 429:
+        return RateLimited(message, retry_after_s=_wait(error))
+    if status == 413:
+        return BatchTooLarge(message)
+    if status in {401, 403}:
+        return ComponentUnavailable(message)
+    if status is not None and status >= 500:
+        return TransientError(message, retry_after_s=_wait(error))
+    if status is None and isinstance(error, OSError):  # TimeoutError and ConnectionError are among them
+        return TransientError(message)
+    return None
+
+
+def _status(error: Exception) -> int | None:
+    response = getattr(error, "response", None)
+    for holder, name in ((error, "status_code"), (error, "status"), (response, "status_code")):
+        status = getattr(holder, name, None)
+        if isinstance(status, int):
+            return status
+    return None
+
+
+def _wait(error: Exception) -> float | None:
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    if not isinstance(headers, Mapping):
+        return None
+    return retry_after_s({str(name).lower(): str(value) for name, value in headers.items()}, datetime.now(UTC))
+
+
+def _fingerprint(embedder: Any) -> str:
+    given = getattr(embedder, "fingerprint", None)
+    if isinstance(given, str) and given:
+        return given
+    kind = type(embedder)
+    names = (getattr(embedder, name, None) for name in ("model", "model_name"))
+    model = next((name for name in names if isinstance(name, str)), None)
+    return ":".join(filter(None, (f"{kind.__module__}.{kind.__qualname__}", model)))
+
+
+def _positive(value: Any, default: int) -> int:
+    return value if isinstance(value, int) and value > 0 else default

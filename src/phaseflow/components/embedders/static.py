@@ -1,0 +1,157 @@
+"""Sentence vectors without a server or a download: the word vectors that the wordllama wheel carries."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from phaseflow.domain.errors import ComponentUnavailable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from tokenizers import Tokenizer
+
+    from phaseflow.components.protocols import Vectors
+
+_WEIGHTS: Final = "weights/l2_supercat_256.safetensors"
+_TOKENIZER: Final = "tokenizers/l2_supercat_tokenizer_config.json"
+_ROWS: Final = 32_000
+_DIMENSION: Final = 256
+# Of the files in wordllama 0.4: other ones would give other vectors, so that they need another fingerprint.
+_KNOWN_DIGEST: Final = "59ccd7405674ff8600b79319983eea04"
+# Reading 16 MB whole takes 20 ms at every start; 128 slices of 16 kB take 4 ms and hold all of the tokenizer.
+_SLICES: Final = 128
+_SLICE_BYTES: Final = 16_384
+# Encodings take some 100 bytes a token, gathered rows 1,024: both are bounded whatever the texts are.
+_BLOCK_CHARACTERS: Final = 500_000
+_BLOCK_TOKENS: Final = 4_096
+
+
+class StaticEmbedder:
+    """The mean of a text's token vectors, normalised to length 1; a text without tokens is all zeros.
+
+    The files are looked at when it is made (ComponentUnavailable if they are missing or not the known ones) and
+    loaded on first use: 0.2 s, 80 MB with the libraries. A text's vector does not depend on the texts beside it. Thread-safe: calls run
+    side by side, and the tokenizer itself uses all cores, unless the host sets ``TOKENIZERS_PARALLELISM=false``.
+    """
+
+    batch_size = 256
+    in_flight = 2
+    dimension = _DIMENSION
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or _wordllama_folder()
+        self.fingerprint = f"wordllama-l2-supercat-{_DIMENSION}:{_checked_digest(self._folder)[:8]}"
+        self._lock = Lock()
+        self._model: _Model | None = None
+
+    def embed_documents(self, texts: list[str]) -> "Vectors":
+        """Return float32 of shape (n, 256)."""
+        return self._loaded().embed(texts)
+
+    def embed_query(self, text: str) -> "npt.NDArray[np.float32]":
+        """Return float32 of shape (256,)."""
+        vector: npt.NDArray[np.float32] = self.embed_documents([text])[0]
+        return vector
+
+    def _loaded(self) -> "_Model":
+        with self._lock:
+            if self._model is None:
+                self._model = _load(self._folder)
+            return self._model
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    tokenizer: "Tokenizer"
+    table: "Vectors"
+    ones: "npt.NDArray[np.float32]"
+
+    def embed(self, texts: list[str]) -> "Vectors":
+        import numpy as np
+
+        sums = np.zeros((len(texts), _DIMENSION), np.float32)
+        row = 0
+        for block in _blocks(texts):
+            # encode_batch_fast leaves out the offsets: 2.4 times the speed of encode, and one hop over the GIL.
+            for encoding in self.tokenizer.encode_batch_fast(block, add_special_tokens=False):
+                self._add_up(encoding.ids, sums[row])
+                row += 1
+        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+        np.divide(sums, lengths, out=sums, where=lengths > 0)
+        return sums
+
+    def _add_up(self, ids: list[int], total: "npt.NDArray[np.float32]") -> None:
+        """Sum the rows; the mean has the same direction. Twenty times as fast as np.add.reduceat over a batch."""
+        for at in range(0, len(ids), _BLOCK_TOKENS):
+            part = ids[at : at + _BLOCK_TOKENS]
+            total += self.ones[: len(part)] @ self.table[part]
+
+
+def _blocks(texts: list[str]) -> Iterator[list[str]]:
+    block: list[str] = []
+    size = 0
+    for text in texts:
+        if block and size + len(text) > _BLOCK_CHARACTERS:
+            yield block
+            block, size = [], 0
+        block.append(text)
+        size += len(text)
+    if block:
+        yield block
+
+
+def _wordllama_folder() -> Path:
+    """Where the package lies. It is not imported: that would set up logging and load what is not needed."""
+    spec = find_spec("wordllama")
+    if spec is None or not spec.submodule_search_locations:
+        raise _unavailable("wordllama is not installed")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _checked_digest(folder: Path) -> str:
+    digest = blake2b(digest_size=16)
+    for name in (_WEIGHTS, _TOKENIZER):
+        try:
+            _add_file(digest, folder / name)
+        except OSError as error:
+            raise _unavailable(f"{name} cannot be read ({error.strerror})") from error
+    if digest.hexdigest() != _KNOWN_DIGEST:
+        raise _unavailable("its files are not those of wordllama 0.4, or they are damaged")
+    return digest.hexdigest()
+
+
+def _add_file(digest: blake2b, path: Path) -> None:
+    size = path.stat().st_size
+    digest.update(size.to_bytes(8, "little"))
+    with path.open("rb", buffering=0) as file:
+        for number in range(_SLICES):
+            file.seek(size * number // _SLICES)
+            digest.update(file.read(_SLICE_BYTES))
+
+
+def _load(folder: Path) -> _Model:
+    import numpy as np
+    from safetensors import safe_open
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    with safe_open(folder / _WEIGHTS, framework="np") as weights:
+        # As float32: summing float16 rows takes three times as long, for 16 MB less.
+        table = weights.get_tensor("embedding.weight").astype(np.float32)
+    if table.shape != (_ROWS, _DIMENSION):
+        raise _unavailable(f"its table has the shape {table.shape}")
+    return _Model(tokenizer, table, np.ones(_BLOCK_TOKENS, np.float32))
+
+
+def _unavailable(why: str) -> ComponentUnavailable:
+    return ComponentUnavailable(
+        f"the static embedder cannot be used: {why}; install it again: "
+        "pip install --force-reinstall --no-deps 'wordllama==0.4.*'"
+    )

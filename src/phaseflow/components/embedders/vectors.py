@@ -1,0 +1,49 @@
+"""What an embedder gave back, checked and as one array."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from phaseflow.domain.errors import TransientError
+
+if TYPE_CHECKING:
+    from phaseflow.components.protocols import Vectors
+
+
+def checked_vectors(rows: Any, count: int, dimension: int | None = None) -> "Vectors":
+    """Return ``rows`` as a float32 array of shape (count, dimension); a None dimension takes any.
+
+    Raises TransientError when the number of rows, their dimension or a number in them is not as it has to be.
+    """
+    import numpy as np
+
+    found = _as_array(rows)
+    if found.shape[0] != count:
+        raise _malformed(f"{found.shape[0]} vectors for {count} texts")
+    if count == 0:
+        return np.empty((0, dimension or 0), np.float32)
+    if found.ndim != 2 or found.shape[1] == 0:
+        raise _malformed("the vectors are not all of one dimension")
+    if dimension is not None and found.shape[1] != dimension:
+        raise _malformed(f"vectors of {found.shape[1]} dimensions where there were {dimension} before")
+    if not np.isfinite(found).all():
+        raise _malformed("a vector holds a number that is not finite")
+    return found
+
+
+def _as_array(rows: Any) -> "Vectors":
+    import numpy as np
+
+    if not isinstance(rows, np.ndarray | Sequence):
+        raise _malformed(f"{type(rows).__name__} where a list of vectors was expected")
+    try:
+        found = np.asarray(rows)
+    except ValueError as error:  # rows of different lengths
+        raise _malformed("the vectors are not all of one dimension") from error
+    if found.dtype.kind not in "fiu" or found.ndim == 0:
+        raise _malformed("something that is not a number stands in a vector")
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused as such
+        return np.ascontiguousarray(found, np.float32)
+
+
+def _malformed(what: str) -> TransientError:
+    return TransientError(f"malformed answer of the embedder: {what}")
