@@ -1,0 +1,88 @@
+"""HTML as Markdown: headings, lists, tables and code keep their form, links and emphasis their text.
+
+Own rendering over selectolax. Measured against html-to-markdown 3.21 (14 MB/s, 22 MB installed): that one holds the
+interpreter lock for a whole page, takes 6 s for 100,000 attributes, and gives nothing, without an error, for what is
+nested deeper than it likes. markdownify manages 1 MB/s.
+"""
+
+import re
+from typing import TYPE_CHECKING
+
+from phaseflow.components.extraction.complexity import refuse_monsters
+from phaseflow.components.extraction.decoding import text_of
+from phaseflow.components.extraction.markdown import MEDIA_TYPE
+from phaseflow.components.extraction.rendering import render
+from phaseflow.components.extraction.shapes import Extracted, Raw
+from phaseflow.domain.errors import DocumentError
+
+if TYPE_CHECKING:
+    from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+MAX_CHARS = 32_000_000
+_META = re.compile(rb"<meta\b[^>]{0,300}?charset\s*=\s*[\"']?\s*([-\w.:]+)", re.I)
+_XML = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([-\w.]+)")
+
+_NEVER = "script, style, template, noscript, svg, canvas, iframe, object, select, button, head, dialog"
+_CHROME = (
+    "nav, [role=navigation], [role=search], [role=menu], [role=menubar], [role=contentinfo], [hidden], "
+    "[aria-hidden=true], body > footer, a.headerlink"
+)
+_MAIN = "main, [role=main]"
+_MAIN_SHARE = 0.25
+"""A main element with less of the page's text than this is a shell that scripts fill, or a teaser."""
+
+
+def extract(raw: Raw) -> Extracted:
+    """Return the visible text of a page as Markdown, without navigation and footer where the page marks them.
+
+    Title: the page's, else its first heading, else the name of the file. Raises DocumentError ``too_complex``.
+    """
+    from selectolax.lexbor import LexborHTMLParser
+
+    text = text_of(raw, _charset)
+    if len(text) > MAX_CHARS:
+        message = f"{raw.name} has more than {MAX_CHARS:,} characters of HTML; split it or exclude it"
+        raise DocumentError(message, code="too_large")
+    refuse_monsters(text, raw.name)
+    page = LexborHTMLParser(text)
+    return Extracted(_content(page), _title(page) or raw.base_name, MEDIA_TYPE)
+
+
+def _charset(head: bytes) -> str | None:
+    found = _META.search(head) or _XML.match(head)
+    return found[1].decode("ascii", "replace") if found else None
+
+
+def _title(page: "LexborHTMLParser") -> str | None:
+    for selector in ("head > title", "h1", "h2"):
+        node = page.css_first(selector)
+        title = " ".join(node.text().split()) if node else ""
+        if title:
+            return title
+    return None
+
+
+def _content(page: "LexborHTMLParser") -> str:
+    body = page.body
+    if body is None:
+        return ""
+    never = _ids(page, _NEVER)
+    chrome = never | _ids(page, _CHROME)
+    main = _main(page)
+    if main is not None and main.mem_id not in chrome and _holds_enough(main, body):
+        return render(main, chrome) or render(body, never)
+    # A page that is all navigation still has text: a silent nothing would be wrong.
+    return render(body, chrome) or render(body, never)
+
+
+def _main(page: "LexborHTMLParser") -> "LexborNode | None":
+    found = page.css(_MAIN)
+    return found[0] if len(found) == 1 else None
+
+
+def _holds_enough(main: "LexborNode", body: "LexborNode") -> bool:
+    return len(main.text()) > _MAIN_SHARE * len(body.text())
+
+
+def _ids(page: "LexborHTMLParser", selector: str) -> frozenset[int]:
+    return frozenset(node.mem_id for node in page.css(selector))

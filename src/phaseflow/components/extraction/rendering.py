@@ -1,0 +1,201 @@
+"""An HTML tree as Markdown text, in one pass and without recursion, whatever the depth."""
+
+from collections.abc import Iterator, Set
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from selectolax.lexbor import LexborNode
+
+_TEXT = "-text"
+_HEADINGS = {f"h{level}": "#" * level + " " for level in range(1, 7)}
+_BLOCK_NAMES = """
+    address article aside blockquote body center details dl dialog div fieldset figcaption figure footer form header
+    hgroup hr legend main nav ol p section summary table ul
+"""
+_BLOCKS = frozenset(_BLOCK_NAMES.split()) | frozenset(_HEADINGS)
+_LINES = frozenset(("br", "dd", "dt", "tr", "td", "th", "caption", "option"))
+_FORMING = _BLOCKS | _LINES | {"li", "pre", "img"}
+# A table that holds these arranges a page; its cells are read one after another.
+_LAYOUT = ", ".join(f"td {tag}, th {tag}" for tag in ("table", "pre", "ul", "ol", "blockquote", *_HEADINGS))
+
+
+def render(root: "LexborNode", skipped: Set[int]) -> str:
+    """Return the text below ``root`` as Markdown, without the elements whose ``mem_id`` is in ``skipped``."""
+    page = _Page()
+    for node, entering in _walk(root, skipped):
+        tag = node.tag or ""
+        if tag == _TEXT:
+            page.write(node.text_content or "")
+        elif tag not in _FORMING:
+            continue
+        elif entering:
+            page.enter(tag, node)
+        else:
+            page.leave(tag)
+    return page.text()
+
+
+def _walk(root: "LexborNode", skipped: Set[int]) -> "Iterator[tuple[LexborNode, bool]]":
+    """Yield every node on the way down (True), and every element again on the way up (False)."""
+    todo: list[tuple[LexborNode, bool]] = [(root, True)]
+    while todo:
+        node, entering = todo.pop()
+        following = None if node is root else node.next
+        if entering and node.mem_id not in skipped:
+            yield node, True
+            if node.tag != _TEXT:
+                todo.append((node, False))
+                following = node.first_child
+        elif not entering:
+            yield node, False
+        if following is not None:
+            todo.append((following, True))
+
+
+@dataclass(slots=True)
+class _Flow:
+    """Running text: white space runs together, breaks and marks wait until there is something to set apart."""
+
+    pieces: list[str] = field(default_factory=list)
+    gap: int = 0
+    """Line ends due before the next word."""
+    space: bool = False
+    mark: str = ""
+    """What the next word's line begins with: a heading's or a list item's sign."""
+
+    def write(self, text: str) -> None:
+        words = text.split()
+        if not words:
+            self.space = self.space or bool(text)
+            return
+        self.put(" ".join(words), spaced=text[0].isspace())
+        self.space = text[-1].isspace()
+
+    def put(self, text: str, *, spaced: bool = False) -> None:
+        if self.gap and self.pieces:
+            self.pieces.append("\n" * self.gap)
+        elif (spaced or self.space) and self.pieces and not self.mark:
+            self.pieces.append(" ")
+        self.pieces.append(self.mark + text)
+        self.gap, self.space, self.mark = 0, False, ""
+
+    def end_line(self, lines: int) -> None:
+        # A paragraph that opens a list item stays on the item's line.
+        if not self.mark:
+            self.gap = max(self.gap, lines)
+        self.space = False
+
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+@dataclass(slots=True)
+class _Page:
+    flow: _Flow = field(default_factory=_Flow)
+    outside: _Flow | None = None
+    """The text around the table cell in hand."""
+    lists: list[int | None] = field(default_factory=list)
+    """For every open list the number of its next item; None when it has no numbers."""
+    rows: list[list[str]] | None = None
+    preformatted: list[str] | None = None
+    pre_depth: int = 0
+
+    def text(self) -> str:
+        return self.flow.text()
+
+    def write(self, text: str) -> None:
+        if self.preformatted is not None:
+            self.preformatted.append(text)
+        else:
+            self.flow.write(text)
+
+    def enter(self, tag: str, node: "LexborNode") -> None:
+        self._break(tag)
+        if tag in _HEADINGS:
+            self.flow.mark = _HEADINGS[tag]
+        elif tag == "pre":
+            self._open_pre()
+        elif tag in ("ul", "ol"):
+            self.lists.append(1 if tag == "ol" else None)
+        elif tag == "li":
+            self._open_item()
+        elif tag == "img":
+            self.write(node.attributes.get("alt") or "")
+        elif tag in ("table", "tr", "td", "th"):
+            self._enter_table(tag, node)
+
+    def leave(self, tag: str) -> None:
+        if tag in _HEADINGS or tag == "li":
+            self.flow.mark = ""
+        elif tag == "pre":
+            self._close_pre()
+        elif tag in ("ul", "ol"):
+            self.lists.pop()
+        elif tag in ("table", "td", "th"):
+            self._leave_table(tag)
+        if tag != "br":
+            self._break(tag)
+
+    def _break(self, tag: str) -> None:
+        if self.preformatted is not None:
+            if tag == "br":
+                self.preformatted.append("\n")
+        elif tag in _BLOCKS:
+            self.flow.end_line(1 if self.lists and tag in ("ul", "ol") else 2)
+        elif tag in _LINES:
+            self.flow.end_line(1)
+
+    def _open_item(self) -> None:
+        self.flow.mark = ""
+        self.flow.end_line(1)
+        number = self.lists[-1] if self.lists else None
+        if number is not None:
+            self.lists[-1] = number + 1
+        indent = "  " * min(len(self.lists) - 1, 10)
+        self.flow.mark = indent + ("- " if number is None else f"{number}. ")
+
+    def _open_pre(self) -> None:
+        self.pre_depth += 1
+        if self.preformatted is None:
+            self.flow.end_line(2)
+            self.preformatted = []
+
+    def _close_pre(self) -> None:
+        self.pre_depth -= 1
+        if self.pre_depth or self.preformatted is None:
+            return
+        code = "".join(self.preformatted).strip("\n")
+        self.preformatted = None
+        if code.strip():
+            fence = "````" if "```" in code else "```"
+            self.flow.put(f"{fence}\n{code}\n{fence}")
+            self.flow.end_line(2)
+
+    def _enter_table(self, tag: str, node: "LexborNode") -> None:
+        if tag == "table":
+            self.rows = None if any(part.css_first(_LAYOUT) for part in node.iter()) else []
+        elif self.rows is None:
+            return
+        elif tag == "tr":
+            self.rows.append([])
+        else:
+            self.outside, self.flow = self.flow, _Flow()
+
+    def _leave_table(self, tag: str) -> None:
+        if self.rows is None:
+            return
+        if tag == "table":
+            rows, self.rows = self.rows, None
+            self._put_table([row for row in rows if any(row)])
+        elif self.outside is not None:
+            cell, self.flow, self.outside = self.flow.text(), self.outside, None
+            self.rows[-1].append(" ".join(cell.split()).replace("|", "\\|"))
+
+    def _put_table(self, rows: list[list[str]]) -> None:
+        if not rows:
+            return
+        head, *body = rows
+        lines = [head, ["---"] * len(head), *body]
+        self.flow.end_line(2)
+        self.flow.put("\n".join(f"| {' | '.join(line)} |" for line in lines))

@@ -1,0 +1,37 @@
+"""The values that go into an extractor and come out of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A document before extraction. ``charset`` is what its carrier (an HTTP header) declares."""
+
+    data: bytes
+    name: str
+    charset: str | None = None
+
+    @property
+    def base_name(self) -> str:
+        """The last part of the name: the title of a document that has none of its own."""
+        return PurePosixPath(self.name).name or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """A document as text.
+
+    ``text`` has ``\\n`` line ends, no NUL and no lone surrogate. ``media_type`` is that of ``text``: an HTML page
+    comes out as ``text/markdown``. ``parts`` are (offset, label) pairs as in ``Document``.
+    """
+
+    text: str
+    title: str
+    media_type: str
+    parts: tuple[tuple[int, str], ...] = ()
+
+
+Extractor = Callable[[Raw], Extracted]
+"""Blocking and free of side effects. Raises DocumentError when there is no text to be had."""

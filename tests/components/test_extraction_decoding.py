@@ -1,0 +1,94 @@
+"""Bytes to text in any common encoding."""
+
+import codecs
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phaseflow.components.extraction import extract
+from phaseflow.domain.errors import DocumentError
+
+WORDS = "Grüße aus Köln: 名前, 😀\n"
+
+
+@given(st.text(alphabet=st.characters(exclude_characters="\0\r\ufeff", exclude_categories=["Cs"])))
+def test_utf8_text_comes_out_as_it_went_in(text: str) -> None:
+    assert extract(text.encode(), "a.txt").text == text
+
+
+@pytest.mark.parametrize(
+    ("mark", "encoding"),
+    [
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+        (codecs.BOM_UTF32_LE, "utf-32-le"),
+        (codecs.BOM_UTF32_BE, "utf-32-be"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.md"])
+def test_a_byte_order_mark_decides_and_is_no_part_of_the_text(mark: bytes, encoding: str, name: str) -> None:
+    assert extract(mark + WORDS.encode(encoding), name).text == WORDS
+
+
+def test_a_byte_order_mark_goes_before_a_declaration() -> None:
+    data = codecs.BOM_UTF16_LE + '<meta charset="latin-1"><p>Größe 名'.encode("utf-16-le")
+    assert extract(data, "a.html", declared_charset="koi8-r").text == "Größe 名"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_latin_utf16_is_known_without_a_mark(encoding: str) -> None:
+    assert extract("A plain text, für alle.\n".encode(encoding), "a.txt").text == "A plain text, für alle.\n"
+
+
+def test_a_declared_charset_is_used() -> None:
+    assert extract("привет".encode("koi8-r"), "a.txt", declared_charset="KOI8-R").text == "привет"
+
+
+@pytest.mark.parametrize("label", ["no-such-charset", "utf-16", "rot13", "utf-7\0", ""])
+def test_a_declaration_that_cannot_be_true_is_passed_over(label: str) -> None:
+    assert extract(b"plain", "a.txt", declared_charset=label).text == "plain"
+
+
+@pytest.mark.parametrize(
+    ("page", "encoding"),
+    [
+        ('<meta charset="windows-1252"><p>15,50 €', "cp1252"),
+        ("<meta http-equiv=Content-Type content='text/html; charset=iso-8859-1'><p>15,50 €", "cp1252"),
+        ("<META CHARSET=shift_jis><p>髙橋", "cp932"),
+        ('<?xml version="1.0" encoding="koi8-r"?><html><p>привет', "koi8-r"),
+    ],
+)
+def test_a_page_is_decoded_as_it_declares(page: str, encoding: str) -> None:
+    assert extract(page.encode(encoding), "a.html").text == page.rpartition(">")[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Les élèves français étudient à côté du château, où l'été fut chaud. ", "cp1252"),
+        ("Über die schöne Größe der Häuser läßt sich streiten. ", "cp1252"),
+        ("não podemos resistir ao desejo; acha-se tão bem determinada a situação ", "latin-1"),
+        ("“Smart quotes” — he said, it’s 5 €. ", "cp1252"),
+        ("Zażółć gęślą jaźń, proszę państwa; będę w Łodzi jutro wieczorem ", "cp1250"),
+        ("Привет, как дела? Мы поехали домой вчера вечером. ", "cp1251"),
+        ("人人生而自由,在尊严和权利上一律平等。他们赋有理性和良心 ", "gb18030"),
+        ("すべての人間は、生まれながらにして自由であり ", "cp932"),
+        ("모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다. ", "cp949"),
+    ],
+)
+def test_an_undeclared_encoding_is_detected(text: str, encoding: str) -> None:
+    assert extract((text * 3).encode(encoding), "a.txt").text == text * 3
+
+
+def test_utf8_with_a_broken_byte_stays_utf8() -> None:
+    data = ("Größe " * 20).encode() + b"\xc3 end"
+    assert extract(data, "a.txt").text == "Größe " * 20 + "\ufffd end"
+
+
+def test_bytes_that_fit_their_sample_but_not_to_the_end_are_an_error() -> None:
+    data = ("すべての人間は、自由であり\n" * 3000).encode("cp932") + b"\x81"
+    with pytest.raises(DocumentError, match="save it as UTF-8") as caught:
+        extract(data, "a.txt")
+    assert caught.value.code == "decode_error"
