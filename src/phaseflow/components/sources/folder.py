@@ -1,0 +1,175 @@
+"""The folder source: files under a folder, or one file."""
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from phaseflow.components.extraction import extract
+from phaseflow.components.protocols import Document, Entry, Known, Unchanged
+from phaseflow.components.sources.names import path_of, uri_of
+from phaseflow.components.sources.patterns import Globs
+from phaseflow.components.sources.tree import Found, Tree
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError
+from phaseflow.domain.settings import FolderSource
+
+_T = TypeVar("_T")
+
+PAGE_SIZE = 1000
+MAX_BYTES = 64 * 1024 * 1024
+RACY_NS = 2_000_000_000
+"""FAT keeps modification times to two seconds; other file systems are finer. A file younger than this could change
+again and keep its stamp."""
+_READ_ONLY = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+class FolderLoader:
+    """Lists the files under a folder and reads one as text. Implements ``Loader``.
+
+    Skipped: hidden files and folders (a leading dot; but not the folder ``.github``, which holds guides
+    for readers); what a ``.gitignore`` in the folder or below leaves out; FIFOs,
+    sockets and devices; links that lead out of the folder or in a circle. ``include`` and ``exclude`` are globs as in
+    ``.gitignore``: ``*.md`` matches at any depth, ``/notes.md`` at the root only, ``docs/**`` everything below
+    ``docs``; an ``include`` means only these, and ``exclude`` wins. Neither brings back what is hidden or ignored.
+
+    ``source.path`` may also name one file: then that file is the only document, whatever its name.
+    ``max_bytes`` is the largest file that is read. Works in threads of ``limiter`` (default: anyio's own); nothing
+    blocks the event loop. ``clock`` gives nanoseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        source: FolderSource,
+        *,
+        max_bytes: int = MAX_BYTES,
+        limiter: anyio.CapacityLimiter | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._source = source
+        self._max_bytes = max_bytes
+        self._limiter = limiter
+        self._clock = clock
+
+    async def list(self) -> AsyncIterator[Sequence[Entry]]:
+        """Yield the files in pages of at most 1,000, each folder in the order of names. Memory does not grow with them.
+
+        A list that ends is complete. Raises ComponentUnavailable when the folder, or any folder below that counts,
+        cannot be read. Cancelling it abandons the look-up in hand.
+        """
+        entries = self._entries()
+        while page := await self._in_thread(lambda: list(islice(entries, PAGE_SIZE))):
+            yield page
+
+    async def load(self, entry: Entry, known: Known | None) -> Document | Unchanged:
+        """Read one file, in one visit to a worker thread.
+
+        Raises DocumentError: ``not_found`` (and ``gone``), ``unreadable``, ``too_large``, ``changed_while_reading``,
+        and what extraction raises. Cancelling it abandons the thread, whose result is dropped.
+        """
+        return await self._in_thread(partial(self._load, entry, known))
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
+
+    def _entries(self) -> Iterator[Entry]:
+        root = Path(os.path.realpath(self._source.path))
+        for found in _files(root, self._source):
+            yield Entry(uri_of(found.path), found.size, self._stamp(found.size, found.mtime_ns))
+
+    def _load(self, entry: Entry, known: Known | None) -> Document | Unchanged:
+        path = self._place(entry.uri)
+        reading = _read(path, entry.uri, self._max_bytes) or _read(path, entry.uri, self._max_bytes)
+        if reading is None:
+            message = f"{entry.uri} changed while it was read, twice; run again when it is written"
+            raise DocumentError(message, code="changed_while_reading")
+        stamp = self._stamp(len(reading.data), reading.mtime_ns)
+        digest = hashlib.blake2b(reading.data, digest_size=16).digest()
+        if known is not None and known.content_hash == digest:
+            return Unchanged(entry, digest, stamp)
+        found = extract(reading.data, entry.uri)
+        return Document(entry, found.text, found.title, found.media_type, digest, stamp, found.parts)
+
+    def _stamp(self, size: int, mtime_ns: int) -> str | None:
+        return f"{size}:{mtime_ns}" if mtime_ns < self._clock() - RACY_NS else None
+
+    def _place(self, uri: str) -> Path:
+        """Return the real path of a document; a URI can be hostile, and a link can have been put in its way."""
+        root = Path(os.path.realpath(self._source.path))
+        name = path_of(uri)
+        if "\0" in name or not name:
+            raise _not_found(uri)
+        if not stat.S_ISDIR(_stat_root(root, self._source.path).st_mode):
+            return _sole_file(root, self._source, uri)
+        place = Path(os.path.realpath(root / name))
+        if not place.is_relative_to(root) or ".." in Path(name).parts:
+            raise DocumentError(f"{uri} lies outside the folder and is not read", code="outside_folder")
+        return place
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    data: bytes
+    mtime_ns: int
+
+
+def _files(root: Path, source: FolderSource) -> Iterator[Found]:
+    info = _stat_root(root, source.path)
+    if stat.S_ISDIR(info.st_mode):
+        yield from Tree(root, Globs(source.include, source.exclude)).walk()
+    elif stat.S_ISREG(info.st_mode):
+        yield Found(Path(source.path).name, info.st_size, info.st_mtime_ns)
+    else:
+        raise ComponentUnavailable(f"{source.path} is neither a folder nor a file; give the path of one")
+
+
+def _stat_root(root: Path, given: str) -> os.stat_result:
+    try:
+        return root.stat()
+    except FileNotFoundError as error:
+        raise ComponentUnavailable(f"there is no folder {given}; check the path, or mount it") from error
+    except (OSError, ValueError) as error:
+        raise ComponentUnavailable(f"cannot read {given} ({error}); mend its permissions") from error
+
+
+def _sole_file(root: Path, source: FolderSource, uri: str) -> Path:
+    if uri_of(Path(source.path).name) != uri:
+        raise _not_found(uri)
+    return root
+
+
+def _read(path: Path, uri: str, max_bytes: int) -> _Reading | None:
+    """Return the file as it was at one moment, or None when it changed meanwhile."""
+    try:
+        with open(os.open(path, _READ_ONLY), "rb") as file:
+            before = os.fstat(file.fileno())
+            _check(before, uri, max_bytes)
+            data = file.read(before.st_size + 1)
+            after = os.fstat(file.fileno())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _not_found(uri) from error
+    except OSError as error:
+        message = f"cannot read {uri} ({error.strerror}); mend its permissions and retry"
+        raise DocumentError(message, code="unreadable") from error
+    same = before.st_mtime_ns == after.st_mtime_ns and len(data) == before.st_size == after.st_size
+    return _Reading(data, before.st_mtime_ns) if same else None
+
+
+def _check(info: os.stat_result, uri: str, max_bytes: int) -> None:
+    if not stat.S_ISREG(info.st_mode):
+        raise DocumentError(f"{uri} is no regular file and is not read", code="unreadable")
+    if info.st_size > max_bytes:
+        message = f"{uri} has {info.st_size:,} bytes, more than the {max_bytes:,} that are read; split it or exclude it"
+        raise DocumentError(message, code="too_large")
+
+
+def _not_found(uri: str) -> DocumentError:
+    return DocumentError(f"{uri} is not there any more", code="not_found", counts=False, gone=True)
