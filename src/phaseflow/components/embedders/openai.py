@@ -56,8 +56,9 @@ class OpenAIEmbedder:
         self._model = model
         self._api_key = _usable_key(api_key)
         self._timeout_s = timeout_s
-        address = urlsplit(base_url.rstrip("/"))
-        self._url = address._replace(path=address.path.rstrip("/") + "/embeddings").geturl()
+        address = urlsplit(base_url)
+        address = address._replace(path=address.path.rstrip("/"))
+        self._url = address._replace(path=address.path + "/embeddings").geturl()
         self._shown_url = _without_secrets(address)
         self._trust_env = address.hostname not in _LOOPBACK
         self.fingerprint = f"openai:{self._shown_url}:{model}"

@@ -1,0 +1,305 @@
+import logging
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import httpx2
+import numpy as np
+import pytest
+
+from phaseflow.components.embedders import OpenAIEmbedder, embedding_api_key, make_embedder
+from phaseflow.components.embedders.retry_after import retry_after_s
+from phaseflow.domain.errors import (
+    BatchTooLarge,
+    ComponentError,
+    ComponentUnavailable,
+    DocumentError,
+    RateLimited,
+    TransientError,
+)
+from phaseflow.domain.settings import OpenAIEmbedderSettings
+from tests.components.fake_embedding_server import FakeEmbeddingServer, Flaw, Refusal
+
+KEY = "sk-secret-of-the-test"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeEmbeddingServer]:
+    async with FakeEmbeddingServer() as running:
+        yield running
+
+
+@pytest.fixture
+async def embedder(server: FakeEmbeddingServer) -> AsyncIterator[OpenAIEmbedder]:
+    async with OpenAIEmbedder(server.base_url, "fake", KEY, timeout_s=10) as made:
+        yield made
+
+
+async def test_the_vectors_come_in_the_order_of_the_texts(
+    server: FakeEmbeddingServer, embedder: OpenAIEmbedder
+) -> None:
+    texts = ["one", "two", "three", "one"]
+    vectors = await embedder.embed_documents(texts)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (4, server.dimension)
+    assert np.allclose(vectors, [server.vector(text) for text in texts])
+    assert np.allclose(await embedder.embed_query("two"), server.vector("two"))
+
+
+async def test_the_texts_are_sent_exactly_as_given(server: FakeEmbeddingServer, embedder: OpenAIEmbedder) -> None:
+    texts = [" a\r\n\tb ", "", "\x00", "漢字 e\u0301 👩‍👩‍👧 \u2028", '"\\']
+    await embedder.embed_documents(texts)
+    (call,) = server.calls
+    assert call.texts == texts
+    assert call.body == {"model": "fake", "input": texts, "encoding_format": "float"}
+    assert call.headers["authorization"] == f"Bearer {KEY}"
+
+
+async def test_without_a_key_no_authorization_is_sent(server: FakeEmbeddingServer) -> None:
+    async with OpenAIEmbedder(server.base_url, "fake") as embedder:
+        await embedder.embed_query("a")
+    assert "authorization" not in server.calls[0].headers
+
+
+async def test_no_texts_are_no_call(server: FakeEmbeddingServer, embedder: OpenAIEmbedder) -> None:
+    assert (await embedder.embed_documents([])).shape[0] == 0
+    assert server.calls == []
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (302, ComponentUnavailable),
+        (400, DocumentError),
+        (401, ComponentUnavailable),
+        (402, ComponentUnavailable),
+        (403, ComponentUnavailable),
+        (404, ComponentUnavailable),
+        (408, TransientError),
+        (409, TransientError),
+        (413, BatchTooLarge),
+        (422, DocumentError),
+        (429, RateLimited),
+        (500, TransientError),
+        (503, TransientError),
+        (529, TransientError),
+    ],
+)
+async def test_each_status_has_its_error(
+    server: FakeEmbeddingServer, embedder: OpenAIEmbedder, status: int, expected: type[ComponentError]
+) -> None:
+    server.faults.append(Refusal(status, {"location": "/elsewhere"}))
+    with pytest.raises(ComponentError, match=f"{status}: refused with {status}") as caught:
+        await embedder.embed_documents(["a"])
+    assert type(caught.value) is expected
+    assert len(server.calls) == 1
+
+
+async def test_refused_texts_are_a_bad_document_with_its_own_code(
+    server: FakeEmbeddingServer, embedder: OpenAIEmbedder
+) -> None:
+    server.poison.add("bad")
+    with pytest.raises(DocumentError) as caught:
+        await embedder.embed_documents(["bad"])
+    assert caught.value.code == "embedding_refused"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_the_wait_that_the_server_asks_for_is_handed_on(
+    server: FakeEmbeddingServer, embedder: OpenAIEmbedder, status: int
+) -> None:
+    server.faults.append(Refusal(status, {"Retry-After": "7"}))
+    with pytest.raises(TransientError) as caught:
+        await embedder.embed_documents(["a"])
+    assert caught.value.retry_after_s == 7
+
+
+@pytest.mark.parametrize("flaw", [flaw for flaw in Flaw if flaw not in {Flaw.HANG, Flaw.OTHER_DIMENSION, Flaw.CUT_OFF}])
+async def test_a_malformed_answer_may_pass(server: FakeEmbeddingServer, embedder: OpenAIEmbedder, flaw: Flaw) -> None:
+    server.faults.append(flaw)
+    with pytest.raises(TransientError, match="malformed answer"):
+        await embedder.embed_documents(["a", "b", "c"])
+    assert (await embedder.embed_documents(["a"])).shape == (1, server.dimension)
+
+
+async def test_a_dimension_other_than_the_first_is_malformed(
+    server: FakeEmbeddingServer, embedder: OpenAIEmbedder
+) -> None:
+    await embedder.embed_documents(["a"])
+    server.faults.append(Flaw.OTHER_DIMENSION)
+    with pytest.raises(TransientError, match="17 dimensions where there were 16"):
+        await embedder.embed_documents(["b"])
+
+
+async def test_a_connection_that_breaks_may_pass(server: FakeEmbeddingServer, embedder: OpenAIEmbedder) -> None:
+    server.faults.append(Flaw.CUT_OFF)
+    with anyio.fail_after(10), pytest.raises(TransientError, match="cannot be reached"):
+        await embedder.embed_documents(["a"])
+
+
+async def test_a_server_that_is_not_there_may_come_back() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    async with OpenAIEmbedder(f"http://127.0.0.1:{port}/v1", "fake") as embedder:
+        with pytest.raises(TransientError, match=f"127.0.0.1:{port}"):
+            await embedder.embed_documents(["a"])
+
+
+async def test_a_server_that_hangs_is_a_timeout(server: FakeEmbeddingServer) -> None:
+    server.always = Flaw.HANG
+    async with OpenAIEmbedder(server.base_url, "fake", timeout_s=0.1) as embedder:
+        with anyio.fail_after(10), pytest.raises(TransientError, match=r"within 0\.1 s"):
+            await embedder.embed_documents(["a"])
+
+
+async def test_a_cancelled_call_ends_at_once_and_the_next_one_works(
+    server: FakeEmbeddingServer, embedder: OpenAIEmbedder
+) -> None:
+    server.faults.append(Flaw.HANG)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(embedder.embed_documents, ["a"])
+            await server.until_in_flight(1)
+            tasks.cancel_scope.cancel()
+        assert (await embedder.embed_documents(["b"])).shape == (1, server.dimension)
+
+
+async def test_as_many_calls_as_allowed_are_in_flight_at_once(
+    server: FakeEmbeddingServer, embedder: OpenAIEmbedder
+) -> None:
+    server.always = Flaw.HANG
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for number in range(embedder.in_flight):
+                tasks.start_soon(embedder.embed_documents, [f"text {number}"])
+            await server.until_in_flight(embedder.in_flight)
+            tasks.cancel_scope.cancel()
+
+
+async def test_a_closed_embedder_says_so(embedder: OpenAIEmbedder) -> None:
+    await embedder.embed_query("a")
+    await embedder.aclose()
+    await embedder.aclose()
+    with pytest.raises(ComponentUnavailable, match="closed"):
+        await embedder.embed_query("a")
+
+
+@pytest.mark.parametrize("body", [b"no %s" % KEY.encode(), b'{"error": {"message": "wrong: %s"}}' % KEY.encode()])
+async def test_the_key_is_in_no_error_repr_or_log(
+    server: FakeEmbeddingServer, embedder: OpenAIEmbedder, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.faults.append(Refusal(401, body=body))
+    with pytest.raises(ComponentUnavailable) as caught:
+        await embedder.embed_documents(["a"])
+    shown = [str(caught.value), repr(embedder), embedder.fingerprint, caplog.text]
+    assert all(KEY not in text for text in shown)
+    assert "…" in str(caught.value)
+
+
+async def test_a_long_message_of_the_server_is_shortened(server: FakeEmbeddingServer, embedder: OpenAIEmbedder) -> None:
+    server.faults.append(Refusal(400, body=b"x" * 100_000))
+    with pytest.raises(DocumentError) as caught:
+        await embedder.embed_documents(["a"])
+    assert len(str(caught.value)) < 300
+
+
+def test_a_password_or_query_in_the_address_is_not_shown() -> None:
+    embedder = OpenAIEmbedder("http://user:pass@host:9/v1/?key=hidden", "m")
+    assert embedder.fingerprint == "openai:http://host:9/v1:m"
+    assert "hidden" not in repr(embedder)
+
+
+@pytest.mark.parametrize("key", ["sk\nnext", "schlüssel"])
+def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(key: str) -> None:
+    with pytest.raises(ComponentUnavailable, match="PHASEFLOW_EMBEDDING_API_KEY") as caught:
+        OpenAIEmbedder("http://host/v1", "m", key)
+    assert key not in str(caught.value)
+
+
+async def test_half_a_surrogate_pair_is_a_bad_document(server: FakeEmbeddingServer, embedder: OpenAIEmbedder) -> None:
+    with pytest.raises(DocumentError):
+        await embedder.embed_documents(["\ud800"])
+    assert server.calls == []
+
+
+async def test_an_address_of_another_kind_is_unavailable() -> None:
+    async with OpenAIEmbedder("ftp://host/v1", "m") as embedder:
+        with pytest.raises(ComponentUnavailable, match="base_url"):
+            await embedder.embed_query("a")
+
+
+async def test_a_proxy_is_not_asked_for_a_loopback_address(
+    server: FakeEmbeddingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    async with OpenAIEmbedder(server.base_url, "fake") as embedder:
+        assert (await embedder.embed_query("a")).shape == (server.dimension,)
+
+
+async def test_the_settings_and_the_environment_make_the_embedder(
+    server: FakeEmbeddingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PHASEFLOW_EMBEDDING_API_KEY", f" {KEY}\n")
+    server.api_key = KEY
+    settings = OpenAIEmbedderSettings.model_validate({"type": "openai", "base_url": server.base_url, "model": "fake"})
+    async with make_embedder(settings) as port:
+        assert (port.batch_size, port.in_flight) == (64, 8)
+        assert port.fingerprint == f"openai:{server.base_url}:fake"
+        assert np.allclose(await port.embed(["a", "b"]), [server.vector("a"), server.vector("b")])
+        assert (await port.embed_query("a")).shape == (server.dimension,)
+        await port.aclose()
+        with pytest.raises(ComponentUnavailable):
+            await port.embed(["a"])
+
+
+def test_an_empty_key_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHASEFLOW_EMBEDDING_API_KEY", "  ")
+    assert embedding_api_key() is None
+
+
+NOW = datetime(2025, 12, 3, 10, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, None),
+        ({"retry-after": "5"}, 5),
+        ({"retry-after": " 1.5 "}, 1.5),
+        ({"retry-after": "0"}, 0),
+        ({"retry-after": "Wed, 03 Dec 2025 10:00:30 GMT"}, 30),
+        ({"retry-after": "Wed, 03 Dec 2025 10:00:30"}, 30),
+        ({"retry-after": "Wednesday, 03-Dec-25 10:01:00 GMT"}, 60),
+        ({"retry-after": "Wed, 03 Dec 2025 09:00:00 GMT"}, 0),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+        ({"retry-after-ms": "soon", "retry-after": "9"}, 9),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": ""}, None),
+    ],
+)
+def test_retry_after_is_read_in_all_its_forms(headers: dict[str, str], expected: float | None) -> None:
+    assert retry_after_s(headers, NOW) == expected
+
+
+def test_the_fake_server_runs_as_a_program_and_prints_its_address() -> None:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "tests.components.fake_embedding_server", "--dimension", "3"]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        try:
+            base_url = program.stdout.readline().strip()
+            answer = httpx2.post(f"{base_url}/embeddings", json={"input": ["a", "b", "a"]}, trust_env=False).json()
+            counts = httpx2.get(base_url.removesuffix("/v1") + "/counts", trust_env=False).json()
+        finally:
+            program.terminate()
+    assert [len(row["embedding"]) for row in answer["data"]] == [3, 3, 3]
+    assert counts == {"calls": 1, "texts": 3, "repeated": 1, "most_in_flight": 1}
