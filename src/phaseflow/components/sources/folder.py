@@ -6,7 +6,7 @@ import stat
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -81,9 +81,12 @@ class FolderLoader:
         return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
 
     def _entries(self) -> Iterator[Entry]:
-        root = Path(os.path.realpath(self._source.path))
-        for found in _files(root, self._source):
+        for found in _files(Path(self._root), self._source):
             yield Entry(uri_of(found.path), found.size, self._stamp(found.size, found.mtime_ns))
+
+    @cached_property
+    def _root(self) -> str:
+        return os.path.realpath(self._source.path)
 
     def _load(self, entry: Entry, known: Known | None) -> Document | Unchanged:
         path = self._place(entry.uri)
@@ -101,16 +104,16 @@ class FolderLoader:
     def _stamp(self, size: int, mtime_ns: int) -> str | None:
         return f"{size}:{mtime_ns}" if mtime_ns < self._clock() - RACY_NS else None
 
-    def _place(self, uri: str) -> Path:
+    def _place(self, uri: str) -> str:
         """Return the real path of a document; a URI can be hostile, and a link can have been put in its way."""
-        root = Path(os.path.realpath(self._source.path))
         name = path_of(uri)
         if "\0" in name or not name:
             raise _not_found(uri)
-        if not stat.S_ISDIR(_stat_root(root, self._source.path).st_mode):
-            return _sole_file(root, self._source, uri)
-        place = Path(os.path.realpath(root / name))
-        if not place.is_relative_to(root) or ".." in Path(name).parts:
+        if not os.path.isdir(self._root):
+            return _sole_file(self._root, self._source, uri)
+        # Strings, since pathlib would cost more here than reading the file.
+        place = os.path.realpath(os.path.join(self._root, name))
+        if not place.startswith(os.path.join(self._root, "")) or ".." in name.split("/"):
             raise DocumentError(f"{uri} lies outside the folder and is not read", code="outside_folder")
         return place
 
@@ -140,13 +143,14 @@ def _stat_root(root: Path, given: str) -> os.stat_result:
         raise ComponentUnavailable(f"cannot read {given} ({error}); mend its permissions") from error
 
 
-def _sole_file(root: Path, source: FolderSource, uri: str) -> Path:
+def _sole_file(root: str, source: FolderSource, uri: str) -> str:
+    _stat_root(Path(root), source.path)
     if uri_of(Path(source.path).name) != uri:
         raise _not_found(uri)
     return root
 
 
-def _read(path: Path, uri: str, max_bytes: int) -> _Reading | None:
+def _read(path: str, uri: str, max_bytes: int) -> _Reading | None:
     """Return the file as it was at one moment, or None when it changed meanwhile."""
     try:
         with open(os.open(path, _READ_ONLY), "rb") as file:
