@@ -1,0 +1,71 @@
+"""phaseflow: document ingestion in four durable phases whose status never lies.
+
+Names are imported when they are first used, so that ``import phaseflow`` is quick and starts nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from phaseflow.actors.workshop import Policies as Policies
+    from phaseflow.domain.errors import DatabaseHeld as DatabaseHeld
+    from phaseflow.domain.errors import DocumentError as DocumentError
+    from phaseflow.domain.errors import InvalidRequest as InvalidRequest
+    from phaseflow.domain.errors import InvalidTransition as InvalidTransition
+    from phaseflow.domain.errors import JobConflict as JobConflict
+    from phaseflow.domain.errors import JobNotFound as JobNotFound
+    from phaseflow.domain.errors import KnowledgeBaseNotFound as KnowledgeBaseNotFound
+    from phaseflow.domain.errors import PhaseflowError as PhaseflowError
+    from phaseflow.domain.errors import RateLimited as RateLimited
+    from phaseflow.domain.errors import TransientError as TransientError
+    from phaseflow.domain.ingestion import IngestionState as IngestionState
+    from phaseflow.domain.phase import PhaseState as PhaseState
+    from phaseflow.domain.policy import BudgetPolicy as BudgetPolicy
+    from phaseflow.domain.policy import GuardPolicy as GuardPolicy
+    from phaseflow.domain.policy import RetryPolicy as RetryPolicy
+    from phaseflow.domain.settings import FolderSource as FolderSource
+    from phaseflow.domain.settings import Settings as Settings
+    from phaseflow.domain.settings import WebSource as WebSource
+    from phaseflow.domain.status import Failure as Failure
+    from phaseflow.domain.status import JobStatusResponse as JobStatusResponse
+    from phaseflow.domain.status import SearchHit as SearchHit
+    from phaseflow.domain.status import Transition as Transition
+    from phaseflow.domain.vocabulary import Action as Action
+    from phaseflow.domain.vocabulary import JobPhase as JobPhase
+    from phaseflow.domain.vocabulary import JobStatus as JobStatus
+    from phaseflow.domain.vocabulary import PhaseStatus as PhaseStatus
+    from phaseflow.domain.vocabulary import WaitingOn as WaitingOn
+    from phaseflow.flow import Job as Job
+    from phaseflow.flow import PhaseFlow as PhaseFlow
+    from phaseflow.flow import Reader as Reader
+    from phaseflow.tracker import PhaseTracker as PhaseTracker
+
+_HOMES = {
+    "phaseflow.actors.workshop": ("Policies",),
+    "phaseflow.domain.errors": (
+        "DatabaseHeld", "DocumentError", "InvalidRequest", "InvalidTransition", "JobConflict", "JobNotFound",
+        "KnowledgeBaseNotFound", "PhaseflowError", "RateLimited", "TransientError",
+    ),
+    "phaseflow.domain.ingestion": ("IngestionState",),
+    "phaseflow.domain.phase": ("PhaseState",),
+    "phaseflow.domain.policy": ("BudgetPolicy", "GuardPolicy", "RetryPolicy"),
+    "phaseflow.domain.settings": ("FolderSource", "Settings", "WebSource"),
+    "phaseflow.domain.status": ("Failure", "JobStatusResponse", "SearchHit", "Transition"),
+    "phaseflow.domain.vocabulary": ("Action", "JobPhase", "JobStatus", "PhaseStatus", "WaitingOn"),
+    "phaseflow.flow": ("Job", "PhaseFlow", "Reader"),
+    "phaseflow.tracker": ("PhaseTracker",),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'phaseflow' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME_OF])

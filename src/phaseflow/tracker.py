@@ -183,12 +183,12 @@ async def change_in(tx: Transaction, job_id: str, change: Change, at: datetime, 
     return Changed(before, after, tuple(await jobs.save(tx, before, after, reason=reason, at=at)))
 
 
-async def refuse_second_job(tx: Transaction, kb_id: str) -> None:
+async def refuse_second_job(tx: Transaction, kb_id: str, verb: str = Action.START) -> None:
     """Raise JobConflict when the knowledge base has a job that is not over."""
     latest = await jobs.latest(tx, kb_id)
     if latest is not None and not latest.state.get_overall_status().is_over:
         state = latest.state
-        raise JobConflict(Action.START, state.get_overall_status(), state.allowed_actions())
+        raise JobConflict(verb, state.get_overall_status(), state.allowed_actions())
 
 
 def _phase(name: JobPhase | str) -> JobPhase:

@@ -166,17 +166,17 @@ async def remove(tx: Transaction, ids: Sequence[int]) -> None:
     await tx.run("DELETE FROM documents WHERE id IN (SELECT value FROM json_each(?))", json_array(ids))
 
 
-async def forgive(tx: Transaction, job_seq: int, phase: str, state: int) -> tuple[int, int]:
-    """Give documents that failed in a phase back to it, in ``state``: (documents, chunks without a vector)."""
+async def forgive(tx: Transaction, job_seq: int, phase: str, state: int) -> tuple[int, int, int]:
+    """Give documents that failed in a phase back to it, in ``state``: (documents, chunks without a vector, chunks)."""
     rows = await tx.rows(
         "UPDATE documents SET state = ?3 WHERE job_seq = ?1 AND state = 9 AND EXISTS"
         " (SELECT 1 FROM failures AS f WHERE f.kb_id = documents.kb_id AND f.uri = documents.uri AND f.job_seq = ?1"
         "  AND f.phase = ?2) RETURNING id",
         job_seq, phase, state,
     )  # fmt: skip
-    open_chunks = await tx.value(
-        "SELECT count(*) FROM json_each(?1) AS d JOIN chunks AS c ON c.id >= d.value << 20 AND c.id < (d.value + 1) << 20"
-        " WHERE c.vector_id IS NULL",
+    chunks = await tx.row(
+        "SELECT count(*) FILTER (WHERE c.vector_id IS NULL), count(*) FROM json_each(?1) AS d"
+        " JOIN chunks AS c ON c.id >= d.value << 20 AND c.id < (d.value + 1) << 20",
         json_array([row[0] for row in rows]),
     )
-    return len(rows), int(open_chunks)
+    return (len(rows), chunks[0], chunks[1]) if chunks else (len(rows), 0, 0)

@@ -144,6 +144,21 @@ async def begin_run(tx: Transaction, job_id: str) -> int:
     return int(await tx.value("UPDATE ingestion_jobs SET run = run + 1 WHERE id = ? RETURNING run", job_id))
 
 
+async def count_deleted(tx: Transaction, job_seq: int, deleted: int) -> None:
+    """Add to the documents that a job has taken out."""
+    await tx.run("UPDATE ingestion_jobs SET documents_deleted = documents_deleted + ? WHERE seq = ?", deleted, job_seq)
+
+
+async def count_forgiven(tx: Transaction, job_seq: int, forgiven: int) -> None:
+    """Take documents that will be tried again from those that failed."""
+    await tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed - ? WHERE seq = ?", forgiven, job_seq)
+
+
+async def count_characters(tx: Transaction, job_seq: int, characters: int) -> None:
+    """Add to the characters that a job has sent to the embedder."""
+    await tx.run("UPDATE ingestion_jobs SET characters_sent = characters_sent + ? WHERE seq = ?", characters, job_seq)
+
+
 async def set_target(tx: Transaction, job_id: str, epoch: int, model: str) -> None:
     """Note which documents and which vectors the job writes."""
     await tx.run("UPDATE ingestion_jobs SET epoch = ?2, model = ?3 WHERE id = ?1", job_id, epoch, model)

@@ -5,6 +5,7 @@ from importlib import resources
 from pathlib import Path
 
 from phaseflow.domain.errors import NewerDatabase, NotADatabase, StoreUnavailable
+from phaseflow.store.transaction import Transaction
 
 APPLICATION_ID = 0x70666C77
 """``pflw``: marks the file as ours (PRAGMA application_id)."""
@@ -83,13 +84,21 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         _in_one_step(connection, MIGRATIONS[step], step + 1)
 
 
+_IDENTITY = (
+    "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),"
+    " (SELECT count(*) FROM sqlite_schema)"
+)
+
+
+async def identity_in(tx: Transaction) -> tuple[int, int, int]:
+    """(application id, version, number of tables) of an open file."""
+    application_id, version, tables = (await tx.rows(_IDENTITY))[0]
+    return application_id, version, tables
+
+
 def identity(connection: sqlite3.Connection) -> tuple[int, int, int]:
     """(application id, version, number of tables) of a file."""
-    sql = (
-        "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),"
-        " (SELECT count(*) FROM sqlite_schema)"
-    )
-    application_id, version, tables = connection.execute(sql).fetchone()
+    application_id, version, tables = connection.execute(_IDENTITY).fetchone()
     return application_id, version, tables
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
-from phaseflow.components.embedders.daemon import call_in_daemon
+from phaseflow.components.daemon import call_in_daemon
 from phaseflow.components.embedders.retry_after import retry_after_s
 from phaseflow.components.embedders.vectors import checked_vectors
 from phaseflow.domain.errors import BatchTooLarge, ComponentError, ComponentUnavailable, RateLimited, TransientError

@@ -1,0 +1,73 @@
+"""What every actor is: a gate, an end, and its report."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from phaseflow.actors.gate import Gate
+from phaseflow.actors.handover import Inbox, Outbox
+from phaseflow.actors.workshop import PhaseFailed, Workshop
+from phaseflow.domain.errors import OwnershipLost
+from phaseflow.domain.policy import ErrorBudget
+from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.store.service import only_error
+
+
+class Actor:
+    """Does the work of one phase in one run of a job. It decides no transition: it reports, by calling ``report``.
+
+    ``has_finished`` means that every item is done and stored; ``failure`` is what ended it otherwise.
+    """
+
+    phase: ClassVar[JobPhase]
+
+    def __init__(self, shop: Workshop, report: Callable[[], None], inbox: Inbox | None, outbox: Outbox | None) -> None:
+        self.shop = shop
+        self.gate = Gate(report)
+        self.budget = ErrorBudget(shop.plan.policies.budget)
+        self.has_finished = False
+        self.failure: BaseException | None = None
+        self.hold_reason: str | None = None
+        self._report = report
+        self._inbox = inbox
+        self._outbox = outbox
+        self._last_error = ""
+        self._succeeded = 0
+
+    async def perform(self) -> None:
+        """Work until all is done, or until it fails. Cancelling drops what is not committed."""
+        try:
+            await self.work()
+            self.has_finished = self._inbox is None or self._inbox.is_complete
+        except Exception as error:  # noqa: BLE001  # the supervisor makes it a failed phase
+            cause = only_error(error)
+            if not isinstance(cause, OwnershipLost):  # else the run is over, and somebody has said why
+                self.failure = cause
+        finally:
+            if self._inbox is not None:
+                self._inbox.close()
+            if self._outbox is not None:
+                self._outbox.close(complete=self.has_finished)
+            self._report()
+
+    async def work(self) -> None:
+        """The phase itself."""
+        raise NotImplementedError
+
+    def hold(self, reason: str) -> None:
+        """Ask to be paused: nobody enters the gate until someone resumes the phase."""
+        self.hold_reason = reason
+        self.gate.close()
+        self._report()
+
+    def spend(self, error: str | None) -> None:
+        """Count one document against the error budget. Raises PhaseFailed when it is spent."""
+        self._succeeded += error is None
+        self._last_error = error or self._last_error
+        why = self.budget.spend(error is not None)
+        if why is not None:
+            raise PhaseFailed(f"{why}; the last one: {self._last_error}")
+
+    def refuse_only_failures(self) -> None:
+        """Raise PhaseFailed when every single document failed: then it is not the documents."""
+        if self._last_error and not self._succeeded:
+            raise PhaseFailed(f"every document failed; the last one: {self._last_error}")

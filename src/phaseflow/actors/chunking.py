@@ -1,0 +1,75 @@
+"""The chunking actor: cuts texts into passages."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from phaseflow.actors.actor import Actor
+from phaseflow.components.daemon import call_in_daemon
+from phaseflow.domain.errors import DocumentError
+from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.store import documents
+from phaseflow.store.documents import CHUNK_BITS, StagedDocument, text_hash
+from phaseflow.store.failures import FailedDocument
+from phaseflow.store.progress import Done
+from phaseflow.store.transaction import Transaction
+
+Outcome = StagedDocument | FailedDocument
+
+
+class ChunkingActor(Actor):
+    """Documents in, documents with passages out, in the order of their ids."""
+
+    phase = JobPhase.CHUNKING
+
+    async def work(self) -> None:
+        assert self._inbox is not None
+        while batch := await self._inbox.next():
+            while batch:
+                async with self.gate:
+                    batch = await self._cut(batch)
+        if self._inbox.is_complete:
+            self.refuse_only_failures()
+
+    async def _cut(self, batch: Sequence[StagedDocument]) -> Sequence[StagedDocument]:
+        """Cut and store documents until the gate is closed; those that are left."""
+        outcomes = await call_in_daemon(lambda: self._cut_in_thread(batch))
+        done = list(zip(batch, outcomes, strict=False))
+        await self.shop.write(lambda tx: self._store(tx, done), self._hand_over)
+        for _, outcome in done:
+            self.spend(f"{outcome.uri}: {outcome.error}" if isinstance(outcome, FailedDocument) else None)
+        return batch[len(done) :]
+
+    def _cut_in_thread(self, batch: Sequence[StagedDocument]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for document in batch:
+            outcomes.append(self._cut_one(document))
+            if not self.gate.is_open:
+                break
+        return outcomes
+
+    def _cut_one(self, document: StagedDocument) -> Outcome:
+        try:
+            spans = self.shop.plan.components.chunker.spans(document.text, document.media_type)
+        except DocumentError as error:
+            return FailedDocument(document.uri, error.code, str(error))
+        except Exception as error:  # noqa: BLE001  # whatever a chunker raises is the document's failure
+            return FailedDocument(document.uri, "chunk_error", f"{type(error).__name__}: {error}")
+        if len(spans) >= 1 << CHUNK_BITS:
+            return FailedDocument(document.uri, "too_many_chunks", f"{len(spans)} chunks; choose a larger chunk_size")
+        hashes = [text_hash(document.text[start:end]) for start, end in spans]
+        return replace(document, spans=spans, hashes=hashes, embedded=[False] * len(spans))
+
+    async def _store(self, tx: Transaction, done: list[tuple[StagedDocument, Outcome]]) -> list[StagedDocument]:
+        cut = [outcome for _, outcome in done if isinstance(outcome, StagedDocument)]
+        failed = [(document.id, outcome) for document, outcome in done if isinstance(outcome, FailedDocument)]
+        chunks = sum(len(document.spans) for document in cut)
+        await self.shop.advance(tx, self.phase, Done(len(cut), len(failed), handed_over=chunks))
+        await documents.cut(tx, cut)
+        if failed:
+            await documents.move(tx, [each[0] for each in failed], documents.LOADED, documents.FAILED)
+            await self.shop.fail(tx, self.phase, [outcome for _, outcome in failed])
+        return cut
+
+    def _hand_over(self, cut: list[StagedDocument]) -> None:
+        assert self._outbox is not None
+        self._outbox.offer(cut)

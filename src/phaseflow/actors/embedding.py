@@ -1,0 +1,264 @@
+"""The embedding actor: a vector for each passage, several batches in flight, no text paid for twice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from phaseflow.actors.actor import Actor
+from phaseflow.actors.inflight import Claim
+from phaseflow.actors.ledger import Item, Ledger
+from phaseflow.actors.workshop import PhaseFailed
+from phaseflow.domain.errors import BatchTooLarge, ComponentUnavailable, RateLimited, TransientError
+from phaseflow.domain.vocabulary import JobPhase, WaitingOn
+from phaseflow.store import documents, jobs, progress, vectors
+from phaseflow.store.documents import StagedDocument
+from phaseflow.store.failures import FailedDocument
+from phaseflow.store.progress import Done
+from phaseflow.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    from phaseflow.components.protocols import Vectors
+
+
+class Refused(PhaseFailed):
+    """The embedder raised something that is about the texts it was given."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+@dataclass(slots=True)
+class Result:
+    """What a batch came to: vectors for new texts, chunks that are done, documents that failed."""
+
+    done: list[Item] = field(default_factory=list)
+    hashes: Sequence[bytes] = ()
+    vectors: "Vectors | None" = None
+    characters: int = 0
+    failed: dict[int, FailedDocument] = field(default_factory=dict)
+    is_stored: bool = False
+
+
+class EmbeddingActor(Actor):
+    """Documents with passages in; documents whose passages all have vectors out, in the order of their ids."""
+
+    phase = JobPhase.EMBEDDING
+
+    async def work(self) -> None:
+        assert self._inbox is not None
+        plan = self.shop.plan
+        self._embedder = plan.components.embedder
+        self._ledger = Ledger()
+        self._storing = anyio.Lock()
+        self._results: list[Result] = []
+        self._rate_limits = 0
+        self._sent = plan.characters_sent
+        self._reserved = 0
+        self._model = await self.shop.database.write(lambda tx: vectors.model_id(tx, plan.model))
+        send: MemoryObjectSendStream[list[Item]]
+        receive: MemoryObjectReceiveStream[list[Item]]
+        send, receive = anyio.create_memory_object_stream(0)
+        async with anyio.create_task_group() as tasks, receive:
+            for _ in range(self._embedder.in_flight):
+                tasks.start_soon(self._work_off, receive.clone())
+            async with send:
+                await self._feed(send)
+        if self._inbox.is_complete:
+            self.refuse_only_failures()
+
+    async def _feed(self, send: MemoryObjectSendStream[list[Item]]) -> None:
+        """Cut the documents that come into batches across their borders; a smaller one when nothing more is there."""
+        assert self._inbox is not None
+        waiting: list[Item] = []
+        size = self._embedder.batch_size
+        while documents_in := await self._inbox.next():
+            for document in documents_in:
+                waiting.extend(self._ledger.add(document))
+            if any(not document.embedded or all(document.embedded) for document in documents_in):
+                await self._pass_on()
+            while len(waiting) >= size:
+                await send.send(waiting[:size])
+                del waiting[:size]
+            if waiting and not self._inbox.has_more:
+                await send.send(waiting)
+                waiting = []
+        if waiting:
+            await send.send(waiting)
+
+    async def _pass_on(self) -> None:
+        """Documents that need no vector: empty ones, and those that a run before this one has finished."""
+        async with self.gate:
+            await self._store(Result())
+
+    async def _work_off(self, receive: MemoryObjectReceiveStream[list[Item]]) -> None:
+        async with receive:
+            async for items in receive:
+                await self._embed(items)
+
+    async def _embed(self, items: Sequence[Item]) -> None:
+        """Get vectors for a batch and store them, however long it takes and however small it must be cut."""
+        attempt, waited_s = 1, 0.0
+        while items := self._ledger.still_open(items):
+            try:
+                async with self.gate:
+                    others = await self._embed_within_budget(items)
+            except TransientError as error:
+                wait_s = self.shop.backoff_s(attempt, waited_s, error.retry_after_s)
+                if wait_s is None:
+                    raise PhaseFailed(f"gave up after {attempt} attempts: {error}") from error
+                attempt, waited_s = attempt + 1, waited_s + wait_s
+                if await self._back_off(error, wait_s):
+                    attempt, waited_s = 1, 0.0
+            except Refused as refused:
+                await self._divide(items, refused.cause)
+                return
+            else:
+                for other in others:
+                    await other.ended.wait()
+
+    async def _embed_within_budget(self, items: Sequence[Item]) -> list[Claim]:
+        """One attempt, unless the guard forbids it; then the phase is held, and the gate closed."""
+        most = self.shop.plan.policies.guard.characters
+        size = sum(len(item.text) for item in items)
+        if most is not None and self._sent + self._reserved + size > most and (self._sent or self._reserved):
+            self._sent = 0  # beyond the gate is only who has been resumed
+            self.hold(f"the budget of {most} characters is used up; resume to go on for as many again")
+            return []
+        self._reserved += size
+        try:
+            return await self._embed_once(items)
+        finally:
+            self._reserved -= size
+
+    async def _embed_once(self, items: Sequence[Item]) -> list[Claim]:
+        """One attempt; the claims of other batches that embed some of these texts right now."""
+        texts = {item.text_hash: item.text for item in items}
+        with self.shop.in_flight.claim(self.shop.plan.model, texts) as (claimed, others):
+            async with self.shop.database.read() as tx:
+                known = await vectors.known(tx, self._model, list(texts))
+            new = [text_hash for text_hash in claimed if text_hash not in known]
+            have = known | set(new)
+            result = Result(done=[item for item in items if item.text_hash in have], hashes=new)
+            if new:
+                wanted = [texts[text_hash] for text_hash in new]
+                result.characters = sum(map(len, wanted))
+                result.vectors = await self._ask(wanted)
+                self._sent += result.characters
+            if result.done:
+                await self._store(result)
+            return others
+
+    async def _ask(self, texts: list[str]) -> "Vectors":
+        try:
+            answer = await self._embedder.embed(texts)
+        except (TransientError, ComponentUnavailable):
+            raise
+        except Exception as error:
+            raise Refused(error) from error
+        self._rate_limits = 0
+        return answer
+
+    async def _back_off(self, error: TransientError, wait_s: float) -> bool:
+        """Wait for the next attempt; True when the guard has paused the phase instead."""
+        limited = isinstance(error, RateLimited)
+        self._rate_limits = self._rate_limits + 1 if limited else 0
+        most = self.shop.plan.policies.guard.rate_limits
+        if most is not None and self._rate_limits >= most:
+            self._rate_limits = 0
+            self.hold(f"{most} rate-limit answers in a row; resume when the embedding server has room again")
+            return True
+        reason = WaitingOn.RATE_LIMIT if limited else WaitingOn.RETRY
+        async with self.gate:
+            await self.shop.write(lambda tx: progress.wait_on(tx, self.shop.plan.run, self.phase, reason))
+        await anyio.sleep(wait_s)
+        return False
+
+    async def _divide(self, items: Sequence[Item], error: Exception) -> None:
+        """Try halves, so that the text which cannot be embedded is found and its neighbours are not lost."""
+        if len({item.text_hash for item in items}) > 1:
+            middle = len(items) // 2
+            await self._embed(items[:middle])
+            await self._embed(items[middle:])
+            return
+        code = "text_too_large" if isinstance(error, BatchTooLarge) else getattr(error, "code", "embed_error")
+        said = str(error) if hasattr(error, "code") else f"{type(error).__name__}: {error}"
+        async with self.gate:
+            failed = {
+                item.document_id: FailedDocument(self._ledger.document(item.document_id).uri, code, said)
+                for item in self._ledger.still_open(items)
+            }
+            await self._store(Result(failed=failed))
+        for failure in failed.values():
+            self.spend(f"{failure.uri}: {failure.error}")
+
+    async def _store(self, result: Result) -> None:
+        """Store a result, and whatever other batches have brought meanwhile, in one transaction."""
+        self._results.append(result)
+        async with self._storing:
+            if result.is_stored:
+                return
+            results, self._results = self._results, []
+            done = self._ledger.still_open(item for each in results for item in each.done)
+            failed = {key: failure for each in results for key, failure in each.failed.items()}
+            ready = self._ledger.ready(done, failed)
+            await self.shop.write(lambda tx: self._write(tx, results, done, failed, ready))
+            self._settle(results, done, failed, ready)
+
+    async def _write(
+        self,
+        tx: Transaction,
+        results: Sequence[Result],
+        done: Sequence[Item],
+        failed: dict[int, FailedDocument],
+        ready: Sequence[StagedDocument],
+    ) -> None:
+        computed = sum(len(each.hashes) for each in results)
+        lost = {item.chunk_id for item in done if item.document_id in failed}
+        done = [item for item in done if item.chunk_id not in lost]
+        counts = Done(
+            processed=len(done),
+            failed=sum(self._ledger.open_chunks(key) for key in failed),
+            reused=max(0, len(done) - computed),
+            handed_over=sum(len(document.spans) for document in ready),
+        )
+        await self.shop.advance(tx, self.phase, counts)
+        for each in results:
+            if each.vectors is not None:
+                await vectors.check_dimension(tx, self._model, int(each.vectors.shape[1]))
+                await vectors.add(tx, self._model, each.hashes, _packed(each.vectors))
+                await jobs.count_characters(tx, self.shop.plan.run.job_seq, each.characters)
+        await vectors.attach(tx, self._model, [item.chunk_id for item in done])
+        await documents.move(tx, [d.id for d in ready], documents.CHUNKED, documents.EMBEDDED)
+        if failed:
+            await documents.move(tx, failed, documents.CHUNKED, documents.FAILED)
+            await self.shop.fail(tx, self.phase, list(failed.values()))
+
+    def _settle(
+        self,
+        results: Sequence[Result],
+        done: Sequence[Item],
+        failed: dict[int, FailedDocument],
+        ready: Sequence[StagedDocument],
+    ) -> None:
+        assert self._outbox is not None
+        for each in results:
+            each.is_stored = True
+        self._ledger.settle(done)
+        for document_id in failed:
+            self._ledger.fail(document_id)
+        self._ledger.close(ready)
+        self._outbox.offer(ready)
+        for _ in ready:
+            self.spend(None)
+
+
+def _packed(found: "Vectors") -> bytes:
+    """Float32 bytes of the vectors, each brought to length 1 (a zero vector stays as it is)."""
+    import numpy as np
+
+    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.ascontiguousarray(found / np.where(lengths > 0, lengths, 1), dtype="<f4").tobytes()

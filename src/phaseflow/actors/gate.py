@@ -1,0 +1,74 @@
+"""The gate of a phase: work is done inside it, so that a closed gate with nobody inside is a quiet phase."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import anyio
+
+
+class Gate:
+    """Closed at first. Every component call and every write of a phase is made inside ``async with gate``.
+
+    Closing lets those inside finish and nobody in. ``report`` is called whenever someone begins to wait before a closed
+    gate, and when the last one has left it. A gate belongs to one run of one job.
+    """
+
+    def __init__(self, report: Callable[[], None]) -> None:
+        self._report = report
+        self._opened = anyio.Event()
+        self._closed = anyio.Event()
+        self._closed.set()
+        self._inside = 0
+        self._waiting = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next one may enter. Safe to ask from a worker thread."""
+        return self._opened.is_set()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Closed, and nobody inside."""
+        return not self.is_open and self._inside == 0
+
+    @property
+    def is_wanted(self) -> bool:
+        """Someone has work and waits."""
+        return self._waiting > 0
+
+    def open(self) -> None:
+        """Let everybody in."""
+        if not self.is_open:
+            self._opened.set()
+            self._closed = anyio.Event()
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        if self.is_open:
+            self._opened = anyio.Event()
+            self._closed.set()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, but not longer than until the gate is closed."""
+        with anyio.move_on_after(seconds):
+            await self._closed.wait()
+
+    async def __aenter__(self) -> Self:
+        while not self.is_open:
+            self._waiting += 1
+            self._report()
+            try:
+                await self._opened.wait()
+            finally:
+                self._waiting -= 1
+        self._inside += 1
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._inside -= 1
+        assert self._inside >= 0
+        if self.is_quiet:
+            self._report()

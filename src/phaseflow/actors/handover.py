@@ -1,0 +1,142 @@
+"""What one phase hands to the next: rows in the store, and a bounded channel of hints that carry the same documents.
+
+A full channel never blocks its sender. A receiver whose cursor fits takes the batch from memory; one that is behind
+(paused, slow, restarted) reads the gap from the store.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from phaseflow.store import documents
+from phaseflow.store.database import Database
+from phaseflow.store.documents import StagedDocument
+
+BUFFER = 8
+"""Batches in a channel; more give no more speed."""
+READ_DOCUMENTS = 32
+"""Documents read from the store at once, and …"""
+READ_CHARACTERS = 1_000_000
+"""… about how much text, so that memory stays flat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Documents by ascending id. ``after``: the id of the last one handed over before them."""
+
+    after: int
+    documents: Sequence[StagedDocument]
+
+    @property
+    def last(self) -> int:
+        """The id of its last document."""
+        return self.documents[-1].id
+
+
+class Handover:
+    """Both ends of one channel, between two actors of one run."""
+
+    def __init__(self, database: Database, job_seq: int, state: int) -> None:
+        send: MemoryObjectSendStream[Batch]
+        receive: MemoryObjectReceiveStream[Batch]
+        send, receive = anyio.create_memory_object_stream(BUFFER)
+        self.outbox = Outbox(send)
+        self.inbox = Inbox(receive, self.outbox, database, job_seq, state)
+
+
+class Outbox:
+    """The sender's end."""
+
+    def __init__(self, send: MemoryObjectSendStream[Batch]) -> None:
+        self._send = send
+        self.last = 0
+        self.is_complete = False
+
+    def offer(self, staged: Sequence[StagedDocument]) -> None:
+        """Hand over documents that have been committed. Never waits."""
+        if not staged:
+            return
+        batch = Batch(self.last, staged)
+        assert batch.after < batch.documents[0].id
+        self.last = batch.last
+        try:
+            self._send.send_nowait(batch)
+        except (anyio.WouldBlock, anyio.BrokenResourceError):
+            return  # a hint: the receiver sees ``last`` and reads the store
+
+    def close(self, *, complete: bool) -> None:
+        """No more will come. ``complete``: because all was handed over, not because the sender failed."""
+        self.is_complete = complete
+        self._send.close()
+
+
+class Inbox:
+    """The receiver's end: a cursor on the documents in one state."""
+
+    def __init__(
+        self, receive: MemoryObjectReceiveStream[Batch], outbox: Outbox, database: Database, job_seq: int, state: int
+    ) -> None:
+        self._receive = receive
+        self._outbox = outbox
+        self._database = database
+        self._job_seq = job_seq
+        self._state = state
+        self._cursor = 0
+        self._behind = True  # what an earlier run has handed over is in the store only
+
+    @property
+    def is_complete(self) -> bool:
+        """Everything that will ever come was received."""
+        return self._outbox.is_complete
+
+    @property
+    def has_more(self) -> bool:
+        """More is there already, or nothing will come at all: ``next`` need not wait."""
+        return self._behind or self._outbox.last > self._cursor
+
+    async def next(self) -> Sequence[StagedDocument]:
+        """The next documents, by ascending id; none when no more will come. Cancelling loses nothing."""
+        while True:
+            if self._behind:
+                if found := await self._read():
+                    return found
+                self._behind = False
+            batch = await self._take()
+            if batch is None:
+                return await self._read()
+            if batch.last <= self._cursor:
+                continue
+            if batch.after > self._cursor:
+                self._behind = True
+                continue
+            self._cursor = batch.last
+            return batch.documents
+
+    def close(self) -> None:
+        """Receive no more."""
+        self._receive.close()
+
+    async def _take(self) -> Batch | None:
+        try:
+            return self._receive.receive_nowait()
+        except anyio.WouldBlock:
+            pass
+        except anyio.EndOfStream:
+            return None
+        if self._outbox.last > self._cursor:  # its hint found the channel full
+            return Batch(self._outbox.last, [StagedDocument(self._outbox.last + 1, "", "", "", "")])
+        try:
+            return await self._receive.receive()
+        except anyio.EndOfStream:
+            return None
+
+    async def _read(self) -> Sequence[StagedDocument]:
+        last = self._outbox.last
+        async with self._database.read() as tx:
+            found = await documents.staged(
+                tx, self._job_seq, self._state, self._cursor, READ_DOCUMENTS, READ_CHARACTERS
+            )
+        self._cursor = found[-1].id if found else max(self._cursor, last)
+        return found

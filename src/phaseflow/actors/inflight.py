@@ -1,0 +1,38 @@
+"""Texts that are being embedded right now, by whatever job: nobody pays for the same one beside it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import anyio
+
+
+class Claim:
+    """Texts of one batch that nobody else embeds. ``ended`` is set when they are stored, or were given up."""
+
+    def __init__(self) -> None:
+        self.hashes: list[bytes] = []
+        self.ended = anyio.Event()
+
+
+class InFlight:
+    """Who embeds what, by model and text hash. In memory: it means nothing after a crash."""
+
+    def __init__(self) -> None:
+        self._claims: dict[tuple[str, bytes], Claim] = {}
+
+    @contextmanager
+    def claim(self, model: str, hashes: Iterable[bytes]) -> Iterator[tuple[Sequence[bytes], list[Claim]]]:
+        """For the length of the block: (those that nobody else embeds, the claims on the others)."""
+        mine, others = Claim(), []
+        for text_hash in hashes:
+            claim = self._claims.setdefault((model, text_hash), mine)
+            if claim is mine:
+                mine.hashes.append(text_hash)
+            elif claim not in others:
+                others.append(claim)
+        try:
+            yield mine.hashes, others
+        finally:
+            for text_hash in mine.hashes:
+                del self._claims[(model, text_hash)]
+            mine.ended.set()

@@ -1,0 +1,170 @@
+"""The loading actor: lists the source, reads what is new, and stores it as text."""
+
+import json
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Any
+
+import anyio
+
+from phaseflow.actors.actor import Actor
+from phaseflow.components.protocols import Document, Entry, Known, Unchanged
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
+from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.store import documents, entries, failures
+from phaseflow.store.documents import LoadedText, StagedDocument
+from phaseflow.store.entries import ListedEntry
+from phaseflow.store.failures import FailedDocument
+from phaseflow.store.progress import Done
+from phaseflow.store.transaction import Transaction
+
+BATCH = 32
+"""Documents read and stored together."""
+IN_FLIGHT = 4
+"""Documents read at once, unless the loader has an ``in_flight`` of its own."""
+
+Outcome = Document | Unchanged | FailedDocument
+
+
+class LoadingActor(Actor):
+    """Turns what a source has into texts. Documents that did not change cost a hash, or not even that."""
+
+    phase = JobPhase.LOADING
+
+    async def work(self) -> None:
+        plan = self.shop.plan
+        staging = plan.staging
+        self._known = (staging.kb_id, staging.epoch, staging.recipe)
+        self._loader = plan.components.loader
+        self._limit = anyio.CapacityLimiter(getattr(self._loader, "in_flight", IN_FLIGHT))
+        if not plan.listed:
+            await self._list()
+        cursor = 0
+        while page := await self._open_page(cursor):
+            async with self.gate:
+                cursor = await self._load(page)
+
+    async def _list(self) -> None:
+        async with aclosing(self._loader.list()) as pages:  # type: ignore[type-var]  # every async generator has aclose
+            while await self._list_page(pages):
+                pass
+
+    async def _list_page(self, pages: Any) -> bool:
+        async with self.gate:
+            page: Sequence[Entry] | None = await anext(pages, None)
+            await self.shop.write(lambda tx: self._store_entries(tx, page or (), is_last=page is None))
+            return page is not None
+
+    async def _store_entries(self, tx: Transaction, found: Sequence[Entry], *, is_last: bool) -> None:
+        seq = self.shop.plan.run.job_seq
+        trust = None if self.shop.plan.full else self._known
+        _, unchanged = await entries.add(tx, seq, [(e.uri, e.size, e.stamp, e.depth) for e in found], trust)
+        total = await entries.count(tx, seq) if is_last else None
+        if is_last:
+            await entries.finish_listing(tx, seq)
+        await self.shop.advance(tx, self.phase, Done(processed=unchanged, reused=unchanged, total=total))
+
+    async def _open_page(self, cursor: int) -> list[ListedEntry]:
+        async with self.shop.database.read() as tx:
+            seq = self.shop.plan.run.job_seq
+            return await entries.open_page(tx, seq, cursor, BATCH, self._known) or (
+                await entries.open_page(tx, seq, 0, BATCH, self._known) if cursor else []
+            )
+
+    async def _load(self, page: list[ListedEntry]) -> int:
+        outcomes: dict[int, Outcome] = {}
+        async with anyio.create_task_group() as tasks:
+            for entry in page:
+                tasks.start_soon(self._load_one, entry, outcomes)
+        done = [(entry, outcomes[entry.id]) for entry in page if entry.id in outcomes]
+        if done:
+            await self.shop.write(lambda tx: self._store(tx, done), self._hand_over)
+        for _, outcome in done:
+            if not isinstance(outcome, FailedDocument):
+                self.spend(None)
+            elif outcome.counts:
+                self.spend(f"{outcome.uri}: {outcome.error}")
+        return page[-1].id if len(done) == len(page) else 0
+
+    async def _load_one(self, entry: ListedEntry, outcomes: dict[int, Outcome]) -> None:
+        known = None
+        if entry.known_hash is not None:
+            known = Known(bytes.fromhex(entry.known_hash), entry.known_stamp)
+        listed = Entry(entry.uri, entry.size, entry.stamp, entry.depth)
+        attempt, waited_s = 1, 0.0
+        async with self._limit:
+            while self.gate.is_open:
+                try:
+                    outcomes[entry.id] = await self._loader.load(listed, known)
+                except TransientError as error:
+                    wait_s = self.shop.backoff_s(attempt, waited_s, error.retry_after_s)
+                    if wait_s is None:
+                        outcomes[entry.id] = FailedDocument(entry.uri, error.code, str(error))
+                        return
+                    attempt, waited_s = attempt + 1, waited_s + wait_s
+                    await self.gate.sleep(wait_s)
+                    continue
+                except DocumentError as error:
+                    outcomes[entry.id] = FailedDocument(entry.uri, error.code, str(error), error.counts)
+                except ComponentUnavailable:
+                    raise
+                except Exception as error:  # noqa: BLE001  # whatever a loader raises is the document's failure
+                    outcomes[entry.id] = FailedDocument(entry.uri, "load_error", f"{type(error).__name__}: {error}")
+                return
+
+    async def _store(self, tx: Transaction, done: list[tuple[ListedEntry, Outcome]]) -> list[StagedDocument]:
+        plan = self.shop.plan
+        seq, known = plan.run.job_seq, (plan.staging.kb_id, plan.staging.epoch)
+        loaded = [_text(entry, outcome) for entry, outcome in done if isinstance(outcome, Document)]
+        unchanged = [(entry, outcome) for entry, outcome in done if isinstance(outcome, Unchanged)]
+        failed = [(entry, outcome) for entry, outcome in done if isinstance(outcome, FailedDocument)]
+        counts = Done(len(loaded) + len(unchanged), len(failed), len(unchanged), handed_over=len(loaded))
+        await self.shop.advance(tx, self.phase, counts)
+        staged = await documents.add(tx, plan.staging, loaded) if loaded else []
+        await entries.settle(tx, seq, [text.entry_id for text in loaded], entries.LOADED)
+        if unchanged:
+            await entries.settle(tx, seq, [entry.id for entry, _ in unchanged], entries.UNCHANGED)
+            await entries.refresh_stamps(tx, known, [(entry.uri, outcome.stamp) for entry, outcome in unchanged])
+            await failures.clear(tx, plan.run.kb_id, [entry.uri for entry, _ in unchanged])
+        if failed:
+            await entries.settle(tx, seq, [entry.id for entry, _ in failed], entries.FAILED)
+            await self.shop.fail(tx, self.phase, [outcome for _, outcome in failed])
+        await self._store_links(tx, done)
+        return staged
+
+    async def _store_links(self, tx: Transaction, done: list[tuple[ListedEntry, Outcome]]) -> None:
+        links = {
+            link.uri: link for _, outcome in done if not isinstance(outcome, FailedDocument) for link in outcome.links
+        }
+        if not links:
+            return
+        await self._store_entries(tx, list(links.values()), is_last=False)
+        total = await entries.count(tx, self.shop.plan.run.job_seq)
+        await self.shop.advance(tx, self.phase, Done(total=total))
+
+    def _hand_over(self, staged: list[StagedDocument]) -> None:
+        assert self._outbox is not None
+        self._outbox.offer(staged)
+
+
+def _text(entry: ListedEntry, document: Document) -> LoadedText:
+    return LoadedText(
+        entry_id=entry.id,
+        uri=entry.uri,
+        title=_storable(document.title),
+        media_type=document.media_type,
+        content_hash=document.content_hash.hex(),
+        stamp=document.stamp,
+        text=_storable(document.text),
+        parts=json.dumps(document.parts),
+    )
+
+
+def _storable(text: str) -> str:
+    """The same number of characters, without those that UTF-8 and SQLite's functions cannot hold."""
+    clean = text.replace("\0", " ") if "\0" in text else text
+    try:
+        clean.encode()
+    except UnicodeEncodeError:
+        return clean.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return clean

@@ -1,0 +1,94 @@
+"""What the four actors of one run have in common: the store, the components, the rules."""
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from phaseflow.actors.inflight import InFlight
+from phaseflow.components.embedders import EmbedderPort
+from phaseflow.components.protocols import Chunker, Index, Loader
+from phaseflow.domain.errors import PhaseflowError
+from phaseflow.domain.policy import BudgetPolicy, GuardPolicy, RetryPolicy
+from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.store import failures
+from phaseflow.store.clock import Clock
+from phaseflow.store.database import Database, T
+from phaseflow.store.documents import Staging
+from phaseflow.store.failures import FailedDocument
+from phaseflow.store.progress import Done, Run, advance
+from phaseflow.store.transaction import Transaction
+
+
+class PhaseFailed(PhaseflowError):
+    """The phase cannot go on."""
+
+    code = "phase_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """What does the work of one job. ``index`` None is the one inside the database."""
+
+    loader: Loader
+    chunker: Chunker
+    embedder: EmbedderPort
+    index: Index | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The rules of trying again, giving up and holding back."""
+
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    budget: BudgetPolicy = field(default_factory=BudgetPolicy)
+    guard: GuardPolicy = field(default_factory=GuardPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one run of a job does: with which components, on which documents, by which rules."""
+
+    run: Run
+    staging: Staging
+    components: Components
+    policies: Policies
+    full: bool
+    listed: bool
+    model: str
+    live_settings: str
+    characters_sent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """One run of one job, as its actors see it."""
+
+    plan: Plan
+    database: Database
+    clock: Clock
+    touch: Callable[[], None]
+    in_flight: InFlight
+
+    async def write(self, write: Callable[[Transaction], Awaitable[T]], then: Callable[[T], None] | None = None) -> T:
+        """One transaction of the run; ``then`` and the feed hear of it after the commit."""
+
+        def committed(value: T) -> None:
+            if then is not None:
+                then(value)
+            self.touch()
+
+        return await self.database.write(write, then=committed)
+
+    async def advance(self, tx: Transaction, phase: JobPhase, done: Done) -> None:
+        """Count; first in each transaction, for it refuses the writes of a run that is over."""
+        await advance(tx, self.plan.run, phase, done, self.clock.now())
+
+    async def fail(self, tx: Transaction, phase: JobPhase, failed: Sequence[FailedDocument]) -> None:
+        """Record documents that failed."""
+        if failed:
+            run = self.plan.run
+            await failures.add(tx, (run.kb_id, run.job_seq), phase, list(failed), self.clock.now())
+
+    def backoff_s(self, attempt: int, waited_s: float, asked_s: float | None) -> float | None:
+        """Seconds to wait before the next attempt, None to give up."""
+        return self.plan.policies.retry.wait_s(attempt, waited_s, asked_s, random.random())  # noqa: S311  # no secret

@@ -1,0 +1,345 @@
+"""``PhaseFlow``: the engine, as an asynchronous context manager inside an asyncio application."""
+
+import uuid
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import anyio
+from pydantic import ValidationError
+
+from phaseflow.actors.workshop import Policies
+from phaseflow.components.embedders import EmbedderPort
+from phaseflow.components.index import EmbeddedIndex
+from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
+from phaseflow.domain import verbs
+from phaseflow.domain.errors import EngineStopped, InvalidRequest, JobNotFound, KnowledgeBaseNotFound
+from phaseflow.domain.identifiers import check_kb_id
+from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.settings import SOURCE, FolderSource, Settings, WebSource
+from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, SearchHit, Transition
+from phaseflow.domain.vocabulary import PHASES, Action, Intent, JobPhase
+from phaseflow.flow.job import Job
+from phaseflow.flow.queries import Queries
+from phaseflow.flow.workbench import LoaderFor, Workbench, checked_source
+from phaseflow.store import jobs, knowledge_bases, passages
+from phaseflow.store.jobs import JobRecord
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store.service import Service
+from phaseflow.store.session import open_session
+from phaseflow.store.transaction import Transaction
+from phaseflow.supervisor.scheduler import Scheduler
+from phaseflow.tracker import PhaseTracker, refuse_second_job
+
+SLOTS = 2
+"""Jobs that run at once; the others wait their turn."""
+SETTLE_S = 0.5
+"""How long a verb waits to see its effect, before it answers with what was asked for (``requested``)."""
+REMOVE = 50
+"""Documents deleted in one transaction."""
+
+Source = FolderSource | WebSource
+SettingsLike = Settings | Mapping[str, Any]
+
+
+class PhaseFlow(Queries):
+    """Runs ingestion jobs on one database file.
+
+    Entering the block opens the file (creating it), pauses what a dead process left running as ``interrupted``, and goes
+    on with it, unless ``auto_resume`` is False. Leaving it stops running jobs after the batch in hand; the next block
+    goes on with them. Every method is safe to cancel: what it has asked for is done or not done, never half.
+
+    ``loader``, ``chunker``, ``embedder`` and ``index`` replace the built-in components (see ``components.protocols``;
+    LangChain's text splitters and embeddings fit as they are). ``settings`` are the defaults of new knowledge bases.
+    ``slots`` limits the jobs at once (0: run none), ``only`` the knowledge bases whose jobs run here at all.
+    Entering raises DatabaseHeld, NotADatabase, NewerDatabase or StoreUnavailable.
+    """
+
+    def __init__(
+        self,
+        path: str | Path = "phaseflow.db",
+        *,
+        loader: Loader | LoaderFor | None = None,
+        chunker: Chunker | TextSplitter | None = None,
+        embedder: Any = None,
+        index: Index | None = None,
+        settings: SettingsLike | None = None,
+        policies: Policies | None = None,
+        slots: int = SLOTS,
+        auto_resume: bool = True,
+        only: Collection[str] | None = None,
+        check_source: Callable[[Source], None] | None = None,
+    ) -> None:
+        self.path = Path(path).absolute()
+        self.settings = as_settings(settings) or Settings()
+        self._workbench = Workbench(loader=loader, chunker=chunker, embedder=embedder, index=index)
+        self._policies = policies or Policies()
+        self._slots = slots
+        self._auto_resume = auto_resume
+        self._only = only
+        self._check_source = check_source
+        self._index = EmbeddedIndex()
+        self._service: Service[tuple[PhaseTracker, Scheduler]] | None = None
+        self._running: tuple[PhaseTracker, Scheduler] | None = None
+        self.interrupted: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        if self._service is not None:
+            raise EngineStopped("this PhaseFlow has been used; make a new one for each `async with` block")
+        self._service = Service(self._main)
+        self._running = await self._service.__aenter__()
+        return self
+
+    async def __aexit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if self._service is not None:
+            await self._service.__aexit__(kind, error, traceback)
+
+    @property
+    def tracker(self) -> PhaseTracker:
+        """For the jobs of a program that has its own pipeline."""
+        return self._engine()[0]
+
+    async def start(
+        self,
+        kb_id: str,
+        source: Source | str | Path | Mapping[str, Any] | None = None,
+        *,
+        full: bool = False,
+        hold: Iterable[JobPhase | str] = (),
+        settings: SettingsLike | None = None,
+    ) -> Job:
+        """Make a new job, which runs as soon as a slot is free. A source creates the knowledge base, or changes it.
+
+        ``full`` reads every document, whatever its size and mtime say. ``hold`` names phases that begin held: load and
+        chunk now, see what embedding would cost, then resume. Raises JobConflict while a job is not over,
+        KnowledgeBaseNotFound without a source on an unknown one, InvalidRequest.
+        """
+        tracker, scheduler = self._engine()
+        check_kb_id(kb_id)
+        held = [_phase(name) for name in hold]
+        given = await self._checked(source)
+        chosen = as_settings(settings)
+        state = IngestionState(uuid.uuid4().hex, kb_id)
+        at = tracker.clock.now()
+
+        async def create(tx: Transaction) -> None:
+            await refuse_second_job(tx, kb_id)
+            kb = await self._kb_to_start(tx, kb_id, given, chosen, at)
+            queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
+            await jobs.create(
+                tx, queued.each(lambda p: p.hold(verbs.BY_USER), held),
+                source=kb.source, settings=kb.settings, full=full, at=at,
+            )  # fmt: skip
+
+        await tracker.database.write(create, durable=True, then=lambda _: tracker.feed.touch(kb_id))
+        scheduler.give_up(kb_id)
+        scheduler.look()
+        return Job(state.job_id, kb_id, tracker.feed)
+
+    async def pause(self, kb_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:
+        """Pause the job, or one phase of it, after the batch in hand."""
+        return (await self.act(Action.PAUSE, kb_id, phase))[0]
+
+    async def resume(self, kb_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:
+        """Go on from exactly where it stood, with the whole job or one phase."""
+        return (await self.act(Action.RESUME, kb_id, phase))[0]
+
+    async def cancel(self, kb_id: str) -> JobStatusResponse:
+        """End the job now; what was indexed stays searchable."""
+        return (await self.act(Action.CANCEL, kb_id))[0]
+
+    async def retry(self, kb_id: str) -> JobStatusResponse:
+        """Go on with a failed job: failed and held-back phases run again, finished work is kept."""
+        return (await self.act(Action.RETRY, kb_id))[0]
+
+    async def act(
+        self, action: Action, kb_id: str, phase: JobPhase | str | None = None
+    ) -> tuple[JobStatusResponse, bool]:
+        """Carry out a verb on the newest job: (its status, whether anything was to be done).
+
+        Answers when the effect is there, at the latest after half a second, then with ``requested`` still set. Raises
+        JobConflict, naming the status and the allowed actions, when the verb cannot apply; JobNotFound, KnowledgeBaseNotFound.
+        """
+        tracker, scheduler = self._engine()
+        name = None if phase is None else _phase(phase)
+        record = await self._latest(kb_id)
+        now = tracker.clock.now()
+        changes: dict[Action, Callable[[IngestionState], IngestionState]] = {
+            Action.PAUSE: lambda state: verbs.pause(state, name),
+            Action.RESUME: lambda state: verbs.resume(state, now, name),
+            Action.CANCEL: lambda state: verbs.cancel(state, now),
+            Action.RETRY: lambda state: verbs.retry(state, now),
+        }
+        changed = await scheduler.verb(record.state.job_id, changes[action], reason=verbs.BY_USER)
+        moved = changed.after != changed.before
+        if moved:
+            await self._settle(record.state.job_id)
+        return await tracker.get_consolidated_status(record.state.job_id), moved
+
+    async def job(self, kb_id: str) -> Job:
+        """A handle on the newest job."""
+        record = await self._latest(kb_id)
+        return Job(record.state.job_id, kb_id, self.tracker.feed)
+
+    async def put_kb(
+        self, kb_id: str, source: Source | str | Path | Mapping[str, Any] | None, settings: SettingsLike | None = None
+    ) -> KnowledgeBase:
+        """Create a knowledge base or change it; a running job goes on with what it began with."""
+        tracker, _ = self._engine()
+        check_kb_id(kb_id)
+        given, chosen, at = await self._checked(source), as_settings(settings), tracker.clock.now()
+
+        async def put(tx: Transaction) -> None:
+            old = await knowledge_bases.find(tx, kb_id)
+            if old is None and given is None:
+                raise InvalidRequest("source", "a new knowledge base needs a source")
+            await knowledge_bases.put(tx, kb_id, given, self._settings_json(chosen, old), at)
+
+        await tracker.database.write(put, durable=True, then=lambda _: tracker.feed.touch(kb_id))
+        return await self.kb(kb_id)
+
+    async def delete_kb(self, kb_id: str) -> None:
+        """Delete a knowledge base with its index and history. Raises JobConflict while a job is not over."""
+        tracker, scheduler = self._engine()
+        scheduler.give_up(kb_id)
+
+        async def remove(tx: Transaction) -> bool:
+            await knowledge_bases.get(tx, kb_id)
+            await refuse_second_job(tx, kb_id, "delete")
+            if await passages.withdraw_all(tx, kb_id, REMOVE):
+                return False
+            await knowledge_bases.remove(tx, kb_id)
+            return True
+
+        while not await tracker.database.write(remove, durable=True):
+            await anyio.lowlevel.checkpoint()
+        self._index.forget(kb_id)
+        tracker.feed.touch(kb_id)
+
+    async def search(self, kb_id: str, query: str, limit: int = 10) -> list[SearchHit]:
+        """The passages that answer best, best first."""
+        outside = self._workbench.index
+        if outside is None:
+            return await super().search(kb_id, query, limit)
+        async with self._read() as tx:
+            kb = await knowledge_bases.get(tx, kb_id)
+        embedder = await self._query_embedder(kb)
+        vector = [] if embedder is None else (await embedder.embed_query(query)).tolist()
+        hits = await outside.search(kb_id, query, vector, limit)
+        return [SearchHit(**hit._asdict()) for hit in hits]
+
+    def transitions(self, after: int | None = None, kb_id: str | None = None) -> AsyncIterator[Transition]:
+        """Every transition after number ``after``, once and in order: replay, then live. None begins with now."""
+        return self.tracker.feed.transitions(after, kb_id)
+
+    async def _main(self, started: Callable[[tuple[PhaseTracker, Scheduler]], None], stop: anyio.Event) -> None:
+        async with open_session(self.path) as database:
+            tracker = await PhaseTracker.attach(database)
+            scheduler = Scheduler(
+                tracker, self._workbench.components_for, self._policies, slots=self._slots, only=self._only
+            )
+            self.interrupted = await scheduler.audit(go_on=self._auto_resume)
+            try:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(scheduler.run)
+                    started((tracker, scheduler))
+                    await stop.wait()
+                    scheduler.stop()
+            finally:
+                tracker.feed.close()
+                await self._workbench.aclose()
+
+    def _engine(self) -> tuple[PhaseTracker, Scheduler]:
+        if self._running is None:
+            raise EngineStopped("the engine is not running: use PhaseFlow in an `async with` block")
+        return self._running
+
+    def _read(self) -> AbstractAsyncContextManager[Transaction]:
+        return self.tracker.database.read()
+
+    def _now(self) -> datetime:
+        return self.tracker.clock.now()
+
+    async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderPort | None:
+        return await self._workbench.query_embedder(kb)
+
+    async def _latest(self, kb_id: str) -> JobRecord:
+        async with self._read() as tx:
+            await knowledge_bases.get(tx, kb_id)
+            record = await jobs.latest(tx, kb_id)
+        if record is None:
+            raise JobNotFound(kb_id)
+        return record
+
+    async def _settle(self, job_id: str) -> None:
+        feed = self.tracker.feed
+        with anyio.move_on_after(SETTLE_S):
+            while True:
+                hint = feed.hint()
+                state = (await self.tracker.record(job_id)).state
+                if state.requested is None and state.intent is None:
+                    return
+                await hint.wait()
+
+    async def _checked(self, source: Source | str | Path | Mapping[str, Any] | None) -> str | None:
+        if source is None:
+            return None
+        value = _as_source(source)
+        if not self._workbench.has_own_loader:
+            value = await anyio.to_thread.run_sync(checked_source, value)
+            if self._check_source is not None:
+                await anyio.to_thread.run_sync(self._check_source, value)
+        return SOURCE.dump_json(value).decode()
+
+    async def _kb_to_start(
+        self, tx: Transaction, kb_id: str, source: str | None, settings: Settings | None, at: datetime
+    ) -> KnowledgeBaseRecord:
+        kb = await knowledge_bases.find(tx, kb_id)
+        if source is None and kb is None and not self._workbench.has_own_loader:
+            raise KnowledgeBaseNotFound(kb_id)
+        if source is None and kb is not None and kb.source is None and not self._workbench.has_own_loader:
+            raise InvalidRequest("source", f"knowledge base {kb_id!r} has no source; start it with one")
+        if kb is None or source is not None or settings is not None:
+            await knowledge_bases.put(tx, kb_id, source, self._settings_json(settings, kb), at)
+        return await knowledge_bases.get(tx, kb_id)
+
+    def _settings_json(self, chosen: Settings | None, kb: KnowledgeBaseRecord | None) -> str:
+        if chosen is not None:
+            return chosen.model_dump_json()
+        return self.settings.model_dump_json() if kb is None else kb.settings
+
+
+def as_settings(settings: SettingsLike | None) -> Settings | None:
+    """Settings from their JSON shape. Raises InvalidRequest, naming the field."""
+    if settings is None or isinstance(settings, Settings):
+        return settings
+    try:
+        return Settings.model_validate(dict(settings))
+    except ValidationError as error:
+        raise invalid("settings", error) from error
+
+
+def _as_source(source: Source | str | Path | Mapping[str, Any]) -> Source:
+    if isinstance(source, str | Path):
+        return FolderSource(str(source))
+    if not isinstance(source, Mapping):
+        return source
+    try:
+        return SOURCE.validate_python(dict(source))
+    except ValidationError as error:
+        raise invalid("source", error) from error
+
+
+def invalid(root: str, error: ValidationError) -> InvalidRequest:
+    """The first fault that pydantic found, as an error of ours."""
+    first = error.errors(include_url=False)[0]
+    return InvalidRequest(".".join([root, *map(str, first["loc"])]), first["msg"])
+
+
+def _phase(name: JobPhase | str) -> JobPhase:
+    try:
+        return JobPhase(name)
+    except ValueError:
+        raise InvalidRequest("phase", f"{name!r} is none of {', '.join(PHASES)}") from None

@@ -1,0 +1,47 @@
+"""A handle on one job."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from phaseflow.domain.errors import EngineStopped
+from phaseflow.domain.status import JobStatusResponse
+from phaseflow.domain.vocabulary import JobStatus, WaitingOn
+from phaseflow.feed import Feed
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One ingestion run. Holds no state of its own: each answer is read from the database."""
+
+    job_id: str
+    kb_id: str
+    feed: Feed
+
+    async def status(self) -> JobStatusResponse:
+        """The status now."""
+        return await self.feed.status_of(self.job_id)
+
+    def watch(self) -> AsyncIterator[JobStatusResponse]:
+        """The status now and after each change (progress at most ten times a second), the latest wins.
+
+        Ends with the status in which the job is over, or when the engine stops. Safe to cancel and to begin again.
+        """
+        return self.feed.statuses(self.job_id, self.kb_id)
+
+    async def wait(self) -> JobStatusResponse:
+        """The final status, once the job is completed, failed or cancelled; a paused job is waited for.
+
+        Raises EngineStopped when the engine ends before. Cancelling it does nothing to the job.
+        """
+        return await self._last(until_quiet=False)
+
+    async def settled(self) -> JobStatusResponse:
+        """The status once the job is over, or is paused and will not go on without someone's word."""
+        return await self._last(until_quiet=True)
+
+    async def _last(self, *, until_quiet: bool) -> JobStatusResponse:
+        async for status in self.watch():
+            quiet = status.status is JobStatus.PAUSED and status.waiting_on is not WaitingOn.QUEUE
+            if status.status.is_over or (until_quiet and quiet):
+                return status
+        raise EngineStopped("the engine stopped before the job was over; the next one goes on with it")

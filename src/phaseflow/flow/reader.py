@@ -1,0 +1,62 @@
+"""Reading a database beside the process that has it."""
+
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import anyio
+
+from phaseflow.components.embedders import EmbedderPort
+from phaseflow.components.index import EmbeddedIndex
+from phaseflow.domain.errors import StoreUnavailable
+from phaseflow.flow.queries import Queries
+from phaseflow.flow.workbench import Workbench
+from phaseflow.store import schema
+from phaseflow.store.database import ReadPool, open_readers
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store.transaction import Transaction
+
+
+class Reader(Queries):
+    """``async with Reader("kb.db") as reader``: read-only, takes no lock, changes nothing, sees what is committed.
+
+    Raises StoreUnavailable when there is no such file, NotADatabase or NewerDatabase when it cannot be read.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path).absolute()
+        self._stack = AsyncExitStack()
+        self._workbench = Workbench()
+        self._index = EmbeddedIndex()
+        self._pool: ReadPool | None = None
+
+    async def __aenter__(self) -> Self:
+        await anyio.to_thread.run_sync(self._check)
+        async with AsyncExitStack() as stack:
+            self._pool = await stack.enter_async_context(open_readers(self._path))
+            async with self._read() as tx:
+                schema.check_version(self._path, *await schema.identity_in(tx))
+            stack.push_async_callback(self._workbench.aclose)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, kind: object, error: object, traceback: object) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._stack.aclose()
+
+    def _check(self) -> None:
+        if not self._path.exists():
+            raise StoreUnavailable(f"there is no database {self._path}; name it with --db, or ingest something first")
+        schema.check_file(self._path)
+
+    def _read(self) -> AbstractAsyncContextManager[Transaction]:
+        if self._pool is None:
+            raise StoreUnavailable("the reader is not open: use it in an `async with` block")
+        return self._pool.reading()
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC)
+
+    async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderPort | None:
+        return await self._workbench.query_embedder(kb)

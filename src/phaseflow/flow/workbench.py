@@ -1,0 +1,99 @@
+"""Which components do the work: those the program has given, else those that the settings name."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from phaseflow.actors.workshop import Components
+from phaseflow.components.chunker import MarkdownChunker, as_chunker
+from phaseflow.components.embedders import EmbedderPort, as_embedder, make_embedder
+from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
+from phaseflow.components.sources import FolderLoader
+from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
+from phaseflow.domain.settings import SOURCE, FolderSource, Settings, WebSource
+from phaseflow.store.jobs import JobRecord
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+
+LoaderFor = Callable[[FolderSource | WebSource], Loader]
+
+
+class Workbench:
+    """Makes the components of each job. Embedders are kept: one a setting, closed with the workbench."""
+
+    def __init__(
+        self,
+        *,
+        loader: Loader | LoaderFor | None = None,
+        chunker: Chunker | TextSplitter | None = None,
+        embedder: Any = None,
+        index: Index | None = None,
+    ) -> None:
+        self._loader = loader
+        self._chunker = None if chunker is None else as_chunker(chunker)
+        self._embedder = None if embedder is None else as_embedder(embedder)
+        self.index = index
+        self._embedders: dict[str, EmbedderPort] = {}
+        self._making = anyio.Lock()
+
+    @property
+    def has_own_loader(self) -> bool:
+        """The program loads documents itself; sources are whatever it takes them for."""
+        return self._loader is not None
+
+    @asynccontextmanager
+    async def components_for(self, record: JobRecord) -> AsyncIterator[Components]:
+        """The components of one job. Raises ComponentUnavailable when one cannot be made."""
+        settings = Settings.model_validate_json(record.settings)
+        yield Components(
+            loader=self._loader_for(record),
+            chunker=self._chunker or MarkdownChunker(settings.chunk_size, settings.chunk_overlap),
+            embedder=await self._embedder_for(settings),
+            index=self.index,
+        )
+
+    async def query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderPort | None:
+        """What embeds queries for the vectors a knowledge base has now; None when nothing here makes such vectors."""
+        if kb.model is None or kb.live_settings is None:
+            return None
+        embedder = await self._embedder_for(Settings.model_validate_json(kb.live_settings))
+        return embedder if embedder.fingerprint == kb.model else None
+
+    async def aclose(self) -> None:
+        """Close the embedders made here; those given stay open."""
+        for embedder in self._embedders.values():
+            await embedder.aclose()
+        self._embedders.clear()
+
+    async def _embedder_for(self, settings: Settings) -> EmbedderPort:
+        if self._embedder is not None:
+            return self._embedder
+        key = settings.embedder.model_dump_json()
+        async with self._making:
+            if key not in self._embedders:
+                self._embedders[key] = await anyio.to_thread.run_sync(make_embedder, settings.embedder)
+            return self._embedders[key]
+
+    def _loader_for(self, record: JobRecord) -> Loader:
+        if isinstance(self._loader, Loader):
+            return self._loader
+        if record.source is None:
+            raise ComponentUnavailable("the knowledge base has no source; start it with one")
+        source = SOURCE.validate_json(record.source)
+        if self._loader is not None:
+            return self._loader(source)
+        if isinstance(source, FolderSource):
+            return FolderLoader(source)
+        raise ComponentUnavailable("websites cannot be read by this version; name a folder")
+
+
+def checked_source(source: FolderSource | WebSource) -> FolderSource | WebSource:
+    """A source as it is stored: a folder by its absolute path. Blocking. Raises InvalidRequest when it cannot be read."""
+    if not isinstance(source, FolderSource):
+        raise InvalidRequest("source.type", "websites cannot be read by this version; name a folder")
+    path = Path(source.path).expanduser()
+    if not path.exists():
+        raise InvalidRequest("source.path", f"there is no folder {source.path!r}; check the name")
+    return FolderSource(str(path.absolute()), source.include, source.exclude)

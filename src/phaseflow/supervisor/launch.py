@@ -1,0 +1,90 @@
+"""The beginning of a run: a queued job takes its turn, and what it will write is settled, in one transaction."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from phaseflow.actors.workshop import Components, Plan, Policies
+from phaseflow.domain import verbs
+from phaseflow.domain.errors import ComponentUnavailable
+from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.vocabulary import Intent, JobPhase, PhaseStatus
+from phaseflow.store import documents, entries, jobs, knowledge_bases
+from phaseflow.store.documents import Staging
+from phaseflow.store.jobs import JobRecord
+from phaseflow.store.progress import Run
+from phaseflow.store.transaction import Transaction
+from phaseflow.tracker import Changed
+
+EXTRACTION = "1"
+"""Grows when the same bytes are extracted as another text: documents are then made again."""
+DISCARD = 200
+"""Documents of older jobs removed in one transaction."""
+
+
+async def begin(
+    tx: Transaction, job_id: str, components: Components, policies: Policies, at: datetime
+) -> tuple[Plan, Changed]:
+    """Take the turn of a queued job: a new run, its target, its phases moved; failed documents are given back on a retry."""
+    record = await jobs.record(tx, job_id)
+    before = record.state
+    epoch, model = await _target(tx, record, components.embedder.fingerprint)
+    run = await jobs.begin_run(tx, job_id)
+    state = await _forgiven(tx, record) if before.intent is Intent.RETRY else before
+    after = verbs.take_turn(state, at)
+    logged = await jobs.save(tx, before, after, reason=_REASONS.get(before.intent), at=at)
+    plan = Plan(
+        run=Run(job_id, record.seq, before.kb_id, run),
+        staging=Staging(record.seq, before.kb_id, epoch, f"{EXTRACTION} {components.chunker.fingerprint}"),
+        components=components,
+        policies=policies,
+        full=record.full,
+        listed=record.listed,
+        model=model,
+        live_settings=record.settings,
+        characters_sent=record.characters_sent,
+    )
+    return plan, Changed(before, after, tuple(logged))
+
+
+_REASONS: dict[Intent | None, str] = {Intent.RESUME: "resumed", Intent.RETRY: "retry"}
+
+
+async def _target(tx: Transaction, record: JobRecord, model: str) -> tuple[int, str]:
+    if record.epoch is not None and record.model is not None:
+        if record.model != model:
+            raise ComponentUnavailable(
+                f"the embedder is now {model}, but this job began with {record.model}; cancel it and start a new one"
+            )
+        return record.epoch, model
+    kb = await knowledge_bases.get(tx, record.state.kb_id)
+    epoch = await knowledge_bases.target(tx, kb, model, record.settings)
+    await jobs.set_target(tx, record.state.job_id, epoch, model)
+    await entries.drop_older(tx, kb.id, record.seq)
+    return epoch, model
+
+
+async def _forgiven(tx: Transaction, record: JobRecord) -> IngestionState:
+    """The state in which the failed documents of every phase that is not completed are still to be done."""
+    state, forgiven = record.state, 0
+    for phase in state.phases:
+        if phase.status is PhaseStatus.COMPLETED:
+            continue
+        count, items = await _give_back(tx, record.seq, phase.name)
+        forgiven += count
+        state = state.with_phase(replace(phase, items_failed=max(0, phase.items_failed - items)))
+    await jobs.count_forgiven(tx, record.seq, forgiven)
+    return state
+
+
+async def _give_back(tx: Transaction, job_seq: int, phase: JobPhase) -> tuple[int, int]:
+    """(documents, items) that a phase has failed before and will do again."""
+    if phase is JobPhase.LOADING:
+        count = await entries.forgive(tx, job_seq)
+        return count, count
+    count, open_chunks, chunks = await documents.forgive(tx, job_seq, phase, phase.position)
+    return count, {JobPhase.CHUNKING: count, JobPhase.EMBEDDING: open_chunks}.get(phase, chunks)
+
+
+async def discard_leftovers(tx: Transaction, plan: Plan) -> int:
+    """Remove some of what cancelled or failed jobs before this one left on its way; how many documents."""
+    return await documents.discard_staged(tx, plan.run.kb_id, plan.run.job_seq, DISCARD)

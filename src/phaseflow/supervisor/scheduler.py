@@ -1,0 +1,191 @@
+"""The scheduler: gives slots to queued jobs, first come first served, and carries the verbs to them.
+
+A verb is one transaction on the job's row; then whoever runs the job is told to look. The queue is in the database,
+so it outlives the process like everything else.
+"""
+
+from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from phaseflow.actors.inflight import InFlight
+from phaseflow.actors.workshop import Components, Policies
+from phaseflow.domain import verbs
+from phaseflow.domain.errors import StoreError
+from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.vocabulary import PhaseStatus
+from phaseflow.store import jobs
+from phaseflow.store.jobs import JobRecord
+from phaseflow.store.service import only_error
+from phaseflow.supervisor.launch import begin
+from phaseflow.supervisor.supervisor import STORE_RETRY_S, Supervisor
+from phaseflow.tracker import Change, Changed, PhaseTracker
+
+INTERRUPTED = "interrupted"
+"""The reason in the log for phases that a dead process has left running."""
+
+ComponentsFor = Callable[[JobRecord], AbstractAsyncContextManager[Components]]
+
+
+class Scheduler:
+    """Runs at most ``slots`` jobs at once, of all knowledge bases or ``only`` some. ``components_for`` makes what does the work of a job."""
+
+    def __init__(
+        self,
+        tracker: PhaseTracker,
+        components_for: ComponentsFor,
+        policies: Policies,
+        *,
+        slots: int,
+        only: Collection[str] | None = None,
+    ) -> None:
+        self._tracker = tracker
+        self._components_for = components_for
+        self._policies = policies
+        self._slots = slots
+        self._only = only
+        self._in_flight = InFlight()
+        self._supervisors: dict[str, Supervisor | None] = {}
+        self._busy_kbs: dict[str, str] = {}
+        self._wake = anyio.Event()
+        self._stopping = False
+        self._log = structlog.get_logger("phaseflow")
+
+    async def audit(self, *, go_on: bool) -> list[str]:
+        """Pause what a dead process left running, and queue it again when ``go_on``; the ids of those jobs."""
+        async with self._tracker.database.read() as tx:
+            records = await jobs.unfinished(tx)
+        found = []
+        for record in records:
+            if changed := await self._audit_one(record, go_on=go_on):
+                self._log.info("interrupted job found", job=changed.after.job_id, kb=changed.after.kb_id, goes_on=go_on)
+                found.append(record.state.job_id)
+        return found
+
+    async def _audit_one(self, record: JobRecord, *, go_on: bool) -> Changed | None:
+        now, managed = self._tracker.clock.now(), record.state.managed
+
+        def change(state: IngestionState) -> IngestionState:
+            if managed:
+                return verbs.interrupt(state, now, go_on=go_on, reason=INTERRUPTED)
+            return state.each(lambda p: p.pause(now) if p.status is PhaseStatus.RUNNING else p)
+
+        changed = await self._tracker.change(record.state.job_id, change, reason=INTERRUPTED)
+        return changed if changed.after != changed.before else None
+
+    async def run(self) -> None:
+        """Fill the slots until ``stop``; ends when all jobs are quiet."""
+        async with anyio.create_task_group() as tasks:
+            while not self._stopping:
+                wake = self._wake
+                await self._fill(tasks)
+                await wake.wait()
+            for supervisor in self._supervisors.values():
+                if supervisor is not None:
+                    supervisor.stop()
+
+    def stop(self) -> None:
+        """Start nothing more; running jobs finish the batches in hand."""
+        self._stopping = True
+        self.look()
+
+    def look(self) -> None:
+        """The queue may have changed."""
+        self._wake.set()
+        self._wake = anyio.Event()
+
+    async def verb(self, job_id: str, change: Change, *, reason: str | None = None) -> Changed:
+        """Carry out a verb, then tell whoever runs the job."""
+        changed = await self._tracker.change(job_id, change, reason=reason)
+        supervisor = self._supervisors.get(job_id)
+        if supervisor is not None and changed.after.cancelled:
+            supervisor.abandon()
+        elif supervisor is not None:
+            supervisor.poke()
+        self.look()
+        return changed
+
+    def give_up(self, kb_id: str) -> None:
+        """Drop what a failed job of this knowledge base still has in hand: a new job takes its place."""
+        supervisor = self._supervisors.get(self._busy_kbs.get(kb_id, ""))
+        if supervisor is not None:
+            supervisor.abandon()
+
+    async def _fill(self, tasks: TaskGroup) -> None:
+        if len(self._supervisors) >= self._slots:
+            return
+        try:
+            async with self._tracker.database.read() as tx:
+                queue = await jobs.queued(tx)
+        except StoreError as error:
+            self._log.warning("cannot read the queue, trying again", error=str(error))
+            tasks.start_soon(self._look_later)
+            return
+        for job_id, kb_id in queue:
+            wanted = self._only is None or kb_id in self._only
+            if wanted and len(self._supervisors) < self._slots and kb_id not in self._busy_kbs:
+                self._supervisors[job_id] = None
+                self._busy_kbs[kb_id] = job_id
+                tasks.start_soon(self._supervise, job_id, kb_id)
+
+    async def _look_later(self) -> None:
+        await anyio.sleep(STORE_RETRY_S)
+        self.look()
+
+    async def _supervise(self, job_id: str, kb_id: str) -> None:
+        try:
+            await self._run_job(job_id)
+        except Exception as error:  # noqa: BLE001  # whatever it is becomes a failed phase: nobody is left waiting
+            await self._fail(job_id, only_error(error))
+        finally:
+            del self._supervisors[job_id]
+            del self._busy_kbs[kb_id]
+            self.look()
+
+    async def _run_job(self, job_id: str) -> None:
+        record = await self._tracker.record(job_id)
+        async with self._components_for(record) as components:
+            now = self._tracker.clock.now()
+            plan, _ = await self._tracker.database.write(
+                lambda tx: begin(tx, job_id, components, self._policies, now),
+                durable=True,
+                then=lambda begun: self._tracker.tell(begun[1]),
+            )
+            supervisor = Supervisor(self._tracker, plan, self._in_flight)
+            self._supervisors[job_id] = supervisor
+            if self._stopping:
+                supervisor.stop()
+            await supervisor.run()
+
+    async def _fail(self, job_id: str, error: BaseException) -> None:
+        self._log.error("job failed", job=job_id, exc_info=error)
+        now, text = self._tracker.clock.now(), str(error) or type(error).__name__
+        while not self._stopping:
+            try:
+                await self._tracker.change(job_id, lambda state: _begun(state, now))
+                await self._tracker.change(job_id, lambda state: _failed(state, text, now))
+            except StoreError as unavailable:
+                self._log.warning("cannot write that the job failed, trying again", error=str(unavailable))
+                await anyio.sleep(STORE_RETRY_S)
+            else:
+                return
+
+
+def _begun(state: IngestionState, now: datetime) -> IngestionState:
+    """A state in which a phase runs, so that it can fail: what could not even begin has failed in its next phase."""
+    if state.get_overall_status().is_over or any(p.status is PhaseStatus.RUNNING for p in state.phases):
+        return state.queue(None, now)
+    return verbs.take_turn(state, now) if state.intent else state
+
+
+def _failed(state: IngestionState, error: str, now: datetime) -> IngestionState:
+    state = state.queue(None, now)
+    if state.get_overall_status().is_over:
+        return state
+    phase = state[state.get_current_phase()]
+    failed = state.with_phase((phase if phase.is_active() else phase.start(now)).fail(error, now))
+    return failed.each(lambda p: p.pause(now) if p.status is PhaseStatus.RUNNING else p)

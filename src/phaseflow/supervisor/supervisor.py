@@ -1,0 +1,241 @@
+"""The supervisor of one job: owns its four phase state machines, its gates and its cancel scope.
+
+It works by comparing: what is wanted (the state in the database, which the verbs change) with what is (the actors).
+Whenever either may have changed it looks at both and makes one move after another until they agree. So it does not
+matter what happened in between, or how often it is told.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import anyio
+import structlog
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from phaseflow.actors.actor import Actor
+from phaseflow.actors.chunking import ChunkingActor
+from phaseflow.actors.embedding import EmbeddingActor
+from phaseflow.actors.handover import Handover
+from phaseflow.actors.indexing import IndexingActor
+from phaseflow.actors.inflight import InFlight
+from phaseflow.actors.loading import LoadingActor
+from phaseflow.actors.workshop import Plan, Workshop
+from phaseflow.domain import verbs
+from phaseflow.domain.errors import JobNotFound, StoreUnavailable
+from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, JobStatus, PhaseStatus
+from phaseflow.store import documents, faults
+from phaseflow.supervisor.launch import discard_leftovers
+from phaseflow.tracker import Change, PhaseTracker
+
+STOP_S = 1.5
+"""How long a stop waits for the batches in hand, before it drops them."""
+STORE_RETRY_S = 0.5
+"""How often the supervisor tries again to write what it must, while the database cannot be written."""
+SHUTDOWN = "shutdown"
+
+Move = tuple[Change, str | None]
+
+
+class Supervisor:
+    """Runs one job from the moment it has a slot until nothing of it can move without someone's word."""
+
+    def __init__(self, tracker: PhaseTracker, plan: Plan, in_flight: InFlight) -> None:
+        self.job_id = plan.run.job_id
+        self.kb_id = plan.run.kb_id
+        self._tracker = tracker
+        self._plan = plan
+        self._log = structlog.get_logger("phaseflow").bind(job=self.job_id, kb=self.kb_id)
+        self._scope = anyio.CancelScope()
+        self._stopping = False
+        self._mail: tuple[MemoryObjectSendStream[None], MemoryObjectReceiveStream[None]]
+        self._mail = anyio.create_memory_object_stream(1)
+        shop = Workshop(plan, tracker.database, tracker.clock, self._touch, in_flight)
+        self._actors = self._make_actors(shop)
+
+    async def run(self) -> None:
+        """Oversee the job. Cancelling drops the work in hand; what is committed stays."""
+        send, receive = self._mail
+        async with send, receive:
+            with self._scope:
+                await self._clear_up()
+                async with anyio.create_task_group() as tasks:
+                    for actor in self._actors:
+                        tasks.start_soon(actor.perform)
+                    await self._oversee(receive)
+                    tasks.cancel_scope.cancel()
+        if self._stopping:
+            await self._interrupt()
+
+    def poke(self) -> None:
+        """Look again: what is wanted, or what is, may have changed. Never waits."""
+        try:
+            self._mail[0].send_nowait(None)
+        except anyio.WouldBlock:
+            return  # a look is due already
+        except anyio.ClosedResourceError:
+            return  # it has ended, and the scheduler looks
+
+    def abandon(self) -> None:
+        """Drop everything in hand at once: the job was cancelled."""
+        self._scope.cancel()
+
+    def stop(self) -> None:
+        """Finish the batches in hand, then leave the job so that the next engine goes on with it."""
+        self._stopping = True
+        self.poke()
+
+    def _make_actors(self, shop: Workshop) -> list[Actor]:
+        seq = self._plan.run.job_seq
+        loaded, chunked, embedded = (
+            Handover(shop.database, seq, state) for state in (documents.LOADED, documents.CHUNKED, documents.EMBEDDED)
+        )
+        return [
+            LoadingActor(shop, self.poke, None, loaded.outbox),
+            ChunkingActor(shop, self.poke, loaded.inbox, chunked.outbox),
+            EmbeddingActor(shop, self.poke, chunked.inbox, embedded.outbox),
+            IndexingActor(shop, self.poke, embedded.inbox, None),
+        ]
+
+    def _touch(self) -> None:
+        self._tracker.feed.touch(self.kb_id)
+
+    async def _clear_up(self) -> None:
+        while await self._tracker.database.write(lambda tx: discard_leftovers(tx, self._plan)):
+            await anyio.lowlevel.checkpoint()
+
+    async def _oversee(self, mail: MemoryObjectReceiveStream[None]) -> None:
+        with anyio.CancelScope() as waiting:
+            while not await self._reconcile():
+                if self._stopping and waiting.deadline == float("inf"):
+                    waiting.deadline = anyio.current_time() + STOP_S
+                await mail.receive()
+
+    async def _reconcile(self) -> bool:
+        """Make the moves that are due; True when there is nothing left to oversee."""
+        while True:
+            try:
+                state = (await self._tracker.record(self.job_id)).state
+            except JobNotFound:
+                return True  # deleted with its knowledge base
+            self._set_gates(state)
+            move = self._next_move(state)
+            if move is None:
+                return self._is_settled(state)
+            await self._make(move)
+
+    async def _make(self, move: Move) -> None:
+        change, reason = move
+        while True:
+            try:
+                changed = await self._tracker.change(self.job_id, change, reason=reason)
+            except StoreUnavailable as error:
+                self._log.warning("cannot write the state of the job, trying again", error=str(error))
+                await anyio.sleep(STORE_RETRY_S)
+            else:
+                break
+        for logged in changed.logged:
+            self._log.info(
+                "transition", phase=logged.phase, before=logged.from_status, after=logged.to_status,
+                reason=logged.reason, error=logged.error,
+            )  # fmt: skip
+        await faults.reach("supervisor.after_transition")
+
+    def _set_gates(self, state: IngestionState) -> None:
+        for actor in self._actors:
+            running = state[actor.phase].status is PhaseStatus.RUNNING
+            if running and self._may_run(state, actor):
+                actor.gate.open()
+            else:
+                actor.gate.close()
+
+    def _may_run(self, state: IngestionState, actor: Actor) -> bool:
+        return state.may_run(actor.phase) and actor.hold_reason is None and not self._stopping
+
+    def _next_move(self, state: IngestionState) -> Move | None:
+        if self._stopping or state.cancelled:
+            return None
+        if state.intent is Intent.RESUME:
+            return self._take_turn, "resumed"
+        for actor in self._actors:
+            if move := self._move_of(actor, state):
+                return move
+        return None
+
+    def _take_turn(self, state: IngestionState) -> IngestionState:
+        if state.intent is not Intent.RESUME:
+            return state
+        return verbs.take_turn(state, self._tracker.clock.now())
+
+    def _move_of(self, actor: Actor, state: IngestionState) -> Move | None:
+        phase = state[actor.phase]
+        if actor.failure is not None:
+            return self._failing(actor, phase, state)
+        if actor.hold_reason is not None:
+            return self._holding(actor)
+        if phase.status is PhaseStatus.RUNNING:
+            return self._move_of_running(actor, phase, state)
+        if phase.status is PhaseStatus.NOT_STARTED and self._may_run(state, actor) and self._has_work(actor, state):
+            return self._on(actor.phase, lambda p: p.start(self._tracker.clock.now())), None
+        return None
+
+    def _move_of_running(self, actor: Actor, phase: PhaseState, state: IngestionState) -> Move | None:
+        if self._has_ended(actor, state) and not state.get_overall_status().is_over:
+            return self._completing(actor.phase), None
+        if self._may_run(state, actor) or not actor.gate.is_quiet:
+            return None
+        failed = next((p.name for p in state.phases if p.status is PhaseStatus.FAILED), None)
+        reason = f"{failed} failed" if failed else phase.hold_reason or state.hold_reason
+        return self._on(actor.phase, lambda p: p.pause(self._tracker.clock.now())), reason
+
+    def _has_work(self, actor: Actor, state: IngestionState) -> bool:
+        return actor.gate.is_wanted or self._has_ended(actor, state)
+
+    def _has_ended(self, actor: Actor, state: IngestionState) -> bool:
+        before = actor.phase.before
+        return actor.has_finished and (before is None or state[before].status is PhaseStatus.COMPLETED)
+
+    def _failing(self, actor: Actor, phase: PhaseState, state: IngestionState) -> Move | None:
+        error = str(actor.failure) or type(actor.failure).__name__
+        if phase.is_active():
+            self._log.error("phase failed", phase=actor.phase, exc_info=actor.failure)
+            return self._on(actor.phase, lambda p: p.fail(error, self._tracker.clock.now())), None
+        if phase.status is PhaseStatus.NOT_STARTED and not state.get_overall_status().is_over:
+            return self._on(actor.phase, lambda p: p.start(self._tracker.clock.now())), None
+        return None
+
+    def _holding(self, actor: Actor) -> Move:
+        reason, actor.hold_reason = actor.hold_reason or "", None
+        return self._on(actor.phase, lambda p: p.hold(reason)), reason
+
+    def _completing(self, phase: JobPhase) -> Change:
+        """Complete a phase; what it has handed over is then the final total of the next one."""
+
+        def change(state: IngestionState) -> IngestionState:
+            after = state.with_phase(state[phase].complete(self._tracker.clock.now()))
+            if phase is PHASES[-1]:
+                return after
+            following = after[PHASES[phase.position + 1]]
+            return after.with_phase(replace(following, items_total=following.items_available))
+
+        return change
+
+    def _on(self, phase: JobPhase, move: Callable[[PhaseState], PhaseState]) -> Change:
+        return lambda state: state.with_phase(move(state[phase]))
+
+    def _is_settled(self, state: IngestionState) -> bool:
+        if state.cancelled:
+            return True
+        if self._stopping:
+            return all(actor.gate.is_quiet for actor in self._actors)
+        running = any(phase.status is PhaseStatus.RUNNING for phase in state.phases)
+        return not running and state.get_overall_status() is not JobStatus.RUNNING
+
+    async def _interrupt(self) -> None:
+        """All actors have ended: the job is quiet, and queued for the next engine."""
+        now = self._tracker.clock.now()
+        with anyio.move_on_after(STOP_S, shield=True):
+            await self._tracker.change(
+                self.job_id, lambda state: verbs.interrupt(state, now, go_on=True, reason=SHUTDOWN), reason=SHUTDOWN
+            )
