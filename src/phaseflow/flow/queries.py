@@ -5,11 +5,10 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import structlog
-
 from phaseflow.components.embedders import EmbedderPort
 from phaseflow.components.index import EmbeddedIndex
 from phaseflow.domain.errors import ComponentError, InvalidRequest, JobNotFound
+from phaseflow.domain.log import get_logger
 from phaseflow.domain.settings import SOURCE, Settings
 from phaseflow.domain.status import Failure, JobStatusResponse, KnowledgeBase, Page, SearchHit, Transition
 from phaseflow.snapshot import compose
@@ -123,7 +122,7 @@ class Queries(ABC):
             embedder = await self._query_embedder(kb)
             return None if embedder is None else await embedder.embed_query(query)
         except ComponentError as error:
-            structlog.get_logger("phaseflow").warning("searching by words only", kb=kb.id, error=str(error))
+            get_logger().warning("searching by words only", kb=kb.id, error=str(error))
             return None
 
     async def _kb(self, tx: Transaction, record: KnowledgeBaseRecord) -> KnowledgeBase:

@@ -9,7 +9,6 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 import anyio
-import structlog
 from anyio.abc import TaskGroup
 
 from phaseflow.actors.inflight import InFlight
@@ -17,6 +16,7 @@ from phaseflow.actors.workshop import Components, Policies
 from phaseflow.domain import verbs
 from phaseflow.domain.errors import StoreError
 from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import PhaseStatus
 from phaseflow.store import jobs
 from phaseflow.store.jobs import JobRecord
@@ -53,7 +53,7 @@ class Scheduler:
         self._busy_kbs: dict[str, str] = {}
         self._wake = anyio.Event()
         self._stopping = False
-        self._log = structlog.get_logger("phaseflow")
+        self._log = get_logger()
 
     async def audit(self, *, go_on: bool) -> list[str]:
         """Pause what a dead process left running, and queue it again when ``go_on``; the ids of those jobs."""

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import anyio
-import structlog
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from phaseflow.actors.actor import Actor
@@ -23,6 +22,7 @@ from phaseflow.actors.workshop import Plan, Workshop
 from phaseflow.domain import verbs
 from phaseflow.domain.errors import JobNotFound, StoreUnavailable
 from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.log import get_logger
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, JobStatus, PhaseStatus
 from phaseflow.store import documents, faults
@@ -46,7 +46,7 @@ class Supervisor:
         self.kb_id = plan.run.kb_id
         self._tracker = tracker
         self._plan = plan
-        self._log = structlog.get_logger("phaseflow").bind(job=self.job_id, kb=self.kb_id)
+        self._log = get_logger(job=self.job_id, kb=self.kb_id)
         self._scope = anyio.CancelScope()
         self._stopping = False
         self._mail: tuple[MemoryObjectSendStream[None], MemoryObjectReceiveStream[None]]

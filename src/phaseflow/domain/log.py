@@ -1,0 +1,29 @@
+"""The logger of the library. It sets up nothing: where the records go is the host's choice, by standard logging."""
+
+import logging
+from typing import Any
+
+import structlog
+
+NAME = "phaseflow"
+
+
+def get_logger(**bound: object) -> Any:
+    """A structlog logger on the standard logger ``phaseflow``, with these values bound.
+
+    Silent until the host adds a handler. Key-value pairs arrive as attributes of the log record.
+    """
+    standard = logging.getLogger(NAME)
+    if not standard.handlers:
+        standard.addHandler(logging.NullHandler())
+    logger = structlog.wrap_logger(
+        standard,
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.render_to_log_kwargs,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    return logger.bind(**bound)
