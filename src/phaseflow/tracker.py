@@ -64,8 +64,10 @@ class PhaseTracker:
     async def open(cls, path: str | Path) -> AsyncIterator[Self]:
         """A tracker on a database file of its own, created when it does not exist. Raises DatabaseHeld and others."""
 
+        absolute = Path(path).absolute()  # noqa: ASYNC240  # asks the system for the working directory only
+
         async def main(started: Callable[[Self], None], stop: anyio.Event) -> None:
-            async with open_session(Path(path)) as database:
+            async with open_session(absolute) as database:
                 tracker = await cls.attach(database)
                 started(tracker)
                 await stop.wait()

@@ -58,7 +58,7 @@ class EmbeddingActor(Actor):
         self._rate_limits = 0
         self._sent = plan.characters_sent
         self._reserved = 0
-        self._model = await self.shop.database.write(lambda tx: vectors.model_id(tx, plan.model))
+        self._model = plan.model_id
         send: MemoryObjectSendStream[list[Item]]
         receive: MemoryObjectReceiveStream[list[Item]]
         send, receive = anyio.create_memory_object_stream(0)

@@ -1,4 +1,4 @@
-"""The indexing actor: makes whole documents searchable, each in one transaction, and ends what a completed crawl ends."""
+"""The indexing actor: makes whole documents searchable, each in one transaction, and closes a completed crawl."""
 
 from collections.abc import Sequence
 

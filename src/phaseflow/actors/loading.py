@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 
 from phaseflow.actors.actor import Actor
-from phaseflow.components.protocols import Document, Entry, Known, Unchanged
+from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import documents, entries, failures
@@ -23,7 +23,7 @@ BATCH = 32
 IN_FLIGHT = 4
 """Documents read at once, unless the loader has an ``in_flight`` of its own."""
 
-Outcome = Document | Unchanged | FailedDocument
+Outcome = Document | Unchanged | Skipped | FailedDocument
 
 
 class LoadingActor(Actor):
@@ -58,6 +58,9 @@ class LoadingActor(Actor):
     async def _store_entries(self, tx: Transaction, found: Sequence[Entry], *, is_last: bool) -> None:
         seq = self.shop.plan.run.job_seq
         trust = None if self.shop.plan.full else self._known
+        most: int | None = getattr(self._loader, "max_entries", None)
+        if most is not None:
+            found = found[: await entries.room(tx, seq, most)]
         _, unchanged = await entries.add(tx, seq, [(e.uri, e.size, e.stamp, e.depth) for e in found], trust)
         total = await entries.count(tx, seq) if is_last else None
         if is_last:
@@ -105,7 +108,7 @@ class LoadingActor(Actor):
                     await self.gate.sleep(wait_s)
                     continue
                 except DocumentError as error:
-                    outcomes[entry.id] = FailedDocument(entry.uri, error.code, str(error), error.counts)
+                    outcomes[entry.id] = FailedDocument(entry.uri, error.code, str(error), error.counts, error.gone)
                 except ComponentUnavailable:
                     raise
                 except Exception as error:  # noqa: BLE001  # whatever a loader raises is the document's failure
@@ -117,30 +120,29 @@ class LoadingActor(Actor):
         seq, known = plan.run.job_seq, (plan.staging.kb_id, plan.staging.epoch)
         loaded = [_text(entry, outcome) for entry, outcome in done if isinstance(outcome, Document)]
         unchanged = [(entry, outcome) for entry, outcome in done if isinstance(outcome, Unchanged)]
+        skipped = [entry.id for entry, outcome in done if isinstance(outcome, Skipped)]
         failed = [(entry, outcome) for entry, outcome in done if isinstance(outcome, FailedDocument)]
-        counts = Done(len(loaded) + len(unchanged), len(failed), len(unchanged), handed_over=len(loaded))
-        await self.shop.advance(tx, self.phase, counts)
         staged = await documents.add(tx, plan.staging, loaded) if loaded else []
         await entries.settle(tx, seq, [text.entry_id for text in loaded], entries.LOADED)
         if unchanged:
             await entries.settle(tx, seq, [entry.id for entry, _ in unchanged], entries.UNCHANGED)
             await entries.refresh_stamps(tx, known, [(entry.uri, outcome.stamp) for entry, outcome in unchanged])
             await failures.clear(tx, plan.run.kb_id, [entry.uri for entry, _ in unchanged])
+        if skipped:
+            await entries.settle(tx, seq, skipped, entries.SKIPPED)
         if failed:
-            await entries.settle(tx, seq, [entry.id for entry, _ in failed], entries.FAILED)
+            await entries.settle(tx, seq, [entry.id for entry, f in failed if not f.gone], entries.FAILED)
+            await entries.settle(tx, seq, [entry.id for entry, f in failed if f.gone], entries.GONE)
             await self.shop.fail(tx, self.phase, [outcome for _, outcome in failed])
-        await self._store_links(tx, done)
-        return staged
-
-    async def _store_links(self, tx: Transaction, done: list[tuple[ListedEntry, Outcome]]) -> None:
         links = {
             link.uri: link for _, outcome in done if not isinstance(outcome, FailedDocument) for link in outcome.links
         }
-        if not links:
-            return
-        await self._store_entries(tx, list(links.values()), is_last=False)
-        total = await entries.count(tx, self.shop.plan.run.job_seq)
-        await self.shop.advance(tx, self.phase, Done(total=total))
+        if links:
+            await self._store_entries(tx, list(links.values()), is_last=False)
+        total = await entries.count(tx, seq) if links or skipped else None
+        counts = Done(len(loaded) + len(unchanged), len(failed), len(unchanged), len(loaded), total)
+        await self.shop.advance(tx, self.phase, counts)
+        return staged
 
     def _hand_over(self, staged: list[StagedDocument]) -> None:
         assert self._outbox is not None

@@ -55,6 +55,7 @@ class Plan:
     full: bool
     listed: bool
     model: str
+    model_id: int
     live_settings: str
     characters_sent: int
 

@@ -43,8 +43,9 @@ class Known:
 class Document:
     """A document as text.
 
-    ``content_hash`` is the BLAKE2b-128 digest of the raw bytes. ``parts`` are (offset, label) pairs in ascending order of
-    offset, in characters of ``text``: the page, slide, sheet or section that begins there. ``links`` are documents found while reading this one.
+    ``content_hash`` is the BLAKE2b-128 digest of the raw bytes. ``parts`` are (offset, label) pairs in ascending order
+    of offset, in characters of ``text``: the page, slide, sheet or section that begins there. ``links`` are documents
+    found while reading this one.
     """
 
     entry: Entry
@@ -67,6 +68,18 @@ class Unchanged:
     links: tuple[Entry, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """No document of its own, and no failure either: a redirect, a page that asks not to be indexed.
+
+    It leaves the counts of the crawl; what the knowledge base holds under its uri is taken out at the end.
+    """
+
+    entry: Entry
+    reason: str
+    links: tuple[Entry, ...] = ()
+
+
 class Span(NamedTuple):
     """A half-open range of characters of a document's text."""
 
@@ -76,7 +89,11 @@ class Span(NamedTuple):
 
 @runtime_checkable
 class Loader(Protocol):
-    """Lists the documents of a source and reads one as text."""
+    """Lists the documents of a source and reads one as text.
+
+    Optional attributes, with their defaults: ``in_flight: int`` (4: documents read at once),
+    ``max_entries: int | None`` (None: documents of one crawl, in the order found; more are left out).
+    """
 
     def list(self) -> AsyncIterator[Sequence[Entry]]:
         """Yield the documents of the source in pages of bounded size, each uri once.
@@ -85,11 +102,12 @@ class Loader(Protocol):
         """
         ...
 
-    async def load(self, entry: Entry, known: Known | None) -> Document | Unchanged:
+    async def load(self, entry: Entry, known: Known | None) -> Document | Unchanged | Skipped:
         """Read one document. ``known`` is what the KB holds; return ``Unchanged`` without extraction when the bytes
         are the same, and never when ``known`` is None.
 
-        Several calls run at once. Raises DocumentError when this document cannot be used. Cancelling it leaves nothing behind.
+        Several calls run at once. Raises DocumentError when this document cannot be used. Cancelling it leaves nothing
+        behind.
         """
         ...
 
@@ -118,8 +136,8 @@ class Embedder(Protocol):
     """Turns texts into vectors. This is also the shape of LangChain's embeddings, which are taken as they are.
 
     Both methods may be coroutines; plain ones run in a worker thread. Optional attributes, with their defaults:
-    ``fingerprint: str`` (identifies model and dimension: vectors are kept under it; default: the class and its ``model``),
-    ``batch_size: int`` (64), ``in_flight: int`` (1: batches at once).
+    ``fingerprint: str`` (identifies model and dimension: vectors are kept under it; default: the class and its
+    ``model``), ``batch_size: int`` (64), ``in_flight: int`` (1: batches at once).
     """
 
     def embed_documents(self, texts: list[str], /) -> Sequence[Sequence[float]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Exponential backoff. At most ``tries`` attempts and ``most_s`` seconds of waiting in all, then the phase fails."""
+    """Exponential backoff. At most ``tries`` attempts and ``most_s`` seconds of waiting, then the phase fails."""
 
     tries: int = 8
     first_s: float = 0.25
@@ -63,8 +63,8 @@ class ErrorBudget:
 class GuardPolicy:
     """When embedding pauses itself instead of burning money.
 
-    ``rate_limits``: after this many rate-limit answers in a row. ``characters``: before more than this many characters have
-    been sent by this job. None turns a guard off.
+    ``rate_limits``: after this many rate-limit answers in a row. ``characters``: before more than this many characters
+    have been sent since the job began or was last resumed. None turns a guard off.
     """
 
     rate_limits: int | None = 20

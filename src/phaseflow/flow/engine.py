@@ -47,8 +47,8 @@ SettingsLike = Settings | Mapping[str, Any]
 class PhaseFlow(Queries):
     """Runs ingestion jobs on one database file.
 
-    Entering the block opens the file (creating it), pauses what a dead process left running as ``interrupted``, and goes
-    on with it, unless ``auto_resume`` is False. Leaving it stops running jobs after the batch in hand; the next block
+    Entering the block opens the file (creating it), pauses what a dead process left running as ``interrupted``, and
+    goes on with it, unless ``auto_resume`` is False. Leaving it stops running jobs after the batch in hand; the next block
     goes on with them. Every method is safe to cancel: what it has asked for is done or not done, never half.
 
     ``loader``, ``chunker``, ``embedder`` and ``index`` replace the built-in components (see ``components.protocols``;
@@ -160,7 +160,8 @@ class PhaseFlow(Queries):
         """Carry out a verb on the newest job: (its status, whether anything was to be done).
 
         Answers when the effect is there, at the latest after half a second, then with ``requested`` still set. Raises
-        JobConflict, naming the status and the allowed actions, when the verb cannot apply; JobNotFound, KnowledgeBaseNotFound.
+        JobConflict, naming the status and the allowed actions, when the verb cannot apply; JobNotFound,
+        KnowledgeBaseNotFound.
         """
         tracker, scheduler = self._engine()
         name = None if phase is None else _phase(phase)

@@ -90,7 +90,7 @@ class Workbench:
 
 
 def checked_source(source: FolderSource | WebSource) -> FolderSource | WebSource:
-    """A source as it is stored: a folder by its absolute path. Blocking. Raises InvalidRequest when it cannot be read."""
+    """A source as it is stored: a folder by its absolute path. Blocking. Raises InvalidRequest when it is not there."""
     if not isinstance(source, FolderSource):
         raise InvalidRequest("source.type", "websites cannot be read by this version; name a folder")
     path = Path(source.path).expanduser()

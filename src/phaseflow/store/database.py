@@ -213,7 +213,7 @@ async def _end_transaction(connection: aiosqlite.Connection) -> None:
 
 @asynccontextmanager
 async def open_database(path: Path) -> AsyncIterator[Database]:
-    """Open a file (absolute path) that ``schema.prepare`` has accepted. The caller holds its lock and runs ``serve``."""
+    """Open a file (absolute path) that ``schema.prepare`` has accepted. The caller has its lock and runs ``serve``."""
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(_connection(path, "rw"))
         await writer.execute_fetchall("PRAGMA foreign_keys = ON")

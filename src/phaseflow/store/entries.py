@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from phaseflow.store.transaction import Transaction, json_array
 
-LISTED, LOADED, UNCHANGED, FAILED = range(4)
+LISTED, LOADED, UNCHANGED, FAILED, SKIPPED, GONE = range(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,13 @@ async def add(
 
 
 async def count(tx: Transaction, job_seq: int) -> int:
-    """How many documents the crawl has found so far."""
-    return int(await tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ?", job_seq))
+    """How many documents the crawl has found so far, without those that turned out to be none."""
+    return int(await tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ? AND state <> 4", job_seq))
+
+
+async def room(tx: Transaction, job_seq: int, most: int) -> int:
+    """How many more may be added to a crawl of at most ``most``."""
+    return max(0, most - int(await tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ?", job_seq)))
 
 
 async def finish_listing(tx: Transaction, job_seq: int) -> None:
@@ -90,7 +95,7 @@ async def settle(tx: Transaction, job_seq: int, ids: list[int], state: int) -> N
 
 async def forgive(tx: Transaction, job_seq: int) -> int:
     """Let failed documents be read again; how many."""
-    rows = await tx.rows("UPDATE job_entries SET state = 0 WHERE job_seq = ? AND state = 3 RETURNING 1", job_seq)
+    rows = await tx.rows("UPDATE job_entries SET state = 0 WHERE job_seq = ? AND state IN (3, 5) RETURNING 1", job_seq)
     return len(rows)
 
 

@@ -10,12 +10,16 @@ from phaseflow.store.transaction import Transaction, json_array
 
 @dataclass(frozen=True, slots=True)
 class FailedDocument:
-    """What went wrong with one document. ``counts``: it is part of the phase's error budget."""
+    """What went wrong with one document. ``counts``: it is part of the phase's error budget.
+
+    ``gone``: the document does not exist any more.
+    """
 
     uri: str
     code: str
     error: str
     counts: bool = True
+    gone: bool = False
 
 
 async def add(
@@ -47,7 +51,7 @@ async def clear_missing(tx: Transaction, kb_id: str, job_seq: int) -> None:
     """Forget the failures of documents that the source of the job has not any more."""
     await tx.run(
         "DELETE FROM failures WHERE kb_id = ?1 AND NOT EXISTS"
-        " (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = failures.uri)",
+        " (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = failures.uri AND e.state <> 4)",
         kb_id, job_seq,
     )  # fmt: skip
 

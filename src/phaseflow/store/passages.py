@@ -52,7 +52,7 @@ async def withdraw_missing(tx: Transaction, scope: Scope, job_seq: int, limit: i
     """Take out up to ``limit`` documents that the completed crawl of a job did not find; their uris."""
     rows = await tx.rows(
         "SELECT id, uri FROM documents AS d WHERE kb_id = ? AND epoch = ? AND state = 4 AND NOT EXISTS"
-        " (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ? AND e.uri = d.uri) LIMIT ?",
+        " (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ? AND e.uri = d.uri AND e.state < 4) LIMIT ?",
         scope.kb_id, scope.epoch, job_seq, limit,
     )  # fmt: skip
     await _withdraw_and_tell(tx, scope.kb_id, rows)

@@ -16,8 +16,8 @@ class Service(Generic[T]):
     """Runs ``main(started, stop)``. The block begins when it calls ``started(value)`` and ends after it has returned.
 
     The task belongs to no scope of its host: a host that is cancelled leaves the block, which asks ``main`` to stop in
-    its own way and waits for it, instead of being torn down in the middle of a write. An error of ``main`` is raised at the
-    start or the end of the block; one of a group is taken out of it.
+    its own way and waits for it, instead of being torn down in the middle of a write. An error of ``main`` is raised at
+    the start or the end of the block; one of a group is taken out of it.
     """
 
     def __init__(self, main: Callable[[Callable[[T], None], anyio.Event], Awaitable[None]]) -> None:

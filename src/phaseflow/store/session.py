@@ -13,11 +13,10 @@ from phaseflow.store.lock import database_lock
 
 @asynccontextmanager
 async def open_session(path: Path) -> AsyncIterator[Database]:
-    """Hold and open ``path``, created when it does not exist; its writer runs for the length of the block.
+    """Hold and open ``path`` (absolute), created when it does not exist; its writer runs for the length of the block.
 
     Raises DatabaseHeld, NotADatabase, NewerDatabase or StoreUnavailable. At the end, what was asked for is written.
     """
-    path = path.absolute()
     schema.check_file(path)
     with database_lock(path):
         await anyio.to_thread.run_sync(schema.prepare, path)

@@ -8,7 +8,7 @@ from phaseflow.domain import verbs
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.vocabulary import Intent, JobPhase, PhaseStatus
-from phaseflow.store import documents, entries, jobs, knowledge_bases
+from phaseflow.store import documents, entries, jobs, knowledge_bases, vectors
 from phaseflow.store.documents import Staging
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.progress import Run
@@ -24,7 +24,7 @@ DISCARD = 200
 async def begin(
     tx: Transaction, job_id: str, components: Components, policies: Policies, at: datetime
 ) -> tuple[Plan, Changed]:
-    """Take the turn of a queued job: a new run, its target, its phases moved; failed documents are given back on a retry."""
+    """Take the turn of a queued job: a new run, its target, its phases moved; on a retry failed documents come back."""
     record = await jobs.record(tx, job_id)
     before = record.state
     epoch, model = await _target(tx, record, components.embedder.fingerprint)
@@ -40,6 +40,7 @@ async def begin(
         full=record.full,
         listed=record.listed,
         model=model,
+        model_id=await vectors.model_id(tx, model),
         live_settings=record.settings,
         characters_sent=record.characters_sent,
     )

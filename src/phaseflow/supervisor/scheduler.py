@@ -32,7 +32,10 @@ ComponentsFor = Callable[[JobRecord], AbstractAsyncContextManager[Components]]
 
 
 class Scheduler:
-    """Runs at most ``slots`` jobs at once, of all knowledge bases or ``only`` some. ``components_for`` makes what does the work of a job."""
+    """Runs at most ``slots`` jobs at once, of all knowledge bases or ``only`` some.
+
+    ``components_for`` makes what does the work of a job.
+    """
 
     def __init__(
         self,
