@@ -53,7 +53,9 @@ def _outcome(command: Callable[[], Awaitable[Exit]]) -> Exit:
     except PhaseflowError as error:
         return complain(error)
     except BaseExceptionGroup as group:
-        cause = first_cause(group)
+        from phaseflow.store.service import only_error
+
+        cause = only_error(group)
         if isinstance(cause, PhaseflowError):
             return complain(cause)
         raise cause from group
@@ -63,10 +65,3 @@ def complain(error: PhaseflowError) -> Exit:
     """Say what went wrong in one line on stderr."""
     click.echo("phaseflow: " + " ".join(str(error).split()), err=True)
     return Exit.FAILED
-
-
-def first_cause(error: BaseException) -> BaseException:
-    """The first error inside nested groups: users never see an exception group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -14,6 +14,7 @@ from phaseflow.domain.errors import JobConflict
 
 if TYPE_CHECKING:
     from phaseflow.cli.interrupts import Interrupts
+    from phaseflow.cli.screens import Screen
     from phaseflow.domain.status import JobStatusResponse
     from phaseflow.flow import Job, PhaseFlow
 
@@ -25,20 +26,20 @@ class Foreground:
     """How a job in the foreground is run. ``repeatable``: the same command goes on with it after a pause."""
 
     db: Path
+    kb_id: str
     as_json: bool
-    allow_private: tuple[str, ...] = ()
     repeatable: bool = False
 
     async def run(self, begin: "Callable[[PhaseFlow], Awaitable[Job]]") -> Exit:
         """Open the engine, begin or go on with a job, and follow it until it is over or paused.
 
-        Other jobs of the database are left as they are. A cancel stops the job after the batch in hand.
+        Jobs of other knowledge bases do not run here. A cancel stops the job after the batch in hand.
         """
         from phaseflow.cli.interrupts import Interrupts
         from phaseflow.flow import PhaseFlow
 
         with Interrupts() as interrupts:
-            async with PhaseFlow(self.db, auto_resume=False, allow_private=self.allow_private) as flow:
+            async with PhaseFlow(self.db, only=[self.kb_id]) as flow:
                 if interrupts.asked:
                     return Exit.PAUSED
                 job = await begin(flow)
@@ -54,10 +55,9 @@ class Foreground:
 
         with screen_for(self.as_json) as screen:
             async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_show, job, screen)
                 tasks.start_soon(_pause_when_asked, flow, job.kb_id, interrupts)
-                async for status in job.watch():
-                    screen.show(status)
-                final = await job.wait()
+                final = await job.settled()
                 tasks.cancel_scope.cancel()
             screen.show(final)
         return final
@@ -75,6 +75,11 @@ class Foreground:
     def _command(self, verb: str, kb_id: str) -> str:
         where = "" if self.db == DEFAULT_DB else f" --db {shlex.quote(str(self.db))}"
         return f"phaseflow {verb} {kb_id}{where}"
+
+
+async def _show(job: "Job", screen: "Screen") -> None:
+    async for status in job.watch():
+        screen.show(status)
 
 
 async def _pause_when_asked(flow: "PhaseFlow", kb_id: str, interrupts: "Interrupts") -> None:

@@ -13,11 +13,11 @@ from phaseflow.cli.foreground import Foreground
 from phaseflow.cli.remote import through_server
 from phaseflow.cli.sources import source_of
 from phaseflow.domain.errors import JobConflict, KnowledgeBaseNotFound
-from phaseflow.domain.vocabulary import PHASES, Action, JobPhase
+from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
 
 if TYPE_CHECKING:
     from phaseflow.domain.settings import FolderSource, WebSource
-    from phaseflow.domain.status import KnowledgeBase
+    from phaseflow.domain.status import JobStatusResponse, KnowledgeBase
     from phaseflow.flow import Job, PhaseFlow
 
 _KB_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -39,7 +39,6 @@ def _kb_name(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--max-pages", type=click.IntRange(1, 1_000_000), help="Most pages to fetch from web addresses.")
 @click.option("--full", is_flag=True, help="Read every document, also where size and time say it is unchanged.")
 @click.option("--hold", type=options.PHASE, multiple=True, help="A phase that begins paused. Repeatable.")
-@options.allow_private
 @options.settings
 @options.common
 @options.verbose
@@ -51,7 +50,6 @@ def ingest(
     max_pages: int | None,
     full: bool,
     hold: tuple[JobPhase, ...],
-    allow_private: tuple[str, ...],
     db: Path,
     as_json: bool,
     verbosity: int,
@@ -65,7 +63,7 @@ def ingest(
     wanted = Wanted(kb, source, options.SettingsOptions(**settings), full, hold)
     wanted.settings.over(None)  # a usage error should not wait for the database
     logs.set_up(verbosity)
-    run(lambda: Foreground(db, as_json, allow_private, repeatable=not hold).run(wanted.begin))
+    run(lambda: Foreground(db, kb, as_json, repeatable=not hold).run(wanted.begin))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +83,8 @@ class Wanted:
             settings = self.settings.over(None if kb is None else kb.settings)
             return await flow.start(self.kb_id, self.source, full=self.full, hold=list(self.hold), settings=settings)
         self.check_same(kb)
-        await self._go_on(flow)
-        return flow.job(self.kb_id)
+        await self._go_on(flow, kb.job)
+        return await flow.job(self.kb_id)
 
     async def _known(self, flow: "PhaseFlow") -> "KnowledgeBase | None":
         try:
@@ -107,14 +105,18 @@ class Wanted:
         why = f"its job is {kb.job.status}, and {differs}; phaseflow resume {self.kb_id} goes on with it"
         raise JobConflict(Action.START, kb.job.status, kb.job.allowed_actions, why)
 
-    async def _go_on(self, flow: "PhaseFlow") -> None:
-        if not self.hold:
-            await flow.resume(self.kb_id)
+    async def _go_on(self, flow: "PhaseFlow", job: "JobStatusResponse") -> None:
+        """Resume the job, but for the phases that this command holds. One that is pending goes on by itself."""
+        unfinished = [phase.name for phase in job.phase_details if phase.status is not PhaseStatus.COMPLETED]
+        held = [phase for phase in unfinished if phase in self.hold]
+        for phase in held:
+            await flow.pause(self.kb_id, phase)
+        if job.status is JobStatus.PENDING:
             return
-        status = await flow.status(self.kb_id)
-        done = {phase.name for phase in status.phase_details if phase.status == "completed"}
-        for phase in PHASES:
-            if phase not in self.hold and phase not in done:
+        if not held:
+            await flow.resume(self.kb_id)
+        for phase in unfinished if held else ():
+            if phase not in held:
                 await flow.resume(self.kb_id, phase)
 
 
@@ -129,14 +131,12 @@ def _named(source: "FolderSource | WebSource | None") -> str:
 @click.command()
 @click.argument("kb")
 @click.option("--phase", type=options.PHASE, help="Only this phase.")
-@options.allow_private
 @options.server
 @options.common
 @options.verbose
 def resume(
     kb: str,
     phase: JobPhase | None,
-    allow_private: tuple[str, ...],
     server: str | None,
     token: str | None,
     db: Path,
@@ -150,20 +150,18 @@ def resume(
 
     async def begin(flow: "PhaseFlow") -> "Job":
         await flow.resume(kb, phase)
-        return flow.job(kb)
+        return await flow.job(kb)
 
-    run(lambda: Foreground(db, as_json, allow_private).run(begin))
+    run(lambda: Foreground(db, kb, as_json).run(begin))
 
 
 @click.command()
 @click.argument("kb")
-@options.allow_private
 @options.server
 @options.common
 @options.verbose
 def retry(
     kb: str,
-    allow_private: tuple[str, ...],
     server: str | None,
     token: str | None,
     db: Path,
@@ -177,6 +175,6 @@ def retry(
 
     async def begin(flow: "PhaseFlow") -> "Job":
         await flow.retry(kb)
-        return flow.job(kb)
+        return await flow.job(kb)
 
-    run(lambda: Foreground(db, as_json, allow_private).run(begin))
+    run(lambda: Foreground(db, kb, as_json).run(begin))

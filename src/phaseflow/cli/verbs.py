@@ -49,6 +49,6 @@ async def _here(db: Path, verb: Action, kb_id: str, phase: JobPhase | None, as_j
     """Do it in this process: the job is one that a process left behind. Nothing is run."""
     from phaseflow.flow import PhaseFlow
 
-    async with PhaseFlow(db, auto_resume=False) as flow:
+    async with PhaseFlow(db, slots=0) as flow:
         status = await (flow.cancel(kb_id) if verb is Action.CANCEL else flow.pause(kb_id, phase))
     return show(status, as_json)
