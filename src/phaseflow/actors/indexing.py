@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import anyio
+
 from phaseflow.actors.actor import Actor
 from phaseflow.components.protocols import IndexDocument, Passage, Span
 from phaseflow.domain.errors import DocumentError, TransientError
@@ -13,8 +15,10 @@ from phaseflow.store.passages import Scope
 from phaseflow.store.progress import Done
 from phaseflow.store.transaction import Transaction
 
-BATCH_CHUNKS = 512
+BATCH_CHUNKS = 1024
 """Chunks made searchable in one transaction: full-text inserts are far cheaper in large ones; a pause waits for one."""
+LINGER_S = 0.25
+"""How long a smaller batch waits for more, seconds."""
 CLEAN_UP = 20
 """Documents taken out in one transaction."""
 
@@ -36,14 +40,14 @@ class IndexingActor(Actor):
             await self._finish()
 
     async def _next_batch(self) -> list[StagedDocument]:
-        """Documents until they are enough for a large transaction, or no more are there."""
+        """Documents until they are enough for a large transaction, or no more come in time."""
         assert self._inbox is not None
         batch = list(await self._inbox.next())
-        while batch and self._inbox.has_more and sum(len(d.spans) for d in batch) < BATCH_CHUNKS:
-            more = await self._inbox.next()
-            if not more:
-                break
-            batch.extend(more)
+        more: Sequence[StagedDocument] = batch
+        with anyio.move_on_after(LINGER_S):
+            while more and sum(len(d.spans) for d in batch) < BATCH_CHUNKS:
+                more = await self._inbox.next()
+                batch.extend(more)
         return batch
 
     async def _publish(self, batch: Sequence[StagedDocument]) -> None:
@@ -67,7 +71,8 @@ class IndexingActor(Actor):
 
     async def _publish_once(self, batch: Sequence[StagedDocument]) -> None:
         good, failed = await self._put_outside(batch)
-        await self.shop.write(lambda tx: self._store(tx, good, failed))
+        encoded = passages.encoded(good)
+        await self.shop.write(lambda tx: self._store(tx, good, encoded, failed))
         for _ in good:
             self.spend(None)
         for _, failure in failed:
@@ -102,11 +107,15 @@ class IndexingActor(Actor):
         return IndexDocument(document.uri, document.title, found)
 
     async def _store(
-        self, tx: Transaction, good: list[StagedDocument], failed: list[tuple[StagedDocument, FailedDocument]]
+        self,
+        tx: Transaction,
+        good: list[StagedDocument],
+        encoded: str,
+        failed: list[tuple[StagedDocument, FailedDocument]],
     ) -> None:
         done = Done(sum(len(d.spans) for d in good), sum(len(d.spans) for d, _ in failed))
         await self.shop.advance(tx, self.phase, done)
-        await passages.publish(tx, self._scope, good)
+        await passages.publish(tx, self._scope, good, encoded)
         await failures.clear(tx, self._scope.kb_id, [d.uri for d in good])
         if failed:
             await documents.move(tx, [d.id for d, _ in failed], documents.EMBEDDED, documents.FAILED)

@@ -1,7 +1,7 @@
 """What the four actors of one run have in common: the store, the components, the rules."""
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from phaseflow.actors.inflight import InFlight
@@ -12,7 +12,7 @@ from phaseflow.domain.policy import BudgetPolicy, GuardPolicy, RetryPolicy
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import failures
 from phaseflow.store.clock import Clock
-from phaseflow.store.database import Database, T
+from phaseflow.store.database import Database, T, Write
 from phaseflow.store.documents import Staging
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import Done, Run, advance
@@ -70,7 +70,7 @@ class Workshop:
     touch: Callable[[], None]
     in_flight: InFlight
 
-    async def write(self, write: Callable[[Transaction], Awaitable[T]], then: Callable[[T], None] | None = None) -> T:
+    async def write(self, write: Write[T], then: Callable[[T], None] | None = None) -> T:
         """One transaction of the run; ``then`` and the feed hear of it after the commit."""
 
         def committed(value: T) -> None:

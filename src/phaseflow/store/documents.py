@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from phaseflow.store.transaction import Transaction, json_array
+from phaseflow.store.transaction import Row, Transaction, json_array
 
 LOADED, CHUNKED, EMBEDDED, SEARCHABLE, FAILED = 1, 2, 3, 4, 9
 CHUNK_BITS = 20
@@ -122,22 +122,33 @@ async def staged(
         " WHERE before IS NULL OR before < ?5 ORDER BY id",
         job_seq, state, after_id, limit, characters,
     )  # fmt: skip
-    if state == LOADED:
+    if state == LOADED or not rows:
         return [StagedDocument(*row) for row in rows]
-    return [await _with_chunks(tx, row) for row in rows]
+    return await _with_chunks(tx, rows)
 
 
-async def _with_chunks(tx: Transaction, row: tuple[int, str, str, str, str]) -> StagedDocument:
-    chunks = await tx.rows(
-        "SELECT start, stop, text_hash, vector_id IS NOT NULL FROM chunks WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20"
-        " ORDER BY id",
-        row[0],
-    )
+async def _with_chunks(tx: Transaction, rows: Sequence[Row]) -> list[StagedDocument]:
+    chunks: dict[int, list[Row]] = {row[0]: [] for row in rows}
+    for chunk in await tx.rows(
+        "SELECT c.id >> 20, start, stop, text_hash, vector_id IS NOT NULL FROM json_each(?) AS d"
+        " JOIN chunks AS c ON c.id >= d.value << 20 AND c.id < (d.value + 1) << 20 ORDER BY c.id",
+        json_array(list(chunks)),
+    ):
+        chunks[chunk[0]].append(chunk)
+    return [_staged(row, chunks[row[0]]) for row in rows]
+
+
+def _staged(row: Row, chunks: Sequence[Row]) -> StagedDocument:
+    document_id, uri, title, media_type, text = row
     return StagedDocument(
-        *row,
-        spans=[(start, stop) for start, stop, _, _ in chunks],
-        hashes=[text_hash for _, _, text_hash, _ in chunks],
-        embedded=[bool(done) for _, _, _, done in chunks],
+        document_id,
+        uri,
+        title,
+        media_type,
+        text,
+        spans=[(chunk[1], chunk[2]) for chunk in chunks],
+        hashes=[chunk[3] for chunk in chunks],
+        embedded=[bool(chunk[4]) for chunk in chunks],
     )
 
 

@@ -1,12 +1,12 @@
 """Named points where a test may make the process end, wait or fail. Without one, a point costs a look at a dict."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
-_hooks: dict[str, Callable[[], Awaitable[None]]] = {}
+_hooks: dict[str, Callable[[], None]] = {}
 
 
-def install(point: str, hook: Callable[[], Awaitable[None]]) -> None:
-    """Run ``hook`` whenever ``point`` is reached, until ``clear``. For tests only."""
+def install(point: str, hook: Callable[[], None]) -> None:
+    """Run ``hook`` whenever ``point`` is reached, until ``clear``; it may run in any thread. For tests only."""
     _hooks[point] = hook
 
 
@@ -15,7 +15,7 @@ def clear() -> None:
     _hooks.clear()
 
 
-async def reach(point: str) -> None:
+def reach(point: str) -> None:
     """The code is at ``point``."""
     if _hooks and (hook := _hooks.get(point)) is not None:
-        await hook()
+        hook()

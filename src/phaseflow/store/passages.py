@@ -7,7 +7,10 @@ from phaseflow.store import documents, knowledge_bases
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.transaction import Row, Transaction, json_array
 
-_INSERT = "INSERT INTO passages (rowid, text) SELECT ?1 + key, value FROM json_each(?2)"
+_INSERT = (
+    "INSERT INTO passages (rowid, text) SELECT (d.value ->> 0) + t.key, t.value"
+    " FROM json_each(?) AS d, json_each(d.value, '$[1]') AS t"
+)
 _DELETE = "INSERT INTO passages (passages, rowid, text) SELECT 'delete', ?1 + key, value FROM json_each(?2)"
 
 
@@ -19,8 +22,16 @@ class Scope:
     epoch: int
 
 
-async def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument]) -> None:
-    """Make embedded documents searchable, each in place of its older version, in this one transaction."""
+def encoded(staged: Sequence[StagedDocument]) -> str:
+    """The passages of documents as ``publish`` takes them; made before the transaction, so that the writer need not."""
+    return json_array([[document.chunk_id(0), document.passages()] for document in staged])
+
+
+async def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument], passages: str) -> None:
+    """Make embedded documents searchable, each in place of its older version, in this one transaction.
+
+    ``passages`` is what ``encoded`` made of them.
+    """
     generation = await knowledge_bases.next_generation(tx, scope.kb_id)
     older = await tx.rows(
         "SELECT id FROM documents WHERE kb_id = ? AND epoch = ? AND state = 4"
@@ -28,8 +39,7 @@ async def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument
         scope.kb_id, scope.epoch, json_array([d.uri for d in staged]),
     )  # fmt: skip
     await withdraw(tx, [row[0] for row in older])
-    for document in staged:
-        await tx.run(_INSERT, document.chunk_id(0), json_array(document.passages()))
+    await tx.run(_INSERT, passages)
     await tx.run(
         "UPDATE documents SET state = 4, generation = ? WHERE id IN (SELECT value FROM json_each(?))",
         generation, json_array([d.id for d in staged]),

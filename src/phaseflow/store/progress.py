@@ -4,10 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from phaseflow.domain.errors import OwnershipLost
-from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.phase import MOST_BEFORE_THE_END
 from phaseflow.domain.status import timestamp
-from phaseflow.domain.vocabulary import PHASES, JobPhase, PhaseStatus, WaitingOn
+from phaseflow.domain.vocabulary import PHASES, JobPhase, WaitingOn
 from phaseflow.store.transaction import Transaction
+
+_RUNNING = (
+    "job_id = ?1 AND phase_name = ?2 AND status = 'running'"
+    " AND EXISTS (SELECT 1 FROM ingestion_jobs AS j WHERE j.id = ?1 AND j.run = ?3)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +37,22 @@ class Done:
 
 
 async def advance(tx: Transaction, run: Run, phase: JobPhase, done: Done, at: datetime) -> None:
-    """Add to the counts of a running phase. Raises OwnershipLost when this run may not write any more."""
-    state = await _running(tx, run, phase)
-    state = state.update_progress(
-        state.items_processed + done.processed,
-        done.total,
-        items_failed=state.items_failed + done.failed,
-        items_reused=state.items_reused + done.reused,
-    )
-    await tx.run(
-        "UPDATE ingestion_phase_status SET items_processed = ?3, items_failed = ?4, items_reused = ?5,"
-        " items_total = ?6, progress = ?7, waiting_on = NULL, updated_at = ?8 WHERE job_id = ?1 AND phase_name = ?2",
-        run.job_id, phase, state.items_processed, state.items_failed, state.items_reused, state.items_total,
-        state.progress, timestamp(at),
+    """Add to the counts of a running phase. Raises OwnershipLost when this run may not write any more.
+
+    One statement, since this stands in every batch: the progress is that of ``PhaseState.update_progress``, in SQL.
+    """
+    row = await tx.row(
+        "UPDATE ingestion_phase_status SET items_processed = items_processed + ?4, items_failed = items_failed + ?5,"
+        " items_reused = items_reused + ?6, items_total = coalesce(?7, items_total), waiting_on = NULL,"
+        " updated_at = ?8,"
+        " progress = max(progress, min(?9, coalesce(100 * (items_processed + ?4 + items_failed + ?5)"
+        "  / nullif(coalesce(?7, items_total), 0), 0)))"
+        f" WHERE {_RUNNING} RETURNING 1",
+        run.job_id, phase, run.run, done.processed, done.failed, done.reused, done.total, timestamp(at),
+        MOST_BEFORE_THE_END,
     )  # fmt: skip
+    if row is None:
+        raise _lost(run, phase)
     if done.handed_over:
         await tx.run(
             "UPDATE ingestion_phase_status SET items_available = items_available + ?3"
@@ -56,21 +63,13 @@ async def advance(tx: Transaction, run: Run, phase: JobPhase, done: Done, at: da
 
 async def wait_on(tx: Transaction, run: Run, phase: JobPhase, reason: WaitingOn | None) -> None:
     """Say why a running phase does not move. Raises OwnershipLost when this run may not write any more."""
-    await _running(tx, run, phase)
-    await tx.run(
-        "UPDATE ingestion_phase_status SET waiting_on = ?3 WHERE job_id = ?1 AND phase_name = ?2",
-        run.job_id, phase, reason,
-    )  # fmt: skip
-
-
-async def _running(tx: Transaction, run: Run, phase: JobPhase) -> PhaseState:
     row = await tx.row(
-        "SELECT p.progress, p.items_processed, p.items_total, p.items_failed, p.items_reused"
-        " FROM ingestion_phase_status AS p JOIN ingestion_jobs AS j ON j.id = p.job_id"
-        " WHERE p.job_id = ? AND p.phase_name = ? AND p.status = 'running' AND j.run = ?",
-        run.job_id, phase, run.run,
+        f"UPDATE ingestion_phase_status SET waiting_on = ?4 WHERE {_RUNNING} RETURNING 1",
+        run.job_id, phase, run.run, reason,
     )  # fmt: skip
     if row is None:
-        raise OwnershipLost(f"run {run.run} of job {run.job_id} may not write to {phase} any more")
-    progress, processed, total, failed, reused = row
-    return PhaseState(phase, PhaseStatus.RUNNING, progress, processed, total, failed, reused)
+        raise _lost(run, phase)
+
+
+def _lost(run: Run, phase: JobPhase) -> OwnershipLost:
+    return OwnershipLost(f"run {run.run} of job {run.job_id} may not write to {phase} any more")

@@ -1,28 +1,27 @@
-"""One open transaction, as this room uses it: whole statements, each one hop to the connection's thread."""
+"""One open transaction, as this room uses it: the same code reads from the event loop and writes in the writer."""
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
 
 import aiosqlite
 
 Row = tuple[Any, ...]
+T = TypeVar("T")
 
 
-class Transaction:
-    """Runs statements inside a transaction that its owner began and will end.
+class Transaction(ABC):
+    """Runs statements inside a transaction that its owner began and will end."""
 
-    A statement is executed and its rows fetched in one hop (about 40 µs): no cursor outlives a call and pins the WAL.
-    """
-
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: aiosqlite.Connection) -> None:
-        self._connection = connection
-
+    @abstractmethod
     async def rows(self, sql: str, *parameters: object) -> list[Row]:
         """All rows of a statement; with RETURNING, also those of a write."""
-        return list(await self._connection.execute_fetchall(sql, parameters))  # type: ignore[arg-type]  # Row is a tuple
+
+    @abstractmethod
+    async def many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """One statement for each of a few large rows."""
 
     async def row(self, sql: str, *parameters: object) -> Row | None:
         """The first row, or None."""
@@ -35,12 +34,50 @@ class Transaction:
 
     async def run(self, sql: str, *parameters: object) -> None:
         """A statement whose rows nobody needs."""
-        await self._connection.execute_fetchall(sql, parameters)
+        await self.rows(sql, *parameters)
+
+
+class Reading(Transaction):
+    """Seen from the event loop: each statement is one hop to the connection's thread and back (40 µs, and far more
+    while other threads want the GIL). Its rows are fetched in the same hop: no cursor outlives a call and pins the WAL.
+    """
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+
+    async def rows(self, sql: str, *parameters: object) -> list[Row]:
+        return list(await self._connection.execute_fetchall(sql, parameters))  # type: ignore[arg-type]  # Row is a tuple
 
     async def many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
-        """One statement for each of a few large rows."""
-        cursor = await self._connection.executemany(sql, rows)
-        await cursor.close()
+        raise NotImplementedError("a reading transaction writes nothing")
+
+
+class Writing(Transaction):
+    """Seen from the writer's own thread, where no statement waits for anything."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def rows(self, sql: str, *parameters: object) -> list[Row]:
+        return self._connection.execute(sql, parameters).fetchall()
+
+    async def many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        self._connection.executemany(sql, rows)
+
+
+def run_at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that waits for nothing but a ``Writing``, that is, for nothing at all."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    coroutine.close()
+    raise RuntimeError("a write may wait for its transaction only")
 
 
 def json_array(values: Iterable[object]) -> str:

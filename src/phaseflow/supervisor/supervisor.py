@@ -140,7 +140,7 @@ class Supervisor:
                 "transition", phase=logged.phase, before=logged.from_status, after=logged.to_status,
                 reason=logged.reason, error=logged.error,
             )  # fmt: skip
-        await faults.reach("supervisor.after_transition")
+        faults.reach("supervisor.after_transition")
 
     def _set_gates(self, state: IngestionState) -> None:
         for actor in self._actors:
