@@ -26,17 +26,24 @@ def pause(state: IngestionState, phase: JobPhase | None = None, reason: str = BY
         return _pause_phase(state, phase, reason)
     if state.held and state.intent is None:
         return state
-    return replace(state, held=True, hold_reason=reason, intent=None, intent_phases=(), queued_at=None)
+    return replace(_unqueued(state), held=True, hold_reason=reason)
 
 
 def _pause_phase(state: IngestionState, phase: JobPhase, reason: str) -> IngestionState:
     if state[phase].is_terminal():
         raise _conflict(state, Action.PAUSE, f"phase {phase} is {state[phase].status}")
     held = state.with_phase(state[phase].hold(reason))
-    rest = tuple(p for p in state.intent_phases if p is not phase)
-    if state.intent is not Intent.RESUME or phase not in state.intent_phases:
+    if state.intent is Intent.START:
+        return _unqueued(held) if phase is PHASES[0] else held  # a slot would be of no use to it
+    if state.intent is not Intent.RESUME:
         return held
-    return replace(held, intent_phases=rest) if rest else replace(held, intent=None, intent_phases=(), queued_at=None)
+    wanted = state.intent_phases or tuple(p.name for p in state.phases if not p.is_terminal())
+    rest = tuple(p for p in wanted if p is not phase)
+    return replace(held, intent_phases=rest) if rest else _unqueued(held)
+
+
+def _unqueued(state: IngestionState) -> IngestionState:
+    return replace(state, intent=None, intent_phases=(), queued_at=None)
 
 
 def resume(state: IngestionState, at: datetime, phase: JobPhase | None = None) -> IngestionState:
@@ -113,10 +120,13 @@ def interrupt(state: IngestionState, at: datetime, *, go_on: bool, reason: str) 
     running = any(p.status is PhaseStatus.RUNNING for p in state.phases)
     state = state.each(lambda p: p.pause(at) if p.status is PhaseStatus.RUNNING else p)
     between = state.get_overall_status() is JobStatus.RUNNING
-    if state.held or state.get_overall_status().is_over or not (running or between or state.intent):
+    stays = state.held or state.get_overall_status().is_over
+    if not (running or between or state.intent):
         return state
     if not go_on:
-        return replace(state.queue(None, at), held=True, hold_reason=reason)
+        return _unqueued(state) if stays else replace(_unqueued(state), held=True, hold_reason=reason)
+    if stays:
+        return state
     free = tuple(p.name for p in state.phases if not p.held and not p.is_terminal())
     return state.queue(Intent.RESUME, at, free) if free and not state.intent else state
 
