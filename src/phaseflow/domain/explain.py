@@ -52,7 +52,7 @@ def job_waiting_on(state: IngestionState) -> WaitingOn | None:
     status = state.get_overall_status()
     if status is JobStatus.FAILED and state.intent:
         return WaitingOn.QUEUE
-    if status.is_over:
+    if status.is_over or (status is JobStatus.PENDING and not state.managed):
         return None
     if status in {JobStatus.PENDING, JobStatus.PAUSED}:
         return WaitingOn.QUEUE if state.intent else WaitingOn.PAUSE
@@ -73,7 +73,7 @@ def message(state: IngestionState) -> str:
     if status is JobStatus.COMPLETED:
         return f"Completed: {_counted(state[JobPhase.INDEXING])} indexed"
     if status is JobStatus.PENDING:
-        return "Waiting for a free slot"
+        return "Waiting for a free slot" if state.managed else "Not started"
     if status is JobStatus.PAUSED:
         return _paused(state, phase)
     return _running(state, phase)
