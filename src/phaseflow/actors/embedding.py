@@ -58,6 +58,7 @@ class EmbeddingActor(Actor):
         self._rate_limits = 0
         self._sent = plan.characters_sent
         self._reserved = 0
+        self._dimension = 0
         self._model = plan.model_id
         send: MemoryObjectSendStream[list[Item]]
         receive: MemoryObjectReceiveStream[list[Item]]
@@ -228,14 +229,20 @@ class EmbeddingActor(Actor):
         await self.shop.advance(tx, self.phase, counts)
         for each in results:
             if each.vectors is not None:
-                await vectors.check_dimension(tx, self._model, int(each.vectors.shape[1]))
+                await self._check_dimension(tx, each.vectors)
                 await vectors.add(tx, self._model, each.hashes, _packed(each.vectors))
-                await jobs.count_characters(tx, self.shop.plan.run.job_seq, each.characters)
+        await jobs.count_characters(tx, self.shop.plan.run.job_seq, sum(each.characters for each in results))
         await vectors.attach(tx, self._model, [item.chunk_id for item in done])
         await documents.move(tx, [d.id for d in ready], documents.CHUNKED, documents.EMBEDDED)
         if failed:
             await documents.move(tx, failed, documents.CHUNKED, documents.FAILED)
             await self.shop.fail(tx, self.phase, list(failed.values()))
+
+    async def _check_dimension(self, tx: Transaction, found: "Vectors") -> None:
+        dimension = int(found.shape[1])
+        if dimension != self._dimension:
+            await vectors.check_dimension(tx, self._model, dimension)
+            self._dimension = dimension
 
     def _settle(
         self,

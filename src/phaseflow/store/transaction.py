@@ -1,12 +1,12 @@
 """One open transaction, as this room uses it: the same code reads from the event loop and writes in the writer."""
 
-import json
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 import aiosqlite
+from pydantic_core import to_json
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
@@ -82,4 +82,4 @@ def run_at_once(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def json_array(values: Iterable[object]) -> str:
     """For ``json_each(?)``: one large statement instead of many small ones, during which SQLite needs no GIL."""
-    return json.dumps(values if isinstance(values, Sequence) else list(values), ensure_ascii=False)
+    return to_json(values if isinstance(values, Sequence) else list(values)).decode()
