@@ -47,7 +47,7 @@ class TestChoice:
 
     @pytest.mark.parametrize(
         ("name", "data", "kind"),
-        [("a.pdf", b"x", "PDF"), ("report", b"%PDF-1.7 x", "PDF"), ("a", b"PK\x03\x04 x", "An archive")],
+        [("a.png", b"x", "A picture"), ("report", b"\x89PNG x", "A picture"), ("a", b"PK\x03\x04 x", "An archive")],
     )
     def test_what_cannot_be_read_is_named_and_does_not_count(self, name: str, data: bytes, kind: str) -> None:
         error = refusal(data, name)

@@ -8,11 +8,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from phaseflow.components.extraction import html, mail, markdown, notebook, plain, rst
+from phaseflow.components.extraction import (
+    docx,
+    epub,
+    html,
+    mail,
+    markdown,
+    notebook,
+    odf,
+    pdf,
+    plain,
+    pptx,
+    rst,
+    rtf,
+    sheets,
+)
 from phaseflow.components.extraction.data import extract_csv, extract_json, extract_xml
 from phaseflow.components.extraction.shapes import Extracted, Extractor, Raw
 from phaseflow.domain.errors import DocumentError
 
+LARGE_PAGE = 1_000_000
+"""Bytes of HTML from which on a page that misleads the look before parsing could take seconds of a core."""
 MARKDOWN = "text/markdown"
 PLAIN = "text/plain"
 
@@ -25,7 +41,13 @@ class Format:
     extractor: Extractor
     extensions: tuple[str, ...]
     media_types: tuple[str, ...] = ()
+    is_binary: bool = False
+    """Read by a parser that a hostile document can keep busy or break: belongs in a worker process."""
 
+
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+_OPEN = "application/vnd.oasis.opendocument."
+_EXCEL = "application/vnd.ms-excel"
 
 FORMATS = (
     Format("Markdown", markdown.extract, ("md", "markdown", "mdown", "mkd", "mdx", "qmd", "rmd"), (MARKDOWN,)),
@@ -40,16 +62,28 @@ FORMATS = (
     Format("e-mail", mail.extract, ("eml",), ("message/rfc822",)),
     Format("notebook", notebook.extract, ("ipynb",), ("application/x-ipynb+json",)),
     Format("source code", plain.extract_code, plain.CODE_EXTENSIONS),
+    Format("PDF", pdf.extract, ("pdf",), ("application/pdf", "application/x-pdf"), is_binary=True),
+    Format("Word", docx.extract, ("docx", "docm", "dotx", "dotm"), (f"{_OFFICE}wordprocessingml.document",), True),
+    Format(
+        "PowerPoint", pptx.extract, ("pptx", "pptm", "ppsx", "potx"), (f"{_OFFICE}presentationml.presentation",), True
+    ),
+    Format(
+        "Excel",
+        sheets.extract,
+        ("xlsx", "xlsm", "xlsb", "xltx", "xls"),
+        (f"{_OFFICE}spreadsheetml.sheet", _EXCEL),
+        True,
+    ),
+    Format("OpenDocument text", odf.extract, ("odt", "ott", "odp"), (f"{_OPEN}text", f"{_OPEN}presentation"), True),
+    Format("OpenDocument spreadsheet", sheets.extract, ("ods",), (f"{_OPEN}spreadsheet",), True),
+    Format("EPUB", epub.extract, ("epub",), ("application/epub+zip",), True),
+    Format("RTF", rtf.extract, ("rtf",), ("application/rtf", "text/rtf"), True),
 )
 
 UNSUPPORTED: Mapping[str, tuple[str, ...]] = {
-    "PDF": ("pdf",),
-    "Word": ("docx", "doc", "docm", "dotx"),
-    "PowerPoint": ("pptx", "ppt", "pptm"),
-    "Excel": ("xlsx", "xls", "xlsm", "xlsb"),
-    "OpenDocument": ("odt", "ods", "odp"),
-    "EPUB": ("epub", "mobi", "azw3"),
-    "RTF": ("rtf",),
+    "An old Word document": ("doc", "dot"),
+    "An old PowerPoint presentation": ("ppt", "pps"),
+    "A Kindle book": ("mobi", "azw3"),
     "An archive": ("zip", "tar", "gz", "tgz", "bz2", "xz", "7z", "rar", "zst", "jar", "whl"),
     "A picture": ("png", "jpg", "jpeg", "gif", "webp", "bmp", "tif", "tiff", "ico", "heic", "psd"),
     "Sound or video": ("mp3", "wav", "flac", "ogg", "m4a", "mp4", "mkv", "mov", "avi", "webm"),
@@ -60,10 +94,6 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = {
 
 # Signatures that no text begins with, for files whose extension says nothing.
 _SIGNATURES: Mapping[bytes, str] = {
-    b"%PDF-": "PDF",
-    b"PK\x03\x04": "An archive",
-    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "An old Office file",
-    b"{\\rtf": "RTF",
     b"\x1f\x8b": "An archive",
     b"BZh": "An archive",
     b"\xfd7zXZ": "An archive",
@@ -76,6 +106,19 @@ _SIGNATURES: Mapping[bytes, str] = {
     b"OggS": "Sound or video",
     b"ID3": "Sound or video",
 }
+_ZIP = b"PK\x03\x04"
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+# Names of members stand in a ZIP archive as they are.
+_MEMBERS: Mapping[bytes, str] = {
+    b"word/document": "docx",
+    b"ppt/presentation": "pptx",
+    b"xl/workbook": "xlsx",
+    b"application/epub+zip": "epub",
+    b"opendocument.text": "odt",
+    b"opendocument.presentation": "odp",
+    b"opendocument.spreadsheet": "ods",
+}
+_WORKBOOK = "Workbook".encode("utf-16-le")
 _HTML_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body")
 
 
@@ -86,48 +129,75 @@ def extract(
 
     The format follows from ``declared_type`` (a media type; parameters are passed over), else from the extension of
     ``name``, else from the content. ``declared_charset`` is what an HTTP header says. An empty document has the text
-    ``""``. Blocking; call it in a worker thread.
+    ``""``. Blocking; call it in a worker thread, or where ``needs_worker`` says so in a worker process.
 
-    Raises DocumentError: ``unsupported_format`` (not counted against the error budget), ``decode_error``,
-    ``too_complex``, ``too_large``, ``malformed``.
+    Raises DocumentError: ``unsupported_format`` and ``missing_extra`` (not counted against the error budget),
+    ``decode_error``, ``too_complex``, ``too_large``, ``malformed``, ``encrypted``, ``no_text_layer``,
+    ``nothing_found``.
     """
-    return _extractor(data, name, declared_type)(Raw(data, name, declared_charset))
+    if not data:
+        return Extracted("", Raw(data, name).base_name, PLAIN)
+    return _format(data, name, declared_type).extractor(Raw(data, name, declared_charset))
 
 
-def _by_extension(formats: Iterable[Format]) -> Mapping[str, Extractor]:
-    return {extension: each.extractor for each in formats for extension in each.extensions}
+def needs_worker(data: bytes, name: str, *, declared_type: str | None = None) -> bool:
+    """Say whether the document belongs in a worker process: a binary format, or a large page.
+
+    Raises DocumentError ``unsupported_format``, as ``extract`` would.
+    """
+    if not data:
+        return False
+    found = _format(data, name, declared_type)
+    return found.is_binary or (found.extractor is html.extract and len(data) > LARGE_PAGE)
 
 
-_EXTRACTORS = _by_extension(FORMATS)
-_DECLARED = {media_type: each.extractor for each in FORMATS for media_type in each.media_types}
+def _by_extension(formats: Iterable[Format]) -> Mapping[str, Format]:
+    return {extension: each for each in formats for extension in each.extensions}
+
+
+_KNOWN = _by_extension(FORMATS)
+_DECLARED = {media_type: each for each in FORMATS for media_type in each.media_types}
 _REFUSED = {extension: name for name, extensions in UNSUPPORTED.items() for extension in extensions}
+_MISLEADING = frozenset(("text/plain", "application/octet-stream", "application/zip"))
+"""Servers send these for whatever they do not know: the extension knows better."""
 
 
-def _extractor(data: bytes, name: str, declared_type: str | None) -> Extractor:
+def _format(data: bytes, name: str, declared_type: str | None) -> Format:
     extension = PurePosixPath(name).suffix[1:].lower()
-    declared = _declared(declared_type)
-    # Servers send text/plain for whatever they do not know: the extension knows better.
-    if declared and (declared is not plain.extract_text or extension not in _EXTRACTORS):
+    media_type = (declared_type or "").partition(";")[0].strip().lower()
+    declared = _DECLARED.get(media_type)
+    if declared and (media_type not in _MISLEADING or extension not in _KNOWN):
         return declared
-    if extension in _EXTRACTORS:
-        return _EXTRACTORS[extension]
-    if extension in _REFUSED and data:
+    if extension in _KNOWN:
+        return _KNOWN[extension]
+    return _by_signature(data, name) or _by_content(data, name, extension)
+
+
+def _by_signature(data: bytes, name: str) -> Format | None:
+    """Return the format of a document whose first bytes leave no doubt, whatever its name."""
+    if data.startswith(b"%PDF-"):
+        return _KNOWN["pdf"]
+    if data.startswith(b"{\\rtf"):
+        return _KNOWN["rtf"]
+    if data.startswith(_OLE) and _WORKBOOK in data:
+        return _KNOWN["xls"]
+    if data.startswith(_ZIP):
+        return next((_KNOWN[extension] for member, extension in _MEMBERS.items() if member in data), None)
+    return None
+
+
+def _by_content(data: bytes, name: str, extension: str) -> Format:
+    if extension in _REFUSED:
         raise unsupported(name, _REFUSED[extension])
-    return _by_content(data, name)
-
-
-def _declared(media_type: str | None) -> Extractor | None:
-    return _DECLARED.get(media_type.partition(";")[0].strip().lower()) if media_type else None
-
-
-def _by_content(data: bytes, name: str) -> Extractor:
+    if data.startswith((_ZIP, _OLE)):
+        raise unsupported(name, "An archive" if data.startswith(_ZIP) else "An old Office file")
     for signature, kind in _SIGNATURES.items():
         if data.startswith(signature):
             raise unsupported(name, kind)
     start = data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(_HTML_STARTS):
-        return html.extract
-    return extract_xml if start.startswith(b"<?xml") else plain.extract_text
+        return _KNOWN["html"]
+    return _KNOWN["xml" if start.startswith(b"<?xml") else "txt"]
 
 
 def unsupported(name: str, kind: str) -> DocumentError:

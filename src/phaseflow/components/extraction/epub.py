@@ -1,0 +1,104 @@
+"""E-books: the chapters in reading order, each read as the HTML page that it is."""
+
+import re
+from dataclasses import dataclass, field
+
+from phaseflow.components.extraction import html
+from phaseflow.components.extraction.draft import Draft
+from phaseflow.components.extraction.markdown import first_heading
+from phaseflow.components.extraction.package import Elements, Package, encrypted, no_text_layer, resolved
+from phaseflow.components.extraction.shapes import Extracted, Raw
+
+_PAGES = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")
+# XHTML closes an element without content in one tag; to an HTML parser it would stay open to the end.
+_CLOSED = re.compile(rb"<([A-Za-z][\w:-]*)((?:\s[^<>]*?)?)/>")
+_VOID = frozenset(b"area base br col embed hr img input link meta param source track wbr".split())
+
+
+def extract(raw: Raw) -> Extracted:
+    """Return the chapters as Markdown. Parts: chapters. Title: the book's.
+
+    Raises DocumentError ``encrypted``, ``malformed``, ``too_large``, ``too_complex``, ``no_text_layer``.
+    """
+    package = Package(raw)
+    book = _Book()
+    place = _place_of_book(package)
+    package.parse(place, book)
+    locked = _locked(package)
+    draft = Draft(raw.name)
+    for chapter in book.chapters(place.rpartition("/")[0]):
+        if chapter in package:
+            if chapter in locked:
+                raise encrypted(raw.name)
+            _add_chapter(package, chapter, draft)
+    if draft.is_empty and package.has_pictures():
+        raise no_text_layer(raw.name)
+    return draft.finish("".join(book.title))
+
+
+def _place_of_book(package: Package) -> str:
+    places: list[str] = []
+
+    def note(name: str, attributes: dict[str, str]) -> None:
+        if name == "rootfile":
+            places.append(attributes.get("full-path", ""))
+
+    package.parse("META-INF/container.xml", Elements(note))
+    if not places:
+        raise package.malformed("it names no book")
+    return places[0]
+
+
+def _locked(package: Package) -> frozenset[str]:
+    """Return the members that copy protection covers. Fonts are scrambled in many books that are free to read."""
+    members: set[str] = set()
+
+    def note(name: str, attributes: dict[str, str]) -> None:
+        if name == "CipherReference":
+            members.add(resolved("", attributes.get("URI", "")))
+
+    if "META-INF/encryption.xml" in package:
+        package.parse("META-INF/encryption.xml", Elements(note))
+    return frozenset(members)
+
+
+def _add_chapter(package: Package, chapter: str, draft: Draft) -> None:
+    source = _CLOSED.sub(_opened, package.read(chapter))
+    page = html.extract(Raw(source, f"{package.name} ({chapter})"))
+    draft.part(first_heading(page.text) or page.title.removesuffix(f"({chapter})") or chapter)
+    draft.put(page.text)
+
+
+def _opened(tag: re.Match[bytes]) -> bytes:
+    return tag[0] if tag[1].lower() in _VOID else b"<%b%b></%b>" % (tag[1], tag[2], tag[1])
+
+
+@dataclass(slots=True)
+class _Book:
+    """Takes the events of the package document."""
+
+    title: list[str] = field(default_factory=list)
+    _pages: dict[str, str] = field(default_factory=dict)
+    _order: list[str] = field(default_factory=list)
+    _in_title: bool = False
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "title" and not self.title:
+            self._in_title = True
+        elif name == "item" and attributes.get("media-type", _PAGES[0]) in _PAGES:
+            if "nav" not in attributes.get("properties", "").split():
+                self._pages[attributes.get("id", "")] = attributes.get("href", "")
+        elif name == "itemref":
+            self._order.append(attributes.get("idref", ""))
+
+    def end(self, name: str) -> None:
+        if name == "title":
+            self._in_title = False
+
+    def data(self, text: str) -> None:
+        if self._in_title:
+            self.title.append(text)
+
+    def chapters(self, folder: str) -> list[str]:
+        ids = [each for each in self._order if each in self._pages] or list(self._pages)
+        return list(dict.fromkeys(resolved(folder, self._pages[each]) for each in ids))

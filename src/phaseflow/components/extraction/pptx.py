@@ -1,0 +1,156 @@
+"""Presentations: a heading a slide, its text and tables in the order of the slide, then charts and speaker's notes."""
+
+from dataclasses import dataclass, field
+
+from phaseflow.components.extraction.draft import Draft, line
+from phaseflow.components.extraction.package import Elements, Package, no_text_layer
+from phaseflow.components.extraction.shapes import Extracted, Raw
+
+_TITLES = frozenset(("title", "ctrTitle"))
+# On every slide, and no content of it.
+_REPEATED = frozenset(("dt", "ftr", "sldNum", "hdr", "sldImg"))
+_ATTACHED = {"chart": "", "diagramData": "", "notesSlide": "Notes: "}
+_NO_TITLES = ("", "PowerPoint Presentation")
+
+
+def extract(raw: Raw) -> Extracted:
+    """Return the slides as Markdown. Parts: slides. Title: the property, else the first slide's.
+
+    Raises DocumentError ``encrypted``, ``malformed``, ``too_large``, ``no_text_layer``.
+    """
+    package = Package(raw)
+    draft = Draft(raw.name)
+    for number, slide in enumerate(_slides(package), 1):
+        draft.part(f"slide {number}")
+        package.parse(slide, _Slide(draft))
+        _add_attached(package, slide, draft)
+    if draft.is_empty and package.has_pictures():
+        raise no_text_layer(raw.name)
+    title = package.title()
+    return draft.finish(None if title in _NO_TITLES else title)
+
+
+def _slides(package: Package) -> list[str]:
+    main = package.main("ppt/presentation.xml")
+    relations = package.relations(main)
+    order: list[str] = []
+
+    def note(name: str, attributes: dict[str, str]) -> None:
+        if name == "sldId":
+            order.append(attributes.get("r-id", ""))
+
+    package.parse(main, Elements(note))
+    listed = [relations[each].target for each in order if each in relations]
+    return [slide for slide in listed if slide in package]
+
+
+def _add_attached(package: Package, slide: str, draft: Draft) -> None:
+    for relation in package.relations(slide).values():
+        if relation.kind in _ATTACHED and relation.target in package:
+            apart = Draft(draft.name)
+            found = _Slide(apart)
+            package.parse(relation.target, found)
+            apart.put(", ".join(dict.fromkeys(found.labels)))
+            if not apart.is_empty:
+                draft.put(_ATTACHED[relation.kind] + "".join(apart.pieces))
+
+
+@dataclass(slots=True)
+class _Paragraph:
+    pieces: list[str] = field(default_factory=list)
+    level: int = 0
+    is_item: bool = False
+
+
+class _Slide:
+    """Turns the events of a slide, a chart or a page of notes into blocks."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.labels: list[str] = []
+        """The names of a chart's series and categories."""
+        self._draft = draft
+        self._placeholder: str | None = None
+        self._paragraph: _Paragraph | None = None
+        self._title: list[str] = []
+        self._rows: list[list[str]] | None = None
+        self._cell: list[str] | None = None
+        self._taking: list[str] | None = None
+        self._in_labels = self._is_picture = False
+        self._skipping = 0
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if self._skipping or name == "Fallback":
+            self._skipping += 1
+        elif name == "t":
+            self._taking = self._paragraph.pieces if self._paragraph else None
+        elif name == "p":
+            # Text of a placeholder that is not the title is a list of points.
+            self._paragraph = _Paragraph(is_item=self._placeholder in ("", "body", "obj"))
+        elif name == "pPr" and self._paragraph:
+            level = attributes.get("lvl", "0")
+            self._paragraph.level = int(level) if level in "012345678" and level else 0
+        elif name == "buNone" and self._paragraph:
+            self._paragraph.is_item = False
+        elif name == "br" and self._paragraph:
+            self._paragraph.pieces.append("\n")
+        elif name == "v" and self._in_labels:
+            self._taking = self.labels
+        else:
+            self._open(name, attributes)
+
+    def end(self, name: str) -> None:
+        if self._skipping:
+            self._skipping -= 1
+        elif name in ("t", "v"):
+            self._taking = None
+        elif name == "p":
+            self._close_paragraph()
+        elif name == "txBody" and self._title:
+            self._draft.heading(2, line(" ".join(self._title)))
+            self._title = []
+        elif name == "strCache":
+            self._in_labels = False
+        elif name in ("tc", "tbl"):
+            self._close(name)
+
+    def data(self, text: str) -> None:
+        if self._taking is not None and not self._skipping:
+            self._taking.append(text)
+
+    def _open(self, name: str, attributes: dict[str, str]) -> None:
+        if name in ("sp", "pic"):
+            self._placeholder, self._is_picture = None, name == "pic"
+        elif name == "cNvPr" and self._is_picture:
+            self._draft.put(attributes.get("descr", ""))
+        elif name == "ph":
+            self._placeholder = attributes.get("type", "")
+        elif name == "strCache":
+            self._in_labels = True
+        elif name == "tbl":
+            self._rows, self._placeholder = [], None
+        elif self._rows is not None and name == "tr":
+            self._rows.append([])
+        elif self._rows is not None and name == "tc":
+            self._cell = []
+
+    def _close(self, name: str) -> None:
+        if name == "tbl" and self._rows is not None:
+            self._draft.table(self._rows)
+            self._rows = None
+        elif self._rows and self._cell is not None:
+            self._rows[-1].append(" ".join(self._cell))
+            self._cell = None
+
+    def _close_paragraph(self) -> None:
+        paragraph, self._paragraph = self._paragraph, None
+        text = "".join(paragraph.pieces) if paragraph else ""
+        if paragraph is None or not text.strip() or self._placeholder in _REPEATED:
+            return
+        if self._cell is not None:
+            self._cell.append(text)
+        elif self._placeholder in _TITLES:
+            self._title.append(text)
+        elif paragraph.is_item:
+            self._draft.item(paragraph.level, text)
+        else:
+            self._draft.put(text)

@@ -1,0 +1,106 @@
+"""Spreadsheets: a heading and a table a sheet.
+
+Read by calamine (Rust), measured against openpyxl 3.1 in benchmarks/extraction.py; openpyxl also finds nothing, without
+a word, in strict OOXML. What calamine returns is compared with what the file holds, so that nothing is lost in silence.
+"""
+
+import datetime
+import re
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from phaseflow.components.extraction.draft import Draft
+from phaseflow.components.extraction.libraries import library
+from phaseflow.components.extraction.odf import refuse_encrypted
+from phaseflow.components.extraction.package import Package, encrypted, no_text_layer, nothing_found
+from phaseflow.components.extraction.shapes import Extracted, Raw
+from phaseflow.domain.errors import DocumentError
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineWorkbook
+
+MAX_CELLS = 20_000_000
+"""Between the first and the last cell of a sheet that hold something: each takes 32 bytes."""
+_ZIP = b"PK\x03\x04"
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_VALUE = re.compile(rb"<(?:\w+:)?(?:v|is|t|p)>[^<]|office:value=")
+
+
+def extract(raw: Raw) -> Extracted:
+    """Return every sheet as a Markdown table below its name. Parts: sheets. Title: the name of the file.
+
+    Formulas appear as the values they had. Raises DocumentError ``encrypted``, ``malformed``, ``too_large``,
+    ``no_text_layer``, ``nothing_found``.
+    """
+    package = Package(raw) if raw.data.startswith(_ZIP) else None
+    if package is not None:
+        _look_inside(package)
+    draft = Draft(raw.name)
+    has_cells = _add_sheets(_opened(raw), draft)
+    if not has_cells and package is not None:
+        _explain(package)
+    return draft.finish(raw.base_name) if has_cells else Draft(raw.name).finish(None)
+
+
+def _opened(raw: Raw) -> "CalamineWorkbook":
+    calamine = library("python_calamine", "spreadsheets")
+    try:
+        return calamine.CalamineWorkbook.from_filelike(BytesIO(raw.data))  # type: ignore[no-any-return]
+    except calamine.PasswordError as error:
+        raise encrypted(raw.name) from error
+    except (calamine.CalamineError, OSError, ValueError) as error:
+        if raw.data.startswith(_OLE) and "EncryptedPackage".encode("utf-16-le") in raw.data:
+            raise encrypted(raw.name) from error
+        raise _malformed(raw.name, error) from error
+
+
+def _add_sheets(workbook: "CalamineWorkbook", draft: Draft) -> bool:
+    has_cells = False
+    for name in workbook.sheet_names:
+        try:
+            sheet = workbook.get_sheet_by_name(name)
+        except (OSError, ValueError) as error:
+            raise _malformed(draft.name, error) from error
+        if sheet.height * sheet.width > MAX_CELLS:
+            message = f"{draft.name}: sheet {name!r} has {sheet.height:,} rows and {sheet.width:,} columns; split it"
+            raise DocumentError(message, code="too_large")
+        rows = [[_shown(cell) for cell in row] for row in sheet.iter_rows()]
+        draft.part(name)
+        draft.heading(2, name)
+        draft.table(rows)
+        has_cells = has_cells or any(any(row) for row in rows)
+    return has_cells
+
+
+def _shown(cell: Any) -> str:
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, bool):
+        return "TRUE" if cell else "FALSE"
+    if isinstance(cell, float):
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+    if isinstance(cell, datetime.datetime):
+        return str(cell.date()) if cell.time() == datetime.time() else cell.isoformat(" ", "seconds")
+    return str(cell)
+
+
+def _look_inside(package: Package) -> None:
+    """Unpack everything once, against bombs: the library has no limit of its own."""
+    refuse_encrypted(package)
+    for name in package.names():
+        if name.endswith((".xml", ".bin")):
+            for _ in package.chunks(name):
+                pass
+
+
+def _explain(package: Package) -> None:
+    sheets = [name for name in package.names() if name.startswith("xl/worksheets/") or name == "content.xml"]
+    if any(_VALUE.search(chunk) for name in sheets for chunk in package.chunks(name)):
+        raise nothing_found(package.name, "it has cells with values")
+    if package.has_pictures():
+        raise no_text_layer(package.name)
+
+
+def _malformed(name: str, error: Exception) -> DocumentError:
+    message = f"{name} is damaged or no spreadsheet ({error}); open and save it again, or exclude it"
+    return DocumentError(message, code="malformed")
