@@ -5,7 +5,7 @@ read: recent transitions from memory, older ones from the database, statuses alw
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 
 import anyio
 
@@ -73,6 +73,10 @@ class Feed:
         """Grows whenever the status of a knowledge base may have changed."""
         return self._versions.get(kb_id, 0)
 
+    def versions(self) -> Mapping[str, int]:
+        """The version of each knowledge base of which this process has told anything. A copy."""
+        return dict(self._versions)
+
     def moved(self, kb_id: str) -> int:
         """The number of the last transition of a knowledge base told by this process."""
         return self._moves.get(kb_id, 0)
@@ -91,6 +95,11 @@ class Feed:
             async with self._database.read() as tx:
                 return await transitions.after(tx, seq, PAGE, kb_id)
         return [t for t in self._recent if t.seq > seq and kb_id in {None, t.kb_id}][:PAGE]
+
+    async def oldest(self) -> int:
+        """The lowest number still in the log; what came before cannot be told any more."""
+        async with self._database.read() as tx:
+            return await transitions.oldest(tx)
 
     async def transitions(self, after: int | None = None, kb_id: str | None = None) -> AsyncIterator[Transition]:
         """Every transition after number ``after``, once and in order: replay, then live. None begins with now.

@@ -97,6 +97,11 @@ class PhaseFlow(Queries):
             await self._service.__aexit__(kind, error, traceback)
 
     @property
+    def is_running(self) -> bool:
+        """Inside the ``async with`` block: the database is open and jobs run."""
+        return self._running is not None and not self.tracker.feed.closed
+
+    @property
     def tracker(self) -> PhaseTracker:
         """For the jobs of a program that has its own pipeline."""
         return self._engine()[0]
@@ -120,6 +125,7 @@ class PhaseFlow(Queries):
         check_kb_id(kb_id)
         held = [_phase(name) for name in hold]
         given = await self._checked(source)
+        await self._check_stored(kb_id, given)
         chosen = as_settings(settings)
         state = IngestionState(uuid.uuid4().hex, kb_id)
         at = tracker.clock.now()
@@ -289,10 +295,19 @@ class PhaseFlow(Queries):
             return None
         value = _as_source(source)
         if not self._workbench.has_own_loader:
-            value = await anyio.to_thread.run_sync(checked_source, value)
-            if self._check_source is not None:
+            if self._check_source is not None:  # first: whoever may not read a folder learns not even whether it exists
                 await anyio.to_thread.run_sync(self._check_source, value)
+            value = await anyio.to_thread.run_sync(checked_source, value)
         return SOURCE.dump_json(value).decode()
+
+    async def _check_stored(self, kb_id: str, given: str | None) -> None:
+        """Check the source that a job without one of its own would take: what is allowed may have changed since."""
+        if given is not None or self._check_source is None or self._workbench.has_own_loader:
+            return
+        async with self._read() as tx:
+            kb = await knowledge_bases.find(tx, kb_id)
+        if kb is not None and kb.source is not None:
+            await anyio.to_thread.run_sync(self._check_source, SOURCE.validate_json(kb.source))
 
     async def _kb_to_start(
         self, tx: Transaction, kb_id: str, source: str | None, settings: Settings | None, at: datetime

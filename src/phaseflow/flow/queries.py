@@ -65,6 +65,11 @@ class Queries(ABC):
             raise JobNotFound(kb_id)
         return compose(record, self._now())
 
+    async def latest(self) -> list[JobStatusResponse]:
+        """The status of the newest job of each knowledge base that has one."""
+        async with self._read() as tx:
+            return [compose(record, self._now()) for record in await jobs.newest(tx)]
+
     async def job_status(self, job_id: str) -> JobStatusResponse:
         """The status of any job, with its full view of the phases. Raises JobNotFound."""
         async with self._read() as tx:

@@ -90,6 +90,14 @@ async def latest(tx: Transaction, kb_id: str) -> JobRecord | None:
     return None if row is None else await _record(tx, row)
 
 
+async def newest(tx: Transaction) -> list[JobRecord]:
+    """The newest job of each knowledge base."""
+    rows = await tx.rows(
+        f"SELECT {_JOB} FROM ingestion_jobs WHERE seq IN (SELECT max(seq) FROM ingestion_jobs GROUP BY kb_id)"
+    )
+    return [await _record(tx, row) for row in rows]
+
+
 async def history(tx: Transaction, kb_id: str, limit: int, before: int | None) -> list[JobRecord]:
     """Jobs of a knowledge base, newest first, older than the job number ``before``."""
     rows = await tx.rows(
