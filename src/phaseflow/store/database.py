@@ -31,6 +31,8 @@ INBOX = 64
 """Requests that may wait for the writer before whoever asks has to."""
 BUSY_S = 5.0
 """How long a statement waits for a lock of another program, before it says that the file is locked."""
+CLOSE_S = 2.0
+"""How long closing waits for readers: longer than any of them takes."""
 CHECKPOINT_PAGES = 4000
 """The WAL is brought into the file at about 16 MB: a quarter of the syncs of the default, and still small."""
 
@@ -53,10 +55,10 @@ class _Request(Generic[T]):
 class Database:
     """A file that is open for writing, by the only process that may. Made by ``open_database``."""
 
-    def __init__(self, path: Path, writer: "Connection", readers: "list[Connection]") -> None:
+    def __init__(self, path: Path, writer: "Connection", reads: "ReadPool") -> None:
         self.path = path
         self._writer = writer
-        self._reads = ReadPool(readers)
+        self._reads = reads
         self._inode = path.stat().st_ino
         self._synchronous = ""
         inbox: tuple[MemoryObjectSendStream[_Request[Any]], MemoryObjectReceiveStream[_Request[Any]]]
@@ -179,47 +181,75 @@ class ReadPool:
 
     def __init__(self, connections: list[Connection]) -> None:
         self._free = list(connections)
-        self._lent = anyio.Semaphore(len(connections))
+        self._count = len(connections)
+        self._lent = anyio.Semaphore(self._count)
+        self._closed = False
 
     def reading(self) -> "_Reading":
-        """A context that lends one connection inside a read transaction."""
-        return _Reading(self._free, self._lent)
+        """A context that lends one connection inside a read transaction. Raises EngineStopped after ``close``."""
+        return _Reading(self)
+
+    async def lend(self) -> Connection:
+        """The next free connection."""
+        await self._lent.acquire()
+        if self._closed:
+            self._lent.release()
+            raise EngineStopped("the database was closed")
+        return self._free.pop()
+
+    def give_back(self, connection: Connection) -> None:
+        """It is free again."""
+        self._free.append(connection)
+        self._lent.release()
+
+    async def close(self) -> None:
+        """Lend no more, and wait until those that are lent are back, but not for ever."""
+        self._closed = True
+        with anyio.move_on_after(CLOSE_S, shield=True):
+            for _ in range(self._count):
+                await self._lent.acquire()
 
 
 class _Reading:
-    """Begins a snapshot on a free connection and gives it back, also when the reader is cancelled."""
+    """Begins a snapshot on a free connection and gives it back, also when the reader is cancelled.
 
-    def __init__(self, free: list[Connection], lent: anyio.Semaphore) -> None:
-        self._free, self._lent = free, lent
+    Cancelling does not stop a statement that is on its way to the connection's thread. So the end of the transaction
+    is sent after it in any case, and each transaction begins by ending what it finds, in the same hop.
+    """
+
+    def __init__(self, pool: ReadPool) -> None:
+        self._pool = pool
 
     async def __aenter__(self) -> Transaction:
-        await self._lent.acquire()
-        self._connection = self._free.pop()
+        self._connection = await self._pool.lend()
         try:
-            await _end_transaction(self._connection)
-            await self._connection.execute_fetchall("BEGIN")
+            await self._connection.call(_begin_reading)
         except BaseException:
-            self._give_back()
+            await self._end()
             raise
         return Reading(self._connection)
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        try:
-            with anyio.CancelScope(shield=True):
-                await _end_transaction(self._connection)
-        finally:
-            self._give_back()
+        await self._end()
         if isinstance(error, sqlite3.Error):
             raise _explained(error, None) from error
 
-    def _give_back(self) -> None:
-        self._free.append(self._connection)
-        self._lent.release()
+    async def _end(self) -> None:
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._connection.call(_end_reading)
+        finally:
+            self._pool.give_back(self._connection)
 
 
-async def _end_transaction(connection: Connection) -> None:
+def _begin_reading(connection: sqlite3.Connection) -> None:
+    _end_reading(connection)
+    connection.execute("BEGIN")
+
+
+def _end_reading(connection: sqlite3.Connection) -> None:
     if connection.in_transaction:
-        await connection.rollback()
+        connection.rollback()
 
 
 @asynccontextmanager
@@ -230,15 +260,18 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
         await writer.execute_fetchall("PRAGMA foreign_keys = ON")
         await writer.execute_fetchall(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         await writer.execute_fetchall("PRAGMA cache_size = -32768")
-        readers = [await stack.enter_async_context(_connection(path, "ro")) for _ in range(READERS)]
-        yield Database(path, writer, readers)
+        reads = ReadPool([await stack.enter_async_context(_connection(path, "ro")) for _ in range(READERS)])
+        stack.push_async_callback(reads.close)
+        yield Database(path, writer, reads)
 
 
 @asynccontextmanager
 async def open_readers(path: Path, count: int = 1) -> AsyncIterator[ReadPool]:
     """Read a file beside the process that has it. Read-only connections neither write nor checkpoint."""
     async with AsyncExitStack() as stack:
-        yield ReadPool([await stack.enter_async_context(_connection(path, "ro")) for _ in range(count)])
+        reads = ReadPool([await stack.enter_async_context(_connection(path, "ro")) for _ in range(count)])
+        stack.push_async_callback(reads.close)
+        yield reads
 
 
 @asynccontextmanager

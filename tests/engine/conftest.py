@@ -1,0 +1,42 @@
+"""What engine tests share: a folder of documents, a database path, and a look at what is left afterwards."""
+
+import asyncio
+import gc
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.components import write_folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_folder(tmp_path / "docs", 12)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "kb.db"
+
+
+@pytest.fixture(autouse=True)
+async def nothing_is_left() -> AsyncIterator[None]:
+    """No task, thread or open connection survives an engine test."""
+    tasks = asyncio.all_tasks()
+    threads = set(threading.enumerate())
+    yield
+    await asyncio.sleep(0)
+    new_tasks = [task for task in asyncio.all_tasks() - tasks if not task.done()]
+    left = [task for task in new_tasks if "TestRunner" not in repr(task)]
+    assert not left, left
+    new = [t for t in threading.enumerate() if t not in threads and t.is_alive() and "AnyIO" not in t.name]
+    assert not new, new
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """A connection that nobody closed warns when it is collected: here, not in a later test."""
+    yield
+    gc.collect()
