@@ -201,9 +201,7 @@ async def test_a_deleted_knowledge_base_leaves_no_row(folder: Path, database: Pa
                 assert await tx.value(f"SELECT count(*) FROM {table}") == 0, table
 
 
-async def test_a_splitter_and_embeddings_of_langchain_shape_are_taken_as_they_are(
-    folder: Path, database: Path
-) -> None:
+async def test_a_splitter_and_embeddings_of_langchain_shape_are_taken_as_they_are(folder: Path, database: Path) -> None:
     class Splitter:
         def split_text(self, text: str) -> list[str]:
             return [part for part in text.split("\n\n") if part.strip()]

@@ -193,8 +193,6 @@ class EmbeddingActor(Actor):
                 for item in self._ledger.still_open(items)
             }
             await self._store(Result(failed=failed))
-        for failure in failed.values():
-            self.spend(f"{failure.uri}: {failure.error}")
 
     async def _store(self, result: Result) -> None:
         """Store a result, and whatever other batches have brought meanwhile, in one transaction."""
@@ -204,7 +202,12 @@ class EmbeddingActor(Actor):
                 return
             results, self._results = self._results, []
             done = self._ledger.still_open(item for each in results for item in each.done)
-            failed = {key: failure for each in results for key, failure in each.failed.items()}
+            failed = {
+                key: failure
+                for each in results
+                for key, failure in each.failed.items()
+                if self._ledger.is_open(key)  # two batches may each hold a bad text of one document
+            }
             ready = self._ledger.ready(done, failed)
             await self.shop.write(lambda tx: self._write(tx, results, done, failed, ready))
             self._settle(results, done, failed, ready)
@@ -259,6 +262,8 @@ class EmbeddingActor(Actor):
             self._ledger.fail(document_id)
         self._ledger.close(ready)
         self._outbox.offer(ready)
+        for failure in failed.values():
+            self.spend(f"{failure.uri}: {failure.error}")
         for _ in ready:
             self.spend(None)
 

@@ -48,6 +48,10 @@ class Ledger:
             if (account := self._accounts.get(item.document_id)) is not None and item.chunk_id in account.open
         ]
 
+    def is_open(self, document_id: int) -> bool:
+        """Neither handed over nor failed."""
+        return document_id in self._accounts
+
     def document(self, document_id: int) -> StagedDocument:
         """An open document."""
         return self._accounts[document_id].document

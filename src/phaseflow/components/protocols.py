@@ -119,7 +119,7 @@ class Chunker(Protocol):
     fingerprint: str
     """Changes whenever the same text could be cut in another way."""
 
-    def spans(self, text: str, media_type: str) -> list[Span]:
+    def spans(self, text: str, media_type: str) -> Sequence[tuple[int, int]]:
         """Return the passages as ranges of ``text``, in ascending order of start; none for a text without content."""
         ...
 

@@ -141,10 +141,17 @@ async def save(
             logged.append(await _log(tx, after, new.name, (old.status, new.status), (reason, new.error), at))
     if after != before:
         await _save_job(tx, after, at)
+    if is_released(before, after):
+        await tx.run("UPDATE ingestion_jobs SET characters_sent = 0 WHERE id = ?", after.job_id)
     if status != was:
         error = next((p.error for p in after.phases if p.status is PhaseStatus.FAILED), None)
         logged.append(await _log(tx, after, None, (was, status), (reason, error), at))
     return logged
+
+
+def is_released(before: IngestionState, after: IngestionState) -> bool:
+    """Someone has ended a hold on embedding: its budget of characters begins anew."""
+    return before[JobPhase.EMBEDDING].held and not after[JobPhase.EMBEDDING].held
 
 
 async def begin_run(tx: Transaction, job_id: str) -> int:

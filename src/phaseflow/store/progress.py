@@ -61,6 +61,26 @@ async def advance(tx: Transaction, run: Run, phase: JobPhase, done: Done, at: da
         )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The counts of one phase, over all jobs. ``active_s`` is without the stretch that is still running."""
+
+    phase: JobPhase
+    processed: int
+    failed: int
+    reused: int
+    active_s: float
+
+
+async def totals(tx: Transaction) -> list[Total]:
+    """What all jobs have done, phase by phase."""
+    rows = await tx.rows(
+        "SELECT phase_name, sum(items_processed), sum(items_failed), sum(items_reused), sum(active_seconds)"
+        " FROM ingestion_phase_status GROUP BY phase_name"
+    )
+    return [Total(JobPhase(name), *counts) for name, *counts in rows]
+
+
 async def wait_on(tx: Transaction, run: Run, phase: JobPhase, reason: WaitingOn | None) -> None:
     """Say why a running phase does not move. Raises OwnershipLost when this run may not write any more."""
     row = await tx.row(

@@ -42,7 +42,7 @@ async def begin(
         model=model,
         model_id=await vectors.model_id(tx, model),
         live_settings=record.settings,
-        characters_sent=record.characters_sent,
+        characters_sent=0 if jobs.is_released(before, after) else record.characters_sent,
     )
     return plan, Changed(before, after, tuple(logged))
 

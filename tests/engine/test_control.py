@@ -1,0 +1,478 @@
+"""Pause, resume, cancel, retry, hold: each verb at moments that hurt."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+import pytest
+
+from phaseflow import (
+    BudgetPolicy,
+    GuardPolicy,
+    Job,
+    JobPhase,
+    JobStatus,
+    PhaseFlow,
+    PhaseStatus,
+    Policies,
+    RateLimited,
+    RetryPolicy,
+    TransientError,
+)
+from phaseflow.domain.errors import ComponentUnavailable, JobConflict
+from phaseflow.domain.status import JobStatusResponse
+from tests.engine.components import CountingEmbedder
+
+QUICK = Policies(retry=RetryPolicy(tries=4, first_s=0.01, most_s=1))
+
+
+async def until(flow: PhaseFlow, condition, kb: str = "kb") -> JobStatusResponse:  # type: ignore[no-untyped-def]
+    """The first status for which ``condition`` holds."""
+    with anyio.fail_after(10):
+        async for status in (await flow.job(kb)).watch():
+            if condition(status):
+                return status
+    raise AssertionError("the job ended before")
+
+
+def rows_of(database: Path) -> list[tuple[object, ...]]:
+    """Every row of the tables that belong to a job."""
+    connection = sqlite3.connect(database)
+    tables = "ingestion_jobs", "ingestion_phase_status", "transitions", "job_entries", "documents", "chunks", "vectors"
+    found = [row for table in tables for row in connection.execute(f"SELECT '{table}', * FROM {table}")]
+    connection.close()
+    return found
+
+
+async def finished(job: Job) -> JobStatusResponse:
+    with anyio.fail_after(20):
+        return await job.wait()
+
+
+async def test_pause_lets_the_calls_in_flight_finish_and_stores_them(folder: Path, database: Path) -> None:
+    embedder = CountingEmbedder()
+    embedder.close()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        job = await flow.start("kb", folder)
+        await embedder.until_called()
+        asked = await flow.pause("kb")
+        embedder.gate.set()
+        paused = await until(flow, lambda s: s.status is JobStatus.PAUSED)
+        assert embedder.inside == 0
+        assert (asked.status, asked.requested) == (JobStatus.RUNNING, "pause")
+        assert paused.requested is None
+        assert paused.phase_details[2].items_processed == sum(embedder.paid.values()) > 0
+        before = rows_of(database)
+        await anyio.sleep(0.3)  # what would be written would be written within this
+        assert rows_of(database) == before
+        await flow.resume("kb")
+        final = await finished(job)
+    assert final.status is JobStatus.COMPLETED
+    assert max(embedder.paid.values()) == 1
+
+
+async def test_verbs_are_idempotent(folder: Path, database: Path) -> None:
+    embedder = CountingEmbedder()
+    embedder.close()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        job = await flow.start("kb", folder)
+        await embedder.until_called()
+        running = await flow.resume("kb")
+        assert running.status is JobStatus.RUNNING
+        await flow.pause("kb")
+        embedder.gate.set()
+        await until(flow, lambda s: s.status is JobStatus.PAUSED)
+        again, changed = await flow.act("pause", "kb")  # type: ignore[arg-type]  # a string enum
+        assert (again.status, changed) == (JobStatus.PAUSED, False)
+        cancelled = await flow.cancel("kb")
+        assert (await flow.cancel("kb")) == cancelled
+        with pytest.raises(JobConflict):
+            await flow.resume("kb")
+        with pytest.raises(JobConflict):
+            await flow.pause("kb")
+        with pytest.raises(JobConflict):
+            await flow.retry("kb")
+        assert (await job.status()).allowed_actions == ["start"]
+
+
+async def test_pausing_one_phase_lets_those_before_it_end(folder: Path, database: Path) -> None:
+    embedder = CountingEmbedder()
+    embedder.close()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        job = await flow.start("kb", folder)
+        await embedder.until_called()
+        await flow.pause("kb", JobPhase.EMBEDDING)
+        embedder.gate.set()
+        status = await until(flow, lambda s: s.phase_details[2].status is PhaseStatus.PAUSED)
+        loaded = await until(flow, lambda s: s.phase_details[1].status is PhaseStatus.COMPLETED)
+        assert loaded.phase_details[0].status is PhaseStatus.COMPLETED
+        assert "resume" in status.allowed_actions
+        assert loaded.phase_details[2].waiting_on == "pause"
+        assert loaded.phase_details[3].waiting_on == "upstream"
+        assert loaded.phase_details[2].items_total == loaded.metrics.chunks_created
+        await flow.resume("kb", "embedding")
+        final = await finished(job)
+    assert final.status is JobStatus.COMPLETED
+    assert max(embedder.paid.values()) == 1
+
+
+async def test_hold_shows_what_embedding_would_cost_before_a_call_is_made(folder: Path, database: Path) -> None:
+    embedder = CountingEmbedder()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        job = await flow.start("kb", folder, hold=["embedding"])
+        held = await until(flow, lambda s: s.status is JobStatus.PAUSED)
+        assert embedder.calls == 0
+        assert held.metrics.chunks_created > 12
+        embedding = held.phase_details[2]
+        assert (embedding.status, embedding.waiting_on) == (PhaseStatus.NOT_STARTED, "pause")
+        assert embedding.items_total == held.metrics.chunks_created
+        await flow.resume("kb")
+        final = await finished(job)
+    assert final.status is JobStatus.COMPLETED
+
+
+async def test_a_hold_survives_a_restart(folder: Path, database: Path) -> None:
+    embedder = CountingEmbedder()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        await flow.start("kb", folder, hold=["embedding"])
+        await until(flow, lambda s: s.status is JobStatus.PAUSED)
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        status = await flow.status("kb")
+        assert (status.status, status.phase_details[2].status) == (JobStatus.PAUSED, PhaseStatus.NOT_STARTED)
+        assert embedder.calls == 0
+        await flow.resume("kb", "embedding")
+        assert (await finished(await flow.job("kb"))).status is JobStatus.COMPLETED
+
+
+@pytest.mark.parametrize("phase", list(JobPhase))
+async def test_any_phase_can_be_held_from_the_start(folder: Path, database: Path, phase: JobPhase) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        job = await flow.start("kb", folder, hold=[phase])
+        held = await until(flow, lambda s: s.status is JobStatus.PAUSED)
+        assert held.phase is phase
+        assert held.phase_details[phase.position].status is PhaseStatus.NOT_STARTED
+        await flow.resume("kb")
+        assert (await finished(job)).status is JobStatus.COMPLETED
+
+
+async def test_a_pending_job_can_be_paused_resumed_and_cancelled(folder: Path, database: Path) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder(), slots=0) as flow:
+        await flow.start("kb", folder)
+        assert (await flow.pause("kb")).status is JobStatus.PAUSED
+        resumed = await flow.resume("kb")
+        assert (resumed.status, resumed.waiting_on) == (JobStatus.PAUSED, "queue")
+        cancelled = await flow.cancel("kb")
+    assert cancelled.status is JobStatus.CANCELLED
+    assert {detail.status for detail in cancelled.phase_details} == {PhaseStatus.NOT_STARTED}
+
+
+async def test_a_job_paused_before_its_turn_runs_after_resume(folder: Path, database: Path) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder(), slots=0) as flow:
+        await flow.start("kb", folder)
+        await flow.pause("kb")
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        assert (await flow.status("kb")).status is JobStatus.PAUSED
+        await flow.resume("kb")
+        assert (await finished(await flow.job("kb"))).status is JobStatus.COMPLETED
+
+
+async def test_cancel_takes_effect_while_the_embedder_hangs(folder: Path, database: Path) -> None:
+    embedder = CountingEmbedder()
+    embedder.close()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        await flow.start("kb", folder)
+        await embedder.until_called()
+        with anyio.fail_after(1):
+            status = await flow.cancel("kb")
+        assert status.status is JobStatus.CANCELLED
+        assert status.phase_details[2].error == "Cancelled by user"
+        assert status.phase_details[3].status is PhaseStatus.NOT_STARTED
+        embedder.gate.set()
+        again = await flow.start("kb")
+        assert (await finished(again)).status is JobStatus.COMPLETED
+        assert (await flow.job_status(status.job_id)).status is JobStatus.CANCELLED
+
+
+async def test_what_was_indexed_before_a_cancel_stays_searchable(folder: Path, database: Path) -> None:
+    embedder = CountingEmbedder()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        await finished(await flow.start("kb", folder))
+        for path in folder.iterdir():
+            path.write_text(path.read_text().replace("word", "term"))
+        embedder.close()
+        await flow.start("kb")
+        await embedder.until_called()
+        await flow.cancel("kb")
+        hits = await flow.search("kb", "word4x7", limit=2)
+        assert hits[0].uri == "doc004.md"
+        embedder.gate.set()
+        await finished(await flow.start("kb"))
+        assert (await flow.search("kb", "term4x7", limit=2))[0].uri == "doc004.md"
+        assert (await flow.kb("kb")).documents == 12
+
+
+async def test_a_failed_phase_holds_the_others_and_a_retry_goes_on(folder: Path, database: Path) -> None:
+    broken = True
+
+    def fault(texts: Sequence[str]) -> None:
+        if broken:
+            raise ComponentUnavailable("the key was refused")
+
+    embedder = CountingEmbedder(fault)
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        job = await flow.start("kb", folder)
+        failed = await finished(job)
+        assert failed.status is JobStatus.FAILED
+        assert failed.error == "the key was refused"
+        assert failed.allowed_actions == ["retry", "start"]
+        assert failed.phase_details[2].status is PhaseStatus.FAILED
+        broken = False
+        await flow.retry("kb")
+        await until(flow, lambda s: s.status is not JobStatus.FAILED)
+        final = await finished(job)
+    assert final.status is JobStatus.COMPLETED
+    assert final.error is None
+    assert final.metrics.documents_loaded == 12
+
+
+async def test_a_bad_document_is_a_row_in_failures_and_its_neighbours_are_not_lost(
+    folder: Path, database: Path
+) -> None:
+    def fault(texts: Sequence[str]) -> None:
+        if any("word5x7 " in text for text in texts):
+            raise RuntimeError("cannot embed this")
+
+    async with PhaseFlow(database, embedder=CountingEmbedder(fault)) as flow:
+        job = await flow.start("kb", folder)
+        final = await finished(job)
+        failures = (await flow.failures("kb")).items
+        assert final.status is JobStatus.COMPLETED
+        assert final.metrics.documents_failed == 1
+        assert [(f.uri, f.phase, f.attempts) for f in failures] == [("doc005.md", JobPhase.EMBEDDING, 1)]
+        assert "cannot embed this" in failures[0].error
+        assert (await flow.kb("kb")).documents == 11
+        embedding = final.phase_details[2]
+        assert embedding.items_processed + embedding.items_failed == embedding.items_total
+        again = await finished(await flow.start("kb"))
+        assert again.metrics.documents_failed == 1
+        assert (await flow.failures("kb")).items[0].attempts == 2
+
+
+async def test_a_failed_document_is_tried_again_by_the_next_job_and_then_forgotten(
+    folder: Path, database: Path
+) -> None:
+    bad = {"word5x7 "}
+
+    def fault(texts: Sequence[str]) -> None:
+        if any(mark in text for text in texts for mark in bad):
+            raise RuntimeError("cannot embed this")
+
+    async with PhaseFlow(database, embedder=CountingEmbedder(fault)) as flow:
+        await finished(await flow.start("kb", folder))
+        bad.clear()
+        await finished(await flow.start("kb"))
+        assert (await flow.failures("kb")).items == []
+        assert (await flow.kb("kb")).documents == 12
+
+
+async def test_ten_bad_documents_in_a_row_fail_the_phase_with_a_message_that_says_so(
+    folder: Path, database: Path
+) -> None:
+    def fault(texts: Sequence[str]) -> None:
+        raise RuntimeError("out of order")
+
+    async with PhaseFlow(database, embedder=CountingEmbedder(fault)) as flow:
+        final = await finished(await flow.start("kb", folder))
+    assert final.status is JobStatus.FAILED
+    assert final.error is not None
+    assert "error budget" in final.error
+    assert "out of order" in final.error
+
+
+async def test_the_error_budget_can_be_set(folder: Path, database: Path) -> None:
+    def fault(texts: Sequence[str]) -> None:
+        if any("word5x7 " in text for text in texts):
+            raise RuntimeError("no")
+
+    policies = Policies(budget=BudgetPolicy(in_a_row=1))
+    async with PhaseFlow(database, embedder=CountingEmbedder(fault), policies=policies) as flow:
+        assert (await finished(await flow.start("kb", folder))).status is JobStatus.FAILED
+
+
+async def test_a_retry_tries_failed_documents_again(folder: Path, database: Path) -> None:
+    bad = True
+
+    def fault(texts: Sequence[str]) -> None:
+        if bad:
+            raise RuntimeError("no")
+
+    embedder = CountingEmbedder(fault)
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        job = await flow.start("kb", folder)
+        await finished(job)
+        bad = False
+        await flow.retry("kb")
+        await until(flow, lambda s: s.status is not JobStatus.FAILED)
+        final = await finished(job)
+        assert final.status is JobStatus.COMPLETED
+        assert final.metrics.documents_failed == 0
+        assert (await flow.failures("kb")).items == []
+        assert (await flow.kb("kb")).documents == 12
+
+
+async def test_transient_faults_are_retried_and_shown(folder: Path, database: Path) -> None:
+    left = [3]
+
+    def fault(texts: Sequence[str]) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise TransientError("connection reset")
+
+    async with PhaseFlow(database, embedder=CountingEmbedder(fault), policies=QUICK) as flow:
+        final = await finished(await flow.start("kb", folder))
+    assert final.status is JobStatus.COMPLETED
+    assert final.metrics.documents_failed == 0
+
+
+async def test_a_fault_that_does_not_pass_fails_the_phase(folder: Path, database: Path) -> None:
+    def fault(texts: Sequence[str]) -> None:
+        raise TransientError("connection refused")
+
+    async with PhaseFlow(database, embedder=CountingEmbedder(fault), policies=QUICK) as flow:
+        final = await finished(await flow.start("kb", folder))
+    assert final.status is JobStatus.FAILED
+    assert "gave up after 4 attempts: connection refused" in (final.error or "")
+
+
+async def test_a_pause_during_a_backoff_takes_effect_at_once(folder: Path, database: Path) -> None:
+    limited = True
+
+    def fault(texts: Sequence[str]) -> None:
+        if limited:
+            raise RateLimited("slow down", retry_after_s=30)
+
+    embedder = CountingEmbedder(fault)
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        await flow.start("kb", folder)
+        waiting = await until(flow, lambda s: s.phase_details[2].waiting_on == "rate_limit")
+        assert waiting.status is JobStatus.RUNNING
+        with anyio.fail_after(1):
+            await flow.pause("kb")
+            await until(flow, lambda s: s.status is JobStatus.PAUSED)
+        limited = False
+        await flow.resume("kb")
+        assert (await finished(await flow.job("kb"))).status is JobStatus.COMPLETED
+
+
+async def test_rate_limits_in_a_row_pause_the_phase_with_the_reason(folder: Path, database: Path) -> None:
+    limited = True
+
+    def fault(texts: Sequence[str]) -> None:
+        if limited:
+            raise RateLimited("slow down")
+
+    policies = Policies(retry=RetryPolicy(tries=99, first_s=0.001), guard=GuardPolicy(rate_limits=5))
+    async with PhaseFlow(database, embedder=CountingEmbedder(fault), policies=policies) as flow:
+        job = await flow.start("kb", folder)
+        paused = await until(flow, lambda s: s.phase_details[2].status is PhaseStatus.PAUSED)
+        log = (await flow.transitions_of(job.job_id)).items
+        assert "5 rate-limit answers in a row" in (log[-1].reason or "") + (log[-2].reason or "")
+        assert "5 rate-limit answers in a row" in paused.message
+        limited = False
+        await flow.resume("kb")
+        assert (await finished(job)).status is JobStatus.COMPLETED
+
+
+async def test_a_budget_of_characters_pauses_embedding_and_each_resume_allows_as_many_again(
+    folder: Path, database: Path
+) -> None:
+    embedder = CountingEmbedder()
+    policies = Policies(guard=GuardPolicy(characters=8000))
+    async with PhaseFlow(database, embedder=embedder, policies=policies) as flow:
+        job = await flow.start("kb", folder)
+        for resumes in range(1, 20):
+            status = await until(flow, lambda s: s.status.is_over or s.phase_details[2].status is PhaseStatus.PAUSED)
+            sent = sum(len(text) * times for text, times in embedder.paid.items())
+            assert sent <= 8000 * resumes
+            if status.status.is_over:
+                break
+            assert "budget of 8000 characters" in status.message
+            await flow.resume("kb")
+            await until(flow, lambda s: s.phase_details[2].status is not PhaseStatus.PAUSED)
+        assert (await finished(job)).status is JobStatus.COMPLETED
+    assert resumes > 1
+
+
+async def test_leaving_the_block_stops_after_the_batch_and_the_next_one_goes_on(folder: Path, database: Path) -> None:
+    embedder = CountingEmbedder()
+    embedder.close()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        job = await flow.start("kb", folder)
+        await embedder.until_called()
+        embedder.gate.set()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        final = await finished(await flow.job("kb"))
+        log = (await flow.transitions_of(job.job_id)).items
+    assert final.job_id == job.job_id
+    assert final.status is JobStatus.COMPLETED
+    assert max(embedder.paid.values()) == 1
+    assert "shutdown" in {t.reason for t in log}
+
+
+async def test_leaving_the_block_does_not_wait_for_an_embedder_that_hangs(folder: Path, database: Path) -> None:
+    embedder = CountingEmbedder()
+    embedder.close()
+    with anyio.fail_after(3):
+        async with PhaseFlow(database, embedder=embedder) as flow:
+            await flow.start("kb", folder)
+            await embedder.until_called()
+    async with PhaseFlow(database, embedder=CountingEmbedder(), auto_resume=False) as flow:
+        assert (await flow.status("kb")).status is JobStatus.PAUSED
+        await flow.resume("kb")
+        assert (await finished(await flow.job("kb"))).status is JobStatus.COMPLETED
+
+
+async def test_a_paused_job_stays_paused_over_a_restart(folder: Path, database: Path) -> None:
+    embedder = CountingEmbedder()
+    embedder.close()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        await flow.start("kb", folder)
+        await embedder.until_called()
+        await flow.pause("kb")
+        embedder.gate.set()
+        await until(flow, lambda s: s.status is JobStatus.PAUSED)
+    calls = embedder.calls
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        status = await flow.status("kb")
+        assert (status.status, status.waiting_on) == (JobStatus.PAUSED, "pause")
+        assert embedder.calls == calls
+        await flow.resume("kb")
+        assert (await finished(await flow.job("kb"))).status is JobStatus.COMPLETED
+
+
+async def test_a_start_after_a_failed_job_makes_a_new_one_and_the_old_cannot_be_retried(
+    folder: Path, database: Path
+) -> None:
+    def fault(texts: Sequence[str]) -> None:
+        raise ComponentUnavailable("no")
+
+    embedder = CountingEmbedder(fault)
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        old = await finished(await flow.start("kb", folder))
+        embedder.fault = None
+        new = await finished(await flow.start("kb"))
+        assert new.job_id != old.job_id
+        assert new.status is JobStatus.COMPLETED
+        assert (await flow.job_status(old.job_id)).allowed_actions == ["start"]
+        with pytest.raises(JobConflict):
+            await flow.retry("kb")
+
+
+async def test_the_same_text_in_two_jobs_at_once_is_paid_for_once(folder: Path, database: Path) -> None:
+    embedder = CountingEmbedder()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        jobs = [await flow.start(kb, folder) for kb in ("one", "two")]
+        finals = [await finished(job) for job in jobs]
+    assert {final.status for final in finals} == {JobStatus.COMPLETED}
+    assert max(embedder.paid.values()) == 1
