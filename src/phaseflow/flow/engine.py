@@ -102,6 +102,12 @@ class PhaseFlow(Queries):
         return self._running is not None and not self.tracker.feed.closed
 
     @property
+    def embedding_calls(self) -> tuple[int, int]:
+        """(calls to embedders, how many of them failed) since the start."""
+        ports = self._workbench.embedders
+        return sum(port.calls for port in ports), sum(port.errors for port in ports)
+
+    @property
     def tracker(self) -> PhaseTracker:
         """For the jobs of a program that has its own pipeline."""
         return self._engine()[0]

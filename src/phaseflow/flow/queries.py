@@ -12,9 +12,10 @@ from phaseflow.domain.log import get_logger
 from phaseflow.domain.settings import SOURCE, Settings
 from phaseflow.domain.status import Failure, JobStatusResponse, KnowledgeBase, Page, SearchHit, Transition
 from phaseflow.snapshot import compose
-from phaseflow.store import failures, jobs, knowledge_bases, passages, transitions
+from phaseflow.store import failures, jobs, knowledge_bases, passages, progress, transitions
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.passages import Scope
+from phaseflow.store.progress import Total
 from phaseflow.store.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ class Queries(ABC):
         """The status of the newest job of each knowledge base that has one."""
         async with self._read() as tx:
             return [compose(record, self._now()) for record in await jobs.newest(tx)]
+
+    async def totals(self) -> list[Total]:
+        """The counts of each phase, over all jobs."""
+        async with self._read() as tx:
+            return await progress.totals(tx)
 
     async def job_status(self, job_id: str) -> JobStatusResponse:
         """The status of any job, with its full view of the phases. Raises JobNotFound."""

@@ -43,6 +43,11 @@ class Workbench:
         """The program loads documents itself; sources are whatever it takes them for."""
         return self._loader is not None
 
+    @property
+    def embedders(self) -> list[EmbedderPort]:
+        """Those in use since the start."""
+        return [*self._embedders.values(), *([] if self._embedder is None else [self._embedder])]
+
     @asynccontextmanager
     async def components_for(self, record: JobRecord) -> AsyncIterator[Components]:
         """The components of one job. Raises ComponentUnavailable when one cannot be made."""

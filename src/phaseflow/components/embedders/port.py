@@ -37,6 +37,10 @@ class EmbedderPort:
     """Batches that may be under way at once."""
     dimension: int | None
     """Of the vectors, known from the embedder or from the first answer."""
+    calls: int
+    """How often the embedder was asked."""
+    errors: int
+    """How many of the calls raised."""
 
     def __init__(self, embedder: Any, *, owned: bool = False) -> None:
         if not callable(getattr(embedder, "embed_documents", None)):
@@ -52,6 +56,8 @@ class EmbedderPort:
         dimension = getattr(embedder, "dimension", None)
         self.dimension = dimension if isinstance(dimension, int) and dimension > 0 else None
         self._threads = anyio.CapacityLimiter(self.in_flight)
+        self.calls = 0
+        self.errors = 0
 
     async def embed(self, texts: list[str]) -> "Vectors":
         """Return one vector for each text, in order: float32, (n, d). One attempt; a cancel drops it.
@@ -84,6 +90,7 @@ class EmbedderPort:
         await self.aclose()
 
     async def _call(self, method: Callable[[Any], Any], argument: Any) -> Any:
+        self.calls += 1
         try:
             if iscoroutinefunction(method):
                 return await method(argument)
@@ -91,8 +98,10 @@ class EmbedderPort:
                 result = await call_in_daemon(lambda: method(argument))
             return await result if isawaitable(result) else result
         except ComponentError:
+            self.errors += 1
             raise
         except Exception as error:
+            self.errors += 1
             translated = _translated(error)
             if translated is None:
                 raise
