@@ -1,0 +1,94 @@
+"""What runs in a worker process: reads documents from its standard input until that ends.
+
+A thread of its own reads the input, so that a worker notices the end of the service also in the middle of a document.
+A parser that never lets go of the interpreter lock is ended by the alarm of the kernel.
+"""
+
+import os
+import queue
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from phaseflow.components.extraction.registry import extract
+from phaseflow.components.workers.frames import Decoder, Frame, encode
+from phaseflow.domain.errors import DocumentError
+
+READY = "ready"
+OUT_OF_MEMORY = "out of memory"
+_CHUNK = 1 << 20
+_HEADROOM = 1.25
+"""The service ends a worker that is past its limit; the kernel refuses memory only somewhat later, as a backstop."""
+_GRACE_S = 5
+"""How much later than the service the alarm ends a document."""
+
+
+def main(memory_bytes: int, time_s: float) -> None:
+    """Answer requests until the input ends. Never returns in any other way than by the end of the process."""
+    answers = os.dup(1)
+    # A library that prints must not write into the answers.
+    os.dup2(2, 1)
+    for each in (signal.SIGINT, signal.SIGTERM):
+        # They are meant for the service, which finishes its batch and then closes the pipe.
+        signal.signal(each, signal.SIG_IGN)
+    _limit_memory(memory_bytes)
+    requests: queue.SimpleQueue[Frame] = queue.SimpleQueue()
+    Thread(target=_receive, args=(requests,), daemon=True).start()
+    _send(answers, {"status": READY}, b"")
+    while True:
+        head, body = requests.get()
+        signal.setitimer(signal.ITIMER_REAL, time_s + _GRACE_S)
+        answer = _answer(head, body)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        _send(answers, *answer)
+
+
+def _receive(requests: "queue.SimpleQueue[Frame]") -> None:
+    decoder = Decoder()
+    while data := os.read(0, _CHUNK):
+        decoder.feed(data)
+        while (frame := decoder.take()) is not None:
+            requests.put(frame)
+    os._exit(0)
+
+
+def _send(file: int, head: dict[str, Any], body: bytes) -> None:
+    for piece in encode(head, body):
+        rest = memoryview(piece)
+        while rest:
+            rest = rest[os.write(file, rest) :]
+
+
+def _answer(head: dict[str, Any], body: bytes) -> Frame:
+    try:
+        found = extract(body, head["name"], declared_charset=head["charset"], declared_type=head["type"])
+        text = found.text.encode()
+    except DocumentError as error:
+        return {"status": "failed", "code": error.code, "message": str(error), "counts": error.counts}, b""
+    except MemoryError:
+        return {"status": OUT_OF_MEMORY}, b""
+    except BaseException as error:  # noqa: BLE001  whatever a parser raises, panics of Rust too, is the document's fault
+        why = f"{type(error).__name__}: {error}"[:200]
+        message = f"{head['name']} cannot be read ({why}); open and save it again, or exclude it"
+        return {"status": "failed", "code": "malformed", "message": message, "counts": True}, b""
+    return {"status": "read", "title": found.title, "type": found.media_type, "parts": found.parts}, text
+
+
+def _limit_memory(memory_bytes: int) -> None:
+    import resource
+
+    mapped = 0
+    with suppress(OSError, ValueError, IndexError):
+        mapped = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
+    most = mapped + int(memory_bytes * _HEADROOM)
+    # No dump of a document's content; not every system knows every limit.
+    for name, limit in (("RLIMIT_CORE", 0), ("RLIMIT_AS", most)):
+        with suppress(OSError, ValueError, AttributeError):
+            resource.setrlimit(getattr(resource, name), (limit, limit))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), float(sys.argv[2]))

@@ -1,0 +1,212 @@
+"""One worker process, as a thread of the service uses it."""
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from phaseflow.components.workers.child import OUT_OF_MEMORY, READY
+from phaseflow.components.workers.frames import Decoder, Frame, encode
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError
+
+_START = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from phaseflow.components.workers.child import main
+main(int(sys.argv[2]), float(sys.argv[3]))
+"""
+_CHUNK = 1 << 20
+_TICK_S = 0.05
+"""How often time and memory are looked at."""
+_START_S = 30
+"""An interpreter starts in a tenth of a second; on a machine that is out of breath it takes longer."""
+_WORN = 0.25
+"""A worker that keeps this share of its memory after a document is replaced."""
+# A worker gets no secrets: what it reads may be hostile. Coverage measures it like any other code.
+_ENVIRONMENT = ("PATH", "LANG", "LC_", "LD_LIBRARY_PATH", "DYLD_", "TMPDIR", "COVERAGE_")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one document may cost, and how long a worker waits for the next one."""
+
+    time_s: float = 60.0
+    memory_bytes: int = 1 << 30
+    idle_s: float = 30.0
+
+
+class Worker:
+    """A process that reads documents, one at a time. ``ask`` blocks its thread; ``kill`` may be called from any other.
+
+    Starts with the first document. Whatever goes wrong in it costs the document in hand, and the process.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._process: subprocess.Popen[bytes] | None = None
+        self._decoder = Decoder()
+        self._is_killed = False
+        self._in_use = RLock()
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def ask(self, head: Mapping[str, Any], body: bytes) -> Frame:
+        """Return the worker's answer.
+
+        Raises DocumentError ``extraction_timeout``, ``extraction_memory`` or ``extraction_crashed``, after which the
+        worker is gone; ComponentUnavailable when no process can be started.
+        """
+        with self._in_use:
+            try:
+                process = self._process or self._start()
+                answer = self._answer(process, head, body)
+            except BaseException:
+                self.end()
+                raise
+            if _resident(process.pid) > _WORN * self._limits.memory_bytes:
+                self.end()
+            return answer
+
+    def kill(self) -> None:
+        """End the process at once. What ``ask`` is doing fails; nothing is waited for."""
+        self._is_killed = True
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def release(self) -> None:
+        """Let an idle process end by itself: its input is over."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def end(self) -> None:
+        """Kill the process, wait until it is gone and ``ask`` has ended, and close its pipes."""
+        self.kill()
+        with self._in_use:
+            process, self._process = self._process, None
+            if process is None:
+                return
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with suppress(OSError):
+                        pipe.close()
+
+    def _answer(self, process: "subprocess.Popen[bytes]", head: Mapping[str, Any], body: bytes) -> Frame:
+        name = str(head["name"])
+        answer = self._exchange(process, encode(dict(head), body), self._limits.time_s, name)
+        if answer[0]["status"] == OUT_OF_MEMORY:
+            raise self._too_big(name)
+        return answer
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        limits = self._limits
+        # An isolated interpreter with the path of this one: it needs no main module of the host to be importable.
+        words = [sys.executable, "-I", "-c", _START, json.dumps(_search_path())]
+        words += [str(limits.memory_bytes), str(limits.time_s)]
+        try:
+            self._process = process = subprocess.Popen(  # noqa: S603  our own interpreter and our own words
+                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
+                env={key: value for key, value in os.environ.items() if key.startswith(_ENVIRONMENT)},
+            )  # fmt: skip
+        except OSError as error:
+            message = f"cannot start {sys.executable} to read documents ({error}); see whether it may run, and retry"
+            raise ComponentUnavailable(message) from error
+        if self._is_killed:
+            process.kill()
+        self._await_ready(process)
+        return process
+
+    def _await_ready(self, process: "subprocess.Popen[bytes]") -> None:
+        try:
+            head, _ = self._exchange(process, [], _START_S, "")
+        except DocumentError as error:
+            message = f"{sys.executable} does not start a worker process ({error}); run it by hand, and retry"
+            raise ComponentUnavailable(message) from error
+        assert head == {"status": READY}
+
+    def _exchange(self, process: "subprocess.Popen[bytes]", pieces: list[bytes], time_s: float, name: str) -> Frame:
+        deadline = time.monotonic() + time_s
+        assert process.stdin is not None
+        assert process.stdout is not None
+        rest = [memoryview(piece) for piece in pieces if piece]
+        os.set_blocking(process.stdin.fileno(), False)
+        with selectors.DefaultSelector() as ready:
+            ready.register(process.stdout, selectors.EVENT_READ)
+            if rest:
+                ready.register(process.stdin, selectors.EVENT_WRITE)
+            while True:
+                for key, _ in ready.select(_TICK_S):
+                    if key.fileobj is process.stdout:
+                        data = os.read(key.fd, _CHUNK)
+                        if not data:
+                            raise self._crashed(process, name)
+                        self._decoder.feed(data)
+                    elif not _send(key.fd, rest):
+                        ready.unregister(process.stdin)
+                answer = self._decoder.take()
+                if answer is not None:
+                    return answer
+                self._check(process, deadline, name)
+
+    def _check(self, process: "subprocess.Popen[bytes]", deadline: float, name: str) -> None:
+        if _resident(process.pid) > self._limits.memory_bytes:
+            raise self._too_big(name)
+        if time.monotonic() > deadline:
+            message = (
+                f"{name} took more than {self._limits.time_s:g} s to read and was given up; split it or exclude it"
+            )
+            raise DocumentError(message, code="extraction_timeout")
+
+    def _too_big(self, name: str) -> DocumentError:
+        size = f"{self._limits.memory_bytes / (1 << 20):,.0f} MiB"
+        message = f"{name} needed more than {size} of memory to read and was given up; split it or exclude it"
+        return DocumentError(message, code="extraction_memory")
+
+    def _crashed(self, process: "subprocess.Popen[bytes]", name: str) -> DocumentError:
+        process.kill()
+        status = process.wait()
+        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        message = f"the parser of {name} crashed ({how}); open and save the document again, or exclude it"
+        return DocumentError(message, code="extraction_crashed")
+
+
+def _send(pipe: int, rest: list[memoryview]) -> bool:
+    """Send what the pipe takes; return whether something is left. That the other side is gone shows in its answer."""
+    try:
+        rest[0] = rest[0][os.write(pipe, rest[0][:_CHUNK]) :]
+    except BlockingIOError:
+        return True
+    except BrokenPipeError:
+        return False
+    if not rest[0]:
+        del rest[0]
+    return bool(rest)
+
+
+def _search_path() -> list[str]:
+    """The search path of this interpreter; relative names mean the working folder, as they do here."""
+    return [str(Path(each).absolute()) for each in sys.path]
+
+
+def _resident(pid: int) -> int:
+    """Bytes of memory in use, 0 where the system does not say: there the worker's own limit has to do."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0

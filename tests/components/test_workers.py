@@ -1,0 +1,313 @@
+"""Worker processes: what a document may cost, and that nothing of them stays behind. The processes are real."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import zipfile
+import zlib
+from collections.abc import AsyncIterator, Callable
+from io import BytesIO
+from pathlib import Path
+
+import anyio
+import pytest
+
+from phaseflow.components.extraction.shapes import Extracted
+from phaseflow.components.workers.frames import Decoder, Frame, encode
+from phaseflow.components.workers.pool import ExtractionPool
+from phaseflow.components.workers.process import Limits
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError
+
+RTF = rb"{\rtf1 Hello from a worker.\par}"
+MIB = 1 << 20
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[ExtractionPool]:
+    async with ExtractionPool(size=2) as made:
+        yield made
+
+
+async def until(condition: Callable[[], object]) -> None:
+    with anyio.fail_after(20):
+        # Nothing tells when a process of the system has ended.
+        while not condition():  # noqa: ASYNC110
+            await anyio.sleep(0.01)
+
+
+def is_there(pid: int) -> bool:
+    """Whether the process exists and is more than an entry waiting to be read."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+async def failure(pool: ExtractionPool, data: bytes, name: str) -> DocumentError:
+    with anyio.fail_after(60), pytest.raises(DocumentError) as caught:
+        await pool.extract(data, name)
+    return caught.value
+
+
+async def hung(pool: ExtractionPool) -> int:
+    """Let the pool have one worker, stopped in its tracks."""
+    await pool.extract(RTF, "a.rtf")
+    [pid] = pool.pids
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
+def big_docx(paragraphs: int) -> bytes:
+    body = "<w:p><w:r><w:t>Some text that takes time to read.</w:t></w:r></w:p>" * paragraphs
+    return docx(f'<w:document xmlns:w="w"><w:body>{body}</w:body></w:document>'.encode())
+
+
+def docx(document: bytes) -> bytes:
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", document)
+    return file.getvalue()
+
+
+def pdf_bomb(unpacked: int) -> bytes:
+    """A page whose content is packed twice, as pdfium unpacks it in memory."""
+    content = zlib.compress(zlib.compress(b" " * unpacked))
+    head = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
+    head += b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R>>endobj\n"
+    filters = b"/Filter[/FlateDecode/FlateDecode]"
+    body = b"4 0 obj<</Length %d%b>>stream\n%b\nendstream endobj\n" % (len(content), filters, content)
+    return head + body + b"trailer<</Root 1 0 R>>\n%%EOF"
+
+
+async def test_a_worker_gives_what_extraction_gives(pool: ExtractionPool) -> None:
+    found = await pool.extract(RTF, "folder/a.rtf")
+    assert found == Extracted("Hello from a worker.", "a.rtf", "text/markdown")
+
+
+async def test_the_declared_type_and_charset_reach_the_worker(pool: ExtractionPool) -> None:
+    page = await pool.extract("<p>Grüße".encode("cp1252"), "page", declared_charset="cp1252", declared_type="text/html")
+    assert page.text == "Grüße"
+
+
+async def test_no_worker_runs_before_the_first_document(pool: ExtractionPool) -> None:
+    assert pool.pids == []
+
+
+async def test_a_worker_is_used_again(pool: ExtractionPool) -> None:
+    await pool.extract(RTF, "a.rtf")
+    before = pool.pids
+    await pool.extract(RTF, "b.rtf")
+    assert pool.pids == before
+
+
+async def test_there_are_never_more_workers_than_places(pool: ExtractionPool) -> None:
+    seen = set()
+    data = big_docx(2000)
+
+    async def read(number: int) -> None:
+        await pool.extract(data, f"{number}.docx")
+        seen.update(pool.pids)
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            for number in range(6):
+                tasks.start_soon(read, number)
+    assert len(seen) <= 2
+
+
+async def test_a_document_error_keeps_its_code_and_the_worker(pool: ExtractionPool) -> None:
+    error = await failure(pool, b"no pdf", "a.pdf")
+    assert (error.code, error.counts) == ("malformed", True)
+    assert len(pool.pids) == 1
+
+
+async def test_what_does_not_count_does_not_count_from_a_worker_either(pool: ExtractionPool) -> None:
+    error = await failure(pool, b"\x7fELF", "a.exe")
+    assert (error.code, error.counts) == ("unsupported_format", False)
+
+
+async def test_a_document_that_hangs_costs_its_time_and_its_worker() -> None:
+    async with ExtractionPool(size=1, limits=Limits(time_s=0.5)) as pool:
+        pid = await hung(pool)
+        error = await failure(pool, RTF, "slow.rtf")
+        assert error.code == "extraction_timeout"
+        assert "slow.rtf took more than 0.5 s" in str(error)
+        assert not is_there(pid)
+        assert (await pool.extract(RTF, "next.rtf")).text
+
+
+async def test_a_document_larger_than_the_pipe_does_not_hide_a_hang() -> None:
+    async with ExtractionPool(size=1, limits=Limits(time_s=0.5)) as pool:
+        await hung(pool)
+        error = await failure(pool, RTF + b" " * MIB, "slow.rtf")
+        assert error.code == "extraction_timeout"
+
+
+async def test_a_crash_costs_one_document(pool: ExtractionPool) -> None:
+    pid = await hung(pool)
+    async with anyio.create_task_group() as tasks:
+
+        async def crash() -> None:
+            await anyio.wait_all_tasks_blocked()
+            os.kill(pid, signal.SIGSEGV)
+            os.kill(pid, signal.SIGCONT)
+
+        tasks.start_soon(crash)
+        error = await failure(pool, RTF, "evil.rtf")
+    assert error.code == "extraction_crashed"
+    assert "SIGSEGV" in str(error)
+    assert (await pool.extract(RTF, "next.rtf")).text
+
+
+async def test_a_bomb_in_native_code_is_stopped_at_the_limit_of_memory() -> None:
+    async with ExtractionPool(size=1, limits=Limits(memory_bytes=100 * MIB)) as pool:
+        error = await failure(pool, pdf_bomb(400 * MIB), "bomb.pdf")
+        assert error.code in ("extraction_memory", "extraction_crashed")
+        assert (await pool.extract(RTF, "next.rtf")).text
+
+
+async def test_a_bomb_in_python_is_stopped_at_the_limit_of_memory() -> None:
+    async with ExtractionPool(size=1, limits=Limits(memory_bytes=60 * MIB)) as pool:
+        text = b"<w:t>" + b"x" * (50 * MIB) + b"</w:t>"
+        error = await failure(pool, docx(b'<w:d xmlns:w="w"><w:p>%b</w:p></w:d>' % text), "bomb.docx")
+        assert error.code == "extraction_memory"
+        assert "60 MiB" in str(error)
+
+
+async def test_a_worker_that_died_between_documents_is_no_documents_fault(pool: ExtractionPool) -> None:
+    await pool.extract(RTF, "a.rtf")
+    [pid] = pool.pids
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: not is_there(pid))
+    assert (await pool.extract(RTF, "b.rtf")).text
+
+
+async def test_cancelling_kills_the_worker_at_once(pool: ExtractionPool) -> None:
+    pid = await hung(pool)
+    started = time.monotonic()
+    with anyio.move_on_after(0.1):
+        await pool.extract(RTF, "a.rtf")
+    assert time.monotonic() - started < 0.5
+    await until(lambda: not pool.pids)
+    assert not is_there(pid)
+
+
+async def test_cancelling_a_start_leaves_nothing(pool: ExtractionPool) -> None:
+    for wait_s in (0, 0.001, 0.02, 0.05):
+        with anyio.move_on_after(wait_s):
+            await pool.extract(big_docx(5000), "a.docx")
+    await pool.aclose()
+    assert pool.pids == []
+
+
+async def test_an_idle_worker_ends() -> None:
+    async with ExtractionPool(size=1, limits=Limits(idle_s=0.05)) as pool:
+        await pool.extract(RTF, "a.rtf")
+        [pid] = pool.pids
+        await until(lambda: not is_there(pid))
+        assert (await pool.extract(RTF, "b.rtf")).text
+
+
+async def test_closing_ends_idle_and_busy_workers() -> None:
+    pool = ExtractionPool(size=2)
+    pid = await hung(pool)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(failure, pool, RTF, "a.rtf")
+        await anyio.wait_all_tasks_blocked()
+        await pool.extract(RTF, "b.rtf")
+        pids = {pid, *pool.pids}
+        await pool.aclose()
+    assert len(pids) == 2
+    assert not any(is_there(each) for each in pids)
+
+
+async def test_a_closed_pool_is_as_new(pool: ExtractionPool) -> None:
+    await pool.extract(RTF, "a.rtf")
+    await pool.aclose()
+    assert (await pool.extract(RTF, "a.rtf")).text
+
+
+async def test_a_worker_leaves_interrupts_to_the_service(pool: ExtractionPool) -> None:
+    await pool.extract(RTF, "a.rtf")
+    [pid] = pool.pids
+    for each in (signal.SIGINT, signal.SIGTERM):
+        os.kill(pid, each)
+    await pool.extract(RTF, "b.rtf")
+    assert pool.pids == [pid]
+
+
+async def test_an_interpreter_that_cannot_be_started_is_not_the_documents_fault(
+    pool: ExtractionPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("/no/such/python", "/bin/false"):
+        monkeypatch.setattr(sys, "executable", name)
+        with pytest.raises(ComponentUnavailable, match=name):
+            await pool.extract(RTF, "a.rtf")
+
+
+async def test_a_worker_knows_no_secrets(pool: ExtractionPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHASEFLOW_TOKEN", "secret-of-the-service")
+    await pool.extract(RTF, "a.rtf")
+    assert b"secret-of-the-service" not in Path(f"/proc/{pool.pids[0]}/environ").read_bytes()
+
+
+HOST = """
+import anyio
+from phaseflow.components.workers.pool import ExtractionPool
+
+async def main():
+    pool = ExtractionPool(size=1)
+    found = await pool.extract(rb"{\\rtf1 x}", "a.rtf")
+    print(found.text, *pool.pids, flush=True)
+    %s
+
+anyio.run(main)
+"""
+
+
+def host(code: str, way: str) -> "subprocess.Popen[str]":
+    words = ["-c", code] if way == "-c" else ["-"]
+    path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        [sys.executable, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=path
+    )
+    assert process.stdin is not None
+    process.stdin.write("" if way == "-c" else code)
+    process.stdin.close()
+    return process
+
+
+@pytest.mark.parametrize("way", ["-c", "stdin"])
+async def test_a_host_program_needs_no_main_module_and_no_guard(way: str) -> None:
+    with host(textwrap.dedent(HOST % "await pool.aclose()"), way) as process:
+        assert process.stdout is not None
+        text, pid = process.stdout.read().split()
+    assert (text, process.returncode) == ("x", 0)
+    assert not is_there(int(pid))
+
+
+@pytest.mark.parametrize("ending", ["await anyio.sleep(60)", "import os; os.kill(os.getpid(), 9)", "return"])
+async def test_no_worker_outlives_its_service(ending: str) -> None:
+    with host(textwrap.dedent(HOST % ending), "-c") as process:
+        assert process.stdout is not None
+        _, pid = process.stdout.readline().split()
+        if "sleep" in ending:
+            process.kill()
+        process.wait(20)
+    await until(lambda: not is_there(int(pid)))
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_frames_survive_any_cut(step: int) -> None:
+    sent: list[Frame] = [({"name": "ä"}, b"\0body"), ({}, b""), ({"n": 1}, b"x" * 3000)]
+    data = b"".join(piece for head, body in sent for piece in encode(head, body))
+    decoder, got = Decoder(), []
+    for place in range(0, len(data), step):
+        decoder.feed(data[place : place + step])
+        while (frame := decoder.take()) is not None:
+            got.append(frame)
+    assert got == sent
