@@ -25,8 +25,11 @@ _XML = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([-\w.]+)")
 _NEVER = "script, style, template, noscript, svg, canvas, iframe, object, select, button, head, dialog"
 _CHROME = (
     "nav, [role=navigation], [role=search], [role=menu], [role=menubar], [role=contentinfo], [hidden], "
-    "[aria-hidden=true], body > footer, a.headerlink"
+    "[role=banner], [aria-hidden=true], a.headerlink"
 )
+_BANNERS = "header, footer"
+_PARTS = ("article", "aside", "main", "nav", "section")
+_OF_A_PART = ", ".join(f"{part} header, {part} footer" for part in _PARTS)
 _MAIN = "main, [role=main]"
 _MAIN_SHARE = 0.25
 """A main element with less of the page's text than this is a shell that scripts fill, or a teaser."""
@@ -37,6 +40,12 @@ def extract(raw: Raw) -> Extracted:
 
     Title: the page's, else its first heading, else the name of the file. Raises DocumentError ``too_complex``.
     """
+    page = parse(raw)
+    return Extracted(_content(page), _title(page) or raw.base_name, MEDIA_TYPE)
+
+
+def parse(raw: Raw) -> "LexborHTMLParser":
+    """Return the tree of a page. Raises DocumentError ``too_complex``, ``too_large``, and what decoding raises."""
     from selectolax.lexbor import LexborHTMLParser
 
     text = text_of(raw, _charset)
@@ -44,8 +53,7 @@ def extract(raw: Raw) -> Extracted:
         message = f"{raw.name} has more than {MAX_CHARS:,} characters of HTML; split it or exclude it"
         raise DocumentError(message, code="too_large")
     refuse_monsters(text, raw.name)
-    page = LexborHTMLParser(text)
-    return Extracted(_content(page), _title(page) or raw.base_name, MEDIA_TYPE)
+    return LexborHTMLParser(text)
 
 
 def _charset(head: bytes) -> str | None:
@@ -67,12 +75,23 @@ def _content(page: "LexborHTMLParser") -> str:
     if body is None:
         return ""
     never = _ids(page, _NEVER)
-    chrome = never | _ids(page, _CHROME)
+    chrome = never | _ids(page, _CHROME) | _banners(page)
     main = _main(page)
     if main is not None and main.mem_id not in chrome and _holds_enough(main, body):
         return render(main, chrome) or render(body, never)
     # A page that is all navigation still has text: a silent nothing would be wrong.
     return render(body, chrome) or render(body, never)
+
+
+def _banners(page: "LexborHTMLParser") -> frozenset[int]:
+    """The site's own head and foot, which belong to no part of the page; but not the one with the page's only h1."""
+    of_a_part = _ids(page, _OF_A_PART)
+    sole = len(page.css("h1")) == 1
+    return frozenset(
+        node.mem_id
+        for node in page.css(_BANNERS)
+        if node.mem_id not in of_a_part and not (sole and node.css_first("h1"))
+    )
 
 
 def _main(page: "LexborHTMLParser") -> "LexborNode | None":

@@ -1,0 +1,110 @@
+"""Addresses of pages: one spelling each, so that no page is fetched twice under two names."""
+
+import ipaddress
+import re
+from urllib.parse import quote, urljoin, urlsplit
+
+MAX_LENGTH = 4000
+"""Longer ones come from links that grow at every step."""
+
+_PORTS = {"http": 80, "https": 443}
+_PATH_SAFE = "/:@!$&'()*+,;=-._~%"
+_QUERY_SAFE = _PATH_SAFE + "?[]|"
+_STRAY_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+_ESCAPE = re.compile("%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_HOST = re.compile(r"(?!-)[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_IGNORED = str.maketrans("", "", "\t\r\n")
+_TRIMMED = "".join(map(chr, range(33)))
+
+
+def normalised(link: str, base: str | None = None) -> str | None:
+    """Return the address that a link on the page ``base`` leads to, or None when no crawler can follow it.
+
+    Lower-case scheme and host (international names in their ASCII form), no default port, no dot segments, no
+    fragment, escapes in one spelling. The result normalises to itself. None: other schemes than http and https,
+    user names, hosts and ports that cannot be, and what is longer than 4,000 characters.
+    """
+    try:
+        trimmed = link.strip(_TRIMMED).translate(_IGNORED)
+        parts = urlsplit(urljoin(base, _forward(trimmed)) if base else _forward(trimmed))
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in _PORTS or parts.username is not None:
+        return None
+    host = _host(parts.hostname or "")
+    if host is None or port == 0:
+        return None
+    site = f"{parts.scheme}://{host}" if port in {None, _PORTS[parts.scheme]} else f"{parts.scheme}://{host}:{port}"
+    query = f"?{_escaped(parts.query, _QUERY_SAFE)}" if parts.query else ""
+    address = f"{site}{_path(parts.path)}{query}"
+    return address if len(address) <= MAX_LENGTH else None
+
+
+def site_of(address: str) -> str:
+    """Return scheme, host and port of a normalised address: what "the same site" compares."""
+    return address[: address.index("/", address.index("//") + 2)]
+
+
+def host_and_port(site: str) -> tuple[str, int]:
+    """Return the host (without brackets) and the port of a normalised address or site."""
+    parts = urlsplit(site)
+    return parts.hostname or "", parts.port or _PORTS[parts.scheme]
+
+
+def _forward(link: str) -> str:
+    """Browsers take a backslash for a slash, but not in the query."""
+    if "\\" not in link:
+        return link
+    end = min((at for at in (link.find("?"), link.find("#")) if at >= 0), default=len(link))
+    return link[:end].replace("\\", "/") + link[end:]
+
+
+def _host(name: str) -> str | None:
+    if ":" in name:
+        return _ipv6(name)
+    name = name.lower().removesuffix(".")
+    if not name.isascii():
+        name = _ascii_form(name)
+    return name if len(name) <= 253 and _HOST.fullmatch(name) else None
+
+
+def _ipv6(name: str) -> str | None:
+    try:
+        address = ipaddress.IPv6Address(name)
+    except ValueError:
+        return None
+    return None if address.scope_id else f"[{address.compressed}]"
+
+
+def _ascii_form(name: str) -> str:
+    import idna
+
+    try:
+        return idna.encode(name, uts46=True).decode("ascii")
+    except idna.IDNAError:
+        return ""
+
+
+def _path(path: str) -> str:
+    kept: list[str] = []
+    segments = _escaped(path, _PATH_SAFE).split("/")[1:]
+    for segment in segments:
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    if segments and segments[-1] in {".", ".."}:
+        kept.append("")
+    return "/" + "/".join(kept)
+
+
+def _escaped(text: str, safe: str) -> str:
+    whole = _STRAY_PERCENT.sub("%25", text)
+    return quote(_ESCAPE.sub(_in_one_spelling, whole), safe=safe, errors="replace")
+
+
+def _in_one_spelling(escape: re.Match[str]) -> str:
+    character = chr(int(escape[1], 16))
+    return character if character in _UNRESERVED else escape[0].upper()

@@ -1,0 +1,45 @@
+"""What a server answered, before it means anything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from phaseflow.domain.errors import TransientError
+
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+
+
+class SiteDown(TransientError):
+    """No connection: the name does not resolve, or nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one request. Names of ``headers`` are in lower case; ``body`` is empty when it was not wanted."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    def header(self, name: str) -> str:
+        return self.headers.get(name, "")
+
+    @property
+    def is_redirect(self) -> bool:
+        return self.status in _REDIRECTS and bool(self.header("location"))
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def media_type(self) -> str:
+        return self.header("content-type").partition(";")[0].strip().lower()
+
+    @property
+    def charset(self) -> str | None:
+        for parameter in self.header("content-type").split(";")[1:]:
+            name, _, value = parameter.partition("=")
+            if name.strip().lower() == "charset":
+                return value.strip().strip("\"'") or None
+        return None

@@ -1,0 +1,136 @@
+"""The body of an answer, unpacked while it arrives, within limits of size and ratio."""
+
+import zlib
+from collections.abc import Iterator
+
+from phaseflow.components.sources.web.limits import Limits
+from phaseflow.domain.errors import DocumentError
+
+ACCEPTED = "gzip, deflate"
+GZIP = b"\x1f\x8b"
+_PIECE = 256 * 1024
+"""Bytes unpacked in one step, and so the most by which a limit is passed."""
+_SMALL = 1024 * 1024
+"""Below this a ratio says nothing: a page of blanks is no bomb."""
+_PLAIN = frozenset(("", "identity"))
+_WINDOW = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+_RAW = -15
+
+
+class Body:
+    """Takes the bytes of one answer as they come and keeps what they unpack to.
+
+    ``feed`` raises DocumentError: ``too_large``, ``malformed`` (bytes that do not unpack), ``unsupported_encoding``.
+    With ``cut`` it keeps the first ``max_bytes`` and ``is_full`` turns true instead.
+    """
+
+    def __init__(self, url: str, encoding: str, limits: Limits, *, cut: bool = False) -> None:
+        self._url = url
+        self._limits = limits
+        self._cut = cut
+        self._unpacker = _unpacker(url, encoding)
+        self._pieces: list[bytes] = []
+        self._received = 0
+        self.size = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self._cut and self.size >= self._limits.max_bytes
+
+    def feed(self, data: bytes) -> None:
+        self._received += len(data)
+        for piece in self._unpacked(data):
+            self.size += len(piece)
+            self._pieces.append(piece)
+            if self.is_full:
+                return
+            self._check()
+
+    def whole(self) -> bytes:
+        """Return everything that came. Raises DocumentError ``malformed`` when the packed stream has no end."""
+        if self._unpacker is not None and not self._unpacker.is_complete and not self.is_full:
+            raise malformed(self._url)
+        data = b"".join(self._pieces)
+        return data[: self._limits.max_bytes] if self._cut else data
+
+    def _unpacked(self, data: bytes) -> Iterator[bytes]:
+        if self._unpacker is None:
+            yield data
+            return
+        try:
+            yield from self._unpacker.unpack(data)
+        except zlib.error as error:
+            raise malformed(self._url) from error
+
+    def _check(self) -> None:
+        if self.size > self._limits.max_bytes:
+            raise DocumentError(
+                f"{self._url} has more than the {self._limits.max_bytes:,} bytes that are read; exclude it",
+                code="too_large",
+            )
+        if self.size > _SMALL and self.size > self._received * self._limits.max_ratio:
+            raise DocumentError(
+                f"{self._url} unpacks to more than {self._limits.max_ratio} times its size, and is not read",
+                code="too_large",
+            )
+
+
+class Unpacker:
+    """Unpacks gzip (of any number of members) or deflate (with or without its envelope) in bounded pieces."""
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._stream = zlib.decompressobj(window)
+        self._began = False
+
+    @property
+    def is_complete(self) -> bool:
+        return self._stream.eof or not self._began
+
+    def unpack(self, data: bytes) -> Iterator[bytes]:
+        more = bool(data)
+        while more:
+            if self._stream.eof:
+                # Another member, or padding that everybody passes over.
+                if not data.startswith(GZIP):
+                    return
+                self._stream = zlib.decompressobj(self._window)
+            piece = self._decompress(data)
+            self._began = True
+            yield piece
+            data = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
+            # A full piece can leave output behind when all input is used up.
+            more = bool(data) or len(piece) == _PIECE
+
+    def _decompress(self, data: bytes) -> bytes:
+        try:
+            return self._stream.decompress(data, _PIECE)
+        except zlib.error:
+            if self._began or self._window != _WINDOW["deflate"]:
+                raise
+            # Half of the servers that say deflate leave out the envelope.
+            self._window = _RAW
+            self._stream = zlib.decompressobj(_RAW)
+            return self._stream.decompress(data, _PIECE)
+
+
+def gunzipped(data: bytes, url: str, limits: Limits) -> bytes:
+    """Return the content of a gzip file, within the same limits as a packed answer."""
+    body = Body(url, "gzip", limits)
+    body.feed(data)
+    return body.whole()
+
+
+def malformed(url: str) -> DocumentError:
+    """The error for an answer whose packing is broken."""
+    return DocumentError(f"the answer of {url} is packed wrongly; mend the server or exclude it", code="malformed")
+
+
+def _unpacker(url: str, encoding: str) -> Unpacker | None:
+    name = encoding.strip().lower()
+    if name in _PLAIN:
+        return None
+    if name not in _WINDOW:
+        message = f"{url} is packed as {encoding!r}, which was not asked for; mend the server or exclude it"
+        raise DocumentError(message, code="unsupported_encoding")
+    return Unpacker(_WINDOW[name])

@@ -1,0 +1,148 @@
+"""One polite request, and what its status means when it is no page."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import anyio
+
+from phaseflow.components.embedders.retry_after import retry_after_s
+from phaseflow.components.sources.web.address import normalised, site_of
+from phaseflow.components.sources.web.answer import Answer
+from phaseflow.components.sources.web.guard import AddressGuard
+from phaseflow.components.sources.web.limits import Limits
+from phaseflow.components.sources.web.pace import Clock, Pace, Sleep
+from phaseflow.domain.errors import ComponentError, ComponentUnavailable, DocumentError, RateLimited, TransientError
+
+if TYPE_CHECKING:
+    import ssl
+
+    from phaseflow.components.sources.web.wire import Wire
+
+_GONE = frozenset((404, 410))
+_PASSING = frozenset((408, 421, 425))
+
+Wanted = Callable[[Answer], bool]
+
+
+class Fetcher:
+    """Makes requests at the pace of each site. Opens its connections at the first one."""
+
+    def __init__(
+        self,
+        guard: AddressGuard,
+        limits: Limits,
+        user_agent: str,
+        *,
+        clock: Clock,
+        sleep: Sleep,
+        ssl_context: "ssl.SSLContext | None" = None,
+    ) -> None:
+        self.limits = limits
+        self._guard = guard
+        self._user_agent = user_agent
+        self._clock = clock
+        self._sleep = sleep
+        self._ssl_context = ssl_context
+        self._paces: dict[str, Pace] = {}
+        self._wire: Wire | None = None
+        self._opening = anyio.Lock()
+        self._closed = False
+
+    async def get(self, url: str, headers: Mapping[str, str] | None = None, *, wanted: Wanted | None = None) -> Answer:
+        """Make one request when its turn has come; without ``wanted`` the body of a success is read.
+
+        Raises what ``Wire.get`` raises, and RateLimited while the site asked to be left alone.
+        """
+        return await self._ask(url, headers or {}, wanted or _is_success, self.limits)
+
+    async def get_following(self, url: str, *, most: int, max_bytes: int, cut: bool = False) -> Answer:
+        """Make requests until one is no redirect, at most ``most`` more.
+
+        Raises what ``get`` raises, and DocumentError ``too_many_redirects``. ``cut`` keeps the first ``max_bytes``.
+        """
+        limits = replace(self.limits, max_bytes=max_bytes)
+        for _ in range(most + 1):
+            answer = await self._ask(url, {}, _is_success, limits, cut=cut)
+            if not answer.is_redirect:
+                return answer
+            url = target_of(answer)
+        raise too_many_redirects(url)
+
+    async def _ask(
+        self, url: str, headers: Mapping[str, str], wanted: Wanted, limits: Limits, *, cut: bool = False
+    ) -> Answer:
+        wire = await self._opened()
+        pace = self.pace(site_of(url))
+        async with pace.turn():
+            answer = await wire.get(url, headers, wanted, limits=limits, cut=cut)
+        if answer.status in {429, 503}:
+            pace.close(_asked_wait_s(answer))
+        return answer
+
+    def pace(self, site: str) -> Pace:
+        """The pace of a site, the same one each time."""
+        if site not in self._paces:
+            self._paces[site] = Pace(site, self.limits, self._clock, self._sleep)
+        return self._paces[site]
+
+    async def aclose(self) -> None:
+        """Close the connections. Idempotent; a later call raises ComponentUnavailable."""
+        self._closed = True
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.aclose()
+
+    async def _opened(self) -> "Wire":
+        from phaseflow.components.sources.web.wire import Wire
+
+        async with self._opening:
+            if self._closed:
+                raise ComponentUnavailable("the web loader is closed; make a new one")
+            if self._wire is None:
+                self._wire = await Wire.open(self._guard, self.limits, self._user_agent, self._ssl_context)
+            return self._wire
+
+
+def target_of(answer: Answer) -> str:
+    """Return where a redirect leads. Raises DocumentError ``bad_redirect`` when that is no page."""
+    location = answer.header("location")
+    target = normalised(location, answer.url)
+    if target is None:
+        message = f"{answer.url} redirects to {location[:200]!r}, which is no web page; mend the site or exclude it"
+        raise DocumentError(message, code="bad_redirect")
+    return target
+
+
+def too_many_redirects(url: str) -> DocumentError:
+    """The error for redirects that lead in a circle or go on and on."""
+    message = f"{url} redirects in a circle, or too often; mend the site"
+    return DocumentError(message, code="too_many_redirects")
+
+
+def refusal(answer: Answer) -> ComponentError:
+    """The error for an answer that brought no page."""
+    url, status = answer.url, answer.status
+    if status in _GONE:
+        message = f"{url} is not there ({status}); mend the link that leads to it"
+        return DocumentError(message, code="not_found", counts=False, gone=True)
+    if status == 429:
+        return RateLimited(f"{url} answered 429: too many requests", retry_after_s=_asked_wait_s(answer))
+    if status >= 500 or status in _PASSING:
+        return TransientError(f"{url} answered {status}; it is tried again", retry_after_s=_asked_wait_s(answer))
+    return DocumentError(f"{url} answered {status}; {_advice(status)}", code=f"http_{status}")
+
+
+def _advice(status: int) -> str:
+    if status in {401, 403, 407}:
+        return "the page is not public, and phaseflow does not log in"
+    return "look at it in a browser, or mend the site"
+
+
+def _is_success(answer: Answer) -> bool:
+    return answer.is_success
+
+
+def _asked_wait_s(answer: Answer) -> float | None:
+    return retry_after_s(answer.headers, datetime.now(UTC))

@@ -1,0 +1,219 @@
+"""The web source: one page a call, with everything that is to be remembered handed to the engine."""
+
+import ssl
+from collections.abc import AsyncIterator, Collection, Sequence
+from typing import Self
+
+import anyio
+
+from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
+from phaseflow.components.sources.web.address import site_of
+from phaseflow.components.sources.web.answer import Answer
+from phaseflow.components.sources.web.extracting import Extract, extract_in_thread
+from phaseflow.components.sources.web.fetching import Fetcher, refusal, target_of, too_many_redirects
+from phaseflow.components.sources.web.guard import AddressGuard, Resolver, resolve
+from phaseflow.components.sources.web.limits import Limits
+from phaseflow.components.sources.web.links import Links
+from phaseflow.components.sources.web.pace import Clock, Sleep
+from phaseflow.components.sources.web.reading import Reading, check_type, read, said
+from phaseflow.components.sources.web.robots import Robots
+from phaseflow.components.sources.web.seeds import Seeds, given_pages
+from phaseflow.components.sources.web.sitemap import is_sitemap, read_sitemap, sitemap_limits
+from phaseflow.components.sources.web.stamp import Stamp
+from phaseflow.domain.errors import DocumentError, SourceNotAllowed
+from phaseflow.domain.settings import WebSource
+
+USER_AGENT = "phaseflow"
+_MOST_IN_FLIGHT = 16
+_REMEMBERED = 10_000
+_NOINDEX = "asks not to be indexed"
+
+Outcome = Document | Unchanged | Skipped
+
+
+class WebLoader:
+    """Lists the given pages and those of the sitemaps, and reads one page a call. Implements ``Loader``.
+
+    Nothing about the crawl is kept here: a loader made anew goes on from the engine's frontier. What is kept
+    (connections, robots.txt, the pace of each site) can be had again.
+
+    Only http and https, only public addresses and those named in ``allow_private`` (``HOST`` or ``HOST:PORT``),
+    checked for every connection. Stays on the sites of the source, and on one that a page of the source redirects to.
+    ``extract`` turns bytes into text. ``clock`` gives seconds that only go forward, ``sleep`` waits for some.
+    The product token that robots.txt and robots tags are read for is what stands before the slash in ``user_agent``.
+    """
+
+    def __init__(
+        self,
+        source: WebSource,
+        *,
+        allow_private: Collection[str] = (),
+        limits: Limits | None = None,
+        user_agent: str = USER_AGENT,
+        extract: Extract = extract_in_thread,
+        resolver: Resolver = resolve,
+        ssl_context: ssl.SSLContext | None = None,
+        clock: Clock = anyio.current_time,
+        sleep: Sleep = anyio.sleep,
+    ) -> None:
+        self._limits = limits or Limits()
+        self._agent = user_agent.partition("/")[0].strip().lower()
+        self._extract = extract
+        guard = AddressGuard(allow_private, resolver=resolver)
+        self._fetcher = Fetcher(guard, self._limits, user_agent, clock=clock, sleep=sleep, ssl_context=ssl_context)
+        self._robots = Robots(self._fetcher, self._agent, clock)
+        given = given_pages(source)
+        self._given = frozenset(given)
+        sites = frozenset(map(site_of, given))
+        self._links = Links(sites, self._robots, self._limits.depth)
+        self._seeds = Seeds(given, source.max_pages, self._fetcher, self._robots, self._links, sleep)
+        self._stand: dict[str, bool] = {}
+        self.max_entries = source.max_pages
+        self.in_flight = min(_MOST_IN_FLIGHT, self._limits.at_once * max(1, len(sites)))
+
+    async def list(self) -> AsyncIterator[Sequence[Entry]]:
+        """Yield the given pages, then those of the sitemaps, each address once, at most ``max_entries``.
+
+        A sitemap that cannot be read just now is yielded itself: the engine tries it again like a page, and
+        ``load`` gives what it names. Raises ComponentUnavailable when none of the sites can be reached, or none may be.
+        """
+        async for page in self._seeds.pages():
+            yield page
+
+    async def load(self, entry: Entry, known: Known | None) -> Outcome:
+        """Fetch one page.
+
+        Skipped: what redirects, has another canonical address, asks not to be indexed, and sitemaps. Unchanged: what
+        the server says is so (304), or whose bytes are the same.
+
+        Raises DocumentError: ``not_found`` (404, 410), ``http_…`` (any other refusal), ``robots_disallowed``,
+        ``source_not_allowed``, ``too_many_redirects``, ``bad_redirect``, ``too_large``, ``malformed``,
+        ``unsupported_encoding``, ``unsupported_format``, and what extraction raises; RateLimited, TransientError.
+        Cancelling it ends the request.
+        """
+        try:
+            return await self._load(entry, known)
+        except SourceNotAllowed as error:
+            raise DocumentError(str(error), code="source_not_allowed") from error
+
+    async def aclose(self) -> None:
+        """Close the connections. Idempotent."""
+        await self._fetcher.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _load(self, entry: Entry, known: Known | None) -> Outcome:
+        stamp = Stamp.decoded(known.stamp, entry.uri) if known else Stamp()
+        await self._check_rules(entry.uri)
+        answer = await self._fetcher.get(entry.uri, stamp.conditions(), wanted=_wanted)
+        if answer.is_redirect:
+            return await self._redirected(entry, answer)
+        if answer.status == 304 and known is not None and stamp.conditions():
+            return await self._not_modified(entry, known, stamp, answer)
+        if not answer.is_success:
+            raise refusal(answer)
+        if is_sitemap(answer.body):
+            return await self._sitemap(entry, answer)
+        return await self._page(entry, known, await read(answer, self._agent))
+
+    async def _check_rules(self, url: str) -> None:
+        if await self._robots.allow(url):
+            return
+        message = f"the robots.txt of {site_of(url)} does not allow {url}; leave it out, or ask its owner"
+        raise DocumentError(message, code="robots_disallowed", counts=False)
+
+    async def _redirected(self, entry: Entry, answer: Answer) -> Skipped:
+        """Follow to the end without reading it: the page there is an entry of its own."""
+        seen = {entry.uri}
+        for _ in range(self._limits.redirects):
+            target = target_of(answer)
+            if target in seen:
+                break
+            # A page of the source may move to another site, and takes the crawl with it (to www, to https).
+            if not self._links.same_site(target, entry.uri) and entry.uri not in self._given:
+                return Skipped(entry, f"redirects to another site: {target}")
+            await self._check_rules(target)
+            answer = await self._fetcher.get(target, wanted=_nothing)
+            if not answer.is_redirect:
+                return self._moved(entry, answer)
+            seen.add(target)
+        raise too_many_redirects(entry.uri)
+
+    def _moved(self, entry: Entry, answer: Answer) -> Skipped:
+        if not answer.is_success:
+            raise refusal(answer)
+        return Skipped(entry, f"redirects to {answer.url}", (Entry(answer.url, depth=entry.depth),))
+
+    async def _not_modified(self, entry: Entry, known: Known, stamp: Stamp, answer: Answer) -> Outcome:
+        links = await self._links.entries(entry, stamp.links)
+        if said(answer, self._agent).wishes.noindex:
+            return Skipped(entry, _NOINDEX, links)
+        self._remember(entry.uri, stands=True)
+        return Unchanged(entry, known.content_hash, known.stamp, links)
+
+    async def _sitemap(self, entry: Entry, answer: Answer) -> Skipped:
+        limits = sitemap_limits(self._limits)
+        found = await anyio.to_thread.run_sync(read_sitemap, answer.body, answer.url, limits, abandon_on_cancel=True)
+        named = await self._links.listed((*found.sitemaps, *found.pages))
+        return Skipped(entry, "a sitemap", named)
+
+    async def _page(self, entry: Entry, known: Known | None, reading: Reading) -> Outcome:
+        page = reading.page
+        links = await self._links.entries(entry, page.links)
+        if page.wishes.noindex:
+            return Skipped(entry, _NOINDEX, links)
+        canonical = await self._canonical(entry, reading)
+        if canonical is not None:
+            reason = f"its canonical address is {canonical}"
+            return Skipped(entry, reason, (Entry(canonical, depth=entry.depth), *links))
+        stamp = Stamp.of(reading.answer, page.links).encoded(entry.uri)
+        if known is not None and known.content_hash == reading.digest:
+            return Unchanged(entry, reading.digest, stamp, links)
+        found = await self._extract(
+            reading.answer.body, reading.name, declared_charset=reading.answer.charset, declared_type=reading.media_type
+        )
+        return Document(entry, found.text, found.title, found.media_type, reading.digest, stamp, found.parts, links)
+
+    async def _canonical(self, entry: Entry, reading: Reading) -> str | None:
+        """Return the address that stands for this page, when there is one that holds.
+
+        A canonical address is a claim. One that leads nowhere, elsewhere again or back here would lose the page.
+        """
+        target = reading.page.canonical
+        if target is None or target == entry.uri or not self._links.same_site(target, entry.uri):
+            self._remember(entry.uri, stands=True)
+            return None
+        if target not in self._stand:
+            self._remember(target, stands=await self._stands(target))
+        return target if self._stand[target] else None
+
+    async def _stands(self, url: str) -> bool:
+        if not await self._robots.allow(url):
+            return False
+        answer = await self._fetcher.get(url, wanted=_wanted)
+        if not answer.is_success:
+            error = refusal(answer) if not answer.is_redirect else None
+            if error is not None and not isinstance(error, DocumentError):
+                raise error
+            return False
+        page = (await read(answer, self._agent)).page
+        return page.canonical in {None, url} and not page.wishes.noindex
+
+    def _remember(self, url: str, *, stands: bool) -> None:
+        if len(self._stand) >= _REMEMBERED:
+            self._stand.pop(next(iter(self._stand)))
+        self._stand[url] = stands
+
+
+def _wanted(answer: Answer) -> bool:
+    if answer.is_success:
+        check_type(answer)
+    return answer.is_success
+
+
+def _nothing(_: Answer) -> bool:
+    return False

@@ -1,0 +1,138 @@
+"""What an HTML page says to a crawler: its links, its canonical address, and whether it wants to be indexed."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from phaseflow.components.extraction import html
+from phaseflow.components.extraction.shapes import Raw
+from phaseflow.components.sources.web.address import normalised
+
+if TYPE_CHECKING:
+    from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+MAX_LINKS = 10_000
+"""From one page. More are a machine's, and each is a row in the frontier."""
+
+_LINKS = "a[href], area[href], frame[src], iframe[src]"
+_REFRESH_URL = re.compile(r"^\s*\d*(?:\.\d*)?\s*[;,]\s*(?:url\s*=\s*)?[\"']?([^\"'\s]+)", re.I)
+_LINK_HEADER = re.compile(r"<([^<>]*)>([^<>]*)")
+_CANONICAL = re.compile(r"""\brel\s*=\s*(?:"[^"]*\bcanonical\b[^"]*"|canonical\b)""", re.I)
+_BOT = re.compile(r"^\s*([\w.-]+)\s*:\s*(.*)$", re.S)
+_DIRECTIVES_WITH_VALUE = frozenset(("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"))
+# Never documents. Everything else that is no page is fetched and says for itself what it is.
+_MEDIA_NAMES = """
+    png jpg jpeg gif webp avif bmp ico tif tiff svg mp3 wav ogg oga flac m4a aac mp4 m4v mkv mov avi webm ogv
+    woff woff2 ttf otf eot css
+"""
+_MEDIA = tuple(f".{name}" for name in _MEDIA_NAMES.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a page asks of those who index it."""
+
+    noindex: bool = False
+    nofollow: bool = False
+
+    def __or__(self, other: "Wishes") -> "Wishes":
+        return Wishes(self.noindex or other.noindex, self.nofollow or other.nofollow)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What was found on a page. ``links`` are normalised, each once, in the order of the page, without those that are
+    marked ``nofollow``; none where the whole page says so."""
+
+    wishes: Wishes = Wishes()
+    canonical: str | None = None
+    links: tuple[str, ...] = ()
+
+
+def read_page(raw: Raw, url: str, agent: str) -> Page:
+    """Read an HTML page. Blocking. Raises DocumentError when it cannot be parsed (``too_complex``, ``too_large``)."""
+    page = html.parse(raw)
+    wishes = _wishes(page, agent)
+    base = _base(page, url)
+    links = () if wishes.nofollow else tuple(_distinct(page, base))
+    return Page(wishes, _canonical(page, base), links)
+
+
+def said_in_headers(headers: Mapping[str, str], url: str, agent: str) -> Page:
+    """Read ``X-Robots-Tag`` and ``Link: <…>; rel="canonical"``, which every kind of document can carry."""
+    canonical = None
+    for target, parameters in _LINK_HEADER.findall(headers.get("link", "")):
+        if _CANONICAL.search(parameters):
+            canonical = normalised(target, url)
+            break
+    return Page(_tagged(headers.get("x-robots-tag", ""), agent), canonical)
+
+
+def is_media(url: str) -> bool:
+    """Say whether an address names a picture, a sound, a film, a font or a style sheet."""
+    return url.partition("?")[0].lower().endswith(_MEDIA)
+
+
+def _tagged(value: str, agent: str) -> Wishes:
+    """A directive after ``bot:`` is for that bot, and so are those behind it, until another bot is named."""
+    addressee, wishes = None, Wishes()
+    for part in value.split(","):
+        directive = part
+        match = _BOT.match(part)
+        if match and match[1].lower() not in _DIRECTIVES_WITH_VALUE:
+            addressee, directive = match[1].lower(), match[2]
+        if addressee in {None, agent}:
+            wishes |= _named(directive)
+    return wishes
+
+
+def _wishes(page: "LexborHTMLParser", agent: str) -> Wishes:
+    wishes = Wishes()
+    for node in page.css("meta[name][content]"):
+        if _attribute(node, "name").strip().lower() in {"robots", agent}:
+            wishes |= _named(_attribute(node, "content"))
+    return wishes
+
+
+def _named(directives: str) -> Wishes:
+    names = {name.strip().lower() for name in directives.split(",")}
+    return Wishes(bool(names & {"noindex", "none"}), bool(names & {"nofollow", "none"}))
+
+
+def _base(page: "LexborHTMLParser", url: str) -> str:
+    node = page.css_first("base[href]")
+    return (normalised(_attribute(node, "href"), url) if node else None) or url
+
+
+def _canonical(page: "LexborHTMLParser", base: str) -> str | None:
+    for node in page.css("link[rel][href]"):
+        if "canonical" in _attribute(node, "rel").lower().split():
+            return normalised(_attribute(node, "href"), base)
+    return None
+
+
+def _distinct(page: "LexborHTMLParser", base: str) -> Iterator[str]:
+    seen: set[str] = set()
+    for link in _targets(page):
+        address = normalised(link, base)
+        if address is None or address in seen or is_media(address):
+            continue
+        seen.add(address)
+        yield address
+        if len(seen) >= MAX_LINKS:
+            return
+
+
+def _targets(page: "LexborHTMLParser") -> Iterator[str]:
+    for node in page.css("meta[http-equiv][content]"):
+        match = _REFRESH_URL.match(_attribute(node, "content"))
+        if match and _attribute(node, "http-equiv").strip().lower() == "refresh":
+            yield match[1]
+    for node in page.css(_LINKS):
+        if "nofollow" not in _attribute(node, "rel").lower().split():
+            yield _attribute(node, "href") or _attribute(node, "src")
+
+
+def _attribute(node: "LexborNode", name: str) -> str:
+    return node.attributes.get(name) or ""

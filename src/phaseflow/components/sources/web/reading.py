@@ -1,0 +1,79 @@
+"""A page as it was fetched, and what it says of itself."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from urllib.parse import unquote
+
+import anyio
+import anyio.to_thread
+
+from phaseflow.components.extraction.shapes import Raw
+from phaseflow.components.sources.web.answer import Answer
+from phaseflow.components.sources.web.page import Page, read_page, said_in_headers
+from phaseflow.domain.errors import DocumentError
+
+_HTML = frozenset(("text/html", "application/xhtml+xml"))
+_HTML_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body")
+_GENERIC = frozenset(("application/octet-stream", "binary/octet-stream", "application/x-download"))
+_MEDIA = ("image/", "audio/", "video/", "font/")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An answer and what stands in it for a crawler."""
+
+    answer: Answer
+    page: Page
+    digest: bytes = b""
+
+    @property
+    def name(self) -> str:
+        """The address without its query, so that its extension can be seen."""
+        path = unquote(self.answer.url.partition("?")[0])
+        return path + "index" if path.endswith("/") else path
+
+    @property
+    def media_type(self) -> str | None:
+        return declared_type(self.answer)
+
+
+async def read(answer: Answer, agent: str) -> Reading:
+    """Read a page in a worker thread, which a cancel abandons. Raises DocumentError when it cannot be parsed."""
+    return await anyio.to_thread.run_sync(_read, answer, agent, abandon_on_cancel=True)
+
+
+def said(answer: Answer, agent: str) -> Page:
+    """Read the headers alone."""
+    return said_in_headers(answer.headers, answer.url, agent)
+
+
+def declared_type(answer: Answer) -> str | None:
+    """Return the media type that the server declares; None where that only means that it does not know."""
+    declared = answer.media_type
+    return None if declared in _GENERIC else declared or None
+
+
+def check_type(answer: Answer) -> None:
+    """Raise DocumentError ``unsupported_format`` for pictures, sound, films and fonts, before they are downloaded."""
+    if answer.media_type.startswith(_MEDIA):
+        message = f"{answer.url} is {answer.media_type}, which holds no text; exclude it"
+        raise DocumentError(message, code="unsupported_format", counts=False)
+
+
+def _read(answer: Answer, agent: str) -> Reading:
+    digest = hashlib.blake2b(answer.body, digest_size=16).digest()
+    page = said(answer, agent)
+    if _is_html(answer):
+        inside = read_page(Raw(answer.body, answer.url, answer.charset), answer.url, agent)
+        wishes = page.wishes | inside.wishes
+        links = () if wishes.nofollow else inside.links
+        page = replace(inside, wishes=wishes, canonical=page.canonical or inside.canonical, links=links)
+    return Reading(answer, page, digest)
+
+
+def _is_html(answer: Answer) -> bool:
+    declared = declared_type(answer)
+    if declared is not None:
+        return declared in _HTML
+    start = answer.body[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return start.startswith(_HTML_STARTS)

@@ -1,0 +1,112 @@
+"""Sitemaps: XML, an index of them, or a list of addresses as text; packed or not."""
+
+import re
+import zlib
+from dataclasses import dataclass, field, replace
+from xml.parsers import expat
+
+from phaseflow.components.sources.web.address import normalised
+from phaseflow.components.sources.web.body import GZIP, gunzipped
+from phaseflow.components.sources.web.limits import Limits
+
+MAX_BYTES = 50 * 1024 * 1024
+MAX_PAGES = 50_000
+"""Both from the protocol at sitemaps.org."""
+
+_HEAD = 4096
+# Atomic groups: what stands before the root cannot be read in many ways.
+_ROOT = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s|(?><\?.*?\?>)|(?><!--.*?-->))*+<(?:\w+:)?(?:urlset|sitemapindex)\b", re.S)
+_INSIDE = frozenset(("url", "sitemap"))
+
+
+@dataclass(frozen=True, slots=True)
+class Sitemap:
+    """What a sitemap names: ``pages``, and with an index the ``sitemaps``. Normalised, each once, in its order."""
+
+    pages: tuple[str, ...] = ()
+    sitemaps: tuple[str, ...] = ()
+
+
+def read_sitemap(data: bytes, url: str, limits: Limits) -> Sitemap:
+    """Read a sitemap. Blocking. What is broken is read up to the break.
+
+    Raises DocumentError for a packed one that is too large or does not unpack.
+    """
+    plain = gunzipped(data, url, limits) if data.startswith(GZIP) else data
+    if not plain[:_HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<", b"\xff\xfe", b"\xfe\xff")):
+        return Sitemap(_addresses(plain.decode("utf-8-sig", "replace").split(), url))
+    reader = _Reader()
+    reader.read(plain)
+    return Sitemap(_addresses(reader.found["url"], url), _addresses(reader.found["sitemap"], url))
+
+
+def is_sitemap(data: bytes) -> bool:
+    """Say whether an XML document, packed or not, is a sitemap or an index of them."""
+    return _ROOT.match(_start_of(data) if data.startswith(GZIP) else data[:_HEAD]) is not None
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Collects the ``loc`` of every ``url`` and ``sitemap``. Takes no document type, and so no entities."""
+
+    found: dict[str, list[str]] = field(default_factory=lambda: {"url": [], "sitemap": []})
+    _path: list[str] = field(default_factory=list)
+    _text: list[str] | None = None
+
+    def read(self, data: bytes) -> None:
+        parser = expat.ParserCreate()
+        parser.buffer_text = True
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._characters
+        parser.StartDoctypeDeclHandler = _refuse
+        try:
+            parser.Parse(data, True)
+        except (expat.ExpatError, _Enough, LookupError, ValueError):
+            # Half a sitemap names pages that exist all the same.
+            return
+
+    def _start(self, name: str, _attributes: object) -> None:
+        local = name.rpartition(":")[2].lower()
+        self._path.append(local)
+        # An image's or a film's loc stands a level deeper.
+        if local == "loc" and len(self._path) > 1 and self._path[-2] in _INSIDE:
+            self._text = []
+
+    def _end(self, _name: str) -> None:
+        if self._path.pop() != "loc" or self._text is None:
+            return
+        into = self.found[self._path[-1]]
+        into.append("".join(self._text).strip())
+        self._text = None
+        if len(into) >= MAX_PAGES:
+            raise _Enough
+
+    def _characters(self, text: str) -> None:
+        if self._text is not None:
+            self._text.append(text)
+
+
+class _Enough(Exception):
+    """As many addresses as a sitemap may have, or a declaration that it may not have."""
+
+
+def _refuse(*_: object) -> None:
+    raise _Enough
+
+
+def _addresses(links: list[str], base: str) -> tuple[str, ...]:
+    addresses = (normalised(link, base) for link in links[:MAX_PAGES] if link)
+    return tuple(dict.fromkeys(address for address in addresses if address))
+
+
+def _start_of(data: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(31).decompress(data[:_HEAD], _HEAD)
+    except zlib.error:
+        return b""
+
+
+def sitemap_limits(limits: Limits) -> Limits:
+    """Sitemaps may be larger than pages, and pack better."""
+    return replace(limits, max_bytes=MAX_BYTES, max_ratio=1000)
