@@ -13,8 +13,8 @@ from phaseflow.domain.errors import StoreUnavailable
 from phaseflow.flow.queries import Queries
 from phaseflow.flow.workbench import Workbench
 from phaseflow.store import schema
-from phaseflow.store.database import ReadPool, open_readers
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store.reads import ReadPool, open_readers
 from phaseflow.store.transaction import Transaction
 
 

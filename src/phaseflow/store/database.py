@@ -10,17 +10,17 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import aiosqlite
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from phaseflow.domain.errors import EngineStopped, NotADatabase, StoreUnavailable
+from phaseflow.domain.errors import EngineStopped, StoreUnavailable
 from phaseflow.store import faults
-from phaseflow.store.transaction import Reading, Transaction, Writing, run_at_once
+from phaseflow.store.connection import Connection, concerns_the_file, explained, open_connection
+from phaseflow.store.reads import ReadPool, Snapshot, open_readers
+from phaseflow.store.transaction import Transaction, Writing, run_at_once
 
 T = TypeVar("T")
 Write = Callable[[Transaction], Coroutine[Any, Any, T]]
@@ -29,10 +29,6 @@ READERS = 2
 """Connections for reading; a status read waits for no search."""
 INBOX = 64
 """Requests that may wait for the writer before whoever asks has to."""
-BUSY_S = 5.0
-"""How long a statement waits for a lock of another program, before it says that the file is locked."""
-CLOSE_S = 2.0
-"""How long closing waits for readers: longer than any of them takes."""
 CHECKPOINT_PAGES = 4000
 """The WAL is brought into the file at about 16 MB: a quarter of the syncs of the default, and still small."""
 
@@ -51,11 +47,17 @@ class _Request(Generic[T]):
             self.then(self.value)  # type: ignore[arg-type]  # set by the write that succeeded
         self.done.set()
 
+    def give_up(self) -> None:
+        """Whoever asked shall not wait for ever, even when the writer has come to an end it should not have."""
+        if not self.done.is_set():
+            self.error = EngineStopped("the engine ended before it could answer")
+            self.done.set()
+
 
 class Database:
     """A file that is open for writing, by the only process that may. Made by ``open_database``."""
 
-    def __init__(self, path: Path, writer: "Connection", reads: "ReadPool") -> None:
+    def __init__(self, path: Path, writer: Connection, reads: ReadPool) -> None:
         self.path = path
         self._writer = writer
         self._reads = reads
@@ -70,7 +72,7 @@ class Database:
         """Requests that wait for the writer."""
         return self._asked.statistics().current_buffer_used
 
-    def read(self) -> "_Reading":
+    def read(self) -> Snapshot:
         """``async with database.read() as tx``: a consistent view, which never waits for a write."""
         return self._reads.reading()
 
@@ -99,17 +101,39 @@ class Database:
     async def serve(self) -> None:
         """The writer: takes requests until ``close``. Ends with no transaction open."""
         async with self._asked:
-            async for first in self._asked:
-                group = [first]
-                while len(group) < INBOX and self._asked.statistics().current_buffer_used:
-                    group.append(self._asked.receive_nowait())
-                with anyio.CancelScope(shield=True):
-                    await self._carry_out(group)
+            try:
+                async for first in self._asked:
+                    with anyio.CancelScope(shield=True):
+                        await self._carry_out([first, *self._waiting()])
+            finally:
+                for request in self._waiting():
+                    request.give_up()
+
+    def _waiting(self) -> list[_Request[Any]]:
+        """The requests that wait, so that they share one transaction."""
+        waiting: list[_Request[Any]] = []
+        while len(waiting) < INBOX and self._asked.statistics().current_buffer_used:
+            waiting.append(self._asked.receive_nowait())
+        return waiting
 
     async def _carry_out(self, group: list[_Request[Any]]) -> None:
-        await self._writer.call(lambda connection: self._commit(connection, group))
+        try:
+            await self._writer.call(lambda connection: self._commit(connection, group))
+        except BaseException:
+            self._leave(group)
+            raise
         for request in group:
             request.settle()
+
+    def _leave(self, group: list[_Request[Any]]) -> None:
+        """The writer ends in the middle (its loop is being closed): nobody waits for an answer that will not come."""
+        while self._asked.statistics().current_buffer_used:
+            group.append(self._asked.receive_nowait())
+        for request in group:
+            request.error = EngineStopped(
+                "the engine ended before it could answer; look at the status before asking again"
+            )
+            request.done.set()
 
     def _commit(self, connection: sqlite3.Connection, group: list[_Request[Any]]) -> None:
         """In the writer's thread: the whole transaction in one hop."""
@@ -121,7 +145,7 @@ class Database:
             connection.commit()
             faults.reach("store.after_commit")
         except (sqlite3.Error, StoreUnavailable) as error:
-            failure = _explained(error, self.path)
+            failure = explained(error, self.path)
             for request in group:
                 request.error = request.error or failure
         finally:
@@ -152,7 +176,7 @@ def _run(connection: sqlite3.Connection, request: _Request[Any], *, alone: bool)
     try:
         request.value = run_at_once(request.write(Writing(connection)))
     except Exception as error:
-        if _concerns_the_file(error):
+        if concerns_the_file(error):
             raise
         request.error = error  # handed to whoever asked
         if alone:
@@ -163,155 +187,12 @@ def _run(connection: sqlite3.Connection, request: _Request[Any], *, alone: bool)
         connection.execute("RELEASE request")
 
 
-class Connection(aiosqlite.Connection):
-    """A connection that takes a whole transaction at once.
-
-    aiosqlite runs single statements in its thread; a transaction of ten would make ten trips, each through the event
-    loop and the GIL (measured: a third of the writer's time). What it offers its own classes is used for that.
-    """
-
-    async def call(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run ``work`` with the bare connection in its thread."""
-        result: T = await self._execute(lambda: work(self._conn))  # type: ignore[no-untyped-call]  # untyped there
-        return result
-
-
-class ReadPool:
-    """A few read-only connections, lent one at a time."""
-
-    def __init__(self, connections: list[Connection]) -> None:
-        self._free = list(connections)
-        self._count = len(connections)
-        self._lent = anyio.Semaphore(self._count)
-        self._closed = False
-
-    def reading(self) -> "_Reading":
-        """A context that lends one connection inside a read transaction. Raises EngineStopped after ``close``."""
-        return _Reading(self)
-
-    async def lend(self) -> Connection:
-        """The next free connection."""
-        await self._lent.acquire()
-        if self._closed:
-            self._lent.release()
-            raise EngineStopped("the database was closed")
-        return self._free.pop()
-
-    def give_back(self, connection: Connection) -> None:
-        """It is free again."""
-        self._free.append(connection)
-        self._lent.release()
-
-    async def close(self) -> None:
-        """Lend no more, and wait until those that are lent are back, but not for ever."""
-        self._closed = True
-        with anyio.move_on_after(CLOSE_S, shield=True):
-            for _ in range(self._count):
-                await self._lent.acquire()
-
-
-class _Reading:
-    """Begins a snapshot on a free connection and gives it back, also when the reader is cancelled.
-
-    Cancelling does not stop a statement that is on its way to the connection's thread. So the end of the transaction
-    is sent after it in any case, and each transaction begins by ending what it finds, in the same hop.
-    """
-
-    def __init__(self, pool: ReadPool) -> None:
-        self._pool = pool
-
-    async def __aenter__(self) -> Transaction:
-        self._connection = await self._pool.lend()
-        try:
-            await self._connection.call(_begin_reading)
-        except BaseException:
-            await self._end()
-            raise
-        return Reading(self._connection)
-
-    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        await self._end()
-        if isinstance(error, sqlite3.Error):
-            raise _explained(error, None) from error
-
-    async def _end(self) -> None:
-        try:
-            with anyio.CancelScope(shield=True):
-                await self._connection.call(_end_reading)
-        finally:
-            self._pool.give_back(self._connection)
-
-
-def _begin_reading(connection: sqlite3.Connection) -> None:
-    _end_reading(connection)
-    connection.execute("BEGIN")
-
-
-def _end_reading(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        connection.rollback()
-
-
 @asynccontextmanager
 async def open_database(path: Path) -> AsyncIterator[Database]:
     """Open a file (absolute path) that ``schema.prepare`` has accepted. The caller has its lock and runs ``serve``."""
     async with AsyncExitStack() as stack:
-        writer = await stack.enter_async_context(_connection(path, "rw"))
+        writer = await stack.enter_async_context(open_connection(path, "rw"))
         await writer.execute_fetchall("PRAGMA foreign_keys = ON")
         await writer.execute_fetchall(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         await writer.execute_fetchall("PRAGMA cache_size = -32768")
-        reads = ReadPool([await stack.enter_async_context(_connection(path, "ro")) for _ in range(READERS)])
-        stack.push_async_callback(reads.close)
-        yield Database(path, writer, reads)
-
-
-@asynccontextmanager
-async def open_readers(path: Path, count: int = 1) -> AsyncIterator[ReadPool]:
-    """Read a file beside the process that has it. Read-only connections neither write nor checkpoint."""
-    async with AsyncExitStack() as stack:
-        reads = ReadPool([await stack.enter_async_context(_connection(path, "ro")) for _ in range(count)])
-        stack.push_async_callback(reads.close)
-        yield reads
-
-
-@asynccontextmanager
-async def _connection(path: Path, mode: str) -> AsyncIterator[Connection]:
-    uri = f"{path.as_uri()}?mode={mode}"
-    try:
-        connection = Connection(partial(sqlite3.connect, uri, uri=True, isolation_level=None, timeout=BUSY_S), 64)
-        await connection
-    except sqlite3.Error as error:
-        raise _explained(error, path) from error
-    try:
-        yield connection
-    finally:
-        with anyio.CancelScope(shield=True):
-            await connection.close()
-
-
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_CAUSES = {
-    sqlite3.SQLITE_FULL: "the disk is full; free some space, then retry",
-    sqlite3.SQLITE_READONLY: "it is read-only; check its permissions, then retry",
-    sqlite3.SQLITE_BUSY: "another program has it locked; close that program, then retry",
-    sqlite3.SQLITE_LOCKED: "another program has it locked; close that program, then retry",
-    sqlite3.SQLITE_IOERR: "the disk reports an error; check it, then retry",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that it exists and its permissions",
-}
-
-
-def _concerns_the_file(error: Exception) -> bool:
-    code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return isinstance(error, sqlite3.Error) and (code in _CAUSES or code in _DAMAGED)
-
-
-def _explained(error: BaseException, path: Path | None) -> BaseException:
-    if not isinstance(error, sqlite3.Error):
-        return error
-    name = path or "the database"
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _DAMAGED:
-        return NotADatabase(f"{name} is damaged ({error}); it was left as it is. Restore a copy of it")
-    if code in _CAUSES:
-        return StoreUnavailable(f"{name} cannot be used: {_CAUSES[code]} ({error})")
-    return error
+        yield Database(path, writer, await stack.enter_async_context(open_readers(path, READERS)))

@@ -1,0 +1,77 @@
+"""A connection to the file: how it is opened, and what its errors mean."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import aiosqlite
+import anyio
+
+from phaseflow.domain.errors import NotADatabase, StoreUnavailable
+
+T = TypeVar("T")
+
+BUSY_S = 5.0
+"""How long a statement waits for a lock of another program, before it says that the file is locked."""
+
+
+class Connection(aiosqlite.Connection):
+    """A connection that takes a whole transaction at once.
+
+    aiosqlite runs single statements in its thread; a transaction of ten would make ten trips, each through the event
+    loop and the GIL (measured: a third of the writer's time). What it offers its own classes is used for that.
+    """
+
+    async def call(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run ``work`` with the bare connection in its thread."""
+        result: T = await self._execute(lambda: work(self._conn))  # type: ignore[no-untyped-call]  # untyped there
+        return result
+
+
+@asynccontextmanager
+async def open_connection(path: Path, mode: str) -> AsyncIterator[Connection]:
+    """Open an absolute path for the length of the block; ``mode`` is ``rw`` or ``ro``."""
+    uri = f"{path.as_uri()}?mode={mode}"
+    try:
+        connection = Connection(partial(sqlite3.connect, uri, uri=True, isolation_level=None, timeout=BUSY_S), 64)
+        await connection
+    except sqlite3.Error as error:
+        raise explained(error, path) from error
+    try:
+        yield connection
+    finally:
+        with anyio.CancelScope(shield=True):
+            await connection.close()
+
+
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_CAUSES = {
+    sqlite3.SQLITE_FULL: "the disk is full; free some space, then retry",
+    sqlite3.SQLITE_READONLY: "it is read-only; check its permissions, then retry",
+    sqlite3.SQLITE_BUSY: "another program has it locked; close that program, then retry",
+    sqlite3.SQLITE_LOCKED: "another program has it locked; close that program, then retry",
+    sqlite3.SQLITE_IOERR: "the disk reports an error; check it, then retry",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that it exists and its permissions",
+}
+
+
+def concerns_the_file(error: Exception) -> bool:
+    """It is about the file, not about the statement."""
+    code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return isinstance(error, sqlite3.Error) and (code in _CAUSES or code in _DAMAGED)
+
+
+def explained(error: BaseException, path: Path | None) -> BaseException:
+    """An error of SQLite about the file as one of ours, which says what to do; any other as it is."""
+    if not isinstance(error, sqlite3.Error):
+        return error
+    name = path or "the database"
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _DAMAGED:
+        return NotADatabase(f"{name} is damaged ({error}); it was left as it is. Restore a copy of it")
+    if code in _CAUSES:
+        return StoreUnavailable(f"{name} cannot be used: {_CAUSES[code]} ({error})")
+    return error

@@ -1,0 +1,43 @@
+"""What another program sees of a file: whether someone writes, whether someone reads, what is in it."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from phaseflow.store.transaction import Transaction
+
+
+def select(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    """Rows that are committed."""
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def nobody_writes(path: Path) -> bool:
+    """No write transaction is open."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        connection.rollback()
+    return True
+
+
+def nobody_reads(path: Path) -> bool:
+    """No read transaction pins the log of writes."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy
+
+
+async def put(tx: Transaction, name: str) -> str:
+    """One row that can be counted."""
+    await tx.run("INSERT INTO models (fingerprint) VALUES (?)", name)
+    return name
+
+
+def names(path: Path) -> list[str]:
+    """The rows of ``put``, in order."""
+    return [row[0] for row in select(path, "SELECT fingerprint FROM models ORDER BY id")]
