@@ -22,7 +22,7 @@ class ReadPool:
         self._free = list(connections)
         self._count = len(connections)
         self._lent = anyio.Semaphore(self._count)
-        self._closed = False
+        self._closed = anyio.Event()
 
     def reading(self) -> "Snapshot":
         """A context that lends one connection inside a read transaction. Raises EngineStopped after ``close``."""
@@ -30,9 +30,9 @@ class ReadPool:
 
     async def lend(self) -> Connection:
         """The next free connection."""
-        if not self._closed:
+        if not self._closed.is_set():
             await self._lent.acquire()
-            if not self._closed:
+            if not self._closed.is_set():
                 return self._free.pop()
             self._lent.release()
         raise EngineStopped("the database was closed")
@@ -44,7 +44,7 @@ class ReadPool:
 
     async def close(self) -> None:
         """Lend no more, and wait until those that are lent are back, but not for ever."""
-        self._closed = True
+        self._closed.set()
         with anyio.move_on_after(CLOSE_S, shield=True):
             for _ in range(self._count):
                 await self._lent.acquire()
