@@ -1,0 +1,113 @@
+"""The application: the same Starlette app under ``phaseflow serve``, under another server, and inside another app."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from phaseflow.domain.log import get_logger
+from phaseflow.flow import PhaseFlow
+from phaseflow.http import ingestion, operations, pages
+from phaseflow.http.access import LOOPBACK, Access
+from phaseflow.http.broadcast import Broadcast
+from phaseflow.http.endpoint import routes
+from phaseflow.http.guard import Guard
+from phaseflow.http.limits import Limits, Seats
+from phaseflow.http.metrics import Metrics
+from phaseflow.http.problems import problem_response
+from phaseflow.http.record import Recorder
+from phaseflow.http.roots import AllowedRoots
+from phaseflow.http.signals import closing_on_signals
+from phaseflow.http.site import Site
+
+ENDPOINTS = [*ingestion.ENDPOINTS, *operations.ENDPOINTS, *pages.ENDPOINTS]
+_PUBLIC = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.public)
+
+
+def create_app(
+    flow: PhaseFlow,
+    *,
+    token: str | None = None,
+    allowed_hosts: Collection[str] = LOOPBACK,
+    allowed_origins: Collection[str] = (),
+    limits: Limits | None = None,
+) -> Starlette:
+    """The service for one engine, to be served or mounted under any prefix.
+
+    A flow that its host has entered is used as it is; one that nobody has entered runs for the lifespan of the app.
+    Starlette hosts do not run the lifespan of an app they mount: enter the flow in the host's own.
+
+    ``token`` is asked for on all but the health checks and the dashboard's files. ``allowed_hosts`` are the names that
+    requests may be meant for (``*``: the host has checked). Pages of ``allowed_origins`` may call it (CORS).
+    Which folders may be read is the flow's: ``PhaseFlow(check_source=AllowedRoots([…]))``.
+    """
+    limits = limits or Limits()
+    site = Site(
+        flow=flow,
+        access=Access(token or None, frozenset(host.lower() for host in allowed_hosts), frozenset(allowed_origins)),
+        limits=limits,
+        broadcast=Broadcast(flow),
+        seats=Seats(limits),
+        metrics=Metrics(),
+        endpoints=ENDPOINTS,
+    )
+    app = Starlette(
+        routes=[*routes(site, ENDPOINTS), pages.static()],
+        middleware=_middleware(site),
+        exception_handlers={HTTPException: _answer_problem},
+        lifespan=_lifespan(site),
+    )
+    app.router.redirect_slashes = False
+    app.state.site = site
+    return app
+
+
+def app_from_env() -> Starlette:
+    """The service with its settings from the environment, for ``uvicorn --factory phaseflow.http:app_from_env``.
+
+    PHASEFLOW_DB, PHASEFLOW_TOKEN, PHASEFLOW_ALLOW_ROOT and PHASEFLOW_ALLOW_HOST (several, with ``:`` or ``,`` between).
+    """
+    roots = [Path(root) for root in os.environ.get("PHASEFLOW_ALLOW_ROOT", "").split(os.pathsep) if root]
+    hosts = [host.strip() for host in os.environ.get("PHASEFLOW_ALLOW_HOST", "").split(",") if host.strip()]
+    flow = PhaseFlow(os.environ.get("PHASEFLOW_DB", "phaseflow.db"), check_source=AllowedRoots(roots or [Path.cwd()]))
+    return create_app(flow, token=os.environ.get("PHASEFLOW_TOKEN"), allowed_hosts=[*LOOPBACK, *hosts])
+
+
+def _middleware(site: Site) -> list[Middleware]:
+    cors = [
+        Middleware(
+            CORSMiddleware, allow_origins=list(site.access.origins), allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+        )
+    ] if site.access.origins else []  # fmt: skip
+    guard = Middleware(Guard, access=site.access, body_bytes=site.limits.body_bytes, is_public=_is_public)
+    return [Middleware(Recorder, metrics=site.metrics), *cors, guard]
+
+
+def _is_public(path: str) -> bool:
+    return path in _PUBLIC or path.startswith("/static/")
+
+
+def _answer_problem(request: Request, error: Exception) -> Response:
+    return problem_response(error)
+
+
+def _lifespan(site: Site) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            if not site.flow.is_running:
+                await stack.enter_async_context(site.flow)
+            stack.enter_context(closing_on_signals(site.broadcast.close))
+            stack.callback(site.broadcast.close)
+            get_logger().info("ready", interrupted_jobs=site.flow.interrupted)
+            yield
+
+    return lifespan

@@ -1,0 +1,245 @@
+"""The live feed as bytes: each event is encoded once, whoever listens.
+
+A client is a position: the last transition and the last status that it has. What follows a position is the same for all
+who are there, so it is made once and kept until something new happens. Nothing is queued for anyone.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from phaseflow.domain.errors import JobNotFound, KnowledgeBaseNotFound, PhaseflowError
+from phaseflow.domain.log import get_logger
+from phaseflow.domain.status import JobStatusResponse, Transition
+from phaseflow.feed import PAGE, STATUS_INTERVAL_S, Feed
+from phaseflow.flow import PhaseFlow
+from phaseflow.http.connection import Connection
+
+ENCODED = 2000
+"""Transitions kept encoded: as many as the feed keeps in memory."""
+LOOK_S = 0.25
+"""How often the server is asked whether it is on its way down; it tells nobody."""
+STALE_S = 1.0
+"""A newcomer is not shown the times of a running job that are older than this."""
+RETRY_S = 0.5
+CLOSE_S = 0.3
+"""How long a client has to take the end of its stream when the server stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What a client has: transitions up to number ``seq``, statuses up to number ``stamp`` (ours, not in the log)."""
+
+    seq: int
+    stamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Events as they go over the wire, and the position of whoever has them."""
+
+    data: bytes
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """The last status of a knowledge base; ``event`` is None when it is gone, empty when it has never run."""
+
+    version: int
+    moved: int
+    read_at: float
+    stamp: int
+    event: bytes | None
+    running: bool = False
+
+
+class Broadcast:
+    """Turns the feed of one engine into frames, for all streams of one application.
+
+    Reads statuses while anybody listens, each after its transitions and otherwise at most ten times a second, and wakes
+    the streams only when there is something to send.
+    """
+
+    def __init__(self, flow: PhaseFlow) -> None:
+        self._flow = flow
+        self._shown: dict[str, _Shown] = {}
+        self._stamp = 0
+        self._horizon = 0
+        self._changed = anyio.Event()
+        self._frames: dict[tuple[str | None, Position], Frame | None] = {}
+        self._frames_of: tuple[Any, ...] = ()
+        self._encoded: OrderedDict[int, bytes] = OrderedDict()
+        self._streams: dict[anyio.CancelScope, Connection] = {}
+        self._reading = anyio.Lock()
+        self._pump: asyncio.Task[None] | None = None
+        self.closed = False
+
+    @property
+    def clients(self) -> int:
+        """Streams that are open."""
+        return len(self._streams)
+
+    @asynccontextmanager
+    async def stream(self, scope: anyio.CancelScope, connection: Connection) -> AsyncIterator[None]:
+        """Take part until the end of the block; ``scope`` gets a deadline when the streams are closed."""
+        self._streams[scope] = connection
+        try:
+            async with self._reading:
+                await self._ensure_pump()
+            yield
+        finally:
+            del self._streams[scope]
+            if not self._streams and self._pump is not None:
+                self._pump.cancel()
+                self._pump = None
+
+    def close(self) -> None:
+        """End all streams, and let no new one begin."""
+        self.closed = True
+        self._end_streams()
+
+    async def begin(self, last_event_id: int | None) -> tuple[bytes, Position]:
+        """Where a client stands with the last id that it has, and what it is told first.
+
+        An id that is not in the log any more (or was never: another database) is answered with ``reset``.
+        """
+        now = Position(self._horizon, 0)
+        if last_event_id is None:
+            return b"", now
+        oldest = await self._feed.oldest()
+        if last_event_id == 0 or oldest - 1 <= last_event_id <= self._feed.last_seq:
+            return b"", Position(last_event_id, 0)
+        return b'id: %d\nevent: reset\ndata: {"oldest": %d}\n\n' % (now.seq, oldest), now
+
+    def hint(self) -> anyio.Event:
+        """Set when there may be something new. Take it before looking, wait for it after."""
+        return self._changed
+
+    def is_over(self, kb_id: str | None) -> bool:
+        """Nothing more will be told: the server stops, or the knowledge base has been deleted."""
+        gone = kb_id is not None and kb_id in self._shown and self._shown[kb_id].event is None
+        return self.closed or gone or self._feed.closed
+
+    async def after(self, position: Position, kb_id: str | None) -> Frame | None:
+        """What follows a position: transitions in order, at most a page, then the statuses once none is missing."""
+        current = (self._feed.last_seq, self._stamp, self._horizon)
+        if current != self._frames_of:
+            self._frames, self._frames_of = {}, current
+        key = (kb_id, position)
+        if key in self._frames:
+            return self._frames[key]
+        frame = await self._frame(position, kb_id)
+        if current == self._frames_of == (self._feed.last_seq, self._stamp, self._horizon):
+            self._frames[key] = frame
+        return frame
+
+    @property
+    def _feed(self) -> Feed:
+        return self._flow.tracker.feed
+
+    async def _frame(self, position: Position, kb_id: str | None) -> Frame | None:
+        last, seq, parts = self._feed.last_seq, position.seq, list[bytes]()
+        if seq < last:
+            page = await self._feed.since(seq, kb_id)
+            parts += [self._encode(transition) for transition in page]
+            seq = max(last, page[-1].seq if page else 0) if len(page) < PAGE else page[-1].seq
+        stamp = position.stamp
+        if seq >= self._horizon:
+            parts += [b"id: %d\n%b" % (seq, event) for event in self._statuses(stamp, kb_id)]
+            stamp = self._stamp
+        reached = Position(seq, stamp)
+        return None if reached == position else Frame(b"".join(parts), reached)
+
+    def _statuses(self, stamp: int, kb_id: str | None) -> list[bytes]:
+        if kb_id is None:
+            shown = [one for one in self._shown.values() if one.stamp > stamp]
+        else:
+            shown = [one for one in [self._shown.get(kb_id)] if one is not None and one.stamp > stamp]
+        return [one.event for one in sorted(shown, key=lambda one: one.stamp) if one.event]
+
+    def _encode(self, transition: Transition) -> bytes:
+        event = self._encoded.get(transition.seq)
+        if event is None:
+            data = transition.model_dump_json(by_alias=True).encode()
+            event = b"id: %d\nevent: transition\ndata: %b\n\n" % (transition.seq, data)
+            self._encoded[transition.seq] = event
+            if len(self._encoded) > ENCODED:
+                self._encoded.popitem(last=False)
+        return event
+
+    async def _ensure_pump(self) -> None:
+        if self._pump is None:
+            feed = self._feed
+            horizon, versions = feed.last_seq, feed.versions()
+            self._shown.clear()
+            for status in await self._flow.latest():
+                self._show(status.kb_id, versions.get(status.kb_id, 0), feed.moved(status.kb_id), status)
+            self._horizon = max(self._horizon, horizon)
+            self._pump = asyncio.create_task(self._run(feed))
+        now = anyio.current_time()
+        for kb_id in [kb for kb, one in self._shown.items() if one.running and now - one.read_at > STALE_S]:
+            await self._read(kb_id)
+
+    async def _run(self, feed: Feed) -> None:
+        try:
+            while not (feed.closed or self.closed):
+                hint, before = feed.hint(), (self._horizon, self._stamp)
+                async with self._reading:
+                    due_s = await self._refresh(feed)
+                if before != (self._horizon, self._stamp):
+                    self._wake()
+                with anyio.move_on_after(min(due_s, LOOK_S)):
+                    await hint.wait()
+                if any(connection.is_draining for connection in self._streams.values()):
+                    self.close()
+        except PhaseflowError as error:
+            get_logger().error("live feed failed, clients connect again", error=str(error))
+        finally:
+            self._end_streams()
+
+    async def _refresh(self, feed: Feed) -> float:
+        """Read the statuses that are due; how long until the next one is."""
+        horizon, due_s = feed.last_seq, LOOK_S
+        for kb_id, version in feed.versions().items():
+            shown = self._shown.get(kb_id)
+            if shown is not None and shown.version == version:
+                continue
+            moved = shown is None or shown.moved != feed.moved(kb_id)
+            wait_s = 0.0 if shown is None or moved else shown.read_at + STATUS_INTERVAL_S - anyio.current_time()
+            if wait_s > 0:
+                due_s = min(due_s, wait_s)
+            else:
+                await self._read(kb_id)
+        self._horizon = horizon
+        return due_s
+
+    async def _read(self, kb_id: str) -> None:
+        version, moved = self._feed.version(kb_id), self._feed.moved(kb_id)
+        try:
+            self._show(kb_id, version, moved, await self._flow.status(kb_id))
+        except JobNotFound:
+            self._shown[kb_id] = _Shown(version, moved, anyio.current_time(), 0, b"")
+        except KnowledgeBaseNotFound:
+            self._stamp += 1
+            self._shown[kb_id] = _Shown(version, moved, anyio.current_time(), self._stamp, None)
+
+    def _show(self, kb_id: str, version: int, moved: int, status: JobStatusResponse) -> None:
+        self._stamp += 1
+        event = b"event: status\ndata: %b\n\n" % status.model_dump_json().encode()
+        now, running = anyio.current_time(), not status.status.is_over
+        self._shown[kb_id] = _Shown(version, moved, now, self._stamp, event, running)
+
+    def _end_streams(self) -> None:
+        for scope in self._streams:
+            scope.deadline = min(scope.deadline, anyio.current_time() + CLOSE_S)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()

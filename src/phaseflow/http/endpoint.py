@@ -1,0 +1,163 @@
+"""An endpoint is one declaration: its route, the check of its requests and its OpenAPI description come from it."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from phaseflow.domain.errors import InvalidRequest, PhaseflowError
+from phaseflow.domain.status import JobStatusResponse
+from phaseflow.http.problems import UnsupportedMediaType
+from phaseflow.http.record import KEY, Record
+from phaseflow.http.site import Site
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+_BOUND = {"kb_id": "kb", "job_id": "job"}
+"""Parameters of the path that stand in the log, under the names they have there."""
+_TAGS = {"folder", "web", "static", "openai"}
+"""Parts that pydantic puts into the place of an error, and that do not stand in the JSON."""
+
+
+class Parameters(BaseModel):
+    """What an endpoint takes from its path and its query. Unknown query parameters are ignored."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+ParametersT_co = TypeVar("ParametersT_co", bound=Parameters, covariant=True)
+BodyT_co = TypeVar("BodyT_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[ParametersT_co, BodyT_co]):
+    """A request whose parameters and body have been checked."""
+
+    site: Site
+    request: Request
+    at: ParametersT_co
+    body: BodyT_co
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A value of the declared kind, and the status it is sent with."""
+
+    value: BaseModel | None
+    status: int = 200
+
+
+Handler = Callable[[Call[Any, Any]], Awaitable[Answer | Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One method of one path.
+
+    ``answers`` says what each good status carries: a model, nothing, or text of a media type. ``problems`` are the
+    errors it may answer besides those that any endpoint may. ``public``: no token is asked for.
+    """
+
+    method: str
+    path: str
+    summary: str
+    handle: Handler
+    answers: Mapping[int, type[BaseModel] | str | None]
+    parameters: type[Parameters] = Parameters
+    body: type[BaseModel] | None = None
+    body_required: bool = False
+    takes_form: bool = False
+    problems: Sequence[type[PhaseflowError]] = field(default=())
+    public: bool = False
+
+    @property
+    def name(self) -> str:
+        """What clients may call it, unique."""
+        name = str(getattr(self.handle, "__name__", ""))
+        return f"{name}_phase" if "phase" in self.path_names else name
+
+    @property
+    def path_names(self) -> list[str]:
+        """The parameters that stand in the path."""
+        return [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
+
+    async def respond(self, site: Site, request: Request) -> Response:
+        """Check the request, let it be handled, and put the answer into JSON."""
+        parameters = self._checked_parameters(request)
+        answer = await self.handle(Call(site, request, parameters, await self._checked_body(request)))
+        if isinstance(answer, Response):
+            return answer
+        if answer.value is None:
+            return Response(status_code=answer.status)
+        if isinstance(answer.value, JobStatusResponse):
+            request.scope[KEY].bound["job"] = answer.value.job_id
+        return Response(answer.value.model_dump_json(), answer.status, media_type=JSON)
+
+    def _checked_parameters(self, request: Request) -> Parameters:
+        query = {name: value for name, value in request.query_params.items() if name not in self.path_names}
+        try:
+            return self.parameters.model_validate_strings(query | request.path_params)
+        except ValidationError as error:
+            raise _first_fault(error) from None
+
+    async def _checked_body(self, request: Request) -> BaseModel | None:
+        if self.body is None:
+            return None
+        raw = await request.body()
+        if not raw and not self.body_required:
+            return None
+        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        if self.takes_form and kind == FORM:
+            return _checked(self.body, dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True)))
+        if kind != JSON:
+            raise UnsupportedMediaType(f"the body is {kind or 'of no kind'}; send JSON with Content-Type: {JSON}")
+        return _checked(self.body, raw)
+
+
+def _checked(model: type[BaseModel], body: bytes | dict[str, str]) -> BaseModel:
+    try:
+        if isinstance(body, dict):
+            return model.model_validate(body)
+        return model.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        raise _first_fault(error) from None
+
+
+def _first_fault(error: ValidationError) -> InvalidRequest:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"] if part not in _TAGS)
+    return InvalidRequest(place or "body", str(first["msg"]).removeprefix("Value error, "))
+
+
+class Table:
+    """The endpoints of one path; the ASGI application behind its route."""
+
+    def __init__(self, site: Site, endpoints: Sequence[Endpoint]) -> None:
+        self._site = site
+        self._by_method = {endpoint.method: endpoint for endpoint in endpoints}
+        if "GET" in self._by_method:
+            self._by_method["HEAD"] = self._by_method["GET"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Cancelling it does to the engine what cancelling the engine's method does."""
+        endpoint = self._by_method.get(scope["method"])
+        if endpoint is None:
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(self._by_method))})
+        record: Record = scope[KEY]
+        record.route = endpoint.path
+        record.bound |= {_BOUND[name]: value for name, value in scope["path_params"].items() if name in _BOUND}
+        response = await endpoint.respond(self._site, Request(scope, receive))
+        await response(scope, receive, send)
+
+
+def routes(site: Site, endpoints: Sequence[Endpoint]) -> list[Route]:
+    """One route a path, so that a method it does not take is answered with all those it takes."""
+    paths = dict.fromkeys(endpoint.path for endpoint in endpoints)
+    return [Route(path, Table(site, [e for e in endpoints if e.path == path])) for path in paths]

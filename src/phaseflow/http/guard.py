@@ -1,0 +1,61 @@
+"""The door of the service: one rule each for hosts, origins, the token and the length of a body, on all routes."""
+
+from collections.abc import Callable
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from phaseflow.http.access import Access
+from phaseflow.http.problems import BodyTooLarge, HttpError
+
+
+class Guard:
+    """Lets a request in, or raises what it is refused with. ``is_public`` says which paths need no token."""
+
+    def __init__(self, app: ASGIApp, access: Access, body_bytes: int, is_public: Callable[[str], bool]) -> None:
+        self._app = app
+        self._access = access
+        self._body_bytes = body_bytes
+        self._is_public = is_public
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check, then pass on."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            self._check(scope, headers)
+            receive = self._limited(headers, receive)
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope, headers: Headers) -> None:
+        self._access.check_host(headers)
+        self._access.check_origin(scope["method"], headers)
+        if not self._is_public(path_of(scope)):
+            self._access.check_token(headers)
+
+    def _limited(self, headers: Headers, receive: Receive) -> Receive:
+        length = headers.get("content-length", "")
+        if length.isdigit() and int(length) > self._body_bytes:
+            raise self._too_large()
+        if not length and "transfer-encoding" not in headers:
+            return receive
+        taken = 0
+
+        async def receive_limited() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._body_bytes:
+                raise self._too_large()
+            return message
+
+        return receive_limited
+
+    def _too_large(self) -> HttpError:
+        return BodyTooLarge(f"the body is longer than {self._body_bytes} bytes; send less")
+
+
+def path_of(scope: Scope) -> str:
+    """The path inside this application, without the prefix it is mounted under."""
+    path: str = scope["path"]
+    prefix: str = scope.get("root_path", "")
+    return path[len(prefix) :] or "/" if prefix and path.startswith(prefix) else path

@@ -1,0 +1,184 @@
+"""The endpoints of ``/api/ingestion``. Each hands its request to the engine and answers what that says."""
+
+from contextlib import suppress
+from typing import Any
+
+from starlette.responses import Response
+
+from phaseflow.domain.errors import (
+    InvalidRequest,
+    InvalidTransition,
+    JobConflict,
+    JobNotFound,
+    KnowledgeBaseNotFound,
+    PhaseflowError,
+    SourceNotAllowed,
+)
+from phaseflow.domain.status import Failure, JobStatusResponse, KnowledgeBase, Page, SearchResults, Transition
+from phaseflow.domain.vocabulary import Action
+from phaseflow.http import requests
+from phaseflow.http.endpoint import Answer, Call, Endpoint
+from phaseflow.http.problems import LimitReached
+from phaseflow.http.stream import MEDIA_TYPE, EventStream
+
+KBS = "/api/ingestion/kb"
+KB = f"{KBS}/{{kb_id}}"
+JOB = "/api/ingestion/jobs/{job_id}"
+_NO_KB = (KnowledgeBaseNotFound,)
+_NO_JOB = (KnowledgeBaseNotFound, JobNotFound)
+_VERB = (KnowledgeBaseNotFound, JobNotFound, JobConflict, InvalidTransition)
+
+
+async def list_kbs(call: Call[requests.KbList, None]) -> Answer:
+    return Answer(await call.site.flow.kbs(call.at.limit, call.at.cursor))
+
+
+async def get_kb(call: Call[requests.KbPath, None]) -> Answer:
+    return Answer(await call.site.flow.kb(call.at.kb_id))
+
+
+async def put_kb(call: Call[requests.KbPath, requests.KnowledgeBaseBody]) -> Answer:
+    await _check_room(call)
+    return Answer(await call.site.flow.put_kb(call.at.kb_id, call.body.source, call.body.settings))
+
+
+async def delete_kb(call: Call[requests.KbPath, None]) -> Answer:
+    await call.site.flow.delete_kb(call.at.kb_id)
+    return Answer(None, 204)
+
+
+async def start(call: Call[requests.KbPath, requests.StartBody | None]) -> Answer:
+    body = call.body or requests.StartBody()
+    await _check_room(call)
+    job = await call.site.flow.start(call.at.kb_id, body.source, settings=body.settings, full=body.full, hold=body.hold)
+    return Answer(await job.status(), 202)
+
+
+async def pause(call: Call[requests.KbPath, None]) -> Answer:
+    return await _act(call, Action.PAUSE)
+
+
+async def resume(call: Call[requests.KbPath, None]) -> Answer:
+    return await _act(call, Action.RESUME)
+
+
+async def cancel(call: Call[requests.KbPath, None]) -> Answer:
+    return await _act(call, Action.CANCEL)
+
+
+async def retry(call: Call[requests.KbPath, None]) -> Answer:
+    return await _act(call, Action.RETRY)
+
+
+async def status(call: Call[requests.KbPath, None]) -> Answer:
+    return Answer(await call.site.flow.status(call.at.kb_id))
+
+
+async def list_jobs(call: Call[requests.JobList, None]) -> Answer:
+    return Answer(await call.site.flow.jobs(call.at.kb_id, call.at.limit, call.at.cursor))
+
+
+async def list_failures(call: Call[requests.FailureList, None]) -> Answer:
+    return Answer(await call.site.flow.failures(call.at.kb_id, call.at.limit, call.at.cursor))
+
+
+async def search(call: Call[requests.SearchQuery, None]) -> Answer:
+    return Answer(SearchResults(hits=await call.site.flow.search(call.at.kb_id, call.at.q, call.at.limit)))
+
+
+async def get_job(call: Call[requests.JobPath, None]) -> Answer:
+    return Answer(await call.site.flow.job_status(call.at.job_id))
+
+
+async def list_transitions(call: Call[requests.TransitionList, None]) -> Answer:
+    return Answer(await call.site.flow.transitions_of(call.at.job_id, call.at.limit, call.at.cursor))
+
+
+async def events(call: Call[requests.FeedQuery, None]) -> Response:
+    return EventStream(call.site, None, _last_event_id(call))
+
+
+async def kb_events(call: Call[requests.KbFeedQuery, None]) -> Response:
+    with suppress(JobNotFound):  # it has never run: the stream opens and waits
+        await call.site.flow.status(call.at.kb_id)
+    return EventStream(call.site, call.at.kb_id, _last_event_id(call))
+
+
+async def _act(call: Call[requests.KbPath, None], action: Action) -> Answer:
+    phase = call.at.phase if isinstance(call.at, requests.PhasePath) else None
+    answered, changed = await call.site.flow.act(action, call.at.kb_id, phase)
+    return Answer(answered, 202 if changed else 200)
+
+
+async def _check_room(call: Call[requests.KbPath, Any]) -> None:
+    flow, limits = call.site.flow, call.site.limits
+    kbs, open_jobs = await flow.load()
+    if open_jobs >= limits.open_jobs:
+        raise LimitReached(f"{open_jobs} jobs are not over yet; wait for one to end, or cancel one")
+    if kbs < limits.kbs:
+        return
+    try:
+        await flow.status(call.at.kb_id)
+    except KnowledgeBaseNotFound:
+        raise LimitReached(
+            f"this server holds {kbs} knowledge bases, which is all it takes; delete one first"
+        ) from None
+    except JobNotFound:
+        return
+
+
+def _last_event_id(call: Call[requests.FeedQuery, None]) -> int | None:
+    given = (call.request.headers.get("last-event-id"), call.at.last_event_id)
+    return next((int(text) for text in given if text and text.isascii() and text.isdigit()), None)
+
+
+def _verb(name: str, summary: str, handle: Any) -> Endpoint:
+    good = {200: JobStatusResponse, 202: JobStatusResponse}
+    return Endpoint("POST", f"{KB}/{name}", summary, handle, good, requests.KbPath, problems=_VERB)
+
+
+def _phase_verb(name: str, summary: str, handle: Any) -> Endpoint:
+    good = {200: JobStatusResponse, 202: JobStatusResponse}
+    path = f"{KB}/phases/{{phase}}/{name}"
+    return Endpoint("POST", path, summary, handle, good, requests.PhasePath, problems=_VERB)
+
+
+def _read(path: str, summary: str, handle: Any, answer: Any, parameters: Any, problems: Any = ()) -> Endpoint:
+    return Endpoint("GET", path, summary, handle, {200: answer}, parameters, problems=problems)
+
+
+_STARTING: tuple[type[PhaseflowError], ...] = (
+    KnowledgeBaseNotFound, JobConflict, SourceNotAllowed, InvalidRequest, LimitReached,
+)  # fmt: skip
+ENDPOINTS = [
+    _read(KBS, "All knowledge bases, each with its latest job", list_kbs, Page[KnowledgeBase], requests.KbList),
+    _read(KB, "One knowledge base", get_kb, KnowledgeBase, requests.KbPath, _NO_KB),
+    Endpoint(
+        "PUT", KB, "Create or change a knowledge base", put_kb, {200: KnowledgeBase}, requests.KbPath,
+        requests.KnowledgeBaseBody, body_required=True, problems=(SourceNotAllowed, InvalidRequest, LimitReached),
+    ),
+    Endpoint(
+        "DELETE", KB, "Delete a knowledge base with its index and history", delete_kb, {204: None}, requests.KbPath,
+        problems=(KnowledgeBaseNotFound, JobConflict),
+    ),
+    Endpoint(
+        "POST", f"{KB}/start", "Start a job; a source creates the knowledge base", start, {202: JobStatusResponse},
+        requests.KbPath, requests.StartBody, problems=_STARTING,
+    ),
+    _verb("pause", "Pause the job after the batch in hand", pause),
+    _verb("resume", "Go on from exactly where it stood", resume),
+    _verb("cancel", "End the job; what was indexed stays searchable", cancel),
+    _verb("retry", "Go on with a failed job", retry),
+    _phase_verb("pause", "Pause one phase, or hold it before it starts", pause),
+    _phase_verb("resume", "Go on with one phase", resume),
+    _read(f"{KB}/status", "The status of the latest job", status, JobStatusResponse, requests.KbPath, _NO_JOB),
+    _read(f"{KB}/jobs", "The jobs, newest first", list_jobs, Page[JobStatusResponse], requests.JobList, _NO_KB),
+    _read(f"{KB}/failures", "Documents that failed", list_failures, Page[Failure], requests.FailureList, _NO_KB),
+    _read(f"{KB}/search", "The passages that answer best", search, SearchResults, requests.SearchQuery, _NO_KB),
+    _read(f"{KB}/events", "The live feed of one knowledge base", kb_events, MEDIA_TYPE, requests.KbFeedQuery,
+          (KnowledgeBaseNotFound, LimitReached)),
+    _read("/api/ingestion/events", "The live feed of all", events, MEDIA_TYPE, requests.FeedQuery, (LimitReached,)),
+    _read(JOB, "One job, also one that is over", get_job, JobStatusResponse, requests.JobPath, (JobNotFound,)),
+    _read(f"{JOB}/transitions", "The log of a job", list_transitions, Page[Transition], requests.TransitionList,
+          (JobNotFound,)),
+]  # fmt: skip

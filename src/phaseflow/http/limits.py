@@ -1,0 +1,49 @@
+"""What the service gives at most."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from phaseflow.http.access import is_loopback
+from phaseflow.http.problems import LimitReached
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the service gives at most."""
+
+    body_bytes: int = 1_048_576
+    streams: int = 10_000
+    streams_per_client: int = 200
+    """For each address. Clients on this machine count towards ``streams`` only."""
+    kbs: int = 10_000
+    open_jobs: int = 1000
+    """Jobs that are not over, in all knowledge bases."""
+    send_s: float = 10.0
+    """A client that takes nothing for so long is dropped; it goes on where it was with its Last-Event-ID."""
+    heartbeat_s: float = 15.0
+
+
+class Seats:
+    """Counts the open streams, in all and for each address."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._taken: Counter[str] = Counter()
+
+    @contextmanager
+    def taken(self, client: tuple[str, int] | None) -> Iterator[None]:
+        """Hold a seat for the length of the block. Raises LimitReached when there is none left."""
+        address = client[0] if client else ""
+        if self._taken.total() >= self._limits.streams:
+            raise LimitReached("this server has as many streams open as it can; try again later")
+        if not is_loopback(address) and self._taken[address] >= self._limits.streams_per_client:
+            raise LimitReached("your address has as many streams open as this server allows; close some first")
+        self._taken[address] += 1
+        try:
+            yield
+        finally:
+            self._taken[address] -= 1
+            if not self._taken[address]:
+                del self._taken[address]

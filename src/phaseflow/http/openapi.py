@@ -1,0 +1,173 @@
+"""OpenAPI 3.1 from the endpoints and their models; there is no other description to keep in step."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
+
+from phaseflow.domain.errors import EngineStopped, InvalidRequest, PhaseflowError, StoreUnavailable
+from phaseflow.http.access import COOKIE, SAFE_METHODS
+from phaseflow.http.endpoint import FORM, JSON, Endpoint, Parameters
+from phaseflow.http.problems import (
+    MEDIA_TYPE,
+    MODELS,
+    BodyTooLarge,
+    CrossOrigin,
+    Problem,
+    Unauthorized,
+    UnknownHost,
+    UnsupportedMediaType,
+    status_of,
+)
+
+_REFS = "#/components/schemas/{model}"
+_ANYWHERE: tuple[type[PhaseflowError], ...] = (UnknownHost, EngineStopped, StoreUnavailable, BodyTooLarge)
+VERSION = "1"
+"""Of the API: grows when a client has to change."""
+Json = dict[str, Any]
+
+
+def document(endpoints: Sequence[Endpoint], prefix: str, *, with_token: bool) -> Json:
+    """The description of the endpoints, mounted under ``prefix``."""
+    schemas = _Schemas(endpoints)
+    paths: dict[str, Json] = {}
+    for endpoint in endpoints:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas, with_token)
+    components: Json = {"schemas": schemas.definitions}
+    if with_token:
+        components["securitySchemes"] = _SCHEMES
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "phaseflow", "version": VERSION, "description": _ABOUT},
+        "servers": [{"url": prefix or "/"}],
+        "paths": paths,
+        "components": components,
+    }
+
+
+_ABOUT = "Document ingestion in four durable phases whose status never lies."
+_SCHEMES = {
+    "token": {"type": "http", "scheme": "bearer"},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+}
+
+
+class _Schemas:
+    """The JSON schemas of all models, each once."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [(Problem, "serialization")]
+        wanted += [(model, "serialization") for model in MODELS.values()]
+        for endpoint in endpoints:
+            wanted += [(m, "serialization") for m in endpoint.answers.values() if isinstance(m, type)]
+            wanted += [(m, "validation") for m in [endpoint.parameters, endpoint.body] if m is not None]
+        unique = list(dict.fromkeys(wanted))
+        self._refs, found = models_json_schema(unique, ref_template=_REFS, schema_generator=_Generator)
+        self.definitions: Json = found["$defs"]
+        self._parameters = {model: self._taken(model) for model in dict.fromkeys(e.parameters for e in endpoints)}
+
+    def ref(self, model: type[BaseModel], mode: JsonSchemaMode = "serialization") -> Json:
+        """A reference to the schema of a model."""
+        return dict(self._refs[model, mode])
+
+    def parameters(self, model: type[Parameters]) -> Json:
+        """The schema of parameters, which stand in their endpoint and not among the components."""
+        return self._parameters[model]
+
+    def _taken(self, model: type[BaseModel]) -> Json:
+        name = self._refs[model, "validation"]["$ref"].rpartition("/")[2]
+        taken: Json = self.definitions.pop(name)
+        return taken
+
+
+class _Generator(GenerateJsonSchema):
+    """Where a union is told apart by a tag, the tag is required, also where a model alone has a default for it."""
+
+    def tagged_union_schema(self, schema: Any) -> Json:
+        made = super().tagged_union_schema(schema)
+        tag = made.get("discriminator", {}).get("propertyName")
+        for choice in made.get("oneOf", []):
+            definition = self.get_schema_from_definitions(choice["$ref"]) if "$ref" in choice else choice
+            if tag and definition is not None and tag not in definition.get("required", []):
+                definition["required"] = [*definition.get("required", []), tag]
+        return made
+
+
+def _operation(endpoint: Endpoint, schemas: _Schemas, with_token: bool) -> Json:
+    operation: Json = {
+        "operationId": endpoint.name,
+        "summary": endpoint.summary,
+        "parameters": _parameters(endpoint, schemas),
+        "responses": _answers(endpoint, schemas) | _problems(endpoint, schemas, with_token),
+    }
+    if endpoint.body is not None:
+        content = {"schema": schemas.ref(endpoint.body, "validation")}
+        kinds = [JSON, FORM] if endpoint.takes_form else [JSON]
+        operation["requestBody"] = {
+            "required": endpoint.body_required,
+            "content": dict.fromkeys(kinds, content),
+        }
+    if with_token and not endpoint.public:
+        operation["security"] = [{name: []} for name in _SCHEMES]
+    return operation
+
+
+def _parameters(endpoint: Endpoint, schemas: _Schemas) -> list[Json]:
+    model = schemas.parameters(endpoint.parameters)
+    found = []
+    for name, schema in model.get("properties", {}).items():
+        in_path = name in endpoint.path_names
+        told = {key: value for key, value in schema.items() if key not in {"title", "description"}}
+        parameter = {"name": name, "in": "path" if in_path else "query", "schema": _without_null(told)}
+        parameter["required"] = in_path or name in model.get("required", [])
+        found.append(parameter | ({"description": schema["description"]} if "description" in schema else {}))
+    return found
+
+
+def _without_null(schema: Json) -> Json:
+    """A parameter that may be None may be left out; there is no null in a query."""
+    choices = [choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"]
+    if len(choices) != 1:
+        return schema
+    rest = {key: value for key, value in schema.items() if key not in {"anyOf", "default"}}
+    return rest | dict(choices[0])
+
+
+def _answers(endpoint: Endpoint, schemas: _Schemas) -> Json:
+    answers: Json = {}
+    for status, kind in endpoint.answers.items():
+        answers[str(status)] = {"description": endpoint.summary}
+        if isinstance(kind, str):
+            schema = {"type": "object"} if kind == JSON else {"type": "string"}
+            answers[str(status)]["content"] = {kind.split(";")[0]: {"schema": schema}}
+        elif kind is not None:
+            answers[str(status)]["content"] = {JSON: {"schema": schemas.ref(kind)}}
+    return answers
+
+
+def _problems(endpoint: Endpoint, schemas: _Schemas, with_token: bool) -> Json:
+    by_status: dict[int, list[type[PhaseflowError]]] = {}
+    for error in dict.fromkeys([*endpoint.problems, *_implied(endpoint, with_token)]):
+        by_status.setdefault(int(status_of(error)), []).append(error)
+    return {str(status): _problem(errors, schemas) for status, errors in sorted(by_status.items())}
+
+
+def _implied(endpoint: Endpoint, with_token: bool) -> Iterable[type[PhaseflowError]]:
+    yield from _ANYWHERE
+    if endpoint.method not in SAFE_METHODS:
+        yield CrossOrigin
+    if with_token and not endpoint.public:
+        yield Unauthorized
+    if endpoint.body is not None:
+        yield UnsupportedMediaType
+    if endpoint.body is not None or endpoint.parameters.model_fields:
+        yield InvalidRequest
+
+
+def _problem(errors: list[type[PhaseflowError]], schemas: _Schemas) -> Json:
+    codes = ", ".join(f"`{error.code}`" for error in errors)
+    models = list(dict.fromkeys(MODELS.get(error.code, Problem) for error in errors))
+    refs = [schemas.ref(model) for model in models]
+    schema = refs[0] if len(refs) == 1 else {"anyOf": refs}
+    return {"description": codes, "content": {MEDIA_TYPE: {"schema": schema}}}

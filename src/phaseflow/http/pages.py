@@ -1,0 +1,38 @@
+"""The dashboard: its page at ``/``, its files under ``/static``. They are public and hold no data."""
+
+from importlib import resources
+from pathlib import Path
+
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from phaseflow.http.endpoint import Call, Endpoint, Parameters
+
+_CACHE = "no-cache"
+"""Browsers keep the files, and ask each time whether they are still the same (by their ETag)."""
+
+
+def folder() -> Path:
+    """Where the files of the dashboard are."""
+    return Path(str(resources.files("phaseflow.http") / "dashboard"))
+
+
+async def page(call: Call[Parameters, None]) -> Response:
+    return FileResponse(folder() / "index.html", headers={"Cache-Control": _CACHE}, media_type="text/html")
+
+
+class _Files(StaticFiles):
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers.setdefault("Cache-Control", _CACHE)
+        return response
+
+
+def static() -> Mount:
+    """The route of the files."""
+    return Mount("/static", _Files(directory=folder()), name="static")
+
+
+ENDPOINTS = [Endpoint("GET", "/", "The dashboard", page, {200: "text/html"}, public=True)]

@@ -1,0 +1,166 @@
+"""Errors as RFC 9457 problem details: one mapping from the error tree to statuses, one shape, stable codes."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from phaseflow.domain import errors
+from phaseflow.domain.errors import PhaseflowError
+from phaseflow.domain.vocabulary import Action, JobStatus
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class HttpError(PhaseflowError):
+    """A request that the service refuses before the engine hears of it."""
+
+    http_status = HTTPStatus.BAD_REQUEST
+    code = "bad_request"
+    headers: Mapping[str, str] = {}
+
+
+class Unauthorized(HttpError):
+    """The token is missing or wrong."""
+
+    http_status = HTTPStatus.UNAUTHORIZED
+    code = "unauthorized"
+    headers = {"WWW-Authenticate": 'Bearer realm="phaseflow"'}  # noqa: RUF012  # never changed
+
+
+class CrossOrigin(HttpError):
+    """A page of another site tries to change something."""
+
+    http_status = HTTPStatus.FORBIDDEN
+    code = "cross_origin"
+
+
+class UnknownHost(HttpError):
+    """The request was meant for a name that this server does not go by."""
+
+    http_status = HTTPStatus.MISDIRECTED_REQUEST
+    code = "unknown_host"
+
+
+class BodyTooLarge(HttpError):
+    """The body is longer than the service reads."""
+
+    http_status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    code = "body_too_large"
+
+
+class UnsupportedMediaType(HttpError):
+    """The body is not JSON."""
+
+    http_status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "unsupported_media_type"
+
+
+class LimitReached(HttpError):
+    """One client, or all of them, have as much as the service gives."""
+
+    http_status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "limit_reached"
+    headers = {"Retry-After": "10"}  # noqa: RUF012  # never changed
+
+
+class NotReady(HttpError):
+    """The engine is not up, or is on its way down."""
+
+    http_status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "not_ready"
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 has it. ``code`` is stable; ``detail`` says what to do next."""
+
+    model_config = ConfigDict(extra="allow")
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+
+
+class InvalidField(Problem):
+    """A value that cannot be used. ``field`` is its dotted path."""
+
+    field: str
+
+
+class Conflict(BaseModel):
+    """A verb that cannot apply now. ``status`` is that of the job, and ``allowed_actions`` what it would take."""
+
+    type: str
+    title: str
+    status: JobStatus
+    detail: str
+    code: str
+    allowed_actions: list[Action]
+
+
+_STATUS: dict[type[PhaseflowError], HTTPStatus] = {
+    errors.InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.KnowledgeBaseNotFound: HTTPStatus.NOT_FOUND,
+    errors.JobNotFound: HTTPStatus.NOT_FOUND,
+    errors.JobConflict: HTTPStatus.CONFLICT,
+    errors.InvalidTransition: HTTPStatus.CONFLICT,
+    errors.SourceNotAllowed: HTTPStatus.FORBIDDEN,
+    errors.StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.EngineStopped: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ComponentError: HTTPStatus.BAD_GATEWAY,
+}
+# Their messages may name files of this machine.
+_SECRETIVE = (errors.StoreError, errors.ComponentError, errors.MissingExtra)
+_UNSAID = "the service cannot do this now; its log says why"
+MODELS: dict[str, type[BaseModel]] = {"job_conflict": Conflict, "invalid_request": InvalidField}
+
+
+def status_of(kind: type[PhaseflowError]) -> HTTPStatus:
+    """The HTTP status that an error is answered with."""
+    if issubclass(kind, HttpError):
+        return kind.http_status
+    found = (status for each, status in _STATUS.items() if issubclass(kind, each))
+    return next(found, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def problem_response(error: Exception) -> Response:
+    """The answer to any error. Says nothing of the inside of the server: neither paths nor tracebacks."""
+    if isinstance(error, HTTPException):
+        return _of_http(error)
+    if not isinstance(error, PhaseflowError):
+        return _response(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", _UNSAID)
+    detail = _UNSAID if isinstance(error, _SECRETIVE) else str(error)
+    headers = error.headers if isinstance(error, HttpError) else None
+    return _response(status_of(type(error)), error.code, detail, _members(error), headers)
+
+
+def _members(error: PhaseflowError) -> dict[str, Any]:
+    if isinstance(error, errors.JobConflict):
+        return {"status": error.status, "allowed_actions": error.allowed_actions}
+    return {"field": error.field} if isinstance(error, errors.InvalidRequest) else {}
+
+
+def _of_http(error: HTTPException) -> Response:
+    status = HTTPStatus(error.status_code)
+    detail = {
+        HTTPStatus.NOT_FOUND: "there is nothing at this path; /openapi.json lists what there is",
+        HTTPStatus.METHOD_NOT_ALLOWED: "this path does not take that method; the Allow header lists those it takes",
+    }.get(status, error.detail)
+    return _response(status, status.phrase.lower().replace(" ", "_"), detail, None, error.headers)
+
+
+def _response(
+    status: HTTPStatus,
+    code: str,
+    detail: str,
+    members: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    from starlette.responses import JSONResponse
+
+    body = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail, "code": code}
+    return JSONResponse(body | dict(members or {}), int(status), headers, MEDIA_TYPE)

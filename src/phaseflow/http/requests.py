@@ -1,0 +1,113 @@
+"""What clients send: the parameters and bodies of the endpoints, as models."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from phaseflow.domain.identifiers import KB_ID
+from phaseflow.domain.settings import Settings, Source
+from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.flow.queries import LONGEST_QUERY, MOST_HITS, MOST_ITEMS
+from phaseflow.http.endpoint import Parameters
+
+KbId = Annotated[str, Field(pattern=f"^{KB_ID}$", description="The name of a knowledge base.")]
+JobId = Annotated[str, Field(min_length=1, max_length=200, description="The id of a job.")]
+Limit = Annotated[int, Field(ge=1, le=MOST_ITEMS, description="Items in one answer, at most.")]
+NumberCursor = Annotated[
+    str | None,
+    Field(pattern="^[0-9]{1,18}$", description="`next_cursor` of the page before; left out at the beginning."),
+]
+TextCursor = Annotated[
+    str | None, Field(max_length=4096, description="`next_cursor` of the page before; left out at the beginning.")
+]
+
+
+class KbPath(Parameters):
+    """One knowledge base."""
+
+    kb_id: KbId
+
+
+class PhasePath(KbPath):
+    """One phase of the newest job of a knowledge base."""
+
+    phase: JobPhase
+
+
+class JobPath(Parameters):
+    """One job."""
+
+    job_id: JobId
+
+
+class KbList(Parameters):
+    """A page of the knowledge bases."""
+
+    limit: Limit = 100
+    cursor: TextCursor = None
+
+
+class JobList(KbPath):
+    """A page of the jobs of a knowledge base."""
+
+    limit: Limit = 100
+    cursor: NumberCursor = None
+
+
+class FailureList(KbPath):
+    """A page of the failures of a knowledge base."""
+
+    limit: Limit = 100
+    cursor: TextCursor = None
+
+
+class TransitionList(JobPath):
+    """A page of the log of a job."""
+
+    limit: Limit = 100
+    cursor: NumberCursor = None
+
+
+class SearchQuery(KbPath):
+    """A question to a knowledge base."""
+
+    q: Annotated[str, Field(min_length=1, max_length=LONGEST_QUERY, pattern=r"\S", description="The question.")]
+    limit: Annotated[int, Field(ge=1, le=MOST_HITS, description="Passages, at most.")] = 10
+
+
+class FeedQuery(Parameters):
+    """Where to go on in the live feed. The Last-Event-ID header, which browsers send by themselves, goes before it."""
+
+    last_event_id: Annotated[
+        str | None, Field(description="The last id received; 0 replays all. What is no number counts as none.")
+    ] = None
+
+
+class KbFeedQuery(FeedQuery, KbPath):
+    """The live feed of one knowledge base."""
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KnowledgeBaseBody(_Body):
+    """What a knowledge base is to be. Without a source or settings, those it has stay."""
+
+    source: Source | None = None
+    settings: Settings | None = None
+
+
+class StartBody(_Body):
+    """How a job begins. ``full`` reads every document again; ``hold`` names phases that begin paused."""
+
+    source: Source | None = None
+    settings: Settings | None = None
+    full: bool = False
+    hold: list[JobPhase] = []
+
+
+class LoginBody(_Body):
+    """The token, once; a cookie stands for it from then on."""
+
+    token: Annotated[str, Field(max_length=4096)]

@@ -1,0 +1,31 @@
+"""Which folders the service may read."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from phaseflow.domain.errors import SourceNotAllowed
+from phaseflow.domain.settings import FolderSource, WebSource
+
+
+class AllowedRoots:
+    """A check of sources for ``PhaseFlow(check_source=…)``: folders must lie under one of the roots, links resolved."""
+
+    def __init__(self, roots: Iterable[Path]) -> None:
+        self._roots = [root.expanduser().resolve() for root in roots]
+
+    def __call__(self, source: FolderSource | WebSource) -> None:
+        """Raise SourceNotAllowed for a folder outside. Says the same whether the folder exists or not. Blocking."""
+        if not isinstance(source, FolderSource):
+            return
+        try:
+            path = Path(source.path).expanduser().resolve()
+        except (OSError, RuntimeError, ValueError):
+            raise self._refusal(source) from None
+        if not any(path.is_relative_to(root) for root in self._roots):
+            raise self._refusal(source)
+
+    def _refusal(self, source: FolderSource) -> SourceNotAllowed:
+        return SourceNotAllowed(
+            f"this server may not read the folder {source.path!r}; name one under the folders it was started for"
+            " (serve --allow-root)"
+        )

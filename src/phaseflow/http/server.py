@@ -1,0 +1,128 @@
+"""``phaseflow serve``: the application under a server of our own, which ends streams before it waits for them."""
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from ipaddress import ip_address
+from types import FrameType
+from typing import Self
+
+import uvicorn
+from starlette.applications import Starlette
+
+from phaseflow.domain.errors import InvalidRequest
+from phaseflow.flow import PhaseFlow
+from phaseflow.http.access import ANY_ADDRESS, LOOPBACK, is_address, is_loopback
+from phaseflow.http.app import create_app
+from phaseflow.http.limits import Limits
+from phaseflow.http.site import Site
+
+GRACE_S = 1
+"""Answers that are not done so long after the end was asked for are cut off."""
+BACKLOG = 2048
+
+
+class Server(uvicorn.Server):
+    """uvicorn for an app of ``create_app``: its streams end first, so that a stop is quick however many are open."""
+
+    def __init__(self, config: uvicorn.Config, site: Site, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._site = site
+        self._tell_started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        self._tell_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then whatever else is under way."""
+        self._site.broadcast.close()
+        await super().shutdown(sockets)
+
+
+def server_for(app: Starlette, started: Callable[[], None] = lambda: None) -> Server:
+    """A server for the sockets that its ``serve(sockets=[…])`` is given; ``server.should_exit = True`` ends it.
+
+    For a host that runs the service in its own event loop, or in a thread with one of its own.
+    """
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, backlog=BACKLOG,
+        server_header=False, lifespan="on", ws="none",
+    )  # fmt: skip
+    return Server(config, app.state.site, started)
+
+
+async def serve(
+    flow: PhaseFlow,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    allowed_hosts: Sequence[str] = (),
+    limits: Limits | None = None,
+    started: Callable[[str], None] = lambda url: None,
+) -> None:
+    """Serve an engine until SIGTERM or Ctrl-C; ``started`` is called with the address once it answers.
+
+    Jobs that are running then stop after the batch in hand, and go on at the next start. Raises InvalidRequest for a
+    host that other machines can reach without a token or for an address that cannot be had, and what entering the
+    flow raises.
+    """
+    if not token and not is_loopback(host):
+        raise InvalidRequest("host", f"{host} can be reached by other machines: set a token, or serve on 127.0.0.1")
+    names = [*LOOPBACK, *_names_of(host), *allowed_hosts]
+    with _bound(host, port) as listener, _Stop() as stop:
+        async with flow:
+            app = create_app(flow, token=token, allowed_hosts=names, limits=limits)
+            if not stop.asked:
+                await server_for(app, lambda: started(_url(listener))).serve(sockets=[listener])
+
+
+class _Stop:
+    """Notes SIGTERM and Ctrl-C outside the time in which the server has handlers of its own.
+
+    The server raises again, at its end, the signals that it got; by default they would kill the process before the
+    engine has left its jobs in order.
+    """
+
+    asked = False
+
+    def __enter__(self) -> Self:
+        in_main = threading.current_thread() is threading.main_thread()
+        self._before = {n: signal.signal(n, self._note) for n in (signal.SIGINT, signal.SIGTERM) if in_main}
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+
+
+@contextmanager
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    with ExitStack() as stack:
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            # Named, since asyncio turns Nagle's algorithm off (40 ms an event) only where it sees that this is TCP.
+            listener = stack.enter_context(socket.socket(family, kind, socket.IPPROTO_TCP))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except OSError as error:
+            raise InvalidRequest("port", f"cannot listen on {host}:{port}: {error.strerror}; choose another") from error
+        yield listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _names_of(host: str) -> list[str]:
+    if is_address(host) and ip_address(host).is_unspecified:
+        return [ANY_ADDRESS, socket.gethostname()]
+    return [host]

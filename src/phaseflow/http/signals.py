@@ -1,0 +1,43 @@
+"""Hearing of the end before the server waits for its streams."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def closing_on_signals(close: Callable[[], None]) -> Iterator[None]:
+    """Call ``close`` on SIGTERM and Ctrl-C, before the handlers that the server has set.
+
+    Servers wait for all answers to end before they tell the application to: an endless one would never hear of it.
+    Outside the main thread, or where no server has set handlers, this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    found = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in found.items():
+        if callable(handler):
+            signal.signal(number, _chained(loop, close, handler))
+    try:
+        yield
+    finally:
+        for number, handler in found.items():
+            signal.signal(number, handler)
+
+
+def _chained(
+    loop: asyncio.AbstractEventLoop, close: Callable[[], None], following: Callable[[int, FrameType | None], Any]
+) -> Callable[[int, FrameType | None], None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(close)
+        following(number, frame)
+
+    return handle
