@@ -4,6 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,26 +20,29 @@ class Shell:
 
     here: Path
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
-        """Begin a command; the caller waits for its end."""
-        return subprocess.Popen(
+    @contextmanager
+    def running(self, *words: str) -> Iterator["subprocess.Popen[str]"]:
+        """A command that runs while the block does. It is killed when it takes too long, so that nothing hangs."""
+        with subprocess.Popen(
             [sys.executable, "-m", "phaseflow", *words],
             cwd=self.here,
             env=self.environment(),
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-        )
+        ) as process:
+            watchdog = threading.Timer(TIMEOUT_S, process.kill)
+            watchdog.start()
+            try:
+                yield process
+            finally:
+                watchdog.cancel()
+                process.kill()
 
     def __call__(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
-        with self.start(*words) as process:
-            try:
-                out, err = process.communicate(timeout=TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
-        return subprocess.CompletedProcess(words, process.returncode, out, err)
+        with self.running(*words) as process:
+            return ended(process)
 
     def answer(self, *words: str) -> Any:
         """The one JSON document that a command prints; it must end well and say nothing else."""
@@ -56,3 +62,9 @@ class Shell:
         mine = {name: value for name, value in os.environ.items() if not name.startswith("PHASEFLOW_")}
         source = str(Path(__file__).parents[2] / "src")
         return mine | {"PYTHONPATH": source, "TOKENIZERS_PARALLELISM": "false"}
+
+
+def ended(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
+    """Wait for the end of a command and take what is left of its output."""
+    out, err = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)

@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from tests.cli.commands import TIMEOUT_S, Shell
+from tests.cli.commands import TIMEOUT_S, Shell, ended
 from tests.cli.embedding_server import EmbeddingServer
 
 
@@ -21,12 +21,6 @@ def _statuses(done: "subprocess.CompletedProcess[str]") -> list[dict[str, object
 
 def _asked(server: EmbeddingServer) -> None:
     assert server.asked.wait(TIMEOUT_S), "the embedding server was never asked"
-
-
-def _ended(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
-    with process:
-        out, err = process.communicate(timeout=TIMEOUT_S)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def test_a_folder_becomes_searchable(library: Shell) -> None:
@@ -72,12 +66,12 @@ def test_the_same_command_again_reads_only_what_has_changed(library: Shell) -> N
 
 
 def test_a_database_in_use_is_one_line_that_names_the_holder(library: Shell, embedding_server: EmbeddingServer) -> None:
-    first = library.start("ingest", "docs", "--kb", "waf", *embedding_server.options)
-    _asked(embedding_server)
-    second = library("ingest", "docs", "--kb", "other")
-    read = library.answer("status", "waf")
-    embedding_server.gate.set()
-    assert _ended(first).returncode == 0
+    with library.running("ingest", "docs", "--kb", "waf", *embedding_server.options) as first:
+        _asked(embedding_server)
+        second = library("ingest", "docs", "--kb", "other")
+        read = library.answer("status", "waf")
+        embedding_server.gate.set()
+        assert ended(first).returncode == 0
     assert second.returncode == 1
     (line,) = second.stderr.splitlines()
     assert line.startswith("phaseflow: ")
@@ -90,11 +84,11 @@ def test_the_first_interrupt_pauses_and_the_same_command_goes_on(
     library: Shell, embedding_server: EmbeddingServer, number: signal.Signals
 ) -> None:
     command = ["ingest", "docs", "--kb", "waf", *embedding_server.options]
-    process = library.start(*command)
-    _asked(embedding_server)
-    process.send_signal(number)
-    embedding_server.gate.set()
-    paused = _ended(process)
+    with library.running(*command) as process:
+        _asked(embedding_server)
+        process.send_signal(number)
+        embedding_server.gate.set()
+        paused = ended(process)
     assert paused.returncode == 3
     assert "paused; the same command goes on" in paused.stderr
     job = library.answer("status", "waf")
@@ -106,14 +100,14 @@ def test_the_first_interrupt_pauses_and_the_same_command_goes_on(
 
 def test_a_second_ctrl_c_leaves_at_once_and_loses_nothing(library: Shell, embedding_server: EmbeddingServer) -> None:
     command = ["ingest", "docs", "--kb", "waf", *embedding_server.options]
-    process = library.start(*command)
-    _asked(embedding_server)
-    process.send_signal(signal.SIGINT)
-    assert process.stderr is not None
-    while "Ctrl-C again" not in process.stderr.readline():
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    assert _ended(process).returncode == 3
+    with library.running(*command) as process:
+        _asked(embedding_server)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        while "Ctrl-C again" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert ended(process).returncode == 3
     embedding_server.gate.set()
     job = library.answer("status", "waf")
     assert library(*command).returncode == 0
@@ -124,10 +118,10 @@ def test_after_a_kill_the_same_command_goes_on_with_the_same_job(
     library: Shell, embedding_server: EmbeddingServer
 ) -> None:
     command = ["ingest", "docs", "--kb", "waf", *embedding_server.options]
-    process = library.start(*command)
-    _asked(embedding_server)
-    process.kill()
-    _ended(process)
+    with library.running(*command) as process:
+        _asked(embedding_server)
+        process.kill()
+        ended(process)
     embedding_server.gate.set()
     job = library.answer("status", "waf")
     assert library(*command).returncode == 0
