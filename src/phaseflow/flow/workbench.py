@@ -12,6 +12,7 @@ from phaseflow.components.chunker import MarkdownChunker, as_chunker
 from phaseflow.components.embedders import EmbedderPort, as_embedder, make_embedder
 from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
 from phaseflow.components.sources import FolderLoader
+from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
 from phaseflow.domain.settings import SOURCE, FolderSource, Settings, WebSource
 from phaseflow.store.jobs import JobRecord
@@ -21,7 +22,7 @@ LoaderFor = Callable[[FolderSource | WebSource], Loader]
 
 
 class Workbench:
-    """Makes the components of each job. Embedders are kept: one a setting, closed with the workbench."""
+    """Makes the components of each job. Embedders, one a setting, and workers are kept, and closed with it."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class Workbench:
         self._embedder = None if embedder is None else as_embedder(embedder)
         self.index = index
         self._embedders: dict[str, EmbedderPort] = {}
+        self._workers = ExtractionPool()
         self._making = anyio.Lock()
 
     @property
@@ -67,7 +69,8 @@ class Workbench:
         return embedder if embedder.fingerprint == kb.model else None
 
     async def aclose(self) -> None:
-        """Close the embedders made here; those given stay open."""
+        """End the workers, and close the embedders made here; those given stay open."""
+        await self._workers.aclose()
         for embedder in self._embedders.values():
             await embedder.aclose()
         self._embedders.clear()
@@ -90,7 +93,7 @@ class Workbench:
         if self._loader is not None:
             return self._loader(source)
         if isinstance(source, FolderSource):
-            return FolderLoader(source)
+            return FolderLoader(source, workers=self._workers)
         raise ComponentUnavailable("websites cannot be read by this version; name a folder")
 
 

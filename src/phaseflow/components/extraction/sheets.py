@@ -23,6 +23,9 @@ MAX_CELLS = 20_000_000
 """Between the first and the last cell of a sheet that hold something: each takes 32 bytes."""
 _ZIP = b"PK\x03\x04"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_LONGEST_REFERENCE = 40
+_COLUMN = re.compile(rb"""<(?:\w+:)?c r=["']([A-Z]{1,3})\d""")
+_ROW = re.compile(rb"""<(?:\w+:)?row r=["'](\d{1,7})["']""")
 _VALUE = re.compile(rb"<(?:\w+:)?(?:v|is|t|p)>[^<]|office:value=")
 
 
@@ -62,8 +65,7 @@ def _add_sheets(workbook: "CalamineWorkbook", draft: Draft) -> bool:
         except (OSError, ValueError) as error:
             raise _malformed(draft.name, error) from error
         if sheet.height * sheet.width > MAX_CELLS:
-            message = f"{draft.name}: sheet {name!r} has {sheet.height:,} rows and {sheet.width:,} columns; split it"
-            raise DocumentError(message, code="too_large")
+            raise _too_large(draft.name, name, sheet.total_height, sheet.total_width)
         rows = [[_shown(cell) for cell in row] for row in sheet.iter_rows()]
         draft.part(name)
         draft.heading(2, name)
@@ -85,12 +87,39 @@ def _shown(cell: Any) -> str:
 
 
 def _look_inside(package: Package) -> None:
-    """Unpack everything once, against bombs: the library has no limit of its own."""
+    """Unpack everything once, against bombs and against a lone cell in the far corner: the library has no limits."""
     refuse_encrypted(package)
     for name in package.names():
         if name.endswith((".xml", ".bin")):
-            for _ in package.chunks(name):
-                pass
+            _measure(package, name)
+
+
+def _measure(package: Package, sheet: str) -> None:
+    is_sheet = sheet.startswith("xl/worksheets/")
+    rows = columns = 0
+    cut = b""
+    for chunk in package.chunks(sheet):
+        if is_sheet:
+            # A reference may be cut in two by the end of a chunk.
+            text = cut + chunk
+            cut = chunk[-_LONGEST_REFERENCE:]
+            found = set(_COLUMN.findall(text))
+            columns = max(columns, max(map(_column, found), default=0))
+            rows = max(rows, int(max(_ROW.findall(text), key=int, default=b"0")))
+    if rows * columns > MAX_CELLS:
+        raise _too_large(package.name, sheet, rows, columns)
+
+
+def _column(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - 64
+    return number
+
+
+def _too_large(name: str, sheet: str, rows: int, columns: int) -> DocumentError:
+    message = f"{name}: sheet {sheet} reaches to row {rows:,} and column {columns:,}; delete what is empty, or split it"
+    return DocumentError(message, code="too_large")
 
 
 def _explain(package: Package) -> None:

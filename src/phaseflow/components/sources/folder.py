@@ -14,11 +14,12 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from phaseflow.components.extraction import extract
+from phaseflow.components.extraction import Extracted, extract, needs_worker
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
 from phaseflow.components.sources.names import path_of, uri_of
 from phaseflow.components.sources.patterns import Globs
 from phaseflow.components.sources.tree import Found, Tree
+from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 from phaseflow.domain.settings import FolderSource
 
@@ -43,7 +44,8 @@ class FolderLoader:
 
     ``source.path`` may also name one file: then that file is the only document, whatever its name.
     ``max_bytes`` is the largest file that is read. Works in threads of ``limiter`` (default: anyio's own); nothing
-    blocks the event loop. ``clock`` gives nanoseconds since the epoch.
+    blocks the event loop. Binary formats are read by ``workers`` (default: a pool of its own, ended by ``aclose``).
+    ``clock`` gives nanoseconds since the epoch.
     """
 
     def __init__(
@@ -52,9 +54,12 @@ class FolderLoader:
         *,
         max_bytes: int = MAX_BYTES,
         limiter: anyio.CapacityLimiter | None = None,
+        workers: ExtractionPool | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._source = source
+        self._workers = workers or ExtractionPool()
+        self._owns_workers = workers is None
         self._max_bytes = max_bytes
         self._limiter = limiter
         self._clock = clock
@@ -70,12 +75,20 @@ class FolderLoader:
             yield page
 
     async def load(self, entry: Entry, known: Known | None) -> Document | Unchanged:
-        """Read one file, in one visit to a worker thread.
+        """Read one file: text in one visit to a worker thread, a binary format in a worker process.
 
         Raises DocumentError: ``not_found`` (and ``gone``), ``unreadable``, ``too_large``, ``changed_while_reading``,
-        and what extraction raises. Cancelling it abandons the thread, whose result is dropped.
+        and what extraction raises. Cancelling it abandons the thread, whose result is dropped, and kills the process.
         """
-        return await self._in_thread(partial(self._load, entry, known))
+        found = await self._in_thread(partial(self._load, entry, known))
+        if not isinstance(found, _Unread):
+            return found
+        return found.document(entry, await self._workers.extract(found.data, entry.uri))
+
+    async def aclose(self) -> None:
+        """End the workers made here; those given go on."""
+        if self._owns_workers:
+            await self._workers.aclose()
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
@@ -88,7 +101,7 @@ class FolderLoader:
     def _root(self) -> str:
         return os.path.realpath(self._source.path)
 
-    def _load(self, entry: Entry, known: Known | None) -> Document | Unchanged:
+    def _load(self, entry: Entry, known: Known | None) -> "Document | Unchanged | _Unread":
         path = self._place(entry.uri)
         reading = _read(path, entry.uri, self._max_bytes) or _read(path, entry.uri, self._max_bytes)
         if reading is None:
@@ -98,8 +111,10 @@ class FolderLoader:
         digest = hashlib.blake2b(reading.data, digest_size=16).digest()
         if known is not None and known.content_hash == digest:
             return Unchanged(entry, digest, stamp)
-        found = extract(reading.data, entry.uri)
-        return Document(entry, found.text, found.title, found.media_type, digest, stamp, found.parts)
+        unread = _Unread(reading.data, digest, stamp)
+        if needs_worker(reading.data, entry.uri):
+            return unread
+        return unread.document(entry, extract(reading.data, entry.uri))
 
     def _stamp(self, size: int, mtime_ns: int) -> str | None:
         return f"{size}:{mtime_ns}" if mtime_ns < self._clock() - RACY_NS else None
@@ -122,6 +137,18 @@ class FolderLoader:
 class _Reading:
     data: bytes
     mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """A file whose bytes are here, and not its text yet."""
+
+    data: bytes
+    digest: bytes
+    stamp: str | None
+
+    def document(self, entry: Entry, found: Extracted) -> Document:
+        return Document(entry, found.text, found.title, found.media_type, self.digest, self.stamp, found.parts)
 
 
 def _files(root: Path, source: FolderSource) -> Iterator[Found]:

@@ -182,6 +182,8 @@ class Worker:
         process.kill()
         status = process.wait()
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        if status == -signal.SIGABRT:
+            how += ", as libraries do that are refused memory"
         message = f"the parser of {name} crashed ({how}); open and save the document again, or exclude it"
         return DocumentError(message, code="extraction_crashed")
 
