@@ -76,6 +76,11 @@ class Queries(ABC):
         async with self._read() as tx:
             return await progress.totals(tx)
 
+    async def load(self) -> tuple[int, int]:
+        """(knowledge bases, jobs that are not over)."""
+        async with self._read() as tx:
+            return await knowledge_bases.count(tx), await jobs.count_unfinished(tx)
+
     async def job_status(self, job_id: str) -> JobStatusResponse:
         """The status of any job, with its full view of the phases. Raises JobNotFound."""
         async with self._read() as tx:

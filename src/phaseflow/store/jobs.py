@@ -115,6 +115,11 @@ async def unfinished(tx: Transaction) -> list[JobRecord]:
     return [await _record(tx, row) for row in rows]
 
 
+async def count_unfinished(tx: Transaction) -> int:
+    """How many jobs are not over, or wait in the queue."""
+    return int(await tx.value("SELECT count(*) FROM ingestion_jobs WHERE completed_at IS NULL OR intent IS NOT NULL"))
+
+
 async def queued(tx: Transaction) -> list[tuple[str, str]]:
     """(job id, KB id) of the jobs that wait for a slot, first come first."""
     rows = await tx.rows(
