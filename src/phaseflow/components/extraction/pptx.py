@@ -48,7 +48,7 @@ def _add_attached(package: Package, slide: str, draft: Draft) -> None:
     for relation in package.relations(slide).values():
         if relation.kind in _ATTACHED and relation.target in package:
             apart = Draft(draft.name)
-            found = _Slide(apart)
+            found = _Slide(apart, has_points=False)
             package.parse(relation.target, found)
             apart.put(", ".join(dict.fromkeys(found.labels)))
             if not apart.is_empty:
@@ -65,10 +65,11 @@ class _Paragraph:
 class _Slide:
     """Turns the events of a slide, a chart or a page of notes into blocks."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Draft, *, has_points: bool = True) -> None:
         self.labels: list[str] = []
         """The names of a chart's series and categories."""
         self._draft = draft
+        self._has_points = has_points
         self._placeholder: str | None = None
         self._paragraph: _Paragraph | None = None
         self._title: list[str] = []
@@ -85,7 +86,7 @@ class _Slide:
             self._taking = self._paragraph.pieces if self._paragraph else None
         elif name == "p":
             # Text of a placeholder that is not the title is a list of points.
-            self._paragraph = _Paragraph(is_item=self._placeholder in ("", "body", "obj"))
+            self._paragraph = _Paragraph(is_item=self._has_points and self._placeholder in ("", "body", "obj"))
         elif name == "pPr" and self._paragraph:
             level = attributes.get("lvl", "0")
             self._paragraph.level = int(level) if level in "012345678" and level else 0

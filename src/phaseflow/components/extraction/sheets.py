@@ -39,31 +39,22 @@ def extract(raw: Raw) -> Extracted:
     if package is not None:
         _look_inside(package)
     draft = Draft(raw.name)
-    has_cells = _add_sheets(_opened(raw), draft)
+    calamine = library("python_calamine", "spreadsheets")
+    try:
+        has_cells = _add_sheets(calamine.CalamineWorkbook.from_filelike(BytesIO(raw.data)), draft)
+    except calamine.PasswordError as error:
+        raise encrypted(raw.name) from error
+    except (calamine.CalamineError, OSError, ValueError) as error:
+        raise _malformed(raw, error) from error
     if not has_cells and package is not None:
         _explain(package)
     return draft.finish(raw.base_name) if has_cells else Draft(raw.name).finish(None)
 
 
-def _opened(raw: Raw) -> "CalamineWorkbook":
-    calamine = library("python_calamine", "spreadsheets")
-    try:
-        return calamine.CalamineWorkbook.from_filelike(BytesIO(raw.data))  # type: ignore[no-any-return]
-    except calamine.PasswordError as error:
-        raise encrypted(raw.name) from error
-    except (calamine.CalamineError, OSError, ValueError) as error:
-        if raw.data.startswith(_OLE) and "EncryptedPackage".encode("utf-16-le") in raw.data:
-            raise encrypted(raw.name) from error
-        raise _malformed(raw.name, error) from error
-
-
 def _add_sheets(workbook: "CalamineWorkbook", draft: Draft) -> bool:
     has_cells = False
     for name in workbook.sheet_names:
-        try:
-            sheet = workbook.get_sheet_by_name(name)
-        except (OSError, ValueError) as error:
-            raise _malformed(draft.name, error) from error
+        sheet = workbook.get_sheet_by_name(name)
         if sheet.height * sheet.width > MAX_CELLS:
             raise _too_large(draft.name, name, sheet.total_height, sheet.total_width)
         rows = [[_shown(cell) for cell in row] for row in sheet.iter_rows()]
@@ -130,6 +121,8 @@ def _explain(package: Package) -> None:
         raise no_text_layer(package.name)
 
 
-def _malformed(name: str, error: Exception) -> DocumentError:
-    message = f"{name} is damaged or no spreadsheet ({error}); open and save it again, or exclude it"
+def _malformed(raw: Raw, error: Exception) -> DocumentError:
+    if raw.data.startswith(_OLE) and "EncryptedPackage".encode("utf-16-le") in raw.data:
+        return encrypted(raw.name)
+    message = f"{raw.name} is damaged or no spreadsheet ({error}); open and save it again, or exclude it"
     return DocumentError(message, code="malformed")

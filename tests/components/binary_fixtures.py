@@ -1,0 +1,179 @@
+"""Small documents of every binary format, made here, byte for byte."""
+
+import zipfile
+from collections.abc import Mapping
+from io import BytesIO
+
+W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+A = 'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"'
+P = 'xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"'
+R = 'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"'
+S = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+STRICT_S = 'xmlns="http://purl.oclc.org/ooxml/spreadsheetml/main"'
+ODF = "urn:oasis:names:tc:opendocument:xmlns:"
+_TYPES = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+
+
+def package(members: Mapping[str, str | bytes]) -> bytes:
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            # By the standards, the media type can be read without unpacking.
+            archive.writestr(name, content, zipfile.ZIP_STORED if name == "mimetype" else None)
+    return file.getvalue()
+
+
+def relations(**targets: str) -> str:
+    """Relations by id; the type is the id without its number."""
+    each = "".join(
+        f'<Relationship Id="{name}" Type="{_TYPES}/{name.rstrip("0123456789")}" Target="{target}"/>'
+        for name, target in targets.items()
+    )
+    return f'<Relationships xmlns="{_PACKAGE}/relationships">{each}</Relationships>'
+
+
+def paragraph(text: str, properties: str = "") -> str:
+    return f"<w:p><w:pPr>{properties}</w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>"
+
+
+def docx(body: str, **more: str) -> bytes:
+    """A Word document. ``more`` are further members of ``word/`` by name; ``title`` is the property."""
+    title = more.pop("title", "")
+    return package(
+        {
+            "_rels/.rels": relations(officeDocument="word/document.xml"),
+            "docProps/core.xml": f'<c xmlns:dc="d"><dc:title>{title}</dc:title></c>',
+            "word/document.xml": f"<w:document {W}><w:body>{body}</w:body></w:document>",
+            "word/_rels/document.xml.rels": relations(**{name: f"{name}.xml" for name in more}),
+            **{f"word/{name}.xml": f"<w:{name} {W}>{content}</w:{name}>" for name, content in more.items()},
+        }
+    )
+
+
+def shape(text: str, kind: str | None = None) -> str:
+    placeholder = "" if kind is None else f'<p:nvPr><p:ph type="{kind}"/></p:nvPr>'
+    lines = "".join(f"<a:p><a:r><a:t>{each}</a:t></a:r></a:p>" for each in text.split("\n"))
+    return f"<p:sp><p:nvSpPr>{placeholder}</p:nvSpPr><p:txBody>{lines}</p:txBody></p:sp>"
+
+
+def pptx(*slides: str, notes: str = "") -> bytes:
+    """A presentation of slides, which stand in the archive in the wrong order. The notes belong to the first."""
+    order = "".join(f'<p:sldId id="{256 + n}" r:id="slide{n}"/>' for n in range(len(slides)))
+    members: dict[str, str | bytes] = {
+        f"ppt/slides/slide{n}.xml": f"<p:sld {P} {A} {R}>{slide}</p:sld>" for n, slide in reversed([*enumerate(slides)])
+    }
+    if notes:
+        members["ppt/slides/_rels/slide0.xml.rels"] = relations(notesSlide="../notesSlides/n.xml")
+        members["ppt/notesSlides/n.xml"] = f"<p:notes {P} {A}>{shape(notes, 'body')}{shape('1', 'sldNum')}</p:notes>"
+    return package(
+        {
+            "_rels/.rels": relations(officeDocument="ppt/presentation.xml"),
+            "ppt/presentation.xml": f"<p:presentation {P} {R}><p:sldIdLst>{order}</p:sldIdLst></p:presentation>",
+            "ppt/_rels/presentation.xml.rels": relations(
+                **{f"slide{n}": f"slides/slide{n}.xml" for n in range(len(slides))}
+            ),
+            **members,
+        }
+    )
+
+
+def xlsx(sheets: Mapping[str, str], space: str = S, **more: str | bytes) -> bytes:
+    """A workbook; each sheet is its rows as markup."""
+    listed = "".join(f'<sheet name="{name}" sheetId="{n}" r:id="worksheet{n}"/>' for n, name in enumerate(sheets, 1))
+    return package(
+        {
+            "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types"/>',
+            "_rels/.rels": relations(officeDocument="xl/workbook.xml"),
+            "xl/workbook.xml": f"<workbook {space} {R}><sheets>{listed}</sheets></workbook>",
+            "xl/_rels/workbook.xml.rels": relations(
+                **{f"worksheet{n}": f"worksheets/sheet{n}.xml" for n in range(1, len(sheets) + 1)}
+            ),
+            **{
+                f"xl/worksheets/sheet{n}.xml": f"<worksheet {space}><sheetData>{rows}</sheetData></worksheet>"
+                for n, rows in enumerate(sheets.values(), 1)
+            },
+            **more,
+        }
+    )
+
+
+def cells(*rows: str) -> str:
+    """Rows of texts, one letter of the alphabet a column."""
+    return "".join(
+        f'<row r="{y}">'
+        + "".join(
+            f'<c r="{chr(65 + x)}{y}" t="inlineStr"><is><t>{text}</t></is></c>' for x, text in enumerate(row.split("|"))
+        )
+        + "</row>"
+        for y, row in enumerate(rows, 1)
+    )
+
+
+def odt(body: str, **more: str | bytes) -> bytes:
+    names = " ".join(f'xmlns:{name}="{ODF}{name}:1.0"' for name in ("office", "text", "table", "draw"))
+    svg = f'xmlns:svg="{ODF}svg-compatible:1.0"'
+    return package(
+        {
+            "mimetype": "application/vnd.oasis.opendocument.text",
+            "content.xml": f"<office:document-content {names} {svg}>{body}</office:document-content>",
+            **more,
+        }
+    )
+
+
+def epub(chapters: Mapping[str, str], **more: str) -> bytes:
+    items = "".join(f'<item id="{n}" href="{n}.xhtml" media-type="application/xhtml+xml"/>' for n in chapters)
+    spine = "".join(f'<itemref idref="{name}"/>' for name in chapters)
+    return package(
+        {
+            "mimetype": "application/epub+zip",
+            "META-INF/container.xml": '<container><rootfile full-path="OPS/book.opf"/></container>',
+            "OPS/book.opf": (
+                f'<package><metadata xmlns:dc="d"><dc:title>The Book</dc:title></metadata>'
+                f"<manifest>{items}</manifest><spine>{spine}</spine></package>"
+            ),
+            **{f"OPS/{name}.xhtml": f"<html><body>{content}</body></html>" for name, content in chapters.items()},
+            **more,
+        }
+    )
+
+
+def pdf(*pages: str, title: str = "", drawn: bool = False) -> bytes:
+    """A PDF with a line of text a page, without a table of objects: readers build it anew. ``drawn``: and a stroke."""
+    kids = " ".join(f"{10 + 2 * n} 0 R" for n in range(len(pages)))
+    objects = [
+        "1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj",
+        f"2 0 obj<</Type/Pages/Kids[{kids}]/Count {len(pages)}>>endobj",
+        "3 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj",
+        f"4 0 obj<</Title({title})>>endobj",
+    ]
+    for n, text in enumerate(pages):
+        content = (f"BT /F 12 Tf 20 50 Td ({text}) Tj ET" if text else "") + (" 0 0 m 50 50 l S" if drawn else "")
+        objects += [
+            f"{10 + 2 * n} 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 100]/Contents {11 + 2 * n} 0 R"
+            "/Resources<</Font<</F 3 0 R>>>>>>endobj",
+            f"{11 + 2 * n} 0 obj<</Length {len(content)}>>stream\n{content}\nendstream endobj",
+        ]
+    return ("%PDF-1.4\n" + "\n".join(objects) + "\ntrailer<</Root 1 0 R/Info 4 0 R>>\n%%EOF").encode("latin-1")
+
+
+def rtf(body: str) -> bytes:
+    styles = r"{\stylesheet{\s0 Normal;}{\s1\outlinelevel0 heading 1;}}"
+    fonts = r"{\fonttbl{\f0\fcharset0 Arial;}{\f1\fcharset204 Arial Cyr;}}"
+    info = r"{\info{\title The title}{\author Nobody}}"
+    return ("{" + rf"\rtf1\ansi\ansicpg1252{fonts}{styles}{info}" + body + "}").encode("ascii")
+
+
+SAMPLES: Mapping[str, bytes] = {
+    "a.pdf": pdf("Page one", "Page two", title="A title"),
+    "a.docx": docx(
+        paragraph("Top", '<w:outlineLvl w:val="0"/>') + paragraph("text") + "<w:tbl><w:tr><w:tc>" + paragraph("cell")
+        + "</w:tc><w:tc>" + paragraph("next") + "</w:tc></w:tr></w:tbl>", title="T",
+    ),
+    "a.pptx": pptx(shape("Slide", "title") + shape("one\ntwo", "body"), notes="Say this"),
+    "a.xlsx": xlsx({"First": cells("a|b", "c|d")}),
+    "a.odt": odt("<office:body><text:h text:outline-level='1'>Top</text:h><text:p>text</text:p></office:body>"),
+    "a.epub": epub({"one": "<h1>One</h1><p>text</p>"}),
+    "a.rtf": rtf(r"\pard\s1 Top\par\pard text \'e4\par\trowd\pard\intbl a\cell b\cell\row"),
+}  # fmt: skip

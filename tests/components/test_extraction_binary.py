@@ -1,0 +1,300 @@
+"""Binary formats: what becomes of headings, tables, pages and titles, and that nothing is lost without a word."""
+
+import sys
+from collections.abc import Mapping
+
+import pytest
+
+from phaseflow.components.extraction import Extracted, extract, needs_worker
+from phaseflow.components.extraction.registry import FORMATS, LARGE_PAGE
+from phaseflow.domain.errors import DocumentError
+from tests.components.binary_fixtures import (
+    SAMPLES,
+    STRICT_S,
+    S,
+    cells,
+    docx,
+    epub,
+    odt,
+    package,
+    paragraph,
+    pdf,
+    pptx,
+    rtf,
+    shape,
+    xlsx,
+)
+
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+PICTURE = {"word/media/a.png": b"\x89PNG"}
+BINARY = [extension for each in FORMATS if each.is_binary for extension in each.extensions]
+
+
+def refusal(data: bytes, name: str) -> DocumentError:
+    with pytest.raises(DocumentError) as caught:
+        extract(data, name)
+    assert name in str(caught.value)
+    return caught.value
+
+
+def labels(document: Extracted) -> Mapping[str, str]:
+    """Every part's first line by its label."""
+    return {label: document.text[offset:].partition("\n")[0] for offset, label in document.parts}
+
+
+class TestChoice:
+    @pytest.mark.parametrize("extension", BINARY)
+    def test_every_binary_format_belongs_in_a_worker(self, extension: str) -> None:
+        assert needs_worker(b"x", f"a.{extension}")
+
+    @pytest.mark.parametrize("name", ["a.md", "a.html", "a.csv", "a.eml", "LICENSE"])
+    def test_text_does_not(self, name: str) -> None:
+        assert not needs_worker(b"x", name)
+
+    def test_a_large_page_does(self) -> None:
+        assert needs_worker(b"<p>" * LARGE_PAGE, "a.html")
+
+    def test_an_empty_file_needs_none(self) -> None:
+        assert not needs_worker(b"", "a.pdf")
+
+    @pytest.mark.parametrize("name", [*SAMPLES])
+    def test_a_document_without_an_extension_is_known_by_its_content(self, name: str) -> None:
+        assert extract(SAMPLES[name], "download").text == extract(SAMPLES[name], name).text
+
+    def test_a_word_document_that_is_named_like_an_old_one_is_read(self) -> None:
+        assert extract(SAMPLES["a.docx"], "a.doc").text == extract(SAMPLES["a.docx"], "a.docx").text
+
+    @pytest.mark.parametrize("name", ["a.doc", "a.ppt", "a.zip", "a.bin"])
+    def test_what_cannot_be_read_says_so(self, name: str) -> None:
+        error = refusal(OLE + b"x", name)
+        assert (error.code, error.counts) == ("unsupported_format", False)
+
+    @pytest.mark.parametrize(
+        ("name", "module", "extra"), [("a.pdf", "pypdfium2", "pdf"), ("a.xls", "python_calamine", "sheets")]
+    )
+    def test_a_missing_library_is_named_by_its_extra(
+        self, name: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(DocumentError, match=rf"phaseflow\[{extra}\]") as caught:
+            extract(b"x", name)
+        assert (caught.value.code, caught.value.counts) == ("missing_extra", False)
+
+
+@pytest.mark.parametrize("extension", BINARY)
+@pytest.mark.parametrize("data", [b"x", b"PK\x03\x04", b"\0" * 100])
+def test_what_is_not_of_its_format_is_malformed(extension: str, data: bytes) -> None:
+    assert refusal(data, f"a.{extension}").code == "malformed"
+
+
+@pytest.mark.parametrize("extension", ["docx", "pptx", "xlsx"])
+def test_an_office_document_with_a_password_is_encrypted(extension: str) -> None:
+    error = refusal(OLE + b"\0" * 500 + "EncryptedPackage".encode("utf-16-le"), f"a.{extension}")
+    assert error.code == "encrypted"
+
+
+class TestPdf:
+    def test_pages_are_parts_and_the_title_is_the_property(self) -> None:
+        document = extract(pdf("One", "Two", title="A title"), "a.pdf")
+        expected = Extracted("One\n\nTwo", "A title", "text/plain", ((0, "page 1"), (5, "page 2")))
+        assert document == expected
+
+    @pytest.mark.parametrize("title", ["", "Microsoft Word - x.doc", "report.tex", "untitled"])
+    def test_a_title_that_tells_nothing_gives_way_to_the_name(self, title: str) -> None:
+        assert extract(pdf("One", title=title), "a.pdf").title == "a.pdf"
+
+    def test_an_empty_page_is_skipped_and_counted(self) -> None:
+        assert extract(pdf("One", "", "Three"), "a.pdf").parts == ((0, "page 1"), (5, "page 3"))
+
+    def test_pages_that_show_something_and_hold_no_text_are_a_failure(self) -> None:
+        assert refusal(pdf("", drawn=True), "a.pdf").code == "no_text_layer"
+
+    def test_blank_pages_are_an_empty_document(self) -> None:
+        assert extract(pdf("", ""), "a.pdf").text == ""
+
+
+class TestWord:
+    def test_headings_lists_and_tables_are_markdown(self) -> None:
+        styles = (
+            '<w:style w:styleId="H"><w:name w:val="heading 2"/></w:style>'
+            '<w:style w:styleId="Mine"><w:name w:val="Mine"/><w:basedOn w:val="H"/></w:style>'
+        )
+        numbering = (
+            '<w:abstractNum w:abstractNumId="1"><w:lvl w:ilvl="0"><w:numFmt w:val="decimal"/></w:lvl>'
+            '<w:lvl w:ilvl="1"><w:numFmt w:val="bullet"/></w:lvl></w:abstractNum>'
+            '<w:num w:numId="7"><w:abstractNumId w:val="1"/></w:num>'
+        )
+        item = '<w:numPr><w:ilvl w:val="{}"/><w:numId w:val="7"/></w:numPr>'
+        body = (
+            paragraph("Heading", '<w:pStyle w:val="Mine"/>')
+            + paragraph("text")
+            + paragraph("first", item.format(0))
+            + paragraph("inner", item.format(1))
+            + paragraph("second", item.format(0))
+            + f"<w:tbl><w:tr><w:tc>{paragraph('a|b')}</w:tc><w:tc>{paragraph('c')}</w:tc></w:tr></w:tbl>"
+        )
+        document = extract(docx(body, styles=styles, numbering=numbering, title="The title"), "a.docx")
+        assert document.text == ("## Heading\n\ntext\n\n1. first\n  - inner\n2. second\n\n| a\\|b | c |\n| --- | --- |")
+        assert (document.title, document.parts) == ("The title", ((0, "Heading"),))
+
+    def test_merged_cells_keep_the_columns(self) -> None:
+        wide = f'<w:tc><w:tcPr><w:gridSpan w:val="2"/></w:tcPr>{paragraph("wide")}</w:tc>'
+        covered = f"<w:tc><w:tcPr><w:vMerge/></w:tcPr>{paragraph('unseen')}</w:tc>"
+        cell = f"<w:tc>{paragraph('x')}</w:tc>"
+        text = extract(
+            docx(f"<w:tbl><w:tr>{wide}{cell}</w:tr><w:tr>{cell}{covered}{cell}</w:tr></w:tbl>"), "a.docx"
+        ).text
+        assert text == "| wide |  | x |\n| --- | --- | --- |\n| x |  | x |"
+
+    def test_a_table_inside_a_cell_keeps_its_text_there(self) -> None:
+        inner = f"<w:tbl><w:tr><w:tc>{paragraph('inner')}</w:tc></w:tr></w:tbl>"
+        row = f"<w:tr><w:tc>{paragraph('outer')}{inner}</w:tc><w:tc>{paragraph('x')}</w:tc></w:tr>"
+        assert extract(docx(f"<w:tbl>{row}</w:tbl>"), "a.docx").text.startswith("| outer inner | x |")
+
+    def test_deleted_text_and_repeated_alternatives_are_left_out(self) -> None:
+        body = (
+            "<w:p><w:r><w:t>a</w:t></w:r><w:del><w:r><w:t>gone</w:t></w:r></w:del>"
+            "<w:Fallback><w:r><w:t>twice</w:t></w:r></w:Fallback></w:p>"
+        )
+        assert extract(docx(body), "a.docx").text == "a"
+
+    def test_notes_and_comments_follow_the_text(self) -> None:
+        document = docx(paragraph("body"), footnotes=paragraph("a note"), comments=paragraph("a comment"))
+        assert extract(document, "a.docx").text == "body\n\na note\n\na comment"
+
+    def test_a_document_of_pictures_says_that_it_has_no_text(self) -> None:
+        data = package({"word/document.xml": "<w:document xmlns:w='w'/>", **PICTURE})
+        assert refusal(data, "a.docx").code == "no_text_layer"
+
+    def test_a_document_without_anything_is_empty(self) -> None:
+        assert extract(docx(""), "a.docx").text == ""
+
+    def test_entities_are_refused(self) -> None:
+        bomb = (
+            '<!DOCTYPE w [<!ENTITY a "aaaa">]><w:document xmlns:w="w"><w:p><w:r><w:t>&a;</w:t></w:r></w:p></w:document>'
+        )
+        assert refusal(package({"word/document.xml": bomb}), "a.docx").code == "malformed"
+
+    def test_an_archive_that_unpacks_to_too_much_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("phaseflow.components.extraction.package.MAX_UNPACKED", 100_000)
+        assert refusal(docx(paragraph("x" * 200_000)), "a.docx").code == "too_large"
+
+
+class TestPowerPoint:
+    def test_slides_come_in_their_order_with_titles_points_tables_and_notes(self) -> None:
+        table = (
+            "<a:tbl><a:tr><a:tc><a:txBody><a:p><a:r><a:t>x</a:t></a:r></a:p></a:txBody></a:tc>"
+            "<a:tc><a:txBody><a:p><a:r><a:t>y</a:t></a:r></a:p></a:txBody></a:tc></a:tr></a:tbl>"
+        )
+        data = pptx(shape("First", "title") + shape("a\nb", "body"), shape("Second") + table, notes="Say this")
+        document = extract(data, "a.pptx")
+        assert document.text == ("## First\n\n- a\n- b\n\nNotes: Say this\n\nSecond\n\n| x | y |\n| --- | --- |")
+        assert document.title == "First"
+        assert labels(document) == {"slide 1": "## First", "slide 2": "Second"}
+
+    def test_what_a_picture_shows_is_text(self) -> None:
+        picture = '<p:pic><p:nvPicPr><p:cNvPr id="1" name="p" descr="A red dog"/></p:nvPicPr></p:pic>'
+        assert extract(pptx(picture), "a.pptx").text == "A red dog"
+
+
+class TestSheets:
+    def test_every_sheet_is_a_table_below_its_name(self) -> None:
+        document = extract(xlsx({"First": cells("a|b", "c|d"), "Second": cells("e|f")}), "a.xlsx")
+        assert document.text == (
+            "## First\n\n| a | b |\n| --- | --- |\n| c | d |\n\n## Second\n\n| e | f |\n| --- | --- |"
+        )
+        assert labels(document) == {"First": "## First", "Second": "## Second"}
+
+    def test_numbers_and_truth_read_as_they_are_written(self) -> None:
+        row = '<row r="1"><c r="A1"><v>3</v></c><c r="B1"><v>0.25</v></c><c r="C1" t="b"><v>1</v></c></row>'
+        assert extract(xlsx({"S": row}), "a.xlsx").text.splitlines()[2] == "| 3 | 0.25 | TRUE |"
+
+    def test_strict_ooxml_is_read_and_not_silently_empty(self) -> None:
+        assert "| a | b |" in extract(xlsx({"S": cells("a|b")}, STRICT_S), "a.xlsx").text
+
+    def test_cells_in_which_the_library_finds_nothing_are_a_failure(self) -> None:
+        unlisted = {"xl/workbook.xml": f"<workbook {S}><sheets/></workbook>"}
+        assert refusal(xlsx({"S": cells("a|b")}, **unlisted), "a.xlsx").code == "nothing_found"
+
+    def test_a_reference_to_a_text_that_is_not_there_is_malformed(self) -> None:
+        row = '<row r="1"><c r="A1" t="s"><v>5</v></c></row>'
+        assert refusal(xlsx({"S": row}), "a.xlsx").code == "malformed"
+
+    def test_a_workbook_without_cells_is_empty(self) -> None:
+        assert extract(xlsx({"S": ""}), "a.xlsx").text == ""
+
+    def test_a_lone_cell_in_the_far_corner_is_refused_before_it_takes_the_memory(self) -> None:
+        far = '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>2</v></c></row>'
+        assert refusal(xlsx({"S": far}), "a.xlsx").code == "too_large"
+
+
+class TestOpenDocument:
+    def test_headings_lists_and_tables_are_markdown(self) -> None:
+        body = (
+            '<text:h text:outline-level="2">Head</text:h><text:p>a<text:s text:c="2"/>b<text:line-break/>c</text:p>'
+            "<text:list><text:list-item><text:p>one</text:p><text:list><text:list-item><text:p>inner</text:p>"
+            "</text:list-item></text:list></text:list-item></text:list>"
+            "<table:table><table:table-row><table:table-cell><text:p>x</text:p></table:table-cell>"
+            "<table:table-cell><text:p>y</text:p></table:table-cell></table:table-row></table:table>"
+        )
+        document = extract(odt(body), "a.odt")
+        assert document.text == "## Head\n\na  b\nc\n\n- one\n  - inner\n\n| x | y |\n| --- | --- |"
+        assert document.parts == ((0, "Head"),)
+
+    def test_deleted_text_and_descriptions_are_left_out(self) -> None:
+        body = (
+            "<text:tracked-changes><text:p>gone</text:p></text:tracked-changes>"
+            "<text:p>a<draw:frame><svg:title>no</svg:title></draw:frame></text:p>"
+        )
+        assert extract(odt(body), "a.odt").text == "a"
+
+    def test_an_encrypted_document_says_so(self) -> None:
+        manifest = "<manifest><file-entry><encryption-data/></file-entry></manifest>"
+        data = odt("<text:p>x</text:p>", **{"META-INF/manifest.xml": manifest})
+        assert refusal(data, "a.odt").code == "encrypted"
+
+
+class TestEpub:
+    def test_chapters_are_parts_in_reading_order(self) -> None:
+        document = extract(epub({"b": "<h1>Before</h1>x", "a": "<h1>After</h1>y"}), "a.epub")
+        assert document.text == "# Before\n\nx\n\n# After\n\ny"
+        assert (document.title, labels(document)) == ("The Book", {"Before": "# Before", "After": "# After"})
+
+    def test_an_element_closed_in_one_tag_does_not_swallow_what_follows(self) -> None:
+        assert extract(epub({"a": "<title/><script src='x'/><a id='y'/><p>text</p>"}), "a.epub").text == "text"
+
+    def test_copy_protection_says_so_and_scrambled_fonts_do_not(self) -> None:
+        rights = '<encryption><CipherReference URI="OPS/{}"/></encryption>'
+        locked = {"META-INF/encryption.xml": rights.format("a.xhtml")}
+        assert refusal(epub({"a": "x"}, **locked), "a.epub").code == "encrypted"
+        assert extract(epub({"a": "x"}, **{"META-INF/encryption.xml": rights.format("f.otf")}), "a.epub").text == "x"
+
+
+class TestRtf:
+    def test_headings_and_tables_are_markdown(self) -> None:
+        rows = r"\trowd\pard\intbl a\cell b\cell\row\trowd\intbl c\cell d\cell\row"
+        body = rf"\pard\s1 Head\par\pard text\par{rows}\pard end\par"
+        document = extract(rtf(body), "a.rtf")
+        assert document.text == "# Head\n\ntext\n\n| a | b |\n| --- | --- |\n| c | d |\n\nend"
+        assert (document.title, document.parts) == ("The title", ((0, "Head"),))
+
+    @pytest.mark.parametrize(
+        ("written", "text"),
+        [
+            (r"caf\'e9", "café"),
+            (r"\u8364?", "€"),
+            (r"\u-10179?\u-8704?", "😀"),
+            (r"{\uc0\u228 x}", "äx"),
+            (r"{\f1\'e4\'e0}", "да"),
+            (r"a\~b\_c\{d\}", "a\u00a0b-c{d}"),
+            (r"\ldblquote x\rdblquote", "“x”"),
+            (r"a{\v hidden}b", "ab"),
+            (r"a{\*\unknown gone}b{\pict ffd8}", "ab"),
+            (r"a{\field{\*\fldinst HYPERLINK x}{\fldrslt link}}", "alink"),
+        ],
+    )
+    def test_characters_are_what_they_stand_for(self, written: str, text: str) -> None:
+        assert extract(rtf(written), "a.rtf").text == text
+
+    def test_binary_data_is_jumped_over(self) -> None:
+        assert extract(rtf(r"a{\pict\bin5 }}}}}}b"), "a.rtf").text == "ab"
