@@ -1,10 +1,13 @@
 """Opening a file: is it ours, is it whole, is it of this version; if older, bring it forward, step by step."""
 
+import os
 import sqlite3
+from contextlib import closing
 from importlib import resources
 from pathlib import Path
 
 from phaseflow.domain.errors import NewerDatabase, NotADatabase, StoreUnavailable
+from phaseflow.store.connection import BUSY_S
 from phaseflow.store.transaction import Transaction
 
 APPLICATION_ID = 0x70666C77
@@ -28,15 +31,35 @@ def check_file(path: Path) -> None:
     """Raise NotADatabase for a file that is no SQLite database, before SQLite touches it; nothing or empty is fine."""
     try:
         with path.open("rb") as file:
-            head = file.read(16)
+            head, size = file.read(100), os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         if not path.parent.is_dir():
             raise StoreUnavailable(f"there is no folder {path.parent}; create it first") from None
         return
     except OSError as error:
         raise StoreUnavailable(f"cannot read {path}: {error.strerror}") from error
-    if head and head != _SQLITE_MAGIC:
+    if head and not head.startswith(_SQLITE_MAGIC):
         raise NotADatabase(f"{path} is not a phaseflow database; it was left as it is. Name another file with --db")
+    if head and not _wal(path) and size < _size_by_its_head(head):
+        raise _damaged(path, "it is shorter than it says itself")
+
+
+def _wal(path: Path) -> bool:
+    """Something was written that is not in the file itself yet."""
+    wal = path.with_name(path.name + "-wal")
+    return wal.exists() and wal.stat().st_size > 0
+
+
+def _size_by_its_head(head: bytes) -> int:
+    """Bytes; 0 when the head does not tell (https://sqlite.org/fileformat.html, 1.3)."""
+    page_size, pages = int.from_bytes(head[16:18]), int.from_bytes(head[28:32])
+    is_valid = head[24:28] == head[92:96]
+    return (65536 if page_size == 1 else page_size) * pages if is_valid else 0
+
+
+def _damaged(path: Path, how: object) -> NotADatabase:
+    what = " ".join(str(how).split())
+    return NotADatabase(f"{path} is damaged ({what}); it was left as it is. Restore a copy of it")
 
 
 def prepare(path: Path) -> None:
@@ -46,17 +69,22 @@ def prepare(path: Path) -> None:
     """
     check_file(path)
     try:
-        connection = sqlite3.connect(path, isolation_level=None, timeout=5)
-    except sqlite3.Error as error:
-        raise StoreUnavailable(f"cannot open {path}: {error}") from error
-    try:
-        _prepare(connection, path)
+        _refuse_others(path)
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)) as connection:
+            _prepare(connection, path)
     except sqlite3.OperationalError as error:
         raise StoreUnavailable(f"cannot open {path}: {error}") from error
     except sqlite3.DatabaseError as error:
-        raise NotADatabase(f"{path} is damaged ({error}); it was left as it is. Restore a copy of it") from error
-    finally:
-        connection.close()
+        raise _damaged(path, error) from error
+
+
+def _refuse_others(path: Path) -> None:
+    """Look before opening: closing a connection that may write brings what was not checkpointed into the file."""
+    if not path.exists() or not path.stat().st_size:
+        return
+    only_reading = "mode=ro" if _wal(path) else "mode=ro&immutable=1"
+    with closing(sqlite3.connect(f"{path.as_uri()}?{only_reading}", uri=True, timeout=BUSY_S)) as connection:
+        check_version(path, *identity(connection))
 
 
 def check_version(path: Path, application_id: int, version: int, tables: int) -> bool:
@@ -79,7 +107,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         return
     damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if _is_small(path) else "ok"
     if damage != "ok":
-        raise NotADatabase(f"{path} is damaged ({damage}); it was left as it is. Restore a copy of it")
+        raise _damaged(path, damage)
     for step in range(version, VERSION):
         _in_one_step(connection, MIGRATIONS[step], step + 1)
 

@@ -1,5 +1,6 @@
 """Opening a database for one engine: the lock, the check of the file, the connections, the writer."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,8 +16,10 @@ from phaseflow.store.lock import database_lock
 async def open_session(path: Path) -> AsyncIterator[Database]:
     """Hold and open ``path`` (absolute), created when it does not exist; its writer runs for the length of the block.
 
+    A link stands for the file it leads to: two names of one file have one lock.
     Raises DatabaseHeld, NotADatabase, NewerDatabase or StoreUnavailable. At the end, what was asked for is written.
     """
+    path = Path(await anyio.to_thread.run_sync(os.path.realpath, path))
     schema.check_file(path)
     with database_lock(path):
         await anyio.to_thread.run_sync(schema.prepare, path)
