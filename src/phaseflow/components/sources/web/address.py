@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 MAX_LENGTH = 4000
 """Longer ones come from links that grow at every step."""
@@ -27,7 +27,7 @@ def normalised(link: str, base: str | None = None) -> str | None:
     """
     try:
         trimmed = link.strip(_TRIMMED).translate(_IGNORED)
-        parts = urlsplit(urljoin(base, _forward(trimmed)) if base else _forward(trimmed))
+        parts = _resolved(urlsplit(_forward(trimmed)), base)
         port = parts.port
     except ValueError:
         return None
@@ -51,6 +51,19 @@ def host_and_port(site: str) -> tuple[str, int]:
     """Return the host (without brackets) and the port of a normalised address or site."""
     parts = urlsplit(site)
     return parts.hostname or "", parts.port or _PORTS[parts.scheme]
+
+
+def _resolved(parts: SplitResult, base: str | None) -> SplitResult:
+    """Resolve by RFC 3986, 5.2. Not ``urljoin``: that takes ``x//y`` for ``x/y``, which can be another page."""
+    if parts.scheme or base is None:
+        return parts
+    against = urlsplit(base)
+    if parts.netloc:
+        return parts._replace(scheme=against.scheme)
+    if not parts.path:
+        return against._replace(query=parts.query or against.query)
+    folder = "" if parts.path.startswith("/") else against.path.rpartition("/")[0] + "/"
+    return against._replace(path=folder + parts.path, query=parts.query)
 
 
 def _forward(link: str) -> str:
