@@ -1,12 +1,15 @@
 """The command that runs the service."""
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import click
 
 from phaseflow.cli import logs, options
+from phaseflow.cli.exits import Exit, run
+
+OPEN_FILES = 65_536
+"""Streams need one each; the usual soft limit is 1,024."""
 
 
 @click.command()
@@ -19,6 +22,7 @@ from phaseflow.cli import logs, options
     multiple=True,
     help="A folder that sources must lie under. Repeatable; default the current directory.",
 )
+@click.option("--allow-host", metavar="NAME", multiple=True, help="A name this server goes by. Repeatable.")
 @options.allow_private
 @options.settings
 @options.common
@@ -28,6 +32,7 @@ def serve(
     port: int,
     token: str | None,
     allow_root: tuple[Path, ...],
+    allow_host: tuple[str, ...],
     allow_private: tuple[str, ...],
     db: Path,
     as_json: bool,
@@ -35,16 +40,39 @@ def serve(
     **settings: Any,
 ) -> None:
     """Serve HTTP, the live feed and the dashboard; interrupted jobs go on."""
+    if allow_private:
+        raise click.UsageError("--allow-private belongs to websites, which cannot be read by this version")
     wanted = options.SettingsOptions(**settings).over(None)
     logs.set_up(verbosity, quietest=1)
-    service = importlib.import_module("phaseflow.http")
-    service.serve(
-        db,
-        host=host,
-        port=port,
-        token=token,
-        allow_roots=allow_root or (Path.cwd(),),
-        allow_private=allow_private,
-        settings=wanted,
-        as_json=as_json,
-    )
+    _allow_many_streams()
+
+    async def service() -> Exit:
+        from phaseflow import http
+        from phaseflow.flow import PhaseFlow
+
+        roots = http.AllowedRoots(allow_root or [Path.cwd()])
+        flow = PhaseFlow(db, settings=wanted, check_source=roots)
+        announce = _tell_json if as_json else _tell
+        await http.serve(flow, host=host, port=port, token=token, allowed_hosts=allow_host, started=announce)
+        return Exit.COMPLETED
+
+    run(service)
+
+
+def _tell(url: str) -> None:
+    click.echo(f"phaseflow serves at {url}", err=True)
+
+
+def _tell_json(url: str) -> None:
+    import json
+
+    click.echo(json.dumps({"url": url}))
+
+
+def _allow_many_streams() -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -9,9 +9,9 @@ class Connection:
     """One client's connection.
 
     ASGI has no word for two things that an endless answer needs: to drop a client that takes nothing, and that the
-    server is on its way down (uvicorn says so only when all answers have ended). Where the server is uvicorn, both can be
-    seen on the object that ``receive`` is a method of. Elsewhere nothing is known, and a stop waits for the server's own
-    limit.
+    server is on its way down (uvicorn says so only when all answers have ended). Where the server is uvicorn, both can
+    be seen on the object that ``receive`` is a method of. Elsewhere nothing is known, and a stop waits for the limit of
+    the server.
     """
 
     def __init__(self, receive: Any) -> None:

@@ -69,7 +69,7 @@ class _Telling:
         """Replay, then the statuses, then live. False when the client took nothing for too long."""
         opening, position = await self._broadcast.begin(last_event_id)
         beat_at = anyio.current_time() + self._limits.heartbeat_s
-        waiting = _COMMENT
+        waiting = b":\nid: %d\n\n" % position.seq  # so that a client that has been told nothing can go on, too
         while not self._broadcast.is_over(self._kb_id):
             hint = self._broadcast.hint()
             frame = await self._broadcast.after(position, self._kb_id)

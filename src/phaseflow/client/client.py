@@ -1,0 +1,200 @@
+"""The client: one method for each endpoint, answers as the library's own values."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+import httpx2
+from pydantic import BaseModel
+
+from phaseflow.client.events import follow
+from phaseflow.client.faults import HistoryLost, ServiceUnreachable, fault
+from phaseflow.domain.settings import SOURCE, FolderSource, Settings, WebSource
+from phaseflow.domain.status import (
+    Failure,
+    JobStatusResponse,
+    KnowledgeBase,
+    Page,
+    SearchHit,
+    SearchResults,
+    Transition,
+)
+from phaseflow.domain.vocabulary import Action, JobPhase
+
+TIMEOUT_S = 30.0
+_KB = "api/ingestion/kb"
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+Source = FolderSource | WebSource
+
+
+class Client:
+    """Talks to the service at ``url``, which may have a prefix. To be used in an ``async with`` block.
+
+    Methods raise what those of ``PhaseFlow`` raise (JobConflict, KnowledgeBaseNotFound, …), ServiceError for refusals
+    of the service itself and ServiceUnreachable when nothing answers. Cancelling one drops its answer; the service may
+    have done what was asked.
+    """
+
+    def __init__(self, url: str, *, token: str | None = None) -> None:
+        self.url = url.rstrip("/")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx2.AsyncClient(base_url=f"{self.url}/", headers=headers, timeout=TIMEOUT_S)
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._http.__aexit__(kind, error, traceback)
+
+    async def start(
+        self,
+        kb_id: str,
+        source: Source | str | Path | None = None,
+        *,
+        full: bool = False,
+        hold: Iterable[JobPhase | str] = (),
+        settings: Settings | None = None,
+    ) -> JobStatusResponse:
+        """Make a new job. A path is one on the server's machine."""
+        body: dict[str, Any] = {"full": full, "hold": [str(phase) for phase in hold]}
+        body |= _what(source, settings)
+        return await self._ask(JobStatusResponse, "POST", f"{_kb(kb_id)}/start", json=body)
+
+    async def pause(self, kb_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:
+        """Pause the job, or one phase of it, after the batch in hand."""
+        return await self._act(Action.PAUSE, kb_id, phase)
+
+    async def resume(self, kb_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:
+        """Go on from exactly where it stood."""
+        return await self._act(Action.RESUME, kb_id, phase)
+
+    async def cancel(self, kb_id: str) -> JobStatusResponse:
+        """End the job now."""
+        return await self._act(Action.CANCEL, kb_id, None)
+
+    async def retry(self, kb_id: str) -> JobStatusResponse:
+        """Go on with a failed job."""
+        return await self._act(Action.RETRY, kb_id, None)
+
+    async def kbs(self, limit: int = 100, cursor: str | None = None) -> Page[KnowledgeBase]:
+        """Knowledge bases by name, each with its newest job."""
+        return await self._ask(Page[KnowledgeBase], "GET", _KB, params=_page(limit, cursor))
+
+    async def kb(self, kb_id: str) -> KnowledgeBase:
+        """One knowledge base with its newest job."""
+        return await self._ask(KnowledgeBase, "GET", _kb(kb_id))
+
+    async def put_kb(
+        self, kb_id: str, source: Source | str | Path | None = None, settings: Settings | None = None
+    ) -> KnowledgeBase:
+        """Create a knowledge base or change it."""
+        return await self._ask(KnowledgeBase, "PUT", _kb(kb_id), json=_what(source, settings))
+
+    async def delete_kb(self, kb_id: str) -> None:
+        """Delete a knowledge base with its index and history."""
+        await self._send("DELETE", _kb(kb_id))
+
+    async def status(self, kb_id: str) -> JobStatusResponse:
+        """The status of the newest job."""
+        return await self._ask(JobStatusResponse, "GET", f"{_kb(kb_id)}/status")
+
+    async def job_status(self, job_id: str) -> JobStatusResponse:
+        """The status of any job."""
+        return await self._ask(JobStatusResponse, "GET", _job(job_id))
+
+    async def jobs(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[JobStatusResponse]:
+        """The jobs of a knowledge base, newest first."""
+        return await self._ask(Page[JobStatusResponse], "GET", f"{_kb(kb_id)}/jobs", params=_page(limit, cursor))
+
+    async def transitions_of(self, job_id: str, limit: int = 100, cursor: str | None = None) -> Page[Transition]:
+        """The log of a job, in order."""
+        return await self._ask(Page[Transition], "GET", f"{_job(job_id)}/transitions", params=_page(limit, cursor))
+
+    async def failures(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[Failure]:
+        """The documents that failed, by uri."""
+        return await self._ask(Page[Failure], "GET", f"{_kb(kb_id)}/failures", params=_page(limit, cursor))
+
+    async def search(self, kb_id: str, query: str, limit: int = 10) -> list[SearchHit]:
+        """The passages that answer best, best first."""
+        asked = {"q": query, "limit": str(limit)}
+        return (await self._ask(SearchResults, "GET", f"{_kb(kb_id)}/search", params=asked)).hits
+
+    async def watch(self, kb_id: str) -> AsyncIterator[JobStatusResponse]:
+        """The status of the newest job now and after each change, the latest wins; ends with one that is over.
+
+        Connects again by itself, with a growing wait, for as long as it takes: also over a restart of the service.
+        """
+        async with aclosing(self._events(kb_id, None)) as events:
+            async for event in events:
+                if event.event != "status":
+                    continue
+                status = JobStatusResponse.model_validate_json(event.data)
+                yield status
+                if status.status.is_over:
+                    return
+
+    async def transitions(self, after: int | None = None, kb_id: str | None = None) -> AsyncIterator[Transition]:
+        """Every transition after number ``after``, once and in order: replay, then live. None begins with now.
+
+        Connects again by itself and goes on where it was. Raises HistoryLost when the log does not reach back so far.
+        Never ends by itself, unless the knowledge base is deleted (KnowledgeBaseNotFound).
+        """
+        async with aclosing(self._events(kb_id, after)) as events:
+            async for event in events:
+                if event.event == "transition":
+                    yield Transition.model_validate_json(event.data)
+                elif event.event == "reset":
+                    raise HistoryLost(int(event.json()["oldest"]))  # type: ignore[index]  # the contract's shape
+
+    def _events(self, kb_id: str | None, after: int | None) -> AsyncGenerator[httpx2.ServerSentEvent]:
+        path = "api/ingestion/events" if kb_id is None else f"{_kb(kb_id)}/events"
+        return follow(self._http, path, after)
+
+    async def _act(self, action: Action, kb_id: str, phase: JobPhase | str | None) -> JobStatusResponse:
+        place = _kb(kb_id) if phase is None else f"{_kb(kb_id)}/phases/{_part(str(phase))}"
+        return await self._ask(JobStatusResponse, "POST", f"{place}/{action}")
+
+    async def _ask(self, model: type[ModelT], method: str, path: str, **options: Any) -> ModelT:
+        return model.model_validate_json((await self._send(method, path, **options)).content)
+
+    async def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        try:
+            response = await self._http.request(method, path, **options)
+        except httpx2.TransportError as error:
+            raise ServiceUnreachable(self.url, str(error) or type(error).__name__) from error
+        if not response.is_success:
+            raise fault(response)
+        return response
+
+
+def _kb(kb_id: str) -> str:
+    return f"{_KB}/{_part(kb_id)}"
+
+
+def _job(job_id: str) -> str:
+    return f"api/ingestion/jobs/{_part(job_id)}"
+
+
+def _part(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _page(limit: int, cursor: str | None) -> dict[str, str]:
+    return {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
+
+
+def _what(source: Source | str | Path | None, settings: Settings | None) -> dict[str, Any]:
+    body: dict[str, Any] = {}
+    if source is not None:
+        given = FolderSource(str(source)) if isinstance(source, str | Path) else source
+        body["source"] = SOURCE.dump_python(given, mode="json")
+    if settings is not None:
+        body["settings"] = settings.model_dump(mode="json")
+    return body
