@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
 
 
+LINGER_S = 0.05
+"""How long a smaller batch waits for more texts, seconds: a call costs the same however few it carries."""
+
+
 class Refused(PhaseFailed):
     """The embedder raised something that is about the texts it was given."""
 
@@ -33,13 +37,16 @@ class Refused(PhaseFailed):
 
 @dataclass(slots=True)
 class Result:
-    """What a batch came to: vectors for new texts, chunks that are done, documents that failed."""
+    """What a batch came to. ``done``: chunks that had their vector already; ``texts``: those that have one now, of
+    which ``hashes`` are new and their ``vectors`` to be stored; ``refused``: a text that cannot be embedded, and why.
+    """
 
-    done: list[Item] = field(default_factory=list)
+    done: Sequence[Item] = ()
+    texts: Sequence[bytes] = ()
     hashes: Sequence[bytes] = ()
     vectors: "Vectors | None" = None
     characters: int = 0
-    failed: dict[int, FailedDocument] = field(default_factory=dict)
+    refused: dict[bytes, tuple[str, str]] = field(default_factory=dict)
     is_stored: bool = False
 
 
@@ -72,28 +79,43 @@ class EmbeddingActor(Actor):
             self.refuse_only_failures()
 
     async def _feed(self, send: MemoryObjectSendStream[list[Item]]) -> None:
-        """Cut the documents that come into batches across their borders; a smaller one when nothing more is there."""
-        assert self._inbox is not None
+        """Cut what comes into batches of texts that nobody has asked for; a smaller one when no more come in time."""
         waiting: list[Item] = []
         size = self._embedder.batch_size
-        while documents_in := await self._inbox.next():
-            for document in documents_in:
-                waiting.extend(self._ledger.add(document))
-            if any(not document.embedded or all(document.embedded) for document in documents_in):
-                await self._pass_on()
+        while (documents_in := await self._next(linger=bool(waiting))) != []:
+            if documents_in is None:
+                await send.send(waiting)
+                waiting = []
+                continue
+            waiting.extend(await self._open(documents_in))
             while len(waiting) >= size:
                 await send.send(waiting[:size])
                 del waiting[:size]
-            if waiting and not self._inbox.has_more:
-                await send.send(waiting)
-                waiting = []
         if waiting:
             await send.send(waiting)
 
-    async def _pass_on(self) -> None:
-        """Documents that need no vector: empty ones, and those that a run before this one has finished."""
-        async with self.gate:
-            await self._store(Result())
+    async def _next(self, *, linger: bool) -> Sequence[StagedDocument] | None:
+        """The next documents, none at the end. With ``linger``, None when there are none in a moment."""
+        assert self._inbox is not None
+        if not linger:
+            return list(await self._inbox.next())
+        with anyio.move_on_after(LINGER_S):
+            return list(await self._inbox.next())
+        return None
+
+    async def _open(self, documents_in: Sequence[StagedDocument]) -> list[Item]:
+        """Take documents into the book; the chunks whose texts have to be asked for. What has its vector is done."""
+        items = [item for document in documents_in for item in self._ledger.add(document)]
+        known = await self._known([item.text_hash for item in items])
+        done = [item for item in items if item.text_hash in known]
+        if done or any(all(document.embedded) for document in documents_in):
+            async with self.gate:
+                await self._store(Result(done))
+        return [item for item in items if item.text_hash not in known and self._ledger.wait(item)]
+
+    async def _known(self, hashes: Sequence[bytes]) -> set[bytes]:
+        async with self.shop.database.read() as tx:
+            return await vectors.known(tx, self._model, hashes)
 
     async def _work_off(self, receive: MemoryObjectReceiveStream[list[Item]]) -> None:
         async with receive:
@@ -103,7 +125,7 @@ class EmbeddingActor(Actor):
     async def _embed(self, items: Sequence[Item]) -> None:
         """Get vectors for a batch and store them, however long it takes and however small it must be cut."""
         attempt, waited_s = 1, 0.0
-        while items := self._ledger.still_open(items):
+        while items := self._ledger.still_wanted(items):
             try:
                 async with self.gate:
                     others = await self._embed_within_budget(items)
@@ -136,20 +158,18 @@ class EmbeddingActor(Actor):
             self._reserved -= size
 
     async def _embed_once(self, items: Sequence[Item]) -> list[Claim]:
-        """One attempt; the claims of other batches that embed some of these texts right now."""
+        """One attempt; the claims of other jobs that embed some of these texts right now."""
         texts = {item.text_hash: item.text for item in items}
         with self.shop.in_flight.claim(self.shop.plan.model, texts) as (claimed, others):
-            async with self.shop.database.read() as tx:
-                known = await vectors.known(tx, self._model, list(texts))
+            known = await self._known(list(texts))
             new = [text_hash for text_hash in claimed if text_hash not in known]
-            have = known | set(new)
-            result = Result(done=[item for item in items if item.text_hash in have], hashes=new)
+            result = Result(texts=[*known, *new], hashes=new)
             if new:
                 wanted = [texts[text_hash] for text_hash in new]
                 result.characters = sum(map(len, wanted))
                 result.vectors = await self._ask(wanted)
                 self._sent += result.characters
-            if result.done:
+            if result.texts:
                 await self._store(result)
             return others
 
@@ -180,7 +200,7 @@ class EmbeddingActor(Actor):
 
     async def _divide(self, items: Sequence[Item], error: Exception) -> None:
         """Try halves, so that the text which cannot be embedded is found and its neighbours are not lost."""
-        if len({item.text_hash for item in items}) > 1:
+        if len(items) > 1:
             middle = len(items) // 2
             await self._embed(items[:middle])
             await self._embed(items[middle:])
@@ -188,11 +208,7 @@ class EmbeddingActor(Actor):
         code = "text_too_large" if isinstance(error, BatchTooLarge) else getattr(error, "code", "embed_error")
         said = str(error) if hasattr(error, "code") else f"{type(error).__name__}: {error}"
         async with self.gate:
-            failed = {
-                item.document_id: FailedDocument(self._ledger.document(item.document_id).uri, code, said)
-                for item in self._ledger.still_open(items)
-            }
-            await self._store(Result(failed=failed))
+            await self._store(Result(refused={items[0].text_hash: (code, said)}))
 
     async def _store(self, result: Result) -> None:
         """Store a result, and whatever other batches have brought meanwhile, in one transaction."""
@@ -201,16 +217,22 @@ class EmbeddingActor(Actor):
             if result.is_stored:
                 return
             results, self._results = self._results, []
-            done = self._ledger.still_open(item for each in results for item in each.done)
-            failed = {
-                key: failure
-                for each in results
-                for key, failure in each.failed.items()
-                if self._ledger.is_open(key)  # two batches may each hold a bad text of one document
-            }
+            failed = self._failed(results)
+            had = (item for each in results for item in each.done)
+            got = self._ledger.take(text_hash for each in results for text_hash in each.texts)
+            done = [item for item in self._ledger.still_open([*had, *got]) if item.document_id not in failed]
             ready = self._ledger.ready(done, failed)
             await self.shop.write(lambda tx: self._write(tx, results, done, failed, ready))
             self._settle(results, done, failed, ready)
+
+    def _failed(self, results: Sequence[Result]) -> dict[int, FailedDocument]:
+        """The documents with a text that was refused."""
+        return {
+            item.document_id: FailedDocument(self._ledger.document(item.document_id).uri, code, said)
+            for each in results
+            for text_hash, (code, said) in each.refused.items()
+            for item in self._ledger.take([text_hash])
+        }
 
     async def _write(
         self,
@@ -221,8 +243,6 @@ class EmbeddingActor(Actor):
         ready: Sequence[StagedDocument],
     ) -> None:
         computed = sum(len(each.hashes) for each in results)
-        lost = {item.chunk_id for item in done if item.document_id in failed}
-        done = [item for item in done if item.chunk_id not in lost]
         counts = Done(
             processed=len(done),
             failed=sum(self._ledger.open_chunks(key) for key in failed),

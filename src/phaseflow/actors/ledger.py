@@ -29,6 +29,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._accounts: OrderedDict[int, _Account] = OrderedDict()
+        self._waiting: dict[bytes, list[Item]] = {}
 
     def add(self, document: StagedDocument) -> list[Item]:
         """Open an account; the chunks that need a vector."""
@@ -47,6 +48,26 @@ class Ledger:
             for item in items
             if (account := self._accounts.get(item.document_id)) is not None and item.chunk_id in account.open
         ]
+
+    def wait(self, item: Item) -> bool:
+        """Let a chunk wait for the vector of its text; True when it is the first, so that the text is to be asked for."""
+        waiting = self._waiting.setdefault(item.text_hash, [])
+        waiting.append(item)
+        return len(waiting) == 1
+
+    def still_wanted(self, items: Iterable[Item]) -> list[Item]:
+        """Those of these chunks (each the first of its text) whose text some chunk still waits for."""
+        wanted = []
+        for item in items:
+            if self.still_open(self._waiting.get(item.text_hash, ())):
+                wanted.append(item)
+            else:
+                self._waiting.pop(item.text_hash, None)
+        return wanted
+
+    def take(self, text_hashes: Iterable[bytes]) -> list[Item]:
+        """The chunks that wait for these texts, which thereby wait no more."""
+        return [item for text_hash in text_hashes for item in self.still_open(self._waiting.pop(text_hash, ()))]
 
     def is_open(self, document_id: int) -> bool:
         """Neither handed over nor failed."""
