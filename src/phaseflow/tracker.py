@@ -90,7 +90,7 @@ class PhaseTracker:
         async def create(tx: Transaction) -> None:
             if await tx.row("SELECT 1 FROM ingestion_jobs WHERE id = ?", job_id):
                 raise InvalidRequest("job_id", f"a job {job_id!r} exists already; choose another id")
-            await refuse_second_job(tx, kb_id)
+            await make_room(tx, kb_id, at)
             if await knowledge_bases.find(tx, kb_id) is None:
                 await knowledge_bases.put(tx, kb_id, None, Settings().model_dump_json(), at)
             state = IngestionState(job_id, kb_id, managed=False)
@@ -144,16 +144,23 @@ class PhaseTracker:
         change: Change,
         *,
         reason: str | None = None,
+        then: Callable[[Changed], None] | None = None,
     ) -> Changed:
         """Replace the state of a job by ``change(state)``, log what moved, commit, then tell.
 
-        ``change`` is pure; what it raises changes nothing and is raised here.
+        ``change`` is pure; what it raises changes nothing and is raised here. ``then`` is called right after it,
+        also when whoever asked has been cancelled meanwhile.
         """
 
         async def write(tx: Transaction) -> Changed:
             return await change_in(tx, job_id, change, self.clock.now(), reason)
 
-        return await self.database.write(write, durable=True, then=self.tell)
+        def committed(changed: Changed) -> None:
+            self.tell(changed)
+            if then is not None:
+                then(changed)
+
+        return await self.database.write(write, durable=True, then=committed)
 
     def tell(self, changed: Changed) -> None:
         """Pass on what was committed."""
@@ -191,6 +198,14 @@ async def refuse_second_job(tx: Transaction, kb_id: str, verb: str = Action.STAR
     if latest is not None and not latest.state.get_overall_status().is_over:
         state = latest.state
         raise JobConflict(verb, state.get_overall_status(), state.allowed_actions())
+
+
+async def make_room(tx: Transaction, kb_id: str, at: datetime) -> None:
+    """Raise JobConflict when the knowledge base has a job that is not over; a failed one leaves the queue."""
+    await refuse_second_job(tx, kb_id)
+    latest = await jobs.latest(tx, kb_id)
+    if latest is not None and latest.state.intent is not None:
+        await jobs.save(tx, latest.state, latest.state.queue(None, at), reason=None, at=at)
 
 
 def _phase(name: JobPhase | str) -> JobPhase:

@@ -63,8 +63,8 @@ class Outbox:
         self.last = batch.last
         try:
             self._send.send_nowait(batch)
-        except (anyio.WouldBlock, anyio.BrokenResourceError):
-            return  # a hint: the receiver sees ``last`` and reads the store
+        except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return  # a hint: the receiver sees ``last`` and reads the store. Closed: this end was given up meanwhile
 
     def close(self, *, complete: bool) -> None:
         """No more will come. ``complete``: because all was handed over, not because the sender failed."""

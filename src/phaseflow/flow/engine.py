@@ -31,7 +31,7 @@ from phaseflow.store.service import Service
 from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.scheduler import Scheduler
-from phaseflow.tracker import PhaseTracker, refuse_second_job
+from phaseflow.tracker import PhaseTracker, make_room, refuse_second_job
 
 SLOTS = 2
 """Jobs that run at once; the others wait their turn."""
@@ -48,8 +48,8 @@ class PhaseFlow(Queries):
     """Runs ingestion jobs on one database file.
 
     Entering the block opens the file (creating it), pauses what a dead process left running as ``interrupted``, and
-    goes on with it, unless ``auto_resume`` is False. Leaving it stops running jobs after the batch in hand; the next block
-    goes on with them. Every method is safe to cancel: what it has asked for is done or not done, never half.
+    goes on with it, unless ``auto_resume`` is False. Leaving it stops running jobs after the batch in hand; the next
+    block goes on with them. Every method is safe to cancel: what it has asked for is done or not done, never half.
 
     ``loader``, ``chunker``, ``embedder`` and ``index`` replace the built-in components (see ``components.protocols``;
     LangChain's text splitters and embeddings fit as they are). ``settings`` are the defaults of new knowledge bases.
@@ -137,7 +137,7 @@ class PhaseFlow(Queries):
         at = tracker.clock.now()
 
         async def create(tx: Transaction) -> None:
-            await refuse_second_job(tx, kb_id)
+            await make_room(tx, kb_id, at)
             kb = await self._kb_to_start(tx, kb_id, given, chosen, at)
             queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
             await jobs.create(
@@ -145,9 +145,12 @@ class PhaseFlow(Queries):
                 source=kb.source, settings=kb.settings, full=full, at=at,
             )  # fmt: skip
 
-        await tracker.database.write(create, durable=True, then=lambda _: tracker.feed.touch(kb_id))
-        scheduler.give_up(kb_id)
-        scheduler.look()
+        def created(_: None) -> None:
+            tracker.feed.touch(kb_id)
+            scheduler.give_up(kb_id)
+            scheduler.look()
+
+        await tracker.database.write(create, durable=True, then=created)
         return Job(state.job_id, kb_id, tracker.feed)
 
     async def pause(self, kb_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:

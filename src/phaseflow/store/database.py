@@ -47,12 +47,6 @@ class _Request(Generic[T]):
             self.then(self.value)  # type: ignore[arg-type]  # set by the write that succeeded
         self.done.set()
 
-    def give_up(self) -> None:
-        """Whoever asked shall not wait for ever, even when the writer has come to an end it should not have."""
-        if not self.done.is_set():
-            self.error = EngineStopped("the engine ended before it could answer")
-            self.done.set()
-
 
 class Database:
     """A file that is open for writing, by the only process that may. Made by ``open_database``."""
@@ -101,13 +95,9 @@ class Database:
     async def serve(self) -> None:
         """The writer: takes requests until ``close``. Ends with no transaction open."""
         async with self._asked:
-            try:
-                async for first in self._asked:
-                    with anyio.CancelScope(shield=True):
-                        await self._carry_out([first, *self._waiting()])
-            finally:
-                for request in self._waiting():
-                    request.give_up()
+            async for first in self._asked:
+                with anyio.CancelScope(shield=True):
+                    await self._carry_out([first, *self._waiting()])
 
     def _waiting(self) -> list[_Request[Any]]:
         """The requests that wait, so that they share one transaction."""

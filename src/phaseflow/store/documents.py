@@ -178,16 +178,36 @@ async def remove(tx: Transaction, ids: Sequence[int]) -> None:
 
 
 async def forgive(tx: Transaction, job_seq: int, phase: str, state: int) -> tuple[int, int, int]:
-    """Give documents that failed in a phase back to it, in ``state``: (documents, chunks without a vector, chunks)."""
-    rows = await tx.rows(
-        "UPDATE documents SET state = ?3 WHERE job_seq = ?1 AND state = 9 AND EXISTS"
+    """Give documents that failed in a phase back to it, in ``state``: (documents, chunks without a vector, chunks).
+
+    They get new ids, above all others: cursors go by id, and the documents behind them have gone on meanwhile.
+    """
+    failed = await tx.rows(
+        "SELECT id FROM documents WHERE job_seq = ?1 AND state = 9 AND EXISTS"
         " (SELECT 1 FROM failures AS f WHERE f.kb_id = documents.kb_id AND f.uri = documents.uri AND f.job_seq = ?1"
-        "  AND f.phase = ?2) RETURNING id",
-        job_seq, phase, state,
+        "  AND f.phase = ?2) ORDER BY id",
+        job_seq, phase,
     )  # fmt: skip
+    ids = [await _renumber(tx, row[0], state) for row in failed]
     chunks = await tx.row(
         "SELECT count(*) FILTER (WHERE c.vector_id IS NULL), count(*) FROM json_each(?1) AS d"
         " JOIN chunks AS c ON c.id >= d.value << 20 AND c.id < (d.value + 1) << 20",
-        json_array([row[0] for row in rows]),
+        json_array(ids),
     )
-    return (len(rows), chunks[0], chunks[1]) if chunks else (len(rows), 0, 0)
+    return (len(ids), chunks[0], chunks[1]) if chunks else (len(ids), 0, 0)
+
+
+async def _renumber(tx: Transaction, old: int, state: int) -> int:
+    new = int(
+        await tx.value(
+            "INSERT INTO documents"
+            " (kb_id, job_seq, epoch, uri, title, media_type, content_hash, stamp, recipe, chunk_count, state)"
+            " SELECT kb_id, job_seq, epoch, uri, title, media_type, content_hash, stamp, recipe, chunk_count, ?2"
+            " FROM documents WHERE id = ?1 RETURNING id",
+            old, state,
+        )
+    )  # fmt: skip
+    await tx.run("UPDATE texts SET document_id = ?2 WHERE document_id = ?1", old, new)
+    await tx.run("UPDATE chunks SET id = id + ((?2 - ?1) << 20) WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20", old, new)
+    await tx.run("DELETE FROM documents WHERE id = ?", old)
+    return new

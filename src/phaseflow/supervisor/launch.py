@@ -23,10 +23,15 @@ DISCARD = 200
 
 async def begin(
     tx: Transaction, job_id: str, components: Components, policies: Policies, at: datetime
-) -> tuple[Plan, Changed]:
-    """Take the turn of a queued job: a new run, its target, its phases moved; on a retry failed documents come back."""
+) -> tuple[Plan, Changed] | None:
+    """Take the turn of a queued job: a new run, its target, its phases moved; on a retry failed documents come back.
+
+    None, and nothing changed, when a verb has taken the job out of the queue since it was given its slot.
+    """
     record = await jobs.record(tx, job_id)
     before = record.state
+    if before.intent is None:
+        return None
     epoch, model = await _target(tx, record, components.embedder.fingerprint)
     run = await jobs.begin_run(tx, job_id)
     state = await _forgiven(tx, record) if before.intent is Intent.RETRY else before
@@ -34,7 +39,7 @@ async def begin(
     logged = await jobs.save(tx, before, after, reason=_REASONS.get(before.intent), at=at)
     plan = Plan(
         run=Run(job_id, record.seq, before.kb_id, run),
-        staging=Staging(record.seq, before.kb_id, epoch, f"{EXTRACTION} {components.chunker.fingerprint}"),
+        staging=Staging(record.seq, before.kb_id, epoch, f"{EXTRACTION} {components.chunker.fingerprint} {model}"),
         components=components,
         policies=policies,
         full=record.full,

@@ -12,9 +12,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from phaseflow.actors.inflight import InFlight
-from phaseflow.actors.workshop import Components, Policies
+from phaseflow.actors.workshop import Components, Plan, Policies
 from phaseflow.domain import verbs
-from phaseflow.domain.errors import StoreError
+from phaseflow.domain.errors import JobNotFound, StoreError
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import PhaseStatus
@@ -102,15 +102,16 @@ class Scheduler:
         self._wake = anyio.Event()
 
     async def verb(self, job_id: str, change: Change, *, reason: str | None = None) -> Changed:
-        """Carry out a verb, then tell whoever runs the job."""
-        changed = await self._tracker.change(job_id, change, reason=reason)
-        supervisor = self._supervisors.get(job_id)
+        """Carry out a verb; whoever runs the job is told with its commit, even if the caller has gone by then."""
+        return await self._tracker.change(job_id, change, reason=reason, then=self._obey)
+
+    def _obey(self, changed: Changed) -> None:
+        supervisor = self._supervisors.get(changed.after.job_id)
         if supervisor is not None and changed.after.cancelled:
             supervisor.abandon()
         elif supervisor is not None:
             supervisor.poke()
         self.look()
-        return changed
 
     def give_up(self, kb_id: str) -> None:
         """Drop what a failed job of this knowledge base still has in hand: a new job takes its place."""
@@ -153,16 +154,22 @@ class Scheduler:
         record = await self._tracker.record(job_id)
         async with self._components_for(record) as components:
             now = self._tracker.clock.now()
-            plan, _ = await self._tracker.database.write(
+            begun = await self._tracker.database.write(
                 lambda tx: begin(tx, job_id, components, self._policies, now),
                 durable=True,
-                then=lambda begun: self._tracker.tell(begun[1]),
+                then=self._tell_begun,
             )
-            supervisor = Supervisor(self._tracker, plan, self._in_flight)
+            if begun is None:
+                return
+            supervisor = Supervisor(self._tracker, begun[0], self._in_flight)
             self._supervisors[job_id] = supervisor
             if self._stopping:
                 supervisor.stop()
             await supervisor.run()
+
+    def _tell_begun(self, begun: tuple[Plan, Changed] | None) -> None:
+        if begun is not None:
+            self._tracker.tell(begun[1])
 
     async def _fail(self, job_id: str, error: BaseException) -> None:
         self._log.error("job failed", job=job_id, exc_info=error)
@@ -171,6 +178,8 @@ class Scheduler:
             try:
                 await self._tracker.change(job_id, lambda state: _begun(state, now))
                 await self._tracker.change(job_id, lambda state: _failed(state, text, now))
+            except JobNotFound:
+                return  # deleted with its knowledge base
             except StoreError as unavailable:
                 self._log.warning("cannot write that the job failed, trying again", error=str(unavailable))
                 await anyio.sleep(STORE_RETRY_S)

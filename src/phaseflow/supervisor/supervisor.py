@@ -34,6 +34,9 @@ STOP_S = 1.5
 STORE_RETRY_S = 0.5
 """How often the supervisor tries again to write what it must, while the database cannot be written."""
 SHUTDOWN = "shutdown"
+"""The reason in the log when an engine stops in good order."""
+DROPPED = "dropped"
+"""The reason in the log when a failed job had to let go of what it had in hand, for a new job."""
 
 Move = tuple[Change, str | None]
 
@@ -65,8 +68,7 @@ class Supervisor:
                         tasks.start_soon(actor.perform)
                     await self._oversee(receive)
                     tasks.cancel_scope.cancel()
-        if self._stopping:
-            await self._interrupt()
+        await self._leave()
 
     def poke(self) -> None:
         """Look again: what is wanted, or what is, may have changed. Never waits."""
@@ -123,18 +125,26 @@ class Supervisor:
             move = self._next_move(state)
             if move is None:
                 return self._is_settled(state)
-            await self._make(move)
+            await self._make(move, state)
 
-    async def _make(self, move: Move) -> None:
+    async def _make(self, move: Move, seen: IngestionState) -> None:
+        """Make a move that was right for the state ``seen``; none, when a verb has come in between."""
         change, reason = move
         while True:
             try:
-                changed = await self._tracker.change(self.job_id, change, reason=reason)
+                changed = await self._tracker.change(
+                    self.job_id, lambda state: change(state) if _wish(state) == _wish(seen) else state, reason=reason
+                )
             except StoreUnavailable as error:
+                if self._stopping:
+                    raise
                 self._log.warning("cannot write the state of the job, trying again", error=str(error))
                 await anyio.sleep(STORE_RETRY_S)
             else:
                 break
+        for actor in self._actors:
+            if changed.after[actor.phase].held:
+                actor.hold_reason = None  # it is written down now
         for logged in changed.logged:
             self._log.info(
                 "transition", phase=logged.phase, before=logged.from_status, after=logged.to_status,
@@ -164,8 +174,6 @@ class Supervisor:
         return None
 
     def _take_turn(self, state: IngestionState) -> IngestionState:
-        if state.intent is not Intent.RESUME:
-            return state
         return verbs.take_turn(state, self._tracker.clock.now())
 
     def _move_of(self, actor: Actor, state: IngestionState) -> Move | None:
@@ -206,7 +214,7 @@ class Supervisor:
         return None
 
     def _holding(self, actor: Actor) -> Move:
-        reason, actor.hold_reason = actor.hold_reason or "", None
+        reason = actor.hold_reason or ""
         return self._on(actor.phase, lambda p: p.hold(reason)), reason
 
     def _completing(self, phase: JobPhase) -> Change:
@@ -232,10 +240,21 @@ class Supervisor:
         running = any(phase.status is PhaseStatus.RUNNING for phase in state.phases)
         return not running and state.get_overall_status() is not JobStatus.RUNNING
 
-    async def _interrupt(self) -> None:
-        """All actors have ended: the job is quiet, and queued for the next engine."""
+    async def _leave(self) -> None:
+        """All actors have ended, so nothing runs: say so where it does not say so yet, and go on later if it may."""
         now = self._tracker.clock.now()
+        reason = SHUTDOWN if self._stopping else DROPPED
         with anyio.move_on_after(STOP_S, shield=True):
-            await self._tracker.change(
-                self.job_id, lambda state: verbs.interrupt(state, now, go_on=True, reason=SHUTDOWN), reason=SHUTDOWN
-            )
+            try:
+                await self._tracker.change(
+                    self.job_id, lambda state: verbs.interrupt(state, now, go_on=True, reason=reason), reason=reason
+                )
+            except JobNotFound:
+                return  # deleted with its knowledge base
+            except StoreUnavailable as error:
+                self._log.warning("the next start will find the job interrupted", error=str(error))
+
+
+def _wish(state: IngestionState) -> tuple[object, ...]:
+    """What a verb can change in a state; batches change the rest all the time."""
+    return state.cancelled, state.held, state.intent, state.intent_phases, [(p.status, p.held) for p in state.phases]

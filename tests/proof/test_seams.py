@@ -1,0 +1,219 @@
+"""A verb between two steps of the engine: between slot and run, between looking and moving, without its caller."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+
+from phaseflow import JobPhase, JobStatus, PhaseFlow, PhaseStatus
+from phaseflow.actors.handover import Handover
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError
+from phaseflow.store.documents import LOADED, StagedDocument
+from phaseflow.store.session import open_session
+from tests.engine.components import CountingEmbedder
+from tests.proof.turnstile import Turnstile, until
+
+
+async def until_paused(flow: PhaseFlow, phase: JobPhase | None = None) -> None:
+    with anyio.fail_after(10):
+        async for status in (await flow.job("kb")).watch():
+            is_quiet = status.status is JobStatus.PAUSED
+            if is_quiet if phase is None else status.phase_details[phase.position].status is PhaseStatus.PAUSED:
+                return
+
+
+async def test_a_pause_whose_caller_was_cancelled_takes_effect(folder: Path, database: Path) -> None:
+    embedder = CountingEmbedder()
+    embedder.close()
+    with Turnstile.at() as turnstile:
+        async with PhaseFlow(database, embedder=embedder) as flow:
+            await flow.start("kb", folder)
+            await embedder.until_called()
+            await until_quiet_writer(flow)
+            turnstile.close()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(flow.pause, "kb")
+                await turnstile.arrival()
+                tasks.cancel_scope.cancel()
+            turnstile.open()
+            embedder.gate.set()
+            await until_paused(flow)
+
+
+async def test_a_cancel_whose_caller_was_cancelled_frees_the_slot(folder: Path, database: Path) -> None:
+    embedder = CountingEmbedder()
+    embedder.close()
+    with Turnstile.at() as turnstile:
+        async with PhaseFlow(database, embedder=embedder, slots=1) as flow:
+            job = await flow.start("kb", folder)
+            await embedder.until_called()
+            await until_quiet_writer(flow)
+            turnstile.close()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(flow.cancel, "kb")
+                await turnstile.arrival()
+                tasks.cancel_scope.cancel()
+            turnstile.open()
+            with anyio.fail_after(5):
+                assert (await job.wait()).status is JobStatus.CANCELLED
+                await until(lambda: embedder.inside == 0)
+
+
+async def test_a_start_whose_caller_was_cancelled_runs(folder: Path, database: Path) -> None:
+    with Turnstile.at() as turnstile:
+        async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+            turnstile.close()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(flow.start, "kb", folder)
+                await turnstile.arrival()
+                tasks.cancel_scope.cancel()
+            turnstile.open()
+            await until(lambda: flow.tracker.feed.version("kb") > 0)
+            with anyio.fail_after(10):
+                assert (await (await flow.job("kb")).wait()).status is JobStatus.COMPLETED
+
+
+async def test_a_pause_between_the_slot_and_the_run_starts_nothing(folder: Path, database: Path) -> None:
+    embedder = CountingEmbedder()
+    embedder.close()
+    with Turnstile.at() as turnstile:
+        async with PhaseFlow(database, embedder=embedder) as flow:
+            await flow.start("kb", folder)
+            await embedder.until_called()
+            embedder.gate.set()
+            await flow.pause("kb")
+            await until_paused(flow)
+            log = flow.tracker.feed.last_seq
+            turnstile.close()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(flow.resume, "kb")
+                await turnstile.arrival()
+                tasks.start_soon(flow.pause, "kb")
+                await until(lambda: flow.tracker.database.queue_length == 1)
+                turnstile.pass_one()  # the resume
+                await turnstile.arrival()
+                await until(lambda: flow.tracker.database.queue_length == 1)  # the begin of the run
+                turnstile.open()
+            await until_quiet_writer(flow)
+            assert flow.tracker.feed.last_seq == log
+            assert (await flow.status("kb")).status is JobStatus.PAUSED
+
+
+async def test_a_phase_that_is_held_while_it_is_about_to_start_stays_held(folder: Path, database: Path) -> None:
+    with Turnstile.at() as turnstile:
+        async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+            turnstile.close()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(flow.start, "kb", folder)
+                for _ in range(100):
+                    await turnstile.arrival()
+                    if documents_in(database, flow) == 0:
+                        turnstile.pass_one()
+                        continue
+                    break
+                tasks.start_soon(flow.pause, "kb", JobPhase.INDEXING)
+                await until(lambda: flow.tracker.database.queue_length > 0)
+                turnstile.open()
+            await until_settled(flow)
+            indexing = (await flow.status("kb")).phase_details[3]
+            assert (indexing.status, indexing.waiting_on) in {
+                (PhaseStatus.NOT_STARTED, "pause"),
+                (PhaseStatus.PAUSED, "pause"),
+            }
+            await flow.resume("kb")
+            with anyio.fail_after(10):
+                assert (await (await flow.job("kb")).wait()).status is JobStatus.COMPLETED
+
+
+async def test_a_start_takes_the_place_of_a_retry_that_waits_in_the_queue(folder: Path, database: Path) -> None:
+    broken = True
+
+    def fault(texts: Sequence[str]) -> None:
+        if broken:
+            raise ComponentUnavailable("the key was refused")
+
+    embedder = CountingEmbedder(fault)
+    async with PhaseFlow(database, embedder=embedder, slots=1) as flow:
+        failed = await flow.start("kb", folder)
+        with anyio.fail_after(10):
+            assert (await failed.wait()).status is JobStatus.FAILED
+        broken = False
+        embedder.close()
+        other = await flow.start("other", folder)
+        await embedder.until_called()
+        await flow.retry("kb")
+        new = await flow.start("kb")
+        embedder.gate.set()
+        with anyio.fail_after(10):
+            assert (await other.wait()).status is JobStatus.COMPLETED
+            assert (await new.wait()).status is JobStatus.COMPLETED
+        assert (await failed.status()).status is JobStatus.FAILED
+        assert (await failed.status()).waiting_on is None
+
+
+async def test_what_is_committed_after_a_phase_was_given_up_disturbs_nobody(database: Path) -> None:
+    async with open_session(database) as opened:
+        handover = Handover(opened, 1, LOADED)
+        handover.outbox.close(complete=False)
+        handover.outbox.offer([StagedDocument(1, "a", "a", "text/plain", "a")])
+        handover.inbox.close()
+
+
+async def test_documents_that_a_retry_gives_back_are_not_passed_by(folder: Path, database: Path) -> None:
+    """Those behind them have gone further already: a cursor that has seen those must not miss these."""
+    bad = True
+
+    def fault(texts: Sequence[str]) -> None:
+        if bad and any("word0x" in text for text in texts):
+            raise DocumentError("cannot embed this")
+        if bad and any("word9x" in text for text in texts):
+            raise ComponentUnavailable("the key was refused")
+
+    embedder = CountingEmbedder(fault)
+    embedder.in_flight, embedder.batch_size = 1, 3
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        job = await flow.start("kb", folder, hold=["indexing"])
+        with anyio.fail_after(10):
+            assert (await job.wait()).status is JobStatus.FAILED
+        bad = False
+        embedder.close()
+        await flow.retry("kb")
+        await embedder.until_called()
+        await until_quiet_writer(flow)  # indexing has looked, and found those behind
+        embedder.gate.set()
+        await flow.resume("kb")
+        with anyio.fail_after(10):
+            final = await job.wait()
+        assert final.status is JobStatus.COMPLETED
+        assert (await flow.kb("kb")).documents == 12
+        assert final.phase_details[3].items_processed == final.metrics.chunks_created
+
+
+async def until_settled(flow: PhaseFlow) -> None:
+    """Until the job is over or paused, and waits for nobody but its user."""
+    with anyio.fail_after(10):
+        while True:
+            async for status in (await flow.job("kb")).watch():
+                if status.waiting_on != "queue" and status.status in {JobStatus.PAUSED, JobStatus.COMPLETED}:
+                    return
+
+
+async def until_quiet_writer(flow: PhaseFlow) -> None:
+    """Until every request made so far has been carried out."""
+
+    async def nothing(_: object) -> None:
+        return None
+
+    for _ in range(5):
+        await flow.tracker.database.write(nothing)
+        await anyio.sleep(0.02)  # what follows from an answer asks again
+
+
+def documents_in(database: Path, flow: PhaseFlow) -> int:
+    """Documents whose vectors are committed."""
+    connection = sqlite3.connect(database)
+    try:
+        return int(connection.execute("SELECT count(*) FROM documents WHERE state >= 3").fetchone()[0])
+    finally:
+        connection.close()
