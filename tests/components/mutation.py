@@ -1,0 +1,154 @@
+"""Broken documents by the thousand, read in real workers: what comes out is clean text or an error that says why.
+
+By hand, for an hour: ``python -m tests.components.mutation --seconds 3600 --seed 1``. With PHASEFLOW_CORPORA the
+known documents of the shared test data are broken too. Prints what came out, by format; ends with 1 if a rule broke.
+"""
+
+import argparse
+import os
+import random
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+
+import anyio
+
+from phaseflow.components.extraction.shapes import Extracted
+from phaseflow.components.workers.pool import ExtractionPool
+from phaseflow.components.workers.process import Limits
+from phaseflow.domain.errors import DocumentError
+from tests.components.binary_fixtures import SAMPLES
+
+TEXTS: Mapping[str, bytes] = {
+    "a.html": b"<!doctype html><title>T</title><h1>H</h1><table><tr><td>a<td>b</table><pre>c</pre><ul><li>d</ul>",
+    "a.md": b"---\ntitle: T\n---\n# H\n\n| a | b |\n| - | - |\n\n```\ncode\n```\n",
+    "a.rst": b"Title\n=====\n\ntext\n",
+    "a.csv": b'a;"b"\n1;2\n',
+    "a.json": b'{"a": ["\\u540d", 1.5, null]}',
+    "a.xml": b"<?xml version='1.0'?><rss><channel><title>T</title><item><![CDATA[<b>x</b>]]></item></channel></rss>",
+    "a.eml": b"Subject: =?utf-8?q?G=C3=BC?=\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b--\n",
+    "a.ipynb": b'{"cells": [{"cell_type": "code", "source": ["x = 1"]}], "metadata": {}, "nbformat": 4}',
+    "a.txt": "Grüße, мир, 名前".encode("utf-16"),
+}
+LARGEST = 300_000
+LIMITS = Limits(time_s=20, memory_bytes=512 << 20)
+_INTERESTING = (b"\0", b"\xff", b"<", b">", b"&", b"{", b"}", b"\\", b"99999999", b"-1", b"%", b"/", b"0 R", b'"')
+
+
+def samples() -> dict[str, bytes]:
+    """The documents to be broken, by name."""
+    found = {**SAMPLES, **TEXTS}
+    corpora = os.environ.get("PHASEFLOW_CORPORA")
+    for path in sorted(Path(corpora, "formats", "files").iterdir()) if corpora else ():
+        if path.stat().st_size <= LARGEST:
+            found[path.name] = path.read_bytes()
+    return found
+
+
+def mutated(data: bytes, chance: random.Random) -> bytes:
+    """Break a document in a few places; an archive, half of the time, inside one of its members."""
+    if data.startswith(b"PK") and chance.random() < 0.7:
+        return _inside(data, chance)
+    return _broken(data, chance)
+
+
+def _broken(data: bytes, chance: random.Random) -> bytes:
+    broken = bytearray(data)
+    for _ in range(chance.choice((1, 1, 3, 10))):
+        place = chance.randrange(len(broken) + 1)
+        length = chance.choice((1, 1, 4, 50, 1000))
+        kind = chance.randrange(5)
+        if kind == 0 and place < len(broken):
+            broken[place] ^= 1 << chance.randrange(8)
+        elif kind == 1:
+            del broken[place : place + length]
+        elif kind == 2:
+            broken[place:place] = chance.choice(_INTERESTING) * chance.choice((1, 1, 100))
+        elif kind == 3:
+            broken[place:place] = broken[place : place + length] * chance.choice((1, 2, 50))
+        else:
+            broken[place : place + length] = chance.randbytes(min(length, 50))
+    return bytes(broken)
+
+
+def _inside(data: bytes, chance: random.Random) -> bytes:
+    target = BytesIO()
+    with zipfile.ZipFile(BytesIO(data)) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as broken:
+        names = source.namelist()
+        victim = chance.choice(names)
+        for name in names:
+            content = source.read(name)
+            broken.writestr(name, _broken(content, chance) if name == victim else content)
+    return target.getvalue()
+
+
+def faults(found: Extracted) -> list[str]:
+    """The rules that a text breaks."""
+    offsets = [offset for offset, _ in found.parts]
+    rules = {
+        "text is clean": not any(sign in found.text for sign in "\0\r"),
+        "text is Unicode": found.text.encode("utf-8", "replace").decode() == found.text,
+        "title is one line": bool(found.title) and "\n" not in found.title,
+        "parts ascend": offsets == sorted(set(offsets)),
+        "parts lie in the text": all(0 <= offset < len(found.text) for offset in offsets),
+    }
+    return [rule for rule, holds in rules.items() if not holds]
+
+
+async def outcome(pool: ExtractionPool, data: bytes, name: str) -> str:
+    """What came of a broken document: ``text``, the code of an error, or ``BROKEN`` and the rules."""
+    try:
+        found = await pool.extract(data, name)
+    except DocumentError as error:
+        return error.code
+    broken = faults(found)
+    return f"BROKEN {', '.join(broken)}" if broken else "text"
+
+
+def cases(seed: int) -> Iterator[tuple[str, int]]:
+    """Names and seeds, for ever, each name in turn."""
+    names = [*samples()]
+    while True:
+        for name in names:
+            yield name, seed
+        seed += 1
+
+
+async def run(seed: int, seconds: float) -> Counter[tuple[str, str]]:
+    documents, found = samples(), Counter[tuple[str, str]]()
+    end = time.monotonic() + seconds
+    todo = cases(seed)
+
+    async def read_on(pool: ExtractionPool) -> None:
+        while time.monotonic() < end:
+            name, number = next(todo)
+            chance = random.Random(f"{name}:{number}")  # noqa: S311  repeatable, not secret
+            data = mutated(documents[name], chance)
+            came = await outcome(pool, data, name)
+            found[PurePosixPath(name).suffix, came] += 1
+            if came.startswith(("BROKEN", "extraction_")):
+                print(f"{name} with seed {number}: {came}", flush=True)
+
+    async with ExtractionPool(limits=LIMITS) as pool, anyio.create_task_group() as tasks:
+        for _ in range(pool.size):
+            tasks.start_soon(read_on, pool)
+    return found
+
+
+def main() -> int:
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--seconds", type=float, default=60)
+    words.add_argument("--seed", type=int, default=1)
+    chosen = words.parse_args()
+    found = anyio.run(run, chosen.seed, chosen.seconds)
+    for (suffix, came), times in sorted(found.items()):
+        print(f"{suffix:8} {came:40} {times:>8,}")
+    print(f"{'all':8} {'':40} {sum(found.values()):>8,}")
+    return int(any(came.startswith("BROKEN") for _, came in found))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
