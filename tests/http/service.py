@@ -1,0 +1,105 @@
+"""A real service on a real socket, in the event loop of the test."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+from starlette.types import ASGIApp
+
+from phaseflow.domain.vocabulary import PHASES
+from phaseflow.flow import PhaseFlow
+from phaseflow.http import create_app, server_for
+from phaseflow.tracker import PhaseTracker
+
+READY_S = 10
+TRANSITIONS_OF_A_PASSAGE = 10
+"""Of a job that goes from its start to its end: two for each phase, two of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that is up. ``http`` is a client of it."""
+
+    flow: PhaseFlow
+    http: httpx2.AsyncClient
+    url: str
+
+
+@asynccontextmanager
+async def serving(flow: PhaseFlow, **options: Any) -> AsyncIterator[Service]:
+    """Serve an engine, which runs for the length of the block, with the options of ``create_app``."""
+    async with flow, listening_for(create_app(flow, **options)) as url:
+        async with httpx2.AsyncClient(base_url=url, timeout=10, trust_env=False) as http:
+            yield Service(flow, http, url)
+
+
+@asynccontextmanager
+async def listening_for(app: Any) -> AsyncIterator[str]:
+    """Serve an app of ``create_app`` for the length of the block; its address."""
+    with listening() as listener:
+        started = anyio.Event()
+        server = server_for(app, started.set)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: server.serve(sockets=[listener]))
+            with anyio.fail_after(READY_S):
+                await started.wait()
+            try:
+                yield url_of(listener)
+            finally:
+                server.should_exit = True
+
+
+@asynccontextmanager
+async def foreign_server(app: ASGIApp) -> AsyncIterator[str]:
+    """Serve any app with uvicorn as it comes; its address."""
+    import uvicorn
+
+    class Started(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            started.set()
+
+    with listening() as listener:
+        started = anyio.Event()
+        server = Started(uvicorn.Config(app, log_config=None))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: server.serve(sockets=[listener]))
+            with anyio.fail_after(READY_S):
+                await started.wait()
+            try:
+                yield url_of(listener)
+            finally:
+                server.should_exit = True
+
+
+def listening() -> socket.socket:
+    """A socket on a free port of this machine."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """The address of a socket as a URL."""
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def documents(folder: Path, count: int = 3) -> Path:
+    """A folder of short documents."""
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        (folder / f"{number}.md").write_text(f"# Part {number}\n\nWhat stands in part {number} of the manual.\n")
+    return folder
+
+
+async def pass_through(tracker: PhaseTracker, job_id: str, kb_id: str) -> None:
+    """A job of a program with its own pipeline, from its start to its end."""
+    await tracker.initialize_phases(job_id, kb_id)
+    for phase in PHASES:
+        await tracker.start_phase(job_id, phase)
+        await tracker.complete_phase(job_id, phase)

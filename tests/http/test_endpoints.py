@@ -1,0 +1,223 @@
+"""The JSON endpoints, as clients see them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from tests.http.service import Service, documents, pass_through, serving
+
+from phaseflow.domain.status import as_json
+from phaseflow.flow import PhaseFlow
+from phaseflow.http import Limits
+
+KB = "/api/ingestion/kb"
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    async with serving(PhaseFlow(tmp_path / "kb.db")) as service:
+        yield service
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> dict[str, Any]:
+    return {"type": "folder", "path": str(documents(tmp_path / "docs"))}
+
+
+async def _completed(service: Service, kb_id: str, source: dict[str, Any]) -> dict[str, Any]:
+    started = await service.http.post(f"{KB}/{kb_id}/start", json={"source": source})
+    assert started.status_code == 202
+    with anyio.fail_after(20):
+        return as_json(await (await service.flow.job(kb_id)).wait())
+
+
+async def _parked(service: Service, source: dict[str, Any]) -> None:
+    """A job that is paused before it embeds."""
+    started = await service.http.post(f"{KB}/waf/start", json={"source": source, "hold": ["embedding"]})
+    assert started.status_code == 202
+    with anyio.fail_after(20):
+        await (await service.flow.job("waf")).settled()
+
+
+async def test_a_start_with_a_source_creates_the_knowledge_base(service: Service, source: dict[str, Any]) -> None:
+    await _completed(service, "waf", source)
+    found = (await service.http.get(f"{KB}/waf")).json()
+    assert (found["documents"], found["job"]["status"]) == (3, "completed")
+
+
+async def test_a_start_without_a_source_on_an_unknown_knowledge_base_is_not_found(service: Service) -> None:
+    answer = await service.http.post(f"{KB}/waf/start")
+    assert (answer.status_code, answer.json()["code"]) == (404, "kb_not_found")
+
+
+async def test_the_status_is_the_one_of_the_library(service: Service, source: dict[str, Any]) -> None:
+    final = await _completed(service, "waf", source)
+    assert (await service.http.get(f"{KB}/waf/status")).json() == final
+    assert (await service.http.get(f"/api/ingestion/jobs/{final['job_id']}")).json() == final
+
+
+async def test_a_knowledge_base_that_never_ran_has_no_status(service: Service, source: dict[str, Any]) -> None:
+    put = await service.http.put(f"{KB}/waf", json={"source": source})
+    assert (put.status_code, put.json()["job"]) == (200, None)
+    answer = await service.http.get(f"{KB}/waf/status")
+    assert (answer.status_code, answer.json()["code"]) == (404, "job_not_found")
+
+
+async def test_a_verb_that_changes_nothing_answers_200_and_one_that_does_202(
+    service: Service, source: dict[str, Any]
+) -> None:
+    await _parked(service, source)
+    assert (await service.http.post(f"{KB}/waf/pause")).status_code == 202
+    assert (await service.http.post(f"{KB}/waf/pause")).status_code == 200
+    assert (await service.http.post(f"{KB}/waf/cancel")).status_code == 202
+    assert (await service.http.post(f"{KB}/waf/cancel")).status_code == 200
+
+
+async def test_a_phase_that_is_held_goes_on_when_it_is_resumed(service: Service, source: dict[str, Any]) -> None:
+    await _parked(service, source)
+    resumed = await service.http.post(f"{KB}/waf/phases/embedding/resume")
+    assert resumed.status_code == 202
+    with anyio.fail_after(20):
+        assert (await (await service.flow.job("waf")).wait()).status == "completed"
+
+
+async def test_a_verb_that_cannot_apply_names_the_status_and_the_allowed_actions(
+    service: Service, source: dict[str, Any]
+) -> None:
+    await _completed(service, "waf", source)
+    answer = await service.http.post(f"{KB}/waf/pause")
+    body = answer.json()
+    assert (answer.status_code, body["code"], body["status"]) == (409, "job_conflict", "completed")
+    assert body["allowed_actions"] == ["start"]
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_knowledge_base_with_an_active_job_is_not_deleted(service: Service, source: dict[str, Any]) -> None:
+    await _parked(service, source)
+    assert (await service.http.delete(f"{KB}/waf")).status_code == 409
+    await service.http.post(f"{KB}/waf/cancel")
+    assert (await service.http.delete(f"{KB}/waf")).status_code == 204
+    assert (await service.http.get(f"{KB}/waf")).status_code == 404
+
+
+async def test_lists_come_in_pages(service: Service) -> None:
+    for number in range(3):
+        await pass_through(service.flow.tracker, f"job-{number}", "mine")
+    first = (await service.http.get(f"{KB}/mine/jobs", params={"limit": 2})).json()
+    rest = (await service.http.get(f"{KB}/mine/jobs", params={"limit": 2, "cursor": first["next_cursor"]})).json()
+    assert [job["job_id"] for job in first["items"] + rest["items"]] == ["job-2", "job-1", "job-0"]
+    assert rest["next_cursor"] is None
+
+
+async def test_the_log_of_a_job_tells_its_transitions_in_order(service: Service) -> None:
+    await pass_through(service.flow.tracker, "mine", "own")
+    items = (await service.http.get("/api/ingestion/jobs/mine/transitions")).json()["items"]
+    assert items[0]["from"] == "not_started"
+    assert [item["seq"] for item in items] == list(range(1, 11))
+
+
+async def test_a_search_finds_passages_with_their_place(service: Service, source: dict[str, Any]) -> None:
+    await _completed(service, "waf", source)
+    hits = (await service.http.get(f"{KB}/waf/search", params={"q": "part 2 of the manual"})).json()["hits"]
+    assert hits[0]["uri"] == "2.md"
+    assert hits[0].keys() == {"uri", "title", "text", "score", "start", "end"}
+
+
+async def test_failures_are_listed_with_their_cause(service: Service, source: dict[str, Any]) -> None:
+    (Path(source["path"]) / "broken.md").write_bytes(b"\x00\x01\x02" * 50)
+    await _completed(service, "waf", source)
+    (failure,) = (await service.http.get(f"{KB}/waf/failures")).json()["items"]
+    assert (failure["uri"], failure["attempts"]) == ("broken.md", 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"source": {"type": "folder"}}, "source.path"),
+        ({"source": {"type": "disk", "path": "x"}}, "source"),
+        ({"hold": ["sleeping"]}, "hold.0"),
+        ({"full": "yes"}, "full"),
+        ({"settings": {"chunk_size": 10, "chunk_overlap": 10}}, "settings"),
+        ({"sauce": 1}, "sauce"),
+    ],
+)
+async def test_a_value_that_cannot_be_used_is_named(service: Service, body: dict[str, Any], field: str) -> None:
+    answer = await service.http.post(f"{KB}/waf/start", json=body)
+    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "invalid_request", field)
+
+
+@pytest.mark.parametrize("path", [f"{KB}/Waf", f"{KB}/-waf/status", f"{KB}/{'a' * 64}/jobs", f"{KB}?limit=1001"])
+async def test_names_and_limits_are_checked_before_anything_is_asked(service: Service, path: str) -> None:
+    assert (await service.http.get(path)).status_code == 422
+
+
+async def test_a_method_that_a_path_does_not_take_is_answered_with_those_it_takes(service: Service) -> None:
+    answer = await service.http.patch(f"{KB}/waf")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, HEAD, PUT")
+    assert answer.json()["code"] == "method_not_allowed"
+
+
+async def test_a_path_that_leads_nowhere_is_a_problem_too(service: Service) -> None:
+    answer = await service.http.get("/api/ingestion/nothing")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_an_error_of_the_engine_gives_nothing_of_the_server_away(tmp_path: Path) -> None:
+    path = tmp_path / "kb.db"
+    async with serving(PhaseFlow(path)) as service:
+        path.rename(tmp_path / "elsewhere.db")
+        answer = await service.http.put(f"{KB}/waf", json={"source": {"type": "folder", "path": str(tmp_path)}})
+        (tmp_path / "elsewhere.db").rename(path)
+    assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+    assert "kb.db" not in answer.text
+
+
+async def test_there_is_a_limit_to_open_jobs_and_one_to_knowledge_bases(tmp_path: Path, source: dict[str, Any]) -> None:
+    async with serving(PhaseFlow(tmp_path / "kb.db"), limits=Limits(kbs=1, open_jobs=1)) as service:
+        assert (await service.http.put(f"{KB}/one", json={"source": source})).status_code == 200
+        second = await service.http.put(f"{KB}/two", json={"source": source})
+        assert (second.status_code, second.json()["code"]) == (429, "limit_reached")
+        await _parked_in(service, "one")
+        assert (await service.http.post(f"{KB}/one/start")).status_code == 429
+
+
+async def _parked_in(service: Service, kb_id: str) -> None:
+    await service.http.post(f"{KB}/{kb_id}/start", json={"hold": ["loading"]})
+
+
+async def test_jobs_of_another_pipeline_show_in_the_same_endpoints(service: Service) -> None:
+    await service.flow.tracker.initialize_phases("mine", "own")
+    await service.flow.tracker.start_phase("mine", "loading")
+    await service.flow.tracker.update_progress("mine", "loading", 5, 10)
+    status = (await service.http.get(f"{KB}/own/status")).json()
+    assert (status["job_id"], status["phase_details"][0]["progress"]) == ("mine", 50)
+    assert (await service.http.post(f"{KB}/own/pause")).status_code == 409
+
+
+async def test_the_metrics_tell_how_the_engine_stands(service: Service, source: dict[str, Any]) -> None:
+    await _completed(service, "waf", source)
+    text = (await service.http.get("/metrics")).text
+    assert 'phaseflow_jobs{status="completed"} 1.0' in text
+    assert 'phaseflow_items_total{phase="loading",result="processed"} 3.0' in text
+    for name in ("phase_seconds_total", "feed_clients", "writer_queue", "embedding_calls_total", "embedding_errors"):
+        assert f"phaseflow_{name}" in text
+    assert 'route="/api/ingestion/kb/{kb_id}/start"' in text
+
+
+async def test_a_request_is_one_line_in_the_log_with_its_job(
+    service: Service, source: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="phaseflow")
+    final = await _completed(service, "waf", source)
+    await service.http.get(f"{KB}/waf/status", headers={"X-Request-ID": "abc-1"})
+    lines = [record for record in caplog.records if record.message == "request"]
+    assert vars(lines[-1])["job"] == final["job_id"]
+    assert vars(lines[-1])["request_id"] == "abc-1"
+    assert vars(lines[-1])["status"] == 200
+
+
+async def test_a_service_is_alive_and_ready_while_its_engine_runs(service: Service) -> None:
+    assert (await service.http.get("/healthz")).json() == {"status": "alive"}
+    assert (await service.http.get("/readyz")).json() == {"status": "ready", "interrupted": 0}
