@@ -1,0 +1,96 @@
+"""Knowledge bases, jobs and documents to fill a file with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+
+from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.settings import Settings
+from phaseflow.store import documents, jobs, knowledge_bases, passages, vectors
+from phaseflow.store.database import Database
+from phaseflow.store.documents import LoadedText, StagedDocument, Staging, text_hash
+from phaseflow.store.jobs import JobRecord
+from phaseflow.store.passages import Scope
+from phaseflow.store.progress import Run
+from phaseflow.store.transaction import Transaction
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SIZE = 20
+"""Characters of a passage."""
+
+
+@dataclass(frozen=True)
+class Stock:
+    """A knowledge base with a job whose phases all run."""
+
+    database: Database
+    kb_id: str
+    job_id: str
+    seq: int
+    epoch: int = 1
+
+    @property
+    def staging(self) -> Staging:
+        return Staging(self.seq, self.kb_id, self.epoch, "recipe")
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.kb_id, self.epoch)
+
+    @property
+    def run(self) -> Run:
+        return Run(self.job_id, self.seq, self.kb_id, 1)
+
+    async def record(self) -> JobRecord:
+        async with self.database.read() as tx:
+            return await jobs.record(tx, self.job_id)
+
+    async def load(self, *texts: tuple[str, str]) -> list[StagedDocument]:
+        """Documents from (uri, text)."""
+        loaded = [
+            LoadedText(0, uri, uri.upper(), "text/plain", text_hash(text).hex(), None, text) for uri, text in texts
+        ]
+        return await self.database.write(lambda tx: documents.add(tx, self.staging, loaded))
+
+    async def publish(self, *texts: tuple[str, str]) -> list[StagedDocument]:
+        """The whole way of documents, in one transaction a phase."""
+        staged = [cut(document) for document in await self.load(*texts)]
+        await self.database.write(lambda tx: documents.cut(tx, staged))
+        await self.database.write(lambda tx: embed(tx, staged))
+        encoded = passages.encoded(staged)
+        await self.database.write(lambda tx: passages.publish(tx, self.scope, staged, encoded))
+        return staged
+
+
+async def stock(database: Database, kb_id: str = "kb", job_id: str = "job", epoch: int = 1) -> Stock:
+    """A knowledge base, new or there already, with a new running job."""
+    await database.write(partial(create, kb_id=kb_id, job_id=job_id))
+    async with database.read() as tx:
+        seq = (await jobs.record(tx, job_id)).seq
+    return Stock(database, kb_id, job_id, seq, epoch)
+
+
+async def create(tx: Transaction, kb_id: str, job_id: str) -> None:
+    if await knowledge_bases.find(tx, kb_id) is None:
+        await knowledge_bases.put(tx, kb_id, None, Settings().model_dump_json(), NOW)
+    state = IngestionState(job_id, kb_id)
+    await jobs.create(tx, state, source=None, settings="{}", full=False, at=NOW)
+    await jobs.begin_run(tx, job_id)
+    await jobs.save(tx, state, state.each(lambda p: p.start(NOW)), reason=None, at=NOW)
+
+
+def cut(document: StagedDocument) -> StagedDocument:
+    """With passages of a fixed size."""
+    spans = [(n, min(n + SIZE, len(document.text))) for n in range(0, len(document.text), SIZE)]
+    hashes = [text_hash(document.text[a:b]) for a, b in spans]
+    return replace(document, spans=spans, hashes=hashes, embedded=[False] * len(spans))
+
+
+async def embed(tx: Transaction, staged: Sequence[StagedDocument], model: str = "m") -> None:
+    """A vector of two numbers for each passage."""
+    number = await vectors.model_id(tx, model)
+    hashes = list(dict.fromkeys(h for document in staged for h in document.hashes))
+    await vectors.add(tx, number, hashes, b"".join(h[:8] for h in hashes))
+    await vectors.attach(tx, number, [d.chunk_id(n) for d in staged for n in range(len(d.spans))])
+    await documents.move(tx, [d.id for d in staged], documents.CHUNKED, documents.EMBEDDED)

@@ -1,0 +1,326 @@
+"""Documents, chunks, vectors, passages: the hand-over, whole documents, nothing paid for twice, nothing left behind."""
+
+import sqlite3
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from phaseflow.domain.errors import ComponentUnavailable
+from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.store import documents, entries, failures, knowledge_bases, passages, vectors
+from phaseflow.store.database import Database
+from phaseflow.store.documents import CHUNK_BITS, CHUNKED, LOADED, StagedDocument, text_hash
+from phaseflow.store.failures import FailedDocument
+from phaseflow.store.session import open_session
+from phaseflow.store.transaction import Transaction
+from tests.store.probes import select
+from tests.store.stock import NOW, Stock, cut, embed, stock
+
+Found = tuple[str, int | None, str | None, int]
+LONG = "alpha beta gamma delta epsilon zeta eta theta"
+
+
+async def found(made: Stock, word: str) -> list[str]:
+    """The uris of the passages with a word, as search sees them."""
+    async with made.database.read() as tx:
+        chunks = await passages.best_by_words(tx, made.scope, f'"{word}"', 100)
+        return sorted(row[0] for row in (await passages.fetch(tx, made.scope, chunks)).values())
+
+
+async def is_sound(database: Database) -> bool:
+    """The full-text index is consistent, and has exactly the chunks of searchable documents."""
+    await database.write(lambda tx: tx.run("INSERT INTO passages (passages) VALUES ('integrity-check')"))
+    rows = select(database.path, "SELECT id FROM passages_docsize ORDER BY id")
+    live = select(
+        database.path,
+        "SELECT c.id FROM chunks AS c JOIN documents AS d ON d.id = c.id >> 20 WHERE d.state = 4 ORDER BY 1",
+    )
+    return rows == live
+
+
+async def test_ids_of_documents_ascend_in_the_order_given(database: Database) -> None:
+    made = await stock(database)
+    first = await made.load(("b", "1"), ("a", "2"), ("c", "3"))
+    second = await made.load(("0", "4"))
+    ids = [d.id for d in first + second]
+    assert ids == sorted(ids)
+    assert [d.uri for d in first] == ["b", "a", "c"]
+
+
+async def test_the_id_of_a_chunk_follows_from_document_and_position(database: Database) -> None:
+    made = await stock(database)
+    (document,) = await made.publish(("a", LONG))
+    assert select(database.path, "SELECT id FROM chunks ORDER BY id") == [
+        ((document.id << CHUNK_BITS) + n,) for n in range(3)
+    ]
+    assert document.passages() == [LONG[0:20], LONG[20:40], LONG[40:]]
+
+
+async def test_what_was_handed_over_comes_back_as_it_was(database: Database) -> None:
+    made = await stock(database)
+    loaded = await made.load(("a", LONG), ("b", "näïve 🎈 \n"), ("c", ""))
+    async with database.read() as tx:
+        assert await documents.staged(tx, made.seq, LOADED, 0, 100, 10**6) == loaded
+    pieces = [cut(document) for document in loaded]
+    await database.write(lambda tx: documents.cut(tx, pieces))
+    async with database.read() as tx:
+        assert await documents.staged(tx, made.seq, LOADED, 0, 100, 10**6) == []
+        assert await documents.staged(tx, made.seq, CHUNKED, 0, 100, 10**6) == pieces
+
+
+async def test_a_page_ends_at_so_many_documents_or_so_much_text(database: Database) -> None:
+    made = await stock(database)
+    loaded = await made.load(*[(str(n), "x" * 100) for n in range(10)])
+
+    async def page(after: int, limit: int, characters: int) -> list[str]:
+        async with database.read() as tx:
+            return [d.uri for d in await documents.staged(tx, made.seq, LOADED, after, limit, characters)]
+
+    assert await page(0, 3, 10**6) == ["0", "1", "2"]
+    assert await page(loaded[2].id, 100, 250) == ["3", "4", "5"]
+    assert await page(loaded[5].id, 100, 1) == ["6"]
+    assert await page(loaded[-1].id, 100, 1000) == []
+
+
+async def test_pages_one_after_the_other_are_all_of_it(database: Database) -> None:
+    made = await stock(database)
+    loaded = await made.load(*[(str(n), "x" * (n * 37 % 200)) for n in range(40)])
+    seen: list[StagedDocument] = []
+    while True:
+        async with database.read() as tx:
+            page = await documents.staged(tx, made.seq, LOADED, seen[-1].id if seen else 0, 7, 300)
+        if not page:
+            break
+        seen.extend(page)
+    assert seen == loaded
+
+
+async def test_a_new_version_takes_the_place_of_the_old_one_in_one_step(database: Database) -> None:
+    made = await stock(database)
+    await made.publish(("a", "the old whale"), ("b", "an old herring"))
+    staged = [cut(document) for document in await made.load(("a", "the new shark"))]
+    await database.write(lambda tx: documents.cut(tx, staged))
+    await database.write(lambda tx: embed(tx, staged))
+    assert await found(made, "whale") == ["a"]
+    assert await found(made, "shark") == []
+    encoded = passages.encoded(staged)
+    await database.write(lambda tx: passages.publish(tx, made.scope, staged, encoded))
+    assert await found(made, "whale") == []
+    assert await found(made, "shark") == ["a"]
+    assert await found(made, "herring") == ["b"]
+    assert await is_sound(database)
+
+
+async def test_a_document_that_was_withdrawn_leaves_no_row(database: Database) -> None:
+    made = await stock(database)
+    gone, kept = await made.publish(("a", LONG), ("b", "alpha whale"))
+    await database.write(lambda tx: passages.withdraw(tx, [gone.id]))
+    assert await found(made, "alpha") == ["b"]
+    assert await is_sound(database)
+    assert select(database.path, "SELECT DISTINCT document_id FROM texts") == [(kept.id,)]
+
+
+async def test_vectors_stay_when_their_document_goes(database: Database) -> None:
+    made = await stock(database)
+    (gone,) = await made.publish(("a", LONG))
+    await database.write(lambda tx: passages.withdraw(tx, [gone.id]))
+    async with database.read() as tx:
+        assert await vectors.known(tx, 1, gone.hashes) == set(gone.hashes)
+
+
+async def test_a_crawl_takes_out_what_it_did_not_find_and_keeps_what_failed(database: Database) -> None:
+    made = await stock(database)
+    await made.publish(("found", "one"), ("failed", "two"), ("gone", "three"), ("gone too", "four"))
+    await database.write(
+        lambda tx: entries.add(tx, made.seq, [("found", None, None, 0), ("failed", None, None, 0)], None)
+    )
+    await database.write(lambda tx: entries.settle(tx, made.seq, [2], entries.FAILED))
+    gone: list[str] = []
+    while page := await database.write(lambda tx: passages.withdraw_missing(tx, made.scope, made.seq, 1)):
+        gone.extend(page)
+    assert sorted(gone) == ["gone", "gone too"]
+    async with database.read() as tx:
+        assert await passages.counts(tx, made.scope) == (2, 2)
+    assert await is_sound(database)
+
+
+async def test_a_text_has_one_vector_a_model_however_often_it_stands_somewhere(database: Database) -> None:
+    made = await stock(database)
+    first, second = await made.publish(("a", LONG), ("b", LONG))
+    assert select(database.path, "SELECT count(*) FROM vectors") == [(3,)]
+    await database.write(lambda tx: embed(tx, [first, second], model="other"))
+    assert select(database.path, "SELECT count(*) FROM vectors") == [(6,)]
+    async with database.read() as tx:
+        assert await vectors.of_document(tx, second.id) == [h[:8] for h in second.hashes]
+
+
+async def test_a_vector_that_is_there_already_stays(database: Database) -> None:
+    key = text_hash("a")
+    model = await database.write(lambda tx: vectors.model_id(tx, "m"))
+    await database.write(lambda tx: vectors.add(tx, model, [key], b"12345678"))
+    await database.write(lambda tx: vectors.add(tx, model, [text_hash("b"), key], b"aaaaaaaabbbbbbbb"))
+    rows = select(database.path, "SELECT vector FROM vectors ORDER BY id")
+    assert rows == [(b"12345678",), (b"aaaaaaaa",)]
+
+
+async def test_a_model_that_changes_its_dimension_is_refused(database: Database) -> None:
+    model = await database.write(lambda tx: vectors.model_id(tx, "m"))
+    await database.write(lambda tx: vectors.check_dimension(tx, model, 256))
+    await database.write(lambda tx: vectors.check_dimension(tx, model, 256))
+    with pytest.raises(ComponentUnavailable, match="vectors of 3 numbers, but had 256 before"):
+        await database.write(lambda tx: vectors.check_dimension(tx, model, 3))
+
+
+async def test_search_sees_the_old_epoch_until_it_is_switched_in_one_step(database: Database) -> None:
+    made = await stock(database)
+    await made.publish(("a", "the old whale"))
+    await database.write(partial(_target, model="m"))
+    rebuilt = await stock(database, job_id="rebuild", epoch=await database.write(partial(_target, model="n")))
+    assert rebuilt.epoch == 2
+    await rebuilt.publish(("a", "the old whale"))
+    async with database.read() as tx:
+        assert (await knowledge_bases.get(tx, "kb")).epoch == 1
+    assert await found(made, "whale") == ["a"]
+    await database.write(lambda tx: knowledge_bases.switch(tx, "kb", 2, "n", "{}"))
+    async with database.read() as tx:
+        kb = await knowledge_bases.get(tx, "kb")
+    assert (kb.epoch, kb.model, kb.next_model) == (2, "n", None)
+    assert await database.write(lambda tx: passages.withdraw_other_epochs(tx, rebuilt.scope, 100)) == 1
+    assert await found(rebuilt, "whale") == ["a"]
+    assert await is_sound(database)
+
+
+async def _target(tx: Transaction, model: str) -> int:
+    return await knowledge_bases.target(tx, await knowledge_bases.get(tx, "kb"), model, "{}")
+
+
+async def test_a_switch_back_to_an_older_epoch_changes_nothing(database: Database) -> None:
+    made = await stock(database)
+    await database.write(lambda tx: knowledge_bases.switch(tx, "kb", 2, "n", "{}"))
+    await database.write(lambda tx: knowledge_bases.switch(tx, "kb", 1, "m", "{}"))
+    async with database.read() as tx:
+        assert (await knowledge_bases.get(tx, made.kb_id)).epoch == 2
+
+
+async def test_what_an_older_job_left_on_its_way_is_removed_and_what_is_searchable_stays(database: Database) -> None:
+    old = await stock(database)
+    await old.publish(("done", "one"))
+    await old.load(("half", "two"), ("other half", "three"))
+    new = await stock(database, job_id="new")
+    await new.load(("mine", "four"))
+    removed = [await database.write(lambda tx: documents.discard_staged(tx, "kb", new.seq, 1)) for _ in range(3)]
+    assert removed == [1, 1, 0]
+    assert select(database.path, "SELECT uri FROM documents ORDER BY uri") == [("done",), ("mine",)]
+
+
+async def test_a_knowledge_base_that_is_deleted_leaves_vectors_only(database: Database) -> None:
+    made = await stock(database)
+    await made.publish(("a", LONG))
+    await made.load(("b", LONG))
+    other = await stock(database, "other", "other")
+    await other.publish(("a", LONG))
+    while await database.write(lambda tx: passages.withdraw_all(tx, "kb", 1)):
+        pass
+    await database.write(lambda tx: knowledge_bases.remove(tx, "kb"))
+    assert select(database.path, "SELECT kb_id FROM documents") == [("other",)]
+    assert select(database.path, "SELECT kb_id FROM ingestion_jobs") == [("other",)]
+    assert select(database.path, "SELECT count(*) FROM vectors") == [(3,)]
+    assert await found(other, "alpha") == ["a"]
+    assert await is_sound(database)
+
+
+async def test_a_crawl_knows_each_document_once(database: Database) -> None:
+    made = await stock(database)
+    page: list[Found] = [("a", 1, "s", 0), ("b", 2, None, 1)]
+    assert await database.write(lambda tx: entries.add(tx, made.seq, page, None)) == (2, 0)
+    assert await database.write(lambda tx: entries.add(tx, made.seq, [*page, ("c", 3, "s", 0)], None)) == (1, 0)
+    async with database.read() as tx:
+        found_so_far = await entries.open_page(tx, made.seq, 0, 10, ("kb", 1, "recipe"))
+        assert await entries.count(tx, made.seq) == 3
+    assert [(e.uri, e.size, e.stamp, e.depth) for e in found_so_far] == [*page, ("c", 3, "s", 0)]
+
+
+async def test_a_stamp_is_trusted_only_for_the_same_recipe(database: Database) -> None:
+    made = await stock(database)
+    await made.publish(("a", "one"), ("b", "two"))
+    await database.write(lambda tx: entries.refresh_stamps(tx, ("kb", 1), [("a", "1"), ("b", "1")]))
+    page: list[Found] = [("a", None, "1", 0), ("b", None, "2", 0), ("c", None, "1", 0)]
+    for n, (recipe, unchanged) in enumerate([("recipe", 1), ("another", 0)]):
+        job = await stock(database, job_id=f"job{n}")
+        trust = ("kb", 1, recipe)
+        assert await database.write(partial(entries.add, job_seq=job.seq, found=page, trust=trust)) == (3, unchanged)
+
+
+async def test_a_failure_counts_its_attempts_until_it_is_cleared(database: Database) -> None:
+    made = await stock(database)
+    job = ("kb", made.seq)
+    for error in ("first", "second"):
+        bad = [FailedDocument("a", "load_error", error), FailedDocument("b", "load_error", error)]
+        await database.write(partial(failures.add, job=job, phase=JobPhase.LOADING, failed=bad, at=NOW))
+    async with database.read() as tx:
+        first = await failures.page(tx, "kb", 1, None)
+        second = await failures.page(tx, "kb", 1, first[-1].uri)
+        assert await failures.count(tx, "kb") == 2
+    assert [(f.uri, f.error, f.attempts) for f in first + second] == [("a", "second", 2), ("b", "second", 2)]
+    await database.write(lambda tx: failures.clear(tx, "kb", ["a"]))
+    assert select(database.path, "SELECT uri FROM failures") == [("b",)]
+    assert (await made.record()).documents_failed == 4
+
+
+async def test_documents_that_failed_are_given_back_to_their_phase_behind_all_others(database: Database) -> None:
+    made = await stock(database)
+    staged = [cut(document) for document in await made.load(("a", LONG), ("b", LONG))]
+    await database.write(lambda tx: documents.cut(tx, staged))
+    await database.write(lambda tx: documents.move(tx, [staged[0].id], CHUNKED, documents.FAILED))
+    bad = [FailedDocument("a", "embed_error", "no")]
+    await database.write(lambda tx: failures.add(tx, ("kb", made.seq), JobPhase.EMBEDDING, bad, NOW))
+    forgiven = await database.write(lambda tx: documents.forgive(tx, made.seq, "embedding", CHUNKED))
+    assert forgiven == (1, 3, 3)
+    async with database.read() as tx:
+        page = await documents.staged(tx, made.seq, CHUNKED, 0, 10, 10**6)
+    assert page == [staged[1], replace(staged[0], id=staged[1].id + 1)]
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=90)
+
+
+@given(
+    versions=st.lists(
+        st.lists(st.tuples(st.sampled_from("abc"), TEXT), max_size=3, unique_by=lambda t: t[0]), max_size=4
+    )
+)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_whatever_is_replaced_by_whatever_search_sees_the_last_of_each_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, versions: list[list[tuple[str, str]]]
+) -> None:
+    async with open_session(tmp_path_factory.mktemp("versions") / "kb.db") as database:
+        made = await stock(database)
+        last: dict[str, str] = {}
+        for version in versions:
+            await made.publish(*version)
+            last.update(version)
+        assert await is_sound(database)
+        async with database.read() as tx:
+            ids = await passages.live_documents(tx, made.scope)
+            chunks = [row[0] for row in await tx.rows("SELECT id FROM chunks ORDER BY id")]
+            hits = await passages.fetch(tx, made.scope, chunks)
+        assert len(ids) == len(last)
+        texts: dict[str, str] = dict.fromkeys(last, "")
+        for uri, _, text, start, end in hits.values():
+            assert last[uri][start:end] == text
+            texts[uri] += text
+        assert texts == last
+
+
+async def test_half_of_a_document_is_never_stored(database: Database, path: Path) -> None:
+    made = await stock(database)
+    (document,) = [cut(document) for document in await made.load(("a", LONG))]
+    broken = replace(document, spans=[*document.spans, (-1, 2**70)])
+    with pytest.raises(sqlite3.Error):
+        await database.write(lambda tx: documents.cut(tx, [broken]))
+    assert select(path, "SELECT count(*) FROM chunks") == [(0,)]
+    assert select(path, "SELECT state FROM documents") == [(LOADED,)]
