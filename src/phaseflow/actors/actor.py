@@ -9,6 +9,7 @@ from phaseflow.actors.workshop import PhaseFailed, Workshop
 from phaseflow.domain.errors import OwnershipLost
 from phaseflow.domain.policy import ErrorBudget
 from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.store import progress
 from phaseflow.store.service import only_error
 
 
@@ -67,7 +68,14 @@ class Actor:
         if why is not None:
             raise PhaseFailed(f"{why}; the last one: {self._last_error}")
 
-    def refuse_only_failures(self) -> None:
-        """Raise PhaseFailed when every single document failed: then it is not the documents."""
-        if self._last_error and not self._succeeded:
-            raise PhaseFailed(f"every document failed; the last one: {self._last_error}")
+    async def refuse_only_failures(self) -> None:
+        """Raise PhaseFailed when every single document failed: then it is not the documents.
+
+        What earlier runs of the job did counts, and what the source has unchanged.
+        """
+        if self._succeeded or not self._last_error:
+            return
+        async with self.shop.database.read() as tx:
+            if await progress.has_succeeded(tx, self.shop.plan.run, self.phase):
+                return
+        raise PhaseFailed(f"every document failed; the last one: {self._last_error}")

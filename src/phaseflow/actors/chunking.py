@@ -28,7 +28,7 @@ class ChunkingActor(Actor):
                 async with self.gate:
                     batch = await self._cut(batch)
         if self._inbox.is_complete:
-            self.refuse_only_failures()
+            await self.refuse_only_failures()
 
     async def _cut(self, batch: Sequence[StagedDocument]) -> Sequence[StagedDocument]:
         """Cut and store documents until the gate is closed; those that are left."""

@@ -76,7 +76,7 @@ class EmbeddingActor(Actor):
             async with send:
                 await self._feed(send)
         if self._inbox.is_complete:
-            self.refuse_only_failures()
+            await self.refuse_only_failures()
 
     async def _feed(self, send: MemoryObjectSendStream[list[Item]]) -> None:
         """Cut what comes into batches of texts that nobody has asked for; a smaller one when no more come in time."""

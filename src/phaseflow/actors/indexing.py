@@ -36,7 +36,7 @@ class IndexingActor(Actor):
             for part in _by_chunks(batch):
                 await self._publish(part)
         if self._inbox.is_complete:
-            self.refuse_only_failures()
+            await self.refuse_only_failures()
             await self._finish()
 
     async def _next_batch(self) -> list[StagedDocument]:

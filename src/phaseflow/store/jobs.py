@@ -108,11 +108,21 @@ async def history(tx: Transaction, kb_id: str, limit: int, before: int | None) -
 
 
 async def unfinished(tx: Transaction) -> list[JobRecord]:
-    """Jobs that are not over, or wait in the queue, oldest first."""
+    """Jobs that are not over, or wait in the queue, or have a phase that is said to run, oldest first."""
     rows = await tx.rows(
-        f"SELECT {_JOB} FROM ingestion_jobs WHERE completed_at IS NULL OR intent IS NOT NULL ORDER BY seq"
+        f"SELECT {_JOB} FROM ingestion_jobs WHERE completed_at IS NULL OR intent IS NOT NULL"
+        " OR id IN (SELECT job_id FROM ingestion_phase_status WHERE status = 'running') ORDER BY seq"
     )
     return [await _record(tx, row) for row in rows]
+
+
+async def stop_clocks(tx: Transaction) -> None:
+    """End the running time of phases of a process that died with the last sign of life that each has given."""
+    await tx.run(
+        "UPDATE ingestion_phase_status SET running_since = NULL, active_seconds = active_seconds"
+        "  + max(0, (julianday(updated_at) - julianday(running_since)) * 86400)"
+        " WHERE status = 'running' AND running_since IS NOT NULL"
+    )
 
 
 async def count_unfinished(tx: Transaction) -> int:

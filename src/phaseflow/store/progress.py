@@ -91,5 +91,15 @@ async def wait_on(tx: Transaction, run: Run, phase: JobPhase, reason: WaitingOn 
         raise _lost(run, phase)
 
 
+async def has_succeeded(tx: Transaction, run: Run, phase: JobPhase) -> bool:
+    """Whether any item of a phase has, or a document did not have to go through it because it is unchanged."""
+    row = await tx.row(
+        "SELECT 1 FROM ingestion_phase_status WHERE job_id = ?1"
+        " AND (phase_name = ?2 AND items_processed > 0 OR phase_name = 'loading' AND items_reused > 0)",
+        run.job_id, phase,
+    )  # fmt: skip
+    return row is not None
+
+
 def _lost(run: Run, phase: JobPhase) -> OwnershipLost:
     return OwnershipLost(f"run {run.run} of job {run.job_id} may not write to {phase} any more")

@@ -62,6 +62,8 @@ class Scheduler:
         """Pause what a dead process left running, and queue it again when ``go_on``; the ids of those jobs."""
         async with self._tracker.database.read() as tx:
             records = await jobs.unfinished(tx)
+        if any(phase.status is PhaseStatus.RUNNING for record in records for phase in record.state.phases):
+            await self._tracker.database.write(jobs.stop_clocks)
         found = []
         for record in records:
             if changed := await self._audit_one(record, go_on=go_on):
