@@ -100,7 +100,7 @@ async def test_the_settings_make_the_embedder() -> None:
     async with make_embedder(StaticEmbedderSettings()) as port:
         assert port.fingerprint == StaticEmbedder().fingerprint
         assert port.fingerprint.startswith("wordllama-l2-supercat-256:")
-        assert (port.batch_size, port.in_flight, port.dimension) == (256, 2, 256)
+        assert (port.batch_size, port.in_flight, port.dimension) == (64, 2, 256)
         assert (await port.embed(TEXTS)).shape == (len(TEXTS), 256)
         assert (await port.embed_query("a")).shape == (256,)
 

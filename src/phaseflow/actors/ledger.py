@@ -50,7 +50,7 @@ class Ledger:
         ]
 
     def wait(self, item: Item) -> bool:
-        """Let a chunk wait for the vector of its text; True when it is the first, so that the text is to be asked for."""
+        """Let a chunk wait for the vector of its text; True when it is the first to want it."""
         waiting = self._waiting.setdefault(item.text_hash, [])
         waiting.append(item)
         return len(waiting) == 1

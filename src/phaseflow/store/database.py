@@ -184,5 +184,5 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
         writer = await stack.enter_async_context(open_connection(path, "rw"))
         await writer.execute_fetchall("PRAGMA foreign_keys = ON")
         await writer.execute_fetchall(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        await writer.execute_fetchall("PRAGMA cache_size = -32768")
+        await writer.execute_fetchall("PRAGMA cache_size = -16384")
         yield Database(path, writer, await stack.enter_async_context(open_readers(path, READERS)))

@@ -40,7 +40,8 @@ class StaticEmbedder:
     ``TOKENIZERS_PARALLELISM=false``; this is left to the host, as both ways are as fast with two calls at once.
     """
 
-    batch_size = 256
+    batch_size = 64
+    """As fast as 256, and the tokenizer holds a quarter of the memory meanwhile."""
     in_flight = 2
     dimension = _DIMENSION
 
