@@ -1,4 +1,9 @@
+import shutil
 import socket
+import ssl
+import subprocess
+from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -7,7 +12,7 @@ from phaseflow.components.protocols import Document, Entry, Skipped
 from phaseflow.components.sources.web import AddressGuard, check_source
 from phaseflow.components.sources.web.guard import is_public
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, InvalidRequest, SourceNotAllowed
-from tests.components.web_site import Names, WebSite, crawl, html, moved, web_source
+from tests.components.web_site import Names, WebSite, crawl, html, moved, robots, web_source
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "64:ff9b::101:101"])
@@ -163,3 +168,30 @@ async def test_a_seed_may_move_to_another_site_and_takes_the_crawl_along() -> No
             done = await crawl(site.loader(site.at("a.test"), resolver=Names()))
         assert list(done.documents) == [www, site.at("www.test", "/more")]
         assert isinstance(done.outcomes[site.at("a.test")], Skipped)
+
+
+async def test_tls_carries_the_name_and_checks_it_against_the_certificate(tmp_path: Path) -> None:
+    trusted = ssl.create_default_context(cafile=str(certificate(tmp_path, "named.test")))
+    pages = {"/": html(), "/robots.txt": robots("")}
+    async with WebSite(pages, tls=(tmp_path / "cert.pem", tmp_path / "key.pem")) as site:
+        options: dict[str, Any] = {"resolver": Names(), "ssl_context": trusted}
+        with anyio.fail_after(20):
+            right = await crawl(site.loader(f"https://named.test:{site.port}/", **options))
+        assert len(right.documents) == 1
+        wrong = site.loader(f"https://other.test:{site.port}/", sleep=at_once, **options)
+        with anyio.fail_after(20), pytest.raises(ComponentUnavailable, match="certificate"):
+            await crawl(wrong)
+
+
+async def at_once(_: float) -> None: ...
+
+
+def certificate(folder: Path, name: str) -> Path:
+    """A certificate for this name that signs itself, and its key, by the openssl command."""
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl command to make a certificate with")
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    names = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-days", "2"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run([*command, *names, *files], check=True, capture_output=True)
+    return folder / "cert.pem"

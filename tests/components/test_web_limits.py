@@ -4,13 +4,13 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phaseflow.components.extraction import Extracted
 from phaseflow.components.protocols import Document, Entry
 from phaseflow.components.sources.web import Limits
 from phaseflow.components.sources.web.body import Body
+from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, RateLimited, TransientError
 from tests.components.web_site import HTML, Reply, WebSite, crawl, html, robots
 
@@ -29,6 +29,22 @@ async def refused(site: WebSite, **options: Any) -> DocumentError:
     with pytest.raises(DocumentError) as caught:
         await loaded(site, **options)
     return caught.value
+
+
+def pdf(text: str) -> bytes:
+    """The least that is a PDF of one page."""
+    drawing = f"BT /F1 18 Tf 20 100 Td ({text}) Tj ET".encode()
+    return b"""%%PDF-1.4
+1 0 obj <</Type/Catalog/Pages 2 0 R>> endobj
+2 0 obj <</Type/Pages/Kids[3 0 R]/Count 1>> endobj
+3 0 obj <</Type/Page/Parent 2 0 R/MediaBox[0 0 300 200]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>> endobj
+4 0 obj <</Length %d>> stream
+%s
+endstream endobj
+5 0 obj <</Type/Font/Subtype/Type1/BaseFont/Helvetica>> endobj
+trailer <</Root 1 0 R>>
+%%%%EOF
+""" % (len(drawing), drawing)
 
 
 class Time:
@@ -94,6 +110,7 @@ async def test_an_answer_that_does_not_unpack_is_refused(body: bytes, encoding: 
         assert (await refused(site)).code == code
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.binary(max_size=2000), max_size=5), st.integers(1, 700), st.sampled_from([1, 600_000]))
 def test_members_in_pieces_unpack_to_what_was_packed(members: list[bytes], step: int, times: int) -> None:
     plain = [member * (times // max(1, len(member)) or 1) for member in members]
@@ -207,19 +224,14 @@ async def test_a_picture_is_refused_without_being_downloaded() -> None:
         assert (error.code, error.counts) == ("unsupported_format", False)
 
 
-async def test_bytes_are_extracted_by_what_is_given_for_it() -> None:
-    calls: list[tuple[str, str | None, str | None]] = []
-
-    async def extract(
-        data: bytes, name: str, *, declared_charset: str | None = None, declared_type: str | None = None
-    ) -> Extracted:
-        calls.append((name, declared_charset, declared_type))
-        return Extracted(data[:4].decode(), "Title", "text/plain")
-
-    async with WebSite({"/a/report.pdf?v=2": Reply(b"%PDF-1.7", type="application/pdf")}) as site:
-        document = await loaded(site, "/a/report.pdf?v=2", extract=extract)
-        assert (document.text, document.title) == ("%PDF", "Title")
-        assert calls == [(f"{site.url}/a/report.pdf", None, "application/pdf")]
+async def test_a_pdf_behind_a_link_is_read_in_a_worker() -> None:
+    pages = {"/": html("/get?id=7"), "/get?id=7": Reply(pdf("Behind a link"), type="application/pdf")}
+    async with WebSite(pages) as site, ExtractionPool(size=1) as workers:
+        with anyio.fail_after(30):
+            done = await crawl(site.loader(workers=workers))
+        document = done.documents[f"{site.url}/get?id=7"]
+        assert "Behind a link" in document.text
+        assert workers.pids
 
 
 async def test_a_page_that_would_keep_the_parser_busy_is_refused() -> None:

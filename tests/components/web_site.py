@@ -50,13 +50,15 @@ class Asked:
 class WebSite:
     """Answers from ``pages``: keys are paths with their query, or host and path (``b.test/x``), which go before."""
 
-    def __init__(self, pages: Mapping[str, Reply] | None = None) -> None:
+    def __init__(self, pages: Mapping[str, Reply] | None = None, *, tls: tuple[Path, Path] | None = None) -> None:
         self.pages: dict[str, Reply] = dict(pages or {})
         self.asked: list[Asked] = []
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.listen(512)
         self._ending = anyio.Event()
+        cert, key = tls or (None, None)
+        self._tls: dict[str, Any] = {"ssl_certfile": cert, "ssl_keyfile": key}
 
     @property
     def port(self) -> int:
@@ -83,7 +85,12 @@ class WebSite:
 
     async def __aenter__(self) -> Self:
         config = uvicorn.Config(
-            self._answer, interface="asgi3", log_config=None, lifespan="off", timeout_graceful_shutdown=2
+            self._answer,
+            interface="asgi3",
+            log_config=None,
+            lifespan="off",
+            timeout_graceful_shutdown=2,
+            **self._tls,
         )
         self._task = asyncio.create_task(_Server(config, self._ending).serve(sockets=[self._socket]))
         return self

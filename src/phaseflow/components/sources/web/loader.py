@@ -9,7 +9,7 @@ import anyio
 from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
 from phaseflow.components.sources.web.address import site_of
 from phaseflow.components.sources.web.answer import Answer
-from phaseflow.components.sources.web.extracting import Extract, extract_in_thread
+from phaseflow.components.sources.web.extracting import Extraction
 from phaseflow.components.sources.web.fetching import Fetcher, refusal, target_of, too_many_redirects
 from phaseflow.components.sources.web.guard import AddressGuard, Resolver, resolve
 from phaseflow.components.sources.web.limits import Limits
@@ -20,6 +20,7 @@ from phaseflow.components.sources.web.robots import Robots
 from phaseflow.components.sources.web.seeds import Seeds, given_pages
 from phaseflow.components.sources.web.sitemap import is_sitemap, read_sitemap, sitemap_limits
 from phaseflow.components.sources.web.stamp import Stamp
+from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import DocumentError, SourceNotAllowed
 from phaseflow.domain.settings import WebSource
 
@@ -39,7 +40,8 @@ class WebLoader:
 
     Only http and https, only public addresses and those named in ``allow_private`` (``HOST`` or ``HOST:PORT``),
     checked for every connection. Stays on the sites of the source, and on one that a page of the source redirects to.
-    ``extract`` turns bytes into text. ``clock`` gives seconds that only go forward, ``sleep`` waits for some.
+    ``workers`` read binary formats (default: a pool of its own, ended by ``aclose``). ``clock`` gives seconds that only
+    go forward, ``sleep`` waits for some.
     The product token that robots.txt and robots tags are read for is what stands before the slash in ``user_agent``.
     """
 
@@ -50,7 +52,7 @@ class WebLoader:
         allow_private: Collection[str] = (),
         limits: Limits | None = None,
         user_agent: str = USER_AGENT,
-        extract: Extract = extract_in_thread,
+        workers: ExtractionPool | None = None,
         resolver: Resolver = resolve,
         ssl_context: ssl.SSLContext | None = None,
         clock: Clock = anyio.current_time,
@@ -58,7 +60,7 @@ class WebLoader:
     ) -> None:
         self._limits = limits or Limits()
         self._agent = user_agent.partition("/")[0].strip().lower()
-        self._extract = extract
+        self._extraction = Extraction(workers)
         guard = AddressGuard(allow_private, resolver=resolver)
         self._fetcher = Fetcher(guard, self._limits, user_agent, clock=clock, sleep=sleep, ssl_context=ssl_context)
         self._robots = Robots(self._fetcher, self._agent, clock)
@@ -97,8 +99,9 @@ class WebLoader:
             raise DocumentError(str(error), code="source_not_allowed") from error
 
     async def aclose(self) -> None:
-        """Close the connections. Idempotent."""
+        """Close the connections and end the workers made here. Idempotent."""
         await self._fetcher.aclose()
+        await self._extraction.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -118,7 +121,7 @@ class WebLoader:
             raise refusal(answer)
         if is_sitemap(answer.body):
             return await self._sitemap(entry, answer)
-        return await self._page(entry, known, await read(answer, self._agent))
+        return await self._page(entry, known, await self._read(answer))
 
     async def _check_rules(self, url: str) -> None:
         if await self._robots.allow(url):
@@ -173,10 +176,12 @@ class WebLoader:
         stamp = Stamp.of(reading.answer, page.links).encoded(entry.uri)
         if known is not None and known.content_hash == reading.digest:
             return Unchanged(entry, reading.digest, stamp, links)
-        found = await self._extract(
-            reading.answer.body, reading.name, declared_charset=reading.answer.charset, declared_type=reading.media_type
-        )
+        found = await self._extraction.text(reading.answer)
         return Document(entry, found.text, found.title, found.media_type, reading.digest, stamp, found.parts, links)
+
+    async def _read(self, answer: Answer) -> Reading:
+        await self._extraction.check(answer)
+        return await read(answer, self._agent)
 
     async def _canonical(self, entry: Entry, reading: Reading) -> str | None:
         """Return the address that stands for this page, when there is one that holds.
@@ -200,7 +205,7 @@ class WebLoader:
             if error is not None and not isinstance(error, DocumentError):
                 raise error
             return False
-        page = (await read(answer, self._agent)).page
+        page = (await self._read(answer)).page
         return page.canonical in {None, url} and not page.wishes.noindex
 
     def _remember(self, url: str, *, stands: bool) -> None:

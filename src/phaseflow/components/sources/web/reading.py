@@ -26,15 +26,11 @@ class Reading:
     page: Page
     digest: bytes = b""
 
-    @property
-    def name(self) -> str:
-        """The address without its query, so that its extension can be seen."""
-        path = unquote(self.answer.url.partition("?")[0])
-        return path + "index" if path.endswith("/") else path
 
-    @property
-    def media_type(self) -> str | None:
-        return declared_type(self.answer)
+def name_of(answer: Answer) -> str:
+    """Return the address without its query, so that its extension can be seen."""
+    path = unquote(answer.url.partition("?")[0])
+    return path + "index" if path.endswith("/") else path
 
 
 async def read(answer: Answer, agent: str) -> Reading:
@@ -63,7 +59,7 @@ def check_type(answer: Answer) -> None:
 def _read(answer: Answer, agent: str) -> Reading:
     digest = hashlib.blake2b(answer.body, digest_size=16).digest()
     page = said(answer, agent)
-    if _is_html(answer):
+    if is_html(answer):
         inside = read_page(Raw(answer.body, answer.url, answer.charset), answer.url, agent)
         wishes = page.wishes | inside.wishes
         links = () if wishes.nofollow else inside.links
@@ -71,7 +67,8 @@ def _read(answer: Answer, agent: str) -> Reading:
     return Reading(answer, page, digest)
 
 
-def _is_html(answer: Answer) -> bool:
+def is_html(answer: Answer) -> bool:
+    """Say whether an answer is a page, by what the server declares, else by how it begins."""
     declared = declared_type(answer)
     if declared is not None:
         return declared in _HTML
