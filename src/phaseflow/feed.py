@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 
 import anyio
 
+from phaseflow.domain.errors import EngineStopped
 from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.snapshot import compose
 from phaseflow.store import jobs, transitions
@@ -130,7 +131,10 @@ class Feed:
         try:
             while True:
                 hint, moved, version = self._changed, self.moved(kb_id), self.version(kb_id)
-                status = await self.status_of(job_id)
+                try:
+                    status = await self.status_of(job_id)
+                except EngineStopped:
+                    return  # the database was closed before its turn to read had come
                 yield status
                 if status.status.is_over or self._closed:
                     return

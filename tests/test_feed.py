@@ -1,0 +1,299 @@
+"""The feed: replay, then live, each transition once and in order; statuses where the latest wins; a clean end."""
+
+import random
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from anyio import create_task_group, current_time, fail_after
+from anyio.lowlevel import checkpoint
+
+import phaseflow.feed as feeds
+from phaseflow import PhaseTracker
+from phaseflow.domain.errors import JobNotFound
+from phaseflow.domain.status import JobStatusResponse, Transition
+from phaseflow.domain.vocabulary import JobStatus
+from phaseflow.feed import STATUS_INTERVAL_S
+from tests.store.probes import select
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "kb.db"
+
+
+@pytest.fixture
+async def tracker(path: Path, anyio_backend: str) -> AsyncIterator[PhaseTracker]:
+    async with PhaseTracker.open(path) as opened:
+        await opened.initialize_phases("job", "kb")
+        await opened.initialize_phases("other", "other-kb")
+        yield opened
+        assert opened.feed.clients == 0, "a subscription was left open"
+
+
+async def flip(tracker: PhaseTracker, times: int, job_id: str = "job") -> None:
+    """So many moves of one phase: each is a transition of the phase and one of the job."""
+    for n in range(times):
+        await (tracker.pause_phase(job_id, "loading") if n % 2 else tracker.resume_phase(job_id, "loading"))
+
+
+async def begin(tracker: PhaseTracker, *job_ids: str) -> None:
+    """Jobs that are paused; two pairs of transitions each."""
+    for job_id in job_ids:
+        await tracker.start_phase(job_id, "loading")
+        await tracker.pause_phase(job_id, "loading")
+
+
+async def collect(tracker: PhaseTracker, last: int, after: int | None = 0, kb_id: str | None = None) -> list[int]:
+    """The numbers a subscriber sees, up to ``last``."""
+    seen: list[int] = []
+    async with aclosing(_generator(tracker.feed.transitions(after, kb_id))) as transitions:
+        async for transition in transitions:
+            seen.append(transition.seq)
+            if transition.seq >= last:
+                break
+    return seen
+
+
+def _generator(iterator: AsyncIterator[Transition]) -> AsyncGenerator[Transition]:
+    assert isinstance(iterator, AsyncGenerator)
+    return iterator
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_every_subscriber_sees_every_transition_once_and_in_order_whenever_it_comes(
+    tracker: PhaseTracker, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Those that are behind the few that are kept in memory read the database."""
+    monkeypatch.setattr(feeds, "RECENT", 7)
+    monkeypatch.setattr(feeds, "PAGE", 5)
+    chance = random.Random(seed)  # noqa: S311  # the same each time
+    await begin(tracker, "job", "other")
+    results: list[tuple[int, list[int]]] = []
+
+    async def subscribe(after: int, delay: int, idle: int) -> None:
+        for _ in range(delay):
+            await checkpoint()
+        seen: list[int] = []
+        async with aclosing(_generator(tracker.feed.transitions(after))) as transitions:
+            async for transition in transitions:
+                seen.append(transition.seq)
+                for _ in range(idle):
+                    await checkpoint()
+                if transition.seq == 128:
+                    break
+        results.append((after, seen))
+
+    with fail_after(20):
+        async with create_task_group() as tasks:
+            for _ in range(12):
+                tasks.start_soon(subscribe, chance.randrange(9), chance.randrange(60), chance.randrange(20))
+            tasks.start_soon(flip, tracker, 30, "job")
+            tasks.start_soon(flip, tracker, 30, "other")
+    assert len(results) == 12
+    assert all(seen == list(range(after + 1, 129)) for after, seen in results)
+
+
+async def test_a_subscriber_of_one_knowledge_base_sees_its_transitions_only(tracker: PhaseTracker) -> None:
+    await begin(tracker, "job", "other")
+    with fail_after(10):
+        async with create_task_group() as tasks:
+            tasks.start_soon(flip, tracker, 4, "other")
+            tasks.start_soon(flip, tracker, 4, "job")
+    tracker.feed.close()
+    mine = [t.seq async for t in tracker.feed.transitions(0, "kb") if t.job_id == "job"]
+    others = [t.seq async for t in tracker.feed.transitions(0, "other-kb") if t.job_id == "other"]
+    assert len(mine) == len(others) == 12
+    assert sorted(mine + others) == list(range(1, 25))
+
+
+async def test_a_subscriber_without_a_number_begins_with_now(tracker: PhaseTracker) -> None:
+    await begin(tracker, "job")
+    with fail_after(5):
+        async with create_task_group() as tasks:
+            tasks.start_soon(_flip_when_someone_listens, tracker)
+            assert await collect(tracker, 5, after=None) == [5]
+
+
+async def _flip_when_someone_listens(tracker: PhaseTracker) -> None:
+    while not tracker.feed.clients:
+        await checkpoint()
+    await checkpoint()
+    await flip(tracker, 1)
+
+
+async def test_a_subscriber_goes_on_over_a_restart_without_gap_or_repeat(path: Path) -> None:
+    seen: list[int] = []
+    with fail_after(20):
+        for n in range(4):
+            async with PhaseTracker.open(path) as tracker:
+                if not n:
+                    await tracker.initialize_phases("job", "kb")
+                    await begin(tracker, "job")
+                await flip(tracker, 6)
+                seen += await collect(tracker, tracker.feed.last_seq, after=seen[-1] if seen else 0)
+    assert seen == list(range(1, len(seen) + 1))
+    assert len(seen) == 4 + 4 * 12
+
+
+async def test_nobody_is_told_before_the_commit(tracker: PhaseTracker, path: Path) -> None:
+    await begin(tracker, "job")
+    with fail_after(10):
+        async with create_task_group() as tasks:
+            tasks.start_soon(flip, tracker, 10)
+            async with aclosing(_generator(tracker.feed.transitions(0))) as transitions:
+                async for transition in transitions:
+                    assert select(path, "SELECT max(seq) FROM transitions")[0][0] >= transition.seq
+                    if transition.seq == 24:
+                        break
+
+
+async def test_a_subscriber_that_looks_away_costs_no_queue_and_misses_nothing(
+    tracker: PhaseTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "RECENT", 4)
+    await begin(tracker, "job")
+    with fail_after(10):
+        async with aclosing(_generator(tracker.feed.transitions(0))) as transitions:
+            seen = [(await anext(transitions)).seq]
+            await flip(tracker, 50)
+            while seen[-1] < 104:
+                seen.append((await anext(transitions)).seq)
+    assert seen == list(range(1, 105))
+    assert len(await tracker.feed.since(0)) == 104
+
+
+async def test_a_page_is_bounded(tracker: PhaseTracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "PAGE", 3)
+    await begin(tracker, "job")
+    assert [t.seq for t in await tracker.feed.since(0)] == [1, 2, 3]
+    assert [t.seq for t in await tracker.feed.since(3)] == [4]
+
+
+async def test_closing_ends_every_subscription_at_once(path: Path) -> None:
+    ended: list[str] = []
+
+    async def watch(tracker: PhaseTracker) -> None:
+        async for _ in tracker.feed.statuses("job", "kb"):
+            pass
+        ended.append("status")
+
+    async def follow(tracker: PhaseTracker) -> None:
+        async for _ in tracker.feed.transitions(0):
+            pass
+        ended.append("transition")
+
+    with fail_after(10):
+        async with create_task_group() as tasks, PhaseTracker.open(path) as tracker:
+            await tracker.initialize_phases("job", "kb")
+            for _ in range(100):
+                tasks.start_soon(watch, tracker)
+                tasks.start_soon(follow, tracker)
+            while tracker.feed.clients < 200:
+                await checkpoint()
+            began = current_time()
+    assert (ended.count("status"), ended.count("transition")) == (100, 100)
+    assert current_time() - began < 2
+    assert tracker.feed.clients == 0
+
+
+async def test_a_closed_feed_still_tells_what_was_committed(tracker: PhaseTracker) -> None:
+    await begin(tracker, "job")
+    tracker.feed.close()
+    with fail_after(5):
+        assert [t.seq async for t in tracker.feed.transitions(1)] == [2, 3, 4]
+        assert [t.seq async for t in tracker.feed.transitions()] == []
+
+
+async def test_a_cancelled_subscriber_is_gone(tracker: PhaseTracker) -> None:
+    async with create_task_group() as tasks:
+        tasks.start_soon(collect, tracker, 1000)
+        tasks.start_soon(watch_to_the_end, tracker)
+        while tracker.feed.clients < 2:
+            await checkpoint()
+        tasks.cancel_scope.cancel()
+    assert tracker.feed.clients == 0
+
+
+async def watch_to_the_end(tracker: PhaseTracker, job_id: str = "job", kb_id: str = "kb") -> list[JobStatusResponse]:
+    return [status async for status in tracker.feed.statuses(job_id, kb_id)]
+
+
+async def test_a_watcher_sees_the_status_now_and_the_last_one_and_then_ends(tracker: PhaseTracker) -> None:
+    seen: list[JobStatusResponse] = []
+
+    async def watch() -> None:
+        seen.extend(await watch_to_the_end(tracker))
+
+    with fail_after(10):
+        async with create_task_group() as tasks:
+            tasks.start_soon(watch)
+            while not tracker.feed.clients:
+                await checkpoint()
+            await tracker.start_phase("job", "loading")
+            for n in range(50):
+                await tracker.update_progress("job", "loading", n, 50)
+            await tracker.fail_phase("job", "loading", "it broke")
+    assert seen[0].status is JobStatus.PENDING
+    assert seen[-1].status is JobStatus.FAILED
+    progress = [status.progress for status in seen]
+    assert progress == sorted(progress)
+
+
+async def test_a_watcher_of_a_job_that_is_over_gets_one_answer(tracker: PhaseTracker) -> None:
+    await tracker.start_phase("job", "loading")
+    await tracker.fail_phase("job", "loading", "it broke")
+    with fail_after(5):
+        assert [status.status for status in await watch_to_the_end(tracker)] == [JobStatus.FAILED]
+
+
+async def test_a_watcher_of_no_job_is_told(tracker: PhaseTracker) -> None:
+    with pytest.raises(JobNotFound):
+        await watch_to_the_end(tracker, "nobody", "kb")
+
+
+async def test_progress_is_told_at_most_so_often_and_a_transition_at_once(tracker: PhaseTracker) -> None:
+    await tracker.start_phase("job", "loading")
+    with fail_after(10):
+        async with create_task_group() as tasks:
+            async with aclosing(tracker.feed.statuses("job", "kb")) as statuses:  # type: ignore[type-var]  # a generator
+                await anext(statuses)
+                began = current_time()
+                tasks.start_soon(_progress, tracker)
+                times = [current_time() for _ in range(3) if await anext(statuses)]
+                tasks.cancel_scope.cancel()
+            assert times[-1] - began >= 3 * STATUS_INTERVAL_S * 0.9
+        async with aclosing(tracker.feed.statuses("job", "kb")) as statuses:  # type: ignore[type-var]  # a generator
+            await anext(statuses)
+            began = current_time()
+            await tracker.pause_phase("job", "loading")
+            assert (await anext(statuses)).status is JobStatus.PAUSED
+            assert current_time() - began < STATUS_INTERVAL_S
+
+
+async def _progress(tracker: PhaseTracker) -> None:
+    n = 0
+    while True:
+        n += 1
+        await tracker.update_progress("job", "loading", n, 10_000)
+
+
+async def test_a_change_of_another_knowledge_base_wakes_no_watcher(tracker: PhaseTracker) -> None:
+    await tracker.start_phase("job", "loading")
+    await tracker.start_phase("other", "loading")
+    before = tracker.feed.version("kb")
+    await tracker.pause_phase("other", "loading")
+    assert tracker.feed.version("kb") == before
+    assert tracker.feed.version("other-kb") > 0
+
+
+async def test_numbers_ascend_in_the_order_of_the_commits(tracker: PhaseTracker) -> None:
+    await begin(tracker, "job", "other")
+    async with create_task_group() as tasks:
+        tasks.start_soon(flip, tracker, 20, "job")
+        tasks.start_soon(flip, tracker, 20, "other")
+    told = await tracker.feed.since(0)
+    assert [t.seq for t in told] == list(range(1, 89))
+    assert all(before.at <= after.at for before, after in pairwise(told) if before.kb_id == after.kb_id)
