@@ -5,17 +5,20 @@ import os
 import stat
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import anyio
 import anyio.to_thread
 
 from phaseflow.components.extraction import Extracted, extract, needs_worker
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
+from phaseflow.components.sources import archive
 from phaseflow.components.sources.names import path_of, uri_of
 from phaseflow.components.sources.patterns import Globs
 from phaseflow.components.sources.tree import Found, Tree
@@ -45,7 +48,8 @@ class FolderLoader:
     ``source.path`` may also name one file: then that file is the only document, whatever its name.
     ``max_bytes`` is the largest file that is read. Works in threads of ``limiter`` (default: anyio's own); nothing
     blocks the event loop. Binary formats are read by ``workers`` (default: a pool of its own, ended by ``aclose``).
-    ``clock`` gives nanoseconds since the epoch.
+    With ``archives``, the files inside ZIP archives take the place of these, as ``guide.zip/page.md``; one level deep,
+    whatever ``include`` says of them. ``clock`` gives nanoseconds since the epoch.
     """
 
     def __init__(
@@ -55,11 +59,13 @@ class FolderLoader:
         max_bytes: int = MAX_BYTES,
         limiter: anyio.CapacityLimiter | None = None,
         workers: ExtractionPool | None = None,
+        archives: bool = False,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._source = source
         self._workers = workers or ExtractionPool()
         self._owns_workers = workers is None
+        self._opens_archives = archives
         self._max_bytes = max_bytes
         self._limiter = limiter
         self._clock = clock
@@ -95,15 +101,28 @@ class FolderLoader:
 
     def _entries(self) -> Iterator[Entry]:
         for found in _files(Path(self._root), self._source):
-            yield Entry(uri_of(found.path), found.size, self._stamp(found.size, found.mtime_ns))
+            if self._opens_archives and archive.is_archive(found.path):
+                yield from self._members(found.path, found.size)
+            else:
+                yield Entry(uri_of(found.path), found.size, self._stamp(found.size, found.mtime_ns))
+
+    def _members(self, path: str, size: int) -> Iterator[Entry]:
+        uri = uri_of(path)
+        try:
+            with _opened(self._place(uri), uri) as file:
+                members = archive.members(file, uri)
+        except DocumentError:
+            # To read the archive itself will say what is wrong with it, where it counts.
+            yield Entry(uri, size)
+        else:
+            yield from (Entry(uri_of(f"{path}/{member.name}"), member.size) for member in members)
 
     @cached_property
     def _root(self) -> str:
         return os.path.realpath(self._source.path)
 
     def _load(self, entry: Entry, known: Known | None) -> "Document | Unchanged | _Unread":
-        path = self._place(entry.uri)
-        reading = _read(path, entry.uri, self._max_bytes) or _read(path, entry.uri, self._max_bytes)
+        reading = self._read(entry.uri) or self._read(entry.uri)
         if reading is None:
             message = f"{entry.uri} changed while it was read, twice; run again when it is written"
             raise DocumentError(message, code="changed_while_reading")
@@ -111,13 +130,25 @@ class FolderLoader:
         digest = hashlib.blake2b(reading.data, digest_size=16).digest()
         if known is not None and known.content_hash == digest:
             return Unchanged(entry, digest, stamp)
+        if self._opens_archives and archive.is_archive(entry.uri):
+            archive.members(BytesIO(reading.data), entry.uri)
         unread = _Unread(reading.data, digest, stamp)
         if needs_worker(reading.data, entry.uri):
             return unread
         return unread.document(entry, extract(reading.data, entry.uri))
 
-    def _stamp(self, size: int, mtime_ns: int) -> str | None:
-        return f"{size}:{mtime_ns}" if mtime_ns < self._clock() - RACY_NS else None
+    def _read(self, uri: str) -> "_Reading | None":
+        inside = archive.split(path_of(uri)) if self._opens_archives else None
+        if inside is None or not os.path.isfile(self._place(uri_of(inside[0]))):
+            return _read(self._place(uri), uri, self._max_bytes)
+        with _opened(self._place(uri_of(inside[0])), uri) as file:
+            data = archive.read(file, inside[1], uri, self._max_bytes)
+        if data is None:
+            raise _not_found(uri)
+        return _Reading(data, None)
+
+    def _stamp(self, size: int, mtime_ns: int | None) -> str | None:
+        return f"{size}:{mtime_ns}" if mtime_ns is not None and mtime_ns < self._clock() - RACY_NS else None
 
     def _place(self, uri: str) -> str:
         """Return the real path of a document; a URI can be hostile, and a link can have been put in its way."""
@@ -136,7 +167,8 @@ class FolderLoader:
 @dataclass(frozen=True, slots=True)
 class _Reading:
     data: bytes
-    mtime_ns: int
+    mtime_ns: int | None
+    """None for a file inside an archive: it is read and hashed every time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,19 +211,25 @@ def _sole_file(root: str, source: FolderSource, uri: str) -> str:
 
 def _read(path: str, uri: str, max_bytes: int) -> _Reading | None:
     """Return the file as it was at one moment, or None when it changed meanwhile."""
+    with _opened(path, uri) as file:
+        before = os.fstat(file.fileno())
+        _check(before, uri, max_bytes)
+        data = file.read(before.st_size + 1)
+        after = os.fstat(file.fileno())
+    same = before.st_mtime_ns == after.st_mtime_ns and len(data) == before.st_size == after.st_size
+    return _Reading(data, before.st_mtime_ns) if same else None
+
+
+@contextmanager
+def _opened(path: str, uri: str) -> Iterator[BinaryIO]:
     try:
         with open(os.open(path, _READ_ONLY), "rb") as file:
-            before = os.fstat(file.fileno())
-            _check(before, uri, max_bytes)
-            data = file.read(before.st_size + 1)
-            after = os.fstat(file.fileno())
+            yield file
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _not_found(uri) from error
     except OSError as error:
         message = f"cannot read {uri} ({error.strerror}); mend its permissions and retry"
         raise DocumentError(message, code="unreadable") from error
-    same = before.st_mtime_ns == after.st_mtime_ns and len(data) == before.st_size == after.st_size
-    return _Reading(data, before.st_mtime_ns) if same else None
 
 
 def _check(info: os.stat_result, uri: str, max_bytes: int) -> None:
