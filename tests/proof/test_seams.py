@@ -11,7 +11,7 @@ from phaseflow.actors.handover import Handover
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 from phaseflow.store.documents import LOADED, StagedDocument
 from phaseflow.store.session import open_session
-from tests.engine.components import CountingEmbedder
+from tests.engine.components import CountingEmbedder, vector_of
 from tests.proof.turnstile import Turnstile, until
 
 
@@ -217,3 +217,33 @@ def documents_in(database: Path, flow: PhaseFlow) -> int:
         return int(connection.execute("SELECT count(*) FROM documents WHERE state >= 3").fetchone()[0])
     finally:
         connection.close()
+
+
+async def test_answers_on_their_way_when_embedding_fails_are_stored(folder: Path, database: Path) -> None:
+    broken = True
+
+    def fault(texts: Sequence[str]) -> None:
+        if broken and embedder.calls > 1 and any("word5x" in text for text in texts):
+            raise ComponentUnavailable("the key was refused")
+
+    class SlowAtFirst(CountingEmbedder):
+        async def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            if self.calls == 0:
+                self.calls += 1
+                self.paid.update(texts)
+                await second.wait()
+                await anyio.sleep(0.05)
+                return [vector_of(text) for text in texts]
+            second.set()
+            return await super().embed_documents(texts)
+
+    second = anyio.Event()
+    embedder = SlowAtFirst(fault)
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        job = await flow.start("kb", folder)
+        with anyio.fail_after(10):
+            assert (await job.wait()).status is JobStatus.FAILED
+        broken = False
+        await flow.retry("kb")
+        await until_settled(flow)
+    assert max(embedder.paid.values()) == 1

@@ -7,7 +7,7 @@ from phaseflow.actors.actor import Actor
 from phaseflow.components.daemon import call_in_daemon
 from phaseflow.domain.errors import DocumentError
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import documents
+from phaseflow.store import documents, faults
 from phaseflow.store.documents import CHUNK_BITS, StagedDocument, text_hash
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import Done
@@ -27,6 +27,7 @@ class ChunkingActor(Actor):
             while batch:
                 async with self.gate:
                     batch = await self._cut(batch)
+                faults.reach("chunking.between")
         if self._inbox.is_complete:
             await self.refuse_only_failures()
 

@@ -13,7 +13,7 @@ from phaseflow.actors.ledger import Item, Ledger
 from phaseflow.actors.workshop import PhaseFailed
 from phaseflow.domain.errors import BatchTooLarge, ComponentUnavailable, RateLimited, TransientError
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
-from phaseflow.store import documents, jobs, progress, vectors
+from phaseflow.store import documents, faults, jobs, progress, vectors
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import Done
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
 
 
+IN_HAND_S = 10.0
+"""How long a phase that fails waits for the answers that are on their way, before it drops them."""
 LINGER_S = 0.05
 """How long a smaller batch waits for more texts, seconds: a call costs the same however few it carries."""
 
@@ -70,11 +72,17 @@ class EmbeddingActor(Actor):
         send: MemoryObjectSendStream[list[Item]]
         receive: MemoryObjectReceiveStream[list[Item]]
         send, receive = anyio.create_memory_object_stream(0)
-        async with anyio.create_task_group() as tasks, receive:
-            for _ in range(self._embedder.in_flight):
-                tasks.start_soon(self._work_off, receive.clone())
-            async with send:
-                await self._feed(send)
+        self._fault: Exception | None = None
+        self._working, self._feeding = anyio.CancelScope(), anyio.CancelScope()
+        with self._working:
+            async with anyio.create_task_group() as tasks, receive:
+                for _ in range(self._embedder.in_flight):
+                    tasks.start_soon(self._work_off, receive.clone())
+                async with send:
+                    with self._feeding:
+                        await self._feed(send)
+        if self._fault is not None:
+            raise self._fault
         if self._inbox.is_complete:
             await self.refuse_only_failures()
 
@@ -120,12 +128,22 @@ class EmbeddingActor(Actor):
     async def _work_off(self, receive: MemoryObjectReceiveStream[list[Item]]) -> None:
         async with receive:
             async for items in receive:
-                await self._embed(items)
+                try:
+                    await self._embed(items)
+                except Exception as error:  # noqa: BLE001  # raised again once the other calls, which are paid for, are in
+                    self._give_up(error)
+                faults.reach("embedding.between")
+
+    def _give_up(self, error: Exception) -> None:
+        """Begin nothing more, and let the batches in flight end and be stored."""
+        self._fault = self._fault or error
+        self._feeding.cancel()
+        self._working.deadline = min(self._working.deadline, anyio.current_time() + IN_HAND_S)
 
     async def _embed(self, items: Sequence[Item]) -> None:
         """Get vectors for a batch and store them, however long it takes and however small it must be cut."""
         attempt, waited_s = 1, 0.0
-        while items := self._ledger.still_wanted(items):
+        while self._fault is None and (items := self._ledger.still_wanted(items)):
             try:
                 async with self.gate:
                     others = await self._embed_within_budget(items)
@@ -176,6 +194,7 @@ class EmbeddingActor(Actor):
     async def _ask(self, texts: list[str]) -> "Vectors":
         try:
             answer = await self._embedder.embed(texts)
+            faults.reach("embedding.answered")
         except (TransientError, ComponentUnavailable):
             raise
         except Exception as error:

@@ -8,7 +8,7 @@ from phaseflow.actors.actor import Actor
 from phaseflow.components.protocols import IndexDocument, Passage, Span
 from phaseflow.domain.errors import DocumentError, TransientError
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
-from phaseflow.store import documents, failures, jobs, knowledge_bases, passages, progress, vectors
+from phaseflow.store import documents, failures, faults, jobs, knowledge_bases, passages, progress, vectors
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.passages import Scope
@@ -35,6 +35,7 @@ class IndexingActor(Actor):
         while batch := await self._next_batch():
             for part in _by_chunks(batch):
                 await self._publish(part)
+                faults.reach("indexing.between")
         if self._inbox.is_complete:
             await self.refuse_only_failures()
             await self._finish()
@@ -128,10 +129,12 @@ class IndexingActor(Actor):
                 gone = await self.shop.write(self._withdraw_missing)
                 if gone and (index := self.shop.plan.components.index) is not None:
                     await index.delete(self._scope.kb_id, gone)
+            faults.reach("indexing.withdrawn")
             if not gone:
                 break
         async with self.gate:
             await self.shop.write(self._switch)
+        faults.reach("indexing.switched")
         while True:
             async with self.gate:
                 if not await self.shop.write(self._clean_up):

@@ -11,7 +11,7 @@ from phaseflow.actors.actor import Actor
 from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import documents, entries, failures
+from phaseflow.store import documents, entries, failures, faults
 from phaseflow.store.documents import LoadedText, StagedDocument
 from phaseflow.store.entries import ListedEntry
 from phaseflow.store.failures import FailedDocument
@@ -43,6 +43,7 @@ class LoadingActor(Actor):
         while page := await self._open_page(cursor):
             async with self.gate:
                 cursor = await self._load(page)
+            faults.reach("loading.between")
 
     async def _list(self) -> None:
         async with aclosing(self._loader.list()) as pages:  # type: ignore[type-var]  # every async generator has aclose

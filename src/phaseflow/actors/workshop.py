@@ -10,7 +10,7 @@ from phaseflow.components.protocols import Chunker, Index, Loader
 from phaseflow.domain.errors import PhaseflowError
 from phaseflow.domain.policy import BudgetPolicy, GuardPolicy, RetryPolicy
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import failures
+from phaseflow.store import failures, faults
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database, T, Write
 from phaseflow.store.documents import Staging
@@ -83,6 +83,7 @@ class Workshop:
     async def advance(self, tx: Transaction, phase: JobPhase, done: Done) -> None:
         """Count; first in each transaction, for it refuses the writes of a run that is over."""
         await advance(tx, self.plan.run, phase, done, self.clock.now())
+        faults.reach(f"{phase}.writing")
 
     async def fail(self, tx: Transaction, phase: JobPhase, failed: Sequence[FailedDocument]) -> None:
         """Record documents that failed."""

@@ -114,6 +114,7 @@ class Database:
             raise
         for request in group:
             request.settle()
+        faults.reach("store.told")
 
     def _leave(self, group: list[_Request[Any]]) -> None:
         """The writer ends in the middle (its loop is being closed): nobody waits for an answer that will not come."""

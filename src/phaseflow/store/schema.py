@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from phaseflow.domain.errors import NewerDatabase, NotADatabase, StoreUnavailable
+from phaseflow.store import faults
 from phaseflow.store.connection import BUSY_S
 from phaseflow.store.transaction import Transaction
 
@@ -142,7 +143,10 @@ def _create(connection: sqlite3.Connection) -> None:
 
 def _in_one_step(connection: sqlite3.Connection, sql: str, version: int) -> None:
     try:
-        connection.executescript(f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA user_version = {version};\nCOMMIT;")
+        connection.executescript(f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA user_version = {version};")
+        faults.reach("schema.writing")
+        connection.execute("COMMIT")
+        faults.reach("schema.written")
     except sqlite3.Error:
         if connection.in_transaction:
             connection.rollback()

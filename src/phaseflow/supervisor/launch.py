@@ -8,7 +8,7 @@ from phaseflow.domain import verbs
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.vocabulary import Intent, JobPhase, PhaseStatus
-from phaseflow.store import documents, entries, jobs, knowledge_bases, vectors
+from phaseflow.store import documents, entries, faults, jobs, knowledge_bases, vectors
 from phaseflow.store.documents import Staging
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.progress import Run
@@ -35,6 +35,7 @@ async def begin(
     epoch, model = await _target(tx, record, components.embedder.fingerprint)
     run = await jobs.begin_run(tx, job_id)
     state = await _forgiven(tx, record) if before.intent is Intent.RETRY else before
+    faults.reach(f"launch.{before.intent}")
     after = verbs.take_turn(state, at)
     logged = await jobs.save(tx, before, after, reason=_REASONS.get(before.intent), at=at)
     plan = Plan(

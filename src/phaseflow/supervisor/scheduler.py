@@ -18,7 +18,7 @@ from phaseflow.domain.errors import JobNotFound, StoreError
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import PhaseStatus
-from phaseflow.store import jobs
+from phaseflow.store import faults, jobs
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.service import only_error
 from phaseflow.supervisor.launch import begin
@@ -80,6 +80,7 @@ class Scheduler:
             return state.each(lambda p: p.pause(now) if p.status is PhaseStatus.RUNNING else p)
 
         changed = await self._tracker.change(record.state.job_id, change, reason=INTERRUPTED)
+        faults.reach("scheduler.audited")
         return changed if changed.after != changed.before else None
 
     async def run(self) -> None:
@@ -108,6 +109,7 @@ class Scheduler:
         return await self._tracker.change(job_id, change, reason=reason, then=self._obey)
 
     def _obey(self, changed: Changed) -> None:
+        faults.reach("scheduler.verb")
         supervisor = self._supervisors.get(changed.after.job_id)
         if supervisor is not None and changed.after.cancelled:
             supervisor.abandon()

@@ -150,7 +150,7 @@ class Supervisor:
                 "transition", phase=logged.phase, before=logged.from_status, after=logged.to_status,
                 reason=logged.reason, error=logged.error,
             )  # fmt: skip
-        faults.reach("supervisor.after_transition")
+            faults.reach(f"supervisor.{logged.to_status}")
 
     def _set_gates(self, state: IngestionState) -> None:
         for actor in self._actors:
