@@ -1,0 +1,134 @@
+"""The gate: a closed one with nobody inside is a quiet phase."""
+
+import pytest
+from anyio import CancelScope, create_task_group, current_time, fail_after
+from anyio.lowlevel import checkpoint
+
+from phaseflow.actors.gate import Gate
+
+
+class Reports:
+    """Counts what a gate says."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.gate = Gate(self)
+
+    def __call__(self) -> None:
+        self.count += 1
+
+
+@pytest.fixture
+def reports() -> Reports:
+    return Reports()
+
+
+@pytest.fixture
+def gate(reports: Reports) -> Gate:
+    return reports.gate
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await checkpoint()
+
+
+def test_a_gate_is_closed_and_quiet_at_first(gate: Gate) -> None:
+    assert (gate.is_open, gate.is_quiet, gate.is_wanted) == (False, True, False)
+
+
+async def test_an_open_gate_lets_several_in_and_says_nothing(gate: Gate, reports: Reports) -> None:
+    gate.open()
+    async with gate, gate:
+        assert not gate.is_quiet
+    assert reports.count == 0
+
+
+async def test_whoever_waits_before_a_closed_gate_is_reported_and_let_in_when_it_opens(
+    gate: Gate, reports: Reports
+) -> None:
+    entered: list[int] = []
+
+    async def enter(n: int) -> None:
+        async with gate:
+            entered.append(n)
+
+    with fail_after(5):
+        async with create_task_group() as tasks:
+            tasks.start_soon(enter, 1)
+            tasks.start_soon(enter, 2)
+            await settle()
+            assert (entered, gate.is_wanted, reports.count) == ([], True, 2)
+            gate.open()
+    assert entered == [1, 2]
+    assert not gate.is_wanted
+
+
+async def test_closing_lets_those_inside_finish_and_reports_when_the_last_has_left(
+    gate: Gate, reports: Reports
+) -> None:
+    gate.open()
+    async with gate:
+        async with gate:
+            gate.close()
+            assert (gate.is_open, gate.is_quiet) == (False, False)
+        assert (gate.is_quiet, reports.count) == (False, 0)
+    assert (gate.is_quiet, reports.count) == (True, 1)
+
+
+async def test_a_gate_that_was_closed_again_before_one_got_in_keeps_it_out(gate: Gate) -> None:
+    with fail_after(5):
+        async with create_task_group() as tasks:
+            tasks.start_soon(gate.__aenter__)
+            await settle()
+            gate.open()
+            gate.close()
+            await settle()
+            assert gate.is_wanted
+            assert gate.is_quiet
+            tasks.cancel_scope.cancel()
+
+
+async def test_whoever_is_cancelled_before_the_gate_wants_nothing_any_more(gate: Gate) -> None:
+    with CancelScope() as scope:
+        async with create_task_group() as tasks:
+            tasks.start_soon(gate.__aenter__)
+            await settle()
+            scope.cancel()
+    assert not gate.is_wanted
+
+
+async def test_whoever_is_cancelled_inside_has_left(gate: Gate, reports: Reports) -> None:
+    gate.open()
+    with CancelScope() as scope:
+        async with gate:
+            gate.close()
+            scope.cancel()
+            await checkpoint()
+    assert (gate.is_quiet, reports.count) == (True, 1)
+
+
+async def test_an_error_inside_leaves_the_gate(gate: Gate) -> None:
+    gate.open()
+    with pytest.raises(ValueError, match="mine"):
+        async with gate:
+            raise ValueError("mine")
+    gate.close()
+    assert gate.is_quiet
+
+
+async def test_a_sleep_ends_when_the_gate_is_closed(gate: Gate) -> None:
+    gate.open()
+    with fail_after(5):
+        async with create_task_group() as tasks:
+            tasks.start_soon(gate.sleep, 60)
+            await settle()
+            gate.close()
+        await gate.sleep(60)
+
+
+async def test_a_sleep_before_an_open_gate_lasts_as_long_as_was_said(gate: Gate) -> None:
+    gate.open()
+    began = current_time()
+    await gate.sleep(0.02)
+    assert current_time() - began >= 0.02
