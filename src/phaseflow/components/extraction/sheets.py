@@ -24,8 +24,7 @@ MAX_CELLS = 20_000_000
 _ZIP = b"PK\x03\x04"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _LONGEST_REFERENCE = 40
-_COLUMN = re.compile(rb"""<(?:\w+:)?c r=["']([A-Z]{1,3})\d""")
-_ROW = re.compile(rb"""<(?:\w+:)?row r=["'](\d{1,7})["']""")
+_REFERENCE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["']""")
 _VALUE = re.compile(rb"<(?:\w+:)?(?:v|is|t|p)>[^<]|office:value=")
 
 
@@ -94,16 +93,16 @@ def _measure(package: Package, sheet: str) -> None:
             # A reference may be cut in two by the end of a chunk.
             text = cut + chunk
             cut = chunk[-_LONGEST_REFERENCE:]
-            found = set(_COLUMN.findall(text))
-            columns = max(columns, max(map(_column, found), default=0))
-            rows = max(rows, int(max(_ROW.findall(text), key=int, default=b"0")))
+            found = _REFERENCE.findall(text)
+            columns = max(columns, max(map(_column, {letters for letters, _ in found}), default=0))
+            rows = max(rows, max((int(digits) for _, digits in found), default=0))
     if rows * columns > MAX_CELLS:
         raise _too_large(package.name, sheet, rows, columns)
 
 
 def _column(letters: bytes) -> int:
     number = 0
-    for letter in letters:
+    for letter in letters.upper():
         number = number * 26 + letter - 64
     return number
 
