@@ -1,0 +1,206 @@
+/**
+ * The HTTP API as functions. Each takes the address of the server as its last argument; left out, it is the server
+ * that these files came from. Each rejects with ApiError.
+ *
+ * @import {Failure, IngestionJob, JobPhase, KnowledgeBase, Page, Problem, SearchHit, Settings, Source, StartOrder,
+ *   Transition, Verb} from "./phaseflow.d.ts"
+ */
+
+export const HERE = new URL("..", import.meta.url).href;
+const MOST = 1000;
+
+/** A refusal, in the words of the server. `code` is stable; `field` is the dotted path of a value it cannot use. */
+export class ApiError extends Error {
+  /**
+   * @param {Problem} problem
+   * @param {number} status of HTTP; 0 when there was no answer
+   */
+  constructor(problem, status) {
+    super(problem.detail);
+    this.name = "ApiError";
+    this.status = status;
+    this.code = problem.code;
+    this.field = problem.field ?? null;
+    this.allowedActions = problem.allowed_actions ?? [];
+  }
+}
+
+/**
+ * @param {string} base
+ * @param {string} method
+ * @param {string} path
+ * @param {object} [body]
+ * @returns {Promise<any>}
+ */
+async function ask(base, method, path, body) {
+  const headers = body === undefined ? undefined : { "Content-Type": "application/json" };
+  const sent = fetch(new URL(path, base), { method, headers, body: body && JSON.stringify(body), cache: "no-store" });
+  const answer = await sent.catch(() => {
+    throw new ApiError({ title: "", code: "unreachable", detail: "The server does not answer. Is it running?" }, 0);
+  });
+  if (answer.ok) return answer.status === 204 ? null : answer.json();
+  throw new ApiError(await problemOf(answer), answer.status);
+}
+
+/**
+ * @param {Response} answer
+ * @returns {Promise<Problem>}
+ */
+async function problemOf(answer) {
+  const unsaid = { title: "", code: "http_error", detail: `The server answered ${answer.status}. Its log says why.` };
+  return answer.json().catch(() => unsaid);
+}
+
+/**
+ * @param {string} kbId
+ * @param {string} [rest]
+ */
+const kbPath = (kbId, rest = "") => `api/ingestion/kb/${encodeURIComponent(kbId)}${rest}`;
+
+/**
+ * Start a job; with a source this creates or changes the knowledge base.
+ * @param {string} kbId
+ * @param {StartOrder} [order]
+ * @returns {Promise<IngestionJob>}
+ */
+export const startIngestion = (kbId, order = {}, base = HERE) => ask(base, "POST", kbPath(kbId, "/start"), order);
+
+/**
+ * @param {Verb} verb
+ * @param {string} kbId
+ * @param {JobPhase | null} phase
+ * @param {string} base
+ * @returns {Promise<IngestionJob>}
+ */
+const act = (verb, kbId, phase, base) => ask(base, "POST", kbPath(kbId, phase ? `/phases/${phase}/${verb}` : `/${verb}`));
+
+/**
+ * Pause the job, or one phase of it, after the batch in hand.
+ * @param {string} kbId
+ * @param {JobPhase | null} [phase]
+ */
+export const pauseIngestion = (kbId, phase = null, base = HERE) => act("pause", kbId, phase, base);
+
+/**
+ * Go on with the job, or one phase of it, from exactly where it stood.
+ * @param {string} kbId
+ * @param {JobPhase | null} [phase]
+ */
+export const resumeIngestion = (kbId, phase = null, base = HERE) => act("resume", kbId, phase, base);
+
+/**
+ * End the job; what was indexed stays searchable.
+ * @param {string} kbId
+ */
+export const cancelIngestion = (kbId, base = HERE) => act("cancel", kbId, null, base);
+
+/**
+ * Go on with a failed job.
+ * @param {string} kbId
+ */
+export const retryIngestion = (kbId, base = HERE) => act("retry", kbId, null, base);
+
+/**
+ * All knowledge bases, each with its newest job.
+ * @returns {Promise<KnowledgeBase[]>}
+ */
+export const listKbs = (base = HERE) => all(base, "api/ingestion/kb");
+
+/**
+ * @param {string} kbId
+ * @returns {Promise<KnowledgeBase>}
+ */
+export const getKb = (kbId, base = HERE) => ask(base, "GET", kbPath(kbId));
+
+/**
+ * Create or change a knowledge base. What is left out stays.
+ * @param {string} kbId
+ * @param {{source?: Source, settings?: Settings}} wanted
+ * @returns {Promise<KnowledgeBase>}
+ */
+export const putKb = (kbId, wanted, base = HERE) => ask(base, "PUT", kbPath(kbId), wanted);
+
+/**
+ * Delete a knowledge base with its index and history.
+ * @param {string} kbId
+ * @returns {Promise<null>}
+ */
+export const deleteKb = (kbId, base = HERE) => ask(base, "DELETE", kbPath(kbId));
+
+/**
+ * The passages that answer best, best first.
+ * @param {string} kbId
+ * @param {string} query
+ * @returns {Promise<SearchHit[]>}
+ */
+export async function search(kbId, query, limit = 10, base = HERE) {
+  const asked = new URLSearchParams({ q: query, limit: String(limit) });
+  return (await ask(base, "GET", kbPath(kbId, `/search?${asked}`))).hits;
+}
+
+/**
+ * A page of the documents that failed.
+ * @param {string} kbId
+ * @param {string | null} [cursor]
+ * @returns {Promise<Page<Failure>>}
+ */
+export const failures = (kbId, cursor = null, base = HERE) => page(base, kbPath(kbId, "/failures"), 100, cursor);
+
+/**
+ * A page of the jobs, newest first.
+ * @param {string} kbId
+ * @param {string | null} [cursor]
+ * @returns {Promise<Page<IngestionJob>>}
+ */
+export const jobs = (kbId, cursor = null, base = HERE) => page(base, kbPath(kbId, "/jobs"), 20, cursor);
+
+/**
+ * @param {string} jobId
+ * @returns {Promise<IngestionJob>}
+ */
+export const job = (jobId, base = HERE) => ask(base, "GET", `api/ingestion/jobs/${encodeURIComponent(jobId)}`);
+
+/**
+ * The whole log of a job, in order.
+ * @param {string} jobId
+ * @returns {Promise<Transition[]>}
+ */
+export const transitions = (jobId, base = HERE) =>
+  all(base, `api/ingestion/jobs/${encodeURIComponent(jobId)}/transitions`);
+
+/**
+ * Exchange the token for a cookie.
+ * @param {string} token
+ * @returns {Promise<null>}
+ */
+export const login = (token, base = HERE) => ask(base, "POST", "login", { token });
+
+/** @returns {Promise<null>} */
+export const logout = (base = HERE) => ask(base, "POST", "logout");
+
+/**
+ * @param {string} base
+ * @param {string} path
+ * @param {number} limit
+ * @param {string | null} cursor
+ */
+function page(base, path, limit, cursor) {
+  const query = new URLSearchParams(cursor === null ? { limit: String(limit) } : { limit: String(limit), cursor });
+  return ask(base, "GET", `${path}?${query}`);
+}
+
+/**
+ * @param {string} base
+ * @param {string} path
+ */
+async function all(base, path) {
+  const items = [];
+  /** @type {string | null} */
+  let cursor = null;
+  do {
+    const part = await page(base, path, MOST, cursor);
+    items.push(...part.items);
+    cursor = part.next_cursor;
+  } while (cursor !== null);
+  return items;
+}

@@ -1,0 +1,163 @@
+/**
+ * The page: what is selected, whether the connection stands, and who may see it.
+ *
+ * @import {Connection} from "./phaseflow.d.ts"
+ */
+
+import "./kb-list.js";
+import "./phase-status.js";
+
+import { Announcer } from "./announcer.js";
+import * as api from "./api.js";
+import { DeleteDialog } from "./delete-dialog.js";
+import { Detail } from "./detail.js";
+import { setAttribute, setText } from "./dom.js";
+import { icon } from "./icons.js";
+import { KbForm } from "./kb-form.js";
+import { isOver, storeOf } from "./store.js";
+
+/** Remembers that this browser has logged in; the token itself is in a cookie that scripts cannot read. */
+const LOGGED_IN = "phaseflow-logged-in";
+const WIDE = matchMedia("(min-width: 60rem)");
+
+/**
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {string} id
+ * @param {Tag} tag
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+function part(id, tag) {
+  const found = document.getElementById(id);
+  if (found?.localName !== tag) throw new Error(`the page has no <${tag} id="${id}">`);
+  return /** @type {HTMLElementTagNameMap[Tag]} */ (found);
+}
+
+class App {
+  constructor() {
+    this.store = storeOf();
+    this.list = part("list", "kb-list");
+    this.stage = part("stage", "section");
+    this.announcer = new Announcer(part("live", "p"));
+    this.form = new KbForm(part("kb-form", "dialog"), this.store, (kbId) => this.go(kbId));
+    this.deleting = new DeleteDialog(part("kb-delete", "dialog"), this.store, () => this.go(null));
+    /** @type {Detail | null} */
+    this.detail = null;
+    for (const slot of document.querySelectorAll("[data-icon-of]")) {
+      slot.replaceWith(icon(/** @type {HTMLElement} */ (slot).dataset.iconOf ?? ""));
+    }
+    this.listen();
+    this.showConnection(this.store.connection);
+    this.showLogout();
+    this.follow();
+  }
+
+  listen() {
+    this.store.watch({
+      list: () => this.follow(),
+      connection: (connection) => this.showConnection(connection),
+      transition: (transition) => this.announcer.hear(transition),
+      refused: (refusal) => this.announcer.say(`refused ${refusal.kb_id}`, refusal.detail),
+    });
+    this.list.addEventListener("kb-select", (event) => this.go(event.detail.kb_id, true));
+    addEventListener("hashchange", () => this.follow());
+    for (const button of document.querySelectorAll("[data-new]")) button.addEventListener("click", () => this.form.open());
+    part("login", "form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.logIn();
+    });
+    part("logout", "button").addEventListener("click", () => void this.logOut());
+  }
+
+  /** What the address names: `#/kb/NAME/TAB`. */
+  place() {
+    const [, where, kbId, tab] = location.hash.split("/");
+    return where === "kb" && kbId ? { kbId: decodeURIComponent(kbId), tab: tab ?? "run" } : { kbId: null, tab: "run" };
+  }
+
+  /** @param {string | null} kbId */
+  go(kbId, mayFocus = false) {
+    location.hash = kbId === null ? "#/" : `#/kb/${encodeURIComponent(kbId)}`;
+    this.follow();
+    if (mayFocus && !WIDE.matches) this.detail?.title.focus();
+  }
+
+  /** Show what the address names; on a wide screen, something worth seeing when it names nothing. */
+  follow() {
+    const { kbs } = this.store;
+    const { kbId, tab } = this.place();
+    const first = [...kbs.values()].find((kb) => kb.job && !isOver(kb.job)) ?? [...kbs.values()][0];
+    const shown = kbId !== null && kbs.has(kbId) ? kbId : WIDE.matches ? (first?.kb_id ?? null) : null;
+    setAttribute(document.body, "data-view", shown !== null && kbId === shown ? "detail" : "list");
+    setAttribute(document.body, "data-empty", this.store.listed && kbs.size === 0 && this.store.connection !== "locked");
+    this.list.selected = shown;
+    this.open(shown);
+    if (kbId === shown) this.detail?.select(tab);
+  }
+
+  /** @param {string | null} kbId */
+  open(kbId) {
+    if ((this.detail?.kbId ?? null) === kbId) return;
+    this.detail?.close();
+    this.detail = kbId === null ? null : new Detail(this.store, kbId, {
+      change: (one) => this.form.open(this.store.kbs.get(one) ?? null),
+      remove: (one) => this.deleting.open(one),
+      back: () => this.back(kbId),
+      tab: (tab) => history.replaceState(null, "", `#/kb/${encodeURIComponent(kbId)}${tab === "run" ? "" : `/${tab}`}`),
+    });
+    if (this.detail) this.stage.append(this.detail.node);
+    document.title = kbId === null ? "phaseflow" : `${kbId} · phaseflow`;
+  }
+
+  /** @param {string} kbId */
+  back(kbId) {
+    this.go(null);
+    this.list.focusOn(kbId);
+  }
+
+  /** @param {Connection} connection */
+  showConnection(connection) {
+    setAttribute(document.body, "data-connection", connection);
+    const words = { connecting: "Connecting…", live: "Live", lost: "Connection lost", locked: "Locked" };
+    setText(part("connection-word", "span"), words[connection]);
+    const at = this.store.seenAt?.toLocaleTimeString("en-GB");
+    setText(part("lost-word", "span"), at ? `What you see is as of ${at}. Trying again…` : "The server does not answer. Trying again…");
+    if (connection === "lost") this.announcer.say("connection", "Connection lost, trying again");
+    if (connection === "live" && this.store.seenAt) this.announcer.say("connection", "Connected again");
+    if (connection !== "locked") return;
+    localStorage.removeItem(LOGGED_IN);
+    this.showLogout();
+    part("token", "input").focus();
+  }
+
+  showLogout() {
+    part("logout", "button").hidden = localStorage.getItem(LOGGED_IN) === null;
+  }
+
+  async logIn() {
+    const token = part("token", "input");
+    const error = part("token-error", "p");
+    try {
+      await api.login(token.value);
+    } catch (refused) {
+      setText(error, /** @type {Error} */ (refused).message);
+      error.hidden = false;
+      setAttribute(token, "aria-invalid", "true");
+      token.focus();
+      return;
+    }
+    token.value = "";
+    error.hidden = true;
+    setAttribute(token, "aria-invalid", null);
+    localStorage.setItem(LOGGED_IN, "yes");
+    this.showLogout();
+    this.store.connected("connecting");
+    this.store.open();
+  }
+
+  async logOut() {
+    await api.logout().catch(() => null);
+    this.store.lock();
+  }
+}
+
+new App();

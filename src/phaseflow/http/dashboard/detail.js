@@ -1,0 +1,152 @@
+/**
+ * One knowledge base, whole: what it is made from, its run, its failures, its past, and search.
+ *
+ * @import {Store} from "./store.js"
+ */
+
+import { el, setAttribute, setText } from "./dom.js";
+import { FailuresPanel } from "./failures-panel.js";
+import { icon, setIcon } from "./icons.js";
+import { RunView } from "./run-view.js";
+import { RunsPanel } from "./runs-panel.js";
+import { SearchPanel } from "./search-panel.js";
+import { counted, sourceWords } from "./words.js";
+
+/** @type {[string, string][]} */
+const TABS = [["run", "Run"], ["search", "Search"], ["failures", "Failed documents"], ["runs", "Past runs"]];
+
+/**
+ * @typedef {object} Wishes
+ * @property {(kbId: string) => void} change
+ * @property {(kbId: string) => void} remove
+ * @property {() => void} back
+ * @property {(tab: string) => void} tab
+ */
+
+export class Detail {
+  /**
+   * @param {Store} store
+   * @param {string} kbId
+   * @param {Wishes} wishes
+   */
+  constructor(store, kbId, wishes) {
+    this.store = store;
+    this.kbId = kbId;
+    this.wishes = wishes;
+    this.sourceIcon = icon("folder");
+    this.source = el("bdi", { class: "uri" });
+    this.counts = el("span", { class: "counts" });
+    this.title = el("h2", { text: kbId, tabindex: "-1", title: kbId });
+    this.selected = "run";
+    /** @type {Map<string, HTMLButtonElement>} */
+    this.tabs = new Map();
+    this.panels = {
+      run: new RunView(store, kbId),
+      search: new SearchPanel(store, kbId),
+      failures: new FailuresPanel(store, kbId, (label) => this.tally(label)),
+      runs: new RunsPanel(store, kbId),
+    };
+    this.node = el("article", { class: "detail", "aria-label": kbId }, this.head(), this.tabList(), ...this.sheets());
+    this.leave = store.watch({ kb: (one) => one === kbId && this.show(), list: () => this.show() });
+    this.show();
+    this.select("run");
+  }
+
+  head() {
+    const back = this.button("back", "All knowledge bases", "back quiet", () => this.wishes.back());
+    const change = this.button("edit", "Change", "", () => this.wishes.change(this.kbId));
+    const remove = this.button("delete", "Delete", "danger", () => this.wishes.remove(this.kbId));
+    return el("header", { class: "detail-head" }, back,
+      el("div", { class: "who" }, this.title,
+        el("p", { class: "source" }, this.sourceIcon, this.source, this.counts)),
+      el("div", { class: "controls" }, change, remove));
+  }
+
+  /**
+   * @param {string} shape
+   * @param {string} text
+   * @param {string} kind
+   * @param {() => void} press
+   */
+  button(shape, text, kind, press) {
+    const node = el("button", { type: "button", class: kind }, icon(shape), el("span", { text }));
+    node.addEventListener("click", press);
+    return node;
+  }
+
+  tabList() {
+    const list = el("div", { class: "tabs", role: "tablist", "aria-label": `Views of ${this.kbId}` });
+    for (const [name, title] of TABS) {
+      const tab = el("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}` },
+        el("span", { text: title }), el("span", { class: "badge", hidden: true }));
+      tab.addEventListener("click", () => this.press(name));
+      this.tabs.set(name, tab);
+      list.append(tab);
+    }
+    list.addEventListener("keydown", (event) => this.step(event));
+    return list;
+  }
+
+  sheets() {
+    return TABS.map(([name]) => el("div", { role: "tabpanel", id: `panel-${name}`, "aria-labelledby": `tab-${name}`, hidden: true },
+      this.panels[/** @type {keyof typeof this.panels} */ (name)].node));
+  }
+
+  /** @param {KeyboardEvent} event */
+  step(event) {
+    const names = TABS.map(([name]) => name);
+    const steps = /** @type {Record<string, number>} */ ({ ArrowRight: 1, ArrowLeft: -1 });
+    const at = names.indexOf(this.selected);
+    const to = event.key === "Home" ? 0 : event.key === "End" ? names.length - 1 : at + (steps[event.key] ?? NaN);
+    if (Number.isNaN(to)) return;
+    event.preventDefault();
+    const name = names[(to + names.length) % names.length];
+    this.tabs.get(name)?.focus();
+    this.press(name, false);
+  }
+
+  /** @param {string} name */
+  press(name, mayFocus = true) {
+    this.select(name);
+    this.wishes.tab(name);
+    if (name === "search" && mayFocus) this.panels.search.open();
+  }
+
+  /** @param {string} name */
+  select(name) {
+    this.selected = this.tabs.has(name) ? name : "run";
+    for (const [each, tab] of this.tabs) {
+      const isMine = each === this.selected;
+      setAttribute(tab, "aria-selected", String(isMine));
+      setAttribute(tab, "tabindex", isMine ? "0" : "-1");
+    }
+    for (const panel of this.node.querySelectorAll("[role=tabpanel]")) {
+      setAttribute(panel, "hidden", panel.id !== `panel-${this.selected}`);
+    }
+  }
+
+  /** @param {string} label */
+  tally(label) {
+    const badge = /** @type {HTMLElement} */ (this.tabs.get("failures")?.lastElementChild);
+    setText(badge, label);
+    badge.hidden = label === "";
+  }
+
+  show() {
+    const kb = this.store.kbs.get(this.kbId);
+    if (!kb) return;
+    setIcon(this.sourceIcon, kb.source?.type ?? "folder");
+    setText(this.source, sourceWords(kb.source));
+    setAttribute(this.source, "title", sourceWords(kb.source));
+    setText(this.counts, `${counted(kb.documents, "document")}, ${counted(kb.chunks, "chunk")} searchable`);
+  }
+
+  /** Let go of the store. */
+  close() {
+    this.leave();
+    this.panels.run.leave();
+    this.panels.failures.leave();
+    this.panels.runs.leave();
+    this.node.remove();
+  }
+}

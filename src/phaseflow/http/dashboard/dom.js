@@ -1,0 +1,100 @@
+/** Building and changing nodes. Text is always set as text; what has not changed is not touched. */
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, string | boolean>} [attributes] `text` is the text; true sets an empty attribute
+ * @param {...(Node | string)} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+export function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  const { text, ...others } = attributes;
+  for (const [name, value] of Object.entries(others)) setAttribute(node, name, value);
+  if (typeof text === "string") node.textContent = text;
+  node.append(...children);
+  return node;
+}
+
+/**
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, string | number>} [attributes]
+ * @param {...Node} children
+ * @returns {SVGElementTagNameMap[Tag]}
+ */
+export function svg(tag, attributes = {}, ...children) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
+  node.append(...children);
+  return node;
+}
+
+/**
+ * @param {Node} node
+ * @param {string} text
+ */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/**
+ * @param {Element} node
+ * @param {string} name
+ * @param {string | boolean | null} value false and null take the attribute away
+ */
+export function setAttribute(node, name, value) {
+  const wanted = value === true ? "" : value === false ? null : value;
+  if (node.getAttribute(name) === wanted) return;
+  if (wanted === null) node.removeAttribute(name);
+  else node.setAttribute(name, wanted);
+}
+
+/**
+ * @param {HTMLElement} node
+ * @param {string} name of a custom property
+ * @param {string} value
+ */
+export function setProperty(node, name, value) {
+  if (node.style.getPropertyValue(name) !== value) node.style.setProperty(name, value);
+}
+
+/**
+ * A `<time>` that shows what it is given.
+ * @param {HTMLTimeElement} node
+ * @param {string | null} at
+ * @param {string} text
+ * @param {string} title
+ */
+export function setTime(node, at, text, title) {
+  setText(node, text);
+  setAttribute(node, "datetime", at);
+  setAttribute(node, "title", at && title);
+}
+
+/**
+ * Call `draw` at most once a frame, however often the returned function is called.
+ * @param {() => void} draw
+ */
+export function framed(draw) {
+  let asked = false;
+  return () => {
+    if (asked) return;
+    asked = true;
+    requestAnimationFrame(() => {
+      asked = false;
+      draw();
+    });
+  };
+}
+
+/**
+ * A style sheet of this folder, for a shadow root.
+ * @param {string} name
+ */
+export async function sheet(name) {
+  const answer = await fetch(new URL(name, import.meta.url));
+  return new CSSStyleSheet().replace(await answer.text());
+}

@@ -1,0 +1,68 @@
+/**
+ * The head of a job: its status, what it does, how long it may take, its controls.
+ *
+ * @import {IngestionJob, Verb} from "./phaseflow.d.ts"
+ * @import {Store} from "./store.js"
+ */
+
+import { Controls } from "./controls.js";
+import { el, setAttribute, setText } from "./dom.js";
+import { icon, setIcon } from "./icons.js";
+import { RefusalLine } from "./refusal.js";
+import { duration, runSeconds, statusWord, timeLeft } from "./words.js";
+
+export class JobHead {
+  /**
+   * @param {Store} store
+   * @param {string} kbId
+   */
+  constructor(store, kbId) {
+    this.store = store;
+    this.kbId = kbId;
+    this.mark = icon("never");
+    this.word = el("span", { class: "word" });
+    this.percent = el("span", { class: "percent" });
+    this.message = el("p", { class: "message" });
+    this.left = el("span", { class: "left" });
+    this.controls = new Controls(store, kbId);
+    this.refusal = new RefusalLine(() => store.forgive(kbId));
+    this.node = el("header", { class: "head" },
+      el("div", { class: "state" }, this.mark, this.word, this.percent),
+      el("div", { class: "told" }, this.message, this.left), this.controls.node);
+  }
+
+  /**
+   * @param {IngestionJob | null} job
+   * @param {boolean} isReadonly
+   */
+  show(job, isReadonly) {
+    const status = job?.status ?? "never";
+    setAttribute(this.node, "data-status", status);
+    setIcon(this.mark, status);
+    setText(this.word, statusWord(status));
+    setText(this.percent, job ? `${Math.floor(job.progress)} %` : "");
+    setText(this.message, job ? job.message : this.nothingYet());
+    setText(this.left, job ? ending(job) : "");
+    this.controls.show(isReadonly ? [] : this.allowed(job), isReadonly ? null : this.store.verbOf(this.kbId));
+    this.refusal.show(isReadonly ? undefined : this.store.refusals.get(this.kbId));
+  }
+
+  nothingYet() {
+    return this.store.listed ? "Start it to load, chunk, embed and index its documents." : "Loading…";
+  }
+
+  /**
+   * @param {IngestionJob | null} job
+   * @returns {Verb[]}
+   */
+  allowed(job) {
+    if (job) return job.allowed_actions;
+    return this.store.kbs.has(this.kbId) ? ["start"] : [];
+  }
+}
+
+/** @param {IngestionJob} job */
+function ending(job) {
+  const seconds = runSeconds(job);
+  return seconds === null ? timeLeft(job.eta_seconds) : `took ${duration(seconds)}`;
+}

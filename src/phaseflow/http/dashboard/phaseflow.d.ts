@@ -1,0 +1,186 @@
+/** The values of the phaseflow API as they travel, and the elements of this folder. */
+
+export type JobPhase = "loading" | "chunking" | "embedding" | "indexing";
+export type PhaseStatus = "not_started" | "running" | "paused" | "completed" | "failed";
+export type JobStatus = "pending" | "running" | "paused" | "completed" | "failed" | "cancelled";
+export type Verb = "start" | "pause" | "resume" | "cancel" | "retry";
+export type WaitingOn = "upstream" | "rate_limit" | "retry" | "pause" | "queue";
+/** `lost`: coming back by itself. `locked`: the server asks for its token. */
+export type Connection = "connecting" | "live" | "lost" | "locked";
+
+/** One phase of a job. Items are documents in loading and chunking, chunks in embedding and indexing. */
+export interface PhaseDetail {
+  name: JobPhase;
+  status: PhaseStatus;
+  /** 0–100, at most 99 until the phase is completed. */
+  progress: number;
+  items_processed: number;
+  /** null while unknown. */
+  items_total: number | null;
+  items_failed: number;
+  items_reused: number;
+  started_at: string | null;
+  completed_at: string | null;
+  /** Running time only; paused time is not in it. */
+  active_seconds: number;
+  items_per_second: number | null;
+  waiting_on: WaitingOn | null;
+  error: string | null;
+}
+
+export interface Metrics {
+  documents_found: number;
+  documents_loaded: number;
+  documents_unchanged: number;
+  documents_deleted: number;
+  documents_failed: number;
+  chunks_created: number;
+  embeddings_computed: number;
+  embeddings_reused: number;
+  chunks_indexed: number;
+}
+
+/** The status of one ingestion job: `JobStatusResponse` of the API. */
+export interface IngestionJob {
+  job_id: string;
+  kb_id: string;
+  status: JobStatus;
+  phase: JobPhase;
+  /** 0–100, the mean of the four phases. */
+  progress: number;
+  message: string;
+  error: string | null;
+  /** Asked for, and not in effect yet. */
+  requested: "pause" | "cancel" | null;
+  waiting_on: WaitingOn | null;
+  allowed_actions: Verb[];
+  /** null until it can be honest. */
+  eta_seconds: number | null;
+  metrics: Metrics;
+  created_at: string;
+  started_at: string | null;
+  completed_at: string | null;
+  /** All four, in order. */
+  phase_details: PhaseDetail[];
+}
+
+export interface FolderSource {
+  type: "folder";
+  path: string;
+  include?: string[];
+  exclude?: string[];
+}
+
+export interface WebSource {
+  type: "web";
+  urls: string[];
+  max_pages?: number;
+}
+
+export type Source = FolderSource | WebSource;
+
+export interface Settings {
+  chunk_size: number;
+  chunk_overlap: number;
+  embedder: { type: "static" } | { type: "openai"; base_url: string; model: string };
+}
+
+export interface KnowledgeBase {
+  kb_id: string;
+  source: Source | null;
+  settings: Settings;
+  /** Searchable now. */
+  documents: number;
+  chunks: number;
+  created_at: string;
+  updated_at: string;
+  /** The newest job; null when it has never run. */
+  job: IngestionJob | null;
+}
+
+export interface Transition {
+  seq: number;
+  kb_id: string;
+  job_id: string;
+  /** null for a transition of the job. */
+  phase: JobPhase | null;
+  from: string;
+  to: string;
+  reason: string | null;
+  error: string | null;
+  at: string;
+}
+
+export interface Failure {
+  uri: string;
+  phase: JobPhase;
+  code: string;
+  error: string;
+  attempts: number;
+  at: string;
+}
+
+export interface SearchHit {
+  uri: string;
+  title: string;
+  text: string;
+  score: number;
+  /** Characters of the extracted text. */
+  start: number;
+  end: number;
+}
+
+export interface Page<Item> {
+  items: Item[];
+  next_cursor: string | null;
+}
+
+/** What a start may be told. `hold` names phases that begin paused. */
+export interface StartOrder {
+  source?: Source;
+  settings?: Settings;
+  full?: boolean;
+  hold?: JobPhase[];
+}
+
+/** RFC 9457, as the API answers it. */
+export interface Problem {
+  title: string;
+  detail: string;
+  code: string;
+  status?: number | string;
+  field?: string;
+  allowed_actions?: Verb[];
+}
+
+/** `detail` of the `phaseflow-refused` event. */
+export interface Refusal {
+  kb_id: string;
+  verb: Verb;
+  phase: JobPhase | null;
+  code: string;
+  detail: string;
+}
+
+export interface PhaseStatusElement extends HTMLElement {
+  /** What is shown now; null before the first answer, and for a KB that has never run. */
+  readonly job: IngestionJob | null;
+}
+
+export interface KbListElement extends HTMLElement {
+  selected: string | null;
+  /** Put the focus on one of the knowledge bases. */
+  focusOn(kbId: string): void;
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "phase-status": PhaseStatusElement;
+    "kb-list": KbListElement;
+  }
+  interface HTMLElementEventMap {
+    "phaseflow-status": CustomEvent<IngestionJob>;
+    "phaseflow-refused": CustomEvent<Refusal>;
+    "kb-select": CustomEvent<{ kb_id: string }>;
+  }
+}

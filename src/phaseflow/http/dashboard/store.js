@@ -1,0 +1,290 @@
+/**
+ * What a page knows of one server: its knowledge bases, live, and the verbs that are under way. All elements of a page
+ * share one store, so one stream. It is open while anything on the page looks at it.
+ *
+ * @import {Connection, IngestionJob, JobPhase, KnowledgeBase, Refusal, StartOrder, Transition, Verb}
+ *   from "./phaseflow.d.ts"
+ */
+
+import * as api from "./api.js";
+import { Stream } from "./stream.js";
+
+/**
+ * @typedef {object} Underway
+ * @property {Verb} verb
+ * @property {boolean} answered
+ */
+
+/** @typedef {{connection: Connection, list: null, kb: string, transition: Transition, reset: null, refused: Refusal}} Told */
+
+/** @type {Map<string, Store>} */
+const stores = new Map();
+
+/** The store of a server, the same for all who ask. */
+export function storeOf(base = api.HERE) {
+  const known = stores.get(base) ?? new Store(base);
+  stores.set(base, known);
+  return known;
+}
+
+export class Store {
+  /** @param {string} base */
+  constructor(base) {
+    this.base = base;
+    /** @type {Map<string, KnowledgeBase>} */
+    this.kbs = new Map();
+    /** @type {Connection} */
+    this.connection = "connecting";
+    this.listed = false;
+    /** @type {Date | null} */
+    this.seenAt = null;
+    /** @type {Map<string, Underway>} */
+    this.underway = new Map();
+    /** @type {Map<string, string>} */
+    this.refusals = new Map();
+    /** @type {Map<string, number>} */
+    this.heard = new Map();
+    this.watchers = 0;
+    this.events = new EventTarget();
+    this.stream = new Stream(base, {
+      status: (job) => this.take(job),
+      transition: (transition) => this.tell("transition", transition),
+      reset: () => this.tell("reset", null),
+      connection: (connection) => this.connected(connection),
+    });
+  }
+
+  /**
+   * Listen until the returned function is called.
+   * @template {keyof Told} Name
+   * @param {{[Key in Name]: (detail: Told[Key]) => void}} listeners
+   */
+  watch(listeners) {
+    const leaving = new AbortController();
+    for (const [name, hear] of Object.entries(listeners)) {
+      const listener = (/** @type {Event} */ event) => /** @type {any} */ (hear)(/** @type {CustomEvent} */ (event).detail);
+      this.events.addEventListener(name, listener, { signal: leaving.signal });
+    }
+    this.watchers += 1;
+    if (this.watchers === 1) this.open();
+    return () => {
+      if (leaving.signal.aborted) return;
+      leaving.abort();
+      this.watchers -= 1;
+      if (this.watchers === 0) this.stream.close();
+    };
+  }
+
+  /** Read everything again and connect; after a login too. */
+  open() {
+    void this.refresh();
+    this.stream.open();
+  }
+
+  /**
+   * @template {keyof Told} Name
+   * @param {Name} name
+   * @param {Told[Name]} detail
+   */
+  tell(name, detail) {
+    this.events.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+
+  /** Read the list. The stream says nothing of knowledge bases that have never run, or are gone. */
+  async refresh() {
+    const heard = new Map(this.heard);
+    try {
+      const listed = await api.listKbs(this.base);
+      this.kbs = new Map(listed.map((kb) => [kb.kb_id, this.newer(kb, heard)]));
+    } catch (error) {
+      this.failed(error);
+      return;
+    }
+    this.listed = true;
+    this.tell("list", null);
+  }
+
+  /**
+   * What the stream told while an answer was on its way is newer than the answer.
+   * @param {KnowledgeBase} kb
+   * @param {Map<string, number>} heard
+   */
+  newer(kb, heard) {
+    const known = this.kbs.get(kb.kb_id);
+    const overtaken = known?.job && this.heard.get(kb.kb_id) !== heard.get(kb.kb_id);
+    return overtaken ? { ...kb, job: known.job } : kb;
+  }
+
+  /** @param {unknown} error */
+  failed(error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    if (error.code === "unauthorized") this.lock();
+  }
+
+  /** The server wants its token: nothing is asked any more until `open`. */
+  lock() {
+    this.stream.close();
+    this.kbs.clear();
+    this.connected("locked");
+    this.tell("list", null);
+  }
+
+  /** @param {Connection} connection */
+  connected(connection) {
+    const back = connection === "live" && this.connection === "lost";
+    if (connection === "lost" && this.connection === "live") this.seenAt = new Date();
+    // After a refused connection nothing says why; a plain request does, and a lost token stops the attempts.
+    if (connection === "lost" && this.connection !== "live") void this.refresh();
+    if (back) void this.refresh();
+    if (connection === this.connection) return;
+    this.connection = connection;
+    this.tell("connection", connection);
+  }
+
+  /** @param {IngestionJob} job */
+  take(job) {
+    this.heard.set(job.kb_id, (this.heard.get(job.kb_id) ?? 0) + 1);
+    const known = this.kbs.get(job.kb_id);
+    if (!known) {
+      void this.reread(job.kb_id);
+      return;
+    }
+    const ended = isOver(job) && known.job !== null && (!isOver(known.job) || known.job.job_id !== job.job_id);
+    this.show({ ...known, job });
+    if (ended) void this.reread(job.kb_id);
+  }
+
+  /** @param {KnowledgeBase} kb */
+  show(kb) {
+    const isNew = !this.kbs.has(kb.kb_id);
+    this.kbs.set(kb.kb_id, kb);
+    this.settle(kb);
+    this.tell(isNew ? "list" : "kb", /** @type {any} */ (isNew ? null : kb.kb_id));
+  }
+
+  /**
+   * Read one knowledge base again: its counts and source are not in the stream.
+   * @param {string} kbId
+   */
+  async reread(kbId) {
+    const heard = new Map(this.heard);
+    try {
+      this.show(this.newer(await api.getKb(kbId, this.base), heard));
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  /**
+   * Carry out a verb and say what became of it. False when it was refused; `refusals` then says why.
+   * @param {Verb} verb
+   * @param {string} kbId
+   * @param {JobPhase | null} [phase]
+   * @param {StartOrder} [order]
+   */
+  async act(verb, kbId, phase = null, order = {}) {
+    const key = keyOf(kbId, phase);
+    const one = { verb, answered: false };
+    this.underway.set(key, one);
+    this.refusals.delete(kbId);
+    this.tell("kb", kbId);
+    const heard = this.heard.get(kbId);
+    try {
+      const job = await this.send(verb, kbId, phase, order);
+      one.answered = true;
+      const known = this.kbs.get(kbId);
+      if (known && this.heard.get(kbId) === heard) this.show({ ...known, job });
+      return true;
+    } catch (error) {
+      this.underway.delete(key);
+      this.refuse(error, { kb_id: kbId, verb, phase });
+      return false;
+    } finally {
+      const known = this.kbs.get(kbId);
+      if (known) this.settle(known);
+      this.tell("kb", kbId);
+    }
+  }
+
+  /**
+   * @param {Verb} verb
+   * @param {string} kbId
+   * @param {JobPhase | null} phase
+   * @param {StartOrder} order
+   */
+  send(verb, kbId, phase, order) {
+    if (verb === "start") return api.startIngestion(kbId, order, this.base);
+    if (verb === "pause") return api.pauseIngestion(kbId, phase, this.base);
+    if (verb === "resume") return api.resumeIngestion(kbId, phase, this.base);
+    return verb === "cancel" ? api.cancelIngestion(kbId, this.base) : api.retryIngestion(kbId, this.base);
+  }
+
+  /**
+   * @param {unknown} error
+   * @param {{kb_id: string, verb: Verb, phase: JobPhase | null}} asked
+   */
+  refuse(error, asked) {
+    this.failed(error);
+    const { code, message } = /** @type {api.ApiError} */ (error);
+    this.refusals.set(asked.kb_id, message);
+    this.tell("refused", { ...asked, code, detail: message });
+  }
+
+  /**
+   * A knowledge base that has been deleted.
+   * @param {string} kbId
+   */
+  forget(kbId) {
+    this.kbs.delete(kbId);
+    this.refusals.delete(kbId);
+    this.tell("list", null);
+  }
+
+  /** @param {string} kbId */
+  forgive(kbId) {
+    if (this.refusals.delete(kbId)) this.tell("kb", kbId);
+  }
+
+  /**
+   * Forget verbs that have taken effect. A pause of a phase is answered before its batch in hand is done.
+   * @param {KnowledgeBase} kb
+   */
+  settle(kb) {
+    for (const phase of [null, ...(kb.job?.phase_details ?? [])]) {
+      const key = keyOf(kb.kb_id, phase?.name ?? null);
+      const one = this.underway.get(key);
+      const pausing = phase?.status === "running" && one?.verb === "pause" && kb.job?.requested === "pause";
+      if (one?.answered && !pausing) this.underway.delete(key);
+    }
+  }
+
+  /**
+   * The verb that is under way for a job or one of its phases, asked for here or elsewhere; null when there is none.
+   * @param {string} kbId
+   * @param {JobPhase | null} [phase]
+   * @returns {Verb | null}
+   */
+  verbOf(kbId, phase = null) {
+    const one = this.underway.get(keyOf(kbId, phase));
+    if (one) return one.verb;
+    const job = this.kbs.get(kbId)?.job;
+    if (!job?.requested || this.phasesUnderway(kbId).length > 0) return null;
+    if (phase === null) return job.requested;
+    return job.phase_details.some((each) => each.name === phase && each.status === "running") ? job.requested : null;
+  }
+
+  /** @param {string} kbId */
+  phasesUnderway(kbId) {
+    const job = this.kbs.get(kbId)?.job;
+    return (job?.phase_details ?? []).map((each) => each.name).filter((name) => this.underway.has(keyOf(kbId, name)));
+  }
+}
+
+/** @param {IngestionJob} job */
+export const isOver = (job) => job.status === "completed" || job.status === "failed" || job.status === "cancelled";
+
+/**
+ * @param {string} kbId
+ * @param {JobPhase | null} phase
+ */
+const keyOf = (kbId, phase) => `${kbId}/${phase ?? ""}`;
