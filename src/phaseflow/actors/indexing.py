@@ -8,7 +8,7 @@ from phaseflow.actors.actor import Actor
 from phaseflow.components.protocols import IndexDocument, Passage, Span
 from phaseflow.domain.errors import DocumentError, TransientError
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
-from phaseflow.store import documents, failures, faults, jobs, knowledge_bases, passages, progress, vectors
+from phaseflow.store import documents, entries, failures, faults, jobs, knowledge_bases, passages, progress, vectors
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.passages import Scope
@@ -32,6 +32,7 @@ class IndexingActor(Actor):
         assert self._inbox is not None
         staging = self.shop.plan.staging
         self._scope = Scope(staging.kb_id, staging.epoch)
+        self._follows_links: bool = getattr(self.shop.plan.components.loader, "follows_links", False)
         while batch := await self._next_batch():
             for part in _by_chunks(batch):
                 await self._publish(part)
@@ -139,10 +140,13 @@ class IndexingActor(Actor):
             async with self.gate:
                 if not await self.shop.write(self._clean_up):
                     return
+            faults.reach("indexing.cleaned")
 
     async def _withdraw_missing(self, tx: Transaction) -> list[str]:
         run = self.shop.plan.run
         await self.shop.advance(tx, self.phase, Done())
+        if self._follows_links and await entries.any_failed(tx, run.job_seq):
+            return []  # what could not be read may have led to what seems to be gone
         gone = await passages.withdraw_missing(tx, self._scope, run.job_seq, CLEAN_UP)
         await jobs.count_deleted(tx, run.job_seq, len(gone))
         return gone

@@ -29,6 +29,7 @@ class Foreground:
     kb_id: str
     as_json: bool
     repeatable: bool = False
+    allow_private: tuple[str, ...] = ()
 
     async def run(self, begin: "Callable[[PhaseFlow], Awaitable[Job]]") -> Exit:
         """Open the engine, begin or go on with a job, and follow it until it is over or paused.
@@ -39,7 +40,7 @@ class Foreground:
         from phaseflow.flow import PhaseFlow
 
         with Interrupts() as interrupts:
-            async with PhaseFlow(self.db, only=[self.kb_id]) as flow:
+            async with PhaseFlow(self.db, only=[self.kb_id], allow_private=self.allow_private) as flow:
                 if interrupts.asked:
                     return Exit.PAUSED
                 job = await begin(flow)

@@ -40,6 +40,7 @@ def _kb_name(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--full", is_flag=True, help="Read every document, also where size and time say it is unchanged.")
 @click.option("--hold", type=options.PHASE, multiple=True, help="A phase that begins paused. Repeatable.")
 @options.settings
+@options.allow_private
 @options.common
 @options.verbose
 def ingest(
@@ -50,6 +51,7 @@ def ingest(
     max_pages: int | None,
     full: bool,
     hold: tuple[JobPhase, ...],
+    allow_private: tuple[str, ...],
     db: Path,
     as_json: bool,
     verbosity: int,
@@ -63,7 +65,7 @@ def ingest(
     wanted = Wanted(kb, source, options.SettingsOptions(**settings), full, hold)
     wanted.settings.over(None)  # a usage error should not wait for the database
     logs.set_up(verbosity)
-    run(lambda: Foreground(db, kb, as_json, repeatable=not hold).run(wanted.begin))
+    run(lambda: Foreground(db, kb, as_json, repeatable=not hold, allow_private=allow_private).run(wanted.begin))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,7 @@ def _named(source: "FolderSource | WebSource | None") -> str:
 @click.argument("kb")
 @click.option("--phase", type=options.PHASE, help="Only this phase.")
 @options.server
+@options.allow_private
 @options.common
 @options.verbose
 def resume(
@@ -139,6 +142,7 @@ def resume(
     phase: JobPhase | None,
     server: str | None,
     token: str | None,
+    allow_private: tuple[str, ...],
     db: Path,
     as_json: bool,
     verbosity: int,
@@ -152,18 +156,20 @@ def resume(
         await flow.resume(kb, phase)
         return await flow.job(kb)
 
-    run(lambda: Foreground(db, kb, as_json).run(begin))
+    run(lambda: Foreground(db, kb, as_json, allow_private=allow_private).run(begin))
 
 
 @click.command()
 @click.argument("kb")
 @options.server
+@options.allow_private
 @options.common
 @options.verbose
 def retry(
     kb: str,
     server: str | None,
     token: str | None,
+    allow_private: tuple[str, ...],
     db: Path,
     as_json: bool,
     verbosity: int,
@@ -177,4 +183,4 @@ def retry(
         await flow.retry(kb)
         return await flow.job(kb)
 
-    run(lambda: Foreground(db, kb, as_json).run(begin))
+    run(lambda: Foreground(db, kb, as_json, allow_private=allow_private).run(begin))

@@ -40,8 +40,6 @@ def serve(
     **settings: Any,
 ) -> None:
     """Serve HTTP, the live feed and the dashboard; interrupted jobs go on."""
-    if allow_private:
-        raise click.UsageError("--allow-private belongs to websites, which cannot be read by this version")
     wanted = options.SettingsOptions(**settings).over(None)
     logs.set_up(verbosity, quietest=1)
     _allow_many_streams()
@@ -51,7 +49,7 @@ def serve(
         from phaseflow.flow import PhaseFlow
 
         roots = http.AllowedRoots(allow_root or [Path.cwd()])
-        flow = PhaseFlow(db, settings=wanted, check_source=roots)
+        flow = PhaseFlow(db, settings=wanted, check_source=roots, allow_private=allow_private)
         announce = _tell_json if as_json else _tell
         await http.serve(flow, host=host, port=port, token=token, allowed_hosts=allow_host, started=announce)
         return Exit.COMPLETED

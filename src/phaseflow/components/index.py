@@ -1,9 +1,12 @@
 """The index inside the database: exact cosine over the vectors and BM25 over the words, fused by reciprocal rank."""
 
+import json
 import re
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import anyio
@@ -143,6 +146,15 @@ async def _updated(tx: Transaction, table: _Table, generation: int) -> _Table:
     )
 
 
-def _hit(row: tuple[str, str, str, int, int], score: float) -> SearchHit:
-    uri, title, text, start, end = row
-    return SearchHit(uri=uri, title=title, text=text, score=score, start=start, end=end)
+def _hit(row: tuple[str, str, str, int, int, str], score: float) -> SearchHit:
+    uri, title, text, start, end, parts = row
+    where = place(json.loads(parts), start)
+    return SearchHit(
+        uri=uri, title=f"{title} · {where}" if where else title, text=text, score=score, start=start, end=end
+    )
+
+
+def place(parts: Sequence[tuple[int, str]], start: int) -> str | None:
+    """The page, slide, sheet or section in which a passage begins; None in a document without such parts."""
+    position = bisect_right(parts, start, key=itemgetter(0))
+    return parts[position - 1][1] if position else None

@@ -92,7 +92,8 @@ class Loader(Protocol):
     """Lists the documents of a source and reads one as text.
 
     Optional attributes, with their defaults: ``in_flight: int`` (4: documents read at once),
-    ``max_entries: int | None`` (None: documents of one crawl, in the order found; more are left out).
+    ``max_entries: int | None`` (None: documents of one crawl, in the order found; more are left out),
+    ``follows_links: bool`` (False: a document that could not be read may hide others, so that none counts as gone).
     """
 
     def list(self) -> AsyncIterator[Sequence[Entry]]:

@@ -1,14 +1,13 @@
 """``PhaseFlow``: the engine, as an asynchronous context manager inside an asyncio application."""
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
 import anyio
-from pydantic import ValidationError
 
 from phaseflow.actors.workshop import Policies
 from phaseflow.components.embedders import EmbedderPort
@@ -18,12 +17,13 @@ from phaseflow.domain import verbs
 from phaseflow.domain.errors import EngineStopped, InvalidRequest, JobNotFound, KnowledgeBaseNotFound
 from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.settings import SOURCE, FolderSource, Settings, WebSource
+from phaseflow.domain.settings import SOURCE, Settings
 from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, SearchHit, Transition
-from phaseflow.domain.vocabulary import PHASES, Action, Intent, JobPhase
+from phaseflow.domain.vocabulary import Action, Intent, JobPhase
+from phaseflow.flow.inputs import SettingsLike, Source, SourceLike, as_phase, as_settings, as_source
 from phaseflow.flow.job import Job
 from phaseflow.flow.queries import Queries
-from phaseflow.flow.workbench import LoaderFor, Workbench, checked_source
+from phaseflow.flow.workbench import LoaderFor, Workbench
 from phaseflow.store import jobs, knowledge_bases, passages
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
@@ -40,9 +40,6 @@ SETTLE_S = 0.5
 REMOVE = 50
 """Documents deleted in one transaction."""
 
-Source = FolderSource | WebSource
-SettingsLike = Settings | Mapping[str, Any]
-
 
 class PhaseFlow(Queries):
     """Runs ingestion jobs on one database file.
@@ -54,6 +51,8 @@ class PhaseFlow(Queries):
     ``loader``, ``chunker``, ``embedder`` and ``index`` replace the built-in components (see ``components.protocols``;
     LangChain's text splitters and embeddings fit as they are). ``settings`` are the defaults of new knowledge bases.
     ``slots`` limits the jobs at once (0: run none), ``only`` the knowledge bases whose jobs run here at all.
+    ``check_source`` may raise SourceNotAllowed for a source; ``allow_private`` opens named private addresses
+    (``HOST[:PORT]``) to the web source.
     Entering raises DatabaseHeld, NotADatabase, NewerDatabase or StoreUnavailable.
     """
 
@@ -71,10 +70,13 @@ class PhaseFlow(Queries):
         auto_resume: bool = True,
         only: Collection[str] | None = None,
         check_source: Callable[[Source], None] | None = None,
+        allow_private: Collection[str] = (),
     ) -> None:
         self.path = Path(path).absolute()
         self.settings = as_settings(settings) or Settings()
-        self._workbench = Workbench(loader=loader, chunker=chunker, embedder=embedder, index=index)
+        self._workbench = Workbench(
+            loader=loader, chunker=chunker, embedder=embedder, index=index, allow_private=allow_private
+        )
         self._policies = policies or Policies()
         self._slots = slots
         self._auto_resume = auto_resume
@@ -115,7 +117,7 @@ class PhaseFlow(Queries):
     async def start(
         self,
         kb_id: str,
-        source: Source | str | Path | Mapping[str, Any] | None = None,
+        source: SourceLike | None = None,
         *,
         full: bool = False,
         hold: Iterable[JobPhase | str] = (),
@@ -129,7 +131,7 @@ class PhaseFlow(Queries):
         """
         tracker, scheduler = self._engine()
         check_kb_id(kb_id)
-        held = [_phase(name) for name in hold]
+        held = [as_phase(name) for name in hold]
         given = await self._checked(source)
         await self._check_stored(kb_id, given)
         chosen = as_settings(settings)
@@ -179,7 +181,7 @@ class PhaseFlow(Queries):
         KnowledgeBaseNotFound.
         """
         tracker, scheduler = self._engine()
-        name = None if phase is None else _phase(phase)
+        name = None if phase is None else as_phase(phase)
         record = await self._latest(kb_id)
         now = tracker.clock.now()
         changes: dict[Action, Callable[[IngestionState], IngestionState]] = {
@@ -200,7 +202,7 @@ class PhaseFlow(Queries):
         return Job(record.state.job_id, kb_id, self.tracker.feed)
 
     async def put_kb(
-        self, kb_id: str, source: Source | str | Path | Mapping[str, Any] | None, settings: SettingsLike | None = None
+        self, kb_id: str, source: SourceLike | None, settings: SettingsLike | None = None
     ) -> KnowledgeBase:
         """Create a knowledge base or change it; a running job goes on with what it began with."""
         tracker, _ = self._engine()
@@ -299,24 +301,24 @@ class PhaseFlow(Queries):
                     return
                 await hint.wait()
 
-    async def _checked(self, source: Source | str | Path | Mapping[str, Any] | None) -> str | None:
+    async def _checked(self, source: SourceLike | None) -> str | None:
         if source is None:
             return None
-        value = _as_source(source)
+        value = as_source(source)
         if not self._workbench.has_own_loader:
             if self._check_source is not None:  # first: whoever may not read a folder learns not even whether it exists
                 await anyio.to_thread.run_sync(self._check_source, value)
-            value = await anyio.to_thread.run_sync(checked_source, value)
+            value = await self._workbench.checked(value)
         return SOURCE.dump_json(value).decode()
 
     async def _check_stored(self, kb_id: str, given: str | None) -> None:
         """Check the source that a job without one of its own would take: what is allowed may have changed since."""
-        if given is not None or self._check_source is None or self._workbench.has_own_loader:
+        if given is not None or self._workbench.has_own_loader:
             return
         async with self._read() as tx:
             kb = await knowledge_bases.find(tx, kb_id)
         if kb is not None and kb.source is not None:
-            await anyio.to_thread.run_sync(self._check_source, SOURCE.validate_json(kb.source))
+            await self._checked(SOURCE.validate_json(kb.source))
 
     async def _kb_to_start(
         self, tx: Transaction, kb_id: str, source: str | None, settings: Settings | None, at: datetime
@@ -334,37 +336,3 @@ class PhaseFlow(Queries):
         if chosen is not None:
             return chosen.model_dump_json()
         return self.settings.model_dump_json() if kb is None else kb.settings
-
-
-def as_settings(settings: SettingsLike | None) -> Settings | None:
-    """Settings from their JSON shape. Raises InvalidRequest, naming the field."""
-    if settings is None or isinstance(settings, Settings):
-        return settings
-    try:
-        return Settings.model_validate(dict(settings))
-    except ValidationError as error:
-        raise invalid("settings", error) from error
-
-
-def _as_source(source: Source | str | Path | Mapping[str, Any]) -> Source:
-    if isinstance(source, str | Path):
-        return FolderSource(str(source))
-    if not isinstance(source, Mapping):
-        return source
-    try:
-        return SOURCE.validate_python(dict(source))
-    except ValidationError as error:
-        raise invalid("source", error) from error
-
-
-def invalid(root: str, error: ValidationError) -> InvalidRequest:
-    """The first fault that pydantic found, as an error of ours."""
-    first = error.errors(include_url=False)[0]
-    return InvalidRequest(".".join([root, *map(str, first["loc"])]), first["msg"])
-
-
-def _phase(name: JobPhase | str) -> JobPhase:
-    try:
-        return JobPhase(name)
-    except ValueError:
-        raise InvalidRequest("phase", f"{name!r} is none of {', '.join(PHASES)}") from None

@@ -1,8 +1,7 @@
 """Which components do the work: those the program has given, else those that the settings name."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,13 +11,17 @@ from phaseflow.components.chunker import MarkdownChunker, as_chunker
 from phaseflow.components.embedders import EmbedderPort, as_embedder, make_embedder
 from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
 from phaseflow.components.sources import FolderLoader
+from phaseflow.components.sources.web import WebLoader, check_source
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
 from phaseflow.domain.settings import SOURCE, FolderSource, Settings, WebSource
+from phaseflow.flow.inputs import Source
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 
-LoaderFor = Callable[[FolderSource | WebSource], Loader]
+LoaderFor = Callable[[Source], Loader]
+CLOSE_S = 2.0
+"""How long a web loader may take to close its connections, seconds."""
 
 
 class Workbench:
@@ -31,11 +34,13 @@ class Workbench:
         chunker: Chunker | TextSplitter | None = None,
         embedder: Any = None,
         index: Index | None = None,
+        allow_private: Collection[str] = (),
     ) -> None:
         self._loader = loader
         self._chunker = None if chunker is None else as_chunker(chunker)
         self._embedder = None if embedder is None else as_embedder(embedder)
         self.index = index
+        self._allow_private = allow_private
         self._embedders: dict[str, EmbedderPort] = {}
         self._workers = ExtractionPool()
         self._making = anyio.Lock()
@@ -54,12 +59,29 @@ class Workbench:
     async def components_for(self, record: JobRecord) -> AsyncIterator[Components]:
         """The components of one job. Raises ComponentUnavailable when one cannot be made."""
         settings = Settings.model_validate_json(record.settings)
-        yield Components(
-            loader=self._loader_for(record),
-            chunker=self._chunker or MarkdownChunker(settings.chunk_size, settings.chunk_overlap),
-            embedder=await self._embedder_for(settings),
-            index=self.index,
-        )
+        loader = self._loader_for(record)
+        try:
+            yield Components(
+                loader=loader,
+                chunker=self._chunker or MarkdownChunker(settings.chunk_size, settings.chunk_overlap),
+                embedder=await self._embedder_for(settings),
+                index=self.index,
+            )
+        finally:
+            if isinstance(loader, WebLoader):
+                with anyio.move_on_after(CLOSE_S, shield=True):
+                    await loader.aclose()
+
+    async def checked(self, source: Source) -> Source:
+        """A source as it is stored: a folder by its absolute path. Raises InvalidRequest or SourceNotAllowed."""
+        if isinstance(source, WebSource):
+            await check_source(source, self._allow_private)
+            return source
+        path = anyio.Path(source.path)
+        path = await path.expanduser()
+        if not await path.exists():
+            raise InvalidRequest("source.path", f"there is no folder {source.path!r}; check the name")
+        return FolderSource(str(await path.absolute()), source.include, source.exclude)
 
     async def query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderPort | None:
         """What embeds queries for the vectors a knowledge base has now; None when nothing here makes such vectors."""
@@ -94,14 +116,4 @@ class Workbench:
             return self._loader(source)
         if isinstance(source, FolderSource):
             return FolderLoader(source, workers=self._workers)
-        raise ComponentUnavailable("websites cannot be read by this version; name a folder")
-
-
-def checked_source(source: FolderSource | WebSource) -> FolderSource | WebSource:
-    """A source as it is stored: a folder by its absolute path. Blocking. Raises InvalidRequest when it is not there."""
-    if not isinstance(source, FolderSource):
-        raise InvalidRequest("source.type", "websites cannot be read by this version; name a folder")
-    path = Path(source.path).expanduser()
-    if not path.exists():
-        raise InvalidRequest("source.path", f"there is no folder {source.path!r}; check the name")
-    return FolderSource(str(path.absolute()), source.include, source.exclude)
+        return WebLoader(source, allow_private=self._allow_private, workers=self._workers)

@@ -67,6 +67,11 @@ async def room(tx: Transaction, job_seq: int, most: int) -> int:
     return max(0, most - int(await tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ?", job_seq)))
 
 
+async def any_failed(tx: Transaction, job_seq: int) -> bool:
+    """Whether a document that the source has could not be read."""
+    return await tx.row("SELECT 1 FROM job_entries WHERE job_seq = ? AND state = 3 LIMIT 1", job_seq) is not None
+
+
 async def finish_listing(tx: Transaction, job_seq: int) -> None:
     """The source has been listed to its end."""
     await tx.run("UPDATE ingestion_jobs SET listed = 1 WHERE seq = ?", job_seq)

@@ -132,9 +132,9 @@ async def best_by_words(tx: Transaction, scope: Scope, query: str, limit: int) -
 
 
 async def fetch(tx: Transaction, scope: Scope, chunk_ids: Sequence[int]) -> dict[int, Row]:
-    """(uri, title, text, start, end) of those chunks that search still sees."""
+    """(uri, title, text, start, end, parts as JSON) of those chunks that search still sees."""
     rows = await tx.rows(
-        "SELECT c.id, d.uri, d.title, substr(t.text, c.start + 1, c.stop - c.start), c.start, c.stop"
+        "SELECT c.id, d.uri, d.title, substr(t.text, c.start + 1, c.stop - c.start), c.start, c.stop, t.parts"
         " FROM chunks AS c JOIN documents AS d ON d.id = c.id >> 20 JOIN texts AS t ON t.document_id = d.id"
         " WHERE c.id IN (SELECT value FROM json_each(?)) AND d.kb_id = ? AND d.epoch = ? AND d.state = 4",
         json_array(chunk_ids), scope.kb_id, scope.epoch,

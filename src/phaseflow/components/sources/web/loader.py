@@ -45,6 +45,8 @@ class WebLoader:
     The product token that robots.txt and robots tags are read for is what stands before the slash in ``user_agent``.
     """
 
+    follows_links = True
+
     def __init__(
         self,
         source: WebSource,

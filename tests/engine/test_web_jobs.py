@@ -1,0 +1,113 @@
+"""A website through the whole engine: crawled, searched, crawled again."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from phaseflow import PhaseFlow
+from phaseflow.domain.errors import SourceNotAllowed
+from phaseflow.domain.status import JobStatusResponse
+from phaseflow.domain.vocabulary import JobStatus
+from tests.components.web_site import Reply, WebSite
+from tests.engine.components import CountingEmbedder
+
+
+def page(title: str, words: str, *links: str) -> Reply:
+    anchors = "".join(f'<p><a href="{link}">{link}</a></p>' for link in links)
+    text = f"<html><head><title>{title}</title></head><body><h1>{title}</h1><p>{words}</p>{anchors}</body></html>"
+    return Reply(text.encode())
+
+
+def website() -> WebSite:
+    return WebSite(
+        {
+            "/": page("Home", "welcome to the harbour", "/tides", "/gone"),
+            "/tides": page("Tides", "high water comes twice a day", "/moon"),
+            "/moon": page("Moon", "the moon pulls the sea"),
+        }
+    )
+
+
+async def crawl(flow: PhaseFlow, site: WebSite, **source: object) -> JobStatusResponse:
+    job = await flow.start("site", {"type": "web", "urls": [site.url + "/"], **source})
+    with anyio.fail_after(20):
+        return await job.wait()
+
+
+def allowed(site: WebSite) -> list[str]:
+    return [f"127.0.0.1:{site.port}"]
+
+
+async def test_a_website_is_crawled_by_its_links_and_searched(database: Path) -> None:
+    async with (
+        website() as site,
+        PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow,
+    ):
+        final = await crawl(flow, site)
+        at, hits = site.url, await flow.search("site", "the moon pulls", limit=1)
+        failures = (await flow.failures("site")).items
+    assert final.status is JobStatus.COMPLETED
+    assert final.metrics.documents_loaded == 3
+    assert (hits[0].uri, hits[0].title) == (f"{at}/moon", "Moon")
+    assert [(f.uri, f.code) for f in failures] == [(f"{at}/gone", "not_found")]
+
+
+async def test_a_page_that_went_away_leaves_and_an_unchanged_one_is_not_cut_again(database: Path) -> None:
+    async with (
+        website() as site,
+        PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow,
+    ):
+        await crawl(flow, site)
+        del site.pages["/moon"]
+        final = await crawl(flow, site)
+        kb = await flow.kb("site")
+    assert (final.metrics.documents_unchanged, final.metrics.documents_deleted) == (2, 1)
+    assert kb.documents == 2
+
+
+async def test_what_lies_behind_a_page_that_fails_is_not_taken_for_gone(database: Path) -> None:
+    async with (
+        website() as site,
+        PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow,
+    ):
+        await crawl(flow, site)
+        site.pages["/tides"] = Reply(b"forbidden", 403)
+        final = await crawl(flow, site)
+        kb = await flow.kb("site")
+    assert final.metrics.documents_deleted == 0
+    assert kb.documents == 3
+
+
+async def test_a_crawl_reads_no_more_than_max_pages(database: Path) -> None:
+    async with (
+        website() as site,
+        PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow,
+    ):
+        final = await crawl(flow, site, max_pages=2)
+    assert final.metrics.documents_found == 2
+
+
+async def test_a_private_address_is_refused_before_a_job_is_made(database: Path) -> None:
+    async with website() as site, PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        with pytest.raises(SourceNotAllowed):
+            await flow.put_kb("site", {"type": "web", "urls": [site.url]})
+        with pytest.raises(SourceNotAllowed):
+            await crawl(flow, site)
+    assert not site.asked
+
+
+async def test_a_crawl_that_was_stopped_goes_on_from_its_frontier(database: Path) -> None:
+    async with website() as site:
+        async with PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site), slots=0) as flow:
+            await flow.start("site", {"type": "web", "urls": [site.url + "/"]})
+        async with PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow:
+            with anyio.fail_after(20):
+                async for status in (await flow.job("site")).watch():
+                    if status.metrics.documents_loaded:
+                        break
+        async with PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow:
+            with anyio.fail_after(20):
+                final = await (await flow.job("site")).wait()
+    assert final.metrics.documents_loaded == 3
+    assert max(site.paths[path] for path in ("/", "/tides", "/moon")) == 1
