@@ -1,0 +1,243 @@
+"""What a database file says, read as rows by another program: is it consistent, and what does search see?"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from phaseflow.domain.moves import JOB_MOVES, PHASE_MOVES, job_status
+from phaseflow.domain.vocabulary import PHASES, JobStatus, PhaseStatus
+from phaseflow.store.documents import text_hash
+
+Counts = dict[str, tuple[int, ...]]
+
+_LEGAL_PHASE = {(before, after) for before, row in PHASE_MOVES.items() for after in row.values()}
+_LEGAL_JOB = {(before, after) for before, row in JOB_MOVES.items() for after in row}
+_BEGINNINGS = {"pending", "paused", "not_started"}
+
+
+@dataclass(frozen=True, slots=True)
+class Passages:
+    """A searchable document: its content hash, and (start, end, text hash, vector) of each passage."""
+
+    content_hash: str
+    passages: tuple[tuple[int, int, bytes, bytes], ...]
+
+
+def connected(database: Path) -> "closing[sqlite3.Connection]":
+    """A read-only connection of a program that knows nothing of the engine."""
+    return closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, isolation_level=None))
+
+
+def violations(database: Path) -> list[str]:
+    """Everything in the file that contradicts something else in it; empty when the file is as it must be."""
+    with connected(database) as connection:
+        connection.execute("BEGIN")
+        return [
+            *_log_faults(connection),
+            *_progress_faults(connection),
+            *_count_faults(connection),
+            *_document_faults(connection),
+            *_index_faults(connection),
+        ]
+
+
+def searchable(database: Path, kb_id: str = "kb") -> dict[str, Passages]:
+    """What search sees of a knowledge base, by uri."""
+    with connected(database) as connection:
+        found = connection.execute(
+            "SELECT d.uri, d.content_hash, d.id FROM documents AS d JOIN knowledge_bases AS k ON k.id = d.kb_id"
+            " WHERE d.kb_id = ? AND d.epoch = k.epoch AND d.state = 4",
+            (kb_id,),
+        ).fetchall()
+        return {uri: Passages(content, tuple(_passages(connection, key))) for uri, content, key in found}
+
+
+def embedded(database: Path) -> set[bytes]:
+    """The hashes of all texts that have a vector."""
+    with connected(database) as connection:
+        try:
+            return {row[0] for row in connection.execute("SELECT text_hash FROM vectors")}
+        except sqlite3.OperationalError:  # killed before there was a table
+            return set()
+
+
+def leftovers(database: Path) -> int:
+    """Documents that no search sees and no job will touch again, once all jobs are completed."""
+    with connected(database) as connection:
+        return int(
+            connection.execute(
+                "SELECT count(*) FROM documents AS d JOIN knowledge_bases AS k ON k.id = d.kb_id"
+                " WHERE d.state NOT IN (4, 9) OR d.epoch <> k.epoch"
+            ).fetchone()[0]
+        )
+
+
+def _passages(connection: sqlite3.Connection, document: int) -> list[Any]:
+    return connection.execute(
+        "SELECT c.start, c.stop, c.text_hash, v.vector FROM chunks AS c JOIN vectors AS v ON v.id = c.vector_id"
+        " WHERE c.id >= ?1 << 20 AND c.id < (?1 + 1) << 20 ORDER BY c.id",
+        (document,),
+    ).fetchall()
+
+
+def _log_faults(connection: sqlite3.Connection) -> Iterator[str]:
+    seqs = [row[0] for row in connection.execute("SELECT seq FROM transitions ORDER BY seq")]
+    if seqs != list(range(1, len(seqs) + 1)):
+        yield f"the log has gaps: {seqs}"
+    for (job,) in connection.execute("SELECT id FROM ingestion_jobs").fetchall():
+        for name in (*PHASES, None):
+            yield from _chain_faults(connection, job, name)
+
+
+def _chain_faults(connection: sqlite3.Connection, job: str, phase: str | None) -> Iterator[str]:
+    moves = connection.execute(
+        "SELECT from_status, to_status FROM transitions WHERE job_id = ? AND phase IS ? ORDER BY seq", (job, phase)
+    ).fetchall()
+    legal = _LEGAL_JOB if phase is None else _LEGAL_PHASE
+    is_now = _status(connection, job) if phase is None else _phase_status(connection, job, phase)
+    where = f"{phase or 'job'} of {job}"
+    for before, after in pairwise(moves):
+        if before[1] != after[0]:
+            yield f"{where}: {before} is followed by {after}"
+    yield from (f"{where}: {move} is no legal move" for move in moves if move not in legal)
+    if moves and moves[-1][1] != is_now:
+        yield f"{where} is {is_now}, but the log ends with {moves[-1]}"
+    if (moves[0][0] if moves else is_now) not in _BEGINNINGS:
+        yield f"{where} began with {moves[:1]}"
+    ends = [after for _, after in moves if after in {"completed", "cancelled"}]
+    if len(ends) > 1:
+        yield f"{where} ended {len(ends)} times: {ends}"
+
+
+def _phase_status(connection: sqlite3.Connection, job: str, phase: str) -> str:
+    return str(
+        connection.execute(
+            "SELECT status FROM ingestion_phase_status WHERE job_id = ? AND phase_name = ?", (job, phase)
+        ).fetchone()[0]
+    )
+
+
+def _status(connection: sqlite3.Connection, job: str) -> JobStatus:
+    held, cancelled = connection.execute(
+        "SELECT held, cancelled_at IS NOT NULL FROM ingestion_jobs WHERE id = ?", (job,)
+    ).fetchone()
+    phases = connection.execute(
+        "SELECT status, held FROM ingestion_phase_status WHERE job_id = ? ORDER BY id", (job,)
+    ).fetchall()
+    waiting = next((bool(each[1]) for each in phases if each[0] == "not_started"), False)
+    statuses = [PhaseStatus(each[0]) for each in phases]
+    return job_status(statuses, cancelled=bool(cancelled), held=bool(held), next_held=waiting)
+
+
+def _progress_faults(connection: sqlite3.Connection) -> Iterator[str]:
+    for job, phase, status, progress, done, total in connection.execute(
+        "SELECT job_id, phase_name, status, progress, items_processed + items_failed, items_total"
+        " FROM ingestion_phase_status"
+    ):
+        if (progress == 100) != (status == "completed") or not 0 <= progress <= 100:
+            yield f"{phase} of {job} is {status} at {progress} %"
+        if total is not None and done > total:
+            yield f"{phase} of {job} has done {done} of {total}"
+
+
+_STATES = (
+    "SELECT d.id, CASE WHEN d.state = 9 THEN coalesce(f.phase, '?') ELSE d.state END AS at FROM documents AS d"
+    " LEFT JOIN failures AS f ON f.kb_id = d.kb_id AND f.uri = d.uri AND f.job_seq = d.job_seq WHERE d.job_seq = ?"
+)
+
+
+def _count_faults(connection: sqlite3.Connection) -> Iterator[str]:
+    newest = connection.execute("SELECT max(seq) FROM ingestion_jobs WHERE managed GROUP BY kb_id").fetchall()
+    for (seq,) in newest:
+        job = connection.execute("SELECT id FROM ingestion_jobs WHERE seq = ?", (seq,)).fetchone()[0]
+        expected = _counted(connection, seq)
+        for phase, *stated in connection.execute(
+            "SELECT phase_name, items_processed, items_failed, items_available FROM ingestion_phase_status"
+            " WHERE job_id = ?",
+            (job,),
+        ):
+            if tuple(stated) != expected[phase]:
+                yield f"{phase} of {job} states {stated}, its rows are {expected[phase]} (done, failed, available)"
+
+
+def _counted(connection: sqlite3.Connection, seq: int) -> Counts:
+    """(processed, failed, available) of each phase, counted from the rows that each has written."""
+    entries = dict(
+        connection.execute("SELECT state, count(*) FROM job_entries WHERE job_seq = ? GROUP BY state", (seq,))
+    )
+    documents: dict[object, int] = {}
+    chunks: dict[object, int] = {}
+    vectors: dict[object, int] = {}
+    for at, count, cut, done in connection.execute(
+        "SELECT s.at, count(DISTINCT s.id), count(c.id), count(c.vector_id)"
+        f" FROM ({_STATES}) AS s LEFT JOIN chunks AS c ON c.id >= s.id << 20 AND c.id < (s.id + 1) << 20 GROUP BY s.at",
+        (seq,),
+    ):
+        documents[at], chunks[at], vectors[at] = count, cut, done
+    was_cut = (2, 3, 4, "embedding", "indexing")
+    was_embedded = (3, 4, "indexing")
+    loaded = sum(documents.values())
+    return {
+        "loading": (entries.get(1, 0) + entries.get(2, 0), entries.get(3, 0) + entries.get(5, 0), 0),
+        "chunking": (_of(documents, was_cut), documents.get("chunking", 0), loaded),
+        "embedding": (
+            _of(vectors, was_cut),
+            chunks.get("embedding", 0) - vectors.get("embedding", 0),
+            _of(chunks, was_cut),
+        ),
+        "indexing": (chunks.get(4, 0), chunks.get("indexing", 0), _of(chunks, was_embedded)),
+    }
+
+
+def _of(counts: dict[object, int], keys: tuple[object, ...]) -> int:
+    return sum(counts.get(key, 0) for key in keys)
+
+
+def _document_faults(connection: sqlite3.Connection) -> Iterator[str]:
+    for key, uri, state, chunk_count, text in connection.execute(
+        "SELECT d.id, d.uri, d.state, d.chunk_count, t.text FROM documents AS d LEFT JOIN texts AS t"
+        " ON t.document_id = d.id"
+    ).fetchall():
+        if text is None:
+            yield f"{uri} has no text"
+            continue
+        chunks = connection.execute(
+            "SELECT c.start, c.stop, c.text_hash, v.text_hash FROM chunks AS c LEFT JOIN vectors AS v"
+            " ON v.id = c.vector_id WHERE c.id >= ?1 << 20 AND c.id < (?1 + 1) << 20",
+            (key,),
+        ).fetchall()
+        if state != 9 and len(chunks) != chunk_count:
+            yield f"{uri} has {len(chunks)} chunks instead of {chunk_count}"
+        for start, stop, stated, vector_of in chunks:
+            if text_hash(text[start:stop]) != stated:
+                yield f"{uri} [{start}:{stop}] is not the text that was hashed"
+            if vector_of not in ({stated} if state in {3, 4} else {stated, None}):
+                yield f"{uri} [{start}:{stop}] in state {state} has the vector of another text, or none"
+    orphans = connection.execute(
+        "SELECT count(*) FROM chunks WHERE NOT EXISTS (SELECT 1 FROM documents AS d WHERE d.id = chunks.id >> 20)"
+    ).fetchone()[0]
+    if orphans:
+        yield f"{orphans} chunks belong to no document"
+
+
+def _index_faults(connection: sqlite3.Connection) -> Iterator[str]:
+    indexed = {row[0] for row in connection.execute("SELECT rowid FROM passages")}
+    wanted = {
+        row[0]
+        for row in connection.execute(
+            "SELECT c.id FROM chunks AS c JOIN documents AS d ON d.id = c.id >> 20 WHERE d.state = 4"
+        )
+    }
+    if indexed != wanted:
+        yield f"the full-text index has {len(indexed - wanted)} passages too many and {len(wanted - indexed)} too few"
+
+
+def index_is_whole(database: Path) -> bool:
+    """SQLite's own look at the file and at the full-text index. Writes, so only where no engine has the file."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("INSERT INTO passages (passages) VALUES ('integrity-check')")
+        return bool(connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok")
