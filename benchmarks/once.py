@@ -1,6 +1,6 @@
 """One ingestion by phaseflow, as a process of its own; prints its wall seconds, its peak memory and its counts as JSON.
 
-    python benchmarks/once.py FOLDER DATABASE [static|constant|URL of an embedding server]
+python benchmarks/once.py FOLDER DATABASE [static|constant|URL of an embedding server]
 """
 
 import asyncio
@@ -9,8 +9,9 @@ import resource
 import sys
 import time
 
-from phaseflow import FolderSource, PhaseFlow
 from script import Constant
+
+from phaseflow import FolderSource, PhaseFlow
 
 
 async def main(folder: str, database: str, kind: str) -> None:

@@ -56,7 +56,8 @@ def ingest(folder: Path, database: Path, embedder) -> int:
         document = extract(data, path.name)
         passages = splitter.chunk_indices(document.text)
         texts = [text for _, text in passages]
-        vectors = [vector for n in range(0, len(texts), BATCH) for vector in embedder.embed_documents(texts[n : n + BATCH])]
+        batches = (texts[n : n + BATCH] for n in range(0, len(texts), BATCH))
+        vectors = [vector for batch in batches for vector in embedder.embed_documents(batch)]
         connection.execute(
             "INSERT INTO documents VALUES (?, ?, ?, ?, ?)",
             (number, str(path.relative_to(folder)), document.title, hashlib.blake2b(data).digest(), document.text),

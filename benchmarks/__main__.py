@@ -1,0 +1,28 @@
+"""All benchmarks, or one of them.
+
+python -m benchmarks                     list them
+python -m benchmarks NAME [ARGUMENT …]   run one
+"""
+
+import runpy
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PARTS = {"__main__", "once", "script"}
+
+
+def main() -> None:
+    names = sorted(file.stem for file in HERE.glob("*.py") if file.stem not in PARTS)
+    if len(sys.argv) < 2 or sys.argv[1] not in names:
+        for name in names:
+            first = (HERE / f"{name}.py").read_text(encoding="utf-8").split('"""')[1].strip().splitlines()[0]
+            print(f"{name:12} {first}")
+        raise SystemExit(2 if len(sys.argv) > 1 else 0)
+    sys.argv = sys.argv[1:]
+    sys.path.insert(0, str(HERE))
+    runpy.run_path(str(HERE / f"{sys.argv[0]}.py"), run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
