@@ -310,7 +310,7 @@ async def test_whatever_is_replaced_by_whatever_search_sees_the_last_of_each_and
             hits = await passages.fetch(tx, made.scope, chunks)
         assert len(ids) == len(last)
         texts: dict[str, str] = dict.fromkeys(last, "")
-        for uri, _, text, start, end in hits.values():
+        for uri, _, text, start, end, *_ in hits.values():
             assert last[uri][start:end] == text
             texts[uri] += text
         assert texts == last
