@@ -1,7 +1,7 @@
 -- The only place that defines tables. PRAGMA user_version numbers this file; store/migrations brings older files up to it.
 -- Times are ISO 8601 in UTC with milliseconds. Durations are seconds. Hashes are BLAKE2b-128.
 
--- A named, searchable collection. Documents of its epoch are searchable; those of epoch + 1 are a rebuild under way.
+-- A named, searchable collection. Documents of its epoch are searchable; those of a later one are a rebuild under way.
 CREATE TABLE knowledge_bases (
     id            TEXT PRIMARY KEY,
     source        TEXT,                           -- JSON; null for the jobs of a program with its own pipeline

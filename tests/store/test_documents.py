@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import documents, entries, failures, knowledge_bases, passages, vectors
+from phaseflow.store import documents, entries, failures, jobs, knowledge_bases, passages, vectors
 from phaseflow.store.database import Database
 from phaseflow.store.documents import CHUNK_BITS, CHUNKED, LOADED, StagedDocument, text_hash
 from phaseflow.store.failures import FailedDocument
@@ -196,6 +196,19 @@ async def test_search_sees_the_old_epoch_until_it_is_switched_in_one_step(databa
 
 async def _target(tx: Transaction, model: str) -> int:
     return await knowledge_bases.target(tx, await knowledge_bases.get(tx, "kb"), model, "{}")
+
+
+async def test_two_rebuilds_with_different_vectors_do_not_share_an_epoch(database: Database) -> None:
+    """Or a document that fails in the second would keep its vectors of the first."""
+    await stock(database)
+    await database.write(partial(_target, model="live"))
+    epochs = []
+    for n, model in enumerate(["b", "c", "b", "live", "c", "d"]):
+        await stock(database, job_id=f"job{n}")
+        epoch = await database.write(partial(_target, model=model))
+        await database.write(partial(jobs.set_target, job_id=f"job{n}", epoch=epoch, model=model))
+        epochs.append(epoch)
+    assert epochs == [2, 3, 2, 1, 3, 4]
 
 
 async def test_a_switch_back_to_an_older_epoch_changes_nothing(database: Database) -> None:

@@ -73,8 +73,8 @@ async def remove(tx: Transaction, kb_id: str) -> None:
 async def target(tx: Transaction, record: KnowledgeBaseRecord, model: str, settings: str) -> int:
     """The epoch that a job with these vectors writes to, noting what is being built.
 
-    The epoch of today when it has the same vectors, or has none yet; else the one behind it, which search does not see
-    until ``switch``. An unfinished rebuild with the same vectors is continued.
+    The epoch of today when it has the same vectors, or has none yet; else a later one, which search does not see until
+    ``switch``. An unfinished rebuild with the same vectors is continued; one with others keeps its epoch to itself.
     """
     if record.model is None or record.model == model:
         await tx.run(
@@ -83,7 +83,14 @@ async def target(tx: Transaction, record: KnowledgeBaseRecord, model: str, setti
         )  # fmt: skip
         return record.epoch
     await tx.run("UPDATE knowledge_bases SET next_model = ?2 WHERE id = ?1", record.id, model)
-    return record.epoch + 1
+    same, highest = (
+        await tx.rows(
+            "SELECT max(epoch) FILTER (WHERE model = ?2), max(epoch) FROM ingestion_jobs"
+            " WHERE kb_id = ?1 AND epoch > ?3",
+            record.id, model, record.epoch,
+        )
+    )[0]  # fmt: skip
+    return int(same or (highest or record.epoch) + 1)
 
 
 async def switch(tx: Transaction, kb_id: str, epoch: int, model: str, settings: str) -> None:
