@@ -13,7 +13,7 @@ from anyio import create_task_group, fail_after
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from phaseflow import PhaseTracker
+from phaseflow import PhaseFlow, PhaseTracker
 from phaseflow.domain.errors import (
     DatabaseHeld,
     EngineStopped,
@@ -361,3 +361,20 @@ async def _call(tracker: PhaseTracker, move: str, phase: str) -> JobStatusRespon
         return await tracker.fail_phase("job", phase, "it broke")
     made: JobStatusResponse = await getattr(tracker, f"{move}_phase")("job", phase)
     return made
+
+
+async def test_a_job_that_an_engine_runs_is_refused_to_the_tracker(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    async with PhaseFlow(tmp_path / "kb.db", slots=0) as flow:
+        job = await flow.start("kb", tmp_path / "docs")
+        with pytest.raises(JobConflict, match="an engine runs this job"):
+            await flow.tracker.start_phase(job.job_id, "loading")
+        assert (await job.status()).status == "pending"
+
+
+async def test_a_count_beyond_what_json_holds_is_refused(tmp_path: Path) -> None:
+    async with PhaseTracker.open(tmp_path / "kb.db") as tracker:
+        await tracker.initialize_phases("job", "kb")
+        await tracker.start_phase("job", "loading")
+        with pytest.raises(InvalidRequest, match="counts are 0 to"):
+            await tracker.update_progress("job", "loading", 2**63)

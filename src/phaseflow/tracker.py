@@ -175,8 +175,9 @@ class PhaseTracker:
         name = _phase(phase)
 
         def change(state: IngestionState) -> IngestionState:
-            if state.cancelled:
-                raise JobConflict("change", state.get_overall_status(), state.allowed_actions())
+            if state.managed:
+                why = "an engine runs this job; use its verbs"
+                raise JobConflict("change", state.get_overall_status(), state.allowed_actions(), why)
             return state.with_phase(move(state[name]))
 
         await self.change(job_id, change, reason=reason)

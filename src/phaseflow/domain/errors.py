@@ -5,7 +5,9 @@ PhaseflowError
 ├── JobConflict              a verb that cannot apply to the job as it stands
 ├── KnowledgeBaseNotFound
 ├── JobNotFound              no such job, or a KB that has never run
+├── DocumentNotFound         no such document among those uploaded
 ├── InvalidRequest           a value that cannot be used; names the field
+├── UploadTooLarge           a file, or all of a knowledge base, larger than is taken; nothing was stored
 ├── SourceNotAllowed         a folder or address outside what was allowed
 ├── MissingExtra             an optional dependency is not installed
 ├── StoreError               the database file
@@ -75,6 +77,23 @@ class JobNotFound(PhaseflowError):
     def __init__(self, what: str) -> None:
         super().__init__(f"there is no job for {what!r}; start one first")
         self.what = what
+
+
+class DocumentNotFound(PhaseflowError):
+    """No such document among those uploaded."""
+
+    code = "document_not_found"
+
+    def __init__(self, kb_id: str, uri: str) -> None:
+        super().__init__(f"no document {uri!r} was uploaded to {kb_id!r}; give the name that the upload answered")
+        self.kb_id = kb_id
+        self.uri = uri
+
+
+class UploadTooLarge(PhaseflowError):
+    """A file, or all files of a knowledge base together, are larger than is taken. Nothing was stored."""
+
+    code = "upload_too_large"
 
 
 class InvalidRequest(PhaseflowError):

@@ -10,6 +10,8 @@ from phaseflow.domain.vocabulary import JobPhase, PhaseStatus, WaitingOn
 
 MOST_BEFORE_THE_END = 99
 """A phase shows at most this until it is completed (percent)."""
+LARGEST_COUNT = 2**53
+"""Of items: what every reader of JSON holds exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,9 @@ class PhaseState:
         """
         if self.status is not PhaseStatus.RUNNING:
             raise InvalidTransition(f"phase {self.name}", self.status, "progress")
-        if min(items_processed, items_total or 0, items_failed or 0) < 0:
-            raise InvalidRequest("items_processed", "counts are 0 or more")
+        counts = (items_processed, items_total or 0, items_failed or 0)
+        if min(counts) < 0 or max(counts) > LARGEST_COUNT:
+            raise InvalidRequest("items_processed", f"counts are 0 to {LARGEST_COUNT}")
         state = replace(
             self,
             items_processed=max(self.items_processed, items_processed),

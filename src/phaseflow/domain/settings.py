@@ -27,8 +27,15 @@ class WebSource:
     type: Literal["web"] = "web"
 
 
-Source = Annotated[FolderSource | WebSource, Field(discriminator="type")]
-SOURCE: TypeAdapter[FolderSource | WebSource] = TypeAdapter(Source)
+@dataclass(frozen=True, config=_STRICT)
+class UploadSource:
+    """Files that were sent to the engine, which keeps them beside the database."""
+
+    type: Literal["upload"] = "upload"
+
+
+Source = Annotated[FolderSource | WebSource | UploadSource, Field(discriminator="type")]
+SOURCE: TypeAdapter[FolderSource | WebSource | UploadSource] = TypeAdapter(Source)
 
 
 class StaticEmbedderSettings(BaseModel):

@@ -152,13 +152,6 @@ def _staged(row: Row, chunks: Sequence[Row]) -> StagedDocument:
     )
 
 
-async def has_staged(tx: Transaction, job_seq: int, state: int) -> bool:
-    """Whether a job has a document in a state."""
-    return await tx.row(
-        "SELECT 1 FROM documents WHERE job_seq = ? AND state = ? AND state <> 4 LIMIT 1", job_seq, state
-    ) is not None  # fmt: skip
-
-
 async def discard_staged(tx: Transaction, kb_id: str, before_job: int, limit: int) -> int:
     """Remove up to ``limit`` documents that older jobs left on their way; how many were removed."""
     rows = await tx.rows(
