@@ -36,7 +36,7 @@ export class Controls {
   show(allowed, underway) {
     const focused = [...this.buttons.values()].find((button) => button.matches(":focus"));
     for (const verb of VERBS) {
-      const isShown = underway === null ? allowed.includes(verb) : verb === underway || allowed.includes(verb);
+      const isShown = verb === underway || (allowed.includes(verb) && (underway === null || verb === "cancel"));
       if (isShown || this.buttons.has(verb)) this.showOne(this.button(verb), verb, isShown, underway);
     }
     if (focused?.hidden) this.first()?.focus();

@@ -72,7 +72,7 @@ function row(failure) {
   const when = el("time", { datetime: failure.at, title: moment(failure.at), text: ago(failure.at) });
   return el("tr", {},
     el("th", { scope: "row" }, el("bdi", { class: "uri", text: failure.uri })),
-    el("td", { "data-label": "Phase", text: failure.phase }),
+    el("td", { "data-label": "Phase", class: "short-text", text: failure.phase }),
     el("td", { "data-label": "Error", class: "error" }, el("bdi", { text: failure.error }), el("code", { text: failure.code })),
     el("td", { "data-label": "Attempts", class: "number", text: count(failure.attempts) }),
     el("td", { "data-label": "When" }, when));

@@ -39,7 +39,7 @@ export class JobHead {
     const status = job?.status ?? "never";
     setAttribute(this.node, "data-status", status);
     setIcon(this.mark, status);
-    setText(this.word, statusWord(status));
+    setText(this.word, !isReadonly && this.store.verbOf(this.kbId) === "pause" ? "Pausing…" : statusWord(status));
     setText(this.percent, job ? `${Math.floor(job.progress)} %` : "");
     setText(this.message, job ? job.message : this.nothingYet());
     setText(this.left, job ? ending(job) : "");

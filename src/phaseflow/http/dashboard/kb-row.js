@@ -29,7 +29,7 @@ export class KbRow {
     this.percent = el("span", { class: "percent" });
     this.segments = PHASES.map((name) => el("span", { class: "segment", "data-phase": name }, el("i")));
     this.strip = el("div", { class: "strip", role: "progressbar", "aria-label": `Progress of ${kbId}` }, ...this.segments);
-    this.told = el("span", { class: "told" });
+    this.told = el("p", { class: "told" });
     this.when = el("time", { class: "when" });
     this.controls = new Controls(store, kbId);
     this.refusal = new RefusalLine(() => store.forgive(kbId));
@@ -38,7 +38,7 @@ export class KbRow {
     this.node = el("li", { class: "row", "data-kb": kbId },
       el("div", { class: "top" }, this.opener, el("span", { class: "state" }, this.mark, this.word)),
       el("div", { class: "middle" }, this.strip, this.percent),
-      el("div", { class: "bottom" }, el("p", { class: "line" }, this.told, this.when), this.controls.node),
+      this.told, el("div", { class: "bottom" }, this.when, this.controls.node),
       this.refusal.node);
   }
 
@@ -51,7 +51,7 @@ export class KbRow {
     setText(this.word, this.underwayWord() ?? statusWord(status));
     setText(this.percent, job ? `${Math.floor(job.progress)} %` : "");
     this.showStrip(job);
-    const said = job && !isOver(job) ? `${capital(job.phase)} · ${job.message}` : summary(kb);
+    const said = summary(kb);
     setText(this.told, said);
     setAttribute(this.told, "title", said);
     this.showWhen(job);

@@ -110,6 +110,7 @@ export class PhaseRow {
       count(phase.items_reused), count(phase.items_failed), phase.error ?? "–",
     ];
     told.forEach((text, at) => setText(this.values[at], text));
+    setAttribute(/** @type {Element} */ (this.values[FACTS.indexOf("Error")].parentElement), "hidden", phase.error === null);
   }
 }
 

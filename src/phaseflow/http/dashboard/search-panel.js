@@ -12,13 +12,19 @@ import { count, counted } from "./words.js";
 
 /** Words shorter than this are in every passage. */
 const WORTH_A_MARK = 3;
+const TOO_COMMON = new Set(
+  ("the and for are was were you your his her its our they them this that these those there here with from into not but how " +
+    "what when where which who why can could does did has have had will would should may about any all").split(" "));
+
+/** @param {string} word */
+const isWorthAMark = (word) => [...word].length >= WORTH_A_MARK && !TOO_COMMON.has(word.toLowerCase());
 
 /**
  * The words of a query as one expression that finds them at the beginning of words.
  * @param {string} query
  */
 export function wordsOf(query) {
-  const words = query.match(/[\p{L}\p{N}]+/gu)?.filter((word) => [...word].length >= WORTH_A_MARK) ?? [];
+  const words = query.match(/[\p{L}\p{N}]+/gu)?.filter(isWorthAMark) ?? [];
   return words.length ? new RegExp(`(?<![\\p{L}\\p{N}])(?:${words.join("|")})[\\p{L}\\p{N}]*`, "giu") : null;
 }
 

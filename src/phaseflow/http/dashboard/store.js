@@ -17,6 +17,9 @@ import { Stream } from "./stream.js";
 
 /** @typedef {{connection: Connection, list: null, kb: string, transition: Transition, reset: null, refused: Refusal}} Told */
 
+/** While a job runs its statuses bring the counts of what can be searched up to date, at most so often. */
+const COUNTS_AGE_MS = 5000;
+
 /** @type {Map<string, Store>} */
 const stores = new Map();
 
@@ -44,6 +47,8 @@ export class Store {
     this.refusals = new Map();
     /** @type {Map<string, number>} */
     this.heard = new Map();
+    /** When the counts of a knowledge base were read. @type {Map<string, number>} */
+    this.readAt = new Map();
     this.watchers = 0;
     this.events = new EventTarget();
     this.stream = new Stream(base, {
@@ -151,7 +156,8 @@ export class Store {
     }
     const ended = isOver(job) && known.job !== null && (!isOver(known.job) || known.job.job_id !== job.job_id);
     this.show({ ...known, job });
-    if (ended) void this.reread(job.kb_id);
+    const isOld = performance.now() - (this.readAt.get(job.kb_id) ?? 0) > COUNTS_AGE_MS;
+    if (ended || isOld) void this.reread(job.kb_id);
   }
 
   /** @param {KnowledgeBase} kb */
@@ -168,6 +174,7 @@ export class Store {
    */
   async reread(kbId) {
     const heard = new Map(this.heard);
+    this.readAt.set(kbId, performance.now());
     try {
       this.show(this.newer(await api.getKb(kbId, this.base), heard));
     } catch (error) {
@@ -259,7 +266,8 @@ export class Store {
   }
 
   /**
-   * The verb that is under way for a job or one of its phases, asked for here or elsewhere; null when there is none.
+   * The verb that is under way for a job, asked for here or elsewhere, or for one of its phases, asked for here; null
+   * when there is none.
    * @param {string} kbId
    * @param {JobPhase | null} [phase]
    * @returns {Verb | null}
@@ -267,10 +275,8 @@ export class Store {
   verbOf(kbId, phase = null) {
     const one = this.underway.get(keyOf(kbId, phase));
     if (one) return one.verb;
-    const job = this.kbs.get(kbId)?.job;
-    if (!job?.requested || this.phasesUnderway(kbId).length > 0) return null;
-    if (phase === null) return job.requested;
-    return job.phase_details.some((each) => each.name === phase && each.status === "running") ? job.requested : null;
+    if (phase !== null || this.phasesUnderway(kbId).length > 0) return null;
+    return this.kbs.get(kbId)?.job?.requested ?? null;
   }
 
   /** @param {string} kbId */

@@ -12,7 +12,9 @@ const LANE = 28;
 const BAR = 14;
 const AXIS = 22;
 const MOST_TICKS = 6;
-const STEPS_S = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400];
+/** How much of a run's length is drawn of a pause that lasts: else a night of it would make slivers of the work. */
+const QUIET = 0.15;
+const STEPS_S = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400];
 
 /**
  * @typedef {object} Span
@@ -45,7 +47,7 @@ export function timeline(log, job, now = Date.now()) {
   const times = log.map((one) => Date.parse(one.at));
   const start = times.length ? Math.min(...times) : now;
   const last = times.length ? Math.max(...times) : now;
-  const end = Math.max(isOver(job) ? last : Math.max(now, last), start + 1);
+  const end = Math.max(isOver(job) ? last : job.status === "running" ? Math.max(now, last) : last + (last - start) * QUIET, start + 1);
   const lanes = PHASES.map((name) => ({ name, spans: spansOf(log.filter((one) => one.phase === name), end) }));
   const labels = lanes.map(({ name, spans }) => el("li", {}, el("span", { text: capital(name) }), el("span", { class: "unseen", text: `: ${told(spans)}` })));
   const where = { start, length: end - start };
@@ -66,7 +68,8 @@ function told(spans) {
 function drawing(lanes, where) {
   const height = lanes.length * LANE + AXIS;
   const node = svg("svg", { class: "drawing", width: "100%", height, "aria-hidden": "true" }, hatching());
-  for (const at of ticks(where.length / 1000)) node.append(...tick(at, (at * 1000) / where.length, height));
+  const step = stepOf(where.length / 1000);
+  for (let at = 0; at <= where.length / 1000; at += step) node.append(...tick(at, (at * 1000) / where.length, height, step));
   lanes.forEach(({ name, spans }, lane) => {
     const middle = lane * LANE + LANE / 2;
     node.append(svg("line", { x1: "0", x2: "100%", y1: middle, y2: middle, class: "rail" }));
@@ -101,22 +104,34 @@ function bar(span, middle, where, name) {
 }
 
 /**
- * Round moments, at most MOST_TICKS of them.
+ * The time between two marks of the axis, so that there are at most MOST_TICKS.
  * @param {number} seconds
  */
-function ticks(seconds) {
-  const step = STEPS_S.find((one) => seconds / one <= MOST_TICKS) ?? Math.ceil(seconds / MOST_TICKS / 86400) * 86400;
-  return Array.from({ length: Math.floor(seconds / step) + 1 }, (_, at) => at * step);
+function stepOf(seconds) {
+  return STEPS_S.find((one) => seconds / one <= MOST_TICKS) ?? Math.ceil(seconds / MOST_TICKS / 86400) * 86400;
+}
+
+/**
+ * @param {number} seconds
+ * @param {number} step
+ */
+function tickWord(seconds, step) {
+  if (seconds === 0) return "0";
+  if (step < 0.1) return `${Math.round(seconds * 1000)} ms`;
+  if (step < 1) return `${seconds.toFixed(1)} s`;
+  if (step < 60) return duration(seconds).replace(".0 s", " s").replace(" 00 s", "");
+  return step < 3600 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }
 
 /**
  * @param {number} seconds
  * @param {number} share of the width
  * @param {number} height
+ * @param {number} step
  */
-function tick(seconds, share, height) {
+function tick(seconds, share, height, step) {
   const x = `${share * 100}%`;
   const label = svg("text", { x, y: height - 4, class: "tick", "text-anchor": share < 0.04 ? "start" : share > 0.96 ? "end" : "middle" });
-  label.textContent = seconds === 0 ? "0" : duration(seconds).replace(".0 s", " s").replace(" 00 s", "").replace(" 00 min", "");
+  label.textContent = tickWord(seconds, step);
   return [svg("line", { x1: x, x2: x, y1: 0, y2: height - AXIS + 4, class: "grid" }), label];
 }

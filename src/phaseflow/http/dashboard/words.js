@@ -55,7 +55,7 @@ export function waiting(phase, reason) {
  */
 export function note(phase) {
   if (phase.error) return phase.error;
-  if (phase.status === "paused" && phase.waiting_on === "pause") return "";
+  if (phase.waiting_on === "pause" && phase.status !== "running") return "";
   if (phase.status === "not_started" && phase.waiting_on === "upstream") return "";
   return capital(waiting(phase.name, phase.waiting_on));
 }
