@@ -42,6 +42,7 @@ class EventStream(Response):
         with self._site.seats.taken(scope.get("client")):
             if not await self._serve(receive, send, connection):
                 connection.drop()
+                await anyio.lowlevel.checkpoint()  # the server sees that the connection is gone, and asks for no end
 
     async def _serve(self, receive: Receive, send: Send, connection: Connection) -> bool:
         """True when the client has taken everything up to an orderly end."""

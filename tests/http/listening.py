@@ -1,0 +1,79 @@
+"""Clients of the live feed: what came over the wire, event by event."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import httpx2
+
+ALL = "/api/ingestion/events"
+IN_TIME_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. ``id`` is None where the server sent none."""
+
+    name: str
+    data: Any
+    id: int | None
+
+    @property
+    def seq(self) -> int:
+        """The number of a transition."""
+        return int(self.data["seq"])
+
+
+class Stream:
+    """A stream that is open."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self.response = response
+        self._lines = response.aiter_lines()
+
+    async def block(self) -> list[str]:
+        """The lines of the next block, comments too. Raises StopAsyncIteration at the end."""
+        with anyio.fail_after(IN_TIME_S):
+            lines: list[str] = []
+            while True:
+                line = await anext(self._lines)
+                if line:
+                    lines.append(line)
+                elif lines:
+                    return lines
+
+    async def next(self) -> Event:
+        """The next event that carries data."""
+        while True:
+            fields = dict(line.split(": ", 1) for line in await self.block() if ": " in line and line[0] != ":")
+            if "data" in fields:
+                number = int(fields["id"]) if "id" in fields else None
+                return Event(fields["event"], json.loads(fields["data"]), number)
+
+    async def transitions(self, count: int) -> list[Event]:
+        """The next transitions; statuses between them are passed over."""
+        found: list[Event] = []
+        while len(found) < count:
+            event = await self.next()
+            if event.name == "transition":
+                found.append(event)
+        return found
+
+    async def end(self) -> None:
+        """Read on until the server ends the stream."""
+        with anyio.fail_after(IN_TIME_S):
+            async for _ in self._lines:
+                pass
+
+
+@asynccontextmanager
+async def stream(
+    http: httpx2.AsyncClient, path: str = ALL, last_event_id: int | str | None = None
+) -> AsyncIterator[Stream]:
+    """Open a stream, from an id on."""
+    headers = {} if last_event_id is None else {"Last-Event-ID": str(last_event_id)}
+    async with http.stream("GET", path, headers=headers, timeout=30) as response:
+        yield Stream(response)

@@ -1,0 +1,252 @@
+"""The live feed over HTTP: snapshot, transitions, statuses, replay, and how a stream ends."""
+
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+import pytest
+from tests.http.listening import ALL, stream
+from tests.http.service import TRANSITIONS_OF_A_PASSAGE, Service, pass_through, serving
+
+from phaseflow.flow import PhaseFlow
+from phaseflow.http import Limits
+
+OWN = "/api/ingestion/kb/own/events"
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    async with serving(PhaseFlow(tmp_path / "kb.db"), limits=Limits(heartbeat_s=0.2)) as service:
+        yield service
+
+
+async def test_a_stream_begins_with_the_status_of_each_knowledge_base_in_view(service: Service) -> None:
+    await pass_through(service.flow.tracker, "one", "own")
+    await pass_through(service.flow.tracker, "two", "other")
+    async with stream(service.http) as all_of_them, stream(service.http, OWN) as own:
+        first, second = await all_of_them.next(), await all_of_them.next()
+        assert {first.data["kb_id"], second.data["kb_id"]} == {"own", "other"}
+        alone = await own.next()
+        assert (alone.name, alone.id) == ("status", 2 * TRANSITIONS_OF_A_PASSAGE)
+        assert alone.data == (await service.http.get("/api/ingestion/kb/own/status")).json()
+
+
+async def test_the_headers_keep_proxies_from_holding_events_back(service: Service) -> None:
+    async with stream(service.http) as opened:
+        headers = opened.response.headers
+    assert headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert (headers["cache-control"], headers["x-accel-buffering"]) == ("no-store", "no")
+
+
+async def test_transitions_come_live_in_order_and_each_is_followed_by_a_status(service: Service) -> None:
+    async with stream(service.http) as opened:
+        await opened.block()
+        await pass_through(service.flow.tracker, "one", "own")
+        transitions = await opened.transitions(TRANSITIONS_OF_A_PASSAGE)
+        last = await opened.next()
+    assert [event.seq for event in transitions] == list(range(1, TRANSITIONS_OF_A_PASSAGE + 1))
+    assert [event.id for event in transitions] == [event.seq for event in transitions]
+    assert (last.name, last.data["status"], last.id) == ("status", "completed", TRANSITIONS_OF_A_PASSAGE)
+
+
+async def test_a_transition_has_the_fields_of_the_contract(service: Service) -> None:
+    await pass_through(service.flow.tracker, "one", "own")
+    async with stream(service.http, last_event_id=0) as opened:
+        (first,) = await opened.transitions(1)
+    assert list(first.data) == ["seq", "kb_id", "job_id", "phase", "from", "to", "reason", "error", "at"]
+
+
+@pytest.mark.parametrize("seen", [0, 4, TRANSITIONS_OF_A_PASSAGE])
+async def test_an_id_is_answered_with_what_was_missed_and_then_the_status(service: Service, seen: int) -> None:
+    await pass_through(service.flow.tracker, "one", "own")
+    async with stream(service.http, OWN, last_event_id=seen) as opened:
+        missed = await opened.transitions(TRANSITIONS_OF_A_PASSAGE - seen)
+        assert [event.seq for event in missed] == list(range(seen + 1, TRANSITIONS_OF_A_PASSAGE + 1))
+        assert (await opened.next()).name == "status"
+
+
+async def test_the_id_may_stand_in_the_query_and_the_header_goes_before_it(service: Service) -> None:
+    await pass_through(service.flow.tracker, "one", "own")
+    async with stream(service.http, f"{ALL}?last_event_id=7") as asked, stream(
+        service.http, f"{ALL}?last_event_id=2", last_event_id=8
+    ) as both:
+        assert (await asked.next()).id == 8
+        assert (await both.next()).id == 9
+
+
+async def test_an_id_that_is_no_number_counts_as_none(service: Service) -> None:
+    await pass_through(service.flow.tracker, "one", "own")
+    async with stream(service.http, last_event_id="soon") as opened:
+        assert (await opened.next()).name == "status"
+
+
+async def test_an_id_older_than_the_log_is_told_where_the_log_begins(service: Service) -> None:
+    await pass_through(service.flow.tracker, "gone", "old")
+    await pass_through(service.flow.tracker, "one", "own")
+    await service.flow.delete_kb("old")
+    async with stream(service.http, last_event_id=3) as opened:
+        reset, status = await opened.next(), await opened.next()
+    assert (reset.name, reset.data) == ("reset", {"oldest": 11})
+    assert (status.name, status.data["kb_id"]) == ("status", "own")
+
+
+async def test_an_id_from_another_database_is_told_so(service: Service) -> None:
+    await pass_through(service.flow.tracker, "one", "own")
+    async with stream(service.http, last_event_id=10**30) as opened:
+        assert (await opened.next()).name == "reset"
+
+
+async def test_a_knowledge_base_that_never_ran_opens_with_a_comment_and_waits(
+    service: Service, tmp_path: Path
+) -> None:
+    await service.flow.put_kb("own", tmp_path)
+    async with stream(service.http, OWN) as opened:
+        assert (await opened.block())[0].startswith(":")
+        await pass_through(service.flow.tracker, "one", "own")
+        assert (await opened.transitions(1))[0].seq == 1
+
+
+async def test_the_stream_of_an_unknown_knowledge_base_is_not_found(service: Service) -> None:
+    answer = await service.http.get(OWN)
+    assert (answer.status_code, answer.json()["code"]) == (404, "kb_not_found")
+
+
+async def test_a_stream_of_one_knowledge_base_tells_of_no_other(service: Service) -> None:
+    await pass_through(service.flow.tracker, "one", "own")
+    await pass_through(service.flow.tracker, "two", "other")
+    async with stream(service.http, OWN, last_event_id=0) as opened:
+        transitions = await opened.transitions(TRANSITIONS_OF_A_PASSAGE)
+        status = await opened.next()
+    assert {event.data["kb_id"] for event in transitions} == {"own"}
+    assert status.id == 2 * TRANSITIONS_OF_A_PASSAGE
+
+
+async def test_a_stream_ends_when_its_knowledge_base_is_deleted(service: Service) -> None:
+    await pass_through(service.flow.tracker, "one", "own")
+    async with stream(service.http, OWN) as opened:
+        await opened.next()
+        await service.flow.delete_kb("own")
+        await opened.end()
+
+
+async def test_a_comment_comes_at_each_heartbeat(service: Service) -> None:
+    async with stream(service.http) as opened:
+        await opened.block()
+        assert await opened.block() == [":"]
+        assert await opened.block() == [":"]
+
+
+async def test_head_is_answered_with_the_headers_alone(service: Service) -> None:
+    answer = await service.http.head(ALL)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert (await service.http.get("/healthz")).status_code == 200
+
+
+async def test_progress_is_told_at_most_ten_times_a_second(service: Service) -> None:
+    tracker = service.flow.tracker
+    await tracker.initialize_phases("one", "own")
+    await tracker.start_phase("one", "loading")
+    async with stream(service.http, OWN) as opened:
+        await opened.next()
+        started = anyio.current_time()
+        for count in range(200):
+            await tracker.update_progress("one", "loading", count, 200)
+        spent = anyio.current_time() - started
+        await tracker.fail_phase("one", "loading", "over")
+        statuses = 0
+        while (event := await opened.next()).name == "status":
+            statuses += 1
+    assert event.data["to"] == "failed"
+    assert statuses <= spent * 10 + 1
+
+
+async def test_a_client_that_leaves_leaves_nothing_behind(service: Service) -> None:
+    async with stream(service.http) as opened:
+        await opened.block()
+        assert await _clients_of(service) == 1
+    await _until_clients(service, 0)
+
+
+async def _clients_of(service: Service) -> int:
+    metrics = (await service.http.get("/metrics")).text
+    return int(float(metrics.split("\nphaseflow_feed_clients ")[1].split()[0]))
+
+
+async def _until_clients(service: Service, count: int) -> None:
+    with anyio.fail_after(5):
+        while await _clients_of(service) != count:
+            await anyio.sleep(0.01)
+
+
+async def test_a_frozen_client_is_dropped_and_holds_up_nobody(tmp_path: Path) -> None:
+    heard: list[int] = []
+
+    async def listen() -> None:
+        async with stream(service.http) as opened:
+            await opened.block()
+            while True:
+                heard.append((await opened.transitions(1))[0].seq)
+
+    async with serving(PhaseFlow(tmp_path / "kb.db"), limits=Limits(send_s=0.5)) as service:
+        feed = service.flow.tracker.feed
+        with _frozen(service.url), anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(listen)
+                await _until_clients(service, 2)
+                while await _clients_of(service) == 2:
+                    await _fail_with_a_long_error(service, feed.last_seq)
+                while not heard or heard[-1] < feed.last_seq:
+                    await anyio.sleep(0.01)
+                assert await _clients_of(service) == 1
+                tasks.cancel_scope.cancel()
+    assert heard == list(range(1, feed.last_seq + 1))
+
+
+async def _fail_with_a_long_error(service: Service, number: int) -> None:
+    tracker, job_id = service.flow.tracker, f"job-{number}"
+    await tracker.initialize_phases(job_id, "own")
+    await tracker.start_phase(job_id, "loading")
+    await tracker.fail_phase(job_id, "loading", "no " * 50_000)
+
+
+def _frozen(url: str) -> socket.socket:
+    """A client that asks for the feed and never reads."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect((urlsplit(url).hostname, urlsplit(url).port))
+    client.sendall(b"GET /api/ingestion/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return client
+
+
+async def test_each_address_has_its_share_of_the_streams(tmp_path: Path) -> None:
+    async with serving(PhaseFlow(tmp_path / "kb.db"), limits=Limits(streams=1)) as service:
+        async with stream(service.http) as opened:
+            await opened.block()
+            second = await service.http.get(ALL)
+        assert (second.status_code, second.json()["code"]) == (429, "limit_reached")
+        assert "retry-after" in second.headers
+
+
+async def test_a_hundred_clients_hear_the_same(service: Service) -> None:
+    heard: list[list[int]] = []
+
+    async def listen() -> None:
+        async with stream(clients) as opened:
+            await opened.block()
+            ready.release()
+            heard.append([event.seq for event in await opened.transitions(3 * TRANSITIONS_OF_A_PASSAGE)])
+
+    ready = anyio.Semaphore(0)
+    limits = httpx2.Limits(max_connections=None)
+    async with httpx2.AsyncClient(base_url=service.url, limits=limits, trust_env=False) as clients:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(100):
+                tasks.start_soon(listen)
+            for _ in range(100):
+                await ready.acquire()
+            for number in range(3):
+                await pass_through(service.flow.tracker, f"job-{number}", "own")
+    assert heard == [list(range(1, 3 * TRANSITIONS_OF_A_PASSAGE + 1))] * 100
