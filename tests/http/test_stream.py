@@ -70,9 +70,10 @@ async def test_an_id_is_answered_with_what_was_missed_and_then_the_status(servic
 
 async def test_the_id_may_stand_in_the_query_and_the_header_goes_before_it(service: Service) -> None:
     await pass_through(service.flow.tracker, "one", "own")
-    async with stream(service.http, f"{ALL}?last_event_id=7") as asked, stream(
-        service.http, f"{ALL}?last_event_id=2", last_event_id=8
-    ) as both:
+    async with (
+        stream(service.http, f"{ALL}?last_event_id=7") as asked,
+        stream(service.http, f"{ALL}?last_event_id=2", last_event_id=8) as both,
+    ):
         assert (await asked.next()).id == 8
         assert (await both.next()).id == 9
 
@@ -99,9 +100,7 @@ async def test_an_id_from_another_database_is_told_so(service: Service) -> None:
         assert (await opened.next()).name == "reset"
 
 
-async def test_a_knowledge_base_that_never_ran_opens_with_a_comment_and_waits(
-    service: Service, tmp_path: Path
-) -> None:
+async def test_a_knowledge_base_that_never_ran_opens_with_a_comment_and_waits(service: Service, tmp_path: Path) -> None:
     await service.flow.put_kb("own", tmp_path)
     async with stream(service.http, OWN) as opened:
         assert (await opened.block())[0].startswith(":")

@@ -1,0 +1,181 @@
+"""Who may ask what: hosts, origins, the token, the folders, the length of a body."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.http.service import Service, documents, serving
+
+from phaseflow.domain.errors import InvalidRequest
+from phaseflow.flow import PhaseFlow
+from phaseflow.http import AllowedRoots, Limits, serve
+
+KB = "/api/ingestion/kb"
+TOKEN = "a token of some length"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+async def open_to_all(tmp_path: Path) -> AsyncIterator[Service]:
+    async with serving(PhaseFlow(tmp_path / "kb.db"), limits=Limits(body_bytes=1000)) as service:
+        yield service
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[Service]:
+    async with serving(PhaseFlow(tmp_path / "kb.db"), token=TOKEN) as service:
+        yield service
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "", "[::1", "10.0.0.1"]
+)
+async def test_a_request_meant_for_another_host_is_refused(open_to_all: Service, host: str) -> None:
+    answer = await open_to_all.http.get("/healthz", headers={"Host": host})
+    assert (answer.status_code, answer.json()["code"]) == (421, "unknown_host")
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9", "127.0.0.1", "[::1]:8000"])
+async def test_the_names_of_this_machine_are_known(open_to_all: Service, host: str) -> None:
+    assert (await open_to_all.http.get("/healthz", headers={"Host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+async def test_a_page_of_another_site_changes_nothing(
+    open_to_all: Service, method: str, headers: dict[str, str]
+) -> None:
+    answer = await open_to_all.http.request(method, f"{KB}/waf", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "cross_origin")
+
+
+async def test_a_page_of_the_service_may_change_things(open_to_all: Service) -> None:
+    answer = await open_to_all.http.post("/logout", headers={"Origin": open_to_all.url})
+    assert answer.status_code == 204
+
+
+async def test_no_other_site_may_read_unless_it_was_named(tmp_path: Path, open_to_all: Service) -> None:
+    there = {"Origin": "https://app.example"}
+    assert "access-control-allow-origin" not in (await open_to_all.http.get(KB, headers=there)).headers
+    async with serving(PhaseFlow(tmp_path / "other.db"), allowed_origins=["https://app.example"]) as named:
+        answer = await named.http.get(KB, headers=there)
+        assert answer.headers["access-control-allow-origin"] == "https://app.example"
+        assert (await named.http.post("/logout", headers=there)).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "path", [KB, f"{KB}/waf/events", "/api/ingestion/events", "/metrics", "/openapi.json", "/nothing"]
+)
+async def test_everything_that_holds_data_asks_for_the_token(guarded: Service, path: str) -> None:
+    answer = await guarded.http.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/"])
+async def test_health_checks_and_the_page_ask_for_none(guarded: Service, path: str) -> None:
+    assert (await guarded.http.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize("given", [f"Bearer {TOKEN}x", "Bearer", f"Basic {TOKEN}", "Bearer ünïcode", TOKEN])
+async def test_a_wrong_token_is_refused(guarded: Service, given: str) -> None:
+    assert (await guarded.http.get(KB, headers={"Authorization": given.encode()})).status_code == 401
+
+
+async def test_the_token_opens_the_service(guarded: Service) -> None:
+    assert (await guarded.http.get(KB, headers=BEARER)).status_code == 200
+
+
+@pytest.mark.parametrize("form", [False, True])
+async def test_a_page_exchanges_the_token_for_a_cookie_that_scripts_cannot_read(guarded: Service, form: bool) -> None:
+    given = {"token": TOKEN}
+    answer = await guarded.http.post("/login", **({"data": given} if form else {"json": given}))
+    assert answer.status_code == 204
+    cookie = answer.headers["set-cookie"]
+    assert all(part in cookie for part in ("HttpOnly", "SameSite=strict", "Path=/"))
+    assert TOKEN not in cookie
+    assert (await guarded.http.get(KB)).status_code == 200
+    await guarded.http.post("/logout")
+    assert (await guarded.http.get(KB)).status_code == 401
+
+
+async def test_a_wrong_token_gets_no_cookie(guarded: Service) -> None:
+    answer = await guarded.http.post("/login", json={"token": "guess"})
+    assert (answer.status_code, "set-cookie" in answer.headers) == (401, False)
+
+
+@pytest.mark.parametrize("path", [f"{KB}/waf/start", f"{KB}/waf/pause", "/login", "/nothing"])
+async def test_no_route_reads_more_than_the_limit(open_to_all: Service, path: str) -> None:
+    answer = await open_to_all.http.post(path, content=b" " * 1001, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+async def test_a_body_of_unknown_length_is_read_up_to_the_limit(open_to_all: Service) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(11):
+            yield b" " * 100
+
+    answer = await open_to_all.http.post(
+        f"{KB}/waf/start", content=parts(), headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 413
+
+
+async def test_a_body_that_is_no_json_is_refused(open_to_all: Service) -> None:
+    answer = await open_to_all.http.post(f"{KB}/waf/start", data={"full": "true"})
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+
+
+async def test_folders_lie_under_the_allowed_roots_after_resolving_links(tmp_path: Path) -> None:
+    inside, outside = documents(tmp_path / "inside"), documents(tmp_path / "outside")
+    (inside / "way-out").symlink_to(outside)
+    flow = PhaseFlow(tmp_path / "kb.db", check_source=AllowedRoots([inside]))
+    refused = []
+    async with serving(flow) as service:
+        for path in (outside, inside / "way-out", inside / ".." / "outside", tmp_path / "there-is-none", "/\0"):
+            answer = await service.http.put(f"{KB}/waf", json={"source": {"type": "folder", "path": str(path)}})
+            refused.append((answer.status_code, answer.json()["code"]))
+        allowed = await service.http.put(f"{KB}/waf", json={"source": {"type": "folder", "path": str(inside)}})
+    assert refused == [(403, "source_not_allowed")] * 5
+    assert allowed.status_code == 200
+
+
+async def test_a_source_is_checked_again_when_a_job_starts(tmp_path: Path) -> None:
+    folder = documents(tmp_path / "docs")
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        await flow.put_kb("waf", folder)
+    flow = PhaseFlow(tmp_path / "kb.db", check_source=AllowedRoots([tmp_path / "elsewhere"]))
+    async with serving(flow) as service:
+        answer = await service.http.post(f"{KB}/waf/start")
+    assert (answer.status_code, answer.json()["code"]) == (403, "source_not_allowed")
+
+
+async def test_other_machines_are_served_only_with_a_token(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="set a token"):
+        await serve(PhaseFlow(tmp_path / "kb.db"), host="0.0.0.0", port=0)  # noqa: S104  # it must not get so far
+
+
+async def test_all_answers_carry_the_headers_that_browsers_heed(open_to_all: Service) -> None:
+    for path in ("/", KB, "/nothing"):
+        headers = (await open_to_all.http.get(path)).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "unsafe-inline" not in headers["content-security-policy"]
+        assert headers["x-request-id"]
+
+
+async def test_the_page_and_its_files_are_cached_but_checked(open_to_all: Service) -> None:
+    answer = await open_to_all.http.get("/")
+    assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("text/html; charset=utf-8", "no-cache")
+    assert (await open_to_all.http.get("/static/index.html")).headers["cache-control"] == "no-cache"
+    assert (await open_to_all.http.get("/static/..%2Fapp.py")).status_code == 404
+
+
+async def test_what_stands_in_a_path_or_a_query_is_only_ever_a_value(open_to_all: Service) -> None:
+    for text in ("' OR 1=1 --", "%00", '"; DROP TABLE ingestion_jobs; --', "* NEAR(", "\N{GRINNING FACE}"):
+        found = await open_to_all.http.get(f"/api/ingestion/jobs/{text.replace('/', '')}")
+        assert found.status_code in {404, 422}
+        asked = await open_to_all.http.get(f"{KB}/waf/search", params={"q": text})
+        assert asked.status_code == 404
+    assert (await open_to_all.http.get(KB)).status_code == 200
