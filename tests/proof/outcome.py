@@ -56,11 +56,16 @@ def searchable(database: Path, kb_id: str = "kb") -> dict[str, Passages]:
         return {uri: Passages(content, tuple(_passages(connection, key))) for uri, content, key in found}
 
 
-def embedded(database: Path) -> set[bytes]:
-    """The hashes of all texts that have a vector."""
+def embedded(database: Path, fingerprint: str | None = None) -> set[bytes]:
+    """The hashes of all texts that have a vector, of one model or of any."""
     with connected(database) as connection:
         try:
-            return {row[0] for row in connection.execute("SELECT text_hash FROM vectors")}
+            rows = connection.execute(
+                "SELECT v.text_hash FROM vectors AS v JOIN models AS m ON m.id = v.model_id"
+                " WHERE ?1 IS NULL OR m.fingerprint = ?1",
+                (fingerprint,),
+            )
+            return {row[0] for row in rows}
         except sqlite3.OperationalError:  # killed before there was a table
             return set()
 

@@ -54,11 +54,11 @@ class RemoteEmbedder:
     batch_size = BATCH
     in_flight = IN_FLIGHT
 
-    def __init__(self, base_url: str, model: str = "a") -> None:
+    def __init__(self, base_url: str, model: str = "a", timeout_s: float = 60) -> None:
         self.fingerprint = f"remote:{model}"
         self.refuses_from: int | None = None
         self._calls = 0
-        self._remote = OpenAIEmbedder(base_url, model, batch_size=BATCH, in_flight=IN_FLIGHT)
+        self._remote = OpenAIEmbedder(base_url, model, batch_size=BATCH, in_flight=IN_FLIGHT, timeout_s=timeout_s)
 
     async def embed_documents(self, texts: list[str]) -> list[list[float]]:
         self._calls += 1
