@@ -1,0 +1,85 @@
+"""Services as processes of their own, on a port that survives them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+import httpx2
+
+import phaseflow
+
+UP_S = 20
+SERVE = (sys.executable, "-m", "phaseflow", "serve")
+PLAIN_UVICORN = (sys.executable, "-m", "uvicorn", "--factory", "phaseflow.http:app_from_env")
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class ServiceProcess:
+    """A service in a process. ``folder`` is where it runs, and holds its database."""
+
+    def __init__(self, folder: Path, port: int, command: Sequence[str] = SERVE) -> None:
+        mine = {name: value for name, value in os.environ.items() if not name.startswith("PHASEFLOW_")}
+        source = str(Path(phaseflow.__file__).parents[1])
+        environment = mine | {"PYTHONPATH": source, "PHASEFLOW_DB": str(folder / "kb.db")}
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = (folder / "log").open("ab")
+        words = [*command, "--port", str(port)]
+        self._process = subprocess.Popen(words, cwd=folder, env=environment, stdout=self._log, stderr=self._log)
+
+    async def ready(self) -> None:
+        """Wait until the engine is up."""
+        with anyio.fail_after(UP_S):
+            async with httpx2.AsyncClient(base_url=self.url, trust_env=False) as http:
+                while not await _is_ready(http):
+                    assert self._process.poll() is None, "the service has ended"
+                    await anyio.sleep(0.02)
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
+        """Send a signal and wait for the end; how long it took, in seconds."""
+        started = time.perf_counter()
+        self._process.send_signal(number)
+        with anyio.fail_after(UP_S):
+            await anyio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
+        return time.perf_counter() - started
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended."""
+        return self._process.poll()
+
+    def close(self) -> None:
+        """Kill it if it still runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+
+@contextmanager
+def process(folder: Path, port: int, command: Sequence[str] = SERVE) -> Iterator[ServiceProcess]:
+    """A service for the length of the block."""
+    service = ServiceProcess(folder, port, command)
+    try:
+        yield service
+    finally:
+        service.close()
+
+
+async def _is_ready(http: httpx2.AsyncClient) -> bool:
+    try:
+        return (await http.get("/readyz")).is_success
+    except httpx2.TransportError:
+        return False

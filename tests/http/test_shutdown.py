@@ -1,0 +1,143 @@
+"""Stopping with streams open and a job running: quick, clean, and the job goes on at the next start."""
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+import pytest
+import uvicorn
+from tests.http.listening import ALL
+from tests.http.processes import PLAIN_UVICORN, SERVE, ServiceProcess, free_port, process
+from tests.http.service import documents, listening, url_of
+
+from phaseflow.flow import PhaseFlow
+from phaseflow.http import create_app, server_for
+
+STREAMS = 200
+KB = "/api/ingestion/kb"
+
+
+async def _open_streams(url: str, count: int) -> list[socket.socket]:
+    """Clients that read nothing but the beginning."""
+    target = urlsplit(url)
+    clients = []
+    for _ in range(count):
+        client = socket.create_connection((target.hostname, target.port or 80))
+        client.sendall(f"GET {ALL} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        clients.append(client)
+    for client in clients:
+        client.settimeout(10)
+        assert (await anyio.to_thread.run_sync(client.recv, 100)).startswith(b"HTTP/1.1 200")
+    return clients
+
+
+def _rest(client: socket.socket) -> bytes:
+    with client:
+        parts = []
+        while part := client.recv(65536):
+            parts.append(part)
+        return b"".join(parts)
+
+
+async def _start_a_long_job(service: ServiceProcess, folder: Path) -> None:
+    source = {"type": "folder", "path": str(documents(folder, 3000))}
+    async with httpx2.AsyncClient(base_url=service.url, trust_env=False) as http:
+        assert (await http.post(f"{KB}/waf/start", json={"source": source})).status_code == 202
+        with anyio.fail_after(20):
+            while not (await http.get(f"{KB}/waf/status")).json()["phase_details"][0]["items_processed"]:
+                await anyio.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("command", "limit_s"), [(SERVE, 2.0), (PLAIN_UVICORN, 4.0)])
+async def test_a_stop_is_quick_with_streams_open_and_a_job_running(
+    tmp_path: Path, command: Sequence[str], limit_s: float, number: signal.Signals
+) -> None:
+    with process(tmp_path, free_port(), command) as service:
+        await service.ready()
+        await _start_a_long_job(service, tmp_path / "docs")
+        clients = await _open_streams(service.url, STREAMS)
+        spent_s = await service.stop(number)
+    assert spent_s < limit_s
+    assert all(_rest(client).endswith(b"0\r\n\r\n") for client in clients)
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        job = await flow.job("waf")
+        with anyio.fail_after(60):
+            assert (await job.wait()).status == "completed"
+
+
+async def test_a_service_that_was_asked_to_stop_has_not_failed(tmp_path: Path) -> None:
+    with process(tmp_path, free_port()) as service:
+        await service.ready()
+        await service.stop()
+        assert service.exit_code == 0
+
+
+async def test_a_service_is_ready_only_when_interrupted_jobs_go_on(tmp_path: Path) -> None:
+    port = free_port()
+    with process(tmp_path, port) as service:
+        await service.ready()
+        await _start_a_long_job(service, tmp_path / "docs")
+        await service.stop(signal.SIGKILL)
+    with process(tmp_path, port) as service:
+        await service.ready()
+        async with httpx2.AsyncClient(base_url=service.url, trust_env=False) as http:
+            assert (await http.get("/readyz")).json() == {"status": "ready", "interrupted": 1}
+            job_id = (await http.get(f"{KB}/waf/status")).json()["job_id"]
+            log = (await http.get(f"/api/ingestion/jobs/{job_id}/transitions")).json()["items"]
+    assert "interrupted" in {transition["reason"] for transition in log}
+    assert b"interrupted job found" in (tmp_path / "log").read_bytes()
+
+
+async def test_an_app_in_the_loop_of_its_host_stops_when_the_host_says_so(tmp_path: Path) -> None:
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        with listening() as listener:
+            started = anyio.Event()
+            server = server_for(create_app(flow), started.set)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(lambda: server.serve(sockets=[listener]))
+                await started.wait()
+                clients = await _open_streams(url_of(listener), STREAMS)
+                with anyio.fail_after(2):
+                    server.should_exit = True
+                    await anyio.to_thread.run_sync(lambda: [_rest(client) for client in clients])
+        assert flow.is_running
+
+
+def _own_server(path: Path, listener: socket.socket, started: Callable[[], None]) -> uvicorn.Server:
+    return server_for(create_app(PhaseFlow(path)), started)
+
+
+def _foreign_server(path: Path, listener: socket.socket, started: Callable[[], None]) -> uvicorn.Server:
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            started()
+
+    return Server(uvicorn.Config(create_app(PhaseFlow(path)), log_config=None))
+
+
+@pytest.mark.parametrize(("make", "limit_s"), [(_own_server, 2.0), (_foreign_server, 4.0)])
+async def test_an_app_in_a_thread_stops_when_its_server_is_told_to(
+    tmp_path: Path, make: Callable[..., uvicorn.Server], limit_s: float
+) -> None:
+    with listening() as listener:
+        started = threading.Event()
+        server = make(tmp_path / "kb.db", listener, started.set)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        assert await anyio.to_thread.run_sync(started.wait, 10)
+        clients = await _open_streams(url_of(listener), STREAMS)
+        began = time.perf_counter()
+        server.should_exit = True
+        await anyio.to_thread.run_sync(thread.join, 10)
+        spent_s = time.perf_counter() - began
+    assert not thread.is_alive()
+    assert spent_s < limit_s
+    assert all(_rest(client).endswith(b"0\r\n\r\n") for client in clients)
