@@ -39,9 +39,9 @@ async def serving(flow: PhaseFlow, **options: Any) -> AsyncIterator[Service]:
 
 
 @asynccontextmanager
-async def listening_for(app: Any) -> AsyncIterator[str]:
+async def listening_for(app: Any, port: int = 0) -> AsyncIterator[str]:
     """Serve an app of ``create_app`` for the length of the block; its address."""
-    with listening() as listener:
+    with listening(port) as listener:
         started = anyio.Event()
         server = server_for(app, started.set)
         async with anyio.create_task_group() as tasks:
@@ -77,10 +77,11 @@ async def foreign_server(app: ASGIApp) -> AsyncIterator[str]:
                 server.should_exit = True
 
 
-def listening() -> socket.socket:
-    """A socket on a free port of this machine."""
+def listening(port: int = 0) -> socket.socket:
+    """A socket on a port of this machine, a free one unless named."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
     return listener
 
 

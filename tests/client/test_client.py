@@ -1,0 +1,163 @@
+"""The client of the library against a real service."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import httpx2
+import pytest
+from tests.http.service import TRANSITIONS_OF_A_PASSAGE, Service, documents, listening_for, pass_through, serving
+
+from phaseflow.client import Client, HistoryLost, ServiceError, ServiceUnreachable
+from phaseflow.domain.errors import (
+    InvalidRequest,
+    JobConflict,
+    JobNotFound,
+    KnowledgeBaseNotFound,
+    SourceNotAllowed,
+)
+from phaseflow.domain.settings import FolderSource, Settings
+from phaseflow.domain.status import JobStatusResponse
+from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.flow import PhaseFlow
+from phaseflow.http import AllowedRoots, create_app
+
+WITHIN_S = 20
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    roots = AllowedRoots([tmp_path])
+    async with serving(PhaseFlow(tmp_path / "kb.db", check_source=roots)) as service:
+        yield service
+
+
+@pytest.fixture
+async def client(service: Service) -> AsyncIterator[Client]:
+    async with Client(service.url) as client:
+        yield client
+
+
+async def _watched(client: Client, kb_id: str) -> list[JobStatusResponse]:
+    with anyio.fail_after(WITHIN_S):
+        return [status async for status in client.watch(kb_id)]
+
+
+async def test_a_job_is_started_watched_and_searched(client: Client, tmp_path: Path) -> None:
+    started = await client.start("waf", FolderSource(str(documents(tmp_path / "docs"))))
+    seen = await _watched(client, "waf")
+    assert {status.job_id for status in seen} == {started.job_id}
+    assert seen[-1].status == "completed"
+    assert (await client.search("waf", "part 1 of the manual", limit=1))[0].uri == "1.md"
+
+
+async def test_the_verbs_answer_with_the_status(client: Client, tmp_path: Path) -> None:
+    await client.start("waf", documents(tmp_path / "docs"), hold=[JobPhase.EMBEDDING])
+    assert (await client.pause("waf", JobPhase.INDEXING)).phase_details[3].waiting_on == "pause"
+    assert (await client.resume("waf", "indexing")).kb_id == "waf"
+    assert (await client.pause("waf")).job_id
+    assert (await client.resume("waf")).job_id
+    assert (await client.cancel("waf")).status == "cancelled"
+    with pytest.raises(JobConflict):
+        await client.retry("waf")
+
+
+async def test_the_lists_are_the_ones_of_the_library(service: Service, client: Client, tmp_path: Path) -> None:
+    put = await client.put_kb("waf", documents(tmp_path / "docs"), Settings(chunk_size=500))
+    assert (await client.kb("waf"), (await client.kbs(limit=1)).items) == (put, [put])
+    await pass_through(service.flow.tracker, "mine", "own")
+    assert (await client.jobs("own")).items == [await client.job_status("mine")] == [await client.status("own")]
+    assert len((await client.transitions_of("mine", limit=1000)).items) == TRANSITIONS_OF_A_PASSAGE
+    assert (await client.failures("own")).items == []
+    await client.delete_kb("own")
+    assert [kb.kb_id for kb in (await client.kbs()).items] == ["waf"]
+
+
+async def test_errors_are_those_of_the_library_with_what_they_carry(client: Client, tmp_path: Path) -> None:
+    with pytest.raises(KnowledgeBaseNotFound, match="'nobody'"):
+        await client.start("nobody")
+    await client.put_kb("waf", documents(tmp_path / "docs"))
+    with pytest.raises(JobNotFound):
+        await client.status("waf")
+    with pytest.raises(SourceNotAllowed):
+        await client.put_kb("waf", "/")
+    with pytest.raises(InvalidRequest) as invalid:
+        await client.kbs(limit=0)
+    assert invalid.value.field == "limit"
+    await client.start("waf", hold=["loading"])
+    with pytest.raises(JobConflict) as conflict:
+        await client.start("waf")
+    assert (conflict.value.status, conflict.value.allowed_actions) == ("paused", ["resume", "cancel"])
+
+
+async def test_a_service_that_asks_for_a_token_is_told_it(tmp_path: Path) -> None:
+    async with serving(PhaseFlow(tmp_path / "kb.db"), token="secret") as service:
+        async with Client(service.url, token="secret") as client:
+            assert (await client.kbs()).items == []
+        async with Client(service.url) as client:
+            with pytest.raises(ServiceError) as refusal:
+                await client.kbs()
+            assert (refusal.value.code, refusal.value.http_status) == ("unauthorized", 401)
+            with pytest.raises(ServiceError):
+                await anext(client.transitions())
+
+
+async def test_nobody_at_the_address_is_an_error_that_says_so() -> None:
+    async with Client("http://127.0.0.1:9") as client:
+        with pytest.raises(ServiceUnreachable, match="phaseflow serve"):
+            await client.kbs()
+        with pytest.raises(ServiceUnreachable):
+            await anext(client.transitions(after=0))
+
+
+async def test_transitions_are_replayed_and_go_on_live(service: Service, client: Client) -> None:
+    tracker = service.flow.tracker
+    await pass_through(tracker, "one", "own")
+    seen: list[int] = []
+    with anyio.fail_after(WITHIN_S):
+        async for transition in client.transitions(after=3, kb_id="own"):
+            seen.append(transition.seq)
+            if transition.seq == TRANSITIONS_OF_A_PASSAGE:
+                await pass_through(tracker, "two", "own")
+            if transition.seq == 2 * TRANSITIONS_OF_A_PASSAGE:
+                break
+    assert seen == list(range(4, 2 * TRANSITIONS_OF_A_PASSAGE + 1))
+
+
+async def test_lost_history_is_an_error_and_not_a_gap(service: Service, client: Client) -> None:
+    await pass_through(service.flow.tracker, "gone", "old")
+    await pass_through(service.flow.tracker, "one", "own")
+    await client.delete_kb("old")
+    with pytest.raises(HistoryLost) as lost:
+        await anext(client.transitions(after=2))
+    assert lost.value.oldest == TRANSITIONS_OF_A_PASSAGE + 1
+
+
+async def test_a_feed_goes_on_over_a_restart_of_the_service_for_who_has_been_told_nothing_yet(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    async def listen() -> None:
+        async with Client(url) as client:
+            async for transition in client.transitions():
+                seen.append(transition.seq)
+                if transition.seq == TRANSITIONS_OF_A_PASSAGE:
+                    return
+
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        with anyio.fail_after(WITHIN_S):
+            async with anyio.create_task_group() as tasks:
+                async with listening_for(create_app(flow)) as url:
+                    port = int(url.rpartition(":")[2])
+                    tasks.start_soon(listen)
+                    await _until_listening(url)
+                await pass_through(flow.tracker, "one", "own")
+                async with listening_for(create_app(flow), port):
+                    while not seen or seen[-1] < TRANSITIONS_OF_A_PASSAGE:
+                        await anyio.sleep(0.01)
+    assert seen == list(range(1, TRANSITIONS_OF_A_PASSAGE + 1))
+
+
+async def _until_listening(url: str) -> None:
+    async with httpx2.AsyncClient(base_url=url) as http:
+        while "\nphaseflow_feed_clients 1" not in (await http.get("/metrics")).text:
+            await anyio.sleep(0.01)
