@@ -100,6 +100,7 @@ export class Store {
     const heard = new Map(this.heard);
     try {
       const listed = await api.listKbs(this.base);
+      for (const { kb_id: kbId } of listed) this.readAt.set(kbId, performance.now());
       this.kbs = new Map(listed.map((kb) => [kb.kb_id, this.newer(kb, heard)]));
     } catch (error) {
       this.failed(error);
@@ -156,7 +157,7 @@ export class Store {
     }
     const ended = isOver(job) && known.job !== null && (!isOver(known.job) || known.job.job_id !== job.job_id);
     this.show({ ...known, job });
-    const isOld = performance.now() - (this.readAt.get(job.kb_id) ?? 0) > COUNTS_AGE_MS;
+    const isOld = !isOver(job) && performance.now() - (this.readAt.get(job.kb_id) ?? 0) > COUNTS_AGE_MS;
     if (ended || isOld) void this.reread(job.kb_id);
   }
 

@@ -5,7 +5,7 @@
  */
 
 const FIRST_WAIT_MS = 400;
-const LONGEST_WAIT_MS = 5000;
+const LONGEST_WAIT_MS = 3000;
 
 /**
  * @typedef {object} Listener

@@ -1,0 +1,76 @@
+"""The dashboard as one sees it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, ConsoleMessage, Locator, Page
+
+PATIENCE_MS = 15_000
+NO_ANSWER = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
+"""What a browser says of a server that is down: no fault of the page."""
+
+
+class Board:
+    """A page in a window of its own. ``complaints`` are its errors, refusals by its security policy among them."""
+
+    def __init__(self, page: "Page", url: str) -> None:
+        self.page = page
+        self.url = url
+        self.complaints: list[str] = []
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._listen)
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, browser: "Browser", url: str, **window: Any) -> AsyncIterator[Self]:
+        """A new window without any history; options as Playwright's ``new_context`` takes them."""
+        context = await browser.new_context(**({"viewport": {"width": 1280, "height": 860}} | window))
+        try:
+            yield cls(await context.new_page(), url)
+        finally:
+            await context.close()
+
+    def _listen(self, message: "ConsoleMessage") -> None:
+        down = any(reason in message.text for reason in NO_ANSWER)
+        # A refusal of the server is an answer; the page says it in words.
+        refused = "the server responded with a status of 4" in message.text
+        if message.type in {"error", "warning"} and not (down or refused):
+            self.complaints.append(message.text)
+
+    async def go(self, place: str = "") -> None:
+        """Open the page anew, at a place behind the ``#``."""
+        await self.page.goto("about:blank")
+        await self.page.goto(f"{self.url}/{place and '#/' + place}")
+
+    def row(self, kb_id: str) -> "Locator":
+        """A knowledge base in the list."""
+        return self.page.locator(f'kb-list [data-kb="{kb_id}"]')
+
+    def phase(self, name: str) -> "Locator":
+        """A phase of the run that is shown."""
+        return self.page.locator(f'#panel-run phase-status [data-phase="{name}"]')
+
+    @property
+    def head(self) -> "Locator":
+        """The head of the run that is shown."""
+        return self.page.locator("#panel-run phase-status .head")
+
+    def verb(self, name: str) -> "Locator":
+        """A button of the run that is shown."""
+        return self.head.locator(f'[data-verb="{name}"]')
+
+    def tab(self, title: str) -> "Locator":
+        return self.page.get_by_role("tab", name=title)
+
+    async def until(self, where: "Locator", text: str) -> None:
+        """Wait until a place shows a text."""
+        from playwright.async_api import expect
+
+        await expect(where).to_contain_text(text, timeout=PATIENCE_MS)
+
+    async def until_status(self, kb_id: str, word: str) -> None:
+        """Wait until the list shows a status."""
+        await self.until(self.row(kb_id).locator(".state"), word)

@@ -1,0 +1,37 @@
+"""A server with a token asks for it once."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.dashboard.board import Board
+from tests.dashboard.service import Service
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+TOKEN = "correct horse"
+
+
+async def test_the_page_asks_for_the_token_once_and_forgets_it_at_logout(browser: "Browser", tmp_path: Path) -> None:
+    with Service(tmp_path, token=TOKEN) as service:
+        service.put("docs", ".")
+        async with Board.opened(browser, service.url) as board:
+            page = board.page
+            await board.go()
+            await page.get_by_label("Token").fill("wrong")
+            await page.get_by_role("button", name="Log in").click()
+            await board.until(page.locator("#token-error"), "not the token")
+            await page.get_by_label("Token").fill(TOKEN)
+            await page.keyboard.press("Enter")
+            await board.until_status("docs", "Never run")
+            await board.until(page.locator(".connection"), "Live")
+            (cookie,) = await page.context.cookies()
+            assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+            assert TOKEN not in cookie["value"]
+            await board.go()
+            await board.until_status("docs", "Never run")
+            await page.get_by_role("button", name="Log out").click()
+            await page.get_by_label("Token").wait_for()
+            assert await board.row("docs").count() == 0
+            assert await page.context.cookies() == []
+            assert board.complaints == []

@@ -1,0 +1,67 @@
+"""Accessibility, as axe sees it, in every state and both colours."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from tests.dashboard.board import Board
+from tests.dashboard.service import Service, write_documents
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+RUN = """async () => {
+    await Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => null)));
+    const { violations } = await axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] });
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html + node.failureSummary).join(" | ")}`);
+}"""
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The source of axe-core: PHASEFLOW_AXE names the file, else it is looked for in node_modules."""
+    named = os.environ.get("PHASEFLOW_AXE", str(Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"))
+    if not Path(named).is_file():
+        pytest.skip("axe-core is not installed (npm install axe-core, or PHASEFLOW_AXE)")
+    return Path(named).read_text(encoding="utf-8")
+
+
+async def faults(board: Board, axe: str) -> Any:
+    await board.page.evaluate(axe)
+    return await board.page.evaluate(RUN)
+
+
+@pytest.mark.parametrize(("colours", "width"), [("light", 1280), ("dark", 380)])
+async def test_no_state_has_a_fault(
+    browser: "Browser", service: Service, axe: str, colours: Literal["light", "dark"], width: int
+) -> None:
+    write_documents(service.here / "docs", 12)
+    (service.here / "docs" / "broken.pdf").write_bytes(b"%PDF-1.4 and nothing more")
+    window = {"color_scheme": colours, "viewport": {"width": width, "height": 900}, "reduced_motion": "reduce"}
+    async with Board.opened(browser, service.url, **window) as board:
+        page = board.page
+        await board.go()
+        await board.until(page.locator(".welcome"), "Nothing")
+        assert await faults(board, axe) == []
+        await page.locator(".welcome [data-new]").click()
+        await page.get_by_role("button", name="Create").click()
+        await board.until(page.locator("#e-name"), "small letters")
+        assert await faults(board, axe) == []
+        service.put("docs", "docs")
+        service.call("POST", "kb/docs/start", {})
+        service.until("docs", lambda status: status["status"] == "completed")
+        service.put("held", "docs")
+        service.call("POST", "kb/held/start", {"hold": ["embedding"]})
+        service.until("held", lambda status: status["status"] == "paused")
+        for place in ("", "kb/docs", "kb/held", "kb/docs/search", "kb/docs/failures", "kb/docs/runs"):
+            await board.go(place)
+            await board.until(page.locator(".connection"), "Live")
+            if place.endswith("search"):
+                await page.get_by_label("Search in docs").fill("reliability")
+                await page.keyboard.press("Enter")
+                await board.until(page.locator(".hit").first, "score")
+            assert await faults(board, axe) == [], place
+        await page.get_by_role("button", name="Delete", exact=True).click()
+        assert await faults(board, axe) == []

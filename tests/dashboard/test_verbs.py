@@ -1,0 +1,128 @@
+"""Every verb by clicking, on a real job."""
+
+from tests.cli.embedding_server import EmbeddingServer
+from tests.dashboard.board import Board
+from tests.dashboard.service import Service, write_documents
+
+
+FOCUSED = "document.querySelector('phase-status').shadowRoot.activeElement.dataset.verb"
+
+
+def remote(server: EmbeddingServer) -> dict[str, str]:
+    """Settings that make a knowledge base use the embedding server."""
+    return {"type": "openai", "base_url": server.options[3], "model": "counting"}
+
+
+async def test_start_runs_a_job_that_the_page_follows_to_its_end(board: Board, service: Service) -> None:
+    write_documents(service.here / "docs", 30)
+    service.put("docs", "docs")
+    await board.go("kb/docs")
+    await board.until(board.head, "Never run")
+    await board.verb("start").click()
+    await board.until(board.head, "Completed")
+    await board.until(board.head, "100 %")
+    for name in ("loading", "chunking", "embedding", "indexing"):
+        await board.until(board.phase(name), "Completed")
+    await board.until(board.phase("loading"), "30 / 30documents")
+    await board.until_status("docs", "Completed")
+    await board.until(board.row("docs"), "30 documents")
+
+
+async def test_pause_says_that_it_waits_for_the_batch_in_hand_and_resume_goes_on(
+    board: Board, service: Service, embedding: EmbeddingServer
+) -> None:
+    write_documents(service.here / "docs", 10)
+    service.put("docs", "docs", remote(embedding))
+    await board.go("kb/docs")
+    await board.verb("start").click()
+    service.until("docs", lambda status: status["phase_details"][2]["status"] == "running")
+    await board.verb("pause").click()
+    await board.until(board.head, "Pausing…")
+    await board.until_status("docs", "Pausing…")
+    assert await board.verb("pause").get_attribute("aria-disabled") == "true"
+    embedding.gate.set()
+    await board.until_status("docs", "Paused")
+    await board.verb("resume").click()
+    await board.until_status("docs", "Completed")
+
+
+async def test_a_phase_is_held_and_let_go_by_itself(board: Board, service: Service) -> None:
+    write_documents(service.here / "docs", 10)
+    service.put("docs", "docs")
+    service.call("POST", "kb/docs/start", {"hold": ["embedding"]})
+    service.until("docs", lambda status: status["status"] == "paused")
+    await board.go("kb/docs")
+    await board.until(board.phase("embedding"), "On hold")
+    await board.until(board.phase("chunking"), "Completed")
+    await board.phase("embedding").locator('[data-verb="resume"]').click()
+    await board.until_status("docs", "Completed")
+
+
+async def test_a_phase_that_runs_is_paused_by_its_own_button(
+    board: Board, service: Service, embedding: EmbeddingServer
+) -> None:
+    write_documents(service.here / "docs", 60, paragraphs=20)
+    service.put("docs", "docs", remote(embedding))
+    service.call("POST", "kb/docs/start", {})
+    service.until("docs", lambda status: status["phase_details"][2]["status"] == "running")
+    await board.go("kb/docs")
+    await board.phase("embedding").locator('[data-verb="pause"]').click()
+    await board.until(board.phase("embedding").locator(".word"), "Pausing…")
+    embedding.gate.set()
+    await board.until(board.phase("embedding").locator(".word"), "Paused")
+
+
+async def test_cancel_ends_a_job_whose_embedder_hangs(
+    board: Board, service: Service, embedding: EmbeddingServer
+) -> None:
+    write_documents(service.here / "docs", 10)
+    service.put("docs", "docs", remote(embedding))
+    service.call("POST", "kb/docs/start", {})
+    service.until("docs", lambda status: status["phase_details"][2]["status"] == "running")
+    await board.go("kb/docs")
+    await board.row("docs").locator('[data-verb="cancel"]').click()
+    await board.until_status("docs", "Cancelled")
+    await board.until(board.phase("embedding"), "Cancelled by user")
+    await board.until(board.row("docs").locator(".controls"), "Start")
+
+
+async def test_retry_goes_on_with_a_failed_job(board: Board, service: Service) -> None:
+    docs = service.here / "docs"
+    docs.mkdir()
+    for number in range(12):
+        (docs / f"{number}.pdf").write_bytes(b"%PDF-1.4 and nothing more")
+    service.put("docs", "docs")
+    await board.go("kb/docs")
+    await board.verb("start").click()
+    await board.until_status("docs", "Failed")
+    await board.until(board.phase("loading"), "Failed")
+    for path in docs.iterdir():
+        path.unlink()
+    write_documents(docs, 5)
+    await board.verb("retry").click()
+    await board.until_status("docs", "Completed")
+
+
+async def test_a_refusal_is_said_in_words_and_can_be_sent_away(board: Board, service: Service) -> None:
+    write_documents(service.here / "docs", 1)
+    service.put("docs", "docs")
+    (service.here / "docs").rename(service.here / "elsewhere")
+    (service.here / "docs").symlink_to("/etc")
+    await board.go("kb/docs")
+    await board.verb("start").click()
+    refusal = board.row("docs").locator(".refusal")
+    await board.until(refusal, "allow")
+    await refusal.get_by_role("button", name="Dismiss").click()
+    await refusal.wait_for(state="hidden")
+    await board.until_status("docs", "Never run")
+
+
+async def test_the_focus_goes_on_to_the_next_verb(board: Board, service: Service, embedding: EmbeddingServer) -> None:
+    write_documents(service.here / "docs", 10)
+    service.put("docs", "docs", remote(embedding))
+    await board.go("kb/docs")
+    await board.verb("start").focus()
+    await board.page.keyboard.press("Enter")
+    await board.until_status("docs", "Running")
+    await board.page.wait_for_function(f"() => {FOCUSED} === 'pause'")
+    embedding.gate.set()
