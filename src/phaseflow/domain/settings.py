@@ -1,18 +1,26 @@
 """What a knowledge base is made from: its source and its settings, as they stand in JSON."""
 
-from typing import Annotated, Literal
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
 _STRICT = ConfigDict(extra="forbid")
 
 
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, PurePath) else value
+
+
 @dataclass(frozen=True, config=_STRICT)
 class FolderSource:
-    """Documents under a folder. Globs are relative to it; ``include`` empty means every file."""
+    """Documents under a folder. Globs are relative to it; ``include`` empty means every file.
 
-    path: str
+    A ``pathlib.Path`` is taken too, and kept as a string.
+    """
+
+    path: Annotated[str, BeforeValidator(_as_text)]
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     type: Literal["folder"] = "folder"
