@@ -3,10 +3,21 @@
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, TypeAdapter, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
 _STRICT = ConfigDict(extra="forbid")
+LONGEST_ADDRESS = 2083
+"""Characters, as stored: what pydantic takes. Writing an address out (its slash, its escapes) can make it longer."""
+
+
+def _fits(address: HttpUrl) -> HttpUrl:
+    if len(str(address)) > LONGEST_ADDRESS:
+        raise ValueError(f"an address may have {LONGEST_ADDRESS} characters once it is written out")
+    return address
+
+
+Address = Annotated[HttpUrl, AfterValidator(_fits)]
 
 
 def _as_text(value: Any) -> Any:
@@ -30,7 +41,7 @@ class FolderSource:
 class WebSource:
     """Pages reached from the given addresses and their sites' sitemaps."""
 
-    urls: Annotated[tuple[HttpUrl, ...], Field(min_length=1, max_length=1000)]
+    urls: Annotated[tuple[Address, ...], Field(min_length=1, max_length=1000)]
     max_pages: Annotated[int, Field(ge=1, le=1_000_000)] = 500
     type: Literal["web"] = "web"
 
@@ -58,7 +69,7 @@ class OpenAIEmbedderSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     type: Literal["openai"] = "openai"
-    base_url: HttpUrl
+    base_url: Address
     model: Annotated[str, Field(min_length=1, max_length=200)]
 
 
