@@ -246,7 +246,7 @@ def test_no_sequence_of_verbs_faults_and_crashes_breaks_the_invariants() -> None
     run_state_machine_as_test(
         Engine,
         settings=settings(
-            max_examples=12, stateful_step_count=25, deadline=None, derandomize=True, database=None,
+            max_examples=20, stateful_step_count=30, deadline=None, derandomize=True, database=None,
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

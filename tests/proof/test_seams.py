@@ -8,10 +8,12 @@ import anyio
 
 from phaseflow import JobPhase, JobStatus, PhaseFlow, PhaseStatus
 from phaseflow.actors.handover import Handover
+from phaseflow.components.protocols import Loader
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 from phaseflow.store.documents import LOADED, StagedDocument
 from phaseflow.store.session import open_session
 from tests.engine.components import CountingEmbedder, vector_of
+from tests.proof import outcome
 from tests.proof.turnstile import Turnstile, until
 
 
@@ -188,6 +190,26 @@ async def test_documents_that_a_retry_gives_back_are_not_passed_by(folder: Path,
         assert final.status is JobStatus.COMPLETED
         assert (await flow.kb("kb")).documents == 12
         assert final.phase_details[3].items_processed == final.metrics.chunks_created
+
+
+async def test_a_job_that_cannot_even_begin_fails_by_legal_moves(folder: Path, database: Path) -> None:
+    """Its first phase is held, so that the queued resume of another one starts nothing."""
+
+    def no_loader(_: object) -> Loader:
+        raise ComponentUnavailable("there is nothing to load with")
+
+    async with PhaseFlow(database, slots=0) as flow:
+        await flow.start("kb", folder)
+        await flow.pause("kb")
+        await flow.resume("kb", "chunking")
+    async with PhaseFlow(database, loader=no_loader) as flow:
+        with anyio.fail_after(10):
+            failed = await (await flow.job("kb")).wait()
+        assert failed.error == "there is nothing to load with"
+        await flow.retry("kb")
+        with anyio.fail_after(10):
+            await until(lambda: flow.tracker.feed.last_seq > 6)
+    assert outcome.violations(database) == []
 
 
 async def until_settled(flow: PhaseFlow) -> None:

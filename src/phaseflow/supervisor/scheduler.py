@@ -17,7 +17,7 @@ from phaseflow.domain import verbs
 from phaseflow.domain.errors import JobNotFound, StoreError
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger
-from phaseflow.domain.vocabulary import PhaseStatus
+from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus
 from phaseflow.store import faults, jobs
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.service import only_error
@@ -193,15 +193,24 @@ class Scheduler:
 
 def _begun(state: IngestionState, now: datetime) -> IngestionState:
     """A state in which a phase runs, so that it can fail: what could not even begin has failed in its next phase."""
-    if state.get_overall_status().is_over or any(p.status is PhaseStatus.RUNNING for p in state.phases):
+    if _running(state):
         return state.queue(None, now)
-    return verbs.take_turn(state, now) if state.intent else state
+    if state.intent is None and state.get_overall_status() is not JobStatus.RUNNING:
+        return state  # a verb came first
+    state = verbs.take_turn(state, now)
+    if _running(state):
+        return state
+    phase = state[state.get_current_phase()]
+    return state.with_phase(phase.resume(now) if phase.is_active() else phase.start(now))
 
 
 def _failed(state: IngestionState, error: str, now: datetime) -> IngestionState:
-    state = state.queue(None, now)
-    if state.get_overall_status().is_over:
+    running = _running(state)
+    if not running or state.get_overall_status().is_over:
         return state
-    phase = state[state.get_current_phase()]
-    failed = state.with_phase((phase if phase.is_active() else phase.start(now)).fail(error, now))
-    return failed.each(lambda p: p.pause(now) if p.status is PhaseStatus.RUNNING else p)
+    failed = state.with_phase(state[running[0]].fail(error, now))
+    return failed.each(lambda p: p.pause(now), running[1:])
+
+
+def _running(state: IngestionState) -> list[JobPhase]:
+    return [phase.name for phase in state.phases if phase.status is PhaseStatus.RUNNING]
