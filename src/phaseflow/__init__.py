@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from phaseflow.actors.workshop import Policies as Policies
+    from phaseflow.components.uploads import UploadLimits as UploadLimits
     from phaseflow.domain.errors import DatabaseHeld as DatabaseHeld
     from phaseflow.domain.errors import DocumentError as DocumentError
+    from phaseflow.domain.errors import DocumentNotFound as DocumentNotFound
     from phaseflow.domain.errors import InvalidRequest as InvalidRequest
     from phaseflow.domain.errors import InvalidTransition as InvalidTransition
     from phaseflow.domain.errors import JobConflict as JobConflict
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from phaseflow.domain.errors import PhaseflowError as PhaseflowError
     from phaseflow.domain.errors import RateLimited as RateLimited
     from phaseflow.domain.errors import TransientError as TransientError
+    from phaseflow.domain.errors import UploadTooLarge as UploadTooLarge
     from phaseflow.domain.ingestion import IngestionState as IngestionState
     from phaseflow.domain.phase import PhaseState as PhaseState
     from phaseflow.domain.policy import BudgetPolicy as BudgetPolicy
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from phaseflow.domain.policy import RetryPolicy as RetryPolicy
     from phaseflow.domain.settings import FolderSource as FolderSource
     from phaseflow.domain.settings import Settings as Settings
+    from phaseflow.domain.settings import UploadSource as UploadSource
     from phaseflow.domain.settings import WebSource as WebSource
     from phaseflow.domain.status import Failure as Failure
     from phaseflow.domain.status import JobStatusResponse as JobStatusResponse
@@ -42,14 +46,15 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "phaseflow.actors.workshop": ("Policies",),
+    "phaseflow.components.uploads": ("UploadLimits",),
     "phaseflow.domain.errors": (
-        "DatabaseHeld", "DocumentError", "InvalidRequest", "InvalidTransition", "JobConflict", "JobNotFound",
-        "KnowledgeBaseNotFound", "PhaseflowError", "RateLimited", "TransientError",
+        "DatabaseHeld", "DocumentError", "DocumentNotFound", "InvalidRequest", "InvalidTransition", "JobConflict",
+        "JobNotFound", "KnowledgeBaseNotFound", "PhaseflowError", "RateLimited", "TransientError", "UploadTooLarge",
     ),
     "phaseflow.domain.ingestion": ("IngestionState",),
     "phaseflow.domain.phase": ("PhaseState",),
     "phaseflow.domain.policy": ("BudgetPolicy", "GuardPolicy", "RetryPolicy"),
-    "phaseflow.domain.settings": ("FolderSource", "Settings", "WebSource"),
+    "phaseflow.domain.settings": ("FolderSource", "Settings", "UploadSource", "WebSource"),
     "phaseflow.domain.status": ("Failure", "JobStatusResponse", "SearchHit", "Transition"),
     "phaseflow.domain.vocabulary": ("Action", "JobPhase", "JobStatus", "PhaseStatus", "WaitingOn"),
     "phaseflow.flow": ("Job", "PhaseFlow", "Reader"),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from phaseflow.domain.settings import FolderSource, WebSource
     from phaseflow.domain.status import JobStatusResponse, KnowledgeBase
     from phaseflow.flow import Job, PhaseFlow
+    from phaseflow.flow.inputs import Source
 
 _KB_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
@@ -122,9 +123,11 @@ class Wanted:
                 await flow.resume(self.kb_id, phase)
 
 
-def _named(source: "FolderSource | WebSource | None") -> str:
+def _named(source: "Source | None") -> str:
     if source is None:
         return "nothing"
+    if source.type == "upload":
+        return "uploaded files"
     if source.type == "web":
         return " ".join(str(url) for url in source.urls)
     return " ".join([source.path, *source.include, *(f"without {glob}" for glob in source.exclude)])

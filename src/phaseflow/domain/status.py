@@ -145,6 +145,13 @@ class SearchResults(_Value):
     hits: list[SearchHit]
 
 
+class DocumentsChanged(_Value):
+    """Documents that were taken in or out, by uri, and the job that makes it so for search."""
+
+    documents: list[str]
+    job: JobStatusResponse
+
+
 def as_json(value: BaseModel) -> dict[str, Any]:
     """The JSON form of a value, with the names of the contract."""
     return value.model_dump(mode="json")

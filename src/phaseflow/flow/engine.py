@@ -13,6 +13,7 @@ from phaseflow.actors.workshop import Policies
 from phaseflow.components.embedders import EmbedderPort
 from phaseflow.components.index import EmbeddedIndex
 from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
+from phaseflow.components.uploads import UploadLimits, Uploads, disk
 from phaseflow.domain import verbs
 from phaseflow.domain.errors import EngineStopped, InvalidRequest, JobNotFound, KnowledgeBaseNotFound
 from phaseflow.domain.identifiers import check_kb_id
@@ -20,9 +21,9 @@ from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.settings import SOURCE, Settings
 from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, SearchHit, Transition
 from phaseflow.domain.vocabulary import Action, Intent, JobPhase
+from phaseflow.flow.documents import UPLOAD, Check, Documents
 from phaseflow.flow.inputs import SettingsLike, Source, SourceLike, as_phase, as_settings, as_source
 from phaseflow.flow.job import Job
-from phaseflow.flow.queries import Queries
 from phaseflow.flow.workbench import LoaderFor, Workbench
 from phaseflow.store import jobs, knowledge_bases, passages
 from phaseflow.store.jobs import JobRecord
@@ -41,7 +42,7 @@ REMOVE = 50
 """Documents deleted in one transaction."""
 
 
-class PhaseFlow(Queries):
+class PhaseFlow(Documents):
     """Runs ingestion jobs on one database file.
 
     Entering the block opens the file (creating it), pauses what a dead process left running as ``interrupted``, and
@@ -52,7 +53,7 @@ class PhaseFlow(Queries):
     LangChain's text splitters and embeddings fit as they are). ``settings`` are the defaults of new knowledge bases.
     ``slots`` limits the jobs at once (0: run none), ``only`` the knowledge bases whose jobs run here at all.
     ``check_source`` may raise SourceNotAllowed for a source; ``allow_private`` opens named private addresses
-    (``HOST[:PORT]``) to the web source.
+    (``HOST[:PORT]``) to the web source; ``uploads`` limits the files that are sent to it.
     Entering raises DatabaseHeld, NotADatabase, NewerDatabase or StoreUnavailable.
     """
 
@@ -71,12 +72,15 @@ class PhaseFlow(Queries):
         only: Collection[str] | None = None,
         check_source: Callable[[Source], None] | None = None,
         allow_private: Collection[str] = (),
+        uploads: UploadLimits | None = None,
     ) -> None:
         self.path = Path(path).absolute()
         self.settings = as_settings(settings) or Settings()
+        self._uploads = Uploads(self.path, uploads or UploadLimits())
         self._workbench = Workbench(
-            loader=loader, chunker=chunker, embedder=embedder, index=index, allow_private=allow_private
-        )
+            loader=loader, chunker=chunker, embedder=embedder, index=index, allow_private=allow_private,
+            uploads=self._uploads,
+        )  # fmt: skip
         self._policies = policies or Policies()
         self._slots = slots
         self._auto_resume = auto_resume
@@ -129,16 +133,30 @@ class PhaseFlow(Queries):
         chunk now, see what embedding would cost, then resume. Raises JobConflict while a job is not over,
         KnowledgeBaseNotFound without a source on an unknown one, InvalidRequest.
         """
-        tracker, scheduler = self._engine()
         check_kb_id(kb_id)
         held = [as_phase(name) for name in hold]
         given = await self._checked(source)
         await self._check_stored(kb_id, given)
-        chosen = as_settings(settings)
+        return await self._create(kb_id, given, as_settings(settings), full=full, held=held)
+
+    async def _create(
+        self,
+        kb_id: str,
+        given: str | None,
+        chosen: Settings | None = None,
+        *,
+        full: bool = False,
+        held: Collection[JobPhase] = (),
+        check: Check | None = None,
+        change: Callable[[], None] | None = None,
+    ) -> Job:
+        tracker, scheduler = self._engine()
         state = IngestionState(uuid.uuid4().hex, kb_id)
         at = tracker.clock.now()
 
         async def create(tx: Transaction) -> None:
+            if check is not None:
+                await check(tx)
             await make_room(tx, kb_id, at)
             kb = await self._kb_to_start(tx, kb_id, given, chosen, at)
             queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
@@ -146,6 +164,9 @@ class PhaseFlow(Queries):
                 tx, queued.each(lambda p: p.hold(verbs.BY_USER), held),
                 source=kb.source, settings=kb.settings, full=full, at=at,
             )  # fmt: skip
+            self._make_place(kb_id, given)
+            if change is not None:  # last: what was refused above has changed nothing
+                change()
 
         def created(_: None) -> None:
             tracker.feed.touch(kb_id)
@@ -214,6 +235,7 @@ class PhaseFlow(Queries):
             if old is None and given is None:
                 raise InvalidRequest("source", "a new knowledge base needs a source")
             await knowledge_bases.put(tx, kb_id, given, self._settings_json(chosen, old), at)
+            self._make_place(kb_id, given)
 
         await tracker.database.write(put, durable=True, then=lambda _: tracker.feed.touch(kb_id))
         return await self.kb(kb_id)
@@ -229,12 +251,15 @@ class PhaseFlow(Queries):
             if await passages.withdraw_all(tx, kb_id, REMOVE):
                 return False
             await knowledge_bases.remove(tx, kb_id)
+            with disk():
+                self._uploads.put_away(kb_id)
             return True
 
         while not await tracker.database.write(remove, durable=True):
             await anyio.lowlevel.checkpoint()
         self._index.forget(kb_id)
         tracker.feed.touch(kb_id)
+        await anyio.to_thread.run_sync(self._uploads.empty)
 
     async def search(self, kb_id: str, query: str, limit: int = 10) -> list[SearchHit]:
         """The passages that answer best, best first."""
@@ -254,6 +279,7 @@ class PhaseFlow(Queries):
 
     async def _main(self, started: Callable[[tuple[PhaseTracker, Scheduler]], None], stop: anyio.Event) -> None:
         async with open_session(self.path) as database:
+            await anyio.to_thread.run_sync(self._uploads.tidy)
             tracker = await PhaseTracker.attach(database)
             scheduler = Scheduler(
                 tracker, self._workbench.components_for, self._policies, slots=self._slots, only=self._only
@@ -268,6 +294,18 @@ class PhaseFlow(Queries):
             finally:
                 tracker.feed.close()
                 await self._workbench.aclose()
+
+    @property
+    def _takes_files(self) -> bool:
+        return not self._workbench.has_own_loader
+
+    def _make_place(self, kb_id: str, given: str | None) -> None:
+        if given == UPLOAD and self._takes_files:
+            with disk():
+                self._uploads.make(kb_id)
+
+    async def _start_with(self, kb_id: str, source: str | None, check: Check, change: Callable[[], None]) -> Job:
+        return await self._create(kb_id, source, check=check, change=change)
 
     def _engine(self) -> tuple[PhaseTracker, Scheduler]:
         if self._running is None:

@@ -7,10 +7,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from phaseflow.domain.errors import InvalidRequest
-from phaseflow.domain.settings import SOURCE, FolderSource, Settings, WebSource
+from phaseflow.domain.settings import SOURCE, FolderSource, Settings, UploadSource, WebSource
 from phaseflow.domain.vocabulary import PHASES, JobPhase
 
-Source = FolderSource | WebSource
+Source = FolderSource | WebSource | UploadSource
 SourceLike = Source | str | Path | Mapping[str, Any]
 SettingsLike = Settings | Mapping[str, Any]
 

@@ -12,9 +12,10 @@ from phaseflow.components.embedders import EmbedderPort, as_embedder, make_embed
 from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
 from phaseflow.components.sources import FolderLoader
 from phaseflow.components.sources.web import WebLoader, check_source
+from phaseflow.components.uploads import Uploads
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
-from phaseflow.domain.settings import SOURCE, FolderSource, Settings, WebSource
+from phaseflow.domain.settings import SOURCE, FolderSource, Settings, UploadSource, WebSource
 from phaseflow.flow.inputs import Source
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
@@ -35,12 +36,14 @@ class Workbench:
         embedder: Any = None,
         index: Index | None = None,
         allow_private: Collection[str] = (),
+        uploads: Uploads | None = None,
     ) -> None:
         self._loader = loader
         self._chunker = None if chunker is None else as_chunker(chunker)
         self._embedder = None if embedder is None else as_embedder(embedder)
         self.index = index
         self._allow_private = allow_private
+        self._uploads = uploads
         self._embedders: dict[str, EmbedderPort] = {}
         self._workers = ExtractionPool()
         self._making = anyio.Lock()
@@ -76,6 +79,8 @@ class Workbench:
         """A source as it is stored: a folder by its absolute path. Raises InvalidRequest or SourceNotAllowed."""
         if isinstance(source, WebSource):
             await check_source(source, self._allow_private)
+            return source
+        if isinstance(source, UploadSource):
             return source
         path = anyio.Path(source.path)
         path = await path.expanduser()
@@ -116,4 +121,12 @@ class Workbench:
             return self._loader(source)
         if isinstance(source, FolderSource):
             return FolderLoader(source, workers=self._workers)
+        if isinstance(source, UploadSource):
+            return self._upload_loader(record.state.kb_id)
         return WebLoader(source, allow_private=self._allow_private, workers=self._workers)
+
+    def _upload_loader(self, kb_id: str) -> Loader:
+        if self._uploads is None:
+            raise ComponentUnavailable("uploaded documents are read by the engine that keeps them; use PhaseFlow")
+        folder = FolderSource(str(self._uploads.existing(kb_id)))
+        return FolderLoader(folder, max_bytes=self._uploads.limits.file_bytes, workers=self._workers)

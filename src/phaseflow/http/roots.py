@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from phaseflow.domain.errors import SourceNotAllowed
-from phaseflow.domain.settings import FolderSource, WebSource
+from phaseflow.domain.settings import FolderSource
+from phaseflow.flow.inputs import Source
 
 
 class AllowedRoots:
@@ -13,7 +14,7 @@ class AllowedRoots:
     def __init__(self, roots: Iterable[Path]) -> None:
         self._roots = [root.expanduser().resolve() for root in roots]
 
-    def __call__(self, source: FolderSource | WebSource) -> None:
+    def __call__(self, source: Source) -> None:
         """Raise SourceNotAllowed for a folder outside. Says the same whether the folder exists or not. Blocking."""
         if not isinstance(source, FolderSource):
             return

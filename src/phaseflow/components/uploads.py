@@ -1,0 +1,242 @@
+"""Files that were sent to the engine: a folder beside the database, one folder in it for each knowledge base.
+
+A file comes in under a number in a hidden folder, is brought to the disk there, and only then takes its name in one
+step. So nothing that reads the folder, be it after a crash, ever sees half a file.
+"""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO
+
+from phaseflow.components.sources.names import path_of, uri_of
+from phaseflow.components.upload_names import safe_name
+from phaseflow.domain.errors import (
+    ComponentUnavailable,
+    DocumentNotFound,
+    InvalidRequest,
+    StoreUnavailable,
+    UploadTooLarge,
+)
+
+_MIB = 1024 * 1024
+_STAGING = ".staging"
+_TRASH = ".trash"
+"""No knowledge base can have these names: theirs begin with a letter or a digit."""
+_COPY_BYTES = _MIB
+_OWNER_ONLY = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """What is taken at most: bytes of one file, files sent together, bytes of a knowledge base."""
+
+    file_bytes: int = 64 * _MIB
+    files: int = 100
+    kb_bytes: int = 10 * 1024 * _MIB
+
+
+class Uploads:
+    """The uploaded files of one database. All methods block; the engine of that database alone may use them."""
+
+    def __init__(self, database: Path, limits: UploadLimits) -> None:
+        self.root = database.with_name(f"{database.name}.uploads")
+        self.limits = limits
+
+    def existing(self, kb_id: str) -> Path:
+        """The folder of a knowledge base. Raises ComponentUnavailable when it is missing: then its documents are not
+        gone, as an empty folder would have it, but the folder has been left behind."""
+        folder = self.root / kb_id
+        if not folder.is_dir():
+            raise ComponentUnavailable(
+                f"the uploaded files of {kb_id!r} are missing: put the folder of uploads back beside the database,"
+                " or upload them again"
+            )
+        return folder
+
+    def make(self, kb_id: str) -> Path:
+        """The folder of a knowledge base, made where there is none, and on the disk."""
+        folder = self.root / kb_id
+        if not folder.is_dir():
+            folder.mkdir(_OWNER_ONLY, parents=True, exist_ok=True)
+            for parent in (self.root, self.root.parent):
+                _sync_folder(parent)
+        return folder
+
+    def stage(self) -> "Staging":
+        """A place for files on their way in."""
+        folder = self.root / _STAGING / uuid.uuid4().hex
+        folder.mkdir(_OWNER_ONLY, parents=True)
+        return Staging(self, folder)
+
+    def remove(self, kb_id: str, uri: str) -> None:
+        """Delete one document. Raises DocumentNotFound."""
+        name = path_of(uri)
+        try:
+            if safe_name(name) != name:
+                raise DocumentNotFound(kb_id, uri)
+            (self.root / kb_id / name).unlink()
+        except (InvalidRequest, FileNotFoundError, NotADirectoryError):
+            raise DocumentNotFound(kb_id, uri) from None
+        _sync_folder(self.root / kb_id)
+
+    def put_away(self, kb_id: str) -> None:
+        """Take the folder of a knowledge base out of sight, in one step; ``empty`` deletes it."""
+        folder = self.root / kb_id
+        if not folder.exists():
+            return
+        trash = self.root / _TRASH
+        trash.mkdir(_OWNER_ONLY, exist_ok=True)
+        folder.rename(trash / uuid.uuid4().hex)
+        _sync_folder(self.root)
+
+    def empty(self) -> None:
+        """Delete what was put away. What cannot be deleted now is tried again by the next engine."""
+        shutil.rmtree(self.root / _TRASH, ignore_errors=True)
+
+    def tidy(self) -> None:
+        """Delete what an engine that died has left behind on its way in and out."""
+        shutil.rmtree(self.root / _STAGING, ignore_errors=True)
+        self.empty()
+
+
+class Staging:
+    """Files on their way in, one after the other. Blocking, from any thread, one call at a time.
+
+    Raises InvalidRequest for a name that cannot be kept or too many files, UploadTooLarge past a limit; then, and after
+    ``discard``, nothing of it is to be kept.
+    """
+
+    def __init__(self, uploads: Uploads, folder: Path) -> None:
+        self._uploads = uploads
+        self._folder = folder
+        self._lock = Lock()
+        self._began = 0
+        self._bytes = 0
+        self._name = ""
+        self._file: BinaryIO | None = None
+        self._done: dict[str, Path] = {}
+        self._closed = False
+
+    @property
+    def is_empty(self) -> bool:
+        """No file has come in."""
+        return not self._done
+
+    def begin(self, name: str) -> None:
+        """A file begins; of two with the same name, the later one counts."""
+        with self._lock:
+            self._check_open()
+            if self._began == self._uploads.limits.files:
+                raise InvalidRequest("files", f"more than {self._began} files; send the rest in another request")
+            self._name = safe_name(name)
+            self._file = (self._folder / str(self._began)).open("xb")
+            self._began += 1
+
+    def write(self, data: bytes) -> None:
+        """More of the file."""
+        with self._lock:
+            self._check_open()
+            assert self._file is not None
+            limits = self._uploads.limits
+            if self._file.tell() + len(data) > limits.file_bytes:
+                raise UploadTooLarge(f"{self._name} has more than the {limits.file_bytes:,} bytes of a file; split it")
+            self._bytes += len(data)
+            if self._bytes > limits.kb_bytes:
+                raise _full(limits)
+            self._file.write(data)
+
+    def end(self) -> None:
+        """The file is whole; it is on the disk now."""
+        with self._lock:
+            self._check_open()
+            assert self._file is not None
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._done[self._name] = Path(self._file.name)
+            self._file = None
+
+    def copy(self, path: Path) -> None:
+        """Take a file of this machine."""
+        with _opened(path) as file:
+            self.begin(path.name)
+            while data := file.read(_COPY_BYTES):
+                self.write(data)
+        self.end()
+
+    def add(self, name: str, data: bytes) -> None:
+        """Take a file from memory."""
+        self.begin(name)
+        self.write(data)
+        self.end()
+
+    def commit(self, kb_id: str) -> Sequence[str]:
+        """Give the files their names in the folder of a knowledge base, each in one step in place of an older one of
+        its name, and return their uris. Raises UploadTooLarge, and moves nothing, when they are too much for it."""
+        with self._lock:
+            self._check_open()
+            folder = self._uploads.make(kb_id)
+            self._check_room(folder)
+            for name, path in self._done.items():
+                path.replace(folder / name)
+            _sync_folder(folder)
+            return [uri_of(name) for name in self._done]
+
+    def discard(self) -> None:
+        """Delete what has not been committed; nothing more is taken."""
+        with self._lock:
+            self._closed = True
+            if self._file is not None:
+                self._file.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InvalidRequest("files", "the upload was given up; send it again")
+
+    def _check_room(self, folder: Path) -> None:
+        with os.scandir(folder) as entries:
+            kept = sum(entry.stat(follow_symlinks=False).st_size for entry in entries if entry.name not in self._done)
+        if kept + sum(path.stat().st_size for path in self._done.values()) > self._uploads.limits.kb_bytes:
+            raise _full(self._uploads.limits)
+
+
+@contextmanager
+def disk() -> Iterator[None]:
+    """Raise StoreUnavailable where the file system refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(f"cannot keep the files ({error}); make room, or mend the permissions") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    if not path.is_file():  # opening a FIFO would wait for ever
+        raise InvalidRequest("files", f"{path} is no file; check the name")
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise InvalidRequest("files", f"cannot read {path} ({error.strerror}); mend its permissions") from error
+
+
+def _full(limits: UploadLimits) -> UploadTooLarge:
+    return UploadTooLarge(
+        f"the knowledge base would have more than the {limits.kb_bytes:,} bytes that one may have;"
+        " delete documents, or begin another"
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    """A name is on the disk when its folder is. Systems that cannot open a folder keep their names by themselves."""
+    with suppress(PermissionError):
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -1,0 +1,111 @@
+"""Documents that are uploaded: taken in, taken out, each with a job that makes it so for search."""
+
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from phaseflow.components.uploads import Staging, Uploads, disk
+from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.identifiers import check_kb_id
+from phaseflow.domain.settings import SOURCE, UploadSource
+from phaseflow.flow.job import Job
+from phaseflow.flow.queries import Queries
+from phaseflow.store import knowledge_bases
+from phaseflow.store.transaction import Transaction
+from phaseflow.tracker import refuse_second_job
+
+UPLOAD = SOURCE.dump_json(UploadSource()).decode()
+DISCARD_S = 2.0
+"""How long an upload that was given up may take to go; what is left then, goes when the next engine starts."""
+
+File = str | Path | tuple[str, bytes]
+Check = Callable[[Transaction], Awaitable[None]]
+
+
+class Documents(Queries):
+    """The part of the engine that takes files."""
+
+    _uploads: Uploads
+
+    @abstractmethod
+    async def _start_with(self, kb_id: str, source: str | None, check: Check, change: Callable[[], None]) -> Job:
+        """Make a job where ``check`` lets it, with ``change`` done right before it is committed."""
+
+    @property
+    @abstractmethod
+    def _takes_files(self) -> bool: ...
+
+    async def add_documents(self, kb_id: str, files: Iterable[File]) -> Job:
+        """Copy files, each a path or (name, bytes), into a knowledge base and start a job. An unknown one is created.
+
+        A file takes the place of an older one of its name. All are taken or none. Raises JobConflict while a job is not
+        over, InvalidRequest for a name that cannot be kept or a knowledge base with another source, UploadTooLarge.
+        Cancelling it before the job is asked for stores nothing.
+        """
+        async with self.receiving(kb_id) as staging:
+            for file in files:
+                await anyio.to_thread.run_sync(_take, staging, file)
+            return (await self.take_in(kb_id, staging))[1]
+
+    async def remove_document(self, kb_id: str, uri: str) -> Job:
+        """Delete an uploaded document and start a job, which takes it out of the index.
+
+        Raises DocumentNotFound, JobConflict while a job is not over, InvalidRequest for another kind of source.
+        """
+
+        async def check(tx: Transaction) -> None:
+            await knowledge_bases.get(tx, kb_id)
+            await self._check(tx, kb_id)
+
+        with disk():
+            return await self._start_with(check_kb_id(kb_id), None, check, lambda: self._uploads.remove(kb_id, uri))
+
+    @asynccontextmanager
+    async def receiving(self, kb_id: str) -> AsyncIterator[Staging]:
+        """A place for files on their way into a knowledge base, emptied at the end. Raises what ``add_documents`` does.
+
+        A refusal comes before a byte is asked for.
+        """
+        check_kb_id(kb_id)
+        async with self._read() as tx:
+            await self._check(tx, kb_id)
+        with disk():
+            staging = await anyio.to_thread.run_sync(self._uploads.stage)
+            try:
+                yield staging
+            finally:
+                with anyio.move_on_after(DISCARD_S, shield=True):
+                    await anyio.to_thread.run_sync(staging.discard, abandon_on_cancel=True)
+
+    async def take_in(self, kb_id: str, staging: Staging) -> tuple[Sequence[str], Job]:
+        """Give what was received its place and start a job: (the uris, the job). Checks all again."""
+        if staging.is_empty:
+            raise InvalidRequest("files", "there is none; send at least one file")
+        uris: list[str] = []
+        job = await self._start_with(
+            kb_id, UPLOAD, lambda tx: self._check(tx, kb_id), lambda: uris.extend(staging.commit(kb_id))
+        )
+        return uris, job
+
+    async def _check(self, tx: Transaction, kb_id: str) -> None:
+        if not self._takes_files:
+            raise InvalidRequest("kb_id", "this engine loads documents in its own way, and keeps no uploaded files")
+        kb = await knowledge_bases.find(tx, kb_id)
+        if kb is None:
+            return
+        if kb.source is not None and not isinstance(SOURCE.validate_json(kb.source), UploadSource):
+            raise InvalidRequest(
+                "kb_id", f"the documents of {kb_id!r} come from a folder or the web; change them there, or use another"
+            )
+        await refuse_second_job(tx, kb_id, "change documents")
+
+
+def _take(staging: Staging, file: File) -> None:
+    if isinstance(file, tuple):
+        staging.add(*file)
+    else:
+        staging.copy(Path(file))

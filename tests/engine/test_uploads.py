@@ -1,0 +1,205 @@
+"""Documents that are uploaded, through the engine: stored, searchable, replaced, gone."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from phaseflow import (
+    DocumentNotFound,
+    InvalidRequest,
+    Job,
+    JobConflict,
+    JobStatus,
+    KnowledgeBaseNotFound,
+    PhaseFlow,
+    UploadLimits,
+    UploadSource,
+    UploadTooLarge,
+)
+from phaseflow.domain.errors import StoreUnavailable
+from tests.engine.components import CountingEmbedder
+
+A = ("a.md", b"# Alpha\n\nThe first of the letters.\n")
+B = ("b.md", b"# Beta\n\nThe second of the letters.\n")
+
+
+@pytest.fixture
+async def flow(database: Path) -> AsyncIterator[PhaseFlow]:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        yield flow
+
+
+async def _done(job: Job) -> None:
+    with anyio.fail_after(20):
+        assert (await job.wait()).status is JobStatus.COMPLETED
+
+
+async def _uris(flow: PhaseFlow) -> set[str]:
+    return {hit.uri for hit in await flow.search("waf", "letters")}
+
+
+def _stored(flow: PhaseFlow) -> list[str]:
+    root = flow.path.with_name(f"{flow.path.name}.uploads")
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+async def test_uploaded_documents_are_searchable_when_the_job_is_done(flow: PhaseFlow) -> None:
+    await _done(await flow.add_documents("waf", [A, B]))
+    assert await _uris(flow) == {"a.md", "b.md"}
+    assert (await flow.kb("waf")).source == UploadSource()
+
+
+async def test_a_path_is_copied(flow: PhaseFlow, tmp_path: Path) -> None:
+    (tmp_path / "c.md").write_bytes(b"One more of the letters.")
+    await _done(await flow.add_documents("waf", [tmp_path / "c.md"]))
+    (tmp_path / "c.md").unlink()
+    await _done(await flow.add_documents("waf", [A]))
+    assert await _uris(flow) == {"a.md", "c.md"}
+
+
+async def test_a_second_upload_reads_only_what_is_new(flow: PhaseFlow) -> None:
+    await _done(await flow.add_documents("waf", [A]))
+    job = await flow.add_documents("waf", [B])
+    await _done(job)
+    metrics = (await job.status()).metrics
+    assert (metrics.documents_found, metrics.documents_unchanged) == (2, 1)
+
+
+async def test_an_upload_of_the_same_name_replaces_the_document(flow: PhaseFlow) -> None:
+    await _done(await flow.add_documents("waf", [A]))
+    await _done(await flow.add_documents("waf", [("a.md", b"Nothing but letters, anew.")]))
+    assert [hit.text for hit in await flow.search("waf", "letters")] == ["Nothing but letters, anew."]
+
+
+async def test_a_document_taken_out_leaves_the_disk_and_the_index(flow: PhaseFlow) -> None:
+    await _done(await flow.add_documents("waf", [A, B]))
+    await _done(await flow.remove_document("waf", "a.md"))
+    assert (await _uris(flow), _stored(flow)) == ({"b.md"}, ["waf/b.md"])
+
+
+async def test_the_last_document_can_be_taken_out(flow: PhaseFlow) -> None:
+    await _done(await flow.add_documents("waf", [A]))
+    await _done(await flow.remove_document("waf", "a.md"))
+    assert await _uris(flow) == set()
+
+
+async def test_a_knowledge_base_for_uploads_can_be_made_and_run_before_its_first_document(flow: PhaseFlow) -> None:
+    await flow.put_kb("waf", {"type": "upload"})
+    await _done(await flow.start("waf"))
+    await _done(await flow.start("other", UploadSource()))
+
+
+async def test_no_document_is_taken_in_or_out_while_a_job_is_not_over(flow: PhaseFlow) -> None:
+    await _done(await flow.add_documents("waf", [A]))
+    with anyio.fail_after(20):
+        await (await flow.start("waf", hold=["embedding"], full=True)).settled()
+        await flow.pause("waf")
+    with pytest.raises(JobConflict, match="cannot change documents") as refused:
+        await flow.add_documents("waf", [B])
+    assert refused.value.allowed_actions == ["resume", "cancel"]
+    with pytest.raises(JobConflict):
+        await flow.remove_document("waf", "a.md")
+    assert _stored(flow) == ["waf/a.md"]
+
+
+async def test_a_job_that_began_during_the_upload_is_seen_and_nothing_is_stored(flow: PhaseFlow) -> None:
+    await flow.put_kb("waf", UploadSource())
+    with pytest.raises(JobConflict):  # noqa: PT012  # the refusal comes at the end of the block
+        async with flow.receiving("waf") as staging:
+            staging.add(*A)
+            await flow.start("waf", hold=["loading"])
+            await flow.take_in("waf", staging)
+    assert _stored(flow) == []
+
+
+async def test_a_knowledge_base_of_a_folder_takes_no_documents(flow: PhaseFlow, folder: Path) -> None:
+    await _done(await flow.start("waf", folder))
+    with pytest.raises(InvalidRequest, match="come from a folder"):
+        await flow.add_documents("waf", [A])
+    with pytest.raises(InvalidRequest):
+        await flow.remove_document("waf", "a.md")
+
+
+async def test_an_unknown_document_or_knowledge_base_is_not_found(flow: PhaseFlow) -> None:
+    await _done(await flow.add_documents("waf", [A]))
+    before = (await flow.status("waf")).job_id
+    with pytest.raises(DocumentNotFound):
+        await flow.remove_document("waf", "../waf/a.md")
+    with pytest.raises(KnowledgeBaseNotFound):
+        await flow.remove_document("other", "a.md")
+    assert (await flow.status("waf")).job_id == before
+
+
+async def test_no_files_are_no_upload(flow: PhaseFlow) -> None:
+    with pytest.raises(InvalidRequest, match="at least one"):
+        await flow.add_documents("waf", [])
+    with pytest.raises(KnowledgeBaseNotFound):
+        await flow.kb("waf")
+
+
+async def test_one_name_that_cannot_be_kept_refuses_the_whole_upload(flow: PhaseFlow) -> None:
+    with pytest.raises(InvalidRequest):
+        await flow.add_documents("waf", [A, ("../b.md", b"")])
+    assert _stored(flow) == []
+
+
+async def test_an_upload_over_the_limit_creates_no_knowledge_base(database: Path) -> None:
+    async with PhaseFlow(database, uploads=UploadLimits(file_bytes=10, kb_bytes=15)) as flow:
+        for files in ([A], [("a.md", b"x" * 8), ("b.md", b"x" * 8)]):
+            with pytest.raises(UploadTooLarge):
+                await flow.add_documents("waf", files)
+        with pytest.raises(KnowledgeBaseNotFound):
+            await flow.kb("waf")
+        assert _stored(flow) == []
+
+
+async def test_deleting_a_knowledge_base_deletes_its_files(flow: PhaseFlow) -> None:
+    await _done(await flow.add_documents("waf", [A]))
+    await flow.delete_kb("waf")
+    assert _stored(flow) == []
+    await _done(await flow.add_documents("waf", [B]))
+    assert await _uris(flow) == {"b.md"}
+
+
+async def test_files_left_on_their_way_by_a_dead_process_are_deleted_at_the_start(database: Path) -> None:
+    left = database.with_name("kb.db.uploads") / ".staging" / "x" / "0"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    async with PhaseFlow(database):
+        assert not left.exists()
+
+
+async def test_an_upload_that_is_cancelled_leaves_nothing(flow: PhaseFlow) -> None:
+    with anyio.CancelScope() as scope:
+        async with flow.receiving("waf") as staging:
+            staging.add(*A)
+            scope.cancel()
+            await flow.take_in("waf", staging)
+    assert _stored(flow) == []
+
+
+async def test_a_folder_of_uploads_that_was_left_behind_fails_the_job_and_empties_no_index(database: Path) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await _done(await flow.add_documents("waf", [A]))
+        root = database.with_name("kb.db.uploads")
+        root.rename(root.with_name("elsewhere"))
+        with anyio.fail_after(20):
+            final = await (await flow.start("waf")).wait()
+        assert final.status is JobStatus.FAILED
+        assert "put the folder of uploads back" in str(final.error)
+        assert str(database.parent) not in str(final.error)
+        assert await _uris(flow) == {"a.md"}
+        root.with_name("elsewhere").rename(root)
+        with anyio.fail_after(20):
+            await flow.retry("waf")
+            await _done(await flow.job("waf"))
+
+
+async def test_a_disk_that_refuses_is_said_so(flow: PhaseFlow) -> None:
+    flow.path.with_name("kb.db.uploads").write_text("a file in the way")
+    with pytest.raises(StoreUnavailable, match="cannot keep the files"):
+        await flow.add_documents("waf", [A])
+    with pytest.raises(StoreUnavailable, match="cannot keep the files"):
+        await flow.put_kb("waf", UploadSource())
