@@ -10,10 +10,12 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel
 
+from phaseflow.client.documents import files_of
 from phaseflow.client.events import follow
 from phaseflow.client.faults import HistoryLost, ServiceUnreachable, fault
-from phaseflow.domain.settings import SOURCE, FolderSource, Settings, WebSource
+from phaseflow.domain.settings import SOURCE, FolderSource, Settings, UploadSource, WebSource
 from phaseflow.domain.status import (
+    DocumentsChanged,
     Failure,
     JobStatusResponse,
     KnowledgeBase,
@@ -28,7 +30,7 @@ TIMEOUT_S = 30.0
 _KB = "api/ingestion/kb"
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-Source = FolderSource | WebSource
+Source = FolderSource | WebSource | UploadSource
 
 
 class Client:
@@ -100,6 +102,15 @@ class Client:
     async def delete_kb(self, kb_id: str) -> None:
         """Delete a knowledge base with its index and history."""
         await self._send("DELETE", _kb(kb_id))
+
+    async def upload(self, kb_id: str, paths: Iterable[str | Path]) -> DocumentsChanged:
+        """Send files of this machine into a knowledge base, which is created where there is none, and start a job."""
+        with files_of(paths) as files:
+            return await self._ask(DocumentsChanged, "POST", f"{_kb(kb_id)}/documents", files=files)
+
+    async def delete_document(self, kb_id: str, uri: str) -> DocumentsChanged:
+        """Take an uploaded document out and start a job."""
+        return await self._ask(DocumentsChanged, "DELETE", f"{_kb(kb_id)}/documents", params={"uri": uri})
 
     async def status(self, kb_id: str) -> JobStatusResponse:
         """The status of the newest job."""

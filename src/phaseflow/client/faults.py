@@ -54,6 +54,7 @@ _KINDS: dict[str, type[PhaseflowError]] = {
     for kind in (
         errors.JobConflict, errors.InvalidTransition, errors.KnowledgeBaseNotFound, errors.JobNotFound,
         errors.InvalidRequest, errors.SourceNotAllowed, errors.StoreUnavailable, errors.EngineStopped,
+        errors.DocumentNotFound, errors.UploadTooLarge,
     )
 }  # fmt: skip
 

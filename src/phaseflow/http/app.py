@@ -11,10 +11,11 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 from phaseflow.domain.log import get_logger
 from phaseflow.flow import PhaseFlow
-from phaseflow.http import ingestion, operations, pages
+from phaseflow.http import ingestion, operations, pages, uploads
 from phaseflow.http.access import LOOPBACK, Access
 from phaseflow.http.broadcast import Broadcast
 from phaseflow.http.endpoint import routes
@@ -27,7 +28,8 @@ from phaseflow.http.roots import AllowedRoots
 from phaseflow.http.signals import closing_on_signals
 from phaseflow.http.site import Site
 
-ENDPOINTS = [*ingestion.ENDPOINTS, *operations.ENDPOINTS, *pages.ENDPOINTS]
+ENDPOINTS = [*ingestion.ENDPOINTS, *uploads.ENDPOINTS, *operations.ENDPOINTS, *pages.ENDPOINTS]
+_TAKING_FILES = [(e.method, compile_path(e.path)[0]) for e in ENDPOINTS if e.takes_files]
 _PUBLIC = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.public)
 
 
@@ -87,8 +89,16 @@ def _middleware(site: Site) -> list[Middleware]:
             allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
         )
     ] if site.access.origins else []  # fmt: skip
-    guard = Middleware(Guard, access=site.access, body_bytes=site.limits.body_bytes, is_public=_is_public)
+    guard = Middleware(Guard, access=site.access, body_bytes=_body_bytes(site.limits), is_public=_is_public)
     return [Middleware(Recorder, metrics=site.metrics), *cors, guard]
+
+
+def _body_bytes(limits: Limits) -> Callable[[str, str], int]:
+    def longest(method: str, path: str) -> int:
+        takes_files = any(method == taken and pattern.match(path) for taken, pattern in _TAKING_FILES)
+        return limits.upload_bytes if takes_files else limits.body_bytes
+
+    return longest
 
 
 def _is_public(path: str) -> bool:

@@ -20,9 +20,10 @@ from phaseflow.http.site import Site
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
 _BOUND = {"kb_id": "kb", "job_id": "job"}
 """Parameters of the path that stand in the log, under the names they have there."""
-_TAGS = {"folder", "web", "static", "openai"}
+_TAGS = {"folder", "web", "upload", "static", "openai"}
 """Parts that pydantic puts into the place of an error, and that do not stand in the JSON."""
 
 
@@ -62,7 +63,8 @@ class Endpoint:
     """One method of one path.
 
     ``answers`` says what each good status carries: a model, nothing, or text of a media type. ``problems`` are the
-    errors it may answer besides those that any endpoint may. ``public``: no token is asked for.
+    errors it may answer besides those that any endpoint may. ``takes_files``: the handler reads the body itself, parts
+    of a form named ``files``. ``public``: no token is asked for.
     """
 
     method: str
@@ -74,6 +76,7 @@ class Endpoint:
     body: type[BaseModel] | None = None
     body_required: bool = False
     takes_form: bool = False
+    takes_files: bool = False
     problems: Sequence[type[PhaseflowError]] = field(default=())
     public: bool = False
 

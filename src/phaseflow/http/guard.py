@@ -10,9 +10,14 @@ from phaseflow.http.problems import BodyTooLarge, HttpError
 
 
 class Guard:
-    """Lets a request in, or raises what it is refused with. ``is_public`` says which paths need no token."""
+    """Lets a request in, or raises what it is refused with.
 
-    def __init__(self, app: ASGIApp, access: Access, body_bytes: int, is_public: Callable[[str], bool]) -> None:
+    ``body_bytes`` says how long the body of a method on a path may be, ``is_public`` which paths need no token.
+    """
+
+    def __init__(
+        self, app: ASGIApp, access: Access, body_bytes: Callable[[str, str], int], is_public: Callable[[str], bool]
+    ) -> None:
         self._app = app
         self._access = access
         self._body_bytes = body_bytes
@@ -23,7 +28,7 @@ class Guard:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             self._check(scope, headers)
-            receive = self._limited(headers, receive)
+            receive = _limited(headers, receive, self._body_bytes(scope["method"], path_of(scope)))
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
@@ -32,26 +37,28 @@ class Guard:
         if not self._is_public(path_of(scope)):
             self._access.check_token(headers)
 
-    def _limited(self, headers: Headers, receive: Receive) -> Receive:
-        length = headers.get("content-length", "")
-        if length.isdigit() and int(length) > self._body_bytes:
-            raise self._too_large()
-        if not length and "transfer-encoding" not in headers:
-            return receive
-        taken = 0
 
-        async def receive_limited() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._body_bytes:
-                raise self._too_large()
-            return message
+def _limited(headers: Headers, receive: Receive, most_bytes: int) -> Receive:
+    length = headers.get("content-length", "")
+    if length.isdigit() and int(length) > most_bytes:
+        raise _too_large(most_bytes)
+    if not length and "transfer-encoding" not in headers:
+        return receive
+    taken = 0
 
-        return receive_limited
+    async def receive_limited() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > most_bytes:
+            raise _too_large(most_bytes)
+        return message
 
-    def _too_large(self) -> HttpError:
-        return BodyTooLarge(f"the body is longer than {self._body_bytes} bytes; send less")
+    return receive_limited
+
+
+def _too_large(most_bytes: int) -> HttpError:
+    return BodyTooLarge(f"the body is longer than {most_bytes} bytes; send less")
 
 
 def path_of(scope: Scope) -> str:

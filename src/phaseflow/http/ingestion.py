@@ -38,7 +38,7 @@ async def get_kb(call: Call[requests.KbPath, None]) -> Answer:
 
 
 async def put_kb(call: Call[requests.KbPath, requests.KnowledgeBaseBody]) -> Answer:
-    await _check_room(call)
+    await check_room(call)
     return Answer(await call.site.flow.put_kb(call.at.kb_id, call.body.source, call.body.settings))
 
 
@@ -49,7 +49,7 @@ async def delete_kb(call: Call[requests.KbPath, None]) -> Answer:
 
 async def start(call: Call[requests.KbPath, requests.StartBody | None]) -> Answer:
     body = call.body or requests.StartBody()
-    await _check_room(call)
+    await check_room(call)
     job = await call.site.flow.start(call.at.kb_id, body.source, settings=body.settings, full=body.full, hold=body.hold)
     return Answer(await job.status(), 202)
 
@@ -110,7 +110,8 @@ async def _act(call: Call[requests.KbPath, None], action: Action) -> Answer:
     return Answer(answered, 202 if changed else 200)
 
 
-async def _check_room(call: Call[requests.KbPath, Any]) -> None:
+async def check_room(call: Call[requests.KbPath, Any]) -> None:
+    """Raise LimitReached when this server takes no more jobs, or no new knowledge base."""
     flow, limits = call.site.flow, call.site.limits
     kbs, open_jobs = await flow.load()
     if open_jobs >= limits.open_jobs:

@@ -14,6 +14,12 @@ class Limits:
     """What the service gives at most."""
 
     body_bytes: int = 1_048_576
+    upload_bytes: int = 1_073_741_824
+    """The body of a request that carries files; what one file may have is the engine's, ``UploadLimits``."""
+    uploads: int = 16
+    """Requests with files at once: each writes to the disk."""
+    upload_idle_s: float = 60.0
+    """A client that sends nothing for so long is not waited for."""
     streams: int = 10_000
     streams_per_client: int = 200
     """For each address. Clients on this machine count towards ``streams`` only."""
@@ -31,6 +37,18 @@ class Seats:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._taken: Counter[str] = Counter()
+        self._uploading = 0
+
+    @contextmanager
+    def uploading(self) -> Iterator[None]:
+        """Hold one of the places for uploads for the length of the block. Raises LimitReached when there is none."""
+        if self._uploading >= self._limits.uploads:
+            raise LimitReached("this server takes as many uploads as it can at once; try again later")
+        self._uploading += 1
+        try:
+            yield
+        finally:
+            self._uploading -= 1
 
     @contextmanager
     def taken(self, client: tuple[str, int] | None) -> Iterator[None]:

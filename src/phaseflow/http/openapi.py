@@ -8,7 +8,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 
 from phaseflow.domain.errors import EngineStopped, InvalidRequest, PhaseflowError, StoreUnavailable
 from phaseflow.http.access import COOKIE, SAFE_METHODS
-from phaseflow.http.endpoint import FORM, JSON, Endpoint, Parameters
+from phaseflow.http.endpoint import FORM, JSON, MULTIPART, Endpoint, Parameters
 from phaseflow.http.problems import (
     MEDIA_TYPE,
     MODELS,
@@ -50,6 +50,14 @@ _ABOUT = "Document ingestion in four durable phases whose status never lies."
 _SCHEMES = {
     "token": {"type": "http", "scheme": "bearer"},
     "cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+}
+
+
+_FILES: Json = {
+    "type": "object",
+    "properties": {"files": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}},
+    "required": ["files"],
+    "additionalProperties": False,
 }
 
 
@@ -108,6 +116,8 @@ def _operation(endpoint: Endpoint, schemas: _Schemas, with_token: bool) -> Json:
             "required": endpoint.body_required,
             "content": dict.fromkeys(kinds, content),
         }
+    if endpoint.takes_files:
+        operation["requestBody"] = {"required": True, "content": {MULTIPART: {"schema": _FILES}}}
     if with_token and not endpoint.public:
         operation["security"] = [{name: []} for name in _SCHEMES]
     return operation
@@ -159,7 +169,7 @@ def _implied(endpoint: Endpoint, with_token: bool) -> Iterable[type[PhaseflowErr
         yield CrossOrigin
     if with_token and not endpoint.public:
         yield Unauthorized
-    if endpoint.body is not None:
+    if endpoint.body is not None or endpoint.takes_files:
         yield UnsupportedMediaType
     if endpoint.body is not None or endpoint.parameters.model_fields:
         yield InvalidRequest

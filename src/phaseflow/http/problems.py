@@ -52,8 +52,15 @@ class BodyTooLarge(HttpError):
     code = "body_too_large"
 
 
+class BodyInterrupted(HttpError):
+    """The client stopped sending in the middle of the body."""
+
+    http_status = HTTPStatus.REQUEST_TIMEOUT
+    code = "body_interrupted"
+
+
 class UnsupportedMediaType(HttpError):
-    """The body is not JSON."""
+    """The body is of a kind that this endpoint does not take."""
 
     http_status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     code = "unsupported_media_type"
@@ -106,6 +113,8 @@ _STATUS: dict[type[PhaseflowError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.KnowledgeBaseNotFound: HTTPStatus.NOT_FOUND,
     errors.JobNotFound: HTTPStatus.NOT_FOUND,
+    errors.DocumentNotFound: HTTPStatus.NOT_FOUND,
+    errors.UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.JobConflict: HTTPStatus.CONFLICT,
     errors.InvalidTransition: HTTPStatus.CONFLICT,
     errors.SourceNotAllowed: HTTPStatus.FORBIDDEN,

@@ -75,6 +75,12 @@ class SearchQuery(KbPath):
     limit: Annotated[int, Field(ge=1, le=MOST_HITS, description="Passages, at most.")] = 10
 
 
+class DocumentQuery(KbPath):
+    """One uploaded document."""
+
+    uri: Annotated[str, Field(min_length=1, max_length=4096, description="The document, as the upload answered it.")]
+
+
 class FeedQuery(Parameters):
     """Where to go on in the live feed. The Last-Event-ID header, which browsers send by themselves, goes before it."""
 

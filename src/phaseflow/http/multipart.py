@@ -1,0 +1,102 @@
+"""A body of ``multipart/form-data`` as files, piece by piece."""
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from phaseflow.components.uploads import Staging
+from phaseflow.domain.errors import InvalidRequest
+from phaseflow.http.endpoint import MULTIPART
+from phaseflow.http.problems import UnsupportedMediaType
+
+FIELD = "files"
+_ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}
+"""What browsers make of these in the name of a file (HTML, multipart/form-data encoding algorithm)."""
+
+
+def boundary_of(content_type: str) -> bytes:
+    """What stands between the parts. Raises UnsupportedMediaType for another kind of body."""
+    kind, options = parse_options_header(content_type)
+    if kind != MULTIPART.encode():
+        told = kind.decode("latin-1") or "of no kind"
+        raise UnsupportedMediaType(f"the body is {told}; send files as {MULTIPART}, each as a part named {FIELD!r}")
+    boundary = options.get(b"boundary", b"")
+    if not boundary:
+        raise InvalidRequest("body", f"the Content-Type {MULTIPART} names no boundary; let your HTTP library write it")
+    return boundary
+
+
+class FileParts:
+    """Writes each part of a body to ``staging``. ``feed`` and ``finish`` raise InvalidRequest for what is no such body,
+    and what ``staging`` raises."""
+
+    def __init__(self, boundary: bytes, staging: Staging) -> None:
+        self._staging = staging
+        self._header = (bytearray(), bytearray())
+        self._disposition = b""
+        self._is_whole = False
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin_part,
+                    "on_header_begin": self._begin_header,
+                    "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),
+                    "on_header_value": lambda data, start, end: self._header[1].extend(data[start:end]),
+                    "on_header_end": self._end_header,
+                    "on_headers_finished": self._begin_file,
+                    "on_part_data": lambda data, start, end: staging.write(data[start:end]),
+                    "on_part_end": staging.end,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError as error:
+            raise _malformed(error) from error
+
+    def feed(self, piece: bytes) -> None:
+        """The next bytes of the body. Blocking."""
+        try:
+            self._parser.write(piece)
+        except FormParserError as error:
+            raise _malformed(error) from error
+
+    def finish(self) -> None:
+        """That was the body."""
+        if not self._is_whole:
+            raise InvalidRequest("body", "ends in the middle of a part; send it again")
+
+    def _begin_part(self) -> None:
+        self._disposition = b""
+
+    def _begin_header(self) -> None:
+        self._header = (bytearray(), bytearray())
+
+    def _end_header(self) -> None:
+        name, value = self._header
+        if name.lower() == b"content-disposition":
+            self._disposition = bytes(value)
+
+    def _begin_file(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        field = options.get(b"name", b"").decode("utf-8", "replace")
+        if field != FIELD:
+            raise InvalidRequest(FIELD, f"a part is named {field[:100]!r}; name each {FIELD!r}")
+        if b"filename" not in options:
+            raise InvalidRequest(FIELD, "a part is no file; send its name as filename")
+        self._staging.begin(_file_name(options[b"filename"]))
+
+    def _end(self) -> None:
+        self._is_whole = True
+
+
+def _file_name(raw: bytes) -> str:
+    try:
+        name = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidRequest(FIELD, "the name of a file is no UTF-8; rename it") from None
+    for escape, letter in _ESCAPES.items():
+        name = name.replace(escape, letter)
+    return name
+
+
+def _malformed(error: FormParserError) -> InvalidRequest:
+    return InvalidRequest("body", f"is no multipart/form-data ({error}); let your HTTP library write it")

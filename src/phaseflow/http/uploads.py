@@ -1,0 +1,72 @@
+"""The endpoints that take documents in and out. Files go from the socket to the disk, never into memory as a whole."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+import anyio
+import anyio.to_thread
+from starlette.requests import ClientDisconnect, Request
+
+from phaseflow.domain.errors import DocumentNotFound, JobConflict, KnowledgeBaseNotFound, UploadTooLarge
+from phaseflow.domain.status import DocumentsChanged
+from phaseflow.http import requests
+from phaseflow.http.endpoint import Answer, Call, Endpoint
+from phaseflow.http.ingestion import KB, check_room
+from phaseflow.http.multipart import FileParts, boundary_of
+from phaseflow.http.problems import BodyInterrupted, LimitReached
+
+
+async def add_documents(call: Call[requests.KbPath, None]) -> Answer:
+    kb_id, flow = call.at.kb_id, call.site.flow
+    boundary = boundary_of(call.request.headers.get("content-type", ""))
+    await check_room(call)
+    with call.site.seats.uploading():
+        async with flow.receiving(kb_id) as staging:
+            await _receive(call.request, FileParts(boundary, staging), call.site.limits.upload_idle_s)
+            uris, job = await flow.take_in(kb_id, staging)
+    return Answer(DocumentsChanged(documents=list(uris), job=await job.status()), 202)
+
+
+async def delete_document(call: Call[requests.DocumentQuery, None]) -> Answer:
+    job = await call.site.flow.remove_document(call.at.kb_id, call.at.uri)
+    return Answer(DocumentsChanged(documents=[call.at.uri], job=await job.status()), 202)
+
+
+async def _receive(request: Request, parts: FileParts, idle_s: float) -> None:
+    async with aclosing(_pieces(request, idle_s)) as pieces:
+        async for piece in pieces:
+            await anyio.to_thread.run_sync(parts.feed, piece)
+    parts.finish()
+
+
+async def _pieces(request: Request, idle_s: float) -> AsyncGenerator[bytes]:
+    stream = request.stream()
+    while True:
+        try:
+            piece = await _within(idle_s, stream)
+        except ClientDisconnect:
+            raise BodyInterrupted("the connection ended before the body did; send it again") from None
+        if piece is None:
+            return
+        if piece:
+            yield piece
+
+
+async def _within(idle_s: float, stream: AsyncIterator[bytes]) -> bytes | None:
+    with anyio.move_on_after(idle_s):
+        return await anext(stream, None)
+    raise BodyInterrupted(f"nothing came for {idle_s:g} seconds; send it again")
+
+
+ENDPOINTS = [
+    Endpoint(
+        "POST", f"{KB}/documents", "Take files in and start a job; creates the knowledge base", add_documents,
+        {202: DocumentsChanged}, requests.KbPath, takes_files=True,
+        problems=(JobConflict, LimitReached, UploadTooLarge, BodyInterrupted),
+    ),
+    Endpoint(
+        "DELETE", f"{KB}/documents", "Take an uploaded document out and start a job", delete_document,
+        {202: DocumentsChanged}, requests.DocumentQuery,
+        problems=(KnowledgeBaseNotFound, DocumentNotFound, JobConflict),
+    ),
+]  # fmt: skip
