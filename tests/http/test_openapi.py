@@ -1,0 +1,75 @@
+"""The description of the API: made from the endpoints, and kept by them."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from tests.http.service import documents, pass_through, serving
+
+from phaseflow.flow import PhaseFlow
+from phaseflow.http import AllowedRoots
+from phaseflow.http.app import ENDPOINTS
+from phaseflow.http.openapi import document
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "secret"
+EXAMPLES = 4
+WITHIN_S = 100
+
+
+@pytest.fixture(scope="module")
+def described() -> dict[str, Any]:
+    return document(ENDPOINTS, "", with_token=True)
+
+
+def test_every_endpoint_is_described(described: dict[str, Any]) -> None:
+    there = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
+    assert there == {(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}
+
+
+def test_names_of_operations_are_unique(described: dict[str, Any]) -> None:
+    names = [operation["operationId"] for methods in described["paths"].values() for operation in methods.values()]
+    assert len(names) == len(set(names)) == len(ENDPOINTS)
+
+
+def test_every_reference_leads_to_a_schema(described: dict[str, Any]) -> None:
+    names = {reference.rpartition("/")[2] for reference in _references(described)}
+    assert names <= described["components"]["schemas"].keys()
+
+
+def test_only_what_is_public_asks_for_no_token(described: dict[str, Any]) -> None:
+    for endpoint in ENDPOINTS:
+        operation = described["paths"][endpoint.path][endpoint.method.lower()]
+        assert ("security" in operation) is not endpoint.public
+
+
+def test_a_tag_that_tells_kinds_of_sources_apart_is_required(described: dict[str, Any]) -> None:
+    schemas = described["components"]["schemas"]
+    assert "type" in schemas["FolderSource"]["required"]
+    assert "type" in schemas["OpenAIEmbedderSettings"]["required"]
+
+
+def _references(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+        return own + [found for each in value.values() for found in _references(each)]
+    return [found for each in value for found in _references(each)] if isinstance(value, list) else []
+
+
+async def test_what_the_service_does_is_what_it_says(tmp_path: Path) -> None:
+    """Schemathesis sends what the description allows and what it forbids, and compares the answers with it."""
+    flow = PhaseFlow(tmp_path / "kb.db", slots=0, check_source=AllowedRoots([documents(tmp_path / "docs")]))
+    async with serving(flow, token=TOKEN) as service:
+        await pass_through(flow.tracker, "0", "0")
+        words = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
+        words += ["--config-file", str(ROOT / "schemathesis.toml"), "run", f"{service.url}/openapi.json"]
+        words += ["--header", f"Authorization: Bearer {TOKEN}", "--max-examples", str(EXAMPLES), "--seed", "1"]
+        words += ["--phases", "coverage,fuzzing", "--no-color", "--warnings", "off"]
+        with anyio.fail_after(WITHIN_S):
+            done = await anyio.to_thread.run_sync(
+                lambda: subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+            )
+    assert done.returncode == 0, "\n".join(line[:300] for line in (done.stdout + done.stderr).splitlines())
