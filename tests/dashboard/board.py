@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, ConsoleMessage, Locator, Page
+    from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request
 
 PATIENCE_MS = 15_000
 NO_ANSWER = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
@@ -13,15 +13,21 @@ NO_ANSWER = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_CONNECTION
 
 
 class Board:
-    """A page in a window of its own. ``complaints`` are its errors, refusals by its security policy among them."""
+    """A page in a window of its own.
+
+    ``complaints`` are its errors, refusals by its security policy among them; ``streams`` are the live feeds that it has
+    asked for.
+    """
 
     def __init__(self, page: "Page", url: str) -> None:
         self.page = page
         self.url = url
         self.complaints: list[str] = []
+        self.streams: list[str] = []
         page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", self._listen)
+        page.on("request", self._note)
 
     @classmethod
     @asynccontextmanager
@@ -39,6 +45,10 @@ class Board:
         refused = "the server responded with a status of 4" in message.text
         if message.type in {"error", "warning"} and not (down or refused):
             self.complaints.append(message.text)
+
+    def _note(self, request: "Request") -> None:
+        if "/events" in request.url:
+            self.streams.append(request.url)
 
     async def go(self, place: str = "") -> None:
         """Open the page anew, at a place behind the ``#``."""

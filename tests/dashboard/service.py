@@ -65,7 +65,9 @@ class Service:
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """One request to ``/api/ingestion``; its JSON, or None. An error status raises HTTPError."""
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
+        headers = {"Content-Type": "application/json"} | (
+            {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        )
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(  # noqa: S310  # its own address
             f"{self.url}/api/ingestion/{path}", data, headers, method=method

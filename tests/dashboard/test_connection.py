@@ -62,10 +62,8 @@ async def test_no_transition_is_missed_or_repeated_when_the_server_is_killed(
 async def test_one_stream_serves_all_that_the_page_shows(board: Board, service: Service) -> None:
     for name in ("one", "two", "three"):
         service.put(name, ".")
-    streams: list[str] = []
-    board.page.on("request", lambda request: "/events" in request.url and streams.append(request.url))
     await board.go("kb/two")
     await board.until(board.page.locator(".connection"), "Live")
     await board.row("three").locator(".opener").click()
     await board.until(board.page.locator("h2").first, "three")
-    assert len(streams) == 1
+    assert len(board.streams) == 1

@@ -17,8 +17,7 @@ LISTEN = """() => {
 async def test_the_elements_work_alone_share_a_stream_and_tell_what_happens(board: Board, service: Service) -> None:
     write_documents(service.here / "docs", 5)
     service.put("docs", "docs")
-    page, streams = board.page, list[str]()
-    page.on("request", lambda request: request.url.endswith("/events") and streams.append(request.url))
+    page = board.page
     await page.route("**/host", lambda route: route.fulfill(body=HOST, content_type="text/html"))
     await page.goto(f"{service.url}/host")
     await page.evaluate(LISTEN)
@@ -31,4 +30,4 @@ async def test_the_elements_work_alone_share_a_stream_and_tell_what_happens(boar
     heard = await page.evaluate("() => window.heard")
     assert ["phaseflow-status", "docs"] in heard
     assert heard[-1] == ["kb-select", "docs"]
-    assert len(streams) == 1
+    assert len(board.streams) == 1

@@ -4,7 +4,6 @@ from tests.cli.embedding_server import EmbeddingServer
 from tests.dashboard.board import Board
 from tests.dashboard.service import Service, write_documents
 
-
 FOCUSED = "document.querySelector('phase-status').shadowRoot.activeElement.dataset.verb"
 
 

@@ -85,13 +85,20 @@ class App {
   follow() {
     const { kbs } = this.store;
     const { kbId, tab } = this.place();
-    const first = [...kbs.values()].find((kb) => kb.job && !isOver(kb.job)) ?? [...kbs.values()][0];
-    const shown = kbId !== null && kbs.has(kbId) ? kbId : WIDE.matches ? (first?.kb_id ?? null) : null;
+    const shown = kbId !== null && kbs.has(kbId) ? kbId : WIDE.matches ? this.worthSeeing() : null;
     setAttribute(document.body, "data-view", shown !== null && kbId === shown ? "detail" : "list");
     setAttribute(document.body, "data-empty", this.store.listed && kbs.size === 0 && this.store.connection !== "locked");
     this.list.selected = shown;
     this.open(shown);
     if (kbId === shown) this.detail?.select(tab);
+  }
+
+  /** What is shown already, else a job that runs, else one that is not over, else the first. */
+  worthSeeing() {
+    const all = [...this.store.kbs.values()];
+    const shown = all.find((kb) => kb.kb_id === this.detail?.kbId);
+    const running = all.find((kb) => kb.job?.status === "running");
+    return (shown ?? running ?? all.find((kb) => kb.job && !isOver(kb.job)) ?? all[0])?.kb_id ?? null;
   }
 
   /** @param {string | null} kbId */

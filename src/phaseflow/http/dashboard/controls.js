@@ -11,7 +11,7 @@ import { icon } from "./icons.js";
 import { doingWord, verbWord } from "./words.js";
 
 /** @type {Verb[]} */
-const VERBS = ["start", "retry", "resume", "pause", "cancel"];
+const VERBS = ["retry", "start", "resume", "pause", "cancel"];
 
 export class Controls {
   /**

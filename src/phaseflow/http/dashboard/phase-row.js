@@ -76,7 +76,7 @@ export class PhaseRow {
     setText(this.word, word);
     setText(this.amount, amount(phase));
     setAttribute(this.unit, "hidden", amount(phase) === "");
-    setText(this.rate, phase.status === "running" ? rate(phase.items_per_second) : "");
+    setText(this.rate, phase.status === "running" && phase.waiting_on === null ? rate(phase.items_per_second) : "");
     setText(this.percent, `${phase.progress} %`);
     this.showBar(phase, word);
     const said = note(phase);

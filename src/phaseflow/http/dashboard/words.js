@@ -54,7 +54,7 @@ export function waiting(phase, reason) {
  * @param {PhaseDetail} phase
  */
 export function note(phase) {
-  if (phase.error) return phase.error;
+  if (phase.error) return capital(phase.error);
   if (phase.waiting_on === "pause" && phase.status !== "running") return "";
   if (phase.status === "not_started" && phase.waiting_on === "upstream") return "";
   return capital(waiting(phase.name, phase.waiting_on));
@@ -127,7 +127,7 @@ export function summary(kb) {
   const job = kb.job;
   if (job === null) return "Start it to load its documents";
   if (job.status === "completed") return `${counted(kb.documents, "document")}, ${counted(kb.chunks, "chunk")}`;
-  return job.error ?? job.message;
+  return capital(job.error ?? job.message);
 }
 
 /** @param {IngestionJob} job */
