@@ -1,6 +1,9 @@
 """Uploads over HTTP: forms on a real socket, also broken, endless, hostile ones."""
 
 import json
+import re
+import shlex
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits
 from tests.http.service import Service, documents, serving
 
+DOCS = Path(__file__).parents[2] / "docs" / "INGESTION_API.md"
 KB = "/api/ingestion/kb"
 TO = f"{KB}/waf/documents"
 FILE = ("files", ("a.md", b"# Alpha\n\nThe first of the letters.\n"))
@@ -293,3 +297,25 @@ async def _raw(service: Service, sent: bytes) -> tuple[int, Any]:
                 received += await connection.receive()
         head, _, body = received.partition(b"\r\n\r\n")
         return int(head.split()[1]), json.loads(body)
+
+
+async def test_the_commands_of_the_docs_do_what_they_say(service: Service, tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    for name in ("guide.md", "notes.md"):
+        (tmp_path / name).write_text("Of letters.")
+    uploads = DOCS.read_text(encoding="utf-8").split("\n## Uploads\n", 1)[1].split("\n## ", 1)[0]
+    added, removed = re.findall(r"^```sh\n(curl .*?)```", uploads, flags=re.MULTILINE | re.DOTALL)
+    assert await _run(service, added, tmp_path) == ["guide.md", "notes.md"]
+    assert await _run(service, removed, tmp_path) == ["notes.md"]
+
+
+async def _run(service: Service, command: str, folder: Path) -> list[str]:
+    words = shlex.split(command.replace("http://127.0.0.1:8000", service.url))
+    with anyio.fail_after(20):
+        done = await anyio.run_process(words, cwd=folder)
+        answer = json.loads(done.stdout)
+        await (await service.flow.job("manuals")).wait()
+    assert answer["job"]["kb_id"] == "manuals"
+    documents: list[str] = answer["documents"]
+    return documents
