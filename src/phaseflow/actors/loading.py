@@ -48,7 +48,7 @@ class LoadingActor(Actor):
     async def _list(self) -> None:
         async with aclosing(self._loader.list()) as pages:  # type: ignore[type-var]  # every async generator has aclose
             while await self._list_page(pages):
-                pass
+                faults.reach("loading.listed")
 
     async def _list_page(self, pages: Any) -> bool:
         async with self.gate:
