@@ -1,0 +1,147 @@
+"""Commands that are interrupted, killed, or find somebody else in the database. Nothing is paid for twice."""
+
+import http.server
+import json
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.cli.commands import Shell, ended
+from tests.cli.embedding_server import EmbeddingServer
+from tests.contract.watching import write_notes
+
+INGEST = ("ingest", "docs", "--kb", "waf", "--json")
+
+
+def last(process: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
+    status: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    return status
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_pauses_durably_and_the_same_command_goes_on(
+    shell: Shell, server: EmbeddingServer, number: signal.Signals
+) -> None:
+    with shell.running(*INGEST, *server.options) as process:
+        assert server.asked.wait(10)
+        process.send_signal(number)
+        time.sleep(0.3)
+        server.gate.set()
+        stopped = ended(process)
+    stood = shell.answer("status", "waf")
+    again = shell(*INGEST, *server.options)
+    assert stopped.returncode == 3
+    assert "Traceback" not in stopped.stderr
+    assert stood["status"] in ("paused", "running")
+    assert (again.returncode, last(again)["status"], last(again)["job_id"]) == (0, "completed", stood["job_id"])
+    assert max(Counter(server.texts).values()) == 1
+
+
+def test_ctrl_c_leaves_a_paused_job(shell: Shell, server: EmbeddingServer) -> None:
+    with shell.running(*INGEST, *server.options) as process:
+        assert server.asked.wait(10)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        server.gate.set()
+        stopped = ended(process)
+    assert last(stopped)["status"] == "paused"
+    assert shell.answer("status", "waf") == last(stopped)
+    assert shell("resume", "waf", "--json").returncode == 0
+
+
+def test_a_second_ctrl_c_leaves_at_once_and_loses_nothing(shell: Shell, server: EmbeddingServer) -> None:
+    with shell.running(*INGEST, *server.options) as process:
+        assert server.asked.wait(10)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        stopped = ended(process)
+        took = time.monotonic() - begun
+    server.gate.set()
+    assert (stopped.returncode, took < 2) == (3, True)
+    assert "Traceback" not in stopped.stderr
+    assert shell(*INGEST, *server.options).returncode == 0
+
+
+def test_after_a_kill_the_same_command_goes_on_with_the_same_job(shell: Shell, server: EmbeddingServer) -> None:
+    write_notes(shell.here / "docs", 300, lines=1)
+    with shell.running(*INGEST, *server.options) as process:
+        assert server.asked.wait(10)
+        server.gate.set()
+        while len(set(server.texts)) < 100:
+            time.sleep(0.01)
+        process.kill()
+        ended(process)
+    again = shell(*INGEST, *server.options)
+    assert (again.returncode, last(again)["status"]) == (0, "completed")
+    assert len(shell.answer("jobs", "waf")["items"]) == 1
+    paid_twice = [text for text, times in Counter(server.texts).items() if times > 1]
+    assert len(paid_twice) <= 8 * 64
+    assert max(Counter(server.texts).values()) <= 2
+
+
+def test_a_second_process_is_told_in_one_line_which_process_holds_the_database(
+    shell: Shell, server: EmbeddingServer
+) -> None:
+    with shell.running(*INGEST, *server.options) as holder:
+        assert server.asked.wait(10)
+        for words in (INGEST, ("resume", "waf"), ("cancel", "waf"), ("serve", "--port", "0")):
+            second = shell(*words)
+            assert (second.returncode, second.stdout) == (1, "")
+            assert len(second.stderr.splitlines()) == 1
+            assert str(holder.pid) in second.stderr
+        server.gate.set()
+        assert ended(holder).returncode == 0
+
+
+def test_reading_commands_work_beside_a_holder(shell: Shell, server: EmbeddingServer) -> None:
+    with shell.running(*INGEST, *server.options) as holder:
+        assert server.asked.wait(10)
+        status = shell.answer("status", "waf")
+        jobs = shell.answer("jobs", "waf")
+        assert shell.answer("failures", "waf") == {"items": [], "next_cursor": None}
+        assert len(shell.answer("status")["items"]) == 1
+        server.gate.set()
+        assert ended(holder).returncode == 0
+    assert (status["status"], status["phase_details"][2]["status"]) == ("running", "running")
+    assert jobs["items"][0]["job_id"] == status["job_id"]
+
+
+def test_the_one_that_was_killed_does_not_block(shell: Shell, server: EmbeddingServer) -> None:
+    with shell.running(*INGEST, *server.options) as holder:
+        assert server.asked.wait(10)
+        holder.kill()
+        ended(holder)
+    begun = time.monotonic()
+    cancelled = shell("cancel", "waf", "--json")
+    assert json.loads(cancelled.stdout)["status"] == "cancelled"
+    assert time.monotonic() - begun < 5
+    assert json.loads(cancelled.stdout)["allowed_actions"] == ["start"]
+
+
+def test_a_refused_key_fails_at_once_with_1(shell: Shell) -> None:
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(401)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as refusing:
+        threading.Thread(target=refusing.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{refusing.server_address[1]}/v1"
+        failed = shell(*INGEST, "--embedder", "openai", "--embedding-url", url, "--embedding-model", "m")
+        retried = shell("retry", "waf", "--json")
+        refusing.shutdown()
+    assert (failed.returncode, last(failed)["status"]) == (1, "failed")
+    assert "401" in str(last(failed)["error"])
+    assert (retried.returncode, last(retried)["job_id"]) == (1, last(failed)["job_id"])
