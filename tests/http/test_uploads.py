@@ -4,7 +4,8 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from phaseflow.components.uploads import UploadLimits
 from phaseflow.domain.errors import KnowledgeBaseNotFound
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits
+from tests.http.processes import PLAIN_UVICORN, SERVE, free_port, process
 from tests.http.service import Service, documents, serving
 
 DOCS = Path(__file__).parents[2] / "docs" / "INGESTION_API.md"
@@ -98,7 +100,7 @@ async def test_an_upload_while_a_job_is_not_over_is_a_conflict_before_its_body_i
     (await service.http.post(TO, files=[FILE])).raise_for_status()
     await _over(service)
     (await service.http.post(f"{KB}/waf/start", json={"hold": ["loading"]})).raise_for_status()
-    head = _head(service, 50_000, "Expect: 100-continue\r\n")
+    head = _head(50_000, "Expect: 100-continue\r\n")
     status, problem = await _raw(service, head)
     assert (status, problem["code"]) == (409, "job_conflict")
     assert "cancel" in problem["allowed_actions"]
@@ -204,14 +206,14 @@ async def test_other_endpoints_keep_their_own_limit(service: Service) -> None:
 
 async def test_a_client_that_stops_sending_is_not_waited_for(service: Service) -> None:
     begun = _form(('name="files"; filename="a.md"', b"half"), end=b"")
-    status, problem = await _raw(service, _head(service, 1000) + begun)
+    status, problem = await _raw(service, _head(1000) + begun)
     assert (status, problem["code"]) == (408, "body_interrupted")
     assert _left(service) == []
 
 
 async def test_a_client_that_leaves_in_the_middle_leaves_nothing(service: Service) -> None:
     async with await anyio.connect_tcp("127.0.0.1", _port(service)) as connection:
-        await connection.send(_head(service, 1000) + _form(('name="files"; filename="a.md"', b"half"), end=b""))
+        await connection.send(_head(1000) + _form(('name="files"; filename="a.md"', b"half"), end=b""))
         with anyio.fail_after(5):
             while not _left(service):
                 await anyio.lowlevel.checkpoint()
@@ -224,7 +226,7 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing(service: Servic
 
 async def test_one_upload_too_many_at_once_is_asked_to_wait(service: Service) -> None:
     async with await anyio.connect_tcp("127.0.0.1", _port(service)) as connection:
-        await connection.send(_head(service, 1000) + _form(('name="files"; filename="a.md"', b"half"), end=b""))
+        await connection.send(_head(1000) + _form(('name="files"; filename="a.md"', b"half"), end=b""))
         with anyio.fail_after(5):
             while not _left(service):
                 await anyio.lowlevel.checkpoint()
@@ -280,7 +282,7 @@ def _port(service: Service) -> int:
     return urlsplit(service.url).port or 0
 
 
-def _head(service: Service, length: int, more: str = "") -> bytes:
+def _head(length: int, more: str = "") -> bytes:
     return (
         f"POST {TO} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=x\r\n"
         f"Content-Length: {length}\r\n{more}\r\n"
@@ -319,3 +321,21 @@ async def _run(service: Service, command: str, folder: Path) -> list[str]:
     assert answer["job"]["kb_id"] == "manuals"
     documents: list[str] = answer["documents"]
     return documents
+
+
+@pytest.mark.parametrize(("command", "limit_s"), [(SERVE, 2.0), (PLAIN_UVICORN, 4.0)])
+async def test_a_stop_waits_for_no_upload(tmp_path: Path, command: Sequence[str], limit_s: float) -> None:
+    with process(tmp_path, free_port(), command) as service:
+        await service.ready()
+        target = urlsplit(service.url)
+        async with await anyio.connect_tcp("127.0.0.1", target.port or 80) as connection:
+            await connection.send(_head(1000) + _form(('name="files"; filename="a.md"', b"half"), end=b""))
+            with anyio.fail_after(5):
+                while not list(tmp_path.rglob("kb.db.uploads/.staging/*/0")):
+                    await anyio.lowlevel.checkpoint()
+            spent_s = await service.stop(signal.SIGTERM)
+            with anyio.fail_after(5):
+                answer = await connection.receive()
+    assert spent_s < limit_s
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert [path for path in tmp_path.rglob("kb.db.uploads/*/*") if path.is_file()] == []

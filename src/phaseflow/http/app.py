@@ -115,8 +115,8 @@ def _lifespan(site: Site) -> Callable[[Starlette], AbstractAsyncContextManager[N
         async with AsyncExitStack() as stack:
             if not site.flow.is_running:
                 await stack.enter_async_context(site.flow)
-            stack.enter_context(closing_on_signals(site.broadcast.close))
-            stack.callback(site.broadcast.close)
+            stack.enter_context(closing_on_signals(site.close))
+            stack.callback(site.close)
             get_logger().info("ready", interrupted_jobs=site.flow.interrupted)
             yield
 

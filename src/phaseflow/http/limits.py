@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import anyio
+
 from phaseflow.http.access import is_loopback
 from phaseflow.http.problems import LimitReached
 
@@ -13,7 +15,8 @@ from phaseflow.http.problems import LimitReached
 class Limits:
     """What the service gives at most."""
 
-    body_bytes: int = 1_048_576
+    body_bytes: int = 4_194_304
+    """Room for the longest source there is: a thousand addresses of 2,083 characters."""
     upload_bytes: int = 1_073_741_824
     """The body of a request that carries files; what one file may have is the engine's, ``UploadLimits``."""
     uploads: int = 16
@@ -37,18 +40,27 @@ class Seats:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._taken: Counter[str] = Counter()
-        self._uploading = 0
+        self._uploads: set[anyio.CancelScope] = set()
 
     @contextmanager
-    def uploading(self) -> Iterator[None]:
-        """Hold one of the places for uploads for the length of the block. Raises LimitReached when there is none."""
-        if self._uploading >= self._limits.uploads:
+    def uploading(self) -> Iterator[anyio.CancelScope]:
+        """Hold one of the places for uploads for the length of the block. Raises LimitReached when there is none.
+
+        The scope, in which the body is to be read, is cancelled when the service stops.
+        """
+        if len(self._uploads) >= self._limits.uploads:
             raise LimitReached("this server takes as many uploads as it can at once; try again later")
-        self._uploading += 1
+        scope = anyio.CancelScope()
+        self._uploads.add(scope)
         try:
-            yield
+            yield scope
         finally:
-            self._uploading -= 1
+            self._uploads.discard(scope)
+
+    def close(self) -> None:
+        """Wait for no more of any upload."""
+        for scope in self._uploads:
+            scope.cancel()
 
     @contextmanager
     def taken(self, client: tuple[str, int] | None) -> Iterator[None]:

@@ -39,7 +39,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then whatever else is under way."""
-        self._site.broadcast.close()
+        self._site.close()
         await super().shutdown(sockets)
 
 

@@ -30,3 +30,8 @@ class Site:
     def is_ready(self) -> bool:
         """The engine is up."""
         return self.flow.is_running and not self.broadcast.closed
+
+    def close(self) -> None:
+        """End the streams and the uploads: a server that stops would wait for them."""
+        self.broadcast.close()
+        self.seats.close()

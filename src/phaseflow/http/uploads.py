@@ -13,16 +13,19 @@ from phaseflow.http import requests
 from phaseflow.http.endpoint import Answer, Call, Endpoint
 from phaseflow.http.ingestion import KB, check_room
 from phaseflow.http.multipart import FileParts, boundary_of
-from phaseflow.http.problems import BodyInterrupted, LimitReached
+from phaseflow.http.problems import BodyInterrupted, LimitReached, NotReady
 
 
 async def add_documents(call: Call[requests.KbPath, None]) -> Answer:
     kb_id, flow = call.at.kb_id, call.site.flow
     boundary = boundary_of(call.request.headers.get("content-type", ""))
     await check_room(call)
-    with call.site.seats.uploading():
+    with call.site.seats.uploading() as until_stopped:
         async with flow.receiving(kb_id) as staging:
-            await _receive(call.request, FileParts(boundary, staging), call.site.limits.upload_idle_s)
+            with until_stopped:
+                await _receive(call.request, FileParts(boundary, staging), call.site.limits.upload_idle_s)
+            if until_stopped.cancelled_caught:
+                raise NotReady("the service is stopping; send it again when it is back")
             uris, job = await flow.take_in(kb_id, staging)
     return Answer(DocumentsChanged(documents=list(uris), job=await job.status()), 202)
 
@@ -62,7 +65,7 @@ ENDPOINTS = [
     Endpoint(
         "POST", f"{KB}/documents", "Take files in and start a job; creates the knowledge base", add_documents,
         {202: DocumentsChanged}, requests.KbPath, takes_files=True,
-        problems=(JobConflict, LimitReached, UploadTooLarge, BodyInterrupted),
+        problems=(JobConflict, LimitReached, UploadTooLarge, BodyInterrupted, NotReady),
     ),
     Endpoint(
         "DELETE", f"{KB}/documents", "Take an uploaded document out and start a job", delete_document,
