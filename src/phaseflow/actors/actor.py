@@ -44,11 +44,15 @@ class Actor:
             if not isinstance(cause, OwnershipLost):  # else the run is over, and somebody has said why
                 self.failure = cause
         finally:
-            if self._inbox is not None:
-                self._inbox.close()
-            if self._outbox is not None:
-                self._outbox.close(complete=self.has_finished)
+            self.close()
             self._report()
+
+    def close(self) -> None:
+        """Let go of its ends of the channels: one that was cancelled before its first step has not done so itself."""
+        if self._inbox is not None:
+            self._inbox.close()
+        if self._outbox is not None:
+            self._outbox.close(complete=self.has_finished)
 
     async def work(self) -> None:
         """The phase itself."""

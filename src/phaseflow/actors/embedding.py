@@ -1,7 +1,6 @@
 """The embedding actor: a vector for each passage, several batches in flight, no text paid for twice."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import anyio
@@ -10,6 +9,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from phaseflow.actors.actor import Actor
 from phaseflow.actors.inflight import Claim
 from phaseflow.actors.ledger import Item, Ledger
+from phaseflow.actors.result import Refused, Result, packed
 from phaseflow.actors.workshop import PhaseFailed
 from phaseflow.domain.errors import BatchTooLarge, ComponentUnavailable, RateLimited, TransientError
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
@@ -27,29 +27,6 @@ IN_HAND_S = 10.0
 """How long a phase that fails waits for the answers that are on their way, before it drops them."""
 LINGER_S = 0.05
 """How long a smaller batch waits for more texts, seconds: a call costs the same however few it carries."""
-
-
-class Refused(PhaseFailed):
-    """The embedder raised something that is about the texts it was given."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
-
-
-@dataclass(slots=True)
-class Result:
-    """What a batch came to. ``done``: chunks that had their vector already; ``texts``: those that have one now, of
-    which ``hashes`` are new and their ``vectors`` to be stored; ``refused``: a text that cannot be embedded, and why.
-    """
-
-    done: Sequence[Item] = ()
-    texts: Sequence[bytes] = ()
-    hashes: Sequence[bytes] = ()
-    vectors: "Vectors | None" = None
-    characters: int = 0
-    refused: dict[bytes, tuple[str, str]] = field(default_factory=dict)
-    is_stored: bool = False
 
 
 class EmbeddingActor(Actor):
@@ -77,7 +54,7 @@ class EmbeddingActor(Actor):
         with self._working:
             async with anyio.create_task_group() as tasks, receive:
                 for _ in range(self._embedder.in_flight):
-                    tasks.start_soon(self._work_off, receive.clone())
+                    tasks.start_soon(self._work_off, receive)
                 async with send:
                     with self._feeding:
                         await self._feed(send)
@@ -126,13 +103,12 @@ class EmbeddingActor(Actor):
             return await vectors.known(tx, self._model, hashes)
 
     async def _work_off(self, receive: MemoryObjectReceiveStream[list[Item]]) -> None:
-        async with receive:
-            async for items in receive:
-                try:
-                    await self._embed(items)
-                except Exception as error:  # noqa: BLE001  # raised again once the other calls, which are paid for, are in
-                    self._give_up(error)
-                faults.reach("embedding.between")
+        async for items in receive:
+            try:
+                await self._embed(items)
+            except Exception as error:  # noqa: BLE001  # raised again once the other calls, which are paid for, are in
+                self._give_up(error)
+            faults.reach("embedding.between")
 
     def _give_up(self, error: Exception) -> None:
         """Begin nothing more, and let the batches in flight end and be stored."""
@@ -272,7 +248,7 @@ class EmbeddingActor(Actor):
         for each in results:
             if each.vectors is not None:
                 await self._check_dimension(tx, each.vectors)
-                await vectors.add(tx, self._model, each.hashes, _packed(each.vectors))
+                await vectors.add(tx, self._model, each.hashes, packed(each.vectors))
         await jobs.count_characters(tx, self.shop.plan.run.job_seq, sum(each.characters for each in results))
         await vectors.attach(tx, self._model, [item.chunk_id for item in done])
         await documents.move(tx, [d.id for d in ready], documents.CHUNKED, documents.EMBEDDED)
@@ -305,11 +281,3 @@ class EmbeddingActor(Actor):
             self.spend(f"{failure.uri}: {failure.error}")
         for _ in ready:
             self.spend(None)
-
-
-def _packed(found: "Vectors") -> bytes:
-    """Float32 bytes of the vectors, each brought to length 1 (a zero vector stays as it is)."""
-    import numpy as np
-
-    lengths = np.linalg.norm(found, axis=1, keepdims=True)
-    return np.ascontiguousarray(found / np.where(lengths > 0, lengths, 1), dtype="<f4").tobytes()

@@ -1,0 +1,42 @@
+"""What a batch of the embedding actor came to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from phaseflow.actors.ledger import Item
+from phaseflow.actors.workshop import PhaseFailed
+
+if TYPE_CHECKING:
+    from phaseflow.components.protocols import Vectors
+
+
+class Refused(PhaseFailed):
+    """The embedder raised something that is about the texts it was given."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+@dataclass(slots=True)
+class Result:
+    """What a batch came to. ``done``: chunks that had their vector already; ``texts``: those that have one now, of
+    which ``hashes`` are new and their ``vectors`` to be stored; ``refused``: a text that cannot be embedded, and why.
+    """
+
+    done: Sequence[Item] = ()
+    texts: Sequence[bytes] = ()
+    hashes: Sequence[bytes] = ()
+    vectors: "Vectors | None" = None
+    characters: int = 0
+    refused: dict[bytes, tuple[str, str]] = field(default_factory=dict)
+    is_stored: bool = False
+
+
+def packed(found: "Vectors") -> bytes:
+    """Float32 bytes of the vectors, each brought to length 1 (a zero vector stays as it is)."""
+    import numpy as np
+
+    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.ascontiguousarray(found / np.where(lengths > 0, lengths, 1), dtype="<f4").tobytes()
