@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from phaseflow import JobStatus, PhaseFlow, PhaseStatus
+from phaseflow.domain.errors import JobConflict
 from phaseflow.domain.status import Transition
 from phaseflow.store import faults
 
@@ -68,7 +69,7 @@ async def pauses(folder: Path, database: Path, rounds: int) -> list[float]:
                 asked = time.perf_counter()
                 try:
                     await flow.pause("kb")
-                except Exception:  # the job has ended meanwhile
+                except JobConflict:  # the job has ended meanwhile
                     break
                 status = await job.settled()
                 if status.status is not JobStatus.PAUSED:

@@ -52,7 +52,7 @@ class EmbeddingActor(Actor):
         self._fault: Exception | None = None
         self._working, self._feeding = anyio.CancelScope(), anyio.CancelScope()
         with self._working:
-            async with anyio.create_task_group() as tasks, receive:
+            async with receive, anyio.create_task_group() as tasks:
                 for _ in range(self._embedder.in_flight):
                     tasks.start_soon(self._work_off, receive)
                 async with send:

@@ -61,14 +61,21 @@ class Supervisor:
         """Oversee the job. Cancelling drops the work in hand; what is committed stays."""
         send, receive = self._mail
         async with send, receive:
-            with self._scope:
-                await self._clear_up()
-                async with anyio.create_task_group() as tasks:
-                    for actor in self._actors:
-                        tasks.start_soon(actor.perform)
-                    await self._oversee(receive)
-                    tasks.cancel_scope.cancel()
+            try:
+                with self._scope:
+                    await self._clear_up()
+                    await self._work(receive)
+            finally:
+                for actor in self._actors:
+                    actor.close()
         await self._leave()
+
+    async def _work(self, mail: MemoryObjectReceiveStream[None]) -> None:
+        async with anyio.create_task_group() as tasks:
+            for actor in self._actors:
+                tasks.start_soon(actor.perform)
+            await self._oversee(mail)
+            tasks.cancel_scope.cancel()
 
     def poke(self) -> None:
         """Look again: what is wanted, or what is, may have changed. Never waits."""

@@ -1,0 +1,170 @@
+"""Host applications that cancel in asyncio's own way: around every call, in the middle, twice, at the end.
+
+Nothing of it may leave an open transaction, a job that is stuck, or a status that is not true.
+"""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from phaseflow import JobStatus, PhaseFlow
+from phaseflow.domain.errors import DatabaseHeld, JobConflict
+from tests.engine.components import CountingEmbedder
+from tests.proof import outcome
+
+DEADLINES_S = (0, 0.0002, 0.001, 0.003, 0.01)
+
+CALLS: dict[str, Callable[[PhaseFlow, Path], Coroutine[Any, Any, Any]]] = {
+    "start": lambda flow, folder: flow.start("kb", folder),
+    "pause": lambda flow, _: flow.pause("kb"),
+    "pause phase": lambda flow, _: flow.pause("kb", "embedding"),
+    "resume": lambda flow, _: flow.resume("kb"),
+    "cancel": lambda flow, _: flow.cancel("kb"),
+    "retry": lambda flow, _: flow.retry("kb"),
+    "status": lambda flow, _: flow.status("kb"),
+    "search": lambda flow, _: flow.search("kb", "word3x7"),
+    "put_kb": lambda flow, folder: flow.put_kb("kb", folder),
+    "kbs": lambda flow, _: flow.kbs(),
+}
+
+
+async def goes_on_to_its_end(flow: PhaseFlow, folder: Path) -> None:
+    """The newest job, and one more after it, come to their end."""
+    with anyio.fail_after(10):
+        while not (status := await flow.status("kb")).status.is_over:
+            if "resume" in status.allowed_actions:
+                await flow.resume("kb")
+            await anyio.sleep(0.02)
+        assert (await (await flow.start("kb", folder)).wait()).status is JobStatus.COMPLETED
+
+
+def nobody_holds_a_transaction(database: Path) -> bool:
+    """Another program can write at once."""
+    with closing(sqlite3.connect(database, isolation_level=None, timeout=0.5)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+    return True
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_a_timeout_around_any_call_leaves_nothing_half_done(folder: Path, database: Path, name: str) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await flow.start("kb", folder, hold=["indexing"])
+        for deadline_s in DEADLINES_S:
+            with suppress(TimeoutError, JobConflict):
+                async with asyncio.timeout(deadline_s):
+                    await CALLS[name](flow, folder)
+        await goes_on_to_its_end(flow, folder)
+        assert nobody_holds_a_transaction(database)
+    assert outcome.violations(database) == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_host_task_that_is_cancelled_leaves_a_job_that_goes_on(
+    folder: Path, database: Path, times: int
+) -> None:
+    embedder = CountingEmbedder()
+    embedder.close()
+
+    async def host() -> None:
+        async with PhaseFlow(database, embedder=embedder) as flow:
+            await (await flow.start("kb", folder)).wait()
+
+    task = asyncio.create_task(host())
+    with anyio.fail_after(10):
+        await embedder.until_called()
+        for _ in range(times):
+            task.cancel()
+            await anyio.sleep(0.01)
+        with suppress(asyncio.CancelledError):
+            await task
+        while not await can_be_opened(database):  # noqa: ASYNC110  # cancelled twice, it has not waited for the end
+            await anyio.sleep(0.05)
+    assert outcome.violations(database) == []
+    embedder.gate.set()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        with anyio.fail_after(10):
+            assert (await (await flow.job("kb")).wait()).status is JobStatus.COMPLETED
+    assert max(embedder.paid.values()) == 1
+
+
+async def can_be_opened(database: Path) -> bool:
+    try:
+        async with PhaseFlow(database, slots=0):
+            return True
+    except DatabaseHeld:
+        return False
+
+
+async def test_a_loop_that_is_closed_in_the_middle_leaves_a_file_that_can_be_opened(
+    folder: Path, database: Path
+) -> None:
+    async def host() -> None:
+        embedder = CountingEmbedder()
+        embedder.close()
+        flow = PhaseFlow(database, embedder=embedder)
+        await flow.__aenter__()  # and never left
+        await flow.start("kb", folder)
+        await embedder.until_called()
+
+    with anyio.fail_after(10):
+        await anyio.to_thread.run_sync(asyncio.run, host())
+    assert outcome.violations(database) == []
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        with anyio.fail_after(10):
+            assert (await (await flow.job("kb")).wait()).status is JobStatus.COMPLETED
+
+
+HOST = """
+import asyncio, sys
+from pathlib import Path
+from phaseflow import PhaseFlow
+from tests.engine.components import CountingEmbedder
+
+async def main(database, folder):
+    embedder = CountingEmbedder()
+    embedder.close()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        job = await flow.start("kb", folder)
+        await embedder.until_called()
+        print("embedding", flush=True)
+        await job.wait()
+
+asyncio.run(main(sys.argv[1], sys.argv[2]))
+"""
+
+
+async def test_ctrl_c_in_a_host_of_its_own_leaves_the_job_queued_to_go_on(folder: Path, database: Path) -> None:
+    with anyio.fail_after(20):
+        code = await anyio.to_thread.run_sync(interrupt_a_host, folder, database)
+    assert code in {-signal.SIGINT, 1}  # what asyncio.run makes of a KeyboardInterrupt
+    async with PhaseFlow(database, embedder=CountingEmbedder(), slots=0) as flow:
+        status = await flow.status("kb")
+        assert (status.status, status.waiting_on) == (JobStatus.PAUSED, "queue")
+        assert flow.interrupted == []  # it was left in good order, not found dead
+    assert outcome.violations(database) == []
+
+
+def interrupt_a_host(folder: Path, database: Path) -> int:
+    """Send SIGINT to a program that embeds; its exit code. It ends within 5 seconds."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", HOST, str(database), str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"embedding\n"
+        process.send_signal(signal.SIGINT)
+        asked = time.monotonic()
+        code = process.wait(10)
+        assert time.monotonic() - asked < 5
+        return code
