@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
+import pytest
 
 from phaseflow import JobPhase, JobStatus, PhaseFlow, PhaseStatus
 from phaseflow.actors.handover import Handover
@@ -12,6 +13,7 @@ from phaseflow.components.protocols import Loader
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 from phaseflow.store.documents import LOADED, StagedDocument
 from phaseflow.store.session import open_session
+from phaseflow.supervisor import launch
 from tests.engine.components import CountingEmbedder, vector_of
 from tests.proof import outcome
 from tests.proof.turnstile import Turnstile, until
@@ -210,6 +212,33 @@ async def test_a_job_that_cannot_even_begin_fails_by_legal_moves(folder: Path, d
         with anyio.fail_after(10):
             await until(lambda: flow.tracker.feed.last_seq > 6)
     assert outcome.violations(database) == []
+
+
+async def test_a_pause_does_not_wait_until_the_traces_of_an_older_job_are_cleared(
+    folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "DISCARD", 1)
+    with Turnstile.at() as turnstile:
+        async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+            await flow.start("kb", folder, hold=["embedding"])
+            await until_settled(flow)
+            await flow.cancel("kb")
+            turnstile.close()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(flow.start, "kb")
+                for _ in ("the new job", "the begin of its run"):
+                    await turnstile.arrival()
+                    turnstile.pass_one()
+                await turnstile.arrival()  # the first of the traces
+                tasks.start_soon(flow.pause, "kb")
+                await until(lambda: flow.tracker.database.queue_length == 1)
+                turnstile.open()
+            await until_paused(flow)
+            assert outcome.leftovers(database) > 6
+            await flow.resume("kb")
+            with anyio.fail_after(10):
+                assert (await (await flow.job("kb")).wait()).status is JobStatus.COMPLETED
+    assert outcome.leftovers(database) == 0
 
 
 async def until_settled(flow: PhaseFlow) -> None:

@@ -111,7 +111,11 @@ class Supervisor:
         self._tracker.feed.touch(self.kb_id)
 
     async def _clear_up(self) -> None:
-        while await self._tracker.database.write(lambda tx: discard_leftovers(tx, self._plan)):
+        """Until someone has a word: what is left then waits for the next run."""
+        mail = self._mail[1]
+        while not mail.statistics().current_buffer_used and await self._tracker.database.write(
+            lambda tx: discard_leftovers(tx, self._plan)
+        ):
             await anyio.lowlevel.checkpoint()
 
     async def _oversee(self, mail: MemoryObjectReceiveStream[None]) -> None:
