@@ -15,8 +15,8 @@ NO_ANSWER = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_CONNECTION
 class Board:
     """A page in a window of its own.
 
-    ``complaints`` are its errors, refusals by its security policy among them; ``streams`` are the live feeds that it has
-    asked for.
+    ``complaints`` are its errors, refusals by its security policy among them; ``streams`` are the live feeds that
+    it has asked for.
     """
 
     def __init__(self, page: "Page", url: str) -> None:

@@ -34,7 +34,7 @@ async def test_pause_says_that_it_waits_for_the_batch_in_hand_and_resume_goes_on
     service.put("docs", "docs", remote(embedding))
     await board.go("kb/docs")
     await board.verb("start").click()
-    service.until("docs", lambda status: status["phase_details"][2]["status"] == "running")
+    await board.until(board.phase("embedding"), "Running")
     await board.verb("pause").click()
     await board.until(board.head, "Pausing…")
     await board.until_status("docs", "Pausing…")

@@ -15,6 +15,7 @@ import { setAttribute, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { KbForm } from "./kb-form.js";
 import { isOver, storeOf } from "./store.js";
+import { capital } from "./words.js";
 
 /** Remembers that this browser has logged in; the token itself is in a cookie that scripts cannot read. */
 const LOGGED_IN = "phaseflow-logged-in";
@@ -146,7 +147,7 @@ class App {
     try {
       await api.login(token.value);
     } catch (refused) {
-      setText(error, /** @type {Error} */ (refused).message);
+      setText(error, capital(/** @type {Error} */ (refused).message));
       error.hidden = false;
       setAttribute(token, "aria-invalid", "true");
       token.focus();

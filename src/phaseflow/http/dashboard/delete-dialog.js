@@ -5,7 +5,7 @@
  */
 
 import * as api from "./api.js";
-import { counted } from "./words.js";
+import { capital, counted } from "./words.js";
 import { setText } from "./dom.js";
 
 export class DeleteDialog {
@@ -43,7 +43,7 @@ export class DeleteDialog {
       await api.deleteKb(this.kbId, this.store.base);
     } catch (error) {
       this.store.failed(error);
-      setText(this.error, /** @type {Error} */ (error).message);
+      setText(this.error, capital(/** @type {Error} */ (error).message));
       this.error.hidden = false;
       return;
     }

@@ -13,7 +13,7 @@ import { SearchPanel } from "./search-panel.js";
 import { counted, sourceWords } from "./words.js";
 
 /** @type {[string, string][]} */
-const TABS = [["run", "Run"], ["search", "Search"], ["failures", "Failed documents"], ["runs", "Past runs"]];
+const TABS = [["run", "Run"], ["search", "Search"], ["failures", "Failed"], ["runs", "Past runs"]];
 
 /**
  * @typedef {object} Wishes
@@ -78,7 +78,8 @@ export class Detail {
     const list = el("div", { class: "tabs", role: "tablist", "aria-label": `Views of ${this.kbId}` });
     for (const [name, title] of TABS) {
       const tab = el("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}` },
-        el("span", { text: title }), el("span", { class: "badge", hidden: true }));
+        el("span", { text: title }), ...(name === "failures" ? [el("span", { class: "rest", text: "documents" })] : []),
+        el("span", { class: "badge", hidden: true }));
       tab.addEventListener("click", () => this.press(name));
       this.tabs.set(name, tab);
       list.append(tab);

@@ -2,6 +2,7 @@
 
 import { el, setText } from "./dom.js";
 import { icon } from "./icons.js";
+import { capital } from "./words.js";
 
 export class RefusalLine {
   /** @param {() => void} dismiss */
@@ -14,7 +15,7 @@ export class RefusalLine {
 
   /** @param {string | undefined} text */
   show(text) {
-    setText(this.text, text ?? "");
+    setText(this.text, capital(text ?? ""));
     if (this.node.hidden !== (text === undefined)) this.node.hidden = text === undefined;
   }
 }

@@ -92,6 +92,6 @@ export class RunView {
     const job = this.job();
     if (job === null || (!isNew && performance.now() - this.drawnAt < DRAW_EVERY_MS)) return;
     this.drawnAt = performance.now();
-    this.chart.replaceChildren(timeline(this.log, job));
+    this.chart.replaceChildren(timeline(this.log, job, this.past?.job_id ?? "now"));
   }
 }

@@ -8,7 +8,7 @@
 import * as api from "./api.js";
 import { el, setText } from "./dom.js";
 import { icon } from "./icons.js";
-import { count, counted } from "./words.js";
+import { capital, count, counted } from "./words.js";
 
 /** Words shorter than this are in every passage. */
 const WORTH_A_MARK = 3;
@@ -84,7 +84,7 @@ export class SearchPanel {
     } catch (error) {
       this.store.failed(error);
       this.hits.replaceChildren();
-      setText(this.told, /** @type {Error} */ (error).message);
+      setText(this.told, capital(/** @type {Error} */ (error).message));
     }
   }
 

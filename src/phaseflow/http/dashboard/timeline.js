@@ -41,16 +41,17 @@ export function spansOf(log, end) {
 /**
  * @param {Transition[]} log of the whole job
  * @param {IngestionJob} job
+ * @param {string} name of this drawing, unlike any other of the page
  * @param {number} [now]
  */
-export function timeline(log, job, now = Date.now()) {
+export function timeline(log, job, name, now = Date.now()) {
   const times = log.map((one) => Date.parse(one.at));
   const start = times.length ? Math.min(...times) : now;
   const last = times.length ? Math.max(...times) : now;
   const end = Math.max(isOver(job) ? last : job.status === "running" ? Math.max(now, last) : last + (last - start) * QUIET, start + 1);
   const lanes = PHASES.map((name) => ({ name, spans: spansOf(log.filter((one) => one.phase === name), end) }));
   const labels = lanes.map(({ name, spans }) => el("li", {}, el("span", { text: capital(name) }), el("span", { class: "unseen", text: `: ${told(spans)}` })));
-  const where = { start, length: end - start };
+  const where = { start, length: end - start, pattern: `paused-${name}` };
   return el("div", { class: "timeline" }, el("ol", { class: "lanes" }, ...labels), drawing(lanes, where));
 }
 
@@ -63,11 +64,11 @@ function told(spans) {
 
 /**
  * @param {{name: JobPhase, spans: Span[]}[]} lanes
- * @param {{start: number, length: number}} where
+ * @param {{start: number, length: number, pattern: string}} where
  */
 function drawing(lanes, where) {
   const height = lanes.length * LANE + AXIS;
-  const node = svg("svg", { class: "drawing", width: "100%", height, "aria-hidden": "true" }, hatching());
+  const node = svg("svg", { class: "drawing", width: "100%", height, "aria-hidden": "true" }, hatching(where.pattern));
   const step = stepOf(where.length / 1000);
   for (let at = 0; at <= where.length / 1000; at += step) node.append(...tick(at, (at * 1000) / where.length, height, step));
   lanes.forEach(({ name, spans }, lane) => {
@@ -78,10 +79,13 @@ function drawing(lanes, where) {
   return node;
 }
 
-/** The pattern of paused time: told apart from running time without its colour. */
-function hatching() {
+/**
+ * The pattern of paused time: told apart from running time without its colour.
+ * @param {string} id
+ */
+function hatching(id) {
   const stripe = svg("path", { d: "M-1 1l2-2M0 6L6 0M5 7l2-2", class: "hatch" });
-  const pattern = svg("pattern", { id: "paused", width: 6, height: 6, patternUnits: "userSpaceOnUse" });
+  const pattern = svg("pattern", { id, width: 6, height: 6, patternUnits: "userSpaceOnUse" });
   pattern.append(svg("rect", { width: 6, height: 6, class: "ground" }), stripe);
   return svg("defs", {}, pattern);
 }
@@ -89,7 +93,7 @@ function hatching() {
 /**
  * @param {Span} span
  * @param {number} middle
- * @param {{start: number, length: number}} where
+ * @param {{start: number, length: number, pattern: string}} where
  * @param {JobPhase} name
  */
 function bar(span, middle, where, name) {
@@ -99,6 +103,7 @@ function bar(span, middle, where, name) {
   title.textContent = `${capital(name)}: ${statusWord(span.status)}${lasts ? ` for ${duration((span.to - span.from) / 1000)}` : ""}`;
   if (!lasts) return svg("circle", { cx: `${left}%`, cy: middle, r: span.status === "failed" ? 6 : 4.5, class: `mark ${span.status}` }, title);
   const node = svg("rect", { x: `${left}%`, y: middle - BAR / 2, height: BAR, rx: 3, class: `span ${span.status}` }, title);
+  if (span.status === "paused") node.style.setProperty("fill", `url(#${where.pattern})`);
   node.style.setProperty("width", `max(3px, ${((span.to - span.from) / where.length) * 100}%)`);
   return node;
 }
