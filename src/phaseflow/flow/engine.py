@@ -233,7 +233,7 @@ class PhaseFlow(Documents):
         async def put(tx: Transaction) -> None:
             old = await knowledge_bases.find(tx, kb_id)
             if old is None and given is None:
-                raise InvalidRequest("source", "a new knowledge base needs a source")
+                raise KnowledgeBaseNotFound(kb_id)
             await knowledge_bases.put(tx, kb_id, given, self._settings_json(chosen, old), at)
             self._make_place(kb_id, given)
 

@@ -55,6 +55,9 @@ class Answer:
     status: int = 200
 
 
+Events = Mapping[str, type[BaseModel]]
+"""What the events of a stream carry, by their names."""
+AnswerKind = type[BaseModel] | Events | str | None
 Handler = Callable[[Call[Any, Any]], Awaitable[Answer | Response]]
 
 
@@ -62,16 +65,16 @@ Handler = Callable[[Call[Any, Any]], Awaitable[Answer | Response]]
 class Endpoint:
     """One method of one path.
 
-    ``answers`` says what each good status carries: a model, nothing, or text of a media type. ``problems`` are the
-    errors it may answer besides those that any endpoint may. ``takes_files``: the handler reads the body itself, parts
-    of a form named ``files``. ``public``: no token is asked for.
+    ``answers`` says what each good status carries: a model, events, nothing, or text of a media type. ``problems`` are
+    the errors it may answer besides those that any endpoint may. ``takes_files``: the handler reads the body itself,
+    parts of a form named ``files``. ``public``: no token is asked for.
     """
 
     method: str
     path: str
     summary: str
     handle: Handler
-    answers: Mapping[int, type[BaseModel] | str | None]
+    answers: Mapping[int, AnswerKind]
     parameters: type[Parameters] = Parameters
     body: type[BaseModel] | None = None
     body_required: bool = False

@@ -19,7 +19,7 @@ from phaseflow.domain.vocabulary import Action
 from phaseflow.http import requests
 from phaseflow.http.endpoint import Answer, Call, Endpoint
 from phaseflow.http.problems import LimitReached
-from phaseflow.http.stream import MEDIA_TYPE, EventStream
+from phaseflow.http.stream import EVENTS, EventStream
 
 KBS = "/api/ingestion/kb"
 KB = f"{KBS}/{{kb_id}}"
@@ -176,9 +176,9 @@ ENDPOINTS = [
     _read(f"{KB}/jobs", "The jobs, newest first", list_jobs, Page[JobStatusResponse], requests.JobList, _NO_KB),
     _read(f"{KB}/failures", "Documents that failed", list_failures, Page[Failure], requests.FailureList, _NO_KB),
     _read(f"{KB}/search", "The passages that answer best", search, SearchResults, requests.SearchQuery, _NO_KB),
-    _read(f"{KB}/events", "The live feed of one knowledge base", kb_events, MEDIA_TYPE, requests.KbFeedQuery,
+    _read(f"{KB}/events", "The live feed of one knowledge base", kb_events, EVENTS, requests.KbFeedQuery,
           (KnowledgeBaseNotFound, LimitReached)),
-    _read("/api/ingestion/events", "The live feed of all", events, MEDIA_TYPE, requests.FeedQuery, (LimitReached,)),
+    _read("/api/ingestion/events", "The live feed of all", events, EVENTS, requests.FeedQuery, (LimitReached,)),
     _read(JOB, "One job, also one that is over", get_job, JobStatusResponse, requests.JobPath, (JobNotFound,)),
     _read(f"{JOB}/transitions", "The log of a job", list_transitions, Page[Transition], requests.TransitionList,
           (JobNotFound,)),

@@ -1,6 +1,6 @@
 """OpenAPI 3.1 from the endpoints and their models; there is no other description to keep in step."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -25,6 +25,7 @@ _REFS = "#/components/schemas/{model}"
 _ANYWHERE: tuple[type[PhaseflowError], ...] = (UnknownHost, EngineStopped, StoreUnavailable, BodyTooLarge)
 VERSION = "1"
 """Of the API: grows when a client has to change."""
+EVENT_STREAM = "text/event-stream"
 Json = dict[str, Any]
 
 
@@ -68,7 +69,9 @@ class _Schemas:
         wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [(Problem, "serialization")]
         wanted += [(model, "serialization") for model in MODELS.values()]
         for endpoint in endpoints:
-            wanted += [(m, "serialization") for m in endpoint.answers.values() if isinstance(m, type)]
+            for kind in endpoint.answers.values():
+                models = kind.values() if isinstance(kind, Mapping) else [kind]
+                wanted += [(model, "serialization") for model in models if isinstance(model, type)]
             wanted += [(m, "validation") for m in [endpoint.parameters, endpoint.body] if m is not None]
         unique = list(dict.fromkeys(wanted))
         self._refs, found = models_json_schema(unique, ref_template=_REFS, schema_generator=_Generator)
@@ -151,9 +154,18 @@ def _answers(endpoint: Endpoint, schemas: _Schemas) -> Json:
         if isinstance(kind, str):
             schema = {"type": "object"} if kind == JSON else {"type": "string"}
             answers[str(status)]["content"] = {kind.split(";")[0]: {"schema": schema}}
+        elif isinstance(kind, Mapping):
+            events = [_event(name, schemas.ref(model)) for name, model in kind.items()]
+            answers[str(status)]["content"] = {EVENT_STREAM: {"schema": {"anyOf": events}}}
         elif kind is not None:
             answers[str(status)]["content"] = {JSON: {"schema": schemas.ref(kind)}}
     return answers
+
+
+def _event(name: str, data: Json) -> Json:
+    carried = {"type": "string", "contentMediaType": JSON, "contentSchema": data}
+    properties = {"event": {"const": name}, "id": {"type": "string", "pattern": "^[0-9]+$"}, "data": carried}
+    return {"type": "object", "properties": properties, "required": ["event", "id", "data"]}
 
 
 def _problems(endpoint: Endpoint, schemas: _Schemas, with_token: bool) -> Json:

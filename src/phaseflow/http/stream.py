@@ -1,21 +1,33 @@
 """An endless answer: Server-Sent Events at the pace of the client."""
 
+from collections.abc import Mapping
+
 import anyio
+from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.http.broadcast import CLOSE_S, Broadcast
 from phaseflow.http.connection import KEY, Connection
 from phaseflow.http.problems import NotReady
 from phaseflow.http.site import Site
 
-MEDIA_TYPE = "text/event-stream"
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
 ]
 _COMMENT = b":\n\n"
+
+
+class Reset(BaseModel):
+    """Transitions before number ``oldest`` cannot be told any more."""
+
+    oldest: int
+
+
+EVENTS: Mapping[str, type[BaseModel]] = {"status": JobStatusResponse, "transition": Transition, "reset": Reset}
 
 
 class EventStream(Response):
