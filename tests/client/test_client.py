@@ -4,9 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
-import httpx2
 import pytest
-from tests.http.service import TRANSITIONS_OF_A_PASSAGE, Service, documents, listening_for, pass_through, serving
 
 from phaseflow.client import Client, HistoryLost, ServiceError, ServiceUnreachable
 from phaseflow.domain.errors import (
@@ -21,6 +19,16 @@ from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import AllowedRoots, create_app
+from tests.http.service import (
+    TRANSITIONS_OF_A_PASSAGE,
+    Service,
+    documents,
+    http_client,
+    listening_for,
+    pass_through,
+    serving,
+    until,
+)
 
 WITHIN_S = 20
 
@@ -141,8 +149,9 @@ async def test_a_feed_goes_on_over_a_restart_of_the_service_for_who_has_been_tol
             async for transition in client.transitions():
                 seen.append(transition.seq)
                 if transition.seq == TRANSITIONS_OF_A_PASSAGE:
-                    return
+                    heard_all.set()
 
+    heard_all = anyio.Event()
     async with PhaseFlow(tmp_path / "kb.db") as flow:
         with anyio.fail_after(WITHIN_S):
             async with anyio.create_task_group() as tasks:
@@ -152,12 +161,14 @@ async def test_a_feed_goes_on_over_a_restart_of_the_service_for_who_has_been_tol
                     await _until_listening(url)
                 await pass_through(flow.tracker, "one", "own")
                 async with listening_for(create_app(flow), port):
-                    while not seen or seen[-1] < TRANSITIONS_OF_A_PASSAGE:
-                        await anyio.sleep(0.01)
+                    await heard_all.wait()
+                    tasks.cancel_scope.cancel()
     assert seen == list(range(1, TRANSITIONS_OF_A_PASSAGE + 1))
 
 
 async def _until_listening(url: str) -> None:
-    async with httpx2.AsyncClient(base_url=url) as http:
-        while "\nphaseflow_feed_clients 1" not in (await http.get("/metrics")).text:
-            await anyio.sleep(0.01)
+    async def is_listening() -> bool:
+        return "\nphaseflow_feed_clients 1" in (await http.get("/metrics")).text
+
+    async with http_client(url) as http:
+        await until(is_listening)

@@ -14,6 +14,7 @@ import anyio
 import httpx2
 
 import phaseflow
+from tests.http.service import http_client, until
 
 UP_S = 20
 SERVE = (sys.executable, "-m", "phaseflow", "serve")
@@ -41,11 +42,13 @@ class ServiceProcess:
 
     async def ready(self) -> None:
         """Wait until the engine is up."""
-        with anyio.fail_after(UP_S):
-            async with httpx2.AsyncClient(base_url=self.url, trust_env=False) as http:
-                while not await _is_ready(http):
-                    assert self._process.poll() is None, "the service has ended"
-                    await anyio.sleep(0.02)
+
+        async def is_ready() -> bool:
+            assert self._process.poll() is None, "the service has ended"
+            return await _is_ready(http)
+
+        async with http_client(self.url) as http:
+            await until(is_ready, UP_S)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
         """Send a signal and wait for the end; how long it took, in seconds."""

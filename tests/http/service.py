@@ -1,7 +1,7 @@
 """A real service on a real socket, in the event loop of the test."""
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +33,21 @@ class Service:
 @asynccontextmanager
 async def serving(flow: PhaseFlow, **options: Any) -> AsyncIterator[Service]:
     """Serve an engine, which runs for the length of the block, with the options of ``create_app``."""
-    async with flow, listening_for(create_app(flow, **options)) as url:
-        async with httpx2.AsyncClient(base_url=url, timeout=10, trust_env=False) as http:
-            yield Service(flow, http, url)
+    async with flow, listening_for(create_app(flow, **options)) as url, http_client(url) as http:
+        yield Service(flow, http, url)
+
+
+def http_client(url: str) -> httpx2.AsyncClient:
+    """A client with as many connections as it likes, which heeds no proxy of the machine."""
+    limits = httpx2.Limits(max_connections=None)
+    return httpx2.AsyncClient(base_url=url, timeout=10, trust_env=False, limits=limits)
+
+
+async def until(holds: Callable[[], Awaitable[bool]], within_s: float = READY_S) -> None:
+    """Wait for what no event tells of, since it happens behind a socket."""
+    with anyio.fail_after(within_s):
+        while not await holds():  # noqa: ASYNC110  # see above
+            await anyio.sleep(0.01)
 
 
 @asynccontextmanager

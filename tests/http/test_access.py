@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.http.service import Service, documents, serving
 
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import AllowedRoots, Limits, serve
+from tests.http.service import Service, documents, serving
 
 KB = "/api/ingestion/kb"
 TOKEN = "a token of some length"
@@ -81,7 +81,7 @@ async def test_health_checks_and_the_page_ask_for_none(guarded: Service, path: s
 
 @pytest.mark.parametrize("given", [f"Bearer {TOKEN}x", "Bearer", f"Basic {TOKEN}", "Bearer ünïcode", TOKEN])
 async def test_a_wrong_token_is_refused(guarded: Service, given: str) -> None:
-    assert (await guarded.http.get(KB, headers={"Authorization": given.encode()})).status_code == 401
+    assert (await guarded.http.get(KB, headers={b"Authorization": given.encode()})).status_code == 401
 
 
 async def test_the_token_opens_the_service(guarded: Service) -> None:
@@ -91,7 +91,7 @@ async def test_the_token_opens_the_service(guarded: Service) -> None:
 @pytest.mark.parametrize("form", [False, True])
 async def test_a_page_exchanges_the_token_for_a_cookie_that_scripts_cannot_read(guarded: Service, form: bool) -> None:
     given = {"token": TOKEN}
-    answer = await guarded.http.post("/login", **({"data": given} if form else {"json": given}))
+    answer = await (guarded.http.post("/login", data=given) if form else guarded.http.post("/login", json=given))
     assert answer.status_code == 204
     cookie = answer.headers["set-cookie"]
     assert all(part in cookie for part in ("HttpOnly", "SameSite=strict", "Path=/"))

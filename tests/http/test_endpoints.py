@@ -6,11 +6,11 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.http.service import Service, documents, pass_through, serving
 
 from phaseflow.domain.status import as_json
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits
+from tests.http.service import Service, documents, pass_through, serving
 
 KB = "/api/ingestion/kb"
 

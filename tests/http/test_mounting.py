@@ -13,12 +13,12 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount
-from tests.http.listening import stream
-from tests.http.service import TRANSITIONS_OF_A_PASSAGE, foreign_server, listening_for, pass_through
 
 from phaseflow.client import Client
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import create_app
+from tests.http.listening import stream
+from tests.http.service import TRANSITIONS_OF_A_PASSAGE, foreign_server, listening_for, pass_through
 
 PREFIX = "/tools/ingestion"
 

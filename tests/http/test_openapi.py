@@ -7,16 +7,16 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.http.service import documents, pass_through, serving
 
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import AllowedRoots
 from phaseflow.http.app import ENDPOINTS
 from phaseflow.http.openapi import document
+from tests.http.service import documents, pass_through, serving
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "secret"
-EXAMPLES = 4
+EXAMPLES = 2
 WITHIN_S = 100
 
 

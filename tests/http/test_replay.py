@@ -1,17 +1,18 @@
 """Clients that are killed, frozen and connect again, while the server restarts and dies: each has 1..N exactly."""
 
+import functools
 import signal
 from pathlib import Path
 
 import anyio
 import httpx2
-from tests.http.listening import stream
-from tests.http.processes import ServiceProcess, free_port, process
-from tests.http.service import documents
 
-from phaseflow.client import Client, ServiceUnreachable
+from phaseflow.client import Client
 from phaseflow.domain.errors import PhaseflowError
 from phaseflow.flow import Reader
+from tests.http.listening import stream
+from tests.http.processes import ServiceProcess, free_port, process
+from tests.http.service import documents, until
 
 KB = "/api/ingestion/kb"
 DEATHS = {15: signal.SIGKILL, 35: signal.SIGTERM, 55: signal.SIGKILL}
@@ -32,6 +33,10 @@ class Listener:
         """The last number received."""
         return self.seen[-1] if self.seen else 0
 
+    async def has(self, seq: int) -> bool:
+        """Whether it has come so far."""
+        return self.last >= seq
+
     async def patient(self) -> None:
         """The client of the library, which connects again by itself."""
         async with Client(self.url) as client:
@@ -51,54 +56,65 @@ class Listener:
                     await anyio.sleep(0.05)
 
 
-async def _keep_starting(url: str, source: Path) -> None:
-    """Start one job after the other, whatever happens to the server."""
-    async with Client(url) as client:
-        while True:
-            try:
-                await client.start("waf", source, full=True)
-                async for _ in client.watch("waf"):
-                    pass
-            except (ServiceUnreachable, PhaseflowError):
-                await anyio.sleep(0.05)
+async def _keep_starting(url: str, source: Path, scope: anyio.CancelScope) -> None:
+    """Start one job after the other, whatever happens to the server, until the scope is cancelled."""
+    with scope:
+        async with Client(url) as client:
+            while True:
+                try:
+                    await client.start("waf", source, full=True)
+                    async for _ in client.watch("waf"):
+                        pass
+                except PhaseflowError:
+                    await anyio.sleep(0.05)
 
 
 async def _live_and_die(folder: Path, port: int, witness: Listener) -> None:
-    """Run the server, ending it where DEATHS says, and a last time until there is enough."""
+    """Run the server, ending it where DEATHS says."""
     for after, how in DEATHS.items():
         with process(folder, port) as service:
             await _lives_until(service, witness, after)
             await service.stop(how)
-    with process(folder, port) as service:
-        await _lives_until(service, witness, ENOUGH)
 
 
 async def _lives_until(service: ServiceProcess, witness: Listener, seq: int) -> None:
     await service.ready()
-    while witness.last < seq:
-        await anyio.sleep(0.01)
+    await until(lambda: witness.has(seq), WITHIN_S)
+
+
+async def _last_of_all(folder: Path) -> int:
+    """The number of the last transition; the log must have no hole before it."""
+    async with Reader(folder / "kb.db") as reader:
+        jobs = (await reader.jobs("waf", limit=1000)).items
+        logged = [t.seq for job in jobs for t in (await reader.transitions_of(job.job_id, 1000)).items]
+    assert sorted(logged) == list(range(1, len(logged) + 1))
+    return len(logged)
 
 
 async def test_every_client_has_every_transition_once_whatever_happens(tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    patient, hasty, frozen = Listener(url), Listener(url), Listener(url)
+    patient, hasty, frozen = listeners = Listener(url), Listener(url), Listener(url)
+    starting = anyio.CancelScope()
     with anyio.fail_after(WITHIN_S):
-        with process(tmp_path, port) as first:  # the library's client needs a server to begin with
-            await first.ready()
-            async with anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as tasks:
+            with process(tmp_path, port) as first:  # the library's client needs a server to begin with
+                await first.ready()
                 tasks.start_soon(patient.patient)
-                tasks.start_soon(hasty.impatient, 2, 0.0)
-                tasks.start_soon(frozen.impatient, 7, 0.7)
-                tasks.start_soon(_keep_starting, url, documents(tmp_path / "docs"))
+                tasks.start_soon(hasty.impatient, 5, 0.0)
+                tasks.start_soon(frozen.impatient, 11, 0.5)
+                tasks.start_soon(_keep_starting, url, documents(tmp_path / "docs"), starting)
                 await _lives_until(first, patient, 5)
                 await first.stop(signal.SIGKILL)
-                await _live_and_die(tmp_path, port, patient)
-                tasks.cancel_scope.cancel()
-    async with Reader(tmp_path / "kb.db") as reader:
-        (newest, *older) = (await reader.jobs("waf", limit=1000)).items
-        logged = [t.seq for job in [newest, *older] for t in (await reader.transitions_of(job.job_id, 1000)).items]
-    assert sorted(logged) == list(range(1, max(logged) + 1))
-    for listener in (patient, hasty, frozen):
-        assert listener.last >= ENOUGH / 2
-        assert listener.seen == list(range(1, listener.last + 1))
+            await _live_and_die(tmp_path, port, patient)
+            with process(tmp_path, port) as last:
+                await _lives_until(last, patient, ENOUGH)
+                starting.cancel()
+                async with Client(url) as client:
+                    async for _ in client.watch("waf"):
+                        pass
+                count = await _last_of_all(tmp_path)
+                for listener in listeners:
+                    await until(functools.partial(listener.has, count), WITHIN_S)
+            tasks.cancel_scope.cancel()
+    assert [listener.seen for listener in listeners] == [list(range(1, count + 1))] * 3

@@ -9,15 +9,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
-import httpx2
 import pytest
 import uvicorn
-from tests.http.listening import ALL
-from tests.http.processes import PLAIN_UVICORN, SERVE, ServiceProcess, free_port, process
-from tests.http.service import documents, listening, url_of
 
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import create_app, server_for
+from tests.http.listening import ALL
+from tests.http.processes import PLAIN_UVICORN, SERVE, ServiceProcess, free_port, process
+from tests.http.service import documents, http_client, listening, until, url_of
 
 STREAMS = 200
 KB = "/api/ingestion/kb"
@@ -47,11 +46,14 @@ def _rest(client: socket.socket) -> bytes:
 
 async def _start_a_long_job(service: ServiceProcess, folder: Path) -> None:
     source = {"type": "folder", "path": str(documents(folder, 3000))}
-    async with httpx2.AsyncClient(base_url=service.url, trust_env=False) as http:
+
+    async def loads() -> bool:
+        status = (await http.get(f"{KB}/waf/status")).json()
+        return bool(status["phase_details"][0]["items_processed"])
+
+    async with http_client(service.url) as http:
         assert (await http.post(f"{KB}/waf/start", json={"source": source})).status_code == 202
-        with anyio.fail_after(20):
-            while not (await http.get(f"{KB}/waf/status")).json()["phase_details"][0]["items_processed"]:
-                await anyio.sleep(0.01)
+        await until(loads)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -87,7 +89,7 @@ async def test_a_service_is_ready_only_when_interrupted_jobs_go_on(tmp_path: Pat
         await service.stop(signal.SIGKILL)
     with process(tmp_path, port) as service:
         await service.ready()
-        async with httpx2.AsyncClient(base_url=service.url, trust_env=False) as http:
+        async with http_client(service.url) as http:
             assert (await http.get("/readyz")).json() == {"status": "ready", "interrupted": 1}
             job_id = (await http.get(f"{KB}/waf/status")).json()["job_id"]
             log = (await http.get(f"/api/ingestion/jobs/{job_id}/transitions")).json()["items"]

@@ -6,13 +6,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
-import httpx2
 import pytest
-from tests.http.listening import ALL, stream
-from tests.http.service import TRANSITIONS_OF_A_PASSAGE, Service, pass_through, serving
 
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits
+from tests.http.listening import ALL, stream
+from tests.http.service import TRANSITIONS_OF_A_PASSAGE, Service, pass_through, serving, until
 
 OWN = "/api/ingestion/kb/own/events"
 
@@ -175,31 +174,34 @@ async def _clients_of(service: Service) -> int:
 
 
 async def _until_clients(service: Service, count: int) -> None:
-    with anyio.fail_after(5):
-        while await _clients_of(service) != count:
-            await anyio.sleep(0.01)
+    async def holds() -> bool:
+        return await _clients_of(service) == count
+
+    await until(holds)
 
 
 async def test_a_frozen_client_is_dropped_and_holds_up_nobody(tmp_path: Path) -> None:
     heard: list[int] = []
 
     async def listen() -> None:
-        async with stream(service.http) as opened:
+        async with stream(running.http) as opened:
             await opened.block()
             while True:
                 heard.append((await opened.transitions(1))[0].seq)
 
-    async with serving(PhaseFlow(tmp_path / "kb.db"), limits=Limits(send_s=0.5)) as service:
-        feed = service.flow.tracker.feed
-        with _frozen(service.url), anyio.fail_after(60):
+    async def heard_all() -> bool:
+        return bool(heard) and heard[-1] == feed.last_seq
+
+    async with serving(PhaseFlow(tmp_path / "kb.db"), limits=Limits(send_s=0.5)) as running:
+        feed = running.flow.tracker.feed
+        with _frozen(running.url), anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(listen)
-                await _until_clients(service, 2)
-                while await _clients_of(service) == 2:
-                    await _fail_with_a_long_error(service, feed.last_seq)
-                while not heard or heard[-1] < feed.last_seq:
-                    await anyio.sleep(0.01)
-                assert await _clients_of(service) == 1
+                await _until_clients(running, 2)
+                while await _clients_of(running) == 2:
+                    await _fail_with_a_long_error(running, feed.last_seq)
+                await until(heard_all)
+                assert await _clients_of(running) == 1
                 tasks.cancel_scope.cancel()
     assert heard == list(range(1, feed.last_seq + 1))
 
@@ -233,19 +235,17 @@ async def test_a_hundred_clients_hear_the_same(service: Service) -> None:
     heard: list[list[int]] = []
 
     async def listen() -> None:
-        async with stream(clients) as opened:
+        async with stream(service.http) as opened:
             await opened.block()
             ready.release()
             heard.append([event.seq for event in await opened.transitions(3 * TRANSITIONS_OF_A_PASSAGE)])
 
     ready = anyio.Semaphore(0)
-    limits = httpx2.Limits(max_connections=None)
-    async with httpx2.AsyncClient(base_url=service.url, limits=limits, trust_env=False) as clients:
-        async with anyio.create_task_group() as tasks:
-            for _ in range(100):
-                tasks.start_soon(listen)
-            for _ in range(100):
-                await ready.acquire()
-            for number in range(3):
-                await pass_through(service.flow.tracker, f"job-{number}", "own")
+    async with anyio.create_task_group() as tasks:
+        for _ in range(100):
+            tasks.start_soon(listen)
+        for _ in range(100):
+            await ready.acquire()
+        for number in range(3):
+            await pass_through(service.flow.tracker, f"job-{number}", "own")
     assert heard == [list(range(1, 3 * TRANSITIONS_OF_A_PASSAGE + 1))] * 100
