@@ -339,3 +339,18 @@ async def test_a_stop_waits_for_no_upload(tmp_path: Path, command: Sequence[str]
     assert spent_s < limit_s
     assert answer.startswith(b"HTTP/1.1 503")
     assert [path for path in tmp_path.rglob("kb.db.uploads/*/*") if path.is_file()] == []
+
+
+async def test_a_service_killed_in_the_middle_of_an_upload_leaves_no_half_file(tmp_path: Path) -> None:
+    port = free_port()
+    with process(tmp_path, port) as service:
+        await service.ready()
+        async with await anyio.connect_tcp("127.0.0.1", port) as connection:
+            await connection.send(_head(1000) + _form(('name="files"; filename="a.md"', b"half"), end=b""))
+            with anyio.fail_after(5):
+                while not list(tmp_path.rglob("kb.db.uploads/.staging/*/0")):
+                    await anyio.lowlevel.checkpoint()
+            await service.stop(signal.SIGKILL)
+    with process(tmp_path, port) as service:
+        await service.ready()
+        assert list(tmp_path.rglob("kb.db.uploads/*")) == []

@@ -43,21 +43,18 @@ async def _receive(request: Request, parts: FileParts, idle_s: float) -> None:
 
 
 async def _pieces(request: Request, idle_s: float) -> AsyncGenerator[bytes]:
-    stream = request.stream()
-    while True:
-        try:
-            piece = await _within(idle_s, stream)
-        except ClientDisconnect:
-            raise BodyInterrupted("the connection ended before the body did; send it again") from None
-        if piece is None:
-            return
-        if piece:
-            yield piece
+    async with aclosing(request.stream()) as stream:
+        while (piece := await _within(idle_s, stream)) is not None:
+            if piece:
+                yield piece
 
 
 async def _within(idle_s: float, stream: AsyncIterator[bytes]) -> bytes | None:
-    with anyio.move_on_after(idle_s):
-        return await anext(stream, None)
+    try:
+        with anyio.move_on_after(idle_s):
+            return await anext(stream, None)
+    except ClientDisconnect:
+        raise BodyInterrupted("the connection ended before the body did; send it again") from None
     raise BodyInterrupted(f"nothing came for {idle_s:g} seconds; send it again")
 
 
