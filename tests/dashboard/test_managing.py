@@ -5,6 +5,13 @@ from tests.dashboard.board import Board
 from tests.dashboard.service import Service, write_documents
 from tests.dashboard.test_verbs import remote
 
+DROP = """([name, text]) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([text], name));
+    const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+    document.querySelector(".drop").dispatchEvent(drop);
+}"""
+
 
 async def test_a_new_knowledge_base_begins_with_a_form_and_ends_with_hits(board: Board, service: Service) -> None:
     write_documents(service.here / "docs", 20)
@@ -24,6 +31,22 @@ async def test_a_new_knowledge_base_begins_with_a_form_and_ends_with_hits(board:
     marks = {text.lower() for text in await page.locator(".hit mark").all_inner_texts()}
     assert {"design", "failure"} <= marks
     assert "for" not in marks
+
+
+async def test_files_that_are_chosen_or_dropped_become_searchable(board: Board, service: Service) -> None:
+    write_documents(service.here, 2)
+    first, second = sorted(service.here.glob("*.md"))
+    page = board.page
+    await board.go()
+    await page.locator(".welcome [data-new]").click()
+    await page.locator("#f-name").fill("sent")
+    await page.get_by_text("Files you send").click()
+    await page.get_by_role("button", name="Create").click()
+    await board.until(page.locator(".drop"), "Drop files here")
+    await page.locator(".drop input").set_input_files(first)
+    await board.until(board.row("sent"), "1 document,")
+    await page.evaluate(DROP, [second.name, second.read_text(encoding="utf-8")])
+    await board.until(board.row("sent"), "2 documents,")
 
 
 async def test_what_is_wrong_in_the_form_is_said_at_the_field(board: Board, service: Service) -> None:

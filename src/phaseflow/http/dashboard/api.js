@@ -33,8 +33,10 @@ export class ApiError extends Error {
  * @returns {Promise<any>}
  */
 async function ask(base, method, path, body) {
-  const headers = body === undefined ? undefined : { "Content-Type": "application/json" };
-  const sent = fetch(new URL(path, base), { method, headers, body: body && JSON.stringify(body), cache: "no-store" });
+  const isJson = body !== undefined && !(body instanceof FormData);
+  const headers = isJson ? { "Content-Type": "application/json" } : undefined;
+  const content = isJson ? JSON.stringify(body) : /** @type {FormData | undefined} */ (body);
+  const sent = fetch(new URL(path, base), { method, headers, body: content, cache: "no-store" });
   const answer = await sent.catch(() => {
     throw new ApiError({ title: "", code: "unreachable", detail: "The server does not answer. Is it running?" }, 0);
   });
@@ -119,6 +121,27 @@ export const getKb = (kbId, base = HERE) => ask(base, "GET", kbPath(kbId));
  * @returns {Promise<KnowledgeBase>}
  */
 export const putKb = (kbId, wanted, base = HERE) => ask(base, "PUT", kbPath(kbId), wanted);
+
+/**
+ * Send files to a knowledge base of uploads, and start a job that makes them searchable.
+ * @param {string} kbId
+ * @param {File[]} files
+ * @returns {Promise<{documents: string[], job: IngestionJob}>}
+ */
+export function uploadDocuments(kbId, files, base = HERE) {
+  const form = new FormData();
+  for (const file of files) form.append("files", file);
+  return ask(base, "POST", kbPath(kbId, "/documents"), form);
+}
+
+/**
+ * Take one uploaded document out, and start a job.
+ * @param {string} kbId
+ * @param {string} uri
+ * @returns {Promise<{documents: string[], job: IngestionJob}>}
+ */
+export const deleteDocument = (kbId, uri, base = HERE) =>
+  ask(base, "DELETE", kbPath(kbId, `/documents?${new URLSearchParams({ uri })}`));
 
 /**
  * Delete a knowledge base with its index and history.

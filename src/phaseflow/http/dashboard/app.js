@@ -60,6 +60,10 @@ class App {
       refused: (refusal) => this.announcer.say(`refused ${refusal.kb_id}`, refusal.detail),
     });
     this.list.addEventListener("kb-select", (event) => this.go(event.detail.kb_id, true));
+    // A file that misses its place would else be opened instead of the page.
+    for (const name of /** @type {const} */ (["dragover", "drop"])) {
+      addEventListener(name, (event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
+    }
     addEventListener("hashchange", () => this.follow());
     for (const button of document.querySelectorAll("[data-new]")) button.addEventListener("click", () => this.form.open());
     part("login", "form").addEventListener("submit", (event) => {
@@ -72,7 +76,7 @@ class App {
   /** What the address names: `#/kb/NAME/TAB`. */
   place() {
     const [, where, kbId, tab] = location.hash.split("/");
-    return where === "kb" && kbId ? { kbId: decodeURIComponent(kbId), tab: tab ?? "run" } : { kbId: null, tab: "run" };
+    return where === "kb" && kbId ? { kbId, tab: tab ?? "run" } : { kbId: null, tab: "run" };
   }
 
   /** @param {string | null} kbId */

@@ -5,6 +5,7 @@
  */
 
 import { el, setAttribute, setText } from "./dom.js";
+import { DropZone } from "./drop-zone.js";
 import { FailuresPanel } from "./failures-panel.js";
 import { icon, setIcon } from "./icons.js";
 import { RunView } from "./run-view.js";
@@ -40,13 +41,14 @@ export class Detail {
     this.selected = "run";
     /** @type {Map<string, HTMLButtonElement>} */
     this.tabs = new Map();
+    this.drop = new DropZone(store, kbId);
     this.panels = {
       run: new RunView(store, kbId),
       search: new SearchPanel(store, kbId),
       failures: new FailuresPanel(store, kbId, (label) => this.tally(label)),
       runs: new RunsPanel(store, kbId),
     };
-    this.node = el("article", { class: "detail", "aria-label": kbId }, this.head(), this.tabList(), ...this.sheets());
+    this.node = el("article", { class: "detail", "aria-label": kbId }, this.head(), this.drop.node, this.tabList(), ...this.sheets());
     this.leave = store.watch({ kb: (one) => one === kbId && this.show(), list: () => this.show() });
     this.show();
     this.select("run");
@@ -136,6 +138,7 @@ export class Detail {
   show() {
     const kb = this.store.kbs.get(this.kbId);
     if (!kb) return;
+    this.drop.show();
     setIcon(this.sourceIcon, kb.source?.type ?? "folder");
     setText(this.source, sourceWords(kb.source));
     setAttribute(this.source, "title", sourceWords(kb.source));

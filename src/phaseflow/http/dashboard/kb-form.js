@@ -49,11 +49,10 @@ export class KbForm {
     this.field("name").readOnly = kb !== null;
     setText(this.part("title"), kb ? `Change ${kb.kb_id}` : "New knowledge base");
     setText(this.part("submit"), kb ? "Save" : "Create");
-    this.part("begin").hidden = kb !== null;
     this.part("later").hidden = kb === null;
     this.arrange();
     this.dialog.showModal();
-    this.field(kb ? "path" : "name").focus();
+    this.field(kb?.source?.type === "folder" ? "path" : "name").focus();
   }
 
   /** @param {KnowledgeBase} kb */
@@ -85,6 +84,7 @@ export class KbForm {
       const [name, value] = (/** @type {HTMLElement} */ (part).dataset.when ?? "").split("=");
       setAttribute(part, "hidden", this.value(name) !== value);
     }
+    this.part("begin").hidden = this.changed !== null || this.value("type") === "upload";
     this.field("hold").disabled = !this.field("start").checked;
   }
 
@@ -113,7 +113,7 @@ export class KbForm {
 
   /** @param {string} kbId */
   async start(kbId) {
-    if (this.changed || !this.field("start").checked) return;
+    if (this.changed || this.value("type") === "upload" || !this.field("start").checked) return;
     /** @type {JobPhase[]} */
     const hold = this.field("hold").checked ? ["embedding"] : [];
     await this.store.act("start", kbId, null, { hold });
@@ -126,9 +126,9 @@ export class KbForm {
     const name = this.value("name").trim();
     if (!NAME.test(name)) found.push(["name", "Use 1 to 63 small letters, digits, - and _; begin with a letter or digit."]);
     if (!this.changed && this.store.kbs.has(name)) found.push(["name", `There is a knowledge base ${name} already. Open it and choose Change.`]);
-    const isFolder = this.value("type") === "folder";
-    if (isFolder && !this.value("path").trim()) found.push(["path", "Say which folder of the server to read."]);
-    if (!isFolder && this.lines("urls").length === 0) found.push(["urls", "Give at least one address, beginning with https://."]);
+    const type = this.value("type");
+    if (type === "folder" && !this.value("path").trim()) found.push(["path", "Say which folder of the server to read."]);
+    if (type === "web" && this.lines("urls").length === 0) found.push(["urls", "Give at least one address, beginning with https://."]);
     if (this.value("embedder") === "openai" && !this.value("base_url").trim()) found.push(["base_url", "Give the address of the server, up to /v1."]);
     if (this.value("embedder") === "openai" && !this.value("model").trim()) found.push(["model", "Name the model."]);
     return found;
@@ -136,6 +136,7 @@ export class KbForm {
 
   /** @returns {Source} */
   source() {
+    if (this.value("type") === "upload") return { type: "upload" };
     if (this.value("type") === "web") {
       return { type: "web", urls: this.lines("urls"), max_pages: Number(this.value("max_pages")) };
     }

@@ -77,7 +77,12 @@ export interface WebSource {
   max_pages?: number;
 }
 
-export type Source = FolderSource | WebSource;
+/** Files that were sent to the server. */
+export interface UploadSource {
+  type: "upload";
+}
+
+export type Source = FolderSource | WebSource | UploadSource;
 
 export interface Settings {
   chunk_size: number;
