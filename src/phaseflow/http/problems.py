@@ -109,7 +109,7 @@ class Conflict(BaseModel):
     allowed_actions: list[Action]
 
 
-_STATUS: dict[type[PhaseflowError], HTTPStatus] = {
+STATUS: dict[type[PhaseflowError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.KnowledgeBaseNotFound: HTTPStatus.NOT_FOUND,
     errors.JobNotFound: HTTPStatus.NOT_FOUND,
@@ -132,7 +132,7 @@ def status_of(kind: type[PhaseflowError]) -> HTTPStatus:
     """The HTTP status that an error is answered with."""
     if issubclass(kind, HttpError):
         return kind.http_status
-    found = (status for each, status in _STATUS.items() if issubclass(kind, each))
+    found = (status for each, status in STATUS.items() if issubclass(kind, each))
     return next(found, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
