@@ -113,3 +113,10 @@ def test_the_reason_of_a_guard_stands_in_the_message() -> None:
     paused = state.with_phase(state[JobPhase.LOADING].pause(LATER))
     assert paused.get_overall_status() is JobStatus.PAUSED
     assert message(paused) == "Paused in loading (the budget is used up): 0 documents done"
+
+
+def test_the_reason_of_a_guard_is_said_while_other_phases_run() -> None:
+    chunking = running()[JobPhase.CHUNKING].start(LATER).hold("the budget is used up").pause(LATER)
+    state = running().with_phase(chunking)
+    assert state.get_overall_status() is JobStatus.RUNNING
+    assert message(state).endswith("; chunking is paused (the budget is used up)")

@@ -92,7 +92,14 @@ def _running(state: IngestionState, phase: PhaseState) -> str:
     if state.requested:
         return f"Pausing: {doing}"
     reason = job_waiting_on(state)
-    return f"{doing}: {_WAITING[reason]}" if reason else doing
+    doing = f"{doing}: {_WAITING[reason]}" if reason else doing
+    return doing + _paused_by_itself(state)
+
+
+def _paused_by_itself(state: IngestionState) -> str:
+    """Said while other phases run, too: nobody asked for this pause, and somebody has to end it."""
+    paused = (p for p in state.phases if p.status is PhaseStatus.PAUSED and p.hold_reason not in {None, "user"})
+    return next((f"; {phase.name} is paused ({phase.hold_reason})" for phase in paused), "")
 
 
 def _counted(phase: PhaseState) -> str:
