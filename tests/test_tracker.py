@@ -81,7 +81,7 @@ async def test_a_new_job_is_pending_with_four_phases_in_order(tracker: PhaseTrac
     assert (status.status, status.phase, status.progress) == (JobStatus.PENDING, JobPhase.LOADING, 0)
     assert [phase.name for phase in status.phase_details] == PHASES
     assert {phase.status for phase in status.phase_details} == {PhaseStatus.NOT_STARTED}
-    assert (status.kb_id, status.allowed_actions, status.waiting_on) == ("kb", [], None)
+    assert (status.kb_id, status.allowed_actions, status.waiting_on) == ("kb", ["cancel"], None)
 
 
 async def test_a_whole_run_ends_completed_and_is_in_the_log_in_order(tracker: PhaseTracker) -> None:
@@ -192,7 +192,7 @@ async def test_progress_never_goes_back_and_is_below_a_hundred_until_the_end(tra
 
 async def test_a_negative_count_changes_nothing(tracker: PhaseTracker) -> None:
     await tracker.start_phase("job", "loading")
-    with pytest.raises(InvalidRequest, match="0 or more"):
+    with pytest.raises(InvalidRequest, match="counts are 0 to"):
         await tracker.update_progress("job", "loading", -1, 10)
     assert (await tracker.get_consolidated_status("job")).phase_details[0].items_total is None
 

@@ -9,13 +9,13 @@ from typing import Self
 
 import anyio
 
-from phaseflow.domain.errors import InvalidRequest, JobConflict
+from phaseflow.domain.errors import InvalidRequest, InvalidTransition, JobConflict
 from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.settings import Settings
 from phaseflow.domain.status import JobStatusResponse, Transition
-from phaseflow.domain.vocabulary import Action, JobPhase
+from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus
 from phaseflow.feed import Feed
 from phaseflow.store import jobs, knowledge_bases
 from phaseflow.store import transitions as log
@@ -178,6 +178,8 @@ class PhaseTracker:
             if state.managed:
                 why = "an engine runs this job; use its verbs"
                 raise JobConflict("change", state.get_overall_status(), state.allowed_actions(), why)
+            if state.cancelled:
+                raise InvalidTransition(f"job {job_id}", JobStatus.CANCELLED, "move any more")
             return state.with_phase(move(state[name]))
 
         await self.change(job_id, change, reason=reason)

@@ -149,3 +149,18 @@ async def test_a_job_of_the_tracker_shows_on_the_command_line_while_it_runs(tmp_
     shown = json.loads(done.stdout)
     assert (done.returncode, shown["job_id"], shown["status"]) == (0, "job-1", "running")
     assert shown["phase_details"][0]["items_processed"] == 5
+
+
+async def test_a_job_whose_program_is_gone_can_be_cancelled_and_makes_room(tmp_path: Path) -> None:
+    async with PhaseTracker.open(tmp_path / "kb.db") as tracker:
+        await tracker.initialize_phases("job-1", "mine")
+        await tracker.start_phase("job-1", "loading")
+    async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
+        with anyio.fail_after(10):
+            assert (await flow.status("mine")).allowed_actions == ["cancel"]
+            ended = await flow.cancel("mine")
+            with pytest.raises(InvalidTransition):
+                await flow.tracker.start_phase("job-1", "chunking")
+            await flow.tracker.initialize_phases("job-2", "mine")
+    assert (ended.status, statuses(ended)) == ("cancelled", ["failed", "not_started", "not_started", "not_started"])
+    assert ended.phase_details[0].error == "Cancelled by user"

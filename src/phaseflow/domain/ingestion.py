@@ -72,10 +72,10 @@ class IngestionState:
         return self.held or any(p.held or p.status is PhaseStatus.PAUSED for p in self.phases)
 
     def allowed_actions(self) -> tuple[Action, ...]:
-        """The verbs that would be obeyed now. A job that no engine runs takes none."""
-        if not self.managed:
-            return ()
+        """The verbs that would be obeyed now. A job that no engine runs can only be cancelled."""
         status = self.get_overall_status()
+        if not self.managed:
+            return () if status.is_over else (Action.CANCEL,)
         extra = (Action.RESUME,) if status is JobStatus.RUNNING and self.is_held_somewhere else ()
         return _ALLOWED[status] + extra
 

@@ -74,10 +74,14 @@ def _queued_to_resume(state: IngestionState, phases: tuple[JobPhase, ...]) -> bo
 
 
 def cancel(state: IngestionState, at: datetime) -> IngestionState:
-    """End the job now. A cancelled job is left as it is; a completed or failed one raises JobConflict."""
+    """End the job now. A cancelled job is left as it is; a completed or failed one raises JobConflict.
+
+    A job that no engine runs is cancelled too: else one whose program is gone would be in the way for ever.
+    """
     if state.cancelled:
         return state
-    _refuse_if_over(state, Action.CANCEL)
+    if state.get_overall_status().is_over:
+        raise _conflict(state, Action.CANCEL)
     ended = state.each(lambda p: p.fail(CANCELLED_BY_USER, at) if p.is_active() else p)
     return replace(ended.each(PhaseState.release).queue(None, at), cancelled=True, held=False, hold_reason=None)
 
