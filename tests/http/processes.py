@@ -34,18 +34,18 @@ class ServiceProcess:
     def __init__(self, folder: Path, port: int, command: Sequence[str] = SERVE) -> None:
         mine = {name: value for name, value in os.environ.items() if not name.startswith("PHASEFLOW_")}
         source = str(Path(phaseflow.__file__).parents[1])
-        environment = mine | {"PYTHONPATH": source, "PHASEFLOW_DB": str(folder / "kb.db")}
+        self.environment = mine | {"PYTHONPATH": source, "PHASEFLOW_DB": str(folder / "kb.db")}
         self.url = f"http://127.0.0.1:{port}"
         self._log = (folder / "log").open("ab")
         words = [*command, "--port", str(port)]
-        self._process = subprocess.Popen(words, cwd=folder, env=environment, stdout=self._log, stderr=self._log)
+        self._process = subprocess.Popen(words, cwd=folder, env=self.environment, stdout=self._log, stderr=self._log)
 
-    async def ready(self) -> None:
-        """Wait until the engine is up."""
+    async def ready(self, prefix: str = "") -> None:
+        """Wait until the engine is up, which is mounted under ``prefix``."""
 
         async def is_ready() -> bool:
             assert self._process.poll() is None, "the service has ended"
-            return await _is_ready(http)
+            return await _is_ready(http, prefix)
 
         async with http_client(self.url) as http:
             await until(is_ready, UP_S)
@@ -81,8 +81,8 @@ def process(folder: Path, port: int, command: Sequence[str] = SERVE) -> Iterator
         service.close()
 
 
-async def _is_ready(http: httpx2.AsyncClient) -> bool:
+async def _is_ready(http: httpx2.AsyncClient, prefix: str) -> bool:
     try:
-        return (await http.get("/readyz")).is_success
+        return (await http.get(f"{prefix}/readyz")).is_success
     except httpx2.TransportError:
         return False

@@ -11,8 +11,8 @@ from phaseflow.flow.inputs import Source
 class AllowedRoots:
     """A check of sources for ``PhaseFlow(check_source=…)``: folders must lie under one of the roots, links resolved."""
 
-    def __init__(self, roots: Iterable[Path]) -> None:
-        self._roots = [root.expanduser().resolve() for root in roots]
+    def __init__(self, roots: Iterable[str | Path]) -> None:
+        self._roots = [Path(root).expanduser().resolve() for root in roots]
 
     def __call__(self, source: Source) -> None:
         """Raise SourceNotAllowed for a folder outside. Says the same whether the folder exists or not. Blocking."""

@@ -1,0 +1,70 @@
+"""The programs of the user guide's chapter on serving, run as they stand."""
+
+import re
+import sys
+from pathlib import Path
+
+import anyio
+import httpx2
+
+from tests.http.processes import free_port, process
+from tests.http.service import documents, http_client, until
+
+TEXT = (Path(__file__).parents[2] / "docs" / "USER_GUIDE.md").read_text(encoding="utf-8")
+FASTAPI, STARLETTE, CLIENT = re.findall(
+    r"^```python\n(.*?)^```$", TEXT.split("\n## Serving\n")[1].split("\n## ")[0], flags=re.MULTILINE | re.DOTALL
+)
+HOST = (sys.executable, "-m", "uvicorn", "host:app")
+PREFIX = "/ingestion"
+
+
+async def _status_of(http: httpx2.AsyncClient, kb_id: str) -> str:
+    answer = await http.get(f"{PREFIX}/api/ingestion/kb/{kb_id}/status")
+    return str(answer.json()["status"]) if answer.is_success else ""
+
+
+async def test_the_fastapi_host_ingests_and_answers(tmp_path: Path) -> None:
+    documents(tmp_path / "docs")
+    (tmp_path / "host.py").write_text(FASTAPI)
+
+    async def is_completed() -> bool:
+        return await _status_of(http, "docs") == "completed"
+
+    with process(tmp_path, free_port(), HOST) as service:
+        await service.ready(PREFIX)
+        async with http_client(service.url) as http:
+            source = {"type": "folder", "path": "docs"}
+            assert (await http.post(f"{PREFIX}/api/ingestion/kb/docs/start", json={"source": source})).is_success
+            await until(is_completed, 20)
+            assert "part 2" in (await http.get("/ask", params={"q": "part 2 of the manual"})).json()[0]
+
+
+async def test_the_jobs_of_a_pipeline_of_ones_own_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "host.py").write_text(STARLETTE)
+
+    async def is_completed() -> bool:
+        return await _status_of(http, "archive") == "completed"
+
+    with process(tmp_path, free_port(), HOST) as service:
+        await service.ready(PREFIX)
+        async with http_client(service.url) as http:
+            await until(is_completed)
+            jobs = (await http.get(f"{PREFIX}/api/ingestion/kb/archive/jobs")).json()["items"]
+    assert [job["job_id"] for job in jobs] == ["night-run"]
+
+
+def test_a_pipeline_of_ones_own_takes_few_lines() -> None:
+    assert len(STARLETTE.strip().splitlines()) <= 30
+
+
+async def test_the_client_follows_a_job_to_its_end(tmp_path: Path) -> None:
+    documents(tmp_path / "docs")
+    port = free_port()
+    (tmp_path / "follow.py").write_text(CLIENT.replace(":8000", f":{port}"))
+    with process(tmp_path, port) as service:
+        await service.ready()
+        with anyio.fail_after(60):
+            words = [sys.executable, "follow.py"]
+            done = await anyio.run_process(words, cwd=tmp_path, env=service.environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode().splitlines()[-1].endswith("None completed")
