@@ -236,8 +236,9 @@ class Broadcast:
         self._shown[kb_id] = _Shown(version, moved, now, self._stamp, event, running)
 
     def _end_streams(self) -> None:
+        now = asyncio.get_running_loop().time()  # of anyio, too, which cannot tell it outside a task (after a signal)
         for scope in self._streams:
-            scope.deadline = min(scope.deadline, anyio.current_time() + CLOSE_S)
+            scope.deadline = min(scope.deadline, now + CLOSE_S)
         self._wake()
 
     def _wake(self) -> None:
