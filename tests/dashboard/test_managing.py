@@ -17,7 +17,7 @@ async def test_a_new_knowledge_base_begins_with_a_form_and_ends_with_hits(board:
     write_documents(service.here / "docs", 20)
     page = board.page
     await board.go()
-    await board.until(page.locator(".welcome"), "Nothing to search yet")
+    await page.locator(".welcome").wait_for(state="visible")
     await page.locator(".welcome [data-new]").click()
     await page.locator("#f-name").fill("guides")
     await page.get_by_label("Folder", exact=True).fill("docs")
@@ -101,7 +101,7 @@ async def test_delete_asks_first_and_says_why_it_cannot(
     await board.until_status("docs", "Cancelled")
     await page.get_by_role("button", name="Delete", exact=True).click()
     await asking.get_by_role("button", name="Delete").click()
-    await board.until(page.locator(".welcome"), "Nothing to search yet")
+    await page.locator(".welcome").wait_for(state="visible")
     assert service.call("GET", "kb")["items"] == []
 
 
