@@ -45,7 +45,7 @@ async def test_no_state_has_a_fault(
     async with Board.opened(browser, service.url, **window) as board:
         page = board.page
         await board.go()
-        await board.until(page.locator(".welcome"), "Nothing")
+        await page.locator(".welcome").wait_for(state="visible")
         await page.locator(".welcome [data-new]").click()
         await page.get_by_role("button", name="Create").click()
         await board.until(page.locator("#e-name"), "small letters")

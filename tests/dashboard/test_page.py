@@ -79,7 +79,7 @@ async def test_the_keyboard_alone_creates_runs_and_searches(board: Board, servic
     write_documents(service.here / "docs", 5)
     page, keyboard = board.page, board.page.keyboard
     await board.go()
-    await board.until(page.locator(".welcome"), "Nothing")
+    await page.locator(".welcome").wait_for(state="visible")
     await page.locator(".welcome [data-new]").focus()
     await keyboard.press("Enter")
     await keyboard.type("docs")
