@@ -55,7 +55,7 @@ def create_app(
         flow=flow,
         access=Access(token or None, frozenset(host.lower() for host in allowed_hosts), frozenset(allowed_origins)),
         limits=limits,
-        broadcast=Broadcast(flow),
+        broadcast=Broadcast(flow, limits),
         seats=Seats(limits),
         metrics=Metrics(),
         endpoints=ENDPOINTS,

@@ -19,6 +19,7 @@ from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.feed import PAGE, STATUS_INTERVAL_S, Feed
 from phaseflow.flow import PhaseFlow
 from phaseflow.http.connection import Connection
+from phaseflow.http.limits import Limits
 
 ENCODED = 2000
 """Transitions kept encoded: as many as the feed keeps in memory."""
@@ -47,6 +48,15 @@ class Frame:
     position: Position
 
 
+@dataclass(slots=True, eq=False)
+class Listener:
+    """One stream. ``sending_since`` is set (in seconds of the loop) while a send waits for the client."""
+
+    scope: anyio.CancelScope
+    connection: Connection
+    sending_since: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Shown:
     """The last status of a knowledge base; ``event`` is None when it is gone, empty when it has never run."""
@@ -63,11 +73,15 @@ class Broadcast:
     """Turns the feed of one engine into frames, for all streams of one application.
 
     Reads statuses while anybody listens, each after its transitions and otherwise at most ten times a second, and wakes
-    the streams only when there is something to send.
+    the streams only when there is something to send. Keeps the time for all of them, since a timer for each send and
+    each wait of each stream would cost as much as the sends.
     """
 
-    def __init__(self, flow: PhaseFlow) -> None:
+    def __init__(self, flow: PhaseFlow, limits: Limits) -> None:
         self._flow = flow
+        self._limits = limits
+        self._look_at = self._beat_at = 0.0
+        self.beats = 0
         self._shown: dict[str, _Shown] = {}
         self._stamp = 0
         self._horizon = 0
@@ -75,7 +89,7 @@ class Broadcast:
         self._frames: dict[tuple[str | None, Position], Frame | None] = {}
         self._frames_of: tuple[Any, ...] = ()
         self._encoded: OrderedDict[int, bytes] = OrderedDict()
-        self._streams: dict[anyio.CancelScope, Connection] = {}
+        self._streams: set[Listener] = set()
         self._reading = anyio.Lock()
         self._pump: asyncio.Task[None] | None = None
         self.closed = False
@@ -86,15 +100,19 @@ class Broadcast:
         return len(self._streams)
 
     @asynccontextmanager
-    async def stream(self, scope: anyio.CancelScope, connection: Connection) -> AsyncIterator[None]:
-        """Take part until the end of the block; ``scope`` gets a deadline when the streams are closed."""
-        self._streams[scope] = connection
+    async def stream(self, scope: anyio.CancelScope, connection: Connection) -> AsyncIterator[Listener]:
+        """Take part until the end of the block.
+
+        ``scope`` is cancelled when the client takes nothing for too long, and has a deadline once streams are closed.
+        """
+        listener = Listener(scope, connection)
+        self._streams.add(listener)
         try:
             async with self._reading:
                 await self._ensure_pump()
-            yield
+            yield listener
         finally:
-            del self._streams[scope]
+            self._streams.remove(listener)
             if not self._streams and self._pump is not None:
                 self._pump.cancel()
                 self._pump = None
@@ -178,6 +196,8 @@ class Broadcast:
             feed = self._feed
             horizon, versions = feed.last_seq, feed.versions()
             self._shown.clear()
+            self._frames_of = ()
+            self._beat_at = anyio.current_time() + self._limits.heartbeat_s
             for status in await self._flow.latest():
                 self._show(status.kb_id, versions.get(status.kb_id, 0), feed.moved(status.kb_id), status)
             self._horizon = max(self._horizon, horizon)
@@ -194,14 +214,29 @@ class Broadcast:
                     due_s = await self._refresh(feed)
                 if before != (self._horizon, self._stamp):
                     self._wake()
-                with anyio.move_on_after(min(due_s, LOOK_S)):
+                with anyio.move_on_after(min(due_s, self._look_after_streams())):
                     await hint.wait()
-                if any(connection.is_draining for connection in self._streams.values()):
-                    self.close()
         except PhaseflowError as error:
             get_logger().error("live feed failed, clients connect again", error=str(error))
         finally:
-            self._end_streams()
+            if self._pump is asyncio.current_task():  # else the last stream has ended, and another one may have begun
+                self._end_streams()
+
+    def _look_after_streams(self) -> float:
+        """Drop who takes nothing, see whether the server stops, beat; how long until the next look."""
+        now = anyio.current_time()
+        if now >= self._beat_at:
+            self.beats += 1
+            self._beat_at = now + self._limits.heartbeat_s
+            self._wake()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_S
+            for listener in self._streams:
+                if listener.sending_since is not None and now - listener.sending_since > self._limits.send_s:
+                    listener.scope.cancel()
+            if any(listener.connection.is_draining for listener in self._streams):
+                self.close()
+        return max(0.0, min(self._look_at, self._beat_at) - now)
 
     async def _refresh(self, feed: Feed) -> float:
         """Read the statuses that are due; how long until the next one is."""
@@ -237,8 +272,8 @@ class Broadcast:
 
     def _end_streams(self) -> None:
         now = asyncio.get_running_loop().time()  # of anyio, too, which cannot tell it outside a task (after a signal)
-        for scope in self._streams:
-            scope.deadline = min(scope.deadline, now + CLOSE_S)
+        for listener in self._streams:
+            listener.scope.deadline = min(listener.scope.deadline, now + CLOSE_S)
         self._wake()
 
     def _wake(self) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import anyio
 from pydantic import BaseModel
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from phaseflow.domain.status import JobStatusResponse, Transition
-from phaseflow.http.broadcast import CLOSE_S, Broadcast
+from phaseflow.http.broadcast import Broadcast, Listener
 from phaseflow.http.connection import KEY, Connection
 from phaseflow.http.problems import NotReady
 from phaseflow.http.site import Site
@@ -60,11 +60,11 @@ class EventStream(Response):
         """True when the client has taken everything up to an orderly end."""
         ended = False
         async with anyio.create_task_group() as tasks:
-            async with self._site.broadcast.stream(tasks.cancel_scope, connection):
+            async with self._site.broadcast.stream(tasks.cancel_scope, connection) as listener:
                 tasks.start_soon(_watch, receive, tasks.cancel_scope)
-                await send(_start())
-                told = await _Telling(self._site, self._kb_id, send).run(self._last_event_id)
-                ended = told and await _in_time(send, b"", CLOSE_S, more=False)
+                telling = _Telling(self._site.broadcast, listener, self._kb_id, send)
+                await telling.run(self._last_event_id)
+                ended = True
             tasks.cancel_scope.cancel()
         return ended
 
@@ -72,41 +72,42 @@ class EventStream(Response):
 class _Telling:
     """What one client has, and the sends that bring it further."""
 
-    def __init__(self, site: Site, kb_id: str | None, send: Send) -> None:
-        self._limits = site.limits
-        self._broadcast: Broadcast = site.broadcast
+    def __init__(self, broadcast: Broadcast, listener: Listener, kb_id: str | None, send: Send) -> None:
+        self._broadcast = broadcast
+        self._listener = listener
         self._kb_id = kb_id
         self._send = send
 
-    async def run(self, last_event_id: int | None) -> bool:
-        """Replay, then the statuses, then live. False when the client took nothing for too long."""
-        opening, position = await self._broadcast.begin(last_event_id)
-        beat_at = anyio.current_time() + self._limits.heartbeat_s
+    async def run(self, last_event_id: int | None) -> None:
+        """Replay, then the statuses, then live, then the end."""
+        broadcast, kb_id = self._broadcast, self._kb_id
+        opening, position = await broadcast.begin(last_event_id)
+        await self._take(_start())
         waiting = b":\nid: %d\n\n" % position.seq  # so that a client that has been told nothing can go on, too
-        while not self._broadcast.is_over(self._kb_id):
-            hint = self._broadcast.hint()
-            frame = await self._broadcast.after(position, self._kb_id)
+        beats = broadcast.beats
+        while not broadcast.is_over(kb_id):
+            hint = broadcast.hint()
+            frame = await broadcast.after(position, kb_id)
             data = opening + (frame.data if frame else b"")
             position, opening = (frame.position if frame else position), b""
-            if anyio.current_time() >= beat_at:
-                data, beat_at = data + _COMMENT, beat_at + self._limits.heartbeat_s
+            if broadcast.beats != beats:
+                data, beats = data + _COMMENT, broadcast.beats
             data, waiting = data or waiting, b""
-            if data and not await _in_time(self._send, data, self._limits.send_s):
-                return False
+            if data:
+                await self._take({"type": "http.response.body", "body": data, "more_body": True})
             if frame is None:
-                with anyio.CancelScope(deadline=beat_at):
-                    await hint.wait()
-        return True
+                await hint.wait()
+        await self._take({"type": "http.response.body", "body": b""})
+
+    async def _take(self, message: Message) -> None:
+        """Send, under the eyes of the broadcast: it ends the stream when this takes too long."""
+        self._listener.sending_since = anyio.current_time()
+        await self._send(message)
+        self._listener.sending_since = None
 
 
-def _start() -> dict[str, object]:
+def _start() -> Message:
     return {"type": "http.response.start", "status": 200, "headers": list(_HEADERS)}
-
-
-async def _in_time(send: Send, data: bytes, limit_s: float, *, more: bool = True) -> bool:
-    with anyio.move_on_after(limit_s) as scope:
-        await send({"type": "http.response.body", "body": data, "more_body": more})
-    return not scope.cancelled_caught
 
 
 async def _watch(receive: Receive, scope: anyio.CancelScope) -> None:
