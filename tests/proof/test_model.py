@@ -29,7 +29,7 @@ from phaseflow import BudgetPolicy, GuardPolicy, JobPhase, JobStatus, PhaseFlow,
 from phaseflow.domain.errors import JobConflict, JobNotFound, KnowledgeBaseNotFound
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import Action
-from phaseflow.flow import engine
+from phaseflow.flow import control
 from phaseflow.supervisor import supervisor
 from tests.engine.components import write_folder
 from tests.proof import outcome
@@ -233,7 +233,7 @@ class Engine(RuleBasedStateMachine):
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers to verbs and stops do not wait long for what hangs."""
-    monkeypatch.setattr(engine, "SETTLE_S", 0.05)
+    monkeypatch.setattr(control, "SETTLE_S", 0.05)
     monkeypatch.setattr(supervisor, "STOP_S", 0.2)
 
 
@@ -246,7 +246,7 @@ def test_no_sequence_of_verbs_faults_and_crashes_breaks_the_invariants() -> None
     run_state_machine_as_test(
         Engine,
         settings=settings(
-            max_examples=20, stateful_step_count=30, deadline=None, derandomize=True, database=None,
+            max_examples=12, stateful_step_count=30, deadline=None, derandomize=True, database=None,
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip
