@@ -15,18 +15,18 @@ from phaseflow.components.index import EmbeddedIndex
 from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
 from phaseflow.components.uploads import UploadLimits, Uploads, disk
 from phaseflow.domain import verbs
-from phaseflow.domain.errors import EngineStopped, InvalidRequest, JobNotFound, KnowledgeBaseNotFound
+from phaseflow.domain.errors import EngineStopped, InvalidRequest, KnowledgeBaseNotFound
 from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.settings import SOURCE, Settings
-from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, SearchHit, Transition
-from phaseflow.domain.vocabulary import Action, Intent, JobPhase
-from phaseflow.flow.documents import UPLOAD, Check, Documents
-from phaseflow.flow.inputs import SettingsLike, Source, SourceLike, as_phase, as_settings, as_source
+from phaseflow.domain.status import KnowledgeBase, SearchHit, Transition
+from phaseflow.domain.vocabulary import Intent, JobPhase
+from phaseflow.flow.control import Control
+from phaseflow.flow.documents import UPLOAD, Check
+from phaseflow.flow.inputs import SettingsLike, Source, SourceLike, as_phase, as_settings
 from phaseflow.flow.job import Job
 from phaseflow.flow.workbench import LoaderFor, Workbench
 from phaseflow.store import jobs, knowledge_bases, passages
-from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.service import Service
 from phaseflow.store.session import open_session
@@ -36,13 +36,11 @@ from phaseflow.tracker import PhaseTracker, make_room, refuse_second_job
 
 SLOTS = 2
 """Jobs that run at once; the others wait their turn."""
-SETTLE_S = 0.5
-"""How long a verb waits to see its effect, before it answers with what was asked for (``requested``)."""
 REMOVE = 50
 """Documents deleted in one transaction."""
 
 
-class PhaseFlow(Documents):
+class PhaseFlow(Control):
     """Runs ingestion jobs on one database file.
 
     Entering the block opens the file (creating it), pauses what a dead process left running as ``interrupted``, and
@@ -85,7 +83,6 @@ class PhaseFlow(Documents):
         self._slots = slots
         self._auto_resume = auto_resume
         self._only = only
-        self._check_source = check_source
         self._index = EmbeddedIndex()
         self._service: Service[tuple[PhaseTracker, Scheduler]] | None = None
         self._running: tuple[PhaseTracker, Scheduler] | None = None
@@ -135,7 +132,7 @@ class PhaseFlow(Documents):
         """
         check_kb_id(kb_id)
         held = [as_phase(name) for name in hold]
-        given = await self._checked(source)
+        given = await self._workbench.checked(source)
         await self._check_stored(kb_id, given)
         return await self._create(kb_id, given, as_settings(settings), full=full, held=held)
 
@@ -176,59 +173,13 @@ class PhaseFlow(Documents):
         await tracker.database.write(create, durable=True, then=created)
         return Job(state.job_id, kb_id, tracker.feed)
 
-    async def pause(self, kb_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:
-        """Pause the job, or one phase of it, after the batch in hand."""
-        return (await self.act(Action.PAUSE, kb_id, phase))[0]
-
-    async def resume(self, kb_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:
-        """Go on from exactly where it stood, with the whole job or one phase."""
-        return (await self.act(Action.RESUME, kb_id, phase))[0]
-
-    async def cancel(self, kb_id: str) -> JobStatusResponse:
-        """End the job now; what was indexed stays searchable."""
-        return (await self.act(Action.CANCEL, kb_id))[0]
-
-    async def retry(self, kb_id: str) -> JobStatusResponse:
-        """Go on with a failed job: failed and held-back phases run again, finished work is kept."""
-        return (await self.act(Action.RETRY, kb_id))[0]
-
-    async def act(
-        self, action: Action, kb_id: str, phase: JobPhase | str | None = None
-    ) -> tuple[JobStatusResponse, bool]:
-        """Carry out a verb on the newest job: (its status, whether anything was to be done).
-
-        Answers when the effect is there, at the latest after half a second, then with ``requested`` still set. Raises
-        JobConflict, naming the status and the allowed actions, when the verb cannot apply; JobNotFound,
-        KnowledgeBaseNotFound.
-        """
-        tracker, scheduler = self._engine()
-        name = None if phase is None else as_phase(phase)
-        record = await self._latest(kb_id)
-        now = tracker.clock.now()
-        changes: dict[Action, Callable[[IngestionState], IngestionState]] = {
-            Action.PAUSE: lambda state: verbs.pause(state, name),
-            Action.RESUME: lambda state: verbs.resume(state, now, name),
-            Action.CANCEL: lambda state: verbs.cancel(state, now),
-            Action.RETRY: lambda state: verbs.retry(state, now),
-        }
-        changed = await scheduler.verb(record.state.job_id, changes[action], reason=verbs.BY_USER)
-        moved = changed.after != changed.before
-        if moved:
-            await self._settle(record.state.job_id)
-        return await tracker.get_consolidated_status(record.state.job_id), moved
-
-    async def job(self, kb_id: str) -> Job:
-        """A handle on the newest job."""
-        record = await self._latest(kb_id)
-        return Job(record.state.job_id, kb_id, self.tracker.feed)
-
     async def put_kb(
         self, kb_id: str, source: SourceLike | None, settings: SettingsLike | None = None
     ) -> KnowledgeBase:
         """Create a knowledge base or change it; a running job goes on with what it began with."""
         tracker, _ = self._engine()
         check_kb_id(kb_id)
-        given, chosen, at = await self._checked(source), as_settings(settings), tracker.clock.now()
+        given, chosen, at = await self._workbench.checked(source), as_settings(settings), tracker.clock.now()
 
         async def put(tx: Transaction) -> None:
             old = await knowledge_bases.find(tx, kb_id)
@@ -321,34 +272,6 @@ class PhaseFlow(Documents):
     async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderPort | None:
         return await self._workbench.query_embedder(kb)
 
-    async def _latest(self, kb_id: str) -> JobRecord:
-        async with self._read() as tx:
-            await knowledge_bases.get(tx, kb_id)
-            record = await jobs.latest(tx, kb_id)
-        if record is None:
-            raise JobNotFound(kb_id)
-        return record
-
-    async def _settle(self, job_id: str) -> None:
-        feed = self.tracker.feed
-        with anyio.move_on_after(SETTLE_S):
-            while True:
-                hint = feed.hint()
-                state = (await self.tracker.record(job_id)).state
-                if state.requested is None and state.intent is None:
-                    return
-                await hint.wait()
-
-    async def _checked(self, source: SourceLike | None) -> str | None:
-        if source is None:
-            return None
-        value = as_source(source)
-        if not self._workbench.has_own_loader:
-            if self._check_source is not None:  # first: whoever may not read a folder learns not even whether it exists
-                await anyio.to_thread.run_sync(self._check_source, value)
-            value = await self._workbench.checked(value)
-        return SOURCE.dump_json(value).decode()
-
     async def _check_stored(self, kb_id: str, given: str | None) -> None:
         """Check the source that a job without one of its own would take: what is allowed may have changed since."""
         if given is not None or self._workbench.has_own_loader:
@@ -356,7 +279,7 @@ class PhaseFlow(Documents):
         async with self._read() as tx:
             kb = await knowledge_bases.find(tx, kb_id)
         if kb is not None and kb.source is not None:
-            await self._checked(SOURCE.validate_json(kb.source))
+            await self._workbench.checked(SOURCE.validate_json(kb.source))
 
     async def _kb_to_start(
         self, tx: Transaction, kb_id: str, source: str | None, settings: Settings | None, at: datetime

@@ -11,12 +11,13 @@ from phaseflow.components.chunker import MarkdownChunker, as_chunker
 from phaseflow.components.embedders import EmbedderPort, as_embedder, make_embedder
 from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
 from phaseflow.components.sources import FolderLoader
-from phaseflow.components.sources.web import WebLoader, check_source
+from phaseflow.components.sources.web import WebLoader
+from phaseflow.components.sources.web import check_source as check_web_source
 from phaseflow.components.uploads import Uploads
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
 from phaseflow.domain.settings import SOURCE, FolderSource, Settings, UploadSource, WebSource
-from phaseflow.flow.inputs import Source
+from phaseflow.flow.inputs import Source, SourceLike, as_source
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 
@@ -35,6 +36,7 @@ class Workbench:
         chunker: Chunker | TextSplitter | None = None,
         embedder: Any = None,
         index: Index | None = None,
+        check_source: Callable[[Source], None] | None = None,
         allow_private: Collection[str] = (),
         uploads: Uploads | None = None,
     ) -> None:
@@ -42,6 +44,7 @@ class Workbench:
         self._chunker = None if chunker is None else as_chunker(chunker)
         self._embedder = None if embedder is None else as_embedder(embedder)
         self.index = index
+        self._check_source = check_source
         self._allow_private = allow_private
         self._uploads = uploads
         self._embedders: dict[str, EmbedderPort] = {}
@@ -75,10 +78,21 @@ class Workbench:
                 with anyio.move_on_after(CLOSE_S, shield=True):
                     await loader.aclose()
 
-    async def checked(self, source: Source) -> Source:
+    async def checked(self, source: SourceLike | None) -> str | None:
+        """A source as it is stored, JSON; None for none. Raises InvalidRequest or SourceNotAllowed."""
+        if source is None:
+            return None
+        value = as_source(source)
+        if not self.has_own_loader:
+            if self._check_source is not None:  # first: whoever may not read a folder learns not even whether it exists
+                await anyio.to_thread.run_sync(self._check_source, value)
+            value = await self._absolute(value)
+        return SOURCE.dump_json(value).decode()
+
+    async def _absolute(self, source: Source) -> Source:
         """A source as it is stored: a folder by its absolute path. Raises InvalidRequest or SourceNotAllowed."""
         if isinstance(source, WebSource):
-            await check_source(source, self._allow_private)
+            await check_web_source(source, self._allow_private)
             return source
         if isinstance(source, UploadSource):
             return source

@@ -113,10 +113,9 @@ class Supervisor:
     async def _clear_up(self) -> None:
         """Until someone has a word: what is left then waits for the next run."""
         mail = self._mail[1]
-        while not mail.statistics().current_buffer_used and await self._tracker.database.write(
-            lambda tx: discard_leftovers(tx, self._plan)
-        ):
-            await anyio.lowlevel.checkpoint()
+        discarded = 1
+        while discarded and not mail.statistics().current_buffer_used:
+            discarded = await self._tracker.database.write(lambda tx: discard_leftovers(tx, self._plan))
 
     async def _oversee(self, mail: MemoryObjectReceiveStream[None]) -> None:
         with anyio.CancelScope() as waiting:

@@ -1,0 +1,93 @@
+"""The verbs: what a program asks of the newest job of a knowledge base."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+import anyio
+
+from phaseflow.domain import verbs
+from phaseflow.domain.errors import JobNotFound
+from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.status import JobStatusResponse
+from phaseflow.domain.vocabulary import Action, JobPhase
+from phaseflow.flow.documents import Documents
+from phaseflow.flow.inputs import as_phase
+from phaseflow.flow.job import Job
+from phaseflow.store import jobs, knowledge_bases
+from phaseflow.store.jobs import JobRecord
+from phaseflow.supervisor.scheduler import Scheduler
+from phaseflow.tracker import PhaseTracker
+
+SETTLE_S = 0.5
+"""How long a verb waits to see its effect, before it answers with what was asked for (``requested``)."""
+
+
+class Control(Documents):
+    """The part of the engine that pauses, resumes, cancels and retries."""
+
+    @abstractmethod
+    def _engine(self) -> tuple[PhaseTracker, Scheduler]: ...
+
+    async def pause(self, kb_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:
+        """Pause the job, or one phase of it, after the batch in hand."""
+        return (await self.act(Action.PAUSE, kb_id, phase))[0]
+
+    async def resume(self, kb_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:
+        """Go on from exactly where it stood, with the whole job or one phase."""
+        return (await self.act(Action.RESUME, kb_id, phase))[0]
+
+    async def cancel(self, kb_id: str) -> JobStatusResponse:
+        """End the job now; what was indexed stays searchable."""
+        return (await self.act(Action.CANCEL, kb_id))[0]
+
+    async def retry(self, kb_id: str) -> JobStatusResponse:
+        """Go on with a failed job: failed and held-back phases run again, finished work is kept."""
+        return (await self.act(Action.RETRY, kb_id))[0]
+
+    async def act(
+        self, action: Action, kb_id: str, phase: JobPhase | str | None = None
+    ) -> tuple[JobStatusResponse, bool]:
+        """Carry out a verb on the newest job: (its status, whether anything was to be done).
+
+        Answers when the effect is there, at the latest after half a second, then with ``requested`` still set. Raises
+        JobConflict, naming the status and the allowed actions, when the verb cannot apply; JobNotFound,
+        KnowledgeBaseNotFound.
+        """
+        tracker, scheduler = self._engine()
+        name = None if phase is None else as_phase(phase)
+        record = await self._latest(kb_id)
+        now = tracker.clock.now()
+        changes: dict[Action, Callable[[IngestionState], IngestionState]] = {
+            Action.PAUSE: lambda state: verbs.pause(state, name),
+            Action.RESUME: lambda state: verbs.resume(state, now, name),
+            Action.CANCEL: lambda state: verbs.cancel(state, now),
+            Action.RETRY: lambda state: verbs.retry(state, now),
+        }
+        changed = await scheduler.verb(record.state.job_id, changes[action], reason=verbs.BY_USER)
+        moved = changed.after != changed.before
+        if moved:
+            await self._settle(record.state.job_id)
+        return await tracker.get_consolidated_status(record.state.job_id), moved
+
+    async def job(self, kb_id: str) -> Job:
+        """A handle on the newest job."""
+        record = await self._latest(kb_id)
+        return Job(record.state.job_id, kb_id, self._engine()[0].feed)
+
+    async def _latest(self, kb_id: str) -> JobRecord:
+        async with self._read() as tx:
+            await knowledge_bases.get(tx, kb_id)
+            record = await jobs.latest(tx, kb_id)
+        if record is None:
+            raise JobNotFound(kb_id)
+        return record
+
+    async def _settle(self, job_id: str) -> None:
+        feed = self._engine()[0].feed
+        with anyio.move_on_after(SETTLE_S):
+            while True:
+                hint = feed.hint()
+                state = (await self._engine()[0].record(job_id)).state
+                if state.requested is None and state.intent is None:
+                    return
+                await hint.wait()
