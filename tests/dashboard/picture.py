@@ -8,7 +8,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -16,6 +16,9 @@ from tests.cli.embedding_server import EmbeddingServer
 from tests.dashboard.board import Board
 from tests.dashboard.browser import absence, chromium
 from tests.dashboard.service import Service, write_documents
+
+if TYPE_CHECKING:
+    from playwright.async_api import Route
 
 MAIN = "architecture-guide"
 ANSWER_S = 0.6
@@ -28,11 +31,8 @@ RUNS: dict[str, tuple[dict[str, Any], str]] = {
     "release-notes": ({"hold": ["embedding"]}, "paused"),
     "support-mail": ({}, "failed"),
 }
-NAME_OF_FOLDER = """(folder) => {
-    const source = document.querySelector(".source .uri");
-    source.textContent = source.textContent.replace(folder, "/srv/docs");
-}"""
-"""The folder is a temporary one, with another name each time."""
+SHOWN_FOLDER = "/srv/docs"
+"""Stands in the picture for the temporary folder, which has another name each time."""
 
 
 class SlowServer(EmbeddingServer):
@@ -75,15 +75,21 @@ def _is(status: str, job: dict[str, Any]) -> bool:
     return bool(job["status"] == status)
 
 
+async def _rename(folder: str, route: "Route") -> None:
+    answer = await route.fetch()
+    await route.fulfill(response=answer, body=(await answer.text()).replace(folder, SHOWN_FOLDER))
+
+
 async def take(service: Service, server: EmbeddingServer, path: Path, colours: str) -> None:
     """Write the picture of the running job."""
     window = {"viewport": {"width": 1240, "height": 960}, "device_scale_factor": 1.5, "color_scheme": colours}
     async with chromium() as browser, Board.opened(browser, service.url, **window) as board:
         await anyio.to_thread.run_sync(run_and_pause, service, server)
+        await board.page.route("**/api/ingestion/kb*", partial(_rename, str(service.here.resolve())))
+        await board.page.route("**/api/ingestion/kb/*", partial(_rename, str(service.here.resolve())))
         await board.go(f"kb/{MAIN}")
         await board.until(board.page.locator(".connection"), "Live")
         await board.until(board.phase("embedding"), "/s")
-        await board.page.evaluate(NAME_OF_FOLDER, str(service.here.resolve()))
         await board.page.screenshot(path=path)
     service.until(MAIN, partial(_is, "completed"), 60)
 

@@ -77,7 +77,7 @@ export class PhaseRow {
     setText(this.amount, amount(phase));
     setAttribute(this.unit, "hidden", amount(phase) === "");
     setText(this.rate, phase.status === "running" && phase.waiting_on === null ? rate(phase.items_per_second) : "");
-    setText(this.percent, `${phase.progress} %`);
+    setText(this.percent, phase.status === "running" && phase.items_total === null ? "" : `${phase.progress} %`);
     this.showBar(phase, word);
     const said = note(phase);
     setText(this.note, said);
