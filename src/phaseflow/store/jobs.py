@@ -68,7 +68,7 @@ async def create(
     )  # fmt: skip
     await tx.run(
         "INSERT INTO ingestion_phase_status (job_id, phase_name, status, created_at, updated_at)"
-        " SELECT ?, value, 'not_started', ?2, ?2 FROM json_each(?3)",
+        " SELECT ?1, value, 'not_started', ?2, ?2 FROM json_each(?3)",
         state.job_id, timestamp(at), json_array(PHASES),
     )  # fmt: skip
     for phase in state.phases:
@@ -101,7 +101,7 @@ async def newest(tx: Transaction) -> list[JobRecord]:
 async def history(tx: Transaction, kb_id: str, limit: int, before: int | None) -> list[JobRecord]:
     """Jobs of a knowledge base, newest first, older than the job number ``before``."""
     rows = await tx.rows(
-        f"SELECT {_JOB} FROM ingestion_jobs WHERE kb_id = ? AND (?2 IS NULL OR seq < ?2) ORDER BY seq DESC LIMIT ?3",
+        f"SELECT {_JOB} FROM ingestion_jobs WHERE kb_id = ?1 AND (?2 IS NULL OR seq < ?2) ORDER BY seq DESC LIMIT ?3",
         kb_id, before, limit,
     )  # fmt: skip
     return [await _record(tx, row) for row in rows]

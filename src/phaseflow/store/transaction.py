@@ -48,7 +48,7 @@ class Reading(Transaction):
         self._connection = connection
 
     async def rows(self, sql: str, *parameters: object) -> list[Row]:
-        return list(await self._connection.execute_fetchall(sql, parameters))  # type: ignore[arg-type]  # Row is a tuple
+        return list(await self._connection.execute_fetchall(sql, bound(sql, parameters)))  # type: ignore[arg-type]  # Row is a tuple
 
     async def many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         raise NotImplementedError("a reading transaction writes nothing")
@@ -63,10 +63,20 @@ class Writing(Transaction):
         self._connection = connection
 
     async def rows(self, sql: str, *parameters: object) -> list[Row]:
-        return self._connection.execute(sql, parameters).fetchall()
+        return self._connection.execute(sql, bound(sql, parameters)).fetchall()
 
     async def many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         self._connection.executemany(sql, rows)
+
+
+def bound(sql: str, parameters: Sequence[object]) -> Sequence[object] | dict[str, object]:
+    """The parameters as sqlite3 takes them: numbered ones (``?1``) by name, which every Python understands.
+
+    Python 3.12.0 to 3.12.3 take ``?1`` for a name and warn when they are given a sequence (python/cpython#117995).
+    """
+    if "?1" not in sql:
+        return parameters
+    return {str(number): value for number, value in enumerate(parameters, 1)}
 
 
 def run_at_once(coroutine: Coroutine[Any, Any, T]) -> T:
