@@ -201,11 +201,17 @@ class Supervisor:
     def _move_of_running(self, actor: Actor, phase: PhaseState, state: IngestionState) -> Move | None:
         if self._has_ended(actor, state) and not state.get_overall_status().is_over:
             return self._completing(actor.phase), None
-        if self._may_run(state, actor) or not actor.gate.is_quiet:
+        if not self._is_to_pause(actor, state):
             return None
-        failed = next((p.name for p in state.phases if p.status is PhaseStatus.FAILED), None)
-        reason = f"{failed} failed" if failed else phase.hold_reason or state.hold_reason
-        return self._on(actor.phase, lambda p: p.pause(self._tracker.clock.now())), reason
+        reason = _why_paused(phase, state)
+        quiet = [a.phase for a in self._actors if self._is_to_pause(a, state)]
+        together = [name for name in quiet if _why_paused(state[name], state) == reason]  # one commit for all of them
+        return (lambda state: state.each(lambda p: p.pause(self._tracker.clock.now()), together)), reason
+
+    def _is_to_pause(self, actor: Actor, state: IngestionState) -> bool:
+        running = state[actor.phase].status is PhaseStatus.RUNNING and actor.failure is None
+        ends = self._has_ended(actor, state) and not state.get_overall_status().is_over
+        return running and not ends and not self._may_run(state, actor) and actor.gate.is_quiet
 
     def _has_work(self, actor: Actor, state: IngestionState) -> bool:
         return actor.gate.is_wanted or self._has_ended(actor, state)
@@ -268,3 +274,8 @@ class Supervisor:
 def _wish(state: IngestionState) -> tuple[object, ...]:
     """What a verb can change in a state; batches change the rest all the time."""
     return state.cancelled, state.held, state.intent, state.intent_phases, [(p.status, p.held) for p in state.phases]
+
+
+def _why_paused(phase: PhaseState, state: IngestionState) -> str | None:
+    failed = next((p.name for p in state.phases if p.status is PhaseStatus.FAILED), None)
+    return f"{failed} failed" if failed else phase.hold_reason or state.hold_reason
