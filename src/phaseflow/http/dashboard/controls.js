@@ -57,8 +57,9 @@ export class Controls {
     setText(/** @type {Element} */ (button.lastElementChild), word);
   }
 
+  /** The button that is seen first: in the order of VERBS, so never Cancel while there is another. */
   first() {
-    return [...this.buttons.values()].find((button) => !button.hidden);
+    return VERBS.map((verb) => this.buttons.get(verb)).find((button) => button && !button.hidden);
   }
 
   /** @param {Verb} verb */
