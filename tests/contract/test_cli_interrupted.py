@@ -35,23 +35,11 @@ def test_one_signal_pauses_durably_and_the_same_command_goes_on(
         stopped = ended(process)
     stood = shell.answer("status", "waf")
     again = shell(*INGEST, *server.options)
-    assert stopped.returncode == 3
+    assert (stopped.returncode, stood["status"]) == (3, "paused")
     assert "Traceback" not in stopped.stderr
-    assert stood["status"] in ("paused", "running")
+    assert last(stopped) == stood
     assert (again.returncode, last(again)["status"], last(again)["job_id"]) == (0, "completed", stood["job_id"])
     assert max(Counter(server.texts).values()) == 1
-
-
-def test_ctrl_c_leaves_a_paused_job(shell: Shell, server: EmbeddingServer) -> None:
-    with shell.running(*INGEST, *server.options) as process:
-        assert server.asked.wait(10)
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.3)
-        server.gate.set()
-        stopped = ended(process)
-    assert last(stopped)["status"] == "paused"
-    assert shell.answer("status", "waf") == last(stopped)
-    assert shell("resume", "waf", "--json").returncode == 0
 
 
 def test_a_second_ctrl_c_leaves_at_once_and_loses_nothing(shell: Shell, server: EmbeddingServer) -> None:
@@ -91,7 +79,7 @@ def test_a_second_process_is_told_in_one_line_which_process_holds_the_database(
 ) -> None:
     with shell.running(*INGEST, *server.options) as holder:
         assert server.asked.wait(10)
-        for words in (INGEST, ("resume", "waf"), ("cancel", "waf"), ("serve", "--port", "0")):
+        for words in (INGEST, ("serve", "--port", "0")):
             second = shell(*words)
             assert (second.returncode, second.stdout) == (1, "")
             assert len(second.stderr.splitlines()) == 1
@@ -105,8 +93,6 @@ def test_reading_commands_work_beside_a_holder(shell: Shell, server: EmbeddingSe
         assert server.asked.wait(10)
         status = shell.answer("status", "waf")
         jobs = shell.answer("jobs", "waf")
-        assert shell.answer("failures", "waf") == {"items": [], "next_cursor": None}
-        assert len(shell.answer("status")["items"]) == 1
         server.gate.set()
         assert ended(holder).returncode == 0
     assert (status["status"], status["phase_details"][2]["status"]) == ("running", "running")
