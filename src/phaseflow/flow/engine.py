@@ -76,7 +76,8 @@ class PhaseFlow(Control):
         self.settings = as_settings(settings) or Settings()
         self._uploads = Uploads(self.path, uploads or UploadLimits())
         self._workbench = Workbench(
-            loader=loader, chunker=chunker, embedder=embedder, index=index, allow_private=allow_private,
+            loader=loader, chunker=chunker, embedder=embedder, index=index, check_source=check_source,
+            allow_private=allow_private,
             uploads=self._uploads,
         )  # fmt: skip
         self._policies = policies or Policies()
