@@ -1,5 +1,6 @@
 """What every actor is: a gate, an end, and its report."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ from phaseflow.store import progress
 from phaseflow.store.service import only_error
 
 
-class Actor:
+class Actor(ABC):
     """Does the work of one phase in one run of a job. It decides no transition: it reports, by calling ``report``.
 
     ``has_finished`` means that every item is done and stored; ``failure`` is what ended it otherwise.
@@ -54,9 +55,9 @@ class Actor:
         if self._outbox is not None:
             self._outbox.close(complete=self.has_finished)
 
+    @abstractmethod
     async def work(self) -> None:
         """The phase itself."""
-        raise NotImplementedError
 
     def hold(self, reason: str) -> None:
         """Ask to be paused: nobody enters the gate until someone resumes the phase."""
