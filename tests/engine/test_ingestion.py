@@ -1,5 +1,6 @@
 """The main job, end to end, on real files."""
 
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -8,6 +9,7 @@ import pytest
 from phaseflow import FolderSource, PhaseFlow, PhaseStatus, Reader
 from phaseflow.domain.errors import InvalidRequest, JobConflict, JobNotFound, KnowledgeBaseNotFound
 from phaseflow.domain.vocabulary import PHASES, JobStatus
+from phaseflow.store.transaction import Transaction
 from tests.engine.components import CountingEmbedder, SpinningChunker, write_folder
 
 
@@ -196,9 +198,9 @@ async def test_a_deleted_knowledge_base_leaves_no_row(folder: Path, database: Pa
         await flow.delete_kb("kb")
         with pytest.raises(KnowledgeBaseNotFound):
             await flow.kb("kb")
-        async with flow.tracker.database.read() as tx:
-            for table in ("documents", "texts", "chunks", "ingestion_jobs", "ingestion_phase_status", "transitions"):
-                assert await tx.value(f"SELECT count(*) FROM {table}") == 0, table
+        for table in ("documents", "texts", "chunks", "ingestion_jobs", "ingestion_phase_status", "transitions"):
+            count = partial(Transaction.value, sql=f"SELECT count(*) FROM {table}")
+            assert await flow.tracker.database.read(count) == 0, table
 
 
 async def test_a_splitter_and_embeddings_of_langchain_shape_are_taken_as_they_are(folder: Path, database: Path) -> None:

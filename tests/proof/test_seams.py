@@ -73,7 +73,7 @@ async def test_a_start_whose_caller_was_cancelled_runs(folder: Path, database: P
                 await turnstile.arrival()
                 tasks.cancel_scope.cancel()
             turnstile.open()
-            await until(lambda: flow.tracker.feed.version("kb") > 0)
+            await until(lambda: flow.tracker.feed.version("kb").changes > 0)
             with anyio.fail_after(10):
                 assert (await (await flow.job("kb")).wait()).status is JobStatus.COMPLETED
 
@@ -88,6 +88,7 @@ async def test_a_pause_between_the_slot_and_the_run_starts_nothing(folder: Path,
             embedder.gate.set()
             await flow.pause("kb")
             await until_paused(flow)
+            await until_quiet_writer(flow)
             log = flow.tracker.feed.last_seq
             turnstile.close()
             async with anyio.create_task_group() as tasks:
@@ -253,7 +254,7 @@ async def until_settled(flow: PhaseFlow) -> None:
 async def until_quiet_writer(flow: PhaseFlow) -> None:
     """Until every request made so far has been carried out."""
 
-    async def nothing(_: object) -> None:
+    def nothing(_: object) -> None:
         return None
 
     for _ in range(5):

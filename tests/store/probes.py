@@ -32,9 +32,9 @@ def nobody_reads(path: Path) -> bool:
     return not busy
 
 
-async def put(tx: Transaction, name: str) -> str:
+def put(tx: Transaction, name: str) -> str:
     """One row that can be counted."""
-    await tx.run("INSERT INTO models (fingerprint) VALUES (?)", name)
+    tx.run("INSERT INTO models (fingerprint) VALUES (?)", name)
     return name
 
 

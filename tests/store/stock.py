@@ -43,8 +43,7 @@ class Stock:
         return Run(self.job_id, self.seq, self.kb_id, 1)
 
     async def record(self) -> JobRecord:
-        async with self.database.read() as tx:
-            return await jobs.record(tx, self.job_id)
+        return await self.database.read(lambda tx: jobs.record(tx, self.job_id))
 
     async def load(self, *texts: tuple[str, str]) -> list[StagedDocument]:
         """Documents from (uri, text)."""
@@ -66,18 +65,17 @@ class Stock:
 async def stock(database: Database, kb_id: str = "kb", job_id: str = "job", epoch: int = 1) -> Stock:
     """A knowledge base, new or there already, with a new running job."""
     await database.write(partial(create, kb_id=kb_id, job_id=job_id))
-    async with database.read() as tx:
-        seq = (await jobs.record(tx, job_id)).seq
+    seq = await database.read(lambda tx: jobs.record(tx, job_id).seq)
     return Stock(database, kb_id, job_id, seq, epoch)
 
 
-async def create(tx: Transaction, kb_id: str, job_id: str) -> None:
-    if await knowledge_bases.find(tx, kb_id) is None:
-        await knowledge_bases.put(tx, kb_id, None, Settings().model_dump_json(), NOW)
+def create(tx: Transaction, kb_id: str, job_id: str) -> None:
+    if knowledge_bases.find(tx, kb_id) is None:
+        knowledge_bases.put(tx, kb_id, None, Settings().model_dump_json(), NOW)
     state = IngestionState(job_id, kb_id)
-    await jobs.create(tx, state, source=None, settings="{}", full=False, at=NOW)
-    await jobs.begin_run(tx, job_id)
-    await jobs.save(tx, state, state.each(lambda p: p.start(NOW)), reason=None, at=NOW)
+    jobs.create(tx, state, source=None, settings="{}", full=False, at=NOW)
+    jobs.begin_run(tx, job_id)
+    jobs.save(tx, state, state.each(lambda p: p.start(NOW)), reason=None, at=NOW)
 
 
 def cut(document: StagedDocument) -> StagedDocument:
@@ -87,10 +85,10 @@ def cut(document: StagedDocument) -> StagedDocument:
     return replace(document, spans=spans, hashes=hashes, embedded=[False] * len(spans))
 
 
-async def embed(tx: Transaction, staged: Sequence[StagedDocument], model: str = "m") -> None:
+def embed(tx: Transaction, staged: Sequence[StagedDocument], model: str = "m") -> None:
     """A vector of two numbers for each passage."""
-    number = await vectors.model_id(tx, model)
+    number = vectors.model_id(tx, model)
     hashes = list(dict.fromkeys(h for document in staged for h in document.hashes))
-    await vectors.add(tx, number, hashes, b"".join(h[:8] for h in hashes))
-    await vectors.attach(tx, number, [d.chunk_id(n) for d in staged for n in range(len(d.spans))])
-    await documents.move(tx, [d.id for d in staged], documents.CHUNKED, documents.EMBEDDED)
+    vectors.add(tx, number, hashes, b"".join(h[:8] for h in hashes))
+    vectors.attach(tx, number, [d.chunk_id(n) for d in staged for n in range(len(d.spans))])
+    documents.move(tx, [d.id for d in staged], documents.CHUNKED, documents.EMBEDDED)

@@ -26,9 +26,12 @@ LONG = "alpha beta gamma delta epsilon zeta eta theta"
 
 async def found(made: Stock, word: str) -> list[str]:
     """The uris of the passages with a word, as search sees them."""
-    async with made.database.read() as tx:
-        chunks = await passages.best_by_words(tx, made.scope, f'"{word}"', 100)
-        return sorted(row[0] for row in (await passages.fetch(tx, made.scope, chunks)).values())
+
+    def read(tx: Transaction) -> list[str]:
+        chunks = passages.best_by_words(tx, made.scope, f'"{word}"', 100)
+        return sorted(row[0] for row in passages.fetch(tx, made.scope, chunks).values())
+
+    return await made.database.read(read)
 
 
 async def is_sound(database: Database) -> bool:
@@ -63,13 +66,11 @@ async def test_the_id_of_a_chunk_follows_from_document_and_position(database: Da
 async def test_what_was_handed_over_comes_back_as_it_was(database: Database) -> None:
     made = await stock(database)
     loaded = await made.load(("a", LONG), ("b", "näïve 🎈 \n"), ("c", ""))
-    async with database.read() as tx:
-        assert await documents.staged(tx, made.seq, LOADED, 0, 100, 10**6) == loaded
+    assert await database.read(lambda tx: documents.staged(tx, made.seq, LOADED, 0, 100, 10**6)) == loaded
     pieces = [cut(document) for document in loaded]
     await database.write(lambda tx: documents.cut(tx, pieces))
-    async with database.read() as tx:
-        assert await documents.staged(tx, made.seq, LOADED, 0, 100, 10**6) == []
-        assert await documents.staged(tx, made.seq, CHUNKED, 0, 100, 10**6) == pieces
+    assert await database.read(lambda tx: documents.staged(tx, made.seq, LOADED, 0, 100, 10**6)) == []
+    assert await database.read(lambda tx: documents.staged(tx, made.seq, CHUNKED, 0, 100, 10**6)) == pieces
 
 
 async def test_a_page_ends_at_so_many_documents_or_so_much_text(database: Database) -> None:
@@ -77,8 +78,9 @@ async def test_a_page_ends_at_so_many_documents_or_so_much_text(database: Databa
     loaded = await made.load(*[(str(n), "x" * 100) for n in range(10)])
 
     async def page(after: int, limit: int, characters: int) -> list[str]:
-        async with database.read() as tx:
-            return [d.uri for d in await documents.staged(tx, made.seq, LOADED, after, limit, characters)]
+        return await database.read(
+            lambda tx: [d.uri for d in documents.staged(tx, made.seq, LOADED, after, limit, characters)]
+        )
 
     assert await page(0, 3, 10**6) == ["0", "1", "2"]
     assert await page(loaded[2].id, 100, 250) == ["3", "4", "5"]
@@ -91,8 +93,9 @@ async def test_pages_one_after_the_other_are_all_of_it(database: Database) -> No
     loaded = await made.load(*[(str(n), "x" * (n * 37 % 200)) for n in range(40)])
     seen: list[StagedDocument] = []
     while True:
-        async with database.read() as tx:
-            page = await documents.staged(tx, made.seq, LOADED, seen[-1].id if seen else 0, 7, 300)
+        page = await database.read(
+            lambda tx: documents.staged(tx, made.seq, LOADED, seen[-1].id if seen else 0, 7, 300)
+        )
         if not page:
             break
         seen.extend(page)
@@ -128,8 +131,7 @@ async def test_vectors_stay_when_their_document_goes(database: Database) -> None
     made = await stock(database)
     (gone,) = await made.publish(("a", LONG))
     await database.write(lambda tx: passages.withdraw(tx, [gone.id]))
-    async with database.read() as tx:
-        assert await vectors.known(tx, 1, gone.hashes) == set(gone.hashes)
+    assert await database.read(lambda tx: vectors.known(tx, 1, gone.hashes)) == set(gone.hashes)
 
 
 async def test_a_crawl_takes_out_what_it_did_not_find_and_keeps_what_failed(database: Database) -> None:
@@ -143,8 +145,7 @@ async def test_a_crawl_takes_out_what_it_did_not_find_and_keeps_what_failed(data
     while page := await database.write(lambda tx: passages.withdraw_missing(tx, made.scope, made.seq, 1)):
         gone.extend(page)
     assert sorted(gone) == ["gone", "gone too"]
-    async with database.read() as tx:
-        assert await passages.counts(tx, made.scope) == (2, 2)
+    assert await database.read(lambda tx: passages.counts(tx, made.scope)) == (2, 2)
     assert await is_sound(database)
 
 
@@ -154,8 +155,7 @@ async def test_a_text_has_one_vector_a_model_however_often_it_stands_somewhere(d
     assert select(database.path, "SELECT count(*) FROM vectors") == [(3,)]
     await database.write(lambda tx: embed(tx, [first, second], model="other"))
     assert select(database.path, "SELECT count(*) FROM vectors") == [(6,)]
-    async with database.read() as tx:
-        assert await vectors.of_document(tx, second.id) == [h[:8] for h in second.hashes]
+    assert await database.read(lambda tx: vectors.of_document(tx, second.id)) == [h[:8] for h in second.hashes]
 
 
 async def test_a_vector_that_is_there_already_stays(database: Database) -> None:
@@ -182,20 +182,18 @@ async def test_search_sees_the_old_epoch_until_it_is_switched_in_one_step(databa
     rebuilt = await stock(database, job_id="rebuild", epoch=await database.write(partial(_target, model="n")))
     assert rebuilt.epoch == 2
     await rebuilt.publish(("a", "the old whale"))
-    async with database.read() as tx:
-        assert (await knowledge_bases.get(tx, "kb")).epoch == 1
+    assert await database.read(lambda tx: knowledge_bases.get(tx, "kb").epoch) == 1
     assert await found(made, "whale") == ["a"]
     await database.write(lambda tx: knowledge_bases.switch(tx, "kb", 2, "n", "{}"))
-    async with database.read() as tx:
-        kb = await knowledge_bases.get(tx, "kb")
+    kb = await database.read(lambda tx: knowledge_bases.get(tx, "kb"))
     assert (kb.epoch, kb.model, kb.next_model) == (2, "n", None)
     assert await database.write(lambda tx: passages.withdraw_other_epochs(tx, rebuilt.scope, 100)) == 1
     assert await found(rebuilt, "whale") == ["a"]
     assert await is_sound(database)
 
 
-async def _target(tx: Transaction, model: str) -> int:
-    return await knowledge_bases.target(tx, await knowledge_bases.get(tx, "kb"), model, "{}")
+def _target(tx: Transaction, model: str) -> int:
+    return knowledge_bases.target(tx, knowledge_bases.get(tx, "kb"), model, "{}")
 
 
 async def test_two_rebuilds_with_different_vectors_do_not_share_an_epoch(database: Database) -> None:
@@ -215,8 +213,7 @@ async def test_a_switch_back_to_an_older_epoch_changes_nothing(database: Databas
     made = await stock(database)
     await database.write(lambda tx: knowledge_bases.switch(tx, "kb", 2, "n", "{}"))
     await database.write(lambda tx: knowledge_bases.switch(tx, "kb", 1, "m", "{}"))
-    async with database.read() as tx:
-        assert (await knowledge_bases.get(tx, made.kb_id)).epoch == 2
+    assert await database.read(lambda tx: knowledge_bases.get(tx, made.kb_id).epoch) == 2
 
 
 async def test_what_an_older_job_left_on_its_way_is_removed_and_what_is_searchable_stays(database: Database) -> None:
@@ -251,9 +248,8 @@ async def test_a_crawl_knows_each_document_once(database: Database) -> None:
     page: list[Found] = [("a", 1, "s", 0), ("b", 2, None, 1)]
     assert await database.write(lambda tx: entries.add(tx, made.seq, page, None)) == (2, 0)
     assert await database.write(lambda tx: entries.add(tx, made.seq, [*page, ("c", 3, "s", 0)], None)) == (1, 0)
-    async with database.read() as tx:
-        found_so_far = await entries.open_page(tx, made.seq, 0, 10, ("kb", 1, "recipe"))
-        assert await entries.count(tx, made.seq) == 3
+    found_so_far = await database.read(lambda tx: entries.open_page(tx, made.seq, 0, 10, ("kb", 1, "recipe")))
+    assert await database.read(lambda tx: entries.count(tx, made.seq)) == 3
     assert [(e.uri, e.size, e.stamp, e.depth) for e in found_so_far] == [*page, ("c", 3, "s", 0)]
 
 
@@ -274,10 +270,9 @@ async def test_a_failure_counts_its_attempts_until_it_is_cleared(database: Datab
     for error in ("first", "second"):
         bad = [FailedDocument("a", "load_error", error), FailedDocument("b", "load_error", error)]
         await database.write(partial(failures.add, job=job, phase=JobPhase.LOADING, failed=bad, at=NOW))
-    async with database.read() as tx:
-        first = await failures.page(tx, "kb", 1, None)
-        second = await failures.page(tx, "kb", 1, first[-1].uri)
-        assert await failures.count(tx, "kb") == 2
+    first = await database.read(lambda tx: failures.page(tx, "kb", 1, None))
+    second = await database.read(lambda tx: failures.page(tx, "kb", 1, first[-1].uri))
+    assert await database.read(lambda tx: failures.count(tx, "kb")) == 2
     assert [(f.uri, f.error, f.attempts) for f in first + second] == [("a", "second", 2), ("b", "second", 2)]
     await database.write(lambda tx: failures.clear(tx, "kb", ["a"]))
     assert select(database.path, "SELECT uri FROM failures") == [("b",)]
@@ -293,8 +288,7 @@ async def test_documents_that_failed_are_given_back_to_their_phase_behind_all_ot
     await database.write(lambda tx: failures.add(tx, ("kb", made.seq), JobPhase.EMBEDDING, bad, NOW))
     forgiven = await database.write(lambda tx: documents.forgive(tx, made.seq, "embedding", CHUNKED))
     assert forgiven == (1, 3, 3)
-    async with database.read() as tx:
-        page = await documents.staged(tx, made.seq, CHUNKED, 0, 10, 10**6)
+    page = await database.read(lambda tx: documents.staged(tx, made.seq, CHUNKED, 0, 10, 10**6))
     assert page == [staged[1], replace(staged[0], id=staged[1].id + 1)]
 
 
@@ -317,10 +311,9 @@ async def test_whatever_is_replaced_by_whatever_search_sees_the_last_of_each_and
             await made.publish(*version)
             last.update(version)
         assert await is_sound(database)
-        async with database.read() as tx:
-            ids = await passages.live_documents(tx, made.scope)
-            chunks = [row[0] for row in await tx.rows("SELECT id FROM chunks ORDER BY id")]
-            hits = await passages.fetch(tx, made.scope, chunks)
+        ids = await database.read(lambda tx: passages.live_documents(tx, made.scope))
+        chunks = [row[0] for row in await database.read(lambda tx: tx.rows("SELECT id FROM chunks ORDER BY id"))]
+        hits = await database.read(lambda tx: passages.fetch(tx, made.scope, chunks))
         assert len(ids) == len(last)
         texts: dict[str, str] = dict.fromkeys(last, "")
         for uri, _, text, start, end, *_ in hits.values():

@@ -57,10 +57,8 @@ async def test_any_walk_of_a_job_is_stored_and_logged_step_by_step(
         await database.write(lambda tx: jobs.create(tx, states[0], source=None, settings="{}", full=False, at=NOW))
         for before, after in pairwise(states):
             await database.write(partial(jobs.save, before=before, after=after, reason=None, at=LATER))
-            async with database.read() as tx:
-                assert (await jobs.record(tx, "job")).state == after
-        async with database.read() as tx:
-            log = await transitions.of_job(tx, "job", 0, 1000)
+            assert await database.read(lambda tx: jobs.record(tx, "job").state) == after
+        log = await database.read(lambda tx: transitions.of_job(tx, "job", 0, 1000))
     for phase in PHASES:
         story = ["not_started", *(t.to_status for t in log if t.phase is phase)]
         assert story == ["not_started", *_changes([s[phase].status for s in states])]
@@ -76,8 +74,7 @@ async def test_phases_are_logged_before_the_job_and_with_its_error(database: Dat
     before = (await made.record()).state
     after = before.with_phase(before[JobPhase.CHUNKING].fail("it broke", LATER))
     assert await save(made, before, after) == [("chunking", "running", "failed"), (None, "running", "failed")]
-    async with database.read() as tx:
-        last = (await transitions.of_job(tx, made.job_id, 0, 100))[-1]
+    last = await database.read(lambda tx: transitions.of_job(tx, made.job_id, 0, 100)[-1])
     assert (last.error, last.reason) == ("it broke", "test")
 
 
@@ -104,21 +101,17 @@ async def test_a_move_of_the_job_that_the_table_forbids_changes_nothing(database
 
 async def test_a_number_of_the_log_is_never_used_again(database: Database) -> None:
     made = await stock(database)
-    async with database.read() as tx:
-        last = await transitions.last(tx)
+    last = await database.read(transitions.last)
     await database.write(lambda tx: knowledge_bases.remove(tx, "kb"))
-    async with database.read() as tx:
-        assert await transitions.last(tx) == last
-        assert await transitions.oldest(tx) == last + 1
+    assert await database.read(transitions.last) == last
+    assert await database.read(transitions.oldest) == last + 1
     other = await stock(database, job_id="other")
     assert other.seq == made.seq + 1
-    async with database.read() as tx:
-        assert [t.seq for t in await transitions.after(tx, 0, 1)] == [last + 1]
+    assert await database.read(lambda tx: [t.seq for t in transitions.after(tx, 0, 1)]) == [last + 1]
 
 
 async def test_the_log_of_an_empty_file_begins_with_one(database: Database) -> None:
-    async with database.read() as tx:
-        assert (await transitions.last(tx), await transitions.oldest(tx)) == (0, 1)
+    assert await database.read(lambda tx: (transitions.last(tx), transitions.oldest(tx))) == (0, 1)
 
 
 async def test_a_new_job_has_four_phases_and_no_transition(database: Database) -> None:
@@ -131,8 +124,7 @@ async def test_a_new_job_has_four_phases_and_no_transition(database: Database) -
 
 async def test_a_job_that_does_not_exist_is_said_not_to(database: Database) -> None:
     with pytest.raises(JobNotFound, match="nobody"):
-        async with database.read() as tx:
-            await jobs.record(tx, "nobody")
+        await database.read(lambda tx: jobs.record(tx, "nobody"))
 
 
 async def test_the_queue_is_first_come_first_served(database: Database) -> None:
@@ -140,17 +132,15 @@ async def test_the_queue_is_first_come_first_served(database: Database) -> None:
         made = await stock(database, f"kb{n}", f"job{n}")
         before = (await made.record()).state
         await save(made, before, before.queue(Intent.RESUME, NOW + timedelta(seconds=seconds)))
-    async with database.read() as tx:
-        assert await jobs.queued(tx) == [("job1", "kb1"), ("job2", "kb2"), ("job0", "kb0")]
+    assert await database.read(jobs.queued) == [("job1", "kb1"), ("job2", "kb2"), ("job0", "kb0")]
 
 
 async def test_history_is_newest_first_in_pages(database: Database) -> None:
     for n in range(5):
         await stock(database, job_id=f"job{n}")
-    async with database.read() as tx:
-        first = await jobs.history(tx, "kb", 2, None)
-        second = await jobs.history(tx, "kb", 2, first[-1].seq)
-        newest = await jobs.latest(tx, "kb")
+    first = await database.read(lambda tx: jobs.history(tx, "kb", 2, None))
+    second = await database.read(lambda tx: jobs.history(tx, "kb", 2, first[-1].seq))
+    newest = await database.read(lambda tx: jobs.latest(tx, "kb"))
     assert [r.state.job_id for r in first + second] == ["job4", "job3", "job2", "job1"]
     assert [r.newest for r in first] == [True, False]
     assert newest == first[0]
@@ -170,8 +160,8 @@ async def test_times_of_a_job_are_those_of_its_moves(database: Database) -> None
 async def test_counts_change_with_the_rows_they_speak_of_or_not_at_all(database: Database) -> None:
     made = await stock(database)
 
-    async def broken(tx: Transaction) -> None:
-        await progress.advance(tx, made.run, JobPhase.LOADING, Done(processed=5, handed_over=5), NOW)
+    def broken(tx: Transaction) -> None:
+        progress.advance(tx, made.run, JobPhase.LOADING, Done(processed=5, handed_over=5), NOW)
         raise ValueError("the rows could not be stored")
 
     with suppress(ValueError):

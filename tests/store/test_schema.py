@@ -213,14 +213,14 @@ def held_elsewhere(path: Path) -> Iterator[None]:
 
 @pytest.mark.usefixtures("held_elsewhere")
 async def test_a_reader_works_beside_the_holder(path: Path) -> None:
-    async with open_readers(path) as pool, pool.reading() as tx:
-        assert await tx.value("SELECT count(*) FROM models") == 50
+    async with open_readers(path) as pool:
+        assert await pool.read(lambda tx: tx.value("SELECT count(*) FROM models")) == 50
 
 
 async def test_a_reader_works_when_nobody_has_the_file(path: Path) -> None:
     whole = await some_database(path)
-    async with open_readers(path) as pool, pool.reading() as tx:
-        assert await tx.value("SELECT count(*) FROM models") == 40
+    async with open_readers(path) as pool:
+        assert await pool.read(lambda tx: tx.value("SELECT count(*) FROM models")) == 40
     assert path.read_bytes() == whole
 
 
@@ -228,5 +228,5 @@ async def test_a_reader_works_after_the_holder_was_killed(path: Path) -> None:
     with other_process(HOLD_OPEN, path) as process:
         process.kill()
         process.wait()
-    async with open_readers(path) as pool, pool.reading() as tx:
-        assert await tx.value("SELECT count(*) FROM models") == 50
+    async with open_readers(path) as pool:
+        assert await pool.read(lambda tx: tx.value("SELECT count(*) FROM models")) == 50

@@ -15,6 +15,5 @@ async def test_parameters_are_bound_in_order_or_by_number_on_every_python(
     tmp_path: Path, sql: str, row: tuple[object, ...]
 ) -> None:
     async with open_session(tmp_path / "kb.db") as database:
-        async with database.read() as tx:
-            assert await tx.row(sql, 1, "b") == row
+        assert await database.read(lambda tx: tx.row(sql, 1, "b")) == row
         assert await database.write(lambda tx: tx.row(sql, 1, "b")) == row

@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,16 +20,9 @@ from phaseflow.store.transaction import Transaction
 from tests.store.probes import names, nobody_reads, nobody_writes, put, select
 
 
-async def refuse(tx: Transaction) -> None:
-    await put(tx, "half")
+def refuse(tx: Transaction) -> None:
+    put(tx, "half")
     raise ValueError("no")
-
-
-class _Elsewhere:
-    """Waits for something that is no transaction."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
 
 
 class Held:
@@ -119,16 +112,6 @@ async def test_a_fault_of_the_statement_is_that_of_whoever_asked(database: Datab
     assert names(path) == ["next"]
 
 
-async def test_a_write_may_wait_for_its_transaction_only(database: Database, path: Path) -> None:
-    async def sleeping(tx: Transaction) -> None:
-        await put(tx, "half")
-        await _Elsewhere()
-
-    with pytest.raises(RuntimeError, match="wait for its transaction only"):
-        await database.write(sleeping)
-    assert names(path) == []
-
-
 async def test_a_requester_that_is_cancelled_is_still_served_and_told_of(database: Database, path: Path) -> None:
     told: list[str] = []
     with fail_after(10), held_writer() as held:
@@ -190,25 +173,33 @@ async def test_a_reader_never_waits_for_a_write_and_sees_what_was_there_before(d
         async with create_task_group() as tasks:
             tasks.start_soon(database.write, partial(put, name="new"))
             await anyio.to_thread.run_sync(held.reached.wait)
-            async with database.read() as tx:
-                assert await tx.value("SELECT count(*) FROM models") == 1
+            assert await database.read(lambda tx: tx.value("SELECT count(*) FROM models")) == 1
             held.let_go()
     assert names(path) == ["old", "new"]
 
 
 async def test_a_reader_sees_one_moment_however_long_it_looks(database: Database) -> None:
-    async with database.read() as tx:
-        assert await tx.value("SELECT count(*) FROM models") == 0
+    reached, go_on = threading.Event(), threading.Event()
+    seen: list[int] = []
+
+    def look(tx: Transaction) -> None:
+        seen.append(tx.value("SELECT count(*) FROM models"))
+        reached.set()
+        assert go_on.wait(10)
+        seen.append(tx.value("SELECT count(*) FROM models"))
+
+    async with create_task_group() as tasks:
+        tasks.start_soon(database.read, look)
+        await anyio.to_thread.run_sync(reached.wait)
         await database.write(partial(put, name="new"))
-        assert await tx.value("SELECT count(*) FROM models") == 0
-    async with database.read() as tx:
-        assert await tx.value("SELECT count(*) FROM models") == 1
+        go_on.set()
+    assert seen == [0, 0]
+    assert await database.read(lambda tx: tx.value("SELECT count(*) FROM models")) == 1
 
 
 async def test_a_reader_cannot_write(database: Database) -> None:
     with pytest.raises(StoreUnavailable, match="read-only"):
-        async with database.read() as tx:
-            await put(tx, "x")
+        await database.read(lambda tx: put(tx, "x"))
 
 
 async def test_a_cancelled_reader_leaves_no_transaction_open(database: Database, path: Path) -> None:
@@ -217,12 +208,9 @@ async def test_a_cancelled_reader_leaves_no_transaction_open(database: Database,
         with CancelScope() as scope:
             async with create_task_group() as tasks:
                 tasks.start_soon(_cancel_after, scope, hops)
-                async with database.read() as tx:
-                    await tx.rows("SELECT * FROM models")
-                    await tx.rows("SELECT * FROM models")
+                await database.read(lambda tx: tx.rows("SELECT * FROM models"))
         with fail_after(5):
-            async with database.read() as tx:
-                assert await tx.value("SELECT count(*) FROM models") == 1
+            assert await database.read(lambda tx: tx.value("SELECT count(*) FROM models")) == 1
     assert nobody_reads(path)
 
 
@@ -232,8 +220,7 @@ async def test_many_readers_cancelled_at_the_first_moment_leave_no_transaction_o
     await database.write(partial(put, name="a"))
 
     async def look() -> None:
-        async with database.read() as tx:
-            await tx.rows("SELECT * FROM models")
+        await database.read(lambda tx: tx.rows("SELECT * FROM models"))
 
     with fail_after(10):
         for _ in range(100):
@@ -259,8 +246,7 @@ async def test_a_write_after_the_end_is_refused(path: Path) -> None:
     with pytest.raises(EngineStopped):
         await database.write(partial(put, name="late"))
     with pytest.raises(EngineStopped):
-        async with database.read():
-            pass
+        await database.read(lambda tx: tx.rows("SELECT * FROM models"))
 
 
 async def test_what_was_asked_for_before_the_end_is_written(path: Path) -> None:

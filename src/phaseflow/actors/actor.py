@@ -80,7 +80,6 @@ class Actor(ABC):
         """
         if self._succeeded or not self._last_error:
             return
-        async with self.shop.database.read() as tx:
-            if await progress.has_succeeded(tx, self.shop.plan.run, self.phase):
-                return
+        if await self.shop.database.read(lambda tx: progress.has_succeeded(tx, self.shop.plan.run, self.phase)):
+            return
         raise PhaseFailed(f"every document failed; the last one: {self._last_error}")

@@ -60,15 +60,15 @@ class ChunkingActor(Actor):
         hashes = [text_hash(document.text[start:end]) for start, end in spans]
         return replace(document, spans=spans, hashes=hashes, embedded=[False] * len(spans))
 
-    async def _store(self, tx: Transaction, done: list[tuple[StagedDocument, Outcome]]) -> list[StagedDocument]:
+    def _store(self, tx: Transaction, done: list[tuple[StagedDocument, Outcome]]) -> list[StagedDocument]:
         cut = [outcome for _, outcome in done if isinstance(outcome, StagedDocument)]
         failed = [(document.id, outcome) for document, outcome in done if isinstance(outcome, FailedDocument)]
         chunks = sum(len(document.spans) for document in cut)
-        await self.shop.advance(tx, self.phase, Done(len(cut), len(failed), handed_over=chunks))
-        await documents.cut(tx, cut)
+        self.shop.advance(tx, self.phase, Done(len(cut), len(failed), handed_over=chunks))
+        documents.cut(tx, cut)
         if failed:
-            await documents.move(tx, [each[0] for each in failed], documents.LOADED, documents.FAILED)
-            await self.shop.fail(tx, self.phase, [outcome for _, outcome in failed])
+            documents.move(tx, [each[0] for each in failed], documents.LOADED, documents.FAILED)
+            self.shop.fail(tx, self.phase, [outcome for _, outcome in failed])
         return cut
 
     def _hand_over(self, cut: list[StagedDocument]) -> None:

@@ -99,8 +99,7 @@ class EmbeddingActor(Actor):
         return [item for item in items if item.text_hash not in known and self._ledger.wait(item)]
 
     async def _known(self, hashes: Sequence[bytes]) -> set[bytes]:
-        async with self.shop.database.read() as tx:
-            return await vectors.known(tx, self._model, hashes)
+        return await self.shop.database.read(lambda tx: vectors.known(tx, self._model, hashes))
 
     async def _work_off(self, receive: MemoryObjectReceiveStream[list[Item]]) -> None:
         async for items in receive:
@@ -229,7 +228,7 @@ class EmbeddingActor(Actor):
             for item in self._ledger.take([text_hash])
         }
 
-    async def _write(
+    def _write(
         self,
         tx: Transaction,
         results: Sequence[Result],
@@ -244,22 +243,22 @@ class EmbeddingActor(Actor):
             reused=max(0, len(done) - computed),
             handed_over=sum(len(document.spans) for document in ready),
         )
-        await self.shop.advance(tx, self.phase, counts)
+        self.shop.advance(tx, self.phase, counts)
         for each in results:
             if each.vectors is not None:
-                await self._check_dimension(tx, each.vectors)
-                await vectors.add(tx, self._model, each.hashes, packed(each.vectors))
-        await jobs.count_characters(tx, self.shop.plan.run.job_seq, sum(each.characters for each in results))
-        await vectors.attach(tx, self._model, [item.chunk_id for item in done])
-        await documents.move(tx, [d.id for d in ready], documents.CHUNKED, documents.EMBEDDED)
+                self._check_dimension(tx, each.vectors)
+                vectors.add(tx, self._model, each.hashes, packed(each.vectors))
+        jobs.count_characters(tx, self.shop.plan.run.job_seq, sum(each.characters for each in results))
+        vectors.attach(tx, self._model, [item.chunk_id for item in done])
+        documents.move(tx, [d.id for d in ready], documents.CHUNKED, documents.EMBEDDED)
         if failed:
-            await documents.move(tx, failed, documents.CHUNKED, documents.FAILED)
-            await self.shop.fail(tx, self.phase, list(failed.values()))
+            documents.move(tx, failed, documents.CHUNKED, documents.FAILED)
+            self.shop.fail(tx, self.phase, list(failed.values()))
 
-    async def _check_dimension(self, tx: Transaction, found: "Vectors") -> None:
+    def _check_dimension(self, tx: Transaction, found: "Vectors") -> None:
         dimension = int(found.shape[1])
         if dimension != self._dimension:
-            await vectors.check_dimension(tx, self._model, dimension)
+            vectors.check_dimension(tx, self._model, dimension)
             self._dimension = dimension
 
     def _settle(

@@ -134,9 +134,9 @@ class Inbox:
 
     async def _read(self) -> Sequence[StagedDocument]:
         last = self._outbox.last
-        async with self._database.read() as tx:
-            found = await documents.staged(
-                tx, self._job_seq, self._state, self._cursor, READ_DOCUMENTS, READ_CHARACTERS
-            )
+        cursor = self._cursor
+        found = await self._database.read(
+            lambda tx: documents.staged(tx, self._job_seq, self._state, cursor, READ_DOCUMENTS, READ_CHARACTERS)
+        )
         self._cursor = found[-1].id if found else max(self._cursor, last)
         return found

@@ -68,8 +68,8 @@ class IndexingActor(Actor):
                     return
             await self.gate.sleep(wait_s)
 
-    async def _wait_on(self, tx: Transaction, reason: WaitingOn) -> None:
-        await progress.wait_on(tx, self.shop.plan.run, self.phase, reason)
+    def _wait_on(self, tx: Transaction, reason: WaitingOn) -> None:
+        progress.wait_on(tx, self.shop.plan.run, self.phase, reason)
 
     async def _publish_once(self, batch: Sequence[StagedDocument]) -> None:
         good, failed = await self._put_outside(batch)
@@ -100,15 +100,14 @@ class IndexingActor(Actor):
     async def _with_vectors(self, document: StagedDocument) -> IndexDocument:
         import numpy as np
 
-        async with self.shop.database.read() as tx:
-            packed = await vectors.of_document(tx, document.id)
+        packed = await self.shop.database.read(lambda tx: vectors.of_document(tx, document.id))
         found = [
             Passage(Span(*span), text, np.frombuffer(vector, "<f4").tolist())
             for span, text, vector in zip(document.spans, document.passages(), packed, strict=True)
         ]
         return IndexDocument(document.uri, document.title, found)
 
-    async def _store(
+    def _store(
         self,
         tx: Transaction,
         good: list[StagedDocument],
@@ -116,12 +115,12 @@ class IndexingActor(Actor):
         failed: list[tuple[StagedDocument, FailedDocument]],
     ) -> None:
         done = Done(sum(len(d.spans) for d in good), sum(len(d.spans) for d, _ in failed))
-        await self.shop.advance(tx, self.phase, done)
-        await passages.publish(tx, self._scope, good, encoded)
-        await failures.clear(tx, self._scope.kb_id, [d.uri for d in good])
+        self.shop.advance(tx, self.phase, done)
+        passages.publish(tx, self._scope, good, encoded)
+        failures.clear(tx, self._scope.kb_id, [d.uri for d in good])
         if failed:
-            await documents.move(tx, [d.id for d, _ in failed], documents.EMBEDDED, documents.FAILED)
-            await self.shop.fail(tx, self.phase, [failure for _, failure in failed])
+            documents.move(tx, [d.id for d, _ in failed], documents.EMBEDDED, documents.FAILED)
+            self.shop.fail(tx, self.phase, [failure for _, failure in failed])
 
     async def _finish(self) -> None:
         """The crawl is complete and all of it is searchable: take out what is gone, switch, clean up."""
@@ -142,24 +141,24 @@ class IndexingActor(Actor):
                     return
             faults.reach("indexing.cleaned")
 
-    async def _withdraw_missing(self, tx: Transaction) -> list[str]:
+    def _withdraw_missing(self, tx: Transaction) -> list[str]:
         run = self.shop.plan.run
-        await self.shop.advance(tx, self.phase, Done())
-        if self._follows_links and await entries.any_failed(tx, run.job_seq):
+        self.shop.advance(tx, self.phase, Done())
+        if self._follows_links and entries.any_failed(tx, run.job_seq):
             return []  # what could not be read may have led to what seems to be gone
-        gone = await passages.withdraw_missing(tx, self._scope, run.job_seq, CLEAN_UP)
-        await jobs.count_deleted(tx, run.job_seq, len(gone))
+        gone = passages.withdraw_missing(tx, self._scope, run.job_seq, CLEAN_UP)
+        jobs.count_deleted(tx, run.job_seq, len(gone))
         return gone
 
-    async def _switch(self, tx: Transaction) -> None:
+    def _switch(self, tx: Transaction) -> None:
         plan = self.shop.plan
-        await self.shop.advance(tx, self.phase, Done())
-        await failures.clear_missing(tx, plan.run.kb_id, plan.run.job_seq)
-        await knowledge_bases.switch(tx, plan.run.kb_id, self._scope.epoch, plan.model, plan.live_settings)
+        self.shop.advance(tx, self.phase, Done())
+        failures.clear_missing(tx, plan.run.kb_id, plan.run.job_seq)
+        knowledge_bases.switch(tx, plan.run.kb_id, self._scope.epoch, plan.model, plan.live_settings)
 
-    async def _clean_up(self, tx: Transaction) -> int:
-        await self.shop.advance(tx, self.phase, Done())
-        return await passages.withdraw_other_epochs(tx, self._scope, CLEAN_UP)
+    def _clean_up(self, tx: Transaction) -> int:
+        self.shop.advance(tx, self.phase, Done())
+        return passages.withdraw_other_epochs(tx, self._scope, CLEAN_UP)
 
 
 def _by_chunks(batch: Sequence[StagedDocument]) -> list[list[StagedDocument]]:

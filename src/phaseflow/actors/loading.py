@@ -56,24 +56,26 @@ class LoadingActor(Actor):
             await self.shop.write(lambda tx: self._store_entries(tx, page or (), is_last=page is None))
             return page is not None
 
-    async def _store_entries(self, tx: Transaction, found: Sequence[Entry], *, is_last: bool) -> None:
+    def _store_entries(self, tx: Transaction, found: Sequence[Entry], *, is_last: bool) -> None:
         seq = self.shop.plan.run.job_seq
         trust = None if self.shop.plan.full else self._known
         most: int | None = getattr(self._loader, "max_entries", None)
         if most is not None:
-            found = found[: await entries.room(tx, seq, most)]
-        _, unchanged = await entries.add(tx, seq, [(e.uri, e.size, e.stamp, e.depth) for e in found], trust)
-        total = await entries.count(tx, seq) if is_last else None
+            found = found[: entries.room(tx, seq, most)]
+        _, unchanged = entries.add(tx, seq, [(e.uri, e.size, e.stamp, e.depth) for e in found], trust)
+        total = entries.count(tx, seq) if is_last else None
         if is_last:
-            await entries.finish_listing(tx, seq)
-        await self.shop.advance(tx, self.phase, Done(processed=unchanged, reused=unchanged, total=total))
+            entries.finish_listing(tx, seq)
+        self.shop.advance(tx, self.phase, Done(processed=unchanged, reused=unchanged, total=total))
 
     async def _open_page(self, cursor: int) -> list[ListedEntry]:
-        async with self.shop.database.read() as tx:
-            seq = self.shop.plan.run.job_seq
-            return await entries.open_page(tx, seq, cursor, BATCH, self._known) or (
-                await entries.open_page(tx, seq, 0, BATCH, self._known) if cursor else []
-            )
+        seq = self.shop.plan.run.job_seq
+
+        def read(tx: Transaction) -> list[ListedEntry]:
+            page = entries.open_page(tx, seq, cursor, BATCH, self._known)
+            return page or (entries.open_page(tx, seq, 0, BATCH, self._known) if cursor else [])
+
+        return await self.shop.database.read(read)
 
     async def _load(self, page: list[ListedEntry]) -> int:
         outcomes: dict[int, Outcome] = {}
@@ -116,33 +118,33 @@ class LoadingActor(Actor):
                     outcomes[entry.id] = FailedDocument(entry.uri, "load_error", f"{type(error).__name__}: {error}")
                 return
 
-    async def _store(self, tx: Transaction, done: list[tuple[ListedEntry, Outcome]]) -> list[StagedDocument]:
+    def _store(self, tx: Transaction, done: list[tuple[ListedEntry, Outcome]]) -> list[StagedDocument]:
         plan = self.shop.plan
         seq, known = plan.run.job_seq, (plan.staging.kb_id, plan.staging.epoch)
         loaded = [_text(entry, outcome) for entry, outcome in done if isinstance(outcome, Document)]
         unchanged = [(entry, outcome) for entry, outcome in done if isinstance(outcome, Unchanged)]
         skipped = [entry.id for entry, outcome in done if isinstance(outcome, Skipped)]
         failed = [(entry, outcome) for entry, outcome in done if isinstance(outcome, FailedDocument)]
-        staged = await documents.add(tx, plan.staging, loaded) if loaded else []
-        await entries.settle(tx, seq, [text.entry_id for text in loaded], entries.LOADED)
+        staged = documents.add(tx, plan.staging, loaded) if loaded else []
+        entries.settle(tx, seq, [text.entry_id for text in loaded], entries.LOADED)
         if unchanged:
-            await entries.settle(tx, seq, [entry.id for entry, _ in unchanged], entries.UNCHANGED)
-            await entries.refresh_stamps(tx, known, [(entry.uri, outcome.stamp) for entry, outcome in unchanged])
-            await failures.clear(tx, plan.run.kb_id, [entry.uri for entry, _ in unchanged])
+            entries.settle(tx, seq, [entry.id for entry, _ in unchanged], entries.UNCHANGED)
+            entries.refresh_stamps(tx, known, [(entry.uri, outcome.stamp) for entry, outcome in unchanged])
+            failures.clear(tx, plan.run.kb_id, [entry.uri for entry, _ in unchanged])
         if skipped:
-            await entries.settle(tx, seq, skipped, entries.SKIPPED)
+            entries.settle(tx, seq, skipped, entries.SKIPPED)
         if failed:
-            await entries.settle(tx, seq, [entry.id for entry, f in failed if not f.gone], entries.FAILED)
-            await entries.settle(tx, seq, [entry.id for entry, f in failed if f.gone], entries.GONE)
-            await self.shop.fail(tx, self.phase, [outcome for _, outcome in failed])
+            entries.settle(tx, seq, [entry.id for entry, f in failed if not f.gone], entries.FAILED)
+            entries.settle(tx, seq, [entry.id for entry, f in failed if f.gone], entries.GONE)
+            self.shop.fail(tx, self.phase, [outcome for _, outcome in failed])
         links = {
             link.uri: link for _, outcome in done if not isinstance(outcome, FailedDocument) for link in outcome.links
         }
         if links:
-            await self._store_entries(tx, list(links.values()), is_last=False)
-        total = await entries.count(tx, seq) if links or skipped else None
+            self._store_entries(tx, list(links.values()), is_last=False)
+        total = entries.count(tx, seq) if links or skipped else None
         counts = Done(len(loaded) + len(unchanged), len(failed), len(unchanged), len(loaded), total)
-        await self.shop.advance(tx, self.phase, counts)
+        self.shop.advance(tx, self.phase, counts)
         return staged
 
     def _hand_over(self, staged: list[StagedDocument]) -> None:

@@ -80,16 +80,16 @@ class Workshop:
 
         return await self.database.write(write, then=committed)
 
-    async def advance(self, tx: Transaction, phase: JobPhase, done: Done) -> None:
+    def advance(self, tx: Transaction, phase: JobPhase, done: Done) -> None:
         """Count; first in each transaction, for it refuses the writes of a run that is over."""
-        await advance(tx, self.plan.run, phase, done, self.clock.now())
+        advance(tx, self.plan.run, phase, done, self.clock.now())
         faults.reach(f"{phase}.writing")
 
-    async def fail(self, tx: Transaction, phase: JobPhase, failed: Sequence[FailedDocument]) -> None:
+    def fail(self, tx: Transaction, phase: JobPhase, failed: Sequence[FailedDocument]) -> None:
         """Record documents that failed."""
         if failed:
             run = self.plan.run
-            await failures.add(tx, (run.kb_id, run.job_seq), phase, list(failed), self.clock.now())
+            failures.add(tx, (run.kb_id, run.job_seq), phase, list(failed), self.clock.now())
 
     def backoff_s(self, attempt: int, waited_s: float, asked_s: float | None) -> float | None:
         """Seconds to wait before the next attempt, None to give up."""

@@ -7,9 +7,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from threading import Lock
 from typing import TYPE_CHECKING
-
-import anyio
 
 from phaseflow.domain.status import SearchHit
 from phaseflow.store import passages
@@ -49,33 +48,33 @@ class EmbeddedIndex:
 
     def __init__(self) -> None:
         self._tables: OrderedDict[str, _Table] = OrderedDict()
-        self._updating = anyio.Lock()
+        self._updating = Lock()
 
-    async def search(
+    def search(
         self, tx: Transaction, scope: Scope, generation: int, query: str, vector: "Matrix | None", limit: int
     ) -> list[SearchHit]:
         """The best passages in the snapshot ``tx`` sees, best first. Without a vector the words alone decide."""
         most = max(CANDIDATES, limit)
-        rankings = [await _by_words(tx, scope, query, most)]
+        rankings = [_by_words(tx, scope, query, most)]
         if vector is not None:
-            table = await self._table(tx, scope, generation)
-            rankings.append(await anyio.to_thread.run_sync(_by_vector, table, vector, most))
+            table = self._table(tx, scope, generation)
+            rankings.append(_by_vector(table, vector, most))
         scores = fuse(rankings)
         best = sorted(scores, key=lambda chunk: (-scores[chunk], chunk))[:limit]
-        found = await passages.fetch(tx, scope, best)
+        found = passages.fetch(tx, scope, best)
         return [_hit(found[chunk], scores[chunk]) for chunk in best if chunk in found]
 
     def forget(self, kb_id: str) -> None:
         """Drop what is kept of a knowledge base that was deleted."""
         self._tables.pop(kb_id, None)
 
-    async def _table(self, tx: Transaction, scope: Scope, generation: int) -> _Table:
-        async with self._updating:
+    def _table(self, tx: Transaction, scope: Scope, generation: int) -> _Table:
+        with self._updating:
             table = self._tables.get(scope.kb_id)
             if table is None or table.scope != scope:
                 table = _empty(scope)
             if table.generation != generation:
-                table = await _updated(tx, table, generation)
+                table = _updated(tx, table, generation)
             self._tables[scope.kb_id] = table
             self._tables.move_to_end(scope.kb_id)
             while len(self._tables) > KEPT:
@@ -98,9 +97,9 @@ def match_expression(query: str) -> str:
     return " OR ".join(f'"{word}"' for word in words)
 
 
-async def _by_words(tx: Transaction, scope: Scope, query: str, limit: int) -> list[int]:
+def _by_words(tx: Transaction, scope: Scope, query: str, limit: int) -> list[int]:
     expression = match_expression(query)
-    return await passages.best_by_words(tx, scope, expression, limit) if expression else []
+    return passages.best_by_words(tx, scope, expression, limit) if expression else []
 
 
 def _by_vector(table: _Table, vector: "Matrix", limit: int) -> list[int]:
@@ -125,13 +124,13 @@ def _empty(scope: Scope) -> _Table:
     return _Table(scope, 0, np.empty(0, np.int64), np.empty((0, 0), np.float32))
 
 
-async def _updated(tx: Transaction, table: _Table, generation: int) -> _Table:
+def _updated(tx: Transaction, table: _Table, generation: int) -> _Table:
     """The table without the documents that are gone, and with those that came after it."""
     import numpy as np
 
-    live = np.array(await passages.live_documents(tx, table.scope), np.int64)
+    live = np.array(passages.live_documents(tx, table.scope), np.int64)
     keep = np.isin(table.ids >> CHUNK_BITS, live)
-    rows = await passages.vectors_since(tx, table.scope, table.generation)
+    rows = passages.vectors_since(tx, table.scope, table.generation)
     ids = np.array([row[0] for row in rows], np.int64)
     vectors = np.frombuffer(b"".join(row[1] for row in rows), "<f4").reshape(len(rows), -1 if rows else 0)
     if not len(table.ids):

@@ -6,14 +6,13 @@ from collections.abc import Callable
 import anyio
 
 from phaseflow.domain import verbs
-from phaseflow.domain.errors import JobNotFound
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import Action, JobPhase
 from phaseflow.flow.documents import Documents
 from phaseflow.flow.inputs import as_phase
 from phaseflow.flow.job import Job
-from phaseflow.store import jobs, knowledge_bases
+from phaseflow.flow.queries import latest_job
 from phaseflow.store.jobs import JobRecord
 from phaseflow.supervisor.scheduler import Scheduler
 from phaseflow.tracker import PhaseTracker
@@ -75,12 +74,7 @@ class Control(Documents):
         return Job(record.state.job_id, kb_id, self._engine()[0].feed)
 
     async def _latest(self, kb_id: str) -> JobRecord:
-        async with self._read() as tx:
-            await knowledge_bases.get(tx, kb_id)
-            record = await jobs.latest(tx, kb_id)
-        if record is None:
-            raise JobNotFound(kb_id)
-        return record
+        return await self._read(lambda tx: latest_job(tx, kb_id))
 
     async def _settle(self, job_id: str) -> None:
         feed = self._engine()[0].feed

@@ -1,7 +1,7 @@
 """Documents that are uploaded: taken in, taken out, each with a job that makes it so for search."""
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ DISCARD_S = 2.0
 """How long an upload that was given up may take to go; what is left then, goes when the next engine starts."""
 
 File = str | Path | tuple[str, bytes]
-Check = Callable[[Transaction], Awaitable[None]]
+Check = Callable[[Transaction], None]
 
 
 class Documents(Queries):
@@ -57,9 +57,9 @@ class Documents(Queries):
         Raises DocumentNotFound, JobConflict while a job is not over, InvalidRequest for another kind of source.
         """
 
-        async def check(tx: Transaction) -> None:
-            await knowledge_bases.get(tx, kb_id)
-            await self._check(tx, kb_id)
+        def check(tx: Transaction) -> None:
+            knowledge_bases.get(tx, kb_id)
+            self._check(tx, kb_id)
 
         with disk():
             return await self._start_with(check_kb_id(kb_id), None, check, lambda: self._uploads.remove(kb_id, uri))
@@ -71,8 +71,7 @@ class Documents(Queries):
         A refusal comes before a byte is asked for.
         """
         check_kb_id(kb_id)
-        async with self._read() as tx:
-            await self._check(tx, kb_id)
+        await self._read(lambda tx: self._check(tx, kb_id))
         with disk():
             staging = await anyio.to_thread.run_sync(self._uploads.stage)
             try:
@@ -91,17 +90,17 @@ class Documents(Queries):
         )
         return uris, job
 
-    async def _check(self, tx: Transaction, kb_id: str) -> None:
+    def _check(self, tx: Transaction, kb_id: str) -> None:
         if not self._takes_files:
             raise InvalidRequest("kb_id", "this engine loads documents in its own way, and keeps no uploaded files")
-        kb = await knowledge_bases.find(tx, kb_id)
+        kb = knowledge_bases.find(tx, kb_id)
         if kb is None:
             return
         if kb.source is not None and not isinstance(SOURCE.validate_json(kb.source), UploadSource):
             raise InvalidRequest(
                 "kb_id", f"the documents of {kb_id!r} come from a folder or the web; change them there, or use another"
             )
-        await refuse_second_job(tx, kb_id, "change documents")
+        refuse_second_job(tx, kb_id, "change documents")
 
 
 def _take(staging: Staging, file: File) -> None:

@@ -2,10 +2,9 @@
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import anyio
 
@@ -33,6 +32,8 @@ from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.scheduler import Scheduler
 from phaseflow.tracker import PhaseTracker, make_room, refuse_second_job
+
+T = TypeVar("T")
 
 SLOTS = 2
 """Jobs that run at once; the others wait their turn."""
@@ -152,13 +153,13 @@ class PhaseFlow(Control):
         state = IngestionState(uuid.uuid4().hex, kb_id)
         at = tracker.clock.now()
 
-        async def create(tx: Transaction) -> None:
+        def create(tx: Transaction) -> None:
             if check is not None:
-                await check(tx)
-            await make_room(tx, kb_id, at)
-            kb = await self._kb_to_start(tx, kb_id, given, chosen, at)
+                check(tx)
+            make_room(tx, kb_id, at)
+            kb = self._kb_to_start(tx, kb_id, given, chosen, at)
             queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
-            await jobs.create(
+            jobs.create(
                 tx, queued.each(lambda p: p.hold(verbs.BY_USER), held),
                 source=kb.source, settings=kb.settings, full=full, at=at,
             )  # fmt: skip
@@ -182,11 +183,11 @@ class PhaseFlow(Control):
         check_kb_id(kb_id)
         given, chosen, at = await self._workbench.checked(source), as_settings(settings), tracker.clock.now()
 
-        async def put(tx: Transaction) -> None:
-            old = await knowledge_bases.find(tx, kb_id)
+        def put(tx: Transaction) -> None:
+            old = knowledge_bases.find(tx, kb_id)
             if old is None and given is None:
                 raise KnowledgeBaseNotFound(kb_id)
-            await knowledge_bases.put(tx, kb_id, given, self._settings_json(chosen, old), at)
+            knowledge_bases.put(tx, kb_id, given, self._settings_json(chosen, old), at)
             self._make_place(kb_id, given)
 
         await tracker.database.write(put, durable=True, then=lambda _: tracker.feed.touch(kb_id))
@@ -197,12 +198,12 @@ class PhaseFlow(Control):
         tracker, scheduler = self._engine()
         scheduler.give_up(kb_id)
 
-        async def remove(tx: Transaction) -> bool:
-            await knowledge_bases.get(tx, kb_id)
-            await refuse_second_job(tx, kb_id, "delete")
-            if await passages.withdraw_all(tx, kb_id, REMOVE):
+        def remove(tx: Transaction) -> bool:
+            knowledge_bases.get(tx, kb_id)
+            refuse_second_job(tx, kb_id, "delete")
+            if passages.withdraw_all(tx, kb_id, REMOVE):
                 return False
-            await knowledge_bases.remove(tx, kb_id)
+            knowledge_bases.remove(tx, kb_id)
             with disk():
                 self._uploads.put_away(kb_id)
             return True
@@ -218,8 +219,7 @@ class PhaseFlow(Control):
         outside = self._workbench.index
         if outside is None:
             return await super().search(kb_id, query, limit)
-        async with self._read() as tx:
-            kb = await knowledge_bases.get(tx, kb_id)
+        kb = await self._read(lambda tx: knowledge_bases.get(tx, kb_id))
         embedder = await self._query_embedder(kb)
         vector = [] if embedder is None else (await embedder.embed_query(query)).tolist()
         hits = await outside.search(kb_id, query, vector, limit)
@@ -264,8 +264,8 @@ class PhaseFlow(Control):
             raise EngineStopped("the engine is not running: use PhaseFlow in an `async with` block")
         return self._running
 
-    def _read(self) -> AbstractAsyncContextManager[Transaction]:
-        return self.tracker.database.read()
+    async def _read(self, read: Callable[[Transaction], T]) -> T:
+        return await self.tracker.database.read(read)
 
     def _now(self) -> datetime:
         return self.tracker.clock.now()
@@ -277,22 +277,21 @@ class PhaseFlow(Control):
         """Check the source that a job without one of its own would take: what is allowed may have changed since."""
         if given is not None or self._workbench.has_own_loader:
             return
-        async with self._read() as tx:
-            kb = await knowledge_bases.find(tx, kb_id)
+        kb = await self._read(lambda tx: knowledge_bases.find(tx, kb_id))
         if kb is not None and kb.source is not None:
             await self._workbench.checked(SOURCE.validate_json(kb.source))
 
-    async def _kb_to_start(
+    def _kb_to_start(
         self, tx: Transaction, kb_id: str, source: str | None, settings: Settings | None, at: datetime
     ) -> KnowledgeBaseRecord:
-        kb = await knowledge_bases.find(tx, kb_id)
+        kb = knowledge_bases.find(tx, kb_id)
         if source is None and kb is None and not self._workbench.has_own_loader:
             raise KnowledgeBaseNotFound(kb_id)
         if source is None and kb is not None and kb.source is None and not self._workbench.has_own_loader:
             raise InvalidRequest("source", f"knowledge base {kb_id!r} has no source; start it with one")
         if kb is None or source is not None or settings is not None:
-            await knowledge_bases.put(tx, kb_id, source, self._settings_json(settings, kb), at)
-        return await knowledge_bases.get(tx, kb_id)
+            knowledge_bases.put(tx, kb_id, source, self._settings_json(settings, kb), at)
+        return knowledge_bases.get(tx, kb_id)
 
     def _settings_json(self, chosen: Settings | None, kb: KnowledgeBaseRecord | None) -> str:
         if chosen is not None:

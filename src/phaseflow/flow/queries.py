@@ -1,9 +1,9 @@
 """What can be asked: the same answers from a running engine and from a reader beside it."""
 
 from abc import ABC, abstractmethod
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from phaseflow.components.embedders import EmbedderPort
 from phaseflow.components.index import EmbeddedIndex
@@ -13,6 +13,7 @@ from phaseflow.domain.settings import SOURCE, Settings
 from phaseflow.domain.status import Failure, JobStatusResponse, KnowledgeBase, Page, SearchHit, Transition
 from phaseflow.snapshot import compose
 from phaseflow.store import failures, jobs, knowledge_bases, passages, progress, transitions
+from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.passages import Scope
 from phaseflow.store.progress import Total
@@ -21,6 +22,8 @@ from phaseflow.store.transaction import Transaction
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+T = TypeVar("T")
 
 MOST_ITEMS = 1000
 """Items of a list in one answer."""
@@ -35,7 +38,7 @@ class Queries(ABC):
     _index: EmbeddedIndex
 
     @abstractmethod
-    def _read(self) -> AbstractAsyncContextManager[Transaction]: ...
+    async def _read(self, read: Callable[[Transaction], T]) -> T: ...
 
     @abstractmethod
     def _now(self) -> datetime: ...
@@ -47,74 +50,77 @@ class Queries(ABC):
     async def kbs(self, limit: int = 100, cursor: str | None = None) -> Page[KnowledgeBase]:
         """Knowledge bases by name, each with the status of its newest job."""
         _check_limit(limit)
-        async with self._read() as tx:
-            records = await knowledge_bases.page(tx, limit + 1, cursor)
-            items = [await self._kb(tx, record) for record in records[:limit]]
-        return Page(items=items, next_cursor=items[-1].kb_id if len(records) > limit else None)
+
+        def read(tx: Transaction) -> Page[KnowledgeBase]:
+            records = knowledge_bases.page(tx, limit + 1, cursor)
+            items = [self._kb(tx, record) for record in records[:limit]]
+            return Page(items=items, next_cursor=items[-1].kb_id if len(records) > limit else None)
+
+        return await self._read(read)
 
     async def kb(self, kb_id: str) -> KnowledgeBase:
         """One knowledge base with the status of its newest job."""
-        async with self._read() as tx:
-            return await self._kb(tx, await knowledge_bases.get(tx, kb_id))
+        return await self._read(lambda tx: self._kb(tx, knowledge_bases.get(tx, kb_id)))
 
     async def status(self, kb_id: str) -> JobStatusResponse:
         """The status of the newest job. Raises JobNotFound when the knowledge base has never run."""
-        async with self._read() as tx:
-            await knowledge_bases.get(tx, kb_id)
-            record = await jobs.latest(tx, kb_id)
-        if record is None:
-            raise JobNotFound(kb_id)
-        return compose(record, self._now())
+        return compose(await self._read(lambda tx: latest_job(tx, kb_id)), self._now())
 
     async def latest(self) -> list[JobStatusResponse]:
         """The status of the newest job of each knowledge base that has one."""
-        async with self._read() as tx:
-            return [compose(record, self._now()) for record in await jobs.newest(tx)]
+        return await self._read(lambda tx: [compose(record, self._now()) for record in jobs.newest(tx)])
 
     async def totals(self) -> list[Total]:
         """The counts of each phase, over all jobs."""
-        async with self._read() as tx:
-            return await progress.totals(tx)
+        return await self._read(progress.totals)
 
     async def load(self) -> tuple[int, int]:
         """(knowledge bases, jobs that are not over)."""
-        async with self._read() as tx:
-            return await knowledge_bases.count(tx), await jobs.count_unfinished(tx)
+        return await self._read(lambda tx: (knowledge_bases.count(tx), jobs.count_unfinished(tx)))
 
     async def job_status(self, job_id: str) -> JobStatusResponse:
         """The status of any job, with its full view of the phases. Raises JobNotFound."""
-        async with self._read() as tx:
-            return compose(await jobs.record(tx, job_id), self._now())
+        return await self._read(lambda tx: compose(jobs.record(tx, job_id), self._now()))
 
     async def jobs(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[JobStatusResponse]:
         """The jobs of a knowledge base, newest first."""
         _check_limit(limit)
-        async with self._read() as tx:
-            await knowledge_bases.get(tx, kb_id)
-            records = await jobs.history(tx, kb_id, limit + 1, _number(cursor))
+        before = _number(cursor)
+
+        def read(tx: Transaction) -> list[JobRecord]:
+            knowledge_bases.get(tx, kb_id)
+            return jobs.history(tx, kb_id, limit + 1, before)
+
+        records = await self._read(read)
         items = [compose(record, self._now()) for record in records[:limit]]
         return Page(items=items, next_cursor=str(records[limit - 1].seq) if len(records) > limit else None)
 
     async def transitions_of(self, job_id: str, limit: int = 100, cursor: str | None = None) -> Page[Transition]:
         """The log of a job, in order. Raises JobNotFound."""
         _check_limit(limit)
-        async with self._read() as tx:
-            await jobs.record(tx, job_id)
-            found = await transitions.of_job(tx, job_id, _number(cursor) or 0, limit + 1)
+        after = _number(cursor) or 0
+
+        def read(tx: Transaction) -> list[Transition]:
+            jobs.record(tx, job_id)
+            return transitions.of_job(tx, job_id, after, limit + 1)
+
+        found = await self._read(read)
         return Page(items=found[:limit], next_cursor=str(found[limit - 1].seq) if len(found) > limit else None)
 
     async def failures(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[Failure]:
         """The documents that failed, by uri."""
         _check_limit(limit)
-        async with self._read() as tx:
-            await knowledge_bases.get(tx, kb_id)
-            found = await failures.page(tx, kb_id, limit + 1, cursor)
+
+        def read(tx: Transaction) -> list[Failure]:
+            knowledge_bases.get(tx, kb_id)
+            return failures.page(tx, kb_id, limit + 1, cursor)
+
+        found = await self._read(read)
         return Page(items=found[:limit], next_cursor=found[limit - 1].uri if len(found) > limit else None)
 
     async def count_failures(self, kb_id: str) -> int:
         """How many documents failed."""
-        async with self._read() as tx:
-            return await failures.count(tx, kb_id)
+        return await self._read(lambda tx: failures.count(tx, kb_id))
 
     async def search(self, kb_id: str, query: str, limit: int = 10) -> list[SearchHit]:
         """The passages that answer best, best first, from whole documents only.
@@ -124,14 +130,16 @@ class Queries(ABC):
         _check_limit(limit, MOST_HITS)
         if not query.strip() or len(query) > LONGEST_QUERY:
             raise InvalidRequest("q", f"must have 1 to {LONGEST_QUERY} characters")
-        async with self._read() as tx:
-            kb = await knowledge_bases.get(tx, kb_id)
+        kb = await self._read(lambda tx: knowledge_bases.get(tx, kb_id))
         vector = await self._query_vector(kb, query)
-        async with self._read() as tx:
-            now = await knowledge_bases.get(tx, kb_id)
+
+        def read(tx: Transaction) -> list[SearchHit]:
+            now = knowledge_bases.get(tx, kb_id)
             if now.model != kb.model:  # switched in between: the vector is of another kind
-                return await self._index.search(tx, Scope(kb_id, now.epoch), now.generation, query, None, limit)
-            return await self._index.search(tx, Scope(kb_id, kb.epoch), now.generation, query, vector, limit)
+                return self._index.search(tx, Scope(kb_id, now.epoch), now.generation, query, None, limit)
+            return self._index.search(tx, Scope(kb_id, kb.epoch), now.generation, query, vector, limit)
+
+        return await self._read(read)
 
     async def _query_vector(self, kb: KnowledgeBaseRecord, query: str) -> "npt.NDArray[np.float32] | None":
         try:
@@ -141,9 +149,9 @@ class Queries(ABC):
             get_logger().warning("searching by words only", kb=kb.id, error=str(error))
             return None
 
-    async def _kb(self, tx: Transaction, record: KnowledgeBaseRecord) -> KnowledgeBase:
-        latest = await jobs.latest(tx, record.id)
-        documents, chunks = await passages.counts(tx, Scope(record.id, record.epoch))
+    def _kb(self, tx: Transaction, record: KnowledgeBaseRecord) -> KnowledgeBase:
+        latest = jobs.latest(tx, record.id)
+        documents, chunks = passages.counts(tx, Scope(record.id, record.epoch))
         return KnowledgeBase(
             kb_id=record.id,
             source=None if record.source is None else SOURCE.validate_json(record.source),
@@ -154,6 +162,15 @@ class Queries(ABC):
             updated_at=record.updated_at,
             job=None if latest is None else compose(latest, self._now()),
         )
+
+
+def latest_job(tx: Transaction, kb_id: str) -> JobRecord:
+    """The newest job of a knowledge base. Raises KnowledgeBaseNotFound, or JobNotFound when it has never run."""
+    record = jobs.latest(tx, kb_id)
+    if record is None:
+        knowledge_bases.get(tx, kb_id)
+        raise JobNotFound(kb_id)
+    return record
 
 
 def _check_limit(limit: int, most: int = MOST_ITEMS) -> None:

@@ -1,9 +1,10 @@
 """Reading a database beside the process that has it."""
 
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import anyio
 
@@ -16,6 +17,8 @@ from phaseflow.store import schema
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.reads import ReadPool, open_readers
 from phaseflow.store.transaction import Transaction
+
+T = TypeVar("T")
 
 
 class Reader(Queries):
@@ -35,8 +38,7 @@ class Reader(Queries):
         await anyio.to_thread.run_sync(self._check)
         async with AsyncExitStack() as stack:
             self._pool = await stack.enter_async_context(open_readers(self._path))
-            async with self._read() as tx:
-                schema.check_version(self._path, *await schema.identity_in(tx))
+            schema.check_version(self._path, *await self._read(schema.identity_in))
             stack.push_async_callback(self._workbench.aclose)
             self._stack = stack.pop_all()
         return self
@@ -50,10 +52,10 @@ class Reader(Queries):
             raise StoreUnavailable(f"there is no database {self._path}; name it with --db, or ingest something first")
         schema.check_file(self._path)
 
-    def _read(self) -> AbstractAsyncContextManager[Transaction]:
+    async def _read(self, read: Callable[[Transaction], T]) -> T:
         if self._pool is None:
             raise StoreUnavailable("the reader is not open: use it in an `async with` block")
-        return self._pool.reading()
+        return await self._pool.read(read)
 
     def _now(self) -> datetime:
         return datetime.now(UTC)

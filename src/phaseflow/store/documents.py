@@ -66,33 +66,33 @@ class Staging:
     recipe: str
 
 
-async def add(tx: Transaction, where: Staging, loaded: Sequence[LoadedText]) -> list[StagedDocument]:
+def add(tx: Transaction, where: Staging, loaded: Sequence[LoadedText]) -> list[StagedDocument]:
     """Store texts; ids ascend in the order given."""
     rows = json_array([[d.uri, d.title, d.media_type, d.content_hash, d.stamp] for d in loaded])
-    ids = await tx.rows(
+    ids = tx.rows(
         "INSERT INTO documents (kb_id, job_seq, epoch, recipe, uri, title, media_type, content_hash, stamp)"
         " SELECT ?1, ?2, ?3, ?4, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4"
         " FROM json_each(?5) ORDER BY key RETURNING uri, id",
         where.kb_id, where.job_seq, where.epoch, where.recipe, rows,
     )  # fmt: skip
     by_uri = {row[0]: row[1] for row in ids}
-    await tx.many(
+    tx.many(
         "INSERT INTO texts (document_id, text, parts) VALUES (?, ?, ?)",
         [(by_uri[d.uri], d.text, d.parts) for d in loaded],
     )
     return [StagedDocument(by_uri[d.uri], d.uri, d.title, d.media_type, d.text) for d in loaded]
 
 
-async def cut(tx: Transaction, documents: Sequence[StagedDocument]) -> None:
+def cut(tx: Transaction, documents: Sequence[StagedDocument]) -> None:
     """Store the chunks of loaded documents, which thereby are chunked."""
     spans = [[d.chunk_id(n), *span] for d in documents for n, span in enumerate(d.spans)]
     hashes = b"".join(b"".join(d.hashes) for d in documents)
-    await tx.run(
+    tx.run(
         "INSERT INTO chunks (id, start, stop, text_hash)"
         " SELECT value ->> 0, value ->> 1, value ->> 2, substr(?2, 1 + ?3 * key, ?3) FROM json_each(?1)",
         json_array(spans), hashes, HASH_BYTES,
     )  # fmt: skip
-    await tx.run(
+    tx.run(
         "UPDATE documents SET state = 2, chunk_count = c.n"
         " FROM (SELECT value ->> 0 AS id, value ->> 1 AS n FROM json_each(?)) AS c"
         " WHERE documents.id = c.id AND state = 1",
@@ -100,19 +100,19 @@ async def cut(tx: Transaction, documents: Sequence[StagedDocument]) -> None:
     )
 
 
-async def move(tx: Transaction, ids: Iterable[int], before: int, after: int) -> None:
+def move(tx: Transaction, ids: Iterable[int], before: int, after: int) -> None:
     """Take documents from one state to another."""
-    await tx.run(
+    tx.run(
         "UPDATE documents SET state = ? WHERE id IN (SELECT value FROM json_each(?)) AND state = ?",
         after, json_array(ids), before,
     )  # fmt: skip
 
 
-async def staged(
+def staged(
     tx: Transaction, job_seq: int, state: int, after_id: int, limit: int, characters: int
 ) -> list[StagedDocument]:
     """The next documents of a job in a state, by id: at most ``limit``, and about ``characters`` of text."""
-    rows = await tx.rows(
+    rows = tx.rows(
         "SELECT id, uri, title, media_type, text FROM ("
         " SELECT d.id, d.uri, d.title, d.media_type, t.text,"
         "  sum(length(t.text)) OVER (ORDER BY d.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
@@ -124,12 +124,12 @@ async def staged(
     )  # fmt: skip
     if state == LOADED or not rows:
         return [StagedDocument(*row) for row in rows]
-    return await _with_chunks(tx, rows)
+    return _with_chunks(tx, rows)
 
 
-async def _with_chunks(tx: Transaction, rows: Sequence[Row]) -> list[StagedDocument]:
+def _with_chunks(tx: Transaction, rows: Sequence[Row]) -> list[StagedDocument]:
     chunks: dict[int, list[Row]] = {row[0]: [] for row in rows}
-    for chunk in await tx.rows(
+    for chunk in tx.rows(
         "SELECT c.id >> 20, start, stop, text_hash, vector_id IS NOT NULL FROM json_each(?) AS d"
         " JOIN chunks AS c ON c.id >= d.value << 20 AND c.id < (d.value + 1) << 20 ORDER BY c.id",
         json_array(list(chunks)),
@@ -152,37 +152,37 @@ def _staged(row: Row, chunks: Sequence[Row]) -> StagedDocument:
     )
 
 
-async def discard_staged(tx: Transaction, kb_id: str, before_job: int, limit: int) -> int:
+def discard_staged(tx: Transaction, kb_id: str, before_job: int, limit: int) -> int:
     """Remove up to ``limit`` documents that older jobs left on their way; how many were removed."""
-    rows = await tx.rows(
+    rows = tx.rows(
         "SELECT d.id FROM documents AS d JOIN ingestion_jobs AS j ON j.seq = d.job_seq"
         " WHERE j.kb_id = ? AND j.seq < ? AND d.state <> 4 LIMIT ?",
         kb_id, before_job, limit,
     )  # fmt: skip
-    await remove(tx, [row[0] for row in rows])
+    remove(tx, [row[0] for row in rows])
     return len(rows)
 
 
-async def remove(tx: Transaction, ids: Sequence[int]) -> None:
+def remove(tx: Transaction, ids: Sequence[int]) -> None:
     """Delete documents with their texts and chunks. Vectors stay: they are paid for."""
     for document_id in ids:
-        await tx.run("DELETE FROM chunks WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20", document_id)
-    await tx.run("DELETE FROM documents WHERE id IN (SELECT value FROM json_each(?))", json_array(ids))
+        tx.run("DELETE FROM chunks WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20", document_id)
+    tx.run("DELETE FROM documents WHERE id IN (SELECT value FROM json_each(?))", json_array(ids))
 
 
-async def forgive(tx: Transaction, job_seq: int, phase: str, state: int) -> tuple[int, int, int]:
+def forgive(tx: Transaction, job_seq: int, phase: str, state: int) -> tuple[int, int, int]:
     """Give documents that failed in a phase back to it, in ``state``: (documents, chunks without a vector, chunks).
 
     They get new ids, above all others: cursors go by id, and the documents behind them have gone on meanwhile.
     """
-    failed = await tx.rows(
+    failed = tx.rows(
         "SELECT id FROM documents WHERE job_seq = ?1 AND state = 9 AND EXISTS"
         " (SELECT 1 FROM failures AS f WHERE f.kb_id = documents.kb_id AND f.uri = documents.uri AND f.job_seq = ?1"
         "  AND f.phase = ?2) ORDER BY id",
         job_seq, phase,
     )  # fmt: skip
-    ids = [await _renumber(tx, row[0], state) for row in failed]
-    chunks = await tx.row(
+    ids = [_renumber(tx, row[0], state) for row in failed]
+    chunks = tx.row(
         "SELECT count(*) FILTER (WHERE c.vector_id IS NULL), count(*) FROM json_each(?1) AS d"
         " JOIN chunks AS c ON c.id >= d.value << 20 AND c.id < (d.value + 1) << 20",
         json_array(ids),
@@ -190,9 +190,9 @@ async def forgive(tx: Transaction, job_seq: int, phase: str, state: int) -> tupl
     return (len(ids), chunks[0], chunks[1]) if chunks else (len(ids), 0, 0)
 
 
-async def _renumber(tx: Transaction, old: int, state: int) -> int:
+def _renumber(tx: Transaction, old: int, state: int) -> int:
     new = int(
-        await tx.value(
+        tx.value(
             "INSERT INTO documents"
             " (kb_id, job_seq, epoch, uri, title, media_type, content_hash, stamp, recipe, chunk_count, state)"
             " SELECT kb_id, job_seq, epoch, uri, title, media_type, content_hash, stamp, recipe, chunk_count, ?2"
@@ -200,7 +200,7 @@ async def _renumber(tx: Transaction, old: int, state: int) -> int:
             old, state,
         )
     )  # fmt: skip
-    await tx.run("UPDATE texts SET document_id = ?2 WHERE document_id = ?1", old, new)
-    await tx.run("UPDATE chunks SET id = id + ((?2 - ?1) << 20) WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20", old, new)
-    await tx.run("DELETE FROM documents WHERE id = ?", old)
+    tx.run("UPDATE texts SET document_id = ?2 WHERE document_id = ?1", old, new)
+    tx.run("UPDATE chunks SET id = id + ((?2 - ?1) << 20) WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20", old, new)
+    tx.run("DELETE FROM documents WHERE id = ?", old)
     return new

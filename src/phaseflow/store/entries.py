@@ -20,15 +20,15 @@ class ListedEntry:
     known_stamp: str | None = None
 
 
-async def drop_older(tx: Transaction, kb_id: str, job_seq: int) -> None:
+def drop_older(tx: Transaction, kb_id: str, job_seq: int) -> None:
     """Forget the crawls of the jobs before this one."""
-    await tx.run(
+    tx.run(
         "DELETE FROM job_entries WHERE job_seq IN (SELECT seq FROM ingestion_jobs WHERE kb_id = ? AND seq < ?)",
         kb_id, job_seq,
     )  # fmt: skip
 
 
-async def add(
+def add(
     tx: Transaction,
     job_seq: int,
     found: list[tuple[str, int | None, str | None, int]],
@@ -40,7 +40,7 @@ async def add(
     not be read. None trusts no stamp.
     """
     rows = json_array(found)
-    added = await tx.rows(
+    added = tx.rows(
         "INSERT INTO job_entries (job_seq, uri, size, stamp, depth)"
         " SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?2) WHERE true"
         " ON CONFLICT (job_seq, uri) DO NOTHING RETURNING id",
@@ -48,7 +48,7 @@ async def add(
     )  # fmt: skip
     if trust is None or not added:
         return len(added), 0
-    unchanged = await tx.rows(
+    unchanged = tx.rows(
         "UPDATE job_entries SET state = 2 WHERE id >= ?1 AND job_seq = ?2 AND state = 0 AND stamp IS NOT NULL"
         " AND EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = ?3 AND d.epoch = ?4 AND d.uri = job_entries.uri"
         "  AND d.state = 4 AND d.stamp = job_entries.stamp AND d.recipe = ?5) RETURNING 1",
@@ -57,31 +57,31 @@ async def add(
     return len(added), len(unchanged)
 
 
-async def count(tx: Transaction, job_seq: int) -> int:
+def count(tx: Transaction, job_seq: int) -> int:
     """How many documents the crawl has found so far, without those that turned out to be none."""
-    return int(await tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ? AND state <> 4", job_seq))
+    return int(tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ? AND state <> 4", job_seq))
 
 
-async def room(tx: Transaction, job_seq: int, most: int) -> int:
+def room(tx: Transaction, job_seq: int, most: int) -> int:
     """How many more may be added to a crawl of at most ``most``."""
-    return max(0, most - int(await tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ?", job_seq)))
+    return max(0, most - int(tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ?", job_seq)))
 
 
-async def any_failed(tx: Transaction, job_seq: int) -> bool:
+def any_failed(tx: Transaction, job_seq: int) -> bool:
     """Whether a document that the source has could not be read."""
-    return await tx.row("SELECT 1 FROM job_entries WHERE job_seq = ? AND state = 3 LIMIT 1", job_seq) is not None
+    return tx.row("SELECT 1 FROM job_entries WHERE job_seq = ? AND state = 3 LIMIT 1", job_seq) is not None
 
 
-async def finish_listing(tx: Transaction, job_seq: int) -> None:
+def finish_listing(tx: Transaction, job_seq: int) -> None:
     """The source has been listed to its end."""
-    await tx.run("UPDATE ingestion_jobs SET listed = 1 WHERE seq = ?", job_seq)
+    tx.run("UPDATE ingestion_jobs SET listed = 1 WHERE seq = ?", job_seq)
 
 
-async def open_page(
+def open_page(
     tx: Transaction, job_seq: int, after_id: int, limit: int, known: tuple[str, int, str]
 ) -> list[ListedEntry]:
     """Documents not read yet, behind ``after_id``. ``known`` is (KB, epoch, recipe) of what is searchable."""
-    rows = await tx.rows(
+    rows = tx.rows(
         "SELECT e.id, e.uri, e.size, e.stamp, e.depth, d.content_hash, d.stamp FROM job_entries AS e"
         " LEFT JOIN documents AS d ON d.kb_id = ?4 AND d.epoch = ?5 AND d.uri = e.uri AND d.state = 4 AND d.recipe = ?6"
         " WHERE e.job_seq = ?1 AND e.state = 0 AND e.id > ?2 ORDER BY e.id LIMIT ?3",
@@ -90,23 +90,23 @@ async def open_page(
     return [ListedEntry(*row) for row in rows]
 
 
-async def settle(tx: Transaction, job_seq: int, ids: list[int], state: int) -> None:
+def settle(tx: Transaction, job_seq: int, ids: list[int], state: int) -> None:
     """Note what became of documents."""
-    await tx.run(
+    tx.run(
         "UPDATE job_entries SET state = ?3 WHERE job_seq = ?1 AND id IN (SELECT value FROM json_each(?2))",
         job_seq, json_array(ids), state,
     )  # fmt: skip
 
 
-async def forgive(tx: Transaction, job_seq: int) -> int:
+def forgive(tx: Transaction, job_seq: int) -> int:
     """Let failed documents be read again; how many."""
-    rows = await tx.rows("UPDATE job_entries SET state = 0 WHERE job_seq = ? AND state IN (3, 5) RETURNING 1", job_seq)
+    rows = tx.rows("UPDATE job_entries SET state = 0 WHERE job_seq = ? AND state IN (3, 5) RETURNING 1", job_seq)
     return len(rows)
 
 
-async def refresh_stamps(tx: Transaction, known: tuple[str, int], stamps: list[tuple[str, str | None]]) -> None:
+def refresh_stamps(tx: Transaction, known: tuple[str, int], stamps: list[tuple[str, str | None]]) -> None:
     """Note the newest stamps of documents that were read and found unchanged, so that they need not be read again."""
-    await tx.run(
+    tx.run(
         "UPDATE documents SET stamp = s.stamp"
         " FROM (SELECT value ->> 0 AS uri, value ->> 1 AS stamp FROM json_each(?3)) AS s"
         " WHERE kb_id = ?1 AND epoch = ?2 AND documents.uri = s.uri AND state = 4",

@@ -35,15 +35,18 @@ class JobRecord:
     newest: bool
 
 
-_JOB = (
-    "seq, id, kb_id, managed, source, settings, full_run, run, epoch, model, held, hold_reason, intent, intent_phases,"
-    " queued_at, listed, documents_deleted, documents_failed, characters_sent, cancelled_at, created_at, started_at,"
-    " completed_at, seq = (SELECT max(seq) FROM ingestion_jobs AS other WHERE other.kb_id = ingestion_jobs.kb_id)"
-)
 _PHASE = (
     "status, progress, items_processed, items_total, items_failed, items_reused, items_available, started_at,"
     " completed_at, active_seconds, running_since, waiting_on, held, hold_reason, error"
 )
+_JOB = (
+    "seq, id, kb_id, managed, source, settings, full_run, run, epoch, model, held, hold_reason, intent, intent_phases,"
+    " queued_at, listed, documents_deleted, documents_failed, characters_sent, cancelled_at, created_at, started_at,"
+    " completed_at, seq = (SELECT max(seq) FROM ingestion_jobs AS other WHERE other.kb_id = ingestion_jobs.kb_id),"
+    f" (SELECT json_group_array(json_array(phase_name, {_PHASE})) FROM"
+    "  (SELECT * FROM ingestion_phase_status WHERE job_id = ingestion_jobs.id ORDER BY id))"
+)
+"""With its phases in one statement: each is a step to SQLite, and the status is what is read most."""
 _SET_PHASE = ", ".join(f"{column.strip()} = ?" for column in _PHASE.split(","))
 
 
@@ -57,88 +60,86 @@ def format_time(at: datetime | None) -> str | None:
     return None if at is None else timestamp(at)
 
 
-async def create(
+def create(
     tx: Transaction, state: IngestionState, *, source: str | None, settings: str, full: bool, at: datetime
 ) -> None:
     """Store a new job with its four phases, none of them started. No transition: it comes from nowhere."""
-    await tx.run(
+    tx.run(
         "INSERT INTO ingestion_jobs (id, kb_id, managed, source, settings, full_run, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         state.job_id, state.kb_id, state.managed, source, settings, full, timestamp(at),
     )  # fmt: skip
-    await tx.run(
+    tx.run(
         "INSERT INTO ingestion_phase_status (job_id, phase_name, status, created_at, updated_at)"
         " SELECT ?1, value, 'not_started', ?2, ?2 FROM json_each(?3)",
         state.job_id, timestamp(at), json_array(PHASES),
     )  # fmt: skip
     for phase in state.phases:
-        await _save_phase(tx, state.job_id, PhaseState(phase.name), phase, at)
-    await _save_job(tx, state, at)
+        _save_phase(tx, state.job_id, PhaseState(phase.name), phase, at)
+    _save_job(tx, state, at)
 
 
-async def record(tx: Transaction, job_id: str) -> JobRecord:
+def record(tx: Transaction, job_id: str) -> JobRecord:
     """One job. Raises JobNotFound."""
-    row = await tx.row(f"SELECT {_JOB} FROM ingestion_jobs WHERE id = ?", job_id)
+    row = tx.row(f"SELECT {_JOB} FROM ingestion_jobs WHERE id = ?", job_id)
     if row is None:
         raise JobNotFound(job_id)
-    return await _record(tx, row)
+    return _record(row)
 
 
-async def latest(tx: Transaction, kb_id: str) -> JobRecord | None:
+def latest(tx: Transaction, kb_id: str) -> JobRecord | None:
     """The newest job of a knowledge base, or None when it has never run."""
-    row = await tx.row(f"SELECT {_JOB} FROM ingestion_jobs WHERE kb_id = ? ORDER BY seq DESC LIMIT 1", kb_id)
-    return None if row is None else await _record(tx, row)
+    row = tx.row(f"SELECT {_JOB} FROM ingestion_jobs WHERE kb_id = ? ORDER BY seq DESC LIMIT 1", kb_id)
+    return None if row is None else _record(row)
 
 
-async def newest(tx: Transaction) -> list[JobRecord]:
+def newest(tx: Transaction) -> list[JobRecord]:
     """The newest job of each knowledge base."""
-    rows = await tx.rows(
+    rows = tx.rows(
         f"SELECT {_JOB} FROM ingestion_jobs WHERE seq IN (SELECT max(seq) FROM ingestion_jobs GROUP BY kb_id)"
     )
-    return [await _record(tx, row) for row in rows]
+    return [_record(row) for row in rows]
 
 
-async def history(tx: Transaction, kb_id: str, limit: int, before: int | None) -> list[JobRecord]:
+def history(tx: Transaction, kb_id: str, limit: int, before: int | None) -> list[JobRecord]:
     """Jobs of a knowledge base, newest first, older than the job number ``before``."""
-    rows = await tx.rows(
+    rows = tx.rows(
         f"SELECT {_JOB} FROM ingestion_jobs WHERE kb_id = ?1 AND (?2 IS NULL OR seq < ?2) ORDER BY seq DESC LIMIT ?3",
         kb_id, before, limit,
     )  # fmt: skip
-    return [await _record(tx, row) for row in rows]
+    return [_record(row) for row in rows]
 
 
-async def unfinished(tx: Transaction) -> list[JobRecord]:
+def unfinished(tx: Transaction) -> list[JobRecord]:
     """Jobs that are not over, or wait in the queue, or have a phase that is said to run, oldest first."""
-    rows = await tx.rows(
+    rows = tx.rows(
         f"SELECT {_JOB} FROM ingestion_jobs WHERE completed_at IS NULL OR intent IS NOT NULL"
         " OR id IN (SELECT job_id FROM ingestion_phase_status WHERE status = 'running') ORDER BY seq"
     )
-    return [await _record(tx, row) for row in rows]
+    return [_record(row) for row in rows]
 
 
-async def stop_clocks(tx: Transaction) -> None:
+def stop_clocks(tx: Transaction) -> None:
     """End the running time of phases of a process that died with the last sign of life that each has given."""
-    await tx.run(
+    tx.run(
         "UPDATE ingestion_phase_status SET running_since = NULL, active_seconds = active_seconds"
         "  + max(0, (julianday(updated_at) - julianday(running_since)) * 86400)"
         " WHERE status = 'running' AND running_since IS NOT NULL"
     )
 
 
-async def count_unfinished(tx: Transaction) -> int:
+def count_unfinished(tx: Transaction) -> int:
     """How many jobs are not over, or wait in the queue."""
-    return int(await tx.value("SELECT count(*) FROM ingestion_jobs WHERE completed_at IS NULL OR intent IS NOT NULL"))
+    return int(tx.value("SELECT count(*) FROM ingestion_jobs WHERE completed_at IS NULL OR intent IS NOT NULL"))
 
 
-async def queued(tx: Transaction) -> list[tuple[str, str]]:
+def queued(tx: Transaction) -> list[tuple[str, str]]:
     """(job id, KB id) of the jobs that wait for a slot, first come first."""
-    rows = await tx.rows(
-        "SELECT id, kb_id FROM ingestion_jobs WHERE intent IS NOT NULL AND managed ORDER BY queued_at, seq"
-    )
+    rows = tx.rows("SELECT id, kb_id FROM ingestion_jobs WHERE intent IS NOT NULL AND managed ORDER BY queued_at, seq")
     return [(row[0], row[1]) for row in rows]
 
 
-async def save(
+def save(
     tx: Transaction, before: IngestionState, after: IngestionState, *, reason: str | None, at: datetime
 ) -> list[Transition]:
     """Store what changed and log the transitions, phases first, then the job.
@@ -151,16 +152,16 @@ async def save(
     logged = []
     for old, new in zip(before.phases, after.phases, strict=True):
         if old != new:
-            await _save_phase(tx, after.job_id, old, new, at)
+            _save_phase(tx, after.job_id, old, new, at)
         if old.status != new.status:
-            logged.append(await _log(tx, after, new.name, (old.status, new.status), (reason, new.error), at))
+            logged.append(_log(tx, after, new.name, (old.status, new.status), (reason, new.error), at))
     if after != before:
-        await _save_job(tx, after, at)
+        _save_job(tx, after, at)
     if is_released(before, after):
-        await tx.run("UPDATE ingestion_jobs SET characters_sent = 0 WHERE id = ?", after.job_id)
+        tx.run("UPDATE ingestion_jobs SET characters_sent = 0 WHERE id = ?", after.job_id)
     if status != was:
         error = next((p.error for p in after.phases if p.status is PhaseStatus.FAILED), None)
-        logged.append(await _log(tx, after, None, (was, status), (reason, error), at))
+        logged.append(_log(tx, after, None, (was, status), (reason, error), at))
     return logged
 
 
@@ -169,33 +170,33 @@ def is_released(before: IngestionState, after: IngestionState) -> bool:
     return before[JobPhase.EMBEDDING].held and not after[JobPhase.EMBEDDING].held
 
 
-async def begin_run(tx: Transaction, job_id: str) -> int:
+def begin_run(tx: Transaction, job_id: str) -> int:
     """A new run of the job, whose number its writes carry; the run before can write no more."""
-    return int(await tx.value("UPDATE ingestion_jobs SET run = run + 1 WHERE id = ? RETURNING run", job_id))
+    return int(tx.value("UPDATE ingestion_jobs SET run = run + 1 WHERE id = ? RETURNING run", job_id))
 
 
-async def count_deleted(tx: Transaction, job_seq: int, deleted: int) -> None:
+def count_deleted(tx: Transaction, job_seq: int, deleted: int) -> None:
     """Add to the documents that a job has taken out."""
-    await tx.run("UPDATE ingestion_jobs SET documents_deleted = documents_deleted + ? WHERE seq = ?", deleted, job_seq)
+    tx.run("UPDATE ingestion_jobs SET documents_deleted = documents_deleted + ? WHERE seq = ?", deleted, job_seq)
 
 
-async def count_forgiven(tx: Transaction, job_seq: int, forgiven: int) -> None:
+def count_forgiven(tx: Transaction, job_seq: int, forgiven: int) -> None:
     """Take documents that will be tried again from those that failed."""
-    await tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed - ? WHERE seq = ?", forgiven, job_seq)
+    tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed - ? WHERE seq = ?", forgiven, job_seq)
 
 
-async def count_characters(tx: Transaction, job_seq: int, characters: int) -> None:
+def count_characters(tx: Transaction, job_seq: int, characters: int) -> None:
     """Add to the characters that a job has sent to the embedder."""
-    await tx.run("UPDATE ingestion_jobs SET characters_sent = characters_sent + ? WHERE seq = ?", characters, job_seq)
+    tx.run("UPDATE ingestion_jobs SET characters_sent = characters_sent + ? WHERE seq = ?", characters, job_seq)
 
 
-async def set_target(tx: Transaction, job_id: str, epoch: int, model: str) -> None:
+def set_target(tx: Transaction, job_id: str, epoch: int, model: str) -> None:
     """Note which documents and which vectors the job writes."""
-    await tx.run("UPDATE ingestion_jobs SET epoch = ?2, model = ?3 WHERE id = ?1", job_id, epoch, model)
+    tx.run("UPDATE ingestion_jobs SET epoch = ?2, model = ?3 WHERE id = ?1", job_id, epoch, model)
 
 
-async def _save_phase(tx: Transaction, job_id: str, old: PhaseState, new: PhaseState, at: datetime) -> None:
-    row = await tx.row(
+def _save_phase(tx: Transaction, job_id: str, old: PhaseState, new: PhaseState, at: datetime) -> None:
+    row = tx.row(
         f"UPDATE ingestion_phase_status SET {_SET_PHASE}, updated_at = ?"
         " WHERE job_id = ? AND phase_name = ? AND status = ? RETURNING 1",
         new.status, new.progress, new.items_processed, new.items_total, new.items_failed, new.items_reused,
@@ -207,9 +208,9 @@ async def _save_phase(tx: Transaction, job_id: str, old: PhaseState, new: PhaseS
         raise OwnershipLost(f"phase {new.name} of job {job_id} is no longer {old.status}")
 
 
-async def _save_job(tx: Transaction, state: IngestionState, at: datetime) -> None:
+def _save_job(tx: Transaction, state: IngestionState, at: datetime) -> None:
     started = any(phase.started_at for phase in state.phases)
-    await tx.run(
+    tx.run(
         "UPDATE ingestion_jobs SET held = ?2, hold_reason = ?3, intent = ?4, intent_phases = ?5, queued_at = ?6,"
         " cancelled_at = CASE WHEN ?7 THEN coalesce(cancelled_at, ?10) END,"
         " started_at = CASE WHEN ?8 THEN coalesce(started_at, ?10) END,"
@@ -219,7 +220,7 @@ async def _save_job(tx: Transaction, state: IngestionState, at: datetime) -> Non
     )  # fmt: skip
 
 
-async def _log(
+def _log(
     tx: Transaction,
     state: IngestionState,
     phase: JobPhase | None,
@@ -229,7 +230,7 @@ async def _log(
 ) -> Transition:
     (before, after), (reason, error) = moved, why
     values = (state.kb_id, state.job_id, phase, before, after, reason, error, timestamp(at))
-    seq = await tx.value(
+    seq = tx.value(
         "INSERT INTO transitions (kb_id, job_id, phase, from_status, to_status, reason, error, at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq",
         *values,
@@ -246,19 +247,16 @@ def transition(row: Row) -> Transition:
     )  # fmt: skip
 
 
-async def _record(tx: Transaction, row: Row) -> JobRecord:
-    rows = await tx.rows(
-        f"SELECT phase_name, {_PHASE} FROM ingestion_phase_status WHERE job_id = ? ORDER BY id", row[1]
-    )
+def _record(row: Row) -> JobRecord:
     (
         seq, job_id, kb_id, managed, source, settings, full, run, epoch, model, held, hold_reason, intent,
         intent_phases, queued_at, listed, deleted, failed, characters, cancelled_at, created_at, started_at,
-        completed_at, newest,
+        completed_at, newest, phases,
     ) = row  # fmt: skip
     state = IngestionState(
         job_id=job_id,
         kb_id=kb_id,
-        phases=tuple(_phase(each) for each in rows),
+        phases=tuple(_phase(each) for each in json.loads(phases)),
         cancelled=cancelled_at is not None,
         held=bool(held),
         hold_reason=hold_reason,

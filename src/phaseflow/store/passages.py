@@ -27,92 +27,90 @@ def encoded(staged: Sequence[StagedDocument]) -> str:
     return json_array([[document.chunk_id(0), document.passages()] for document in staged])
 
 
-async def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument], passages: str) -> None:
+def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument], passages: str) -> None:
     """Make embedded documents searchable, each in place of its older version, in this one transaction.
 
     ``passages`` is what ``encoded`` made of them.
     """
-    generation = await knowledge_bases.next_generation(tx, scope.kb_id)
-    older = await tx.rows(
+    generation = knowledge_bases.next_generation(tx, scope.kb_id)
+    older = tx.rows(
         "SELECT id FROM documents WHERE kb_id = ? AND epoch = ? AND state = 4"
         " AND uri IN (SELECT value FROM json_each(?))",
         scope.kb_id, scope.epoch, json_array([d.uri for d in staged]),
     )  # fmt: skip
-    await withdraw(tx, [row[0] for row in older])
-    await tx.run(_INSERT, passages)
-    await tx.run(
+    withdraw(tx, [row[0] for row in older])
+    tx.run(_INSERT, passages)
+    tx.run(
         "UPDATE documents SET state = 4, generation = ? WHERE id IN (SELECT value FROM json_each(?))",
         generation, json_array([d.id for d in staged]),
     )  # fmt: skip
 
 
-async def withdraw(tx: Transaction, ids: Sequence[int]) -> None:
+def withdraw(tx: Transaction, ids: Sequence[int]) -> None:
     """Take searchable documents out and delete them."""
     for document_id in ids:
-        text = await tx.value("SELECT text FROM texts WHERE document_id = ?", document_id)
-        spans = await tx.rows(
+        text = tx.value("SELECT text FROM texts WHERE document_id = ?", document_id)
+        spans = tx.rows(
             "SELECT start, stop FROM chunks WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20 ORDER BY id", document_id
         )
         passages = [text[start:stop] for start, stop in spans]
-        await tx.run(_DELETE, document_id << documents.CHUNK_BITS, json_array(passages))
-    await documents.remove(tx, ids)
+        tx.run(_DELETE, document_id << documents.CHUNK_BITS, json_array(passages))
+    documents.remove(tx, ids)
 
 
-async def withdraw_missing(tx: Transaction, scope: Scope, job_seq: int, limit: int) -> list[str]:
+def withdraw_missing(tx: Transaction, scope: Scope, job_seq: int, limit: int) -> list[str]:
     """Take out up to ``limit`` documents that the completed crawl of a job did not find; their uris."""
-    rows = await tx.rows(
+    rows = tx.rows(
         "SELECT id, uri FROM documents AS d WHERE kb_id = ? AND epoch = ? AND state = 4 AND NOT EXISTS"
         " (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ? AND e.uri = d.uri AND e.state < 4) LIMIT ?",
         scope.kb_id, scope.epoch, job_seq, limit,
     )  # fmt: skip
-    await _withdraw_and_tell(tx, scope.kb_id, rows)
+    _withdraw_and_tell(tx, scope.kb_id, rows)
     return [row[1] for row in rows]
 
 
-async def withdraw_other_epochs(tx: Transaction, scope: Scope, limit: int) -> int:
+def withdraw_other_epochs(tx: Transaction, scope: Scope, limit: int) -> int:
     """Take out up to ``limit`` documents of any other epoch than this one; how many."""
-    rows = await tx.rows(
+    rows = tx.rows(
         "SELECT id, uri FROM documents WHERE kb_id = ? AND epoch <> ? AND state = 4 LIMIT ?",
         scope.kb_id, scope.epoch, limit,
     )  # fmt: skip
-    await _withdraw_and_tell(tx, scope.kb_id, rows)
+    _withdraw_and_tell(tx, scope.kb_id, rows)
     return len(rows)
 
 
-async def withdraw_all(tx: Transaction, kb_id: str, limit: int) -> int:
+def withdraw_all(tx: Transaction, kb_id: str, limit: int) -> int:
     """Take out up to ``limit`` documents of a knowledge base in any state; how many."""
-    rows = await tx.rows("SELECT id, state FROM documents WHERE kb_id = ? LIMIT ?", kb_id, limit)
-    await withdraw(tx, [row[0] for row in rows if row[1] == documents.SEARCHABLE])
-    await documents.remove(tx, [row[0] for row in rows if row[1] != documents.SEARCHABLE])
+    rows = tx.rows("SELECT id, state FROM documents WHERE kb_id = ? LIMIT ?", kb_id, limit)
+    withdraw(tx, [row[0] for row in rows if row[1] == documents.SEARCHABLE])
+    documents.remove(tx, [row[0] for row in rows if row[1] != documents.SEARCHABLE])
     return len(rows)
 
 
-async def _withdraw_and_tell(tx: Transaction, kb_id: str, rows: list[Row]) -> None:
+def _withdraw_and_tell(tx: Transaction, kb_id: str, rows: list[Row]) -> None:
     if rows:
-        await knowledge_bases.next_generation(tx, kb_id)
-        await withdraw(tx, [row[0] for row in rows])
+        knowledge_bases.next_generation(tx, kb_id)
+        withdraw(tx, [row[0] for row in rows])
 
 
-async def counts(tx: Transaction, scope: Scope) -> tuple[int, int]:
+def counts(tx: Transaction, scope: Scope) -> tuple[int, int]:
     """(documents, chunks) that search sees."""
-    row = await tx.row(
+    row = tx.row(
         "SELECT count(*), coalesce(sum(chunk_count), 0) FROM documents WHERE kb_id = ? AND epoch = ? AND state = 4",
         scope.kb_id, scope.epoch,
     )  # fmt: skip
     return (row[0], row[1]) if row else (0, 0)
 
 
-async def live_documents(tx: Transaction, scope: Scope) -> list[int]:
+def live_documents(tx: Transaction, scope: Scope) -> list[int]:
     """The ids of the documents that search sees."""
-    rows = await tx.rows(
-        "SELECT id FROM documents WHERE kb_id = ? AND epoch = ? AND state = 4", scope.kb_id, scope.epoch
-    )
+    rows = tx.rows("SELECT id FROM documents WHERE kb_id = ? AND epoch = ? AND state = 4", scope.kb_id, scope.epoch)
     return [row[0] for row in rows]
 
 
-async def vectors_since(tx: Transaction, scope: Scope, generation: int) -> list[tuple[int, bytes]]:
+def vectors_since(tx: Transaction, scope: Scope, generation: int) -> list[tuple[int, bytes]]:
     """(chunk id, vector) of the documents that became searchable after ``generation``."""
-    rows = await tx.rows(
+    rows = tx.rows(
         "SELECT c.id, v.vector FROM documents AS d JOIN chunks AS c ON c.id >= d.id << 20 AND c.id < (d.id + 1) << 20"
         " JOIN vectors AS v ON v.id = c.vector_id"
         " WHERE d.kb_id = ? AND d.epoch = ? AND d.state = 4 AND d.generation > ?",
@@ -121,9 +119,9 @@ async def vectors_since(tx: Transaction, scope: Scope, generation: int) -> list[
     return [(row[0], row[1]) for row in rows]
 
 
-async def best_by_words(tx: Transaction, scope: Scope, query: str, limit: int) -> list[int]:
+def best_by_words(tx: Transaction, scope: Scope, query: str, limit: int) -> list[int]:
     """The chunks that an FTS5 query finds, best BM25 first."""
-    rows = await tx.rows(
+    rows = tx.rows(
         "SELECT p.rowid FROM passages AS p JOIN documents AS d ON d.id = p.rowid >> 20"
         " WHERE passages MATCH ?1 AND d.kb_id = ?2 AND d.epoch = ?3 AND d.state = 4 ORDER BY rank LIMIT ?4",
         query, scope.kb_id, scope.epoch, limit,
@@ -131,9 +129,9 @@ async def best_by_words(tx: Transaction, scope: Scope, query: str, limit: int) -
     return [row[0] for row in rows]
 
 
-async def fetch(tx: Transaction, scope: Scope, chunk_ids: Sequence[int]) -> dict[int, Row]:
+def fetch(tx: Transaction, scope: Scope, chunk_ids: Sequence[int]) -> dict[int, Row]:
     """(uri, title, text, start, end, parts as JSON) of those chunks that search still sees."""
-    rows = await tx.rows(
+    rows = tx.rows(
         "SELECT c.id, d.uri, d.title, substr(t.text, c.start + 1, c.stop - c.start), c.start, c.stop, t.parts"
         " FROM chunks AS c JOIN documents AS d ON d.id = c.id >> 20 JOIN texts AS t ON t.document_id = d.id"
         " WHERE c.id IN (SELECT value FROM json_each(?)) AND d.kb_id = ? AND d.epoch = ? AND d.state = 4",

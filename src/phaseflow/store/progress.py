@@ -36,12 +36,12 @@ class Done:
     total: int | None = None
 
 
-async def advance(tx: Transaction, run: Run, phase: JobPhase, done: Done, at: datetime) -> None:
+def advance(tx: Transaction, run: Run, phase: JobPhase, done: Done, at: datetime) -> None:
     """Add to the counts of a running phase. Raises OwnershipLost when this run may not write any more.
 
     One statement, since this stands in every batch: the progress is that of ``PhaseState.update_progress``, in SQL.
     """
-    row = await tx.row(
+    row = tx.row(
         "UPDATE ingestion_phase_status SET items_processed = items_processed + ?4, items_failed = items_failed + ?5,"
         " items_reused = items_reused + ?6, items_total = coalesce(?7, items_total), waiting_on = NULL,"
         " updated_at = ?8,"
@@ -54,7 +54,7 @@ async def advance(tx: Transaction, run: Run, phase: JobPhase, done: Done, at: da
     if row is None:
         raise _lost(run, phase)
     if done.handed_over:
-        await tx.run(
+        tx.run(
             "UPDATE ingestion_phase_status SET items_available = items_available + ?3"
             " WHERE job_id = ?1 AND phase_name = ?2",
             run.job_id, PHASES[phase.position + 1], done.handed_over,
@@ -72,18 +72,18 @@ class Total:
     active_s: float
 
 
-async def totals(tx: Transaction) -> list[Total]:
+def totals(tx: Transaction) -> list[Total]:
     """What all jobs have done, phase by phase."""
-    rows = await tx.rows(
+    rows = tx.rows(
         "SELECT phase_name, sum(items_processed), sum(items_failed), sum(items_reused), sum(active_seconds)"
         " FROM ingestion_phase_status GROUP BY phase_name"
     )
     return [Total(JobPhase(name), *counts) for name, *counts in rows]
 
 
-async def wait_on(tx: Transaction, run: Run, phase: JobPhase, reason: WaitingOn | None) -> None:
+def wait_on(tx: Transaction, run: Run, phase: JobPhase, reason: WaitingOn | None) -> None:
     """Say why a running phase does not move. Raises OwnershipLost when this run may not write any more."""
-    row = await tx.row(
+    row = tx.row(
         f"UPDATE ingestion_phase_status SET waiting_on = ?4 WHERE {_RUNNING} RETURNING 1",
         run.job_id, phase, run.run, reason,
     )  # fmt: skip
@@ -91,9 +91,9 @@ async def wait_on(tx: Transaction, run: Run, phase: JobPhase, reason: WaitingOn 
         raise _lost(run, phase)
 
 
-async def has_succeeded(tx: Transaction, run: Run, phase: JobPhase) -> bool:
+def has_succeeded(tx: Transaction, run: Run, phase: JobPhase) -> bool:
     """Whether any item of a phase has, or a document did not have to go through it because it is unchanged."""
-    row = await tx.row(
+    row = tx.row(
         "SELECT 1 FROM ingestion_phase_status WHERE job_id = ?1"
         " AND (phase_name = ?2 AND items_processed > 0 OR phase_name = 'loading' AND items_reused > 0)",
         run.job_id, phase,

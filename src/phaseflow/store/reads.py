@@ -1,22 +1,25 @@
 """Reading beside the writer: a few connections, each lent for the length of one snapshot."""
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 
 from phaseflow.domain.errors import EngineStopped
 from phaseflow.store.connection import Connection, explained, open_connection
-from phaseflow.store.transaction import Reading, Transaction
+from phaseflow.store.transaction import Transaction
+
+T = TypeVar("T")
 
 CLOSE_S = 2.0
 """How long closing waits for readers: longer than any of them takes."""
 
 
 class ReadPool:
-    """A few read-only connections, lent one at a time."""
+    """A few read-only connections, each lent for the length of one read."""
 
     def __init__(self, connections: list[Connection]) -> None:
         self._free = list(connections)
@@ -24,23 +27,18 @@ class ReadPool:
         self._lent = anyio.Semaphore(self._count)
         self._closed = anyio.Event()
 
-    def reading(self) -> "Snapshot":
-        """A context that lends one connection inside a read transaction. Raises EngineStopped after ``close``."""
-        return Snapshot(self)
+    async def read(self, read: Callable[[Transaction], T]) -> T:
+        """Run ``read`` in a read transaction on the next free connection. Raises EngineStopped after ``close``.
 
-    async def lend(self) -> Connection:
-        """The next free connection."""
-        if not self._closed.is_set():
-            await self._lent.acquire()
-            if not self._closed.is_set():
-                return self._free.pop()
+        Cancelling does not stop what is on its way to the connection's thread: it runs to the end of its transaction,
+        and whoever has the connection next comes after it.
+        """
+        connection = await self._lend()
+        try:
+            return await connection.call(lambda bare: _snapshot(bare, read))
+        finally:
+            self._free.append(connection)
             self._lent.release()
-        raise EngineStopped("the database was closed")
-
-    def give_back(self, connection: Connection) -> None:
-        """It is free again."""
-        self._free.append(connection)
-        self._lent.release()
 
     async def close(self) -> None:
         """Lend no more, and wait until those that are lent are back, but not for ever."""
@@ -49,46 +47,22 @@ class ReadPool:
             for _ in range(self._count):
                 await self._lent.acquire()
 
-
-class Snapshot:
-    """Begins a snapshot on a free connection and gives it back, also when the reader is cancelled.
-
-    Cancelling does not stop a statement that is on its way to the connection's thread. So the end of the transaction
-    is sent after it in any case, and each transaction begins by ending what it finds, in the same hop.
-    """
-
-    def __init__(self, pool: ReadPool) -> None:
-        self._pool = pool
-
-    async def __aenter__(self) -> Transaction:
-        self._connection = await self._pool.lend()
-        try:
-            await self._connection.call(_begin_reading)
-        except BaseException:
-            await self._end()
-            raise
-        return Reading(self._connection)
-
-    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        await self._end()
-        if isinstance(error, sqlite3.Error):
-            raise explained(error, None) from error
-
-    async def _end(self) -> None:
-        try:
-            with anyio.CancelScope(shield=True):
-                await self._connection.call(_end_reading)
-        finally:
-            self._pool.give_back(self._connection)
+    async def _lend(self) -> Connection:
+        if not self._closed.is_set():
+            await self._lent.acquire()
+            if not self._closed.is_set():
+                return self._free.pop()
+            self._lent.release()
+        raise EngineStopped("the database was closed")
 
 
-def _begin_reading(connection: sqlite3.Connection) -> None:
-    _end_reading(connection)
-    connection.execute("BEGIN")
-
-
-def _end_reading(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
+def _snapshot(connection: sqlite3.Connection, read: Callable[[Transaction], T]) -> T:
+    try:
+        connection.execute("BEGIN")
+        return read(Transaction(connection))
+    except sqlite3.Error as error:
+        raise explained(error, None) from error
+    finally:
         connection.rollback()
 
 

@@ -119,9 +119,9 @@ _IDENTITY = (
 )
 
 
-async def identity_in(tx: Transaction) -> tuple[int, int, int]:
+def identity_in(tx: Transaction) -> tuple[int, int, int]:
     """(application id, version, number of tables) of an open file."""
-    application_id, version, tables = (await tx.rows(_IDENTITY))[0]
+    application_id, version, tables = tx.rows(_IDENTITY)[0]
     return application_id, version, tables
 
 

@@ -7,30 +7,30 @@ from phaseflow.store.transaction import Transaction
 _COLUMNS = "seq, kb_id, job_id, phase, from_status, to_status, reason, error, at"
 
 
-async def after(tx: Transaction, seq: int, limit: int, kb_id: str | None = None) -> list[Transition]:
+def after(tx: Transaction, seq: int, limit: int, kb_id: str | None = None) -> list[Transition]:
     """The transitions after number ``seq``, in order."""
-    rows = await tx.rows(
+    rows = tx.rows(
         f"SELECT {_COLUMNS} FROM transitions WHERE seq > ?1 AND (?2 IS NULL OR kb_id = ?2) ORDER BY seq LIMIT ?3",
         seq, kb_id, limit,
     )  # fmt: skip
     return [transition(row) for row in rows]
 
 
-async def of_job(tx: Transaction, job_id: str, seq: int, limit: int) -> list[Transition]:
+def of_job(tx: Transaction, job_id: str, seq: int, limit: int) -> list[Transition]:
     """The transitions of one job after number ``seq``, in order."""
-    rows = await tx.rows(
+    rows = tx.rows(
         f"SELECT {_COLUMNS} FROM transitions WHERE job_id = ? AND seq > ? ORDER BY seq LIMIT ?", job_id, seq, limit
     )
     return [transition(row) for row in rows]
 
 
-async def last(tx: Transaction) -> int:
+def last(tx: Transaction) -> int:
     """The highest number ever given, 0 when there is none; pruning does not lower it."""
-    seq = await tx.value("SELECT seq FROM sqlite_sequence WHERE name = 'transitions'")
+    seq = tx.value("SELECT seq FROM sqlite_sequence WHERE name = 'transitions'")
     return seq or 0
 
 
-async def oldest(tx: Transaction) -> int:
+def oldest(tx: Transaction) -> int:
     """The lowest number still in the log; one more than the highest ever given when the log is empty."""
-    seq = await tx.value("SELECT min(seq) FROM transitions")
-    return await last(tx) + 1 if seq is None else int(seq)
+    seq = tx.value("SELECT min(seq) FROM transitions")
+    return last(tx) + 1 if seq is None else int(seq)

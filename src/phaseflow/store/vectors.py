@@ -7,15 +7,15 @@ from phaseflow.store.documents import HASH_BYTES
 from phaseflow.store.transaction import Transaction, json_array
 
 
-async def model_id(tx: Transaction, fingerprint: str) -> int:
+def model_id(tx: Transaction, fingerprint: str) -> int:
     """The number of a model, given at its first use."""
-    await tx.run("INSERT INTO models (fingerprint) VALUES (?) ON CONFLICT DO NOTHING", fingerprint)
-    return int(await tx.value("SELECT id FROM models WHERE fingerprint = ?", fingerprint))
+    tx.run("INSERT INTO models (fingerprint) VALUES (?) ON CONFLICT DO NOTHING", fingerprint)
+    return int(tx.value("SELECT id FROM models WHERE fingerprint = ?", fingerprint))
 
 
-async def check_dimension(tx: Transaction, model: int, dimension: int) -> None:
+def check_dimension(tx: Transaction, model: int, dimension: int) -> None:
     """Raise ComponentUnavailable when this model has answered with vectors of another length before."""
-    there = await tx.value(
+    there = tx.value(
         "UPDATE models SET dimension = coalesce(dimension, ?2) WHERE id = ?1 RETURNING dimension", model, dimension
     )
     if there != dimension:
@@ -24,9 +24,9 @@ async def check_dimension(tx: Transaction, model: int, dimension: int) -> None:
         )
 
 
-async def known(tx: Transaction, model: int, hashes: Sequence[bytes]) -> set[bytes]:
+def known(tx: Transaction, model: int, hashes: Sequence[bytes]) -> set[bytes]:
     """Which of these texts have a vector of this model."""
-    rows = await tx.rows(
+    rows = tx.rows(
         "SELECT key FROM json_each(?1) WHERE EXISTS"
         " (SELECT 1 FROM vectors WHERE model_id = ?2 AND text_hash = substr(?3, 1 + ?4 * key, ?4))",
         json_array([0] * len(hashes)), model, b"".join(hashes), HASH_BYTES,
@@ -34,11 +34,11 @@ async def known(tx: Transaction, model: int, hashes: Sequence[bytes]) -> set[byt
     return {hashes[row[0]] for row in rows}
 
 
-async def add(tx: Transaction, model: int, hashes: Sequence[bytes], packed: bytes) -> None:
+def add(tx: Transaction, model: int, hashes: Sequence[bytes], packed: bytes) -> None:
     """Store vectors; ``packed`` is their float32 bytes, one behind the other. One that is there already stays."""
     if not hashes:
         return
-    await tx.run(
+    tx.run(
         "INSERT INTO vectors (model_id, text_hash, vector)"
         " SELECT ?1, substr(?2, 1 + ?3 * key, ?3), substr(?4, 1 + ?5 * key, ?5) FROM json_each(?6) WHERE true"
         " ON CONFLICT DO NOTHING",
@@ -46,9 +46,9 @@ async def add(tx: Transaction, model: int, hashes: Sequence[bytes], packed: byte
     )  # fmt: skip
 
 
-async def attach(tx: Transaction, model: int, chunk_ids: Sequence[int]) -> None:
+def attach(tx: Transaction, model: int, chunk_ids: Sequence[int]) -> None:
     """Note that chunks have their vectors, which must be stored."""
-    await tx.run(
+    tx.run(
         "UPDATE chunks SET vector_id ="
         " (SELECT v.id FROM vectors AS v WHERE v.model_id = ?1 AND v.text_hash = chunks.text_hash)"
         " WHERE id IN (SELECT value FROM json_each(?2))",
@@ -56,9 +56,9 @@ async def attach(tx: Transaction, model: int, chunk_ids: Sequence[int]) -> None:
     )  # fmt: skip
 
 
-async def of_document(tx: Transaction, document_id: int) -> list[bytes]:
+def of_document(tx: Transaction, document_id: int) -> list[bytes]:
     """The vectors of a document's chunks, in order."""
-    rows = await tx.rows(
+    rows = tx.rows(
         "SELECT v.vector FROM chunks AS c JOIN vectors AS v ON v.id = c.vector_id"
         " WHERE c.id >= ?1 << 20 AND c.id < (?1 + 1) << 20 ORDER BY c.id",
         document_id,

@@ -60,8 +60,7 @@ class Scheduler:
 
     async def audit(self, *, go_on: bool) -> list[str]:
         """Pause what a dead process left running, and queue it again when ``go_on``; the ids of those jobs."""
-        async with self._tracker.database.read() as tx:
-            records = await jobs.unfinished(tx)
+        records = await self._tracker.database.read(jobs.unfinished)
         if any(phase.status is PhaseStatus.RUNNING for record in records for phase in record.state.phases):
             await self._tracker.database.write(jobs.stop_clocks)
         found = []
@@ -127,8 +126,7 @@ class Scheduler:
         if len(self._supervisors) >= self._slots:
             return
         try:
-            async with self._tracker.database.read() as tx:
-                queue = await jobs.queued(tx)
+            queue = await self._tracker.database.read(jobs.queued)
         except StoreError as error:
             self._log.warning("cannot read the queue, trying again", error=str(error))
             tasks.start_soon(self._look_later)
