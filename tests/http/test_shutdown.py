@@ -1,10 +1,12 @@
 """Stopping with streams open and a job running: quick, clean, and the job goes on at the next start."""
 
+import gc
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,7 +15,7 @@ import pytest
 import uvicorn
 
 from phaseflow.flow import PhaseFlow
-from phaseflow.http import create_app, server_for
+from phaseflow.http import create_app, serve, server_for
 from tests.http.listening import ALL
 from tests.http.processes import PLAIN_UVICORN, SERVE, ServiceProcess, free_port, process
 from tests.http.service import documents, http_client, listening, until, url_of
@@ -110,6 +112,19 @@ async def test_an_app_in_the_loop_of_its_host_stops_when_the_host_says_so(tmp_pa
                     server.should_exit = True
                     await anyio.to_thread.run_sync(lambda: [_rest(client) for client in clients])
         assert flow.is_running
+
+
+async def test_the_garbage_collector_is_calm_while_it_serves_and_as_before_afterwards(tmp_path: Path) -> None:
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
+    started = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(serve, PhaseFlow(tmp_path / "kb.db"), port=0, started=lambda _: started.set()))
+        with anyio.fail_after(10):
+            await started.wait()
+        assert gc.get_threshold()[0] > before[0]
+        assert gc.get_freeze_count() > frozen
+        signal.raise_signal(signal.SIGTERM)
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
 
 
 def _own_server(path: Path, listener: socket.socket, started: Callable[[], None]) -> uvicorn.Server:

@@ -1,5 +1,6 @@
 """``phaseflow serve``: the application under a server of our own, which ends streams before it waits for them."""
 
+import gc
 import signal
 import socket
 import threading
@@ -22,6 +23,8 @@ from phaseflow.http.site import Site
 GRACE_S = 1
 """Answers that are not done so long after the end was asked for are cut off."""
 BACKLOG = 2048
+YOUNG_OBJECTS = 10_000
+"""New objects before the collector looks at them; Python's 700 makes it look at all streams again and again."""
 
 
 class Server(uvicorn.Server):
@@ -77,8 +80,27 @@ async def serve(
     with _bound(host, port) as listener, _Stop() as stop:
         async with flow:
             app = create_app(flow, token=token, allowed_hosts=names, limits=limits)
-            if not stop.asked:
+            if stop.asked:
+                return
+            with _calm_collector():
                 await server_for(app, lambda: started(_url(listener))).serve(sockets=[listener])
+
+
+@contextmanager
+def _calm_collector() -> Iterator[None]:
+    """Keep Python's garbage collector from stopping all streams for long (a full collection with 1,000: 90 ms).
+
+    What is there at the start is looked at no more, and what comes later less often.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 class _Stop:
