@@ -6,6 +6,7 @@ read: recent transitions from memory, older ones from the database, statuses alw
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import NamedTuple
 
 import anyio
 
@@ -24,6 +25,21 @@ STATUS_INTERVAL_S = 0.1
 """A job's progress is told at most this often; its transitions at once."""
 
 
+class Version(NamedTuple):
+    """How often the status of a knowledge base may have changed.
+
+    ``changes``: at all. ``moves``: in more than its progress. ``asked``: not only by the batches of a running job, so
+    that somebody may ask for it right away and has to see it.
+    """
+
+    changes: int
+    moves: int
+    asked: int
+
+
+NEVER = Version(0, 0, 0)
+
+
 class Feed:
     """Fans out what was committed. ``publish`` and ``touch`` are called by the writer, in the order of the commits."""
 
@@ -34,8 +50,7 @@ class Feed:
         self._floor = last_seq
         self.last_seq = last_seq
         self._changed = anyio.Event()
-        self._versions: dict[str, int] = {}
-        self._moves: dict[str, int] = {}
+        self._versions: dict[str, Version] = {}
         self._clients = 0
         self._closed = False
 
@@ -51,13 +66,15 @@ class Feed:
                 self._floor = self._recent[0].seq
             self._recent.append(transition)
             self.last_seq = transition.seq
-            self._moves[transition.kb_id] = transition.seq
-            self._versions[transition.kb_id] = self._versions.get(transition.kb_id, 0) + 1
+            self._count(transition.kb_id, moved=True, asked=True)
         self._wake()
 
-    def touch(self, kb_id: str) -> None:
-        """Say that the status of a knowledge base may have changed."""
-        self._versions[kb_id] = self._versions.get(kb_id, 0) + 1
+    def touch(self, kb_id: str, *, counts_only: bool = False, by_engine: bool = False) -> None:
+        """Say that the status of a knowledge base may have changed.
+
+        ``counts_only``: in nothing but its progress. ``by_engine``: by one of its batches, nobody asked for it.
+        """
+        self._count(kb_id, moved=not counts_only, asked=not by_engine)
         self._wake()
 
     def close(self) -> None:
@@ -70,17 +87,13 @@ class Feed:
         """No more will be told."""
         return self._closed
 
-    def version(self, kb_id: str) -> int:
-        """Grows whenever the status of a knowledge base may have changed."""
-        return self._versions.get(kb_id, 0)
+    def version(self, kb_id: str) -> Version:
+        """Changes whenever the status of a knowledge base may have changed."""
+        return self._versions.get(kb_id, NEVER)
 
-    def versions(self) -> Mapping[str, int]:
+    def versions(self) -> Mapping[str, Version]:
         """The version of each knowledge base of which this process has told anything. A copy."""
         return dict(self._versions)
-
-    def moved(self, kb_id: str) -> int:
-        """The number of the last transition of a knowledge base told by this process."""
-        return self._moves.get(kb_id, 0)
 
     async def changed(self, since: anyio.Event | None = None) -> None:
         """Wait for the next wake-up, or for the one that ``since`` (from ``hint``) stands for."""
@@ -93,14 +106,12 @@ class Feed:
     async def since(self, seq: int, kb_id: str | None = None) -> list[Transition]:
         """The next transitions after ``seq``, at most a page; from memory when it reaches back so far."""
         if seq < self._floor:
-            async with self._database.read() as tx:
-                return await transitions.after(tx, seq, PAGE, kb_id)
+            return await self._database.read(lambda tx: transitions.after(tx, seq, PAGE, kb_id))
         return [t for t in self._recent if t.seq > seq and kb_id in {None, t.kb_id}][:PAGE]
 
     async def oldest(self) -> int:
         """The lowest number still in the log; what came before cannot be told any more."""
-        async with self._database.read() as tx:
-            return await transitions.oldest(tx)
+        return await self._database.read(transitions.oldest)
 
     async def transitions(self, after: int | None = None, kb_id: str | None = None) -> AsyncIterator[Transition]:
         """Every transition after number ``after``, once and in order: replay, then live. None begins with now.
@@ -130,7 +141,7 @@ class Feed:
         self._clients += 1
         try:
             while True:
-                hint, moved, version = self._changed, self.moved(kb_id), self.version(kb_id)
+                hint, version = self._changed, self.version(kb_id)
                 try:
                     status = await self.status_of(job_id)
                 except EngineStopped:
@@ -138,25 +149,28 @@ class Feed:
                 yield status
                 if status.status.is_over or self._closed:
                     return
-                await self._next_status(kb_id, hint, moved, version)
+                await self._next_status(kb_id, hint, version)
         finally:
             self._clients -= 1
 
     async def status_of(self, job_id: str) -> JobStatusResponse:
         """The status of a job, as the database holds it. Raises JobNotFound."""
-        async with self._database.read() as tx:
-            record = await jobs.record(tx, job_id)
+        record = await self._database.read(lambda tx: jobs.record(tx, job_id))
         return compose(record, self._clock.now())
 
-    async def _next_status(self, kb_id: str, hint: anyio.Event, moved: int, version: int) -> None:
+    async def _next_status(self, kb_id: str, hint: anyio.Event, version: Version) -> None:
         with anyio.move_on_after(STATUS_INTERVAL_S):
-            while self.moved(kb_id) == moved and not self._closed:
+            while self.version(kb_id).moves == version.moves and not self._closed:
                 await hint.wait()
                 hint = self._changed
             return
         while self.version(kb_id) == version and not self._closed:
             await hint.wait()
             hint = self._changed
+
+    def _count(self, kb_id: str, *, moved: bool, asked: bool) -> None:
+        before = self.version(kb_id)
+        self._versions[kb_id] = Version(before.changes + 1, before.moves + moved, before.asked + asked)
 
     def _wake(self) -> None:
         self._changed.set()

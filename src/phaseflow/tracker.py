@@ -55,8 +55,7 @@ class PhaseTracker:
     async def attach(cls, database: Database) -> Self:
         """A tracker on an open database."""
         clock = Clock()
-        async with database.read() as tx:
-            last_seq = await log.last(tx)
+        last_seq = await database.read(log.last)
         return cls(database, Feed(database, clock, last_seq), clock)
 
     @classmethod
@@ -87,14 +86,14 @@ class PhaseTracker:
             raise InvalidRequest("job_id", "must not be empty")
         at = self.clock.now()
 
-        async def create(tx: Transaction) -> None:
-            if await tx.row("SELECT 1 FROM ingestion_jobs WHERE id = ?", job_id):
+        def create(tx: Transaction) -> None:
+            if tx.row("SELECT 1 FROM ingestion_jobs WHERE id = ?", job_id):
                 raise InvalidRequest("job_id", f"a job {job_id!r} exists already; choose another id")
-            await make_room(tx, kb_id, at)
-            if await knowledge_bases.find(tx, kb_id) is None:
-                await knowledge_bases.put(tx, kb_id, None, Settings().model_dump_json(), at)
+            make_room(tx, kb_id, at)
+            if knowledge_bases.find(tx, kb_id) is None:
+                knowledge_bases.put(tx, kb_id, None, Settings().model_dump_json(), at)
             state = IngestionState(job_id, kb_id, managed=False)
-            await jobs.create(tx, state, source=None, settings="{}", full=False, at=at)
+            jobs.create(tx, state, source=None, settings="{}", full=False, at=at)
 
         await self.database.write(create, durable=True, then=lambda _: self.feed.touch(kb_id))
         return await self.get_consolidated_status(job_id)
@@ -127,7 +126,9 @@ class PhaseTracker:
         self, job_id: str, phase: JobPhase | str, items_processed: int, items_total: int | None = None
     ) -> JobStatusResponse:
         """Set the counts of a running phase. Progress never goes back, and stays under 100 until it is completed."""
-        return await self._move(job_id, phase, lambda p: p.update_progress(items_processed, items_total))
+        return await self._move(
+            job_id, phase, lambda p: p.update_progress(items_processed, items_total), counts_only=True
+        )
 
     async def get_consolidated_status(self, job_id: str) -> JobStatusResponse:
         """The status of the job with all four phases. Raises JobNotFound."""
@@ -135,8 +136,7 @@ class PhaseTracker:
 
     async def record(self, job_id: str) -> JobRecord:
         """The job as the database holds it. Raises JobNotFound."""
-        async with self.database.read() as tx:
-            return await jobs.record(tx, job_id)
+        return await self.database.read(lambda tx: jobs.record(tx, job_id))
 
     async def change(
         self,
@@ -145,32 +145,39 @@ class PhaseTracker:
         *,
         reason: str | None = None,
         then: Callable[[Changed], None] | None = None,
+        counts_only: bool = False,
     ) -> Changed:
         """Replace the state of a job by ``change(state)``, log what moved, commit, then tell.
 
         ``change`` is pure; what it raises changes nothing and is raised here. ``then`` is called right after it,
-        also when whoever asked has been cancelled meanwhile.
+        also when whoever asked has been cancelled meanwhile. ``counts_only``: it changes nothing but progress.
         """
 
-        async def write(tx: Transaction) -> Changed:
-            return await change_in(tx, job_id, change, self.clock.now(), reason)
+        def write(tx: Transaction) -> Changed:
+            return change_in(tx, job_id, change, self.clock.now(), reason)
 
         def committed(changed: Changed) -> None:
-            self.tell(changed)
+            self.tell(changed, counts_only=counts_only)
             if then is not None:
                 then(changed)
 
         return await self.database.write(write, durable=True, then=committed)
 
-    def tell(self, changed: Changed) -> None:
+    def tell(self, changed: Changed, *, counts_only: bool = False) -> None:
         """Pass on what was committed."""
         if changed.logged:
             self.feed.publish(changed.logged)
         elif changed.after != changed.before:
-            self.feed.touch(changed.after.kb_id)
+            self.feed.touch(changed.after.kb_id, counts_only=counts_only)
 
     async def _move(
-        self, job_id: str, phase: JobPhase | str, move: Callable[[PhaseState], PhaseState], reason: str | None = None
+        self,
+        job_id: str,
+        phase: JobPhase | str,
+        move: Callable[[PhaseState], PhaseState],
+        reason: str | None = None,
+        *,
+        counts_only: bool = False,
     ) -> JobStatusResponse:
         name = _phase(phase)
 
@@ -182,33 +189,33 @@ class PhaseTracker:
                 raise InvalidTransition(f"job {job_id}", JobStatus.CANCELLED, "move any more")
             return state.with_phase(move(state[name]))
 
-        await self.change(job_id, change, reason=reason)
+        await self.change(job_id, change, reason=reason, counts_only=counts_only)
         return await self.get_consolidated_status(job_id)
 
 
-async def change_in(tx: Transaction, job_id: str, change: Change, at: datetime, reason: str | None = None) -> Changed:
+def change_in(tx: Transaction, job_id: str, change: Change, at: datetime, reason: str | None = None) -> Changed:
     """The body of ``PhaseTracker.change``, inside a transaction that does more."""
-    before = (await jobs.record(tx, job_id)).state
+    before = jobs.record(tx, job_id).state
     after = change(before)
     if after == before:
         return Changed(before, after)
-    return Changed(before, after, tuple(await jobs.save(tx, before, after, reason=reason, at=at)))
+    return Changed(before, after, tuple(jobs.save(tx, before, after, reason=reason, at=at)))
 
 
-async def refuse_second_job(tx: Transaction, kb_id: str, verb: str = Action.START) -> None:
+def refuse_second_job(tx: Transaction, kb_id: str, verb: str = Action.START) -> None:
     """Raise JobConflict when the knowledge base has a job that is not over."""
-    latest = await jobs.latest(tx, kb_id)
+    latest = jobs.latest(tx, kb_id)
     if latest is not None and not latest.state.get_overall_status().is_over:
         state = latest.state
         raise JobConflict(verb, state.get_overall_status(), state.allowed_actions())
 
 
-async def make_room(tx: Transaction, kb_id: str, at: datetime) -> None:
+def make_room(tx: Transaction, kb_id: str, at: datetime) -> None:
     """Raise JobConflict when the knowledge base has a job that is not over; a failed one leaves the queue."""
-    await refuse_second_job(tx, kb_id)
-    latest = await jobs.latest(tx, kb_id)
+    refuse_second_job(tx, kb_id)
+    latest = jobs.latest(tx, kb_id)
     if latest is not None and latest.state.intent is not None:
-        await jobs.save(tx, latest.state, latest.state.queue(None, at), reason=None, at=at)
+        jobs.save(tx, latest.state, latest.state.queue(None, at), reason=None, at=at)
 
 
 def _phase(name: JobPhase | str) -> JobPhase:

@@ -1,5 +1,7 @@
 """The JSON endpoints, as clients see them."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,9 @@ import pytest
 
 from phaseflow.domain.status import as_json
 from phaseflow.flow import PhaseFlow
-from phaseflow.http import Limits
+from phaseflow.http import Limits, broadcast
+from phaseflow.store.database import READERS
+from phaseflow.store.transaction import Transaction
 from tests.http.service import Service, documents, pass_through, serving
 
 KB = "/api/ingestion/kb"
@@ -56,6 +60,69 @@ async def test_the_status_is_the_one_of_the_library(service: Service, source: di
     final = await _completed(service, "waf", source)
     assert (await service.http.get(f"{KB}/waf/status")).json() == final
     assert (await service.http.get(f"/api/ingestion/jobs/{final['job_id']}")).json() == final
+
+
+async def test_a_status_that_is_asked_for_again_makes_no_trip_to_the_database(
+    service: Service, source: dict[str, Any]
+) -> None:
+    final = await _completed(service, "waf", source)
+    assert (await service.http.get(f"{KB}/waf/status")).json() == final
+    held, go_on = threading.Barrier(READERS + 1, timeout=10), threading.Event()
+
+    def hold(tx: Transaction) -> None:
+        held.wait()
+        assert go_on.wait(10)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(READERS):
+            tasks.start_soon(service.flow.tracker.database.read, hold)
+        await anyio.to_thread.run_sync(held.wait)
+        with anyio.fail_after(5):
+            for _ in range(3):
+                assert (await service.http.get(f"{KB}/waf/status")).json() == final
+        go_on.set()
+
+
+async def test_whoever_has_changed_a_status_sees_the_change_at_once(service: Service) -> None:
+    tracker = service.flow.tracker
+    await tracker.initialize_phases("job", "own")
+    await tracker.start_phase("job", "loading")
+    for done in range(1, 30):
+        await tracker.update_progress("job", "loading", done, 30)
+        (loading, *_) = (await service.http.get(f"{KB}/own/status")).json()["phase_details"]
+        assert loading["items_processed"] == done
+    await tracker.pause_phase("job", "loading")
+    assert (await service.http.get(f"{KB}/own/status")).json()["status"] == "paused"
+
+
+async def test_nothing_is_read_any_more_when_nobody_asks(
+    service: Service, source: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reading() -> bool:
+        return any("Broadcast" in repr(task) for task in asyncio.all_tasks())
+
+    monkeypatch.setattr(broadcast, "POLLED_S", 0.1)
+    await _completed(service, "waf", source)
+    await service.http.get(f"{KB}/waf/status")
+    assert reading()
+    with anyio.fail_after(5):
+        while reading():  # noqa: ASYNC110  # it tells nobody
+            await anyio.sleep(0.01)
+    assert (await service.http.get(f"{KB}/waf/status")).json()["status"] == "completed"
+
+
+async def test_the_counts_of_a_running_job_come_through(service: Service, tmp_path: Path) -> None:
+    source = {"type": "folder", "path": str(documents(tmp_path / "many", 300))}
+    assert (await service.http.post(f"{KB}/waf/start", json={"source": source})).status_code == 202
+    progress: list[float] = [0.0]
+    status: dict[str, Any] = {"status": "pending"}
+    with anyio.fail_after(30):
+        while status["status"] in {"pending", "running"}:
+            status = (await service.http.get(f"{KB}/waf/status")).json()
+            progress.append(status["progress"])
+    assert progress == sorted(progress)
+    assert status == (await service.http.get(f"/api/ingestion/jobs/{status['job_id']}")).json()
+    assert status["phase_details"][0]["items_processed"] == 300
 
 
 async def test_a_knowledge_base_that_never_ran_has_no_status(service: Service, source: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Uploads over HTTP: forms on a real socket, also broken, endless, hostile ones."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -41,9 +42,9 @@ async def _over(service: Service) -> str:
 
 
 def _left(service: Service) -> list[str]:
-    """Every file there is, on its way or not."""
+    """Every file there is, on its way or not. Folders may go while this looks."""
     root = service.flow.path.with_name(f"{service.flow.path.name}.uploads")
-    return sorted(path.name for path in root.rglob("*") if path.is_file())
+    return sorted(name for _, _, names in os.walk(root) for name in names)
 
 
 def _form(*parts: tuple[str, bytes], end: bytes = b"--x--\r\n") -> bytes:

@@ -13,11 +13,12 @@ from typing import Any
 
 import anyio
 
-from phaseflow.domain.errors import JobNotFound, KnowledgeBaseNotFound, PhaseflowError
+from phaseflow.domain.errors import PhaseflowError
 from phaseflow.domain.log import get_logger
-from phaseflow.domain.status import JobStatusResponse, Transition
-from phaseflow.feed import PAGE, STATUS_INTERVAL_S, Feed
+from phaseflow.domain.status import Transition
+from phaseflow.feed import PAGE, Feed
 from phaseflow.flow import PhaseFlow
+from phaseflow.http.board import Shown, StatusBoard
 from phaseflow.http.connection import Connection
 from phaseflow.http.limits import Limits
 
@@ -25,9 +26,8 @@ ENCODED = 2000
 """Transitions kept encoded: as many as the feed keeps in memory."""
 LOOK_S = 0.25
 """How often the server is asked whether it is on its way down; it tells nobody."""
-STALE_S = 1.0
-"""A newcomer is not shown the times of a running job that are older than this."""
-RETRY_S = 0.5
+POLLED_S = 3.0
+"""Who has asked for a status is expected to ask again within this time."""
 CLOSE_S = 0.3
 """How long a client has to take the end of its stream when the server stops."""
 
@@ -57,18 +57,6 @@ class Listener:
     sending_since: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """The last status of a knowledge base; ``event`` is None when it is gone, empty when it has never run."""
-
-    version: int
-    moved: int
-    read_at: float
-    stamp: int
-    event: bytes | None
-    running: bool = False
-
-
 class Broadcast:
     """Turns the feed of one engine into frames, for all streams of one application.
 
@@ -82,8 +70,8 @@ class Broadcast:
         self._limits = limits
         self._look_at = self._beat_at = 0.0
         self.beats = 0
-        self._shown: dict[str, _Shown] = {}
-        self._stamp = 0
+        self._board = StatusBoard(flow)
+        self._polled_until = 0.0
         self._horizon = 0
         self._changed = anyio.Event()
         self._frames: dict[tuple[str | None, Position], Frame | None] = {}
@@ -113,14 +101,26 @@ class Broadcast:
             yield listener
         finally:
             self._streams.remove(listener)
-            if not self._streams and self._pump is not None:
-                self._pump.cancel()
-                self._pump = None
+            if not self._streams:
+                self._stop_pump()
+
+    async def status(self, kb_id: str) -> Shown | None:
+        """The status as it is now, or as old as the board allows; None when it has to be read.
+
+        For who asks again and again: without a trip to the database, which a job that runs at full speed makes long.
+        """
+        self._polled_until = anyio.current_time() + POLLED_S
+        if self._pump is None and not self.closed:
+            async with self._reading:
+                await self._ensure_pump()
+        return self._board.current(kb_id)
 
     def close(self) -> None:
         """End all streams, and let no new one begin."""
         self.closed = True
         self._end_streams()
+        if not self._streams:
+            self._stop_pump()
 
     async def begin(self, last_event_id: int | None) -> tuple[bytes, Position]:
         """Where a client stands with the last id that it has, and what it is told first.
@@ -141,19 +141,18 @@ class Broadcast:
 
     def is_over(self, kb_id: str | None) -> bool:
         """Nothing more will be told: the server stops, or the knowledge base has been deleted."""
-        gone = kb_id is not None and kb_id in self._shown and self._shown[kb_id].event is None
-        return self.closed or gone or self._feed.closed
+        return self.closed or self._feed.closed or (kb_id is not None and self._board.is_gone(kb_id))
 
     async def after(self, position: Position, kb_id: str | None) -> Frame | None:
         """What follows a position: transitions in order, at most a page, then the statuses once none is missing."""
-        current = (self._feed.last_seq, self._stamp, self._horizon)
+        current = (self._feed.last_seq, self._board.stamp, self._horizon)
         if current != self._frames_of:
             self._frames, self._frames_of = {}, current
         key = (kb_id, position)
         if key in self._frames:
             return self._frames[key]
         frame = await self._frame(position, kb_id)
-        if current == self._frames_of == (self._feed.last_seq, self._stamp, self._horizon):
+        if current == self._frames_of == (self._feed.last_seq, self._board.stamp, self._horizon):
             self._frames[key] = frame
         return frame
 
@@ -169,17 +168,10 @@ class Broadcast:
             seq = max(last, page[-1].seq if page else 0) if len(page) < PAGE else page[-1].seq
         stamp = position.stamp
         if seq >= self._horizon:
-            parts += [b"id: %d\n%b" % (seq, event) for event in self._statuses(stamp, kb_id)]
-            stamp = self._stamp
+            parts += [b"id: %d\n%b" % (seq, event) for event in self._board.since(stamp, kb_id)]
+            stamp = self._board.stamp
         reached = Position(seq, stamp)
         return None if reached == position else Frame(b"".join(parts), reached)
-
-    def _statuses(self, stamp: int, kb_id: str | None) -> list[bytes]:
-        if kb_id is None:
-            shown = [one for one in self._shown.values() if one.stamp > stamp]
-        else:
-            shown = [one for one in [self._shown.get(kb_id)] if one is not None and one.stamp > stamp]
-        return [one.event for one in sorted(shown, key=lambda one: one.stamp) if one.event]
 
     def _encode(self, transition: Transition) -> bytes:
         event = self._encoded.get(transition.seq)
@@ -194,25 +186,23 @@ class Broadcast:
     async def _ensure_pump(self) -> None:
         if self._pump is None:
             feed = self._feed
-            horizon, versions = feed.last_seq, feed.versions()
-            self._shown.clear()
+            horizon = feed.last_seq
             self._frames_of = ()
             self._beat_at = anyio.current_time() + self._limits.heartbeat_s
-            for status in await self._flow.latest():
-                self._show(status.kb_id, versions.get(status.kb_id, 0), feed.moved(status.kb_id), status)
+            await self._board.read_all()
             self._horizon = max(self._horizon, horizon)
             self._pump = asyncio.create_task(self._run(feed))
-        now = anyio.current_time()
-        for kb_id in [kb for kb, one in self._shown.items() if one.running and now - one.read_at > STALE_S]:
-            await self._read(kb_id)
+        await self._board.refresh_stale()
 
     async def _run(self, feed: Feed) -> None:
         try:
-            while not (feed.closed or self.closed):
-                hint, before = feed.hint(), (self._horizon, self._stamp)
+            while not (feed.closed or self.closed) and self._is_looked_at:
+                hint, before = feed.hint(), (self._horizon, self._board.stamp)
                 async with self._reading:
-                    due_s = await self._refresh(feed)
-                if before != (self._horizon, self._stamp):
+                    horizon = feed.last_seq
+                    due_s = await self._board.refresh()
+                    self._horizon = horizon
+                if before != (self._horizon, self._board.stamp):
                     self._wake()
                 with anyio.move_on_after(min(due_s, self._look_after_streams())):
                     await hint.wait()
@@ -220,6 +210,7 @@ class Broadcast:
             get_logger().error("live feed failed, clients connect again", error=str(error))
         finally:
             if self._pump is asyncio.current_task():  # else the last stream has ended, and another one may have begun
+                self._pump = None
                 self._end_streams()
 
     def _look_after_streams(self) -> float:
@@ -238,37 +229,14 @@ class Broadcast:
                 self.close()
         return max(0.0, min(self._look_at, self._beat_at) - now)
 
-    async def _refresh(self, feed: Feed) -> float:
-        """Read the statuses that are due; how long until the next one is."""
-        horizon, due_s = feed.last_seq, LOOK_S
-        for kb_id, version in feed.versions().items():
-            shown = self._shown.get(kb_id)
-            if shown is not None and shown.version == version:
-                continue
-            moved = shown is None or shown.moved != feed.moved(kb_id)
-            wait_s = 0.0 if shown is None or moved else shown.read_at + STATUS_INTERVAL_S - anyio.current_time()
-            if wait_s > 0:
-                due_s = min(due_s, wait_s)
-            else:
-                await self._read(kb_id)
-        self._horizon = horizon
-        return due_s
+    @property
+    def _is_looked_at(self) -> bool:
+        return bool(self._streams) or anyio.current_time() < self._polled_until
 
-    async def _read(self, kb_id: str) -> None:
-        version, moved = self._feed.version(kb_id), self._feed.moved(kb_id)
-        try:
-            self._show(kb_id, version, moved, await self._flow.status(kb_id))
-        except JobNotFound:
-            self._shown[kb_id] = _Shown(version, moved, anyio.current_time(), 0, b"")
-        except KnowledgeBaseNotFound:
-            self._stamp += 1
-            self._shown[kb_id] = _Shown(version, moved, anyio.current_time(), self._stamp, None)
-
-    def _show(self, kb_id: str, version: int, moved: int, status: JobStatusResponse) -> None:
-        self._stamp += 1
-        event = b"event: status\ndata: %b\n\n" % status.model_dump_json().encode()
-        now, running = anyio.current_time(), not status.status.is_over
-        self._shown[kb_id] = _Shown(version, moved, now, self._stamp, event, running)
+    def _stop_pump(self) -> None:
+        if self._pump is not None:
+            self._pump.cancel()
+            self._pump = None
 
     def _end_streams(self) -> None:
         now = asyncio.get_running_loop().time()  # of anyio, too, which cannot tell it outside a task (after a signal)

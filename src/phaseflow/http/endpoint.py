@@ -46,6 +46,10 @@ class Call(Generic[ParametersT_co, BodyT_co]):
     at: ParametersT_co
     body: BodyT_co
 
+    def bind_job(self, job_id: str) -> None:
+        """Name the job that it is about in the log."""
+        self.request.scope[KEY].bound["job"] = job_id
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -97,13 +101,14 @@ class Endpoint:
     async def respond(self, site: Site, request: Request) -> Response:
         """Check the request, let it be handled, and put the answer into JSON."""
         parameters = self._checked_parameters(request)
-        answer = await self.handle(Call(site, request, parameters, await self._checked_body(request)))
+        call = Call(site, request, parameters, await self._checked_body(request))
+        answer = await self.handle(call)
         if isinstance(answer, Response):
             return answer
         if answer.value is None:
             return Response(status_code=answer.status)
         if isinstance(answer.value, JobStatusResponse):
-            request.scope[KEY].bound["job"] = answer.value.job_id
+            call.bind_job(answer.value.job_id)
         return Response(answer.value.model_dump_json(), answer.status, media_type=JSON)
 
     def _checked_parameters(self, request: Request) -> Parameters:

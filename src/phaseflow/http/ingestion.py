@@ -17,7 +17,7 @@ from phaseflow.domain.errors import (
 from phaseflow.domain.status import Failure, JobStatusResponse, KnowledgeBase, Page, SearchResults, Transition
 from phaseflow.domain.vocabulary import Action
 from phaseflow.http import requests
-from phaseflow.http.endpoint import Answer, Call, Endpoint
+from phaseflow.http.endpoint import JSON, Answer, Call, Endpoint
 from phaseflow.http.problems import LimitReached
 from phaseflow.http.stream import EVENTS, EventStream
 
@@ -70,8 +70,12 @@ async def retry(call: Call[requests.KbPath, None]) -> Answer:
     return await _act(call, Action.RETRY)
 
 
-async def status(call: Call[requests.KbPath, None]) -> Answer:
-    return Answer(await call.site.flow.status(call.at.kb_id))
+async def status(call: Call[requests.KbPath, None]) -> Answer | Response:
+    shown = await call.site.broadcast.status(call.at.kb_id)
+    if shown is None:
+        return Answer(await call.site.flow.status(call.at.kb_id))
+    call.bind_job(shown.job_id)
+    return Response(shown.json, media_type=JSON)
 
 
 async def list_jobs(call: Call[requests.JobList, None]) -> Answer:

@@ -108,7 +108,7 @@ class Supervisor:
         ]
 
     def _touch(self) -> None:
-        self._tracker.feed.touch(self.kb_id)
+        self._tracker.feed.touch(self.kb_id, counts_only=True, by_engine=True)
 
     async def _clear_up(self) -> None:
         """Until someone has a word: what is left then waits for the next run."""
