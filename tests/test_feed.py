@@ -11,7 +11,7 @@ from anyio import create_task_group, current_time, fail_after
 from anyio.lowlevel import checkpoint
 
 import phaseflow.feed as feeds
-from phaseflow import PhaseTracker
+from phaseflow import PhaseFlow, PhaseTracker
 from phaseflow.domain.errors import JobNotFound
 from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.domain.vocabulary import JobStatus
@@ -287,6 +287,19 @@ async def test_a_change_of_another_knowledge_base_wakes_no_watcher(tracker: Phas
     await tracker.pause_phase("other", "loading")
     assert tracker.feed.version("kb") == before
     assert tracker.feed.version("other-kb").changes > 0
+
+
+async def test_what_is_replayed_is_what_the_log_holds_also_without_a_deleted_knowledge_base(tmp_path: Path) -> None:
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        for kb_id in ("kept", "deleted"):
+            await flow.tracker.initialize_phases(f"job of {kb_id}", kb_id)
+            await begin(flow.tracker, f"job of {kb_id}")
+            await flow.tracker.fail_phase(f"job of {kb_id}", "loading", "it is over")
+        await flow.delete_kb("deleted")
+        live = await flow.tracker.feed.since(0)
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        assert await flow.tracker.feed.since(0) == live
+    assert {t.kb_id for t in live} == {"kept"}
 
 
 async def test_numbers_ascend_in_the_order_of_the_commits(tracker: PhaseTracker) -> None:

@@ -77,6 +77,11 @@ class Feed:
         self._count(kb_id, moved=not counts_only, asked=not by_engine)
         self._wake()
 
+    def forget(self, kb_id: str) -> None:
+        """Say that a knowledge base has been deleted, its part of the log too."""
+        self._recent = deque((t for t in self._recent if t.kb_id != kb_id), maxlen=RECENT)
+        self.touch(kb_id)
+
     def close(self) -> None:
         """End all subscriptions at once."""
         self._closed = True

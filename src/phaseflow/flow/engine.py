@@ -208,10 +208,11 @@ class PhaseFlow(Control):
                 self._uploads.put_away(kb_id)
             return True
 
-        while not await tracker.database.write(remove, durable=True):
+        while not await tracker.database.write(
+            remove, durable=True, then=lambda gone: tracker.feed.forget(kb_id) if gone else None
+        ):
             await anyio.lowlevel.checkpoint()
         self._index.forget(kb_id)
-        tracker.feed.touch(kb_id)
         await anyio.to_thread.run_sync(self._uploads.empty)
 
     async def search(self, kb_id: str, query: str, limit: int = 10) -> list[SearchHit]:
