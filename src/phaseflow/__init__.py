@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from phaseflow.domain.settings import UploadSource as UploadSource
     from phaseflow.domain.settings import WebSource as WebSource
     from phaseflow.domain.status import Failure as Failure
+    from phaseflow.domain.status import IndexedDocument as IndexedDocument
     from phaseflow.domain.status import JobStatusResponse as JobStatusResponse
     from phaseflow.domain.status import SearchHit as SearchHit
     from phaseflow.domain.status import Transition as Transition
@@ -55,7 +56,7 @@ _HOMES = {
     "phaseflow.domain.phase": ("PhaseState",),
     "phaseflow.domain.policy": ("BudgetPolicy", "GuardPolicy", "RetryPolicy"),
     "phaseflow.domain.settings": ("FolderSource", "Settings", "UploadSource", "WebSource"),
-    "phaseflow.domain.status": ("Failure", "JobStatusResponse", "SearchHit", "Transition"),
+    "phaseflow.domain.status": ("Failure", "IndexedDocument", "JobStatusResponse", "SearchHit", "Transition"),
     "phaseflow.domain.vocabulary": ("Action", "JobPhase", "JobStatus", "PhaseStatus", "WaitingOn"),
     "phaseflow.flow": ("Job", "PhaseFlow", "Reader"),
     "phaseflow.tracker": ("PhaseTracker",),

@@ -28,6 +28,8 @@ def test_what_a_person_reads_is_on_stderr(library: Shell) -> None:
         (["status", "waf"], "indexing"),
         (["jobs", "waf"], "completed"),
         (["failures", "waf"], "picture.png"),
+        (["documents", "waf"], "deep/security.md"),
+        (["documents", "waf", "--filter", "nothing of that name"], "no documents"),
         (["search", "waf", "least privilege"], "deep/security.md"),
     ]:
         done = library(*words)
@@ -44,9 +46,24 @@ def test_a_page_says_where_the_next_one_begins(library: Shell) -> None:
     assert second["next_cursor"] is None
 
 
+def test_documents_are_listed_by_uri(library: Shell) -> None:
+    library("ingest", "docs", "--kb", "waf")
+    page = library.answer("documents", "waf")
+    assert [one["uri"] for one in page["items"]] == sorted(one["uri"] for one in page["items"])
+    assert page["items"][0].keys() == {"uri", "title", "media_type", "chunks"}
+    only = library.answer("documents", "waf", "--filter", "SECURITY")
+    assert [one["uri"] for one in only["items"]] == ["deep/security.md"]
+
+
 def test_an_unknown_kb_is_one_line_and_exit_1(library: Shell) -> None:
     library("ingest", "docs", "--kb", "waf")
-    for words in (["status", "nope"], ["jobs", "nope"], ["failures", "nope"], ["search", "nope", "x"]):
+    for words in (
+        ["status", "nope"],
+        ["jobs", "nope"],
+        ["failures", "nope"],
+        ["documents", "nope"],
+        ["search", "nope", "x"],
+    ):
         done = library(*words)
         assert (done.returncode, done.stdout) == (1, "")
         (line,) = done.stderr.splitlines()

@@ -81,6 +81,15 @@ async def test_the_lists_are_the_ones_of_the_library(service: Service, client: C
     assert [kb.kb_id for kb in (await client.kbs()).items] == ["waf"]
 
 
+async def test_the_documents_are_the_ones_that_search_sees(service: Service, client: Client, tmp_path: Path) -> None:
+    await client.start("waf", documents(tmp_path / "docs"))
+    await _watched(client, "waf")
+    first = await client.documents("waf", limit=1)
+    rest = await client.documents("waf", cursor=first.next_cursor)
+    assert [one.uri for one in [*first.items, *rest.items]] == ["0.md", "1.md", "2.md"]
+    assert await client.documents("waf", q="2.MD") == await service.flow.documents("waf", q="2.md")
+
+
 async def test_errors_are_those_of_the_library_with_what_they_carry(client: Client, tmp_path: Path) -> None:
     with pytest.raises(KnowledgeBaseNotFound, match="'nobody'"):
         await client.start("nobody")

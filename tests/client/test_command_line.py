@@ -1,4 +1,4 @@
-"""The verbs of the command line through a running service."""
+"""The command line through a running service."""
 
 import json
 import os
@@ -41,6 +41,15 @@ async def test_a_verb_answers_with_the_status(service: Service) -> None:
 async def test_one_phase_can_be_meant(service: Service) -> None:
     code, out, _ = await _run(service, "resume", "waf", "--phase", "embedding", "--json")
     assert (code, json.loads(out)["kb_id"]) == (0, "waf")
+
+
+async def test_documents_are_listed(service: Service) -> None:
+    await service.flow.resume("waf")
+    with anyio.fail_after(20):
+        await (await service.flow.job("waf")).wait()
+    code, out, _ = await _run(service, "documents", "waf", "--limit", "2", "--filter", ".MD", "--json")
+    page = json.loads(out)
+    assert (code, [one["uri"] for one in page["items"]], page["next_cursor"]) == (0, ["0.md", "1.md"], "1.md")
 
 
 @pytest.mark.parametrize(

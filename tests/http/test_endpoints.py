@@ -192,6 +192,30 @@ async def test_a_search_finds_passages_with_their_place(service: Service, source
     assert hits[0].keys() == {"uri", "title", "text", "score", "start", "end"}
 
 
+async def test_documents_are_listed_page_by_page_or_by_a_part_of_their_uri(
+    service: Service, source: dict[str, Any]
+) -> None:
+    await _completed(service, "waf", source)
+    first = (await service.http.get(f"{KB}/waf/documents", params={"limit": 2})).json()
+    assert first["items"][0].keys() == {"uri", "title", "media_type", "chunks"}
+    assert ([one["uri"] for one in first["items"]], first["next_cursor"]) == (["0.md", "1.md"], "1.md")
+    second = (await service.http.get(f"{KB}/waf/documents", params={"cursor": "1.md"})).json()
+    assert ([one["uri"] for one in second["items"]], second["next_cursor"]) == (["2.md"], None)
+    found = (await service.http.get(f"{KB}/waf/documents", params={"q": "2.MD"})).json()
+    assert [one["uri"] for one in found["items"]] == ["2.md"]
+
+
+@pytest.mark.parametrize(("asked", "field"), [({"limit": 1001}, "limit"), ({"q": "x" * 201}, "q")])
+async def test_a_list_of_documents_has_limits(service: Service, asked: dict[str, Any], field: str) -> None:
+    answer = await service.http.get(f"{KB}/waf/documents", params=asked)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+async def test_the_documents_of_nobody_are_not_found(service: Service) -> None:
+    answer = await service.http.get(f"{KB}/nobody/documents")
+    assert (answer.status_code, answer.json()["code"]) == (404, "kb_not_found")
+
+
 async def test_failures_are_listed_with_their_cause(service: Service, source: dict[str, Any]) -> None:
     (Path(source["path"]) / "broken.md").write_bytes(b"\x00\x01\x02" * 50)
     await _completed(service, "waf", source)

@@ -3,7 +3,7 @@
 import click
 
 from phaseflow.cli.ingesting import ingest, resume, retry
-from phaseflow.cli.reading import failures, jobs, search, status
+from phaseflow.cli.reading import documents, failures, jobs, search, status
 from phaseflow.cli.serving import serve
 from phaseflow.cli.verbs import cancel, pause
 
@@ -14,5 +14,5 @@ def main() -> None:
     """Document ingestion in four durable phases whose status never lies."""
 
 
-for command in (ingest, serve, status, jobs, failures, search, pause, resume, cancel, retry):
+for command in (ingest, serve, status, documents, jobs, failures, search, pause, resume, cancel, retry):
     main.add_command(command)

@@ -1,5 +1,6 @@
 """The commands that read. They work beside a process that holds the database."""
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from phaseflow.cli.exits import Exit, run
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from phaseflow.client import Client
+    from phaseflow.flow import Reader
 
 
 @click.command()
@@ -92,6 +96,52 @@ async def _failures(db: Path, as_json: bool, kb_id: str, limit: int, cursor: str
         click.echo(words.failure(one), err=True)
     if not page.items:
         click.echo("no failures", err=True)
+    return _more(page.next_cursor)
+
+
+@click.command()
+@click.argument("kb")
+@click.option("--filter", "part", metavar="TEXT", default="", help="Only those whose uri contains it, in any case.")
+@options.server
+@options.common
+@options.one_page
+def documents(
+    kb: str,
+    part: str,
+    server: str | None,
+    token: str | None,
+    db: Path,
+    as_json: bool,
+    limit: int,
+    cursor: str | None,
+) -> None:
+    """The documents of KB that search sees."""
+    run(lambda: _documents(_library(db, server, token), as_json, kb, limit, cursor, part))
+
+
+def _library(db: Path, server: str | None, token: str | None) -> "Reader | Client":
+    if server:
+        client = importlib.import_module("phaseflow.client")
+        service: Client = client.Client(server, token=token)
+        return service
+    from phaseflow.flow import Reader
+
+    return Reader(db)
+
+
+async def _documents(
+    library: "Reader | Client", as_json: bool, kb_id: str, limit: int, cursor: str | None, part: str
+) -> Exit:
+    from phaseflow.cli import tables
+
+    async with library:
+        page = await library.documents(kb_id, limit, cursor, part)
+    if as_json:
+        return _print(page)
+    if page.items:
+        tables.show(tables.documents(page.items))
+    else:
+        click.echo("no documents", err=True)
     return _more(page.next_cursor)
 
 

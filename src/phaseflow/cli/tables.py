@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from phaseflow.cli import words
-from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, SearchHit
+from phaseflow.domain.status import IndexedDocument, JobStatusResponse, KnowledgeBase, SearchHit
 
 _WIDE = 160
 """Columns where no terminal says how wide it is: enough for a line to stay one line."""
@@ -45,6 +45,16 @@ def jobs(items: Sequence[JobStatusResponse]) -> Table:
             _at(job.completed_at),
             f"{job.metrics.documents_failed:,}",
             _text(words.printable(job.message)),
+        )
+    return table
+
+
+def documents(items: Sequence[IndexedDocument]) -> Table:
+    """One row for each document, by uri."""
+    table = _table("uri", "title", "type", "chunks")
+    for one in items:
+        table.add_row(
+            *(_text(words.printable(text)) for text in (one.uri, one.title, one.media_type)), f"{one.chunks:,}"
         )
     return table
 

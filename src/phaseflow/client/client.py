@@ -17,6 +17,7 @@ from phaseflow.domain.settings import SOURCE, FolderSource, Settings, UploadSour
 from phaseflow.domain.status import (
     DocumentsChanged,
     Failure,
+    IndexedDocument,
     JobStatusResponse,
     KnowledgeBase,
     Page,
@@ -131,6 +132,13 @@ class Client:
     async def failures(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[Failure]:
         """The documents that failed, by uri."""
         return await self._ask(Page[Failure], "GET", f"{_kb(kb_id)}/failures", params=_page(limit, cursor))
+
+    async def documents(
+        self, kb_id: str, limit: int = 100, cursor: str | None = None, q: str = ""
+    ) -> Page[IndexedDocument]:
+        """The documents that search sees, by uri: all, or those whose uri contains ``q``, in upper or lower case."""
+        asked = _page(limit, cursor) | ({"q": q} if q else {})
+        return await self._ask(Page[IndexedDocument], "GET", f"{_kb(kb_id)}/documents", params=asked)
 
     async def search(self, kb_id: str, query: str, limit: int = 10) -> list[SearchHit]:
         """The passages that answer best, best first."""

@@ -105,6 +105,15 @@ class Failure(_Value):
     at: Timestamp
 
 
+class IndexedDocument(_Value):
+    """A document that search sees, and the number of passages that it was cut into."""
+
+    uri: str
+    title: str
+    media_type: str
+    chunks: Count
+
+
 class KnowledgeBase(_Value):
     """A named, searchable collection with the source and settings of its next job."""
 

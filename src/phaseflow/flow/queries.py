@@ -10,7 +10,15 @@ from phaseflow.components.index import EmbeddedIndex
 from phaseflow.domain.errors import ComponentError, InvalidRequest, JobNotFound
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.settings import SOURCE, Settings
-from phaseflow.domain.status import Failure, JobStatusResponse, KnowledgeBase, Page, SearchHit, Transition
+from phaseflow.domain.status import (
+    Failure,
+    IndexedDocument,
+    JobStatusResponse,
+    KnowledgeBase,
+    Page,
+    SearchHit,
+    Transition,
+)
 from phaseflow.snapshot import compose
 from phaseflow.store import failures, jobs, knowledge_bases, passages, progress, transitions
 from phaseflow.store.jobs import JobRecord
@@ -30,6 +38,8 @@ MOST_ITEMS = 1000
 MOST_HITS = 100
 LONGEST_QUERY = 2000
 """Characters."""
+LONGEST_PART = 200
+"""Characters of a uri that a list of documents is asked for."""
 
 
 class Queries(ABC):
@@ -121,6 +131,21 @@ class Queries(ABC):
     async def count_failures(self, kb_id: str) -> int:
         """How many documents failed."""
         return await self._read(lambda tx: failures.count(tx, kb_id))
+
+    async def documents(
+        self, kb_id: str, limit: int = 100, cursor: str | None = None, q: str = ""
+    ) -> Page[IndexedDocument]:
+        """The documents that search sees, by uri: all, or those whose uri contains ``q``, in upper or lower case."""
+        _check_limit(limit)
+        if len(q) > LONGEST_PART:
+            raise InvalidRequest("q", f"must have at most {LONGEST_PART} characters")
+
+        def read(tx: Transaction) -> list[IndexedDocument]:
+            kb = knowledge_bases.get(tx, kb_id)
+            return passages.page(tx, Scope(kb_id, kb.epoch), limit + 1, cursor, q)
+
+        found = await self._read(read)
+        return Page(items=found[:limit], next_cursor=found[limit - 1].uri if len(found) > limit else None)
 
     async def search(self, kb_id: str, query: str, limit: int = 10) -> list[SearchHit]:
         """The passages that answer best, best first, from whole documents only.

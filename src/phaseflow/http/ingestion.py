@@ -14,7 +14,15 @@ from phaseflow.domain.errors import (
     PhaseflowError,
     SourceNotAllowed,
 )
-from phaseflow.domain.status import Failure, JobStatusResponse, KnowledgeBase, Page, SearchResults, Transition
+from phaseflow.domain.status import (
+    Failure,
+    IndexedDocument,
+    JobStatusResponse,
+    KnowledgeBase,
+    Page,
+    SearchResults,
+    Transition,
+)
 from phaseflow.domain.vocabulary import Action
 from phaseflow.http import requests
 from phaseflow.http.endpoint import JSON, Answer, Call, Endpoint
@@ -84,6 +92,10 @@ async def list_jobs(call: Call[requests.JobList, None]) -> Answer:
 
 async def list_failures(call: Call[requests.FailureList, None]) -> Answer:
     return Answer(await call.site.flow.failures(call.at.kb_id, call.at.limit, call.at.cursor))
+
+
+async def list_documents(call: Call[requests.DocumentList, None]) -> Answer:
+    return Answer(await call.site.flow.documents(call.at.kb_id, call.at.limit, call.at.cursor, call.at.q))
 
 
 async def search(call: Call[requests.SearchQuery, None]) -> Answer:
@@ -179,6 +191,8 @@ ENDPOINTS = [
     _read(f"{KB}/status", "The status of the latest job", status, JobStatusResponse, requests.KbPath, _NO_JOB),
     _read(f"{KB}/jobs", "The jobs, newest first", list_jobs, Page[JobStatusResponse], requests.JobList, _NO_KB),
     _read(f"{KB}/failures", "Documents that failed", list_failures, Page[Failure], requests.FailureList, _NO_KB),
+    _read(f"{KB}/documents", "The searchable documents", list_documents, Page[IndexedDocument], requests.DocumentList,
+          _NO_KB),
     _read(f"{KB}/search", "The passages that answer best", search, SearchResults, requests.SearchQuery, _NO_KB),
     _read(f"{KB}/events", "The live feed of one knowledge base", kb_events, EVENTS, requests.KbFeedQuery,
           (KnowledgeBaseNotFound, LimitReached)),

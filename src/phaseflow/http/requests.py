@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from phaseflow.domain.identifiers import KB_ID
 from phaseflow.domain.settings import Settings, Source
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.flow.queries import LONGEST_QUERY, MOST_HITS, MOST_ITEMS
+from phaseflow.flow.queries import LONGEST_PART, LONGEST_QUERY, MOST_HITS, MOST_ITEMS
 from phaseflow.http.endpoint import Parameters
 
 KbId = Annotated[str, Field(pattern=f"^{KB_ID}$", description="The name of a knowledge base.")]
@@ -59,6 +59,16 @@ class FailureList(KbPath):
 
     limit: Limit = 100
     cursor: TextCursor = None
+
+
+class DocumentList(KbPath):
+    """A page of the searchable documents of a knowledge base."""
+
+    limit: Limit = 100
+    cursor: TextCursor = None
+    q: Annotated[
+        str, Field(max_length=LONGEST_PART, description="A part of the uri, in upper or lower case; empty: all.")
+    ] = ""
 
 
 class TransitionList(JobPath):

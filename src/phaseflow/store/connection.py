@@ -38,6 +38,7 @@ async def open_connection(path: Path, mode: str) -> AsyncIterator[Connection]:
     try:
         connection = Connection(partial(sqlite3.connect, uri, uri=True, isolation_level=None, timeout=BUSY_S), 64)
         await connection
+        await connection.create_function("holds", 2, holds, deterministic=True)
     except sqlite3.Error as error:
         raise explained(error, path) from error
     try:
@@ -45,6 +46,11 @@ async def open_connection(path: Path, mode: str) -> AsyncIterator[Connection]:
     finally:
         with anyio.CancelScope(shield=True):
             await connection.close()
+
+
+def holds(text: str, part: str) -> bool:
+    """The SQL function of that name: a text contains another, in any case. SQLite itself knows ASCII only."""
+    return part.casefold() in text.casefold()
 
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
