@@ -95,7 +95,7 @@ CREATE TABLE job_entries (
     state   INTEGER NOT NULL DEFAULT 0,
     UNIQUE (job_seq, uri)
 ) STRICT;
-CREATE INDEX job_entries_open ON job_entries (job_seq, id) WHERE state = 0;
+CREATE INDEX job_entries_open ON job_entries (job_seq, depth, id) WHERE state = 0;
 
 -- One version of a document. state: 1 loaded, 2 chunked, 3 embedded, 4 searchable, 9 failed. What the phase after
 -- state n has to do is the rows in state n, by id: the table is the hand-over.

@@ -53,10 +53,15 @@ def test_the_glob_of_a_name_matches_this_name_alone(name: str, other: str) -> No
 
 
 def test_addresses_are_a_web_source(here: Path) -> None:
-    source = source_of(["https://docs.example.org", "HTTP://example.com/x"], [], [], 20)
+    source = source_of(["https://docs.example.org", "HTTP://example.com/x"], max_pages=20, max_depth=0)
     assert isinstance(source, WebSource)
     assert [url.host for url in source.urls] == ["docs.example.org", "example.com"]
-    assert source.max_pages == 20
+    assert (source.max_pages, source.max_depth) == (20, 0)
+
+
+def test_a_depth_limits_web_addresses_only(here: Path) -> None:
+    with pytest.raises(click.UsageError, match="--max-depth limits web addresses"):
+        source_of(["guides"], max_depth=1)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import anyio
 import pytest
 
 from phaseflow.components.protocols import Document, Entry, Loader, Skipped, Unchanged
-from phaseflow.components.sources.web import Limits, WebLoader
+from phaseflow.components.sources.web import WebLoader
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
 from tests.components.web_site import QUICK, Names, Reply, WebSite, crawl, html, moved, robots, sitemap, web_source
 
@@ -236,9 +236,18 @@ async def test_a_canonical_address_elsewhere_or_of_its_own_changes_nothing(addre
         assert await documents(site) == ["/"]
 
 
-async def test_the_depth_is_limited_when_asked() -> None:
-    async with WebSite({f"/{at}": html(f"/{at + 1}") for at in range(5)}) as site:
-        assert await documents(site, "/0", limits=Limits(per_second=1000, depth=2)) == ["/0", "/1", "/2"]
+@pytest.mark.parametrize(("depth", "found"), [(0, ["/0"]), (2, ["/0", "/1", "/2"]), (None, ["/0", "/1", "/2", "/3"])])
+async def test_the_depth_is_limited_when_asked(depth: int | None, found: list[str]) -> None:
+    async with WebSite({f"/{at}": html(f"/{at + 1}") for at in range(4)}) as site:
+        assert await documents(site, "/0", max_depth=depth) == found
+
+
+async def test_with_a_depth_only_a_sitemap_that_is_given_is_read() -> None:
+    async with WebSite() as site:
+        site.pages = {"/": html(), "/a": html("/b"), "/b": html(), "/sitemap.xml": sitemap(f"{site.url}/a")}
+        assert await documents(site, max_depth=1) == ["/"]
+        assert "/sitemap.xml" not in site.paths
+        assert await documents(site, "/sitemap.xml", max_depth=0) == ["/a"]
 
 
 async def test_sitemaps_are_found_named_indexed_packed_and_as_text() -> None:

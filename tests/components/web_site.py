@@ -77,11 +77,11 @@ class WebSite:
         """The address of a page under another name of this server."""
         return f"http://{host}:{self.port}{path}"
 
-    def loader(self, *paths: str, max_pages: int = 500, **options: Any) -> WebLoader:
+    def loader(self, *paths: str, max_pages: int = 500, max_depth: int | None = None, **options: Any) -> WebLoader:
         """A loader that may come here, from these paths or addresses on."""
         urls = [path if "://" in path else self.url + path for path in paths or ("/",)]
         settings = {"allow_private": [f"127.0.0.1:{self.port}"], "limits": QUICK, **options}
-        return WebLoader(web_source(*urls, max_pages=max_pages), **settings)
+        return WebLoader(web_source(*urls, max_pages=max_pages, max_depth=max_depth), **settings)
 
     async def __aenter__(self) -> Self:
         config = uvicorn.Config(
@@ -201,8 +201,8 @@ async def _load_all(loader: WebLoader, page: Sequence[Entry], known: Mapping[str
     done.outcomes.update((entry.uri, outcomes[entry.uri]) for entry in page)
 
 
-def web_source(*urls: str, max_pages: int = 500) -> WebSource:
-    source = SOURCE.validate_python({"type": "web", "urls": urls, "max_pages": max_pages})
+def web_source(*urls: str, max_pages: int = 500, max_depth: int | None = None) -> WebSource:
+    source = SOURCE.validate_python({"type": "web", "urls": urls, "max_pages": max_pages, "max_depth": max_depth})
     assert isinstance(source, WebSource)
     return source
 

@@ -9,7 +9,7 @@ from phaseflow import PhaseFlow
 from phaseflow.domain.errors import SourceNotAllowed
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import JobStatus
-from tests.components.web_site import Reply, WebSite
+from tests.components.web_site import Reply, WebSite, moved
 from tests.engine.components import CountingEmbedder
 
 
@@ -111,3 +111,51 @@ async def test_a_crawl_that_was_stopped_goes_on_from_its_frontier(database: Path
                 final = await (await flow.job("site")).wait()
     assert final.metrics.documents_loaded == 3
     assert max(site.paths[path] for path in ("/", "/tides", "/moon")) == 1
+
+
+async def test_a_depth_counts_by_the_shortest_way_whatever_is_found_first(database: Path) -> None:
+    pages = {
+        "/": page("Home", "home", "/far", "/old"),
+        "/far": page("Far", "far", "/near"),
+        "/old": moved("/near"),
+        "/near": page("Near", "near", "/last"),
+        "/last": page("Last", "last", "/beyond"),
+        "/beyond": page("Beyond", "beyond"),
+    }
+    async with (
+        WebSite(pages) as site,
+        PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow,
+    ):
+        final = await crawl(flow, site, max_depth=2)
+    assert final.metrics.documents_loaded == 4
+    assert "/last" in site.paths
+    assert "/beyond" not in site.paths
+
+
+async def test_what_is_known_already_takes_no_room_of_what_is_new(database: Path) -> None:
+    pages = {
+        "/": page("Home", "home", "/a"),
+        "/a": page("A", "a", "/", "/a", "/b"),
+        "/b": page("B", "b"),
+    }
+    async with (
+        WebSite(pages) as site,
+        PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow,
+    ):
+        final = await crawl(flow, site, max_pages=3)
+    assert final.metrics.documents_loaded == 3
+
+
+async def test_what_was_read_is_stored_while_another_page_is_slow(database: Path) -> None:
+    async with (
+        website() as site,
+        PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow,
+    ):
+        site.pages["/slow"] = Reply(hang=True)
+        job = await flow.start("site", {"type": "web", "urls": [site.url + "/slow", site.url + "/moon"]})
+        with anyio.fail_after(20):
+            async for status in job.watch():
+                if status.metrics.documents_loaded:
+                    break
+        await flow.cancel("site")
+    assert status.metrics.documents_loaded == 1

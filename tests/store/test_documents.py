@@ -248,9 +248,31 @@ async def test_a_crawl_knows_each_document_once(database: Database) -> None:
     page: list[Found] = [("a", 1, "s", 0), ("b", 2, None, 1)]
     assert await database.write(lambda tx: entries.add(tx, made.seq, page, None)) == (2, 0)
     assert await database.write(lambda tx: entries.add(tx, made.seq, [*page, ("c", 3, "s", 0)], None)) == (1, 0)
-    found_so_far = await database.read(lambda tx: entries.open_page(tx, made.seq, 0, 10, ("kb", 1, "recipe")))
+    found_so_far = await database.read(lambda tx: entries.open_page(tx, made.seq, 10, ("kb", 1, "recipe")))
     assert await database.read(lambda tx: entries.count(tx, made.seq)) == 3
-    assert [(e.uri, e.size, e.stamp, e.depth) for e in found_so_far] == [*page, ("c", 3, "s", 0)]
+    assert [(e.uri, e.size, e.stamp, e.depth) for e in found_so_far] == [("a", 1, "s", 0), ("c", 3, "s", 0)]
+
+
+async def test_what_is_found_by_a_shorter_way_is_read_in_its_turn(database: Database) -> None:
+    made = await stock(database)
+
+    async def found(*names: tuple[str, int]) -> list[tuple[str, int]]:
+        rows: list[Found] = [(name, None, None, depth) for name, depth in names]
+        await database.write(lambda tx: entries.add(tx, made.seq, rows, None))
+        page = await database.read(lambda tx: entries.open_page(tx, made.seq, 10, ("kb", 1, "recipe")))
+        return [(entry.uri, entry.depth) for entry in page]
+
+    assert await found(("deep", 3), ("near", 2)) == [("near", 2)]
+    assert await found(("near", 3), ("deep", 2)) == [("deep", 2), ("near", 2)]
+
+
+async def test_a_crawl_has_room_for_new_documents_only(database: Database) -> None:
+    made = await stock(database)
+    page: list[Found] = [(name, None, None, 0) for name in "abcde"]
+    assert await database.write(lambda tx: entries.add(tx, made.seq, page[:3], None, 4)) == (3, 0)
+    assert await database.write(lambda tx: entries.add(tx, made.seq, page, None, 4)) == (1, 0)
+    assert await database.write(lambda tx: entries.add(tx, made.seq, page, None, 4)) == (0, 0)
+    assert select(database.path, "SELECT uri FROM job_entries") == [("a",), ("b",), ("c",), ("d",)]
 
 
 async def test_a_stamp_is_trusted_only_for_the_same_recipe(database: Database) -> None:

@@ -9,7 +9,7 @@ import anyio
 
 from phaseflow.actors.actor import Actor
 from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError, SourceDown, TransientError
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import documents, entries, failures, faults
 from phaseflow.store.documents import LoadedText, StagedDocument
@@ -19,7 +19,10 @@ from phaseflow.store.progress import Done
 from phaseflow.store.transaction import Transaction
 
 BATCH = 32
-"""Documents read and stored together."""
+"""Documents read and stored together, where reading them takes no longer than ``STORE_S``."""
+STORE_S = 0.5
+"""What has been read waits no longer to be stored: a site that answers every ten seconds is lost a page by a kill, not
+a batch, and its progress is seen."""
 IN_FLIGHT = 4
 """Documents read at once, unless the loader has an ``in_flight`` of its own."""
 
@@ -39,10 +42,9 @@ class LoadingActor(Actor):
         self._limit = anyio.CapacityLimiter(getattr(self._loader, "in_flight", IN_FLIGHT))
         if not plan.listed:
             await self._list()
-        cursor = 0
-        while page := await self._open_page(cursor):
+        while page := await self._open_page():
             async with self.gate:
-                cursor = await self._load(page)
+                await self._load(page)
             faults.reach("loading.between")
 
     async def _list(self) -> None:
@@ -60,37 +62,53 @@ class LoadingActor(Actor):
         seq = self.shop.plan.run.job_seq
         trust = None if self.shop.plan.full else self._known
         most: int | None = getattr(self._loader, "max_entries", None)
-        if most is not None:
-            found = found[: entries.room(tx, seq, most)]
-        _, unchanged = entries.add(tx, seq, [(e.uri, e.size, e.stamp, e.depth) for e in found], trust)
+        _, unchanged = entries.add(tx, seq, [(e.uri, e.size, e.stamp, e.depth) for e in found], trust, most)
         total = entries.count(tx, seq) if is_last else None
         if is_last:
             entries.finish_listing(tx, seq)
         self.shop.advance(tx, self.phase, Done(processed=unchanged, reused=unchanged, total=total))
 
-    async def _open_page(self, cursor: int) -> list[ListedEntry]:
+    async def _open_page(self) -> list[ListedEntry]:
         seq = self.shop.plan.run.job_seq
+        return await self.shop.database.read(lambda tx: entries.open_page(tx, seq, BATCH, self._known))
 
-        def read(tx: Transaction) -> list[ListedEntry]:
-            page = entries.open_page(tx, seq, cursor, BATCH, self._known)
-            return page or (entries.open_page(tx, seq, 0, BATCH, self._known) if cursor else [])
-
-        return await self.shop.database.read(read)
-
-    async def _load(self, page: list[ListedEntry]) -> int:
+    async def _load(self, page: list[ListedEntry]) -> None:
         outcomes: dict[int, Outcome] = {}
-        async with anyio.create_task_group() as tasks:
-            for entry in page:
-                tasks.start_soon(self._load_one, entry, outcomes)
-        done = [(entry, outcomes[entry.id]) for entry in page if entry.id in outcomes]
-        if done:
-            await self.shop.write(lambda tx: self._store(tx, done), self._hand_over)
+        ended = anyio.Event()
+        async with anyio.create_task_group() as keeper:
+            keeper.start_soon(self._keep, page, outcomes, ended)
+            failure = await self._load_all(page, outcomes)
+            ended.set()
+        if failure is not None:
+            raise failure
+
+    async def _load_all(self, page: list[ListedEntry], outcomes: dict[int, Outcome]) -> Exception | None:
+        try:
+            async with anyio.create_task_group() as tasks:
+                for entry in page:
+                    tasks.start_soon(self._load_one, entry, outcomes)
+        except Exception as error:  # noqa: BLE001  # raised once what was read is stored
+            return error
+        return None
+
+    async def _keep(self, page: list[ListedEntry], outcomes: dict[int, Outcome], ended: anyio.Event) -> None:
+        """Store what has been read, until nothing more will be."""
+        is_last = False
+        while not is_last:
+            with anyio.move_on_after(STORE_S):
+                await ended.wait()
+            is_last = ended.is_set()
+            done = [(entry, outcomes.pop(entry.id)) for entry in page if entry.id in outcomes]
+            if done:
+                await self._store_done(done)
+
+    async def _store_done(self, done: list[tuple[ListedEntry, Outcome]]) -> None:
+        await self.shop.write(lambda tx: self._store(tx, done), self._hand_over)
         for _, outcome in done:
             if not isinstance(outcome, FailedDocument):
                 self.spend(None)
             elif outcome.counts:
                 self.spend(f"{outcome.uri}: {outcome.error}")
-        return page[-1].id if len(done) == len(page) else 0
 
     async def _load_one(self, entry: ListedEntry, outcomes: dict[int, Outcome]) -> None:
         known = None
@@ -104,6 +122,8 @@ class LoadingActor(Actor):
                     outcomes[entry.id] = await self._loader.load(listed, known)
                 except TransientError as error:
                     wait_s = self.shop.backoff_s(attempt, waited_s, error.retry_after_s)
+                    if wait_s is None and isinstance(error, SourceDown):
+                        raise
                     if wait_s is None:
                         outcomes[entry.id] = FailedDocument(entry.uri, error.code, str(error))
                         return
@@ -137,9 +157,8 @@ class LoadingActor(Actor):
             entries.settle(tx, seq, [entry.id for entry, f in failed if not f.gone], entries.FAILED)
             entries.settle(tx, seq, [entry.id for entry, f in failed if f.gone], entries.GONE)
             self.shop.fail(tx, self.phase, [outcome for _, outcome in failed])
-        links = {
-            link.uri: link for _, outcome in done if not isinstance(outcome, FailedDocument) for link in outcome.links
-        }
+        found = [link for _, outcome in done if not isinstance(outcome, FailedDocument) for link in outcome.links]
+        links = {link.uri: link for link in sorted(found, key=_depth, reverse=True)}
         if links:
             self._store_entries(tx, list(links.values()), is_last=False)
         total = entries.count(tx, seq) if links or skipped else None
@@ -150,6 +169,10 @@ class LoadingActor(Actor):
     def _hand_over(self, staged: list[StagedDocument]) -> None:
         assert self._outbox is not None
         self._outbox.offer(staged)
+
+
+def _depth(link: Entry) -> int:
+    return link.depth
 
 
 def _text(entry: ListedEntry, document: Document) -> LoadedText:

@@ -38,6 +38,7 @@ def _kb_name(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--include", metavar="GLOB", multiple=True, help="Only these files of the folder. Repeatable.")
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Not these files of the folder. Repeatable.")
 @click.option("--max-pages", type=click.IntRange(1, 1_000_000), help="Most pages to fetch from web addresses.")
+@click.option("--max-depth", type=click.IntRange(0, 1000), help="Most links to follow from them; 0 for none.")
 @click.option("--full", is_flag=True, help="Read every document, also where size and time say it is unchanged.")
 @click.option("--hold", type=options.PHASE, multiple=True, help="A phase that begins paused. Repeatable.")
 @options.settings
@@ -50,6 +51,7 @@ def ingest(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     max_pages: int | None,
+    max_depth: int | None,
     full: bool,
     hold: tuple[JobPhase, ...],
     allow_private: tuple[str, ...],
@@ -62,7 +64,7 @@ def ingest(
 
     Ctrl-C pauses the job durably; the same command goes on with it.
     """
-    source = source_of(sources, include, exclude, max_pages)
+    source = source_of(sources, include, exclude, max_pages, max_depth)
     wanted = Wanted(kb, source, options.SettingsOptions(**settings), full, hold)
     wanted.settings.over(None)  # a usage error should not wait for the database
     logs.set_up(verbosity)

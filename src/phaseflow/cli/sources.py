@@ -1,7 +1,7 @@
 """What the SOURCE arguments mean: one folder, some files, or web addresses."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,16 +14,21 @@ _GLOB_CHARACTERS = frozenset("*?[]!#\\ ")
 
 
 def source_of(
-    arguments: Sequence[str], include: Sequence[str], exclude: Sequence[str], max_pages: int | None
+    arguments: Sequence[str],
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    max_pages: int | None = None,
+    max_depth: int | None = None,
 ) -> "FolderSource | WebSource":
     """The source that the arguments name. Folder paths become absolute, so that they hold from any directory.
 
     Raises click.UsageError, which says what to write instead.
     """
     if any(_is_address(argument) for argument in arguments):
-        return _web(arguments, include or exclude, max_pages)
-    if max_pages is not None:
-        raise click.UsageError("--max-pages limits web addresses; use --include and --exclude with a folder")
+        return _web(arguments, include or exclude, {"max_pages": max_pages, "max_depth": max_depth})
+    if max_pages is not None or max_depth is not None:
+        option = "--max-depth" if max_pages is None else "--max-pages"
+        raise click.UsageError(f"{option} limits web addresses; use --include and --exclude with a folder")
     paths = [_existing(argument) for argument in arguments]
     if len(paths) == 1 and paths[0].is_dir():
         return _folder(paths[0], include, exclude)
@@ -45,7 +50,7 @@ def _existing(argument: str) -> Path:
     return path
 
 
-def _web(arguments: Sequence[str], globs: Sequence[str], max_pages: int | None) -> "WebSource":
+def _web(arguments: Sequence[str], globs: Sequence[str], limits: Mapping[str, int | None]) -> "WebSource":
     from pydantic import TypeAdapter, ValidationError
 
     from phaseflow.domain.settings import WebSource
@@ -55,9 +60,9 @@ def _web(arguments: Sequence[str], globs: Sequence[str], max_pages: int | None) 
         raise click.UsageError(f"{others[0]!r} is no web address; a KB has one source, so use a second --kb for it")
     if globs:
         raise click.UsageError("--include and --exclude select files of a folder; leave them out with web addresses")
-    limit = {} if max_pages is None else {"max_pages": max_pages}
+    given = {name: limit for name, limit in limits.items() if limit is not None}
     try:
-        return TypeAdapter(WebSource).validate_python({"urls": list(arguments), **limit})
+        return TypeAdapter(WebSource).validate_python({"urls": list(arguments), **given})
     except ValidationError as error:
         first = error.errors()[0]
         raise click.UsageError(f"{first['input']!r} cannot be used: {first['msg']}") from None

@@ -107,7 +107,8 @@ class Loader(Protocol):
         """Read one document. ``known`` is what the KB holds; return ``Unchanged`` without extraction when the bytes
         are the same, and never when ``known`` is None.
 
-        Several calls run at once. Raises DocumentError when this document cannot be used. Cancelling it leaves nothing
+        Several calls run at once. Raises DocumentError when this document cannot be used, TransientError when it may
+        be read later, SourceDown when nothing of the source can be read just now. Cancelling it leaves nothing
         behind.
         """
         ...

@@ -20,7 +20,8 @@ PhaseflowError
 └── ComponentError           what loaders, chunkers, embedders and indexes raise
     ├── DocumentError        this document cannot be used; the phase goes on
     ├── TransientError       try again later (timeout, 5xx)
-    │   └── RateLimited      try again later, the server said so (429)
+    │   ├── RateLimited      try again later, the server said so (429)
+    │   └── SourceDown       nothing of the source can be reached; the phase fails when trying again does not help
     ├── BatchTooLarge        the same texts in smaller batches may pass (413)
     └── ComponentUnavailable nothing of this kind will work (401, no such folder); the phase fails
 """
@@ -209,6 +210,12 @@ class RateLimited(TransientError):
     """The other side says that it is asked too much (429)."""
 
     code = "rate_limited"
+
+
+class SourceDown(TransientError):
+    """Nothing of the source can be reached just now. The engine tries again with backoff, then the phase fails."""
+
+    code = "source_down"
 
 
 class BatchTooLarge(ComponentError):

@@ -48,10 +48,14 @@ class FolderSource:
 
 @dataclass(frozen=True, config=_STRICT)
 class WebSource:
-    """Pages reached from the given addresses and their sites' sitemaps."""
+    """Pages reached from the given addresses and their sites' sitemaps.
+
+    ``max_depth``: links followed from the given addresses, 0 for none; with it sitemaps are left out. None: no limit.
+    """
 
     urls: Annotated[tuple[Address, ...], Field(min_length=1, max_length=1000)]
     max_pages: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+    max_depth: Annotated[int | None, Field(ge=0, le=1000)] = None
     type: Literal["web"] = "web"
 
 

@@ -33,18 +33,29 @@ def add(
     job_seq: int,
     found: list[tuple[str, int | None, str | None, int]],
     trust: tuple[str, int, str] | None,
+    most: int | None = None,
 ) -> tuple[int, int]:
     """Add (uri, size, stamp, depth) rows that are new to the crawl; (how many are new, how many of them are unchanged).
 
-    ``trust`` is (KB, epoch, recipe): a document whose stamp is that of its searchable version is unchanged and will
-    not be read. None trusts no stamp.
+    Each uri may stand there once. One that is known and was not read yet takes the lower depth. Of the new ones the
+    first are added, as many as a crawl of at most ``most`` has room for. ``trust`` is (KB, epoch, recipe): a document
+    whose stamp is that of its searchable version is unchanged and will not be read. None trusts no stamp.
     """
     rows = json_array(found)
+    tx.run(
+        # An insert that never adds: UPDATE … FROM would go through all that is open.
+        "INSERT INTO job_entries (job_seq, uri, depth) SELECT ?1, value ->> 0, value ->> 3 FROM json_each(?2) AS f"
+        " WHERE EXISTS (SELECT 1 FROM job_entries"
+        "  WHERE job_seq = ?1 AND uri = f.value ->> 0 AND +state = 0 AND depth > f.value ->> 3)"
+        " ON CONFLICT (job_seq, uri) DO UPDATE SET depth = excluded.depth",
+        job_seq, rows,
+    )  # fmt: skip
     added = tx.rows(
         "INSERT INTO job_entries (job_seq, uri, size, stamp, depth)"
-        " SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?2) WHERE true"
-        " ON CONFLICT (job_seq, uri) DO NOTHING RETURNING id",
-        job_seq, rows,
+        " SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?2) AS f"
+        " WHERE NOT EXISTS (SELECT 1 FROM job_entries WHERE job_seq = ?1 AND uri = f.value ->> 0)"
+        " LIMIT ?3 RETURNING id",
+        job_seq, rows, -1 if most is None else _room(tx, job_seq, most),
     )  # fmt: skip
     if trust is None or not added:
         return len(added), 0
@@ -62,8 +73,7 @@ def count(tx: Transaction, job_seq: int) -> int:
     return int(tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ? AND state <> 4", job_seq))
 
 
-def room(tx: Transaction, job_seq: int, most: int) -> int:
-    """How many more may be added to a crawl of at most ``most``."""
+def _room(tx: Transaction, job_seq: int, most: int) -> int:
     return max(0, most - int(tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ?", job_seq)))
 
 
@@ -77,15 +87,18 @@ def finish_listing(tx: Transaction, job_seq: int) -> None:
     tx.run("UPDATE ingestion_jobs SET listed = 1 WHERE seq = ?", job_seq)
 
 
-def open_page(
-    tx: Transaction, job_seq: int, after_id: int, limit: int, known: tuple[str, int, str]
-) -> list[ListedEntry]:
-    """Documents not read yet, behind ``after_id``. ``known`` is (KB, epoch, recipe) of what is searchable."""
+def open_page(tx: Transaction, job_seq: int, limit: int, known: tuple[str, int, str]) -> list[ListedEntry]:
+    """The first documents not read yet, all of the lowest depth there is, so that short ways are found before long ones.
+
+    ``known`` is (KB, epoch, recipe) of what is searchable.
+    """
     rows = tx.rows(
         "SELECT e.id, e.uri, e.size, e.stamp, e.depth, d.content_hash, d.stamp FROM job_entries AS e"
-        " LEFT JOIN documents AS d ON d.kb_id = ?4 AND d.epoch = ?5 AND d.uri = e.uri AND d.state = 4 AND d.recipe = ?6"
-        " WHERE e.job_seq = ?1 AND e.state = 0 AND e.id > ?2 ORDER BY e.id LIMIT ?3",
-        job_seq, after_id, limit, *known,
+        " LEFT JOIN documents AS d ON d.kb_id = ?3 AND d.epoch = ?4 AND d.uri = e.uri AND d.state = 4 AND d.recipe = ?5"
+        " WHERE e.job_seq = ?1 AND e.state = 0"
+        "  AND e.depth = (SELECT min(depth) FROM job_entries WHERE job_seq = ?1 AND state = 0)"
+        " ORDER BY e.id LIMIT ?2",
+        job_seq, limit, *known,
     )  # fmt: skip
     return [ListedEntry(*row) for row in rows]
 
@@ -93,7 +106,8 @@ def open_page(
 def settle(tx: Transaction, job_seq: int, ids: list[int], state: int) -> None:
     """Note what became of documents."""
     tx.run(
-        "UPDATE job_entries SET state = ?3 WHERE job_seq = ?1 AND id IN (SELECT value FROM json_each(?2))",
+        # The plus: by id, never through all that the crawl has.
+        "UPDATE job_entries SET state = ?3 WHERE +job_seq = ?1 AND id IN (SELECT value FROM json_each(?2))",
         job_seq, json_array(ids), state,
     )  # fmt: skip
 

@@ -12,7 +12,8 @@ const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 /** Where the server's dotted paths are in the form. @type {[RegExp, string][]} */
 const PLACES = [
   [/^kb_id/, "name"], [/^source\.path/, "path"], [/^source\.urls/, "urls"], [/^source\.include/, "include"],
-  [/^source\.exclude/, "exclude"], [/^source\.max_pages/, "max_pages"], [/^settings\.chunk_size/, "chunk_size"],
+  [/^source\.exclude/, "exclude"], [/^source\.max_pages/, "max_pages"], [/^source\.max_depth/, "max_depth"],
+  [/^settings\.chunk_size/, "chunk_size"],
   [/^settings\.embedder\.base_url/, "base_url"], [/^settings\.embedder\.model/, "model"], [/^settings/, "chunk_overlap"],
 ];
 const MORE = new Set(["chunk_size", "chunk_overlap", "base_url", "model"]);
@@ -68,6 +69,7 @@ export class KbForm {
     if (source?.type === "web") {
       this.field("urls").value = source.urls.join("\n");
       this.field("max_pages").value = String(source.max_pages ?? 500);
+      this.field("max_depth").value = String(source.max_depth ?? "");
     }
     this.field("chunk_size").value = String(settings.chunk_size);
     this.field("chunk_overlap").value = String(settings.chunk_overlap);
@@ -138,7 +140,11 @@ export class KbForm {
   source() {
     if (this.value("type") === "upload") return { type: "upload" };
     if (this.value("type") === "web") {
-      return { type: "web", urls: this.lines("urls"), max_pages: Number(this.value("max_pages")) };
+      const depth = this.value("max_depth");
+      return {
+        type: "web", urls: this.lines("urls"), max_pages: Number(this.value("max_pages")),
+        max_depth: depth === "" ? null : Number(depth),
+      };
     }
     return { type: "folder", path: this.value("path").trim(), include: this.lines("include"), exclude: this.lines("exclude") };
   }

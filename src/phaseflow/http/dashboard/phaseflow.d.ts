@@ -75,6 +75,7 @@ export interface WebSource {
   type: "web";
   urls: string[];
   max_pages?: number;
+  max_depth?: number | null;
 }
 
 /** Files that were sent to the server. */

@@ -9,7 +9,11 @@ _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
 class SiteDown(TransientError):
-    """No connection: the name does not resolve, or nobody listens."""
+    """No connection to ``site``: its name does not resolve, or nobody listens."""
+
+    def __init__(self, message: str, site: str) -> None:
+        super().__init__(message)
+        self.site = site
 
 
 @dataclass(frozen=True, slots=True)

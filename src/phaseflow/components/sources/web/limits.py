@@ -15,8 +15,6 @@ class Limits:
     total_s: float = 60
     """From the request to the last byte, without the wait for its turn."""
     redirects: int = 10
-    depth: int | None = None
-    """Links followed from the pages that the source names; None for as many as there are."""
     per_second: float = 10
     """Requests to one site."""
     at_once: int = 4

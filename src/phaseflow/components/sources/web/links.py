@@ -14,10 +14,10 @@ from phaseflow.domain.errors import SourceNotAllowed, TransientError
 class Links:
     """Keeps the crawl on its sites, within robots.txt and within its depth."""
 
-    def __init__(self, sites: Collection[str], robots: Robots, depth: int | None) -> None:
+    def __init__(self, sites: Collection[str], robots: Robots, max_depth: int | None) -> None:
         self._sites = sites
         self._robots = robots
-        self._depth = depth
+        self._max_depth = max_depth
 
     def same_site(self, url: str, page: str) -> bool:
         """Say whether an address belongs to the crawl that has come to ``page``.
@@ -30,18 +30,19 @@ class Links:
     async def entries(self, page: Entry, urls: Iterable[str]) -> tuple[Entry, ...]:
         """Return what is to be followed from a page, one link deeper than it."""
         depth = page.depth + 1
-        if self._depth is not None and depth > self._depth:
+        if self._max_depth is not None and depth > self._max_depth:
             return ()
         own = (url for url in urls if self.same_site(url, page.uri))
         return tuple(Entry(url, depth=depth) for url in await self._allowed(own))
 
-    async def listed(self, urls: Iterable[str]) -> tuple[Entry, ...]:
-        """Return what a sitemap adds to the crawl: at depth 0, like all that the source lists itself.
+    async def listed(self, urls: Iterable[str], depth: int = 0) -> tuple[Entry, ...]:
+        """Return what a sitemap adds to the crawl: at the depth of the sitemap, for it stands for its pages.
 
         A sitemap may lie anywhere, and its own site counts for nothing.
         """
         homes = {home for site in self._sites for home in (site, await self._home(site))}
-        return tuple(Entry(url) for url in await self._allowed(url for url in urls if site_of(url) in homes))
+        own = (url for url in urls if site_of(url) in homes)
+        return tuple(Entry(url, depth=depth) for url in await self._allowed(own))
 
     async def _home(self, site: str) -> str:
         try:

@@ -8,7 +8,7 @@ import anyio
 
 from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
 from phaseflow.components.sources.web.address import site_of
-from phaseflow.components.sources.web.answer import Answer
+from phaseflow.components.sources.web.answer import Answer, SiteDown
 from phaseflow.components.sources.web.extracting import Extraction
 from phaseflow.components.sources.web.fetching import Fetcher, refusal, target_of, too_many_redirects
 from phaseflow.components.sources.web.guard import AddressGuard, Resolver, resolve
@@ -21,7 +21,7 @@ from phaseflow.components.sources.web.seeds import Seeds, given_pages
 from phaseflow.components.sources.web.sitemap import is_sitemap, read_sitemap, sitemap_limits
 from phaseflow.components.sources.web.stamp import Stamp
 from phaseflow.components.workers.pool import ExtractionPool
-from phaseflow.domain.errors import DocumentError, SourceNotAllowed
+from phaseflow.domain.errors import DocumentError, SourceDown, SourceNotAllowed
 from phaseflow.domain.settings import WebSource
 
 USER_AGENT = "phaseflow"
@@ -69,8 +69,9 @@ class WebLoader:
         given = given_pages(source)
         self._given = frozenset(given)
         sites = frozenset(map(site_of, given))
-        self._links = Links(sites, self._robots, self._limits.depth)
-        self._seeds = Seeds(given, source.max_pages, self._fetcher, self._robots, self._links, sleep)
+        self._is_one_site = len(sites) == 1
+        self._links = Links(sites, self._robots, source.max_depth)
+        self._seeds = Seeds(given, source, self._fetcher, self._robots, self._links, sleep)
         self._stand: dict[str, bool] = {}
         self.max_entries = source.max_pages
         self.in_flight = min(_MOST_IN_FLIGHT, self._limits.at_once * max(1, len(sites)))
@@ -78,6 +79,7 @@ class WebLoader:
     async def list(self) -> AsyncIterator[Sequence[Entry]]:
         """Yield the given pages, then those of the sitemaps, each address once, at most ``max_entries``.
 
+        With a ``max_depth`` the sitemaps are not asked: they would bring the whole site, however deep.
         A sitemap that cannot be read just now is yielded itself: the engine tries it again like a page, and
         ``load`` gives what it names. Raises ComponentUnavailable when none of the sites can be reached, or none may be.
         """
@@ -92,13 +94,18 @@ class WebLoader:
 
         Raises DocumentError: ``not_found`` (404, 410), ``http_…`` (any other refusal), ``robots_disallowed``,
         ``source_not_allowed``, ``too_many_redirects``, ``bad_redirect``, ``too_large``, ``malformed``,
-        ``unsupported_encoding``, ``unsupported_format``, and what extraction raises; RateLimited, TransientError.
+        ``unsupported_encoding``, ``unsupported_format``, and what extraction raises; RateLimited, TransientError,
+        SourceDown when the only site of the source has no connection.
         Cancelling it ends the request.
         """
         try:
             return await self._load(entry, known)
         except SourceNotAllowed as error:
             raise DocumentError(str(error), code="source_not_allowed") from error
+        except SiteDown as error:
+            if self._is_one_site and error.site == site_of(entry.uri):
+                raise SourceDown(str(error)) from error
+            raise
 
     async def aclose(self) -> None:
         """Close the connections and end the workers made here. Idempotent."""
@@ -163,7 +170,7 @@ class WebLoader:
     async def _sitemap(self, entry: Entry, answer: Answer) -> Skipped:
         limits = sitemap_limits(self._limits)
         found = await anyio.to_thread.run_sync(read_sitemap, answer.body, answer.url, limits, abandon_on_cancel=True)
-        named = await self._links.listed((*found.sitemaps, *found.pages))
+        named = await self._links.listed((*found.sitemaps, *found.pages), entry.depth)
         return Skipped(entry, "a sitemap", named)
 
     async def _page(self, entry: Entry, known: Known | None, reading: Reading) -> Outcome:

@@ -58,13 +58,14 @@ class _Named:
 
 
 class Seeds:
-    """The pages that a crawl begins with, at most ``most`` of them."""
+    """The pages that a crawl begins with, at most ``max_pages`` of them."""
 
     def __init__(
-        self, given: Sequence[str], most: int, fetcher: Fetcher, robots: Robots, links: Links, sleep: Sleep
+        self, given: Sequence[str], source: WebSource, fetcher: Fetcher, robots: Robots, links: Links, sleep: Sleep
     ) -> None:
         self._given = given
-        self._most = most
+        self._most = source.max_pages
+        self._has_sitemaps = source.max_depth is None
         self._fetcher = fetcher
         self._robots = robots
         self._links = links
@@ -76,6 +77,8 @@ class Seeds:
         reached = await self._reached()
         seen = set(self._given[: self._most])
         yield [Entry(url) for url in self._given[: self._most]]
+        if not self._has_sitemaps:
+            return
         async for named in self._named(reached):
             new = [entry for entry in named if entry.uri not in seen][: self._most - len(seen)]
             seen.update(entry.uri for entry in new)

@@ -135,8 +135,8 @@ class Wire:
         except TimeoutError as error:
             raise TransientError(f"{url} took more than {request.limits.total_s:g} s; it is tried again") from error
         except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-            message = f"{site_of(url)} cannot be reached ({_words(error)}); resume or retry when it can"
-            raise SiteDown(message) from error
+            site = site_of(url)
+            raise SiteDown(f"{site} cannot be reached ({_words(error)}); resume or retry when it can", site) from error
         except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError) as error:
             raise TransientError(f"{url} was not answered ({_words(error)}); it is tried again") from error
 
