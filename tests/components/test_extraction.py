@@ -38,6 +38,9 @@ class TestChoice:
     def test_html_without_an_extension_is_read_as_html(self) -> None:
         assert read("\n<!DOCTYPE html><title>T</title><p>x", "page").text == "x"
 
+    def test_xhtml_that_says_that_it_is_xml_is_read_as_html(self) -> None:
+        assert read('<?xml version="1.0"?><!DOCTYPE html><html><body><p>x</p></body></html>', "page").text == "x"
+
     def test_a_declared_type_goes_before_the_extension(self) -> None:
         page = extract(b"<h1>x</h1>", "index.php", declared_type="text/html; charset=utf-8")
         assert page.text == "# x"

@@ -64,7 +64,21 @@ class TestChoice:
     def test_a_word_document_that_is_named_like_an_old_one_is_read(self) -> None:
         assert extract(SAMPLES["a.docx"], "a.doc").text == extract(SAMPLES["a.docx"], "a.docx").text
 
-    @pytest.mark.parametrize("name", ["a.doc", "a.ppt", "a.zip", "a.bin"])
+    @pytest.mark.parametrize("name", [*SAMPLES])
+    @pytest.mark.parametrize("called", ["a.txt", "a.md", "a.html", "a.pdf", "a.docx", "a.xlsx", "a.rtf"])
+    def test_a_wrong_extension_does_not_hide_what_a_document_is(self, name: str, called: str) -> None:
+        assert extract(SAMPLES[name], called).text == extract(SAMPLES[name], name).text
+        assert needs_worker(SAMPLES[name], called)
+
+    @pytest.mark.parametrize("name", ["a.doc", "a.xls", "a.pdf"])
+    @pytest.mark.parametrize(
+        "page",
+        [b"<html><body>x", b"\xef\xbb\xbf<!DOCTYPE html>x", b"MIME-Version: 1.0\nContent-Type: text/html\n\n<p>x"],
+    )
+    def test_a_page_that_is_called_an_office_document_is_read(self, page: bytes, name: str) -> None:
+        assert extract(page, name).text == "x"
+
+    @pytest.mark.parametrize("name", ["a.doc", "a.ppt", "a.zip", "a.bin", "a.msg"])
     def test_what_cannot_be_read_says_so(self, name: str) -> None:
         error = refusal(OLE + b"x", name)
         assert (error.code, error.counts) == ("unsupported_format", False)

@@ -59,23 +59,33 @@ FORMATS = (
     Format("JSON Lines", extract_json, ("jsonl", "ndjson"), ("application/jsonl", "application/x-ndjson")),
     Format("feed", extract_xml, ("rss", "atom"), ("application/rss+xml", "application/atom+xml")),
     Format("XML", extract_xml, ("xml", "xsd", "xsl", "xslt", "svg"), ("application/xml", "text/xml")),
-    Format("e-mail", mail.extract, ("eml",), ("message/rfc822",)),
+    Format("e-mail", mail.extract, ("eml", "mht", "mhtml"), ("message/rfc822", "multipart/related")),
     Format("notebook", notebook.extract, ("ipynb",), ("application/x-ipynb+json",)),
     Format("source code", plain.extract_code, plain.CODE_EXTENSIONS),
     Format("PDF", pdf.extract, ("pdf",), ("application/pdf", "application/x-pdf"), is_binary=True),
     Format("Word", docx.extract, ("docx", "docm", "dotx", "dotm"), (f"{_OFFICE}wordprocessingml.document",), True),
     Format(
-        "PowerPoint", pptx.extract, ("pptx", "pptm", "ppsx", "potx"), (f"{_OFFICE}presentationml.presentation",), True
+        "PowerPoint",
+        pptx.extract,
+        ("pptx", "pptm", "ppsx", "ppsm", "potx", "potm"),
+        (f"{_OFFICE}presentationml.presentation",),
+        True,
     ),
     Format(
         "Excel",
         sheets.extract,
-        ("xlsx", "xlsm", "xlsb", "xltx", "xls"),
+        ("xlsx", "xlsm", "xlsb", "xltx", "xltm", "xls"),
         (f"{_OFFICE}spreadsheetml.sheet", _EXCEL),
         True,
     ),
-    Format("OpenDocument text", odf.extract, ("odt", "ott", "odp"), (f"{_OPEN}text", f"{_OPEN}presentation"), True),
-    Format("OpenDocument spreadsheet", sheets.extract, ("ods",), (f"{_OPEN}spreadsheet",), True),
+    Format(
+        "OpenDocument text",
+        odf.extract,
+        ("odt", "ott", "odp", "otp", "odg"),
+        (f"{_OPEN}text", f"{_OPEN}presentation"),
+        True,
+    ),
+    Format("OpenDocument spreadsheet", sheets.extract, ("ods", "ots"), (f"{_OPEN}spreadsheet",), True),
     Format("EPUB", epub.extract, ("epub",), ("application/epub+zip",), True),
     Format("RTF", rtf.extract, ("rtf",), ("application/rtf", "text/rtf"), True),
 )
@@ -83,6 +93,7 @@ FORMATS = (
 UNSUPPORTED: Mapping[str, tuple[str, ...]] = {
     "An old Word document": ("doc", "dot"),
     "An old PowerPoint presentation": ("ppt", "pps"),
+    "An Outlook message": ("msg",),
     "A Kindle book": ("mobi", "azw3"),
     "An archive": ("zip", "tar", "gz", "tgz", "bz2", "xz", "7z", "rar", "zst", "jar", "whl"),
     "A picture": ("png", "jpg", "jpeg", "gif", "webp", "bmp", "tif", "tiff", "ico", "heic", "psd"),
@@ -106,6 +117,10 @@ _SIGNATURES: Mapping[bytes, str] = {
     b"OggS": "Sound or video",
     b"ID3": "Sound or video",
 }
+_PDF = b"%PDF-"
+_PDF_HEAD = 1024
+"""Bytes in which readers look for the signature of a PDF."""
+_RTF = b"{\\rtf"
 _ZIP = b"PK\x03\x04"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 # Names of members stand in a ZIP archive as they are.
@@ -120,6 +135,11 @@ _MEMBERS: Mapping[bytes, str] = {
 }
 _WORKBOOK = "Workbook".encode("utf-16-le")
 _HTML_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body")
+_XML = b"<?xml"
+_XHTML = b"<html"
+_MAIL = b"mime-version:"
+_MARKUP_HEAD = 512
+_BLANK = b"\xef\xbb\xbf \t\r\n"
 
 
 def extract(
@@ -128,8 +148,9 @@ def extract(
     """Return the text of a document.
 
     The format follows from ``declared_type`` (a media type; parameters are passed over), else from the extension of
-    ``name``, else from the content. ``declared_charset`` is what an HTTP header says. An empty document has the text
-    ``""``. Blocking; call it in a worker thread, or where ``needs_worker`` says so in a worker process.
+    ``name``, else from the content; but a PDF is read as a PDF, and a page called ``.xls`` as a page, whatever the
+    name. ``declared_charset`` is what an HTTP header says. An empty document has the text ``""``. Blocking; call it in
+    a worker thread, or where ``needs_worker`` says so in a worker process.
 
     Raises DocumentError: ``unsupported_format`` and ``missing_extra`` (not counted against the error budget),
     ``decode_error``, ``too_complex``, ``too_large``, ``malformed``, ``encrypted``, ``no_text_layer``,
@@ -164,29 +185,54 @@ _MISLEADING = frozenset(("text/plain", "application/octet-stream", "application/
 
 def _format(data: bytes, name: str, declared_type: str | None) -> Format:
     extension = PurePosixPath(name).suffix[1:].lower()
+    named = _named(extension, declared_type)
+    if named is None:
+        return _by_signature(data) or _by_content(data, name, extension)
+    if _fits(named, data):
+        return named
+    # Only where the name cannot be true: exports of web applications are pages that are called ``.xls``.
+    return _by_signature(data) or (_by_markup(data) if named.is_binary else None) or named
+
+
+def _named(extension: str, declared_type: str | None) -> Format | None:
     media_type = (declared_type or "").partition(";")[0].strip().lower()
     declared = _DECLARED.get(media_type)
     if declared and (media_type not in _MISLEADING or extension not in _KNOWN):
         return declared
-    if extension in _KNOWN:
-        return _KNOWN[extension]
-    return _by_signature(data, name) or _by_content(data, name, extension)
+    return _KNOWN.get(extension)
 
 
-def _by_signature(data: bytes, name: str) -> Format | None:
+def _fits(named: Format, data: bytes) -> bool:
+    if named is _KNOWN["pdf"]:
+        return _PDF in data[:_PDF_HEAD]
+    if named is _KNOWN["rtf"]:
+        return data[:_PDF_HEAD].lstrip(_BLANK).startswith(_RTF)
+    if named.is_binary and data.startswith(_ZIP):
+        packed = _packed(data)
+        return not packed or named in packed
+    return named.is_binary and data.startswith(_OLE)
+
+
+def _by_signature(data: bytes) -> Format | None:
     """Return the format of a document whose first bytes leave no doubt, whatever its name."""
-    if data.startswith(b"%PDF-"):
+    if data.startswith(_PDF):
         return _KNOWN["pdf"]
-    if data.startswith(b"{\\rtf"):
+    if data.startswith(_RTF):
         return _KNOWN["rtf"]
     if data.startswith(_OLE) and _WORKBOOK in data:
         return _KNOWN["xls"]
-    if data.startswith(_ZIP):
-        return next((_KNOWN[extension] for member, extension in _MEMBERS.items() if member in data), None)
-    return None
+    return next(iter(_packed(data)), None) if data.startswith(_ZIP) else None
+
+
+def _packed(data: bytes) -> list[Format]:
+    """Return the formats whose members are named in a ZIP archive: several, when documents hold others."""
+    return [_KNOWN[extension] for member, extension in _MEMBERS.items() if member in data]
 
 
 def _by_content(data: bytes, name: str, extension: str) -> Format:
+    markup = _by_markup(data)
+    if markup is not None:
+        return markup
     if extension in _REFUSED:
         raise unsupported(name, _REFUSED[extension])
     if data.startswith((_ZIP, _OLE)):
@@ -194,10 +240,17 @@ def _by_content(data: bytes, name: str, extension: str) -> Format:
     for signature, kind in _SIGNATURES.items():
         if data.startswith(signature):
             raise unsupported(name, kind)
-    start = data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith(_HTML_STARTS):
+    return _KNOWN["txt"]
+
+
+def _by_markup(data: bytes) -> Format | None:
+    """Return the format of a text that begins with the marks of one."""
+    start = data[:_MARKUP_HEAD].lstrip(_BLANK).lower()
+    if start.startswith(_HTML_STARTS) or (start.startswith(_XML) and _XHTML in start):
         return _KNOWN["html"]
-    return _KNOWN["xml" if start.startswith(b"<?xml") else "txt"]
+    if start.startswith(_XML):
+        return _KNOWN["xml"]
+    return _KNOWN["eml"] if start.startswith(_MAIL) else None
 
 
 def unsupported(name: str, kind: str) -> DocumentError:
