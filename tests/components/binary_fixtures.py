@@ -158,6 +158,20 @@ def pdf(*pages: str, title: str = "", drawn: bool = False) -> bytes:
     return ("%PDF-1.4\n" + "\n".join(objects) + "\ntrailer<</Root 1 0 R/Info 4 0 R>>\n%%EOF").encode("latin-1")
 
 
+def filled_form(value: str) -> bytes:
+    """A PDF of one page with nothing on it but a field that holds ``value``."""
+    shown = f"BT /F 12 Tf 2 5 Td ({value}) Tj ET"
+    return (
+        "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[5 0 R]>>>>endobj\n"
+        "2 0 obj<</Type/Pages/Kids[4 0 R]/Count 1>>endobj\n"
+        "3 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj\n"
+        "4 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 100]/Annots[5 0 R]>>endobj\n"
+        f"5 0 obj<</Type/Annot/Subtype/Widget/FT/Tx/T(a)/V({value})/Rect[10 10 200 30]/AP<</N 6 0 R>>>>endobj\n"
+        "6 0 obj<</Type/XObject/Subtype/Form/BBox[0 0 190 20]/Resources<</Font<</F 3 0 R>>>>"
+        f"/Length {len(shown)}>>stream\n{shown}\nendstream endobj\ntrailer<</Root 1 0 R>>\n%%EOF"
+    ).encode("ascii")
+
+
 def rtf(body: str) -> bytes:
     styles = r"{\stylesheet{\s0 Normal;}{\s1\outlinelevel0 heading 1;}}"
     fonts = r"{\fonttbl{\f0\fcharset0 Arial;}{\f1\fcharset204 Arial Cyr;}}"

@@ -15,6 +15,7 @@ from tests.components.binary_fixtures import (
     cells,
     docx,
     epub,
+    filled_form,
     odt,
     package,
     paragraph,
@@ -122,6 +123,12 @@ class TestPdf:
 
     def test_pages_that_show_something_and_hold_no_text_are_a_failure(self) -> None:
         assert refusal(pdf("", drawn=True), "a.pdf").code == "no_text_layer"
+
+    def test_what_is_filled_into_a_form_is_text(self) -> None:
+        assert extract(filled_form("Filled in"), "a.pdf").text == "Filled in"
+
+    def test_a_document_without_pages_is_malformed(self) -> None:
+        assert refusal(pdf(), "a.pdf").code == "malformed"
 
     def test_blank_pages_are_an_empty_document(self) -> None:
         assert extract(pdf("", ""), "a.pdf").text == ""

@@ -24,7 +24,7 @@ _FILE_NAME = re.compile(
 
 
 def extract(raw: Raw) -> Extracted:
-    """Return the text of all pages, a blank line between them. Parts: pages. Title: the property, else the file's name.
+    """Return the text of all pages and of filled forms, a blank line between pages. Parts: pages. Title: the property, else the file's name.
 
     Raises DocumentError ``encrypted``, ``malformed``, ``too_large``, ``no_text_layer`` (pictures and no text).
     """
@@ -34,6 +34,8 @@ def extract(raw: Raw) -> Extracted:
     except pdfium.PdfiumError as error:
         raise _refusal(raw.name, error) from error
     with document:
+        if not len(document):
+            raise _refusal(raw.name, "it has no pages")
         draft = Draft(raw.name)
         drawn = sum(_add_page(document, number, draft, pdfium) for number in range(len(document)))
         if draft.is_empty and drawn:
@@ -47,6 +49,11 @@ def _add_page(document: Any, number: int, draft: Draft, pdfium: Any) -> bool:
         page = document[number]
     except pdfium.PdfiumError:
         return True
+    if _has_fields(page, pdfium.raw):
+        # What is filled in stands beside the page, not on it.
+        pdfium.raw.FPDFPage_Flatten(page, pdfium.raw.FLAT_NORMALDISPLAY)
+        page.close()
+        page = document[number]
     draft.part(f"page {number + 1}")
     text_page = page.get_textpage()
     draft.put(_BROKEN_WORD.sub("", text_page.get_text_range()))
@@ -54,6 +61,17 @@ def _add_page(document: Any, number: int, draft: Draft, pdfium: Any) -> bool:
     drawn = draft.is_empty and next(iter(page.get_objects(max_depth=1)), None) is not None
     page.close()
     return drawn
+
+
+def _has_fields(page: Any, raw: Any) -> bool:
+    """Say whether the page has fields of a form, or text that a reader typed on it."""
+    for place in range(raw.FPDFPage_GetAnnotCount(page)):
+        mark = raw.FPDFPage_GetAnnot(page, place)
+        kind = raw.FPDFAnnot_GetSubtype(mark)
+        raw.FPDFPage_CloseAnnot(mark)
+        if kind in (raw.FPDF_ANNOT_WIDGET, raw.FPDF_ANNOT_FREETEXT):
+            return True
+    return False
 
 
 def _title(document: Any) -> str | None:
