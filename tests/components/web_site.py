@@ -50,19 +50,20 @@ class Asked:
 class WebSite:
     """Answers from ``pages``: keys are paths with their query, or host and path (``b.test/x``), which go before."""
 
-    def __init__(self, pages: Mapping[str, Reply] | None = None, *, tls: tuple[Path, Path] | None = None) -> None:
+    def __init__(
+        self, pages: Mapping[str, Reply] | None = None, *, port: int = 0, tls: tuple[Path, Path] | None = None
+    ) -> None:
         self.pages: dict[str, Reply] = dict(pages or {})
         self.asked: list[Asked] = []
+        self._news = anyio.Event()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", port))
         self._socket.listen(512)
+        self.port = int(self._socket.getsockname()[1])
         self._ending = anyio.Event()
         cert, key = tls or (None, None)
         self._tls: dict[str, Any] = {"ssl_certfile": cert, "ssl_keyfile": key}
-
-    @property
-    def port(self) -> int:
-        return int(self._socket.getsockname()[1])
 
     @property
     def url(self) -> str:
@@ -72,6 +73,11 @@ class WebSite:
     def paths(self) -> Counter[str]:
         """How often each path was asked for."""
         return Counter(asked.path for asked in self.asked)
+
+    async def until_asked(self, path: str) -> None:
+        """Wait for a request of this path, from another process too."""
+        while not self.paths[path]:
+            await self._news.wait()
 
     def at(self, host: str, path: str = "/") -> str:
         """The address of a page under another name of this server."""
@@ -108,6 +114,8 @@ class WebSite:
         path = scope["raw_path"].decode() + (f"?{query}" if query else "")
         host = headers["host"].partition(":")[0]
         self.asked.append(Asked(host, path, headers))
+        self._news.set()
+        self._news = anyio.Event()
         reply = self.pages.get(host + path) or self.pages.get(path) or Reply(b"not here", 404)
         etag = reply.headers.get("etag")
         if etag is not None and headers.get("if-none-match") == etag:

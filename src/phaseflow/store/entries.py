@@ -88,7 +88,7 @@ def finish_listing(tx: Transaction, job_seq: int) -> None:
 
 
 def open_page(tx: Transaction, job_seq: int, limit: int, known: tuple[str, int, str]) -> list[ListedEntry]:
-    """The first documents not read yet, all of the lowest depth there is, so that short ways are found before long ones.
+    """The first documents not read yet, all of the lowest depth there is: short ways are found before long ones.
 
     ``known`` is (KB, epoch, recipe) of what is searchable.
     """
