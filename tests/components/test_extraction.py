@@ -176,8 +176,43 @@ class TestMail:
         )
         assert read(mail, "a.eml").text == "Subject: S\n\nHi you\n\nAttachments: x.pdf"
 
+    @staticmethod
+    def parts(*each: str, kind: str = "mixed") -> str:
+        body = "".join(f"--b\n{part}\n" for part in each)
+        return f"Subject: S\nMIME-Version: 1.0\nContent-Type: multipart/{kind}; boundary=b\n\n{body}--b--\n"
+
+    def test_a_forwarded_message_and_the_rest_of_a_text_are_part_of_it(self) -> None:
+        mail = self.parts(
+            "Content-Type: text/plain\n\nBefore",
+            "Content-Type: message/rfc822\n\nSubject: Inner\n\nForwarded",
+            "Content-Type: text/plain\n\nAfter",
+        )
+        assert read(mail, "a.eml").text == "Subject: S\n\nBefore\n\nSubject: Inner\n\nForwarded\n\nAfter"
+
+    def test_a_plain_body_without_text_gives_way_to_the_html_one(self) -> None:
+        mail = self.parts("Content-Type: text/plain\n\n ", "Content-Type: text/html\n\n<p>x", kind="alternative")
+        assert read(mail, "a.eml").text == "Subject: S\n\nx"
+
+    @pytest.mark.parametrize(
+        "kind", ["multipart/encrypted; boundary=b", "application/pkcs7-mime; smime-type=enveloped-data"]
+    )
+    def test_an_encrypted_mail_says_so(self, kind: str) -> None:
+        assert refusal(f"Subject: S\nContent-Type: {kind}\n\nx".encode(), "a.eml").code == "encrypted"
+
+    def test_a_page_saved_as_a_web_archive_is_read(self) -> None:
+        page = self.parts("Content-Type: text/html\n\n<h1>x</h1>", kind="related")
+        assert read(page, "a.mht").text == "Subject: S\n\n# x"
+
 
 class TestNotebook:
+    def test_a_notebook_of_version_3_is_read(self) -> None:
+        cells = [
+            {"cell_type": "heading", "level": 2, "source": ["Head"]},
+            {"cell_type": "code", "input": ["x = 1\n", "y"], "language": "python"},
+        ]
+        notebook = json.dumps({"worksheets": [{"cells": cells}], "nbformat": 3})
+        assert read(notebook, "a.ipynb").text == "## Head\n\n```\nx = 1\ny\n```"
+
     def test_cells_become_markdown_without_the_plumbing(self) -> None:
         cells = [
             {"cell_type": "markdown", "source": ["# Title\n", "text"]},

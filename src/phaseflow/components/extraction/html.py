@@ -22,11 +22,17 @@ MAX_CHARS = 32_000_000
 _META = re.compile(rb"<meta\b[^>]{0,300}?charset\s*=\s*[\"']?\s*([-\w.:]+)", re.I)
 _XML = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([-\w.]+)")
 
-_NEVER = "script, style, template, noscript, svg, canvas, iframe, object, select, button, head, dialog"
+_TEX = '[encoding="application/x-tex"]'
+_NEVER = (
+    "script, style, template, noscript, svg, canvas, iframe, object, select, button, head, dialog, "
+    # Formulas say everything twice: TeX reads best.
+    f"annotation-xml, annotation:not({_TEX}), semantics:has(> annotation{_TEX}) > :not(annotation)"
+)
 _CHROME = (
     "nav, [role=navigation], [role=search], [role=menu], [role=menubar], [role=contentinfo], [hidden], "
     "[role=banner], [aria-hidden=true], a.headerlink"
 )
+_UNSEEN = re.compile(r"(?i)(?<![\w-])(?:display\s*:\s*none|visibility\s*:\s*hidden)")
 _BANNERS = "header, footer"
 _PARTS = ("article", "aside", "main", "nav", "section")
 _OF_A_PART = ", ".join(f"{part} header, {part} footer" for part in _PARTS)
@@ -41,7 +47,13 @@ def extract(raw: Raw) -> Extracted:
     Title: the page's, else its first heading, else the name of the file. Raises DocumentError ``too_complex``.
     """
     page = parse(raw)
-    return Extracted(_content(page), _title(page) or raw.base_name, MEDIA_TYPE)
+    return Extracted(_content(page, _banners(page)), _title(page) or raw.base_name, MEDIA_TYPE)
+
+
+def extract_whole(raw: Raw) -> Extracted:
+    """Like ``extract``, for what stands on no site, a chapter or a mail: head and foot are its own, and stay."""
+    page = parse(raw)
+    return Extracted(_content(page, frozenset()), _title(page) or raw.base_name, MEDIA_TYPE)
 
 
 def parse(raw: Raw) -> "LexborHTMLParser":
@@ -70,17 +82,29 @@ def _title(page: "LexborHTMLParser") -> str | None:
     return None
 
 
-def _content(page: "LexborHTMLParser") -> str:
+def _content(page: "LexborHTMLParser", banners: frozenset[int]) -> str:
     body = page.body
     if body is None:
-        return ""
+        return _instead_of_frames(page)
     never = _ids(page, _NEVER)
-    chrome = never | _ids(page, _CHROME) | _banners(page)
+    chrome = never | _ids(page, _CHROME) | _unseen(page) | banners
     main = _main(page)
     if main is not None and main.mem_id not in chrome and _holds_enough(main, body):
         return render(main, chrome) or render(body, never)
     # A page that is all navigation still has text: a silent nothing would be wrong.
     return render(body, chrome) or render(body, never)
+
+
+def _instead_of_frames(page: "LexborHTMLParser") -> str:
+    """A page of frames has no body, but it may have text for readers without frames, which no parser takes apart."""
+    from selectolax.lexbor import LexborHTMLParser
+
+    body = LexborHTMLParser("".join(node.text() for node in page.css("noframes"))).body
+    return render(body, frozenset()) if body else ""
+
+
+def _unseen(page: "LexborHTMLParser") -> frozenset[int]:
+    return frozenset(node.mem_id for node in page.css("[style]") if _UNSEEN.search(node.attributes["style"] or ""))
 
 
 def _banners(page: "LexborHTMLParser") -> frozenset[int]:

@@ -16,7 +16,7 @@ def extract(raw: Raw) -> Extracted:
     Raises DocumentError ``malformed`` when it is no notebook.
     """
     text = text_of(raw)
-    cells = list(_cells(_parsed(text, raw.name))) if text.strip() else []
+    cells = list(_blocks(_parsed(text, raw.name))) if text.strip() else []
     body = "\n\n".join(cells).replace("\0", "").encode("utf-8", "replace").decode()
     return Extracted(body, first_heading(body) or raw.base_name, MEDIA_TYPE)
 
@@ -26,17 +26,37 @@ def _parsed(text: str, name: str) -> dict[str, Any]:
         notebook = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise _malformed(name) from error
-    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells", []), list):
+    if not isinstance(notebook, dict) or _cells(notebook) is None:
         raise _malformed(name)
     return notebook
 
 
-def _cells(notebook: dict[str, Any]) -> Iterator[str]:
+def _cells(notebook: dict[str, Any]) -> list[Any] | None:
+    """Return the cells, which stood in worksheets before version 4; None when there is no list of them."""
+    sheets = notebook.get("worksheets")
+    if "cells" in notebook or not isinstance(sheets, list):
+        cells = notebook.get("cells", [])
+        return cells if isinstance(cells, list) else None
+    lists = [sheet.get("cells") for sheet in sheets if isinstance(sheet, dict)]
+    return [cell for cells in lists if isinstance(cells, list) for cell in cells]
+
+
+def _blocks(notebook: dict[str, Any]) -> Iterator[str]:
     language = _language(notebook.get("metadata"))
-    for cell in notebook.get("cells", []):
+    for cell in _cells(notebook) or ():
         source = _source(cell)
-        if source.strip():
-            yield f"```{language}\n{source}\n```" if cell.get("cell_type") == "code" else source
+        if not source.strip():
+            continue
+        if cell.get("cell_type") == "code":
+            yield f"```{language}\n{source}\n```"
+        elif cell.get("cell_type") == "heading":
+            yield f"{'#' * _level(cell.get('level'))} {source}"
+        else:
+            yield source
+
+
+def _level(level: object) -> int:
+    return level if isinstance(level, int) and 1 <= level <= 6 else 1
 
 
 def _language(metadata: object) -> str:
@@ -46,7 +66,7 @@ def _language(metadata: object) -> str:
 
 
 def _source(cell: object) -> str:
-    source = cell.get("source", "") if isinstance(cell, dict) else ""
+    source = cell.get("source", cell.get("input", "")) if isinstance(cell, dict) else ""
     lines = source if isinstance(source, list) else [source]
     return "".join(line for line in lines if isinstance(line, str)).replace("\r\n", "\n")
 

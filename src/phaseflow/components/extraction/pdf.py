@@ -24,7 +24,9 @@ _FILE_NAME = re.compile(
 
 
 def extract(raw: Raw) -> Extracted:
-    """Return the text of all pages and of filled forms, a blank line between pages. Parts: pages. Title: the property, else the file's name.
+    """Return the text of all pages with what is filled into forms, a blank line between pages.
+
+    Parts: pages. Title: the property, else the file's name.
 
     Raises DocumentError ``encrypted``, ``malformed``, ``too_large``, ``no_text_layer`` (pictures and no text).
     """
