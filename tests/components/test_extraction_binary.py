@@ -284,6 +284,11 @@ class TestEpub:
     def test_an_element_closed_in_one_tag_does_not_swallow_what_follows(self) -> None:
         assert extract(epub({"a": "<title/><script src='x'/><a id='y'/><p>text</p>"}), "a.epub").text == "text"
 
+    def test_the_head_of_a_chapter_is_no_banner_of_a_site(self) -> None:
+        document = extract(epub({"a": "<header><h2>Head</h2></header><p>x</p>", "b": "<p>y</p>"}), "a.epub")
+        assert document.text == "## Head\n\nx\n\ny"
+        assert [label for _, label in document.parts] == ["Head", "b.xhtml"]
+
     def test_copy_protection_says_so_and_scrambled_fonts_do_not(self) -> None:
         rights = '<encryption><CipherReference URI="OPS/{}"/></encryption>'
         locked = {"META-INF/encryption.xml": rights.format("a.xhtml")}

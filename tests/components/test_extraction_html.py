@@ -30,6 +30,24 @@ def page(html: str) -> Extracted:
         ("<table><tr><th>a<th>b<tr><td>1|2<td>x<br>y</table>", "| a | b |\n| --- | --- |\n| 1\\|2 | x y |"),
         ("<table><caption>C</caption><tr><td>a</table>", "C\n\n| a |\n| --- |"),
         ("<table><tr><td><h2>Layout</h2><td><table><tr><td>x</table></table>", "## Layout\n\n| x |\n| --- |"),
+        (
+            "<table><tr><th colspan=2>wide<th>c<tr><td rowspan=2>tall<td>b<td>c<tr><td>d<td>e</table>",
+            "| wide |  | c |\n| --- | --- | --- |\n| tall | b | c |\n|  | d | e |",
+        ),
+        (
+            "<table><tr><td>a<td rowspan=9>b<tr><td>c<tr><td>d</table>",
+            "| a | b |\n| --- | --- |\n| c |  |\n| d |  |",
+        ),
+        (
+            "<table><tr><th>a<th>b<tr><td>c<td><ul><li>d<li>e</ul></table>",
+            "| a | b |\n| --- | --- |\n| c | - d - e |",
+        ),
+        ("<ol start=5><li>five<li>six</ol>", "5. five\n6. six"),
+        ("<frameset><frame src=x></frameset><noframes><body><p>no <b>frames</b></noframes>", "no frames"),
+        (
+            "<math><semantics><mi>x</mi><annotation encoding='application/x-tex'>x^2</annotation></semantics></math>",
+            "x^2",
+        ),
         ("<dl><dt>T<dd>D</dl>", "T\nD"),
         ("<p>x<img alt='a picture' src=y></p>", "xa picture"),
         ("<h2> </h2><li></li>x", "x"),
@@ -51,6 +69,8 @@ def test_the_form_of_a_page_becomes_markdown(html: str, markdown: str) -> None:
         "<!-- no -->yes",
         "yes<a class=headerlink href=#x>¶</a>",
         "<p hidden>no</p>yes",
+        "<p style='color:red; DISPLAY : none !important'>no</p><p style='overflow:hidden'>yes",
+        "yes<span style=visibility:hidden>no</span>",
         "yes<footer>no</footer>",
         "<header>no</header><main>yes</main>",
     ],

@@ -64,8 +64,10 @@ def _locked(package: Package) -> frozenset[str]:
 
 def _add_chapter(package: Package, chapter: str, draft: Draft) -> None:
     source = _CLOSED.sub(_opened, package.read(chapter))
-    page = html.extract(Raw(source, f"{package.name} ({chapter})"))
-    draft.part(first_heading(page.text) or page.title.removesuffix(f"({chapter})") or chapter)
+    raw = Raw(source, f"{package.name} ({chapter})")
+    page = html.extract_whole(raw)
+    title = page.title if page.title != raw.base_name else chapter.rpartition("/")[2]
+    draft.part(first_heading(page.text) or title)
     draft.put(page.text)
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from phaseflow.components.extraction.draft import table
+
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
@@ -16,8 +18,13 @@ _BLOCK_NAMES = """
 _BLOCKS = frozenset(_BLOCK_NAMES.split()) | frozenset(_HEADINGS)
 _LINES = frozenset(("br", "dd", "dt", "tr", "td", "th", "caption", "option"))
 _FORMING = _BLOCKS | _LINES | {"li", "pre", "img"}
-# A table that holds these arranges a page; its cells are read one after another.
-_LAYOUT = ", ".join(f"td {tag}, th {tag}" for tag in ("table", "pre", "ul", "ol", "blockquote", *_HEADINGS))
+# A table that holds these arranges a page; its cells are read one after another. Lists also stand in tables of data,
+# which have head cells.
+_LAYOUT = ", ".join(f"td {tag}, th {tag}" for tag in ("table", "pre", "blockquote", *_HEADINGS))
+_LISTS = "td ul, td ol"
+_WIDEST = 20
+"""Columns that a cell is taken to span: a wider one is a title above all the others."""
+_TALLEST = 1000
 
 
 def render(root: "LexborNode", skipped: Set[int]) -> str:
@@ -98,6 +105,10 @@ class _Page:
     lists: list[int | None] = field(default_factory=list)
     """For every open list the number of its next item; None when it has no numbers."""
     rows: list[list[str]] | None = None
+    spans: tuple[int, int] = (1, 1)
+    """How many columns and rows the cell in hand takes."""
+    covered: dict[int, int] = field(default_factory=dict)
+    """For every column the rows to come into which a cell above reaches."""
     preformatted: list[str] | None = None
     pre_depth: int = 0
 
@@ -117,7 +128,7 @@ class _Page:
         elif tag == "pre":
             self._open_pre()
         elif tag in ("ul", "ol"):
-            self.lists.append(1 if tag == "ol" else None)
+            self.lists.append(_number(node, "start", 1_000_000) if tag == "ol" else None)
         elif tag == "li":
             self._open_item()
         elif tag == "img":
@@ -132,7 +143,7 @@ class _Page:
             self._close_pre()
         elif tag in ("ul", "ol"):
             self.lists.pop()
-        elif tag in ("table", "td", "th"):
+        elif tag in ("table", "tr", "td", "th"):
             self._leave_table(tag)
         if tag != "br":
             self._break(tag)
@@ -174,12 +185,14 @@ class _Page:
 
     def _enter_table(self, tag: str, node: "LexborNode") -> None:
         if tag == "table":
-            self.rows = None if any(part.css_first(_LAYOUT) for part in node.iter()) else []
+            self.rows, self.covered = None if _is_layout(node) else [], {}
         elif self.rows is None:
             return
         elif tag == "tr":
             self.rows.append([])
         else:
+            self._pass_covered(self.rows[-1])
+            self.spans = _number(node, "colspan", _WIDEST), _number(node, "rowspan", _TALLEST)
             self.outside, self.flow = self.flow, _Flow()
 
     def _leave_table(self, tag: str) -> None:
@@ -187,15 +200,38 @@ class _Page:
             return
         if tag == "table":
             rows, self.rows = self.rows, None
-            self._put_table([row for row in rows if any(row)])
+            self._put_table(rows)
+        elif tag == "tr":
+            self._pass_covered(self.rows[-1])
         elif self.outside is not None:
             cell, self.flow, self.outside = self.flow.text(), self.outside, None
-            self.rows[-1].append(" ".join(cell.split()).replace("|", "\\|"))
+            self._add_cell(self.rows[-1], cell)
+
+    def _add_cell(self, row: list[str], cell: str) -> None:
+        wide, tall = self.spans
+        if tall > 1:
+            self.covered |= dict.fromkeys(range(len(row), len(row) + wide), tall - 1)
+        row += [cell] + [""] * (wide - 1)
+
+    def _pass_covered(self, row: list[str]) -> None:
+        while self.covered.get(len(row)):
+            self.covered[len(row)] -= 1
+            row.append("")
 
     def _put_table(self, rows: list[list[str]]) -> None:
-        if not rows:
-            return
-        head, *body = rows
-        lines = [head, ["---"] * len(head), *body]
-        self.flow.end_line(2)
-        self.flow.put("\n".join(f"| {' | '.join(line)} |" for line in lines))
+        text = table(rows)
+        if text:
+            self.flow.end_line(2)
+            self.flow.put(text)
+
+
+def _is_layout(node: "LexborNode") -> bool:
+    parts = list(node.iter())
+    if any(part.css_first(_LAYOUT) for part in parts):
+        return True
+    return any(part.css_first(_LISTS) for part in parts) and not any(part.css_first("th") for part in parts)
+
+
+def _number(node: "LexborNode", name: str, most: int) -> int:
+    value = node.attributes.get(name) or ""
+    return min(max(int(value), 1), most) if value.isascii() and value.isdigit() and len(value) < 8 else 1
