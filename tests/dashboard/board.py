@@ -77,9 +77,13 @@ class Board:
 
     async def until(self, where: "Locator", text: str) -> None:
         """Wait until a place shows a text."""
+        await self.expect(where).to_contain_text(text, timeout=PATIENCE_MS)
+
+    def expect(self, where: "Locator") -> Any:
+        """What is claimed of a place, which is waited for."""
         from playwright.async_api import expect
 
-        await expect(where).to_contain_text(text, timeout=PATIENCE_MS)
+        return expect(where)
 
     async def until_status(self, kb_id: str, word: str) -> None:
         """Wait until the list shows a status."""

@@ -3,6 +3,7 @@
 from tests.cli.embedding_server import EmbeddingServer
 from tests.dashboard.board import Board
 from tests.dashboard.service import Service, write_documents
+from tests.store.probes import select
 
 FOCUSED = "document.querySelector('phase-status').shadowRoot.activeElement.dataset.verb"
 
@@ -125,3 +126,21 @@ async def test_the_focus_goes_on_to_the_next_verb(board: Board, service: Service
     await board.until_status("docs", "Running")
     await board.page.wait_for_function(f"() => {FOCUSED} === 'pause'")
     embedding.gate.set()
+
+
+async def test_every_document_can_be_read_again(board: Board, service: Service) -> None:
+    write_documents(service.here / "docs", 3)
+    service.put("docs", "docs")
+    await board.go("kb/docs")
+    again = board.head.get_by_role("button", name="Read all again")
+    await board.expect(board.verb("start")).to_be_visible()
+    await board.expect(again).to_be_hidden()
+    await board.verb("start").click()
+    await board.until_status("docs", "Completed")
+    first = service.call("GET", "kb/docs/status")
+    assert first["metrics"]["documents_unchanged"] == 0
+    await again.click()
+    second = service.until("docs", lambda status: status["job_id"] != first["job_id"] and status["completed_at"])
+    assert second["status"] == "completed"
+    assert select(service.here / "phaseflow.db", "SELECT full_run FROM ingestion_jobs ORDER BY seq") == [(0,), (1,)]
+    await board.expect(again).to_be_visible()

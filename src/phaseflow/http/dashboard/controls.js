@@ -18,13 +18,15 @@ export class Controls {
    * @param {Store} store
    * @param {string} kbId
    * @param {JobPhase | null} [phase]
+   * @param {HTMLButtonElement | null} [other] goes with Start
    */
-  constructor(store, kbId, phase = null) {
+  constructor(store, kbId, phase = null, other = null) {
     this.store = store;
     this.kbId = kbId;
     this.phase = phase;
+    this.other = other;
     this.subject = phase === null ? kbId : `${phase} of ${kbId}`;
-    this.node = el("div", { class: "controls", role: "group", "aria-label": `Controls of ${this.subject}` });
+    this.node = el("div", { class: "controls", role: "group", "aria-label": `Controls of ${this.subject}` }, ...(other ? [other] : []));
     /** @type {Map<Verb, HTMLButtonElement>} */
     this.buttons = new Map();
   }
@@ -34,11 +36,12 @@ export class Controls {
    * @param {Verb | null} underway its button says so and waits
    */
   show(allowed, underway) {
-    const focused = [...this.buttons.values()].find((button) => button.matches(":focus"));
+    const focused = [...this.node.querySelectorAll("button")].find((button) => button.matches(":focus"));
     for (const verb of VERBS) {
       const isShown = verb === underway || (allowed.includes(verb) && (underway === null || verb === "cancel"));
       if (isShown || this.buttons.has(verb)) this.showOne(this.button(verb), verb, isShown, underway);
     }
+    if (this.other) this.other.hidden = underway !== null || !allowed.includes("start");
     if (focused?.hidden) this.first()?.focus();
   }
 
@@ -69,7 +72,7 @@ export class Controls {
     const made = el("button", { type: "button", class: "verb", "data-verb": verb, hidden: true }, icon(verb), el("span"));
     made.addEventListener("click", () => this.press(made, verb));
     const after = VERBS.slice(VERBS.indexOf(verb) + 1).map((one) => this.buttons.get(one)).find(Boolean);
-    this.node.insertBefore(made, after ?? null);
+    this.node.insertBefore(made, after ?? this.other);
     this.buttons.set(verb, made);
     return made;
   }

@@ -24,7 +24,8 @@ export class JobHead {
     this.percent = el("span", { class: "percent" });
     this.message = el("p", { class: "message" });
     this.left = el("span", { class: "left" });
-    this.controls = new Controls(store, kbId);
+    this.again = this.fullStart();
+    this.controls = new Controls(store, kbId, null, this.again);
     this.refusal = new RefusalLine(() => store.forgive(kbId));
     this.node = el("header", { class: "head" },
       el("div", { class: "state" }, this.mark, this.word, this.percent),
@@ -44,7 +45,18 @@ export class JobHead {
     setText(this.message, job ? job.message : this.nothingYet());
     setText(this.left, job ? ending(job) : "");
     this.controls.show(isReadonly ? [] : this.allowed(job), isReadonly ? null : this.store.verbOf(this.kbId));
+    if (job === null) this.again.hidden = true;
     this.refusal.show(isReadonly ? undefined : this.store.refusals.get(this.kbId));
+  }
+
+  /** Start without trust in sizes and times of change: what a job reads that is not the first. */
+  fullStart() {
+    const button = el("button", {
+      type: "button", class: "quiet", "data-verb": "full", "aria-label": `Read all again, ${this.kbId}`, hidden: true,
+      title: "Start a run that reads every document, also those that look unchanged", text: "Read all again",
+    });
+    button.addEventListener("click", () => void this.store.act("start", this.kbId, null, { full: true }));
+    return button;
   }
 
   nothingYet() {
