@@ -56,7 +56,7 @@ async def test_no_state_has_a_fault(
         service.put("held", "docs")
         service.call("POST", "kb/held/start", {"hold": ["embedding"]})
         service.until("held", lambda status: status["status"] == "paused")
-        for place in ("", "kb/held", "kb/docs/search", "kb/docs/failures"):
+        for place in ("", "kb/held", "kb/docs/search", "kb/docs/documents", "kb/docs/failures"):
             await board.go(place)
             await board.until(page.locator(".connection"), "Live")
             if place.endswith("search"):
@@ -65,4 +65,12 @@ async def test_no_state_has_a_fault(
                 await board.until(page.locator(".hit").first, "score")
             assert await faults(board, axe) == [], place
         await page.get_by_role("button", name="Delete", exact=True).click()
+        assert await faults(board, axe) == []
+        await page.get_by_role("button", name="Keep it").click()
+        service.call("PUT", "kb/sent", {"source": {"type": "upload"}})
+        await board.go("kb/sent/documents")
+        await page.locator(".drop input").set_input_files(sorted((service.here / "docs").glob("*.md")))
+        await board.until(page.locator("#panel-documents .told"), "12 documents")
+        assert await faults(board, axe) == []
+        await page.get_by_role("button", name="Remove capacity-003.md").click()
         assert await faults(board, axe) == []

@@ -91,7 +91,7 @@ async def test_delete_asks_first_and_says_why_it_cannot(
     service.call("POST", "kb/docs/start", {})
     page = board.page
     await board.go("kb/docs")
-    asking = page.locator("#kb-delete")
+    asking = page.locator("#asking")
     await page.get_by_role("button", name="Delete", exact=True).click()
     await board.until(asking, "Delete docs?")
     await asking.get_by_role("button", name="Delete").click()

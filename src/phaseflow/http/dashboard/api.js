@@ -2,7 +2,7 @@
  * The HTTP API as functions. Each takes the address of the server as its last argument; left out, it is the server
  * that these files came from. Each rejects with ApiError.
  *
- * @import {Failure, IngestionJob, JobPhase, KnowledgeBase, Page, Problem, SearchHit, Settings, Source, StartOrder,
+ * @import {Failure, IndexedDocument, IngestionJob, JobPhase, KnowledgeBase, Page, Problem, SearchHit, Settings, Source, StartOrder,
  *   Transition, Verb} from "./phaseflow.d.ts"
  */
 
@@ -170,6 +170,15 @@ export async function search(kbId, query, limit = 10, base = HERE) {
 export const failures = (kbId, cursor = null, base = HERE) => page(base, kbPath(kbId, "/failures"), 100, cursor);
 
 /**
+ * A page of the documents that search sees, by uri: all, or those whose uri contains `q`.
+ * @param {string} kbId
+ * @param {string | null} [cursor]
+ * @returns {Promise<Page<IndexedDocument>>}
+ */
+export const documents = (kbId, q = "", cursor = null, limit = 100, base = HERE) =>
+  page(base, kbPath(kbId, "/documents"), limit, cursor, q ? { q } : {});
+
+/**
  * A page of the jobs, newest first.
  * @param {string} kbId
  * @param {string | null} [cursor]
@@ -206,9 +215,10 @@ export const logout = (base = HERE) => ask(base, "POST", "logout");
  * @param {string} path
  * @param {number} limit
  * @param {string | null} cursor
+ * @param {Record<string, string>} [others]
  */
-function page(base, path, limit, cursor) {
-  const query = new URLSearchParams(cursor === null ? { limit: String(limit) } : { limit: String(limit), cursor });
+function page(base, path, limit, cursor, others = {}) {
+  const query = new URLSearchParams({ limit: String(limit), ...(cursor === null ? {} : { cursor }), ...others });
   return ask(base, "GET", `${path}?${query}`);
 }
 

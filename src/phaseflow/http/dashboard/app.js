@@ -9,13 +9,13 @@ import "./phase-status.js";
 
 import { Announcer } from "./announcer.js";
 import * as api from "./api.js";
-import { DeleteDialog } from "./delete-dialog.js";
+import { AskDialog } from "./ask-dialog.js";
 import { Detail } from "./detail.js";
 import { setAttribute, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { KbForm } from "./kb-form.js";
 import { isOver, storeOf } from "./store.js";
-import { capital } from "./words.js";
+import { capital, counted } from "./words.js";
 
 /** Remembers that this browser has logged in; the token itself is in a cookie that scripts cannot read. */
 const LOGGED_IN = "phaseflow-logged-in";
@@ -40,7 +40,7 @@ class App {
     this.stage = part("stage", "section");
     this.announcer = new Announcer(part("live", "p"));
     this.form = new KbForm(part("kb-form", "dialog"), this.store, (kbId) => this.go(kbId));
-    this.deleting = new DeleteDialog(part("kb-delete", "dialog"), this.store, () => this.go(null));
+    this.asking = new AskDialog(part("asking", "dialog"), this.store);
     /** @type {Detail | null} */
     this.detail = null;
     for (const slot of document.querySelectorAll("[data-icon-of]")) {
@@ -112,12 +112,28 @@ class App {
     this.detail?.close();
     this.detail = kbId === null ? null : new Detail(this.store, kbId, {
       change: (one) => this.form.open(this.store.kbs.get(one) ?? null),
-      remove: (one) => this.deleting.open(one),
+      remove: (one) => this.askToDelete(one),
+      ask: (question) => this.asking.ask(question),
       back: () => this.back(kbId),
       tab: (tab) => history.replaceState(null, "", `#/kb/${encodeURIComponent(kbId)}${tab === "run" ? "" : `/${tab}`}`),
     });
     if (this.detail) this.stage.append(this.detail.node);
     document.title = kbId === null ? "phaseflow" : `${kbId} · phaseflow`;
+  }
+
+  /** @param {string} kbId */
+  askToDelete(kbId) {
+    const kb = this.store.kbs.get(kbId);
+    this.asking.ask({
+      title: `Delete ${kbId}?`,
+      text: `Its index (${counted(kb?.documents ?? 0, "document")}, ${counted(kb?.chunks ?? 0, "chunk")}) and the history of its runs go with it. ${kb?.source?.type === "upload" ? "So do the files that were sent to it." : "The documents themselves stay where they are."}`,
+      word: "Delete",
+      act: async () => {
+        await api.deleteKb(kbId, this.store.base);
+        this.store.forget(kbId);
+        this.go(null);
+      },
+    });
   }
 
   /** @param {string} kbId */

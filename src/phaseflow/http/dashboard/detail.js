@@ -1,9 +1,11 @@
 /**
- * One knowledge base, whole: what it is made from, its run, its failures, its past, and search.
+ * One knowledge base, whole: what it is made from, its run, its documents, its failures, its past, and search.
  *
+ * @import {Question} from "./ask-dialog.js"
  * @import {Store} from "./store.js"
  */
 
+import { DocumentsPanel } from "./documents-panel.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { DropZone } from "./drop-zone.js";
 import { FailuresPanel } from "./failures-panel.js";
@@ -14,12 +16,13 @@ import { SearchPanel } from "./search-panel.js";
 import { counted, sourceWords } from "./words.js";
 
 /** @type {[string, string][]} */
-const TABS = [["run", "Run"], ["search", "Search"], ["failures", "Failed"], ["runs", "Past runs"]];
+const TABS = [["run", "Run"], ["search", "Search"], ["documents", "Documents"], ["failures", "Failed"], ["runs", "Past runs"]];
 
 /**
  * @typedef {object} Wishes
  * @property {(kbId: string) => void} change
  * @property {(kbId: string) => void} remove
+ * @property {(question: Question) => void} ask
  * @property {() => void} back
  * @property {(tab: string) => void} tab
  */
@@ -45,6 +48,7 @@ export class Detail {
     this.panels = {
       run: new RunView(store, kbId),
       search: new SearchPanel(store, kbId),
+      documents: new DocumentsPanel(store, kbId, wishes.ask),
       failures: new FailuresPanel(store, kbId, (label) => this.tally(label)),
       runs: new RunsPanel(store, kbId),
     };
@@ -126,6 +130,7 @@ export class Detail {
     for (const panel of this.node.querySelectorAll("[role=tabpanel]")) {
       setAttribute(panel, "hidden", panel.id !== `panel-${this.selected}`);
     }
+    if (this.selected === "documents") this.panels.documents.open();
   }
 
   /** @param {string} label */
@@ -149,6 +154,7 @@ export class Detail {
   close() {
     this.leave();
     this.panels.run.leave();
+    this.panels.documents.leave();
     this.panels.failures.leave();
     this.panels.runs.leave();
     this.node.remove();

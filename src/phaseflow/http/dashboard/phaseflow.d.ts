@@ -126,6 +126,14 @@ export interface Failure {
   at: string;
 }
 
+/** A document that search sees. `chunks` counts its passages. */
+export interface IndexedDocument {
+  uri: string;
+  title: string;
+  media_type: string;
+  chunks: number;
+}
+
 export interface SearchHit {
   uri: string;
   title: string;
