@@ -11,7 +11,10 @@ from phaseflow.domain.errors import DocumentError
 from tests.components.binary_fixtures import (
     SAMPLES,
     STRICT_S,
+    A,
+    R,
     S,
+    W,
     cells,
     docx,
     epub,
@@ -21,6 +24,7 @@ from tests.components.binary_fixtures import (
     paragraph,
     pdf,
     pptx,
+    relations,
     rtf,
     shape,
     xlsx,
@@ -179,6 +183,36 @@ class TestWord:
         )
         assert extract(docx(body), "a.docx").text == "a"
 
+    def test_hidden_text_is_left_out(self) -> None:
+        run = "<w:r><w:rPr><w:vanish{}/></w:rPr><w:t>{}</w:t></w:r>"
+        seen = run.format(" w:val='0'", "a")
+        body = f"<w:p>{run.format('', 'hidden')}{seen}<w:r><w:t>b</w:t></w:r></w:p>"
+        assert extract(docx(body), "a.docx").text == "ab"
+
+    def test_formulas_keep_their_fractions_and_powers(self) -> None:
+        fraction = "<w:num><w:t>a</w:t></w:num><w:den><w:t>b</w:t></w:den>"
+        power = "<w:t>x</w:t><w:sub/><w:sup><w:t>2</w:t></w:sup>"
+        assert extract(docx(f"<w:p>{fraction}<w:t>+</w:t>{power}</w:p>"), "a.docx").text == "a/b+x^2"
+
+    @pytest.mark.parametrize(("ending", "chunk"), [("html", "<h1>x</h1>"), ("mht", "Content-Type: text/html\n\n<h1>x")])
+    def test_a_page_inside_the_document_is_read(self, ending: str, chunk: str) -> None:
+        data = self.with_chunk(f"word/chunk.{ending}", chunk)
+        assert extract(data, "a.docx").text == "before\n\n# x"
+
+    def test_a_document_of_nothing_but_an_unknown_inner_one_is_a_failure(self) -> None:
+        assert refusal(self.with_chunk("word/chunk.odd", "x", before=""), "a.docx").code == "nothing_found"
+
+    @staticmethod
+    def with_chunk(member: str, chunk: str, before: str = "before") -> bytes:
+        body = f'<w:body {R}>{paragraph(before)}<w:altChunk r:id="aFChunk"/></w:body>'
+        return package(
+            {
+                "word/document.xml": f"<w:document {W}>{body}</w:document>",
+                "word/_rels/document.xml.rels": relations(aFChunk=f"/{member}"),
+                member: chunk,
+            }
+        )
+
     def test_notes_and_comments_follow_the_text(self) -> None:
         document = docx(paragraph("body"), footnotes=paragraph("a note"), comments=paragraph("a comment"))
         assert extract(document, "a.docx").text == "body\n\na note\n\na comment"
@@ -240,6 +274,28 @@ class TestSheets:
     def test_a_reference_to_a_text_that_is_not_there_is_malformed(self) -> None:
         row = '<row r="1"><c r="A1" t="s"><v>5</v></c></row>'
         assert refusal(xlsx({"S": row}), "a.xlsx").code == "malformed"
+
+    def test_a_formula_that_was_never_calculated_is_shown_where_it_stands(self) -> None:
+        rows = (
+            '<row r="2"><c r="B2"><v>3</v></c></row>'
+            '<row r="3"><c r="A3"><f>B2*2</f><v></v></c><c r="B3"><f>1+1</f><v>2</v></c>'
+            '<c r="D3"><f>A3&amp;"x"</f></c></row>'
+        )
+        table = extract(xlsx({"S": rows}), "a.xlsx").text.partition("\n\n")[2]
+        assert table == '|  | 3 |  |  |\n| --- | --- | --- | --- |\n| =B2*2 | 2 |  | =A3&"x" |'
+
+    def test_a_workbook_of_nothing_but_such_formulas_is_not_empty(self) -> None:
+        row = '<row r="1"><c r="B1"><f>1+1</f><v/></c></row>'
+        assert extract(xlsx({"S": row}), "a.xlsx").text == "## S\n\n| =1+1 |\n| --- |"
+
+    def test_comments_and_boxes_of_text_follow_the_table(self) -> None:
+        more = {
+            "xl/worksheets/_rels/sheet1.xml.rels": relations(comments="../c.xml", drawing="../d.xml"),
+            "xl/c.xml": f"<comments {S}><comment><text><r><t>re</t></r><r><t>mark</t></r></text></comment></comments>",
+            "xl/d.xml": f"<d {A}><a:p><a:r><a:t>box</a:t></a:r></a:p></d>",
+        }
+        assert extract(xlsx({"S": cells("a")}, **more), "a.xlsx").text.endswith("| --- |\n\nremark\n\nbox")
+        assert extract(xlsx({"S": ""}, **more), "a.xlsx").text == "## S\n\nremark\n\nbox"
 
     def test_a_workbook_without_cells_is_empty(self) -> None:
         assert extract(xlsx({"S": ""}), "a.xlsx").text == ""

@@ -4,16 +4,30 @@ Own reading, event by event. Measured against python-docx 1.2, which builds a tr
 benchmarks/extraction.py.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from phaseflow.components.extraction import html, mail, plain, rtf
 from phaseflow.components.extraction.draft import Draft, line
 from phaseflow.components.extraction.numbering import Numbering, Styles
-from phaseflow.components.extraction.package import Package, no_text_layer, nothing_found
-from phaseflow.components.extraction.shapes import Extracted, Raw
+from phaseflow.components.extraction.package import Package, Relation, no_text_layer, nothing_found
+from phaseflow.components.extraction.pptx import drawn
+from phaseflow.components.extraction.shapes import Extracted, Extractor, Raw
 
 # Fallback repeats what Choice says; moveFrom and del are what tracked changes took out.
 _SKIPPED = frozenset(("Fallback", "moveFrom", "del", "rPrChange", "pPrChange", "sectPr", "tblGrid"))
+_DRAWN = ("chart", "diagramData")
 _NOTES = ("footnotes", "endnotes", "comments", "header", "footer")
+# Formulas on one line: a fraction, a power, an index.
+_MATHS = {"den": "/", "sup": "^", "sub": "_"}
+_OFF = ("0", "false", "off")
+_CHUNKS: Mapping[str, Extractor] = {
+    **dict.fromkeys(("html", "htm", "xhtml"), html.extract_whole),
+    **dict.fromkeys(("mht", "mhtml", "eml"), mail.extract),
+    "rtf": rtf.extract,
+    "txt": plain.extract_text,
+}
+"""Documents inside a document: programs that turn pages into Word files leave the page as it is."""
 _SIGNS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "ptab": "\t"}
 
 
@@ -24,14 +38,18 @@ def extract(raw: Raw) -> Extracted:
     """
     package = Package(raw)
     main = package.main("word/document.xml")
-    related = list(package.relations(main).values())
+    relations = package.relations(main)
+    related = list(relations.values())
     styles, numbering = Styles(), Numbering()
     for relation in related:
         if relation.kind in ("styles", "numbering") and relation.target in package:
             package.parse(relation.target, styles if relation.kind == "styles" else numbering)
     draft = Draft(raw.name)
-    body = _Body(draft, styles, numbering)
+    body = _Body(draft, styles, numbering, lambda each: _add_chunk(package, relations.get(each), draft))
     package.parse(main, body)
+    for relation in related:
+        if relation.kind in _DRAWN and relation.target in package:
+            draft.put(drawn(package, relation.target))
     said: set[str] = set()
     for kind in _NOTES:
         for relation in related:
@@ -52,10 +70,19 @@ def _add_notes(package: Package, member: str, draft: Draft, said: set[str]) -> N
         draft.put(text)
 
 
+def _add_chunk(package: Package, relation: Relation | None, draft: Draft) -> bool:
+    """Add a document inside the document; return whether it can be read."""
+    reader = _CHUNKS.get(relation.target.rpartition(".")[2].lower()) if relation else None
+    if relation is None or reader is None or relation.target not in package:
+        return False
+    draft.put(reader(Raw(package.read(relation.target), f"{package.name} ({relation.target})")).text)
+    return True
+
+
 def _explain(package: Package, body: "_Body") -> None:
     if package.has_pictures():
         raise no_text_layer(package.name)
-    if body.runs and body.unread:
+    if body.unread:
         raise nothing_found(package.name, "it has text of a kind that is not known")
 
 
@@ -80,7 +107,13 @@ class _Table:
 class _Body:
     """Turns the events of a part of the document into blocks."""
 
-    def __init__(self, draft: Draft, styles: Styles, numbering: Numbering) -> None:
+    def __init__(
+        self,
+        draft: Draft,
+        styles: Styles,
+        numbering: Numbering,
+        add_chunk: Callable[[str], bool] = lambda each: False,
+    ) -> None:
         self._draft = draft
         self._styles = styles
         self._numbering = numbering
@@ -89,7 +122,9 @@ class _Body:
         self._tables: list[_Table] = []
         self._in_properties = 0
         self._in_text = False
-        self.runs = 0
+        self._is_hidden = False
+        self._sign = ""
+        self._add_chunk = add_chunk
         self.unread = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -100,13 +135,19 @@ class _Body:
         elif name == "p":
             self._paragraphs.append(_Paragraph())
         elif name == "r":
-            self.runs += 1
+            self._is_hidden = False
         elif name in ("pPr", "tcPr"):
             self._in_properties += 1
         elif self._in_properties:
             self._set(name, attributes.get("val", ""))
+        elif name == "vanish":
+            self._is_hidden = attributes.get("val", "") not in _OFF
         elif name in _SIGNS:
             self._write(_SIGNS[name])
+        elif name in _MATHS:
+            self._sign = _MATHS[name]
+        elif name == "altChunk":
+            self.unread = not self._add_chunk(attributes.get("r-id", "")) or self.unread
         elif name in ("tbl", "tr", "tc"):
             self._open(name)
         elif name == "docPr" and attributes.get("descr"):
@@ -119,14 +160,19 @@ class _Body:
             self._in_text = False
         elif name == "p":
             self._close_paragraph()
+        elif name == "r":
+            self._is_hidden = False
+        elif name in _MATHS:
+            self._sign = ""
         elif name in ("pPr", "tcPr"):
             self._in_properties -= 1
         elif name in ("tbl", "tc"):
             self._close(name)
 
     def data(self, text: str) -> None:
-        if self._in_text and not self._skipping:
-            self._write(text)
+        if self._in_text and not self._skipping and not self._is_hidden:
+            self._write(self._sign + text)
+            self._sign = ""
 
     def _write(self, text: str) -> None:
         if self._paragraphs:

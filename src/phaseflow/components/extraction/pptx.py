@@ -47,12 +47,18 @@ def _slides(package: Package) -> list[str]:
 def _add_attached(package: Package, slide: str, draft: Draft) -> None:
     for relation in package.relations(slide).values():
         if relation.kind in _ATTACHED and relation.target in package:
-            apart = Draft(draft.name)
-            found = _Slide(apart, has_points=False)
-            package.parse(relation.target, found)
-            apart.put(", ".join(dict.fromkeys(found.labels)))
-            if not apart.is_empty:
-                draft.put(_ATTACHED[relation.kind] + "".join(apart.pieces))
+            text = drawn(package, relation.target)
+            if text:
+                draft.put(_ATTACHED[relation.kind] + text)
+
+
+def drawn(package: Package, member: str) -> str:
+    """Return what a chart, a diagram, a drawing or a page of notes of any Office document says."""
+    apart = Draft(package.name)
+    found = _Slide(apart, has_points=False)
+    package.parse(member, found)
+    apart.put(", ".join(dict.fromkeys(found.labels)))
+    return "".join(apart.pieces)
 
 
 @dataclass(slots=True)

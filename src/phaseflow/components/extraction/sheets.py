@@ -6,6 +6,7 @@ a word, in strict OOXML. What calamine returns is compared with what the file ho
 
 import datetime
 import re
+from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from phaseflow.components.extraction.libraries import library
 from phaseflow.components.extraction.odf import refuse_encrypted
 from phaseflow.components.extraction.package import Package, encrypted, no_text_layer, nothing_found
 from phaseflow.components.extraction.shapes import Extracted, Raw
+from phaseflow.components.extraction.workbook import PassedOver, Place, passed_over
 from phaseflow.domain.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ MAX_CELLS = 20_000_000
 """Between the first and the last cell of a sheet that hold something: each takes 32 bytes."""
 _ZIP = b"PK\x03\x04"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_NOTHING = PassedOver({}, ())
 _LONGEST_REFERENCE = 40
 _REFERENCE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["']""")
 _VALUE = re.compile(rb"<(?:\w+:)?(?:v|is|t|p)>[^<]|office:value=")
@@ -31,7 +34,8 @@ _VALUE = re.compile(rb"<(?:\w+:)?(?:v|is|t|p)>[^<]|office:value=")
 def extract(raw: Raw) -> Extracted:
     """Return every sheet as a Markdown table below its name. Parts: sheets. Title: the name of the file.
 
-    Formulas appear as the values they had. Raises DocumentError ``encrypted``, ``malformed``, ``too_large``,
+    Formulas appear as the values they had, those that were never calculated as they are; comments and what drawings
+    and charts say follow the table. Raises DocumentError ``encrypted``, ``malformed``, ``too_large``,
     ``no_text_layer``, ``nothing_found``.
     """
     package = Package(raw) if raw.data.startswith(_ZIP) else None
@@ -40,28 +44,48 @@ def extract(raw: Raw) -> Extracted:
     draft = Draft(raw.name)
     calamine = library("python_calamine", "spreadsheets")
     try:
-        has_cells = _add_sheets(calamine.CalamineWorkbook.from_filelike(BytesIO(raw.data)), draft)
+        workbook = calamine.CalamineWorkbook.from_filelike(BytesIO(raw.data))
+        has_text = _add_sheets(workbook, draft, passed_over(package) if package else {})
     except calamine.PasswordError as error:
         raise encrypted(raw.name) from error
     except (calamine.CalamineError, OSError, ValueError) as error:
         raise _malformed(raw, error) from error
-    if not has_cells and package is not None:
+    if not has_text and package is not None:
         _explain(package)
-    return draft.finish(raw.base_name) if has_cells else Draft(raw.name).finish(None)
+    return draft.finish(raw.base_name) if has_text else Draft(raw.name).finish(None)
 
 
-def _add_sheets(workbook: "CalamineWorkbook", draft: Draft) -> bool:
-    has_cells = False
+def _add_sheets(workbook: "CalamineWorkbook", draft: Draft, passed: Mapping[str, PassedOver]) -> bool:
+    has_text = False
     for name in workbook.sheet_names:
         sheet = workbook.get_sheet_by_name(name)
         if sheet.height * sheet.width > MAX_CELLS:
             raise _too_large(draft.name, name, sheet.total_height, sheet.total_width)
         rows = [[_shown(cell) for cell in row] for row in sheet.iter_rows()]
+        more = passed.get(name, _NOTHING)
+        if more.formulas:
+            rows = _completed(rows, sheet.start[1] if sheet.start else 0, more.formulas, draft.name)
         draft.part(name)
         draft.heading(2, name)
         draft.table(rows)
-        has_cells = has_cells or any(any(row) for row in rows)
-    return has_cells
+        for remark in more.remarks:
+            draft.put(remark)
+        has_text = has_text or any(any(row) for row in rows) or any(more.remarks)
+    return has_text
+
+
+def _completed(rows: list[list[str]], left: int, formulas: Mapping[Place, str], name: str) -> list[list[str]]:
+    """Return the rows, of which the library gives those from the first and the columns from ``left``, with formulas."""
+    height = max(len(rows), 1 + max(row for row, _ in formulas))
+    width = max(left + max(map(len, rows), default=0), 1 + max(column for _, column in formulas))
+    if height * width > MAX_CELLS:
+        raise _too_large(name, "with formulas", height, width)
+    whole = [[""] * left + row + [""] * (width - left - len(row)) for row in rows]
+    whole += [[""] * width for _ in range(height - len(rows))]
+    for (row, column), formula in formulas.items():
+        whole[row][column] = whole[row][column] or formula
+    first = min(left, *(column for _, column in formulas)) if rows else min(column for _, column in formulas)
+    return [row[first:] for row in whole]
 
 
 def _shown(cell: Any) -> str:
