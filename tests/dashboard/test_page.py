@@ -1,9 +1,15 @@
 """The page under strain: hostile names, many knowledge bases, narrow screens, the keyboard alone."""
 
 import time
+from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.dashboard.board import Board
 from tests.dashboard.service import Service, write_documents
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 NASTY = "<img src=x onerror=window.broken=1>"
 RIGHT_TO_LEFT = "\u202e\u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627"
@@ -108,3 +114,16 @@ async def test_what_is_said_aloud_is_how_jobs_end_and_not_each_batch(board: Boar
     await board.verb("start").click()
     await board.until(board.page.locator("#live"), "docs: completed")
     assert await board.page.evaluate("() => window.said") == ["docs: completed"]
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_a_run_fits_into_the_page(browser: "Browser", service: Service, width: int) -> None:
+    write_documents(service.here / "docs", 3)
+    service.put("docs", "docs")
+    service.call("POST", "kb/docs/start", {})
+    service.until("docs", lambda status: status["status"] == "completed")
+    async with Board.opened(browser, service.url, viewport={"width": width, "height": 800}) as board:
+        await board.go("kb/docs")
+        for name in ("loading", "chunking", "embedding", "indexing"):
+            await board.until(board.phase(name), "100 %")
+            assert await board.phase(name).evaluate("(row) => row.scrollWidth - row.clientWidth") == 0, name
