@@ -318,6 +318,51 @@ class TestOpenDocument:
         assert document.text == "## Head\n\na  b\nc\n\n- one\n  - inner\n\n| x | y |\n| --- | --- |"
         assert document.parts == ((0, "Head"),)
 
+    def test_numbered_lists_keep_their_numbers_and_go_on(self) -> None:
+        styles = (
+            '<text:list-style style:name="L"><text:list-level-style-number text:level="1" style:num-format="1"/>'
+            '<text:list-level-style-bullet text:level="2"/></text:list-style>'
+        )
+        inner = "<text:list><text:list-item><text:p>inner</text:p></text:list-item></text:list>"
+        first = f'<text:list text:style-name="L"><text:list-item><text:p>a</text:p>{inner}</text:list-item></text:list>'
+        more = (
+            '<text:list text:style-name="L" text:continue-numbering="true"><text:list-item><text:p>b</text:p>'
+            '</text:list-item><text:list-item text:start-value="7"><text:p>c</text:p></text:list-item></text:list>'
+        )
+        body = f'<office:styles xmlns:style="s">{styles}</office:styles>{first}<text:p>x</text:p>{more}'
+        assert extract(odt(body), "a.odt").text == "1. a\n  - inner\n\nx\n\n2. b\n7. c"
+
+    def test_notes_and_comments_follow_their_paragraph_without_who_and_when(self) -> None:
+        note = (
+            "<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>note</text:p>"
+            "</text:note-body></text:note>"
+        )
+        comment = (
+            '<office:annotation xmlns:dc="d"><dc:creator>Bob</dc:creator><dc:date>2024</dc:date>'
+            "<text:p>comment</text:p></office:annotation>"
+        )
+        body = f"<text:h>He{note}ad</text:h><text:p>te{comment}xt</text:p>"
+        assert extract(odt(body), "a.odt").text == "# Head\n\nnote\n\ntext\n\ncomment"
+
+    def test_slides_have_headings_and_notes(self) -> None:
+        box = '<draw:frame xmlns:p="p" p:class="{}"><draw:text-box><text:p>{}</text:p></draw:text-box></draw:frame>'
+        notes = f'<n:notes xmlns:n="n">{box.format("header", "gone")}{box.format("notes", "say this")}</n:notes>'
+        slide = f"<draw:page>{box.format('title', 'Title')}{box.format('outline', 'text')}{notes}</draw:page>"
+        document = extract(odt(slide), "a.odp")
+        assert document.text == "## Title\n\ntext\n\nNotes: say this"
+        assert (document.title, document.parts) == ("Title", ((0, "slide 1"),))
+
+    def test_a_paragraph_in_the_style_of_a_title_is_a_heading(self) -> None:
+        style = '<s:style xmlns:s="s" s:name="P1" s:parent-style-name="Title"/>'
+        body = f'{style}<text:p text:style-name="P1">Title</text:p><text:p text:style-name="P2">text</text:p>'
+        assert extract(odt(body), "a.odt").text == "# Title\n\ntext"
+
+    def test_repeated_cells_keep_the_columns(self) -> None:
+        cells = "<table:table-cell><text:p>{}</text:p></table:table-cell>"
+        empty = '<table:table-cell table:number-columns-repeated="2"/>'
+        row = f"<table:table-row>{cells.format('a')}{empty}{cells.format('b')}</table:table-row>"
+        assert extract(odt(f"<table:table>{row}</table:table>"), "a.odt").text.startswith("| a |  |  | b |")
+
     def test_deleted_text_and_descriptions_are_left_out(self) -> None:
         body = (
             "<text:tracked-changes><text:p>gone</text:p></text:tracked-changes>"
