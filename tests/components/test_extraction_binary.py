@@ -423,5 +423,35 @@ class TestRtf:
     def test_characters_are_what_they_stand_for(self, written: str, text: str) -> None:
         assert extract(rtf(written), "a.rtf").text == text
 
+    def test_lists_are_markdown_wherever_their_marks_stand(self) -> None:
+        body = (
+            r"{\listtext\pard\plain 1.\tab}\pard\ls1 one\par\pard\ls1{\listtext\pard 2)\tab}two\par"
+            r"{\pntext\'b7\tab}\pard\ilvl1 inner\par\pard text\par"
+        )
+        assert extract(rtf(body), "a.rtf").text == "1. one\n2. two\n  - inner\n\ntext"
+
+    def test_the_mark_of_a_list_does_not_end_a_table(self) -> None:
+        body = r"\trowd\pard\intbl{\listtext\pard 1.\tab}a\par b\cell c\cell\row"
+        assert extract(rtf(body), "a.rtf").text == "| a b | c |\n| --- | --- |"
+
+    @pytest.mark.parametrize(
+        "beside",
+        [
+            r"{\footnote\pard note\par}",
+            r"{\*\footnote note}",
+            r"{\*\annotation{\*\atndate 1}note}",
+            r"{\shp{\*\shpinst\shpleft1{\sp{\sn x}{\sv 1}}{\shptxt\pard note\par}}{\shprslt note}}",
+        ],
+    )
+    def test_notes_comments_and_boxes_follow_their_paragraph(self, beside: str) -> None:
+        assert extract(rtf(rf"\pard\s1 He{beside}ad\par\pard text"), "a.rtf").text == "# Head\n\nnote\n\ntext"
+
+    def test_a_table_that_is_cut_off_keeps_its_text(self) -> None:
+        text = extract(rtf(r"\trowd\pard\intbl a\cell b\par c"), "a.rtf").text
+        assert all(word in text for word in "abc")
+
+    def test_deleted_text_is_left_out(self) -> None:
+        assert extract(rtf(r"a{\deleted gone}{\revised b}"), "a.rtf").text == "ab"
+
     def test_binary_data_is_jumped_over(self) -> None:
         assert extract(rtf(r"a{\pict\bin5 }}}}}}b"), "a.rtf").text == "ab"

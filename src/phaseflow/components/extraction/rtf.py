@@ -9,28 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from phaseflow.components.extraction.draft import Draft
+from phaseflow.components.extraction.rtf_words import APART, ASIDES, CHARSETS, LIST_MARKS, MARKS, SIGNS
 from phaseflow.components.extraction.shapes import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
 
 _TOKEN = re.compile(rb"\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-fA-F]{2})|\\([^a-zA-Z])|([{}])|([^\\{}\r\n]+)")
 _MAX_DEPTH = 1000
-# Groups whose text is no text of the document.
-_APART = frozenset(
-    b"fonttbl colortbl stylesheet pict object info header headerl headerr headerf footer footerl footerr footerf "
-    b"listtable listoverridetable rsidtbl themedata colorschememapping latentstyles datastore generator xmlnstbl "
-    b"fldinst bkmkstart bkmkend ftnsep ftnsepc listtext pntext operator filetbl revtbl template nonshppict mmathPr "
-    b"wgrffmtfilter datafield objdata blipuid picprop shpinst".split()
-)
-_SIGNS = {
-    b"par": "\n", b"line": "\n", b"sect": "\n", b"page": "\n", b"tab": "\t", b"emdash": "—", b"endash": "–",
-    b"lquote": "‘", b"rquote": "’", b"ldblquote": "“", b"rdblquote": "”", b"bullet": "•",
-    b"emspace": " ", b"enspace": " ", b"qmspace": " ",
-}  # fmt: skip
-_MARKS = {b"~": "\u00a0", b"_": "-", b"\\": "\\", b"{": "{", b"}": "}", b"\n": "\n", b"\r": "\n"}
-_CHARSETS = {
-    0: "cp1252", 77: "mac_roman", 128: "cp932", 129: "cp949", 134: "gb18030", 136: "big5", 161: "cp1253", 162: "cp1254",
-    163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874", 238: "cp1250",
-}  # fmt: skip
+_KEPT = frozenset((b"title", b"stylesheet")) | LIST_MARKS
+"""Groups whose text says something about the document."""
+_LIST_NUMBER = re.compile(r"\s*(\d{1,6})[.)]")
 _HEADING = re.compile(r"\s*heading (\d)\b", re.I)
 
 
@@ -56,11 +43,17 @@ class _Group:
     encoding: str = ""
     unicode_skip: int = 1
     is_hidden: bool = False
+    is_deleted: bool = False
+    outside: "_Paragraph | None" = None
+    """The paragraph that goes on after this group, whose text stands beside it."""
 
 
 @dataclass(slots=True)
 class _Paragraph:
     pieces: list[str] = field(default_factory=list)
+    list_mark: str | None = None
+    list_level: int = 0
+    is_aside: bool = False
     style: int = 0
     outline: int | None = None
     in_table: bool = False
@@ -84,6 +77,7 @@ class _Reader:
         self._to_skip = 0
         self._said: list[str] = []
         self._high = 0
+        self._asides: list[str] = []
 
     def read(self, data: bytes) -> None:
         for token in self._tokens(data):
@@ -101,8 +95,8 @@ class _Reader:
                 else:
                     self._word(word, None if number is None else int(number))
         self._flush_bytes()
+        self._paragraph.in_table = False
         self._end_paragraph()
-        self._end_table()
 
     def _tokens(self, data: bytes) -> Iterator[re.Match[bytes]]:
         """Yield the tokens, without the binary data that ``\\bin`` announces."""
@@ -120,7 +114,7 @@ class _Reader:
                 message = f"{self.draft.name} has groups nested too deeply; open and save it again, or exclude it"
                 raise DocumentError(message, code="too_complex")
             self._groups.append(self._group)
-            self._group = replace(self._group)
+            self._group = replace(self._group, outside=None)
         elif self._groups:
             self._leave(self._group)
             self._group = self._groups.pop()
@@ -131,37 +125,45 @@ class _Reader:
             self.title = said
         elif group.destination == b"stylesheet" and (heading := _HEADING.match(said)):
             self._levels[self._number] = int(heading[1])
-        if group.destination in (b"title", b"stylesheet"):
+        elif group.destination in LIST_MARKS:
+            self._paragraph.list_mark = said
+        if group.destination in _KEPT:
             self._said = []
+        if group.outside is not None:
+            self._asides.append("".join(self._paragraph.pieces).strip())
+            self._paragraph = group.outside
 
     def _mark(self, mark: bytes) -> None:
         if mark == b"*":
             self._group.destination = b"*"
         elif mark in (b"\n", b"\r"):
             self._write("\n")
-        elif mark in _MARKS:
-            self._write(_MARKS[mark])
+        elif mark in MARKS:
+            self._write(MARKS[mark])
 
     def _word(self, word: bytes, number: int | None) -> None:
         group = self._group
-        if group.destination == b"*":
+        if word in ASIDES and group.destination in (b"", b"*", b"shpinst"):
+            group.destination, group.outside = b"", self._paragraph
+            self._paragraph = _Paragraph(is_aside=True)
+        elif group.destination == b"*":
             # A destination that may be passed over, and is.
-            group.destination = word if word in _APART else b"unknown"
+            group.destination = word if word in APART else b"unknown"
         elif word == b"title" and group.destination == b"info":
             group.destination, self._said = b"title", []
-        elif word in _APART and not group.destination:
+        elif word in APART and not group.destination:
             group.destination, self._said = word, []
         elif word == b"u" and number is not None:
             self._unicode(number)
         elif group.destination in (b"fonttbl", b"stylesheet"):
             self._define(group.destination, word, number or 0)
-        elif word in _SIGNS:
-            self._write(_SIGNS[word])
+        elif word in SIGNS:
+            self._write(SIGNS[word])
         else:
             self._state(word, number)
 
     def _state(self, word: bytes, number: int | None) -> None:
-        group, paragraph = self._group, self._paragraph
+        group = self._group
         if word == b"ansicpg":
             self._encoding = _known(f"cp{number}")
         elif word == b"mac":
@@ -172,16 +174,27 @@ class _Reader:
             group.encoding = self._fonts.get(number or 0, "")
         elif word == b"v":
             group.is_hidden = number != 0
+        elif word == b"deleted":
+            group.is_deleted = number != 0
         elif word == b"plain":
             group.is_hidden = False
-        elif word == b"pard":
-            paragraph.style, paragraph.outline, paragraph.in_table = 0, None, False
+        elif not group.destination:
+            self._paragraph_state(word, number)
+
+    def _paragraph_state(self, word: bytes, number: int | None) -> None:
+        paragraph = self._paragraph
+        if word == b"pard":
+            paragraph.style, paragraph.outline, paragraph.in_table, paragraph.list_level = 0, None, False, 0
         elif word == b"intbl":
             paragraph.in_table = True
         elif word == b"s":
             paragraph.style = number or 0
         elif word == b"outlinelevel":
             paragraph.outline = number
+        elif word == b"ilvl":
+            paragraph.list_level = number or 0
+        elif paragraph.is_aside:
+            return
         elif word in (b"cell", b"nestcell"):
             self._end_cell()
         elif word in (b"row", b"nestrow"):
@@ -191,8 +204,8 @@ class _Reader:
         if word == (b"f" if destination == b"fonttbl" else b"s"):
             self._number = number
             self._said = []
-        elif word == b"fcharset" and number in _CHARSETS:
-            self._fonts[self._number] = _CHARSETS[number]
+        elif word == b"fcharset" and number in CHARSETS:
+            self._fonts[self._number] = CHARSETS[number]
         elif word == b"outlinelevel" and destination == b"stylesheet" and 0 <= number < 9:
             self._levels.setdefault(self._number, number + 1)
 
@@ -228,9 +241,9 @@ class _Reader:
 
     def _write(self, text: str) -> None:
         group = self._group
-        if group.destination in (b"title", b"stylesheet"):
+        if group.destination in _KEPT:
             self._said.append(text)
-        elif group.destination or group.is_hidden:
+        elif group.destination or group.is_hidden or group.is_deleted:
             return
         elif text == "\n":
             self._end_paragraph()
@@ -239,8 +252,11 @@ class _Reader:
 
     def _end_paragraph(self) -> None:
         paragraph = self._paragraph
-        text = "".join(paragraph.pieces)
-        paragraph.pieces = []
+        if paragraph.is_aside:
+            paragraph.pieces.append("\n")
+            return
+        text, mark = "".join(paragraph.pieces), paragraph.list_mark
+        paragraph.pieces, paragraph.list_mark = [], None
         if paragraph.in_table:
             if text.strip():
                 self._cell.append(text + " ")
@@ -249,10 +265,16 @@ class _Reader:
         level = self._levels.get(paragraph.style)
         if paragraph.outline is not None and 0 <= paragraph.outline < 9:
             level = paragraph.outline + 1
-        if level is None:
-            self.draft.put(text)
-        else:
+        if level is not None:
             self.draft.section(level, text)
+        elif mark is not None:
+            number = _LIST_NUMBER.match(mark)
+            self.draft.item(paragraph.list_level, text, int(number[1]) if number else None)
+        else:
+            self.draft.put(text)
+        asides, self._asides = self._asides, []
+        for aside in asides:
+            self.draft.put(aside)
 
     def _end_cell(self) -> None:
         self._cell += self._paragraph.pieces
@@ -265,6 +287,8 @@ class _Reader:
         self._cells = []
 
     def _end_table(self) -> None:
+        if self._cell:
+            self._end_cell()
         rows = [*self._rows, self._cells] if self._cells else self._rows
         self._rows, self._cells = [], []
         self.draft.table(rows)
