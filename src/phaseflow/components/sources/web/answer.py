@@ -36,6 +36,16 @@ class Answer:
     def is_success(self) -> bool:
         return 200 <= self.status < 300
 
+    def address(self, name: str) -> str:
+        """Return a header that holds an address. Bytes beyond ASCII are UTF-8, or escaped one by one."""
+        value = self.header(name)
+        if value.isascii():
+            return value
+        try:
+            return value.encode("latin-1").decode()
+        except UnicodeDecodeError:
+            return "".join(letter if letter.isascii() else f"%{ord(letter):02X}" for letter in value)
+
     @property
     def media_type(self) -> str:
         return self.header("content-type").partition(";")[0].strip().lower()

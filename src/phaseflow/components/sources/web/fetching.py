@@ -107,7 +107,7 @@ class Fetcher:
 
 def target_of(answer: Answer) -> str:
     """Return where a redirect leads. Raises DocumentError ``bad_redirect`` when that is no page."""
-    location = answer.header("location")
+    location = answer.address("location")
     target = normalised(location, answer.url)
     if target is None:
         message = f"{answer.url} redirects to {location[:200]!r}, which is no web page; mend the site or exclude it"

@@ -7,6 +7,7 @@ import anyio.to_thread
 
 from phaseflow.components.protocols import Entry
 from phaseflow.components.sources.web.address import site_of
+from phaseflow.components.sources.web.page import is_media
 from phaseflow.components.sources.web.robots import Robots
 from phaseflow.domain.errors import SourceNotAllowed, TransientError
 
@@ -41,7 +42,7 @@ class Links:
         A sitemap may lie anywhere, and its own site counts for nothing.
         """
         homes = {home for site in self._sites for home in (site, await self._home(site))}
-        own = (url for url in urls if site_of(url) in homes)
+        own = (url for url in urls if site_of(url) in homes and not is_media(url))
         return tuple(Entry(url, depth=depth) for url in await self._allowed(own))
 
     async def _home(self, site: str) -> str:

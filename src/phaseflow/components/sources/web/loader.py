@@ -161,8 +161,9 @@ class WebLoader:
         return Skipped(entry, f"redirects to {answer.url}", (Entry(answer.url, depth=entry.depth),))
 
     async def _not_modified(self, entry: Entry, known: Known, stamp: Stamp, answer: Answer) -> Outcome:
-        links = await self._links.entries(entry, stamp.links)
-        if said(answer, self._agent).wishes.noindex:
+        wishes = said(answer, self._agent).wishes
+        links = await self._links.entries(entry, () if wishes.nofollow else stamp.links)
+        if wishes.noindex:
             return Skipped(entry, _NOINDEX, links)
         self._remember(entry.uri, stands=True)
         return Unchanged(entry, known.content_hash, known.stamp, links)

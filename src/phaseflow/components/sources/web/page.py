@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 MAX_LINKS = 10_000
 """From one page. More are a machine's, and each is a row in the frontier."""
 
-_LINKS = "a[href], area[href], frame[src], iframe[src]"
+_LINKS = "a, area[href], frame[src], iframe[src], link[rel][href]"
+_ORDERED = frozenset(("next", "prev"))
+"""What a ``link`` in the head must be to lead on: the pages of a long list may hang together by nothing else."""
+_ADDRESSES = ("href", "src", "xlink:href")
 _REFRESH_URL = re.compile(r"^\s*\d*(?:\.\d*)?\s*[;,]\s*(?:url\s*=\s*)?[\"']?([^\"'\s]+)", re.I)
 _LINK_HEADER = re.compile(r"<([^<>]*)>([^<>]*)")
 _CANONICAL = re.compile(r"""\brel\s*=\s*(?:"[^"]*\bcanonical\b[^"]*"|canonical\b)""", re.I)
@@ -96,7 +99,7 @@ def _wishes(page: "LexborHTMLParser", agent: str) -> Wishes:
 
 
 def _named(directives: str) -> Wishes:
-    names = {name.strip().lower() for name in directives.split(",")}
+    names = set(re.split(r"[,;\s]+", directives.lower()))
     return Wishes(bool(names & {"noindex", "none"}), bool(names & {"nofollow", "none"}))
 
 
@@ -106,7 +109,8 @@ def _base(page: "LexborHTMLParser", url: str) -> str:
 
 
 def _canonical(page: "LexborHTMLParser", base: str) -> str | None:
-    for node in page.css("link[rel][href]"):
+    # Not in the body: whoever may write a comment there must not decide where the page belongs.
+    for node in page.css("head link[rel][href]"):
         if "canonical" in _attribute(node, "rel").lower().split():
             return normalised(_attribute(node, "href"), base)
     return None
@@ -130,8 +134,12 @@ def _targets(page: "LexborHTMLParser") -> Iterator[str]:
         if match and _attribute(node, "http-equiv").strip().lower() == "refresh":
             yield match[1]
     for node in page.css(_LINKS):
-        if "nofollow" not in _attribute(node, "rel").lower().split():
-            yield _attribute(node, "href") or _attribute(node, "src")
+        words = set(_attribute(node, "rel").lower().split())
+        if "nofollow" in words or (node.tag == "link" and not words & _ORDERED):
+            continue
+        link = next((value for name in _ADDRESSES if (value := node.attributes.get(name)) is not None), None)
+        if link is not None:
+            yield link
 
 
 def _attribute(node: "LexborNode", name: str) -> str:

@@ -1,6 +1,7 @@
 """A page as it was fetched, and what it says of itself."""
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
@@ -13,7 +14,12 @@ from phaseflow.components.sources.web.page import Page, read_page, said_in_heade
 from phaseflow.domain.errors import DocumentError
 
 _HTML = frozenset(("text/html", "application/xhtml+xml"))
-_HTML_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body")
+_XML = frozenset(("application/xml", "text/xml"))
+# Atomic groups: what stands before the root cannot be read in many ways.
+_HTML_ROOT = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:\s|(?><\?.*?\?>)|(?><!--.*?-->))*+<(?:!doctype\s+html|html|head|body)\b", re.S | re.I
+)
+_HEAD = 4096
 _GENERIC = frozenset(("application/octet-stream", "binary/octet-stream", "application/x-download"))
 _MEDIA = ("image/", "audio/", "video/", "font/")
 
@@ -44,9 +50,14 @@ def said(answer: Answer, agent: str) -> Page:
 
 
 def declared_type(answer: Answer) -> str | None:
-    """Return the media type that the server declares; None where that only means that it does not know."""
-    declared = answer.media_type
-    return None if declared in _GENERIC else declared or None
+    """Return the media type that the server declares; None where that only means that it does not know.
+
+    XML and what is not declared are HTML where they begin so.
+    """
+    declared = None if answer.media_type in _GENERIC else answer.media_type or None
+    if (declared is None or declared in _XML) and _HTML_ROOT.match(answer.body[:_HEAD]):
+        return "text/html" if declared is None else "application/xhtml+xml"
+    return declared
 
 
 def check_type(answer: Answer) -> None:
@@ -69,8 +80,4 @@ def _read(answer: Answer, agent: str) -> Reading:
 
 def is_html(answer: Answer) -> bool:
     """Say whether an answer is a page, by what the server declares, else by how it begins."""
-    declared = declared_type(answer)
-    if declared is not None:
-        return declared in _HTML
-    start = answer.body[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    return start.startswith(_HTML_STARTS)
+    return declared_type(answer) in _HTML

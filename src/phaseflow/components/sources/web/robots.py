@@ -1,5 +1,6 @@
 """robots.txt by RFC 9309: one file a site, fetched when it is first needed and kept for a day."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ MAX_BYTES = 512 * 1024
 """What stands after this is not read; the RFC asks for 500 KiB at least."""
 _REDIRECTS = 5
 _KEPT_S = 24 * 3600.0
+_AGENT_LINE = re.compile(r"\s*user[ -]?agent(?:\s*:\s*|\s+)([^\s/#]+)", re.I)
+_NOBODY = "(another)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +88,26 @@ class Robots:
             return Rules(self._agent, site)
         home = site_of(answer.url)
         if answer.is_success:
-            return Rules(self._agent, home, await anyio.to_thread.run_sync(_parsed, answer))
+            return Rules(self._agent, home, await anyio.to_thread.run_sync(_parsed, answer, self._agent))
         error = refusal(answer)
         if isinstance(error, DocumentError):
             return Rules(self._agent, home)
         raise error
 
 
-def _parsed(answer: Answer) -> "Protego":
+def _parsed(answer: Answer, agent: str) -> "Protego":
     from protego import Protego
 
-    return Protego.parse(answer.body.decode("utf-8-sig", "replace"))
+    lines = answer.body.decode("utf-8-sig", "replace").splitlines()
+    return Protego.parse("\n".join(_by_whole_token(line, agent) for line in lines))
+
+
+def _by_whole_token(line: str, agent: str) -> str:
+    """Write a line that names another crawler so that Protego, which looks for parts of names, matches nobody.
+
+    RFC 9309, 2.2.1: the whole product token, in upper or lower case; a version behind it does not count.
+    """
+    match = _AGENT_LINE.match(line)
+    if match is None or match[1] == "*":
+        return line
+    return f"user-agent: {agent if match[1].lower() == agent else _NOBODY}"

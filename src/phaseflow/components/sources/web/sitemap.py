@@ -1,8 +1,10 @@
 """Sitemaps: XML, an index of them, or a list of addresses as text; packed or not."""
 
+import html
 import re
 import zlib
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from xml.parsers import expat
 
 from phaseflow.components.sources.web.address import normalised
@@ -16,6 +18,7 @@ MAX_PAGES = 50_000
 _HEAD = 4096
 # Atomic groups: what stands before the root cannot be read in many ways.
 _ROOT = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s|(?><\?.*?\?>)|(?><!--.*?-->))*+<(?:\w+:)?(?:urlset|sitemapindex)\b", re.S)
+_LOC = re.compile(rb"<loc>\s*(?:<!\[CDATA\[)?([^<>\]]+)(?:\]\]>)?\s*</loc>")
 _INSIDE = frozenset(("url", "sitemap"))
 
 
@@ -28,7 +31,7 @@ class Sitemap:
 
 
 def read_sitemap(data: bytes, url: str, limits: Limits) -> Sitemap:
-    """Read a sitemap. Blocking. What is broken is read up to the break.
+    """Read a sitemap. Blocking. Of one that is no proper XML everything is taken that looks like an address.
 
     Raises DocumentError for a packed one that is too large or does not unpack.
     """
@@ -62,9 +65,16 @@ class _Reader:
         parser.StartDoctypeDeclHandler = _refuse
         try:
             parser.Parse(data, True)
-        except (expat.ExpatError, _Enough, LookupError, ValueError):
-            # Half a sitemap names pages that exist all the same.
+        except _Enough:
             return
+        except (expat.ExpatError, LookupError, ValueError):
+            # A bare & is the commonest fault of all, and what stands behind it names pages all the same.
+            self._scan(data)
+
+    def _scan(self, data: bytes) -> None:
+        into = self.found["sitemap" if b"<sitemapindex" in data[:_HEAD] else "url"]
+        links = (html.unescape(match[1].decode("utf-8", "replace")).strip() for match in _LOC.finditer(data))
+        into[:] = dict.fromkeys((*into, *islice(links, MAX_PAGES)))
 
     def _start(self, name: str, _attributes: object) -> None:
         local = name.rpartition(":")[2].lower()

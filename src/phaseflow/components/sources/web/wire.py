@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -20,6 +21,7 @@ _CONNECTIONS = 32
 _KEEP_S = 15.0
 _DRAINED = 64 * 1024
 """A body that nobody wants is read all the same when it is this short: cheaper than a new connection."""
+_DRAIN_S = 0.5
 
 SocketOption = httpcore2.SOCKET_OPTION
 
@@ -164,15 +166,17 @@ class Wire:
 
 
 async def _drain(response: httpcore2.Response, answer: Answer) -> None:
+    """Whatever becomes of the body: the answer is known, and a 404 that is cut off is a 404."""
     length = answer.header("content-length")
     left = int(length) if length.isdecimal() else 0
     if left > _DRAINED:
         return
     read = 0
-    async for chunk in response.aiter_stream():
-        read += len(chunk)
-        if read > _DRAINED:
-            return
+    with anyio.move_on_after(_DRAIN_S), suppress(httpcore2.NetworkError, httpcore2.ProtocolError):
+        async for chunk in response.aiter_stream():
+            read += len(chunk)
+            if read > _DRAINED:
+                return
 
 
 def _joined(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:
