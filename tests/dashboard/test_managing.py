@@ -83,6 +83,18 @@ async def test_a_change_is_kept(board: Board, service: Service) -> None:
     assert service.call("GET", "kb/docs")["source"]["exclude"] == ["drafts/**", "old/**"]
 
 
+async def test_the_depth_of_a_crawl_is_set_and_taken_back(board: Board, service: Service) -> None:
+    service.call("PUT", "kb/site", {"source": {"type": "web", "urls": ["http://1.1.1.1/"]}})
+    page = board.page
+    await board.go("kb/site")
+    for depth in ("0", ""):
+        await page.get_by_role("button", name="Change").click()
+        await page.get_by_label("Links deep at most").fill(depth)
+        await page.get_by_role("button", name="Save").click()
+        await page.locator("#kb-form").wait_for(state="hidden")
+        assert service.call("GET", "kb/site")["source"]["max_depth"] == (int(depth) if depth else None)
+
+
 async def test_delete_asks_first_and_says_why_it_cannot(
     board: Board, service: Service, embedding: EmbeddingServer
 ) -> None:
