@@ -10,7 +10,7 @@ from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import Action, JobPhase
 from phaseflow.flow.documents import Documents
-from phaseflow.flow.inputs import as_phase
+from phaseflow.flow.inputs import as_phase, as_verb
 from phaseflow.flow.job import Job
 from phaseflow.flow.queries import latest_job
 from phaseflow.store.jobs import JobRecord
@@ -53,6 +53,7 @@ class Control(Documents):
         KnowledgeBaseNotFound.
         """
         tracker, scheduler = self._engine()
+        verb = as_verb(action)
         name = None if phase is None else as_phase(phase)
         record = await self._latest(kb_id)
         now = tracker.clock.now()
@@ -62,7 +63,7 @@ class Control(Documents):
             Action.CANCEL: lambda state: verbs.cancel(state, now),
             Action.RETRY: lambda state: verbs.retry(state, now),
         }
-        changed = await scheduler.verb(record.state.job_id, changes[action], reason=verbs.BY_USER)
+        changed = await scheduler.verb(record.state.job_id, changes[verb], reason=verbs.BY_USER)
         moved = changed.after != changed.before
         if moved:
             await self._settle(record.state.job_id)

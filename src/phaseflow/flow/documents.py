@@ -12,6 +12,7 @@ from phaseflow.components.uploads import Staging, Uploads, disk
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.settings import SOURCE, UploadSource
+from phaseflow.flow.inputs import File, as_files, as_text
 from phaseflow.flow.job import Job
 from phaseflow.flow.queries import Queries
 from phaseflow.store import knowledge_bases
@@ -22,7 +23,6 @@ UPLOAD = SOURCE.dump_json(UploadSource()).decode()
 DISCARD_S = 2.0
 """How long an upload that was given up may take to go; what is left then, goes when the next engine starts."""
 
-File = str | Path | tuple[str, bytes]
 Check = Callable[[Transaction], None]
 
 
@@ -47,7 +47,7 @@ class Documents(Queries):
         Cancelling it before the job is asked for stores nothing.
         """
         async with self.receiving(kb_id) as staging:
-            for file in files:
+            for file in as_files(files):
                 await anyio.to_thread.run_sync(_take, staging, file)
             return (await self.take_in(kb_id, staging))[1]
 
@@ -57,12 +57,14 @@ class Documents(Queries):
         Raises DocumentNotFound, JobConflict while a job is not over, InvalidRequest for another kind of source.
         """
 
+        name = as_text("uri", uri)
+
         def check(tx: Transaction) -> None:
             knowledge_bases.get(tx, kb_id)
             self._check(tx, kb_id)
 
         with disk():
-            return await self._start_with(check_kb_id(kb_id), None, check, lambda: self._uploads.remove(kb_id, uri))
+            return await self._start_with(check_kb_id(kb_id), None, check, lambda: self._uploads.remove(kb_id, name))
 
     @asynccontextmanager
     async def receiving(self, kb_id: str) -> AsyncIterator[Staging]:

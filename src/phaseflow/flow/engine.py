@@ -20,9 +20,9 @@ from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.settings import SOURCE, Settings
 from phaseflow.domain.status import KnowledgeBase, SearchHit, Transition
 from phaseflow.domain.vocabulary import Intent, JobPhase
+from phaseflow.flow import inputs
 from phaseflow.flow.control import Control
 from phaseflow.flow.documents import UPLOAD, Check
-from phaseflow.flow.inputs import SettingsLike, Source, SourceLike, as_phase, as_settings
 from phaseflow.flow.job import Job
 from phaseflow.flow.workbench import LoaderFor, Workbench
 from phaseflow.store import jobs, knowledge_bases, passages
@@ -47,6 +47,7 @@ class PhaseFlow(Control):
     Entering the block opens the file (creating it), pauses what a dead process left running as ``interrupted``, and
     goes on with it, unless ``auto_resume`` is False. Leaving it stops running jobs after the batch in hand; the next
     block goes on with them. Every method is safe to cancel: what it has asked for is done or not done, never half.
+    Every method raises InvalidRequest, naming the parameter, for a value that it cannot use.
 
     ``loader``, ``chunker``, ``embedder`` and ``index`` replace the built-in components (see ``components.protocols``;
     LangChain's text splitters and embeddings fit as they are). ``settings`` are the defaults of new knowledge bases.
@@ -64,27 +65,26 @@ class PhaseFlow(Control):
         chunker: Chunker | TextSplitter | None = None,
         embedder: Any = None,
         index: Index | None = None,
-        settings: SettingsLike | None = None,
+        settings: inputs.SettingsLike | None = None,
         policies: Policies | None = None,
         slots: int = SLOTS,
         auto_resume: bool = True,
         only: Collection[str] | None = None,
-        check_source: Callable[[Source], None] | None = None,
+        check_source: Callable[[inputs.Source], None] | None = None,
         allow_private: Collection[str] = (),
         uploads: UploadLimits | None = None,
     ) -> None:
         self.path = Path(path).absolute()
-        self.settings = as_settings(settings) or Settings()
+        self.settings = inputs.as_settings(settings) or Settings()
         self._uploads = Uploads(self.path, uploads or UploadLimits())
         self._workbench = Workbench(
             loader=loader, chunker=chunker, embedder=embedder, index=index, check_source=check_source,
-            allow_private=allow_private,
-            uploads=self._uploads,
+            allow_private=inputs.as_names("allow_private", allow_private), uploads=self._uploads,
         )  # fmt: skip
         self._policies = policies or Policies()
-        self._slots = slots
+        self._slots = inputs.as_count("slots", slots, 0)
         self._auto_resume = auto_resume
-        self._only = only
+        self._only = None if only is None else inputs.as_names("only", only)
         self._index = EmbeddedIndex()
         self._service: Service[tuple[PhaseTracker, Scheduler]] | None = None
         self._running: tuple[PhaseTracker, Scheduler] | None = None
@@ -120,11 +120,11 @@ class PhaseFlow(Control):
     async def start(
         self,
         kb_id: str,
-        source: SourceLike | None = None,
+        source: inputs.SourceLike | None = None,
         *,
         full: bool = False,
         hold: Iterable[JobPhase | str] = (),
-        settings: SettingsLike | None = None,
+        settings: inputs.SettingsLike | None = None,
     ) -> Job:
         """Make a new job, which runs as soon as a slot is free. A source creates the knowledge base, or changes it.
 
@@ -133,10 +133,10 @@ class PhaseFlow(Control):
         KnowledgeBaseNotFound without a source on an unknown one, InvalidRequest.
         """
         check_kb_id(kb_id)
-        held = [as_phase(name) for name in hold]
+        held, full = inputs.as_phases(hold), inputs.as_flag("full", full)
         given = await self._workbench.checked(source)
         await self._check_stored(kb_id, given)
-        return await self._create(kb_id, given, as_settings(settings), full=full, held=held)
+        return await self._create(kb_id, given, inputs.as_settings(settings), full=full, held=held)
 
     async def _create(
         self,
@@ -176,12 +176,12 @@ class PhaseFlow(Control):
         return Job(state.job_id, kb_id, tracker.feed)
 
     async def put_kb(
-        self, kb_id: str, source: SourceLike | None, settings: SettingsLike | None = None
+        self, kb_id: str, source: inputs.SourceLike | None, settings: inputs.SettingsLike | None = None
     ) -> KnowledgeBase:
         """Create a knowledge base or change it; a running job goes on with what it began with."""
         tracker, _ = self._engine()
         check_kb_id(kb_id)
-        given, chosen, at = await self._workbench.checked(source), as_settings(settings), tracker.clock.now()
+        given, chosen, at = await self._workbench.checked(source), inputs.as_settings(settings), tracker.clock.now()
 
         def put(tx: Transaction) -> None:
             old = knowledge_bases.find(tx, kb_id)
@@ -196,7 +196,7 @@ class PhaseFlow(Control):
     async def delete_kb(self, kb_id: str) -> None:
         """Delete a knowledge base with its index and history. Raises JobConflict while a job is not over."""
         tracker, scheduler = self._engine()
-        scheduler.give_up(kb_id)
+        scheduler.give_up(inputs.as_text("kb_id", kb_id))
 
         def remove(tx: Transaction) -> bool:
             knowledge_bases.get(tx, kb_id)
@@ -215,12 +215,11 @@ class PhaseFlow(Control):
         self._index.forget(kb_id)
         await anyio.to_thread.run_sync(self._uploads.empty)
 
-    async def search(self, kb_id: str, query: str, limit: int = 10) -> list[SearchHit]:
-        """The passages that answer best, best first."""
+    async def _search(self, kb_id: str, query: str, limit: int) -> list[SearchHit]:
         outside = self._workbench.index
         if outside is None:
-            return await super().search(kb_id, query, limit)
-        kb = await self._read(lambda tx: knowledge_bases.get(tx, kb_id))
+            return await super()._search(kb_id, query, limit)
+        kb = await self._read(lambda tx: knowledge_bases.get(tx, inputs.as_text("kb_id", kb_id)))
         embedder = await self._query_embedder(kb)
         vector = [] if embedder is None else (await embedder.embed_query(query)).tolist()
         hits = await outside.search(kb_id, query, vector, limit)
@@ -228,7 +227,8 @@ class PhaseFlow(Control):
 
     def transitions(self, after: int | None = None, kb_id: str | None = None) -> AsyncIterator[Transition]:
         """Every transition after number ``after``, once and in order: replay, then live. None begins with now."""
-        return self.tracker.feed.transitions(after, kb_id)
+        at = None if after is None else inputs.as_count("after", after, 0)
+        return self.tracker.feed.transitions(at, None if kb_id is None else inputs.as_text("kb_id", kb_id))
 
     async def _main(self, started: Callable[[tuple[PhaseTracker, Scheduler]], None], stop: anyio.Event) -> None:
         async with open_session(self.path) as database:

@@ -1,24 +1,32 @@
-"""What comes in as JSON or in short forms, as the values that the engine works with."""
+"""What callers give, in JSON or in short forms, as the values that the engine works with.
 
-from collections.abc import Mapping
+All raise InvalidRequest, naming the parameter and what it takes, also for a value of a wrong kind.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.settings import SOURCE, FolderSource, Settings, UploadSource, WebSource
-from phaseflow.domain.vocabulary import PHASES, JobPhase
+from phaseflow.domain.vocabulary import PHASES, Action, JobPhase
+
+T = TypeVar("T")
 
 Source = FolderSource | WebSource | UploadSource
 SourceLike = Source | str | Path | Mapping[str, Any]
 SettingsLike = Settings | Mapping[str, Any]
+File = str | Path | tuple[str, bytes]
 
 
 def as_settings(settings: SettingsLike | None) -> Settings | None:
-    """Settings from their JSON shape. Raises InvalidRequest, naming the field."""
+    """Settings from their JSON shape."""
     if settings is None or isinstance(settings, Settings):
         return settings
+    if not isinstance(settings, Mapping):
+        raise _wrong("settings", "Settings or a mapping of their JSON shape", settings)
     try:
         return Settings.model_validate(dict(settings))
     except ValidationError as error:
@@ -26,11 +34,13 @@ def as_settings(settings: SettingsLike | None) -> Settings | None:
 
 
 def as_source(source: SourceLike) -> Source:
-    """A source from its JSON shape; a string or a path is a folder. Raises InvalidRequest, naming the field."""
+    """A source from its JSON shape; a string or a path is a folder."""
     if isinstance(source, str | Path):
         return FolderSource(str(source))
-    if not isinstance(source, Mapping):
+    if isinstance(source, Source):
         return source
+    if not isinstance(source, Mapping):
+        raise _wrong("source", "a path, FolderSource, WebSource, UploadSource or a mapping of their JSON shape", source)
     try:
         return SOURCE.validate_python(dict(source))
     except ValidationError as error:
@@ -38,11 +48,77 @@ def as_source(source: SourceLike) -> Source:
 
 
 def as_phase(name: JobPhase | str) -> JobPhase:
-    """A phase by its name. Raises InvalidRequest."""
+    """A phase by its name."""
     try:
         return JobPhase(name)
     except ValueError:
         raise InvalidRequest("phase", f"{name!r} is none of {', '.join(PHASES)}") from None
+
+
+def as_verb(name: Action | str) -> Action:
+    """A verb on a job that there is, by its name."""
+    verbs = [action for action in Action if action is not Action.START]
+    if name not in verbs:
+        raise InvalidRequest("action", f"{name!r} is none of {', '.join(verbs)}")
+    return Action(name)
+
+
+def as_phases(names: Iterable[JobPhase | str]) -> list[JobPhase]:
+    """Phases to hold, by their names."""
+    return [as_phase(name) for name in _several("hold", "a list of phases", names)]
+
+
+def as_files(files: Iterable[File]) -> Iterable[File]:
+    """Files to take in, each checked when its turn comes."""
+    for file in _several("files", "a list of paths, or of (name, bytes)", files):
+        match file:
+            case str() | Path() | (str(), bytes() | bytearray() | memoryview()):
+                yield file
+            case _:
+                raise _wrong("files", "a list of paths, or of (name, bytes)", file)
+
+
+def as_names(field: str, names: Collection[str]) -> Collection[str]:
+    """Some names; one string is not taken for the names of its letters."""
+    return [as_text(field, name) for name in _several(field, "a list of names", names)]
+
+
+def as_text(field: str, value: str) -> str:
+    """Text that can be stored."""
+    if not isinstance(value, str):
+        raise _wrong(field, "a string", value)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest(field, f"{value[:100]!r} holds half a character; give whole ones") from None
+    return value
+
+
+def as_count(field: str, value: int, least: int, most: int | None = None) -> int:
+    """A whole number within its bounds."""
+    bounds = f"{least} to {most}" if most is not None else f"{least} or more"
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _wrong(field, bounds, value)
+    if value < least or (most is not None and value > most):
+        raise InvalidRequest(field, f"must be {bounds}")
+    return value
+
+
+def as_flag(field: str, value: bool) -> bool:
+    """True or False, and nothing that only counts as one of them."""
+    if not isinstance(value, bool):
+        raise _wrong(field, "True or False", value)
+    return value
+
+
+def _several(field: str, wanted: str, values: Iterable[T]) -> Iterable[T]:
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise _wrong(field, wanted, values)
+    return values
+
+
+def _wrong(field: str, wanted: str, given: object) -> InvalidRequest:
+    return InvalidRequest(field, f"must be {wanted}, not {type(given).__name__}")
 
 
 def invalid(root: str, error: ValidationError) -> InvalidRequest:

@@ -19,6 +19,7 @@ from phaseflow.domain.status import (
     SearchHit,
     Transition,
 )
+from phaseflow.flow.inputs import as_count, as_text
 from phaseflow.snapshot import compose
 from phaseflow.store import failures, jobs, knowledge_bases, passages, progress, transitions
 from phaseflow.store.jobs import JobRecord
@@ -43,7 +44,8 @@ LONGEST_PART = 200
 
 
 class Queries(ABC):
-    """Reading methods. All raise KnowledgeBaseNotFound for an unknown knowledge base; cancelling them does nothing."""
+    """Reading methods. All raise KnowledgeBaseNotFound for an unknown knowledge base and InvalidRequest for a value
+    that they cannot use; cancelling them does nothing."""
 
     _index: EmbeddedIndex
 
@@ -59,10 +61,11 @@ class Queries(ABC):
 
     async def kbs(self, limit: int = 100, cursor: str | None = None) -> Page[KnowledgeBase]:
         """Knowledge bases by name, each with the status of its newest job."""
-        _check_limit(limit)
+        as_count("limit", limit, 1, MOST_ITEMS)
+        after = _text(cursor)
 
         def read(tx: Transaction) -> Page[KnowledgeBase]:
-            records = knowledge_bases.page(tx, limit + 1, cursor)
+            records = knowledge_bases.page(tx, limit + 1, after)
             items = [self._kb(tx, record) for record in records[:limit]]
             return Page(items=items, next_cursor=items[-1].kb_id if len(records) > limit else None)
 
@@ -70,7 +73,7 @@ class Queries(ABC):
 
     async def kb(self, kb_id: str) -> KnowledgeBase:
         """One knowledge base with the status of its newest job."""
-        return await self._read(lambda tx: self._kb(tx, knowledge_bases.get(tx, kb_id)))
+        return await self._read(lambda tx: self._kb(tx, known_kb(tx, kb_id)))
 
     async def status(self, kb_id: str) -> JobStatusResponse:
         """The status of the newest job. Raises JobNotFound when the knowledge base has never run."""
@@ -90,15 +93,15 @@ class Queries(ABC):
 
     async def job_status(self, job_id: str) -> JobStatusResponse:
         """The status of any job, with its full view of the phases. Raises JobNotFound."""
-        return await self._read(lambda tx: compose(jobs.record(tx, job_id), self._now()))
+        return await self._read(lambda tx: compose(jobs.record(tx, as_text("job_id", job_id)), self._now()))
 
     async def jobs(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[JobStatusResponse]:
         """The jobs of a knowledge base, newest first."""
-        _check_limit(limit)
+        as_count("limit", limit, 1, MOST_ITEMS)
         before = _number(cursor)
 
         def read(tx: Transaction) -> list[JobRecord]:
-            knowledge_bases.get(tx, kb_id)
+            known_kb(tx, kb_id)
             return jobs.history(tx, kb_id, limit + 1, before)
 
         records = await self._read(read)
@@ -107,11 +110,11 @@ class Queries(ABC):
 
     async def transitions_of(self, job_id: str, limit: int = 100, cursor: str | None = None) -> Page[Transition]:
         """The log of a job, in order. Raises JobNotFound."""
-        _check_limit(limit)
+        as_count("limit", limit, 1, MOST_ITEMS)
         after = _number(cursor) or 0
 
         def read(tx: Transaction) -> list[Transition]:
-            jobs.record(tx, job_id)
+            jobs.record(tx, as_text("job_id", job_id))
             return transitions.of_job(tx, job_id, after, limit + 1)
 
         found = await self._read(read)
@@ -119,30 +122,32 @@ class Queries(ABC):
 
     async def failures(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[Failure]:
         """The documents that failed, by uri."""
-        _check_limit(limit)
+        as_count("limit", limit, 1, MOST_ITEMS)
+        after = _text(cursor)
 
         def read(tx: Transaction) -> list[Failure]:
-            knowledge_bases.get(tx, kb_id)
-            return failures.page(tx, kb_id, limit + 1, cursor)
+            known_kb(tx, kb_id)
+            return failures.page(tx, kb_id, limit + 1, after)
 
         found = await self._read(read)
         return Page(items=found[:limit], next_cursor=found[limit - 1].uri if len(found) > limit else None)
 
     async def count_failures(self, kb_id: str) -> int:
         """How many documents failed."""
-        return await self._read(lambda tx: failures.count(tx, kb_id))
+        return await self._read(lambda tx: failures.count(tx, known_kb(tx, kb_id).id))
 
     async def documents(
         self, kb_id: str, limit: int = 100, cursor: str | None = None, q: str = ""
     ) -> Page[IndexedDocument]:
         """The documents that search sees, by uri: all, or those whose uri contains ``q``, in upper or lower case."""
-        _check_limit(limit)
-        if len(q) > LONGEST_PART:
+        as_count("limit", limit, 1, MOST_ITEMS)
+        after = _text(cursor)
+        if len(as_text("q", q)) > LONGEST_PART:
             raise InvalidRequest("q", f"must have at most {LONGEST_PART} characters")
 
         def read(tx: Transaction) -> list[IndexedDocument]:
-            kb = knowledge_bases.get(tx, kb_id)
-            return passages.page(tx, Scope(kb_id, kb.epoch), limit + 1, cursor, q)
+            kb = known_kb(tx, kb_id)
+            return passages.page(tx, Scope(kb_id, kb.epoch), limit + 1, after, q)
 
         found = await self._read(read)
         return Page(items=found[:limit], next_cursor=found[limit - 1].uri if len(found) > limit else None)
@@ -152,14 +157,17 @@ class Queries(ABC):
 
         When the embedder cannot be asked, the words alone decide, and a warning is logged.
         """
-        _check_limit(limit, MOST_HITS)
-        if not query.strip() or len(query) > LONGEST_QUERY:
+        as_count("limit", limit, 1, MOST_HITS)
+        if not as_text("q", query).strip() or len(query) > LONGEST_QUERY:
             raise InvalidRequest("q", f"must have 1 to {LONGEST_QUERY} characters")
-        kb = await self._read(lambda tx: knowledge_bases.get(tx, kb_id))
+        return await self._search(kb_id, query, limit)
+
+    async def _search(self, kb_id: str, query: str, limit: int) -> list[SearchHit]:
+        kb = await self._read(lambda tx: known_kb(tx, kb_id))
         vector = await self._query_vector(kb, query)
 
         def read(tx: Transaction) -> list[SearchHit]:
-            now = knowledge_bases.get(tx, kb_id)
+            now = known_kb(tx, kb_id)
             if now.model != kb.model:  # switched in between: the vector is of another kind
                 return self._index.search(tx, Scope(kb_id, now.epoch), now.generation, query, None, limit)
             return self._index.search(tx, Scope(kb_id, kb.epoch), now.generation, query, vector, limit)
@@ -189,23 +197,27 @@ class Queries(ABC):
         )
 
 
+def known_kb(tx: Transaction, kb_id: str) -> KnowledgeBaseRecord:
+    """One knowledge base. Raises KnowledgeBaseNotFound."""
+    return knowledge_bases.get(tx, as_text("kb_id", kb_id))
+
+
 def latest_job(tx: Transaction, kb_id: str) -> JobRecord:
     """The newest job of a knowledge base. Raises KnowledgeBaseNotFound, or JobNotFound when it has never run."""
-    record = jobs.latest(tx, kb_id)
+    record = jobs.latest(tx, as_text("kb_id", kb_id))
     if record is None:
-        knowledge_bases.get(tx, kb_id)
+        known_kb(tx, kb_id)
         raise JobNotFound(kb_id)
     return record
 
 
-def _check_limit(limit: int, most: int = MOST_ITEMS) -> None:
-    if not 1 <= limit <= most:
-        raise InvalidRequest("limit", f"must be 1 to {most}")
+def _text(cursor: str | None) -> str | None:
+    return None if cursor is None else as_text("cursor", cursor)
 
 
 def _number(cursor: str | None) -> int | None:
     if cursor is None:
         return None
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
+    if not (as_text("cursor", cursor).isascii() and cursor.isdigit() and len(cursor) <= 18):
         raise InvalidRequest("cursor", "is not one that this list has given; leave it out to begin at the start")
     return int(cursor)
