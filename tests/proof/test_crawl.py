@@ -152,3 +152,27 @@ async def test_a_site_that_goes_down_fails_the_phase_and_a_retry_goes_on(databas
     assert final.status is JobStatus.COMPLETED
     assert outcome.searchable(database) == whole
     assert went_on(back, usual, database, before, in_hand=32)
+
+
+async def test_a_site_that_answers_nothing_but_errors_fails_the_phase_and_a_retry_goes_on(database: Path) -> None:
+    async with website() as site:
+        with anyio.fail_after(30):
+            whole, usual = await undisturbed(site, database.with_name("whole.db"))
+            async with engine(database) as flow:
+                job = await flow.start("kb", {"type": "web", "urls": [f"{site.url}/0"]})
+                await site.until_asked(TURNING)
+                pages, site.pages = site.pages, dict.fromkeys(site.pages, Reply(b"overloaded", 503))
+                failed = await job.wait()
+                before = stored(database, site)
+                site.pages = pages
+                usual += site.paths - usual  # what was asked for in vain
+                await flow.retry("kb")
+                while (final := await flow.status("kb")).status is not JobStatus.COMPLETED:
+                    await flow.tracker.feed.hint().wait()
+    error = failed.phase_details[0].error
+    assert error is not None
+    assert "error budget spent" in error
+    assert "answered 503" in error
+    assert final.metrics.documents_loaded == len(whole)
+    assert outcome.searchable(database) == whole
+    assert went_on(site, usual, database, before, in_hand=PAGES)
