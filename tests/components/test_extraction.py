@@ -153,7 +153,28 @@ class TestData:
             "<description>&lt;p&gt;One&lt;/p&gt;</description>"
             "<x><![CDATA[<b>Two</b> &amp; three]]></x></item></channel></rss>"
         )
-        assert read(feed, "a.xml") == Extracted("News & more\nOne\nTwo\n& three", "News & more", "text/plain")
+        assert read(feed, "a.xml") == Extracted("News & more\nOne\nTwo & three", "News & more", "text/plain")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '<farm><feed kind="hay"/>grass</farm>',
+            '<rdf:RDF xmlns:owl="o"><owl:Class rdf:about="#Pizza"/></rdf:RDF>',
+            "<!-- <rss> --><a/>",
+        ],
+    )
+    def test_xml_that_is_no_feed_stays_as_it_is(self, text: str) -> None:
+        assert read(text, "a.xml") == Extracted(text, "a.xml", "application/xml")
+
+    @pytest.mark.parametrize(
+        "start", ['<feed xmlns="http://www.w3.org/2005/Atom">', '<rdf:RDF xmlns="http://purl.org/rss/1.0/">', "<rss>"]
+    )
+    def test_every_kind_of_feed_is_one(self, start: str) -> None:
+        assert read(f"<!-- x -->\n{start}<title>T</title><a>wo<b>rd</b>s</a>", "a.xml").text == "T\nwords"
+
+    def test_xml_references_can_be_searched_as_letters(self) -> None:
+        text = read("<a>caf&#233; &#x20AC; &#60; &#xD800; &#9999999; <![CDATA[&#233;]]></a>", "a.xml").text
+        assert text == "<a>café € &#60; &#xD800; &#9999999; <![CDATA[&#233;]]></a>"
 
     @pytest.mark.parametrize("open_mark", ["<!--", "<![CDATA[", "<?", "<!DOCTYPE", "<a", "&", " ", "<title>"])
     async def test_a_feed_that_closes_nothing_takes_no_longer(self, open_mark: str) -> None:

@@ -42,6 +42,32 @@ def test_latin_utf16_is_known_without_a_mark(encoding: str) -> None:
     assert extract("A plain text, für alle.\n".encode(encoding), "a.txt").text == "A plain text, für alle.\n"
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    "text", ["имя;город\nИван;Москва\n", "中文内容,一共三行。\n没有字节顺序标记\n", "ひらがなと漢字 A\n"]
+)
+def test_other_utf16_is_known_without_a_mark(text: str, encoding: str) -> None:
+    assert extract(text.encode(encoding), "a.csv").text == text
+
+
+@pytest.mark.parametrize("data", [b"\x01\x00\x02\x00" * 20, b"a\0\0b", bytes(range(256)) * 2])
+def test_binary_data_is_not_taken_for_utf16(data: bytes) -> None:
+    with pytest.raises(DocumentError) as caught:
+        extract(data, "a.txt")
+    assert caught.value.code == "unsupported_format"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp850", "mac_roman"])
+def test_western_encodings_are_not_taken_for_each_other(encoding: str) -> None:
+    text = "Les élèves français étudient à côté du château" * 3
+    assert extract(text.encode(encoding), "a.txt").text == text
+
+
+@pytest.mark.parametrize("encoding", ["iso2022_jp", "euc_jp", "cp932"])
+def test_a_short_japanese_text_is_known(encoding: str) -> None:
+    assert extract("すべての人間は自由".encode(encoding), "a.txt").text == "すべての人間は自由"
+
+
 def test_a_declared_charset_is_used() -> None:
     assert extract("привет".encode("koi8-r"), "a.txt", declared_charset="KOI8-R").text == "привет"
 

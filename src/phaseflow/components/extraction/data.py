@@ -10,11 +10,16 @@ _HEAD = 20_000
 _ENCODING = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([-\w.]+)")
 _ESCAPES = re.compile(r"(?<!\\)((?:\\\\)*)((?:\\u[0-9a-fA-F]{4})+)")
 _ESCAPE = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|\\u([0-9a-fA-F]{4})")
-_FEED = re.compile(r"<(?:rss|feed|rdf:RDF)[\s>]")
+_REFERENCES = re.compile(r"<!\[CDATA\[.*?(?:\]\]>|\Z)|&#(?:[xX]([0-9a-fA-F]{1,6})|(\d{1,7}));", re.S)
+# Other vocabularies have an element called feed, or are RDF.
+_FEED = re.compile(r"\s*<(?:rss[\s>]|(?:\w+:)?feed\s[^>]*atom|(?:\w+:)?RDF\s[^>]*purl\.org/rss)", re.I)
 # What is not closed ends with the text; searching for an end again and again would take for ever.
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)(?:\]\]>|\Z)", re.S)
 _ASIDE = re.compile(r"<!--.*?(?:-->|\Z)|<\?.*?(?:\?>|\Z)|<![A-Z][^>]*(?:>|\Z)", re.S)
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
+_INLINE = re.compile(
+    r"</?(?:a|abbr|b|cite|code|del|em|font|i|ins|mark|q|s|small|span|strong|sub|sup|u)(?:\s[^<>]*)?>", re.I
+)
 _FIRST_TITLE = re.compile(r"<title\b[^>]*>(.*?)</title>", re.S)
 
 
@@ -31,10 +36,14 @@ def extract_json(raw: Raw) -> Extracted:
 
 
 def extract_xml(raw: Raw) -> Extracted:
-    """Return an RSS or Atom feed as text, other XML as it is. No entity is resolved but the standard ones."""
+    """Return an RSS or Atom feed as text, other XML as it is with ``&#233;`` as the letter that it stands for.
+
+    No entity is resolved but the standard ones, and those only in feeds.
+    """
     text = text_of(raw, _declared)
-    if not _FEED.search(text, 0, _HEAD):
-        return Extracted(text, raw.base_name, "application/xml")
+    if not _FEED.match(_ASIDE.sub("", text[:_HEAD])):
+        readable = _REFERENCES.sub(_referred, text) if "&#" in text else text
+        return Extracted(readable, raw.base_name, "application/xml")
     title = _FIRST_TITLE.search(text, 0, _HEAD)
     return Extracted(_feed_text(text), (title and _line(title[1])) or raw.base_name, MEDIA_TYPE)
 
@@ -52,9 +61,17 @@ def _letter(match: re.Match[str]) -> str:
     if match[3] is None:
         high, low = int(match[1], 16), int(match[2], 16)
         return chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
-    letter = chr(int(match[3], 16))
-    # ASCII escapes are quotes and control characters that must stay; a lone surrogate is no character.
-    return letter if letter > "\x9f" and not "\ud800" <= letter <= "\udfff" else match[0]
+    return _visible(int(match[3], 16)) or match[0]
+
+
+def _referred(match: re.Match[str]) -> str:
+    digits = match[1] or match[2]
+    return (_visible(int(digits, 16 if match[1] else 10)) if digits else None) or match[0]
+
+
+def _visible(code: int) -> str | None:
+    """ASCII stands for quotes, brackets and control characters that must stay; a lone surrogate is no character."""
+    return chr(code) if 0x9F < code < 0xD800 or 0xDFFF < code < 0x110000 else None
 
 
 def _feed_text(text: str) -> str:
@@ -62,9 +79,13 @@ def _feed_text(text: str) -> str:
 
     visible = _ASIDE.sub("", _CDATA.sub(_escaped, text))
     # Feeds carry their articles as HTML, escaped or in CDATA: a second pass takes out those tags.
-    content = unescape(_TAG.sub("\n", unescape(_TAG.sub("\n", visible))))
+    content = unescape(_without_tags(unescape(_without_tags(visible))))
     lines = (line.strip() for line in content.replace("\0", "").split("\n"))
     return "\n".join(filter(None, lines))
+
+
+def _without_tags(text: str) -> str:
+    return _TAG.sub("\n", _INLINE.sub("", text))
 
 
 def _escaped(match: re.Match[str]) -> str:

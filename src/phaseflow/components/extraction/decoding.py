@@ -2,6 +2,7 @@
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Callable
 
 from phaseflow.components.extraction.shapes import Raw
@@ -14,6 +15,13 @@ HEAD = 4096
 """Bytes in which a declaration must stand; browsers look at 1,024, saved pages often put comments before it."""
 _SAMPLE = 32_768
 """Bytes given to detection: enough to tell encodings apart, and a few milliseconds whatever the file's size."""
+_OLD_WESTERN = ("cp850", "mac_roman")
+# Texts of those two have signs between their letters when they are read as cp1252.
+_WESTERN = re.compile("[\x00-\x7f\xa0àâäéèêëîïôöùûüçñáíóúãõåæøœßÀÂÄÉÈÊÎÔÖÛÜÇÑÁÍÓÚÅÆØ¿¡«»–—…’€°§©®]*")
+_SHORTEST = 8
+"""Characters below which bytes with NULs are not taken for UTF-16: a few make sense by chance."""
+_JAPANESE_SHIFT = re.compile(rb"\x1b\$[@B]")
+_KANA = re.compile("[\u3041-\u30ff]")
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\x0b\x08\x1b"))
 
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
@@ -65,6 +73,8 @@ def _decoded(raw: Raw, declaration: Declaration | None) -> str:
             return text
     if b"\0" in data:
         return data.decode(_utf16_without_mark(raw), "replace")
+    if _JAPANESE_SHIFT.search(data, 0, _SAMPLE) and (text := _declared(data, "iso2022_jp")) is not None:
+        return text
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
@@ -96,15 +106,27 @@ def _detected(raw: Raw) -> str:
 
 
 def _utf16_without_mark(raw: Raw) -> str:
-    """Latin text in UTF-16 has a NUL in every second byte, and on one side only."""
+    """Latin text in UTF-16 has a NUL in every second byte, on one side only; other text makes sense in one order."""
     data = raw.data
     even, odd = data[:_SAMPLE:2].count(0), data[1:_SAMPLE:2].count(0)
     half = min(len(data), _SAMPLE) // 2
     if odd > half * 0.4 and even < half * 0.02:
-        return "utf-16-le"
-    if even > half * 0.4 and odd < half * 0.02:
-        return "utf-16-be"
-    raise not_text(raw.name)
+        fitting = ["utf-16-le"]
+    elif even > half * 0.4 and odd < half * 0.02:
+        fitting = ["utf-16-be"]
+    else:
+        fitting = ["utf-16-le", "utf-16-be"] if half >= _SHORTEST and len(data) % 2 == 0 else []
+    sensible = [encoding for encoding in fitting if _makes_sense(data[:_SAMPLE].decode(encoding, "ignore"))]
+    if len(sensible) != 1:
+        raise not_text(raw.name)
+    return sensible[0]
+
+
+def _makes_sense(sample: str) -> bool:
+    return all(
+        letter in "\t\n\r\f\v\b\x1b" or unicodedata.category(letter) not in ("Cc", "Cn", "Co", "Cs")
+        for letter in sample
+    )
 
 
 def _guess(data: bytes, name: str) -> str:
@@ -115,11 +137,16 @@ def _guess(data: bytes, name: str) -> str:
         raise not_text(name)
     if _is_damaged_utf8(sample):
         return "utf-8"
+    for encoding in ("cp932", "euc_jp"):
+        if _is_japanese(sample, encoding):
+            return encoding
     matches = list(from_bytes(sample, cp_isolation=list(_CANDIDATES)))
     if not matches:
         raise not_text(name)
     best = matches[0]
     ties = {match.encoding for match in matches if (match.chaos, match.coherence) == (best.chaos, best.coherence)}
+    if best.encoding in _OLD_WESTERN and _WESTERN.fullmatch(sample.decode("cp1252", "replace")):
+        return "cp1252"
     return _CANDIDATES[0] if _CANDIDATES[0] in ties else best.encoding
 
 
@@ -140,6 +167,13 @@ def _is_damaged_utf8(sample: bytes) -> bool:
     broken = text.count("\ufffd")
     beyond_ascii = len(text) - len(re.sub(r"[^\x00-\x7f]", "", text))
     return beyond_ascii - broken > 10 * broken
+
+
+def _is_japanese(sample: bytes, encoding: str) -> bool:
+    """A fifth of Japanese text is kana, which no other text is by chance; detection takes a short one for Korean."""
+    text = sample.decode(encoding, "ignore")
+    beyond_ascii = len(re.sub(r"[\x00-\x7f]", "", text))
+    return len(_KANA.findall(text)) > max(2, beyond_ascii // 5)
 
 
 def not_text(name: str) -> DocumentError:
