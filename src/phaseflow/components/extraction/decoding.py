@@ -15,9 +15,9 @@ HEAD = 4096
 """Bytes in which a declaration must stand; browsers look at 1,024, saved pages often put comments before it."""
 _SAMPLE = 32_768
 """Bytes given to detection: enough to tell encodings apart, and a few milliseconds whatever the file's size."""
-_OLD_WESTERN = ("cp850", "mac_roman")
-# Texts of those two have signs between their letters when they are read as cp1252.
-_WESTERN = re.compile("[\x00-\x7f\xa0àâäéèêëîïôöùûüçñáíóúãõåæøœßÀÂÄÉÈÊÎÔÖÛÜÇÑÁÍÓÚÅÆØ¿¡«»–—…’€°§©®]*")
+_WESTERN = ("cp1252", "cp850", "mac_roman")
+# In the wrong one of the three there are signs among the letters.
+_WESTERN_TEXT = re.compile("[\x00-\x7f\xa0àâäéèêëîïôöùûüçñáíóúãõåæøœßÀÂÄÉÈÊÎÔÖÛÜÇÑÁÍÓÚÅÆØ¿¡«»–—…’€°§©®]*")
 _SHORTEST = 8
 """Characters below which bytes with NULs are not taken for UTF-16: a few make sense by chance."""
 _JAPANESE_SHIFT = re.compile(rb"\x1b\$[@B]")
@@ -145,9 +145,10 @@ def _guess(data: bytes, name: str) -> str:
         raise not_text(name)
     best = matches[0]
     ties = {match.encoding for match in matches if (match.chaos, match.coherence) == (best.chaos, best.coherence)}
-    if best.encoding in _OLD_WESTERN and _WESTERN.fullmatch(sample.decode("cp1252", "replace")):
-        return "cp1252"
-    return _CANDIDATES[0] if _CANDIDATES[0] in ties else best.encoding
+    encoding = _CANDIDATES[0] if _CANDIDATES[0] in ties else best.encoding
+    if encoding not in _WESTERN:
+        return encoding
+    return next((each for each in _WESTERN if _WESTERN_TEXT.fullmatch(sample.decode(each, "replace"))), encoding)
 
 
 def _sample(data: bytes) -> bytes:
