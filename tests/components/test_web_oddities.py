@@ -5,8 +5,8 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from phaseflow.components.protocols import Document, Skipped, Unchanged
-from phaseflow.domain.errors import DocumentError
+from phaseflow.components.protocols import Document, Entry, Skipped, Unchanged
+from phaseflow.domain.errors import DocumentError, TransientError
 from tests.components.web_site import Reply, WebSite, crawl, html, moved, robots, sitemap
 
 A, B = html(), html()
@@ -82,6 +82,17 @@ async def test_a_chain_of_canonical_addresses_ends_at_the_one_that_stands() -> N
     to_b, to_c = (html(head=f'<link rel="canonical" href="{target}">') for target in ("/b", "c"))
     async with WebSite({"/a": to_b, "/b": to_c, "/c": html()}) as site:
         assert await found(site, "/a", "/b") == ["/a", "/c"]
+
+
+async def test_a_canonical_address_that_has_nothing_but_errors_loses_no_page() -> None:
+    copy = html(head='<link rel="canonical" href="/real">')
+    async with WebSite({"/copy": copy, "/real": Reply(b"oops", 500)}) as site, site.loader("/copy") as loader:
+        entry = Entry(f"{site.url}/copy")
+        with anyio.fail_after(10):
+            for _ in range(4):
+                with pytest.raises(TransientError):
+                    await loader.load(entry, None)
+            assert isinstance(await loader.load(entry, None), Document)
 
 
 async def test_pages_that_hang_together_by_next_and_prev_alone_are_found() -> None:

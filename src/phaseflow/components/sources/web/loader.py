@@ -1,6 +1,7 @@
 """The web source: one page a call, with everything that is to be remembered handed to the engine."""
 
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Self
 
@@ -27,6 +28,8 @@ from phaseflow.domain.settings import WebSource
 USER_AGENT = "phaseflow"
 _MOST_IN_FLIGHT = 16
 _REMEMBERED = 10_000
+_PATIENCE = 5
+"""Attempts at a canonical address, fewer than the engine makes at the page that names it."""
 _NOINDEX = "asks not to be indexed"
 
 Outcome = Document | Unchanged | Skipped
@@ -73,6 +76,7 @@ class WebLoader:
         self._links = Links(sites, self._robots, source.max_depth)
         self._seeds = Seeds(given, source, self._fetcher, self._robots, self._links, sleep)
         self._stand: dict[str, bool] = {}
+        self._faults: Counter[str] = Counter()
         self.max_entries = source.max_pages
         self.in_flight = min(_MOST_IN_FLIGHT, self._limits.at_once * max(1, len(sites)))
 
@@ -196,7 +200,8 @@ class WebLoader:
     async def _canonical(self, entry: Entry, reading: Reading) -> str | None:
         """Return the address that stands for this page, when there is one that holds.
 
-        A canonical address is a claim. One that leads nowhere, elsewhere again or back here would lose the page.
+        A canonical address is a claim. One that leads nowhere, elsewhere again or back here would lose the page, and
+        so would one that has no answer but errors.
         """
         target = reading.page.canonical
         if target is None or target == entry.uri or not self._links.same_site(target, entry.uri):
@@ -213,7 +218,9 @@ class WebLoader:
         if not answer.is_success:
             error = refusal(answer) if not answer.is_redirect else None
             if error is not None and not isinstance(error, DocumentError):
-                raise error
+                self._faults[url] += 1
+                if self._faults[url] < _PATIENCE:
+                    raise error
             return False
         page = (await self._read(answer)).page
         return page.canonical in {None, url} and not page.wishes.noindex
