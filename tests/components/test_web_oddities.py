@@ -1,13 +1,14 @@
 """What sites do that no standard foresees, or that is easily got wrong: one small site each."""
 
 from collections.abc import Callable
+from functools import partial
 
 import anyio
 import pytest
 
 from phaseflow.components.protocols import Document, Entry, Skipped, Unchanged
 from phaseflow.domain.errors import DocumentError, TransientError
-from tests.components.web_site import Reply, WebSite, crawl, html, moved, robots, sitemap
+from tests.components.web_site import Names, Reply, WebSite, crawl, html, moved, robots, sitemap
 
 A, B = html(), html()
 XML = "text/xml"
@@ -27,6 +28,20 @@ async def found(site: WebSite, *paths: str) -> list[str]:
 async def test_a_redirect_may_be_written_in_bytes_beyond_ascii(location: str, target: str) -> None:
     async with WebSite({"/": moved(location), target: A}) as site:
         assert await found(site) == [target]
+
+
+async def test_old_links_to_a_site_that_has_moved_lead_to_its_new_pages() -> None:
+    async with WebSite() as site:
+        old, new = partial(site.at, "a.test"), partial(site.at, "www.a.test")
+        site.pages = {f"a.test{path}": moved(new(path), 301) for path in ("/", "/robots.txt", "/late", "/x")}
+        site.pages |= {
+            "www.a.test/": html(old("/late")),
+            "www.a.test/late": html(),
+            "www.a.test/robots.txt": robots(""),
+        }
+        with anyio.fail_after(10):
+            done = await crawl(site.loader(old("/"), resolver=Names(), allow_private=["127.0.0.1"]))
+        assert list(done.documents) == [new("/"), new("/late")]
 
 
 @pytest.mark.parametrize("name", ["phase", "flow", "phaseflow-images", "aphaseflow", "phaseflow2"])

@@ -28,6 +28,10 @@ class Links:
         site = site_of(url)
         return site in self._sites or site == site_of(page)
 
+    async def may_move(self, url: str, page: str) -> bool:
+        """Say whether a redirect may lead from ``page`` there: to the same site, or to where a site has moved."""
+        return self.same_site(url, page) or site_of(url) in await self._homes()
+
     async def entries(self, page: Entry, urls: Iterable[str]) -> tuple[Entry, ...]:
         """Return what is to be followed from a page, one link deeper than it."""
         depth = page.depth + 1
@@ -41,9 +45,12 @@ class Links:
 
         A sitemap may lie anywhere, and its own site counts for nothing.
         """
-        homes = {home for site in self._sites for home in (site, await self._home(site))}
+        homes = await self._homes()
         own = (url for url in urls if site_of(url) in homes and not is_media(url))
         return tuple(Entry(url, depth=depth) for url in await self._allowed(own))
+
+    async def _homes(self) -> set[str]:
+        return {home for site in self._sites for home in (site, await self._home(site))}
 
     async def _home(self, site: str) -> str:
         try:

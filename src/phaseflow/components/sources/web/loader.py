@@ -150,7 +150,7 @@ class WebLoader:
             if target in seen:
                 break
             # A page of the source may move to another site, and takes the crawl with it (to www, to https).
-            if not self._links.same_site(target, entry.uri) and entry.uri not in self._given:
+            if entry.uri not in self._given and not await self._links.may_move(target, entry.uri):
                 return Skipped(entry, f"redirects to another site: {target}")
             await self._check_rules(target)
             answer = await self._fetcher.get(target, wanted=_nothing)
