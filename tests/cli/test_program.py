@@ -7,7 +7,9 @@ from click.testing import CliRunner
 
 from phaseflow.cli import main
 
-COMMANDS = ["ingest", "serve", "status", "jobs", "failures", "search", "pause", "resume", "cancel", "retry"]
+COMMANDS = [
+    "ingest", "serve", "status", "documents", "jobs", "failures", "search", "pause", "resume", "cancel", "retry",
+]  # fmt: skip
 
 
 def test_all_commands_are_there() -> None:
