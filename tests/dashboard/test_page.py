@@ -41,6 +41,10 @@ async def test_hostile_names_are_shown_as_text(board: Board, service: Service) -
     await board.tab("Failed documents").click()
     await board.until(board.page.locator("#panel-failures"), f"{NASTY}.pdf")
     assert await board.page.evaluate(OVERFLOW) <= 0
+    await board.page.get_by_role("tab", name="Documents", exact=True).click()
+    await board.until(board.page.locator("#panel-documents tbody"), NASTY)
+    assert await board.page.evaluate(OVERFLOW) <= 0
+    assert await board.page.locator("#panel-documents img").count() == 0
     await board.tab("Search").click()
     await board.page.keyboard.type(f"rockets {NASTY} {LONG}")
     await board.page.keyboard.press("Enter")
@@ -73,7 +77,7 @@ async def test_nothing_is_wider_than_the_screen(board: Board, service: Service) 
     service.put("docs", "docs")
     service.call("POST", "kb/docs/start", {})
     service.until("docs", lambda status: status["status"] == "completed")
-    for place in ("kb/docs", "kb/docs/search", "kb/docs/failures", "kb/docs/runs", ""):
+    for place in ("kb/docs", "kb/docs/search", "kb/docs/documents", "kb/docs/failures", "kb/docs/runs", ""):
         await board.go(place)
         await board.until(board.page.locator(".connection"), "Live")
         for width in (360, 768, 960, 1920):
