@@ -128,6 +128,13 @@ class TestPdf:
     def test_pages_that_show_something_and_hold_no_text_are_a_failure(self) -> None:
         assert refusal(pdf("", drawn=True), "a.pdf").code == "no_text_layer"
 
+    def test_ligatures_that_ghostscript_wrote_backwards_are_read(self) -> None:
+        letters = "/CMapName/x def 1 begincodespacerange <00><ff> endcodespacerange 1 beginbfchar {} endbfchar"
+        cmap = letters.format("<01><66006900>")
+        font = f"/ToUnicode 5 0 R>>endobj 5 0 obj<</Length {len(cmap)}>>stream\n{cmap}\nendstream endobj\n"
+        data = pdf("De\x01ne").replace(b"/BaseFont/Helvetica>>endobj", b"/BaseFont/Helvetica" + font.encode())
+        assert extract(data, "a.pdf").text == "Define"
+
     def test_what_is_filled_into_a_form_is_text(self) -> None:
         assert extract(filled_form("Filled in"), "a.pdf").text == "Filled in"
 

@@ -18,6 +18,8 @@ _WRONG_PASSWORD = 4
 _UNKNOWN_SECURITY = 5
 # A word broken at the end of a line: pdfium marks the hyphen that the typesetter put in.
 _BROKEN_WORD = re.compile("[\ufffe\x02](?:\r?\n)?")
+# Ghostscript 10.0 wrote the letters of ligatures with their bytes swapped: 昀椀 is fi.
+_LIGATURE = re.compile("昀[昀椀氀]+|琀[琀椀]+")
 _FILE_NAME = re.compile(
     r"(?i)^(\(?(?:untitled|anonymous)\)?|microsoft \w+ - .*|.*\.(docx?|tex|dvi|indd|qxd|pptx?|xlsx?|pdf|rtf|odt))$"
 )
@@ -58,7 +60,8 @@ def _add_page(document: Any, number: int, draft: Draft, pdfium: Any) -> bool:
         page = document[number]
     draft.part(f"page {number + 1}")
     text_page = page.get_textpage()
-    draft.put(_BROKEN_WORD.sub("", text_page.get_text_range()))
+    text = _BROKEN_WORD.sub("", text_page.get_text_range())
+    draft.put(_LIGATURE.sub(lambda found: found[0].encode("utf-16-le").decode("utf-16-be"), text))
     text_page.close()
     drawn = draft.is_empty and next(iter(page.get_objects(max_depth=1)), None) is not None
     page.close()
