@@ -364,6 +364,15 @@ class TestOpenDocument:
         body = f'{style}<text:p text:style-name="P1">Title</text:p><text:p text:style-name="P2">text</text:p>'
         assert extract(odt(body), "a.odt").text == "# Title\n\ntext"
 
+    @pytest.mark.parametrize(
+        ("formula", "text"),
+        [("<mi>x</mi><mo>=</mo><mn>2</mn>", "x=2"), ("<mi>x</mi><annotation>x over 2</annotation>", "x over 2")],
+    )
+    def test_a_formula_stands_in_its_paragraph(self, formula: str, text: str) -> None:
+        inside = '<draw:frame><draw:object xmlns:x="x" x:href="./Object 1"/></draw:frame>'
+        data = odt(f"<text:p>a {inside} b</text:p>", **{"Object 1/content.xml": f"<math>{formula}</math>"})
+        assert extract(data, "a.odt").text == f"a {text} b"
+
     def test_repeated_cells_keep_the_columns(self) -> None:
         cells = "<table:table-cell><text:p>{}</text:p></table:table-cell>"
         empty = '<table:table-cell table:number-columns-repeated="2"/>'

@@ -1,9 +1,10 @@
 """OpenDocument texts and presentations: headings, lists and tables as Markdown."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from phaseflow.components.extraction.draft import Draft, line
-from phaseflow.components.extraction.package import Elements, Package, Texts, encrypted, no_text_layer
+from phaseflow.components.extraction.package import Elements, Package, Texts, encrypted, no_text_layer, resolved
 from phaseflow.components.extraction.shapes import Extracted, Raw
 
 # Deleted text, style samples, and descriptions of pictures that stand inside paragraphs.
@@ -33,7 +34,7 @@ def extract(raw: Raw) -> Extracted:
     for member in ("styles.xml", "content.xml"):
         if member in package:
             package.parse(member, styles)
-    package.parse("content.xml", _Content(draft, styles))
+    package.parse("content.xml", _Content(draft, styles, lambda place: _formula(package, place)))
     if draft.is_empty and package.has_pictures():
         raise no_text_layer(raw.name)
     return draft.finish(_title(package))
@@ -55,6 +56,18 @@ def _title(package: Package) -> str | None:
     if "meta.xml" in package:
         package.parse("meta.xml", found)
     return next(iter(found.texts), None)
+
+
+def _formula(package: Package, place: str) -> str:
+    """Return the formula that stands in a folder of its own, as it was typed if that is kept."""
+    member = resolved("", f"{place}/content.xml")
+    for element in ("annotation", "math"):
+        found = Texts(element)
+        if member in package:
+            package.parse(member, found)
+        if found.texts:
+            return line(found.texts[0])
+    return ""
 
 
 @dataclass(slots=True)
@@ -100,9 +113,10 @@ class _Table:
 class _Content:
     """Turns the events of ``content.xml`` into blocks."""
 
-    def __init__(self, draft: Draft, styles: _Styles) -> None:
+    def __init__(self, draft: Draft, styles: _Styles, formula: Callable[[str], str]) -> None:
         self._draft = draft
         self._styles = styles
+        self._formula = formula
         self._paragraphs: list[_Paragraph] = []
         self._tables: list[_Table] = []
         self._lists: list[_List] = []
@@ -182,7 +196,9 @@ class _Content:
             self._skipping += 1
 
     def _open(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "table":
+        if name == "object" and self._paragraphs:
+            self._paragraphs[-1].pieces.append(self._formula(attributes.get("href", "")))
+        elif name == "table":
             self._tables.append(_Table())
         elif self._tables and name == "table-row":
             self._tables[-1].rows.append([])

@@ -272,9 +272,8 @@ class _Reader:
             self.draft.item(paragraph.list_level, text, int(number[1]) if number else None)
         else:
             self.draft.put(text)
-        asides, self._asides = self._asides, []
-        for aside in asides:
-            self.draft.put(aside)
+        while self._asides:
+            self.draft.put(self._asides.pop(0))
 
     def _end_cell(self) -> None:
         self._cell += self._paragraph.pieces
