@@ -25,6 +25,8 @@ _LISTS = "td ul, td ol"
 _WIDEST = 20
 """Columns that a cell is taken to span: a wider one is a title above all the others."""
 _TALLEST = 1000
+_MOST_COVERED = 50
+"""Columns into which a cell above may reach: without a limit a small page could ask for billions of cells."""
 
 
 def render(root: "LexborNode", skipped: Set[int]) -> str:
@@ -210,7 +212,7 @@ class _Page:
     def _add_cell(self, row: list[str], cell: str) -> None:
         wide, tall = self.spans
         if tall > 1:
-            self.covered |= dict.fromkeys(range(len(row), len(row) + wide), tall - 1)
+            self.covered |= dict.fromkeys(range(len(row), min(len(row) + wide, _MOST_COVERED)), tall - 1)
         row += [cell] + [""] * (wide - 1)
 
     def _pass_covered(self, row: list[str]) -> None:
