@@ -55,3 +55,17 @@ def test_a_traceback_is_part_of_its_json_line(capsys: pytest.CaptureFixture[str]
         logging.getLogger("phaseflow").exception("crashed")
     (line,) = capsys.readouterr().err.splitlines()
     assert "broken" in json.dumps(json.loads(line)["exception"])
+
+
+def test_a_traceback_shows_no_values_of_variables_among_which_the_token_may_be(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.set_up(0)
+    token = "".join(["s3", "cret"])
+    try:
+        int(f"broken{len(token)}")
+    except ValueError:
+        logging.getLogger("phaseflow").exception("crashed")
+    written = capsys.readouterr().err
+    assert "broken6" in written
+    assert token not in written
