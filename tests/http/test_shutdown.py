@@ -3,6 +3,7 @@
 import gc
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,15 +23,36 @@ from tests.http.service import documents, http_client, listening, until, url_of
 
 STREAMS = 200
 KB = "/api/ingestion/kb"
+PREFIX = "/ingestion"
+HOST_WITH_MIDDLEWARE = f"""
+from contextlib import asynccontextmanager
+from fastapi import FastAPI
+from phaseflow import PhaseFlow
+from phaseflow.http import create_app
+
+flow = PhaseFlow("kb.db")
+
+@asynccontextmanager
+async def lifespan(app):
+    async with flow:
+        yield
+
+app = FastAPI(lifespan=lifespan)
+app.mount("{PREFIX}", create_app(flow))
+
+@app.middleware("http")
+async def through(request, call_next):
+    return await call_next(request)
+"""
 
 
-async def _open_streams(url: str, count: int) -> list[socket.socket]:
+async def _open_streams(url: str, count: int, path: str = ALL) -> list[socket.socket]:
     """Clients that read nothing but the beginning."""
     target = urlsplit(url)
     clients = []
     for _ in range(count):
         client = socket.create_connection((target.hostname, target.port or 80))
-        client.sendall(f"GET {ALL} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         clients.append(client)
     for client in clients:
         client.settimeout(10)
@@ -112,6 +134,16 @@ async def test_an_app_in_the_loop_of_its_host_stops_when_the_host_says_so(tmp_pa
                     server.should_exit = True
                     await anyio.to_thread.run_sync(lambda: [_rest(client) for client in clients])
         assert flow.is_running
+
+
+async def test_a_host_with_middleware_of_its_own_stops_while_streams_are_open(tmp_path: Path) -> None:
+    (tmp_path / "host.py").write_text(HOST_WITH_MIDDLEWARE)
+    words = [sys.executable, "-m", "uvicorn", "host:app", "--app-dir", str(tmp_path)]
+    with process(tmp_path, free_port(), words) as service:
+        await service.ready(PREFIX)
+        clients = await _open_streams(service.url, 3, PREFIX + ALL)
+        assert await service.stop() < 4
+    assert all(_rest(client).endswith(b"0\r\n\r\n") for client in clients)
 
 
 async def test_the_garbage_collector_is_calm_while_it_serves_and_as_before_afterwards(tmp_path: Path) -> None:

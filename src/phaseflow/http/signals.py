@@ -22,15 +22,16 @@ def closing_on_signals(close: Callable[[], None]) -> Iterator[None]:
         yield
         return
     loop = asyncio.get_running_loop()
-    found = {number: signal.getsignal(number) for number in _SIGNALS}
-    for number, handler in found.items():
-        if callable(handler):
-            signal.signal(number, _chained(loop, close, handler))
+    found = {number: handler for number in _SIGNALS if callable(handler := signal.getsignal(number))}
+    ours = {number: _chained(loop, close, handler) for number, handler in found.items()}
+    for number, chained in ours.items():
+        signal.signal(number, chained)
     try:
         yield
     finally:
         for number, handler in found.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is ours[number]:  # else somebody has set another one since
+                signal.signal(number, handler)
 
 
 def _chained(
