@@ -20,7 +20,7 @@ from phaseflow import (
     RetryPolicy,
     TransientError,
 )
-from phaseflow.domain.errors import ComponentUnavailable, JobConflict
+from phaseflow.domain.errors import ComponentUnavailable, JobConflict, SourceNotAllowed
 from phaseflow.domain.status import JobStatusResponse
 from tests.engine.components import CountingEmbedder
 
@@ -476,3 +476,22 @@ async def test_the_same_text_in_two_jobs_at_once_is_paid_for_once(folder: Path, 
         finals = [await finished(job) for job in jobs]
     assert {final.status for final in finals} == {JobStatus.COMPLETED}
     assert max(embedder.paid.values()) == 1
+
+
+async def test_a_source_that_is_not_allowed_any_more_is_not_read_when_the_job_goes_on(
+    folder: Path, database: Path
+) -> None:
+    allowed = [folder]
+
+    def check(source: object) -> None:
+        if not allowed:
+            raise SourceNotAllowed("this folder may not be read")
+
+    async with PhaseFlow(database, check_source=check) as flow:
+        job = await flow.start("kb", folder, hold=[JobPhase.LOADING])
+        await job.settled()
+        allowed.clear()
+        await flow.resume("kb")
+        final = await job.wait()
+    assert (final.status, final.error) == (JobStatus.FAILED, "this folder may not be read")
+    assert final.metrics.documents_loaded == 0

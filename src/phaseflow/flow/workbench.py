@@ -63,8 +63,14 @@ class Workbench:
 
     @asynccontextmanager
     async def components_for(self, record: JobRecord) -> AsyncIterator[Components]:
-        """The components of one job. Raises ComponentUnavailable when one cannot be made."""
+        """The components of one run of a job. Raises ComponentUnavailable when one cannot be made.
+
+        Raises SourceNotAllowed when its source may not be read any more: since the start what is allowed may have
+        changed, or a link been put into its way.
+        """
         settings = Settings.model_validate_json(record.settings)
+        if record.source is not None and self._check_source is not None and not self.has_own_loader:
+            await anyio.to_thread.run_sync(self._check_source, SOURCE.validate_json(record.source))
         loader = self._loader_for(record)
         try:
             yield Components(
