@@ -28,7 +28,8 @@ async def guarded(tmp_path: Path) -> AsyncIterator[Service]:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "", "[::1", "10.0.0.1"]
+    "host",
+    ["evil.example", "evil.example:8000", "localhost.evil.example", "", "[::1", "10.0.0.1", "evil.example@127.0.0.1"],
 )
 async def test_a_request_meant_for_another_host_is_refused(open_to_all: Service, host: str) -> None:
     answer = await open_to_all.http.get("/healthz", headers={"Host": host})

@@ -312,3 +312,20 @@ async def test_a_request_is_one_line_in_the_log_with_its_job(
 async def test_a_service_is_alive_and_ready_while_its_engine_runs(service: Service) -> None:
     assert (await service.http.get("/healthz")).json() == {"status": "alive"}
     assert (await service.http.get("/readyz")).json() == {"status": "ready", "interrupted": 0}
+
+
+async def test_nobody_is_shown_a_status_older_than_the_one_told_before(service: Service, tmp_path: Path) -> None:
+    source = {"type": "folder", "path": str(documents(tmp_path / "many", 400))}
+    assert (await service.http.post(f"{KB}/waf/start", json={"source": source})).status_code == 202
+    told, asked, over = 0.0, ("status", "", "resume", "jobs"), False
+    with anyio.fail_after(30):
+        while not over:
+            for path in asked:
+                if path == "resume":
+                    status = (await service.http.post(f"{KB}/waf/resume")).json()
+                else:
+                    answer = (await service.http.get(f"{KB}/waf/{path}".rstrip("/"))).json()
+                    status = answer["items"][0] if path == "jobs" else answer.get("job", answer)
+                if status.get("code") != "job_conflict":
+                    assert status["progress"] >= told, path
+                    told, over = status["progress"], status["status"] == "completed"

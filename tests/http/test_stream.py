@@ -77,6 +77,12 @@ async def test_the_id_may_stand_in_the_query_and_the_header_goes_before_it(servi
         assert (await both.next()).id == 9
 
 
+async def test_an_id_too_long_to_be_any_is_answered_with_reset(service: Service) -> None:
+    await pass_through(service.flow.tracker, "one", "own")
+    async with stream(service.http, f"{ALL}?last_event_id={'9' * 5000}") as opened:
+        assert (await opened.next()).name == "reset"
+
+
 async def test_an_id_that_is_no_number_counts_as_none(service: Service) -> None:
     await pass_through(service.flow.tracker, "one", "own")
     async with stream(service.http, last_event_id="soon") as opened:

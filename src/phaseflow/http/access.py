@@ -98,6 +98,8 @@ def _cookie(headers: Headers) -> str:
 
 
 def _host_name(host: str) -> str:
+    if "@" in host:
+        return ""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:

@@ -34,6 +34,7 @@ class StatusBoard:
     def __init__(self, flow: PhaseFlow) -> None:
         self._flow = flow
         self._shown: dict[str, Shown] = {}
+        self._told_at: dict[str, float] = {}
         self.stamp = 0
         """Grows with each status."""
 
@@ -52,9 +53,22 @@ class StatusBoard:
         shown, feed = self._shown.get(kb_id), self._feed
         if shown is None or not shown.json or shown.version.asked != feed.version(kb_id).asked:
             return None
+        if shown.read_at <= self._told_at.get(kb_id, 0.0):
+            return None
         if shown.version == feed.version(kb_id) and not shown.running:
             return shown
         return shown if anyio.current_time() - shown.read_at <= CURRENT_S else None
+
+    def outdate(self, kb_id: str) -> None:
+        """Somebody has been told a status that was not read here: nobody is shown an older one from now on."""
+        self._told_at[kb_id] = anyio.current_time()
+
+    async def read(self, kb_id: str) -> Shown | None:
+        """What is current, read for this if need be; None when there is no job to read of."""
+        if self.current(kb_id) is None:
+            await self._read(kb_id)
+        shown = self._shown[kb_id]
+        return shown if shown.json else None
 
     async def read_all(self) -> None:
         """Begin anew with what the database holds."""

@@ -7,7 +7,7 @@ who are there, so it is made once and kept until something new happens. Nothing 
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from phaseflow.flow import PhaseFlow
 from phaseflow.http.board import Shown, StatusBoard
 from phaseflow.http.connection import Connection
 from phaseflow.http.limits import Limits
+from phaseflow.http.signals import closing_on_signals
 
 ENCODED = 2000
 """Transitions kept encoded: as many as the feed keeps in memory."""
@@ -78,6 +79,7 @@ class Broadcast:
         self._frames_of: tuple[Any, ...] = ()
         self._encoded: OrderedDict[int, bytes] = OrderedDict()
         self._streams: set[Listener] = set()
+        self._hearing = ExitStack()
         self._reading = anyio.Lock()
         self._pump: asyncio.Task[None] | None = None
         self.closed = False
@@ -94,6 +96,8 @@ class Broadcast:
         ``scope`` is cancelled when the client takes nothing for too long, and has a deadline once streams are closed.
         """
         listener = Listener(scope, connection)
+        if not self._streams:  # an app that is mounted has no lifespan in which to listen
+            self._hearing.enter_context(closing_on_signals(self.close))
         self._streams.add(listener)
         try:
             async with self._reading:
@@ -102,18 +106,27 @@ class Broadcast:
         finally:
             self._streams.remove(listener)
             if not self._streams:
+                self._hearing.close()
                 self._stop_pump()
 
     async def status(self, kb_id: str) -> Shown | None:
-        """The status as it is now, or as old as the board allows; None when it has to be read.
+        """The status as it is now, or as old as the board allows, never older than one before; None when there is none.
 
         For who asks again and again: without a trip to the database, which a job that runs at full speed makes long.
         """
         self._polled_until = anyio.current_time() + POLLED_S
-        if self._pump is None and not self.closed:
-            async with self._reading:
+        if self.closed:
+            return None
+        shown = self._board.current(kb_id) if self._pump is not None else None
+        if shown is None:
+            async with self._reading:  # one after the other: what is read later is shown later
                 await self._ensure_pump()
-        return self._board.current(kb_id)
+                shown = await self._board.read(kb_id)
+        return shown
+
+    def outdate(self, kb_id: str) -> None:
+        """A status was told that was read elsewhere: show none that is older."""
+        self._board.outdate(kb_id)
 
     def close(self) -> None:
         """End all streams, and let no new one begin."""

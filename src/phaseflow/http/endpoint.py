@@ -1,6 +1,6 @@
 """An endpoint is one declaration: its route, the check of its requests and its OpenAPI description come from it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from phaseflow.domain.errors import InvalidRequest, PhaseflowError
-from phaseflow.domain.status import JobStatusResponse
+from phaseflow.domain.status import DocumentsChanged, JobStatusResponse, KnowledgeBase, Page
 from phaseflow.http.problems import UnsupportedMediaType
 from phaseflow.http.record import KEY, Record
 from phaseflow.http.site import Site
@@ -109,6 +109,8 @@ class Endpoint:
             return Response(status_code=answer.status)
         if isinstance(answer.value, JobStatusResponse):
             call.bind_job(answer.value.job_id)
+        for kb_id in _told(answer.value):
+            site.broadcast.outdate(kb_id)
         return Response(answer.value.model_dump_json(), answer.status, media_type=JSON)
 
     def _checked_parameters(self, request: Request) -> Parameters:
@@ -130,6 +132,17 @@ class Endpoint:
         if kind != JSON:
             raise UnsupportedMediaType(f"the body is {kind or 'of no kind'}; send JSON with Content-Type: {JSON}")
         return _checked(self.body, raw)
+
+
+def _told(value: BaseModel) -> Iterator[str]:
+    """The knowledge bases whose status an answer tells."""
+    if isinstance(value, JobStatusResponse | KnowledgeBase):
+        yield value.kb_id
+    elif isinstance(value, Page):
+        for item in value.items:
+            yield from _told(item)
+    elif isinstance(value, DocumentsChanged):
+        yield from _told(value.job)
 
 
 def _checked(model: type[BaseModel], body: bytes | dict[str, str]) -> BaseModel:

@@ -32,6 +32,8 @@ from phaseflow.http.stream import EVENTS, EventStream
 KBS = "/api/ingestion/kb"
 KB = f"{KBS}/{{kb_id}}"
 JOB = "/api/ingestion/jobs/{job_id}"
+MOST_DIGITS = 30
+"""A number with more of them is in no log either, and Python refuses to read one of thousands."""
 _NO_KB = (KnowledgeBaseNotFound,)
 _NO_JOB = (KnowledgeBaseNotFound, JobNotFound)
 _VERB = (KnowledgeBaseNotFound, JobNotFound, JobConflict, InvalidTransition)
@@ -146,7 +148,7 @@ async def check_room(call: Call[requests.KbPath, Any]) -> None:
 
 def _last_event_id(call: Call[requests.FeedQuery, None]) -> int | None:
     given = (call.request.headers.get("last-event-id"), call.at.last_event_id)
-    return next((int(text) for text in given if text and text.isascii() and text.isdigit()), None)
+    return next((int(text[:MOST_DIGITS]) for text in given if text and text.isascii() and text.isdigit()), None)
 
 
 def _verb(name: str, summary: str, handle: Any) -> Endpoint:
