@@ -1,26 +1,39 @@
 """Broken documents by the thousand, read in real workers: what comes out is clean text or an error that says why.
 
+So are broken ``robots.txt``, sitemaps, pages and archives, by the parsers of the crawler and of the folder source,
+which work in threads and have to be quick about it.
+
 By hand, for an hour: ``python -m tests.components.mutation --seconds 3600 --seed 1``. With PHASEFLOW_CORPORA the
 known documents of the shared test data are broken too. Prints what came out, by format; ends with 1 if a rule broke.
 """
 
 import argparse
+import gzip
 import os
 import random
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 import anyio
+import anyio.to_thread
 
-from phaseflow.components.extraction.shapes import Extracted
+from phaseflow.components.extraction.shapes import Extracted, Raw
+from phaseflow.components.sources import archive
+from phaseflow.components.sources.web.address import normalised
+from phaseflow.components.sources.web.answer import Answer
+from phaseflow.components.sources.web.body import Body
+from phaseflow.components.sources.web.limits import Limits as WebLimits
+from phaseflow.components.sources.web.page import read_page, said_in_headers
+from phaseflow.components.sources.web.robots import Rules, parsed
+from phaseflow.components.sources.web.sitemap import read_sitemap, sitemap_limits
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.components.workers.process import Limits
 from phaseflow.domain.errors import DocumentError
-from tests.components.binary_fixtures import SAMPLES
+from tests.components.binary_fixtures import SAMPLES, package
 
 TEXTS: Mapping[str, bytes] = {
     "a.html": b"<!doctype html><title>T</title><h1>H</h1><table><tr><td>a<td>b</table><pre>c</pre><ul><li>d</ul>",
@@ -32,15 +45,94 @@ TEXTS: Mapping[str, bytes] = {
     "a.eml": b"Subject: =?utf-8?q?G=C3=BC?=\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b--\n",
     "a.ipynb": b'{"cells": [{"cell_type": "code", "source": ["x = 1"]}], "metadata": {}, "nbformat": 4}',
     "a.txt": "Grüße, мир, 名前".encode("utf-16"),
+    "a.tsv": "a\tb\n1\tü\n".encode("cp1252"),
+    "a.jsonl": b'{"a": "\\ud83d\\ude00"}\n[1, 2]\n\n"x"\n',
+    "a.atom": b"<feed xmlns='http://www.w3.org/2005/Atom'><title>T</title><entry><content>&lt;p&gt;x</content></entry></feed>",
+    "a.mht": b"MIME-Version: 1.0\nContent-Type: multipart/related; boundary=b\n\n--b\nContent-Type: text/html\n"
+    b"Content-Transfer-Encoding: quoted-printable\n\n<p>a=3Db</p>\n--b--\n",
+    "a.py": b"# -*- coding: latin-1 -*-\nx = '\xe9'\n",
 }
 LARGEST = 300_000
 LIMITS = Limits(time_s=20, memory_bytes=512 << 20)
+SLOW_S = 10
+"""For a reader in a thread: a good one takes milliseconds, and two cores that are busy with others a second."""
+_SITE = "http://a.test"
 _INTERESTING = (b"\0", b"\xff", b"<", b">", b"&", b"{", b"}", b"\\", b"99999999", b"-1", b"%", b"/", b"0 R", b'"')
+
+
+def _robots(data: bytes) -> None:
+    rules = Rules("phaseflow", _SITE, parsed(Answer(f"{_SITE}/robots.txt", 200, {}, data), "phaseflow"))
+    rules.allowed([f"{_SITE}/", f"{_SITE}/a/b.html?c=d", f"{_SITE}/%C3%A9"])
+    assert rules.delay_s is None or rules.delay_s >= 0
+    assert all(map(_is_normal, rules.sitemaps))
+
+
+def _sitemap(data: bytes) -> None:
+    found = read_sitemap(data, f"{_SITE}/sitemap.xml", sitemap_limits(WebLimits()))
+    assert all(map(_is_normal, (*found.pages, *found.sitemaps)))
+
+
+def _page(data: bytes) -> None:
+    found = read_page(Raw(data, f"{_SITE}/a/"), f"{_SITE}/a/", "phaseflow")
+    assert all(map(_is_normal, found.links))
+
+
+def _headers(data: bytes) -> None:
+    link, _, tag = data.decode("latin-1").partition("\n")
+    said_in_headers({"link": link, "x-robots-tag": tag}, f"{_SITE}/a", "phaseflow")
+
+
+def _body(data: bytes) -> None:
+    body = Body(_SITE, "gzip", WebLimits())
+    body.feed(data)
+    body.whole()
+
+
+def _archive(data: bytes) -> None:
+    for member in archive.members(BytesIO(data), "a.zip"):
+        archive.read(BytesIO(data), member.name, "a.zip", LARGEST)
+
+
+def _is_normal(url: str) -> bool:
+    return normalised(url, _SITE) == url
+
+
+READERS: Mapping[str, tuple[Callable[[bytes], None], bytes]] = {
+    "robots": (
+        _robots,
+        b"User-agent: PhaseFlow/1.0\nDisallow: /a*b$\nAllow: /a/\nCrawl-delay: 0.5\n\nUser-agent: *\nDisallow: /\n"
+        b"Sitemap: http://a.test/s.xml\nRequest-rate: 1/5s 0900-1700\nVisit-time: 0600-0845\n",
+    ),
+    "sitemap": (
+        _sitemap,
+        b"<?xml version='1.0' encoding='UTF-8'?><urlset xmlns='http://www.sitemaps.org/schemas/sitemap/0.9'><url>"
+        b"<loc>http://a.test/?a=1&amp;b=2</loc><lastmod>2024-01-01</lastmod></url><url><loc><![CDATA[/x]]></loc></url></urlset>",
+    ),
+    "packed sitemap": (
+        _sitemap,
+        gzip.compress(b"<sitemapindex><sitemap><loc>http://a.test/1.xml</loc></sitemap></sitemapindex>", mtime=0),
+    ),
+    "page": (
+        _page,
+        b"<html><head><base href='/b/'><link rel=canonical href='c'><meta name=robots content='noindex, follow'>"
+        b"<meta http-equiv=refresh content='3; url=d'></head><body><a href='../e?f#g'>x</a>"
+        b"<a rel='nofollow' href=h>y</a>"
+        b"<iframe src='//a.test:80/i'></iframe><area href='http://[::1]/j'>"
+        b"<a href='http://xn--bcher-kva.test/'>z</a></body></html>",
+    ),
+    "headers": (
+        _headers,
+        b'<http://a.test/b>; rel="canonical"; x="y", <c>; rel=next\nphaseflow: noindex, other: none, nofollow',
+    ),
+    "packed body": (_body, gzip.compress(b"<p>" * 1000, mtime=0)),
+    "archive": (_archive, package({"a/b.md": "# b", "c.txt": b"c" * 1000, "mimetype": "stored"})),
+}
+"""The parsers that are not behind a worker process, each with something to read."""
 
 
 def samples() -> dict[str, bytes]:
     """The documents to be broken, by name."""
-    found = {**SAMPLES, **TEXTS}
+    found = {**SAMPLES, **TEXTS, **{name: sample for name, (_, sample) in READERS.items()}}
     corpora = os.environ.get("PHASEFLOW_CORPORA")
     for path in sorted(Path(corpora, "formats", "files").iterdir()) if corpora else ():
         if path.stat().st_size <= LARGEST:
@@ -100,12 +192,25 @@ def faults(found: Extracted) -> list[str]:
 
 async def outcome(pool: ExtractionPool, data: bytes, name: str) -> str:
     """What came of a broken document: ``text``, the code of an error, or ``BROKEN`` and the rules."""
+    if name in READERS:
+        return await anyio.to_thread.run_sync(_outcome_of_reader, READERS[name][0], data)
     try:
         found = await pool.extract(data, name)
     except DocumentError as error:
         return error.code
     broken = faults(found)
     return f"BROKEN {', '.join(broken)}" if broken else "text"
+
+
+def _outcome_of_reader(read: Callable[[bytes], None], data: bytes) -> str:
+    began = time.monotonic()
+    try:
+        read(data)
+    except DocumentError as error:
+        return error.code
+    except Exception as error:  # noqa: BLE001  # whatever it is, it broke the rule
+        return f"BROKEN {error!r}"
+    return "read" if time.monotonic() - began < SLOW_S else "BROKEN slow"
 
 
 def cases(seed: int) -> Iterator[tuple[str, int]]:
@@ -128,7 +233,7 @@ async def run(seed: int, seconds: float) -> Counter[tuple[str, str]]:
             chance = random.Random(f"{name}:{number}")  # noqa: S311  repeatable, not secret
             data = mutated(documents[name], chance)
             came = await outcome(pool, data, name)
-            found[PurePosixPath(name).suffix, came] += 1
+            found[PurePosixPath(name).suffix or name, came] += 1
             if came.startswith(("BROKEN", "extraction_")):
                 print(f"{name} with seed {number}: {came}", flush=True)
 
@@ -145,8 +250,8 @@ def main() -> int:
     chosen = words.parse_args()
     found = anyio.run(run, chosen.seed, chosen.seconds)
     for (suffix, came), times in sorted(found.items()):
-        print(f"{suffix:8} {came:40} {times:>8,}")
-    print(f"{'all':8} {'':40} {sum(found.values()):>8,}")
+        print(f"{suffix:14} {came:40} {times:>8,}")
+    print(f"{'all':14} {'':40} {sum(found.values()):>8,}")
     return int(any(came.startswith("BROKEN") for _, came in found))
 
 

@@ -84,6 +84,11 @@ async def test_names_that_lead_out_hide_or_are_rubbish_are_skipped(tmp_path: Pat
     assert await names(opened()) == ["a.zip/d/e.md"]
 
 
+async def test_a_file_without_a_name_is_skipped(tmp_path: Path, opened: Opened) -> None:
+    (tmp_path / "a.zip").write_bytes(package({"Q": "x", "b.md": "b"}).replace(b"Q", b"\0"))
+    assert await names(opened()) == ["a.zip/b.md"]
+
+
 @pytest.mark.parametrize("content", [b"no archive", b"PK\x03\x04", b""])
 async def test_an_archive_that_cannot_be_opened_is_a_failed_document(
     tmp_path: Path, opened: Opened, content: bytes

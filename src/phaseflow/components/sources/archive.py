@@ -84,6 +84,7 @@ def _files(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     for info in archive.infolist():
         name = info.filename.replace("\\", "/")
         parts = PurePosixPath(name).parts
-        if not info.is_dir() and parts and not any(part.startswith((".", "/", _RUBBISH)) for part in parts):
+        # Not is_dir(), which breaks on an empty name.
+        if parts and not name.endswith("/") and not any(part.startswith((".", "/", _RUBBISH)) for part in parts):
             found["/".join(parts)] = info
     return found

@@ -88,14 +88,15 @@ class Robots:
             return Rules(self._agent, site)
         home = site_of(answer.url)
         if answer.is_success:
-            return Rules(self._agent, home, await anyio.to_thread.run_sync(_parsed, answer, self._agent))
+            return Rules(self._agent, home, await anyio.to_thread.run_sync(parsed, answer, self._agent))
         error = refusal(answer)
         if isinstance(error, DocumentError):
             return Rules(self._agent, home)
         raise error
 
 
-def _parsed(answer: Answer, agent: str) -> "Protego":
+def parsed(answer: Answer, agent: str) -> "Protego":
+    """Read the file. Blocking. Takes whatever stands in it: a line that is none says nothing."""
     from protego import Protego
 
     lines = answer.body.decode("utf-8-sig", "replace").splitlines()
