@@ -6,6 +6,7 @@ import pty
 import signal
 import subprocess
 import sys
+import zipfile
 
 import anyio
 import anyio.to_thread
@@ -55,6 +56,18 @@ def test_json_is_one_status_per_line_and_the_last_is_final(library: Shell) -> No
     assert statuses[-1]["status"] == "completed"
     assert statuses[-1] == library.answer("status", "waf")
     assert all(status["status"] != "completed" for status in statuses[:-1])
+
+
+def test_archives_are_opened_when_that_is_asked_for(library: Shell) -> None:
+    with zipfile.ZipFile(library.here / "docs" / "guide.zip", "w") as archive:
+        archive.writestr("zebras.md", "# Zebras\n\nZebras are striped.")
+    library("ingest", "docs", "--kb", "waf")
+    assert "guide.zip" in [item["uri"] for item in library.answer("failures", "waf")["items"]]
+    library("ingest", "docs", "--kb", "waf", "--archives")
+    assert library.answer("search", "waf", "striped zebras")["hits"][0]["uri"] == "guide.zip/zebras.md"
+    assert [item["uri"] for item in library.answer("failures", "waf")["items"]] == ["picture.png"]
+    assert library("ingest", "docs/guide.zip", "--kb", "one", "--archives").returncode == 0
+    assert library.answer("search", "one", "zebras")["hits"][0]["title"] == "Zebras"
 
 
 def test_the_same_command_again_reads_only_what_has_changed(library: Shell) -> None:

@@ -64,6 +64,12 @@ def test_a_depth_limits_web_addresses_only(here: Path) -> None:
         source_of(["guides"], max_depth=1)
 
 
+def test_archives_are_opened_in_folders_only(here: Path) -> None:
+    assert source_of(["guides"], archives=True).archives  # type: ignore[union-attr]  # a folder
+    with pytest.raises(click.UsageError, match="--archives opens files of a folder"):
+        source_of(["https://docs.example.org"], archives=True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "include", "max_pages", "told"),
     [

@@ -21,7 +21,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
     made: list[FolderLoader] = []
 
     def make(*, archives: bool = True, max_bytes: int = 1_000_000) -> FolderLoader:
-        made.append(FolderLoader(FolderSource(str(tmp_path)), archives=archives, max_bytes=max_bytes))
+        made.append(FolderLoader(FolderSource(str(tmp_path), archives=archives), max_bytes=max_bytes))
         return made[-1]
 
     yield make

@@ -92,7 +92,20 @@ async def test_the_depth_of_a_crawl_is_set_and_taken_back(board: Board, service:
         await page.get_by_label("Links deep at most").fill(depth)
         await page.get_by_role("button", name="Save").click()
         await page.locator("#kb-form").wait_for(state="hidden")
-        assert service.call("GET", "kb/site")["source"]["max_depth"] == (int(depth) if depth else None)
+        assert service.call("GET", "kb/site")["source"].get("max_depth") == (int(depth) if depth else None)
+
+
+async def test_archives_are_opened_and_closed_again(board: Board, service: Service) -> None:
+    write_documents(service.here / "docs", 1)
+    service.put("docs", "docs")
+    page = board.page
+    await board.go("kb/docs")
+    for wanted in (True, False):
+        await page.get_by_role("button", name="Change").click()
+        await page.get_by_label("Read the files inside ZIP archives").set_checked(wanted)
+        await page.get_by_role("button", name="Save").click()
+        await page.locator("#kb-form").wait_for(state="hidden")
+        assert service.call("GET", "kb/docs")["source"].get("archives", False) is wanted
 
 
 async def test_delete_asks_first_and_says_why_it_cannot(

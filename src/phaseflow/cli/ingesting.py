@@ -37,6 +37,7 @@ def _kb_name(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--kb", required=True, metavar="NAME", callback=_kb_name, help="The knowledge base to fill.")
 @click.option("--include", metavar="GLOB", multiple=True, help="Only these files of the folder. Repeatable.")
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Not these files of the folder. Repeatable.")
+@click.option("--archives", is_flag=True, help="Read the files inside ZIP archives, one level deep.")
 @click.option("--max-pages", type=click.IntRange(1, 1_000_000), help="Most pages to fetch from web addresses.")
 @click.option("--max-depth", type=click.IntRange(0, 1000), help="Most links to follow from them; 0 for none.")
 @click.option("--full", is_flag=True, help="Read every document, also where size and time say it is unchanged.")
@@ -50,6 +51,7 @@ def ingest(
     kb: str,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
+    archives: bool,
     max_pages: int | None,
     max_depth: int | None,
     full: bool,
@@ -64,7 +66,7 @@ def ingest(
 
     Ctrl-C pauses the job durably; the same command goes on with it.
     """
-    source = source_of(sources, include, exclude, max_pages, max_depth)
+    source = source_of(sources, include, exclude, max_pages, max_depth, archives)
     wanted = Wanted(kb, source, options.SettingsOptions(**settings), full, hold)
     wanted.settings.over(None)  # a usage error should not wait for the database
     logs.set_up(verbosity)

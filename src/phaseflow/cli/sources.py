@@ -19,24 +19,27 @@ def source_of(
     exclude: Sequence[str] = (),
     max_pages: int | None = None,
     max_depth: int | None = None,
+    archives: bool = False,
 ) -> "FolderSource | WebSource":
     """The source that the arguments name. Folder paths become absolute, so that they hold from any directory.
 
     Raises click.UsageError, which says what to write instead.
     """
     if any(_is_address(argument) for argument in arguments):
+        if archives:
+            raise click.UsageError("--archives opens files of a folder; leave it out with web addresses")
         return _web(arguments, include or exclude, {"max_pages": max_pages, "max_depth": max_depth})
     if max_pages is not None or max_depth is not None:
         option = "--max-depth" if max_pages is None else "--max-pages"
         raise click.UsageError(f"{option} limits web addresses; use --include and --exclude with a folder")
     paths = [_existing(argument) for argument in arguments]
     if len(paths) == 1 and paths[0].is_dir():
-        return _folder(paths[0], include, exclude)
+        return _folder(paths[0], include, exclude, archives)
     if any(path.is_dir() for path in paths):
         raise click.UsageError(_one_folder(paths))
     if include:
         raise click.UsageError("--include selects files of a folder; these files are named already, so leave it out")
-    return _files(paths, exclude)
+    return _files(paths, exclude, archives)
 
 
 def _is_address(argument: str) -> bool:
@@ -68,20 +71,20 @@ def _web(arguments: Sequence[str], globs: Sequence[str], limits: Mapping[str, in
         raise click.UsageError(f"{first['input']!r} cannot be used: {first['msg']}") from None
 
 
-def _folder(path: Path, include: Sequence[str], exclude: Sequence[str]) -> "FolderSource":
+def _folder(path: Path, include: Sequence[str], exclude: Sequence[str], archives: bool) -> "FolderSource":
     from phaseflow.domain.settings import FolderSource
 
-    return FolderSource(path=str(path), include=tuple(include), exclude=tuple(exclude))
+    return FolderSource(path=str(path), include=tuple(include), exclude=tuple(exclude), archives=archives)
 
 
-def _files(paths: Sequence[Path], exclude: Sequence[str]) -> "FolderSource":
+def _files(paths: Sequence[Path], exclude: Sequence[str], archives: bool) -> "FolderSource":
     """Files are a folder, their nearest common one, with just these names in it."""
     root = Path(os.path.commonpath([path.parent for path in paths]))
     names = [path.relative_to(root) for path in paths]
     hidden = next((name for name in names if any(part.startswith(".") for part in name.parts)), None)
     if hidden is not None:
         raise click.UsageError(f"{str(hidden)!r} is hidden, and hidden files are skipped; name it without the dot")
-    return _folder(root, [as_glob(name.as_posix()) for name in names], exclude)
+    return _folder(root, [as_glob(name.as_posix()) for name in names], exclude, archives)
 
 
 def as_glob(name: str) -> str:

@@ -1,5 +1,6 @@
 """What a knowledge base is made from: its source and its settings, as they stand in JSON."""
 
+from operator import not_
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 _STRICT = ConfigDict(extra="forbid")
+# What most sources do not ask for is left out of their JSON (``exclude_if``), so that it stays as it was given.
 LONGEST_ADDRESS = 2083
 """Characters, as stored: what pydantic takes. Writing an address out (its slash, its escapes) can make it longer."""
 
@@ -37,12 +39,14 @@ def _as_text(value: Any) -> Any:
 class FolderSource:
     """Documents under a folder. Globs are relative to it; ``include`` empty means every file.
 
-    A ``pathlib.Path`` is taken too, and kept as a string.
+    A ``pathlib.Path`` is taken too, and kept as a string. ``archives``: the files inside ZIP archives are documents,
+    one level deep, in place of the archives.
     """
 
     path: Annotated[str, BeforeValidator(_as_text)]
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    archives: Annotated[bool, Field(exclude_if=not_)] = False
     type: Literal["folder"] = "folder"
 
 
@@ -55,7 +59,7 @@ class WebSource:
 
     urls: Annotated[tuple[Address, ...], Field(min_length=1, max_length=1000)]
     max_pages: Annotated[int, Field(ge=1, le=1_000_000)] = 500
-    max_depth: Annotated[int | None, Field(ge=0, le=1000)] = None
+    max_depth: Annotated[int | None, Field(ge=0, le=1000, exclude_if=lambda depth: depth is None)] = None
     type: Literal["web"] = "web"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -106,7 +107,7 @@ class Workbench:
         path = await path.expanduser()
         if not await path.exists():
             raise InvalidRequest("source.path", f"there is no folder {source.path!r}; check the name")
-        return FolderSource(str(await path.absolute()), source.include, source.exclude)
+        return replace(source, path=str(await path.absolute()))
 
     async def query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderPort | None:
         """What embeds queries for the vectors a knowledge base has now; None when nothing here makes such vectors."""

@@ -48,8 +48,8 @@ class FolderLoader:
     ``source.path`` may also name one file: then that file is the only document, whatever its name.
     ``max_bytes`` is the largest file that is read. Works in threads of ``limiter`` (default: anyio's own); nothing
     blocks the event loop. Binary formats are read by ``workers`` (default: a pool of its own, ended by ``aclose``).
-    With ``archives``, the files inside ZIP archives take the place of these, as ``guide.zip/page.md``; one level deep,
-    whatever ``include`` says of them. ``clock`` gives nanoseconds since the epoch.
+    With ``source.archives``, the files inside ZIP archives take the place of these, as ``guide.zip/page.md``; one level
+    deep, whatever ``include`` says of them. ``clock`` gives nanoseconds since the epoch.
     """
 
     def __init__(
@@ -59,13 +59,12 @@ class FolderLoader:
         max_bytes: int = MAX_BYTES,
         limiter: anyio.CapacityLimiter | None = None,
         workers: ExtractionPool | None = None,
-        archives: bool = False,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._source = source
         self._workers = workers or ExtractionPool()
         self._owns_workers = workers is None
-        self._opens_archives = archives
+        self._opens_archives = source.archives
         self._max_bytes = max_bytes
         self._limiter = limiter
         self._clock = clock

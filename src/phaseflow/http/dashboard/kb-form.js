@@ -65,6 +65,7 @@ export class KbForm {
       this.field("path").value = source.path;
       this.field("include").value = (source.include ?? []).join("\n");
       this.field("exclude").value = (source.exclude ?? []).join("\n");
+      this.field("archives").checked = source.archives ?? false;
     }
     if (source?.type === "web") {
       this.field("urls").value = source.urls.join("\n");
@@ -146,7 +147,10 @@ export class KbForm {
         max_depth: depth === "" ? null : Number(depth),
       };
     }
-    return { type: "folder", path: this.value("path").trim(), include: this.lines("include"), exclude: this.lines("exclude") };
+    return {
+      type: "folder", path: this.value("path").trim(), include: this.lines("include"), exclude: this.lines("exclude"),
+      archives: this.field("archives").checked,
+    };
   }
 
   /** @returns {Settings} */

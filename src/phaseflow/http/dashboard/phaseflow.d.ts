@@ -69,6 +69,7 @@ export interface FolderSource {
   path: string;
   include?: string[];
   exclude?: string[];
+  archives?: boolean;
 }
 
 export interface WebSource {
