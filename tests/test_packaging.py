@@ -57,6 +57,16 @@ def test_the_changelog_speaks_of_this_version(project: dict[str, object]) -> Non
 
 
 def test_an_empty_test_run_is_no_success() -> None:
-    words = [sys.executable, "-m", "pytest", "-k", "no_test_has_this_name", "tests/test_packaging.py", "-p", "no:cov"]
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-k",
+        "no_test_has_this_name",
+        "tests/test_packaging.py",
+        "-p",
+        "no:cov",
+        "-n0",
+    ]
     plain = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
     assert subprocess.run(words, cwd=ROOT, capture_output=True, check=False, env=plain).returncode == 5

@@ -10,6 +10,7 @@ import pytest
 
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits
+from phaseflow.http.broadcast import progress_s
 from tests.http.listening import ALL, stream
 from tests.http.service import TRANSITIONS_OF_A_PASSAGE, Service, pass_through, serving, until
 
@@ -255,3 +256,7 @@ async def test_a_hundred_clients_hear_the_same(service: Service) -> None:
         for number in range(3):
             await pass_through(service.flow.tracker, f"job-{number}", "own")
     assert heard == [list(range(1, 3 * TRANSITIONS_OF_A_PASSAGE + 1))] * 100
+
+
+def test_the_more_listen_the_less_often_they_hear_of_progress() -> None:
+    assert [progress_s(clients) for clients in (1, 50, 100, 10_000)] == [0.1, 0.1, 0.2, 1.0]

@@ -29,7 +29,7 @@ class Shown:
 
 
 class StatusBoard:
-    """Reads statuses, each after its transitions and otherwise at most ten times a second, and keeps them encoded."""
+    """Reads statuses, each after its transitions and otherwise once in a while, and keeps them encoded."""
 
     def __init__(self, flow: PhaseFlow) -> None:
         self._flow = flow
@@ -83,8 +83,8 @@ class StatusBoard:
         for kb_id in [kb for kb, one in self._shown.items() if one.running and now - one.read_at > STALE_S]:
             await self._read(kb_id)
 
-    async def refresh(self) -> float:
-        """Read what is due; seconds until the next one is."""
+    async def refresh(self, every_s: float) -> float:
+        """Read what is due, counts alone ``every_s`` seconds; the seconds until the next one is."""
         due_s = float("inf")
         for kb_id, version in self._feed.versions().items():
             shown = self._shown.get(kb_id)
@@ -92,7 +92,7 @@ class StatusBoard:
                 continue
             wait_s = 0.0
             if shown is not None and shown.version.moves == version.moves:
-                wait_s = shown.read_at + STATUS_INTERVAL_S - anyio.current_time()
+                wait_s = shown.read_at + every_s - anyio.current_time()
             if wait_s > 0:
                 due_s = min(due_s, wait_s)
             else:

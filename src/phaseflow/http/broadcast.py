@@ -16,7 +16,7 @@ import anyio
 from phaseflow.domain.errors import PhaseflowError
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.status import Transition
-from phaseflow.feed import PAGE, Feed
+from phaseflow.feed import PAGE, STATUS_INTERVAL_S, Feed
 from phaseflow.flow import PhaseFlow
 from phaseflow.http.board import Shown, StatusBoard
 from phaseflow.http.connection import Connection
@@ -25,12 +25,23 @@ from phaseflow.http.signals import closing_on_signals
 
 ENCODED = 2000
 """Transitions kept encoded: as many as the feed keeps in memory."""
+SEND_S = 20e-6
+"""What it takes to bring an event to one more client (measured)."""
+SHARE = 0.01
+"""Of a core, for telling progress: the more listen, the less often they hear of it, so that the job is not slowed."""
+SELDOM_S = 1.0
+"""Progress is told so often however many listen."""
 LOOK_S = 0.25
 """How often the server is asked whether it is on its way down; it tells nobody."""
 POLLED_S = 3.0
 """Who has asked for a status is expected to ask again within this time."""
 CLOSE_S = 0.3
 """How long a client has to take the end of its stream when the server stops."""
+
+
+def progress_s(clients: int) -> float:
+    """Seconds between two statuses of a job that tell nothing but progress, while so many clients listen."""
+    return min(max(STATUS_INTERVAL_S, clients * SEND_S / SHARE), SELDOM_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +72,9 @@ class Listener:
 class Broadcast:
     """Turns the feed of one engine into frames, for all streams of one application.
 
-    Reads statuses while anybody listens, each after its transitions and otherwise at most ten times a second, and wakes
-    the streams only when there is something to send. Keeps the time for all of them, since a timer for each send and
-    each wait of each stream would cost as much as the sends.
+    Reads statuses while anybody listens, each after its transitions and otherwise at most ten times a second (less
+    often when more than 50 listen), and wakes the streams only when there is something to send. Keeps the time for all
+    of them, since a timer for each send and each wait of each stream would cost as much as the sends.
     """
 
     def __init__(self, flow: PhaseFlow, limits: Limits) -> None:
@@ -213,7 +224,7 @@ class Broadcast:
                 hint, before = feed.hint(), (self._horizon, self._board.stamp)
                 async with self._reading:
                     horizon = feed.last_seq
-                    due_s = await self._board.refresh()
+                    due_s = await self._board.refresh(progress_s(self.clients))
                     self._horizon = horizon
                 if before != (self._horizon, self._board.stamp):
                     self._wake()
