@@ -156,6 +156,19 @@ class TestData:
         assert read(feed, "a.xml") == Extracted("News & more\nOne\nTwo & three", "News & more", "text/plain")
 
     @pytest.mark.parametrize(
+        "article",
+        [
+            "<![CDATA[<p>x</p><script type='a'>if (a < b) no()</script><STYLE>no{}</STYLE >y]]>",
+            "&lt;script&gt;no()&lt;/script&gt;xy",
+            "<div>x<script>no()</script>y</div>",
+            "<![CDATA[xy<script>no()]]>",
+        ],
+    )
+    def test_scripts_and_styles_of_articles_are_left_out(self, article: str) -> None:
+        feed = f"<rss><channel><item><description>{article}</description></item></channel></rss>"
+        assert read(feed, "a.xml").text.replace("\n", "") == "xy"
+
+    @pytest.mark.parametrize(
         "text",
         [
             '<farm><feed kind="hay"/>grass</farm>',

@@ -20,6 +20,8 @@ _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 _INLINE = re.compile(
     r"</?(?:a|abbr|b|cite|code|del|em|font|i|ins|mark|q|s|small|span|strong|sub|sup|u)(?:\s[^<>]*)?>", re.I
 )
+# Never text, in whichever of the two passes it comes to light.
+_PLUMBING = re.compile(r"<(script|style)\b[^<>]*>.*?(?:</\1\s*>|\Z)", re.S | re.I)
 _FIRST_TITLE = re.compile(r"<title\b[^>]*>(.*?)</title>", re.S)
 
 
@@ -85,7 +87,7 @@ def _feed_text(text: str) -> str:
 
 
 def _without_tags(text: str) -> str:
-    return _TAG.sub("\n", _INLINE.sub("", text))
+    return _TAG.sub("\n", _INLINE.sub("", _PLUMBING.sub("\n", text)))
 
 
 def _escaped(match: re.Match[str]) -> str:
