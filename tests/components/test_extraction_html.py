@@ -79,6 +79,15 @@ def test_what_is_not_the_content_is_left_out(html: str) -> None:
     assert page(html).text == "yes"
 
 
+XHTML = "<html xmlns='http://www.w3.org/1999/xhtml'>"
+
+
+@pytest.mark.parametrize("start", [XHTML, f"<?xml version='1.0'?>\n<!DOCTYPE html>\n<!-- x -->{XHTML}"])
+@pytest.mark.parametrize("empty", ["<script src='a.js'/>", "<title />", "<iframe/>", "<textarea name='x'/>", "<br/>"])
+def test_an_element_that_closes_itself_in_xhtml_does_not_swallow_what_follows(start: str, empty: str) -> None:
+    assert page(f"{start}<head>{empty}</head><body><p>text</p></body></html>").text == "text"
+
+
 def test_a_main_element_that_is_only_a_shell_is_not_taken_for_the_page() -> None:
     assert page("<p>the real and much longer text</p><main>Loading</main>").text.startswith("the real")
 

@@ -1,24 +1,21 @@
 """E-books: the chapters in reading order, each read as the HTML page that it is."""
 
-import re
 from dataclasses import dataclass, field
 
 from phaseflow.components.extraction import html
 from phaseflow.components.extraction.draft import Draft
 from phaseflow.components.extraction.markdown import first_heading
-from phaseflow.components.extraction.package import Elements, Package, encrypted, no_text_layer, resolved
+from phaseflow.components.extraction.package import Elements, Package, encrypted, no_text_layer, nothing_found, resolved
 from phaseflow.components.extraction.shapes import Extracted, Raw
 
-_PAGES = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")
-# XHTML closes an element without content in one tag; to an HTML parser it would stay open to the end.
-_CLOSED = re.compile(rb"<([A-Za-z][\w:-]*)((?:\s[^<>]*?)?)/>")
-_VOID = frozenset(b"area base br col embed hr img input link meta param source track wbr".split())
+_PAGES = ("application/xhtml+xml", "text/html", "text/x-oeb1-document", "application/x-dtbook+xml")
 
 
 def extract(raw: Raw) -> Extracted:
     """Return the chapters as Markdown. Parts: chapters. Title: the book's.
 
-    Raises DocumentError ``encrypted``, ``malformed``, ``too_large``, ``too_complex``, ``no_text_layer``.
+    Raises DocumentError ``encrypted``, ``malformed``, ``too_large``, ``too_complex``, ``no_text_layer``,
+    ``nothing_found``.
     """
     package = Package(raw)
     book = _Book()
@@ -26,13 +23,17 @@ def extract(raw: Raw) -> Extracted:
     package.parse(place, book)
     locked = _locked(package)
     draft = Draft(raw.name)
+    read = 0
     for chapter in book.chapters(place.rpartition("/")[0]):
         if chapter in package:
             if chapter in locked:
                 raise encrypted(raw.name)
             _add_chapter(package, chapter, draft)
+            read += 1
     if draft.is_empty and package.has_pictures():
         raise no_text_layer(raw.name)
+    if draft.is_empty and read < book.length:
+        raise nothing_found(raw.name, "its chapters are missing, or of a kind that is not known")
     return draft.finish("".join(book.title))
 
 
@@ -63,16 +64,11 @@ def _locked(package: Package) -> frozenset[str]:
 
 
 def _add_chapter(package: Package, chapter: str, draft: Draft) -> None:
-    source = _CLOSED.sub(_opened, package.read(chapter))
-    raw = Raw(source, f"{package.name} ({chapter})")
-    page = html.extract_whole(raw)
+    raw = Raw(package.read(chapter), f"{package.name} ({chapter})")
+    page = html.extract_whole(raw, is_xml=True)
     title = page.title if page.title != raw.base_name else chapter.rpartition("/")[2]
     draft.part(first_heading(page.text) or title)
     draft.put(page.text)
-
-
-def _opened(tag: re.Match[bytes]) -> bytes:
-    return tag[0] if tag[1].lower() in _VOID else b"<%b%b></%b>" % (tag[1], tag[2], tag[1])
 
 
 @dataclass(slots=True)
@@ -100,6 +96,11 @@ class _Book:
     def data(self, text: str) -> None:
         if self._in_title:
             self.title.append(text)
+
+    @property
+    def length(self) -> int:
+        """How many chapters there should be."""
+        return len(self._order) or len(self._pages)
 
     def chapters(self, folder: str) -> list[str]:
         ids = [each for each in self._order if each in self._pages] or list(self._pages)

@@ -22,6 +22,12 @@ MAX_CHARS = 32_000_000
 _META = re.compile(rb"<meta\b[^>]{0,300}?charset\s*=\s*[\"']?\s*([-\w.:]+)", re.I)
 _XML = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([-\w.]+)")
 
+# XHTML closes an element without content in one tag; to an HTML parser it would stay open to the end.
+_XHTML = re.compile(r"\s*<\?xml|[^<]{0,200}(?:<[?!][^<>]{0,500}>\s*){0,9}<html\s[^<>]{0,500}\bxmlns\s*=", re.I)
+_CLOSED = re.compile(r"<([A-Za-z][\w:-]*+)((?:\s[^<>]*?)?)/>")
+_VOID_NAMES = "area base br col embed hr img input link meta param source track wbr"
+_VOID = frozenset(_VOID_NAMES.split())
+
 _TEX = '[encoding="application/x-tex"]'
 _NEVER = (
     "script, style, template, noscript, svg, canvas, iframe, object, select, button, head, dialog, "
@@ -50,13 +56,16 @@ def extract(raw: Raw) -> Extracted:
     return Extracted(_content(page, _banners(page)), _title(page) or raw.base_name, MEDIA_TYPE)
 
 
-def extract_whole(raw: Raw) -> Extracted:
-    """Like ``extract``, for what stands on no site, a chapter or a mail: head and foot are its own, and stay."""
-    page = parse(raw)
+def extract_whole(raw: Raw, *, is_xml: bool = False) -> Extracted:
+    """Like ``extract``, for what stands on no site, a chapter or a mail: head and foot are its own, and stay.
+
+    ``is_xml``: it is XHTML whether it says so or not.
+    """
+    page = parse(raw, is_xml=is_xml)
     return Extracted(_content(page, frozenset()), _title(page) or raw.base_name, MEDIA_TYPE)
 
 
-def parse(raw: Raw) -> "LexborHTMLParser":
+def parse(raw: Raw, *, is_xml: bool = False) -> "LexborHTMLParser":
     """Return the tree of a page. Raises DocumentError ``too_complex``, ``too_large``, and what decoding raises."""
     from selectolax.lexbor import LexborHTMLParser
 
@@ -64,8 +73,14 @@ def parse(raw: Raw) -> "LexborHTMLParser":
     if len(text) > MAX_CHARS:
         message = f"{raw.name} has more than {MAX_CHARS:,} characters of HTML; split it or exclude it"
         raise DocumentError(message, code="too_large")
+    if is_xml or _XHTML.match(text):
+        text = _CLOSED.sub(_opened, text)
     refuse_monsters(text, raw.name)
     return LexborHTMLParser(text)
+
+
+def _opened(tag: re.Match[str]) -> str:
+    return tag[0] if tag[1].lower() in _VOID else f"<{tag[1]}{tag[2]}></{tag[1]}>"
 
 
 def _charset(head: bytes) -> str | None:
