@@ -122,7 +122,7 @@ def odt(body: str, **more: str | bytes) -> bytes:
     )
 
 
-def epub(chapters: Mapping[str, str], **more: str) -> bytes:
+def epub(chapters: Mapping[str, str], **more: str | bytes) -> bytes:
     items = "".join(f'<item id="{n}" href="{n}.xhtml" media-type="application/xhtml+xml"/>' for n in chapters)
     spine = "".join(f'<itemref idref="{name}"/>' for name in chapters)
     return package(

@@ -75,6 +75,9 @@ class TestChoice:
         assert extract(SAMPLES[name], called).text == extract(SAMPLES[name], name).text
         assert needs_worker(SAMPLES[name], called)
 
+    def test_a_table_of_text_that_is_called_a_spreadsheet_is_read_as_it_is(self) -> None:
+        assert extract(b"Name\tAge\r\nAnn\t5\r\n", "a.xls").text == "Name\tAge\nAnn\t5\n"
+
     @pytest.mark.parametrize("name", ["a.doc", "a.xls", "a.pdf"])
     @pytest.mark.parametrize(
         "page",
@@ -196,6 +199,19 @@ class TestWord:
         body = f"<w:p>{run.format('', 'hidden')}{seen}<w:r><w:t>b</w:t></w:r></w:p>"
         assert extract(docx(body), "a.docx").text == "ab"
 
+    def test_text_that_its_style_hides_is_left_out(self) -> None:
+        styles = (
+            '<w:style w:styleId="Gone"><w:rPr><w:vanish/></w:rPr></w:style>'
+            '<w:style w:styleId="Heir"><w:basedOn w:val="Gone"/></w:style>'
+            '<w:style w:styleId="Back"><w:rPr><w:vanish w:val="0"/></w:rPr></w:style>'
+        )
+        of_its_own = '<w:p><w:r><w:rPr><w:rStyle w:val="Gone"/></w:rPr><w:t>x</w:t></w:r><w:r><w:t>a</w:t></w:r></w:p>'
+        back = (
+            '<w:p><w:pPr><w:pStyle w:val="Heir"/></w:pPr><w:r><w:t>x</w:t></w:r>'
+            '<w:r><w:rPr><w:rStyle w:val="Back"/></w:rPr><w:t>b</w:t></w:r></w:p>'
+        )
+        assert extract(docx(of_its_own + back, styles=styles), "a.docx").text == "a\n\nb"
+
     def test_formulas_keep_their_fractions_and_powers(self) -> None:
         fraction = "<w:num><w:t>a</w:t></w:num><w:den><w:t>b</w:t></w:den>"
         power = "<w:t>x</w:t><w:sub/><w:sup><w:t>2</w:t></w:sup>"
@@ -295,6 +311,10 @@ class TestSheets:
         row = '<row r="1"><c r="B1"><f>1+1</f><v/></c></row>'
         assert extract(xlsx({"S": row}), "a.xlsx").text == "## S\n\n| =1+1 |\n| --- |"
 
+    def test_an_error_is_shown_as_it_stands_in_its_cell(self) -> None:
+        row = '<row r="1"><c r="A1"><v>1</v></c><c r="B1" t="e"><f>1/0</f><v>#DIV/0!</v></c></row>'
+        assert "| 1 | #DIV/0! |" in extract(xlsx({"S": row}), "a.xlsx").text
+
     def test_comments_and_boxes_of_text_follow_the_table(self) -> None:
         more = {
             "xl/worksheets/_rels/sheet1.xml.rels": relations(comments="../c.xml", drawing="../d.xml"),
@@ -310,6 +330,10 @@ class TestSheets:
     def test_a_lone_cell_in_the_far_corner_is_refused_before_it_takes_the_memory(self) -> None:
         far = '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>2</v></c></row>'
         assert refusal(xlsx({"S": far}), "a.xlsx").code == "too_large"
+
+    def test_an_empty_cell_in_the_far_corner_takes_no_room(self) -> None:
+        far = '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576" s="1"/></row>'
+        assert extract(xlsx({"S": far}), "a.xlsx").text == "## S\n\n| 1 |\n| --- |"
 
 
 class TestOpenDocument:
@@ -379,6 +403,18 @@ class TestOpenDocument:
         row = f"<table:table-row>{cells.format('a')}{empty}{cells.format('b')}</table:table-row>"
         assert extract(odt(f"<table:table>{row}</table:table>"), "a.odt").text.startswith("| a |  |  | b |")
 
+    def test_hidden_text_is_left_out(self) -> None:
+        styles = (
+            '<s:style xmlns:s="s" s:name="H"><s:text-properties text:display="none"/></s:style>'
+            '<s:style xmlns:s="s" s:name="I" s:parent-style-name="H"/>'
+        )
+        body = (
+            '<text:p text:style-name="H">x</text:p><text:p>a<text:span text:style-name="I">x</text:span>b</text:p>'
+            '<text:section text:display="none"><text:p>x</text:p></text:section>'
+            '<text:section text:display="condition"><text:p>c</text:p></text:section>'
+        )
+        assert extract(odt(styles + body), "a.odt").text == "ab\n\nc"
+
     def test_deleted_text_and_descriptions_are_left_out(self) -> None:
         body = (
             "<text:tracked-changes><text:p>gone</text:p></text:tracked-changes>"
@@ -400,6 +436,20 @@ class TestEpub:
 
     def test_an_element_closed_in_one_tag_does_not_swallow_what_follows(self) -> None:
         assert extract(epub({"a": "<title/><script src='x'/><a id='y'/><p>text</p>"}), "a.epub").text == "text"
+
+    def test_a_chapter_may_be_in_another_encoding(self) -> None:
+        chapter = "<html><head><title/></head><body><p>größer</p></body></html>".encode("utf-16")
+        assert extract(epub({"a": ""}, **{"OPS/a.xhtml": chapter}), "a.epub").text == "größer"
+
+    def test_a_chapter_of_an_old_book_is_read(self) -> None:
+        book = '<package><manifest><item id="a" href="a.html" media-type="text/x-oeb1-document"/></manifest></package>'
+        assert extract(epub({}, **{"OPS/book.opf": book, "OPS/a.html": "<p>text</p>"}), "a.epub").text == "text"
+
+    @pytest.mark.parametrize("kind", ["application/xhtml+xml", "application/x-unknown"])
+    def test_a_book_without_any_of_its_chapters_is_a_failure(self, kind: str) -> None:
+        listed = f'<manifest><item id="a" href="b.xhtml" media-type="{kind}"/></manifest>'
+        book = f'<package>{listed}<spine><itemref idref="a"/></spine></package>'
+        assert refusal(epub({"a": "x"}, **{"OPS/book.opf": book}), "a.epub").code == "nothing_found"
 
     def test_the_head_of_a_chapter_is_no_banner_of_a_site(self) -> None:
         document = extract(epub({"a": "<header><h2>Head</h2></header><p>x</p>", "b": "<p>y</p>"}), "a.epub")

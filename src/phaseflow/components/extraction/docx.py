@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from phaseflow.components.extraction import html, mail, plain, rtf
 from phaseflow.components.extraction.draft import Draft, line
-from phaseflow.components.extraction.numbering import Numbering, Styles
+from phaseflow.components.extraction.numbering import OFF, Numbering, Styles
 from phaseflow.components.extraction.package import Package, Relation, no_text_layer, nothing_found
 from phaseflow.components.extraction.pptx import drawn
 from phaseflow.components.extraction.shapes import Extracted, Extractor, Raw
@@ -20,7 +20,6 @@ _DRAWN = ("chart", "diagramData")
 _NOTES = ("footnotes", "endnotes", "comments", "header", "footer")
 # Formulas on one line: a fraction, a power, an index.
 _MATHS = {"den": "/", "sup": "^", "sub": "_"}
-_OFF = ("0", "false", "off")
 _CHUNKS: Mapping[str, Extractor] = {
     **dict.fromkeys(("html", "htm", "xhtml"), html.extract_whole),
     **dict.fromkeys(("mht", "mhtml", "eml"), mail.extract),
@@ -135,13 +134,13 @@ class _Body:
         elif name == "p":
             self._paragraphs.append(_Paragraph())
         elif name == "r":
-            self._is_hidden = False
+            self._is_hidden = bool(self._paragraphs and self._styles.hides(self._paragraphs[-1].style))
         elif name in ("pPr", "tcPr"):
             self._in_properties += 1
         elif self._in_properties:
             self._set(name, attributes.get("val", ""))
-        elif name == "vanish":
-            self._is_hidden = attributes.get("val", "") not in _OFF
+        elif name in ("rStyle", "vanish"):
+            self._hide(name, attributes.get("val", ""))
         elif name in _SIGNS:
             self._write(_SIGNS[name])
         elif name in _MATHS:
@@ -173,6 +172,10 @@ class _Body:
         if self._in_text and not self._skipping and not self._is_hidden:
             self._write(self._sign + text)
             self._sign = ""
+
+    def _hide(self, name: str, value: str) -> None:
+        hides = value not in OFF if name == "vanish" else self._styles.hides(value)
+        self._is_hidden = self._is_hidden if hides is None else hides
 
     def _write(self, text: str) -> None:
         if self._paragraphs:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _MAX_INHERITED = 20
+OFF = ("0", "false", "off")
 _HEADING_NAMES = {"title": 1} | {f"heading {level}": level for level in range(1, 10)}
 
 
@@ -13,6 +14,7 @@ class _Style:
     parent: str = ""
     outline: int | None = None
     list_id: str | None = None
+    is_hidden: bool | None = None
 
 
 class Styles:
@@ -34,10 +36,16 @@ class Styles:
             self._style.outline = int(value[:3])
         elif name == "numId":
             self._style.list_id = value
+        elif name == "vanish":
+            self._style.is_hidden = value not in OFF
 
     def end(self, name: str) -> None: ...
 
     def data(self, text: str) -> None: ...
+
+    def hides(self, style: str) -> bool | None:
+        """Return whether text of a style is hidden, None where the style does not say."""
+        return next((each.is_hidden for each in self._line_of(style) if each.is_hidden is not None), None)
 
     def level(self, style: str, outline: int | None) -> int | None:
         """Return the level of a heading, None for running text. ``outline`` is what the paragraph itself says."""

@@ -15,6 +15,7 @@ _OF_COMMENTS = frozenset(("creator", "date", "creator-initials"))
 _ASIDES = frozenset(("note-body", "annotation"))
 # On every slide and page of notes, and no content of it.
 _REPEATED = frozenset(("header", "footer", "date-time", "page-number"))
+_HIDEABLE = frozenset(("p", "h", "span", "section"))
 _TITLE = "Title"
 _LIST_LEVEL = "list-level-style-"
 _SIGNS = {"tab": "\t", "line-break": "\n"}
@@ -83,18 +84,23 @@ class _List:
 
 
 class _Styles:
-    """Takes the events of styles: which levels of which lists have numbers, and which paragraphs are titles."""
+    """Takes the events of styles: which levels of which lists have numbers, what is a title, and what is hidden."""
 
     def __init__(self) -> None:
         self.numbered: set[tuple[str, int]] = set()
         self.titles = {_TITLE}
+        self.hidden: set[str] = set()
         self._style = ""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "list-style":
-            self._style = attributes.get("name", "")
-        elif name == "style" and attributes.get("parent-style-name") == _TITLE:
-            self.titles.add(attributes.get("name", ""))
+        if name in ("list-style", "style"):
+            self._style, parent = attributes.get("name", ""), attributes.get("parent-style-name", "")
+            if parent == _TITLE:
+                self.titles.add(self._style)
+            if parent in self.hidden:
+                self.hidden.add(self._style)
+        elif name == "text-properties" and attributes.get("display") == "none":
+            self.hidden.add(self._style)
         elif name == f"{_LIST_LEVEL}number" and attributes.get("num-format"):
             self.numbered.add((self._style, _number(attributes.get("level"), 1)))
 
@@ -130,7 +136,7 @@ class _Content:
         self._skipping = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        if self._skipping or name in _SKIPPED or name in _NUMBERS or (self._in_aside and name in _OF_COMMENTS):
+        if self._skipping or self._is_unseen(name, attributes):
             self._skipping += 1
         elif name in ("p", "h"):
             is_heading = name == "h" or attributes.get("style-name") in self._styles.titles
@@ -179,6 +185,11 @@ class _Content:
         if self._paragraphs and not self._skipping:
             # Line ends and runs of blanks in the markup mean one blank; those that count are elements.
             self._paragraphs[-1].pieces.append(text)
+
+    def _is_unseen(self, name: str, attributes: dict[str, str]) -> bool:
+        if name in _HIDEABLE:
+            return attributes.get("display") == "none" or attributes.get("style-name", "") in self._styles.hidden
+        return name in _SKIPPED or name in _NUMBERS or (self._in_aside > 0 and name in _OF_COMMENTS)
 
     def _open_list(self, attributes: dict[str, str]) -> None:
         style = attributes.get("style-name") or (self._lists[-1].style if self._lists else "")

@@ -190,8 +190,8 @@ def _format(data: bytes, name: str, declared_type: str | None) -> Format:
         return _by_signature(data) or _by_content(data, name, extension)
     if _fits(named, data):
         return named
-    # Only where the name cannot be true: exports of web applications are pages that are called ``.xls``.
-    return _by_signature(data) or (_by_markup(data) if named.is_binary else None) or named
+    # Only where the name cannot be true: exports of web applications are pages or plain tables called ``.xls``.
+    return _by_signature(data) or (_by_markup(data) if named.is_binary else None) or _by_columns(named, data) or named
 
 
 def _named(extension: str, declared_type: str | None) -> Format | None:
@@ -251,6 +251,12 @@ def _by_markup(data: bytes) -> Format | None:
     if start.startswith(_XML):
         return _KNOWN["xml"]
     return _KNOWN["eml"] if start.startswith(_MAIL) else None
+
+
+def _by_columns(named: Format, data: bytes) -> Format | None:
+    first = data[:_MARKUP_HEAD].partition(b"\n")[0]
+    is_table = named is _KNOWN["xls"] and b"\t" in first and b"\0" not in data[:_MARKUP_HEAD]
+    return _KNOWN["csv"] if is_table else None
 
 
 def unsupported(name: str, kind: str) -> DocumentError:

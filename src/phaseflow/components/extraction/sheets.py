@@ -26,16 +26,17 @@ MAX_CELLS = 20_000_000
 _ZIP = b"PK\x03\x04"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _NOTHING = PassedOver({}, ())
-_LONGEST_REFERENCE = 40
-_REFERENCE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["']""")
+_LONGEST_CELL = 250
+# Not of a cell without content, which only has a style: the library passes it over, however far away it is.
+_REFERENCE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["'][^<>]*+(?<!/)>""")
 _VALUE = re.compile(rb"<(?:\w+:)?(?:v|is|t|p)>[^<]|office:value=")
 
 
 def extract(raw: Raw) -> Extracted:
     """Return every sheet as a Markdown table below its name. Parts: sheets. Title: the name of the file.
 
-    Formulas appear as the values they had, those that were never calculated as they are; comments and what drawings
-    and charts say follow the table. Raises DocumentError ``encrypted``, ``malformed``, ``too_large``,
+    Formulas appear as the values or errors they had, those that were never calculated as they are; comments and what
+    drawings and charts say follow the table. Raises DocumentError ``encrypted``, ``malformed``, ``too_large``,
     ``no_text_layer``, ``nothing_found``.
     """
     package = Package(raw) if raw.data.startswith(_ZIP) else None
@@ -63,8 +64,8 @@ def _add_sheets(workbook: "CalamineWorkbook", draft: Draft, passed: Mapping[str,
             raise _too_large(draft.name, name, sheet.total_height, sheet.total_width)
         rows = [[_shown(cell) for cell in row] for row in sheet.iter_rows()]
         more = passed.get(name, _NOTHING)
-        if more.formulas:
-            rows = _completed(rows, sheet.start[1] if sheet.start else 0, more.formulas, draft.name)
+        if more.cells:
+            rows = _completed(rows, sheet.start[1] if sheet.start else 0, more.cells, draft.name)
         draft.part(name)
         draft.heading(2, name)
         draft.table(rows)
@@ -74,17 +75,17 @@ def _add_sheets(workbook: "CalamineWorkbook", draft: Draft, passed: Mapping[str,
     return has_text
 
 
-def _completed(rows: list[list[str]], left: int, formulas: Mapping[Place, str], name: str) -> list[list[str]]:
-    """Return the rows, of which the library gives those from the first and the columns from ``left``, with formulas."""
-    height = max(len(rows), 1 + max(row for row, _ in formulas))
-    width = max(left + max(map(len, rows), default=0), 1 + max(column for _, column in formulas))
+def _completed(rows: list[list[str]], left: int, more: Mapping[Place, str], name: str) -> list[list[str]]:
+    """Return the rows, of which the library gives those from the first and the columns from ``left``, with ``more``."""
+    height = max(len(rows), 1 + max(row for row, _ in more))
+    width = max(left + max(map(len, rows), default=0), 1 + max(column for _, column in more))
     if height * width > MAX_CELLS:
         raise _too_large(name, "with formulas", height, width)
     whole = [[""] * left + row + [""] * (width - left - len(row)) for row in rows]
     whole += [[""] * width for _ in range(height - len(rows))]
-    for (row, column), formula in formulas.items():
-        whole[row][column] = whole[row][column] or formula
-    first = min(left, *(column for _, column in formulas)) if rows else min(column for _, column in formulas)
+    for (row, column), text in more.items():
+        whole[row][column] = whole[row][column] or text
+    first = min(left, *(column for _, column in more)) if rows else min(column for _, column in more)
     return [row[first:] for row in whole]
 
 
@@ -114,9 +115,9 @@ def _measure(package: Package, sheet: str) -> None:
     cut = b""
     for chunk in package.chunks(sheet):
         if is_sheet:
-            # A reference may be cut in two by the end of a chunk.
+            # A tag may be cut in two by the end of a chunk.
             text = cut + chunk
-            cut = chunk[-_LONGEST_REFERENCE:]
+            cut = chunk[-_LONGEST_CELL:]
             found = _REFERENCE.findall(text)
             columns = max(columns, max(map(_column, {letters for letters, _ in found}), default=0))
             rows = max(rows, max((int(digits) for _, digits in found), default=0))

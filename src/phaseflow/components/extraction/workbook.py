@@ -1,4 +1,4 @@
-"""What calamine passes over in an Excel workbook: formulas that were never calculated, comments, text in drawings."""
+"""What calamine passes over in an Excel workbook: errors, uncalculated formulas, comments, text in drawings."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from phaseflow.components.extraction.package import Elements, Package, Texts
 from phaseflow.components.extraction.pptx import drawn
 
-_UNCALCULATED = re.compile(rb"</(?:\w+:)?f>\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</|</(?:\w+:)?c>)")
+_UNREAD = re.compile(
+    rb"</(?:\w+:)?f>\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</|</(?:\w+:)?c>)"  # a formula without a value
+    rb"|\bt=[\"']e[\"']"  # an error, as #DIV/0!
+)
 _OVERLAP = 64
 _REFERENCE = re.compile(r"([A-Za-z]{1,3})(\d{1,7})")
 
@@ -17,8 +20,8 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    formulas: Mapping[Place, str]
-    """Formulas without a value, as programs write them that cannot calculate."""
+    cells: Mapping[Place, str]
+    """Formulas without a value, as programs write them that cannot calculate, and errors as they are shown."""
     remarks: tuple[str, ...]
 
 
@@ -36,7 +39,7 @@ def passed_over(package: Package) -> dict[str, PassedOver]:
             sheets.append((attributes.get("name", ""), relation.target))
 
     package.parse(main, Elements(note))
-    return {name: PassedOver(_formulas(package, sheet), tuple(_remarks(package, sheet))) for name, sheet in sheets}
+    return {name: PassedOver(_cells(package, sheet), tuple(_remarks(package, sheet))) for name, sheet in sheets}
 
 
 def place_of(reference: str) -> Place | None:
@@ -50,17 +53,17 @@ def place_of(reference: str) -> Place | None:
     return int(found[2]) - 1, column - 1
 
 
-def _formulas(package: Package, sheet: str) -> dict[Place, str]:
-    found = _Formulas()
-    if _has_uncalculated(package, sheet):
+def _cells(package: Package, sheet: str) -> dict[Place, str]:
+    found = _Cells()
+    if _has_unread(package, sheet):
         package.parse(sheet, found)
     return found.by_place
 
 
-def _has_uncalculated(package: Package, sheet: str) -> bool:
+def _has_unread(package: Package, sheet: str) -> bool:
     cut = b""
     for chunk in package.chunks(sheet):
-        if _UNCALCULATED.search(cut + chunk):
+        if _UNREAD.search(cut + chunk):
             return True
         cut = chunk[-_OVERLAP:]
     return False
@@ -82,27 +85,32 @@ def _remarks(package: Package, sheet: str) -> Iterator[str]:
 
 
 @dataclass(slots=True)
-class _Formulas:
+class _Cells:
     """Takes the events of a sheet."""
 
     by_place: dict[Place, str] = field(default_factory=dict)
     _cell: str = ""
     _formula: str = ""
     _element: str = ""
-    _has_value: bool = False
+    _value: str = ""
+    _is_error: bool = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._element = name
         if name == "c":
-            self._cell, self._formula, self._has_value = attributes.get("r", ""), "", False
+            self._cell, self._formula, self._value = attributes.get("r", ""), "", ""
+            self._is_error = attributes.get("t") == "e"
 
     def end(self, name: str) -> None:
         self._element = ""
-        if name == "c" and self._formula and not self._has_value and (place := place_of(self._cell)):
-            self.by_place[place] = f"={self._formula}"
+        if name != "c" or (self._value and not self._is_error):
+            return
+        text = self._value or (f"={self._formula}" if self._formula else "")
+        if text and (place := place_of(self._cell)):
+            self.by_place[place] = text
 
     def data(self, text: str) -> None:
         if self._element == "f":
             self._formula += text
         elif self._element in ("v", "t"):
-            self._has_value = True
+            self._value += text
