@@ -29,7 +29,7 @@ from phaseflow.store import documents, faults
 from phaseflow.supervisor.launch import discard_leftovers
 from phaseflow.tracker import Change, PhaseTracker
 
-STOP_S = 1.5
+STOP_S = 1.0
 """How long a stop waits for the batches in hand, before it drops them."""
 STORE_RETRY_S = 0.5
 """How often the supervisor tries again to write what it must, while the database cannot be written."""
