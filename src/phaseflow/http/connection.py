@@ -1,8 +1,13 @@
 """What can be known of the connection behind a request, beyond what ASGI says."""
 
+import asyncio
 from typing import Any
 
+from starlette.types import Receive, Scope
+
 KEY = "phaseflow.connection"
+_ANSWERING = "run_asgi"
+"""The coroutine of uvicorn in which an answer is made."""
 
 
 class Connection:
@@ -14,9 +19,15 @@ class Connection:
     the server.
     """
 
-    def __init__(self, receive: Any) -> None:
-        self._cycle = getattr(receive, "__self__", None)
+    def __init__(self, receive: Receive) -> None:
+        self._cycle: Any = getattr(receive, "__self__", None)
         self._kept_alive = self._keep_alive
+
+    def find(self, scope: Scope) -> None:
+        """Look for the server's end where the middleware of a host has put a ``receive`` of its own in between."""
+        if not hasattr(self._cycle, "transport"):
+            self._cycle = _answering(scope)
+            self._kept_alive = self._keep_alive
 
     @property
     def is_draining(self) -> bool:
@@ -32,3 +43,23 @@ class Connection:
     @property
     def _keep_alive(self) -> bool:
         return bool(getattr(self._cycle, "keep_alive", False))
+
+
+def _answering(scope: Scope) -> Any:
+    """Whoever answers this request in a task of the server, None when nobody does."""
+    for task in asyncio.all_tasks():
+        coroutine = task.get_coro()
+        frame = getattr(coroutine, "cr_frame", None)
+        if frame is None or getattr(coroutine, "__name__", "") != _ANSWERING:
+            continue
+        cycle = frame.f_locals.get("self")
+        if _is_same(getattr(cycle, "scope", None), scope):
+            return cycle
+    return None
+
+
+def _is_same(one: Any, scope: Scope) -> bool:
+    """The same request; middleware may have copied its scope, and one connection answers one request at a time."""
+    return one is scope or (
+        isinstance(one, dict) and bool(scope.get("client")) and one.get("client") == scope["client"]
+    )
