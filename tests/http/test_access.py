@@ -2,12 +2,15 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 
+from phaseflow.client import Client
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.flow import PhaseFlow
-from phaseflow.http import AllowedRoots, Limits, serve
+from phaseflow.http import AllowedRoots, Limits, create_app, serve
 from tests.http.service import Service, documents, serving
 
 KB = "/api/ingestion/kb"
@@ -64,6 +67,18 @@ async def test_no_other_site_may_read_unless_it_was_named(tmp_path: Path, open_t
         answer = await named.http.get(KB, headers=there)
         assert answer.headers["access-control-allow-origin"] == "https://app.example"
         assert (await named.http.post("/logout", headers=there)).status_code == 204
+
+
+async def test_a_page_that_was_named_reads_problems_too(tmp_path: Path) -> None:
+    there = {"Origin": "https://app.example"}
+    async with serving(PhaseFlow(tmp_path / "kb.db"), token=TOKEN, allowed_origins=[there["Origin"]]) as service:
+        refused = [
+            await service.http.get(KB, headers=there),
+            await service.http.get(f"{KB}/none/status", headers=there | BEARER),
+            await service.http.post(f"{KB}/none/start", json={"full": 1}, headers=there | BEARER),
+        ]
+    assert [answer.status_code for answer in refused] == [401, 404, 422]
+    assert {answer.headers["access-control-allow-origin"] for answer in refused} == {there["Origin"]}
 
 
 @pytest.mark.parametrize(
@@ -151,6 +166,44 @@ async def test_a_source_is_checked_again_when_a_job_starts(tmp_path: Path) -> No
     async with serving(flow) as service:
         answer = await service.http.post(f"{KB}/waf/start")
     assert (answer.status_code, answer.json()["code"]) == (403, "source_not_allowed")
+
+
+@pytest.mark.parametrize(
+    ("client", "options", "status"),
+    [
+        ("192.0.2.7", {}, 403),
+        ("::ffff:192.0.2.7", {}, 403),
+        ("127.0.0.9", {}, 200),
+        ("::ffff:127.0.0.1", {}, 200),
+        ("192.0.2.7", {"token": TOKEN}, 200),
+        ("192.0.2.7", {"allowed_hosts": ["*"]}, 200),
+        ("192.0.2.7", {"allowed_hosts": ["localhost", "kb.example"]}, 200),
+    ],
+)
+async def test_a_client_of_another_machine_is_answered_only_where_that_was_set_up(
+    tmp_path: Path, client: str, options: dict[str, Any], status: int
+) -> None:
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        transport = httpx2.ASGITransport(create_app(flow, **options), client=(client, 50_000))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            answer = await http.get("/healthz")
+    assert answer.status_code == status
+    assert status == 200 or answer.json()["code"] == "local_only"
+
+
+@pytest.mark.parametrize("token", [" ", "a ", "\tb", "tök", "a\nb"])
+async def test_a_token_that_no_header_can_carry_is_refused(tmp_path: Path, token: str) -> None:
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        with pytest.raises(InvalidRequest, match="ASCII"):
+            create_app(flow, token=token)
+        with pytest.raises(InvalidRequest, match="ASCII"):
+            Client("http://localhost", token=token)
+
+
+@pytest.mark.parametrize("name", ["[::1]", "kb.example:8000", "KB.example"])
+async def test_a_host_may_be_named_as_it_stands_in_a_request(tmp_path: Path, name: str) -> None:
+    async with serving(PhaseFlow(tmp_path / "kb.db"), allowed_hosts=[name]) as service:
+        assert (await service.http.get("/healthz", headers={"Host": name})).status_code == 200
 
 
 async def test_other_machines_are_served_only_with_a_token(tmp_path: Path) -> None:

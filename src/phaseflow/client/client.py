@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from phaseflow.client.documents import files_of
 from phaseflow.client.events import follow
 from phaseflow.client.faults import HistoryLost, ServiceUnreachable, fault
+from phaseflow.domain.identifiers import check_token
 from phaseflow.domain.settings import SOURCE, FolderSource, Settings, UploadSource, WebSource
 from phaseflow.domain.status import (
     DocumentsChanged,
@@ -44,7 +45,7 @@ class Client:
 
     def __init__(self, url: str, *, token: str | None = None) -> None:
         self.url = url.rstrip("/")
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = {"Authorization": f"Bearer {check_token(token)}"} if token else {}
         self._http = httpx2.AsyncClient(base_url=f"{self.url}/", headers=headers, timeout=TIMEOUT_S)
 
     async def __aenter__(self) -> Self:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
-from phaseflow.http.problems import CrossOrigin, Unauthorized, UnknownHost
+from phaseflow.http.problems import CrossOrigin, LocalOnly, Unauthorized, UnknownHost
 
 COOKIE = "phaseflow"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -49,10 +49,17 @@ class Access:
         """Raise UnknownHost unless the request was meant for this server: a page may have its own name point here."""
         if ANY in self.hosts:
             return
-        host = _host_name(headers.get("host", ""))
+        host = host_name(headers.get("host", ""))
         if host in self.hosts or (ANY_ADDRESS in self.hosts and is_address(host)):
             return
         raise UnknownHost("this server does not go by that host name; start it with --allow-host to add one")
+
+    def check_peer(self, client: tuple[str, int] | None) -> None:
+        """Raise LocalOnly for another machine's client when nothing was set up for other machines."""
+        if self.token is None and frozenset(LOOPBACK).issuperset(self.hosts) and client and is_address(client[0]):
+            address = ip_address(client[0])
+            if not (getattr(address, "ipv4_mapped", None) or address).is_loopback:
+                raise LocalOnly("this server answers this machine only; set a token to let others in")
 
     def check_origin(self, method: str, headers: Headers) -> None:
         """Raise CrossOrigin when a page of another site tries to change something."""
@@ -97,7 +104,12 @@ def _cookie(headers: Headers) -> str:
     return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
 
 
-def _host_name(host: str) -> str:
+def host_name(host: str) -> str:
+    """The name or address in a ``Host``, without its port and brackets; empty when it is none."""
+    if host in {ANY, ANY_ADDRESS}:
+        return host
+    if is_address(host):
+        return host.lower()
     if "@" in host:
         return ""
     try:

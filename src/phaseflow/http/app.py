@@ -13,17 +13,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
 
+from phaseflow.domain.identifiers import check_token
 from phaseflow.domain.log import get_logger
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import ingestion, operations, pages, uploads
-from phaseflow.http.access import LOOPBACK, Access
+from phaseflow.http.access import LOOPBACK, Access, host_name
 from phaseflow.http.broadcast import Broadcast
 from phaseflow.http.endpoint import routes
 from phaseflow.http.guard import Guard
 from phaseflow.http.limits import Limits, Seats
 from phaseflow.http.metrics import Metrics
 from phaseflow.http.problems import problem_response
-from phaseflow.http.record import Recorder
+from phaseflow.http.record import Answerer, Recorder
 from phaseflow.http.roots import AllowedRoots
 from phaseflow.http.signals import closing_on_signals
 from phaseflow.http.site import Site
@@ -47,13 +48,18 @@ def create_app(
     Starlette hosts do not run the lifespan of an app they mount: enter the flow in the host's own.
 
     ``token`` is asked for on all but the health checks and the dashboard's files. ``allowed_hosts`` are the names that
-    requests may be meant for (``*``: the host has checked). Pages of ``allowed_origins`` may call it (CORS).
+    requests may be meant for (``*``: the host has checked); with neither, only programs of this machine are answered.
+    Pages of ``allowed_origins`` may call it (CORS).
     Which folders may be read is the flow's: ``PhaseFlow(check_source=AllowedRoots([…]))``.
     """
     limits = limits or Limits()
     site = Site(
         flow=flow,
-        access=Access(token or None, frozenset(host.lower() for host in allowed_hosts), frozenset(allowed_origins)),
+        access=Access(
+            check_token(token) if token else None,
+            frozenset(map(host_name, allowed_hosts)),
+            frozenset(allowed_origins),
+        ),
         limits=limits,
         broadcast=Broadcast(flow, limits),
         seats=Seats(limits),
@@ -90,7 +96,7 @@ def _middleware(site: Site) -> list[Middleware]:
         )
     ] if site.access.origins else []  # fmt: skip
     guard = Middleware(Guard, access=site.access, body_bytes=_body_bytes(site.limits), is_public=_is_public)
-    return [Middleware(Recorder, metrics=site.metrics), *cors, guard]
+    return [Middleware(Recorder, metrics=site.metrics), *cors, Middleware(Answerer), guard]
 
 
 def _body_bytes(limits: Limits) -> Callable[[str, str], int]:

@@ -32,6 +32,7 @@ class Guard:
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
+        self._access.check_peer(scope.get("client"))
         self._access.check_host(headers)
         self._access.check_origin(scope["method"], headers)
         if not self._is_public(path_of(scope)):

@@ -38,6 +38,13 @@ class CrossOrigin(HttpError):
     code = "cross_origin"
 
 
+class LocalOnly(HttpError):
+    """Another machine asks a server that was not set up for other machines."""
+
+    http_status = HTTPStatus.FORBIDDEN
+    code = "local_only"
+
+
 class UnknownHost(HttpError):
     """The request was meant for a name that this server does not go by."""
 

@@ -42,14 +42,14 @@ class Record:
 
 
 class Recorder:
-    """Outermost: sees every request and every answer, and turns whatever was raised into a problem."""
+    """Outermost: sees every request and every answer."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, then note how it went. What is raised before the answer has begun goes no further."""
+        """Pass on, then note how it went."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -60,19 +60,9 @@ class Recorder:
         started = time.perf_counter()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await self._answer(scope, receive, _noting(send, record, request_id), record)
+                await self._app(scope, receive, _noting(send, record, request_id))
             finally:
                 self._note(scope, record, time.perf_counter() - started)
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, record: Record) -> None:
-        try:
-            await self._app(scope, receive, send)
-        except Exception as error:
-            if not isinstance(error, PhaseflowError):
-                get_logger().error("request failed", path=scope["path"], exc_info=error)
-            if record.status != UNANSWERED:
-                raise
-            await problem_response(error)(scope, receive, send)
 
     def _note(self, scope: Scope, record: Record, duration_s: float) -> None:
         client = scope.get("client")
@@ -81,6 +71,26 @@ class Recorder:
             "request", method=scope["method"], path=scope["path"], status=record.status,
             duration_ms=round(duration_s * 1000, 1), client=client[0] if client else None, **record.bound,
         )  # fmt: skip
+
+
+class Answerer:
+    """Turns whatever was raised into a problem. Inside CORS: pages of other origins have to read problems, too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on. What is raised before the answer has begun goes no further."""
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            if not isinstance(error, PhaseflowError):
+                get_logger().error("request failed", path=scope["path"], exc_info=error)
+            if scope[KEY].status != UNANSWERED:
+                raise
+            await problem_response(error)(scope, receive, send)
 
 
 def _noting(send: Send, record: Record, request_id: str) -> Send:
