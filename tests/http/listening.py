@@ -1,10 +1,12 @@
 """Clients of the live feed: what came over the wire, event by event."""
 
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -77,3 +79,13 @@ async def stream(
     headers = {} if last_event_id is None else {"Last-Event-ID": str(last_event_id)}
     async with http.stream("GET", path, headers=headers, timeout=30) as response:
         yield Stream(response)
+
+
+def frozen_client(url: str, path: str = ALL) -> socket.socket:
+    """A client that asks for the feed and never reads."""
+    target = urlsplit(url)
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect((target.hostname, target.port))
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    return client

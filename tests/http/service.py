@@ -116,3 +116,10 @@ async def pass_through(tracker: PhaseTracker, job_id: str, kb_id: str) -> None:
     for phase in PHASES:
         await tracker.start_phase(job_id, phase)
         await tracker.complete_phase(job_id, phase)
+
+
+async def fail_with_a_long_error(tracker: PhaseTracker, job_id: str, kb_id: str) -> None:
+    """A job that ends with 150 kB of an error, which everybody who listens is told twice."""
+    await tracker.initialize_phases(job_id, kb_id)
+    await tracker.start_phase(job_id, "loading")
+    await tracker.fail_phase(job_id, "loading", "no " * 50_000)

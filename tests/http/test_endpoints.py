@@ -1,10 +1,12 @@
 """The JSON endpoints, as clients see them."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import pytest
@@ -14,7 +16,7 @@ from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits, broadcast
 from phaseflow.store.database import READERS
 from phaseflow.store.transaction import Transaction
-from tests.http.service import Service, documents, pass_through, serving
+from tests.http.service import Service, documents, pass_through, serving, until
 
 KB = "/api/ingestion/kb"
 
@@ -329,3 +331,31 @@ async def test_nobody_is_shown_a_status_older_than_the_one_told_before(service: 
                 if status.get("code") != "job_conflict":
                     assert status["progress"] >= told, path
                     told, over = status["progress"], status["status"] == "completed"
+
+
+def _half_a_body(service: Service) -> socket.socket:
+    target = urlsplit(service.url)
+    client = socket.create_connection((target.hostname, target.port or 80))
+    head = f"POST {KB}/waf/start HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    client.sendall(f'{head}Content-Length: 50\r\n\r\n{{"full":'.encode())
+    return client
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
+    async with serving(PhaseFlow(tmp_path / "kb.db"), limits=Limits(body_s=0.1)) as service:
+        with _half_a_body(service) as client:
+            client.settimeout(10)
+            answer = await anyio.to_thread.run_sync(client.recv, 65536)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"body_interrupted" in answer
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault_of_the_service(service: Service) -> None:
+    _half_a_body(service).close()
+
+    async def noted() -> bool:
+        metrics = (await service.http.get("/metrics")).text
+        assert 'status="500"' not in metrics
+        return 'status="408"' in metrics
+
+    await until(noted)

@@ -14,12 +14,25 @@ from urllib.parse import urlsplit
 import anyio
 import pytest
 import uvicorn
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phaseflow.flow import PhaseFlow
-from phaseflow.http import create_app, serve, server_for
-from tests.http.listening import ALL
+from phaseflow.http import Limits, create_app, serve, server_for
+from phaseflow.http.broadcast import Broadcast
+from tests.http.listening import ALL, frozen_client
 from tests.http.processes import PLAIN_UVICORN, SERVE, ServiceProcess, free_port, process
-from tests.http.service import documents, http_client, listening, until, url_of
+from tests.http.service import (
+    documents,
+    fail_with_a_long_error,
+    foreign_server,
+    http_client,
+    listening,
+    until,
+    url_of,
+)
 
 STREAMS = 200
 KB = "/api/ingestion/kb"
@@ -144,6 +157,70 @@ async def test_a_host_with_middleware_of_its_own_stops_while_streams_are_open(tm
         clients = await _open_streams(service.url, 3, PREFIX + ALL)
         assert await service.stop() < 4
     assert all(_rest(client).endswith(b"0\r\n\r\n") for client in clients)
+
+
+class Wrapped:
+    """A host's middleware: what the application gets of the server is not the server's own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def passed_on() -> Message:
+            return await receive()
+
+        await self._app(dict(scope), passed_on, send)
+
+
+def _starlette_middleware(app: ASGIApp) -> ASGIApp:
+    async def through(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        return await call_next(request)
+
+    return BaseHTTPMiddleware(app, through)
+
+
+@pytest.mark.parametrize("middleware", [Wrapped, _starlette_middleware])
+async def test_a_host_with_middleware_stops_when_its_server_is_told_to(
+    tmp_path: Path, middleware: Callable[[ASGIApp], ASGIApp]
+) -> None:
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        with anyio.fail_after(4):
+            async with foreign_server(middleware(create_app(flow))) as url:
+                clients = await _open_streams(url, 3)
+        assert all(_rest(client).endswith(b"0\r\n\r\n") for client in clients)
+
+
+@pytest.mark.parametrize("middleware", [Wrapped, _starlette_middleware])
+async def test_a_frozen_client_holds_up_no_host_with_middleware(
+    tmp_path: Path, middleware: Callable[[ASGIApp], ASGIApp]
+) -> None:
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        for number in range(60):  # 9 MB: more than the buffers on the way take
+            await fail_with_a_long_error(flow.tracker, f"job-{number}", "own")
+        app = create_app(flow, limits=Limits(send_s=0.2, heartbeat_s=0.2))
+        open_streams = app.state.site.broadcast
+        with anyio.fail_after(20):
+            async with foreign_server(middleware(app)) as url:
+                with frozen_client(url, f"{ALL}?last_event_id=0"):
+                    await until(partial(_has_clients, open_streams, 1))
+                    await until(partial(_has_clients, open_streams, 0))
+                    began = time.perf_counter()
+        assert time.perf_counter() - began < 4
+
+
+async def _has_clients(broadcast: Broadcast, count: int) -> bool:
+    return broadcast.clients == count
+
+
+async def test_half_a_body_holds_up_no_stop(tmp_path: Path) -> None:
+    with process(tmp_path, free_port(), PLAIN_UVICORN) as service:
+        await service.ready()
+        target = urlsplit(service.url)
+        with socket.create_connection((target.hostname, target.port or 80)) as client:
+            head = f"POST {KB}/waf/start HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            client.sendall(f'{head}Content-Length: 50\r\n\r\n{{"full":'.encode())
+            assert await service.stop() < 4
+            assert client.recv(100).startswith(b"HTTP/1.1 503")
 
 
 async def test_the_garbage_collector_is_calm_while_it_serves_and_as_before_afterwards(tmp_path: Path) -> None:

@@ -1,18 +1,24 @@
 """The live feed over HTTP: snapshot, transitions, statuses, replay, and how a stream ends."""
 
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import anyio
+import httpx2
 import pytest
 
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits
 from phaseflow.http.broadcast import progress_s
-from tests.http.listening import ALL, stream
-from tests.http.service import TRANSITIONS_OF_A_PASSAGE, Service, pass_through, serving, until
+from tests.http.listening import ALL, frozen_client, stream
+from tests.http.service import (
+    TRANSITIONS_OF_A_PASSAGE,
+    Service,
+    fail_with_a_long_error,
+    pass_through,
+    serving,
+    until,
+)
 
 OWN = "/api/ingestion/kb/own/events"
 
@@ -201,32 +207,16 @@ async def test_a_frozen_client_is_dropped_and_holds_up_nobody(tmp_path: Path) ->
 
     async with serving(PhaseFlow(tmp_path / "kb.db"), limits=Limits(send_s=0.5)) as running:
         feed = running.flow.tracker.feed
-        with _frozen(running.url), anyio.fail_after(60):
+        with frozen_client(running.url), anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(listen)
                 await _until_clients(running, 2)
                 while await _clients_of(running) == 2:
-                    await _fail_with_a_long_error(running, feed.last_seq)
+                    await fail_with_a_long_error(running.flow.tracker, f"job-{feed.last_seq}", "own")
                 await until(heard_all)
                 assert await _clients_of(running) == 1
                 tasks.cancel_scope.cancel()
     assert heard == list(range(1, feed.last_seq + 1))
-
-
-async def _fail_with_a_long_error(service: Service, number: int) -> None:
-    tracker, job_id = service.flow.tracker, f"job-{number}"
-    await tracker.initialize_phases(job_id, "own")
-    await tracker.start_phase(job_id, "loading")
-    await tracker.fail_phase(job_id, "loading", "no " * 50_000)
-
-
-def _frozen(url: str) -> socket.socket:
-    """A client that asks for the feed and never reads."""
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.connect((urlsplit(url).hostname, urlsplit(url).port))
-    client.sendall(b"GET /api/ingestion/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    return client
 
 
 async def test_each_address_has_its_share_of_the_streams(tmp_path: Path) -> None:
@@ -260,3 +250,15 @@ async def test_a_hundred_clients_hear_the_same(service: Service) -> None:
 
 def test_the_more_listen_the_less_often_they_hear_of_progress() -> None:
     assert [progress_s(clients) for clients in (1, 50, 100, 10_000)] == [0.1, 0.1, 0.2, 1.0]
+
+
+async def test_a_stream_that_is_sent_too_much_ends(tmp_path: Path) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b" " * 100
+
+    async with serving(PhaseFlow(tmp_path / "kb.db"), limits=Limits(body_bytes=1000)) as service:
+        with anyio.fail_after(10), pytest.raises(httpx2.TransportError):
+            await service.http.request("GET", ALL, content=parts())
+        await _until_clients(service, 0)
+        assert 'status="500"' not in (await service.http.get("/metrics")).text

@@ -5,16 +5,17 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
 
+import anyio
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from phaseflow.domain.errors import InvalidRequest, PhaseflowError
 from phaseflow.domain.status import DocumentsChanged, JobStatusResponse, KnowledgeBase, Page
-from phaseflow.http.problems import UnsupportedMediaType
+from phaseflow.http.problems import BodyInterrupted, NotReady, UnsupportedMediaType
 from phaseflow.http.record import KEY, Record
 from phaseflow.http.site import Site
 
@@ -101,7 +102,7 @@ class Endpoint:
     async def respond(self, site: Site, request: Request) -> Response:
         """Check the request, let it be handled, and put the answer into JSON."""
         parameters = self._checked_parameters(request)
-        call = Call(site, request, parameters, await self._checked_body(request))
+        call = Call(site, request, parameters, await self._checked_body(site, request))
         answer = await self.handle(call)
         if isinstance(answer, Response):
             return answer
@@ -120,10 +121,10 @@ class Endpoint:
         except ValidationError as error:
             raise _first_fault(error) from None
 
-    async def _checked_body(self, request: Request) -> BaseModel | None:
+    async def _checked_body(self, site: Site, request: Request) -> BaseModel | None:
         if self.body is None:
             return None
-        raw = await request.body()
+        raw = await _received(site, request)
         if not raw and not self.body_required:
             return None
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -132,6 +133,20 @@ class Endpoint:
         if kind != JSON:
             raise UnsupportedMediaType(f"the body is {kind or 'of no kind'}; send JSON with Content-Type: {JSON}")
         return _checked(self.body, raw)
+
+
+async def _received(site: Site, request: Request) -> bytes:
+    with site.seats.receiving() as until_stopped:
+        try:
+            with until_stopped, anyio.fail_after(site.limits.body_s):
+                return await request.body()
+        except ClientDisconnect:
+            raise BodyInterrupted("the connection ended before the body did; send it again") from None
+        except TimeoutError:
+            raise BodyInterrupted(
+                f"the body was not here within {site.limits.body_s:g} seconds; send it again"
+            ) from None
+    raise NotReady("the service is stopping; send it again when it is back")
 
 
 def _told(value: BaseModel) -> Iterator[str]:

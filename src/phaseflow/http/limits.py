@@ -21,6 +21,8 @@ class Limits:
     """The body of a request that carries files; what one file may have is the engine's, ``UploadLimits``."""
     uploads: int = 16
     """Requests with files at once: each writes to the disk."""
+    body_s: float = 10.0
+    """A body that carries no files has to be here within so long."""
     upload_idle_s: float = 60.0
     """A client that sends nothing for so long is not waited for."""
     streams: int = 10_000
@@ -40,7 +42,9 @@ class Seats:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._taken: Counter[str] = Counter()
-        self._uploads: set[anyio.CancelScope] = set()
+        self._bodies: set[anyio.CancelScope] = set()
+        self._uploads = 0
+        self._closed = False
 
     @contextmanager
     def uploading(self) -> Iterator[anyio.CancelScope]:
@@ -48,18 +52,31 @@ class Seats:
 
         The scope, in which the body is to be read, is cancelled when the service stops.
         """
-        if len(self._uploads) >= self._limits.uploads:
+        if self._uploads >= self._limits.uploads:
             raise LimitReached("this server takes as many uploads as it can at once; try again later")
+        self._uploads += 1
+        try:
+            with self.receiving() as scope:
+                yield scope
+        finally:
+            self._uploads -= 1
+
+    @contextmanager
+    def receiving(self) -> Iterator[anyio.CancelScope]:
+        """Give the scope in which a body is to be read. It is cancelled once the service is to stop."""
         scope = anyio.CancelScope()
-        self._uploads.add(scope)
+        if self._closed:
+            scope.cancel()
+        self._bodies.add(scope)
         try:
             yield scope
         finally:
-            self._uploads.discard(scope)
+            self._bodies.discard(scope)
 
     def close(self) -> None:
-        """Wait for no more of any upload."""
-        for scope in self._uploads:
+        """Wait for no more of any body."""
+        self._closed = True
+        for scope in self._bodies:
             scope.cancel()
 
     @contextmanager

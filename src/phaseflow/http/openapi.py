@@ -12,8 +12,10 @@ from phaseflow.http.endpoint import FORM, JSON, MULTIPART, Endpoint, Parameters
 from phaseflow.http.problems import (
     MEDIA_TYPE,
     MODELS,
+    BodyInterrupted,
     BodyTooLarge,
     CrossOrigin,
+    LocalOnly,
     Problem,
     Unauthorized,
     UnknownHost,
@@ -179,10 +181,12 @@ def _implied(endpoint: Endpoint, with_token: bool) -> Iterable[type[PhaseflowErr
     yield from _ANYWHERE
     if endpoint.method not in SAFE_METHODS:
         yield CrossOrigin
-    if with_token and not endpoint.public:
+    if not with_token:
+        yield LocalOnly
+    elif not endpoint.public:
         yield Unauthorized
     if endpoint.body is not None or endpoint.takes_files:
-        yield UnsupportedMediaType
+        yield from (UnsupportedMediaType, BodyInterrupted)
     if endpoint.body is not None or endpoint.parameters.model_fields:
         yield InvalidRequest
 

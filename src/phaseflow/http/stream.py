@@ -1,6 +1,7 @@
 """An endless answer: Server-Sent Events at the pace of the client."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import anyio
 from pydantic import BaseModel
@@ -10,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.http.broadcast import Broadcast, Listener
 from phaseflow.http.connection import KEY, Connection
-from phaseflow.http.problems import NotReady
+from phaseflow.http.problems import BodyTooLarge, NotReady
 from phaseflow.http.site import Site
 
 _HEADERS = [
@@ -51,6 +52,7 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": b""})
             return
         connection = scope.get(KEY) or Connection(receive)
+        connection.find(scope)
         with self._site.seats.taken(scope.get("client")):
             if not await self._serve(receive, send, connection):
                 connection.drop()
@@ -111,6 +113,7 @@ def _start() -> Message:
 
 
 async def _watch(receive: Receive, scope: anyio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    with suppress(BodyTooLarge):  # whoever sends so much to a stream does not listen
+        while (await receive())["type"] != "http.disconnect":
+            pass
     scope.cancel()
