@@ -91,6 +91,26 @@ def test_a_page_is_decoded_as_it_declares(page: str, encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("label", "encoding", "text"),
+    [
+        ("iso-8859-8-i", "iso8859-8", "כל בני האדם"),
+        ("x-mac-cyrillic", "mac-cyrillic", "привет"),
+        ("X-Mac-Roman", "mac-roman", "Größe"),
+        ("x-sjis", "cp932", "髙橋"),
+        ("windows-874", "cp874", "สวัสดี"),
+        ("x-user-defined", "cp1252", "Größe"),
+        ("x-cp1251", "cp1251", "привет"),
+        ("ks_c_5601-1989", "cp949", "똠방"),
+        ("iso88591", "cp1252", "5 €"),
+        ("unicode-1-1-utf-8", "utf-8", "Größe"),
+    ],
+)
+def test_labels_of_the_web_that_python_does_not_know_are_understood(label: str, encoding: str, text: str) -> None:
+    page = f'<meta charset="{label}"><p>{text}'
+    assert extract(page.encode(encoding), "a.html").text == text
+
+
+@pytest.mark.parametrize(
     ("text", "encoding"),
     [
         ("Les élèves français étudient à côté du château, où l'été fut chaud. ", "cp1252"),

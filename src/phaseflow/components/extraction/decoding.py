@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
+from phaseflow.components.extraction.charsets import codec_of
 from phaseflow.components.extraction.detection import SAMPLE, detect, detect_shifted
 from phaseflow.components.extraction.shapes import Raw
 from phaseflow.domain.errors import DocumentError
@@ -26,17 +27,6 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# What documents call by one name and mean by another (WHATWG Encoding): the right one is a superset.
-_MEANT = {
-    "iso8859-1": "cp1252",
-    "ascii": "cp1252",
-    "shift_jis": "cp932",
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "euc_kr": "cp949",
-    "iso8859-9": "cp1254",
-    "tis-620": "cp874",
-}
 
 
 def text_of(raw: Raw, declaration: Declaration | None = None) -> str:
@@ -71,12 +61,12 @@ def _decoded(raw: Raw, declaration: Declaration | None) -> str:
 
 def _declared(data: bytes, label: str | None) -> str | None:
     """Decode as declared; None when there is no such encoding, or the bytes do not fit it."""
+    encoding = codec_of(label)
+    # A declaration that could be read as bytes is not UTF-16, whatever it says.
+    if encoding is None or (encoding.startswith(("utf-16", "utf-32")) and data[:HEAD].isascii()):
+        return None
     try:
-        encoding = codecs.lookup(label.strip()).name if label else None
-        # A declaration that could be read as bytes is not UTF-16, whatever it says.
-        if encoding is None or (encoding.startswith(("utf-16", "utf-32")) and data[:HEAD].isascii()):
-            return None
-        return str(data, _MEANT.get(encoding, encoding))
+        return str(data, encoding)
     except (LookupError, ValueError):
         return None
 
