@@ -50,6 +50,18 @@ def test_other_utf16_is_known_without_a_mark(text: str, encoding: str) -> None:
     assert extract(text.encode(encoding), "a.csv").text == text
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", ["吾輩は猫である。名前はまだ無い。", "안녕하세요, 오늘 날씨가 좋네요."])
+def test_utf16_in_one_line_of_cjk_is_known_without_a_mark(text: str, encoding: str) -> None:
+    assert extract(text.encode(encoding), "a.txt").text == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("text", ["Hello, große Welt 😀", "Привет, как дела?"])
+def test_utf32_is_known_without_a_mark(text: str, encoding: str) -> None:
+    assert extract(text.encode(encoding), "a.txt").text == text
+
+
 @pytest.mark.parametrize("data", [b"\x01\x00\x02\x00" * 20, b"a\0\0b", bytes(range(256)) * 2])
 def test_binary_data_is_not_taken_for_utf16(data: bytes) -> None:
     with pytest.raises(DocumentError) as caught:
@@ -88,6 +100,36 @@ def test_a_declaration_that_cannot_be_true_is_passed_over(label: str) -> None:
 )
 def test_a_page_is_decoded_as_it_declares(page: str, encoding: str) -> None:
     assert extract(page.encode(encoding), "a.html").text == page.rpartition(">")[2]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [
+        ("a.html", '<meta charset="utf-16"><p>Größe der Häuser'),
+        ("a.html", '<meta charset="utf-16le"><p>Größe der Häuser!'),
+        ("a.xml", '<?xml version="1.0" encoding="UTF-16"?><a>Größe der Häuser</a>'),
+    ],
+)
+def test_a_declaration_of_utf16_that_reads_as_bytes_is_not_true(name: str, page: str, encoding: str) -> None:
+    assert "Größe der Häuser" in extract(page.encode(encoding), name).text
+
+
+@pytest.mark.parametrize("label", ["utf-16", "utf-16le", "utf-16be", "utf-32", "unicode"])
+@pytest.mark.parametrize("text", ["Größe der Häuser", "Größe der Häuser!"])
+def test_a_header_of_utf16_is_not_believed_for_bytes_without_nuls(text: str, label: str) -> None:
+    assert extract(text.encode(), "a.txt", declared_charset=label).text == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("label", ["utf-16", "utf-16le", "utf-8", None])
+def test_utf16_is_read_in_its_own_order_whatever_declares_it(encoding: str, label: str | None) -> None:
+    page = '<meta charset="utf-16"><p>Größe 名'
+    assert extract(page.encode(encoding), "a.html", declared_charset=label).text == "Größe 名"
+
+
+def test_a_header_tells_the_order_of_a_text_too_short_to_show_it() -> None:
+    assert extract("имя\n".encode("utf-16-be"), "a.txt", declared_charset="utf-16be").text == "имя\n"
 
 
 @pytest.mark.parametrize(

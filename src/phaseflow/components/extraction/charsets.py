@@ -60,3 +60,8 @@ def codec_of(label: str | None) -> str | None:
     except (LookupError, ValueError):
         return None
     return _MEANT.get(name, name)
+
+
+def is_wide(codec: str) -> bool:
+    """Whether each character takes two or four bytes, so that ASCII text has NULs in it."""
+    return codec.startswith(("utf-16", "utf-32"))

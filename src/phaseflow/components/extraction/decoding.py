@@ -2,12 +2,12 @@
 
 import codecs
 import re
-import unicodedata
 from collections.abc import Callable
 
-from phaseflow.components.extraction.charsets import codec_of
+from phaseflow.components.extraction.charsets import codec_of, is_wide
 from phaseflow.components.extraction.detection import SAMPLE, detect, detect_shifted
 from phaseflow.components.extraction.shapes import Raw
+from phaseflow.components.extraction.wide import wide_encoding
 from phaseflow.domain.errors import DocumentError
 
 Declaration = Callable[[bytes], str | None]
@@ -15,9 +15,7 @@ Declaration = Callable[[bytes], str | None]
 
 HEAD = 4096
 """Bytes in which a declaration must stand; browsers look at 1,024, saved pages often put comments before it."""
-_SHORTEST = 8
-"""Characters below which bytes with NULs are not taken for UTF-16: a few make sense by chance."""
-_CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\x0b\x08\x1b"))
+_CONTROL = bytes(set(range(1, 32)) - set(b"\t\n\r\f\x0b\x08\x1b"))
 
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS = (
@@ -30,7 +28,7 @@ _MARKS = (
 
 
 def text_of(raw: Raw, declaration: Declaration | None = None) -> str:
-    """Return the document as text with ``\\n`` line ends and without a byte order mark.
+    """Return the document as text with ``\\n`` line ends, and without a byte order mark.
 
     Raises DocumentError ``unsupported_format`` when it is no text, ``decode_error`` when no encoding fits.
     """
@@ -45,71 +43,59 @@ def _decoded(raw: Raw, declaration: Declaration | None) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace")
-    for label in (raw.charset, declaration(data[:HEAD]) if declaration else None):
-        text = _declared(data, label)
-        if text is not None:
+    inside = codec_of(declaration(data[:HEAD])) if declaration else None
+    # A declaration that could be read as bytes is not UTF-16: whoever writes that means Unicode (WHATWG).
+    for codec in (codec_of(raw.charset), "utf-8" if inside and is_wide(inside) else inside):
+        if codec and not is_wide(codec) and (text := _decoded_as(data, codec)) is not None:
             return text
     if b"\0" in data:
-        return data.decode(_utf16_without_mark(raw), "replace")
-    if (text := _declared(data, detect_shifted(data))) is not None:
+        return _with_nuls(raw)
+    if (shifted := detect_shifted(data)) and (text := _decoded_as(data, shifted)) is not None:
         return text
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return _detected(raw)
+    text = _decoded_as(data, "utf-8")
+    return _detected(raw) if text is None else text
 
 
-def _declared(data: bytes, label: str | None) -> str | None:
-    """Decode as declared; None when there is no such encoding, or the bytes do not fit it."""
-    encoding = codec_of(label)
-    # A declaration that could be read as bytes is not UTF-16, whatever it says.
-    if encoding is None or (encoding.startswith(("utf-16", "utf-32")) and data[:HEAD].isascii()):
+def _decoded_as(data: bytes, codec: str) -> str | None:
+    """Decode; None when the bytes do not fit, which NULs do not but in UTF-16."""
+    if b"\0" in data:
         return None
     try:
-        return str(data, encoding)
+        return str(data, codec)
     except (LookupError, ValueError):
         return None
+
+
+def _with_nuls(raw: Raw) -> str:
+    # The bytes go before a header that says UTF-16: it does not know the order, and may be wrong altogether.
+    if encoding := wide_encoding(raw.data):
+        return raw.data.decode(encoding, "replace")
+    declared = codec_of(raw.charset)
+    if declared is None or not is_wide(declared):
+        raise not_text(raw.name)
+    try:
+        return raw.data.decode(declared)
+    except UnicodeDecodeError as error:
+        raise not_text(raw.name) from error
 
 
 def _detected(raw: Raw) -> str:
     data = raw.data
     sample = data[:SAMPLE]
     if _is_binary(sample):
+        if encoding := wide_encoding(data):
+            return data.decode(encoding, "replace")
         raise not_text(raw.name)
     if _is_damaged_utf8(sample):
         return data.decode("utf-8", "replace")
     encoding = detect(data)
     if encoding is None:
         raise not_text(raw.name)
-    text = _declared(data, encoding)
-    if text is None:
-        message = f"the encoding of {raw.name} is neither declared nor clear; save it as UTF-8"
-        raise DocumentError(message, code="decode_error")
-    return text
-
-
-def _utf16_without_mark(raw: Raw) -> str:
-    """Latin text in UTF-16 has a NUL in every second byte, on one side only; other text makes sense in one order."""
-    data = raw.data
-    even, odd = data[:SAMPLE:2].count(0), data[1:SAMPLE:2].count(0)
-    half = min(len(data), SAMPLE) // 2
-    if odd > half * 0.4 and even < half * 0.02:
-        fitting = ["utf-16-le"]
-    elif even > half * 0.4 and odd < half * 0.02:
-        fitting = ["utf-16-be"]
-    else:
-        fitting = ["utf-16-le", "utf-16-be"] if half >= _SHORTEST and len(data) % 2 == 0 else []
-    sensible = [encoding for encoding in fitting if _makes_sense(data[:SAMPLE].decode(encoding, "ignore"))]
-    if len(sensible) != 1:
-        raise not_text(raw.name)
-    return sensible[0]
-
-
-def _makes_sense(sample: str) -> bool:
-    return all(
-        letter in "\t\n\r\f\v\b\x1b" or unicodedata.category(letter) not in ("Cc", "Cn", "Co", "Cs")
-        for letter in sample
-    )
+    for codec in (codec_of(encoding), encoding):
+        if codec and (text := _decoded_as(data, codec)) is not None:
+            return text
+    message = f"the encoding of {raw.name} is neither declared nor clear; save it as UTF-8"
+    raise DocumentError(message, code="decode_error")
 
 
 def _is_binary(sample: bytes) -> bool:
