@@ -153,6 +153,30 @@ def test_labels_of_the_web_that_python_does_not_know_are_understood(label: str, 
 
 
 @pytest.mark.parametrize(
+    ("data", "name", "label"),
+    [
+        ("<p>Größe\0 der Häuser".encode(), "a.html", None),
+        ('<meta charset="latin-1"><p>Größe\0 der Häuser'.encode("latin-1"), "a.html", None),
+        ("Größe der Häuser\0".encode("latin-1"), "a.txt", "latin-1"),
+        ("Größe \0der Häuser".encode(), "a.txt", "utf-16"),
+    ],
+)
+def test_a_stray_nul_in_a_text_is_left_out(data: bytes, name: str, label: str | None) -> None:
+    assert extract(data, name, declared_charset=label).text == "Größe der Häuser"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"text\0text", b"/usr/bin\0/usr/lib\0/etc\0", b"a plain text\0 \x01\x02", b"GIF89a\0 \xff\xfa\xe0 data\x03\0"],
+)
+@pytest.mark.parametrize("label", [None, "utf-8", "latin-1"])
+def test_nuls_in_a_binary_file_are_no_slip(data: bytes, label: str | None) -> None:
+    with pytest.raises(DocumentError) as caught:
+        extract(data, "a.txt", declared_charset=label)
+    assert caught.value.code == "unsupported_format"
+
+
+@pytest.mark.parametrize(
     ("text", "encoding"),
     [
         ("Les élèves français étudient à côté du château, où l'été fut chaud. ", "cp1252"),

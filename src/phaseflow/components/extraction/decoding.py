@@ -16,6 +16,8 @@ Declaration = Callable[[bytes], str | None]
 HEAD = 4096
 """Bytes in which a declaration must stand; browsers look at 1,024, saved pages often put comments before it."""
 _CONTROL = bytes(set(range(1, 32)) - set(b"\t\n\r\f\x0b\x08\x1b"))
+_SHORTEST = 16
+"""Bytes below which a NUL among them is no slip."""
 
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS = (
@@ -28,13 +30,16 @@ _MARKS = (
 
 
 def text_of(raw: Raw, declaration: Declaration | None = None) -> str:
-    """Return the document as text with ``\\n`` line ends, and without a byte order mark.
+    """Return the document as text with ``\\n`` line ends, without a byte order mark and without NULs.
 
+    A NUL here and there in a text that is one otherwise is left out, as browsers do.
     Raises DocumentError ``unsupported_format`` when it is no text, ``decode_error`` when no encoding fits.
     """
     text = _decoded(raw, declaration)
     if "\0" in text:
-        raise not_text(raw.name)
+        if not _has_few_nuls(raw.data):
+            raise not_text(raw.name)
+        text = text.replace("\0", "")
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
@@ -57,8 +62,8 @@ def _decoded(raw: Raw, declaration: Declaration | None) -> str:
 
 
 def _decoded_as(data: bytes, codec: str) -> str | None:
-    """Decode; None when the bytes do not fit, which NULs do not but in UTF-16."""
-    if b"\0" in data:
+    """Decode; None when the bytes do not fit, which many NULs do not but in UTF-16."""
+    if b"\0" in data and not _has_few_nuls(data):
         return None
     try:
         return str(data, codec)
@@ -66,7 +71,19 @@ def _decoded_as(data: bytes, codec: str) -> str | None:
         return None
 
 
+def _has_few_nuls(data: bytes) -> bool:
+    """One NUL in a hundred bytes and no other control character: a slip of whoever wrote the text, no binary format."""
+    return (
+        len(data) >= _SHORTEST
+        and data.count(0) <= 1 + len(data) // 100
+        and len(data) == len(data.translate(None, _CONTROL))
+    )
+
+
 def _with_nuls(raw: Raw) -> str:
+    text = _decoded_as(raw.data, "utf-8")
+    if text is not None:
+        return text
     # The bytes go before a header that says UTF-16: it does not know the order, and may be wrong altogether.
     if encoding := wide_encoding(raw.data):
         return raw.data.decode(encoding, "replace")
