@@ -1,5 +1,6 @@
 """Values of a wrong kind: refused with the name of the parameter and what it takes, and nothing is changed."""
 
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from phaseflow.domain.errors import InvalidRequest, KnowledgeBaseNotFound
+from phaseflow.domain.settings import FolderSource
 from phaseflow.flow import PhaseFlow, Reader
 
 Call = Callable[[Any, Any], Awaitable[object]]
@@ -129,3 +131,28 @@ async def test_a_reader_refuses_the_same(flow: PhaseFlow) -> None:
 async def test_the_failures_of_nobody_are_not_counted(flow: PhaseFlow) -> None:
     with pytest.raises(KnowledgeBaseNotFound):
         await flow.count_failures("nobody")
+
+
+async def test_a_folder_is_told_as_it_was_given_and_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text("# A")
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        monkeypatch.chdir(tmp_path)
+        assert (await flow.put_kb("kb", "docs")).source == FolderSource("docs")
+        monkeypatch.chdir("/")
+        assert (await (await flow.start("kb")).wait()).metrics.documents_loaded == 1
+        job = await flow.start("kb", hold=["loading"])
+        shutil.rmtree(tmp_path / "docs")
+        await flow.resume("kb")
+        failed = await job.wait()
+        assert "there is no folder docs;" in str(failed.error)
+        assert str(tmp_path) not in failed.model_dump_json()
+        with pytest.raises(InvalidRequest, match="no folder 'docs'"):
+            await flow.start("kb")
+
+
+@pytest.mark.parametrize("path", ["a" * 300, "a/" * 3000, "\0", "~nobody-has-this-name/x"])
+async def test_a_folder_that_no_system_can_have_is_not_there(flow: PhaseFlow, path: str) -> None:
+    assert (await refused(lambda: flow.put_kb("kb", path))).field == "source.path"

@@ -345,9 +345,10 @@ async def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path) -> No
     async with serving(PhaseFlow(tmp_path / "kb.db"), limits=Limits(body_s=0.1)) as service:
         with _half_a_body(service) as client:
             client.settimeout(10)
-            answer = await anyio.to_thread.run_sync(client.recv, 65536)
+            answer = b""
+            while b"body_interrupted" not in answer:
+                answer += await anyio.to_thread.run_sync(client.recv, 65536)
     assert answer.startswith(b"HTTP/1.1 408")
-    assert b"body_interrupted" in answer
 
 
 async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault_of_the_service(service: Service) -> None:

@@ -35,6 +35,22 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, PurePath) else value
 
 
+_GIVEN = "/./"
+"""Stands in a stored path between the directory that it is relative to and what was given, as rsync has it. Both are
+needed: the one to find the folder whatever the directory is later, the other to tell clients, who are to learn nothing
+of the machine."""
+
+
+def anchored(path: PurePath, directory: PurePath) -> str:
+    """A folder's path as it is stored."""
+    return str(path) if path.is_absolute() else f"{directory}{_GIVEN}{path}"
+
+
+def as_given(path: str) -> str:
+    """The path that was given for a stored one."""
+    return path.partition(_GIVEN)[2] or path
+
+
 @dataclass(frozen=True, config=_STRICT)
 class FolderSource:
     """Documents under a folder. Globs are relative to it; ``include`` empty means every file.

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,7 +10,7 @@ from phaseflow.components.embedders import EmbedderPort
 from phaseflow.components.index import EmbeddedIndex
 from phaseflow.domain.errors import ComponentError, InvalidRequest, JobNotFound
 from phaseflow.domain.log import get_logger
-from phaseflow.domain.settings import SOURCE, Settings
+from phaseflow.domain.settings import SOURCE, FolderSource, Settings, as_given
 from phaseflow.domain.status import (
     Failure,
     IndexedDocument,
@@ -19,7 +20,7 @@ from phaseflow.domain.status import (
     SearchHit,
     Transition,
 )
-from phaseflow.flow.inputs import as_count, as_text
+from phaseflow.flow.inputs import Source, as_count, as_text
 from phaseflow.snapshot import compose
 from phaseflow.store import failures, jobs, knowledge_bases, passages, progress, transitions
 from phaseflow.store.jobs import JobRecord
@@ -187,7 +188,7 @@ class Queries(ABC):
         documents, chunks = passages.counts(tx, Scope(record.id, record.epoch))
         return KnowledgeBase(
             kb_id=record.id,
-            source=None if record.source is None else SOURCE.validate_json(record.source),
+            source=None if record.source is None else _as_given(SOURCE.validate_json(record.source)),
             settings=Settings.model_validate_json(record.settings),
             documents=documents,
             chunks=chunks,
@@ -195,6 +196,10 @@ class Queries(ABC):
             updated_at=record.updated_at,
             job=None if latest is None else compose(latest, self._now()),
         )
+
+
+def _as_given(source: Source) -> Source:
+    return replace(source, path=as_given(source.path)) if isinstance(source, FolderSource) else source
 
 
 def known_kb(tx: Transaction, kb_id: str) -> KnowledgeBaseRecord:

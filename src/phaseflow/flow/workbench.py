@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 import anyio
@@ -17,7 +18,7 @@ from phaseflow.components.sources.web import check_source as check_web_source
 from phaseflow.components.uploads import Uploads
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
-from phaseflow.domain.settings import SOURCE, FolderSource, Settings, UploadSource, WebSource
+from phaseflow.domain.settings import SOURCE, FolderSource, Settings, UploadSource, WebSource, anchored, as_given
 from phaseflow.flow.inputs import Source, SourceLike, as_source
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
@@ -97,17 +98,20 @@ class Workbench:
         return SOURCE.dump_json(value).decode()
 
     async def _absolute(self, source: Source) -> Source:
-        """A source as it is stored: a folder by its absolute path. Raises InvalidRequest or SourceNotAllowed."""
+        """A source as it is stored: a folder by a path that holds. Raises InvalidRequest or SourceNotAllowed."""
         if isinstance(source, WebSource):
             await check_web_source(source, self._allow_private)
             return source
         if isinstance(source, UploadSource):
             return source
-        path = anyio.Path(source.path)
-        path = await path.expanduser()
-        if not await path.exists():
-            raise InvalidRequest("source.path", f"there is no folder {source.path!r}; check the name")
-        return replace(source, path=str(await path.absolute()))
+        try:
+            path = await anyio.Path(source.path).expanduser()
+            found = await path.exists()
+        except (OSError, RuntimeError, ValueError):  # a name that is too long, an unknown user, a NUL
+            found = False
+        if not found:
+            raise InvalidRequest("source.path", f"there is no folder {as_given(source.path)!r}; check the name")
+        return replace(source, path=anchored(PurePath(path), PurePath(await anyio.Path.cwd())))
 
     async def query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderPort | None:
         """What embeds queries for the vectors a knowledge base has now; None when nothing here makes such vectors."""

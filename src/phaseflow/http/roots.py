@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from phaseflow.domain.errors import SourceNotAllowed
-from phaseflow.domain.settings import FolderSource
+from phaseflow.domain.settings import FolderSource, as_given
 from phaseflow.flow.inputs import Source
 
 
@@ -27,6 +27,6 @@ class AllowedRoots:
 
     def _refusal(self, source: FolderSource) -> SourceNotAllowed:
         return SourceNotAllowed(
-            f"this server may not read the folder {source.path!r}; name one under the folders it was started for"
-            " (serve --allow-root)"
+            f"this server may not read the folder {as_given(source.path)!r}; name one under the folders"
+            " it was started for (serve --allow-root)"
         )

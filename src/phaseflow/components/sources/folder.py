@@ -24,7 +24,7 @@ from phaseflow.components.sources.patterns import Globs
 from phaseflow.components.sources.tree import Found, Tree
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
-from phaseflow.domain.settings import FolderSource
+from phaseflow.domain.settings import FolderSource, as_given
 
 _T = TypeVar("_T")
 
@@ -189,16 +189,18 @@ def _files(root: Path, source: FolderSource) -> Iterator[Found]:
     elif stat.S_ISREG(info.st_mode):
         yield Found(Path(source.path).name, info.st_size, info.st_mtime_ns)
     else:
-        raise ComponentUnavailable(f"{source.path} is neither a folder nor a file; give the path of one")
+        raise ComponentUnavailable(f"{as_given(source.path)} is neither a folder nor a file; give the path of one")
 
 
 def _stat_root(root: Path, given: str) -> os.stat_result:
     try:
         return root.stat()
     except FileNotFoundError as error:
-        raise ComponentUnavailable(f"there is no folder {given}; check the path, or mount it") from error
-    except (OSError, ValueError) as error:
-        raise ComponentUnavailable(f"cannot read {given} ({error}); mend its permissions") from error
+        raise ComponentUnavailable(f"there is no folder {as_given(given)}; check the path, or mount it") from error
+    except OSError as error:
+        raise ComponentUnavailable(f"cannot read {as_given(given)} ({error.strerror}); mend its permissions") from error
+    except ValueError as error:
+        raise ComponentUnavailable(f"cannot read {as_given(given)} ({error}); check the path") from error
 
 
 def _sole_file(root: str, source: FolderSource, uri: str) -> str:

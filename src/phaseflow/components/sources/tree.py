@@ -79,7 +79,7 @@ class Tree:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise _unreadable(folder, error) from error
+            raise _unreadable(prefix.rstrip("/") or "the folder", error) from error
         found = next((_read(entry) for entry in entries if entry.name == _IGNORE_FILE), None)
         rules = ignores(found, prefix, above) if found else above
         return _Level(prefix, _visible(entries), rules, trail | {identity}, linked)
@@ -133,7 +133,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except PermissionError as error:
-        raise _unreadable(Path(entry.path), error) from error
+        raise _unreadable(entry.name, error) from error
     except OSError:
         return False
 
@@ -147,7 +147,7 @@ def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
     try:
         return entry.stat()
     except PermissionError as error:
-        raise _unreadable(Path(entry.path), error) from error
+        raise _unreadable(entry.name, error) from error
     except OSError:
         return None
 
@@ -162,9 +162,9 @@ def _read(entry: os.DirEntry[str]) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise _unreadable(Path(entry.path), error) from error
+        raise _unreadable(entry.name, error) from error
 
 
-def _unreadable(path: Path, error: OSError) -> ComponentUnavailable:
+def _unreadable(name: str, error: OSError) -> ComponentUnavailable:
     why = error.strerror or str(error)
-    return ComponentUnavailable(f"cannot read {path} ({why}): mend its permissions, or leave it out with exclude")
+    return ComponentUnavailable(f"cannot read {name} ({why}): mend its permissions, or leave it out with exclude")
