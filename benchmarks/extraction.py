@@ -67,7 +67,7 @@ def bare_xlsx(data: bytes) -> None:
         [*sheet.iter_rows(values_only=True)]
 
 
-BINARY = {f".{extension}" for each in FORMATS if each.is_binary for extension in each.extensions}
+IN_WORKERS = {f".{extension}" for each in FORMATS if each.is_binary or each.is_risky for extension in each.extensions}
 BARE = {".pdf": bare_pdf, ".html": bare_html, ".docx": bare_docx, ".pptx": bare_pptx, ".xlsx": bare_xlsx}
 
 
@@ -128,7 +128,7 @@ def measured(suffix: str, many: Documents, rounds: int, workers: int) -> str:
     except ImportError:
         bare = None
     own = spent(lambda: here(many), rounds)
-    risky = [each for each in many if suffix in BINARY]
+    risky = [each for each in many if suffix in IN_WORKERS]
     pooled = spent(lambda: anyio.run(in_workers, risky, workers), rounds) if risky else None
     columns = " | ".join(f"{shown(each, megabytes):>24}" for each in (bare, own, pooled))
     return f"{suffix:7} {len(many):5} {megabytes:8.2f} MB | {columns}"

@@ -52,9 +52,13 @@ class TestChoice:
     def test_every_binary_format_belongs_in_a_worker(self, extension: str) -> None:
         assert needs_worker(b"x", f"a.{extension}")
 
-    @pytest.mark.parametrize("name", ["a.md", "a.html", "a.csv", "a.eml", "LICENSE"])
+    @pytest.mark.parametrize("name", ["a.md", "a.html", "a.csv", "LICENSE"])
     def test_text_does_not(self, name: str) -> None:
         assert not needs_worker(b"x", name)
+
+    @pytest.mark.parametrize("name", ["a.eml", "a.mht", "page"])
+    def test_mail_does_though_it_is_text(self, name: str) -> None:
+        assert needs_worker(b"MIME-Version: 1.0\nSubject: S\n\nx", name)
 
     def test_a_large_page_does(self) -> None:
         assert needs_worker(b"<p>" * LARGE_PAGE, "a.html")

@@ -43,6 +43,8 @@ class Format:
     media_types: tuple[str, ...] = ()
     is_binary: bool = False
     """Read by a parser that a hostile document can keep busy or break: belongs in a worker process."""
+    is_risky: bool = False
+    """Text, and yet such a parser."""
 
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
@@ -59,7 +61,13 @@ FORMATS = (
     Format("JSON Lines", extract_json, ("jsonl", "ndjson"), ("application/jsonl", "application/x-ndjson")),
     Format("feed", extract_xml, ("rss", "atom"), ("application/rss+xml", "application/atom+xml")),
     Format("XML", extract_xml, ("xml", "xsd", "xsl", "xslt", "svg"), ("application/xml", "text/xml")),
-    Format("e-mail", mail.extract, ("eml", "mht", "mhtml"), ("message/rfc822", "multipart/related")),
+    Format(
+        "e-mail",
+        mail.extract,
+        ("eml", "mht", "mhtml"),
+        ("message/rfc822", "multipart/related"),
+        is_risky=True,
+    ),
     Format("notebook", notebook.extract, ("ipynb",), ("application/x-ipynb+json",)),
     Format("source code", plain.extract_code, plain.CODE_EXTENSIONS),
     Format("PDF", pdf.extract, ("pdf",), ("application/pdf", "application/x-pdf"), is_binary=True),
@@ -162,14 +170,14 @@ def extract(
 
 
 def needs_worker(data: bytes, name: str, *, declared_type: str | None = None) -> bool:
-    """Say whether the document belongs in a worker process: a binary format, or a large page.
+    """Say whether the document belongs in a worker process: a binary format, e-mail, or a large page.
 
     Raises DocumentError ``unsupported_format``, as ``extract`` would.
     """
     if not data:
         return False
     found = _format(data, name, declared_type)
-    return found.is_binary or (found.extractor is html.extract and len(data) > LARGE_PAGE)
+    return found.is_binary or found.is_risky or (found.extractor is html.extract and len(data) > LARGE_PAGE)
 
 
 def _by_extension(formats: Iterable[Format]) -> Mapping[str, Format]:

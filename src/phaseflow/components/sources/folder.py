@@ -47,9 +47,10 @@ class FolderLoader:
 
     ``source.path`` may also name one file: then that file is the only document, whatever its name.
     ``max_bytes`` is the largest file that is read. Works in threads of ``limiter`` (default: anyio's own); nothing
-    blocks the event loop. Binary formats are read by ``workers`` (default: a pool of its own, ended by ``aclose``).
-    With ``source.archives``, the files inside ZIP archives take the place of these, as ``guide.zip/page.md``; one level
-    deep, whatever ``include`` says of them. ``clock`` gives nanoseconds since the epoch.
+    blocks the event loop. Binary formats and mail are read by ``workers`` (default: a pool of its own, ended by
+    ``aclose``). With ``source.archives``, the files inside ZIP archives take the place of these, as
+    ``guide.zip/page.md``; one level deep, whatever ``include`` says of them. ``clock`` gives nanoseconds since
+    the epoch.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class FolderLoader:
             yield page
 
     async def load(self, entry: Entry, known: Known | None) -> Document | Unchanged:
-        """Read one file: text in one visit to a worker thread, a binary format in a worker process.
+        """Read one file: text in one visit to a worker thread, a binary format or mail in a worker process.
 
         Raises DocumentError: ``not_found`` (and ``gone``), ``unreadable``, ``too_large``, ``changed_while_reading``,
         and what extraction raises. Cancelling it abandons the thread, whose result is dropped, and kills the process.

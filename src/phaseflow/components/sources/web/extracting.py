@@ -12,7 +12,7 @@ from phaseflow.components.workers.pool import ExtractionPool
 
 
 class Extraction:
-    """Extracts pages in worker threads, binary formats and very large pages in the processes of ``workers``."""
+    """Extracts pages in worker threads, binary formats, mail and very large pages in the processes of ``workers``."""
 
     def __init__(self, workers: ExtractionPool | None) -> None:
         self._workers = workers or ExtractionPool()
