@@ -43,6 +43,10 @@ TEXTS: Mapping[str, bytes] = {
     "a.json": b'{"a": ["\\u540d", 1.5, null]}',
     "a.xml": b"<?xml version='1.0'?><rss><channel><title>T</title><item><![CDATA[<b>x</b>]]></item></channel></rss>",
     "a.eml": b"Subject: =?utf-8?q?G=C3=BC?=\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b--\n",
+    "b.eml": b"From: J\xf6rg <=?koi8-r?b?z8/P?= a@b>\nContent-Type: multipart/alternative; boundary=b\n\n--b\n"
+    b"Content-Type: multipart/related; boundary=c; start=d\n\n--c\nContent-ID: <d>\nContent-Type: text/html\n\n<p>x\n"
+    b"--c\nContent-Type: image/png; name*0*=utf-8''%C3; name*1*=%A4.png\nContent-Transfer-Encoding: base64\n\neA==\n"
+    b"--c--\n--b\nContent-Type: message/rfc822\n\nSubject: =?latin-1*en?q?=FC?=\n\ny\n--b--\n",
     "a.ipynb": b'{"cells": [{"cell_type": "code", "source": ["x = 1"]}], "metadata": {}, "nbformat": 4}',
     "a.txt": "Grüße, мир, 名前".encode("utf-16"),
     "a.tsv": "a\tb\n1\tü\n".encode("cp1252"),

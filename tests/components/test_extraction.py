@@ -1,4 +1,4 @@
-"""From a document's bytes to its text: choice of format, Markdown, text, code, data, mail and notebooks."""
+"""From a document's bytes to its text: choice of format, Markdown, text, code, data and notebooks."""
 
 import json
 import unicodedata
@@ -193,49 +193,6 @@ class TestData:
     async def test_a_feed_that_closes_nothing_takes_no_longer(self, open_mark: str) -> None:
         with anyio.fail_after(3):
             await anyio.to_thread.run_sync(read, "<rss>" + open_mark * 100_000, "a.rss", abandon_on_cancel=True)
-
-
-class TestMail:
-    def test_headers_and_plain_body_are_the_text(self) -> None:
-        mail = "From: a@b.c\nTo: d@e.f\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\nX-Spam: no\n\nHello\n"
-        assert read(mail, "a.eml") == Extracted(
-            "From: a@b.c\nTo: d@e.f\nSubject: Grüße\n\nHello", "Grüße", "text/plain"
-        )
-
-    def test_an_html_body_is_read_and_attachments_are_named(self) -> None:
-        mail = (
-            'Subject: S\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="b"\n\n'
-            "--b\nContent-Type: text/html\n\n<p>Hi <b>you</b></p>\n--b\nContent-Type: application/pdf\n"
-            "Content-Disposition: attachment; filename=x.pdf\n\nzz\n--b--\n"
-        )
-        assert read(mail, "a.eml").text == "Subject: S\n\nHi you\n\nAttachments: x.pdf"
-
-    @staticmethod
-    def parts(*each: str, kind: str = "mixed") -> str:
-        body = "".join(f"--b\n{part}\n" for part in each)
-        return f"Subject: S\nMIME-Version: 1.0\nContent-Type: multipart/{kind}; boundary=b\n\n{body}--b--\n"
-
-    def test_a_forwarded_message_and_the_rest_of_a_text_are_part_of_it(self) -> None:
-        mail = self.parts(
-            "Content-Type: text/plain\n\nBefore",
-            "Content-Type: message/rfc822\n\nSubject: Inner\n\nForwarded",
-            "Content-Type: text/plain\n\nAfter",
-        )
-        assert read(mail, "a.eml").text == "Subject: S\n\nBefore\n\nSubject: Inner\n\nForwarded\n\nAfter"
-
-    def test_a_plain_body_without_text_gives_way_to_the_html_one(self) -> None:
-        mail = self.parts("Content-Type: text/plain\n\n ", "Content-Type: text/html\n\n<p>x", kind="alternative")
-        assert read(mail, "a.eml").text == "Subject: S\n\nx"
-
-    @pytest.mark.parametrize(
-        "kind", ["multipart/encrypted; boundary=b", "application/pkcs7-mime; smime-type=enveloped-data"]
-    )
-    def test_an_encrypted_mail_says_so(self, kind: str) -> None:
-        assert refusal(f"Subject: S\nContent-Type: {kind}\n\nx".encode(), "a.eml").code == "encrypted"
-
-    def test_a_page_saved_as_a_web_archive_is_read(self) -> None:
-        page = self.parts("Content-Type: text/html\n\n<h1>x</h1>", kind="related")
-        assert read(page, "a.mht").text == "Subject: S\n\n# x"
 
 
 class TestNotebook:

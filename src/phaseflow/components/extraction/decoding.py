@@ -61,6 +61,12 @@ def _decoded(raw: Raw, declaration: Declaration | None) -> str:
     return _detected(raw) if text is None else text
 
 
+def declared(data: bytes, label: str | None) -> str | None:
+    """Return the bytes as text in a charset; None when there is no such charset, or they do not fit it."""
+    codec = codec_of(label)
+    return _decoded_as(data, codec) if codec else None
+
+
 def _decoded_as(data: bytes, codec: str) -> str | None:
     """Decode; None when the bytes do not fit, which many NULs do not but in UTF-16."""
     if b"\0" in data and not _has_few_nuls(data):

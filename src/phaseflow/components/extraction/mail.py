@@ -1,5 +1,6 @@
 """E-mail: the headers that people read, then the text."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from phaseflow.components.extraction import html
@@ -10,81 +11,114 @@ from phaseflow.components.extraction.shapes import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
 
 if TYPE_CHECKING:
-    from email.message import MIMEPart
+    from phaseflow.components.extraction.message import Part
 
-_TEXTS = ("text/plain", "text/html")
+_PAGES = ("text/html", "application/xhtml+xml")
+_CODE = ("text/css", "text/javascript", "text/x-javascript")
+"""What belongs to a saved page, and nobody reads."""
 _SMIME = ("application/pkcs7-mime", "application/x-pkcs7-mime")
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
 
 
 def extract(raw: Raw) -> Extracted:
-    """Return headers, the body (plain where it has text, else HTML), what was forwarded, and attachments' names.
+    """Return headers, every text in its order (of alternatives one), what was forwarded, and attachments' names.
 
-    Title: the subject. Attached files are not read. Raises DocumentError ``encrypted``, and ``too_complex`` for parts
-    nested beyond reason.
+    Title: the subject. Attached files are not read. Raises DocumentError ``encrypted`` when the letter is, and
+    ``too_complex`` for parts nested beyond reason.
     """
-    from email import message_from_bytes
-    from email.policy import default
+    from phaseflow.components.extraction.message import parse
 
     if not raw.data.strip():
         return Extracted("", raw.base_name, MEDIA_TYPE)
     try:
-        message = message_from_bytes(raw.data, policy=default)
-        text, title = _read(message, raw), _clean(_header(message, "Subject"))
+        message = parse(raw.data)
+        text, title = _clean(_read(message, raw)), _clean(message.header("Subject"))
     except RecursionError as error:
         raise DocumentError(f"{raw.name} nests its parts too deeply to be read", code="too_complex") from error
     return Extracted(text, title or raw.base_name, MEDIA_TYPE)
 
 
-def _read(message: "MIMEPart", raw: Raw) -> str:
-    if _is_encrypted(message):
-        raise encrypted(raw.name)
-    headers = [f"{name}: {_header(message, name)}" for name in _SHOWN if _header(message, name)]
-    body = _body(message)
-    texts, names = [_text(body, raw)] if body else [], []
-    for part in message.iter_attachments():
-        name, kind = part.get_filename(), part.get_content_type()
-        if kind == "message/rfc822":
-            texts += [_read(inner, raw) for inner in part.iter_parts()]
-        elif name:
-            names.append(name)
-        elif kind in _TEXTS:
-            # Mail programs cut a text in two where a picture stands in it.
-            texts.append(_text(part, raw))
-    attachments = [f"Attachments: {', '.join(names)}"] if names else []
-    return _clean("\n\n".join(filter(None, ["\n".join(headers), *texts, *attachments])))
+def _read(message: "Part", raw: Raw) -> str:
+    headers = [f"{name}: {value}" for name in _SHOWN if (value := message.header(name))]
+    body = _Body(raw)
+    body.add(message)
+    attachments = [f"Attachments: {', '.join(body.names)}"] if body.names else []
+    return "\n\n".join(filter(None, ["\n".join(headers), *body.texts, *attachments]))
 
 
-def _is_encrypted(message: "MIMEPart") -> bool:
-    kind = message.get_content_type()
-    return kind == "multipart/encrypted" or (kind in _SMIME and message.get_param("smime-type") == "enveloped-data")
+class _Body:
+    """The texts of one message, those forwarded with it too, and the names of what is attached."""
+
+    def __init__(self, raw: Raw) -> None:
+        self._raw = raw
+        self.texts: list[str] = []
+        self.names: list[str] = []
+
+    def add(self, part: "Part", *, shown: bool = True) -> None:
+        """Take in a part and all below. Of one that is not ``shown``, only what was forwarded and attached."""
+        kind = part.get_content_type()
+        # After a letter that can be read, it is one more file.
+        if _is_encrypted(part, kind) and not self.texts:
+            raise encrypted(self._raw.name)
+        if kind.startswith("message/"):
+            self.texts += filter(None, (_read(each, self._raw) for each in part.parts))
+        elif kind == "multipart/alternative":
+            self._add_one_of(part.parts, shown=shown)
+        elif part.parts:
+            for each in _root_first(part) if kind == "multipart/related" else part.parts:
+                self.add(each, shown=shown)
+        else:
+            self._add_leaf(part, kind, shown=shown)
+
+    def _add_one_of(self, parts: Sequence["Part"], *, shown: bool) -> None:
+        """Show the simplest of the alternatives that has text, and of two the last: the sender's best comes last."""
+        ranked = sorted(((_plainness(part), place) for place, part in enumerate(parts)), reverse=True)
+        for part in (parts[place] for _, place in ranked):
+            before = len(self.texts)
+            self.add(part, shown=shown)
+            shown = shown and len(self.texts) == before
+
+    def _add_leaf(self, part: "Part", kind: str, *, shown: bool) -> None:
+        name = part.file_name
+        # The first text is the letter, even if a program gave it a name.
+        is_file = part.is_attachment or bool(self.texts) or not _is_text(kind)
+        if name and is_file:
+            self.names.append(name)
+        elif shown and _is_text(kind) and (text := _text(part, kind, self._raw)):
+            # Several, for mail programs cut a text in two where a picture stands in it, and lists add a footer.
+            self.texts.append(text)
 
 
-def _header(message: "MIMEPart", name: str) -> str:
-    try:
-        return " ".join(str(message.get(name, "")).split())
-    except (ValueError, IndexError, AttributeError):
-        # The standard library fails in these ways on malformed addresses and dates; the body is worth more.
-        return ""
+def _is_encrypted(part: "Part", kind: str) -> bool:
+    return kind == "multipart/encrypted" or (kind in _SMIME and part.get_param("smime-type") == "enveloped-data")
 
 
-def _body(message: "MIMEPart") -> "MIMEPart | None":
-    plain = message.get_body(("plain",))
-    if plain is not None and _payload(plain).strip():
-        return plain
-    return message.get_body(("html",))
+def _is_text(kind: str) -> bool:
+    """A multipart that fell into no parts, for want of a boundary, is text as it stands."""
+    return (kind.startswith(("text/", "multipart/")) and kind not in _CODE) or kind in _PAGES
 
 
-def _text(part: "MIMEPart", raw: Raw) -> str:
-    piece = Raw(_payload(part), raw.name, part.get_content_charset())
-    if part.get_content_type() == "text/html":
-        return html.extract_whole(piece).text
-    return text_of(piece).strip()
+def _plainness(part: "Part") -> int:
+    """Rank an alternative by the kind of its first text."""
+    kinds = (each.get_content_type() for each in part.walk())
+    first = next(filter(_is_leaf_text, kinds), "")
+    return 3 if first == "text/plain" else 2 if first in _PAGES else 1 if first else 0
 
 
-def _payload(part: "MIMEPart") -> bytes:
-    payload = part.get_payload(decode=True)
-    return payload if isinstance(payload, bytes) else b""
+def _is_leaf_text(kind: str) -> bool:
+    return _is_text(kind) and not kind.startswith("multipart/")
+
+
+def _root_first(part: "Part") -> Sequence["Part"]:
+    start = str(part.get_param("start", "")).strip("<> ")
+    return (
+        sorted(part.parts, key=lambda each: each.get("Content-ID", "").strip("<> ") != start) if start else part.parts
+    )
+
+
+def _text(part: "Part", kind: str, raw: Raw) -> str:
+    piece = Raw(part.data, raw.name, part.get_content_charset())
+    return html.extract_whole(piece).text.strip() if kind in _PAGES else text_of(piece).strip()
 
 
 def _clean(text: str) -> str:
