@@ -93,11 +93,11 @@ def _with_nuls(raw: Raw) -> str:
     # The bytes go before a header that says UTF-16: it does not know the order, and may be wrong altogether.
     if encoding := wide_encoding(raw.data):
         return raw.data.decode(encoding, "replace")
-    declared = codec_of(raw.charset)
-    if declared is None or not is_wide(declared):
+    codec = codec_of(raw.charset)
+    if codec is None or not is_wide(codec):
         raise not_text(raw.name)
     try:
-        return raw.data.decode(declared)
+        return raw.data.decode(codec)
     except UnicodeDecodeError as error:
         raise not_text(raw.name) from error
 
