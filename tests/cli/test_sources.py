@@ -70,6 +70,13 @@ def test_archives_are_opened_in_folders_only(here: Path) -> None:
         source_of(["https://docs.example.org"], archives=True)
 
 
+@pytest.mark.parametrize("address", ["https://user:secret@example.org/", "https://user:secret@example.org:99999/"])
+def test_a_password_in_an_address_is_refused_and_not_shown(here: Path, address: str) -> None:
+    with pytest.raises(click.UsageError, match=r"example\.org.* cannot be") as refused:
+        source_of(["https://example.com", address])
+    assert "secret" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("arguments", "include", "max_pages", "told"),
     [
@@ -82,6 +89,7 @@ def test_archives_are_opened_in_folders_only(here: Path) -> None:
         (["guides/a.md"], ["*.md"], None, "leave it out"),
         (["guides/.a.md"], [], None, "hidden files are skipped"),
         (["https://"], [], None, "cannot be used"),
+        (["https://me@example.org"], [], None, "without a user name"),
     ],
 )
 def test_what_cannot_be_one_source_is_refused_with_what_to_write_instead(

@@ -160,6 +160,14 @@ async def test_a_name_that_does_not_resolve_is_left_to_the_job() -> None:
     await check_source(web_source("http://nowhere.test/"), resolver=nothing)
 
 
+@pytest.mark.parametrize("url", ["http://user:secret@a.test/", "http://user@a.test/", "http://:secret@a.test/"])
+async def test_an_address_with_a_user_name_is_refused_without_showing_the_password(url: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"an address of a\.test .* without a user name") as refused:
+        await check_source(web_source("http://a.test/", url), resolver=Names())
+    assert refused.value.field == "source.urls"
+    assert "secret" not in str(refused.value)
+
+
 async def test_a_seed_may_move_to_another_site_and_takes_the_crawl_along() -> None:
     async with WebSite() as site:
         www = site.at("www.test", "/")

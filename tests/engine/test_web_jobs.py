@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from phaseflow import PhaseFlow
-from phaseflow.domain.errors import SourceNotAllowed
+from phaseflow.domain.errors import InvalidRequest, SourceNotAllowed
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import JobStatus
 from tests.components.web_site import Reply, WebSite, moved
@@ -144,6 +144,17 @@ async def test_what_is_known_already_takes_no_room_of_what_is_new(database: Path
     ):
         final = await crawl(flow, site, max_pages=3)
     assert final.metrics.documents_loaded == 3
+
+
+async def test_an_address_with_a_user_name_makes_no_knowledge_base(database: Path) -> None:
+    source = {"type": "web", "urls": ["http://user:secret@10.0.0.1/"]}
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        for call in (flow.put_kb("site", source), flow.start("site", source)):
+            with pytest.raises(InvalidRequest, match="without a user name") as refused:
+                await call
+            assert refused.value.field == "source.urls"
+            assert "secret" not in str(refused.value)
+        assert (await flow.kbs()).items == []
 
 
 async def test_what_was_read_is_stored_while_another_page_is_slow(database: Path) -> None:

@@ -241,6 +241,18 @@ async def test_a_value_that_cannot_be_used_is_named(service: Service, body: dict
     assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "invalid_request", field)
 
 
+async def test_an_address_with_a_user_name_is_refused_and_shown_to_nobody(service: Service) -> None:
+    body = {"source": {"type": "web", "urls": ["http://user:secret@10.0.0.1/"]}}
+    for answer in (
+        await service.http.put(f"{KB}/waf", json=body),
+        await service.http.post(f"{KB}/waf/start", json=body),
+    ):
+        problem = answer.json()
+        assert (answer.status_code, problem["code"], problem["field"]) == (422, "invalid_request", "source.urls")
+        assert "secret" not in answer.text
+    assert (await service.http.get(f"{KB}/waf")).status_code == 404
+
+
 @pytest.mark.parametrize("path", [f"{KB}/Waf", f"{KB}/-waf/status", f"{KB}/{'a' * 64}/jobs", f"{KB}?limit=1001"])
 async def test_names_and_limits_are_checked_before_anything_is_asked(service: Service, path: str) -> None:
     assert (await service.http.get(path)).status_code == 422

@@ -56,6 +56,7 @@ def _existing(argument: str) -> Path:
 def _web(arguments: Sequence[str], globs: Sequence[str], limits: Mapping[str, int | None]) -> "WebSource":
     from pydantic import TypeAdapter, ValidationError
 
+    from phaseflow.components.sources.web.address import advice, normalised
     from phaseflow.domain.settings import WebSource
 
     others = [argument for argument in arguments if not _is_address(argument)]
@@ -65,10 +66,15 @@ def _web(arguments: Sequence[str], globs: Sequence[str], limits: Mapping[str, in
         raise click.UsageError("--include and --exclude select files of a folder; leave them out with web addresses")
     given = {name: limit for name, limit in limits.items() if limit is not None}
     try:
-        return TypeAdapter(WebSource).validate_python({"urls": list(arguments), **given})
+        source = TypeAdapter(WebSource).validate_python({"urls": list(arguments), **given})
     except ValidationError as error:
         first = error.errors()[0]
-        raise click.UsageError(f"{first['input']!r} cannot be used: {first['msg']}") from None
+        shown = str(first["input"]).rpartition("@")[2]  # what stands before it may be a password
+        raise click.UsageError(f"{shown!r} cannot be used: {first['msg']}") from None
+    for url in source.urls:
+        if normalised(str(url)) is None:
+            raise click.UsageError(advice(url.host))
+    return source
 
 
 def _folder(path: Path, include: Sequence[str], exclude: Sequence[str], archives: bool) -> "FolderSource":

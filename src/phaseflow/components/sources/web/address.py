@@ -42,6 +42,11 @@ def normalised(link: str, base: str | None = None) -> str | None:
     return address if len(address) <= MAX_LENGTH else None
 
 
+def advice(host: str | None) -> str:
+    """Return what to tell whoever gave an address that has no normalised form. It shows no user name and password."""
+    return f"an address of {host or 'the host'} cannot be fetched; give it as http(s)://host/path without a user name"
+
+
 def site_of(address: str) -> str:
     """Return scheme, host and port of a normalised address: what "the same site" compares."""
     return address[: address.index("/", address.index("//") + 2)]

@@ -3,12 +3,12 @@
 import ipaddress
 import re
 import socket
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import anyio
 
-from phaseflow.components.sources.web.address import host_and_port, normalised, site_of
+from phaseflow.components.sources.web.address import advice, host_and_port, normalised, site_of
 from phaseflow.domain.errors import InvalidRequest, SourceNotAllowed
 from phaseflow.domain.settings import WebSource
 
@@ -92,16 +92,25 @@ class AddressGuard:
 async def check_source(source: WebSource, allow_private: Collection[str] = (), *, resolver: Resolver = resolve) -> None:
     """Raise SourceNotAllowed when a site of the source has an address that may not be connected to.
 
-    A host that cannot be resolved within 10 seconds is left to the job: every connection is checked again.
+    Raises InvalidRequest for an address that no crawler can follow, such as one with a user name. A host that cannot
+    be resolved within 10 seconds is left to the job: every connection is checked again.
     """
     guard = AddressGuard(allow_private, resolver=resolver)
-    addresses = [normalised(str(url)) for url in source.urls]
+    sites = dict.fromkeys(site_of(address) for address in _followable(source))
     with anyio.move_on_after(_CHECK_S):
-        for site in dict.fromkeys(site_of(address) for address in addresses if address):
+        for site in sites:
             try:
                 await guard.addresses(*host_and_port(site))
             except OSError:
                 continue
+
+
+def _followable(source: WebSource) -> Iterator[str]:
+    for url in source.urls:
+        address = normalised(str(url))
+        if address is None:
+            raise InvalidRequest("source.urls", advice(url.host))
+        yield address
 
 
 def _named(given: str) -> _Named:

@@ -8,7 +8,7 @@ import anyio
 import anyio.to_thread
 
 from phaseflow.components.protocols import Entry
-from phaseflow.components.sources.web.address import normalised, site_of
+from phaseflow.components.sources.web.address import advice, normalised, site_of
 from phaseflow.components.sources.web.answer import SiteDown
 from phaseflow.components.sources.web.fetching import Fetcher, refusal
 from phaseflow.components.sources.web.links import Links
@@ -33,10 +33,7 @@ def given_pages(source: WebSource) -> tuple[str, ...]:
     for url in source.urls:
         address = normalised(str(url))
         if address is None:
-            host = url.host or "the host"
-            raise ComponentUnavailable(
-                f"an address of {host} cannot be fetched; give it as http(s)://host/path without a user name"
-            )
+            raise ComponentUnavailable(advice(url.host))
         pages[address] = None
     return tuple(pages)
 
