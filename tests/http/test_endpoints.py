@@ -58,6 +58,11 @@ async def test_a_start_without_a_source_on_an_unknown_knowledge_base_is_not_foun
     assert (answer.status_code, answer.json()["code"]) == (404, "kb_not_found")
 
 
+async def test_a_put_without_a_source_on_an_unknown_knowledge_base_is_not_found(service: Service) -> None:
+    answer = await service.http.put(f"{KB}/waf", json={"settings": {}})
+    assert (answer.status_code, answer.json()["code"]) == (404, "kb_not_found")
+
+
 async def test_the_status_is_the_one_of_the_library(service: Service, source: dict[str, Any]) -> None:
     final = await _completed(service, "waf", source)
     assert (await service.http.get(f"{KB}/waf/status")).json() == final

@@ -46,6 +46,11 @@ def test_only_what_is_public_asks_for_no_token(described: dict[str, Any]) -> Non
         assert ("security" in operation) is not endpoint.public
 
 
+def test_a_put_without_a_source_on_a_new_knowledge_base_is_described(described: dict[str, Any]) -> None:
+    answers = described["paths"]["/api/ingestion/kb/{kb_id}"]["put"]["responses"]
+    assert "`kb_not_found`" in answers["404"]["description"]
+
+
 def test_a_tag_that_tells_kinds_of_sources_apart_is_required(described: dict[str, Any]) -> None:
     schemas = described["components"]["schemas"]
     assert "type" in schemas["FolderSource"]["required"]

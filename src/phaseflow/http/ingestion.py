@@ -174,7 +174,8 @@ ENDPOINTS = [
     _read(KB, "One knowledge base", get_kb, KnowledgeBase, requests.KbPath, _NO_KB),
     Endpoint(
         "PUT", KB, "Create or change a knowledge base", put_kb, {200: KnowledgeBase}, requests.KbPath,
-        requests.KnowledgeBaseBody, body_required=True, problems=(SourceNotAllowed, InvalidRequest, LimitReached),
+        requests.KnowledgeBaseBody, body_required=True,
+        problems=(KnowledgeBaseNotFound, SourceNotAllowed, InvalidRequest, LimitReached),
     ),
     Endpoint(
         "DELETE", KB, "Delete a knowledge base with its index and history", delete_kb, {204: None}, requests.KbPath,
