@@ -51,6 +51,15 @@ def test_a_put_without_a_source_on_a_new_knowledge_base_is_described(described: 
     assert "`kb_not_found`" in answers["404"]["description"]
 
 
+@pytest.mark.parametrize("path", ["/api/ingestion/events", "/api/ingestion/kb/{kb_id}/events"])
+def test_the_id_to_go_on_from_is_described_in_the_header_and_in_the_query(described: dict[str, Any], path: str) -> None:
+    parameters = {
+        p["name"]: (p["in"], p["required"], p["schema"]) for p in described["paths"][path]["get"]["parameters"]
+    }
+    assert parameters["Last-Event-ID"] == ("header", False, {"type": "string"})
+    assert parameters["last_event_id"] == ("query", False, {"type": "string"})
+
+
 def test_a_tag_that_tells_kinds_of_sources_apart_is_required(described: dict[str, Any]) -> None:
     schemas = described["components"]["schemas"]
     assert "type" in schemas["FolderSource"]["required"]

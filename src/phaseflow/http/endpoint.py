@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 from urllib.parse import parse_qsl
 
 import anyio
@@ -29,9 +29,11 @@ _TAGS = {"folder", "web", "upload", "static", "openai"}
 
 
 class Parameters(BaseModel):
-    """What an endpoint takes from its path and its query. Unknown query parameters are ignored."""
+    """What an endpoint takes from its path, its query and the headers named. What is unknown is ignored."""
 
     model_config = ConfigDict(frozen=True)
+    headers: ClassVar[frozenset[str]] = frozenset()
+    """The names (aliases) of those fields that stand in a header."""
 
 
 ParametersT_co = TypeVar("ParametersT_co", bound=Parameters, covariant=True)
@@ -115,9 +117,11 @@ class Endpoint:
         return Response(answer.value.model_dump_json(), answer.status, media_type=JSON)
 
     def _checked_parameters(self, request: Request) -> Parameters:
-        query = {name: value for name, value in request.query_params.items() if name not in self.path_names}
+        elsewhere = self.parameters.headers.union(self.path_names)
+        query = {name: value for name, value in request.query_params.items() if name not in elsewhere}
+        headers = {name: request.headers[name] for name in self.parameters.headers if name in request.headers}
         try:
-            return self.parameters.model_validate_strings(query | request.path_params)
+            return self.parameters.model_validate_strings(query | headers | request.path_params)
         except ValidationError as error:
             raise _first_fault(error) from None
 

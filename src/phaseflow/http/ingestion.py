@@ -147,7 +147,7 @@ async def check_room(call: Call[requests.KbPath, Any]) -> None:
 
 
 def _last_event_id(call: Call[requests.FeedQuery, None]) -> int | None:
-    given = (call.request.headers.get("last-event-id"), call.at.last_event_id)
+    given = (call.at.header_id, call.at.last_event_id)
     return next((int(text[:MOST_DIGITS]) for text in given if text and text.isascii() and text.isdigit()), None)
 
 

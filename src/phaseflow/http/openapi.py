@@ -132,16 +132,22 @@ def _parameters(endpoint: Endpoint, schemas: _Schemas) -> list[Json]:
     model = schemas.parameters(endpoint.parameters)
     found = []
     for name, schema in model.get("properties", {}).items():
-        in_path = name in endpoint.path_names
+        place = _place(endpoint, name)
         told = {key: value for key, value in schema.items() if key not in {"title", "description"}}
-        parameter = {"name": name, "in": "path" if in_path else "query", "schema": _without_null(told)}
-        parameter["required"] = in_path or name in model.get("required", [])
+        parameter = {"name": name, "in": place, "schema": _without_null(told)}
+        parameter["required"] = place == "path" or name in model.get("required", [])
         found.append(parameter | ({"description": schema["description"]} if "description" in schema else {}))
     return found
 
 
+def _place(endpoint: Endpoint, name: str) -> str:
+    if name in endpoint.path_names:
+        return "path"
+    return "header" if name in endpoint.parameters.headers else "query"
+
+
 def _without_null(schema: Json) -> Json:
-    """A parameter that may be None may be left out; there is no null in a query."""
+    """A parameter that may be None may be left out; there is no null in a query or a header."""
     choices = [choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"]
     if len(choices) != 1:
         return schema

@@ -1,6 +1,6 @@
 """What clients send: the parameters and bodies of the endpoints, as models."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +20,8 @@ NumberCursor = Annotated[
 TextCursor = Annotated[
     str | None, Field(max_length=4096, description="`next_cursor` of the page before; left out at the beginning.")
 ]
+
+LAST_EVENT_ID = "Last-Event-ID"
 
 
 class KbPath(Parameters):
@@ -92,8 +94,13 @@ class DocumentQuery(KbPath):
 
 
 class FeedQuery(Parameters):
-    """Where to go on in the live feed. The Last-Event-ID header, which browsers send by themselves, goes before it."""
+    """Where to go on in the live feed."""
 
+    headers: ClassVar[frozenset[str]] = frozenset({LAST_EVENT_ID})
+    header_id: Annotated[
+        str | None,
+        Field(alias=LAST_EVENT_ID, description="`last_event_id`, as browsers send it by themselves; goes before it."),
+    ] = None
     last_event_id: Annotated[
         str | None, Field(description="The last id received; 0 replays all. What is no number counts as none.")
     ] = None
