@@ -86,6 +86,19 @@ async def test_the_id_may_stand_in_the_query_and_the_header_goes_before_it(servi
         assert (await misplaced.next()).id == 7
 
 
+@pytest.mark.parametrize("blank", [" ", "\t", " \t "])
+async def test_white_space_round_a_header_is_no_part_of_the_id(service: Service, blank: str) -> None:
+    await pass_through(service.flow.tracker, "one", "own")
+    head = f"GET {OWN} HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: {blank}8{blank}\r\n\r\n"
+    async with await anyio.connect_tcp("127.0.0.1", urlsplit(service.url).port or 0) as raw:
+        await raw.send(head.encode())
+        received = b""
+        with anyio.fail_after(10):
+            while b"\ndata:" not in received:
+                received += await raw.receive()
+    assert b"id: 9\nevent: transition\n" in received
+
+
 async def test_an_id_too_long_to_be_any_is_answered_with_reset(service: Service) -> None:
     await pass_through(service.flow.tracker, "one", "own")
     async with stream(service.http, f"{ALL}?last_event_id={'9' * 5000}") as opened:

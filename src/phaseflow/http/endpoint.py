@@ -119,11 +119,15 @@ class Endpoint:
     def _checked_parameters(self, request: Request) -> Parameters:
         elsewhere = self.parameters.headers.union(self.path_names)
         query = {name: value for name, value in request.query_params.items() if name not in elsewhere}
-        headers = {name: request.headers[name] for name in self.parameters.headers if name in request.headers}
         try:
-            return self.parameters.model_validate_strings(query | headers | request.path_params)
+            return self.parameters.model_validate_strings(query | self._headers(request) | request.path_params)
         except ValidationError as error:
             raise _first_fault(error) from None
+
+    def _headers(self, request: Request) -> dict[str, str]:
+        """The blanks round a value are no part of it (RFC 9110, 5.5); the server leaves those behind it on."""
+        given = request.headers
+        return {name: given[name].strip(" \t") for name in self.parameters.headers if name in given}
 
     async def _checked_body(self, site: Site, request: Request) -> BaseModel | None:
         if self.body is None:
