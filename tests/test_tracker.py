@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -177,8 +178,17 @@ async def test_jobs_of_two_knowledge_bases_do_not_meet(tracker: PhaseTracker) ->
 async def test_a_name_that_is_none_is_refused(tracker: PhaseTracker, kb_id: str) -> None:
     with pytest.raises(InvalidRequest, match="kb_id"):
         await tracker.initialize_phases("new", kb_id)
-    with pytest.raises(InvalidRequest, match="job_id"):
-        await tracker.initialize_phases("", "kb")
+
+
+@pytest.mark.parametrize("job_id", ["", "a/b", "/", ".", "..", ".a", "a" * 201, "\ud800", 5, None, b"a", ["a"]])
+async def test_an_id_that_no_path_can_hold_is_refused(tracker: PhaseTracker, path: Path, job_id: Any) -> None:
+    for call in (tracker.initialize_phases, tracker.get_consolidated_status):
+        with pytest.raises(InvalidRequest, match="must be 1 to 200 characters") as refused:
+            await call(job_id)
+        assert refused.value.field == "job_id"
+    with pytest.raises(InvalidRequest, match="must be 1 to 200 characters"):
+        await tracker.start_phase(job_id, "loading")
+    assert select(path, "SELECT id FROM ingestion_jobs") == [("job",)]
 
 
 async def test_progress_never_goes_back_and_is_below_a_hundred_until_the_end(tracker: PhaseTracker) -> None:

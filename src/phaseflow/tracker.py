@@ -10,7 +10,7 @@ from typing import Self
 import anyio
 
 from phaseflow.domain.errors import InvalidRequest, InvalidTransition, JobConflict
-from phaseflow.domain.identifiers import check_kb_id
+from phaseflow.domain.identifiers import check_job_id, check_kb_id
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.settings import Settings
@@ -79,11 +79,11 @@ class PhaseTracker:
     async def initialize_phases(self, job_id: str, kb_id: str = "default") -> JobStatusResponse:
         """Create a job with four phases, none started; its knowledge base too, when there is none.
 
-        Raises JobConflict when the knowledge base has a job that is not over, InvalidRequest when the job exists.
+        ``job_id`` is 1 to 200 characters that can stand in a path: none is ``/``, and the first no ``.``. Raises
+        JobConflict when the knowledge base has a job that is not over, InvalidRequest when the job exists.
         """
         check_kb_id(kb_id)
-        if not job_id:
-            raise InvalidRequest("job_id", "must not be empty")
+        check_job_id(job_id)
         at = self.clock.now()
 
         def create(tx: Transaction) -> None:
@@ -132,7 +132,7 @@ class PhaseTracker:
 
     async def get_consolidated_status(self, job_id: str) -> JobStatusResponse:
         """The status of the job with all four phases. Raises JobNotFound."""
-        return await self.feed.status_of(job_id)
+        return await self.feed.status_of(check_job_id(job_id))
 
     async def record(self, job_id: str) -> JobRecord:
         """The job as the database holds it. Raises JobNotFound."""
@@ -189,7 +189,7 @@ class PhaseTracker:
                 raise InvalidTransition(f"job {job_id}", JobStatus.CANCELLED, "move any more")
             return state.with_phase(move(state[name]))
 
-        await self.change(job_id, change, reason=reason, counts_only=counts_only)
+        await self.change(check_job_id(job_id), change, reason=reason, counts_only=counts_only)
         return await self.get_consolidated_status(job_id)
 
 

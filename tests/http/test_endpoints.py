@@ -6,7 +6,7 @@ import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import anyio
 import pytest
@@ -304,6 +304,22 @@ async def test_jobs_of_another_pipeline_show_in_the_same_endpoints(service: Serv
     status = (await service.http.get(f"{KB}/own/status")).json()
     assert (status["job_id"], status["phase_details"][0]["progress"]) == ("mine", 50)
     assert (await service.http.post(f"{KB}/own/pause")).status_code == 409
+
+
+@pytest.mark.parametrize(
+    "job_id", ["a" * 200, "a", "a..", "%", "a?b#c", " a\n", "\N{GRINNING FACE}", "2026-01-01T00:00Z"]
+)
+async def test_every_id_that_a_job_can_have_can_be_asked_for(service: Service, job_id: str) -> None:
+    await service.flow.tracker.initialize_phases(job_id, "mine")
+    answer = await service.http.get(f"/api/ingestion/jobs/{quote(job_id, safe='')}")
+    assert (answer.status_code, answer.json()["job_id"]) == (200, job_id)
+
+
+@pytest.mark.parametrize("job_id", ["a" * 201, ".a"])
+async def test_an_id_that_no_job_can_have_is_refused(service: Service, job_id: str) -> None:
+    for path in (f"/api/ingestion/jobs/{job_id}", f"/api/ingestion/jobs/{job_id}/transitions"):
+        answer = await service.http.get(path)
+        assert (answer.status_code, answer.json()["field"]) == (422, "job_id")
 
 
 async def test_the_metrics_tell_how_the_engine_stands(service: Service, source: dict[str, Any]) -> None:

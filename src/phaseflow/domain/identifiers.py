@@ -6,6 +6,9 @@ from phaseflow.domain.errors import InvalidRequest
 
 _TOKEN = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 KB_ID = r"[a-z0-9][a-z0-9_-]{0,62}"
+JOB_ID = r"[^/.][^/]{0,199}"
+"""What can be one part of a path: a slash would end it, and clients resolve ``.`` and ``..`` before they ask."""
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 def check_kb_id(kb_id: str) -> str:
@@ -22,3 +25,10 @@ def check_token(token: str) -> str:
     if not _TOKEN.fullmatch(token):
         raise InvalidRequest("token", "a token is made of ASCII letters, digits and signs, with no blank at either end")
     return token
+
+
+def check_job_id(job_id: str) -> str:
+    """The id of a job, or InvalidRequest."""
+    if not isinstance(job_id, str) or not re.fullmatch(JOB_ID, job_id) or _HALF_A_CHARACTER.search(job_id):
+        raise InvalidRequest("job_id", f"{job_id!r:.100} must be 1 to 200 characters, none a '/', the first no '.'")
+    return job_id

@@ -4,14 +4,14 @@ from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from phaseflow.domain.identifiers import KB_ID
+from phaseflow.domain.identifiers import JOB_ID, KB_ID
 from phaseflow.domain.settings import Settings, Source
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.flow.queries import LONGEST_PART, LONGEST_QUERY, MOST_HITS, MOST_ITEMS
 from phaseflow.http.endpoint import Parameters
 
 KbId = Annotated[str, Field(pattern=f"^{KB_ID}$", description="The name of a knowledge base.")]
-JobId = Annotated[str, Field(min_length=1, max_length=200, description="The id of a job.")]
+JobId = Annotated[str, Field(pattern=f"^{JOB_ID}$", description="The id of a job.")]
 Limit = Annotated[int, Field(ge=1, le=MOST_ITEMS, description="Items in one answer, at most.")]
 NumberCursor = Annotated[
     str | None,
