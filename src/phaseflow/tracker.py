@@ -125,7 +125,11 @@ class PhaseTracker:
     async def update_progress(
         self, job_id: str, phase: JobPhase | str, items_processed: int, items_total: int | None = None
     ) -> JobStatusResponse:
-        """Set the counts of a running phase. Progress never goes back, and stays under 100 until it is completed."""
+        """Set the counts of a running phase. Progress never goes back, and stays under 100 until it is completed.
+
+        More items than ``items_total`` (None: than the total before) are the total. Raises InvalidRequest, naming the
+        parameter, for what is no number or a negative one.
+        """
         return await self._move(
             job_id, phase, lambda p: p.update_progress(items_processed, items_total), counts_only=True
         )

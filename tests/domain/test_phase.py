@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -62,8 +63,8 @@ class Phase(RuleBasedStateMachine):
             self.low = 0
 
     @precondition(lambda self: self.phase.status is PhaseStatus.RUNNING)
-    @rule(processed=COUNTS, total=st.none() | COUNTS, failed=st.none() | COUNTS)
-    def progress(self, processed: int, total: int | None, failed: int | None) -> None:
+    @rule(processed=COUNTS, total=st.none() | COUNTS, failed=COUNTS)
+    def progress(self, processed: int, total: int | None, failed: int) -> None:
         before = self.phase
         self.phase = before.update_progress(processed, total, items_failed=failed)
         assert self.phase.items_processed >= before.items_processed
@@ -84,6 +85,10 @@ class Phase(RuleBasedStateMachine):
     def progress_is_below_a_hundred_until_it_is_completed(self) -> None:
         assert (self.phase.progress == 100) == (self.phase.status is PhaseStatus.COMPLETED)
         assert 0 <= self.phase.progress <= 100
+
+    @invariant()
+    def a_known_total_is_never_less_than_what_is_done(self) -> None:
+        assert self.phase.items_total is None or self.phase.items_total >= self.phase.items_done
 
     @invariant()
     def active_seconds_are_those_spent_running(self) -> None:
@@ -117,10 +122,19 @@ def test_a_retry_begins_its_progress_with_what_is_done() -> None:
     assert replace(failed, items_failed=0).retry(at(2)).progress == 60
 
 
-@pytest.mark.parametrize("counts", [{"items_processed": -1}, {"items_processed": 0, "items_total": -1}])
-def test_a_negative_count_is_refused(counts: dict[str, int]) -> None:
-    with pytest.raises(InvalidRequest, match="counts are 0 to"):
-        running().update_progress(**counts)
+@pytest.mark.parametrize("field", ["items_processed", "items_total", "items_failed", "items_reused"])
+@pytest.mark.parametrize("wrong", [-1, 2**53 + 1, True, 0.5, "5"])
+def test_what_is_no_count_is_refused_by_name(field: str, wrong: Any) -> None:
+    with pytest.raises(InvalidRequest, match="must be a whole number, 0 to") as refused:
+        running().update_progress(**({"items_processed": 0} | {field: wrong}))
+    assert refused.value.field == field
+
+
+def test_what_has_failed_counts_for_the_total_too() -> None:
+    phase = running().update_progress(4, 10, items_failed=3)
+    assert phase.items_total == 10
+    assert phase.update_progress(9).items_total == 12
+    assert running().update_progress(9).items_total is None
 
 
 def test_a_clock_that_was_set_back_makes_no_negative_time() -> None:

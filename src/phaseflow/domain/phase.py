@@ -87,26 +87,26 @@ class PhaseState:
         items_processed: int,
         items_total: int | None = None,
         *,
-        items_failed: int | None = None,
-        items_reused: int | None = None,
+        items_failed: int = 0,
+        items_reused: int = 0,
     ) -> Self:
         """Set the counts of a running phase. A total of None leaves the total as it is.
 
-        Counts and progress never go back; progress stays under 100 until the phase is completed.
-        Raises InvalidTransition unless it is running, InvalidRequest for a negative number.
+        Counts and progress never go back; progress stays under 100 until the phase is completed. A total that is known
+        is never less than what was processed and failed. Raises InvalidTransition unless it is running, InvalidRequest
+        for what is no number or a negative one.
         """
         if self.status is not PhaseStatus.RUNNING:
             raise InvalidTransition(f"phase {self.name}", self.status, "progress")
-        counts = (items_processed, items_total or 0, items_failed or 0)
-        if min(counts) < 0 or max(counts) > LARGEST_COUNT:
-            raise InvalidRequest("items_processed", f"counts are 0 to {LARGEST_COUNT}")
         state = replace(
             self,
-            items_processed=max(self.items_processed, items_processed),
-            items_failed=max(self.items_failed, items_failed or 0),
-            items_reused=max(self.items_reused, items_reused or 0),
-            items_total=self.items_total if items_total is None else items_total,
+            items_processed=max(self.items_processed, _count("items_processed", items_processed)),
+            items_failed=max(self.items_failed, _count("items_failed", items_failed)),
+            items_reused=max(self.items_reused, _count("items_reused", items_reused)),
         )
+        total = self.items_total if items_total is None else _count("items_total", items_total)
+        if total is not None:
+            state = replace(state, items_total=max(total, state.items_done))
         return replace(state, progress=max(self.progress, state._fraction()))
 
     def is_terminal(self) -> bool:
@@ -141,3 +141,9 @@ class PhaseState:
         status = move_phase(self.name, self.status, move)
         active_s = self.active_seconds(at) if at else self.active_s
         return replace(self, status=status, active_s=active_s, running_since=None, waiting_on=None)
+
+
+def _count(field: str, value: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST_COUNT:
+        raise InvalidRequest(field, f"must be a whole number, 0 to {LARGEST_COUNT}, not {value!r:.40}")
+    return value
