@@ -1,5 +1,9 @@
 """The commands that read."""
 
+import os
+
+import pytest
+
 from tests.cli.commands import Shell
 
 
@@ -86,3 +90,21 @@ def test_a_file_that_is_no_database_is_left_as_it_is(shell: Shell) -> None:
         assert done.returncode == 1
         assert done.stderr.startswith("phaseflow: ")
     assert path.read_text() == "mine " * 1000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status"], ["status", "waf"], ["jobs", "waf"], ["failures", "waf"], ["documents", "waf"],
+        ["search", "waf", "x"], ["pause", "waf"], ["cancel", "waf"], ["resume", "waf"], ["retry", "waf"],
+        ["ingest", ".", "--kb", "waf"], ["serve", "--port", "0"],
+    ],
+)  # fmt: skip
+def test_what_is_no_regular_file_is_refused_in_one_line(shell: Shell, words: list[str]) -> None:
+    pipe = shell.here / "pipe"
+    os.mkfifo(pipe)
+    done = shell(*words, "--db", "pipe")
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line == f"phaseflow: {pipe} is no regular file; name another one with --db"
+    assert list(shell.here.iterdir()) == [pipe]

@@ -1,10 +1,11 @@
 """Opening a file: ours, not ours, damaged, newer, older. What cannot be used is left as it is."""
 
+import os
 import random
 import re
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -132,10 +133,18 @@ async def test_a_file_with_a_page_of_noise_is_left_as_it_is(path: Path, page: in
     await refused(path, NotADatabase, "is damaged .*it was left as it is. Restore a copy")
 
 
-async def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match="Is a directory"):
-        async with open_session(tmp_path):
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to a device"])
+async def test_what_is_no_regular_file_is_left_alone(path: Path, kind: str) -> None:
+    make: dict[str, Callable[[], None]] = {
+        "folder": path.mkdir,
+        "pipe": partial(os.mkfifo, path),
+        "link to a device": partial(path.symlink_to, os.devnull),
+    }
+    make[kind]()
+    with anyio.fail_after(10), pytest.raises(StoreUnavailable, match="is no regular file; name another one"):
+        async with open_session(path):
             pass
+    assert list(path.parent.iterdir()) == [path]
 
 
 async def test_a_missing_folder_is_not_created(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import stat
 from contextlib import closing
 from importlib import resources
 from pathlib import Path
@@ -29,8 +30,13 @@ def schema_sql() -> str:
 
 
 def check_file(path: Path) -> None:
-    """Raise NotADatabase for a file that is no SQLite database, before SQLite touches it; nothing or empty is fine."""
+    """Raise NotADatabase for a file that is no SQLite database, before SQLite touches it; nothing or empty is fine.
+
+    Raises StoreUnavailable where no file can be: opening a pipe would wait, and a device never keeps what is written.
+    """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise StoreUnavailable(f"{path} is no regular file; name another one with --db")
         with path.open("rb") as file:
             head, size = file.read(100), os.fstat(file.fileno()).st_size
     except FileNotFoundError:
