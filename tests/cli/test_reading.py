@@ -83,6 +83,18 @@ def test_reading_without_a_database_makes_none(shell: Shell) -> None:
     assert list(shell.here.iterdir()) == []
 
 
+def test_an_empty_file_is_no_database_yet(shell: Shell) -> None:
+    path = shell.write("phaseflow.db", "")
+    for words in (["status"], ["search", "waf", "x"]):
+        done = shell(*words)
+        assert (done.returncode, done.stderr) == (
+            1,
+            f"phaseflow: {path} is an empty database; ingest something first\n",
+        )
+    assert list(shell.here.iterdir()) == [path]
+    assert path.stat().st_size == 0
+
+
 def test_a_file_that_is_no_database_is_left_as_it_is(shell: Shell) -> None:
     path = shell.write("phaseflow.db", "mine " * 1000)
     for words in (["status"], ["ingest", ".", "--kb", "waf"]):

@@ -24,7 +24,8 @@ T = TypeVar("T")
 class Reader(Queries):
     """``async with Reader("kb.db") as reader``: read-only, takes no lock, changes nothing, sees what is committed.
 
-    Raises StoreUnavailable when there is no such file, NotADatabase or NewerDatabase when it cannot be read.
+    Raises StoreUnavailable when there is no such file or nothing in it, NotADatabase or NewerDatabase when it cannot
+    be read.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -38,7 +39,8 @@ class Reader(Queries):
         await anyio.to_thread.run_sync(self._check)
         async with AsyncExitStack() as stack:
             self._pool = await stack.enter_async_context(open_readers(self._path))
-            schema.check_version(self._path, *await self._read(schema.identity_in))
+            if not schema.check_version(self._path, *await self._read(schema.identity_in)):
+                raise StoreUnavailable(f"{self._path} is an empty database; ingest something first")
             stack.push_async_callback(self._workbench.aclose)
             self._stack = stack.pop_all()
         return self
