@@ -61,7 +61,7 @@ def _outcome(command: Callable[[], Awaitable[Exit]]) -> Exit:
         raise cause from group
 
 
-def complain(error: PhaseflowError) -> Exit:
-    """Say what went wrong in one line on stderr."""
+def complain(error: PhaseflowError, code: Exit = Exit.FAILED) -> Exit:
+    """Say what went wrong in one line on stderr; the exit code that this ends with."""
     click.echo("phaseflow: " + " ".join(str(error).split()), err=True)
-    return Exit.FAILED
+    return code

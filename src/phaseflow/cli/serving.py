@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from phaseflow.cli import logs, options
-from phaseflow.cli.exits import Exit, run
+from phaseflow.cli.exits import Exit, complain, run
+from phaseflow.domain.errors import InvalidRequest
 
 OPEN_FILES = 65_536
 """Streams need one each; the usual soft limit is 1,024."""
@@ -51,7 +52,10 @@ def serve(
         roots = http.AllowedRoots(allow_root or [Path.cwd()])
         flow = PhaseFlow(db, settings=wanted, check_source=roots, allow_private=allow_private)
         announce = _tell_json if as_json else _tell
-        await http.serve(flow, host=host, port=port, token=token, allowed_hosts=allow_host, started=announce)
+        try:
+            await http.serve(flow, host=host, port=port, token=token, allowed_hosts=allow_host, started=announce)
+        except InvalidRequest as error:
+            return complain(error, Exit.USAGE if error.field == "host" else Exit.FAILED)
         return Exit.COMPLETED
 
     run(service)
