@@ -134,6 +134,20 @@ async def test_a_name_that_could_do_harm_is_refused_and_nothing_is_kept(service:
     assert _left(service) == []
 
 
+@pytest.mark.parametrize("name", [r"C:\\notes\\a.md", r"C:\notes\a.md", r"\\\\server\\notes\\a.md", r"C:\..\a.md"])
+async def test_of_a_whole_windows_path_the_last_part_is_the_name(service: Service, name: str) -> None:
+    status, taken = await _post(service, _form((f'name="files"; filename="{name}"', b"letters")))
+    assert (status, taken["documents"]) == (202, ["a.md"])
+    await _over(service)
+
+
+@pytest.mark.parametrize("name", [r"C:\..", r"C:\.hidden", "C:\\", r"C:\a/b.md", r"notes\a.md"])
+async def test_a_windows_path_without_a_good_name_at_its_end_is_refused(service: Service, name: str) -> None:
+    status, problem = await _post(service, _form((f'name="files"; filename="{name}"', b"letters")))
+    assert (status, problem["field"]) == (422, "files")
+    assert _left(service) == []
+
+
 async def test_quotes_in_a_name_come_as_browsers_send_them(service: Service) -> None:
     status, taken = await _post(service, _form(('name="files"; filename="say %22hi%22.md"', b"letters")))
     assert (status, taken["documents"]) == (202, ['say "hi".md'])
