@@ -93,6 +93,8 @@ def alone(read: Callable[[bytes], None], many: Documents) -> None:
     for _, data in many:
         try:
             read(data)
+        except ImportError:
+            raise
         except Exception as error:  # noqa: BLE001  # whatever the library says of a bad file, it took its time
             del error
 
