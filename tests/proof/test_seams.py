@@ -45,6 +45,29 @@ async def test_a_pause_whose_caller_was_cancelled_takes_effect(folder: Path, dat
             await until_paused(flow)
 
 
+async def test_no_batch_begins_once_a_pause_is_being_written(folder: Path, database: Path) -> None:
+    embedder = CountingEmbedder()
+    embedder.close()
+    with Turnstile.at() as turnstile:
+        async with PhaseFlow(database, embedder=embedder) as flow:
+            job = await flow.start("kb", folder)
+            await embedder.until_called()
+            await until_quiet_writer(flow)
+            supervisor = flow._engine()[1]._supervisors[job.job_id]
+            assert supervisor is not None
+            gates = [actor.gate for actor in supervisor._actors]
+            assert any(gate.is_open for gate in gates)
+            turnstile.close()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(flow.pause, "kb")
+                await turnstile.arrival()
+                supervisor.poke()
+                assert not any(gate.is_open for gate in gates)
+                turnstile.open()
+                embedder.gate.set()
+            await until_paused(flow)
+
+
 async def test_a_cancel_whose_caller_was_cancelled_frees_the_slot(folder: Path, database: Path) -> None:
     embedder = CountingEmbedder()
     embedder.close()

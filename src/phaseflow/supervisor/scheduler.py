@@ -5,7 +5,7 @@ so it outlives the process like everything else.
 """
 
 from collections.abc import Callable, Collection
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 
 import anyio
@@ -105,7 +105,9 @@ class Scheduler:
 
     async def verb(self, job_id: str, change: Change, *, reason: str | None = None) -> Changed:
         """Carry out a verb; whoever runs the job is told with its commit, even if the caller has gone by then."""
-        return await self._tracker.change(job_id, change, reason=reason, then=self._obey)
+        supervisor = self._supervisors.get(job_id)
+        with nullcontext() if supervisor is None else supervisor.braced():
+            return await self._tracker.change(job_id, change, reason=reason, then=self._obey)
 
     def _obey(self, changed: Changed) -> None:
         faults.reach("scheduler.verb")

@@ -5,7 +5,8 @@ Whenever either may have changed it looks at both and makes one move after anoth
 matter what happened in between, or how often it is told.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import anyio
@@ -52,6 +53,7 @@ class Supervisor:
         self._log = get_logger(job=self.job_id, kb=self.kb_id)
         self._scope = anyio.CancelScope()
         self._stopping = False
+        self._verbs = self._verbs_under_way = 0
         self._mail: tuple[MemoryObjectSendStream[None], MemoryObjectReceiveStream[None]]
         self._mail = anyio.create_memory_object_stream(1)
         shop = Workshop(plan, tracker.database, tracker.clock, self._touch, in_flight)
@@ -85,6 +87,19 @@ class Supervisor:
             return  # a look is due already
         except anyio.ClosedResourceError:
             return  # it has ended, and the scheduler looks
+
+    @contextmanager
+    def braced(self) -> Iterator[None]:
+        """Let nobody into a gate while a verb is written: once anybody can know of a pause, no batch begins."""
+        self._verbs += 1
+        self._verbs_under_way += 1
+        for actor in self._actors:
+            actor.gate.close()
+        try:
+            yield
+        finally:
+            self._verbs_under_way -= 1
+            self.poke()
 
     def abandon(self) -> None:
         """Drop everything in hand at once: the job was cancelled."""
@@ -127,10 +142,13 @@ class Supervisor:
     async def _reconcile(self) -> bool:
         """Make the moves that are due; True when there is nothing left to oversee."""
         while True:
+            verbs_before = self._verbs
             try:
                 state = (await self._tracker.record(self.job_id)).state
             except JobNotFound:
                 return True  # deleted with its knowledge base
+            if self._verbs != verbs_before:
+                continue  # it may be older than that verb
             self._set_gates(state)
             move = self._next_move(state)
             if move is None:
@@ -165,7 +183,7 @@ class Supervisor:
     def _set_gates(self, state: IngestionState) -> None:
         for actor in self._actors:
             running = state[actor.phase].status is PhaseStatus.RUNNING
-            if running and self._may_run(state, actor):
+            if running and self._may_run(state, actor) and not self._verbs_under_way:
                 actor.gate.open()
             else:
                 actor.gate.close()
