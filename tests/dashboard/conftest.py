@@ -14,6 +14,15 @@ from tests.dashboard.service import Service
 if TYPE_CHECKING:
     from playwright.async_api import Browser
 
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in this folder: a browser takes as long as all other tests together."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker("browser")
+
 
 @pytest.fixture(scope="package")
 def anyio_backend() -> str:
