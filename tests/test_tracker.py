@@ -130,6 +130,19 @@ async def test_a_failed_phase_shows_its_error_in_the_job(tracker: PhaseTracker) 
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("raised", "told"), [(ValueError("no room"), "no room"), (TimeoutError(), "TimeoutError")])
+async def test_what_was_raised_says_why_a_phase_failed(tracker: PhaseTracker, raised: Exception, told: str) -> None:
+    await tracker.start_phase("job", "loading")
+    assert (await tracker.fail_phase("job", "loading", raised)).error == told
+
+
+@pytest.mark.parametrize("wrong", [None, 5, ["no"]])
+async def test_a_phase_does_not_fail_without_a_reason(tracker: PhaseTracker, wrong: Any) -> None:
+    await tracker.start_phase("job", "loading")
+    with pytest.raises(InvalidRequest, match="error: a text or an exception"):
+        await tracker.fail_phase("job", "loading", wrong)
+
+
 async def test_a_failed_phase_that_runs_again_has_no_error(tracker: PhaseTracker) -> None:
     await tracker.start_phase("job", "loading")
     await tracker.fail_phase("job", "loading", "it broke")

@@ -114,9 +114,12 @@ class PhaseTracker:
         """running → completed."""
         return await self._move(job_id, phase, lambda p: p.complete(self.clock.now()))
 
-    async def fail_phase(self, job_id: str, phase: JobPhase | str, error: str) -> JobStatusResponse:
-        """running or paused → failed."""
-        return await self._move(job_id, phase, lambda p: p.fail(error, self.clock.now()))
+    async def fail_phase(self, job_id: str, phase: JobPhase | str, error: str | BaseException) -> JobStatusResponse:
+        """running or paused → failed. ``error`` is what people read, or what was raised."""
+        if not isinstance(error, str | BaseException):
+            raise InvalidRequest("error", f"a text or an exception says why, not {error!r:.100}")
+        text = error if isinstance(error, str) else str(error) or type(error).__name__
+        return await self._move(job_id, phase, lambda p: p.fail(text, self.clock.now()))
 
     async def retry_phase(self, job_id: str, phase: JobPhase | str) -> JobStatusResponse:
         """failed → running."""
