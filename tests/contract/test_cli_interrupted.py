@@ -23,6 +23,12 @@ def last(process: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
     return status
 
 
+def until_it_is_to_pause(shell: Shell) -> None:
+    end = time.monotonic() + 10
+    while shell.answer("status", "waf")["requested"] != "pause":
+        assert time.monotonic() < end
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_one_signal_pauses_durably_and_the_same_command_goes_on(
     shell: Shell, server: EmbeddingServer, number: signal.Signals
@@ -30,7 +36,7 @@ def test_one_signal_pauses_durably_and_the_same_command_goes_on(
     with shell.running(*INGEST, *server.options) as process:
         assert server.asked.wait(10)
         process.send_signal(number)
-        time.sleep(0.3)
+        until_it_is_to_pause(shell)
         server.gate.set()
         stopped = ended(process)
     stood = shell.answer("status", "waf")
@@ -46,7 +52,7 @@ def test_a_second_ctrl_c_leaves_at_once_and_loses_nothing(shell: Shell, server: 
     with shell.running(*INGEST, *server.options) as process:
         assert server.asked.wait(10)
         process.send_signal(signal.SIGINT)
-        time.sleep(0.3)
+        until_it_is_to_pause(shell)
         process.send_signal(signal.SIGINT)
         begun = time.monotonic()
         stopped = ended(process)
