@@ -59,7 +59,9 @@ def _answering(scope: Scope) -> Any:
 
 
 def _is_same(one: Any, scope: Scope) -> bool:
-    """The same request; middleware may have copied its scope, and one connection answers one request at a time."""
-    return one is scope or (
-        isinstance(one, dict) and bool(scope.get("client")) and one.get("client") == scope["client"]
-    )
+    """The same request; middleware may have copied its scope, and one connection answers one request at a time.
+
+    Not by an address without a port: behind a proxy many requests have that.
+    """
+    client = scope.get("client")
+    return one is scope or (isinstance(one, dict) and bool(client and client[1]) and one.get("client") == client)
