@@ -18,3 +18,9 @@ def test_a_port_that_is_taken_is_no_usage_error(shell: Shell) -> None:
         done = shell("serve", "--port", port)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"phaseflow: port: cannot listen on 127.0.0.1:{port}")
+
+
+def test_a_token_that_no_header_can_carry_is_a_usage_error(shell: Shell) -> None:
+    done = shell("serve", "--token", "tök", "--port", "0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "phaseflow: token: a token is made of ASCII letters" in done.stderr

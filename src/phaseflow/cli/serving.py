@@ -55,7 +55,7 @@ def serve(
         try:
             await http.serve(flow, host=host, port=port, token=token, allowed_hosts=allow_host, started=announce)
         except InvalidRequest as error:
-            return complain(error, Exit.USAGE if error.field == "host" else Exit.FAILED)
+            return complain(error, Exit.USAGE if error.field in {"host", "token"} else Exit.FAILED)
         return Exit.COMPLETED
 
     run(service)
