@@ -197,7 +197,7 @@ async def test_paused_time_is_in_no_active_seconds(tmp_path: Path) -> None:
                 await until(await flow.job("waf"), lambda now: now.requested == "pause")
                 gate.let(1)
             before = await until(await flow.job("waf"), lambda now: now.status == "paused")
-            await anyio.sleep(0.3)
+            await anyio.sleep(0.3)  # the time that must not be counted
             after = await flow.status("waf")
             await flow.cancel("waf")
     assert [one.active_seconds for one in after.phase_details] == [one.active_seconds for one in before.phase_details]

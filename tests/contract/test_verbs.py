@@ -35,7 +35,7 @@ async def test_pause_takes_effect_after_the_batch_in_hand_and_is_quiet_until_res
             await gate.until_arrived(1)
             stood = await paused(flow, gate)
             gate.let(9)
-            await anyio.sleep(0.2)
+            await anyio.sleep(0.2)  # what would begin would begin within this
             assert await job.status() == stood
             assert (gate.arrived, gate.done) == (1, 1)
             assert stood.phase_details[2].items_processed == 1

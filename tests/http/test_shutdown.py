@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits, create_app, serve, server_for
 from phaseflow.http.broadcast import Broadcast
+from tests.cli.embedding_server import EmbeddingServer
 from tests.http.listening import ALL, frozen_client
 from tests.http.processes import PLAIN_UVICORN, SERVE, ServiceProcess, free_port, process
 from tests.http.service import (
@@ -210,6 +211,18 @@ async def test_a_frozen_client_holds_up_no_host_with_middleware(
 
 async def _has_clients(broadcast: Broadcast, count: int) -> bool:
     return broadcast.clients == count
+
+
+async def test_a_component_that_hangs_holds_up_no_stop(tmp_path: Path) -> None:
+    with EmbeddingServer() as hanging, process(tmp_path, free_port()) as service:
+        await service.ready()
+        settings = {"embedder": {"type": "openai", "base_url": hanging.options[3], "model": "counting"}}
+        source = {"type": "folder", "path": str(documents(tmp_path / "docs"))}
+        async with http_client(service.url) as http:
+            started = await http.post(f"{KB}/waf/start", json={"source": source, "settings": settings})
+        assert started.status_code == 202
+        assert await anyio.to_thread.run_sync(hanging.asked.wait, 10)
+        assert await service.stop() < 2
 
 
 async def test_half_a_body_holds_up_no_stop(tmp_path: Path) -> None:
