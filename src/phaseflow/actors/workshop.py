@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from phaseflow.actors.inflight import InFlight
+from phaseflow.actors.single_flight import SingleFlight
 from phaseflow.components.embedders import EmbedderPort
 from phaseflow.components.protocols import Chunker, Index, Loader
 from phaseflow.domain.errors import PhaseflowError
@@ -68,7 +68,7 @@ class Workshop:
     database: Database
     clock: Clock
     touch: Callable[[], None]
-    in_flight: InFlight
+    single_flight: SingleFlight
 
     async def write(self, write: Write[T], then: Callable[[T], None] | None = None) -> T:
         """One transaction of the run; ``then`` and the feed hear of it after the commit."""

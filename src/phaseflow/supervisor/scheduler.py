@@ -11,7 +11,7 @@ from datetime import datetime
 import anyio
 from anyio.abc import TaskGroup
 
-from phaseflow.actors.inflight import InFlight
+from phaseflow.actors.single_flight import SingleFlight
 from phaseflow.actors.workshop import Components, Plan, Policies
 from phaseflow.domain import verbs
 from phaseflow.domain.errors import JobNotFound, StoreError
@@ -51,7 +51,7 @@ class Scheduler:
         self._policies = policies
         self._slots = slots
         self._only = only
-        self._in_flight = InFlight()
+        self._single_flight = SingleFlight()
         self._supervisors: dict[str, Supervisor | None] = {}
         self._busy_kbs: dict[str, str] = {}
         self._wake = anyio.Event()
@@ -165,7 +165,7 @@ class Scheduler:
             )
             if begun is None:
                 return
-            supervisor = Supervisor(self._tracker, begun[0], self._in_flight)
+            supervisor = Supervisor(self._tracker, begun[0], self._single_flight)
             self._supervisors[job_id] = supervisor
             if self._stopping:
                 supervisor.stop()

@@ -17,8 +17,8 @@ from phaseflow.actors.chunking import ChunkingActor
 from phaseflow.actors.embedding import EmbeddingActor
 from phaseflow.actors.handover import Handover
 from phaseflow.actors.indexing import IndexingActor
-from phaseflow.actors.inflight import InFlight
 from phaseflow.actors.loading import LoadingActor
+from phaseflow.actors.single_flight import SingleFlight
 from phaseflow.actors.workshop import Plan, Workshop
 from phaseflow.domain import verbs
 from phaseflow.domain.errors import JobNotFound, StoreUnavailable
@@ -45,7 +45,7 @@ Move = tuple[Change, str | None]
 class Supervisor:
     """Runs one job from the moment it has a slot until nothing of it can move without someone's word."""
 
-    def __init__(self, tracker: PhaseTracker, plan: Plan, in_flight: InFlight) -> None:
+    def __init__(self, tracker: PhaseTracker, plan: Plan, single_flight: SingleFlight) -> None:
         self.job_id = plan.run.job_id
         self.kb_id = plan.run.kb_id
         self._tracker = tracker
@@ -56,7 +56,7 @@ class Supervisor:
         self._verbs = self._verbs_under_way = 0
         self._mail: tuple[MemoryObjectSendStream[None], MemoryObjectReceiveStream[None]]
         self._mail = anyio.create_memory_object_stream(1)
-        shop = Workshop(plan, tracker.database, tracker.clock, self._touch, in_flight)
+        shop = Workshop(plan, tracker.database, tracker.clock, self._touch, single_flight)
         self._actors = self._make_actors(shop)
 
     async def run(self) -> None:

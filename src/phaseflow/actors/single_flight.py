@@ -1,4 +1,4 @@
-"""Texts that are being embedded right now, by whatever job: nobody pays for the same one beside it."""
+"""Single flight: a text that one batch embeds, of whatever job, is not paid for by another at the same time."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ class Claim:
         self.ended = anyio.Event()
 
 
-class InFlight:
+class SingleFlight:
     """Who embeds what, by model and text hash. In memory: it means nothing after a crash."""
 
     def __init__(self) -> None:

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from phaseflow.actors.ledger import Item
+from phaseflow.actors.pending_documents import Chunk
 from phaseflow.actors.workshop import PhaseFailed
 
 if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
 
 
-class Refused(PhaseFailed):
+class TextsRejected(PhaseFailed):
     """The embedder raised something that is about the texts it was given."""
 
     def __init__(self, cause: Exception) -> None:
@@ -20,17 +20,17 @@ class Refused(PhaseFailed):
 
 
 @dataclass(slots=True)
-class Result:
+class BatchResult:
     """What a batch came to. ``done``: chunks that had their vector already; ``texts``: those that have one now, of
-    which ``hashes`` are new and their ``vectors`` to be stored; ``refused``: a text that cannot be embedded, and why.
+    which ``hashes`` are new and their ``vectors`` to be stored; ``rejected``: a text that cannot be embedded, and why.
     """
 
-    done: Sequence[Item] = ()
+    done: Sequence[Chunk] = ()
     texts: Sequence[bytes] = ()
     hashes: Sequence[bytes] = ()
     vectors: "Vectors | None" = None
     characters: int = 0
-    refused: dict[bytes, tuple[str, str]] = field(default_factory=dict)
+    rejected: dict[bytes, tuple[str, str]] = field(default_factory=dict)
     is_stored: bool = False
 
 

@@ -1,0 +1,108 @@
+"""Documents whose chunks are being embedded: which chunks still need a vector, and which documents can be released."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from phaseflow.store.documents import StagedDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One chunk that needs a vector."""
+
+    document_id: int
+    chunk_id: int
+    text_hash: bytes
+    text: str
+
+
+@dataclass(slots=True)
+class _Pending:
+    document: StagedDocument
+    open: set[int]
+
+
+class PendingDocuments:
+    """Documents in the order of their ids, until they are handed over. They leave in that order, whatever the order in
+    which their chunks are done, so that the next phase's cursor misses none."""
+
+    def __init__(self) -> None:
+        self._pending: OrderedDict[int, _Pending] = OrderedDict()
+        self._waiting: dict[bytes, list[Chunk]] = {}
+
+    def add(self, document: StagedDocument) -> list[Chunk]:
+        """Take a document in; its chunks that need a vector."""
+        chunks = [
+            Chunk(document.id, document.chunk_id(n), document.hashes[n], text)
+            for n, text in enumerate(document.passages())
+            if not document.embedded[n]
+        ]
+        self._pending[document.id] = _Pending(document, {chunk.chunk_id for chunk in chunks})
+        return chunks
+
+    def still_open(self, chunks: Iterable[Chunk]) -> list[Chunk]:
+        """Those of these chunks whose document has not failed meanwhile, and that are not done."""
+        return [
+            chunk
+            for chunk in chunks
+            if (pending := self._pending.get(chunk.document_id)) is not None and chunk.chunk_id in pending.open
+        ]
+
+    def wait(self, chunk: Chunk) -> bool:
+        """Let a chunk wait for the vector of its text; True when it is the first to want it."""
+        waiting = self._waiting.setdefault(chunk.text_hash, [])
+        waiting.append(chunk)
+        return len(waiting) == 1
+
+    def still_wanted(self, chunks: Iterable[Chunk]) -> list[Chunk]:
+        """Those of these chunks (each the first of its text) whose text some chunk still waits for."""
+        wanted = []
+        for chunk in chunks:
+            if self.still_open(self._waiting.get(chunk.text_hash, ())):
+                wanted.append(chunk)
+            else:
+                self._waiting.pop(chunk.text_hash, None)
+        return wanted
+
+    def take(self, text_hashes: Iterable[bytes]) -> list[Chunk]:
+        """The chunks that wait for these texts, which thereby wait no more."""
+        return [chunk for text_hash in text_hashes for chunk in self.still_open(self._waiting.pop(text_hash, ()))]
+
+    def is_open(self, document_id: int) -> bool:
+        """Neither handed over nor failed."""
+        return document_id in self._pending
+
+    def document(self, document_id: int) -> StagedDocument:
+        """An open document."""
+        return self._pending[document_id].document
+
+    def open_chunks(self, document_id: int) -> int:
+        """How many chunks of a document need a vector."""
+        return len(self._pending[document_id].open)
+
+    def settle(self, chunks: Iterable[Chunk]) -> None:
+        """These chunks are done and stored."""
+        for chunk in self.still_open(chunks):
+            self._pending[chunk.document_id].open.discard(chunk.chunk_id)
+
+    def fail(self, document_id: int) -> None:
+        """This document will not be handed over."""
+        del self._pending[document_id]
+
+    def ready(self, done: Iterable[Chunk] = (), failed: Iterable[int] = ()) -> Sequence[StagedDocument]:
+        """The documents that can be handed over once ``done`` and ``failed`` are stored: none before them is open."""
+        settled, lost = {chunk.chunk_id for chunk in done}, set(failed)
+        found = []
+        for document_id, pending in self._pending.items():
+            if document_id in lost:
+                continue
+            if pending.open - settled:
+                break
+            found.append(pending.document)
+        return found
+
+    def close(self, handed_over: Sequence[StagedDocument]) -> None:
+        """These documents were handed over."""
+        for document in handed_over:
+            del self._pending[document.id]

@@ -1,0 +1,136 @@
+"""Release in order: stores what the batches came to, and hands over documents in the order of their ids."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import anyio
+
+from phaseflow.actors.batch_result import BatchResult, packed
+from phaseflow.actors.gate import Gate
+from phaseflow.actors.handover import Outbox
+from phaseflow.actors.pending_documents import Chunk, PendingDocuments
+from phaseflow.actors.workshop import Workshop
+from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.store import documents, jobs, vectors
+from phaseflow.store.documents import StagedDocument
+from phaseflow.store.failures import FailedDocument
+from phaseflow.store.progress import Done
+from phaseflow.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    from phaseflow.components.protocols import Vectors
+
+
+class OrderedRelease:
+    """What the embedding phase has in hand, and the only one that writes its rows.
+
+    A batch is stored as soon as it has its answer, together with whatever other batches have brought meanwhile. A
+    document leaves when all its chunks and all documents before it are done. ``spend`` counts each document against
+    the error budget, with its error or None.
+    """
+
+    def __init__(self, shop: Workshop, gate: Gate, outbox: Outbox, spend: Callable[[str | None], None]) -> None:
+        self._shop = shop
+        self._gate = gate
+        self._outbox = outbox
+        self._spend = spend
+        self._pending = PendingDocuments()
+        self._storing = anyio.Lock()
+        self._results: list[BatchResult] = []
+        self._dimension = 0
+
+    async def take_in(self, staged: Sequence[StagedDocument]) -> list[Chunk]:
+        """Take documents in; their chunks whose texts have to be asked for. What has its vector is stored as done."""
+        chunks = [chunk for document in staged for chunk in self._pending.add(document)]
+        known = await self.known([chunk.text_hash for chunk in chunks])
+        done = [chunk for chunk in chunks if chunk.text_hash in known]
+        if done or any(all(document.embedded) for document in staged):
+            async with self._gate:
+                await self.store(BatchResult(done))
+        return [chunk for chunk in chunks if chunk.text_hash not in known and self._pending.wait(chunk)]
+
+    async def known(self, hashes: Sequence[bytes]) -> set[bytes]:
+        """Those of these texts that have a vector in the store."""
+        model_id = self._shop.plan.model_id
+        return await self._shop.database.read(lambda tx: vectors.known(tx, model_id, hashes))
+
+    def still_wanted(self, chunks: Iterable[Chunk]) -> list[Chunk]:
+        """Those of these chunks whose text is still waited for."""
+        return self._pending.still_wanted(chunks)
+
+    async def store(self, result: BatchResult) -> None:
+        """Store a result, and whatever other batches have brought meanwhile, in one transaction."""
+        self._results.append(result)
+        async with self._storing:
+            if result.is_stored:
+                return
+            results, self._results = self._results, []
+            failed = self._failed(results)
+            had = (chunk for each in results for chunk in each.done)
+            got = self._pending.take(text_hash for each in results for text_hash in each.texts)
+            done = [chunk for chunk in self._pending.still_open([*had, *got]) if chunk.document_id not in failed]
+            ready = self._pending.ready(done, failed)
+            await self._shop.write(lambda tx: self._write(tx, results, done, failed, ready))
+            self._settle(results, done, failed, ready)
+
+    def _failed(self, results: Sequence[BatchResult]) -> dict[int, FailedDocument]:
+        """The documents with a text that was rejected."""
+        return {
+            chunk.document_id: FailedDocument(self._pending.document(chunk.document_id).uri, code, said)
+            for each in results
+            for text_hash, (code, said) in each.rejected.items()
+            for chunk in self._pending.take([text_hash])
+        }
+
+    def _write(
+        self,
+        tx: Transaction,
+        results: Sequence[BatchResult],
+        done: Sequence[Chunk],
+        failed: dict[int, FailedDocument],
+        ready: Sequence[StagedDocument],
+    ) -> None:
+        plan = self._shop.plan
+        computed = sum(len(each.hashes) for each in results)
+        counts = Done(
+            processed=len(done),
+            failed=sum(self._pending.open_chunks(key) for key in failed),
+            reused=max(0, len(done) - computed),
+            handed_over=sum(len(document.spans) for document in ready),
+        )
+        self._shop.advance(tx, JobPhase.EMBEDDING, counts)
+        for each in results:
+            if each.vectors is not None:
+                self._check_dimension(tx, each.vectors)
+                vectors.add(tx, plan.model_id, each.hashes, packed(each.vectors))
+        jobs.count_characters(tx, plan.run.job_seq, sum(each.characters for each in results))
+        vectors.attach(tx, plan.model_id, [chunk.chunk_id for chunk in done])
+        documents.move(tx, [d.id for d in ready], documents.CHUNKED, documents.EMBEDDED)
+        if failed:
+            documents.move(tx, failed, documents.CHUNKED, documents.FAILED)
+            self._shop.fail(tx, JobPhase.EMBEDDING, list(failed.values()))
+
+    def _check_dimension(self, tx: Transaction, found: "Vectors") -> None:
+        dimension = int(found.shape[1])
+        if dimension != self._dimension:
+            vectors.check_dimension(tx, self._shop.plan.model_id, dimension)
+            self._dimension = dimension
+
+    def _settle(
+        self,
+        results: Sequence[BatchResult],
+        done: Sequence[Chunk],
+        failed: dict[int, FailedDocument],
+        ready: Sequence[StagedDocument],
+    ) -> None:
+        for each in results:
+            each.is_stored = True
+        self._pending.settle(done)
+        for document_id in failed:
+            self._pending.fail(document_id)
+        self._pending.close(ready)
+        self._outbox.offer(ready)
+        for failure in failed.values():
+            self._spend(f"{failure.uri}: {failure.error}")
+        for _ in ready:
+            self._spend(None)
