@@ -16,6 +16,8 @@ from phaseflow.domain.errors import JobNotFound
 from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.domain.vocabulary import JobStatus
 from phaseflow.feed import STATUS_INTERVAL_S
+from phaseflow.store import transitions as log
+from phaseflow.store.transaction import Transaction
 from tests.store.probes import select
 
 
@@ -31,6 +33,33 @@ async def tracker(path: Path, anyio_backend: str) -> AsyncIterator[PhaseTracker]
         await opened.initialize_phases("other", "other-kb")
         yield opened
         assert opened.feed.clients == 0, "a subscription was left open"
+
+
+@pytest.fixture
+async def read_from_log(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers after which the log was read, rather than the memory."""
+    reads: list[int] = []
+
+    def after(tx: Transaction, seq: int, limit: int, kb_id: str | None) -> list[Transition]:
+        reads.append(seq)
+        return original(tx, seq, limit, kb_id)
+
+    original = log.after
+    monkeypatch.setattr(log, "after", after)
+    return reads
+
+
+@pytest.fixture
+async def forgetful(
+    path: Path, read_from_log: list[int], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[PhaseTracker]:
+    """A tracker whose feed keeps few transitions in memory. How many is settled when it opens."""
+    monkeypatch.setattr(feeds, "RECENT", 7)
+    monkeypatch.setattr(feeds, "PAGE", 5)
+    async with PhaseTracker.open(path) as opened:
+        await opened.initialize_phases("job", "kb")
+        await opened.initialize_phases("other", "other-kb")
+        yield opened
 
 
 async def flip(tracker: PhaseTracker, times: int, job_id: str = "job") -> None:
@@ -64,11 +93,10 @@ def _generator(iterator: AsyncIterator[Transition]) -> AsyncGenerator[Transition
 
 @pytest.mark.parametrize("seed", range(5))
 async def test_every_subscriber_sees_every_transition_once_and_in_order_whenever_it_comes(
-    tracker: PhaseTracker, monkeypatch: pytest.MonkeyPatch, seed: int
+    forgetful: PhaseTracker, read_from_log: list[int], seed: int
 ) -> None:
     """Those that are behind the few that are kept in memory read the database."""
-    monkeypatch.setattr(feeds, "RECENT", 7)
-    monkeypatch.setattr(feeds, "PAGE", 5)
+    tracker = forgetful
     chance = random.Random(seed)  # noqa: S311  # the same each time
     await begin(tracker, "job", "other")
     results: list[tuple[int, list[int]]] = []
@@ -94,6 +122,17 @@ async def test_every_subscriber_sees_every_transition_once_and_in_order_whenever
             tasks.start_soon(flip, tracker, 30, "other")
     assert len(results) == 12
     assert all(seen == list(range(after + 1, 129)) for after, seen in results)
+    assert read_from_log
+
+
+async def test_memory_and_log_meet_without_gap_or_overlap(forgetful: PhaseTracker, read_from_log: list[int]) -> None:
+    await begin(forgetful, "job")
+    await flip(forgetful, 8)
+    last = forgetful.feed.last_seq
+    for seq in range(last + 1):
+        told = await forgetful.feed.since(seq)
+        assert [transition.seq for transition in told] == list(range(seq + 1, min(seq + 5, last) + 1))
+    assert read_from_log == list(range(last - 7)), "only what is no longer in memory is read from the log"
 
 
 async def test_a_subscriber_of_one_knowledge_base_sees_its_transitions_only(tracker: PhaseTracker) -> None:
@@ -151,9 +190,9 @@ async def test_nobody_is_told_before_the_commit(tracker: PhaseTracker, path: Pat
 
 
 async def test_a_subscriber_that_looks_away_costs_no_queue_and_misses_nothing(
-    tracker: PhaseTracker, monkeypatch: pytest.MonkeyPatch
+    forgetful: PhaseTracker, read_from_log: list[int]
 ) -> None:
-    monkeypatch.setattr(feeds, "RECENT", 4)
+    tracker = forgetful
     await begin(tracker, "job")
     with fail_after(10):
         async with aclosing(_generator(tracker.feed.transitions(0))) as transitions:
@@ -162,7 +201,7 @@ async def test_a_subscriber_that_looks_away_costs_no_queue_and_misses_nothing(
             while seen[-1] < 104:
                 seen.append((await anext(transitions)).seq)
     assert seen == list(range(1, 105))
-    assert len(await tracker.feed.since(0)) == 104
+    assert read_from_log, "it was too far behind for what is kept in memory"
 
 
 async def test_a_page_is_bounded(tracker: PhaseTracker, monkeypatch: pytest.MonkeyPatch) -> None:

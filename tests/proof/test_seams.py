@@ -14,6 +14,7 @@ from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 from phaseflow.store.documents import LOADED, StagedDocument
 from phaseflow.store.session import open_session
 from phaseflow.supervisor import launch
+from phaseflow.supervisor.supervisor import Supervisor
 from tests.engine.components import CountingEmbedder, vector_of
 from tests.proof import outcome
 from tests.proof.turnstile import Turnstile, until
@@ -61,11 +62,23 @@ async def test_no_batch_begins_once_a_pause_is_being_written(folder: Path, datab
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(flow.pause, "kb")
                 await turnstile.arrival()
-                supervisor.poke()
+                calls = embedder.calls
                 assert not any(gate.is_open for gate in gates)
+                await has_looked(supervisor)
+                assert not any(gate.is_open for gate in gates), "opened again while the pause was being written"
                 turnstile.open()
                 embedder.gate.set()
             await until_paused(flow)
+            assert embedder.calls == calls
+
+
+async def has_looked(supervisor: Supervisor) -> None:
+    """Have the supervisor look at what is wanted, and wait until it has set the gates by it and waits again."""
+    mailbox = supervisor._mail[1]
+    await until(lambda: mailbox.statistics().tasks_waiting_receive == 1)
+    supervisor.poke()
+    assert mailbox.statistics().tasks_waiting_receive == 0
+    await until(lambda: mailbox.statistics().tasks_waiting_receive == 1)
 
 
 async def test_a_cancel_whose_caller_was_cancelled_frees_the_slot(folder: Path, database: Path) -> None:
