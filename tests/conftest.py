@@ -1,14 +1,49 @@
-"""What all tests share: the event loop they run on, and the shared test data where it is present."""
+"""What all tests share: the event loop they run on, a time limit for each, and the shared test data if present."""
 
+import faulthandler
 import os
+import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
+
+LONGEST_S = 120
+"""No test may take longer, its fixtures included: one that hangs fails, says where it stood, and the others run."""
+LONGEST_SLOW_S = 1800
+"""The same for those marked ``slow``."""
+AGAIN_S = 10
+"""An event loop may swallow what a signal handler raises; it is raised again this often until the test has ended."""
+
+
+class TookTooLong(Exception):
+    """A test went on for longer than any may."""
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Run a test with its fixtures, for at most its time. A ``with fail_after`` in it is shorter, and says more."""
+    marker = item.get_closest_marker("longest")
+    most_s = marker.args[0] if marker else LONGEST_SLOW_S if item.get_closest_marker("slow") else LONGEST_S
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        faulthandler.dump_traceback(sys.__stderr__ or 2)
+        raise TookTooLong(f"{item.nodeid} took more than {most_s} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, most_s, AGAIN_S)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")

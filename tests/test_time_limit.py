@@ -1,0 +1,59 @@
+"""No test can hang the run, whatever it hangs in."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HANGING = """
+import time
+
+import anyio
+import pytest
+
+pytestmark = [pytest.mark.longest(0.3), pytest.mark.anyio]
+
+
+async def test_waits_for_ever():
+    await anyio.Event().wait()
+
+
+async def test_cannot_be_cancelled():
+    with anyio.CancelScope(shield=True):
+        await anyio.sleep(60)
+
+
+async def test_holds_the_loop():
+    time.sleep(60)
+
+
+@pytest.fixture
+async def stuck():
+    yield
+    await anyio.Event().wait()
+
+
+async def test_hangs_in_a_fixture(stuck):
+    pass
+
+
+async def test_comes_after_them():
+    pass
+"""
+
+
+@pytest.mark.longest(60)
+def test_a_test_that_hangs_fails_and_the_others_run(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(Path(__file__).with_name("conftest.py").read_text())
+    (tmp_path / "test_hanging.py").write_text(HANGING)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = longest(seconds)\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-rA", "--tb=line", "-p", "no:cacheprovider", str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    told = [line.split() for line in run.stdout.splitlines() if "::test_" in line]
+    summary = {f"{words[0]} {words[1].rpartition('::test_')[2]}" for words in told}
+    assert summary >= {
+        "FAILED waits_for_ever", "FAILED cannot_be_cancelled", "FAILED holds_the_loop", "ERROR hangs_in_a_fixture",
+        "PASSED comes_after_them",
+    }  # fmt: skip
+    assert "TookTooLong" in run.stdout
