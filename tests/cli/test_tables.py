@@ -3,6 +3,7 @@
 import pytest
 
 from phaseflow.cli import tables
+from phaseflow.cli.terminal import draw
 from phaseflow.domain.settings import FolderSource, Settings
 from phaseflow.domain.status import KnowledgeBase, SearchHit
 from tests.cli.statuses import AT, job
@@ -12,11 +13,11 @@ def test_a_hit_shows_its_document_where_in_it_and_its_first_lines() -> None:
     hit = SearchHit(
         uri="reliability/regions.md", title="Regions", text="Plan for it.\n\n" * 200, score=0.0321, start=10, end=2810
     )
-    head, passage = tables.hits([hit])
+    head, *passage = tables.hits([hit])
     assert head == "1. reliability/regions.md 10–2810  score 0.032  Regions"
-    assert passage.startswith("   Plan for it. Plan for it.")
-    assert len(passage.splitlines()) == 4
-    assert passage.endswith("…")
+    assert passage[0].startswith("   Plan for it. Plan for it.")
+    assert len(passage) == 4
+    assert passage[-1].endswith("…")
 
 
 def test_a_passage_does_not_steer_the_terminal() -> None:
@@ -35,7 +36,7 @@ def test_all_kbs_are_listed_also_one_that_never_ran(capsys: pytest.CaptureFixtur
         updated_at=AT,
         job=job(message="Loading 3 documents", progress=45.0),
     )
-    tables.show(tables.kbs([kb, kb.model_copy(update={"kb_id": "new", "job": None})]))
+    draw(tables.kbs([kb, kb.model_copy(update={"kb_id": "new", "job": None})]))
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "1,202" in captured.err
@@ -45,7 +46,7 @@ def test_all_kbs_are_listed_also_one_that_never_ran(capsys: pytest.CaptureFixtur
 
 
 def test_the_history_has_one_row_a_job(capsys: pytest.CaptureFixture[str]) -> None:
-    tables.show(tables.jobs([job(), job(job_id="job-0", status="completed", completed_at=AT)]))
+    draw(tables.jobs([job(), job(job_id="job-0", status="completed", completed_at=AT)]))
     rows = capsys.readouterr().err.splitlines()
     assert len(rows) == 3
     assert rows[2].startswith("job-0")

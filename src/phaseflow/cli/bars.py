@@ -1,16 +1,17 @@
 """One live bar per phase, drawn from the status alone."""
 
-import sys
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from phaseflow.cli import words
+from phaseflow.cli.plain_text import one_line
+from phaseflow.cli.terminal import Above, Safe, console
 from phaseflow.domain.status import JobStatusResponse, PhaseDetail
 from phaseflow.domain.vocabulary import PhaseStatus
 
@@ -34,7 +35,7 @@ def picture(status: JobStatusResponse) -> RenderableType:
     grid.add_column(no_wrap=True, overflow="ellipsis")
     for phase in status.phase_details:
         grid.add_row(*_row(phase))
-    return Group(grid, Text(words.headline(status), style="dim", no_wrap=True, overflow="ellipsis"))
+    return Group(grid, Text(one_line(words.headline(status)), style="dim", no_wrap=True, overflow="ellipsis"))
 
 
 def _row(phase: PhaseDetail) -> tuple[RenderableType, ...]:
@@ -44,7 +45,7 @@ def _row(phase: PhaseDetail) -> tuple[RenderableType, ...]:
         _bar(phase, style),
         Text(f"{words.amount(phase)} {phase.name.unit}", style=style),
         Text(words.rate(phase.items_per_second)),
-        Text(words.note(phase), style="dim"),
+        Text(one_line(words.note(phase)), style="dim"),
     )
 
 
@@ -68,10 +69,12 @@ class Bars:
     """
 
     def __init__(self) -> None:
-        console = Console(file=sys.stderr, stderr=True)
-        self._live = Live(console=console, auto_refresh=False, redirect_stdout=False)
+        drawn_on = console()
+        self._live = Live(console=drawn_on, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+        self._above = Above(drawn_on)
 
     def __enter__(self) -> Self:
+        self._above.__enter__()
         self._live.start()
         return self
 
@@ -79,7 +82,8 @@ class Bars:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._live.stop()
+        self._above.__exit__(kind, error, trace)
 
     def show(self, status: JobStatusResponse) -> None:
         """Draw this status."""
-        self._live.update(picture(status), refresh=True)
+        self._live.update(Safe(picture(status)), refresh=True)

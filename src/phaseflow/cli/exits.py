@@ -5,8 +5,7 @@ from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from typing import NoReturn
 
-import click
-
+from phaseflow.cli.terminal import say
 from phaseflow.domain.errors import PhaseflowError
 from phaseflow.domain.vocabulary import JobStatus
 
@@ -63,5 +62,5 @@ def _outcome(command: Callable[[], Awaitable[Exit]]) -> Exit:
 
 def complain(error: PhaseflowError, code: Exit = Exit.FAILED) -> Exit:
     """Say what went wrong in one line on stderr; the exit code that this ends with."""
-    click.echo("phaseflow: " + " ".join(str(error).split()), err=True)
+    say("phaseflow: " + " ".join(str(error).split()))
     return code

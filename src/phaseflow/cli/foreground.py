@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from phaseflow.cli import words
 from phaseflow.cli.exits import Exit, exit_of
+from phaseflow.cli.terminal import say, say_lines
 from phaseflow.domain.errors import JobConflict
 
 if TYPE_CHECKING:
@@ -64,14 +63,13 @@ class Foreground:
         return final
 
     async def _sum_up(self, flow: "PhaseFlow", final: "JobStatusResponse") -> None:
-        click.echo(words.summary(final), err=True)
+        say_lines(words.summary(final))
         page = await flow.failures(final.kb_id, limit=words.FIRST_FEW)
-        for line in words.failures(final, page.items, self._command("failures", final.kb_id)):
-            click.echo(line, err=True)
+        say_lines(words.failures(final, page.items, self._command("failures", final.kb_id)))
         again = "the same command" if self.repeatable else self._command("resume", final.kb_id)
         advice = words.how_to_go_on(final, again, self._command("retry", final.kb_id))
         if advice:
-            click.echo(advice, err=True)
+            say(advice)
 
     def _command(self, verb: str, kb_id: str) -> str:
         where = "" if self.db == DEFAULT_DB else f" --db {shlex.quote(str(self.db))}"
@@ -85,7 +83,7 @@ async def _show(job: "Job", screen: "Screen") -> None:
 
 async def _pause_when_asked(flow: "PhaseFlow", kb_id: str, interrupts: "Interrupts") -> None:
     await interrupts.wait()
-    click.echo("pausing after the batch in hand; Ctrl-C again leaves at once", err=True)
+    say("pausing after the batch in hand; Ctrl-C again leaves at once")
     try:
         await flow.pause(kb_id)
     except JobConflict:

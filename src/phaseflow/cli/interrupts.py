@@ -6,9 +6,9 @@ import signal
 from types import FrameType
 from typing import Self
 
+from phaseflow.cli import streams
 from phaseflow.cli.exits import Exit
 
-_SHOW_CURSOR = b"\x1b[?25h\n"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -50,6 +50,5 @@ class Interrupts:
 
 def leave_at_once() -> None:
     """End the process without another step, with a usable terminal."""
-    if os.isatty(2):
-        os.write(2, _SHOW_CURSOR)
+    streams.show_cursor()
     os._exit(Exit.PAUSED)

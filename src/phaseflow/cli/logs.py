@@ -4,32 +4,37 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
+from phaseflow.cli import streams
+from phaseflow.cli.plain_text import one_line, printable
+from phaseflow.cli.terminal import write_log
+
 if TYPE_CHECKING:
-    from structlog.typing import Processor
+    from structlog.typing import EventDict, Processor
+
+_MANY_LINES = frozenset({"exception", "stack"})
 
 _LEVELS = {0: logging.WARNING, 1: logging.INFO}
 
 
-class _Stderr:
-    """stderr as it is at each write: live bars put themselves in between while they are on."""
+class _Handler(logging.Handler):
+    """Writes where everything else is written, so that lines keep their order and go above live bars."""
 
-    def write(self, text: str) -> int:
-        return sys.stderr.write(text)
-
-    def flush(self) -> None:
-        sys.stderr.flush()
+    def emit(self, record: logging.LogRecord) -> None:
+        write_log(self.format(record) + "\n")
 
 
 def set_up(verbosity: int, *, quietest: int = 0) -> None:
     """Send every record to stderr: readable in a terminal, JSON lines otherwise.
 
+    From here on no output waits for a reader: an engine is about to run.
     ``verbosity`` counts the -v options: warnings, then events, then details. ``quietest`` is the least a command shows.
     """
     import structlog
 
+    streams.go_to_background()
     level = _LEVELS.get(max(verbosity, quietest), logging.DEBUG)
     shared = _shared()
-    handler = logging.StreamHandler(_Stderr())
+    handler = _Handler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers()],
@@ -62,11 +67,21 @@ def _shared() -> "list[Processor]":
     ]
 
 
+def _escape(logger: object, method: str, event: "EventDict") -> "EventDict":
+    """What is of others must not steer the terminal; a traceback keeps its line ends."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = printable(value) if name in _MANY_LINES else one_line(value)
+        elif not isinstance(value, bool | int | float | None):
+            event[name] = one_line(repr(value))
+    return event
+
+
 def _renderers() -> "list[Processor]":
     import structlog
 
     if sys.stderr.isatty():
-        return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        return [structlog.processors.format_exc_info, _escape, structlog.dev.ConsoleRenderer()]
     # Without the values of variables: among them are headers, and with them the token.
     tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     return [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer()]

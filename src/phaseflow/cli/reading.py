@@ -8,6 +8,7 @@ import click
 
 from phaseflow.cli import options
 from phaseflow.cli.exits import Exit, run
+from phaseflow.cli.terminal import answer, draw, say
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -34,23 +35,21 @@ async def _all_kbs(db: Path, as_json: bool, limit: int, cursor: str | None) -> E
     if as_json:
         return _print(page)
     if page.items:
-        tables.show(tables.kbs(page.items))
+        draw(tables.kbs(page.items))
     else:
-        click.echo("no knowledge bases yet: phaseflow ingest FOLDER --kb NAME makes one", err=True)
+        say("no knowledge bases yet: phaseflow ingest FOLDER --kb NAME makes one")
     return _more(page.next_cursor)
 
 
 async def _one_kb(db: Path, as_json: bool, kb_id: str) -> Exit:
-    from phaseflow.cli import tables
+    from phaseflow.cli.bars import picture
     from phaseflow.flow import Reader
 
     async with Reader(db) as reader:
         latest = await reader.status(kb_id)
     if as_json:
         return _print(latest)
-    from phaseflow.cli.bars import picture
-
-    tables.show(picture(latest))
+    draw(picture(latest))
     return Exit.COMPLETED
 
 
@@ -71,7 +70,7 @@ async def _jobs(db: Path, as_json: bool, kb_id: str, limit: int, cursor: str | N
         page = await reader.jobs(kb_id, limit=limit, cursor=cursor)
     if as_json:
         return _print(page)
-    tables.show(tables.jobs(page.items))
+    draw(tables.jobs(page.items))
     return _more(page.next_cursor)
 
 
@@ -93,9 +92,9 @@ async def _failures(db: Path, as_json: bool, kb_id: str, limit: int, cursor: str
     if as_json:
         return _print(page)
     for one in page.items:
-        click.echo(words.failure(one), err=True)
+        say(words.failure(one))
     if not page.items:
-        click.echo("no failures", err=True)
+        say("no failures")
     return _more(page.next_cursor)
 
 
@@ -139,9 +138,9 @@ async def _documents(
     if as_json:
         return _print(page)
     if page.items:
-        tables.show(tables.documents(page.items))
+        draw(tables.documents(page.items))
     else:
-        click.echo("no documents", err=True)
+        say("no documents")
     return _more(page.next_cursor)
 
 
@@ -165,18 +164,18 @@ async def _search(db: Path, as_json: bool, kb_id: str, query: str, limit: int) -
     if as_json:
         return _print(SearchResults(hits=found))
     for line in tables.hits(found):
-        click.echo(line, err=True)
+        say(line)
     if not found:
-        click.echo("nothing found", err=True)
+        say("nothing found")
     return Exit.COMPLETED
 
 
-def _print(answer: "BaseModel") -> Exit:
-    click.echo(answer.model_dump_json())
+def _print(value: "BaseModel") -> Exit:
+    answer(value)
     return Exit.COMPLETED
 
 
 def _more(cursor: str | None) -> Exit:
     if cursor:
-        click.echo(f"there is more: --cursor {cursor}", err=True)
+        say(f"there is more: --cursor {cursor}")
     return Exit.COMPLETED

@@ -3,10 +3,9 @@
 import importlib
 from typing import TYPE_CHECKING, NoReturn
 
-import click
-
 from phaseflow.cli import words
 from phaseflow.cli.exits import Exit, run
+from phaseflow.cli.terminal import answer, say
 from phaseflow.domain.vocabulary import Action, JobPhase
 
 if TYPE_CHECKING:
@@ -30,8 +29,8 @@ def through_server(
 def show(status: "JobStatusResponse", as_json: bool) -> Exit:
     """Show the answer to a verb. It was obeyed, whatever the status is."""
     if as_json:
-        click.echo(status.model_dump_json())
+        answer(status)
     else:
         asked = f" ({status.requested} asked for)" if status.requested else ""
-        click.echo(f"{words.headline(status)} [{status.status}{asked}]", err=True)
+        say(f"{words.headline(status)} [{status.status}{asked}]")
     return Exit.COMPLETED

@@ -5,10 +5,12 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, Self
 
-import click
-
 from phaseflow.cli import words
+from phaseflow.cli.terminal import answer, say_lines
 from phaseflow.domain.status import JobStatusResponse
+from phaseflow.domain.vocabulary import JobStatus
+
+_MOVING = frozenset({JobStatus.PENDING, JobStatus.RUNNING})
 
 
 class Screen(AbstractContextManager["Screen"], Protocol):
@@ -45,13 +47,12 @@ class Lines(_Plain):
         self._last: JobStatusResponse | None = None
 
     def show(self, status: JobStatusResponse) -> None:
-        for line in words.changes(self._last, status):
-            click.echo(line, err=True)
+        say_lines(words.changes(self._last, status))
         self._last = status
 
 
 class JsonLines(_Plain):
-    """One status per line on stdout, none twice in a row."""
+    """One status per line on stdout, none twice in a row. Progress that nobody reads is left out; the end never is."""
 
     def __init__(self) -> None:
         self._last: JobStatusResponse | None = None
@@ -59,5 +60,5 @@ class JsonLines(_Plain):
     def show(self, status: JobStatusResponse) -> None:
         if status == self._last:
             return
-        click.echo(status.model_dump_json())
-        self._last = status
+        if answer(status, must=status.status not in _MOVING):
+            self._last = status

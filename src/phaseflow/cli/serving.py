@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from phaseflow.cli import logs, options
+from phaseflow.cli import logs, options, streams
 from phaseflow.cli.exits import Exit, complain, run
+from phaseflow.cli.terminal import answer_text, say
 from phaseflow.domain.errors import InvalidRequest
 
 OPEN_FILES = 65_536
@@ -56,19 +57,20 @@ def serve(
             await http.serve(flow, host=host, port=port, token=token, allowed_hosts=allow_host, started=announce)
         except InvalidRequest as error:
             return complain(error, Exit.USAGE if error.field in {"host", "token"} else Exit.FAILED)
+        streams.close(soon=True)  # whoever stopped it waits for its end, and not for the last lines of a log
         return Exit.COMPLETED
 
     run(service)
 
 
 def _tell(url: str) -> None:
-    click.echo(f"phaseflow serves at {url}", err=True)
+    say(f"phaseflow serves at {url}")
 
 
 def _tell_json(url: str) -> None:
     import json
 
-    click.echo(json.dumps({"url": url}))
+    answer_text(json.dumps({"url": url}))
 
 
 def _allow_many_streams() -> None:

@@ -1,26 +1,17 @@
 """What the reading commands show to a person, on stderr."""
 
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from phaseflow.cli import words
+from phaseflow.cli.plain_text import cell, one_line
 from phaseflow.domain.status import IndexedDocument, JobStatusResponse, KnowledgeBase, SearchHit
 
-_WIDE = 160
-"""Columns where no terminal says how wide it is: enough for a line to stay one line."""
 _PASSAGE_LINES = 4
-
-
-def show(picture: RenderableType) -> None:
-    """Draw on stderr, in colour where that is a terminal."""
-    width = None if sys.stderr.isatty() else _WIDE
-    Console(file=sys.stderr, stderr=True, width=width, highlight=False).print(picture)
+_PASSAGE_CHARACTERS = 2_000
 
 
 def kbs(items: Sequence[KnowledgeBase]) -> Table:
@@ -28,8 +19,8 @@ def kbs(items: Sequence[KnowledgeBase]) -> Table:
     table = _table("KB", "documents", "chunks", "status", "progress", "")
     for kb in items:
         job = kb.job
-        state = ("never ran", "", "") if job is None else (job.status, _percent(job), words.printable(job.message))
-        table.add_row(kb.kb_id, f"{kb.documents:,}", f"{kb.chunks:,}", *map(_text, state))
+        state = ("never ran", "", "") if job is None else (job.status, _percent(job), job.message)
+        table.add_row(_text(kb.kb_id), f"{kb.documents:,}", f"{kb.chunks:,}", *map(_text, state))
     return table
 
 
@@ -38,13 +29,13 @@ def jobs(items: Sequence[JobStatusResponse]) -> Table:
     table = _table("job", "status", "progress", "started", "ended", "failed", "")
     for job in items:
         table.add_row(
-            job.job_id,
+            _text(job.job_id),
             job.status,
             _percent(job),
             _at(job.started_at),
             _at(job.completed_at),
             f"{job.metrics.documents_failed:,}",
-            _text(words.printable(job.message)),
+            _text(job.message),
         )
     return table
 
@@ -53,23 +44,22 @@ def documents(items: Sequence[IndexedDocument]) -> Table:
     """One row for each document, by uri."""
     table = _table("uri", "title", "type", "chunks")
     for one in items:
-        table.add_row(
-            *(_text(words.printable(text)) for text in (one.uri, one.title, one.media_type)), f"{one.chunks:,}"
-        )
+        table.add_row(*(_text(text) for text in (one.uri, one.title, one.media_type)), f"{one.chunks:,}")
     return table
 
 
 def hits(items: Sequence[SearchHit]) -> Iterator[str]:
     """The passages found, best first: where each stands, then its first lines."""
     for number, hit in enumerate(items, start=1):
-        title = f"  {words.printable(hit.title)}" if hit.title else ""
-        yield f"{number}. {words.printable(hit.uri)} {hit.start}–{hit.end}  score {hit.score:.3f}{title}"
-        yield textwrap.indent(_first_lines(hit.text), "   ")
+        title = f"  {cell(hit.title)}" if hit.title else ""
+        yield f"{number}. {one_line(hit.uri)} {hit.start}–{hit.end}  score {hit.score:.3f}{title}"
+        yield from (f"   {line}" for line in _first_lines(hit.text))
 
 
-def _first_lines(text: str) -> str:
-    flat = " ".join(words.printable(text).split())
-    return "\n".join(textwrap.wrap(flat, width=100, max_lines=_PASSAGE_LINES, placeholder=" …"))
+def _first_lines(text: str) -> list[str]:
+    """The first lines of a passage; one of a megabyte is not wrapped whole for them."""
+    flat = one_line(" ".join(text[:_PASSAGE_CHARACTERS].split()))
+    return textwrap.wrap(flat, width=100, max_lines=_PASSAGE_LINES, placeholder=" …")
 
 
 def _table(*columns: str) -> Table:
@@ -80,7 +70,7 @@ def _table(*columns: str) -> Table:
 
 
 def _text(value: str) -> Text:
-    return Text(value)
+    return Text(cell(value))
 
 
 def _percent(job: JobStatusResponse) -> str:

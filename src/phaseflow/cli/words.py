@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from phaseflow.cli.plain_text import one_line
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus, WaitingOn
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def amount(phase: "PhaseDetail") -> str:
 def note(phase: "PhaseDetail") -> str:
     """What is special about a phase now: its error, its pause, or why it waits."""
     if phase.error:
-        return printable(phase.error)
+        return one_line(phase.error)
     if phase.status is PhaseStatus.PAUSED:
         return waiting(phase.name, phase.waiting_on) if phase.waiting_on is WaitingOn.QUEUE else "paused"
     return waiting(phase.name, phase.waiting_on)
@@ -65,7 +66,7 @@ def note(phase: "PhaseDetail") -> str:
 def headline(status: "JobStatusResponse") -> str:
     """One line on the job: what it does and how long that may take."""
     left = "" if status.eta_seconds is None else f", about {duration(status.eta_seconds)} left"
-    return f"{status.kb_id}: {printable(status.message)}{left}"
+    return f"{status.kb_id}: {one_line(status.message)}{left}"
 
 
 def changes(before: "JobStatusResponse | None", after: "JobStatusResponse") -> Iterator[str]:
@@ -79,15 +80,15 @@ def changes(before: "JobStatusResponse | None", after: "JobStatusResponse") -> I
 def _change(kb_id: str, phase: "PhaseDetail") -> str:
     line = f"{kb_id}: {phase.name} {phase.status.replace('_', ' ')}"
     if phase.error:
-        return f"{line}: {printable(phase.error)}"
+        return f"{line}: {one_line(phase.error)}"
     if phase.status is PhaseStatus.RUNNING and not phase.items_processed:
         return line
     spent = f" in {duration(phase.active_seconds)}" if phase.status is PhaseStatus.COMPLETED else ""
     return f"{line}, {amount(phase)} {phase.name.unit}{spent}"
 
 
-def summary(status: "JobStatusResponse") -> str:
-    """The line at the end of a run in the foreground: how it ended and what it did."""
+def summary(status: "JobStatusResponse") -> Iterator[str]:
+    """The lines at the end of a run in the foreground: how it ended and what it did."""
     done = status.metrics
     parts = [f"{done.documents_loaded:,} documents new or changed", f"{done.documents_unchanged:,} unchanged"]
     if done.documents_deleted:
@@ -96,8 +97,9 @@ def summary(status: "JobStatusResponse") -> str:
     parts.extend(_span(status))
     lead = f"{status.kb_id}: {status.status}"
     if status.status is not JobStatus.COMPLETED:
-        lead += f": {printable(status.error or status.message)}"
-    return f"{lead}\n  {', '.join(parts)}"
+        lead += f": {one_line(status.error or status.message)}"
+    yield lead
+    yield f"  {', '.join(parts)}"
 
 
 def _span(status: "JobStatusResponse") -> Iterator[str]:
@@ -119,7 +121,7 @@ def failures(status: "JobStatusResponse", first: "Sequence[Failure]", command: s
 def failure(one: "Failure") -> str:
     """One line on a failed document."""
     tries = f" ({one.attempts} attempts)" if one.attempts > 1 else ""
-    return f"{printable(one.uri)}: {one.phase}: {printable(' '.join(one.error.split()))}{tries}"
+    return f"{one_line(one.uri)}: {one.phase}: {one_line(' '.join(one.error.split()))}{tries}"
 
 
 def how_to_go_on(status: "JobStatusResponse", again: str, retry: str) -> str | None:
@@ -129,8 +131,3 @@ def how_to_go_on(status: "JobStatusResponse", again: str, retry: str) -> str | N
     if status.status.is_over:
         return None
     return f"paused; {again} goes on"
-
-
-def printable(text: str) -> str:
-    """The text without control characters: what a document holds must not steer the terminal."""
-    return "".join(letter for letter in text if letter.isprintable() or letter in "\n\t")
