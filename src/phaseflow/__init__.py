@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from phaseflow.domain.errors import DatabaseHeld as DatabaseHeld
     from phaseflow.domain.errors import DocumentError as DocumentError
     from phaseflow.domain.errors import DocumentNotFound as DocumentNotFound
+    from phaseflow.domain.errors import EmbedderDown as EmbedderDown
     from phaseflow.domain.errors import InvalidRequest as InvalidRequest
     from phaseflow.domain.errors import InvalidTransition as InvalidTransition
     from phaseflow.domain.errors import JobConflict as JobConflict
@@ -49,8 +50,9 @@ _HOMES = {
     "phaseflow.actors.workshop": ("Policies",),
     "phaseflow.components.uploads": ("UploadLimits",),
     "phaseflow.domain.errors": (
-        "DatabaseHeld", "DocumentError", "DocumentNotFound", "InvalidRequest", "InvalidTransition", "JobConflict",
-        "JobNotFound", "KnowledgeBaseNotFound", "PhaseflowError", "RateLimited", "TransientError", "UploadTooLarge",
+        "DatabaseHeld", "DocumentError", "DocumentNotFound", "EmbedderDown", "InvalidRequest", "InvalidTransition",
+        "JobConflict", "JobNotFound", "KnowledgeBaseNotFound", "PhaseflowError", "RateLimited", "TransientError",
+        "UploadTooLarge",
     ),
     "phaseflow.domain.ingestion": ("IngestionState",),
     "phaseflow.domain.phase": ("PhaseState",),

@@ -61,15 +61,27 @@ def test_a_document_that_failed_holds_up_nobody() -> None:
     pending.add(document(1, "a"))
     (good,) = pending.add(document(2, "b"))
     assert ids(pending.ready([good], [1])) == [2]
-    pending.fail(1)
+    pending.fail(1, "bad")
     assert ids(pending.ready([good])) == [2]
 
 
 def test_chunks_of_a_document_that_failed_are_no_longer_open() -> None:
     pending = PendingDocuments()
     chunks = pending.add(document(1, "a", "b")) + pending.add(document(2, "c"))
-    pending.fail(1)
+    pending.fail(1, "bad")
     assert [chunk.text for chunk in pending.still_open(chunks)] == ["c"]
+
+
+def test_what_became_of_the_documents_is_told_in_their_order() -> None:
+    pending = PendingDocuments()
+    chunks = [chunk for number in (1, 2, 3) for chunk in pending.add(document(number, str(number)))]
+    pending.fail(2, "bad")
+    assert list(pending.decided()) == []
+    ready = pending.ready([chunks[0]])
+    pending.settle([chunks[0]])
+    pending.close(ready)
+    assert list(pending.decided()) == [None, "bad"]
+    assert list(pending.decided()) == []
 
 
 @given(
@@ -93,7 +105,7 @@ def test_every_document_leaves_once_and_in_order_or_has_failed(
         ready = pending.ready(done, losing)
         pending.settle(done)
         for number in losing:
-            pending.fail(number)
+            pending.fail(number, "bad")
         pending.close(ready)
         left += ids(ready)
         failed |= losing

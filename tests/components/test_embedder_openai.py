@@ -131,7 +131,7 @@ async def test_a_dimension_other_than_the_first_is_malformed(
 ) -> None:
     await embedder.embed_documents(["a"])
     server.faults.append(Flaw.OTHER_DIMENSION)
-    with pytest.raises(TransientError, match="17 dimensions where there were 16"):
+    with pytest.raises(TransientError, match="vectors of 17 numbers, but had 16 before"):
         await embedder.embed_documents(["b"])
 
 
@@ -282,6 +282,16 @@ NOW = datetime(2025, 12, 3, 10, 0, 0, tzinfo=UTC)
         ({"retry-after": "-1"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
+        ({"retry-after": "1e300"}, 86400),
+        ({"retry-after-ms": "1e300"}, 86400),
+        ({"retry-after": "9" * 400}, None),
+        ({"retry-after": "Wed, 03 Dec 9999 10:00:30 GMT"}, 86400),
+        ({"retry-after": "Wed, 03 Dec 2025 10:00:30 +99999999999999"}, None),
+        ({"retry-after": "Wed, 03 Dec 2025 10:00:30 -2500"}, None),
+        ({"retry-after": "Wed, 03 Dec 99999999 10:00:30 GMT"}, None),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -2359"}, 86400),
+        ({"retry-after": "Mon, 01 Jan 0001 00:00:00 +2359"}, 0),
+        ({"retry-after": "Wed, 03 Dec 2025 25:61:61 GMT"}, None),
         ({"retry-after": "soon"}, None),
         ({"retry-after": ""}, None),
     ],

@@ -1,3 +1,4 @@
+import socket
 import threading
 from collections.abc import Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from phaseflow.domain.errors import (
     ComponentError,
     ComponentUnavailable,
     DocumentError,
+    EmbedderDown,
     RateLimited,
     TransientError,
 )
@@ -118,7 +120,7 @@ async def test_a_malformed_answer_is_transient(answer: Any) -> None:
 async def test_a_dimension_other_than_before_is_malformed() -> None:
     port = as_embedder(Answering([[1.0, 2.0]], [[1.0]]))
     await port.embed(["a"])
-    with pytest.raises(TransientError, match="1 dimensions where there were 2"):
+    with pytest.raises(TransientError, match="vectors of 1 numbers, but had 2 before"):
         await port.embed(["a"])
 
 
@@ -146,6 +148,8 @@ class ForeignError(Exception):
         (ForeignError(status_code=413), BatchTooLarge),
         (TimeoutError("slow"), TransientError),
         (ConnectionResetError("reset"), TransientError),
+        (ConnectionRefusedError("refused"), EmbedderDown),
+        (socket.gaierror("no such name"), EmbedderDown),
         (OSError("broken"), TransientError),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phaseflow.domain.policy import BudgetPolicy, ErrorBudget, RetryPolicy
+from phaseflow.domain.policy import LONGEST_WAIT_S, BudgetPolicy, ErrorBudget, RetryPolicy
 
 SECONDS = st.floats(0, 1000)
 
@@ -22,7 +22,8 @@ def test_a_retry_ends_after_so_many_tries_and_so_many_seconds(
 ) -> None:
     waits = _waits(RetryPolicy(tries=tries, most_s=most_s), asked_s, jitter)
     assert len(waits) < tries or tries == 1
-    assert sum(waits) <= most_s + 1e-6
+    assert sum(waits) <= most_s + (asked_s or 0) + 1e-6
+    assert all(wait_s >= (asked_s or 0) for wait_s in waits)
     assert all(wait_s > 0 for wait_s in waits)
 
 
@@ -32,7 +33,13 @@ def test_waits_double() -> None:
 
 def test_by_default_eight_tries_and_at_most_a_minute() -> None:
     assert len(_waits(RetryPolicy(), None, 0)) == 7
-    assert sum(_waits(RetryPolicy(), 59.0, 0)) == 60
+    assert sum(_waits(RetryPolicy(first_s=50), None, 0)) == 60
+
+
+def test_a_wait_that_was_asked_for_is_never_cut_short_but_bounded() -> None:
+    assert _waits(RetryPolicy(), 120.0, 0) == [120]
+    assert _waits(RetryPolicy(), 59.0, 0) == [59, 59]
+    assert RetryPolicy().wait_s(1, 0, asked_s=LONGEST_WAIT_S + 1) is None
 
 
 def test_what_the_other_side_asks_for_is_the_least_that_is_waited() -> None:

@@ -28,7 +28,7 @@ VERBS = ("start", "start", "pause", "resume", "resume", "cancel", "retry", "paus
 POLICIES = Policies(
     retry=RetryPolicy(tries=6, first_s=0.01, most_s=2),
     budget=BudgetPolicy(in_a_row=20),
-    guard=GuardPolicy(rate_limits=8),
+    guard=GuardPolicy(rate_limited_s=2),
 )
 ANSWER_S = 10
 """A verb answers within this, whatever happens: a database that another program has locked is waited for 5 seconds."""

@@ -41,7 +41,7 @@ T = TypeVar("T")
 POLICIES = Policies(
     retry=RetryPolicy(tries=4, first_s=0.005, most_s=0.2),
     budget=BudgetPolicy(in_a_row=5),
-    guard=GuardPolicy(rate_limits=3),
+    guard=GuardPolicy(rate_limited_s=0.5),
 )
 QUIET_S = 0.05
 """What would be written would be written within this."""

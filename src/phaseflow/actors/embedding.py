@@ -1,6 +1,7 @@
 """The embedding actor: a vector for each passage, several batches in flight, no text paid for twice.
 
-``batching`` forms the batches, ``embedding_calls`` makes the calls, ``release`` stores what they came to.
+``batching`` forms the batches, ``embedding_calls`` makes the calls, ``embedding_retries`` makes them again and in
+parts, ``release`` stores what they came to.
 """
 
 import anyio
@@ -9,6 +10,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from phaseflow.actors.actor import Actor
 from phaseflow.actors.batching import Batcher
 from phaseflow.actors.embedding_calls import EmbeddingCalls
+from phaseflow.actors.embedding_retries import EmbeddingRetries
 from phaseflow.actors.pending_documents import Chunk
 from phaseflow.actors.release import OrderedRelease
 from phaseflow.domain.vocabulary import JobPhase
@@ -30,7 +32,8 @@ class EmbeddingActor(Actor):
         release = OrderedRelease(self.shop, self.gate, self._outbox, self.spend)
         batcher = Batcher(self._inbox, release.take_in, embedder.batch_size)
         calls = EmbeddingCalls(self.shop, self.gate, release, self.hold)
-        await _Workers(calls, embedder.in_flight).run(batcher)
+        retries = EmbeddingRetries(self.shop, self.gate, release, calls)
+        await _Workers(retries, embedder.in_flight).run(batcher)
         if self._inbox.is_complete:
             await self.refuse_only_failures()
 
@@ -38,8 +41,8 @@ class EmbeddingActor(Actor):
 class _Workers:
     """Several tasks that carry batches from the batcher to the calls, until all are done or one has failed."""
 
-    def __init__(self, calls: EmbeddingCalls, count: int) -> None:
-        self._calls = calls
+    def __init__(self, retries: EmbeddingRetries, count: int) -> None:
+        self._retries = retries
         self._count = count
         self._fault: Exception | None = None
         self._working, self._feeding = anyio.CancelScope(), anyio.CancelScope()
@@ -62,7 +65,7 @@ class _Workers:
     async def _work_off(self, receive: MemoryObjectReceiveStream[list[Chunk]]) -> None:
         async for chunks in receive:
             try:
-                await self._calls.embed(chunks)
+                await self._retries.embed(chunks)
             except Exception as error:  # noqa: BLE001  # raised again once the other calls, which are paid for, are in
                 self._give_up(error)
             faults.reach("embedding.between")
@@ -70,6 +73,6 @@ class _Workers:
     def _give_up(self, error: Exception) -> None:
         """Begin nothing more, and let the calls under way end and be stored."""
         self._fault = self._fault or error
-        self._calls.stop()
+        self._retries.stop()
         self._feeding.cancel()
         self._working.deadline = min(self._working.deadline, anyio.current_time() + IN_HAND_S)

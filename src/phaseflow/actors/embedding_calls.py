@@ -1,6 +1,7 @@
-"""The calls of the embedding phase: limits before each, single flight, back-off after it, halves when refused."""
+"""The calls of the embedding phase: one attempt at a batch, within the limits of the server and the user."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
@@ -10,8 +11,9 @@ from phaseflow.actors.gate import Gate
 from phaseflow.actors.pending_documents import Chunk
 from phaseflow.actors.release import OrderedRelease
 from phaseflow.actors.single_flight import Claim
-from phaseflow.actors.workshop import PhaseFailed, Workshop
-from phaseflow.domain.errors import BatchTooLarge, ComponentUnavailable, RateLimited, TransientError
+from phaseflow.actors.workshop import Workshop
+from phaseflow.domain.errors import ComponentUnavailable, RateLimited, TransientError
+from phaseflow.domain.policy import LONGEST_WAIT_S
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import faults, progress
 
@@ -19,10 +21,18 @@ if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
 
 
-class EmbeddingCalls:
-    """Gets vectors for batches, several at once, and has them stored by ``release``.
+@dataclass(slots=True)
+class Spent:
+    """What the attempts at one batch took, seconds, without the waits between them."""
 
-    ``hold`` asks for a pause of the phase with a reason: the guards of the phase are here.
+    seconds: float = 0.0
+
+
+class EmbeddingCalls:
+    """Makes the calls, several at once, and has their vectors stored by ``release``.
+
+    A rate limit is no fault: it is waited out here, by all batches together, and counts as no attempt. ``hold`` asks
+    for a pause of the phase with a reason: the guards of the phase are here.
     """
 
     def __init__(self, shop: Workshop, gate: Gate, release: OrderedRelease, hold: Callable[[str], None]) -> None:
@@ -30,35 +40,81 @@ class EmbeddingCalls:
         self._gate = gate
         self._release = release
         self._hold = hold
-        self._rate_limits = 0
+        self._embedder = shop.plan.components.embedder
+        self._throttle = self._embedder.throttle
+        self._limited_since: float | None = None
         self._sent = shop.plan.characters_sent
         self._reserved = 0
-        self._stopped = False
+        self.is_stopped = False
 
     def stop(self) -> None:
         """Begin no more calls; those under way end and are stored."""
-        self._stopped = True
+        self.is_stopped = True
 
-    async def embed(self, chunks: Sequence[Chunk]) -> None:
-        """Get vectors for a batch and store them, however long it takes and however small it must be cut."""
-        attempt, waited_s = 1, 0.0
-        while not self._stopped and (chunks := self._release.still_wanted(chunks)):
+    @property
+    def successes(self) -> int:
+        """How many calls of this embedder were answered, for whomever."""
+        return self._throttle.successes
+
+    async def attempt(self, chunks: Sequence[Chunk], spent: Spent) -> None:
+        """Get vectors for a batch and store them: one attempt, after all waits that are due.
+
+        Returns without one once ``stop`` was called, or when nobody waits for these texts any more. Raises
+        TransientError (never RateLimited), ComponentUnavailable, and TextsRejected for anything else.
+        """
+        while not self.is_stopped and (chunks := self._release.still_wanted(chunks)):
+            await self._await_turn()
             try:
-                async with self._gate:
-                    others = await self._within_budget(chunks)
-            except TransientError as error:
-                wait_s = self._shop.backoff_s(attempt, waited_s, error.retry_after_s)
-                if wait_s is None:
-                    raise PhaseFailed(f"gave up after {attempt} attempts: {error}") from error
-                attempt, waited_s = attempt + 1, waited_s + wait_s
-                if await self._back_off(error, wait_s):
-                    attempt, waited_s = 1, 0.0
-            except TextsRejected as rejected:
-                await self._divide(chunks, rejected.cause)
-                return
-            else:
-                for other in others:
-                    await other.ended.wait()
+                others = await self._in_turn(chunks, spent)
+            except RateLimited as error:
+                self._guard_against(error)
+                continue
+            for other in others:
+                await other.ended.wait()
+
+    async def show(self, reason: WaitingOn, *, unless: Callable[[], bool] = bool) -> None:
+        """Say why the phase does not move, unless that has become untrue."""
+        async with self._gate:
+            if not unless():
+                await self._shop.write(lambda tx: progress.wait_on(tx, self._shop.plan.run, JobPhase.EMBEDDING, reason))
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait outside the gate, but not longer than until a pause."""
+        await self._gate.sleep(seconds)
+
+    async def _await_turn(self) -> None:
+        """Wait, outside the gate, until the server may be asked again."""
+        while wait_s := self._throttle.wait_s():
+            await self.show(WaitingOn.RATE_LIMIT, unless=lambda: not self._throttle.wait_s())
+            await self._gate.sleep(wait_s)
+            if not self._gate.is_open:
+                self._limited_since = None  # time spent paused says nothing about the server
+        await self._throttle.until_free()
+
+    async def _in_turn(self, chunks: Sequence[Chunk], spent: Spent) -> list[Claim]:
+        async with self._gate:
+            with self._throttle.turn() as may_call:
+                if not may_call:  # while the gate was closed, or another batch was faster
+                    return []
+                begun = anyio.current_time()
+                try:
+                    return await self._within_budget(chunks)
+                finally:
+                    spent.seconds += anyio.current_time() - begun
+
+    def _guard_against(self, error: RateLimited) -> None:
+        """Pause the phase when nothing but rate limits has come for too long."""
+        most_s = self._shop.plan.policies.guard.rate_limited_s
+        now = self._throttle.clock()
+        if self._limited_since is None:
+            self._limited_since = now
+        since_s = now - max(self._limited_since, self._throttle.last_success)
+        asked_s = error.retry_after_s or 0.0
+        if most_s is None or (since_s < most_s and asked_s <= LONGEST_WAIT_S):
+            return
+        self._limited_since = None
+        why = f"for {since_s:.0f} s" if since_s >= most_s else f"and asks to wait for {asked_s / 3600:.0f} hours"
+        self._hold(f"the embedding server answers only with rate limits {why} ({error}); resume when it has room again")
 
     async def _within_budget(self, chunks: Sequence[Chunk]) -> list[Claim]:
         """One attempt, unless the guard forbids it; then the phase is held, and the gate closed."""
@@ -70,12 +126,12 @@ class EmbeddingCalls:
             return []
         self._reserved += size
         try:
-            return await self._attempt(chunks)
+            return await self._ask_and_store(chunks)
         finally:
             self._reserved -= size
 
-    async def _attempt(self, chunks: Sequence[Chunk]) -> list[Claim]:
-        """One attempt; the claims of other jobs that embed some of these texts right now."""
+    async def _ask_and_store(self, chunks: Sequence[Chunk]) -> list[Claim]:
+        """One call for the texts that nobody has; the claims of other jobs that embed some of them right now."""
         texts = {chunk.text_hash: chunk.text for chunk in chunks}
         with self._shop.single_flight.claim(self._shop.plan.model, texts) as (claimed, others):
             known = await self._release.known(list(texts))
@@ -92,38 +148,11 @@ class EmbeddingCalls:
 
     async def _ask(self, texts: list[str]) -> "Vectors":
         try:
-            answer = await self._shop.plan.components.embedder.embed(texts)
+            answer = await self._embedder.embed(texts)
             faults.reach("embedding.answered")
         except (TransientError, ComponentUnavailable):
             raise
         except Exception as error:
             raise TextsRejected(error) from error
-        self._rate_limits = 0
+        self._limited_since = None
         return answer
-
-    async def _back_off(self, error: TransientError, wait_s: float) -> bool:
-        """Wait for the next attempt; True when the guard has paused the phase instead."""
-        limited = isinstance(error, RateLimited)
-        self._rate_limits = self._rate_limits + 1 if limited else 0
-        most = self._shop.plan.policies.guard.rate_limits
-        if most is not None and self._rate_limits >= most:
-            self._rate_limits = 0
-            self._hold(f"{most} rate-limit answers in a row; resume when the embedding server has room again")
-            return True
-        reason = WaitingOn.RATE_LIMIT if limited else WaitingOn.RETRY
-        async with self._gate:
-            await self._shop.write(lambda tx: progress.wait_on(tx, self._shop.plan.run, JobPhase.EMBEDDING, reason))
-        await anyio.sleep(wait_s)
-        return False
-
-    async def _divide(self, chunks: Sequence[Chunk], error: Exception) -> None:
-        """Try halves, so that the text which cannot be embedded is found and its neighbours are not lost."""
-        if len(chunks) > 1:
-            middle = len(chunks) // 2
-            await self.embed(chunks[:middle])
-            await self.embed(chunks[middle:])
-            return
-        code = "text_too_large" if isinstance(error, BatchTooLarge) else getattr(error, "code", "embed_error")
-        said = str(error) if hasattr(error, "code") else f"{type(error).__name__}: {error}"
-        async with self._gate:
-            await self._release.store(BatchResult(rejected={chunks[0].text_hash: (code, said)}))

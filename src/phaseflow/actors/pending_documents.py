@@ -1,7 +1,7 @@
 """Documents whose chunks are being embedded: which chunks still need a vector, and which documents can be released."""
 
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from phaseflow.store.documents import StagedDocument
@@ -30,6 +30,8 @@ class PendingDocuments:
     def __init__(self) -> None:
         self._pending: OrderedDict[int, _Pending] = OrderedDict()
         self._waiting: dict[bytes, list[Chunk]] = {}
+        self._outcomes: dict[int, str | None] = {}
+        self._undecided: deque[int] = deque()
 
     def add(self, document: StagedDocument) -> list[Chunk]:
         """Take a document in; its chunks that need a vector."""
@@ -38,6 +40,7 @@ class PendingDocuments:
             for n, text in enumerate(document.passages())
             if not document.embedded[n]
         ]
+        self._undecided.append(document.id)
         self._pending[document.id] = _Pending(document, {chunk.chunk_id for chunk in chunks})
         return chunks
 
@@ -86,9 +89,10 @@ class PendingDocuments:
         for chunk in self.still_open(chunks):
             self._pending[chunk.document_id].open.discard(chunk.chunk_id)
 
-    def fail(self, document_id: int) -> None:
+    def fail(self, document_id: int, error: str) -> None:
         """This document will not be handed over."""
         del self._pending[document_id]
+        self._outcomes[document_id] = error
 
     def ready(self, done: Iterable[Chunk] = (), failed: Iterable[int] = ()) -> Sequence[StagedDocument]:
         """The documents that can be handed over once ``done`` and ``failed`` are stored: none before them is open."""
@@ -106,3 +110,13 @@ class PendingDocuments:
         """These documents were handed over."""
         for document in handed_over:
             del self._pending[document.id]
+            self._outcomes[document.id] = None
+
+    def decided(self) -> Iterator[str | None]:
+        """What became of the documents, each once and in order: an error, or None for one that was handed over.
+
+        One that failed while those before it are open comes after them: a budget that goes by rows must not depend on
+        the order in which batches that ran side by side were answered.
+        """
+        while self._undecided and self._undecided[0] in self._outcomes:
+            yield self._outcomes.pop(self._undecided.popleft())

@@ -10,8 +10,8 @@ from phaseflow.actors.gate import Gate
 from phaseflow.actors.handover import Outbox
 from phaseflow.actors.pending_documents import Chunk, PendingDocuments
 from phaseflow.actors.workshop import Workshop
-from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import documents, jobs, vectors
+from phaseflow.domain.vocabulary import JobPhase, WaitingOn
+from phaseflow.store import documents, jobs, progress, vectors
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import Done
@@ -109,6 +109,8 @@ class OrderedRelease:
         if failed:
             documents.move(tx, failed, documents.CHUNKED, documents.FAILED)
             self._shop.fail(tx, JobPhase.EMBEDDING, list(failed.values()))
+        if self._shop.plan.components.embedder.throttle.wait_s():
+            progress.wait_on(tx, plan.run, JobPhase.EMBEDDING, WaitingOn.RATE_LIMIT)  # what was stored had been asked
 
     def _check_dimension(self, tx: Transaction, found: "Vectors") -> None:
         dimension = int(found.shape[1])
@@ -126,11 +128,9 @@ class OrderedRelease:
         for each in results:
             each.is_stored = True
         self._pending.settle(done)
-        for document_id in failed:
-            self._pending.fail(document_id)
+        for document_id, failure in failed.items():
+            self._pending.fail(document_id, f"{failure.uri}: {failure.error}")
         self._pending.close(ready)
         self._outbox.offer(ready)
-        for failure in failed.values():
-            self._spend(f"{failure.uri}: {failure.error}")
-        for _ in ready:
-            self._spend(None)
+        for error in self._pending.decided():
+            self._spend(error)

@@ -21,11 +21,14 @@ PhaseflowError
     ├── DocumentError        this document cannot be used; the phase goes on
     ├── TransientError       try again later (timeout, 5xx)
     │   ├── RateLimited      try again later, the server said so (429)
+    │   ├── EmbedderDown     the embedding server cannot be reached at all
+    │   ├── DimensionMismatch  vectors of another length than before
     │   └── SourceDown       nothing of the source can be reached; the phase fails when trying again does not help
     ├── BatchTooLarge        the same texts in smaller batches may pass (413)
     └── ComponentUnavailable nothing of this kind will work (401, no such folder); the phase fails
 """
 
+import math
 from collections.abc import Sequence
 
 
@@ -203,13 +206,27 @@ class TransientError(ComponentError):
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
-        self.retry_after_s = retry_after_s
+        usable = retry_after_s is not None and math.isfinite(retry_after_s) and retry_after_s >= 0
+        self.retry_after_s = retry_after_s if usable else None
 
 
 class RateLimited(TransientError):
     """The other side says that it is asked too much (429)."""
 
     code = "rate_limited"
+
+
+class EmbedderDown(TransientError):
+    """The embedding server cannot be reached at all, so no text is the cause. The engine tries again with backoff,
+    then the phase fails."""
+
+    code = "embedder_down"
+
+
+class DimensionMismatch(TransientError):
+    """The embedder answers with vectors of another length than before. Tried again, then the phase fails."""
+
+    code = "dimension_mismatch"
 
 
 class SourceDown(TransientError):

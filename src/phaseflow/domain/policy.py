@@ -3,6 +3,9 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+LONGEST_WAIT_S = 3600.0
+"""A wait that somebody else asks for is waited out up to this; whoever asks for more gets a pause or a failure."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -16,13 +19,15 @@ class RetryPolicy:
         """Seconds to wait after attempt number ``attempt`` (from 1) has failed, None to give up.
 
         ``asked_s`` is what the other side asked for (Retry-After) and is the least that is waited. ``jitter`` in [0, 1)
-        lengthens the wait by up to a quarter, so that many batches do not come back at once.
+        lengthens the wait by up to a quarter, so that many batches do not come back at once. A wait that the other side
+        asked for is never cut short: it may be longer than ``most_s``, up to ``LONGEST_WAIT_S``.
         """
-        if attempt >= self.tries:
-            return None
-        wait_s = max(self.first_s * 2 ** (attempt - 1) * (1 + jitter / 4), asked_s or 0.0)
         left_s = self.most_s - waited_s
-        return min(wait_s, left_s) if left_s > 0 else None
+        asked_s = asked_s or 0.0
+        if attempt >= self.tries or left_s <= 0 or asked_s > LONGEST_WAIT_S:
+            return None
+        wait_s: float = self.first_s * 2 ** (attempt - 1) * (1 + jitter / 4)
+        return max(min(wait_s, left_s), asked_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +68,10 @@ class ErrorBudget:
 class GuardPolicy:
     """When embedding pauses itself instead of burning money.
 
-    ``rate_limits``: after this many rate-limit answers in a row. ``characters``: before more than this many characters
-    have been sent since the job began or was last resumed. None turns a guard off.
+    ``rate_limited_s``: after so many seconds in which every answer was a rate limit; waits that the server has asked
+    for are waited out first. ``characters``: before more than this many characters have been sent since the job began
+    or was last resumed. None turns a guard off.
     """
 
-    rate_limits: int | None = 20
+    rate_limited_s: float | None = 60.0
     characters: int | None = None

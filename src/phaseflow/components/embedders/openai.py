@@ -14,6 +14,7 @@ from phaseflow.domain.errors import (
     ComponentError,
     ComponentUnavailable,
     DocumentError,
+    EmbedderDown,
     RateLimited,
     TransientError,
 )
@@ -126,7 +127,8 @@ class OpenAIEmbedder:
             raise ComponentUnavailable(f"{self._shown_url} is no address that can be asked; mend base_url") from error
         except httpx2.RequestError as error:
             why = self._shortened(str(error)) or type(error).__name__
-            raise TransientError(f"{self._shown_url} cannot be reached: {why}") from error
+            kind = EmbedderDown if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout) else TransientError
+            raise kind(f"{self._shown_url} cannot be reached: {why}") from error
 
     async def _opened(self) -> "httpx2.AsyncClient":
         async with self._opening:

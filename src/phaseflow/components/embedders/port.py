@@ -1,5 +1,6 @@
 """The one shape in which the engine uses any embedder."""
 
+import socket
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from inspect import isawaitable, iscoroutinefunction
@@ -9,8 +10,16 @@ import anyio
 
 from phaseflow.components.daemon import call_in_daemon
 from phaseflow.components.embedders.retry_after import retry_after_s
+from phaseflow.components.embedders.throttle import Throttle
 from phaseflow.components.embedders.vectors import checked_vectors
-from phaseflow.domain.errors import BatchTooLarge, ComponentError, ComponentUnavailable, RateLimited, TransientError
+from phaseflow.domain.errors import (
+    BatchTooLarge,
+    ComponentError,
+    ComponentUnavailable,
+    EmbedderDown,
+    RateLimited,
+    TransientError,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +50,8 @@ class EmbedderPort:
     """How often the embedder was asked."""
     errors: int
     """How many of the calls raised."""
+    throttle: Throttle
+    """The pace that the server asks for. ``embed`` notes it and does not wait: that is for whoever calls."""
 
     def __init__(self, embedder: Any, *, owned: bool = False) -> None:
         if not callable(getattr(embedder, "embed_documents", None)):
@@ -56,6 +67,7 @@ class EmbedderPort:
         dimension = getattr(embedder, "dimension", None)
         self.dimension = dimension if isinstance(dimension, int) and dimension > 0 else None
         self._threads = anyio.CapacityLimiter(self.in_flight)
+        self.throttle = Throttle()
         self.calls = 0
         self.errors = 0
 
@@ -65,15 +77,23 @@ class EmbedderPort:
         Raises TransientError (also for a malformed answer), RateLimited, BatchTooLarge, DocumentError or
         ComponentUnavailable, and whatever else a foreign embedder raises.
         """
-        return self._checked(await self._call(self._embedder.embed_documents, texts), len(texts))
+        found = self._checked(await self._call(self._embedder.embed_documents, texts), len(texts))
+        self.throttle.passed()
+        return found
 
     async def embed_query(self, text: str) -> "npt.NDArray[np.float32]":
-        """Return the vector of a query: float32, (d,). Raises like ``embed``; a cancel drops it."""
+        """Return the vector of a query: float32, (d,). Raises like ``embed``; a cancel drops it.
+
+        Raises RateLimited at once, and asks nothing, while the server has asked not to be called.
+        """
+        if wait_s := self.throttle.asked_wait_s():
+            raise RateLimited(f"the embedding server asked for no calls for {wait_s:.0f} s more", retry_after_s=wait_s)
         embed_query = getattr(self._embedder, "embed_query", None)
         if embed_query is None:
             vectors = await self.embed([text])
         else:
             vectors = self._checked([await self._call(embed_query, text)], 1)
+            self.throttle.passed()
         vector: npt.NDArray[np.float32] = vectors[0]
         return vector
 
@@ -90,6 +110,14 @@ class EmbedderPort:
         await self.aclose()
 
     async def _call(self, method: Callable[[Any], Any], argument: Any) -> Any:
+        begun = self.throttle.clock()
+        try:
+            return await self._translating(method, argument)
+        except RateLimited as error:
+            self.throttle.limited(begun, error.retry_after_s)
+            raise
+
+    async def _translating(self, method: Callable[[Any], Any], argument: Any) -> Any:
         self.calls += 1
         try:
             if iscoroutinefunction(method):
@@ -126,8 +154,23 @@ def _translated(error: Exception) -> ComponentError | None:
         return ComponentUnavailable(message)
     if status is not None and status >= 500:
         return TransientError(message, retry_after_s=_wait(error))
-    if status is None and isinstance(error, OSError):  # TimeoutError and ConnectionError are among them
-        return TransientError(message)
+    fault = _fault_of_connection(error) if status is None else None
+    if fault is None:
+        return None
+    return EmbedderDown(message) if isinstance(fault, _NO_CONNECTION) else TransientError(message)
+
+
+_NO_CONNECTION = (ConnectionRefusedError, socket.gaierror)
+_LONGEST_CHAIN = 8
+
+
+def _fault_of_connection(error: BaseException) -> OSError | None:
+    """The fault of the network (timeouts are among them) that an error is, or was raised for: clients wrap theirs."""
+    cause: BaseException | None = error
+    for _ in range(_LONGEST_CHAIN):
+        if cause is None or isinstance(cause, OSError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
     return None
 
 

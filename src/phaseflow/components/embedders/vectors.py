@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from phaseflow.domain.errors import TransientError
+from phaseflow.domain.errors import DimensionMismatch, TransientError
 
 if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
@@ -24,7 +24,10 @@ def checked_vectors(rows: Any, count: int, dimension: int | None = None) -> "Vec
     if found.ndim != 2 or found.shape[1] == 0:
         raise _malformed("the vectors are not all of one dimension")
     if dimension is not None and found.shape[1] != dimension:
-        raise _malformed(f"vectors of {found.shape[1]} dimensions where there were {dimension} before")
+        raise DimensionMismatch(
+            f"the embedder answers with vectors of {found.shape[1]} numbers, but had {dimension} before; if its model "
+            "was exchanged, name another model"
+        )
     if not np.isfinite(found).all():
         raise _malformed("a vector holds a number that is not finite")
     return found

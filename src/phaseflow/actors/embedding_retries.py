@@ -1,0 +1,180 @@
+"""Tries a batch until it is stored: again after a passing fault, in parts when the texts may be the cause."""
+
+from collections.abc import Sequence
+
+import anyio
+
+from phaseflow.actors.batch_result import BatchResult, TextsRejected
+from phaseflow.actors.embedding_calls import EmbeddingCalls, Spent
+from phaseflow.actors.gate import Gate
+from phaseflow.actors.pending_documents import Chunk
+from phaseflow.actors.release import OrderedRelease
+from phaseflow.actors.workshop import PhaseFailed, Workshop
+from phaseflow.domain.errors import BatchTooLarge, DimensionMismatch, EmbedderDown, TransientError
+from phaseflow.domain.vocabulary import JobPhase, WaitingOn
+from phaseflow.store import progress
+
+QUICK_TRIES = 2
+"""Attempts at a part of a batch whose own tries are used up."""
+QUICK_WAIT_S = 0.25
+"""The wait between them."""
+PARTS_WITHOUT_SUCCESS = 16
+"""So many parts of one batch may fail in a row while nothing else of the embedder passes; then it is the server …"""
+SECONDS_WITHOUT_SUCCESS = 120.0
+"""… and also after so long: each part may take its time-out."""
+FEW = 3
+"""So many texts may be blamed because others have passed before, if none has passed meanwhile."""
+
+
+class EmbeddingRetries:
+    """Gets each batch stored, however often it must be tried and however small it must be cut.
+
+    Texts that the server refuses are found by halves. So are those at which it breaks (a 5xx, a reset, vectors that are
+    none, time-outs): once the tries of a batch are used up, its parts are tried. If any of them passes, or another
+    batch meanwhile, the texts that fail alone are the cause, and their documents fail with the server's words; if
+    nothing passes, it is the server, and the phase fails.
+    """
+
+    def __init__(self, shop: Workshop, gate: Gate, release: OrderedRelease, calls: EmbeddingCalls) -> None:
+        self._shop = shop
+        self._gate = gate
+        self._release = release
+        self._calls = calls
+
+    def stop(self) -> None:
+        """Begin no more calls; those under way end and are stored."""
+        self._calls.stop()
+
+    async def embed(self, chunks: Sequence[Chunk]) -> None:
+        """Return once each of these texts is stored or rejected. Raises PhaseFailed when it is the server."""
+        attempt, waited_s, spent, successes = 1, 0.0, Spent(), self._calls.successes
+        while True:
+            try:
+                await self._calls.attempt(chunks, spent)
+            except TextsRejected as rejected:
+                await self._divide(chunks, rejected.cause)
+                return
+            except TransientError as error:
+                wait_s = self._shop.backoff_s(attempt, waited_s + spent.seconds, error.retry_after_s)
+                if wait_s is None:
+                    if isinstance(error, EmbedderDown | DimensionMismatch):
+                        raise _given_up(attempt, error) from error
+                    await _Isolation(self, attempt, successes, error).run(chunks)
+                    return
+                attempt, waited_s = attempt + 1, waited_s + wait_s
+                await self._calls.show(WaitingOn.RETRY)
+                await self._calls.sleep(wait_s)
+            else:
+                return
+
+    async def _divide(self, chunks: Sequence[Chunk], error: Exception) -> None:
+        """Try halves, so that the text which cannot be embedded is found and its neighbours are not lost."""
+        if len(chunks) == 1:
+            await self.reject(chunks[0], error)
+            return
+        for half in halves(chunks):
+            await self.embed(half)
+
+    async def reject(self, chunk: Chunk, error: Exception) -> None:
+        """Record that a text cannot be embedded: its document fails."""
+        if isinstance(error, BatchTooLarge):
+            code = "text_too_large"
+        elif isinstance(error, TransientError):
+            code = "embedding_failed"
+        else:
+            code = getattr(error, "code", "embed_error")
+        said = str(error) if hasattr(error, "code") else f"{type(error).__name__}: {error}"
+        async with self._gate:
+            await self._release.store(BatchResult(rejected={chunk.text_hash: (code, said)}))
+
+    async def try_quickly(self, chunks: Sequence[Chunk]) -> TransientError | None:
+        """A few attempts at a part of a batch; the last fault, or None when it is stored or rejected."""
+        fault: TransientError | None = None
+        for _ in range(QUICK_TRIES):
+            if fault is not None:
+                await self._calls.show(WaitingOn.RETRY)
+                await self._calls.sleep(max(QUICK_WAIT_S, fault.retry_after_s or 0.0))
+            try:
+                await self._calls.attempt(chunks, Spent())
+            except TextsRejected as rejected:
+                await self._divide(chunks, rejected.cause)
+                return None
+            except TransientError as error:
+                fault = error
+            else:
+                return None
+        return fault
+
+    @property
+    def successes(self) -> int:
+        """How many calls of this embedder were answered, for whomever."""
+        return self._calls.successes
+
+    @property
+    def is_stopped(self) -> bool:
+        """Another batch has failed the phase."""
+        return self._calls.is_stopped
+
+    async def has_succeeded_before(self) -> bool:
+        """Whether any text of this job was embedded, in this run or an earlier one."""
+        return await self._shop.database.read(
+            lambda tx: progress.has_succeeded(tx, self._shop.plan.run, JobPhase.EMBEDDING)
+        )
+
+
+class _Isolation:
+    """Finds the texts of one batch at which the server breaks, or that it is the server: level by level of halves."""
+
+    def __init__(self, retries: EmbeddingRetries, attempts: int, successes: int, error: TransientError) -> None:
+        self._retries = retries
+        self._attempts = attempts
+        self._successes = successes
+        self._error = error
+        self._alone: list[tuple[Chunk, TransientError]] = []
+        self._failed_parts = 0
+
+    async def run(self, chunks: Sequence[Chunk]) -> None:
+        self._begun = anyio.current_time()
+        parts = [chunks]
+        if len(chunks) == 1:
+            self._alone.append((chunks[0], self._error))
+        while parts and not self._retries.is_stopped:
+            parts = [half for part in parts if len(part) > 1 for half in halves(part) if await self._fails(half)]
+        if self._retries.is_stopped:
+            return
+        if self._alone and not await self._others_pass():
+            raise _given_up(self._attempts, self._error) from self._error
+        for chunk, error in self._alone:
+            await self._retries.reject(chunk, error)
+
+    async def _fails(self, part: Sequence[Chunk]) -> bool:
+        fault = await self._retries.try_quickly(part)
+        if fault is None or self._retries.is_stopped:
+            return False
+        self._failed_parts += 1
+        if len(part) == 1:
+            self._alone.append((part[0], fault))
+        if self._nothing_passes():
+            raise _given_up(self._attempts, fault) from fault
+        return True
+
+    def _nothing_passes(self) -> bool:
+        lasted_s = anyio.current_time() - self._begun
+        is_long = self._failed_parts >= PARTS_WITHOUT_SUCCESS or lasted_s > SECONDS_WITHOUT_SUCCESS
+        return is_long and self._retries.successes == self._successes
+
+    async def _others_pass(self) -> bool:
+        """Whether the server does its work for other texts: now, or, for a few, before."""
+        if self._retries.successes > self._successes:
+            return True
+        return len(self._alone) <= FEW and await self._retries.has_succeeded_before()
+
+
+def halves(chunks: Sequence[Chunk]) -> tuple[Sequence[Chunk], Sequence[Chunk]]:
+    """Both halves of two or more chunks."""
+    middle = len(chunks) // 2
+    return chunks[:middle], chunks[middle:]
+
+
+def _given_up(attempts: int, error: Exception) -> PhaseFailed:
+    return PhaseFailed(f"gave up after {attempts} attempts: {error}")

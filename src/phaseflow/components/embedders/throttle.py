@@ -1,0 +1,85 @@
+"""The pace an embedding server asks for, kept once for everybody who uses it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+import anyio
+
+FIRST_S = 0.25
+"""The first wait after a rate limit that names none; it doubles with each further one …"""
+MOST_S = 15.0
+"""… up to this."""
+READABLE_S = 1.0
+"""A server that asks for less than this asks for nothing: the wait then doubles as if it had named none."""
+
+
+class Throttle:
+    """One pause for all batches, jobs and queries of an embedder.
+
+    After a rate limit nobody is to call before ``wait_s()`` is over: not a moment earlier than the server has asked.
+    Then one call goes alone, and the others follow once it has passed, so that a server without room is asked once
+    and not by everybody. ``successes`` counts answers, ``last_success`` is the time of the newest one. ``clock`` gives
+    seconds that only go forward.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self.clock = clock
+        self.successes = 0
+        self.last_success = -float("inf")
+        self._until = -float("inf")
+        self._limited_at = -float("inf")
+        self._asked_until = -float("inf")
+        self._rounds = 0
+        self._first_call: anyio.Event | None = None
+
+    def wait_s(self) -> float:
+        """Seconds until the next call may be made; 0 when it may be made now."""
+        return max(0.0, self._until - self.clock())
+
+    def asked_wait_s(self) -> float:
+        """Seconds of the wait that the server itself has asked for; 0 when it has asked for none."""
+        return max(0.0, self._asked_until - self.clock())
+
+    async def until_free(self) -> None:
+        """Wait while the first call after a pause is under way."""
+        if self._first_call is not None:
+            await self._first_call.wait()
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """Whether a call may be made now; for the length of the block it may be the only one."""
+        if not self._rounds:
+            yield self.wait_s() == 0
+            return
+        if self.wait_s() or self._first_call is not None:
+            yield False
+            return
+        self._first_call = anyio.Event()
+        try:
+            yield True
+        finally:
+            self._first_call.set()
+            self._first_call = None
+
+    def passed(self) -> None:
+        """A call was answered. What the server has asked for still holds."""
+        self.successes += 1
+        self.last_success = self.clock()
+        self._rounds = 0
+
+    def limited(self, begun: float, asked_s: float | None) -> None:
+        """A call that was begun at ``begun`` (of ``clock``) was answered with a rate limit, and the wait it names.
+
+        Calls that were under way together count as one.
+        """
+        now = self.clock()
+        if begun >= self._limited_at:
+            self._rounds += 1
+            self._limited_at = now
+        wait_s = asked_s or 0.0
+        if wait_s < READABLE_S:
+            wait_s = max(wait_s, min(MOST_S, FIRST_S * 2 ** min(10, max(0, self._rounds - 1))))
+        else:
+            self._asked_until = max(self._asked_until, now + wait_s)
+        self._until = max(self._until, now + wait_s)

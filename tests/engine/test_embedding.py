@@ -1,0 +1,227 @@
+"""Embedding against servers that are slow, break at one text, or are gone."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+import pytest
+
+from phaseflow import (
+    BudgetPolicy,
+    EmbedderDown,
+    JobStatus,
+    PhaseFlow,
+    Policies,
+    RateLimited,
+    RetryPolicy,
+    TransientError,
+)
+from tests.engine.components import CountingEmbedder, write_folder
+from tests.engine.test_control import QUICK, finished, until
+
+IMPATIENT = Policies(retry=RetryPolicy(tries=2, first_s=0.01, most_s=1))
+POISON = "word5x"
+
+
+class Limiting(CountingEmbedder):
+    """Takes ``room`` calls, then asks for a wait, again and again; notes calls that came too early."""
+
+    batch_size = 1
+    in_flight = 8
+
+    def __init__(self, room: int, wait_s: float) -> None:
+        super().__init__(self._limit)
+        self._room = room
+        self._wait_s = wait_s
+        self._left = room
+        self._closed_until = 0.0
+        self.early = 0
+        self.limits = 0
+
+    def _limit(self, texts: Sequence[str]) -> None:
+        now = time.monotonic()
+        if self._left == 0 and self._closed_until and now >= self._closed_until:
+            self._left, self._closed_until = self._room, 0.0
+        if self._left:
+            self._left -= 1
+            return
+        self.limits += 1
+        if self._closed_until:
+            self.early += 1
+        self._closed_until = self._closed_until or now + self._wait_s
+        raise RateLimited("slow down", retry_after_s=self._closed_until - now)
+
+
+async def test_a_rate_limit_is_waited_out_by_all_batches_and_is_no_fault(folder: Path, database: Path) -> None:
+    embedder = Limiting(room=10, wait_s=1.0)
+    async with PhaseFlow(database, embedder=embedder, policies=IMPATIENT) as flow:
+        job = await flow.start("kb", folder)
+        await until(flow, lambda s: s.phase_details[2].waiting_on == "rate_limit")
+        final = await finished(job)
+    assert final.status is JobStatus.COMPLETED
+    assert final.metrics.documents_failed == 0
+    assert embedder.limits >= 2
+    assert embedder.early <= (embedder.limits // 2) * 7  # only those that were under way with the first of their round
+    assert max(embedder.paid.values()) == 1
+
+
+async def test_after_a_wait_the_server_is_asked_once_and_not_by_everybody(folder: Path, database: Path) -> None:
+    begun: list[float] = []
+
+    def fault(texts: Sequence[str]) -> None:
+        begun.append(time.monotonic())
+        if len(begun) <= 10:
+            raise RateLimited("slow down", retry_after_s=1)
+
+    embedder = CountingEmbedder(fault)
+    embedder.batch_size, embedder.in_flight = 1, 8
+    async with PhaseFlow(database, embedder=embedder, policies=IMPATIENT) as flow:
+        final = await finished(await flow.start("kb", folder))
+    assert final.status is JobStatus.COMPLETED
+    first_round = [at for at in begun if at < begun[0] + 1]
+    assert len(first_round) <= 8
+    second_round = [at for at in begun if begun[0] + 1 <= at < begun[0] + 2]
+    assert len(second_round) == 1
+
+
+async def test_a_wait_is_shown_although_other_batches_are_stored_meanwhile(folder: Path, database: Path) -> None:
+    slow, limited = anyio.Event(), anyio.Event()
+
+    class OneSlow(CountingEmbedder):
+        batch_size = 1
+
+        async def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            self.calls += 1
+            if self.calls == 1:
+                await limited.wait()
+                slow.set()
+            elif not limited.is_set():
+                limited.set()
+                raise RateLimited("slow down", retry_after_s=2)
+            return await super().embed_documents(texts)
+
+    async with PhaseFlow(database, embedder=OneSlow(), policies=IMPATIENT) as flow:
+        job = await flow.start("kb", folder)
+        await slow.wait()
+        status = await until(flow, lambda s: s.phase_details[2].items_processed > 0)
+        assert status.phase_details[2].waiting_on == "rate_limit"
+        assert (await finished(job)).status is JobStatus.COMPLETED
+
+
+@pytest.mark.parametrize("asked_s", [float("inf"), float("nan"), -5.0, 1e9])
+async def test_a_wait_that_is_no_wait_harms_nobody(folder: Path, database: Path, asked_s: float) -> None:
+    left = [1]
+
+    def fault(texts: Sequence[str]) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise RateLimited("slow down", retry_after_s=asked_s)
+
+    embedder = CountingEmbedder(fault)
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        job = await flow.start("kb", folder)
+        if asked_s == 1e9:
+            paused = await until(flow, lambda s: s.phase_details[2].status == "paused")
+            assert "hours" in paused.message
+        else:
+            assert (await finished(job)).status is JobStatus.COMPLETED
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+@pytest.mark.parametrize("in_flight", [1, 4])
+async def test_one_text_at_which_the_server_breaks_fails_its_document_only(
+    folder: Path, database: Path, batch_size: int, in_flight: int
+) -> None:
+    def fault(texts: Sequence[str]) -> None:
+        if any(POISON in text for text in texts):
+            raise TransientError("the server answered 500: input is too large to process")
+
+    embedder = CountingEmbedder(fault)
+    embedder.batch_size, embedder.in_flight = batch_size, in_flight
+    async with PhaseFlow(database, embedder=embedder, policies=QUICK) as flow:
+        final = await finished(await flow.start("kb", folder))
+        failures = (await flow.failures("kb")).items
+        kb = await flow.kb("kb")
+    assert final.status is JobStatus.COMPLETED
+    assert [(each.uri, each.code) for each in failures] == [("doc005.md", "embedding_failed")]
+    assert "input is too large" in failures[0].error
+    assert kb.documents == 11
+    assert max(embedder.paid.values()) == 1
+    assert embedder.calls < 100
+
+
+async def test_texts_whose_vectors_are_none_are_found_too(folder: Path, database: Path) -> None:
+    class Nulls(CountingEmbedder):
+        batch_size = 64
+
+        async def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            rows = await super().embed_documents(texts)
+            return [[None] * 8 if POISON in text else row for text, row in zip(texts, rows, strict=True)]  # type: ignore[list-item]
+
+    async with PhaseFlow(database, embedder=Nulls(), policies=QUICK) as flow:
+        final = await finished(await flow.start("kb", folder))
+        assert final.status is JobStatus.COMPLETED
+        assert [each.uri for each in (await flow.failures("kb")).items] == ["doc005.md"]
+
+
+async def test_a_server_that_breaks_at_everything_fails_the_phase_and_no_document(
+    tmp_path: Path, database: Path
+) -> None:
+    broken = True
+
+    def fault(texts: Sequence[str]) -> None:
+        if broken:
+            raise TransientError("the server answered 500")
+
+    embedder = CountingEmbedder(fault)
+    embedder.batch_size = 64
+    async with PhaseFlow(database, embedder=embedder, policies=QUICK) as flow:
+        job = await flow.start("kb", write_folder(tmp_path / "many", 200, 20))
+        failed = await finished(job)
+        assert failed.status is JobStatus.FAILED
+        assert "gave up after 4 attempts: the server answered 500" in (failed.error or "")
+        assert (await flow.failures("kb")).items == []
+        assert embedder.calls < 2 * (4 + 2 * 30) + 10
+        broken = False
+        await flow.retry("kb")
+        assert (await finished(job)).status is JobStatus.COMPLETED
+        assert (await flow.kb("kb")).documents == 200
+
+
+async def test_a_server_that_is_gone_is_not_asked_in_parts(folder: Path, database: Path) -> None:
+    def fault(texts: Sequence[str]) -> None:
+        raise EmbedderDown("nobody listens")
+
+    embedder = CountingEmbedder(fault)
+    embedder.batch_size = 64
+    async with PhaseFlow(database, embedder=embedder, policies=QUICK) as flow:
+        final = await finished(await flow.start("kb", folder))
+    assert final.status is JobStatus.FAILED
+    assert embedder.calls == 4
+
+
+async def test_the_error_budget_goes_by_the_order_of_the_documents(tmp_path: Path, database: Path) -> None:
+    """Bad ones that are answered before the good ones between them are no row."""
+    held = anyio.Event()
+
+    class BadOnesFirst(CountingEmbedder):
+        batch_size = 1
+        in_flight = 30
+
+        async def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            number = int(texts[0].split("word")[1].split("x")[0])
+            if number % 2:
+                self.paid.update(texts)
+                if self.paid.total() == 10:
+                    held.set()
+                raise ValueError("bad")
+            await held.wait()
+            return await super().embed_documents(texts)
+
+    folder = write_folder(tmp_path / "many", 20, 10)
+    policies = Policies(budget=BudgetPolicy(in_a_row=3))
+    async with PhaseFlow(database, embedder=BadOnesFirst(), policies=policies) as flow:
+        final = await finished(await flow.start("kb", folder))
+        assert final.status is JobStatus.COMPLETED
+        assert len((await flow.failures("kb")).items) == 10
