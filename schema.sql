@@ -2,6 +2,8 @@
 -- Times are ISO 8601 in UTC with milliseconds. Durations are seconds. Hashes are BLAKE2b-128.
 
 -- A named, searchable collection. Documents of its epoch are searchable; those of a later one are a rebuild under way.
+-- The id is internal and never used again (NAME~NUMBER; NAME alone in a file of version 1); all other tables refer to it.
+-- Deleting a knowledge base takes its name away: nothing finds it any more, and the janitor removes its rows.
 CREATE TABLE knowledge_bases (
     id            TEXT PRIMARY KEY,
     source        TEXT,                           -- JSON; null for the jobs of a program with its own pipeline
@@ -12,8 +14,16 @@ CREATE TABLE knowledge_bases (
     next_model    TEXT,                           -- fingerprint of the vectors of a rebuild
     generation    INTEGER NOT NULL DEFAULT 0,     -- grows with each change to what search sees
     created_at    TEXT NOT NULL,
-    updated_at    TEXT NOT NULL
+    updated_at    TEXT NOT NULL,
+    name          TEXT                            -- what people call it; null: deleted
 ) STRICT;
+CREATE UNIQUE INDEX knowledge_bases_by_name ON knowledge_bases (name);
+
+-- Numbers that are never used again.
+CREATE TABLE sequences (
+    name TEXT PRIMARY KEY,
+    last INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- One ingestion run. Its status is derived from its phases and never stored.
 CREATE TABLE ingestion_jobs (
@@ -96,9 +106,11 @@ CREATE TABLE job_entries (
     UNIQUE (job_seq, uri)
 ) STRICT;
 CREATE INDEX job_entries_open ON job_entries (job_seq, depth, id) WHERE state = 0;
+CREATE INDEX job_entries_failed ON job_entries (job_seq, id) WHERE state IN (3, 5);
 
--- One version of a document. state: 1 loaded, 2 chunked, 3 embedded, 4 searchable, 9 failed. What the phase after
--- state n has to do is the rows in state n, by id: the table is the hand-over.
+-- One version of a document. state: 0 being stored, 1 loaded, 2 chunked, 3 embedded, 4 searchable, 9 failed, 10 gone (for
+-- the janitor to remove). What the phase after state n has to do is the rows in state n, by turn: the table is the
+-- hand-over.
 CREATE TABLE documents (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     kb_id        TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
@@ -112,16 +124,22 @@ CREATE TABLE documents (
     recipe       TEXT NOT NULL,                   -- how it was extracted and cut; another recipe makes it stale
     chunk_count  INTEGER NOT NULL DEFAULT 0,
     state        INTEGER NOT NULL DEFAULT 1,
-    generation   INTEGER                          -- of the knowledge base, when it became searchable
+    generation   INTEGER,                         -- of the knowledge base, when it became searchable
+    characters   INTEGER NOT NULL DEFAULT 0,      -- of its text
+    indexed      INTEGER NOT NULL DEFAULT 0,      -- how many of its passages, from the first, stand in the full-text index
+    turn         INTEGER                          -- its place in the hand-over; null: that of its id
 ) STRICT;
 CREATE UNIQUE INDEX documents_live ON documents (kb_id, epoch, uri) WHERE state = 4;
-CREATE INDEX documents_open ON documents (job_seq, state, id) WHERE state <> 4;
+CREATE INDEX documents_open ON documents (job_seq, state, coalesce(turn, id)) WHERE state NOT IN (4, 10);
+CREATE INDEX documents_gone ON documents (kb_id, id) WHERE state = 10;
 CREATE INDEX documents_by_kb ON documents (kb_id, generation);
 
+-- The text of a document in segments, so that no statement goes through all of a long one.
+-- id = document id * 2^20 + number of the segment, which begins at character number * 2^16.
 CREATE TABLE texts (
-    document_id INTEGER PRIMARY KEY REFERENCES documents (id) ON DELETE CASCADE,
-    text        TEXT NOT NULL,
-    parts       TEXT NOT NULL                     -- JSON: [[offset, label], …]
+    id    INTEGER PRIMARY KEY,
+    text  TEXT NOT NULL,                          -- 2^16 characters; the last segment has what is left
+    parts TEXT NOT NULL                           -- JSON: [[offset, label], …] that begin in it, and the one before them
 ) STRICT;
 
 -- id = document id * 2^20 + position: it follows from document and position, and a document's chunks are one range.
@@ -156,6 +174,8 @@ CREATE VIRTUAL TABLE passages USING fts5 (
 );
 -- Merge segments in larger steps: a bulk load spends a quarter less time on them, and search is as fast.
 INSERT INTO passages (passages, rank) VALUES ('automerge', 16);
+-- Far above automerge: at the same number, which is its default, a whole level would be merged in one transaction.
+INSERT INTO passages (passages, rank) VALUES ('crisismerge', 64);
 
 CREATE TABLE failures (
     kb_id    TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,

@@ -17,7 +17,7 @@ from phaseflow.domain.settings import Settings
 from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus
 from phaseflow.feed import Feed
-from phaseflow.store import jobs, knowledge_bases
+from phaseflow.store import jobs, knowledge_bases, leftovers
 from phaseflow.store import transitions as log
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
@@ -87,6 +87,7 @@ class PhaseTracker:
         at = self.clock.now()
 
         def create(tx: Transaction) -> None:
+            leftovers.free_job_id(tx, job_id)
             if tx.row("SELECT 1 FROM ingestion_jobs WHERE id = ?", job_id):
                 raise InvalidRequest("job_id", f"a job {job_id!r} exists already; choose another id")
             make_room(tx, kb_id, at)
@@ -220,6 +221,11 @@ def refuse_second_job(tx: Transaction, kb_id: str, verb: str = Action.START) -> 
 def make_room(tx: Transaction, kb_id: str, at: datetime) -> None:
     """Raise JobConflict when the knowledge base has a job that is not over; a failed one leaves the queue."""
     refuse_second_job(tx, kb_id)
+    dequeue_failed_job(tx, kb_id, at)
+
+
+def dequeue_failed_job(tx: Transaction, kb_id: str, at: datetime) -> None:
+    """A failed job that waits for its retry waits no more."""
     latest = jobs.latest(tx, kb_id)
     if latest is not None and latest.state.intent is not None:
         jobs.save(tx, latest.state, latest.state.queue(None, at), reason=None, at=at)

@@ -11,6 +11,7 @@ from phaseflow.domain.errors import InvalidRequest, JobConflict, JobNotFound, Kn
 from phaseflow.domain.vocabulary import PHASES, JobStatus
 from phaseflow.store.transaction import Transaction
 from tests.engine.components import CountingEmbedder, SpinningChunker, write_folder
+from tests.store.probes import until_removed
 
 
 async def ingest(flow: PhaseFlow, folder: Path, kb: str = "kb", **options):  # type: ignore[no-untyped-def]  # passed on
@@ -198,6 +199,7 @@ async def test_a_deleted_knowledge_base_leaves_no_row(folder: Path, database: Pa
         await flow.delete_kb("kb")
         with pytest.raises(KnowledgeBaseNotFound):
             await flow.kb("kb")
+        await until_removed(flow.tracker.database)
         for table in ("documents", "texts", "chunks", "ingestion_jobs", "ingestion_phase_status", "transitions"):
             count = partial(Transaction.value, sql=f"SELECT count(*) FROM {table}")
             assert await flow.tracker.database.read(count) == 0, table

@@ -50,7 +50,7 @@ def searchable(database: Path, kb_id: str = "kb") -> dict[str, Passages]:
     with connected(database) as connection:
         found = connection.execute(
             "SELECT d.uri, d.content_hash, d.id FROM documents AS d JOIN knowledge_bases AS k ON k.id = d.kb_id"
-            " WHERE d.kb_id = ? AND d.epoch = k.epoch AND d.state = 4",
+            " WHERE k.name = ? AND d.epoch = k.epoch AND d.state = 4",
             (kb_id,),
         ).fetchall()
         return {uri: Passages(content, tuple(_passages(connection, key))) for uri, content, key in found}
@@ -76,7 +76,7 @@ def leftovers(database: Path) -> int:
         return int(
             connection.execute(
                 "SELECT count(*) FROM documents AS d JOIN knowledge_bases AS k ON k.id = d.kb_id"
-                " WHERE d.state NOT IN (4, 9) OR d.epoch <> k.epoch"
+                " WHERE d.state NOT IN (4, 9) OR d.epoch <> k.epoch OR k.name IS NULL"
             ).fetchone()[0]
         )
 
@@ -156,7 +156,10 @@ _STATES = (
 
 
 def _count_faults(connection: sqlite3.Connection) -> Iterator[str]:
-    newest = connection.execute("SELECT max(seq) FROM ingestion_jobs WHERE managed GROUP BY kb_id").fetchall()
+    newest = connection.execute(
+        "SELECT max(seq) FROM ingestion_jobs AS j JOIN knowledge_bases AS k ON k.id = j.kb_id AND k.name IS NOT NULL"
+        " WHERE managed GROUP BY kb_id"
+    ).fetchall()
     for (seq,) in newest:
         job = connection.execute("SELECT id FROM ingestion_jobs WHERE seq = ?", (seq,)).fetchone()[0]
         expected = _counted(connection, seq)
@@ -185,7 +188,7 @@ def _counted(connection: sqlite3.Connection, seq: int) -> Counts:
         documents[at], chunks[at], vectors[at] = count, cut, done
     was_cut = (2, 3, 4, "embedding", "indexing")
     was_embedded = (3, 4, "indexing")
-    loaded = sum(documents.values())
+    loaded = sum(count for at, count in documents.items() if at not in {0, 10})
     return {
         "loading": (entries.get(1, 0) + entries.get(2, 0), entries.get(3, 0) + entries.get(5, 0), 0),
         "chunking": (_of(documents, was_cut), documents.get("chunking", 0), loaded),
@@ -203,30 +206,38 @@ def _of(counts: dict[object, int], keys: tuple[object, ...]) -> int:
 
 
 def _document_faults(connection: sqlite3.Connection) -> Iterator[str]:
-    for key, uri, state, chunk_count, text in connection.execute(
-        "SELECT d.id, d.uri, d.state, d.chunk_count, t.text FROM documents AS d LEFT JOIN texts AS t"
-        " ON t.document_id = d.id"
+    for key, uri, state, chunk_count, characters in connection.execute(
+        "SELECT id, uri, state, chunk_count, characters FROM documents WHERE state NOT IN (0, 10)"
     ).fetchall():
-        if text is None:
-            yield f"{uri} has no text"
+        text = _text(connection, key)
+        if text is None or len(text) != characters:
+            yield f"{uri} has no text, or half of it"
             continue
         chunks = connection.execute(
             "SELECT c.start, c.stop, c.text_hash, v.text_hash FROM chunks AS c LEFT JOIN vectors AS v"
             " ON v.id = c.vector_id WHERE c.id >= ?1 << 20 AND c.id < (?1 + 1) << 20",
             (key,),
         ).fetchall()
-        if state != 9 and len(chunks) != chunk_count:
+        if state not in {1, 9} and len(chunks) != chunk_count:
             yield f"{uri} has {len(chunks)} chunks instead of {chunk_count}"
         for start, stop, stated, vector_of in chunks:
             if text_hash(text[start:stop]) != stated:
                 yield f"{uri} [{start}:{stop}] is not the text that was hashed"
             if vector_of not in ({stated} if state in {3, 4} else {stated, None}):
                 yield f"{uri} [{start}:{stop}] in state {state} has the vector of another text, or none"
-    orphans = connection.execute(
-        "SELECT count(*) FROM chunks WHERE NOT EXISTS (SELECT 1 FROM documents AS d WHERE d.id = chunks.id >> 20)"
-    ).fetchone()[0]
-    if orphans:
-        yield f"{orphans} chunks belong to no document"
+    for table in ("chunks", "texts"):
+        orphans = connection.execute(
+            f"SELECT count(*) FROM {table} AS t WHERE NOT EXISTS (SELECT 1 FROM documents AS d WHERE d.id = t.id >> 20)"
+        ).fetchone()[0]
+        if orphans:
+            yield f"{orphans} {table} belong to no document"
+
+
+def _text(connection: sqlite3.Connection, document: int) -> str | None:
+    rows = connection.execute(
+        "SELECT text FROM texts WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20 ORDER BY id", (document,)
+    ).fetchall()
+    return "".join(row[0] for row in rows) if rows else None
 
 
 def _index_faults(connection: sqlite3.Connection) -> Iterator[str]:
@@ -234,9 +245,12 @@ def _index_faults(connection: sqlite3.Connection) -> Iterator[str]:
     wanted = {
         row[0]
         for row in connection.execute(
-            "SELECT c.id FROM chunks AS c JOIN documents AS d ON d.id = c.id >> 20 WHERE d.state = 4"
+            "SELECT c.id FROM chunks AS c JOIN documents AS d ON d.id = c.id >> 20 WHERE c.id & 0xFFFFF < d.indexed"
         )
     }
+    half = connection.execute("SELECT count(*) FROM documents WHERE state = 4 AND indexed <> chunk_count").fetchone()[0]
+    if half:
+        yield f"{half} searchable documents are not in the full-text index as a whole"
     if indexed != wanted:
         yield f"the full-text index has {len(indexed - wanted)} passages too many and {len(wanted - indexed)} too few"
 

@@ -22,7 +22,7 @@ POINTS = (
     "launch.resume", "launch.retry", "loading.writing", "loading.between", "chunking.writing", "chunking.between",
     "embedding.answered", "embedding.writing", "embedding.between", "indexing.writing", "indexing.between",
     "indexing.withdrawn", "indexing.switched", "indexing.cleaned", "supervisor.running", "supervisor.paused",
-    "supervisor.completed", "supervisor.failed",
+    "supervisor.completed", "supervisor.failed", "janitor.removed_some",
 )  # fmt: skip
 VERBS = ("start", "start", "pause", "resume", "resume", "cancel", "retry", "pause phase", "resume phase", "ask")
 POLICIES = Policies(

@@ -24,6 +24,7 @@ from tests.engine.components import write_folder
 from tests.proof import outcome, victim
 from tests.proof.test_crash import left_behind
 from tests.proof.victim import BATCH, IN_FLIGHT, SETTINGS, Case, Errand, RemoteEmbedder
+from tests.store.probes import until_removed
 
 QUERIES = ("word20x7", "word22x30", "word45x1", "again8x2")
 
@@ -50,6 +51,7 @@ CASES = [
     Case(Errand.INGEST, "indexing.withdrawn", 1),
     Case(Errand.INGEST, "indexing.switched", 1),
     Case(Errand.INGEST, "indexing.withdrawn", 1, base="rebuild"),
+    Case(Errand.INGEST, "janitor.removed_some", 1, base="rebuild"),
     Case(Errand.INGEST, "indexing.cleaned", 1, base="rebuild"),
     Case(Errand.INGEST, "indexing.switched", 1, base="rebuild"),
     Case(Errand.INGEST, "supervisor.running", 2, base="nothing"),
@@ -157,6 +159,7 @@ async def go_on(database: Path, folder: Path, server: FakeEmbeddingServer, model
             elif status is not None and "resume" in status.allowed_actions:
                 await flow.resume("kb")
             final = await job.wait()
+            await until_removed(flow.tracker.database)
     await embedder.aclose()
     assert final.status is JobStatus.COMPLETED, final.error
 

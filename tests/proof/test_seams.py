@@ -18,6 +18,7 @@ from phaseflow.supervisor.supervisor import Supervisor
 from tests.engine.components import CountingEmbedder, vector_of
 from tests.proof import outcome
 from tests.proof.turnstile import Turnstile, until
+from tests.store.probes import until_removed
 
 
 async def until_paused(flow: PhaseFlow, phase: JobPhase | None = None) -> None:
@@ -275,6 +276,7 @@ async def test_a_pause_does_not_wait_until_the_traces_of_an_older_job_are_cleare
             await flow.resume("kb")
             with anyio.fail_after(10):
                 assert (await (await flow.job("kb")).wait()).status is JobStatus.COMPLETED
+            await until_removed(flow.tracker.database)
     assert outcome.leftovers(database) == 0
 
 

@@ -5,6 +5,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import anyio
+
+from phaseflow.store import leftovers
+from phaseflow.store.database import Database
 from phaseflow.store.transaction import Transaction
 
 
@@ -41,3 +45,10 @@ def put(tx: Transaction, name: str) -> str:
 def names(path: Path) -> list[str]:
     """The rows of ``put``, in order."""
     return [row[0] for row in select(path, "SELECT fingerprint FROM models ORDER BY id")]
+
+
+async def until_removed(database: Database) -> None:
+    """Until the janitor of a running engine has nothing left to remove."""
+    with anyio.fail_after(20):
+        while await database.read(leftovers.are_there):  # noqa: ASYNC110  # nobody tells when
+            await anyio.sleep(0.01)

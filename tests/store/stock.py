@@ -7,7 +7,7 @@ from functools import partial
 
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.settings import Settings
-from phaseflow.store import documents, jobs, knowledge_bases, passages, vectors
+from phaseflow.store import documents, jobs, knowledge_bases, leftovers, passages, vectors
 from phaseflow.store.database import Database
 from phaseflow.store.documents import LoadedText, StagedDocument, Staging, text_hash
 from phaseflow.store.jobs import JobRecord
@@ -29,14 +29,15 @@ class Stock:
     job_id: str
     seq: int
     epoch: int = 1
+    key: str = "kb~1"
 
     @property
     def staging(self) -> Staging:
-        return Staging(self.seq, self.kb_id, self.epoch, "recipe")
+        return Staging(self.seq, self.key, self.epoch, "recipe")
 
     @property
     def scope(self) -> Scope:
-        return Scope(self.kb_id, self.epoch)
+        return Scope(self.key, self.epoch)
 
     @property
     def run(self) -> Run:
@@ -57,8 +58,7 @@ class Stock:
         staged = [cut(document) for document in await self.load(*texts)]
         await self.database.write(lambda tx: documents.cut(tx, staged))
         await self.database.write(lambda tx: embed(tx, staged))
-        encoded = passages.encoded(staged)
-        await self.database.write(lambda tx: passages.publish(tx, self.scope, staged, encoded))
+        await self.database.write(lambda tx: publish(tx, self.scope, staged))
         return staged
 
 
@@ -66,7 +66,8 @@ async def stock(database: Database, kb_id: str = "kb", job_id: str = "job", epoc
     """A knowledge base, new or there already, with a new running job."""
     await database.write(partial(create, kb_id=kb_id, job_id=job_id))
     seq = await database.read(lambda tx: jobs.record(tx, job_id).seq)
-    return Stock(database, kb_id, job_id, seq, epoch)
+    key = await database.read(lambda tx: knowledge_bases.get(tx, kb_id).key)
+    return Stock(database, kb_id, job_id, seq, epoch, key)
 
 
 def create(tx: Transaction, kb_id: str, job_id: str) -> None:
@@ -92,3 +93,16 @@ def embed(tx: Transaction, staged: Sequence[StagedDocument], model: str = "m") -
     vectors.add(tx, number, hashes, b"".join(h[:8] for h in hashes))
     vectors.attach(tx, number, [d.chunk_id(n) for d in staged for n in range(len(d.spans))])
     documents.move(tx, [d.id for d in staged], documents.CHUNKED, documents.EMBEDDED)
+
+
+def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument]) -> None:
+    """Embedded documents become searchable."""
+    for document in staged:
+        passages.index(tx, passages.encoded(document))
+    passages.publish(tx, scope, staged)
+
+
+async def clean(database: Database) -> None:
+    """Let the janitor's work be done."""
+    while await database.write(leftovers.remove_some):
+        pass

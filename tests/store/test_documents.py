@@ -18,7 +18,7 @@ from phaseflow.store.failures import FailedDocument
 from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
 from tests.store.probes import select
-from tests.store.stock import NOW, Stock, cut, embed, stock
+from tests.store.stock import NOW, Stock, clean, cut, embed, publish, stock
 
 Found = tuple[str, int | None, str | None, int]
 LONG = "alpha beta gamma delta epsilon zeta eta theta"
@@ -35,7 +35,8 @@ async def found(made: Stock, word: str) -> list[str]:
 
 
 async def is_sound(database: Database) -> bool:
-    """The full-text index is consistent, and has exactly the chunks of searchable documents."""
+    """The full-text index is consistent, and has the chunks of searchable documents alone when the janitor is done."""
+    await clean(database)
     await database.write(lambda tx: tx.run("INSERT INTO passages (passages) VALUES ('integrity-check')"))
     rows = select(database.path, "SELECT id FROM passages_docsize ORDER BY id")
     live = select(
@@ -110,8 +111,7 @@ async def test_a_new_version_takes_the_place_of_the_old_one_in_one_step(database
     await database.write(lambda tx: embed(tx, staged))
     assert await found(made, "whale") == ["a"]
     assert await found(made, "shark") == []
-    encoded = passages.encoded(staged)
-    await database.write(lambda tx: passages.publish(tx, made.scope, staged, encoded))
+    await database.write(lambda tx: publish(tx, made.scope, staged))
     assert await found(made, "whale") == []
     assert await found(made, "shark") == ["a"]
     assert await found(made, "herring") == ["b"]
@@ -121,16 +121,18 @@ async def test_a_new_version_takes_the_place_of_the_old_one_in_one_step(database
 async def test_a_document_that_was_withdrawn_leaves_no_row(database: Database) -> None:
     made = await stock(database)
     gone, kept = await made.publish(("a", LONG), ("b", "alpha whale"))
-    await database.write(lambda tx: passages.withdraw(tx, [gone.id]))
+    await database.write(lambda tx: passages.withdraw(tx, made.scope, [gone.id]))
     assert await found(made, "alpha") == ["b"]
     assert await is_sound(database)
-    assert select(database.path, "SELECT DISTINCT document_id FROM texts") == [(kept.id,)]
+    for owners in ("SELECT DISTINCT id >> 20 FROM texts", "SELECT DISTINCT id >> 20 FROM chunks"):
+        assert select(database.path, owners) == [(kept.id,)]
 
 
 async def test_vectors_stay_when_their_document_goes(database: Database) -> None:
     made = await stock(database)
     (gone,) = await made.publish(("a", LONG))
-    await database.write(lambda tx: passages.withdraw(tx, [gone.id]))
+    await database.write(lambda tx: passages.withdraw(tx, made.scope, [gone.id]))
+    await clean(database)
     assert await database.read(lambda tx: vectors.known(tx, 1, gone.hashes)) == set(gone.hashes)
 
 
@@ -142,11 +144,22 @@ async def test_a_crawl_takes_out_what_it_did_not_find_and_keeps_what_failed(data
     )
     await database.write(lambda tx: entries.settle(tx, made.seq, [2], entries.FAILED))
     gone: list[str] = []
-    while page := await database.write(lambda tx: passages.withdraw_missing(tx, made.scope, made.seq, 1)):
-        gone.extend(page)
-    assert sorted(gone) == ["gone", "gone too"]
+    after: str | None = ""
+    while after is not None:
+        page, after = await database.read(partial(_missing, made, after))
+        gone.extend(uri for _, uri in page)
+        await database.write(partial(_withdraw, made, [key for key, _ in page]))
+    assert gone == ["gone", "gone too"]
     assert await database.read(lambda tx: passages.counts(tx, made.scope)) == (2, 2)
     assert await is_sound(database)
+
+
+def _missing(made: Stock, after: str, tx: Transaction) -> tuple[list[tuple[int, str]], str | None]:
+    return passages.missing(tx, made.scope, made.seq, after, 1)
+
+
+def _withdraw(made: Stock, ids: list[int], tx: Transaction) -> None:
+    passages.withdraw(tx, made.scope, ids)
 
 
 async def test_a_text_has_one_vector_a_model_however_often_it_stands_somewhere(database: Database) -> None:
@@ -184,7 +197,7 @@ async def test_search_sees_the_old_epoch_until_it_is_switched_in_one_step(databa
     await rebuilt.publish(("a", "the old whale"))
     assert await database.read(lambda tx: knowledge_bases.get(tx, "kb").epoch) == 1
     assert await found(made, "whale") == ["a"]
-    await database.write(lambda tx: knowledge_bases.switch(tx, "kb", 2, "n", "{}"))
+    await database.write(lambda tx: knowledge_bases.switch(tx, made.key, 2, "n", "{}"))
     kb = await database.read(lambda tx: knowledge_bases.get(tx, "kb"))
     assert (kb.epoch, kb.model, kb.next_model) == (2, "n", None)
     assert await database.write(lambda tx: passages.withdraw_other_epochs(tx, rebuilt.scope, 100)) == 1
@@ -211,8 +224,8 @@ async def test_two_rebuilds_with_different_vectors_do_not_share_an_epoch(databas
 
 async def test_a_switch_back_to_an_older_epoch_changes_nothing(database: Database) -> None:
     made = await stock(database)
-    await database.write(lambda tx: knowledge_bases.switch(tx, "kb", 2, "n", "{}"))
-    await database.write(lambda tx: knowledge_bases.switch(tx, "kb", 1, "m", "{}"))
+    await database.write(lambda tx: knowledge_bases.switch(tx, made.key, 2, "n", "{}"))
+    await database.write(lambda tx: knowledge_bases.switch(tx, made.key, 1, "m", "{}"))
     assert await database.read(lambda tx: knowledge_bases.get(tx, made.kb_id).epoch) == 2
 
 
@@ -222,8 +235,9 @@ async def test_what_an_older_job_left_on_its_way_is_removed_and_what_is_searchab
     await old.load(("half", "two"), ("other half", "three"))
     new = await stock(database, job_id="new")
     await new.load(("mine", "four"))
-    removed = [await database.write(lambda tx: documents.discard_staged(tx, "kb", new.seq, 1)) for _ in range(3)]
+    removed = [await database.write(lambda tx: documents.discard_staged(tx, new.key, new.seq, 1)) for _ in range(3)]
     assert removed == [1, 1, 0]
+    await clean(database)
     assert select(database.path, "SELECT uri FROM documents ORDER BY uri") == [("done",), ("mine",)]
 
 
@@ -233,11 +247,11 @@ async def test_a_knowledge_base_that_is_deleted_leaves_vectors_only(database: Da
     await made.load(("b", LONG))
     other = await stock(database, "other", "other")
     await other.publish(("a", LONG))
-    while await database.write(lambda tx: passages.withdraw_all(tx, "kb", 1)):
-        pass
     await database.write(lambda tx: knowledge_bases.remove(tx, "kb"))
-    assert select(database.path, "SELECT kb_id FROM documents") == [("other",)]
-    assert select(database.path, "SELECT kb_id FROM ingestion_jobs") == [("other",)]
+    await clean(database)
+    assert select(database.path, "SELECT name FROM knowledge_bases") == [("other",)]
+    assert select(database.path, "SELECT kb_id FROM documents") == [(other.key,)]
+    assert select(database.path, "SELECT kb_id FROM ingestion_jobs") == [(other.key,)]
     assert select(database.path, "SELECT count(*) FROM vectors") == [(3,)]
     assert await found(other, "alpha") == ["a"]
     assert await is_sound(database)
@@ -248,7 +262,7 @@ async def test_a_crawl_knows_each_document_once(database: Database) -> None:
     page: list[Found] = [("a", 1, "s", 0), ("b", 2, None, 1)]
     assert await database.write(lambda tx: entries.add(tx, made.seq, page, None)) == (2, 0)
     assert await database.write(lambda tx: entries.add(tx, made.seq, [*page, ("c", 3, "s", 0)], None)) == (1, 0)
-    found_so_far = await database.read(lambda tx: entries.open_page(tx, made.seq, 10, ("kb", 1, "recipe")))
+    found_so_far = await database.read(lambda tx: entries.open_page(tx, made.seq, 10, (made.key, 1, "recipe")))
     assert await database.read(lambda tx: entries.count(tx, made.seq)) == 3
     assert [(e.uri, e.size, e.stamp, e.depth) for e in found_so_far] == [("a", 1, "s", 0), ("c", 3, "s", 0)]
 
@@ -259,7 +273,7 @@ async def test_what_is_found_by_a_shorter_way_is_read_in_its_turn(database: Data
     async def found(*names: tuple[str, int]) -> list[tuple[str, int]]:
         rows: list[Found] = [(name, None, None, depth) for name, depth in names]
         await database.write(lambda tx: entries.add(tx, made.seq, rows, None))
-        page = await database.read(lambda tx: entries.open_page(tx, made.seq, 10, ("kb", 1, "recipe")))
+        page = await database.read(lambda tx: entries.open_page(tx, made.seq, 10, (made.key, 1, "recipe")))
         return [(entry.uri, entry.depth) for entry in page]
 
     assert await found(("deep", 3), ("near", 2)) == [("near", 2)]
@@ -278,25 +292,25 @@ async def test_a_crawl_has_room_for_new_documents_only(database: Database) -> No
 async def test_a_stamp_is_trusted_only_for_the_same_recipe(database: Database) -> None:
     made = await stock(database)
     await made.publish(("a", "one"), ("b", "two"))
-    await database.write(lambda tx: entries.refresh_stamps(tx, ("kb", 1), [("a", "1"), ("b", "1")]))
+    await database.write(lambda tx: entries.refresh_stamps(tx, (made.key, 1), [("a", "1"), ("b", "1")]))
     page: list[Found] = [("a", None, "1", 0), ("b", None, "2", 0), ("c", None, "1", 0)]
     for n, (recipe, unchanged) in enumerate([("recipe", 1), ("another", 0)]):
         job = await stock(database, job_id=f"job{n}")
-        trust = ("kb", 1, recipe)
+        trust = (made.key, 1, recipe)
         assert await database.write(partial(entries.add, job_seq=job.seq, found=page, trust=trust)) == (3, unchanged)
 
 
 async def test_a_failure_counts_its_attempts_until_it_is_cleared(database: Database) -> None:
     made = await stock(database)
-    job = ("kb", made.seq)
+    job = (made.key, made.seq)
     for error in ("first", "second"):
         bad = [FailedDocument("a", "load_error", error), FailedDocument("b", "load_error", error)]
         await database.write(partial(failures.add, job=job, phase=JobPhase.LOADING, failed=bad, at=NOW))
-    first = await database.read(lambda tx: failures.page(tx, "kb", 1, None))
-    second = await database.read(lambda tx: failures.page(tx, "kb", 1, first[-1].uri))
-    assert await database.read(lambda tx: failures.count(tx, "kb")) == 2
+    first = await database.read(lambda tx: failures.page(tx, made.key, 1, None))
+    second = await database.read(lambda tx: failures.page(tx, made.key, 1, first[-1].uri))
+    assert await database.read(lambda tx: failures.count(tx, made.key)) == 2
     assert [(f.uri, f.error, f.attempts) for f in first + second] == [("a", "second", 2), ("b", "second", 2)]
-    await database.write(lambda tx: failures.clear(tx, "kb", ["a"]))
+    await database.write(lambda tx: failures.clear(tx, made.key, ["a"]))
     assert select(database.path, "SELECT uri FROM failures") == [("b",)]
     assert (await made.record()).documents_failed == 4
 
@@ -307,11 +321,13 @@ async def test_documents_that_failed_are_given_back_to_their_phase_behind_all_ot
     await database.write(lambda tx: documents.cut(tx, staged))
     await database.write(lambda tx: documents.move(tx, [staged[0].id], CHUNKED, documents.FAILED))
     bad = [FailedDocument("a", "embed_error", "no")]
-    await database.write(lambda tx: failures.add(tx, ("kb", made.seq), JobPhase.EMBEDDING, bad, NOW))
-    forgiven = await database.write(lambda tx: documents.forgive(tx, made.seq, "embedding", CHUNKED))
+    await database.write(lambda tx: failures.add(tx, (made.key, made.seq), JobPhase.EMBEDDING, bad, NOW))
+    forgiven = await database.write(lambda tx: documents.forgive(tx, made.seq, "embedding", CHUNKED, 10))
     assert forgiven == (1, 3, 3)
     page = await database.read(lambda tx: documents.staged(tx, made.seq, CHUNKED, 0, 10, 10**6))
-    assert page == [staged[1], replace(staged[0], id=staged[1].id + 1)]
+    assert page == [staged[1], replace(staged[0], turn=staged[1].id + 1)]
+    (later,) = await made.load(("c", LONG))
+    assert later.id > page[-1].place
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=90)
@@ -347,7 +363,7 @@ async def test_whatever_is_replaced_by_whatever_search_sees_the_last_of_each_and
 async def test_half_of_a_document_is_never_stored(database: Database, path: Path) -> None:
     made = await stock(database)
     (document,) = [cut(document) for document in await made.load(("a", LONG))]
-    broken = replace(document, spans=[*document.spans, (-1, 2**70)])
+    broken = replace(document, spans=[*document.spans, (-1, 2**70)], hashes=[*document.hashes, b"0" * 16])
     with pytest.raises(sqlite3.Error):
         await database.write(lambda tx: documents.cut(tx, [broken]))
     assert select(path, "SELECT count(*) FROM chunks") == [(0,)]

@@ -204,4 +204,4 @@ async def test_a_second_job_of_the_same_name_is_no_job(database: Database, path:
     await stock(database)
     with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
         await database.write(partial(create, kb_id="other", job_id="job"))
-    assert select(path, "SELECT id FROM knowledge_bases") == [("kb",)]
+    assert select(path, "SELECT name FROM knowledge_bases") == [("kb",)]

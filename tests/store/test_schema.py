@@ -15,7 +15,7 @@ import pytest
 
 from phaseflow.domain.errors import NewerDatabase, NotADatabase, StoreError, StoreUnavailable
 from phaseflow.domain.vocabulary import JobPhase, PhaseStatus
-from phaseflow.store import schema
+from phaseflow.store import migration, schema
 from phaseflow.store.reads import open_readers
 from phaseflow.store.session import open_session
 from tests.store.probes import names, put, select
@@ -168,8 +168,8 @@ async def test_a_file_that_another_program_has_locked_is_said_to_be(
 async def test_an_older_file_is_brought_forward_step_by_step(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await some_database(path)
     monkeypatch.setattr(schema, "VERSION", schema.VERSION + 2)
-    monkeypatch.setitem(schema.MIGRATIONS, schema.VERSION - 2, "CREATE TABLE first (id INTEGER) STRICT;")
-    monkeypatch.setitem(schema.MIGRATIONS, schema.VERSION - 1, "ALTER TABLE first RENAME TO second;")
+    monkeypatch.setitem(migration.MIGRATIONS, schema.VERSION - 2, "CREATE TABLE first (id INTEGER) STRICT;")
+    monkeypatch.setitem(migration.MIGRATIONS, schema.VERSION - 1, "ALTER TABLE first RENAME TO second;")
     async with open_session(path):
         assert select(path, "SELECT count(*) FROM second") == [(0,)]
     assert select(path, "PRAGMA user_version") == [(schema.VERSION,)]
@@ -179,7 +179,7 @@ async def test_a_step_forward_that_fails_leaves_the_version_before(path: Path, m
     await some_database(path)
     before = schema.VERSION
     monkeypatch.setattr(schema, "VERSION", before + 1)
-    monkeypatch.setitem(schema.MIGRATIONS, before, "CREATE TABLE half (id INTEGER) STRICT; nonsense;")
+    monkeypatch.setitem(migration.MIGRATIONS, before, "CREATE TABLE half (id INTEGER) STRICT; nonsense;")
     with pytest.raises(StoreUnavailable):
         async with open_session(path):
             pass

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from phaseflow.actors.actor import Actor
 from phaseflow.components.daemon import call_in_daemon
@@ -13,7 +14,11 @@ from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import Done
 from phaseflow.store.transaction import Transaction
 
+STORE_CHUNKS = 2048
+"""Chunks stored in one transaction, which takes some 15 ms."""
+
 Outcome = StagedDocument | FailedDocument
+Cut = tuple[StagedDocument, Outcome]
 
 
 class ChunkingActor(Actor):
@@ -35,10 +40,28 @@ class ChunkingActor(Actor):
         """Cut and store documents until the gate is closed; those that are left."""
         outcomes = await call_in_daemon(lambda: self._cut_in_thread(batch))
         done = list(zip(batch, outcomes, strict=False))
-        await self.shop.write(lambda tx: self._store(tx, done), self._hand_over)
-        for _, outcome in done:
-            self.spend(f"{outcome.uri}: {outcome.error}" if isinstance(outcome, FailedDocument) else None)
+        for part in _by_chunks(done):
+            stored = await self._store_most(part)
+            await self.shop.write(partial(self._store, part=part, stored=stored), self._hand_over)
+            for _, outcome in part:
+                self.spend(f"{outcome.uri}: {outcome.error}" if isinstance(outcome, FailedDocument) else None)
         return batch[len(done) :]
+
+    async def _store_most(self, part: Sequence[Cut]) -> int:
+        """Store the chunks of a large document but the last ones, a bounded number at a time; how many.
+
+        They count for nothing yet: what a crash leaves of them is stored once more, under the same ids.
+        """
+        stored, outcome = 0, part[0][1]
+        while isinstance(outcome, StagedDocument) and len(outcome.spans) - stored > STORE_CHUNKS:
+            await self.shop.write(partial(self._store_some, document=outcome, first=stored))
+            stored += STORE_CHUNKS
+            faults.reach("chunking.stored_some")
+        return stored
+
+    def _store_some(self, tx: Transaction, document: StagedDocument, first: int) -> None:
+        self.shop.advance(tx, self.phase, Done())
+        documents.add_chunks(tx, document, first, first + STORE_CHUNKS)
 
     def _cut_in_thread(self, batch: Sequence[StagedDocument]) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -60,12 +83,12 @@ class ChunkingActor(Actor):
         hashes = [text_hash(document.text[start:end]) for start, end in spans]
         return replace(document, spans=spans, hashes=hashes, embedded=[False] * len(spans))
 
-    def _store(self, tx: Transaction, done: list[tuple[StagedDocument, Outcome]]) -> list[StagedDocument]:
-        cut = [outcome for _, outcome in done if isinstance(outcome, StagedDocument)]
-        failed = [(document.id, outcome) for document, outcome in done if isinstance(outcome, FailedDocument)]
+    def _store(self, tx: Transaction, part: Sequence[Cut], stored: int) -> list[StagedDocument]:
+        cut = [outcome for _, outcome in part if isinstance(outcome, StagedDocument)]
+        failed = [(document.id, outcome) for document, outcome in part if isinstance(outcome, FailedDocument)]
         chunks = sum(len(document.spans) for document in cut)
         self.shop.advance(tx, self.phase, Done(len(cut), len(failed), handed_over=chunks))
-        documents.cut(tx, cut)
+        documents.cut(tx, cut, stored)
         if failed:
             documents.move(tx, [each[0] for each in failed], documents.LOADED, documents.FAILED)
             self.shop.fail(tx, self.phase, [outcome for _, outcome in failed])
@@ -74,3 +97,17 @@ class ChunkingActor(Actor):
     def _hand_over(self, cut: list[StagedDocument]) -> None:
         assert self._outbox is not None
         self._outbox.offer(cut)
+
+
+def _by_chunks(done: Sequence[Cut]) -> list[list[Cut]]:
+    """In parts that are stored together; a document of more than ``STORE_CHUNKS`` is one of its own."""
+    parts: list[list[Cut]] = []
+    room = 0
+    for each in done:
+        size = len(each[1].spans) if isinstance(each[1], StagedDocument) else 1
+        if not parts or size > room:
+            parts.append([])
+            room = STORE_CHUNKS
+        parts[-1].append(each)
+        room -= size
+    return parts

@@ -24,15 +24,15 @@ READ_CHARACTERS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Documents by ascending id. ``after``: the id of the last one handed over before them."""
+    """Documents by ascending place. ``after``: the place of the last one handed over before them."""
 
     after: int
     documents: Sequence[StagedDocument]
 
     @property
     def last(self) -> int:
-        """The id of its last document."""
-        return self.documents[-1].id
+        """The place of its last document."""
+        return self.documents[-1].place
 
 
 class Handover:
@@ -59,7 +59,7 @@ class Outbox:
         if not staged:
             return
         batch = Batch(self.last, staged)
-        assert batch.after < batch.documents[0].id
+        assert batch.after < batch.documents[0].place
         self.last = batch.last
         try:
             self._send.send_nowait(batch)
@@ -97,7 +97,7 @@ class Inbox:
         return self._behind or self._outbox.last > self._cursor
 
     async def next(self) -> Sequence[StagedDocument]:
-        """The next documents, by ascending id; none when no more will come. Cancelling loses nothing."""
+        """The next documents, by ascending place; none when no more will come. Cancelling loses nothing."""
         while True:
             if self._behind:
                 if found := await self._read():
@@ -138,5 +138,5 @@ class Inbox:
         found = await self._database.read(
             lambda tx: documents.staged(tx, self._job_seq, self._state, cursor, READ_DOCUMENTS, READ_CHARACTERS)
         )
-        self._cursor = found[-1].id if found else max(self._cursor, last)
+        self._cursor = found[-1].place if found else max(self._cursor, last)
         return found

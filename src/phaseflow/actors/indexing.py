@@ -1,6 +1,8 @@
 """The indexing actor: makes whole documents searchable, each in one transaction, and closes a completed crawl."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 import anyio
 
@@ -15,12 +17,15 @@ from phaseflow.store.passages import Scope
 from phaseflow.store.progress import Done
 from phaseflow.store.transaction import Transaction
 
-BATCH_CHUNKS = 1024
-"""Chunks made searchable in one transaction: full-text inserts are far cheaper in large ones; a pause waits for one."""
+BATCH_CHUNKS = 512
+"""Chunks made searchable in one transaction: full-text inserts are cheaper in large ones; a verb waits for one, some
+20 ms."""
+BATCH_CHARACTERS = 500_000
+"""Characters of them, where they are long."""
 LINGER_S = 0.25
 """How long a smaller batch waits for more, seconds."""
-CLEAN_UP = 20
-"""Documents taken out in one transaction."""
+CLEAN_UP = 500
+"""Documents looked at, or taken out, in one transaction: a row each. The janitor removes what hangs on them."""
 
 
 class IndexingActor(Actor):
@@ -31,11 +36,11 @@ class IndexingActor(Actor):
     async def work(self) -> None:
         assert self._inbox is not None
         staging = self.shop.plan.staging
-        self._scope = Scope(staging.kb_id, staging.epoch)
+        self._scope = Scope(staging.kb_key, staging.epoch)
         self._follows_links: bool = getattr(self.shop.plan.components.loader, "follows_links", False)
         while batch := await self._next_batch():
             for part in _by_chunks(batch):
-                await self._publish(part)
+                await self._publish([await self._index_most(document) for document in part])
                 faults.reach("indexing.between")
         if self._inbox.is_complete:
             await self.refuse_only_failures()
@@ -73,12 +78,31 @@ class IndexingActor(Actor):
 
     async def _publish_once(self, batch: Sequence[StagedDocument]) -> None:
         good, failed = await self._put_outside(batch)
-        encoded = passages.encoded(good)
+        encoded = [passages.encoded(document, document.indexed) for document in good]
         await self.shop.write(lambda tx: self._store(tx, good, encoded, failed))
         for _ in good:
             self.spend(None)
         for _, failure in failed:
             self.spend(f"{failure.uri}: {failure.error}")
+
+    async def _index_most(self, document: StagedDocument) -> StagedDocument:
+        """Put the passages of a large document into the full-text index but the last ones, a bounded number at a time.
+
+        Nobody sees them before the document is searchable. How far it has come is in the document's row.
+        """
+        indexed = document.indexed
+        while (step := _step(document, indexed)) < len(document.spans):
+            encoded = passages.encoded(document, indexed, step)
+            async with self.gate:
+                await self.shop.write(partial(self._store_some, document.id, encoded, indexed, step))
+            indexed = step
+            faults.reach("indexing.indexed_some")
+        return replace(document, indexed=indexed)
+
+    def _store_some(self, document_id: int, encoded: str, before: int, after: int, tx: Transaction) -> None:
+        self.shop.advance(tx, self.phase, Done())
+        passages.note_indexed(tx, document_id, before, after)
+        passages.index(tx, encoded)
 
     async def _put_outside(
         self, batch: Sequence[StagedDocument]
@@ -91,7 +115,7 @@ class IndexingActor(Actor):
         failed: list[tuple[StagedDocument, FailedDocument]] = []
         for document in batch:
             try:
-                await index.replace(self._scope.kb_id, [await self._with_vectors(document)])
+                await index.replace(self.shop.plan.run.kb_id, [await self._with_vectors(document)])
                 good.append(document)
             except DocumentError as error:
                 failed.append((document, FailedDocument(document.uri, error.code, str(error))))
@@ -111,27 +135,23 @@ class IndexingActor(Actor):
         self,
         tx: Transaction,
         good: list[StagedDocument],
-        encoded: str,
+        encoded: Sequence[str],
         failed: list[tuple[StagedDocument, FailedDocument]],
     ) -> None:
         done = Done(sum(len(d.spans) for d in good), sum(len(d.spans) for d, _ in failed))
         self.shop.advance(tx, self.phase, done)
-        passages.publish(tx, self._scope, good, encoded)
-        failures.clear(tx, self._scope.kb_id, [d.uri for d in good])
+        for each in encoded:
+            passages.index(tx, each)
+        passages.publish(tx, self._scope, good)
+        failures.clear(tx, self._scope.kb_key, [d.uri for d in good])
         if failed:
             documents.move(tx, [d.id for d, _ in failed], documents.EMBEDDED, documents.FAILED)
             self.shop.fail(tx, self.phase, [failure for _, failure in failed])
 
     async def _finish(self) -> None:
         """The crawl is complete and all of it is searchable: take out what is gone, switch, clean up."""
-        while True:
-            async with self.gate:
-                gone = await self.shop.write(self._withdraw_missing)
-                if gone and (index := self.shop.plan.components.index) is not None:
-                    await index.delete(self._scope.kb_id, gone)
-            faults.reach("indexing.withdrawn")
-            if not gone:
-                break
+        await self._withdraw_missing()
+        await self._forget_failures()
         async with self.gate:
             await self.shop.write(self._switch)
         faults.reach("indexing.switched")
@@ -141,33 +161,66 @@ class IndexingActor(Actor):
                     return
             faults.reach("indexing.cleaned")
 
-    def _withdraw_missing(self, tx: Transaction) -> list[str]:
-        run = self.shop.plan.run
+    async def _withdraw_missing(self) -> None:
+        seq, database = self.shop.plan.run.job_seq, self.shop.database
+        if self._follows_links and await database.read(lambda tx: entries.any_failed(tx, seq)):
+            return  # what could not be read may have led to what seems to be gone
+        after: str | None = ""
+        while after is not None:
+            async with self.gate:
+                gone, after = await database.read(partial(_missing, self._scope, seq, after))
+                if gone:
+                    await self.shop.write(partial(self._withdraw, [key for key, _ in gone]))
+                    if (index := self.shop.plan.components.index) is not None:
+                        await index.delete(self.shop.plan.run.kb_id, [uri for _, uri in gone])
+            faults.reach("indexing.withdrawn")
+
+    def _withdraw(self, ids: Sequence[int], tx: Transaction) -> None:
         self.shop.advance(tx, self.phase, Done())
-        if self._follows_links and entries.any_failed(tx, run.job_seq):
-            return []  # what could not be read may have led to what seems to be gone
-        gone = passages.withdraw_missing(tx, self._scope, run.job_seq, CLEAN_UP)
-        jobs.count_deleted(tx, run.job_seq, len(gone))
-        return gone
+        passages.withdraw(tx, self._scope, ids)
+        jobs.count_deleted(tx, self.shop.plan.run.job_seq, len(ids))
+
+    async def _forget_failures(self) -> None:
+        after: str | None = ""
+        while after is not None:
+            async with self.gate:
+                after = await self.shop.write(partial(self._forget_some, after))
+
+    def _forget_some(self, after: str, tx: Transaction) -> str | None:
+        self.shop.advance(tx, self.phase, Done())
+        return failures.clear_missing(tx, self._scope.kb_key, self.shop.plan.run.job_seq, after, CLEAN_UP)
 
     def _switch(self, tx: Transaction) -> None:
         plan = self.shop.plan
         self.shop.advance(tx, self.phase, Done())
-        failures.clear_missing(tx, plan.run.kb_id, plan.run.job_seq)
-        knowledge_bases.switch(tx, plan.run.kb_id, self._scope.epoch, plan.model, plan.live_settings)
+        knowledge_bases.switch(tx, self._scope.kb_key, self._scope.epoch, plan.model, plan.live_settings)
 
     def _clean_up(self, tx: Transaction) -> int:
         self.shop.advance(tx, self.phase, Done())
         return passages.withdraw_other_epochs(tx, self._scope, CLEAN_UP)
 
 
+def _missing(scope: Scope, seq: int, after: str, tx: Transaction) -> tuple[list[tuple[int, str]], str | None]:
+    return passages.missing(tx, scope, seq, after, CLEAN_UP)
+
+
+def _step(document: StagedDocument, first: int) -> int:
+    """Up to which passage the next transaction goes: so many, or so much text."""
+    last, room = first, BATCH_CHARACTERS
+    while last < min(first + BATCH_CHUNKS, len(document.spans)) and room > 0:
+        start, end = document.spans[last]
+        last, room = last + 1, room - (end - start)
+    return last
+
+
 def _by_chunks(batch: Sequence[StagedDocument]) -> list[list[StagedDocument]]:
-    parts: list[list[StagedDocument]] = [[]]
-    size = 0
+    """In parts that are made searchable together; a large document is one of its own."""
+    parts: list[list[StagedDocument]] = []
+    chunks = characters = 0
     for document in batch:
-        if parts[-1] and size + len(document.spans) > BATCH_CHUNKS:
+        chunks, characters = chunks + len(document.spans), characters + len(document.text)
+        if not parts or chunks > BATCH_CHUNKS or characters > BATCH_CHARACTERS:
             parts.append([])
-            size = 0
+            chunks, characters = len(document.spans), len(document.text)
         parts[-1].append(document)
-        size += len(document.spans)
     return parts

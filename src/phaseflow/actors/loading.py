@@ -1,6 +1,5 @@
 """The loading actor: lists the source, reads what is new, and stores it as text."""
 
-import json
 from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any
@@ -37,7 +36,7 @@ class LoadingActor(Actor):
     async def work(self) -> None:
         plan = self.shop.plan
         staging = plan.staging
-        self._known = (staging.kb_id, staging.epoch, staging.recipe)
+        self._known = (staging.kb_key, staging.epoch, staging.recipe)
         self._loader = plan.components.loader
         self._limit = anyio.CapacityLimiter(getattr(self._loader, "in_flight", IN_FLIGHT))
         if not plan.listed:
@@ -140,7 +139,7 @@ class LoadingActor(Actor):
 
     def _store(self, tx: Transaction, done: list[tuple[ListedEntry, Outcome]]) -> list[StagedDocument]:
         plan = self.shop.plan
-        seq, known = plan.run.job_seq, (plan.staging.kb_id, plan.staging.epoch)
+        seq, known = plan.run.job_seq, (plan.staging.kb_key, plan.staging.epoch)
         loaded = [_text(entry, outcome) for entry, outcome in done if isinstance(outcome, Document)]
         unchanged = [(entry, outcome) for entry, outcome in done if isinstance(outcome, Unchanged)]
         skipped = [entry.id for entry, outcome in done if isinstance(outcome, Skipped)]
@@ -150,7 +149,7 @@ class LoadingActor(Actor):
         if unchanged:
             entries.settle(tx, seq, [entry.id for entry, _ in unchanged], entries.UNCHANGED)
             entries.refresh_stamps(tx, known, [(entry.uri, outcome.stamp) for entry, outcome in unchanged])
-            failures.clear(tx, plan.run.kb_id, [entry.uri for entry, _ in unchanged])
+            failures.clear(tx, plan.staging.kb_key, [entry.uri for entry, _ in unchanged])
         if skipped:
             entries.settle(tx, seq, skipped, entries.SKIPPED)
         if failed:
@@ -184,7 +183,7 @@ def _text(entry: ListedEntry, document: Document) -> LoadedText:
         content_hash=document.content_hash.hex(),
         stamp=document.stamp,
         text=_storable(document.text),
-        parts=json.dumps(document.parts),
+        parts=document.parts,
     )
 
 

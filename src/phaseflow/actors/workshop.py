@@ -88,8 +88,8 @@ class Workshop:
     def fail(self, tx: Transaction, phase: JobPhase, failed: Sequence[FailedDocument]) -> None:
         """Record documents that failed."""
         if failed:
-            run = self.plan.run
-            failures.add(tx, (run.kb_id, run.job_seq), phase, list(failed), self.clock.now())
+            where = self.plan.staging
+            failures.add(tx, (where.kb_key, where.job_seq), phase, list(failed), self.clock.now())
 
     def backoff_s(self, attempt: int, waited_s: float, asked_s: float | None) -> float | None:
         """Seconds to wait before the next attempt, None to give up."""

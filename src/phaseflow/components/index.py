@@ -64,19 +64,19 @@ class EmbeddedIndex:
         found = passages.fetch(tx, scope, best)
         return [_hit(found[chunk], scores[chunk]) for chunk in best if chunk in found]
 
-    def forget(self, kb_id: str) -> None:
+    def forget(self, kb_key: str) -> None:
         """Drop what is kept of a knowledge base that was deleted."""
-        self._tables.pop(kb_id, None)
+        self._tables.pop(kb_key, None)
 
     def _table(self, tx: Transaction, scope: Scope, generation: int) -> _Table:
         with self._updating:
-            table = self._tables.get(scope.kb_id)
+            table = self._tables.get(scope.kb_key)
             if table is None or table.scope != scope:
                 table = _empty(scope)
             if table.generation != generation:
                 table = _updated(tx, table, generation)
-            self._tables[scope.kb_id] = table
-            self._tables.move_to_end(scope.kb_id)
+            self._tables[scope.kb_key] = table
+            self._tables.move_to_end(scope.kb_key)
             while len(self._tables) > KEPT:
                 self._tables.popitem(last=False)
             return table

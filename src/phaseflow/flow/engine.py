@@ -25,20 +25,19 @@ from phaseflow.flow.control import Control
 from phaseflow.flow.documents import UPLOAD, Check
 from phaseflow.flow.job import Job
 from phaseflow.flow.workbench import LoaderFor, Workbench
-from phaseflow.store import jobs, knowledge_bases, passages
+from phaseflow.store import jobs, knowledge_bases
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.service import Service
 from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
+from phaseflow.supervisor.janitor import Janitor
 from phaseflow.supervisor.scheduler import Scheduler
-from phaseflow.tracker import PhaseTracker, make_room, refuse_second_job
+from phaseflow.tracker import PhaseTracker, dequeue_failed_job, make_room, refuse_second_job
 
 T = TypeVar("T")
 
 SLOTS = 2
 """Jobs that run at once; the others wait their turn."""
-REMOVE = 50
-"""Documents deleted in one transaction."""
 
 
 class PhaseFlow(Control):
@@ -194,25 +193,21 @@ class PhaseFlow(Control):
         return await self.kb(kb_id)
 
     async def delete_kb(self, kb_id: str) -> None:
-        """Delete a knowledge base with its index and history. Raises JobConflict while a job is not over."""
+        """Delete a knowledge base and free its name. Raises JobConflict while a job is not over."""
         tracker, scheduler = self._engine()
         scheduler.give_up(inputs.as_text("kb_id", kb_id))
 
-        def remove(tx: Transaction) -> bool:
-            knowledge_bases.get(tx, kb_id)
+        def remove(tx: Transaction) -> str:
+            key = knowledge_bases.get(tx, kb_id).key
             refuse_second_job(tx, kb_id, "delete")
-            if passages.withdraw_all(tx, kb_id, REMOVE):
-                return False
+            dequeue_failed_job(tx, kb_id, tracker.clock.now())
             knowledge_bases.remove(tx, kb_id)
             with disk():
                 self._uploads.put_away(kb_id)
-            return True
+            return key
 
-        while not await tracker.database.write(
-            remove, durable=True, then=lambda gone: tracker.feed.forget(kb_id) if gone else None
-        ):
-            await anyio.lowlevel.checkpoint()
-        self._index.forget(kb_id)
+        key = await tracker.database.write(remove, durable=True, then=lambda _: tracker.feed.forget(kb_id))
+        self._index.forget(key)
         await anyio.to_thread.run_sync(self._uploads.empty)
 
     async def _search(self, kb_id: str, query: str, limit: int) -> list[SearchHit]:
@@ -237,12 +232,15 @@ class PhaseFlow(Control):
             scheduler = Scheduler(
                 tracker, self._workbench.components_for, self._policies, slots=self._slots, only=self._only
             )
+            janitor = Janitor(database)
             self.interrupted = await scheduler.audit(go_on=self._auto_resume)
             try:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(scheduler.run)
+                    tasks.start_soon(janitor.run)
                     started((tracker, scheduler))
                     await stop.wait()
+                    janitor.stop()
                     scheduler.stop()
             finally:
                 tracker.feed.close()

@@ -127,15 +127,14 @@ class Queries(ABC):
         after = _text(cursor)
 
         def read(tx: Transaction) -> list[Failure]:
-            known_kb(tx, kb_id)
-            return failures.page(tx, kb_id, limit + 1, after)
+            return failures.page(tx, known_kb(tx, kb_id).key, limit + 1, after)
 
         found = await self._read(read)
         return Page(items=found[:limit], next_cursor=found[limit - 1].uri if len(found) > limit else None)
 
     async def count_failures(self, kb_id: str) -> int:
         """How many documents failed."""
-        return await self._read(lambda tx: failures.count(tx, known_kb(tx, kb_id).id))
+        return await self._read(lambda tx: failures.count(tx, known_kb(tx, kb_id).key))
 
     async def documents(
         self, kb_id: str, limit: int = 100, cursor: str | None = None, q: str = ""
@@ -148,7 +147,7 @@ class Queries(ABC):
 
         def read(tx: Transaction) -> list[IndexedDocument]:
             kb = known_kb(tx, kb_id)
-            return passages.page(tx, Scope(kb_id, kb.epoch), limit + 1, after, q)
+            return passages.page(tx, Scope(kb.key, kb.epoch), limit + 1, after, q)
 
         found = await self._read(read)
         return Page(items=found[:limit], next_cursor=found[limit - 1].uri if len(found) > limit else None)
@@ -170,8 +169,8 @@ class Queries(ABC):
         def read(tx: Transaction) -> list[SearchHit]:
             now = known_kb(tx, kb_id)
             if now.model != kb.model:  # switched in between: the vector is of another kind
-                return self._index.search(tx, Scope(kb_id, now.epoch), now.generation, query, None, limit)
-            return self._index.search(tx, Scope(kb_id, kb.epoch), now.generation, query, vector, limit)
+                return self._index.search(tx, Scope(now.key, now.epoch), now.generation, query, None, limit)
+            return self._index.search(tx, Scope(now.key, now.epoch), now.generation, query, vector, limit)
 
         return await self._read(read)
 
@@ -185,7 +184,7 @@ class Queries(ABC):
 
     def _kb(self, tx: Transaction, record: KnowledgeBaseRecord) -> KnowledgeBase:
         latest = jobs.latest(tx, record.id)
-        documents, chunks = passages.counts(tx, Scope(record.id, record.epoch))
+        documents, chunks = passages.counts(tx, Scope(record.key, record.epoch))
         return KnowledgeBase(
             kb_id=record.id,
             source=None if record.source is None else _as_given(SOURCE.validate_json(record.source)),

@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from phaseflow.store import texts
+from phaseflow.store.texts import Parts, segmented
 from phaseflow.store.transaction import Row, Transaction, json_array
 
-LOADED, CHUNKED, EMBEDDED, SEARCHABLE, FAILED = 1, 2, 3, 4, 9
+STORING, LOADED, CHUNKED, EMBEDDED, SEARCHABLE, FAILED, GONE = 0, 1, 2, 3, 4, 9, 10
 CHUNK_BITS = 20
 """A document has at most 2^20 chunks; the id of a chunk is the document's, shifted, plus its position."""
 HASH_BYTES = 16
@@ -19,7 +21,7 @@ def text_hash(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class LoadedText:
-    """A document to be stored by loading. ``content_hash`` is hex; ``parts`` is JSON."""
+    """A document to be stored by loading. ``content_hash`` is hex."""
 
     entry_id: int
     uri: str
@@ -28,7 +30,7 @@ class LoadedText:
     content_hash: str
     stamp: str | None
     text: str
-    parts: str = "[]"
+    parts: Parts = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class StagedDocument:
     """A document as one phase hands it to the next: its text, and its chunks once it has any.
 
     ``spans`` are (start, end) in characters, ``hashes`` those of the passages; ``embedded``: has a chunk its vector.
+    ``turn``: its place in the hand-over when it failed and was given back. ``indexed``: so many of its passages, from
+    the first, stand in the full-text index already.
     """
 
     id: int
@@ -46,6 +50,13 @@ class StagedDocument:
     spans: Sequence[tuple[int, int]] = ()
     hashes: Sequence[bytes] = ()
     embedded: Sequence[bool] = ()
+    turn: int = 0
+    indexed: int = 0
+
+    @property
+    def place(self) -> int:
+        """Documents are handed over by this, ascending."""
+        return self.turn or self.id
 
     def chunk_id(self, position: int) -> int:
         """The id of the chunk at ``position``."""
@@ -58,46 +69,83 @@ class StagedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """Where a job's documents go: its number, its knowledge base, the epoch, and the recipe they are made by."""
+    """Where a job's documents go: its number, the key of its knowledge base, the epoch, and how they are made."""
 
     job_seq: int
-    kb_id: str
+    kb_key: str
     epoch: int
     recipe: str
 
 
 def add(tx: Transaction, where: Staging, loaded: Sequence[LoadedText]) -> list[StagedDocument]:
     """Store texts; ids ascend in the order given."""
-    rows = json_array([[d.uri, d.title, d.media_type, d.content_hash, d.stamp] for d in loaded])
+    found = _insert(tx, where, loaded, LOADED)
+    texts.add(
+        tx,
+        ((document.id, n, each) for document, text in zip(found, loaded, strict=True)
+         for n, each in enumerate(segmented(text.text, text.parts))),
+    )  # fmt: skip
+    return found
+
+
+def begin(tx: Transaction, where: Staging, loaded: LoadedText) -> StagedDocument:
+    """A document whose text follows in several transactions. Nobody sees it and nothing counts it before ``finish``."""
+    return _insert(tx, where, [loaded], STORING)[0]
+
+
+def finish(tx: Transaction, document_id: int) -> None:
+    """All of the document's text is stored: it is loaded."""
+    move(tx, [document_id], STORING, LOADED)
+
+
+def give_up_unfinished(tx: Transaction, job_seq: int) -> None:
+    """What an earlier run of a job has stored in part is gone; its entries are still open."""
+    tx.run("UPDATE documents SET state = 10 WHERE job_seq = ? AND state = 0 AND state NOT IN (4, 10)", job_seq)
+
+
+def _insert(tx: Transaction, where: Staging, loaded: Sequence[LoadedText], state: int) -> list[StagedDocument]:
+    rows = json_array([[d.uri, d.title, d.media_type, d.content_hash, d.stamp, len(d.text)] for d in loaded])
     ids = tx.rows(
-        "INSERT INTO documents (kb_id, job_seq, epoch, recipe, uri, title, media_type, content_hash, stamp)"
-        " SELECT ?1, ?2, ?3, ?4, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4"
-        " FROM json_each(?5) ORDER BY key RETURNING uri, id",
-        where.kb_id, where.job_seq, where.epoch, where.recipe, rows,
+        "INSERT INTO documents (kb_id, job_seq, epoch, recipe, state, uri, title, media_type, content_hash, stamp,"
+        "  characters)"
+        " SELECT ?1, ?2, ?3, ?4, ?5, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5"
+        " FROM json_each(?6) ORDER BY key RETURNING uri, id",
+        where.kb_key, where.job_seq, where.epoch, where.recipe, state, rows,
     )  # fmt: skip
     by_uri = {row[0]: row[1] for row in ids}
-    tx.many(
-        "INSERT INTO texts (document_id, text, parts) VALUES (?, ?, ?)",
-        [(by_uri[d.uri], d.text, d.parts) for d in loaded],
-    )
     return [StagedDocument(by_uri[d.uri], d.uri, d.title, d.media_type, d.text) for d in loaded]
 
 
-def cut(tx: Transaction, documents: Sequence[StagedDocument]) -> None:
-    """Store the chunks of loaded documents, which thereby are chunked."""
-    spans = [[d.chunk_id(n), *span] for d in documents for n, span in enumerate(d.spans)]
-    hashes = b"".join(b"".join(d.hashes) for d in documents)
-    tx.run(
-        "INSERT INTO chunks (id, start, stop, text_hash)"
-        " SELECT value ->> 0, value ->> 1, value ->> 2, substr(?2, 1 + ?3 * key, ?3) FROM json_each(?1)",
-        json_array(spans), hashes, HASH_BYTES,
-    )  # fmt: skip
+def add_chunks(tx: Transaction, document: StagedDocument, first: int, last: int) -> None:
+    """Store the chunks of a loaded document from position ``first`` up to ``last``; ``cut`` then counts them."""
+    _insert_chunks(tx, [(document, n) for n in range(first, min(last, len(document.spans)))])
+
+
+def cut(tx: Transaction, documents: Sequence[StagedDocument], first: int = 0) -> None:
+    """Store the chunks of loaded documents, which thereby are chunked. Those before position ``first`` are stored."""
+    _insert_chunks(tx, [(d, n) for d in documents for n in range(first, len(d.spans))])
+    counts = json_array([[d.id, len(d.spans)] for d in documents])
+    tx.run(  # what a run that was broken off has stored beyond them, if its chunker cut in another way
+        "DELETE FROM chunks WHERE id IN (SELECT c.id FROM json_each(?) AS d JOIN chunks AS c"
+        " ON c.id >= (d.value ->> 0 << 20) + (d.value ->> 1) AND c.id < (d.value ->> 0) + 1 << 20)",
+        counts,
+    )
     tx.run(
         "UPDATE documents SET state = 2, chunk_count = c.n"
         " FROM (SELECT value ->> 0 AS id, value ->> 1 AS n FROM json_each(?)) AS c"
         " WHERE documents.id = c.id AND state = 1",
-        json_array([[d.id, len(d.spans)] for d in documents]),
+        counts,
     )
+
+
+def _insert_chunks(tx: Transaction, chunks: Sequence[tuple[StagedDocument, int]]) -> None:
+    """They may be there already, from a run that was broken off."""
+    tx.run(
+        "INSERT OR REPLACE INTO chunks (id, start, stop, text_hash)"
+        " SELECT value ->> 0, value ->> 1, value ->> 2, substr(?2, 1 + ?3 * key, ?3) FROM json_each(?1)",
+        json_array([[d.chunk_id(n), *d.spans[n]] for d, n in chunks]), b"".join(d.hashes[n] for d, n in chunks),
+        HASH_BYTES,
+    )  # fmt: skip
 
 
 def move(tx: Transaction, ids: Iterable[int], before: int, after: int) -> None:
@@ -109,98 +157,86 @@ def move(tx: Transaction, ids: Iterable[int], before: int, after: int) -> None:
 
 
 def staged(
-    tx: Transaction, job_seq: int, state: int, after_id: int, limit: int, characters: int
+    tx: Transaction, job_seq: int, state: int, after_turn: int, limit: int, characters: int
 ) -> list[StagedDocument]:
-    """The next documents of a job in a state, by id: at most ``limit``, and about ``characters`` of text."""
+    """The next documents of a job in a state, by turn: at most ``limit``, and about ``characters`` of text."""
     rows = tx.rows(
-        "SELECT id, uri, title, media_type, text FROM ("
-        " SELECT d.id, d.uri, d.title, d.media_type, t.text,"
-        "  sum(length(t.text)) OVER (ORDER BY d.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
-        " FROM (SELECT * FROM documents WHERE job_seq = ?1 AND state = ?2 AND state <> 4 AND id > ?3"
-        "  ORDER BY id LIMIT ?4)"
-        "  AS d JOIN texts AS t ON t.document_id = d.id)"
-        " WHERE before IS NULL OR before < ?5 ORDER BY id",
-        job_seq, state, after_id, limit, characters,
+        "SELECT id, uri, title, media_type, coalesce(turn, 0), indexed FROM ("
+        " SELECT *, coalesce(turn, id) AS place, sum(characters) OVER"
+        "  (ORDER BY coalesce(turn, id) ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
+        " FROM (SELECT * FROM documents WHERE job_seq = ?1 AND state = ?2 AND state NOT IN (4, 10)"
+        "  AND coalesce(turn, id) > ?3 ORDER BY coalesce(turn, id) LIMIT ?4))"
+        " WHERE before IS NULL OR before < ?5 ORDER BY place",
+        job_seq, state, after_turn, limit, characters,
     )  # fmt: skip
-    if state == LOADED or not rows:
-        return [StagedDocument(*row) for row in rows]
-    return _with_chunks(tx, rows)
+    whole = texts.of_documents(tx, [row[0] for row in rows])
+    found = [
+        StagedDocument(key, uri, title, media_type, whole[key], turn=turn, indexed=indexed)
+        for key, uri, title, media_type, turn, indexed in rows
+    ]
+    return found if state == LOADED or not found else _with_chunks(tx, found)
 
 
-def _with_chunks(tx: Transaction, rows: Sequence[Row]) -> list[StagedDocument]:
-    chunks: dict[int, list[Row]] = {row[0]: [] for row in rows}
+def _with_chunks(tx: Transaction, found: Sequence[StagedDocument]) -> list[StagedDocument]:
+    chunks: dict[int, list[Row]] = {document.id: [] for document in found}
     for chunk in tx.rows(
         "SELECT c.id >> 20, start, stop, text_hash, vector_id IS NOT NULL FROM json_each(?) AS d"
         " JOIN chunks AS c ON c.id >= d.value << 20 AND c.id < (d.value + 1) << 20 ORDER BY c.id",
         json_array(list(chunks)),
     ):
         chunks[chunk[0]].append(chunk)
-    return [_staged(row, chunks[row[0]]) for row in rows]
+    return [
+        replace(
+            document,
+            spans=[(chunk[1], chunk[2]) for chunk in chunks[document.id]],
+            hashes=[chunk[3] for chunk in chunks[document.id]],
+            embedded=[bool(chunk[4]) for chunk in chunks[document.id]],
+        )
+        for document in found
+    ]
 
 
-def _staged(row: Row, chunks: Sequence[Row]) -> StagedDocument:
-    document_id, uri, title, media_type, text = row
-    return StagedDocument(
-        document_id,
-        uri,
-        title,
-        media_type,
-        text,
-        spans=[(chunk[1], chunk[2]) for chunk in chunks],
-        hashes=[chunk[3] for chunk in chunks],
-        embedded=[bool(chunk[4]) for chunk in chunks],
-    )
-
-
-def discard_staged(tx: Transaction, kb_id: str, before_job: int, limit: int) -> int:
-    """Remove up to ``limit`` documents that older jobs left on their way; how many were removed."""
+def discard_staged(tx: Transaction, kb_key: str, before_job: int, limit: int) -> int:
+    """Give up to ``limit`` documents that older jobs left on their way to the janitor; how many."""
     rows = tx.rows(
-        "SELECT d.id FROM documents AS d JOIN ingestion_jobs AS j ON j.seq = d.job_seq"
-        " WHERE j.kb_id = ? AND j.seq < ? AND d.state <> 4 LIMIT ?",
-        kb_id, before_job, limit,
+        "UPDATE documents SET state = 10 WHERE id IN"
+        " (SELECT d.id FROM ingestion_jobs AS j JOIN documents AS d ON d.job_seq = j.seq AND d.state NOT IN (4, 10)"
+        "  WHERE j.kb_id = ? AND j.seq < ? LIMIT ?) RETURNING 1",
+        kb_key, before_job, limit,
     )  # fmt: skip
-    remove(tx, [row[0] for row in rows])
     return len(rows)
 
 
-def remove(tx: Transaction, ids: Sequence[int]) -> None:
-    """Delete documents with their texts and chunks. Vectors stay: they are paid for."""
-    for document_id in ids:
-        tx.run("DELETE FROM chunks WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20", document_id)
-    tx.run("DELETE FROM documents WHERE id IN (SELECT value FROM json_each(?))", json_array(ids))
+def withdraw(tx: Transaction, ids: Sequence[int]) -> None:
+    """No search sees these documents any more; the janitor removes them. Vectors stay: they are paid for."""
+    tx.run("UPDATE documents SET state = 10 WHERE id IN (SELECT value FROM json_each(?))", json_array(ids))
 
 
-def forgive(tx: Transaction, job_seq: int, phase: str, state: int) -> tuple[int, int, int]:
-    """Give documents that failed in a phase back to it, in ``state``: (documents, chunks without a vector, chunks).
+def forgive(tx: Transaction, job_seq: int, phase: str, state: int, limit: int) -> tuple[int, int, int]:
+    """Give up to ``limit`` documents that failed in a phase back to it, in ``state``.
 
-    They get new ids, above all others: cursors go by id, and the documents behind them have gone on meanwhile.
+    Returns (documents, chunks without a vector, chunks). Their turn comes after all others: cursors go by it, and the
+    documents behind them have gone on meanwhile.
     """
     failed = tx.rows(
-        "SELECT id FROM documents WHERE job_seq = ?1 AND state = 9 AND EXISTS"
+        "SELECT id FROM documents WHERE job_seq = ?1 AND state = 9 AND state NOT IN (4, 10) AND EXISTS"
         " (SELECT 1 FROM failures AS f WHERE f.kb_id = documents.kb_id AND f.uri = documents.uri AND f.job_seq = ?1"
-        "  AND f.phase = ?2) ORDER BY id",
-        job_seq, phase,
+        "  AND f.phase = ?2) ORDER BY coalesce(turn, id) LIMIT ?3",
+        job_seq, phase, limit,
     )  # fmt: skip
-    ids = [_renumber(tx, row[0], state) for row in failed]
-    chunks = tx.row(
+    if not failed:
+        return 0, 0, 0
+    ids = json_array([row[0] for row in failed])
+    last = tx.value(
+        "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'documents' RETURNING seq", len(failed)
+    )  # no document ever gets these numbers as its id
+    tx.run(
+        "UPDATE documents SET state = ?2, turn = ?3 + d.key FROM json_each(?1) AS d WHERE documents.id = d.value",
+        ids, state, last - len(failed) + 1,
+    )  # fmt: skip
+    unembedded, chunks = tx.rows(
         "SELECT count(*) FILTER (WHERE c.vector_id IS NULL), count(*) FROM json_each(?1) AS d"
         " JOIN chunks AS c ON c.id >= d.value << 20 AND c.id < (d.value + 1) << 20",
-        json_array(ids),
-    )
-    return (len(ids), chunks[0], chunks[1]) if chunks else (len(ids), 0, 0)
-
-
-def _renumber(tx: Transaction, old: int, state: int) -> int:
-    new = int(
-        tx.value(
-            "INSERT INTO documents"
-            " (kb_id, job_seq, epoch, uri, title, media_type, content_hash, stamp, recipe, chunk_count, state)"
-            " SELECT kb_id, job_seq, epoch, uri, title, media_type, content_hash, stamp, recipe, chunk_count, ?2"
-            " FROM documents WHERE id = ?1 RETURNING id",
-            old, state,
-        )
-    )  # fmt: skip
-    tx.run("UPDATE texts SET document_id = ?2 WHERE document_id = ?1", old, new)
-    tx.run("UPDATE chunks SET id = id + ((?2 - ?1) << 20) WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20", old, new)
-    tx.run("DELETE FROM documents WHERE id = ?", old)
-    return new
+        ids,
+    )[0]
+    return len(failed), unembedded, chunks

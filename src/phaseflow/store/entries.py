@@ -20,14 +20,6 @@ class ListedEntry:
     known_stamp: str | None = None
 
 
-def drop_older(tx: Transaction, kb_id: str, job_seq: int) -> None:
-    """Forget the crawls of the jobs before this one."""
-    tx.run(
-        "DELETE FROM job_entries WHERE job_seq IN (SELECT seq FROM ingestion_jobs WHERE kb_id = ? AND seq < ?)",
-        kb_id, job_seq,
-    )  # fmt: skip
-
-
 def add(
     tx: Transaction,
     job_seq: int,
@@ -38,8 +30,8 @@ def add(
     """Add (uri, size, stamp, depth) rows that are new to the crawl; (how many are new, how many of them are unchanged).
 
     Each uri may stand there once. One that is known and was not read yet takes the lower depth. Of the new ones the
-    first are added, as many as a crawl of at most ``most`` has room for. ``trust`` is (KB, epoch, recipe): a document
-    whose stamp is that of its searchable version is unchanged and will not be read. None trusts no stamp.
+    first are added, as many as a crawl of at most ``most`` has room for. ``trust`` is (KB key, epoch, recipe): a
+    document whose stamp is that of its searchable version is unchanged and will not be read. None trusts no stamp.
     """
     rows = json_array(found)
     tx.run(
@@ -79,7 +71,10 @@ def _room(tx: Transaction, job_seq: int, most: int) -> int:
 
 def any_failed(tx: Transaction, job_seq: int) -> bool:
     """Whether a document that the source has could not be read."""
-    return tx.row("SELECT 1 FROM job_entries WHERE job_seq = ? AND state = 3 LIMIT 1", job_seq) is not None
+    return (
+        tx.row("SELECT 1 FROM job_entries WHERE job_seq = ? AND state IN (3, 5) AND state = 3 LIMIT 1", job_seq)
+        is not None
+    )
 
 
 def finish_listing(tx: Transaction, job_seq: int) -> None:
@@ -90,7 +85,7 @@ def finish_listing(tx: Transaction, job_seq: int) -> None:
 def open_page(tx: Transaction, job_seq: int, limit: int, known: tuple[str, int, str]) -> list[ListedEntry]:
     """The first documents not read yet, all of the lowest depth there is: short ways are found before long ones.
 
-    ``known`` is (KB, epoch, recipe) of what is searchable.
+    ``known`` is (KB key, epoch, recipe) of what is searchable.
     """
     rows = tx.rows(
         "SELECT e.id, e.uri, e.size, e.stamp, e.depth, d.content_hash, d.stamp FROM job_entries AS e"
@@ -112,9 +107,13 @@ def settle(tx: Transaction, job_seq: int, ids: list[int], state: int) -> None:
     )  # fmt: skip
 
 
-def forgive(tx: Transaction, job_seq: int) -> int:
-    """Let failed documents be read again; how many."""
-    rows = tx.rows("UPDATE job_entries SET state = 0 WHERE job_seq = ? AND state IN (3, 5) RETURNING 1", job_seq)
+def forgive(tx: Transaction, job_seq: int, limit: int) -> int:
+    """Let up to ``limit`` failed documents be read again; how many."""
+    rows = tx.rows(
+        "UPDATE job_entries SET state = 0 WHERE id IN"
+        " (SELECT id FROM job_entries WHERE job_seq = ? AND state IN (3, 5) LIMIT ?) RETURNING 1",
+        job_seq, limit,
+    )  # fmt: skip
     return len(rows)
 
 

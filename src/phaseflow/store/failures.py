@@ -23,39 +23,46 @@ class FailedDocument:
 
 
 def add(tx: Transaction, job: tuple[str, int], phase: JobPhase, failed: list[FailedDocument], at: datetime) -> None:
-    """Record failures of a job (KB id, job number); a document that failed before has one more attempt."""
-    kb_id, job_seq = job
+    """Record failures of a job (KB key, job number); a document that failed before has one more attempt."""
+    kb_key, job_seq = job
     rows = json_array([[f.uri, f.code, f.error] for f in failed])
     tx.run(
         "INSERT INTO failures (kb_id, uri, job_seq, phase, code, error, attempts, at)"
         " SELECT ?1, value ->> 0, ?2, ?3, value ->> 1, value ->> 2, 1, ?4 FROM json_each(?5) WHERE true"
         " ON CONFLICT (kb_id, uri) DO UPDATE SET job_seq = excluded.job_seq, phase = excluded.phase,"
         " code = excluded.code, error = excluded.error, attempts = attempts + 1, at = excluded.at",
-        kb_id, job_seq, phase, timestamp(at), rows,
+        kb_key, job_seq, phase, timestamp(at), rows,
     )  # fmt: skip
     tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed + ? WHERE seq = ?", len(failed), job_seq)
 
 
-def clear(tx: Transaction, kb_id: str, uris: list[str]) -> None:
+def clear(tx: Transaction, kb_key: str, uris: list[str]) -> None:
     """Forget the failures of documents that succeeded."""
-    tx.run("DELETE FROM failures WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))", kb_id, json_array(uris))
+    tx.run("DELETE FROM failures WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))", kb_key, json_array(uris))
 
 
-def clear_missing(tx: Transaction, kb_id: str, job_seq: int) -> None:
-    """Forget the failures of documents that the source of the job has not any more."""
+def clear_missing(tx: Transaction, kb_key: str, job_seq: int, after: str, limit: int) -> str | None:
+    """Of the next ``limit`` failures by uri, forget those of documents that the source of the job has not any more.
+
+    The uri to go on after, None at the end.
+    """
+    rows = tx.rows("SELECT uri FROM failures WHERE kb_id = ? AND uri > ? ORDER BY uri LIMIT ?", kb_key, after, limit)
+    if not rows:
+        return None
     tx.run(
-        "DELETE FROM failures WHERE kb_id = ?1 AND NOT EXISTS"
+        "DELETE FROM failures WHERE kb_id = ?1 AND uri IN (SELECT value FROM json_each(?3)) AND NOT EXISTS"
         " (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = failures.uri AND e.state <> 4)",
-        kb_id, job_seq,
+        kb_key, job_seq, json_array([row[0] for row in rows]),
     )  # fmt: skip
+    return str(rows[-1][0])
 
 
-def page(tx: Transaction, kb_id: str, limit: int, after: str | None) -> list[Failure]:
+def page(tx: Transaction, kb_key: str, limit: int, after: str | None) -> list[Failure]:
     """Failures by uri, those behind ``after``."""
     rows = tx.rows(
         "SELECT uri, phase, code, error, attempts, at FROM failures"
         " WHERE kb_id = ?1 AND (?2 IS NULL OR uri > ?2) ORDER BY uri LIMIT ?3",
-        kb_id, after, limit,
+        kb_key, after, limit,
     )  # fmt: skip
     return [
         Failure(uri=uri, phase=phase, code=code, error=error, attempts=attempts, at=datetime.fromisoformat(at))
@@ -63,6 +70,6 @@ def page(tx: Transaction, kb_id: str, limit: int, after: str | None) -> list[Fai
     ]
 
 
-def count(tx: Transaction, kb_id: str) -> int:
+def count(tx: Transaction, kb_key: str) -> int:
     """How many documents of a knowledge base failed."""
-    return int(tx.value("SELECT count(*) FROM failures WHERE kb_id = ?", kb_id))
+    return int(tx.value("SELECT count(*) FROM failures WHERE kb_id = ?", kb_key))

@@ -10,6 +10,7 @@ from phaseflow.domain.moves import check_job_move
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.status import Transition, timestamp
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, PhaseStatus, WaitingOn
+from phaseflow.store.knowledge_bases import IS_LIVE, KEY_OF, name_of
 from phaseflow.store.transaction import Row, Transaction, json_array
 
 
@@ -40,7 +41,8 @@ _PHASE = (
     " completed_at, active_seconds, running_since, waiting_on, held, hold_reason, error"
 )
 _JOB = (
-    "seq, id, kb_id, managed, source, settings, full_run, run, epoch, model, held, hold_reason, intent, intent_phases,"
+    "seq, id, (SELECT name FROM knowledge_bases AS k WHERE k.id = ingestion_jobs.kb_id), managed, source, settings,"
+    " full_run, run, epoch, model, held, hold_reason, intent, intent_phases,"
     " queued_at, listed, documents_deleted, documents_failed, characters_sent, cancelled_at, created_at, started_at,"
     " completed_at, seq = (SELECT max(seq) FROM ingestion_jobs AS other WHERE other.kb_id = ingestion_jobs.kb_id),"
     f" (SELECT json_group_array(json_array(phase_name, {_PHASE})) FROM"
@@ -66,7 +68,7 @@ def create(
     """Store a new job with its four phases, none of them started. No transition: it comes from nowhere."""
     tx.run(
         "INSERT INTO ingestion_jobs (id, kb_id, managed, source, settings, full_run, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        f" VALUES (?, {KEY_OF}, ?, ?, ?, ?, ?)",
         state.job_id, state.kb_id, state.managed, source, settings, full, timestamp(at),
     )  # fmt: skip
     tx.run(
@@ -81,7 +83,7 @@ def create(
 
 def record(tx: Transaction, job_id: str) -> JobRecord:
     """One job. Raises JobNotFound."""
-    row = tx.row(f"SELECT {_JOB} FROM ingestion_jobs WHERE id = ?", job_id)
+    row = tx.row(f"SELECT {_JOB} FROM ingestion_jobs WHERE id = ? AND {IS_LIVE}", job_id)
     if row is None:
         raise JobNotFound(job_id)
     return _record(row)
@@ -89,14 +91,16 @@ def record(tx: Transaction, job_id: str) -> JobRecord:
 
 def latest(tx: Transaction, kb_id: str) -> JobRecord | None:
     """The newest job of a knowledge base, or None when it has never run."""
-    row = tx.row(f"SELECT {_JOB} FROM ingestion_jobs WHERE kb_id = ? ORDER BY seq DESC LIMIT 1", kb_id)
+    row = tx.row(f"SELECT {_JOB} FROM ingestion_jobs WHERE kb_id = {KEY_OF} ORDER BY seq DESC LIMIT 1", kb_id)
     return None if row is None else _record(row)
 
 
 def newest(tx: Transaction) -> list[JobRecord]:
     """The newest job of each knowledge base."""
     rows = tx.rows(
-        f"SELECT {_JOB} FROM ingestion_jobs WHERE seq IN (SELECT max(seq) FROM ingestion_jobs GROUP BY kb_id)"
+        f"SELECT {_JOB} FROM ingestion_jobs WHERE seq IN"
+        " (SELECT (SELECT max(seq) FROM ingestion_jobs WHERE kb_id = k.id) FROM knowledge_bases AS k"
+        "  WHERE k.name IS NOT NULL)"
     )
     return [_record(row) for row in rows]
 
@@ -104,7 +108,8 @@ def newest(tx: Transaction) -> list[JobRecord]:
 def history(tx: Transaction, kb_id: str, limit: int, before: int | None) -> list[JobRecord]:
     """Jobs of a knowledge base, newest first, older than the job number ``before``."""
     rows = tx.rows(
-        f"SELECT {_JOB} FROM ingestion_jobs WHERE kb_id = ?1 AND (?2 IS NULL OR seq < ?2) ORDER BY seq DESC LIMIT ?3",
+        f"SELECT {_JOB} FROM ingestion_jobs WHERE kb_id = (SELECT id FROM knowledge_bases WHERE name = ?1)"
+        " AND (?2 IS NULL OR seq < ?2) ORDER BY seq DESC LIMIT ?3",
         kb_id, before, limit,
     )  # fmt: skip
     return [_record(row) for row in rows]
@@ -113,8 +118,8 @@ def history(tx: Transaction, kb_id: str, limit: int, before: int | None) -> list
 def unfinished(tx: Transaction) -> list[JobRecord]:
     """Jobs that are not over, or wait in the queue, or have a phase that is said to run, oldest first."""
     rows = tx.rows(
-        f"SELECT {_JOB} FROM ingestion_jobs WHERE completed_at IS NULL OR intent IS NOT NULL"
-        " OR id IN (SELECT job_id FROM ingestion_phase_status WHERE status = 'running') ORDER BY seq"
+        f"SELECT {_JOB} FROM ingestion_jobs WHERE {IS_LIVE} AND (completed_at IS NULL OR intent IS NOT NULL"
+        " OR id IN (SELECT job_id FROM ingestion_phase_status WHERE status = 'running')) ORDER BY seq"
     )
     return [_record(row) for row in rows]
 
@@ -136,7 +141,7 @@ def count_unfinished(tx: Transaction) -> int:
 def queued(tx: Transaction) -> list[tuple[str, str]]:
     """(job id, KB id) of the jobs that wait for a slot, first come first."""
     rows = tx.rows("SELECT id, kb_id FROM ingestion_jobs WHERE intent IS NOT NULL AND managed ORDER BY queued_at, seq")
-    return [(row[0], row[1]) for row in rows]
+    return [(row[0], name_of(row[1])) for row in rows]
 
 
 def save(
@@ -180,9 +185,14 @@ def count_deleted(tx: Transaction, job_seq: int, deleted: int) -> None:
     tx.run("UPDATE ingestion_jobs SET documents_deleted = documents_deleted + ? WHERE seq = ?", deleted, job_seq)
 
 
-def count_forgiven(tx: Transaction, job_seq: int, forgiven: int) -> None:
-    """Take documents that will be tried again from those that failed."""
-    tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed - ? WHERE seq = ?", forgiven, job_seq)
+def count_forgiven(tx: Transaction, job_id: str, phase: JobPhase, documents: int, items: int) -> None:
+    """Take documents that will be tried again, and their items in a phase, from those that failed."""
+    tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed - ? WHERE id = ?", documents, job_id)
+    tx.run(
+        "UPDATE ingestion_phase_status SET items_failed = max(0, items_failed - ?)"
+        " WHERE job_id = ? AND phase_name = ?",
+        items, job_id, phase,
+    )  # fmt: skip
 
 
 def count_characters(tx: Transaction, job_seq: int, characters: int) -> None:
@@ -232,7 +242,7 @@ def _log(
     values = (state.kb_id, state.job_id, phase, before, after, reason, error, timestamp(at))
     seq = tx.value(
         "INSERT INTO transitions (kb_id, job_id, phase, from_status, to_status, reason, error, at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq",
+        f" VALUES ({KEY_OF}, ?, ?, ?, ?, ?, ?, ?) RETURNING seq",
         *values,
     )
     return transition((seq, *values))
@@ -242,7 +252,7 @@ def transition(row: Row) -> Transition:
     """A row of the log as a value."""
     seq, kb_id, job_id, phase, before, after, reason, error, at = row
     return Transition(
-        seq=seq, kb_id=kb_id, job_id=job_id, phase=phase, from_status=before, to_status=after,
+        seq=seq, kb_id=name_of(kb_id), job_id=job_id, phase=phase, from_status=before, to_status=after,
         reason=reason, error=error, at=datetime.fromisoformat(at),
     )  # fmt: skip
 

@@ -10,8 +10,12 @@ from phaseflow.store.transaction import Row, Transaction
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeBaseRecord:
-    """A knowledge base as the database holds it. ``source`` and the settings are JSON."""
+    """A knowledge base as the database holds it. ``source`` and the settings are JSON.
 
+    ``id`` is its name. ``key`` is what rows refer to it by; one that is made anew under the same name has another.
+    """
+
+    key: str
     id: str
     source: str | None
     settings: str
@@ -24,23 +28,43 @@ class KnowledgeBaseRecord:
     updated_at: datetime
 
 
-_COLUMNS = "id, source, settings, epoch, model, live_settings, next_model, generation, created_at, updated_at"
+_COLUMNS = "id, name, source, settings, epoch, model, live_settings, next_model, generation, created_at, updated_at"
+
+
+KEY_OF = "(SELECT id FROM knowledge_bases WHERE name = ?)"
+"""SQL for the key of a knowledge base that is known by its name."""
+IS_LIVE = "kb_id IN (SELECT id FROM knowledge_bases WHERE name IS NOT NULL)"
+"""SQL for rows of a knowledge base that was not deleted."""
+
+
+def name_of(key: str) -> str:
+    """The name of the knowledge base that a key was made for."""
+    return key.partition("~")[0]
+
+
+def _new_key(tx: Transaction, name: str) -> str:
+    number = tx.value(
+        "INSERT INTO sequences (name, last) VALUES ('knowledge_bases', 1)"
+        " ON CONFLICT (name) DO UPDATE SET last = last + 1 RETURNING last"
+    )
+    return f"{name}~{number}"
 
 
 def put(tx: Transaction, kb_id: str, source: str | None, settings: str, at: datetime) -> bool:
     """Create or change a knowledge base; True when it was created. A source of None leaves the source as it is."""
-    created = find(tx, kb_id) is None
+    known = find(tx, kb_id)
     tx.run(
-        "INSERT INTO knowledge_bases (id, source, settings, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)"
-        " ON CONFLICT (id) DO UPDATE SET source = coalesce(?2, source), settings = ?3, updated_at = ?4",
-        kb_id, source, settings, timestamp(at),
+        "INSERT INTO knowledge_bases (id, name, source, settings, created_at, updated_at)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?5)"
+        " ON CONFLICT (id) DO UPDATE SET source = coalesce(?3, source), settings = ?4, updated_at = ?5",
+        _new_key(tx, kb_id) if known is None else known.key, kb_id, source, settings, timestamp(at),
     )  # fmt: skip
-    return created
+    return known is None
 
 
 def find(tx: Transaction, kb_id: str) -> KnowledgeBaseRecord | None:
     """One knowledge base, or None."""
-    row = tx.row(f"SELECT {_COLUMNS} FROM knowledge_bases WHERE id = ?", kb_id)
+    row = tx.row(f"SELECT {_COLUMNS} FROM knowledge_bases WHERE name = ?", kb_id)
     return None if row is None else _record(row)
 
 
@@ -55,19 +79,19 @@ def get(tx: Transaction, kb_id: str) -> KnowledgeBaseRecord:
 def page(tx: Transaction, limit: int, after: str | None) -> list[KnowledgeBaseRecord]:
     """Knowledge bases by name, those behind ``after``."""
     rows = tx.rows(
-        f"SELECT {_COLUMNS} FROM knowledge_bases WHERE ?1 IS NULL OR id > ?1 ORDER BY id LIMIT ?2", after, limit
+        f"SELECT {_COLUMNS} FROM knowledge_bases WHERE name > coalesce(?1, '') ORDER BY name LIMIT ?2", after, limit
     )
     return [_record(row) for row in rows]
 
 
 def count(tx: Transaction) -> int:
     """How many there are."""
-    return int(tx.value("SELECT count(*) FROM knowledge_bases"))
+    return int(tx.value("SELECT count(*) FROM knowledge_bases WHERE name IS NOT NULL"))
 
 
 def remove(tx: Transaction, kb_id: str) -> None:
-    """Delete it with its jobs, log and failures. Its documents are to be withdrawn first."""
-    tx.run("DELETE FROM knowledge_bases WHERE id = ?", kb_id)
+    """Delete it: one row, however large it is. Nobody finds it any more; the janitor removes what hangs on it."""
+    tx.run("UPDATE knowledge_bases SET name = NULL, source = NULL WHERE name = ?", kb_id)
 
 
 def target(tx: Transaction, record: KnowledgeBaseRecord, model: str, settings: str) -> int:
@@ -79,37 +103,37 @@ def target(tx: Transaction, record: KnowledgeBaseRecord, model: str, settings: s
     if record.model is None or record.model == model:
         tx.run(
             "UPDATE knowledge_bases SET model = ?2, live_settings = ?3, next_model = NULL WHERE id = ?1",
-            record.id, model, settings,
+            record.key, model, settings,
         )  # fmt: skip
         return record.epoch
-    tx.run("UPDATE knowledge_bases SET next_model = ?2 WHERE id = ?1", record.id, model)
+    tx.run("UPDATE knowledge_bases SET next_model = ?2 WHERE id = ?1", record.key, model)
     same, highest = (
         tx.rows(
             "SELECT max(epoch) FILTER (WHERE model = ?2), max(epoch) FROM ingestion_jobs"
             " WHERE kb_id = ?1 AND epoch > ?3",
-            record.id, model, record.epoch,
+            record.key, model, record.epoch,
         )
     )[0]  # fmt: skip
     return int(same or (highest or record.epoch) + 1)
 
 
-def switch(tx: Transaction, kb_id: str, epoch: int, model: str, settings: str) -> None:
+def switch(tx: Transaction, key: str, epoch: int, model: str, settings: str) -> None:
     """Let search see ``epoch`` from now on. One row: however large the knowledge base, it changes in one step."""
     tx.run(
         "UPDATE knowledge_bases SET epoch = ?2, model = ?3, live_settings = ?4, next_model = NULL,"
         " generation = generation + 1 WHERE id = ?1 AND epoch < ?2",
-        kb_id, epoch, model, settings,
+        key, epoch, model, settings,
     )  # fmt: skip
 
 
-def next_generation(tx: Transaction, kb_id: str) -> int:
+def next_generation(tx: Transaction, key: str) -> int:
     """Note that what search sees is about to change; the new generation."""
     return int(
-        tx.value("UPDATE knowledge_bases SET generation = generation + 1 WHERE id = ? RETURNING generation", kb_id)
+        tx.value("UPDATE knowledge_bases SET generation = generation + 1 WHERE id = ? RETURNING generation", key)
     )
 
 
 def _record(row: Row) -> KnowledgeBaseRecord:
-    kb_id, source, settings, epoch, model, live, following, generation, created_at, updated_at = row
+    key, name, source, settings, epoch, model, live, following, generation, created_at, updated_at = row
     created, updated = datetime.fromisoformat(created_at), datetime.fromisoformat(updated_at)
-    return KnowledgeBaseRecord(kb_id, source, settings, epoch, model, live, following, generation, created, updated)
+    return KnowledgeBaseRecord(key, name, source, settings, epoch, model, live, following, generation, created, updated)

@@ -3,102 +3,103 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from phaseflow.domain.errors import OwnershipLost
 from phaseflow.domain.status import IndexedDocument
-from phaseflow.store import documents, knowledge_bases
+from phaseflow.store import documents, knowledge_bases, texts
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.transaction import Row, Transaction, json_array
-
-_INSERT = (
-    "INSERT INTO passages (rowid, text) SELECT (d.value ->> 0) + t.key, t.value"
-    " FROM json_each(?) AS d, json_each(d.value, '$[1]') AS t"
-)
-_DELETE = "INSERT INTO passages (passages, rowid, text) SELECT 'delete', ?1 + key, value FROM json_each(?2)"
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The documents of a knowledge base that search sees, or that a job writes."""
+    """The documents of a knowledge base (by its key) that search sees, or that a job writes."""
 
-    kb_id: str
+    kb_key: str
     epoch: int
 
 
-def encoded(staged: Sequence[StagedDocument]) -> str:
-    """The passages of documents as ``publish`` takes them; made before the transaction, so that the writer need not."""
-    return json_array([[document.chunk_id(0), document.passages()] for document in staged])
+def encoded(document: StagedDocument, first: int = 0, last: int | None = None) -> str:
+    """The passages of a document from ``first`` up to ``last``, as ``index`` takes them.
 
-
-def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument], passages: str) -> None:
-    """Make embedded documents searchable, each in place of its older version, in this one transaction.
-
-    ``passages`` is what ``encoded`` made of them.
+    Made before the transaction, so that the writer need not.
     """
-    generation = knowledge_bases.next_generation(tx, scope.kb_id)
+    spans = document.spans[first:last]
+    base = document.chunk_id(first)
+    return json_array([[base + n, document.text[start:end]] for n, (start, end) in enumerate(spans)])
+
+
+def index(tx: Transaction, passages: str) -> None:
+    """Put passages into the full-text index. Those of a document that is not searchable are seen by nobody."""
+    tx.run("INSERT INTO passages (rowid, text) SELECT value ->> 0, value ->> 1 FROM json_each(?)", passages)
+
+
+def note_indexed(tx: Transaction, document_id: int, before: int, after: int) -> None:
+    """So many passages of a document are in the full-text index now. In the transaction of ``index``, so that it can
+    be gone on with, or undone, exactly. Raises OwnershipLost when it is not ``before``."""
+    row = tx.row(
+        "UPDATE documents SET indexed = ?3 WHERE id = ?1 AND indexed = ?2 AND state NOT IN (4, 10) RETURNING 1",
+        document_id, before, after,
+    )  # fmt: skip
+    if row is None:
+        raise OwnershipLost(f"document {document_id} is in other hands")
+
+
+def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument]) -> None:
+    """Make embedded documents, whose passages are indexed, searchable: each in place of its older version.
+
+    One step that writes no more than a row a document.
+    """
+    generation = knowledge_bases.next_generation(tx, scope.kb_key)
     older = tx.rows(
         "SELECT id FROM documents WHERE kb_id = ? AND epoch = ? AND state = 4"
         " AND uri IN (SELECT value FROM json_each(?))",
-        scope.kb_id, scope.epoch, json_array([d.uri for d in staged]),
+        scope.kb_key, scope.epoch, json_array([d.uri for d in staged]),
     )  # fmt: skip
-    withdraw(tx, [row[0] for row in older])
-    tx.run(_INSERT, passages)
+    documents.withdraw(tx, [row[0] for row in older])
     tx.run(
-        "UPDATE documents SET state = 4, generation = ? WHERE id IN (SELECT value FROM json_each(?))",
+        "UPDATE documents SET state = 4, generation = ?, indexed = chunk_count, turn = NULL"
+        " WHERE id IN (SELECT value FROM json_each(?))",
         generation, json_array([d.id for d in staged]),
     )  # fmt: skip
 
 
-def withdraw(tx: Transaction, ids: Sequence[int]) -> None:
-    """Take searchable documents out and delete them."""
-    for document_id in ids:
-        text = tx.value("SELECT text FROM texts WHERE document_id = ?", document_id)
-        spans = tx.rows(
-            "SELECT start, stop FROM chunks WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20 ORDER BY id", document_id
-        )
-        passages = [text[start:stop] for start, stop in spans]
-        tx.run(_DELETE, document_id << documents.CHUNK_BITS, json_array(passages))
-    documents.remove(tx, ids)
-
-
-def withdraw_missing(tx: Transaction, scope: Scope, job_seq: int, limit: int) -> list[str]:
-    """Take out up to ``limit`` documents that the completed crawl of a job did not find; their uris."""
+def missing(
+    tx: Transaction, scope: Scope, job_seq: int, after: str, limit: int
+) -> tuple[list[tuple[int, str]], str | None]:
+    """Of the next ``limit`` searchable documents by uri: (id, uri) of those that the completed crawl of a job did not
+    find; and the uri to go on after, None at the end."""
     rows = tx.rows(
-        "SELECT id, uri FROM documents AS d WHERE kb_id = ? AND epoch = ? AND state = 4 AND NOT EXISTS"
-        " (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ? AND e.uri = d.uri AND e.state < 4) LIMIT ?",
-        scope.kb_id, scope.epoch, job_seq, limit,
+        "SELECT d.id, d.uri, EXISTS"
+        " (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?3 AND e.uri = d.uri AND e.state < 4)"
+        " FROM documents AS d WHERE kb_id = ?1 AND epoch = ?2 AND state = 4 AND uri > ?4 ORDER BY uri LIMIT ?5",
+        scope.kb_key, scope.epoch, job_seq, after, limit,
     )  # fmt: skip
-    _withdraw_and_tell(tx, scope.kb_id, rows)
-    return [row[1] for row in rows]
+    return [(key, uri) for key, uri, is_found in rows if not is_found], rows[-1][1] if rows else None
+
+
+def withdraw(tx: Transaction, scope: Scope, ids: Sequence[int]) -> None:
+    """Take searchable documents out."""
+    if ids:
+        knowledge_bases.next_generation(tx, scope.kb_key)
+        documents.withdraw(tx, ids)
 
 
 def withdraw_other_epochs(tx: Transaction, scope: Scope, limit: int) -> int:
     """Take out up to ``limit`` documents of any other epoch than this one; how many."""
     rows = tx.rows(
-        "SELECT id, uri FROM documents WHERE kb_id = ? AND epoch <> ? AND state = 4 LIMIT ?",
-        scope.kb_id, scope.epoch, limit,
+        "SELECT id FROM documents WHERE kb_id = ?1 AND epoch < ?2 AND state = 4 UNION ALL"
+        " SELECT id FROM documents WHERE kb_id = ?1 AND epoch > ?2 AND state = 4 LIMIT ?3",
+        scope.kb_key, scope.epoch, limit,
     )  # fmt: skip
-    _withdraw_and_tell(tx, scope.kb_id, rows)
+    withdraw(tx, scope, [row[0] for row in rows])
     return len(rows)
-
-
-def withdraw_all(tx: Transaction, kb_id: str, limit: int) -> int:
-    """Take out up to ``limit`` documents of a knowledge base in any state; how many."""
-    rows = tx.rows("SELECT id, state FROM documents WHERE kb_id = ? LIMIT ?", kb_id, limit)
-    withdraw(tx, [row[0] for row in rows if row[1] == documents.SEARCHABLE])
-    documents.remove(tx, [row[0] for row in rows if row[1] != documents.SEARCHABLE])
-    return len(rows)
-
-
-def _withdraw_and_tell(tx: Transaction, kb_id: str, rows: list[Row]) -> None:
-    if rows:
-        knowledge_bases.next_generation(tx, kb_id)
-        withdraw(tx, [row[0] for row in rows])
 
 
 def counts(tx: Transaction, scope: Scope) -> tuple[int, int]:
     """(documents, chunks) that search sees."""
     row = tx.row(
         "SELECT count(*), coalesce(sum(chunk_count), 0) FROM documents WHERE kb_id = ? AND epoch = ? AND state = 4",
-        scope.kb_id, scope.epoch,
+        scope.kb_key, scope.epoch,
     )  # fmt: skip
     return (row[0], row[1]) if row else (0, 0)
 
@@ -108,14 +109,14 @@ def page(tx: Transaction, scope: Scope, limit: int, after: str | None, part: str
     rows = tx.rows(
         "SELECT uri, title, media_type, chunk_count FROM documents WHERE kb_id = ?1 AND epoch = ?2 AND state = 4"
         " AND uri > coalesce(?3, '') AND (?4 = '' OR holds(uri, ?4)) ORDER BY uri LIMIT ?5",
-        scope.kb_id, scope.epoch, after, part, limit,
+        scope.kb_key, scope.epoch, after, part, limit,
     )  # fmt: skip
     return [IndexedDocument(uri=row[0], title=row[1], media_type=row[2], chunks=row[3]) for row in rows]
 
 
 def live_documents(tx: Transaction, scope: Scope) -> list[int]:
     """The ids of the documents that search sees."""
-    rows = tx.rows("SELECT id FROM documents WHERE kb_id = ? AND epoch = ? AND state = 4", scope.kb_id, scope.epoch)
+    rows = tx.rows("SELECT id FROM documents WHERE kb_id = ? AND epoch = ? AND state = 4", scope.kb_key, scope.epoch)
     return [row[0] for row in rows]
 
 
@@ -125,7 +126,7 @@ def vectors_since(tx: Transaction, scope: Scope, generation: int) -> list[tuple[
         "SELECT c.id, v.vector FROM documents AS d JOIN chunks AS c ON c.id >= d.id << 20 AND c.id < (d.id + 1) << 20"
         " JOIN vectors AS v ON v.id = c.vector_id"
         " WHERE d.kb_id = ? AND d.epoch = ? AND d.state = 4 AND d.generation > ?",
-        scope.kb_id, scope.epoch, generation,
+        scope.kb_key, scope.epoch, generation,
     )  # fmt: skip
     return [(row[0], row[1]) for row in rows]
 
@@ -135,17 +136,20 @@ def best_by_words(tx: Transaction, scope: Scope, query: str, limit: int) -> list
     rows = tx.rows(
         "SELECT p.rowid FROM passages AS p JOIN documents AS d ON d.id = p.rowid >> 20"
         " WHERE passages MATCH ?1 AND d.kb_id = ?2 AND d.epoch = ?3 AND d.state = 4 ORDER BY rank LIMIT ?4",
-        query, scope.kb_id, scope.epoch, limit,
+        query, scope.kb_key, scope.epoch, limit,
     )  # fmt: skip
     return [row[0] for row in rows]
 
 
 def fetch(tx: Transaction, scope: Scope, chunk_ids: Sequence[int]) -> dict[int, Row]:
-    """(uri, title, text, start, end, parts as JSON) of those chunks that search still sees."""
+    """(uri, title, text, start, end, parts around it as JSON) of those chunks that search still sees."""
     rows = tx.rows(
-        "SELECT c.id, d.uri, d.title, substr(t.text, c.start + 1, c.stop - c.start), c.start, c.stop, t.parts"
-        " FROM chunks AS c JOIN documents AS d ON d.id = c.id >> 20 JOIN texts AS t ON t.document_id = d.id"
+        "SELECT c.id, d.id, d.uri, d.title, c.start, c.stop FROM chunks AS c JOIN documents AS d ON d.id = c.id >> 20"
         " WHERE c.id IN (SELECT value FROM json_each(?)) AND d.kb_id = ? AND d.epoch = ? AND d.state = 4",
-        json_array(chunk_ids), scope.kb_id, scope.epoch,
+        json_array(chunk_ids), scope.kb_key, scope.epoch,
     )  # fmt: skip
-    return {row[0]: row[1:] for row in rows}
+    found = texts.slices(tx, [(document, start, stop) for _, document, _, _, start, stop in rows])
+    return {
+        chunk: (uri, title, text, start, stop, parts)
+        for (chunk, _, uri, title, start, stop), (text, parts) in zip(rows, found, strict=True)
+    }

@@ -8,15 +8,13 @@ from importlib import resources
 from pathlib import Path
 
 from phaseflow.domain.errors import NewerDatabase, NotADatabase, StoreUnavailable
-from phaseflow.store import faults
+from phaseflow.store import faults, migration
 from phaseflow.store.connection import BUSY_S
 from phaseflow.store.transaction import Transaction
 
 APPLICATION_ID = 0x70666C77
 """``pflw``: marks the file as ours (PRAGMA application_id)."""
-VERSION = 1
-MIGRATIONS: dict[int, str] = {}
-"""SQL that brings a file of the version named to the next one."""
+VERSION = 2
 
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 
@@ -72,7 +70,8 @@ def _damaged(path: Path, how: object) -> NotADatabase:
 def prepare(path: Path) -> None:
     """Create the tables in a new file, migrate an older one, refuse any other. Blocking; needs the lock.
 
-    Each step is one transaction: a crash leaves the version before or the version after.
+    Each step is one transaction: a crash leaves the version before or the version after. Rows that have to be brought
+    over follow in small ones, and the next start goes on with what is left of them.
     """
     check_file(path)
     try:
@@ -116,7 +115,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if damage != "ok":
         raise _damaged(path, damage)
     for step in range(version, VERSION):
-        _in_one_step(connection, MIGRATIONS[step], step + 1)
+        _in_one_step(connection, migration.MIGRATIONS[step], step + 1)
+    migration.move_rows(connection)
 
 
 _IDENTITY = (

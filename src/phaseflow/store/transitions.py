@@ -2,6 +2,7 @@
 
 from phaseflow.domain.status import Transition
 from phaseflow.store.jobs import transition
+from phaseflow.store.knowledge_bases import IS_LIVE
 from phaseflow.store.transaction import Transaction
 
 _COLUMNS = "seq, kb_id, job_id, phase, from_status, to_status, reason, error, at"
@@ -10,7 +11,8 @@ _COLUMNS = "seq, kb_id, job_id, phase, from_status, to_status, reason, error, at
 def after(tx: Transaction, seq: int, limit: int, kb_id: str | None = None) -> list[Transition]:
     """The transitions after number ``seq``, in order."""
     rows = tx.rows(
-        f"SELECT {_COLUMNS} FROM transitions WHERE seq > ?1 AND (?2 IS NULL OR kb_id = ?2) ORDER BY seq LIMIT ?3",
+        f"SELECT {_COLUMNS} FROM transitions WHERE seq > ?1 AND {IS_LIVE}"
+        " AND (?2 IS NULL OR kb_id = (SELECT id FROM knowledge_bases WHERE name = ?2)) ORDER BY seq LIMIT ?3",
         seq, kb_id, limit,
     )  # fmt: skip
     return [transition(row) for row in rows]
@@ -32,5 +34,5 @@ def last(tx: Transaction) -> int:
 
 def oldest(tx: Transaction) -> int:
     """The lowest number still in the log; one more than the highest ever given when the log is empty."""
-    seq = tx.value("SELECT min(seq) FROM transitions")
+    seq = tx.value(f"SELECT seq FROM transitions WHERE {IS_LIVE} ORDER BY seq LIMIT 1")
     return last(tx) + 1 if seq is None else int(seq)

@@ -21,7 +21,7 @@ from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus
 from phaseflow.store import faults, jobs
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.service import only_error
-from phaseflow.supervisor.launch import begin
+from phaseflow.supervisor.launch import begin, forgive
 from phaseflow.supervisor.supervisor import STORE_RETRY_S, Supervisor
 from phaseflow.tracker import Change, Changed, PhaseTracker
 
@@ -157,6 +157,8 @@ class Scheduler:
     async def _run_job(self, job_id: str) -> None:
         record = await self._tracker.record(job_id)
         async with self._components_for(record) as components:
+            while await self._tracker.database.write(lambda tx: forgive(tx, job_id)):
+                faults.reach("launch.forgiven")
             now = self._tracker.clock.now()
             begun = await self._tracker.database.write(
                 lambda tx: begin(tx, job_id, components, self._policies, now),

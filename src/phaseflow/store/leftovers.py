@@ -1,0 +1,142 @@
+"""What nobody sees any more and the janitor removes: documents that are gone, deleted knowledge bases, older crawls.
+
+Each step is a transaction of some ten milliseconds, however large what it removes; a crash in between leaves the rest
+for the next one. Rows of a knowledge base whose job is open and does not run (it is paused, or waits) are left alone:
+a paused job is quiet.
+"""
+
+from typing import Final
+
+from phaseflow.store import texts
+from phaseflow.store.knowledge_bases import IS_LIVE
+from phaseflow.store.transaction import Row, Transaction, json_array
+
+STEP_DOCUMENTS: Final = 100
+"""Documents looked at in one step; …"""
+STEP_PASSAGES: Final = 512
+"""… passages taken out of the full-text index, …"""
+STEP_CHARACTERS: Final = 500_000
+"""… characters of them, …"""
+STEP_ROWS: Final = 2_000
+"""… and other rows deleted."""
+STEP_SEGMENTS: Final = 128
+"""Segments of texts deleted in one step: 8 million characters."""
+
+_QUIET: Final = (
+    "(SELECT j.kb_id FROM ingestion_jobs AS j WHERE (j.completed_at IS NULL OR j.intent IS NOT NULL)"
+    " AND j.completed_at IS NULL AND NOT EXISTS"
+    " (SELECT 1 FROM ingestion_phase_status AS p WHERE p.job_id = j.id AND p.status = 'running'))"
+)
+_GONE: Final = f"SELECT id, indexed FROM documents WHERE state = 10 AND kb_id NOT IN {_QUIET} LIMIT ?"
+_DELETED: Final = "SELECT id FROM knowledge_bases WHERE name IS NULL LIMIT 1"
+_OLDER_CRAWL: Final = (
+    "WITH RECURSIVE crawls (seq) AS (SELECT min(job_seq) FROM job_entries UNION ALL"
+    "  SELECT (SELECT min(job_seq) FROM job_entries WHERE job_seq > crawls.seq) FROM crawls WHERE seq IS NOT NULL)"
+    " SELECT crawls.seq FROM crawls JOIN ingestion_jobs AS j ON j.seq = crawls.seq"
+    " WHERE EXISTS (SELECT 1 FROM ingestion_jobs AS newer WHERE newer.kb_id = j.kb_id AND newer.seq > j.seq"
+    f"  AND newer.epoch IS NOT NULL) AND j.kb_id NOT IN {_QUIET} LIMIT 1"
+)
+"""A crawl is of use until a newer job of its knowledge base has begun."""
+
+
+def are_there(tx: Transaction) -> bool:
+    """Whether ``remove_some`` would find anything."""
+    return bool(tx.row(_GONE, 1) or tx.row(_DELETED) or tx.row(_OLDER_CRAWL))
+
+
+def remove_some(tx: Transaction) -> bool:
+    """One step; False when there is nothing (more) to remove."""
+    if gone := tx.rows(_GONE, STEP_DOCUMENTS):
+        _remove_documents(tx, gone)
+    elif deleted := tx.value(_DELETED):
+        _remove_of_deleted(tx, deleted)
+    elif (crawl := tx.value(_OLDER_CRAWL)) is not None:
+        _delete_some(tx, "job_entries", "job_seq", crawl)
+    else:
+        return False
+    return True
+
+
+def free_job_id(tx: Transaction, job_id: str) -> None:
+    """Let a job of a deleted knowledge base go before its turn: a program makes a new one under its id."""
+    if tx.row(f"SELECT 1 FROM ingestion_jobs WHERE id = ? AND NOT {IS_LIVE}", job_id):
+        tx.run("DELETE FROM ingestion_jobs WHERE id = ?", job_id)
+
+
+def _remove_of_deleted(tx: Transaction, key: str) -> None:
+    """Some of what hangs on a deleted knowledge base; at last its own row."""
+    if found := tx.rows("SELECT id, indexed FROM documents WHERE kb_id = ? LIMIT ?", key, STEP_DOCUMENTS):
+        _remove_documents(tx, found)
+    elif tx.row("SELECT 1 FROM failures WHERE kb_id = ? LIMIT 1", key):
+        tx.run(
+            "DELETE FROM failures WHERE kb_id = ?1 AND uri IN (SELECT uri FROM failures WHERE kb_id = ?1 LIMIT ?2)",
+            key, STEP_ROWS,
+        )  # fmt: skip
+    elif job := tx.row("SELECT seq, id FROM ingestion_jobs WHERE kb_id = ? LIMIT 1", key):
+        left = _delete_some(tx, "job_entries", "job_seq", job[0]) or _delete_some(tx, "transitions", "job_id", job[1])
+        if not left:
+            tx.run("DELETE FROM ingestion_jobs WHERE seq = ?", job[0])
+    else:
+        tx.run("DELETE FROM knowledge_bases WHERE id = ?", key)
+
+
+def _delete_some(tx: Transaction, table: str, column: str, value: object) -> bool:
+    """Up to a step's number of rows; whether there were any."""
+    key = {"job_entries": "id", "transitions": "seq"}[table]
+    rows = tx.rows(
+        f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {column} = ? LIMIT ?) RETURNING 1",
+        value, STEP_ROWS,
+    )  # fmt: skip
+    return bool(rows)
+
+
+def _remove_documents(tx: Transaction, found: list[Row]) -> None:
+    """Take as many passages of these documents (id, indexed) out of the index as a step may, then their other rows."""
+    indexed = _take_out(tx, [(document, count) for document, count in found if count])
+    rows, segments = STEP_ROWS, STEP_SEGMENTS
+    for document, count in found:
+        if indexed.get(document, count):
+            continue
+        rows -= len(
+            tx.rows(
+                "DELETE FROM chunks WHERE id IN (SELECT id FROM chunks WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20"
+                " LIMIT ?2) RETURNING 1",
+                document, rows,
+            )
+        )  # fmt: skip
+        segments -= texts.remove(tx, document, segments)
+        if rows <= 0 or segments <= 0:
+            return  # this one may have more
+        tx.run("DELETE FROM documents WHERE id = ?", document)
+
+
+def _take_out(tx: Transaction, found: list[Row]) -> dict[int, int]:
+    """Take passages out of the full-text index, the last of each document first; how many each then has in it."""
+    left: dict[int, int] = {}
+    wanted: list[tuple[int, int, int, int]] = []
+    room, characters = STEP_PASSAGES, STEP_CHARACTERS
+    for document, count in found:
+        if room <= 0 or characters <= 0:
+            break
+        left[document] = 0
+        for position, start, stop in tx.rows(
+            "SELECT id & 0xFFFFF, start, stop FROM chunks WHERE id >= ?1 << 20 AND id < (?1 << 20) + ?2"
+            " ORDER BY id DESC LIMIT ?3",
+            document, count, room,
+        ):  # fmt: skip
+            if characters <= 0:
+                break
+            wanted.append((document, position, start, stop))
+            left[document] = position
+            room, characters = room - 1, characters - (stop - start)
+    slices = texts.slices(tx, [(document, start, stop) for document, _, start, stop in wanted])
+    rows = [[(each[0] << 20) + each[1], text] for each, (text, _) in zip(wanted, slices, strict=True)]
+    tx.run(
+        "INSERT INTO passages (passages, rowid, text) SELECT 'delete', value ->> 0, value ->> 1 FROM json_each(?)",
+        json_array(rows),
+    )
+    tx.run(
+        "UPDATE documents SET indexed = d.value ->> 1 FROM json_each(?) AS d WHERE documents.id = d.value ->> 0",
+        json_array([list(item) for item in left.items()]),
+    )
+    return left

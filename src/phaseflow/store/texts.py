@@ -1,0 +1,90 @@
+"""The texts of documents, in segments: a passage is found without going through the text before it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from phaseflow.store.transaction import Transaction, json_array
+
+SEGMENT = 1 << 16
+"""Characters of a segment. A row of it is read for a passage; a text of 64 MB has about a thousand."""
+SEGMENT_BITS = 20
+"""The id of a segment is that of its document, shifted, plus its number."""
+
+Parts = Sequence[tuple[int, str]]
+"""(offset, label) of the pages, slides or sheets of a text, by offset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A row of a text. ``parts`` is JSON: those that begin in it, and before them the one that it begins in."""
+
+    text: str
+    parts: str
+
+
+def segmented(text: str, parts: Parts = ()) -> list[Segment]:
+    """The segments of a text; an empty text has one, too."""
+    return list(_segments(text, parts))
+
+
+def _segments(text: str, parts: Parts) -> Iterator[Segment]:
+    at = 0
+    current: list[tuple[int, str]] = []
+    for start in range(0, max(1, len(text)), SEGMENT):
+        began = at
+        while at < len(parts) and parts[at][0] < start + SEGMENT:
+            at += 1
+        inside = [*current, *parts[began:at]]
+        current = [*inside[-1:]]
+        yield Segment(text[start : start + SEGMENT], json_array(inside))
+
+
+def add(tx: Transaction, segments: Iterable[tuple[int, int, Segment]]) -> None:
+    """Store (document id, number, segment); one that is there already is replaced."""
+    tx.many(
+        "INSERT OR REPLACE INTO texts (id, text, parts) VALUES (?, ?, ?)",
+        [((document << SEGMENT_BITS) + number, each.text, each.parts) for document, number, each in segments],
+    )
+
+
+def of_documents(tx: Transaction, ids: Sequence[int]) -> dict[int, str]:
+    """The whole texts of documents."""
+    found: dict[int, list[str]] = {document_id: [] for document_id in ids}
+    for document_id, text in tx.rows(
+        "SELECT t.id >> 20, t.text FROM json_each(?) AS d"
+        " JOIN texts AS t ON t.id >= d.value << 20 AND t.id < (d.value + 1) << 20 ORDER BY t.id",
+        json_array(ids),
+    ):
+        found[document_id].append(text)
+    return {document_id: "".join(pieces) for document_id, pieces in found.items()}
+
+
+def slices(tx: Transaction, wanted: Sequence[tuple[int, int, int]]) -> list[tuple[str, str]]:
+    """(the text, the JSON of the parts around its start) for each (document id, start, end)."""
+    first_last = [
+        ((document << SEGMENT_BITS) + start // SEGMENT, (document << SEGMENT_BITS) + max(start, end - 1) // SEGMENT)
+        for document, start, end in wanted
+    ]
+    numbers = sorted({number for first, last in first_last for number in range(first, last + 1)})
+    rows = tx.rows(
+        "SELECT id, text, parts FROM texts WHERE id IN (SELECT value FROM json_each(?))", json_array(numbers)
+    )
+    segments = {row[0]: Segment(row[1], row[2]) for row in rows}
+    nothing = Segment("", "[]")
+    found = []
+    for (first, last), (_, start, end) in zip(first_last, wanted, strict=True):
+        text = "".join(segments.get(number, nothing).text for number in range(first, last + 1))
+        begin = start - start // SEGMENT * SEGMENT
+        found.append((text[begin : begin + end - start], segments.get(first, nothing).parts))
+    return found
+
+
+def remove(tx: Transaction, document_id: int, most: int) -> int:
+    """Delete up to ``most`` segments of a document; how many."""
+    return len(
+        tx.rows(
+            "DELETE FROM texts WHERE id IN (SELECT id FROM texts WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20"
+            " LIMIT ?2) RETURNING 1",
+            document_id, most,
+        )
+    )  # fmt: skip

@@ -1,0 +1,170 @@
+-- The only place that defines tables. PRAGMA user_version numbers this file; store/migrations brings older files up to it.
+-- Times are ISO 8601 in UTC with milliseconds. Durations are seconds. Hashes are BLAKE2b-128.
+
+-- A named, searchable collection. Documents of its epoch are searchable; those of a later one are a rebuild under way.
+CREATE TABLE knowledge_bases (
+    id            TEXT PRIMARY KEY,
+    source        TEXT,                           -- JSON; null for the jobs of a program with its own pipeline
+    settings      TEXT NOT NULL,                  -- JSON
+    epoch         INTEGER NOT NULL DEFAULT 1,
+    model         TEXT,                           -- fingerprint of the vectors that search uses
+    live_settings TEXT,                           -- the settings that made them
+    next_model    TEXT,                           -- fingerprint of the vectors of a rebuild
+    generation    INTEGER NOT NULL DEFAULT 0,     -- grows with each change to what search sees
+    created_at    TEXT NOT NULL,
+    updated_at    TEXT NOT NULL
+) STRICT;
+
+-- One ingestion run. Its status is derived from its phases and never stored.
+CREATE TABLE ingestion_jobs (
+    seq               INTEGER PRIMARY KEY AUTOINCREMENT,
+    id                TEXT NOT NULL UNIQUE,
+    kb_id             TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
+    managed           INTEGER NOT NULL,           -- 0: a program with its own pipeline moves the phases
+    source            TEXT,
+    settings          TEXT NOT NULL,
+    full_run          INTEGER NOT NULL DEFAULT 0, -- trust no size and mtime
+    run               INTEGER NOT NULL DEFAULT 0, -- grows with each time that the job gets a slot; writes carry it
+    epoch             INTEGER,
+    model             TEXT,
+    held              INTEGER NOT NULL DEFAULT 0,
+    hold_reason       TEXT,
+    intent            TEXT,
+    intent_phases     TEXT NOT NULL DEFAULT '[]',
+    queued_at         TEXT,
+    listed            INTEGER NOT NULL DEFAULT 0, -- the crawl is complete
+    documents_deleted INTEGER NOT NULL DEFAULT 0,
+    documents_failed  INTEGER NOT NULL DEFAULT 0,
+    characters_sent   INTEGER NOT NULL DEFAULT 0, -- to the embedder
+    cancelled_at      TEXT,
+    created_at        TEXT NOT NULL,
+    started_at        TEXT,
+    completed_at      TEXT                        -- set while the job is over
+) STRICT;
+CREATE INDEX ingestion_jobs_by_kb ON ingestion_jobs (kb_id, seq);
+CREATE INDEX ingestion_jobs_open ON ingestion_jobs (seq) WHERE completed_at IS NULL OR intent IS NOT NULL;
+
+CREATE TABLE ingestion_phase_status (
+    id              INTEGER PRIMARY KEY,
+    job_id          TEXT NOT NULL REFERENCES ingestion_jobs (id) ON DELETE CASCADE,
+    phase_name      TEXT NOT NULL CHECK (phase_name IN ('loading', 'chunking', 'embedding', 'indexing')),
+    status          TEXT NOT NULL CHECK (status IN ('not_started', 'running', 'paused', 'completed', 'failed')),
+    progress        INTEGER NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 100),
+    items_processed INTEGER NOT NULL DEFAULT 0,
+    items_total     INTEGER,
+    items_failed    INTEGER NOT NULL DEFAULT 0,
+    items_reused    INTEGER NOT NULL DEFAULT 0,
+    items_available INTEGER NOT NULL DEFAULT 0,   -- handed over by the phase before
+    active_seconds  REAL NOT NULL DEFAULT 0,
+    running_since   TEXT,
+    waiting_on      TEXT,
+    held            INTEGER NOT NULL DEFAULT 0,
+    hold_reason     TEXT,
+    started_at      TEXT,
+    completed_at    TEXT,
+    error           TEXT,
+    created_at      TEXT NOT NULL,
+    updated_at      TEXT NOT NULL,
+    UNIQUE (job_id, phase_name)
+) STRICT;
+
+-- The append-only log. A number is never used again, and their order is the order of the commits.
+CREATE TABLE transitions (
+    seq         INTEGER PRIMARY KEY AUTOINCREMENT,
+    kb_id       TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
+    job_id      TEXT NOT NULL REFERENCES ingestion_jobs (id) ON DELETE CASCADE,
+    phase       TEXT,
+    from_status TEXT NOT NULL,
+    to_status   TEXT NOT NULL,
+    reason      TEXT,
+    error       TEXT,
+    at          TEXT NOT NULL
+) STRICT;
+CREATE INDEX transitions_by_job ON transitions (job_id, seq);
+CREATE INDEX transitions_by_kb ON transitions (kb_id, seq);
+
+-- What the source of the newest job has: the frontier of the crawl. state: 0 listed, 1 loaded, 2 unchanged,
+-- 3 failed, 4 no document of its own, 5 does not exist any more.
+CREATE TABLE job_entries (
+    id      INTEGER PRIMARY KEY,
+    job_seq INTEGER NOT NULL REFERENCES ingestion_jobs (seq) ON DELETE CASCADE,
+    uri     TEXT NOT NULL,
+    size    INTEGER,
+    stamp   TEXT,
+    depth   INTEGER NOT NULL DEFAULT 0,
+    state   INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (job_seq, uri)
+) STRICT;
+CREATE INDEX job_entries_open ON job_entries (job_seq, depth, id) WHERE state = 0;
+
+-- One version of a document. state: 1 loaded, 2 chunked, 3 embedded, 4 searchable, 9 failed. What the phase after
+-- state n has to do is the rows in state n, by id: the table is the hand-over.
+CREATE TABLE documents (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    kb_id        TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
+    job_seq      INTEGER NOT NULL,
+    epoch        INTEGER NOT NULL,
+    uri          TEXT NOT NULL,
+    title        TEXT NOT NULL,
+    media_type   TEXT NOT NULL,
+    content_hash TEXT NOT NULL,                   -- hex
+    stamp        TEXT,
+    recipe       TEXT NOT NULL,                   -- how it was extracted and cut; another recipe makes it stale
+    chunk_count  INTEGER NOT NULL DEFAULT 0,
+    state        INTEGER NOT NULL DEFAULT 1,
+    generation   INTEGER                          -- of the knowledge base, when it became searchable
+) STRICT;
+CREATE UNIQUE INDEX documents_live ON documents (kb_id, epoch, uri) WHERE state = 4;
+CREATE INDEX documents_open ON documents (job_seq, state, id) WHERE state <> 4;
+CREATE INDEX documents_by_kb ON documents (kb_id, generation);
+
+CREATE TABLE texts (
+    document_id INTEGER PRIMARY KEY REFERENCES documents (id) ON DELETE CASCADE,
+    text        TEXT NOT NULL,
+    parts       TEXT NOT NULL                     -- JSON: [[offset, label], …]
+) STRICT;
+
+-- id = document id * 2^20 + position: it follows from document and position, and a document's chunks are one range.
+-- start and stop count characters of the document's text; the passage is exactly that slice.
+CREATE TABLE chunks (
+    id          INTEGER PRIMARY KEY,
+    document_id INTEGER GENERATED ALWAYS AS (id >> 20) VIRTUAL,
+    start       INTEGER NOT NULL,
+    stop        INTEGER NOT NULL,
+    text_hash   BLOB NOT NULL,
+    vector_id   INTEGER
+) STRICT;
+
+CREATE TABLE models (
+    id          INTEGER PRIMARY KEY,
+    fingerprint TEXT NOT NULL UNIQUE,
+    dimension   INTEGER
+) STRICT;
+
+-- Float32, little-endian, length 1. Kept by (model, text hash): a vector once paid for is never computed again.
+CREATE TABLE vectors (
+    id        INTEGER PRIMARY KEY,
+    model_id  INTEGER NOT NULL REFERENCES models (id),
+    text_hash BLOB NOT NULL,
+    vector    BLOB NOT NULL,
+    UNIQUE (model_id, text_hash)
+) STRICT;
+
+-- BM25 over the passages of searchable documents; rowid = chunks.id. Without content of its own: the text is in texts.
+CREATE VIRTUAL TABLE passages USING fts5 (
+    text, content = '', tokenize = "porter unicode61 remove_diacritics 2"
+);
+-- Merge segments in larger steps: a bulk load spends a quarter less time on them, and search is as fast.
+INSERT INTO passages (passages, rank) VALUES ('automerge', 16);
+
+CREATE TABLE failures (
+    kb_id    TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
+    uri      TEXT NOT NULL,
+    job_seq  INTEGER NOT NULL,
+    phase    TEXT NOT NULL,
+    code     TEXT NOT NULL,
+    error    TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    at       TEXT NOT NULL,
+    PRIMARY KEY (kb_id, uri)
+) STRICT, WITHOUT ROWID;

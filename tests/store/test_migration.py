@@ -1,0 +1,140 @@
+"""A file of version 1 becomes one of today's: the same documents, whatever their state, also when it is broken off."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from phaseflow.store import documents, faults, knowledge_bases, passages, schema
+from phaseflow.store.documents import CHUNKED, EMBEDDED, LOADED, text_hash
+from phaseflow.store.passages import Scope
+from phaseflow.store.session import open_session
+from tests.store.probes import select
+from tests.store.stock import clean
+
+VERSION_1 = Path(__file__).parent / "schema_version_1.sql"
+LONG = "\n".join(f"Zeile {n} mit Wörtern und 🎈" for n in range(9000))
+PARTS = [[0, "page 1"], [70_000, "page 2"], [140_000, "page 3"]]
+TEXTS = {1: ("loaded", 1, "one whale"), 2: ("chunked", 2, "two whales"), 3: ("embedded", 3, "three whales"),
+         4: ("long", 4, LONG), 5: ("failed", 9, "four whales"), 6: ("empty", 4, "")}  # fmt: skip
+SIZE = 1000
+
+
+@pytest.fixture
+def old(path: Path) -> Path:
+    """A file as version 1 left it, with a document in each state."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(VERSION_1.read_text(encoding="utf-8"))
+        connection.executescript(
+            f"PRAGMA application_id = {schema.APPLICATION_ID}; PRAGMA user_version = 1;"
+            "INSERT INTO knowledge_bases (id, settings, model, created_at, updated_at)"
+            " VALUES ('kb', '{}', 'm', '2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z');"
+            "INSERT INTO ingestion_jobs (id, kb_id, managed, settings, created_at)"
+            " VALUES ('job', 'kb', 1, '{}', '2026-01-01T00:00:00.000Z');"
+            "INSERT INTO models (fingerprint, dimension) VALUES ('m', 2);"
+        )
+        for document, (uri, state, text) in TEXTS.items():
+            _add(connection, document, uri, state, text)
+        connection.commit()
+    return path
+
+
+def _add(connection: sqlite3.Connection, document: int, uri: str, state: int, text: str) -> None:
+    spans = [(n, min(n + SIZE, len(text))) for n in range(0, len(text), SIZE)] if state > LOADED else []
+    connection.execute(
+        "INSERT INTO documents (id, kb_id, job_seq, epoch, uri, title, media_type, content_hash, recipe, chunk_count,"
+        " state, generation) VALUES (?, 'kb', 1, 1, ?, ?, 'text/plain', '00', 'r', ?, ?, 1)",
+        (document, uri, uri, len(spans), state),
+    )
+    connection.execute(
+        "INSERT INTO texts VALUES (?, ?, ?)", (document, text, json.dumps(PARTS if text == LONG else []))
+    )
+    for n, (start, stop) in enumerate(spans):
+        chunk = (document << 20) + n
+        connection.execute(
+            "INSERT INTO chunks (id, start, stop, text_hash) VALUES (?, ?, ?, ?)",
+            (chunk, start, stop, text_hash(text[start:stop])),
+        )
+        if state == documents.SEARCHABLE:
+            connection.execute("INSERT INTO passages (rowid, text) VALUES (?, ?)", (chunk, text[start:stop]))
+
+
+@pytest.fixture(autouse=True)
+def no_hooks() -> Iterator[None]:
+    yield
+    faults.clear()
+
+
+def shape(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """The columns of each table, and the indexes."""
+    tables = select(path, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+    columns = {
+        name: select(path, f"SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_xinfo('{name}')")
+        for (name,) in tables
+    }
+    indexes = select(
+        path, "SELECT name, replace(sql, char(10), ' ') FROM sqlite_schema WHERE type = 'index' ORDER BY 1"
+    )
+    return {**columns, "": indexes}
+
+
+async def test_a_file_of_version_1_has_the_tables_of_a_new_one(old: Path, tmp_path: Path) -> None:
+    async with open_session(old), open_session(tmp_path / "new.db"):
+        pass
+    assert shape(old) == shape(tmp_path / "new.db")
+    assert select(old, "SELECT v FROM passages_config WHERE k = 'crisismerge'") == [(64,)]
+
+
+@pytest.mark.parametrize("broken_off_at", [None, 1, 3, 6])
+async def test_each_document_of_version_1_is_there_in_its_state(old: Path, broken_off_at: int | None) -> None:
+    if broken_off_at is not None:
+        with pytest.raises(KeyboardInterrupt):
+            await _break_off(old, broken_off_at)
+        assert select(old, "PRAGMA user_version") == [(schema.VERSION,)]
+    async with open_session(old) as database:
+        for state in (LOADED, CHUNKED, EMBEDDED, documents.FAILED):
+            (found,) = await database.read(
+                partial(documents.staged, job_seq=1, state=state, after_turn=0, limit=10, characters=10**6)
+            )
+            assert found.text == next(text for _, at, text in TEXTS.values() if at == state)
+        kb = await database.read(lambda tx: knowledge_bases.get(tx, "kb"))
+        scope = Scope(kb.key, 1)
+        chunks = await database.read(lambda tx: passages.best_by_words(tx, scope, "8999", 10))
+        hits = await database.read(lambda tx: passages.fetch(tx, scope, chunks))
+        assert [(uri, text) for uri, _, text, *_ in hits.values()] == [("long", LONG[len(LONG) // SIZE * SIZE :])]
+        assert [row[-1] for row in hits.values()] == ['[[140000,"page 3"]]']
+        assert select(old, "SELECT id, characters FROM documents") == [
+            (n, len(text)) for n, (_, _, text) in TEXTS.items()
+        ]
+    assert select(old, "SELECT name FROM sqlite_schema WHERE name LIKE '%version_1'") == []
+
+
+async def _break_off(path: Path, arrival: int) -> None:
+    left = arrival
+
+    def hook() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+
+    faults.install("schema.moved", hook)
+    try:
+        async with open_session(path):
+            pass
+    finally:
+        faults.clear()
+
+
+async def test_a_knowledge_base_of_version_1_can_be_deleted_and_made_anew(old: Path) -> None:
+    async with open_session(old) as database:
+        await database.write(lambda tx: knowledge_bases.remove(tx, "kb"))
+        await clean(database)
+        await database.write(lambda tx: tx.run("INSERT INTO passages (passages) VALUES ('integrity-check')"))
+        for table in ("documents", "texts", "chunks", "passages_docsize", "ingestion_jobs", "knowledge_bases"):
+            assert select(old, f"SELECT count(*) FROM {table}") == [(0,)], table
