@@ -23,13 +23,13 @@ from phaseflow.domain.errors import (
     StoreUnavailable,
     UploadTooLarge,
 )
+from phaseflow.store.private_files import make_folder, open_private, tighten_folder
 
 _MIB = 1024 * 1024
 _STAGING = ".staging"
 _TRASH = ".trash"
 """No knowledge base can have these names: theirs begin with a letter or a digit."""
 _COPY_BYTES = _MIB
-_OWNER_ONLY = 0o700
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,8 @@ class Uploads:
         """The folder of a knowledge base, made where there is none, and on the disk."""
         folder = self.root / kb_id
         if not folder.is_dir():
-            folder.mkdir(_OWNER_ONLY, parents=True, exist_ok=True)
+            make_folder(self.root)
+            make_folder(folder)
             for parent in (self.root, self.root.parent):
                 _sync_folder(parent)
         return folder
@@ -71,7 +72,8 @@ class Uploads:
     def stage(self) -> "Staging":
         """A place for files on their way in."""
         folder = self.root / _STAGING / uuid.uuid4().hex
-        folder.mkdir(_OWNER_ONLY, parents=True)
+        for each in (self.root, folder.parent, folder):
+            make_folder(each)
         return Staging(self, folder)
 
     def remove(self, kb_id: str, uri: str) -> None:
@@ -91,7 +93,7 @@ class Uploads:
         if not folder.exists():
             return
         trash = self.root / _TRASH
-        trash.mkdir(_OWNER_ONLY, exist_ok=True)
+        make_folder(trash)
         folder.rename(trash / uuid.uuid4().hex)
         _sync_folder(self.root)
 
@@ -100,9 +102,10 @@ class Uploads:
         shutil.rmtree(self.root / _TRASH, ignore_errors=True)
 
     def tidy(self) -> None:
-        """Delete what an engine that died has left behind on its way in and out."""
+        """Delete what an engine that died has left behind on its way in and out, and close the rest to other users."""
         shutil.rmtree(self.root / _STAGING, ignore_errors=True)
         self.empty()
+        tighten_folder(self.root)
 
 
 class Staging:
@@ -135,7 +138,8 @@ class Staging:
             if self._began == self._uploads.limits.files:
                 raise InvalidRequest("files", f"more than {self._began} files; send the rest in another request")
             self._name = safe_name(name)
-            self._file = (self._folder / str(self._began)).open("xb")
+            path = self._folder / str(self._began)
+            self._file = open(path, "xb", opener=open_private)  # noqa: SIM115  closed by `end` or `discard`
             self._began += 1
 
     def write(self, data: bytes) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from phaseflow.domain.errors import DatabaseHeld, StoreUnavailable
+from phaseflow.store.private_files import open_private
 
 if sys.platform == "win32":
     import msvcrt
@@ -30,7 +31,7 @@ def database_lock(database: Path) -> Iterator[None]:
     """
     path = database.with_name(database.name + ".lock")
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        fd = open_private(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise StoreUnavailable(f"cannot open {path}: {error.strerror}; check the folder and its permissions") from error
     try:

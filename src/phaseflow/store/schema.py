@@ -10,6 +10,7 @@ from pathlib import Path
 from phaseflow.domain.errors import NewerDatabase, NotADatabase, StoreUnavailable
 from phaseflow.store import faults, migration
 from phaseflow.store.connection import BUSY_S
+from phaseflow.store.private_files import make_database_file
 from phaseflow.store.transaction import Transaction
 
 APPLICATION_ID = 0x70666C77
@@ -76,8 +77,11 @@ def prepare(path: Path) -> None:
     check_file(path)
     try:
         _refuse_others(path)
+        make_database_file(path)
         with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)) as connection:
             _prepare(connection, path)
+    except OSError as error:
+        raise StoreUnavailable(f"cannot create {path}: {error.strerror}") from error
     except sqlite3.OperationalError as error:
         raise StoreUnavailable(f"cannot open {path}: {error}") from error
     except sqlite3.DatabaseError as error:
