@@ -1,0 +1,143 @@
+"""Every command and program of the pages is run, in the order of the page, and prints what the page says."""
+
+import ast
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from phaseflow.cli import main
+from tests.docs.pages import DOCS, PAGES, Block, blocks, output_pattern, prose, squeezed
+from tests.docs.servers import model_server, web_site
+from tests.docs.terminal import Command, Terminal, commands
+from tests.http.processes import free_port
+
+RUN = [
+    DOCS / name
+    for name in (
+        "DEPLOY.md",
+        "FEED.md",
+        "FORMATS.md",
+        "GETTING_STARTED.md",
+        "LIBRARY.md",
+        "SOURCES.md",
+        "TROUBLESHOOTING.md",
+    )
+]
+INSTALLS = "pip install"
+"""Commands that ``.ci/quick-start`` runs."""
+ELSEWHERE = {"INGESTION_API.md", "USER_GUIDE.md", "DASHBOARD.md", "README.md"}
+"""Their examples are run by tests of their own."""
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    """A terminal in a folder with the folders that the pages speak of."""
+    folder = tmp_path / "home"
+    _write_notes(folder / "notes")
+    shutil.copytree(DOCS, folder / "docs")
+    with model_server() as models, web_site() as site:
+        terminal = Terminal(folder, {":8000": free_port(), ":8080": site, ":11434": models})
+        try:
+            yield terminal
+        finally:
+            terminal.close()
+
+
+def _write_notes(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "regions.md").write_text(
+        "# Regions\n\nA region is a set of data centres.\n\n"
+        "## Cost\n\nTraffic between regions is billed by the gigabyte.\n"
+    )
+    (folder / "budgets.md").write_text("# Budgets\n\nEvery budget needs an owner. Review it once a month.\n")
+    (folder / "photo.jpg").write_bytes(bytes(300))
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
+def test_the_examples_of_a_page_do_what_it_says(page: Path, terminal: Terminal) -> None:
+    for language, group in groupby(_runnable(page), key=lambda block: block.language):
+        if language == "python":
+            terminal.run(list(group))
+        else:
+            for block in group:
+                _type_all(terminal, commands(block))
+
+
+def _runnable(page: Path) -> list[Block]:
+    found = blocks(page.read_text(encoding="utf-8"))
+    return [block for block in found if block.language in {"python", "console", "sh"}]
+
+
+def _type_all(terminal: Terminal, typed: list[Command]) -> None:
+    for command, following in zip(typed, [*typed[1:], None], strict=True):
+        if INSTALLS in command.line:
+            continue
+        terminal.type(command, may_fail=following is not None and following.line == "echo $?")
+
+
+LANGUAGES = {
+    "console", "css", "html", "http", "ini", "js", "json", "jsx", "mermaid", "nginx", "python", "sh", "text",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page in RUN], ids=lambda page: page.stem)
+def test_every_block_says_what_it_is(page: Path) -> None:
+    assert {block.language for block in blocks(page.read_text(encoding="utf-8"))} <= LANGUAGES
+
+
+def _in_all_pages(language: str) -> list[Block]:
+    return [block for page in PAGES for block in blocks(page.read_text(encoding="utf-8")) if block.language == language]
+
+
+@pytest.mark.parametrize("block", _in_all_pages("python"), ids=lambda block: f"line {block.line}")
+def test_python_in_the_pages_is_python(block: Block) -> None:
+    ast.parse(block.code)
+
+
+@pytest.mark.parametrize("block", _in_all_pages("json"), ids=lambda block: f"line {block.line}")
+def test_json_in_the_pages_is_json(block: Block) -> None:
+    json.loads(block.code)
+
+
+NO_COMMANDS = {"serves", "--version"}
+
+
+def _lines_that_call_phaseflow() -> list[str]:
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    typed = [block for text in texts for block in blocks(text) if block.language != "python"]
+    code = "\n".join(block.code.replace("\\\n", " ") for block in typed)
+    inline = re.findall(r"`(phaseflow [^`]+)`", "\n".join(map(prose, texts)))
+    found = re.findall(r"(?:^|[/ $])(phaseflow [a-z]+ [^|&;\n]*)", code, flags=re.MULTILINE)
+    return sorted({line.strip() for line in [*inline, *found]})
+
+
+@pytest.mark.parametrize("line", _lines_that_call_phaseflow())
+def test_commands_in_the_pages_have_options_that_exist(line: str) -> None:
+    name, *words = line.replace("\n", " ").split()[1:]
+    if name in NO_COMMANDS:
+        return
+    known = {option for parameter in main.commands[name].params for option in parameter.opts} | {"--help"}
+    given = {word.partition("=")[0] for word in words if re.fullmatch(r"--?[a-z][a-z-]*.*", word)}
+    assert given <= known
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "fits"),
+    [
+        ("a … c", "a b c", True),
+        ("a … c", "a b d", False),
+        ("…\nlast", "first\nsecond\nlast", True),
+        ("…\nlast", "first\nlast\nmore", False),
+        ("one", "one\ntwo", False),
+        ("", "one", False),
+        ("a   b", "a b", True),
+        ("1.5", "1x5", False),
+    ],
+)
+def test_an_output_is_compared_line_by_line(shown: str, printed: str, fits: bool) -> None:
+    assert bool(output_pattern(shown).fullmatch(squeezed(printed))) is fits
