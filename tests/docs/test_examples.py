@@ -26,11 +26,12 @@ RUN = [
         "LIBRARY.md",
         "SOURCES.md",
         "TROUBLESHOOTING.md",
+        "USER_GUIDE.md",
     )
 ]
 INSTALLS = "pip install"
 """Commands that ``.ci/quick-start`` runs."""
-ELSEWHERE = {"INGESTION_API.md", "USER_GUIDE.md", "DASHBOARD.md", "README.md"}
+ELSEWHERE = {"INGESTION_API.md", "DASHBOARD.md", "README.md"}
 """Their examples are run by tests of their own."""
 
 

@@ -14,6 +14,7 @@ from phaseflow import Job, JobPhase, JobStatus, PhaseFlow, PhaseStatus, PhaseTra
 from phaseflow.client import Client
 from phaseflow.client import faults as client_faults
 from phaseflow.components import index, protocols
+from phaseflow.components.embedders.openai import OpenAIEmbedder
 from phaseflow.components.extraction import draft, html, package, registry, sheets
 from phaseflow.components.sources import archive, folder
 from phaseflow.components.sources.web import Limits as WebLimits
@@ -33,6 +34,8 @@ from tests.docs.pages import DOCS, PAGES, README, ROOT, heading_anchors, prose, 
 ALL = "".join(page.read_text(encoding="utf-8") for page in PAGES)
 SOURCE = sorted((ROOT / "src").rglob("*.py"))
 LIBRARY, FORMATS, SOURCES = text_of("LIBRARY.md"), text_of("FORMATS.md"), text_of("SOURCES.md")
+GUIDE = text_of("USER_GUIDE.md")
+OPENAI = inspect.signature(OpenAIEmbedder).parameters
 OF_THE_TESTS = {"PHASEFLOW_CORPORA", "PHASEFLOW_AXE"}
 
 
@@ -268,6 +271,14 @@ def test_limits_that_are_constants_stand_in_their_table(page: str, row: str) -> 
         (SOURCES, f"At most {MAX_LINKS:,} from one page"),
         (SOURCES, f"{sitemap.MAX_BYTES // MIB} MiB and {sitemap.MAX_PAGES:,} addresses"),
         (SOURCES, f"at most {seeds.MAX_SITEMAPS:,} sitemaps"),
+        (
+            GUIDE,
+            f"{BudgetPolicy().in_a_row} documents in a row, or more than {BudgetPolicy().share * 100:g} of the last 100",
+        ),
+        (GUIDE, f"up to {RetryPolicy().tries} attempts and {RetryPolicy().most_s:g} seconds"),
+        (GUIDE, f"{GuardPolicy().rate_limited_s:g} seconds in which every answer was a rate limit"),
+        (GUIDE, f"at most {OPENAI['batch_size'].default} in a call, {OPENAI['in_flight'].default} calls at once"),
+        (GUIDE, f"A call that takes more than {OPENAI['timeout_s'].default} s is a timeout"),
         (SOURCES, f"`--max-pages` ({WebSource.__dataclass_fields__['max_pages'].default})"),
     ],
 )

@@ -1,18 +1,19 @@
-"""The programs of the user guide's chapter on serving, run as they stand."""
+"""The programs of the page on deployment, run as they stand: what they serve is asked for."""
 
 import re
 import sys
 from pathlib import Path
 
-import anyio
 import httpx2
 
 from tests.http.processes import free_port, process
 from tests.http.service import documents, http_client, until
 
-TEXT = (Path(__file__).parents[2] / "docs" / "USER_GUIDE.md").read_text(encoding="utf-8")
-FASTAPI, STARLETTE, CLIENT = re.findall(
-    r"^```python\n(.*?)^```$", TEXT.split("\n## Serving\n")[1].split("\n## ")[0], flags=re.MULTILINE | re.DOTALL
+TEXT = (Path(__file__).parents[2] / "docs" / "DEPLOY.md").read_text(encoding="utf-8")
+FASTAPI, STARLETTE = re.findall(
+    r"^```python\n(.*?)^```$",
+    TEXT.split("\n## Inside your application\n")[1].split("\n## ")[0],
+    flags=re.MULTILINE | re.DOTALL,
 )
 HOST = (sys.executable, "-m", "uvicorn", "host:app")
 PREFIX = "/ingestion"
@@ -55,16 +56,3 @@ async def test_the_jobs_of_a_pipeline_of_ones_own_are_shown(tmp_path: Path) -> N
 
 def test_a_pipeline_of_ones_own_takes_few_lines() -> None:
     assert len(STARLETTE.strip().splitlines()) <= 30
-
-
-async def test_the_client_follows_a_job_to_its_end(tmp_path: Path) -> None:
-    documents(tmp_path / "docs")
-    port = free_port()
-    (tmp_path / "follow.py").write_text(CLIENT.replace(":8000", f":{port}"))
-    with process(tmp_path, port) as service:
-        await service.ready()
-        with anyio.fail_after(60):
-            words = [sys.executable, "follow.py"]
-            done = await anyio.run_process(words, cwd=tmp_path, env=service.environment, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.decode().splitlines()[-1].endswith("None completed")
