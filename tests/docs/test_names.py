@@ -273,7 +273,8 @@ def test_limits_that_are_constants_stand_in_their_table(page: str, row: str) -> 
         (SOURCES, f"at most {seeds.MAX_SITEMAPS:,} sitemaps"),
         (
             GUIDE,
-            f"{BudgetPolicy().in_a_row} documents in a row, or more than {BudgetPolicy().share * 100:g} of the last 100",
+            f"{BudgetPolicy().in_a_row} documents in a row, or more than {BudgetPolicy().share * 100:g} of the last"
+            f" {BudgetPolicy().window}",
         ),
         (GUIDE, f"up to {RetryPolicy().tries} attempts and {RetryPolicy().most_s:g} seconds"),
         (GUIDE, f"{GuardPolicy().rate_limited_s:g} seconds in which every answer was a rate limit"),
