@@ -42,8 +42,8 @@ class PhaseTracker:
     """Moves the phases of jobs, on its own or inside an engine.
 
     For a program that has its own pipeline: ``async with PhaseTracker.open("kb.db") as tracker``, then
-    ``initialize_phases`` and one call a move. Each call is committed when it returns, and told after that. An illegal
-    move raises InvalidTransition and changes nothing. Cancelling a call does not undo it once it was taken.
+    ``initialize_phases`` and one call per move. Each call is committed when it returns, and published after that. An
+    illegal move raises InvalidTransition and changes nothing. Cancelling a call does not undo it once it was accepted.
     """
 
     def __init__(self, database: Database, feed: Feed, clock: Clock) -> None:
@@ -77,9 +77,9 @@ class PhaseTracker:
             yield tracker
 
     async def initialize_phases(self, job_id: str, kb_id: str = "default") -> JobStatusResponse:
-        """Create a job with four phases, none started; its knowledge base too, when there is none.
+        """Create a job with four phases, none started, and its knowledge base if needed.
 
-        ``job_id`` is 1 to 200 characters that can stand in a path: none is ``/``, and the first no ``.``. Raises
+        ``job_id`` has 1 to 200 characters that fit into a URL path: no ``/``, and no ``.`` at the start. Raises
         JobConflict when the knowledge base has a job that is not over, InvalidRequest when the job exists.
         """
         check_kb_id(kb_id)
@@ -116,7 +116,7 @@ class PhaseTracker:
         return await self._move(job_id, phase, lambda p: p.complete(self.clock.now()))
 
     async def fail_phase(self, job_id: str, phase: JobPhase | str, error: str | BaseException) -> JobStatusResponse:
-        """running or paused → failed. ``error`` is what people read, or what was raised."""
+        """running or paused → failed. ``error`` is a text for people, or an exception."""
         if not isinstance(error, str | BaseException):
             raise InvalidRequest("error", f"a text or an exception says why, not {error!r:.100}")
         text = error if isinstance(error, str) else str(error) or type(error).__name__
@@ -129,10 +129,10 @@ class PhaseTracker:
     async def update_progress(
         self, job_id: str, phase: JobPhase | str, items_processed: int, items_total: int | None = None
     ) -> JobStatusResponse:
-        """Set the counts of a running phase. Progress never goes back, and stays under 100 until it is completed.
+        """Set the counts of a running phase. Progress never goes back, and stays below 100 until completion.
 
-        More items than ``items_total`` (None: than the total before) are the total. Raises InvalidRequest, naming the
-        parameter, for what is no number or a negative one.
+        ``items_total`` None keeps the total; more items than the total raise it. Raises InvalidRequest, naming the
+        parameter, for anything but a number from 0.
         """
         return await self._move(
             job_id, phase, lambda p: p.update_progress(items_processed, items_total), counts_only=True

@@ -35,13 +35,13 @@ def _kb_name(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.command()
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("--kb", required=True, metavar="NAME", callback=_kb_name, help="The knowledge base to fill.")
-@click.option("--include", metavar="GLOB", multiple=True, help="Only these files of the folder. Repeatable.")
-@click.option("--exclude", metavar="GLOB", multiple=True, help="Not these files of the folder. Repeatable.")
+@click.option("--include", metavar="GLOB", multiple=True, help="Only matching files of the folder. Repeatable.")
+@click.option("--exclude", metavar="GLOB", multiple=True, help="Not the matching files of the folder. Repeatable.")
 @click.option("--archives", is_flag=True, help="Read the files inside ZIP archives, one level deep.")
-@click.option("--max-pages", type=click.IntRange(1, 1_000_000), help="Most pages to fetch from web addresses.")
-@click.option("--max-depth", type=click.IntRange(0, 1000), help="Most links to follow from them; 0 for none.")
-@click.option("--full", is_flag=True, help="Read every document, also where size and time say it is unchanged.")
-@click.option("--hold", type=options.PHASE, multiple=True, help="A phase that begins paused. Repeatable.")
+@click.option("--max-pages", type=click.IntRange(1, 1_000_000), help="Maximum number of web pages to fetch.")
+@click.option("--max-depth", type=click.IntRange(0, 1000), help="Maximum number of links to follow; 0 for none.")
+@click.option("--full", is_flag=True, help="Read every document, even if unchanged.")
+@click.option("--hold", type=options.PHASE, multiple=True, help="A phase that starts paused. Repeatable.")
 @options.settings
 @options.allow_private
 @options.common
@@ -64,7 +64,7 @@ def ingest(
 ) -> None:
     """Read SOURCE (a folder, files, or web addresses) into a knowledge base.
 
-    Ctrl-C pauses the job durably; the same command goes on with it.
+    Ctrl-C pauses the job durably; the same command resumes it.
     """
     source = source_of(sources, include, exclude, max_pages, max_depth, archives)
     wanted = Wanted(kb, source, options.SettingsOptions(**settings), full, hold)
@@ -75,7 +75,7 @@ def ingest(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the command line asks of a knowledge base."""
+    """What the command line wants from a knowledge base."""
 
     kb_id: str
     source: "FolderSource | WebSource"
@@ -84,7 +84,7 @@ class Wanted:
     hold: tuple[JobPhase, ...]
 
     async def begin(self, flow: "PhaseFlow") -> "Job":
-        """Go on with the job that is not over, else start a new one. Raises JobConflict when that job differs."""
+        """Resume the open job, else start a new one. Raises JobConflict when the open job differs."""
         kb = await self._known(flow)
         if kb is None or kb.job is None or kb.job.status.is_over:
             settings = self.settings.over(None if kb is None else kb.settings)
@@ -100,7 +100,7 @@ class Wanted:
             return None
 
     def check_same(self, kb: "KnowledgeBase") -> None:
-        """Raise JobConflict when the job that is not over was started with another source or other settings."""
+        """Raise JobConflict when the open job has another source or other settings."""
         if kb.job is None:
             return
         if kb.source != self.source:
@@ -154,7 +154,7 @@ def resume(
     as_json: bool,
     verbosity: int,
 ) -> None:
-    """Go on with the paused job of KB, from exactly where it stood."""
+    """Resume the paused job of KB exactly where it stopped."""
     logs.set_up(verbosity)
     if server:
         through_server(server, token, Action.RESUME, kb, phase, as_json)
@@ -181,7 +181,7 @@ def retry(
     as_json: bool,
     verbosity: int,
 ) -> None:
-    """Go on with the failed job of KB: what failed is tried again, finished work is kept."""
+    """Continue the failed job of KB: retry what failed, keep finished work."""
     logs.set_up(verbosity)
     if server:
         through_server(server, token, Action.RETRY, kb, None, as_json)

@@ -39,29 +39,29 @@ def common(command: Callable[P, R]) -> Callable[P, R]:
             show_default=True,
             help="The database file (or PHASEFLOW_DB).",
         ),
-        click.option("--json", "as_json", is_flag=True, help="Machine output on stdout."),
+        click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout."),
     )(command)
 
 
 def verbose(command: Callable[P, R]) -> Callable[P, R]:
     """-v, for commands that run an engine."""
-    return click.option("-v", "--verbose", "verbosity", count=True, help="Log more; twice for details.")(command)
+    return click.option("-v", "--verbose", "verbosity", count=True, help="Log more; twice for debug output.")(command)
 
 
 def one_page(command: Callable[P, R]) -> Callable[P, R]:
     """--limit and --cursor of a list."""
     return _all(
         click.option(
-            "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Most items to show."
+            "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Maximum number of items."
         ),
-        click.option("--cursor", help="Where to go on: next_cursor of the page before."),
+        click.option("--cursor", help="The next_cursor of the previous page."),
     )(command)
 
 
 def server(command: Callable[P, R]) -> Callable[P, R]:
     """--server and --token, to act through a running service."""
     return _all(
-        click.option("--server", metavar="URL", help="Act through a running phaseflow serve."),
+        click.option("--server", metavar="URL", help="Use a running phaseflow serve."),
         click.option("--token", envvar="PHASEFLOW_TOKEN", help="The server's token (or PHASEFLOW_TOKEN)."),
     )(command)
 
@@ -72,16 +72,22 @@ def allow_private(command: Callable[P, R]) -> Callable[P, R]:
         "--allow-private",
         metavar="HOST[:PORT]",
         multiple=True,
-        help="A private address that may be fetched from. Repeatable.",
+        help="A private address that may be crawled. Repeatable.",
     )(command)
 
 
 def settings(command: Callable[P, R]) -> Callable[P, R]:
     """The settings of a KB, as options."""
     return _all(
-        click.option("--chunk-size", type=click.IntRange(1, 100_000), help="Characters in a chunk, at most."),
-        click.option("--chunk-overlap", type=click.IntRange(0, 100_000), help="Characters that chunks share."),
-        click.option("--embedder", type=click.Choice(["static", "openai"]), help="Where vectors come from."),
+        click.option("--chunk-size", type=click.IntRange(1, 100_000), help="Maximum number of characters in a chunk."),
+        click.option(
+            "--chunk-overlap", type=click.IntRange(0, 100_000), help="Characters that neighbouring chunks share."
+        ),
+        click.option(
+            "--embedder",
+            type=click.Choice(["static", "openai"]),
+            help="The model in the package, or an embedding server.",
+        ),
         click.option("--embedding-url", metavar="URL", help="Base URL of the embedding server, for openai."),
         click.option("--embedding-model", metavar="NAME", help="Model of the embedding server, for openai."),
     )(command)

@@ -100,7 +100,9 @@ async def _failures(db: Path, as_json: bool, kb_id: str, limit: int, cursor: str
 
 @click.command()
 @click.argument("kb")
-@click.option("--filter", "part", metavar="TEXT", default="", help="Only those whose uri contains it, in any case.")
+@click.option(
+    "--filter", "part", metavar="TEXT", default="", help="Only those whose uri contains TEXT, case-insensitive."
+)
 @options.server
 @options.common
 @options.one_page
@@ -114,7 +116,7 @@ def documents(
     limit: int,
     cursor: str | None,
 ) -> None:
-    """The documents of KB that search sees."""
+    """The searchable documents of KB."""
     run(lambda: _documents(_library(db, server, token), as_json, kb, limit, cursor, part))
 
 
@@ -147,10 +149,10 @@ async def _documents(
 @click.command()
 @click.argument("kb")
 @click.argument("query")
-@click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="Most passages to show.")
+@click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="Maximum number of passages.")
 @options.common
 def search(kb: str, query: str, limit: int, db: Path, as_json: bool) -> None:
-    """The passages of KB that answer QUERY best: text, document, and where in it."""
+    """The best passages of KB for QUERY: text, document, position."""
     run(lambda: _search(db, as_json, kb, query, limit))
 
 

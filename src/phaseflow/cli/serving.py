@@ -17,14 +17,14 @@ OPEN_FILES = 65_536
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 picks a free one.")
-@click.option("--token", envvar="PHASEFLOW_TOKEN", help="Ask for this bearer token (or PHASEFLOW_TOKEN).")
+@click.option("--token", envvar="PHASEFLOW_TOKEN", help="Require this bearer token (or PHASEFLOW_TOKEN).")
 @click.option(
     "--allow-root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     multiple=True,
-    help="A folder that sources must lie under. Repeatable; default the current directory.",
+    help="Sources must be inside this folder. Repeatable; default the current directory.",
 )
-@click.option("--allow-host", metavar="NAME", multiple=True, help="A name this server goes by. Repeatable.")
+@click.option("--allow-host", metavar="NAME", multiple=True, help="Another name of this server. Repeatable.")
 @options.allow_private
 @options.settings
 @options.common
@@ -41,7 +41,7 @@ def serve(
     verbosity: int,
     **settings: Any,
 ) -> None:
-    """Serve HTTP, the live feed and the dashboard; interrupted jobs go on."""
+    """Serve the HTTP API, the live feed and the dashboard; resume interrupted jobs."""
     wanted = options.SettingsOptions(**settings).over(None)
     logs.set_up(verbosity, quietest=1)
     _allow_many_streams()

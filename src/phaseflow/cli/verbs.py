@@ -25,7 +25,7 @@ def pause(
     as_json: bool,
     verbosity: int,
 ) -> None:
-    """Pause the job of KB, or one phase of it, after the batch in hand."""
+    """Pause the job of KB, or one phase, after the batch in hand."""
     logs.set_up(verbosity)
     if server:
         through_server(server, token, Action.PAUSE, kb, phase, as_json)
@@ -38,7 +38,7 @@ def pause(
 @options.common
 @options.verbose
 def cancel(kb: str, server: str | None, token: str | None, db: Path, as_json: bool, verbosity: int) -> None:
-    """End the job of KB. What was indexed stays searchable."""
+    """End the job of KB; indexed documents stay searchable."""
     logs.set_up(verbosity)
     if server:
         through_server(server, token, Action.CANCEL, kb, None, as_json)

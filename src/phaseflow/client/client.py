@@ -36,7 +36,7 @@ Source = FolderSource | WebSource | UploadSource
 
 
 class Client:
-    """Talks to the service at ``url``, which may have a prefix. To be used in an ``async with`` block.
+    """A client of the service at ``url``, which may have a prefix. Use it in an ``async with`` block.
 
     Methods raise what those of ``PhaseFlow`` raise (JobConflict, KnowledgeBaseNotFound, …), ServiceError for refusals
     of the service itself and ServiceUnreachable when nothing answers. Cancelling one drops its answer; the service may
@@ -76,7 +76,7 @@ class Client:
         return await self._act(Action.PAUSE, kb_id, phase)
 
     async def resume(self, kb_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:
-        """Go on from exactly where it stood."""
+        """Resume exactly where it stopped."""
         return await self._act(Action.RESUME, kb_id, phase)
 
     async def cancel(self, kb_id: str) -> JobStatusResponse:
@@ -84,7 +84,7 @@ class Client:
         return await self._act(Action.CANCEL, kb_id, None)
 
     async def retry(self, kb_id: str) -> JobStatusResponse:
-        """Go on with a failed job."""
+        """Continue a failed job."""
         return await self._act(Action.RETRY, kb_id, None)
 
     async def kbs(self, limit: int = 100, cursor: str | None = None) -> Page[KnowledgeBase]:
@@ -106,12 +106,12 @@ class Client:
         await self._send("DELETE", _kb(kb_id))
 
     async def upload(self, kb_id: str, paths: Iterable[str | Path]) -> DocumentsChanged:
-        """Send files of this machine into a knowledge base, which is created where there is none, and start a job."""
+        """Upload files of this machine to a knowledge base, which is created if needed, and start a job."""
         with files_of(paths) as files:
             return await self._ask(DocumentsChanged, "POST", f"{_kb(kb_id)}/documents", files=files)
 
     async def delete_document(self, kb_id: str, uri: str) -> DocumentsChanged:
-        """Take an uploaded document out and start a job."""
+        """Remove an uploaded document and start a job."""
         return await self._ask(DocumentsChanged, "DELETE", f"{_kb(kb_id)}/documents", params={"uri": uri})
 
     async def status(self, kb_id: str) -> JobStatusResponse:
@@ -137,7 +137,7 @@ class Client:
     async def documents(
         self, kb_id: str, limit: int = 100, cursor: str | None = None, q: str = ""
     ) -> Page[IndexedDocument]:
-        """The documents that search sees, by uri: all, or those whose uri contains ``q``, in upper or lower case."""
+        """The searchable documents by uri: all, or those whose uri contains ``q``, case-insensitive."""
         asked = _page(limit, cursor) | ({"q": q} if q else {})
         return await self._ask(Page[IndexedDocument], "GET", f"{_kb(kb_id)}/documents", params=asked)
 
@@ -147,9 +147,9 @@ class Client:
         return (await self._ask(SearchResults, "GET", f"{_kb(kb_id)}/search", params=asked)).hits
 
     async def watch(self, kb_id: str) -> AsyncIterator[JobStatusResponse]:
-        """The status of the newest job now and after each change, the latest wins; ends with one that is over.
+        """The status of the newest job now and after each change, until it is over; the latest wins.
 
-        Connects again by itself, with a growing wait, for as long as it takes: also over a restart of the service.
+        Reconnects by itself, with growing waits, for as long as it takes, even across a restart of the service.
         """
         async with aclosing(self._events(kb_id, None)) as events:
             async for event in events:
@@ -163,7 +163,7 @@ class Client:
     async def transitions(self, after: int | None = None, kb_id: str | None = None) -> AsyncIterator[Transition]:
         """Every transition after number ``after``, once and in order: replay, then live. None begins with now.
 
-        Connects again by itself and goes on where it was. Raises HistoryLost when the log does not reach back so far.
+        Reconnects by itself and resumes where it was. Raises HistoryLost when the log no longer reaches back that far.
         Never ends by itself, unless the knowledge base is deleted (KnowledgeBaseNotFound).
         """
         async with aclosing(self._events(kb_id, after)) as events:

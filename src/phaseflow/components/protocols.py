@@ -1,8 +1,8 @@
 """What a component has to offer, and the values that go in and out.
 
-A component does the work of one phase and knows nothing of jobs. It is used by one event loop. It may raise the
-subclasses of ``ComponentError``; the engine owns retries, backoff, splitting of batches and the error budget, so
-that a component makes one attempt and says what happened. Any other exception counts against the documents in hand.
+A component does the work of one phase and knows nothing about jobs. It is used by one event loop. It may raise
+subclasses of ``ComponentError``; the engine owns retries, backoff, splitting of batches and the error budget, so a
+component makes one attempt and reports what happened. Any other exception counts against the documents in hand.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A document that a source has, before it is read."""
+    """A document of a source, before it is read."""
 
     uri: str
     """Its name in the knowledge base: the path relative to the folder, or the URL."""
@@ -33,7 +33,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the knowledge base holds of a document from an earlier job."""
+    """What the knowledge base has of a document from an earlier job."""
 
     content_hash: bytes
     stamp: str | None
@@ -70,9 +70,9 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """No document of its own, and no failure either: a redirect, a page that asks not to be indexed.
+    """Neither a document nor a failure: a redirect, a page that asks not to be indexed.
 
-    It leaves the counts of the crawl; what the knowledge base holds under its uri is taken out at the end.
+    It is not counted; what the knowledge base has under its uri is removed at the end.
     """
 
     entry: Entry
@@ -119,7 +119,7 @@ class Chunker(Protocol):
     """Cuts a text into passages. Runs in a worker thread; several calls may run at once."""
 
     fingerprint: str
-    """Changes whenever the same text could be cut in another way."""
+    """Changes whenever the same text could be cut differently."""
 
     def spans(self, text: str, media_type: str) -> Sequence[tuple[int, int]]:
         """Return the passages as ranges of ``text``, in ascending order of start; none for a text without content."""
@@ -128,14 +128,14 @@ class Chunker(Protocol):
 
 @runtime_checkable
 class TextSplitter(Protocol):
-    """The shape of LangChain's text splitters, taken as they are."""
+    """The shape of LangChain's text splitters, which can be passed in as is."""
 
     def split_text(self, text: str, /) -> list[str]: ...
 
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Turns texts into vectors. This is also the shape of LangChain's embeddings, which are taken as they are.
+    """Turns texts into vectors. LangChain's embeddings have the same shape and can be passed in as is.
 
     Both methods may be coroutines; plain ones run in a worker thread. Optional attributes, with their defaults:
     ``fingerprint: str`` (identifies model and dimension: vectors are kept under it; default: the class and its
@@ -183,15 +183,15 @@ class Hit(NamedTuple):
 class Index(Protocol):
     """A search index outside the database. The default index needs none of this: it lives in the same transactions.
 
-    Every call must be idempotent: after a crash the last one is made again.
+    Every call must be idempotent: after a crash the last one is repeated.
     """
 
     async def replace(self, kb_id: str, documents: Sequence[IndexDocument]) -> None:
-        """Make these documents searchable, each in one step in place of any older version of the same uri."""
+        """Make these documents searchable; each replaces any older version of its uri in one step."""
         ...
 
     async def delete(self, kb_id: str, uris: Sequence[str]) -> None:
-        """Remove these documents; unknown ones are no error."""
+        """Remove these documents; unknown ones are not an error."""
         ...
 
     async def search(self, kb_id: str, query: str, vector: Sequence[float], limit: int) -> Sequence[Hit]:

@@ -18,7 +18,7 @@ from phaseflow.supervisor.scheduler import Scheduler
 from phaseflow.tracker import PhaseTracker
 
 SETTLE_S = 0.5
-"""How long a verb waits to see its effect, before it answers with what was asked for (``requested``)."""
+"""How long a verb waits for its effect before it answers with ``requested`` still set."""
 
 
 class Control(Documents):
@@ -32,7 +32,7 @@ class Control(Documents):
         return (await self.act(Action.PAUSE, kb_id, phase))[0]
 
     async def resume(self, kb_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:
-        """Go on from exactly where it stood, with the whole job or one phase."""
+        """Resume the job, or one phase, exactly where it stopped."""
         return (await self.act(Action.RESUME, kb_id, phase))[0]
 
     async def cancel(self, kb_id: str) -> JobStatusResponse:
@@ -40,15 +40,15 @@ class Control(Documents):
         return (await self.act(Action.CANCEL, kb_id))[0]
 
     async def retry(self, kb_id: str) -> JobStatusResponse:
-        """Go on with a failed job: failed and held-back phases run again, finished work is kept."""
+        """Continue a failed job: failed and held-back phases run again, finished work is kept."""
         return (await self.act(Action.RETRY, kb_id))[0]
 
     async def act(
         self, action: Action, kb_id: str, phase: JobPhase | str | None = None
     ) -> tuple[JobStatusResponse, bool]:
-        """Carry out a verb on the newest job: (its status, whether anything was to be done).
+        """Carry out a verb on the newest job: (its status, whether anything changed).
 
-        Answers when the effect is there, at the latest after half a second, then with ``requested`` still set. Raises
+        Returns once it has taken effect, or after half a second with ``requested`` still set. Raises
         JobConflict, naming the status and the allowed actions, when the verb cannot apply; JobNotFound,
         KnowledgeBaseNotFound.
         """

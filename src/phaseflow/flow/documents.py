@@ -42,8 +42,8 @@ class Documents(Queries):
     async def add_documents(self, kb_id: str, files: Iterable[File]) -> Job:
         """Copy files, each a path or (name, bytes), into a knowledge base and start a job. An unknown one is created.
 
-        A file takes the place of an older one of its name. All are taken or none. Raises JobConflict while a job is not
-        over, InvalidRequest for a name that cannot be kept or a knowledge base with another source, UploadTooLarge.
+        A file replaces an older one of the same name. All files are stored or none. Raises JobConflict while a job is
+        not over, InvalidRequest for a name that cannot be kept or a knowledge base with another source, UploadTooLarge.
         Cancelling it before the job is asked for stores nothing.
         """
         async with self.receiving(kb_id) as staging:
@@ -52,7 +52,7 @@ class Documents(Queries):
             return (await self.take_in(kb_id, staging))[1]
 
     async def remove_document(self, kb_id: str, uri: str) -> Job:
-        """Delete an uploaded document and start a job, which takes it out of the index.
+        """Delete an uploaded document and start a job, which removes it from the index.
 
         Raises DocumentNotFound, JobConflict while a job is not over, InvalidRequest for another kind of source.
         """

@@ -43,16 +43,16 @@ SLOTS = 2
 class PhaseFlow(Control):
     """Runs ingestion jobs on one database file.
 
-    Entering the block opens the file (creating it), pauses what a dead process left running as ``interrupted``, and
-    goes on with it, unless ``auto_resume`` is False. Leaving it stops running jobs after the batch in hand; the next
-    block goes on with them. Every method is safe to cancel: what it has asked for is done or not done, never half.
-    Every method raises InvalidRequest, naming the parameter, for a value that it cannot use.
+    Entering the block opens the file (creating it if needed), records jobs of a dead process as ``interrupted``, and
+    resumes them unless ``auto_resume`` is False. Leaving it stops running jobs after the batch in hand; the next block
+    resumes them. Every method is safe to cancel: what it asks for is done completely or not at all. Every method
+    raises InvalidRequest, naming the parameter, for a value it cannot use.
 
     ``loader``, ``chunker``, ``embedder`` and ``index`` replace the built-in components (see ``components.protocols``;
-    LangChain's text splitters and embeddings fit as they are). ``settings`` are the defaults of new knowledge bases.
-    ``slots`` limits the jobs at once (0: run none), ``only`` the knowledge bases whose jobs run here at all.
+    LangChain's text splitters and embeddings can be passed in as is). ``settings`` are those of new knowledge bases.
+    ``slots`` is the number of jobs that run at once (0: none); ``only`` names the knowledge bases whose jobs run here.
     ``check_source`` may raise SourceNotAllowed for a source; ``allow_private`` opens named private addresses
-    (``HOST[:PORT]``) to the web source; ``uploads`` limits the files that are sent to it.
+    (``HOST[:PORT]``) to the web source; ``uploads`` limits uploaded files.
     Entering raises DatabaseHeld, NotADatabase, NewerDatabase or StoreUnavailable.
     """
 
@@ -113,7 +113,7 @@ class PhaseFlow(Control):
 
     @property
     def tracker(self) -> PhaseTracker:
-        """For the jobs of a program that has its own pipeline."""
+        """The tracker, for jobs of your program's own pipeline."""
         return self._engine()[0]
 
     async def start(
@@ -125,11 +125,11 @@ class PhaseFlow(Control):
         hold: Iterable[JobPhase | str] = (),
         settings: inputs.SettingsLike | None = None,
     ) -> Job:
-        """Make a new job, which runs as soon as a slot is free. A source creates the knowledge base, or changes it.
+        """Make a new job, which runs once a slot is free. A source creates the knowledge base or changes it.
 
-        ``full`` reads every document, whatever its size and mtime say. ``hold`` names phases that begin held: load and
-        chunk now, see what embedding would cost, then resume. Raises JobConflict while a job is not over,
-        KnowledgeBaseNotFound without a source on an unknown one, InvalidRequest.
+        ``full`` reads every document, even if its size and mtime are unchanged. ``hold`` names phases that start
+        paused: load and chunk now, see what embedding would cost, then resume. Raises JobConflict while a job is
+        not over, KnowledgeBaseNotFound without a source on an unknown one, InvalidRequest.
         """
         check_kb_id(kb_id)
         held, full = inputs.as_phases(hold), inputs.as_flag("full", full)
@@ -177,7 +177,7 @@ class PhaseFlow(Control):
     async def put_kb(
         self, kb_id: str, source: inputs.SourceLike | None, settings: inputs.SettingsLike | None = None
     ) -> KnowledgeBase:
-        """Create a knowledge base or change it; a running job goes on with what it began with."""
+        """Create a knowledge base or change it. A running job keeps the source and settings it started with."""
         tracker, _ = self._engine()
         check_kb_id(kb_id)
         given, chosen, at = await self._workbench.checked(source), inputs.as_settings(settings), tracker.clock.now()

@@ -22,21 +22,21 @@ class Job:
         return await self.feed.status_of(self.job_id)
 
     def watch(self) -> AsyncIterator[JobStatusResponse]:
-        """The status now and after each change (progress at most ten times a second), the latest wins.
+        """The status now and after each change (progress at most ten times a second); the latest wins.
 
-        Ends with the status in which the job is over, or when the engine stops. Safe to cancel and to begin again.
+        Ends with the final status, or when the engine stops. Safe to cancel and to start again.
         """
         return self.feed.statuses(self.job_id, self.kb_id)
 
     async def wait(self) -> JobStatusResponse:
-        """The final status, once the job is completed, failed or cancelled; a paused job is waited for.
+        """The final status: completed, failed or cancelled. Waits through pauses.
 
-        Raises EngineStopped when the engine ends before. Cancelling it does nothing to the job.
+        Raises EngineStopped when the engine stops first. Cancelling it does nothing to the job.
         """
         return await self._last(until_quiet=False)
 
     async def settled(self) -> JobStatusResponse:
-        """The status once the job is over, or is paused and will not go on without someone's word."""
+        """The status once the job is over, or paused and will not resume by itself."""
         return await self._last(until_quiet=True)
 
     async def _last(self, *, until_quiet: bool) -> JobStatusResponse:

@@ -139,7 +139,7 @@ class Queries(ABC):
     async def documents(
         self, kb_id: str, limit: int = 100, cursor: str | None = None, q: str = ""
     ) -> Page[IndexedDocument]:
-        """The documents that search sees, by uri: all, or those whose uri contains ``q``, in upper or lower case."""
+        """The searchable documents by uri: all, or those whose uri contains ``q``, case-insensitive."""
         as_count("limit", limit, 1, MOST_ITEMS)
         after = _text(cursor)
         if len(as_text("q", q)) > LONGEST_PART:
