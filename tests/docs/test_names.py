@@ -13,6 +13,7 @@ import pytest
 from phaseflow import Job, JobPhase, JobStatus, PhaseFlow, PhaseStatus, PhaseTracker, Reader, UploadLimits, WaitingOn
 from phaseflow.client import Client
 from phaseflow.client import faults as client_faults
+from phaseflow.client.events import SILENCE_S
 from phaseflow.components import index, protocols
 from phaseflow.components.embedders.openai import OpenAIEmbedder
 from phaseflow.components.extraction import draft, html, package, registry, sheets
@@ -34,7 +35,7 @@ from tests.docs.pages import DOCS, PAGES, README, ROOT, heading_anchors, prose, 
 ALL = "".join(page.read_text(encoding="utf-8") for page in PAGES)
 SOURCE = sorted((ROOT / "src").rglob("*.py"))
 LIBRARY, FORMATS, SOURCES = text_of("LIBRARY.md"), text_of("FORMATS.md"), text_of("SOURCES.md")
-GUIDE = text_of("USER_GUIDE.md")
+GUIDE, FEED = text_of("USER_GUIDE.md"), text_of("FEED.md")
 OPENAI = inspect.signature(OpenAIEmbedder).parameters
 OF_THE_TESTS = {"PHASEFLOW_CORPORA", "PHASEFLOW_AXE"}
 
@@ -280,11 +281,45 @@ def test_limits_that_are_constants_stand_in_their_table(page: str, row: str) -> 
         (GUIDE, f"{GuardPolicy().rate_limited_s:g} seconds in which every answer was a rate limit"),
         (GUIDE, f"at most {OPENAI['batch_size'].default} in a call, {OPENAI['in_flight'].default} calls at once"),
         (GUIDE, f"A call that takes more than {OPENAI['timeout_s'].default} s is a timeout"),
+        (FEED, f"comes every {ServiceLimits().heartbeat_s:g} s. If none comes for {SILENCE_S:g} s"),
+        (FEED, f"stops reading for {ServiceLimits().send_s:g} s"),
+        (FEED, f"{ServiceLimits().streams:,} streams at once, {ServiceLimits().streams_per_client} from one address"),
         (SOURCES, f"`--max-pages` ({WebSource.__dataclass_fields__['max_pages'].default})"),
     ],
 )
 def test_limits_that_stand_in_sentences_are_those_of_the_code(page: str, sentence: str) -> None:
     assert sentence in " ".join(page.split())
+
+
+def _messages() -> set[str]:
+    """Every text in the code, with ``…`` for what is put into it."""
+    found = set()
+    for path in SOURCE:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                found.add("".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value)
+    return found
+
+
+MESSAGES = _messages()
+
+
+def _shown_messages() -> list[str]:
+    page = text_of("TROUBLESHOOTING.md")
+    tables = [page.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0] for title in WITH_MESSAGES]
+    cells = [line.split("|")[1] for table in tables for line in table.splitlines() if line.startswith("|")]
+    return sorted({message for cell in cells for message in re.findall(r"`([^`]+)`", cell)})
+
+
+WITH_MESSAGES = ("The job paused by itself", "The job failed", "The database", "Search", "A command")
+
+
+@pytest.mark.parametrize("message", _shown_messages())
+def test_messages_in_troubleshooting_are_those_of_the_code(message: str) -> None:
+    parts = [part.strip() for part in message.split("…") if part.strip(" :;")]
+    assert any(all(part in template for part in parts) for template in MESSAGES)
 
 
 @pytest.mark.parametrize(("length", "fits"), [(63, True), (64, False)])
