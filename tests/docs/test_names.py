@@ -13,6 +13,7 @@ import pytest
 from phaseflow import Job, JobPhase, JobStatus, PhaseFlow, PhaseStatus, PhaseTracker, Reader, UploadLimits, WaitingOn
 from phaseflow.client import Client
 from phaseflow.client import faults as client_faults
+from phaseflow.client.client import TIMEOUT_S
 from phaseflow.client.events import SILENCE_S
 from phaseflow.components import index, protocols
 from phaseflow.components.embedders.openai import OpenAIEmbedder
@@ -284,6 +285,7 @@ def test_limits_that_are_constants_stand_in_their_table(page: str, row: str) -> 
         (FEED, f"comes every {ServiceLimits().heartbeat_s:g} s. If none comes for {SILENCE_S:g} s"),
         (FEED, f"stops reading for {ServiceLimits().send_s:g} s"),
         (FEED, f"{ServiceLimits().streams:,} streams at once, {ServiceLimits().streams_per_client} from one address"),
+        (LIBRARY, f"A request times out after {TIMEOUT_S:g} s"),
         (SOURCES, f"`--max-pages` ({WebSource.__dataclass_fields__['max_pages'].default})"),
     ],
 )
