@@ -17,6 +17,9 @@ class EmbeddingServer:
         self.texts: list[str] = []
         self.gate = threading.Event()
         self.asked = threading.Event()
+        self.room: int | None = None
+        """How many more calls are answered; every other one is asked to come back in two hours. None: all."""
+        self._counting = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever)
@@ -37,6 +40,13 @@ class EmbeddingServer:
         url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
         return ["--embedder", "openai", "--embedding-url", url, "--embedding-model", "counting"]
 
+    def is_full(self) -> bool:
+        """Take up the room of one call, if there is any."""
+        with self._counting:
+            if self.room is not None:
+                self.room -= 1
+            return self.room is not None and self.room < 0
+
     def answer(self, texts: list[str]) -> dict[str, Any]:
         """Vectors that follow from the texts alone, once the gate is open."""
         self.texts.extend(texts)
@@ -53,6 +63,12 @@ class EmbeddingServer:
 
             def do_POST(self) -> None:
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
+                if server.is_full():
+                    self.send_response(429)
+                    self.send_header("Retry-After", "7200")
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
                 body = json.dumps(server.answer([asked] if isinstance(asked, str) else asked)).encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")

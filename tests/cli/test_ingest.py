@@ -214,3 +214,22 @@ def _all_of(fd: int) -> str:
         pass  # Linux says EIO when the other end is closed
     os.close(fd)
     return b"".join(parts).decode(errors="replace")
+
+
+def test_a_pause_by_a_guard_ends_the_command_with_the_reason_and_a_resume_goes_on(shell: Shell) -> None:
+    for number in range(100):
+        shell.write(f"many/{number}.md", f"# Number {number}\n\nWhat stands in document {number}.\n")
+    with EmbeddingServer() as server:
+        server.gate.set()
+        server.room = 1
+        done = shell("ingest", "many", "--kb", "waf", *server.options)
+        assert done.returncode == 3
+        assert "asks to wait for 2 hours" in done.stderr
+        assert "the same command goes on" in done.stderr
+        status = shell.answer("status", "waf")
+        assert status["status"] == "paused"
+        assert "asks to wait for 2 hours" in status["message"]
+        assert shell("resume", "waf").returncode == 3
+        server.room = None
+        assert shell("resume", "waf").returncode == 0
+        assert len(server.texts) == 100

@@ -92,3 +92,14 @@ async def test_a_query_asks_nothing_while_the_server_wants_no_calls() -> None:
         with pytest.raises(RateLimited):
             await port.embed_query("a")
     assert limited.calls == 1
+
+
+def test_a_resume_waits_no_longer_than_the_server_has_asked_for(throttle: Throttle, clock: Clock) -> None:
+    throttle.limited(100.0, 3)
+    clock.now += 2
+    for _ in range(20):
+        clock.now += 0.01
+        throttle.limited(clock.now, None)
+    assert throttle.wait_s() == MOST_S
+    throttle.forget_backoff()
+    assert throttle.wait_s() == pytest.approx(0.8)

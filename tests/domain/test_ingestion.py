@@ -1,14 +1,18 @@
 """The state of a whole job, derived from its phases."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import product
 
 import pytest
 from hypothesis import given
 
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.phase import BY_USER, PhaseState
 from phaseflow.domain.vocabulary import PHASES, JobPhase, JobStatus, PhaseStatus
 from tests.domain.walks import states
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def of(*statuses: PhaseStatus, progress: tuple[int, ...] = (0, 0, 0, 0)) -> IngestionState:
@@ -59,3 +63,21 @@ def test_a_changed_phase_leaves_its_neighbours_and_the_old_state_alone(state: In
     changed = state.with_phase(other)
     assert changed[JobPhase.CHUNKING] is other
     assert [p for p in changed.phases if p is not other] == [p for p in state.phases if p.name != "chunking"]
+
+
+def test_a_job_is_stalled_when_a_guard_has_paused_a_phase_and_nothing_else_can_move() -> None:
+    state = IngestionState("job", "kb")
+    for name in PHASES[:2]:
+        state = state.with_phase(state[name].start(AT).complete(AT))
+    embedding = state[JobPhase.EMBEDDING].start(AT).hold("the budget is used up").pause(AT)
+    state = state.with_phase(embedding)
+    assert state.is_stalled
+    busy = replace(state[JobPhase.INDEXING].start(AT), items_available=5, items_processed=4)
+    assert not state.with_phase(busy).is_stalled
+    idle = state.with_phase(replace(busy, items_failed=1))
+    assert idle.is_stalled
+    assert not idle.may_run(JobPhase.INDEXING)
+    assert idle.why_paused(JobPhase.INDEXING) == "the budget is used up"
+    assert not idle.with_phase(PhaseState(JobPhase.CHUNKING).start(AT)).is_stalled
+    asked_for = state.with_phase(state[JobPhase.EMBEDDING].release().hold(BY_USER))
+    assert not asked_for.is_stalled

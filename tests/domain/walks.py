@@ -8,7 +8,7 @@ from phaseflow.domain import verbs
 from phaseflow.domain.errors import InvalidTransition, JobConflict
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.moves import check_job_move
-from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.phase import BY_USER, PhaseState
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, PhaseStatus
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -21,7 +21,7 @@ Step = tuple[str, JobPhase | None]
 
 def fresh(*held: JobPhase) -> IngestionState:
     """A job as a start makes it."""
-    state = IngestionState("job", "kb").each(lambda p: p.hold(verbs.BY_USER), held)
+    state = IngestionState("job", "kb").each(lambda p: p.hold(BY_USER), held)
     return state if JobPhase.LOADING in held else state.queue(Intent.START, T0)
 
 

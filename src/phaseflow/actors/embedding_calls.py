@@ -42,6 +42,7 @@ class EmbeddingCalls:
         self._hold = hold
         self._embedder = shop.plan.components.embedder
         self._throttle = self._embedder.throttle
+        self._throttle.forget_backoff()
         self._limited_since: float | None = None
         self._sent = shop.plan.characters_sent
         self._reserved = 0
@@ -89,6 +90,7 @@ class EmbeddingCalls:
             await self._gate.sleep(wait_s)
             if not self._gate.is_open:
                 self._limited_since = None  # time spent paused says nothing about the server
+                self._throttle.forget_backoff()
         await self._throttle.until_free()
 
     async def _in_turn(self, chunks: Sequence[Chunk], spent: Spent) -> list[Claim]:

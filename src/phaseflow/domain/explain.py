@@ -82,7 +82,7 @@ def message(state: IngestionState) -> str:
 def _paused(state: IngestionState, phase: PhaseState) -> str:
     if state.intent:
         return f"{_DOING[phase.name]} goes on when a slot is free"
-    reason = phase.hold_reason or state.hold_reason
+    reason = state.why_paused(phase.name)
     because = f" ({reason})" if reason and reason != "user" else ""
     return f"Paused in {phase.name}{because}: {_counted(phase)} done"
 

@@ -80,8 +80,34 @@ class IngestionState:
         return _ALLOWED[status] + extra
 
     def may_run(self, phase: JobPhase) -> bool:
-        """Nobody holds this phase, its job, or any part of it by a failure."""
-        return not (self.held or self[phase].held or self.get_overall_status().is_over)
+        """Nobody holds this phase, its job, or any part of it by a failure, and something of the job can move."""
+        return not (self.held or self[phase].held or self.get_overall_status().is_over or self.is_stalled)
+
+    @property
+    def guarded(self) -> PhaseState | None:
+        """The phase that a guard has paused, when there is one: nobody asked for this pause."""
+        return next((p for p in self.phases if p.status is PhaseStatus.PAUSED and p.is_guarded), None)
+
+    @property
+    def is_stalled(self) -> bool:
+        """A guard has paused a phase, and no other phase has anything left to do until that one goes on.
+
+        Phases before it have ended or do not run; those after it have done all that was handed over to them.
+        """
+        guarded = self.guarded
+        if guarded is None:
+            return False
+        at = guarded.name.position
+        idle = all(p.items_done >= p.items_available for p in self.phases[at + 1 :] if p.status is PhaseStatus.RUNNING)
+        return idle and not any(p.status is PhaseStatus.RUNNING for p in self.phases[:at])
+
+    def why_paused(self, phase: JobPhase) -> str | None:
+        """The reason why a phase that does not run any more was paused, for the log and the message."""
+        failed = next((p.name for p in self.phases if p.status is PhaseStatus.FAILED), None)
+        if failed is not None:
+            return f"{failed} failed"
+        reason = self[phase].hold_reason or self.hold_reason
+        return reason or (self.guarded.hold_reason if self.guarded is not None else None)
 
     def with_phase(self, phase: PhaseState) -> Self:
         """The same job with one phase replaced."""

@@ -10,6 +10,8 @@ from phaseflow.domain.vocabulary import JobPhase, PhaseStatus, WaitingOn
 
 MOST_BEFORE_THE_END = 99
 """A phase shows at most this until it is completed (percent)."""
+BY_USER = "user"
+"""The reason of a hold that the user asked for; every other one is a guard's, in words."""
 LARGEST_COUNT = 2**53
 """Of items: what every reader of JSON holds exactly."""
 
@@ -116,6 +118,11 @@ class PhaseState:
     def is_active(self) -> bool:
         """Begun, and neither completed nor failed."""
         return self.status in {PhaseStatus.RUNNING, PhaseStatus.PAUSED}
+
+    @property
+    def is_guarded(self) -> bool:
+        """Held by a guard, not by its user."""
+        return self.held and self.hold_reason not in {None, BY_USER}
 
     @property
     def items_done(self) -> int:

@@ -12,11 +12,10 @@ from datetime import datetime
 
 from phaseflow.domain.errors import JobConflict
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.phase import BY_USER, PhaseState
 from phaseflow.domain.vocabulary import PHASES, Action, Intent, JobPhase, JobStatus, PhaseStatus
 
 CANCELLED_BY_USER = "Cancelled by user"
-BY_USER = "user"
 
 
 def pause(state: IngestionState, phase: JobPhase | None = None, reason: str = BY_USER) -> IngestionState:

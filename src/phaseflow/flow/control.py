@@ -7,6 +7,7 @@ import anyio
 
 from phaseflow.domain import verbs
 from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.phase import BY_USER
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import Action, JobPhase
 from phaseflow.flow.documents import Documents
@@ -63,7 +64,7 @@ class Control(Documents):
             Action.CANCEL: lambda state: verbs.cancel(state, now),
             Action.RETRY: lambda state: verbs.retry(state, now),
         }
-        changed = await scheduler.verb(record.state.job_id, changes[verb], reason=verbs.BY_USER)
+        changed = await scheduler.verb(record.state.job_id, changes[verb], reason=BY_USER)
         moved = changed.after != changed.before
         if moved:
             await self._settle(record.state.job_id)

@@ -13,10 +13,10 @@ from phaseflow.components.embedders import EmbedderPort
 from phaseflow.components.index import EmbeddedIndex
 from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
 from phaseflow.components.uploads import UploadLimits, Uploads, disk
-from phaseflow.domain import verbs
 from phaseflow.domain.errors import EngineStopped, InvalidRequest, KnowledgeBaseNotFound
 from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.phase import BY_USER
 from phaseflow.domain.settings import SOURCE, Settings
 from phaseflow.domain.status import KnowledgeBase, SearchHit, Transition
 from phaseflow.domain.vocabulary import Intent, JobPhase
@@ -159,7 +159,7 @@ class PhaseFlow(Control):
             kb = self._kb_to_start(tx, kb_id, given, chosen, at)
             queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
             jobs.create(
-                tx, queued.each(lambda p: p.hold(verbs.BY_USER), held),
+                tx, queued.each(lambda p: p.hold(BY_USER), held),
                 source=kb.source, settings=kb.settings, full=full, at=at,
             )  # fmt: skip
             self._make_place(kb_id, given)

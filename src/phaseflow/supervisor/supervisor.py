@@ -54,6 +54,7 @@ class Supervisor:
         self._scope = anyio.CancelScope()
         self._stopping = False
         self._verbs = self._verbs_under_way = 0
+        self._is_guarded = False
         self._mail: tuple[MemoryObjectSendStream[None], MemoryObjectReceiveStream[None]]
         self._mail = anyio.create_memory_object_stream(1)
         shop = Workshop(plan, tracker.database, tracker.clock, self._touch, single_flight)
@@ -124,6 +125,8 @@ class Supervisor:
 
     def _touch(self) -> None:
         self._tracker.feed.touch(self.kb_id, counts_only=True, by_engine=True)
+        if self._is_guarded:
+            self.poke()  # this may have been the last that could move beside the phase that a guard has paused
 
     async def _clear_up(self) -> None:
         """Until someone has a word: what is left then waits for the next run."""
@@ -181,6 +184,7 @@ class Supervisor:
             faults.reach(f"supervisor.{logged.to_status}")
 
     def _set_gates(self, state: IngestionState) -> None:
+        self._is_guarded = state.guarded is not None
         for actor in self._actors:
             running = state[actor.phase].status is PhaseStatus.RUNNING
             if running and self._may_run(state, actor) and not self._verbs_under_way:
@@ -221,9 +225,9 @@ class Supervisor:
             return self._completing(actor.phase), None
         if not self._is_to_pause(actor, state):
             return None
-        reason = _why_paused(phase, state)
+        reason = state.why_paused(actor.phase)
         quiet = [a.phase for a in self._actors if self._is_to_pause(a, state)]
-        together = [name for name in quiet if _why_paused(state[name], state) == reason]  # one commit for all of them
+        together = [name for name in quiet if state.why_paused(name) == reason]  # one commit for all of them
         return (lambda state: state.each(lambda p: p.pause(self._tracker.clock.now()), together)), reason
 
     def _is_to_pause(self, actor: Actor, state: IngestionState) -> bool:
@@ -292,8 +296,3 @@ class Supervisor:
 def _wish(state: IngestionState) -> tuple[object, ...]:
     """What a verb can change in a state; batches change the rest all the time."""
     return state.cancelled, state.held, state.intent, state.intent_phases, [(p.status, p.held) for p in state.phases]
-
-
-def _why_paused(phase: PhaseState, state: IngestionState) -> str | None:
-    failed = next((p.name for p in state.phases if p.status is PhaseStatus.FAILED), None)
-    return f"{failed} failed" if failed else phase.hold_reason or state.hold_reason

@@ -41,6 +41,11 @@ class Throttle:
         """Seconds of the wait that the server itself has asked for; 0 when it has asked for none."""
         return max(0.0, self._asked_until - self.clock())
 
+    def forget_backoff(self) -> None:
+        """Someone has said to go on: wait no longer than the server has asked for, and begin with short waits again."""
+        self._until = self._asked_until
+        self._rounds = min(1, self._rounds)
+
     async def until_free(self) -> None:
         """Wait while the first call after a pause is under way."""
         if self._first_call is not None:
