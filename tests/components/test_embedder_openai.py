@@ -1,7 +1,10 @@
+import gzip
 import logging
 import socket
 import subprocess
 import sys
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +15,7 @@ import numpy as np
 import pytest
 
 from phaseflow.components.embedders import OpenAIEmbedder, embedding_api_key, make_embedder
+from phaseflow.components.embedders.answer import bounds, read_body
 from phaseflow.components.embedders.retry_after import retry_after_s
 from phaseflow.domain.errors import (
     BatchTooLarge,
@@ -21,6 +25,7 @@ from phaseflow.domain.errors import (
     RateLimited,
     TransientError,
 )
+from phaseflow.domain.hosts import is_loopback
 from phaseflow.domain.settings import OpenAIEmbedderSettings
 from tests.components.fake_embedding_server import FakeEmbeddingServer, Flaw, Refusal
 
@@ -313,3 +318,69 @@ def test_the_fake_server_runs_as_a_program_and_prints_its_address() -> None:
             program.terminate()
     assert [len(row["embedding"]) for row in answer["data"]] == [3, 3, 3]
     assert counts == {"calls": 1, "texts": 3, "repeated": 1, "most_in_flight": 1}
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "foo://x", "http://user:secret@host:port"])
+async def test_a_proxy_that_cannot_work_is_said_at_once(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    async with OpenAIEmbedder("http://embeddings.example/v1", "m") as embedder:
+        with pytest.raises(ComponentUnavailable, match=r"PROXY|socksio") as caught:
+            await embedder.embed_documents(["a"])
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.0.0.2", "LOCALHOST", "localhost.", "[::1]", "::1", "::ffff:127.0.0.1"]
+)
+def test_addresses_of_this_machine_are_loopback(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["", None, "128.0.0.1", "localhost.example", "::"])
+def test_other_addresses_are_not(host: str | None) -> None:
+    assert not is_loopback(host)
+
+
+async def _pieces(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+async def _endless() -> AsyncIterator[bytes]:
+    while True:
+        yield bytes(1 << 20)
+
+
+BOMB = gzip.compress(bytes(200 << 20))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "encoding"),
+    [
+        (_endless(), ""),
+        (_pieces(BOMB), "gzip"),
+        (_pieces(zlib.compress(bytes(200 << 20))), "deflate"),
+        (_pieces(b"[" * 200_000), ""),
+        (_pieces(b"1," * 2_000_000), ""),
+        (_pieces(b"no gzip"), "gzip"),
+        (_pieces(b"x"), "br"),
+    ],
+)
+async def test_an_answer_is_read_within_what_its_texts_need(pieces: AsyncIterator[bytes], encoding: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(TransientError, match="malformed answer"):
+            await read_body(pieces, encoding, bounds(3, None), is_error=False)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+
+
+async def test_of_an_error_the_beginning_is_read() -> None:
+    assert len(await read_body(_endless(), "", bounds(3, None), is_error=True)) == 65_536
+    assert len(await read_body(_pieces(BOMB), "gzip", bounds(3, None), is_error=True)) == 65_536
+
+
+async def test_what_is_compressed_is_unpacked(server: FakeEmbeddingServer) -> None:
+    for encoding, packed in (("gzip", gzip.compress(b"abc")), ("deflate", zlib.compress(b"abc")), ("", b"abc")):
+        assert await read_body(_pieces(packed[:2], packed[2:]), encoding, bounds(1, 8), is_error=False) == b"abc"

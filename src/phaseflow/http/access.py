@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
+from phaseflow.domain.hosts import is_loopback  # noqa: F401  # for the rooms beside it
 from phaseflow.http.problems import CrossOrigin, LocalOnly, Unauthorized, UnknownHost
 
 COOKIE = "phaseflow"
@@ -18,14 +19,6 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 ANY = "*"
 ANY_ADDRESS = "<address>"
 """Any IP address as a host: no name server can be made to point one elsewhere."""
-
-
-def is_loopback(host: str) -> bool:
-    """Only programs of this machine can reach a server that is bound to it."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def is_address(host: str) -> bool:

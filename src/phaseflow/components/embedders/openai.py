@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import anyio
 
+from phaseflow.components.embedders.answer import ACCEPTED, Answer, Bounds, bounds, read_body
 from phaseflow.components.embedders.retry_after import retry_after_s
 from phaseflow.components.embedders.vectors import checked_vectors
 from phaseflow.domain.errors import (
@@ -18,6 +19,7 @@ from phaseflow.domain.errors import (
     RateLimited,
     TransientError,
 )
+from phaseflow.domain.hosts import is_loopback
 
 if TYPE_CHECKING:
     import httpx2
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
 
 _MESSAGE_LENGTH = 200
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 # Queries go beside the batches in flight without waiting for one of their connections.
 _CONNECTIONS_FOR_QUERIES = 4
 
@@ -61,7 +62,7 @@ class OpenAIEmbedder:
         address = address._replace(path=address.path.rstrip("/"))
         self._url = address._replace(path=address.path + "/embeddings").geturl()
         self._shown_url = _without_secrets(address)
-        self._trust_env = address.hostname not in _LOOPBACK
+        self._trust_env = not is_loopback(address.hostname)
         self.fingerprint = f"openai:{self._shown_url}:{model}"
         self._client: httpx2.AsyncClient | None = None
         self._opening = anyio.Lock()
@@ -79,7 +80,7 @@ class OpenAIEmbedder:
         """
         if not texts:
             return checked_vectors([], 0, self.dimension)
-        answer = await self._post(self._body(texts))
+        answer = await self._post(self._body(texts), bounds(len(texts), self.dimension))
         if not answer.is_success:
             raise self._refusal(answer)
         vectors = checked_vectors(_rows(answer.content), len(texts), self.dimension)
@@ -113,21 +114,27 @@ class OpenAIEmbedder:
                 "a text holds half of a surrogate pair and cannot be sent; mend its encoding", code="embedding_refused"
             ) from error
 
-    async def _post(self, body: bytes) -> "httpx2.Response":
+    async def _post(self, body: bytes, limits: Bounds) -> Answer:
         import httpx2
 
         client = await self._opened()
         try:
             # A deadline for the whole exchange: the client's own ones start again with every byte.
             with anyio.fail_after(self._timeout_s):
-                return await client.post(self._url, content=body)
+                async with client.stream("POST", self._url, content=body) as response:
+                    headers = {name.lower(): value for name, value in response.headers.items()}
+                    encoding = headers.get("content-encoding", "")
+                    is_error = not response.is_success
+                    content = await read_body(response.aiter_raw(), encoding, limits, is_error=is_error)
+                    return Answer(response.status_code, headers, content)
         except TimeoutError as error:
             raise TransientError(f"{self._shown_url} did not answer within {self._timeout_s:g} s") from error
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
             raise ComponentUnavailable(f"{self._shown_url} is no address that can be asked; mend base_url") from error
         except httpx2.RequestError as error:
             why = self._shortened(str(error)) or type(error).__name__
-            kind = EmbedderDown if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout) else TransientError
+            is_down = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError)
+            kind = EmbedderDown if is_down else TransientError
             raise kind(f"{self._shown_url} cannot be reached: {why}") from error
 
     async def _opened(self) -> "httpx2.AsyncClient":
@@ -142,18 +149,30 @@ class OpenAIEmbedder:
     def _new_client(self) -> "httpx2.AsyncClient":
         import httpx2
 
-        headers = {"Content-Type": "application/json", "User-Agent": "phaseflow"}
+        headers = {"Content-Type": "application/json", "User-Agent": "phaseflow", "Accept-Encoding": ACCEPTED}
         if self._api_key:
             headers["Authorization"] = f"Bearer {self._api_key}"
-        return httpx2.AsyncClient(
-            headers=headers,
-            timeout=None,
-            limits=httpx2.Limits(max_connections=self.in_flight + _CONNECTIONS_FOR_QUERIES),
-            follow_redirects=False,
-            trust_env=self._trust_env,
-        )
+        try:
+            return httpx2.AsyncClient(
+                headers=headers,
+                timeout=None,
+                limits=httpx2.Limits(max_connections=self.in_flight + _CONNECTIONS_FOR_QUERIES),
+                follow_redirects=False,
+                trust_env=self._trust_env,
+            )
+        except ImportError as error:
+            raise self._cannot_connect(
+                "a SOCKS proxy needs the package socksio: install it, or unset ALL_PROXY"
+            ) from error
+        except (ValueError, httpx2.InvalidURL) as error:  # its words may hold the proxy's password
+            raise self._cannot_connect("check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY") from error
+        except OSError as error:
+            raise self._cannot_connect("check SSL_CERT_FILE and SSL_CERT_DIR") from error
 
-    def _refusal(self, answer: "httpx2.Response") -> ComponentError:
+    def _cannot_connect(self, advice: str) -> ComponentUnavailable:
+        return ComponentUnavailable(f"no connection to {self._shown_url} can be set up: {advice}")
+
+    def _refusal(self, answer: Answer) -> ComponentError:
         status = answer.status_code
         said = self._shortened(_server_message(answer.content))
         message = f"{self._shown_url} answered {status}" + (f": {said}" if said else "")

@@ -144,6 +144,8 @@ class EmbedderPort:
 
 def _translated(error: Exception) -> ComponentError | None:
     """The error of ours that stands for a foreign one, or None where its shape says nothing."""
+    if isinstance(error, ImportError):
+        return ComponentUnavailable(f"the embedder cannot work: {error}; install what is missing"[:_MESSAGE_LENGTH])
     status = _status(error)
     message = f"the embedder failed: {type(error).__name__}: {error}"[:_MESSAGE_LENGTH]
     if status == 429:

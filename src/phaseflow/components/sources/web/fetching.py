@@ -101,7 +101,11 @@ class Fetcher:
             if self._closed:
                 raise ComponentUnavailable("the web loader is closed; make a new one")
             if self._wire is None:
-                self._wire = await Wire.open(self._guard, self.limits, self._user_agent, self._ssl_context)
+                try:
+                    self._wire = await Wire.open(self._guard, self.limits, self._user_agent, self._ssl_context)
+                except OSError as error:
+                    message = "the certificates cannot be read; check SSL_CERT_FILE and SSL_CERT_DIR"
+                    raise ComponentUnavailable(message) from error
             return self._wire
 
 
