@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
-from phaseflow.domain.hosts import is_loopback  # noqa: F401  # for the rooms beside it
 from phaseflow.http.problems import CrossOrigin, LocalOnly, Unauthorized, UnknownHost
 
 COOKIE = "phaseflow"

@@ -14,8 +14,9 @@ import uvicorn
 from starlette.applications import Starlette
 
 from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.hosts import is_loopback
 from phaseflow.flow import PhaseFlow
-from phaseflow.http.access import ANY_ADDRESS, LOOPBACK, is_address, is_loopback
+from phaseflow.http.access import ANY_ADDRESS, LOOPBACK, is_address
 from phaseflow.http.app import create_app
 from phaseflow.http.limits import Limits
 from phaseflow.http.site import Site
