@@ -35,11 +35,13 @@ if TYPE_CHECKING:
     from phaseflow.domain.status import IndexedDocument as IndexedDocument
     from phaseflow.domain.status import JobStatusResponse as JobStatusResponse
     from phaseflow.domain.status import SearchHit as SearchHit
+    from phaseflow.domain.status import SearchHits as SearchHits
     from phaseflow.domain.status import Transition as Transition
     from phaseflow.domain.vocabulary import Action as Action
     from phaseflow.domain.vocabulary import JobPhase as JobPhase
     from phaseflow.domain.vocabulary import JobStatus as JobStatus
     from phaseflow.domain.vocabulary import PhaseStatus as PhaseStatus
+    from phaseflow.domain.vocabulary import SearchMode as SearchMode
     from phaseflow.domain.vocabulary import WaitingOn as WaitingOn
     from phaseflow.flow import Job as Job
     from phaseflow.flow import PhaseFlow as PhaseFlow
@@ -58,8 +60,10 @@ _HOMES = {
     "phaseflow.domain.phase": ("PhaseState",),
     "phaseflow.domain.policy": ("BudgetPolicy", "GuardPolicy", "RetryPolicy"),
     "phaseflow.domain.settings": ("FolderSource", "Settings", "UploadSource", "WebSource"),
-    "phaseflow.domain.status": ("Failure", "IndexedDocument", "JobStatusResponse", "SearchHit", "Transition"),
-    "phaseflow.domain.vocabulary": ("Action", "JobPhase", "JobStatus", "PhaseStatus", "WaitingOn"),
+    "phaseflow.domain.status": (
+        "Failure", "IndexedDocument", "JobStatusResponse", "SearchHit", "SearchHits", "Transition",
+    ),
+    "phaseflow.domain.vocabulary": ("Action", "JobPhase", "JobStatus", "PhaseStatus", "SearchMode", "WaitingOn"),
     "phaseflow.flow": ("Job", "PhaseFlow", "Reader"),
     "phaseflow.tracker": ("PhaseTracker",),
 }  # fmt: skip

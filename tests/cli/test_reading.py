@@ -5,6 +5,7 @@ import os
 import pytest
 
 from tests.cli.commands import Shell
+from tests.cli.embedding_server import EmbeddingServer
 
 
 def test_lists_and_answers_are_the_json_of_the_service(library: Shell) -> None:
@@ -23,6 +24,18 @@ def test_lists_and_answers_are_the_json_of_the_service(library: Shell) -> None:
         "start",
         "end",
     }
+
+
+def test_a_search_without_the_embedding_server_says_so(library: Shell) -> None:
+    with EmbeddingServer() as server:
+        server.gate.set()
+        library("ingest", "docs", "--kb", "waf", *server.options)
+    shown = library("search", "waf", "budget")
+    assert "searched by words alone: http://127.0.0.1" in shown.stderr
+    found = library.answer("search", "waf", "budget")
+    assert found["hits"]
+    assert found["mode"] == "words"
+    assert "cannot be reached" in found["degraded"]
 
 
 def test_what_a_person_reads_is_on_stderr(library: Shell) -> None:

@@ -56,7 +56,8 @@ async def test_a_job_is_started_watched_and_searched(client: Client, tmp_path: P
     seen = await _watched(client, "waf")
     assert {status.job_id for status in seen} == {started.job_id}
     assert seen[-1].status == "completed"
-    assert (await client.search("waf", "part 1 of the manual", limit=1))[0].uri == "1.md"
+    found = await client.search("waf", "part 1 of the manual", limit=1)
+    assert (found[0].uri, found.mode, found.degraded) == ("1.md", "hybrid", None)
 
 
 async def test_the_verbs_answer_with_the_status(client: Client, tmp_path: Path) -> None:

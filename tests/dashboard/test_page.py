@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.cli.embedding_server import EmbeddingServer
 from tests.dashboard.board import Board
 from tests.dashboard.service import Service, write_documents
 
@@ -105,6 +106,20 @@ async def test_the_keyboard_alone_creates_runs_and_searches(board: Board, servic
     await keyboard.type("reliability")
     await keyboard.press("Enter")
     await board.until(page.locator(".hit").first, "reliability")
+
+
+async def test_a_search_by_words_alone_says_why(board: Board, service: Service) -> None:
+    write_documents(service.here / "docs", 2)
+    with EmbeddingServer() as server:
+        server.gate.set()
+        service.put("docs", "docs", {"type": "openai", "base_url": server.options[3], "model": "counting"})
+        service.call("POST", "kb/docs/start")
+        service.until("docs", lambda status: status["status"] == "completed")
+    await board.go("kb/docs/search")
+    await board.page.get_by_label("Search in docs").fill("reliability")
+    await board.page.keyboard.press("Enter")
+    await board.until(board.page.locator(".search .told"), "Searched by words alone: http://127.0.0.1")
+    await board.until(board.page.locator(".hit").first, "reliability")
 
 
 async def test_what_is_said_aloud_is_how_jobs_end_and_not_each_batch(board: Board, service: Service) -> None:

@@ -194,7 +194,9 @@ async def test_the_log_of_a_job_tells_its_transitions_in_order(service: Service)
 
 async def test_a_search_finds_passages_with_their_place(service: Service, source: dict[str, Any]) -> None:
     await _completed(service, "waf", source)
-    hits = (await service.http.get(f"{KB}/waf/search", params={"q": "part 2 of the manual"})).json()["hits"]
+    found = (await service.http.get(f"{KB}/waf/search", params={"q": "part 2 of the manual"})).json()
+    hits = found.pop("hits")
+    assert found == {"mode": "hybrid", "degraded": None}
     assert hits[0]["uri"] == "2.md"
     assert hits[0].keys() == {"uri", "title", "text", "score", "start", "end"}
 

@@ -164,7 +164,9 @@ async def _search(db: Path, as_json: bool, kb_id: str, query: str, limit: int) -
     async with Reader(db) as reader:
         found = await reader.search(kb_id, query, limit=limit)
     if as_json:
-        return _print(SearchResults(hits=found))
+        return _print(SearchResults.of(found))
+    if found.degraded:
+        say(found.degraded)
     for line in tables.hits(found):
         say(line)
     if not found:

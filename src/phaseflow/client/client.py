@@ -22,7 +22,7 @@ from phaseflow.domain.status import (
     JobStatusResponse,
     KnowledgeBase,
     Page,
-    SearchHit,
+    SearchHits,
     SearchResults,
     Transition,
 )
@@ -141,10 +141,10 @@ class Client:
         asked = _page(limit, cursor) | ({"q": q} if q else {})
         return await self._ask(Page[IndexedDocument], "GET", f"{_kb(kb_id)}/documents", params=asked)
 
-    async def search(self, kb_id: str, query: str, limit: int = 10) -> list[SearchHit]:
-        """The passages that answer best, best first."""
+    async def search(self, kb_id: str, query: str, limit: int = 10) -> SearchHits:
+        """The passages that answer best, best first; ``degraded`` of the list says why vectors had no part in it."""
         asked = {"q": query, "limit": str(limit)}
-        return (await self._ask(SearchResults, "GET", f"{_kb(kb_id)}/search", params=asked)).hits
+        return (await self._ask(SearchResults, "GET", f"{_kb(kb_id)}/search", params=asked)).as_hits()
 
     async def watch(self, kb_id: str) -> AsyncIterator[JobStatusResponse]:
         """The status of the newest job now and after each change, until it is over; the latest wins.

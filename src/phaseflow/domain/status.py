@@ -1,12 +1,13 @@
 """The values that leave the library, with the fields of the public contract: status, transitions, failures, lists."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from phaseflow.domain.settings import Settings, Source
-from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus, WaitingOn
+from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus, SearchMode, WaitingOn
 
 
 def timestamp(at: datetime) -> str:
@@ -148,10 +149,35 @@ class SearchHit(_Value):
     end: Count
 
 
+class SearchHits(list[SearchHit]):
+    """The passages found, best first: a list that also says how they were ranked.
+
+    ``mode`` is how they were. ``degraded`` says in a sentence why that is not by vectors and words; None when it is.
+    """
+
+    def __init__(
+        self, hits: Iterable[SearchHit] = (), mode: SearchMode = SearchMode.HYBRID, degraded: str | None = None
+    ) -> None:
+        super().__init__(hits)
+        self.mode = mode
+        self.degraded = degraded
+
+
 class SearchResults(_Value):
-    """The passages found, best first."""
+    """The passages found, best first. ``degraded`` says why they are not ranked by vectors and words, or is null."""
 
     hits: list[SearchHit]
+    mode: SearchMode
+    degraded: str | None
+
+    @classmethod
+    def of(cls, found: SearchHits) -> Self:
+        """The JSON form of what a search has found."""
+        return cls(hits=list(found), mode=found.mode, degraded=found.degraded)
+
+    def as_hits(self) -> SearchHits:
+        """What the library's search returns."""
+        return SearchHits(self.hits, self.mode, self.degraded)
 
 
 class DocumentsChanged(_Value):

@@ -89,6 +89,15 @@ class WaitingOn(StrEnum):
     """Another job holds the slot."""
 
 
+class SearchMode(StrEnum):
+    """How passages are ranked."""
+
+    HYBRID = "hybrid"
+    """By vectors and by words, fused."""
+    WORDS = "words"
+    """By words alone."""
+
+
 class Action(StrEnum):
     """The verbs that a job takes."""
 

@@ -18,12 +18,13 @@ from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_USER
 from phaseflow.domain.settings import SOURCE, Settings
-from phaseflow.domain.status import KnowledgeBase, SearchHit, Transition
+from phaseflow.domain.status import KnowledgeBase, SearchHit, SearchHits, Transition
 from phaseflow.domain.vocabulary import Intent, JobPhase
 from phaseflow.flow import inputs
 from phaseflow.flow.control import Control
 from phaseflow.flow.documents import UPLOAD, Check
 from phaseflow.flow.job import Job
+from phaseflow.flow.queries import ranked
 from phaseflow.flow.workbench import LoaderFor, Workbench
 from phaseflow.store import jobs, knowledge_bases
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
@@ -210,15 +211,14 @@ class PhaseFlow(Control):
         self._index.forget(key)
         await anyio.to_thread.run_sync(self._uploads.empty)
 
-    async def _search(self, kb_id: str, query: str, limit: int) -> list[SearchHit]:
+    async def _search(self, kb_id: str, query: str, limit: int) -> SearchHits:
         outside = self._workbench.index
         if outside is None:
             return await super()._search(kb_id, query, limit)
-        kb = await self._read(lambda tx: knowledge_bases.get(tx, inputs.as_text("kb_id", kb_id)))
-        embedder = await self._query_embedder(kb)
-        vector = [] if embedder is None else (await embedder.embed_query(query)).tolist()
+        _, embedded = await self._query_vector(kb_id, query)
+        vector = [] if embedded.vector is None else embedded.vector.tolist()
         hits = await outside.search(kb_id, query, vector, limit)
-        return [SearchHit(**hit._asdict()) for hit in hits]
+        return ranked((SearchHit(**hit._asdict()) for hit in hits), embedded)
 
     def transitions(self, after: int | None = None, kb_id: str | None = None) -> AsyncIterator[Transition]:
         """Every transition after number ``after``, once and in order: replay, then live. None begins with now."""

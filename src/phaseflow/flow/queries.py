@@ -1,15 +1,14 @@
 """What can be asked: the same answers from a running engine and from a reader beside it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from phaseflow.components.embedders import EmbedderPort
 from phaseflow.components.index import EmbeddedIndex
-from phaseflow.domain.errors import ComponentError, InvalidRequest, JobNotFound
-from phaseflow.domain.log import get_logger
+from phaseflow.domain.errors import InvalidRequest, JobNotFound
 from phaseflow.domain.settings import SOURCE, FolderSource, Settings, as_given
 from phaseflow.domain.status import (
     Failure,
@@ -18,20 +17,19 @@ from phaseflow.domain.status import (
     KnowledgeBase,
     Page,
     SearchHit,
+    SearchHits,
     Transition,
 )
+from phaseflow.domain.vocabulary import SearchMode
 from phaseflow.flow.inputs import Source, as_count, as_text
+from phaseflow.flow.query_vector import QueryVector, embedded_query, without_vector
 from phaseflow.snapshot import compose
-from phaseflow.store import failures, jobs, knowledge_bases, passages, progress, transitions
+from phaseflow.store import failures, jobs, knowledge_bases, passages, progress, transitions, vectors
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.passages import Scope
 from phaseflow.store.progress import Total
 from phaseflow.store.transaction import Transaction
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 T = TypeVar("T")
 
@@ -152,35 +150,37 @@ class Queries(ABC):
         found = await self._read(read)
         return Page(items=found[:limit], next_cursor=found[limit - 1].uri if len(found) > limit else None)
 
-    async def search(self, kb_id: str, query: str, limit: int = 10) -> list[SearchHit]:
-        """The passages that answer best, best first, from whole documents only.
+    async def search(self, kb_id: str, query: str, limit: int = 10) -> SearchHits:
+        """The passages that answer best, best first, from whole documents only: a list.
 
-        When the embedder cannot be asked, the words alone decide, and a warning is logged.
+        When the query cannot be embedded within 3 s, the words alone decide; ``degraded`` of the list says why.
         """
         as_count("limit", limit, 1, MOST_HITS)
         if not as_text("q", query).strip() or len(query) > LONGEST_QUERY:
             raise InvalidRequest("q", f"must have 1 to {LONGEST_QUERY} characters")
         return await self._search(kb_id, query, limit)
 
-    async def _search(self, kb_id: str, query: str, limit: int) -> list[SearchHit]:
-        kb = await self._read(lambda tx: known_kb(tx, kb_id))
-        vector = await self._query_vector(kb, query)
+    async def _search(self, kb_id: str, query: str, limit: int) -> SearchHits:
+        kb, embedded = await self._query_vector(kb_id, query)
 
-        def read(tx: Transaction) -> list[SearchHit]:
+        def read(tx: Transaction) -> tuple[list[SearchHit], bool]:
             now = known_kb(tx, kb_id)
-            if now.model != kb.model:  # switched in between: the vector is of another kind
-                return self._index.search(tx, Scope(now.key, now.epoch), now.generation, query, None, limit)
-            return self._index.search(tx, Scope(now.key, now.epoch), now.generation, query, vector, limit)
+            is_same = now.model == kb.model  # else switched in between: the vector is of another kind
+            vector = embedded.vector if is_same else None
+            return self._index.search(tx, Scope(now.key, now.epoch), now.generation, query, vector, limit), is_same
 
-        return await self._read(read)
+        hits, is_same = await self._read(read)
+        if not is_same:
+            embedded = without_vector(kb, "its embedder was changed meanwhile; search again")
+        return ranked(hits, embedded)
 
-    async def _query_vector(self, kb: KnowledgeBaseRecord, query: str) -> "npt.NDArray[np.float32] | None":
-        try:
-            embedder = await self._query_embedder(kb)
-            return None if embedder is None else await embedder.embed_query(query)
-        except ComponentError as error:
-            get_logger().warning("searching by words only", kb=kb.id, error=str(error))
-            return None
+    async def _query_vector(self, kb_id: str, query: str) -> tuple[KnowledgeBaseRecord, QueryVector]:
+        def read(tx: Transaction) -> tuple[KnowledgeBaseRecord, int | None]:
+            kb = known_kb(tx, kb_id)
+            return kb, None if kb.model is None else vectors.dimension(tx, kb.model)
+
+        kb, dimension = await self._read(read)
+        return kb, await embedded_query(kb, query, self._query_embedder, dimension)
 
     def _kb(self, tx: Transaction, record: KnowledgeBaseRecord) -> KnowledgeBase:
         latest = jobs.latest(tx, record.id)
@@ -199,6 +199,11 @@ class Queries(ABC):
 
 def _as_given(source: Source) -> Source:
     return replace(source, path=as_given(source.path)) if isinstance(source, FolderSource) else source
+
+
+def ranked(hits: Iterable[SearchHit], by: QueryVector) -> SearchHits:
+    """Hits with how they were ranked."""
+    return SearchHits(hits, SearchMode.WORDS if by.degraded else SearchMode.HYBRID, by.degraded)
 
 
 def known_kb(tx: Transaction, kb_id: str) -> KnowledgeBaseRecord:

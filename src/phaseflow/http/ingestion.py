@@ -101,7 +101,8 @@ async def list_documents(call: Call[requests.DocumentList, None]) -> Answer:
 
 
 async def search(call: Call[requests.SearchQuery, None]) -> Answer:
-    return Answer(SearchResults(hits=await call.site.flow.search(call.at.kb_id, call.at.q, call.at.limit)))
+    found = await call.site.flow.search(call.at.kb_id, call.at.q, call.at.limit)
+    return Answer(SearchResults.of(found))
 
 
 async def get_job(call: Call[requests.JobPath, None]) -> Answer:

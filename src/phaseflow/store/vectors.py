@@ -13,6 +13,12 @@ def model_id(tx: Transaction, fingerprint: str) -> int:
     return int(tx.value("SELECT id FROM models WHERE fingerprint = ?", fingerprint))
 
 
+def dimension(tx: Transaction, fingerprint: str) -> int | None:
+    """How many numbers a vector of this model has; None while none is stored."""
+    found = tx.value("SELECT dimension FROM models WHERE fingerprint = ?", fingerprint)
+    return None if found is None else int(found)
+
+
 def check_dimension(tx: Transaction, model: int, dimension: int) -> None:
     """Raise ComponentUnavailable when this model has answered with vectors of another length before."""
     there = tx.value(

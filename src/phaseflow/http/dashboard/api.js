@@ -2,7 +2,7 @@
  * The HTTP API as functions. Each takes the address of the server as its last argument; left out, it is the server
  * that these files came from. Each rejects with ApiError.
  *
- * @import {Failure, IndexedDocument, IngestionJob, JobPhase, KnowledgeBase, Page, Problem, SearchHit, Settings, Source, StartOrder,
+ * @import {Failure, IndexedDocument, IngestionJob, JobPhase, KnowledgeBase, Page, Problem, SearchResults, Settings, Source, StartOrder,
  *   Transition, Verb} from "./phaseflow.d.ts"
  */
 
@@ -154,11 +154,11 @@ export const deleteKb = (kbId, base = HERE) => ask(base, "DELETE", kbPath(kbId))
  * The passages that answer best, best first.
  * @param {string} kbId
  * @param {string} query
- * @returns {Promise<SearchHit[]>}
+ * @returns {Promise<SearchResults>}
  */
 export async function search(kbId, query, limit = 10, base = HERE) {
   const asked = new URLSearchParams({ q: query, limit: String(limit) });
-  return (await ask(base, "GET", kbPath(kbId, `/search?${asked}`))).hits;
+  return ask(base, "GET", kbPath(kbId, `/search?${asked}`));
 }
 
 /**

@@ -145,6 +145,13 @@ export interface SearchHit {
   end: number;
 }
 
+/** The passages found, best first. `degraded` says why they are not ranked by vectors and words. */
+export interface SearchResults {
+  hits: SearchHit[];
+  mode: "hybrid" | "words";
+  degraded: string | null;
+}
+
 export interface Page<Item> {
   items: Item[];
   next_cursor: string | null;

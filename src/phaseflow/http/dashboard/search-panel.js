@@ -1,7 +1,7 @@
 /**
  * Search in one knowledge base: passages with what was asked for marked in them.
  *
- * @import {SearchHit} from "./phaseflow.d.ts"
+ * @import {SearchHit, SearchResults} from "./phaseflow.d.ts"
  * @import {Store} from "./store.js"
  */
 
@@ -79,8 +79,8 @@ export class SearchPanel {
     const mine = (this.asked += 1);
     setText(this.told, "Searching…");
     try {
-      const hits = await api.search(this.kbId, query, 20, this.store.base);
-      if (mine === this.asked) this.show(hits, query);
+      const found = await api.search(this.kbId, query, 20, this.store.base);
+      if (mine === this.asked) this.show(found, query);
     } catch (error) {
       this.store.failed(error);
       this.hits.replaceChildren();
@@ -89,12 +89,13 @@ export class SearchPanel {
   }
 
   /**
-   * @param {SearchHit[]} hits
+   * @param {SearchResults} found
    * @param {string} query
    */
-  show(hits, query) {
+  show({ hits, degraded }, query) {
     const words = wordsOf(query);
-    setText(this.told, hits.length ? `${counted(hits.length, "passage")}, best first` : "Nothing found. Has the run got as far as indexing?");
+    const told = hits.length ? `${counted(hits.length, "passage")}, best first` : "Nothing found. Has the run got as far as indexing?";
+    setText(this.told, degraded ? `${told}. ${capital(degraded)}` : told);
     this.hits.replaceChildren(...hits.map((hit) => this.hit(hit, words)));
   }
 

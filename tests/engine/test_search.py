@@ -1,0 +1,102 @@
+"""Search when the query cannot be embedded: the words answer, and the answer says so."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from phaseflow import EmbedderDown, PhaseFlow, Reader, SearchMode
+from phaseflow.flow import query_vector
+from tests.engine.components import CountingEmbedder
+from tests.engine.test_control import finished
+
+
+class Asked(CountingEmbedder):
+    """Its queries do what they are told to."""
+
+    def __init__(self, ask: Callable[[str], Any] | None = None) -> None:
+        super().__init__()
+        self._ask = ask
+
+    async def embed_query(self, text: str) -> list[float]:
+        return await super().embed_query(text) if self._ask is None else await self._ask(text)
+
+
+def raising(error: Exception) -> Callable[[str], Any]:
+    async def ask(_: str) -> list[float]:
+        raise error
+
+    return ask
+
+
+async def wider(_: str) -> list[float]:
+    return [1.0] * 16
+
+
+async def nonsense(_: str) -> str:
+    return "no vector"
+
+
+async def filled(folder: Path, database: Path) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await finished(await flow.start("kb", folder))
+        found = await flow.search("kb", "word3x4")
+        assert (found.mode, found.degraded) == (SearchMode.HYBRID, None)
+
+
+@pytest.mark.parametrize(
+    ("ask", "why"),
+    [
+        (raising(EmbedderDown("http://127.0.0.1:9 cannot be reached")), "cannot be reached"),
+        (raising(ImportError("No module named 'torch'")), "No module named 'torch'"),
+        (raising(ValueError("text too short")), "ValueError: text too short"),
+        (raising(ExceptionGroup("many", [KeyError("x")])), "ExceptionGroup"),
+        (raising(TimeoutError()), "TimeoutError"),
+        (nonsense, "malformed"),
+        (wider, "vectors of 16 numbers, and those stored have 8"),
+    ],
+)
+async def test_whatever_the_embedder_does_the_words_answer_and_the_answer_says_so(
+    folder: Path, database: Path, ask: Callable[[str], Any], why: str
+) -> None:
+    await filled(folder, database)
+    async with PhaseFlow(database, embedder=Asked(ask)) as flow:
+        found = await flow.search("kb", "word3x4")
+    assert found[0].uri == "doc003.md"
+    assert found.mode is SearchMode.WORDS
+    assert found.degraded is not None
+    assert found.degraded.startswith("searched by words alone: ")
+    assert why in found.degraded
+
+
+async def test_a_query_is_not_waited_for_without_end(
+    folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await filled(folder, database)
+    monkeypatch.setattr(query_vector, "EMBEDDING_S", 0.1)
+
+    async def hang(_: str) -> None:
+        await anyio.sleep_forever()
+
+    async with PhaseFlow(database, embedder=Asked(hang)) as flow:
+        with anyio.fail_after(10):
+            found = await flow.search("kb", "word3x4")
+    assert found[0].uri == "doc003.md"
+    assert "did not answer within" in str(found.degraded)
+
+
+async def test_a_program_without_the_embedder_says_so(folder: Path, database: Path) -> None:
+    await filled(folder, database)
+    async with Reader(database) as reader:
+        found = await reader.search("kb", "word3x4")
+    assert found[0].uri == "doc003.md"
+    assert "are those of counting, and this process has no such embedder" in str(found.degraded)
+
+
+async def test_a_knowledge_base_without_vectors_is_not_degraded(folder: Path, database: Path) -> None:
+    async with PhaseFlow(database, embedder=Asked(raising(EmbedderDown("gone")))) as flow:
+        await flow.put_kb("kb", folder)
+        found = await flow.search("kb", "word3x4")
+    assert (found, found.degraded) == ([], None)
