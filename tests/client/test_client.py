@@ -109,8 +109,8 @@ async def test_errors_are_those_of_the_library_with_what_they_carry(client: Clie
 
 
 async def test_a_service_that_asks_for_a_token_is_told_it(tmp_path: Path) -> None:
-    async with serving(PhaseFlow(tmp_path / "kb.db"), token="secret") as service:
-        async with Client(service.url, token="secret") as client:
+    async with serving(PhaseFlow(tmp_path / "kb.db"), token="a long secret") as service:
+        async with Client(service.url, token="a long secret") as client:
             assert (await client.kbs()).items == []
         async with Client(service.url) as client:
             with pytest.raises(ServiceError) as refusal:

@@ -13,7 +13,7 @@ import phaseflow
 from phaseflow.flow import PhaseFlow
 from tests.http.service import Service, documents, serving
 
-TOKEN = "secret"
+TOKEN = "a long secret"
 
 
 @pytest.fixture

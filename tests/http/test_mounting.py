@@ -89,11 +89,11 @@ async def test_a_starlette_host_mounts_it_under_a_prefix(tmp_path: Path) -> None
 async def test_the_cookie_belongs_to_the_prefix(tmp_path: Path) -> None:
     flow = PhaseFlow(tmp_path / "kb.db")
     async with flow:
-        host = Starlette(routes=[Mount(PREFIX, create_app(flow, token="secret"))])
+        host = Starlette(routes=[Mount(PREFIX, create_app(flow, token="a long secret"))])
         async with foreign_server(host) as url, httpx2.AsyncClient(base_url=url) as http:
             assert (await http.get(f"{PREFIX}/")).status_code == 200
             assert (await http.get(f"{PREFIX}/api/ingestion/kb")).status_code == 401
-            answer = await http.post(f"{PREFIX}/login", json={"token": "secret"})
+            answer = await http.post(f"{PREFIX}/login", json={"token": "a long secret"})
             assert f"Path={PREFIX}" in answer.headers["set-cookie"]
             assert (await http.get(f"{PREFIX}/api/ingestion/kb")).status_code == 200
 

@@ -15,14 +15,14 @@ from phaseflow.http.openapi import document
 from tests.http.service import documents, pass_through, serving
 
 ROOT = Path(__file__).parents[2]
-TOKEN = "secret"
+TOKEN = "a secret of some length"
 EXAMPLES = 2
 WITHIN_S = 100
 
 
 @pytest.fixture(scope="module")
 def described() -> dict[str, Any]:
-    return document(ENDPOINTS, "", with_token=True)
+    return document(ENDPOINTS, "", cookie="phaseflow_session_8000")
 
 
 def test_every_endpoint_is_described(described: dict[str, Any]) -> None:

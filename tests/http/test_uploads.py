@@ -254,9 +254,9 @@ async def test_one_upload_too_many_at_once_is_asked_to_wait(service: Service) ->
 
 
 async def test_a_token_and_the_own_origin_are_asked_for(tmp_path: Path) -> None:
-    async with serving(PhaseFlow(tmp_path / "kb.db"), token="secret") as service:
+    async with serving(PhaseFlow(tmp_path / "kb.db"), token="a long secret") as service:
         assert (await service.http.post(TO, files=[FILE])).status_code == 401
-        elsewhere = {"Authorization": "Bearer secret", "Origin": "https://elsewhere.example"}
+        elsewhere = {"Authorization": "Bearer a long secret", "Origin": "https://elsewhere.example"}
         assert (await service.http.post(TO, files=[FILE], headers=elsewhere)).status_code == 403
         assert _left(service) == []
 

@@ -17,7 +17,9 @@ OPEN_FILES = 65_536
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 picks a free one.")
-@click.option("--token", envvar="PHASEFLOW_TOKEN", help="Require this bearer token (or PHASEFLOW_TOKEN).")
+@click.option(
+    "--token", envvar="PHASEFLOW_TOKEN", help="Require this bearer token (or PHASEFLOW_TOKEN); 8 characters or more."
+)
 @click.option(
     "--allow-root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

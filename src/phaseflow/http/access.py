@@ -1,19 +1,23 @@
 """Who may ask what: known hosts, own origin, the token."""
 
-import hashlib
 import hmac
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.requests import cookie_parser
 
+from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.identifiers import check_token
+from phaseflow.http.guesses import Guesses
 from phaseflow.http.problems import CrossOrigin, LocalOnly, Unauthorized, UnknownHost
+from phaseflow.http.sessions import Session, Sessions
 
-COOKIE = "phaseflow"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+SHORTEST_TOKEN = 8
+"""Guesses are slowed, but a word of a few letters is found all the same."""
+ADVISED_TOKEN = 16
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 ANY = "*"
 ANY_ADDRESS = "<address>"
@@ -29,6 +33,19 @@ def is_address(host: str) -> bool:
     return True
 
 
+def check_secret(token: str) -> str:
+    """A token that a service may ask for, or InvalidRequest: a header can carry it, and it is not soon guessed."""
+    if token:
+        check_token(token)
+    if len(token) < SHORTEST_TOKEN:
+        raise InvalidRequest(
+            "token",
+            f"one of {len(token)} characters is soon guessed; take {ADVISED_TOKEN} or more, such as what"
+            " python3 -c 'import secrets; print(secrets.token_urlsafe(32))' prints",
+        )
+    return token
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """The access rules of one application. ``hosts`` may hold ``*``: then whoever mounts it has checked the host."""
@@ -36,6 +53,8 @@ class Access:
     token: str | None = None
     hosts: Collection[str] = LOOPBACK
     origins: Collection[str] = ()
+    sessions: Sessions = field(default_factory=Sessions)
+    guesses: Guesses = field(default_factory=Guesses)
 
     def check_host(self, headers: Headers) -> None:
         """Raise UnknownHost unless the request was meant for this server: a page may have its own name point here."""
@@ -64,25 +83,31 @@ class Access:
         elif origin not in self.origins and origin.lower().partition("://")[2] != headers.get("host", "").lower():
             raise CrossOrigin(_ELSEWHERE)
 
-    def check_token(self, headers: Headers) -> None:
-        """Raise Unauthorized unless the request carries the token, or the cookie that stands for it."""
+    async def check_token(self, address: str, headers: Headers, cookie: str) -> Session | None:
+        """Raise Unauthorized unless the request carries the token, or the cookie of a session, which is returned.
+
+        A wrong token may have to wait first, and LimitReached is raised where too many wait. A cancel does no harm.
+        """
         if self.token is None:
-            return
+            return None
+        for secret in cookies(headers, cookie):
+            session = self.sessions.find(secret)
+            if session is not None:
+                return session
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self.knows(given.strip()):
-            return
-        if _same(_cookie(headers), self.pass_value):
-            return
+        if scheme.lower() == "bearer" and await self.knows(address, given.strip()):
+            return None
         raise Unauthorized("send the token of this server as Authorization: Bearer …")
 
-    def knows(self, token: str) -> bool:
-        """Whether that is the token. Takes as long for a wrong one as for the right one."""
-        return self.token is not None and _same(token, self.token)
+    async def knows(self, address: str, token: str) -> bool:
+        """Whether that is the token, at the pace at which an address may guess.
 
-    @property
-    def pass_value(self) -> str:
-        """What the cookie holds: it proves that its owner knew the token, and does not give it away."""
-        return hmac.new((self.token or "").encode(), b"phaseflow cookie", hashlib.sha256).hexdigest()
+        Comparing takes as long for a wrong one as for the right one.
+        """
+        expected = self.token
+        if expected is None or not token:
+            return False
+        return await self.guesses.tried(address, lambda: _same(token, expected))
 
 
 _ELSEWHERE = "changes are taken from this server's own pages and from programs only, not from another site's page"
@@ -92,8 +117,29 @@ def _same(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass"))
 
 
-def _cookie(headers: Headers) -> str:
-    return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+def cookie_name(headers: Headers, server: tuple[str, int | None] | None) -> str:
+    """The cookie of the service at this port. Browsers send cookies to all ports of a host, so names keep them apart.
+
+    The port is the one that the browser sees, in the ``Host``; behind a proxy that leaves it out, that of the server.
+    """
+    port = _port(headers.get("host", "")) or (server[1] if server else None) or 0
+    return f"phaseflow_session_{port}"
+
+
+def cookies(headers: Headers, name: str) -> Iterator[str]:
+    """All values of a cookie: a browser may have one for each of several paths."""
+    for line in headers.getlist("cookie"):
+        for pair in line.split(";"):
+            found, _, value = pair.partition("=")
+            if found.strip() == name:
+                yield value.strip()
+
+
+def _port(host: str) -> int | None:
+    try:
+        return urlsplit(f"//{host}").port
+    except ValueError:
+        return None
 
 
 def host_name(host: str) -> str:

@@ -13,11 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
 
-from phaseflow.domain.identifiers import check_token
 from phaseflow.domain.log import get_logger
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import ingestion, operations, pages, uploads
-from phaseflow.http.access import LOOPBACK, Access, host_name
+from phaseflow.http.access import ADVISED_TOKEN, LOOPBACK, Access, check_secret, host_name
 from phaseflow.http.broadcast import Broadcast
 from phaseflow.http.endpoint import routes
 from phaseflow.http.guard import Guard
@@ -47,16 +46,16 @@ def create_app(
     A flow that its host has entered is used as it is; one that nobody has entered runs for the lifespan of the app.
     Starlette hosts do not run the lifespan of an app they mount: enter the flow in the host's own.
 
-    ``token`` is asked for on all but the health checks and the dashboard's files. ``allowed_hosts`` are the names that
-    requests may be meant for (``*``: the host has checked); with neither, only programs of this machine are answered.
-    Pages of ``allowed_origins`` may call it (CORS).
+    ``token``, of eight characters or more, is asked for on all but the health checks and the dashboard's files.
+    ``allowed_hosts`` are the names that requests may be meant for (``*``: the host has checked); with neither, only
+    programs of this machine are answered. Pages of ``allowed_origins`` may call it (CORS).
     Which folders may be read is the flow's: ``PhaseFlow(check_source=AllowedRoots([…]))``.
     """
     limits = limits or Limits()
     site = Site(
         flow=flow,
         access=Access(
-            check_token(token) if token else None,
+            _checked_token(token) if token is not None else None,
             frozenset(map(host_name, allowed_hosts)),
             frozenset(allowed_origins),
         ),
@@ -77,6 +76,12 @@ def create_app(
     return app
 
 
+def _checked_token(token: str) -> str:
+    if len(check_secret(token)) < ADVISED_TOKEN:
+        get_logger().warning("short token", characters=len(token), advice=f"take {ADVISED_TOKEN} or more")
+    return token
+
+
 def app_from_env() -> Starlette:
     """The service with its settings from the environment, for ``uvicorn --factory phaseflow.http:app_from_env``.
 
@@ -85,7 +90,7 @@ def app_from_env() -> Starlette:
     roots = [Path(root) for root in os.environ.get("PHASEFLOW_ALLOW_ROOT", "").split(os.pathsep) if root]
     hosts = [host.strip() for host in os.environ.get("PHASEFLOW_ALLOW_HOST", "").split(",") if host.strip()]
     flow = PhaseFlow(os.environ.get("PHASEFLOW_DB", "phaseflow.db"), check_source=AllowedRoots(roots or [Path.cwd()]))
-    return create_app(flow, token=os.environ.get("PHASEFLOW_TOKEN"), allowed_hosts=[*LOOPBACK, *hosts])
+    return create_app(flow, token=os.environ.get("PHASEFLOW_TOKEN") or None, allowed_hosts=[*LOOPBACK, *hosts])
 
 
 def _middleware(site: Site) -> list[Middleware]:

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from phaseflow.http.access import Access
+from phaseflow.http.access import Access, cookie_name
 from phaseflow.http.problems import BodyTooLarge, HttpError
+
+SESSION = "phaseflow.session"
+"""Where the session of a request stands in its scope; None where it carried the token itself."""
 
 
 class Guard:
@@ -27,16 +30,18 @@ class Guard:
         """Check, then pass on."""
         if scope["type"] == "http":
             headers = Headers(scope=scope)
-            self._check(scope, headers)
+            await self._check(scope, headers)
             receive = _limited(headers, receive, self._body_bytes(scope["method"], path_of(scope)))
         await self._app(scope, receive, send)
 
-    def _check(self, scope: Scope, headers: Headers) -> None:
-        self._access.check_peer(scope.get("client"))
+    async def _check(self, scope: Scope, headers: Headers) -> None:
+        client = scope.get("client")
+        self._access.check_peer(client)
         self._access.check_host(headers)
         self._access.check_origin(scope["method"], headers)
         if not self._is_public(path_of(scope)):
-            self._access.check_token(headers)
+            name = cookie_name(headers, scope.get("server"))
+            scope[SESSION] = await self._access.check_token(client[0] if client else "", headers, name)
 
 
 def _limited(headers: Headers, receive: Receive, most_bytes: int) -> Receive:

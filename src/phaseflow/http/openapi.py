@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from phaseflow.domain.errors import EngineStopped, InvalidRequest, PhaseflowError, StoreUnavailable
-from phaseflow.http.access import COOKIE, SAFE_METHODS
+from phaseflow.http.access import SAFE_METHODS
 from phaseflow.http.endpoint import FORM, JSON, MULTIPART, Endpoint, Parameters
 from phaseflow.http.problems import (
     MEDIA_TYPE,
@@ -15,6 +15,7 @@ from phaseflow.http.problems import (
     BodyInterrupted,
     BodyTooLarge,
     CrossOrigin,
+    LimitReached,
     LocalOnly,
     Problem,
     Unauthorized,
@@ -31,15 +32,19 @@ EVENT_STREAM = "text/event-stream"
 Json = dict[str, Any]
 
 
-def document(endpoints: Sequence[Endpoint], prefix: str, *, with_token: bool) -> Json:
-    """The description of the endpoints, mounted under ``prefix``."""
+def document(endpoints: Sequence[Endpoint], prefix: str, *, cookie: str | None) -> Json:
+    """The description of the endpoints, mounted under ``prefix``; ``cookie`` is named where a token is asked for."""
+    with_token = cookie is not None
     schemas = _Schemas(endpoints)
     paths: dict[str, Json] = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas, with_token)
     components: Json = {"schemas": schemas.definitions}
     if with_token:
-        components["securitySchemes"] = _SCHEMES
+        components["securitySchemes"] = {
+            "token": {"type": "http", "scheme": "bearer"},
+            "cookie": {"type": "apiKey", "in": "cookie", "name": cookie},
+        }
     return {
         "openapi": "3.1.0",
         "info": {"title": "phaseflow", "version": VERSION, "description": _ABOUT},
@@ -50,11 +55,6 @@ def document(endpoints: Sequence[Endpoint], prefix: str, *, with_token: bool) ->
 
 
 _ABOUT = "Document ingestion in four durable phases whose status never lies."
-_SCHEMES = {
-    "token": {"type": "http", "scheme": "bearer"},
-    "cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE},
-}
-
 
 _FILES: Json = {
     "type": "object",
@@ -124,7 +124,7 @@ def _operation(endpoint: Endpoint, schemas: _Schemas, with_token: bool) -> Json:
     if endpoint.takes_files:
         operation["requestBody"] = {"required": True, "content": {MULTIPART: {"schema": _FILES}}}
     if with_token and not endpoint.public:
-        operation["security"] = [{name: []} for name in _SCHEMES]
+        operation["security"] = [{"token": []}, {"cookie": []}]
     return operation
 
 
@@ -190,7 +190,7 @@ def _implied(endpoint: Endpoint, with_token: bool) -> Iterable[type[PhaseflowErr
     if not with_token:
         yield LocalOnly
     elif not endpoint.public:
-        yield Unauthorized
+        yield from (Unauthorized, LimitReached)
     if endpoint.body is not None or endpoint.takes_files:
         yield from (UnsupportedMediaType, BodyInterrupted)
     if endpoint.body is not None or endpoint.parameters.model_fields:

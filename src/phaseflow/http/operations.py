@@ -6,14 +6,12 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from phaseflow.http import openapi
-from phaseflow.http.access import COOKIE
+from phaseflow.http.access import cookie_name, cookies
 from phaseflow.http.endpoint import Answer, Call, Endpoint, Parameters
 from phaseflow.http.metrics import MEDIA_TYPE as METRICS
-from phaseflow.http.problems import NotReady, Unauthorized
+from phaseflow.http.problems import LimitReached, NotReady, Unauthorized
 from phaseflow.http.requests import LoginBody
-
-COOKIE_S = 30 * 24 * 3600
-"""How long a page need not ask for the token again."""
+from phaseflow.http.sessions import LONGEST_S
 
 
 class Health(BaseModel):
@@ -46,27 +44,45 @@ async def metrics(call: Call[Parameters, None]) -> Response:
 
 async def describe(call: Call[Parameters, None]) -> Response:
     prefix = str(call.request.scope.get("root_path", ""))
-    return JSONResponse(openapi.document(call.site.endpoints, prefix, with_token=call.site.access.token is not None))
+    cookie = _cookie_name(call) if call.site.access.token is not None else None
+    return JSONResponse(openapi.document(call.site.endpoints, prefix, cookie=cookie))
 
 
 async def login(call: Call[Parameters, LoginBody]) -> Response:
-    access = call.site.access
+    access, request = call.site.access, call.request
     response = Response(status_code=204)
     if access.token is None:
         return response
-    if not access.knows(call.body.token):
+    if not await access.knows(request.client.host if request.client else "", call.body.token):
         raise Unauthorized("that is not the token of this server; it is what PHASEFLOW_TOKEN or --token was set to")
+    _end_sessions(call)
     response.set_cookie(
-        COOKIE, access.pass_value, max_age=COOKIE_S, path=_cookie_path(call), httponly=True, samesite="strict",
-        secure=call.request.url.scheme == "https",
+        _cookie_name(call), access.sessions.open(), max_age=LONGEST_S, path=_cookie_path(call), httponly=True,
+        samesite="strict", secure=_is_secure(call),
     )  # fmt: skip
     return response
 
 
 async def logout(call: Call[Parameters, None]) -> Response:
+    _end_sessions(call)
     response = Response(status_code=204)
-    response.delete_cookie(COOKIE, path=_cookie_path(call), httponly=True, samesite="strict")
+    response.delete_cookie(
+        _cookie_name(call), path=_cookie_path(call), httponly=True, samesite="strict", secure=_is_secure(call)
+    )
     return response
+
+
+def _end_sessions(call: Call[Parameters, object]) -> None:
+    for secret in cookies(call.request.headers, _cookie_name(call)):
+        call.site.access.sessions.end(secret)
+
+
+def _cookie_name(call: Call[Parameters, object]) -> str:
+    return cookie_name(call.request.headers, call.request.scope.get("server"))
+
+
+def _is_secure(call: Call[Parameters, object]) -> bool:
+    return call.request.url.scheme == "https"
 
 
 def _cookie_path(call: Call[Parameters, object]) -> str:
@@ -79,8 +95,8 @@ ENDPOINTS = [
     Endpoint("GET", "/metrics", "Numbers for Prometheus", metrics, {200: METRICS}),
     Endpoint("GET", "/openapi.json", "This description", describe, {200: "application/json"}),
     Endpoint(
-        "POST", "/login", "Exchange the token for a cookie", login, {204: None}, body=LoginBody, body_required=True,
-        takes_form=True, problems=(Unauthorized,), public=True,
+        "POST", "/login", "Exchange the token for a session's cookie", login, {204: None}, body=LoginBody,
+        body_required=True, takes_form=True, problems=(Unauthorized, LimitReached), public=True,
     ),
-    Endpoint("POST", "/logout", "Drop the cookie", logout, {204: None}, public=True),
+    Endpoint("POST", "/logout", "End the session of the cookie", logout, {204: None}, public=True),
 ]  # fmt: skip

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.hosts import is_loopback
 from phaseflow.flow import PhaseFlow
-from phaseflow.http.access import ANY_ADDRESS, LOOPBACK, is_address
+from phaseflow.http.access import ANY_ADDRESS, LOOPBACK, check_secret, is_address
 from phaseflow.http.app import create_app
 from phaseflow.http.limits import Limits
 from phaseflow.http.site import Site
@@ -72,10 +72,12 @@ async def serve(
     """Serve an engine until SIGTERM or Ctrl-C; ``started`` is called with the address once it answers.
 
     Jobs that are running then stop after the batch in hand, and go on at the next start. Raises InvalidRequest for a
-    host that other machines can reach without a token or for an address that cannot be had, and what entering the
-    flow raises.
+    host that other machines can reach without a token, for a token that cannot be used and for an address that cannot
+    be had, and what entering the flow raises.
     """
-    if not token and not is_loopback(host):
+    if token is not None:
+        check_secret(token)
+    elif not is_loopback(host):
         raise InvalidRequest("host", f"{host} can be reached by other machines: set a token, or serve on 127.0.0.1")
     names = [*LOOPBACK, *_names_of(host), *allowed_hosts]
     with _bound(host, port) as listener, _Stop() as stop:

@@ -1,7 +1,7 @@
 """An endless answer: Server-Sent Events at the pace of the client."""
 
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import anyio
 from pydantic import BaseModel
@@ -11,7 +11,9 @@ from starlette.types import Message, Receive, Scope, Send
 from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.http.broadcast import Broadcast, Listener
 from phaseflow.http.connection import KEY, Connection
+from phaseflow.http.guard import SESSION
 from phaseflow.http.problems import BodyTooLarge, NotReady
+from phaseflow.http.sessions import Session
 from phaseflow.http.site import Site
 
 _HEADERS = [
@@ -34,8 +36,9 @@ EVENTS: Mapping[str, type[BaseModel]] = {"status": JobStatusResponse, "transitio
 class EventStream(Response):
     """The live feed of one knowledge base, or of all, behind ``last_event_id`` (None: from now on).
 
-    Ends when the client leaves, when it takes nothing for as long as the limits say, when its knowledge base is
-    deleted, or when the server stops. Whatever ends it, the client loses nothing: it asks again with its last id.
+    Ends when the client leaves or logs out, when it takes nothing for as long as the limits say, when its knowledge
+    base is deleted, or when the server stops. Whatever ends it, the client loses nothing: it asks again with its
+    last id.
     """
 
     def __init__(self, site: Site, kb_id: str | None, last_event_id: int | None) -> None:
@@ -54,18 +57,20 @@ class EventStream(Response):
         connection = scope.get(KEY) or Connection(receive)
         connection.find(scope)
         with self._site.seats.taken(scope.get("client")):
-            if not await self._serve(receive, send, connection):
+            if not await self._serve(receive, send, connection, scope.get(SESSION)):
                 connection.drop()
                 await anyio.lowlevel.checkpoint()  # the server sees that the connection is gone, and asks for no end
 
-    async def _serve(self, receive: Receive, send: Send, connection: Connection) -> bool:
+    async def _serve(self, receive: Receive, send: Send, connection: Connection, session: Session | None) -> bool:
         """True when the client has taken everything up to an orderly end."""
         ended = False
         async with anyio.create_task_group() as tasks:
+            within = session.holding(tasks.cancel_scope) if session else nullcontext()
             async with self._site.broadcast.stream(tasks.cancel_scope, connection) as listener:
                 tasks.start_soon(_watch, receive, tasks.cancel_scope)
                 telling = _Telling(self._site.broadcast, listener, self._kb_id, send)
-                await telling.run(self._last_event_id)
+                with within:
+                    await telling.run(self._last_event_id)
                 ended = True
             tasks.cancel_scope.cancel()
         return ended
