@@ -6,9 +6,9 @@ import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pathspec import GitIgnoreSpec
 
 from phaseflow.cli.sources import as_glob, source_of
+from phaseflow.components.sources.patterns import Globs
 from phaseflow.domain.settings import FolderSource, WebSource
 
 
@@ -46,10 +46,10 @@ _NAMES = st.text(st.sampled_from("ab*?[]!#\\\\ ^-é~"), min_size=1).filter(lambd
 
 @given(_NAMES, _NAMES)
 def test_the_glob_of_a_name_matches_this_name_alone(name: str, other: str) -> None:
-    spec = GitIgnoreSpec.from_lines([as_glob(name)])
-    assert spec.match_file(name)
-    assert spec.match_file(other) == (other == name)
-    assert not spec.match_file(f"folder/{name}")
+    globs = Globs([as_glob(name)], [])
+    assert globs.take_file(name)
+    assert globs.take_file(other) == (other == name)
+    assert not globs.take_file(f"folder/{name}")
 
 
 def test_addresses_are_a_web_source(here: Path) -> None:

@@ -1,33 +1,63 @@
 """Which files of a folder count: ``include`` and ``exclude`` globs, and ``.gitignore`` files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from phaseflow.components.sources.wildmatch import BadPattern, Pattern, parse
 from phaseflow.domain.errors import ComponentUnavailable
 
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+MAX_PATTERNS = 10_000
+"""Of one list of globs, and of the ignore files above one path together: each is tried on each file."""
 
 
 class Globs:
     """The globs of a source, written as in ``.gitignore`` and relative to its root.
 
     ``*.md`` matches at any depth, ``/notes.md`` only at the root, ``docs/`` and ``docs/**`` everything below ``docs``,
-    and ``**`` any number of folders. Without ``include`` every file counts; ``exclude`` wins.
+    and ``**`` any number of folders. Without ``include`` every file counts; ``exclude`` wins. Matching takes time in
+    proportion to the length of the path, whatever the glob. Raises ComponentUnavailable for what is not a glob, one
+    longer than 4,096 characters, and more than 10,000 in one list.
     """
 
     def __init__(self, include: Sequence[str], exclude: Sequence[str]) -> None:
-        self._include = _compiled("include", include)
-        self._exclude = _compiled("exclude", exclude)
+        self._include = _Rules(_compiled("include", include)) if include else None
+        self._exclude = _Rules(_compiled("exclude", exclude)) if exclude else None
 
     def take_file(self, path: str) -> bool:
-        if self._exclude is not None and self._exclude.match_file(path):
+        if self._exclude is not None and self._exclude.take_in(path):
             return False
-        return self._include is None or self._include.match_file(path)
+        return self._include is None or self._include.take_in(path)
 
     def enter_folder(self, path: str) -> bool:
-        return self._exclude is None or not self._exclude.match_file(f"{path}/")
+        return self._exclude is None or not self._exclude.take_in_folder(path)
+
+
+class _Rules:
+    """Patterns of which the last one that matches decides; what lies in a folder that they take in is taken in."""
+
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
+        self._names = frozenset(each.literal for each in patterns if each.literal is not None)
+        self._is_literal = len(self._names) == len(patterns)
+        """Paths alone, as a command line names them: thousands, and looked up instead of tried one by one."""
+        self._patterns = patterns
+        self._folder, self._takes_folder = "", False
+
+    def take_in(self, path: str) -> bool:
+        folder = path.rpartition("/")[0]
+        return self.take_in_folder(folder) or self._matches(path, is_folder=False)
+
+    def take_in_folder(self, path: str) -> bool:
+        if path != self._folder:
+            above = path.rpartition("/")[0]
+            takes = bool(path) and (self.take_in_folder(above) or self._matches(path, is_folder=True))
+            # A walk asks for one folder after the other: the last answer is the one that is asked for again.
+            self._folder, self._takes_folder = path, takes
+        return self._takes_folder
+
+    def _matches(self, path: str, *, is_folder: bool) -> bool:
+        if self._is_literal:
+            return path in self._names
+        return _verdict(self._patterns, path, is_folder=is_folder) or False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,48 +67,64 @@ class Ignores:
     As in git, nothing below an ignored folder can be taken back. Files above the root of the source do not count.
     """
 
-    spec: "GitIgnoreSpec"
+    patterns: Sequence[Pattern]
     prefix: int
     """Characters of a path before the part that is relative to the folder of this file."""
     above: "Ignores | None"
+    count: int
+    """Patterns here and above."""
 
     def ignore(self, path: str) -> bool:
         """Say whether the path (relative to the root; a folder ends in ``/``) is ignored."""
-        verdict = self.spec.check_file(path[self.prefix :]).include
+        verdict = _verdict(self.patterns, path[self.prefix :].rstrip("/"), is_folder=path.endswith("/"))
         if verdict is not None:
             return verdict
         return self.above is not None and self.above.ignore(path)
 
 
 def ignores(text: str, prefix: str, above: Ignores | None) -> Ignores:
-    """Read the text of a ``.gitignore`` that stands in the folder ``prefix`` (``""`` or ending in ``/``)."""
-    from pathspec import GitIgnoreSpec
+    """Read the text of a ``.gitignore`` that stands in the folder ``prefix`` (``""`` or ending in ``/``).
 
-    lines = text.splitlines()
+    Raises ComponentUnavailable when it and those above hold more than 10,000 patterns.
+    """
+    patterns = list(_readable(line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")))
+    count = len(patterns) + (above.count if above else 0)
+    if count > MAX_PATTERNS:
+        raise ComponentUnavailable(
+            f"{prefix}.gitignore and those above it hold {count:,} patterns, more than the {MAX_PATTERNS:,} that are"
+            " read; shorten it, or leave the folder out with exclude"
+        )
+    return Ignores(patterns, len(prefix), above, count)
+
+
+def _verdict(patterns: Sequence[Pattern], path: str, *, is_folder: bool) -> bool | None:
+    """Say whether the last pattern that matches takes the path in; None when none does."""
+    name = path.rpartition("/")[2]
+    for pattern in reversed(patterns):
+        if pattern.matches(path, name, is_folder=is_folder):
+            return not pattern.is_negated
+    return None
+
+
+def _readable(lines: Iterable[str]) -> Iterable[Pattern]:
+    for line in lines:
+        try:
+            pattern = parse(line)
+        except BadPattern:
+            continue  # as git does
+        if pattern is not None:
+            yield pattern
+
+
+def _compiled(field: str, globs: Sequence[str]) -> list[Pattern]:
+    if len(globs) > MAX_PATTERNS:
+        raise ComponentUnavailable(f"{field}: {len(globs):,} globs, more than the {MAX_PATTERNS:,} that are taken")
+    return [pattern for pattern in (_glob(field, glob) for glob in globs) if pattern is not None]
+
+
+def _glob(field: str, glob: str) -> Pattern | None:
     try:
-        spec = GitIgnoreSpec.from_lines(lines)
-    except ValueError:
-        # git passes over a line that is no pattern; pathspec refuses the whole file.
-        spec = GitIgnoreSpec.from_lines([line for line in lines if _is_pattern(line)])
-    return Ignores(spec, len(prefix), above)
-
-
-def _is_pattern(line: str) -> bool:
-    from pathspec import GitIgnoreSpec
-
-    try:
-        GitIgnoreSpec.from_lines([line])
-    except ValueError:
-        return False
-    return True
-
-
-def _compiled(field: str, globs: Sequence[str]) -> "GitIgnoreSpec | None":
-    from pathspec import GitIgnoreSpec
-
-    if not globs:
-        return None
-    for glob in globs:
-        if not _is_pattern(glob):
-            raise ComponentUnavailable(f"{field}: {glob!r} is not a glob; write it as in a .gitignore file")
-    return GitIgnoreSpec.from_lines(globs)
+        return parse(glob)
+    except BadPattern as error:
+        message = f"{field}: {glob[:100]!r} is not a glob ({error}); write it as in a .gitignore file"
+        raise ComponentUnavailable(message) from error
