@@ -149,6 +149,14 @@ class TestGitignore:
         write(tmp_path, ".gitignore", text="!\n*.log\n")
         assert await uris(tmp_path) == ["b.md"]
 
+    async def test_a_file_that_is_too_long_to_be_read_whole_is_named_and_nothing_is_listed(
+        self, tmp_path: Path
+    ) -> None:
+        write(tmp_path, "a/secret.md")
+        write(tmp_path, "a/.gitignore", text="# filler\n" * (1 << 17) + "secret.md\n")
+        with pytest.raises(ComponentUnavailable, match=r"a/\.gitignore has more than the 1,048,576 bytes"):
+            await uris(tmp_path)
+
 
 class TestLinks:
     async def test_a_link_inside_the_folder_is_followed(self, tmp_path: Path) -> None:

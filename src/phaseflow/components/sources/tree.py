@@ -13,7 +13,7 @@ _IGNORE_FILE = ".gitignore"
 _OPEN_HIDDEN = frozenset({".github"})
 """Hidden folders that are read all the same: guides for readers, under a name that their host prescribes."""
 _IGNORE_LIMIT = 1 << 20
-"""A ``.gitignore`` is a few lines; more than this is a mistake, and would be slow on every path."""
+"""A ``.gitignore`` is a few lines. A larger one is refused: cut off, it would let in what the rest leaves out."""
 
 FileId = tuple[int, int]
 
@@ -80,7 +80,7 @@ class Tree:
             return None
         except OSError as error:
             raise _unreadable(prefix.rstrip("/") or "the folder", error) from error
-        found = next((_read(entry) for entry in entries if entry.name == _IGNORE_FILE), None)
+        found = next((_read(entry, prefix) for entry in entries if entry.name == _IGNORE_FILE), None)
         rules = ignores(found, prefix, above) if found else above
         return _Level(prefix, _visible(entries), rules, trail | {identity}, linked)
 
@@ -152,17 +152,23 @@ def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
         return None
 
 
-def _read(entry: os.DirEntry[str]) -> str:
+def _read(entry: os.DirEntry[str], prefix: str) -> str:
     # As in git, a link is no .gitignore: it could pull in any file of the machine.
     if not entry.is_file(follow_symlinks=False):
         return ""
     try:
         with Path(entry.path).open("rb") as file:
-            return file.read(_IGNORE_LIMIT).decode("utf-8", "surrogateescape")
+            text = file.read(_IGNORE_LIMIT + 1)
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise _unreadable(entry.name, error) from error
+        raise _unreadable(prefix + entry.name, error) from error
+    if len(text) > _IGNORE_LIMIT:
+        raise ComponentUnavailable(
+            f"{prefix}{entry.name} has more than the {_IGNORE_LIMIT:,} bytes that are read; shorten it, or leave the"
+            " folder out with exclude"
+        )
+    return text.decode("utf-8", "surrogateescape")
 
 
 def _unreadable(name: str, error: OSError) -> ComponentUnavailable:
