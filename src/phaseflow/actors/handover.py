@@ -135,7 +135,7 @@ class Inbox:
     async def _read(self) -> Sequence[StagedDocument]:
         last = self._outbox.last
         cursor = self._cursor
-        found = await self._database.read(
+        found = await self._database.read_long(
             lambda tx: documents.staged(tx, self._job_seq, self._state, cursor, READ_DOCUMENTS, READ_CHARACTERS)
         )
         self._cursor = found[-1].place if found else max(self._cursor, last)

@@ -124,7 +124,7 @@ class IndexingActor(Actor):
     async def _with_vectors(self, document: StagedDocument) -> IndexDocument:
         import numpy as np
 
-        packed = await self.shop.database.read(lambda tx: vectors.of_document(tx, document.id))
+        packed = await self.shop.database.read_long(lambda tx: vectors.of_document(tx, document.id))
         found = [
             Passage(Span(*span), text, np.frombuffer(vector, "<f4").tolist())
             for span, text, vector in zip(document.spans, document.passages(), packed, strict=True)

@@ -1,7 +1,9 @@
 """The loading actor: lists the source, reads what is new, and stores it as text."""
 
+import re
 from collections.abc import Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import anyio
@@ -10,7 +12,7 @@ from phaseflow.actors.actor import Actor
 from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, SourceDown, TransientError
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import documents, entries, failures, faults
+from phaseflow.store import documents, entries, failures, faults, texts
 from phaseflow.store.documents import LoadedText, StagedDocument
 from phaseflow.store.entries import ListedEntry
 from phaseflow.store.failures import FailedDocument
@@ -25,7 +27,11 @@ a batch, and its progress is seen."""
 IN_FLIGHT = 4
 """Documents read at once, unless the loader has an ``in_flight`` of its own."""
 
+STORE_CHARACTERS = 32 * texts.SEGMENT
+"""Characters of text stored in one transaction, some 20 ms."""
+
 Outcome = Document | Unchanged | Skipped | FailedDocument
+Loaded = tuple[ListedEntry, Outcome]
 
 
 class LoadingActor(Actor):
@@ -102,8 +108,17 @@ class LoadingActor(Actor):
                 await self._store_done(done)
 
     async def _store_done(self, done: list[tuple[ListedEntry, Outcome]]) -> None:
-        await self.shop.write(lambda tx: self._store(tx, done), self._hand_over)
-        for _, outcome in done:
+        for part in _by_characters(done):
+            await self._store_part(part)
+
+    async def _store_part(self, part: list[Loaded]) -> None:
+        """Store outcomes in one transaction; the text of a large document in several before it."""
+        loaded = [_text(entry, outcome) for entry, outcome in part if isinstance(outcome, Document)]
+        begun = None
+        if loaded and len(loaded[0].text) > STORE_CHARACTERS:
+            begun = await self._store_text(loaded[0])
+        await self.shop.write(partial(self._store, done=part, loaded=loaded, begun=begun), self._hand_over)
+        for _, outcome in part:
             if not isinstance(outcome, FailedDocument):
                 self.spend(None)
             elif outcome.counts:
@@ -137,14 +152,35 @@ class LoadingActor(Actor):
                     outcomes[entry.id] = FailedDocument(entry.uri, "load_error", f"{type(error).__name__}: {error}")
                 return
 
-    def _store(self, tx: Transaction, done: list[tuple[ListedEntry, Outcome]]) -> list[StagedDocument]:
+    async def _store_text(self, loaded: LoadedText) -> StagedDocument:
+        """Store a large text, some segments at a time. It is nobody's yet: what a crash leaves of it is read again."""
+        document = await self.shop.write(partial(self._begin_text, loaded=loaded))
+        for first, segments in texts.batches(loaded.text, loaded.parts, STORE_CHARACTERS):
+            await self.shop.write(partial(self._store_some, document_id=document.id, first=first, segments=segments))
+            faults.reach("loading.stored_some")
+        return document
+
+    def _begin_text(self, tx: Transaction, loaded: LoadedText) -> StagedDocument:
+        self.shop.advance(tx, self.phase, Done())
+        return documents.begin(tx, self.shop.plan.staging, loaded)
+
+    def _store_some(self, tx: Transaction, document_id: int, first: int, segments: Sequence[texts.Segment]) -> None:
+        self.shop.advance(tx, self.phase, Done())
+        texts.add(tx, [(document_id, first + n, each) for n, each in enumerate(segments)])
+
+    def _store(
+        self, tx: Transaction, done: list[Loaded], loaded: list[LoadedText], begun: StagedDocument | None
+    ) -> list[StagedDocument]:
         plan = self.shop.plan
         seq, known = plan.run.job_seq, (plan.staging.kb_key, plan.staging.epoch)
-        loaded = [_text(entry, outcome) for entry, outcome in done if isinstance(outcome, Document)]
         unchanged = [(entry, outcome) for entry, outcome in done if isinstance(outcome, Unchanged)]
         skipped = [entry.id for entry, outcome in done if isinstance(outcome, Skipped)]
         failed = [(entry, outcome) for entry, outcome in done if isinstance(outcome, FailedDocument)]
-        staged = documents.add(tx, plan.staging, loaded) if loaded else []
+        if begun is not None:
+            documents.finish(tx, begun.id)
+            staged = [begun]
+        else:
+            staged = documents.add(tx, plan.staging, loaded) if loaded else []
         entries.settle(tx, seq, [text.entry_id for text in loaded], entries.LOADED)
         if unchanged:
             entries.settle(tx, seq, [entry.id for entry, _ in unchanged], entries.UNCHANGED)
@@ -187,11 +223,38 @@ def _text(entry: ListedEntry, document: Document) -> LoadedText:
     )
 
 
+def _by_characters(done: Sequence[Loaded]) -> list[list[Loaded]]:
+    """In parts that are stored together; a large text is one of its own."""
+    parts: list[list[Loaded]] = []
+    room = 0
+    for each in done:
+        size = len(each[1].text) if isinstance(each[1], Document) else 0
+        if not parts or size > room:
+            parts.append([])
+            room = STORE_CHARACTERS
+        parts[-1].append(each)
+        room -= size
+    return parts
+
+
 def _storable(text: str) -> str:
-    """The same number of characters, without those that UTF-8 and SQLite's functions cannot hold."""
-    clean = text.replace("\0", " ") if "\0" in text else text
+    """The same number of characters, without those that UTF-8 and SQLite's functions cannot hold.
+
+    In pieces: encoding a text of 64 MB in one call would keep the interpreter lock for a tenth of a second.
+    """
+    pieces = [text[start : start + texts.SEGMENT] for start in range(0, len(text), texts.SEGMENT)]
+    clean = [_clean(piece) for piece in pieces]
+    return text if all(a is b for a, b in zip(pieces, clean, strict=True)) else "".join(clean)
+
+
+def _clean(piece: str) -> str:
+    if "\0" in piece:
+        piece = piece.replace("\0", " ")
     try:
-        clean.encode()
+        piece.encode()
     except UnicodeEncodeError:
-        return clean.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return clean
+        return _SURROGATE.sub("\ufffd", piece)
+    return piece
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")

@@ -17,6 +17,9 @@ class Chunk:
     text: str
 
 
+_NONE: frozenset[int] = frozenset()
+
+
 @dataclass(slots=True)
 class _Pending:
     document: StagedDocument
@@ -96,12 +99,16 @@ class PendingDocuments:
 
     def ready(self, done: Iterable[Chunk] = (), failed: Iterable[int] = ()) -> Sequence[StagedDocument]:
         """The documents that can be handed over once ``done`` and ``failed`` are stored: none before them is open."""
-        settled, lost = {chunk.chunk_id for chunk in done}, set(failed)
+        settled: dict[int, set[int]] = {}
+        for chunk in done:
+            settled.setdefault(chunk.document_id, set()).add(chunk.chunk_id)
+        lost = set(failed)
         found = []
         for document_id, pending in self._pending.items():
             if document_id in lost:
                 continue
-            if pending.open - settled:
+            left = len(pending.open) - len(settled.get(document_id, _NONE) & pending.open)
+            if left:
                 break
             found.append(pending.document)
         return found

@@ -1,6 +1,8 @@
 """Release in order: stores what the batches came to, and hands over documents in the order of their ids."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import anyio
@@ -19,6 +21,10 @@ from phaseflow.store.transaction import Transaction
 
 if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
+
+
+STORE_CHUNKS = 1024
+"""Chunks looked up, or given their vectors, in one transaction: some 10 ms."""
 
 
 class OrderedRelease:
@@ -42,24 +48,33 @@ class OrderedRelease:
     async def take_in(self, staged: Sequence[StagedDocument]) -> list[Chunk]:
         """Take documents in; their chunks whose texts have to be asked for. What has its vector is stored as done."""
         chunks = [chunk for document in staged for chunk in self._pending.add(document)]
-        known = await self.known([chunk.text_hash for chunk in chunks])
-        done = [chunk for chunk in chunks if chunk.text_hash in known]
-        if done or any(all(document.embedded) for document in staged):
+        wanted: list[Chunk] = []
+        for part in _parts(chunks):
+            known = await self.known([chunk.text_hash for chunk in part])
+            if done := [chunk for chunk in part if chunk.text_hash in known]:
+                async with self._gate:
+                    await self.store(BatchResult(done))
+            wanted += [chunk for chunk in part if chunk.text_hash not in known and self._pending.wait(chunk)]
+        if any(all(document.embedded) for document in staged):  # nothing else may come to hand them over
             async with self._gate:
-                await self.store(BatchResult(done))
-        return [chunk for chunk in chunks if chunk.text_hash not in known and self._pending.wait(chunk)]
+                await self.store(BatchResult())
+        return wanted
 
     async def known(self, hashes: Sequence[bytes]) -> set[bytes]:
         """Those of these texts that have a vector in the store."""
         model_id = self._shop.plan.model_id
-        return await self._shop.database.read(lambda tx: vectors.known(tx, model_id, hashes))
+        return await self._shop.database.read_long(lambda tx: vectors.known(tx, model_id, hashes))
 
     def still_wanted(self, chunks: Iterable[Chunk]) -> list[Chunk]:
         """Those of these chunks whose text is still waited for."""
         return self._pending.still_wanted(chunks)
 
     async def store(self, result: BatchResult) -> None:
-        """Store a result, and whatever other batches have brought meanwhile, in one transaction."""
+        """Store a result, and whatever other batches have brought meanwhile.
+
+        In one transaction, unless a text stands in so many chunks that they take several: each counts what it stores,
+        and the last one hands over.
+        """
         self._results.append(result)
         async with self._storing:
             if result.is_stored:
@@ -70,7 +85,16 @@ class OrderedRelease:
             got = self._pending.take(text_hash for each in results for text_hash in each.texts)
             done = [chunk for chunk in self._pending.still_open([*had, *got]) if chunk.document_id not in failed]
             ready = self._pending.ready(done, failed)
-            await self._shop.write(lambda tx: self._write(tx, results, done, failed, ready))
+            computed = sum(len(each.hashes) for each in results)
+            *most, last = _parts(done) or [[]]
+            for n, part in enumerate(most):
+                stored = results if n == 0 else ()
+                await self._shop.write(partial(self._write, results=stored, done=part, computed=computed))
+                computed = max(0, computed - len(part))
+            stored = () if most else results
+            await self._shop.write(
+                partial(self._write, results=stored, done=last, computed=computed, failed=failed, ready=ready)
+            )
             self._settle(results, done, failed, ready)
 
     def _failed(self, results: Sequence[BatchResult]) -> dict[int, FailedDocument]:
@@ -85,13 +109,15 @@ class OrderedRelease:
     def _write(
         self,
         tx: Transaction,
+        *,
         results: Sequence[BatchResult],
         done: Sequence[Chunk],
-        failed: dict[int, FailedDocument],
-        ready: Sequence[StagedDocument],
+        computed: int,
+        failed: Mapping[int, FailedDocument] = MappingProxyType({}),
+        ready: Sequence[StagedDocument] = (),
     ) -> None:
+        """``computed``: so many of the chunks ``done`` have a vector that was computed for them."""
         plan = self._shop.plan
-        computed = sum(len(each.hashes) for each in results)
         counts = Done(
             processed=len(done),
             failed=sum(self._pending.open_chunks(key) for key in failed),
@@ -134,3 +160,7 @@ class OrderedRelease:
         self._outbox.offer(ready)
         for error in self._pending.decided():
             self._spend(error)
+
+
+def _parts(chunks: Sequence[Chunk]) -> list[Sequence[Chunk]]:
+    return [chunks[first : first + STORE_CHUNKS] for first in range(0, len(chunks), STORE_CHUNKS)]

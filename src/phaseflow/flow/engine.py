@@ -266,6 +266,9 @@ class PhaseFlow(Control):
     async def _read(self, read: Callable[[Transaction], T]) -> T:
         return await self.tracker.database.read(read)
 
+    async def _read_long(self, read: Callable[[Transaction], T]) -> T:
+        return await self.tracker.database.read_long(read)
+
     def _now(self) -> datetime:
         return self.tracker.clock.now()
 

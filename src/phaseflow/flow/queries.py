@@ -51,6 +51,10 @@ class Queries(ABC):
     @abstractmethod
     async def _read(self, read: Callable[[Transaction], T]) -> T: ...
 
+    async def _read_long(self, read: Callable[[Transaction], T]) -> T:
+        """The same for what may take long, where there are connections of its own for it."""
+        return await self._read(read)
+
     @abstractmethod
     def _now(self) -> datetime: ...
 
@@ -169,7 +173,7 @@ class Queries(ABC):
             vector = embedded.vector if is_same else None
             return self._index.search(tx, Scope(now.key, now.epoch), now.generation, query, vector, limit), is_same
 
-        hits, is_same = await self._read(read)
+        hits, is_same = await self._read_long(read)
         if not is_same:
             embedded = without_vector(kb, "its embedder was changed meanwhile; search again")
         return ranked(hits, embedded)

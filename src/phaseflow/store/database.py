@@ -8,6 +8,7 @@ never told.
 """
 
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,20 +19,29 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from phaseflow.domain.errors import EngineStopped, StoreUnavailable
+from phaseflow.domain.log import get_logger
 from phaseflow.store import faults
-from phaseflow.store.connection import Connection, concerns_the_file, explained, open_connection
+from phaseflow.store.connection import BUSY_S, Connection, concerns_the_file, explained, open_connection
 from phaseflow.store.reads import ReadPool, open_readers
 from phaseflow.store.transaction import Transaction
 
 T = TypeVar("T")
 Write = Callable[[Transaction], T]
 
-READERS = 3
-"""Connections for reading; a status read waits for no two searches."""
+READERS = 2
+"""Connections for short reads: statuses, lists, what a verb looks at."""
+LONG_READERS = 2
+"""Connections for searches and for whole texts, so that no short read waits for one."""
 INBOX = 64
 """Requests that may wait for the writer before whoever asks has to."""
+SHARED_S = 0.02
+"""Requests that wait share a transaction for so long; the others come next, after the verbs that came meanwhile."""
+IDLE_S = 1.0
+"""After so long without a request the WAL is given back."""
 CHECKPOINT_PAGES = 4000
-"""The WAL is brought into the file at about 16 MB: a quarter of the syncs of the default, and still small."""
+"""The WAL is brought into the file at about 16 MB, in some 50 ms: a quarter of the syncs of the default."""
+WAL_BYTES = 16 << 20
+"""A WAL that a long read has let grow is cut to this when it begins anew."""
 
 
 @dataclass(slots=True)
@@ -52,10 +62,11 @@ class _Request(Generic[T]):
 class Database:
     """A file that is open for writing, by the only process that may. Made by ``open_database``."""
 
-    def __init__(self, path: Path, writer: Connection, reads: ReadPool) -> None:
+    def __init__(self, path: Path, writer: Connection, reads: ReadPool, long_reads: ReadPool) -> None:
         self.path = path
         self._writer = writer
         self._reads = reads
+        self._long_reads = long_reads
         self._inode = path.stat().st_ino
         self._synchronous = ""
         inbox: tuple[MemoryObjectSendStream[_Request[Any]], MemoryObjectReceiveStream[_Request[Any]]]
@@ -73,6 +84,10 @@ class Database:
         Cancelling leaves it to end unseen. Raises EngineStopped once the database is closed.
         """
         return await self._reads.read(read)
+
+    async def read_long(self, read: Callable[[Transaction], T]) -> T:
+        """The same for what may take long, such as a search: no ``read`` waits for it."""
+        return await self._long_reads.read(read)
 
     async def write(self, write: Write[T], *, durable: bool = False, then: Callable[[T], None] | None = None) -> T:
         """Run ``write`` in a transaction and return what it returned, after the commit.
@@ -99,9 +114,23 @@ class Database:
     async def serve(self) -> None:
         """The writer: takes requests until ``close``. Ends with no transaction open."""
         async with self._asked:
-            async for first in self._asked:
+            while (first := await self._next()) is not None:
                 with anyio.CancelScope(shield=True):
-                    await self._carry_out([first, *self._waiting()])
+                    waiting = [first]
+                    while waiting:
+                        waiting = _in_turn([*waiting, *self._waiting()])
+                        waiting = await self._carry_out(waiting)
+
+    async def _next(self) -> _Request[Any] | None:
+        """The next request, None at the end. When none comes for a while, the WAL is brought in and given back."""
+        try:
+            with anyio.move_on_after(IDLE_S):
+                return await self._asked.receive()
+            with anyio.CancelScope(shield=True):
+                await self._writer.call(_give_back_wal)
+            return await self._asked.receive()
+        except anyio.EndOfStream:
+            return None
 
     def _waiting(self) -> list[_Request[Any]]:
         """The requests that wait, so that they share one transaction."""
@@ -110,15 +139,17 @@ class Database:
             waiting.append(self._asked.receive_nowait())
         return waiting
 
-    async def _carry_out(self, group: list[_Request[Any]]) -> None:
+    async def _carry_out(self, group: list[_Request[Any]]) -> list[_Request[Any]]:
+        """One transaction; the requests for which it had no time."""
         try:
-            await self._writer.call(lambda connection: self._commit(connection, group))
+            done = await self._writer.call(lambda connection: self._commit(connection, group))
         except BaseException:
             self._leave(group)
             raise
-        for request in group:
+        for request in group[:done]:
             request.settle()
         faults.reach("store.told")
+        return group[done:]
 
     def _leave(self, group: list[_Request[Any]]) -> None:
         """The writer ends in the middle (its loop is being closed): nobody waits for an answer that will not come."""
@@ -130,12 +161,15 @@ class Database:
             )
             request.done.set()
 
-    def _commit(self, connection: sqlite3.Connection, group: list[_Request[Any]]) -> None:
-        """In the writer's thread: the whole transaction in one hop."""
+    def _commit(self, connection: sqlite3.Connection, group: list[_Request[Any]]) -> int:
+        """In the writer's thread: the whole transaction in one hop. How many requests it has carried out, or failed."""
+        done = 0
         try:
             self._begin(connection, durable=any(request.durable for request in group))
-            for request in group:
-                _run(connection, request, alone=len(group) == 1)
+            until_s = time.monotonic() + SHARED_S
+            while done < len(group) and (done == 0 or time.monotonic() < until_s):
+                _run(connection, group[done], alone=len(group) == 1)
+                done += 1
             faults.reach("store.before_commit")
             connection.commit()
             faults.reach("store.after_commit")
@@ -143,9 +177,11 @@ class Database:
             failure = explained(error, self.path)
             for request in group:
                 request.error = request.error or failure
+            done = len(group)
         finally:
             if connection.in_transaction:
                 connection.rollback()
+        return done
 
     def _begin(self, connection: sqlite3.Connection, *, durable: bool) -> None:
         self._check_file()
@@ -163,6 +199,23 @@ class Database:
             there = False
         if not there:
             raise StoreUnavailable(f"{self.path} was deleted or replaced while in use; put it back or start anew")
+
+
+def _in_turn(requests: list[_Request[Any]]) -> list[_Request[Any]]:
+    """Verbs and transitions first: someone waits for them. Each of these requests waits beside the others, so that
+    their order means nothing to those who ask."""
+    return sorted(requests, key=lambda request: not request.durable)
+
+
+def _give_back_wal(connection: sqlite3.Connection) -> None:
+    """Bring the WAL into the file and cut it to nothing, unless somebody reads: then the next time will do."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.OperationalError as error:
+        get_logger().debug("the WAL is left as it is", error=str(error))
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
 
 
 def _run(connection: sqlite3.Connection, request: _Request[Any], *, alone: bool) -> None:
@@ -189,5 +242,7 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
         writer = await stack.enter_async_context(open_connection(path, "rw"))
         await writer.execute_fetchall("PRAGMA foreign_keys = ON")
         await writer.execute_fetchall(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        await writer.execute_fetchall(f"PRAGMA journal_size_limit = {WAL_BYTES}")
         await writer.execute_fetchall("PRAGMA cache_size = -16384")
-        yield Database(path, writer, await stack.enter_async_context(open_readers(path, READERS)))
+        reads = await stack.enter_async_context(open_readers(path, READERS))
+        yield Database(path, writer, reads, await stack.enter_async_context(open_readers(path, LONG_READERS)))
