@@ -36,6 +36,7 @@ from tests.proof import outcome
 from tests.proof.pieces import TROUBLES, PieceOfEmbedder, PieceOfLoader
 from tests.proof.test_crash import left_behind
 from tests.proof.victim import SETTINGS
+from tests.store.probes import until_removed
 
 T = TypeVar("T")
 POLICIES = Policies(
@@ -191,6 +192,7 @@ class Engine(RuleBasedStateMachine):
         final = self.call(self._once_more)
         assert final.status is JobStatus.COMPLETED, final.error
         assert outcome.violations(self.database) == []
+        self.call(lambda: until_removed(self.flow.tracker.database))
         assert outcome.leftovers(self.database) == 0
         seen = {uri: found.content_hash for uri, found in outcome.searchable(self.database).items()}
         assert seen == {
