@@ -13,7 +13,7 @@ from phaseflow.components.embedders import EmbedderPort
 from phaseflow.components.index import EmbeddedIndex
 from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
 from phaseflow.components.uploads import UploadLimits, Uploads, disk
-from phaseflow.domain.errors import EngineStopped, InvalidRequest, KnowledgeBaseNotFound
+from phaseflow.domain.errors import EngineStopped, KnowledgeBaseNotFound
 from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_USER
@@ -22,6 +22,7 @@ from phaseflow.domain.status import KnowledgeBase, SearchHit, SearchHits, Transi
 from phaseflow.domain.vocabulary import Intent, JobPhase
 from phaseflow.flow import inputs
 from phaseflow.flow.control import Control
+from phaseflow.flow.definitions import Definitions
 from phaseflow.flow.documents import UPLOAD, Check
 from phaseflow.flow.job import Job
 from phaseflow.flow.queries import ranked
@@ -81,6 +82,7 @@ class PhaseFlow(Control):
             loader=loader, chunker=chunker, embedder=embedder, index=index, check_source=check_source,
             allow_private=inputs.as_names("allow_private", allow_private), uploads=self._uploads,
         )  # fmt: skip
+        self._definitions = Definitions(self.settings, needs_source=not self._workbench.has_own_loader)
         self._policies = policies or Policies()
         self._slots = inputs.as_count("slots", slots, 0)
         self._auto_resume = auto_resume
@@ -157,7 +159,7 @@ class PhaseFlow(Control):
             if check is not None:
                 check(tx)
             make_room(tx, kb_id, at)
-            kb = self._kb_to_start(tx, kb_id, given, chosen, at)
+            kb = self._definitions.to_start(tx, kb_id, given, chosen, at)
             queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
             jobs.create(
                 tx, queued.each(lambda p: p.hold(BY_USER), held),
@@ -187,7 +189,7 @@ class PhaseFlow(Control):
             old = knowledge_bases.find(tx, kb_id)
             if old is None and given is None:
                 raise KnowledgeBaseNotFound(kb_id)
-            knowledge_bases.put(tx, kb_id, given, self._settings_json(chosen, old), at)
+            knowledge_bases.put(tx, kb_id, given, self._definitions.settings_json(chosen, old), at)
             self._make_place(kb_id, given)
 
         await tracker.database.write(put, durable=True, then=lambda _: tracker.feed.touch(kb_id))
@@ -282,20 +284,3 @@ class PhaseFlow(Control):
         kb = await self._read(lambda tx: knowledge_bases.find(tx, kb_id))
         if kb is not None and kb.source is not None:
             await self._workbench.checked(SOURCE.validate_json(kb.source))
-
-    def _kb_to_start(
-        self, tx: Transaction, kb_id: str, source: str | None, settings: Settings | None, at: datetime
-    ) -> KnowledgeBaseRecord:
-        kb = knowledge_bases.find(tx, kb_id)
-        if source is None and kb is None and not self._workbench.has_own_loader:
-            raise KnowledgeBaseNotFound(kb_id)
-        if source is None and kb is not None and kb.source is None and not self._workbench.has_own_loader:
-            raise InvalidRequest("source", f"knowledge base {kb_id!r} has no source; start it with one")
-        if kb is None or source is not None or settings is not None:
-            knowledge_bases.put(tx, kb_id, source, self._settings_json(settings, kb), at)
-        return knowledge_bases.get(tx, kb_id)
-
-    def _settings_json(self, chosen: Settings | None, kb: KnowledgeBaseRecord | None) -> str:
-        if chosen is not None:
-            return chosen.model_dump_json()
-        return self.settings.model_dump_json() if kb is None else kb.settings

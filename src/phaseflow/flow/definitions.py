@@ -1,0 +1,43 @@
+"""What defines a knowledge base, its source and settings, as it is stored when a job starts or somebody puts it."""
+
+from datetime import datetime
+
+from phaseflow.domain.errors import InvalidRequest, KnowledgeBaseNotFound
+from phaseflow.domain.settings import Settings
+from phaseflow.store import knowledge_bases
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store.transaction import Transaction
+
+
+class Definitions:
+    """Keeps a knowledge base's definition up to date inside the transaction of a start or a put.
+
+    ``defaults`` are the settings of new ones. ``needs_source`` is False where the program loads documents itself.
+    """
+
+    def __init__(self, defaults: Settings, *, needs_source: bool) -> None:
+        self._defaults = defaults
+        self._needs_source = needs_source
+
+    def to_start(
+        self, tx: Transaction, kb_id: str, source: str | None, settings: Settings | None, at: datetime
+    ) -> KnowledgeBaseRecord:
+        """The knowledge base that a job starts on, created or changed by what the start gives.
+
+        Raises KnowledgeBaseNotFound without a source on an unknown one, InvalidRequest where there is none to read.
+        """
+        kb = knowledge_bases.find(tx, kb_id)
+        if source is None and self._needs_source:
+            if kb is None:
+                raise KnowledgeBaseNotFound(kb_id)
+            if kb.source is None:
+                raise InvalidRequest("source", f"knowledge base {kb_id!r} has no source; start it with one")
+        if kb is None or source is not None or settings is not None:
+            knowledge_bases.put(tx, kb_id, source, self.settings_json(settings, kb), at)
+        return knowledge_bases.get(tx, kb_id)
+
+    def settings_json(self, chosen: Settings | None, kb: KnowledgeBaseRecord | None) -> str:
+        """The settings chosen, else those that it has, else the defaults."""
+        if chosen is not None:
+            return chosen.model_dump_json()
+        return self._defaults.model_dump_json() if kb is None else kb.settings
