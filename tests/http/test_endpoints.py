@@ -163,7 +163,8 @@ async def test_a_verb_that_cannot_apply_names_the_status_and_the_allowed_actions
     await _completed(service, "waf", source)
     answer = await service.http.post(f"{KB}/waf/pause")
     body = answer.json()
-    assert (answer.status_code, body["code"], body["status"]) == (409, "job_conflict", "completed")
+    assert (answer.status_code, body["code"], body["job_status"]) == (409, "job_conflict", "completed")
+    assert body["status"] == 409
     assert body["allowed_actions"] == ["start"]
     assert answer.headers["content-type"] == "application/problem+json"
 

@@ -45,10 +45,11 @@ class HistoryLost(PhaseflowError):
         self.oldest = oldest
 
 
-_MEMBERS: dict[type[PhaseflowError], tuple[str, ...]] = {
-    errors.JobConflict: ("status", "allowed_actions"),
-    errors.InvalidRequest: ("field",),
+_MEMBERS: dict[type[PhaseflowError], dict[str, str]] = {
+    errors.JobConflict: {"status": "job_status", "allowed_actions": "allowed_actions"},
+    errors.InvalidRequest: {"field": "field"},
 }
+"""The attributes of an error, each with the member of the answer that holds it."""
 _KINDS: dict[str, type[PhaseflowError]] = {
     kind.code: kind
     for kind in (
@@ -68,8 +69,8 @@ def fault(response: "httpx2.Response") -> PhaseflowError:
     if kind is None:
         return ServiceError(code, response.status_code, detail)
     error = kind.__new__(kind, detail)  # with the message as it came; the constructor would make another one
-    for name in _MEMBERS.get(kind, ()):
-        setattr(error, name, problem.get(name))
+    for name, member in _MEMBERS.get(kind, {}).items():
+        setattr(error, name, problem.get(member))
     return error
 
 

@@ -105,14 +105,10 @@ class InvalidField(Problem):
     field: str
 
 
-class Conflict(BaseModel):
-    """A verb that cannot apply now. ``status`` is that of the job, and ``allowed_actions`` what it would take."""
+class Conflict(Problem):
+    """A verb that cannot apply now. ``allowed_actions`` are the verbs that the job would take instead."""
 
-    type: str
-    title: str
-    status: JobStatus
-    detail: str
-    code: str
+    job_status: JobStatus
     allowed_actions: list[Action]
 
 
@@ -156,7 +152,7 @@ def problem_response(error: Exception) -> Response:
 
 def _members(error: PhaseflowError) -> dict[str, Any]:
     if isinstance(error, errors.JobConflict):
-        return {"status": error.status, "allowed_actions": error.allowed_actions}
+        return {"job_status": error.status, "allowed_actions": error.allowed_actions}
     return {"field": error.field} if isinstance(error, errors.InvalidRequest) else {}
 
 

@@ -170,7 +170,8 @@ export interface Problem {
   title: string;
   detail: string;
   code: string;
-  status?: number | string;
+  status?: number;
+  job_status?: JobStatus;
   field?: string;
   allowed_actions?: Verb[];
 }
