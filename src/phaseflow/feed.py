@@ -16,6 +16,7 @@ from phaseflow.snapshot import compose
 from phaseflow.store import jobs, transitions
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
+from phaseflow.store.own_loop import OwnLoop
 
 RECENT = 2000
 """Transitions kept in memory; whoever is further behind reads the database."""
@@ -53,6 +54,7 @@ class Feed:
         self._versions: dict[str, Version] = {}
         self._clients = 0
         self._closed = False
+        self._loop = OwnLoop()
 
     @property
     def clients(self) -> int:
@@ -102,6 +104,7 @@ class Feed:
 
     async def changed(self, since: anyio.Event | None = None) -> None:
         """Wait for the next wake-up, or for the one that ``since`` (from ``hint``) stands for."""
+        self._loop.check()
         await (since or self._changed).wait()
 
     def hint(self) -> anyio.Event:
@@ -123,6 +126,7 @@ class Feed:
 
         Ends when the feed is closed. Cancelling loses nothing: go on with the last number seen.
         """
+        self._loop.check()
         cursor = self.last_seq if after is None else after
         self._clients += 1
         try:

@@ -1,10 +1,12 @@
 """Pause, resume, cancel, retry, hold: each verb at moments that hurt."""
 
+import asyncio
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from phaseflow import (
@@ -20,7 +22,7 @@ from phaseflow import (
     RetryPolicy,
     TransientError,
 )
-from phaseflow.domain.errors import ComponentUnavailable, JobConflict, SourceNotAllowed
+from phaseflow.domain.errors import ComponentUnavailable, JobConflict, SourceNotAllowed, WrongEventLoop
 from phaseflow.domain.status import JobStatusResponse
 from tests.engine.components import CountingEmbedder
 
@@ -500,3 +502,22 @@ async def test_a_source_that_is_not_allowed_any_more_is_not_read_when_the_job_go
         final = await job.wait()
     assert (final.status, final.error) == (JobStatus.FAILED, "this folder may not be read")
     assert final.metrics.documents_loaded == 0
+
+
+async def test_a_call_from_another_event_loop_is_refused(database: Path, folder: Path) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder(), slots=0) as flow:
+        job = await flow.start("kb", folder)
+
+        async def elsewhere() -> list[str]:
+            refused = []
+            for call in (flow.status("kb"), flow.pause("kb"), job.status(), anext(flow.transitions())):
+                try:
+                    await call
+                except WrongEventLoop as error:
+                    refused.append(str(error))
+            return refused
+
+        with anyio.fail_after(10):
+            refused = await anyio.to_thread.run_sync(lambda: asyncio.run(elsewhere()))
+        assert len(refused) == 4
+        assert "run_coroutine_threadsafe" in refused[0]

@@ -1,8 +1,10 @@
 """One engine a file: the second is told who has it, and a dead one blocks nobody."""
 
+import fcntl
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from phaseflow.domain.errors import DatabaseHeld, StoreUnavailable
-from phaseflow.store.lock import database_lock
+from phaseflow.store.lock import database_lock, holder, is_held
+from phaseflow.store.schema import check_file
 from phaseflow.store.session import open_session
 from tests.store.probes import names, put
 
@@ -102,3 +105,75 @@ def test_a_folder_that_takes_no_lock_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "nowhere" / "kb.db"
     with pytest.raises(StoreUnavailable, match="check the folder and its permissions"), database_lock(path):
         pass
+
+
+async def test_a_file_with_a_second_name_is_refused(path: Path) -> None:
+    async with open_session(path):
+        pass
+    second = path.with_name("second.db")
+    second.hardlink_to(path)
+    for name in (path, second):
+        with pytest.raises(StoreUnavailable, match=r"has 2 names \(hard links\)"):
+            async with open_session(name):
+                pass
+    second.unlink()
+    async with open_session(path):
+        pass
+
+
+async def test_a_file_that_is_mounted_by_itself_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_session(path):
+        pass
+    mounts = path.with_name("mountinfo")
+    mounts.write_bytes(b"1 0 8:1 /kb.db %s rw - ext4 /dev/sda1 rw\n" % os.fsencode(path).replace(b" ", rb"\040"))
+    monkeypatch.setattr("phaseflow.store.names._MOUNTS", mounts)
+    with pytest.raises(StoreUnavailable, match="mount its folder instead"):
+        async with open_session(path):
+            pass
+
+
+def test_a_holder_in_another_container_is_not_named_by_its_pid(path: Path) -> None:
+    with database_lock(path):
+        path.with_name("kb.db.lock").write_text("1\n3f2a9c\npid:[4026]\n")
+        assert holder(path) == "a process on 3f2a9c"
+
+
+def test_a_forked_child_does_not_keep_the_lock(path: Path) -> None:
+    read, write = os.pipe()
+    there_read, there_write = os.pipe()
+    with database_lock(path):
+        child = os.fork()
+        if not child:
+            os.write(there_write, b"x")
+            os.read(read, 1)
+            os._exit(0)
+        os.read(there_read, 1)
+    try:
+        assert not is_held(path)
+        with database_lock(path):
+            assert is_held(path)
+    finally:
+        os.write(write, b"x")
+        os.waitpid(child, 0)
+        for fd in (read, write, there_read, there_write):
+            os.close(fd)
+
+
+def test_asking_who_has_the_lock_does_not_keep_an_engine_out(path: Path) -> None:
+    with database_lock(path):
+        pass
+    with path.with_name("kb.db.lock").open() as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        timer = threading.Timer(0.05, fcntl.flock, (asking, fcntl.LOCK_UN))
+        timer.start()
+        with database_lock(path):
+            pass
+        timer.join()
+
+
+async def test_looking_at_the_file_takes_no_lock_from_the_engine_in_the_same_process(path: Path) -> None:
+    async with open_session(path) as database:
+        await database.write(lambda tx: put(tx, "kept"))
+        check_file(path)
+        locks = Path("/proc/locks").read_text()
+        assert f"{os.getpid()}" in "".join(line for line in locks.splitlines() if f":{path.stat().st_ino} " in line)

@@ -17,6 +17,7 @@ PhaseflowError
 │   ├── StoreUnavailable     disk full, read-only, locked by another program, vanished
 │   └── OwnershipLost        a write of a run that is over; refused
 ├── EngineStopped            the engine behind a call has ended
+├── WrongEventLoop           a call from another event loop than the one that the engine runs in
 └── ComponentError           what loaders, chunkers, embedders and indexes raise
     ├── DocumentError        this document cannot be used; the phase goes on
     ├── TransientError       try again later (timeout, 5xx)
@@ -174,6 +175,17 @@ class EngineStopped(PhaseflowError):
     """The engine has ended, or ended before it could answer."""
 
     code = "engine_stopped"
+
+
+class WrongEventLoop(PhaseflowError):
+    """A call from another event loop than the one that opened the database: it would wait for ever."""
+
+    code = "wrong_event_loop"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this belongs to another event loop; call it there, with asyncio.run_coroutine_threadsafe(…, loop)"
+        )
 
 
 class ComponentError(PhaseflowError):

@@ -22,6 +22,7 @@ from phaseflow.domain.errors import EngineStopped, StoreUnavailable
 from phaseflow.domain.log import get_logger
 from phaseflow.store import faults
 from phaseflow.store.connection import BUSY_S, Connection, concerns_the_file, explained, open_connection
+from phaseflow.store.own_loop import OwnLoop
 from phaseflow.store.reads import ReadPool, open_readers
 from phaseflow.store.transaction import Transaction
 
@@ -67,6 +68,7 @@ class Database:
         self._writer = writer
         self._reads = reads
         self._long_reads = long_reads
+        self._loop = OwnLoop()
         self._inode = path.stat().st_ino
         self._synchronous = ""
         inbox: tuple[MemoryObjectSendStream[_Request[Any]], MemoryObjectReceiveStream[_Request[Any]]]
@@ -95,8 +97,9 @@ class Database:
         ``durable``: on the disk, not only safe from a crash of the process. ``then`` is called with the result by the
         writer, in the order of the commits, before this returns; it must not raise. When ``write`` raises, nothing of
         it is stored. Cancelling: the request, once taken, is carried out and told. Raises StoreUnavailable when the
-        file cannot be written.
+        file cannot be written, WrongEventLoop.
         """
+        self._loop.check()
         request = _Request(write, durable, then)
         try:
             await self._ask.send(request)

@@ -1,47 +1,122 @@
 """A lock file beside the database: one engine at a time has it. The kernel lets go of it when the process dies."""
 
 import os
+import socket
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from phaseflow.domain.errors import DatabaseHeld, StoreUnavailable
 from phaseflow.store.private_files import open_private
 
+TRY_S = 0.25
+"""How long an engine tries: a reader that asks who holds the file has the lock for some microseconds."""
+_TRY_AGAIN_S = 0.01
+
 if sys.platform == "win32":
     import msvcrt
 
-    def _try_lock(fd: int) -> None:
+    def _try_lock(fd: int, *, shared: bool = False) -> None:
         os.lseek(fd, 1 << 30, os.SEEK_SET)  # far behind the text, which others must be able to read
         msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
 
-    def _try_lock(fd: int) -> None:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _try_lock(fd: int, *, shared: bool = False) -> None:
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+
+
+_held: dict[int, tuple[int, int]] = {}
+"""Of this process: the descriptor of each lock it holds, and the database (device, inode) that the lock is for."""
+
+
+def _forget_in_child() -> None:
+    """A forked child has a copy of each descriptor, which would keep the lock after the end of its parent."""
+    for fd in _held:
+        with suppress(OSError):
+            os.close(fd)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)
+
+
+class _Holder(NamedTuple):
+    """What a lock file says about who has it. A pid means something only to processes of the same namespace."""
+
+    pid: str
+    host: str
+    namespace: str
+
+    def __str__(self) -> str:
+        if not self.pid:
+            return "another process"
+        if not self.host or (self.host, self.namespace) == (_host(), _namespace()):
+            return f"process {self.pid}"
+        if self.host == _host():
+            return "a process in another container"
+        return f"a process on {self.host}"
 
 
 @contextmanager
 def database_lock(database: Path) -> Iterator[None]:
-    """Hold ``database`` for the length of the block.
+    """Hold ``database`` for the length of the block. Forked children do not keep it.
 
     The file stays afterwards: removing it would let two processes lock two files of the same name. Raises DatabaseHeld,
-    naming the holder's pid, when another engine has it.
+    naming the holder, when another engine has it.
     """
-    path = database.with_name(database.name + ".lock")
+    path = _lock_file(database)
     try:
         fd = open_private(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise StoreUnavailable(f"cannot open {path}: {error.strerror}; check the folder and its permissions") from error
+    _held[fd] = (0, 0)
     try:
-        try:
-            _try_lock(fd)
-        except OSError:
-            raise DatabaseHeld(str(database), holder(database)) from None
+        _lock(fd, database)
         os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0) if hasattr(os, "pwrite") else os.write(fd, b"\n")
+        _write(fd, f"{os.getpid()}\n{_host()}\n{_namespace()}\n".encode())
         yield
+    finally:
+        if _held.pop(fd, None) is not None:  # else this is a forked child, which has closed it
+            os.close(fd)
+
+
+def note_open(database: Path) -> None:
+    """Say that SQLite has the file open from now on, under the lock that this process holds for it."""
+    found, lock = database.stat(), _lock_file(database).stat()
+    for fd in _held:
+        if os.path.samestat(os.fstat(fd), lock):
+            _held[fd] = (found.st_dev, found.st_ino)
+
+
+def is_open_here(found: os.stat_result) -> bool:
+    """An engine of this process has this file open.
+
+    Then nobody may open and close it but SQLite: closing any descriptor of a file drops all the POSIX locks that the
+    process has on it (https://sqlite.org/howtocorrupt.html, 2.2).
+    """
+    return (found.st_dev, found.st_ino) in _held.values()
+
+
+def is_held(database: Path) -> bool:
+    """Whether a living engine has the file. Changes nothing; where it cannot be found out, the answer is yes."""
+    path = _lock_file(Path(os.path.realpath(database)))
+    try:
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        _try_lock(fd, shared=True)
+    except OSError:
+        return True
+    else:
+        return False
     finally:
         os.close(fd)
 
@@ -49,7 +124,43 @@ def database_lock(database: Path) -> Iterator[None]:
 def holder(database: Path) -> str:
     """Who has the database, as far as its lock file tells: ``process 4711``."""
     try:
-        pid = database.with_name(database.name + ".lock").read_text().strip()
+        lines = _lock_file(database).read_text("utf-8", "replace").splitlines()
     except OSError:
-        pid = ""
-    return f"process {pid}" if pid else "another process"
+        lines = []
+    return str(_Holder(*[*lines, "", "", ""][:3]))
+
+
+def _lock(fd: int, database: Path) -> None:
+    deadline = time.monotonic() + TRY_S
+    while True:
+        try:
+            _try_lock(fd)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise DatabaseHeld(str(database), holder(database)) from None
+            time.sleep(_TRY_AGAIN_S)
+        else:
+            return
+
+
+def _write(fd: int, text: bytes) -> None:
+    if hasattr(os, "pwrite"):
+        os.pwrite(fd, text, 0)
+    else:
+        os.write(fd, b"\n")
+
+
+def _lock_file(database: Path) -> Path:
+    return database.with_name(database.name + ".lock")
+
+
+def _host() -> str:
+    return socket.gethostname()
+
+
+def _namespace() -> str:
+    """The namespace of pids, on Linux; empty elsewhere."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""

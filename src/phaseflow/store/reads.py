@@ -10,6 +10,7 @@ import anyio
 
 from phaseflow.domain.errors import EngineStopped
 from phaseflow.store.connection import Connection, explained, open_connection
+from phaseflow.store.own_loop import OwnLoop
 from phaseflow.store.transaction import Transaction
 
 T = TypeVar("T")
@@ -26,13 +27,16 @@ class ReadPool:
         self._count = len(connections)
         self._lent = anyio.Semaphore(self._count)
         self._closed = anyio.Event()
+        self._loop = OwnLoop()
 
     async def read(self, read: Callable[[Transaction], T]) -> T:
-        """Run ``read`` in a read transaction on the next free connection. Raises EngineStopped after ``close``.
+        """Run ``read`` in a read transaction on the next free connection. Raises EngineStopped after ``close``,
+        WrongEventLoop.
 
         Cancelling does not stop what is on its way to the connection's thread: it runs to the end of its transaction,
         and whoever has the connection next comes after it.
         """
+        self._loop.check()
         connection = await self._lend()
         try:
             return await connection.call(lambda bare: _snapshot(bare, read))

@@ -8,8 +8,9 @@ from importlib import resources
 from pathlib import Path
 
 from phaseflow.domain.errors import NewerDatabase, NotADatabase, StoreUnavailable
-from phaseflow.store import faults, migration
+from phaseflow.store import faults, migration, names
 from phaseflow.store.connection import BUSY_S
+from phaseflow.store.lock import is_open_here
 from phaseflow.store.private_files import make_database_file
 from phaseflow.store.transaction import Transaction
 
@@ -34,8 +35,12 @@ def check_file(path: Path) -> None:
     Raises StoreUnavailable where no file can be: opening a pipe would wait, and a device never keeps what is written.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
             raise StoreUnavailable(f"{path} is no regular file; name another one with --db")
+        names.check_only_name(path, found)
+        if is_open_here(found):
+            return  # whoever opened it has checked it
         with path.open("rb") as file:
             head, size = file.read(100), os.fstat(file.fileno()).st_size
     except FileNotFoundError:
