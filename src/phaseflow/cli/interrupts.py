@@ -9,11 +9,12 @@ from typing import Self
 from phaseflow.cli import streams
 from phaseflow.cli.exits import Exit
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+"""A terminal that is closed sends SIGHUP."""
 
 
 class Interrupts:
-    """The first Ctrl-C or SIGTERM asks to pause; a Ctrl-C after that leaves the process at once.
+    """The first Ctrl-C, SIGTERM or SIGHUP asks to pause; a Ctrl-C after that leaves the process at once.
 
     Handlers are plain ones and not the event loop's: the second Ctrl-C works even when the loop is stuck.
     Leaving at once is safe: what was reported is in the database, and the next run goes on from there.

@@ -104,7 +104,13 @@ class Scheduler:
         self._wake = anyio.Event()
 
     async def verb(self, job_id: str, change: Change, *, reason: str | None = None) -> Changed:
-        """Carry out a verb; whoever runs the job is told with its commit, even if the caller has gone by then."""
+        """Carry out a verb; whoever runs the job is told with its commit, even if the caller has gone by then.
+
+        What is refused, or is so already, is found out by reading: it closes no gate, which would break off a batch.
+        """
+        before = (await self._tracker.record(job_id)).state
+        if change(before) == before:
+            return Changed(before, before)
         supervisor = self._supervisors.get(job_id)
         with nullcontext() if supervisor is None else supervisor.braced():
             return await self._tracker.change(job_id, change, reason=reason, then=self._obey)
