@@ -228,3 +228,8 @@ def test_a_pause_is_requested_until_it_has_taken_effect(state: IngestionState) -
     rested = wanted.each(lambda p: p.pause(LATER) if p.status is PhaseStatus.RUNNING else p)
     assert rested.requested is None
     assert rested.get_overall_status() is JobStatus.PAUSED
+
+
+def test_a_pause_that_was_committed_outlives_the_process() -> None:
+    found = verbs.interrupt(verbs.pause(running()), LATER, go_on=True, reason="interrupted")
+    assert (found.get_overall_status(), found.held, found.intent) == (JobStatus.PAUSED, True, None)

@@ -22,8 +22,9 @@ from phaseflow import (
     RetryPolicy,
     TransientError,
 )
-from phaseflow.domain.errors import ComponentUnavailable, JobConflict, SourceNotAllowed, WrongEventLoop
+from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest, JobConflict, SourceNotAllowed, WrongEventLoop
 from phaseflow.domain.status import JobStatusResponse
+from phaseflow.supervisor.supervisor import Supervisor
 from tests.engine.components import CountingEmbedder
 
 QUICK = Policies(retry=RetryPolicy(tries=4, first_s=0.01, most_s=1))
@@ -521,3 +522,41 @@ async def test_a_call_from_another_event_loop_is_refused(database: Path, folder:
             refused = await anyio.to_thread.run_sync(lambda: asyncio.run(elsewhere()))
         assert len(refused) == 4
         assert "run_coroutine_threadsafe" in refused[0]
+
+
+async def test_what_is_refused_changes_nothing_and_drops_nothing(database: Path, folder: Path) -> None:
+    embedder = CountingEmbedder()
+    embedder.in_flight = 1
+    embedder.close()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        job = await flow.start("kb", folder)
+        await embedder.until_called()
+        await until(flow, lambda s: s.phase_details[1].status == "completed")
+        calls, version = embedder.calls, flow.tracker.feed.version("kb")
+        before = rows_of(database)
+        for refused in (flow.delete_kb("kb"), flow.start("kb", folder), flow.retry("kb"), flow.pause("kb", "loading"),
+                        flow.add_documents("kb", [("a.md", b"a")])):  # fmt: skip
+            with pytest.raises((JobConflict, InvalidRequest)):
+                await refused
+            assert embedder.inside
+        assert (embedder.calls, rows_of(database), flow.tracker.feed.version("kb")) == (calls, before, version)
+        embedder.gate.set()
+        assert (await job.wait()).status == "completed"
+    assert max(embedder.paid.values()) == 1
+
+
+async def test_a_verb_that_is_refused_closes_no_gate(
+    database: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder, braced = CountingEmbedder(), []
+    embedder.close()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        job = await flow.start("kb", folder)
+        await embedder.until_called()
+        monkeypatch.setattr(Supervisor, "braced", braced.append)
+        with pytest.raises(JobConflict):
+            await flow.retry("kb")
+        await flow.resume("kb")
+        assert not braced
+        embedder.gate.set()
+        await job.wait()

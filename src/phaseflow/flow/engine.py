@@ -198,7 +198,7 @@ class PhaseFlow(Control):
     async def delete_kb(self, kb_id: str) -> None:
         """Delete a knowledge base and free its name. Raises JobConflict while a job is not over."""
         tracker, scheduler = self._engine()
-        scheduler.give_up(inputs.as_text("kb_id", kb_id))
+        inputs.as_text("kb_id", kb_id)
 
         def remove(tx: Transaction) -> str:
             key = knowledge_bases.get(tx, kb_id).key
@@ -209,7 +209,11 @@ class PhaseFlow(Control):
                 self._uploads.put_away(kb_id)
             return key
 
-        key = await tracker.database.write(remove, durable=True, then=lambda _: tracker.feed.forget(kb_id))
+        def removed(_: str) -> None:
+            tracker.feed.forget(kb_id)
+            scheduler.give_up(kb_id)
+
+        key = await tracker.database.write(remove, durable=True, then=removed)
         self._index.forget(key)
         await anyio.to_thread.run_sync(self._uploads.empty)
 
