@@ -548,7 +548,8 @@ async def test_what_is_refused_changes_nothing_and_drops_nothing(database: Path,
 async def test_a_verb_that_is_refused_closes_no_gate(
     database: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embedder, braced = CountingEmbedder(), []
+    embedder = CountingEmbedder()
+    braced: list[Supervisor] = []
     embedder.close()
     async with PhaseFlow(database, embedder=embedder) as flow:
         job = await flow.start("kb", folder)

@@ -198,10 +198,9 @@ class PhaseFlow(Control):
     async def delete_kb(self, kb_id: str) -> None:
         """Delete a knowledge base and free its name. Raises JobConflict while a job is not over."""
         tracker, scheduler = self._engine()
-        inputs.as_text("kb_id", kb_id)
 
         def remove(tx: Transaction) -> str:
-            key = knowledge_bases.get(tx, kb_id).key
+            key = knowledge_bases.get(tx, inputs.as_text("kb_id", kb_id)).key
             refuse_second_job(tx, kb_id, "delete")
             dequeue_failed_job(tx, kb_id, tracker.clock.now())
             knowledge_bases.remove(tx, kb_id)
@@ -211,7 +210,7 @@ class PhaseFlow(Control):
 
         def removed(_: str) -> None:
             tracker.feed.forget(kb_id)
-            scheduler.give_up(kb_id)
+            scheduler.give_up(kb_id)  # not before: a deletion that is refused drops nothing
 
         key = await tracker.database.write(remove, durable=True, then=removed)
         self._index.forget(key)
