@@ -212,8 +212,7 @@ class PhaseFlow(Control):
             tracker.feed.forget(kb_id)
             scheduler.give_up(kb_id)  # not before: a deletion that is refused drops nothing
 
-        key = await tracker.database.write(remove, durable=True, then=removed)
-        self._index.forget(key)
+        self._index.forget(await tracker.database.write(remove, durable=True, then=removed))
         await anyio.to_thread.run_sync(self._uploads.empty)
 
     async def _search(self, kb_id: str, query: str, limit: int) -> SearchHits:
