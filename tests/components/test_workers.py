@@ -19,7 +19,7 @@ from phaseflow.components.extraction.shapes import Extracted
 from phaseflow.components.workers.frames import Decoder, Frame, encode
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.components.workers.process import Limits
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError
+from phaseflow.domain.errors import DocumentError, WorkerUnavailable
 
 RTF = rb"{\rtf1 Hello from a worker.\par}"
 MIB = 1 << 20
@@ -29,6 +29,17 @@ MIB = 1 << 20
 async def pool() -> AsyncIterator[ExtractionPool]:
     async with ExtractionPool(size=2) as made:
         yield made
+
+
+@pytest.fixture
+def parser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Have every worker that starts from now on run this when it reads a PDF, as a broken or hijacked parser would."""
+
+    def replace(code: str) -> None:
+        (tmp_path / "pypdfium2.py").write_text(code)
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return replace
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -147,17 +158,23 @@ async def test_a_document_larger_than_the_pipe_does_not_hide_a_hang() -> None:
         assert error.code == "extraction_timeout"
 
 
-async def test_a_crash_costs_one_document(pool: ExtractionPool) -> None:
+async def test_a_worker_that_ends_in_a_document_costs_it_one_more_try(pool: ExtractionPool) -> None:
     pid = await hung(pool)
     async with anyio.create_task_group() as tasks:
 
         async def crash() -> None:
             await anyio.wait_all_tasks_blocked()
-            os.kill(pid, signal.SIGSEGV)
-            os.kill(pid, signal.SIGCONT)
+            os.kill(pid, signal.SIGKILL)
 
         tasks.start_soon(crash)
-        error = await failure(pool, RTF, "evil.rtf")
+        assert (await pool.extract(RTF, "fine.rtf")).text
+    assert not is_there(pid)
+
+
+async def test_a_crash_costs_one_document(pool: ExtractionPool, parser: Callable[[str], None]) -> None:
+    parser("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    await pool.extract(RTF, "before.rtf")
+    error = await failure(pool, b"%PDF-1.4", "evil.pdf")
     assert error.code == "extraction_crashed"
     assert "SIGSEGV" in str(error)
     assert (await pool.extract(RTF, "next.rtf")).text
@@ -240,13 +257,35 @@ async def test_a_worker_leaves_interrupts_to_the_service(pool: ExtractionPool) -
     assert pool.pids == [pid]
 
 
-async def test_an_interpreter_that_cannot_be_started_is_not_the_documents_fault(
-    pool: ExtractionPool, monkeypatch: pytest.MonkeyPatch
+NO_PYTHON = ("/no/such/python", "/bin/false")
+
+
+@pytest.mark.parametrize("name", NO_PYTHON)
+async def test_an_interpreter_that_cannot_be_started_is_worth_another_try(
+    pool: ExtractionPool, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    for name in ("/no/such/python", "/bin/false"):
-        monkeypatch.setattr(sys, "executable", name)
-        with pytest.raises(ComponentUnavailable, match=name):
+    monkeypatch.setattr(sys, "executable", name)
+    with pytest.raises(WorkerUnavailable, match=name):
+        await pool.extract(RTF, "a.rtf")
+    monkeypatch.undo()
+    assert (await pool.extract(RTF, "a.rtf")).text
+
+
+async def test_when_no_process_starts_for_long_documents_fail_at_once_until_one_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    async with ExtractionPool(size=1, clock=lambda: now) as pool:
+        monkeypatch.setattr(sys, "executable", "/no/such/python")
+        with pytest.raises(WorkerUnavailable):
             await pool.extract(RTF, "a.rtf")
+        now = 31.0
+        error = await failure(pool, RTF, "a.rtf")
+        assert (error.code, error.counts) == ("worker_unavailable", False)
+        monkeypatch.undo()
+        assert (await failure(pool, RTF, "b.rtf")).code == "worker_unavailable"  # no start is tried so soon
+        now = 37.0
+        assert (await pool.extract(RTF, "c.rtf")).text
 
 
 async def test_a_worker_knows_no_secrets(pool: ExtractionPool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import anyio
 
 from phaseflow.actors.actor import Actor
 from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError, SourceDown, TransientError
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError, SourceDown, TransientError, WorkerUnavailable
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import documents, entries, failures, faults, texts
 from phaseflow.store.documents import LoadedText, StagedDocument
@@ -139,7 +139,8 @@ class LoadingActor(Actor):
                     if wait_s is None and isinstance(error, SourceDown):
                         raise
                     if wait_s is None:
-                        outcomes[entry.id] = FailedDocument(entry.uri, error.code, str(error))
+                        counts = not isinstance(error, WorkerUnavailable)
+                        outcomes[entry.id] = FailedDocument(entry.uri, error.code, str(error), counts)
                         return
                     attempt, waited_s = attempt + 1, waited_s + wait_s
                     await self.gate.sleep(wait_s)

@@ -24,7 +24,8 @@ PhaseflowError
     │   ├── RateLimited      try again later, the server said so (429)
     │   ├── EmbedderDown     the embedding server cannot be reached at all
     │   ├── DimensionMismatch  vectors of another length than before
-    │   └── SourceDown       nothing of the source can be reached; the phase fails when trying again does not help
+    │   ├── SourceDown       nothing of the source can be reached; the phase fails when trying again does not help
+    │   └── WorkerUnavailable  no process to read the document in; fails the document when trying again does not help
     ├── BatchTooLarge        the same texts in smaller batches may pass (413)
     └── ComponentUnavailable nothing of this kind will work (401, no such folder); the phase fails
 """
@@ -245,6 +246,13 @@ class SourceDown(TransientError):
     """Nothing of the source can be reached just now. The engine tries again with backoff, then the phase fails."""
 
     code = "source_down"
+
+
+class WorkerUnavailable(TransientError):
+    """No worker process could be started, which is not the document's fault. The engine tries again with backoff,
+    then the document fails without counting against the error budget."""
+
+    code = "worker_unavailable"
 
 
 class BatchTooLarge(ComponentError):

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -10,10 +12,16 @@ import anyio
 from phaseflow.components.daemon import call_in_daemon
 from phaseflow.components.extraction.shapes import Extracted
 from phaseflow.components.workers.frames import Frame
-from phaseflow.components.workers.process import Limits, Worker
-from phaseflow.domain.errors import DocumentError
+from phaseflow.components.workers.process import Limits, Worker, WorkerLost
+from phaseflow.domain.errors import DocumentError, WorkerUnavailable
 
 _CLOSE_S = 2.0
+_HOPELESS_S = 30.0
+"""When no process has started for so long, documents fail one by one instead of waiting for it."""
+_FORGOTTEN_S = 90.0
+"""A failed start so long ago says nothing about the next: a start that hangs takes 30 s, and is then tried again."""
+_PROBE_S = 5.0
+"""From then on one start is tried so often."""
 
 
 class ExtractionPool:
@@ -21,12 +29,15 @@ class ExtractionPool:
 
     At most ``size`` workers (default: the cores this process may use), started with the first document, ended when idle
     or when a document went wrong. A worker ends by itself when this process does, however that happens. Used by one
-    event loop; after ``aclose`` it is as new.
+    event loop; after ``aclose`` it is as new. ``clock`` gives seconds that only go forward.
     """
 
-    def __init__(self, *, size: int | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self, *, size: int | None = None, limits: Limits | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.size = size or _cores()
         self.limits = limits or Limits()
+        self._starts = _Starts(clock)
         self._places = anyio.CapacityLimiter(self.size)
         self._busy: set[Worker] = set()
         self._idle: dict[Worker, asyncio.TimerHandle] = {}
@@ -48,11 +59,16 @@ class ExtractionPool:
         """Return the text of a document, as ``extraction.extract`` does.
 
         Raises DocumentError: what that raises, and ``extraction_timeout``, ``extraction_memory``,
-        ``extraction_crashed``; ComponentUnavailable when no process can be started. Cancelling it kills the worker.
+        ``extraction_crashed`` (twice, the second time in a fresh process); WorkerUnavailable when no process can be
+        started, and DocumentError ``worker_unavailable`` (not counted) once that has been so for 30 s.
+        Cancelling it kills the worker.
         """
         head = {"name": name, "charset": declared_charset, "type": declared_type}
         async with self._places:
-            answer = await self._ask(head, data)
+            try:
+                answer = await self._ask(self._take(), head, data)
+            except WorkerLost:
+                answer = await self._ask(Worker(self.limits), head, data)
         return _extracted(answer)
 
     async def aclose(self) -> None:
@@ -67,6 +83,7 @@ class ExtractionPool:
         with anyio.move_on_after(_CLOSE_S, shield=True):
             for worker in workers:
                 await call_in_daemon(worker.end)
+        self._starts.succeeded()  # those that were killed here say nothing about the next
 
     async def __aenter__(self) -> Self:
         return self
@@ -76,8 +93,9 @@ class ExtractionPool:
     ) -> None:
         await self.aclose()
 
-    async def _ask(self, head: dict[str, str | None], data: bytes) -> Frame:
-        worker = self._take()
+    async def _ask(self, worker: Worker, head: dict[str, str | None], data: bytes) -> Frame:
+        if not worker.is_alive:
+            self._starts.check()
         self._busy.add(worker)
 
         def ask() -> Frame:
@@ -92,6 +110,12 @@ class ExtractionPool:
             # The thread sees the end of the process, and cleans up.
             worker.kill()
             raise
+        except WorkerUnavailable as error:
+            raise self._starts.failed(error) from error
+        except DocumentError:
+            self._starts.succeeded()
+            raise
+        self._starts.succeeded()
         self._keep(worker)
         return answer
 
@@ -118,6 +142,43 @@ class ExtractionPool:
     def _forget(self, worker: Worker) -> None:
         del self._leaving[worker]
         worker.end()
+
+
+class _Starts:
+    """Whether processes can be started at all, so that nobody waits for ever for those that cannot."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._failing_since: float | None = None
+        self._failed_at = 0.0
+        self._next_probe = 0.0
+        self._why = ""
+
+    def check(self) -> None:
+        """Raise DocumentError when starting is hopeless and it is not time to try it again."""
+        if self._is_hopeless() and self._clock() < self._next_probe:
+            raise self._hopeless()
+
+    def succeeded(self) -> None:
+        self._failing_since = None
+
+    def failed(self, error: WorkerUnavailable) -> WorkerUnavailable | DocumentError:
+        """Return the error to raise: the one that is tried again, or in the end the document's."""
+        now = self._clock()
+        if self._failing_since is None or now - self._failed_at > _FORGOTTEN_S:
+            self._failing_since = now
+        self._failed_at = now
+        self._why = str(error)
+        if not self._is_hopeless():
+            return error
+        self._next_probe = now + _PROBE_S
+        return self._hopeless()
+
+    def _is_hopeless(self) -> bool:
+        return self._failing_since is not None and self._clock() - self._failing_since >= _HOPELESS_S
+
+    def _hopeless(self) -> DocumentError:
+        return DocumentError(f"no process to read it in: {self._why}", code="worker_unavailable", counts=False)
 
 
 def _extracted(answer: Frame) -> Extracted:

@@ -16,7 +16,7 @@ from typing import Any
 
 from phaseflow.components.workers.child import OUT_OF_MEMORY, READY
 from phaseflow.components.workers.frames import Decoder, Frame, encode
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError
+from phaseflow.domain.errors import DocumentError, WorkerUnavailable
 
 _START = """
 import json, sys
@@ -44,6 +44,14 @@ class Limits:
     idle_s: float = 30.0
 
 
+class WorkerLost(DocumentError):
+    """The process ended in the middle of a document without being told to.
+
+    The document may be the cause, or the kernel that ran out of memory, or what an earlier document left behind: worth
+    one more try in a fresh process.
+    """
+
+
 class Worker:
     """A process that reads documents, one at a time. ``ask`` blocks its thread; ``kill`` may be called from any other.
 
@@ -68,8 +76,8 @@ class Worker:
     def ask(self, head: Mapping[str, Any], body: bytes) -> Frame:
         """Return the worker's answer.
 
-        Raises DocumentError ``extraction_timeout``, ``extraction_memory`` or ``extraction_crashed``, after which the
-        worker is gone; ComponentUnavailable when no process can be started.
+        Raises DocumentError ``extraction_timeout``, ``extraction_memory`` or ``extraction_crashed`` (WorkerLost unless
+        ``kill`` was the cause), after which the worker is gone; WorkerUnavailable when it cannot be started.
         """
         with self._in_use:
             try:
@@ -126,7 +134,7 @@ class Worker:
             )  # fmt: skip
         except OSError as error:
             message = f"cannot start {sys.executable} to read documents ({error}); see whether it may run, and retry"
-            raise ComponentUnavailable(message) from error
+            raise WorkerUnavailable(message) from error
         if self._is_killed:
             process.kill()
         self._await_ready(process)
@@ -134,10 +142,10 @@ class Worker:
 
     def _await_ready(self, process: "subprocess.Popen[bytes]") -> None:
         try:
-            head, _ = self._exchange(process, [], _START_S, "")
+            head, _ = self._exchange(process, [], _START_S, "the worker's start")
         except DocumentError as error:
-            message = f"{sys.executable} does not start a worker process ({error}); run it by hand, and retry"
-            raise ComponentUnavailable(message) from error
+            message = f"a worker process of {sys.executable} ended or hung while starting ({error}); retry"
+            raise WorkerUnavailable(message) from error
         assert head == {"status": READY}
 
     def _exchange(self, process: "subprocess.Popen[bytes]", pieces: list[bytes], time_s: float, name: str) -> Frame:
@@ -185,7 +193,8 @@ class Worker:
         if status == -signal.SIGABRT:
             how += ", as libraries do that are refused memory"
         message = f"the parser of {name} crashed ({how}); open and save the document again, or exclude it"
-        return DocumentError(message, code="extraction_crashed")
+        lost = DocumentError if self._is_killed else WorkerLost
+        return lost(message, code="extraction_crashed")
 
 
 def _send(pipe: int, rest: list[memoryview]) -> bool:
