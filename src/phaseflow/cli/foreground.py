@@ -29,6 +29,7 @@ class Foreground:
     as_json: bool
     repeatable: bool = False
     allow_private: tuple[str, ...] = ()
+    embedding_url: str | None = None
 
     async def run(self, begin: "Callable[[PhaseFlow], Awaitable[Job]]") -> Exit:
         """Open the engine, begin or go on with a job, and follow it until it is over or paused.
@@ -39,7 +40,9 @@ class Foreground:
         from phaseflow.flow import PhaseFlow
 
         with Interrupts() as interrupts:
-            async with PhaseFlow(self.db, only=[self.kb_id], allow_private=self.allow_private) as flow:
+            async with PhaseFlow(
+                self.db, only=[self.kb_id], allow_private=self.allow_private, embedding_url=self.embedding_url
+            ) as flow:
                 if interrupts.asked:
                     return Exit.PAUSED
                 job = await begin(flow)

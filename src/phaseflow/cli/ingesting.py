@@ -70,7 +70,8 @@ def ingest(
     wanted = Wanted(kb, source, options.SettingsOptions(**settings), full, hold)
     wanted.settings.over(None)  # a usage error should not wait for the database
     logs.set_up(verbosity)
-    run(lambda: Foreground(db, kb, as_json, repeatable=not hold, allow_private=allow_private).run(wanted.begin))
+    foreground = Foreground(db, kb, as_json, not hold, allow_private, wanted.settings.address)
+    run(lambda: foreground.run(wanted.begin))
 
 
 @dataclass(frozen=True, slots=True)

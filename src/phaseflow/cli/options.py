@@ -1,5 +1,6 @@
 """The options that commands share, and what they mean together."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def allow_private(command: Callable[P, R]) -> Callable[P, R]:
         "--allow-private",
         metavar="HOST[:PORT]",
         multiple=True,
-        help="A private address that may be crawled. Repeatable.",
+        help="A private address that may be crawled, or that clients may choose for embedding. Repeatable.",
     )(command)
 
 
@@ -88,7 +89,11 @@ def settings(command: Callable[P, R]) -> Callable[P, R]:
             type=click.Choice(["static", "openai"]),
             help="The model in the package, or an embedding server.",
         ),
-        click.option("--embedding-url", metavar="URL", help="Base URL of the embedding server, for openai."),
+        click.option(
+            "--embedding-url",
+            metavar="URL",
+            help="Base URL of the embedding server, for openai; the key goes there only (or PHASEFLOW_EMBEDDING_URL).",
+        ),
         click.option("--embedding-model", metavar="NAME", help="Model of the embedding server, for openai."),
     )(command)
 
@@ -121,14 +126,19 @@ class SettingsOptions:
         except ValidationError as error:
             raise click.UsageError(_told(error.errors()[0])) from None
 
+    @property
+    def address(self) -> str | None:
+        """The embedding server that the operator named, also in the environment."""
+        return self.embedding_url or os.environ.get("PHASEFLOW_EMBEDDING_URL", "").strip() or None
+
     def _given(self) -> dict[str, Any]:
         sizes = {"chunk_size": self.chunk_size, "chunk_overlap": self.chunk_overlap, "embedder": self._embedder()}
         return {name: value for name, value in sizes.items() if value is not None}
 
     def _embedder(self) -> dict[str, str] | None:
         if self.embedder == "openai":
-            if self.embedding_url and self.embedding_model:
-                return {"type": "openai", "base_url": self.embedding_url, "model": self.embedding_model}
+            if self.address and self.embedding_model:
+                return {"type": "openai", "base_url": self.address, "model": self.embedding_model}
             raise click.UsageError("--embedder openai needs --embedding-url and --embedding-model")
         if self.embedding_url or self.embedding_model:
             raise click.UsageError("--embedding-url and --embedding-model belong to --embedder openai; add it")

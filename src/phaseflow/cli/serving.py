@@ -44,6 +44,9 @@ def serve(
     **settings: Any,
 ) -> None:
     """Serve the HTTP API, the live feed and the dashboard; resume interrupted jobs."""
+    embedding_url = settings["embedding_url"]
+    if settings["embedder"] != "openai":
+        settings["embedding_url"] = None  # then it only names the server that the key belongs to
     wanted = options.SettingsOptions(**settings).over(None)
     logs.set_up(verbosity, quietest=1)
     _allow_many_streams()
@@ -53,12 +56,14 @@ def serve(
         from phaseflow.flow import PhaseFlow
 
         roots = http.AllowedRoots(allow_root or [Path.cwd()])
-        flow = PhaseFlow(db, settings=wanted, check_source=roots, allow_private=allow_private)
         announce = _tell_json if as_json else _tell
         try:
+            flow = PhaseFlow(
+                db, settings=wanted, check_source=roots, allow_private=allow_private, embedding_url=embedding_url
+            )
             await http.serve(flow, host=host, port=port, token=token, allowed_hosts=allow_host, started=announce)
         except InvalidRequest as error:
-            return complain(error, Exit.USAGE if error.field in {"host", "token"} else Exit.FAILED)
+            return complain(error, Exit.USAGE if error.field in {"host", "token", "embedding_url"} else Exit.FAILED)
         streams.close(soon=True)  # whoever stopped it waits for its end, and not for the last lines of a log
         return Exit.COMPLETED
 

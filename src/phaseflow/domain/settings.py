@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.dataclasses import dataclass
+from pydantic.json_schema import SkipJsonSchema
 
 _STRICT = ConfigDict(extra="forbid")
 # What most sources do not ask for is left out of their JSON (``exclude_if``), so that it stays as it was given.
@@ -98,12 +99,19 @@ class StaticEmbedderSettings(BaseModel):
 
 
 class OpenAIEmbedderSettings(BaseModel):
-    """Any server that speaks the OpenAI embeddings protocol. The key comes from ``PHASEFLOW_EMBEDDING_API_KEY``."""
+    """Any server that speaks the OpenAI embeddings protocol. The key comes from ``PHASEFLOW_EMBEDDING_API_KEY``.
+
+    ``chosen_by_client`` is stored with an address that came over the HTTP API; no client sees it or can unset it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     type: Literal["openai"] = "openai"
     base_url: Address
     model: Annotated[str, Field(min_length=1, max_length=200)]
+    chosen_by_client: SkipJsonSchema[Annotated[bool, Field(exclude_if=not_)]] = False
+
+
+EmbedderSettings = StaticEmbedderSettings | OpenAIEmbedderSettings
 
 
 class Settings(BaseModel):
@@ -112,9 +120,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     chunk_size: Annotated[int, Field(ge=1, le=100_000)] = 1000
     chunk_overlap: Annotated[int, Field(ge=0, le=100_000)] = 100
-    embedder: Annotated[StaticEmbedderSettings | OpenAIEmbedderSettings, Field(discriminator="type")] = (
-        StaticEmbedderSettings()
-    )
+    embedder: Annotated[EmbedderSettings, Field(discriminator="type")] = StaticEmbedderSettings()
 
     @model_validator(mode="after")
     def _overlap_is_smaller(self) -> "Settings":
@@ -122,4 +128,17 @@ class Settings(BaseModel):
             raise ValueError(
                 f"chunk_overlap ({self.chunk_overlap}) must be smaller than chunk_size ({self.chunk_size})"
             )
+        return self
+
+    def marked(self, *, chosen_by_client: bool) -> "Settings":
+        """The same settings, that say whether a client chose the embedder's address."""
+        if not isinstance(self.embedder, OpenAIEmbedderSettings):
+            return self
+        embedder = self.embedder.model_copy(update={"chosen_by_client": chosen_by_client})
+        return self.model_copy(update={"embedder": embedder})
+
+    def in_place_of(self, old: "Settings") -> "Settings":
+        """These settings, stored after ``old``: to repeat an embedder changes nothing in who chose it."""
+        if self.marked(chosen_by_client=False).embedder == old.marked(chosen_by_client=False).embedder:
+            return self.model_copy(update={"embedder": old.embedder})
         return self

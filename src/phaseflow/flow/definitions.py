@@ -38,6 +38,8 @@ class Definitions:
 
     def settings_json(self, chosen: Settings | None, kb: KnowledgeBaseRecord | None) -> str:
         """The settings chosen, else those that it has, else the defaults."""
-        if chosen is not None:
-            return chosen.model_dump_json()
-        return self._defaults.model_dump_json() if kb is None else kb.settings
+        if kb is None:
+            return (chosen or self._defaults).model_dump_json()
+        if chosen is None:
+            return kb.settings
+        return chosen.in_place_of(Settings.model_validate_json(kb.settings)).model_dump_json()

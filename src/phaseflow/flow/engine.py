@@ -17,7 +17,7 @@ from phaseflow.domain.errors import EngineStopped, KnowledgeBaseNotFound
 from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_USER
-from phaseflow.domain.settings import SOURCE, Settings
+from phaseflow.domain.settings import Settings
 from phaseflow.domain.status import KnowledgeBase, SearchHit, SearchHits, Transition
 from phaseflow.domain.vocabulary import Intent, JobPhase
 from phaseflow.flow import inputs
@@ -54,7 +54,8 @@ class PhaseFlow(Control):
     LangChain's text splitters and embeddings can be passed in as is). ``settings`` are those of new knowledge bases.
     ``slots`` is the number of jobs that run at once (0: none); ``only`` names the knowledge bases whose jobs run here.
     ``check_source`` may raise SourceNotAllowed for a source; ``allow_private`` opens named private addresses
-    (``HOST[:PORT]``) to the web source; ``uploads`` limits uploaded files.
+    (``HOST[:PORT]``) to the web source and to embedders that clients choose; ``embedding_url`` is the only address
+    that PHASEFLOW_EMBEDDING_API_KEY goes to (default PHASEFLOW_EMBEDDING_URL); ``uploads`` limits uploaded files.
     Entering raises DatabaseHeld, NotADatabase, NewerDatabase or StoreUnavailable.
     """
 
@@ -74,6 +75,7 @@ class PhaseFlow(Control):
         check_source: Callable[[inputs.Source], None] | None = None,
         allow_private: Collection[str] = (),
         uploads: UploadLimits | None = None,
+        embedding_url: str | None = None,
     ) -> None:
         self.path = Path(path).absolute()
         self.settings = inputs.as_settings(settings) or Settings()
@@ -81,8 +83,10 @@ class PhaseFlow(Control):
         self._workbench = Workbench(
             loader=loader, chunker=chunker, embedder=embedder, index=index, check_source=check_source,
             allow_private=inputs.as_names("allow_private", allow_private), uploads=self._uploads,
+            embedding_url=embedding_url,
         )  # fmt: skip
         self._definitions = Definitions(self.settings, needs_source=not self._workbench.has_own_loader)
+        self.embedder_access = self._workbench.access
         self._policies = policies or Policies()
         self._slots = inputs.as_count("slots", slots, 0)
         self._auto_resume = auto_resume
@@ -111,8 +115,7 @@ class PhaseFlow(Control):
     @property
     def embedding_calls(self) -> tuple[int, int]:
         """(calls to embedders, how many of them failed) since the start."""
-        ports = self._workbench.embedders
-        return sum(port.calls for port in ports), sum(port.errors for port in ports)
+        return self._workbench.embedding_calls
 
     @property
     def tracker(self) -> PhaseTracker:
@@ -136,9 +139,9 @@ class PhaseFlow(Control):
         """
         check_kb_id(kb_id)
         held, full = inputs.as_phases(hold), inputs.as_flag("full", full)
-        given = await self._workbench.checked(source)
-        await self._check_stored(kb_id, given)
-        return await self._create(kb_id, given, inputs.as_settings(settings), full=full, held=held)
+        given, chosen = await self._workbench.checked(source), inputs.as_settings(settings)
+        await self._check_stored(kb_id, chosen, takes_source=given is None)
+        return await self._create(kb_id, given, chosen, full=full, held=held)
 
     async def _create(
         self,
@@ -184,6 +187,7 @@ class PhaseFlow(Control):
         tracker, _ = self._engine()
         check_kb_id(kb_id)
         given, chosen, at = await self._workbench.checked(source), inputs.as_settings(settings), tracker.clock.now()
+        await self._check_stored(kb_id, chosen)
 
         def put(tx: Transaction) -> None:
             old = knowledge_bases.find(tx, kb_id)
@@ -279,10 +283,9 @@ class PhaseFlow(Control):
     async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderPort | None:
         return await self._workbench.query_embedder(kb)
 
-    async def _check_stored(self, kb_id: str, given: str | None) -> None:
-        """Check the source that a job without one of its own would take: what is allowed may have changed since."""
-        if given is not None or self._workbench.has_own_loader:
-            return
+    async def _check_stored(self, kb_id: str, chosen: Settings | None, *, takes_source: bool = False) -> None:
+        """Check what a job would take: what is allowed may have changed since it was stored."""
         kb = await self._read(lambda tx: knowledge_bases.find(tx, kb_id))
-        if kb is not None and kb.source is not None:
-            await self._workbench.checked(SOURCE.validate_json(kb.source))
+        if takes_source and kb is not None and kb.source is not None:
+            await self._workbench.check_stored_source(kb.source)
+        await self._workbench.check_embedder(self._definitions.settings_json(chosen, kb))

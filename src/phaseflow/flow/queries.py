@@ -192,7 +192,7 @@ class Queries(ABC):
         return KnowledgeBase(
             kb_id=record.id,
             source=None if record.source is None else _as_given(SOURCE.validate_json(record.source)),
-            settings=Settings.model_validate_json(record.settings),
+            settings=Settings.model_validate_json(record.settings).marked(chosen_by_client=False),
             documents=documents,
             chunks=chunks,
             created_at=record.created_at,

@@ -10,7 +10,7 @@ import anyio
 
 from phaseflow.actors.workshop import Components
 from phaseflow.components.chunker import MarkdownChunker, as_chunker
-from phaseflow.components.embedders import EmbedderPort, as_embedder, make_embedder
+from phaseflow.components.embedders import EmbedderAccess, EmbedderPort, as_embedder, make_embedder
 from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
 from phaseflow.components.sources import FolderLoader
 from phaseflow.components.sources.web import WebLoader
@@ -41,6 +41,7 @@ class Workbench:
         check_source: Callable[[Source], None] | None = None,
         allow_private: Collection[str] = (),
         uploads: Uploads | None = None,
+        embedding_url: str | None = None,
     ) -> None:
         self._loader = loader
         self._chunker = None if chunker is None else as_chunker(chunker)
@@ -49,7 +50,8 @@ class Workbench:
         self._check_source = check_source
         self._allow_private = allow_private
         self._uploads = uploads
-        self._embedders: dict[str, EmbedderPort] = {}
+        self.access = EmbedderAccess(embedding_url, allow_private)
+        self._embedders: dict[tuple[str, bool], EmbedderPort] = {}
         self._workers = ExtractionPool()
         self._making = anyio.Lock()
 
@@ -59,9 +61,10 @@ class Workbench:
         return self._loader is not None
 
     @property
-    def embedders(self) -> list[EmbedderPort]:
-        """Those in use since the start."""
-        return [*self._embedders.values(), *([] if self._embedder is None else [self._embedder])]
+    def embedding_calls(self) -> tuple[int, int]:
+        """(calls to embedders, how many of them failed) since the start."""
+        ports = [*self._embedders.values(), *([] if self._embedder is None else [self._embedder])]
+        return sum(port.calls for port in ports), sum(port.errors for port in ports)
 
     @asynccontextmanager
     async def components_for(self, record: JobRecord) -> AsyncIterator[Components]:
@@ -73,6 +76,7 @@ class Workbench:
         settings = Settings.model_validate_json(record.settings)
         if record.source is not None and self._check_source is not None and not self.has_own_loader:
             await anyio.to_thread.run_sync(self._check_source, SOURCE.validate_json(record.source))
+        await self.check_embedder(record.settings)
         loader = self._loader_for(record)
         try:
             yield Components(
@@ -96,6 +100,16 @@ class Workbench:
                 await anyio.to_thread.run_sync(self._check_source, value)
             value = await self._absolute(value)
         return SOURCE.dump_json(value).decode()
+
+    async def check_stored_source(self, source: str) -> None:
+        """Raise SourceNotAllowed or InvalidRequest for a stored source that may not be read any more."""
+        if not self.has_own_loader:
+            await self.checked(SOURCE.validate_json(source))
+
+    async def check_embedder(self, settings: str) -> None:
+        """Raise SourceNotAllowed or InvalidRequest for an embedder at an address that its client may not choose."""
+        if self._embedder is None:
+            await self.access.check(Settings.model_validate_json(settings).embedder)
 
     async def _absolute(self, source: Source) -> Source:
         """A source as it is stored: a folder by a path that holds. Raises InvalidRequest or SourceNotAllowed."""
@@ -130,10 +144,10 @@ class Workbench:
     async def _embedder_for(self, settings: Settings) -> EmbedderPort:
         if self._embedder is not None:
             return self._embedder
-        key = settings.embedder.model_dump_json()
+        key = settings.embedder.model_dump_json(), self.access.takes_loopback
         async with self._making:
             if key not in self._embedders:
-                self._embedders[key] = await anyio.to_thread.run_sync(make_embedder, settings.embedder)
+                self._embedders[key] = await anyio.to_thread.run_sync(make_embedder, settings.embedder, self.access)
             return self._embedders[key]
 
     def _loader_for(self, record: JobRecord) -> Loader:

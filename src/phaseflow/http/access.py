@@ -65,9 +65,14 @@ class Access:
             return
         raise UnknownHost("this server does not go by that host name; start it with --allow-host to add one")
 
+    @property
+    def is_local(self) -> bool:
+        """Nothing was set up for other machines: the programs of this one alone are answered."""
+        return self.token is None and frozenset(LOOPBACK).issuperset(self.hosts)
+
     def check_peer(self, client: tuple[str, int] | None) -> None:
         """Raise LocalOnly for another machine's client when nothing was set up for other machines."""
-        if self.token is None and frozenset(LOOPBACK).issuperset(self.hosts) and client and is_address(client[0]):
+        if self.is_local and client and is_address(client[0]):
             address = ip_address(client[0])
             if not (getattr(address, "ipv4_mapped", None) or address).is_loopback:
                 raise LocalOnly("this server answers this machine only; set a token to let others in")

@@ -65,6 +65,7 @@ def create_app(
         metrics=Metrics(),
         endpoints=ENDPOINTS,
     )
+    flow.embedder_access.takes_loopback = site.access.is_local
     app = Starlette(
         routes=[*routes(site, ENDPOINTS), pages.static()],
         middleware=_middleware(site),

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from phaseflow.domain.identifiers import JOB_ID, KB_ID
 from phaseflow.domain.settings import Settings, Source
@@ -114,18 +114,26 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _marked(settings: Settings) -> Settings:
+    return settings.marked(chosen_by_client=True)
+
+
+ClientSettings = Annotated[Settings, AfterValidator(_marked)]
+"""Settings as every body takes them: what they name gets no key of the operator and reaches nothing inside."""
+
+
 class KnowledgeBaseBody(_Body):
     """What a knowledge base is to be. Without a source or settings, those it has stay."""
 
     source: Source | None = None
-    settings: Settings | None = None
+    settings: ClientSettings | None = None
 
 
 class StartBody(_Body):
     """How a job begins. ``full`` reads every document again; ``hold`` names phases that begin paused."""
 
     source: Source | None = None
-    settings: Settings | None = None
+    settings: ClientSettings | None = None
     full: bool = False
     hold: list[JobPhase] = []
 

@@ -81,8 +81,8 @@ async def serve(
         raise InvalidRequest("host", f"{host} can be reached by other machines: set a token, or serve on 127.0.0.1")
     names = [*LOOPBACK, *_names_of(host), *allowed_hosts]
     with _bound(host, port) as listener, _Stop() as stop:
+        app = create_app(flow, token=token, allowed_hosts=names, limits=limits)  # before any job runs: it sets rules
         async with flow:
-            app = create_app(flow, token=token, allowed_hosts=names, limits=limits)
             if stop.asked:
                 return
             with _calm_collector():

@@ -17,6 +17,7 @@ from phaseflow.domain.errors import (
     DocumentError,
     EmbedderDown,
     RateLimited,
+    SourceNotAllowed,
     TransientError,
 )
 from phaseflow.domain.hosts import is_loopback
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from phaseflow.components.protocols import Vectors
+    from phaseflow.components.sources.web.guard import AddressGuard
 
 _MESSAGE_LENGTH = 200
 # Queries go beside the batches in flight without waiting for one of their connections.
@@ -40,6 +42,9 @@ class OpenAIEmbedder:
     dimension of the first answer. Redirects are not followed. Proxies of the environment are used, but not for a
     loopback address. The key is in the request's header and nowhere else: no repr, log, error or fingerprint has it,
     nor a password that stands in ``base_url``.
+
+    With a ``guard`` it connects only to addresses that the guard has passed, uses no proxy, and no error repeats what
+    the server said: whoever chose the address is not to read through it.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class OpenAIEmbedder:
         timeout_s: float = 60,
         batch_size: int = 64,
         in_flight: int = 8,
+        guard: "AddressGuard | None" = None,
     ) -> None:
         self.batch_size = batch_size
         self.in_flight = in_flight
@@ -58,11 +64,12 @@ class OpenAIEmbedder:
         self._model = model
         self._api_key = _usable_key(api_key)
         self._timeout_s = timeout_s
+        self._guard = guard
         address = urlsplit(base_url)
         address = address._replace(path=address.path.rstrip("/"))
         self._url = address._replace(path=address.path + "/embeddings").geturl()
         self._shown_url = _without_secrets(address)
-        self._trust_env = not is_loopback(address.hostname)
+        self._trust_env = guard is None and not is_loopback(address.hostname)
         self.fingerprint = f"openai:{self._shown_url}:{model}"
         self._client: httpx2.AsyncClient | None = None
         self._opening = anyio.Lock()
@@ -131,8 +138,10 @@ class OpenAIEmbedder:
             raise TransientError(f"{self._shown_url} did not answer within {self._timeout_s:g} s") from error
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
             raise ComponentUnavailable(f"{self._shown_url} is no address that can be asked; mend base_url") from error
+        except SourceNotAllowed as error:
+            raise ComponentUnavailable(str(error)) from error
         except httpx2.RequestError as error:
-            why = self._shortened(str(error)) or type(error).__name__
+            why = self._quoted(str(error)) or type(error).__name__
             is_down = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError)
             kind = EmbedderDown if is_down else TransientError
             raise kind(f"{self._shown_url} cannot be reached: {why}") from error
@@ -152,13 +161,15 @@ class OpenAIEmbedder:
         headers = {"Content-Type": "application/json", "User-Agent": "phaseflow", "Accept-Encoding": ACCEPTED}
         if self._api_key:
             headers["Authorization"] = f"Bearer {self._api_key}"
+        connections = self.in_flight + _CONNECTIONS_FOR_QUERIES
         try:
             return httpx2.AsyncClient(
                 headers=headers,
                 timeout=None,
-                limits=httpx2.Limits(max_connections=self.in_flight + _CONNECTIONS_FOR_QUERIES),
+                limits=httpx2.Limits(max_connections=connections),
                 follow_redirects=False,
                 trust_env=self._trust_env,
+                transport=self._guarded_transport(connections),
             )
         except ImportError as error:
             raise self._cannot_connect(
@@ -169,12 +180,19 @@ class OpenAIEmbedder:
         except OSError as error:
             raise self._cannot_connect("check SSL_CERT_FILE and SSL_CERT_DIR") from error
 
+    def _guarded_transport(self, connections: int) -> "httpx2.AsyncBaseTransport | None":
+        if self._guard is None:
+            return None
+        from phaseflow.components.embedders.guarded import GuardedTransport
+
+        return GuardedTransport(self._guard, connections)
+
     def _cannot_connect(self, advice: str) -> ComponentUnavailable:
         return ComponentUnavailable(f"no connection to {self._shown_url} can be set up: {advice}")
 
     def _refusal(self, answer: Answer) -> ComponentError:
         status = answer.status_code
-        said = self._shortened(_server_message(answer.content))
+        said = self._quoted(_server_message(answer.content))
         message = f"{self._shown_url} answered {status}" + (f": {said}" if said else "")
         if status in {400, 422}:
             return DocumentError(message, code="embedding_refused")
@@ -184,6 +202,10 @@ class OpenAIEmbedder:
             kind = RateLimited if status == 429 else TransientError
             return kind(message, retry_after_s=retry_after_s(answer.headers, datetime.now(UTC)))
         return ComponentUnavailable(f"{message}; {_advice(status)}")
+
+    def _quoted(self, message: str) -> str:
+        """What may be repeated of what the server said: protocol errors hold its bytes as well."""
+        return "" if self._guard is not None else self._shortened(message)
 
     def _shortened(self, message: str) -> str:
         if self._api_key:
@@ -224,7 +246,10 @@ def _server_message(content: bytes) -> str:
 
 def _advice(status: int) -> str:
     if status in {401, 403}:
-        return "set PHASEFLOW_EMBEDDING_API_KEY to a key that it takes"
+        return (
+            "set PHASEFLOW_EMBEDDING_API_KEY to a key that it takes, and PHASEFLOW_EMBEDDING_URL (--embedding-url)"
+            " to its address: the key goes nowhere else"
+        )
     if status == 404:
         return "check base_url and the name of the model"
     if 300 <= status < 400:

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 import socket
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -68,6 +68,7 @@ class AddressGuard:
 
         Raises SourceNotAllowed when any of them may not, OSError when the host has none.
         """
+        host = host.lower().removesuffix(".")
         found = await self._resolver(host, port)
         if not found:
             raise OSError(f"{host} has no address")
@@ -95,8 +96,12 @@ async def check_source(source: WebSource, allow_private: Collection[str] = (), *
     Raises InvalidRequest for an address that no crawler can follow, such as one with a user name. A host that cannot
     be resolved within 10 seconds is left to the job: every connection is checked again.
     """
-    guard = AddressGuard(allow_private, resolver=resolver)
-    sites = dict.fromkeys(site_of(address) for address in _followable(source))
+    await check_sites(AddressGuard(allow_private, resolver=resolver), _followable(source))
+
+
+async def check_sites(guard: AddressGuard, addresses: Iterable[str]) -> None:
+    """Ask the guard about the sites of normalised addresses, within 10 seconds. Raises SourceNotAllowed."""
+    sites = dict.fromkeys(map(site_of, addresses))
     with anyio.move_on_after(_CHECK_S):
         for site in sites:
             try:

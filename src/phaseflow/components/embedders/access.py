@@ -1,0 +1,92 @@
+"""Which embedding servers get the operator's key, and which may be connected to."""
+
+import os
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from pydantic import TypeAdapter, ValidationError
+
+from phaseflow.components.sources.web.address import advice, host_and_port, normalised
+from phaseflow.components.sources.web.guard import AddressGuard, Resolver, check_sites, resolve
+from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.hosts import is_loopback
+from phaseflow.domain.settings import Address, EmbedderSettings, OpenAIEmbedderSettings
+
+KEY_VARIABLE = "PHASEFLOW_EMBEDDING_API_KEY"
+URL_VARIABLE = "PHASEFLOW_EMBEDDING_URL"
+
+
+class EmbedderAccess:
+    """The gate that every embedder passes, when its settings are given and each time it is made.
+
+    The key belongs to ``operator_url`` (default: ``PHASEFLOW_EMBEDDING_URL``) and goes nowhere else; when none is
+    named, to addresses that the operator or the program gave in the settings, never to one that a client chose. An
+    address that a client chose must be public, named in ``allow_private``, or, while ``takes_loopback``, be a literal
+    loopback address. What the operator or the program gave is not restricted.
+
+    Raises InvalidRequest for an ``operator_url`` that is not an http(s) address.
+    """
+
+    def __init__(
+        self, operator_url: str | None = None, allow_private: Collection[str] = (), *, resolver: Resolver = resolve
+    ) -> None:
+        given = operator_url or os.environ.get(URL_VARIABLE, "").strip()
+        self._operator_url = _operator_address(given) if given else None
+        self._allow_private = tuple(allow_private)
+        self._resolver = resolver
+        self.takes_loopback = True
+        """Only programs of this machine can be the clients, and they reach its servers anyway."""
+
+    def key_for(self, settings: OpenAIEmbedderSettings) -> str | None:
+        """The key that goes to this server, or None."""
+        if self._is_operators(settings) or (self._operator_url is None and not settings.chosen_by_client):
+            return embedding_api_key()
+        return None
+
+    def guard_for(self, settings: OpenAIEmbedderSettings) -> AddressGuard | None:
+        """What decides on each connection to this server; None for an unrestricted one."""
+        if not settings.chosen_by_client or self._is_operators(settings):
+            return None
+        host, port = host_and_port(_followable(settings))
+        named = [*self._allow_private]
+        if self.takes_loopback and is_loopback(host):
+            named.append(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        return AddressGuard(named, resolver=self._resolver)
+
+    async def check(self, settings: EmbedderSettings) -> None:
+        """Raise SourceNotAllowed when a client chose an address that may not be connected to.
+
+        Raises InvalidRequest for one with a user name. A host that cannot be resolved within 10 seconds is left to
+        the job: every connection is checked again.
+        """
+        guard = self.guard_for(settings) if isinstance(settings, OpenAIEmbedderSettings) else None
+        if guard is not None and isinstance(settings, OpenAIEmbedderSettings):
+            await check_sites(guard, [_followable(settings)])
+
+    def _is_operators(self, settings: OpenAIEmbedderSettings) -> bool:
+        return self._operator_url is not None and _canonical(str(settings.base_url)) == self._operator_url
+
+
+def embedding_api_key() -> str | None:
+    """The key for the embedding server from ``PHASEFLOW_EMBEDDING_API_KEY``, or None."""
+    return os.environ.get(KEY_VARIABLE, "").strip() or None
+
+
+def _operator_address(given: str) -> str:
+    try:
+        return _canonical(str(TypeAdapter(Address).validate_python(given)))
+    except ValidationError:
+        shown = given.rpartition("@")[2][:100]
+        raise InvalidRequest("embedding_url", f"{shown!r} is not an address; give it as http(s)://host/path") from None
+
+
+def _canonical(address: str) -> str:
+    """One spelling for addresses that are the same. One with a user name is the same as itself only."""
+    return (normalised(address) or address).rstrip("/")
+
+
+def _followable(settings: OpenAIEmbedderSettings) -> str:
+    address = normalised(str(settings.base_url))
+    if address is None:
+        raise InvalidRequest("settings.embedder.base_url", advice(urlsplit(str(settings.base_url)).hostname))
+    return address
