@@ -24,7 +24,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_the_first_signal_asks(number: signal.Signals) -> None:
     with anyio.fail_after(5), Interrupts() as interrupts:
         assert not interrupts.asked

@@ -59,6 +59,11 @@ class ServiceProcess:
         return time.perf_counter() - started
 
     @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
     def exit_code(self) -> int | None:
         """How it ended."""
         return self._process.poll()

@@ -26,7 +26,8 @@ class Interrupts:
         self._count = 0
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._receive) for number in _SIGNALS}
+        ignored = {n for n in _SIGNALS[2:] if signal.getsignal(n) is signal.SIG_IGN}  # as nohup has it
+        self._before = {n: signal.signal(n, self._receive) for n in _SIGNALS if n not in ignored}
         return self
 
     def __exit__(self, *exc_info: object) -> None:

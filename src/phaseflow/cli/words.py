@@ -17,6 +17,7 @@ _WAITING = {
     WaitingOn.RETRY: "a fault that may pass; trying again",
     WaitingOn.PAUSE: "on hold",
     WaitingOn.QUEUE: "waiting for a free slot",
+    WaitingOn.INTERRUPTED: "its process has ended",
 }
 
 
@@ -59,7 +60,7 @@ def note(phase: "PhaseDetail") -> str:
     if phase.error:
         return one_line(phase.error)
     if phase.status is PhaseStatus.PAUSED:
-        return waiting(phase.name, phase.waiting_on) if phase.waiting_on is WaitingOn.QUEUE else "paused"
+        return "paused" if phase.waiting_on is WaitingOn.PAUSE else waiting(phase.name, phase.waiting_on)
     return waiting(phase.name, phase.waiting_on)
 
 

@@ -16,6 +16,7 @@ _WAITING = {
     WaitingOn.RETRY: "a transient fault, trying again",
     WaitingOn.PAUSE: "paused",
     WaitingOn.QUEUE: "waiting for a free slot",
+    WaitingOn.INTERRUPTED: "its process has ended",
 }
 
 
@@ -24,7 +25,7 @@ def phase_waiting_on(state: IngestionState, phase: PhaseState) -> WaitingOn | No
     if phase.status in {PhaseStatus.COMPLETED, PhaseStatus.FAILED} or state.get_overall_status().is_over:
         return None
     if phase.status is PhaseStatus.PAUSED or (phase.status is PhaseStatus.NOT_STARTED and phase.held):
-        return WaitingOn.QUEUE if state.intent and not phase.held else WaitingOn.PAUSE
+        return WaitingOn.PAUSE if phase.held else _job_rests_for(state)
     if phase.status is PhaseStatus.NOT_STARTED:
         return _not_started(state, phase)
     return phase.waiting_on or (WaitingOn.UPSTREAM if _is_starved(state, phase) else None)
@@ -35,9 +36,13 @@ def _not_started(state: IngestionState, phase: PhaseState) -> WaitingOn | None:
         return None
     if phase.name.before is not None:
         return WaitingOn.UPSTREAM
+    return _job_rests_for(state) if state.intent or state.held else None
+
+
+def _job_rests_for(state: IngestionState) -> WaitingOn:
     if state.intent:
         return WaitingOn.QUEUE
-    return WaitingOn.PAUSE if state.held else None
+    return WaitingOn.INTERRUPTED if state.is_interrupted else WaitingOn.PAUSE
 
 
 def _is_starved(state: IngestionState, phase: PhaseState) -> bool:
@@ -55,7 +60,7 @@ def job_waiting_on(state: IngestionState) -> WaitingOn | None:
     if status.is_over or (status is JobStatus.PENDING and not state.managed):
         return None
     if status in {JobStatus.PENDING, JobStatus.PAUSED}:
-        return WaitingOn.QUEUE if state.intent else WaitingOn.PAUSE
+        return _job_rests_for(state)
     reasons = [phase_waiting_on(state, p) for p in state.phases if p.status is PhaseStatus.RUNNING]
     if not reasons or None in reasons:
         return None
@@ -82,9 +87,17 @@ def message(state: IngestionState) -> str:
 def _paused(state: IngestionState, phase: PhaseState) -> str:
     if state.intent:
         return f"{_DOING[phase.name]} goes on when a slot is free"
+    if state.is_interrupted:
+        return f"Interrupted in {phase.name}: {_counted(phase)} done; {_how_to_go_on(state)}"
     reason = state.why_paused(phase.name)
     because = f" ({reason})" if reason and reason != "user" else ""
     return f"Paused in {phase.name}{because}: {_counted(phase)} done"
+
+
+def _how_to_go_on(state: IngestionState) -> str:
+    if state.managed:
+        return f"phaseflow resume {state.kb_id} goes on with it"
+    return "start the program that runs it again to go on with it"
 
 
 def _running(state: IngestionState, phase: PhaseState) -> str:

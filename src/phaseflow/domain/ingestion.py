@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Self
 
 from phaseflow.domain.moves import job_status
-from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.phase import BY_INTERRUPTION, PhaseState
 from phaseflow.domain.vocabulary import PHASES, Action, Intent, JobPhase, JobStatus, PhaseStatus
 
 
@@ -82,6 +82,11 @@ class IngestionState:
     def may_run(self, phase: JobPhase) -> bool:
         """Nobody holds this phase, its job, or any part of it by a failure, and something of the job can move."""
         return not (self.held or self[phase].held or self.get_overall_status().is_over or self.is_stalled)
+
+    @property
+    def is_interrupted(self) -> bool:
+        """It is held because the process that ran it has ended, and not because somebody wanted it to stop."""
+        return self.held and self.hold_reason == BY_INTERRUPTION
 
     @property
     def guarded(self) -> PhaseState | None:

@@ -12,6 +12,8 @@ MOST_BEFORE_THE_END = 99
 """A phase shows at most this until it is completed (percent)."""
 BY_USER = "user"
 """The reason of a hold that the user asked for; every other one is a guard's, in words."""
+BY_INTERRUPTION = "interrupted"
+"""The reason of a hold that says that the process which ran the job has ended."""
 LARGEST_COUNT = 2**53
 """Of items: what every reader of JSON holds exactly."""
 

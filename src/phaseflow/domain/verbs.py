@@ -7,12 +7,13 @@ transaction, and is the same whether the job runs, waits, or belongs to a proces
 A state that comes back unchanged means that it was so already.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from phaseflow.domain.errors import JobConflict
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.phase import BY_USER, PhaseState
+from phaseflow.domain.phase import BY_INTERRUPTION, BY_USER, PhaseState
 from phaseflow.domain.vocabulary import PHASES, Action, Intent, JobPhase, JobStatus, PhaseStatus
 
 CANCELLED_BY_USER = "Cancelled by user"
@@ -132,6 +133,20 @@ def interrupt(state: IngestionState, at: datetime, *, go_on: bool, reason: str) 
         return state
     free = tuple(p.name for p in state.phases if not p.held and not p.is_terminal())
     return state.queue(Intent.RESUME, at, free) if free and not state.intent else state
+
+
+def left_behind(state: IngestionState, last_signs: Mapping[JobPhase, datetime]) -> IngestionState:
+    """How a job is seen whose engine is gone while nobody has taken it up yet: as ``interrupt`` would leave it.
+
+    The running time of each phase ends with the last sign of life that it has given.
+    """
+
+    def stopped(phase: PhaseState) -> PhaseState:
+        return replace(phase, active_s=phase.active_seconds(last_signs[phase.name]), running_since=None)
+
+    running = [p.name for p in state.phases if p.status is PhaseStatus.RUNNING]
+    at = max(last_signs.values())
+    return interrupt(state.each(stopped, running), at, go_on=False, reason=BY_INTERRUPTION)
 
 
 def _refuse_if_over(state: IngestionState, verb: Action) -> None:

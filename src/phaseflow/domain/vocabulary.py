@@ -87,6 +87,8 @@ class WaitingOn(StrEnum):
     """Someone holds it; resuming ends the wait."""
     QUEUE = "queue"
     """Another job holds the slot."""
+    INTERRUPTED = "interrupted"
+    """The process that ran it has ended, and no other has taken it up; resuming ends the wait."""
 
 
 class SearchMode(StrEnum):

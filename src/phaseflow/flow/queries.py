@@ -58,6 +58,10 @@ class Queries(ABC):
     @abstractmethod
     def _now(self) -> datetime: ...
 
+    async def _composer(self) -> Callable[[JobRecord], JobStatusResponse]:
+        """What makes a status of a record that is read after this was called."""
+        return lambda record: compose(record, self._now())
+
     @abstractmethod
     async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderPort | None:
         """What embeds queries for the vectors that search uses; None when there are none."""
@@ -65,26 +69,29 @@ class Queries(ABC):
     async def kbs(self, limit: int = 100, cursor: str | None = None) -> Page[KnowledgeBase]:
         """Knowledge bases by name, each with the status of its newest job."""
         as_count("limit", limit, 1, MOST_ITEMS)
-        after = _text(cursor)
+        after, composed = _text(cursor), await self._composer()
 
         def read(tx: Transaction) -> Page[KnowledgeBase]:
             records = knowledge_bases.page(tx, limit + 1, after)
-            items = [self._kb(tx, record) for record in records[:limit]]
+            items = [self._kb(tx, record, composed) for record in records[:limit]]
             return Page(items=items, next_cursor=items[-1].kb_id if len(records) > limit else None)
 
         return await self._read(read)
 
     async def kb(self, kb_id: str) -> KnowledgeBase:
         """One knowledge base with the status of its newest job."""
-        return await self._read(lambda tx: self._kb(tx, known_kb(tx, kb_id)))
+        composed = await self._composer()
+        return await self._read(lambda tx: self._kb(tx, known_kb(tx, kb_id), composed))
 
     async def status(self, kb_id: str) -> JobStatusResponse:
         """The status of the newest job. Raises JobNotFound when the knowledge base has never run."""
-        return compose(await self._read(lambda tx: latest_job(tx, kb_id)), self._now())
+        composed = await self._composer()
+        return composed(await self._read(lambda tx: latest_job(tx, kb_id)))
 
     async def latest(self) -> list[JobStatusResponse]:
         """The status of the newest job of each knowledge base that has one."""
-        return await self._read(lambda tx: [compose(record, self._now()) for record in jobs.newest(tx)])
+        composed = await self._composer()
+        return await self._read(lambda tx: [composed(record) for record in jobs.newest(tx)])
 
     async def totals(self) -> list[Total]:
         """The counts of each phase, over all jobs."""
@@ -96,19 +103,20 @@ class Queries(ABC):
 
     async def job_status(self, job_id: str) -> JobStatusResponse:
         """The status of any job, with its full view of the phases. Raises JobNotFound."""
-        return await self._read(lambda tx: compose(jobs.record(tx, as_text("job_id", job_id)), self._now()))
+        composed = await self._composer()
+        return await self._read(lambda tx: composed(jobs.record(tx, as_text("job_id", job_id))))
 
     async def jobs(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[JobStatusResponse]:
         """The jobs of a knowledge base, newest first."""
         as_count("limit", limit, 1, MOST_ITEMS)
-        before = _number(cursor)
+        before, composed = _number(cursor), await self._composer()
 
         def read(tx: Transaction) -> list[JobRecord]:
             known_kb(tx, kb_id)
             return jobs.history(tx, kb_id, limit + 1, before)
 
         records = await self._read(read)
-        items = [compose(record, self._now()) for record in records[:limit]]
+        items = [composed(record) for record in records[:limit]]
         return Page(items=items, next_cursor=str(records[limit - 1].seq) if len(records) > limit else None)
 
     async def transitions_of(self, job_id: str, limit: int = 100, cursor: str | None = None) -> Page[Transition]:
@@ -186,7 +194,9 @@ class Queries(ABC):
         kb, dimension = await self._read(read)
         return kb, await embedded_query(kb, query, self._query_embedder, dimension)
 
-    def _kb(self, tx: Transaction, record: KnowledgeBaseRecord) -> KnowledgeBase:
+    def _kb(
+        self, tx: Transaction, record: KnowledgeBaseRecord, composed: Callable[[JobRecord], JobStatusResponse]
+    ) -> KnowledgeBase:
         latest = jobs.latest(tx, record.id)
         documents, chunks = passages.counts(tx, Scope(record.key, record.epoch))
         return KnowledgeBase(
@@ -197,7 +207,7 @@ class Queries(ABC):
             chunks=chunks,
             created_at=record.created_at,
             updated_at=record.updated_at,
-            job=None if latest is None else compose(latest, self._now()),
+            job=None if latest is None else composed(latest),
         )
 
 

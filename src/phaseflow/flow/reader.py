@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self, TypeVar
@@ -11,10 +12,15 @@ import anyio
 from phaseflow.components.embedders import EmbedderPort
 from phaseflow.components.index import EmbeddedIndex
 from phaseflow.domain.errors import StoreUnavailable
+from phaseflow.domain.status import JobStatusResponse
+from phaseflow.domain.verbs import left_behind
 from phaseflow.flow.queries import Queries
 from phaseflow.flow.workbench import Workbench
+from phaseflow.snapshot import compose
 from phaseflow.store import schema
+from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store.lock import is_held
 from phaseflow.store.reads import ReadPool, open_readers
 from phaseflow.store.transaction import Transaction
 
@@ -22,7 +28,10 @@ T = TypeVar("T")
 
 
 class Reader(Queries):
-    """``async with Reader("kb.db") as reader``: read-only, takes no lock, changes nothing, sees what is committed.
+    """``async with Reader("kb.db") as reader``: read-only, changes nothing, sees what is committed.
+
+    Beside a process that has the file, the answers are those of that process. When none has it, a job that was running
+    or queued is shown ``paused``, waiting on ``interrupted``, its clocks stopped at the last commit.
 
     Raises StoreUnavailable when there is no such file or nothing in it, NotADatabase or NewerDatabase when it cannot
     be read.
@@ -53,6 +62,18 @@ class Reader(Queries):
         if not self._path.exists():
             raise StoreUnavailable(f"there is no database {self._path}; name it with --db, or ingest something first")
         schema.check_file(self._path)
+
+    async def _composer(self) -> Callable[[JobRecord], JobStatusResponse]:
+        """Once nobody has the file, nothing runs, whatever its last holder left behind."""
+        was_held = await anyio.to_thread.run_sync(is_held, self._path)
+
+        def composed(record: JobRecord) -> JobStatusResponse:
+            # Asked before and after the record was read: a holder in between is one that has just begun or ended.
+            if was_held or is_held(self._path):
+                return compose(record, self._now())
+            return compose(replace(record, state=left_behind(record.state, record.last_signs)), self._now())
+
+        return composed
 
     async def _read(self, read: Callable[[Transaction], T]) -> T:
         if self._pool is None:

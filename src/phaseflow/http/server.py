@@ -19,6 +19,7 @@ from phaseflow.flow import PhaseFlow
 from phaseflow.http.access import ANY_ADDRESS, LOOPBACK, check_secret, is_address
 from phaseflow.http.app import create_app
 from phaseflow.http.limits import Limits
+from phaseflow.http.signals import ENDS, is_ignored
 from phaseflow.http.site import Site
 
 GRACE_S = 1
@@ -69,7 +70,7 @@ async def serve(
     limits: Limits | None = None,
     started: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve an engine until SIGTERM or Ctrl-C; ``started`` is called with the address once it answers.
+    """Serve an engine until SIGTERM, SIGHUP or Ctrl-C; ``started`` is called with the address once it answers.
 
     Jobs that are running then stop after the batch in hand, and go on at the next start. Raises InvalidRequest for a
     host that other machines can reach without a token, for a token that cannot be used and for an address that cannot
@@ -85,8 +86,9 @@ async def serve(
         async with flow:
             if stop.asked:
                 return
+            server = stop.server = server_for(app, lambda: started(_url(listener)))
             with _calm_collector():
-                await server_for(app, lambda: started(_url(listener))).serve(sockets=[listener])
+                await server.serve(sockets=[listener])
 
 
 @contextmanager
@@ -107,17 +109,21 @@ def _calm_collector() -> Iterator[None]:
 
 
 class _Stop:
-    """Notes SIGTERM and Ctrl-C outside the time in which the server has handlers of its own.
+    """Notes SIGTERM, SIGHUP and Ctrl-C outside the time in which the server has handlers of its own.
+
+    It never has one for SIGHUP. One that is ignored, as ``nohup`` has it, stays so.
 
     The server raises again, at its end, the signals that it got; by default they would kill the process before the
     engine has left its jobs in order.
     """
 
     asked = False
+    server: Server | None = None
 
     def __enter__(self) -> Self:
         in_main = threading.current_thread() is threading.main_thread()
-        self._before = {n: signal.signal(n, self._note) for n in (signal.SIGINT, signal.SIGTERM) if in_main}
+        wanted = [n for n in ENDS if in_main and not is_ignored(n)]
+        self._before = {n: signal.signal(n, self._note) for n in wanted}
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -126,6 +132,8 @@ class _Stop:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
+        if self.server is not None:
+            self.server.should_exit = True
 
 
 @contextmanager

@@ -8,12 +8,18 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ENDS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+"""The signals that end a service in good order; a terminal that is closed sends SIGHUP."""
+
+
+def is_ignored(number: signal.Signals) -> bool:
+    """Whoever started the process wants it to outlive its terminal (``nohup``)."""
+    return number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) is signal.SIG_IGN
 
 
 @contextmanager
 def closing_on_signals(close: Callable[[], None]) -> Iterator[None]:
-    """Call ``close`` on SIGTERM and Ctrl-C, before the handlers that the server has set.
+    """Call ``close`` on SIGTERM, SIGHUP and Ctrl-C, before the handlers that the server has set.
 
     Servers wait for all answers to end before they tell the application to: an endless one would never hear of it.
     Outside the main thread, or where no server has set handlers, this does nothing.
@@ -22,7 +28,7 @@ def closing_on_signals(close: Callable[[], None]) -> Iterator[None]:
         yield
         return
     loop = asyncio.get_running_loop()
-    found = {number: handler for number in _SIGNALS if callable(handler := signal.getsignal(number))}
+    found = {number: handler for number in ENDS if callable(handler := signal.getsignal(number))}
     ours = {number: _chained(loop, close, handler) for number, handler in found.items()}
     for number, chained in ours.items():
         signal.signal(number, chained)

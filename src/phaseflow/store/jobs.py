@@ -1,8 +1,10 @@
 """Jobs, their phases and the transition log. State and log change in one transaction, by compare-and-set."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from phaseflow.domain.errors import JobNotFound, OwnershipLost
 from phaseflow.domain.ingestion import IngestionState
@@ -16,7 +18,10 @@ from phaseflow.store.transaction import Row, Transaction, json_array
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A job as the database holds it. ``newest``: no later job of its knowledge base exists."""
+    """A job as the database holds it. ``newest``: no later job of its knowledge base exists.
+
+    ``last_signs``: when each phase was written last.
+    """
 
     seq: int
     state: IngestionState
@@ -34,6 +39,7 @@ class JobRecord:
     started_at: datetime | None
     completed_at: datetime | None
     newest: bool
+    last_signs: Mapping[JobPhase, datetime] = field(default_factory=dict)
 
 
 _PHASE = (
@@ -45,7 +51,7 @@ _JOB = (
     " full_run, run, epoch, model, held, hold_reason, intent, intent_phases,"
     " queued_at, listed, documents_deleted, documents_failed, characters_sent, cancelled_at, created_at, started_at,"
     " completed_at, seq = (SELECT max(seq) FROM ingestion_jobs AS other WHERE other.kb_id = ingestion_jobs.kb_id),"
-    f" (SELECT json_group_array(json_array(phase_name, {_PHASE})) FROM"
+    f" (SELECT json_group_array(json_array(phase_name, updated_at, {_PHASE})) FROM"
     "  (SELECT * FROM ingestion_phase_status WHERE job_id = ingestion_jobs.id ORDER BY id))"
 )
 """With its phases in one statement: each is a step to SQLite, and the status is what is read most."""
@@ -122,15 +128,6 @@ def unfinished(tx: Transaction) -> list[JobRecord]:
         " OR id IN (SELECT job_id FROM ingestion_phase_status WHERE status = 'running')) ORDER BY seq"
     )
     return [_record(row) for row in rows]
-
-
-def stop_clocks(tx: Transaction) -> None:
-    """End the running time of phases of a process that died with the last sign of life that each has given."""
-    tx.run(
-        "UPDATE ingestion_phase_status SET running_since = NULL, active_seconds = active_seconds"
-        "  + max(0, (julianday(updated_at) - julianday(running_since)) * 86400)"
-        " WHERE status = 'running' AND running_since IS NOT NULL"
-    )
 
 
 def count_unfinished(tx: Transaction) -> int:
@@ -263,10 +260,11 @@ def _record(row: Row) -> JobRecord:
         intent_phases, queued_at, listed, deleted, failed, characters, cancelled_at, created_at, started_at,
         completed_at, newest, phases,
     ) = row  # fmt: skip
+    found = json.loads(phases)
     state = IngestionState(
         job_id=job_id,
         kb_id=kb_id,
-        phases=tuple(_phase(each) for each in json.loads(phases)),
+        phases=tuple(_phase([name, *values]) for name, _, *values in found),
         cancelled=cancelled_at is not None,
         held=bool(held),
         hold_reason=hold_reason,
@@ -280,10 +278,11 @@ def _record(row: Row) -> JobRecord:
         listed=bool(listed), documents_deleted=deleted, documents_failed=failed, characters_sent=characters,
         created_at=datetime.fromisoformat(created_at), started_at=parse_time(started_at),
         completed_at=parse_time(completed_at), newest=bool(newest),
+        last_signs={JobPhase(name): datetime.fromisoformat(at) for name, at, *_ in found},
     )  # fmt: skip
 
 
-def _phase(row: Row) -> PhaseState:
+def _phase(row: Sequence[Any]) -> PhaseState:
     (
         name, status, progress, processed, total, failed, reused, available, started_at, completed_at, active_s,
         running_since, waiting_on, held, hold_reason, error,

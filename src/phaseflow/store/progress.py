@@ -101,5 +101,14 @@ def has_succeeded(tx: Transaction, run: Run, phase: JobPhase) -> bool:
     return row is not None
 
 
+def stop_clocks(tx: Transaction) -> None:
+    """End the running time of phases of a process that died with the last sign of life that each has given."""
+    tx.run(
+        "UPDATE ingestion_phase_status SET running_since = NULL, active_seconds = active_seconds"
+        "  + max(0, (julianday(updated_at) - julianday(running_since)) * 86400)"
+        " WHERE status = 'running' AND running_since IS NOT NULL"
+    )
+
+
 def _lost(run: Run, phase: JobPhase) -> OwnershipLost:
     return OwnershipLost(f"run {run.run} of job {run.job_id} may not write to {phase} any more")

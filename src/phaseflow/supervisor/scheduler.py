@@ -17,16 +17,14 @@ from phaseflow.domain import verbs
 from phaseflow.domain.errors import JobNotFound, StoreError
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger
+from phaseflow.domain.phase import BY_INTERRUPTION
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus
-from phaseflow.store import faults, jobs
+from phaseflow.store import faults, jobs, progress
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.service import only_error
 from phaseflow.supervisor.launch import begin, forgive
 from phaseflow.supervisor.supervisor import STORE_RETRY_S, Supervisor
 from phaseflow.tracker import Change, Changed, PhaseTracker
-
-INTERRUPTED = "interrupted"
-"""The reason in the log for phases that a dead process has left running."""
 
 ComponentsFor = Callable[[JobRecord], AbstractAsyncContextManager[Components]]
 
@@ -62,7 +60,7 @@ class Scheduler:
         """Pause what a dead process left running, and queue it again when ``go_on``; the ids of those jobs."""
         records = await self._tracker.database.read(jobs.unfinished)
         if any(phase.status is PhaseStatus.RUNNING for record in records for phase in record.state.phases):
-            await self._tracker.database.write(jobs.stop_clocks)
+            await self._tracker.database.write(progress.stop_clocks)
         found = []
         for record in records:
             if changed := await self._audit_one(record, go_on=go_on):
@@ -75,10 +73,10 @@ class Scheduler:
 
         def change(state: IngestionState) -> IngestionState:
             if managed:
-                return verbs.interrupt(state, now, go_on=go_on, reason=INTERRUPTED)
+                return verbs.interrupt(state, now, go_on=go_on, reason=BY_INTERRUPTION)
             return state.each(lambda p: p.pause(now) if p.status is PhaseStatus.RUNNING else p)
 
-        changed = await self._tracker.change(record.state.job_id, change, reason=INTERRUPTED)
+        changed = await self._tracker.change(record.state.job_id, change, reason=BY_INTERRUPTION)
         faults.reach("scheduler.audited")
         return changed if changed.after != changed.before else None
 

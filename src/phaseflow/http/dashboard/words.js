@@ -46,6 +46,7 @@ export function waiting(phase, reason) {
   if (reason === "upstream") return `waiting for ${PHASES[PHASES.indexOf(phase) - 1] ?? "the source"}`;
   if (reason === "rate_limit") return "the embedding server asked for a break";
   if (reason === "retry") return "a fault that may pass: trying again";
+  if (reason === "interrupted") return "its process has ended";
   return reason === "queue" ? "waiting for a free slot" : "on hold";
 }
 
