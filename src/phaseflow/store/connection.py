@@ -33,7 +33,7 @@ class Connection(aiosqlite.Connection):
 
 @asynccontextmanager
 async def open_connection(path: Path, mode: str) -> AsyncIterator[Connection]:
-    """Open an absolute path for the length of the block; ``mode`` is ``rw`` or ``ro``."""
+    """Open an absolute path for the length of the block; ``mode`` is ``rw``, ``ro`` or ``ro&immutable=1``."""
     uri = f"{path.as_uri()}?mode={mode}"
     try:
         connection = Connection(partial(sqlite3.connect, uri, uri=True, isolation_level=None, timeout=BUSY_S), 64)

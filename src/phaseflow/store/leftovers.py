@@ -13,9 +13,9 @@ from phaseflow.store.transaction import Row, Transaction, json_array
 
 STEP_DOCUMENTS: Final = 100
 """Documents looked at in one step; …"""
-STEP_PASSAGES: Final = 512
+STEP_PASSAGES: Final = 128
 """… passages taken out of the full-text index, …"""
-STEP_CHARACTERS: Final = 500_000
+STEP_CHARACTERS: Final = 150_000
 """… characters of them, …"""
 STEP_ROWS: Final = 2_000
 """… and other rows deleted."""

@@ -1,5 +1,6 @@
 """Reading beside the writer: a few connections, each lent for the length of one snapshot."""
 
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,7 +9,7 @@ from typing import TypeVar
 
 import anyio
 
-from phaseflow.domain.errors import EngineStopped
+from phaseflow.domain.errors import EngineStopped, StoreUnavailable
 from phaseflow.store.connection import Connection, explained, open_connection
 from phaseflow.store.own_loop import OwnLoop
 from phaseflow.store.transaction import Transaction
@@ -72,8 +73,30 @@ def _snapshot(connection: sqlite3.Connection, read: Callable[[Transaction], T]) 
 
 @asynccontextmanager
 async def open_readers(path: Path, count: int = 1) -> AsyncIterator[ReadPool]:
-    """Read a file beside the process that has it. Read-only connections neither write nor checkpoint."""
+    """Read a file beside the process that has it. Read-only connections neither write nor checkpoint.
+
+    Raises StoreUnavailable where the file cannot be read as it is.
+    """
+    mode = reading_mode(path, may_write=os.access(path.parent, os.W_OK))
     async with AsyncExitStack() as stack:
-        reads = ReadPool([await stack.enter_async_context(open_connection(path, "ro")) for _ in range(count)])
+        reads = ReadPool([await stack.enter_async_context(open_connection(path, mode)) for _ in range(count)])
         stack.push_async_callback(reads.close)
         yield reads
+
+
+def reading_mode(path: Path, *, may_write: bool) -> str:
+    """How SQLite is to open a file that is only read.
+
+    In WAL mode it needs the file ``-shm`` beside the database. Where it could not be made, because the folder may not
+    be written (a read-only mount, a backup), the file is read as one that nobody changes: then nobody can have it open.
+    Raises StoreUnavailable when that would miss what stands in the WAL.
+    """
+    beside = {name: path.with_name(path.name + name) for name in ("-wal", "-shm")}
+    if may_write or beside["-shm"].exists():
+        return "ro"
+    if beside["-wal"].exists() and beside["-wal"].stat().st_size:
+        raise StoreUnavailable(
+            f"{path} cannot be read here: {beside['-wal'].name} holds changes that are not in it yet, and its folder"
+            " cannot be written. Copy both files to a folder that you can write, and read them there"
+        )
+    return "ro&immutable=1"

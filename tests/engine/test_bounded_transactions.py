@@ -1,0 +1,97 @@
+"""No transaction grows with a document: one that is four times as long takes more of them, not longer ones."""
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from phaseflow import FolderSource, PhaseFlow
+from phaseflow.store import faults
+from tests.store.probes import until_removed
+
+STEPS = 100
+"""SQLite's virtual machine reports each time it has made so many steps."""
+
+
+class EqualVectors:
+    """An embedder that costs nothing, so that storing is what is left."""
+
+    fingerprint = "equal"
+    batch_size = 256
+
+    async def embed_documents(self, texts: list[str]) -> "npt.NDArray[np.float32]":
+        return np.ones((len(texts), 4), np.float32)
+
+
+@dataclass(slots=True)
+class Longest:
+    """The largest transaction: steps of SQLite, rows changed, segments of text stored."""
+
+    steps: int = 0
+    rows: int = 0
+    segments: int = 0
+    count: int = 0
+
+
+async def measured(folder: Path, database: Path, paragraphs: int, *, repeat: bool = False) -> Longest:
+    """Index one document, put another version in its place, delete the knowledge base."""
+    folder.mkdir()
+    longest, now = Longest(), Longest()
+
+    def ended(connection: sqlite3.Connection) -> None:
+        longest.steps, longest.rows = (
+            max(longest.steps, now.steps),
+            max(longest.rows, connection.total_changes - now.rows),
+        )
+        (segments,) = connection.execute("SELECT count(*) FROM texts").fetchone()
+        longest.segments = max(longest.segments, segments - now.segments)
+        longest.count += 1
+        now.steps, now.rows, now.segments = 0, connection.total_changes, segments
+
+    def step() -> None:
+        now.steps += STEPS
+
+    async with PhaseFlow(database, embedder=EqualVectors()) as flow:
+        store = flow.tracker.database
+
+        def watch(connection: sqlite3.Connection) -> None:
+            connection.set_progress_handler(step, STEPS)
+            faults.install("store.before_commit", lambda: ended(connection))
+
+        await store._writer.call(watch)  # nobody else shows what SQLite does
+        for version in ("first", "second"):
+            text = (f"{version} {'same' if repeat else n} " + "word " * 150 for n in range(paragraphs))
+            (folder / "large.md").write_text("\n\n".join(text))
+            await (await flow.start("kb", FolderSource(str(folder)), full=True)).wait()
+        assert (await flow.kb("kb")).chunks >= paragraphs
+        await flow.delete_kb("kb")
+        await until_removed(store)
+        faults.clear()
+    return longest
+
+
+@pytest.mark.parametrize("repeat", [False, True], ids=["all passages differ", "all passages are the same"])
+async def test_no_transaction_grows_with_a_document(tmp_path: Path, repeat: bool) -> None:
+    with anyio.fail_after(100):
+        small = await measured(tmp_path / "a", tmp_path / "a.db", 3000, repeat=repeat)
+        large = await measured(tmp_path / "b", tmp_path / "b.db", 12000, repeat=repeat)
+    assert large.count > 2 * small.count
+    assert large.segments <= 32
+    assert large.rows <= 1.3 * small.rows
+    assert large.steps <= 1.3 * small.steps
+
+
+async def test_a_wal_is_given_back_when_nobody_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("phaseflow.store.database.IDLE_S", 0.05)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text("word " * 20_000)
+    wal = tmp_path / "kb.db-wal"
+    async with PhaseFlow(tmp_path / "kb.db", embedder=EqualVectors()) as flow:
+        await (await flow.start("kb", FolderSource(str(tmp_path / "docs")))).wait()
+        with anyio.fail_after(10):
+            while wal.stat().st_size:  # noqa: ASYNC110  # SQLite tells nobody
+                await anyio.sleep(0.02)
