@@ -15,6 +15,7 @@ def compose(record: JobRecord, now: datetime) -> JobStatusResponse:
     """The status at ``now``."""
     state = record.state
     eta_s = eta_seconds(state, now)
+    metrics = _metrics(record)
     failed = next((p for p in state.phases if p.status is PhaseStatus.FAILED), None)
     return JobStatusResponse(
         job_id=state.job_id,
@@ -22,13 +23,13 @@ def compose(record: JobRecord, now: datetime) -> JobStatusResponse:
         status=state.get_overall_status(),
         phase=state.get_current_phase(),
         progress=state.get_overall_progress(),
-        message=message(state),
+        message=message(state, metrics.documents_failed),
         error=failed.error if failed else None,
         requested=state.requested,
         waiting_on=job_waiting_on(state),
         allowed_actions=_allowed(record),
         eta_seconds=None if eta_s is None else round(eta_s, 1),
-        metrics=_metrics(record),
+        metrics=metrics,
         created_at=record.created_at,
         started_at=record.started_at,
         completed_at=record.completed_at,

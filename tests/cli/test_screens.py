@@ -41,9 +41,21 @@ def test_each_phase_has_a_line_with_items_rate_and_what_it_waits_for() -> None:
     assert "150 / 150 documents" in loading
     assert "105 / 150 documents" in chunking
     assert "52/s" in chunking
-    assert "the embedding server asked for a break" in embedding
+    assert "the embedding server asked us to slow down" in embedding
     assert "0 chunks" in indexing
     assert job_line.rstrip() == "waf: Chunking 105 of 150 documents, about 42 s left"
+
+
+def test_documents_that_failed_are_seen_beside_those_that_are_done() -> None:
+    done = {"status": "completed", "items_processed": 49, "items_failed": 5, "items_total": 54}
+    assert "54 / 54 documents 5 failed" in " ".join(_drawn(job({"loading": done})).split())
+
+
+def test_what_a_cancel_ended_is_not_shown_as_failed() -> None:
+    ended = {"status": "failed", "error": "Cancelled by user"}
+    drawn = _drawn(job({"loading": ended}, status="cancelled", message="Cancelled by user"))
+    assert "cancelled" in drawn.splitlines()[0]
+    assert "failed" not in drawn
 
 
 def test_a_narrow_terminal_keeps_one_line_a_phase() -> None:

@@ -50,3 +50,20 @@ def test_the_history_has_one_row_a_job(capsys: pytest.CaptureFixture[str]) -> No
     rows = capsys.readouterr().err.splitlines()
     assert len(rows) == 3
     assert rows[2].startswith("job-0")
+
+
+def test_documents_that_failed_are_seen_in_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    draw(tables.jobs([job(metrics={"documents_failed": 5})]))
+    kb = KnowledgeBase(
+        kb_id="waf",
+        source=None,
+        settings=Settings(),
+        documents=54,
+        chunks=60,
+        created_at=AT,
+        updated_at=AT,
+        job=job(metrics={"documents_failed": 5}),
+    )
+    draw(tables.kbs([kb]))
+    head, row = (line.split() for line in capsys.readouterr().err.splitlines()[-2:])
+    assert row[head.index("failed") + 1] == "5"  # "0 %" are two words

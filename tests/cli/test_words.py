@@ -1,12 +1,19 @@
 """What a status says to a person."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from phaseflow.cli import words
 from phaseflow.domain.vocabulary import PHASES, JobPhase, WaitingOn
 from tests.cli.statuses import AT, failure, job
+
+
+def _ran(start_s: float, end_s: float, idle_s: float = 0, **changes: Any) -> dict[str, Any]:
+    """A phase from one second of the job to another, but for the time in which it was paused."""
+    times = {"started_at": AT + timedelta(seconds=start_s), "completed_at": AT + timedelta(seconds=end_s)}
+    return {"status": "completed", "active_seconds": end_s - start_s - idle_s} | times | changes
 
 
 @pytest.mark.parametrize(
@@ -54,17 +61,17 @@ def test_the_headline_gives_an_estimate_only_when_there_is_one() -> None:
 
 def test_a_paused_phase_says_so() -> None:
     status = job({"embedding": {"status": "paused", "waiting_on": "pause"}})
-    assert words.note(status.phase_details[2]) == "paused"
+    assert words.note(status, status.phase_details[2]) == "paused"
 
 
 def test_a_paused_phase_that_is_queued_says_what_it_waits_for() -> None:
     status = job({"embedding": {"status": "paused", "waiting_on": "queue"}})
-    assert words.note(status.phase_details[2]) == "waiting for a free slot"
+    assert words.note(status, status.phase_details[2]) == "waiting for a free slot"
 
 
 def test_a_failed_phase_shows_its_error() -> None:
     status = job({"embedding": {"status": "failed", "error": "401 from the server"}})
-    assert words.note(status.phase_details[2]) == "401 from the server"
+    assert words.note(status, status.phase_details[2]) == "401 from the server"
 
 
 def test_only_phases_that_changed_are_told() -> None:
@@ -93,7 +100,8 @@ def test_a_failed_phase_is_told_with_its_error() -> None:
 
 def test_the_summary_says_how_it_ended_what_was_done_and_how_long_it_took() -> None:
     metrics = {"documents_loaded": 190, "documents_unchanged": 12, "documents_deleted": 1, "chunks_indexed": 3456}
-    status = job(status="completed", metrics=metrics, completed_at=AT + timedelta(seconds=12.3))
+    phases = {str(name): _ran(0, 12.3) for name in PHASES}
+    status = job(phases, status="completed", metrics=metrics, completed_at=AT + timedelta(seconds=12.3))
     assert list(words.summary(status)) == [
         "waf: completed",
         "  190 documents new or changed, 12 unchanged, 1 deleted, 3,456 chunks indexed, 12 s",
@@ -131,3 +139,51 @@ def test_a_failure_is_one_line_also_when_its_error_is_not() -> None:
 )
 def test_a_job_that_can_go_on_says_how(status: str, advice: str | None) -> None:
     assert words.how_to_go_on(job(status=status), "the same command", "phaseflow retry waf") == advice
+
+
+HOUR = 3600
+
+
+@pytest.mark.parametrize(
+    ("phases", "seconds"),
+    [
+        ((_ran(0, 10), _ran(1, 12), _ran(2, 30), _ran(3, 31)), 31),
+        # embedding failed at 20, the others were paused, and the retry came three hours later
+        ((_ran(0, 10), _ran(1, 12), _ran(2, 3 * HOUR + 30, 3 * HOUR), _ran(3, 3 * HOUR + 31, 3 * HOUR)), 31),
+        # everything was paused at 5 for an hour
+        ((_ran(0, HOUR + 10, HOUR), _ran(1, HOUR + 12, HOUR), _ran(2, HOUR + 30, HOUR), _ran(3, HOUR + 31, HOUR)), 31),
+        # embedding was on hold all night
+        ((_ran(0, 10), _ran(1, 12), _ran(8 * HOUR, 8 * HOUR + 60), _ran(8 * HOUR, 8 * HOUR + 61)), 73),
+        # indexing alone was paused while embedding went on
+        ((_ran(0, 10), _ran(1, 12), _ran(2, 100), _ran(3, 110, 60)), 110),
+    ],
+)
+def test_a_run_took_the_time_in_which_it_worked(phases: tuple[dict[str, Any], ...], seconds: float) -> None:
+    ended = AT + timedelta(hours=9)
+    status = job(
+        {str(name): one for name, one in zip(PHASES, phases, strict=True)}, status="completed", completed_at=ended
+    )
+    assert words.run_seconds(status) == pytest.approx(seconds)
+
+
+def test_a_job_that_is_not_over_or_never_ran_took_no_time() -> None:
+    assert words.run_seconds(job()) is None
+    assert words.run_seconds(job(status="cancelled", completed_at=AT)) is None
+
+
+def test_a_cancelled_run_has_not_failed() -> None:
+    cancelled = {"status": "failed", "error": "Cancelled by user", "completed_at": AT}
+    status = job({"embedding": cancelled}, status="cancelled", error="Cancelled by user", completed_at=AT)
+    told = [*words.changes(None, status), *words.summary(status), words.note(status, status.phase_details[2])]
+    assert told[0] == "waf: embedding cancelled, 0 chunks"
+    assert told[1] == "waf: cancelled; what was indexed stays searchable"
+    assert told[-1] == "cancelled"
+    assert "failed" not in " ".join(told)
+
+
+def test_what_failed_is_said_beside_what_is_done() -> None:
+    loading = {"status": "completed", "items_processed": 49, "items_failed": 5, "items_total": 54}
+    status = job({"loading": loading})
+    assert words.items(status.phase_details[0]) == "54 / 54 documents"
+    assert words.failed(status.phase_details[0]) == "5 failed"
+    assert next(words.changes(None, status)) == "waf: loading completed, 54 / 54 documents, 5 failed in 0.0 s"

@@ -95,7 +95,7 @@ def test_a_failed_job_that_is_to_be_retried_waits_on_the_queue() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "words"),
-    [(WaitingOn.RATE_LIMIT, "the embedding server asked for a break"), (WaitingOn.RETRY, "a transient fault")],
+    [(WaitingOn.RATE_LIMIT, "the embedding server asked us to slow down"), (WaitingOn.RETRY, "a fault that may pass")],
 )
 def test_a_job_says_why_its_only_running_phase_does_not_move(reason: WaitingOn, words: str) -> None:
     state = running()
@@ -120,3 +120,46 @@ def test_the_reason_of_a_guard_is_said_while_other_phases_run() -> None:
     state = running().with_phase(chunking)
     assert state.get_overall_status() is JobStatus.RUNNING
     assert message(state).endswith("; chunking is paused (the budget is used up)")
+
+
+def _two_done(*paused: JobPhase, held: tuple[JobPhase, ...] = ()) -> IngestionState:
+    """Loading and chunking are completed, the others run unless they are paused or held."""
+    state = running(*PHASES[1:])
+    state = state.each(
+        lambda p: p.update_progress(10, 10).complete(LATER), (JobPhase.LOADING, JobPhase.CHUNKING)
+    ).with_phase(replace(state[JobPhase.EMBEDDING], items_available=10, items_total=10, items_processed=3))
+    state = state.each(lambda p: p.hold(verbs.BY_USER).pause(LATER), paused)
+    return state.each(lambda p: replace(p, status=PhaseStatus.NOT_STARTED, held=True, hold_reason=verbs.BY_USER), held)
+
+
+def test_a_paused_phase_that_holds_up_the_rest_is_named_with_what_to_do() -> None:
+    state = _two_done(JobPhase.EMBEDDING)
+    assert state.get_overall_status() is JobStatus.RUNNING
+    assert job_waiting_on(state) is WaitingOn.PAUSE
+    assert message(state) == "Embedding is paused at 3 of 10 chunks; resume it to go on"
+    assert phase_waiting_on(state, state[JobPhase.INDEXING]) is WaitingOn.UPSTREAM
+
+
+def test_a_phase_on_hold_that_holds_up_the_rest_is_named_with_what_to_do() -> None:
+    state = _two_done(held=(JobPhase.EMBEDDING,))
+    assert message(state) == "Embedding is on hold; resume it to go on"
+
+
+def test_what_moves_comes_before_what_is_paused() -> None:
+    state = _two_done(JobPhase.INDEXING)
+    assert job_waiting_on(state) is None
+    assert message(state) == "Embedding 3 of 10 chunks; indexing is paused"
+
+
+def test_a_phase_that_waits_for_another_names_it() -> None:
+    state = running(JobPhase.CHUNKING)
+    state = state.with_phase(replace(state[JobPhase.LOADING], waiting_on=WaitingOn.UPSTREAM))
+    assert message(state) == "Loading 0 documents: waiting for the source"
+    starved = _two_done().with_phase(replace(_two_done()[JobPhase.EMBEDDING], waiting_on=WaitingOn.UPSTREAM))
+    assert message(starved) == "Embedding 3 of 10 chunks: waiting for chunking"
+
+
+def test_a_completed_job_says_how_many_documents_failed() -> None:
+    done = running(*PHASES[1:]).each(lambda p: p.update_progress(2, 2).complete(LATER))
+    assert message(done) == "Completed: 2 chunks indexed"
+    assert message(done, 1) == "Completed: 2 chunks indexed; 1 document failed"

@@ -6,6 +6,7 @@ from functools import partial
 
 from phaseflow.actors.actor import Actor
 from phaseflow.components.daemon import call_in_daemon
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import documents, faults
@@ -79,7 +80,9 @@ class ChunkingActor(Actor):
         except Exception as error:  # noqa: BLE001  # whatever a chunker raises is the document's failure
             return FailedDocument(document.uri, "chunk_error", f"{type(error).__name__}: {error}")
         if len(spans) >= 1 << CHUNK_BITS:
-            return FailedDocument(document.uri, "too_many_chunks", f"{len(spans)} chunks; choose a larger chunk_size")
+            return FailedDocument(
+                document.uri, "too_many_chunks", f"{counted(len(spans), 'chunk')}; choose a larger chunk_size"
+            )
         hashes = [text_hash(document.text[start:end]) for start, end in spans]
         return replace(document, spans=spans, hashes=hashes, embedded=[False] * len(spans))
 

@@ -12,6 +12,7 @@ from phaseflow.actors.pending_documents import Chunk
 from phaseflow.actors.release import OrderedRelease
 from phaseflow.actors.single_flight import Claim
 from phaseflow.actors.workshop import Workshop
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import ComponentUnavailable, RateLimited, TransientError
 from phaseflow.domain.policy import LONGEST_WAIT_S
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
@@ -124,7 +125,7 @@ class EmbeddingCalls:
         size = sum(len(chunk.text) for chunk in chunks)
         if most is not None and self._sent + self._reserved + size > most and (self._sent or self._reserved):
             self._sent = 0  # beyond the gate is only who has been resumed
-            self._hold(f"the budget of {most} characters is used up; resume to go on for as many again")
+            self._hold(f"the budget of {counted(most, 'character')} is used up; resume to go on for as many again")
             return []
         self._reserved += size
         try:

@@ -10,6 +10,7 @@ from phaseflow.actors.gate import Gate
 from phaseflow.actors.pending_documents import Chunk
 from phaseflow.actors.release import OrderedRelease
 from phaseflow.actors.workshop import PhaseFailed, Workshop
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import BatchTooLarge, DimensionMismatch, EmbedderDown, TransientError
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import progress
@@ -177,4 +178,4 @@ def halves(chunks: Sequence[Chunk]) -> tuple[Sequence[Chunk], Sequence[Chunk]]:
 
 
 def _given_up(attempts: int, error: Exception) -> PhaseFailed:
-    return PhaseFailed(f"gave up after {attempts} attempts: {error}")
+    return PhaseFailed(f"gave up after {counted(attempts, 'attempt')}: {error}")

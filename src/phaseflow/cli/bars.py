@@ -31,21 +31,24 @@ def picture(status: JobStatusResponse) -> RenderableType:
     grid.add_column(no_wrap=True)
     grid.add_column(no_wrap=True, width=_BAR_WIDTH)
     grid.add_column(no_wrap=True, justify="right")
+    if any(phase.items_failed for phase in status.phase_details):
+        grid.add_column(no_wrap=True)
     grid.add_column(no_wrap=True, justify="right")
     grid.add_column(no_wrap=True, overflow="ellipsis")
     for phase in status.phase_details:
-        grid.add_row(*_row(phase))
+        grid.add_row(*_row(status, phase))
     return Group(grid, Text(one_line(words.headline(status)), style="dim", no_wrap=True, overflow="ellipsis"))
 
 
-def _row(phase: PhaseDetail) -> tuple[RenderableType, ...]:
-    style = _STYLES[phase.status]
+def _row(status: JobStatusResponse, phase: PhaseDetail) -> tuple[RenderableType, ...]:
+    style = "dim" if words.shown_status(status, phase) == words.CANCELLED else _STYLES[phase.status]
     return (
         Text(phase.name, style=style),
         _bar(phase, style),
-        Text(f"{words.amount(phase)} {phase.name.unit}", style=style),
+        Text(words.items(phase), style=style),
+        Text(words.failed(phase), style="red"),
         Text(words.rate(phase.items_per_second)),
-        Text(one_line(words.note(phase)), style="dim"),
+        Text(one_line(words.note(status, phase)), style="dim"),
     )
 
 

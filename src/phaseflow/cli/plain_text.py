@@ -7,6 +7,8 @@ are written as escapes, so that a reader sees that there is something.
 
 import re
 
+from phaseflow.domain.counting import counted
+
 LONGEST_LINE = 4_000
 """Characters of one line; a name or an error beyond that says nothing more to a person."""
 LONGEST_CELL = 300
@@ -28,7 +30,7 @@ def printable(text: str) -> str:
 
 def one_line(text: str, most: int = LONGEST_LINE) -> str:
     """The text as one line of at most ``most`` characters: a line end in a name must not begin a line of its own."""
-    cut = text if len(text) <= most else f"{text[:most]}… ({len(text) - most:,} characters more)"
+    cut = text if len(text) <= most else f"{text[:most]}… ({counted(len(text) - most, 'character')} more)"
     return cut if cut.isprintable() else "".join(map(_shown, cut))
 
 

@@ -17,6 +17,7 @@ import time
 from collections import deque
 
 from phaseflow.cli.plain_text import printable
+from phaseflow.domain.counting import counted
 
 LIMIT_BYTES = 1 << 20
 """That wait for a reader, at most; for stdout the end of a job is let in beyond it."""
@@ -120,7 +121,7 @@ class Output(io.TextIOBase):
         with self._changed:
             dropped, self._dropped = self._dropped, 0
         if dropped:
-            line = f"phaseflow: {dropped:,} line{'' if dropped == 1 else 's'} left out here: nobody read them\n"
+            line = f"phaseflow: {counted(dropped, 'line')} left out here: nobody read them\n"
             self._write_out(line.encode())
 
     def _write_out(self, data: bytes) -> None:

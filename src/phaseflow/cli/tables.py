@@ -16,10 +16,10 @@ _PASSAGE_CHARACTERS = 2_000
 
 def kbs(items: Sequence[KnowledgeBase]) -> Table:
     """One row for each knowledge base with its latest job."""
-    table = _table("KB", "documents", "chunks", "status", "progress", "")
+    table = _table("KB", "documents", "chunks", "status", "progress", "failed", "")
     for kb in items:
         job = kb.job
-        state = ("never ran", "", "") if job is None else (job.status, _percent(job), job.message)
+        state = ("never ran", "", "", "") if job is None else (job.status, _percent(job), _failed(job), job.message)
         table.add_row(_text(kb.kb_id), f"{kb.documents:,}", f"{kb.chunks:,}", *map(_text, state))
     return table
 
@@ -34,7 +34,7 @@ def jobs(items: Sequence[JobStatusResponse]) -> Table:
             _percent(job),
             _at(job.started_at),
             _at(job.completed_at),
-            f"{job.metrics.documents_failed:,}",
+            _failed(job),
             _text(job.message),
         )
     return table
@@ -75,6 +75,11 @@ def _text(value: str) -> Text:
 
 def _percent(job: JobStatusResponse) -> str:
     return f"{job.progress:.0f} %"
+
+
+def _failed(job: JobStatusResponse) -> str:
+    """Documents that failed; empty when none has, so that those are seen that have."""
+    return f"{job.metrics.documents_failed:,}" if job.metrics.documents_failed else ""
 
 
 def _at(moment: datetime | None) -> str:

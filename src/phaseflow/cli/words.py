@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from phaseflow.cli.plain_text import one_line
+from phaseflow.domain.counting import counted, form
+from phaseflow.domain.explain import waiting_words
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus, WaitingOn
 
 if TYPE_CHECKING:
@@ -12,22 +14,20 @@ if TYPE_CHECKING:
 FIRST_FEW = 5
 """Failures that a summary shows; the rest are a command away."""
 
-_WAITING = {
-    WaitingOn.RATE_LIMIT: "the embedding server asked for a break",
-    WaitingOn.RETRY: "a fault that may pass; trying again",
-    WaitingOn.PAUSE: "on hold",
-    WaitingOn.QUEUE: "waiting for a free slot",
-    WaitingOn.INTERRUPTED: "its process has ended",
-}
+CANCELLED = "cancelled"
+
+
+def shown_status(status: "JobStatusResponse", phase: "PhaseDetail") -> str:
+    """The status of a phase in words. What a cancel ended has not failed, whatever its row is to say by contract."""
+    is_cancelled = status.status is JobStatus.CANCELLED and phase.status is PhaseStatus.FAILED
+    return CANCELLED if is_cancelled else phase.status.replace("_", " ")
 
 
 def waiting(phase: JobPhase, reason: WaitingOn | None) -> str:
     """Why a phase does not move, in words; empty when it moves."""
     if reason is None:
         return ""
-    if reason is WaitingOn.UPSTREAM:
-        return f"waiting for {phase.before or 'the source'}"
-    return _WAITING[reason]
+    return "on hold" if reason is WaitingOn.PAUSE else waiting_words(phase, reason)
 
 
 def duration(seconds: float) -> str:
@@ -55,8 +55,21 @@ def amount(phase: "PhaseDetail") -> str:
     return f"{done:,}" if phase.items_total is None else f"{done:,} / {phase.items_total:,}"
 
 
-def note(phase: "PhaseDetail") -> str:
-    """What is special about a phase now: its error, its pause, or why it waits."""
+def items(phase: "PhaseDetail") -> str:
+    """``105 / 150 documents``: the total decides about the noun, and what failed is said by ``failed``."""
+    done = phase.items_processed + phase.items_failed
+    return f"{amount(phase)} {form(done if phase.items_total is None else phase.items_total, phase.name.item)}"
+
+
+def failed(phase: "PhaseDetail") -> str:
+    """How many of the items done have failed; empty when none has."""
+    return f"{phase.items_failed:,} failed" if phase.items_failed else ""
+
+
+def note(status: "JobStatusResponse", phase: "PhaseDetail") -> str:
+    """What is special about a phase now: its end, its error, its pause, or why it waits."""
+    if shown_status(status, phase) == CANCELLED:
+        return CANCELLED
     if phase.error:
         return one_line(phase.error)
     if phase.status is PhaseStatus.PAUSED:
@@ -75,37 +88,74 @@ def changes(before: "JobStatusResponse | None", after: "JobStatusResponse") -> I
     earlier = {} if before is None else {phase.name: phase.status for phase in before.phase_details}
     for phase in after.phase_details:
         if phase.status is not earlier.get(phase.name, PhaseStatus.NOT_STARTED):
-            yield _change(after.kb_id, phase)
+            yield _change(after, phase)
 
 
-def _change(kb_id: str, phase: "PhaseDetail") -> str:
-    line = f"{kb_id}: {phase.name} {phase.status.replace('_', ' ')}"
-    if phase.error:
+def _change(job: "JobStatusResponse", phase: "PhaseDetail") -> str:
+    line = f"{job.kb_id}: {phase.name} {shown_status(job, phase)}"
+    if phase.error and not line.endswith(CANCELLED):
         return f"{line}: {one_line(phase.error)}"
     if phase.status is PhaseStatus.RUNNING and not phase.items_processed:
         return line
     spent = f" in {duration(phase.active_seconds)}" if phase.status is PhaseStatus.COMPLETED else ""
-    return f"{line}, {amount(phase)} {phase.name.unit}{spent}"
+    lost = f", {failed(phase)}" if phase.items_failed else ""
+    return f"{line}, {items(phase)}{lost}{spent}"
 
 
 def summary(status: "JobStatusResponse") -> Iterator[str]:
     """The lines at the end of a run in the foreground: how it ended and what it did."""
     done = status.metrics
-    parts = [f"{done.documents_loaded:,} documents new or changed", f"{done.documents_unchanged:,} unchanged"]
+    parts = [f"{counted(done.documents_loaded, 'document')} new or changed", f"{done.documents_unchanged:,} unchanged"]
     if done.documents_deleted:
         parts.append(f"{done.documents_deleted:,} deleted")
-    parts.append(f"{done.chunks_indexed:,} chunks indexed")
+    parts.append(f"{counted(done.chunks_indexed, 'chunk')} indexed")
     parts.extend(_span(status))
     lead = f"{status.kb_id}: {status.status}"
-    if status.status is not JobStatus.COMPLETED:
+    if status.status is JobStatus.CANCELLED:
+        lead += "; what was indexed stays searchable"
+    elif status.status is not JobStatus.COMPLETED:
         lead += f": {one_line(status.error or status.message)}"
     yield lead
     yield f"  {', '.join(parts)}"
 
 
 def _span(status: "JobStatusResponse") -> Iterator[str]:
-    if status.started_at is not None and status.completed_at is not None:
-        yield duration((status.completed_at - status.started_at).total_seconds())
+    seconds = run_seconds(status)
+    if seconds is not None:
+        yield duration(seconds)
+
+
+def run_seconds(status: "JobStatusResponse") -> float | None:
+    """How long a job that is over has worked, in seconds, without the time in which none of its phases ran.
+
+    A retry the next morning did not take all night. A break is what all phases have in common that were interrupted,
+    unless it does not fit beside those that ran from their start to their end.
+    """
+    if not status.status.is_over or status.completed_at is None:
+        return None
+    spans = [
+        (p.started_at.timestamp(), (p.completed_at or status.completed_at).timestamp(), p.active_seconds)
+        for p in status.phase_details
+        if p.started_at is not None
+    ]
+    idle = [end - start - active for start, end, active in spans]
+    whole = _covered([(start, end) for (start, end, _), rest in zip(spans, idle, strict=True) if rest < _NO_BREAK_S])
+    covered = _covered([(start, end) for start, end, _ in spans])
+    pause = min((rest for rest in idle if rest >= _NO_BREAK_S), default=0.0)
+    return covered - pause if spans and pause <= covered - whole else covered if spans else None
+
+
+_NO_BREAK_S = 1.0
+"""A phase that ran all the time from its start to its end, but for the moments between two commits."""
+
+
+def _covered(spans: "Sequence[tuple[float, float]]") -> float:
+    """Seconds that lie in at least one of the spans."""
+    total, reached = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
 
 
 def failures(status: "JobStatusResponse", first: "Sequence[Failure]", command: str) -> Iterator[str]:
@@ -113,7 +163,7 @@ def failures(status: "JobStatusResponse", first: "Sequence[Failure]", command: s
     count = max(status.metrics.documents_failed, len(first))
     if not count:
         return
-    yield f"{count:,} document{'' if count == 1 else 's'} failed:"
+    yield f"{counted(count, 'document')} failed:"
     for one in first[:FIRST_FEW]:
         yield "  " + failure(one)
     yield f"  all of them: {command}"
@@ -121,7 +171,7 @@ def failures(status: "JobStatusResponse", first: "Sequence[Failure]", command: s
 
 def failure(one: "Failure") -> str:
     """One line on a failed document."""
-    tries = f" ({one.attempts} attempts)" if one.attempts > 1 else ""
+    tries = f" ({counted(one.attempts, 'attempt')})" if one.attempts > 1 else ""
     return f"{one_line(one.uri)}: {one.phase}: {one_line(' '.join(one.error.split()))}{tries}"
 
 

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from phaseflow.components.sources.names import path_of, uri_of
 from phaseflow.components.upload_names import safe_name
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import (
     ComponentUnavailable,
     DocumentNotFound,
@@ -136,7 +137,9 @@ class Staging:
         with self._lock:
             self._check_open()
             if self._began == self._uploads.limits.files:
-                raise InvalidRequest("files", f"more than {self._began} files; send the rest in another request")
+                raise InvalidRequest(
+                    "files", f"more than {counted(self._began, 'file')}; send the rest in another request"
+                )
             self._name = safe_name(name)
             path = self._folder / str(self._began)
             self._file = open(path, "xb", opener=open_private)  # noqa: SIM115  closed by `end` or `discard`

@@ -3,6 +3,8 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+from phaseflow.domain.counting import counted
+
 LONGEST_WAIT_S = 3600.0
 """A wait that somebody else asks for is waited out up to this; whoever asks for more gets a pause or a failure."""
 
@@ -57,10 +59,10 @@ class ErrorBudget:
         if len(self._last) > self.policy.window:
             self._last.popleft()
         if self._row >= self.policy.in_a_row:
-            return f"error budget spent: {self._row} documents in a row failed"
+            return f"error budget spent: {counted(self._row, 'document')} in a row failed"
         share = sum(self._last) / self.policy.window
         if len(self._last) == self.policy.window and share > self.policy.share:
-            return f"error budget spent: {share:.0%} of the last {self.policy.window} documents failed"
+            return f"error budget spent: {share:.0%} of the last {counted(self.policy.window, 'document')} failed"
         return None
 
 

@@ -26,9 +26,9 @@ class JobPhase(StrEnum):
         return PHASES[self.position - 1] if self.position else None
 
     @property
-    def unit(self) -> str:
-        """What an item of this phase is, in the plural."""
-        return "documents" if self.position < 2 else "chunks"
+    def item(self) -> str:
+        """What an item of this phase is."""
+        return "document" if self.position < 2 else "chunk"
 
 
 PHASES = tuple(JobPhase)
@@ -80,7 +80,7 @@ class WaitingOn(StrEnum):
     UPSTREAM = "upstream"
     """The phase before has handed nothing over yet."""
     RATE_LIMIT = "rate_limit"
-    """The embedding server asked for a break."""
+    """The embedding server asked us to slow down."""
     RETRY = "retry"
     """A transient fault; the next attempt is on its way."""
     PAUSE = "pause"

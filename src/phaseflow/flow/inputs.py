@@ -21,6 +21,9 @@ SettingsLike = Settings | Mapping[str, Any]
 File = str | Path | tuple[str, bytes]
 
 
+_SCHEMES = ("http://", "https://")
+
+
 def as_settings(settings: SettingsLike | None) -> Settings | None:
     """Settings from their JSON shape."""
     if settings is None or isinstance(settings, Settings):
@@ -34,7 +37,9 @@ def as_settings(settings: SettingsLike | None) -> Settings | None:
 
 
 def as_source(source: SourceLike) -> Source:
-    """A source from its JSON shape; a string or a path is a folder."""
+    """A source from its JSON shape. A string is a web address if it begins like one, else a folder; so is a path."""
+    if isinstance(source, str) and source.lower().startswith(_SCHEMES):
+        return as_source({"type": "web", "urls": [source]})
     if isinstance(source, str | Path):
         return FolderSource(str(source))
     if isinstance(source, Source):

@@ -5,6 +5,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import (
     InvalidRequest,
     InvalidTransition,
@@ -134,7 +135,10 @@ async def check_room(call: Call[requests.KbPath, Any]) -> None:
     flow, limits = call.site.flow, call.site.limits
     kbs, open_jobs = await flow.load()
     if open_jobs >= limits.open_jobs:
-        raise LimitReached(f"{open_jobs} jobs are not over yet; wait for one to end, or cancel one")
+        raise LimitReached(
+            f"{counted(open_jobs, 'job')} {'is' if open_jobs == 1 else 'are'} not over yet;"
+            " wait for one to end, or cancel one"
+        )
     if kbs < limits.kbs:
         return
     try:

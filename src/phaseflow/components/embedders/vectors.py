@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DimensionMismatch, TransientError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def checked_vectors(rows: Any, count: int, dimension: int | None = None) -> "Vec
 
     found = _as_array(rows)
     if found.shape[0] != count:
-        raise _malformed(f"{found.shape[0]} vectors for {count} texts")
+        raise _malformed(f"{counted(found.shape[0], 'vector')} for {counted(count, 'text')}")
     if count == 0:
         return np.empty((0, dimension or 0), np.float32)
     if found.ndim != 2 or found.shape[1] == 0:

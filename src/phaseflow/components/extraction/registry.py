@@ -267,7 +267,11 @@ def _by_columns(named: Format, data: bytes) -> Format | None:
     return _KNOWN["csv"] if is_table else None
 
 
+_OPEN_ZIP = "unpack it, have ZIP archives of a folder opened (--archives, or archives: true in the source)"
+
+
 def unsupported(name: str, kind: str) -> DocumentError:
     """The error for a document of a kind that cannot be read."""
-    message = f"{kind} is not supported: {name} was left out; convert it to text, or exclude it"
+    advice = _OPEN_ZIP if kind == "An archive" and name.lower().endswith(".zip") else "convert it to text"
+    message = f"{kind} is not supported: {name} was left out; {advice}, or exclude it"
     return DocumentError(message, code="unsupported_format", counts=False)

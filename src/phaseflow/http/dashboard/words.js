@@ -44,7 +44,7 @@ export const counted = (value, one) => `${count(value)} ${one}${value === 1 ? ""
 export function waiting(phase, reason) {
   if (reason === null) return "";
   if (reason === "upstream") return `waiting for ${PHASES[PHASES.indexOf(phase) - 1] ?? "the source"}`;
-  if (reason === "rate_limit") return "the embedding server asked for a break";
+  if (reason === "rate_limit") return "the embedding server asked us to slow down";
   if (reason === "retry") return "a fault that may pass: trying again";
   if (reason === "interrupted") return "its process has ended";
   return reason === "queue" ? "waiting for a free slot" : "on hold";
