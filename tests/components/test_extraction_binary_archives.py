@@ -49,7 +49,10 @@ async def test_an_archive_stays_closed_unless_asked_for(tmp_path: Path, opened: 
     (tmp_path / "a.zip").write_bytes(package({"b.md": "# B"}))
     loader = opened(archives=False)
     assert await names(loader) == ["a.zip"]
-    assert (await refusal(loader, "a.zip")).code == "unsupported_format"
+    refused = await refusal(loader, "a.zip")
+    assert refused.code == "unsupported_format"
+    assert "--archives" in str(refused)
+    assert "archives: true" in str(refused)
     assert (await refusal(loader, "a.zip/b.md")).code == "not_found"
 
 
@@ -74,7 +77,10 @@ async def test_an_archive_inside_an_archive_stays_closed(tmp_path: Path, opened:
     (tmp_path / "a.zip").write_bytes(package({"b.zip": package({"c.md": "c"})}))
     loader = opened()
     assert await names(loader) == ["a.zip/b.zip"]
-    assert (await refusal(loader, "a.zip/b.zip")).code == "unsupported_format"
+    inner = await refusal(loader, "a.zip/b.zip")
+    assert inner.code == "unsupported_format"
+    assert "unpack it" in str(inner)
+    assert "--archives" not in str(inner)
     assert (await refusal(loader, "a.zip/b.zip/c.md")).code == "not_found"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from phaseflow.domain.errors import InvalidRequest, KnowledgeBaseNotFound
-from phaseflow.domain.settings import FolderSource
+from phaseflow.domain.settings import FolderSource, WebSource
 from phaseflow.flow import PhaseFlow, Reader
 
 Call = Callable[[Any, Any], Awaitable[object]]
@@ -131,6 +131,17 @@ async def test_a_reader_refuses_the_same(flow: PhaseFlow) -> None:
 async def test_the_failures_of_nobody_are_not_counted(flow: PhaseFlow) -> None:
     with pytest.raises(KnowledgeBaseNotFound):
         await flow.count_failures("nobody")
+
+
+@pytest.mark.parametrize("address", ["https://example.org/docs", "Http://example.org/docs", "HTTPS://EXAMPLE.org"])
+async def test_a_string_that_begins_like_a_web_address_is_one(flow: PhaseFlow, address: str) -> None:
+    source = (await flow.put_kb("site", address)).source
+    assert isinstance(source, WebSource)
+    assert [str(url).rstrip("/") for url in source.urls] == [address.lower()]
+
+
+async def test_a_path_is_a_folder_whatever_its_name(flow: PhaseFlow) -> None:
+    assert (await refused(lambda: flow.put_kb("site", Path("http:") / "x"))).field == "source.path"
 
 
 async def test_a_folder_is_told_as_it_was_given_and_found_from_anywhere(
