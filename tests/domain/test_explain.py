@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from phaseflow.domain import verbs
 from phaseflow.domain.explain import job_waiting_on, message, phase_waiting_on
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.phase import BY_USER, PhaseState
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, JobStatus, PhaseStatus, WaitingOn
 from tests.domain.walks import T0, fresh, states, walk
 
@@ -128,8 +128,8 @@ def _two_done(*paused: JobPhase, held: tuple[JobPhase, ...] = ()) -> IngestionSt
     state = state.each(
         lambda p: p.update_progress(10, 10).complete(LATER), (JobPhase.LOADING, JobPhase.CHUNKING)
     ).with_phase(replace(state[JobPhase.EMBEDDING], items_available=10, items_total=10, items_processed=3))
-    state = state.each(lambda p: p.hold(verbs.BY_USER).pause(LATER), paused)
-    return state.each(lambda p: replace(p, status=PhaseStatus.NOT_STARTED, held=True, hold_reason=verbs.BY_USER), held)
+    state = state.each(lambda p: p.hold(BY_USER).pause(LATER), paused)
+    return state.each(lambda p: replace(p, status=PhaseStatus.NOT_STARTED, held=True, hold_reason=BY_USER), held)
 
 
 def test_a_paused_phase_that_holds_up_the_rest_is_named_with_what_to_do() -> None:
