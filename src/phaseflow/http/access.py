@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.identifiers import check_token
 from phaseflow.http.guesses import Guesses
@@ -40,7 +41,7 @@ def check_secret(token: str) -> str:
     if len(token) < SHORTEST_TOKEN:
         raise InvalidRequest(
             "token",
-            f"one of {len(token)} characters is soon guessed; take {ADVISED_TOKEN} or more, such as what"
+            f"one of {counted(len(token), 'character')} is soon guessed; take {ADVISED_TOKEN} or more, such as what"
             " python3 -c 'import secrets; print(secrets.token_urlsafe(32))' prints",
         )
     return token

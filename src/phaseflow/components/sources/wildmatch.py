@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from string import ascii_letters, ascii_lowercase, ascii_uppercase, digits, hexdigits, punctuation
 
+from phaseflow.domain.counting import counted
+
 MAX_LENGTH = 4096
 """Characters of a pattern: as long as a path can be."""
 
@@ -60,7 +62,7 @@ def parse(line: str) -> Pattern | None:
     if not text or text.startswith("#"):
         return None
     if len(text) > MAX_LENGTH:
-        raise BadPattern(f"a pattern of {len(text):,} characters; at most {MAX_LENGTH:,} are taken")
+        raise BadPattern(f"a pattern of {counted(len(text), 'character')}; at most {MAX_LENGTH:,} are taken")
     is_negated = text.startswith("!")
     text = text[is_negated:]
     only_folders = text.endswith("/")
