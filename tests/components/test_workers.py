@@ -1,6 +1,7 @@
 """Worker processes: what a document may cost, and that nothing of them stays behind. The processes are real."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -178,6 +179,68 @@ async def test_a_crash_costs_one_document(pool: ExtractionPool, parser: Callable
     assert error.code == "extraction_crashed"
     assert "SIGSEGV" in str(error)
     assert (await pool.extract(RTF, "next.rtf")).text
+
+
+FORGE = """
+import os, struct, json
+from phaseflow.components.workers.frames import encode
+def links():
+    for each in os.listdir("/proc/self/fd"):
+        if int(each) > 2 and os.path.exists(f"/proc/self/fd/{each}"):
+            yield int(each), os.readlink(f"/proc/self/fd/{each}")
+[answers] = [number for number, link in links() if link.startswith("pipe:")]
+forged = {"status": "read", "title": "t", "type": "text/plain", "parts": []}
+"""
+HIJACKED = {
+    "a frame of any length": 'os.write(answers, struct.pack(">IQ", 2**32 - 1, 2**63))',
+    "an answer to no request": 'os.write(answers, b"".join(encode(forged, b"forged")))',
+    "a head that is not JSON": 'os.write(answers, struct.pack(">IQ", 2, 0) + b"{]")',
+    "a head that is no object": 'os.write(answers, struct.pack(">IQ", 2, 0) + b"[]")',
+    "a head nested without end": 'os.write(answers, struct.pack(">IQ", 300_000, 0) + b"[" * 300_000)',
+    "text that is not UTF-8": 'os.write(answers, b"".join(encode({**forged, "id": ID}, bytes([255]))))',
+    "parts of another shape": 'os.write(answers, b"".join(encode({**forged, "id": ID, "parts": [[1]]}, b"x")))',
+    "no title": 'os.write(answers, b"".join(encode({"id": ID, "status": "read"}, b"x")))',
+    "two answers": 'os.write(answers, b"".join([*encode({**forged, "id": ID}, b"x"), *encode(forged, b"forged")]))',
+}
+OWN_ID = """
+import sys
+frame = sys._getframe()
+while "answers" not in frame.f_locals or "head" not in frame.f_locals:
+    frame = frame.f_back
+ID = frame.f_locals["head"]["id"]
+"""
+
+
+@pytest.mark.parametrize("code", HIJACKED.values(), ids=HIJACKED)
+async def test_nonsense_from_a_worker_costs_its_document_and_the_worker(
+    pool: ExtractionPool, parser: Callable[[str], None], code: str
+) -> None:
+    parser(FORGE + OWN_ID + code + "\nimport time; time.sleep(50)")
+    started = time.monotonic()
+    error = await failure(pool, b"%PDF-1.4", "evil.pdf")
+    assert error.code == "extraction_crashed"
+    assert "nonsense" in str(error)
+    assert time.monotonic() - started < 20
+    assert pool.pids == []
+    assert (await pool.extract(RTF, "next.rtf")).text == "Hello from a worker."
+
+
+async def test_what_a_worker_says_unasked_never_becomes_the_next_document(
+    pool: ExtractionPool, parser: Callable[[str], None]
+) -> None:
+    parser(
+        FORGE + "from threading import Timer\n"
+        'Timer(0.2, os.write, (answers, b"".join(encode({**forged, "id": ""}, b"forged")))).start()'
+    )
+    await failure(pool, b"%PDF-1.4", "evil.pdf")
+    [worker] = pool._idle
+    process = worker._process
+    assert process is not None
+    stdout = process.stdout
+    assert stdout is not None
+    await anyio.to_thread.run_sync(lambda: select.select([stdout], [], [], 20))
+    assert (await pool.extract(RTF, "next.rtf")).text == "Hello from a worker."
+    assert process.pid not in pool.pids
 
 
 async def test_a_bomb_in_native_code_is_stopped_at_the_limit_of_memory() -> None:

@@ -14,11 +14,10 @@ from threading import Thread
 from typing import Any
 
 from phaseflow.components.extraction.registry import extract
-from phaseflow.components.workers.frames import Decoder, Frame, encode
+from phaseflow.components.workers.answers import FAILED, OUT_OF_MEMORY, READ, READY
+from phaseflow.components.workers.frames import Decoder, Frame, MalformedFrame, encode
 from phaseflow.domain.errors import DocumentError
 
-READY = "ready"
-OUT_OF_MEMORY = "out of memory"
 _CHUNK = 1 << 20
 _HEADROOM = 1.25
 """The service ends a worker that is past its limit; the kernel refuses memory only somewhat later, as a backstop."""
@@ -37,13 +36,13 @@ def main(memory_bytes: int, time_s: float) -> None:
     _limit_memory(memory_bytes)
     requests: queue.SimpleQueue[Frame] = queue.SimpleQueue()
     Thread(target=_receive, args=(requests,), daemon=True).start()
-    _send(answers, {"status": READY}, b"")
+    _send(answers, encode({"status": READY, "id": ""}, b""))
     while True:
         head, body = requests.get()
         signal.setitimer(signal.ITIMER_REAL, time_s + _GRACE_S)
-        answer = _answer(head, body)
+        answer = _encoded(head, *_answer(head, body))
         signal.setitimer(signal.ITIMER_REAL, 0)
-        _send(answers, *answer)
+        _send(answers, answer)
 
 
 def _receive(requests: "queue.SimpleQueue[Frame]") -> None:
@@ -55,8 +54,17 @@ def _receive(requests: "queue.SimpleQueue[Frame]") -> None:
     os._exit(0)
 
 
-def _send(file: int, head: dict[str, Any], body: bytes) -> None:
-    for piece in encode(head, body):
+def _encoded(request: dict[str, Any], head: dict[str, Any], body: bytes) -> list[bytes]:
+    try:
+        return encode({**head, "id": request["id"]}, body)
+    except MalformedFrame as error:
+        message = f"{request['name']} has too much text ({error}); split it or exclude it"
+        failed = {"status": FAILED, "code": "too_large", "message": message, "counts": True}
+        return encode({**failed, "id": request["id"]}, b"")
+
+
+def _send(file: int, pieces: list[bytes]) -> None:
+    for piece in pieces:
         rest = memoryview(piece)
         while rest:
             rest = rest[os.write(file, rest) :]
@@ -67,14 +75,14 @@ def _answer(head: dict[str, Any], body: bytes) -> Frame:
         found = extract(body, head["name"], declared_charset=head["charset"], declared_type=head["type"])
         text = found.text.encode()
     except DocumentError as error:
-        return {"status": "failed", "code": error.code, "message": str(error), "counts": error.counts}, b""
+        return {"status": FAILED, "code": error.code, "message": str(error), "counts": error.counts}, b""
     except MemoryError:
         return {"status": OUT_OF_MEMORY}, b""
     except BaseException as error:  # noqa: BLE001  whatever a parser raises, panics of Rust too, is the document's fault
         why = f"{type(error).__name__}: {error}"[:200]
         message = f"{head['name']} cannot be read ({why}); open and save it again, or exclude it"
-        return {"status": "failed", "code": "malformed", "message": message, "counts": True}, b""
-    return {"status": "read", "title": found.title, "type": found.media_type, "parts": found.parts}, text
+        return {"status": FAILED, "code": "malformed", "message": message, "counts": True}, b""
+    return {"status": READ, "title": found.title, "type": found.media_type, "parts": found.parts}, text
 
 
 def _limit_memory(memory_bytes: int) -> None:

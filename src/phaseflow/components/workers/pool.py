@@ -11,7 +11,6 @@ import anyio
 
 from phaseflow.components.daemon import call_in_daemon
 from phaseflow.components.extraction.shapes import Extracted
-from phaseflow.components.workers.frames import Frame
 from phaseflow.components.workers.process import Limits, Worker, WorkerLost
 from phaseflow.domain.errors import DocumentError, WorkerUnavailable
 
@@ -66,10 +65,12 @@ class ExtractionPool:
         head = {"name": name, "charset": declared_charset, "type": declared_type}
         async with self._places:
             try:
-                answer = await self._ask(self._take(), head, data)
+                found = await self._ask(self._take(), head, data)
             except WorkerLost:
-                answer = await self._ask(Worker(self.limits), head, data)
-        return _extracted(answer)
+                found = await self._ask(Worker(self.limits), head, data)
+        if isinstance(found, DocumentError):
+            raise found
+        return found
 
     async def aclose(self) -> None:
         """End all workers at once, and see them gone."""
@@ -93,19 +94,19 @@ class ExtractionPool:
     ) -> None:
         await self.aclose()
 
-    async def _ask(self, worker: Worker, head: dict[str, str | None], data: bytes) -> Frame:
+    async def _ask(self, worker: Worker, head: dict[str, str | None], data: bytes) -> Extracted | DocumentError:
         if not worker.is_alive:
             self._starts.check()
         self._busy.add(worker)
 
-        def ask() -> Frame:
+        def ask() -> Extracted | DocumentError:
             try:
                 return worker.ask(head, data)
             finally:
                 self._busy.discard(worker)
 
         try:
-            answer = await call_in_daemon(ask)
+            found = await call_in_daemon(ask)
         except asyncio.CancelledError:
             # The thread sees the end of the process, and cleans up.
             worker.kill()
@@ -117,7 +118,7 @@ class ExtractionPool:
             raise
         self._starts.succeeded()
         self._keep(worker)
-        return answer
+        return found
 
     def _take(self) -> Worker:
         while self._idle:
@@ -179,14 +180,6 @@ class _Starts:
 
     def _hopeless(self) -> DocumentError:
         return DocumentError(f"no process to read it in: {self._why}", code="worker_unavailable", counts=False)
-
-
-def _extracted(answer: Frame) -> Extracted:
-    head, body = answer
-    if head["status"] == "failed":
-        raise DocumentError(head["message"], code=head["code"], counts=head["counts"])
-    parts = tuple((int(offset), str(label)) for offset, label in head["parts"])
-    return Extracted(body.decode(), head["title"], head["type"], parts)
 
 
 def _cores() -> int:

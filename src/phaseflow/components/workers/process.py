@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import selectors
 import signal
 import subprocess
@@ -14,8 +15,9 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from phaseflow.components.workers.child import OUT_OF_MEMORY, READY
-from phaseflow.components.workers.frames import Decoder, Frame, encode
+from phaseflow.components.extraction.shapes import Extracted
+from phaseflow.components.workers.answers import OUT_OF_MEMORY, READY, outcome
+from phaseflow.components.workers.frames import Decoder, Frame, MalformedFrame, encode
 from phaseflow.domain.errors import DocumentError, WorkerUnavailable
 
 _START = """
@@ -73,8 +75,8 @@ class Worker:
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def ask(self, head: Mapping[str, Any], body: bytes) -> Frame:
-        """Return the worker's answer.
+    def ask(self, head: Mapping[str, Any], body: bytes) -> Extracted | DocumentError:
+        """Return the text of a document, or the error that reading it ended with.
 
         Raises DocumentError ``extraction_timeout``, ``extraction_memory`` or ``extraction_crashed`` (WorkerLost unless
         ``kill`` was the cause), after which the worker is gone; WorkerUnavailable when it cannot be started.
@@ -82,13 +84,13 @@ class Worker:
         with self._in_use:
             try:
                 process = self._process or self._start()
-                answer = self._answer(process, head, body)
+                found = self._answer(process, dict(head), body)
             except BaseException:
                 self.end()
                 raise
             if _resident(process.pid) > _WORN * self._limits.memory_bytes:
                 self.end()
-            return answer
+            return found
 
     def kill(self) -> None:
         """End the process at once. What ``ask`` is doing fails; nothing is waited for."""
@@ -115,12 +117,24 @@ class Worker:
                     with suppress(OSError):
                         pipe.close()
 
-    def _answer(self, process: "subprocess.Popen[bytes]", head: Mapping[str, Any], body: bytes) -> Frame:
+    def _answer(
+        self, process: "subprocess.Popen[bytes]", head: dict[str, Any], body: bytes
+    ) -> Extracted | DocumentError:
         name = str(head["name"])
-        answer = self._exchange(process, encode(dict(head), body), self._limits.time_s, name)
-        if answer[0]["status"] == OUT_OF_MEMORY:
+        # What answers another request, or none, must not become the text of this document.
+        head["id"] = secrets.token_hex(8)
+        try:
+            pieces = encode(head, body)
+        except MalformedFrame as error:
+            raise DocumentError(f"{name} is too large ({error}); split it or exclude it", code="too_large") from error
+        answer = self._exchange(process, pieces, self._limits.time_s, name)
+        if answer[0].get("status") == OUT_OF_MEMORY:
             raise self._too_big(name)
-        return answer
+        try:
+            _check_id(answer, head["id"])
+            return outcome(answer)
+        except MalformedFrame as error:
+            raise self._confused(process, name, error) from error
 
     def _start(self) -> "subprocess.Popen[bytes]":
         limits = self._limits
@@ -146,7 +160,7 @@ class Worker:
         except DocumentError as error:
             message = f"a worker process of {sys.executable} ended or hung while starting ({error}); retry"
             raise WorkerUnavailable(message) from error
-        assert head == {"status": READY}
+        assert head == {"status": READY, "id": ""}
 
     def _exchange(self, process: "subprocess.Popen[bytes]", pieces: list[bytes], time_s: float, name: str) -> Frame:
         deadline = time.monotonic() + time_s
@@ -167,10 +181,19 @@ class Worker:
                         self._decoder.feed(data)
                     elif not _send(key.fd, rest):
                         ready.unregister(process.stdin)
-                answer = self._decoder.take()
+                answer = self._received(process, name)
                 if answer is not None:
                     return answer
                 self._check(process, deadline, name)
+
+    def _received(self, process: "subprocess.Popen[bytes]", name: str) -> Frame | None:
+        try:
+            answer = self._decoder.take()
+        except MalformedFrame as error:
+            raise self._confused(process, name, error) from error
+        if answer is not None and not self._decoder.is_empty:
+            raise self._confused(process, name, MalformedFrame("there is more than one answer"))
+        return answer
 
     def _check(self, process: "subprocess.Popen[bytes]", deadline: float, name: str) -> None:
         if _resident(process.pid) > self._limits.memory_bytes:
@@ -186,6 +209,11 @@ class Worker:
         message = f"{name} needed more than {size} of memory to read and was given up; split it or exclude it"
         return DocumentError(message, code="extraction_memory")
 
+    def _confused(self, process: "subprocess.Popen[bytes]", name: str, error: MalformedFrame) -> DocumentError:
+        process.kill()
+        message = f"the parser of {name} answered nonsense ({error}); open and save the document again, or exclude it"
+        return WorkerLost(message, code="extraction_crashed")
+
     def _crashed(self, process: "subprocess.Popen[bytes]", name: str) -> DocumentError:
         process.kill()
         status = process.wait()
@@ -195,6 +223,11 @@ class Worker:
         message = f"the parser of {name} crashed ({how}); open and save the document again, or exclude it"
         lost = DocumentError if self._is_killed else WorkerLost
         return lost(message, code="extraction_crashed")
+
+
+def _check_id(answer: Frame, wanted: str) -> None:
+    if answer[0].get("id") != wanted:
+        raise MalformedFrame("the answer belongs to no request")
 
 
 def _send(pipe: int, rest: list[memoryview]) -> bool:
