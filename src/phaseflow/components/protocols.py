@@ -138,8 +138,8 @@ class Embedder(Protocol):
     """Turns texts into vectors. LangChain's embeddings have the same shape and can be passed in as is.
 
     Both methods may be coroutines; plain ones run in a worker thread. Optional attributes, with their defaults:
-    ``fingerprint: str`` (identifies model and dimension: vectors are kept under it; default: the class and its
-    ``model``), ``batch_size: int`` (64), ``in_flight: int`` (1: batches at once).
+    ``fingerprint: str`` (identifies model and dimension: vectors are kept under it; default: the class and what it
+    holds that says which model it is), ``batch_size: int`` (64), ``in_flight: int`` (1: batches at once).
     """
 
     def embed_documents(self, texts: list[str], /) -> Sequence[Sequence[float]]:

@@ -132,7 +132,7 @@ class Workbench:
         if kb.model is None or kb.live_settings is None:
             return None
         embedder = await self._embedder_for(Settings.model_validate_json(kb.live_settings))
-        return embedder if embedder.fingerprint == kb.model else None
+        return embedder if kb.model in {embedder.fingerprint, embedder.identity.former} else None
 
     async def aclose(self) -> None:
         """End the workers, and close the embedders made here; those given stay open."""

@@ -24,9 +24,15 @@ def check_dimension(tx: Transaction, model: int, dimension: int) -> None:
     there = tx.value(
         "UPDATE models SET dimension = coalesce(dimension, ?2) WHERE id = ?1 RETURNING dimension", model, dimension
     )
-    if there != dimension:
+    check_length(there, dimension)
+
+
+def check_length(stored: int, dimension: int) -> None:
+    """Raise ComponentUnavailable unless vectors of this many numbers can be compared with those stored."""
+    if stored != dimension:
         raise ComponentUnavailable(
-            f"the embedder answers with vectors of {dimension} numbers, but had {there} before; name another model"
+            f"the embedder answers with vectors of {dimension} numbers, but those stored under its name have {stored}: "
+            "it has another model now; give that model another name (or the embedder another `fingerprint`)"
         )
 
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from phaseflow.actors.workshop import Components, Plan, Policies
+from phaseflow.components.embedders import EmbedderPort
 from phaseflow.domain import verbs
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.domain.vocabulary import Intent, JobPhase, PhaseStatus
@@ -32,7 +33,7 @@ def begin(
     if before.intent is None:
         return None
     kb = knowledge_bases.get(tx, before.kb_id)
-    epoch, model = _target(tx, kb, record, components.embedder.fingerprint)
+    epoch, model = _target(tx, kb, record, _model_of(tx, components.embedder))
     run = jobs.begin_run(tx, job_id)
     documents.give_up_unfinished(tx, record.seq)
     faults.reach(f"launch.{before.intent}")
@@ -54,6 +55,17 @@ def begin(
 
 
 _REASONS: dict[Intent | None, str] = {Intent.RESUME: "resumed", Intent.RETRY: "retry"}
+
+
+def _model_of(tx: Transaction, embedder: EmbedderPort) -> str:
+    """What the vectors of a job are kept under. Raises ComponentUnavailable when those stored have another length."""
+    identity = embedder.identity
+    is_known = identity.former is not None and vectors.dimension(tx, identity.former) == identity.dimension
+    model = identity.former if is_known and identity.former is not None else identity.value
+    stored = vectors.dimension(tx, model)
+    if embedder.dimension is not None and stored is not None:
+        vectors.check_length(stored, embedder.dimension)
+    return model
 
 
 def _target(tx: Transaction, kb: KnowledgeBaseRecord, record: JobRecord, model: str) -> tuple[int, str]:

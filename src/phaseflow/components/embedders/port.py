@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 
 from phaseflow.components.daemon import call_in_daemon
+from phaseflow.components.embedders.fingerprint import Fingerprint, fingerprint_of
 from phaseflow.components.embedders.retry_after import retry_after_s
 from phaseflow.components.embedders.throttle import Throttle
 from phaseflow.components.embedders.vectors import checked_vectors
@@ -41,6 +42,8 @@ class EmbedderPort:
 
     fingerprint: str
     """Identifies model and dimension; vectors are kept under it."""
+    identity: Fingerprint
+    """The same, with what older versions kept its vectors under."""
     batch_size: int
     in_flight: int
     """Batches that may be under way at once."""
@@ -61,7 +64,8 @@ class EmbedderPort:
             )
         self._embedder = embedder
         self._owned = owned
-        self.fingerprint = _fingerprint(embedder)
+        self.identity = fingerprint_of(embedder)
+        self.fingerprint = self.identity.value
         self.batch_size = _positive(getattr(embedder, "batch_size", None), 64)
         self.in_flight = _positive(getattr(embedder, "in_flight", None), 1)
         dimension = getattr(embedder, "dimension", None)
@@ -190,16 +194,6 @@ def _wait(error: Exception) -> float | None:
     if not isinstance(headers, Mapping):
         return None
     return retry_after_s({str(name).lower(): str(value) for name, value in headers.items()}, datetime.now(UTC))
-
-
-def _fingerprint(embedder: Any) -> str:
-    given = getattr(embedder, "fingerprint", None)
-    if isinstance(given, str) and given:
-        return given
-    kind = type(embedder)
-    names = (getattr(embedder, name, None) for name in ("model", "model_name"))
-    model = next((name for name in names if isinstance(name, str)), None)
-    return ":".join(filter(None, (f"{kind.__module__}.{kind.__qualname__}", model)))
 
 
 def _positive(value: Any, default: int) -> int:

@@ -1,0 +1,171 @@
+"""What vectors are kept under: two models never share it, the same model has the same one, and no secret is in it."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from pydantic import BaseModel, SecretStr
+
+from phaseflow.components.embedders import as_embedder
+
+HERE = __name__
+
+
+class Embeds:
+    """Whatever it is told about itself."""
+
+    def __init__(self, **attributes: Any) -> None:
+        self.__dict__.update(attributes)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [[1.0] for _ in texts]
+
+
+class Declared(BaseModel):
+    """The shape of LangChain's: fields with defaults."""
+
+    model: str = "ada"
+    deployment: str = "ada"
+    openai_api_base: str | None = None
+    dimensions: int | None = None
+    chunk_size: int = 1000
+    api_key: SecretStr | None = None
+    encode_kwargs: dict[str, Any] = {}
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [[1.0] for _ in texts]
+
+
+@dataclass
+class Data:
+    model_id: str = "titan"
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [[1.0] for _ in texts]
+
+
+class Slotted:
+    __slots__ = ("_model_path",)
+
+    def __init__(self, path: str) -> None:
+        self._model_path = Path(path)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [[1.0] for _ in texts]
+
+
+class Opaque:
+    """A model from elsewhere that says nothing."""
+
+    def __call__(self) -> None: ...
+
+
+def of(embedder: Any) -> str:
+    return as_embedder(embedder).fingerprint
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda name: Embeds(model=name),
+        lambda name: Embeds(model_id=name),
+        lambda name: Embeds(_model_id=name),
+        lambda name: Embeds(azure_deployment=name),
+        lambda name: Embeds(endpoint_name=name),
+        lambda name: Embeds(repo_id=name),
+        lambda name: Embeds(baseURL=f"http://{name}/v1"),
+        lambda name: Embeds(model="m", base_url=f"http://{name}/v1"),
+        lambda name: Embeds(model="m", dimensions=len(name)),
+        lambda name: Embeds(model="m", query_prefix=name),
+        lambda name: Embeds(model="m", embed_instruction="Represent this text for " + "long " * 40 + name),
+        lambda name: Embeds(model="m", normalize=name == "one"),
+        lambda name: Embeds(client=Embeds(model_id=name)),
+        lambda name: Embeds(params={"provider": "p", "model": name}),
+        lambda name: Embeds(model=Embeds(model_name=name)),
+        lambda name: Declared(deployment=name),
+        lambda name: Declared(encode_kwargs={"normalize_embeddings": name == "one"}),
+        Data,
+        Slotted,
+    ],
+)  # fmt: skip
+def test_two_models_have_two_fingerprints_and_one_has_one(make: Callable[[str], Any]) -> None:
+    assert of(make("one")) != of(make("three"))
+    assert of(make("one")) == of(make("one"))
+
+
+@pytest.mark.parametrize(
+    ("embedder", "expected"),
+    [
+        (Embeds(), f"{HERE}.Embeds"),
+        (Embeds(model="m"), f"{HERE}.Embeds:m"),
+        (Declared(model="large", chunk_size=5, api_key=SecretStr("secret")), f"{HERE}.Declared:large"),
+        (Data(), f"{HERE}.Data:model_id=titan"),
+        (Embeds(fingerprint="mine", model="m"), "mine"),
+    ],
+)
+def test_what_identifies_a_model_stands_behind_its_class(embedder: Any, expected: str) -> None:
+    assert of(embedder) == expected
+
+
+def test_no_secret_is_in_it() -> None:
+    shown = of(
+        Embeds(
+            model="m", api_key="sk-1", openai_api_key="sk-2", auth_token="sk-3", model_credentials="sk-4",
+            base_url="https://user:sk-5@host/v1?key=sk-6", model_kwargs={"token": "sk-7", "revision": "r1"},
+        )
+    )  # fmt: skip
+    assert "sk-" not in shown
+    assert shown == f"{HERE}.Embeds:m:base_url=https://host/v1:model_kwargs.revision=r1"
+
+
+@pytest.mark.parametrize(
+    "embedder",
+    [
+        Embeds(name="titan"),
+        Embeds(_which=b"titan"),
+        Embeds(client=Opaque()),
+        Embeds(run=lambda texts: texts),
+        Embeds(names=["titan"]),
+        Embeds(config={"name": "titan"}),
+        Embeds(client=Embeds(name="titan")),
+    ],
+)
+def test_where_nothing_says_which_model_it_is_the_program_is_asked(embedder: Any) -> None:
+    with pytest.raises(
+        TypeError, match="nothing says which model this Embeds uses: give it an attribute `fingerprint`"
+    ):
+        as_embedder(embedder)
+
+
+def test_a_model_taken_from_around_the_class_is_not_guessed_either() -> None:
+    def made(model: str) -> Any:
+        class Closed:
+            def embed_documents(self, texts: list[str]) -> list[list[float]]:
+                return [[float(len(model))] for _ in texts]
+
+        return Closed()
+
+    with pytest.raises(TypeError, match="nothing says which model this Closed uses"):
+        as_embedder(made("titan"))
+
+
+async def test_what_a_class_counts_and_waits_for_is_not_a_model() -> None:
+    held = Embeds(
+        texts=Counter(), calls=0, delay_s=0.5, lock=threading.Lock(), event=anyio.Event(), gate=anyio.Semaphore(0),
+        error=ValueError("busy"), api_key="sk-1",
+    )  # fmt: skip
+    assert of(held) == f"{HERE}.Embeds"
+
+
+def test_a_property_that_raises_identifies_nothing() -> None:
+    class Raising(Embeds):
+        @property
+        def model_name(self) -> str:
+            raise RuntimeError("not connected")
+
+    assert of(Raising(model_id="x")).endswith(":model_id=x")

@@ -1,0 +1,76 @@
+"""Embedders that change between jobs: their vectors never meet, and none is paid for again without need."""
+
+from pathlib import Path
+from typing import Any
+
+from phaseflow import JobStatus, PhaseFlow
+from phaseflow.domain.status import JobStatusResponse
+from tests.engine.components import vector_of
+from tests.engine.test_control import finished
+
+
+class Sized:
+    """Says its model, and the length of its vectors where it knows it."""
+
+    def __init__(self, model_id: str | None = None, length: int = 8, dimension: int | None = None) -> None:
+        self.model_id = model_id
+        self.dimension = dimension
+        self._numbers = length
+
+    async def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [(vector_of(text) * 2)[: self._numbers] for text in texts]
+
+
+async def ingested(database: Path, folder: Path, embedder: Any) -> JobStatusResponse:
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        return await finished(await flow.start("kb", folder))
+
+
+async def test_another_model_of_the_same_class_makes_vectors_of_its_own(folder: Path, database: Path) -> None:
+    first = await ingested(database, folder, Sized("titan"))
+    second = await ingested(database, folder, Sized("cohere"))
+    assert second.status is JobStatus.COMPLETED
+    assert second.metrics.documents_unchanged == 0
+    assert second.metrics.embeddings_computed == first.metrics.embeddings_computed > 0
+
+
+async def test_a_model_exchanged_under_its_name_is_named_and_mixed_with_nothing(folder: Path, database: Path) -> None:
+    await ingested(database, folder, Sized("titan"))
+    (folder / "new.md").write_text("# New\n\nIt came later.")
+    async with PhaseFlow(database, embedder=Sized("titan", 16)) as flow:
+        job = await flow.start("kb", folder)
+        final = await finished(job)
+        found = await flow.search("kb", "word3x4")
+    assert final.status is JobStatus.FAILED
+    assert "vectors of 16 numbers, but those stored under its name have 8" in str(final.error)
+    assert found[0].uri == "doc003.md"
+    assert "16" in str(found.degraded)
+
+
+async def test_vectors_kept_before_the_dimension_was_part_of_the_name_are_used_on(folder: Path, database: Path) -> None:
+    first = await ingested(database, folder, Sized())
+    again = await ingested(database, folder, Sized(dimension=8))
+    assert again.metrics.documents_unchanged == first.metrics.documents_found
+    assert again.metrics.embeddings_computed == 0
+    async with PhaseFlow(database, embedder=Sized(dimension=8)) as flow:
+        assert (await flow.search("kb", "word3x4")).degraded is None
+    other = await ingested(database, folder, Sized(length=16, dimension=16))
+    assert (other.status, other.metrics.embeddings_computed) == (JobStatus.COMPLETED, first.metrics.embeddings_computed)
+
+
+async def test_a_declared_dimension_is_compared_before_anything_is_sent(folder: Path, database: Path) -> None:
+    class Named(Sized):
+        fingerprint = "titan"
+        calls = 0
+
+        async def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            self.calls += 1
+            return await super().embed_documents(texts)
+
+    await ingested(database, folder, Named())
+    (folder / "new.md").write_text("# New\n\nIt came later.")
+    wider = Named(length=16, dimension=16)
+    final = await ingested(database, folder, wider)
+    assert final.status is JobStatus.FAILED
+    assert "vectors of 16 numbers, but those stored under its name have 8" in str(final.error)
+    assert wider.calls == 0
