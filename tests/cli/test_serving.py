@@ -1,8 +1,27 @@
 """The command that runs the service: how it ends when it cannot begin."""
 
+import signal
 import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
 
 from tests.cli.commands import Shell
+
+_AT_ITS_FIRST_LINE = """
+import builtins, os, runpy, signal, sys
+load, wanted = builtins.__import__, sys.argv.pop(1)
+def interrupted(name, *more, **named):
+    if name == wanted:
+        os.kill(os.getpid(), signal.SIGINT)
+    return load(name, *more, **named)
+builtins.__import__ = interrupted
+sys.argv[0] = "phaseflow"
+runpy.run_module("phaseflow.__main__", run_name="__main__")
+"""
 
 
 def test_a_host_that_others_reach_without_a_token_is_a_usage_error(shell: Shell) -> None:
@@ -24,3 +43,23 @@ def test_a_token_that_no_header_can_carry_is_a_usage_error(shell: Shell) -> None
     done = shell("serve", "--token", "tök", "--port", "0")
     assert (done.returncode, done.stdout) == (2, "")
     assert "phaseflow: token: a token is made of ASCII letters" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "module", ["phaseflow.cli", "click", "anyio", "uvicorn", "phaseflow.http.app", "phaseflow.flow"]
+)
+def test_ctrl_c_amid_the_imports_ends_with_the_code_of_an_interruption(tmp_path: Path, module: str) -> None:
+    words = [sys.executable, "-c", _AT_ITS_FIRST_LINE, module, "serve", "--port", "0"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
+
+
+@pytest.mark.parametrize("steps", range(2, 12, 3))
+def test_ctrl_c_soon_after_the_start_ends_with_it_or_in_order(tmp_path: Path, steps: int) -> None:
+    words = [sys.executable, "-m", "phaseflow", "serve", "--port", "0"]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(0.05 * steps)  # the moment itself is what is tried
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == (0 if "serves at" in err else 3)
+    assert "Traceback" not in err

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 
@@ -32,7 +33,16 @@ async def guarded(tmp_path: Path) -> AsyncIterator[Service]:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:8000", "localhost.evil.example", "", "[::1", "10.0.0.1", "evil.example@127.0.0.1"],
+    [
+        "evil.example",
+        "evil.example:8000",
+        "localhost.evil.example",
+        "",
+        "[::1",
+        "10.0.0.1",
+        "evil.example@127.0.0.1",
+        "localhost/x",
+    ],
 )
 async def test_a_request_meant_for_another_host_is_refused(open_to_all: Service, host: str) -> None:
     answer = await open_to_all.http.get("/healthz", headers={"Host": host})
@@ -53,6 +63,37 @@ async def test_a_page_of_another_site_changes_nothing(
 ) -> None:
     answer = await open_to_all.http.request(method, f"{KB}/waf", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (403, "cross_origin")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}],
+)
+@pytest.mark.parametrize("path", [KB, f"{KB}/waf/search?q=x", f"{KB}/waf/events", "/metrics", "/openapi.json"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_page_of_another_site_asks_for_no_data(
+    open_to_all: Service, method: str, path: str, headers: dict[str, str]
+) -> None:
+    assert (await open_to_all.http.request(method, path, headers=headers)).status_code == 403
+
+
+async def test_links_of_other_sites_lead_to_the_page(open_to_all: Service) -> None:
+    for path in ("/", "/static/app.js", "/healthz"):
+        answer = await open_to_all.http.get(path, headers={"Sec-Fetch-Site": "cross-site"})
+        assert answer.status_code == 200
+    own = [{"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {"Origin": open_to_all.url}]
+    assert {(await open_to_all.http.get(KB, headers=headers)).status_code for headers in own} == {200}
+
+
+@pytest.mark.parametrize("hosts", [["localhost", "evil.example"], ["localhost", "localhost"]])
+async def test_a_request_with_two_hosts_is_refused(open_to_all: Service, hosts: list[str]) -> None:
+    port = int(open_to_all.url.rpartition(":")[2])
+    lines = "".join(f"Host: {host}\r\n" for host in hosts)
+    with anyio.fail_after(10):
+        async with await anyio.connect_tcp("127.0.0.1", port) as connection:
+            await connection.send(f"GET /healthz HTTP/1.1\r\n{lines}\r\n".encode())
+            answer = await connection.receive()
+    assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 async def test_a_page_of_the_service_may_change_things(open_to_all: Service) -> None:

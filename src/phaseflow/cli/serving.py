@@ -61,11 +61,13 @@ def serve(
             flow = PhaseFlow(
                 db, settings=wanted, check_source=roots, allow_private=allow_private, embedding_url=embedding_url
             )
-            await http.serve(flow, host=host, port=port, token=token, allowed_hosts=allow_host, started=announce)
+            served = await http.serve(
+                flow, host=host, port=port, token=token, allowed_hosts=allow_host, started=announce
+            )
         except InvalidRequest as error:
             return complain(error, Exit.USAGE if error.field in {"host", "token", "embedding_url"} else Exit.FAILED)
         streams.close(soon=True)  # whoever stopped it waits for its end, and not for the last lines of a log
-        return Exit.COMPLETED
+        return Exit.COMPLETED if served else Exit.PAUSED
 
     run(service)
 

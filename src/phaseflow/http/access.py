@@ -12,7 +12,7 @@ from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.identifiers import check_token
 from phaseflow.http.guesses import Guesses
-from phaseflow.http.problems import CrossOrigin, LocalOnly, Unauthorized, UnknownHost
+from phaseflow.http.problems import CrossOrigin, HttpError, LocalOnly, Unauthorized, UnknownHost
 from phaseflow.http.sessions import Session, Sessions
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -59,6 +59,8 @@ class Access:
 
     def check_host(self, headers: Headers) -> None:
         """Raise UnknownHost unless the request was meant for this server: a page may have its own name point here."""
+        if len(headers.getlist("host")) > 1:
+            raise HttpError("the request names its Host more than once; send one, the name of this server")
         if ANY in self.hosts:
             return
         host = host_name(headers.get("host", ""))
@@ -78,9 +80,12 @@ class Access:
             if not (getattr(address, "ipv4_mapped", None) or address).is_loopback:
                 raise LocalOnly("this server answers this machine only; set a token to let others in")
 
-    def check_origin(self, method: str, headers: Headers) -> None:
-        """Raise CrossOrigin when a page of another site tries to change something."""
-        if method in SAFE_METHODS:
+    def check_origin(self, method: str, headers: Headers, *, is_public: bool) -> None:
+        """Raise CrossOrigin when a page of another site asks for data or tries to change something.
+
+        What is public holds no data, and links may lead to it from anywhere.
+        """
+        if is_public and method in SAFE_METHODS:
             return
         origin = headers.get("origin")
         if origin is None:
@@ -116,7 +121,7 @@ class Access:
         return await self.guesses.tried(address, lambda: _same(token, expected))
 
 
-_ELSEWHERE = "changes are taken from this server's own pages and from programs only, not from another site's page"
+_ELSEWHERE = "this server answers its own pages and programs only, not another site's page"
 
 
 def _same(given: str, expected: str) -> bool:
@@ -154,7 +159,7 @@ def host_name(host: str) -> str:
         return host
     if is_address(host):
         return host.lower()
-    if "@" in host:
+    if frozenset("@/?#\\").intersection(host):
         return ""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()

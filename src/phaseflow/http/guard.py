@@ -38,8 +38,9 @@ class Guard:
         client = scope.get("client")
         self._access.check_peer(client)
         self._access.check_host(headers)
-        self._access.check_origin(scope["method"], headers)
-        if not self._is_public(path_of(scope)):
+        is_public = self._is_public(path_of(scope))
+        self._access.check_origin(scope["method"], headers, is_public=is_public)
+        if not is_public:
             name = cookie_name(headers, scope.get("server"))
             scope[SESSION] = await self._access.check_token(client[0] if client else "", headers, name)
 

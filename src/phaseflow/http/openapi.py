@@ -185,7 +185,7 @@ def _problems(endpoint: Endpoint, schemas: _Schemas, with_token: bool) -> Json:
 
 def _implied(endpoint: Endpoint, with_token: bool) -> Iterable[type[PhaseflowError]]:
     yield from _ANYWHERE
-    if endpoint.method not in SAFE_METHODS:
+    if endpoint.method not in SAFE_METHODS or not endpoint.public:
         yield CrossOrigin
     if not with_token:
         yield LocalOnly

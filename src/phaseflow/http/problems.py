@@ -32,7 +32,7 @@ class Unauthorized(HttpError):
 
 
 class CrossOrigin(HttpError):
-    """A page of another site tries to change something."""
+    """A page of another site asks for data or tries to change something."""
 
     http_status = HTTPStatus.FORBIDDEN
     code = "cross_origin"

@@ -32,15 +32,20 @@ YOUNG_OBJECTS = 10_000
 class Server(uvicorn.Server):
     """uvicorn for an app of ``create_app``: its streams end first, so that a stop is quick however many are open."""
 
+    has_answered = False
+    """It came so far that it could."""
+
     def __init__(self, config: uvicorn.Config, site: Site, started: Callable[[], None]) -> None:
         super().__init__(config)
         self._site = site
         self._tell_started = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say so."""
+        """Start, and say so, unless the end was asked for in the meantime."""
         await super().startup(sockets)
-        self._tell_started()
+        if not self.should_exit:
+            self.has_answered = True
+            self._tell_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then whatever else is under way."""
@@ -69,9 +74,10 @@ async def serve(
     allowed_hosts: Sequence[str] = (),
     limits: Limits | None = None,
     started: Callable[[str], None] = lambda url: None,
-) -> None:
+) -> bool:
     """Serve an engine until SIGTERM, SIGHUP or Ctrl-C; ``started`` is called with the address once it answers.
 
+    False when Ctrl-C came before that, and it was never called.
     Jobs that are running then stop after the batch in hand, and go on at the next start. Raises InvalidRequest for a
     host that other machines can reach without a token, for a token that cannot be used and for an address that cannot
     be had, and what entering the flow raises.
@@ -85,10 +91,11 @@ async def serve(
         app = create_app(flow, token=token, allowed_hosts=names, limits=limits)  # before any job runs: it sets rules
         async with flow:
             if stop.asked:
-                return
+                return not stop.interrupted
             server = stop.server = server_for(app, lambda: started(_url(listener)))
             with _calm_collector():
                 await server.serve(sockets=[listener])
+    return server.has_answered or not stop.interrupted
 
 
 @contextmanager
@@ -118,6 +125,7 @@ class _Stop:
     """
 
     asked = False
+    interrupted = False
     server: Server | None = None
 
     def __enter__(self) -> Self:
@@ -132,6 +140,7 @@ class _Stop:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
+        self.interrupted = self.interrupted or number == signal.SIGINT
         if self.server is not None:
             self.server.should_exit = True
 
