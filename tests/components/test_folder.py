@@ -237,10 +237,10 @@ async def test_an_error_of_the_disk_below_ends_the_list(tmp_path: Path, monkeypa
     write(tmp_path, "a/x.md", "b.md")
     real = os.scandir
 
-    def broken(path: Path) -> object:
-        if path.name == "a":
-            raise OSError(5, "Input/output error", str(path))
-        return real(path)
+    def broken(folder: int) -> object:
+        if os.path.samestat(os.fstat(folder), (tmp_path / "a").stat()):
+            raise OSError(5, "Input/output error")
+        return real(folder)
 
     monkeypatch.setattr(os, "scandir", broken)
     with pytest.raises(ComponentUnavailable, match="Input/output error"):

@@ -46,6 +46,7 @@ class Uploads:
     """The uploaded files of one database. All methods block; the engine of that database alone may use them."""
 
     def __init__(self, database: Path, limits: UploadLimits) -> None:
+        self.database = database
         self.root = database.with_name(f"{database.name}.uploads")
         self.limits = limits
 

@@ -13,6 +13,7 @@ from phaseflow.components.chunker import MarkdownChunker, as_chunker
 from phaseflow.components.embedders import EmbedderAccess, EmbedderPort, as_embedder, make_embedder
 from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
 from phaseflow.components.sources import FolderLoader
+from phaseflow.components.sources.engine_files import EngineFiles
 from phaseflow.components.sources.web import WebLoader
 from phaseflow.components.sources.web import check_source as check_web_source
 from phaseflow.components.uploads import Uploads
@@ -52,6 +53,7 @@ class Workbench:
         self._uploads = uploads
         self.access = EmbedderAccess(embedding_url, allow_private)
         self._embedders: dict[tuple[str, bool], EmbedderPort] = {}
+        self._engine_files = EngineFiles(uploads.database if uploads is not None else None)
         self._workers = ExtractionPool()
         self._making = anyio.Lock()
 
@@ -159,7 +161,7 @@ class Workbench:
         if self._loader is not None:
             return self._loader(source)
         if isinstance(source, FolderSource):
-            return FolderLoader(source, workers=self._workers)
+            return FolderLoader(source, workers=self._workers, engine_files=self._engine_files)
         if isinstance(source, UploadSource):
             return self._upload_loader(record.state.kb_id)
         return WebLoader(source, allow_private=self._allow_private, workers=self._workers)
@@ -168,4 +170,4 @@ class Workbench:
         if self._uploads is None:
             raise ComponentUnavailable("uploaded documents are read by the engine that keeps them; use PhaseFlow")
         folder = FolderSource(str(self._uploads.existing(kb_id)))
-        return FolderLoader(folder, max_bytes=self._uploads.limits.file_bytes, workers=self._workers)
+        return FolderLoader(folder, max_bytes=self._uploads.limits.file_bytes, workers=self._workers, engine_files=None)

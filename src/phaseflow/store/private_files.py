@@ -15,7 +15,7 @@ from phaseflow.domain.log import get_logger
 FILE = 0o600
 FOLDER = 0o700
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-_BESIDE = ("", "-wal", "-shm", "-journal", ".lock")
+BESIDE = ("", "-wal", "-shm", "-journal", ".lock")
 
 
 def open_private(path: Path | str, flags: int) -> int:
@@ -39,7 +39,7 @@ def make_database_file(path: Path) -> None:
     """
     with suppress(FileExistsError):
         os.close(open_private(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
-    for suffix in _BESIDE:
+    for suffix in BESIDE:
         tighten(path.with_name(path.name + suffix))
 
 

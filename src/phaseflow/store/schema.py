@@ -18,7 +18,7 @@ APPLICATION_ID = 0x70666C77
 """``pflw``: marks the file as ours (PRAGMA application_id)."""
 VERSION = 2
 
-_SQLITE_MAGIC = b"SQLite format 3\x00"
+SQLITE_MAGIC = b"SQLite format 3\x00"
 
 
 def schema_sql() -> str:
@@ -49,7 +49,7 @@ def check_file(path: Path) -> None:
         return
     except OSError as error:
         raise StoreUnavailable(f"cannot read {path}: {error.strerror}") from error
-    if head and not head.startswith(_SQLITE_MAGIC):
+    if head and not head.startswith(SQLITE_MAGIC):
         raise NotADatabase(f"{path} is not a phaseflow database; it was left as it is. Name another file with --db")
     if head and not _wal(path) and size < _size_by_its_head(head):
         raise _damaged(path, "it is shorter than it says itself")

@@ -5,12 +5,12 @@ import os
 import stat
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from io import BytesIO
 from itertools import islice
-from pathlib import Path
+from pathlib import PurePath
 from typing import BinaryIO, TypeVar
 
 import anyio
@@ -19,12 +19,14 @@ import anyio.to_thread
 from phaseflow.components.extraction import Extracted, extract, needs_worker
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
 from phaseflow.components.sources import archive
+from phaseflow.components.sources.beneath import Outside, Place, opened
+from phaseflow.components.sources.engine_files import EngineFiles
 from phaseflow.components.sources.names import path_of, uri_of
 from phaseflow.components.sources.patterns import Globs
 from phaseflow.components.sources.tree import Found, Tree
 from phaseflow.components.workers.pool import ExtractionPool
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError
-from phaseflow.domain.settings import FolderSource, as_given
+from phaseflow.domain.errors import DocumentError
+from phaseflow.domain.settings import FolderSource
 
 _T = TypeVar("_T")
 
@@ -33,7 +35,7 @@ MAX_BYTES = 64 * 1024 * 1024
 RACY_NS = 2_000_000_000
 """FAT keeps modification times to two seconds; other file systems are finer. A file younger than this could change
 again and keep its stamp."""
-_READ_ONLY = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_ANY_ENGINE = EngineFiles()
 
 
 class FolderLoader:
@@ -51,6 +53,10 @@ class FolderLoader:
     ``aclose``). With ``source.archives``, the files inside ZIP archives take the place of these, as
     ``guide.zip/page.md``; one level deep, whatever ``include`` says of them. ``clock`` gives nanoseconds since
     the epoch.
+
+    With ``roots``, real paths of folders, the source must lie below one of them. Nothing outside the source (and, with
+    ``roots``, outside these) is ever read, whoever swaps folders for links meanwhile. ``engine_files`` are never
+    documents; the default knows databases of phaseflow and what lies beside them, None lets them in.
     """
 
     def __init__(
@@ -61,6 +67,8 @@ class FolderLoader:
         limiter: anyio.CapacityLimiter | None = None,
         workers: ExtractionPool | None = None,
         clock: Callable[[], int] = time.time_ns,
+        roots: Sequence[str] | None = None,
+        engine_files: EngineFiles | None = _ANY_ENGINE,
     ) -> None:
         self._source = source
         self._workers = workers or ExtractionPool()
@@ -69,6 +77,8 @@ class FolderLoader:
         self._max_bytes = max_bytes
         self._limiter = limiter
         self._clock = clock
+        self._roots = roots
+        self._engine_files = engine_files
 
     async def list(self) -> AsyncIterator[Sequence[Entry]]:
         """Yield the files in pages of at most 1,000, each folder in the order of names. Memory does not grow with them.
@@ -100,16 +110,24 @@ class FolderLoader:
         return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
 
     def _entries(self) -> Iterator[Entry]:
-        for found in _files(Path(self._root), self._source):
-            if self._opens_archives and archive.is_archive(found.path):
-                yield from self._members(found.path, found.size)
+        globs = Globs(self._source.include, self._source.exclude)
+        with self._opened() as place:
+            if place.name is None:
+                found = Tree(place.folder, globs).walk()
             else:
-                yield Entry(uri_of(found.path), found.size, self._stamp(found.size, found.mtime_ns))
+                info = place.folder.stat(place.name)
+                # The name as it was given, which may be that of a link.
+                found = iter([Found(PurePath(self._source.path).name, info.st_size, info.st_mtime_ns)])
+            for file in found:
+                if self._opens_archives and archive.is_archive(file.path):
+                    yield from self._members(place, file.path, file.size)
+                else:
+                    yield Entry(uri_of(file.path), file.size, self._stamp(file.size, file.mtime_ns))
 
-    def _members(self, path: str, size: int) -> Iterator[Entry]:
+    def _members(self, place: Place, path: str, size: int) -> Iterator[Entry]:
         uri = uri_of(path)
         try:
-            with _opened(self._place(uri), uri) as file:
+            with self._file(place, path, uri) as file:
                 members = archive.members(file, uri)
         except DocumentError:
             # To read the archive itself will say what is wrong with it, where it counts.
@@ -117,9 +135,8 @@ class FolderLoader:
         else:
             yield from (Entry(uri_of(f"{path}/{member.name}"), member.size) for member in members)
 
-    @cached_property
-    def _root(self) -> str:
-        return os.path.realpath(self._source.path)
+    def _opened(self) -> AbstractContextManager[Place]:
+        return opened(self._source.path, self._roots, self._engine_files)
 
     def _load(self, entry: Entry, known: Known | None) -> "Document | Unchanged | _Unread":
         reading = self._read(entry.uri) or self._read(entry.uri)
@@ -138,30 +155,40 @@ class FolderLoader:
         return unread.document(entry, extract(reading.data, entry.uri))
 
     def _read(self, uri: str) -> "_Reading | None":
-        inside = archive.split(path_of(uri)) if self._opens_archives else None
-        if inside is None or not os.path.isfile(self._place(uri_of(inside[0]))):
-            return _read(self._place(uri), uri, self._max_bytes)
-        with _opened(self._place(uri_of(inside[0])), uri) as file:
-            data = archive.read(file, inside[1], uri, self._max_bytes)
-        if data is None:
-            raise _not_found(uri)
-        return _Reading(data, None)
+        name = path_of(uri)
+        inside = archive.split(name) if self._opens_archives else None
+        with self._opened() as place:
+            if inside is not None and place.folder.is_file(place.name or inside[0]):
+                with self._file(place, inside[0], uri) as file:
+                    data = archive.read(file, inside[1], uri, self._max_bytes)
+                if data is None:
+                    raise _not_found(uri)
+                return _Reading(data, None)
+            with self._file(place, name, uri) as file:
+                return _read(file, uri, self._max_bytes)
 
     def _stamp(self, size: int, mtime_ns: int | None) -> str | None:
         return f"{size}:{mtime_ns}" if mtime_ns is not None and mtime_ns < self._clock() - RACY_NS else None
 
-    def _place(self, uri: str) -> str:
-        """Return the real path of a document; a URI can be hostile, and a link can have been put in its way."""
-        name = path_of(uri)
-        if "\0" in name or not name:
+    @contextmanager
+    def _file(self, place: Place, path: str, uri: str) -> Iterator[BinaryIO]:
+        """Open a document; a URI can be hostile, and a link can have been put in its way."""
+        if place.name is not None:
+            if path != PurePath(self._source.path).name:
+                raise _not_found(uri)
+            path = place.name
+        if "\0" in path or not path:
             raise _not_found(uri)
-        if not os.path.isdir(self._root):
-            return _sole_file(self._root, self._source, uri)
-        # Strings, since pathlib would cost more here than reading the file.
-        place = os.path.realpath(os.path.join(self._root, name))
-        if not place.startswith(os.path.join(self._root, "")) or ".." in name.split("/"):
-            raise DocumentError(f"{uri} lies outside the folder and is not read", code="outside_folder")
-        return place
+        try:
+            with open(place.folder.open_file(path), "rb") as file:
+                yield file
+        except Outside:
+            raise DocumentError(f"{uri} lies outside the folder and is not read", code="outside_folder") from None
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise _not_found(uri) from error
+        except OSError as error:
+            message = f"cannot read {uri} ({error.strerror}); mend its permissions and retry"
+            raise DocumentError(message, code="unreadable") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,55 +210,14 @@ class _Unread:
         return Document(entry, found.text, found.title, found.media_type, self.digest, self.stamp, found.parts)
 
 
-def _files(root: Path, source: FolderSource) -> Iterator[Found]:
-    info = _stat_root(root, source.path)
-    if stat.S_ISDIR(info.st_mode):
-        yield from Tree(root, Globs(source.include, source.exclude)).walk()
-    elif stat.S_ISREG(info.st_mode):
-        yield Found(Path(source.path).name, info.st_size, info.st_mtime_ns)
-    else:
-        raise ComponentUnavailable(f"{as_given(source.path)} is neither a folder nor a file; give the path of one")
-
-
-def _stat_root(root: Path, given: str) -> os.stat_result:
-    try:
-        return root.stat()
-    except FileNotFoundError as error:
-        raise ComponentUnavailable(f"there is no folder {as_given(given)}; check the path, or mount it") from error
-    except OSError as error:
-        raise ComponentUnavailable(f"cannot read {as_given(given)} ({error.strerror}); mend its permissions") from error
-    except ValueError as error:
-        raise ComponentUnavailable(f"cannot read {as_given(given)} ({error}); check the path") from error
-
-
-def _sole_file(root: str, source: FolderSource, uri: str) -> str:
-    _stat_root(Path(root), source.path)
-    if uri_of(Path(source.path).name) != uri:
-        raise _not_found(uri)
-    return root
-
-
-def _read(path: str, uri: str, max_bytes: int) -> _Reading | None:
+def _read(file: BinaryIO, uri: str, max_bytes: int) -> _Reading | None:
     """Return the file as it was at one moment, or None when it changed meanwhile."""
-    with _opened(path, uri) as file:
-        before = os.fstat(file.fileno())
-        _check(before, uri, max_bytes)
-        data = file.read(before.st_size + 1)
-        after = os.fstat(file.fileno())
+    before = os.fstat(file.fileno())
+    _check(before, uri, max_bytes)
+    data = file.read(before.st_size + 1)
+    after = os.fstat(file.fileno())
     same = before.st_mtime_ns == after.st_mtime_ns and len(data) == before.st_size == after.st_size
     return _Reading(data, before.st_mtime_ns) if same else None
-
-
-@contextmanager
-def _opened(path: str, uri: str) -> Iterator[BinaryIO]:
-    try:
-        with open(os.open(path, _READ_ONLY), "rb") as file:
-            yield file
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise _not_found(uri) from error
-    except OSError as error:
-        message = f"cannot read {uri} ({error.strerror}); mend its permissions and retry"
-        raise DocumentError(message, code="unreadable") from error
 
 
 def _check(info: os.stat_result, uri: str, max_bytes: int) -> None:

@@ -1,11 +1,14 @@
 """The walk through a folder: every file that counts, in a steady order, with one folder in memory at a time."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from enum import Enum, auto
+from operator import itemgetter
 
+from phaseflow.components.sources.beneath import FILE, LINK_IN_THE_WAY, Folder
 from phaseflow.components.sources.patterns import Globs, Ignores, ignores
 from phaseflow.domain.errors import ComponentUnavailable
 
@@ -27,12 +30,26 @@ class Found:
     mtime_ns: int
 
 
+class _Kind(Enum):
+    """What a folder says of a name in it."""
+
+    FOLDER = auto()
+    LINK = auto()
+    OTHER = auto()
+    """A regular file, or nothing that can be a document."""
+
+
+_Name = tuple[str, _Kind]
+
+
 @dataclass(frozen=True, slots=True)
 class _Level:
     """A folder on the way down: what is left of it, and what is known above it."""
 
     prefix: str
-    entries: Iterator[os.DirEntry[str]]
+    place: str
+    """The same without links: what it is opened by."""
+    names: Iterator[_Name]
     ignores: Ignores | None
     trail: frozenset[FileId]
     """The folder and those above it, to see a link that leads back."""
@@ -41,131 +58,146 @@ class _Level:
 
 
 class Tree:
-    """A folder to be walked. Blocking; one walk belongs to one thread at a time.
+    """An open folder to be walked. Blocking; one walk belongs to one thread at a time.
 
     Hidden names (a leading dot; the folder ``.github`` counts as visible) and what ``.gitignore`` and the globs leave
-    out are skipped, so are FIFOs, sockets and devices. A link is followed where its target lies under the root: a
-    link to a file always, a link to a folder unless it leads back to a folder above, or stands in a folder that was
-    itself reached by a link (what it leads to is found under its own name, and links between folders would multiply
-    without end).
+    out are skipped, so are FIFOs, sockets and devices, and the files of phaseflow itself. A link is followed where its
+    target lies under the root: a link to a file always, a link to a folder unless it leads back to a folder above, or
+    stands in a folder that was itself reached by a link (what it leads to is found under its own name, and links
+    between folders would multiply without end).
     """
 
-    def __init__(self, root: Path, globs: Globs) -> None:
+    def __init__(self, root: Folder, globs: Globs) -> None:
         self._root = root
         self._globs = globs
+        self._current: tuple[str, int] | None = None
+        """The one folder that is kept open, by its place: descriptors do not grow with the depth."""
 
     def walk(self) -> Iterator[Found]:
         """Yield the files, each folder in the order of names. What vanishes meanwhile is passed over.
 
         Raises ComponentUnavailable when any folder cannot be read: a walk that ends is complete.
         """
-        top = self._open("", None, frozenset(), linked=False)
-        levels = [top] if top else []
-        while levels:
-            entry = next(levels[-1].entries, None)
-            if entry is None:
-                levels.pop()
-            elif below := self._folder(levels[-1], entry):
-                levels.append(below)
-            elif found := self._file(levels[-1], entry):
-                yield found
-
-    def _open(self, prefix: str, above: Ignores | None, trail: frozenset[FileId], *, linked: bool) -> _Level | None:
-        folder = self._root / prefix
         try:
-            identity = _identity(folder)
-            with os.scandir(folder) as listing:
-                entries = sorted(listing, key=_name)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+            top = self._open("", "", None, frozenset(), linked=False)
+            levels = [top] if top else []
+            while levels:
+                name = next(levels[-1].names, None)
+                if name is None:
+                    levels.pop()
+                elif isinstance(found := self._look(levels[-1], *name), _Level):
+                    levels.append(found)
+                elif found is not None:
+                    yield found
+        finally:
+            self._leave()
+
+    def _open(
+        self, prefix: str, place: str, above: Ignores | None, trail: frozenset[FileId], *, linked: bool
+    ) -> _Level | None:
+        try:
+            fd = self._enter(place)
+            info = os.fstat(fd)
+            with os.scandir(fd) as listing:
+                names = sorted(((entry.name, _kind(entry)) for entry in listing), key=itemgetter(0))
+            rules = ignores(_read(fd, prefix), prefix, above) if (_IGNORE_FILE, _Kind.OTHER) in names else above
         except OSError as error:
+            if _has_vanished(error):
+                return None
             raise _unreadable(prefix.rstrip("/") or "the folder", error) from error
-        found = next((_read(entry, prefix) for entry in entries if entry.name == _IGNORE_FILE), None)
-        rules = ignores(found, prefix, above) if found else above
-        return _Level(prefix, _visible(entries), rules, trail | {identity}, linked)
+        return _Level(prefix, place, _visible(names), rules, trail | {_identity(info)}, linked)
 
-    def _folder(self, level: _Level, entry: os.DirEntry[str]) -> _Level | None:
-        if not _is_folder(entry) or self._skips_folder(level, entry):
+    def _look(self, level: _Level, name: str, kind: _Kind) -> "_Level | Found | None":
+        place: str | None = level.place + name
+        if kind is _Kind.LINK:
+            place = self._root.resolve(level.place + name)
+        if place is None:
             return None
-        linked = level.linked or entry.is_symlink()
-        return self._open(f"{level.prefix}{entry.name}/", level.ignores, level.trail, linked=linked)
-
-    def _skips_folder(self, level: _Level, entry: os.DirEntry[str]) -> bool:
-        path = level.prefix + entry.name
-        if level.ignores and level.ignores.ignore(f"{path}/"):
-            return True
-        return not self._globs.enter_folder(path) or (entry.is_symlink() and self._leads_astray(level, entry))
-
-    def _leads_astray(self, level: _Level, entry: os.DirEntry[str]) -> bool:
-        return level.linked or not self._holds(entry) or _identity(Path(entry.path)) in level.trail
-
-    def _file(self, level: _Level, entry: os.DirEntry[str]) -> Found | None:
-        path = level.prefix + entry.name
-        if (
-            entry.name in _OPEN_HIDDEN
-            or (level.ignores and level.ignores.ignore(path))
-            or not self._globs.take_file(path)
-        ):
+        if kind is _Kind.OTHER and not self._takes_file(level, name):
             return None
-        if entry.is_symlink() and not self._holds(entry):
+        if kind is _Kind.FOLDER and not self._takes_folder(level, name):
             return None
-        info = _stat(entry)
-        return Found(path, info.st_size, info.st_mtime_ns) if info and stat.S_ISREG(info.st_mode) else None
+        info = self._stat(level, name, place, kind)
+        if info is None:
+            return None
+        if stat.S_ISDIR(info.st_mode):
+            if kind is _Kind.LINK and (
+                level.linked or _identity(info) in level.trail or not self._takes_folder(level, name)
+            ):
+                return None
+            linked = level.linked or kind is _Kind.LINK
+            return self._open(f"{level.prefix}{name}/", f"{place}/", level.ignores, level.trail, linked=linked)
+        if kind is _Kind.LINK and not self._takes_file(level, name):
+            return None
+        if not stat.S_ISREG(info.st_mode):
+            return None
+        return Found(level.prefix + name, info.st_size, info.st_mtime_ns)
 
-    def _holds(self, entry: os.DirEntry[str]) -> bool:
-        return Path(os.path.realpath(entry.path)).is_relative_to(self._root)
+    def _takes_folder(self, level: _Level, name: str) -> bool:
+        path = level.prefix + name
+        return not (level.ignores and level.ignores.ignore(f"{path}/")) and self._globs.enter_folder(path)
+
+    def _takes_file(self, level: _Level, name: str) -> bool:
+        path = level.prefix + name
+        is_ignored = level.ignores is not None and level.ignores.ignore(path)
+        return name not in _OPEN_HIDDEN and not is_ignored and self._globs.take_file(path)
+
+    def _stat(self, level: _Level, name: str, place: str, kind: _Kind) -> os.stat_result | None:
+        try:
+            if kind is _Kind.LINK:
+                return self._root.stat(place)
+            fd = self._enter(level.place)
+            info = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            self._root.check(fd, name, info)
+        except OSError as error:
+            if _has_vanished(error):
+                return None
+            raise _unreadable(level.prefix + name, error) from error
+        return info
+
+    def _enter(self, place: str) -> int:
+        if self._current is None or self._current[0] != place:
+            self._leave()
+            self._current = place, self._root.open_folder(place)
+        return self._current[1]
+
+    def _leave(self) -> None:
+        if self._current is not None:
+            os.close(self._current[1])
+            self._current = None
 
 
-def _name(entry: os.DirEntry[str]) -> str:
-    return entry.name
+def _kind(entry: os.DirEntry[str]) -> _Kind:
+    if entry.is_symlink():
+        return _Kind.LINK
+    return _Kind.FOLDER if entry.is_dir(follow_symlinks=False) else _Kind.OTHER
 
 
-def _visible(entries: list[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
-    # An entry keeps the stat it was asked for: let go of each, or a folder of 100,000 files holds them all.
-    entries.reverse()
-    while entries:
-        entry = entries.pop()
-        if not entry.name.startswith(".") or entry.name in _OPEN_HIDDEN:
-            yield entry
+def _visible(names: list[_Name]) -> Iterator[_Name]:
+    return (each for each in names if not each[0].startswith(".") or each[0] in _OPEN_HIDDEN)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except PermissionError as error:
-        raise _unreadable(entry.name, error) from error
-    except OSError:
-        return False
-
-
-def _identity(folder: Path) -> FileId:
-    info = folder.stat()
+def _identity(info: os.stat_result) -> FileId:
     return info.st_dev, info.st_ino
 
 
-def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
-    try:
-        return entry.stat()
-    except PermissionError as error:
-        raise _unreadable(entry.name, error) from error
-    except OSError:
-        return None
+def _has_vanished(error: OSError) -> bool:
+    """The name is gone, or leads elsewhere than it did: a link has been put in its place."""
+    return isinstance(error, FileNotFoundError) or error.errno in LINK_IN_THE_WAY
 
 
-def _read(entry: os.DirEntry[str], prefix: str) -> str:
+def _read(fd: int, prefix: str) -> str:
     # As in git, a link is no .gitignore: it could pull in any file of the machine.
-    if not entry.is_file(follow_symlinks=False):
-        return ""
     try:
-        with Path(entry.path).open("rb") as file:
-            text = file.read(_IGNORE_LIMIT + 1)
-    except FileNotFoundError:
-        return ""
+        with open(os.open(_IGNORE_FILE, FILE, dir_fd=fd), "rb") as file:
+            text = file.read(_IGNORE_LIMIT + 1) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
     except OSError as error:
-        raise _unreadable(prefix + entry.name, error) from error
+        if _has_vanished(error) or error.errno == errno.ENXIO:  # a socket
+            return ""
+        raise _unreadable(prefix + _IGNORE_FILE, error) from error
     if len(text) > _IGNORE_LIMIT:
         raise ComponentUnavailable(
-            f"{prefix}{entry.name} has more than the {_IGNORE_LIMIT:,} bytes that are read; shorten it, or leave the"
+            f"{prefix}{_IGNORE_FILE} has more than the {_IGNORE_LIMIT:,} bytes that are read; shorten it, or leave the"
             " folder out with exclude"
         )
     return text.decode("utf-8", "surrogateescape")
