@@ -19,6 +19,10 @@ _LEGAL_JOB = {(before, after) for before, row in JOB_MOVES.items() for after in 
 _BEGINNINGS = {"pending", "paused", "not_started"}
 
 
+class Contradiction(Exception):
+    """What must hold does not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Passages:
     """A searchable document: its content hash, and (start, end, text hash, vector) of each passage."""
@@ -57,17 +61,24 @@ def searchable(database: Path, kb_id: str = "kb") -> dict[str, Passages]:
 
 
 def embedded(database: Path, fingerprint: str | None = None) -> set[bytes]:
-    """The hashes of all texts that have a vector, of one model or of any."""
+    """The hashes of all texts that have a vector, of one model (``%`` stands for anything) or of any."""
     with connected(database) as connection:
         try:
             rows = connection.execute(
                 "SELECT v.text_hash FROM vectors AS v JOIN models AS m ON m.id = v.model_id"
-                " WHERE ?1 IS NULL OR m.fingerprint = ?1",
+                " WHERE ?1 IS NULL OR m.fingerprint LIKE ?1",
                 (fingerprint,),
             )
             return {row[0] for row in rows}
         except sqlite3.OperationalError:  # killed before there was a table
             return set()
+
+
+def last_seq(database: Path) -> int:
+    """The highest number that the log has ever given, also when a knowledge base was deleted with its part of it."""
+    with connected(database) as connection:
+        found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'transitions'").fetchone()
+        return int(found[0]) if found else 0
 
 
 def leftovers(database: Path) -> int:
@@ -91,11 +102,18 @@ def _passages(connection: sqlite3.Connection, document: int) -> list[Any]:
 
 def _log_faults(connection: sqlite3.Connection) -> Iterator[str]:
     seqs = [row[0] for row in connection.execute("SELECT seq FROM transitions ORDER BY seq")]
-    if seqs != list(range(1, len(seqs) + 1)):
+    if seqs != list(range(1, len(seqs) + 1)) and not _has_deleted(connection):
         yield f"the log has gaps: {seqs}"
     for (job,) in connection.execute("SELECT id FROM ingestion_jobs").fetchall():
         for name in (*PHASES, None):
             yield from _chain_faults(connection, job, name)
+
+
+def _has_deleted(connection: sqlite3.Connection) -> bool:
+    """Whether a knowledge base was deleted, with its jobs and its part of the log."""
+    first, count, last = connection.execute("SELECT min(seq), count(*), max(seq) FROM ingestion_jobs").fetchone()
+    given = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'ingestion_jobs'").fetchone()
+    return (first, count, last) != (1, last, given[0] if given else last)
 
 
 def _chain_faults(connection: sqlite3.Connection, job: str, phase: str | None) -> Iterator[str]:

@@ -14,6 +14,7 @@ import anyio
 from phaseflow import BudgetPolicy, GuardPolicy, JobPhase, PhaseFlow, Policies, RetryPolicy
 from phaseflow.domain.errors import JobConflict, JobNotFound, KnowledgeBaseNotFound, StoreUnavailable
 from phaseflow.store import faults
+from tests.proof.calm import bring_to_an_end
 from tests.proof.victim import SETTINGS, RemoteEmbedder
 
 KBS = ("one", "two")
@@ -24,7 +25,7 @@ POINTS = (
     "indexing.withdrawn", "indexing.switched", "indexing.cleaned", "supervisor.running", "supervisor.paused",
     "supervisor.completed", "supervisor.failed", "janitor.removed_some",
 )  # fmt: skip
-VERBS = ("start", "start", "pause", "resume", "resume", "cancel", "retry", "pause phase", "resume phase", "ask")
+VERBS = ("start", "start", "anew", "pause", "resume", "resume", "cancel", "retry", "pause phase", "resume phase", "ask")
 POLICIES = Policies(
     retry=RetryPolicy(tries=6, first_s=0.01, most_s=2),
     budget=BudgetPolicy(in_a_row=20),
@@ -37,7 +38,11 @@ STUCK = 70
 
 @dataclass(frozen=True, slots=True)
 class Riot:
-    """One life. ``model`` is the embedder's; ``full_disk`` the share of commits that find the disk full."""
+    """One life.
+
+    ``model`` is the embedder's; ``full_disk`` the share of commits that find the disk full. ``recovers``: after its
+    verbs it waits for the file ``calm``, and then brings every job to its end.
+    """
 
     seed: int
     database: Path
@@ -46,6 +51,12 @@ class Riot:
     notes: Path
     model: str = "a"
     full_disk: float = 0.0
+    recovers: bool = False
+
+    @property
+    def calm(self) -> Path:
+        """Is there when there are no more faults and there is room on the disk."""
+        return self.notes.with_suffix(".calm")
 
 
 def run(riot: Riot) -> None:
@@ -95,8 +106,18 @@ async def _live(riot: Riot, dice: random.Random) -> None:
         ):
             for kb in KBS:
                 own = random.Random(dice.random())  # noqa: S311  # no secret
-                tasks.start_soon(_give_verbs, flow, kb, riot, own, deeds)
+                tasks.start_soon(_live_with, flow, kb, riot, own, deeds)
     await embedder.aclose()
+
+
+async def _live_with(flow: PhaseFlow, kb: str, riot: Riot, dice: random.Random, deeds: int) -> None:
+    await _give_verbs(flow, kb, riot, dice, deeds)
+    if not riot.recovers:
+        return
+    while not riot.calm.exists():  # noqa: ASYNC110  # another process makes it
+        await anyio.sleep(0.05)
+    faults.clear()
+    await bring_to_an_end(flow, kb, riot.folder)
 
 
 async def _give_verbs(flow: PhaseFlow, kb: str, riot: Riot, dice: random.Random, deeds: int) -> None:
@@ -114,7 +135,8 @@ async def _give_verbs(flow: PhaseFlow, kb: str, riot: Riot, dice: random.Random,
                     raise AssertionError(f"refused what is allowed: {conflict}") from conflict
             except (JobNotFound, KnowledgeBaseNotFound, StoreUnavailable):
                 pass
-        _note(riot.notes, verb)
+        if verb != "anew":
+            _note(riot.notes, verb)
         await anyio.sleep(dice.random() ** 3 * 0.3)
 
 
@@ -123,6 +145,10 @@ async def _give(flow: PhaseFlow, kb: str, verb: str, riot: Riot, dice: random.Ra
     if verb == "start":
         hold = [dice.choice(list(JobPhase))] if dice.random() < 0.2 else []
         await flow.start(kb, riot.folder, full=dice.random() < 0.1, hold=hold, settings=SETTINGS)
+    elif verb == "anew":
+        await flow.delete_kb(kb)
+        _note(riot.notes, verb)  # at once: what was paid for it may have gone with it
+        await flow.start(kb, riot.folder, settings=SETTINGS)
     elif verb == "ask":
         await flow.search(kb, "word7x3 again")
     elif verb.startswith("pause"):
