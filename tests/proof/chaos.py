@@ -280,9 +280,19 @@ class Chaos:
         server.texts.clear()
         await self._end_by_command(server)
         self._look(server, None)
+        await self._until_clean()
         self._check_search()
         self.figures.calms += 1
         print(f"{self.figures.lives} lives, {self.figures.calms} calms, {self._last_seq} transitions", file=sys.stderr)
+
+    async def _until_clean(self) -> None:
+        """What was deleted or replaced goes by and by, while an engine is open."""
+        embedder = RemoteEmbedder("http://127.0.0.1:9/v1")
+        with anyio.move_on_after(CALM_S):
+            async with PhaseFlow(self.database, embedder=embedder):
+                while outcome.leftovers(self.database):  # noqa: ASYNC110  # it is seen in the file only
+                    await anyio.sleep(0.1)
+        await embedder.aclose()
 
     async def _end_by_command(self, server: FakeEmbeddingServer) -> None:
         """The command goes on with its job; what the engines of others began with another embedder fails first."""

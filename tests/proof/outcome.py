@@ -104,7 +104,9 @@ def _log_faults(connection: sqlite3.Connection) -> Iterator[str]:
     seqs = [row[0] for row in connection.execute("SELECT seq FROM transitions ORDER BY seq")]
     if seqs != list(range(1, len(seqs) + 1)) and not _has_deleted(connection):
         yield f"the log has gaps: {seqs}"
-    for (job,) in connection.execute("SELECT id FROM ingestion_jobs").fetchall():
+    for (job,) in connection.execute(
+        "SELECT j.id FROM ingestion_jobs AS j JOIN knowledge_bases AS k ON k.id = j.kb_id WHERE k.name IS NOT NULL"
+    ).fetchall():
         for name in (*PHASES, None):
             yield from _chain_faults(connection, job, name)
 
