@@ -126,20 +126,20 @@ async def test_a_pause_between_the_slot_and_the_run_starts_nothing(folder: Path,
             await flow.pause("kb")
             await until_paused(flow)
             await until_quiet_writer(flow)
-            log = flow.tracker.feed.last_seq
+            log, changes = flow.tracker.feed.last_seq, flow.tracker.feed.version("kb").changes
             turnstile.close()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(flow.resume, "kb")
                 await turnstile.arrival()
+                turnstile.pass_one()  # the resume
+                await turnstile.arrival()  # the job has a slot, and what it failed at before is being queued again
                 tasks.start_soon(flow.pause, "kb")
                 await until(lambda: flow.tracker.database.queue_length >= 1)
-                turnstile.pass_one()  # the resume
-                await turnstile.arrival()
-                await until(lambda: flow.tracker.database.queue_length >= 1)  # the begin of the run
-                turnstile.open()
+                turnstile.open()  # the pause is written, then the run would begin
             await until_quiet_writer(flow)
             assert flow.tracker.feed.last_seq == log
             assert (await flow.status("kb")).status is JobStatus.PAUSED
+            assert flow.tracker.feed.version("kb").changes > changes, "the resume and the pause were both committed"
 
 
 async def test_a_phase_that_is_held_while_it_is_about_to_start_stays_held(folder: Path, database: Path) -> None:
