@@ -13,6 +13,7 @@ from phaseflow.components.chunker import MarkdownChunker, as_chunker
 from phaseflow.components.embedders import EmbedderAccess, EmbedderPort, as_embedder, make_embedder
 from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
 from phaseflow.components.sources import FolderLoader
+from phaseflow.components.sources.beneath import HasRoots
 from phaseflow.components.sources.engine_files import EngineFiles
 from phaseflow.components.sources.web import WebLoader
 from phaseflow.components.sources.web import check_source as check_web_source
@@ -161,7 +162,9 @@ class Workbench:
         if self._loader is not None:
             return self._loader(source)
         if isinstance(source, FolderSource):
-            return FolderLoader(source, workers=self._workers, engine_files=self._engine_files)
+            # What was checked by its path may lead elsewhere when it is opened: it is opened below a root.
+            roots = self._check_source.roots if isinstance(self._check_source, HasRoots) else None
+            return FolderLoader(source, workers=self._workers, engine_files=self._engine_files, roots=roots)
         if isinstance(source, UploadSource):
             return self._upload_loader(record.state.kb_id)
         return WebLoader(source, allow_private=self._allow_private, workers=self._workers)
