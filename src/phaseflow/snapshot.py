@@ -11,8 +11,8 @@ from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
 from phaseflow.store.jobs import JobRecord
 
 
-def compose(record: JobRecord, now: datetime) -> JobStatusResponse:
-    """The status at ``now``."""
+def compose(record: JobRecord, now: datetime, unwritable: str | None = None) -> JobStatusResponse:
+    """The status at ``now``. ``unwritable`` says why the store cannot be written, if it cannot."""
     state = record.state
     eta_s = eta_seconds(state, now)
     metrics = _metrics(record)
@@ -23,7 +23,7 @@ def compose(record: JobRecord, now: datetime) -> JobStatusResponse:
         status=state.get_overall_status(),
         phase=state.get_current_phase(),
         progress=state.get_overall_progress(),
-        message=message(state, metrics.documents_failed),
+        message=_with_trouble(message(state, metrics.documents_failed), state, unwritable),
         error=failed.error if failed else None,
         requested=state.requested,
         waiting_on=job_waiting_on(state),
@@ -35,6 +35,12 @@ def compose(record: JobRecord, now: datetime) -> JobStatusResponse:
         completed_at=record.completed_at,
         phase_details=[_detail(state, phase, now) for phase in state.phases],
     )
+
+
+def _with_trouble(message: str, state: IngestionState, unwritable: str | None) -> str:
+    if unwritable is None or state.get_overall_status().is_over:
+        return message
+    return f"{message}. The database cannot be written, tried again until it can: {unwritable}"
 
 
 def _allowed(record: JobRecord) -> list[Action]:

@@ -1,6 +1,6 @@
 """The tracker: every change of a job's state goes through here. Compare, set, commit, then tell."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -170,6 +170,19 @@ class PhaseTracker:
                 then(changed)
 
         return await self.database.write(write, durable=True, then=committed)
+
+    async def change_in_steps(self, job_id: str, steps: Sequence[Change]) -> None:
+        """Several changes, one after the other, each logged, in one transaction: all of them or none."""
+
+        def write(tx: Transaction) -> list[Changed]:
+            at = self.clock.now()
+            return [change_in(tx, job_id, step, at) for step in steps]
+
+        def committed(all_changed: list[Changed]) -> None:
+            for changed in all_changed:
+                self.tell(changed)
+
+        await self.database.write(write, durable=True, then=committed)
 
     def tell(self, changed: Changed, *, counts_only: bool = False) -> None:
         """Pass on what was committed."""

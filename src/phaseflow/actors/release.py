@@ -142,7 +142,6 @@ class OrderedRelease:
         dimension = int(found.shape[1])
         if dimension != self._dimension:
             vectors.check_dimension(tx, self._shop.plan.model_id, dimension)
-            self._dimension = dimension
 
     def _settle(
         self,
@@ -153,6 +152,8 @@ class OrderedRelease:
     ) -> None:
         for each in results:
             each.is_stored = True
+            if each.vectors is not None:
+                self._dimension = int(each.vectors.shape[1])
         self._pending.settle(done)
         for document_id, failure in failed.items():
             self._pending.fail(document_id, f"{failure.uri}: {failure.error}")

@@ -2,17 +2,21 @@
 
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+
+import anyio
 
 from phaseflow.actors.single_flight import SingleFlight
 from phaseflow.components.embedders import EmbedderPort
 from phaseflow.components.protocols import Chunker, Index, Loader
-from phaseflow.domain.errors import PhaseflowError
+from phaseflow.domain.errors import PhaseflowError, StoreUnavailable
+from phaseflow.domain.log import get_logger
 from phaseflow.domain.policy import BudgetPolicy, GuardPolicy, RetryPolicy
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import failures, faults
 from phaseflow.store.clock import Clock
-from phaseflow.store.database import Database, T, Write
+from phaseflow.store.database import STORE_RETRY_S, Database, T, Write
 from phaseflow.store.documents import Staging
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import Done, Run, advance
@@ -71,14 +75,27 @@ class Workshop:
     single_flight: SingleFlight
 
     async def write(self, write: Write[T], then: Callable[[T], None] | None = None) -> T:
-        """One transaction of the run; ``then`` and the feed hear of it after the commit."""
+        """One transaction of the run; ``then`` and the feed hear of it after the commit.
+
+        While the file cannot be written, which is no fault of the phase, it is tried again until it can: ``write``
+        may be called several times. Cancelling ends that.
+        """
 
         def committed(value: T) -> None:
             if then is not None:
                 then(value)
             self.touch()
 
-        return await self.database.write(write, then=committed)
+        try:
+            return await self.database.write(write, then=committed)
+        except StoreUnavailable as error:
+            get_logger().warning("cannot write what is done, trying again until it can", error=str(error))
+        with self.database.owed():
+            while True:
+                self.touch()  # the status says why nothing moves
+                await anyio.sleep(STORE_RETRY_S)
+                with suppress(StoreUnavailable):
+                    return await self.database.write(write, then=committed)
 
     def advance(self, tx: Transaction, phase: JobPhase, done: Done) -> None:
         """Count; first in each transaction, for it refuses the writes of a run that is over."""

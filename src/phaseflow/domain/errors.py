@@ -161,9 +161,16 @@ class NewerDatabase(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The file cannot be read or written now: disk full, read-only, locked, or gone."""
+    """The file cannot be read or written now: disk full, read-only, locked, or gone.
+
+    ``reason`` is the same without a path of this machine; None when nothing can be said without one.
+    """
 
     code = "store_unavailable"
+
+    def __init__(self, message: str, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class OwnershipLost(StoreError):

@@ -18,7 +18,7 @@ from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_USER
 from phaseflow.domain.settings import Settings
-from phaseflow.domain.status import KnowledgeBase, SearchHit, SearchHits, Transition
+from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, SearchHit, SearchHits, Transition
 from phaseflow.domain.vocabulary import Intent, JobPhase
 from phaseflow.flow import inputs
 from phaseflow.flow.control import Control
@@ -27,7 +27,9 @@ from phaseflow.flow.documents import UPLOAD, Check
 from phaseflow.flow.job import Job
 from phaseflow.flow.queries import ranked
 from phaseflow.flow.workbench import LoaderFor, Workbench
+from phaseflow.snapshot import compose
 from phaseflow.store import jobs, knowledge_bases
+from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.service import Service
 from phaseflow.store.session import open_session
@@ -276,6 +278,13 @@ class PhaseFlow(Control):
 
     async def _read_long(self, read: Callable[[Transaction], T]) -> T:
         return await self.tracker.database.read_long(read)
+
+    async def _composer(self) -> Callable[[JobRecord], JobStatusResponse]:
+        return lambda record: compose(record, self._now(), self.tracker.database.unwritable)
+
+    async def check_store(self) -> None:
+        """Raise StoreUnavailable, with its ``reason``, when the database cannot be written now."""
+        await self.tracker.database.check()
 
     def _now(self) -> datetime:
         return self.tracker.clock.now()

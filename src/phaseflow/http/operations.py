@@ -2,9 +2,11 @@
 
 from typing import Literal
 
+import anyio
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
+from phaseflow.domain.errors import StoreUnavailable
 from phaseflow.http import openapi
 from phaseflow.http.access import cookie_name, cookies
 from phaseflow.http.endpoint import Answer, Call, Endpoint, Parameters
@@ -12,6 +14,9 @@ from phaseflow.http.metrics import MEDIA_TYPE as METRICS
 from phaseflow.http.problems import LimitReached, NotReady, Unauthorized
 from phaseflow.http.requests import LoginBody
 from phaseflow.http.sessions import LONGEST_S
+
+STORE_S = 8.0
+"""How long a look at the database may take: longer than a lock of another program is waited for."""
 
 
 class Health(BaseModel):
@@ -34,6 +39,13 @@ async def healthz(call: Call[Parameters, None]) -> Answer:
 async def readyz(call: Call[Parameters, None]) -> Answer:
     if not call.site.is_ready:
         raise NotReady("the engine is starting or stopping; ask again in a second")
+    with anyio.move_on_after(STORE_S) as looking:
+        try:
+            await call.site.flow.check_store()
+        except StoreUnavailable as error:
+            raise NotReady(f"the database cannot be written: {error.reason or 'the log says why'}") from error
+    if looking.cancelled_caught:
+        raise NotReady(f"the database has not answered within {STORE_S:.0f} seconds; ask again")
     return Answer(Readiness(interrupted=len(call.site.flow.interrupted)))
 
 

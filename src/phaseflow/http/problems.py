@@ -145,9 +145,15 @@ def problem_response(error: Exception) -> Response:
         return _of_http(error)
     if not isinstance(error, PhaseflowError):
         return _response(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", _UNSAID)
-    detail = _UNSAID if isinstance(error, _SECRETIVE) else str(error)
+    detail = _said(error)
     headers = error.headers if isinstance(error, HttpError) else None
     return _response(status_of(type(error)), error.code, detail, _members(error), headers)
+
+
+def _said(error: PhaseflowError) -> str:
+    if isinstance(error, errors.StoreUnavailable) and error.reason:
+        return f"the database cannot be used, and nothing was changed: {error.reason}"
+    return _UNSAID if isinstance(error, _SECRETIVE) else str(error)
 
 
 def _members(error: PhaseflowError) -> dict[str, Any]:

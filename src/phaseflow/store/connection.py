@@ -79,5 +79,5 @@ def explained(error: BaseException, path: Path | None) -> BaseException:
     if code in _DAMAGED:
         return NotADatabase(f"{name} is damaged ({error}); it was left as it is. Restore a copy of it")
     if code in _CAUSES:
-        return StoreUnavailable(f"{name} cannot be used: {_CAUSES[code]} ({error})")
+        return StoreUnavailable(f"{name} cannot be used: {_CAUSES[code]} ({error})", _CAUSES[code])
     return error

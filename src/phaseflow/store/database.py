@@ -9,8 +9,8 @@ never told.
 
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -33,6 +33,8 @@ READERS = 2
 """Connections for short reads: statuses, lists, what a verb looks at."""
 LONG_READERS = 2
 """Connections for searches and for whole texts, so that no short read waits for one."""
+STORE_RETRY_S = 0.5
+"""How often those that must write try again while the file cannot be written."""
 INBOX = 64
 """Requests that may wait for the writer before whoever asks has to."""
 SHARED_S = 0.02
@@ -61,7 +63,10 @@ class _Request(Generic[T]):
 
 
 class Database:
-    """A file that is open for writing, by the only process that may. Made by ``open_database``."""
+    """A file that is open for writing, by the only process that may. Made by ``open_database``.
+
+    ``unwritable`` says why the last write was not stored, without a path, or one that is owed; None when all were.
+    """
 
     def __init__(self, path: Path, writer: Connection, reads: ReadPool, long_reads: ReadPool) -> None:
         self.path = path
@@ -71,6 +76,8 @@ class Database:
         self._loop = OwnLoop()
         self._inode = path.stat().st_ino
         self._synchronous = ""
+        self.unwritable: str | None = None
+        self._owed = 0
         inbox: tuple[MemoryObjectSendStream[_Request[Any]], MemoryObjectReceiveStream[_Request[Any]]]
         inbox = anyio.create_memory_object_stream(INBOX)
         self._ask, self._asked = inbox
@@ -109,6 +116,29 @@ class Database:
         if request.error is not None:
             raise request.error
         return request.value  # type: ignore[return-value]  # set by the write that succeeded
+
+    async def check(self) -> None:
+        """Raise StoreUnavailable when the file is gone, when a write is owed, or when writing fails again."""
+        if self._owed and self.unwritable is not None:
+            raise StoreUnavailable(f"{self.path} cannot be used: {self.unwritable}", self.unwritable)
+        if self.unwritable is not None:
+            await self.write(_write_nothing_new)
+        else:
+            await anyio.to_thread.run_sync(self._check_file)
+
+    @contextmanager
+    def owed(self) -> Iterator[None]:
+        """A write that has failed is tried again in this block, which ends with its success, or is cancelled.
+
+        Meanwhile the success of another, which may need less room, says nothing.
+        """
+        self._owed += 1
+        try:
+            yield
+        finally:
+            self._owed -= 1
+            if not self._owed:
+                self.unwritable = None
 
     def close(self) -> None:
         """Take no more requests; ``serve`` ends when those that wait are done."""
@@ -175,9 +205,13 @@ class Database:
                 done += 1
             faults.reach("store.before_commit")
             connection.commit()
+            if not self._owed:
+                self.unwritable = None
             faults.reach("store.after_commit")
         except (sqlite3.Error, StoreUnavailable) as error:
             failure = explained(error, self.path)
+            if isinstance(failure, StoreUnavailable):
+                self.unwritable = failure.reason or "its file cannot be used"
             for request in group:
                 request.error = request.error or failure
             done = len(group)
@@ -201,13 +235,19 @@ class Database:
         except OSError:
             there = False
         if not there:
-            raise StoreUnavailable(f"{self.path} was deleted or replaced while in use; put it back or start anew")
+            gone = "was deleted or replaced while in use; put it back or start anew"
+            raise StoreUnavailable(f"{self.path} {gone}", f"the file {gone}")
 
 
 def _in_turn(requests: list[_Request[Any]]) -> list[_Request[Any]]:
     """Verbs and transitions first: someone waits for them. Each of these requests waits beside the others, so that
     their order means nothing to those who ask."""
     return sorted(requests, key=lambda request: not request.durable)
+
+
+def _write_nothing_new(tx: Transaction) -> None:
+    """A write that needs room like any other, and changes nothing."""
+    tx.run(f"PRAGMA user_version = {tx.value('PRAGMA user_version')}")
 
 
 def _give_back_wal(connection: sqlite3.Connection) -> None:

@@ -20,10 +20,11 @@ from phaseflow.domain.log import get_logger
 from phaseflow.domain.phase import BY_INTERRUPTION
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus
 from phaseflow.store import faults, jobs, progress
+from phaseflow.store.database import STORE_RETRY_S
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.service import only_error
 from phaseflow.supervisor.launch import begin, forgive
-from phaseflow.supervisor.supervisor import STORE_RETRY_S, Supervisor
+from phaseflow.supervisor.supervisor import Supervisor
 from phaseflow.tracker import Change, Changed, PhaseTracker
 
 ComponentsFor = Callable[[JobRecord], AbstractAsyncContextManager[Components]]
@@ -186,8 +187,9 @@ class Scheduler:
         now, text = self._tracker.clock.now(), str(error) or type(error).__name__
         while not self._stopping:
             try:
-                await self._tracker.change(job_id, lambda state: _begun(state, now))
-                await self._tracker.change(job_id, lambda state: _failed(state, text, now))
+                await self._tracker.change_in_steps(
+                    job_id, [lambda state: _begun(state, now), lambda state: _failed(state, text, now)]
+                )
             except JobNotFound:
                 return  # deleted with its knowledge base
             except StoreError as unavailable:

@@ -27,13 +27,12 @@ from phaseflow.domain.log import get_logger
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, JobStatus, PhaseStatus
 from phaseflow.store import documents, faults
+from phaseflow.store.database import STORE_RETRY_S
 from phaseflow.supervisor.launch import discard_leftovers
 from phaseflow.tracker import Change, PhaseTracker
 
 STOP_S = 1.0
 """How long a stop waits for the batches in hand, before it drops them."""
-STORE_RETRY_S = 0.5
-"""How often the supervisor tries again to write what it must, while the database cannot be written."""
 SHUTDOWN = "shutdown"
 """The reason in the log when an engine stops in good order."""
 DROPPED = "dropped"
@@ -169,6 +168,7 @@ class Supervisor:
             except StoreUnavailable as error:
                 if self._stopping:
                     raise
+                self._touch()
                 self._log.warning("cannot write the state of the job, trying again", error=str(error))
                 await anyio.sleep(STORE_RETRY_S)
             else:

@@ -1,0 +1,76 @@
+"""A service on a filesystem that is really full says so, and goes on by itself when there is room."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.engine.components import write_folder
+from tests.http.processes import SERVE, free_port, process
+from tests.http.service import http_client, until
+
+KB = "/api/ingestion/kb/a"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A filesystem of 6 MB of its own."""
+    where = tmp_path / "disk"
+    where.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(where)]
+    if sys.platform != "linux" or subprocess.run(words, capture_output=True, check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        yield where
+    finally:
+        subprocess.run(["umount", "-l", str(where)], check=True)
+
+
+async def test_a_full_disk_is_said_and_the_job_goes_on_by_itself_once_there_is_room(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    source = {"type": "folder", "path": str(write_folder(tmp_path / "docs", 400, words=1200))}
+    words = (*SERVE, "--allow-root", str(tmp_path))
+    with process(small_disk, free_port(), words) as service:
+        await service.ready()
+        async with http_client(service.url) as http:
+
+            async def status() -> Any:
+                return (await http.get(f"{KB}/status")).json()
+
+            async def is_said() -> bool:
+                return "the disk is full" in str((await status())["message"])
+
+            async def is_unready() -> bool:
+                answer = await http.get("/readyz")
+                return answer.status_code == 503 and "the disk is full" in answer.json()["detail"]
+
+            async def is_done() -> bool:
+                return bool((await status())["status"] == "completed")
+
+            assert (await http.post(f"{KB}/start", json={"source": source})).status_code == 202
+            await until(is_said, 30)
+            await until(is_unready, 10)
+            seen = await status()
+            assert seen["status"] == "running"
+            assert all(phase["status"] != "failed" for phase in seen["phase_details"])
+            await anyio.run_process(["mount", "-o", "remount,size=200m", str(small_disk)])
+            await until(is_done, 60)
+            assert (await http.get("/readyz")).status_code == 200
+
+
+async def test_a_service_whose_file_is_gone_is_not_ready(tmp_path: Path) -> None:
+    with process(tmp_path, free_port()) as service:
+        await service.ready()
+        away = (tmp_path / "kb.db").rename(tmp_path / "away.db")
+        async with http_client(service.url) as http:
+            answer = await http.get("/readyz")
+            assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+            assert "was deleted or replaced" in answer.json()["detail"]
+            assert str(tmp_path) not in answer.text
+            away.rename(tmp_path / "kb.db")
+            assert (await http.get("/readyz")).status_code == 200
