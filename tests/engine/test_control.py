@@ -401,10 +401,10 @@ async def test_a_budget_of_characters_pauses_embedding_and_each_resume_allows_as
             assert sent <= 8000 * resumes
             if status.status.is_over:
                 break
-            assert "budget of 8000 characters" in status.message
+            assert "budget of 8,000 characters" in status.message
             settled = await until(flow, lambda s: s.status is JobStatus.PAUSED)
             assert settled.allowed_actions == ["resume", "cancel"]
-            assert "budget of 8000 characters" in settled.message
+            assert "budget of 8,000 characters" in settled.message
             assert settled.phase_details[3].status in {PhaseStatus.PAUSED, PhaseStatus.NOT_STARTED}
             await flow.resume("kb")
             await until(flow, lambda s: s.phase_details[2].status is not PhaseStatus.PAUSED)
