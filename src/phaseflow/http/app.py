@@ -1,5 +1,6 @@
 """The application: the same Starlette app under ``phaseflow serve``, under another server, and inside another app."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -18,6 +19,7 @@ from phaseflow.flow import PhaseFlow
 from phaseflow.http import ingestion, operations, pages, uploads
 from phaseflow.http.access import ADVISED_TOKEN, LOOPBACK, Access, check_secret, host_name
 from phaseflow.http.broadcast import Broadcast
+from phaseflow.http.connections import quiet_accepts
 from phaseflow.http.endpoint import routes
 from phaseflow.http.guard import Guard
 from phaseflow.http.limits import Limits, Seats
@@ -127,6 +129,7 @@ def _lifespan(site: Site) -> Callable[[Starlette], AbstractAsyncContextManager[N
         async with AsyncExitStack() as stack:
             if not site.flow.is_running:
                 await stack.enter_async_context(site.flow)
+            stack.enter_context(quiet_accepts(asyncio.get_running_loop()))
             stack.enter_context(closing_on_signals(site.close))
             stack.callback(site.close)
             get_logger().info("ready", interrupted_jobs=site.flow.interrupted)

@@ -25,6 +25,16 @@ class Limits:
     """A body that carries no files has to be here within so long."""
     upload_idle_s: float = 60.0
     """A client that sends nothing for so long is not waited for."""
+    upload_bytes_per_s: int = 1024
+    """An upload that comes slower than this on the whole is not waited for."""
+    head_s: float = 10.0
+    """A connection has to bring the head of its next request within so long."""
+    answer_idle_s: float = 30.0
+    """A client that takes nothing of an answer for so long is dropped."""
+    connections: int = 12_000
+    """Fewer where the limit on open files asks for it: a quarter of those is kept for the work itself."""
+    connections_per_client: int = 1000
+    """For each address but those of this machine, streams included."""
     streams: int = 10_000
     streams_per_client: int = 200
     """For each address. Clients on this machine count towards ``streams`` only."""

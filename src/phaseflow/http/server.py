@@ -18,6 +18,7 @@ from phaseflow.domain.hosts import is_loopback
 from phaseflow.flow import PhaseFlow
 from phaseflow.http.access import ANY_ADDRESS, LOOPBACK, check_secret, is_address
 from phaseflow.http.app import create_app
+from phaseflow.http.connections import ACCEPTS, protocol_for
 from phaseflow.http.limits import Limits
 from phaseflow.http.signals import ENDS, is_ignored
 from phaseflow.http.site import Site
@@ -43,6 +44,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so, unless the end was asked for in the meantime."""
         await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(BACKLOG)  # asyncio has one number for those that wait and those taken at once
         if not self.should_exit:
             self.has_answered = True
             self._tell_started()
@@ -59,7 +62,8 @@ def server_for(app: Starlette, started: Callable[[], None] = lambda: None) -> Se
     For a host that runs the service in its own event loop, or in a thread with one of its own.
     """
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, backlog=BACKLOG,
+        app, http=protocol_for(app.state.site.limits),
+        log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, backlog=ACCEPTS,
         server_header=False, lifespan="on", ws="none",
     )  # fmt: skip
     return Server(config, app.state.site, started)

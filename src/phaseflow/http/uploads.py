@@ -12,6 +12,7 @@ from phaseflow.domain.status import DocumentsChanged
 from phaseflow.http import requests
 from phaseflow.http.endpoint import Answer, Call, Endpoint
 from phaseflow.http.ingestion import KB, check_room
+from phaseflow.http.limits import Limits
 from phaseflow.http.multipart import FileParts, boundary_of
 from phaseflow.http.problems import BodyInterrupted, LimitReached, NotReady
 
@@ -23,7 +24,7 @@ async def add_documents(call: Call[requests.KbPath, None]) -> Answer:
     with call.site.seats.uploading() as until_stopped:
         async with flow.receiving(kb_id) as staging:
             with until_stopped:
-                await _receive(call.request, FileParts(boundary, staging), call.site.limits.upload_idle_s)
+                await _receive(call.request, FileParts(boundary, staging), call.site.limits)
             if until_stopped.cancelled_caught:
                 raise NotReady("the service is stopping; send it again when it is back")
             uris, job = await flow.take_in(kb_id, staging)
@@ -35,16 +36,22 @@ async def delete_document(call: Call[requests.DocumentQuery, None]) -> Answer:
     return Answer(DocumentsChanged(documents=[call.at.uri], job=await job.status()), 202)
 
 
-async def _receive(request: Request, parts: FileParts, idle_s: float) -> None:
-    async with aclosing(_pieces(request, idle_s)) as pieces:
+async def _receive(request: Request, parts: FileParts, limits: Limits) -> None:
+    async with aclosing(_pieces(request, limits)) as pieces:
         async for piece in pieces:
             await anyio.to_thread.run_sync(parts.feed, piece)
     parts.finish()
 
 
-async def _pieces(request: Request, idle_s: float) -> AsyncGenerator[bytes]:
+async def _pieces(request: Request, limits: Limits) -> AsyncGenerator[bytes]:
+    left_s = limits.upload_idle_s  # of waiting: each byte earns some, and the time that the server takes is not counted
     async with aclosing(request.stream()) as stream:
-        while (piece := await _within(idle_s, stream)) is not None:
+        while True:
+            before = anyio.current_time()
+            piece = await _within(min(limits.upload_idle_s, left_s), stream)
+            if piece is None:
+                return
+            left_s += len(piece) / limits.upload_bytes_per_s - (anyio.current_time() - before)
             if piece:
                 yield piece
 
@@ -55,7 +62,7 @@ async def _within(idle_s: float, stream: AsyncIterator[bytes]) -> bytes | None:
             return await anext(stream, None)
     except ClientDisconnect:
         raise BodyInterrupted("the connection ended before the body did; send it again") from None
-    raise BodyInterrupted(f"nothing came for {idle_s:g} seconds; send it again")
+    raise BodyInterrupted(f"too little came for {idle_s:.0f} seconds; send it again, faster")
 
 
 ENDPOINTS = [
