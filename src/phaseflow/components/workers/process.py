@@ -147,7 +147,8 @@ class Worker:
                 env={key: value for key, value in os.environ.items() if key.startswith(_ENVIRONMENT)},
             )  # fmt: skip
         except OSError as error:
-            message = f"cannot start {sys.executable} to read documents ({error}); see whether it may run, and retry"
+            # Clients of a service are told this: no path of the interpreter.
+            message = f"cannot start a worker process to read documents ({error.strerror}); free resources, and retry"
             raise WorkerUnavailable(message) from error
         if self._is_killed:
             process.kill()
@@ -158,7 +159,7 @@ class Worker:
         try:
             head, _ = self._exchange(process, [], _START_S, "the worker's start")
         except DocumentError as error:
-            message = f"a worker process of {sys.executable} ended or hung while starting ({error}); retry"
+            message = f"a worker process ended or hung while starting ({error}); retry"
             raise WorkerUnavailable(message) from error
         assert head == {"status": READY, "id": ""}
 
