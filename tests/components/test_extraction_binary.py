@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from phaseflow.components.extraction import Extracted, extract, needs_worker
-from phaseflow.components.extraction.registry import FORMATS, LARGE_PAGE
+from phaseflow.components.extraction.registry import FORMATS, LARGE
 from phaseflow.domain.errors import DocumentError
 from tests.components.binary_fixtures import (
     SAMPLES,
@@ -60,8 +60,9 @@ class TestChoice:
     def test_mail_does_though_it_is_text(self, name: str) -> None:
         assert needs_worker(b"MIME-Version: 1.0\nSubject: S\n\nx", name)
 
-    def test_a_large_page_does(self) -> None:
-        assert needs_worker(b"<p>" * LARGE_PAGE, "a.html")
+    @pytest.mark.parametrize("name", [f"a.{each.extensions[0]}" for each in FORMATS])
+    def test_whatever_is_large_does(self, name: str) -> None:
+        assert needs_worker(b"[" * (LARGE + 1), name)
 
     def test_an_empty_file_needs_none(self) -> None:
         assert not needs_worker(b"", "a.pdf")

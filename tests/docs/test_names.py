@@ -267,7 +267,7 @@ def test_limits_that_are_constants_stand_in_their_table(page: str, row: str) -> 
     ("page", "sentence"),
     [
         (FORMATS, f"ended after {WorkerLimits().idle_s:g} seconds without one"),
-        (FORMATS, f"HTML pages over {registry.LARGE_PAGE // 1_000_000} MB"),
+        (FORMATS, f"anything over {registry.LARGE // 1024} KiB"),
         (SOURCES, f"at most {archive.MAX_MEMBERS:,} files in an archive"),
         (SOURCES, f"Files larger than {folder.MAX_BYTES // MIB} MiB fail"),
         (SOURCES, f"At most {MAX_LINKS:,} from one page"),

@@ -22,7 +22,7 @@ _INLINE = re.compile(
 )
 # Never text, in whichever of the two passes it comes to light.
 _PLUMBING = re.compile(r"<(script|style)\b[^<>]*>.*?(?:</\1\s*>|\Z)", re.S | re.I)
-_FIRST_TITLE = re.compile(r"<title\b[^>]*>(.*?)</title>", re.S)
+_FIRST_TITLE = re.compile(r"<title\b[^>]*>(.*?)(</title>|\Z)", re.S)
 
 
 def extract_csv(raw: Raw) -> Extracted:
@@ -47,7 +47,7 @@ def extract_xml(raw: Raw) -> Extracted:
         readable = _REFERENCES.sub(_referred, text) if "&#" in text else text
         return Extracted(readable, raw.base_name, "application/xml")
     title = _FIRST_TITLE.search(text, 0, _HEAD)
-    return Extracted(_feed_text(text), (title and _line(title[1])) or raw.base_name, MEDIA_TYPE)
+    return Extracted(_feed_text(text), (title and title[2] and _line(title[1])) or raw.base_name, MEDIA_TYPE)
 
 
 def _declared(head: bytes) -> str | None:

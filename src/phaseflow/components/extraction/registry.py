@@ -27,8 +27,9 @@ from phaseflow.components.extraction.data import extract_csv, extract_json, extr
 from phaseflow.components.extraction.shapes import Extracted, Extractor, Raw
 from phaseflow.domain.errors import DocumentError
 
-LARGE_PAGE = 1_000_000
-"""Bytes of HTML from which on a page that misleads the look before parsing could take seconds of a core."""
+LARGE = 256 * 1024
+"""Bytes from which on a document of any format is read in a worker: a parser of JSON or HTML, and every regular
+expression, holds the interpreter lock until it is done, and with it the whole service."""
 MARKDOWN = "text/markdown"
 PLAIN = "text/plain"
 
@@ -170,14 +171,14 @@ def extract(
 
 
 def needs_worker(data: bytes, name: str, *, declared_type: str | None = None) -> bool:
-    """Say whether the document belongs in a worker process: a binary format, e-mail, or a large page.
+    """Say whether the document belongs in a worker process: a binary format, e-mail, or a large one.
 
     Raises DocumentError ``unsupported_format``, as ``extract`` would.
     """
     if not data:
         return False
     found = _format(data, name, declared_type)
-    return found.is_binary or found.is_risky or (found.extractor is html.extract and len(data) > LARGE_PAGE)
+    return found.is_binary or found.is_risky or len(data) > LARGE
 
 
 def _by_extension(formats: Iterable[Format]) -> Mapping[str, Format]:

@@ -1,0 +1,79 @@
+"""Texts made to keep a regular expression or a parser busy: what is read in the service is read in linear time."""
+
+import json
+import threading
+import time
+from contextlib import aclosing
+from pathlib import Path
+
+import anyio
+import pytest
+
+from phaseflow.components.extraction.registry import LARGE, extract
+from phaseflow.components.protocols import Document, Entry
+from phaseflow.components.sources.folder import FolderLoader
+from phaseflow.domain.errors import DocumentError
+from phaseflow.domain.settings import FolderSource
+
+HEADS = {
+    "md": ("", "---\na: b\n", "+++\n", "---\ntitle: "),
+    "rst": ("",),
+    "html": ("", "<html xmlns='x'>", "<?xml "),
+    "csv": ("",),
+    "json": ("", '{"a":"'),
+    "xml": ("", "<rss>", "<feed xmlns='atom'>", "<?xml "),
+    "ipynb": ("", '{"cells":['),
+    "py": ("", "# coding: "),
+}
+PIECES = (
+    "<", "<!--", "<![CDATA[", "<a b='", "<script ", "<title>", "</", "&#1", "\\", "\\u00e9", "---\n", " \n", "a\n=",
+    "`", "{", "[", '"', "=?utf-8?q?", "\n ", "title:\n ", "\u00e9",
+)  # fmt: skip
+MOST_S = 3.0
+"""Of one core. All take under half a second; one that is quadratic takes minutes."""
+
+
+@pytest.mark.parametrize("extension", HEADS)
+def test_no_text_read_in_the_service_takes_long(extension: str) -> None:
+    for head in HEADS[extension]:
+        for piece in PIECES:
+            data = (head + piece * (LARGE // len(piece))).encode()[:LARGE]
+            before = time.thread_time()
+            try:
+                extract(data, f"a.{extension}")
+            except DocumentError:
+                continue
+            finally:
+                assert time.thread_time() - before < MOST_S, (head, piece)
+
+
+def test_titles_that_never_end_are_not_searched_again_and_again() -> None:
+    before = time.thread_time()
+    assert extract(b"<rss>" + b"<title>" * 2_800, "a.xml").title == "a.xml"
+    assert time.thread_time() - before < 0.5
+
+
+async def test_a_large_notebook_leaves_the_interpreter_to_the_service(tmp_path: Path) -> None:
+    cell = json.dumps({"cell_type": "code", "source": [], "outputs": [[n, n] for n in range(40)]})
+    (tmp_path / "a.ipynb").write_text('{"cells":[' + ",".join([cell] * 40_000) + "]}")
+    gaps: list[float] = []
+    ended = threading.Event()
+
+    def beat() -> None:
+        before = time.monotonic()
+        while not ended.wait(0.005):
+            now = time.monotonic()
+            gaps.append(now - before)
+            before = now
+
+    async with aclosing(FolderLoader(FolderSource(str(tmp_path)))) as loader:
+        heart = threading.Thread(target=beat)
+        heart.start()
+        try:
+            with anyio.fail_after(60):
+                found = await loader.load(Entry("a.ipynb"), None)
+        finally:
+            ended.set()
+            heart.join()
+    assert isinstance(found, Document)
+    assert max(gaps) < 0.5, max(gaps)
