@@ -9,7 +9,7 @@ from typing import Self
 
 import anyio
 
-from phaseflow.domain.errors import InvalidRequest, InvalidTransition, JobConflict
+from phaseflow.domain.errors import InvalidRequest, InvalidTransition, JobConflict, StoreError
 from phaseflow.domain.identifiers import check_job_id, check_kb_id
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import PhaseState
@@ -17,7 +17,7 @@ from phaseflow.domain.settings import Settings
 from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus
 from phaseflow.feed import Feed
-from phaseflow.store import jobs, knowledge_bases, leftovers
+from phaseflow.store import jobs, knowledge_bases, leftovers, progress
 from phaseflow.store import transitions as log
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
@@ -169,10 +169,13 @@ class PhaseTracker:
             if then is not None:
                 then(changed)
 
+        await self.follow_clock()
         return await self.database.write(write, durable=True, then=committed)
 
     async def change_in_steps(self, job_id: str, steps: Sequence[Change]) -> None:
         """Several changes, one after the other, each logged, in one transaction: all of them or none."""
+
+        await self.follow_clock()
 
         def write(tx: Transaction) -> list[Changed]:
             at = self.clock.now()
@@ -183,6 +186,18 @@ class PhaseTracker:
                 self.tell(changed)
 
         await self.database.write(write, durable=True, then=committed)
+
+    async def follow_clock(self) -> None:
+        """When the wall clock has stepped, move the beginnings of what is running."""
+        step = self.clock.step()
+        if not step:
+            return
+        self.clock.follow(step)  # at once: nobody else is to move them as well
+        try:
+            await self.database.write(lambda tx: progress.move_clocks(tx, step))
+        except StoreError:
+            self.clock.follow(-step)
+            raise
 
     def tell(self, changed: Changed, *, counts_only: bool = False) -> None:
         """Pass on what was committed."""

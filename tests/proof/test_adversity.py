@@ -149,10 +149,37 @@ async def test_a_clock_that_is_set_back_makes_no_negative_time(
     assert outcome.violations(database) == []
 
 
+@pytest.mark.parametrize("step", [timedelta(hours=6), timedelta(hours=-2)])
+async def test_a_clock_that_steps_while_a_job_runs_moves_its_moments_and_not_its_durations(
+    step: timedelta, folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with embedding(folder, database) as (flow, embedder):
+        before = await flow.status("kb")
+        monkeypatch.setattr(clock, "datetime", shifted(step))
+        during = await flow.status("kb")
+        embedder.gate.set()
+        with anyio.fail_after(10):
+            final = await (await flow.job("kb")).wait()
+    for status in (during, final):
+        assert all(0 <= detail.active_seconds < 60 for detail in status.phase_details)
+    assert final.started_at is not None
+    assert final.completed_at is not None
+    if step > timedelta():
+        assert abs(final.completed_at - (datetime.now(UTC) + step)) < timedelta(minutes=1)
+    else:
+        assert final.completed_at >= final.started_at  # never behind what was told
+    assert before.started_at == final.started_at
+
+
 def two_hours_ago() -> object:
     """A stand-in for the class ``datetime`` that reads a clock which has been set back."""
+    return shifted(timedelta(hours=-2))
 
-    class Earlier:
-        now: Callable[[object], datetime] = staticmethod(lambda _: datetime.now(UTC) - timedelta(hours=2))
 
-    return Earlier
+def shifted(step: timedelta) -> object:
+    """A stand-in for the class ``datetime`` whose clock has stepped."""
+
+    class Shifted:
+        now: Callable[[object], datetime] = staticmethod(lambda _: datetime.now(UTC) + step)
+
+    return Shifted

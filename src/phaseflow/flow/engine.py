@@ -287,7 +287,7 @@ class PhaseFlow(Control):
         await self.tracker.database.check()
 
     def _now(self) -> datetime:
-        return self.tracker.clock.now()
+        return self.tracker.clock.running_now()
 
     async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderPort | None:
         return await self._workbench.query_embedder(kb)

@@ -1,7 +1,7 @@
 """The counts of a phase. They change in the transaction that stores the rows they speak of, or not at all."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from phaseflow.domain.errors import OwnershipLost
 from phaseflow.domain.phase import MOST_BEFORE_THE_END
@@ -107,6 +107,16 @@ def stop_clocks(tx: Transaction) -> None:
         "UPDATE ingestion_phase_status SET running_since = NULL, active_seconds = active_seconds"
         "  + max(0, (julianday(updated_at) - julianday(running_since)) * 86400)"
         " WHERE status = 'running' AND running_since IS NOT NULL"
+    )
+
+
+def move_clocks(tx: Transaction, step: timedelta) -> None:
+    """Move the beginnings of all running stretches, since the wall clock has stepped so far."""
+    tx.run(
+        "UPDATE ingestion_phase_status SET"
+        " running_since = strftime('%Y-%m-%dT%H:%M:%fZ', running_since, printf('%+.3f seconds', ?))"
+        " WHERE status = 'running' AND running_since IS NOT NULL",
+        step.total_seconds(),
     )
 
 

@@ -164,6 +164,7 @@ class Scheduler:
         async with self._components_for(record) as components:
             while await self._tracker.database.write(lambda tx: forgive(tx, job_id)):
                 faults.reach("launch.forgiven")
+            await self._tracker.follow_clock()
             now = self._tracker.clock.now()
             begun = await self._tracker.database.write(
                 lambda tx: begin(tx, job_id, components, self._policies, now),
