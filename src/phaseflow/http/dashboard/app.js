@@ -11,7 +11,7 @@ import { Announcer } from "./announcer.js";
 import * as api from "./api.js";
 import { AskDialog } from "./ask-dialog.js";
 import { Detail } from "./detail.js";
-import { setAttribute, setText } from "./dom.js";
+import { el, setAttribute, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { KbForm } from "./kb-form.js";
 import { isOver, storeOf } from "./store.js";
@@ -43,6 +43,10 @@ class App {
     this.asking = new AskDialog(part("asking", "dialog"), this.store);
     /** @type {Detail | null} */
     this.detail = null;
+    /** The name in the address that no knowledge base has. @type {string | null} */
+    this.missed = null;
+    /** @type {HTMLElement | null} */
+    this.missing = null;
     for (const slot of document.querySelectorAll("[data-icon-of]")) {
       slot.replaceWith(icon(/** @type {HTMLElement} */ (slot).dataset.iconOf ?? ""));
     }
@@ -90,11 +94,13 @@ class App {
   follow() {
     const { kbs } = this.store;
     const { kbId, tab } = this.place();
-    const shown = kbId !== null && kbs.has(kbId) ? kbId : WIDE.matches ? this.worthSeeing() : null;
-    setAttribute(document.body, "data-view", shown !== null && kbId === shown ? "detail" : "list");
-    setAttribute(document.body, "data-empty", this.store.listed && kbs.size === 0 && this.store.connection !== "locked");
+    const isMissing = kbId !== null && !kbs.has(kbId) && this.store.listed;
+    const shown = kbId !== null ? (kbs.has(kbId) ? kbId : null) : WIDE.matches ? this.worthSeeing() : null;
+    setAttribute(document.body, "data-view", kbId !== null && (kbId === shown || isMissing) ? "detail" : "list");
+    setAttribute(document.body, "data-empty", this.store.listed && kbs.size === 0 && !isMissing && this.store.connection !== "locked");
     this.list.selected = shown;
     this.open(shown);
+    this.showMissing(isMissing ? kbId : null);
     if (kbId === shown) this.detail?.select(tab);
   }
 
@@ -119,6 +125,29 @@ class App {
     });
     if (this.detail) this.stage.append(this.detail.node);
     document.title = kbId === null ? "phaseflow" : `${kbId} · phaseflow`;
+  }
+
+  /**
+   * Say that an address names a knowledge base that is not there: it was deleted, or is mistyped.
+   * @param {string | null} kbId
+   */
+  showMissing(kbId) {
+    if (kbId === this.missed) return;
+    this.missed = kbId;
+    this.missing?.remove();
+    this.missing = null;
+    if (kbId === null) {
+      document.title = this.detail === null ? "phaseflow" : `${this.detail.kbId} · phaseflow`;
+      return;
+    }
+    void this.store.reread(kbId); // it may have come since the list was read
+    const back = el("button", { type: "button", text: "All knowledge bases" });
+    back.addEventListener("click", () => this.go(null));
+    this.missing = el("div", { class: "card missing", role: "status" },
+      el("h2", { text: `There is no knowledge base ${kbId}` }),
+      el("p", { text: "It may have been deleted, or the address has a mistake in it." }), back);
+    this.stage.append(this.missing);
+    document.title = "No such knowledge base · phaseflow";
   }
 
   /** @param {string} kbId */

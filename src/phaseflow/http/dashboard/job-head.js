@@ -9,7 +9,7 @@ import { Controls } from "./controls.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { icon, setIcon } from "./icons.js";
 import { RefusalLine } from "./refusal.js";
-import { duration, runSeconds, statusWord, timeLeft } from "./words.js";
+import { counted, duration, runSeconds, statusWord, timeLeft } from "./words.js";
 
 export class JobHead {
   /**
@@ -24,12 +24,13 @@ export class JobHead {
     this.percent = el("span", { class: "percent" });
     this.message = el("p", { class: "message" });
     this.left = el("span", { class: "left" });
+    this.failed = el("span", { class: "failed" });
     this.again = this.fullStart();
     this.controls = new Controls(store, kbId, null, this.again);
     this.refusal = new RefusalLine(() => store.forgive(kbId));
     this.node = el("header", { class: "head" },
       el("div", { class: "state" }, this.mark, this.word, this.percent),
-      el("div", { class: "told" }, this.message, this.left), this.controls.node);
+      el("div", { class: "told" }, this.message, this.failed, this.left), this.controls.node);
   }
 
   /**
@@ -43,6 +44,7 @@ export class JobHead {
     setText(this.word, !isReadonly && this.store.verbOf(this.kbId) === "pause" ? "Pausing…" : statusWord(status));
     setText(this.percent, job ? `${Math.floor(job.progress)} %` : "");
     setText(this.message, job ? job.message : this.nothingYet());
+    setText(this.failed, job?.metrics.documents_failed ? `${counted(job.metrics.documents_failed, "document")} failed` : "");
     setText(this.left, job ? ending(job) : "");
     this.controls.show(isReadonly ? [] : this.allowed(job), isReadonly ? null : this.store.verbOf(this.kbId));
     if (job === null) this.again.hidden = true;

@@ -10,7 +10,7 @@ import { el, setAttribute, setProperty, setText, setTime } from "./dom.js";
 import { icon, setIcon } from "./icons.js";
 import { RefusalLine } from "./refusal.js";
 import { isOver } from "./store.js";
-import { PHASES, ago, capital, moment, statusWord, summary, timeLeft } from "./words.js";
+import { PHASES, ago, capital, failedWords, moment, shownStatus, statusWord, summary, timeLeft } from "./words.js";
 
 /** @type {Verb[]} */
 const FIRST = ["start"];
@@ -31,6 +31,7 @@ export class KbRow {
     this.strip = el("div", { class: "strip", role: "progressbar", "aria-label": `Progress of ${kbId}` }, ...this.segments);
     this.told = el("p", { class: "told" });
     this.when = el("time", { class: "when" });
+    this.failed = el("span", { class: "failed" });
     this.controls = new Controls(store, kbId);
     this.refusal = new RefusalLine(() => store.forgive(kbId));
     this.opener = el("button", { type: "button", class: "opener", text: kbId, title: kbId });
@@ -38,7 +39,7 @@ export class KbRow {
     this.node = el("li", { class: "row", "data-kb": kbId },
       el("div", { class: "top" }, this.opener, el("span", { class: "state" }, this.mark, this.word)),
       el("div", { class: "middle" }, this.strip, this.percent),
-      this.told, el("div", { class: "bottom" }, this.when, this.controls.node),
+      this.told, el("div", { class: "bottom" }, this.failed, this.when, this.controls.node),
       this.refusal.node);
   }
 
@@ -54,6 +55,7 @@ export class KbRow {
     const said = summary(kb);
     setText(this.told, said);
     setAttribute(this.told, "title", said);
+    setText(this.failed, failedWords(job?.metrics.documents_failed ?? 0));
     this.showWhen(job);
     this.controls.show(job?.allowed_actions ?? FIRST, this.store.verbOf(this.kbId));
     this.refusal.show(this.store.refusals.get(this.kbId));
@@ -70,8 +72,9 @@ export class KbRow {
     this.segments.forEach((segment, at) => {
       const phase = job?.phase_details[at];
       const isHeld = phase?.status === "not_started" && phase.waiting_on === "pause";
-      setAttribute(segment, "data-status", isHeld ? "paused" : (phase?.status ?? "not_started"));
-      setAttribute(segment, "title", `${capital(PHASES[at])}: ${isHeld ? "On hold" : statusWord(phase?.status ?? "not_started")}`);
+      const status = job && phase ? shownStatus(job, phase) : "not_started";
+      setAttribute(segment, "data-status", isHeld ? "paused" : status);
+      setAttribute(segment, "title", `${capital(PHASES[at])}: ${isHeld ? "On hold" : statusWord(status)}`);
       setProperty(segment, "--done", String((phase?.progress ?? 0) / 100));
     });
     setAttribute(this.strip, "aria-valuenow", String(Math.floor(job?.progress ?? 0)));

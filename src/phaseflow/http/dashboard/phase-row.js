@@ -9,7 +9,7 @@ import { Controls } from "./controls.js";
 import { el, setAttribute, setProperty, setText } from "./dom.js";
 import { icon, setIcon } from "./icons.js";
 import { isOver } from "./store.js";
-import { amount, capital, count, duration, moment, note, rate, statusWord, unit } from "./words.js";
+import { amount, capital, count, duration, failedWords, moment, note, rate, shownStatus, statusWord, unit } from "./words.js";
 
 const FACTS = ["Started", "Completed", "Time running", "Reused", "Failed", "Error"];
 
@@ -26,7 +26,8 @@ export class PhaseRow {
     this.bar = el("div", { class: "bar", role: "progressbar", "aria-label": `${capital(name)} progress` },
       el("i", { class: "done" }), el("i", { class: "bad" }));
     this.amount = el("span", { class: "amount" });
-    this.unit = el("span", { class: "unit", text: unit(name) });
+    this.unit = el("span", { class: "unit" });
+    this.failed = el("span", { class: "failed" });
     this.rate = el("span", { class: "rate" });
     this.percent = el("span", { class: "percent" });
     this.note = el("span", { class: "note" });
@@ -37,7 +38,7 @@ export class PhaseRow {
     this.node = el("li", { class: "phase", "data-phase": name },
       el("div", { class: "name" }, this.mark, el("strong", { text: capital(name) }), this.word),
       this.bar, this.percent,
-      el("div", { class: "numbers" }, el("span", { class: "items" }, this.amount, this.unit), this.rate, this.note),
+      el("div", { class: "numbers" }, el("span", { class: "items" }, this.amount, this.unit), this.failed, this.rate, this.note),
       el("div", { class: "tools" }, this.controls.node, this.toggle()),
       this.facts);
   }
@@ -69,17 +70,20 @@ export class PhaseRow {
    */
   show(job, phase, underway, isReadonly) {
     const isHeld = phase.status === "not_started" && phase.waiting_on === "pause";
-    const shown = isHeld ? "paused" : phase.status;
-    const word = underway === "pause" && phase.status === "running" ? "Pausing…" : isHeld ? "On hold" : statusWord(phase.status);
+    const status = shownStatus(job, phase);
+    const shown = isHeld ? "paused" : status;
+    const word = underway === "pause" && phase.status === "running" ? "Pausing…" : isHeld ? "On hold" : statusWord(status);
     setAttribute(this.node, "data-status", shown);
     setIcon(this.mark, shown);
     setText(this.word, word);
     setText(this.amount, amount(phase));
+    setText(this.unit, unit(phase));
+    setText(this.failed, failedWords(phase.items_failed));
     setAttribute(this.unit, "hidden", amount(phase) === "");
     setText(this.rate, phase.status === "running" && phase.waiting_on === null ? rate(phase.items_per_second) : "");
     setText(this.percent, phase.status === "running" && phase.items_total === null ? "" : `${phase.progress} %`);
     this.showBar(phase, word);
-    const said = note(phase);
+    const said = note(job, phase);
     setText(this.note, said);
     setAttribute(this.note, "title", said || null);
     this.controls.show(isReadonly ? [] : verbsOf(job, phase), isReadonly ? null : phaseVerb(underway));
@@ -98,8 +102,8 @@ export class PhaseRow {
     const isOpen = phase.status === "running" && phase.items_total === null;
     setAttribute(this.bar, "data-open", isOpen && phase.waiting_on === null);
     setAttribute(this.bar, "aria-valuenow", isOpen ? null : String(phase.progress));
-    const items = amount(phase);
-    setAttribute(this.bar, "aria-valuetext", items ? `${word}, ${items.replace("/", "of")} ${unit(phase.name)}` : word);
+    const items = amount(phase) && `${amount(phase).replace("/", "of")} ${unit(phase)}`;
+    setAttribute(this.bar, "aria-valuetext", [word, items, failedWords(phase.items_failed)].filter(Boolean).join(", "));
   }
 
   /** @param {PhaseDetail} phase */

@@ -9,7 +9,7 @@ import * as api from "./api.js";
 import { el, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { RunView } from "./run-view.js";
-import { counted, duration, moment, runSeconds, statusWord } from "./words.js";
+import { counted, duration, failedWords, moment, runSeconds, statusWord } from "./words.js";
 
 export class RunsPanel {
   /**
@@ -61,7 +61,7 @@ export class RunsPanel {
     const seconds = runSeconds(job);
     const facts = [
       counted(job.metrics.documents_loaded, "new or changed document"),
-      ...(job.metrics.documents_failed ? [`${job.metrics.documents_failed} failed`] : []),
+      ...(job.metrics.documents_failed ? [failedWords(job.metrics.documents_failed)] : []),
       ...(seconds === null ? [] : [duration(seconds)]),
     ];
     const summary = el("summary", {}, icon("open"),

@@ -12,8 +12,12 @@ const LANE = 28;
 const BAR = 14;
 const AXIS = 22;
 const MOST_TICKS = 6;
-/** How much of a run's length is drawn of a pause that lasts: else a night of it would make slivers of the work. */
-const QUIET = 0.15;
+/** How long a break is drawn at most, as a share of the working time: else a night of it would make slivers of the work. */
+const BREAK = 0.08;
+/** All breaks together. */
+const BREAKS = 0.4;
+/** What a cancel writes to the phases that it ends. */
+const CANCELLED = "Cancelled by user";
 const STEPS_S = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400];
 
 /**
@@ -34,8 +38,50 @@ export function spansOf(log, end) {
     const from = Date.parse(one.at);
     const isLast = at === log.length - 1;
     const lasts = one.to === "running" || one.to === "paused";
-    return { status: one.to, from, to: isLast ? (lasts ? Math.max(end, from) : from) : Date.parse(log[at + 1].at) };
+    return { status: one.error === CANCELLED ? "cancelled" : one.to, from, to: isLast ? (lasts ? Math.max(end, from) : from) : Date.parse(log[at + 1].at) };
   });
+}
+
+/**
+ * The time as it is drawn: stretches in which something ran at their length, breaks between them shortened.
+ *
+ * @typedef {object} Scale
+ * @property {{from: number, to: number}[]} breaks that are shortened
+ * @property {number} length of what is drawn, in milliseconds
+ * @property {(at: number) => number} place of a moment, as a share of the width
+ * @property {number} worked what the axis counts: the time without the breaks, in milliseconds
+ * @property {(ms: number) => number} placeOfWork place of a mark of the axis
+ */
+
+/**
+ * @param {Span[]} spans of all phases
+ * @param {number} start
+ * @param {number} end
+ * @returns {Scale}
+ */
+export function scaleOf(spans, start, end) {
+  const busy = spans.filter((one) => one.status === "running").sort((a, b) => a.from - b.from);
+  /** @type {{from: number, to: number}[]} */
+  const gaps = [];
+  let [reached, working] = [start, 0];
+  for (const { from, to } of [...busy, { from: end, to: end }]) {
+    if (from > reached) gaps.push({ from: reached, to: from });
+    working += Math.max(0, to - Math.max(from, reached));
+    reached = Math.max(reached, to);
+  }
+  const most = Math.max(working, 1) * Math.min(BREAK, BREAKS / Math.max(gaps.length, 1));
+  const breaks = working > 0 ? gaps.filter(({ from, to }) => to - from > most) : [];
+  const saved = (/** @type {number} */ at) =>
+    breaks.reduce((sum, one) => sum + Math.min(1, Math.max(0, at - one.from) / (one.to - one.from)) * (one.to - one.from - most), 0);
+  const length = Math.max(end - start - saved(end), 1);
+  const lost = breaks.reduce((sum, one) => sum + one.to - one.from, 0);
+  const place = (/** @type {number} */ at) => (at - start - saved(at)) / length;
+  const placeOfWork = (/** @type {number} */ ms) => {
+    let moment = start + ms;
+    for (const one of breaks) if (moment > one.from) moment += one.to - one.from;
+    return place(moment);
+  };
+  return { breaks, length, place, worked: end - start - lost, placeOfWork };
 }
 
 /**
@@ -48,11 +94,22 @@ export function timeline(log, job, name, now = Date.now()) {
   const times = log.map((one) => Date.parse(one.at));
   const start = times.length ? Math.min(...times) : now;
   const last = times.length ? Math.max(...times) : now;
-  const end = Math.max(isOver(job) ? last : job.status === "running" ? Math.max(now, last) : last + (last - start) * QUIET, start + 1);
+  const end = Math.max(isOver(job) ? last : now, last, start + 1);
   const lanes = PHASES.map((name) => ({ name, spans: spansOf(log.filter((one) => one.phase === name), end) }));
   const labels = lanes.map(({ name, spans }) => el("li", {}, el("span", { text: capital(name) }), el("span", { class: "unseen", text: `: ${told(spans)}` })));
-  const where = { start, length: end - start, pattern: `paused-${name}` };
-  return el("div", { class: "timeline" }, el("ol", { class: "lanes" }, ...labels), drawing(lanes, where));
+  const scale = scaleOf(lanes.flatMap(({ spans }) => spans), start, end);
+  const where = { scale, pattern: `paused-${name}` };
+  return el("div", { class: "timeline" }, el("ol", { class: "lanes" }, ...labels), drawing(lanes, where), ...breakWords(scale));
+}
+
+/** @param {Scale} scale */
+function breakWords({ breaks }) {
+  if (breaks.length === 0) return [];
+  const seconds = breaks.reduce((sum, { from, to }) => sum + to - from, 0) / 1000;
+  const text = breaks.length === 1
+    ? `A break of ${duration(seconds)}, in which nothing ran, is drawn short.`
+    : `${breaks.length} breaks, together ${duration(seconds)}, in which nothing ran, are drawn short.`;
+  return [el("p", { class: "told breaks", text })];
 }
 
 /** @param {Span[]} spans */
@@ -64,18 +121,20 @@ function told(spans) {
 
 /**
  * @param {{name: JobPhase, spans: Span[]}[]} lanes
- * @param {{start: number, length: number, pattern: string}} where
+ * @param {{scale: Scale, pattern: string}} where
  */
 function drawing(lanes, where) {
   const height = lanes.length * LANE + AXIS;
   const node = svg("svg", { class: "drawing", width: "100%", height, "aria-hidden": "true" }, hatching(where.pattern));
-  const step = stepOf(where.length / 1000);
-  for (let at = 0; at <= where.length / 1000; at += step) node.append(...tick(at, (at * 1000) / where.length, height, step));
+  const { scale } = where;
+  const step = stepOf(scale.worked / 1000);
+  for (let at = 0; at <= scale.worked / 1000; at += step) node.append(...tick(at, scale.placeOfWork(at * 1000), height, step));
   lanes.forEach(({ name, spans }, lane) => {
     const middle = lane * LANE + LANE / 2;
     node.append(svg("line", { x1: "0", x2: "100%", y1: middle, y2: middle, class: "rail" }));
     for (const span of spans) node.append(bar(span, middle, where, name));
   });
+  for (const one of scale.breaks) node.append(...breakMark(one, scale, height));
   return node;
 }
 
@@ -91,20 +150,39 @@ function hatching(id) {
 }
 
 /**
+ * Two slashes through all lanes in the middle of a break that is shortened.
+ * @param {{from: number, to: number}} one
+ * @param {Scale} scale
+ * @param {number} height
+ */
+function breakMark(one, scale, height) {
+  const middle = ((scale.place(one.from) + scale.place(one.to)) / 2) * 100;
+  const title = svg("title");
+  title.textContent = `Nothing ran for ${duration((one.to - one.from) / 1000)}`;
+  const x = `${middle}%`;
+  const line = () => svg("line", { x1: x, x2: x, y1: 0, y2: height - AXIS + 4, class: "break" });
+  const [left, right] = [line(), line()];
+  left.setAttribute("transform", "translate(-2 0)");
+  right.setAttribute("transform", "translate(2 0)");
+  right.append(title);
+  return [left, right];
+}
+
+/**
  * @param {Span} span
  * @param {number} middle
- * @param {{start: number, length: number, pattern: string}} where
+ * @param {{scale: Scale, pattern: string}} where
  * @param {JobPhase} name
  */
 function bar(span, middle, where, name) {
-  const left = ((span.from - where.start) / where.length) * 100;
+  const left = where.scale.place(span.from) * 100;
   const lasts = span.status === "running" || span.status === "paused";
   const title = svg("title");
   title.textContent = `${capital(name)}: ${statusWord(span.status)}${lasts ? ` for ${duration((span.to - span.from) / 1000)}` : ""}`;
   if (!lasts) return svg("circle", { cx: `${left}%`, cy: middle, r: span.status === "failed" ? 6 : 4.5, class: `mark ${span.status}` }, title);
   const node = svg("rect", { x: `${left}%`, y: middle - BAR / 2, height: BAR, rx: 3, class: `span ${span.status}` }, title);
   if (span.status === "paused") node.style.setProperty("fill", `url(#${where.pattern})`);
-  node.style.setProperty("width", `max(3px, ${((span.to - span.from) / where.length) * 100}%)`);
+  node.style.setProperty("width", `max(3px, ${where.scale.place(span.to) * 100 - left}%)`);
   return node;
 }
 

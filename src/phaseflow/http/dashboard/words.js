@@ -34,7 +34,23 @@ export const count = (value) => NUMBER.format(value);
  * @param {number} value
  * @param {string} one
  */
-export const counted = (value, one) => `${count(value)} ${one}${value === 1 ? "" : "s"}`;
+export const counted = (value, one) => `${count(value)} ${form(value, one)}`;
+/**
+ * The noun as it stands behind a number: the only place that knows of singular and plural.
+ * @param {number} value
+ * @param {string} one
+ */
+export const form = (value, one) => (value === 1 ? one : `${one}s`);
+
+/**
+ * The status of a phase as it is shown. What a cancel ended has not failed, though its row says so.
+ * @param {IngestionJob} job
+ * @param {PhaseDetail} phase
+ */
+export const shownStatus = (job, phase) => (job.status === "cancelled" && phase.status === "failed" ? "cancelled" : phase.status);
+
+/** @param {number} value */
+export const failedWords = (value) => (value ? `${count(value)} failed` : "");
 
 /**
  * Why a phase does not move; empty when it moves.
@@ -52,9 +68,11 @@ export function waiting(phase, reason) {
 
 /**
  * What is special about a phase now.
+ * @param {IngestionJob} job
  * @param {PhaseDetail} phase
  */
-export function note(phase) {
+export function note(job, phase) {
+  if (shownStatus(job, phase) === "cancelled") return "";
   if (phase.error) return capital(phase.error);
   if (phase.waiting_on === "pause" && phase.status !== "running") return "";
   if (phase.status === "not_started" && phase.waiting_on === "upstream") return "";
@@ -71,8 +89,12 @@ export function amount(phase) {
   return phase.status === "not_started" ? "" : count(done);
 }
 
-/** @param {JobPhase} phase */
-export const unit = (phase) => (PHASES.indexOf(phase) < 2 ? "documents" : "chunks");
+/**
+ * What is counted, in the form that its number asks for; of a total, the total decides.
+ * @param {PhaseDetail} phase
+ */
+export const unit = (phase) =>
+  form(phase.items_total ?? phase.items_processed + phase.items_failed, PHASES.indexOf(phase.name) < 2 ? "document" : "chunk");
 
 /** @param {number | null} perSecond */
 export function rate(perSecond) {
@@ -129,11 +151,43 @@ export function summary(kb) {
   const job = kb.job;
   if (job === null) return "Start it to load its documents";
   if (job.status === "completed") return `${counted(kb.documents, "document")}, ${counted(kb.chunks, "chunk")}`;
-  return capital(job.error ?? job.message);
+  return capital(job.status === "cancelled" ? job.message : (job.error ?? job.message));
 }
 
-/** @param {IngestionJob} job */
+/** A phase that ran all the time from its start to its end, but for the moments between two commits. */
+const NO_BREAK_S = 1;
+
+/**
+ * How long a job that is over has worked, without the time in which none of its phases ran: a retry the next morning did
+ * not take all night. A break is what all phases have in common that were interrupted, unless it does not fit beside
+ * those that ran from their start to their end.
+ * @param {IngestionJob} job
+ */
 export function runSeconds(job) {
-  if (job.started_at === null || job.completed_at === null) return null;
-  return (Date.parse(job.completed_at) - Date.parse(job.started_at)) / 1000;
+  const { completed_at: ended } = job;
+  if (ended === null || !["completed", "failed", "cancelled"].includes(job.status)) return null;
+  const spans = job.phase_details.flatMap((phase) => {
+    if (phase.started_at === null) return [];
+    const [from, to] = [phase.started_at, phase.completed_at ?? ended].map((at) => Date.parse(at) / 1000);
+    return [{ from, to, idle: to - from - phase.active_seconds }];
+  });
+  if (spans.length === 0) return null;
+  const covered = coveredBy(spans);
+  const breaks = spans.map(({ idle }) => idle).filter((idle) => idle >= NO_BREAK_S);
+  const pause = breaks.length ? Math.min(...breaks) : 0;
+  const whole = coveredBy(spans.filter(({ idle }) => idle < NO_BREAK_S));
+  return pause <= covered - whole ? covered - pause : covered;
+}
+
+/**
+ * How much lies in at least one of the spans.
+ * @param {{from: number, to: number}[]} spans
+ */
+function coveredBy(spans) {
+  let [total, reached] = [0, -Infinity];
+  for (const { from, to } of [...spans].sort((a, b) => a.from - b.from)) {
+    total += Math.max(0, to - Math.max(from, reached));
+    reached = Math.max(reached, to);
+  }
+  return total;
 }
