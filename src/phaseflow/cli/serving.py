@@ -65,7 +65,10 @@ def serve(
                 flow, host=host, port=port, token=token, allowed_hosts=allow_host, started=announce
             )
         except InvalidRequest as error:
-            return complain(error, Exit.USAGE if error.field in {"host", "token", "embedding_url"} else Exit.FAILED)
+            return complain(
+                error,
+                Exit.USAGE if error.field in {"host", "token", "embedding_url", "PHASEFLOW_EMBEDDERS"} else Exit.FAILED,
+            )
         streams.close(soon=True)  # whoever stopped it waits for its end, and not for the last lines of a log
         return Exit.COMPLETED if served else Exit.PAUSED
 

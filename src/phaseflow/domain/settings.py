@@ -1,5 +1,6 @@
 """What a knowledge base is made from: its source and its settings, as they stand in JSON."""
 
+from collections.abc import Mapping
 from operator import not_
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
@@ -9,8 +10,10 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     HttpUrl,
+    Tag,
     TypeAdapter,
     model_validator,
 )
@@ -91,10 +94,24 @@ Source = Annotated[FolderSource | WebSource | UploadSource, Field(discriminator=
 SOURCE: TypeAdapter[FolderSource | WebSource | UploadSource] = TypeAdapter(Source)
 
 
+EMBEDDER_NAME = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+def _type_is_required(schema: dict[str, Any]) -> None:
+    schema["required"] = ["type", *(name for name in schema.get("required", []) if name != "type")]
+
+
+_EMBEDDER = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_type_is_required)
+
+
 class StaticEmbedderSettings(BaseModel):
     """Sentence vectors that come with the package: offline, nothing to download."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = _EMBEDDER
     type: Literal["static"] = "static"
 
 
@@ -104,14 +121,48 @@ class OpenAIEmbedderSettings(BaseModel):
     ``chosen_by_client`` is stored with an address that came over the HTTP API; no client sees it or can unset it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = _EMBEDDER
     type: Literal["openai"] = "openai"
     base_url: Address
     model: Annotated[str, Field(min_length=1, max_length=200)]
+    dimensions: Annotated[int | None, Field(ge=1, le=65_536, exclude_if=_is_none)] = None
+    batch_size: Annotated[int | None, Field(ge=1, le=2048, exclude_if=_is_none)] = None
+    in_flight: Annotated[int | None, Field(ge=1, le=64, exclude_if=_is_none)] = None
+    requests_per_minute: Annotated[int | None, Field(ge=1, le=1_000_000, exclude_if=_is_none)] = None
+    query_prefix: Annotated[str, Field(max_length=1000, exclude_if=not_)] = ""
+    document_prefix: Annotated[str, Field(max_length=1000, exclude_if=not_)] = ""
     chosen_by_client: SkipJsonSchema[Annotated[bool, Field(exclude_if=not_)]] = False
 
 
-EmbedderSettings = StaticEmbedderSettings | OpenAIEmbedderSettings
+class NamedEmbedderSettings(BaseModel):
+    """A server that the operator has set up under this name, in the file that ``PHASEFLOW_EMBEDDERS`` names."""
+
+    model_config = _EMBEDDER
+    type: Literal["openai"] = "openai"
+    server: Annotated[str, Field(pattern=EMBEDDER_NAME)]
+
+
+EmbedderSettings = StaticEmbedderSettings | OpenAIEmbedderSettings | NamedEmbedderSettings
+
+
+def _kind(value: Any) -> str | None:
+    if isinstance(value, NamedEmbedderSettings):
+        return "named"
+    if isinstance(value, BaseModel):
+        value = {"type": getattr(value, "type", None)}
+    if not isinstance(value, Mapping):
+        return None
+    if value.get("type") == "openai":
+        return "named" if "server" in value else "openai"
+    return "static" if value.get("type") == "static" else None
+
+
+_Embedder = Annotated[
+    Annotated[StaticEmbedderSettings, Tag("static")]
+    | Annotated[OpenAIEmbedderSettings, Tag("openai")]
+    | Annotated[NamedEmbedderSettings, Tag("named")],
+    Discriminator(_kind, custom_error_type="embedder", custom_error_message="its type must be 'static' or 'openai'"),
+]
 
 
 class Settings(BaseModel):
@@ -120,7 +171,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     chunk_size: Annotated[int, Field(ge=1, le=100_000)] = 1000
     chunk_overlap: Annotated[int, Field(ge=0, le=100_000)] = 100
-    embedder: Annotated[EmbedderSettings, Field(discriminator="type")] = StaticEmbedderSettings()
+    embedder: _Embedder = StaticEmbedderSettings()
 
     @model_validator(mode="after")
     def _overlap_is_smaller(self) -> "Settings":
@@ -138,7 +189,8 @@ class Settings(BaseModel):
         return self.model_copy(update={"embedder": embedder})
 
     def in_place_of(self, old: "Settings") -> "Settings":
-        """These settings, stored after ``old``: to repeat an embedder changes nothing in who chose it."""
-        if self.marked(chosen_by_client=False).embedder == old.marked(chosen_by_client=False).embedder:
-            return self.model_copy(update={"embedder": old.embedder})
-        return self
+        """These settings, stored after ``old``: to repeat an address changes nothing in who chose it."""
+        new, before = self.embedder, old.embedder
+        if not (isinstance(new, OpenAIEmbedderSettings) and isinstance(before, OpenAIEmbedderSettings)):
+            return self
+        return self.marked(chosen_by_client=before.chosen_by_client) if new.base_url == before.base_url else self

@@ -67,6 +67,7 @@ def create_app(
         metrics=Metrics(),
         endpoints=ENDPOINTS,
     )
+    flow.embedder_access.known()
     flow.embedder_access.takes_loopback = site.access.is_local
     app = Starlette(
         routes=[*routes(site, ENDPOINTS), pages.static()],

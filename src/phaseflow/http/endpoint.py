@@ -24,7 +24,7 @@ FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 _BOUND = {"kb_id": "kb", "job_id": "job"}
 """Parameters of the path that stand in the log, under the names they have there."""
-_TAGS = {"folder", "web", "upload", "static", "openai"}
+_TAGS = {"folder", "web", "upload", "static", "openai", "named"}
 """Parts that pydantic puts into the place of an error, and that do not stand in the JSON."""
 
 

@@ -6,11 +6,12 @@ from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
+from phaseflow.components.embedders.named import VARIABLE, Named, NamedEmbedder, named_embedders
 from phaseflow.components.sources.web.address import advice, host_and_port, normalised
 from phaseflow.components.sources.web.guard import AddressGuard, Resolver, check_sites, resolve
-from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
 from phaseflow.domain.hosts import is_loopback
-from phaseflow.domain.settings import Address, EmbedderSettings, OpenAIEmbedderSettings
+from phaseflow.domain.settings import Address, EmbedderSettings, NamedEmbedderSettings, OpenAIEmbedderSettings
 
 KEY_VARIABLE = "PHASEFLOW_EMBEDDING_API_KEY"
 URL_VARIABLE = "PHASEFLOW_EMBEDDING_URL"
@@ -22,7 +23,8 @@ class EmbedderAccess:
     The key belongs to ``operator_url`` (default: ``PHASEFLOW_EMBEDDING_URL``) and goes nowhere else; when none is
     named, to addresses that the operator or the program gave in the settings, never to one that a client chose. An
     address that a client chose must be public, named in ``allow_private``, or, while ``takes_loopback``, be a literal
-    loopback address. What the operator or the program gave is not restricted.
+    loopback address. What the operator or the program gave is not restricted. A server that the operator has named in
+    the file ``PHASEFLOW_EMBEDDERS`` has a key of its own.
 
     Raises InvalidRequest for an ``operator_url`` that is not an http(s) address.
     """
@@ -34,14 +36,33 @@ class EmbedderAccess:
         self._operator_url = _operator_address(given) if given else None
         self._allow_private = tuple(allow_private)
         self._resolver = resolver
+        self._named: Named | None = None
         self.takes_loopback = True
         """Only programs of this machine can be the clients, and they reach its servers anyway."""
 
     def key_for(self, settings: OpenAIEmbedderSettings) -> str | None:
         """The key that goes to this server, or None."""
+        if isinstance(settings, NamedEmbedder):
+            return _key_of(settings)
         if self._is_operators(settings) or (self._operator_url is None and not settings.chosen_by_client):
             return embedding_api_key()
         return None
+
+    def known(self) -> Named:
+        """The servers that the operator has named, read once. Raises InvalidRequest for a file with mistakes."""
+        if self._named is None:
+            self._named = named_embedders()
+        return self._named
+
+    def named(self, settings: NamedEmbedderSettings) -> NamedEmbedder:
+        """The server of that name. Raises InvalidRequest when the operator has set up none."""
+        server = self.known().get(settings.server)
+        if server is not None:
+            return server
+        known = ", ".join(self.known()) or f"none: {VARIABLE} names the file that lists them"
+        raise InvalidRequest(
+            "settings.embedder.server", f"there is no embedding server {settings.server!r}; known: {known}"
+        )
 
     def guard_for(self, settings: OpenAIEmbedderSettings) -> AddressGuard | None:
         """What decides on each connection to this server; None for an unrestricted one."""
@@ -56,9 +77,11 @@ class EmbedderAccess:
     async def check(self, settings: EmbedderSettings) -> None:
         """Raise SourceNotAllowed when a client chose an address that may not be connected to.
 
-        Raises InvalidRequest for one with a user name. A host that cannot be resolved within 10 seconds is left to
-        the job: every connection is checked again.
+        Raises InvalidRequest for one with a user name, and for a name that no server has. A host that cannot be
+        resolved within 10 seconds is left to the job: every connection is checked again.
         """
+        if isinstance(settings, NamedEmbedderSettings):
+            self.named(settings)
         guard = self.guard_for(settings) if isinstance(settings, OpenAIEmbedderSettings) else None
         if guard is not None and isinstance(settings, OpenAIEmbedderSettings):
             await check_sites(guard, [_followable(settings)])
@@ -70,6 +93,15 @@ class EmbedderAccess:
 def embedding_api_key() -> str | None:
     """The key for the embedding server from ``PHASEFLOW_EMBEDDING_API_KEY``, or None."""
     return os.environ.get(KEY_VARIABLE, "").strip() or None
+
+
+def _key_of(server: NamedEmbedder) -> str | None:
+    if server.api_key_env is None:
+        return None
+    key = os.environ.get(server.api_key_env, "").strip()
+    if not key:
+        raise ComponentUnavailable(f"the key of the embedding server is missing: set {server.api_key_env}")
+    return key
 
 
 def _operator_address(given: str) -> str:

@@ -3,23 +3,34 @@
 from typing import Any
 
 from phaseflow.components.embedders.access import EmbedderAccess
-from phaseflow.components.embedders.openai import OpenAIEmbedder
+from phaseflow.components.embedders.openai import BATCH_SIZE, IN_FLIGHT, OpenAIEmbedder
 from phaseflow.components.embedders.port import EmbedderPort
 from phaseflow.components.embedders.static import StaticEmbedder
-from phaseflow.domain.settings import EmbedderSettings, StaticEmbedderSettings
+from phaseflow.domain.settings import EmbedderSettings, NamedEmbedderSettings, StaticEmbedderSettings
 
 
 def make_embedder(settings: EmbedderSettings, access: EmbedderAccess | None = None) -> EmbedderPort:
     """Make the embedder that the settings name; ``aclose`` of the port closes it. Makes no connection yet.
 
     ``access`` (default: that of a program without clients) decides on the key and on connections. Raises
-    ComponentUnavailable when its files are missing or its key cannot be used.
+    ComponentUnavailable when its files are missing or its key cannot be used, InvalidRequest for a server that has no
+    such name.
     """
     if isinstance(settings, StaticEmbedderSettings):
         return EmbedderPort(StaticEmbedder(), owned=True)
     access = access or EmbedderAccess()
+    server = access.named(settings) if isinstance(settings, NamedEmbedderSettings) else settings
     embedder = OpenAIEmbedder(
-        str(settings.base_url), settings.model, access.key_for(settings), guard=access.guard_for(settings)
+        str(server.base_url),
+        server.model,
+        access.key_for(server),
+        batch_size=server.batch_size or BATCH_SIZE,
+        in_flight=server.in_flight or IN_FLIGHT,
+        dimensions=server.dimensions,
+        requests_per_minute=server.requests_per_minute,
+        query_prefix=server.query_prefix,
+        document_prefix=server.document_prefix,
+        guard=access.guard_for(server),
     )
     return EmbedderPort(embedder, owned=True)
 

@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 import anyio
 
 from phaseflow.components.embedders.answer import ACCEPTED, Answer, Bounds, bounds, read_body
+from phaseflow.components.embedders.pace import Pace
 from phaseflow.components.embedders.retry_after import retry_after_s
 from phaseflow.components.embedders.vectors import checked_vectors
 from phaseflow.domain.errors import (
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
     from phaseflow.components.sources.web.guard import AddressGuard
 
+BATCH_SIZE = 64
+IN_FLIGHT = 8
 _MESSAGE_LENGTH = 200
 # Queries go beside the batches in flight without waiting for one of their connections.
 _CONNECTIONS_FOR_QUERIES = 4
@@ -38,10 +41,11 @@ _CONNECTIONS_FOR_QUERIES = 4
 class OpenAIEmbedder:
     """Embeds by ``POST {base_url}/embeddings``, one attempt a call; whoever calls owns the retries.
 
-    The texts are sent exactly as given. The answer must hold one vector of finite numbers for each text, all of the
-    dimension of the first answer. Redirects are not followed. Proxies of the environment are used, but not for a
-    loopback address. The key is in the request's header and nowhere else: no repr, log, error or fingerprint has it,
-    nor a password that stands in ``base_url``.
+    The texts are sent exactly as given, after the prefix that the model asks for, if any. ``dimensions`` asks for
+    vectors of that length. Above ``requests_per_minute`` a call is not made and raises RateLimited. The answer must
+    hold one vector of finite numbers for each text, all of the dimension of the first answer. Redirects are not
+    followed. Proxies of the environment are used, but not for a loopback address. The key is in the request's header
+    and nowhere else: no repr, log, error or fingerprint has it, nor a password that stands in ``base_url``.
 
     With a ``guard`` it connects only to addresses that the guard has passed, uses no proxy, and no error repeats what
     the server said: whoever chose the address is not to read through it.
@@ -54,13 +58,20 @@ class OpenAIEmbedder:
         api_key: str | None = None,
         *,
         timeout_s: float = 60,
-        batch_size: int = 64,
-        in_flight: int = 8,
+        batch_size: int = BATCH_SIZE,
+        in_flight: int = IN_FLIGHT,
+        dimensions: int | None = None,
+        requests_per_minute: int | None = None,
+        query_prefix: str = "",
+        document_prefix: str = "",
         guard: "AddressGuard | None" = None,
     ) -> None:
         self.batch_size = batch_size
         self.in_flight = in_flight
-        self.dimension: int | None = None
+        self.dimension = dimensions
+        self._dimensions = dimensions
+        self._prefixes = query_prefix, document_prefix
+        self._pace = Pace(requests_per_minute)
         self._model = model
         self._api_key = _usable_key(api_key)
         self._timeout_s = timeout_s
@@ -70,7 +81,7 @@ class OpenAIEmbedder:
         self._url = address._replace(path=address.path + "/embeddings").geturl()
         self._shown_url = _without_secrets(address)
         self._trust_env = guard is None and not is_loopback(address.hostname)
-        self.fingerprint = f"openai:{self._shown_url}:{model}"
+        self.fingerprint = f"openai:{self._shown_url}:{model}" + _variant(dimensions, self._prefixes)
         self._client: httpx2.AsyncClient | None = None
         self._opening = anyio.Lock()
         self._closed = False
@@ -85,18 +96,12 @@ class OpenAIEmbedder:
         BatchTooLarge (413), DocumentError (400, 422: these texts are refused) and ComponentUnavailable (401, 403,
         404, and what else will not pass by trying again).
         """
-        if not texts:
-            return checked_vectors([], 0, self.dimension)
-        answer = await self._post(self._body(texts), bounds(len(texts), self.dimension))
-        if not answer.is_success:
-            raise self._refusal(answer)
-        vectors = checked_vectors(_rows(answer.content), len(texts), self.dimension)
-        self.dimension = vectors.shape[1]
-        return vectors
+        prefix = self._prefixes[1]
+        return await self._embed([prefix + text for text in texts] if prefix else texts)
 
     async def embed_query(self, text: str) -> "npt.NDArray[np.float32]":
         """Return float32 of shape (d,). Raises like ``embed_documents``; a cancel ends the request."""
-        vector: npt.NDArray[np.float32] = (await self.embed_documents([text]))[0]
+        vector: npt.NDArray[np.float32] = (await self._embed([self._prefixes[0] + text]))[0]
         return vector
 
     async def aclose(self) -> None:
@@ -112,8 +117,20 @@ class OpenAIEmbedder:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
+    async def _embed(self, texts: list[str]) -> "Vectors":
+        if not texts:
+            return checked_vectors([], 0, self.dimension)
+        answer = await self._post(self._body(texts), bounds(len(texts), self.dimension))
+        if not answer.is_success:
+            raise self._refusal(answer)
+        vectors = checked_vectors(_rows(answer.content), len(texts), self.dimension)
+        self.dimension = vectors.shape[1]
+        return vectors
+
     def _body(self, texts: list[str]) -> bytes:
-        content = {"model": self._model, "input": texts, "encoding_format": "float"}
+        content: dict[str, Any] = {"model": self._model, "input": texts, "encoding_format": "float"}
+        if self._dimensions is not None:
+            content["dimensions"] = self._dimensions
         try:
             return json.dumps(content, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
@@ -125,6 +142,7 @@ class OpenAIEmbedder:
         import httpx2
 
         client = await self._opened()
+        await self._pace.wait()
         try:
             # A deadline for the whole exchange: the client's own ones start again with every byte.
             with anyio.fail_after(self._timeout_s):
@@ -212,6 +230,13 @@ class OpenAIEmbedder:
             message = message.replace(self._api_key, "…")
         message = " ".join(message.split())
         return message if len(message) <= _MESSAGE_LENGTH else message[: _MESSAGE_LENGTH - 1] + "…"
+
+
+def _variant(dimensions: int | None, prefixes: tuple[str, str]) -> str:
+    """What makes other vectors than the model alone would; empty for nothing, so that those there are stay good."""
+    if dimensions is None and not any(prefixes):
+        return ""
+    return ":" + json.dumps([dimensions, *prefixes], ensure_ascii=False)
 
 
 def _rows(content: bytes) -> list[Any]:

@@ -31,6 +31,8 @@ export class KbForm {
     this.form = /** @type {HTMLFormElement} */ (dialog.querySelector("form"));
     /** @type {KnowledgeBase | null} */
     this.changed = null;
+    /** @type {Settings["embedder"] | null} what the knowledge base has, with the fields that the form does not show */
+    this.embedder = null;
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.send();
@@ -43,6 +45,7 @@ export class KbForm {
   /** @param {KnowledgeBase | null} kb null for a new one */
   open(kb = null) {
     this.changed = kb;
+    this.embedder = null;
     this.form.reset();
     for (const name of this.names()) this.clear(name);
     this.clear("form");
@@ -75,7 +78,8 @@ export class KbForm {
     this.field("chunk_size").value = String(settings.chunk_size);
     this.field("chunk_overlap").value = String(settings.chunk_overlap);
     this.choose("embedder", settings.embedder.type);
-    if (settings.embedder.type === "openai") {
+    this.embedder = settings.embedder;
+    if (settings.embedder.type === "openai" && "base_url" in settings.embedder) {
       this.field("base_url").value = settings.embedder.base_url;
       this.field("model").value = settings.embedder.model;
     }
@@ -122,6 +126,12 @@ export class KbForm {
     await this.store.act("start", kbId, null, { hold });
   }
 
+  /** The named server that the knowledge base uses, unless an address was typed in its place. @returns {{ type: "openai"; server: string } | null} */
+  namedServer() {
+    const named = this.embedder !== null && "server" in this.embedder && !this.value("base_url").trim();
+    return named ? /** @type {{ type: "openai"; server: string }} */ (this.embedder) : null;
+  }
+
   /** What can be seen to be wrong without asking. @returns {[string, string][]} */
   mistakes() {
     /** @type {[string, string][]} */
@@ -132,8 +142,9 @@ export class KbForm {
     const type = this.value("type");
     if (type === "folder" && !this.value("path").trim()) found.push(["path", "Say which folder of the server to read."]);
     if (type === "web" && this.lines("urls").length === 0) found.push(["urls", "Give at least one address, beginning with https://."]);
-    if (this.value("embedder") === "openai" && !this.value("base_url").trim()) found.push(["base_url", "Give the address of the server, up to /v1."]);
-    if (this.value("embedder") === "openai" && !this.value("model").trim()) found.push(["model", "Name the model."]);
+    const named = this.namedServer() !== null;
+    if (this.value("embedder") === "openai" && !named && !this.value("base_url").trim()) found.push(["base_url", "Give the address of the server, up to /v1."]);
+    if (this.value("embedder") === "openai" && !named && !this.value("model").trim()) found.push(["model", "Name the model."]);
     return found;
   }
 
@@ -153,12 +164,17 @@ export class KbForm {
     };
   }
 
+  /** An embedding server by its address. One that is left as it was keeps the fields that the form does not show. */
+  server() {
+    const base_url = this.value("base_url").trim(), model = this.value("model").trim();
+    const had = this.embedder && "base_url" in this.embedder ? this.embedder : null;
+    return had?.base_url === base_url && had.model === model ? had : { type: /** @type {const} */ ("openai"), base_url, model };
+  }
+
   /** @returns {Settings} */
   settings() {
     /** @type {Settings["embedder"]} */
-    const embedder = this.value("embedder") === "openai"
-      ? { type: "openai", base_url: this.value("base_url").trim(), model: this.value("model").trim() }
-      : { type: "static" };
+    const embedder = this.value("embedder") !== "openai" ? { type: "static" } : this.namedServer() ?? this.server();
     return { chunk_size: Number(this.value("chunk_size")), chunk_overlap: Number(this.value("chunk_overlap")), embedder };
   }
 

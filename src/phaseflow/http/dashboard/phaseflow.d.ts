@@ -86,10 +86,16 @@ export interface UploadSource {
 
 export type Source = FolderSource | WebSource | UploadSource;
 
+export interface OpenAIEmbedder {
+  type: "openai";
+  base_url: string;
+  model: string;
+}
+
 export interface Settings {
   chunk_size: number;
   chunk_overlap: number;
-  embedder: { type: "static" } | { type: "openai"; base_url: string; model: string };
+  embedder: { type: "static" } | OpenAIEmbedder | { type: "openai"; server: string };
 }
 
 export interface KnowledgeBase {
