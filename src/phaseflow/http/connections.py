@@ -6,6 +6,7 @@ documented interface stands here only: the protocol that it would choose, with `
 """
 
 import asyncio
+import logging
 import resource
 import time
 from collections import Counter
@@ -156,10 +157,11 @@ def quiet_accepts(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
             (before or type(loop).default_exception_handler)(loop, context)
         elif time.monotonic() - told_at > TOLD_AGAIN_S:
             told_at = time.monotonic()
-            get_logger().error(
-                "no connection can be taken, tries go on", error=str(context.get("exception")),
-                advice="raise the limit on open files (LimitNOFILE, ulimit -n)",
-            )  # fmt: skip
+            # To the log of asyncio, which is heard under every server: it is where a traceback would have gone.
+            logging.getLogger("asyncio").error(
+                "no connection can be taken, tries go on: %s; raise the limit on open files (LimitNOFILE, ulimit -n)",
+                context.get("exception"),
+            )
 
     loop.set_exception_handler(handle)
     try:
