@@ -9,10 +9,18 @@ from typing import Any
 import anyio
 
 from phaseflow.actors.actor import Actor
+from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError, SourceDown, TransientError, WorkerUnavailable
-from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import documents, entries, failures, faults, texts
+from phaseflow.domain.errors import (
+    ComponentUnavailable,
+    DocumentError,
+    RateLimited,
+    SourceDown,
+    TransientError,
+    WorkerUnavailable,
+)
+from phaseflow.domain.vocabulary import JobPhase, WaitingOn
+from phaseflow.store import documents, entries, failures, faults, progress, texts
 from phaseflow.store.documents import LoadedText, StagedDocument
 from phaseflow.store.entries import ListedEntry
 from phaseflow.store.failures import FailedDocument
@@ -44,6 +52,7 @@ class LoadingActor(Actor):
         staging = plan.staging
         self._known = (staging.kb_key, staging.epoch, staging.recipe)
         self._loader = plan.components.loader
+        self._limits = LoadingLimits(plan.policies.guard.rate_limited_s)
         self._limit = anyio.CapacityLimiter(getattr(self._loader, "in_flight", IN_FLIGHT))
         if not plan.listed:
             await self._list()
@@ -129,15 +138,21 @@ class LoadingActor(Actor):
         if entry.known_hash is not None:
             known = Known(bytes.fromhex(entry.known_hash), entry.known_stamp)
         listed = Entry(entry.uri, entry.size, entry.stamp, entry.depth)
-        attempt, waited_s = 1, 0.0
+        attempt, waited_s, limited = 1, 0.0, 0
         async with self._limit:
+            began = self._limits.now()
             while self.gate.is_open:
                 try:
                     outcomes[entry.id] = await self._loader.load(listed, known)
+                    self._limits.passed()
+                except RateLimited as error:  # no fault of the page, and no attempt
+                    limited += 1
+                    await self._wait_out(error, limited)
+                    continue
                 except TransientError as error:
                     wait_s = self.shop.backoff_s(attempt, waited_s, error.retry_after_s)
-                    if wait_s is None and isinstance(error, SourceDown):
-                        raise
+                    if wait_s is None and isinstance(error, SourceDown) and self._limits.last_success <= began:
+                        raise  # while other pages pass, it is this one that cannot be reached
                     if wait_s is None:
                         counts = not isinstance(error, WorkerUnavailable)
                         outcomes[entry.id] = FailedDocument(entry.uri, error.code, str(error), counts)
@@ -146,12 +161,28 @@ class LoadingActor(Actor):
                     await self.gate.sleep(wait_s)
                     continue
                 except DocumentError as error:
+                    self._limits.forget()
                     outcomes[entry.id] = FailedDocument(entry.uri, error.code, str(error), error.counts, error.gone)
                 except ComponentUnavailable:
                     raise
+                except ImportError as error:
+                    message = f"the loader cannot work: {error}; install what is missing"
+                    raise ComponentUnavailable(message) from error
                 except Exception as error:  # noqa: BLE001  # whatever a loader raises is the document's failure
                     outcomes[entry.id] = FailedDocument(entry.uri, "load_error", f"{type(error).__name__}: {error}")
                 return
+
+    async def _wait_out(self, error: RateLimited, times: int) -> None:
+        """Wait as the source asks, shown; or pause the phase when it has answered nothing else for too long."""
+        reason = self._limits.why_pause(error)
+        if reason is not None:
+            self.hold(reason)
+            return
+        run = self.shop.plan.run
+        await self.shop.write(lambda tx: progress.wait_on(tx, run, self.phase, WaitingOn.RATE_LIMIT))
+        await self.gate.sleep(self._limits.wait_s(error, times))
+        if not self.gate.is_open:
+            self._limits.forget()
 
     async def _store_text(self, loaded: LoadedText) -> StagedDocument:
         """Store a large text, some segments at a time. It is nobody's yet: what a crash leaves of it is read again."""

@@ -1,0 +1,53 @@
+"""Rate limits while loading: waited out as the site asks; nothing but them for too long pauses the phase."""
+
+from collections.abc import Callable
+
+import anyio
+
+from phaseflow.domain.errors import RateLimited
+from phaseflow.domain.policy import LONGEST_WAIT_S
+
+FIRST_S = 0.5
+MOST_S = 15.0
+"""Waits double from the first to the longest where the site does not say how long."""
+
+
+class LoadingLimits:
+    """What the pages of one run say about the pace of their source."""
+
+    def __init__(self, most_s: float | None, clock: Callable[[], float] = anyio.current_time) -> None:
+        self._most_s = most_s
+        self._clock = clock
+        self.last_success = clock()
+        self._since: float | None = None
+        self._asked_s = 0.0
+
+    def now(self) -> float:
+        """Seconds that only go forward."""
+        return self._clock()
+
+    def passed(self) -> None:
+        """A page was answered."""
+        self.last_success = self._clock()
+        self.forget()
+
+    def forget(self) -> None:
+        """Start counting anew: after a pause, which says nothing about the site."""
+        self._since = None
+        self._asked_s = 0.0
+
+    def wait_s(self, error: RateLimited, times: int) -> float:
+        """Seconds until a page that was rate limited ``times`` times is asked for again; never less than asked for."""
+        return max(error.retry_after_s or 0.0, min(MOST_S, FIRST_S * 2.0 ** min(times - 1, 10)))
+
+    def why_pause(self, error: RateLimited) -> str | None:
+        """Why the phase should pause, or None. A wait that the site asked for is waited out first."""
+        now, asked_s = self._clock(), error.retry_after_s or 0.0
+        self._since = now if self._since is None else self._since
+        since_s, waited_out_s = now - self._since, self._asked_s
+        self._asked_s = max(self._asked_s, asked_s)
+        if self._most_s is None or (since_s < self._most_s + waited_out_s and asked_s <= LONGEST_WAIT_S):
+            return None
+        why = f"and asks to wait for {asked_s / 3600:.0f} hours" if asked_s > LONGEST_WAIT_S else f"for {since_s:.0f} s"
+        self.forget()
+        return f"the source answers only with rate limits {why} ({error}); resume when it has room again"

@@ -1,0 +1,125 @@
+"""Sources that ask to be left alone, are partly unreachable, or need a package that is missing."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import anyio
+import pytest
+
+from phaseflow import GuardPolicy, JobStatus, PhaseFlow, Policies, RateLimited, RetryPolicy
+from phaseflow.actors.loading_limits import LoadingLimits
+from phaseflow.components.protocols import Document, Entry, Known
+from phaseflow.domain.errors import SourceDown
+from tests.engine.components import CountingEmbedder
+from tests.engine.test_control import finished, until
+
+IMPATIENT = RetryPolicy(tries=2, first_s=0.01, most_s=1)
+
+
+class Pages:
+    """A list of pages; ``answer`` may raise instead of letting one be read."""
+
+    def __init__(self, count: int, answer: Callable[[str], None]) -> None:
+        self._count = count
+        self.answer = answer
+
+    async def list(self) -> AsyncIterator[Sequence[Entry]]:
+        yield [Entry(f"page{number:02}") for number in range(self._count)]
+
+    async def load(self, entry: Entry, known: Known | None) -> Document:
+        self.answer(entry.uri)
+        text = f"What stands on {entry.uri}."
+        return Document(entry, text, entry.uri, "text/plain", blake2b(text.encode(), digest_size=16).digest(), "")
+
+
+class Limiting:
+    """Lets ``room`` pages pass, then asks for a wait, again and again; notes requests that came too early."""
+
+    def __init__(self, room: int, wait_s: float) -> None:
+        self.room = room
+        self._wait_s = wait_s
+        self._left = room
+        self._closed_until = 0.0
+        self.early = 0
+
+    def __call__(self, _: str) -> None:
+        now = anyio.current_time()
+        if self._left == 0 and self._closed_until and now >= self._closed_until:
+            self._left, self._closed_until = self.room, 0.0
+        if self._left:
+            self._left -= 1
+            return
+        self.early += bool(self._closed_until)
+        self._closed_until = self._closed_until or now + self._wait_s
+        raise RateLimited("slow down", retry_after_s=self._closed_until - now)
+
+
+async def test_rate_limits_are_waited_out_and_are_no_attempts(database: Path) -> None:
+    site = Limiting(room=2, wait_s=0.3)
+    policies = Policies(retry=IMPATIENT)
+    async with PhaseFlow(database, loader=Pages(12, site), embedder=CountingEmbedder(), policies=policies) as flow:
+        job = await flow.start("kb")
+        await until(flow, lambda s: s.phase_details[0].waiting_on == "rate_limit")
+        final = await finished(job)
+    assert (final.status, final.metrics.documents_loaded) == (JobStatus.COMPLETED, 12)
+    assert final.metrics.documents_failed == 0
+
+
+async def test_nothing_but_rate_limits_pauses_the_job_until_it_is_resumed(database: Path) -> None:
+    site = Limiting(room=0, wait_s=0.05)
+    policies = Policies(retry=IMPATIENT, guard=GuardPolicy(rate_limited_s=0.3))
+    async with PhaseFlow(database, loader=Pages(3, site), embedder=CountingEmbedder(), policies=policies) as flow:
+        job = await flow.start("kb")
+        paused = await until(flow, lambda s: s.status is JobStatus.PAUSED)
+        assert "the source answers only with rate limits" in paused.message
+        assert (await flow.failures("kb")).items == []
+        site.room = 100
+        await flow.resume("kb")
+        final = await finished(job)
+    assert (final.status, final.metrics.documents_loaded) == (JobStatus.COMPLETED, 3)
+
+
+async def test_a_wait_that_was_asked_for_is_waited_out_before_the_guard_counts() -> None:
+    at = [0.0]
+    limits = LoadingLimits(60, lambda: at[0])
+    for at[0] in (0.0, 120.0):
+        assert limits.why_pause(RateLimited("x", retry_after_s=120)) is None
+    at[0] = 181.0
+    assert "for 181 s" in str(limits.why_pause(RateLimited("x", retry_after_s=120)))
+    assert limits.wait_s(RateLimited("x", retry_after_s=120), 3) == 120
+    assert "asks to wait for 2 hours" in str(limits.why_pause(RateLimited("x", retry_after_s=7200)))
+
+
+async def test_a_page_that_cannot_be_reached_while_others_can_fails_alone(database: Path) -> None:
+    tried = 0
+
+    def answer(uri: str) -> None:
+        nonlocal tried
+        if uri == "page03":
+            tried += 1
+            raise SourceDown("no connection")
+
+    policies = Policies(retry=IMPATIENT)
+    async with PhaseFlow(database, loader=Pages(12, answer), embedder=CountingEmbedder(), policies=policies) as flow:
+        final = await finished(await flow.start("kb"))
+        failures = (await flow.failures("kb")).items
+    assert (final.status, final.metrics.documents_loaded, tried) == (JobStatus.COMPLETED, 11, 2)
+    assert [(one.uri, one.code) for one in failures] == [("page03", "source_down")]
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [(SourceDown("no connection"), "no connection"), (ImportError("no lxml"), "cannot work: no lxml")],
+)
+async def test_what_no_page_survives_fails_the_job_and_no_document(database: Path, error: Exception, says: str) -> None:
+    def answer(_: str) -> None:
+        raise error
+
+    policies = Policies(retry=IMPATIENT)
+    async with PhaseFlow(database, loader=Pages(5, answer), embedder=CountingEmbedder(), policies=policies) as flow:
+        final = await finished(await flow.start("kb"))
+        failures = (await flow.failures("kb")).items
+    assert final.status is JobStatus.FAILED
+    assert says in str(final.error)
+    assert failures == []
