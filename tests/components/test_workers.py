@@ -173,7 +173,7 @@ async def test_a_worker_that_ends_in_a_document_costs_it_one_more_try(pool: Extr
 
 
 async def test_a_crash_costs_one_document(pool: ExtractionPool, parser: Callable[[str], None]) -> None:
-    parser("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    parser("import signal; signal.raise_signal(signal.SIGSEGV)")
     await pool.extract(RTF, "before.rtf")
     error = await failure(pool, b"%PDF-1.4", "evil.pdf")
     assert error.code == "extraction_crashed"
@@ -209,6 +209,43 @@ while "answers" not in frame.f_locals or "head" not in frame.f_locals:
     frame = frame.f_back
 ID = frame.f_locals["head"]["id"]
 """
+
+
+FORBIDDEN = {
+    "open a socket": "import socket; socket.socket()",
+    "connect two sockets": "import socket; socket.socketpair()",
+    "start a program": "import subprocess; subprocess.run(['/bin/true'])",
+    "become a program": "import os; os.execv('/bin/true', ['true'])",
+    "fork": "import os; os.fork()",
+    "write a file": "open('/tmp/phaseflow-confined', 'w')",
+    "append to a file": "open(__file__, 'a')",
+    "remove a file": "import os; os.remove(__file__)",
+    "make a folder": "import os; os.mkdir(__file__ + '.d')",
+    "rename a file": "import os; os.rename(__file__, __file__ + '.x')",
+    "change a mode": "import os; os.chmod(__file__, 0o777)",
+    "signal the service": "import os; os.kill(os.getppid(), 0)",
+    "read the service's memory": "import os; open(f'/proc/{os.getppid()}/mem', 'rb')",
+    "raise its limits": "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))",
+    "limit the service": "import os, resource; resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (9, 9))",
+    "open many files": "files = [open('/dev/null') for _ in range(100)]",
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux confines a process without privileges")
+@pytest.mark.parametrize("code", FORBIDDEN.values(), ids=FORBIDDEN)
+async def test_a_worker_cannot(
+    pool: ExtractionPool, parser: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+        monkeypatch.delenv(name)
+    parser(f"try:\n {code}\nexcept (OSError, ValueError) as error:\n raise RuntimeError('refused') from error\n")
+    error = await failure(pool, b"%PDF-1.4", "evil.pdf")
+    assert "RuntimeError: refused" in str(error)
+
+
+async def test_a_worker_can_start_threads(pool: ExtractionPool, parser: Callable[[str], None]) -> None:
+    parser("from threading import Thread\nThread(target=print).start()\nraise RuntimeError('started')")
+    assert "started" in str(await failure(pool, b"%PDF-1.4", "a.pdf"))
 
 
 @pytest.mark.parametrize("code", HIJACKED.values(), ids=HIJACKED)

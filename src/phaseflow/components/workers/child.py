@@ -15,12 +15,15 @@ from typing import Any
 
 from phaseflow.components.extraction.registry import extract
 from phaseflow.components.workers.answers import FAILED, OUT_OF_MEMORY, READ, READY
+from phaseflow.components.workers.confinement import confine
 from phaseflow.components.workers.frames import Decoder, Frame, MalformedFrame, encode
 from phaseflow.domain.errors import DocumentError
 
 _CHUNK = 1 << 20
 _HEADROOM = 1.25
 """The service ends a worker that is past its limit; the kernel refuses memory only somewhat later, as a backstop."""
+_FILES = 64
+"""Descriptors: three pipes, and what an import opens for a moment."""
 _GRACE_S = 5
 """How much later than the service the alarm ends a document."""
 
@@ -34,9 +37,12 @@ def main(memory_bytes: int, time_s: float) -> None:
         # They are meant for the service, which finishes its batch and then closes the pipe.
         signal.signal(each, signal.SIG_IGN)
     _limit_memory(memory_bytes)
+    # Coverage writes files.
+    is_measured = any(name.startswith("COVERAGE_") for name in os.environ)
+    held = [] if is_measured else confine(files=_FILES)
     requests: queue.SimpleQueue[Frame] = queue.SimpleQueue()
     Thread(target=_receive, args=(requests,), daemon=True).start()
-    _send(answers, encode({"status": READY, "id": ""}, b""))
+    _send(answers, encode({"status": READY, "id": "", "confined_by": held}, b""))
     while True:
         head, body = requests.get()
         signal.setitimer(signal.ITIMER_REAL, time_s + _GRACE_S)
@@ -92,10 +98,8 @@ def _limit_memory(memory_bytes: int) -> None:
     with suppress(OSError, ValueError, IndexError):
         mapped = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
     most = mapped + int(memory_bytes * _HEADROOM)
-    # No dump of a document's content; not every system knows every limit.
-    for name, limit in (("RLIMIT_CORE", 0), ("RLIMIT_AS", most)):
-        with suppress(OSError, ValueError, AttributeError):
-            resource.setrlimit(getattr(resource, name), (limit, limit))
+    with suppress(OSError, ValueError, AttributeError):  # not every system knows it
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 if __name__ == "__main__":

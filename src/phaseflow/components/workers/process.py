@@ -1,6 +1,7 @@
 """One worker process, as a thread of the service uses it."""
 
 import json
+import logging
 import os
 import secrets
 import selectors
@@ -19,6 +20,8 @@ from phaseflow.components.extraction.shapes import Extracted
 from phaseflow.components.workers.answers import OUT_OF_MEMORY, READY, outcome
 from phaseflow.components.workers.frames import Decoder, Frame, MalformedFrame, encode
 from phaseflow.domain.errors import DocumentError, WorkerUnavailable
+
+_log = logging.getLogger(__name__)
 
 _START = """
 import json, sys
@@ -161,7 +164,8 @@ class Worker:
         except DocumentError as error:
             message = f"a worker process ended or hung while starting ({error}); retry"
             raise WorkerUnavailable(message) from error
-        assert head == {"status": READY, "id": ""}
+        assert head["status"] == READY
+        _log.debug("worker %d is confined by %s", process.pid, ", ".join(head["confined_by"]) or "nothing")
 
     def _exchange(self, process: "subprocess.Popen[bytes]", pieces: list[bytes], time_s: float, name: str) -> Frame:
         deadline = time.monotonic() + time_s
