@@ -156,7 +156,7 @@ async def test_want_of_descriptors_is_told_in_one_line_and_other_faults_as_befor
 
 
 async def test_an_upload_that_drips_is_not_waited_for(tmp_path: Path) -> None:
-    limits = Limits(upload_idle_s=0.5, upload_bytes_per_s=1000)
+    limits = Limits(upload_idle_s=0.5, upload_pace_bytes=1000)
     async with serving(PhaseFlow(tmp_path / "kb.db"), limits=limits) as service:
         head = b"POST /api/ingestion/kb/waf/documents HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"
         async with await _connected(service.url) as connection, anyio.create_task_group() as tasks:

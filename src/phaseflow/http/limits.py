@@ -25,8 +25,8 @@ class Limits:
     """A body that carries no files has to be here within so long."""
     upload_idle_s: float = 60.0
     """A client that sends nothing for so long is not waited for."""
-    upload_bytes_per_s: int = 1024
-    """An upload that comes slower than this on the whole is not waited for."""
+    upload_pace_bytes: int = 1024
+    """A second; an upload that comes slower on the whole is not waited for."""
     head_s: float = 10.0
     """A connection has to bring the head of its next request within so long."""
     answer_idle_s: float = 30.0

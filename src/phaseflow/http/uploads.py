@@ -51,7 +51,7 @@ async def _pieces(request: Request, limits: Limits) -> AsyncGenerator[bytes]:
             piece = await _within(min(limits.upload_idle_s, left_s), stream)
             if piece is None:
                 return
-            left_s += len(piece) / limits.upload_bytes_per_s - (anyio.current_time() - before)
+            left_s += len(piece) / limits.upload_pace_bytes - (anyio.current_time() - before)
             if piece:
                 yield piece
 
