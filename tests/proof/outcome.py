@@ -268,7 +268,10 @@ def _index_faults(connection: sqlite3.Connection) -> Iterator[str]:
             "SELECT c.id FROM chunks AS c JOIN documents AS d ON d.id = c.id >> 20 WHERE c.id & 0xFFFFF < d.indexed"
         )
     }
-    half = connection.execute("SELECT count(*) FROM documents WHERE state = 4 AND indexed <> chunk_count").fetchone()[0]
+    half = connection.execute(
+        "SELECT count(*) FROM documents AS d JOIN knowledge_bases AS k ON k.id = d.kb_id AND k.name IS NOT NULL"
+        " WHERE d.state = 4 AND d.indexed <> d.chunk_count"
+    ).fetchone()[0]
     if half:
         yield f"{half} searchable documents are not in the full-text index as a whole"
     if indexed != wanted:
