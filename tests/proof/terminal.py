@@ -16,6 +16,8 @@ MODEL = "c"
 SIGNALS = (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
 EXITS = {0, 1, 3}
 """Completed; failed, or the database cannot be used; paused or interrupted."""
+ASKS_AGAIN = "Ctrl-C again leaves at once"
+AT_ONCE_S = 5
 ENDS_S = 15
 """A command that was told to end has ended within this. A database that another program has locked is waited for."""
 
@@ -51,7 +53,7 @@ class Command:
     def ended(self, sent: signal.Signals | None) -> int:
         """Wait for its end; the exit code. Before its job and after it a signal may end it as it likes."""
         try:
-            code = self.process.wait(self._wait_s)
+            code = self._wait(sent)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -62,6 +64,15 @@ class Command:
         if "Traceback" in self.said():
             raise Contradiction(f"ingest ended with {code} after {sent!r} and a traceback:\n{self.said()}")
         return code
+
+    def _wait(self, sent: signal.Signals | None) -> int:
+        try:
+            return self.process.wait(self._wait_s)
+        except subprocess.TimeoutExpired:
+            if sent is None or ASKS_AGAIN not in self.said():
+                raise
+        self.process.send_signal(signal.SIGINT)  # the embedder hangs with the batch in hand
+        return self.process.wait(AT_ONCE_S)
 
     def _is_at_work(self) -> bool:
         said = self.said()

@@ -12,9 +12,9 @@ import pytest
 from anyio import CancelScope, create_task_group, fail_after, sleep
 from anyio.lowlevel import checkpoint
 
-from phaseflow.domain.errors import EngineStopped, StoreUnavailable
+from phaseflow.domain.errors import EngineStopped, NotADatabase, StoreUnavailable
 from phaseflow.store import connection, faults
-from phaseflow.store.database import INBOX, Database
+from phaseflow.store.database import INBOX, Database, open_database
 from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
 from tests.store.probes import names, nobody_reads, nobody_writes, put, select
@@ -353,3 +353,11 @@ def _raising(error: Exception) -> Callable[[], None]:
 async def test_the_file_is_in_the_mode_that_readers_beside_a_writer_need(database: Database, path: Path) -> None:
     assert select(path, "PRAGMA journal_mode") == [("wal",)]
     assert await database.write(lambda tx: tx.value("PRAGMA foreign_keys")) == 1
+
+
+async def test_a_file_that_cannot_be_read_when_it_is_opened_is_explained(path: Path) -> None:
+    """It may come to harm between the check and the first look of the connection that writes; a disk may fill up."""
+    path.write_bytes(b"no database, whatever the check has said".ljust(8192))
+    with pytest.raises(NotADatabase, match="is damaged"):
+        async with open_database(path):
+            pytest.fail("opened")

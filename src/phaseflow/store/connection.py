@@ -32,16 +32,21 @@ class Connection(aiosqlite.Connection):
 
 
 @asynccontextmanager
-async def open_connection(path: Path, mode: str) -> AsyncIterator[Connection]:
-    """Open an absolute path for the length of the block; ``mode`` is ``rw``, ``ro`` or ``ro&immutable=1``."""
+async def open_connection(path: Path, mode: str, *pragmas: str) -> AsyncIterator[Connection]:
+    """Open an absolute path for the length of the block; ``mode`` is ``rw``, ``ro`` or ``ro&immutable=1``.
+
+    ``pragmas`` are set first. That reads the file, so it meets a full disk or a damaged file, which is explained.
+    """
     uri = f"{path.as_uri()}?mode={mode}"
+    connection = Connection(partial(sqlite3.connect, uri, uri=True, isolation_level=None, timeout=BUSY_S), 64)
     try:
-        connection = Connection(partial(sqlite3.connect, uri, uri=True, isolation_level=None, timeout=BUSY_S), 64)
-        await connection
-        await connection.create_function("holds", 2, holds, deterministic=True)
-    except sqlite3.Error as error:
-        raise explained(error, path) from error
-    try:
+        try:
+            await connection
+            await connection.create_function("holds", 2, holds, deterministic=True)
+            for pragma in pragmas:
+                await connection.execute_fetchall(f"PRAGMA {pragma}")
+        except sqlite3.Error as error:
+            raise explained(error, path) from error
         yield connection
     finally:
         with anyio.CancelScope(shield=True):

@@ -46,6 +46,14 @@ CHECKPOINT_PAGES = 4000
 WAL_BYTES = 16 << 20
 """A WAL that a long read has let grow is cut to this when it begins anew."""
 
+PRAGMAS = (
+    "foreign_keys = ON",
+    f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+    f"journal_size_limit = {WAL_BYTES}",
+    "cache_size = -16384",
+)
+"""Of the connection that writes."""
+
 
 @dataclass(slots=True)
 class _Request(Generic[T]):
@@ -282,10 +290,6 @@ def _run(connection: sqlite3.Connection, request: _Request[Any], *, alone: bool)
 async def open_database(path: Path) -> AsyncIterator[Database]:
     """Open a file (absolute path) that ``schema.prepare`` has accepted. The caller has its lock and runs ``serve``."""
     async with AsyncExitStack() as stack:
-        writer = await stack.enter_async_context(open_connection(path, "rw"))
-        await writer.execute_fetchall("PRAGMA foreign_keys = ON")
-        await writer.execute_fetchall(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        await writer.execute_fetchall(f"PRAGMA journal_size_limit = {WAL_BYTES}")
-        await writer.execute_fetchall("PRAGMA cache_size = -16384")
+        writer = await stack.enter_async_context(open_connection(path, "rw", *PRAGMAS))
         reads = await stack.enter_async_context(open_readers(path, READERS))
         yield Database(path, writer, reads, await stack.enter_async_context(open_readers(path, LONG_READERS)))
