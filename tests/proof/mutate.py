@@ -1,0 +1,208 @@
+"""Mutation: small changes to the core, one at a time; the tests near it have to notice each.
+
+    ./tasks mutate [PATH…] [--sample N] [--seed N] [--log FILE]
+
+PATH is a room (``domain``) or a module (``store/jobs.py``) of ``src/phaseflow``; all rooms of the core without one.
+Works on a copy, so the working tree can be used meanwhile. cosmic-ray says which mutants there are; each is tested by
+the near tests of its room only, in a process of their own. Exit code 1 when a mutant survives that is not in
+``survivors.toml``, which says of each known one why it may.
+"""
+
+import argparse
+import importlib
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SOURCE = Path("src/phaseflow")
+SURVIVORS = Path(__file__).with_name("survivors.toml")
+NEAR = {
+    "domain": ["tests/domain", "tests/test_snapshot.py"],
+    "store": ["tests/store", "tests/test_feed.py", "tests/engine/test_ingestion.py"],
+    "tracker.py": ["tests/test_tracker.py", "tests/test_feed.py", "tests/contract/test_phase_tracker.py"],
+    "feed.py": ["tests/test_feed.py"],
+    "actors": ["tests/actors", "tests/engine/test_ingestion.py", "tests/engine/test_control.py"],
+    "supervisor": ["tests/engine/test_control.py", "tests/proof/test_seams.py", "tests/engine/test_ingestion.py"],
+}
+"""The tests that have to notice a mutant of each room; those that mostly do come first."""
+LEFT_OUT = ("core/ReplaceBinaryOperator_BitOr_",)
+"""Operators whose mutants say nothing: ``int | None`` in an annotation becomes one that cannot be imported."""
+COPIED = ("src", "tests", "schema.sql", "pyproject.toml", "docs", "README.md", "CHANGELOG.md")
+PYTEST = (
+    "-q", "-x", "-n", "0", "--tb=no", "-p", "no:cacheprovider", "-o",
+    "addopts=--strict-markers --import-mode=importlib -m 'not slow and not browser'",
+)  # fmt: skip
+SLOWER = 3
+"""A mutant may take so many times as long as the tests take without one; else it hangs, and so was noticed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A change of one line. ``where`` is the module in ``src/phaseflow``."""
+
+    where: str
+    line: int
+    before: str
+    after: str
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """The same wherever in its module the line stands."""
+        return self.where, self.before, self.after
+
+    def __str__(self) -> str:
+        return f"{self.where}:{self.line}\n  - {self.before}\n  + {self.after}"
+
+
+class Laboratory:
+    """A copy of the working tree in which modules are mutated and tested."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in COPIED:
+            source = ROOT / name
+            copy = shutil.copytree if source.is_dir() else shutil.copy2
+            copy(source, folder / name)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PHASEFLOW_")}
+        self._environment = {**environment, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def survives(self, tests: list[str], most_s: float) -> bool:
+        """Whether the tests pass, within their time."""
+        command = [sys.executable, "-m", "pytest", *PYTEST, *tests]
+        with subprocess.Popen(
+            command, cwd=self.folder, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as process:  # fmt: skip
+            try:
+                return process.wait(most_s) == 0
+            except subprocess.TimeoutExpired:
+                return False
+            finally:
+                _kill_group(process.pid)
+
+    def mutants(self, modules: list[Path]) -> Iterator[tuple[Mutant, Path, str]]:
+        """Each mutant of the modules, with its file and the text of that."""
+        commands, databases = _cosmic_ray("commands"), _cosmic_ray("work_db")
+        with databases.use_db(":memory:", databases.WorkDB.Mode.create) as database:
+            commands.init([self.folder / module for module in modules], database, {})
+            specs = [item.mutations[0] for item in database.work_items]
+        for spec in specs:
+            if not spec.operator_name.startswith(LEFT_OUT) and (mutant := _mutated(spec, self.folder / SOURCE)):
+                yield mutant
+
+
+def _mutated(spec: Any, base: Path) -> tuple[Mutant, Path, str] | None:
+    operator = _cosmic_ray("plugins").get_operator(spec.operator_name)(**spec.operator_args)
+    path = Path(spec.module_path)
+    text = path.read_text("utf-8")
+    mutated: str | None = _cosmic_ray("mutating").mutate_code(text, operator, spec.occurrence)
+    if mutated is None:
+        return None
+    changed, original = mutated.splitlines(), text.splitlines()
+    line = next((n for n, pair in enumerate(zip(original, changed, strict=False)) if pair[0] != pair[1]), None)
+    if line is None:
+        return None
+    mutant = Mutant(str(path.relative_to(base)), line + 1, original[line].strip(), changed[line].strip())
+    return mutant, path, mutated
+
+
+def _cosmic_ray(module: str) -> Any:
+    return importlib.import_module(f"cosmic_ray.{module}")  # installed by ./tasks mutate only
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, 9)
+    except ProcessLookupError:
+        return
+
+
+def known() -> dict[tuple[str, str, str], str]:
+    """The survivors that may survive, with the reason of each."""
+    entries = tomllib.loads(SURVIVORS.read_text("utf-8")).get("survivor", [])
+    return {(entry["module"], entry["before"], entry["after"]): entry["why"] for entry in entries}
+
+
+def room_of(path: str) -> str:
+    """The room that a module of ``src/phaseflow`` belongs to."""
+    return Path(path).parts[0]
+
+
+def modules_of(paths: list[str]) -> list[Path]:
+    """The modules that are meant by rooms and modules; raises SystemExit for what is none of the core."""
+    found: list[Path] = []
+    for path in paths or list(NEAR):
+        there = ROOT / SOURCE / path
+        if room_of(path) not in NEAR or not there.exists():
+            raise SystemExit(f"{path} is not part of {', '.join(NEAR)} in {SOURCE}")
+        files = sorted(there.rglob("*.py")) if there.is_dir() else [there]
+        found += [file.relative_to(ROOT) for file in files if file.name != "__init__.py"]
+    return found
+
+
+def main() -> int:
+    """Test the mutants and print those that survive."""
+    parser = argparse.ArgumentParser(
+        prog="./tasks mutate", description="Change the core, and see whether tests notice."
+    )
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="a room or module of src/phaseflow; all without one")
+    parser.add_argument("--sample", type=int, help="only so many mutants, chosen at random")
+    parser.add_argument("--seed", type=int, default=0, help="of that choice")
+    parser.add_argument("--log", type=Path, help="append each survivor to this file as it is found")
+    options = parser.parse_args()
+    modules, excused = modules_of(options.paths), known()
+    began = time.monotonic()
+    counts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory(prefix="phaseflow-mutate-") as folder:
+        laboratory = Laboratory(Path(folder))
+        limits = {
+            room: _limit(laboratory, NEAR[room]) for room in {room_of(str(m.relative_to(SOURCE))) for m in modules}
+        }
+        mutants = list(laboratory.mutants(modules))
+        print(f"{len(mutants)} mutants in {len(modules)} modules", flush=True)
+        if options.sample is not None and options.sample < len(mutants):
+            mutants = random.Random(options.seed).sample(mutants, options.sample)  # noqa: S311  # no secret
+        for mutant, path, text in mutants:
+            room = room_of(mutant.where)
+            original = path.read_text("utf-8")
+            path.write_text(text, "utf-8")
+            try:
+                survives = laboratory.survives(NEAR[room], limits[room])
+            finally:
+                path.write_text(original, "utf-8")
+            fate = "killed" if not survives else "excused" if mutant.identity in excused else "SURVIVES"
+            counts[fate] += 1
+            if fate == "SURVIVES":
+                print(f"{fate} {mutant}", flush=True)
+                if options.log:
+                    with options.log.open("a", encoding="utf-8") as log:
+                        log.write(f"{mutant}\n")
+    tested = sum(counts.values())
+    spent = time.monotonic() - began
+    print(
+        f"{tested} tested in {spent:.0f} s: " + ", ".join(f"{count} {fate}" for fate, count in sorted(counts.items()))
+    )
+    return 1 if counts["SURVIVES"] else 0
+
+
+def _limit(laboratory: Laboratory, tests: list[str]) -> float:
+    """How long the tests of a room may take with a mutant. They have to pass without one."""
+    began = time.monotonic()
+    if not laboratory.survives(tests, 600):
+        raise SystemExit(f"these tests fail without any mutant: {' '.join(tests)}")
+    return (time.monotonic() - began) * SLOWER + 10
+
+
+if __name__ == "__main__":
+    sys.exit(main())
