@@ -79,7 +79,8 @@ def test_failures_name_document_phase_error_attempts_and_time(done: Shell) -> No
 
 def test_search_prints_hits_with_exact_slices(done: Shell) -> None:
     answer = done.answer("search", "waf", "topic 35", "--limit", "3")
-    assert set(answer) == {"hits"}
+    assert set(answer) == {"hits", "mode", "degraded"}
+    assert (answer["mode"], answer["degraded"]) == ("hybrid", None)
     assert len(answer["hits"]) == 3
     for hit in answer["hits"]:
         assert set(hit) >= {"uri", "title", "text", "score", "start", "end"}

@@ -184,7 +184,7 @@ async def test_a_model_that_changes_its_dimension_is_refused(database: Database)
     model = await database.write(lambda tx: vectors.model_id(tx, "m"))
     await database.write(lambda tx: vectors.check_dimension(tx, model, 256))
     await database.write(lambda tx: vectors.check_dimension(tx, model, 256))
-    with pytest.raises(ComponentUnavailable, match="vectors of 3 numbers, but had 256 before"):
+    with pytest.raises(ComponentUnavailable, match="vectors of 3 numbers, but those stored under its name have 256"):
         await database.write(lambda tx: vectors.check_dimension(tx, model, 3))
 
 
