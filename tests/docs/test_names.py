@@ -27,16 +27,17 @@ from phaseflow.domain import errors, identifiers
 from phaseflow.domain.errors import PhaseflowError
 from phaseflow.domain.policy import BudgetPolicy, GuardPolicy, RetryPolicy
 from phaseflow.domain.settings import OpenAIEmbedderSettings, Settings, WebSource
-from phaseflow.flow import queries
+from phaseflow.flow import control, queries
 from phaseflow.http import Limits as ServiceLimits
 from phaseflow.http import create_app
 from phaseflow.http.access import LOOPBACK
+from phaseflow.store.connection import BUSY_S
 from tests.docs.pages import DOCS, PAGES, README, ROOT, heading_anchors, prose, text_of
 
 ALL = "".join(page.read_text(encoding="utf-8") for page in PAGES)
 SOURCE = sorted((ROOT / "src").rglob("*.py"))
 LIBRARY, FORMATS, SOURCES = text_of("LIBRARY.md"), text_of("FORMATS.md"), text_of("SOURCES.md")
-GUIDE, FEED = text_of("USER_GUIDE.md"), text_of("FEED.md")
+GUIDE, FEED, API = text_of("USER_GUIDE.md"), text_of("FEED.md"), text_of("INGESTION_API.md")
 OPENAI = inspect.signature(OpenAIEmbedder).parameters
 OF_THE_TESTS = {"PHASEFLOW_CORPORA", "PHASEFLOW_AXE"}
 
@@ -278,7 +279,11 @@ def test_limits_that_are_constants_stand_in_their_table(page: str, row: str) -> 
             f"{BudgetPolicy().in_a_row} documents in a row, or more than {BudgetPolicy().share * 100:g} of the last"
             f" {BudgetPolicy().window}",
         ),
-        (GUIDE, f"up to {RetryPolicy().tries} attempts and {RetryPolicy().most_s:g} seconds"),
+        (GUIDE, f"until {RetryPolicy().tries} attempts or {RetryPolicy().most_s:g} seconds of waiting are used up"),
+        (API, f"waits up to {control.SETTLE_S:g} s for the effect"),
+        (API, f"after {BUSY_S:g} s of that it answers 503"),
+        (LIBRARY, f"waits up to {control.SETTLE_S:g} s for the effect"),
+        (LIBRARY, f"has the file locked for {BUSY_S:g} s"),
         (GUIDE, f"{GuardPolicy().rate_limited_s:g} seconds in which every answer was a rate limit"),
         (GUIDE, f"at most {OPENAI['batch_size'].default} in a call, {OPENAI['in_flight'].default} calls at once"),
         (GUIDE, f"A call that takes more than {OPENAI['timeout_s'].default} s is a timeout"),

@@ -154,7 +154,8 @@ class Chaos:
 
     async def _let_recover(self, server: FakeEmbeddingServer, riot: Riot, process: ForkServerProcess) -> None:
         """Room again, no more faults: the same process has to bring everything to its end."""
-        self._empty(for_good=True)
+        self._may_fill = False
+        self._empty()
         server.faults.clear()
         riot.calm.touch()
         await anyio.to_thread.run_sync(process.join, RECOVERY_S)
@@ -194,8 +195,7 @@ class Chaos:
             self.disk.fill(self.dice.choice(LEFT))
             self.figures.disk_filled += 1
 
-    def _empty(self, *, for_good: bool = False) -> None:
-        self._may_fill = not for_good
+    def _empty(self) -> None:
         self.disk.empty()
         self._is_full = False
 

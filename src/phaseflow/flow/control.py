@@ -49,9 +49,9 @@ class Control(Documents):
     ) -> tuple[JobStatusResponse, bool]:
         """Carry out a verb on the newest job: (its status, whether anything changed).
 
-        Returns once it has taken effect, or after half a second with ``requested`` still set. Raises
-        JobConflict, naming the status and the allowed actions, when the verb cannot apply; JobNotFound,
-        KnowledgeBaseNotFound.
+        It is stored, then this waits up to ``SETTLE_S`` for its effect, and returns with ``requested`` still set if
+        that takes longer. Raises JobConflict, naming the status and the allowed
+        actions, when the verb cannot apply; JobNotFound, KnowledgeBaseNotFound; StoreUnavailable.
         """
         tracker, scheduler = self._engine()
         verb = as_verb(action)
