@@ -22,6 +22,11 @@ class TookTooLong(Exception):
     """A test went on for longer than any may."""
 
 
+def pytest_configure() -> None:
+    """Hear of a closed terminal, which the commands respect when they are told to ignore it, also under ``nohup``."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
