@@ -361,3 +361,27 @@ async def test_a_file_that_cannot_be_read_when_it_is_opened_is_explained(path: P
     with pytest.raises(NotADatabase, match="is damaged"):
         async with open_database(path):
             pytest.fail("opened")
+
+
+async def test_what_is_in_the_wal_is_left_to_the_copy_that_has_replaced_the_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phaseflow.store.database.IDLE_S", 0.2)
+    async with open_session(path) as database:
+        await database.write(partial(put, name="kept"))
+        path.rename(path.with_name("aside.db"))
+        path.write_bytes(path.with_name("aside.db").read_bytes())
+        idle = anyio.Event()
+        call = database._writer.call
+
+        async def noted(work: Callable[[sqlite3.Connection], object]) -> object:
+            try:
+                return await call(work)
+            finally:
+                idle.set()
+
+        monkeypatch.setattr(database._writer, "call", noted)
+        with fail_after(5):
+            await idle.wait()
+    async with open_session(path):
+        assert names(path) == ["kept"]

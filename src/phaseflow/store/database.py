@@ -168,7 +168,7 @@ class Database:
             with anyio.move_on_after(IDLE_S):
                 return await self._asked.receive()
             with anyio.CancelScope(shield=True):
-                await self._writer.call(_give_back_wal)
+                await self._writer.call(self._give_back_wal)
             return await self._asked.receive()
         except anyio.EndOfStream:
             return None
@@ -228,6 +228,17 @@ class Database:
                 connection.rollback()
         return done
 
+    def _give_back_wal(self, connection: sqlite3.Connection) -> None:
+        """Bring the WAL into the file and cut it to nothing, unless somebody reads: then the next time will do."""
+        connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            self._check_file()  # else it would go into a file without a name, and be gone from the one that has it
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (sqlite3.OperationalError, StoreUnavailable) as error:
+            get_logger().debug("the WAL is left as it is", error=str(error))
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
+
     def _begin(self, connection: sqlite3.Connection, *, durable: bool) -> None:
         self._check_file()
         synchronous = "FULL" if durable else "NORMAL"
@@ -256,17 +267,6 @@ def _in_turn(requests: list[_Request[Any]]) -> list[_Request[Any]]:
 def _write_nothing_new(tx: Transaction) -> None:
     """A write that needs room like any other, and changes nothing."""
     tx.run(f"PRAGMA user_version = {tx.value('PRAGMA user_version')}")
-
-
-def _give_back_wal(connection: sqlite3.Connection) -> None:
-    """Bring the WAL into the file and cut it to nothing, unless somebody reads: then the next time will do."""
-    connection.execute("PRAGMA busy_timeout = 0")
-    try:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    except sqlite3.OperationalError as error:
-        get_logger().debug("the WAL is left as it is", error=str(error))
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
 
 
 def _run(connection: sqlite3.Connection, request: _Request[Any], *, alone: bool) -> None:
