@@ -227,7 +227,8 @@ def _of(counts: dict[object, int], keys: tuple[object, ...]) -> int:
 
 def _document_faults(connection: sqlite3.Connection) -> Iterator[str]:
     for key, uri, state, chunk_count, characters in connection.execute(
-        "SELECT id, uri, state, chunk_count, characters FROM documents WHERE state NOT IN (0, 10)"
+        "SELECT d.id, d.uri, d.state, d.chunk_count, d.characters FROM documents AS d"
+        " JOIN knowledge_bases AS k ON k.id = d.kb_id AND k.name IS NOT NULL WHERE d.state NOT IN (0, 10)"
     ).fetchall():
         text = _text(connection, key)
         if text is None or len(text) != characters:
