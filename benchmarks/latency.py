@@ -22,7 +22,7 @@ from pathlib import Path
 from phaseflow import JobStatus, PhaseFlow, PhaseStatus
 from phaseflow.domain.errors import JobConflict
 from phaseflow.domain.status import Transition
-from phaseflow.store import faults
+from phaseflow.store import failpoints
 
 BATCH_ENDS = (
     "loading.listed", "loading.between", "chunking.between", "embedding.between", "indexing.between",
@@ -47,7 +47,7 @@ class Marks:
     def __init__(self, *points: str) -> None:
         self.at: dict[str, float] = {}
         for point in points:
-            faults.install(point, lambda point=point: self._mark(point))
+            failpoints.install(point, lambda point=point: self._mark(point))
 
     def _mark(self, point: str) -> None:
         self.at[point] = time.perf_counter()
@@ -64,14 +64,14 @@ async def pauses(folder: Path, database: Path, rounds: int) -> list[float]:
     async with PhaseFlow(database) as flow:
         while len(found) < rounds:
             job = await flow.start("kb", folder, full=True, settings={"chunk_size": 300 + len(found)})
-            while len(found) < rounds and not (await job.status()).status.is_over:
+            while len(found) < rounds and not (await job.status()).status.is_terminal:
                 await asyncio.sleep(random.random() * 0.05)
                 asked = time.perf_counter()
                 try:
                     await flow.pause("kb")
                 except JobConflict:  # the job has ended meanwhile
                     break
-                status = await job.settled()
+                status = await job.wait_until_idle()
                 if status.status is not JobStatus.PAUSED:
                     break
                 in_hand = max(asked, marks.last(BATCH_ENDS))
@@ -86,7 +86,7 @@ async def pauses(folder: Path, database: Path, rounds: int) -> list[float]:
 async def finish(flow: PhaseFlow) -> None:
     """Bring the job to an end."""
     status = await flow.status("kb")
-    if not status.status.is_over:
+    if not status.status.is_terminal:
         await flow.cancel("kb")
 
 
@@ -167,7 +167,7 @@ async def measure(rounds: int, subscribers: int) -> bool:
     with tempfile.TemporaryDirectory(prefix="phaseflow-latency-") as root:
         folder = write_documents(Path(root) / "docs", 200)
         met = [show("pause", await pauses(folder, Path(root) / "pause.db", rounds), 50)]
-        faults.clear()
+        failpoints.clear()
         met.append(show("cancel", await cancels(folder, Path(root) / "cancel.db", min(rounds, 30)), 1000))
         met.append(show("feed", await receipts(folder, Path(root) / "feed.db", rounds, subscribers), 20))
     return all(met)

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from phaseflow.cli import main
-from phaseflow.cli.exits import Exit
+from phaseflow.cli.exit_codes import Exit
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -26,7 +26,7 @@ from phaseflow.domain.errors import (
 )
 from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus
-from phaseflow.store import faults
+from phaseflow.store import failpoints
 from tests.store.probes import nobody_reads, nobody_writes, select
 
 PHASES = ["loading", "chunking", "embedding", "indexing"]
@@ -63,7 +63,7 @@ async def tracker(path: Path, anyio_backend: str) -> AsyncIterator[PhaseTracker]
     async with PhaseTracker.open(path) as opened:
         await opened.initialize_phases("job", "kb")
         yield opened
-        faults.clear()
+        failpoints.clear()
 
 
 async def log(tracker: PhaseTracker, count: int) -> list[Transition]:
@@ -301,14 +301,14 @@ async def test_a_move_whose_caller_is_cancelled_during_the_commit_is_made_and_to
         reached.set()
         assert go_on.wait(10)
 
-    faults.install("store.before_commit", hold)
+    failpoints.install("store.before_commit", hold)
     task = asyncio.create_task(_quietly(tracker.start_phase("job", "loading")))
     with fail_after(10):
         await anyio.to_thread.run_sync(reached.wait)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        faults.clear()
+        failpoints.clear()
         go_on.set()
         assert [t.to_status for t in await log(tracker, 2)] == ["running", "running"]
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from phaseflow.actors.workshop import Policies as Policies
+    from phaseflow.actors.context import Policies as Policies
     from phaseflow.components.uploads import UploadLimits as UploadLimits
     from phaseflow.domain.errors import DatabaseHeld as DatabaseHeld
     from phaseflow.domain.errors import DocumentError as DocumentError
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from phaseflow.tracker import PhaseTracker as PhaseTracker
 
 _HOMES = {
-    "phaseflow.actors.workshop": ("Policies",),
+    "phaseflow.actors.context": ("Policies",),
     "phaseflow.components.uploads": ("UploadLimits",),
     "phaseflow.domain.errors": (
         "DatabaseHeld", "DocumentError", "DocumentNotFound", "EmbedderDown", "InvalidRequest", "InvalidTransition",

@@ -5,7 +5,7 @@ import signal
 from types import FrameType
 
 INTERRUPTED = 3
-"""``phaseflow.cli.exits.Exit.PAUSED``; importing it is what may be interrupted."""
+"""``phaseflow.cli.exit_codes.Exit.PAUSED``; importing it is what may be interrupted."""
 
 
 def run() -> None:

@@ -156,7 +156,7 @@ class Feed:
                 except EngineStopped:
                     return  # the database was closed before its turn to read had come
                 yield status
-                if status.status.is_over or self._closed:
+                if status.status.is_terminal or self._closed:
                     return
                 await self._next_status(kb_id, hint, version)
         finally:

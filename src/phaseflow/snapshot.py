@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from phaseflow.domain.explain import job_waiting_on, message, phase_waiting_on
-from phaseflow.domain.forecast import eta_seconds, items_per_second
+from phaseflow.domain.eta import eta_seconds, items_per_second
 from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.messages import job_waiting_on, message, phase_waiting_on
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.status import JobStatusResponse, Metrics, PhaseDetail
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
@@ -38,7 +38,7 @@ def compose(record: JobRecord, now: datetime, unwritable: str | None = None) -> 
 
 
 def _with_trouble(message: str, state: IngestionState, unwritable: str | None) -> str:
-    if unwritable is None or state.get_overall_status().is_over:
+    if unwritable is None or state.get_overall_status().is_terminal:
         return message
     return f"{message}. The database cannot be written, tried again until it can: {unwritable}"
 

@@ -9,6 +9,7 @@ from typing import Self
 
 import anyio
 
+from phaseflow.background_task import BackgroundTask
 from phaseflow.domain.errors import InvalidRequest, InvalidTransition, JobConflict, StoreError
 from phaseflow.domain.identifiers import check_job_id, check_kb_id
 from phaseflow.domain.ingestion import IngestionState
@@ -22,7 +23,6 @@ from phaseflow.store import transitions as log
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
 from phaseflow.store.jobs import JobRecord
-from phaseflow.store.service import Service
 from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
 
@@ -72,7 +72,7 @@ class PhaseTracker:
                 await stop.wait()
                 tracker.feed.close()
 
-        service: Service[Self] = Service(main)
+        service: BackgroundTask[Self] = BackgroundTask(main)
         async with service as tracker:
             yield tracker
 
@@ -90,7 +90,7 @@ class PhaseTracker:
             leftovers.free_job_id(tx, job_id)
             if tx.row("SELECT 1 FROM ingestion_jobs WHERE id = ?", job_id):
                 raise InvalidRequest("job_id", f"a job {job_id!r} exists already; choose another id")
-            make_room(tx, kb_id, at)
+            admit_new_job(tx, kb_id, at)
             if knowledge_bases.find(tx, kb_id) is None:
                 knowledge_bases.put(tx, kb_id, None, Settings().model_dump_json(), at)
             state = IngestionState(job_id, kb_id, managed=False)
@@ -238,17 +238,17 @@ def change_in(tx: Transaction, job_id: str, change: Change, at: datetime, reason
     return Changed(before, after, tuple(jobs.save(tx, before, after, reason=reason, at=at)))
 
 
-def refuse_second_job(tx: Transaction, kb_id: str, verb: str = Action.START) -> None:
+def ensure_no_active_job(tx: Transaction, kb_id: str, verb: str = Action.START) -> None:
     """Raise JobConflict when the knowledge base has a job that is not over."""
     latest = jobs.latest(tx, kb_id)
-    if latest is not None and not latest.state.get_overall_status().is_over:
+    if latest is not None and not latest.state.get_overall_status().is_terminal:
         state = latest.state
         raise JobConflict(verb, state.get_overall_status(), state.allowed_actions())
 
 
-def make_room(tx: Transaction, kb_id: str, at: datetime) -> None:
+def admit_new_job(tx: Transaction, kb_id: str, at: datetime) -> None:
     """Raise JobConflict when the knowledge base has a job that is not over; a failed one leaves the queue."""
-    refuse_second_job(tx, kb_id)
+    ensure_no_active_job(tx, kb_id)
     dequeue_failed_job(tx, kb_id, at)
 
 

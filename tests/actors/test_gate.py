@@ -34,13 +34,13 @@ async def settle() -> None:
 
 
 def test_a_gate_is_closed_and_quiet_at_first(gate: Gate) -> None:
-    assert (gate.is_open, gate.is_quiet, gate.is_wanted) == (False, True, False)
+    assert (gate.is_open, gate.is_drained, gate.has_waiters) == (False, True, False)
 
 
 async def test_an_open_gate_lets_several_in_and_says_nothing(gate: Gate, reports: Reports) -> None:
     gate.open()
     async with gate, gate:
-        assert not gate.is_quiet
+        assert not gate.is_drained
     assert reports.count == 0
 
 
@@ -58,10 +58,10 @@ async def test_whoever_waits_before_a_closed_gate_is_reported_and_let_in_when_it
             tasks.start_soon(enter, 1)
             tasks.start_soon(enter, 2)
             await settle()
-            assert (entered, gate.is_wanted, reports.count) == ([], True, 2)
+            assert (entered, gate.has_waiters, reports.count) == ([], True, 2)
             gate.open()
     assert entered == [1, 2]
-    assert not gate.is_wanted
+    assert not gate.has_waiters
 
 
 async def test_closing_lets_those_inside_finish_and_reports_when_the_last_has_left(
@@ -71,9 +71,9 @@ async def test_closing_lets_those_inside_finish_and_reports_when_the_last_has_le
     async with gate:
         async with gate:
             gate.close()
-            assert (gate.is_open, gate.is_quiet) == (False, False)
-        assert (gate.is_quiet, reports.count) == (False, 0)
-    assert (gate.is_quiet, reports.count) == (True, 1)
+            assert (gate.is_open, gate.is_drained) == (False, False)
+        assert (gate.is_drained, reports.count) == (False, 0)
+    assert (gate.is_drained, reports.count) == (True, 1)
 
 
 async def test_a_gate_that_was_closed_again_before_one_got_in_keeps_it_out(gate: Gate) -> None:
@@ -84,8 +84,8 @@ async def test_a_gate_that_was_closed_again_before_one_got_in_keeps_it_out(gate:
             gate.open()
             gate.close()
             await settle()
-            assert gate.is_wanted
-            assert gate.is_quiet
+            assert gate.has_waiters
+            assert gate.is_drained
             tasks.cancel_scope.cancel()
 
 
@@ -95,7 +95,7 @@ async def test_whoever_is_cancelled_before_the_gate_wants_nothing_any_more(gate:
             tasks.start_soon(gate.__aenter__)
             await settle()
             scope.cancel()
-    assert not gate.is_wanted
+    assert not gate.has_waiters
 
 
 async def test_whoever_is_cancelled_inside_has_left(gate: Gate, reports: Reports) -> None:
@@ -105,7 +105,7 @@ async def test_whoever_is_cancelled_inside_has_left(gate: Gate, reports: Reports
             gate.close()
             scope.cancel()
             await checkpoint()
-    assert (gate.is_quiet, reports.count) == (True, 1)
+    assert (gate.is_drained, reports.count) == (True, 1)
 
 
 async def test_an_error_inside_leaves_the_gate(gate: Gate) -> None:
@@ -114,7 +114,7 @@ async def test_an_error_inside_leaves_the_gate(gate: Gate) -> None:
         async with gate:
             raise ValueError("mine")
     gate.close()
-    assert gate.is_quiet
+    assert gate.is_drained
 
 
 async def test_a_sleep_ends_when_the_gate_is_closed(gate: Gate) -> None:

@@ -21,7 +21,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
     async with serving(PhaseFlow(tmp_path / "kb.db"), token=TOKEN) as service:
         await service.flow.start("waf", documents(tmp_path / "docs"), hold=["embedding"])
         with anyio.fail_after(20):
-            await (await service.flow.job("waf")).settled()
+            await (await service.flow.job("waf")).wait_until_idle()
         yield service
 
 

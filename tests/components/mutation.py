@@ -21,13 +21,13 @@ from pathlib import Path, PurePosixPath
 import anyio
 import anyio.to_thread
 
-from phaseflow.components.extraction.shapes import Extracted, Raw
+from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.components.sources import archive
 from phaseflow.components.sources.web.address import normalised
 from phaseflow.components.sources.web.answer import Answer
 from phaseflow.components.sources.web.body import Body
 from phaseflow.components.sources.web.limits import Limits as WebLimits
-from phaseflow.components.sources.web.page import read_page, said_in_headers
+from phaseflow.components.sources.web.page import directives_from_headers, read_page
 from phaseflow.components.sources.web.robots import Rules, parsed
 from phaseflow.components.sources.web.sitemap import read_sitemap, sitemap_limits
 from phaseflow.components.workers.pool import ExtractionPool
@@ -83,7 +83,7 @@ def _page(data: bytes) -> None:
 
 def _headers(data: bytes) -> None:
     link, _, tag = data.decode("latin-1").partition("\n")
-    said_in_headers({"link": link, "x-robots-tag": tag}, f"{_SITE}/a", "phaseflow")
+    directives_from_headers({"link": link, "x-robots-tag": tag}, f"{_SITE}/a", "phaseflow")
 
 
 def _body(data: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from phaseflow.components.embedders import EmbedderAccess, EmbedderPort, OpenAIEmbedder, make_embedder
+from phaseflow.components.embedders import EmbedderAccess, EmbedderAdapter, OpenAIEmbedder, make_embedder
 from phaseflow.components.embedders.pace import Pace
 from phaseflow.domain.errors import ComponentUnavailable, DimensionMismatch, InvalidRequest, RateLimited
 from phaseflow.domain.settings import Settings
@@ -30,7 +30,7 @@ def _name(monkeypatch: pytest.MonkeyPatch, folder: Path, servers: Any) -> None:
     monkeypatch.setenv("PHASEFLOW_EMBEDDERS", str(folder / "embedders.json"))
 
 
-def _made(embedder: dict[str, Any]) -> EmbedderPort:
+def _made(embedder: dict[str, Any]) -> EmbedderAdapter:
     return make_embedder(Settings.model_validate({"embedder": {"type": "openai", **embedder}}).embedder)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phaseflow.components.upload_names import LONGEST_NAME, safe_name
-from phaseflow.components.uploads import Staging, UploadLimits, Uploads
+from phaseflow.components.uploads import UploadBatch, UploadLimits, Uploads
 from phaseflow.domain.errors import ComponentUnavailable, DocumentNotFound, InvalidRequest, UploadTooLarge
 
 SMALL = UploadLimits(file_bytes=100, files=3, kb_bytes=150)
@@ -22,10 +22,10 @@ def uploads(tmp_path: Path) -> Uploads:
 
 
 @pytest.fixture
-def staging(uploads: Uploads) -> Iterator[Staging]:
-    staging = uploads.stage()
-    yield staging
-    staging.discard()
+def batch(uploads: Uploads) -> Iterator[UploadBatch]:
+    batch = uploads.stage()
+    yield batch
+    batch.discard()
 
 
 def _names(uploads: Uploads, kb_id: str = "waf") -> list[str]:
@@ -34,10 +34,10 @@ def _names(uploads: Uploads, kb_id: str = "waf") -> list[str]:
 
 
 def _put(uploads: Uploads, name: str, data: bytes) -> None:
-    staging = uploads.stage()
-    staging.add(name, data)
-    staging.commit("waf")
-    staging.discard()
+    batch = uploads.stage()
+    batch.add(name, data)
+    batch.commit("waf")
+    batch.discard()
 
 
 @pytest.mark.parametrize(
@@ -76,16 +76,16 @@ def test_a_name_that_is_kept_is_a_visible_file_of_the_folder(name: str) -> None:
     assert len(os.fsencode(kept)) <= LONGEST_NAME
 
 
-def test_nothing_is_seen_before_the_commit(uploads: Uploads, staging: Staging) -> None:
-    staging.begin("a.md")
-    staging.write(b"half")
+def test_nothing_is_seen_before_the_commit(uploads: Uploads, batch: UploadBatch) -> None:
+    batch.begin("a.md")
+    batch.write(b"half")
     assert _names(uploads) == []
 
 
-def test_a_commit_gives_each_file_its_name(uploads: Uploads, staging: Staging) -> None:
-    staging.add("a.md", b"one")
-    staging.add("100%25.md", b"two")
-    assert staging.commit("waf") == ["a.md", "100%2525.md"]
+def test_a_commit_gives_each_file_its_name(uploads: Uploads, batch: UploadBatch) -> None:
+    batch.add("a.md", b"one")
+    batch.add("100%25.md", b"two")
+    assert batch.commit("waf") == ["a.md", "100%2525.md"]
     assert (uploads.existing("waf") / "a.md").read_bytes() == b"one"
     assert _names(uploads) == ["100%25.md", "a.md"]
 
@@ -98,31 +98,31 @@ def test_a_file_takes_the_place_of_an_older_one_of_its_name(uploads: Uploads) ->
     assert (uploads.existing("waf") / "a.md").read_bytes() == b"new"
 
 
-def test_of_two_files_of_one_name_the_later_one_counts(uploads: Uploads, staging: Staging) -> None:
-    staging.add("a.md", b"first")
-    staging.add("a.md", b"second")
-    assert staging.commit("waf") == ["a.md"]
+def test_of_two_files_of_one_name_the_later_one_counts(uploads: Uploads, batch: UploadBatch) -> None:
+    batch.add("a.md", b"first")
+    batch.add("a.md", b"second")
+    assert batch.commit("waf") == ["a.md"]
     assert (uploads.existing("waf") / "a.md").read_bytes() == b"second"
 
 
-def test_a_file_may_have_as_many_bytes_as_allowed_and_no_more(staging: Staging) -> None:
-    staging.add("a.md", b"x" * 100)
+def test_a_file_may_have_as_many_bytes_as_allowed_and_no_more(batch: UploadBatch) -> None:
+    batch.add("a.md", b"x" * 100)
     with pytest.raises(UploadTooLarge, match="split it"):
-        staging.add("b.md", b"x" * 101)
+        batch.add("b.md", b"x" * 101)
 
 
-def test_more_files_than_allowed_are_refused(staging: Staging) -> None:
+def test_more_files_than_allowed_are_refused(batch: UploadBatch) -> None:
     for number in range(SMALL.files):
-        staging.add(f"{number}.md", b"")
+        batch.add(f"{number}.md", b"")
     with pytest.raises(InvalidRequest, match="another request"):
-        staging.begin("one-more.md")
+        batch.begin("one-more.md")
 
 
-def test_what_a_knowledge_base_would_have_too_much_of_is_not_moved(uploads: Uploads, staging: Staging) -> None:
+def test_what_a_knowledge_base_would_have_too_much_of_is_not_moved(uploads: Uploads, batch: UploadBatch) -> None:
     _put(uploads, "a.md", b"x" * 100)
-    staging.add("b.md", b"x" * 51)
+    batch.add("b.md", b"x" * 51)
     with pytest.raises(UploadTooLarge, match="150 bytes"):
-        staging.commit("waf")
+        batch.commit("waf")
     assert _names(uploads) == ["a.md"]
 
 
@@ -132,13 +132,13 @@ def test_a_file_that_is_replaced_does_not_count_twice(uploads: Uploads) -> None:
     assert _names(uploads) == ["a.md"]
 
 
-def test_what_was_given_up_takes_nothing_more(uploads: Uploads, staging: Staging) -> None:
-    staging.begin("a.md")
-    staging.discard()
+def test_what_was_given_up_takes_nothing_more(uploads: Uploads, batch: UploadBatch) -> None:
+    batch.begin("a.md")
+    batch.discard()
     with pytest.raises(InvalidRequest, match="send it again"):
-        staging.write(b"late")
+        batch.write(b"late")
     with pytest.raises(InvalidRequest):
-        staging.commit("waf")
+        batch.commit("waf")
     assert _names(uploads) == []
 
 
@@ -146,18 +146,18 @@ def test_what_a_dead_engine_left_is_deleted(uploads: Uploads) -> None:
     _put(uploads, "a.md", b"kept")
     left = uploads.stage()
     left.add("b.md", b"on its way")
-    uploads.tidy()
+    uploads.purge_leftovers()
     assert sorted(os.listdir(uploads.root)) == ["waf"]
     left.discard()
 
 
 def test_a_folder_that_is_put_away_is_out_of_sight_at_once(uploads: Uploads) -> None:
     _put(uploads, "a.md", b"secret")
-    uploads.put_away("waf")
+    uploads.move_to_trash("waf")
     assert not (uploads.root / "waf").exists()
-    uploads.empty()
+    uploads.empty_trash()
     assert list(uploads.root.rglob("a.md")) == []
-    uploads.put_away("waf")
+    uploads.move_to_trash("waf")
 
 
 @pytest.mark.parametrize("uri", ["b.md", "", ".", "..", "../waf/a.md", "../../kb.db", "a.md/", "%00", "a.md\0"])
@@ -168,18 +168,18 @@ def test_only_a_document_can_be_removed(uploads: Uploads, uri: str) -> None:
     assert _names(uploads) == ["a.md"]
 
 
-def test_a_document_is_removed_by_its_uri(uploads: Uploads, staging: Staging) -> None:
-    staging.add("100%E9.md", b"")
-    (uri,) = staging.commit("waf")
+def test_a_document_is_removed_by_its_uri(uploads: Uploads, batch: UploadBatch) -> None:
+    batch.add("100%E9.md", b"")
+    (uri,) = batch.commit("waf")
     uploads.remove("waf", uri)
     assert _names(uploads) == []
 
 
-def test_a_path_that_is_no_file_is_refused(tmp_path: Path, staging: Staging) -> None:
+def test_a_path_that_is_no_file_is_refused(tmp_path: Path, batch: UploadBatch) -> None:
     os.mkfifo(tmp_path / "pipe.md")
     for name in ("pipe.md", "missing.md", ""):
         with pytest.raises(InvalidRequest, match="no file"):
-            staging.copy(tmp_path / name)
+            batch.copy(tmp_path / name)
 
 
 def test_a_folder_of_uploads_that_is_missing_is_no_empty_folder(uploads: Uploads) -> None:

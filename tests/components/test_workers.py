@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from phaseflow.components.extraction.shapes import Extracted
+from phaseflow.components.extraction.types import Extracted
 from phaseflow.components.workers.frames import Decoder, Frame, encode
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.components.workers.process import Limits

@@ -12,15 +12,15 @@ import pytest
 
 from phaseflow import Job, JobPhase, JobStatus, PhaseFlow, PhaseStatus, PhaseTracker, Reader, UploadLimits, WaitingOn
 from phaseflow.client import Client
-from phaseflow.client import faults as client_faults
+from phaseflow.client import errors as client_faults
 from phaseflow.client.client import TIMEOUT_S
 from phaseflow.client.events import SILENCE_S
 from phaseflow.components import index, protocols
 from phaseflow.components.embedders.openai import OpenAIEmbedder
-from phaseflow.components.extraction import draft, html, package, registry, sheets
+from phaseflow.components.extraction import html, markdown_writer, package, registry, sheets
 from phaseflow.components.sources import archive, folder
 from phaseflow.components.sources.web import Limits as WebLimits
-from phaseflow.components.sources.web import seeds, sitemap
+from phaseflow.components.sources.web import sitemap, start_urls
 from phaseflow.components.sources.web.page import MAX_LINKS
 from phaseflow.components.workers.process import Limits as WorkerLimits
 from phaseflow.domain import errors, identifiers
@@ -247,7 +247,7 @@ MIB = 1 << 20
     [
         (FORMATS, f"a file | {folder.MAX_BYTES // MIB} MiB"),
         (FORMATS, f"a document, unpacked (Office, OpenDocument, EPUB) | {package.MAX_UNPACKED // MIB} MiB"),
-        (FORMATS, f"the text of a document | {draft.MAX_CHARS:,} characters"),
+        (FORMATS, f"the text of a document | {markdown_writer.MAX_CHARS:,} characters"),
         (FORMATS, f"an HTML page | {html.MAX_CHARS:,} characters"),
         (FORMATS, f"a spreadsheet | {sheets.MAX_CELLS:,} cells per sheet"),
         (FORMATS, f"files in an opened ZIP archive | {archive.MAX_MEMBERS:,}"),
@@ -273,16 +273,16 @@ def test_limits_that_are_constants_stand_in_their_table(page: str, row: str) -> 
         (SOURCES, f"Files larger than {folder.MAX_BYTES // MIB} MiB fail"),
         (SOURCES, f"At most {MAX_LINKS:,} from one page"),
         (SOURCES, f"{sitemap.MAX_BYTES // MIB} MiB and {sitemap.MAX_PAGES:,} addresses"),
-        (SOURCES, f"at most {seeds.MAX_SITEMAPS:,} sitemaps"),
+        (SOURCES, f"at most {start_urls.MAX_SITEMAPS:,} sitemaps"),
         (
             GUIDE,
             f"{BudgetPolicy().in_a_row} documents in a row, or more than {BudgetPolicy().share * 100:g} of the last"
             f" {BudgetPolicy().window}",
         ),
         (GUIDE, f"until {RetryPolicy().tries} attempts or {RetryPolicy().most_s:g} seconds of waiting are used up"),
-        (API, f"waits up to {control.SETTLE_S:g} s for the effect"),
+        (API, f"waits up to {control.VERB_RESPONSE_S:g} s for the effect"),
         (API, f"after {BUSY_S:g} s of that it answers 503"),
-        (LIBRARY, f"waits up to {control.SETTLE_S:g} s for the effect"),
+        (LIBRARY, f"waits up to {control.VERB_RESPONSE_S:g} s for the effect"),
         (LIBRARY, f"has the file locked for {BUSY_S:g} s"),
         (GUIDE, f"{GuardPolicy().rate_limited_s:g} seconds in which every answer was a rate limit"),
         (GUIDE, f"at most {OPENAI['batch_size'].default} in a call, {OPENAI['in_flight'].default} calls at once"),

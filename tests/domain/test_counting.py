@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import phaseflow
-from phaseflow.cli import words
+from phaseflow.cli import messages
 from phaseflow.domain.counting import counted, counted_of, form
-from phaseflow.domain.explain import message
 from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.messages import message
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.vocabulary import PHASES, PhaseStatus
 from tests.cli.statuses import failure, job
@@ -52,10 +52,10 @@ def _shown() -> Iterator[str]:
     for number, total in product((0, 1, 2), (None, 1, 2)):
         phase = {"status": "completed", "items_processed": number, "items_total": total, "items_failed": number}
         status = job(dict.fromkeys(PHASES, phase), metrics=dict.fromkeys(counts, number))
-        yield from words.summary(status)
-        yield from words.changes(None, status)
-        yield from words.failures(status, [failure(attempts=number or 1)], "list them")
-        yield from (words.items(each) for each in status.phase_details)
+        yield from messages.summary(status)
+        yield from messages.changes(None, status)
+        yield from messages.failures(status, [failure(attempts=number or 1)], "list them")
+        yield from (messages.items(each) for each in status.phase_details)
 
 
 def test_no_sentence_says_one_documents() -> None:

@@ -53,7 +53,7 @@ def test_a_hold_of_the_next_phase_pauses_the_job_and_one_of_a_later_phase_does_n
 @given(state=states())
 def test_nothing_may_run_in_a_job_that_is_over_or_held(state: IngestionState) -> None:
     for phase in PHASES:
-        over = state.get_overall_status().is_over
+        over = state.get_overall_status().is_terminal
         stopped = state.held or state[phase].held or state.is_stalled
         assert state.may_run(phase) == (not over and not stopped)
 

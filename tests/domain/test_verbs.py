@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from phaseflow.domain import verbs
 from phaseflow.domain.errors import JobConflict
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.moves import check_job_move
+from phaseflow.domain.transitions import check_job_move
 from phaseflow.domain.vocabulary import PHASES, Action, Intent, JobPhase, JobStatus, PhaseStatus
 from tests.domain.walks import T0, fresh, states, step, walk
 
@@ -77,7 +77,7 @@ def test_a_verb_twice_is_the_verb_once(state: IngestionState, verb: Action) -> N
 @given(state=states())
 def test_a_job_that_no_engine_runs_can_only_be_cancelled(state: IngestionState) -> None:
     own = replace(state, managed=False, cancelled=False)
-    over = own.get_overall_status().is_over
+    over = own.get_overall_status().is_terminal
     assert own.allowed_actions() == (() if over else (Action.CANCEL,))
     for verb, act in VERBS.items():
         if verb in own.allowed_actions():
@@ -152,7 +152,7 @@ def test_after_an_interruption_nothing_runs_and_every_job_has_a_way_on(state: In
     quiet = verbs.interrupt(state, LATER, go_on=go_on, reason="interrupted")
     assert not any(phase.status is PhaseStatus.RUNNING for phase in quiet.phases)
     status = quiet.get_overall_status()
-    assert status.is_over or quiet.intent or quiet.is_held_somewhere
+    assert status.is_terminal or quiet.intent or quiet.is_held_somewhere
 
 
 @given(state=states())
@@ -220,7 +220,7 @@ def test_a_phase_that_is_over_can_be_neither_paused_nor_resumed(status: PhaseSta
 @given(state=states())
 @example(state=fresh())
 def test_a_pause_is_requested_until_it_has_taken_effect(state: IngestionState) -> None:
-    if state.get_overall_status().is_over:
+    if state.get_overall_status().is_terminal:
         return
     wanted = verbs.pause(state)
     active = [p for p in wanted.phases if p.status is PhaseStatus.RUNNING]

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from phaseflow.domain import verbs
 from phaseflow.domain.errors import InvalidTransition, JobConflict
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.moves import check_job_move
 from phaseflow.domain.phase import BY_USER, PhaseState
+from phaseflow.domain.transitions import check_job_move
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, PhaseStatus
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,7 +60,7 @@ def _work(state: IngestionState, name: str, phase: PhaseState, now: datetime) ->
         return state.with_phase(phase.pause(now))
     if name == "complete" and (before is None or state[before].status is PhaseStatus.COMPLETED):
         return state.with_phase(phase.complete(now)) if state.may_run(phase.name) else state
-    if name == "fail" and not state.get_overall_status().is_over:
+    if name == "fail" and not state.get_overall_status().is_terminal:
         return state.with_phase(phase.fail("it broke", now))
     if name == "progress":
         return state.with_phase(phase.update_progress(phase.items_processed + 3, 20))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from phaseflow import FolderSource, PhaseFlow
-from phaseflow.store import faults
+from phaseflow.store import failpoints
 from tests.store.probes import until_removed
 
 STEPS = 100
@@ -60,7 +60,7 @@ async def measured(folder: Path, database: Path, paragraphs: int, *, repeat: boo
 
         def watch(connection: sqlite3.Connection) -> None:
             connection.set_progress_handler(step, STEPS)
-            faults.install("store.before_commit", lambda: ended(connection))
+            failpoints.install("store.before_commit", lambda: ended(connection))
 
         await store._writer.call(watch)  # nobody else shows what SQLite does
         for version in ("first", "second"):
@@ -70,7 +70,7 @@ async def measured(folder: Path, database: Path, paragraphs: int, *, repeat: boo
         assert (await flow.kb("kb")).chunks >= paragraphs
         await flow.delete_kb("kb")
         await until_removed(store)
-        faults.clear()
+        failpoints.clear()
     return longest
 
 

@@ -396,10 +396,12 @@ async def test_a_budget_of_characters_pauses_embedding_and_each_resume_allows_as
     async with PhaseFlow(database, embedder=embedder, policies=policies) as flow:
         job = await flow.start("kb", folder)
         for resumes in range(1, 20):
-            status = await until(flow, lambda s: s.status.is_over or s.phase_details[2].status is PhaseStatus.PAUSED)
+            status = await until(
+                flow, lambda s: s.status.is_terminal or s.phase_details[2].status is PhaseStatus.PAUSED
+            )
             sent = sum(len(text) * times for text, times in embedder.paid.items())
             assert sent <= 8000 * resumes
-            if status.status.is_over:
+            if status.status.is_terminal:
                 break
             assert "budget of 8,000 characters" in status.message
             settled = await until(flow, lambda s: s.status is JobStatus.PAUSED)
@@ -497,7 +499,7 @@ async def test_a_source_that_is_not_allowed_any_more_is_not_read_when_the_job_go
 
     async with PhaseFlow(database, check_source=check) as flow:
         job = await flow.start("kb", folder, hold=[JobPhase.LOADING])
-        await job.settled()
+        await job.wait_until_idle()
         allowed.clear()
         await flow.resume("kb")
         final = await job.wait()
@@ -549,15 +551,15 @@ async def test_a_verb_that_is_refused_closes_no_gate(
     database: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embedder = CountingEmbedder()
-    braced: list[Supervisor] = []
+    gates_closed: list[Supervisor] = []
     embedder.close()
     async with PhaseFlow(database, embedder=embedder) as flow:
         job = await flow.start("kb", folder)
         await embedder.until_called()
-        monkeypatch.setattr(Supervisor, "braced", braced.append)
+        monkeypatch.setattr(Supervisor, "gates_closed", gates_closed.append)
         with pytest.raises(JobConflict):
             await flow.retry("kb")
         await flow.resume("kb")
-        assert not braced
+        assert not gates_closed
         embedder.gate.set()
         await job.wait()

@@ -94,7 +94,7 @@ async def test_a_knowledge_base_for_uploads_can_be_made_and_run_before_its_first
 async def test_no_document_is_taken_in_or_out_while_a_job_is_not_over(flow: PhaseFlow) -> None:
     await _done(await flow.add_documents("waf", [A]))
     with anyio.fail_after(20):
-        await (await flow.start("waf", hold=["embedding"], full=True)).settled()
+        await (await flow.start("waf", hold=["embedding"], full=True)).wait_until_idle()
         await flow.pause("waf")
     with pytest.raises(JobConflict, match="cannot change documents") as refused:
         await flow.add_documents("waf", [B])

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from phaseflow.components.embedders import EmbedderAccess, OpenAIEmbedder
-from phaseflow.components.sources.web import AddressGuard
+from phaseflow.components.sources.web import AddressPolicy
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest, SourceNotAllowed
 from phaseflow.domain.settings import OpenAIEmbedderSettings, Settings
 from phaseflow.flow import PhaseFlow
@@ -56,10 +56,10 @@ def _flow(folder: Path, **options: Any) -> PhaseFlow:
 
 
 async def _ended(service: Service) -> str:
-    async def is_over() -> bool:
+    async def is_terminal() -> bool:
         return (await service.http.get(f"{KB}/status")).json()["status"] in {"completed", "failed"}
 
-    await until(is_over)
+    await until(is_terminal)
     return str((await service.http.get(f"{KB}/status")).json())
 
 
@@ -264,7 +264,7 @@ async def test_no_proxy_is_used_for_an_address_that_a_client_chose(
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     port = server.base_url.rpartition(":")[2].partition("/")[0]
-    guard = AddressGuard([f"embeds.test:{port}"], resolver=Names({"embeds.test": ["127.0.0.1"]}))
+    guard = AddressPolicy([f"embeds.test:{port}"], resolver=Names({"embeds.test": ["127.0.0.1"]}))
     async with OpenAIEmbedder(f"http://embeds.test:{port}/v1", "m", guard=guard) as embedder:
         await embedder.embed_query("a")
     assert len(server.calls) == 1

@@ -13,7 +13,7 @@ import pytest
 
 from phaseflow.domain.status import as_json
 from phaseflow.flow import PhaseFlow
-from phaseflow.http import Limits, broadcast
+from phaseflow.http import Limits, stream_hub
 from phaseflow.store.database import READERS
 from phaseflow.store.transaction import Transaction
 from tests.http.service import Service, documents, pass_through, serving, until
@@ -44,7 +44,7 @@ async def _parked(service: Service, source: dict[str, Any]) -> None:
     started = await service.http.post(f"{KB}/waf/start", json={"source": source, "hold": ["embedding"]})
     assert started.status_code == 202
     with anyio.fail_after(20):
-        await (await service.flow.job("waf")).settled()
+        await (await service.flow.job("waf")).wait_until_idle()
 
 
 async def test_a_start_with_a_source_creates_the_knowledge_base(service: Service, source: dict[str, Any]) -> None:
@@ -106,9 +106,9 @@ async def test_nothing_is_read_any_more_when_nobody_asks(
     service: Service, source: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def reading() -> bool:
-        return any("Broadcast" in repr(task) for task in asyncio.all_tasks())
+        return any("StreamHub" in repr(task) for task in asyncio.all_tasks())
 
-    monkeypatch.setattr(broadcast, "POLLED_S", 0.1)
+    monkeypatch.setattr(stream_hub, "POLLING_MEMORY_S", 0.1)
     await _completed(service, "waf", source)
     await service.http.get(f"{KB}/waf/status")
     assert reading()

@@ -21,7 +21,7 @@ ENOUGH = 75
 WITHIN_S = 100
 
 
-class Listener:
+class Subscriber:
     """What one client has received, over all its connections."""
 
     def __init__(self, url: str) -> None:
@@ -69,7 +69,7 @@ async def _keep_starting(url: str, source: Path, scope: anyio.CancelScope) -> No
                     await anyio.sleep(0.05)
 
 
-async def _live_and_die(folder: Path, port: int, witness: Listener) -> None:
+async def _live_and_die(folder: Path, port: int, witness: Subscriber) -> None:
     """Run the server, ending it where DEATHS says."""
     for after, how in DEATHS.items():
         with process(folder, port) as service:
@@ -77,7 +77,7 @@ async def _live_and_die(folder: Path, port: int, witness: Listener) -> None:
             await service.stop(how)
 
 
-async def _lives_until(service: ServiceProcess, witness: Listener, seq: int) -> None:
+async def _lives_until(service: ServiceProcess, witness: Subscriber, seq: int) -> None:
     await service.ready()
     await until(lambda: witness.has(seq), WITHIN_S)
 
@@ -94,7 +94,7 @@ async def _last_of_all(folder: Path) -> int:
 async def test_every_client_has_every_transition_once_whatever_happens(tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    patient, hasty, frozen = listeners = Listener(url), Listener(url), Listener(url)
+    patient, hasty, frozen = listeners = Subscriber(url), Subscriber(url), Subscriber(url)
     starting = anyio.CancelScope()
     with anyio.fail_after(WITHIN_S):
         async with anyio.create_task_group() as tasks:

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits, create_app, serve, server_for
-from phaseflow.http.broadcast import Broadcast
+from phaseflow.http.stream_hub import StreamHub
 from tests.cli.embedding_server import EmbeddingServer
 from tests.http.listening import ALL, frozen_client
 from tests.http.processes import PLAIN_UVICORN, SERVE, ServiceProcess, free_port, process
@@ -221,7 +221,7 @@ async def test_a_frozen_client_holds_up_no_host_with_middleware(
         for number in range(60):  # 9 MB: more than the buffers on the way take
             await fail_with_a_long_error(flow.tracker, f"job-{number}", "own")
         app = create_app(flow, limits=Limits(send_s=0.2, heartbeat_s=0.2))
-        open_streams = app.state.site.broadcast
+        open_streams = app.state.phaseflow.hub
         with anyio.fail_after(20):
             async with foreign_server(middleware(app)) as url:
                 with frozen_client(url, f"{ALL}?last_event_id=0"):
@@ -231,8 +231,8 @@ async def test_a_frozen_client_holds_up_no_host_with_middleware(
         assert time.perf_counter() - began < 4
 
 
-async def _has_clients(broadcast: Broadcast, count: int) -> bool:
-    return broadcast.clients == count
+async def _has_clients(hub: StreamHub, count: int) -> bool:
+    return hub.clients == count
 
 
 async def test_a_component_that_hangs_holds_up_no_stop(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits
-from phaseflow.http.broadcast import progress_s
+from phaseflow.http.stream_hub import progress_s
 from tests.http.listening import ALL, frozen_client, stream
 from tests.http.service import (
     TRANSITIONS_OF_A_PASSAGE,

@@ -13,7 +13,7 @@ from phaseflow.flow import Reader
 from tests.proof.outcome import Contradiction
 
 LOOK_S = 0.1
-SETTLE_S = 8
+VERB_RESPONSE_S = 8
 """Once a job has failed, no phase of it may be shown as running for longer, unless the disk is full."""
 APART_S = 0.15
 """Between two looks at a job that nobody works on."""
@@ -47,8 +47,10 @@ class Onlooker:
             self._half_failed.pop(status.job_id, None)
             return
         since = self._half_failed.setdefault(status.job_id, anyio.current_time())
-        if anyio.current_time() - since > SETTLE_S:
-            raise Contradiction(f"failed for {SETTLE_S} s, with a phase running: {status.model_dump_json(indent=1)}")
+        if anyio.current_time() - since > VERB_RESPONSE_S:
+            raise Contradiction(
+                f"failed for {VERB_RESPONSE_S} s, with a phase running: {status.model_dump_json(indent=1)}"
+            )
 
     async def check_dead(self) -> None:
         """Nobody works on the database: nothing may be said to run, no clock may go, and there is a way on."""

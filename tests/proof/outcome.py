@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from phaseflow.domain.moves import JOB_MOVES, PHASE_MOVES, job_status
+from phaseflow.domain.transitions import JOB_MOVES, PHASE_MOVES, job_status
 from phaseflow.domain.vocabulary import PHASES, JobStatus, PhaseStatus
 from phaseflow.store.documents import text_hash
 

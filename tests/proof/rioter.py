@@ -13,14 +13,15 @@ import anyio
 
 from phaseflow import BudgetPolicy, GuardPolicy, JobPhase, PhaseFlow, Policies, RetryPolicy
 from phaseflow.domain.errors import JobConflict, JobNotFound, KnowledgeBaseNotFound, StoreUnavailable
-from phaseflow.store import faults
+from phaseflow.store import failpoints
 from tests.proof.calm import bring_to_an_end
 from tests.proof.victim import SETTINGS, RemoteEmbedder
 
 KBS = ("one", "two")
 POINTS = (
-    "store.before_commit", "store.after_commit", "store.told", "scheduler.verb", "scheduler.audited", "launch.start",
-    "launch.resume", "launch.retry", "loading.writing", "loading.between", "chunking.writing", "chunking.between",
+    "store.before_commit", "store.after_commit", "store.told", "scheduler.applied", "scheduler.recovered",
+    "run_start.start", "run_start.resume", "run_start.retry", "loading.writing", "loading.between", "chunking.writing",
+    "chunking.between",
     "embedding.answered", "embedding.writing", "embedding.between", "indexing.writing", "indexing.between",
     "indexing.withdrawn", "indexing.switched", "indexing.cleaned", "supervisor.running", "supervisor.paused",
     "supervisor.completed", "supervisor.failed", "janitor.removed_some",
@@ -74,7 +75,7 @@ def _arm(riot: Riot, dice: random.Random) -> None:
     if dice.random() < 0.5:
         _arm_kill(dice.choice(POINTS), dice.choice((1, 1, 2, 3, 5, 8, 13, 21)))
     elif riot.full_disk:
-        faults.install("store.before_commit", lambda: _maybe_full(riot.full_disk, dice))
+        failpoints.install("store.before_commit", lambda: _maybe_full(riot.full_disk, dice))
 
 
 def _arm_kill(point: str, arrival: int) -> None:
@@ -86,7 +87,7 @@ def _arm_kill(point: str, arrival: int) -> None:
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    faults.install(point, arrive)
+    failpoints.install(point, arrive)
 
 
 def _maybe_full(share: float, dice: random.Random) -> None:
@@ -116,7 +117,7 @@ async def _live_with(flow: PhaseFlow, kb: str, riot: Riot, dice: random.Random, 
         return
     while not riot.calm.exists():  # noqa: ASYNC110  # another process makes it
         await anyio.sleep(0.05)
-    faults.clear()
+    failpoints.clear()
     await bring_to_an_end(flow, kb, riot.folder)
 
 

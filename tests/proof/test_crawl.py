@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 
 from phaseflow import JobStatus, PhaseFlow, PhaseStatus
-from phaseflow.actors.workshop import Policies
+from phaseflow.actors.context import Policies
 from phaseflow.components.sources.web import WebLoader
 from phaseflow.domain.policy import RetryPolicy
 from phaseflow.domain.settings import WebSource
@@ -120,7 +120,7 @@ async def test_a_crawl_that_is_paused_asks_for_no_page_twice(database: Path) -> 
                 job = await flow.start("kb", {"type": "web", "urls": [f"{site.url}/0"]})
                 await site.until_asked(TURNING)
                 await flow.pause("kb")
-                assert (await job.settled()).status is JobStatus.PAUSED
+                assert (await job.wait_until_idle()).status is JobStatus.PAUSED
                 before, asked = stored(database, site), len(site.asked)
                 await flow.resume("kb")
                 final = await job.wait()

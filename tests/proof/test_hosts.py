@@ -42,7 +42,7 @@ CALLS: dict[str, Callable[[PhaseFlow, Path], Coroutine[Any, Any, Any]]] = {
 async def goes_on_to_its_end(flow: PhaseFlow, folder: Path) -> None:
     """The newest job, and one more after it, come to their end."""
     with anyio.fail_after(10):
-        while not (status := await flow.status("kb")).status.is_over:
+        while not (status := await flow.status("kb")).status.is_terminal:
             if "resume" in status.allowed_actions:
                 await flow.resume("kb")
             await anyio.sleep(0.02)

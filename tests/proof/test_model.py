@@ -235,7 +235,7 @@ class Engine(RuleBasedStateMachine):
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers to verbs and stops do not wait long for what hangs."""
-    monkeypatch.setattr(control, "SETTLE_S", 0.05)
+    monkeypatch.setattr(control, "VERB_RESPONSE_S", 0.05)
     monkeypatch.setattr(supervisor, "STOP_S", 0.2)
 
 

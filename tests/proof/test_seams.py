@@ -8,12 +8,12 @@ import anyio
 import pytest
 
 from phaseflow import JobPhase, JobStatus, PhaseFlow, PhaseStatus
-from phaseflow.actors.handover import Handover
+from phaseflow.actors.handoff import Handoff
 from phaseflow.components.protocols import Loader
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 from phaseflow.store.documents import LOADED, StagedDocument
 from phaseflow.store.session import open_session
-from phaseflow.supervisor import launch
+from phaseflow.supervisor import run_start
 from phaseflow.supervisor.supervisor import Supervisor
 from tests.engine.components import CountingEmbedder, vector_of
 from tests.proof import outcome
@@ -24,8 +24,8 @@ from tests.store.probes import until_removed
 async def until_paused(flow: PhaseFlow, phase: JobPhase | None = None) -> None:
     with anyio.fail_after(10):
         async for status in (await flow.job("kb")).watch():
-            is_quiet = status.status is JobStatus.PAUSED
-            if is_quiet if phase is None else status.phase_details[phase.position].status is PhaseStatus.PAUSED:
+            is_drained = status.status is JobStatus.PAUSED
+            if is_drained if phase is None else status.phase_details[phase.position].status is PhaseStatus.PAUSED:
                 return
 
 
@@ -77,7 +77,7 @@ async def has_looked(supervisor: Supervisor) -> None:
     """Have the supervisor look at what is wanted, and wait until it has set the gates by it and waits again."""
     mailbox = supervisor._mail[1]
     await until(lambda: mailbox.statistics().tasks_waiting_receive == 1)
-    supervisor.poke()
+    supervisor.wake()
     assert mailbox.statistics().tasks_waiting_receive == 0
     await until(lambda: mailbox.statistics().tasks_waiting_receive == 1)
 
@@ -196,7 +196,7 @@ async def test_a_start_takes_the_place_of_a_retry_that_waits_in_the_queue(folder
 
 async def test_what_is_committed_after_a_phase_was_given_up_disturbs_nobody(database: Path) -> None:
     async with open_session(database) as opened:
-        handover = Handover(opened, 1, LOADED)
+        handover = Handoff(opened, 1, LOADED)
         handover.outbox.close(complete=False)
         handover.outbox.offer([StagedDocument(1, "a", "a", "text/plain", "a")])
         handover.inbox.close()
@@ -255,7 +255,7 @@ async def test_a_job_that_cannot_even_begin_fails_by_legal_moves(folder: Path, d
 async def test_a_pause_does_not_wait_until_the_traces_of_an_older_job_are_cleared(
     folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "DISCARD", 1)
+    monkeypatch.setattr(run_start, "DISCARD", 1)
     with Turnstile.at() as turnstile:
         async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
             await flow.start("kb", folder, hold=["embedding"])

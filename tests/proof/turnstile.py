@@ -7,7 +7,7 @@ from typing import Self
 
 import anyio
 
-from phaseflow.store import faults
+from phaseflow.store import failpoints
 
 MOST_S = 10
 
@@ -25,12 +25,12 @@ class Turnstile:
     def at(cls, point: str = "store.before_commit") -> Iterator[Self]:
         """Stands at a point for the length of the block, open at first."""
         turnstile = cls()
-        faults.install(point, turnstile._reached)
+        failpoints.install(point, turnstile._reached)
         try:
             yield turnstile
         finally:
             turnstile.open()
-            faults.clear()
+            failpoints.clear()
 
     def close(self) -> None:
         """Let nobody through any more."""

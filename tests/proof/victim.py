@@ -14,7 +14,7 @@ from phaseflow.actors import chunking, indexing, loading
 from phaseflow.components.embedders.openai import OpenAIEmbedder
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.flow import Job
-from phaseflow.store import faults
+from phaseflow.store import failpoints
 from tests.store.probes import until_removed
 
 SETTINGS = {"chunk_size": 200, "chunk_overlap": 20}
@@ -85,7 +85,7 @@ def live_and_die(case: Case, database: Path, folder: Path, base_url: str, model:
 
     if case.point.endswith("_some"):  # as if these small documents were large ones, which are stored in steps
         loading.STORE_CHARACTERS, chunking.STORE_CHUNKS, indexing.BATCH_CHUNKS = 100, 1, 1
-    faults.install(case.point, arrive)
+    failpoints.install(case.point, arrive)
     anyio.run(_run, case.errand, database, folder, base_url, model)
 
 
@@ -108,7 +108,7 @@ async def _ingest(flow: PhaseFlow, job: Job, embedder: RemoteEmbedder) -> None:
 async def _pause(flow: PhaseFlow, job: Job, embedder: RemoteEmbedder) -> None:
     await _until_embedding(job)
     await flow.pause("kb")
-    await job.settled()
+    await job.wait_until_idle()
     await flow.resume("kb")
     await job.wait()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from phaseflow.store import faults
+from phaseflow.store import failpoints
 from phaseflow.store.database import Database
 from phaseflow.store.session import open_session
 
@@ -19,4 +19,4 @@ def path(tmp_path: Path) -> Path:
 async def database(path: Path, anyio_backend: str) -> AsyncIterator[Database]:
     async with open_session(path) as opened:
         yield opened
-        faults.clear()
+        failpoints.clear()

@@ -9,7 +9,7 @@ from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.settings import Settings
 from phaseflow.store import documents, jobs, knowledge_bases, leftovers, passages, vectors
 from phaseflow.store.database import Database
-from phaseflow.store.documents import LoadedText, StagedDocument, Staging, text_hash
+from phaseflow.store.documents import LoadedText, StagedDocument, Target, text_hash
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.passages import Scope
 from phaseflow.store.progress import Run
@@ -32,8 +32,8 @@ class Stock:
     key: str = "kb~1"
 
     @property
-    def staging(self) -> Staging:
-        return Staging(self.seq, self.key, self.epoch, "recipe")
+    def target(self) -> Target:
+        return Target(self.seq, self.key, self.epoch, "recipe")
 
     @property
     def scope(self) -> Scope:
@@ -51,7 +51,7 @@ class Stock:
         loaded = [
             LoadedText(0, uri, uri.upper(), "text/plain", text_hash(text).hex(), None, text) for uri, text in texts
         ]
-        return await self.database.write(lambda tx: documents.add(tx, self.staging, loaded))
+        return await self.database.write(lambda tx: documents.add(tx, self.target, loaded))
 
     async def publish(self, *texts: tuple[str, str]) -> list[StagedDocument]:
         """The whole way of documents, in one transaction a phase."""

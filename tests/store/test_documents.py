@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import documents, entries, failures, jobs, knowledge_bases, passages, vectors
+from phaseflow.store import crawl_frontier, documents, failures, jobs, knowledge_bases, passages, vectors
 from phaseflow.store.database import Database
 from phaseflow.store.documents import CHUNK_BITS, CHUNKED, LOADED, StagedDocument, text_hash
 from phaseflow.store.failures import FailedDocument
@@ -140,9 +140,9 @@ async def test_a_crawl_takes_out_what_it_did_not_find_and_keeps_what_failed(data
     made = await stock(database)
     await made.publish(("found", "one"), ("failed", "two"), ("gone", "three"), ("gone too", "four"))
     await database.write(
-        lambda tx: entries.add(tx, made.seq, [("found", None, None, 0), ("failed", None, None, 0)], None)
+        lambda tx: crawl_frontier.add(tx, made.seq, [("found", None, None, 0), ("failed", None, None, 0)], None)
     )
-    await database.write(lambda tx: entries.settle(tx, made.seq, [2], entries.FAILED))
+    await database.write(lambda tx: crawl_frontier.settle(tx, made.seq, [2], crawl_frontier.FAILED))
     gone: list[str] = []
     after: str | None = ""
     while after is not None:
@@ -235,7 +235,7 @@ async def test_what_an_older_job_left_on_its_way_is_removed_and_what_is_searchab
     await old.load(("half", "two"), ("other half", "three"))
     new = await stock(database, job_id="new")
     await new.load(("mine", "four"))
-    removed = [await database.write(lambda tx: documents.discard_staged(tx, new.key, new.seq, 1)) for _ in range(3)]
+    removed = [await database.write(lambda tx: documents.purge_staged(tx, new.key, new.seq, 1)) for _ in range(3)]
     assert removed == [1, 1, 0]
     await clean(database)
     assert select(database.path, "SELECT uri FROM documents ORDER BY uri") == [("done",), ("mine",)]
@@ -260,10 +260,10 @@ async def test_a_knowledge_base_that_is_deleted_leaves_vectors_only(database: Da
 async def test_a_crawl_knows_each_document_once(database: Database) -> None:
     made = await stock(database)
     page: list[Found] = [("a", 1, "s", 0), ("b", 2, None, 1)]
-    assert await database.write(lambda tx: entries.add(tx, made.seq, page, None)) == (2, 0)
-    assert await database.write(lambda tx: entries.add(tx, made.seq, [*page, ("c", 3, "s", 0)], None)) == (1, 0)
-    found_so_far = await database.read(lambda tx: entries.open_page(tx, made.seq, 10, (made.key, 1, "recipe")))
-    assert await database.read(lambda tx: entries.count(tx, made.seq)) == 3
+    assert await database.write(lambda tx: crawl_frontier.add(tx, made.seq, page, None)) == (2, 0)
+    assert await database.write(lambda tx: crawl_frontier.add(tx, made.seq, [*page, ("c", 3, "s", 0)], None)) == (1, 0)
+    found_so_far = await database.read(lambda tx: crawl_frontier.open_page(tx, made.seq, 10, (made.key, 1, "recipe")))
+    assert await database.read(lambda tx: crawl_frontier.count(tx, made.seq)) == 3
     assert [(e.uri, e.size, e.stamp, e.depth) for e in found_so_far] == [("a", 1, "s", 0), ("c", 3, "s", 0)]
 
 
@@ -272,8 +272,8 @@ async def test_what_is_found_by_a_shorter_way_is_read_in_its_turn(database: Data
 
     async def found(*names: tuple[str, int]) -> list[tuple[str, int]]:
         rows: list[Found] = [(name, None, None, depth) for name, depth in names]
-        await database.write(lambda tx: entries.add(tx, made.seq, rows, None))
-        page = await database.read(lambda tx: entries.open_page(tx, made.seq, 10, (made.key, 1, "recipe")))
+        await database.write(lambda tx: crawl_frontier.add(tx, made.seq, rows, None))
+        page = await database.read(lambda tx: crawl_frontier.open_page(tx, made.seq, 10, (made.key, 1, "recipe")))
         return [(entry.uri, entry.depth) for entry in page]
 
     assert await found(("deep", 3), ("near", 2)) == [("near", 2)]
@@ -283,21 +283,24 @@ async def test_what_is_found_by_a_shorter_way_is_read_in_its_turn(database: Data
 async def test_a_crawl_has_room_for_new_documents_only(database: Database) -> None:
     made = await stock(database)
     page: list[Found] = [(name, None, None, 0) for name in "abcde"]
-    assert await database.write(lambda tx: entries.add(tx, made.seq, page[:3], None, 4)) == (3, 0)
-    assert await database.write(lambda tx: entries.add(tx, made.seq, page, None, 4)) == (1, 0)
-    assert await database.write(lambda tx: entries.add(tx, made.seq, page, None, 4)) == (0, 0)
+    assert await database.write(lambda tx: crawl_frontier.add(tx, made.seq, page[:3], None, 4)) == (3, 0)
+    assert await database.write(lambda tx: crawl_frontier.add(tx, made.seq, page, None, 4)) == (1, 0)
+    assert await database.write(lambda tx: crawl_frontier.add(tx, made.seq, page, None, 4)) == (0, 0)
     assert select(database.path, "SELECT uri FROM job_entries") == [("a",), ("b",), ("c",), ("d",)]
 
 
 async def test_a_stamp_is_trusted_only_for_the_same_recipe(database: Database) -> None:
     made = await stock(database)
     await made.publish(("a", "one"), ("b", "two"))
-    await database.write(lambda tx: entries.refresh_stamps(tx, (made.key, 1), [("a", "1"), ("b", "1")]))
+    await database.write(lambda tx: crawl_frontier.refresh_stamps(tx, (made.key, 1), [("a", "1"), ("b", "1")]))
     page: list[Found] = [("a", None, "1", 0), ("b", None, "2", 0), ("c", None, "1", 0)]
     for n, (recipe, unchanged) in enumerate([("recipe", 1), ("another", 0)]):
         job = await stock(database, job_id=f"job{n}")
         trust = (made.key, 1, recipe)
-        assert await database.write(partial(entries.add, job_seq=job.seq, found=page, trust=trust)) == (3, unchanged)
+        assert await database.write(partial(crawl_frontier.add, job_seq=job.seq, found=page, trust=trust)) == (
+            3,
+            unchanged,
+        )
 
 
 async def test_a_failure_counts_its_attempts_until_it_is_cleared(database: Database) -> None:
@@ -322,8 +325,8 @@ async def test_documents_that_failed_are_given_back_to_their_phase_behind_all_ot
     await database.write(lambda tx: documents.move(tx, [staged[0].id], CHUNKED, documents.FAILED))
     bad = [FailedDocument("a", "embed_error", "no")]
     await database.write(lambda tx: failures.add(tx, (made.key, made.seq), JobPhase.EMBEDDING, bad, NOW))
-    forgiven = await database.write(lambda tx: documents.forgive(tx, made.seq, "embedding", CHUNKED, 10))
-    assert forgiven == (1, 3, 3)
+    requeued = await database.write(lambda tx: documents.requeue_failed(tx, made.seq, "embedding", CHUNKED, 10))
+    assert requeued == (1, 3, 3)
     page = await database.read(lambda tx: documents.staged(tx, made.seq, CHUNKED, 0, 10, 10**6))
     assert page == [staged[1], replace(staged[0], turn=staged[1].id + 1)]
     (later,) = await made.load(("c", LONG))

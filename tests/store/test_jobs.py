@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from phaseflow.domain.errors import InvalidTransition, JobNotFound, OwnershipLost
+from phaseflow.domain.errors import InvalidTransition, JobNotFound, StaleRun
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, PhaseStatus
 from phaseflow.store import jobs, knowledge_bases, progress, transitions
@@ -84,7 +84,7 @@ async def test_whoever_compares_with_an_old_state_has_lost_the_job_and_changes_n
     paused = old.each(lambda p: p.pause(LATER))
     await save(made, old, paused)
     before = select(database.path, "SELECT max(seq) FROM transitions")
-    with pytest.raises(OwnershipLost, match="phase loading of job job is no longer running"):
+    with pytest.raises(StaleRun, match="phase loading of job job is no longer running"):
         await save(made, old, old.with_phase(old[JobPhase.LOADING].complete(LATER)))
     assert (await made.record()).state == paused
     assert select(database.path, "SELECT max(seq) FROM transitions") == before
@@ -185,7 +185,7 @@ async def test_a_batch_adds_to_its_phase_and_to_what_the_next_one_has(database: 
 async def test_an_old_run_can_write_no_more(database: Database) -> None:
     made = await stock(database)
     await database.write(lambda tx: jobs.begin_run(tx, made.job_id))
-    with pytest.raises(OwnershipLost, match="run 1 of job job may not write to loading any more"):
+    with pytest.raises(StaleRun, match="run 1 of job job may not write to loading any more"):
         await database.write(lambda tx: progress.advance(tx, made.run, JobPhase.LOADING, Done(1), NOW))
     new = replace(made.run, run=2)
     await database.write(lambda tx: progress.advance(tx, new, JobPhase.LOADING, Done(1), NOW))
@@ -196,7 +196,7 @@ async def test_a_phase_that_does_not_run_takes_no_counts(database: Database, sta
     made = await stock(database)
     sql = "UPDATE ingestion_phase_status SET status = ? WHERE phase_name = 'loading'"
     await database.write(lambda tx: tx.run(sql, status))
-    with pytest.raises(OwnershipLost):
+    with pytest.raises(StaleRun):
         await database.write(lambda tx: progress.advance(tx, made.run, JobPhase.LOADING, Done(1), NOW))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from phaseflow.store import documents, faults, knowledge_bases, passages, schema
+from phaseflow.store import documents, failpoints, knowledge_bases, passages, schema
 from phaseflow.store.documents import CHUNKED, EMBEDDED, LOADED, text_hash
 from phaseflow.store.passages import Scope
 from phaseflow.store.session import open_session
@@ -67,7 +67,7 @@ def _add(connection: sqlite3.Connection, document: int, uri: str, state: int, te
 @pytest.fixture(autouse=True)
 def no_hooks() -> Iterator[None]:
     yield
-    faults.clear()
+    failpoints.clear()
 
 
 def shape(path: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -123,12 +123,12 @@ async def _break_off(path: Path, arrival: int) -> None:
         if left == 0:
             raise KeyboardInterrupt
 
-    faults.install("schema.moved", hook)
+    failpoints.install("schema.moved", hook)
     try:
         async with open_session(path):
             pass
     finally:
-        faults.clear()
+        failpoints.clear()
 
 
 async def test_a_knowledge_base_of_version_1_can_be_deleted_and_made_anew(old: Path) -> None:

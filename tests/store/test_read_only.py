@@ -10,7 +10,7 @@ import pytest
 from phaseflow import FolderSource, PhaseFlow
 from phaseflow.domain.errors import StoreUnavailable
 from phaseflow.flow.reader import Reader
-from phaseflow.store.reads import reading_mode
+from phaseflow.store.read_pool import reading_mode
 from tests.engine.components import write_folder
 
 

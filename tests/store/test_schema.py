@@ -16,7 +16,7 @@ import pytest
 from phaseflow.domain.errors import NewerDatabase, NotADatabase, StoreError, StoreUnavailable
 from phaseflow.domain.vocabulary import JobPhase, PhaseStatus
 from phaseflow.store import migration, schema
-from phaseflow.store.reads import open_readers
+from phaseflow.store.read_pool import open_readers
 from phaseflow.store.session import open_session
 from tests.store.probes import names, put, select
 from tests.store.test_lock import HOLD_OPEN, other_process

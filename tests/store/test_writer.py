@@ -13,7 +13,7 @@ from anyio import CancelScope, create_task_group, fail_after, sleep
 from anyio.lowlevel import checkpoint
 
 from phaseflow.domain.errors import EngineStopped, NotADatabase, StoreUnavailable
-from phaseflow.store import connection, faults
+from phaseflow.store import connection, failpoints
 from phaseflow.store.database import INBOX, Database, open_database
 from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
@@ -30,14 +30,14 @@ class Held:
 
     def __init__(self) -> None:
         self.reached, self._go_on = threading.Event(), threading.Event()
-        faults.install("store.before_commit", self._wait)
+        failpoints.install("store.before_commit", self._wait)
 
     def _wait(self) -> None:
         self.reached.set()
         assert self._go_on.wait(10)
 
     def let_go(self) -> None:
-        faults.clear()
+        failpoints.clear()
         self._go_on.set()
 
 
@@ -70,7 +70,7 @@ async def test_requests_that_wait_together_share_one_transaction(database: Datab
                 tasks.start_soon(database.write, partial(put, name=str(n)))
             await piled_up(database, 20)
             held.let_go()
-            faults.install("store.after_commit", lambda: commits.append(None))
+            failpoints.install("store.after_commit", lambda: commits.append(None))
     assert names(path) == ["first", *map(str, range(20))]
     assert len(commits) <= 2
 
@@ -322,10 +322,10 @@ async def test_a_fault_of_the_disk_is_said_to_all_in_the_group_and_passes(
 ) -> None:
     error = sqlite3.OperationalError("fault")
     error.sqlite_errorcode = fault
-    faults.install("store.before_commit", _raising(error))
+    failpoints.install("store.before_commit", _raising(error))
     with pytest.raises(StoreUnavailable, match=words):
         await database.write(partial(put, name="lost"))
-    faults.clear()
+    failpoints.clear()
     assert nobody_writes(path)
     await database.write(partial(put, name="kept"))
     assert names(path) == ["kept"]

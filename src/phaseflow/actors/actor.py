@@ -4,14 +4,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
+from phaseflow.actors.context import PhaseFailed, RunContext
 from phaseflow.actors.gate import Gate
-from phaseflow.actors.handover import Inbox, Outbox
-from phaseflow.actors.workshop import PhaseFailed, Workshop
-from phaseflow.domain.errors import OwnershipLost
+from phaseflow.actors.handoff import Receiver, Sender
+from phaseflow.background_task import only_error
+from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.policy import ErrorBudget
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import progress
-from phaseflow.store.service import only_error
 
 
 class Actor(ABC):
@@ -22,7 +22,9 @@ class Actor(ABC):
 
     phase: ClassVar[JobPhase]
 
-    def __init__(self, shop: Workshop, report: Callable[[], None], inbox: Inbox | None, outbox: Outbox | None) -> None:
+    def __init__(
+        self, shop: RunContext, report: Callable[[], None], inbox: Receiver | None, outbox: Sender | None
+    ) -> None:
         self.shop = shop
         self.gate = Gate(report)
         self.budget = ErrorBudget(shop.plan.policies.budget)
@@ -30,8 +32,8 @@ class Actor(ABC):
         self.failure: BaseException | None = None
         self.hold_reason: str | None = None
         self._report = report
-        self._inbox = inbox
-        self._outbox = outbox
+        self._receiver = inbox
+        self._sender = outbox
         self._last_error = ""
         self._succeeded = 0
 
@@ -39,10 +41,10 @@ class Actor(ABC):
         """Work until all is done, or until it fails. Cancelling drops what is not committed."""
         try:
             await self.work()
-            self.has_finished = self._inbox is None or self._inbox.is_complete
+            self.has_finished = self._receiver is None or self._receiver.is_complete
         except Exception as error:  # noqa: BLE001  # the supervisor makes it a failed phase
             cause = only_error(error)
-            if not isinstance(cause, OwnershipLost):  # else the run is over, and somebody has said why
+            if not isinstance(cause, StaleRun):  # else the run is over, and somebody has said why
                 self.failure = cause
         finally:
             self.close()
@@ -50,10 +52,10 @@ class Actor(ABC):
 
     def close(self) -> None:
         """Let go of its ends of the channels: one that was cancelled before its first step has not done so itself."""
-        if self._inbox is not None:
-            self._inbox.close()
-        if self._outbox is not None:
-            self._outbox.close(complete=self.has_finished)
+        if self._receiver is not None:
+            self._receiver.close()
+        if self._sender is not None:
+            self._sender.close(complete=self.has_finished)
 
     @abstractmethod
     async def work(self) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from phaseflow.actors.context import PhaseFailed
 from phaseflow.actors.pending_documents import Chunk
-from phaseflow.actors.workshop import PhaseFailed
 
 if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors

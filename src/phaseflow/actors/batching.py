@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
-from phaseflow.actors.handover import Inbox
+from phaseflow.actors.handoff import Receiver
 from phaseflow.actors.pending_documents import Chunk
 from phaseflow.store.documents import StagedDocument
 
@@ -20,9 +20,9 @@ class Batcher:
     """
 
     def __init__(
-        self, inbox: Inbox, take_in: Callable[[Sequence[StagedDocument]], Awaitable[list[Chunk]]], size: int
+        self, inbox: Receiver, take_in: Callable[[Sequence[StagedDocument]], Awaitable[list[Chunk]]], size: int
     ) -> None:
-        self._inbox = inbox
+        self._receiver = inbox
         self._take_in = take_in
         self._size = size
 
@@ -44,7 +44,7 @@ class Batcher:
     async def _next(self, *, wait_briefly: bool) -> Sequence[StagedDocument] | None:
         """The next documents, none at the end. With ``wait_briefly``, None when there are none in a moment."""
         if not wait_briefly:
-            return list(await self._inbox.next())
+            return list(await self._receiver.next())
         with anyio.move_on_after(BATCH_WAIT_S):
-            return list(await self._inbox.next())
+            return list(await self._receiver.next())
         return None

@@ -5,11 +5,11 @@ from dataclasses import replace
 from functools import partial
 
 from phaseflow.actors.actor import Actor
-from phaseflow.components.daemon import call_in_daemon
+from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import documents, faults
+from phaseflow.store import documents, failpoints
 from phaseflow.store.documents import CHUNK_BITS, StagedDocument, text_hash
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import Done
@@ -28,18 +28,18 @@ class ChunkingActor(Actor):
     phase = JobPhase.CHUNKING
 
     async def work(self) -> None:
-        assert self._inbox is not None
-        while batch := await self._inbox.next():
+        assert self._receiver is not None
+        while batch := await self._receiver.next():
             while batch:
                 async with self.gate:
                     batch = await self._cut(batch)
-                faults.reach("chunking.between")
-        if self._inbox.is_complete:
+                failpoints.hit("chunking.between")
+        if self._receiver.is_complete:
             await self.refuse_only_failures()
 
     async def _cut(self, batch: Sequence[StagedDocument]) -> Sequence[StagedDocument]:
         """Cut and store documents until the gate is closed; those that are left."""
-        outcomes = await call_in_daemon(lambda: self._cut_in_thread(batch))
+        outcomes = await call_in_abandonable_thread(lambda: self._cut_in_thread(batch))
         done = list(zip(batch, outcomes, strict=False))
         for part in _by_chunks(done):
             stored = await self._store_most(part)
@@ -57,7 +57,7 @@ class ChunkingActor(Actor):
         while isinstance(outcome, StagedDocument) and len(outcome.spans) - stored > STORE_CHUNKS:
             await self.shop.write(partial(self._store_some, document=outcome, first=stored))
             stored += STORE_CHUNKS
-            faults.reach("chunking.stored_some")
+            failpoints.hit("chunking.stored_some")
         return stored
 
     def _store_some(self, tx: Transaction, document: StagedDocument, first: int) -> None:
@@ -98,8 +98,8 @@ class ChunkingActor(Actor):
         return cut
 
     def _hand_over(self, cut: list[StagedDocument]) -> None:
-        assert self._outbox is not None
-        self._outbox.offer(cut)
+        assert self._sender is not None
+        self._sender.offer(cut)
 
 
 def _by_chunks(done: Sequence[Cut]) -> list[list[Cut]]:

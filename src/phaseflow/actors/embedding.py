@@ -14,9 +14,9 @@ from phaseflow.actors.embedding_retries import EmbeddingRetries
 from phaseflow.actors.pending_documents import Chunk
 from phaseflow.actors.release import OrderedRelease
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import faults
+from phaseflow.store import failpoints
 
-IN_HAND_S = 10.0
+DRAIN_S = 10.0
 """How long a phase that fails waits for the answers that are on their way, before it drops them."""
 
 
@@ -26,15 +26,15 @@ class EmbeddingActor(Actor):
     phase = JobPhase.EMBEDDING
 
     async def work(self) -> None:
-        assert self._inbox is not None
-        assert self._outbox is not None
+        assert self._receiver is not None
+        assert self._sender is not None
         embedder = self.shop.plan.components.embedder
-        release = OrderedRelease(self.shop, self.gate, self._outbox, self.spend)
-        batcher = Batcher(self._inbox, release.take_in, embedder.batch_size)
+        release = OrderedRelease(self.shop, self.gate, self._sender, self.spend)
+        batcher = Batcher(self._receiver, release.take_in, embedder.batch_size)
         calls = EmbeddingCalls(self.shop, self.gate, release, self.hold)
         retries = EmbeddingRetries(self.shop, self.gate, release, calls)
         await _Workers(retries, embedder.in_flight).run(batcher)
-        if self._inbox.is_complete:
+        if self._receiver.is_complete:
             await self.refuse_only_failures()
 
 
@@ -68,11 +68,11 @@ class _Workers:
                 await self._retries.embed(chunks)
             except Exception as error:  # noqa: BLE001  # raised again once the other calls, which are paid for, are in
                 self._give_up(error)
-            faults.reach("embedding.between")
+            failpoints.hit("embedding.between")
 
     def _give_up(self, error: Exception) -> None:
         """Begin nothing more, and let the calls under way end and be stored."""
         self._fault = self._fault or error
         self._retries.stop()
         self._feeding.cancel()
-        self._working.deadline = min(self._working.deadline, anyio.current_time() + IN_HAND_S)
+        self._working.deadline = min(self._working.deadline, anyio.current_time() + DRAIN_S)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import anyio
 
 from phaseflow.actors.batch_result import BatchResult, TextsRejected
+from phaseflow.actors.context import RunContext
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.pending_documents import Chunk
 from phaseflow.actors.release import OrderedRelease
 from phaseflow.actors.single_flight import Claim
-from phaseflow.actors.workshop import Workshop
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import ComponentUnavailable, RateLimited, TransientError
 from phaseflow.domain.policy import LONGEST_WAIT_S
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
-from phaseflow.store import faults, progress
+from phaseflow.store import failpoints, progress
 
 if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
@@ -36,7 +36,7 @@ class EmbeddingCalls:
     for a pause of the phase with a reason: the guards of the phase are here.
     """
 
-    def __init__(self, shop: Workshop, gate: Gate, release: OrderedRelease, hold: Callable[[str], None]) -> None:
+    def __init__(self, shop: RunContext, gate: Gate, release: OrderedRelease, hold: Callable[[str], None]) -> None:
         self._shop = shop
         self._gate = gate
         self._release = release
@@ -152,7 +152,7 @@ class EmbeddingCalls:
     async def _ask(self, texts: list[str]) -> "Vectors":
         try:
             answer = await self._embedder.embed(texts)
-            faults.reach("embedding.answered")
+            failpoints.hit("embedding.answered")
         except (TransientError, ComponentUnavailable):
             raise
         except Exception as error:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import anyio
 
 from phaseflow.actors.batch_result import BatchResult, TextsRejected
+from phaseflow.actors.context import PhaseFailed, RunContext
 from phaseflow.actors.embedding_calls import EmbeddingCalls, Spent
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.pending_documents import Chunk
 from phaseflow.actors.release import OrderedRelease
-from phaseflow.actors.workshop import PhaseFailed, Workshop
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import BatchTooLarge, DimensionMismatch, EmbedderDown, TransientError
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
@@ -36,7 +36,7 @@ class EmbeddingRetries:
     nothing passes, it is the server, and the phase fails.
     """
 
-    def __init__(self, shop: Workshop, gate: Gate, release: OrderedRelease, calls: EmbeddingCalls) -> None:
+    def __init__(self, shop: RunContext, gate: Gate, release: OrderedRelease, calls: EmbeddingCalls) -> None:
         self._shop = shop
         self._gate = gate
         self._release = release
@@ -135,7 +135,7 @@ class _Isolation:
         self._failed_parts = 0
 
     async def run(self, chunks: Sequence[Chunk]) -> None:
-        self._begun = anyio.current_time()
+        self._with_running_phase = anyio.current_time()
         parts = [chunks]
         if len(chunks) == 1:
             self._alone.append((chunks[0], self._error))
@@ -160,7 +160,7 @@ class _Isolation:
         return True
 
     def _nothing_passes(self) -> bool:
-        lasted_s = anyio.current_time() - self._begun
+        lasted_s = anyio.current_time() - self._with_running_phase
         is_long = self._failed_parts >= PARTS_WITHOUT_SUCCESS or lasted_s > SECONDS_WITHOUT_SUCCESS
         return is_long and self._retries.successes == self._successes
 

@@ -28,12 +28,12 @@ class Gate:
         return self._opened.is_set()
 
     @property
-    def is_quiet(self) -> bool:
+    def is_drained(self) -> bool:
         """Closed, and nobody inside."""
         return not self.is_open and self._inside == 0
 
     @property
-    def is_wanted(self) -> bool:
+    def has_waiters(self) -> bool:
         """Someone has work and waits."""
         return self._waiting > 0
 
@@ -70,5 +70,5 @@ class Gate:
     ) -> None:
         self._inside -= 1
         assert self._inside >= 0
-        if self.is_quiet:
+        if self.is_drained:
             self._report()

@@ -10,7 +10,17 @@ from phaseflow.actors.actor import Actor
 from phaseflow.components.protocols import IndexDocument, Passage, Span
 from phaseflow.domain.errors import DocumentError, TransientError
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
-from phaseflow.store import documents, entries, failures, faults, jobs, knowledge_bases, passages, progress, vectors
+from phaseflow.store import (
+    crawl_frontier,
+    documents,
+    failpoints,
+    failures,
+    jobs,
+    knowledge_bases,
+    passages,
+    progress,
+    vectors,
+)
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.passages import Scope
@@ -22,7 +32,7 @@ BATCH_CHUNKS = 512
 20 ms."""
 BATCH_CHARACTERS = 500_000
 """Characters of them, where they are long."""
-LINGER_S = 0.25
+BATCH_WAIT_S = 0.25
 """How long a smaller batch waits for more, seconds."""
 CLEAN_UP = 500
 """Documents looked at, or taken out, in one transaction: a row each. The janitor removes what hangs on them."""
@@ -34,26 +44,26 @@ class IndexingActor(Actor):
     phase = JobPhase.INDEXING
 
     async def work(self) -> None:
-        assert self._inbox is not None
-        staging = self.shop.plan.staging
-        self._scope = Scope(staging.kb_key, staging.epoch)
+        assert self._receiver is not None
+        target = self.shop.plan.target
+        self._scope = Scope(target.kb_key, target.epoch)
         self._follows_links: bool = getattr(self.shop.plan.components.loader, "follows_links", False)
         while batch := await self._next_batch():
             for part in _by_chunks(batch):
                 await self._publish([await self._index_most(document) for document in part])
-                faults.reach("indexing.between")
-        if self._inbox.is_complete:
+                failpoints.hit("indexing.between")
+        if self._receiver.is_complete:
             await self.refuse_only_failures()
             await self._finish()
 
     async def _next_batch(self) -> list[StagedDocument]:
         """Documents until they are enough for a large transaction, or no more come in time."""
-        assert self._inbox is not None
-        batch = list(await self._inbox.next())
+        assert self._receiver is not None
+        batch = list(await self._receiver.next())
         more: Sequence[StagedDocument] = batch
-        with anyio.move_on_after(LINGER_S):
+        with anyio.move_on_after(BATCH_WAIT_S):
             while more and sum(len(d.spans) for d in batch) < BATCH_CHUNKS:
-                more = await self._inbox.next()
+                more = await self._receiver.next()
                 batch.extend(more)
         return batch
 
@@ -96,7 +106,7 @@ class IndexingActor(Actor):
             async with self.gate:
                 await self.shop.write(partial(self._store_some, document.id, encoded, indexed, step))
             indexed = step
-            faults.reach("indexing.indexed_some")
+            failpoints.hit("indexing.indexed_some")
         return replace(document, indexed=indexed)
 
     def _store_some(self, document_id: int, encoded: str, before: int, after: int, tx: Transaction) -> None:
@@ -154,16 +164,16 @@ class IndexingActor(Actor):
         await self._forget_failures()
         async with self.gate:
             await self.shop.write(self._switch)
-        faults.reach("indexing.switched")
+        failpoints.hit("indexing.switched")
         while True:
             async with self.gate:
                 if not await self.shop.write(self._clean_up):
                     return
-            faults.reach("indexing.cleaned")
+            failpoints.hit("indexing.cleaned")
 
     async def _withdraw_missing(self) -> None:
         seq, database = self.shop.plan.run.job_seq, self.shop.database
-        if self._follows_links and await database.read(lambda tx: entries.any_failed(tx, seq)):
+        if self._follows_links and await database.read(lambda tx: crawl_frontier.any_failed(tx, seq)):
             return  # what could not be read may have led to what seems to be gone
         after: str | None = ""
         while after is not None:
@@ -173,7 +183,7 @@ class IndexingActor(Actor):
                     await self.shop.write(partial(self._withdraw, [key for key, _ in gone]))
                     if (index := self.shop.plan.components.index) is not None:
                         await index.delete(self.shop.plan.run.kb_id, [uri for _, uri in gone])
-            faults.reach("indexing.withdrawn")
+            failpoints.hit("indexing.withdrawn")
 
     def _withdraw(self, ids: Sequence[int], tx: Transaction) -> None:
         self.shop.advance(tx, self.phase, Done())

@@ -20,9 +20,9 @@ from phaseflow.domain.errors import (
     WorkerUnavailable,
 )
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
-from phaseflow.store import documents, entries, failures, faults, progress, texts
+from phaseflow.store import crawl_frontier, documents, failpoints, failures, progress, texts
+from phaseflow.store.crawl_frontier import ListedEntry
 from phaseflow.store.documents import LoadedText, StagedDocument
-from phaseflow.store.entries import ListedEntry
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import Done
 from phaseflow.store.transaction import Transaction
@@ -49,8 +49,8 @@ class LoadingActor(Actor):
 
     async def work(self) -> None:
         plan = self.shop.plan
-        staging = plan.staging
-        self._known = (staging.kb_key, staging.epoch, staging.recipe)
+        target = plan.target
+        self._known = (target.kb_key, target.epoch, target.recipe)
         self._loader = plan.components.loader
         self._limits = LoadingLimits(plan.policies.guard.rate_limited_s)
         self._limit = anyio.CapacityLimiter(getattr(self._loader, "in_flight", IN_FLIGHT))
@@ -59,12 +59,12 @@ class LoadingActor(Actor):
         while page := await self._open_page():
             async with self.gate:
                 await self._load(page)
-            faults.reach("loading.between")
+            failpoints.hit("loading.between")
 
     async def _list(self) -> None:
         async with aclosing(self._loader.list()) as pages:  # type: ignore[type-var]  # every async generator has aclose
             while await self._list_page(pages):
-                faults.reach("loading.listed")
+                failpoints.hit("loading.listed")
 
     async def _list_page(self, pages: Any) -> bool:
         async with self.gate:
@@ -76,15 +76,15 @@ class LoadingActor(Actor):
         seq = self.shop.plan.run.job_seq
         trust = None if self.shop.plan.full else self._known
         most: int | None = getattr(self._loader, "max_entries", None)
-        _, unchanged = entries.add(tx, seq, [(e.uri, e.size, e.stamp, e.depth) for e in found], trust, most)
-        total = entries.count(tx, seq) if is_last else None
+        _, unchanged = crawl_frontier.add(tx, seq, [(e.uri, e.size, e.stamp, e.depth) for e in found], trust, most)
+        total = crawl_frontier.count(tx, seq) if is_last else None
         if is_last:
-            entries.finish_listing(tx, seq)
+            crawl_frontier.finish_listing(tx, seq)
         self.shop.advance(tx, self.phase, Done(processed=unchanged, reused=unchanged, total=total))
 
     async def _open_page(self) -> list[ListedEntry]:
         seq = self.shop.plan.run.job_seq
-        return await self.shop.database.read(lambda tx: entries.open_page(tx, seq, BATCH, self._known))
+        return await self.shop.database.read(lambda tx: crawl_frontier.open_page(tx, seq, BATCH, self._known))
 
     async def _load(self, page: list[ListedEntry]) -> None:
         outcomes: dict[int, Outcome] = {}
@@ -189,12 +189,12 @@ class LoadingActor(Actor):
         document = await self.shop.write(partial(self._begin_text, loaded=loaded))
         for first, segments in texts.batches(loaded.text, loaded.parts, STORE_CHARACTERS):
             await self.shop.write(partial(self._store_some, document_id=document.id, first=first, segments=segments))
-            faults.reach("loading.stored_some")
+            failpoints.hit("loading.stored_some")
         return document
 
     def _begin_text(self, tx: Transaction, loaded: LoadedText) -> StagedDocument:
         self.shop.advance(tx, self.phase, Done())
-        return documents.begin(tx, self.shop.plan.staging, loaded)
+        return documents.begin(tx, self.shop.plan.target, loaded)
 
     def _store_some(self, tx: Transaction, document_id: int, first: int, segments: Sequence[texts.Segment]) -> None:
         self.shop.advance(tx, self.phase, Done())
@@ -204,7 +204,7 @@ class LoadingActor(Actor):
         self, tx: Transaction, done: list[Loaded], loaded: list[LoadedText], begun: StagedDocument | None
     ) -> list[StagedDocument]:
         plan = self.shop.plan
-        seq, known = plan.run.job_seq, (plan.staging.kb_key, plan.staging.epoch)
+        seq, known = plan.run.job_seq, (plan.target.kb_key, plan.target.epoch)
         unchanged = [(entry, outcome) for entry, outcome in done if isinstance(outcome, Unchanged)]
         skipped = [entry.id for entry, outcome in done if isinstance(outcome, Skipped)]
         failed = [(entry, outcome) for entry, outcome in done if isinstance(outcome, FailedDocument)]
@@ -212,30 +212,30 @@ class LoadingActor(Actor):
             documents.finish(tx, begun.id)
             staged = [begun]
         else:
-            staged = documents.add(tx, plan.staging, loaded) if loaded else []
-        entries.settle(tx, seq, [text.entry_id for text in loaded], entries.LOADED)
+            staged = documents.add(tx, plan.target, loaded) if loaded else []
+        crawl_frontier.settle(tx, seq, [text.entry_id for text in loaded], crawl_frontier.LOADED)
         if unchanged:
-            entries.settle(tx, seq, [entry.id for entry, _ in unchanged], entries.UNCHANGED)
-            entries.refresh_stamps(tx, known, [(entry.uri, outcome.stamp) for entry, outcome in unchanged])
-            failures.clear(tx, plan.staging.kb_key, [entry.uri for entry, _ in unchanged])
+            crawl_frontier.settle(tx, seq, [entry.id for entry, _ in unchanged], crawl_frontier.UNCHANGED)
+            crawl_frontier.refresh_stamps(tx, known, [(entry.uri, outcome.stamp) for entry, outcome in unchanged])
+            failures.clear(tx, plan.target.kb_key, [entry.uri for entry, _ in unchanged])
         if skipped:
-            entries.settle(tx, seq, skipped, entries.SKIPPED)
+            crawl_frontier.settle(tx, seq, skipped, crawl_frontier.SKIPPED)
         if failed:
-            entries.settle(tx, seq, [entry.id for entry, f in failed if not f.gone], entries.FAILED)
-            entries.settle(tx, seq, [entry.id for entry, f in failed if f.gone], entries.GONE)
+            crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if not f.gone], crawl_frontier.FAILED)
+            crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if f.gone], crawl_frontier.GONE)
             self.shop.fail(tx, self.phase, [outcome for _, outcome in failed])
         found = [link for _, outcome in done if not isinstance(outcome, FailedDocument) for link in outcome.links]
         links = {link.uri: link for link in sorted(found, key=_depth, reverse=True)}
         if links:
             self._store_entries(tx, list(links.values()), is_last=False)
-        total = entries.count(tx, seq) if links or skipped else None
+        total = crawl_frontier.count(tx, seq) if links or skipped else None
         counts = Done(len(loaded) + len(unchanged), len(failed), len(unchanged), len(loaded), total)
         self.shop.advance(tx, self.phase, counts)
         return staged
 
     def _hand_over(self, staged: list[StagedDocument]) -> None:
-        assert self._outbox is not None
-        self._outbox.offer(staged)
+        assert self._sender is not None
+        self._sender.offer(staged)
 
 
 def _depth(link: Entry) -> int:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import anyio
 
 from phaseflow.actors.batch_result import BatchResult, packed
+from phaseflow.actors.context import RunContext
 from phaseflow.actors.gate import Gate
-from phaseflow.actors.handover import Outbox
+from phaseflow.actors.handoff import Sender
 from phaseflow.actors.pending_documents import Chunk, PendingDocuments
-from phaseflow.actors.workshop import Workshop
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import documents, jobs, progress, vectors
 from phaseflow.store.documents import StagedDocument
@@ -35,10 +35,10 @@ class OrderedRelease:
     the error budget, with its error or None.
     """
 
-    def __init__(self, shop: Workshop, gate: Gate, outbox: Outbox, spend: Callable[[str | None], None]) -> None:
+    def __init__(self, shop: RunContext, gate: Gate, outbox: Sender, spend: Callable[[str | None], None]) -> None:
         self._shop = shop
         self._gate = gate
-        self._outbox = outbox
+        self._sender = outbox
         self._spend = spend
         self._pending = PendingDocuments()
         self._storing = anyio.Lock()
@@ -158,7 +158,7 @@ class OrderedRelease:
         for document_id, failure in failed.items():
             self._pending.fail(document_id, f"{failure.uri}: {failure.error}")
         self._pending.close(ready)
-        self._outbox.offer(ready)
+        self._sender.offer(ready)
         for error in self._pending.decided():
             self._spend(error)
 

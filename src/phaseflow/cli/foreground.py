@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phaseflow.cli import words
-from phaseflow.cli.exits import Exit, exit_of
+from phaseflow.cli import messages
+from phaseflow.cli.exit_codes import Exit, exit_of
 from phaseflow.cli.terminal import say, say_lines
 from phaseflow.domain.errors import JobConflict
 
 if TYPE_CHECKING:
     from phaseflow.cli.interrupts import Interrupts
-    from phaseflow.cli.screens import Screen
+    from phaseflow.cli.output import Screen
     from phaseflow.domain.status import JobStatusResponse
     from phaseflow.flow import Job, PhaseFlow
 
@@ -54,23 +54,23 @@ class Foreground:
     async def _follow(self, flow: "PhaseFlow", job: "Job", interrupts: "Interrupts") -> "JobStatusResponse":
         import anyio
 
-        from phaseflow.cli.screens import screen_for
+        from phaseflow.cli.output import screen_for
 
         with screen_for(self.as_json) as screen:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_show, job, screen)
                 tasks.start_soon(_pause_when_asked, flow, job.kb_id, interrupts)
-                final = await job.settled()
+                final = await job.wait_until_idle()
                 tasks.cancel_scope.cancel()
             screen.show(final)
         return final
 
     async def _sum_up(self, flow: "PhaseFlow", final: "JobStatusResponse") -> None:
-        say_lines(words.summary(final))
-        page = await flow.failures(final.kb_id, limit=words.FIRST_FEW)
-        say_lines(words.failures(final, page.items, self._command("failures", final.kb_id)))
+        say_lines(messages.summary(final))
+        page = await flow.failures(final.kb_id, limit=messages.FIRST_FEW)
+        say_lines(messages.failures(final, page.items, self._command("failures", final.kb_id)))
         again = "the same command" if self.repeatable else self._command("resume", final.kb_id)
-        advice = words.how_to_go_on(final, again, self._command("retry", final.kb_id))
+        advice = messages.how_to_go_on(final, again, self._command("retry", final.kb_id))
         if advice:
             say(advice)
 

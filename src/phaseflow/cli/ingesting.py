@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from phaseflow.cli import logs, options
-from phaseflow.cli.exits import run
+from phaseflow.cli.exit_codes import run
 from phaseflow.cli.foreground import Foreground
-from phaseflow.cli.remote import through_server
+from phaseflow.cli.server_mode import through_server
 from phaseflow.cli.sources import source_of
 from phaseflow.domain.errors import JobConflict, KnowledgeBaseNotFound
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
@@ -87,7 +87,7 @@ class Wanted:
     async def begin(self, flow: "PhaseFlow") -> "Job":
         """Resume the open job, else start a new one. Raises JobConflict when the open job differs."""
         kb = await self._known(flow)
-        if kb is None or kb.job is None or kb.job.status.is_over:
+        if kb is None or kb.job is None or kb.job.status.is_terminal:
             settings = self.settings.over(None if kb is None else kb.settings)
             return await flow.start(self.kb_id, self.source, full=self.full, hold=list(self.hold), settings=settings)
         self.check_same(kb)

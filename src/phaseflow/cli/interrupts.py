@@ -7,7 +7,7 @@ from types import FrameType
 from typing import Self
 
 from phaseflow.cli import streams
-from phaseflow.cli.exits import Exit
+from phaseflow.cli.exit_codes import Exit
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 """A terminal that is closed sends SIGHUP."""

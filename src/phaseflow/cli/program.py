@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import click
 
 from phaseflow.cli import streams
-from phaseflow.cli.exits import Exit
+from phaseflow.cli.exit_codes import Exit
 from phaseflow.cli.ingesting import ingest, resume, retry
 from phaseflow.cli.reading import documents, failures, jobs, search, status
 from phaseflow.cli.serving import serve

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from phaseflow.cli import options
-from phaseflow.cli.exits import Exit, run
+from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.cli.terminal import answer, draw, say
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ async def _all_kbs(db: Path, as_json: bool, limit: int, cursor: str | None) -> E
 
 
 async def _one_kb(db: Path, as_json: bool, kb_id: str) -> Exit:
-    from phaseflow.cli.bars import picture
+    from phaseflow.cli.progress_bars import picture
     from phaseflow.flow import Reader
 
     async with Reader(db) as reader:
@@ -84,7 +84,7 @@ def failures(kb: str, db: Path, as_json: bool, limit: int, cursor: str | None) -
 
 
 async def _failures(db: Path, as_json: bool, kb_id: str, limit: int, cursor: str | None) -> Exit:
-    from phaseflow.cli import words
+    from phaseflow.cli import messages
     from phaseflow.flow import Reader
 
     async with Reader(db) as reader:
@@ -92,7 +92,7 @@ async def _failures(db: Path, as_json: bool, kb_id: str, limit: int, cursor: str
     if as_json:
         return _print(page)
     for one in page.items:
-        say(words.failure(one))
+        say(messages.failure(one))
     if not page.items:
         say("no failures")
     return _more(page.next_cursor)

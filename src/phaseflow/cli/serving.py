@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from phaseflow.cli import logs, options, streams
-from phaseflow.cli.exits import Exit, complain, run
+from phaseflow.cli.exit_codes import Exit, complain, run
 from phaseflow.cli.terminal import answer_text, say
 from phaseflow.domain.errors import InvalidRequest
 

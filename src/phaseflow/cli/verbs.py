@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from phaseflow.cli import logs, options
-from phaseflow.cli.exits import Exit, run
-from phaseflow.cli.remote import show, through_server
+from phaseflow.cli.exit_codes import Exit, run
+from phaseflow.cli.server_mode import show, through_server
 from phaseflow.domain.vocabulary import Action, JobPhase
 
 

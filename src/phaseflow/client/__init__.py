@@ -9,6 +9,6 @@ async with Client("http://127.0.0.1:8000") as service:
 """
 
 from phaseflow.client.client import Client
-from phaseflow.client.faults import HistoryLost, ServiceError, ServiceUnreachable
+from phaseflow.client.errors import HistoryLost, ServiceError, ServiceUnreachable
 
 __all__ = ["Client", "HistoryLost", "ServiceError", "ServiceUnreachable"]

@@ -11,8 +11,8 @@ import httpx2
 from pydantic import BaseModel
 
 from phaseflow.client.documents import files_of
+from phaseflow.client.errors import HistoryLost, ServiceUnreachable, fault
 from phaseflow.client.events import follow
-from phaseflow.client.faults import HistoryLost, ServiceUnreachable, fault
 from phaseflow.domain.identifiers import check_token
 from phaseflow.domain.settings import SOURCE, FolderSource, Settings, UploadSource, WebSource
 from phaseflow.domain.status import (
@@ -157,7 +157,7 @@ class Client:
                     continue
                 status = JobStatusResponse.model_validate_json(event.data)
                 yield status
-                if status.status.is_over:
+                if status.status.is_terminal:
                     return
 
     async def transitions(self, after: int | None = None, kb_id: str | None = None) -> AsyncIterator[Transition]:

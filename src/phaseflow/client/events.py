@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import anyio
 import httpx2
 
-from phaseflow.client.faults import ServiceUnreachable, fault
+from phaseflow.client.errors import ServiceUnreachable, fault
 
 SILENCE_S = 45.0
 """The service sends a comment every 15 s: three missed, and the connection is dead."""

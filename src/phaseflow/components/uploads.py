@@ -71,12 +71,12 @@ class Uploads:
                 _sync_folder(parent)
         return folder
 
-    def stage(self) -> "Staging":
+    def stage(self) -> "UploadBatch":
         """A place for files on their way in."""
         folder = self.root / _STAGING / uuid.uuid4().hex
         for each in (self.root, folder.parent, folder):
             make_folder(each)
-        return Staging(self, folder)
+        return UploadBatch(self, folder)
 
     def remove(self, kb_id: str, uri: str) -> None:
         """Delete one document. Raises DocumentNotFound."""
@@ -89,7 +89,7 @@ class Uploads:
             raise DocumentNotFound(kb_id, uri) from None
         _sync_folder(self.root / kb_id)
 
-    def put_away(self, kb_id: str) -> None:
+    def move_to_trash(self, kb_id: str) -> None:
         """Take the folder of a knowledge base out of sight, in one step; ``empty`` deletes it."""
         folder = self.root / kb_id
         if not folder.exists():
@@ -99,18 +99,18 @@ class Uploads:
         folder.rename(trash / uuid.uuid4().hex)
         _sync_folder(self.root)
 
-    def empty(self) -> None:
+    def empty_trash(self) -> None:
         """Delete what was put away. What cannot be deleted now is tried again by the next engine."""
         shutil.rmtree(self.root / _TRASH, ignore_errors=True)
 
-    def tidy(self) -> None:
+    def purge_leftovers(self) -> None:
         """Delete what an engine that died has left behind on its way in and out, and close the rest to other users."""
         shutil.rmtree(self.root / _STAGING, ignore_errors=True)
-        self.empty()
+        self.empty_trash()
         tighten_folder(self.root)
 
 
-class Staging:
+class UploadBatch:
     """Files on their way in, one after the other. Blocking, from any thread, one call at a time.
 
     Raises InvalidRequest for a name that cannot be kept or too many files, UploadTooLarge past a limit; then, and after

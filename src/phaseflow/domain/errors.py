@@ -15,7 +15,7 @@ PhaseflowError
 │   ├── NotADatabase         damaged, or not a phaseflow file; left as it is
 │   ├── NewerDatabase        written by a newer phaseflow; left as it is
 │   ├── StoreUnavailable     disk full, read-only, locked by another program, vanished
-│   └── OwnershipLost        a write of a run that is over; refused
+│   └── StaleRun        a write of a run that is over; refused
 ├── EngineStopped            the engine behind a call has ended
 ├── WrongEventLoop           a call from another event loop than the one that the engine runs in
 └── ComponentError           what loaders, chunkers, embedders and indexes raise
@@ -173,7 +173,7 @@ class StoreUnavailable(StoreError):
         self.reason = reason
 
 
-class OwnershipLost(StoreError):
+class StaleRun(StoreError):
     """A write that belongs to a run which is over. It was refused and changed nothing."""
 
     code = "ownership_lost"

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Self
 
-from phaseflow.domain.moves import job_status
 from phaseflow.domain.phase import BY_INTERRUPTION, PhaseState
+from phaseflow.domain.transitions import job_status
 from phaseflow.domain.vocabulary import PHASES, Action, Intent, JobPhase, JobStatus, PhaseStatus
 
 
@@ -64,7 +64,7 @@ class IngestionState:
     def requested(self) -> Action | None:
         """PAUSE while a pause was asked for and a batch in hand is still being finished."""
         pausing = any(p.status is PhaseStatus.RUNNING and (p.held or self.held) for p in self.phases)
-        return Action.PAUSE if pausing and not self.get_overall_status().is_over else None
+        return Action.PAUSE if pausing and not self.get_overall_status().is_terminal else None
 
     @property
     def is_held_somewhere(self) -> bool:
@@ -75,13 +75,13 @@ class IngestionState:
         """The verbs that would be obeyed now. A job that no engine runs can only be cancelled."""
         status = self.get_overall_status()
         if not self.managed:
-            return () if status.is_over else (Action.CANCEL,)
+            return () if status.is_terminal else (Action.CANCEL,)
         extra = (Action.RESUME,) if status is JobStatus.RUNNING and self.is_held_somewhere else ()
         return _ALLOWED[status] + extra
 
     def may_run(self, phase: JobPhase) -> bool:
         """Nobody holds this phase, its job, or any part of it by a failure, and something of the job can move."""
-        return not (self.held or self[phase].held or self.get_overall_status().is_over or self.is_stalled)
+        return not (self.held or self[phase].held or self.get_overall_status().is_terminal or self.is_stalled)
 
     @property
     def is_interrupted(self) -> bool:

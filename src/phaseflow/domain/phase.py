@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Self
 
 from phaseflow.domain.errors import InvalidRequest, InvalidTransition
-from phaseflow.domain.moves import PHASE_MOVES, PhaseMove, move_phase
+from phaseflow.domain.transitions import PHASE_MOVES, PhaseMove, move_phase
 from phaseflow.domain.vocabulary import JobPhase, PhaseStatus, WaitingOn
 
 MOST_BEFORE_THE_END = 99

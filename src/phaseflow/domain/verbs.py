@@ -80,7 +80,7 @@ def cancel(state: IngestionState, at: datetime) -> IngestionState:
     """
     if state.cancelled:
         return state
-    if state.get_overall_status().is_over:
+    if state.get_overall_status().is_terminal:
         raise _conflict(state, Action.CANCEL)
     ended = state.each(lambda p: p.fail(CANCELLED_BY_USER, at) if p.is_active() else p)
     return replace(ended.each(PhaseState.release).queue(None, at), cancelled=True, held=False, hold_reason=None)
@@ -124,7 +124,7 @@ def interrupt(state: IngestionState, at: datetime, *, go_on: bool, reason: str) 
     running = any(p.status is PhaseStatus.RUNNING for p in state.phases)
     state = state.each(lambda p: p.pause(at) if p.status is PhaseStatus.RUNNING else p)
     between = state.get_overall_status() is JobStatus.RUNNING
-    stays = state.held or state.get_overall_status().is_over
+    stays = state.held or state.get_overall_status().is_terminal
     if not (running or between or state.intent):
         return state
     if not go_on:
@@ -150,7 +150,7 @@ def left_behind(state: IngestionState, last_signs: Mapping[JobPhase, datetime]) 
 
 
 def _refuse_if_over(state: IngestionState, verb: Action) -> None:
-    if not state.managed or state.get_overall_status().is_over:
+    if not state.managed or state.get_overall_status().is_terminal:
         raise _conflict(state, verb)
 
 

@@ -66,7 +66,7 @@ class JobStatus(StrEnum):
     """Ended by the user. Final."""
 
     @property
-    def is_over(self) -> bool:
+    def is_terminal(self) -> bool:
         """No phase will run again unless someone asks for a retry."""
         return self in _OVER
 

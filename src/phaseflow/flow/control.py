@@ -11,14 +11,14 @@ from phaseflow.domain.phase import BY_USER
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import Action, JobPhase
 from phaseflow.flow.documents import Documents
-from phaseflow.flow.inputs import as_phase, as_verb
+from phaseflow.flow.inputs import as_action, as_phase
 from phaseflow.flow.job import Job
 from phaseflow.flow.queries import latest_job
 from phaseflow.store.jobs import JobRecord
 from phaseflow.supervisor.scheduler import Scheduler
 from phaseflow.tracker import PhaseTracker
 
-SETTLE_S = 0.5
+VERB_RESPONSE_S = 0.5
 """How long a verb waits for its effect before it answers with ``requested`` still set."""
 
 
@@ -54,7 +54,7 @@ class Control(Documents):
         actions, when the verb cannot apply; JobNotFound, KnowledgeBaseNotFound; StoreUnavailable.
         """
         tracker, scheduler = self._engine()
-        verb = as_verb(action)
+        verb = as_action(action)
         name = None if phase is None else as_phase(phase)
         record = await self._latest(kb_id)
         now = tracker.clock.now()
@@ -64,7 +64,7 @@ class Control(Documents):
             Action.CANCEL: lambda state: verbs.cancel(state, now),
             Action.RETRY: lambda state: verbs.retry(state, now),
         }
-        changed = await scheduler.verb(record.state.job_id, changes[verb], reason=BY_USER)
+        changed = await scheduler.apply(record.state.job_id, changes[verb], reason=BY_USER)
         moved = changed.after != changed.before
         if moved:
             await self._settle(record.state.job_id)
@@ -80,7 +80,7 @@ class Control(Documents):
 
     async def _settle(self, job_id: str) -> None:
         feed = self._engine()[0].feed
-        with anyio.move_on_after(SETTLE_S):
+        with anyio.move_on_after(VERB_RESPONSE_S):
             while True:
                 hint = feed.hint()
                 state = (await self._engine()[0].record(job_id)).state

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from phaseflow.components.uploads import Staging, Uploads, disk
+from phaseflow.components.uploads import UploadBatch, Uploads, disk
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.settings import SOURCE, UploadSource
@@ -17,7 +17,7 @@ from phaseflow.flow.job import Job
 from phaseflow.flow.queries import Queries
 from phaseflow.store import knowledge_bases
 from phaseflow.store.transaction import Transaction
-from phaseflow.tracker import refuse_second_job
+from phaseflow.tracker import ensure_no_active_job
 
 UPLOAD = SOURCE.dump_json(UploadSource()).decode()
 DISCARD_S = 2.0
@@ -46,10 +46,10 @@ class Documents(Queries):
         not over, InvalidRequest for a name that cannot be kept or a knowledge base with another source, UploadTooLarge.
         Cancelling it before the job is asked for stores nothing.
         """
-        async with self.receiving(kb_id) as staging:
+        async with self.receiving(kb_id) as batch:
             for file in as_files(files):
-                await anyio.to_thread.run_sync(_take, staging, file)
-            return (await self.take_in(kb_id, staging))[1]
+                await anyio.to_thread.run_sync(_take, batch, file)
+            return (await self.take_in(kb_id, batch))[1]
 
     async def remove_document(self, kb_id: str, uri: str) -> Job:
         """Delete an uploaded document and start a job, which removes it from the index.
@@ -67,7 +67,7 @@ class Documents(Queries):
             return await self._start_with(check_kb_id(kb_id), None, check, lambda: self._uploads.remove(kb_id, name))
 
     @asynccontextmanager
-    async def receiving(self, kb_id: str) -> AsyncIterator[Staging]:
+    async def receiving(self, kb_id: str) -> AsyncIterator[UploadBatch]:
         """A place for files on their way into a knowledge base, emptied at the end. Raises what ``add_documents`` does.
 
         A refusal comes before a byte is asked for.
@@ -75,20 +75,20 @@ class Documents(Queries):
         check_kb_id(kb_id)
         await self._read(lambda tx: self._check(tx, kb_id))
         with disk():
-            staging = await anyio.to_thread.run_sync(self._uploads.stage)
+            batch = await anyio.to_thread.run_sync(self._uploads.stage)
             try:
-                yield staging
+                yield batch
             finally:
                 with anyio.move_on_after(DISCARD_S, shield=True):
-                    await anyio.to_thread.run_sync(staging.discard, abandon_on_cancel=True)
+                    await anyio.to_thread.run_sync(batch.discard, abandon_on_cancel=True)
 
-    async def take_in(self, kb_id: str, staging: Staging) -> tuple[Sequence[str], Job]:
+    async def take_in(self, kb_id: str, batch: UploadBatch) -> tuple[Sequence[str], Job]:
         """Give what was received its place and start a job: (the uris, the job). Checks all again."""
-        if staging.is_empty:
+        if batch.is_empty:
             raise InvalidRequest("files", "there is none; send at least one file")
         uris: list[str] = []
         job = await self._start_with(
-            kb_id, UPLOAD, lambda tx: self._check(tx, kb_id), lambda: uris.extend(staging.commit(kb_id))
+            kb_id, UPLOAD, lambda tx: self._check(tx, kb_id), lambda: uris.extend(batch.commit(kb_id))
         )
         return uris, job
 
@@ -102,11 +102,11 @@ class Documents(Queries):
             raise InvalidRequest(
                 "kb_id", f"the documents of {kb_id!r} come from a folder or the web; change them there, or use another"
             )
-        refuse_second_job(tx, kb_id, "change documents")
+        ensure_no_active_job(tx, kb_id, "change documents")
 
 
-def _take(staging: Staging, file: File) -> None:
+def _take(batch: UploadBatch, file: File) -> None:
     if isinstance(file, tuple):
-        staging.add(*file)
+        batch.add(*file)
     else:
-        staging.copy(Path(file))
+        batch.copy(Path(file))

@@ -8,8 +8,9 @@ from typing import Any, Self, TypeVar
 
 import anyio
 
-from phaseflow.actors.workshop import Policies
-from phaseflow.components.embedders import EmbedderPort
+from phaseflow.actors.context import Policies
+from phaseflow.background_task import BackgroundTask
+from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.index import EmbeddedIndex
 from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
 from phaseflow.components.uploads import UploadLimits, Uploads, disk
@@ -21,22 +22,21 @@ from phaseflow.domain.settings import Settings
 from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, SearchHit, SearchHits, Transition
 from phaseflow.domain.vocabulary import Intent, JobPhase
 from phaseflow.flow import inputs
+from phaseflow.flow.components import ComponentFactory, LoaderFor
 from phaseflow.flow.control import Control
 from phaseflow.flow.definitions import Definitions
 from phaseflow.flow.documents import UPLOAD, Check
 from phaseflow.flow.job import Job
 from phaseflow.flow.queries import ranked
-from phaseflow.flow.workbench import LoaderFor, Workbench
 from phaseflow.snapshot import compose
 from phaseflow.store import jobs, knowledge_bases
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
-from phaseflow.store.service import Service
 from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.janitor import Janitor
 from phaseflow.supervisor.scheduler import Scheduler
-from phaseflow.tracker import PhaseTracker, dequeue_failed_job, make_room, refuse_second_job
+from phaseflow.tracker import PhaseTracker, admit_new_job, dequeue_failed_job, ensure_no_active_job
 
 T = TypeVar("T")
 
@@ -82,26 +82,26 @@ class PhaseFlow(Control):
         self.path = Path(path).absolute()
         self.settings = inputs.as_settings(settings) or Settings()
         self._uploads = Uploads(self.path, uploads or UploadLimits())
-        self._workbench = Workbench(
+        self._components = ComponentFactory(
             loader=loader, chunker=chunker, embedder=embedder, index=index, check_source=check_source,
             allow_private=inputs.as_names("allow_private", allow_private), uploads=self._uploads,
             embedding_url=embedding_url,
         )  # fmt: skip
-        self._definitions = Definitions(self.settings, needs_source=not self._workbench.has_own_loader)
-        self.embedder_access = self._workbench.access
+        self._definitions = Definitions(self.settings, needs_source=not self._components.has_own_loader)
+        self.embedder_access = self._components.access
         self._policies = policies or Policies()
         self._slots = inputs.as_count("slots", slots, 0)
         self._auto_resume = auto_resume
         self._only = None if only is None else inputs.as_names("only", only)
         self._index = EmbeddedIndex()
-        self._service: Service[tuple[PhaseTracker, Scheduler]] | None = None
+        self._service: BackgroundTask[tuple[PhaseTracker, Scheduler]] | None = None
         self._running: tuple[PhaseTracker, Scheduler] | None = None
         self.interrupted: list[str] = []
 
     async def __aenter__(self) -> Self:
         if self._service is not None:
             raise EngineStopped("this PhaseFlow has been used; make a new one for each `async with` block")
-        self._service = Service(self._main)
+        self._service = BackgroundTask(self._main)
         self._running = await self._service.__aenter__()
         return self
 
@@ -117,7 +117,7 @@ class PhaseFlow(Control):
     @property
     def embedding_calls(self) -> tuple[int, int]:
         """(calls to embedders, how many of them failed) since the start."""
-        return self._workbench.embedding_calls
+        return self._components.embedding_calls
 
     @property
     def tracker(self) -> PhaseTracker:
@@ -141,7 +141,7 @@ class PhaseFlow(Control):
         """
         check_kb_id(kb_id)
         held, full = inputs.as_phases(hold), inputs.as_flag("full", full)
-        given, chosen = await self._workbench.checked(source), inputs.as_settings(settings)
+        given, chosen = await self._components.checked(source), inputs.as_settings(settings)
         await self._check_stored(kb_id, chosen, takes_source=given is None)
         return await self._create(kb_id, given, chosen, full=full, held=held)
 
@@ -163,7 +163,7 @@ class PhaseFlow(Control):
         def create(tx: Transaction) -> None:
             if check is not None:
                 check(tx)
-            make_room(tx, kb_id, at)
+            admit_new_job(tx, kb_id, at)
             kb = self._definitions.to_start(tx, kb_id, given, chosen, at)
             queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
             jobs.create(
@@ -176,8 +176,8 @@ class PhaseFlow(Control):
 
         def created(_: None) -> None:
             tracker.feed.touch(kb_id)
-            scheduler.give_up(kb_id)
-            scheduler.look()
+            scheduler.abandon(kb_id)
+            scheduler.wake()
 
         await tracker.database.write(create, durable=True, then=created)
         return Job(state.job_id, kb_id, tracker.feed)
@@ -188,7 +188,7 @@ class PhaseFlow(Control):
         """Create a knowledge base or change it. A running job keeps the source and settings it started with."""
         tracker, _ = self._engine()
         check_kb_id(kb_id)
-        given, chosen, at = await self._workbench.checked(source), inputs.as_settings(settings), tracker.clock.now()
+        given, chosen, at = await self._components.checked(source), inputs.as_settings(settings), tracker.clock.now()
         await self._check_stored(kb_id, chosen)
 
         def put(tx: Transaction) -> None:
@@ -207,22 +207,22 @@ class PhaseFlow(Control):
 
         def remove(tx: Transaction) -> str:
             key = knowledge_bases.get(tx, inputs.as_text("kb_id", kb_id)).key
-            refuse_second_job(tx, kb_id, "delete")
+            ensure_no_active_job(tx, kb_id, "delete")
             dequeue_failed_job(tx, kb_id, tracker.clock.now())
             knowledge_bases.remove(tx, kb_id)
             with disk():
-                self._uploads.put_away(kb_id)
+                self._uploads.move_to_trash(kb_id)
             return key
 
         def removed(_: str) -> None:
             tracker.feed.forget(kb_id)
-            scheduler.give_up(kb_id)  # not before: a deletion that is refused drops nothing
+            scheduler.abandon(kb_id)  # not before: a deletion that is refused drops nothing
 
         self._index.forget(await tracker.database.write(remove, durable=True, then=removed))
-        await anyio.to_thread.run_sync(self._uploads.empty)
+        await anyio.to_thread.run_sync(self._uploads.empty_trash)
 
     async def _search(self, kb_id: str, query: str, limit: int) -> SearchHits:
-        outside = self._workbench.index
+        outside = self._components.index
         if outside is None:
             return await super()._search(kb_id, query, limit)
         _, embedded = await self._query_vector(kb_id, query)
@@ -237,13 +237,13 @@ class PhaseFlow(Control):
 
     async def _main(self, started: Callable[[tuple[PhaseTracker, Scheduler]], None], stop: anyio.Event) -> None:
         async with open_session(self.path) as database:
-            await anyio.to_thread.run_sync(self._uploads.tidy)
+            await anyio.to_thread.run_sync(self._uploads.purge_leftovers)
             tracker = await PhaseTracker.attach(database)
             scheduler = Scheduler(
-                tracker, self._workbench.components_for, self._policies, slots=self._slots, only=self._only
+                tracker, self._components.components_for, self._policies, slots=self._slots, only=self._only
             )
             janitor = Janitor(database)
-            self.interrupted = await scheduler.audit(go_on=self._auto_resume)
+            self.interrupted = await scheduler.recover_orphans(go_on=self._auto_resume)
             try:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(scheduler.run)
@@ -254,11 +254,11 @@ class PhaseFlow(Control):
                     scheduler.stop()
             finally:
                 tracker.feed.close()
-                await self._workbench.aclose()
+                await self._components.aclose()
 
     @property
     def _takes_files(self) -> bool:
-        return not self._workbench.has_own_loader
+        return not self._components.has_own_loader
 
     def _make_place(self, kb_id: str, given: str | None) -> None:
         if given == UPLOAD and self._takes_files:
@@ -289,12 +289,12 @@ class PhaseFlow(Control):
     def _now(self) -> datetime:
         return self.tracker.clock.running_now()
 
-    async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderPort | None:
-        return await self._workbench.query_embedder(kb)
+    async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderAdapter | None:
+        return await self._components.query_embedder(kb)
 
     async def _check_stored(self, kb_id: str, chosen: Settings | None, *, takes_source: bool = False) -> None:
         """Check what a job would take: what is allowed may have changed since it was stored."""
         kb = await self._read(lambda tx: knowledge_bases.find(tx, kb_id))
         if takes_source and kb is not None and kb.source is not None:
-            await self._workbench.check_stored_source(kb.source)
-        await self._workbench.check_embedder(self._definitions.settings_json(chosen, kb))
+            await self._components.check_stored_source(kb.source)
+        await self._components.check_embedder(self._definitions.settings_json(chosen, kb))

@@ -60,7 +60,7 @@ def as_phase(name: JobPhase | str) -> JobPhase:
         raise InvalidRequest("phase", f"{name!r} is none of {', '.join(PHASES)}") from None
 
 
-def as_verb(name: Action | str) -> Action:
+def as_action(name: Action | str) -> Action:
     """A verb on a job that there is, by its name."""
     verbs = [action for action in Action if action is not Action.START]
     if name not in verbs:

@@ -35,13 +35,13 @@ class Job:
         """
         return await self._last(until_quiet=False)
 
-    async def settled(self) -> JobStatusResponse:
+    async def wait_until_idle(self) -> JobStatusResponse:
         """The status once the job is over, or paused and will not resume by itself."""
         return await self._last(until_quiet=True)
 
     async def _last(self, *, until_quiet: bool) -> JobStatusResponse:
         async for status in self.watch():
             quiet = status.status is JobStatus.PAUSED and status.waiting_on is not WaitingOn.QUEUE
-            if status.status.is_over or (until_quiet and quiet):
+            if status.status.is_terminal or (until_quiet and quiet):
                 return status
         raise EngineStopped("the engine stopped before the job was over; the next one goes on with it")

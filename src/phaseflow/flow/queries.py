@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from phaseflow.components.embedders import EmbedderPort
+from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.index import EmbeddedIndex
 from phaseflow.domain.errors import InvalidRequest, JobNotFound
 from phaseflow.domain.settings import SOURCE, FolderSource, Settings, as_given
@@ -63,7 +63,7 @@ class Queries(ABC):
         return lambda record: compose(record, self._now())
 
     @abstractmethod
-    async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderPort | None:
+    async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderAdapter | None:
         """What embeds queries for the vectors that search uses; None when there are none."""
 
     async def kbs(self, limit: int = 100, cursor: str | None = None) -> Page[KnowledgeBase]:

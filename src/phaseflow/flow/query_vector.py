@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from phaseflow.components.embedders import EmbedderPort
+from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.domain.errors import ComponentError
 from phaseflow.domain.log import get_logger
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
@@ -31,7 +31,7 @@ class QueryVector:
 async def embedded_query(
     kb: KnowledgeBaseRecord,
     query: str,
-    embedder_of: Callable[[KnowledgeBaseRecord], Awaitable[EmbedderPort | None]],
+    embedder_of: Callable[[KnowledgeBaseRecord], Awaitable[EmbedderAdapter | None]],
     dimension: int | None,
 ) -> QueryVector:
     """Embed a query for the vectors of a knowledge base, which have ``dimension`` numbers.

@@ -9,19 +9,19 @@ from typing import Self, TypeVar
 
 import anyio
 
-from phaseflow.components.embedders import EmbedderPort
+from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.index import EmbeddedIndex
 from phaseflow.domain.errors import StoreUnavailable
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.verbs import left_behind
+from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.queries import Queries
-from phaseflow.flow.workbench import Workbench
 from phaseflow.snapshot import compose
 from phaseflow.store import schema
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.lock import is_held
-from phaseflow.store.reads import ReadPool, open_readers
+from phaseflow.store.read_pool import ReadPool, open_readers
 from phaseflow.store.transaction import Transaction
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class Reader(Queries):
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path).absolute()
         self._stack = AsyncExitStack()
-        self._workbench = Workbench()
+        self._components = ComponentFactory()
         self._index = EmbeddedIndex()
         self._pool: ReadPool | None = None
 
@@ -50,7 +50,7 @@ class Reader(Queries):
             self._pool = await stack.enter_async_context(open_readers(self._path))
             if not schema.check_version(self._path, *await self._read(schema.identity_in)):
                 raise StoreUnavailable(f"{self._path} is an empty database; ingest something first")
-            stack.push_async_callback(self._workbench.aclose)
+            stack.push_async_callback(self._components.aclose)
             self._stack = stack.pop_all()
         return self
 
@@ -83,5 +83,5 @@ class Reader(Queries):
     def _now(self) -> datetime:
         return datetime.now(UTC)
 
-    async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderPort | None:
-        return await self._workbench.query_embedder(kb)
+    async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderAdapter | None:
+        return await self._components.query_embedder(kb)

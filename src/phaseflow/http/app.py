@@ -18,17 +18,17 @@ from phaseflow.domain.log import get_logger
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import ingestion, operations, pages, uploads
 from phaseflow.http.access import ADVISED_TOKEN, LOOPBACK, Access, check_secret, host_name
-from phaseflow.http.broadcast import Broadcast
+from phaseflow.http.app_state import AppState
 from phaseflow.http.connections import quiet_accepts
 from phaseflow.http.endpoint import routes
-from phaseflow.http.guard import Guard
-from phaseflow.http.limits import Limits, Seats
+from phaseflow.http.limits import ConnectionLimiter, Limits
 from phaseflow.http.metrics import Metrics
+from phaseflow.http.middleware.access_log import AccessLog, ErrorResponder
+from phaseflow.http.middleware.admission import Admission
 from phaseflow.http.problems import problem_response
-from phaseflow.http.record import Answerer, Recorder
 from phaseflow.http.roots import AllowedRoots
 from phaseflow.http.signals import closing_on_signals
-from phaseflow.http.site import Site
+from phaseflow.http.stream_hub import StreamHub
 
 ENDPOINTS = [*ingestion.ENDPOINTS, *uploads.ENDPOINTS, *operations.ENDPOINTS, *pages.ENDPOINTS]
 _TAKING_FILES = [(e.method, compile_path(e.path)[0]) for e in ENDPOINTS if e.takes_files]
@@ -54,7 +54,7 @@ def create_app(
     Which folders may be read is the flow's: ``PhaseFlow(check_source=AllowedRoots([…]))``.
     """
     limits = limits or Limits()
-    site = Site(
+    state = AppState(
         flow=flow,
         access=Access(
             _checked_token(token) if token is not None else None,
@@ -62,21 +62,21 @@ def create_app(
             frozenset(allowed_origins),
         ),
         limits=limits,
-        broadcast=Broadcast(flow, limits),
-        seats=Seats(limits),
+        hub=StreamHub(flow, limits),
+        seats=ConnectionLimiter(limits),
         metrics=Metrics(),
         endpoints=ENDPOINTS,
     )
     flow.embedder_access.known()
-    flow.embedder_access.takes_loopback = site.access.is_local
+    flow.embedder_access.takes_loopback = state.access.is_local
     app = Starlette(
-        routes=[*routes(site, ENDPOINTS), pages.static()],
-        middleware=_middleware(site),
+        routes=[*routes(state, ENDPOINTS), pages.static()],
+        middleware=_middleware(state),
         exception_handlers={HTTPException: _answer_problem},
-        lifespan=_lifespan(site),
+        lifespan=_lifespan(state),
     )
     app.router.redirect_slashes = False
-    app.state.site = site
+    app.state.phaseflow = state
     return app
 
 
@@ -97,15 +97,15 @@ def app_from_env() -> Starlette:
     return create_app(flow, token=os.environ.get("PHASEFLOW_TOKEN") or None, allowed_hosts=[*LOOPBACK, *hosts])
 
 
-def _middleware(site: Site) -> list[Middleware]:
+def _middleware(state: AppState) -> list[Middleware]:
     cors = [
         Middleware(
-            CORSMiddleware, allow_origins=list(site.access.origins), allow_methods=["GET", "POST", "PUT", "DELETE"],
+            CORSMiddleware, allow_origins=list(state.access.origins), allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
         )
-    ] if site.access.origins else []  # fmt: skip
-    guard = Middleware(Guard, access=site.access, body_bytes=_body_bytes(site.limits), is_public=_is_public)
-    return [Middleware(Recorder, metrics=site.metrics), *cors, Middleware(Answerer), guard]
+    ] if state.access.origins else []  # fmt: skip
+    guard = Middleware(Admission, access=state.access, body_bytes=_body_bytes(state.limits), is_public=_is_public)
+    return [Middleware(AccessLog, metrics=state.metrics), *cors, Middleware(ErrorResponder), guard]
 
 
 def _body_bytes(limits: Limits) -> Callable[[str, str], int]:
@@ -124,16 +124,16 @@ def _answer_problem(request: Request, error: Exception) -> Response:
     return problem_response(error)
 
 
-def _lifespan(site: Site) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+def _lifespan(state: AppState) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            if not site.flow.is_running:
-                await stack.enter_async_context(site.flow)
+            if not state.flow.is_running:
+                await stack.enter_async_context(state.flow)
             stack.enter_context(quiet_accepts(asyncio.get_running_loop()))
-            stack.enter_context(closing_on_signals(site.close))
-            stack.callback(site.close)
-            get_logger().info("ready", interrupted_jobs=site.flow.interrupted)
+            stack.enter_context(closing_on_signals(state.close))
+            stack.callback(state.close)
+            get_logger().info("ready", interrupted_jobs=state.flow.interrupted)
             yield
 
     return lifespan

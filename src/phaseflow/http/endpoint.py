@@ -15,9 +15,9 @@ from starlette.types import Receive, Scope, Send
 
 from phaseflow.domain.errors import InvalidRequest, PhaseflowError
 from phaseflow.domain.status import DocumentsChanged, JobStatusResponse, KnowledgeBase, Page
+from phaseflow.http.app_state import AppState
+from phaseflow.http.middleware.access_log import KEY, LoggedRequest
 from phaseflow.http.problems import BodyInterrupted, NotReady, UnsupportedMediaType
-from phaseflow.http.record import KEY, Record
-from phaseflow.http.site import Site
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -41,10 +41,10 @@ BodyT_co = TypeVar("BodyT_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[ParametersT_co, BodyT_co]):
+class RequestContext(Generic[ParametersT_co, BodyT_co]):
     """A request whose parameters and body have been checked."""
 
-    site: Site
+    state: AppState
     request: Request
     at: ParametersT_co
     body: BodyT_co
@@ -55,7 +55,7 @@ class Call(Generic[ParametersT_co, BodyT_co]):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class JsonResult:
     """A value of the declared kind, and the status it is sent with."""
 
     value: BaseModel | None
@@ -64,8 +64,8 @@ class Answer:
 
 Events = Mapping[str, type[BaseModel]]
 """What the events of a stream carry, by their names."""
-AnswerKind = type[BaseModel] | Events | str | None
-Handler = Callable[[Call[Any, Any]], Awaitable[Answer | Response]]
+ResultKind = type[BaseModel] | Events | str | None
+Handler = Callable[[RequestContext[Any, Any]], Awaitable[JsonResult | Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Endpoint:
     path: str
     summary: str
     handle: Handler
-    answers: Mapping[int, AnswerKind]
+    answers: Mapping[int, ResultKind]
     parameters: type[Parameters] = Parameters
     body: type[BaseModel] | None = None
     body_required: bool = False
@@ -101,10 +101,10 @@ class Endpoint:
         """The parameters that stand in the path."""
         return [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
 
-    async def respond(self, site: Site, request: Request) -> Response:
+    async def respond(self, state: AppState, request: Request) -> Response:
         """Check the request, let it be handled, and put the answer into JSON."""
         parameters = self._checked_parameters(request)
-        call = Call(site, request, parameters, await self._checked_body(site, request))
+        call = RequestContext(state, request, parameters, await self._checked_body(state, request))
         answer = await self.handle(call)
         if isinstance(answer, Response):
             return answer
@@ -113,7 +113,7 @@ class Endpoint:
         if isinstance(answer.value, JobStatusResponse):
             call.bind_job(answer.value.job_id)
         for kb_id in _told(answer.value):
-            site.broadcast.outdate(kb_id)
+            state.hub.invalidate(kb_id)
         return Response(answer.value.model_dump_json(), answer.status, media_type=JSON)
 
     def _checked_parameters(self, request: Request) -> Parameters:
@@ -129,10 +129,10 @@ class Endpoint:
         given = request.headers
         return {name: given[name].strip(" \t") for name in self.parameters.headers if name in given}
 
-    async def _checked_body(self, site: Site, request: Request) -> BaseModel | None:
+    async def _checked_body(self, state: AppState, request: Request) -> BaseModel | None:
         if self.body is None:
             return None
-        raw = await _received(site, request)
+        raw = await _received(state, request)
         if not raw and not self.body_required:
             return None
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -143,16 +143,16 @@ class Endpoint:
         return _checked(self.body, raw)
 
 
-async def _received(site: Site, request: Request) -> bytes:
-    with site.seats.receiving() as until_stopped:
+async def _received(state: AppState, request: Request) -> bytes:
+    with state.seats.receiving() as until_stopped:
         try:
-            with until_stopped, anyio.fail_after(site.limits.body_s):
+            with until_stopped, anyio.fail_after(state.limits.body_s):
                 return await request.body()
         except ClientDisconnect:
             raise BodyInterrupted("the connection ended before the body did; send it again") from None
         except TimeoutError:
             raise BodyInterrupted(
-                f"the body was not here within {site.limits.body_s:g} seconds; send it again"
+                f"the body was not here within {state.limits.body_s:g} seconds; send it again"
             ) from None
     raise NotReady("the service is stopping; send it again when it is back")
 
@@ -183,11 +183,11 @@ def _first_fault(error: ValidationError) -> InvalidRequest:
     return InvalidRequest(place or "body", str(first["msg"]).removeprefix("Value error, "))
 
 
-class Table:
+class PathRoutes:
     """The endpoints of one path; the ASGI application behind its route."""
 
-    def __init__(self, site: Site, endpoints: Sequence[Endpoint]) -> None:
-        self._site = site
+    def __init__(self, state: AppState, endpoints: Sequence[Endpoint]) -> None:
+        self._state = state
         self._by_method = {endpoint.method: endpoint for endpoint in endpoints}
         if "GET" in self._by_method:
             self._by_method["HEAD"] = self._by_method["GET"]
@@ -197,14 +197,14 @@ class Table:
         endpoint = self._by_method.get(scope["method"])
         if endpoint is None:
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(self._by_method))})
-        record: Record = scope[KEY]
+        record: LoggedRequest = scope[KEY]
         record.route = endpoint.path
         record.bound |= {_BOUND[name]: value for name, value in scope["path_params"].items() if name in _BOUND}
-        response = await endpoint.respond(self._site, Request(scope, receive))
+        response = await endpoint.respond(self._state, Request(scope, receive))
         await response(scope, receive, send)
 
 
-def routes(site: Site, endpoints: Sequence[Endpoint]) -> list[Route]:
+def routes(state: AppState, endpoints: Sequence[Endpoint]) -> list[Route]:
     """One route a path, so that a method it does not take is answered with all those it takes."""
     paths = dict.fromkeys(endpoint.path for endpoint in endpoints)
-    return [Route(path, Table(site, [e for e in endpoints if e.path == path])) for path in paths]
+    return [Route(path, PathRoutes(state, [e for e in endpoints if e.path == path])) for path in paths]

@@ -26,7 +26,7 @@ from phaseflow.domain.status import (
 )
 from phaseflow.domain.vocabulary import Action
 from phaseflow.http import requests
-from phaseflow.http.endpoint import JSON, Answer, Call, Endpoint
+from phaseflow.http.endpoint import JSON, Endpoint, JsonResult, RequestContext
 from phaseflow.http.problems import LimitReached
 from phaseflow.http.stream import EVENTS, EventStream
 
@@ -40,99 +40,101 @@ _NO_JOB = (KnowledgeBaseNotFound, JobNotFound)
 _VERB = (KnowledgeBaseNotFound, JobNotFound, JobConflict, InvalidTransition)
 
 
-async def list_kbs(call: Call[requests.KbList, None]) -> Answer:
-    return Answer(await call.site.flow.kbs(call.at.limit, call.at.cursor))
+async def list_kbs(call: RequestContext[requests.KbList, None]) -> JsonResult:
+    return JsonResult(await call.state.flow.kbs(call.at.limit, call.at.cursor))
 
 
-async def get_kb(call: Call[requests.KbPath, None]) -> Answer:
-    return Answer(await call.site.flow.kb(call.at.kb_id))
+async def get_kb(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+    return JsonResult(await call.state.flow.kb(call.at.kb_id))
 
 
-async def put_kb(call: Call[requests.KbPath, requests.KnowledgeBaseBody]) -> Answer:
+async def put_kb(call: RequestContext[requests.KbPath, requests.KnowledgeBaseBody]) -> JsonResult:
     await check_room(call)
-    return Answer(await call.site.flow.put_kb(call.at.kb_id, call.body.source, call.body.settings))
+    return JsonResult(await call.state.flow.put_kb(call.at.kb_id, call.body.source, call.body.settings))
 
 
-async def delete_kb(call: Call[requests.KbPath, None]) -> Answer:
-    await call.site.flow.delete_kb(call.at.kb_id)
-    return Answer(None, 204)
+async def delete_kb(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+    await call.state.flow.delete_kb(call.at.kb_id)
+    return JsonResult(None, 204)
 
 
-async def start(call: Call[requests.KbPath, requests.StartBody | None]) -> Answer:
+async def start(call: RequestContext[requests.KbPath, requests.StartBody | None]) -> JsonResult:
     body = call.body or requests.StartBody()
     await check_room(call)
-    job = await call.site.flow.start(call.at.kb_id, body.source, settings=body.settings, full=body.full, hold=body.hold)
-    return Answer(await job.status(), 202)
+    job = await call.state.flow.start(
+        call.at.kb_id, body.source, settings=body.settings, full=body.full, hold=body.hold
+    )
+    return JsonResult(await job.status(), 202)
 
 
-async def pause(call: Call[requests.KbPath, None]) -> Answer:
+async def pause(call: RequestContext[requests.KbPath, None]) -> JsonResult:
     return await _act(call, Action.PAUSE)
 
 
-async def resume(call: Call[requests.KbPath, None]) -> Answer:
+async def resume(call: RequestContext[requests.KbPath, None]) -> JsonResult:
     return await _act(call, Action.RESUME)
 
 
-async def cancel(call: Call[requests.KbPath, None]) -> Answer:
+async def cancel(call: RequestContext[requests.KbPath, None]) -> JsonResult:
     return await _act(call, Action.CANCEL)
 
 
-async def retry(call: Call[requests.KbPath, None]) -> Answer:
+async def retry(call: RequestContext[requests.KbPath, None]) -> JsonResult:
     return await _act(call, Action.RETRY)
 
 
-async def status(call: Call[requests.KbPath, None]) -> Answer | Response:
-    shown = await call.site.broadcast.status(call.at.kb_id)
+async def status(call: RequestContext[requests.KbPath, None]) -> JsonResult | Response:
+    shown = await call.state.hub.status(call.at.kb_id)
     if shown is None:
-        return Answer(await call.site.flow.status(call.at.kb_id))
+        return JsonResult(await call.state.flow.status(call.at.kb_id))
     call.bind_job(shown.job_id)
     return Response(shown.json, media_type=JSON)
 
 
-async def list_jobs(call: Call[requests.JobList, None]) -> Answer:
-    return Answer(await call.site.flow.jobs(call.at.kb_id, call.at.limit, call.at.cursor))
+async def list_jobs(call: RequestContext[requests.JobList, None]) -> JsonResult:
+    return JsonResult(await call.state.flow.jobs(call.at.kb_id, call.at.limit, call.at.cursor))
 
 
-async def list_failures(call: Call[requests.FailureList, None]) -> Answer:
-    return Answer(await call.site.flow.failures(call.at.kb_id, call.at.limit, call.at.cursor))
+async def list_failures(call: RequestContext[requests.FailureList, None]) -> JsonResult:
+    return JsonResult(await call.state.flow.failures(call.at.kb_id, call.at.limit, call.at.cursor))
 
 
-async def list_documents(call: Call[requests.DocumentList, None]) -> Answer:
-    return Answer(await call.site.flow.documents(call.at.kb_id, call.at.limit, call.at.cursor, call.at.q))
+async def list_documents(call: RequestContext[requests.DocumentList, None]) -> JsonResult:
+    return JsonResult(await call.state.flow.documents(call.at.kb_id, call.at.limit, call.at.cursor, call.at.q))
 
 
-async def search(call: Call[requests.SearchQuery, None]) -> Answer:
-    found = await call.site.flow.search(call.at.kb_id, call.at.q, call.at.limit)
-    return Answer(SearchResults.of(found))
+async def search(call: RequestContext[requests.SearchQuery, None]) -> JsonResult:
+    found = await call.state.flow.search(call.at.kb_id, call.at.q, call.at.limit)
+    return JsonResult(SearchResults.of(found))
 
 
-async def get_job(call: Call[requests.JobPath, None]) -> Answer:
-    return Answer(await call.site.flow.job_status(call.at.job_id))
+async def get_job(call: RequestContext[requests.JobPath, None]) -> JsonResult:
+    return JsonResult(await call.state.flow.job_status(call.at.job_id))
 
 
-async def list_transitions(call: Call[requests.TransitionList, None]) -> Answer:
-    return Answer(await call.site.flow.transitions_of(call.at.job_id, call.at.limit, call.at.cursor))
+async def list_transitions(call: RequestContext[requests.TransitionList, None]) -> JsonResult:
+    return JsonResult(await call.state.flow.transitions_of(call.at.job_id, call.at.limit, call.at.cursor))
 
 
-async def events(call: Call[requests.FeedQuery, None]) -> Response:
-    return EventStream(call.site, None, _last_event_id(call))
+async def events(call: RequestContext[requests.FeedQuery, None]) -> Response:
+    return EventStream(call.state, None, _last_event_id(call))
 
 
-async def kb_events(call: Call[requests.KbFeedQuery, None]) -> Response:
+async def kb_events(call: RequestContext[requests.KbFeedQuery, None]) -> Response:
     with suppress(JobNotFound):  # it has never run: the stream opens and waits
-        await call.site.flow.status(call.at.kb_id)
-    return EventStream(call.site, call.at.kb_id, _last_event_id(call))
+        await call.state.flow.status(call.at.kb_id)
+    return EventStream(call.state, call.at.kb_id, _last_event_id(call))
 
 
-async def _act(call: Call[requests.KbPath, None], action: Action) -> Answer:
+async def _act(call: RequestContext[requests.KbPath, None], action: Action) -> JsonResult:
     phase = call.at.phase if isinstance(call.at, requests.PhasePath) else None
-    answered, changed = await call.site.flow.act(action, call.at.kb_id, phase)
-    return Answer(answered, 202 if changed else 200)
+    answered, changed = await call.state.flow.act(action, call.at.kb_id, phase)
+    return JsonResult(answered, 202 if changed else 200)
 
 
-async def check_room(call: Call[requests.KbPath, Any]) -> None:
+async def check_room(call: RequestContext[requests.KbPath, Any]) -> None:
     """Raise LimitReached when this server takes no more jobs, or no new knowledge base."""
-    flow, limits = call.site.flow, call.site.limits
+    flow, limits = call.state.flow, call.state.limits
     kbs, open_jobs = await flow.load()
     if open_jobs >= limits.open_jobs:
         raise LimitReached(
@@ -151,7 +153,7 @@ async def check_room(call: Call[requests.KbPath, Any]) -> None:
         return
 
 
-def _last_event_id(call: Call[requests.FeedQuery, None]) -> int | None:
+def _last_event_id(call: RequestContext[requests.FeedQuery, None]) -> int | None:
     given = (call.at.header_id, call.at.last_event_id)
     return next((int(text[:MOST_DIGITS]) for text in given if text and text.isascii() and text.isdigit()), None)
 

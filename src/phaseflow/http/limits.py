@@ -46,7 +46,7 @@ class Limits:
     heartbeat_s: float = 15.0
 
 
-class Seats:
+class ConnectionLimiter:
     """Counts the open streams, in all and for each address."""
 
     def __init__(self, limits: Limits) -> None:

@@ -3,7 +3,7 @@
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from phaseflow.components.uploads import Staging
+from phaseflow.components.uploads import UploadBatch
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.http.endpoint import MULTIPART
 from phaseflow.http.problems import UnsupportedMediaType
@@ -26,11 +26,11 @@ def boundary_of(content_type: str) -> bytes:
 
 
 class FileParts:
-    """Writes each part of a body to ``staging``. ``feed`` and ``finish`` raise InvalidRequest for what is no such body,
-    and what ``staging`` raises."""
+    """Writes each part of a body to ``batch``. ``feed`` and ``finish`` raise InvalidRequest for what is no such body,
+    and what ``batch`` raises."""
 
-    def __init__(self, boundary: bytes, staging: Staging) -> None:
-        self._staging = staging
+    def __init__(self, boundary: bytes, batch: UploadBatch) -> None:
+        self._batch = batch
         self._header = (bytearray(), bytearray())
         self._disposition = b""
         self._is_whole = False
@@ -44,8 +44,8 @@ class FileParts:
                     "on_header_value": lambda data, start, end: self._header[1].extend(data[start:end]),
                     "on_header_end": self._end_header,
                     "on_headers_finished": self._begin_file,
-                    "on_part_data": lambda data, start, end: staging.write(data[start:end]),
-                    "on_part_end": staging.end,
+                    "on_part_data": lambda data, start, end: batch.write(data[start:end]),
+                    "on_part_end": batch.end,
                     "on_end": self._end,
                 },
             )
@@ -82,7 +82,7 @@ class FileParts:
             raise InvalidRequest(FIELD, f"a part is named {field[:100]!r}; name each {FIELD!r}")
         if b"filename" not in options:
             raise InvalidRequest(FIELD, "a part is no file; send its name as filename")
-        self._staging.begin(_file_name(options[b"filename"]))
+        self._batch.begin(_file_name(options[b"filename"]))
 
     def _end(self) -> None:
         self._is_whole = True

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from phaseflow.domain.errors import StoreUnavailable
 from phaseflow.http import openapi
 from phaseflow.http.access import cookie_name, cookies
-from phaseflow.http.endpoint import Answer, Call, Endpoint, Parameters
+from phaseflow.http.endpoint import Endpoint, JsonResult, Parameters, RequestContext
 from phaseflow.http.metrics import MEDIA_TYPE as METRICS
 from phaseflow.http.problems import LimitReached, NotReady, Unauthorized
 from phaseflow.http.requests import LoginBody
@@ -32,36 +32,36 @@ class Readiness(BaseModel):
     interrupted: int
 
 
-async def healthz(call: Call[Parameters, None]) -> Answer:
-    return Answer(Health())
+async def healthz(call: RequestContext[Parameters, None]) -> JsonResult:
+    return JsonResult(Health())
 
 
-async def readyz(call: Call[Parameters, None]) -> Answer:
-    if not call.site.is_ready:
+async def readyz(call: RequestContext[Parameters, None]) -> JsonResult:
+    if not call.state.is_ready:
         raise NotReady("the engine is starting or stopping; ask again in a second")
     with anyio.move_on_after(STORE_S) as looking:
         try:
-            await call.site.flow.check_store()
+            await call.state.flow.check_store()
         except StoreUnavailable as error:
             raise NotReady(f"the database cannot be written: {error.reason or 'the log says why'}") from error
     if looking.cancelled_caught:
         raise NotReady(f"the database has not answered within {STORE_S:.0f} seconds; ask again")
-    return Answer(Readiness(interrupted=len(call.site.flow.interrupted)))
+    return JsonResult(Readiness(interrupted=len(call.state.flow.interrupted)))
 
 
-async def metrics(call: Call[Parameters, None]) -> Response:
-    text = await call.site.metrics.render(call.site.flow, call.site.broadcast.clients)
+async def metrics(call: RequestContext[Parameters, None]) -> Response:
+    text = await call.state.metrics.render(call.state.flow, call.state.hub.clients)
     return Response(text, media_type=METRICS)
 
 
-async def describe(call: Call[Parameters, None]) -> Response:
+async def describe(call: RequestContext[Parameters, None]) -> Response:
     prefix = str(call.request.scope.get("root_path", ""))
-    cookie = _cookie_name(call) if call.site.access.token is not None else None
-    return JSONResponse(openapi.document(call.site.endpoints, prefix, cookie=cookie))
+    cookie = _cookie_name(call) if call.state.access.token is not None else None
+    return JSONResponse(openapi.document(call.state.endpoints, prefix, cookie=cookie))
 
 
-async def login(call: Call[Parameters, LoginBody]) -> Response:
-    access, request = call.site.access, call.request
+async def login(call: RequestContext[Parameters, LoginBody]) -> Response:
+    access, request = call.state.access, call.request
     response = Response(status_code=204)
     if access.token is None:
         return response
@@ -75,7 +75,7 @@ async def login(call: Call[Parameters, LoginBody]) -> Response:
     return response
 
 
-async def logout(call: Call[Parameters, None]) -> Response:
+async def logout(call: RequestContext[Parameters, None]) -> Response:
     _end_sessions(call)
     response = Response(status_code=204)
     response.delete_cookie(
@@ -84,20 +84,20 @@ async def logout(call: Call[Parameters, None]) -> Response:
     return response
 
 
-def _end_sessions(call: Call[Parameters, object]) -> None:
+def _end_sessions(call: RequestContext[Parameters, object]) -> None:
     for secret in cookies(call.request.headers, _cookie_name(call)):
-        call.site.access.sessions.end(secret)
+        call.state.access.sessions.end(secret)
 
 
-def _cookie_name(call: Call[Parameters, object]) -> str:
+def _cookie_name(call: RequestContext[Parameters, object]) -> str:
     return cookie_name(call.request.headers, call.request.scope.get("server"))
 
 
-def _is_secure(call: Call[Parameters, object]) -> bool:
+def _is_secure(call: RequestContext[Parameters, object]) -> bool:
     return call.request.url.scheme == "https"
 
 
-def _cookie_path(call: Call[Parameters, object]) -> str:
+def _cookie_path(call: RequestContext[Parameters, object]) -> str:
     return str(call.request.scope.get("root_path", "")) or "/"
 
 

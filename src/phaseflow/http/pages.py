@@ -8,7 +8,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from phaseflow.http.endpoint import Call, Endpoint, Parameters
+from phaseflow.http.endpoint import Endpoint, Parameters, RequestContext
 
 _CACHE = "no-cache"
 """Browsers keep the files, and ask each time whether they are still the same (by their ETag)."""
@@ -19,7 +19,7 @@ def folder() -> Path:
     return Path(str(resources.files("phaseflow.http") / "dashboard"))
 
 
-async def page(call: Call[Parameters, None]) -> Response:
+async def page(call: RequestContext[Parameters, None]) -> Response:
     return FileResponse(folder() / "index.html", headers={"Cache-Control": _CACHE}, media_type="text/html")
 
 

@@ -18,10 +18,10 @@ from phaseflow.domain.hosts import is_loopback
 from phaseflow.flow import PhaseFlow
 from phaseflow.http.access import ANY_ADDRESS, LOOPBACK, check_secret, is_address
 from phaseflow.http.app import create_app
+from phaseflow.http.app_state import AppState
 from phaseflow.http.connections import ACCEPTS, protocol_for
 from phaseflow.http.limits import Limits
 from phaseflow.http.signals import ENDS, is_ignored
-from phaseflow.http.site import Site
 
 GRACE_S = 1
 """Answers that are not done so long after the end was asked for are cut off."""
@@ -36,9 +36,9 @@ class Server(uvicorn.Server):
     has_answered = False
     """It came so far that it could."""
 
-    def __init__(self, config: uvicorn.Config, site: Site, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, state: AppState, started: Callable[[], None]) -> None:
         super().__init__(config)
-        self._site = site
+        self._state = state
         self._tell_started = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -52,7 +52,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then whatever else is under way."""
-        self._site.close()
+        self._state.close()
         await super().shutdown(sockets)
 
 
@@ -62,11 +62,11 @@ def server_for(app: Starlette, started: Callable[[], None] = lambda: None) -> Se
     For a host that runs the service in its own event loop, or in a thread with one of its own.
     """
     config = uvicorn.Config(
-        app, http=protocol_for(app.state.site.limits),
+        app, http=protocol_for(app.state.phaseflow.limits),
         log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, backlog=ACCEPTS,
         server_header=False, lifespan="on", ws="none",
     )  # fmt: skip
-    return Server(config, app.state.site, started)
+    return Server(config, app.state.phaseflow, started)
 
 
 async def serve(

@@ -19,7 +19,7 @@ def is_ignored(number: signal.Signals) -> bool:
 
 @contextmanager
 def closing_on_signals(close: Callable[[], None]) -> Iterator[None]:
-    """Call ``close`` on SIGTERM, SIGHUP and Ctrl-C, before the handlers that the server has set.
+    """RequestContext ``close`` on SIGTERM, SIGHUP and Ctrl-C, before the handlers that the server has set.
 
     Servers wait for all answers to end before they tell the application to: an endless one would never hear of it.
     Outside the main thread, or where no server has set handlers, this does nothing.

@@ -9,12 +9,12 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from phaseflow.domain.status import JobStatusResponse, Transition
-from phaseflow.http.broadcast import Broadcast, Listener
+from phaseflow.http.app_state import AppState
 from phaseflow.http.connection import KEY, Connection
-from phaseflow.http.guard import SESSION
+from phaseflow.http.middleware.admission import SESSION
 from phaseflow.http.problems import BodyTooLarge, NotReady
 from phaseflow.http.sessions import Session
-from phaseflow.http.site import Site
+from phaseflow.http.stream_hub import StreamHub, Subscriber
 
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -41,14 +41,14 @@ class EventStream(Response):
     last id.
     """
 
-    def __init__(self, site: Site, kb_id: str | None, last_event_id: int | None) -> None:
-        self._site = site
+    def __init__(self, state: AppState, kb_id: str | None, last_event_id: int | None) -> None:
+        self._state = state
         self._kb_id = kb_id
         self._last_event_id = last_event_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end, each send with a deadline, while a task watches for the client to leave."""
-        if not self._site.is_ready:
+        if not self._state.is_ready:
             raise NotReady("the server is starting or stopping; connect again in a second")
         if scope["method"] == "HEAD":
             await send(_start())
@@ -56,7 +56,7 @@ class EventStream(Response):
             return
         connection = scope.get(KEY) or Connection(receive)
         connection.find(scope)
-        with self._site.seats.taken(scope.get("client")):
+        with self._state.seats.taken(scope.get("client")):
             if not await self._serve(receive, send, connection, scope.get(SESSION)):
                 connection.drop()
                 await anyio.lowlevel.checkpoint()  # the server sees that the connection is gone, and asks for no end
@@ -66,9 +66,9 @@ class EventStream(Response):
         ended = False
         async with anyio.create_task_group() as tasks:
             within = session.holding(tasks.cancel_scope) if session else nullcontext()
-            async with self._site.broadcast.stream(tasks.cancel_scope, connection) as listener:
+            async with self._state.hub.stream(tasks.cancel_scope, connection) as listener:
                 tasks.start_soon(_watch, receive, tasks.cancel_scope)
-                telling = _Telling(self._site.broadcast, listener, self._kb_id, send)
+                telling = _Telling(self._state.hub, listener, self._kb_id, send)
                 with within:
                     await telling.run(self._last_event_id)
                 ended = True
@@ -79,35 +79,35 @@ class EventStream(Response):
 class _Telling:
     """What one client has, and the sends that bring it further."""
 
-    def __init__(self, broadcast: Broadcast, listener: Listener, kb_id: str | None, send: Send) -> None:
-        self._broadcast = broadcast
+    def __init__(self, hub: StreamHub, listener: Subscriber, kb_id: str | None, send: Send) -> None:
+        self._broadcast = hub
         self._listener = listener
         self._kb_id = kb_id
         self._send = send
 
     async def run(self, last_event_id: int | None) -> None:
         """Replay, then the statuses, then live, then the end."""
-        broadcast, kb_id = self._broadcast, self._kb_id
-        opening, position = await broadcast.begin(last_event_id)
+        hub, kb_id = self._broadcast, self._kb_id
+        opening, cursor = await hub.begin(last_event_id)
         await self._take(_start())
-        waiting = b":\nid: %d\n\n" % position.seq  # so that a client that has been told nothing can go on, too
-        beats = broadcast.beats
-        while not broadcast.is_over(kb_id):
-            hint = broadcast.hint()
-            frame = await broadcast.after(position, kb_id)
-            data = opening + (frame.data if frame else b"")
-            position, opening = (frame.position if frame else position), b""
-            if broadcast.beats != beats:
-                data, beats = data + _COMMENT, broadcast.beats
+        waiting = b":\nid: %d\n\n" % cursor.seq  # so that a client that has been told nothing can go on, too
+        heartbeats = hub.heartbeats
+        while not hub.has_ended(kb_id):
+            hint = hub.hint()
+            block = await hub.after(cursor, kb_id)
+            data = opening + (block.data if block else b"")
+            cursor, opening = (block.cursor if block else cursor), b""
+            if hub.heartbeats != heartbeats:
+                data, heartbeats = data + _COMMENT, hub.heartbeats
             data, waiting = data or waiting, b""
             if data:
                 await self._take({"type": "http.response.body", "body": data, "more_body": True})
-            if frame is None:
+            if block is None:
                 await hint.wait()
         await self._take({"type": "http.response.body", "body": b""})
 
     async def _take(self, message: Message) -> None:
-        """Send, under the eyes of the broadcast: it ends the stream when this takes too long."""
+        """Send, under the eyes of the hub: it ends the stream when this takes too long."""
         self._listener.sending_since = anyio.current_time()
         await self._send(message)
         self._listener.sending_since = None

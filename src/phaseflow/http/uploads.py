@@ -10,30 +10,30 @@ from starlette.requests import ClientDisconnect, Request
 from phaseflow.domain.errors import DocumentNotFound, JobConflict, KnowledgeBaseNotFound, UploadTooLarge
 from phaseflow.domain.status import DocumentsChanged
 from phaseflow.http import requests
-from phaseflow.http.endpoint import Answer, Call, Endpoint
+from phaseflow.http.endpoint import Endpoint, JsonResult, RequestContext
 from phaseflow.http.ingestion import KB, check_room
 from phaseflow.http.limits import Limits
 from phaseflow.http.multipart import FileParts, boundary_of
 from phaseflow.http.problems import BodyInterrupted, LimitReached, NotReady
 
 
-async def add_documents(call: Call[requests.KbPath, None]) -> Answer:
-    kb_id, flow = call.at.kb_id, call.site.flow
+async def add_documents(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+    kb_id, flow = call.at.kb_id, call.state.flow
     boundary = boundary_of(call.request.headers.get("content-type", ""))
     await check_room(call)
-    with call.site.seats.uploading() as until_stopped:
-        async with flow.receiving(kb_id) as staging:
+    with call.state.seats.uploading() as until_stopped:
+        async with flow.receiving(kb_id) as batch:
             with until_stopped:
-                await _receive(call.request, FileParts(boundary, staging), call.site.limits)
+                await _receive(call.request, FileParts(boundary, batch), call.state.limits)
             if until_stopped.cancelled_caught:
                 raise NotReady("the service is stopping; send it again when it is back")
-            uris, job = await flow.take_in(kb_id, staging)
-    return Answer(DocumentsChanged(documents=list(uris), job=await job.status()), 202)
+            uris, job = await flow.take_in(kb_id, batch)
+    return JsonResult(DocumentsChanged(documents=list(uris), job=await job.status()), 202)
 
 
-async def delete_document(call: Call[requests.DocumentQuery, None]) -> Answer:
-    job = await call.site.flow.remove_document(call.at.kb_id, call.at.uri)
-    return Answer(DocumentsChanged(documents=[call.at.uri], job=await job.status()), 202)
+async def delete_document(call: RequestContext[requests.DocumentQuery, None]) -> JsonResult:
+    job = await call.state.flow.remove_document(call.at.kb_id, call.at.uri)
+    return JsonResult(DocumentsChanged(documents=[call.at.uri], job=await job.status()), 202)
 
 
 async def _receive(request: Request, parts: FileParts, limits: Limits) -> None:

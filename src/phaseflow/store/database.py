@@ -20,10 +20,10 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from phaseflow.domain.errors import EngineStopped, StoreUnavailable
 from phaseflow.domain.log import get_logger
-from phaseflow.store import faults
+from phaseflow.store import failpoints
 from phaseflow.store.connection import BUSY_S, Connection, concerns_the_file, explained, open_connection
 from phaseflow.store.own_loop import OwnLoop
-from phaseflow.store.reads import ReadPool, open_readers
+from phaseflow.store.read_pool import ReadPool, open_readers
 from phaseflow.store.transaction import Transaction
 
 T = TypeVar("T")
@@ -189,7 +189,7 @@ class Database:
             raise
         for request in group[:done]:
             request.settle()
-        faults.reach("store.told")
+        failpoints.hit("store.told")
         return group[done:]
 
     def _leave(self, group: list[_Request[Any]]) -> None:
@@ -211,11 +211,11 @@ class Database:
             while done < len(group) and (done == 0 or time.monotonic() < until_s):
                 _run(connection, group[done], alone=len(group) == 1)
                 done += 1
-            faults.reach("store.before_commit")
+            failpoints.hit("store.before_commit")
             connection.commit()
             if not self._owed:
                 self.unwritable = None
-            faults.reach("store.after_commit")
+            failpoints.hit("store.after_commit")
         except (sqlite3.Error, StoreUnavailable) as error:
             failure = explained(error, self.path)
             if isinstance(failure, StoreUnavailable):

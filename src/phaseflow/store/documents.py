@@ -68,7 +68,7 @@ class StagedDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class Staging:
+class Target:
     """Where a job's documents go: its number, the key of its knowledge base, the epoch, and how they are made."""
 
     job_seq: int
@@ -77,7 +77,7 @@ class Staging:
     recipe: str
 
 
-def add(tx: Transaction, where: Staging, loaded: Sequence[LoadedText]) -> list[StagedDocument]:
+def add(tx: Transaction, where: Target, loaded: Sequence[LoadedText]) -> list[StagedDocument]:
     """Store texts; ids ascend in the order given."""
     found = _insert(tx, where, loaded, LOADED)
     texts.add(
@@ -88,7 +88,7 @@ def add(tx: Transaction, where: Staging, loaded: Sequence[LoadedText]) -> list[S
     return found
 
 
-def begin(tx: Transaction, where: Staging, loaded: LoadedText) -> StagedDocument:
+def begin(tx: Transaction, where: Target, loaded: LoadedText) -> StagedDocument:
     """A document whose text follows in several transactions. Nobody sees it and nothing counts it before ``finish``."""
     return _insert(tx, where, [loaded], STORING)[0]
 
@@ -103,7 +103,7 @@ def give_up_unfinished(tx: Transaction, job_seq: int) -> None:
     tx.run("UPDATE documents SET state = 10 WHERE job_seq = ? AND state = 0 AND state NOT IN (4, 10)", job_seq)
 
 
-def _insert(tx: Transaction, where: Staging, loaded: Sequence[LoadedText], state: int) -> list[StagedDocument]:
+def _insert(tx: Transaction, where: Target, loaded: Sequence[LoadedText], state: int) -> list[StagedDocument]:
     rows = json_array([[d.uri, d.title, d.media_type, d.content_hash, d.stamp, len(d.text)] for d in loaded])
     ids = tx.rows(
         "INSERT INTO documents (kb_id, job_seq, epoch, recipe, state, uri, title, media_type, content_hash, stamp,"
@@ -196,7 +196,7 @@ def _with_chunks(tx: Transaction, found: Sequence[StagedDocument]) -> list[Stage
     ]
 
 
-def discard_staged(tx: Transaction, kb_key: str, before_job: int, limit: int) -> int:
+def purge_staged(tx: Transaction, kb_key: str, before_job: int, limit: int) -> int:
     """Give up to ``limit`` documents that older jobs left on their way to the janitor; how many."""
     rows = tx.rows(
         "UPDATE documents SET state = 10 WHERE id IN"
@@ -212,7 +212,7 @@ def withdraw(tx: Transaction, ids: Sequence[int]) -> None:
     tx.run("UPDATE documents SET state = 10 WHERE id IN (SELECT value FROM json_each(?))", json_array(ids))
 
 
-def forgive(tx: Transaction, job_seq: int, phase: str, state: int, limit: int) -> tuple[int, int, int]:
+def requeue_failed(tx: Transaction, job_seq: int, phase: str, state: int, limit: int) -> tuple[int, int, int]:
     """Give up to ``limit`` documents that failed in a phase back to it, in ``state``.
 
     Returns (documents, chunks without a vector, chunks). Their turn comes after all others: cursors go by it, and the

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from phaseflow.domain.errors import JobNotFound, OwnershipLost
+from phaseflow.domain.errors import JobNotFound, StaleRun
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.moves import check_job_move
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.status import Transition, timestamp
+from phaseflow.domain.transitions import check_job_move
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, PhaseStatus, WaitingOn
 from phaseflow.store.knowledge_bases import IS_LIVE, KEY_OF, name_of
 from phaseflow.store.transaction import Row, Transaction, json_array
@@ -146,7 +146,7 @@ def save(
 ) -> list[Transition]:
     """Store what changed and log the transitions, phases first, then the job.
 
-    Raises InvalidTransition for a change of the job's status that the table forbids, OwnershipLost when the database
+    Raises InvalidTransition for a change of the job's status that the table forbids, StaleRun when the database
     holds another status than ``before``.
     """
     status, was = after.get_overall_status(), before.get_overall_status()
@@ -182,7 +182,7 @@ def count_deleted(tx: Transaction, job_seq: int, deleted: int) -> None:
     tx.run("UPDATE ingestion_jobs SET documents_deleted = documents_deleted + ? WHERE seq = ?", deleted, job_seq)
 
 
-def count_forgiven(tx: Transaction, job_id: str, phase: JobPhase, documents: int, items: int) -> None:
+def count_requeued(tx: Transaction, job_id: str, phase: JobPhase, documents: int, items: int) -> None:
     """Take documents that will be tried again, and their items in a phase, from those that failed."""
     tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed - ? WHERE id = ?", documents, job_id)
     tx.run(
@@ -212,7 +212,7 @@ def _save_phase(tx: Transaction, job_id: str, old: PhaseState, new: PhaseState, 
         timestamp(at), job_id, new.name, old.status,
     )  # fmt: skip
     if row is None:
-        raise OwnershipLost(f"phase {new.name} of job {job_id} is no longer {old.status}")
+        raise StaleRun(f"phase {new.name} of job {job_id} is no longer {old.status}")
 
 
 def _save_job(tx: Transaction, state: IngestionState, at: datetime) -> None:
@@ -223,7 +223,7 @@ def _save_job(tx: Transaction, state: IngestionState, at: datetime) -> None:
         " started_at = CASE WHEN ?8 THEN coalesce(started_at, ?10) END,"
         " completed_at = CASE WHEN ?9 THEN coalesce(completed_at, ?10) END WHERE id = ?1",
         state.job_id, state.held, state.hold_reason, state.intent, json_array(state.intent_phases),
-        format_time(state.queued_at), state.cancelled, started, state.get_overall_status().is_over, timestamp(at),
+        format_time(state.queued_at), state.cancelled, started, state.get_overall_status().is_terminal, timestamp(at),
     )  # fmt: skip
 
 

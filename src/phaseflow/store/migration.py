@@ -8,7 +8,7 @@ import sqlite3
 from typing import Final
 
 from phaseflow.domain.log import get_logger
-from phaseflow.store import faults
+from phaseflow.store import failpoints
 from phaseflow.store.texts import SEGMENT_BITS, segmented
 
 TO_VERSION_2: Final = """
@@ -44,7 +44,7 @@ def move_rows(connection: sqlite3.Connection) -> None:
     get_logger().info("bringing the database to the new version; this is done once and may take a while", texts=left)
     while row := connection.execute("SELECT document_id, text, parts FROM texts_of_version_1 LIMIT 1").fetchone():
         _move_text(connection, *row)
-        faults.reach("schema.moved")
+        failpoints.hit("schema.moved")
     connection.execute("DROP TABLE texts_of_version_1")
 
 

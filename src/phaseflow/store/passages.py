@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from phaseflow.domain.errors import OwnershipLost
+from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.status import IndexedDocument
 from phaseflow.store import documents, knowledge_bases, texts
 from phaseflow.store.documents import StagedDocument
@@ -35,13 +35,13 @@ def index(tx: Transaction, passages: str) -> None:
 
 def note_indexed(tx: Transaction, document_id: int, before: int, after: int) -> None:
     """So many passages of a document are in the full-text index now. In the transaction of ``index``, so that it can
-    be gone on with, or undone, exactly. Raises OwnershipLost when it is not ``before``."""
+    be gone on with, or undone, exactly. Raises StaleRun when it is not ``before``."""
     row = tx.row(
         "UPDATE documents SET indexed = ?3 WHERE id = ?1 AND indexed = ?2 AND state NOT IN (4, 10) RETURNING 1",
         document_id, before, after,
     )  # fmt: skip
     if row is None:
-        raise OwnershipLost(f"document {document_id} is in other hands")
+        raise StaleRun(f"document {document_id} is in other hands")
 
 
 def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument]) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from phaseflow.domain.errors import OwnershipLost
+from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.phase import MOST_BEFORE_THE_END
 from phaseflow.domain.status import timestamp
 from phaseflow.domain.vocabulary import PHASES, JobPhase, WaitingOn
@@ -37,7 +37,7 @@ class Done:
 
 
 def advance(tx: Transaction, run: Run, phase: JobPhase, done: Done, at: datetime) -> None:
-    """Add to the counts of a running phase. Raises OwnershipLost when this run may not write any more.
+    """Add to the counts of a running phase. Raises StaleRun when this run may not write any more.
 
     One statement, since this stands in every batch: the progress is that of ``PhaseState.update_progress``, in SQL.
     """
@@ -82,7 +82,7 @@ def totals(tx: Transaction) -> list[Total]:
 
 
 def wait_on(tx: Transaction, run: Run, phase: JobPhase, reason: WaitingOn | None) -> None:
-    """Say why a running phase does not move. Raises OwnershipLost when this run may not write any more."""
+    """Say why a running phase does not move. Raises StaleRun when this run may not write any more."""
     row = tx.row(
         f"UPDATE ingestion_phase_status SET waiting_on = ?4 WHERE {_RUNNING} RETURNING 1",
         run.job_id, phase, run.run, reason,
@@ -101,7 +101,7 @@ def has_succeeded(tx: Transaction, run: Run, phase: JobPhase) -> bool:
     return row is not None
 
 
-def stop_clocks(tx: Transaction) -> None:
+def settle_active_time(tx: Transaction) -> None:
     """End the running time of phases of a process that died with the last sign of life that each has given."""
     tx.run(
         "UPDATE ingestion_phase_status SET running_since = NULL, active_seconds = active_seconds"
@@ -120,5 +120,5 @@ def move_clocks(tx: Transaction, step: timedelta) -> None:
     )
 
 
-def _lost(run: Run, phase: JobPhase) -> OwnershipLost:
-    return OwnershipLost(f"run {run.run} of job {run.job_id} may not write to {phase} any more")
+def _lost(run: Run, phase: JobPhase) -> StaleRun:
+    return StaleRun(f"run {run.run} of job {run.job_id} may not write to {phase} any more")

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from phaseflow.domain.errors import NewerDatabase, NotADatabase, StoreUnavailable
-from phaseflow.store import faults, migration, names
+from phaseflow.store import failpoints, migration, names
 from phaseflow.store.connection import BUSY_S
 from phaseflow.store.lock import is_open_here
 from phaseflow.store.private_files import make_database_file
@@ -159,9 +159,9 @@ def _create(connection: sqlite3.Connection) -> None:
 def _in_one_step(connection: sqlite3.Connection, sql: str, version: int) -> None:
     try:
         connection.executescript(f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA user_version = {version};")
-        faults.reach("schema.writing")
+        failpoints.hit("schema.writing")
         connection.execute("COMMIT")
-        faults.reach("schema.written")
+        failpoints.hit("schema.written")
     except sqlite3.Error:
         if connection.in_transaction:
             connection.rollback()

@@ -4,7 +4,7 @@ import anyio
 
 from phaseflow.domain.errors import EngineStopped, StoreError
 from phaseflow.domain.log import get_logger
-from phaseflow.store import faults, leftovers
+from phaseflow.store import failpoints, leftovers
 from phaseflow.store.database import Database
 
 LOOK_S = 0.5
@@ -46,5 +46,5 @@ class Janitor:
             began = anyio.current_time()
             if not await self._database.write(leftovers.remove_some):
                 return
-            faults.reach("janitor.removed_some")
+            failpoints.hit("janitor.removed_some")
             await anyio.sleep(SHARE * (anyio.current_time() - began))

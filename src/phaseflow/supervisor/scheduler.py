@@ -11,19 +11,19 @@ from datetime import datetime
 import anyio
 from anyio.abc import TaskGroup
 
+from phaseflow.actors.context import Components, Plan, Policies
 from phaseflow.actors.single_flight import SingleFlight
-from phaseflow.actors.workshop import Components, Plan, Policies
+from phaseflow.background_task import only_error
 from phaseflow.domain import verbs
 from phaseflow.domain.errors import JobNotFound, StoreError
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.phase import BY_INTERRUPTION
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus
-from phaseflow.store import faults, jobs, progress
+from phaseflow.store import failpoints, jobs, progress
 from phaseflow.store.database import STORE_RETRY_S
 from phaseflow.store.jobs import JobRecord
-from phaseflow.store.service import only_error
-from phaseflow.supervisor.launch import begin, forgive
+from phaseflow.supervisor.run_start import requeue_failed, start_run
 from phaseflow.supervisor.supervisor import Supervisor
 from phaseflow.tracker import Change, Changed, PhaseTracker
 
@@ -53,23 +53,23 @@ class Scheduler:
         self._single_flight = SingleFlight()
         self._supervisors: dict[str, Supervisor | None] = {}
         self._busy_kbs: dict[str, str] = {}
-        self._wake = anyio.Event()
+        self._woken = anyio.Event()
         self._stopping = False
         self._log = get_logger()
 
-    async def audit(self, *, go_on: bool) -> list[str]:
+    async def recover_orphans(self, *, go_on: bool) -> list[str]:
         """Pause what a dead process left running, and queue it again when ``go_on``; the ids of those jobs."""
         records = await self._tracker.database.read(jobs.unfinished)
         if any(phase.status is PhaseStatus.RUNNING for record in records for phase in record.state.phases):
-            await self._tracker.database.write(progress.stop_clocks)
+            await self._tracker.database.write(progress.settle_active_time)
         found = []
         for record in records:
-            if changed := await self._audit_one(record, go_on=go_on):
+            if changed := await self._recover_one(record, go_on=go_on):
                 self._log.info("interrupted job found", job=changed.after.job_id, kb=changed.after.kb_id, goes_on=go_on)
                 found.append(record.state.job_id)
         return found
 
-    async def _audit_one(self, record: JobRecord, *, go_on: bool) -> Changed | None:
+    async def _recover_one(self, record: JobRecord, *, go_on: bool) -> Changed | None:
         now, managed = self._tracker.clock.now(), record.state.managed
 
         def change(state: IngestionState) -> IngestionState:
@@ -78,14 +78,14 @@ class Scheduler:
             return state.each(lambda p: p.pause(now) if p.status is PhaseStatus.RUNNING else p)
 
         changed = await self._tracker.change(record.state.job_id, change, reason=BY_INTERRUPTION)
-        faults.reach("scheduler.audited")
+        failpoints.hit("scheduler.recovered")
         return changed if changed.after != changed.before else None
 
     async def run(self) -> None:
         """Fill the slots until ``stop``; ends when all jobs are quiet."""
         async with anyio.create_task_group() as tasks:
             while not self._stopping:
-                wake = self._wake
+                wake = self._woken
                 await self._fill(tasks)
                 await wake.wait()
             for supervisor in self._supervisors.values():
@@ -95,14 +95,14 @@ class Scheduler:
     def stop(self) -> None:
         """Start nothing more; running jobs finish the batches in hand."""
         self._stopping = True
-        self.look()
+        self.wake()
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """The queue may have changed."""
-        self._wake.set()
-        self._wake = anyio.Event()
+        self._woken.set()
+        self._woken = anyio.Event()
 
-    async def verb(self, job_id: str, change: Change, *, reason: str | None = None) -> Changed:
+    async def apply(self, job_id: str, change: Change, *, reason: str | None = None) -> Changed:
         """Carry out a verb; whoever runs the job is told with its commit, even if the caller has gone by then.
 
         What is refused, or is so already, is found out by reading: it closes no gate, which would break off a batch.
@@ -111,19 +111,19 @@ class Scheduler:
         if change(before) == before:
             return Changed(before, before)
         supervisor = self._supervisors.get(job_id)
-        with nullcontext() if supervisor is None else supervisor.braced():
+        with nullcontext() if supervisor is None else supervisor.gates_closed():
             return await self._tracker.change(job_id, change, reason=reason, then=self._obey)
 
     def _obey(self, changed: Changed) -> None:
-        faults.reach("scheduler.verb")
+        failpoints.hit("scheduler.applied")
         supervisor = self._supervisors.get(changed.after.job_id)
         if supervisor is not None and changed.after.cancelled:
             supervisor.abandon()
         elif supervisor is not None:
-            supervisor.poke()
-        self.look()
+            supervisor.wake()
+        self.wake()
 
-    def give_up(self, kb_id: str) -> None:
+    def abandon(self, kb_id: str) -> None:
         """Drop what a failed job of this knowledge base still has in hand: a new job takes its place."""
         supervisor = self._supervisors.get(self._busy_kbs.get(kb_id, ""))
         if supervisor is not None:
@@ -136,7 +136,7 @@ class Scheduler:
             queue = await self._tracker.database.read(jobs.queued)
         except StoreError as error:
             self._log.warning("cannot read the queue, trying again", error=str(error))
-            tasks.start_soon(self._look_later)
+            tasks.start_soon(self._wake_later)
             return
         for job_id, kb_id in queue:
             wanted = self._only is None or kb_id in self._only
@@ -145,9 +145,9 @@ class Scheduler:
                 self._busy_kbs[kb_id] = job_id
                 tasks.start_soon(self._supervise, job_id, kb_id)
 
-    async def _look_later(self) -> None:
+    async def _wake_later(self) -> None:
         await anyio.sleep(STORE_RETRY_S)
-        self.look()
+        self.wake()
 
     async def _supervise(self, job_id: str, kb_id: str) -> None:
         try:
@@ -157,19 +157,19 @@ class Scheduler:
         finally:
             del self._supervisors[job_id]
             del self._busy_kbs[kb_id]
-            self.look()
+            self.wake()
 
     async def _run_job(self, job_id: str) -> None:
         record = await self._tracker.record(job_id)
         async with self._components_for(record) as components:
-            while await self._tracker.database.write(lambda tx: forgive(tx, job_id)):
-                faults.reach("launch.forgiven")
+            while await self._tracker.database.write(lambda tx: requeue_failed(tx, job_id)):
+                failpoints.hit("run_start.requeued")
             await self._tracker.follow_clock()
             now = self._tracker.clock.now()
             begun = await self._tracker.database.write(
-                lambda tx: begin(tx, job_id, components, self._policies, now),
+                lambda tx: start_run(tx, job_id, components, self._policies, now),
                 durable=True,
-                then=self._tell_begun,
+                then=self._tell_started,
             )
             if begun is None:
                 return
@@ -179,7 +179,7 @@ class Scheduler:
                 supervisor.stop()
             await supervisor.run()
 
-    def _tell_begun(self, begun: tuple[Plan, Changed] | None) -> None:
+    def _tell_started(self, begun: tuple[Plan, Changed] | None) -> None:
         if begun is not None:
             self._tracker.tell(begun[1])
 
@@ -189,7 +189,7 @@ class Scheduler:
         while not self._stopping:
             try:
                 await self._tracker.change_in_steps(
-                    job_id, [lambda state: _begun(state, now), lambda state: _failed(state, text, now)]
+                    job_id, [lambda state: _with_running_phase(state, now), lambda state: _failed(state, text, now)]
                 )
             except JobNotFound:
                 return  # deleted with its knowledge base
@@ -200,7 +200,7 @@ class Scheduler:
                 return
 
 
-def _begun(state: IngestionState, now: datetime) -> IngestionState:
+def _with_running_phase(state: IngestionState, now: datetime) -> IngestionState:
     """A state in which a phase runs, so that it can fail: what could not even begin has failed in its next phase."""
     if _running(state):
         return state.queue(None, now)
@@ -215,7 +215,7 @@ def _begun(state: IngestionState, now: datetime) -> IngestionState:
 
 def _failed(state: IngestionState, error: str, now: datetime) -> IngestionState:
     running = _running(state)
-    if not running or state.get_overall_status().is_over:
+    if not running or state.get_overall_status().is_terminal:
         return state
     failed = state.with_phase(state[running[0]].fail(error, now))
     return failed.each(lambda p: p.pause(now), running[1:])

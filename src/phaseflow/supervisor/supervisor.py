@@ -14,21 +14,21 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from phaseflow.actors.actor import Actor
 from phaseflow.actors.chunking import ChunkingActor
+from phaseflow.actors.context import Plan, RunContext
 from phaseflow.actors.embedding import EmbeddingActor
-from phaseflow.actors.handover import Handover
+from phaseflow.actors.handoff import Handoff
 from phaseflow.actors.indexing import IndexingActor
 from phaseflow.actors.loading import LoadingActor
 from phaseflow.actors.single_flight import SingleFlight
-from phaseflow.actors.workshop import Plan, Workshop
 from phaseflow.domain import verbs
 from phaseflow.domain.errors import JobNotFound, StoreUnavailable
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, JobStatus, PhaseStatus
-from phaseflow.store import documents, faults
+from phaseflow.store import documents, failpoints
 from phaseflow.store.database import STORE_RETRY_S
-from phaseflow.supervisor.launch import discard_leftovers
+from phaseflow.supervisor.run_start import purge_leftovers
 from phaseflow.tracker import Change, PhaseTracker
 
 STOP_S = 1.0
@@ -52,11 +52,11 @@ class Supervisor:
         self._log = get_logger(job=self.job_id, kb=self.kb_id)
         self._scope = anyio.CancelScope()
         self._stopping = False
-        self._verbs = self._verbs_under_way = 0
+        self._verbs = self._verbs_in_progress = 0
         self._is_guarded = False
         self._mail: tuple[MemoryObjectSendStream[None], MemoryObjectReceiveStream[None]]
         self._mail = anyio.create_memory_object_stream(1)
-        shop = Workshop(plan, tracker.database, tracker.clock, self._touch, single_flight)
+        shop = RunContext(plan, tracker.database, tracker.clock, self._touch, single_flight)
         self._actors = self._make_actors(shop)
 
     async def run(self) -> None:
@@ -65,7 +65,7 @@ class Supervisor:
         async with send, receive:
             try:
                 with self._scope:
-                    await self._clear_up()
+                    await self._purge_leftovers()
                     await self._work(receive)
             finally:
                 for actor in self._actors:
@@ -79,7 +79,7 @@ class Supervisor:
             await self._oversee(mail)
             tasks.cancel_scope.cancel()
 
-    def poke(self) -> None:
+    def wake(self) -> None:
         """Look again: what is wanted, or what is, may have changed. Never waits."""
         try:
             self._mail[0].send_nowait(None)
@@ -89,17 +89,17 @@ class Supervisor:
             return  # it has ended, and the scheduler looks
 
     @contextmanager
-    def braced(self) -> Iterator[None]:
+    def gates_closed(self) -> Iterator[None]:
         """Let nobody into a gate while a verb is written: once anybody can know of a pause, no batch begins."""
         self._verbs += 1
-        self._verbs_under_way += 1
+        self._verbs_in_progress += 1
         for actor in self._actors:
             actor.gate.close()
         try:
             yield
         finally:
-            self._verbs_under_way -= 1
-            self.poke()
+            self._verbs_in_progress -= 1
+            self.wake()
 
     def abandon(self) -> None:
         """Drop everything in hand at once: the job was cancelled."""
@@ -108,31 +108,31 @@ class Supervisor:
     def stop(self) -> None:
         """Finish the batches in hand, then leave the job so that the next engine goes on with it."""
         self._stopping = True
-        self.poke()
+        self.wake()
 
-    def _make_actors(self, shop: Workshop) -> list[Actor]:
+    def _make_actors(self, shop: RunContext) -> list[Actor]:
         seq = self._plan.run.job_seq
         loaded, chunked, embedded = (
-            Handover(shop.database, seq, state) for state in (documents.LOADED, documents.CHUNKED, documents.EMBEDDED)
+            Handoff(shop.database, seq, state) for state in (documents.LOADED, documents.CHUNKED, documents.EMBEDDED)
         )
         return [
-            LoadingActor(shop, self.poke, None, loaded.outbox),
-            ChunkingActor(shop, self.poke, loaded.inbox, chunked.outbox),
-            EmbeddingActor(shop, self.poke, chunked.inbox, embedded.outbox),
-            IndexingActor(shop, self.poke, embedded.inbox, None),
+            LoadingActor(shop, self.wake, None, loaded.outbox),
+            ChunkingActor(shop, self.wake, loaded.inbox, chunked.outbox),
+            EmbeddingActor(shop, self.wake, chunked.inbox, embedded.outbox),
+            IndexingActor(shop, self.wake, embedded.inbox, None),
         ]
 
     def _touch(self) -> None:
         self._tracker.feed.touch(self.kb_id, counts_only=True, by_engine=True)
         if self._is_guarded:
-            self.poke()  # this may have been the last that could move beside the phase that a guard has paused
+            self.wake()  # this may have been the last that could move beside the phase that a guard has paused
 
-    async def _clear_up(self) -> None:
+    async def _purge_leftovers(self) -> None:
         """Until someone has a word: what is left then waits for the next run."""
         mail = self._mail[1]
         discarded = 1
         while discarded and not mail.statistics().current_buffer_used:
-            discarded = await self._tracker.database.write(lambda tx: discard_leftovers(tx, self._plan))
+            discarded = await self._tracker.database.write(lambda tx: purge_leftovers(tx, self._plan))
 
     async def _oversee(self, mail: MemoryObjectReceiveStream[None]) -> None:
         with anyio.CancelScope() as waiting:
@@ -163,7 +163,9 @@ class Supervisor:
         while True:
             try:
                 changed = await self._tracker.change(
-                    self.job_id, lambda state: change(state) if _wish(state) == _wish(seen) else state, reason=reason
+                    self.job_id,
+                    lambda state: change(state) if _requested_state(state) == _requested_state(seen) else state,
+                    reason=reason,
                 )
             except StoreUnavailable as error:
                 if self._stopping:
@@ -181,13 +183,13 @@ class Supervisor:
                 "transition", phase=logged.phase, before=logged.from_status, after=logged.to_status,
                 reason=logged.reason, error=logged.error,
             )  # fmt: skip
-            faults.reach(f"supervisor.{logged.to_status}")
+            failpoints.hit(f"supervisor.{logged.to_status}")
 
     def _set_gates(self, state: IngestionState) -> None:
         self._is_guarded = state.guarded is not None
         for actor in self._actors:
             running = state[actor.phase].status is PhaseStatus.RUNNING
-            if running and self._may_run(state, actor) and not self._verbs_under_way:
+            if running and self._may_run(state, actor) and not self._verbs_in_progress:
                 actor.gate.open()
             else:
                 actor.gate.close()
@@ -221,7 +223,7 @@ class Supervisor:
         return None
 
     def _move_of_running(self, actor: Actor, phase: PhaseState, state: IngestionState) -> Move | None:
-        if self._has_ended(actor, state) and not state.get_overall_status().is_over:
+        if self._has_ended(actor, state) and not state.get_overall_status().is_terminal:
             return self._completing(actor.phase), None
         if not self._is_to_pause(actor, state):
             return None
@@ -232,11 +234,11 @@ class Supervisor:
 
     def _is_to_pause(self, actor: Actor, state: IngestionState) -> bool:
         running = state[actor.phase].status is PhaseStatus.RUNNING and actor.failure is None
-        ends = self._has_ended(actor, state) and not state.get_overall_status().is_over
-        return running and not ends and not self._may_run(state, actor) and actor.gate.is_quiet
+        ends = self._has_ended(actor, state) and not state.get_overall_status().is_terminal
+        return running and not ends and not self._may_run(state, actor) and actor.gate.is_drained
 
     def _has_work(self, actor: Actor, state: IngestionState) -> bool:
-        return actor.gate.is_wanted or self._has_ended(actor, state)
+        return actor.gate.has_waiters or self._has_ended(actor, state)
 
     def _has_ended(self, actor: Actor, state: IngestionState) -> bool:
         before = actor.phase.before
@@ -247,7 +249,7 @@ class Supervisor:
         if phase.is_active():
             self._log.error("phase failed", phase=actor.phase, exc_info=actor.failure)
             return self._on(actor.phase, lambda p: p.fail(error, self._tracker.clock.now())), None
-        if phase.status is PhaseStatus.NOT_STARTED and not state.get_overall_status().is_over:
+        if phase.status is PhaseStatus.NOT_STARTED and not state.get_overall_status().is_terminal:
             return self._on(actor.phase, lambda p: p.start(self._tracker.clock.now())), None
         return None
 
@@ -274,7 +276,7 @@ class Supervisor:
         if state.cancelled:
             return True
         if self._stopping:
-            return all(actor.gate.is_quiet for actor in self._actors)
+            return all(actor.gate.is_drained for actor in self._actors)
         running = any(phase.status is PhaseStatus.RUNNING for phase in state.phases)
         return not running and state.get_overall_status() is not JobStatus.RUNNING
 
@@ -293,6 +295,6 @@ class Supervisor:
                 self._log.warning("the next start will find the job interrupted", error=str(error))
 
 
-def _wish(state: IngestionState) -> tuple[object, ...]:
+def _requested_state(state: IngestionState) -> tuple[object, ...]:
     """What a verb can change in a state; batches change the rest all the time."""
     return state.cancelled, state.held, state.intent, state.intent_phases, [(p.status, p.held) for p in state.phases]

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from phaseflow.components.embedders.named import VARIABLE, Named, NamedEmbedder, named_embedders
 from phaseflow.components.sources.web.address import advice, host_and_port, normalised
-from phaseflow.components.sources.web.guard import AddressGuard, Resolver, check_sites, resolve
+from phaseflow.components.sources.web.ssrf import AddressPolicy, Resolver, check_sites, resolve
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
 from phaseflow.domain.hosts import is_loopback
 from phaseflow.domain.settings import Address, EmbedderSettings, NamedEmbedderSettings, OpenAIEmbedderSettings
@@ -64,7 +64,7 @@ class EmbedderAccess:
             "settings.embedder.server", f"there is no embedding server {settings.server!r}; known: {known}"
         )
 
-    def guard_for(self, settings: OpenAIEmbedderSettings) -> AddressGuard | None:
+    def guard_for(self, settings: OpenAIEmbedderSettings) -> AddressPolicy | None:
         """What decides on each connection to this server; None for an unrestricted one."""
         if not settings.chosen_by_client or self._is_operators(settings):
             return None
@@ -72,7 +72,7 @@ class EmbedderAccess:
         named = [*self._allow_private]
         if self.takes_loopback and is_loopback(host):
             named.append(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-        return AddressGuard(named, resolver=self._resolver)
+        return AddressPolicy(named, resolver=self._resolver)
 
     async def check(self, settings: EmbedderSettings) -> None:
         """Raise SourceNotAllowed when a client chose an address that may not be connected to.

@@ -3,13 +3,13 @@
 from typing import Any
 
 from phaseflow.components.embedders.access import EmbedderAccess
+from phaseflow.components.embedders.adapter import EmbedderAdapter
 from phaseflow.components.embedders.openai import BATCH_SIZE, IN_FLIGHT, OpenAIEmbedder
-from phaseflow.components.embedders.port import EmbedderPort
 from phaseflow.components.embedders.static import StaticEmbedder
 from phaseflow.domain.settings import EmbedderSettings, NamedEmbedderSettings, StaticEmbedderSettings
 
 
-def make_embedder(settings: EmbedderSettings, access: EmbedderAccess | None = None) -> EmbedderPort:
+def make_embedder(settings: EmbedderSettings, access: EmbedderAccess | None = None) -> EmbedderAdapter:
     """Make the embedder that the settings name; ``aclose`` of the port closes it. Makes no connection yet.
 
     ``access`` (default: that of a program without clients) decides on the key and on connections. Raises
@@ -17,7 +17,7 @@ def make_embedder(settings: EmbedderSettings, access: EmbedderAccess | None = No
     such name.
     """
     if isinstance(settings, StaticEmbedderSettings):
-        return EmbedderPort(StaticEmbedder(), owned=True)
+        return EmbedderAdapter(StaticEmbedder(), owned=True)
     access = access or EmbedderAccess()
     server = access.named(settings) if isinstance(settings, NamedEmbedderSettings) else settings
     embedder = OpenAIEmbedder(
@@ -32,9 +32,9 @@ def make_embedder(settings: EmbedderSettings, access: EmbedderAccess | None = No
         document_prefix=server.document_prefix,
         guard=access.guard_for(server),
     )
-    return EmbedderPort(embedder, owned=True)
+    return EmbedderAdapter(embedder, owned=True)
 
 
-def as_embedder(embedder: Any) -> EmbedderPort:
+def as_embedder(embedder: Any) -> EmbedderAdapter:
     """Take a program's own embedder, LangChain's among them; it stays open. Raises TypeError for anything else."""
-    return embedder if isinstance(embedder, EmbedderPort) else EmbedderPort(embedder)
+    return embedder if isinstance(embedder, EmbedderAdapter) else EmbedderAdapter(embedder)

@@ -3,14 +3,14 @@
 import httpcore2
 import httpx2
 
-from phaseflow.components.sources.web.guard import AddressGuard
-from phaseflow.components.sources.web.wire import GuardedBackend
+from phaseflow.components.sources.web.ssrf import AddressPolicy
+from phaseflow.components.sources.web.transport import GuardedBackend
 
 
 class GuardedTransport(httpx2.AsyncHTTPTransport):
     """Connects to addresses that the guard has passed, and to no others; uses no proxy, which would get round it."""
 
-    def __init__(self, guard: AddressGuard, max_connections: int) -> None:
+    def __init__(self, guard: AddressPolicy, max_connections: int) -> None:
         context = httpx2.create_ssl_context()
         super().__init__(verify=context, trust_env=False)
         self._pool = httpcore2.AsyncConnectionPool(

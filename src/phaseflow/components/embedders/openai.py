@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from phaseflow.components.protocols import Vectors
-    from phaseflow.components.sources.web.guard import AddressGuard
+    from phaseflow.components.sources.web.ssrf import AddressPolicy
 
 BATCH_SIZE = 64
 IN_FLIGHT = 8
@@ -64,7 +64,7 @@ class OpenAIEmbedder:
         requests_per_minute: int | None = None,
         query_prefix: str = "",
         document_prefix: str = "",
-        guard: "AddressGuard | None" = None,
+        guard: "AddressPolicy | None" = None,
     ) -> None:
         self.batch_size = batch_size
         self.in_flight = in_flight

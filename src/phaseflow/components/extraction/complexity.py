@@ -37,7 +37,7 @@ _FLAT_NAMES = """
 _FLAT = frozenset(_FLAT_NAMES.split())
 
 
-def refuse_monsters(text: str, name: str) -> None:
+def check_complexity(text: str, name: str) -> None:
     """Raise DocumentError ``too_complex`` when parsing this page would take out of all proportion to its size."""
     tags = _TAG.findall(text)
     if len(tags) > MAX_TAGS:

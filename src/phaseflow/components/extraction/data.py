@@ -4,7 +4,7 @@ import re
 
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.plain import MEDIA_TYPE
-from phaseflow.components.extraction.shapes import Extracted, Raw
+from phaseflow.components.extraction.types import Extracted, Raw
 
 _HEAD = 20_000
 _ENCODING = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([-\w.]+)")

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from phaseflow.components.extraction.charsets import codec_of, is_wide
 from phaseflow.components.extraction.detection import SAMPLE, detect, detect_shifted
-from phaseflow.components.extraction.shapes import Raw
-from phaseflow.components.extraction.wide import wide_encoding
+from phaseflow.components.extraction.encoding.wide import wide_encoding
+from phaseflow.components.extraction.types import Raw
 from phaseflow.domain.errors import DocumentError
 
 Declaration = Callable[[bytes], str | None]

@@ -105,7 +105,7 @@ def _extra(encoding: str) -> float:
 
 def _score(sample: bytes, encoding: str, confidence: float) -> float:
     try:
-        flaws = _implausible(_begun(sample[:_EXCERPT], encoding))
+        flaws = _implausible(_with_running_phase(sample[:_EXCERPT], encoding))
         if encoding in _WESTERN:
             confidence += _PRIOR + (_SURE if _has_only_signs(sample, encoding) else 0)
     except UnicodeDecodeError:
@@ -113,7 +113,7 @@ def _score(sample: bytes, encoding: str, confidence: float) -> float:
     return 0.0 if flaws > _NONSENSE else confidence / (1 + _COST * flaws)
 
 
-def _begun(sample: bytes, encoding: str) -> str:
+def _with_running_phase(sample: bytes, encoding: str) -> str:
     """Decode what may end within a character."""
     return codecs.getincrementaldecoder(encoding)().decode(sample)
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from phaseflow.components.extraction import html, mail, plain, rtf
-from phaseflow.components.extraction.draft import Draft, line
+from phaseflow.components.extraction.markdown_writer import Draft, line
 from phaseflow.components.extraction.numbering import OFF, Numbering, Styles
 from phaseflow.components.extraction.package import Package, Relation, no_text_layer, nothing_found
 from phaseflow.components.extraction.pptx import drawn
-from phaseflow.components.extraction.shapes import Extracted, Extractor, Raw
+from phaseflow.components.extraction.types import Extracted, Extractor, Raw
 
 # Fallback repeats what Choice says; moveFrom and del are what tracked changes took out.
 _SKIPPED = frozenset(("Fallback", "moveFrom", "del", "rPrChange", "pPrChange", "sectPr", "tblGrid"))

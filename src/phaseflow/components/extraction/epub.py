@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 
 from phaseflow.components.extraction import html
-from phaseflow.components.extraction.draft import Draft
 from phaseflow.components.extraction.markdown import first_heading
+from phaseflow.components.extraction.markdown_writer import Draft
 from phaseflow.components.extraction.package import Elements, Package, encrypted, no_text_layer, nothing_found, resolved
-from phaseflow.components.extraction.shapes import Extracted, Raw
+from phaseflow.components.extraction.types import Extracted, Raw
 
 _PAGES = ("application/xhtml+xml", "text/html", "text/x-oeb1-document", "application/x-dtbook+xml")
 

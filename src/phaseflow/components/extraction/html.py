@@ -8,11 +8,11 @@ nested deeper than it likes. markdownify manages 1 MB/s.
 import re
 from typing import TYPE_CHECKING
 
-from phaseflow.components.extraction.complexity import refuse_monsters
+from phaseflow.components.extraction.complexity import check_complexity
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.markdown import MEDIA_TYPE
 from phaseflow.components.extraction.rendering import render
-from phaseflow.components.extraction.shapes import Extracted, Raw
+from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def parse(raw: Raw, *, is_xml: bool = False) -> "LexborHTMLParser":
         raise DocumentError(message, code="too_large")
     if is_xml or _XHTML.match(text):
         text = _CLOSED.sub(_opened, text)
-    refuse_monsters(text, raw.name)
+    check_complexity(text, raw.name)
     return LexborHTMLParser(text)
 
 

@@ -7,7 +7,7 @@ from phaseflow.components.extraction import html
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.package import encrypted
 from phaseflow.components.extraction.plain import MEDIA_TYPE
-from phaseflow.components.extraction.shapes import Extracted, Raw
+from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.markdown import MEDIA_TYPE, first_heading
-from phaseflow.components.extraction.shapes import Extracted, Raw
+from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from phaseflow.components.extraction.draft import Draft, line
+from phaseflow.components.extraction.markdown_writer import Draft, line
 from phaseflow.components.extraction.package import Elements, Package, Texts, encrypted, no_text_layer, resolved
-from phaseflow.components.extraction.shapes import Extracted, Raw
+from phaseflow.components.extraction.types import Extracted, Raw
 
 # Deleted text, style samples, and descriptions of pictures that stand inside paragraphs.
 _SKIPPED = frozenset(("tracked-changes", "svg-title", "svg-desc", "forms", "binary-data", "sequence-decls"))

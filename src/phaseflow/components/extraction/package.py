@@ -10,7 +10,7 @@ from typing import Protocol
 from urllib.parse import unquote
 from xml.parsers import expat
 
-from phaseflow.components.extraction.shapes import Raw
+from phaseflow.components.extraction.types import Raw
 from phaseflow.domain.errors import DocumentError
 
 MAX_UNPACKED = 512 * 1024 * 1024

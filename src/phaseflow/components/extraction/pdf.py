@@ -7,11 +7,11 @@ is one reason why this runs in a process of its own.
 import re
 from typing import Any
 
-from phaseflow.components.extraction.draft import Draft, line
 from phaseflow.components.extraction.libraries import library
+from phaseflow.components.extraction.markdown_writer import Draft, line
 from phaseflow.components.extraction.package import encrypted, no_text_layer
 from phaseflow.components.extraction.plain import MEDIA_TYPE
-from phaseflow.components.extraction.shapes import Extracted, Raw
+from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
 
 _WRONG_PASSWORD = 4

@@ -3,7 +3,7 @@
 import re
 
 from phaseflow.components.extraction.decoding import text_of
-from phaseflow.components.extraction.shapes import Extracted, Raw
+from phaseflow.components.extraction.types import Extracted, Raw
 
 MEDIA_TYPE = "text/plain"
 

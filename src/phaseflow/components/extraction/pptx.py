@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from phaseflow.components.extraction.draft import Draft, line
+from phaseflow.components.extraction.markdown_writer import Draft, line
 from phaseflow.components.extraction.package import Elements, Package, no_text_layer
-from phaseflow.components.extraction.shapes import Extracted, Raw
+from phaseflow.components.extraction.types import Extracted, Raw
 
 _TITLES = frozenset(("title", "ctrTitle"))
 # On every slide, and no content of it.

@@ -24,7 +24,7 @@ from phaseflow.components.extraction import (
     sheets,
 )
 from phaseflow.components.extraction.data import extract_csv, extract_json, extract_xml
-from phaseflow.components.extraction.shapes import Extracted, Extractor, Raw
+from phaseflow.components.extraction.types import Extracted, Extractor, Raw
 from phaseflow.domain.errors import DocumentError
 
 LARGE = 256 * 1024

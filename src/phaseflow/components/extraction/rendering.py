@@ -4,7 +4,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from phaseflow.components.extraction.draft import table
+from phaseflow.components.extraction.markdown_writer import table
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode

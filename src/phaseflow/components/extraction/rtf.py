@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from phaseflow.components.extraction.draft import Draft
+from phaseflow.components.extraction.markdown_writer import Draft
 from phaseflow.components.extraction.rtf_words import APART, ASIDES, CHARSETS, LIST_MARKS, MARKS, SIGNS
-from phaseflow.components.extraction.shapes import Extracted, Raw
+from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
 
 _TOKEN = re.compile(rb"\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-fA-F]{2})|\\([^a-zA-Z])|([{}])|([^\\{}\r\n]+)")

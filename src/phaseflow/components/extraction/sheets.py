@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from phaseflow.components.extraction.draft import Draft
 from phaseflow.components.extraction.libraries import library
+from phaseflow.components.extraction.markdown_writer import Draft
 from phaseflow.components.extraction.odf import refuse_encrypted
 from phaseflow.components.extraction.package import Package, encrypted, no_text_layer, nothing_found
-from phaseflow.components.extraction.shapes import Extracted, Raw
+from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.components.extraction.workbook import PassedOver, Place, passed_over
 from phaseflow.domain.errors import DocumentError
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from phaseflow.components.extraction.shapes import Extracted
+from phaseflow.components.extraction.types import Extracted
 from phaseflow.components.workers.frames import Frame, MalformedFrame
 from phaseflow.domain.errors import DocumentError
 

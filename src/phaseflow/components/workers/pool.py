@@ -9,8 +9,8 @@ from typing import Self
 
 import anyio
 
-from phaseflow.components.daemon import call_in_daemon
-from phaseflow.components.extraction.shapes import Extracted
+from phaseflow.components.abandonable_thread import call_in_abandonable_thread
+from phaseflow.components.extraction.types import Extracted
 from phaseflow.components.workers.process import Limits, Worker, WorkerLost
 from phaseflow.domain.errors import DocumentError, WorkerUnavailable
 
@@ -83,7 +83,7 @@ class ExtractionPool:
             worker.kill()
         with anyio.move_on_after(_CLOSE_S, shield=True):
             for worker in workers:
-                await call_in_daemon(worker.end)
+                await call_in_abandonable_thread(worker.end)
         self._starts.succeeded()  # those that were killed here say nothing about the next
 
     async def __aenter__(self) -> Self:
@@ -106,7 +106,7 @@ class ExtractionPool:
                 self._busy.discard(worker)
 
         try:
-            found = await call_in_daemon(ask)
+            found = await call_in_abandonable_thread(ask)
         except asyncio.CancelledError:
             # The thread sees the end of the process, and cleans up.
             worker.kill()

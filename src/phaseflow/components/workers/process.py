@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from phaseflow.components.extraction.shapes import Extracted
+from phaseflow.components.extraction.types import Extracted
 from phaseflow.components.workers.answers import OUT_OF_MEMORY, READY, outcome
 from phaseflow.components.workers.frames import Decoder, Frame, MalformedFrame, encode
 from phaseflow.domain.errors import DocumentError, WorkerUnavailable

@@ -10,15 +10,15 @@ import anyio
 from phaseflow.components.embedders.retry_after import retry_after_s
 from phaseflow.components.sources.web.address import normalised, site_of
 from phaseflow.components.sources.web.answer import Answer
-from phaseflow.components.sources.web.guard import AddressGuard
 from phaseflow.components.sources.web.limits import Limits
-from phaseflow.components.sources.web.pace import Clock, Pace, Sleep
+from phaseflow.components.sources.web.rate_limit import Clock, Pace, Sleep
+from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.domain.errors import ComponentError, ComponentUnavailable, DocumentError, RateLimited, TransientError
 
 if TYPE_CHECKING:
     import ssl
 
-    from phaseflow.components.sources.web.wire import Wire
+    from phaseflow.components.sources.web.transport import Wire
 
 _GONE = frozenset((404, 410))
 _PASSING = frozenset((408, 421, 425))
@@ -31,7 +31,7 @@ class Fetcher:
 
     def __init__(
         self,
-        guard: AddressGuard,
+        guard: AddressPolicy,
         limits: Limits,
         user_agent: str,
         *,
@@ -95,7 +95,7 @@ class Fetcher:
             await wire.aclose()
 
     async def _opened(self) -> "Wire":
-        from phaseflow.components.sources.web.wire import Wire
+        from phaseflow.components.sources.web.transport import Wire
 
         async with self._opening:
             if self._closed:

@@ -12,15 +12,15 @@ from phaseflow.components.sources.web.address import site_of
 from phaseflow.components.sources.web.answer import Answer, SiteDown
 from phaseflow.components.sources.web.extracting import Extraction
 from phaseflow.components.sources.web.fetching import Fetcher, refusal, target_of, too_many_redirects
-from phaseflow.components.sources.web.guard import AddressGuard, Resolver, resolve
 from phaseflow.components.sources.web.limits import Limits
 from phaseflow.components.sources.web.links import Links
-from phaseflow.components.sources.web.pace import Clock, Sleep
+from phaseflow.components.sources.web.rate_limit import Clock, Sleep
 from phaseflow.components.sources.web.reading import Reading, check_type, read, said
 from phaseflow.components.sources.web.robots import Robots
-from phaseflow.components.sources.web.seeds import Seeds, given_pages
 from phaseflow.components.sources.web.sitemap import is_sitemap, read_sitemap, sitemap_limits
+from phaseflow.components.sources.web.ssrf import AddressPolicy, Resolver, resolve
 from phaseflow.components.sources.web.stamp import Stamp
+from phaseflow.components.sources.web.start_urls import Seeds, given_pages
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import DocumentError, SourceDown, SourceNotAllowed
 from phaseflow.domain.settings import WebSource
@@ -66,7 +66,7 @@ class WebLoader:
         self._limits = limits or Limits()
         self._agent = user_agent.partition("/")[0].strip().lower()
         self._extraction = Extraction(workers)
-        guard = AddressGuard(allow_private, resolver=resolver)
+        guard = AddressPolicy(allow_private, resolver=resolver)
         self._fetcher = Fetcher(guard, self._limits, user_agent, clock=clock, sleep=sleep, ssl_context=ssl_context)
         self._robots = Robots(self._fetcher, self._agent, clock)
         given = given_pages(source)
@@ -165,9 +165,9 @@ class WebLoader:
         return Skipped(entry, f"redirects to {answer.url}", (Entry(answer.url, depth=entry.depth),))
 
     async def _not_modified(self, entry: Entry, known: Known, stamp: Stamp, answer: Answer) -> Outcome:
-        wishes = said(answer, self._agent).wishes
-        links = await self._links.entries(entry, () if wishes.nofollow else stamp.links)
-        if wishes.noindex:
+        directives = said(answer, self._agent).directives
+        links = await self._links.entries(entry, () if directives.nofollow else stamp.links)
+        if directives.noindex:
             return Skipped(entry, _NOINDEX, links)
         self._remember(entry.uri, stands=True)
         return Unchanged(entry, known.content_hash, known.stamp, links)
@@ -181,7 +181,7 @@ class WebLoader:
     async def _page(self, entry: Entry, known: Known | None, reading: Reading) -> Outcome:
         page = reading.page
         links = await self._links.entries(entry, page.links)
-        if page.wishes.noindex:
+        if page.directives.noindex:
             return Skipped(entry, _NOINDEX, links)
         canonical = await self._canonical(entry, reading)
         if canonical is not None:
@@ -223,7 +223,7 @@ class WebLoader:
                     raise error
             return False
         page = (await self._read(answer)).page
-        return page.canonical in {None, url} and not page.wishes.noindex
+        return page.canonical in {None, url} and not page.directives.noindex
 
     def _remember(self, url: str, *, stands: bool) -> None:
         if len(self._stand) >= _REMEMBERED:

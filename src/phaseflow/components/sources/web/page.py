@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from phaseflow.components.extraction import html
-from phaseflow.components.extraction.shapes import Raw
+from phaseflow.components.extraction.types import Raw
 from phaseflow.components.sources.web.address import normalised
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ _MEDIA = tuple(f".{name}" for name in _MEDIA_NAMES.split())
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class RobotsDirectives:
     """What a page asks of those who index it."""
 
     noindex: bool = False
     nofollow: bool = False
 
-    def __or__(self, other: "Wishes") -> "Wishes":
-        return Wishes(self.noindex or other.noindex, self.nofollow or other.nofollow)
+    def __or__(self, other: "RobotsDirectives") -> "RobotsDirectives":
+        return RobotsDirectives(self.noindex or other.noindex, self.nofollow or other.nofollow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Page:
     """What was found on a page. ``links`` are normalised, each once, in the order of the page, without those that are
     marked ``nofollow``; none where the whole page says so."""
 
-    wishes: Wishes = Wishes()
+    directives: RobotsDirectives = RobotsDirectives()
     canonical: str | None = None
     links: tuple[str, ...] = ()
 
@@ -56,13 +56,13 @@ class Page:
 def read_page(raw: Raw, url: str, agent: str) -> Page:
     """Read an HTML page. Blocking. Raises DocumentError when it cannot be parsed (``too_complex``, ``too_large``)."""
     page = html.parse(raw)
-    wishes = _wishes(page, agent)
+    directives = _directives(page, agent)
     base = _base(page, url)
-    links = () if wishes.nofollow else tuple(_distinct(page, base))
-    return Page(wishes, _canonical(page, base), links)
+    links = () if directives.nofollow else tuple(_distinct(page, base))
+    return Page(directives, _canonical(page, base), links)
 
 
-def said_in_headers(headers: Mapping[str, str], url: str, agent: str) -> Page:
+def directives_from_headers(headers: Mapping[str, str], url: str, agent: str) -> Page:
     """Read ``X-Robots-Tag`` and ``Link: <…>; rel="canonical"``, which every kind of document can carry."""
     canonical = None
     for target, parameters in _LINK_HEADER.findall(headers.get("link", "")):
@@ -77,30 +77,30 @@ def is_media(url: str) -> bool:
     return url.partition("?")[0].lower().endswith(_MEDIA)
 
 
-def _tagged(value: str, agent: str) -> Wishes:
+def _tagged(value: str, agent: str) -> RobotsDirectives:
     """A directive after ``bot:`` is for that bot, and so are those behind it, until another bot is named."""
-    addressee, wishes = None, Wishes()
+    addressee, directives = None, RobotsDirectives()
     for part in value.split(","):
         directive = part
         match = _BOT.match(part)
         if match and match[1].lower() not in _DIRECTIVES_WITH_VALUE:
             addressee, directive = match[1].lower(), match[2]
         if addressee in {None, agent}:
-            wishes |= _named(directive)
-    return wishes
+            directives |= _named(directive)
+    return directives
 
 
-def _wishes(page: "LexborHTMLParser", agent: str) -> Wishes:
-    wishes = Wishes()
+def _directives(page: "LexborHTMLParser", agent: str) -> RobotsDirectives:
+    directives = RobotsDirectives()
     for node in page.css("meta[name][content]"):
         if _attribute(node, "name").strip().lower() in {"robots", agent}:
-            wishes |= _named(_attribute(node, "content"))
-    return wishes
+            directives |= _named(_attribute(node, "content"))
+    return directives
 
 
-def _named(directives: str) -> Wishes:
+def _named(directives: str) -> RobotsDirectives:
     names = set(re.split(r"[,;\s]+", directives.lower()))
-    return Wishes(bool(names & {"noindex", "none"}), bool(names & {"nofollow", "none"}))
+    return RobotsDirectives(bool(names & {"noindex", "none"}), bool(names & {"nofollow", "none"}))
 
 
 def _base(page: "LexborHTMLParser", url: str) -> str:

@@ -8,9 +8,9 @@ from urllib.parse import unquote
 import anyio
 import anyio.to_thread
 
-from phaseflow.components.extraction.shapes import Raw
+from phaseflow.components.extraction.types import Raw
 from phaseflow.components.sources.web.answer import Answer
-from phaseflow.components.sources.web.page import Page, read_page, said_in_headers
+from phaseflow.components.sources.web.page import Page, directives_from_headers, read_page
 from phaseflow.domain.errors import DocumentError
 
 _HTML = frozenset(("text/html", "application/xhtml+xml"))
@@ -46,7 +46,7 @@ async def read(answer: Answer, agent: str) -> Reading:
 
 def said(answer: Answer, agent: str) -> Page:
     """Read the headers alone."""
-    return said_in_headers(answer.headers, answer.url, agent)
+    return directives_from_headers(answer.headers, answer.url, agent)
 
 
 def declared_type(answer: Answer) -> str | None:
@@ -72,9 +72,9 @@ def _read(answer: Answer, agent: str) -> Reading:
     page = said(answer, agent)
     if is_html(answer):
         inside = read_page(Raw(answer.body, answer.url, answer.charset), answer.url, agent)
-        wishes = page.wishes | inside.wishes
-        links = () if wishes.nofollow else inside.links
-        page = replace(inside, wishes=wishes, canonical=page.canonical or inside.canonical, links=links)
+        directives = page.directives | inside.directives
+        links = () if directives.nofollow else inside.links
+        page = replace(inside, directives=directives, canonical=page.canonical or inside.canonical, links=links)
     return Reading(answer, page, digest)
 
 

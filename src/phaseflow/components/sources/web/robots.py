@@ -10,7 +10,7 @@ import anyio
 from phaseflow.components.sources.web.address import normalised, site_of
 from phaseflow.components.sources.web.answer import Answer
 from phaseflow.components.sources.web.fetching import Fetcher, refusal
-from phaseflow.components.sources.web.pace import Clock
+from phaseflow.components.sources.web.rate_limit import Clock
 from phaseflow.domain.errors import DocumentError
 
 if TYPE_CHECKING:

@@ -1,0 +1,113 @@
+"""What the four actors of one run have in common: the store, the components, the rules."""
+
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import anyio
+
+from phaseflow.actors.single_flight import SingleFlight
+from phaseflow.components.embedders import EmbedderAdapter
+from phaseflow.components.protocols import Chunker, Index, Loader
+from phaseflow.domain.errors import PhaseflowError, StoreUnavailable
+from phaseflow.domain.log import get_logger
+from phaseflow.domain.policy import BudgetPolicy, GuardPolicy, RetryPolicy
+from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.store import failpoints, failures
+from phaseflow.store.clock import Clock
+from phaseflow.store.database import STORE_RETRY_S, Database, T, Write
+from phaseflow.store.documents import Target
+from phaseflow.store.failures import FailedDocument
+from phaseflow.store.progress import Done, Run, advance
+from phaseflow.store.transaction import Transaction
+
+
+class PhaseFailed(PhaseflowError):
+    """The phase cannot go on."""
+
+    code = "phase_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """What does the work of one job. ``index`` None is the one inside the database."""
+
+    loader: Loader
+    chunker: Chunker
+    embedder: EmbedderAdapter
+    index: Index | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The rules of trying again, giving up and holding back."""
+
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    budget: BudgetPolicy = field(default_factory=BudgetPolicy)
+    guard: GuardPolicy = field(default_factory=GuardPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one run of a job does: with which components, on which documents, by which rules."""
+
+    run: Run
+    target: Target
+    components: Components
+    policies: Policies
+    full: bool
+    listed: bool
+    model: str
+    model_id: int
+    live_settings: str
+    characters_sent: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """One run of one job, as its actors see it."""
+
+    plan: Plan
+    database: Database
+    clock: Clock
+    touch: Callable[[], None]
+    single_flight: SingleFlight
+
+    async def write(self, write: Write[T], then: Callable[[T], None] | None = None) -> T:
+        """One transaction of the run; ``then`` and the feed hear of it after the commit.
+
+        While the file cannot be written, which is no fault of the phase, it is tried again until it can: ``write``
+        may be called several times. Cancelling ends that.
+        """
+
+        def committed(value: T) -> None:
+            if then is not None:
+                then(value)
+            self.touch()
+
+        try:
+            return await self.database.write(write, then=committed)
+        except StoreUnavailable as error:
+            get_logger().warning("cannot write what is done, trying again until it can", error=str(error))
+        with self.database.owed():
+            while True:
+                self.touch()  # the status says why nothing moves
+                await anyio.sleep(STORE_RETRY_S)
+                with suppress(StoreUnavailable):
+                    return await self.database.write(write, then=committed)
+
+    def advance(self, tx: Transaction, phase: JobPhase, done: Done) -> None:
+        """Count; first in each transaction, for it refuses the writes of a run that is over."""
+        advance(tx, self.plan.run, phase, done, self.clock.now())
+        failpoints.hit(f"{phase}.writing")
+
+    def fail(self, tx: Transaction, phase: JobPhase, failed: Sequence[FailedDocument]) -> None:
+        """Record documents that failed."""
+        if failed:
+            where = self.plan.target
+            failures.add(tx, (where.kb_key, where.job_seq), phase, list(failed), self.clock.now())
+
+    def backoff_s(self, attempt: int, waited_s: float, asked_s: float | None) -> float | None:
+        """Seconds to wait before the next attempt, None to give up."""
+        return self.plan.policies.retry.wait_s(attempt, waited_s, asked_s, random.random())  # noqa: S311  # no secret

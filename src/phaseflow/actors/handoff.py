@@ -1,0 +1,142 @@
+"""What one phase hands to the next: rows in the store, and a bounded channel of hints that carry the same documents.
+
+A full channel never blocks its sender. A receiver whose cursor fits takes the batch from memory; one that is behind
+(paused, slow, restarted) reads the gap from the store.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from phaseflow.store import documents
+from phaseflow.store.database import Database
+from phaseflow.store.documents import StagedDocument
+
+BUFFER = 8
+"""Batches in a channel; more give no more speed."""
+READ_DOCUMENTS = 32
+"""Documents read from the store at once, and …"""
+READ_CHARACTERS = 1_000_000
+"""… about how much text, so that memory stays flat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Documents by ascending place. ``after``: the place of the last one handed over before them."""
+
+    after: int
+    documents: Sequence[StagedDocument]
+
+    @property
+    def last(self) -> int:
+        """The place of its last document."""
+        return self.documents[-1].place
+
+
+class Handoff:
+    """Both ends of one channel, between two actors of one run."""
+
+    def __init__(self, database: Database, job_seq: int, state: int) -> None:
+        send: MemoryObjectSendStream[Batch]
+        receive: MemoryObjectReceiveStream[Batch]
+        send, receive = anyio.create_memory_object_stream(BUFFER)
+        self.outbox = Sender(send)
+        self.inbox = Receiver(receive, self.outbox, database, job_seq, state)
+
+
+class Sender:
+    """The sender's end."""
+
+    def __init__(self, send: MemoryObjectSendStream[Batch]) -> None:
+        self._send = send
+        self.last = 0
+        self.is_complete = False
+
+    def offer(self, staged: Sequence[StagedDocument]) -> None:
+        """Hand over documents that have been committed. Never waits."""
+        if not staged:
+            return
+        batch = Batch(self.last, staged)
+        assert batch.after < batch.documents[0].place
+        self.last = batch.last
+        try:
+            self._send.send_nowait(batch)
+        except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return  # a hint: the receiver sees ``last`` and reads the store. Closed: this end was given up meanwhile
+
+    def close(self, *, complete: bool) -> None:
+        """No more will come. ``complete``: because all was handed over, not because the sender failed."""
+        self.is_complete = complete
+        self._send.close()
+
+
+class Receiver:
+    """The receiver's end: a cursor on the documents in one state."""
+
+    def __init__(
+        self, receive: MemoryObjectReceiveStream[Batch], outbox: Sender, database: Database, job_seq: int, state: int
+    ) -> None:
+        self._receive = receive
+        self._sender = outbox
+        self._database = database
+        self._job_seq = job_seq
+        self._state = state
+        self._cursor = 0
+        self._behind = True  # what an earlier run has handed over is in the store only
+
+    @property
+    def is_complete(self) -> bool:
+        """Everything that will ever come was received."""
+        return self._sender.is_complete
+
+    @property
+    def has_more(self) -> bool:
+        """More is there already, or nothing will come at all: ``next`` need not wait."""
+        return self._behind or self._sender.last > self._cursor
+
+    async def next(self) -> Sequence[StagedDocument]:
+        """The next documents, by ascending place; none when no more will come. Cancelling loses nothing."""
+        while True:
+            if self._behind:
+                if found := await self._read():
+                    return found
+                self._behind = False
+            batch = await self._take()
+            if batch is None:
+                return await self._read()
+            if batch.last <= self._cursor:
+                continue
+            if batch.after > self._cursor:
+                self._behind = True
+                continue
+            self._cursor = batch.last
+            return batch.documents
+
+    def close(self) -> None:
+        """Receive no more."""
+        self._receive.close()
+
+    async def _take(self) -> Batch | None:
+        try:
+            return self._receive.receive_nowait()
+        except anyio.WouldBlock:
+            pass
+        except anyio.EndOfStream:
+            return None
+        if self._sender.last > self._cursor:  # its hint found the channel full
+            return Batch(self._sender.last, [StagedDocument(self._sender.last + 1, "", "", "", "")])
+        try:
+            return await self._receive.receive()
+        except anyio.EndOfStream:
+            return None
+
+    async def _read(self) -> Sequence[StagedDocument]:
+        last = self._sender.last
+        cursor = self._cursor
+        found = await self._database.read_long(
+            lambda tx: documents.staged(tx, self._job_seq, self._state, cursor, READ_DOCUMENTS, READ_CHARACTERS)
+        )
+        self._cursor = found[-1].place if found else max(self._cursor, last)
+        return found

@@ -1,0 +1,69 @@
+"""A long-lived coroutine in a task of its own, from the start of a block to its end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Generic, TypeVar
+
+import anyio
+
+from phaseflow.domain.errors import EngineStopped
+
+T = TypeVar("T")
+
+
+class BackgroundTask(Generic[T]):
+    """Runs ``main(started, stop)``. The block begins when it calls ``started(value)`` and ends after it has returned.
+
+    The task belongs to no scope of its host: a host that is cancelled leaves the block, which asks ``main`` to stop in
+    its own way and waits for it, instead of being torn down in the middle of a write. An error of ``main`` is raised at
+    the start or the end of the block; one of a group is taken out of it.
+    """
+
+    def __init__(self, main: Callable[[Callable[[T], None], anyio.Event], Awaitable[None]]) -> None:
+        self._main = main
+        self._stop = anyio.Event()
+        self._started: asyncio.Future[T] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> T:
+        self._started = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._run(self._started))
+        try:
+            return await asyncio.shield(self._started)
+        except asyncio.CancelledError:
+            await self._end()
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._end()
+
+    async def _end(self) -> None:
+        self._stop.set()
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    async def _run(self, started: asyncio.Future[T]) -> None:
+        def announce(value: T) -> None:
+            if not started.done():
+                started.set_result(value)
+
+        try:
+            await self._main(announce, self._stop)
+        except BaseException as error:  # noqa: BLE001  # raised again, at the start or the end of the block
+            cause = only_error(error)
+            if not started.done():
+                started.set_exception(cause if isinstance(cause, Exception) else EngineStopped("could not start"))
+                return
+            raise cause from None
+        if not started.done():
+            started.set_exception(EngineStopped("ended before it had started"))
+
+
+def only_error(error: BaseException) -> BaseException:
+    """The first error inside a group, however deep; groups are of no use to callers."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,66 @@
+"""How a command ends: its exit code, and one line for each error."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from enum import IntEnum
+from typing import NoReturn
+
+from phaseflow.cli.terminal import say
+from phaseflow.domain.errors import PhaseflowError
+from phaseflow.domain.vocabulary import JobStatus
+
+
+class Exit(IntEnum):
+    """The exit codes, part of the public contract."""
+
+    COMPLETED = 0
+    """The job is completed, or the question is answered."""
+    FAILED = 1
+    """The job failed, or the command could not do its work."""
+    USAGE = 2
+    """The command line cannot be understood."""
+    PAUSED = 3
+    """The job is paused or was interrupted; it can go on."""
+    CANCELLED = 4
+    """The job was cancelled."""
+
+
+_BY_STATUS = {
+    JobStatus.COMPLETED: Exit.COMPLETED,
+    JobStatus.FAILED: Exit.FAILED,
+    JobStatus.CANCELLED: Exit.CANCELLED,
+}
+
+
+def exit_of(status: JobStatus) -> Exit:
+    """The exit code of a command that ran a job in the foreground. A job that is not over can go on."""
+    return _BY_STATUS.get(status, Exit.PAUSED)
+
+
+def run(command: Callable[[], Awaitable[Exit]]) -> NoReturn:
+    """Run a command on an event loop of its own and leave with its exit code; an error becomes one line on stderr."""
+    sys.exit(_outcome(command))
+
+
+def _outcome(command: Callable[[], Awaitable[Exit]]) -> Exit:
+    import anyio
+
+    try:
+        return anyio.run(command)
+    except KeyboardInterrupt:
+        return Exit.PAUSED
+    except PhaseflowError as error:
+        return complain(error)
+    except BaseExceptionGroup as group:
+        from phaseflow.background_task import only_error
+
+        cause = only_error(group)
+        if isinstance(cause, PhaseflowError):
+            return complain(cause)
+        raise cause from group
+
+
+def complain(error: PhaseflowError, code: Exit = Exit.FAILED) -> Exit:
+    """Say what went wrong in one line on stderr; the exit code that this ends with."""
+    say("phaseflow: " + " ".join(str(error).split()))
+    return code

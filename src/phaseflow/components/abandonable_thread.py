@@ -1,0 +1,94 @@
+"""Plain calls in threads that nobody has to wait for."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import copy_context
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from typing import TypeVar
+
+T = TypeVar("T")
+
+IDLE_S = 0.1
+"""How long a thread waits for its next call before it ends: in a running job that one comes within milliseconds."""
+
+
+async def call_in_abandonable_thread(call: Callable[[], T]) -> T:
+    """Run a plain call in a thread that has no other and return its result or raise its exception.
+
+    Cancelling abandons the thread: it goes on unseen and what it returns is dropped. It is a daemon, because the
+    worker threads of anyio are not: one that hangs would keep the interpreter from ending. A thread serves one call
+    after another, since whoever starts one waits until it runs: milliseconds of the event loop in a busy process.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+    context = copy_context()
+
+    def tell(result: T | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]  # None only where T is None
+
+    def run() -> Callable[[], None]:
+        result: T | None = None
+        error: BaseException | None = None
+        try:
+            result = context.run(call)
+        except StopIteration as stop:  # a future does not take it
+            error = RuntimeError("the call raised StopIteration")
+            error.__cause__ = stop
+        except BaseException as caught:  # noqa: BLE001  handed to the one who awaits, like a result
+            error = caught
+
+        def answer() -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(tell, result, error)
+
+        return answer
+
+    _taken().calls.put(run)
+    return await future
+
+
+class _Daemon(Thread):
+    """Runs calls; what a call returns is called once the thread is free for the next."""
+
+    def __init__(self) -> None:
+        super().__init__(name="phaseflow call", daemon=True)
+        self.calls: SimpleQueue[Callable[[], Callable[[], None]]] = SimpleQueue()
+
+    def run(self) -> None:
+        while True:
+            try:
+                call = self.calls.get(timeout=IDLE_S)
+            except Empty:
+                with _free_lock:
+                    if self in _free:
+                        _free.remove(self)
+                        return
+                continue  # taken at this very moment: its call is on the way
+            answer = call()
+            with _free_lock:
+                _free.append(self)
+            answer()
+            del call, answer  # and with them the documents that they hold
+
+
+_free: list[_Daemon] = []
+_free_lock = Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free.clear)  # a child has the list, but not the threads
+
+
+def _taken() -> _Daemon:
+    with _free_lock:
+        if _free:
+            return _free.pop()
+    daemon = _Daemon()
+    daemon.start()
+    return daemon

@@ -1,0 +1,200 @@
+"""The one shape in which the engine uses any embedder."""
+
+import socket
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from inspect import isawaitable, iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+
+from phaseflow.components.abandonable_thread import call_in_abandonable_thread
+from phaseflow.components.embedders.fingerprint import Fingerprint, fingerprint_of
+from phaseflow.components.embedders.retry_after import retry_after_s
+from phaseflow.components.embedders.throttle import Throttle
+from phaseflow.components.embedders.vectors import checked_vectors
+from phaseflow.domain.errors import (
+    BatchTooLarge,
+    ComponentError,
+    ComponentUnavailable,
+    EmbedderDown,
+    RateLimited,
+    TransientError,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from phaseflow.components.protocols import Vectors
+
+_MESSAGE_LENGTH = 300
+
+
+class EmbedderAdapter:
+    """Any embedder as coroutines that return checked float32 arrays.
+
+    Wraps an object with ``embed_documents(texts)``, plain or a coroutine, and ``embed_query(text)`` where it has one
+    (else a query is embedded like a document). Plain methods run in threads, at most ``in_flight`` at once; cancelling
+    abandons the thread and drops its result. A foreign exception becomes one of ours by its shape (its status code,
+    or that it is a fault of the connection); one of unknown shape passes through unchanged.
+    """
+
+    fingerprint: str
+    """Identifies model and dimension; vectors are kept under it."""
+    identity: Fingerprint
+    """The same, with what older versions kept its vectors under."""
+    batch_size: int
+    in_flight: int
+    """Batches that may be under way at once."""
+    dimension: int | None
+    """Of the vectors, known from the embedder or from the first answer."""
+    calls: int
+    """How often the embedder was asked."""
+    errors: int
+    """How many of the calls raised."""
+    throttle: Throttle
+    """The pace that the server asks for. ``embed`` notes it and does not wait: that is for whoever calls."""
+
+    def __init__(self, embedder: Any, *, owned: bool = False) -> None:
+        if not callable(getattr(embedder, "embed_documents", None)):
+            raise TypeError(
+                f"{type(embedder).__qualname__} is no embedder: give it `embed_documents(texts)`, which returns "
+                "a vector for each text"
+            )
+        self._embedder = embedder
+        self._owned = owned
+        self.identity = fingerprint_of(embedder)
+        self.fingerprint = self.identity.value
+        self.batch_size = _positive(getattr(embedder, "batch_size", None), 64)
+        self.in_flight = _positive(getattr(embedder, "in_flight", None), 1)
+        dimension = getattr(embedder, "dimension", None)
+        self.dimension = dimension if isinstance(dimension, int) and dimension > 0 else None
+        self._threads = anyio.CapacityLimiter(self.in_flight)
+        self.throttle = Throttle()
+        self.calls = 0
+        self.errors = 0
+
+    async def embed(self, texts: list[str]) -> "Vectors":
+        """Return one vector for each text, in order: float32, (n, d). One attempt; a cancel drops it.
+
+        Raises TransientError (also for a malformed answer), RateLimited, BatchTooLarge, DocumentError or
+        ComponentUnavailable, and whatever else a foreign embedder raises.
+        """
+        found = self._checked(await self._call(self._embedder.embed_documents, texts), len(texts))
+        self.throttle.passed()
+        return found
+
+    async def embed_query(self, text: str) -> "npt.NDArray[np.float32]":
+        """Return the vector of a query: float32, (d,). Raises like ``embed``; a cancel drops it.
+
+        Raises RateLimited at once, and asks nothing, while the server has asked not to be called.
+        """
+        if wait_s := self.throttle.asked_wait_s():
+            raise RateLimited(f"the embedding server asked for no calls for {wait_s:.0f} s more", retry_after_s=wait_s)
+        embed_query = getattr(self._embedder, "embed_query", None)
+        if embed_query is None:
+            vectors = await self.embed([text])
+        else:
+            vectors = self._checked([await self._call(embed_query, text)], 1)
+            self.throttle.passed()
+        vector: npt.NDArray[np.float32] = vectors[0]
+        return vector
+
+    async def aclose(self) -> None:
+        """Close the embedder if it was made for this port; one that a user gave stays open. Idempotent."""
+        close = getattr(self._embedder, "aclose", None)
+        if self._owned and close is not None:
+            await close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _call(self, method: Callable[[Any], Any], argument: Any) -> Any:
+        begun = self.throttle.clock()
+        try:
+            return await self._translating(method, argument)
+        except RateLimited as error:
+            self.throttle.limited(begun, error.retry_after_s)
+            raise
+
+    async def _translating(self, method: Callable[[Any], Any], argument: Any) -> Any:
+        self.calls += 1
+        try:
+            if iscoroutinefunction(method):
+                return await method(argument)
+            async with self._threads:
+                result = await call_in_abandonable_thread(lambda: method(argument))
+            return await result if isawaitable(result) else result
+        except ComponentError:
+            self.errors += 1
+            raise
+        except Exception as error:
+            self.errors += 1
+            translated = _translated(error)
+            if translated is None:
+                raise
+            raise translated from error
+
+    def _checked(self, rows: Any, count: int) -> "Vectors":
+        found = checked_vectors(rows, count, self.dimension)
+        if count:
+            self.dimension = found.shape[1]
+        return found
+
+
+def _translated(error: Exception) -> ComponentError | None:
+    """The error of ours that stands for a foreign one, or None where its shape says nothing."""
+    if isinstance(error, ImportError):
+        return ComponentUnavailable(f"the embedder cannot work: {error}; install what is missing"[:_MESSAGE_LENGTH])
+    status = _status(error)
+    message = f"the embedder failed: {type(error).__name__}: {error}"[:_MESSAGE_LENGTH]
+    if status == 429:
+        return RateLimited(message, retry_after_s=_wait(error))
+    if status == 413:
+        return BatchTooLarge(message)
+    if status in {401, 403}:
+        return ComponentUnavailable(message)
+    if status is not None and status >= 500:
+        return TransientError(message, retry_after_s=_wait(error))
+    fault = _fault_of_connection(error) if status is None else None
+    if fault is None:
+        return None
+    return EmbedderDown(message) if isinstance(fault, _NO_CONNECTION) else TransientError(message)
+
+
+_NO_CONNECTION = (ConnectionRefusedError, socket.gaierror)
+_LONGEST_CHAIN = 8
+
+
+def _fault_of_connection(error: BaseException) -> OSError | None:
+    """The fault of the network (timeouts are among them) that an error is, or was raised for: clients wrap theirs."""
+    cause: BaseException | None = error
+    for _ in range(_LONGEST_CHAIN):
+        if cause is None or isinstance(cause, OSError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _status(error: Exception) -> int | None:
+    response = getattr(error, "response", None)
+    for holder, name in ((error, "status_code"), (error, "status"), (response, "status_code")):
+        status = getattr(holder, name, None)
+        if isinstance(status, int):
+            return status
+    return None
+
+
+def _wait(error: Exception) -> float | None:
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    if not isinstance(headers, Mapping):
+        return None
+    return retry_after_s({str(name).lower(): str(value) for name, value in headers.items()}, datetime.now(UTC))
+
+
+def _positive(value: Any, default: int) -> int:
+    return value if isinstance(value, int) and value > 0 else default

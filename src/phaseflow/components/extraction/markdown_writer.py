@@ -1,0 +1,112 @@
+"""The text of a document while it is being put together: blocks of Markdown, and where its parts begin."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from phaseflow.components.extraction.markdown import MEDIA_TYPE
+from phaseflow.components.extraction.types import Extracted
+from phaseflow.domain.errors import DocumentError
+
+MAX_CHARS = 64_000_000
+"""About twenty times War and Peace. More comes from archive bombs, not from readers."""
+# What XML and SQLite do not take, and Markdown has no use for.
+_DIRT = re.compile("[\x00-\x08\x0b-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
+
+
+@dataclass(slots=True)
+class Draft:
+    """Collects blocks. Offsets of ``parts`` are those of the finished text."""
+
+    name: str
+    """The document's, for what has to be said about it."""
+    pieces: list[str] = field(default_factory=list)
+    parts: list[tuple[int, str]] = field(default_factory=list)
+    length: int = 0
+    title: str | None = None
+    """The first heading."""
+    _label: str | None = None
+
+    def part(self, label: str) -> None:
+        """Say what begins with the next block: a page, slide, sheet or section."""
+        self._label = line(label) or self._label
+
+    def heading(self, level: int, text: str) -> None:
+        words = line(text)
+        if words:
+            self.title = self.title or words
+            self.put(f"{'#' * min(max(level, 1), 6)} {words}")
+
+    def section(self, level: int, text: str) -> None:
+        """A heading with which a part of the document begins."""
+        self.part(text)
+        self.heading(level, text)
+
+    def item(self, level: int, text: str, number: int | None = None) -> None:
+        """An item of a list; ``level`` begins with 0, ``number`` is None for a bullet."""
+        if text.strip():
+            mark = "-" if number is None else f"{number}."
+            body = clean(text).strip().replace("\n", " ")
+            self._add("  " * min(level, 10) + f"{mark} {body}", is_item=True)
+
+    def put(self, text: str) -> None:
+        """A paragraph, or a block that is Markdown already."""
+        self._add(clean(text).strip(), is_item=False)
+
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        self.put(table(rows))
+
+    def finish(self, title: str | None, media_type: str = MEDIA_TYPE) -> Extracted:
+        """Return what was collected. ``title`` goes before the first heading, and that before the name."""
+        shown = line(title or "") or self.title or self.name.rpartition("/")[2] or self.name
+        return Extracted("".join(self.pieces), shown, media_type, tuple(self.parts))
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.pieces
+
+    def _add(self, block: str, *, is_item: bool) -> None:
+        if not block:
+            return
+        if self.pieces:
+            follows = is_item and self.pieces[-1].lstrip().startswith(("- ", *"123456789"))
+            self._write("\n" if follows else "\n\n")
+        if self._label is not None:
+            self.parts.append((self.length, self._label))
+            self._label = None
+        self._write(block)
+
+    def _write(self, text: str) -> None:
+        self.pieces.append(text)
+        self.length += len(text)
+        if self.length > MAX_CHARS:
+            message = f"{self.name} holds more than {MAX_CHARS:,} characters of text; split it or exclude it"
+            raise DocumentError(message, code="too_large")
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as a Markdown table whose first row is the head; empty rows and empty last columns are left out."""
+    lines = [[line(cell).replace("|", "\\|") for cell in row] for row in rows]
+    lines = [cells for cells in lines if any(cells)]
+    width = max((_used(cells) for cells in lines), default=0)
+    if width == 0:
+        return ""
+    filled = [cells[:width] + [""] * (width - len(cells)) for cells in lines]
+    head, *body = filled
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * width, *body))
+
+
+def line(text: str) -> str:
+    """Return the text as one line, white space run together."""
+    return " ".join(clean(text).split())
+
+
+def clean(text: str) -> str:
+    """Return the text with ``\\n`` line ends and without control characters."""
+    if _DIRT.search(text) is None:
+        return text
+    return _DIRT.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\v", "\n").replace("\f", "\n"))
+
+
+def _used(cells: Sequence[str]) -> int:
+    return max((place for place, cell in enumerate(cells, 1) if cell), default=0)

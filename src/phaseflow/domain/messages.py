@@ -1,0 +1,158 @@
+"""Why nothing moves, and what happens, in one word and in one sentence: derived from the state alone."""
+
+from phaseflow.domain.counting import counted, counted_of
+from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus, WaitingOn
+
+_DOING = {
+    JobPhase.LOADING: "Loading",
+    JobPhase.CHUNKING: "Chunking",
+    JobPhase.EMBEDDING: "Embedding",
+    JobPhase.INDEXING: "Indexing",
+}
+_WAITING = {
+    WaitingOn.RATE_LIMIT: "the embedding server asked us to slow down",
+    WaitingOn.RETRY: "a fault that may pass, trying again",
+    WaitingOn.PAUSE: "paused",
+    WaitingOn.QUEUE: "waiting for a free slot",
+    WaitingOn.INTERRUPTED: "its process has ended",
+}
+
+
+def waiting_words(phase: JobPhase, reason: WaitingOn) -> str:
+    """Why a phase does not move, to a person. Command line and messages share them; the dashboard has the same."""
+    if reason is WaitingOn.UPSTREAM:
+        return f"waiting for {phase.before or 'the source'}"
+    return _WAITING[reason]
+
+
+def phase_waiting_on(state: IngestionState, phase: PhaseState) -> WaitingOn | None:
+    """Why this phase does not move, or None."""
+    if phase.status in {PhaseStatus.COMPLETED, PhaseStatus.FAILED} or state.get_overall_status().is_terminal:
+        return None
+    if phase.status is PhaseStatus.PAUSED or (phase.status is PhaseStatus.NOT_STARTED and phase.held):
+        return WaitingOn.PAUSE if phase.held else _job_rests_for(state)
+    if phase.status is PhaseStatus.NOT_STARTED:
+        return _not_started(state, phase)
+    return phase.waiting_on or (WaitingOn.UPSTREAM if _is_starved(state, phase) else None)
+
+
+def _not_started(state: IngestionState, phase: PhaseState) -> WaitingOn | None:
+    if not state.managed:
+        return None
+    if phase.name.before is not None:
+        return WaitingOn.UPSTREAM
+    return _job_rests_for(state) if state.intent or state.held else None
+
+
+def _job_rests_for(state: IngestionState) -> WaitingOn:
+    if state.intent:
+        return WaitingOn.QUEUE
+    return WaitingOn.INTERRUPTED if state.is_interrupted else WaitingOn.PAUSE
+
+
+def _is_starved(state: IngestionState, phase: PhaseState) -> bool:
+    before = phase.name.before
+    if before is None or not state.managed or state[before].status is PhaseStatus.COMPLETED:
+        return False
+    return phase.items_done >= phase.items_available
+
+
+def job_waiting_on(state: IngestionState) -> WaitingOn | None:
+    """Why the job does not move: the reason of its phases when none of them moves, else None."""
+    status = state.get_overall_status()
+    if status is JobStatus.FAILED and state.intent:
+        return WaitingOn.QUEUE
+    if status.is_terminal or (status is JobStatus.PENDING and not state.managed):
+        return None
+    if status in {JobStatus.PENDING, JobStatus.PAUSED}:
+        return _job_rests_for(state)
+    reasons = [phase_waiting_on(state, p) for p in state.phases if p.status is PhaseStatus.RUNNING]
+    if not reasons or None in reasons:
+        return None
+    upstream = WaitingOn.PAUSE if _paused_phases(state) else WaitingOn.UPSTREAM
+    return next((reason for reason in reasons if reason is not WaitingOn.UPSTREAM), upstream)
+
+
+def _paused_phases(state: IngestionState) -> list[PhaseState]:
+    """Those that someone has to resume: paused, or held before they have started."""
+    return [p for p in state.phases if p.status is PhaseStatus.PAUSED or (p.held and p.status is _NOT_STARTED)]
+
+
+_NOT_STARTED = PhaseStatus.NOT_STARTED
+
+
+def message(state: IngestionState, documents_failed: int = 0) -> str:
+    """One sentence on what the job does. A job that is over says how many of its documents failed."""
+    status, phase = state.get_overall_status(), state[state.get_current_phase()]
+    if status is JobStatus.CANCELLED:
+        return "Cancelled by user; what was indexed stays searchable"
+    if status is JobStatus.FAILED:
+        cause = next(p for p in state.phases if p.status is PhaseStatus.FAILED)
+        return f"{_DOING[cause.name]} failed: {cause.error}"
+    if status is JobStatus.COMPLETED:
+        failed = f"; {counted(documents_failed, 'document')} failed" if documents_failed else ""
+        return f"Completed: {_counted(state[JobPhase.INDEXING])} indexed{failed}"
+    if status is JobStatus.PENDING:
+        return "Waiting for a free slot" if state.managed else "Not started"
+    if status is JobStatus.PAUSED:
+        return _paused(state, phase)
+    return _running(state)
+
+
+def _paused(state: IngestionState, phase: PhaseState) -> str:
+    if state.intent:
+        return f"{_DOING[phase.name]} goes on when a slot is free"
+    if state.is_interrupted:
+        return f"Interrupted in {phase.name}: {_counted(phase)} done; {_how_to_go_on(state)}"
+    reason = state.why_paused(phase.name)
+    because = f" ({reason})" if reason and reason != "user" else ""
+    return f"Paused in {phase.name}{because}: {_counted(phase)} done"
+
+
+def _how_to_go_on(state: IngestionState) -> str:
+    if state.managed:
+        return f"phaseflow resume {state.kb_id} goes on with it"
+    return "start the program that runs it again to go on with it"
+
+
+def _running(state: IngestionState) -> str:
+    """What moves, and what does not because someone has paused it. When nothing moves: who has to do what."""
+    running = [p for p in state.phases if p.status is PhaseStatus.RUNNING]
+    moving = [p for p in running if phase_waiting_on(state, p) is None]
+    phase = next(iter([*moving, *running]), state[state.get_current_phase()])
+    doing = f"{_DOING[phase.name]} {_counted(phase)}"
+    if state.requested:
+        return f"Pausing: {doing}"
+    reason = job_waiting_on(state)
+    paused = _paused_phases(state)
+    if reason is WaitingOn.PAUSE and paused:
+        return _stopped_by(paused[0])
+    if reason:
+        cause = next((p for p in running if phase_waiting_on(state, p) is reason), phase)
+        doing = f"{_DOING[cause.name]} {_counted(cause)}: {waiting_words(cause.name, reason)}"
+    return doing + _also_paused(state)
+
+
+def _stopped_by(phase: PhaseState) -> str:
+    """A phase holds up all that come after it, and those before it are done."""
+    because = f" ({phase.hold_reason})" if phase.hold_reason not in {None, "user"} else ""
+    if phase.status is PhaseStatus.NOT_STARTED:
+        return f"{_DOING[phase.name]} is on hold{because}; resume it to go on"
+    return f"{_DOING[phase.name]} is paused{because} at {_counted(phase)}; resume it to go on"
+
+
+def _also_paused(state: IngestionState) -> str:
+    """Said while other phases run, too: somebody has to end it, most of all where nobody asked for it."""
+    words = []
+    for phase in _paused_phases(state):
+        because = f" ({phase.hold_reason})" if phase.hold_reason not in {None, "user"} else ""
+        words.append(f"{phase.name} is {'paused' if phase.status is PhaseStatus.PAUSED else 'on hold'}{because}")
+    return "".join(f"; {each}" for each in words)
+
+
+def _counted(phase: PhaseState) -> str:
+    if phase.items_total is None or phase.status is PhaseStatus.COMPLETED:
+        return counted(phase.items_processed, phase.name.item)
+    return counted_of(phase.items_done, phase.items_total, phase.name.item)

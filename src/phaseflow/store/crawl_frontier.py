@@ -1,0 +1,127 @@
+"""What the source of a job has: the frontier of its crawl."""
+
+from dataclasses import dataclass
+
+from phaseflow.store.transaction import Transaction, json_array
+
+LISTED, LOADED, UNCHANGED, FAILED, SKIPPED, GONE = range(6)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedEntry:
+    """A document that the source has, and what the knowledge base holds of it: its content hash (hex) and stamp."""
+
+    id: int
+    uri: str
+    size: int | None
+    stamp: str | None
+    depth: int
+    known_hash: str | None = None
+    known_stamp: str | None = None
+
+
+def add(
+    tx: Transaction,
+    job_seq: int,
+    found: list[tuple[str, int | None, str | None, int]],
+    trust: tuple[str, int, str] | None,
+    most: int | None = None,
+) -> tuple[int, int]:
+    """Add (uri, size, stamp, depth) rows that are new to the crawl; (how many are new, how many of them are unchanged).
+
+    Each uri may stand there once. One that is known and was not read yet takes the lower depth. Of the new ones the
+    first are added, as many as a crawl of at most ``most`` has room for. ``trust`` is (KB key, epoch, recipe): a
+    document whose stamp is that of its searchable version is unchanged and will not be read. None trusts no stamp.
+    """
+    rows = json_array(found)
+    tx.run(
+        # An insert that never adds: UPDATE … FROM would go through all that is open.
+        "INSERT INTO job_entries (job_seq, uri, depth) SELECT ?1, value ->> 0, value ->> 3 FROM json_each(?2) AS f"
+        " WHERE EXISTS (SELECT 1 FROM job_entries"
+        "  WHERE job_seq = ?1 AND uri = f.value ->> 0 AND +state = 0 AND depth > f.value ->> 3)"
+        " ON CONFLICT (job_seq, uri) DO UPDATE SET depth = excluded.depth",
+        job_seq, rows,
+    )  # fmt: skip
+    added = tx.rows(
+        "INSERT INTO job_entries (job_seq, uri, size, stamp, depth)"
+        " SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?2) AS f"
+        " WHERE NOT EXISTS (SELECT 1 FROM job_entries WHERE job_seq = ?1 AND uri = f.value ->> 0)"
+        " LIMIT ?3 RETURNING id",
+        job_seq, rows, -1 if most is None else _room(tx, job_seq, most),
+    )  # fmt: skip
+    if trust is None or not added:
+        return len(added), 0
+    unchanged = tx.rows(
+        "UPDATE job_entries SET state = 2 WHERE id >= ?1 AND job_seq = ?2 AND state = 0 AND stamp IS NOT NULL"
+        " AND EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = ?3 AND d.epoch = ?4 AND d.uri = job_entries.uri"
+        "  AND d.state = 4 AND d.stamp = job_entries.stamp AND d.recipe = ?5) RETURNING 1",
+        added[0][0], job_seq, *trust,
+    )  # fmt: skip
+    return len(added), len(unchanged)
+
+
+def count(tx: Transaction, job_seq: int) -> int:
+    """How many documents the crawl has found so far, without those that turned out to be none."""
+    return int(tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ? AND state <> 4", job_seq))
+
+
+def _room(tx: Transaction, job_seq: int, most: int) -> int:
+    return max(0, most - int(tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ?", job_seq)))
+
+
+def any_failed(tx: Transaction, job_seq: int) -> bool:
+    """Whether a document that the source has could not be read."""
+    return (
+        tx.row("SELECT 1 FROM job_entries WHERE job_seq = ? AND state IN (3, 5) AND state = 3 LIMIT 1", job_seq)
+        is not None
+    )
+
+
+def finish_listing(tx: Transaction, job_seq: int) -> None:
+    """The source has been listed to its end."""
+    tx.run("UPDATE ingestion_jobs SET listed = 1 WHERE seq = ?", job_seq)
+
+
+def open_page(tx: Transaction, job_seq: int, limit: int, known: tuple[str, int, str]) -> list[ListedEntry]:
+    """The first documents not read yet, all of the lowest depth there is: short ways are found before long ones.
+
+    ``known`` is (KB key, epoch, recipe) of what is searchable.
+    """
+    rows = tx.rows(
+        "SELECT e.id, e.uri, e.size, e.stamp, e.depth, d.content_hash, d.stamp FROM job_entries AS e"
+        " LEFT JOIN documents AS d ON d.kb_id = ?3 AND d.epoch = ?4 AND d.uri = e.uri AND d.state = 4 AND d.recipe = ?5"
+        " WHERE e.job_seq = ?1 AND e.state = 0"
+        "  AND e.depth = (SELECT min(depth) FROM job_entries WHERE job_seq = ?1 AND state = 0)"
+        " ORDER BY e.id LIMIT ?2",
+        job_seq, limit, *known,
+    )  # fmt: skip
+    return [ListedEntry(*row) for row in rows]
+
+
+def settle(tx: Transaction, job_seq: int, ids: list[int], state: int) -> None:
+    """Note what became of documents."""
+    tx.run(
+        # The plus: by id, never through all that the crawl has.
+        "UPDATE job_entries SET state = ?3 WHERE +job_seq = ?1 AND id IN (SELECT value FROM json_each(?2))",
+        job_seq, json_array(ids), state,
+    )  # fmt: skip
+
+
+def requeue_failed(tx: Transaction, job_seq: int, limit: int) -> int:
+    """Let up to ``limit`` failed documents be read again; how many."""
+    rows = tx.rows(
+        "UPDATE job_entries SET state = 0 WHERE id IN"
+        " (SELECT id FROM job_entries WHERE job_seq = ? AND state IN (3, 5) LIMIT ?) RETURNING 1",
+        job_seq, limit,
+    )  # fmt: skip
+    return len(rows)
+
+
+def refresh_stamps(tx: Transaction, known: tuple[str, int], stamps: list[tuple[str, str | None]]) -> None:
+    """Note the newest stamps of documents that were read and found unchanged, so that they need not be read again."""
+    tx.run(
+        "UPDATE documents SET stamp = s.stamp"
+        " FROM (SELECT value ->> 0 AS uri, value ->> 1 AS stamp FROM json_each(?3)) AS s"
+        " WHERE kb_id = ?1 AND epoch = ?2 AND documents.uri = s.uri AND state = 4",
+        *known, json_array(stamps),
+    )  # fmt: skip

@@ -1,0 +1,112 @@
+"""The beginning of a run: a queued job takes its turn, and what it will write is settled, in one transaction."""
+
+from datetime import datetime
+
+from phaseflow.actors.context import Components, Plan, Policies
+from phaseflow.components.embedders import EmbedderAdapter
+from phaseflow.domain import verbs
+from phaseflow.domain.errors import ComponentUnavailable
+from phaseflow.domain.vocabulary import Intent, JobPhase, PhaseStatus
+from phaseflow.store import crawl_frontier, documents, failpoints, jobs, knowledge_bases, vectors
+from phaseflow.store.documents import Target
+from phaseflow.store.jobs import JobRecord
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store.progress import Run
+from phaseflow.store.transaction import Transaction
+from phaseflow.tracker import Changed
+
+EXTRACTION = "1"
+"""Grows when the same bytes are extracted as another text: documents are then made again."""
+DISCARD = 500
+"""Documents of older jobs given to the janitor in one transaction, and documents given back on a retry."""
+
+
+def start_run(
+    tx: Transaction, job_id: str, components: Components, policies: Policies, at: datetime
+) -> tuple[Plan, Changed] | None:
+    """Take the turn of a queued job: a new run, its target, its phases moved. A retry calls ``requeue_failed`` first.
+
+    None, and nothing changed, when a verb has taken the job out of the queue since it was given its slot.
+    """
+    record = jobs.record(tx, job_id)
+    before = record.state
+    if before.intent is None:
+        return None
+    kb = knowledge_bases.get(tx, before.kb_id)
+    epoch, model = _target(tx, kb, record, _model_of(tx, components.embedder))
+    run = jobs.begin_run(tx, job_id)
+    documents.give_up_unfinished(tx, record.seq)
+    failpoints.hit(f"run_start.{before.intent}")
+    after = verbs.take_turn(before, at)
+    logged = jobs.save(tx, before, after, reason=_REASONS.get(before.intent), at=at)
+    plan = Plan(
+        run=Run(job_id, record.seq, before.kb_id, run),
+        target=Target(record.seq, kb.key, epoch, f"{EXTRACTION} {components.chunker.fingerprint} {model}"),
+        components=components,
+        policies=policies,
+        full=record.full,
+        listed=record.listed,
+        model=model,
+        model_id=vectors.model_id(tx, model),
+        live_settings=record.settings,
+        characters_sent=0 if jobs.is_released(before, after) else record.characters_sent,
+    )
+    return plan, Changed(before, after, tuple(logged))
+
+
+_REASONS: dict[Intent | None, str] = {Intent.RESUME: "resumed", Intent.RETRY: "retry"}
+
+
+def _model_of(tx: Transaction, embedder: EmbedderAdapter) -> str:
+    """What the vectors of a job are kept under. Raises ComponentUnavailable when those stored have another length."""
+    identity = embedder.identity
+    is_known = identity.former is not None and vectors.dimension(tx, identity.former) == identity.dimension
+    model = identity.former if is_known and identity.former is not None else identity.value
+    stored = vectors.dimension(tx, model)
+    if embedder.dimension is not None and stored is not None:
+        vectors.check_length(stored, embedder.dimension)
+    return model
+
+
+def _target(tx: Transaction, kb: KnowledgeBaseRecord, record: JobRecord, model: str) -> tuple[int, str]:
+    if record.epoch is not None and record.model is not None:
+        if record.model != model:
+            raise ComponentUnavailable(
+                f"the embedder is now {model}, but this job began with {record.model}; cancel it and start a new one"
+            )
+        return record.epoch, model
+    epoch = knowledge_bases.target(tx, kb, model, record.settings)
+    jobs.set_target(tx, record.state.job_id, epoch, model)
+    return epoch, model
+
+
+def requeue_failed(tx: Transaction, job_id: str) -> int:
+    """Before a retry: let some of the failed documents of the phases that are not completed be done again; how many.
+
+    Rows and counts change together, so that a crash in between leaves a retry that has less to give back.
+    """
+    record = jobs.record(tx, job_id)
+    if record.state.intent is not Intent.RETRY:
+        return 0
+    for phase in record.state.phases:
+        if phase.status is PhaseStatus.COMPLETED:
+            continue
+        count, items = _give_back(tx, record.seq, phase.name)
+        if count:
+            jobs.count_requeued(tx, job_id, phase.name, count, items)
+            return count
+    return 0
+
+
+def _give_back(tx: Transaction, job_seq: int, phase: JobPhase) -> tuple[int, int]:
+    """(documents, items) that a phase has failed before and will do again."""
+    if phase is JobPhase.LOADING:
+        count = crawl_frontier.requeue_failed(tx, job_seq, DISCARD)
+        return count, count
+    count, open_chunks, chunks = documents.requeue_failed(tx, job_seq, phase, phase.position, DISCARD)
+    return count, {JobPhase.CHUNKING: count, JobPhase.EMBEDDING: open_chunks}.get(phase, chunks)
+
+
+def purge_leftovers(tx: Transaction, plan: Plan) -> int:
+    """Give some of what cancelled or failed jobs before this one left on its way to the janitor; how many documents."""
+    return documents.purge_staged(tx, plan.target.kb_key, plan.run.job_seq, DISCARD)

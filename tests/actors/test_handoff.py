@@ -1,0 +1,220 @@
+"""What one phase hands to the next: rows and hints; nothing lost, nothing twice, nobody held up."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio import create_task_group, fail_after
+from anyio.lowlevel import checkpoint
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from phaseflow.actors.handoff import BUFFER, READ_DOCUMENTS, Handoff
+from phaseflow.store import documents
+from phaseflow.store.documents import LOADED, LoadedText, StagedDocument
+from phaseflow.store.session import open_session
+from tests.store.stock import Stock, stock
+
+
+@pytest.fixture
+async def made(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Stock]:
+    async with open_session(tmp_path / "kb.db") as database:
+        yield await stock(database)
+
+
+@contextmanager
+def channel(made: Stock) -> Iterator[Handoff]:
+    """Both ends, closed at the end of the block at the latest."""
+    handover = Handoff(made.database, made.seq, LOADED)
+    try:
+        yield handover
+    finally:
+        handover.inbox.close()
+        handover.outbox.close(complete=handover.outbox.is_complete)
+
+
+async def left_by_an_earlier_run(made: Stock, *uris: str, text: str = "text") -> None:
+    with channel(made) as earlier:
+        await send(made, earlier, *uris, text=text)
+
+
+@pytest.fixture
+def handover(made: Stock) -> Iterator[Handoff]:
+    with channel(made) as opened:
+        yield opened
+
+
+async def send(made: Stock, handover: Handoff, *uris: str, text: str = "text") -> list[StagedDocument]:
+    """As an actor does it: commit, then offer."""
+    loaded = [LoadedText(0, uri, uri, "text/plain", "00", None, text) for uri in uris]
+    return await made.database.write(lambda tx: documents.add(tx, made.target, loaded), then=handover.outbox.offer)
+
+
+async def rest(handover: Handoff, idle: int = 0) -> list[str]:
+    """All uris that still come, until the end."""
+    seen: list[str] = []
+    while batch := await handover.inbox.next():
+        seen += [document.uri for document in batch]
+        for _ in range(idle):
+            await checkpoint()
+    return seen
+
+
+def uris(batch: Sequence[StagedDocument]) -> list[str]:
+    return [document.uri for document in batch]
+
+
+async def taken_while_waiting(made: Stock, handover: Handoff, uri: str) -> list[str]:
+    """What a receiver gets that had read all there was, and was already waiting when ``uri`` was sent."""
+    taken: list[str] = []
+
+    async def take() -> None:
+        taken.extend(uris(await handover.inbox.next()))
+
+    async with create_task_group() as tasks:
+        tasks.start_soon(take)
+        while handover.inbox.has_more:
+            await checkpoint()
+        await send(made, handover, uri)
+    return taken
+
+
+async def test_a_batch_comes_from_memory_when_the_cursor_fits(made: Stock, handover: Handoff) -> None:
+    taken: list[Sequence[StagedDocument]] = []
+
+    async def take() -> None:
+        taken.append(await handover.inbox.next())
+
+    with fail_after(5):
+        async with create_task_group() as tasks:
+            tasks.start_soon(take)
+            while handover.inbox.has_more:
+                await checkpoint()
+            await checkpoint()
+            sent = await send(made, handover, "first")
+    assert taken[0] is sent
+
+
+async def test_a_full_channel_holds_nobody_up_and_the_store_has_the_rest(made: Stock, handover: Handoff) -> None:
+    names = [f"{n:03}" for n in range(3 * BUFFER)]
+    with fail_after(5):
+        for name in names:
+            await send(made, handover, name)
+    handover.outbox.close(complete=True)
+    assert await rest(handover) == names
+
+
+async def test_what_an_earlier_run_left_comes_first(made: Stock) -> None:
+    await left_by_an_earlier_run(made, "old", "older")
+    with channel(made) as handover:
+        await send(made, handover, "new")
+        handover.outbox.close(complete=True)
+        assert await rest(handover) == ["old", "older", "new"]
+
+
+async def test_a_hint_that_found_the_channel_full_is_not_waited_for(made: Stock, handover: Handoff) -> None:
+    """The receiver is level with the sender, then takes every hint there was, and none will follow."""
+    with fail_after(5):
+        assert await taken_while_waiting(made, handover, "0") == ["0"]
+    assert not handover.inbox.has_more, "from here on it goes by hints, not by the store"
+    for n in range(1, BUFFER + 3):
+        await send(made, handover, str(n))
+    seen: list[str] = []
+    with fail_after(5):
+        while len(seen) < BUFFER + 2:
+            seen += uris(await handover.inbox.next())
+    assert seen == [str(n) for n in range(1, BUFFER + 3)]
+
+
+async def test_reading_from_the_store_is_bounded(made: Stock) -> None:
+    names = [f"{n:03}" for n in range(2 * READ_DOCUMENTS + 5)]
+    await left_by_an_earlier_run(made, *names)
+    with channel(made) as handover:
+        handover.outbox.close(complete=True)
+        sizes, seen = [], []
+        while batch := await handover.inbox.next():
+            sizes.append(len(batch))
+            seen += uris(batch)
+        assert sizes == [READ_DOCUMENTS, READ_DOCUMENTS, 5]
+        assert seen == names
+
+
+async def test_a_large_text_comes_alone(made: Stock) -> None:
+    await left_by_an_earlier_run(made, "a", "b", text="x" * 1_200_000)
+    with channel(made) as handover:
+        assert uris(await handover.inbox.next()) == ["a"]
+        assert uris(await handover.inbox.next()) == ["b"]
+
+
+async def test_a_sender_that_failed_leaves_the_receiver_incomplete(made: Stock, handover: Handoff) -> None:
+    await send(made, handover, "half")
+    handover.outbox.close(complete=False)
+    with fail_after(5):
+        assert await rest(handover) == ["half"]
+    assert not handover.inbox.is_complete
+
+
+async def test_a_receiver_that_is_gone_holds_up_no_sender(made: Stock, handover: Handoff) -> None:
+    handover.inbox.close()
+    with fail_after(5):
+        await send(made, handover, "a")
+        await send(made, handover, "b")
+    handover.outbox.close(complete=True)
+
+
+async def test_an_end_without_any_document_is_an_end(made: Stock, handover: Handoff) -> None:
+    async with create_task_group() as tasks:
+        with fail_after(5):
+            tasks.start_soon(_close_soon, handover)
+            assert await handover.inbox.next() == []
+    assert handover.inbox.is_complete
+
+
+async def _close_soon(handover: Handoff) -> None:
+    for _ in range(10):
+        await checkpoint()
+    handover.outbox.close(complete=True)
+
+
+async def test_a_receiver_that_is_cancelled_at_any_moment_loses_nothing(made: Stock, handover: Handoff) -> None:
+    names = [str(n) for n in range(120)]
+    seen: list[str] = []
+
+    async def sender() -> None:
+        for name in names:
+            await send(made, handover, name)
+        handover.outbox.close(complete=True)
+
+    with fail_after(20):
+        async with create_task_group() as tasks:
+            tasks.start_soon(sender)
+            while len(seen) < len(names):
+                with anyio.move_on_after(0.0005):
+                    seen += uris(await handover.inbox.next())
+    assert seen == names
+
+
+@given(batches=st.lists(st.tuples(st.integers(1, 5), st.integers(0, 6)), max_size=30), idle=st.integers(0, 40))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_however_fast_either_is_every_document_comes_once_and_in_order(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[tuple[int, int]], idle: int
+) -> None:
+    async with open_session(tmp_path_factory.mktemp("handover") / "kb.db") as database:
+        made = await stock(database)
+        names = [[f"{n}.{m}" for m in range(size)] for n, (size, _) in enumerate(batches)]
+        got: list[str] = []
+        with channel(made) as handover, fail_after(20):
+            async with create_task_group() as tasks:
+                tasks.start_soon(_receive, handover, idle, got)
+                for batch, (_, pause) in zip(names, batches, strict=True):
+                    await send(made, handover, *batch)
+                    for _ in range(pause):
+                        await checkpoint()
+                handover.outbox.close(complete=True)
+        assert got == [name for batch in names for name in batch]
+
+
+async def _receive(handover: Handoff, idle: int, got: list[str]) -> None:
+    got.extend(await rest(handover, idle))

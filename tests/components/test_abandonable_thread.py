@@ -1,0 +1,48 @@
+"""Plain calls in threads: reuse, and what is left of them."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import anyio
+import pytest
+
+from phaseflow.components.abandonable_thread import call_in_abandonable_thread
+
+AFTER_A_FORK = """
+import asyncio, os
+from phaseflow.components.abandonable_thread import call_in_abandonable_thread
+asyncio.run(call_in_abandonable_thread(int))
+child = os.fork()
+if child == 0:
+    os._exit(asyncio.run(call_in_abandonable_thread(lambda: 7)))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+async def test_one_thread_serves_call_after_call_and_ends_when_none_comes() -> None:
+    served = {await call_in_abandonable_thread(threading.current_thread) for _ in range(20)}
+    assert len(served) < 20
+    for thread in served:
+        await anyio.to_thread.run_sync(thread.join, 5)
+        assert not thread.is_alive()
+
+
+async def test_calls_at_the_same_time_have_a_thread_each() -> None:
+    meet = threading.Barrier(3, timeout=10)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(call_in_abandonable_thread, meet.wait)
+
+
+async def test_a_call_after_a_moment_without_any_is_served() -> None:
+    first = await call_in_abandonable_thread(threading.current_thread)
+    await anyio.to_thread.run_sync(first.join, 5)
+    assert await call_in_abandonable_thread(lambda: 7) == 7
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    words = [sys.executable, "-c", AFTER_A_FORK]
+    assert subprocess.run(words, capture_output=True, text=True, timeout=30, check=True).stdout == "7\n"

@@ -1,0 +1,33 @@
+"""The glossary of the architecture page: its words stand where it says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "phaseflow"
+PAGE = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+TABLE = PAGE.split("## Glossary")[1].split("\n## ")[0]
+ROWS = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", TABLE, re.MULTILINE)[2:]
+CODE = {path: path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py")}
+
+
+def named(row: tuple[str, str, str]) -> list[str]:
+    return re.findall(r"`([^`]+)`", row[1])
+
+
+def test_it_has_its_words() -> None:
+    assert len(ROWS) > 25
+    words = [word for row in ROWS for word in row[0].split(", ")]
+    assert len(words) == len(set(words))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
+def test_each_place_and_name_exists(row: tuple[str, str, str]) -> None:
+    for name in named(row):
+        if "/" in name or name == "background_task":
+            assert (SOURCE / f"{name}.py").is_file(), name
+        else:
+            last = name.split(".")[-1]
+            assert any(re.search(rf"(class|def) {last}\b", code) for code in CODE.values()), name
