@@ -45,7 +45,7 @@ class Output(io.TextIOBase):
         self._is_given_up = False
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]
+    def encoding(self) -> str:  # type: ignore[override]  # an attribute in typeshed
         return "utf-8"
 
     def isatty(self) -> bool:

@@ -78,7 +78,7 @@ class _Styled(io.TextIOBase):
     """stderr as it is when it is written to, for text with colours."""
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]
+    def encoding(self) -> str:  # type: ignore[override]  # an attribute in typeshed
         return "utf-8"
 
     def isatty(self) -> bool:
