@@ -1,18 +1,18 @@
 -- The only place that defines tables. PRAGMA user_version numbers this file; store/migrations brings older files up to it.
 -- Times are ISO 8601 in UTC with milliseconds. Durations are seconds. Hashes are BLAKE2b-128.
 
--- A named, searchable collection. Documents of its epoch are searchable; those of a later one are a rebuild under way.
+-- A named, searchable collection. Documents of its index version are searchable; those of a later one are a rebuild under way.
 -- The id is internal and never used again (NAME~NUMBER; NAME alone in a file of version 1); all other tables refer to it.
 -- Deleting a knowledge base takes its name away: nothing finds it any more, and the janitor removes its rows.
 CREATE TABLE knowledge_bases (
     id            TEXT PRIMARY KEY,
     source        TEXT,                           -- JSON; null for the jobs of a program with its own pipeline
     settings      TEXT NOT NULL,                  -- JSON
-    epoch         INTEGER NOT NULL DEFAULT 1,
+    index_version INTEGER NOT NULL DEFAULT 1,
     model         TEXT,                           -- fingerprint of the vectors that search uses
     live_settings TEXT,                           -- the settings that made them
     next_model    TEXT,                           -- fingerprint of the vectors of a rebuild
-    generation    INTEGER NOT NULL DEFAULT 0,     -- grows with each change to what search sees
+    search_revision INTEGER NOT NULL DEFAULT 0,   -- grows with each change to what search sees
     created_at    TEXT NOT NULL,
     updated_at    TEXT NOT NULL,
     name          TEXT                            -- what people call it; null: deleted
@@ -35,7 +35,7 @@ CREATE TABLE ingestion_jobs (
     settings          TEXT NOT NULL,
     full_run          INTEGER NOT NULL DEFAULT 0, -- trust no size and mtime
     run               INTEGER NOT NULL DEFAULT 0, -- grows with each time that the job gets a slot; writes carry it
-    epoch             INTEGER,
+    index_version     INTEGER,
     model             TEXT,
     held              INTEGER NOT NULL DEFAULT 0,
     hold_reason       TEXT,
@@ -115,7 +115,7 @@ CREATE TABLE documents (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     kb_id        TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
     job_seq      INTEGER NOT NULL,
-    epoch        INTEGER NOT NULL,
+    index_version INTEGER NOT NULL,
     uri          TEXT NOT NULL,
     title        TEXT NOT NULL,
     media_type   TEXT NOT NULL,
@@ -124,15 +124,15 @@ CREATE TABLE documents (
     recipe       TEXT NOT NULL,                   -- how it was extracted and cut; another recipe makes it stale
     chunk_count  INTEGER NOT NULL DEFAULT 0,
     state        INTEGER NOT NULL DEFAULT 1,
-    generation   INTEGER,                         -- of the knowledge base, when it became searchable
+    search_revision INTEGER,                      -- of the knowledge base, when it became searchable
     characters   INTEGER NOT NULL DEFAULT 0,      -- of its text
     indexed      INTEGER NOT NULL DEFAULT 0,      -- how many of its passages, from the first, stand in the full-text index
     turn         INTEGER                          -- its place in the hand-over; null: that of its id
 ) STRICT;
-CREATE UNIQUE INDEX documents_live ON documents (kb_id, epoch, uri) WHERE state = 4;
+CREATE UNIQUE INDEX documents_live ON documents (kb_id, index_version, uri) WHERE state = 4;
 CREATE INDEX documents_open ON documents (job_seq, state, coalesce(turn, id)) WHERE state NOT IN (4, 10);
 CREATE INDEX documents_gone ON documents (kb_id, id) WHERE state = 10;
-CREATE INDEX documents_by_kb ON documents (kb_id, generation);
+CREATE INDEX documents_by_kb ON documents (kb_id, search_revision);
 
 -- The text of a document in segments, so that no statement goes through all of a long one.
 -- id = document id * 2^20 + number of the segment, which begins at character number * 2^16.

@@ -54,7 +54,7 @@ def searchable(database: Path, kb_id: str = "kb") -> dict[str, Passages]:
     with connected(database) as connection:
         found = connection.execute(
             "SELECT d.uri, d.content_hash, d.id FROM documents AS d JOIN knowledge_bases AS k ON k.id = d.kb_id"
-            " WHERE k.name = ? AND d.epoch = k.epoch AND d.state = 4",
+            " WHERE k.name = ? AND d.index_version = k.index_version AND d.state = 4",
             (kb_id,),
         ).fetchall()
         return {uri: Passages(content, tuple(_passages(connection, key))) for uri, content, key in found}
@@ -87,7 +87,7 @@ def leftovers(database: Path) -> int:
         return int(
             connection.execute(
                 "SELECT count(*) FROM documents AS d JOIN knowledge_bases AS k ON k.id = d.kb_id"
-                " WHERE d.state NOT IN (4, 9) OR d.epoch <> k.epoch OR k.name IS NULL"
+                " WHERE d.state NOT IN (4, 9) OR d.index_version <> k.index_version OR k.name IS NULL"
             ).fetchone()[0]
         )
 

@@ -28,16 +28,16 @@ class Stock:
     kb_id: str
     job_id: str
     seq: int
-    epoch: int = 1
+    index_version: int = 1
     key: str = "kb~1"
 
     @property
     def target(self) -> Target:
-        return Target(self.seq, self.key, self.epoch, "recipe")
+        return Target(self.seq, self.key, self.index_version, "recipe")
 
     @property
     def scope(self) -> Scope:
-        return Scope(self.key, self.epoch)
+        return Scope(self.key, self.index_version)
 
     @property
     def run(self) -> Run:
@@ -62,12 +62,12 @@ class Stock:
         return staged
 
 
-async def stock(database: Database, kb_id: str = "kb", job_id: str = "job", epoch: int = 1) -> Stock:
+async def stock(database: Database, kb_id: str = "kb", job_id: str = "job", index_version: int = 1) -> Stock:
     """A knowledge base, new or there already, with a new running job."""
     await database.write(partial(create, kb_id=kb_id, job_id=job_id))
     seq = await database.read(lambda tx: jobs.record(tx, job_id).seq)
     key = await database.read(lambda tx: knowledge_bases.get(tx, kb_id).key)
-    return Stock(database, kb_id, job_id, seq, epoch, key)
+    return Stock(database, kb_id, job_id, seq, index_version, key)
 
 
 def create(tx: Transaction, kb_id: str, job_id: str) -> None:

@@ -192,15 +192,15 @@ async def test_search_sees_the_old_epoch_until_it_is_switched_in_one_step(databa
     made = await stock(database)
     await made.publish(("a", "the old whale"))
     await database.write(partial(_target, model="m"))
-    rebuilt = await stock(database, job_id="rebuild", epoch=await database.write(partial(_target, model="n")))
-    assert rebuilt.epoch == 2
+    rebuilt = await stock(database, job_id="rebuild", index_version=await database.write(partial(_target, model="n")))
+    assert rebuilt.index_version == 2
     await rebuilt.publish(("a", "the old whale"))
-    assert await database.read(lambda tx: knowledge_bases.get(tx, "kb").epoch) == 1
+    assert await database.read(lambda tx: knowledge_bases.get(tx, "kb").index_version) == 1
     assert await found(made, "whale") == ["a"]
     await database.write(lambda tx: knowledge_bases.switch(tx, made.key, 2, "n", "{}"))
     kb = await database.read(lambda tx: knowledge_bases.get(tx, "kb"))
-    assert (kb.epoch, kb.model, kb.next_model) == (2, "n", None)
-    assert await database.write(lambda tx: passages.withdraw_other_epochs(tx, rebuilt.scope, 100)) == 1
+    assert (kb.index_version, kb.model, kb.next_model) == (2, "n", None)
+    assert await database.write(lambda tx: passages.withdraw_other_versions(tx, rebuilt.scope, 100)) == 1
     assert await found(rebuilt, "whale") == ["a"]
     assert await is_sound(database)
 
@@ -213,20 +213,20 @@ async def test_two_rebuilds_with_different_vectors_do_not_share_an_epoch(databas
     """Or a document that fails in the second would keep its vectors of the first."""
     await stock(database)
     await database.write(partial(_target, model="live"))
-    epochs = []
+    index_versions = []
     for n, model in enumerate(["b", "c", "b", "live", "c", "d"]):
         await stock(database, job_id=f"job{n}")
-        epoch = await database.write(partial(_target, model=model))
-        await database.write(partial(jobs.set_target, job_id=f"job{n}", epoch=epoch, model=model))
-        epochs.append(epoch)
-    assert epochs == [2, 3, 2, 1, 3, 4]
+        index_version = await database.write(partial(_target, model=model))
+        await database.write(partial(jobs.set_target, job_id=f"job{n}", index_version=index_version, model=model))
+        index_versions.append(index_version)
+    assert index_versions == [2, 3, 2, 1, 3, 4]
 
 
 async def test_a_switch_back_to_an_older_epoch_changes_nothing(database: Database) -> None:
     made = await stock(database)
     await database.write(lambda tx: knowledge_bases.switch(tx, made.key, 2, "n", "{}"))
     await database.write(lambda tx: knowledge_bases.switch(tx, made.key, 1, "m", "{}"))
-    assert await database.read(lambda tx: knowledge_bases.get(tx, made.kb_id).epoch) == 2
+    assert await database.read(lambda tx: knowledge_bases.get(tx, made.kb_id).index_version) == 2
 
 
 async def test_what_an_older_job_left_on_its_way_is_removed_and_what_is_searchable_stays(database: Database) -> None:

@@ -32,7 +32,7 @@ async def test_documents_are_listed_by_uri_page_by_page(database: Database) -> N
 
 async def test_only_what_search_sees_is_listed(database: Database) -> None:
     made, other = await stock(database), await stock(database, "other", "other")
-    rebuild = Stock(database, "kb", "job", made.seq, epoch=2)
+    rebuild = Stock(database, "kb", "job", made.seq, index_version=2)
     await made.publish(("a", LONG))
     await made.load(("loaded", LONG))
     await other.publish(("theirs", LONG))
@@ -82,4 +82,4 @@ async def test_a_page_begins_at_its_place_in_an_index_and_sorts_nothing(database
         return explained.plan
 
     found = await database.read(plan)
-    assert found == "SEARCH documents USING INDEX documents_live (kb_id=? AND epoch=? AND uri>?)"
+    assert found == "SEARCH documents USING INDEX documents_live (kb_id=? AND index_version=? AND uri>?)"

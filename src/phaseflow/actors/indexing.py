@@ -46,7 +46,7 @@ class IndexingActor(Actor):
     async def work(self) -> None:
         assert self._receiver is not None
         target = self.shop.plan.target
-        self._scope = Scope(target.kb_key, target.epoch)
+        self._scope = Scope(target.kb_key, target.index_version)
         self._follows_links: bool = getattr(self.shop.plan.components.loader, "follows_links", False)
         while batch := await self._next_batch():
             for part in _by_chunks(batch):
@@ -203,11 +203,11 @@ class IndexingActor(Actor):
     def _switch(self, tx: Transaction) -> None:
         plan = self.shop.plan
         self.shop.advance(tx, self.phase, Done())
-        knowledge_bases.switch(tx, self._scope.kb_key, self._scope.epoch, plan.model, plan.live_settings)
+        knowledge_bases.switch(tx, self._scope.kb_key, self._scope.index_version, plan.model, plan.live_settings)
 
     def _clean_up(self, tx: Transaction) -> int:
         self.shop.advance(tx, self.phase, Done())
-        return passages.withdraw_other_epochs(tx, self._scope, CLEAN_UP)
+        return passages.withdraw_other_versions(tx, self._scope, CLEAN_UP)
 
 
 def _missing(scope: Scope, seq: int, after: str, tx: Transaction) -> tuple[list[tuple[int, str]], str | None]:

@@ -50,7 +50,7 @@ class LoadingActor(Actor):
     async def work(self) -> None:
         plan = self.shop.plan
         target = plan.target
-        self._known = (target.kb_key, target.epoch, target.recipe)
+        self._known = (target.kb_key, target.index_version, target.recipe)
         self._loader = plan.components.loader
         self._limits = LoadingLimits(plan.policies.guard.rate_limited_s)
         self._limit = anyio.CapacityLimiter(getattr(self._loader, "in_flight", IN_FLIGHT))
@@ -204,7 +204,7 @@ class LoadingActor(Actor):
         self, tx: Transaction, done: list[Loaded], loaded: list[LoadedText], begun: StagedDocument | None
     ) -> list[StagedDocument]:
         plan = self.shop.plan
-        seq, known = plan.run.job_seq, (plan.target.kb_key, plan.target.epoch)
+        seq, known = plan.run.job_seq, (plan.target.kb_key, plan.target.index_version)
         unchanged = [(entry, outcome) for entry, outcome in done if isinstance(outcome, Unchanged)]
         skipped = [entry.id for entry, outcome in done if isinstance(outcome, Skipped)]
         failed = [(entry, outcome) for entry, outcome in done if isinstance(outcome, FailedDocument)]

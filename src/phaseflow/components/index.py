@@ -35,10 +35,10 @@ KEPT = 8
 
 @dataclass(slots=True)
 class _Table:
-    """The vectors of one knowledge base at one generation."""
+    """The vectors of one knowledge base at one search revision."""
 
     scope: Scope
-    generation: int
+    search_revision: int
     ids: "Ids"
     vectors: "Matrix"
 
@@ -51,13 +51,13 @@ class EmbeddedIndex:
         self._updating = Lock()
 
     def search(
-        self, tx: Transaction, scope: Scope, generation: int, query: str, vector: "Matrix | None", limit: int
+        self, tx: Transaction, scope: Scope, search_revision: int, query: str, vector: "Matrix | None", limit: int
     ) -> list[SearchHit]:
         """The best passages in the snapshot ``tx`` sees, best first. Without a vector the words alone decide."""
         most = max(CANDIDATES, limit)
         rankings = [_by_words(tx, scope, query, most)]
         if vector is not None:
-            table = self._table(tx, scope, generation)
+            table = self._table(tx, scope, search_revision)
             rankings.append(_by_vector(table, vector, most))
         scores = fuse(rankings)
         best = sorted(scores, key=lambda chunk: (-scores[chunk], chunk))[:limit]
@@ -68,13 +68,13 @@ class EmbeddedIndex:
         """Drop what is kept of a knowledge base that was deleted."""
         self._tables.pop(kb_key, None)
 
-    def _table(self, tx: Transaction, scope: Scope, generation: int) -> _Table:
+    def _table(self, tx: Transaction, scope: Scope, search_revision: int) -> _Table:
         with self._updating:
             table = self._tables.get(scope.kb_key)
             if table is None or table.scope != scope:
                 table = _empty(scope)
-            if table.generation != generation:
-                table = _updated(tx, table, generation)
+            if table.search_revision != search_revision:
+                table = _updated(tx, table, search_revision)
             self._tables[scope.kb_key] = table
             self._tables.move_to_end(scope.kb_key)
             while len(self._tables) > KEPT:
@@ -124,22 +124,22 @@ def _empty(scope: Scope) -> _Table:
     return _Table(scope, 0, np.empty(0, np.int64), np.empty((0, 0), np.float32))
 
 
-def _updated(tx: Transaction, table: _Table, generation: int) -> _Table:
+def _updated(tx: Transaction, table: _Table, search_revision: int) -> _Table:
     """The table without the documents that are gone, and with those that came after it."""
     import numpy as np
 
     live = np.array(passages.live_documents(tx, table.scope), np.int64)
     keep = np.isin(table.ids >> CHUNK_BITS, live)
-    rows = passages.vectors_since(tx, table.scope, table.generation)
+    rows = passages.vectors_since(tx, table.scope, table.search_revision)
     ids = np.array([row[0] for row in rows], np.int64)
     vectors = np.frombuffer(b"".join(row[1] for row in rows), "<f4").reshape(len(rows), -1 if rows else 0)
     if not len(table.ids):
-        return _Table(table.scope, generation, ids, vectors)
+        return _Table(table.scope, search_revision, ids, vectors)
     if not rows:
-        return _Table(table.scope, generation, table.ids[keep], table.vectors[keep])
+        return _Table(table.scope, search_revision, table.ids[keep], table.vectors[keep])
     return _Table(
         table.scope,
-        generation,
+        search_revision,
         np.concatenate([table.ids[keep], ids]),
         np.concatenate([table.vectors[keep], vectors]),
     )

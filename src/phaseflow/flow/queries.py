@@ -157,7 +157,7 @@ class Queries(ABC):
 
         def read(tx: Transaction) -> list[IndexedDocument]:
             kb = known_kb(tx, kb_id)
-            return passages.page(tx, Scope(kb.key, kb.epoch), limit + 1, after, q)
+            return passages.page(tx, Scope(kb.key, kb.index_version), limit + 1, after, q)
 
         found = await self._read(read)
         return Page(items=found[:limit], next_cursor=found[limit - 1].uri if len(found) > limit else None)
@@ -179,7 +179,9 @@ class Queries(ABC):
             now = known_kb(tx, kb_id)
             is_same = now.model == kb.model  # else switched in between: the vector is of another kind
             vector = embedded.vector if is_same else None
-            return self._index.search(tx, Scope(now.key, now.epoch), now.generation, query, vector, limit), is_same
+            return self._index.search(
+                tx, Scope(now.key, now.index_version), now.search_revision, query, vector, limit
+            ), is_same
 
         hits, is_same = await self._read_long(read)
         if not is_same:
@@ -198,7 +200,7 @@ class Queries(ABC):
         self, tx: Transaction, record: KnowledgeBaseRecord, composed: Callable[[JobRecord], JobStatusResponse]
     ) -> KnowledgeBase:
         latest = jobs.latest(tx, record.id)
-        documents, chunks = passages.counts(tx, Scope(record.key, record.epoch))
+        documents, chunks = passages.counts(tx, Scope(record.key, record.index_version))
         return KnowledgeBase(
             kb_id=record.id,
             source=None if record.source is None else _as_given(SOURCE.validate_json(record.source)),

@@ -30,8 +30,8 @@ def add(
     """Add (uri, size, stamp, depth) rows that are new to the crawl; (how many are new, how many of them are unchanged).
 
     Each uri may stand there once. One that is known and was not read yet takes the lower depth. Of the new ones the
-    first are added, as many as a crawl of at most ``most`` has room for. ``trust`` is (KB key, epoch, recipe): a
-    document whose stamp is that of its searchable version is unchanged and will not be read. None trusts no stamp.
+    first are added, as many as a crawl of at most ``most`` has room for. ``trust`` is (KB key, index version, recipe):
+    a document whose stamp is that of its searchable version is unchanged and will not be read. None trusts no stamp.
     """
     rows = json_array(found)
     tx.run(
@@ -53,8 +53,8 @@ def add(
         return len(added), 0
     unchanged = tx.rows(
         "UPDATE job_entries SET state = 2 WHERE id >= ?1 AND job_seq = ?2 AND state = 0 AND stamp IS NOT NULL"
-        " AND EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = ?3 AND d.epoch = ?4 AND d.uri = job_entries.uri"
-        "  AND d.state = 4 AND d.stamp = job_entries.stamp AND d.recipe = ?5) RETURNING 1",
+        " AND EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = ?3 AND d.index_version = ?4"
+        "  AND d.uri = job_entries.uri AND d.state = 4 AND d.stamp = job_entries.stamp AND d.recipe = ?5) RETURNING 1",
         added[0][0], job_seq, *trust,
     )  # fmt: skip
     return len(added), len(unchanged)
@@ -85,11 +85,12 @@ def finish_listing(tx: Transaction, job_seq: int) -> None:
 def open_page(tx: Transaction, job_seq: int, limit: int, known: tuple[str, int, str]) -> list[ListedEntry]:
     """The first documents not read yet, all of the lowest depth there is: short ways are found before long ones.
 
-    ``known`` is (KB key, epoch, recipe) of what is searchable.
+    ``known`` is (KB key, index version, recipe) of what is searchable.
     """
     rows = tx.rows(
         "SELECT e.id, e.uri, e.size, e.stamp, e.depth, d.content_hash, d.stamp FROM job_entries AS e"
-        " LEFT JOIN documents AS d ON d.kb_id = ?3 AND d.epoch = ?4 AND d.uri = e.uri AND d.state = 4 AND d.recipe = ?5"
+        " LEFT JOIN documents AS d ON d.kb_id = ?3 AND d.index_version = ?4 AND d.uri = e.uri AND d.state = 4"
+        "  AND d.recipe = ?5"
         " WHERE e.job_seq = ?1 AND e.state = 0"
         "  AND e.depth = (SELECT min(depth) FROM job_entries WHERE job_seq = ?1 AND state = 0)"
         " ORDER BY e.id LIMIT ?2",
@@ -122,6 +123,6 @@ def refresh_stamps(tx: Transaction, known: tuple[str, int], stamps: list[tuple[s
     tx.run(
         "UPDATE documents SET stamp = s.stamp"
         " FROM (SELECT value ->> 0 AS uri, value ->> 1 AS stamp FROM json_each(?3)) AS s"
-        " WHERE kb_id = ?1 AND epoch = ?2 AND documents.uri = s.uri AND state = 4",
+        " WHERE kb_id = ?1 AND index_version = ?2 AND documents.uri = s.uri AND state = 4",
         *known, json_array(stamps),
     )  # fmt: skip

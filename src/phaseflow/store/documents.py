@@ -69,11 +69,11 @@ class StagedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a job's documents go: its number, the key of its knowledge base, the epoch, and how they are made."""
+    """Where a job's documents go: its number, the key of its knowledge base, the index version, the recipe."""
 
     job_seq: int
     kb_key: str
-    epoch: int
+    index_version: int
     recipe: str
 
 
@@ -106,11 +106,11 @@ def give_up_unfinished(tx: Transaction, job_seq: int) -> None:
 def _insert(tx: Transaction, where: Target, loaded: Sequence[LoadedText], state: int) -> list[StagedDocument]:
     rows = json_array([[d.uri, d.title, d.media_type, d.content_hash, d.stamp, len(d.text)] for d in loaded])
     ids = tx.rows(
-        "INSERT INTO documents (kb_id, job_seq, epoch, recipe, state, uri, title, media_type, content_hash, stamp,"
-        "  characters)"
+        "INSERT INTO documents (kb_id, job_seq, index_version, recipe, state, uri, title, media_type, content_hash,"
+        "  stamp, characters)"
         " SELECT ?1, ?2, ?3, ?4, ?5, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5"
         " FROM json_each(?6) ORDER BY key RETURNING uri, id",
-        where.kb_key, where.job_seq, where.epoch, where.recipe, state, rows,
+        where.kb_key, where.job_seq, where.index_version, where.recipe, state, rows,
     )  # fmt: skip
     by_uri = {row[0]: row[1] for row in ids}
     return [StagedDocument(by_uri[d.uri], d.uri, d.title, d.media_type, d.text) for d in loaded]

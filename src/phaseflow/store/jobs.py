@@ -29,7 +29,7 @@ class JobRecord:
     settings: str
     full: bool
     run: int
-    epoch: int | None
+    index_version: int | None
     model: str | None
     listed: bool
     documents_deleted: int
@@ -48,7 +48,7 @@ _PHASE = (
 )
 _JOB = (
     "seq, id, (SELECT name FROM knowledge_bases AS k WHERE k.id = ingestion_jobs.kb_id), managed, source, settings,"
-    " full_run, run, epoch, model, held, hold_reason, intent, intent_phases,"
+    " full_run, run, index_version, model, held, hold_reason, intent, intent_phases,"
     " queued_at, listed, documents_deleted, documents_failed, characters_sent, cancelled_at, created_at, started_at,"
     " completed_at, seq = (SELECT max(seq) FROM ingestion_jobs AS other WHERE other.kb_id = ingestion_jobs.kb_id),"
     f" (SELECT json_group_array(json_array(phase_name, updated_at, {_PHASE})) FROM"
@@ -197,9 +197,9 @@ def count_characters(tx: Transaction, job_seq: int, characters: int) -> None:
     tx.run("UPDATE ingestion_jobs SET characters_sent = characters_sent + ? WHERE seq = ?", characters, job_seq)
 
 
-def set_target(tx: Transaction, job_id: str, epoch: int, model: str) -> None:
+def set_target(tx: Transaction, job_id: str, index_version: int, model: str) -> None:
     """Note which documents and which vectors the job writes."""
-    tx.run("UPDATE ingestion_jobs SET epoch = ?2, model = ?3 WHERE id = ?1", job_id, epoch, model)
+    tx.run("UPDATE ingestion_jobs SET index_version = ?2, model = ?3 WHERE id = ?1", job_id, index_version, model)
 
 
 def _save_phase(tx: Transaction, job_id: str, old: PhaseState, new: PhaseState, at: datetime) -> None:
@@ -256,7 +256,7 @@ def transition(row: Row) -> Transition:
 
 def _record(row: Row) -> JobRecord:
     (
-        seq, job_id, kb_id, managed, source, settings, full, run, epoch, model, held, hold_reason, intent,
+        seq, job_id, kb_id, managed, source, settings, full, run, index_version, model, held, hold_reason, intent,
         intent_phases, queued_at, listed, deleted, failed, characters, cancelled_at, created_at, started_at,
         completed_at, newest, phases,
     ) = row  # fmt: skip
@@ -274,9 +274,9 @@ def _record(row: Row) -> JobRecord:
         managed=bool(managed),
     )
     return JobRecord(
-        seq=seq, state=state, source=source, settings=settings, full=bool(full), run=run, epoch=epoch, model=model,
-        listed=bool(listed), documents_deleted=deleted, documents_failed=failed, characters_sent=characters,
-        created_at=datetime.fromisoformat(created_at), started_at=parse_time(started_at),
+        seq=seq, state=state, source=source, settings=settings, full=bool(full), run=run, index_version=index_version,
+        model=model, listed=bool(listed), documents_deleted=deleted, documents_failed=failed,
+        characters_sent=characters, created_at=datetime.fromisoformat(created_at), started_at=parse_time(started_at),
         completed_at=parse_time(completed_at), newest=bool(newest),
         last_signs={JobPhase(name): datetime.fromisoformat(at) for name, at, *_ in found},
     )  # fmt: skip

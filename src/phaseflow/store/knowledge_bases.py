@@ -19,16 +19,19 @@ class KnowledgeBaseRecord:
     id: str
     source: str | None
     settings: str
-    epoch: int
+    index_version: int
     model: str | None
     live_settings: str | None
     next_model: str | None
-    generation: int
+    search_revision: int
     created_at: datetime
     updated_at: datetime
 
 
-_COLUMNS = "id, name, source, settings, epoch, model, live_settings, next_model, generation, created_at, updated_at"
+_COLUMNS = (
+    "id, name, source, settings, index_version, model, live_settings, next_model, search_revision, created_at,"
+    " updated_at"
+)
 
 
 KEY_OF = "(SELECT id FROM knowledge_bases WHERE name = ?)"
@@ -95,45 +98,50 @@ def remove(tx: Transaction, kb_id: str) -> None:
 
 
 def target(tx: Transaction, record: KnowledgeBaseRecord, model: str, settings: str) -> int:
-    """The epoch that a job with these vectors writes to, noting what is being built.
+    """The index version that a job with these vectors writes to, noting what is being built.
 
-    The epoch of today when it has the same vectors, or has none yet; else a later one, which search does not see until
-    ``switch``. An unfinished rebuild with the same vectors is continued; one with others keeps its epoch to itself.
+    Today's when it has the same vectors, or has none yet; else a later one, which search does not see until
+    ``switch``. An unfinished rebuild with the same vectors is continued; one with others keeps its version to itself.
     """
     if record.model is None or record.model == model:
         tx.run(
             "UPDATE knowledge_bases SET model = ?2, live_settings = ?3, next_model = NULL WHERE id = ?1",
             record.key, model, settings,
         )  # fmt: skip
-        return record.epoch
+        return record.index_version
     tx.run("UPDATE knowledge_bases SET next_model = ?2 WHERE id = ?1", record.key, model)
     same, highest = (
         tx.rows(
-            "SELECT max(epoch) FILTER (WHERE model = ?2), max(epoch) FROM ingestion_jobs"
-            " WHERE kb_id = ?1 AND epoch > ?3",
-            record.key, model, record.epoch,
+            "SELECT max(index_version) FILTER (WHERE model = ?2), max(index_version) FROM ingestion_jobs"
+            " WHERE kb_id = ?1 AND index_version > ?3",
+            record.key, model, record.index_version,
         )
     )[0]  # fmt: skip
-    return int(same or (highest or record.epoch) + 1)
+    return int(same or (highest or record.index_version) + 1)
 
 
-def switch(tx: Transaction, key: str, epoch: int, model: str, settings: str) -> None:
-    """Let search see ``epoch`` from now on. One row: however large the knowledge base, it changes in one step."""
+def switch(tx: Transaction, key: str, index_version: int, model: str, settings: str) -> None:
+    """Let search see ``index_version`` from now on. One row, however large the knowledge base."""
     tx.run(
-        "UPDATE knowledge_bases SET epoch = ?2, model = ?3, live_settings = ?4, next_model = NULL,"
-        " generation = generation + 1 WHERE id = ?1 AND epoch < ?2",
-        key, epoch, model, settings,
+        "UPDATE knowledge_bases SET index_version = ?2, model = ?3, live_settings = ?4, next_model = NULL,"
+        " search_revision = search_revision + 1 WHERE id = ?1 AND index_version < ?2",
+        key, index_version, model, settings,
     )  # fmt: skip
 
 
-def next_generation(tx: Transaction, key: str) -> int:
-    """Note that what search sees is about to change; the new generation."""
+def next_search_revision(tx: Transaction, key: str) -> int:
+    """Note that what search sees is about to change; the new search revision."""
     return int(
-        tx.value("UPDATE knowledge_bases SET generation = generation + 1 WHERE id = ? RETURNING generation", key)
+        tx.value(
+            "UPDATE knowledge_bases SET search_revision = search_revision + 1 WHERE id = ? RETURNING search_revision",
+            key,
+        )
     )
 
 
 def _record(row: Row) -> KnowledgeBaseRecord:
-    key, name, source, settings, epoch, model, live, following, generation, created_at, updated_at = row
+    key, name, source, settings, index_version, model, live, following, search_revision, created_at, updated_at = row
     created, updated = datetime.fromisoformat(created_at), datetime.fromisoformat(updated_at)
-    return KnowledgeBaseRecord(key, name, source, settings, epoch, model, live, following, generation, created, updated)
+    return KnowledgeBaseRecord(
+        key, name, source, settings, index_version, model, live, following, search_revision, created, updated
+    )

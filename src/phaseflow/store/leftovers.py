@@ -34,7 +34,7 @@ _OLDER_CRAWL: Final = (
     "  SELECT (SELECT min(job_seq) FROM job_entries WHERE job_seq > crawls.seq) FROM crawls WHERE seq IS NOT NULL)"
     " SELECT crawls.seq FROM crawls JOIN ingestion_jobs AS j ON j.seq = crawls.seq"
     " WHERE EXISTS (SELECT 1 FROM ingestion_jobs AS newer WHERE newer.kb_id = j.kb_id AND newer.seq > j.seq"
-    f"  AND newer.epoch IS NOT NULL) AND j.kb_id NOT IN {_QUIET} LIMIT 1"
+    f"  AND newer.index_version IS NOT NULL) AND j.kb_id NOT IN {_QUIET} LIMIT 1"
 )
 """A crawl is of use until a newer job of its knowledge base has begun."""
 

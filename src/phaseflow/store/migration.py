@@ -12,6 +12,11 @@ from phaseflow.store import failpoints
 from phaseflow.store.texts import SEGMENT_BITS, segmented
 
 TO_VERSION_2: Final = """
+ALTER TABLE knowledge_bases RENAME COLUMN epoch TO index_version;
+ALTER TABLE knowledge_bases RENAME COLUMN generation TO search_revision;
+ALTER TABLE ingestion_jobs RENAME COLUMN epoch TO index_version;
+ALTER TABLE documents RENAME COLUMN epoch TO index_version;
+ALTER TABLE documents RENAME COLUMN generation TO search_revision;
 ALTER TABLE knowledge_bases ADD COLUMN name TEXT;
 UPDATE knowledge_bases SET name = id;
 CREATE UNIQUE INDEX knowledge_bases_by_name ON knowledge_bases (name);

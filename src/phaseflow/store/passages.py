@@ -15,7 +15,7 @@ class Scope:
     """The documents of a knowledge base (by its key) that search sees, or that a job writes."""
 
     kb_key: str
-    epoch: int
+    index_version: int
 
 
 def encoded(document: StagedDocument, first: int = 0, last: int | None = None) -> str:
@@ -49,17 +49,17 @@ def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument]) -> 
 
     One step that writes no more than a row a document.
     """
-    generation = knowledge_bases.next_generation(tx, scope.kb_key)
+    search_revision = knowledge_bases.next_search_revision(tx, scope.kb_key)
     older = tx.rows(
-        "SELECT id FROM documents WHERE kb_id = ? AND epoch = ? AND state = 4"
+        "SELECT id FROM documents WHERE kb_id = ? AND index_version = ? AND state = 4"
         " AND uri IN (SELECT value FROM json_each(?))",
-        scope.kb_key, scope.epoch, json_array([d.uri for d in staged]),
+        scope.kb_key, scope.index_version, json_array([d.uri for d in staged]),
     )  # fmt: skip
     documents.withdraw(tx, [row[0] for row in older])
     tx.run(
-        "UPDATE documents SET state = 4, generation = ?, indexed = chunk_count, turn = NULL"
+        "UPDATE documents SET state = 4, search_revision = ?, indexed = chunk_count, turn = NULL"
         " WHERE id IN (SELECT value FROM json_each(?))",
-        generation, json_array([d.id for d in staged]),
+        search_revision, json_array([d.id for d in staged]),
     )  # fmt: skip
 
 
@@ -71,8 +71,8 @@ def missing(
     rows = tx.rows(
         "SELECT d.id, d.uri, EXISTS"
         " (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?3 AND e.uri = d.uri AND e.state < 4)"
-        " FROM documents AS d WHERE kb_id = ?1 AND epoch = ?2 AND state = 4 AND uri > ?4 ORDER BY uri LIMIT ?5",
-        scope.kb_key, scope.epoch, job_seq, after, limit,
+        " FROM documents AS d WHERE kb_id = ?1 AND index_version = ?2 AND state = 4 AND uri > ?4 ORDER BY uri LIMIT ?5",
+        scope.kb_key, scope.index_version, job_seq, after, limit,
     )  # fmt: skip
     return [(key, uri) for key, uri, is_found in rows if not is_found], rows[-1][1] if rows else None
 
@@ -80,16 +80,16 @@ def missing(
 def withdraw(tx: Transaction, scope: Scope, ids: Sequence[int]) -> None:
     """Take searchable documents out."""
     if ids:
-        knowledge_bases.next_generation(tx, scope.kb_key)
+        knowledge_bases.next_search_revision(tx, scope.kb_key)
         documents.withdraw(tx, ids)
 
 
-def withdraw_other_epochs(tx: Transaction, scope: Scope, limit: int) -> int:
-    """Take out up to ``limit`` documents of any other epoch than this one; how many."""
+def withdraw_other_versions(tx: Transaction, scope: Scope, limit: int) -> int:
+    """Take out up to ``limit`` documents of any other index version than this one; how many."""
     rows = tx.rows(
-        "SELECT id FROM documents WHERE kb_id = ?1 AND epoch < ?2 AND state = 4 UNION ALL"
-        " SELECT id FROM documents WHERE kb_id = ?1 AND epoch > ?2 AND state = 4 LIMIT ?3",
-        scope.kb_key, scope.epoch, limit,
+        "SELECT id FROM documents WHERE kb_id = ?1 AND index_version < ?2 AND state = 4 UNION ALL"
+        " SELECT id FROM documents WHERE kb_id = ?1 AND index_version > ?2 AND state = 4 LIMIT ?3",
+        scope.kb_key, scope.index_version, limit,
     )  # fmt: skip
     withdraw(tx, scope, [row[0] for row in rows])
     return len(rows)
@@ -98,8 +98,9 @@ def withdraw_other_epochs(tx: Transaction, scope: Scope, limit: int) -> int:
 def counts(tx: Transaction, scope: Scope) -> tuple[int, int]:
     """(documents, chunks) that search sees."""
     row = tx.row(
-        "SELECT count(*), coalesce(sum(chunk_count), 0) FROM documents WHERE kb_id = ? AND epoch = ? AND state = 4",
-        scope.kb_key, scope.epoch,
+        "SELECT count(*), coalesce(sum(chunk_count), 0) FROM documents"
+        " WHERE kb_id = ? AND index_version = ? AND state = 4",
+        scope.kb_key, scope.index_version,
     )  # fmt: skip
     return (row[0], row[1]) if row else (0, 0)
 
@@ -107,26 +108,30 @@ def counts(tx: Transaction, scope: Scope) -> tuple[int, int]:
 def page(tx: Transaction, scope: Scope, limit: int, after: str | None, part: str) -> list[IndexedDocument]:
     """The documents that search sees, by uri: those behind ``after`` whose uri contains ``part``, whatever its case."""
     rows = tx.rows(
-        "SELECT uri, title, media_type, chunk_count FROM documents WHERE kb_id = ?1 AND epoch = ?2 AND state = 4"
-        " AND uri > coalesce(?3, '') AND (?4 = '' OR holds(uri, ?4)) ORDER BY uri LIMIT ?5",
-        scope.kb_key, scope.epoch, after, part, limit,
+        "SELECT uri, title, media_type, chunk_count FROM documents WHERE kb_id = ?1 AND index_version = ?2"
+        " AND state = 4 AND uri > coalesce(?3, '') AND (?4 = '' OR holds(uri, ?4)) ORDER BY uri LIMIT ?5",
+        scope.kb_key, scope.index_version, after, part, limit,
     )  # fmt: skip
     return [IndexedDocument(uri=row[0], title=row[1], media_type=row[2], chunks=row[3]) for row in rows]
 
 
 def live_documents(tx: Transaction, scope: Scope) -> list[int]:
     """The ids of the documents that search sees."""
-    rows = tx.rows("SELECT id FROM documents WHERE kb_id = ? AND epoch = ? AND state = 4", scope.kb_key, scope.epoch)
+    rows = tx.rows(
+        "SELECT id FROM documents WHERE kb_id = ? AND index_version = ? AND state = 4",
+        scope.kb_key,
+        scope.index_version,
+    )
     return [row[0] for row in rows]
 
 
-def vectors_since(tx: Transaction, scope: Scope, generation: int) -> list[tuple[int, bytes]]:
-    """(chunk id, vector) of the documents that became searchable after ``generation``."""
+def vectors_since(tx: Transaction, scope: Scope, search_revision: int) -> list[tuple[int, bytes]]:
+    """(chunk id, vector) of the documents that became searchable after ``search_revision``."""
     rows = tx.rows(
         "SELECT c.id, v.vector FROM documents AS d JOIN chunks AS c ON c.id >= d.id << 20 AND c.id < (d.id + 1) << 20"
         " JOIN vectors AS v ON v.id = c.vector_id"
-        " WHERE d.kb_id = ? AND d.epoch = ? AND d.state = 4 AND d.generation > ?",
-        scope.kb_key, scope.epoch, generation,
+        " WHERE d.kb_id = ? AND d.index_version = ? AND d.state = 4 AND d.search_revision > ?",
+        scope.kb_key, scope.index_version, search_revision,
     )  # fmt: skip
     return [(row[0], row[1]) for row in rows]
 
@@ -135,8 +140,8 @@ def best_by_words(tx: Transaction, scope: Scope, query: str, limit: int) -> list
     """The chunks that an FTS5 query finds, best BM25 first."""
     rows = tx.rows(
         "SELECT p.rowid FROM passages AS p JOIN documents AS d ON d.id = p.rowid >> 20"
-        " WHERE passages MATCH ?1 AND d.kb_id = ?2 AND d.epoch = ?3 AND d.state = 4 ORDER BY rank LIMIT ?4",
-        query, scope.kb_key, scope.epoch, limit,
+        " WHERE passages MATCH ?1 AND d.kb_id = ?2 AND d.index_version = ?3 AND d.state = 4 ORDER BY rank LIMIT ?4",
+        query, scope.kb_key, scope.index_version, limit,
     )  # fmt: skip
     return [row[0] for row in rows]
 
@@ -145,8 +150,8 @@ def fetch(tx: Transaction, scope: Scope, chunk_ids: Sequence[int]) -> dict[int, 
     """(uri, title, text, start, end, parts around it as JSON) of those chunks that search still sees."""
     rows = tx.rows(
         "SELECT c.id, d.id, d.uri, d.title, c.start, c.stop FROM chunks AS c JOIN documents AS d ON d.id = c.id >> 20"
-        " WHERE c.id IN (SELECT value FROM json_each(?)) AND d.kb_id = ? AND d.epoch = ? AND d.state = 4",
-        json_array(chunk_ids), scope.kb_key, scope.epoch,
+        " WHERE c.id IN (SELECT value FROM json_each(?)) AND d.kb_id = ? AND d.index_version = ? AND d.state = 4",
+        json_array(chunk_ids), scope.kb_key, scope.index_version,
     )  # fmt: skip
     found = texts.slices(tx, [(document, start, stop) for _, document, _, _, start, stop in rows])
     return {

@@ -33,7 +33,7 @@ def start_run(
     if before.intent is None:
         return None
     kb = knowledge_bases.get(tx, before.kb_id)
-    epoch, model = _target(tx, kb, record, _model_of(tx, components.embedder))
+    index_version, model = _target(tx, kb, record, _model_of(tx, components.embedder))
     run = jobs.begin_run(tx, job_id)
     documents.give_up_unfinished(tx, record.seq)
     failpoints.hit(f"run_start.{before.intent}")
@@ -41,7 +41,7 @@ def start_run(
     logged = jobs.save(tx, before, after, reason=_REASONS.get(before.intent), at=at)
     plan = Plan(
         run=Run(job_id, record.seq, before.kb_id, run),
-        target=Target(record.seq, kb.key, epoch, f"{EXTRACTION} {components.chunker.fingerprint} {model}"),
+        target=Target(record.seq, kb.key, index_version, f"{EXTRACTION} {components.chunker.fingerprint} {model}"),
         components=components,
         policies=policies,
         full=record.full,
@@ -69,15 +69,15 @@ def _model_of(tx: Transaction, embedder: EmbedderAdapter) -> str:
 
 
 def _target(tx: Transaction, kb: KnowledgeBaseRecord, record: JobRecord, model: str) -> tuple[int, str]:
-    if record.epoch is not None and record.model is not None:
+    if record.index_version is not None and record.model is not None:
         if record.model != model:
             raise ComponentUnavailable(
                 f"the embedder is now {model}, but this job began with {record.model}; cancel it and start a new one"
             )
-        return record.epoch, model
-    epoch = knowledge_bases.target(tx, kb, model, record.settings)
-    jobs.set_target(tx, record.state.job_id, epoch, model)
-    return epoch, model
+        return record.index_version, model
+    index_version = knowledge_bases.target(tx, kb, model, record.settings)
+    jobs.set_target(tx, record.state.job_id, index_version, model)
+    return index_version, model
 
 
 def requeue_failed(tx: Transaction, job_id: str) -> int:

@@ -52,7 +52,7 @@ class FolderLoader:
     blocks the event loop. Binary formats and mail are read by ``workers`` (default: a pool of its own, ended by
     ``aclose``). With ``source.archives``, the files inside ZIP archives take the place of these, as
     ``guide.zip/page.md``; one level deep, whatever ``include`` says of them. ``clock`` gives nanoseconds since
-    the epoch.
+    the index_version.
 
     With ``roots``, real paths of folders, the source must lie below one of them. Nothing outside the source (and, with
     ``roots``, outside these) is ever read, whoever swaps folders for links meanwhile. ``engine_files`` are never
