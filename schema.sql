@@ -49,7 +49,8 @@ CREATE TABLE ingestion_jobs (
     cancelled_at      TEXT,
     created_at        TEXT NOT NULL,
     started_at        TEXT,
-    completed_at      TEXT                        -- set while the job is over
+    completed_at      TEXT,                       -- set while the job is over
+    lists             INTEGER NOT NULL DEFAULT 1  -- 0: no source is listed, only requests are taken
 ) STRICT;
 CREATE INDEX ingestion_jobs_by_kb ON ingestion_jobs (kb_id, seq);
 CREATE INDEX ingestion_jobs_open ON ingestion_jobs (seq) WHERE completed_at IS NULL OR intent IS NOT NULL;
@@ -103,6 +104,7 @@ CREATE TABLE job_entries (
     stamp   TEXT,
     depth   INTEGER NOT NULL DEFAULT 0,
     state   INTEGER NOT NULL DEFAULT 0,
+    source  TEXT NOT NULL DEFAULT 'default',
     UNIQUE (job_seq, uri)
 ) STRICT;
 CREATE INDEX job_entries_open ON job_entries (job_seq, depth, id) WHERE state = 0;
@@ -127,7 +129,13 @@ CREATE TABLE documents (
     search_revision INTEGER,                      -- of the knowledge base, when it became searchable
     characters   INTEGER NOT NULL DEFAULT 0,      -- of its text
     indexed      INTEGER NOT NULL DEFAULT 0,      -- how many of its passages, from the first, stand in the full-text index
-    turn         INTEGER                          -- its place in the hand-over; null: that of its id
+    turn         INTEGER,                         -- its place in the hand-over; null: that of its id
+    source       TEXT NOT NULL DEFAULT 'default', -- the name of the source that held it
+    size         INTEGER,                         -- bytes
+    metadata     TEXT NOT NULL DEFAULT '{}',      -- JSON object: what holds, from own_metadata and the catalogue's
+    own_metadata TEXT NOT NULL DEFAULT '{}',      -- JSON object: found in the document
+    changed_at   TEXT,                            -- of its state
+    indexed_at   TEXT
 ) STRICT;
 CREATE UNIQUE INDEX documents_live ON documents (kb_id, index_version, uri) WHERE state = 4;
 CREATE INDEX documents_open ON documents (job_seq, state, coalesce(turn, id)) WHERE state NOT IN (4, 10);
@@ -151,6 +159,48 @@ CREATE TABLE chunks (
     stop        INTEGER NOT NULL,
     text_hash   BLOB NOT NULL,
     vector_id   INTEGER
+) STRICT;
+
+-- The documents that a knowledge base knows, one row a uri: what stays the same from version to version. Where each stands is
+-- derived from the other tables, never stored here. document_id follows from the name of the knowledge base and the uri.
+CREATE TABLE catalogue (
+    kb_id       TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
+    uri         TEXT NOT NULL,
+    document_id TEXT NOT NULL,
+    source      TEXT NOT NULL DEFAULT 'default',  -- the name of the source that holds it; 'push': what was pushed
+    skipped     INTEGER NOT NULL DEFAULT 0,       -- 1: taken out on request, until it is retried
+    metadata    TEXT,                             -- JSON object given with a push or set later; null: none
+    replaces    INTEGER NOT NULL DEFAULT 0,       -- 1: stands in place of the metadata found in the document; 0: over it
+    attempts    INTEGER NOT NULL DEFAULT 0,       -- how often it was loaded
+    created_at  TEXT NOT NULL,
+    PRIMARY KEY (kb_id, uri)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX catalogue_by_id ON catalogue (kb_id, document_id);
+CREATE INDEX catalogue_skipped ON catalogue (kb_id, uri) WHERE skipped = 1;
+
+-- What was pushed: the source named push. A small document is in its row, a larger one in a file.
+CREATE TABLE pushed (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    kb_id      TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
+    uri        TEXT NOT NULL,
+    title      TEXT,                              -- given with it; null: the one found in the document
+    media_type TEXT,                              -- given with it; null: judged by name and content
+    size       INTEGER NOT NULL,
+    digest     TEXT NOT NULL,                     -- hex, of the bytes
+    file       TEXT,                              -- its name in the folder of uploads; null: the bytes are in content
+    content    BLOB,
+    pushed_at  TEXT NOT NULL,
+    UNIQUE (kb_id, uri)
+) STRICT;
+
+-- Documents to be loaded (again) without listing a source: pushed, or retried. The loading phase of the open job moves them
+-- into its entries; while there is none that can, they wait here.
+CREATE TABLE requests (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    kb_id        TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
+    uri          TEXT NOT NULL,
+    requested_at TEXT NOT NULL,
+    UNIQUE (kb_id, uri)
 ) STRICT;
 
 CREATE TABLE models (

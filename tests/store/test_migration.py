@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from phaseflow.domain.identifiers import document_id
 from phaseflow.store import documents, failpoints, knowledge_bases, passages, schema
 from phaseflow.store.documents import CHUNKED, EMBEDDED, LOADED, text_hash
 from phaseflow.store.passages import Scope
@@ -110,6 +111,9 @@ async def test_each_document_of_version_1_is_there_in_its_state(old: Path, broke
         assert [row[-1] for row in hits.values()] == ['[[140000,"page 3"]]']
         assert select(old, "SELECT id, characters FROM documents") == [
             (n, len(text)) for n, (_, _, text) in TEXTS.items()
+        ]
+        assert select(old, "SELECT uri, document_id FROM catalogue ORDER BY uri") == [
+            (uri, document_id("kb", uri)) for uri in sorted(uri for uri, *_ in TEXTS.values())
         ]
     assert select(old, "SELECT name FROM sqlite_schema WHERE name LIKE '%version_1'") == []
 

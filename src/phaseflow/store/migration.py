@@ -7,6 +7,7 @@ import json
 import sqlite3
 from typing import Final
 
+from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.log import get_logger
 from phaseflow.store import failpoints
 from phaseflow.store.texts import SEGMENT_BITS, segmented
@@ -20,17 +21,59 @@ ALTER TABLE documents RENAME COLUMN generation TO search_revision;
 ALTER TABLE knowledge_bases ADD COLUMN name TEXT;
 UPDATE knowledge_bases SET name = id;
 CREATE UNIQUE INDEX knowledge_bases_by_name ON knowledge_bases (name);
+ALTER TABLE ingestion_jobs ADD COLUMN lists INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE job_entries ADD COLUMN source TEXT NOT NULL DEFAULT 'default';
 CREATE TABLE sequences (name TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX job_entries_failed ON job_entries (job_seq, id) WHERE state IN (3, 5);
 ALTER TABLE documents ADD COLUMN characters INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE documents ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE documents ADD COLUMN turn INTEGER;
+ALTER TABLE documents ADD COLUMN source TEXT NOT NULL DEFAULT 'default';
+ALTER TABLE documents ADD COLUMN size INTEGER;
+ALTER TABLE documents ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE documents ADD COLUMN own_metadata TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE documents ADD COLUMN changed_at TEXT;
+ALTER TABLE documents ADD COLUMN indexed_at TEXT;
 UPDATE documents SET indexed = chunk_count WHERE state = 4;
 DROP INDEX documents_open;
 CREATE INDEX documents_open ON documents (job_seq, state, coalesce(turn, id)) WHERE state NOT IN (4, 10);
 CREATE INDEX documents_gone ON documents (kb_id, id) WHERE state = 10;
 ALTER TABLE texts RENAME TO texts_of_version_1;
 CREATE TABLE texts (id INTEGER PRIMARY KEY, text TEXT NOT NULL, parts TEXT NOT NULL) STRICT;
+CREATE TABLE catalogue (
+    kb_id       TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
+    uri         TEXT NOT NULL,
+    document_id TEXT NOT NULL,
+    source      TEXT NOT NULL DEFAULT 'default',
+    skipped     INTEGER NOT NULL DEFAULT 0,
+    metadata    TEXT,
+    replaces    INTEGER NOT NULL DEFAULT 0,
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    created_at  TEXT NOT NULL,
+    PRIMARY KEY (kb_id, uri)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX catalogue_by_id ON catalogue (kb_id, document_id);
+CREATE INDEX catalogue_skipped ON catalogue (kb_id, uri) WHERE skipped = 1;
+CREATE TABLE pushed (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    kb_id      TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
+    uri        TEXT NOT NULL,
+    title      TEXT,
+    media_type TEXT,
+    size       INTEGER NOT NULL,
+    digest     TEXT NOT NULL,
+    file       TEXT,
+    content    BLOB,
+    pushed_at  TEXT NOT NULL,
+    UNIQUE (kb_id, uri)
+) STRICT;
+CREATE TABLE requests (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    kb_id        TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
+    uri          TEXT NOT NULL,
+    requested_at TEXT NOT NULL,
+    UNIQUE (kb_id, uri)
+) STRICT;
 INSERT INTO passages (passages, rank) VALUES ('crisismerge', 64);
 """
 """The columns follow in the order of schema.sql. An older phaseflow refuses the file from here on."""
@@ -50,7 +93,30 @@ def move_rows(connection: sqlite3.Connection) -> None:
     while row := connection.execute("SELECT document_id, text, parts FROM texts_of_version_1 LIMIT 1").fetchone():
         _move_text(connection, *row)
         failpoints.hit("schema.moved")
+    _fill_catalogue(connection)
     connection.execute("DROP TABLE texts_of_version_1")
+
+
+_CATALOGUE_STEP: Final = 1000
+_KNOWN_URIS: Final = (
+    "SELECT DISTINCT d.kb_id, d.uri, k.name, k.created_at, iif(k.source ->> 'type' = 'upload', 'push', 'default')"
+    " FROM (SELECT kb_id, uri FROM documents WHERE state <> 10 UNION ALL SELECT kb_id, uri FROM failures UNION ALL"
+    "  SELECT j.kb_id, e.uri FROM job_entries AS e JOIN ingestion_jobs AS j ON j.seq = e.job_seq WHERE e.state = 0)"
+    " AS d JOIN knowledge_bases AS k ON k.id = d.kb_id WHERE k.name IS NOT NULL"
+    " AND NOT EXISTS (SELECT 1 FROM catalogue AS c WHERE c.kb_id = d.kb_id AND c.uri = d.uri) LIMIT ?"
+)
+
+
+def _fill_catalogue(connection: sqlite3.Connection) -> None:
+    """A row for each document that version 1 knew, a bounded number at a time."""
+    while rows := connection.execute(_KNOWN_URIS, (_CATALOGUE_STEP,)).fetchall():
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(
+            "INSERT INTO catalogue (kb_id, uri, document_id, source, created_at) VALUES (?, ?, ?, ?, ?)",
+            [(key, uri, document_id(name, uri), source, at) for key, uri, name, at, source in rows],
+        )
+        connection.execute("COMMIT")
+        failpoints.hit("schema.catalogued")
 
 
 def _move_text(connection: sqlite3.Connection, document_id: int, text: str, parts: str) -> None:
