@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     Vectors = npt.NDArray[np.float32]
 
 
+MetadataValue = str | float | bool | list[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A document of a source, before it is read."""
@@ -45,7 +48,8 @@ class Document:
 
     ``content_hash`` is the BLAKE2b-128 digest of the raw bytes. ``parts`` are (offset, label) pairs in ascending order
     of offset, in characters of ``text``: the page, slide, sheet or section that begins there. ``links`` are documents
-    found while reading this one.
+    found while reading this one. ``metadata`` is what the document says about itself: at most 64 keys, and 16 KB as
+    JSON.
     """
 
     entry: Entry
@@ -56,6 +60,7 @@ class Document:
     stamp: str | None = None
     parts: tuple[tuple[int, str], ...] = ()
     links: tuple[Entry, ...] = ()
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

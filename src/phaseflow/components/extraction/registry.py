@@ -5,7 +5,7 @@ its row; no other format has to know.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from phaseflow.components.extraction import (
@@ -24,6 +24,7 @@ from phaseflow.components.extraction import (
     sheets,
 )
 from phaseflow.components.extraction.data import extract_csv, extract_json, extract_xml
+from phaseflow.components.extraction.metadata import within_limits
 from phaseflow.components.extraction.types import Extracted, Extractor, Raw
 from phaseflow.domain.errors import DocumentError
 
@@ -167,7 +168,8 @@ def extract(
     """
     if not data:
         return Extracted("", Raw(data, name).base_name, PLAIN)
-    return _format(data, name, declared_type).extractor(Raw(data, name, declared_charset))
+    found = _format(data, name, declared_type).extractor(Raw(data, name, declared_charset))
+    return replace(found, metadata=within_limits(found.metadata)) if found.metadata else found
 
 
 def needs_worker(data: bytes, name: str, *, declared_type: str | None = None) -> bool:

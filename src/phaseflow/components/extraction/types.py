@@ -1,8 +1,10 @@
 """The values that go into an extractor and come out of it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+
+from phaseflow.components.protocols import MetadataValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +26,14 @@ class Extracted:
     """A document as text.
 
     ``text`` has ``\\n`` line ends, no NUL and no lone surrogate. ``media_type`` is that of ``text``: an HTML page
-    comes out as ``text/markdown``. ``parts`` are (offset, label) pairs as in ``Document``.
+    comes out as ``text/markdown``. ``parts`` and ``metadata`` are those of ``Document``.
     """
 
     text: str
     title: str
     media_type: str
     parts: tuple[tuple[int, str], ...] = ()
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
 
 
 Extractor = Callable[[Raw], Extracted]

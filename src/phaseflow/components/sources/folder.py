@@ -207,7 +207,16 @@ class _Unread:
     stamp: str | None
 
     def document(self, entry: Entry, found: Extracted) -> Document:
-        return Document(entry, found.text, found.title, found.media_type, self.digest, self.stamp, found.parts)
+        return Document(
+            entry,
+            found.text,
+            found.title,
+            found.media_type,
+            self.digest,
+            self.stamp,
+            found.parts,
+            metadata=found.metadata,
+        )
 
 
 def _read(file: BinaryIO, uri: str, max_bytes: int) -> _Reading | None:

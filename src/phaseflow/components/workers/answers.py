@@ -1,8 +1,11 @@
 """The answers of a worker, taken for what they are: words of a process that a hostile document may have taken over."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from phaseflow.components.extraction.metadata import within_limits
 from phaseflow.components.extraction.types import Extracted
+from phaseflow.components.protocols import MetadataValue
 from phaseflow.components.workers.frames import Frame, MalformedFrame
 from phaseflow.domain.errors import DocumentError
 
@@ -26,7 +29,8 @@ def outcome(answer: Frame) -> Extracted | DocumentError:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise MalformedFrame("the text is not UTF-8") from error
-    return Extracted(text, _text(head, "title"), _text(head, "type"), _parts(head.get("parts")))
+    parts, metadata = _parts(head.get("parts")), _metadata(head.get("metadata", {}))
+    return Extracted(text, _text(head, "title"), _text(head, "type"), parts, metadata)
 
 
 def _text(head: dict[str, Any], key: str) -> str:
@@ -40,6 +44,12 @@ def _parts(value: object) -> tuple[tuple[int, str], ...]:
     if not isinstance(value, list):
         raise MalformedFrame("the answer has no parts")
     return tuple(_part(each) for each in value)
+
+
+def _metadata(value: object) -> Mapping[str, MetadataValue]:
+    if not isinstance(value, dict) or (metadata := within_limits(value)) != value:
+        raise MalformedFrame("the metadata of the answer is none")
+    return metadata
 
 
 def _part(value: object) -> tuple[int, str]:

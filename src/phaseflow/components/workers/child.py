@@ -88,7 +88,8 @@ def _answer(head: dict[str, Any], body: bytes) -> Frame:
         why = f"{type(error).__name__}: {error}"[:200]
         message = f"{head['name']} cannot be read ({why}); open and save it again, or exclude it"
         return {"status": FAILED, "code": "malformed", "message": message, "counts": True}, b""
-    return {"status": READ, "title": found.title, "type": found.media_type, "parts": found.parts}, text
+    said = {"title": found.title, "type": found.media_type, "parts": found.parts, "metadata": dict(found.metadata)}
+    return {"status": READ, **said}, text
 
 
 def _limit_memory(memory_bytes: int) -> None:

@@ -191,7 +191,17 @@ class WebLoader:
         if known is not None and known.content_hash == reading.digest:
             return Unchanged(entry, reading.digest, stamp, links)
         found = await self._extraction.text(reading.answer)
-        return Document(entry, found.text, found.title, found.media_type, reading.digest, stamp, found.parts, links)
+        return Document(
+            entry,
+            found.text,
+            found.title,
+            found.media_type,
+            reading.digest,
+            stamp,
+            found.parts,
+            links,
+            found.metadata,
+        )
 
     async def _read(self, answer: Answer) -> Reading:
         await self._extraction.check(answer)
