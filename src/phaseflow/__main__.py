@@ -7,14 +7,24 @@ from types import FrameType
 INTERRUPTED = 3
 """``phaseflow.cli.exit_codes.Exit.PAUSED``; importing it is what may be interrupted."""
 
+_ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM") if hasattr(signal, name)]
+
 
 def run() -> None:
-    """Run the command line. A Ctrl-C before a command handles it itself, also amid the imports, ends with code 3."""
+    """Run the command line. A Ctrl-C before a command handles it itself, also amid the imports, ends with code 3.
+
+    One that comes when the command is over changes nothing: the interpreter takes its handlers away before its own end,
+    and would die of it.
+    """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not ignored, as behind a shell's ``&``
         signal.signal(signal.SIGINT, _leave)
     from phaseflow.cli import main
 
-    main(prog_name="phaseflow")
+    try:
+        main(prog_name="phaseflow")
+    finally:
+        for number in _ENDS:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

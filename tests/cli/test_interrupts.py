@@ -4,11 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 
 import anyio
 import pytest
 
 from phaseflow.cli.interrupts import Interrupts
+from phaseflow.http.signals import ENDS
+from tests.cli.commands import Shell
 
 _STUCK = """
 import asyncio, os, signal
@@ -22,6 +26,55 @@ async def main():
 
 asyncio.run(main())
 """
+
+_LATE = """
+import os, signal, sys
+number, moment = signal.Signals[sys.argv.pop(1)], sys.argv.pop(1)
+
+def send(send=os.kill, pid=os.getpid(), number=number):  # names are gone at the very end
+    send(pid, number)
+
+class AtTheVeryEnd:
+    def __del__(self, send=send):
+        send()
+
+from phaseflow import http
+from phaseflow.cli import foreground, streams
+
+if moment == "before its output is closed":
+    close = streams.close
+    streams.close = lambda *args, **more: (send(), close(*args, **more))[1]
+elif moment == "when the interpreter ends":
+    import atexit
+    atexit.register(send)
+else:
+    sys.modules["at_the_very_end"] = AtTheVeryEnd()
+sys.argv[0] = "phaseflow"
+from phaseflow.__main__ import run
+run()
+"""
+_MOMENTS = ["before its output is closed", "when the interpreter ends", "when its modules go"]
+_STUCK_AT_ITS_END = """
+import asyncio, os, signal, time
+from phaseflow.cli.interrupts import Interrupts
+
+async def main():
+    with Interrupts():
+        print("works", flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(50)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(autouse=True)
+def handlers_of_before() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (*ENDS, signal.SIGALRM)}
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -40,13 +93,34 @@ async def test_a_second_sigterm_asks_for_nothing_more() -> None:
         await interrupts.wait()
 
 
-async def test_handlers_are_put_back() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with Interrupts():
-        assert signal.getsignal(signal.SIGINT) is not before
-    assert signal.getsignal(signal.SIGINT) is before
-
-
 def test_the_second_ctrl_c_leaves_at_once_also_when_the_loop_is_stuck() -> None:
     done = subprocess.run([sys.executable, "-c", _STUCK], capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout) == (3, "")
+
+
+@pytest.mark.parametrize("number", ENDS)
+@pytest.mark.parametrize("moment", _MOMENTS)
+def test_a_signal_in_the_last_moment_of_a_job_changes_no_exit_code(
+    library: Shell, number: signal.Signals, moment: str
+) -> None:
+    words = [sys.executable, "-c", _LATE, number.name, moment, "ingest", "docs", "--kb", "waf"]
+    done = subprocess.run(
+        words, cwd=library.here, env=library.environment(), capture_output=True, text=True, timeout=30, check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("moment", _MOMENTS[1:])
+def test_a_signal_in_the_last_moment_of_an_answer_changes_no_exit_code(shell: Shell, moment: str) -> None:
+    words = [sys.executable, "-c", _LATE, "SIGINT", moment, "--version"]
+    done = subprocess.run(words, cwd=shell.here, env=shell.environment(), capture_output=True, timeout=30, check=False)
+    assert done.returncode == 0
+
+
+def test_a_command_that_is_stuck_at_its_end_can_be_ended() -> None:
+    began = time.monotonic()
+    words = [sys.executable, "-c", _STUCK_AT_ITS_END]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (3, "works\n")
+    assert time.monotonic() - began < 10

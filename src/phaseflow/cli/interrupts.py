@@ -1,14 +1,17 @@
-"""Ctrl-C and SIGTERM while a job runs in the foreground."""
+"""Ctrl-C, SIGTERM and SIGHUP while a command runs, and in its last moment."""
 
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType
 from typing import Self
 
 from phaseflow.cli import streams
 from phaseflow.cli.exit_codes import Exit
 
+LAST_S = 1.5
+"""For what is left when a command is over and somebody wants it gone: more than ``streams.close`` takes."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 """A terminal that is closed sends SIGHUP."""
 
@@ -18,6 +21,7 @@ class Interrupts:
 
     Handlers are plain ones and not the event loop's: the second Ctrl-C works even when the loop is stuck.
     Leaving at once is safe: what was reported is in the database, and the next run goes on from there.
+    The handlers stay when the block is left: see ``finish_on_signals``.
     """
 
     def __init__(self) -> None:
@@ -26,13 +30,13 @@ class Interrupts:
         self._count = 0
 
     def __enter__(self) -> Self:
-        ignored = {n for n in _SIGNALS[2:] if signal.getsignal(n) is signal.SIG_IGN}  # as nohup has it
-        self._before = {n: signal.signal(n, self._receive) for n in _SIGNALS if n not in ignored}
+        _handle(self._receive)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        finish_on_signals()
+        if self.asked:
+            _finish_soon()
 
     @property
     def asked(self) -> bool:
@@ -48,6 +52,35 @@ class Interrupts:
             leave_at_once()
         self._count += 1
         self._loop.call_soon_threadsafe(self._asked.set)
+
+
+def finish_on_signals() -> None:
+    """From here on a signal gives the process ``LAST_S`` to end by itself, with the exit code that it has earned.
+
+    For a command that is over but for writing its output out: the handlers of before would end it with another code,
+    or by the signal. A second Ctrl-C leaves at once.
+    """
+    _handle(_finish)
+
+
+def _finish(number: int, frame: FrameType | None) -> None:
+    is_second = signal.getitimer(signal.ITIMER_REAL)[0] > 0
+    if is_second and number == signal.SIGINT:
+        leave_at_once()
+    _finish_soon()
+
+
+def _finish_soon() -> None:
+    """No thread: starting one in a handler may wait for a lock that the interrupted code holds."""
+    if not signal.getitimer(signal.ITIMER_REAL)[0]:
+        signal.signal(signal.SIGALRM, lambda number, frame: leave_at_once())
+        signal.setitimer(signal.ITIMER_REAL, LAST_S)
+
+
+def _handle(handler: Callable[[int, FrameType | None], None]) -> None:
+    for number in _SIGNALS:
+        if number in _SIGNALS[:2] or signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has SIGHUP
+            signal.signal(number, handler)
 
 
 def leave_at_once() -> None:

@@ -53,6 +53,7 @@ def serve(
 
     async def service() -> Exit:
         from phaseflow import http
+        from phaseflow.cli.interrupts import finish_on_signals
         from phaseflow.flow import PhaseFlow
 
         roots = http.AllowedRoots(allow_root or [Path.cwd()])
@@ -61,6 +62,7 @@ def serve(
             flow = PhaseFlow(
                 db, settings=wanted, check_source=roots, allow_private=allow_private, embedding_url=embedding_url
             )
+            finish_on_signals()  # in place again when the server has put back what it found
             served = await http.serve(
                 flow, host=host, port=port, token=token, allowed_hosts=allow_host, started=announce
             )
