@@ -193,12 +193,15 @@ CREATE TABLE pushed (
     UNIQUE (kb_id, uri)
 ) STRICT;
 
--- Documents to be loaded (again) without listing a source: pushed, or retried. The loading phase of the open job moves them
--- into its entries; while there is none that can, they wait here.
+-- Documents to be loaded (again) without listing a source: pushed, or retried. The loading phase of the open job takes them
+-- into its entries; while there is none that can, they wait here. A row goes when the document is searchable, unchanged or
+-- failed; one that an older job has taken, or a cancelled one, waits again.
 CREATE TABLE requests (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     kb_id        TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
     uri          TEXT NOT NULL,
+    anew         INTEGER NOT NULL DEFAULT 0,      -- 1: even if it is unchanged (a retry)
+    job_seq      INTEGER,                         -- the job that has taken it; null: it waits
     requested_at TEXT NOT NULL,
     UNIQUE (kb_id, uri)
 ) STRICT;

@@ -15,7 +15,7 @@ from phaseflow.actors.handoff import BUFFER, READ_DOCUMENTS, Handoff
 from phaseflow.store import documents
 from phaseflow.store.documents import LOADED, LoadedText, StagedDocument
 from phaseflow.store.session import open_session
-from tests.store.stock import Stock, stock
+from tests.store.stock import NOW, Stock, stock
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def handover(made: Stock) -> Iterator[Handoff]:
 async def send(made: Stock, handover: Handoff, *uris: str, text: str = "text") -> list[StagedDocument]:
     """As an actor does it: commit, then offer."""
     loaded = [LoadedText(0, uri, uri, "text/plain", "00", None, text) for uri in uris]
-    return await made.database.write(lambda tx: documents.add(tx, made.target, loaded), then=handover.outbox.offer)
+    return await made.database.write(lambda tx: documents.add(tx, made.target, loaded, NOW), then=handover.outbox.offer)
 
 
 async def rest(handover: Handoff, idle: int = 0) -> list[str]:

@@ -51,12 +51,12 @@ class Stock:
         loaded = [
             LoadedText(0, uri, uri.upper(), "text/plain", text_hash(text).hex(), None, text) for uri, text in texts
         ]
-        return await self.database.write(lambda tx: documents.add(tx, self.target, loaded))
+        return await self.database.write(lambda tx: documents.add(tx, self.target, loaded, NOW))
 
     async def publish(self, *texts: tuple[str, str]) -> list[StagedDocument]:
         """The whole way of documents, in one transaction a phase."""
         staged = [cut(document) for document in await self.load(*texts)]
-        await self.database.write(lambda tx: documents.cut(tx, staged))
+        await self.database.write(lambda tx: documents.cut(tx, staged, NOW))
         await self.database.write(lambda tx: embed(tx, staged))
         await self.database.write(lambda tx: publish(tx, self.scope, staged))
         return staged
@@ -92,14 +92,14 @@ def embed(tx: Transaction, staged: Sequence[StagedDocument], model: str = "m") -
     hashes = list(dict.fromkeys(h for document in staged for h in document.hashes))
     vectors.add(tx, number, hashes, b"".join(h[:8] for h in hashes))
     vectors.attach(tx, number, [d.chunk_id(n) for d in staged for n in range(len(d.spans))])
-    documents.move(tx, [d.id for d in staged], documents.CHUNKED, documents.EMBEDDED)
+    documents.move(tx, [d.id for d in staged], documents.CHUNKED, documents.EMBEDDED, NOW)
 
 
 def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument]) -> None:
     """Embedded documents become searchable."""
     for document in staged:
         passages.index(tx, passages.encoded(document))
-    passages.publish(tx, scope, staged)
+    passages.publish(tx, scope, staged, NOW)
 
 
 async def clean(database: Database) -> None:

@@ -69,7 +69,7 @@ async def test_what_was_handed_over_comes_back_as_it_was(database: Database) -> 
     loaded = await made.load(("a", LONG), ("b", "näïve 🎈 \n"), ("c", ""))
     assert await database.read(lambda tx: documents.staged(tx, made.seq, LOADED, 0, 100, 10**6)) == loaded
     pieces = [cut(document) for document in loaded]
-    await database.write(lambda tx: documents.cut(tx, pieces))
+    await database.write(lambda tx: documents.cut(tx, pieces, NOW))
     assert await database.read(lambda tx: documents.staged(tx, made.seq, LOADED, 0, 100, 10**6)) == []
     assert await database.read(lambda tx: documents.staged(tx, made.seq, CHUNKED, 0, 100, 10**6)) == pieces
 
@@ -107,7 +107,7 @@ async def test_a_new_version_takes_the_place_of_the_old_one_in_one_step(database
     made = await stock(database)
     await made.publish(("a", "the old whale"), ("b", "an old herring"))
     staged = [cut(document) for document in await made.load(("a", "the new shark"))]
-    await database.write(lambda tx: documents.cut(tx, staged))
+    await database.write(lambda tx: documents.cut(tx, staged, NOW))
     await database.write(lambda tx: embed(tx, staged))
     assert await found(made, "whale") == ["a"]
     assert await found(made, "shark") == []
@@ -140,7 +140,7 @@ async def test_a_crawl_takes_out_what_it_did_not_find_and_keeps_what_failed(data
     made = await stock(database)
     await made.publish(("found", "one"), ("failed", "two"), ("gone", "three"), ("gone too", "four"))
     await database.write(
-        lambda tx: crawl_frontier.add(tx, made.seq, [("found", None, None, 0), ("failed", None, None, 0)], None)
+        lambda tx: crawl_frontier.add(tx, made.seq, [("found", None, None, 0), ("failed", None, None, 0)], None, at=NOW)
     )
     await database.write(lambda tx: crawl_frontier.settle(tx, made.seq, [2], crawl_frontier.FAILED))
     gone: list[str] = []
@@ -260,8 +260,10 @@ async def test_a_knowledge_base_that_is_deleted_leaves_vectors_only(database: Da
 async def test_a_crawl_knows_each_document_once(database: Database) -> None:
     made = await stock(database)
     page: list[Found] = [("a", 1, "s", 0), ("b", 2, None, 1)]
-    assert await database.write(lambda tx: crawl_frontier.add(tx, made.seq, page, None)) == (2, 0)
-    assert await database.write(lambda tx: crawl_frontier.add(tx, made.seq, [*page, ("c", 3, "s", 0)], None)) == (1, 0)
+    assert await database.write(lambda tx: crawl_frontier.add(tx, made.seq, page, None, at=NOW)) == (2, 0)
+    assert await database.write(
+        lambda tx: crawl_frontier.add(tx, made.seq, [*page, ("c", 3, "s", 0)], None, at=NOW)
+    ) == (1, 0)
     found_so_far = await database.read(lambda tx: crawl_frontier.open_page(tx, made.seq, 10, (made.key, 1, "recipe")))
     assert await database.read(lambda tx: crawl_frontier.count(tx, made.seq)) == 3
     assert [(e.uri, e.size, e.stamp, e.depth) for e in found_so_far] == [("a", 1, "s", 0), ("c", 3, "s", 0)]
@@ -272,7 +274,7 @@ async def test_what_is_found_by_a_shorter_way_is_read_in_its_turn(database: Data
 
     async def found(*names: tuple[str, int]) -> list[tuple[str, int]]:
         rows: list[Found] = [(name, None, None, depth) for name, depth in names]
-        await database.write(lambda tx: crawl_frontier.add(tx, made.seq, rows, None))
+        await database.write(lambda tx: crawl_frontier.add(tx, made.seq, rows, None, at=NOW))
         page = await database.read(lambda tx: crawl_frontier.open_page(tx, made.seq, 10, (made.key, 1, "recipe")))
         return [(entry.uri, entry.depth) for entry in page]
 
@@ -283,9 +285,9 @@ async def test_what_is_found_by_a_shorter_way_is_read_in_its_turn(database: Data
 async def test_a_crawl_has_room_for_new_documents_only(database: Database) -> None:
     made = await stock(database)
     page: list[Found] = [(name, None, None, 0) for name in "abcde"]
-    assert await database.write(lambda tx: crawl_frontier.add(tx, made.seq, page[:3], None, 4)) == (3, 0)
-    assert await database.write(lambda tx: crawl_frontier.add(tx, made.seq, page, None, 4)) == (1, 0)
-    assert await database.write(lambda tx: crawl_frontier.add(tx, made.seq, page, None, 4)) == (0, 0)
+    assert await database.write(lambda tx: crawl_frontier.add(tx, made.seq, page[:3], None, 4, at=NOW)) == (3, 0)
+    assert await database.write(lambda tx: crawl_frontier.add(tx, made.seq, page, None, 4, at=NOW)) == (1, 0)
+    assert await database.write(lambda tx: crawl_frontier.add(tx, made.seq, page, None, 4, at=NOW)) == (0, 0)
     assert select(database.path, "SELECT uri FROM job_entries") == [("a",), ("b",), ("c",), ("d",)]
 
 
@@ -297,7 +299,7 @@ async def test_a_stamp_is_trusted_only_for_the_same_recipe(database: Database) -
     for n, (recipe, unchanged) in enumerate([("recipe", 1), ("another", 0)]):
         job = await stock(database, job_id=f"job{n}")
         trust = (made.key, 1, recipe)
-        assert await database.write(partial(crawl_frontier.add, job_seq=job.seq, found=page, trust=trust)) == (
+        assert await database.write(partial(crawl_frontier.add, at=NOW, job_seq=job.seq, found=page, trust=trust)) == (
             3,
             unchanged,
         )
@@ -321,8 +323,8 @@ async def test_a_failure_counts_its_attempts_until_it_is_cleared(database: Datab
 async def test_documents_that_failed_are_given_back_to_their_phase_behind_all_others(database: Database) -> None:
     made = await stock(database)
     staged = [cut(document) for document in await made.load(("a", LONG), ("b", LONG))]
-    await database.write(lambda tx: documents.cut(tx, staged))
-    await database.write(lambda tx: documents.move(tx, [staged[0].id], CHUNKED, documents.FAILED))
+    await database.write(lambda tx: documents.cut(tx, staged, NOW))
+    await database.write(lambda tx: documents.move(tx, [staged[0].id], CHUNKED, documents.FAILED, NOW))
     bad = [FailedDocument("a", "embed_error", "no")]
     await database.write(lambda tx: failures.add(tx, (made.key, made.seq), JobPhase.EMBEDDING, bad, NOW))
     requeued = await database.write(lambda tx: documents.requeue_failed(tx, made.seq, "embedding", CHUNKED, 10))
@@ -368,6 +370,6 @@ async def test_half_of_a_document_is_never_stored(database: Database, path: Path
     (document,) = [cut(document) for document in await made.load(("a", LONG))]
     broken = replace(document, spans=[*document.spans, (-1, 2**70)], hashes=[*document.hashes, b"0" * 16])
     with pytest.raises(sqlite3.Error):
-        await database.write(lambda tx: documents.cut(tx, [broken]))
+        await database.write(lambda tx: documents.cut(tx, [broken], NOW))
     assert select(path, "SELECT count(*) FROM chunks") == [(0,)]
     assert select(path, "SELECT state FROM documents") == [(LOADED,)]

@@ -91,9 +91,10 @@ class ChunkingActor(Actor):
         failed = [(document.id, outcome) for document, outcome in part if isinstance(outcome, FailedDocument)]
         chunks = sum(len(document.spans) for document in cut)
         self.shop.advance(tx, self.phase, Done(len(cut), len(failed), handed_over=chunks))
-        documents.cut(tx, cut, stored)
+        at = self.shop.clock.now()
+        documents.cut(tx, cut, at, stored)
         if failed:
-            documents.move(tx, [each[0] for each in failed], documents.LOADED, documents.FAILED)
+            documents.move(tx, [each[0] for each in failed], documents.LOADED, documents.FAILED, at)
             self.shop.fail(tx, self.phase, [outcome for _, outcome in failed])
         return cut
 

@@ -11,6 +11,7 @@ from phaseflow.components.protocols import IndexDocument, Passage, Span
 from phaseflow.domain.errors import DocumentError, TransientError
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import (
+    catalogue,
     crawl_frontier,
     documents,
     failpoints,
@@ -152,16 +153,19 @@ class IndexingActor(Actor):
         self.shop.advance(tx, self.phase, done)
         for each in encoded:
             passages.index(tx, each)
-        passages.publish(tx, self._scope, good)
+        at = self.shop.clock.now()
+        passages.publish(tx, self._scope, good, at)
         failures.clear(tx, self._scope.kb_key, [d.uri for d in good])
         if failed:
-            documents.move(tx, [d.id for d, _ in failed], documents.EMBEDDED, documents.FAILED)
+            documents.move(tx, [d.id for d, _ in failed], documents.EMBEDDED, documents.FAILED, at)
             self.shop.fail(tx, self.phase, [failure for _, failure in failed])
 
     async def _finish(self) -> None:
         """The crawl is complete and all of it is searchable: take out what is gone, switch, clean up."""
-        await self._withdraw_missing()
-        await self._forget_failures()
+        if await self._knows_all():
+            await self._withdraw_missing()
+            await self._forget_failures()
+            await self._forget_unknown()
         async with self.gate:
             await self.shop.write(self._switch)
         failpoints.hit("indexing.switched")
@@ -171,30 +175,50 @@ class IndexingActor(Actor):
                     return
             failpoints.hit("indexing.cleaned")
 
+    async def _knows_all(self) -> bool:
+        """Whether what was not found is gone: what could not be read may have led to it."""
+        seq = self.shop.plan.run.job_seq
+        if not self._follows_links:
+            return True
+        return not await self.shop.database.read(lambda tx: crawl_frontier.any_failed(tx, seq))
+
     async def _withdraw_missing(self) -> None:
         seq, database = self.shop.plan.run.job_seq, self.shop.database
-        if self._follows_links and await database.read(lambda tx: crawl_frontier.any_failed(tx, seq)):
-            return  # what could not be read may have led to what seems to be gone
         after: str | None = ""
         while after is not None:
             async with self.gate:
                 gone, after = await database.read(partial(_missing, self._scope, seq, after))
                 if gone:
-                    await self.shop.write(partial(self._withdraw, [key for key, _ in gone]))
+                    await self.shop.write(partial(self._withdraw, gone))
                     if (index := self.shop.plan.components.index) is not None:
                         await index.delete(self.shop.plan.run.kb_id, [uri for _, uri in gone])
             failpoints.hit("indexing.withdrawn")
 
-    def _withdraw(self, ids: Sequence[int], tx: Transaction) -> None:
+    def _withdraw(self, gone: Sequence[tuple[int, str]], tx: Transaction) -> None:
         self.shop.advance(tx, self.phase, Done())
-        passages.withdraw(tx, self._scope, ids)
-        jobs.count_deleted(tx, self.shop.plan.run.job_seq, len(ids))
+        passages.withdraw(tx, self._scope, [key for key, _ in gone])
+        catalogue.forget(tx, self._scope.kb_key, [uri for _, uri in gone])
+        jobs.count_deleted(tx, self.shop.plan.run.job_seq, len(gone))
 
     async def _forget_failures(self) -> None:
         after: str | None = ""
         while after is not None:
             async with self.gate:
                 after = await self.shop.write(partial(self._forget_some, after))
+
+    async def _forget_unknown(self) -> None:
+        """What an earlier crawl has found and this one has not, and never became searchable or failed."""
+        seq, database, key = self.shop.plan.run.job_seq, self.shop.database, self._scope.kb_key
+        after: str | None = ""
+        while after is not None:
+            async with self.gate:
+                gone, after = await database.read(partial(_unknown, key, seq, after))
+                if gone:
+                    await self.shop.write(partial(self._forget_documents, gone))
+
+    def _forget_documents(self, uris: Sequence[str], tx: Transaction) -> None:
+        self.shop.advance(tx, self.phase, Done())
+        catalogue.forget(tx, self._scope.kb_key, uris)
 
     def _forget_some(self, after: str, tx: Transaction) -> str | None:
         self.shop.advance(tx, self.phase, Done())
@@ -212,6 +236,10 @@ class IndexingActor(Actor):
 
 def _missing(scope: Scope, seq: int, after: str, tx: Transaction) -> tuple[list[tuple[int, str]], str | None]:
     return passages.missing(tx, scope, seq, after, CLEAN_UP)
+
+
+def _unknown(key: str, seq: int, after: str, tx: Transaction) -> tuple[list[str], str | None]:
+    return catalogue.missing(tx, key, seq, after, CLEAN_UP)
 
 
 def _step(document: StagedDocument, first: int) -> int:

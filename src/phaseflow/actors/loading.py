@@ -20,7 +20,7 @@ from phaseflow.domain.errors import (
     WorkerUnavailable,
 )
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
-from phaseflow.store import crawl_frontier, documents, failpoints, failures, progress, texts
+from phaseflow.store import catalogue, crawl_frontier, documents, failpoints, failures, progress, texts
 from phaseflow.store.crawl_frontier import ListedEntry
 from phaseflow.store.documents import LoadedText, StagedDocument
 from phaseflow.store.failures import FailedDocument
@@ -76,7 +76,8 @@ class LoadingActor(Actor):
         seq = self.shop.plan.run.job_seq
         trust = None if self.shop.plan.full else self._known
         most: int | None = getattr(self._loader, "max_entries", None)
-        _, unchanged = crawl_frontier.add(tx, seq, [(e.uri, e.size, e.stamp, e.depth) for e in found], trust, most)
+        rows = [(e.uri, e.size, e.stamp, e.depth) for e in found]
+        _, unchanged = crawl_frontier.add(tx, seq, rows, trust, most, at=self.shop.clock.now())
         total = crawl_frontier.count(tx, seq) if is_last else None
         if is_last:
             crawl_frontier.finish_listing(tx, seq)
@@ -194,7 +195,7 @@ class LoadingActor(Actor):
 
     def _begin_text(self, tx: Transaction, loaded: LoadedText) -> StagedDocument:
         self.shop.advance(tx, self.phase, Done())
-        return documents.begin(tx, self.shop.plan.target, loaded)
+        return documents.begin(tx, self.shop.plan.target, loaded, self.shop.clock.now())
 
     def _store_some(self, tx: Transaction, document_id: int, first: int, segments: Sequence[texts.Segment]) -> None:
         self.shop.advance(tx, self.phase, Done())
@@ -203,27 +204,30 @@ class LoadingActor(Actor):
     def _store(
         self, tx: Transaction, done: list[Loaded], loaded: list[LoadedText], begun: StagedDocument | None
     ) -> list[StagedDocument]:
-        plan = self.shop.plan
+        plan, at = self.shop.plan, self.shop.clock.now()
         seq, known = plan.run.job_seq, (plan.target.kb_key, plan.target.index_version)
         unchanged = [(entry, outcome) for entry, outcome in done if isinstance(outcome, Unchanged)]
-        skipped = [entry.id for entry, outcome in done if isinstance(outcome, Skipped)]
+        skipped = [entry for entry, outcome in done if isinstance(outcome, Skipped)]
         failed = [(entry, outcome) for entry, outcome in done if isinstance(outcome, FailedDocument)]
         if begun is not None:
-            documents.finish(tx, begun.id)
+            documents.finish(tx, begun.id, at)
             staged = [begun]
         else:
-            staged = documents.add(tx, plan.target, loaded) if loaded else []
+            staged = documents.add(tx, plan.target, loaded, at) if loaded else []
         crawl_frontier.settle(tx, seq, [text.entry_id for text in loaded], crawl_frontier.LOADED)
         if unchanged:
             crawl_frontier.settle(tx, seq, [entry.id for entry, _ in unchanged], crawl_frontier.UNCHANGED)
             crawl_frontier.refresh_stamps(tx, known, [(entry.uri, outcome.stamp) for entry, outcome in unchanged])
             failures.clear(tx, plan.target.kb_key, [entry.uri for entry, _ in unchanged])
         if skipped:
-            crawl_frontier.settle(tx, seq, skipped, crawl_frontier.SKIPPED)
+            crawl_frontier.settle(tx, seq, [entry.id for entry in skipped], crawl_frontier.SKIPPED)
+            catalogue.forget(tx, plan.target.kb_key, [entry.uri for entry in skipped])
         if failed:
             crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if not f.gone], crawl_frontier.FAILED)
             crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if f.gone], crawl_frontier.GONE)
             self.shop.fail(tx, self.phase, [outcome for _, outcome in failed])
+        tried = [entry.uri for entry, outcome in done if not isinstance(outcome, Skipped)]
+        catalogue.count_attempts(tx, plan.target.kb_key, tried)
         found = [link for _, outcome in done if not isinstance(outcome, FailedDocument) for link in outcome.links]
         links = {link.uri: link for link in sorted(found, key=_depth, reverse=True)}
         if links:
@@ -252,6 +256,9 @@ def _text(entry: ListedEntry, document: Document) -> LoadedText:
         stamp=document.stamp,
         text=_storable(document.text),
         parts=document.parts,
+        source=entry.source,
+        size=entry.size,
+        metadata=document.metadata,
     )
 
 

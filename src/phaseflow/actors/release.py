@@ -131,9 +131,10 @@ class OrderedRelease:
                 vectors.add(tx, plan.model_id, each.hashes, packed(each.vectors))
         jobs.count_characters(tx, plan.run.job_seq, sum(each.characters for each in results))
         vectors.attach(tx, plan.model_id, [chunk.chunk_id for chunk in done])
-        documents.move(tx, [d.id for d in ready], documents.CHUNKED, documents.EMBEDDED)
+        at = self._shop.clock.now()
+        documents.move(tx, [d.id for d in ready], documents.CHUNKED, documents.EMBEDDED, at)
         if failed:
-            documents.move(tx, failed, documents.CHUNKED, documents.FAILED)
+            documents.move(tx, failed, documents.CHUNKED, documents.FAILED, at)
             self._shop.fail(tx, JobPhase.EMBEDDING, list(failed.values()))
         if self._shop.plan.components.embedder.throttle.wait_s():
             progress.wait_on(tx, plan.run, JobPhase.EMBEDDING, WaitingOn.RATE_LIMIT)  # what was stored had been asked

@@ -1,7 +1,9 @@
 """What the source of a job has: the frontier of its crawl."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
+from phaseflow.store import catalogue
 from phaseflow.store.transaction import Transaction, json_array
 
 LISTED, LOADED, UNCHANGED, FAILED, SKIPPED, GONE = range(6)
@@ -18,6 +20,7 @@ class ListedEntry:
     depth: int
     known_hash: str | None = None
     known_stamp: str | None = None
+    source: str = "default"
 
 
 def add(
@@ -26,12 +29,16 @@ def add(
     found: list[tuple[str, int | None, str | None, int]],
     trust: tuple[str, int, str] | None,
     most: int | None = None,
+    *,
+    at: datetime,
+    source: str = "default",
 ) -> tuple[int, int]:
     """Add (uri, size, stamp, depth) rows that are new to the crawl; (how many are new, how many of them are unchanged).
 
     Each uri may stand there once. One that is known and was not read yet takes the lower depth. Of the new ones the
     first are added, as many as a crawl of at most ``most`` has room for. ``trust`` is (KB key, index version, recipe):
     a document whose stamp is that of its searchable version is unchanged and will not be read. None trusts no stamp.
+    From here on the knowledge base knows them, as held by ``source``.
     """
     rows = json_array(found)
     tx.run(
@@ -43,12 +50,14 @@ def add(
         job_seq, rows,
     )  # fmt: skip
     added = tx.rows(
-        "INSERT INTO job_entries (job_seq, uri, size, stamp, depth)"
-        " SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?2) AS f"
+        "INSERT INTO job_entries (job_seq, uri, size, stamp, depth, source)"
+        " SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, ?4 FROM json_each(?2) AS f"
         " WHERE NOT EXISTS (SELECT 1 FROM job_entries WHERE job_seq = ?1 AND uri = f.value ->> 0)"
-        " LIMIT ?3 RETURNING id",
-        job_seq, rows, -1 if most is None else _room(tx, job_seq, most),
+        " LIMIT ?3 RETURNING id, uri",
+        job_seq, rows, -1 if most is None else _room(tx, job_seq, most), source,
     )  # fmt: skip
+    kb_key = tx.value("SELECT kb_id FROM ingestion_jobs WHERE seq = ?", job_seq)
+    catalogue.note(tx, kb_key, source, [row[1] for row in added], at)
     if trust is None or not added:
         return len(added), 0
     unchanged = tx.rows(
@@ -88,7 +97,7 @@ def open_page(tx: Transaction, job_seq: int, limit: int, known: tuple[str, int, 
     ``known`` is (KB key, index version, recipe) of what is searchable.
     """
     rows = tx.rows(
-        "SELECT e.id, e.uri, e.size, e.stamp, e.depth, d.content_hash, d.stamp FROM job_entries AS e"
+        "SELECT e.id, e.uri, e.size, e.stamp, e.depth, d.content_hash, d.stamp, e.source FROM job_entries AS e"
         " LEFT JOIN documents AS d ON d.kb_id = ?3 AND d.index_version = ?4 AND d.uri = e.uri AND d.state = 4"
         "  AND d.recipe = ?5"
         " WHERE e.job_seq = ?1 AND e.state = 0"

@@ -1,9 +1,12 @@
 """Documents on their way: what one phase hands over to the next is the rows in its state, by id."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
 
+from phaseflow.domain.status import timestamp
 from phaseflow.store import texts
 from phaseflow.store.texts import Parts, segmented
 from phaseflow.store.transaction import Row, Transaction, json_array
@@ -21,7 +24,7 @@ def text_hash(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class LoadedText:
-    """A document to be stored by loading. ``content_hash`` is hex."""
+    """A document to be stored by loading. ``content_hash`` is hex, ``size`` in bytes, ``metadata`` found in it."""
 
     entry_id: int
     uri: str
@@ -31,6 +34,9 @@ class LoadedText:
     stamp: str | None
     text: str
     parts: Parts = ()
+    source: str = "default"
+    size: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +83,9 @@ class Target:
     recipe: str
 
 
-def add(tx: Transaction, where: Target, loaded: Sequence[LoadedText]) -> list[StagedDocument]:
+def add(tx: Transaction, where: Target, loaded: Sequence[LoadedText], at: datetime) -> list[StagedDocument]:
     """Store texts; ids ascend in the order given."""
-    found = _insert(tx, where, loaded, LOADED)
+    found = _insert(tx, where, loaded, LOADED, at)
     texts.add(
         tx,
         ((document.id, n, each) for document, text in zip(found, loaded, strict=True)
@@ -88,14 +94,14 @@ def add(tx: Transaction, where: Target, loaded: Sequence[LoadedText]) -> list[St
     return found
 
 
-def begin(tx: Transaction, where: Target, loaded: LoadedText) -> StagedDocument:
+def begin(tx: Transaction, where: Target, loaded: LoadedText, at: datetime) -> StagedDocument:
     """A document whose text follows in several transactions. Nobody sees it and nothing counts it before ``finish``."""
-    return _insert(tx, where, [loaded], STORING)[0]
+    return _insert(tx, where, [loaded], STORING, at)[0]
 
 
-def finish(tx: Transaction, document_id: int) -> None:
+def finish(tx: Transaction, document_id: int, at: datetime) -> None:
     """All of the document's text is stored: it is loaded."""
-    move(tx, [document_id], STORING, LOADED)
+    move(tx, [document_id], STORING, LOADED, at)
 
 
 def give_up_unfinished(tx: Transaction, job_seq: int) -> None:
@@ -103,14 +109,21 @@ def give_up_unfinished(tx: Transaction, job_seq: int) -> None:
     tx.run("UPDATE documents SET state = 10 WHERE job_seq = ? AND state = 0 AND state NOT IN (4, 10)", job_seq)
 
 
-def _insert(tx: Transaction, where: Target, loaded: Sequence[LoadedText], state: int) -> list[StagedDocument]:
-    rows = json_array([[d.uri, d.title, d.media_type, d.content_hash, d.stamp, len(d.text)] for d in loaded])
+def _insert(
+    tx: Transaction, where: Target, loaded: Sequence[LoadedText], state: int, at: datetime
+) -> list[StagedDocument]:
+    rows = json_array(
+        [
+            [d.uri, d.title, d.media_type, d.content_hash, d.stamp, len(d.text), d.source, d.size, dict(d.metadata)]
+            for d in loaded
+        ]
+    )
     ids = tx.rows(
         "INSERT INTO documents (kb_id, job_seq, index_version, recipe, state, uri, title, media_type, content_hash,"
-        "  stamp, characters)"
-        " SELECT ?1, ?2, ?3, ?4, ?5, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5"
-        " FROM json_each(?6) ORDER BY key RETURNING uri, id",
-        where.kb_key, where.job_seq, where.index_version, where.recipe, state, rows,
+        "  stamp, characters, source, size, own_metadata, changed_at)"
+        " SELECT ?1, ?2, ?3, ?4, ?5, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,"
+        "  value ->> 6, value ->> 7, value -> 8, ?7 FROM json_each(?6) ORDER BY key RETURNING uri, id",
+        where.kb_key, where.job_seq, where.index_version, where.recipe, state, rows, timestamp(at),
     )  # fmt: skip
     by_uri = {row[0]: row[1] for row in ids}
     return [StagedDocument(by_uri[d.uri], d.uri, d.title, d.media_type, d.text) for d in loaded]
@@ -121,7 +134,7 @@ def add_chunks(tx: Transaction, document: StagedDocument, first: int, last: int)
     _insert_chunks(tx, [(document, n) for n in range(first, min(last, len(document.spans)))])
 
 
-def cut(tx: Transaction, documents: Sequence[StagedDocument], first: int = 0) -> None:
+def cut(tx: Transaction, documents: Sequence[StagedDocument], at: datetime, first: int = 0) -> None:
     """Store the chunks of loaded documents, which thereby are chunked. Those before position ``first`` are stored."""
     _insert_chunks(tx, [(d, n) for d in documents for n in range(first, len(d.spans))])
     counts = json_array([[d.id, len(d.spans)] for d in documents])
@@ -131,11 +144,11 @@ def cut(tx: Transaction, documents: Sequence[StagedDocument], first: int = 0) ->
         counts,
     )
     tx.run(
-        "UPDATE documents SET state = 2, chunk_count = c.n"
-        " FROM (SELECT value ->> 0 AS id, value ->> 1 AS n FROM json_each(?)) AS c"
+        "UPDATE documents SET state = 2, chunk_count = c.n, changed_at = ?2"
+        " FROM (SELECT value ->> 0 AS id, value ->> 1 AS n FROM json_each(?1)) AS c"
         " WHERE documents.id = c.id AND state = 1",
-        counts,
-    )
+        counts, timestamp(at),
+    )  # fmt: skip
 
 
 def _insert_chunks(tx: Transaction, chunks: Sequence[tuple[StagedDocument, int]]) -> None:
@@ -148,11 +161,11 @@ def _insert_chunks(tx: Transaction, chunks: Sequence[tuple[StagedDocument, int]]
     )  # fmt: skip
 
 
-def move(tx: Transaction, ids: Iterable[int], before: int, after: int) -> None:
+def move(tx: Transaction, ids: Iterable[int], before: int, after: int, at: datetime) -> None:
     """Take documents from one state to another."""
     tx.run(
-        "UPDATE documents SET state = ? WHERE id IN (SELECT value FROM json_each(?)) AND state = ?",
-        after, json_array(ids), before,
+        "UPDATE documents SET state = ?, changed_at = ? WHERE id IN (SELECT value FROM json_each(?)) AND state = ?",
+        after, timestamp(at), json_array(ids), before,
     )  # fmt: skip
 
 

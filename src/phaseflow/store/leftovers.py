@@ -67,17 +67,23 @@ def _remove_of_deleted(tx: Transaction, key: str) -> None:
     """Some of what hangs on a deleted knowledge base; at last its own row."""
     if found := tx.rows("SELECT id, indexed FROM documents WHERE kb_id = ? LIMIT ?", key, STEP_DOCUMENTS):
         _remove_documents(tx, found)
-    elif tx.row("SELECT 1 FROM failures WHERE kb_id = ? LIMIT 1", key):
-        tx.run(
-            "DELETE FROM failures WHERE kb_id = ?1 AND uri IN (SELECT uri FROM failures WHERE kb_id = ?1 LIMIT ?2)",
-            key, STEP_ROWS,
-        )  # fmt: skip
+    elif any(_delete_by_uri(tx, table, key) for table in ("failures", "requests", "pushed", "catalogue")):
+        return
     elif job := tx.row("SELECT seq, id FROM ingestion_jobs WHERE kb_id = ? LIMIT 1", key):
         left = _delete_some(tx, "job_entries", "job_seq", job[0]) or _delete_some(tx, "transitions", "job_id", job[1])
         if not left:
             tx.run("DELETE FROM ingestion_jobs WHERE seq = ?", job[0])
     else:
         tx.run("DELETE FROM knowledge_bases WHERE id = ?", key)
+
+
+def _delete_by_uri(tx: Transaction, table: str, key: str) -> bool:
+    rows = tx.rows(
+        f"DELETE FROM {table} WHERE kb_id = ?1 AND uri IN (SELECT uri FROM {table} WHERE kb_id = ?1 LIMIT ?2)"
+        " RETURNING 1",
+        key, STEP_ROWS,
+    )  # fmt: skip
+    return bool(rows)
 
 
 def _delete_some(tx: Transaction, table: str, column: str, value: object) -> bool:

@@ -71,6 +71,8 @@ CREATE TABLE requests (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     kb_id        TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
     uri          TEXT NOT NULL,
+    anew         INTEGER NOT NULL DEFAULT 0,
+    job_seq      INTEGER,
     requested_at TEXT NOT NULL,
     UNIQUE (kb_id, uri)
 ) STRICT;

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from phaseflow.domain.errors import StaleRun
-from phaseflow.domain.status import IndexedDocument
+from phaseflow.domain.status import IndexedDocument, timestamp
 from phaseflow.store import documents, knowledge_bases, texts
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.transaction import Row, Transaction, json_array
@@ -44,7 +45,7 @@ def note_indexed(tx: Transaction, document_id: int, before: int, after: int) -> 
         raise StaleRun(f"document {document_id} is in other hands")
 
 
-def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument]) -> None:
+def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument], at: datetime) -> None:
     """Make embedded documents, whose passages are indexed, searchable: each in place of its older version.
 
     One step that writes no more than a row a document.
@@ -57,9 +58,9 @@ def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument]) -> 
     )  # fmt: skip
     documents.withdraw(tx, [row[0] for row in older])
     tx.run(
-        "UPDATE documents SET state = 4, search_revision = ?, indexed = chunk_count, turn = NULL"
-        " WHERE id IN (SELECT value FROM json_each(?))",
-        search_revision, json_array([d.id for d in staged]),
+        "UPDATE documents SET state = 4, search_revision = ?1, indexed = chunk_count, turn = NULL, changed_at = ?2,"
+        " indexed_at = ?2, metadata = own_metadata WHERE id IN (SELECT value FROM json_each(?3))",
+        search_revision, timestamp(at), json_array([d.id for d in staged]),
     )  # fmt: skip
 
 

@@ -1,0 +1,86 @@
+"""Which documents a knowledge base knows, and since when it does not any more."""
+
+from functools import partial
+from pathlib import Path
+
+from phaseflow.domain.identifiers import document_id
+from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.store import catalogue, crawl_frontier, failures, knowledge_bases
+from phaseflow.store.database import Database
+from phaseflow.store.failures import FailedDocument
+from tests.store.probes import select
+from tests.store.stock import NOW, Stock, clean, stock
+
+
+async def list_documents(made: Stock, *uris: str, source: str = "default") -> None:
+    rows: list[tuple[str, int | None, str | None, int]] = [(uri, 3, None, 0) for uri in uris]
+    await made.database.write(
+        partial(crawl_frontier.add, job_seq=made.seq, found=rows, trust=None, at=NOW, source=source)
+    )
+
+
+def known(path: Path, *columns: str) -> list[tuple[object, ...]]:
+    return select(path, f"SELECT {', '.join(columns or ('uri',))} FROM catalogue ORDER BY kb_id, uri")
+
+
+async def test_a_listed_document_is_known_once_under_its_id(database: Database, path: Path) -> None:
+    made = await stock(database)
+    await list_documents(made, "b", "a")
+    await list_documents(made, "a", "c")
+    ids = [(uri, document_id("kb", uri), "default", 0) for uri in "abc"]
+    assert known(path, "uri", "document_id", "source", "attempts") == ids
+
+
+async def test_a_document_that_another_source_holds_now_keeps_its_row(database: Database, path: Path) -> None:
+    made = await stock(database)
+    await list_documents(made, "a")
+    await database.write(partial(catalogue.count_attempts, kb_key=made.key, uris=["a"]))
+    await database.write(partial(catalogue.note, kb_key=made.key, source="push", uris=["a"], at=NOW))
+    assert known(path, "uri", "source", "attempts") == [("a", "push", 1)]
+
+
+async def test_a_document_is_known_as_long_as_anything_holds_it(database: Database, path: Path) -> None:
+    made = await stock(database)
+    await made.publish(("live", "one whale"))
+    uris = ["asked", "failed", "gone", "live", "pushed", "skipped"]
+    await list_documents(made, *uris)
+    failed = [FailedDocument("failed", "load_error", "no")]
+    await database.write(partial(failures.add, job=(made.key, 1), phase=JobPhase.LOADING, failed=failed, at=NOW))
+    for sql in (
+        "INSERT INTO requests (kb_id, uri, requested_at) VALUES (?, 'asked', '')",
+        "INSERT INTO pushed (kb_id, uri, size, digest, pushed_at) VALUES (?, 'pushed', 0, '', '')",
+        "UPDATE catalogue SET skipped = 1 WHERE kb_id = ? AND uri = 'skipped'",
+    ):
+        await database.write(lambda tx, sql=sql: tx.run(sql, made.key))  # type: ignore[misc]
+    later = await stock(database, job_id="later")
+    await list_documents(later, "found")
+    assert await database.read(
+        partial(catalogue.missing, kb_key=made.key, job_seq=later.seq, after="", limit=10)
+    ) == (["gone"], "skipped")  # fmt: skip
+    await database.write(partial(catalogue.forget, kb_key=made.key, uris=uris))
+    assert known(path) == [(uri,) for uri in ("asked", "failed", "found", "live", "pushed", "skipped")]
+
+
+async def test_a_deleted_knowledge_base_leaves_no_row(database: Database, path: Path) -> None:
+    made, other = await stock(database), await stock(database, "other", "other")
+    await list_documents(made, "a", "b")
+    await list_documents(other, "a")
+    for table in ("pushed (kb_id, uri, size, digest, pushed_at)", "requests (kb_id, uri, anew, job_seq, requested_at)"):
+        await database.write(
+            lambda tx, table=table: tx.run(f"INSERT INTO {table} VALUES (?, 'a', 0, 1, '')", made.key)  # type: ignore[misc]
+        )
+    await database.write(partial(knowledge_bases.remove, kb_id="kb"))
+    await clean(database)
+    assert known(path, "kb_id") == [(other.key,)]
+    assert select(path, "SELECT 1 FROM pushed UNION ALL SELECT 1 FROM requests") == []
+
+
+async def test_a_version_says_where_it_came_from_and_since_when_it_is_searchable(
+    database: Database, path: Path
+) -> None:
+    made = await stock(database)
+    await made.publish(("a", "one whale"))
+    at = "2026-01-01T00:00:00.000Z"
+    assert select(path, "SELECT source, size, metadata, own_metadata, changed_at, indexed_at FROM documents") == [
+        ("default", None, "{}", "{}", at, at)
+    ]
