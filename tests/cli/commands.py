@@ -3,13 +3,14 @@
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.cli.forked import Forked
 
 TIMEOUT_S = 60
 
@@ -21,23 +22,16 @@ class Shell:
     here: Path
 
     @contextmanager
-    def running(self, *words: str) -> Iterator["subprocess.Popen[str]"]:
+    def running(self, *words: str) -> Iterator[Forked]:
         """A command that runs while the block does. It is killed when it takes too long, so that nothing hangs."""
-        with subprocess.Popen(
-            [sys.executable, "-m", "phaseflow", *words],
-            cwd=self.here,
-            env=self.environment(),
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as process:
-            watchdog = threading.Timer(TIMEOUT_S, process.kill)
-            watchdog.start()
-            try:
-                yield process
-            finally:
-                watchdog.cancel()
-                process.kill()
+        process = Forked(words, self.here, self.environment())
+        watchdog = threading.Timer(TIMEOUT_S, process.kill)
+        watchdog.start()
+        try:
+            yield process
+        finally:
+            watchdog.cancel()
+            process.close()
 
     def __call__(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
@@ -47,7 +41,7 @@ class Shell:
     def answer(self, *words: str) -> Any:
         """The one JSON document that a command prints; it must end well and say nothing else."""
         done = self(*words, "--json")
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
         return json.loads(done.stdout)
 
     def write(self, name: str, text: str) -> Path:
@@ -64,7 +58,7 @@ class Shell:
         return mine | {"PYTHONPATH": source, "TOKENIZERS_PARALLELISM": "false"}
 
 
-def ended(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
+def ended(process: Forked) -> "subprocess.CompletedProcess[str]":
     """Wait for the end of a command and take what is left of its output."""
     out, err = process.communicate()
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    return subprocess.CompletedProcess(process.args, process.wait(), out, err)

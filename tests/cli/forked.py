@@ -1,0 +1,169 @@
+"""Commands that need not start an interpreter: each is forked from a process that has imported the program.
+
+Starting Python and importing the program takes 300 ms of a core and most commands of a test 20. What is forked is a
+process of its own all the same: with its own standard streams, folder, environment, signals and end. That the program
+starts from nothing is shown by the tests that type it into a shell, and by those of the service.
+"""
+
+import atexit
+import functools
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+IMPORTED = [
+    "phaseflow.cli", "phaseflow.cli.progress_bars", "phaseflow.cli.tables", "phaseflow.flow", "phaseflow.client",
+    "numpy", "semantic_text_splitter", "tokenizers",
+]  # fmt: skip
+_LARGEST = 1 << 20
+"""Bytes of a request: the words and the environment of a command."""
+_NUMBER = struct.Struct("i")
+
+
+class Forked:
+    """A command that runs. As much of ``subprocess.Popen`` as the tests need; stdout and stderr are pipes of text."""
+
+    def __init__(self, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
+        self.args = list(words)
+        self.returncode: int | None = None
+        out, err, told = os.pipe(), os.pipe(), os.pipe()
+        with open(os.devnull) as nothing:
+            given = [nothing.fileno(), out[1], err[1], told[1]]
+            request = json.dumps([self.args, str(cwd), dict(env)]).encode()
+            socket.send_fds(_parent(), [request], given)
+        for pipe in (out, err, told):
+            os.close(pipe[1])
+        self.stdout = open(out[0], encoding="utf-8")  # noqa: SIM115  # closed with the process, as Popen does it
+        self.stderr = open(err[0], encoding="utf-8")  # noqa: SIM115
+        self._told = told[0]
+        self.pid = self._hear()
+
+    def _hear(self) -> int:
+        data = os.read(self._told, _NUMBER.size)
+        assert data, "the process that forks has ended"
+        number: int = _NUMBER.unpack(data)[0]
+        return number
+
+    def poll(self) -> int | None:
+        """Its exit code, or None while it runs."""
+        return self._ended_within(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; raises ``subprocess.TimeoutExpired``."""
+        code = self._ended_within(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        return code
+
+    def _ended_within(self, timeout: float | None) -> int | None:
+        if self.returncode is None and select.select([self._told], [], [], timeout)[0]:
+            self.returncode = self._hear()
+        return self.returncode
+
+    def communicate(self) -> tuple[str, str]:
+        """Its output to the end, and its end."""
+        with ThreadPoolExecutor(1) as reader:
+            err = reader.submit(self.stderr.read)
+            out = self.stdout.read()
+            self.wait()
+            return out, err.result()
+
+    def send_signal(self, number: int) -> None:
+        """As long as it runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Kill it if it runs, and close its pipes."""
+        self.kill()
+        self.wait()
+        self.stdout.close()
+        self.stderr.close()
+        os.close(self._told)
+
+
+@functools.cache
+def _parent() -> socket.socket:
+    """The process that forks commands: one for each process of pytest, started with the first command."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("PHASEFLOW_")}
+    source = str(Path(__file__).parents[2] / "src")
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, __file__],
+            env=mine | {"PYTHONPATH": source, "OPENBLAS_NUM_THREADS": "1"},  # no threads, which a fork would lose
+            stdin=theirs.fileno(),
+        )
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
+    return ours
+
+
+def main() -> None:
+    """Fork a command for each request until nobody can ask any more."""
+    for name in IMPORTED:
+        importlib.import_module(name)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is meant for pytest, which then closes the socket
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that watchers leave nothing behind
+    requests = socket.socket(fileno=os.dup(0))
+    while True:
+        request, given, _, _ = socket.recv_fds(requests, _LARGEST, 4)
+        if not request:
+            return
+        if os.fork() == 0:
+            requests.close()
+            _watched(json.loads(request), given)
+            return
+        for descriptor in given:
+            os.close(descriptor)
+
+
+def _watched(request: Any, given: list[int]) -> None:
+    """Fork the command and tell its number, then how it ended: only its parent hears that."""
+    *standard, told = given
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if command := os.fork():
+        for descriptor in standard:
+            os.close(descriptor)
+        os.write(told, _NUMBER.pack(command))
+        os.write(told, _NUMBER.pack(os.waitstatus_to_exitcode(os.waitpid(command, 0)[1])))
+        os._exit(0)
+    os.close(told)
+    _become(request, standard)
+
+
+def _become(request: Any, standard: list[int]) -> None:
+    words, folder, environment = request
+    for number, descriptor in enumerate(standard):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["phaseflow", *words]
+    from phaseflow.__main__ import run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()
