@@ -15,7 +15,7 @@ from phaseflow.store.progress import Run
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import Changed
 
-EXTRACTION = "1"
+EXTRACTION = "2"
 """Grows when the same bytes are extracted as another text: documents are then made again."""
 DISCARD = 500
 """Documents of older jobs given to the janitor in one transaction, and documents given back on a retry."""

@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from phaseflow.components.extraction.charsets import codec_of, is_wide
 from phaseflow.components.extraction.detection import SAMPLE, detect, detect_shifted
@@ -15,7 +15,13 @@ Declaration = Callable[[bytes], str | None]
 
 HEAD = 4096
 """Bytes in which a declaration must stand; browsers look at 1,024, saved pages often put comments before it."""
+_FAR = 65_536
+"""Bytes in which it is looked for when the document is not UTF-8: browsers begin again when they find it late."""
 _CONTROL = bytes(set(range(1, 32)) - set(b"\t\n\r\f\x0b\x08\x1b"))
+_REPLACEMENT = "\ufffd"
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+_DOUBTFUL_SHARE = 0.3
+"""Of the characters beyond ASCII: more damage than this, and a declared charset is in doubt."""
 _SHORTEST = 16
 """Bytes below which a NUL among them is no slip."""
 
@@ -48,17 +54,28 @@ def _decoded(raw: Raw, declaration: Declaration | None) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace")
-    inside = codec_of(declaration(data[:HEAD])) if declaration else None
-    # A declaration that could be read as bytes is not UTF-16: whoever writes that means Unicode (WHATWG).
-    for codec in (codec_of(raw.charset), "utf-8" if inside and is_wide(inside) else inside):
-        if codec and not is_wide(codec) and (text := _decoded_as(data, codec)) is not None:
+    usable = _usable(raw, declaration, HEAD)
+    for codec in usable:
+        if (text := _decoded_as(data, codec)) is not None:
             return text
+    if (text := _damaged(data, usable)) is not None:
+        return text
     if b"\0" in data:
         return _with_nuls(raw)
     if (shifted := detect_shifted(data)) and (text := _decoded_as(data, shifted)) is not None:
         return text
     text = _decoded_as(data, "utf-8")
+    if text is None and not usable and (late := _usable(raw, declaration, _FAR)):
+        text = _decoded_as(data, late[0]) or _damaged(data, late)
     return _detected(raw) if text is None else text
+
+
+def _usable(raw: Raw, declaration: Declaration | None, head: int) -> list[str]:
+    """Return the codecs that are declared for the document and in it."""
+    inside = codec_of(declaration(raw.data[:head])) if declaration else None
+    # A declaration that could be read as bytes is not UTF-16: whoever writes that means Unicode (WHATWG).
+    both = (codec_of(raw.charset), "utf-8" if inside and is_wide(inside) else inside)
+    return [codec for codec in dict.fromkeys(both) if codec and not is_wide(codec)]
 
 
 def declared(data: bytes, label: str | None) -> str | None:
@@ -75,6 +92,29 @@ def _decoded_as(data: bytes, codec: str) -> str | None:
         return str(data, codec)
     except (LookupError, ValueError):
         return None
+
+
+def _damaged(data: bytes, codecs_declared: Sequence[str]) -> str | None:
+    """Decode bytes of which a few do not fit what is declared, each as U+FFFD; None when so many do not that it is in
+    doubt, or when all of them are UTF-8.
+
+    Browsers believe a declaration whatever it says. Here one damaged byte is always believed to be one, and more as
+    long as they are a small part of what is not ASCII: the rest would not make sense in the codec by chance.
+    """
+    if not codecs_declared or (b"\0" in data and not _has_few_nuls(data)):
+        return None
+    if "utf-8" not in codecs_declared and (text := _decoded_as(data, "utf-8")) is not None:
+        return text
+    for codec in codecs_declared:
+        try:
+            text = str(data, codec, "replace")
+        except LookupError:
+            continue  # a codec of Python that is no charset, such as rot13
+        damaged = text.count(_REPLACEMENT)
+        beyond_ascii = len(text) - len(_BEYOND_ASCII.sub("", text))
+        if damaged <= 1 or damaged <= beyond_ascii * _DOUBTFUL_SHARE:
+            return text
+    return None
 
 
 def _has_few_nuls(data: bytes) -> bool:
@@ -128,8 +168,8 @@ def _is_binary(sample: bytes) -> bool:
 def _is_damaged_utf8(sample: bytes) -> bool:
     """UTF-8 with a few broken bytes: no other encoding gives so many valid sequences by chance."""
     text = sample.decode("utf-8", "replace")
-    broken = text.count("\ufffd")
-    beyond_ascii = len(text) - len(re.sub(r"[^\x00-\x7f]", "", text))
+    broken = text.count(_REPLACEMENT)
+    beyond_ascii = len(text) - len(_BEYOND_ASCII.sub("", text))
     return beyond_ascii - broken > 10 * broken
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from phaseflow.components.extraction.complexity import check_complexity
 from phaseflow.components.extraction.decoding import text_of
+from phaseflow.components.extraction.encoding.prescan import declared_charset
 from phaseflow.components.extraction.markdown import MEDIA_TYPE
 from phaseflow.components.extraction.rendering import render
 from phaseflow.components.extraction.types import Extracted, Raw
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 MAX_CHARS = 32_000_000
-_META = re.compile(rb"<meta\b[^>]{0,300}?charset\s*=\s*[\"']?\s*([-\w.:]+)", re.I)
-_XML = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([-\w.]+)")
 
 # XHTML closes an element without content in one tag; to an HTML parser it would stay open to the end.
 _XHTML = re.compile(r"\s*<\?xml|[^<]{0,200}(?:<[?!][^<>]{0,500}>\s*){0,9}<html\s[^<>]{0,500}\bxmlns\s*=", re.I)
@@ -69,7 +68,7 @@ def parse(raw: Raw, *, is_xml: bool = False) -> "LexborHTMLParser":
     """Return the tree of a page. Raises DocumentError ``too_complex``, ``too_large``, and what decoding raises."""
     from selectolax.lexbor import LexborHTMLParser
 
-    text = text_of(raw, _charset)
+    text = text_of(raw, declared_charset)
     if len(text) > MAX_CHARS:
         message = f"{raw.name} has more than {MAX_CHARS:,} characters of HTML; split it or exclude it"
         raise DocumentError(message, code="too_large")
@@ -81,11 +80,6 @@ def parse(raw: Raw, *, is_xml: bool = False) -> "LexborHTMLParser":
 
 def _opened(tag: re.Match[str]) -> str:
     return tag[0] if tag[1].lower() in _VOID else f"<{tag[1]}{tag[2]}></{tag[1]}>"
-
-
-def _charset(head: bytes) -> str | None:
-    found = _META.search(head) or _XML.match(head)
-    return found[1].decode("ascii", "replace") if found else None
 
 
 def _title(page: "LexborHTMLParser") -> str | None:

@@ -31,6 +31,8 @@ from phaseflow.domain.errors import DocumentError
 LARGE = 256 * 1024
 """Bytes from which on a document of any format is read in a worker: a parser of JSON or HTML, and every regular
 expression, holds the interpreter lock until it is done, and with it the whole service."""
+UNREADABLE = "unreadable_share"
+"""The key under which metadata says which share of the characters, from 0 to 1, could not be read (U+FFFD)."""
 MARKDOWN = "text/markdown"
 PLAIN = "text/plain"
 
@@ -169,7 +171,10 @@ def extract(
     if not data:
         return Extracted("", Raw(data, name).base_name, PLAIN)
     found = _format(data, name, declared_type).extractor(Raw(data, name, declared_charset))
-    return replace(found, metadata=within_limits(found.metadata)) if found.metadata else found
+    said: dict[str, object] = dict(found.metadata)
+    if damaged := found.text.count("\ufffd"):
+        said[UNREADABLE] = max(round(damaged / len(found.text), 6), 1e-6)
+    return replace(found, metadata=within_limits(said)) if said else found
 
 
 def needs_worker(data: bytes, name: str, *, declared_type: str | None = None) -> bool:

@@ -1,0 +1,100 @@
+"""A charset that is declared is believed although some bytes are damaged, and the share of them is told."""
+
+import pytest
+
+from phaseflow.components.extraction import extract
+from phaseflow.components.extraction.encoding.prescan import declared_charset
+from phaseflow.components.extraction.registry import UNREADABLE
+
+TEXTS = {
+    "euc-jp": "日本語のページです。検索エンジンを試します。",
+    "shift_jis": "カタカナとひらがなの文章です。",
+    "gbk": "这是一个中文网页，内容用于测试编码。",
+    "gb2312": "这是一个中文网页，内容用于测试编码。",
+    "big5": "這是一個中文網頁內容用於測試編碼",
+    "euc-kr": "한국어 페이지 입니다 검색 엔진 시험",
+    "windows-1251": "Это русская страница с текстом.",
+    "iso-8859-7": "Αυτή είναι μια ελληνική σελίδα.",
+    "utf-8": "Zażółć gęślą jaźń — 日本語",
+}
+
+
+@pytest.mark.parametrize("damage", [b"\xff", b"\x81", b"<!-- \xe4\xba\xac -->"])
+@pytest.mark.parametrize("encoding", TEXTS)
+@pytest.mark.parametrize("is_in_header", [True, False])
+def test_a_damaged_byte_does_not_change_the_encoding_of_a_page(
+    encoding: str, damage: bytes, *, is_in_header: bool
+) -> None:
+    meta = b"" if is_in_header else b'<meta charset="%s">' % encoding.encode()
+    page = meta + b"<p>before" + damage + b"</p><p>" + TEXTS[encoding].encode(encoding)
+    found = extract(page, "a.html", declared_charset=encoding if is_in_header else None)
+    assert TEXTS[encoding] in found.text
+
+
+def test_each_damaged_byte_is_one_replacement_character_and_the_share_is_told() -> None:
+    text = "Größe der Häuser, " * 20
+    data = text.encode().replace(b"der", b"d\xffer", 2)
+    found = extract(data, "a.txt", declared_charset="utf-8")
+    assert found.text == text.replace("der", "d\ufffder", 2)
+    assert found.metadata == {UNREADABLE: round(2 / len(found.text), 6)}
+
+
+def test_the_only_byte_beyond_ascii_is_damage_when_the_charset_is_declared() -> None:
+    assert extract(b"plain text, n\xff more", "a.txt", declared_charset="utf-8").text == "plain text, n\ufffd more"
+
+
+def test_a_declaration_that_most_bytes_contradict_is_in_doubt() -> None:
+    text = "Die Größe der Häuser wächst, sagen Händler für schöne Türen. " * 5
+    found = extract(text.encode("cp1252"), "a.txt", declared_charset="utf-8")
+    assert (found.text, found.metadata) == (text, {})
+
+
+@pytest.mark.parametrize(
+    ("head", "label"),
+    [
+        (b'<meta charset="iso8859-2">', "iso8859-2"),
+        (b"<meta charset=  iso8859-2 >", "iso8859-2"),
+        (b"<META\nCHARSET='iso8859-2'/>", "iso8859-2"),
+        (b'<meta/charset="iso8859-2">', "iso8859-2"),
+        (b'<meta http-equiv="content-type" content="text/html; charset=iso8859-2">', "iso8859-2"),
+        (b"<meta content=\"text/html; charset='iso8859-2'\" http-equiv=Content-Type>", "iso8859-2"),
+        (b'<meta content="text/html; charset=iso8859-2">', None),
+        (b'<meta http-equiv="refresh" content="0; charset=iso8859-2">', None),
+        (b'<metacharset="iso8859-2">', None),
+        (b'<!--<meta charset="iso8859-1">--><meta charset="iso8859-2">', "iso8859-2"),
+        (b'<!--><meta charset="iso8859-2">-->', "iso8859-2"),
+        (b'<!-- <meta charset="iso8859-2">', None),
+        (b'<p title="<meta charset=iso8859-1>"><meta charset="iso8859-2">', "iso8859-2"),
+        (b'<p title="x><meta charset="iso8859-2">', None),
+        (b'<meta charset="bogus"><meta charset="iso8859-2">', "iso8859-2"),
+        (b'<meta charset="iso8859-2" charset="utf-8">', "iso8859-2"),
+        (b"<script>'<meta charset=\"iso8859-1\">'</script><meta charset=iso8859-2>", "iso8859-2"),
+        (b"<style>/*<meta charset=iso8859-1>*/</style><meta charset=iso8859-2>", "iso8859-2"),
+        (b"<title>How to use <meta charset=iso8859-1></title><meta charset=iso8859-2>", "iso8859-2"),
+        (b"<title>How to use <meta charset=iso8859-1></title>", None),
+        (b"<script>'<meta charset=\"iso8859-2\">'</script>\xfe", "iso8859-2"),
+        (b'<?xml version="1.0" encoding="koi8-r"?><html>', "koi8-r"),
+        (b'<?xml version="1.0" encoding="koi8-r"?><html><meta charset="iso8859-2">', "iso8859-2"),
+        (b'<meta charset="utf-16le">', "utf-8"),
+        (b"</meta charset=iso8859-1><meta charset=iso8859-2>", "iso8859-2"),
+        (b"<!doctype html><? meta charset=iso8859-1 ><meta charset=iso8859-2>", "iso8859-2"),
+        (b'<meta charset="iso8859-2', None),
+    ],
+)
+def test_the_charset_of_a_page_is_found_as_browsers_find_it(head: bytes, label: str | None) -> None:
+    assert declared_charset(head) == label
+
+
+def test_utf8_is_read_as_such_whatever_multibyte_charset_is_declared() -> None:
+    text = "这是一个中文网页，内容用于测试编码。!" * 3
+    assert extract(text.encode(), "a.txt", declared_charset="gbk").text == text
+
+
+def test_a_charset_declared_far_from_the_beginning_counts_when_the_page_is_not_utf8() -> None:
+    page = b"<!-- %s --><meta charset=iso-8859-2><p>" % (b"+" * 8000) + "Příliš".encode("iso-8859-2")
+    assert extract(page, "a.html").text == "Příliš"
+
+
+def test_a_head_made_of_openings_is_looked_through_in_linear_time() -> None:
+    assert declared_charset(b"<script " * 8192) is None
+    assert declared_charset(b"<script>" * 8192) is None
