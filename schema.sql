@@ -50,10 +50,14 @@ CREATE TABLE ingestion_jobs (
     created_at        TEXT NOT NULL,
     started_at        TEXT,
     completed_at      TEXT,                       -- set while the job is over
-    lists             INTEGER NOT NULL DEFAULT 1  -- 0: no source is listed, only requests are taken
+    lists             INTEGER NOT NULL DEFAULT 1, -- 0: no source is listed, only requests are taken
+    lease_s           REAL,                       -- of a program that reports over the wire: alive so long after a report
+    lease_until       TEXT,                       -- null: it has not been heard of for that long
+    can_retry         INTEGER NOT NULL DEFAULT 0  -- that program can
 ) STRICT;
 CREATE INDEX ingestion_jobs_by_kb ON ingestion_jobs (kb_id, seq);
 CREATE INDEX ingestion_jobs_open ON ingestion_jobs (seq) WHERE completed_at IS NULL OR intent IS NOT NULL;
+CREATE INDEX ingestion_jobs_leased ON ingestion_jobs (lease_until) WHERE lease_until IS NOT NULL;
 
 CREATE TABLE ingestion_phase_status (
     id              INTEGER PRIMARY KEY,

@@ -10,15 +10,18 @@ from typing import Self
 import anyio
 
 from phaseflow.background_task import BackgroundTask
-from phaseflow.domain.errors import InvalidRequest, InvalidTransition, JobConflict, StoreError
+from phaseflow.domain import reports
+from phaseflow.domain.errors import InvalidRequest, JobConflict, StoreError
 from phaseflow.domain.identifiers import check_job_id, check_kb_id
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.lease import Lease
+from phaseflow.domain.phase import BY_USER, PhaseState
 from phaseflow.domain.settings import Settings
 from phaseflow.domain.status import JobStatusResponse, Transition
-from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus
+from phaseflow.domain.transitions import PhaseMove
+from phaseflow.domain.vocabulary import Action, JobPhase
 from phaseflow.feed import Feed
-from phaseflow.store import jobs, knowledge_bases, leftovers, progress
+from phaseflow.store import jobs, knowledge_bases, leases, leftovers, progress
 from phaseflow.store import transitions as log
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
@@ -27,6 +30,8 @@ from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
 
 Change = Callable[[IngestionState], IngestionState]
+HEARD_OF = "reported again"
+"""The reason in the log when a program reports that was taken for dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class PhaseTracker:
         self.database = database
         self.feed = feed
         self.clock = clock
+        self.lease_granted = anyio.Event()
 
     @classmethod
     async def attach(cls, database: Database) -> Self:
@@ -62,7 +68,6 @@ class PhaseTracker:
     @asynccontextmanager
     async def open(cls, path: str | Path) -> AsyncIterator[Self]:
         """A tracker on a database file of its own, created when it does not exist. Raises DatabaseHeld and others."""
-
         absolute = Path(path).absolute()  # noqa: ASYNC240  # asks the system for the working directory only
 
         async def main(started: Callable[[Self], None], stop: anyio.Event) -> None:
@@ -76,11 +81,14 @@ class PhaseTracker:
         async with service as tracker:
             yield tracker
 
-    async def initialize_phases(self, job_id: str, kb_id: str = "default") -> JobStatusResponse:
+    async def initialize_phases(
+        self, job_id: str, kb_id: str = "default", *, lease: Lease | None = None
+    ) -> JobStatusResponse:
         """Create a job with four phases, none started, and its knowledge base if needed.
 
-        ``job_id`` has 1 to 200 characters that fit into a URL path: no ``/``, and no ``.`` at the start. Raises
-        JobConflict when the knowledge base has a job that is not over, InvalidRequest when the job exists.
+        ``job_id`` has 1 to 200 characters that fit into a URL path: no ``/``, and no ``.`` at the start. With a
+        ``lease``, its running phases are paused when nothing is reported for so long. Raises JobConflict when the
+        knowledge base has a job that is not over, InvalidRequest when the job exists.
         """
         check_kb_id(kb_id)
         check_job_id(job_id)
@@ -93,38 +101,43 @@ class PhaseTracker:
             admit_new_job(tx, kb_id, at)
             if knowledge_bases.find(tx, kb_id) is None:
                 knowledge_bases.put(tx, kb_id, None, Settings().model_dump_json(), at)
-            state = IngestionState(job_id, kb_id, managed=False)
+            state = IngestionState(job_id, kb_id, managed=False, lease=lease)
             jobs.create(tx, state, source=None, settings="{}", full=False, at=at)
+            leases.renew(tx, job_id, at)
 
-        await self.database.write(create, durable=True, then=lambda _: self.feed.touch(kb_id))
+        def created(_: None) -> None:
+            self.feed.touch(kb_id)
+            self._tell_lease()
+
+        await self.database.write(create, durable=True, then=created)
         return await self.get_consolidated_status(job_id)
 
     async def start_phase(self, job_id: str, phase: JobPhase | str) -> JobStatusResponse:
         """not_started → running."""
-        return await self._move(job_id, phase, lambda p: p.start(self.clock.now()))
+        return await self._move(job_id, phase, PhaseMove.START, lambda p: p.start(self.clock.now()))
 
     async def pause_phase(self, job_id: str, phase: JobPhase | str) -> JobStatusResponse:
         """running → paused."""
-        return await self._move(job_id, phase, lambda p: p.pause(self.clock.now()), "user")
+        return await self._move(job_id, phase, PhaseMove.PAUSE, lambda p: p.pause(self.clock.now()), BY_USER)
 
     async def resume_phase(self, job_id: str, phase: JobPhase | str) -> JobStatusResponse:
         """paused → running."""
-        return await self._move(job_id, phase, lambda p: p.resume(self.clock.now()), "user")
+        return await self._move(job_id, phase, PhaseMove.RESUME, lambda p: p.resume(self.clock.now()), BY_USER)
 
     async def complete_phase(self, job_id: str, phase: JobPhase | str) -> JobStatusResponse:
         """running → completed."""
-        return await self._move(job_id, phase, lambda p: p.complete(self.clock.now()))
+        return await self._move(job_id, phase, PhaseMove.COMPLETE, lambda p: p.complete(self.clock.now()))
 
     async def fail_phase(self, job_id: str, phase: JobPhase | str, error: str | BaseException) -> JobStatusResponse:
         """running or paused → failed. ``error`` is a text for people, or an exception."""
         if not isinstance(error, str | BaseException):
             raise InvalidRequest("error", f"a text or an exception says why, not {error!r:.100}")
         text = error if isinstance(error, str) else str(error) or type(error).__name__
-        return await self._move(job_id, phase, lambda p: p.fail(text, self.clock.now()))
+        return await self._move(job_id, phase, PhaseMove.FAIL, lambda p: p.fail(text, self.clock.now()))
 
     async def retry_phase(self, job_id: str, phase: JobPhase | str) -> JobStatusResponse:
         """failed → running."""
-        return await self._move(job_id, phase, lambda p: p.retry(self.clock.now()), "retry")
+        return await self._move(job_id, phase, PhaseMove.RETRY, lambda p: p.retry(self.clock.now()), "retry")
 
     async def update_progress(
         self, job_id: str, phase: JobPhase | str, items_processed: int, items_total: int | None = None
@@ -134,9 +147,22 @@ class PhaseTracker:
         ``items_total`` None keeps the total; more items than the total raise it. Raises InvalidRequest, naming the
         parameter, for anything but a number from 0.
         """
-        return await self._move(
-            job_id, phase, lambda p: p.update_progress(items_processed, items_total), counts_only=True
-        )
+        return await self._move(job_id, phase, None, lambda p: p.update_progress(items_processed, items_total))
+
+    async def renew_lease(self, job_id: str) -> JobStatusResponse:
+        """Say that the program of a job is alive, as each of its reports does. Raises JobNotFound.
+
+        Phases that it was taken for dead over are running again.
+        """
+
+        def write(tx: Transaction) -> Changed:
+            at = self.clock.now()
+            changed = change_in(tx, job_id, lambda state: reports.heard_of(state, at), at, HEARD_OF)
+            leases.renew(tx, job_id, at)
+            return changed
+
+        await self.database.write(write, durable=True, then=self._tell_report)
+        return await self.get_consolidated_status(job_id)
 
     async def get_consolidated_status(self, job_id: str) -> JobStatusResponse:
         """The status of the job with all four phases. Raises JobNotFound."""
@@ -153,19 +179,18 @@ class PhaseTracker:
         *,
         reason: str | None = None,
         then: Callable[[Changed], None] | None = None,
-        counts_only: bool = False,
     ) -> Changed:
         """Replace the state of a job by ``change(state)``, log what moved, commit, then tell.
 
         ``change`` is pure; what it raises changes nothing and is raised here. ``then`` is called right after it,
-        also when whoever asked has been cancelled meanwhile. ``counts_only``: it changes nothing but progress.
+        also when whoever asked has been cancelled meanwhile.
         """
 
         def write(tx: Transaction) -> Changed:
             return change_in(tx, job_id, change, self.clock.now(), reason)
 
         def committed(changed: Changed) -> None:
-            self.tell(changed, counts_only=counts_only)
+            self.tell(changed)
             if then is not None:
                 then(changed)
 
@@ -174,7 +199,6 @@ class PhaseTracker:
 
     async def change_in_steps(self, job_id: str, steps: Sequence[Change]) -> None:
         """Several changes, one after the other, each logged, in one transaction: all of them or none."""
-
         await self.follow_clock()
 
         def write(tx: Transaction) -> list[Changed]:
@@ -210,23 +234,33 @@ class PhaseTracker:
         self,
         job_id: str,
         phase: JobPhase | str,
-        move: Callable[[PhaseState], PhaseState],
+        move: PhaseMove | None,
+        change: Callable[[PhaseState], PhaseState],
         reason: str | None = None,
-        *,
-        counts_only: bool = False,
     ) -> JobStatusResponse:
         name = _phase(phase)
+        runs = move in {PhaseMove.START, PhaseMove.RESUME, PhaseMove.RETRY}
+        check_job_id(job_id)
 
-        def change(state: IngestionState) -> IngestionState:
-            if state.managed:
-                why = "an engine runs this job; use its verbs"
-                raise JobConflict("change", state.get_overall_status(), state.allowed_actions(), why)
-            if state.cancelled:
-                raise InvalidTransition(f"job {job_id}", JobStatus.CANCELLED, "move any more")
-            return state.with_phase(move(state[name]))
+        def write(tx: Transaction) -> Changed:
+            at = self.clock.now()
+            heard_of = change_in(tx, job_id, lambda s: reports.heard_of(s, at, () if runs else (name,)), at, HEARD_OF)
+            leases.renew(tx, job_id, at)
+            moved = change_in(tx, job_id, lambda s: reports.moved(s, name, change, at if runs else None), at, reason)
+            return Changed(heard_of.before, moved.after, heard_of.logged + moved.logged)
 
-        await self.change(check_job_id(job_id), change, reason=reason, counts_only=counts_only)
+        await self.follow_clock()
+        await self.database.write(write, durable=True, then=lambda c: self._tell_report(c, counts_only=move is None))
         return await self.get_consolidated_status(job_id)
+
+    def _tell_report(self, changed: Changed, *, counts_only: bool = False) -> None:
+        self.tell(changed, counts_only=counts_only)
+        if changed.before.lease != changed.after.lease:
+            self._tell_lease()
+
+    def _tell_lease(self) -> None:
+        self.lease_granted.set()
+        self.lease_granted = anyio.Event()
 
 
 def change_in(tx: Transaction, job_id: str, change: Change, at: datetime, reason: str | None = None) -> Changed:

@@ -73,7 +73,8 @@ async def _settled_job(service: Service) -> str:
         (newest,) = (await service.flow.jobs("docs", limit=1)).items
         return newest.status in {"completed", "cancelled"} or (newest.status == "paused" and newest.requested is None)
 
-    if not (await service.flow.kbs()).items or not (await service.flow.jobs("docs")).items:
+    known = [kb.kb_id for kb in (await service.flow.kbs()).items]
+    if "docs" not in known or not (await service.flow.jobs("docs")).items:
         return ""
     await until(is_settled)
     return (await service.flow.jobs("docs", limit=1)).items[0].job_id

@@ -41,7 +41,7 @@ class PhaseflowError(Exception):
 
 
 class InvalidTransition(PhaseflowError):
-    """A move that is not in the transition table. Nothing was changed."""
+    """A move that is not in the transition table. Nothing was changed. ``job_status``: that of its job, if known."""
 
     code = "invalid_transition"
 
@@ -50,6 +50,7 @@ class InvalidTransition(PhaseflowError):
         self.subject = subject
         self.current = current
         self.move = move
+        self.job_status: str | None = None
 
 
 class JobConflict(PhaseflowError):

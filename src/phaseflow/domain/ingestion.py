@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Self
 
+from phaseflow.domain.lease import Lease
 from phaseflow.domain.phase import BY_INTERRUPTION, PhaseState
 from phaseflow.domain.transitions import job_status
 from phaseflow.domain.vocabulary import PHASES, Action, Intent, JobPhase, JobStatus, PhaseStatus
@@ -19,7 +20,7 @@ class IngestionState:
     """One job. ``held``: its user wants no phase to run. ``intent``: what it is queued for, since ``queued_at``.
 
     ``intent_phases`` limits a queued resume to some phases; empty means all. ``managed`` is False for the job of a
-    program with its own pipeline, which no engine runs.
+    program with its own pipeline, which no engine runs. ``lease``: that program reports over the wire.
     """
 
     job_id: str
@@ -32,6 +33,7 @@ class IngestionState:
     intent_phases: tuple[JobPhase, ...] = ()
     queued_at: datetime | None = None
     managed: bool = True
+    lease: Lease | None = None
 
     def __post_init__(self) -> None:
         if tuple(phase.name for phase in self.phases) != PHASES:
@@ -62,7 +64,12 @@ class IngestionState:
 
     @property
     def requested(self) -> Action | None:
-        """PAUSE while a pause was asked for and a batch in hand is still being finished."""
+        """PAUSE while a pause was asked for and a batch in hand is still being finished.
+
+        RESUME and RETRY while a program that runs elsewhere has yet to do so.
+        """
+        if self.intent is not None and not self.managed:
+            return Action(self.intent)
         pausing = any(p.status is PhaseStatus.RUNNING and (p.held or self.held) for p in self.phases)
         return Action.PAUSE if pausing and not self.get_overall_status().is_terminal else None
 
@@ -72,12 +79,25 @@ class IngestionState:
         return self.held or any(p.held or p.status is PhaseStatus.PAUSED for p in self.phases)
 
     def allowed_actions(self) -> tuple[Action, ...]:
-        """The verbs that would be obeyed now. A job that no engine runs can only be cancelled."""
+        """The verbs that would be obeyed now. A job that no engine runs can only be cancelled, unless its program
+        reports over the wire, and so learns what is asked of it."""
         status = self.get_overall_status()
         if not self.managed:
-            return () if status.is_terminal else (Action.CANCEL,)
+            return self._allowed_elsewhere(status)
         extra = (Action.RESUME,) if status is JobStatus.RUNNING and self.is_held_somewhere else ()
         return _ALLOWED[status] + extra
+
+    def _allowed_elsewhere(self, status: JobStatus) -> tuple[Action, ...]:
+        is_heard = self.lease is not None and not self.lease.expired
+        if status.is_terminal:
+            can_retry = is_heard and self.lease is not None and self.lease.can_retry
+            return (Action.RETRY,) if can_retry and status is JobStatus.FAILED else ()
+        if not is_heard:
+            return (Action.CANCEL,)
+        if status is JobStatus.PAUSED:
+            return (Action.RESUME, Action.CANCEL)
+        withdrawing = (Action.RESUME,) if status is JobStatus.RUNNING and self.is_held_somewhere else ()
+        return (Action.PAUSE, Action.CANCEL, *withdrawing)
 
     def may_run(self, phase: JobPhase) -> bool:
         """Nobody holds this phase, its job, or any part of it by a failure, and something of the job can move."""
@@ -86,6 +106,11 @@ class IngestionState:
     @property
     def is_interrupted(self) -> bool:
         """It is held because the process that ran it has ended, and not because somebody wanted it to stop."""
+        return self.is_held_by_interruption or (self.lease is not None and self.lease.expired)
+
+    @property
+    def is_held_by_interruption(self) -> bool:
+        """The hold of the whole job is that of an interruption."""
         return self.held and self.hold_reason == BY_INTERRUPTION
 
     @property

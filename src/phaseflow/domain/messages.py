@@ -47,7 +47,7 @@ def _not_started(state: IngestionState, phase: PhaseState) -> WaitingOn | None:
 
 
 def _job_rests_for(state: IngestionState) -> WaitingOn:
-    if state.intent:
+    if state.intent and state.managed:
         return WaitingOn.QUEUE
     return WaitingOn.INTERRUPTED if state.is_interrupted else WaitingOn.PAUSE
 
@@ -62,7 +62,7 @@ def _is_starved(state: IngestionState, phase: PhaseState) -> bool:
 def job_waiting_on(state: IngestionState) -> WaitingOn | None:
     """Why the job does not move: the reason of its phases when none of them moves, else None."""
     status = state.get_overall_status()
-    if status is JobStatus.FAILED and state.intent:
+    if status is JobStatus.FAILED and state.intent and state.managed:
         return WaitingOn.QUEUE
     if status.is_terminal or (status is JobStatus.PENDING and not state.managed):
         return None
@@ -103,7 +103,8 @@ def message(state: IngestionState, documents_failed: int = 0) -> str:
 
 def _paused(state: IngestionState, phase: PhaseState) -> str:
     if state.intent:
-        return f"{_DOING[phase.name]} goes on when a slot is free"
+        when = "a slot is free" if state.managed else "its program does"
+        return f"{_DOING[phase.name]} goes on when {when}"
     if state.is_interrupted:
         return f"Interrupted in {phase.name}: {_counted(phase)} done; {_how_to_go_on(state)}"
     reason = state.why_paused(phase.name)

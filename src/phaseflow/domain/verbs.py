@@ -47,7 +47,18 @@ def _unqueued(state: IngestionState) -> IngestionState:
 
 
 def resume(state: IngestionState, at: datetime, phase: JobPhase | None = None) -> IngestionState:
-    """Queue the job to go on, or one phase of it. Raises JobConflict when there is nothing that could."""
+    """Queue the job to go on, or one phase of it. Raises JobConflict when there is nothing that could.
+
+    Where a program elsewhere has not paused yet, the pause is taken back.
+    """
+    queued = _queued(state, at, phase)
+    is_paused = any(p.status is PhaseStatus.PAUSED for p in state.phases)
+    if state.managed or is_paused or state.get_overall_status() is not JobStatus.RUNNING:
+        return queued
+    return released(queued).queue(None, at)
+
+
+def _queued(state: IngestionState, at: datetime, phase: JobPhase | None) -> IngestionState:
     _refuse_if_over(state, Action.RESUME)
     if state.get_overall_status() is JobStatus.PENDING:
         raise _conflict(state, Action.RESUME)
@@ -88,7 +99,8 @@ def cancel(state: IngestionState, at: datetime) -> IngestionState:
 
 def retry(state: IngestionState, at: datetime) -> IngestionState:
     """Queue a failed job to run its failed phases again. Raises JobConflict unless it has failed."""
-    if not state.managed or state.get_overall_status() is not JobStatus.FAILED:
+    elsewhere = not state.managed and Action.RETRY not in state.allowed_actions()
+    if elsewhere or state.get_overall_status() is not JobStatus.FAILED:
         raise _conflict(state, Action.RETRY)
     return state if state.intent is Intent.RETRY else state.queue(Intent.RETRY, at)
 
@@ -96,7 +108,7 @@ def retry(state: IngestionState, at: datetime) -> IngestionState:
 def take_turn(state: IngestionState, at: datetime) -> IngestionState:
     """What a job becomes when it gets the slot that it was queued for."""
     if state.intent is Intent.RESUME:
-        state = _released(state)
+        state = released(state)
     if state.intent is Intent.RETRY:
         state = replace(state, held=False, hold_reason=None)
         state = state.each(lambda p: p.retry(at) if p.status is PhaseStatus.FAILED else p)
@@ -107,7 +119,8 @@ def take_turn(state: IngestionState, at: datetime) -> IngestionState:
     return state.with_phase(first.start(at)) if begins else state
 
 
-def _released(state: IngestionState) -> IngestionState:
+def released(state: IngestionState) -> IngestionState:
+    """Without the holds that a queued resume ends."""
     wanted = state.intent_phases or PHASES
     if state.held:
         reason = state.hold_reason or BY_USER
@@ -150,11 +163,16 @@ def left_behind(state: IngestionState, last_signs: Mapping[JobPhase, datetime]) 
 
 
 def _refuse_if_over(state: IngestionState, verb: Action) -> None:
-    if not state.managed or state.get_overall_status().is_terminal:
+    status = state.get_overall_status()
+    is_so = verb is Action.PAUSE and status is JobStatus.PAUSED
+    gone = not state.managed and (state.lease is None or (state.lease.expired and not is_so))
+    if gone or status.is_terminal:
         raise _conflict(state, verb)
 
 
 def _conflict(state: IngestionState, verb: Action, why: str | None = None) -> JobConflict:
-    if not state.managed:
+    if not state.managed and state.lease is None:
         why = "the job belongs to a program with its own pipeline"
+    elif state.lease is not None and state.lease.expired:
+        why = "the program that runs the job has not been heard of; start it again"
     return JobConflict(verb, state.get_overall_status(), state.allowed_actions(), why)

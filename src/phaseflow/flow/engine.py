@@ -22,6 +22,7 @@ from phaseflow.domain.settings import Settings
 from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, SearchHit, SearchHits, Transition
 from phaseflow.domain.vocabulary import Intent, JobPhase
 from phaseflow.flow import inputs
+from phaseflow.flow.background import Background
 from phaseflow.flow.components import ComponentFactory, LoaderFor
 from phaseflow.flow.control import Control
 from phaseflow.flow.definitions import Definitions
@@ -34,7 +35,6 @@ from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
-from phaseflow.supervisor.janitor import Janitor
 from phaseflow.supervisor.scheduler import Scheduler
 from phaseflow.tracker import PhaseTracker, admit_new_job, dequeue_failed_job, ensure_no_active_job
 
@@ -242,15 +242,15 @@ class PhaseFlow(Control):
             scheduler = Scheduler(
                 tracker, self._components.components_for, self._policies, slots=self._slots, only=self._only
             )
-            janitor = Janitor(database)
+            background = Background(database, tracker)
             self.interrupted = await scheduler.recover_orphans(go_on=self._auto_resume)
             try:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(scheduler.run)
-                    tasks.start_soon(janitor.run)
+                    tasks.start_soon(background.run)
                     started((tracker, scheduler))
                     await stop.wait()
-                    janitor.stop()
+                    background.stop()
                     scheduler.stop()
             finally:
                 tracker.feed.close()

@@ -26,6 +26,7 @@ from phaseflow.domain.status import (
 )
 from phaseflow.domain.vocabulary import Action
 from phaseflow.http import requests
+from phaseflow.http.app_state import AppState
 from phaseflow.http.endpoint import JSON, Endpoint, JsonResult, RequestContext
 from phaseflow.http.problems import LimitReached
 from phaseflow.http.stream import EVENTS, EventStream
@@ -134,7 +135,12 @@ async def _act(call: RequestContext[requests.KbPath, None], action: Action) -> J
 
 async def check_room(call: RequestContext[requests.KbPath, Any]) -> None:
     """Raise LimitReached when this server takes no more jobs, or no new knowledge base."""
-    flow, limits = call.state.flow, call.state.limits
+    await check_room_for(call.state, call.at.kb_id)
+
+
+async def check_room_for(state: AppState, kb_id: str) -> None:
+    """The same for a knowledge base that does not stand in the path."""
+    flow, limits = state.flow, state.limits
     kbs, open_jobs = await flow.load()
     if open_jobs >= limits.open_jobs:
         raise LimitReached(
@@ -144,7 +150,7 @@ async def check_room(call: RequestContext[requests.KbPath, Any]) -> None:
     if kbs < limits.kbs:
         return
     try:
-        await flow.status(call.at.kb_id)
+        await flow.status(kb_id)
     except KnowledgeBaseNotFound:
         raise LimitReached(
             f"this server holds {kbs} knowledge bases, which is all it takes; delete one first"

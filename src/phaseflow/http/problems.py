@@ -112,6 +112,12 @@ class Conflict(Problem):
     allowed_actions: list[Action]
 
 
+class IllegalMove(Problem):
+    """A move that the phase as it stands cannot make. ``job_status``: that of its job, where a program reported it."""
+
+    job_status: JobStatus | None = None
+
+
 STATUS: dict[type[PhaseflowError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.KnowledgeBaseNotFound: HTTPStatus.NOT_FOUND,
@@ -128,7 +134,11 @@ STATUS: dict[type[PhaseflowError], HTTPStatus] = {
 # Their messages may name files of this machine.
 _SECRETIVE = (errors.StoreError, errors.ComponentError, errors.MissingExtra)
 _UNSAID = "the service cannot do this now; its log says why"
-MODELS: dict[str, type[BaseModel]] = {"job_conflict": Conflict, "invalid_request": InvalidField}
+MODELS: dict[str, type[BaseModel]] = {
+    "job_conflict": Conflict,
+    "invalid_transition": IllegalMove,
+    "invalid_request": InvalidField,
+}
 
 
 def status_of(kind: type[PhaseflowError]) -> HTTPStatus:
@@ -159,6 +169,8 @@ def _said(error: PhaseflowError) -> str:
 def _members(error: PhaseflowError) -> dict[str, Any]:
     if isinstance(error, errors.JobConflict):
         return {"job_status": error.status, "allowed_actions": error.allowed_actions}
+    if isinstance(error, errors.InvalidTransition) and error.job_status is not None:
+        return {"job_status": error.job_status}
     return {"field": error.field} if isinstance(error, errors.InvalidRequest) else {}
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from phaseflow.domain.identifiers import JOB_ID, KB_ID
+from phaseflow.domain.phase import LARGEST_COUNT
 from phaseflow.domain.settings import Settings, Source
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.flow.queries import LONGEST_PART, LONGEST_QUERY, MOST_HITS, MOST_ITEMS
@@ -40,6 +41,12 @@ class JobPath(Parameters):
     """One job."""
 
     job_id: JobId
+
+
+class JobPhasePath(JobPath):
+    """One phase of a job that runs elsewhere."""
+
+    phase: JobPhase
 
 
 class KbList(Parameters):
@@ -136,6 +143,31 @@ class StartBody(_Body):
     settings: ClientSettings | None = None
     full: bool = False
     hold: list[JobPhase] = []
+
+
+class JobBody(_Body):
+    """A job that the program which asks for it runs itself. ``can_retry``: it retries failed phases on request."""
+
+    job_id: JobId
+    kb_id: KbId
+    lease_s: Annotated[
+        float,
+        Field(ge=1, le=86_400, description="Seconds without a report after which its program is taken for dead."),
+    ] = 60.0
+    can_retry: bool = False
+
+
+class FailBody(_Body):
+    """Why a phase failed, for people."""
+
+    error: Annotated[str, Field(min_length=1)]
+
+
+class ProgressBody(_Body):
+    """The counts of a running phase. Without a total, the one that is known stays."""
+
+    items_processed: Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+    items_total: Annotated[int | None, Field(ge=0, le=LARGEST_COUNT)] = None
 
 
 class LoginBody(_Body):

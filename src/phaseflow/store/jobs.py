@@ -8,10 +8,12 @@ from typing import Any
 
 from phaseflow.domain.errors import JobNotFound, StaleRun
 from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.lease import Lease
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.status import Transition, timestamp
 from phaseflow.domain.transitions import check_job_move
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, PhaseStatus, WaitingOn
+from phaseflow.store import transitions
 from phaseflow.store.knowledge_bases import IS_LIVE, KEY_OF, name_of
 from phaseflow.store.transaction import Row, Transaction, json_array
 
@@ -50,7 +52,8 @@ _JOB = (
     "seq, id, (SELECT name FROM knowledge_bases AS k WHERE k.id = ingestion_jobs.kb_id), managed, source, settings,"
     " full_run, run, index_version, model, held, hold_reason, intent, intent_phases,"
     " queued_at, listed, documents_deleted, documents_failed, characters_sent, cancelled_at, created_at, started_at,"
-    " completed_at, seq = (SELECT max(seq) FROM ingestion_jobs AS other WHERE other.kb_id = ingestion_jobs.kb_id),"
+    " completed_at, lease_s, lease_until, can_retry,"
+    " seq = (SELECT max(seq) FROM ingestion_jobs AS other WHERE other.kb_id = ingestion_jobs.kb_id),"
     f" (SELECT json_group_array(json_array(phase_name, updated_at, {_PHASE})) FROM"
     "  (SELECT * FROM ingestion_phase_status WHERE job_id = ingestion_jobs.id ORDER BY id))"
 )
@@ -73,9 +76,10 @@ def create(
 ) -> None:
     """Store a new job with its four phases, none of them started. No transition: it comes from nowhere."""
     tx.run(
-        "INSERT INTO ingestion_jobs (id, kb_id, managed, source, settings, full_run, created_at)"
-        f" VALUES (?, {KEY_OF}, ?, ?, ?, ?, ?)",
+        "INSERT INTO ingestion_jobs (id, kb_id, managed, source, settings, full_run, created_at, lease_s, can_retry)"
+        f" VALUES (?, {KEY_OF}, ?, ?, ?, ?, ?, ?, ?)",
         state.job_id, state.kb_id, state.managed, source, settings, full, timestamp(at),
+        state.lease and state.lease.seconds, bool(state.lease and state.lease.can_retry),
     )  # fmt: skip
     tx.run(
         "INSERT INTO ingestion_phase_status (job_id, phase_name, status, created_at, updated_at)"
@@ -156,14 +160,14 @@ def save(
         if old != new:
             _save_phase(tx, after.job_id, old, new, at)
         if old.status != new.status:
-            logged.append(_log(tx, after, new.name, (old.status, new.status), (reason, new.error), at))
+            logged.append(transitions.append(tx, after, new.name, (old.status, new.status), (reason, new.error), at))
     if after != before:
         _save_job(tx, after, at)
     if is_released(before, after):
         tx.run("UPDATE ingestion_jobs SET characters_sent = 0 WHERE id = ?", after.job_id)
     if status != was:
         error = next((p.error for p in after.phases if p.status is PhaseStatus.FAILED), None)
-        logged.append(_log(tx, after, None, (was, status), (reason, error), at))
+        logged.append(transitions.append(tx, after, None, (was, status), (reason, error), at))
     return logged
 
 
@@ -221,36 +225,11 @@ def _save_job(tx: Transaction, state: IngestionState, at: datetime) -> None:
         "UPDATE ingestion_jobs SET held = ?2, hold_reason = ?3, intent = ?4, intent_phases = ?5, queued_at = ?6,"
         " cancelled_at = CASE WHEN ?7 THEN coalesce(cancelled_at, ?10) END,"
         " started_at = CASE WHEN ?8 THEN coalesce(started_at, ?10) END,"
-        " completed_at = CASE WHEN ?9 THEN coalesce(completed_at, ?10) END WHERE id = ?1",
+        " completed_at = CASE WHEN ?9 THEN coalesce(completed_at, ?10) END,"
+        " lease_until = CASE WHEN ?11 THEN NULL ELSE lease_until END WHERE id = ?1",
         state.job_id, state.held, state.hold_reason, state.intent, json_array(state.intent_phases),
         format_time(state.queued_at), state.cancelled, started, state.get_overall_status().is_terminal, timestamp(at),
-    )  # fmt: skip
-
-
-def _log(
-    tx: Transaction,
-    state: IngestionState,
-    phase: JobPhase | None,
-    moved: tuple[str, str],
-    why: tuple[str | None, str | None],
-    at: datetime,
-) -> Transition:
-    (before, after), (reason, error) = moved, why
-    values = (state.kb_id, state.job_id, phase, before, after, reason, error, timestamp(at))
-    seq = tx.value(
-        "INSERT INTO transitions (kb_id, job_id, phase, from_status, to_status, reason, error, at)"
-        f" VALUES ({KEY_OF}, ?, ?, ?, ?, ?, ?, ?) RETURNING seq",
-        *values,
-    )
-    return transition((seq, *values))
-
-
-def transition(row: Row) -> Transition:
-    """A row of the log as a value."""
-    seq, kb_id, job_id, phase, before, after, reason, error, at = row
-    return Transition(
-        seq=seq, kb_id=name_of(kb_id), job_id=job_id, phase=phase, from_status=before, to_status=after,
-        reason=reason, error=error, at=datetime.fromisoformat(at),
+        bool(state.lease and state.lease.expired),
     )  # fmt: skip
 
 
@@ -258,7 +237,7 @@ def _record(row: Row) -> JobRecord:
     (
         seq, job_id, kb_id, managed, source, settings, full, run, index_version, model, held, hold_reason, intent,
         intent_phases, queued_at, listed, deleted, failed, characters, cancelled_at, created_at, started_at,
-        completed_at, newest, phases,
+        completed_at, lease_s, lease_until, can_retry, newest, phases,
     ) = row  # fmt: skip
     found = json.loads(phases)
     state = IngestionState(
@@ -272,6 +251,7 @@ def _record(row: Row) -> JobRecord:
         intent_phases=tuple(JobPhase(name) for name in json.loads(intent_phases)),
         queued_at=parse_time(queued_at),
         managed=bool(managed),
+        lease=None if lease_s is None else Lease(lease_s, bool(can_retry), expired=lease_until is None),
     )
     return JobRecord(
         seq=seq, state=state, source=source, settings=settings, full=bool(full), run=run, index_version=index_version,

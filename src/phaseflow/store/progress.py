@@ -7,6 +7,7 @@ from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.phase import MOST_BEFORE_THE_END
 from phaseflow.domain.status import timestamp
 from phaseflow.domain.vocabulary import PHASES, JobPhase, WaitingOn
+from phaseflow.store import leases
 from phaseflow.store.transaction import Transaction
 
 _RUNNING = (
@@ -102,11 +103,15 @@ def has_succeeded(tx: Transaction, run: Run, phase: JobPhase) -> bool:
 
 
 def settle_active_time(tx: Transaction) -> None:
-    """End the running time of phases of a process that died with the last sign of life that each has given."""
+    """End the running time of phases of a process that died with the last sign of life that each has given.
+
+    Phases of a job with a lease run elsewhere.
+    """
     tx.run(
         "UPDATE ingestion_phase_status SET running_since = NULL, active_seconds = active_seconds"
         "  + max(0, (julianday(updated_at) - julianday(running_since)) * 86400)"
         " WHERE status = 'running' AND running_since IS NOT NULL"
+        " AND job_id NOT IN (SELECT id FROM ingestion_jobs WHERE lease_until IS NOT NULL)"
     )
 
 
@@ -118,6 +123,7 @@ def move_clocks(tx: Transaction, step: timedelta) -> None:
         " WHERE status = 'running' AND running_since IS NOT NULL",
         step.total_seconds(),
     )
+    leases.move(tx, step)
 
 
 def _lost(run: Run, phase: JobPhase) -> StaleRun:

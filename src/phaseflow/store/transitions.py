@@ -1,11 +1,33 @@
-"""Reading the append-only log."""
+"""The append-only log."""
 
-from phaseflow.domain.status import Transition
-from phaseflow.store.jobs import transition
-from phaseflow.store.knowledge_bases import IS_LIVE
-from phaseflow.store.transaction import Transaction
+from datetime import datetime
+
+from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.status import Transition, timestamp
+from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.store.knowledge_bases import IS_LIVE, KEY_OF, name_of
+from phaseflow.store.transaction import Row, Transaction
 
 _COLUMNS = "seq, kb_id, job_id, phase, from_status, to_status, reason, error, at"
+
+
+def append(
+    tx: Transaction,
+    state: IngestionState,
+    phase: JobPhase | None,
+    moved: tuple[str, str],
+    why: tuple[str | None, str | None],
+    at: datetime,
+) -> Transition:
+    """Log that a phase or the job itself has moved (from, to), and why (reason, error)."""
+    (before, now), (reason, error) = moved, why
+    values = (state.kb_id, state.job_id, phase, before, now, reason, error, timestamp(at))
+    seq = tx.value(
+        "INSERT INTO transitions (kb_id, job_id, phase, from_status, to_status, reason, error, at)"
+        f" VALUES ({KEY_OF}, ?, ?, ?, ?, ?, ?, ?) RETURNING seq",
+        *values,
+    )
+    return _transition((seq, *values))
 
 
 def after(tx: Transaction, seq: int, limit: int, kb_id: str | None = None) -> list[Transition]:
@@ -15,7 +37,7 @@ def after(tx: Transaction, seq: int, limit: int, kb_id: str | None = None) -> li
         " AND (?2 IS NULL OR kb_id = (SELECT id FROM knowledge_bases WHERE name = ?2)) ORDER BY seq LIMIT ?3",
         seq, kb_id, limit,
     )  # fmt: skip
-    return [transition(row) for row in rows]
+    return [_transition(row) for row in rows]
 
 
 def of_job(tx: Transaction, job_id: str, seq: int, limit: int) -> list[Transition]:
@@ -23,7 +45,7 @@ def of_job(tx: Transaction, job_id: str, seq: int, limit: int) -> list[Transitio
     rows = tx.rows(
         f"SELECT {_COLUMNS} FROM transitions WHERE job_id = ? AND seq > ? ORDER BY seq LIMIT ?", job_id, seq, limit
     )
-    return [transition(row) for row in rows]
+    return [_transition(row) for row in rows]
 
 
 def last(tx: Transaction) -> int:
@@ -36,3 +58,11 @@ def oldest(tx: Transaction) -> int:
     """The lowest number still in the log; one more than the highest ever given when the log is empty."""
     seq = tx.value(f"SELECT seq FROM transitions WHERE {IS_LIVE} ORDER BY seq LIMIT 1")
     return last(tx) + 1 if seq is None else int(seq)
+
+
+def _transition(row: Row) -> Transition:
+    seq, kb_id, job_id, phase, before, now, reason, error, at = row
+    return Transition(
+        seq=seq, kb_id=name_of(kb_id), job_id=job_id, phase=phase, from_status=before, to_status=now,
+        reason=reason, error=error, at=datetime.fromisoformat(at),
+    )  # fmt: skip

@@ -70,6 +70,8 @@ class Scheduler:
         return found
 
     async def _recover_one(self, record: JobRecord, *, go_on: bool) -> Changed | None:
+        if record.state.lease is not None:
+            return None  # its program runs elsewhere, and its lease says how long
         now, managed = self._tracker.clock.now(), record.state.managed
 
         def change(state: IngestionState) -> IngestionState:

@@ -1,0 +1,82 @@
+"""What becomes of a job whose program runs elsewhere when that falls silent, or is heard of again. Pure, as the verbs.
+
+Its user's verbs are requests: they are stored as holds and intents like all verbs, and each answer carries them to the
+program, whose reports carry them out.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import datetime
+
+from phaseflow.domain.errors import InvalidTransition, JobConflict
+from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.phase import BY_INTERRUPTION, PhaseState
+from phaseflow.domain.verbs import released
+from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, JobStatus, PhaseStatus
+
+
+def expire(state: IngestionState, at: datetime) -> IngestionState:
+    """The job once its lease has run out: what its program left running is paused; nothing is asked of it any more."""
+    if state.lease is None or state.lease.expired:
+        return state
+    state = replace(state.queue(None, at), lease=replace(state.lease, expired=True))
+    paused = state.each(lambda p: _interrupted(p, at) if p.status is PhaseStatus.RUNNING else p)
+    if state.get_overall_status() is not JobStatus.RUNNING or paused.held:
+        return paused
+    return replace(paused, held=True, hold_reason=BY_INTERRUPTION)  # also between two phases, where none is running
+
+
+def heard_of(state: IngestionState, at: datetime, phases: Collection[JobPhase] = PHASES) -> IngestionState:
+    """The job once its program has been heard of: it was silent, not dead, and ``phases`` have been running all along.
+
+    What its user wants paused stays so.
+    """
+    if state.lease is None or not state.lease.expired:
+        return state
+    state = replace(state, lease=replace(state.lease, expired=False))
+    if not state.is_held_by_interruption:
+        return state
+    state = replace(state, held=False, hold_reason=None)
+    return state.each(lambda p: p.resume(at) if _is_interrupted(p) else p, phases)
+
+
+def moved(
+    state: IngestionState, phase: JobPhase, change: Callable[[PhaseState], PhaseState], obeys_at: datetime | None = None
+) -> IngestionState:
+    """The job as its program reports a change of a phase; ``obeys_at``, when the phase runs with it.
+
+    Raises InvalidTransition, with the status of the job, and JobConflict for a job that an engine runs.
+    """
+    status = state.get_overall_status()
+    if state.managed:
+        raise JobConflict("change", status, state.allowed_actions(), "an engine runs this job; use its verbs")
+    try:
+        _refuse_if_cancelled(state)
+        state = state if obeys_at is None else _obeyed(state, obeys_at)
+        return state.with_phase(change(state[phase]))
+    except InvalidTransition as refused:
+        refused.job_status = status
+        raise
+
+
+def _refuse_if_cancelled(state: IngestionState) -> None:
+    if state.cancelled:
+        raise InvalidTransition(f"job {state.job_id}", JobStatus.CANCELLED, "move any more")
+
+
+def _obeyed(state: IngestionState, at: datetime) -> IngestionState:
+    """What its user has asked for is done once the program runs a phase."""
+    if state.intent is Intent.RESUME:
+        return released(state).queue(None, at)
+    if state.intent is Intent.RETRY:
+        return replace(state.queue(None, at), held=False, hold_reason=None)
+    return state
+
+
+def _interrupted(phase: PhaseState, at: datetime) -> PhaseState:
+    paused = phase.pause(at)
+    return paused if paused.held else replace(paused, hold_reason=BY_INTERRUPTION)
+
+
+def _is_interrupted(phase: PhaseState) -> bool:
+    return phase.status is PhaseStatus.PAUSED and not phase.held and phase.hold_reason == BY_INTERRUPTION

@@ -1,0 +1,26 @@
+"""What an engine does beside its jobs, until it stops."""
+
+import anyio
+
+from phaseflow.flow.leases import LeaseKeeper
+from phaseflow.store.database import Database
+from phaseflow.supervisor.janitor import Janitor
+from phaseflow.tracker import PhaseTracker
+
+
+class Background:
+    """Each part works by what the database holds, so a crash in between costs nothing."""
+
+    def __init__(self, database: Database, tracker: PhaseTracker) -> None:
+        self._parts = (Janitor(database), LeaseKeeper(tracker))
+
+    async def run(self) -> None:
+        """Until ``stop``. Cancelling is the same."""
+        async with anyio.create_task_group() as tasks:
+            for part in self._parts:
+                tasks.start_soon(part.run)
+
+    def stop(self) -> None:
+        """End at once."""
+        for part in self._parts:
+            part.stop()

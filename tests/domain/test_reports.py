@@ -1,0 +1,97 @@
+"""Jobs whose programs run elsewhere: what their users may ask for, in every state that a few moves lead to."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import product
+
+import pytest
+
+from phaseflow.domain import reports, verbs
+from phaseflow.domain.errors import InvalidTransition, JobConflict
+from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.lease import Lease
+from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.transitions import check_job_move
+from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+Move = Callable[[IngestionState], IngestionState]
+FIRST, SECOND = JobPhase.LOADING, JobPhase.CHUNKING
+
+VERBS: dict[Action, Move] = {
+    Action.PAUSE: verbs.pause,
+    Action.RESUME: lambda state: verbs.resume(state, AT),
+    Action.CANCEL: lambda state: verbs.cancel(state, AT),
+    Action.RETRY: lambda state: verbs.retry(state, AT),
+}
+
+
+def _report(phase: JobPhase, change: Callable[[PhaseState], PhaseState], *, runs: bool = False) -> Move:
+    """As the tracker takes one."""
+
+    def move(state: IngestionState) -> IngestionState:
+        heard_of = reports.heard_of(state, AT, () if runs else (phase,))
+        return reports.moved(heard_of, phase, change, AT if runs else None)
+
+    return move
+
+
+MOVES: list[Move] = [
+    _report(FIRST, lambda p: p.start(AT), runs=True),
+    _report(FIRST, lambda p: p.pause(AT)),
+    _report(FIRST, lambda p: p.resume(AT), runs=True),
+    _report(FIRST, lambda p: p.complete(AT)),
+    _report(FIRST, lambda p: p.fail("no", AT)),
+    _report(FIRST, lambda p: p.retry(AT), runs=True),
+    _report(SECOND, lambda p: p.start(AT), runs=True),
+    lambda state: reports.expire(state, AT),
+    lambda state: reports.heard_of(state, AT),
+    lambda state: verbs.pause(state, SECOND),
+    *VERBS.values(),
+]
+NEW = IngestionState("j", "kb", managed=False, lease=Lease(60, can_retry=True))
+
+
+def _states() -> Iterator[IngestionState]:
+    """Each once."""
+    seen = set()
+    for moves in product(MOVES, repeat=4):
+        state = NEW
+        for move in moves:
+            with suppress(JobConflict, InvalidTransition):
+                after = move(state)
+                check_job_move(state.get_overall_status(), after.get_overall_status())
+                state = after
+        if state not in seen:
+            seen.add(state)
+            yield state
+
+
+STATES = list(_states())
+
+
+@pytest.mark.parametrize("action", VERBS)
+def test_what_is_allowed_is_obeyed_and_all_else_is_refused_or_so_already(action: Action) -> None:
+    for state in STATES:
+        try:
+            after = VERBS[action](state)
+        except JobConflict:
+            assert action not in state.allowed_actions(), state
+        else:
+            is_so = after == state or (action is Action.PAUSE and state.get_overall_status() is JobStatus.PAUSED)
+            assert is_so or action in state.allowed_actions(), state
+
+
+def test_every_move_from_every_state_is_one_that_the_table_knows() -> None:
+    for state, move in product(STATES, MOVES):
+        with suppress(JobConflict, InvalidTransition):
+            after = move(state)
+            check_job_move(state.get_overall_status(), after.get_overall_status())
+
+
+def test_nothing_is_asked_of_a_program_that_is_gone() -> None:
+    for state in STATES:
+        gone = reports.expire(state, AT)
+        assert gone.requested is None or gone.get_overall_status().is_terminal
+        assert set(gone.allowed_actions()) <= {Action.CANCEL}

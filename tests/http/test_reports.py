@@ -1,0 +1,238 @@
+"""Programs that run their pipelines elsewhere report over the wire, and learn what their users ask for."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from phaseflow.domain.errors import JobConflict
+from phaseflow.domain.lease import Lease
+from phaseflow.domain.vocabulary import PHASES
+from phaseflow.flow import PhaseFlow
+from tests.http.service import Service, serving
+
+WITHIN_S = 20
+JOBS = "/api/ingestion/jobs"
+KB = "/api/ingestion/kb/mine"
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    async with serving(PhaseFlow(tmp_path / "kb.db")) as service:
+        yield service
+
+
+async def _create(service: Service, **body: Any) -> dict[str, Any]:
+    answer = await service.http.post(JOBS, json={"job_id": "j", "kb_id": "mine"} | body)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+async def _report(service: Service, phase: str, what: str, **body: Any) -> dict[str, Any]:
+    answer = await service.http.post(f"{JOBS}/j/phases/{phase}/{what}", json=body or None)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def _refusal(service: Service, phase: str, what: str) -> dict[str, Any]:
+    answer = await service.http.post(f"{JOBS}/j/phases/{phase}/{what}")
+    assert answer.status_code == 409, answer.text
+    return dict(answer.json())
+
+
+async def _ask(service: Service, verb: str) -> dict[str, Any]:
+    answer = await service.http.post(f"{KB}/{verb}")
+    assert answer.status_code in {200, 202}, answer.text
+    return dict(answer.json())
+
+
+async def _until(flow: PhaseFlow, holds: Callable[[Any], bool]) -> Any:
+    """The first status that the feed tells of which something holds."""
+    job = await flow.job("mine")
+    with anyio.fail_after(WITHIN_S):
+        while True:
+            hint = job.feed.hint()
+            status = await job.status()
+            if holds(status):
+                return status
+            await hint.wait()
+
+
+async def test_a_pipeline_elsewhere_reports_from_its_start_to_its_end(service: Service) -> None:
+    created = await _create(service)
+    assert (created["status"], created["allowed_actions"]) == ("pending", ["pause", "cancel"])
+    for phase in PHASES:
+        await _report(service, phase, "start")
+        shown = await _report(service, phase, "progress", items_processed=3, items_total=4)
+        assert shown["phase_details"][phase.position]["progress"] == 75
+        ended = await _report(service, phase, "complete")
+    assert (ended["status"], ended["progress"], ended["allowed_actions"]) == ("completed", 100.0, [])
+    assert (await service.http.get(f"{KB}/status")).json()["job_id"] == "j"
+
+
+async def test_a_pause_that_the_user_asks_for_is_requested_until_the_program_has_paused(service: Service) -> None:
+    await _create(service)
+    await _report(service, "loading", "start")
+    assert (await _ask(service, "pause"))["requested"] == "pause"
+    carried = await _report(service, "loading", "progress", items_processed=1)
+    assert (carried["status"], carried["requested"]) == ("running", "pause")
+    paused = await _report(service, "loading", "pause")
+    assert (paused["status"], paused["requested"], paused["waiting_on"]) == ("paused", None, "pause")
+    assert paused["allowed_actions"] == ["resume", "cancel"]
+
+
+async def test_a_resume_is_requested_until_the_program_runs_again(service: Service) -> None:
+    await _create(service)
+    await _report(service, "loading", "start")
+    await _ask(service, "pause")
+    await _report(service, "loading", "pause")
+    asked = await _ask(service, "resume")
+    assert (asked["status"], asked["requested"]) == ("paused", "resume")
+    assert asked["message"] == "Loading goes on when its program does"
+    going_on = await _report(service, "loading", "resume")
+    assert (going_on["status"], going_on["requested"], going_on["waiting_on"]) == ("running", None, None)
+
+
+async def test_a_pause_before_the_first_phase_and_its_end_are_legal_moves(service: Service) -> None:
+    await _create(service)
+    assert (await _ask(service, "pause"))["status"] == "paused"
+    assert (await _ask(service, "resume"))["requested"] == "resume"
+    started = await _report(service, "loading", "start")
+    assert (started["status"], started["requested"]) == ("running", None)
+
+
+async def test_a_pause_can_be_taken_back_before_the_program_has_paused(service: Service) -> None:
+    await _create(service)
+    await _report(service, "loading", "start")
+    await _ask(service, "pause")
+    assert "resume" in (await service.http.get(f"{KB}/status")).json()["allowed_actions"]
+    assert (await _ask(service, "resume"))["requested"] is None
+    assert (await _report(service, "loading", "complete"))["status"] == "running"
+
+
+async def test_a_cancel_takes_effect_at_once_and_later_reports_say_so(service: Service) -> None:
+    await _create(service)
+    await _report(service, "loading", "start")
+    assert (await _ask(service, "cancel"))["status"] == "cancelled"
+    for what in ("complete", "pause"):
+        refused = await _refusal(service, "loading", what)
+        assert (refused["job_status"], refused["status"]) == ("cancelled", 409)
+    progress = await service.http.post(f"{JOBS}/j/phases/loading/progress", json={"items_processed": 1})
+    assert (progress.status_code, progress.json()["job_status"]) == (409, "cancelled")
+
+
+async def test_an_illegal_report_names_the_status_and_changes_nothing(service: Service) -> None:
+    await _create(service)
+    before = (await service.http.get(f"{JOBS}/j")).json()
+    refused = await _refusal(service, "chunking", "complete")
+    assert (refused["code"], refused["job_status"]) == ("invalid_transition", "pending")
+    assert (await service.http.get(f"{JOBS}/j")).json() == before
+
+
+async def test_reports_on_the_job_of_an_engine_are_refused(service: Service, tmp_path: Path) -> None:
+    job = await service.flow.start("docs", tmp_path, hold=["loading"])
+    refused = await service.http.post(f"{JOBS}/{job.job_id}/phases/loading/start")
+    assert (refused.status_code, refused.json()["code"]) == (409, "job_conflict")
+    assert refused.json()["job_status"] == "paused"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"job_id": "a/b", "kb_id": "mine"}, "job_id"),
+        ({"job_id": "j", "kb_id": "No"}, "kb_id"),
+        ({"job_id": "j", "kb_id": "mine", "lease_s": 0}, "lease_s"),
+        ({"job_id": "j", "kb_id": "mine", "lease_s": 1e9}, "lease_s"),
+        ({"job_id": "j"}, "kb_id"),
+    ],
+)
+async def test_a_job_that_cannot_be_is_refused_with_the_field(
+    service: Service, body: dict[str, Any], field: str
+) -> None:
+    answer = await service.http.post(JOBS, json=body)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+async def test_a_failed_job_is_retried_by_a_program_that_can(service: Service) -> None:
+    await _create(service, can_retry=True)
+    await _report(service, "loading", "start")
+    failed = await _report(service, "loading", "fail", error="disk full")
+    assert (failed["error"], failed["allowed_actions"]) == ("disk full", ["retry"])
+    assert (await _ask(service, "retry"))["requested"] == "retry"
+    again = await _report(service, "loading", "retry")
+    assert (again["status"], again["requested"], again["error"]) == ("running", None, None)
+
+
+async def test_a_retry_is_not_offered_for_a_program_that_cannot(service: Service) -> None:
+    await _create(service)
+    await _report(service, "loading", "start")
+    assert (await _report(service, "loading", "fail", error="no"))["allowed_actions"] == []
+    assert (await service.http.post(f"{KB}/retry")).status_code == 409
+
+
+async def _leased(flow: PhaseFlow, seconds: float, *, can_retry: bool = False) -> None:
+    await flow.tracker.initialize_phases("j", "mine", lease=Lease(seconds, can_retry))
+    await flow.tracker.start_phase("j", "loading")
+
+
+async def test_a_program_that_dies_leaves_a_job_that_is_interrupted(service: Service) -> None:
+    await _leased(service.flow, 0.3)
+    shown = await _until(service.flow, lambda status: status.status == "paused")
+    assert (shown.waiting_on, shown.allowed_actions) == ("interrupted", ["cancel"])
+    log = (await service.flow.transitions_of("j")).items
+    assert [(t.phase, t.to_status, t.reason) for t in log[-2:]] == [
+        ("loading", "paused", "interrupted"),
+        (None, "paused", "interrupted"),
+    ]
+    with pytest.raises(JobConflict, match="has not been heard of"):
+        await service.flow.resume("mine")
+
+
+async def test_a_program_that_dies_between_two_phases_is_shown_too(service: Service) -> None:
+    await _leased(service.flow, 0.3)
+    await service.flow.tracker.complete_phase("j", "loading")
+    shown = await _until(service.flow, lambda status: status.status == "paused")
+    assert shown.waiting_on == "interrupted"
+    assert (await service.flow.tracker.start_phase("j", "chunking")).status == "running"
+
+
+async def test_a_program_that_was_only_silent_goes_on_with_its_next_report(service: Service) -> None:
+    await _leased(service.flow, 0.3)
+    await _until(service.flow, lambda status: status.status == "paused")
+    alive = await service.flow.tracker.update_progress("j", "loading", 5)
+    assert (alive.status, alive.phase_details[0].items_processed) == ("running", 5)
+    await _until(service.flow, lambda status: status.status == "paused")
+    assert (await service.http.post(f"{JOBS}/j/renew")).json()["status"] == "running"
+
+
+async def test_a_program_that_was_started_again_resumes_its_phase(service: Service) -> None:
+    await _leased(service.flow, 0.3)
+    await _until(service.flow, lambda status: status.status == "paused")
+    assert (await _report(service, "loading", "resume"))["status"] == "running"
+
+
+async def test_reports_and_renewals_keep_a_lease(service: Service) -> None:
+    await _leased(service.flow, 1.0)
+    with anyio.move_on_after(1.6):
+        while True:
+            await anyio.sleep(0.1)
+            await service.http.post(f"{JOBS}/j/renew")
+    assert [t.to_status for t in (await service.flow.transitions_of("j")).items] == ["running", "running"]
+
+
+async def test_retry_is_offered_only_while_the_program_is_heard_of(service: Service) -> None:
+    await _leased(service.flow, 0.5, can_retry=True)
+    await service.flow.tracker.fail_phase("j", "loading", "no")
+    assert (await service.flow.status("mine")).allowed_actions == ["retry"]
+    await _until(service.flow, lambda status: not status.allowed_actions)
+
+
+async def test_a_lease_outlives_the_service_and_runs_out_after_its_restart(tmp_path: Path) -> None:
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        await _leased(flow, 1.0)
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        assert (await flow.status("mine")).status == "running"
+        assert flow.interrupted == []
+        await _until(flow, lambda status: status.status == "paused" and status.waiting_on == "interrupted")
