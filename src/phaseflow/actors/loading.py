@@ -1,6 +1,5 @@
 """The loading actor: lists the source, reads what is new, and stores it as text."""
 
-import re
 from collections.abc import Sequence
 from contextlib import aclosing
 from functools import partial
@@ -10,6 +9,7 @@ import anyio
 
 from phaseflow.actors.actor import Actor
 from phaseflow.actors.loading_limits import LoadingLimits
+from phaseflow.actors.storable_text import storable
 from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
 from phaseflow.domain.errors import (
     ComponentUnavailable,
@@ -52,7 +52,9 @@ class LoadingActor(Actor):
         target = plan.target
         self._known = (target.kb_key, target.index_version, target.recipe)
         self._loader = plan.components.loader
-        self._limits = LoadingLimits(plan.policies.guard.rate_limited_s)
+        guard = plan.policies.guard
+        is_site = getattr(self._loader, "follows_links", False)  # the others list what they have, and it ends
+        self._limits = LoadingLimits(guard.rate_limited_s, stalled_s=guard.stalled_s if is_site else None)
         self._limit = anyio.CapacityLimiter(getattr(self._loader, "in_flight", IN_FLIGHT))
         if not plan.listed:
             await self._list()
@@ -109,6 +111,7 @@ class LoadingActor(Actor):
     async def _keep(self, page: list[ListedEntry], outcomes: dict[int, Outcome], ended: anyio.Event) -> None:
         """Store what has been read, until nothing more will be."""
         is_last = False
+        looked = self._limits.now()
         while not is_last:
             with anyio.move_on_after(STORE_S):
                 await ended.wait()
@@ -116,6 +119,11 @@ class LoadingActor(Actor):
             done = [(entry, outcomes.pop(entry.id)) for entry in page if entry.id in outcomes]
             if done:
                 await self._store_done(done)
+            since, looked = looked, self._limits.now()
+            stored = any(isinstance(outcome, Document | Unchanged) for _, outcome in done)
+            reason = self._limits.why_stalled(looked - since, stored=stored)
+            if reason is not None:
+                self.hold(reason)
 
     async def _store_done(self, done: list[tuple[ListedEntry, Outcome]]) -> None:
         for part in _by_characters(done):
@@ -159,6 +167,7 @@ class LoadingActor(Actor):
                         outcomes[entry.id] = FailedDocument(entry.uri, error.code, str(error), counts)
                         return
                     attempt, waited_s = attempt + 1, waited_s + wait_s
+                    await self._show(WaitingOn.RETRY)
                     await self.gate.sleep(wait_s)
                     continue
                 except DocumentError as error:
@@ -179,11 +188,16 @@ class LoadingActor(Actor):
         if reason is not None:
             self.hold(reason)
             return
-        run = self.shop.plan.run
-        await self.shop.write(lambda tx: progress.wait_on(tx, run, self.phase, WaitingOn.RATE_LIMIT))
+        await self._show(WaitingOn.RATE_LIMIT)
+        self._limits.waiting += 1
         await self.gate.sleep(self._limits.wait_s(error, times))
+        self._limits.waiting -= 1
         if not self.gate.is_open:
             self._limits.forget()
+
+    async def _show(self, reason: WaitingOn) -> None:
+        run = self.shop.plan.run
+        await self.shop.write(lambda tx: progress.wait_on(tx, run, self.phase, reason))
 
     async def _store_text(self, loaded: LoadedText) -> StagedDocument:
         """Store a large text, some segments at a time. It is nobody's yet: what a crash leaves of it is read again."""
@@ -250,11 +264,11 @@ def _text(entry: ListedEntry, document: Document) -> LoadedText:
     return LoadedText(
         entry_id=entry.id,
         uri=entry.uri,
-        title=_storable(document.title),
+        title=storable(document.title),
         media_type=document.media_type,
         content_hash=document.content_hash.hex(),
         stamp=document.stamp,
-        text=_storable(document.text),
+        text=storable(document.text),
         parts=document.parts,
         source=entry.source,
         size=entry.size,
@@ -274,26 +288,3 @@ def _by_characters(done: Sequence[Loaded]) -> list[list[Loaded]]:
         parts[-1].append(each)
         room -= size
     return parts
-
-
-def _storable(text: str) -> str:
-    """The same number of characters, without those that UTF-8 and SQLite's functions cannot hold.
-
-    In pieces: encoding a text of 64 MB in one call would keep the interpreter lock for a tenth of a second.
-    """
-    pieces = [text[start : start + texts.SEGMENT] for start in range(0, len(text), texts.SEGMENT)]
-    clean = [_clean(piece) for piece in pieces]
-    return text if all(a is b for a, b in zip(pieces, clean, strict=True)) else "".join(clean)
-
-
-def _clean(piece: str) -> str:
-    if "\0" in piece:
-        piece = piece.replace("\0", " ")
-    try:
-        piece.encode()
-    except UnicodeEncodeError:
-        return _SURROGATE.sub("\ufffd", piece)
-    return piece
-
-
-_SURROGATE = re.compile("[\ud800-\udfff]")

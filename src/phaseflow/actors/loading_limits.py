@@ -1,4 +1,4 @@
-"""Rate limits while loading: waited out as the site asks; nothing but them for too long pauses the phase."""
+"""What pauses loading: nothing but rate limits for too long, or a site that brings nothing to keep."""
 
 from collections.abc import Callable
 
@@ -15,8 +15,18 @@ MOST_S = 15.0
 class LoadingLimits:
     """What the pages of one run say about the pace of their source."""
 
-    def __init__(self, most_s: float | None, clock: Callable[[], float] = anyio.current_time) -> None:
+    def __init__(
+        self,
+        most_s: float | None,
+        clock: Callable[[], float] = anyio.current_time,
+        *,
+        stalled_s: float | None = None,
+    ) -> None:
         self._most_s = most_s
+        self._stalled_s = stalled_s
+        self._fruitless_s = 0.0
+        self.waiting = 0
+        """Pages that wait as long as the site asked."""
         self._clock = clock
         self.last_success = clock()
         self._since: float | None = None
@@ -30,6 +40,16 @@ class LoadingLimits:
         """A page was answered."""
         self.last_success = self._clock()
         self.forget()
+
+    def why_stalled(self, spent_s: float, *, stored: bool) -> str | None:
+        """Count seconds of loading, after which a page was ``stored`` or not; why the phase should pause, or None."""
+        self._fruitless_s += 0.0 if self.waiting else spent_s
+        since_s, is_due = self._fruitless_s, self._stalled_s is not None and self._fruitless_s >= self._stalled_s
+        if stored or is_due:
+            self._fruitless_s = 0.0
+        if stored or not is_due:
+            return None
+        return f"{since_s:.0f} s have brought no page to keep: the site is too slow, or has none; resume to go on"
 
     def forget(self) -> None:
         """Start counting anew: after a pause, which says nothing about the site."""

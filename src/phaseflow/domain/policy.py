@@ -68,12 +68,14 @@ class ErrorBudget:
 
 @dataclass(frozen=True, slots=True)
 class GuardPolicy:
-    """When embedding pauses itself instead of burning money.
+    """When a phase pauses itself instead of burning money or holding a slot.
 
     ``rate_limited_s``: after so many seconds in which every answer was a rate limit; waits that the server has asked
     for are waited out first. ``characters``: before more than this many characters have been sent since the job began
-    or was last resumed. None turns a guard off.
+    or was last resumed. ``stalled_s``: after so many seconds of loading a site without one page to keep, the waits that
+    it asked for aside. None turns a guard off.
     """
 
     rate_limited_s: float | None = 60.0
     characters: int | None = None
+    stalled_s: float | None = 900.0

@@ -16,6 +16,10 @@ class SiteDown(TransientError):
         self.site = site
 
 
+class TooSlow(TransientError):
+    """An answer that did not come, or not to its end, within the time that its size allows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to one request. Names of ``headers`` are in lower case; ``body`` is empty when it was not wanted."""
@@ -24,6 +28,8 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
+    took_s: float = 0.0
+    """From the request to the last byte, without the wait for its turn."""
 
     def header(self, name: str) -> str:
         return self.headers.get(name, "")

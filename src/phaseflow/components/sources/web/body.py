@@ -30,7 +30,8 @@ class Body:
         self._cut = cut
         self._unpacker = _unpacker(url, encoding)
         self._pieces: list[bytes] = []
-        self._received = 0
+        self.received = 0
+        """Bytes as they came, packed."""
         self.size = 0
 
     @property
@@ -38,7 +39,7 @@ class Body:
         return self._cut and self.size >= self._limits.max_bytes
 
     def feed(self, data: bytes) -> None:
-        self._received += len(data)
+        self.received += len(data)
         for piece in self._unpacked(data):
             self.size += len(piece)
             self._pieces.append(piece)
@@ -68,7 +69,7 @@ class Body:
                 f"{self._url} has more than the {self._limits.max_bytes:,} bytes that are read; exclude it",
                 code="too_large",
             )
-        if self.size > _SMALL and self.size > self._received * self._limits.max_ratio:
+        if self.size > _SMALL and self.size > self.received * self._limits.max_ratio:
             raise DocumentError(
                 f"{self._url} unpacks to more than {self._limits.max_ratio} times its size, and is not read",
                 code="too_large",

@@ -13,7 +13,9 @@ class Limits:
     """Bytes out for a byte in, once more than 1 MiB came out. HTML compresses to a tenth; a bomb to a thousandth."""
     connect_s: float = 10
     total_s: float = 60
-    """From the request to the last byte, without the wait for its turn."""
+    """From the request to the last byte, without the wait for its turn. A chain of redirects may take twice as long."""
+    slowest_rate: int = 64 * 1024
+    """Bytes per second: a body that comes faster gets the time that it takes at this rate on top of ``total_s``."""
     redirects: int = 10
     per_second: float = 10
     """Requests to one site."""

@@ -9,7 +9,7 @@ import anyio
 
 from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
 from phaseflow.components.sources.web.address import site_of
-from phaseflow.components.sources.web.answer import Answer, SiteDown
+from phaseflow.components.sources.web.answer import Answer, SiteDown, TooSlow
 from phaseflow.components.sources.web.extracting import Extraction
 from phaseflow.components.sources.web.fetching import Fetcher, refusal, target_of, too_many_redirects
 from phaseflow.components.sources.web.limits import Limits
@@ -22,7 +22,7 @@ from phaseflow.components.sources.web.ssrf import AddressPolicy, Resolver, resol
 from phaseflow.components.sources.web.stamp import Stamp
 from phaseflow.components.sources.web.start_urls import Seeds, given_pages
 from phaseflow.components.workers.pool import ExtractionPool
-from phaseflow.domain.errors import DocumentError, SourceDown, SourceNotAllowed
+from phaseflow.domain.errors import DocumentError, RateLimited, SourceDown, SourceNotAllowed, TransientError
 from phaseflow.domain.settings import WebSource
 
 USER_AGENT = "phaseflow"
@@ -30,6 +30,8 @@ _MOST_IN_FLIGHT = 16
 _REMEMBERED = 10_000
 _PATIENCE = 5
 """Attempts at a canonical address, fewer than the engine makes at the page that names it."""
+_SLOW_TRIES = 2
+"""Attempts at a page that is answered too slowly: each takes a minute, and the next page waits behind it."""
 _NOINDEX = "asks not to be indexed"
 
 Outcome = Document | Unchanged | Skipped
@@ -77,6 +79,7 @@ class WebLoader:
         self._seeds = Seeds(given, source, self._fetcher, self._robots, self._links, sleep)
         self._stand: dict[str, bool] = {}
         self._faults: Counter[str] = Counter()
+        self._slow: Counter[str] = Counter()
         self.max_entries = source.max_pages
         self.in_flight = min(_MOST_IN_FLIGHT, self._limits.at_once * max(1, len(sites)))
 
@@ -98,18 +101,27 @@ class WebLoader:
 
         Raises DocumentError: ``not_found`` (404, 410), ``http_…`` (any other refusal), ``robots_disallowed``,
         ``source_not_allowed``, ``too_many_redirects``, ``bad_redirect``, ``too_large``, ``malformed``,
-        ``unsupported_encoding``, ``unsupported_format``, and what extraction raises; RateLimited, TransientError,
+        ``unsupported_encoding``, ``unsupported_format``, ``too_slow`` (the second time), and what extraction raises;
+        RateLimited, TransientError,
         SourceDown when the only site of the source has no connection.
         Cancelling it ends the request.
         """
         try:
-            return await self._load(entry, known)
+            outcome = await self._load(entry, known)
+        except TooSlow as error:
+            self._slow[entry.uri] += 1
+            if self._slow[entry.uri] < _SLOW_TRIES:
+                raise
+            del self._slow[entry.uri]
+            raise DocumentError(str(error), code="too_slow") from error
         except SourceNotAllowed as error:
             raise DocumentError(str(error), code="source_not_allowed") from error
         except SiteDown as error:
             if self._is_one_site and error.site == site_of(entry.uri):
                 raise SourceDown(str(error)) from error
             raise
+        self._slow.pop(entry.uri, None)
+        return outcome
 
     async def aclose(self) -> None:
         """Close the connections and end the workers made here. Idempotent."""
@@ -145,8 +157,11 @@ class WebLoader:
     async def _redirected(self, entry: Entry, answer: Answer) -> Skipped:
         """Follow to the end without reading it: the page there is an entry of its own."""
         seen = {entry.uri}
+        took_s = answer.took_s
         for _ in range(self._limits.redirects):
             target = target_of(answer)
+            if took_s > 2 * self._limits.total_s:
+                raise TooSlow(f"{entry.uri} redirects for {took_s:.0f} s, each time slowly; try again later")
             if target in seen:
                 break
             # A page of the source may move to another site, and takes the crawl with it (to www, to https).
@@ -157,6 +172,7 @@ class WebLoader:
             if not answer.is_redirect:
                 return self._moved(entry, answer)
             seen.add(target)
+            took_s += answer.took_s
         raise too_many_redirects(entry.uri)
 
     def _moved(self, entry: Entry, answer: Answer) -> Skipped:
@@ -224,13 +240,20 @@ class WebLoader:
     async def _stands(self, url: str) -> bool:
         if not await self._robots.allow(url):
             return False
-        answer = await self._fetcher.get(url, wanted=_wanted)
+        try:
+            answer = await self._fetcher.get(url, wanted=_wanted)
+            if not answer.is_success and not answer.is_redirect:
+                raise refusal(answer)
+        except (DocumentError, TooSlow):
+            return False
+        except RateLimited:
+            raise
+        except TransientError:
+            self._faults[url] += 1
+            if self._faults[url] < _PATIENCE:
+                raise
+            return False
         if not answer.is_success:
-            error = refusal(answer) if not answer.is_redirect else None
-            if error is not None and not isinstance(error, DocumentError):
-                self._faults[url] += 1
-                if self._faults[url] < _PATIENCE:
-                    raise error
             return False
         page = (await self._read(answer)).page
         return page.canonical in {None, url} and not page.directives.noindex

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from phaseflow.components.sources.web.address import normalised, site_of
-from phaseflow.components.sources.web.answer import Answer
+from phaseflow.components.sources.web.answer import Answer, TooSlow
 from phaseflow.components.sources.web.fetching import Fetcher, refusal
 from phaseflow.components.sources.web.rate_limit import Clock
 from phaseflow.domain.errors import DocumentError
@@ -20,6 +20,8 @@ MAX_BYTES = 512 * 1024
 """What stands after this is not read; the RFC asks for 500 KiB at least."""
 _REDIRECTS = 5
 _KEPT_S = 24 * 3600.0
+_SLOW_S = 60.0
+"""How long a site whose file did not come in time is left alone: all its pages wait for it in turn."""
 _AGENT_LINE = re.compile(r"\s*user[ -]?agent(?:\s*:\s*|\s+)([^\s/#]+)", re.I)
 _NOBODY = "(another)"
 
@@ -59,6 +61,7 @@ class Robots:
         self._agent = agent
         self._clock = clock
         self._kept: dict[str, tuple[float, Rules]] = {}
+        self._slow: dict[str, tuple[float, TooSlow]] = {}
         self._locks: dict[str, anyio.Lock] = {}
 
     async def rules(self, site: str) -> Rules:
@@ -70,7 +73,14 @@ class Robots:
         async with self._locks.setdefault(site, anyio.Lock()):
             until, rules = self._kept.get(site, (0.0, None))
             if rules is None or self._clock() >= until:
-                rules = await self._fetch(site)
+                slow_until, slow = self._slow.get(site, (0.0, None))
+                if slow is not None and self._clock() < slow_until:
+                    raise TooSlow(str(slow))
+                try:
+                    rules = await self._fetch(site)
+                except TooSlow as error:
+                    self._slow[site] = (self._clock() + _SLOW_S, error)
+                    raise
                 self._kept[site] = (self._clock() + _KEPT_S, rules)
                 self._fetcher.pace(site).slow_down(rules.delay_s)
             return rules

@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from phaseflow.components.protocols import Entry
 from phaseflow.components.sources.web.address import advice, normalised, site_of
-from phaseflow.components.sources.web.answer import SiteDown
+from phaseflow.components.sources.web.answer import SiteDown, TooSlow
 from phaseflow.components.sources.web.fetching import Fetcher, refusal
 from phaseflow.components.sources.web.links import Links
 from phaseflow.components.sources.web.rate_limit import Sleep
@@ -23,6 +23,8 @@ MAX_SITEMAPS = 1000
 """Of one crawl: with 50,000 pages each, more than any crawl takes."""
 _WAITS_S = (0.5, 2.0)
 """Between the attempts to reach a site, before it counts as down."""
+_MOST_SLOW = 3
+"""Sitemaps in a row that did not come in time, after which the others are left to be tried like pages."""
 _AT_ONCE = 8
 _REDIRECTS = 5
 
@@ -67,6 +69,7 @@ class Seeds:
         self._robots = robots
         self._links = links
         self._sleep = sleep
+        self._slow = 0
         self._sites = tuple(dict.fromkeys(map(site_of, given)))
 
     async def pages(self) -> AsyncIterator[Sequence[Entry]]:
@@ -135,13 +138,17 @@ class Seeds:
 
     async def _read(self, named: _Named) -> Sitemap | None:
         """Return what a sitemap names; None when it could not be read, and is to be tried like a page."""
+        if self._slow >= _MOST_SLOW:
+            return None
         try:
             answer = await self._fetcher.get_following(named.url, most=_REDIRECTS, max_bytes=MAX_BYTES)
             if not answer.is_success:
                 raise refusal(answer)
+            self._slow = 0
             limits = sitemap_limits(self._fetcher.limits)
             return await anyio.to_thread.run_sync(read_sitemap, answer.body, answer.url, limits, abandon_on_cancel=True)
         except (DocumentError, TransientError, SourceNotAllowed) as error:
+            self._slow += isinstance(error, TooSlow)
             if named.may_lack(error):
                 return Sitemap()
             get_logger(url=named.url).warning("sitemap not read", error=str(error))

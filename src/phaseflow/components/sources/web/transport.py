@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import anyio
@@ -11,7 +11,7 @@ import httpcore2
 import httpx2
 
 from phaseflow.components.sources.web.address import site_of
-from phaseflow.components.sources.web.answer import Answer, SiteDown
+from phaseflow.components.sources.web.answer import Answer, SiteDown, TooSlow
 from phaseflow.components.sources.web.body import ACCEPTED, Body
 from phaseflow.components.sources.web.limits import Limits
 from phaseflow.components.sources.web.ssrf import AddressPolicy
@@ -127,15 +127,18 @@ class Wire:
     ) -> Answer:
         """Make one request; the body is read when ``wanted`` says so on seeing the headers.
 
-        Raises SiteDown (no connection), TransientError (too slow, broken off, no HTTP), DocumentError (over a limit,
-        packed wrongly) and SourceNotAllowed. A cancel ends the request.
+        Takes ``total_s``, and more only while a body comes faster than ``slowest_rate``, however the server spreads
+        its bytes. Raises SiteDown (no connection), TooSlow, TransientError (broken off, no HTTP), DocumentError (over a
+        limit, packed wrongly) and SourceNotAllowed. A cancel ends the request.
         """
         request = _Request(url, headers, wanted, limits or self._limits, cut)
+        began = anyio.current_time()
         try:
-            with anyio.fail_after(request.limits.total_s):
-                return await self._exchange(request)
+            with anyio.fail_after(request.limits.total_s) as time:
+                return await self._exchange(request, time)
         except TimeoutError as error:
-            raise TransientError(f"{url} took more than {request.limits.total_s:g} s; it is tried again") from error
+            took_s = time.deadline - began
+            raise TooSlow(f"{url} was not answered to its end within {took_s:.3g} s; try again later") from error
         except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
             site = site_of(url)
             raise SiteDown(f"{site} cannot be reached ({_words(error)}); resume or retry when it can", site) from error
@@ -146,20 +149,23 @@ class Wire:
         """Close the connections. Idempotent."""
         await self._pool.aclose()
 
-    async def _exchange(self, request: _Request) -> Answer:
+    async def _exchange(self, request: _Request, time: anyio.CancelScope) -> Answer:
+        began = anyio.current_time()
+        latest = time.deadline
         headers = [(name.encode(), value.encode("latin-1")) for name, value in self._all(request).items()]
         timeouts = {"connect": self._limits.connect_s}
         async with self._pool.stream("GET", request.url, headers=headers, extensions={"timeout": timeouts}) as response:
             answer = Answer(request.url, response.status, _joined(response.headers))
             if not request.wanted(answer):
                 await _drain(response, answer)
-                return answer
+                return replace(answer, took_s=anyio.current_time() - began)
             body = Body(request.url, answer.header("content-encoding"), request.limits, cut=request.cut)
             async for chunk in response.aiter_stream():
                 body.feed(chunk)
+                time.deadline = latest + body.received / request.limits.slowest_rate
                 if body.is_full:
                     break
-            return Answer(request.url, response.status, answer.headers, body.whole())
+            return replace(answer, body=body.whole(), took_s=anyio.current_time() - began)
 
     def _all(self, request: _Request) -> Mapping[str, str]:
         return {**self._headers, **request.headers}
