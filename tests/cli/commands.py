@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,9 @@ class Shell:
     here: Path
 
     @contextmanager
-    def running(self, *words: str) -> Iterator[Forked]:
+    def running(self, *words: str, env: Mapping[str, str] | None = None) -> Iterator[Forked]:
         """A command that runs while the block does. It is killed when it takes too long, so that nothing hangs."""
-        process = Forked(words, self.here, self.environment())
+        process = Forked(words, self.here, env or self.environment())
         watchdog = threading.Timer(TIMEOUT_S, process.kill)
         watchdog.start()
         try:

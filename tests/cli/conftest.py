@@ -17,6 +17,18 @@ def shell(tmp_path: Path) -> Shell:
 @pytest.fixture
 def library(shell: Shell) -> Shell:
     """A shell with three documents in ``docs`` and one that cannot be read as text."""
+    return _with_documents(shell)
+
+
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """The same with its documents in the knowledge base ``waf``, for all tests of a module that only read."""
+    shell = _with_documents(Shell(tmp_path_factory.mktemp("ingested")))
+    assert shell("ingest", "docs", "--kb", "waf").returncode == 0
+    return shell
+
+
+def _with_documents(shell: Shell) -> Shell:
     shell.write("docs/regions.md", "# Regions\n\nPlan for a region outage with a second region that stands ready.\n")
     shell.write("docs/costs.md", "# Costs\n\nMeasure what each service costs and set a budget.\n")
     shell.write("docs/deep/security.md", "# Security\n\nGive every identity the least privilege it needs.\n")

@@ -31,15 +31,27 @@ _NUMBER = struct.Struct("i")
 
 
 class Forked:
-    """A command that runs. As much of ``subprocess.Popen`` as the tests need; stdout and stderr are pipes of text."""
+    """A command that runs. As much of ``subprocess.Popen`` as the tests need.
 
-    def __init__(self, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
+    ``stdin``, ``stdout`` and ``stderr`` are descriptors. Without them, there is nothing to read, and the other two are
+    pipes of text.
+    """
+
+    def __init__(
+        self, words: Sequence[str], cwd: Path, env: Mapping[str, str],
+        *, stdin: int | None = None, stdout: int | None = None, stderr: int | None = None,
+    ) -> None:  # fmt: skip
         self.args = list(words)
         self.returncode: int | None = None
+        request = json.dumps([self.args, str(cwd), dict(env)]).encode()
         out, err, told = os.pipe(), os.pipe(), os.pipe()
         with open(os.devnull) as nothing:
-            given = [nothing.fileno(), out[1], err[1], told[1]]
-            request = json.dumps([self.args, str(cwd), dict(env)]).encode()
+            given = [
+                nothing.fileno() if stdin is None else stdin,
+                out[1] if stdout is None else stdout,
+                err[1] if stderr is None else stderr,
+                told[1],
+            ]
             socket.send_fds(_parent(), [request], given)
         for pipe in (out, err, told):
             os.close(pipe[1])

@@ -8,15 +8,14 @@ from tests.cli.commands import Shell
 from tests.cli.embedding_server import EmbeddingServer
 
 
-def test_lists_and_answers_are_the_json_of_the_service(library: Shell) -> None:
-    library("ingest", "docs", "--kb", "waf")
-    kbs = library.answer("status")
+def test_lists_and_answers_are_the_json_of_the_service(ingested: Shell) -> None:
+    kbs = ingested.answer("status")
     assert [kb["kb_id"] for kb in kbs["items"]] == ["waf"]
     assert kbs["next_cursor"] is None
-    assert kbs["items"][0]["job"] == library.answer("status", "waf")
-    assert library.answer("jobs", "waf")["items"] == [library.answer("status", "waf")]
-    assert set(library.answer("failures", "waf")["items"][0]) >= {"uri", "phase", "error", "attempts", "at"}
-    assert set(library.answer("search", "waf", "budget", "--limit", "1")["hits"][0]) == {
+    assert kbs["items"][0]["job"] == ingested.answer("status", "waf")
+    assert ingested.answer("jobs", "waf")["items"] == [ingested.answer("status", "waf")]
+    assert set(ingested.answer("failures", "waf")["items"][0]) >= {"uri", "phase", "error", "attempts", "at"}
+    assert set(ingested.answer("search", "waf", "budget", "--limit", "1")["hits"][0]) == {
         "uri",
         "title",
         "text",
@@ -38,8 +37,7 @@ def test_a_search_without_the_embedding_server_says_so(library: Shell) -> None:
     assert "cannot be reached" in found["degraded"]
 
 
-def test_what_a_person_reads_is_on_stderr(library: Shell) -> None:
-    library("ingest", "docs", "--kb", "waf")
+def test_what_a_person_reads_is_on_stderr(ingested: Shell) -> None:
     for words, expected in [
         (["status"], "waf"),
         (["status", "waf"], "indexing"),
@@ -49,7 +47,7 @@ def test_what_a_person_reads_is_on_stderr(library: Shell) -> None:
         (["documents", "waf", "--filter", "nothing of that name"], "no documents"),
         (["search", "waf", "least privilege"], "deep/security.md"),
     ]:
-        done = library(*words)
+        done = ingested(*words)
         assert (done.returncode, done.stdout) == (0, "")
         assert expected in done.stderr
 
@@ -63,17 +61,15 @@ def test_a_page_says_where_the_next_one_begins(library: Shell) -> None:
     assert second["next_cursor"] is None
 
 
-def test_documents_are_listed_by_uri(library: Shell) -> None:
-    library("ingest", "docs", "--kb", "waf")
-    page = library.answer("documents", "waf")
+def test_documents_are_listed_by_uri(ingested: Shell) -> None:
+    page = ingested.answer("documents", "waf")
     assert [one["uri"] for one in page["items"]] == sorted(one["uri"] for one in page["items"])
     assert page["items"][0].keys() == {"uri", "title", "media_type", "chunks"}
-    only = library.answer("documents", "waf", "--filter", "SECURITY")
+    only = ingested.answer("documents", "waf", "--filter", "SECURITY")
     assert [one["uri"] for one in only["items"]] == ["deep/security.md"]
 
 
-def test_an_unknown_kb_is_one_line_and_exit_1(library: Shell) -> None:
-    library("ingest", "docs", "--kb", "waf")
+def test_an_unknown_kb_is_one_line_and_exit_1(ingested: Shell) -> None:
     for words in (
         ["status", "nope"],
         ["jobs", "nope"],
@@ -81,7 +77,7 @@ def test_an_unknown_kb_is_one_line_and_exit_1(library: Shell) -> None:
         ["documents", "nope"],
         ["search", "nope", "x"],
     ):
-        done = library(*words)
+        done = ingested(*words)
         assert (done.returncode, done.stdout) == (1, "")
         (line,) = done.stderr.splitlines()
         assert line.startswith("phaseflow: ")

@@ -19,6 +19,7 @@ import pytest
 from phaseflow.cli.streams import LIMIT_BYTES, Output
 from tests.cli.commands import Shell
 from tests.cli.embedding_server import EmbeddingServer
+from tests.cli.forked import Forked
 
 F_SETPIPE_SZ = 1031
 
@@ -57,18 +58,15 @@ def unread_terminal() -> Iterator[int]:
 
 
 @contextmanager
-def started(shell: Shell, *words: str, **streams: Any) -> Iterator["subprocess.Popen[bytes]"]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "phaseflow", *words], cwd=shell.here, env=shell.environment(), **streams
-    )
+def started(shell: Shell, *words: str, **streams: int) -> Iterator[Forked]:
+    process = Forked(words, shell.here, shell.environment(), **streams)
     watchdog = threading.Timer(30, process.kill)
     watchdog.start()
     try:
         yield process
     finally:
         watchdog.cancel()
-        process.kill()
-        process.wait()
+        process.close()
 
 
 def in_a_shell(shell: Shell, line: str) -> "subprocess.CompletedProcess[bytes]":
@@ -102,24 +100,21 @@ def test_json_that_cannot_be_written_is_one_line_and_an_exit_code_and_the_job_is
 
 
 @pytest.mark.parametrize("words", ["status --json", "documents waf --json", "search waf region --json", "--help"])
-def test_an_answer_that_cannot_be_written_is_one_line_and_an_exit_code(library: Shell, words: str) -> None:
-    library("ingest", "docs", "--kb", "waf")
-    full = in_a_shell(library, f"$PF {words} >/dev/full")
+def test_an_answer_that_cannot_be_written_is_one_line_and_an_exit_code(ingested: Shell, words: str) -> None:
+    full = in_a_shell(ingested, f"$PF {words} >/dev/full")
     assert (full.returncode, full.stderr) == (1, b"phaseflow: cannot write to stdout: No space left on device\n")
-    closed = in_a_shell(library, f"$PF {words} >&-")
+    closed = in_a_shell(ingested, f"$PF {words} >&-")
     assert (closed.returncode, closed.stderr) == (1, b"phaseflow: cannot write to stdout: Bad file descriptor\n")
-    assert in_a_shell(library, f"$PF {words.removesuffix(' --json')} 2>/dev/full >/dev/full").returncode == 1
+    assert in_a_shell(ingested, f"$PF {words.removesuffix(' --json')} 2>/dev/full >/dev/full").returncode == 1
 
 
 @pytest.mark.parametrize("words", ["documents waf --json", "ingest docs --kb waf --json"])
-def test_a_reader_that_has_had_enough_is_no_error(library: Shell, words: str) -> None:
-    library("ingest", "docs", "--kb", "waf")
-    done = in_a_shell(library, f"{{ sleep 0.2; $PF {words}; echo $? >code; }} | true")
-    assert (done.stderr, (library.here / "code").read_text()) == (b"", "0\n")
+def test_a_reader_that_has_had_enough_is_no_error(ingested: Shell, words: str) -> None:
+    done = in_a_shell(ingested, f"{{ sleep 0.2; $PF {words}; echo $? >code; }} | true")
+    assert (done.stderr, (ingested.here / "code").read_text()) == (b"", "0\n")
 
 
-def _port_of(process: "subprocess.Popen[bytes]") -> str:
-    assert process.stdout is not None
+def _url_of(process: Forked) -> str:
     url: str = json.loads(process.stdout.readline())["url"]
     return url
 
@@ -131,15 +126,13 @@ def _ask(url: str) -> int:
 
 def test_a_service_answers_and_ends_though_nobody_reads_its_log(library: Shell) -> None:
     words = ["serve", "--port", "0", "--json", "-vv"]
-    with unread_pipe() as stderr, started(library, *words, stdout=subprocess.PIPE, stderr=stderr) as process:
-        url = _port_of(process)
+    with unread_pipe() as stderr, started(library, *words, stderr=stderr) as process:
+        url = _url_of(process)
         assert {_ask(f"{url}/healthz") for _ in range(100)} == {200}
         begun = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
         assert time.monotonic() - begun < 2
-        assert process.stdout is not None
-        process.stdout.close()
 
 
 @pytest.mark.parametrize("place", [unread_pipe, unread_terminal])

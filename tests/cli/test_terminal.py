@@ -4,8 +4,6 @@ import ast
 import json
 import os
 import pty
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ import pytest
 
 import phaseflow.cli
 from tests.cli.commands import Shell
+from tests.cli.forked import Forked
 from tests.cli.test_plain_text import STEERING
 
 OWN = {"terminal.py", "streams.py"}
@@ -64,20 +63,15 @@ def _in_a_terminal(shell: Shell, *words: str) -> bytes:
     """What a terminal is sent while a command runs in it."""
     master, slave = pty.openpty()
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "phaseflow", *words],
-            cwd=shell.here,
-            env=shell.environment() | {"TERM": "xterm", "COLUMNS": "150"},
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-        )
+        environment = shell.environment() | {"TERM": "xterm", "COLUMNS": "150"}
+        process = Forked(words, shell.here, environment, stdin=slave, stdout=slave, stderr=slave)
         os.close(slave)
         watchdog = threading.Timer(60, process.kill)
         watchdog.start()
         shown = b"".join(_read(master))
         process.wait()
         watchdog.cancel()
+        process.close()
     finally:
         os.close(master)
     return shown

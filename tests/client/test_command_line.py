@@ -1,16 +1,15 @@
 """The command line through a running service."""
 
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
-import phaseflow
 from phaseflow.flow import PhaseFlow
+from tests.cli.commands import Shell, ended
 from tests.http.service import Service, documents, serving
 
 TOKEN = "a long secret"
@@ -26,11 +25,11 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
 
 
 async def _run(service: Service, *words: str, token: str = TOKEN) -> tuple[int, str, str]:
-    environment = os.environ | {"PYTHONPATH": str(Path(phaseflow.__file__).parents[1]), "PHASEFLOW_TOKEN": token}
-    command = [sys.executable, "-m", "phaseflow", *words, "--server", service.url]
-    with anyio.fail_after(30):
-        done = await anyio.run_process(command, env=environment, check=False)
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+    shell = Shell(Path.cwd())
+    environment = shell.environment() | {"PHASEFLOW_TOKEN": token}
+    with shell.running(*words, "--server", service.url, env=environment) as process:
+        done = await anyio.to_thread.run_sync(ended, process)
+    return done.returncode, done.stdout, done.stderr
 
 
 async def test_a_verb_answers_with_the_status(service: Service) -> None:
