@@ -37,8 +37,10 @@ class Foreground:
         Jobs of other knowledge bases do not run here. A cancel stops the job after the batch in hand.
         """
         from phaseflow.cli.interrupts import Interrupts
+        from phaseflow.components.workers.confinement import hide_memory
         from phaseflow.flow import PhaseFlow
 
+        hide_memory()  # the keys, from whatever takes over a worker
         with Interrupts() as interrupts:
             async with PhaseFlow(
                 self.db, only=[self.kb_id], allow_private=self.allow_private, embedding_url=self.embedding_url
