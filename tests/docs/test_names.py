@@ -13,7 +13,7 @@ import pytest
 from phaseflow import Job, JobPhase, JobStatus, PhaseFlow, PhaseStatus, PhaseTracker, Reader, UploadLimits, WaitingOn
 from phaseflow.client import Client
 from phaseflow.client import errors as client_faults
-from phaseflow.client.client import TIMEOUT_S
+from phaseflow.client.connection import TIMEOUT_S
 from phaseflow.client.events import SILENCE_S
 from phaseflow.components import index, protocols
 from phaseflow.components.embedders.openai import OpenAIEmbedder

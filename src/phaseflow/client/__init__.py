@@ -6,9 +6,12 @@ async with Client("http://127.0.0.1:8000") as service:
     async for status in service.watch("waf"):
         print(status.phase, status.progress)
 ```
+
+``SyncClient`` is the same without ``async`` and ``await``. ``tracker`` of both reports the phases of a pipeline of your
+own.
 """
 
-from phaseflow.client.client import Client
+from phaseflow.client.clients import Client, SyncClient
 from phaseflow.client.errors import HistoryLost, ServiceError, ServiceUnreachable
 
-__all__ = ["Client", "HistoryLost", "ServiceError", "ServiceUnreachable"]
+__all__ = ["Client", "HistoryLost", "ServiceError", "ServiceUnreachable", "SyncClient"]

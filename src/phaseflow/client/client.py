@@ -1,19 +1,17 @@
-"""The client: one method for each endpoint, answers as the library's own values."""
+"""The calls of the clients: one method for each endpoint, answers as the library's own values."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
-from urllib.parse import quote
+from typing import Any, TypeVar
 
 import httpx2
 from pydantic import BaseModel
 
+from phaseflow.client.calls import ServiceCall, ServiceFeed
+from phaseflow.client.connection import Connection, job_path, part
 from phaseflow.client.documents import files_of
-from phaseflow.client.errors import HistoryLost, ServiceUnreachable, fault
-from phaseflow.client.events import follow
-from phaseflow.domain.identifiers import check_token
+from phaseflow.client.errors import HistoryLost
 from phaseflow.domain.settings import SOURCE, FolderSource, Settings, UploadSource, WebSource
 from phaseflow.domain.status import (
     DocumentsChanged,
@@ -28,35 +26,22 @@ from phaseflow.domain.status import (
 )
 from phaseflow.domain.vocabulary import Action, JobPhase
 
-TIMEOUT_S = 30.0
 _KB = "api/ingestion/kb"
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Source = FolderSource | WebSource | UploadSource
 
 
-class Client:
-    """A client of the service at ``url``, which may have a prefix. Use it in an ``async with`` block.
+class Calls:
+    """The calls of both clients.
 
-    Methods raise what those of ``PhaseFlow`` raise (JobConflict, KnowledgeBaseNotFound, …), ServiceError for refusals
-    of the service itself and ServiceUnreachable when nothing answers. Cancelling one drops its answer; the service may
-    have done what was asked.
+    They raise what those of ``PhaseFlow`` raise (JobConflict, KnowledgeBaseNotFound, …), ServiceError for refusals of
+    the service itself and ServiceUnreachable when nothing answers.
     """
 
-    def __init__(self, url: str, *, token: str | None = None) -> None:
-        self.url = url.rstrip("/")
-        headers = {"Authorization": f"Bearer {check_token(token)}"} if token else {}
-        self._http = httpx2.AsyncClient(base_url=f"{self.url}/", headers=headers, timeout=TIMEOUT_S)
+    _connection: Connection
 
-    async def __aenter__(self) -> Self:
-        await self._http.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._http.__aexit__(kind, error, traceback)
-
+    @ServiceCall
     async def start(
         self,
         kb_id: str,
@@ -71,69 +56,85 @@ class Client:
         body |= _what(source, settings)
         return await self._ask(JobStatusResponse, "POST", f"{_kb(kb_id)}/start", json=body)
 
+    @ServiceCall
     async def pause(self, kb_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:
         """Pause the job, or one phase of it, after the batch in hand."""
         return await self._act(Action.PAUSE, kb_id, phase)
 
+    @ServiceCall
     async def resume(self, kb_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:
         """Resume exactly where it stopped."""
         return await self._act(Action.RESUME, kb_id, phase)
 
+    @ServiceCall
     async def cancel(self, kb_id: str) -> JobStatusResponse:
         """End the job now."""
         return await self._act(Action.CANCEL, kb_id, None)
 
+    @ServiceCall
     async def retry(self, kb_id: str) -> JobStatusResponse:
         """Continue a failed job."""
         return await self._act(Action.RETRY, kb_id, None)
 
+    @ServiceCall
     async def kbs(self, limit: int = 100, cursor: str | None = None) -> Page[KnowledgeBase]:
         """Knowledge bases by name, each with its newest job."""
         return await self._ask(Page[KnowledgeBase], "GET", _KB, params=_page(limit, cursor))
 
+    @ServiceCall
     async def kb(self, kb_id: str) -> KnowledgeBase:
         """One knowledge base with its newest job."""
         return await self._ask(KnowledgeBase, "GET", _kb(kb_id))
 
+    @ServiceCall
     async def put_kb(
         self, kb_id: str, source: Source | str | Path | None = None, settings: Settings | None = None
     ) -> KnowledgeBase:
         """Create a knowledge base or change it."""
         return await self._ask(KnowledgeBase, "PUT", _kb(kb_id), json=_what(source, settings))
 
+    @ServiceCall
     async def delete_kb(self, kb_id: str) -> None:
         """Delete a knowledge base with its index and history."""
         await self._send("DELETE", _kb(kb_id))
 
+    @ServiceCall
     async def upload(self, kb_id: str, paths: Iterable[str | Path]) -> DocumentsChanged:
         """Upload files of this machine to a knowledge base, which is created if needed, and start a job."""
         with files_of(paths) as files:
             return await self._ask(DocumentsChanged, "POST", f"{_kb(kb_id)}/documents", files=files)
 
+    @ServiceCall
     async def delete_document(self, kb_id: str, uri: str) -> DocumentsChanged:
         """Remove an uploaded document and start a job."""
         return await self._ask(DocumentsChanged, "DELETE", f"{_kb(kb_id)}/documents", params={"uri": uri})
 
+    @ServiceCall
     async def status(self, kb_id: str) -> JobStatusResponse:
         """The status of the newest job."""
         return await self._ask(JobStatusResponse, "GET", f"{_kb(kb_id)}/status")
 
+    @ServiceCall
     async def job_status(self, job_id: str) -> JobStatusResponse:
         """The status of any job."""
-        return await self._ask(JobStatusResponse, "GET", _job(job_id))
+        return await self._ask(JobStatusResponse, "GET", job_path(job_id))
 
+    @ServiceCall
     async def jobs(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[JobStatusResponse]:
         """The jobs of a knowledge base, newest first."""
         return await self._ask(Page[JobStatusResponse], "GET", f"{_kb(kb_id)}/jobs", params=_page(limit, cursor))
 
+    @ServiceCall
     async def transitions_of(self, job_id: str, limit: int = 100, cursor: str | None = None) -> Page[Transition]:
         """The log of a job, in order."""
-        return await self._ask(Page[Transition], "GET", f"{_job(job_id)}/transitions", params=_page(limit, cursor))
+        return await self._ask(Page[Transition], "GET", f"{job_path(job_id)}/transitions", params=_page(limit, cursor))
 
+    @ServiceCall
     async def failures(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[Failure]:
         """The documents that failed, by uri."""
         return await self._ask(Page[Failure], "GET", f"{_kb(kb_id)}/failures", params=_page(limit, cursor))
 
+    @ServiceCall
     async def documents(
         self, kb_id: str, limit: int = 100, cursor: str | None = None, q: str = ""
     ) -> Page[IndexedDocument]:
@@ -141,11 +142,13 @@ class Client:
         asked = _page(limit, cursor) | ({"q": q} if q else {})
         return await self._ask(Page[IndexedDocument], "GET", f"{_kb(kb_id)}/documents", params=asked)
 
+    @ServiceCall
     async def search(self, kb_id: str, query: str, limit: int = 10) -> SearchHits:
         """The passages that answer best, best first; ``degraded`` of the list says why vectors had no part in it."""
         asked = {"q": query, "limit": str(limit)}
         return (await self._ask(SearchResults, "GET", f"{_kb(kb_id)}/search", params=asked)).as_hits()
 
+    @ServiceFeed
     async def watch(self, kb_id: str) -> AsyncIterator[JobStatusResponse]:
         """The status of the newest job now and after each change, until it is over; the latest wins.
 
@@ -160,6 +163,7 @@ class Client:
                 if status.status.is_terminal:
                     return
 
+    @ServiceFeed
     async def transitions(self, after: int | None = None, kb_id: str | None = None) -> AsyncIterator[Transition]:
         """Every transition after number ``after``, once and in order: replay, then live. None begins with now.
 
@@ -175,35 +179,21 @@ class Client:
 
     def _events(self, kb_id: str | None, after: int | None) -> AsyncGenerator[httpx2.ServerSentEvent]:
         path = "api/ingestion/events" if kb_id is None else f"{_kb(kb_id)}/events"
-        return follow(self._http, path, after)
+        return self._connection.events(path, after)
 
     async def _act(self, action: Action, kb_id: str, phase: JobPhase | str | None) -> JobStatusResponse:
-        place = _kb(kb_id) if phase is None else f"{_kb(kb_id)}/phases/{_part(str(phase))}"
+        place = _kb(kb_id) if phase is None else f"{_kb(kb_id)}/phases/{part(str(phase))}"
         return await self._ask(JobStatusResponse, "POST", f"{place}/{action}")
 
     async def _ask(self, model: type[ModelT], method: str, path: str, **options: Any) -> ModelT:
-        return model.model_validate_json((await self._send(method, path, **options)).content)
+        return await self._connection.ask(model, method, path, **options)
 
-    async def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        try:
-            response = await self._http.request(method, path, **options)
-        except httpx2.TransportError as error:
-            raise ServiceUnreachable(self.url, str(error) or type(error).__name__) from error
-        if not response.is_success:
-            raise fault(response)
-        return response
+    async def _send(self, method: str, path: str, **options: Any) -> None:
+        await self._connection.send(method, path, **options)
 
 
 def _kb(kb_id: str) -> str:
-    return f"{_KB}/{_part(kb_id)}"
-
-
-def _job(job_id: str) -> str:
-    return f"api/ingestion/jobs/{_part(job_id)}"
-
-
-def _part(name: str) -> str:
-    return quote(name, safe="")
+    return f"{_KB}/{part(kb_id)}"
 
 
 def _page(limit: int, cursor: str | None) -> dict[str, str]:

@@ -48,6 +48,7 @@ class HistoryLost(PhaseflowError):
 _MEMBERS: dict[type[PhaseflowError], dict[str, str]] = {
     errors.JobConflict: {"status": "job_status", "allowed_actions": "allowed_actions"},
     errors.InvalidRequest: {"field": "field"},
+    errors.InvalidTransition: {"job_status": "job_status"},
 }
 """The attributes of an error, each with the member of the answer that holds it."""
 _KINDS: dict[str, type[PhaseflowError]] = {

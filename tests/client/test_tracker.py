@@ -1,0 +1,110 @@
+"""Programs that report to a service through the client, and die, or are asked to stop."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from phaseflow.client import Client
+from phaseflow.domain.errors import InvalidTransition
+from phaseflow.flow import PhaseFlow
+from tests.http.service import Service, serving, until
+
+WITHIN_S = 20
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    async with serving(PhaseFlow(tmp_path / "kb.db")) as service:
+        yield service
+
+
+@pytest.fixture
+async def client(service: Service) -> AsyncIterator[Client]:
+    async with Client(service.url) as client:
+        yield client
+
+
+async def test_a_program_reports_and_learns_what_its_user_asks_for(client: Client) -> None:
+    tracker = client.tracker
+    await tracker.initialize_phases("j", "mine")
+    await tracker.start_phase("j", "loading")
+    assert await tracker.wanted("j") is None
+    await client.pause("mine")
+    assert await tracker.wanted("j") == "pause"
+    await tracker.pause_phase("j", "loading")
+    assert await tracker.wanted("j") is None
+    await client.resume("mine")
+    assert await tracker.wanted("j") == "resume"
+    await tracker.resume_phase("j", "loading")
+    shown = await tracker.update_progress("j", "loading", 3, 4)
+    assert (shown.requested, shown.phase_details[0].progress) == (None, 75)
+    await client.cancel("mine")
+    assert await tracker.wanted("j") == "cancel"
+    with pytest.raises(InvalidTransition) as refused:
+        await tracker.complete_phase("j", "loading")
+    assert refused.value.job_status == "cancelled"
+
+
+async def test_the_errors_of_a_phase_reach_its_user(client: Client) -> None:
+    await client.tracker.initialize_phases("j", "mine", can_retry=True)
+    await client.tracker.start_phase("j", "loading")
+    failed = await client.tracker.fail_phase("j", "loading", OSError("disk full"))
+    assert (failed.error, failed.allowed_actions) == ("disk full", ["retry"])
+    await client.retry("mine")
+    assert await client.tracker.wanted("j") == "retry"
+    assert (await client.tracker.retry_phase("j", "loading")).status == "running"
+
+
+async def test_the_client_renews_the_lease_of_a_program_that_is_busy(service: Service, client: Client) -> None:
+    await client.tracker.initialize_phases("j", "mine", lease_s=1.0)
+    await client.tracker.start_phase("j", "loading")
+    await anyio.sleep(1.8)  # what it waits for is that nothing happens
+    assert (await client.job_status("j")).status == "running"
+    assert len((await service.flow.transitions_of("j")).items) == 2
+
+
+async def test_a_program_that_has_left_without_an_end_is_shown_as_interrupted(service: Service) -> None:
+    async with Client(service.url) as client:
+        await client.tracker.initialize_phases("j", "mine", lease_s=1.0)
+        await client.tracker.start_phase("j", "loading")
+
+    async def is_interrupted() -> bool:
+        return (await service.flow.job_status("j")).waiting_on == "interrupted"
+
+    await until(is_interrupted)
+
+
+PROGRAM = """
+import sys, time
+from phaseflow.client import SyncClient
+with SyncClient(sys.argv[1]) as client:
+    client.tracker.initialize_phases("night", "mine", lease_s=1)
+    client.tracker.start_phase("night", "loading")
+    print("started", flush=True)
+    time.sleep(60)
+"""
+
+
+async def test_a_killed_program_is_interrupted_and_its_successor_goes_on(service: Service, client: Client) -> None:
+    process = await anyio.open_process([sys.executable, "-c", PROGRAM, service.url], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        with anyio.fail_after(WITHIN_S):
+            assert b"started" in await process.stdout.receive()
+        await anyio.sleep(1.5)  # its lease would have run out
+        assert (await client.job_status("night")).status == "running"
+    finally:
+        process.kill()
+        await process.aclose()
+
+    async def is_interrupted() -> bool:
+        status = await client.job_status("night")
+        return (status.status, status.waiting_on) == ("paused", "interrupted")
+
+    await until(is_interrupted)
+    assert (await client.tracker.resume_phase("night", "loading")).status == "running"
+    assert (await client.tracker.complete_phase("night", "loading")).phase_details[0].progress == 100
