@@ -164,8 +164,12 @@ class Feed:
 
     async def status_of(self, job_id: str) -> JobStatusResponse:
         """The status of a job, as the database holds it. Raises JobNotFound."""
-        record = await self._database.read(lambda tx: jobs.record(tx, job_id))
-        return compose(record, self._clock.running_now(), self._database.unwritable)
+
+        async def read() -> JobStatusResponse:
+            record = await self._database.read(lambda tx: jobs.record(tx, job_id))
+            return compose(record, self._clock.running_now(), self._database.unwritable)
+
+        return await self._clock.read_steadily(read)
 
     async def _next_status(self, kb_id: str, hint: anyio.Event, version: Version) -> None:
         with anyio.move_on_after(STATUS_INTERVAL_S):

@@ -11,7 +11,7 @@ import anyio
 
 from phaseflow.background_task import BackgroundTask
 from phaseflow.domain import reports
-from phaseflow.domain.errors import InvalidRequest, JobConflict, StoreError
+from phaseflow.domain.errors import InvalidRequest, JobConflict
 from phaseflow.domain.identifiers import check_job_id, check_kb_id
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.lease import Lease
@@ -216,12 +216,8 @@ class PhaseTracker:
         step = self.clock.step()
         if not step:
             return
-        self.clock.follow(step)  # at once: nobody else is to move them as well
-        try:
+        with self.clock.following(step):
             await self.database.write(lambda tx: progress.move_clocks(tx, step))
-        except StoreError:
-            self.clock.follow(-step)
-            raise
 
     def tell(self, changed: Changed, *, counts_only: bool = False) -> None:
         """Pass on what was committed."""

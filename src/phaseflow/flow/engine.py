@@ -274,7 +274,7 @@ class PhaseFlow(Control):
         return self._running
 
     async def _read(self, read: Callable[[Transaction], T]) -> T:
-        return await self.tracker.database.read(read)
+        return await self.tracker.clock.read_steadily(lambda: self.tracker.database.read(read))
 
     async def _read_long(self, read: Callable[[Transaction], T]) -> T:
         return await self.tracker.database.read_long(read)
