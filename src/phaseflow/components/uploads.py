@@ -49,6 +49,7 @@ class Uploads:
         self.database = database
         self.root = database.with_name(f"{database.name}.uploads")
         self.limits = limits
+        self._making = Lock()
 
     def existing(self, kb_id: str) -> Path:
         """The folder of a knowledge base. Raises ComponentUnavailable when it is missing: then its documents are not
@@ -65,8 +66,9 @@ class Uploads:
         """The folder of a knowledge base, made where there is none, and on the disk."""
         folder = self.root / kb_id
         if not folder.is_dir():
-            make_folder(self.root)
-            make_folder(folder)
+            with self._making:
+                make_folder(self.root)
+                make_folder(folder)
             for parent in (self.root, self.root.parent):
                 _sync_folder(parent)
         return folder
@@ -74,9 +76,17 @@ class Uploads:
     def stage(self) -> "UploadBatch":
         """A place for files on their way in."""
         folder = self.root / _STAGING / uuid.uuid4().hex
-        for each in (self.root, folder.parent, folder):
-            make_folder(each)
+        with self._making:
+            for each in (self.root, folder.parent, folder):
+                make_folder(each)
         return UploadBatch(self, folder)
+
+    def unstage(self, folder: Path) -> None:
+        """Delete such a place, and what was made for it alone."""
+        shutil.rmtree(folder, ignore_errors=True)
+        with self._making, suppress(OSError):  # others are on their way, or files are kept
+            folder.parent.rmdir()
+            self.root.rmdir()
 
     def remove(self, kb_id: str, uri: str) -> None:
         """Delete one document. Raises DocumentNotFound."""
@@ -202,7 +212,7 @@ class UploadBatch:
             self._closed = True
             if self._file is not None:
                 self._file.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._uploads.unstage(self._folder)
 
     def _check_open(self) -> None:
         if self._closed:

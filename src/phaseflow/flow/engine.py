@@ -140,8 +140,9 @@ class PhaseFlow(Control):
         not over, KnowledgeBaseNotFound without a source on an unknown one, InvalidRequest.
         """
         check_kb_id(kb_id)
-        held, full = inputs.as_phases(hold), inputs.as_flag("full", full)
-        given, chosen = await self._components.checked(source), inputs.as_settings(settings)
+        held, full, chosen = inputs.as_phases(hold), inputs.as_flag("full", full), inputs.as_settings(settings)
+        await self._read(lambda tx: ensure_no_active_job(tx, kb_id))  # before its source is looked at, or asked for
+        given = await self._components.checked(source)
         await self._check_stored(kb_id, chosen, takes_source=given is None)
         return await self._create(kb_id, given, chosen, full=full, held=held)
 
