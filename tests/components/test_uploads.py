@@ -1,6 +1,7 @@
 """Uploaded files on the disk: which names they have, what is taken, and what is never seen."""
 
 import os
+import sqlite3
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,10 @@ from hypothesis import strategies as st
 from phaseflow.components.upload_names import LONGEST_NAME, safe_name
 from phaseflow.components.uploads import UploadBatch, UploadLimits, Uploads
 from phaseflow.domain.errors import ComponentUnavailable, DocumentNotFound, InvalidRequest, UploadTooLarge
+from phaseflow.store.transaction import Transaction
 
+TX = Transaction(sqlite3.connect(":memory:"))
+"""One that is never rolled back."""
 SMALL = UploadLimits(file_bytes=100, files=3, kb_bytes=150)
 
 
@@ -36,7 +40,7 @@ def _names(uploads: Uploads, kb_id: str = "waf") -> list[str]:
 def _put(uploads: Uploads, name: str, data: bytes) -> None:
     batch = uploads.stage()
     batch.add(name, data)
-    batch.commit("waf")
+    batch.commit("waf", TX)
     batch.discard()
 
 
@@ -85,7 +89,7 @@ def test_nothing_is_seen_before_the_commit(uploads: Uploads, batch: UploadBatch)
 def test_a_commit_gives_each_file_its_name(uploads: Uploads, batch: UploadBatch) -> None:
     batch.add("a.md", b"one")
     batch.add("100%25.md", b"two")
-    assert batch.commit("waf") == ["a.md", "100%2525.md"]
+    assert batch.commit("waf", TX) == ["a.md", "100%2525.md"]
     assert (uploads.existing("waf") / "a.md").read_bytes() == b"one"
     assert _names(uploads) == ["100%25.md", "a.md"]
 
@@ -101,7 +105,7 @@ def test_a_file_takes_the_place_of_an_older_one_of_its_name(uploads: Uploads) ->
 def test_of_two_files_of_one_name_the_later_one_counts(uploads: Uploads, batch: UploadBatch) -> None:
     batch.add("a.md", b"first")
     batch.add("a.md", b"second")
-    assert batch.commit("waf") == ["a.md"]
+    assert batch.commit("waf", TX) == ["a.md"]
     assert (uploads.existing("waf") / "a.md").read_bytes() == b"second"
 
 
@@ -122,7 +126,7 @@ def test_what_a_knowledge_base_would_have_too_much_of_is_not_moved(uploads: Uplo
     _put(uploads, "a.md", b"x" * 100)
     batch.add("b.md", b"x" * 51)
     with pytest.raises(UploadTooLarge, match="150 bytes"):
-        batch.commit("waf")
+        batch.commit("waf", TX)
     assert _names(uploads) == ["a.md"]
 
 
@@ -138,7 +142,7 @@ def test_what_was_given_up_takes_nothing_more(uploads: Uploads, batch: UploadBat
     with pytest.raises(InvalidRequest, match="send it again"):
         batch.write(b"late")
     with pytest.raises(InvalidRequest):
-        batch.commit("waf")
+        batch.commit("waf", TX)
     assert _names(uploads) == []
 
 
@@ -146,32 +150,32 @@ def test_what_a_dead_engine_left_is_deleted(uploads: Uploads) -> None:
     _put(uploads, "a.md", b"kept")
     left = uploads.stage()
     left.add("b.md", b"on its way")
-    uploads.purge_leftovers()
+    uploads.recover({})
     assert sorted(os.listdir(uploads.root)) == ["waf"]
     left.discard()
 
 
 def test_a_folder_that_is_put_away_is_out_of_sight_at_once(uploads: Uploads) -> None:
     _put(uploads, "a.md", b"secret")
-    uploads.move_to_trash("waf")
+    uploads.move_to_trash("waf", "waf~1", TX)
     assert not (uploads.root / "waf").exists()
-    uploads.empty_trash()
+    uploads.empty_trash("waf~1")
     assert list(uploads.root.rglob("a.md")) == []
-    uploads.move_to_trash("waf")
+    uploads.move_to_trash("waf", "waf~1", TX)
 
 
 @pytest.mark.parametrize("uri", ["b.md", "", ".", "..", "../waf/a.md", "../../kb.db", "a.md/", "%00", "a.md\0"])
 def test_only_a_document_can_be_removed(uploads: Uploads, uri: str) -> None:
     _put(uploads, "a.md", b"kept")
     with pytest.raises(DocumentNotFound):
-        uploads.remove("waf", uri)
+        uploads.remove("waf", uri, TX, "key")
     assert _names(uploads) == ["a.md"]
 
 
 def test_a_document_is_removed_by_its_uri(uploads: Uploads, batch: UploadBatch) -> None:
     batch.add("100%E9.md", b"")
-    (uri,) = batch.commit("waf")
-    uploads.remove("waf", uri)
+    (uri,) = batch.commit("waf", TX)
+    uploads.remove("waf", uri, TX, "key")
     assert _names(uploads) == []
 
 

@@ -47,7 +47,7 @@ async def test_every_file_and_folder_is_closed_to_others(home: Path, folder: Pat
             staging.write(b"half")
             during = _modes(home)
             assert during == _wanted(home)
-        flow._uploads.move_to_trash("sent")
+        await flow.tracker.database.write(lambda tx: flow._uploads.move_to_trash("sent", "sent~1", tx))
         trashed = _modes(home)
         assert trashed == _wanted(home)
     assert _modes(home) == _wanted(home)

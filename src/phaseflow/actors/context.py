@@ -16,11 +16,12 @@ from phaseflow.domain.policy import BudgetPolicy, GuardPolicy, RetryPolicy
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import failpoints, failures
 from phaseflow.store.clock import Clock
-from phaseflow.store.database import STORE_RETRY_S, Database, T, Write
+from phaseflow.store.database import STORE_RETRY_S, Database, T
 from phaseflow.store.documents import Target
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import Done, Run, advance
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.write_request import Write
 
 
 class PhaseFailed(PhaseflowError):

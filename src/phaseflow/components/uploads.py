@@ -7,7 +7,7 @@ step. So nothing that reads the folder, be it after a crash, ever sees half a fi
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from phaseflow.components.sources.names import path_of, uri_of
 from phaseflow.components.upload_names import safe_name
+from phaseflow.components.upload_trash import Trash
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import (
     ComponentUnavailable,
@@ -24,12 +25,14 @@ from phaseflow.domain.errors import (
     StoreUnavailable,
     UploadTooLarge,
 )
-from phaseflow.store.private_files import make_folder, open_private, tighten_folder
+from phaseflow.store import failpoints
+from phaseflow.store.private_files import make_folder, open_private, sync_folder, tighten_folder
+from phaseflow.store.transaction import Transaction
 
 _MIB = 1024 * 1024
 _STAGING = ".staging"
-_TRASH = ".trash"
-"""No knowledge base can have these names: theirs begin with a letter or a digit."""
+"""No knowledge base can have this name: theirs begin with a letter or a digit."""
+_OLDER = ".older"
 _COPY_BYTES = _MIB
 
 
@@ -50,6 +53,7 @@ class Uploads:
         self.root = database.with_name(f"{database.name}.uploads")
         self.limits = limits
         self._making = Lock()
+        self._trash = Trash(self.root)
 
     def existing(self, kb_id: str) -> Path:
         """The folder of a knowledge base. Raises ComponentUnavailable when it is missing: then its documents are not
@@ -62,15 +66,21 @@ class Uploads:
             )
         return folder
 
-    def make(self, kb_id: str) -> Path:
-        """The folder of a knowledge base, made where there is none, and on the disk."""
+    def make(self, kb_id: str, tx: Transaction, *, is_new: bool = False) -> Path:
+        """The folder of a knowledge base, made where there is none, and on the disk; not there if ``tx`` is not stored.
+
+        ``is_new``: what lies there was left by a crash, and belongs to no document of it.
+        """
         folder = self.root / kb_id
+        if is_new:
+            self.move_to_trash(kb_id, uuid.uuid4().hex, tx)
         if not folder.is_dir():
             with self._making:
                 make_folder(self.root)
+                tx.on_rollback(lambda: self._remove_empty(folder, self.root))
                 make_folder(folder)
             for parent in (self.root, self.root.parent):
-                _sync_folder(parent)
+                sync_folder(parent)
         return folder
 
     def stage(self) -> "UploadBatch":
@@ -84,39 +94,47 @@ class Uploads:
     def unstage(self, folder: Path) -> None:
         """Delete such a place, and what was made for it alone."""
         shutil.rmtree(folder, ignore_errors=True)
-        with self._making, suppress(OSError):  # others are on their way, or files are kept
-            folder.parent.rmdir()
-            self.root.rmdir()
+        self._remove_empty(folder.parent, self.root)
 
-    def remove(self, kb_id: str, uri: str) -> None:
-        """Delete one document. Raises DocumentNotFound."""
+    def _remove_empty(self, *folders: Path) -> None:
+        with self._making, suppress(OSError):  # others are on their way, or files are kept
+            for folder in folders:
+                folder.rmdir()
+
+    def remove(self, kb_id: str, uri: str, tx: Transaction, key: str) -> None:
+        """Put one document away under a key; it is back if ``tx`` is not stored. Raises DocumentNotFound."""
         name = path_of(uri)
         try:
             if safe_name(name) != name:
                 raise DocumentNotFound(kb_id, uri)
-            (self.root / kb_id / name).unlink()
+            with self._making:
+                self._trash.take(self.root / kb_id / name, key, tx)
         except (InvalidRequest, FileNotFoundError, NotADirectoryError):
             raise DocumentNotFound(kb_id, uri) from None
-        _sync_folder(self.root / kb_id)
 
-    def move_to_trash(self, kb_id: str) -> None:
-        """Take the folder of a knowledge base out of sight, in one step; ``empty`` deletes it."""
+    def move_to_trash(self, kb_id: str, key: str, tx: Transaction) -> None:
+        """Take the folder of a knowledge base out of sight, in one step; it is back if ``tx`` is not stored.
+
+        ``key`` is that of the knowledge base, by which a start after a crash knows whether it was deleted.
+        """
         folder = self.root / kb_id
-        if not folder.exists():
-            return
-        trash = self.root / _TRASH
-        make_folder(trash)
-        folder.rename(trash / uuid.uuid4().hex)
-        _sync_folder(self.root)
+        if folder.exists():
+            with self._making:
+                self._trash.take(folder, key, tx)
 
-    def empty_trash(self) -> None:
-        """Delete what was put away. What cannot be deleted now is tried again by the next engine."""
-        shutil.rmtree(self.root / _TRASH, ignore_errors=True)
+    def empty_trash(self, key: str) -> None:
+        """Delete what was put away under a key. What cannot be deleted now goes with the next start."""
+        with self._making:
+            self._trash.delete(key)
 
-    def purge_leftovers(self) -> None:
-        """Delete what an engine that died has left behind on its way in and out, and close the rest to other users."""
+    def recover(self, live: Mapping[str, str]) -> None:
+        """Finish or take back what an engine that died was about, and close the rest to other users.
+
+        ``live`` are the names of the knowledge bases that there are, by their keys. What one of them has in the trash
+        goes back: its deletion was not stored. Files on their way in go. Blocking; for the start of an engine.
+        """
         shutil.rmtree(self.root / _STAGING, ignore_errors=True)
-        self.empty_trash()
+        self._trash.recover(live)
         tighten_folder(self.root)
 
 
@@ -194,17 +212,26 @@ class UploadBatch:
         self.write(data)
         self.end()
 
-    def commit(self, kb_id: str) -> Sequence[str]:
+    def commit(self, kb_id: str, tx: Transaction) -> Sequence[str]:
         """Give the files their names in the folder of a knowledge base, each in one step in place of an older one of
-        its name, and return their uris. Raises UploadTooLarge, and moves nothing, when they are too much for it."""
+        its name, and return their uris; all is as before if ``tx`` is not stored. Raises UploadTooLarge, and moves
+        nothing, when they are too much for it."""
         with self._lock:
             self._check_open()
-            folder = self._uploads.make(kb_id)
+            folder = self._uploads.make(kb_id, tx)
             self._check_room(folder)
             for name, path in self._done.items():
-                path.replace(folder / name)
-            _sync_folder(folder)
+                self._replace(folder / name, path, tx)
+            sync_folder(folder)
             return [uri_of(name) for name in self._done]
+
+    def _replace(self, target: Path, path: Path, tx: Transaction) -> None:
+        older = path.with_name(f"{path.name}{_OLDER}")
+        if target.exists():
+            _copy(target, older)  # so that there is one under the name at every moment
+        path.replace(target)
+        tx.on_rollback(lambda: _put_back(target, path, older))
+        failpoints.hit("uploads.replaced")
 
     def discard(self) -> None:
         """Delete what has not been committed; nothing more is taken."""
@@ -250,11 +277,17 @@ def _full(limits: UploadLimits) -> UploadTooLarge:
     )
 
 
-def _sync_folder(folder: Path) -> None:
-    """A name is on the disk when its folder is. Systems that cannot open a folder keep their names by themselves."""
-    with suppress(PermissionError):
-        fd = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+def _copy(path: Path, copy: Path) -> None:
+    try:
+        os.link(path, copy)
+    except OSError:  # a file system without links
+        shutil.copyfile(path, copy)
+
+
+def _put_back(target: Path, path: Path, older: Path) -> None:
+    """A file that has taken the place of an older one, or of none, goes back where it came from."""
+    if older.exists():
+        older.replace(target)
+    else:
+        target.unlink(missing_ok=True)
+    sync_folder(target.parent)

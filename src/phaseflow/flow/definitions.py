@@ -2,21 +2,26 @@
 
 from datetime import datetime
 
+from phaseflow.components.uploads import Uploads, disk
 from phaseflow.domain.errors import InvalidRequest, KnowledgeBaseNotFound
-from phaseflow.domain.settings import Settings
+from phaseflow.domain.settings import SOURCE, Settings, UploadSource
 from phaseflow.store import knowledge_bases
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.transaction import Transaction
 
+UPLOAD = SOURCE.dump_json(UploadSource()).decode()
+
 
 class Definitions:
-    """Keeps a knowledge base's definition up to date inside the transaction of a start or a put.
+    """Keeps a knowledge base's definition, and its folder of uploads, up to date inside the transaction of a request.
 
-    ``defaults`` are the settings of new ones. ``needs_source`` is False where the program loads documents itself.
+    ``defaults`` are the settings of new ones. ``needs_source`` is False where the program loads documents itself, and
+    keeps no uploads. The folder is as before when the transaction is not stored.
     """
 
-    def __init__(self, defaults: Settings, *, needs_source: bool) -> None:
+    def __init__(self, defaults: Settings, uploads: Uploads, *, needs_source: bool) -> None:
         self._defaults = defaults
+        self._uploads = uploads
         self._needs_source = needs_source
 
     def to_start(
@@ -33,8 +38,29 @@ class Definitions:
             if kb.source is None:
                 raise InvalidRequest("source", f"knowledge base {kb_id!r} has no source; start it with one")
         if kb is None or source is not None or settings is not None:
-            knowledge_bases.put(tx, kb_id, source, self.settings_json(settings, kb), at)
+            self._put(tx, kb_id, source, self.settings_json(settings, kb), at)
         return knowledge_bases.get(tx, kb_id)
+
+    def put(self, tx: Transaction, kb_id: str, source: str | None, settings: Settings | None, at: datetime) -> None:
+        """Create or change a knowledge base. Raises KnowledgeBaseNotFound without a source on an unknown one."""
+        kb = knowledge_bases.find(tx, kb_id)
+        if kb is None and source is None:
+            raise KnowledgeBaseNotFound(kb_id)
+        self._put(tx, kb_id, source, self.settings_json(settings, kb), at)
+
+    def remove(self, tx: Transaction, kb_id: str) -> str:
+        """Delete a knowledge base; its key, by which ``Uploads.empty_trash`` deletes its files once that is stored."""
+        key = knowledge_bases.get(tx, kb_id).key
+        knowledge_bases.remove(tx, kb_id)
+        with disk():
+            self._uploads.move_to_trash(kb_id, key, tx)
+        return key
+
+    def _put(self, tx: Transaction, kb_id: str, source: str | None, settings: str, at: datetime) -> None:
+        is_new = knowledge_bases.put(tx, kb_id, source, settings, at)
+        if source == UPLOAD and self._needs_source:
+            with disk():
+                self._uploads.make(kb_id, tx, is_new=is_new)
 
     def settings_json(self, chosen: Settings | None, kb: KnowledgeBaseRecord | None) -> str:
         """The settings chosen, else those that it has, else the defaults."""

@@ -1,5 +1,6 @@
 """Documents that are uploaded: taken in, taken out, each with a job that makes it so for search."""
 
+import uuid
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from phaseflow.components.uploads import UploadBatch, Uploads, disk
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.settings import SOURCE, UploadSource
+from phaseflow.flow.definitions import UPLOAD
 from phaseflow.flow.inputs import File, as_files, as_text
 from phaseflow.flow.job import Job
 from phaseflow.flow.queries import Queries
@@ -19,7 +21,6 @@ from phaseflow.store import knowledge_bases
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import ensure_no_active_job
 
-UPLOAD = SOURCE.dump_json(UploadSource()).decode()
 DISCARD_S = 2.0
 """How long an upload that was given up may take to go; what is left then, goes when the next engine starts."""
 
@@ -32,7 +33,7 @@ class Documents(Queries):
     _uploads: Uploads
 
     @abstractmethod
-    async def _start_with(self, kb_id: str, source: str | None, check: Check, change: Callable[[], None]) -> Job:
+    async def _start_with(self, kb_id: str, source: str | None, check: Check, change: Check) -> Job:
         """Make a job where ``check`` lets it, with ``change`` done right before it is committed."""
 
     @property
@@ -63,8 +64,13 @@ class Documents(Queries):
             knowledge_bases.get(tx, kb_id)
             self._check(tx, kb_id)
 
+        key = uuid.uuid4().hex
         with disk():
-            return await self._start_with(check_kb_id(kb_id), None, check, lambda: self._uploads.remove(kb_id, name))
+            job = await self._start_with(
+                check_kb_id(kb_id), None, check, lambda tx: self._uploads.remove(kb_id, name, tx, key)
+            )
+        await anyio.to_thread.run_sync(self._uploads.empty_trash, key)
+        return job
 
     @asynccontextmanager
     async def receiving(self, kb_id: str) -> AsyncIterator[UploadBatch]:
@@ -88,7 +94,7 @@ class Documents(Queries):
             raise InvalidRequest("files", "there is none; send at least one file")
         uris: list[str] = []
         job = await self._start_with(
-            kb_id, UPLOAD, lambda tx: self._check(tx, kb_id), lambda: uris.extend(batch.commit(kb_id))
+            kb_id, UPLOAD, lambda tx: self._check(tx, kb_id), lambda tx: uris.extend(batch.commit(kb_id, tx))
         )
         return uris, job
 

@@ -13,8 +13,8 @@ from phaseflow.background_task import BackgroundTask
 from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.index import EmbeddedIndex
 from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
-from phaseflow.components.uploads import UploadLimits, Uploads, disk
-from phaseflow.domain.errors import EngineStopped, KnowledgeBaseNotFound
+from phaseflow.components.uploads import UploadLimits, Uploads
+from phaseflow.domain.errors import EngineStopped
 from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_USER
@@ -26,7 +26,7 @@ from phaseflow.flow.background import Background
 from phaseflow.flow.components import ComponentFactory, LoaderFor
 from phaseflow.flow.control import Control
 from phaseflow.flow.definitions import Definitions
-from phaseflow.flow.documents import UPLOAD, Check
+from phaseflow.flow.documents import Check
 from phaseflow.flow.job import Job
 from phaseflow.flow.queries import ranked
 from phaseflow.snapshot import compose
@@ -87,7 +87,7 @@ class PhaseFlow(Control):
             allow_private=inputs.as_names("allow_private", allow_private), uploads=self._uploads,
             embedding_url=embedding_url,
         )  # fmt: skip
-        self._definitions = Definitions(self.settings, needs_source=not self._components.has_own_loader)
+        self._definitions = Definitions(self.settings, self._uploads, needs_source=not self._components.has_own_loader)
         self.embedder_access = self._components.access
         self._policies = policies or Policies()
         self._slots = inputs.as_count("slots", slots, 0)
@@ -155,7 +155,7 @@ class PhaseFlow(Control):
         full: bool = False,
         held: Collection[JobPhase] = (),
         check: Check | None = None,
-        change: Callable[[], None] | None = None,
+        change: Check | None = None,
     ) -> Job:
         tracker, scheduler = self._engine()
         state = IngestionState(uuid.uuid4().hex, kb_id)
@@ -171,9 +171,8 @@ class PhaseFlow(Control):
                 tx, queued.each(lambda p: p.hold(BY_USER), held),
                 source=kb.source, settings=kb.settings, full=full, at=at,
             )  # fmt: skip
-            self._make_place(kb_id, given)
             if change is not None:  # last: what was refused above has changed nothing
-                change()
+                change(tx)
 
         def created(_: None) -> None:
             tracker.feed.touch(kb_id)
@@ -192,14 +191,11 @@ class PhaseFlow(Control):
         given, chosen, at = await self._components.checked(source), inputs.as_settings(settings), tracker.clock.now()
         await self._check_stored(kb_id, chosen)
 
-        def put(tx: Transaction) -> None:
-            old = knowledge_bases.find(tx, kb_id)
-            if old is None and given is None:
-                raise KnowledgeBaseNotFound(kb_id)
-            knowledge_bases.put(tx, kb_id, given, self._definitions.settings_json(chosen, old), at)
-            self._make_place(kb_id, given)
-
-        await tracker.database.write(put, durable=True, then=lambda _: tracker.feed.touch(kb_id))
+        await tracker.database.write(
+            lambda tx: self._definitions.put(tx, kb_id, given, chosen, at),
+            durable=True,
+            then=lambda _: tracker.feed.touch(kb_id),
+        )
         return await self.kb(kb_id)
 
     async def delete_kb(self, kb_id: str) -> None:
@@ -207,20 +203,18 @@ class PhaseFlow(Control):
         tracker, scheduler = self._engine()
 
         def remove(tx: Transaction) -> str:
-            key = knowledge_bases.get(tx, inputs.as_text("kb_id", kb_id)).key
+            knowledge_bases.get(tx, inputs.as_text("kb_id", kb_id))
             ensure_no_active_job(tx, kb_id, "delete")
             dequeue_failed_job(tx, kb_id, tracker.clock.now())
-            knowledge_bases.remove(tx, kb_id)
-            with disk():
-                self._uploads.move_to_trash(kb_id)
-            return key
+            return self._definitions.remove(tx, kb_id)
 
         def removed(_: str) -> None:
             tracker.feed.forget(kb_id)
             scheduler.abandon(kb_id)  # not before: a deletion that is refused drops nothing
 
-        self._index.forget(await tracker.database.write(remove, durable=True, then=removed))
-        await anyio.to_thread.run_sync(self._uploads.empty_trash)
+        key = await tracker.database.write(remove, durable=True, then=removed)
+        self._index.forget(key)
+        await anyio.to_thread.run_sync(self._uploads.empty_trash, key)
 
     async def _search(self, kb_id: str, query: str, limit: int) -> SearchHits:
         outside = self._components.index
@@ -238,7 +232,7 @@ class PhaseFlow(Control):
 
     async def _main(self, started: Callable[[tuple[PhaseTracker, Scheduler]], None], stop: anyio.Event) -> None:
         async with open_session(self.path) as database:
-            await anyio.to_thread.run_sync(self._uploads.purge_leftovers)
+            await anyio.to_thread.run_sync(self._uploads.recover, await database.read(knowledge_bases.live))
             tracker = await PhaseTracker.attach(database)
             scheduler = Scheduler(
                 tracker, self._components.components_for, self._policies, slots=self._slots, only=self._only
@@ -261,12 +255,7 @@ class PhaseFlow(Control):
     def _takes_files(self) -> bool:
         return not self._components.has_own_loader
 
-    def _make_place(self, kb_id: str, given: str | None) -> None:
-        if given == UPLOAD and self._takes_files:
-            with disk():
-                self._uploads.make(kb_id)
-
-    async def _start_with(self, kb_id: str, source: str | None, check: Check, change: Callable[[], None]) -> Job:
+    async def _start_with(self, kb_id: str, source: str | None, check: Check, change: Check) -> Job:
         return await self._create(kb_id, source, check=check, change=change)
 
     def _engine(self) -> tuple[PhaseTracker, Scheduler]:

@@ -11,9 +11,8 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -21,13 +20,13 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from phaseflow.domain.errors import EngineStopped, StoreUnavailable
 from phaseflow.domain.log import get_logger
 from phaseflow.store import failpoints
-from phaseflow.store.connection import BUSY_S, Connection, concerns_the_file, explained, open_connection
+from phaseflow.store.connection import BUSY_S, Connection, explained, open_connection
 from phaseflow.store.own_loop import OwnLoop
 from phaseflow.store.read_pool import ReadPool, open_readers
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.write_request import Write, WriteRequest, in_turn
 
 T = TypeVar("T")
-Write = Callable[[Transaction], T]
 
 READERS = 2
 """Connections for short reads: statuses, lists, what a verb looks at."""
@@ -55,21 +54,6 @@ PRAGMAS = (
 """Of the connection that writes."""
 
 
-@dataclass(slots=True)
-class _Request(Generic[T]):
-    write: Write[T]
-    durable: bool
-    then: Callable[[T], None] | None
-    done: anyio.Event = field(default_factory=anyio.Event)
-    value: T | None = None
-    error: BaseException | None = None
-
-    def settle(self) -> None:
-        if self.error is None and self.then is not None:
-            self.then(self.value)  # type: ignore[arg-type]  # set by the write that succeeded
-        self.done.set()
-
-
 class Database:
     """A file that is open for writing, by the only process that may. Made by ``open_database``.
 
@@ -86,7 +70,7 @@ class Database:
         self._synchronous = ""
         self.unwritable: str | None = None
         self._owed = 0
-        inbox: tuple[MemoryObjectSendStream[_Request[Any]], MemoryObjectReceiveStream[_Request[Any]]]
+        inbox: tuple[MemoryObjectSendStream[WriteRequest[Any]], MemoryObjectReceiveStream[WriteRequest[Any]]]
         inbox = anyio.create_memory_object_stream(INBOX)
         self._ask, self._asked = inbox
 
@@ -115,7 +99,7 @@ class Database:
         file cannot be written, WrongEventLoop.
         """
         self._loop.check()
-        request = _Request(write, durable, then)
+        request = WriteRequest(write, durable, then)
         try:
             await self._ask.send(request)
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
@@ -159,10 +143,10 @@ class Database:
                 with anyio.CancelScope(shield=True):
                     waiting = [first]
                     while waiting:
-                        waiting = _in_turn([*waiting, *self._waiting()])
+                        waiting = in_turn([*waiting, *self._waiting()])
                         waiting = await self._carry_out(waiting)
 
-    async def _next(self) -> _Request[Any] | None:
+    async def _next(self) -> WriteRequest[Any] | None:
         """The next request, None at the end. When none comes for a while, the WAL is brought in and given back."""
         try:
             with anyio.move_on_after(IDLE_S):
@@ -173,14 +157,14 @@ class Database:
         except anyio.EndOfStream:
             return None
 
-    def _waiting(self) -> list[_Request[Any]]:
+    def _waiting(self) -> list[WriteRequest[Any]]:
         """The requests that wait, so that they share one transaction."""
-        waiting: list[_Request[Any]] = []
+        waiting: list[WriteRequest[Any]] = []
         while len(waiting) < INBOX and self._asked.statistics().current_buffer_used:
             waiting.append(self._asked.receive_nowait())
         return waiting
 
-    async def _carry_out(self, group: list[_Request[Any]]) -> list[_Request[Any]]:
+    async def _carry_out(self, group: list[WriteRequest[Any]]) -> list[WriteRequest[Any]]:
         """One transaction; the requests for which it had no time."""
         try:
             done = await self._writer.call(lambda connection: self._commit(connection, group))
@@ -192,7 +176,7 @@ class Database:
         failpoints.hit("store.told")
         return group[done:]
 
-    def _leave(self, group: list[_Request[Any]]) -> None:
+    def _leave(self, group: list[WriteRequest[Any]]) -> None:
         """The writer ends in the middle (its loop is being closed): nobody waits for an answer that will not come."""
         while self._asked.statistics().current_buffer_used:
             group.append(self._asked.receive_nowait())
@@ -202,17 +186,18 @@ class Database:
             )
             request.done.set()
 
-    def _commit(self, connection: sqlite3.Connection, group: list[_Request[Any]]) -> int:
+    def _commit(self, connection: sqlite3.Connection, group: list[WriteRequest[Any]]) -> int:
         """In the writer's thread: the whole transaction in one hop. How many requests it has carried out, or failed."""
-        done = 0
+        done, stored = 0, False
         try:
             self._begin(connection, durable=any(request.durable for request in group))
             until_s = time.monotonic() + SHARED_S
             while done < len(group) and (done == 0 or time.monotonic() < until_s):
-                _run(connection, group[done], alone=len(group) == 1)
+                group[done].run(connection, alone=len(group) == 1)
                 done += 1
             failpoints.hit("store.before_commit")
             connection.commit()
+            stored = True
             if not self._owed:
                 self.unwritable = None
             failpoints.hit("store.after_commit")
@@ -226,6 +211,9 @@ class Database:
         finally:
             if connection.in_transaction:
                 connection.rollback()
+            if not stored:
+                for request in reversed(group):
+                    request.roll_back_effects()
         return done
 
     def _give_back_wal(self, connection: sqlite3.Connection) -> None:
@@ -258,32 +246,9 @@ class Database:
             raise StoreUnavailable(f"{self.path} {gone}", f"the file {gone}")
 
 
-def _in_turn(requests: list[_Request[Any]]) -> list[_Request[Any]]:
-    """Verbs and transitions first: someone waits for them. Each of these requests waits beside the others, so that
-    their order means nothing to those who ask."""
-    return sorted(requests, key=lambda request: not request.durable)
-
-
 def _write_nothing_new(tx: Transaction) -> None:
     """A write that needs room like any other, and changes nothing."""
     tx.run(f"PRAGMA user_version = {tx.value('PRAGMA user_version')}")
-
-
-def _run(connection: sqlite3.Connection, request: _Request[Any], *, alone: bool) -> None:
-    if not alone:
-        connection.execute("SAVEPOINT request")
-    try:
-        request.value = request.write(Transaction(connection))
-    except Exception as error:
-        if concerns_the_file(error):
-            raise
-        request.error = error  # handed to whoever asked
-        if alone:
-            connection.rollback()
-        else:
-            connection.execute("ROLLBACK TO request")
-    if not alone:
-        connection.execute("RELEASE request")
 
 
 @asynccontextmanager

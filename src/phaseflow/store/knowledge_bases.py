@@ -45,6 +45,11 @@ def name_of(key: str) -> str:
     return key.partition("~")[0]
 
 
+def live(tx: Transaction) -> dict[str, str]:
+    """The names of all knowledge bases, by their keys."""
+    return dict(tx.rows("SELECT id, name FROM knowledge_bases WHERE name IS NOT NULL"))
+
+
 def _new_key(tx: Transaction, name: str) -> str:
     number = tx.value(
         "INSERT INTO sequences (name, last) VALUES ('knowledge_bases', 1)"

@@ -64,6 +64,16 @@ def tighten(path: Path) -> None:
             _restrict(path, str(path), stat.S_IMODE(found.st_mode) & ~_OTHERS)
 
 
+def sync_folder(folder: Path) -> None:
+    """A name is on the disk when its folder is. Systems that cannot open a folder keep their names by themselves."""
+    with suppress(PermissionError):
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
 def _below(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder):
         yield from (Path(parent, name) for name in (*folders, *files))

@@ -1,10 +1,12 @@
 """One open transaction, seen from the thread of its connection, where no statement waits for anything."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pydantic_core import to_json
+
+from phaseflow.domain.log import get_logger
 
 Row = tuple[Any, ...]
 
@@ -12,10 +14,27 @@ Row = tuple[Any, ...]
 class Transaction:
     """Runs statements inside a transaction that its owner began and will end."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "_undo")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._undo: list[Callable[[], None]] = []
+
+    def on_rollback(self, undo: Callable[[], None]) -> None:
+        """``undo`` takes back what was done outside of the database, if this transaction is not committed.
+
+        Those of a transaction are called last first, in the writer's thread. None is called after a crash: what is
+        done outside has to be recognised by the next start.
+        """
+        self._undo.append(undo)
+
+    def roll_back_effects(self) -> None:
+        """Call what ``on_rollback`` was given; for the owner of the transaction, once."""
+        while self._undo:
+            try:
+                self._undo.pop()()
+            except OSError as error:
+                get_logger().error("cannot take back what a failed request has done", exc_info=error)
 
     def rows(self, sql: str, *parameters: object) -> list[Row]:
         """All rows of a statement; with RETURNING, also those of a write. No cursor is left open to pin the WAL."""
