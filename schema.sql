@@ -164,6 +164,7 @@ CREATE TABLE chunks (
     text_hash   BLOB NOT NULL,
     vector_id   INTEGER
 ) STRICT;
+CREATE INDEX chunks_by_vector ON chunks (vector_id) WHERE vector_id IS NOT NULL;
 
 -- The documents that a knowledge base knows, one row a uri: what stays the same from version to version. Where each stands is
 -- derived from the other tables, never stored here. document_id follows from the name of the knowledge base and the uri.
@@ -225,6 +226,18 @@ CREATE TABLE vectors (
     UNIQUE (model_id, text_hash)
 ) STRICT;
 
+-- Vectors that passages of a knowledge base have let go of, and since when. One that no passage names is kept for a
+-- while, since a document that comes back should not be paid for again; since '' means that it need not be. The
+-- knowledge base may be gone; '' stands for one that nobody remembers.
+CREATE TABLE unused_vectors (
+    kb_id     TEXT NOT NULL,
+    vector_id INTEGER NOT NULL,
+    since     TEXT NOT NULL,
+    PRIMARY KEY (kb_id, vector_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX unused_vectors_by_age ON unused_vectors (since);
+CREATE INDEX unused_vectors_by_vector ON unused_vectors (vector_id);
+
 -- BM25 over the passages of searchable documents; rowid = chunks.id. Without content of its own: the text is in texts.
 CREATE VIRTUAL TABLE passages USING fts5 (
     text, content = '', tokenize = "porter unicode61 remove_diacritics 2"
@@ -233,6 +246,13 @@ CREATE VIRTUAL TABLE passages USING fts5 (
 INSERT INTO passages (passages, rank) VALUES ('automerge', 16);
 -- Far above automerge: at the same number, which is its default, a whole level would be merged in one transaction.
 INSERT INTO passages (passages, rank) VALUES ('crisismerge', 64);
+
+-- What is left to do to the file itself. removed_passages: their words are still in the segments of the full-text index,
+-- which have to be merged into one to be without them.
+CREATE TABLE upkeep (
+    name  TEXT PRIMARY KEY,
+    count INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE failures (
     kb_id    TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,

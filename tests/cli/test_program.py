@@ -9,6 +9,7 @@ from phaseflow.cli import main
 
 COMMANDS = [
     "ingest", "serve", "status", "documents", "jobs", "failures", "search", "pause", "resume", "cancel", "retry",
+    "vacuum", "backup",
 ]  # fmt: skip
 
 

@@ -89,6 +89,31 @@ async def test_a_file_of_version_1_has_the_tables_of_a_new_one(old: Path, tmp_pa
         pass
     assert shape(old) == shape(tmp_path / "new.db")
     assert select(old, "SELECT v FROM passages_config WHERE k = 'crisismerge'") == [(64,)]
+    assert select(old, "PRAGMA auto_vacuum") == [(2,)]
+
+
+async def test_an_older_file_without_room_to_be_written_anew_is_used_as_it_is(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "REBUILD_ROOM", 1e18)
+        async with open_session(old) as database:
+            assert await database._writer.call(lambda c: c.execute("PRAGMA secure_delete").fetchone()) == (1,)
+        assert select(old, "PRAGMA auto_vacuum") == [(0,)]
+    async with open_session(old):
+        pass
+    assert select(old, "PRAGMA auto_vacuum") == [(2,)]
+
+
+async def test_vectors_that_nobody_used_in_version_1_begin_to_be_kept_for_a_while(old: Path) -> None:
+    with closing(sqlite3.connect(old)) as connection:
+        connection.execute("INSERT INTO vectors (model_id, text_hash, vector) VALUES (1, x'00', x'00')")
+        connection.execute("INSERT INTO vectors (model_id, text_hash, vector) VALUES (1, x'01', x'01')")
+        connection.execute("UPDATE chunks SET vector_id = 1")
+        connection.commit()
+    async with open_session(old):
+        pass
+    assert select(old, "SELECT kb_id, vector_id FROM unused_vectors") == [("", 2)]
 
 
 @pytest.mark.parametrize("broken_off_at", [None, 1, 3, 6])

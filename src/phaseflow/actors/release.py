@@ -50,9 +50,9 @@ class OrderedRelease:
         chunks = [chunk for document in staged for chunk in self._pending.add(document)]
         wanted: list[Chunk] = []
         for part in _parts(chunks):
-            known = await self.known([chunk.text_hash for chunk in part])
-            if done := [chunk for chunk in part if chunk.text_hash in known]:
-                async with self._gate:
+            async with self._gate:  # from the look-up on: no vector is freed while the phase runs
+                known = await self.known([chunk.text_hash for chunk in part])
+                if done := [chunk for chunk in part if chunk.text_hash in known]:
                     await self.store(BatchResult(done))
             wanted += [chunk for chunk in part if chunk.text_hash not in known and self._pending.wait(chunk)]
         if any(all(document.embedded) for document in staged):  # nothing else may come to hand them over

@@ -30,6 +30,7 @@ class Foreground:
     repeatable: bool = False
     allow_private: tuple[str, ...] = ()
     embedding_url: str | None = None
+    keep_vectors: float = 30.0
 
     async def run(self, begin: "Callable[[PhaseFlow], Awaitable[Job]]") -> Exit:
         """Open the engine, begin or go on with a job, and follow it until it is over or paused.
@@ -43,8 +44,9 @@ class Foreground:
         hide_memory()  # the keys, from whatever takes over a worker
         with Interrupts() as interrupts:
             async with PhaseFlow(
-                self.db, only=[self.kb_id], allow_private=self.allow_private, embedding_url=self.embedding_url
-            ) as flow:
+                self.db, only=[self.kb_id], allow_private=self.allow_private, embedding_url=self.embedding_url,
+                keep_vectors=self.keep_vectors,
+            ) as flow:  # fmt: skip
                 if interrupts.asked:
                     return Exit.PAUSED
                 job = await begin(flow)

@@ -44,6 +44,7 @@ def _kb_name(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--hold", type=options.PHASE, multiple=True, help="A phase that starts paused. Repeatable.")
 @options.settings
 @options.allow_private
+@options.keep_vectors
 @options.common
 @options.verbose
 def ingest(
@@ -57,6 +58,7 @@ def ingest(
     full: bool,
     hold: tuple[JobPhase, ...],
     allow_private: tuple[str, ...],
+    keep_vectors: float,
     db: Path,
     as_json: bool,
     verbosity: int,
@@ -70,7 +72,7 @@ def ingest(
     wanted = Wanted(kb, source, options.SettingsOptions(**settings), full, hold)
     wanted.settings.over(None)  # a usage error should not wait for the database
     logs.set_up(verbosity)
-    foreground = Foreground(db, kb, as_json, not hold, allow_private, wanted.settings.address)
+    foreground = Foreground(db, kb, as_json, not hold, allow_private, wanted.settings.address, keep_vectors)
     run(lambda: foreground.run(wanted.begin))
 
 

@@ -77,6 +77,19 @@ def allow_private(command: Callable[P, R]) -> Callable[P, R]:
     )(command)
 
 
+def keep_vectors(command: Callable[P, R]) -> Callable[P, R]:
+    """--keep-vectors, for commands that free."""
+    return click.option(
+        "--keep-vectors",
+        metavar="DAYS",
+        type=click.FloatRange(0, 36_500),
+        default=30.0,
+        show_default="30",
+        envvar="PHASEFLOW_KEEP_VECTORS",
+        help="Keep vectors that no document uses any more for so long (or PHASEFLOW_KEEP_VECTORS); 0: not at all.",
+    )(command)
+
+
 def settings(command: Callable[P, R]) -> Callable[P, R]:
     """The settings of a KB, as options."""
     return _all(

@@ -12,6 +12,7 @@ from phaseflow.cli.ingesting import ingest, resume, retry
 from phaseflow.cli.reading import documents, failures, jobs, search, status
 from phaseflow.cli.serving import serve
 from phaseflow.cli.terminal import say, say_lines
+from phaseflow.cli.upkeep import backup, vacuum
 from phaseflow.cli.verbs import cancel, pause
 
 
@@ -55,5 +56,5 @@ def main() -> None:
     """Document ingestion in four durable phases whose status never lies."""
 
 
-for command in (ingest, serve, status, documents, jobs, failures, search, pause, resume, cancel, retry):
+for command in (ingest, serve, status, documents, jobs, failures, search, pause, resume, cancel, retry, vacuum, backup):
     main.add_command(command)

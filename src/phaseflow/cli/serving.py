@@ -28,6 +28,7 @@ OPEN_FILES = 65_536
 )
 @click.option("--allow-host", metavar="NAME", multiple=True, help="Another name of this server. Repeatable.")
 @options.allow_private
+@options.keep_vectors
 @options.settings
 @options.common
 @options.verbose
@@ -38,6 +39,7 @@ def serve(
     allow_root: tuple[Path, ...],
     allow_host: tuple[str, ...],
     allow_private: tuple[str, ...],
+    keep_vectors: float,
     db: Path,
     as_json: bool,
     verbosity: int,
@@ -62,8 +64,9 @@ def serve(
         announce = _tell_json if as_json else _tell
         try:
             flow = PhaseFlow(
-                db, settings=wanted, check_source=roots, allow_private=allow_private, embedding_url=embedding_url
-            )
+                db, settings=wanted, check_source=roots, allow_private=allow_private, embedding_url=embedding_url,
+                keep_vectors=keep_vectors,
+            )  # fmt: skip
             finish_on_signals()  # in place again when the server has put back what it found
             served = await http.serve(
                 flow, host=host, port=port, token=token, allowed_hosts=allow_host, started=announce

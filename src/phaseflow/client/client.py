@@ -23,6 +23,7 @@ from phaseflow.domain.status import (
     SearchHits,
     SearchResults,
     Transition,
+    Vacuumed,
 )
 from phaseflow.domain.vocabulary import Action, JobPhase
 
@@ -55,6 +56,11 @@ class Calls:
         body: dict[str, Any] = {"full": full, "hold": [str(phase) for phase in hold]}
         body |= _what(source, settings)
         return await self._ask(JobStatusResponse, "POST", f"{_kb(kb_id)}/start", json=body)
+
+    @ServiceCall
+    async def vacuum(self) -> Vacuumed:
+        """Free what nobody needs any more. Takes as long as there is to free."""
+        return await self._ask(Vacuumed, "POST", "api/ingestion/vacuum", timeout=None)
 
     @ServiceCall
     async def pause(self, kb_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:

@@ -14,6 +14,7 @@ PhaseflowError
 │   ├── DatabaseHeld         another process has it; names the holder
 │   ├── NotADatabase         damaged, or not a phaseflow file; left as it is
 │   ├── NewerDatabase        written by a newer phaseflow; left as it is
+│   ├── BackupFailed         the copy could not be made; nothing is left of it
 │   ├── StoreUnavailable     disk full, read-only, locked by another program, vanished
 │   └── StaleRun        a write of a run that is over; refused
 ├── EngineStopped            the engine behind a call has ended
@@ -159,6 +160,12 @@ class NewerDatabase(StoreError):
     """The file was written by a newer phaseflow. It was left as it is."""
 
     code = "newer_database"
+
+
+class BackupFailed(StoreError):
+    """A copy of the database could not be made. Nothing is left of it; the database is as it was."""
+
+    code = "backup_failed"
 
 
 class StoreUnavailable(StoreError):

@@ -128,6 +128,14 @@ class KnowledgeBase(_Value):
     job: JobStatusResponse | None
 
 
+class Vacuumed(_Value):
+    """What a vacuum has left. ``waits_for`` names knowledge bases whose open jobs are paused: theirs is left alone."""
+
+    size_bytes: Count
+    freed_bytes: Count
+    waits_for: list[str]
+
+
 ItemT = TypeVar("ItemT")
 
 

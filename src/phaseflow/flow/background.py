@@ -11,8 +11,9 @@ from phaseflow.tracker import PhaseTracker
 class Background:
     """Each part works by what the database holds, so a crash in between costs nothing."""
 
-    def __init__(self, database: Database, tracker: PhaseTracker) -> None:
-        self._parts = (Janitor(database), LeaseKeeper(tracker))
+    def __init__(self, database: Database, tracker: PhaseTracker, keep_vectors: float) -> None:
+        self._janitor = Janitor(database, tracker.clock, keep_vectors)
+        self._parts = (self._janitor, LeaseKeeper(tracker))
 
     async def run(self) -> None:
         """Until ``stop``. Cancelling is the same."""
@@ -24,3 +25,7 @@ class Background:
         """End at once."""
         for part in self._parts:
             part.stop()
+
+    async def finish(self) -> None:
+        """When all else has ended: some of what is left, in a time that nobody notices."""
+        await self._janitor.finish()

@@ -1,17 +1,17 @@
 """The verbs: what a program asks of the newest job of a knowledge base."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import anyio
 
 from phaseflow.domain import verbs
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_USER
-from phaseflow.domain.status import JobStatusResponse
+from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.domain.vocabulary import Action, JobPhase
 from phaseflow.flow.documents import Documents
-from phaseflow.flow.inputs import as_action, as_phase
+from phaseflow.flow.inputs import as_action, as_count, as_phase, as_text
 from phaseflow.flow.job import Job
 from phaseflow.flow.queries import latest_job
 from phaseflow.store.jobs import JobRecord
@@ -69,6 +69,11 @@ class Control(Documents):
         if moved:
             await self._settle(record.state.job_id)
         return await tracker.get_consolidated_status(record.state.job_id), moved
+
+    def transitions(self, after: int | None = None, kb_id: str | None = None) -> AsyncIterator[Transition]:
+        """Every transition after number ``after``, once and in order: replay, then live. None begins with now."""
+        at = None if after is None else as_count("after", after, 0)
+        return self._engine()[0].feed.transitions(at, None if kb_id is None else as_text("kb_id", kb_id))
 
     async def job(self, kb_id: str) -> Job:
         """A handle on the newest job."""

@@ -1,7 +1,7 @@
 """``PhaseFlow``: the engine, as an asynchronous context manager inside an asyncio application."""
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -19,22 +19,23 @@ from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_USER
 from phaseflow.domain.settings import Settings
-from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, SearchHit, SearchHits, Transition
+from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, SearchHit, SearchHits
 from phaseflow.domain.vocabulary import Intent, JobPhase
 from phaseflow.flow import inputs
 from phaseflow.flow.background import Background
 from phaseflow.flow.components import ComponentFactory, LoaderFor
-from phaseflow.flow.control import Control
 from phaseflow.flow.definitions import Definitions
 from phaseflow.flow.documents import Check
 from phaseflow.flow.job import Job
 from phaseflow.flow.queries import ranked
+from phaseflow.flow.upkeep import Upkeep
 from phaseflow.snapshot import compose
 from phaseflow.store import jobs, knowledge_bases
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
+from phaseflow.supervisor.janitor import KEEP_DAYS
 from phaseflow.supervisor.scheduler import Scheduler
 from phaseflow.tracker import PhaseTracker, admit_new_job, dequeue_failed_job, ensure_no_active_job
 
@@ -44,7 +45,7 @@ SLOTS = 2
 """Jobs that run at once; the others wait their turn."""
 
 
-class PhaseFlow(Control):
+class PhaseFlow(Upkeep):
     """Runs ingestion jobs on one database file.
 
     Entering the block opens the file (creating it if needed), records jobs of a dead process as ``interrupted``, and
@@ -58,6 +59,7 @@ class PhaseFlow(Control):
     ``check_source`` may raise SourceNotAllowed for a source; ``allow_private`` opens named private addresses
     (``HOST[:PORT]``) to the web source and to embedders that clients choose; ``embedding_url`` is the only address
     that PHASEFLOW_EMBEDDING_API_KEY goes to (default PHASEFLOW_EMBEDDING_URL); ``uploads`` limits uploaded files.
+    ``keep_vectors``: days for which vectors are kept that no document uses any more (0: they go at once).
     Entering raises DatabaseHeld, NotADatabase, NewerDatabase or StoreUnavailable.
     """
 
@@ -78,6 +80,7 @@ class PhaseFlow(Control):
         allow_private: Collection[str] = (),
         uploads: UploadLimits | None = None,
         embedding_url: str | None = None,
+        keep_vectors: float = KEEP_DAYS,
     ) -> None:
         self.path = Path(path).absolute()
         self.settings = inputs.as_settings(settings) or Settings()
@@ -90,6 +93,7 @@ class PhaseFlow(Control):
         self._definitions = Definitions(self.settings, self._uploads, needs_source=not self._components.has_own_loader)
         self.embedder_access = self._components.access
         self._policies = policies or Policies()
+        self.keep_vectors = inputs.as_days("keep_vectors", keep_vectors)
         self._slots = inputs.as_count("slots", slots, 0)
         self._auto_resume = auto_resume
         self._only = None if only is None else inputs.as_names("only", only)
@@ -225,11 +229,6 @@ class PhaseFlow(Control):
         hits = await outside.search(kb_id, query, vector, limit)
         return ranked((SearchHit(**hit._asdict()) for hit in hits), embedded)
 
-    def transitions(self, after: int | None = None, kb_id: str | None = None) -> AsyncIterator[Transition]:
-        """Every transition after number ``after``, once and in order: replay, then live. None begins with now."""
-        at = None if after is None else inputs.as_count("after", after, 0)
-        return self.tracker.feed.transitions(at, None if kb_id is None else inputs.as_text("kb_id", kb_id))
-
     async def _main(self, started: Callable[[tuple[PhaseTracker, Scheduler]], None], stop: anyio.Event) -> None:
         async with open_session(self.path) as database:
             await anyio.to_thread.run_sync(self._uploads.recover, await database.read(knowledge_bases.live))
@@ -237,7 +236,7 @@ class PhaseFlow(Control):
             scheduler = Scheduler(
                 tracker, self._components.components_for, self._policies, slots=self._slots, only=self._only
             )
-            background = Background(database, tracker)
+            background = Background(database, tracker, self.keep_vectors)
             self.interrupted = await scheduler.recover_orphans(go_on=self._auto_resume)
             try:
                 async with anyio.create_task_group() as tasks:
@@ -247,6 +246,7 @@ class PhaseFlow(Control):
                     await stop.wait()
                     background.stop()
                     scheduler.stop()
+                await background.finish()
             finally:
                 tracker.feed.close()
                 await self._components.aclose()
@@ -271,10 +271,6 @@ class PhaseFlow(Control):
 
     async def _composer(self) -> Callable[[JobRecord], JobStatusResponse]:
         return lambda record: compose(record, self._now(), self.tracker.database.unwritable)
-
-    async def check_store(self) -> None:
-        """Raise StoreUnavailable, with its ``reason``, when the database cannot be written now."""
-        await self.tracker.database.check()
 
     def _now(self) -> datetime:
         return self.tracker.clock.running_now()

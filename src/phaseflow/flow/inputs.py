@@ -20,6 +20,7 @@ SourceLike = Source | str | Path | Mapping[str, Any]
 SettingsLike = Settings | Mapping[str, Any]
 File = str | Path | tuple[str, bytes]
 
+MOST_DAYS = 36_500
 
 _SCHEMES = ("http://", "https://")
 
@@ -106,6 +107,15 @@ def as_count(field: str, value: int, least: int, most: int | None = None) -> int
         raise _wrong(field, bounds, value)
     if value < least or (most is not None and value > most):
         raise InvalidRequest(field, f"must be {bounds}")
+    return value
+
+
+def as_days(field: str, value: float) -> float:
+    """A number of days, parts of one too."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise _wrong(field, f"a number of days, 0 to {MOST_DAYS}", value)
+    if not 0 <= value <= MOST_DAYS:
+        raise InvalidRequest(field, f"must be a number of days, 0 to {MOST_DAYS}")
     return value
 
 

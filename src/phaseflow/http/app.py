@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
 
+from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.log import get_logger
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import ingestion, operations, pages, reports, uploads
@@ -29,6 +30,7 @@ from phaseflow.http.problems import problem_response
 from phaseflow.http.roots import AllowedRoots
 from phaseflow.http.signals import closing_on_signals
 from phaseflow.http.stream_hub import StreamHub
+from phaseflow.supervisor.janitor import KEEP_DAYS
 
 ENDPOINTS = [*ingestion.ENDPOINTS, *uploads.ENDPOINTS, *reports.ENDPOINTS, *operations.ENDPOINTS, *pages.ENDPOINTS]
 _TAKING_FILES = [(e.method, compile_path(e.path)[0]) for e in ENDPOINTS if e.takes_files]
@@ -89,12 +91,25 @@ def _checked_token(token: str) -> str:
 def app_from_env() -> Starlette:
     """The service with its settings from the environment, for ``uvicorn --factory phaseflow.http:app_from_env``.
 
-    PHASEFLOW_DB, PHASEFLOW_TOKEN, PHASEFLOW_ALLOW_ROOT and PHASEFLOW_ALLOW_HOST (several, with ``:`` or ``,`` between).
+    PHASEFLOW_DB, PHASEFLOW_TOKEN, PHASEFLOW_KEEP_VECTORS, PHASEFLOW_ALLOW_ROOT and PHASEFLOW_ALLOW_HOST (several, with
+    ``:`` or ``,`` between).
     """
     roots = [Path(root) for root in os.environ.get("PHASEFLOW_ALLOW_ROOT", "").split(os.pathsep) if root]
     hosts = [host.strip() for host in os.environ.get("PHASEFLOW_ALLOW_HOST", "").split(",") if host.strip()]
-    flow = PhaseFlow(os.environ.get("PHASEFLOW_DB", "phaseflow.db"), check_source=AllowedRoots(roots or [Path.cwd()]))
+    flow = PhaseFlow(
+        os.environ.get("PHASEFLOW_DB", "phaseflow.db"),
+        check_source=AllowedRoots(roots or [Path.cwd()]),
+        keep_vectors=_days("PHASEFLOW_KEEP_VECTORS", KEEP_DAYS),
+    )
     return create_app(flow, token=os.environ.get("PHASEFLOW_TOKEN") or None, allowed_hosts=[*LOOPBACK, *hosts])
+
+
+def _days(variable: str, default: float) -> float:
+    given = os.environ.get(variable) or default
+    try:
+        return float(given)
+    except ValueError:
+        raise InvalidRequest(variable, f"must be a number of days, not {given!r:.40}") from None
 
 
 def _middleware(state: AppState) -> list[Middleware]:

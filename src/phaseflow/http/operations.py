@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from phaseflow.domain.errors import StoreUnavailable
+from phaseflow.domain.status import Vacuumed
 from phaseflow.http import openapi
 from phaseflow.http.access import cookie_name, cookies
 from phaseflow.http.endpoint import Endpoint, JsonResult, Parameters, RequestContext
@@ -47,6 +48,10 @@ async def readyz(call: RequestContext[Parameters, None]) -> JsonResult:
     if looking.cancelled_caught:
         raise NotReady(f"the database has not answered within {STORE_S:.0f} seconds; ask again")
     return JsonResult(Readiness(interrupted=len(call.state.flow.interrupted)))
+
+
+async def vacuum(call: RequestContext[Parameters, None]) -> JsonResult:
+    return JsonResult(await call.state.flow.vacuum())
 
 
 async def metrics(call: RequestContext[Parameters, None]) -> Response:
@@ -104,6 +109,9 @@ def _cookie_path(call: RequestContext[Parameters, object]) -> str:
 ENDPOINTS = [
     Endpoint("GET", "/healthz", "Whether the process is alive", healthz, {200: Health}, public=True),
     Endpoint("GET", "/readyz", "Whether the engine is up", readyz, {200: Readiness}, problems=(NotReady,), public=True),
+    Endpoint(
+        "POST", "/api/ingestion/vacuum", "Free what nobody needs any more", vacuum, {200: Vacuumed},
+    ),
     Endpoint("GET", "/metrics", "Numbers for Prometheus", metrics, {200: METRICS}),
     Endpoint("GET", "/openapi.json", "This description", describe, {200: "application/json"}),
     Endpoint(

@@ -1,8 +1,8 @@
 """A connection to the file: how it is opened, and what its errors mean."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -73,6 +73,15 @@ def concerns_the_file(error: Exception) -> bool:
     """It is about the file, not about the statement."""
     code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return isinstance(error, sqlite3.Error) and (code in _CAUSES or code in _DAMAGED)
+
+
+@contextmanager
+def explaining(path: Path) -> Iterator[None]:
+    """Errors of SQLite in this block are explained, see ``explained``."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise explained(error, path) from error
 
 
 def explained(error: BaseException, path: Path | None) -> BaseException:

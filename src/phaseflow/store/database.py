@@ -18,9 +18,8 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from phaseflow.domain.errors import EngineStopped, StoreUnavailable
-from phaseflow.domain.log import get_logger
-from phaseflow.store import failpoints
-from phaseflow.store.connection import BUSY_S, Connection, explained, open_connection
+from phaseflow.store import failpoints, upkeep
+from phaseflow.store.connection import Connection, explained, explaining, open_connection
 from phaseflow.store.own_loop import OwnLoop
 from phaseflow.store.read_pool import ReadPool, open_readers
 from phaseflow.store.transaction import Transaction
@@ -132,6 +131,15 @@ class Database:
             if not self._owed:
                 self.unwritable = None
 
+    async def give_back_wal(self) -> bool:
+        """Bring the WAL into the file and cut it to nothing; False when somebody reads what is still needed of it."""
+        return await self._writer.call(self._cut_wal)
+
+    async def rebuild(self) -> None:
+        """Write the whole file anew (``upkeep.rebuild``); other writes wait. Raises StoreUnavailable without room."""
+        with explaining(self.path):
+            await self._writer.call(upkeep.rebuild)
+
     def close(self) -> None:
         """Take no more requests; ``serve`` ends when those that wait are done."""
         self._ask.close()
@@ -152,7 +160,7 @@ class Database:
             with anyio.move_on_after(IDLE_S):
                 return await self._asked.receive()
             with anyio.CancelScope(shield=True):
-                await self._writer.call(self._give_back_wal)
+                await self.give_back_wal()
             return await self._asked.receive()
         except anyio.EndOfStream:
             return None
@@ -216,16 +224,9 @@ class Database:
                     request.roll_back_effects()
         return done
 
-    def _give_back_wal(self, connection: sqlite3.Connection) -> None:
-        """Bring the WAL into the file and cut it to nothing, unless somebody reads: then the next time will do."""
-        connection.execute("PRAGMA busy_timeout = 0")
-        try:
-            self._check_file()  # else it would go into a file without a name, and be gone from the one that has it
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except (sqlite3.OperationalError, StoreUnavailable) as error:
-            get_logger().debug("the WAL is left as it is", error=str(error))
-        finally:
-            connection.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
+    def _cut_wal(self, connection: sqlite3.Connection) -> bool:
+        # else it would go into a file without a name, and be gone from the one that has it
+        return self._has_its_file() and upkeep.cut_wal(connection)
 
     def _begin(self, connection: sqlite3.Connection, *, durable: bool) -> None:
         self._check_file()
@@ -235,13 +236,15 @@ class Database:
             self._synchronous = synchronous
         connection.execute("BEGIN IMMEDIATE")
 
+    def _has_its_file(self) -> bool:
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
     def _check_file(self) -> None:
         """SQLite would go on writing into a file that has lost its name."""
-        try:
-            there = self.path.stat().st_ino == self._inode
-        except OSError:
-            there = False
-        if not there:
+        if not self._has_its_file():
             gone = "was deleted or replaced while in use; put it back or start anew"
             raise StoreUnavailable(f"{self.path} {gone}", f"the file {gone}")
 
@@ -256,5 +259,6 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
     """Open a file (absolute path) that ``schema.prepare`` has accepted. The caller has its lock and runs ``serve``."""
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(open_connection(path, "rw", *PRAGMAS))
+        await writer.call(upkeep.overwrite_deleted)
         reads = await stack.enter_async_context(open_readers(path, READERS))
         yield Database(path, writer, reads, await stack.enter_async_context(open_readers(path, LONG_READERS)))

@@ -7,7 +7,7 @@ a paused job is quiet.
 
 from typing import Final
 
-from phaseflow.store import texts
+from phaseflow.store import texts, unused_vectors, upkeep
 from phaseflow.store.knowledge_bases import IS_LIVE
 from phaseflow.store.transaction import Row, Transaction, json_array
 
@@ -27,7 +27,7 @@ _QUIET: Final = (
     " AND j.completed_at IS NULL AND NOT EXISTS"
     " (SELECT 1 FROM ingestion_phase_status AS p WHERE p.job_id = j.id AND p.status = 'running'))"
 )
-_GONE: Final = f"SELECT id, indexed FROM documents WHERE state = 10 AND kb_id NOT IN {_QUIET} LIMIT ?"
+_GONE: Final = f"SELECT id, indexed, kb_id FROM documents WHERE state = 10 AND kb_id NOT IN {_QUIET} LIMIT ?"
 _DELETED: Final = "SELECT id FROM knowledge_bases WHERE name IS NULL LIMIT 1"
 _OLDER_CRAWL: Final = (
     "WITH RECURSIVE crawls (seq) AS (SELECT min(job_seq) FROM job_entries UNION ALL"
@@ -57,6 +57,16 @@ def remove_some(tx: Transaction) -> bool:
     return True
 
 
+def kept_for(tx: Transaction) -> list[str]:
+    """The names of the knowledge bases whose open jobs do not run: what nobody sees of them is left alone."""
+    rows = tx.rows(
+        "SELECT k.name FROM knowledge_bases AS k WHERE k.name IS NOT NULL"
+        f" AND k.id IN {_QUIET} AND EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = k.id AND d.state = 10)"
+        " ORDER BY k.name LIMIT 100"
+    )
+    return [row[0] for row in rows]
+
+
 def free_job_id(tx: Transaction, job_id: str) -> None:
     """Let a job of a deleted knowledge base go before its turn: a program makes a new one under its id."""
     if tx.row(f"SELECT 1 FROM ingestion_jobs WHERE id = ? AND NOT {IS_LIVE}", job_id):
@@ -65,15 +75,15 @@ def free_job_id(tx: Transaction, job_id: str) -> None:
 
 def _remove_of_deleted(tx: Transaction, key: str) -> None:
     """Some of what hangs on a deleted knowledge base; at last its own row."""
-    if found := tx.rows("SELECT id, indexed FROM documents WHERE kb_id = ? LIMIT ?", key, STEP_DOCUMENTS):
-        _remove_documents(tx, found)
+    if found := tx.rows("SELECT id, indexed, kb_id FROM documents WHERE kb_id = ? LIMIT ?", key, STEP_DOCUMENTS):
+        _remove_documents(tx, found, at_once=True)
     elif any(_delete_by_uri(tx, table, key) for table in ("failures", "requests", "pushed", "catalogue")):
         return
     elif job := tx.row("SELECT seq, id FROM ingestion_jobs WHERE kb_id = ? LIMIT 1", key):
         left = _delete_some(tx, "job_entries", "job_seq", job[0]) or _delete_some(tx, "transitions", "job_id", job[1])
         if not left:
             tx.run("DELETE FROM ingestion_jobs WHERE seq = ?", job[0])
-    else:
+    elif not unused_vectors.let_go_of_all(tx, key, STEP_ROWS):
         tx.run("DELETE FROM knowledge_bases WHERE id = ?", key)
 
 
@@ -96,20 +106,21 @@ def _delete_some(tx: Transaction, table: str, column: str, value: object) -> boo
     return bool(rows)
 
 
-def _remove_documents(tx: Transaction, found: list[Row]) -> None:
-    """Take as many passages of these documents (id, indexed) out of the index as a step may, then their other rows."""
-    indexed = _take_out(tx, [(document, count) for document, count in found if count])
+def _remove_documents(tx: Transaction, found: list[Row], *, at_once: bool = False) -> None:
+    """Take as many passages of these documents (id, indexed, KB key) out of the index as a step may, then their other
+    rows. ``at_once``: their vectors are not kept."""
+    indexed = _take_out(tx, [(document, count) for document, count, _ in found if count])
     rows, segments = STEP_ROWS, STEP_SEGMENTS
-    for document, count in found:
+    for document, count, key in found:
         if indexed.get(document, count):
             continue
-        rows -= len(
-            tx.rows(
-                "DELETE FROM chunks WHERE id IN (SELECT id FROM chunks WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20"
-                " LIMIT ?2) RETURNING 1",
-                document, rows,
-            )
+        chunks = tx.rows(
+            "DELETE FROM chunks WHERE id IN (SELECT id FROM chunks WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20"
+            " LIMIT ?2) RETURNING vector_id, text_hash",
+            document, rows,
         )  # fmt: skip
+        unused_vectors.let_go(tx, key, chunks, at_once=at_once)
+        rows -= len(chunks)
         segments -= texts.remove(tx, document, segments)
         if rows <= 0 or segments <= 0:
             return  # this one may have more
@@ -141,6 +152,7 @@ def _take_out(tx: Transaction, found: list[Row]) -> dict[int, int]:
         "INSERT INTO passages (passages, rowid, text) SELECT 'delete', value ->> 0, value ->> 1 FROM json_each(?)",
         json_array(rows),
     )
+    upkeep.count_removed_passages(tx, len(rows))
     tx.run(
         "UPDATE documents SET indexed = d.value ->> 1 FROM json_each(?) AS d WHERE documents.id = d.value ->> 0",
         json_array([list(item) for item in left.items()]),

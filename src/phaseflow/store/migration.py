@@ -81,6 +81,16 @@ CREATE TABLE requests (
     UNIQUE (kb_id, uri)
 ) STRICT;
 INSERT INTO passages (passages, rank) VALUES ('crisismerge', 64);
+CREATE INDEX chunks_by_vector ON chunks (vector_id) WHERE vector_id IS NOT NULL;
+CREATE TABLE unused_vectors (
+    kb_id     TEXT NOT NULL,
+    vector_id INTEGER NOT NULL,
+    since     TEXT NOT NULL,
+    PRIMARY KEY (kb_id, vector_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX unused_vectors_by_age ON unused_vectors (since);
+CREATE INDEX unused_vectors_by_vector ON unused_vectors (vector_id);
+CREATE TABLE upkeep (name TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
 """The columns follow in the order of schema.sql. An older phaseflow refuses the file from here on."""
 
@@ -100,6 +110,7 @@ def move_rows(connection: sqlite3.Connection) -> None:
         _move_text(connection, *row)
         failpoints.hit("schema.moved")
     _fill_catalogue(connection)
+    _note_unused_vectors(connection)
     connection.execute("DROP TABLE texts_of_version_1")
 
 
@@ -123,6 +134,21 @@ def _fill_catalogue(connection: sqlite3.Connection) -> None:
         )
         connection.execute("COMMIT")
         failpoints.hit("schema.catalogued")
+
+
+_VECTORS_STEP: Final = 5000
+
+
+def _note_unused_vectors(connection: sqlite3.Connection) -> None:
+    """Version 1 kept all vectors: those that no passage names begin to be kept for a while only."""
+    last = connection.execute("SELECT coalesce(max(id), 0) FROM vectors").fetchone()[0]
+    for first in range(0, last + 1, _VECTORS_STEP):
+        connection.execute(
+            "INSERT OR IGNORE INTO unused_vectors (kb_id, vector_id, since)"
+            " SELECT '', id, strftime('%Y-%m-%dT%H:%M:%fZ', 'now') FROM vectors WHERE id >= ?1 AND id < ?1 + ?2"
+            " AND NOT EXISTS (SELECT 1 FROM chunks WHERE vector_id = vectors.id)",
+            {"1": first, "2": _VECTORS_STEP},
+        )
 
 
 def _move_text(connection: sqlite3.Connection, document_id: int, text: str, parts: str) -> None:

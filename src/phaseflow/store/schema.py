@@ -1,6 +1,7 @@
 """Opening a file: is it ours, is it whole, is it of this version; if older, bring it forward, step by step."""
 
 import os
+import shutil
 import sqlite3
 import stat
 from contextlib import closing
@@ -8,7 +9,8 @@ from importlib import resources
 from pathlib import Path
 
 from phaseflow.domain.errors import NewerDatabase, NotADatabase, StoreUnavailable
-from phaseflow.store import failpoints, migration, names
+from phaseflow.domain.log import get_logger
+from phaseflow.store import failpoints, migration, names, upkeep
 from phaseflow.store.connection import BUSY_S
 from phaseflow.store.lock import is_open_here
 from phaseflow.store.private_files import make_database_file
@@ -17,6 +19,8 @@ from phaseflow.store.transaction import Transaction
 APPLICATION_ID = 0x70666C77
 """``pflw``: marks the file as ours (PRAGMA application_id)."""
 VERSION = 2
+REBUILD_ROOM = 3
+"""So many times the size of a file must be free to write it anew: in a temporary file and in the WAL."""
 
 SQLITE_MAGIC = b"SQLite format 3\x00"
 
@@ -126,6 +130,22 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     for step in range(version, VERSION):
         _in_one_step(connection, migration.MIGRATIONS[step], step + 1)
     migration.move_rows(connection)
+    if not upkeep.is_rebuilt(connection):
+        _rebuild(connection, path)
+
+
+def _rebuild(connection: sqlite3.Connection, path: Path) -> None:
+    """Once, for a file of an older version: else it would never become smaller. Without room it stays as it is."""
+    size = path.stat().st_size
+    if shutil.disk_usage(path.parent).free < REBUILD_ROOM * size:
+        get_logger().warning("no room to write the database anew; it will not become smaller", bytes=size)
+        return
+    get_logger().info("writing the database anew, so that it can become smaller; this is done once", bytes=size)
+    try:
+        upkeep.rebuild(connection)
+    except sqlite3.OperationalError as error:
+        get_logger().warning("the database could not be written anew; the next start tries again", error=str(error))
+    failpoints.hit("schema.rebuilt")
 
 
 _IDENTITY = (
@@ -152,6 +172,7 @@ def _is_small(path: Path) -> bool:
 
 
 def _create(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
     _in_one_step(connection, f"PRAGMA application_id = {APPLICATION_ID};\n{schema_sql()}", VERSION)
 

@@ -1,26 +1,48 @@
 """The janitor: removes in the background what nobody sees any more, a little at a time, with pauses in between."""
 
+from collections.abc import Callable
+
 import anyio
 
 from phaseflow.domain.errors import EngineStopped, StoreError
 from phaseflow.domain.log import get_logger
-from phaseflow.store import failpoints, leftovers
+from phaseflow.store import failpoints, leftovers, unused_vectors, upkeep
+from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
+from phaseflow.store.transaction import Transaction
 
-LOOK_S = 0.5
+LOOK_S = 0.2
 """How often it looks whether there is anything to remove."""
 RETRY_S = 5.0
 """How long it waits when the database cannot be written."""
 SHARE = 2.0
 """It pauses for this many times as long as a step took, so that the writer is for the others most of the time."""
+IDLE_SHARE = 0.2
+"""The same while no job runs."""
+MERGE_EVERY_S = 3600.0
+"""How long words of removed passages may stay in a large index, of which they are a small part."""
+KEEP_DAYS = 30.0
+"""How long vectors that nobody uses are kept, unless the program says otherwise."""
+FINISH_S = 0.4
+"""How long the end of an engine may take for what is due."""
+WAL_S = 5.0
+"""How long a vacuum waits for those who read, before it leaves the WAL to the next idle second."""
+
+Step = Callable[[Transaction], bool]
 
 
 class Janitor:
-    """Works by level, not by edge: what a crash has left is removed like anything else."""
+    """Works by level, not by edge: what a crash has left is removed like anything else.
 
-    def __init__(self, database: Database) -> None:
+    Vectors that nobody uses are kept for ``keep_days``. What makes the file smaller is done while no job runs.
+    """
+
+    def __init__(self, database: Database, clock: Clock, keep_days: float = KEEP_DAYS) -> None:
         self._database = database
+        self._clock = clock
+        self._keep_days = keep_days
         self._scope = anyio.CancelScope()
+        self._merged_at = anyio.current_time()
 
     def stop(self) -> None:
         """End at once; a step that the writer has taken is carried out."""
@@ -31,20 +53,82 @@ class Janitor:
         with self._scope:
             while True:
                 try:
-                    await anyio.sleep(LOOK_S)
-                    await self._remove()
+                    if not await self._do_what_is_due():
+                        await anyio.sleep(LOOK_S)
                 except EngineStopped:
                     return
                 except StoreError as error:
                     get_logger().warning("cannot remove what is gone, trying again", error=str(error))
                     await anyio.sleep(RETRY_S)
 
-    async def _remove(self) -> None:
-        if not await self._database.read(leftovers.are_there):
-            return
+    async def finish(self) -> None:
+        """At the end of an engine, when nothing runs any more: some of what is due, in a time that nobody notices."""
+        with anyio.move_on_after(FINISH_S, shield=True):
+            try:
+                while await self._do_what_is_due():
+                    pass
+            except StoreError as error:
+                get_logger().debug("what is gone is left to the next start", error=str(error))
+
+    async def vacuum(self) -> bool:
+        """Do all there is to do, also while jobs run, and bring the WAL into the file.
+
+        False when somebody kept the WAL from being cut: it will be in the next idle second. Cancelling leaves the
+        rest to ``run``.
+        """
+        for name, step in self._steps().items():
+            await self._repeat(name, step, share=1.0)
+        with anyio.move_on_after(WAL_S):
+            while not await self._database.give_back_wal():  # noqa: ASYNC110  # nobody tells when they have read
+                await anyio.sleep(LOOK_S)
+            return True
+        return False
+
+    async def _do_what_is_due(self) -> bool:
+        """Whether there was anything; then more may be due."""
+        is_time = anyio.current_time() - self._merged_at >= MERGE_EVERY_S
+        due, is_idle = await self._database.read(lambda tx: (self._due(tx, merge=is_time), upkeep.may_rest(tx)))
+        steps = self._steps()
+        for name in due:
+            alone = name in {"merged", "gave_back"}
+            share = IDLE_SHARE if is_idle else SHARE
+            await self._repeat(name, _while_idle(steps[name]) if alone else steps[name], share)
+            if name == "merged":
+                self._merged_at = anyio.current_time()
+        return bool(due)
+
+    def _steps(self) -> dict[str, Step]:
+        return {
+            "removed_some": leftovers.remove_some,
+            "freed_vectors": lambda tx: unused_vectors.free_some(tx, self._due_before()),
+            "merged": upkeep.merge_some,
+            "gave_back": upkeep.give_back_some,
+        }
+
+    def _due_before(self) -> str:
+        return unused_vectors.due_before(self._clock.now(), self._keep_days)
+
+    def _due(self, tx: Transaction, *, merge: bool) -> list[str]:
+        """The names of the steps that have something to do now; ``merge``: however little it is worth."""
+        due = []
+        if leftovers.are_there(tx):
+            due.append("removed_some")
+        if unused_vectors.are_due(tx, self._due_before()):
+            due.append("freed_vectors")
+        if due or not upkeep.may_rest(tx):
+            return due
+        if upkeep.has_removed_words(tx, worth_it=not merge):
+            return ["merged"]
+        return ["gave_back"] if upkeep.has_free_pages(tx) else []
+
+    async def _repeat(self, name: str, step: Step, share: float) -> None:
         while True:
             began = anyio.current_time()
-            if not await self._database.write(leftovers.remove_some):
+            if not await self._database.write(step):
                 return
-            failpoints.hit("janitor.removed_some")
-            await anyio.sleep(SHARE * (anyio.current_time() - began))
+            failpoints.hit(f"janitor.{name}")
+            await anyio.sleep(share * (anyio.current_time() - began))
+
+
+def _while_idle(step: Step) -> Step:
+    return lambda tx: upkeep.may_rest(tx) and step(tx)

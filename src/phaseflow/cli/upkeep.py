@@ -1,0 +1,80 @@
+"""vacuum and backup: looking after the file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from phaseflow.cli import logs, options
+from phaseflow.cli.exit_codes import Exit, run
+from phaseflow.cli.terminal import answer, answer_text, say
+from phaseflow.domain.counting import size_of
+from phaseflow.domain.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from phaseflow.domain.status import Vacuumed
+
+
+def _existing(db: Path) -> Path:
+    if not db.exists():
+        raise StoreUnavailable(f"there is no database {db}; name it with --db")
+    return db.absolute()
+
+
+@click.command()
+@options.server
+@options.keep_vectors
+@options.common
+@options.verbose
+def vacuum(server: str | None, token: str | None, keep_vectors: float, db: Path, as_json: bool, verbosity: int) -> None:
+    """Free what nothing needs any more: deleted texts and vectors leave the file, and it shrinks.
+
+    Without --server it also rewrites the file, which needs room for two more copies of it.
+    """
+    logs.set_up(verbosity)
+    run(lambda: _through(server, token, as_json) if server else _here(db, keep_vectors, as_json))
+
+
+async def _here(db: Path, keep_vectors: float, as_json: bool) -> Exit:
+    from phaseflow.flow import PhaseFlow
+
+    async with PhaseFlow(_existing(db), slots=0, keep_vectors=keep_vectors) as flow:
+        return _show(await flow.vacuum(rebuild=True), as_json)
+
+
+async def _through(server: str, token: str | None, as_json: bool) -> Exit:
+    from phaseflow.client import Client
+
+    async with Client(server, token=token) as service:
+        return _show(await service.vacuum(), as_json)
+
+
+def _show(done: "Vacuumed", as_json: bool) -> Exit:
+    if as_json:
+        answer(done)
+        return Exit.COMPLETED
+    say(f"freed {size_of(done.freed_bytes)}; the file now has {size_of(done.size_bytes)}")
+    if done.waits_for:
+        say(f"jobs that are not over keep what was replaced in {', '.join(done.waits_for)}; resume or cancel them")
+    return Exit.COMPLETED
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@options.common
+def backup(file: Path, db: Path, as_json: bool) -> None:
+    """Copy the database into FILE, also while a service uses it. Only you can read the copy."""
+    run(lambda: _copy(db, file, as_json))
+
+
+async def _copy(db: Path, file: Path, as_json: bool) -> Exit:
+    import json
+
+    from phaseflow.flow.upkeep import backup as copy
+
+    size = await copy(_existing(db), file)
+    if as_json:
+        answer_text(json.dumps({"file": str(file), "size_bytes": size}))
+    else:
+        say(f"copied {size_of(size)} to {file}")
+    return Exit.COMPLETED

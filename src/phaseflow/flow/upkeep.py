@@ -1,0 +1,65 @@
+"""Upkeep of the file: freeing what is no longer needed, and copies of it."""
+
+from pathlib import Path
+from threading import Event
+
+import anyio
+
+from phaseflow.domain.status import Vacuumed
+from phaseflow.flow.control import Control
+from phaseflow.store import leftovers, upkeep
+from phaseflow.store.backup import copy_database
+from phaseflow.store.transaction import Transaction
+from phaseflow.supervisor.janitor import Janitor
+
+
+class Upkeep(Control):
+    """The part of the engine that looks after its file."""
+
+    path: Path
+    keep_vectors: float
+
+    async def vacuum(self, *, rebuild: bool = False) -> Vacuumed:
+        """Free everything that nobody needs any more: nothing deleted stays readable in the file, and it shrinks.
+
+        In small steps, beside running jobs; the engine does the same by itself in the background. ``rebuild`` then
+        writes the file anew, as compactly as it can be: all writes wait until that is done, and it needs room for two
+        more copies. Cancelling leaves the rest for later. Raises StoreUnavailable.
+        """
+        tracker, _ = self._engine()
+        database = tracker.database
+        before = await database.read(upkeep.size)
+        janitor = Janitor(database, tracker.clock, self.keep_vectors)
+        await janitor.vacuum()
+        if rebuild:
+            await database.rebuild()
+            await janitor.vacuum()
+
+        def look(tx: Transaction) -> tuple[int, list[str]]:
+            return upkeep.size(tx).total, leftovers.kept_for(tx)
+
+        size, kept = await database.read(look)
+        return Vacuumed(size_bytes=size, freed_bytes=max(0, before.total - size), waits_for=kept)
+
+    async def check_store(self) -> None:
+        """Raise StoreUnavailable, with its ``reason``, when the database cannot be written now."""
+        await self._engine()[0].database.check()
+
+    async def backup(self, path: str | Path) -> int:
+        """Copy the database as it is now into a new file, which only its owner can read; its size in bytes.
+
+        Jobs go on meanwhile; what they commit later is not in it. Cancelling leaves no file. Raises BackupFailed.
+        """
+        self._engine()
+        return await backup(self.path, path)
+
+
+async def backup(source: Path, target: str | Path) -> int:
+    """Copy a database, which another process may have, into a new file; its size in bytes. Cancelling leaves none."""
+    stop = Event()
+    try:
+        return await anyio.to_thread.run_sync(
+            lambda: copy_database(source, Path(target).absolute(), lambda: not stop.is_set()), abandon_on_cancel=True
+        )
+    finally:
+        stop.set()

@@ -1,0 +1,129 @@
+"""Upkeep of the file: nothing that was deleted stays readable in it, and what it no longer needs goes back to the disk.
+
+Deleted bytes are overwritten where they stand (``secure_delete``), except in two places, which are cleared in steps of
+some ten milliseconds: the segments of the full-text index, and the pages that the file no longer uses.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Final
+
+from phaseflow.domain.log import get_logger
+from phaseflow.store.connection import BUSY_S
+from phaseflow.store.transaction import Transaction
+
+MERGE_PAGES: Final = 128
+"""Pages of the full-text index written in one transaction."""
+FREE_PAGES: Final = 256
+"""Pages given back in one transaction; each may have to be filled with the last one of the file."""
+FEW_PAGES: Final = 500
+"""An index of so many pages (2 MB) is merged at once, whatever was removed from it."""
+WORTH_IT: Final = 10
+"""A larger one when this many times as many passages were removed as it has pages. Else it is left to the hour."""
+
+_REMOVED: Final = "SELECT count FROM upkeep WHERE name = 'removed_passages' AND count > 0"
+_INCREMENTAL: Final = 2
+"""PRAGMA auto_vacuum of a file whose unused pages can be given back one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSize:
+    """Bytes of the file, and how many of them it does not use."""
+
+    total: int
+    unused: int
+
+
+def count_removed_passages(tx: Transaction, count: int) -> None:
+    """Note that passages were taken out of the full-text index, which keeps their words until ``merge_some``."""
+    if count:
+        tx.run(
+            "INSERT INTO upkeep (name, count) VALUES ('removed_passages', ?1)"
+            " ON CONFLICT (name) DO UPDATE SET count = count + ?1",
+            count,
+        )
+
+
+def has_removed_words(tx: Transaction, *, worth_it: bool = False) -> bool:
+    """Whether the full-text index still has words of removed passages; ``worth_it``: so many that it should be merged
+    now."""
+    removed = tx.value(_REMOVED)
+    if removed is None or not worth_it:
+        return removed is not None
+    pages: int = tx.value("SELECT count(*) FROM passages_idx")
+    return pages <= FEW_PAGES or removed * WORTH_IT >= pages
+
+
+def merge_some(tx: Transaction) -> bool:
+    """Write some pages of the one segment that all are merged into; False when it holds all, and nothing removed."""
+    if tx.value(_REMOVED) is None:
+        return False
+    before = tx.value("SELECT total_changes()")
+    tx.run("INSERT INTO passages (passages, rank) VALUES ('merge', ?)", -MERGE_PAGES)
+    if tx.value("SELECT total_changes()") - before >= 2:  # as its documentation says: fewer, and nothing was done
+        return True
+    tx.run("DELETE FROM upkeep WHERE name = 'removed_passages'")
+    return False
+
+
+def size(tx: Transaction) -> FileSize:
+    """How large the file is."""
+    page = tx.value("PRAGMA page_size")
+    return FileSize(page * tx.value("PRAGMA page_count"), page * tx.value("PRAGMA freelist_count"))
+
+
+def has_free_pages(tx: Transaction) -> bool:
+    """Whether ``give_back_some`` has anything to give back."""
+    return bool(tx.value("PRAGMA freelist_count")) and tx.value("PRAGMA auto_vacuum") == _INCREMENTAL
+
+
+def give_back_some(tx: Transaction) -> bool:
+    """Shorten the file by some of the pages that it does not use; False when there are none."""
+    if not has_free_pages(tx):
+        return False
+    tx.run(f"PRAGMA incremental_vacuum({FREE_PAGES})")
+    return True
+
+
+def may_rest(tx: Transaction) -> bool:
+    """No phase of any job runs: the time for what nobody waits for."""
+    return not tx.row(
+        "SELECT 1 FROM ingestion_jobs AS j JOIN ingestion_phase_status AS p ON p.job_id = j.id"
+        " WHERE (j.completed_at IS NULL OR j.intent IS NOT NULL) AND p.status = 'running' LIMIT 1"
+    )
+
+
+def cut_wal(connection: sqlite3.Connection) -> bool:
+    """Bring the WAL into the file and cut it to nothing; False when somebody reads: then the next time will do."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        get_logger().debug("the WAL is left as it is", error=str(error))
+        return False
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
+
+
+def overwrite_deleted(connection: sqlite3.Connection) -> None:
+    """From now on, deleted bytes are overwritten.
+
+    Where unused pages are given back, it costs no page more to overwrite what is in the others (``FAST``).
+    """
+    (vacuum,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+    connection.execute(f"PRAGMA secure_delete = {'FAST' if vacuum == _INCREMENTAL else 'ON'}")
+
+
+def is_rebuilt(connection: sqlite3.Connection) -> bool:
+    """The file can give back its pages, as those that this version makes."""
+    return bool(connection.execute("PRAGMA auto_vacuum").fetchone()[0] == _INCREMENTAL)
+
+
+def rebuild(connection: sqlite3.Connection) -> None:
+    """Write the whole file anew: nothing is in it but what is there, and its pages can be given back one by one.
+
+    Nobody else can write meanwhile. Needs room for a second and a third copy; a crash leaves the file as it was.
+    """
+    connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
+    connection.execute("VACUUM")
+    overwrite_deleted(connection)

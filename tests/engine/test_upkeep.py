@@ -1,0 +1,216 @@
+"""What was deleted is gone from the file, what nobody uses is freed in time, and a copy can be made at any moment."""
+
+import sqlite3
+import stat
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import anyio
+import anyio.from_thread
+import pytest
+
+from phaseflow import FolderSource, InvalidRequest, PhaseFlow
+from phaseflow.domain.errors import BackupFailed
+from phaseflow.store import failpoints, upkeep
+from phaseflow.supervisor import janitor
+from tests.engine.components import CountingEmbedder
+from tests.store.probes import select
+
+WORDS = 400
+
+
+def write(folder: Path, mark: str, count: int = 6) -> FolderSource:
+    """Documents whose every word holds ``mark``."""
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        text = " ".join(f"{mark}{number}x{word}" for word in range(WORDS))
+        (folder / f"doc{number}.md").write_text(f"# {mark} {number}\n\n{text}\n", encoding="utf-8")
+    return FolderSource(str(folder))
+
+
+async def ingest(flow: PhaseFlow, kb: str, source: FolderSource) -> None:
+    assert (await (await flow.start(kb, source)).wait()).status == "completed"
+
+
+def readable(database: Path, *marks: str) -> set[str]:
+    """Those of these words that a look at the bytes of the file, and of its WAL, shows."""
+    files = [database, database.with_name(database.name + "-wal")]
+    data = b"".join(file.read_bytes() for file in files if file.exists())
+    return {mark for mark in marks if mark.encode() in data}
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    with anyio.fail_after(20):
+        while not holds():  # noqa: ASYNC110  # nobody tells when
+            await anyio.sleep(0.05)
+
+
+def vectors(database: Path) -> int:
+    return int(select(database, "SELECT count(*) FROM vectors")[0][0])
+
+
+async def test_a_vacuum_leaves_no_byte_of_what_was_replaced_or_deleted(tmp_path: Path, database: Path) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder(), keep_vectors=0) as flow:
+        for mark in ("firstzz", "secondzz", "thirdzz"):
+            await ingest(flow, "kb", write(tmp_path / "a", mark))
+        await ingest(flow, "gone", write(tmp_path / "b", "deletedzz"))
+        await ingest(flow, "kept", write(tmp_path / "c", "otherzz"))
+        await flow.delete_kb("gone")
+        done = await flow.vacuum()
+        assert done.waits_for == []
+        assert done.size_bytes == database.stat().st_size
+        marks = ("firstzz", "secondzz", "thirdzz", "deletedzz", "otherzz")
+        assert readable(database, *marks) == {"thirdzz", "otherzz"}
+        assert [hit.uri for hit in await flow.search("kb", "thirdzz3x7", limit=1)] == ["doc3.md"]
+        chunks = (await flow.kb("kb")).chunks + (await flow.kb("kept")).chunks
+        assert vectors(database) == chunks
+        assert select(database, "PRAGMA freelist_count") == [(0,)]
+        await flow.tracker.database.write(
+            lambda tx: tx.run("INSERT INTO passages (passages) VALUES ('integrity-check')")
+        )
+
+
+async def test_the_engine_frees_by_itself(tmp_path: Path, database: Path) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder(), keep_vectors=0) as flow:
+        await ingest(flow, "kb", write(tmp_path / "a", "firstzz", 30))
+        large = (await flow.vacuum()).size_bytes
+        await flow.delete_kb("kb")
+        await until(lambda: not readable(database, "firstzz"))
+        await until(lambda: vectors(database) == 0)
+        await until(lambda: database.stat().st_size < large / 2)
+
+
+async def test_words_of_removed_passages_leave_a_large_index_within_the_hour(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "FEW_PAGES", 0)
+    monkeypatch.setattr(upkeep, "WORTH_IT", 0)
+    monkeypatch.setattr(janitor, "MERGE_EVERY_S", 0.5)
+    async with PhaseFlow(database, embedder=CountingEmbedder(), keep_vectors=0) as flow:
+        await ingest(flow, "kb", write(tmp_path / "a", "firstzz"))
+        await ingest(flow, "kb", write(tmp_path / "a", "secondzz"))
+        await until(lambda: not readable(database, "firstzz"))
+
+
+async def test_a_document_that_comes_back_in_time_is_not_paid_for_again(tmp_path: Path, database: Path) -> None:
+    for keep, times in ((30, 1), (0, 2)):
+        embedder = CountingEmbedder()
+        async with PhaseFlow(database.with_name(f"{keep}.db"), embedder=embedder, keep_vectors=keep) as flow:
+            for mark in ("firstzz", "secondzz"):
+                await ingest(flow, "kb", write(tmp_path / "a", mark, 1))
+                await flow.vacuum()
+            await ingest(flow, "kb", write(tmp_path / "a", "firstzz", 1))
+        assert {count for text, count in embedder.paid.items() if "firstzz" in text} == {times}
+
+
+async def test_the_vectors_of_a_deleted_knowledge_base_go_at_once_but_for_those_of_others(
+    tmp_path: Path, database: Path
+) -> None:
+    embedder = CountingEmbedder()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        await ingest(flow, "old", write(tmp_path / "a", "firstzz"))
+        await ingest(flow, "old", write(tmp_path / "a", "secondzz"))
+        shared = write(tmp_path / "b", "sharedzz")
+        await ingest(flow, "old", shared)
+        await ingest(flow, "new", shared)
+        await flow.vacuum()
+        assert vectors(database) > (await flow.kb("new")).chunks
+        await flow.delete_kb("old")
+        await flow.vacuum()
+        assert vectors(database) == (await flow.kb("new")).chunks
+        before = embedder.calls
+        await ingest(flow, "new", shared)
+        assert embedder.calls == before
+
+
+async def test_no_vector_is_freed_while_a_job_looks_texts_up(tmp_path: Path, database: Path) -> None:
+    embedder = CountingEmbedder()
+    async with PhaseFlow(database, embedder=embedder, keep_vectors=0) as flow:
+        await ingest(flow, "old", write(tmp_path / "a", "sharedzz"))
+        stored = vectors(database)
+        embedder.close()
+        job = await flow.start("new", write(tmp_path / "b", "newzz"))
+        await embedder.until_called()
+        await flow.delete_kb("old")
+        await flow.vacuum()
+        assert vectors(database) == stored
+        embedder.gate.set()
+        await job.wait()
+        await flow.vacuum()
+        assert vectors(database) == (await flow.kb("new")).chunks
+
+
+async def test_a_vacuum_says_whose_paused_job_it_has_left_alone(tmp_path: Path, database: Path) -> None:
+    embedder = CountingEmbedder()
+    async with PhaseFlow(database, embedder=embedder, keep_vectors=0) as flow:
+        await ingest(flow, "kb", write(tmp_path / "a", "firstzz", 3))
+        failpoints.install("indexing.between", lambda: None)
+        source = write(tmp_path / "a", "secondzz", 3)
+        await (await flow.start("kb", source, hold=["indexing"])).wait_until_idle()
+        assert (await flow.vacuum()).waits_for == []
+        await flow.tracker.database.write(lambda tx: tx.run("UPDATE documents SET state = 10 WHERE state = 4"))
+        assert (await flow.vacuum()).waits_for == ["kb"]
+        await flow.cancel("kb")
+        assert (await flow.vacuum()).waits_for == []
+        assert readable(database, "firstzz") == set()
+
+
+async def test_a_file_can_be_written_anew(tmp_path: Path, database: Path) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await ingest(flow, "kb", write(tmp_path / "a", "firstzz"))
+        done = await flow.vacuum(rebuild=True)
+        assert done.size_bytes == database.stat().st_size
+        await ingest(flow, "kb", write(tmp_path / "a", "secondzz"))
+        assert await flow.search("kb", "secondzz1x1")
+
+
+async def test_a_copy_is_whole_private_and_of_one_moment(tmp_path: Path, database: Path) -> None:
+    copy = tmp_path / "copy.db"
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await ingest(flow, "kb", write(tmp_path / "a", "firstzz", 40))
+        failpoints.install("backup.step", _write_meanwhile(database))
+        try:
+            assert await flow.backup(copy) == copy.stat().st_size
+        finally:
+            failpoints.clear()
+        with pytest.raises(BackupFailed, match="exists already"):
+            await flow.backup(copy)
+        with pytest.raises(BackupFailed, match="No such file"):
+            await flow.backup(tmp_path / "nowhere" / "copy.db")
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert sorted(path.name for path in tmp_path.glob("copy*")) == ["copy.db"]
+    async with PhaseFlow(copy, embedder=CountingEmbedder()) as flow:
+        assert (await flow.kb("kb")).documents == 40
+        assert await flow.search("kb", "firstzz1x1")
+        assert select(copy, "PRAGMA journal_mode") == [("wal",)]
+        assert select(copy, "SELECT count(*) FROM models WHERE fingerprint = 'later'") == [(0,)]
+
+
+def _write_meanwhile(database: Path) -> Callable[[], None]:
+    def write() -> None:
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("INSERT OR IGNORE INTO models (fingerprint) VALUES ('later')")
+            connection.commit()
+
+    return write
+
+
+async def test_a_copy_that_nobody_waits_for_is_not_left_behind(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phaseflow.store.backup.STEP_PAGES", 5)
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await ingest(flow, "kb", write(tmp_path / "a", "firstzz"))
+        with anyio.CancelScope() as scope:
+            failpoints.install("backup.step", lambda: anyio.from_thread.run_sync(scope.cancel))
+            await flow.backup(tmp_path / "copy.db")
+        failpoints.clear()
+        assert scope.cancelled_caught
+        await until(lambda: not list(tmp_path.glob("copy*")))
+
+
+@pytest.mark.parametrize("days", [-1, 1e9, float("nan"), True, "30"])
+async def test_a_time_that_is_none_is_refused(days: float, database: Path) -> None:
+    with pytest.raises(InvalidRequest, match="keep_vectors"):
+        PhaseFlow(database, keep_vectors=days)
