@@ -141,3 +141,35 @@ async def test_what_its_user_has_paused_is_said_to_be_paused_by_its_user(databas
         await flow.start("kb", {"type": "folder", "path": str(folder)}, hold=list(JobPhase))
     status = await look(database)
     assert (status.status, status.waiting_on) == (JobStatus.PAUSED, WaitingOn.PAUSE)
+
+
+REFUSED = {
+    "ingest another folder": ("ingest", "elsewhere", "--kb", "kb"),
+    "ingest with other settings": ("ingest", "docs", "--kb", "kb", "--chunk-size", "333"),
+    "retry": ("retry", "kb"),
+    "resume a phase that is over": ("resume", "kb", "--phase", "loading"),
+    "pause a phase that is over": ("pause", "kb", "--phase", "loading"),
+    "resume an unknown one": ("resume", "unknown"),
+    "cancel an unknown one": ("cancel", "unknown"),
+}
+
+
+def _all_rows(database: Path) -> dict[str, list[tuple[object, ...]]]:
+    connection = sqlite3.connect(database)
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    rows = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+    connection.close()
+    return rows
+
+
+def test_a_command_that_is_refused_resumes_nothing(shell: Shell) -> None:
+    database = shell.here / "phaseflow.db"
+    folder = write_folder(shell.here / "docs", 12)
+    (shell.here / "elsewhere").mkdir()
+    with process(ENGINE, database, folder) as engine:
+        kill(engine)
+    before = _all_rows(database)
+    for name, words in REFUSED.items():
+        done = shell(*words)
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), (name, done.stderr)
+        assert _all_rows(database) == before, name

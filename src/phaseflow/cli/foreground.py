@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from phaseflow.cli.interrupts import Interrupts
     from phaseflow.cli.output import Screen
     from phaseflow.domain.status import JobStatusResponse
-    from phaseflow.flow import Job, PhaseFlow
+    from phaseflow.flow import Job, PhaseFlow, Reader
 
 DEFAULT_DB = Path("phaseflow.db")
 
@@ -32,17 +32,22 @@ class Foreground:
     embedding_url: str | None = None
     keep_vectors: float = 30.0
 
-    async def run(self, begin: "Callable[[PhaseFlow], Awaitable[Job]]") -> Exit:
+    async def run(
+        self, check: "Callable[[Reader], Awaitable[None]]", begin: "Callable[[PhaseFlow], Awaitable[Job]]"
+    ) -> Exit:
         """Open the engine, begin or go on with a job, and follow it until it is over or paused.
 
+        ``check`` raises what ``begin`` would: it reads first, so that a command that is refused resumes nothing.
         Jobs of other knowledge bases do not run here. A cancel stops the job after the batch in hand.
         """
         from phaseflow.cli.interrupts import Interrupts
         from phaseflow.components.workers.confinement import hide_memory
         from phaseflow.flow import PhaseFlow
+        from phaseflow.flow.reader import check_first
 
         hide_memory()  # the keys, from whatever takes over a worker
         with Interrupts() as interrupts:
+            await check_first(self.db, check)
             async with PhaseFlow(
                 self.db, only=[self.kb_id], allow_private=self.allow_private, embedding_url=self.embedding_url,
                 keep_vectors=self.keep_vectors,

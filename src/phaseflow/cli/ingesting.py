@@ -18,7 +18,7 @@ from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
 if TYPE_CHECKING:
     from phaseflow.domain.settings import FolderSource, WebSource
     from phaseflow.domain.status import JobStatusResponse, KnowledgeBase
-    from phaseflow.flow import Job, PhaseFlow
+    from phaseflow.flow import Job, PhaseFlow, Reader
     from phaseflow.flow.inputs import Source
 
 _KB_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -73,7 +73,7 @@ def ingest(
     wanted.settings.over(None)  # a usage error should not wait for the database
     logs.set_up(verbosity)
     foreground = Foreground(db, kb, as_json, not hold, allow_private, wanted.settings.address, keep_vectors)
-    run(lambda: foreground.run(wanted.begin))
+    run(lambda: foreground.run(wanted.check, wanted.begin))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,12 @@ class Wanted:
     full: bool
     hold: tuple[JobPhase, ...]
 
+    async def check(self, reader: "Reader") -> None:
+        """Raise JobConflict when the open job differs."""
+        kb = await self._known(reader)
+        if kb is not None and kb.job is not None and not kb.job.status.is_terminal:
+            self.check_same(kb)
+
     async def begin(self, flow: "PhaseFlow") -> "Job":
         """Resume the open job, else start a new one. Raises JobConflict when the open job differs."""
         kb = await self._known(flow)
@@ -96,7 +102,7 @@ class Wanted:
         await self._go_on(flow, kb.job)
         return await flow.job(self.kb_id)
 
-    async def _known(self, flow: "PhaseFlow") -> "KnowledgeBase | None":
+    async def _known(self, flow: "PhaseFlow | Reader") -> "KnowledgeBase | None":
         try:
             return await flow.kb(self.kb_id)
         except KnowledgeBaseNotFound:
@@ -162,11 +168,14 @@ def resume(
     if server:
         through_server(server, token, Action.RESUME, kb, phase, as_json)
 
+    async def check(reader: "Reader") -> None:
+        await reader.check_verb(Action.RESUME, kb, phase)
+
     async def begin(flow: "PhaseFlow") -> "Job":
         await flow.resume(kb, phase)
         return await flow.job(kb)
 
-    run(lambda: Foreground(db, kb, as_json, allow_private=allow_private).run(begin))
+    run(lambda: Foreground(db, kb, as_json, allow_private=allow_private).run(check, begin))
 
 
 @click.command()
@@ -189,8 +198,11 @@ def retry(
     if server:
         through_server(server, token, Action.RETRY, kb, None, as_json)
 
+    async def check(reader: "Reader") -> None:
+        await reader.check_verb(Action.RETRY, kb)
+
     async def begin(flow: "PhaseFlow") -> "Job":
         await flow.retry(kb)
         return await flow.job(kb)
 
-    run(lambda: Foreground(db, kb, as_json, allow_private=allow_private).run(begin))
+    run(lambda: Foreground(db, kb, as_json, allow_private=allow_private).run(check, begin))

@@ -7,7 +7,7 @@ transaction, and is the same whether the job runs, waits, or belongs to a proces
 A state that comes back unchanged means that it was so already.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -103,6 +103,19 @@ def retry(state: IngestionState, at: datetime) -> IngestionState:
     if elsewhere or state.get_overall_status() is not JobStatus.FAILED:
         raise _conflict(state, Action.RETRY)
     return state if state.intent is Intent.RETRY else state.queue(Intent.RETRY, at)
+
+
+def change_for(
+    action: Action, at: datetime, phase: JobPhase | None = None
+) -> Callable[[IngestionState], IngestionState]:
+    """What a verb on a job does to its state; only PAUSE and RESUME know of a phase."""
+    changes: dict[Action, Callable[[IngestionState], IngestionState]] = {
+        Action.PAUSE: lambda state: pause(state, phase),
+        Action.RESUME: lambda state: resume(state, at, phase),
+        Action.CANCEL: lambda state: cancel(state, at),
+        Action.RETRY: lambda state: retry(state, at),
+    }
+    return changes[action]
 
 
 def take_turn(state: IngestionState, at: datetime) -> IngestionState:

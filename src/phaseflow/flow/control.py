@@ -1,12 +1,11 @@
 """The verbs: what a program asks of the newest job of a knowledge base."""
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import anyio
 
 from phaseflow.domain import verbs
-from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_USER
 from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.domain.vocabulary import Action, JobPhase
@@ -49,22 +48,16 @@ class Control(Documents):
     ) -> tuple[JobStatusResponse, bool]:
         """Carry out a verb on the newest job: (its status, whether anything changed).
 
-        It is stored, then this waits up to ``SETTLE_S`` for its effect, and returns with ``requested`` still set if
-        that takes longer. Raises JobConflict, naming the status and the allowed
-        actions, when the verb cannot apply; JobNotFound, KnowledgeBaseNotFound; StoreUnavailable.
+        It is stored, then this waits up to ``VERB_RESPONSE_S`` for its effect, and returns with ``requested`` still set
+        if that takes longer. Raises JobConflict, naming the status and the allowed actions, when the verb cannot apply;
+        JobNotFound, KnowledgeBaseNotFound; StoreUnavailable.
         """
         tracker, scheduler = self._engine()
         verb = as_action(action)
         name = None if phase is None else as_phase(phase)
         record = await self._latest(kb_id)
-        now = tracker.clock.now()
-        changes: dict[Action, Callable[[IngestionState], IngestionState]] = {
-            Action.PAUSE: lambda state: verbs.pause(state, name),
-            Action.RESUME: lambda state: verbs.resume(state, now, name),
-            Action.CANCEL: lambda state: verbs.cancel(state, now),
-            Action.RETRY: lambda state: verbs.retry(state, now),
-        }
-        changed = await scheduler.apply(record.state.job_id, changes[verb], reason=BY_USER)
+        change = verbs.change_for(verb, tracker.clock.now(), name)
+        changed = await scheduler.apply(record.state.job_id, change, reason=BY_USER)
         moved = changed.after != changed.before
         if moved:
             await self._settle(record.state.job_id)

@@ -1,6 +1,6 @@
 """Reading a database beside the process that has it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,11 +11,13 @@ import anyio
 
 from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.index import EmbeddedIndex
-from phaseflow.domain.errors import StoreUnavailable
+from phaseflow.domain import verbs
+from phaseflow.domain.errors import StoreError, StoreUnavailable
 from phaseflow.domain.status import JobStatusResponse
-from phaseflow.domain.verbs import left_behind
+from phaseflow.domain.vocabulary import Action, JobPhase
 from phaseflow.flow.components import ComponentFactory
-from phaseflow.flow.queries import Queries
+from phaseflow.flow.inputs import as_action, as_phase
+from phaseflow.flow.queries import Queries, latest_job
 from phaseflow.snapshot import compose
 from phaseflow.store import schema
 from phaseflow.store.jobs import JobRecord
@@ -48,8 +50,13 @@ class Reader(Queries):
         await anyio.to_thread.run_sync(self._check)
         async with AsyncExitStack() as stack:
             self._pool = await stack.enter_async_context(open_readers(self._path))
-            if not schema.check_version(self._path, *await self._read(schema.identity_in)):
+            application_id, version, tables = await self._read(schema.identity_in)
+            if not schema.check_version(self._path, application_id, version, tables):
                 raise StoreUnavailable(f"{self._path} is an empty database; ingest something first")
+            if version < schema.VERSION:
+                raise StoreUnavailable(
+                    f"{self._path} was written by an older phaseflow; ingest or serve brings it up to date"
+                )
             stack.push_async_callback(self._components.aclose)
             self._stack = stack.pop_all()
         return self
@@ -57,6 +64,12 @@ class Reader(Queries):
     async def __aexit__(self, kind: object, error: object, traceback: object) -> None:
         with anyio.CancelScope(shield=True):
             await self._stack.aclose()
+
+    async def check_verb(self, action: Action | str, kb_id: str, phase: JobPhase | str | None = None) -> None:
+        """Raise what the engine would answer to a verb on a job that no process runs: JobConflict, JobNotFound, …"""
+        verb, name = as_action(action), None if phase is None else as_phase(phase)
+        record = await self._read(lambda tx: latest_job(tx, kb_id))
+        verbs.change_for(verb, self._now(), name)(verbs.left_behind(record.state, record.last_signs))
 
     def _check(self) -> None:
         if not self._path.exists():
@@ -71,7 +84,7 @@ class Reader(Queries):
             # Asked before and after the record was read: a holder in between is one that has just begun or ended.
             if was_held or is_held(self._path):
                 return compose(record, self._now())
-            return compose(replace(record, state=left_behind(record.state, record.last_signs)), self._now())
+            return compose(replace(record, state=verbs.left_behind(record.state, record.last_signs)), self._now())
 
         return composed
 
@@ -85,3 +98,17 @@ class Reader(Queries):
 
     async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderAdapter | None:
         return await self._components.query_embedder(kb)
+
+
+async def check_first(path: Path, check: Callable[[Reader], Awaitable[None]]) -> None:
+    """Let ``check`` refuse by reading what an engine would refuse once it has recovered and resumed jobs.
+
+    Nothing is checked where a process has the file, or where it cannot be read: the engine says so when it opens it.
+    """
+    if await anyio.to_thread.run_sync(lambda: is_held(path.absolute())):
+        return
+    try:
+        async with Reader(path) as reader:
+            await check(reader)
+    except StoreError:
+        return
