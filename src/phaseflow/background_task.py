@@ -1,4 +1,4 @@
-"""A long-lived coroutine in a task of its own, from the start of a block to its end."""
+"""A long-lived coroutine in a task of its own, from the start of a block to its end, and the loop it belongs to."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import anyio
 
-from phaseflow.domain.errors import EngineStopped
+from phaseflow.domain.errors import EngineStopped, WrongEventLoop
 
 T = TypeVar("T")
 
@@ -67,3 +67,15 @@ def only_error(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+class OwnLoop:
+    """Remembers the running loop: what was made in one loop never wakes a caller in another."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    def check(self) -> None:
+        """Raise WrongEventLoop unless the caller runs in that loop."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise WrongEventLoop

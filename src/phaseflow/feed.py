@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import anyio
 
+from phaseflow.background_task import OwnLoop
 from phaseflow.domain.errors import EngineStopped
 from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.snapshot import compose
 from phaseflow.store import jobs, transitions
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
-from phaseflow.store.own_loop import OwnLoop
 
 RECENT = 2000
 """Transitions kept in memory; whoever is further behind reads the database."""

@@ -25,7 +25,7 @@ from phaseflow.domain.errors import (
     RateLimited,
     TransientError,
 )
-from phaseflow.domain.hosts import is_loopback
+from phaseflow.domain.identifiers import is_loopback
 from phaseflow.domain.settings import OpenAIEmbedderSettings
 from tests.components.fake_embedding_server import FakeEmbeddingServer, Flaw, Refusal
 

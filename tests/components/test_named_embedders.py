@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from phaseflow.components.embedders import EmbedderAccess, EmbedderAdapter, OpenAIEmbedder, make_embedder
-from phaseflow.components.embedders.pace import Pace
+from phaseflow.components.embedders.throttle import Pace
 from phaseflow.domain.errors import ComponentUnavailable, DimensionMismatch, InvalidRequest, RateLimited
 from phaseflow.domain.settings import Settings
 from phaseflow.flow import PhaseFlow

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phaseflow.components.upload_names import LONGEST_NAME, safe_name
+from phaseflow.components.sources.names import LONGEST_NAME, safe_name
 from phaseflow.components.uploads import UploadBatch, UploadLimits, Uploads
 from phaseflow.domain.errors import ComponentUnavailable, DocumentNotFound, InvalidRequest, UploadTooLarge
 from phaseflow.store.transaction import Transaction

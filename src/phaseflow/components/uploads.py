@@ -14,8 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
-from phaseflow.components.sources.names import path_of, uri_of
-from phaseflow.components.upload_names import safe_name
+from phaseflow.components.sources.names import path_of, safe_name, uri_of
 from phaseflow.components.upload_trash import Trash
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import (

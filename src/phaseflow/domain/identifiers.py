@@ -2,6 +2,7 @@
 
 import re
 from hashlib import blake2b
+from ipaddress import IPv6Address, ip_address
 
 from phaseflow.domain.errors import InvalidRequest
 
@@ -43,3 +44,18 @@ def document_id(kb_id: str, uri: str) -> str:
     """
     name = f"{kb_id}\n{uri}".encode(errors="surrogatepass")
     return f"doc_{blake2b(name, digest_size=12).hexdigest()}"
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a host name or address can be answered by this machine alone: localhost, 127.0.0.0/8, ::1."""
+    if host is None:
+        return False
+    name = host.strip("[]").lower().removesuffix(".")
+    if name == "localhost":
+        return True
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback

@@ -16,7 +16,7 @@ from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from phaseflow.domain.hosts import is_loopback
+from phaseflow.domain.identifiers import is_loopback
 from phaseflow.domain.log import get_logger
 from phaseflow.http.limits import Limits
 

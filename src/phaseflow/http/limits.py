@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from phaseflow.domain.hosts import is_loopback
+from phaseflow.domain.identifiers import is_loopback
 from phaseflow.http.problems import LimitReached
 
 

@@ -14,7 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from phaseflow.domain.errors import InvalidRequest
-from phaseflow.domain.hosts import is_loopback
+from phaseflow.domain.identifiers import is_loopback
 from phaseflow.flow import PhaseFlow
 from phaseflow.http.access import ANY_ADDRESS, LOOPBACK, check_secret, is_address
 from phaseflow.http.app import create_app

@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from phaseflow.background_task import OwnLoop
 from phaseflow.domain.errors import EngineStopped, StoreUnavailable
 from phaseflow.store import failpoints, upkeep
 from phaseflow.store.connection import Connection, explained, explaining, open_connection
-from phaseflow.store.own_loop import OwnLoop
 from phaseflow.store.read_pool import ReadPool, open_readers
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.write_request import Write, WriteRequest, in_turn

@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import anyio
 
+from phaseflow.background_task import OwnLoop
 from phaseflow.domain.errors import EngineStopped, StoreUnavailable
 from phaseflow.store.connection import Connection, explained, open_connection
-from phaseflow.store.own_loop import OwnLoop
 from phaseflow.store.transaction import Transaction
 
 T = TypeVar("T")

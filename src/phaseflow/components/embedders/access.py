@@ -10,7 +10,7 @@ from phaseflow.components.embedders.named import VARIABLE, Named, NamedEmbedder,
 from phaseflow.components.sources.web.address import advice, host_and_port, normalised
 from phaseflow.components.sources.web.ssrf import AddressPolicy, Resolver, check_sites, resolve
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
-from phaseflow.domain.hosts import is_loopback
+from phaseflow.domain.identifiers import is_loopback
 from phaseflow.domain.settings import Address, EmbedderSettings, NamedEmbedderSettings, OpenAIEmbedderSettings
 
 KEY_VARIABLE = "PHASEFLOW_EMBEDDING_API_KEY"

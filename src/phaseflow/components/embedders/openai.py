@@ -8,8 +8,8 @@ from urllib.parse import SplitResult, urlsplit
 import anyio
 
 from phaseflow.components.embedders.answer import ACCEPTED, Answer, Bounds, bounds, read_body
-from phaseflow.components.embedders.pace import Pace
 from phaseflow.components.embedders.retry_after import retry_after_s
+from phaseflow.components.embedders.throttle import Pace
 from phaseflow.components.embedders.vectors import checked_vectors
 from phaseflow.domain.errors import (
     BatchTooLarge,
@@ -21,7 +21,7 @@ from phaseflow.domain.errors import (
     SourceNotAllowed,
     TransientError,
 )
-from phaseflow.domain.hosts import is_loopback
+from phaseflow.domain.identifiers import is_loopback
 
 if TYPE_CHECKING:
     import httpx2

@@ -1,4 +1,4 @@
-"""The pace an embedding server asks for, kept once for everybody who uses it."""
+"""How fast an embedding server may be called: the pace it asks for, kept once for all who use it, and a fixed limit."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,6 +6,10 @@ from time import monotonic
 
 import anyio
 
+from phaseflow.domain.errors import RateLimited
+
+LONGEST_WAIT_S = 1.0
+"""A wait for the limit that is longer is left to the caller, so that a pause does not have to wait for it."""
 FIRST_S = 0.25
 """The first wait after a rate limit that names none; it doubles with each further one …"""
 MOST_S = 15.0
@@ -88,3 +92,28 @@ class Throttle:
         else:
             self._asked_until = max(self._asked_until, now + wait_s)
         self._until = max(self._until, now + wait_s)
+
+
+class Pace:
+    """At most so many requests a minute, spread evenly, for a server that bills or blocks those above its limit.
+
+    None: no limit. ``clock`` gives seconds that only go forward."""
+
+    def __init__(self, requests_per_minute: int | None, clock: Callable[[], float] = monotonic) -> None:
+        self._limit = requests_per_minute
+        self._clock = clock
+        self._next = -float("inf")
+
+    async def wait(self) -> None:
+        """Return when a request may be made, within a second. A cancel gives its turn up.
+
+        Raises RateLimited, naming the wait, when it would take longer; that takes no turn.
+        """
+        if self._limit is None:
+            return
+        wait_s = max(0.0, self._next - self._clock())
+        if wait_s > LONGEST_WAIT_S:
+            raise RateLimited(f"at most {self._limit} requests a minute go to this server", retry_after_s=wait_s)
+        self._next = self._clock() + wait_s + 60 / self._limit
+        if wait_s:
+            await anyio.sleep(wait_s)

@@ -1,10 +1,13 @@
-"""File names as URIs and back, without loss.
+"""Names of files: as URIs and back, without loss, and those that uploaded files may have.
 
 A name is kept as it is, but for two things: a byte that is no UTF-8 becomes ``%E9``, and a ``%`` that would be read
 back as something else becomes ``%25``. So ``100%.md`` and ``a%41.md`` stay as they are, and no two names share a URI.
 """
 
 import re
+import unicodedata
+
+from phaseflow.domain.errors import InvalidRequest
 
 # Only bytes from 0x80 can fail to be UTF-8, so that only these escapes, and %25 itself, mean anything.
 _AMBIGUOUS = re.compile("%(?=25|[89A-F][0-9A-F])")
@@ -12,6 +15,13 @@ _RAW_BYTE = re.compile("[\udc80-\udcff]")
 _ESCAPE = re.compile("%(25|[89A-F][0-9A-F])")
 _SURROGATES = 0xDC00
 """``os.fsdecode`` maps the byte 0x80 to U+DC80 (PEP 383)."""
+LONGEST_NAME = 255
+"""Bytes; what the common file systems take."""
+_SEPARATORS = frozenset("/\\")
+_UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Control characters, halves of surrogate pairs, separators of lines and paragraphs."""
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""They can make ``exe.md`` out of ``dm.exe`` for the eye."""
 
 
 def uri_of(path: str) -> str:
@@ -31,3 +41,28 @@ def _escape(match: re.Match[str]) -> str:
 
 def _unescape(match: re.Match[str]) -> str:
     return "%" if match[1] == "25" else chr(_SURROGATES + int(match[1], 16))
+
+
+def safe_name(name: str) -> str:
+    """The name as it is kept: NFC, so that the same name typed on two systems is one document.
+
+    Raises InvalidRequest, naming ``files``, for a name that could leave the folder, hide in it, or mislead readers.
+    """
+    kept = unicodedata.normalize("NFC", name)
+    if fault := _fault(kept):
+        raise InvalidRequest("files", f"the name {name[:100]!r} {fault}; rename the file")
+    return kept
+
+
+def _fault(name: str) -> str | None:
+    if not name.strip():
+        return "is empty"
+    if name.startswith("."):
+        return "begins with a dot, and hidden files are not read"
+    if any(letter in _SEPARATORS for letter in name):
+        return "holds a path; send the name of the file alone"
+    if any(unicodedata.category(letter) in _UNSEEN or letter in _TURNING for letter in name):
+        return "holds characters that cannot be seen"
+    if len(name.encode()) > LONGEST_NAME:
+        return f"is longer than {LONGEST_NAME} bytes"
+    return None
