@@ -1,6 +1,7 @@
-"""Forms batches: documents in, batches of chunks whose texts have to be embedded out."""
+"""Forms batches: of what one transaction stores, and of the chunks whose texts one call embeds."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
@@ -8,6 +9,8 @@ from anyio.streams.memory import MemoryObjectSendStream
 from phaseflow.actors.handoff import Receiver
 from phaseflow.actors.pending_documents import Chunk
 from phaseflow.store.documents import StagedDocument
+
+T = TypeVar("T")
 
 BATCH_WAIT_S = 0.05
 """How long a smaller batch waits for more texts, seconds: a call costs the same however few it carries."""
@@ -48,3 +51,20 @@ class Batcher:
         with anyio.move_on_after(BATCH_WAIT_S):
             return list(await self._receiver.next())
         return None
+
+
+def in_parts(items: Sequence[T], sizes: Callable[[T], tuple[int, ...]], room: tuple[int, ...]) -> list[list[T]]:
+    """The items in order, in parts for a transaction each: of no measure of ``sizes`` more than its ``room``.
+
+    One that alone is more is a part of its own.
+    """
+    parts: list[list[T]] = []
+    left: tuple[int, ...] = ()
+    for item in items:
+        taken = sizes(item)
+        if not parts or any(size > rest for size, rest in zip(taken, left, strict=True)):
+            parts.append([])
+            left = room
+        parts[-1].append(item)
+        left = tuple(rest - size for size, rest in zip(taken, left, strict=True))
+    return parts

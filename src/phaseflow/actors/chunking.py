@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from phaseflow.actors.actor import Actor
+from phaseflow.actors.batching import in_parts
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError
@@ -41,7 +42,7 @@ class ChunkingActor(Actor):
         """Cut and store documents until the gate is closed; those that are left."""
         outcomes = await call_in_abandonable_thread(lambda: self._cut_in_thread(batch))
         done = list(zip(batch, outcomes, strict=False))
-        for part in _by_chunks(done):
+        for part in in_parts(done, _chunks, (STORE_CHUNKS,)):
             stored = await self._store_most(part)
             await self.shop.write(partial(self._store, part=part, stored=stored), self._hand_over)
             for _, outcome in part:
@@ -103,15 +104,5 @@ class ChunkingActor(Actor):
         self._sender.offer(cut)
 
 
-def _by_chunks(done: Sequence[Cut]) -> list[list[Cut]]:
-    """In parts that are stored together; a document of more than ``STORE_CHUNKS`` is one of its own."""
-    parts: list[list[Cut]] = []
-    room = 0
-    for each in done:
-        size = len(each[1].spans) if isinstance(each[1], StagedDocument) else 1
-        if not parts or size > room:
-            parts.append([])
-            room = STORE_CHUNKS
-        parts[-1].append(each)
-        room -= size
-    return parts
+def _chunks(cut: Cut) -> tuple[int]:
+    return (len(cut[1].spans) if isinstance(cut[1], StagedDocument) else 1,)

@@ -7,6 +7,7 @@ from functools import partial
 import anyio
 
 from phaseflow.actors.actor import Actor
+from phaseflow.actors.batching import in_parts
 from phaseflow.components.protocols import IndexDocument, Passage, Span
 from phaseflow.domain.errors import DocumentError, TransientError
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
@@ -50,7 +51,7 @@ class IndexingActor(Actor):
         self._scope = Scope(target.kb_key, target.index_version)
         self._follows_links: bool = getattr(self.shop.plan.components.loader, "follows_links", False)
         while batch := await self._next_batch():
-            for part in _by_chunks(batch):
+            for part in in_parts(batch, _sizes, (BATCH_CHUNKS, BATCH_CHARACTERS)):
                 await self._publish([await self._index_most(document) for document in part])
                 failpoints.hit("indexing.between")
         if self._receiver.is_complete:
@@ -251,14 +252,5 @@ def _step(document: StagedDocument, first: int) -> int:
     return last
 
 
-def _by_chunks(batch: Sequence[StagedDocument]) -> list[list[StagedDocument]]:
-    """In parts that are made searchable together; a large document is one of its own."""
-    parts: list[list[StagedDocument]] = []
-    chunks = characters = 0
-    for document in batch:
-        chunks, characters = chunks + len(document.spans), characters + len(document.text)
-        if not parts or chunks > BATCH_CHUNKS or characters > BATCH_CHARACTERS:
-            parts.append([])
-            chunks, characters = len(document.spans), len(document.text)
-        parts[-1].append(document)
-    return parts
+def _sizes(document: StagedDocument) -> tuple[int, int]:
+    return len(document.spans), len(document.text)

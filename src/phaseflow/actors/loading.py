@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 
 from phaseflow.actors.actor import Actor
+from phaseflow.actors.batching import in_parts
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.actors.storable_text import storable
 from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
@@ -126,7 +127,7 @@ class LoadingActor(Actor):
                 self.hold(reason)
 
     async def _store_done(self, done: list[tuple[ListedEntry, Outcome]]) -> None:
-        for part in _by_characters(done):
+        for part in in_parts(done, _characters, (STORE_CHARACTERS,)):
             await self._store_part(part)
 
     async def _store_part(self, part: list[Loaded]) -> None:
@@ -276,15 +277,5 @@ def _text(entry: ListedEntry, document: Document) -> LoadedText:
     )
 
 
-def _by_characters(done: Sequence[Loaded]) -> list[list[Loaded]]:
-    """In parts that are stored together; a large text is one of its own."""
-    parts: list[list[Loaded]] = []
-    room = 0
-    for each in done:
-        size = len(each[1].text) if isinstance(each[1], Document) else 0
-        if not parts or size > room:
-            parts.append([])
-            room = STORE_CHARACTERS
-        parts[-1].append(each)
-        room -= size
-    return parts
+def _characters(loaded: Loaded) -> tuple[int]:
+    return (len(loaded[1].text) if isinstance(loaded[1], Document) else 0,)
