@@ -218,9 +218,10 @@ class TestWord:
         assert extract(docx(of_its_own + back, styles=styles), "a.docx").text == "a\n\nb"
 
     def test_formulas_keep_their_fractions_and_powers(self) -> None:
-        fraction = "<w:num><w:t>a</w:t></w:num><w:den><w:t>b</w:t></w:den>"
-        power = "<w:t>x</w:t><w:sub/><w:sup><w:t>2</w:t></w:sup>"
-        assert extract(docx(f"<w:p>{fraction}<w:t>+</w:t>{power}</w:p>"), "a.docx").text == "a/b+x^2"
+        fraction = "<w:f><w:num><w:t>a+1</w:t></w:num><w:den><w:t>b</w:t></w:den></w:f>"
+        power = "<w:sSubSup><w:e><w:t>x</w:t></w:e><w:sub/><w:sup><w:t>2</w:t></w:sup></w:sSubSup>"
+        body = f"<w:p><w:oMath>{fraction}<w:r><w:t> + </w:t></w:r>{power}</w:oMath></w:p>"
+        assert extract(docx(body), "a.docx").text == "(a+1)/b + x²"
 
     @pytest.mark.parametrize(("ending", "chunk"), [("html", "<h1>x</h1>"), ("mht", "Content-Type: text/html\n\n<h1>x")])
     def test_a_page_inside_the_document_is_read(self, ending: str, chunk: str) -> None:
@@ -356,7 +357,8 @@ class TestOpenDocument:
 
     def test_numbered_lists_keep_their_numbers_and_go_on(self) -> None:
         styles = (
-            '<text:list-style style:name="L"><text:list-level-style-number text:level="1" style:num-format="1"/>'
+            '<text:list-style style:name="L">'
+            '<text:list-level-style-number text:level="1" style:num-format="1" style:num-suffix="."/>'
             '<text:list-level-style-bullet text:level="2"/></text:list-style>'
         )
         inner = "<text:list><text:list-item><text:p>inner</text:p></text:list-item></text:list>"
@@ -499,7 +501,7 @@ class TestRtf:
             r"{\listtext\pard\plain 1.\tab}\pard\ls1 one\par\pard\ls1{\listtext\pard 2)\tab}two\par"
             r"{\pntext\'b7\tab}\pard\ilvl1 inner\par\pard text\par"
         )
-        assert extract(rtf(body), "a.rtf").text == "1. one\n2. two\n  - inner\n\ntext"
+        assert extract(rtf(body), "a.rtf").text == "1. one\n2) two\n  - inner\n\ntext"
 
     def test_the_mark_of_a_list_does_not_end_a_table(self) -> None:
         body = r"\trowd\pard\intbl{\listtext\pard 1.\tab}a\par b\cell c\cell\row"

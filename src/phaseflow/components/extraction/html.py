@@ -38,6 +38,7 @@ _CHROME = (
     "[role=banner], [aria-hidden=true], a.headerlink"
 )
 _UNSEEN = re.compile(r"(?i)(?<![\w-])(?:display\s*:\s*none|visibility\s*:\s*hidden)")
+_RAISED = re.compile(r"(?i)(?<![\w-])vertical-align\s*:\s*(su[pb])(?:er)?\s*(?:!|;|\Z)")
 _BANNERS = "header, footer"
 _PARTS = ("article", "aside", "main", "nav", "section")
 _OF_A_PART = ", ".join(f"{part} header, {part} footer" for part in _PARTS)
@@ -98,10 +99,11 @@ def _content(page: "LexborHTMLParser", banners: frozenset[int]) -> str:
     never = _ids(page, _NEVER)
     chrome = never | _ids(page, _CHROME) | _unseen(page) | banners
     main = _main(page)
-    if main is not None and main.mem_id not in chrome and _holds_enough(main, body):
-        return render(main, chrome) or render(body, never)
+    is_content = main is not None and main.mem_id not in chrome and _holds_enough(main, body)
+    content = main if main is not None and is_content else body
+    alike = _raised(page)
     # A page that is all navigation still has text: a silent nothing would be wrong.
-    return render(body, chrome) or render(body, never)
+    return render(content, chrome, alike) or render(body, never, alike)
 
 
 def _instead_of_frames(page: "LexborHTMLParser") -> str:
@@ -114,6 +116,14 @@ def _instead_of_frames(page: "LexborHTMLParser") -> str:
 
 def _unseen(page: "LexborHTMLParser") -> frozenset[int]:
     return frozenset(node.mem_id for node in page.css("[style]") if _UNSEEN.search(node.attributes["style"] or ""))
+
+
+def _raised(page: "LexborHTMLParser") -> dict[int, str]:
+    """Elements that their style sets above or below the line, as programs write pages that know no ``<sup>``."""
+    found = (
+        (node.mem_id, _RAISED.search(node.attributes["style"] or "")) for node in page.css("[style*=vertical-align]")
+    )
+    return {mem_id: style[1].lower() for mem_id, style in found if style}
 
 
 def _banners(page: "LexborHTMLParser") -> frozenset[int]:

@@ -10,8 +10,10 @@ from phaseflow.domain.errors import DocumentError
 
 MAX_CHARS = 64_000_000
 """About twenty times War and Peace. More comes from archive bombs, not from readers."""
+BULLET = "- "
 # What XML and SQLite do not take, and Markdown has no use for.
-_DIRT = re.compile("[\x00-\x08\x0b-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
+# A soft hyphen says where a word may be broken; in the middle of one it would not be found.
+_DIRT = re.compile("[\x00-\x08\x0b-\x1f\x7f\xad\ufffe\uffff\ud800-\udfff]")
 
 
 @dataclass(slots=True)
@@ -26,28 +28,29 @@ class Draft:
     title: str | None = None
     """The first heading."""
     _label: str | None = None
+    _ends_with_item: bool = False
 
     def part(self, label: str) -> None:
         """Say what begins with the next block: a page, slide, sheet or section."""
         self._label = line(label) or self._label
 
-    def heading(self, level: int, text: str) -> None:
+    def heading(self, level: int, text: str, number: str = "") -> None:
+        """``number`` is shown before the text, but is not part of a title."""
         words = line(text)
         if words:
             self.title = self.title or words
-            self.put(f"{'#' * min(max(level, 1), 6)} {words}")
+            self.put(f"{'#' * min(max(level, 1), 6)} {line(number + words)}")
 
-    def section(self, level: int, text: str) -> None:
+    def section(self, level: int, text: str, number: str = "") -> None:
         """A heading with which a part of the document begins."""
-        self.part(text)
-        self.heading(level, text)
+        self.part(number + text if text.strip() else "")
+        self.heading(level, text, number)
 
-    def item(self, level: int, text: str, number: int | None = None) -> None:
-        """An item of a list; ``level`` begins with 0, ``number`` is None for a bullet."""
+    def item(self, level: int, text: str, mark: str = BULLET) -> None:
+        """An item of a list; ``level`` begins with 0, ``mark`` is what stands before it, with the space between."""
         if text.strip():
-            mark = "-" if number is None else f"{number}."
-            body = clean(text).strip().replace("\n", " ")
-            self._add("  " * min(level, 10) + f"{mark} {body}", is_item=True)
+            body = clean(mark + text.strip()).strip().replace("\n", " ")
+            self._add("  " * min(level, 10) + body, is_item=True)
 
     def put(self, text: str) -> None:
         """A paragraph, or a block that is Markdown already."""
@@ -69,8 +72,8 @@ class Draft:
         if not block:
             return
         if self.pieces:
-            follows = is_item and self.pieces[-1].lstrip().startswith(("- ", *"123456789"))
-            self._write("\n" if follows else "\n\n")
+            self._write("\n" if is_item and self._ends_with_item else "\n\n")
+        self._ends_with_item = is_item
         if self._label is not None:
             self.parts.append((self.length, self._label))
             self._label = None

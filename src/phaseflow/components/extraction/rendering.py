@@ -1,15 +1,21 @@
 """An HTML tree as Markdown text, in one pass and without recursion, whatever the depth."""
 
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from phaseflow.components.extraction.markdown_writer import table
+from phaseflow.components.extraction.formulas import Formula
+from phaseflow.components.extraction.html_lists import HtmlList, integer, opened
+from phaseflow.components.extraction.markdown_writer import BULLET, table
+from phaseflow.components.extraction.raised import subscript, superscript
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
 _TEXT = "-text"
+_SOFT_HYPHEN = "\xad"
+"""Says where a word may be broken; in the middle of one it would not be found."""
+_NONE: Mapping[int, str] = {}
 _HEADINGS = {f"h{level}": "#" * level + " " for level in range(1, 7)}
 _BLOCK_NAMES = """
     address article aside blockquote body center details dl dialog div fieldset figcaption figure footer form header
@@ -17,7 +23,9 @@ _BLOCK_NAMES = """
 """
 _BLOCKS = frozenset(_BLOCK_NAMES.split()) | frozenset(_HEADINGS)
 _LINES = frozenset(("br", "dd", "dt", "tr", "td", "th", "caption", "option"))
-_FORMING = _BLOCKS | _LINES | {"li", "pre", "img"}
+_RAISED: Mapping[str, Callable[[str, str], str]] = {"sup": superscript, "sub": subscript}
+_FORMULA = "math"
+_FORMING = _BLOCKS | _LINES | {"li", "pre", "img", *_RAISED}
 # A table that holds these arranges a page; its cells are read one after another. Lists also stand in tables of data,
 # which have head cells.
 _LAYOUT = ", ".join(f"td {tag}, th {tag}" for tag in ("table", "pre", "blockquote", *_HEADINGS))
@@ -29,13 +37,20 @@ _MOST_COVERED = 50
 """Columns into which a cell above may reach: without a limit a small page could ask for billions of cells."""
 
 
-def render(root: "LexborNode", skipped: Set[int]) -> str:
-    """Return the text below ``root`` as Markdown, without the elements whose ``mem_id`` is in ``skipped``."""
+def render(root: "LexborNode", skipped: Set[int], alike: Mapping[int, str] = _NONE) -> str:
+    """Return the text below ``root`` as Markdown, without the elements whose ``mem_id`` is in ``skipped``.
+
+    ``alike``: elements that look like another, whose tag it is.
+    """
     page = _Page()
     for node, entering in _walk(root, skipped):
         tag = node.tag or ""
+        if alike and tag != _TEXT:
+            tag = alike.get(node.mem_id, tag)
         if tag == _TEXT:
             page.write(node.text_content or "")
+        elif tag == _FORMULA or page.formula is not None:
+            page.in_formula(tag, node, entering=entering)
         elif tag not in _FORMING:
             continue
         elif entering:
@@ -104,8 +119,11 @@ class _Page:
     flow: _Flow = field(default_factory=_Flow)
     outside: _Flow | None = None
     """The text around the table cell in hand."""
-    lists: list[int | None] = field(default_factory=list)
-    """For every open list the number of its next item; None when it has no numbers."""
+    lists: list[HtmlList] = field(default_factory=list)
+    raised: list[tuple[list[str], int]] = field(default_factory=list)
+    """Where the text that stands above or below the line begins, for each that is open."""
+    formula: Formula | None = None
+    formula_depth: int = 0
     rows: list[list[str]] | None = None
     spans: tuple[int, int] = (1, 1)
     """How many columns and rows the cell in hand takes."""
@@ -118,10 +136,25 @@ class _Page:
         return self.flow.text()
 
     def write(self, text: str) -> None:
-        if self.preformatted is not None:
+        if self.formula is not None:
+            self.formula.data(text)
+        elif self.preformatted is not None:
             self.preformatted.append(text)
         else:
-            self.flow.write(text)
+            self.flow.write(text.replace(_SOFT_HYPHEN, "") if _SOFT_HYPHEN in text else text)
+
+    def in_formula(self, tag: str, node: "LexborNode", *, entering: bool) -> None:
+        """Take an element of a formula, which ends with the one that began it."""
+        if entering:
+            self.formula = self.formula or Formula()
+            self.formula.start(tag, node.attributes)
+            self.formula_depth += 1
+        elif self.formula is not None:
+            self.formula.end(tag)
+            self.formula_depth -= 1
+            if not self.formula_depth:
+                text, self.formula = self.formula.text, None
+                self.write(text)
 
     def enter(self, tag: str, node: "LexborNode") -> None:
         self._break(tag)
@@ -130,9 +163,11 @@ class _Page:
         elif tag == "pre":
             self._open_pre()
         elif tag in ("ul", "ol"):
-            self.lists.append(_number(node, "start", 1_000_000) if tag == "ol" else None)
+            self.lists.append(opened(node))
         elif tag == "li":
-            self._open_item()
+            self._open_item(node)
+        elif tag in _RAISED:
+            self._open_raised()
         elif tag == "img":
             self.write(node.attributes.get("alt") or "")
         elif tag in ("table", "tr", "td", "th"):
@@ -145,6 +180,8 @@ class _Page:
             self._close_pre()
         elif tag in ("ul", "ol"):
             self.lists.pop()
+        elif tag in _RAISED:
+            self._close_raised(tag)
         elif tag in ("table", "tr", "td", "th"):
             self._leave_table(tag)
         if tag != "br":
@@ -159,14 +196,28 @@ class _Page:
         elif tag in _LINES:
             self.flow.end_line(1)
 
-    def _open_item(self) -> None:
+    def _open_item(self, node: "LexborNode") -> None:
         self.flow.mark = ""
         self.flow.end_line(1)
-        number = self.lists[-1] if self.lists else None
-        if number is not None:
-            self.lists[-1] = number + 1
         indent = "  " * min(len(self.lists) - 1, 10)
-        self.flow.mark = indent + ("- " if number is None else f"{number}. ")
+        self.flow.mark = indent + (self.lists[-1].mark(node) if self.lists else BULLET)
+
+    def _open_raised(self) -> None:
+        if self.preformatted is None and (self.flow.mark or self.flow.gap):
+            self.flow.put("")
+        pieces = self._pieces
+        self.raised.append((pieces, len(pieces)))
+
+    def _close_raised(self, tag: str) -> None:
+        pieces, begin = self.raised.pop()
+        run = "".join(pieces[begin:])
+        if pieces is self._pieces and run.strip() and "\n" not in run:
+            before = pieces[begin - 1] if begin else ""
+            pieces[begin:] = [_RAISED[tag](run, before)]
+
+    @property
+    def _pieces(self) -> list[str]:
+        return self.flow.pieces if self.preformatted is None else self.preformatted
 
     def _open_pre(self) -> None:
         self.pre_depth += 1
@@ -194,7 +245,7 @@ class _Page:
             self.rows.append([])
         else:
             self._pass_covered(self.rows[-1])
-            self.spans = _number(node, "colspan", _WIDEST), _number(node, "rowspan", _TALLEST)
+            self.spans = _span(node, "colspan", _WIDEST), _span(node, "rowspan", _TALLEST)
             self.outside, self.flow = self.flow, _Flow()
 
     def _leave_table(self, tag: str) -> None:
@@ -234,6 +285,5 @@ def _is_layout(node: "LexborNode") -> bool:
     return any(part.css_first(_LISTS) for part in parts) and not any(part.css_first("th") for part in parts)
 
 
-def _number(node: "LexborNode", name: str, most: int) -> int:
-    value = node.attributes.get(name) or ""
-    return min(max(int(value), 1), most) if value.isascii() and value.isdigit() and len(value) < 8 else 1
+def _span(node: "LexborNode", name: str, most: int) -> int:
+    return min(max(integer(node, name, 1), 1), most)

@@ -6,18 +6,19 @@ Own reading, in one pass: striprtf 0.0.35 gives no headings, and cells without t
 import codecs
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from phaseflow.components.extraction.markdown_writer import Draft
+from phaseflow.components.extraction.markdown_writer import BULLET, Draft, line
+from phaseflow.components.extraction.rtf_state import Group, Paragraph
 from phaseflow.components.extraction.rtf_words import APART, ASIDES, CHARSETS, LIST_MARKS, MARKS, SIGNS
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
 
 _TOKEN = re.compile(rb"\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-fA-F]{2})|\\([^a-zA-Z])|([{}])|([^\\{}\r\n]+)")
 _MAX_DEPTH = 1000
+_POSITIONS = {b"super": "superscript", b"sub": "subscript", b"nosupersub": ""}
 _KEPT = frozenset((b"title", b"stylesheet")) | LIST_MARKS
 """Groups whose text says something about the document."""
-_LIST_NUMBER = re.compile(r"\s*(\d{1,6})[.)]")
 _HEADING = re.compile(r"\s*heading (\d)\b", re.I)
 
 
@@ -35,38 +36,15 @@ def extract(raw: Raw) -> Extracted:
     return reader.draft.finish(reader.title)
 
 
-@dataclass(slots=True)
-class _Group:
-    """What a brace keeps and its end brings back."""
-
-    destination: bytes = b""
-    encoding: str = ""
-    unicode_skip: int = 1
-    is_hidden: bool = False
-    is_deleted: bool = False
-    outside: "_Paragraph | None" = None
-    """The paragraph that goes on after this group, whose text stands beside it."""
-
-
-@dataclass(slots=True)
-class _Paragraph:
-    pieces: list[str] = field(default_factory=list)
-    list_mark: str | None = None
-    list_level: int = 0
-    is_aside: bool = False
-    style: int = 0
-    outline: int | None = None
-    in_table: bool = False
-
-
 class _Reader:
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
         self.title: str | None = None
         self._encoding = "cp1252"
-        self._group = _Group()
-        self._groups: list[_Group] = []
-        self._paragraph = _Paragraph()
+        self._group = Group()
+        self._begins_group = False
+        self._groups: list[Group] = []
+        self._paragraph = Paragraph()
         self._cell: list[str] = []
         self._cells: list[str] = []
         self._rows: list[list[str]] = []
@@ -80,8 +58,10 @@ class _Reader:
         self._asides: list[str] = []
 
     def read(self, data: bytes) -> None:
+        begins_next = False
         for token in self._tokens(data):
             word, number, code, mark, brace, text = token.groups()
+            self._begins_group, begins_next = begins_next, brace == b"{"
             if code is not None:
                 self._byte(int(code, 16))
             elif text is not None:
@@ -119,7 +99,7 @@ class _Reader:
             self._leave(self._group)
             self._group = self._groups.pop()
 
-    def _leave(self, group: _Group) -> None:
+    def _leave(self, group: Group) -> None:
         said = "".join(self._said)
         if group.destination == b"title" and said.strip():
             self.title = said
@@ -130,12 +110,14 @@ class _Reader:
         if group.destination in _KEPT:
             self._said = []
         if group.outside is not None:
-            self._asides.append("".join(self._paragraph.pieces).strip())
+            self._asides.append(self._paragraph.line.take().strip())
             self._paragraph = group.outside
 
     def _mark(self, mark: bytes) -> None:
         if mark == b"*":
-            self._group.destination = b"*"
+            # Elsewhere than at the start of a group, as OpenOffice 1 wrote it, it means nothing.
+            if self._begins_group:
+                self._group.destination = b"*"
         elif mark in (b"\n", b"\r"):
             self._write("\n")
         elif mark in MARKS:
@@ -145,7 +127,7 @@ class _Reader:
         group = self._group
         if word in ASIDES and group.destination in (b"", b"*", b"shpinst"):
             group.destination, group.outside = b"", self._paragraph
-            self._paragraph = _Paragraph(is_aside=True)
+            self._paragraph = Paragraph(is_aside=True)
         elif group.destination == b"*":
             # A destination that may be passed over, and is.
             group.destination = word if word in APART else b"unknown"
@@ -176,8 +158,10 @@ class _Reader:
             group.is_hidden = number != 0
         elif word == b"deleted":
             group.is_deleted = number != 0
+        elif word in _POSITIONS:
+            group.position = _POSITIONS[word] if number != 0 else ""
         elif word == b"plain":
-            group.is_hidden = False
+            group.is_hidden, group.position = False, ""
         elif not group.destination:
             self._paragraph_state(word, number)
 
@@ -248,15 +232,14 @@ class _Reader:
         elif text == "\n":
             self._end_paragraph()
         else:
-            self._paragraph.pieces.append(text)
+            self._paragraph.line.write(text, group.position)
 
     def _end_paragraph(self) -> None:
         paragraph = self._paragraph
         if paragraph.is_aside:
-            paragraph.pieces.append("\n")
+            paragraph.line.write("\n")
             return
-        text, mark = "".join(paragraph.pieces), paragraph.list_mark
-        paragraph.pieces, paragraph.list_mark = [], None
+        text, mark, paragraph.list_mark = paragraph.line.take(), paragraph.list_mark, None
         if paragraph.in_table:
             if text.strip():
                 self._cell.append(text + " ")
@@ -265,19 +248,19 @@ class _Reader:
         level = self._levels.get(paragraph.style)
         if paragraph.outline is not None and 0 <= paragraph.outline < 9:
             level = paragraph.outline + 1
+        # A number or letter; anything else is a bullet, drawn with a sign of a font of symbols.
+        shown = f"{line(mark)} " if mark and any(map(str.isalnum, mark)) else ""
         if level is not None:
-            self.draft.section(level, text)
+            self.draft.section(level, text, shown)
         elif mark is not None:
-            number = _LIST_NUMBER.match(mark)
-            self.draft.item(paragraph.list_level, text, int(number[1]) if number else None)
+            self.draft.item(paragraph.list_level, text, shown or BULLET)
         else:
             self.draft.put(text)
         while self._asides:
             self.draft.put(self._asides.pop(0))
 
     def _end_cell(self) -> None:
-        self._cell += self._paragraph.pieces
-        self._paragraph.pieces = []
+        self._cell.append(self._paragraph.line.take())
         self._cells.append("".join(self._cell))
         self._cell = []
 

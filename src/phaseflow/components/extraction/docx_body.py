@@ -1,0 +1,237 @@
+"""The body of a part of a Word document: its events as blocks of Markdown."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from phaseflow.components.extraction.formulas import Formula
+from phaseflow.components.extraction.markdown_writer import BULLET, Draft, line
+from phaseflow.components.extraction.numbering import Numbering
+from phaseflow.components.extraction.raised import Line
+from phaseflow.components.extraction.styles import OFF, Styles
+
+# Fallback repeats what Choice says; moveFrom and del are what tracked changes took out.
+_SKIPPED = frozenset(("Fallback", "moveFrom", "del", "rPrChange", "pPrChange", "sectPr", "tblGrid"))
+_FORMULA = "oMath"
+_SIGNS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "ptab": "\t"}
+
+
+@dataclass(slots=True)
+class _Paragraph:
+    line: Line = field(default_factory=Line)
+    style: str = ""
+    list_id: str | None = None
+    list_level: int | None = None
+    outline: int | None = None
+    is_merged: bool = False
+    """Its end is deleted: it belongs to the next one."""
+
+
+@dataclass(slots=True)
+class _Table:
+    rows: list[list[str]] = field(default_factory=list)
+    cell: list[str] | None = None
+    span: int = 1
+    is_covered: bool = False
+    """The cell in hand lies under the one above it: what it holds is not seen."""
+
+
+class Body:
+    """Turns the events of a part of the document into blocks."""
+
+    def __init__(
+        self,
+        draft: Draft,
+        styles: Styles,
+        numbering: Numbering,
+        add_chunk: Callable[[str], bool] = lambda each: False,
+    ) -> None:
+        self._draft = draft
+        self._styles = styles
+        self._numbering = numbering
+        self._skipping = 0
+        self._paragraphs: list[_Paragraph] = []
+        self._tables: list[_Table] = []
+        self._in_properties = 0
+        self._in_text = False
+        self._is_hidden = False
+        self._formula: Formula | None = None
+        self._formula_depth = 0
+        self._position = ""
+        self._add_chunk = add_chunk
+        self.unread = False
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if self._skipping or name in _SKIPPED:
+            self._skipping += 1
+            if name == "del" and self._in_properties and self._paragraphs:
+                self._paragraphs[-1].is_merged = True
+        elif name == _FORMULA or self._formula is not None:
+            self._start_formula(name, attributes)
+        elif name == "t":
+            self._in_text = True
+        elif name == "p":
+            self._paragraphs.append(_Paragraph())
+        elif name == "r":
+            style = self._paragraphs[-1].style if self._paragraphs else ""
+            self._is_hidden = bool(self._styles.hides(style))
+            self._position = self._styles.position(style) or ""
+        elif name in ("pPr", "tcPr"):
+            self._in_properties += 1
+        elif self._in_properties:
+            self._set(name, attributes.get("val", ""))
+        elif name in ("rStyle", "vanish", "vertAlign"):
+            self._set_run(name, attributes.get("val", ""))
+        elif name in _SIGNS:
+            self._write(_SIGNS[name])
+        else:
+            self._open(name, attributes)
+
+    def end(self, name: str) -> None:
+        if self._skipping:
+            self._skipping -= 1
+        elif self._formula is not None:
+            self._end_formula(name)
+        elif name == "t":
+            self._in_text = False
+        elif name == "p":
+            self._close_paragraph()
+        elif name == "r":
+            self._is_hidden, self._position = False, ""
+        elif name in ("pPr", "tcPr"):
+            self._in_properties -= 1
+        elif name in ("tbl", "tc"):
+            self._close(name)
+
+    def data(self, text: str) -> None:
+        if self._in_text and not self._skipping and not self._is_hidden:
+            if self._formula is not None:
+                self._formula.data(text)
+            else:
+                self._write(text)
+
+    def _start_formula(self, name: str, attributes: dict[str, str]) -> None:
+        self._formula = self._formula or Formula(keeps_spaces=True)
+        self._formula_depth += 1
+        self._in_text = name == "t"
+        self._formula.start(name, attributes)
+
+    def _end_formula(self, name: str) -> None:
+        if self._formula is None:
+            return
+        self._in_text = False
+        self._formula.end(name)
+        self._formula_depth -= 1
+        if not self._formula_depth:
+            text, self._formula = self._formula.text, None
+            self._write(text)
+
+    def _set_run(self, name: str, value: str) -> None:
+        if name == "vertAlign":
+            self._position = value
+            return
+        hides = value not in OFF if name == "vanish" else self._styles.hides(value)
+        self._is_hidden = self._is_hidden if hides is None else hides
+        if name == "rStyle":
+            self._position = self._styles.position(value) or self._position
+
+    def _write(self, text: str) -> None:
+        if self._paragraphs:
+            self._paragraphs[-1].line.write(text, self._position)
+        elif text.strip():
+            self.unread = True
+
+    def _set(self, name: str, value: str) -> None:
+        if name == "gridSpan" and self._tables:
+            self._tables[-1].span = min(_number(value, 1), 100)
+        elif name == "vMerge" and self._tables:
+            self._tables[-1].is_covered = value != "restart"
+        if not self._paragraphs:
+            return
+        paragraph = self._paragraphs[-1]
+        if name == "pStyle":
+            paragraph.style = value
+        elif name == "numId":
+            paragraph.list_id = value
+        elif name == "ilvl":
+            paragraph.list_level = _number(value, 0)
+        elif name == "outlineLvl":
+            paragraph.outline = _number(value, 9)
+
+    def _open(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "altChunk":
+            self.unread = not self._add_chunk(attributes.get("r-id", "")) or self.unread
+        elif name == "docPr" and attributes.get("descr"):
+            self._write(f" {attributes['descr']} ")
+        elif name == "tbl":
+            self._tables.append(_Table())
+        elif self._tables and name == "tr":
+            self._tables[-1].rows.append([])
+        elif self._tables and name == "tc":
+            table = self._tables[-1]
+            table.cell, table.span, table.is_covered = [], 1, False
+
+    def _close(self, name: str) -> None:
+        if not self._tables:
+            return
+        table = self._tables[-1]
+        if name == "tbl":
+            self._tables.pop()
+            self._put_table(table.rows)
+        elif table.cell is not None and table.rows:
+            text = "" if table.is_covered else "\n\n".join(table.cell)
+            table.rows[-1] += [text] + [""] * (table.span - 1)
+            table.cell = None
+
+    def _put_table(self, rows: list[list[str]]) -> None:
+        if self._cell is not None:
+            self._cell.extend(text for row in rows for text in row if text)
+        elif all(len(row) <= 1 for row in rows):
+            # One column frames a text, it is no table of anything.
+            for row in rows:
+                self._draft.put("".join(row))
+        else:
+            self._draft.table(rows)
+
+    @property
+    def _cell(self) -> list[str] | None:
+        return self._tables[-1].cell if self._tables else None
+
+    def _close_paragraph(self) -> None:
+        if not self._paragraphs:
+            return
+        paragraph = self._paragraphs.pop()
+        text = paragraph.line.take()
+        if not text.strip() and paragraph.is_merged:
+            return
+        # Those without text have a number, too, and count: the first column of a table, for example.
+        mark = self._mark(paragraph)
+        if self._cell is not None:
+            shown = "" if mark in (None, BULLET) else mark
+            if text.strip() or shown:
+                self._cell.append(f"{shown}{text.strip()}".strip())
+        elif text.strip():
+            self._put_paragraph(paragraph, text, mark)
+
+    def _mark(self, paragraph: _Paragraph) -> str | None:
+        list_id, level, styles = self._styles.list_of(paragraph.style)
+        if paragraph.list_id is not None:
+            list_id, level = paragraph.list_id, paragraph.list_level or 0
+        if list_id is None:
+            return None
+        if level is None or paragraph.list_level is not None:
+            level = paragraph.list_level
+        paragraph.list_level = self._numbering.level_of(list_id, styles) if level is None else level
+        return self._numbering.mark(list_id, paragraph.list_level)
+
+    def _put_paragraph(self, paragraph: _Paragraph, text: str, mark: str | None) -> None:
+        level = self._styles.level(paragraph.style, paragraph.outline)
+        if level is not None:
+            self._draft.section(level, line(text), "" if mark in (None, BULLET) else mark)
+        elif mark is None:
+            self._draft.put(text)
+        else:
+            self._draft.item(paragraph.list_level or 0, text, mark)
+
+
+def _number(value: str, otherwise: int) -> int:
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 6 else otherwise

@@ -1,0 +1,157 @@
+"""Formulas on one line, from MathML and from Word's markup: x², (a+b)/(c+d), √(2n), ∑_(i=1)^n."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from phaseflow.components.extraction.raised import power, subscript
+
+Parts = Sequence[tuple[str, str]]
+"""What an element holds: the names of its parts and their texts, in order."""
+_LONGEST = 20_000
+"""Characters of a formula: more is no formula."""
+
+
+@dataclass(slots=True)
+class _Node:
+    name: str
+    parts: list[tuple[str, str]] = field(default_factory=list)
+    values: dict[str, str] = field(default_factory=dict)
+    """What the properties of the element say: signs of operators and brackets."""
+
+
+class Formula:
+    """Takes the events of a formula; ``text`` is the line when all elements have ended.
+
+    ``keeps_spaces``: those in the markup are seen, as in Word's; else they are not, as in MathML.
+    """
+
+    def __init__(self, *, keeps_spaces: bool = False) -> None:
+        self._keeps_spaces = keeps_spaces
+        self._open: list[_Node] = [_Node("")]
+
+    def start(self, name: str, attributes: Mapping[str, str | None]) -> None:
+        node = _Node(name)
+        if name in _FENCES:
+            node.values = {
+                key: attributes.get(key) or "" for key in ("open", "close", "separators") if key in attributes
+            }
+        elif name in _PROPERTIES:
+            # They stand in an element of properties, which stands in the one that has them.
+            for above in self._open[-2:]:
+                above.values.setdefault(name, attributes.get("val") or "")
+        self._open.append(node)
+
+    def end(self, name: str) -> None:
+        if len(self._open) < 2:
+            return
+        node = self._open.pop()
+        write = _WRITE.get(node.name)
+        text = write(node) if write else "".join(text for _, text in node.parts)
+        if name not in _PROPERTIES:
+            self._open[-1].parts.append((node.name, text[:_LONGEST]))
+
+    def data(self, text: str) -> None:
+        words = text if self._keeps_spaces else " ".join(text.split())
+        if words:
+            self._open[-1].parts.append(("", words))
+
+    @property
+    def text(self) -> str:
+        whole = "".join(text for node in self._open for _, text in node.parts)
+        return whole if self._keeps_spaces else " ".join(whole.split())
+
+
+def _of(node: _Node, name: str) -> str:
+    return "".join(text for each, text in node.parts if each == name)
+
+
+def _at(node: _Node, place: int) -> str:
+    return node.parts[place][1] if place < len(node.parts) else ""
+
+
+def _grouped(text: str) -> str:
+    """In brackets, unless it is one number, one name, or in brackets already."""
+    if len(text) <= 1 or text.replace(".", "", 1).isdigit() or text.isalpha():
+        return text
+    return text if text[0] == "(" and text.find(")") == len(text) - 1 else f"({text})"
+
+
+def _raised(base: str, above: str) -> str:
+    shown = power(above, base)
+    return base + (shown if shown != above or not above else f"^{_grouped(above)}")
+
+
+def _lowered(base: str, below: str) -> str:
+    shown = subscript(below, base)
+    return base + (shown if shown != below or not below else f"_{_grouped(below)}")
+
+
+def _fraction(above: str, below: str) -> str:
+    return f"{_grouped(above)}/{_grouped(below)}"
+
+
+def _root(node: _Node) -> str:
+    degree, inner = _of(node, "deg"), _of(node, "e")
+    return _raised("", degree) + f"√{_grouped(inner)}" if degree else f"√{_grouped(inner)}"
+
+
+def _operator(node: _Node) -> str:
+    """A sum, an integral: the sign, what it runs from and to, and what follows."""
+    sign = node.values.get("chr", "∫")
+    return _raised(_lowered(sign, _of(node, "sub")), _of(node, "sup")) + " " + _of(node, "e")
+
+
+def _brackets(node: _Node) -> str:
+    inner = node.values.get("sepChr", "|").join(text for name, text in node.parts if name == "e")
+    return node.values.get("begChr", "(") + inner + node.values.get("endChr", ")")
+
+
+def _fenced(node: _Node) -> str:
+    separator = node.values.get("separators", ",").strip()[:1]
+    return node.values.get("open", "(") + separator.join(text for _, text in node.parts) + node.values.get("close", ")")
+
+
+def _rows(node: _Node) -> str:
+    return "; ".join(text for name, text in node.parts if name in ("mr", "mtr", "mlabeledtr", "e"))
+
+
+def _row(node: _Node) -> str:
+    return ", ".join(text for name, text in node.parts if name in ("e", "mtd"))
+
+
+_FENCES = frozenset(("mfenced",))
+_PROPERTIES = frozenset(("chr", "begChr", "endChr", "sepChr"))
+_WRITE: Mapping[str, Callable[[_Node], str]] = {
+    # MathML
+    "msup": lambda node: _raised(_at(node, 0), _at(node, 1)),
+    "msub": lambda node: _lowered(_at(node, 0), _at(node, 1)),
+    "msubsup": lambda node: _raised(_lowered(_at(node, 0), _at(node, 1)), _at(node, 2)),
+    "munder": lambda node: _lowered(_at(node, 0), _at(node, 1)),
+    "mover": lambda node: _raised(_at(node, 0), _at(node, 1)),
+    "munderover": lambda node: _raised(_lowered(_at(node, 0), _at(node, 1)), _at(node, 2)) + " ",
+    "mfrac": lambda node: _fraction(_at(node, 0), _at(node, 1)),
+    "msqrt": lambda node: f"√{_grouped(''.join(text for _, text in node.parts))}",
+    "mroot": lambda node: _raised("", _at(node, 1)) + f"√{_grouped(_at(node, 0))}",
+    "mfenced": _fenced,
+    "mtable": _rows,
+    "mtr": _row,
+    "mlabeledtr": _row,
+    "mtext": lambda node: " " + "".join(text for _, text in node.parts) + " ",
+    "annotation-xml": lambda node: "",
+    # Word
+    "sSup": lambda node: _raised(_of(node, "e"), _of(node, "sup")),
+    "sSub": lambda node: _lowered(_of(node, "e"), _of(node, "sub")),
+    "sSubSup": lambda node: _raised(_lowered(_of(node, "e"), _of(node, "sub")), _of(node, "sup")),
+    "sPre": lambda node: _raised(_lowered("", _of(node, "sub")), _of(node, "sup")) + _of(node, "e"),
+    "f": lambda node: _fraction(_of(node, "num"), _of(node, "den")),
+    "rad": _root,
+    "nary": _operator,
+    "d": _brackets,
+    "limLow": lambda node: _lowered(_of(node, "e"), _of(node, "lim")),
+    "limUpp": lambda node: _raised(_of(node, "e"), _of(node, "lim")),
+    "m": _rows,
+    "mr": _row,
+    "eqArr": _rows,
+    "acc": lambda node: _of(node, "e") + node.values.get("chr", "\u0302"),
+    "func": lambda node: f"{_of(node, 'fName')} {_of(node, 'e')}",
+}

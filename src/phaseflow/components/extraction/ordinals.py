@@ -1,0 +1,145 @@
+"""Numbers as lists, clauses and headings show them: 4, iv, D, (d), IV."""
+
+from collections.abc import Callable, Mapping
+
+_ROMAN = (
+    (1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"),
+    (9, "IX"), (5, "V"), (4, "IV"), (1, "I"),
+)  # fmt: skip
+_LARGEST_ROMAN = 4000
+_LONGEST_REPEAT = 30
+_LATIN = "abcdefghijklmnopqrstuvwxyz"
+_RUSSIAN = "абвгдежзиклмнопрстуфхцчшщыэюя"
+_GREEK = "αβγδεζηθικλμνξοπρστυφχψω"
+_CHINESE = "〇一二三四五六七八九"
+_TEN_THOUSANDS = 10_000
+
+
+def decimal(number: int) -> str:
+    """Return 0, 1, 2, …"""
+    return str(number)
+
+
+def roman(number: int) -> str:
+    """Return I, II, III, …; numbers that have no Roman form in digits."""
+    if not 0 < number < _LARGEST_ROMAN:
+        return str(number)
+    letters = ""
+    for value, sign in _ROMAN:
+        times, number = divmod(number, value)
+        letters += sign * times
+    return letters
+
+
+def letters(number: int, alphabet: str = _LATIN) -> str:
+    """Return a, b, …, z, aa, ab, …, as browsers and OpenDocument count."""
+    if number < 1:
+        return str(number)
+    shown = ""
+    while number:
+        number, place = divmod(number - 1, len(alphabet))
+        shown = alphabet[place] + shown
+    return shown
+
+
+def repeated_letters(number: int, alphabet: str = _LATIN) -> str:
+    """Return a, b, …, z, aa, bb, …, as Word counts."""
+    times, place = divmod(number - 1, len(alphabet))
+    if number < 1 or times >= _LONGEST_REPEAT:
+        return str(number)
+    return alphabet[place] * (times + 1)
+
+
+def ordinal(number: int) -> str:
+    """Return 1st, 2nd, 3rd, …"""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def chinese(number: int) -> str:
+    """Return 一, 二, …, 十, 十一, …, up to 9999."""
+    if not 0 < number < _TEN_THOUSANDS:
+        return "".join(_CHINESE[int(digit)] for digit in str(number)) if number >= 0 else str(number)
+    shown, has_gap = "", False
+    for value, unit in ((1000, "千"), (100, "百"), (10, "十"), (1, "")):
+        digit, number = divmod(number, value)
+        if digit:
+            shown += ("〇" if has_gap and shown else "") + (
+                "" if value == 10 and digit == 1 and not shown else _CHINESE[digit]
+            )
+            shown += unit
+        has_gap = not digit
+    return shown
+
+
+def _padded(width: int) -> Callable[[int], str]:
+    return lambda number: f"{number:0{width}d}"
+
+
+def _listed(signs: str, form: str = "{}") -> Callable[[int], str]:
+    """One sign a number, and numbers after the last."""
+    return lambda number: form.format(signs[number - 1]) if 0 < number <= len(signs) else str(number)
+
+
+def _from(first: int, last: int) -> str:
+    return "".join(map(chr, range(first, last)))
+
+
+WORD: Mapping[str, Callable[[int], str] | None] = {
+    "decimal": decimal,
+    "decimalZero": _padded(2),
+    "decimalHalfWidth": decimal,
+    "decimalFullWidth": lambda number: "".join(chr(ord(digit) + 0xFEE0) for digit in str(number)),
+    "decimalEnclosedCircle": _listed(_from(0x2460, 0x2474)),
+    "decimalEnclosedParen": _listed(_from(0x2474, 0x2488)),
+    "decimalEnclosedFullstop": _listed(_from(0x2488, 0x249C)),
+    "numberInDash": lambda number: f"- {number} -",
+    "ordinal": ordinal,
+    "upperRoman": roman,
+    "lowerRoman": lambda number: roman(number).lower(),
+    "upperLetter": lambda number: repeated_letters(number).upper(),
+    "lowerLetter": repeated_letters,
+    "russianLower": lambda number: repeated_letters(number, _RUSSIAN),
+    "russianUpper": lambda number: repeated_letters(number, _RUSSIAN).upper(),
+    "chineseCounting": chinese,
+    "chineseCountingThousand": chinese,
+    "japaneseCounting": chinese,
+    "taiwaneseCounting": chinese,
+    "taiwaneseCountingThousand": chinese,
+    "ideographDigital": lambda number: "".join(_CHINESE[int(digit)] for digit in str(abs(number))),
+    "ideographTraditional": _listed("甲乙丙丁戊己庚辛壬癸"),
+    "ideographZodiac": _listed("子丑寅卯辰巳午未申酉戌亥"),
+    "ideographEnclosedCircle": _listed(_from(0x3280, 0x328A)),
+    "aiueoFullWidth": _listed(
+        "アイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワヲン"
+    ),
+    "irohaFullWidth": _listed(
+        "イロハニホヘトチリヌルヲワカヨタレソツネナラムウヰノオクヤマケフコエテアサキユメミシヱヒモセス"
+    ),
+    "ganada": _listed("가나다라마바사아자차카타파하"),
+    "chosung": _listed("ㄱㄴㄷㄹㅁㅂㅅㅇㅈㅊㅋㅌㅍㅎ"),
+    "none": lambda number: "",
+}
+"""The formats of Word (``w:numFmt``). One that is not here is not shown: no number is better than another one."""
+
+HTML: Mapping[str, Callable[[int], str]] = {
+    "1": decimal,
+    "a": letters,
+    "A": lambda number: letters(number).upper(),
+    "i": lambda number: roman(number).lower(),
+    "I": roman,
+    "decimal": decimal,
+    "decimal-leading-zero": _padded(2),
+    "lower-alpha": letters,
+    "lower-latin": letters,
+    "upper-alpha": lambda number: letters(number).upper(),
+    "upper-latin": lambda number: letters(number).upper(),
+    "lower-roman": lambda number: roman(number).lower(),
+    "upper-roman": roman,
+    "lower-greek": lambda number: letters(number, _GREEK),
+    "cjk-decimal": lambda number: "".join(_CHINESE[int(digit)] for digit in str(abs(number))),
+    "simp-chinese-informal": chinese,
+    "cjk-ideographic": chinese,
+    "japanese-informal": chinese,
+}
+"""The types of HTML, which are those of OpenDocument too, and the styles of lists in CSS."""

@@ -1,0 +1,30 @@
+"""What reading RTF keeps in mind: the group it is in, and the paragraph."""
+
+from dataclasses import dataclass, field
+
+from phaseflow.components.extraction.raised import Line
+
+
+@dataclass(slots=True)
+class Group:
+    """What a brace keeps and its end brings back."""
+
+    destination: bytes = b""
+    encoding: str = ""
+    unicode_skip: int = 1
+    is_hidden: bool = False
+    is_deleted: bool = False
+    position: str = ""
+    outside: "Paragraph | None" = None
+    """The paragraph that goes on after this group, whose text stands beside it."""
+
+
+@dataclass(slots=True)
+class Paragraph:
+    line: Line = field(default_factory=Line)
+    list_mark: str | None = None
+    list_level: int = 0
+    is_aside: bool = False
+    style: int = 0
+    outline: int | None = None
+    in_table: bool = False

@@ -1,0 +1,126 @@
+"""Superscripts and subscripts stay apart from what they stand beside, in every format."""
+
+import pytest
+
+from phaseflow.components.extraction import extract
+from phaseflow.components.extraction.raised import subscript, superscript
+from tests.components.binary_fixtures import docx, epub, odt, rtf
+
+SHOWN = "10⁶ and H₂O"
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "shown"),
+    [
+        ("6", "10", "⁶"), ("-6", "10", "⁻⁶"), ("−6", "10", "⁻⁶"), ("n", "x", "^n"), ("n+1", "x", "^(n+1)"),
+        ("6.5", "10", "^6.5"), ("1,2", "word", "¹,²"), ("[3]", "word", "[3]"), ("*", "word", "*"), ("+", "Na", "⁺"),
+        ("2+", "Ca", "²⁺"), ("st", "1", "st"), ("e", "10", "e"), ("e", "x", "^e"), ("lle", "M", "lle"), ("o", "n", "º"),
+        ("TM", "Foo", "™"), ("", "x", ""), (" ", "x", " "), ("3", "", "³"), ("a", "", "a"),
+        ("a note that somebody wanted to be small", "", "a note that somebody wanted to be small"),
+        ("a note that somebody wanted to be small", "x", " a note that somebody wanted to be small"),
+    ],
+)  # fmt: skip
+def test_a_superscript_does_not_run_into_what_stands_before(text: str, before: str, shown: str) -> None:
+    assert superscript(text, before) == shown
+
+
+@pytest.mark.parametrize(("text", "shown"), [("2", "₂"), ("i", "_i"), ("max", "_max"), ("n-1", "_(n-1)")])
+def test_a_subscript_does_not_run_into_what_stands_before(text: str, shown: str) -> None:
+    assert subscript(text, "x") == shown
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<p>10<sup>6</sup> and H<sub>2</sub>O",
+        "<p>10<span style='vertical-align: super'>6</span> and H<span style='vertical-align:sub;'>2</span>O",
+        "<p>10<sup><b>6</b></sup> and <i>H<sub>2</sub></i>O",
+    ],
+)
+def test_in_a_page(page: str) -> None:
+    assert extract(page.encode(), "a.html").text == SHOWN
+    assert extract(epub({"c": f"<html><body>{page}</p></body></html>"}), "a.epub").text == SHOWN
+
+
+def test_in_code_cells_headings_and_items_of_a_page() -> None:
+    page = (
+        "<pre>x<sup>2</sup>\ny</pre><ol><li><sup>1</sup>a</ol><h2>m<sup>2</sup></h2><table><tr><th>m<sup>3</sup><td>x"
+    )
+    assert extract(page.encode(), "a.html").text == "```\nx²\ny\n```\n\n1. ¹a\n\n## m²\n\n| m³ | x |\n| --- | --- |"
+
+
+def test_in_a_word_document_by_the_run_and_by_its_style() -> None:
+    def run(text: str, position: str = "") -> str:
+        return f'<w:r><w:rPr><w:vertAlign w:val="{position}"/></w:rPr><w:t xml:space="preserve">{text}</w:t></w:r>'
+
+    styled = '<w:r><w:rPr><w:rStyle w:val="Up"/></w:rPr><w:t>6</w:t></w:r>'
+    styles = '<w:style w:styleId="Up"><w:rPr><w:vertAlign w:val="superscript"/></w:rPr></w:style>'
+    end = run(" and H", "baseline") + run("2", "subscript") + run("O")
+    for six in (run("6", "superscript"), styled):
+        assert extract(docx(f"<w:p>{run('10')}{six}{end}</w:p>", styles=styles), "a.docx").text == SHOWN
+
+
+def test_runs_of_one_superscript_are_one() -> None:
+    run = '<w:r><w:rPr><w:vertAlign w:val="superscript"/></w:rPr><w:t>{}</w:t></w:r>'
+    body = f"<w:p><w:r><w:t>x</w:t></w:r>{run.format('n')}{run.format('+1')}</w:p>"
+    assert extract(docx(body), "a.docx").text == "x^(n+1)"
+
+
+@pytest.mark.parametrize(("up", "down"), [("super 58%", "sub 58%"), ("33% 58%", "-33% 58%")])
+def test_in_an_opendocument(up: str, down: str) -> None:
+    styles = "".join(
+        f'<s:style s:name="{name}"><s:text-properties s:text-position="{place}"/></s:style>'
+        for name, place in (("U", up), ("D", down), ("N", "0% 100%"))
+    )
+    span = '<text:span text:style-name="{}">{}</text:span>'
+    body = f"<text:p>10{span.format('U', 6)} {span.format('N', 'and')} H{span.format('D', 2)}O</text:p>"
+    assert extract(odt(f'<s:styles xmlns:s="s">{styles}</s:styles>{body}'), "a.odt").text == SHOWN
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        r"10{\super 6} and H{\sub 2}O",
+        r"10\super 6\nosupersub  and H\sub 2\plain O",
+        r"10{\super 6\super0  and }H{\sub 2}O",
+    ],
+)
+def test_in_rtf(body: str) -> None:
+    assert extract(rtf(body), "a.rtf").text == SHOWN
+
+
+@pytest.mark.parametrize(
+    ("formula", "shown"),
+    [
+        ("<msup><mi>x</mi><mn>2</mn></msup><mo>+</mo><mi>y</mi>", "x²+y"),
+        ("<msup><mn>10</mn><mrow><mo>-</mo><mn>6</mn></mrow></msup>", "10⁻⁶"),
+        ("<mfrac><mrow><mi>a</mi><mo>+</mo><mi>b</mi></mrow><mn>2</mn></mfrac>", "(a+b)/2"),
+        ("<msqrt><mn>2</mn><mi>n</mi></msqrt>", "√(2n)"),
+        ("<msubsup><mi>x</mi><mi>i</mi><mn>2</mn></msubsup>", "x_i²"),
+        ("<msup><mrow></mrow><mn>3</mn></msup><mi>He</mi>", "³He"),
+        ("<mfenced><mi>a</mi><mi>b</mi></mfenced>", "(a,b)"),
+        ("<mtable><mtr><mtd><mn>1</mn></mtd><mtd><mn>0</mn></mtd></mtr><mtr><mtd><mn>2</mn></mtd></mtr></mtable>",
+         "1, 0; 2"),
+    ],
+)  # fmt: skip
+def test_mathml_is_one_line_that_means_the_same(formula: str, shown: str) -> None:
+    assert extract(f"<p>so <math>{formula}</math> holds".encode(), "a.html").text == f"so {shown} holds"
+    body = '<text:p>so <draw:object xmlns:xlink="x" xlink:href="./O"/> holds</text:p>'
+    member = f'<math xmlns="http://www.w3.org/1998/Math/MathML">{formula}</math>'
+    assert extract(odt(body, **{"O/content.xml": member}), "a.odt").text == f"so {shown} holds"
+
+
+def test_formulas_of_word_are_one_line_that_means_the_same() -> None:
+    t = "<w:r><w:t>{}</w:t></w:r>"
+    integral = (
+        f'<w:nary><w:naryPr><w:chr w:val="∑"/></w:naryPr><w:sub>{t.format("i=1")}</w:sub><w:sup>{t.format("n")}</w:sup>'
+        f"<w:e>{t.format('i')}</w:e></w:nary>"
+    )
+    rest = f"<w:rad><w:deg/><w:e>{t.format('2n')}</w:e></w:rad><w:d><w:e>{t.format('a')}</w:e></w:d>"
+    body = f"<w:p><w:oMath>{integral}{t.format(' = ')}{rest}</w:oMath></w:p>"
+    assert extract(docx(body), "a.docx").text == "∑_(i=1)^n i = √(2n)(a)"
+
+
+def test_a_soft_hyphen_does_not_cut_a_word() -> None:
+    assert extract("<p>Silben\xadtrennung".encode(), "a.html").text == "Silbentrennung"
+    assert extract(odt("<text:p>Silben\xadtrennung</text:p>"), "a.odt").text == "Silbentrennung"
