@@ -162,7 +162,8 @@ CREATE TABLE chunks (
     start       INTEGER NOT NULL,
     stop        INTEGER NOT NULL,
     text_hash   BLOB NOT NULL,
-    vector_id   INTEGER
+    vector_id   INTEGER,
+    context     TEXT NOT NULL DEFAULT ''          -- the headings above the passage, and the head row of its table
 ) STRICT;
 CREATE INDEX chunks_by_vector ON chunks (vector_id) WHERE vector_id IS NOT NULL;
 
@@ -238,21 +239,23 @@ CREATE TABLE unused_vectors (
 CREATE INDEX unused_vectors_by_age ON unused_vectors (since);
 CREATE INDEX unused_vectors_by_vector ON unused_vectors (vector_id);
 
--- BM25 over the passages of searchable documents; rowid = chunks.id. Without content of its own: the text is in texts.
-CREATE VIRTUAL TABLE passages USING fts5 (
-    text, content = '', tokenize = "porter unicode61 remove_diacritics 2"
-);
--- Merge segments in larger steps: a bulk load spends a quarter less time on them, and search is as fast.
-INSERT INTO passages (passages, rank) VALUES ('automerge', 16);
--- Far above automerge: at the same number, which is its default, a whole level would be merged in one transaction.
-INSERT INTO passages (passages, rank) VALUES ('crisismerge', 64);
+-- The tables of FTS5, passages_N, which are made when they are first needed, all the same (store/postings); rowid = chunks.id.
+-- Without content of their own: the text is in texts.
+CREATE TABLE index_tables (
+    shard    INTEGER PRIMARY KEY,
+    is_empty INTEGER NOT NULL DEFAULT 1,          -- 0: it is used, or was and has yet to be emptied
+    removed  INTEGER NOT NULL DEFAULT 0           -- passages taken out: their words stay in its segments until these are merged
+) STRICT;
 
--- What is left to do to the file itself. removed_passages: their words are still in the segments of the full-text index,
--- which have to be merged into one to be without them.
-CREATE TABLE upkeep (
-    name  TEXT PRIMARY KEY,
-    count INTEGER NOT NULL
+-- Which of them holds the words of an index version of a knowledge base.
+CREATE TABLE index_shards (
+    kb_id         TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
+    index_version INTEGER NOT NULL,
+    shard         INTEGER NOT NULL,
+    passages      INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (kb_id, index_version)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX index_shards_by_shard ON index_shards (shard);
 
 CREATE TABLE failures (
     kb_id    TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,

@@ -11,7 +11,13 @@ from tests.cli.statuses import AT, job
 
 def test_a_hit_shows_its_document_where_in_it_and_its_first_lines() -> None:
     hit = SearchHit(
-        uri="reliability/regions.md", title="Regions", text="Plan for it.\n\n" * 200, score=0.0321, start=10, end=2810
+        document_id="doc_1",
+        uri="reliability/regions.md",
+        title="Regions",
+        text="Plan for it.\n\n" * 200,
+        score=0.0321,
+        start=10,
+        end=2810,
     )
     head, *passage = tables.hits([hit])
     assert head == "1. reliability/regions.md 10–2810  score 0.032  Regions"
@@ -21,7 +27,7 @@ def test_a_hit_shows_its_document_where_in_it_and_its_first_lines() -> None:
 
 
 def test_a_passage_does_not_steer_the_terminal() -> None:
-    hit = SearchHit(uri="a", title="", text="\x1b[2Jgone", score=1, start=0, end=8)
+    hit = SearchHit(document_id="doc_1", uri="a", title="", text="\x1b[2Jgone", score=1, start=0, end=8)
     assert "\x1b" not in "".join(tables.hits([hit]))
 
 

@@ -15,7 +15,7 @@ from phaseflow.client import Client
 from phaseflow.client import errors as client_faults
 from phaseflow.client.connection import TIMEOUT_S
 from phaseflow.client.events import SILENCE_S
-from phaseflow.components import index, protocols
+from phaseflow.components import protocols, word_ranking
 from phaseflow.components.embedders.openai import OpenAIEmbedder
 from phaseflow.components.extraction import html, markdown_writer, package, registry, sheets
 from phaseflow.components.sources import archive, folder
@@ -27,7 +27,7 @@ from phaseflow.domain import errors, identifiers
 from phaseflow.domain.errors import PhaseflowError
 from phaseflow.domain.policy import BudgetPolicy, GuardPolicy, RetryPolicy
 from phaseflow.domain.settings import OpenAIEmbedderSettings, Settings, WebSource
-from phaseflow.flow import control, queries
+from phaseflow.flow import control, queries, searching
 from phaseflow.http import Limits as ServiceLimits
 from phaseflow.http import create_app
 from phaseflow.http.access import LOOPBACK
@@ -254,9 +254,9 @@ MIB = 1 << 20
         (FORMATS, f"time to read a document in a worker | {WorkerLimits().time_s:g} s"),
         (FORMATS, f"memory to read a document in a worker | {WorkerLimits().memory_bytes >> 30} GiB"),
         (LIBRARY, f"items in one page of a list | {queries.MOST_ITEMS:,}"),
-        (LIBRARY, f"hits of a search | {queries.MOST_HITS}"),
-        (LIBRARY, f"characters of a query | {queries.LONGEST_QUERY:,}"),
-        (LIBRARY, f"words of a query that are looked up | {index.MOST_WORDS}"),
+        (LIBRARY, f"hits of a search | {searching.MOST_HITS}"),
+        (LIBRARY, f"characters of a query | {searching.LONGEST_QUERY:,}"),
+        (LIBRARY, f"words of a query that are looked up | {word_ranking.MOST_WORDS}"),
         (LIBRARY, f"characters of `q` in `documents` | {queries.LONGEST_PART}"),
     ],
 )

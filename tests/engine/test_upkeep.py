@@ -15,6 +15,7 @@ from phaseflow.domain.errors import BackupFailed
 from phaseflow.store import failpoints, upkeep
 from phaseflow.supervisor import janitor
 from tests.engine.components import CountingEmbedder
+from tests.store.full_text import check_consistent
 from tests.store.probes import select
 
 WORDS = 400
@@ -66,9 +67,7 @@ async def test_a_vacuum_leaves_no_byte_of_what_was_replaced_or_deleted(tmp_path:
         chunks = (await flow.kb("kb")).chunks + (await flow.kb("kept")).chunks
         assert vectors(database) == chunks
         assert select(database, "PRAGMA freelist_count") == [(0,)]
-        await flow.tracker.database.write(
-            lambda tx: tx.run("INSERT INTO passages (passages) VALUES ('integrity-check')")
-        )
+        await flow.tracker.database.write(check_consistent)
 
 
 async def test_the_engine_frees_by_itself(tmp_path: Path, database: Path) -> None:

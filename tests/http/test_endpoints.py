@@ -199,7 +199,7 @@ async def test_a_search_finds_passages_with_their_place(service: Service, source
     hits = found.pop("hits")
     assert found == {"mode": "hybrid", "degraded": None}
     assert hits[0]["uri"] == "2.md"
-    assert hits[0].keys() == {"uri", "title", "text", "score", "start", "end"}
+    assert hits[0].keys() == {"document_id", "uri", "title", "text", "score", "start", "end", "metadata"}
 
 
 async def test_documents_are_listed_page_by_page_or_by_a_part_of_their_uri(

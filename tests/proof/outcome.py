@@ -262,11 +262,13 @@ def _text(connection: sqlite3.Connection, document: int) -> str | None:
 
 
 def _index_faults(connection: sqlite3.Connection) -> Iterator[str]:
-    indexed = {row[0] for row in connection.execute("SELECT rowid FROM passages")}
+    tables = connection.execute("SELECT DISTINCT shard FROM index_shards").fetchall()
+    indexed = {row[0] for (n,) in tables for row in connection.execute(f"SELECT rowid FROM passages_{n}")}
     wanted = {
         row[0]
         for row in connection.execute(
             "SELECT c.id FROM chunks AS c JOIN documents AS d ON d.id = c.id >> 20 WHERE c.id & 0xFFFFF < d.indexed"
+            " AND (d.kb_id, d.index_version) IN (SELECT kb_id, index_version FROM index_shards)"
         )
     }
     half = connection.execute(
@@ -282,5 +284,6 @@ def _index_faults(connection: sqlite3.Connection) -> Iterator[str]:
 def index_is_whole(database: Path) -> bool:
     """SQLite's own look at the file and at the full-text index. Writes, so only where no engine has the file."""
     with closing(sqlite3.connect(database)) as connection:
-        connection.execute("INSERT INTO passages (passages) VALUES ('integrity-check')")
+        for (number,) in connection.execute("SELECT DISTINCT shard FROM index_shards").fetchall():
+            connection.execute(f"INSERT INTO passages_{number} (passages_{number}) VALUES ('integrity-check')")
         return bool(connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok")

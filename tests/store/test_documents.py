@@ -17,6 +17,7 @@ from phaseflow.store.documents import CHUNK_BITS, CHUNKED, LOADED, StagedDocumen
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
+from tests.store.full_text import check_consistent, indexed_passages
 from tests.store.probes import select
 from tests.store.stock import NOW, Stock, clean, cut, embed, publish, stock
 
@@ -28,8 +29,8 @@ async def found(made: Stock, word: str) -> list[str]:
     """The uris of the passages with a word, as search sees them."""
 
     def read(tx: Transaction) -> list[str]:
-        chunks = passages.best_by_words(tx, made.scope, f'"{word}"', 100)
-        return sorted(row[0] for row in passages.fetch(tx, made.scope, chunks).values())
+        chunks = passages.containing(tx, made.scope, f'"{word}"', 100)
+        return sorted(row.uri for row in passages.fetch(tx, made.scope, chunks).values())
 
     return await made.database.read(read)
 
@@ -37,8 +38,8 @@ async def found(made: Stock, word: str) -> list[str]:
 async def is_sound(database: Database) -> bool:
     """The full-text index is consistent, and has the chunks of searchable documents alone when the janitor is done."""
     await clean(database)
-    await database.write(lambda tx: tx.run("INSERT INTO passages (passages) VALUES ('integrity-check')"))
-    rows = select(database.path, "SELECT id FROM passages_docsize ORDER BY id")
+    await database.write(check_consistent)
+    rows = indexed_passages(database.path)
     live = select(
         database.path,
         "SELECT c.id FROM chunks AS c JOIN documents AS d ON d.id = c.id >> 20 WHERE d.state = 4 ORDER BY 1",
@@ -357,11 +358,11 @@ async def test_whatever_is_replaced_by_whatever_search_sees_the_last_of_each_and
         ids = await database.read(lambda tx: passages.live_documents(tx, made.scope))
         chunks = [row[0] for row in await database.read(lambda tx: tx.rows("SELECT id FROM chunks ORDER BY id"))]
         hits = await database.read(lambda tx: passages.fetch(tx, made.scope, chunks))
-        assert len(ids) == len(last)
+        assert len(ids[1].split()) == len(last)
         texts: dict[str, str] = dict.fromkeys(last, "")
-        for uri, _, text, start, end, *_ in hits.values():
-            assert last[uri][start:end] == text
-            texts[uri] += text
+        for hit in hits.values():
+            assert last[hit.uri][hit.start : hit.end] == hit.text
+            texts[hit.uri] += hit.text
         assert texts == last
 
 

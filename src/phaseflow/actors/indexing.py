@@ -8,6 +8,7 @@ import anyio
 
 from phaseflow.actors.actor import Actor
 from phaseflow.actors.batching import in_parts
+from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.components.protocols import IndexDocument, Passage, Span
 from phaseflow.domain.errors import DocumentError, TransientError
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
@@ -25,7 +26,7 @@ from phaseflow.store import (
 )
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.failures import FailedDocument
-from phaseflow.store.passages import Scope
+from phaseflow.store.passages import Encoded, Scope
 from phaseflow.store.progress import Done
 from phaseflow.store.transaction import Transaction
 
@@ -90,7 +91,9 @@ class IndexingActor(Actor):
 
     async def _publish_once(self, batch: Sequence[StagedDocument]) -> None:
         good, failed = await self._put_outside(batch)
-        encoded = [passages.encoded(document, document.indexed) for document in good]
+        encoded = await call_in_abandonable_thread(
+            lambda: [passages.encoded(document, document.indexed) for document in good]
+        )
         await self.shop.write(lambda tx: self._store(tx, good, encoded, failed))
         for _ in good:
             self.spend(None)
@@ -104,17 +107,17 @@ class IndexingActor(Actor):
         """
         indexed = document.indexed
         while (step := _step(document, indexed)) < len(document.spans):
-            encoded = passages.encoded(document, indexed, step)
+            encoded = await call_in_abandonable_thread(partial(passages.encoded, document, indexed, step))
             async with self.gate:
                 await self.shop.write(partial(self._store_some, document.id, encoded, indexed, step))
             indexed = step
             failpoints.hit("indexing.indexed_some")
         return replace(document, indexed=indexed)
 
-    def _store_some(self, document_id: int, encoded: str, before: int, after: int, tx: Transaction) -> None:
+    def _store_some(self, document_id: int, encoded: Encoded, before: int, after: int, tx: Transaction) -> None:
         self.shop.advance(tx, self.phase, Done())
         passages.note_indexed(tx, document_id, before, after)
-        passages.index(tx, encoded)
+        passages.index(tx, self._scope, encoded)
 
     async def _put_outside(
         self, batch: Sequence[StagedDocument]
@@ -147,13 +150,13 @@ class IndexingActor(Actor):
         self,
         tx: Transaction,
         good: list[StagedDocument],
-        encoded: Sequence[str],
+        encoded: Sequence[Encoded],
         failed: list[tuple[StagedDocument, FailedDocument]],
     ) -> None:
         done = Done(sum(len(d.spans) for d in good), sum(len(d.spans) for d, _ in failed))
         self.shop.advance(tx, self.phase, done)
         for each in encoded:
-            passages.index(tx, each)
+            passages.index(tx, self._scope, each)
         at = self.shop.clock.now()
         passages.publish(tx, self._scope, good, at)
         failures.clear(tx, self._scope.kb_key, [d.uri for d in good])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from operator import not_
 from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
@@ -146,15 +147,30 @@ class Page(_Value, Generic[ItemT]):
     next_cursor: str | None = None
 
 
-class SearchHit(_Value):
-    """A passage found. ``text`` is exactly characters ``start`` to ``end`` of the document's extracted text."""
+class Place(_Value):
+    """Where a text stands: characters ``start`` to ``end`` of a document's extracted text."""
 
+    uri: str
+    start: Count
+    end: Count
+
+
+class SearchHit(_Value):
+    """A passage found. ``text`` is exactly characters ``start`` to ``end`` of the document's extracted text.
+
+    ``score`` is between 0 and 1; those of one knowledge base and mode can be compared. ``also_in``: other places
+    of the same text.
+    """
+
+    document_id: str
     uri: str
     title: str
     text: str
     score: float
     start: Count
     end: Count
+    metadata: dict[str, Any] = {}
+    also_in: Annotated[list[Place], Field(exclude_if=not_)] = []
 
 
 class SearchHits(list[SearchHit]):

@@ -98,6 +98,8 @@ class SearchMode(StrEnum):
     """By vectors and by words, fused."""
     WORDS = "words"
     """By words alone."""
+    VECTORS = "vectors"
+    """By vectors alone."""
 
 
 class Action(StrEnum):

@@ -11,11 +11,11 @@ import anyio
 from phaseflow.actors.context import Policies
 from phaseflow.background_task import BackgroundTask
 from phaseflow.components.embedders import EmbedderAdapter
-from phaseflow.components.index import EmbeddedIndex
+from phaseflow.components.index import EmbeddedIndex, Request
 from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
 from phaseflow.components.uploads import UploadLimits, Uploads
 from phaseflow.domain.errors import EngineStopped
-from phaseflow.domain.identifiers import check_kb_id
+from phaseflow.domain.identifiers import check_kb_id, document_id
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_USER
 from phaseflow.domain.settings import Settings
@@ -27,7 +27,7 @@ from phaseflow.flow.components import ComponentFactory, LoaderFor
 from phaseflow.flow.definitions import Definitions
 from phaseflow.flow.documents import Check
 from phaseflow.flow.job import Job
-from phaseflow.flow.queries import ranked
+from phaseflow.flow.searching import ranked
 from phaseflow.flow.upkeep import Upkeep
 from phaseflow.snapshot import compose
 from phaseflow.store import jobs, knowledge_bases
@@ -220,14 +220,15 @@ class PhaseFlow(Upkeep):
         self._index.forget(key)
         await anyio.to_thread.run_sync(self._uploads.empty_trash, key)
 
-    async def _search(self, kb_id: str, query: str, limit: int) -> SearchHits:
+    async def _search(self, kb_id: str, request: Request) -> SearchHits:
         outside = self._components.index
         if outside is None:
-            return await super()._search(kb_id, query, limit)
-        _, embedded = await self._query_vector(kb_id, query)
+            return await super()._search(kb_id, request)
+        _, embedded = await self._query_vector(kb_id, request)
         vector = [] if embedded.vector is None else embedded.vector.tolist()
-        hits = await outside.search(kb_id, query, vector, limit)
-        return ranked((SearchHit(**hit._asdict()) for hit in hits), embedded)
+        hits = await outside.search(kb_id, request.query, vector, request.limit)
+        found = (SearchHit(document_id=document_id(kb_id, hit.uri), **hit._asdict()) for hit in hits)
+        return ranked(found, request.mode, embedded)
 
     async def _main(self, started: Callable[[tuple[PhaseTracker, Scheduler]], None], stop: anyio.Event) -> None:
         async with open_session(self.path) as database:

@@ -1,13 +1,11 @@
 """What can be asked: the same answers from a running engine and from a reader beside it."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from phaseflow.components.embedders import EmbedderAdapter
-from phaseflow.components.index import EmbeddedIndex
 from phaseflow.domain.errors import InvalidRequest, JobNotFound
 from phaseflow.domain.settings import SOURCE, FolderSource, Settings, as_given
 from phaseflow.domain.status import (
@@ -16,15 +14,12 @@ from phaseflow.domain.status import (
     JobStatusResponse,
     KnowledgeBase,
     Page,
-    SearchHit,
-    SearchHits,
     Transition,
 )
-from phaseflow.domain.vocabulary import SearchMode
 from phaseflow.flow.inputs import Source, as_count, as_text
-from phaseflow.flow.query_vector import QueryVector, embedded_query, without_vector
+from phaseflow.flow.searching import Searching
 from phaseflow.snapshot import compose
-from phaseflow.store import failures, jobs, knowledge_bases, passages, progress, transitions, vectors
+from phaseflow.store import failures, jobs, knowledge_bases, passages, progress, transitions
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.passages import Scope
@@ -35,25 +30,13 @@ T = TypeVar("T")
 
 MOST_ITEMS = 1000
 """Items of a list in one answer."""
-MOST_HITS = 100
-LONGEST_QUERY = 2000
-"""Characters."""
 LONGEST_PART = 200
 """Characters of a uri that a list of documents is asked for."""
 
 
-class Queries(ABC):
+class Queries(Searching):
     """Reading methods. All raise KnowledgeBaseNotFound for an unknown knowledge base and InvalidRequest for a value
     that they cannot use; cancelling them does nothing."""
-
-    _index: EmbeddedIndex
-
-    @abstractmethod
-    async def _read(self, read: Callable[[Transaction], T]) -> T: ...
-
-    async def _read_long(self, read: Callable[[Transaction], T]) -> T:
-        """The same for what may take long, where there are connections of its own for it."""
-        return await self._read(read)
 
     @abstractmethod
     def _now(self) -> datetime: ...
@@ -61,10 +44,6 @@ class Queries(ABC):
     async def _composer(self) -> Callable[[JobRecord], JobStatusResponse]:
         """What makes a status of a record that is read after this was called."""
         return lambda record: compose(record, self._now())
-
-    @abstractmethod
-    async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderAdapter | None:
-        """What embeds queries for the vectors that search uses; None when there are none."""
 
     async def kbs(self, limit: int = 100, cursor: str | None = None) -> Page[KnowledgeBase]:
         """Knowledge bases by name, each with the status of its newest job."""
@@ -162,40 +141,6 @@ class Queries(ABC):
         found = await self._read(read)
         return Page(items=found[:limit], next_cursor=found[limit - 1].uri if len(found) > limit else None)
 
-    async def search(self, kb_id: str, query: str, limit: int = 10) -> SearchHits:
-        """The passages that answer best, best first, from whole documents only: a list.
-
-        When the query cannot be embedded within 3 s, the words alone decide; ``degraded`` of the list says why.
-        """
-        as_count("limit", limit, 1, MOST_HITS)
-        if not as_text("q", query).strip() or len(query) > LONGEST_QUERY:
-            raise InvalidRequest("q", f"must have 1 to {LONGEST_QUERY} characters")
-        return await self._search(kb_id, query, limit)
-
-    async def _search(self, kb_id: str, query: str, limit: int) -> SearchHits:
-        kb, embedded = await self._query_vector(kb_id, query)
-
-        def read(tx: Transaction) -> tuple[list[SearchHit], bool]:
-            now = known_kb(tx, kb_id)
-            is_same = now.model == kb.model  # else switched in between: the vector is of another kind
-            vector = embedded.vector if is_same else None
-            return self._index.search(
-                tx, Scope(now.key, now.index_version), now.search_revision, query, vector, limit
-            ), is_same
-
-        hits, is_same = await self._read_long(read)
-        if not is_same:
-            embedded = without_vector(kb, "its embedder was changed meanwhile; search again")
-        return ranked(hits, embedded)
-
-    async def _query_vector(self, kb_id: str, query: str) -> tuple[KnowledgeBaseRecord, QueryVector]:
-        def read(tx: Transaction) -> tuple[KnowledgeBaseRecord, int | None]:
-            kb = known_kb(tx, kb_id)
-            return kb, None if kb.model is None else vectors.dimension(tx, kb.model)
-
-        kb, dimension = await self._read(read)
-        return kb, await embedded_query(kb, query, self._query_embedder, dimension)
-
     def _kb(
         self, tx: Transaction, record: KnowledgeBaseRecord, composed: Callable[[JobRecord], JobStatusResponse]
     ) -> KnowledgeBase:
@@ -215,11 +160,6 @@ class Queries(ABC):
 
 def _as_given(source: Source) -> Source:
     return replace(source, path=as_given(source.path)) if isinstance(source, FolderSource) else source
-
-
-def ranked(hits: Iterable[SearchHit], by: QueryVector) -> SearchHits:
-    """Hits with how they were ranked."""
-    return SearchHits(hits, SearchMode.WORDS if by.degraded else SearchMode.HYBRID, by.degraded)
 
 
 def known_kb(tx: Transaction, kb_id: str) -> KnowledgeBaseRecord:

@@ -8,7 +8,8 @@ from phaseflow.domain.identifiers import JOB_ID, KB_ID
 from phaseflow.domain.phase import LARGEST_COUNT
 from phaseflow.domain.settings import Settings, Source
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.flow.queries import LONGEST_PART, LONGEST_QUERY, MOST_HITS, MOST_ITEMS
+from phaseflow.flow.queries import LONGEST_PART, MOST_ITEMS
+from phaseflow.flow.searching import LONGEST_QUERY, MOST_HITS
 from phaseflow.http.endpoint import Parameters
 
 KbId = Annotated[str, Field(pattern=f"^{KB_ID}$", description="The name of a knowledge base.")]

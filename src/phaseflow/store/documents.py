@@ -44,8 +44,8 @@ class StagedDocument:
     """A document as one phase hands it to the next: its text, and its chunks once it has any.
 
     ``spans`` are (start, end) in characters, ``hashes`` those of the passages; ``embedded``: has a chunk its vector.
-    ``turn``: its place in the hand-over when it failed and was given back. ``indexed``: so many of its passages, from
-    the first, stand in the full-text index already.
+    ``contexts``: what stands above each passage, where it is known. ``turn``: its place in the hand-over when it failed
+    and was given back. ``indexed``: so many of its passages, from the first, stand in the full-text index already.
     """
 
     id: int
@@ -58,6 +58,7 @@ class StagedDocument:
     embedded: Sequence[bool] = ()
     turn: int = 0
     indexed: int = 0
+    contexts: Sequence[str] = ()
 
     @property
     def place(self) -> int:
@@ -67,6 +68,10 @@ class StagedDocument:
     def chunk_id(self, position: int) -> int:
         """The id of the chunk at ``position``."""
         return (self.id << CHUNK_BITS) + position
+
+    def context(self, position: int) -> str:
+        """What stands above the chunk at ``position``: headings, the head row of its table."""
+        return self.contexts[position] if self.contexts else ""
 
     def passages(self) -> list[str]:
         """The texts of all chunks."""
@@ -154,10 +159,10 @@ def cut(tx: Transaction, documents: Sequence[StagedDocument], at: datetime, firs
 def _insert_chunks(tx: Transaction, chunks: Sequence[tuple[StagedDocument, int]]) -> None:
     """They may be there already, from a run that was broken off."""
     tx.run(
-        "INSERT OR REPLACE INTO chunks (id, start, stop, text_hash)"
-        " SELECT value ->> 0, value ->> 1, value ->> 2, substr(?2, 1 + ?3 * key, ?3) FROM json_each(?1)",
-        json_array([[d.chunk_id(n), *d.spans[n]] for d, n in chunks]), b"".join(d.hashes[n] for d, n in chunks),
-        HASH_BYTES,
+        "INSERT OR REPLACE INTO chunks (id, start, stop, context, text_hash)"
+        " SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, substr(?2, 1 + ?3 * key, ?3) FROM json_each(?1)",
+        json_array([[d.chunk_id(n), *d.spans[n], d.context(n)] for d, n in chunks]),
+        b"".join(d.hashes[n] for d, n in chunks), HASH_BYTES,
     )  # fmt: skip
 
 
@@ -193,7 +198,7 @@ def staged(
 def _with_chunks(tx: Transaction, found: Sequence[StagedDocument]) -> list[StagedDocument]:
     chunks: dict[int, list[Row]] = {document.id: [] for document in found}
     for chunk in tx.rows(
-        "SELECT c.id >> 20, start, stop, text_hash, vector_id IS NOT NULL FROM json_each(?) AS d"
+        "SELECT c.id >> 20, start, stop, text_hash, vector_id IS NOT NULL, context FROM json_each(?) AS d"
         " JOIN chunks AS c ON c.id >= d.value << 20 AND c.id < (d.value + 1) << 20 ORDER BY c.id",
         json_array(list(chunks)),
     ):
@@ -204,9 +209,14 @@ def _with_chunks(tx: Transaction, found: Sequence[StagedDocument]) -> list[Stage
             spans=[(chunk[1], chunk[2]) for chunk in chunks[document.id]],
             hashes=[chunk[3] for chunk in chunks[document.id]],
             embedded=[bool(chunk[4]) for chunk in chunks[document.id]],
+            contexts=_contexts(chunks[document.id]),
         )
         for document in found
     ]
+
+
+def _contexts(chunks: Sequence[Row]) -> Sequence[str]:
+    return [chunk[5] for chunk in chunks] if any(chunk[5] for chunk in chunks) else ()
 
 
 def purge_staged(tx: Transaction, kb_key: str, before_job: int, limit: int) -> int:

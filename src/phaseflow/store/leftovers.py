@@ -5,9 +5,11 @@ for the next one. Rows of a knowledge base whose job is open and does not run (i
 a paused job is quiet.
 """
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
-from phaseflow.store import texts, unused_vectors, upkeep
+from phaseflow.store import postings, texts, unused_vectors
+from phaseflow.store.documents import CHUNK_BITS
 from phaseflow.store.knowledge_bases import IS_LIVE
 from phaseflow.store.transaction import Row, Transaction, json_array
 
@@ -41,7 +43,7 @@ _OLDER_CRAWL: Final = (
 
 def are_there(tx: Transaction) -> bool:
     """Whether ``remove_some`` would find anything."""
-    return bool(tx.row(_GONE, 1) or tx.row(_DELETED) or tx.row(_OLDER_CRAWL))
+    return postings.is_emptying(tx) or bool(tx.row(_GONE, 1) or tx.row(_DELETED) or tx.row(_OLDER_CRAWL))
 
 
 def remove_some(tx: Transaction) -> bool:
@@ -53,7 +55,7 @@ def remove_some(tx: Transaction) -> bool:
     elif (crawl := tx.value(_OLDER_CRAWL)) is not None:
         _delete_some(tx, "job_entries", "job_seq", crawl)
     else:
-        return False
+        return postings.empty_some(tx)
     return True
 
 
@@ -74,7 +76,12 @@ def free_job_id(tx: Transaction, job_id: str) -> None:
 
 
 def _remove_of_deleted(tx: Transaction, key: str) -> None:
-    """Some of what hangs on a deleted knowledge base; at last its own row."""
+    """Some of what hangs on a deleted knowledge base; at last its own row.
+
+    Its words need not be taken out where its tables are its own: those are emptied as a whole.
+    """
+    if postings.has_table_alone(tx, key):
+        tx.run("DELETE FROM index_shards WHERE kb_id = ?", key)
     if found := tx.rows("SELECT id, indexed, kb_id FROM documents WHERE kb_id = ? LIMIT ?", key, STEP_DOCUMENTS):
         _remove_documents(tx, found, at_once=True)
     elif any(_delete_by_uri(tx, table, key) for table in ("failures", "requests", "pushed", "catalogue")):
@@ -130,31 +137,61 @@ def _remove_documents(tx: Transaction, found: list[Row], *, at_once: bool = Fals
 def _take_out(tx: Transaction, found: list[Row]) -> dict[int, int]:
     """Take passages out of the full-text index, the last of each document first; how many each then has in it."""
     left: dict[int, int] = {}
-    wanted: list[tuple[int, int, int, int]] = []
+    wanted: list[tuple[int, int, int, int, str]] = []
     room, characters = STEP_PASSAGES, STEP_CHARACTERS
+    described = _described(tx, [document for document, _ in found])
     for document, count in found:
         if room <= 0 or characters <= 0:
             break
         left[document] = 0
-        for position, start, stop in tx.rows(
-            "SELECT id & 0xFFFFF, start, stop FROM chunks WHERE id >= ?1 << 20 AND id < (?1 << 20) + ?2"
+        if described[document].table is None:
+            continue  # it was left whole to be emptied
+        for position, start, stop, context in tx.rows(
+            "SELECT id & 0xFFFFF, start, stop, context FROM chunks WHERE id >= ?1 << 20 AND id < (?1 << 20) + ?2"
             " ORDER BY id DESC LIMIT ?3",
             document, count, room,
         ):  # fmt: skip
             if characters <= 0:
                 break
-            wanted.append((document, position, start, stop))
+            wanted.append((document, position, start, stop, context))
             left[document] = position
-            room, characters = room - 1, characters - (stop - start)
-    slices = texts.slices(tx, [(document, start, stop) for document, _, start, stop in wanted])
-    rows = [[(each[0] << 20) + each[1], text] for each, (text, _) in zip(wanted, slices, strict=True)]
-    tx.run(
-        "INSERT INTO passages (passages, rowid, text) SELECT 'delete', value ->> 0, value ->> 1 FROM json_each(?)",
-        json_array(rows),
-    )
-    upkeep.count_removed_passages(tx, len(rows))
+            room, characters = room - 1, characters - (stop - start) - len(context)
+    _delete_words(tx, described, wanted)
     tx.run(
         "UPDATE documents SET indexed = d.value ->> 1 FROM json_each(?) AS d WHERE documents.id = d.value ->> 0",
         json_array([list(item) for item in left.items()]),
     )
     return left
+
+
+class _Described(NamedTuple):
+    """What of a document the index has beside its passages, and where."""
+
+    title: str
+    uri: str
+    kb_key: str
+    index_version: int
+    table: int | None
+
+
+def _described(tx: Transaction, ids: Sequence[int]) -> dict[int, _Described]:
+    rows = tx.rows(
+        "SELECT d.id, d.title, d.uri, d.kb_id, d.index_version, s.shard FROM json_each(?) AS j"
+        " JOIN documents AS d ON d.id = j.value"
+        " LEFT JOIN index_shards AS s ON s.kb_id = d.kb_id AND s.index_version = d.index_version",
+        json_array(ids),
+    )
+    return {row[0]: _Described(*row[1:]) for row in rows}
+
+
+def _delete_words(
+    tx: Transaction, described: Mapping[int, _Described], wanted: Sequence[tuple[int, int, int, int, str]]
+) -> None:
+    slices = texts.slices(tx, [(document, start, stop) for document, _, start, stop, _ in wanted])
+    rows: dict[tuple[str, int], list[list[object]]] = {}
+    for (document, position, _, _, context), (text, _) in zip(wanted, slices, strict=True):
+        of = described[document]
+        row = postings.row((document << CHUNK_BITS) + position, text, context, of.title, of.uri)
+        rows.setdefault((of.kb_key, of.index_version), []).append(row)
+    for (kb_key, index_version), some in rows.items():
+        postings.take_out(tx, kb_key, index_version, json_array(some), len(some))

@@ -9,8 +9,10 @@ from typing import Final
 
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.log import get_logger
-from phaseflow.store import failpoints
+from phaseflow.store import failpoints, postings, texts
+from phaseflow.store.documents import CHUNK_BITS
 from phaseflow.store.texts import SEGMENT_BITS, segmented
+from phaseflow.store.transaction import Transaction, json_array
 
 TO_VERSION_2: Final = """
 ALTER TABLE knowledge_bases RENAME COLUMN epoch TO index_version;
@@ -38,7 +40,6 @@ ALTER TABLE documents ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE documents ADD COLUMN own_metadata TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE documents ADD COLUMN changed_at TEXT;
 ALTER TABLE documents ADD COLUMN indexed_at TEXT;
-UPDATE documents SET indexed = chunk_count WHERE state = 4;
 DROP INDEX documents_open;
 CREATE INDEX documents_open ON documents (job_seq, state, coalesce(turn, id)) WHERE state NOT IN (4, 10);
 CREATE INDEX documents_gone ON documents (kb_id, id) WHERE state = 10;
@@ -80,7 +81,6 @@ CREATE TABLE requests (
     requested_at TEXT NOT NULL,
     UNIQUE (kb_id, uri)
 ) STRICT;
-INSERT INTO passages (passages, rank) VALUES ('crisismerge', 64);
 CREATE INDEX chunks_by_vector ON chunks (vector_id) WHERE vector_id IS NOT NULL;
 CREATE TABLE unused_vectors (
     kb_id     TEXT NOT NULL,
@@ -90,7 +90,21 @@ CREATE TABLE unused_vectors (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX unused_vectors_by_age ON unused_vectors (since);
 CREATE INDEX unused_vectors_by_vector ON unused_vectors (vector_id);
-CREATE TABLE upkeep (name TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+ALTER TABLE chunks ADD COLUMN context TEXT NOT NULL DEFAULT '';
+CREATE TABLE index_tables (
+    shard    INTEGER PRIMARY KEY,
+    is_empty INTEGER NOT NULL DEFAULT 1,
+    removed  INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE index_shards (
+    kb_id         TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
+    index_version INTEGER NOT NULL,
+    shard         INTEGER NOT NULL,
+    passages      INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (kb_id, index_version)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX index_shards_by_shard ON index_shards (shard);
+DROP TABLE passages;
 """
 """The columns follow in the order of schema.sql. An older phaseflow refuses the file from here on."""
 
@@ -111,7 +125,43 @@ def move_rows(connection: sqlite3.Connection) -> None:
         failpoints.hit("schema.moved")
     _fill_catalogue(connection)
     _note_unused_vectors(connection)
+    _index_again(connection)
     connection.execute("DROP TABLE texts_of_version_1")
+
+
+_INDEX_STEP: Final = 200
+
+
+def _index_again(connection: sqlite3.Connection) -> None:
+    """Put what is searchable into the full-text index of its knowledge base, a bounded number of passages at a time."""
+    tx = Transaction(connection)
+    while row := connection.execute(
+        "SELECT id, uri, title, kb_id, index_version, indexed FROM documents WHERE state = 4 AND indexed < chunk_count"
+        " LIMIT 1"
+    ).fetchone():
+        document, uri, title, kb_key, index_version, indexed = row
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            spans = tx.rows(
+                "SELECT start, stop FROM chunks WHERE id >= (?1 << 20) + ?2 AND id < (?1 + 1) << 20"
+                " ORDER BY id LIMIT ?3",
+                document, indexed, _INDEX_STEP,
+            )  # fmt: skip
+            slices = texts.slices(tx, [(document, *span) for span in spans])
+            rows = [
+                postings.row((document << CHUNK_BITS) + n, text, "", title, uri)
+                for n, (text, _) in enumerate(slices, indexed)
+            ]
+            postings.put(tx, kb_key, index_version, json_array(rows), len(rows))
+            tx.run(
+                "UPDATE documents SET indexed = iif(?2 = 0, chunk_count, indexed + ?2) WHERE id = ?1",
+                document, len(rows),
+            )  # fmt: skip
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            connection.rollback()
+            raise
+        failpoints.hit("schema.indexed")
 
 
 _CATALOGUE_STEP: Final = 1000

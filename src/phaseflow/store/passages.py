@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.status import IndexedDocument, timestamp
-from phaseflow.store import documents, knowledge_bases, texts
+from phaseflow.store import documents, knowledge_bases, postings, texts
 from phaseflow.store.documents import StagedDocument
-from phaseflow.store.transaction import Row, Transaction, json_array
+from phaseflow.store.transaction import Transaction, json_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +20,29 @@ class Scope:
     index_version: int
 
 
-def encoded(document: StagedDocument, first: int = 0, last: int | None = None) -> str:
+class Encoded(NamedTuple):
+    """Passages as ``index`` takes them."""
+
+    rows: str
+    size: int
+
+
+def encoded(document: StagedDocument, first: int = 0, last: int | None = None) -> Encoded:
     """The passages of a document from ``first`` up to ``last``, as ``index`` takes them.
 
     Made before the transaction, so that the writer need not.
     """
     spans = document.spans[first:last]
-    base = document.chunk_id(first)
-    return json_array([[base + n, document.text[start:end]] for n, (start, end) in enumerate(spans)])
+    rows = [
+        postings.row(document.chunk_id(n), document.text[start:end], document.context(n), document.title, document.uri)
+        for n, (start, end) in enumerate(spans, first)
+    ]
+    return Encoded(json_array(rows), len(rows))
 
 
-def index(tx: Transaction, passages: str) -> None:
+def index(tx: Transaction, scope: Scope, passages: Encoded) -> None:
     """Put passages into the full-text index. Those of a document that is not searchable are seen by nobody."""
-    tx.run("INSERT INTO passages (rowid, text) SELECT value ->> 0, value ->> 1 FROM json_each(?)", passages)
+    postings.put(tx, scope.kb_key, scope.index_version, passages.rows, passages.size)
 
 
 def note_indexed(tx: Transaction, document_id: int, before: int, after: int) -> None:
@@ -116,14 +127,26 @@ def page(tx: Transaction, scope: Scope, limit: int, after: str | None, part: str
     return [IndexedDocument(uri=row[0], title=row[1], media_type=row[2], chunks=row[3]) for row in rows]
 
 
-def live_documents(tx: Transaction, scope: Scope) -> list[int]:
-    """The ids of the documents that search sees."""
-    rows = tx.rows(
-        "SELECT id FROM documents WHERE kb_id = ? AND index_version = ? AND state = 4",
-        scope.kb_key,
-        scope.index_version,
-    )
-    return [row[0] for row in rows]
+def live_documents(tx: Transaction, scope: Scope) -> tuple[int, str]:
+    """The search revision of a knowledge base, and the ids of the documents that search sees then, with blanks
+    between them."""
+    found = tx.value(
+        "SELECT group_concat(id, ' ') FROM documents WHERE kb_id = ? AND index_version = ? AND state = 4",
+        scope.kb_key, scope.index_version,
+    )  # fmt: skip
+    return int(tx.value("SELECT search_revision FROM knowledge_bases WHERE id = ?", scope.kb_key) or 0), found or ""
+
+
+def sizes_since(tx: Transaction, scope: Scope, search_revision: int) -> tuple[str, str]:
+    """The chunks of the documents that became searchable after ``search_revision``, and their characters: numbers
+    with blanks between them. One row, so that the GIL is taken once."""
+    found = tx.row(
+        "SELECT group_concat(c.id, ' '), group_concat(c.stop - c.start, ' ')"
+        " FROM documents AS d JOIN chunks AS c ON c.id >= d.id << 20 AND c.id < (d.id + 1) << 20"
+        " WHERE d.kb_id = ? AND d.index_version = ? AND d.state = 4 AND d.search_revision > ?",
+        scope.kb_key, scope.index_version, search_revision,
+    )  # fmt: skip
+    return (found[0] or "", found[1] or "") if found else ("", "")
 
 
 def vectors_since(tx: Transaction, scope: Scope, search_revision: int) -> list[tuple[int, bytes]]:
@@ -137,25 +160,42 @@ def vectors_since(tx: Transaction, scope: Scope, search_revision: int) -> list[t
     return [(row[0], row[1]) for row in rows]
 
 
-def best_by_words(tx: Transaction, scope: Scope, query: str, limit: int) -> list[int]:
-    """The chunks that an FTS5 query finds, best BM25 first."""
+def containing(tx: Transaction, scope: Scope, expression: str, limit: int) -> list[int]:
+    """The chunks that search sees and an FTS5 expression finds, by id."""
+    table = postings.find_table(tx, scope.kb_key, scope.index_version)
+    if table is None:
+        return []
     rows = tx.rows(
-        "SELECT p.rowid FROM passages AS p JOIN documents AS d ON d.id = p.rowid >> 20"
-        " WHERE passages MATCH ?1 AND d.kb_id = ?2 AND d.index_version = ?3 AND d.state = 4 ORDER BY rank LIMIT ?4",
-        query, scope.kb_key, scope.index_version, limit,
+        "SELECT p.value FROM json_each(?) AS p JOIN documents AS d ON d.id = p.value >> 20"
+        " WHERE d.kb_id = ? AND d.index_version = ? AND d.state = 4",
+        json_array(postings.holding(tx, table, expression, limit)), scope.kb_key, scope.index_version,
     )  # fmt: skip
     return [row[0] for row in rows]
 
 
-def fetch(tx: Transaction, scope: Scope, chunk_ids: Sequence[int]) -> dict[int, Row]:
-    """(uri, title, text, start, end, parts around it as JSON) of those chunks that search still sees."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A passage as it is shown. ``parts`` (JSON) are those around it, ``metadata`` (JSON) its document's."""
+
+    uri: str
+    title: str
+    text: str
+    start: int
+    end: int
+    parts: str
+    metadata: str
+
+
+def fetch(tx: Transaction, scope: Scope, chunk_ids: Sequence[int]) -> dict[int, Found]:
+    """Those of these chunks that search still sees."""
     rows = tx.rows(
-        "SELECT c.id, d.id, d.uri, d.title, c.start, c.stop FROM chunks AS c JOIN documents AS d ON d.id = c.id >> 20"
+        "SELECT c.id, d.id, d.uri, d.title, c.start, c.stop, d.metadata FROM chunks AS c"
+        " JOIN documents AS d ON d.id = c.id >> 20"
         " WHERE c.id IN (SELECT value FROM json_each(?)) AND d.kb_id = ? AND d.index_version = ? AND d.state = 4",
         json_array(chunk_ids), scope.kb_key, scope.index_version,
     )  # fmt: skip
-    found = texts.slices(tx, [(document, start, stop) for _, document, _, _, start, stop in rows])
+    slices = texts.slices(tx, [(document, start, stop) for _, document, _, _, start, stop, _ in rows])
     return {
-        chunk: (uri, title, text, start, stop, parts)
-        for (chunk, _, uri, title, start, stop), (text, parts) in zip(rows, found, strict=True)
+        chunk: Found(uri, title, text, start, stop, parts, metadata)
+        for (chunk, _, uri, title, start, stop, metadata), (text, parts) in zip(rows, slices, strict=True)
     }

@@ -21,7 +21,6 @@ FEW_PAGES: Final = 500
 WORTH_IT: Final = 10
 """A larger one when this many times as many passages were removed as it has pages. Else it is left to the hour."""
 
-_REMOVED: Final = "SELECT count FROM upkeep WHERE name = 'removed_passages' AND count > 0"
 _INCREMENTAL: Final = 2
 """PRAGMA auto_vacuum of a file whose unused pages can be given back one by one."""
 
@@ -34,36 +33,31 @@ class FileSize:
     unused: int
 
 
-def count_removed_passages(tx: Transaction, count: int) -> None:
-    """Note that passages were taken out of the full-text index, which keeps their words until ``merge_some``."""
-    if count:
-        tx.run(
-            "INSERT INTO upkeep (name, count) VALUES ('removed_passages', ?1)"
-            " ON CONFLICT (name) DO UPDATE SET count = count + ?1",
-            count,
-        )
-
-
 def has_removed_words(tx: Transaction, *, worth_it: bool = False) -> bool:
     """Whether the full-text index still has words of removed passages; ``worth_it``: so many that it should be merged
     now."""
-    removed = tx.value(_REMOVED)
-    if removed is None or not worth_it:
-        return removed is not None
-    pages: int = tx.value("SELECT count(*) FROM passages_idx")
-    return pages <= FEW_PAGES or removed * WORTH_IT >= pages
+    return _table_to_merge(tx, worth_it=worth_it) is not None
 
 
 def merge_some(tx: Transaction) -> bool:
-    """Write some pages of the one segment that all are merged into; False when it holds all, and nothing removed."""
-    if tx.value(_REMOVED) is None:
+    """Write some pages of the one segment that all of a table's are merged into; False when there is nothing removed
+    left in any."""
+    table = _table_to_merge(tx, worth_it=False)
+    if table is None:
         return False
     before = tx.value("SELECT total_changes()")
-    tx.run("INSERT INTO passages (passages, rank) VALUES ('merge', ?)", -MERGE_PAGES)
-    if tx.value("SELECT total_changes()") - before >= 2:  # as its documentation says: fewer, and nothing was done
-        return True
-    tx.run("DELETE FROM upkeep WHERE name = 'removed_passages'")
-    return False
+    tx.run(f"INSERT INTO passages_{table} (passages_{table}, rank) VALUES ('merge', ?)", -MERGE_PAGES)
+    if tx.value("SELECT total_changes()") - before < 2:  # as its documentation says: fewer, and nothing was done
+        tx.run("UPDATE index_tables SET removed = 0 WHERE shard = ?", table)
+    return True
+
+
+def _table_to_merge(tx: Transaction, *, worth_it: bool) -> int | None:
+    for table, removed in tx.rows("SELECT shard, removed FROM index_tables WHERE removed > 0"):
+        pages = tx.value(f"SELECT count(*) FROM passages_{table}_idx") if worth_it else 0
+        if pages <= FEW_PAGES or removed * WORTH_IT >= pages:
+            return int(table)
+    return None
 
 
 def size(tx: Transaction) -> FileSize:

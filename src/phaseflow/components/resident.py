@@ -1,0 +1,162 @@
+"""What search keeps in memory of a knowledge base: its passages, their lengths, their vectors."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from phaseflow.store import passages
+from phaseflow.store.documents import CHUNK_BITS
+from phaseflow.store.passages import Scope
+from phaseflow.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Numbers = npt.NDArray[np.float32]
+    Ids = npt.NDArray[np.int64]
+
+MOST_BYTES = 1 << 30
+"""Of all knowledge bases together: those that were not searched for longest go. The one that is searched is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passages:
+    """The passages of a knowledge base that search sees, by id, and their documents."""
+
+    search_revision: int
+    ids: "Ids"
+    lengths: "Numbers"
+    """Characters of each."""
+    document_of: "npt.NDArray[np.int64]"
+    """The place in ``documents`` of each."""
+    documents: "Ids"
+    document_lengths: "Numbers"
+    mean_length: float
+    mean_document_length: float
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(a.nbytes for a in (self.ids, self.lengths, self.document_of, self.documents, self.document_lengths))
+
+    def places(self, ids: "Ids") -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]":
+        """The places of passages, and which of them search sees."""
+        import numpy as np
+
+        at = np.searchsorted(self.ids, ids)
+        at[at == len(self.ids)] = 0
+        return at, self.ids[at] == ids if len(self.ids) else np.zeros(len(ids), bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """Their vectors: row n is that of passage ``ids[n]``."""
+
+    search_revision: int
+    ids: "Ids"
+    matrix: "Numbers"
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.ids.nbytes + self.matrix.nbytes
+
+
+class _Sized(Protocol):
+    @property
+    def search_revision(self) -> int: ...
+
+    @property
+    def size(self) -> int: ...
+
+
+T = TypeVar("T", bound=_Sized)
+
+
+class Resident(Generic[T]):
+    """Keeps one thing for each knowledge base, and brings it up to date. Thread-safe: one updates at a time."""
+
+    def __init__(self, updated: Callable[[Transaction, Scope, T | None], T]) -> None:
+        self._updated = updated
+        self._kept: OrderedDict[str, tuple[Scope, T]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, tx: Transaction, scope: Scope, search_revision: int, most_bytes: int = MOST_BYTES) -> T:
+        """What belongs to the snapshot ``tx`` sees."""
+        with self._lock:
+            kept = self._kept.get(scope.kb_key)
+            known = kept[1] if kept is not None and kept[0] == scope else None
+            if known is None or known.search_revision != search_revision:
+                known = self._updated(tx, scope, known)
+            self._kept[scope.kb_key] = scope, known
+            self._kept.move_to_end(scope.kb_key)
+            size = sum(each.size for _, each in self._kept.values())
+            while size > most_bytes and len(self._kept) > 1:
+                size -= self._kept.popitem(last=False)[1][1].size
+            return known
+
+    def forget(self, kb_key: str) -> None:
+        """Drop what is kept of a knowledge base."""
+        with self._lock:
+            self._kept.pop(kb_key, None)
+
+
+def updated_passages(tx: Transaction, scope: Scope, old: Passages | None) -> Passages:
+    """Without the documents that are gone, and with those that came since."""
+    import numpy as np
+
+    revision, live = passages.live_documents(tx, scope)
+    new_ids, new_lengths = passages.sizes_since(tx, scope, old.search_revision if old else -1)
+    ids, lengths = numbers(new_ids), numbers(new_lengths).astype(np.float32)
+    if old is not None:
+        keep = np.isin(old.ids >> CHUNK_BITS, numbers(live))
+        ids, lengths = np.concatenate([old.ids[keep], ids]), np.concatenate([old.lengths[keep], lengths])
+    order = np.argsort(ids, kind="stable")
+    ids, lengths = ids[order], lengths[order]
+    owners = ids >> CHUNK_BITS
+    firsts = runs(owners)
+    counts = np.diff(np.append(firsts, len(ids)))
+    whole = np.add.reduceat(lengths, firsts) if len(ids) else lengths
+    return Passages(
+        search_revision=revision,
+        ids=ids,
+        lengths=lengths,
+        document_of=np.repeat(np.arange(len(firsts)), counts),
+        documents=owners[firsts],
+        document_lengths=whole,
+        mean_length=float(lengths.mean()) if len(ids) else 1.0,
+        mean_document_length=float(whole.mean()) if len(ids) else 1.0,
+    )
+
+
+def updated_vectors(tx: Transaction, scope: Scope, old: Vectors | None) -> Vectors:
+    """Without the documents that are gone, and with those that came since."""
+    import numpy as np
+
+    revision, live = passages.live_documents(tx, scope)
+    rows = passages.vectors_since(tx, scope, old.search_revision if old else -1)
+    ids = np.array([row[0] for row in rows], np.int64)
+    matrix = np.frombuffer(b"".join(row[1] for row in rows), "<f4").reshape(len(rows), -1 if rows else 0)
+    if old is None or not len(old.ids):
+        return Vectors(revision, ids, matrix)
+    keep = np.isin(old.ids >> CHUNK_BITS, numbers(live))
+    if not rows:
+        return Vectors(revision, old.ids[keep], old.matrix[keep])
+    return Vectors(revision, np.concatenate([old.ids[keep], ids]), np.concatenate([old.matrix[keep], matrix]))
+
+
+def numbers(text: str) -> "Ids":
+    """Numbers with blanks between them, as one row of SQL brings them."""
+    import numpy as np
+
+    return np.fromstring(text, np.int64, sep=" ") if text else np.empty(0, np.int64)
+
+
+def runs(values: "npt.NDArray[Any]") -> "npt.NDArray[np.int64]":
+    """Where each run of equal values begins."""
+    import numpy as np
+
+    return np.flatnonzero(np.append(True, values[1:] != values[:-1])) if len(values) else np.empty(0, np.int64)

@@ -1,0 +1,88 @@
+"""What a query asks for: its words, and the things in it that are to stand in a text as they are written."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from phaseflow.domain.words import indexed_words, is_unspaced, normalised
+
+MOST_EXACT: Final = 8
+"""Exact things of a query that are looked up; further ones count as words."""
+_QUOTED: Final = re.compile(r'"([^"]+)"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|「([^」]+)」|『([^』]+)』')
+_SECTION: Final = re.compile(r"§+\s*[\w.()-]*\w")
+_AROUND: Final = "\"'“”„«»‘’`´,;:!?()[]{}<>…。，、；：！？（）「」『』."
+_WORD: Final = re.compile(r"[^\W_]+")
+_SOFT: Final = re.compile(r"[^\W\d_]+(?:['’/-][^\W\d_]+)*|(?:[^\W\d_]\.)+[^\W\d_]?")
+"""Plain words joined by a hyphen, an apostrophe or a slash, and abbreviations: in a sentence they are words, whose
+order counts anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedQuery:
+    """``words``: the query as it is indexed. ``exact``: what is quoted or written without a space, normalised."""
+
+    words: str
+    exact: tuple[str, ...] = ()
+
+
+def parsed(query: str) -> ParsedQuery:
+    """Nothing in a query is an operator but quotation marks, which keep words together; unpaired ones mean nothing."""
+    text = normalised(query).replace("\0", " ")
+    exact = [next(filter(None, quoted.groups())) for quoted in _QUOTED.finditer(text)]
+    rest = _QUOTED.sub(" ", text)
+    exact += _SECTION.findall(rest)
+    words = [word for each in _SECTION.sub(" ", rest).split() if (word := _bare(each))]
+    is_alone = len(words) == 1 and not exact
+    exact += [word for word in words if _is_one_thing(word, is_alone=is_alone)]
+    found = dict.fromkeys(part for each in exact if (part := " ".join(each.split())) and _WORD.search(part))
+    return ParsedQuery(indexed_words(text), tuple(found)[:MOST_EXACT])
+
+
+def phrase(part: str) -> str:
+    """An exact thing as an FTS5 phrase."""
+    words = indexed_words(part.replace('"', " ")).split()
+    if not words or not is_unspaced(words[-1][0]):
+        return f'"{" ".join(words)}"'
+    # The last character of a run stands alone only where the run ends: in the text it may go on.
+    if len(words) > 1 and words[-2][-1:] == words[-1] and is_unspaced(words[-2][0]):
+        return f'"{" ".join(words[:-1])}"'
+    return f'"{" ".join(words)}" *'
+
+
+def how_exactly(part: str, text: str) -> float:
+    """1 when a text holds a thing as it is written, on its own; less inside a longer one, or only its words."""
+    text = " ".join(normalised(text).casefold().split())
+    at, part = -1, part.casefold()
+    best = 0.5
+    while (at := text.find(part, at + 1)) >= 0:
+        if not _joins(text[max(0, at - 2) : at][::-1], part[0]) and not _joins(
+            text[at + len(part) : at + len(part) + 2], part[-1]
+        ):
+            return 1.0
+        best = 0.75
+    return best
+
+
+def _joins(beyond: str, edge: str) -> bool:
+    """Whether what stands beyond the edge of a thing belongs to it: ``.4`` behind ``1.2.3`` does, a full stop not."""
+    if not beyond or is_unspaced(edge) or is_unspaced(beyond[0]):
+        return False
+    if beyond[0].isalnum() or beyond[0] in "_+#":
+        return True
+    return beyond[0] in ".-/:@\\" and beyond[1:].isalnum()
+
+
+def _bare(word: str) -> str:
+    """Without the punctuation around it; a dot before a word belongs to it (.gitignore)."""
+    end = word.rstrip(_AROUND)
+    start = end.lstrip(_AROUND.replace(".", ""))
+    return start if start[:1] == "." and start[1:2].isalnum() else start.lstrip(".")
+
+
+def _is_one_thing(word: str, *, is_alone: bool) -> bool:
+    if any(map(is_unspaced, word)):
+        return len(word) > 1
+    is_compound = len(_WORD.findall(word)) > 1 or not word[-1].isalnum() or not word[0].isalnum()
+    if is_alone or not is_compound:
+        return is_compound
+    return not _SOFT.fullmatch(word)

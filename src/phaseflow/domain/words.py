@@ -1,0 +1,74 @@
+"""The words of a text, as they are indexed and looked for: one pure function for both, so that they agree.
+
+FTS5 splits at what is not a letter, a mark or a digit. What it cannot know is done here before: letters in other forms
+(NFKC), invisible characters inside words, and scripts that are written without spaces, which become pairs of
+characters. The text that is shown stays as it is.
+"""
+
+import itertools
+import re
+import unicodedata
+from typing import Final
+
+VERSION: Final = 1
+"""Grows when ``indexed_words`` gives other words for some text: what was indexed before has to be indexed again."""
+
+UNSPACED: Final = (
+    "\u0e00-\u0eff"  # Thai, Lao
+    "\u0f00-\u0fff"  # Tibetan
+    "\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f"  # Burmese
+    "\u1780-\u17ff\u19e0-\u19ff"  # Khmer
+    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"  # Japanese
+    "\u3100-\u312f\u31a0-\u31bf"  # Bopomofo
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese characters
+)
+"""The scripts that are written without spaces, as the inside of a regular expression's character class."""
+_INVISIBLE: Final = re.compile(
+    "[\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]"
+)
+_RUN: Final = re.compile(f"[{UNSPACED}]+")
+_SPLITS_RUN: Final = re.compile("[\u0e2f\u0e4f\u0e5a\u0e5b\u0f04-\u0f14\u104a-\u104f\u17d4-\u17da\u30a0\u30fb]+")
+_BROKEN: Final = re.compile(r"([^\W\d_]{2,})-\r?\n[ \t]*([^\W\d_A-Z]{2,})")
+_MARKS: Final = re.compile(r"(?<=[A-Za-z])(\+\+|#(?!\w))")
+_MARK_WORDS: Final = {"++": " plusplus ", "#": " sharp "}
+
+
+def normalised(text: str) -> str:
+    """Letters in their common form (NFKC), without invisible characters such as soft hyphens."""
+    if text.isascii():
+        return text
+    visible = _INVISIBLE.sub("", text)
+    return visible if unicodedata.is_normalized("NFKC", visible) else unicodedata.normalize("NFKC", visible)
+
+
+def indexed_words(text: str) -> str:
+    """A text for FTS5: its words, and the pairs of characters of what is written without spaces, in order.
+
+    The last character of such a run follows on its own, so that every character begins a word. A word that is broken
+    at the end of a line stands there in parts and whole.
+    """
+    text = normalised(text)
+    if not text.isascii():
+        text = _RUN.sub(_paired, text)
+    if "#" in text or "++" in text:
+        text = _MARKS.sub(_spelt, text)
+    if "-\n" in text or "-\r\n" in text:
+        text = _BROKEN.sub(r"\1-\2 \1\2", text)
+    return text
+
+
+def is_unspaced(character: str) -> bool:
+    """Whether it belongs to a script that is written without spaces."""
+    return bool(_RUN.match(character))
+
+
+def _paired(run: re.Match[str]) -> str:
+    return f" {' '.join(_pairs(part) for part in _SPLITS_RUN.split(run[0]) if part)} "
+
+
+def _pairs(run: str) -> str:
+    return " ".join([*map("".join, itertools.pairwise(run)), run[-1]])
+
+
+def _spelt(mark: re.Match[str]) -> str:
+    return _MARK_WORDS[mark[1]]

@@ -1,0 +1,102 @@
+"""Search, for a running engine and for a reader beside it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from phaseflow.components.embedders import EmbedderAdapter
+from phaseflow.components.index import EmbeddedIndex, Request
+from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.status import SearchHit, SearchHits
+from phaseflow.domain.vocabulary import SearchMode
+from phaseflow.flow.inputs import as_count, as_text
+from phaseflow.flow.query_vector import QueryVector, embedded_query, without_vector
+from phaseflow.store import knowledge_bases, vectors
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store.passages import Scope
+from phaseflow.store.transaction import Transaction
+
+T = TypeVar("T")
+
+MOST_HITS = 100
+LONGEST_QUERY = 2000
+"""Characters."""
+
+
+class Searching(ABC):
+    """The search of a knowledge base."""
+
+    _index: EmbeddedIndex
+
+    @abstractmethod
+    async def _read(self, read: Callable[[Transaction], T]) -> T: ...
+
+    async def _read_long(self, read: Callable[[Transaction], T]) -> T:
+        """The same for what may take long, where there are connections of its own for it."""
+        return await self._read(read)
+
+    @abstractmethod
+    async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderAdapter | None:
+        """What embeds queries for the vectors that search uses; None when there are none."""
+
+    async def search(
+        self,
+        kb_id: str,
+        query: str,
+        limit: int = 10,
+        *,
+        mode: SearchMode | str = "hybrid",
+        min_score: float = 0.0,
+    ) -> SearchHits:
+        """The passages that answer best, best first, from whole documents only: a list.
+
+        ``min_score`` (0 to 1) leaves out what is below. When the query cannot be embedded within 3 s, the words alone
+        decide; ``degraded`` of the list says why.
+        """
+        as_count("limit", limit, 1, MOST_HITS)
+        if not as_text("q", query).strip() or len(query) > LONGEST_QUERY:
+            raise InvalidRequest("q", f"must have 1 to {LONGEST_QUERY} characters")
+        request = Request(query, None, limit, _as_mode(mode), _as_score(min_score))
+        return await self._search(kb_id, request)
+
+    async def _search(self, kb_id: str, request: Request) -> SearchHits:
+        kb, embedded = await self._query_vector(kb_id, request)
+
+        def read(tx: Transaction) -> tuple[list[SearchHit], bool]:
+            now = knowledge_bases.get(tx, kb_id)
+            is_same = now.model == kb.model  # else switched in between: the vector is of another kind
+            asked = request.with_vector(embedded.vector if is_same else None)
+            return self._index.search(tx, Scope(now.key, now.index_version), now.search_revision, asked), is_same
+
+        hits, is_same = await self._read_long(read)
+        if not is_same and request.mode is not SearchMode.WORDS:
+            embedded = without_vector(kb, "its embedder was changed meanwhile; search again")
+        return ranked(hits, request.mode, embedded)
+
+    async def _query_vector(self, kb_id: str, request: Request) -> tuple[KnowledgeBaseRecord, QueryVector]:
+        def read(tx: Transaction) -> tuple[KnowledgeBaseRecord, int | None]:
+            kb = knowledge_bases.get(tx, as_text("kb_id", kb_id))
+            return kb, None if kb.model is None else vectors.dimension(tx, kb.model)
+
+        kb, dimension = await self._read(read)
+        if request.mode is SearchMode.WORDS:
+            return kb, QueryVector()
+        return kb, await embedded_query(kb, request.query, self._query_embedder, dimension)
+
+
+def ranked(hits: Iterable[SearchHit], mode: SearchMode, by: QueryVector) -> SearchHits:
+    """Hits with how they were ranked."""
+    return SearchHits(hits, SearchMode.WORDS if by.degraded else mode, by.degraded)
+
+
+def _as_mode(mode: SearchMode | str) -> SearchMode:
+    try:
+        return SearchMode(mode)
+    except ValueError:
+        raise InvalidRequest("mode", f"must be one of {', '.join(SearchMode)}") from None
+
+
+def _as_score(score: float) -> float:
+    if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
+        raise InvalidRequest("min_score", "must be a number from 0 to 1")
+    return float(score)

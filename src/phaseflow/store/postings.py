@@ -1,0 +1,180 @@
+"""The full-text index: which words stand where in the passages.
+
+Knowledge bases are apart: each index version of each has a table of FTS5 to itself, so that neither its statistics nor
+the time it takes depend on its neighbours. Beyond ``MOST_TABLES`` they share the tables that hold least: every
+connection reads the names of all tables, which takes 40 ms at some thousands. The tables have no content of their own;
+to take a passage out, FTS5 needs the same words again. A table that nobody uses any more is emptied in steps, and used
+again.
+"""
+
+from typing import Final
+
+from phaseflow.domain.words import indexed_words
+from phaseflow.store.transaction import Transaction
+
+COLUMNS: Final = ("text", "headings", "title", "name")
+"""Of a passage: its text and what stands above it; of its document, with the first passage: title and path."""
+MOST_TABLES: Final = 200
+_LONGEST_NAME: Final = 300
+
+TOKENIZE: Final = "tokenize = \"porter unicode61 remove_diacritics 2 categories 'L* M* N* Co'\""
+_TABLE: Final = f"CREATE VIRTUAL TABLE passages_{{n}} USING fts5 ({', '.join(COLUMNS)}, content = '', {TOKENIZE})"
+_TABLE_PARTS: Final = (
+    _TABLE,
+    # Merge segments in larger steps: a bulk load spends a quarter less time on them, and search is as fast.
+    "INSERT INTO passages_{n} (passages_{n}, rank) VALUES ('automerge', 16)",
+    # Far above automerge: at the same number, its default, a whole level would be merged in one transaction.
+    "INSERT INTO passages_{n} (passages_{n}, rank) VALUES ('crisismerge', 64)",
+    "CREATE VIRTUAL TABLE word_places_{n} USING fts5vocab (passages_{n}, instance)",
+    "CREATE VIRTUAL TABLE word_counts_{n} USING fts5vocab (passages_{n}, row)",
+)
+
+
+_UNUSED: Final = (
+    "SELECT shard FROM index_tables AS t WHERE is_empty = 0 AND NOT EXISTS"
+    " (SELECT 1 FROM index_shards AS s WHERE s.shard = t.shard) LIMIT 1"
+)
+_FIRST_PAGE: Final = 1 << 10
+"""Below are the records of the whole table: its averages and the list of its segments."""
+_STEP: Final = 200
+"""Pages of some 4 kB."""
+
+
+def row(passage_id: int, text: str, headings: str, title: str, uri: str) -> list[object]:
+    """A passage as ``put`` and ``take_out`` take it. Title and uri stand with the first passage of a document."""
+    is_first = not passage_id & 0xFFFFF
+    return [
+        passage_id,
+        indexed_words(text),
+        indexed_words(headings) if headings else "",
+        indexed_words(title) if is_first else "",
+        indexed_words(_path(uri)) if is_first else "",
+    ]
+
+
+def _path(uri: str) -> str:
+    """What of a uri names the document: without scheme and host."""
+    return (uri.partition("://")[2].partition("/")[2] if "://" in uri else uri)[-_LONGEST_NAME:]
+
+
+def find_table(tx: Transaction, kb_key: str, index_version: int) -> int | None:
+    """The number of the table that holds an index version; None while nothing of it is indexed."""
+    found = tx.value("SELECT shard FROM index_shards WHERE kb_id = ? AND index_version = ?", kb_key, index_version)
+    return None if found is None else int(found)
+
+
+def put(tx: Transaction, kb_key: str, index_version: int, rows: str, count: int) -> None:
+    """Index passages, a JSON array of ``row``."""
+    number = find_table(tx, kb_key, index_version)
+    if number is None:
+        number = _table_for(tx, kb_key, index_version)
+    tx.run(
+        f"INSERT INTO passages_{number} (rowid, text, headings, title, name) SELECT value ->> 0, value ->> 1,"
+        " value ->> 2, value ->> 3, value ->> 4 FROM json_each(?)",
+        rows,
+    )
+    tx.run(
+        "UPDATE index_shards SET passages = passages + ?3 WHERE kb_id = ?1 AND index_version = ?2",
+        kb_key, index_version, count,
+    )  # fmt: skip
+
+
+def take_out(tx: Transaction, kb_key: str, index_version: int, rows: str, count: int) -> None:
+    """Take passages out, with the same words that were put in."""
+    number = find_table(tx, kb_key, index_version)
+    tx.run(
+        f"INSERT INTO passages_{number} (passages_{number}, rowid, text, headings, title, name) SELECT 'delete',"
+        " value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?)",
+        rows,
+    )
+    tx.run(
+        "UPDATE index_shards SET passages = passages - ?3 WHERE kb_id = ?1 AND index_version = ?2",
+        kb_key, index_version, count,
+    )  # fmt: skip
+    tx.run("UPDATE index_tables SET removed = removed + ? WHERE shard = ?", count, number)
+    tx.run(
+        "DELETE FROM index_shards WHERE kb_id = ?1 AND index_version = ?2 AND passages <= 0 AND NOT EXISTS"
+        " (SELECT 1 FROM knowledge_bases WHERE id = ?1 AND index_version <= ?2 AND name IS NOT NULL)",
+        kb_key, index_version,
+    )  # fmt: skip
+
+
+def has_table_alone(tx: Transaction, kb_key: str) -> bool:
+    """Whether no other knowledge base has passages in the tables of this one: then they are emptied as a whole."""
+    return not tx.row(
+        "SELECT 1 FROM index_shards AS s JOIN index_shards AS o ON o.shard = s.shard AND o.kb_id <> s.kb_id"
+        " WHERE s.kb_id = ? LIMIT 1",
+        kb_key,
+    )
+
+
+def empty_some(tx: Transaction) -> bool:
+    """Delete a bounded part of a table that nobody uses; False when there is none."""
+    number = tx.value(_UNUSED)
+    if number is None:
+        return False
+    if not tx.rows(
+        f"DELETE FROM passages_{number}_data WHERE id IN"
+        f" (SELECT id FROM passages_{number}_data WHERE id > {_FIRST_PAGE} LIMIT {_STEP}) RETURNING 1"
+    ) and not tx.rows(
+        f"DELETE FROM passages_{number}_docsize WHERE id IN"
+        f" (SELECT id FROM passages_{number}_docsize LIMIT {10 * _STEP}) RETURNING 1"
+    ):
+        tx.run(f"INSERT INTO passages_{number} (passages_{number}) VALUES ('delete-all')")
+        tx.run("UPDATE index_tables SET is_empty = 1, removed = 0 WHERE shard = ?", number)
+    return True
+
+
+def is_emptying(tx: Transaction) -> bool:
+    """Whether ``empty_some`` would find anything."""
+    return tx.value(_UNUSED) is not None
+
+
+def count(tx: Transaction, table: int, word: str) -> int:
+    """How often an indexed word stands in a table."""
+    return int(tx.value(f"SELECT cnt FROM word_counts_{table} WHERE term = ?", word) or 0)
+
+
+def places(tx: Transaction, table: int, first: str, last: str, limit: int) -> tuple[str, str]:
+    """Where the words from ``first`` to ``last`` stand: passages and, for each, column * 2^20 + number of the word; at
+    most ``limit``, by word and place, as numbers with blanks between them. One row, so that the GIL is taken once."""
+    columns = " ".join(f"WHEN '{name}' THEN {number << 20}" for number, name in enumerate(COLUMNS))
+    found = tx.row(
+        f"SELECT group_concat(doc, ' '), group_concat(place, ' ') FROM (SELECT doc, offset + CASE col {columns} END"
+        f" AS place FROM word_places_{table} WHERE term >= ?1 AND term <= ?2 LIMIT ?3)",
+        first, last, limit,
+    )  # fmt: skip
+    return (found[0] or "", found[1] or "") if found else ("", "")
+
+
+def holding(tx: Transaction, table: int, expression: str, limit: int) -> list[int]:
+    """The passages that an FTS5 expression finds, by id."""
+    found = tx.value(
+        f"SELECT group_concat(rowid, ' ') FROM"
+        f" (SELECT rowid FROM passages_{table} WHERE passages_{table} MATCH ? LIMIT ?)",
+        expression, limit,
+    )  # fmt: skip
+    return [int(number) for number in str(found or "").split()]
+
+
+def _table_for(tx: Transaction, kb_key: str, index_version: int) -> int:
+    number = tx.value(
+        "SELECT shard FROM index_tables AS t WHERE is_empty = 1 AND NOT EXISTS"
+        " (SELECT 1 FROM index_shards AS s WHERE s.shard = t.shard) LIMIT 1"
+    ) or _new_table(tx)
+    if number is None:
+        number = tx.value("SELECT shard FROM index_shards GROUP BY shard ORDER BY sum(passages), count(*) LIMIT 1")
+    tx.run("UPDATE index_tables SET is_empty = 0 WHERE shard = ?", number)
+    tx.run("INSERT INTO index_shards (kb_id, index_version, shard) VALUES (?, ?, ?)", kb_key, index_version, number)
+    return int(number)
+
+
+def _new_table(tx: Transaction) -> int | None:
+    """The number of another table; None when there are enough."""
+    number = int(tx.value("SELECT coalesce(max(shard), 0) + 1 FROM index_tables"))
+    if number > MOST_TABLES:
+        return None
+    tx.run("INSERT INTO index_tables (shard) VALUES (?)", number)
+    for statement in _TABLE_PARTS:
+        tx.run(statement.format(n=number))
+    return number

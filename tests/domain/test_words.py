@@ -1,0 +1,118 @@
+"""The words of texts and queries: what is the same to a reader is the same word, in the index as in a query."""
+
+import sqlite3
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phaseflow.domain.search_query import how_exactly, parsed, phrase
+from phaseflow.domain.words import indexed_words, normalised
+from phaseflow.store.postings import TOKENIZE
+
+CHINESE = "财务部门必须公布库存数据，并在每月五日前提交给仓库主管。"
+THAI = "ระบบจะหยุดงานชั่วคราวเมื่อผู้ใช้กดปุ่ม"
+LAO = "ລະບົບຈະຢຸດວຽກຊົ່ວຄາວ"
+KHMER = "ប្រព័ន្ធនឹងផ្អាកការងារជាបណ្តោះអាសន្ន"
+BURMESE = "စနစ်သည်အလုပ်ကိုခေတ္တရပ်နားမည်"
+JAPANESE = "ジョブを一時停止すると、現在のバッチが終わるまで続きます。"
+
+
+def finds(text: str, part: str) -> bool:
+    """Whether the phrase of a query finds a text in FTS5, as the index has it."""
+    connection = sqlite3.connect(":memory:")
+    connection.execute(f"CREATE VIRTUAL TABLE t USING fts5 (text, {TOKENIZE})")
+    connection.execute("INSERT INTO t VALUES (?)", (indexed_words(text),))
+    found = connection.execute("SELECT count(*) FROM t WHERE t MATCH ?", (phrase(part),)).fetchone()[0]
+    connection.close()
+    return bool(found)
+
+
+@pytest.mark.parametrize("text", [CHINESE, JAPANESE, THAI, LAO, KHMER, BURMESE])
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 6])
+def test_every_quotation_of_a_text_without_spaces_finds_it(text: str, length: int) -> None:
+    parts = [text[n : n + length] for n in range(len(text) - length + 1)]
+    assert [part for part in parts if any(map(str.isalpha, part)) and not finds(text, part)] == []
+
+
+@pytest.mark.parametrize(
+    "part", ["重跑gen-itgc后", "跑gen", "gen-itgc后", "后检查", "1.2.3-rc1", "10.2.17.44", "x@y", "C++", "C#", "a_b"]
+)
+def test_what_is_written_in_one_finds_the_text_that_has_it(part: str) -> None:
+    text = "请重跑gen-itgc后检查。 Use 1.2.3-rc1 from 10.2.17.44, mail x@y about C++ or C# in a_b."
+    assert finds(text, part)
+    assert how_exactly(part, text) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("part", "text"), [("1.2.3", "version 1.3.2 of 2.3"), ("C++", "written in C, plus plus"), ("公布数据", CHINESE)]
+)
+def test_another_order_is_another_thing(part: str, text: str) -> None:
+    assert not finds(text, part)
+
+
+@pytest.mark.parametrize(
+    ("part", "text", "how"),
+    [
+        ("1.2.3", "since 1.2.3.", 1.0),
+        ("1.2.3", "since 1.2.3.4", 0.75),
+        ("1.2.3", "since 1-2-3", 0.5),
+        ("C++", "in C++, mostly", 1.0),
+        ("x@y", "max@y", 0.75),
+        ("Pause All", "to pause\nall jobs", 1.0),
+        ("合同副本", "公布合同副本。", 1.0),
+    ],
+)
+def test_a_thing_on_its_own_comes_before_one_inside_a_longer_one(part: str, text: str, how: float) -> None:
+    assert how_exactly(part, text) == how
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("e\ufb03cient", "efficient"),
+        ("inter\u00adnational", "international"),
+        ("zero\u200bwidth", "zerowidth"),
+        ("\uff21\uff22\uff23", "ABC"),
+        ("№ ⑫", "No 12"),
+    ],
+)
+def test_letters_in_other_forms_are_the_same_words(text: str, words: str) -> None:
+    assert indexed_words(text) == words
+
+
+def test_a_word_broken_at_the_end_of_a_line_is_found_whole_and_in_parts() -> None:
+    assert all(finds("an inter-\nnational office", part) for part in ("international", "inter", "inter-national"))
+
+
+@pytest.mark.parametrize(
+    ("query", "exact"),
+    [
+        ('what does "held back" mean', ("held back",)),
+        ("how do I upgrade to 1.2.3-rc1?", ("1.2.3-rc1",)),
+        ("see § 3.2 of it", ("§ 3.2",)),
+        ("state-of-the-art and/or high-speed wings, don't they", ()),
+        ("state-of-the-art", ("state-of-the-art",)),
+        ("e.g. this", ()),
+        ("what is C++ or C#?", ("C++", "C#")),
+        ("如何暂停任务", ("如何暂停任务",)),
+        ('an unpaired " means nothing', ()),
+        ("(10.2.17.44),", ("10.2.17.44",)),
+    ],
+)
+def test_what_is_quoted_or_written_without_a_space_is_one_thing(query: str, exact: tuple[str, ...]) -> None:
+    assert parsed(query).exact == exact
+
+
+@given(st.text(max_size=60))
+def test_normalising_twice_changes_nothing(text: str) -> None:
+    assert normalised(normalised(text)) == normalised(text)
+
+
+@given(st.text(max_size=60))
+def test_no_character_of_a_query_is_an_operator(query: str) -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.execute(f"CREATE VIRTUAL TABLE t USING fts5 (text, {TOKENIZE})")
+    for part in parsed(query).exact:
+        connection.execute("SELECT count(*) FROM t WHERE t MATCH ?", (phrase(part),)).fetchall()
+    connection.close()

@@ -1,0 +1,113 @@
+"""What a search finds first: on small documents, and on a collection with judgements."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from benchmarks import retrieval
+from phaseflow import PhaseFlow, SearchHits, SearchMode
+from tests.engine.test_control import finished
+
+
+async def searched(
+    folder: Path, documents: Mapping[str, str], *queries: str, mode: SearchMode = SearchMode.HYBRID, limit: int = 10
+) -> list[SearchHits]:
+    """The hits of each query in a knowledge base of these documents."""
+    source = folder / "docs"
+    for name, text in documents.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(text, "utf-8")
+    async with PhaseFlow(folder / "kb.db") as flow:
+        await finished(await flow.start("kb", source))
+        return [await flow.search("kb", query, mode=mode, limit=limit) for query in queries]
+
+
+def versions() -> dict[str, str]:
+    return {
+        f"release-{a}{b}{c}.md": f"# Release\n\nThis release is {a}.{b}.{c} and replaces {c}.{a}.{b} of last year."
+        for a in range(1, 5)
+        for b in range(4)
+        for c in range(4)
+    }
+
+
+async def test_an_identifier_finds_first_the_document_that_holds_it(tmp_path: Path) -> None:
+    documents = {
+        name: text
+        for name, text in versions().items()
+        if sum(f"{name[8]}.{name[9]}.{name[10]}" in other for other in versions().values()) == 1
+    }
+    assert len(documents) > 10
+    queries = [f"what changed in {name[8]}.{name[9]}.{name[10]}?" for name in documents]
+    found = await searched(tmp_path, versions(), *queries)
+    assert [hits[0].uri for hits in found] == list(documents)
+
+
+async def test_a_phrase_in_quotes_comes_before_its_words(tmp_path: Path) -> None:
+    documents = {f"{n}.txt": "The dead letter of the law, a letter queue, dead as can be." for n in range(5)}
+    documents["held.txt"] = "Messages that fail go to the dead letter queue, " + "and so on and on " * 40
+    (hits,) = await searched(tmp_path, documents, 'where is the "dead letter queue"')
+    assert hits[0].uri == "held.txt"
+    assert hits[0].score > 0.5
+
+
+async def test_a_document_is_found_by_its_title_and_by_its_name(tmp_path: Path) -> None:
+    body = "Press the button and wait until the light is green.\n\n"
+    documents = {f"{n}.md": f"# Page {n}\n\n{body * 30}" for n in range(8)}
+    documents["a.md"] = f"# Walrus lantern guide\n\n{body * 30}"
+    documents["deep/ember_falcon.md"] = f"# Page\n\n{body * 30}"
+    title, name = await searched(tmp_path, documents, "walrus lantern", "ember falcon")
+    assert (title[0].uri, name[0].uri) == ("a.md", "deep/ember_falcon.md")
+
+
+async def test_the_same_text_is_one_hit_that_names_its_other_places(tmp_path: Path) -> None:
+    documents = {f"copy-{n}.txt": "Parking permits are renewed in the basement." for n in range(7)}
+    documents["other.txt"] = "A permit for the roof is given out upstairs, parking is free."
+    (hits,) = await searched(tmp_path, documents, "parking permits", limit=5)
+    assert sorted(hit.uri for hit in hits) == ["copy-0.txt", "other.txt"]
+    (copy,) = [hit for hit in hits if hit.also_in]
+    assert sorted([copy.uri, *(also.uri for also in copy.also_in)]) == [f"copy-{n}.txt" for n in range(7)]
+
+
+async def test_scores_tell_a_good_answer_from_none(tmp_path: Path) -> None:
+    documents = {"a.txt": "Pausing takes effect after the batch in hand.", "b.txt": "Bees make honey in spring."}
+    good, gibberish = await searched(tmp_path, documents, "when does pausing take effect", "xqzv brfgl pltk")
+    assert 0.4 < good[0].score <= 1
+    assert max((hit.score for hit in gibberish), default=0) < 0.15
+
+
+@pytest.mark.parametrize("mode", list(SearchMode))
+async def test_hits_come_best_first_with_scores_between_0_and_1(tmp_path: Path, mode: SearchMode) -> None:
+    (hits,) = await searched(tmp_path, versions(), "which release replaces 2.1.3", mode=mode)
+    assert len(hits) == 10
+    assert hits.mode is mode
+    scores = [hit.score for hit in hits]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 for score in scores)
+
+
+async def test_a_knowledge_base_ranks_as_if_it_were_alone(tmp_path: Path) -> None:
+    source = {"a.txt": "The lantern of the harbour", "b.txt": "The harbour in the evening", "c.txt": "An evening walk"}
+    (tmp_path / "alone").mkdir()
+    (alone,) = await searched(tmp_path / "alone", source, "harbour lantern in the evening")
+    other = tmp_path / "other"
+    other.mkdir()
+    for n in range(40):
+        (other / f"{n}.txt").write_text("harbour " * (n + 1) + "lantern", "utf-8")
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        await finished(await flow.start("neighbour", other))
+        await finished(await flow.start("kb", tmp_path / "alone" / "docs"))
+        beside = await flow.search("kb", "harbour lantern in the evening")
+    assert [hit.model_dump() for hit in beside] == [hit.model_dump() for hit in alone]
+
+
+@pytest.mark.skipif("PHASEFLOW_CORPORA" not in os.environ, reason="needs the test corpora")
+async def test_words_and_vectors_together_rank_better_than_plain_bm25(tmp_path: Path) -> None:
+    folder = Path(os.environ["PHASEFLOW_CORPORA"]) / "retrieval"
+    made = retrieval.collection(folder)
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        await finished(await flow.start("kb", folder / "docs"))
+        hybrid, _ = await retrieval.measured(flow, made, SearchMode.HYBRID, 10)
+    assert hybrid > 1.025 * retrieval.plain_bm25(made)

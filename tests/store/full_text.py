@@ -1,0 +1,22 @@
+"""The full-text index, looked at from outside: its tables, and which passages they hold."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from phaseflow.store.transaction import Transaction
+
+
+def check_consistent(tx: Transaction) -> None:
+    """FTS5's own check of all tables that are in use."""
+    for (number,) in tx.rows("SELECT DISTINCT shard FROM index_shards"):
+        tx.run(f"INSERT INTO passages_{number} (passages_{number}) VALUES ('integrity-check')")
+
+
+def indexed_passages(path: Path) -> list[tuple[int]]:
+    """The passages in all tables, by id."""
+    with closing(sqlite3.connect(path)) as connection:
+        tables = connection.execute("SELECT shard FROM index_tables").fetchall()
+        return sorted(
+            row for (number,) in tables for row in connection.execute(f"SELECT id FROM passages_{number}_docsize")
+        )
