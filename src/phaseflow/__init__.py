@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from phaseflow.actors.context import Policies as Policies
     from phaseflow.components.uploads import UploadLimits as UploadLimits
+    from phaseflow.domain.documents import DocumentInfo as DocumentInfo
     from phaseflow.domain.errors import DatabaseHeld as DatabaseHeld
     from phaseflow.domain.errors import DocumentError as DocumentError
     from phaseflow.domain.errors import DocumentNotFound as DocumentNotFound
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from phaseflow.domain.settings import UploadSource as UploadSource
     from phaseflow.domain.settings import WebSource as WebSource
     from phaseflow.domain.status import Failure as Failure
-    from phaseflow.domain.status import IndexedDocument as IndexedDocument
     from phaseflow.domain.status import JobStatusResponse as JobStatusResponse
     from phaseflow.domain.status import SearchHit as SearchHit
     from phaseflow.domain.status import SearchHits as SearchHits
@@ -61,7 +61,7 @@ _HOMES = {
     "phaseflow.domain.policy": ("BudgetPolicy", "GuardPolicy", "RetryPolicy"),
     "phaseflow.domain.settings": ("FolderSource", "Settings", "UploadSource", "WebSource"),
     "phaseflow.domain.status": (
-        "Failure", "IndexedDocument", "JobStatusResponse", "SearchHit", "SearchHits", "Transition",
+        "DocumentInfo", "Failure", "JobStatusResponse", "SearchHit", "SearchHits", "Transition",
     ),
     "phaseflow.domain.vocabulary": ("Action", "JobPhase", "JobStatus", "PhaseStatus", "SearchMode", "WaitingOn"),
     "phaseflow.flow": ("Job", "PhaseFlow", "Reader"),

@@ -8,9 +8,21 @@ from click.testing import CliRunner
 from phaseflow.cli import main
 
 COMMANDS = [
-    "ingest", "serve", "status", "documents", "jobs", "failures", "search", "pause", "resume", "cancel", "retry",
-    "vacuum", "backup",
-]  # fmt: skip
+    "ingest",
+    "serve",
+    "status",
+    "documents",
+    "document",
+    "jobs",
+    "failures",
+    "search",
+    "pause",
+    "resume",
+    "cancel",
+    "retry",
+    "vacuum",
+    "backup",
+]
 
 
 def test_all_commands_are_there() -> None:

@@ -64,9 +64,24 @@ def test_a_page_says_where_the_next_one_begins(library: Shell) -> None:
 def test_documents_are_listed_by_uri(ingested: Shell) -> None:
     page = ingested.answer("documents", "waf")
     assert [one["uri"] for one in page["items"]] == sorted(one["uri"] for one in page["items"])
-    assert page["items"][0].keys() == {"uri", "title", "media_type", "chunks"}
+    assert {one["status"] for one in page["items"]} == {"indexed", "failed"}
+    assert [one["uri"] for one in ingested.answer("documents", "waf", "--status", "failed")["items"]] == ["picture.png"]
     only = ingested.answer("documents", "waf", "--filter", "SECURITY")
     assert [one["uri"] for one in only["items"]] == ["deep/security.md"]
+
+
+def test_a_document_is_shown_with_where_it_stands_and_its_text(ingested: Shell) -> None:
+    one = ingested.answer("document", "waf", "deep/security.md")
+    assert (one["status"], one["searchable"]) == ("indexed", True)
+    assert (
+        ingested("document", "waf", one["id"], "--text").stdout
+        == ingested.here.joinpath("docs", one["uri"]).read_text()
+    )
+    shown = ingested("document", "waf", one["uri"])
+    assert (shown.returncode, shown.stdout) == (0, "")
+    assert "indexed" in shown.stderr
+    missing = ingested("document", "waf", "nobody.md")
+    assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
 
 
 def test_an_unknown_kb_is_one_line_and_exit_1(ingested: Shell) -> None:

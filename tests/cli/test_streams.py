@@ -77,7 +77,7 @@ def in_a_shell(shell: Shell, line: str) -> "subprocess.CompletedProcess[bytes]":
 
 
 def documents_of(shell: Shell) -> int:
-    return len(shell.answer("documents", "waf")["items"])
+    return len(shell.answer("documents", "waf", "--status", "indexed")["items"])
 
 
 @pytest.mark.parametrize("place", [unread_pipe, unread_terminal])

@@ -5,7 +5,7 @@ import pytest
 from phaseflow.cli import tables
 from phaseflow.cli.terminal import draw
 from phaseflow.domain.settings import FolderSource, Settings
-from phaseflow.domain.status import KnowledgeBase, SearchHit
+from phaseflow.domain.status import DocumentCounts, KnowledgeBase, SearchHit
 from tests.cli.statuses import AT, job
 
 
@@ -38,6 +38,7 @@ def test_all_kbs_are_listed_also_one_that_never_ran(capsys: pytest.CaptureFixtur
         settings=Settings(),
         documents=1202,
         chunks=3456,
+        counts=DocumentCounts(),
         created_at=AT,
         updated_at=AT,
         job=job(message="Loading 3 documents", progress=45.0),
@@ -66,6 +67,7 @@ def test_documents_that_failed_are_seen_in_the_list(capsys: pytest.CaptureFixtur
         settings=Settings(),
         documents=54,
         chunks=60,
+        counts=DocumentCounts(),
         created_at=AT,
         updated_at=AT,
         job=job(metrics={"documents_failed": 5}),

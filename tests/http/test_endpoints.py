@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 import anyio
 import pytest
 
+from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.status import as_json
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits, stream_hub
@@ -207,7 +208,7 @@ async def test_documents_are_listed_page_by_page_or_by_a_part_of_their_uri(
 ) -> None:
     await _completed(service, "waf", source)
     first = (await service.http.get(f"{KB}/waf/documents", params={"limit": 2})).json()
-    assert first["items"][0].keys() == {"uri", "title", "media_type", "chunks"}
+    assert first["items"][0].keys() == DocumentInfo.model_fields.keys()
     assert ([one["uri"] for one in first["items"]], first["next_cursor"]) == (["0.md", "1.md"], "1.md")
     second = (await service.http.get(f"{KB}/waf/documents", params={"cursor": "1.md"})).json()
     assert ([one["uri"] for one in second["items"]], second["next_cursor"]) == (["2.md"], None)
@@ -215,7 +216,34 @@ async def test_documents_are_listed_page_by_page_or_by_a_part_of_their_uri(
     assert [one["uri"] for one in found["items"]] == ["2.md"]
 
 
-@pytest.mark.parametrize(("asked", "field"), [({"limit": 1001}, "limit"), ({"q": "x" * 201}, "q")])
+async def test_a_document_has_an_object_a_text_and_passages_of_its_own(
+    service: Service, source: dict[str, Any]
+) -> None:
+    await _completed(service, "waf", source)
+    tail = f"{KB}/waf/documents"
+    one = (await service.http.get(tail, params={"q": "1.md", "status": "indexed"})).json()["items"][0]
+    assert (one["status"], one["searchable"], one["source"], one["attempts"]) == ("indexed", True, "default", 1)
+    assert (await service.http.get(f"{tail}/{one['id']}")).json() == one
+    text = await service.http.get(f"{tail}/{one['id']}/text")
+    assert text.headers["content-type"] == "text/plain; charset=utf-8"
+    assert len(text.content) == one["size"]
+    (chunk,) = (await service.http.get(f"{tail}/{one['id']}/chunks")).json()["items"]
+    assert chunk == {"position": 0, "start": 0, "end": len(text.text.rstrip()), "text": text.text.rstrip()}
+    assert (await service.http.get(tail, params={"status": "failed"})).json() == {"items": [], "next_cursor": None}
+    assert (await service.http.get(f"{KB}/waf")).json()["counts"]["indexed"] == 3
+
+
+@pytest.mark.parametrize("tail", ["", "/text", "/chunks"])
+async def test_a_document_that_nobody_knows_is_not_found(service: Service, source: dict[str, Any], tail: str) -> None:
+    await _completed(service, "waf", source)
+    answer = await service.http.get(f"{KB}/waf/documents/doc_{'0' * 24}{tail}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "document_not_found")
+    assert (await service.http.get(f"{KB}/waf/documents/doc_1{tail}")).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"), [({"status": "lost"}, "status"), ({"limit": 1001}, "limit"), ({"q": "x" * 201}, "q")]
+)
 async def test_a_list_of_documents_has_limits(service: Service, asked: dict[str, Any], field: str) -> None:
     answer = await service.http.get(f"{KB}/waf/documents", params=asked)
     assert (answer.status_code, answer.json()["field"]) == (422, field)

@@ -41,11 +41,9 @@ class Foreground:
         Jobs of other knowledge bases do not run here. A cancel stops the job after the batch in hand.
         """
         from phaseflow.cli.interrupts import Interrupts
-        from phaseflow.components.workers.confinement import hide_memory
         from phaseflow.flow import PhaseFlow
         from phaseflow.flow.reader import check_first
 
-        hide_memory()  # the keys, from whatever takes over a worker
         with Interrupts() as interrupts:
             await check_first(self.db, check)
             async with PhaseFlow(

@@ -9,7 +9,7 @@ import click
 from phaseflow.cli import streams
 from phaseflow.cli.exit_codes import Exit
 from phaseflow.cli.ingesting import ingest, resume, retry
-from phaseflow.cli.reading import documents, failures, jobs, search, status
+from phaseflow.cli.reading import document, documents, failures, jobs, search, status
 from phaseflow.cli.serving import serve
 from phaseflow.cli.terminal import say, say_lines
 from phaseflow.cli.upkeep import backup, vacuum
@@ -56,5 +56,21 @@ def main() -> None:
     """Document ingestion in four durable phases whose status never lies."""
 
 
-for command in (ingest, serve, status, documents, jobs, failures, search, pause, resume, cancel, retry, vacuum, backup):
+COMMANDS = (
+    ingest,
+    serve,
+    status,
+    documents,
+    document,
+    jobs,
+    failures,
+    search,
+    pause,
+    resume,
+    cancel,
+    retry,
+    vacuum,
+    backup,
+)
+for command in COMMANDS:
     main.add_command(command)

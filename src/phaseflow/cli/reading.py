@@ -8,7 +8,8 @@ import click
 
 from phaseflow.cli import options
 from phaseflow.cli.exit_codes import Exit, run
-from phaseflow.cli.terminal import answer, draw, say
+from phaseflow.cli.terminal import answer, draw, pour, say
+from phaseflow.domain.vocabulary import DocumentStatus
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -103,12 +104,16 @@ async def _failures(db: Path, as_json: bool, kb_id: str, limit: int, cursor: str
 @click.option(
     "--filter", "part", metavar="TEXT", default="", help="Only those whose uri contains TEXT, case-insensitive."
 )
+@click.option("--status", type=click.Choice([str(one) for one in DocumentStatus]), help="Only those with this status.")
+@click.option("--source", metavar="NAME", help="Only those of this source.")
 @options.server
 @options.common
 @options.one_page
 def documents(
     kb: str,
     part: str,
+    status: str | None,
+    source: str | None,
     server: str | None,
     token: str | None,
     db: Path,
@@ -116,8 +121,9 @@ def documents(
     limit: int,
     cursor: str | None,
 ) -> None:
-    """The searchable documents of KB."""
-    run(lambda: _documents(_library(db, server, token), as_json, kb, limit, cursor, part))
+    """The documents of KB, and where each stands."""
+    wanted = {"status": status, "source": source}
+    run(lambda: _documents(_library(db, server, token), as_json, kb, limit, cursor, part, wanted))
 
 
 def _library(db: Path, server: str | None, token: str | None) -> "Reader | Client":
@@ -131,12 +137,18 @@ def _library(db: Path, server: str | None, token: str | None) -> "Reader | Clien
 
 
 async def _documents(
-    library: "Reader | Client", as_json: bool, kb_id: str, limit: int, cursor: str | None, part: str
+    library: "Reader | Client",
+    as_json: bool,
+    kb_id: str,
+    limit: int,
+    cursor: str | None,
+    part: str,
+    wanted: dict[str, str | None],
 ) -> Exit:
     from phaseflow.cli import tables
 
     async with library:
-        page = await library.documents(kb_id, limit, cursor, part)
+        page = await library.documents(kb_id, limit, cursor, part, **wanted)
     if as_json:
         return _print(page)
     if page.items:
@@ -144,6 +156,31 @@ async def _documents(
     else:
         say("no documents")
     return _more(page.next_cursor)
+
+
+@click.command()
+@click.argument("kb")
+@click.argument("uri")
+@click.option("--text", is_flag=True, help="Print the text that was extracted from it, on stdout.")
+@options.server
+@options.common
+def document(kb: str, uri: str, text: bool, server: str | None, token: str | None, db: Path, as_json: bool) -> None:
+    """One document of KB, by its URI or id: where it stands, its metadata, or its text."""
+    run(lambda: _document(_library(db, server, token), as_json, kb, uri, text))
+
+
+async def _document(library: "Reader | Client", as_json: bool, kb_id: str, uri: str, text: bool) -> Exit:
+    from phaseflow.cli import tables
+
+    async with library:
+        if text:
+            pour(await library.document_text(kb_id, uri))
+            return Exit.COMPLETED
+        one = await library.document(kb_id, uri)
+    if as_json:
+        return _print(one)
+    draw(tables.document(one))
+    return Exit.COMPLETED
 
 
 @click.command()

@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from phaseflow.cli.plain_text import cell, one_line
-from phaseflow.domain.status import IndexedDocument, JobStatusResponse, KnowledgeBase, SearchHit
+from phaseflow.domain.documents import DocumentInfo
+from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, SearchHit
 
 _PASSAGE_LINES = 4
 _PASSAGE_CHARACTERS = 2_000
@@ -40,12 +41,35 @@ def jobs(items: Sequence[JobStatusResponse]) -> Table:
     return table
 
 
-def documents(items: Sequence[IndexedDocument]) -> Table:
+def documents(items: Sequence[DocumentInfo]) -> Table:
     """One row for each document, by uri."""
-    table = _table("uri", "title", "type", "chunks")
+    table = _table("uri", "status", "title", "type", "chunks", "")
     for one in items:
-        table.add_row(*(_text(text) for text in (one.uri, one.title, one.media_type)), f"{one.chunks:,}")
+        told = (one.uri, _stands(one), one.title, one.media_type or "")
+        table.add_row(*map(_text, told), f"{one.chunks:,}", _text(one.error or ""))
     return table
+
+
+def document(one: DocumentInfo) -> Table:
+    """One document, a row for each thing there is to say."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    told: dict[str, str | None] = {
+        "uri": one.uri, "id": one.id, "status": _stands(one), "searchable": "yes" if one.searchable else "no",
+        "title": one.title, "type": one.media_type, "size": None if one.size is None else f"{one.size:,} bytes",
+        "source": one.source, "chunks": f"{one.chunks:,}", "attempts": f"{one.attempts:,}", "error": one.error,
+        "code": one.code, "created": _at(one.created_at), "changed": _at(one.updated_at),
+        "indexed": _at(one.indexed_at), **{f"metadata.{key}": str(value) for key, value in one.metadata.items()},
+    }  # fmt: skip
+    for name, text in told.items():
+        if text:
+            table.add_row(_text(name), _text(text))
+    return table
+
+
+def _stands(one: DocumentInfo) -> str:
+    return f"{one.status} ({one.phase})" if one.phase else str(one.status)
 
 
 def hits(items: Sequence[SearchHit]) -> Iterator[str]:

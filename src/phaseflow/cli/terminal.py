@@ -43,6 +43,16 @@ def answer_text(document: str, *, must: bool = True) -> bool:
     return True
 
 
+def pour(text: str) -> None:
+    """Print text of a document on stdout: as it is, or where that is a terminal without what steers it."""
+    shown = printable(text) if sys.stdout.isatty() else text
+    if isinstance(sys.stdout, Output):
+        sys.stdout.put(shown, must=True)
+        return
+    sys.stdout.write(shown)
+    sys.stdout.flush()
+
+
 def draw(picture: "RenderableType") -> None:
     """Draw on stderr, in colour where that is a terminal."""
     console().print(Safe(picture))

@@ -1,5 +1,6 @@
 """The calls of the clients: one method for each endpoint, answers as the library's own values."""
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from pathlib import Path
@@ -12,11 +13,12 @@ from phaseflow.client.calls import ServiceCall, ServiceFeed
 from phaseflow.client.connection import Connection, job_path, part
 from phaseflow.client.documents import files_of
 from phaseflow.client.errors import HistoryLost
+from phaseflow.domain.documents import DocumentChunk, DocumentInfo
+from phaseflow.domain.identifiers import DOCUMENT_ID, document_id
 from phaseflow.domain.settings import SOURCE, FolderSource, Settings, UploadSource, WebSource
 from phaseflow.domain.status import (
     DocumentsChanged,
     Failure,
-    IndexedDocument,
     JobStatusResponse,
     KnowledgeBase,
     Page,
@@ -25,7 +27,7 @@ from phaseflow.domain.status import (
     Transition,
     Vacuumed,
 )
-from phaseflow.domain.vocabulary import Action, JobPhase
+from phaseflow.domain.vocabulary import Action, DocumentStatus, JobPhase
 
 _KB = "api/ingestion/kb"
 
@@ -142,11 +144,38 @@ class Calls:
 
     @ServiceCall
     async def documents(
-        self, kb_id: str, limit: int = 100, cursor: str | None = None, q: str = ""
-    ) -> Page[IndexedDocument]:
-        """The searchable documents by uri: all, or those whose uri contains ``q``, case-insensitive."""
-        asked = _page(limit, cursor) | ({"q": q} if q else {})
-        return await self._ask(Page[IndexedDocument], "GET", f"{_kb(kb_id)}/documents", params=asked)
+        self,
+        kb_id: str,
+        limit: int = 100,
+        cursor: str | None = None,
+        q: str = "",
+        *,
+        status: DocumentStatus | str | None = None,
+        source: str | None = None,
+    ) -> Page[DocumentInfo]:
+        """The documents by uri: all, or those with ``status``, of ``source``, or with ``q`` in their uri."""
+        asked = {name: str(value) for name, value in [("q", q), ("status", status), ("source", source)] if value}
+        return await self._ask(
+            Page[DocumentInfo], "GET", f"{_kb(kb_id)}/documents", params=_page(limit, cursor) | asked
+        )
+
+    @ServiceCall
+    async def document(self, kb_id: str, name: str) -> DocumentInfo:
+        """One document, by its id or its uri."""
+        return await self._ask(DocumentInfo, "GET", _document(kb_id, name))
+
+    @ServiceCall
+    async def document_text(self, kb_id: str, name: str) -> str:
+        """The text that was extracted from a document."""
+        return (await self._connection.send("GET", f"{_document(kb_id, name)}/text")).text
+
+    @ServiceCall
+    async def document_chunks(
+        self, kb_id: str, name: str, limit: int = 100, cursor: str | None = None
+    ) -> Page[DocumentChunk]:
+        """The passages that a document was cut into, by position."""
+        path = f"{_document(kb_id, name)}/chunks"
+        return await self._ask(Page[DocumentChunk], "GET", path, params=_page(limit, cursor))
 
     @ServiceCall
     async def search(self, kb_id: str, query: str, limit: int = 10) -> SearchHits:
@@ -200,6 +229,11 @@ class Calls:
 
 def _kb(kb_id: str) -> str:
     return f"{_KB}/{part(kb_id)}"
+
+
+def _document(kb_id: str, name: str) -> str:
+    known = name if re.fullmatch(DOCUMENT_ID, name) else document_id(kb_id, name)
+    return f"{_kb(kb_id)}/documents/{known}"
 
 
 def _page(limit: int, cursor: str | None) -> dict[str, str]:

@@ -5,7 +5,7 @@ PhaseflowError
 ├── JobConflict              a verb that cannot apply to the job as it stands
 ├── KnowledgeBaseNotFound
 ├── JobNotFound              no such job, or a KB that has never run
-├── DocumentNotFound         no such document among those uploaded
+├── DocumentNotFound         no such document in this knowledge base
 ├── InvalidRequest           a value that cannot be used; names the field
 ├── UploadTooLarge           a file, or all of a knowledge base, larger than is taken; nothing was stored
 ├── SourceNotAllowed         a folder or address outside what was allowed
@@ -88,12 +88,12 @@ class JobNotFound(PhaseflowError):
 
 
 class DocumentNotFound(PhaseflowError):
-    """No such document among those uploaded."""
+    """No such document in this knowledge base."""
 
     code = "document_not_found"
 
     def __init__(self, kb_id: str, uri: str) -> None:
-        super().__init__(f"no document {uri!r} was uploaded to {kb_id!r}; give the name that the upload answered")
+        super().__init__(f"{kb_id!r} has no document {uri!r}; `documents` lists those it has")
         self.kb_id = kb_id
         self.uri = uri
 

@@ -37,6 +37,9 @@ def check_job_id(job_id: str) -> str:
     return job_id
 
 
+DOCUMENT_ID = r"doc_[0-9a-f]{24}"
+
+
 def document_id(kb_id: str, uri: str) -> str:
     """The id of a document: it follows from the name of its knowledge base and its uri, and stays for all versions.
 

@@ -25,11 +25,13 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 Count = Annotated[int, Field(ge=0)]
 
 
-class _Value(BaseModel):
+class Value(BaseModel):
+    """What leaves the library: immutable, with the names of the contract."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
 
 
-class Metrics(_Value):
+class Metrics(Value):
     """What a job has done so far. Loaded documents are new or changed ones."""
 
     documents_found: Count = 0
@@ -43,7 +45,7 @@ class Metrics(_Value):
     chunks_indexed: Count = 0
 
 
-class PhaseDetail(_Value):
+class PhaseDetail(Value):
     """One phase of a job. Items are documents in loading and chunking, chunks in embedding and indexing."""
 
     name: JobPhase
@@ -61,7 +63,7 @@ class PhaseDetail(_Value):
     error: str | None
 
 
-class JobStatusResponse(_Value):
+class JobStatusResponse(Value):
     """The status of a job, the same in every place where it is shown."""
 
     job_id: str
@@ -82,7 +84,7 @@ class JobStatusResponse(_Value):
     phase_details: list[PhaseDetail]
 
 
-class Transition(_Value):
+class Transition(Value):
     """One entry of the append-only log. ``phase`` is None for a transition of the job."""
 
     seq: int
@@ -96,7 +98,7 @@ class Transition(_Value):
     at: Timestamp
 
 
-class Failure(_Value):
+class Failure(Value):
     """A document that failed, and how often it was tried. ``code`` names the kind of failure."""
 
     uri: str
@@ -107,16 +109,17 @@ class Failure(_Value):
     at: Timestamp
 
 
-class IndexedDocument(_Value):
-    """A document that search sees, and the number of passages that it was cut into."""
+class DocumentCounts(Value):
+    """The documents of a knowledge base by status."""
 
-    uri: str
-    title: str
-    media_type: str
-    chunks: Count
+    queued: Count = 0
+    processing: Count = 0
+    indexed: Count = 0
+    failed: Count = 0
+    skipped: Count = 0
 
 
-class KnowledgeBase(_Value):
+class KnowledgeBase(Value):
     """A named, searchable collection with the source and settings of its next job."""
 
     kb_id: str
@@ -124,12 +127,13 @@ class KnowledgeBase(_Value):
     settings: Settings
     documents: Count
     chunks: Count
+    counts: DocumentCounts
     created_at: Timestamp
     updated_at: Timestamp
     job: JobStatusResponse | None
 
 
-class Vacuumed(_Value):
+class Vacuumed(Value):
     """What a vacuum has left. ``waits_for`` names knowledge bases whose open jobs are paused: theirs is left alone."""
 
     size_bytes: Count
@@ -140,14 +144,14 @@ class Vacuumed(_Value):
 ItemT = TypeVar("ItemT")
 
 
-class Page(_Value, Generic[ItemT]):
+class Page(Value, Generic[ItemT]):
     """A part of a list. ``next_cursor`` asks for the part that follows; None at the end."""
 
     items: list[ItemT]
     next_cursor: str | None = None
 
 
-class Place(_Value):
+class Place(Value):
     """Where a text stands: characters ``start`` to ``end`` of a document's extracted text."""
 
     uri: str
@@ -155,7 +159,7 @@ class Place(_Value):
     end: Count
 
 
-class SearchHit(_Value):
+class SearchHit(Value):
     """A passage found. ``text`` is exactly characters ``start`` to ``end`` of the document's extracted text.
 
     ``score`` is between 0 and 1; those of one knowledge base and mode can be compared. ``also_in``: other places
@@ -187,7 +191,7 @@ class SearchHits(list[SearchHit]):
         self.degraded = degraded
 
 
-class SearchResults(_Value):
+class SearchResults(Value):
     """The passages found, best first. ``degraded`` says why they are not ranked by vectors and words, or is null."""
 
     hits: list[SearchHit]
@@ -204,7 +208,7 @@ class SearchResults(_Value):
         return SearchHits(self.hits, self.mode, self.degraded)
 
 
-class DocumentsChanged(_Value):
+class DocumentsChanged(Value):
     """Documents that were taken in or out, by uri, and the job that makes it so for search."""
 
     documents: list[str]

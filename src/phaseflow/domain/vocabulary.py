@@ -102,6 +102,21 @@ class SearchMode(StrEnum):
     """By vectors alone."""
 
 
+class DocumentStatus(StrEnum):
+    """Where a document stands."""
+
+    QUEUED = "queued"
+    """Known; no phase has it yet."""
+    PROCESSING = "processing"
+    """A phase has it, or has it next."""
+    INDEXED = "indexed"
+    """Its newest version answers searches."""
+    FAILED = "failed"
+    """Its newest version could not be read or indexed."""
+    SKIPPED = "skipped"
+    """Taken out on request, until it is retried."""
+
+
 class Action(StrEnum):
     """The verbs that a job takes."""
 

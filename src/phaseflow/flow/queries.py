@@ -10,16 +10,16 @@ from phaseflow.domain.errors import InvalidRequest, JobNotFound
 from phaseflow.domain.settings import SOURCE, FolderSource, Settings, as_given
 from phaseflow.domain.status import (
     Failure,
-    IndexedDocument,
     JobStatusResponse,
     KnowledgeBase,
     Page,
     Transition,
 )
+from phaseflow.flow.document_queries import MOST_ITEMS, DocumentQueries
 from phaseflow.flow.inputs import Source, as_count, as_text
 from phaseflow.flow.searching import Searching
 from phaseflow.snapshot import compose
-from phaseflow.store import failures, jobs, knowledge_bases, passages, progress, transitions
+from phaseflow.store import document_status, failures, jobs, knowledge_bases, passages, progress, transitions
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.passages import Scope
@@ -28,13 +28,8 @@ from phaseflow.store.transaction import Transaction
 
 T = TypeVar("T")
 
-MOST_ITEMS = 1000
-"""Items of a list in one answer."""
-LONGEST_PART = 200
-"""Characters of a uri that a list of documents is asked for."""
 
-
-class Queries(Searching):
+class Queries(DocumentQueries, Searching):
     """Reading methods. All raise KnowledgeBaseNotFound for an unknown knowledge base and InvalidRequest for a value
     that they cannot use; cancelling them does nothing."""
 
@@ -125,22 +120,6 @@ class Queries(Searching):
         """How many documents failed."""
         return await self._read(lambda tx: failures.count(tx, known_kb(tx, kb_id).key))
 
-    async def documents(
-        self, kb_id: str, limit: int = 100, cursor: str | None = None, q: str = ""
-    ) -> Page[IndexedDocument]:
-        """The searchable documents by uri: all, or those whose uri contains ``q``, case-insensitive."""
-        as_count("limit", limit, 1, MOST_ITEMS)
-        after = _text(cursor)
-        if len(as_text("q", q)) > LONGEST_PART:
-            raise InvalidRequest("q", f"must have at most {LONGEST_PART} characters")
-
-        def read(tx: Transaction) -> list[IndexedDocument]:
-            kb = known_kb(tx, kb_id)
-            return passages.page(tx, Scope(kb.key, kb.index_version), limit + 1, after, q)
-
-        found = await self._read(read)
-        return Page(items=found[:limit], next_cursor=found[limit - 1].uri if len(found) > limit else None)
-
     def _kb(
         self, tx: Transaction, record: KnowledgeBaseRecord, composed: Callable[[JobRecord], JobStatusResponse]
     ) -> KnowledgeBase:
@@ -152,6 +131,7 @@ class Queries(Searching):
             settings=Settings.model_validate_json(record.settings).marked(chosen_by_client=False),
             documents=documents,
             chunks=chunks,
+            counts=document_status.counts(tx, document_status.view(tx, record.key, record.index_version)),
             created_at=record.created_at,
             updated_at=record.updated_at,
             job=None if latest is None else composed(latest),

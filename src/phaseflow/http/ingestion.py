@@ -17,7 +17,6 @@ from phaseflow.domain.errors import (
 )
 from phaseflow.domain.status import (
     Failure,
-    IndexedDocument,
     JobStatusResponse,
     KnowledgeBase,
     Page,
@@ -98,10 +97,6 @@ async def list_jobs(call: RequestContext[requests.JobList, None]) -> JsonResult:
 
 async def list_failures(call: RequestContext[requests.FailureList, None]) -> JsonResult:
     return JsonResult(await call.state.flow.failures(call.at.kb_id, call.at.limit, call.at.cursor))
-
-
-async def list_documents(call: RequestContext[requests.DocumentList, None]) -> JsonResult:
-    return JsonResult(await call.state.flow.documents(call.at.kb_id, call.at.limit, call.at.cursor, call.at.q))
 
 
 async def search(call: RequestContext[requests.SearchQuery, None]) -> JsonResult:
@@ -207,8 +202,6 @@ ENDPOINTS = [
     _read(f"{KB}/status", "The status of the latest job", status, JobStatusResponse, requests.KbPath, _NO_JOB),
     _read(f"{KB}/jobs", "The jobs, newest first", list_jobs, Page[JobStatusResponse], requests.JobList, _NO_KB),
     _read(f"{KB}/failures", "Documents that failed", list_failures, Page[Failure], requests.FailureList, _NO_KB),
-    _read(f"{KB}/documents", "The searchable documents", list_documents, Page[IndexedDocument], requests.DocumentList,
-          _NO_KB),
     _read(f"{KB}/search", "The passages that answer best", search, SearchResults, requests.SearchQuery, _NO_KB),
     _read(f"{KB}/events", "The live feed of one knowledge base", kb_events, EVENTS, requests.KbFeedQuery,
           (KnowledgeBaseNotFound, LimitReached)),

@@ -4,11 +4,11 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from phaseflow.domain.identifiers import JOB_ID, KB_ID
+from phaseflow.domain.identifiers import DOCUMENT_ID, JOB_ID, KB_ID
 from phaseflow.domain.phase import LARGEST_COUNT
 from phaseflow.domain.settings import Settings, Source
-from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.flow.queries import LONGEST_PART, MOST_ITEMS
+from phaseflow.domain.vocabulary import DocumentStatus, JobPhase
+from phaseflow.flow.document_queries import LONGEST_PART, MOST_ITEMS
 from phaseflow.flow.searching import LONGEST_QUERY, MOST_HITS
 from phaseflow.http.endpoint import Parameters
 
@@ -72,13 +72,28 @@ class FailureList(KbPath):
 
 
 class DocumentList(KbPath):
-    """A page of the searchable documents of a knowledge base."""
+    """A page of the documents of a knowledge base."""
 
     limit: Limit = 100
     cursor: TextCursor = None
     q: Annotated[
         str, Field(max_length=LONGEST_PART, description="A part of the uri, in upper or lower case; empty: all.")
     ] = ""
+    status: Annotated[DocumentStatus | None, Field(description="Only the documents with this status.")] = None
+    source: Annotated[str | None, Field(max_length=63, description="Only the documents of this source.")] = None
+
+
+class DocumentPath(KbPath):
+    """One document."""
+
+    document_id: Annotated[str, Field(pattern=f"^{DOCUMENT_ID}$", description="The `id` of a document.")]
+
+
+class ChunkList(DocumentPath):
+    """A page of the passages of a document."""
+
+    limit: Limit = 100
+    cursor: NumberCursor = None
 
 
 class TransitionList(JobPath):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from phaseflow.domain.errors import StaleRun
-from phaseflow.domain.status import IndexedDocument, timestamp
+from phaseflow.domain.status import timestamp
 from phaseflow.store import documents, knowledge_bases, postings, texts
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.transaction import Transaction, json_array
@@ -115,16 +115,6 @@ def counts(tx: Transaction, scope: Scope) -> tuple[int, int]:
         scope.kb_key, scope.index_version,
     )  # fmt: skip
     return (row[0], row[1]) if row else (0, 0)
-
-
-def page(tx: Transaction, scope: Scope, limit: int, after: str | None, part: str) -> list[IndexedDocument]:
-    """The documents that search sees, by uri: those behind ``after`` whose uri contains ``part``, whatever its case."""
-    rows = tx.rows(
-        "SELECT uri, title, media_type, chunk_count FROM documents WHERE kb_id = ?1 AND index_version = ?2"
-        " AND state = 4 AND uri > coalesce(?3, '') AND (?4 = '' OR holds(uri, ?4)) ORDER BY uri LIMIT ?5",
-        scope.kb_key, scope.index_version, after, part, limit,
-    )  # fmt: skip
-    return [IndexedDocument(uri=row[0], title=row[1], media_type=row[2], chunks=row[3]) for row in rows]
 
 
 def live_documents(tx: Transaction, scope: Scope) -> tuple[int, str]:

@@ -72,6 +72,15 @@ def of_documents(tx: Transaction, ids: Sequence[int]) -> dict[int, str]:
     return {document_id: "".join(pieces) for document_id, pieces in found.items()}
 
 
+def piece(tx: Transaction, document_id: int, first: int, count: int) -> str:
+    """Up to ``count`` segments of a document from number ``first``, as one text."""
+    rows = tx.rows(
+        "SELECT text FROM texts WHERE id >= (?1 << 20) + ?2 AND id < (?1 << 20) + ?2 + ?3 ORDER BY id",
+        document_id, first, count,
+    )  # fmt: skip
+    return "".join(row[0] for row in rows)
+
+
 def slices(tx: Transaction, wanted: Sequence[tuple[int, int, int]]) -> list[tuple[str, str]]:
     """(the text, the JSON of the parts around its start) for each (document id, start, end)."""
     first_last = [

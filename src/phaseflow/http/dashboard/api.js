@@ -2,7 +2,7 @@
  * The HTTP API as functions. Each takes the address of the server as its last argument; left out, it is the server
  * that these files came from. Each rejects with ApiError.
  *
- * @import {Failure, IndexedDocument, IngestionJob, JobPhase, KnowledgeBase, Page, Problem, SearchResults, Settings, Source, StartOrder,
+ * @import {Failure, DocumentInfo, IngestionJob, JobPhase, KnowledgeBase, Page, Problem, SearchResults, Settings, Source, StartOrder,
  *   Transition, Verb} from "./phaseflow.d.ts"
  */
 
@@ -173,7 +173,7 @@ export const failures = (kbId, cursor = null, base = HERE) => page(base, kbPath(
  * A page of the documents that search sees, by uri: all, or those whose uri contains `q`.
  * @param {string} kbId
  * @param {string | null} [cursor]
- * @returns {Promise<Page<IndexedDocument>>}
+ * @returns {Promise<Page<DocumentInfo>>}
  */
 export const documents = (kbId, q = "", cursor = null, limit = 100, base = HERE) =>
   page(base, kbPath(kbId, "/documents"), limit, cursor, q ? { q } : {});

@@ -2,7 +2,7 @@
  * The documents that search sees, by uri; those that were sent here can be removed.
  *
  * @import {Question} from "./ask-dialog.js"
- * @import {IndexedDocument} from "./phaseflow.d.ts"
+ * @import {DocumentInfo} from "./phaseflow.d.ts"
  * @import {Store} from "./store.js"
  */
 
@@ -124,7 +124,7 @@ export class DocumentsPanel {
   }
 
   /**
-   * @param {IndexedDocument[]} items
+   * @param {DocumentInfo[]} items
    * @param {boolean} anew
    */
   fill(items, anew) {
@@ -137,12 +137,12 @@ export class DocumentsPanel {
     (next ?? this.input).focus();
   }
 
-  /** @param {IndexedDocument} item */
+  /** @param {DocumentInfo} item */
   row(item) {
     const title = item.title && item.title !== item.uri ? [el("bdi", { class: "title", text: item.title })] : [];
     return el("tr", { "data-uri": item.uri },
       el("th", { scope: "row" }, el("bdi", { class: "uri", text: item.uri }), ...title),
-      el("td", { "data-label": "Type", text: item.media_type }),
+      el("td", { "data-label": "Type", text: item.media_type ?? "" }),
       el("td", { "data-label": "Passages", class: "number", text: count(item.chunks) }),
       ...(this.canRemove() ? [el("td", { class: "action" }, this.button(item.uri))] : []));
   }

@@ -133,12 +133,27 @@ export interface Failure {
   at: string;
 }
 
-/** A document that search sees. `chunks` counts its passages. */
-export interface IndexedDocument {
+export type DocumentStatus = "queued" | "processing" | "indexed" | "failed" | "skipped";
+
+/** What a knowledge base knows under one uri. `chunks` counts its passages; `size` is in bytes. */
+export interface DocumentInfo {
+  id: string;
   uri: string;
+  source: string;
   title: string;
-  media_type: string;
+  media_type: string | null;
+  size: number | null;
+  status: DocumentStatus;
+  phase: JobPhase | null;
+  searchable: boolean;
   chunks: number;
+  attempts: number;
+  code: string | null;
+  error: string | null;
+  metadata: Record<string, string | number | boolean | string[]>;
+  created_at: string;
+  updated_at: string;
+  indexed_at: string | null;
 }
 
 export interface SearchHit {

@@ -1,0 +1,133 @@
+"""What can be asked about documents: which there are, where each stands, its text and its passages."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import TypeVar
+
+from phaseflow.domain.documents import DocumentChunk, DocumentInfo
+from phaseflow.domain.errors import DocumentNotFound, InvalidRequest
+from phaseflow.domain.status import Page
+from phaseflow.domain.vocabulary import DocumentStatus
+from phaseflow.flow.inputs import as_count, as_text
+from phaseflow.store import document_status, knowledge_bases, texts
+from phaseflow.store.document_status import View, Wanted
+from phaseflow.store.transaction import Transaction
+
+T = TypeVar("T")
+
+MOST_ITEMS = 1000
+"""Items of a list in one answer."""
+LONGEST_PART = 200
+"""Characters of a uri that a list of documents is asked for."""
+PIECE_SEGMENTS = 16
+"""Segments of a text read at once: a million characters."""
+
+
+class DocumentQueries(ABC):
+    """Reading methods about documents. ``name`` is the id of a document or its uri.
+
+    All raise KnowledgeBaseNotFound, and DocumentNotFound where they are about one that is not known.
+    """
+
+    @abstractmethod
+    async def _read(self, read: Callable[[Transaction], T]) -> T: ...
+
+    async def _read_long(self, read: Callable[[Transaction], T]) -> T:
+        """The same for what may take long, where there are connections of its own for it."""
+        return await self._read(read)
+
+    async def documents(
+        self,
+        kb_id: str,
+        limit: int = 100,
+        cursor: str | None = None,
+        q: str = "",
+        *,
+        status: DocumentStatus | str | None = None,
+        source: str | None = None,
+    ) -> Page[DocumentInfo]:
+        """The documents by uri: all, or those with ``status``, of ``source``, or with ``q`` in their uri
+        (case-insensitive).
+
+        A page of a filtered list may hold fewer than ``limit`` while ``next_cursor`` says that there are more.
+        """
+        as_count("limit", limit, 1, MOST_ITEMS)
+        after = "" if cursor is None else as_text("cursor", cursor)
+        if len(as_text("q", q)) > LONGEST_PART:
+            raise InvalidRequest("q", f"must have at most {LONGEST_PART} characters")
+        wanted = Wanted(_as_status(status), None if source is None else as_text("source", source), q)
+
+        def read(tx: Transaction) -> Page[DocumentInfo]:
+            found, following = document_status.page(tx, _view(tx, kb_id), wanted, limit, after)
+            return Page(items=found, next_cursor=following)
+
+        return await self._read(read)
+
+    async def document(self, kb_id: str, name: str) -> DocumentInfo:
+        """One document."""
+        return await self._read(lambda tx: _found(tx, _view(tx, kb_id), kb_id, name))
+
+    async def document_text(self, kb_id: str, name: str) -> str:
+        """The text that was extracted from a document: of the version that search sees, else of the newest one."""
+        return "".join([piece async for piece in self.text_pieces(kb_id, name)])
+
+    async def text_pieces(self, kb_id: str, name: str) -> AsyncIterator[str]:
+        """The same in pieces of up to a million characters. Raises DocumentNotFound, also when it goes meanwhile."""
+
+        def begin(tx: Transaction) -> tuple[int, str, int]:
+            return _version(tx, kb_id, name)
+
+        number, uri, characters = await self._read(begin)
+        for first in range(0, characters // texts.SEGMENT + 1, PIECE_SEGMENTS):
+            piece = await self._read_long(partial(texts.piece, document_id=number, first=first, count=PIECE_SEGMENTS))
+            if len(piece) != min(PIECE_SEGMENTS * texts.SEGMENT, characters - first * texts.SEGMENT):
+                raise DocumentNotFound(kb_id, uri)  # a newer version has taken its place, and the janitor was quick
+            yield piece
+
+    async def document_chunks(
+        self, kb_id: str, name: str, limit: int = 100, cursor: str | None = None
+    ) -> Page[DocumentChunk]:
+        """The passages that a document was cut into, by position; none before it has been cut."""
+        as_count("limit", limit, 1, MOST_ITEMS)
+        after = 0 if cursor is None else _position(cursor)
+
+        def read(tx: Transaction) -> list[DocumentChunk]:
+            number, _, _ = _version(tx, kb_id, name)
+            return document_status.chunks(tx, number, limit + 1, after)
+
+        found = await self._read_long(read)
+        return Page(items=found[:limit], next_cursor=str(found[limit].position) if len(found) > limit else None)
+
+
+def _view(tx: Transaction, kb_id: str) -> View:
+    kb = knowledge_bases.get(tx, as_text("kb_id", kb_id))
+    return document_status.view(tx, kb.key, kb.index_version)
+
+
+def _found(tx: Transaction, seen: View, kb_id: str, name: str) -> DocumentInfo:
+    document = document_status.find(tx, seen, as_text("document", name))
+    if document is None:
+        raise DocumentNotFound(kb_id, name)
+    return document
+
+
+def _version(tx: Transaction, kb_id: str, name: str) -> tuple[int, str, int]:
+    seen = _view(tx, kb_id)
+    version = document_status.version_of(tx, seen, _found(tx, seen, kb_id, name).uri)
+    if version is None:
+        raise DocumentNotFound(kb_id, name)
+    return version
+
+
+def _as_status(status: DocumentStatus | str | None) -> DocumentStatus | None:
+    try:
+        return None if status is None else DocumentStatus(status)
+    except ValueError:
+        raise InvalidRequest("status", f"must be one of {', '.join(DocumentStatus)}") from None
+
+
+def _position(cursor: str) -> int:
+    if not (as_text("cursor", cursor).isascii() and cursor.isdigit() and len(cursor) <= 18):
+        raise InvalidRequest("cursor", "is not one that this list has given; leave it out to begin at the start")
+    return int(cursor)

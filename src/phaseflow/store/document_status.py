@@ -1,0 +1,265 @@
+"""Where each document stands: a view on the catalogue, the inbox, the crawl, the versions and the failures.
+
+Nothing here is stored. A document is, in this order: skipped when the catalogue says so; queued while it is asked for,
+or stands unread in the crawl of the newest job; processing while that job has a version of it in hand; failed while a
+failure of it stands; indexed when a version of it is searchable.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from phaseflow.domain.documents import DocumentChunk, DocumentInfo, effective_metadata
+from phaseflow.domain.status import DocumentCounts
+from phaseflow.domain.vocabulary import PHASES, DocumentStatus, JobPhase
+from phaseflow.store import texts
+from phaseflow.store.transaction import Row, Transaction
+
+SCAN: Final = 200
+"""Rows of the catalogue looked at in one statement, …"""
+SCANS: Final = 50
+"""… and how many of those a page makes: a filter that finds little ends with a short page and a cursor."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Whose documents, and by which index version and newest job (0: none) they are judged.
+
+    ``is_cancelled``: what that job has in hand goes nowhere. ``is_rebuilding``: it fills another index version.
+    """
+
+    kb_key: str
+    index_version: int
+    job_seq: int
+    is_cancelled: bool
+    is_rebuilding: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which documents: all, or those of a status, of a source, with ``part`` in their uri (case-insensitive)."""
+
+    status: DocumentStatus | None = None
+    source: str | None = None
+    part: str = ""
+
+
+def view(tx: Transaction, kb_key: str, index_version: int) -> View:
+    """How the documents of a knowledge base are judged now."""
+    row = tx.row(
+        "SELECT seq, cancelled_at IS NOT NULL, coalesce(index_version, ?2) <> ?2 FROM ingestion_jobs"
+        " WHERE kb_id = ?1 ORDER BY seq DESC LIMIT 1",
+        kb_key, index_version,
+    )  # fmt: skip
+    seq, is_cancelled, is_rebuilding = row or (0, False, False)
+    return View(kb_key, index_version, seq, bool(is_cancelled), bool(is_rebuilding))
+
+
+# ?1 KB key, ?2 index version, ?3 newest job, ?4 whether that is cancelled. The catalogue's rows are named c.
+_BESIDE: Final = (
+    " LEFT JOIN requests AS r ON r.kb_id = c.kb_id AND r.uri = c.uri"
+    " LEFT JOIN job_entries AS e ON e.job_seq = ?3 AND e.uri = c.uri"
+    " LEFT JOIN documents AS o ON o.id = (SELECT max(id) FROM documents AS d"
+    "  WHERE d.kb_id = c.kb_id AND d.uri = c.uri AND d.state < 4 AND d.job_seq = ?3)"
+    " LEFT JOIN failures AS f ON f.kb_id = c.kb_id AND f.uri = c.uri"
+    " LEFT JOIN documents AS l ON l.kb_id = c.kb_id AND l.index_version = ?2 AND l.uri = c.uri AND l.state = 4"
+)
+_STATUS: Final = (
+    "CASE WHEN c.skipped THEN 'skipped' WHEN r.id IS NOT NULL OR e.state = 0 THEN 'queued'"
+    " WHEN o.id IS NOT NULL THEN iif(?4, 'queued', 'processing') WHEN f.uri IS NOT NULL THEN 'failed'"
+    " WHEN l.id IS NOT NULL THEN 'indexed' WHEN EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = c.kb_id"
+    "  AND d.index_version > ?2 AND d.uri = c.uri AND d.state = 4) THEN 'processing' ELSE 'queued' END"
+)
+_COLUMNS: Final = (
+    "c.document_id, c.uri, c.source, c.metadata, c.replaces, c.attempts, c.created_at, r.requested_at, o.state,"
+    " o.changed_at, f.phase, f.code, f.error, f.attempts, f.at, l.id, l.indexed_at,"
+    " coalesce(o.title, l.title, p.title), coalesce(o.media_type, l.media_type, p.media_type),"
+    " coalesce(o.size, p.size, e.size, l.size), coalesce(o.own_metadata, l.own_metadata, '{}'),"
+    " iif(o.state > 1 OR l.id IS NULL, o.chunk_count, l.chunk_count)"
+)
+_PUSHED: Final = " LEFT JOIN pushed AS p ON p.kb_id = c.kb_id AND p.uri = c.uri"
+_OF_ALL: Final = "SELECT * FROM catalogue WHERE kb_id = ?1 AND uri > ?5 ORDER BY uri LIMIT ?6"
+_OF_STATUS: Final = {
+    DocumentStatus.SKIPPED: (
+        "SELECT * FROM catalogue WHERE kb_id = ?1 AND uri > ?5 AND skipped = 1 ORDER BY uri LIMIT ?6"
+    ),
+    DocumentStatus.FAILED: (
+        "SELECT c.* FROM (SELECT uri FROM failures WHERE kb_id = ?1 AND uri > ?5 ORDER BY uri LIMIT ?6) AS n"
+        " JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.uri"
+    ),
+    DocumentStatus.PROCESSING: (
+        "SELECT c.* FROM (SELECT DISTINCT uri FROM documents WHERE kb_id = ?1 AND uri > ?5 AND state < 4 ORDER BY uri"
+        " LIMIT ?6) AS n JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.uri"
+    ),
+}
+"""Where to look for the documents of a status; for others, through the whole catalogue."""
+
+
+def page(
+    tx: Transaction, seen: View, wanted: Wanted, limit: int, after: str = ""
+) -> tuple[list[DocumentInfo], str | None]:
+    """Documents by uri, those behind ``after``, and the uri to go on after (None at the end).
+
+    Looks at a bounded number of rows, so a page may hold fewer than ``limit`` and yet not be the last.
+    """
+    base = _base(seen, wanted.status)
+    rows: list[Row] = []
+    for _ in range(SCANS):
+        room = limit + 1 - len(rows)  # one more says whether this is the last page
+        step = SCAN if wanted.status or wanted.source or wanted.part else room
+        last = tx.value(f"SELECT max(uri), ?2, ?3, ?4 FROM ({base})", *_first(seen), after, step)
+        if last is None:
+            return [_info(row) for row in rows], None
+        rows += tx.rows(
+            f"SELECT {_STATUS} AS status, {_COLUMNS} FROM ({base}) AS c{_BESIDE}{_PUSHED}"
+            " WHERE (?7 IS NULL OR status = ?7) AND (?8 IS NULL OR c.source = ?8) AND (?9 = '' OR holds(c.uri, ?9))"
+            " ORDER BY c.uri LIMIT ?10",
+            *_first(seen), after, step, wanted.status, wanted.source, wanted.part, room,
+        )  # fmt: skip
+        if len(rows) > limit:
+            return [_info(row) for row in rows[:limit]], str(rows[limit - 1][2])
+        after = str(last)
+    return [_info(row) for row in rows], after
+
+
+def _base(seen: View, status: DocumentStatus | None) -> str:
+    if status is DocumentStatus.PROCESSING and seen.is_rebuilding:
+        return _OF_ALL
+    return _OF_ALL if status is None else _OF_STATUS.get(status, _OF_ALL)
+
+
+def find(tx: Transaction, seen: View, name: str) -> DocumentInfo | None:
+    """The document with this id or, where none has it, with this uri; None when there is neither."""
+    for column in ("document_id", "uri"):
+        row = tx.row(
+            f"SELECT {_STATUS}, {_COLUMNS} FROM catalogue AS c{_BESIDE}{_PUSHED}"
+            f" WHERE c.kb_id = ?1 AND c.{column} = ?5",
+            *_first(seen), name,
+        )  # fmt: skip
+        if row is not None:
+            return _info(row)
+    return None
+
+
+def some(tx: Transaction, seen: View, uris: Sequence[str]) -> dict[str, DocumentInfo]:
+    """Those of these documents that are known, by uri."""
+    rows = tx.rows(
+        f"SELECT {_STATUS}, {_COLUMNS} FROM json_each(?5) AS n JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.value"
+        f"{_BESIDE}{_PUSHED}",
+        *_first(seen), json.dumps(list(uris)),
+    )  # fmt: skip
+    return {str(row[2]): _info(row) for row in rows}
+
+
+def counts(tx: Transaction, seen: View) -> DocumentCounts:
+    """The documents by status; their sum is the number of rows in the catalogue.
+
+    Those about which there is more to say than that they are searchable, or listed, are judged one by one; the rest is
+    counted in the indexes.
+    """
+    found = dict.fromkeys(DocumentStatus, 0)
+    judged = live_alone = 0  # judged; of those, searchable ones that do not stand unread in the crawl
+    for status, is_live, is_listed, number in tx.rows(
+        f"SELECT {_STATUS}, l.id IS NOT NULL, e.state IS 0, count(*)"
+        f" FROM ({_JUDGED}) AS n JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.uri{_BESIDE} GROUP BY 1, 2, 3",
+        *_first(seen),
+    ):
+        found[DocumentStatus(status)] += number
+        judged += number
+        live_alone += number if is_live and not is_listed else 0
+    total, live = tx.rows(_SIZES, *_first(seen))[0]
+    read_again = int(tx.value(_LIVE_AND_LISTED, *_first(seen))) if live else 0
+    indexed = live - read_again - live_alone
+    found[DocumentStatus.INDEXED] += indexed
+    found[DocumentStatus.QUEUED] += total - judged - indexed
+    return DocumentCounts(**found)
+
+
+_JUDGED: Final = (
+    "SELECT uri FROM catalogue WHERE kb_id = ?1 AND skipped = 1 UNION SELECT uri FROM requests WHERE kb_id = ?1"
+    " UNION SELECT uri FROM documents WHERE kb_id = ?1 AND state < 4 AND job_seq = ?3"
+    " UNION SELECT uri FROM failures WHERE kb_id = ?1"
+    " UNION SELECT uri FROM documents WHERE kb_id = ?1 AND index_version > ?2 AND state = 4"
+)
+_SIZES: Final = (
+    "SELECT (SELECT count(*) FROM catalogue WHERE kb_id = ?1),"
+    " (SELECT count(*) FROM documents WHERE kb_id = ?1 AND index_version = ?2 AND state = 4)"
+)
+_LIVE_AND_LISTED: Final = (
+    "SELECT count(*) FROM job_entries AS e WHERE e.job_seq = ?3 AND e.state = 0 AND EXISTS"
+    " (SELECT 1 FROM documents AS l WHERE l.kb_id = ?1 AND l.index_version = ?2 AND l.uri = e.uri AND l.state = 4)"
+)
+
+
+def version_of(tx: Transaction, seen: View, uri: str) -> tuple[int, str, int] | None:
+    """(number, uri, characters) of the version whose text is shown: the searchable one, else the newest in hand."""
+    row = tx.row(
+        "SELECT id, uri, characters FROM documents WHERE kb_id = ?1 AND index_version = ?2 AND uri = ?3 AND state = 4",
+        seen.kb_key, seen.index_version, uri,
+    ) or tx.row(
+        "SELECT d.id, d.uri, d.characters FROM documents AS d WHERE d.kb_id = ?1 AND d.uri = ?2 AND d.state < 4"
+        " AND d.state > 0 ORDER BY d.id DESC LIMIT 1",
+        seen.kb_key, uri,
+    )  # fmt: skip
+    return None if row is None else (row[0], row[1], row[2])
+
+
+def chunks(tx: Transaction, document: int, limit: int, after: int) -> list[DocumentChunk]:
+    """The passages of a version, by position, from ``after`` on."""
+    spans = tx.rows(
+        "SELECT id & 0xFFFFF, start, stop FROM chunks WHERE id >= (?1 << 20) + ?2 AND id < (?1 + 1) << 20"
+        " ORDER BY id LIMIT ?3",
+        document, after, limit,
+    )  # fmt: skip
+    found = texts.slices(tx, [(document, start, stop) for _, start, stop in spans])
+    return [
+        DocumentChunk(position=position, start=start, end=stop, text=text)
+        for (position, start, stop), (text, _) in zip(spans, found, strict=True)
+    ]
+
+
+def _first(seen: View) -> tuple[str, int, int, bool]:
+    return seen.kb_key, seen.index_version, seen.job_seq, seen.is_cancelled
+
+
+def _info(row: Row) -> DocumentInfo:
+    (
+        status, document_id, uri, source, given, replaces, attempts, created_at, requested_at, in_hand, changed_at,
+        phase, code, error, failed_attempts, failed_at, live, indexed_at, title, media_type, size, own, count,
+    ) = row  # fmt: skip
+    has_failed = status == DocumentStatus.FAILED
+    moments = [at for at in (created_at, requested_at, changed_at, failed_at, indexed_at) if at is not None]
+    return DocumentInfo(
+        id=document_id,
+        uri=uri,
+        source=source,
+        title=title or uri.rstrip("/").rpartition("/")[2] or uri,
+        media_type=media_type,
+        size=size,
+        status=status,
+        phase=_phase(status, in_hand, phase),
+        searchable=live is not None,
+        chunks=count or 0,
+        attempts=max(attempts, (failed_attempts or 0) if has_failed else 0),
+        code=code if has_failed else None,
+        error=error if has_failed else None,
+        metadata=effective_metadata(_object(own), None if given is None else _object(given), replaces=bool(replaces)),
+        created_at=datetime.fromisoformat(created_at),
+        updated_at=datetime.fromisoformat(max(moments)),
+        indexed_at=None if indexed_at is None else datetime.fromisoformat(indexed_at),
+    )
+
+
+def _phase(status: str, in_hand: int | None, failed_in: str | None) -> JobPhase | None:
+    if status == DocumentStatus.FAILED:
+        return None if failed_in is None else JobPhase(failed_in)
+    if status == DocumentStatus.PROCESSING:
+        return PHASES[-1] if in_hand is None else PHASES[in_hand]
+    return None
+
+
+def _object(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(text)
+    return found

@@ -1,0 +1,229 @@
+"""Where each document stands, derived from whatever rows there are about it."""
+
+import json
+import random
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from phaseflow.domain.documents import DocumentInfo
+from phaseflow.domain.identifiers import document_id
+from phaseflow.domain.vocabulary import DocumentStatus, JobPhase
+from phaseflow.store import document_status
+from phaseflow.store.database import Database
+from phaseflow.store.document_status import View, Wanted
+from phaseflow.store.documents import LOADED, SEARCHABLE
+from phaseflow.store.session import open_session
+from tests.store.stock import Stock, stock
+
+AT = "2026-01-0{}T00:00:00.000Z"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the tables say about one uri."""
+
+    uri: str
+    skipped: bool = False
+    requested: bool = False
+    entry: int | None = None
+    in_hand: int | None = None
+    of_older_job: int | None = None
+    failed: bool = False
+    live: bool = False
+    rebuilt: bool = False
+
+    def status(self, *, is_cancelled: bool) -> DocumentStatus:
+        """The rule in words: skipped, asked for or unread, in hand, failed, searchable."""
+        if self.skipped:
+            return DocumentStatus.SKIPPED
+        if self.requested or self.entry == 0:
+            return DocumentStatus.QUEUED
+        if self.in_hand is not None:
+            return DocumentStatus.QUEUED if is_cancelled else DocumentStatus.PROCESSING
+        if self.failed:
+            return DocumentStatus.FAILED
+        if self.live:
+            return DocumentStatus.INDEXED
+        return DocumentStatus.PROCESSING if self.rebuilt else DocumentStatus.QUEUED
+
+
+def drawn(seed: int, *, rebuilding: bool) -> list[Known]:
+    chance = random.Random(seed)  # noqa: S311  # drawn again by its seed, not secret
+    return [
+        Known(
+            uri=f"{chance.choice('abc')}/{n:03}.md",
+            skipped=chance.random() < 0.1,
+            requested=chance.random() < 0.1,
+            entry=chance.choice([None, 0, 1, 2, 3, 5]),
+            in_hand=chance.choice([None, None, 0, 1, 2, 3]),
+            of_older_job=chance.choice([None, None, None, 2]),
+            failed=chance.random() < 0.3,
+            live=chance.random() < 0.5,
+            rebuilt=rebuilding and chance.random() < 0.3,
+        )
+        for n in range(60)
+    ]
+
+
+def fill(path: Path, made: Stock, known: list[Known], *, is_cancelled: bool, rebuilding: bool) -> None:
+    version = (
+        "INSERT INTO documents (kb_id, job_seq, index_version, uri, title, media_type, content_hash, recipe, state)"
+        " VALUES (?, ?, ?, ?, 'T', 'text/plain', '00', 'r', ?)"
+    )
+    with closing(sqlite3.connect(path)) as connection:
+        for one in known:
+            connection.execute(
+                "INSERT INTO catalogue (kb_id, uri, document_id, skipped, created_at) VALUES (?, ?, ?, ?, ?)",
+                (made.key, one.uri, document_id("kb", one.uri), one.skipped, AT.format(1)),
+            )
+            if one.requested:
+                connection.execute(
+                    "INSERT INTO requests (kb_id, uri, requested_at) VALUES (?, ?, ?)",
+                    (made.key, one.uri, AT.format(2)),
+                )
+            if one.entry is not None:
+                connection.execute(
+                    "INSERT INTO job_entries (job_seq, uri, state) VALUES (?, ?, ?)", (made.seq, one.uri, one.entry)
+                )
+            if one.of_older_job is not None:
+                connection.execute(version, (made.key, made.seq - 1, 1, one.uri, one.of_older_job))
+            if one.in_hand is not None:
+                connection.execute(version, (made.key, made.seq, 1, one.uri, one.in_hand))
+            if one.live:
+                connection.execute(version, (made.key, made.seq, 1, one.uri, SEARCHABLE))
+            if one.rebuilt:
+                connection.execute(version, (made.key, made.seq, 2, one.uri, SEARCHABLE))
+            if one.failed:
+                connection.execute(
+                    "INSERT INTO failures VALUES (?, ?, ?, 'embedding', 'bad', 'it is bad', 3, ?)",
+                    (made.key, one.uri, made.seq, AT.format(3)),
+                )
+        if is_cancelled:
+            connection.execute("UPDATE ingestion_jobs SET cancelled_at = ? WHERE seq = ?", (AT.format(4), made.seq))
+        if rebuilding:
+            connection.execute("UPDATE ingestion_jobs SET index_version = 2 WHERE seq = ?", (made.seq,))
+        connection.commit()
+
+
+async def listed(database: Database, seen: View, wanted: Wanted, limit: int) -> list[DocumentInfo]:
+    """All pages of a list."""
+    found: list[DocumentInfo] = []
+    after: str | None = ""
+    while after is not None:
+        page, after = await database.read(
+            partial(document_status.page, seen=seen, wanted=wanted, limit=limit, after=after)
+        )
+        assert len(page) <= limit
+        found += page
+    return found
+
+
+@pytest.fixture(params=[(1, False, False), (2, True, False), (3, False, True), (4, True, True), (5, False, False)])
+async def case(request: pytest.FixtureRequest, path: Path) -> tuple[Path, Stock, list[Known], bool]:
+    seed, is_cancelled, rebuilding = request.param
+    async with open_session(path) as database:
+        await stock(database, job_id="older")
+        made = await stock(database)
+    known = drawn(seed, rebuilding=rebuilding)
+    fill(path, made, known, is_cancelled=is_cancelled, rebuilding=rebuilding)
+    return path, made, known, is_cancelled
+
+
+async def test_status_lists_and_counts_agree_with_the_rule_whatever_the_rows(
+    case: tuple[Path, Stock, list[Known], bool],
+) -> None:
+    path, made, known, is_cancelled = case
+    expected = {one.uri: one.status(is_cancelled=is_cancelled) for one in known}
+    async with open_session(path) as database:
+        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        for limit in (7, 1000):
+            found = await listed(database, seen, Wanted(), limit)
+            assert [(one.uri, one.status) for one in found] == sorted(expected.items())
+            for status in DocumentStatus:
+                of_status = await listed(database, seen, Wanted(status), limit)
+                assert [one.uri for one in of_status] == sorted(u for u, s in expected.items() if s == status)
+        counts = await database.read(lambda tx: document_status.counts(tx, seen))
+        assert {s: n for s, n in counts.model_dump().items() if n} == Counter(expected.values())
+        assert [one.searchable for one in found] == [one.live for one in sorted(known, key=lambda k: k.uri)]
+
+
+async def test_a_document_is_found_by_its_id_and_by_its_uri(case: tuple[Path, Stock, list[Known], bool]) -> None:
+    path, made, known, is_cancelled = case
+    async with open_session(path) as database:
+        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        for one in known:
+            name = document_id("kb", one.uri)
+            by_id = await database.read(partial(document_status.find, seen=seen, name=name))
+            by_uri = await database.read(partial(document_status.find, seen=seen, name=one.uri))
+            assert by_id is not None
+            assert by_id == by_uri
+            assert (by_id.uri, by_id.status) == (one.uri, one.status(is_cancelled=is_cancelled))
+        assert await database.read(lambda tx: document_status.find(tx, seen, "nobody")) is None
+
+
+async def test_a_failure_tells_its_phase_and_reason_and_who_is_in_hand_the_phase_that_has_it_next(path: Path) -> None:
+    async with open_session(path) as database:
+        made = await stock(database)
+    bad, staged = Known("bad", failed=True, live=True), Known("new", in_hand=LOADED, failed=True)
+    fill(path, made, [bad, staged], is_cancelled=False, rebuilding=False)
+    async with open_session(path) as database:
+        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        first, second = await listed(database, seen, Wanted(), 10)
+    assert (first.status, first.phase, first.code, first.error) == ("failed", JobPhase.EMBEDDING, "bad", "it is bad")
+    assert first.searchable
+    assert first.attempts == 3
+    assert f"{first.updated_at:%d}" == "03"
+    assert (second.status, second.phase, second.code) == ("processing", JobPhase.CHUNKING, None)
+    assert not second.searchable
+
+
+async def test_metadata_that_was_given_goes_over_that_of_the_document_or_in_its_place(path: Path) -> None:
+    async with open_session(path) as database:
+        made = await stock(database)
+    fill(path, made, [Known(u, live=True) for u in "abc"], is_cancelled=False, rebuilding=False)
+    with closing(sqlite3.connect(path)) as connection:
+        own, given = json.dumps({"author": "A", "year": 2020}), json.dumps({"year": 2021})
+        connection.execute("UPDATE documents SET own_metadata = ?", (own,))
+        connection.execute("UPDATE catalogue SET metadata = ?, replaces = uri = 'c' WHERE uri > 'a'", (given,))
+        connection.commit()
+    async with open_session(path) as database:
+        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        found = await listed(database, seen, Wanted(), 10)
+    assert [one.metadata for one in found] == [
+        {"author": "A", "year": 2020},
+        {"author": "A", "year": 2021},
+        {"year": 2021},
+    ]
+
+
+async def test_a_filter_that_finds_little_ends_after_a_bounded_look_with_a_cursor(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document_status, "SCAN", 5)
+    monkeypatch.setattr(document_status, "SCANS", 2)
+    async with open_session(path) as database:
+        made = await stock(database)
+    known = [Known(f"{n:02}", live=True) for n in range(30)]
+    fill(path, made, [*known, Known("last.md", live=True)], is_cancelled=False, rebuilding=False)
+    async with open_session(path) as database:
+        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        page, after = await database.read(lambda tx: document_status.page(tx, seen, Wanted(part="LAST"), 3))
+        assert (page, after) == ([], "09")
+        assert [one.uri for one in await listed(database, seen, Wanted(part="LAST"), 3)] == ["last.md"]
+
+
+async def test_what_is_not_of_this_knowledge_base_is_not_seen(path: Path) -> None:
+    async with open_session(path) as database:
+        made, other = await stock(database), await stock(database, "other", "other")
+    fill(path, made, [Known("a", live=True)], is_cancelled=False, rebuilding=False)
+    fill(path, other, [replace(Known("a"), skipped=True)], is_cancelled=False, rebuilding=False)
+    async with open_session(path) as database:
+        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        assert [one.status for one in await listed(database, seen, Wanted(), 10)] == ["indexed"]
+        assert (await database.read(lambda tx: document_status.counts(tx, seen))).skipped == 0
