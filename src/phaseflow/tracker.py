@@ -30,6 +30,7 @@ from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
 
 Change = Callable[[IngestionState], IngestionState]
+Step = tuple[Change, str | None]  # and its reason, for the log
 HEARD_OF = "reported again"
 """The reason in the log when a program reports that was taken for dead."""
 
@@ -197,19 +198,19 @@ class PhaseTracker:
         await self.follow_clock()
         return await self.database.write(write, durable=True, then=committed)
 
-    async def change_in_steps(self, job_id: str, steps: Sequence[Change]) -> None:
+    async def change_in_steps(self, job_id: str, steps: Sequence[Step]) -> list[Changed]:
         """Several changes, one after the other, each logged, in one transaction: all of them or none."""
         await self.follow_clock()
 
         def write(tx: Transaction) -> list[Changed]:
             at = self.clock.now()
-            return [change_in(tx, job_id, step, at) for step in steps]
+            return [change_in(tx, job_id, change, at, reason) for change, reason in steps]
 
         def committed(all_changed: list[Changed]) -> None:
             for changed in all_changed:
                 self.tell(changed)
 
-        await self.database.write(write, durable=True, then=committed)
+        return await self.database.write(write, durable=True, then=committed)
 
     async def follow_clock(self) -> None:
         """When the wall clock has stepped, move the beginnings of what is running."""

@@ -2,10 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-
-import anyio
 
 from phaseflow.actors.single_flight import SingleFlight
 from phaseflow.components.embedders import EmbedderAdapter
@@ -16,7 +13,7 @@ from phaseflow.domain.policy import BudgetPolicy, GuardPolicy, RetryPolicy
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import failpoints, failures
 from phaseflow.store.clock import Clock
-from phaseflow.store.database import STORE_RETRY_S, Database, T
+from phaseflow.store.database import Database, T
 from phaseflow.store.documents import Target
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import Done, Run, advance
@@ -87,16 +84,11 @@ class RunContext:
                 then(value)
             self.touch()
 
-        try:
-            return await self.database.write(write, then=committed)
-        except StoreUnavailable as error:
+        def failed(error: StoreUnavailable) -> None:
             get_logger().warning("cannot write what is done, trying again until it can", error=str(error))
-        with self.database.owed():
-            while True:
-                self.touch()  # the status says why nothing moves
-                await anyio.sleep(STORE_RETRY_S)
-                with suppress(StoreUnavailable):
-                    return await self.database.write(write, then=committed)
+            self.touch()  # the status says why nothing moves
+
+        return await self.database.until_stored(lambda: self.database.write(write, then=committed), failed)
 
     def advance(self, tx: Transaction, phase: JobPhase, done: Done) -> None:
         """Count; first in each transaction, for it refuses the writes of a run that is over."""

@@ -9,7 +9,7 @@ never told.
 
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -139,6 +139,23 @@ class Database:
         """Write the whole file anew (``upkeep.rebuild``); other writes wait. Raises StoreUnavailable without room."""
         with explaining(self.path):
             await self._writer.call(upkeep.rebuild)
+
+    async def until_stored(self, write: Callable[[], Awaitable[T]], failed: Callable[[StoreUnavailable], None]) -> T:
+        """Make a write that is owed, and again until the file can be written; what it returned.
+
+        ``failed`` hears of each attempt that was not stored; what it raises gives up. Cancelling does too.
+        """
+        try:
+            return await write()
+        except StoreUnavailable as error:
+            failed(error)
+        with self.owed():
+            while True:
+                await anyio.sleep(STORE_RETRY_S)
+                try:
+                    return await write()
+                except StoreUnavailable as error:
+                    failed(error)
 
     def close(self) -> None:
         """Take no more requests; ``serve`` ends when those that wait are done."""

@@ -15,7 +15,7 @@ from phaseflow.actors.context import Components, Plan, Policies
 from phaseflow.actors.single_flight import SingleFlight
 from phaseflow.background_task import only_error
 from phaseflow.domain import verbs
-from phaseflow.domain.errors import JobNotFound, StoreError
+from phaseflow.domain.errors import JobNotFound, StoreError, StoreUnavailable
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.phase import BY_INTERRUPTION
@@ -25,7 +25,7 @@ from phaseflow.store.database import STORE_RETRY_S
 from phaseflow.store.jobs import JobRecord
 from phaseflow.supervisor.run_start import requeue_failed, start_run
 from phaseflow.supervisor.supervisor import Supervisor
-from phaseflow.tracker import Change, Changed, PhaseTracker
+from phaseflow.tracker import Change, Changed, PhaseTracker, Step
 
 ComponentsFor = Callable[[JobRecord], AbstractAsyncContextManager[Components]]
 
@@ -155,7 +155,11 @@ class Scheduler:
         try:
             await self._run_job(job_id)
         except Exception as error:  # noqa: BLE001  # whatever it is becomes a failed phase: nobody is left waiting
-            await self._fail(job_id, only_error(error))
+            cause = only_error(error)
+            if self._stopping and isinstance(cause, StoreError):
+                self._log.warning("the next start goes on with the job", job=job_id, error=str(cause))
+            else:
+                await self._fail(job_id, cause)
         finally:
             del self._supervisors[job_id]
             del self._busy_kbs[kb_id]
@@ -164,14 +168,8 @@ class Scheduler:
     async def _run_job(self, job_id: str) -> None:
         record = await self._tracker.record(job_id)
         async with self._components_for(record) as components:
-            while await self._tracker.database.write(lambda tx: requeue_failed(tx, job_id)):
-                failpoints.hit("run_start.requeued")
-            await self._tracker.follow_clock()
-            now = self._tracker.clock.now()
-            begun = await self._tracker.database.write(
-                lambda tx: start_run(tx, job_id, components, self._policies, now),
-                durable=True,
-                then=self._tell_started,
+            begun = await self._tracker.database.until_stored(
+                lambda: self._start_run(job_id, components), lambda error: self._not_stored(record.state.kb_id, error)
             )
             if begun is None:
                 return
@@ -181,6 +179,23 @@ class Scheduler:
                 supervisor.stop()
             await supervisor.run()
 
+    async def _start_run(self, job_id: str, components: Components) -> tuple[Plan, Changed] | None:
+        while await self._tracker.database.write(lambda tx: requeue_failed(tx, job_id)):
+            failpoints.hit("run_start.requeued")
+        await self._tracker.follow_clock()
+        now = self._tracker.clock.now()
+        return await self._tracker.database.write(
+            lambda tx: start_run(tx, job_id, components, self._policies, now),
+            durable=True,
+            then=self._tell_started,
+        )
+
+    def _not_stored(self, kb_id: str, error: StoreUnavailable) -> None:
+        if self._stopping:
+            raise error
+        self._tracker.feed.touch(kb_id, by_engine=True)  # the status says why nothing moves
+        self._log.warning("cannot write the start of a run, trying again", error=str(error))
+
     def _tell_started(self, begun: tuple[Plan, Changed] | None) -> None:
         if begun is not None:
             self._tracker.tell(begun[1])
@@ -188,11 +203,13 @@ class Scheduler:
     async def _fail(self, job_id: str, error: BaseException) -> None:
         self._log.error("job failed", job=job_id, exc_info=error)
         now, text = self._tracker.clock.now(), str(error) or type(error).__name__
+        steps: list[Step] = [
+            (lambda state: _with_running_phase(state, now), None),
+            (lambda state: _failed(state, text, now), None),
+        ]
         while not self._stopping:
             try:
-                await self._tracker.change_in_steps(
-                    job_id, [lambda state: _with_running_phase(state, now), lambda state: _failed(state, text, now)]
-                )
+                await self._tracker.change_in_steps(job_id, steps)
             except JobNotFound:
                 return  # deleted with its knowledge base
             except StoreError as unavailable:

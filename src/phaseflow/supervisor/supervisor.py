@@ -5,9 +5,8 @@ Whenever either may have changed it looks at both and makes one move after anoth
 matter what happened in between, or how often it is told.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -25,11 +24,11 @@ from phaseflow.domain.errors import JobNotFound, StoreUnavailable
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.phase import PhaseState
-from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, JobStatus, PhaseStatus
+from phaseflow.domain.vocabulary import Intent, JobPhase, JobStatus, PhaseStatus
 from phaseflow.store import documents, failpoints
-from phaseflow.store.database import STORE_RETRY_S
+from phaseflow.supervisor.moves import Move, completing, failing, on, pausing, unless_changed
 from phaseflow.supervisor.run_start import purge_leftovers
-from phaseflow.tracker import Change, PhaseTracker
+from phaseflow.tracker import PhaseTracker
 
 STOP_S = 1.0
 """How long a stop waits for the batches in hand, before it drops them."""
@@ -37,8 +36,6 @@ SHUTDOWN = "shutdown"
 """The reason in the log when an engine stops in good order."""
 DROPPED = "dropped"
 """The reason in the log when a failed job had to let go of what it had in hand, for a new job."""
-
-Move = tuple[Change, str | None]
 
 
 class Supervisor:
@@ -131,8 +128,12 @@ class Supervisor:
         """Until someone has a word: what is left then waits for the next run."""
         mail = self._mail[1]
         discarded = 1
-        while discarded and not mail.statistics().current_buffer_used:
-            discarded = await self._tracker.database.write(lambda tx: purge_leftovers(tx, self._plan))
+        database = self._tracker.database
+        with suppress(StoreUnavailable):  # the engine stops
+            while discarded and not mail.statistics().current_buffer_used:
+                discarded = await database.until_stored(
+                    lambda: database.write(lambda tx: purge_leftovers(tx, self._plan)), self._not_stored
+                )
 
     async def _oversee(self, mail: MemoryObjectReceiveStream[None]) -> None:
         with anyio.CancelScope() as waiting:
@@ -159,31 +160,26 @@ class Supervisor:
 
     async def _make(self, move: Move, seen: IngestionState) -> None:
         """Make a move that was right for the state ``seen``; none, when a verb has come in between."""
-        change, reason = move
-        while True:
-            try:
-                changed = await self._tracker.change(
-                    self.job_id,
-                    lambda state: change(state) if _requested_state(state) == _requested_state(seen) else state,
-                    reason=reason,
-                )
-            except StoreUnavailable as error:
-                if self._stopping:
-                    raise
-                self._touch()
-                self._log.warning("cannot write the state of the job, trying again", error=str(error))
-                await anyio.sleep(STORE_RETRY_S)
-            else:
-                break
+        steps = unless_changed(move, seen)
+        tracker = self._tracker
+        made = await tracker.database.until_stored(
+            lambda: tracker.change_in_steps(self.job_id, steps), self._not_stored
+        )
         for actor in self._actors:
-            if changed.after[actor.phase].held:
+            if made[-1].after[actor.phase].held:
                 actor.hold_reason = None  # it is written down now
-        for logged in changed.logged:
+        for logged in (logged for changed in made for logged in changed.logged):
             self._log.info(
                 "transition", phase=logged.phase, before=logged.from_status, after=logged.to_status,
                 reason=logged.reason, error=logged.error,
             )  # fmt: skip
             failpoints.hit(f"supervisor.{logged.to_status}")
+
+    def _not_stored(self, error: StoreUnavailable) -> None:
+        if self._stopping:
+            raise error
+        self._touch()
+        self._log.warning("cannot write the state of the job, trying again", error=str(error))
 
     def _set_gates(self, state: IngestionState) -> None:
         self._is_guarded = state.guarded is not None
@@ -195,13 +191,14 @@ class Supervisor:
                 actor.gate.close()
 
     def _may_run(self, state: IngestionState, actor: Actor) -> bool:
-        return state.may_run(actor.phase) and actor.hold_reason is None and not self._stopping
+        has_failure = any(a.failure is not None for a in self._actors)  # it is written with those that it holds
+        return state.may_run(actor.phase) and actor.hold_reason is None and not (self._stopping or has_failure)
 
     def _next_move(self, state: IngestionState) -> Move | None:
         if self._stopping or state.cancelled:
             return None
         if state.intent is Intent.RESUME:
-            return self._take_turn, "resumed"
+            return [(self._take_turn, "resumed")]
         for actor in self._actors:
             if move := self._move_of(actor, state):
                 return move
@@ -219,18 +216,21 @@ class Supervisor:
         if phase.status is PhaseStatus.RUNNING:
             return self._move_of_running(actor, phase, state)
         if phase.status is PhaseStatus.NOT_STARTED and self._may_run(state, actor) and self._has_work(actor, state):
-            return self._on(actor.phase, lambda p: p.start(self._tracker.clock.now())), None
+            return self._starting(actor.phase)
         return None
+
+    def _starting(self, phase: JobPhase) -> Move:
+        return on(phase, lambda p: p.start(self._tracker.clock.now()))
 
     def _move_of_running(self, actor: Actor, phase: PhaseState, state: IngestionState) -> Move | None:
         if self._has_ended(actor, state) and not state.get_overall_status().is_terminal:
-            return self._completing(actor.phase), None
+            return completing(actor.phase, self._tracker.clock.now())
         if not self._is_to_pause(actor, state):
             return None
         reason = state.why_paused(actor.phase)
         quiet = [a.phase for a in self._actors if self._is_to_pause(a, state)]
-        together = [name for name in quiet if state.why_paused(name) == reason]  # one commit for all of them
-        return (lambda state: state.each(lambda p: p.pause(self._tracker.clock.now()), together)), reason
+        together = [name for name in quiet if state.why_paused(name) == reason]
+        return pausing(together, reason, self._tracker.clock.now())
 
     def _is_to_pause(self, actor: Actor, state: IngestionState) -> bool:
         running = state[actor.phase].status is PhaseStatus.RUNNING and actor.failure is None
@@ -248,29 +248,15 @@ class Supervisor:
         error = str(actor.failure) or type(actor.failure).__name__
         if phase.is_active():
             self._log.error("phase failed", phase=actor.phase, exc_info=actor.failure)
-            return self._on(actor.phase, lambda p: p.fail(error, self._tracker.clock.now())), None
+            quiet = [a.phase for a in self._actors if self._is_to_pause(a, state)]
+            return failing(actor.phase, error, quiet, self._tracker.clock.now())
         if phase.status is PhaseStatus.NOT_STARTED and not state.get_overall_status().is_terminal:
-            return self._on(actor.phase, lambda p: p.start(self._tracker.clock.now())), None
+            return self._starting(actor.phase)
         return None
 
     def _holding(self, actor: Actor) -> Move:
         reason = actor.hold_reason or ""
-        return self._on(actor.phase, lambda p: p.hold(reason)), reason
-
-    def _completing(self, phase: JobPhase) -> Change:
-        """Complete a phase; what it has handed over is then the final total of the next one."""
-
-        def change(state: IngestionState) -> IngestionState:
-            after = state.with_phase(state[phase].complete(self._tracker.clock.now()))
-            if phase is PHASES[-1]:
-                return after
-            following = after[PHASES[phase.position + 1]]
-            return after.with_phase(replace(following, items_total=following.items_available))
-
-        return change
-
-    def _on(self, phase: JobPhase, move: Callable[[PhaseState], PhaseState]) -> Change:
-        return lambda state: state.with_phase(move(state[phase]))
+        return on(actor.phase, lambda p: p.hold(reason), reason)
 
     def _is_settled(self, state: IngestionState) -> bool:
         if state.cancelled:
@@ -284,17 +270,22 @@ class Supervisor:
         """All actors have ended, so nothing runs: say so where it does not say so yet, and go on later if it may."""
         now = self._tracker.clock.now()
         reason = SHUTDOWN if self._stopping else DROPPED
-        with anyio.move_on_after(STOP_S, shield=True):
+        until = anyio.current_time() + STOP_S
+
+        def failed(error: StoreUnavailable) -> None:
+            if self._stopping and anyio.current_time() > until:
+                raise error
+            self._log.warning("cannot write that nothing of the job runs, trying again", error=str(error))
+
+        def change(state: IngestionState) -> IngestionState:
+            return verbs.interrupt(state, now, go_on=True, reason=reason)
+
+        with anyio.CancelScope(shield=True):
             try:
-                await self._tracker.change(
-                    self.job_id, lambda state: verbs.interrupt(state, now, go_on=True, reason=reason), reason=reason
+                await self._tracker.database.until_stored(
+                    lambda: self._tracker.change(self.job_id, change, reason=reason), failed
                 )
             except JobNotFound:
                 return  # deleted with its knowledge base
             except StoreUnavailable as error:
                 self._log.warning("the next start will find the job interrupted", error=str(error))
-
-
-def _requested_state(state: IngestionState) -> tuple[object, ...]:
-    """What a verb can change in a state; batches change the rest all the time."""
-    return state.cancelled, state.held, state.intent, state.intent_phases, [(p.status, p.held) for p in state.phases]
