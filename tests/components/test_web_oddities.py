@@ -126,7 +126,7 @@ async def test_links_of_drawings_are_links() -> None:
     "body",
     [
         '<a href="">x</a><a href="javascript:go()">x</a><a href="data:text/html,x">x</a><a name="n">x</a>',
-        "<!-- <a href='/a'>x</a> --><script>'<a href=\"/a\">'</script><template><a href='/a'>x</a></template>",
+        "<!-- <a href='/a'>x</a> --><script>'<a href=\"/a\">'</script><template><a href='/a'>x</a></template>text",
         '<textarea><a href="/a"></textarea><title><a href="/a"></title>',
     ],
 )

@@ -14,6 +14,7 @@ from phaseflow.components.extraction.encoding.prescan import declared_charset
 from phaseflow.components.extraction.markdown import MEDIA_TYPE
 from phaseflow.components.extraction.rendering import render
 from phaseflow.components.extraction.types import Extracted, Raw
+from phaseflow.components.extraction.visibility import visibility, with_open_shadows
 from phaseflow.domain.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -27,21 +28,20 @@ _CLOSED = re.compile(r"<([A-Za-z][\w:-]*+)((?:\s[^<>]*?)?)/>")
 _VOID_NAMES = "area base br col embed hr img input link meta param source track wbr"
 _VOID = frozenset(_VOID_NAMES.split())
 
-_TEX = '[encoding="application/x-tex"]'
-_NEVER = (
-    "script, style, template, noscript, svg, canvas, iframe, object, select, button, head, dialog, "
-    # Formulas say everything twice: TeX reads best.
-    f"annotation-xml, annotation:not({_TEX}), semantics:has(> annotation{_TEX}) > :not(annotation)"
-)
-_CHROME = (
-    "nav, [role=navigation], [role=search], [role=menu], [role=menubar], [role=contentinfo], [hidden], "
-    "[role=banner], [aria-hidden=true], a.headerlink"
-)
-_UNSEEN = re.compile(r"(?i)(?<![\w-])(?:display\s*:\s*none|visibility\s*:\s*hidden)")
 _RAISED = re.compile(r"(?i)(?<![\w-])vertical-align\s*:\s*(su[pb])(?:er)?\s*(?:!|;|\Z)")
 _BANNERS = "header, footer"
 _PARTS = ("article", "aside", "main", "nav", "section")
 _OF_A_PART = ", ".join(f"{part} header, {part} footer" for part in _PARTS)
+_SHELL = 200
+"""Characters above which a page has content of its own, whatever its scripts add."""
+_SCRIPTS = (
+    'script:not([type]), script[type=""], script[type=module], script[type$="javascript"], script[type$="ecmascript"]'
+)
+_NO_SCRIPT = re.compile(r"(?i)java\s?script")
+# Where frameworks put the page.
+_MOUNTS = (
+    "#root, #app, #__next, #__nuxt, #___gatsby, #svelte, #main, #react-root, #app-root, #application, app-root, my-app"
+)
 _MAIN = "main, [role=main]"
 _MAIN_SHARE = 0.25
 """A main element with less of the page's text than this is a shell that scripts fill, or a teaser."""
@@ -50,10 +50,14 @@ _MAIN_SHARE = 0.25
 def extract(raw: Raw) -> Extracted:
     """Return the visible text of a page as Markdown, without navigation and footer where the page marks them.
 
-    Title: the page's, else its first heading, else the name of the file. Raises DocumentError ``too_complex``.
+    Title: the page's, else its first heading, else the name of the file. Raises DocumentError ``too_complex``, and
+    ``needs_scripts`` for a page without content of its own.
     """
     page = parse(raw)
-    return Extracted(_content(page, _banners(page)), _title(page) or raw.base_name, MEDIA_TYPE)
+    text = _content(page, _banners(page))
+    if len(text) <= _SHELL and _is_filled_by_scripts(page, text):
+        raise _needs_scripts(raw.name)
+    return Extracted(text, _title(page) or raw.base_name, MEDIA_TYPE)
 
 
 def extract_whole(raw: Raw, *, is_xml: bool = False) -> Extracted:
@@ -76,7 +80,7 @@ def parse(raw: Raw, *, is_xml: bool = False) -> "LexborHTMLParser":
     if is_xml or _XHTML.match(text):
         text = _CLOSED.sub(_opened, text)
     check_complexity(text, raw.name)
-    return LexborHTMLParser(text)
+    return LexborHTMLParser(with_open_shadows(text))
 
 
 def _opened(tag: re.Match[str]) -> str:
@@ -92,18 +96,37 @@ def _title(page: "LexborHTMLParser") -> str | None:
     return None
 
 
+def _is_filled_by_scripts(page: "LexborHTMLParser", text: str) -> bool:
+    """Whether scripts fill a page that has hardly any text: it says so itself, or it has an empty place for it."""
+    # A page with links is worth its links.
+    if not page.css_first(_SCRIPTS) or page.css_first("body a[href]"):
+        return False
+    asks = any(_NO_SCRIPT.search(node.text() or node.inner_html or "") for node in page.css("noscript"))
+    return not text.strip() or asks or any(_is_blank(mount) for mount in page.css(_MOUNTS))
+
+
+def _is_blank(mount: "LexborNode") -> bool:
+    words = render(mount, frozenset()).strip(" .…").lower()
+    return words in ("", "loading", "please wait", "loading, please wait")
+
+
+def _needs_scripts(name: str) -> DocumentError:
+    message = f"{name} has hardly any text before its scripts run; add a page that has, or the data behind it"
+    return DocumentError(message, code="needs_scripts", counts=False)
+
+
 def _content(page: "LexborHTMLParser", banners: frozenset[int]) -> str:
     body = page.body
     if body is None:
         return _instead_of_frames(page)
-    never = _ids(page, _NEVER)
-    chrome = never | _ids(page, _CHROME) | _unseen(page) | banners
+    seen = visibility(page)
+    chrome = seen.chrome | banners
     main = _main(page)
     is_content = main is not None and main.mem_id not in chrome and _holds_enough(main, body)
     content = main if main is not None and is_content else body
     alike = _raised(page)
     # A page that is all navigation still has text: a silent nothing would be wrong.
-    return render(content, chrome, alike) or render(body, never, alike)
+    return render(content, chrome, alike) or render(body, seen.never, alike)
 
 
 def _instead_of_frames(page: "LexborHTMLParser") -> str:
@@ -112,10 +135,6 @@ def _instead_of_frames(page: "LexborHTMLParser") -> str:
 
     body = LexborHTMLParser("".join(node.text() for node in page.css("noframes"))).body
     return render(body, frozenset()) if body else ""
-
-
-def _unseen(page: "LexborHTMLParser") -> frozenset[int]:
-    return frozenset(node.mem_id for node in page.css("[style]") if _UNSEEN.search(node.attributes["style"] or ""))
 
 
 def _raised(page: "LexborHTMLParser") -> dict[int, str]:

@@ -1,0 +1,168 @@
+"""Which elements of a page nobody reads: what is never text, what only frames the page, and what no reader can unfold.
+
+Folded is not hidden: what a button, a tab or a summary on the page unfolds is text, and so is what a search within the
+page unfolds.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+_TEX = '[encoding="application/x-tex"]'
+_NEVER = (
+    "script, style, template, noscript, svg, canvas, iframe, object, select, head, dialog:not([open]), "
+    # Formulas say everything twice: TeX reads best.
+    f"annotation-xml, annotation:not({_TEX}), semantics:has(> annotation{_TEX}) > :not(annotation)"
+)
+_CHROME = (
+    "nav, [role=navigation], [role=search], [role=menu], [role=menubar], [role=contentinfo], "
+    "[role=banner], a.headerlink"
+)
+_HIDDEN = "[hidden], [aria-hidden=true]"
+_UNSEEN = re.compile(r"(?i)(?<![\w-])(?:display\s*:\s*none|visibility\s*:\s*hidden)")
+_UNTIL_FOUND = "until-found"
+_PANELS = "[role=tabpanel], [role=region][aria-labelledby]"
+_UNFOLDS = "[aria-controls], [data-bs-target], [data-target], [role=tab][href], [popovertarget], [commandfor]"
+_POINTERS = ("aria-controls", "data-bs-target", "data-target", "href", "popovertarget", "commandfor")
+_NO_PANELS = frozenset(("menu", "listbox", "tree", "grid", "true"))
+_SHADOW = re.compile(r"<(/?)template\b([^>]*)>", re.I)
+_SHADOW_MODE = re.compile(r"\bshadowrootmode\s*=\s*[\"']?(?:open|closed)", re.I)
+SHADOW_ROOT = "shadow-root"
+_ALWAYS_TEXT = frozenset(("h1", "h2", "h3", "h4", "h5", "h6", "summary", "dt", "legend", "caption", "figcaption"))
+_INLINE = frozenset(("a", "b", "code", "em", "i", "kbd", "label", "mark", "samp", "small", "span", "strong", "u"))
+_TEXT = "-text"
+_SOME = re.compile(r"\w")
+_DEEPEST = 8
+"""Elements around a button in which it is looked for running text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """Elements by ``mem_id``."""
+
+    never: frozenset[int]
+    """What is text in no page."""
+    chrome: frozenset[int]
+    """That, and what frames the page or cannot be seen."""
+
+
+def with_open_shadows(text: str) -> str:
+    """Return the page with declarative shadow roots as elements, which parsers leave out with other templates."""
+    if "shadowrootmode" not in text.lower():
+        return text
+    opened: list[bool] = []
+
+    def element(tag: re.Match[str]) -> str:
+        if tag[1]:
+            return f"</{SHADOW_ROOT}>" if opened and opened.pop() else tag[0]
+        opened.append(_SHADOW_MODE.search(tag[2]) is not None)
+        return f"<{SHADOW_ROOT}>" if opened[-1] else tag[0]
+
+    return _SHADOW.sub(element, text)
+
+
+def visibility(page: "LexborHTMLParser") -> Visibility:
+    """Look at a page once."""
+    panels = _panels(page)
+    never = _ids(page, _NEVER) | frozenset(_mute_buttons(page, panels)) | frozenset(_unslotted(page))
+    hidden = {node.mem_id for node in page.css(_HIDDEN) if node.attributes.get("hidden") != _UNTIL_FOUND}
+    hidden |= {node.mem_id for node in page.css("[style]") if _UNSEEN.search(node.attributes["style"] or "")}
+    return Visibility(never, never | _ids(page, _CHROME) | (hidden - panels.keys()))
+
+
+def _ids(page: "LexborHTMLParser", selector: str) -> frozenset[int]:
+    return frozenset(node.mem_id for node in page.css(selector))
+
+
+def _panels(page: "LexborHTMLParser") -> "dict[int, LexborNode | None]":
+    """Return what a reader can unfold, with the element that does it where the page says which."""
+    panels: dict[int, LexborNode | None] = {node.mem_id: None for node in page.css(_PANELS)}
+    unfolding = [node for node in page.css(_UNFOLDS) if _unfolds_text(node)]
+    if unfolding:
+        by_id = {node.attributes["id"]: node for node in page.css("[id]")}
+        for control in unfolding:
+            for name in _POINTERS:
+                for target in (control.attributes.get(name) or "").split():
+                    panel = by_id.get(target.removeprefix("#"))
+                    if panel is not None:
+                        panels[panel.mem_id] = control
+    for control in page.css("button[aria-expanded]"):
+        following = _next_element(control) or _next_element(control.parent)
+        if _unfolds_text(control) and following is not None:
+            panels.setdefault(following.mem_id, control)
+    return panels
+
+
+def _unfolds_text(control: "LexborNode") -> bool:
+    """A menu, and what a field for text suggests, are no text of the page."""
+    attributes = control.attributes
+    is_field = control.tag == "input" or attributes.get("role") == "combobox"
+    return not is_field and attributes.get("aria-haspopup") not in _NO_PANELS
+
+
+def _next_element(node: "LexborNode | None") -> "LexborNode | None":
+    following = node.next if node is not None else None
+    while following is not None and following.tag == _TEXT:
+        following = following.next
+    return following
+
+
+def _mute_buttons(page: "LexborHTMLParser", panels: "dict[int, LexborNode | None]") -> Iterator[int]:
+    """Yield buttons that are controls and no text: not those in running text and headings, and no tabs and folds."""
+    buttons = page.css("button")
+    if not buttons:
+        return
+    unfolding = {control.mem_id for control in panels.values() if control is not None}
+    for button in buttons:
+        is_tab = button.mem_id in unfolding or button.attributes.get("role") == "tab"
+        if not is_tab and not _is_in_text(button):
+            yield button.mem_id
+
+
+def _is_in_text(button: "LexborNode") -> bool:
+    around = button.parent
+    for _ in range(_DEEPEST):
+        if around is None or around.tag in _ALWAYS_TEXT:
+            return around is not None
+        child = around.first_child
+        while child is not None:
+            if child.tag == _TEXT and _SOME.search(child.text_content or ""):
+                return True
+            child = child.next
+        if around.tag not in _INLINE:
+            return False
+        around = around.parent
+    return False
+
+
+def _unslotted(page: "LexborHTMLParser") -> Iterator[int]:
+    """Yield what stands beside a shadow root without a place in it, and what a slot shows only while it is empty."""
+    for root in page.css(SHADOW_ROOT):
+        slots = {slot.attributes.get("name") or "": slot for slot in root.css("slot")}
+        beside = _next_element(root)
+        taken = set() if _all_blank(root) else {""}
+        while beside is not None:
+            name = beside.attributes.get("slot") or ""
+            taken.add(name)
+            if name not in slots:
+                yield beside.mem_id
+            beside = _next_element(beside)
+        for name in taken & slots.keys():
+            child = slots[name].first_child
+            while child is not None:
+                yield child.mem_id
+                child = child.next
+
+
+def _all_blank(root: "LexborNode") -> bool:
+    """Whether no text stands directly beside the root."""
+    beside = root.next
+    while beside is not None:
+        if beside.tag == _TEXT and (beside.text_content or "").strip():
+            return False
+        beside = beside.next
+    return True
