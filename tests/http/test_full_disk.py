@@ -74,3 +74,29 @@ async def test_a_service_whose_file_is_gone_is_not_ready(tmp_path: Path) -> None
             assert str(tmp_path) not in answer.text
             away.rename(tmp_path / "kb.db")
             assert (await http.get("/readyz")).status_code == 200
+
+
+@pytest.mark.parametrize("fate", ["cut off", "overwritten"])
+async def test_a_service_whose_file_was_changed_in_place_is_not_ready(tmp_path: Path, fate: str) -> None:
+    with process(tmp_path, free_port()) as service:
+        await service.ready()
+        with (tmp_path / "kb.db").open("r+b") as file:
+            if fate == "cut off":
+                file.truncate(0)
+            else:
+                file.write(b"something else altogether " * 1000)
+        async with http_client(service.url) as http:
+            answer = await http.get("/readyz")
+            assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+            assert "cut off or overwritten" in answer.json()["detail"]
+            assert (await http.put(KB, json={"source": {"type": "upload"}})).status_code == 503
+
+
+async def test_an_upload_to_a_full_disk_says_so(tmp_path: Path, small_disk: Path) -> None:
+    with process(small_disk, free_port(), (*SERVE, "--allow-root", str(tmp_path))) as service:
+        await service.ready()
+        async with http_client(service.url) as http:
+            answer = await http.post(f"{KB}/documents", files={"files": ("a.md", b"x" * (8 << 20))})
+            assert answer.status_code == 503
+            assert "the disk is full" in answer.json()["detail"]
+            assert str(small_disk) not in answer.text

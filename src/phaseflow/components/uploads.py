@@ -4,6 +4,7 @@ A file comes in under a number in a hidden folder, is brought to the disk there,
 step. So nothing that reads the folder, be it after a crash, ever sees half a file.
 """
 
+import errno
 import os
 import shutil
 import uuid
@@ -32,6 +33,7 @@ _MIB = 1024 * 1024
 _STAGING = ".staging"
 """No knowledge base can have this name: theirs begin with a letter or a digit."""
 _OLDER = ".older"
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _COPY_BYTES = _MIB
 
 
@@ -257,7 +259,9 @@ def disk() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreUnavailable(f"cannot keep the files ({error}); make room, or mend the permissions") from error
+        why = error.strerror or type(error).__name__
+        reason = "the disk is full" if error.errno in _FULL else f"the folder of uploads cannot be written ({why})"
+        raise StoreUnavailable(f"cannot keep the files ({error}); make room, or fix the permissions", reason) from error
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -21,6 +21,7 @@ from phaseflow.background_task import OwnLoop
 from phaseflow.domain.errors import EngineStopped, StoreUnavailable
 from phaseflow.store import failpoints, upkeep
 from phaseflow.store.connection import Connection, explained, explaining, open_connection
+from phaseflow.store.open_file import OpenFile, open_file
 from phaseflow.store.read_pool import ReadPool, open_readers
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.write_request import Write, WriteRequest, in_turn
@@ -59,13 +60,13 @@ class Database:
     ``unwritable`` says why the last write was not stored, without a path, or one that is owed; None when all were.
     """
 
-    def __init__(self, path: Path, writer: Connection, reads: ReadPool, long_reads: ReadPool) -> None:
+    def __init__(self, path: Path, file: OpenFile, writer: Connection, reads: ReadPool, long_reads: ReadPool) -> None:
         self.path = path
         self._writer = writer
         self._reads = reads
         self._long_reads = long_reads
         self._loop = OwnLoop()
-        self._inode = path.stat().st_ino
+        self._file = file
         self._synchronous = ""
         self.unwritable: str | None = None
         self._owed = 0
@@ -109,13 +110,13 @@ class Database:
         return request.value  # type: ignore[return-value]  # set by the write that succeeded
 
     async def check(self) -> None:
-        """Raise StoreUnavailable when the file is gone, when a write is owed, or when writing fails again."""
+        """Raise StoreUnavailable when the file is gone or damaged, a write is owed, or writing fails again."""
         if self._owed and self.unwritable is not None:
             raise StoreUnavailable(f"{self.path} cannot be used: {self.unwritable}", self.unwritable)
         if self.unwritable is not None:
             await self.write(_write_nothing_new)
         else:
-            await anyio.to_thread.run_sync(self._check_file)
+            await self._writer.call(lambda _: self._check_file())
 
     @contextmanager
     def owed(self) -> Iterator[None]:
@@ -243,7 +244,7 @@ class Database:
 
     def _cut_wal(self, connection: sqlite3.Connection) -> bool:
         # else it would go into a file without a name, and be gone from the one that has it
-        return self._has_its_file() and upkeep.cut_wal(connection)
+        return self._file.fault() is None and upkeep.cut_wal(connection)
 
     def _begin(self, connection: sqlite3.Connection, *, durable: bool) -> None:
         self._check_file()
@@ -253,17 +254,10 @@ class Database:
             self._synchronous = synchronous
         connection.execute("BEGIN IMMEDIATE")
 
-    def _has_its_file(self) -> bool:
-        try:
-            return self.path.stat().st_ino == self._inode
-        except OSError:
-            return False
-
     def _check_file(self) -> None:
-        """SQLite would go on writing into a file that has lost its name."""
-        if not self._has_its_file():
-            gone = "was deleted or replaced while in use; put it back or start anew"
-            raise StoreUnavailable(f"{self.path} {gone}", f"the file {gone}")
+        """SQLite would go on writing into a file that has lost its name, or its beginning."""
+        if fault := self._file.fault():
+            raise StoreUnavailable(f"{self.path} {fault}", f"the file {fault}")
 
 
 def _write_nothing_new(tx: Transaction) -> None:
@@ -275,7 +269,11 @@ def _write_nothing_new(tx: Transaction) -> None:
 async def open_database(path: Path) -> AsyncIterator[Database]:
     """Open a file (absolute path) that ``schema.prepare`` has accepted. The caller has its lock and runs ``serve``."""
     async with AsyncExitStack() as stack:
+        try:
+            file = stack.enter_context(open_file(path))
+        except OSError as error:
+            raise StoreUnavailable(f"cannot read {path}: {error.strerror}") from error
         writer = await stack.enter_async_context(open_connection(path, "rw", *PRAGMAS))
         await writer.call(upkeep.overwrite_deleted)
         reads = await stack.enter_async_context(open_readers(path, READERS))
-        yield Database(path, writer, reads, await stack.enter_async_context(open_readers(path, LONG_READERS)))
+        yield Database(path, file, writer, reads, await stack.enter_async_context(open_readers(path, LONG_READERS)))

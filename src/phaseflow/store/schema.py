@@ -13,6 +13,7 @@ from phaseflow.domain.log import get_logger
 from phaseflow.store import failpoints, migration, names, upkeep
 from phaseflow.store.connection import BUSY_S
 from phaseflow.store.lock import is_open_here
+from phaseflow.store.open_file import HEAD_BYTES, SQLITE_MAGIC, size_by_head
 from phaseflow.store.private_files import make_database_file
 from phaseflow.store.transaction import Transaction
 
@@ -21,8 +22,6 @@ APPLICATION_ID = 0x70666C77
 VERSION = 2
 REBUILD_ROOM = 3
 """So many times the size of a file must be free to write it anew: in a temporary file and in the WAL."""
-
-SQLITE_MAGIC = b"SQLite format 3\x00"
 
 
 def schema_sql() -> str:
@@ -46,7 +45,7 @@ def check_file(path: Path) -> None:
         if is_open_here(found):
             return  # whoever opened it has checked it
         with path.open("rb") as file:
-            head, size = file.read(100), os.fstat(file.fileno()).st_size
+            head, size = file.read(HEAD_BYTES), os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         if not path.parent.is_dir():
             raise StoreUnavailable(f"there is no folder {path.parent}; create it first") from None
@@ -55,7 +54,7 @@ def check_file(path: Path) -> None:
         raise StoreUnavailable(f"cannot read {path}: {error.strerror}") from error
     if head and not head.startswith(SQLITE_MAGIC):
         raise NotADatabase(f"{path} is not a phaseflow database; it was left as it is. Name another file with --db")
-    if head and not _wal(path) and size < _size_by_its_head(head):
+    if head and not _wal(path) and size < size_by_head(head):
         raise _damaged(path, "it is shorter than it says itself")
 
 
@@ -63,13 +62,6 @@ def _wal(path: Path) -> bool:
     """Something was written that is not in the file itself yet."""
     wal = path.with_name(path.name + "-wal")
     return wal.exists() and wal.stat().st_size > 0
-
-
-def _size_by_its_head(head: bytes) -> int:
-    """Bytes; 0 when the head does not tell (https://sqlite.org/fileformat.html, 1.3)."""
-    page_size, pages = int.from_bytes(head[16:18]), int.from_bytes(head[28:32])
-    is_valid = head[24:28] == head[92:96]
-    return (65536 if page_size == 1 else page_size) * pages if is_valid else 0
 
 
 def _damaged(path: Path, how: object) -> NotADatabase:

@@ -5,8 +5,9 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from phaseflow.store.open_file import SQLITE_MAGIC
 from phaseflow.store.private_files import BESIDE
-from phaseflow.store.schema import APPLICATION_ID, SQLITE_MAGIC
+from phaseflow.store.schema import APPLICATION_ID
 
 UPLOADS = ".uploads"
 """Ends the name of the folder of uploads, which stands beside its database."""

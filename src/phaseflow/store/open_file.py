@@ -1,0 +1,57 @@
+"""The database file as it was opened: SQLite would go on writing into one that is no longer that."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SQLITE_MAGIC = b"SQLite format 3\x00"
+HEAD_BYTES = 100
+_COUNTER, _PAGES, _COUNTER_OF_PAGES = slice(24, 28), slice(28, 32), slice(92, 96)
+
+
+class OpenFile:
+    """A file that SQLite has open, looked at by a descriptor of its own.
+
+    That is closed after those of SQLite: closing any descriptor of a file gives up all locks that the process has on it
+    (https://sqlite.org/howtocorrupt.html, 2.2).
+    """
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self._path = path
+        self._fd = fd
+
+    def fault(self) -> str | None:
+        """What happened to the file, None when it is as SQLite left it. Costs a few system calls.
+
+        Only where nothing is being written to the file, so in the thread of the connection that writes.
+        """
+        here = os.fstat(self._fd)
+        try:
+            is_same = os.path.samestat(self._path.stat(), here)
+        except OSError:
+            is_same = False
+        if not is_same:
+            return "was deleted or replaced while in use; put it back or start anew"
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        head = os.read(self._fd, HEAD_BYTES)
+        if not head.startswith(SQLITE_MAGIC) or here.st_size < size_by_head(head):
+            return "was cut off or overwritten while in use; stop the engine and restore a copy of it"
+        return None
+
+
+def size_by_head(head: bytes) -> int:
+    """Bytes; 0 when the head does not tell (https://sqlite.org/fileformat.html, 1.3)."""
+    page_size, pages = int.from_bytes(head[16:18]), int.from_bytes(head[_PAGES])
+    is_valid = head[_COUNTER] == head[_COUNTER_OF_PAGES]
+    return (65536 if page_size == 1 else page_size) * pages if is_valid else 0
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[OpenFile]:
+    """For the length of the block, in which connections are opened and closed. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        yield OpenFile(path, fd)
+    finally:
+        os.close(fd)
