@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from tests.cli.forked import Forked
 
 TIMEOUT_S = 60
@@ -43,6 +45,19 @@ class Shell:
         done = self(*words, "--json")
         assert (done.returncode, done.stderr) == (0, ""), done.stderr
         return json.loads(done.stdout)
+
+    def until_requested(self, kb_id: str, action: str) -> None:
+        """Wait until the verb is in the database: before, the job could still end by itself."""
+
+        async def look() -> None:
+            from phaseflow import Reader
+
+            async with Reader(self.here / "phaseflow.db") as reader:
+                with anyio.fail_after(TIMEOUT_S):
+                    while (await reader.status(kb_id)).requested != action:  # noqa: ASYNC110
+                        await anyio.sleep(0.01)  # of another process, which sets no event here
+
+        anyio.run(look)
 
     def write(self, name: str, text: str) -> Path:
         """Put a document into the directory."""

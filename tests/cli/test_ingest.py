@@ -6,7 +6,6 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 
 import anyio
@@ -23,13 +22,6 @@ def _statuses(done: "subprocess.CompletedProcess[str]") -> list[dict[str, object
 
 def _asked(server: EmbeddingServer) -> None:
     assert server.asked.wait(TIMEOUT_S), "the embedding server was never asked"
-
-
-def _requested(library: Shell, action: str) -> None:
-    """Wait until the verb is in the database: before, the job could still end by itself."""
-    end = time.monotonic() + TIMEOUT_S
-    while library.answer("status", "waf")["requested"] != action:
-        assert time.monotonic() < end, f"{action} was never requested"
 
 
 def test_a_folder_becomes_searchable(library: Shell) -> None:
@@ -108,7 +100,7 @@ def test_the_first_interrupt_pauses_and_the_same_command_goes_on(
     with library.running(*command) as process:
         _asked(embedding_server)
         process.send_signal(number)
-        _requested(library, "pause")
+        library.until_requested("waf", "pause")
         embedding_server.gate.set()
         paused = ended(process)
     assert paused.returncode == 3

@@ -23,12 +23,6 @@ def last(process: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
     return status
 
 
-def until_it_is_to_pause(shell: Shell) -> None:
-    end = time.monotonic() + 10
-    while shell.answer("status", "waf")["requested"] != "pause":
-        assert time.monotonic() < end
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_one_signal_pauses_durably_and_the_same_command_goes_on(
     shell: Shell, server: EmbeddingServer, number: signal.Signals
@@ -36,7 +30,7 @@ def test_one_signal_pauses_durably_and_the_same_command_goes_on(
     with shell.running(*INGEST, *server.options) as process:
         assert server.asked.wait(10)
         process.send_signal(number)
-        until_it_is_to_pause(shell)
+        shell.until_requested("waf", "pause")
         server.gate.set()
         stopped = ended(process)
     stood = shell.answer("status", "waf")
@@ -48,11 +42,40 @@ def test_one_signal_pauses_durably_and_the_same_command_goes_on(
     assert max(Counter(server.texts).values()) == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("json", [("--json",), ()])
+def test_a_call_that_hangs_is_abandoned_and_the_same_command_goes_on(
+    shell: Shell, server: EmbeddingServer, number: signal.Signals, json: tuple[str, ...]
+) -> None:
+    write_notes(shell.here / "docs", 40, lines=1)
+    words = ("ingest", "docs", "--kb", "waf", *json)
+    with shell.running(*words, *server.options) as process:
+        assert server.asked.wait(10)
+        process.send_signal(number)
+        begun = time.monotonic()
+        stopped = ended(process)
+        took = time.monotonic() - begun
+    in_the_air = Counter(server.texts)
+    stood = shell.answer("status", "waf")
+    server.gate.set()
+    again = shell(*INGEST, *server.options)
+    assert (stopped.returncode, stood["status"]) == (3, "paused")
+    assert took < 10  # and not a minute, the time that a call has
+    assert "Traceback" not in stopped.stderr
+    assert "resume" in stood["allowed_actions"]
+    if json:
+        assert last(stopped)["status"] == "paused"
+    else:
+        assert "the same command" in stopped.stderr
+    assert (again.returncode, last(again)["status"], last(again)["job_id"]) == (0, "completed", stood["job_id"])
+    assert all(times <= 1 + in_the_air[text] for text, times in Counter(server.texts).items())
+
+
 def test_a_second_ctrl_c_leaves_at_once_and_loses_nothing(shell: Shell, server: EmbeddingServer) -> None:
     with shell.running(*INGEST, *server.options) as process:
         assert server.asked.wait(10)
         process.send_signal(signal.SIGINT)
-        until_it_is_to_pause(shell)
+        shell.until_requested("waf", "pause")
         process.send_signal(signal.SIGINT)
         begun = time.monotonic()
         stopped = ended(process)

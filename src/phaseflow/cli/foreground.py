@@ -12,12 +12,16 @@ from phaseflow.cli.terminal import say, say_lines
 from phaseflow.domain.errors import JobConflict
 
 if TYPE_CHECKING:
+    import anyio
+
     from phaseflow.cli.interrupts import Interrupts
     from phaseflow.cli.output import Screen
     from phaseflow.domain.status import JobStatusResponse
     from phaseflow.flow import Job, PhaseFlow, Reader
 
 DEFAULT_DB = Path("phaseflow.db")
+IN_HAND_S = 1.0
+"""What the batches in hand get when somebody wants the command to stop; closing the engine gives them as long again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +42,15 @@ class Foreground:
         """Open the engine, begin or go on with a job, and follow it until it is over or paused.
 
         ``check`` raises what ``begin`` would: it reads first, so that a command that is refused resumes nothing.
-        Jobs of other knowledge bases do not run here. A cancel stops the job after the batch in hand.
+        Jobs of other knowledge bases do not run here. A cancel stops the job after the batch in hand, and so does a
+        signal; a call that hangs then is abandoned, and what was in the air is asked for again when the job resumes.
         """
         from phaseflow.cli.interrupts import Interrupts
-        from phaseflow.flow import PhaseFlow
+        from phaseflow.components.workers.confinement import hide_memory
+        from phaseflow.flow import PhaseFlow, Reader
         from phaseflow.flow.reader import check_first
 
+        hide_memory()  # the keys, from whatever takes over a worker
         with Interrupts() as interrupts:
             await check_first(self.db, check)
             async with PhaseFlow(
@@ -54,25 +61,43 @@ class Foreground:
                     return Exit.PAUSED
                 job = await begin(flow)
                 final = await self._follow(flow, job, interrupts)
-                if not self.as_json:
+                if final is not None and not self.as_json:
                     await self._sum_up(flow, final)
+            if final is None:  # closing the engine has ended what did not end by itself
+                async with Reader(self.db) as reader:
+                    final = await reader.job_status(job.job_id)
+                    await self._report(reader, final)
         return exit_of(final.status)
 
-    async def _follow(self, flow: "PhaseFlow", job: "Job", interrupts: "Interrupts") -> "JobStatusResponse":
+    async def _follow(self, flow: "PhaseFlow", job: "Job", interrupts: "Interrupts") -> "JobStatusResponse | None":
+        """Show the job until it is over or paused; None where it is neither in time after a signal."""
         import anyio
 
         from phaseflow.cli.output import screen_for
 
         with screen_for(self.as_json) as screen:
+            final = None
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_show, job, screen)
-                tasks.start_soon(_pause_when_asked, flow, job.kb_id, interrupts)
-                final = await job.wait_until_idle()
+                with anyio.CancelScope() as time:
+                    tasks.start_soon(_pause_when_asked, flow, job.kb_id, interrupts, time)
+                    final = await job.wait_until_idle()
                 tasks.cancel_scope.cancel()
-            screen.show(final)
+            if final is not None:
+                screen.show(final)
         return final
 
-    async def _sum_up(self, flow: "PhaseFlow", final: "JobStatusResponse") -> None:
+    async def _report(self, reader: "Reader", final: "JobStatusResponse") -> None:
+        """Show how the job stands now that the engine is closed."""
+        from phaseflow.cli.output import screen_for
+
+        if self.as_json:
+            with screen_for(self.as_json) as screen:
+                screen.show(final)
+        else:
+            await self._sum_up(reader, final)
+
+    async def _sum_up(self, flow: "PhaseFlow | Reader", final: "JobStatusResponse") -> None:
         say_lines(messages.summary(final))
         page = await flow.failures(final.kb_id, limit=messages.FIRST_FEW)
         say_lines(messages.failures(final, page.items, self._command("failures", final.kb_id)))
@@ -91,8 +116,11 @@ async def _show(job: "Job", screen: "Screen") -> None:
         screen.show(status)
 
 
-async def _pause_when_asked(flow: "PhaseFlow", kb_id: str, interrupts: "Interrupts") -> None:
+async def _pause_when_asked(flow: "PhaseFlow", kb_id: str, interrupts: "Interrupts", time: "anyio.CancelScope") -> None:
+    import anyio
+
     await interrupts.wait()
+    time.deadline = anyio.current_time() + IN_HAND_S
     say("pausing after the batch in hand; Ctrl-C again leaves at once")
     try:
         await flow.pause(kb_id)
