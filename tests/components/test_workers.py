@@ -225,6 +225,7 @@ FORBIDDEN = {
     "change a mode": "import os; os.chmod(__file__, 0o777)",
     "signal the service": "import os; os.kill(os.getppid(), 0)",
     "read the service's memory": "import os; open(f'/proc/{os.getppid()}/mem', 'rb')",
+    "read the service's environment": "import os; open(f'/proc/{os.getppid()}/environ', 'rb').read()",
     "raise its limits": "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))",
     "limit the service": "import os, resource; resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (9, 9))",
     "open many files": "files = [open('/dev/null') for _ in range(100)]",
@@ -241,6 +242,45 @@ async def test_a_worker_cannot(
     parser(f"try:\n {code}\nexcept (OSError, ValueError) as error:\n raise RuntimeError('refused') from error\n")
     error = await failure(pool, b"%PDF-1.4", "evil.pdf")
     assert "RuntimeError: refused" in str(error)
+
+
+_LOOKS_AT_ITS_PARENT = """
+import os, resource, sys  # of the interpreter of root, which another user may not read
+from phaseflow.components.workers import confinement
+from phaseflow.components.workers.confinement import confine, hide_memory
+
+who, hidden = sys.argv[1:]
+if who == "another" and os.geteuid() == 0:
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+    confinement._prctl(4, 1)  # as a process is that has been this user from its start
+if hidden == "hidden":
+    assert hide_memory()
+child = os.fork()
+if child == 0:
+    confinement._fenced = lambda: False  # a kernel without Landlock
+    confine(files=64)
+    try:
+        open(f"/proc/{os.getppid()}/environ", "rb").read()
+    except OSError:
+        os._exit(0)
+    os._exit(7)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux has /proc")
+@pytest.mark.parametrize(
+    ("who", "hidden", "refused"),
+    [("root", "shown", True), ("root", "hidden", True), ("another", "hidden", True), ("another", "shown", False)],
+)
+def test_a_worker_cannot_read_the_keys_of_its_service_without_landlock_either(
+    who: str, hidden: str, refused: bool
+) -> None:
+    if who == "root" and os.geteuid() != 0:
+        pytest.skip("only root can be root")
+    words = [sys.executable, "-c", _LOOKS_AT_ITS_PARENT, who, hidden]
+    assert subprocess.run(words, timeout=20, check=False).returncode == (0 if refused else 7)
 
 
 async def test_a_worker_can_start_threads(pool: ExtractionPool, parser: Callable[[str], None]) -> None:

@@ -56,8 +56,10 @@ def serve(
     async def service() -> Exit:
         from phaseflow import http
         from phaseflow.cli.interrupts import finish_on_signals
+        from phaseflow.components.workers.confinement import hide_memory
         from phaseflow.flow import PhaseFlow
 
+        hide_memory()  # the keys, from whatever takes over a worker
         roots = http.AllowedRoots(allow_root or [Path.cwd()])
         announce = _tell_json if as_json else _tell
         try:

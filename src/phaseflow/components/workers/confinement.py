@@ -12,7 +12,12 @@ import struct
 import sys
 from contextlib import suppress
 
+_PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITIES = 0x20080522
+"""The version of the interface, with two words for each set."""
+_DAC_READ_SEARCH = 1 << 2
+"""Kept where it was had: root may run a program that others have installed for themselves."""
 _PR_SET_SECCOMP = 22
 _SECCOMP_MODE_FILTER = 2
 _CREATE_RULESET, _RESTRICT_SELF = 444, 446
@@ -67,16 +72,43 @@ def confine(*, files: int) -> list[str]:
 
     At most ``files`` descriptors, no core dump, no file that grows, no new privileges, and where the kernel filters
     calls (Linux on x86-64 and aarch64) no socket, no process, no change to any file and no signal to another process.
+    Of the powers of root the one to read files is kept. A worker cannot read memory and environment of the service
+    where there is Landlock, where the service is root with its capabilities, and where it called ``hide_memory``.
     """
     held = [name for name, limit in _limits(files) if _limited(name, limit)]
     if sys.platform == "linux":
         if _prctl(_PR_SET_NO_NEW_PRIVS, 1):
             held.append("no_new_privs")
+            if _powerless():
+                held.append("capabilities")
             if _fenced():
                 held.append("landlock")
             if _filtered():
                 held.append("seccomp")
     return held
+
+
+def hide_memory() -> bool:
+    """Let no other process of the same user read the memory, the environment and the descriptors of this one.
+
+    Those hold the keys. It costs core dumps, and debuggers of any user but root. Return whether it holds.
+    """
+    return sys.platform == "linux" and _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def _powerless() -> bool:
+    """Give up what root may beyond others. A process with fewer capabilities than another cannot look into it."""
+    try:
+        library = ctypes.CDLL(None, use_errno=True)
+        header = struct.pack("Ii", _CAPABILITIES, 0)
+        sets = ctypes.create_string_buffer(24)
+        if library.capget(header, sets) != 0:
+            return False
+        effective, permitted = struct.unpack_from("II", sets.raw)
+        kept = struct.pack("6I", effective & _DAC_READ_SEARCH, permitted & _DAC_READ_SEARCH, 0, 0, 0, 0)
+        return bool(library.capset(header, kept) == 0)
+    except (OSError, AttributeError):
+        return False
 
 
 def _limits(files: int) -> list[tuple[str, int]]:
