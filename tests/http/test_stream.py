@@ -8,6 +8,7 @@ import anyio
 import httpx2
 import pytest
 
+from phaseflow.domain.settings import FolderSource
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits
 from phaseflow.http.stream_hub import progress_s
@@ -15,6 +16,7 @@ from tests.http.listening import ALL, frozen_client, stream
 from tests.http.service import (
     TRANSITIONS_OF_A_PASSAGE,
     Service,
+    documents,
     fail_with_a_long_error,
     pass_through,
     serving,
@@ -278,3 +280,44 @@ async def test_a_stream_that_is_sent_too_much_ends(tmp_path: Path) -> None:
             await service.http.request("GET", ALL, content=parts())
         await _until_clients(service, 0)
         assert 'status="500"' not in (await service.http.get("/metrics")).text
+
+
+async def test_documents_that_change_are_told_where_it_is_asked_for_the_latest_of_each(
+    service: Service, tmp_path: Path
+) -> None:
+    docs = documents(tmp_path / "docs", 3)
+    await service.flow.put_kb("own", FolderSource(str(docs)))
+    async with stream(service.http, f"{OWN}?documents=true") as told, stream(service.http, OWN) as untold:
+        await told.block()
+        await service.flow.start("own")
+        latest: dict[str, str] = {}
+        while sorted(latest.values()) != ["indexed"] * 3:
+            event = await told.next()
+            if event.name == "document":
+                assert event.id is None  # the last id stays that of the log
+                latest[event.data["uri"]] = event.data["status"]
+        assert event.data == (await service.http.get(f"/api/ingestion/kb/own/documents/{event.data['id']}")).json()
+        names = set()
+        while (one := await untold.next()).data.get("status") != "completed":
+            names.add(one.name)
+        assert "document" not in names
+
+
+async def test_at_most_so_many_documents_a_second_are_told(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phaseflow.http.stream.DOCUMENTS_PER_S", 40)
+    docs = documents(tmp_path / "docs", 30)
+    await service.flow.put_kb("own", FolderSource(str(docs)))
+    async with stream(service.http, f"{OWN}?documents=true") as told:
+        await told.block()
+        began = anyio.current_time()
+        await service.flow.start("own")
+        latest: dict[str, str] = {}
+        events = 0
+        while sorted(latest.values()) != ["indexed"] * 30:
+            event = await told.next()
+            if event.name == "document":
+                events += 1
+                latest[event.data["uri"]] = event.data["status"]
+    assert events <= 40 * (anyio.current_time() - began) + 10

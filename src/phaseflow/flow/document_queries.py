@@ -1,7 +1,7 @@
 """What can be asked about documents: which there are, where each stands, its text and its passages."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -61,6 +61,15 @@ class DocumentQueries(ABC):
         def read(tx: Transaction) -> Page[DocumentInfo]:
             found, following = document_status.page(tx, _view(tx, kb_id), wanted, limit, after)
             return Page(items=found, next_cursor=following)
+
+        return await self._read(read)
+
+    async def documents_named(self, kb_id: str, uris: Sequence[str]) -> list[DocumentInfo]:
+        """Those of these documents that are known, in the order given."""
+
+        def read(tx: Transaction) -> list[DocumentInfo]:
+            found = document_status.some(tx, _view(tx, kb_id), uris)
+            return [found[uri] for uri in uris if uri in found]
 
         return await self._read(read)
 

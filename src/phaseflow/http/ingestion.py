@@ -119,7 +119,7 @@ async def events(call: RequestContext[requests.FeedQuery, None]) -> Response:
 async def kb_events(call: RequestContext[requests.KbFeedQuery, None]) -> Response:
     with suppress(JobNotFound):  # it has never run: the stream opens and waits
         await call.state.flow.status(call.at.kb_id)
-    return EventStream(call.state, call.at.kb_id, _last_event_id(call))
+    return EventStream(call.state, call.at.kb_id, _last_event_id(call), documents=call.at.documents)
 
 
 async def _act(call: RequestContext[requests.KbPath, None], action: Action) -> JsonResult:

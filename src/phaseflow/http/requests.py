@@ -132,6 +132,8 @@ class FeedQuery(Parameters):
 class KbFeedQuery(FeedQuery, KbPath):
     """The live feed of one knowledge base."""
 
+    documents: Annotated[bool, Field(description="Whether documents are told of, too: event `document`.")] = False
+
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

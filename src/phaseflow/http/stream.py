@@ -8,7 +8,10 @@ from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from phaseflow.domain.documents import DocumentInfo
+from phaseflow.domain.errors import PhaseflowError
 from phaseflow.domain.status import JobStatusResponse, Transition
+from phaseflow.flow import PhaseFlow
 from phaseflow.http.app_state import AppState
 from phaseflow.http.connection import KEY, Connection
 from phaseflow.http.middleware.admission import SESSION
@@ -22,6 +25,9 @@ _HEADERS = [
     (b"x-accel-buffering", b"no"),
 ]
 _COMMENT = b":\n\n"
+DOCUMENTS_PER_S = 20
+"""Documents that one stream is told of in a second, at most."""
+DOCUMENTS_AT_ONCE = 5
 
 
 class Reset(BaseModel):
@@ -30,7 +36,12 @@ class Reset(BaseModel):
     oldest: int
 
 
-EVENTS: Mapping[str, type[BaseModel]] = {"status": JobStatusResponse, "transition": Transition, "reset": Reset}
+EVENTS: Mapping[str, type[BaseModel]] = {
+    "status": JobStatusResponse,
+    "transition": Transition,
+    "document": DocumentInfo,
+    "reset": Reset,
+}
 
 
 class EventStream(Response):
@@ -38,13 +49,17 @@ class EventStream(Response):
 
     Ends when the client leaves or logs out, when it takes nothing for as long as the limits say, when its knowledge
     base is deleted, or when the server stops. Whatever ends it, the client loses nothing: it asks again with its
-    last id.
+    last id. With ``documents`` (of one knowledge base) the objects of documents that changed come in between, the
+    latest of each, at most 20 a second.
     """
 
-    def __init__(self, state: AppState, kb_id: str | None, last_event_id: int | None) -> None:
+    def __init__(
+        self, state: AppState, kb_id: str | None, last_event_id: int | None, *, documents: bool = False
+    ) -> None:
         self._state = state
         self._kb_id = kb_id
         self._last_event_id = last_event_id
+        self._documents = documents
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end, each send with a deadline, while a task watches for the client to leave."""
@@ -69,6 +84,8 @@ class EventStream(Response):
             async with self._state.hub.stream(tasks.cancel_scope, connection) as listener:
                 tasks.start_soon(_watch, receive, tasks.cancel_scope)
                 telling = _Telling(self._state.hub, listener, self._kb_id, send)
+                if self._documents and self._kb_id is not None:
+                    tasks.start_soon(telling.documents, self._state.flow, self._kb_id)
                 with within:
                     await telling.run(self._last_event_id)
                 ended = True
@@ -84,12 +101,35 @@ class _Telling:
         self._listener = listener
         self._kb_id = kb_id
         self._send = send
+        self._taking = anyio.Lock(fast_acquire=True)
+        self._has_ended = False
+        self._begun = anyio.Event()
+
+    async def documents(self, flow: PhaseFlow, kb_id: str) -> None:
+        """The documents that change, until the stream ends."""
+        changes = flow.tracker.database.document_changes
+        with changes.listening(), suppress(PhaseflowError):  # the end of the engine is the end of the stream, too
+            number = changes.last
+            await self._begun.wait()
+            while True:
+                hint = changes.hint()
+                changed = changes.since(kb_id, number, DOCUMENTS_AT_ONCE)
+                if not changed:
+                    await hint.wait()
+                    continue
+                number = changed[-1][0]
+                objects = await flow.documents_named(kb_id, [uri for _, uri in changed])
+                data = b"".join(b"event: document\ndata: %b\n\n" % one.model_dump_json().encode() for one in objects)
+                if data:
+                    await self._take({"type": "http.response.body", "body": data, "more_body": True})
+                await anyio.sleep(len(objects) / DOCUMENTS_PER_S)
 
     async def run(self, last_event_id: int | None) -> None:
         """Replay, then the statuses, then live, then the end."""
         hub, kb_id = self._broadcast, self._kb_id
         opening, cursor = await hub.begin(last_event_id)
         await self._take(_start())
+        self._begun.set()
         waiting = b":\nid: %d\n\n" % cursor.seq  # so that a client that has been told nothing can go on, too
         heartbeats = hub.heartbeats
         while not hub.has_ended(kb_id):
@@ -108,9 +148,13 @@ class _Telling:
 
     async def _take(self, message: Message) -> None:
         """Send, under the eyes of the hub: it ends the stream when this takes too long."""
-        self._listener.sending_since = anyio.current_time()
-        await self._send(message)
-        self._listener.sending_since = None
+        async with self._taking:
+            if self._has_ended:
+                return
+            self._has_ended = not message.get("more_body", True)
+            self._listener.sending_since = anyio.current_time()
+            await self._send(message)
+            self._listener.sending_since = None
 
 
 def _start() -> Message:

@@ -21,6 +21,7 @@ from phaseflow.background_task import OwnLoop
 from phaseflow.domain.errors import EngineStopped, StoreUnavailable
 from phaseflow.store import failpoints, upkeep
 from phaseflow.store.connection import Connection, explained, explaining, open_connection
+from phaseflow.store.document_changes import DocumentChanges
 from phaseflow.store.open_file import OpenFile, open_file
 from phaseflow.store.read_pool import ReadPool, open_readers
 from phaseflow.store.transaction import Transaction
@@ -69,6 +70,7 @@ class Database:
         self._file = file
         self._synchronous = ""
         self.unwritable: str | None = None
+        self.document_changes = DocumentChanges()
         self._owed = 0
         inbox: tuple[MemoryObjectSendStream[WriteRequest[Any]], MemoryObjectReceiveStream[WriteRequest[Any]]]
         inbox = anyio.create_memory_object_stream(INBOX)
@@ -197,6 +199,7 @@ class Database:
         except BaseException:
             self._leave(group)
             raise
+        self.document_changes.tell()
         for request in group[:done]:
             request.settle()
         failpoints.hit("store.told")
@@ -276,4 +279,8 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
         writer = await stack.enter_async_context(open_connection(path, "rw", *PRAGMAS))
         await writer.call(upkeep.overwrite_deleted)
         reads = await stack.enter_async_context(open_readers(path, READERS))
-        yield Database(path, file, writer, reads, await stack.enter_async_context(open_readers(path, LONG_READERS)))
+        long_reads = await stack.enter_async_context(open_readers(path, LONG_READERS))
+        database = Database(path, file, writer, reads, long_reads)
+        with explaining(path):
+            await writer.call(database.document_changes.attach)
+        yield database

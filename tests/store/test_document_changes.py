@@ -1,0 +1,44 @@
+"""Which documents have changed is known to whoever listens, whatever wrote."""
+
+from functools import partial
+
+from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.store import failures
+from phaseflow.store.database import Database
+from phaseflow.store.document_changes import KEPT, DocumentChanges
+from phaseflow.store.failures import FailedDocument
+from tests.store.stock import NOW, stock
+
+LONG = "alpha beta gamma delta epsilon zeta eta theta"
+
+
+async def test_each_document_that_is_written_is_told_once_with_its_latest_change(database: Database) -> None:
+    made, changes = await stock(database), database.document_changes
+    with changes.listening():
+        hint = changes.hint()
+        await made.publish(("a", LONG), ("b", LONG))
+        assert hint.is_set()
+        assert [uri for _, uri in changes.since("kb", 0, 10)] == ["a", "b"]
+        seen = changes.last
+        add = partial(failures.add, job=(made.key, made.seq), phase=JobPhase.LOADING, at=NOW)
+        await database.write(lambda tx: add(tx, failed=[FailedDocument("c", "code", "error")]))
+        await database.write(lambda tx: failures.clear(tx, made.key, ["a", "c"]))
+        assert changes.since("kb", seen, 10) == [(changes.last, "c")]
+        assert [uri for _, uri in changes.since("kb", 0, 2)] == ["a", "b"]
+        assert changes.since("other", 0, 10) == []
+
+
+async def test_nothing_is_kept_while_nobody_listens(database: Database) -> None:
+    made, changes = await stock(database), database.document_changes
+    await made.publish(("a", LONG))
+    with changes.listening():
+        assert changes.since("kb", 0, 10) == []
+
+
+def test_of_very_many_the_latest_are_kept() -> None:
+    changes = DocumentChanges()
+    with changes.listening():
+        for n in range(KEPT + 5):
+            changes._touch("kb~1", str(n))
+        changes.tell()
+        assert [uri for _, uri in changes.since("kb", 0, 2)] == ["5", "6"]
