@@ -11,6 +11,7 @@ import pytest
 
 from phaseflow import FolderSource, PhaseFlow
 from phaseflow.store import failpoints
+from phaseflow.store.database import Database
 from tests.store.probes import until_removed
 
 STEPS = 100
@@ -25,6 +26,12 @@ class EqualVectors:
 
     async def embed_documents(self, texts: list[str]) -> "npt.NDArray[np.float32]":
         return np.ones((len(texts), 4), np.float32)
+
+
+async def until_no_vectors(database: Database) -> None:
+    """Until those of a deleted knowledge base are gone."""
+    while await database.read(lambda tx: tx.row("SELECT 1 FROM vectors LIMIT 1")):  # noqa: ASYNC110  # nobody tells when
+        await anyio.sleep(0.01)
 
 
 @dataclass(slots=True)
@@ -70,6 +77,7 @@ async def measured(folder: Path, database: Path, paragraphs: int, *, repeat: boo
         assert (await flow.kb("kb")).chunks >= paragraphs
         await flow.delete_kb("kb")
         await until_removed(store)
+        await until_no_vectors(store)
         failpoints.clear()
     return longest
 

@@ -7,6 +7,7 @@ from functools import partial
 from phaseflow.actors.actor import Actor
 from phaseflow.actors.batching import in_parts
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
+from phaseflow.components.context import contexts
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError
 from phaseflow.domain.vocabulary import JobPhase
@@ -84,8 +85,9 @@ class ChunkingActor(Actor):
             return FailedDocument(
                 document.uri, "too_many_chunks", f"{counted(len(spans), 'chunk')}; choose a larger chunk_size"
             )
-        hashes = [text_hash(document.text[start:end]) for start, end in spans]
-        return replace(document, spans=spans, hashes=hashes, embedded=[False] * len(spans))
+        above = contexts(document.text, document.media_type, document.title, document.uri, spans)
+        cut = replace(document, spans=spans, contexts=above if any(above) else (), embedded=[False] * len(spans))
+        return replace(cut, hashes=[text_hash(text) for text in cut.embedded_texts()])
 
     def _store(self, tx: Transaction, part: Sequence[Cut], stored: int) -> list[StagedDocument]:
         cut = [outcome for _, outcome in part if isinstance(outcome, StagedDocument)]

@@ -40,7 +40,7 @@ class PendingDocuments:
         """Take a document in; its chunks that need a vector."""
         chunks = [
             Chunk(document.id, document.chunk_id(n), document.hashes[n], text)
-            for n, text in enumerate(document.passages())
+            for n, text in enumerate(document.embedded_texts())
             if not document.embedded[n]
         ]
         self._undecided.append(document.id)

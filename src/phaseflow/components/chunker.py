@@ -5,11 +5,13 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
+from phaseflow.components.bare_passages import in_company
 from phaseflow.components.protocols import Chunker, Span, TextSplitter
 from phaseflow.domain.errors import DocumentError
 
-# Changes with the rules below that decide where a window ends: they are part of a chunker's fingerprint.
-_WINDOW_RULES: Final = 1
+# Changes with the rules below that decide where a window ends, and with those of ``bare_passages``: they are part of a
+# chunker's fingerprint.
+_WINDOW_RULES: Final = 2
 # The splitter takes minutes for a few thousand line breaks in a row; past this many the run ends a window.
 _BLANK_RUN: Final = 64
 _LINE_BREAKS: Final = "\r\x85\u2028\u2029"
@@ -25,7 +27,8 @@ class MarkdownChunker:
     """Cuts at headings, blocks, sentences and words, in this order; only ``text/markdown`` has the first two.
 
     Each span is an exact slice of the text, at most ``chunk_size`` characters long; together they hold all that is
-    not white space; neighbours share at most ``chunk_overlap`` characters. The time it takes is linear in the length
+    not white space; neighbours share at most ``chunk_overlap`` characters. Headings, fences, rules and heads of tables
+    go with what follows. The time it takes is linear in the length
     of the text, also where the text has no boundary at all. Calls from several threads run side by side.
     Raises DocumentError for a text that is no valid Unicode.
     """
@@ -53,7 +56,7 @@ class MarkdownChunker:
                 f"the text holds half of a surrogate pair at character {start + error.start}; mend its encoding",
                 code="decode_error",
             ) from error
-        return found
+        return in_company(text, found, self.chunk_size, markdown=markdown)
 
 
 class SplitterChunker:

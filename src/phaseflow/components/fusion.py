@@ -106,17 +106,17 @@ def _candidates(known: Passages, by: Share) -> "npt.NDArray[np.int64]":
         all_of = np.concatenate(some) if some else firsts
         found.append(all_of[by.words.passages[all_of] > 0])
     if by.cosines is not None:
-        found.append(_highest(by.cosines))
+        found.append(_highest(by.cosines, least=-2))
     places: npt.NDArray[np.int64] = np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
     return places
 
 
-def _highest(scores: "Numbers") -> "npt.NDArray[np.int64]":
+def _highest(scores: "Numbers", least: float = 0) -> "npt.NDArray[np.int64]":
     import numpy as np
 
     most = min(CANDIDATES, len(scores))
     best = np.argpartition(-scores, most - 1)[:most] if most else np.empty(0, np.int64)
-    found: npt.NDArray[np.int64] = best[scores[best] > 0]
+    found: npt.NDArray[np.int64] = best[scores[best] > least]
     return found
 
 

@@ -73,6 +73,15 @@ class StagedDocument:
         """What stands above the chunk at ``position``: headings, the head row of its table."""
         return self.contexts[position] if self.contexts else ""
 
+    def embedded_texts(self) -> list[str]:
+        """The texts of all chunks as they are embedded: with what stands above them."""
+        if not self.contexts:
+            return self.passages()
+        return [
+            f"{context}\n\n{self.text[start:end]}" if context else self.text[start:end]
+            for context, (start, end) in zip(self.contexts, self.spans, strict=True)
+        ]
+
     def passages(self) -> list[str]:
         """The texts of all chunks."""
         return [self.text[start:end] for start, end in self.spans]

@@ -3,8 +3,10 @@
 from datetime import datetime
 
 from phaseflow.actors.context import Components, Plan, Policies
+from phaseflow.components import context
 from phaseflow.components.embedders import EmbedderAdapter
-from phaseflow.domain import verbs
+from phaseflow.components.protocols import Chunker
+from phaseflow.domain import verbs, words
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.domain.vocabulary import Intent, JobPhase, PhaseStatus
 from phaseflow.store import crawl_frontier, documents, failpoints, jobs, knowledge_bases, vectors
@@ -41,7 +43,7 @@ def start_run(
     logged = jobs.save(tx, before, after, reason=_REASONS.get(before.intent), at=at)
     plan = Plan(
         run=Run(job_id, record.seq, before.kb_id, run),
-        target=Target(record.seq, kb.key, index_version, f"{EXTRACTION} {components.chunker.fingerprint} {model}"),
+        target=Target(record.seq, kb.key, index_version, _recipe(components.chunker, model)),
         components=components,
         policies=policies,
         full=record.full,
@@ -55,6 +57,11 @@ def start_run(
 
 
 _REASONS: dict[Intent | None, str] = {Intent.RESUME: "resumed", Intent.RETRY: "retry"}
+
+
+def _recipe(chunker: Chunker, model: str) -> str:
+    """How a document becomes passages, with all that can change: what was made in another way is made again."""
+    return f"{EXTRACTION} {chunker.fingerprint} context{context.RULES} words{words.VERSION} {model}"
 
 
 def _model_of(tx: Transaction, embedder: EmbedderAdapter) -> str:

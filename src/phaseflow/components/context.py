@@ -1,0 +1,93 @@
+"""What stands above a passage: the title of its document, the headings it is under, the head row of its table.
+
+A passage is searched together with it, by words and by vector; the text of the passage stays the exact slice.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Final
+
+RULES: Final = 1
+"""Grows when ``contexts`` gives another context for some passage: documents are then cut again by the next job."""
+LONGEST_LINE: Final = 200
+"""Characters of a title, a heading or a head row; what is longer is left out."""
+LONGEST: Final = 400
+"""Characters of all of them; the nearest headings come first."""
+_STRUCTURE: Final = re.compile(r"^ {0,3}(?:(#{1,6})[ \t]+([^\n]{1,200})(?:\n|\Z)|(```|~~~))", re.MULTILINE)
+_DELIMITER: Final = re.compile(r"^[|:\- \t]*\|[|:\- \t]*$", re.MULTILINE)
+_ROWS: Final = re.compile(r"(?:\n[ \t]*\|[^\n]*)*")
+
+
+def contexts(text: str, media_type: str, title: str, uri: str, spans: Sequence[tuple[int, int]]) -> list[str]:
+    """The context of each passage, lines of which the first are the most general; '' where there is none.
+
+    The title counts unless it is only the name of the file: a renamed document is the same document. Takes time linear
+    in the text.
+    """
+    is_markdown = media_type == "text/markdown"
+    headings = _headings(text) if is_markdown else []
+    tables = _tables(text) if is_markdown and "|" in text else []
+    head = title.strip() if not _is_name(title, uri) and len(title) <= LONGEST_LINE else ""
+    found: list[str] = []
+    path: list[tuple[int, str]] = []
+    at = 0
+    for start, end in spans:
+        while at < len(headings) and headings[at][0] < start:
+            _, level, heading = headings[at]
+            path = [*(each for each in path if each[0] < level), (level, heading)]
+            at += 1
+        lines = [heading for _, heading in path]
+        if head and head not in lines and head not in text[start : min(end, start + 2 * LONGEST_LINE)]:
+            lines.insert(0, head)
+        found.append("\n".join([*_fitting(lines), *_head_row(text, tables, start)]))
+    return found
+
+
+def _is_name(title: str, uri: str) -> bool:
+    name = PurePosixPath(uri).name
+    return title.strip() in {"", uri, name, PurePosixPath(name).stem}
+
+
+def _headings(text: str) -> list[tuple[int, int, str]]:
+    """(offset, level, heading) of a Markdown text, but for those inside fences."""
+    found: list[tuple[int, int, str]] = []
+    fence = None
+    for line in _STRUCTURE.finditer(text):
+        if line[3]:
+            fence = line[3] if fence is None else None if fence == line[3] else fence
+        elif fence is None and (heading := line[2].strip(" \t#")):
+            found.append((line.start(), len(line[1]), heading))
+    return found
+
+
+def _tables(text: str) -> list[tuple[int, int, str]]:
+    """(offset behind the head, end, head row) of each table."""
+    found: list[tuple[int, int, str]] = []
+    for line in _DELIMITER.finditer(text):
+        if "-" not in line[0] or (found and line.start() < found[-1][1]):
+            continue
+        begin = text.rfind("\n", max(0, line.start() - LONGEST_LINE), max(0, line.start() - 1)) + 1
+        row = text[begin : line.start()].strip()
+        rows = _ROWS.match(text, line.end())
+        if "|" in row and rows:
+            found.append((line.start(), rows.end(), row))
+    return found
+
+
+def _head_row(text: str, tables: Sequence[tuple[int, int, str]], start: int) -> list[str]:
+    place = bisect_right(tables, start, key=lambda table: table[0]) - 1
+    if place < 0 or start >= tables[place][1] or start == tables[place][0]:
+        return []
+    return [tables[place][2]] if text.startswith("|", start) or start > tables[place][0] else []
+
+
+def _fitting(lines: Sequence[str]) -> list[str]:
+    room, kept = LONGEST, list[str]()
+    for line in reversed(lines):
+        room -= len(line)
+        if room < 0:
+            break
+        kept.insert(0, line)
+    return kept

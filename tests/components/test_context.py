@@ -1,0 +1,81 @@
+"""Passages worth finding, and what stands above them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phaseflow.components.bare_passages import is_bare
+from phaseflow.components.chunker import MarkdownChunker
+from phaseflow.components.context import contexts
+
+GUIDE = """# Guide
+
+Intro text.
+
+## Printers
+
+### Supported printers
+
+| Name | Speed |
+|---|---|
+""" + "\n".join(f"| LaserJet {n} | {n} pages a minute |" for n in range(60)) + """
+
+## Installation
+
+```sh
+# not a heading
+pip install it
+```
+"""  # fmt: skip
+LINES = st.sampled_from(
+    ["# A", "## Heading of some length", "---", "```", "```sh", "***", "| a | b |", "|---|---|", "| 1 | 2 |", "Title",
+     "=====", "", "", "A sentence that says something. And another one", "word " * 30, "- item", "<!-- no -->"]
+)  # fmt: skip
+
+
+def above(text: str, passage: str, title: str = "", uri: str = "a.md", media_type: str = "text/markdown") -> list[str]:
+    start = text.index(passage)
+    return contexts(text, media_type, title, uri, [(start, start + len(passage))])[0].split("\n")
+
+
+def test_a_passage_stands_under_its_headings_and_the_head_of_its_table() -> None:
+    assert above(GUIDE, "| LaserJet 30") == ["Guide", "Printers", "Supported printers", "| Name | Speed |"]
+    assert above(GUIDE, "pip install it") == ["Guide", "Installation"]
+    assert above(GUIDE, "| Name | Speed |") == ["Guide", "Printers", "Supported printers"]
+    assert above(GUIDE, "Intro text") == ["Guide"]
+
+
+def test_a_title_counts_unless_it_is_the_name_of_the_file_or_stands_in_the_passage() -> None:
+    text = "First part.\n\nSecond part."
+    assert above(text, "Second", "Budgets 2025", "b.txt", "text/plain") == ["Budgets 2025"]
+    assert above(text, "Second", "b.txt", "in/b.txt", "text/plain") == [""]
+    assert above("Budgets\n\n" + text, "Budgets\n\nFirst", "Budgets", "b.txt", "text/plain") == [""]
+
+
+def test_what_stands_above_is_bounded() -> None:
+    text = "\n".join(f"{'#' * (n % 6 + 1)} {'heading ' * 24}{n}" for n in range(300)) + "\n\nThe end."
+    assert len(contexts(text, "text/markdown", "t" * 10_000, "a", [(text.index("The end"), len(text))])[0]) <= 700
+
+
+@pytest.mark.parametrize(
+    "bare", ["# Heading", "## A\n\n### B", "---", "```sh", "```", "Title\n=====", "| a | b |\n|---|---|", "***\n# A"]
+)
+def test_headings_fences_rules_and_heads_of_tables_are_bare(bare: str) -> None:
+    assert is_bare(bare)
+    spans = MarkdownChunker(60, 0).spans(f"{bare}\n\nSomething is said here.\n", "text/markdown")
+    assert not any(is_bare(f"{bare}\n\nSomething is said here.\n"[a:b]) for a, b in spans)
+
+
+@pytest.mark.parametrize("text", ["Said.", "# A\n\nSaid.", "| 1 | 2 |", "- item", "```\ncode\n```", "C#"])
+def test_what_says_something_is_not_bare(text: str) -> None:
+    assert not is_bare(text)
+
+
+@given(st.lists(LINES, max_size=40).map("\n".join), st.integers(20, 300))
+def test_no_passage_is_bare_where_there_is_room_for_what_follows(text: str, size: int) -> None:
+    spans = MarkdownChunker(size, 0).spans(text, "text/markdown")
+    assert all(end - start <= size for start, end in spans)
+    assert [a for a, _ in spans] == sorted({a for a, _ in spans})
+    if size >= 200 and not is_bare(text):
+        passages = [text[start:end] for start, end in spans]
+        assert [passage for passage in passages[:-1] if is_bare(passage) and len(passage) < size / 2] == []
