@@ -269,3 +269,31 @@ CREATE TABLE failures (
     at       TEXT NOT NULL,
     PRIMARY KEY (kb_id, uri)
 ) STRICT, WITHOUT ROWID;
+
+-- Addresses that are told what has become of jobs and documents. events and kbs are JSON; no kbs: all.
+CREATE TABLE webhooks (
+    name             TEXT PRIMARY KEY,
+    id               TEXT NOT NULL,               -- of this webhook alone, also among those that had its name before
+    url              TEXT NOT NULL,
+    chosen_by_client INTEGER NOT NULL,            -- its address came over the HTTP API
+    events           TEXT NOT NULL,
+    kbs              TEXT NOT NULL,
+    secret           BLOB NOT NULL,
+    created_at       TEXT NOT NULL,
+    updated_at       TEXT NOT NULL,
+    last_delivery    TEXT,                        -- JSON
+    last_error       TEXT                         -- JSON
+) STRICT;
+
+-- What a webhook has yet to be told. The first row of a knowledge base is delivered before the next one is tried.
+CREATE TABLE webhook_queue (
+    seq      INTEGER PRIMARY KEY AUTOINCREMENT,
+    webhook  TEXT NOT NULL REFERENCES webhooks (name) ON DELETE CASCADE,
+    kb       TEXT NOT NULL,
+    event    TEXT NOT NULL,
+    data     TEXT NOT NULL,                       -- JSON
+    at       TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_at  TEXT NOT NULL
+) STRICT;
+CREATE INDEX webhook_queue_heads ON webhook_queue (webhook, kb, seq);

@@ -69,7 +69,7 @@ class Feed:
             self._recent.append(transition)
             self.last_seq = transition.seq
             self._count(transition.kb_id, moved=True, asked=True)
-        self._wake()
+        self.wake()
 
     def touch(self, kb_id: str, *, counts_only: bool = False, by_engine: bool = False) -> None:
         """Say that the status of a knowledge base may have changed.
@@ -77,17 +77,22 @@ class Feed:
         ``counts_only``: in nothing but its progress. ``by_engine``: by one of its batches, nobody asked for it.
         """
         self._count(kb_id, moved=not counts_only, asked=not by_engine)
-        self._wake()
+        self.wake()
 
     def forget(self, kb_id: str) -> None:
         """Say that a knowledge base has been deleted, its part of the log too."""
         self._recent = deque((t for t in self._recent if t.kb_id != kb_id), maxlen=RECENT)
         self.touch(kb_id)
 
+    def wake(self) -> None:
+        """Let those who wait for the hint look again."""
+        self._changed.set()
+        self._changed = anyio.Event()
+
     def close(self) -> None:
         """End all subscriptions at once."""
         self._closed = True
-        self._wake()
+        self.wake()
 
     @property
     def closed(self) -> bool:
@@ -184,7 +189,3 @@ class Feed:
     def _count(self, kb_id: str, *, moved: bool, asked: bool) -> None:
         before = self.version(kb_id)
         self._versions[kb_id] = Version(before.changes + 1, before.moves + moved, before.asked + asked)
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()

@@ -93,9 +93,10 @@ def test_several_threads_share_one(client: SyncClient) -> None:
 
 def test_it_ends_with_its_block_and_leaves_no_thread(url: str) -> None:
     with SyncClient(url) as client:
-        client.kbs()
+        client.tracker.initialize_phases("left", "left")
+        client.tracker.start_phase("left", "loading")
         feed = client.transitions(after=0)
-        next(feed, None)
+        assert next(feed).seq
     assert [thread.name for thread in threading.enumerate() if "phaseflow" in thread.name] == []
     with pytest.raises(RuntimeError, match="with"):
         client.kbs()

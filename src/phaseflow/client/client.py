@@ -28,8 +28,10 @@ from phaseflow.domain.status import (
     Vacuumed,
 )
 from phaseflow.domain.vocabulary import Action, DocumentStatus, JobPhase
+from phaseflow.domain.webhooks import Webhook, WebhookEvent
 
 _KB = "api/ingestion/kb"
+_WEBHOOKS = "api/ingestion/webhooks"
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Source = FolderSource | WebSource | UploadSource
@@ -182,6 +184,29 @@ class Calls:
         """The passages that answer best, best first; ``degraded`` of the list says why vectors had no part in it."""
         asked = {"q": query, "limit": str(limit)}
         return (await self._ask(SearchResults, "GET", f"{_kb(kb_id)}/search", params=asked)).as_hits()
+
+    @ServiceCall
+    async def webhooks(self, limit: int = 100, cursor: str | None = None) -> Page[Webhook]:
+        """Webhooks by name."""
+        return await self._ask(Page[Webhook], "GET", _WEBHOOKS, params=_page(limit, cursor))
+
+    @ServiceCall
+    async def webhook(self, name: str) -> Webhook:
+        """One webhook, with its last delivery and its last error."""
+        return await self._ask(Webhook, "GET", f"{_WEBHOOKS}/{part(name)}")
+
+    @ServiceCall
+    async def put_webhook(
+        self, name: str, url: str, events: Iterable[WebhookEvent | str] = tuple(WebhookEvent), kbs: Iterable[str] = ()
+    ) -> Webhook:
+        """Create a webhook, whose answer alone has the ``secret``, or change it. No ``kbs``: all knowledge bases."""
+        body = {"url": url, "events": [str(event) for event in events], "kbs": list(kbs)}
+        return await self._ask(Webhook, "PUT", f"{_WEBHOOKS}/{part(name)}", json=body)
+
+    @ServiceCall
+    async def delete_webhook(self, name: str) -> None:
+        """Delete a webhook with what it has yet to be told."""
+        await self._send("DELETE", f"{_WEBHOOKS}/{part(name)}")
 
     @ServiceFeed
     async def watch(self, kb_id: str) -> AsyncIterator[JobStatusResponse]:

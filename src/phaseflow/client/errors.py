@@ -56,7 +56,7 @@ _KINDS: dict[str, type[PhaseflowError]] = {
     for kind in (
         errors.JobConflict, errors.InvalidTransition, errors.KnowledgeBaseNotFound, errors.JobNotFound,
         errors.InvalidRequest, errors.SourceNotAllowed, errors.StoreUnavailable, errors.EngineStopped,
-        errors.DocumentNotFound, errors.UploadTooLarge,
+        errors.DocumentNotFound, errors.UploadTooLarge, errors.WebhookNotFound,
     )
 }  # fmt: skip
 

@@ -6,6 +6,7 @@ PhaseflowError
 ├── KnowledgeBaseNotFound
 ├── JobNotFound              no such job, or a KB that has never run
 ├── DocumentNotFound         no such document in this knowledge base
+├── WebhookNotFound
 ├── InvalidRequest           a value that cannot be used; names the field
 ├── UploadTooLarge           a file, or all of a knowledge base, larger than is taken; nothing was stored
 ├── SourceNotAllowed         a folder or address outside what was allowed
@@ -96,6 +97,16 @@ class DocumentNotFound(PhaseflowError):
         super().__init__(f"{kb_id!r} has no document {uri!r}; `documents` lists those it has")
         self.kb_id = kb_id
         self.uri = uri
+
+
+class WebhookNotFound(PhaseflowError):
+    """No webhook of that name."""
+
+    code = "webhook_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no webhook {name!r}; put one first")
+        self.name = name
 
 
 class UploadTooLarge(PhaseflowError):

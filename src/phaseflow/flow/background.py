@@ -2,8 +2,9 @@
 
 import anyio
 
+from phaseflow.components.embedders import EmbedderAccess
+from phaseflow.flow.deliveries import Deliveries
 from phaseflow.flow.leases import LeaseKeeper
-from phaseflow.store.database import Database
 from phaseflow.supervisor.janitor import Janitor
 from phaseflow.tracker import PhaseTracker
 
@@ -11,9 +12,9 @@ from phaseflow.tracker import PhaseTracker
 class Background:
     """Each part works by what the database holds, so a crash in between costs nothing."""
 
-    def __init__(self, database: Database, tracker: PhaseTracker, keep_vectors: float) -> None:
-        self._janitor = Janitor(database, tracker.clock, keep_vectors)
-        self._parts = (self._janitor, LeaseKeeper(tracker))
+    def __init__(self, tracker: PhaseTracker, access: EmbedderAccess, keep_vectors: float) -> None:
+        self._janitor = Janitor(tracker.database, tracker.clock, keep_vectors)
+        self._parts = (self._janitor, LeaseKeeper(tracker), Deliveries(tracker, access))
 
     async def run(self) -> None:
         """Until ``stop``. Cancelling is the same."""

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import anyio
 
+from phaseflow.components.embedders import EmbedderAccess
 from phaseflow.domain import verbs
 from phaseflow.domain.phase import BY_USER
 from phaseflow.domain.status import JobStatusResponse, Transition
@@ -13,6 +14,7 @@ from phaseflow.flow.documents import Documents
 from phaseflow.flow.inputs import as_action, as_count, as_phase, as_text
 from phaseflow.flow.job import Job
 from phaseflow.flow.queries import latest_job
+from phaseflow.flow.webhooks import Webhooks
 from phaseflow.store.jobs import JobRecord
 from phaseflow.supervisor.scheduler import Scheduler
 from phaseflow.tracker import PhaseTracker
@@ -23,6 +25,13 @@ VERB_RESPONSE_S = 0.5
 
 class Control(Documents):
     """The part of the engine that pauses, resumes, cancels and retries."""
+
+    embedder_access: EmbedderAccess
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Who is told what becomes of jobs and documents."""
+        return Webhooks(self._engine()[0], self.embedder_access)
 
     @abstractmethod
     def _engine(self) -> tuple[PhaseTracker, Scheduler]: ...

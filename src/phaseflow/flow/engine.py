@@ -237,7 +237,7 @@ class PhaseFlow(Upkeep):
             scheduler = Scheduler(
                 tracker, self._components.components_for, self._policies, slots=self._slots, only=self._only
             )
-            background = Background(database, tracker, self.keep_vectors)
+            background = Background(tracker, self.embedder_access, self.keep_vectors)
             self.interrupted = await scheduler.recover_orphans(go_on=self._auto_resume)
             try:
                 async with anyio.create_task_group() as tasks:

@@ -17,7 +17,7 @@ from starlette.routing import compile_path
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.log import get_logger
 from phaseflow.flow import PhaseFlow
-from phaseflow.http import documents, ingestion, operations, pages, reports, uploads
+from phaseflow.http import documents, ingestion, operations, pages, reports, uploads, webhooks
 from phaseflow.http.access import ADVISED_TOKEN, LOOPBACK, Access, check_secret, host_name
 from phaseflow.http.app_state import AppState
 from phaseflow.http.connections import quiet_accepts
@@ -33,8 +33,8 @@ from phaseflow.http.stream_hub import StreamHub
 from phaseflow.supervisor.janitor import KEEP_DAYS
 
 ENDPOINTS = [
-    *ingestion.ENDPOINTS, *documents.ENDPOINTS, *uploads.ENDPOINTS, *reports.ENDPOINTS, *operations.ENDPOINTS,
-    *pages.ENDPOINTS,
+    *ingestion.ENDPOINTS, *documents.ENDPOINTS, *uploads.ENDPOINTS, *reports.ENDPOINTS, *webhooks.ENDPOINTS,
+    *operations.ENDPOINTS, *pages.ENDPOINTS,
 ]  # fmt: skip
 _TAKING_FILES = [(e.method, compile_path(e.path)[0]) for e in ENDPOINTS if e.takes_files]
 _PUBLIC = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.public)

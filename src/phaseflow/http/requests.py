@@ -8,6 +8,7 @@ from phaseflow.domain.identifiers import DOCUMENT_ID, JOB_ID, KB_ID
 from phaseflow.domain.phase import LARGEST_COUNT
 from phaseflow.domain.settings import Settings, Source
 from phaseflow.domain.vocabulary import DocumentStatus, JobPhase
+from phaseflow.domain.webhooks import WEBHOOK_NAME
 from phaseflow.flow.document_queries import LONGEST_PART, MOST_ITEMS
 from phaseflow.flow.searching import LONGEST_QUERY, MOST_HITS
 from phaseflow.http.endpoint import Parameters
@@ -114,6 +115,19 @@ class DocumentQuery(KbPath):
     """One uploaded document."""
 
     uri: Annotated[str, Field(min_length=1, max_length=4096, description="The document, as the upload answered it.")]
+
+
+class WebhookPath(Parameters):
+    """One webhook."""
+
+    name: Annotated[str, Field(pattern=f"^{WEBHOOK_NAME}$", description="The name of a webhook.")]
+
+
+class WebhookList(Parameters):
+    """A page of the webhooks."""
+
+    limit: Limit = 100
+    cursor: TextCursor = None
 
 
 class FeedQuery(Parameters):

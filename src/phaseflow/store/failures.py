@@ -5,6 +5,8 @@ from datetime import datetime
 
 from phaseflow.domain.status import Failure, timestamp
 from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.store import webhooks
+from phaseflow.store.knowledge_bases import name_of
 from phaseflow.store.transaction import Transaction, json_array
 
 
@@ -33,6 +35,7 @@ def add(tx: Transaction, job: tuple[str, int], phase: JobPhase, failed: list[Fai
         " code = excluded.code, error = excluded.error, attempts = attempts + 1, at = excluded.at",
         kb_key, job_seq, phase, timestamp(at), rows,
     )  # fmt: skip
+    webhooks.tell_of_failures(tx, kb_key, name_of(kb_key), [f.uri for f in failed])
     tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed + ? WHERE seq = ?", len(failed), job_seq)
 
 

@@ -25,6 +25,13 @@ UPDATE knowledge_bases SET name = id;
 CREATE UNIQUE INDEX knowledge_bases_by_name ON knowledge_bases (name);
 ALTER TABLE ingestion_jobs ADD COLUMN lists INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE job_entries ADD COLUMN source TEXT NOT NULL DEFAULT 'default';
+CREATE TABLE webhooks (name TEXT PRIMARY KEY, id TEXT NOT NULL, url TEXT NOT NULL, chosen_by_client INTEGER NOT NULL,
+    events TEXT NOT NULL, kbs TEXT NOT NULL, secret BLOB NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL,
+    last_delivery TEXT, last_error TEXT) STRICT;
+CREATE TABLE webhook_queue (seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    webhook TEXT NOT NULL REFERENCES webhooks (name) ON DELETE CASCADE, kb TEXT NOT NULL, event TEXT NOT NULL,
+    data TEXT NOT NULL, at TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, next_at TEXT NOT NULL) STRICT;
+CREATE INDEX webhook_queue_heads ON webhook_queue (webhook, kb, seq);
 CREATE TABLE sequences (name TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ALTER TABLE ingestion_jobs ADD COLUMN lease_s REAL;
 ALTER TABLE ingestion_jobs ADD COLUMN lease_until TEXT;

@@ -5,6 +5,7 @@ from datetime import datetime
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.status import Transition, timestamp
 from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.store import webhooks
 from phaseflow.store.knowledge_bases import IS_LIVE, KEY_OF, name_of
 from phaseflow.store.transaction import Row, Transaction
 
@@ -27,7 +28,9 @@ def append(
         f" VALUES ({KEY_OF}, ?, ?, ?, ?, ?, ?, ?) RETURNING seq",
         *values,
     )
-    return _transition((seq, *values))
+    logged = _transition((seq, *values))
+    webhooks.tell_of_job(tx, logged)
+    return logged
 
 
 def after(tx: Transaction, seq: int, limit: int, kb_id: str | None = None) -> list[Transition]:

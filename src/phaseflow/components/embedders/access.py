@@ -68,7 +68,11 @@ class EmbedderAccess:
         """What decides on each connection to this server; None for an unrestricted one."""
         if not settings.chosen_by_client or self._is_operators(settings):
             return None
-        host, port = host_and_port(_followable(settings))
+        return self.policy_for(_followable(settings))
+
+    def policy_for(self, address: str) -> AddressPolicy:
+        """What decides on each connection to an address (normalised) that a client chose, whatever it is for."""
+        host, port = host_and_port(address)
         named = [*self._allow_private]
         if self.takes_loopback and is_loopback(host):
             named.append(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")

@@ -1,0 +1,186 @@
+"""Delivers what webhooks have yet to be told: at least once, for each knowledge base in order, tried for a day."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.abc import TaskGroup
+
+from phaseflow.components.embedders import EmbedderAccess
+from phaseflow.components.sources.web.address import normalised
+from phaseflow.domain.errors import EngineStopped, PhaseflowError, StoreError
+from phaseflow.domain.log import get_logger
+from phaseflow.domain.status import timestamp
+from phaseflow.domain.webhooks import (
+    ATTEMPT_S,
+    GIVE_UP_S,
+    LEAST_ATTEMPTS,
+    LONGEST_WAIT_S,
+    Delivery,
+    DeliveryError,
+    signed,
+    wait_s,
+)
+from phaseflow.store import failpoints, webhooks
+from phaseflow.store.database import STORE_RETRY_S
+from phaseflow.store.transaction import Transaction
+from phaseflow.store.webhooks import Message, Target
+from phaseflow.tracker import PhaseTracker
+
+if TYPE_CHECKING:
+    import httpx2
+
+AT_ONCE = 16
+"""Attempts in progress, of all webhooks, …"""
+AT_ONCE_EACH = 4
+"""… and of one, so that a slow one leaves room for the others."""
+PAUSE_S = 0.1
+"""Between two looks: a running job wakes the feed with each batch."""
+LONGEST_LOOK_S = 5.0
+"""It looks at least this often while something waits: the wall clock may step."""
+LONGEST_ERROR = 500
+"""Characters of an error that are kept."""
+
+
+class Deliveries:
+    """Works by level, not by edge: a message is a row until it was taken."""
+
+    def __init__(self, tracker: PhaseTracker, access: EmbedderAccess) -> None:
+        self._tracker = tracker
+        self._access = access
+        self._scope = anyio.CancelScope()
+        self._busy: dict[int, str] = {}
+        self._clients: dict[tuple[str, bool], httpx2.AsyncClient] = {}
+        self._making = anyio.Lock()
+
+    def stop(self) -> None:
+        """End at once; what is on its way is delivered again by the next engine."""
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """Until ``stop``. Cancelling is the same."""
+        try:
+            with self._scope:
+                async with anyio.create_task_group() as tasks:
+                    await self._look(tasks)
+        finally:
+            with anyio.move_on_after(1, shield=True):
+                await self._close()
+
+    async def _look(self, tasks: TaskGroup) -> None:
+        while True:
+            hint, left_s = self._tracker.feed.hint(), STORE_RETRY_S
+            try:
+                left_s = await self._start_due(tasks)
+            except EngineStopped:
+                return
+            except StoreError as error:
+                get_logger().warning("cannot read what webhooks are to be told, trying again", error=str(error))
+            with anyio.move_on_after(left_s):
+                await hint.wait()
+            await anyio.sleep(PAUSE_S)
+
+    async def _start_due(self, tasks: TaskGroup) -> float:
+        """Start what is due; the seconds until something may be."""
+        database, now = self._tracker.database, self._tracker.clock.now()
+        next_at = await database.read(webhooks.next_due)
+        if next_at is None:
+            return float("inf")
+        if len(self._busy) < AT_ONCE:
+            found = await database.read(lambda tx: webhooks.due(tx, now, LONGEST_WAIT_S, list(self._busy), AT_ONCE))
+            for message in found:
+                if len(self._busy) < AT_ONCE and self._has_room(message.target.name):
+                    self._busy[message.seq] = message.target.name
+                    tasks.start_soon(self._deliver, message)
+        return min(LONGEST_LOOK_S, max(0.0, (next_at - now).total_seconds()) or LONGEST_LOOK_S)
+
+    def _has_room(self, name: str) -> bool:
+        return sum(busy == name for busy in self._busy.values()) < AT_ONCE_EACH
+
+    async def _deliver(self, message: Message) -> None:
+        try:
+            http_status, error = await self._attempt(message)
+            await self._note(message, http_status, error)
+        except EngineStopped:
+            return
+        except StoreError as unavailable:
+            get_logger().warning("cannot note a delivery, it is made again", error=str(unavailable))
+            await anyio.sleep(STORE_RETRY_S)
+        finally:
+            del self._busy[message.seq]
+            self._tracker.feed.wake()
+
+    async def _attempt(self, message: Message) -> tuple[int, str | None]:
+        """(the status, why it failed or None)."""
+        import httpx2
+
+        body = b'{"type":"%b","timestamp":"%b","data":%b}' % (
+            message.event.encode(), timestamp(message.at).encode(), message.data.encode(),
+        )  # fmt: skip
+        at_s, target = int(self._tracker.clock.now().timestamp()), message.target
+        headers = signed(target.secret, f"msg_{target.id}_{message.seq}", at_s, body)
+        try:
+            with anyio.fail_after(ATTEMPT_S):
+                client = await self._client(target)
+                given = {"content-type": "application/json", "user-agent": "phaseflow", **headers}
+                async with client.stream("POST", target.url, content=body, headers=given) as answer:
+                    failpoints.hit("webhooks.answered")
+                    taken = answer.is_success
+                    return answer.status_code, None if taken else _refusal(answer.status_code)
+        except TimeoutError:
+            return 0, f"no answer within {ATTEMPT_S:.0f} s"
+        except (httpx2.HTTPError, PhaseflowError) as error:
+            return 0, str(error) or type(error).__name__
+
+    async def _note(self, message: Message, http_status: int, error: str | None) -> None:
+        now, attempts = self._tracker.clock.now(), message.attempts + 1
+        if error is None:
+            delivery = Delivery(event=message.event, at=now, http_status=http_status)
+            await self._tracker.database.write(lambda tx: webhooks.taken(tx, message, delivery))
+            return
+        is_old = now - message.at >= timedelta(seconds=GIVE_UP_S)
+        refused = DeliveryError(
+            event=message.event, at=now, error=error[:LONGEST_ERROR], attempts=attempts,
+            given_up=is_old and attempts >= LEAST_ATTEMPTS,
+        )  # fmt: skip
+        next_at = now + timedelta(seconds=wait_s(attempts))
+
+        def write(tx: Transaction) -> None:
+            webhooks.refused(tx, message, refused, next_at)
+
+        await self._tracker.database.write(write)
+        get_logger().warning(
+            "webhook not delivered", webhook=message.target.name, event_type=message.event, error=refused.error,
+            attempts=attempts, given_up=refused.given_up,
+        )  # fmt: skip
+
+    async def _client(self, target: Target) -> "httpx2.AsyncClient":
+        """One for each address; without proxies and redirects, which would get round the guard."""
+        key = (target.url, target.chosen_by_client)
+        async with self._making:
+            if key not in self._clients:
+                if len(self._clients) >= AT_ONCE and len(self._busy) == 1:
+                    await self._close()  # addresses change now and then
+                self._clients[key] = await anyio.to_thread.run_sync(self._make_client, *key)
+            return self._clients[key]
+
+    def _make_client(self, url: str, chosen_by_client: bool) -> "httpx2.AsyncClient":
+        import httpx2
+
+        from phaseflow.components.embedders.guarded import GuardedTransport
+
+        guard = self._access.policy_for(normalised(url) or url) if chosen_by_client else None
+        transport = None if guard is None else GuardedTransport(guard, AT_ONCE_EACH)
+        return httpx2.AsyncClient(
+            transport=transport, timeout=ATTEMPT_S, follow_redirects=False, trust_env=guard is None
+        )
+
+    async def _close(self) -> None:
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients.clear()
+
+
+def _refusal(http_status: int) -> str:
+    followed = "; redirects are not followed" if 300 <= http_status < 400 else ""
+    return f"answered {http_status}{followed}"

@@ -1,0 +1,240 @@
+"""Webhooks, delivered to a real receiver: signed, in order, at least once, also over a kill."""
+
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from phaseflow.client import Client
+from phaseflow.domain import webhooks as rules
+from phaseflow.domain.errors import InvalidRequest, SourceNotAllowed, WebhookNotFound
+from phaseflow.flow import PhaseFlow
+from tests.http.processes import ServiceProcess, free_port
+from tests.http.receiver import Receiver, receiving
+from tests.http.service import Service, documents, pass_through, serving, until
+
+WEBHOOKS = "/api/ingestion/webhooks"
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "FIRST_WAIT_S", 0.05)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    async with serving(PhaseFlow(tmp_path / "kb.db")) as service:
+        yield service
+
+
+@pytest.fixture
+async def client(service: Service) -> AsyncIterator[Client]:
+    async with Client(service.url) as client:
+        yield client
+
+
+async def _put(client: Client, receiver: Receiver, **options: Any) -> None:
+    made = await client.put_webhook("mine", receiver.url, **options)
+    assert made.secret is not None
+    receiver.secret = made.secret
+
+
+async def test_the_end_of_a_job_is_delivered_signed(service: Service, client: Client, receiver: Receiver) -> None:
+    await _put(client, receiver)
+    await pass_through(service.flow.tracker, "one", "own")
+    await receiver.has_taken(1)
+    (told,) = receiver.taken
+    assert (told["type"], told["data"]["job_id"], told["data"]["to"]) == ("job.completed", "one", "completed")
+    assert told["timestamp"] == told["data"]["at"]
+
+    async def is_noted() -> bool:
+        return (await client.webhook("mine")).pending == 0
+
+    await until(is_noted)
+    shown = await client.webhook("mine")
+    assert shown.last_delivery is not None
+    assert (shown.last_delivery.event, shown.last_delivery.http_status, shown.last_error) == (
+        "job.completed",
+        204,
+        None,
+    )
+
+
+async def test_the_secret_is_told_once_and_kept_over_a_change(service: Service, receiver: Receiver) -> None:
+    first = await service.http.put(f"{WEBHOOKS}/mine", json={"url": receiver.url})
+    again = await service.http.put(f"{WEBHOOKS}/mine", json={"url": receiver.url, "events": ["job.failed"]})
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["secret"].startswith("whsec_")
+    for shown in (again.json(), (await service.http.get(f"{WEBHOOKS}/mine")).json()):
+        assert "secret" not in shown
+    listed = (await service.http.get(WEBHOOKS)).json()["items"]
+    assert [(one["name"], one["events"]) for one in listed] == [("mine", ["job.failed"])]
+
+
+async def test_only_what_is_wanted_is_delivered(service: Service, client: Client, receiver: Receiver) -> None:
+    await _put(client, receiver, events=["job.paused", "job.cancelled"], kbs=["own"])
+    await pass_through(service.flow.tracker, "one", "own")
+    for job, kb in (("two", "other"), ("three", "own")):
+        await service.flow.tracker.initialize_phases(job, kb)
+        await service.flow.tracker.start_phase(job, "loading")
+        await service.flow.tracker.pause_phase(job, "loading")
+        await service.flow.cancel(kb)
+    await receiver.has_taken(2)
+    assert receiver.types == [("own", "job.paused"), ("own", "job.cancelled")]
+
+
+async def test_documents_that_fail_are_told_before_the_end_of_their_job(
+    client: Client, receiver: Receiver, tmp_path: Path
+) -> None:
+    await _put(client, receiver)
+    (documents(tmp_path / "docs") / "broken.md").write_bytes(b"\x00\x01\x02" * 50)
+    await client.start("waf", str(tmp_path / "docs"))
+    await receiver.has_taken(2)
+    assert receiver.types == [("waf", "document.failed"), ("waf", "job.completed")]
+    assert receiver.taken[0]["data"]["uri"] == "broken.md"
+    await client.start("waf", full=True)
+    await receiver.has_taken(4)
+    assert receiver.taken[2]["data"]["attempts"] == 2
+
+
+async def test_a_failed_attempt_is_made_again_with_the_same_id_and_holds_up_its_knowledge_base_alone(
+    service: Service, client: Client, receiver: Receiver
+) -> None:
+    await _put(client, receiver)
+    receiver.answers = [500, 302, 404]
+    await pass_through(service.flow.tracker, "one", "own")
+
+    async def has_failed() -> bool:
+        return (await client.webhook("mine")).last_error is not None
+
+    await until(has_failed)
+    await pass_through(service.flow.tracker, "two", "own")
+    await pass_through(service.flow.tracker, "three", "other")
+    await receiver.has_taken(3)
+    own = [one["data"]["job_id"] for one in receiver.taken if one["data"]["kb_id"] == "own"]
+    assert own == ["one", "two"]
+    assert len(set(receiver.ids)) == 3
+    error = (await client.webhook("mine")).last_error
+    assert error is not None
+    assert not error.given_up
+
+
+async def test_a_redirect_is_not_followed(service: Service, client: Client, receiver: Receiver) -> None:
+    await _put(client, receiver)
+    receiver.answers = [307]
+    await pass_through(service.flow.tracker, "one", "own")
+    await receiver.has_taken(1)
+    error = (await client.webhook("mine")).last_error
+    assert error is not None
+    assert error.error == "answered 307; redirects are not followed"
+    assert receiver.asked == 2
+
+
+async def test_a_message_is_given_up_after_a_day_with_what_waits_behind_it(
+    service: Service, client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phaseflow.flow.deliveries.GIVE_UP_S", 0.0)
+    monkeypatch.setattr("phaseflow.flow.deliveries.LEAST_ATTEMPTS", 2)
+    await _put(client, receiver)
+    receiver.answers = [500, 500]
+    await pass_through(service.flow.tracker, "one", "own")
+
+    async def is_given_up() -> bool:
+        shown = await client.webhook("mine")
+        return shown.pending == 0 and shown.last_error is not None and shown.last_error.given_up
+
+    await until(is_given_up)
+    await pass_through(service.flow.tracker, "two", "own")
+    await receiver.has_taken(1)
+    assert receiver.taken[0]["data"]["job_id"] == "two"
+
+
+async def test_a_webhook_that_is_deleted_is_told_nothing_more(service: Service, client: Client) -> None:
+    await client.put_webhook("mine", "http://127.0.0.1:9/hook")
+    await pass_through(service.flow.tracker, "one", "own")
+    await client.delete_webhook("mine")
+    with pytest.raises(WebhookNotFound):
+        await client.webhook("mine")
+    with pytest.raises(WebhookNotFound):
+        await client.delete_webhook("mine")
+
+
+async def test_private_addresses_are_refused_unless_they_are_allowed(tmp_path: Path) -> None:
+    async with (
+        serving(PhaseFlow(tmp_path / "kb.db", allow_private=["10.1.2.3:80"]), token="a long secret") as service,
+        Client(service.url, token="a long secret") as client,
+    ):
+        for url in ("http://127.0.0.1:1/", "http://192.168.0.1/", "http://[::1]/", "http://169.254.169.254/latest"):
+            with pytest.raises(SourceNotAllowed):
+                await client.put_webhook("mine", url)
+        with pytest.raises(InvalidRequest):
+            await client.put_webhook("mine", "http://user:pass@example.com/")
+        with pytest.raises(InvalidRequest):
+            await client.put_webhook("mine", "ftp://example.com/")
+        assert (await client.put_webhook("mine", "http://10.1.2.3/hook")).pending == 0
+
+
+async def test_an_address_that_turns_private_is_not_connected_to(tmp_path: Path, receiver: Receiver) -> None:
+    flow = PhaseFlow(tmp_path / "kb.db")
+    async with serving(flow) as service, Client(service.url) as client:
+        await _put(client, receiver)
+        flow.embedder_access.takes_loopback = False  # as after a restart with a token
+        await pass_through(flow.tracker, "one", "own")
+
+        async def has_failed() -> bool:
+            return (await client.webhook("mine")).last_error is not None
+
+        await until(has_failed)
+    assert receiver.asked == 0
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def process(tmp_path: Path, port: int) -> Iterator[ServiceProcess]:
+    process = ServiceProcess(tmp_path, port)
+    yield process
+    process.close()
+
+
+async def test_a_killed_service_loses_no_message(
+    process: ServiceProcess, tmp_path: Path, port: int, receiver: Receiver
+) -> None:
+    receiver.hold = anyio.Event()
+    await process.ready()
+    async with Client(process.url) as client:
+        await _put(client, receiver)
+        for phase in ("loading", "chunking", "embedding", "indexing"):
+            if phase == "loading":
+                await client.tracker.initialize_phases("one", "own")
+            await client.tracker.start_phase("one", phase)
+            await client.tracker.complete_phase("one", phase)
+
+    async def was_asked() -> bool:
+        return receiver.asked == 1
+
+    await until(was_asked)
+    await process.stop(signal.SIGKILL)
+    receiver.hold.set()
+    receiver.hold = None
+    receiver.taken.clear()
+    successor = ServiceProcess(tmp_path, port)
+    try:
+        await successor.ready()
+        await receiver.has_taken(1)
+    finally:
+        successor.close()
+    assert receiver.types[-1] == ("own", "job.completed")
+    assert len(set(receiver.ids)) == 1
