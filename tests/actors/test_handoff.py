@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from phaseflow.actors.handoff import BUFFER, READ_DOCUMENTS, Handoff
 from phaseflow.store import documents
-from phaseflow.store.documents import LOADED, LoadedText, StagedDocument
+from phaseflow.store.documents import LoadedText, StagedDocument
 from phaseflow.store.session import open_session
+from phaseflow.store.states import DocumentState
 from tests.store.stock import NOW, Stock, stock
 
 
@@ -27,7 +28,7 @@ async def made(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Stock]:
 @contextmanager
 def channel(made: Stock) -> Iterator[Handoff]:
     """Both ends, closed at the end of the block at the latest."""
-    handover = Handoff(made.database, made.seq, LOADED)
+    handover = Handoff(made.database, made.seq, DocumentState.LOADED)
     try:
         yield handover
     finally:

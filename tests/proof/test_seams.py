@@ -11,8 +11,9 @@ from phaseflow import JobPhase, JobStatus, PhaseFlow, PhaseStatus
 from phaseflow.actors.handoff import Handoff
 from phaseflow.components.protocols import Loader
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
-from phaseflow.store.documents import LOADED, StagedDocument
+from phaseflow.store.documents import StagedDocument
 from phaseflow.store.session import open_session
+from phaseflow.store.states import DocumentState
 from phaseflow.supervisor import run_start
 from phaseflow.supervisor.supervisor import Supervisor
 from tests.engine.components import CountingEmbedder, vector_of
@@ -196,7 +197,7 @@ async def test_a_start_takes_the_place_of_a_retry_that_waits_in_the_queue(folder
 
 async def test_what_is_committed_after_a_phase_was_given_up_disturbs_nobody(database: Path) -> None:
     async with open_session(database) as opened:
-        handover = Handoff(opened, 1, LOADED)
+        handover = Handoff(opened, 1, DocumentState.LOADED)
         handover.outbox.close(complete=False)
         handover.outbox.offer([StagedDocument(1, "a", "a", "text/plain", "a")])
         handover.inbox.close()

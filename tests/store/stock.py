@@ -13,6 +13,7 @@ from phaseflow.store.documents import LoadedText, StagedDocument, Target, text_h
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.passages import Scope
 from phaseflow.store.progress import Run
+from phaseflow.store.states import DocumentState
 from phaseflow.store.transaction import Transaction
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -92,7 +93,7 @@ def embed(tx: Transaction, staged: Sequence[StagedDocument], model: str = "m") -
     hashes = list(dict.fromkeys(h for document in staged for h in document.hashes))
     vectors.add(tx, number, hashes, b"".join(h[:8] for h in hashes))
     vectors.attach(tx, number, [d.chunk_id(n) for d in staged for n in range(len(d.spans))])
-    documents.move(tx, [d.id for d in staged], documents.CHUNKED, documents.EMBEDDED, NOW)
+    documents.move(tx, [d.id for d in staged], DocumentState.CHUNKED, DocumentState.EMBEDDED, NOW)
 
 
 def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument]) -> None:

@@ -17,8 +17,8 @@ from phaseflow.domain.vocabulary import DocumentStatus, JobPhase
 from phaseflow.store import document_status
 from phaseflow.store.database import Database
 from phaseflow.store.document_status import View, Wanted
-from phaseflow.store.documents import LOADED, SEARCHABLE
 from phaseflow.store.session import open_session
+from phaseflow.store.states import DocumentState
 from tests.store.stock import Stock, stock
 
 AT = "2026-01-0{}T00:00:00.000Z"
@@ -96,9 +96,9 @@ def fill(path: Path, made: Stock, known: list[Known], *, is_cancelled: bool, reb
             if one.in_hand is not None:
                 connection.execute(version, (made.key, made.seq, 1, one.uri, one.in_hand))
             if one.live:
-                connection.execute(version, (made.key, made.seq, 1, one.uri, SEARCHABLE))
+                connection.execute(version, (made.key, made.seq, 1, one.uri, DocumentState.SEARCHABLE))
             if one.rebuilt:
-                connection.execute(version, (made.key, made.seq, 2, one.uri, SEARCHABLE))
+                connection.execute(version, (made.key, made.seq, 2, one.uri, DocumentState.SEARCHABLE))
             if one.failed:
                 connection.execute(
                     "INSERT INTO failures VALUES (?, ?, ?, 'embedding', 'bad', 'it is bad', 3, ?)",
@@ -170,7 +170,7 @@ async def test_a_document_is_found_by_its_id_and_by_its_uri(case: tuple[Path, St
 async def test_a_failure_tells_its_phase_and_reason_and_who_is_in_hand_the_phase_that_has_it_next(path: Path) -> None:
     async with open_session(path) as database:
         made = await stock(database)
-    bad, staged = Known("bad", failed=True, live=True), Known("new", in_hand=LOADED, failed=True)
+    bad, staged = Known("bad", failed=True, live=True), Known("new", in_hand=DocumentState.LOADED, failed=True)
     fill(path, made, [bad, staged], is_cancelled=False, rebuilding=False)
     async with open_session(path) as database:
         seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))

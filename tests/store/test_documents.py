@@ -13,9 +13,11 @@ from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import crawl_frontier, documents, failures, jobs, knowledge_bases, passages, vectors
 from phaseflow.store.database import Database
-from phaseflow.store.documents import CHUNK_BITS, CHUNKED, LOADED, StagedDocument, text_hash
+from phaseflow.store.documents import StagedDocument, text_hash
 from phaseflow.store.failures import FailedDocument
+from phaseflow.store.pieces import piece_id
 from phaseflow.store.session import open_session
+from phaseflow.store.states import DocumentState, EntryState
 from phaseflow.store.transaction import Transaction
 from tests.store.full_text import check_consistent, indexed_passages
 from tests.store.probes import select
@@ -59,20 +61,20 @@ async def test_ids_of_documents_ascend_in_the_order_given(database: Database) ->
 async def test_the_id_of_a_chunk_follows_from_document_and_position(database: Database) -> None:
     made = await stock(database)
     (document,) = await made.publish(("a", LONG))
-    assert select(database.path, "SELECT id FROM chunks ORDER BY id") == [
-        ((document.id << CHUNK_BITS) + n,) for n in range(3)
-    ]
+    assert select(database.path, "SELECT id FROM chunks ORDER BY id") == [(piece_id(document.id, n),) for n in range(3)]
     assert document.passages() == [LONG[0:20], LONG[20:40], LONG[40:]]
 
 
 async def test_what_was_handed_over_comes_back_as_it_was(database: Database) -> None:
     made = await stock(database)
     loaded = await made.load(("a", LONG), ("b", "näïve 🎈 \n"), ("c", ""))
-    assert await database.read(lambda tx: documents.staged(tx, made.seq, LOADED, 0, 100, 10**6)) == loaded
+    assert await database.read(lambda tx: documents.staged(tx, made.seq, DocumentState.LOADED, 0, 100, 10**6)) == loaded
     pieces = [cut(document) for document in loaded]
     await database.write(lambda tx: documents.cut(tx, pieces, NOW))
-    assert await database.read(lambda tx: documents.staged(tx, made.seq, LOADED, 0, 100, 10**6)) == []
-    assert await database.read(lambda tx: documents.staged(tx, made.seq, CHUNKED, 0, 100, 10**6)) == pieces
+    assert await database.read(lambda tx: documents.staged(tx, made.seq, DocumentState.LOADED, 0, 100, 10**6)) == []
+    assert (
+        await database.read(lambda tx: documents.staged(tx, made.seq, DocumentState.CHUNKED, 0, 100, 10**6)) == pieces
+    )
 
 
 async def test_a_page_ends_at_so_many_documents_or_so_much_text(database: Database) -> None:
@@ -81,7 +83,7 @@ async def test_a_page_ends_at_so_many_documents_or_so_much_text(database: Databa
 
     async def page(after: int, limit: int, characters: int) -> list[str]:
         return await database.read(
-            lambda tx: [d.uri for d in documents.staged(tx, made.seq, LOADED, after, limit, characters)]
+            lambda tx: [d.uri for d in documents.staged(tx, made.seq, DocumentState.LOADED, after, limit, characters)]
         )
 
     assert await page(0, 3, 10**6) == ["0", "1", "2"]
@@ -96,7 +98,7 @@ async def test_pages_one_after_the_other_are_all_of_it(database: Database) -> No
     seen: list[StagedDocument] = []
     while True:
         page = await database.read(
-            lambda tx: documents.staged(tx, made.seq, LOADED, seen[-1].id if seen else 0, 7, 300)
+            lambda tx: documents.staged(tx, made.seq, DocumentState.LOADED, seen[-1].id if seen else 0, 7, 300)
         )
         if not page:
             break
@@ -143,7 +145,7 @@ async def test_a_crawl_takes_out_what_it_did_not_find_and_keeps_what_failed(data
     await database.write(
         lambda tx: crawl_frontier.add(tx, made.seq, [("found", None, None, 0), ("failed", None, None, 0)], None, at=NOW)
     )
-    await database.write(lambda tx: crawl_frontier.settle(tx, made.seq, [2], crawl_frontier.FAILED))
+    await database.write(lambda tx: crawl_frontier.settle(tx, made.seq, [2], EntryState.FAILED))
     gone: list[str] = []
     after: str | None = ""
     while after is not None:
@@ -325,12 +327,14 @@ async def test_documents_that_failed_are_given_back_to_their_phase_behind_all_ot
     made = await stock(database)
     staged = [cut(document) for document in await made.load(("a", LONG), ("b", LONG))]
     await database.write(lambda tx: documents.cut(tx, staged, NOW))
-    await database.write(lambda tx: documents.move(tx, [staged[0].id], CHUNKED, documents.FAILED, NOW))
+    await database.write(
+        lambda tx: documents.move(tx, [staged[0].id], DocumentState.CHUNKED, DocumentState.FAILED, NOW)
+    )
     bad = [FailedDocument("a", "embed_error", "no")]
     await database.write(lambda tx: failures.add(tx, (made.key, made.seq), JobPhase.EMBEDDING, bad, NOW))
-    requeued = await database.write(lambda tx: documents.requeue_failed(tx, made.seq, "embedding", CHUNKED, 10))
+    requeued = await database.write(lambda tx: documents.requeue_failed(tx, made.seq, JobPhase.EMBEDDING, 10))
     assert requeued == (1, 3, 3)
-    page = await database.read(lambda tx: documents.staged(tx, made.seq, CHUNKED, 0, 10, 10**6))
+    page = await database.read(lambda tx: documents.staged(tx, made.seq, DocumentState.CHUNKED, 0, 10, 10**6))
     assert page == [staged[1], replace(staged[0], turn=staged[1].id + 1)]
     (later,) = await made.load(("c", LONG))
     assert later.id > page[-1].place
@@ -373,4 +377,4 @@ async def test_half_of_a_document_is_never_stored(database: Database, path: Path
     with pytest.raises(sqlite3.Error):
         await database.write(lambda tx: documents.cut(tx, [broken], NOW))
     assert select(path, "SELECT count(*) FROM chunks") == [(0,)]
-    assert select(path, "SELECT state FROM documents") == [(LOADED,)]
+    assert select(path, "SELECT state FROM documents") == [(DocumentState.LOADED,)]

@@ -11,9 +11,10 @@ import pytest
 
 from phaseflow.domain.identifiers import document_id
 from phaseflow.store import documents, failpoints, knowledge_bases, passages, schema
-from phaseflow.store.documents import CHUNKED, EMBEDDED, LOADED, text_hash
+from phaseflow.store.documents import text_hash
 from phaseflow.store.passages import Scope
 from phaseflow.store.session import open_session
+from phaseflow.store.states import DocumentState
 from tests.store.full_text import check_consistent
 from tests.store.probes import select
 from tests.store.stock import clean
@@ -47,7 +48,7 @@ def old(path: Path) -> Path:
 
 
 def _add(connection: sqlite3.Connection, document: int, uri: str, state: int, text: str) -> None:
-    spans = [(n, min(n + SIZE, len(text))) for n in range(0, len(text), SIZE)] if state > LOADED else []
+    spans = [(n, min(n + SIZE, len(text))) for n in range(0, len(text), SIZE)] if state > DocumentState.LOADED else []
     connection.execute(
         "INSERT INTO documents (id, kb_id, job_seq, epoch, uri, title, media_type, content_hash, recipe, chunk_count,"
         " state, generation) VALUES (?, 'kb', 1, 1, ?, ?, 'text/plain', '00', 'r', ?, ?, 1)",
@@ -62,7 +63,7 @@ def _add(connection: sqlite3.Connection, document: int, uri: str, state: int, te
             "INSERT INTO chunks (id, start, stop, text_hash) VALUES (?, ?, ?, ?)",
             (chunk, start, stop, text_hash(text[start:stop])),
         )
-        if state == documents.SEARCHABLE:
+        if state == DocumentState.SEARCHABLE:
             connection.execute("INSERT INTO passages (rowid, text) VALUES (?, ?)", (chunk, text[start:stop]))
 
 
@@ -130,7 +131,7 @@ async def test_each_document_of_version_1_is_there_in_its_state(old: Path, broke
             await _break_off(old, broken_off_at)
         assert select(old, "PRAGMA user_version") == [(schema.VERSION,)]
     async with open_session(old) as database:
-        for state in (LOADED, CHUNKED, EMBEDDED, documents.FAILED):
+        for state in (DocumentState.LOADED, DocumentState.CHUNKED, DocumentState.EMBEDDED, DocumentState.FAILED):
             (found,) = await database.read(
                 partial(documents.staged, job_seq=1, state=state, after_turn=0, limit=10, characters=10**6)
             )

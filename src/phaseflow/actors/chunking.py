@@ -12,9 +12,11 @@ from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import documents, failpoints
-from phaseflow.store.documents import CHUNK_BITS, StagedDocument, text_hash
+from phaseflow.store.documents import StagedDocument, text_hash
 from phaseflow.store.failures import FailedDocument
+from phaseflow.store.pieces import MOST_PIECES
 from phaseflow.store.progress import Done
+from phaseflow.store.states import DocumentState
 from phaseflow.store.transaction import Transaction
 
 STORE_CHUNKS = 2048
@@ -81,7 +83,7 @@ class ChunkingActor(Actor):
             return FailedDocument(document.uri, error.code, str(error))
         except Exception as error:  # noqa: BLE001  # whatever a chunker raises is the document's failure
             return FailedDocument(document.uri, "chunk_error", f"{type(error).__name__}: {error}")
-        if len(spans) >= 1 << CHUNK_BITS:
+        if len(spans) >= MOST_PIECES:
             return FailedDocument(
                 document.uri, "too_many_chunks", f"{counted(len(spans), 'chunk')}; choose a larger chunk_size"
             )
@@ -97,7 +99,7 @@ class ChunkingActor(Actor):
         at = self.shop.clock.now()
         documents.cut(tx, cut, at, stored)
         if failed:
-            documents.move(tx, [each[0] for each in failed], documents.LOADED, documents.FAILED, at)
+            documents.move(tx, [each[0] for each in failed], DocumentState.LOADED, DocumentState.FAILED, at)
             self.shop.fail(tx, self.phase, [outcome for _, outcome in failed])
         return cut
 

@@ -13,6 +13,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from phaseflow.store import documents
 from phaseflow.store.database import Database
 from phaseflow.store.documents import StagedDocument
+from phaseflow.store.states import DocumentState
 
 BUFFER = 8
 """Batches in a channel; more give no more speed."""
@@ -38,7 +39,7 @@ class Batch:
 class Handoff:
     """Both ends of one channel, between two actors of one run."""
 
-    def __init__(self, database: Database, job_seq: int, state: int) -> None:
+    def __init__(self, database: Database, job_seq: int, state: DocumentState) -> None:
         send: MemoryObjectSendStream[Batch]
         receive: MemoryObjectReceiveStream[Batch]
         send, receive = anyio.create_memory_object_stream(BUFFER)
@@ -76,7 +77,12 @@ class Receiver:
     """The receiver's end: a cursor on the documents in one state."""
 
     def __init__(
-        self, receive: MemoryObjectReceiveStream[Batch], outbox: Sender, database: Database, job_seq: int, state: int
+        self,
+        receive: MemoryObjectReceiveStream[Batch],
+        outbox: Sender,
+        database: Database,
+        job_seq: int,
+        state: DocumentState,
     ) -> None:
         self._receive = receive
         self._sender = outbox

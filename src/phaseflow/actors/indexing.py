@@ -28,6 +28,7 @@ from phaseflow.store.documents import StagedDocument
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.passages import Encoded, Scope
 from phaseflow.store.progress import Done
+from phaseflow.store.states import DocumentState
 from phaseflow.store.transaction import Transaction
 
 BATCH_CHUNKS = 512
@@ -161,7 +162,7 @@ class IndexingActor(Actor):
         passages.publish(tx, self._scope, good, at)
         failures.clear(tx, self._scope.kb_key, [d.uri for d in good])
         if failed:
-            documents.move(tx, [d.id for d, _ in failed], documents.EMBEDDED, documents.FAILED, at)
+            documents.move(tx, [d.id for d, _ in failed], DocumentState.EMBEDDED, DocumentState.FAILED, at)
             self.shop.fail(tx, self.phase, [failure for _, failure in failed])
 
     async def _finish(self) -> None:

@@ -26,6 +26,7 @@ from phaseflow.store.crawl_frontier import ListedEntry
 from phaseflow.store.documents import LoadedText, StagedDocument
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import Done
+from phaseflow.store.states import EntryState
 from phaseflow.store.transaction import Transaction
 
 BATCH = 32
@@ -229,17 +230,17 @@ class LoadingActor(Actor):
             staged = [begun]
         else:
             staged = documents.add(tx, plan.target, loaded, at) if loaded else []
-        crawl_frontier.settle(tx, seq, [text.entry_id for text in loaded], crawl_frontier.LOADED)
+        crawl_frontier.settle(tx, seq, [text.entry_id for text in loaded], EntryState.LOADED)
         if unchanged:
-            crawl_frontier.settle(tx, seq, [entry.id for entry, _ in unchanged], crawl_frontier.UNCHANGED)
+            crawl_frontier.settle(tx, seq, [entry.id for entry, _ in unchanged], EntryState.UNCHANGED)
             crawl_frontier.refresh_stamps(tx, known, [(entry.uri, outcome.stamp) for entry, outcome in unchanged])
             failures.clear(tx, plan.target.kb_key, [entry.uri for entry, _ in unchanged])
         if skipped:
-            crawl_frontier.settle(tx, seq, [entry.id for entry in skipped], crawl_frontier.SKIPPED)
+            crawl_frontier.settle(tx, seq, [entry.id for entry in skipped], EntryState.SKIPPED)
             catalogue.forget(tx, plan.target.kb_key, [entry.uri for entry in skipped])
         if failed:
-            crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if not f.gone], crawl_frontier.FAILED)
-            crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if f.gone], crawl_frontier.GONE)
+            crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if not f.gone], EntryState.FAILED)
+            crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if f.gone], EntryState.GONE)
             self.shop.fail(tx, self.phase, [outcome for _, outcome in failed])
         tried = [entry.uri for entry, outcome in done if not isinstance(outcome, Skipped)]
         catalogue.count_attempts(tx, plan.target.kb_key, tried)

@@ -17,6 +17,7 @@ from phaseflow.store import documents, jobs, progress, vectors
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import Done
+from phaseflow.store.states import DocumentState
 from phaseflow.store.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -132,9 +133,9 @@ class OrderedRelease:
         jobs.count_characters(tx, plan.run.job_seq, sum(each.characters for each in results))
         vectors.attach(tx, plan.model_id, [chunk.chunk_id for chunk in done])
         at = self._shop.clock.now()
-        documents.move(tx, [d.id for d in ready], documents.CHUNKED, documents.EMBEDDED, at)
+        documents.move(tx, [d.id for d in ready], DocumentState.CHUNKED, DocumentState.EMBEDDED, at)
         if failed:
-            documents.move(tx, failed, documents.CHUNKED, documents.FAILED, at)
+            documents.move(tx, failed, DocumentState.CHUNKED, DocumentState.FAILED, at)
             self._shop.fail(tx, JobPhase.EMBEDDING, list(failed.values()))
         if self._shop.plan.components.embedder.throttle.wait_s():
             progress.wait_on(tx, plan.run, JobPhase.EMBEDDING, WaitingOn.RATE_LIMIT)  # what was stored had been asked

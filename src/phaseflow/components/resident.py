@@ -7,8 +7,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from phaseflow.store import passages
-from phaseflow.store.documents import CHUNK_BITS
 from phaseflow.store.passages import Scope
+from phaseflow.store.pieces import PIECE_BITS
 from phaseflow.store.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -112,11 +112,11 @@ def updated_passages(tx: Transaction, scope: Scope, old: Passages | None) -> Pas
     new_ids, new_lengths = passages.sizes_since(tx, scope, old.search_revision if old else -1)
     ids, lengths = numbers(new_ids), numbers(new_lengths).astype(np.float32)
     if old is not None:
-        keep = np.isin(old.ids >> CHUNK_BITS, numbers(live))
+        keep = np.isin(old.ids >> PIECE_BITS, numbers(live))
         ids, lengths = np.concatenate([old.ids[keep], ids]), np.concatenate([old.lengths[keep], lengths])
     order = np.argsort(ids, kind="stable")
     ids, lengths = ids[order], lengths[order]
-    owners = ids >> CHUNK_BITS
+    owners = ids >> PIECE_BITS
     firsts = runs(owners)
     counts = np.diff(np.append(firsts, len(ids)))
     whole = np.add.reduceat(lengths, firsts) if len(ids) else lengths
@@ -142,7 +142,7 @@ def updated_vectors(tx: Transaction, scope: Scope, old: Vectors | None) -> Vecto
     matrix = np.frombuffer(b"".join(row[1] for row in rows), "<f4").reshape(len(rows), -1 if rows else 0)
     if old is None or not len(old.ids):
         return Vectors(revision, ids, matrix)
-    keep = np.isin(old.ids >> CHUNK_BITS, numbers(live))
+    keep = np.isin(old.ids >> PIECE_BITS, numbers(live))
     if not rows:
         return Vectors(revision, old.ids[keep], old.matrix[keep])
     return Vectors(revision, np.concatenate([old.ids[keep], ids]), np.concatenate([old.matrix[keep], matrix]))

@@ -7,6 +7,7 @@ from typing import Final
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.status import timestamp
 from phaseflow.store.knowledge_bases import name_of
+from phaseflow.store.states import IS_A_DOCUMENT, IS_SEARCHABLE
 from phaseflow.store.transaction import Transaction, json_array
 
 PUSH: Final = "push"
@@ -17,7 +18,7 @@ _HELD: Final = (
     " OR EXISTS (SELECT 1 FROM requests AS r WHERE r.kb_id = c.kb_id AND r.uri = c.uri)"
     " OR EXISTS (SELECT 1 FROM pushed AS p WHERE p.kb_id = c.kb_id AND p.uri = c.uri)"
     " OR EXISTS (SELECT 1 FROM documents AS d JOIN knowledge_bases AS k ON k.id = d.kb_id"
-    "  WHERE d.kb_id = c.kb_id AND d.index_version = k.index_version AND d.uri = c.uri AND d.state = 4)"
+    f"  WHERE d.kb_id = c.kb_id AND d.index_version = k.index_version AND d.uri = c.uri AND d.{IS_SEARCHABLE})"
 )
 """What keeps a document known that its source does not have (any more)."""
 
@@ -68,7 +69,8 @@ def missing(tx: Transaction, kb_key: str, job_seq: int, after: str, limit: int) 
     """Of the next ``limit`` documents by uri, those that the completed crawl of a job did not find and nothing else
     keeps; and the uri to go on after, None at the end."""
     rows = tx.rows(
-        "SELECT c.uri, EXISTS (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = c.uri AND e.state <> 4)"
+        "SELECT c.uri, EXISTS"
+        f" (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = c.uri AND e.{IS_A_DOCUMENT})"
         f" OR {_HELD} FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri > ?3 ORDER BY c.uri LIMIT ?4",
         kb_key, job_seq, after, limit,
     )  # fmt: skip

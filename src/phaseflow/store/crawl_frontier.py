@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from phaseflow.store import catalogue
+from phaseflow.store.states import HAS_FAILED, IS_A_DOCUMENT, IS_LISTED, IS_SEARCHABLE, EntryState
 from phaseflow.store.transaction import Transaction, json_array
-
-LISTED, LOADED, UNCHANGED, FAILED, SKIPPED, GONE = range(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ def add(
         # An insert that never adds: UPDATE … FROM would go through all that is open.
         "INSERT INTO job_entries (job_seq, uri, depth) SELECT ?1, value ->> 0, value ->> 3 FROM json_each(?2) AS f"
         " WHERE EXISTS (SELECT 1 FROM job_entries"
-        "  WHERE job_seq = ?1 AND uri = f.value ->> 0 AND +state = 0 AND depth > f.value ->> 3)"
+        f"  WHERE job_seq = ?1 AND uri = f.value ->> 0 AND +{IS_LISTED} AND depth > f.value ->> 3)"
         " ON CONFLICT (job_seq, uri) DO UPDATE SET depth = excluded.depth",
         job_seq, rows,
     )  # fmt: skip
@@ -61,9 +60,11 @@ def add(
     if trust is None or not added:
         return len(added), 0
     unchanged = tx.rows(
-        "UPDATE job_entries SET state = 2 WHERE id >= ?1 AND job_seq = ?2 AND state = 0 AND stamp IS NOT NULL"
+        f"UPDATE job_entries SET state = {EntryState.UNCHANGED}"
+        f" WHERE id >= ?1 AND job_seq = ?2 AND {IS_LISTED} AND stamp IS NOT NULL"
         " AND EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = ?3 AND d.index_version = ?4"
-        "  AND d.uri = job_entries.uri AND d.state = 4 AND d.stamp = job_entries.stamp AND d.recipe = ?5) RETURNING 1",
+        f"  AND d.uri = job_entries.uri AND d.{IS_SEARCHABLE} AND d.stamp = job_entries.stamp AND d.recipe = ?5)"
+        " RETURNING 1",
         added[0][0], job_seq, *trust,
     )  # fmt: skip
     return len(added), len(unchanged)
@@ -71,7 +72,7 @@ def add(
 
 def count(tx: Transaction, job_seq: int) -> int:
     """How many documents the crawl has found so far, without those that turned out to be none."""
-    return int(tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ? AND state <> 4", job_seq))
+    return int(tx.value(f"SELECT count(*) FROM job_entries WHERE job_seq = ? AND {IS_A_DOCUMENT}", job_seq))
 
 
 def _room(tx: Transaction, job_seq: int, most: int) -> int:
@@ -80,10 +81,8 @@ def _room(tx: Transaction, job_seq: int, most: int) -> int:
 
 def any_failed(tx: Transaction, job_seq: int) -> bool:
     """Whether a document that the source has could not be read."""
-    return (
-        tx.row("SELECT 1 FROM job_entries WHERE job_seq = ? AND state IN (3, 5) AND state = 3 LIMIT 1", job_seq)
-        is not None
-    )
+    failed = f"{HAS_FAILED} AND state = {EntryState.FAILED}"  # the former, for the index
+    return tx.row(f"SELECT 1 FROM job_entries WHERE job_seq = ? AND {failed} LIMIT 1", job_seq) is not None
 
 
 def finish_listing(tx: Transaction, job_seq: int) -> None:
@@ -98,17 +97,17 @@ def open_page(tx: Transaction, job_seq: int, limit: int, known: tuple[str, int, 
     """
     rows = tx.rows(
         "SELECT e.id, e.uri, e.size, e.stamp, e.depth, d.content_hash, d.stamp, e.source FROM job_entries AS e"
-        " LEFT JOIN documents AS d ON d.kb_id = ?3 AND d.index_version = ?4 AND d.uri = e.uri AND d.state = 4"
+        f" LEFT JOIN documents AS d ON d.kb_id = ?3 AND d.index_version = ?4 AND d.uri = e.uri AND d.{IS_SEARCHABLE}"
         "  AND d.recipe = ?5"
-        " WHERE e.job_seq = ?1 AND e.state = 0"
-        "  AND e.depth = (SELECT min(depth) FROM job_entries WHERE job_seq = ?1 AND state = 0)"
+        f" WHERE e.job_seq = ?1 AND e.{IS_LISTED}"
+        f"  AND e.depth = (SELECT min(depth) FROM job_entries WHERE job_seq = ?1 AND {IS_LISTED})"
         " ORDER BY e.id LIMIT ?2",
         job_seq, limit, *known,
     )  # fmt: skip
     return [ListedEntry(*row) for row in rows]
 
 
-def settle(tx: Transaction, job_seq: int, ids: list[int], state: int) -> None:
+def settle(tx: Transaction, job_seq: int, ids: list[int], state: EntryState) -> None:
     """Note what became of documents."""
     tx.run(
         # The plus: by id, never through all that the crawl has.
@@ -120,8 +119,8 @@ def settle(tx: Transaction, job_seq: int, ids: list[int], state: int) -> None:
 def requeue_failed(tx: Transaction, job_seq: int, limit: int) -> int:
     """Let up to ``limit`` failed documents be read again; how many."""
     rows = tx.rows(
-        "UPDATE job_entries SET state = 0 WHERE id IN"
-        " (SELECT id FROM job_entries WHERE job_seq = ? AND state IN (3, 5) LIMIT ?) RETURNING 1",
+        f"UPDATE job_entries SET state = {EntryState.LISTED} WHERE id IN"
+        f" (SELECT id FROM job_entries WHERE job_seq = ? AND {HAS_FAILED} LIMIT ?) RETURNING 1",
         job_seq, limit,
     )  # fmt: skip
     return len(rows)
@@ -132,6 +131,6 @@ def refresh_stamps(tx: Transaction, known: tuple[str, int], stamps: list[tuple[s
     tx.run(
         "UPDATE documents SET stamp = s.stamp"
         " FROM (SELECT value ->> 0 AS uri, value ->> 1 AS stamp FROM json_each(?3)) AS s"
-        " WHERE kb_id = ?1 AND index_version = ?2 AND documents.uri = s.uri AND state = 4",
+        f" WHERE kb_id = ?1 AND index_version = ?2 AND documents.uri = s.uri AND {IS_SEARCHABLE}",
         *known, json_array(stamps),
     )  # fmt: skip

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from phaseflow.domain.status import timestamp
+from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import texts
+from phaseflow.store.pieces import document_of, piece_id, pieces_of
+from phaseflow.store.states import HANDED_TO, IS_ON_ITS_WAY, DocumentState
 from phaseflow.store.texts import Parts, segmented
 from phaseflow.store.transaction import Row, Transaction, json_array
 
-STORING, LOADED, CHUNKED, EMBEDDED, SEARCHABLE, FAILED, GONE = 0, 1, 2, 3, 4, 9, 10
-CHUNK_BITS = 20
-"""A document has at most 2^20 chunks; the id of a chunk is the document's, shifted, plus its position."""
 HASH_BYTES = 16
 
 
@@ -67,7 +67,7 @@ class StagedDocument:
 
     def chunk_id(self, position: int) -> int:
         """The id of the chunk at ``position``."""
-        return (self.id << CHUNK_BITS) + position
+        return piece_id(self.id, position)
 
     def context(self, position: int) -> str:
         """What stands above the chunk at ``position``: headings, the head row of its table."""
@@ -99,7 +99,7 @@ class Target:
 
 def add(tx: Transaction, where: Target, loaded: Sequence[LoadedText], at: datetime) -> list[StagedDocument]:
     """Store texts; ids ascend in the order given."""
-    found = _insert(tx, where, loaded, LOADED, at)
+    found = _insert(tx, where, loaded, DocumentState.LOADED, at)
     texts.add(
         tx,
         ((document.id, n, each) for document, text in zip(found, loaded, strict=True)
@@ -110,21 +110,25 @@ def add(tx: Transaction, where: Target, loaded: Sequence[LoadedText], at: dateti
 
 def begin(tx: Transaction, where: Target, loaded: LoadedText, at: datetime) -> StagedDocument:
     """A document whose text follows in several transactions. Nobody sees it and nothing counts it before ``finish``."""
-    return _insert(tx, where, [loaded], STORING, at)[0]
+    return _insert(tx, where, [loaded], DocumentState.STORING, at)[0]
 
 
 def finish(tx: Transaction, document_id: int, at: datetime) -> None:
     """All of the document's text is stored: it is loaded."""
-    move(tx, [document_id], STORING, LOADED, at)
+    move(tx, [document_id], DocumentState.STORING, DocumentState.LOADED, at)
 
 
 def give_up_unfinished(tx: Transaction, job_seq: int) -> None:
     """What an earlier run of a job has stored in part is gone; its entries are still open."""
-    tx.run("UPDATE documents SET state = 10 WHERE job_seq = ? AND state = 0 AND state NOT IN (4, 10)", job_seq)
+    tx.run(
+        f"UPDATE documents SET state = {DocumentState.GONE}"
+        f" WHERE job_seq = ? AND state = {DocumentState.STORING} AND {IS_ON_ITS_WAY}",
+        job_seq,
+    )
 
 
 def _insert(
-    tx: Transaction, where: Target, loaded: Sequence[LoadedText], state: int, at: datetime
+    tx: Transaction, where: Target, loaded: Sequence[LoadedText], state: DocumentState, at: datetime
 ) -> list[StagedDocument]:
     rows = json_array(
         [
@@ -154,13 +158,13 @@ def cut(tx: Transaction, documents: Sequence[StagedDocument], at: datetime, firs
     counts = json_array([[d.id, len(d.spans)] for d in documents])
     tx.run(  # what a run that was broken off has stored beyond them, if its chunker cut in another way
         "DELETE FROM chunks WHERE id IN (SELECT c.id FROM json_each(?) AS d JOIN chunks AS c"
-        " ON c.id >= (d.value ->> 0 << 20) + (d.value ->> 1) AND c.id < (d.value ->> 0) + 1 << 20)",
+        f" ON {pieces_of('c.id', 'd.value ->> 0', first='d.value ->> 1')})",
         counts,
     )
     tx.run(
-        "UPDATE documents SET state = 2, chunk_count = c.n, changed_at = ?2"
+        f"UPDATE documents SET state = {DocumentState.CHUNKED}, chunk_count = c.n, changed_at = ?2"
         " FROM (SELECT value ->> 0 AS id, value ->> 1 AS n FROM json_each(?1)) AS c"
-        " WHERE documents.id = c.id AND state = 1",
+        f" WHERE documents.id = c.id AND state = {DocumentState.LOADED}",
         counts, timestamp(at),
     )  # fmt: skip
 
@@ -175,7 +179,7 @@ def _insert_chunks(tx: Transaction, chunks: Sequence[tuple[StagedDocument, int]]
     )  # fmt: skip
 
 
-def move(tx: Transaction, ids: Iterable[int], before: int, after: int, at: datetime) -> None:
+def move(tx: Transaction, ids: Iterable[int], before: DocumentState, after: DocumentState, at: datetime) -> None:
     """Take documents from one state to another."""
     tx.run(
         "UPDATE documents SET state = ?, changed_at = ? WHERE id IN (SELECT value FROM json_each(?)) AND state = ?",
@@ -184,14 +188,14 @@ def move(tx: Transaction, ids: Iterable[int], before: int, after: int, at: datet
 
 
 def staged(
-    tx: Transaction, job_seq: int, state: int, after_turn: int, limit: int, characters: int
+    tx: Transaction, job_seq: int, state: DocumentState, after_turn: int, limit: int, characters: int
 ) -> list[StagedDocument]:
     """The next documents of a job in a state, by turn: at most ``limit``, and about ``characters`` of text."""
     rows = tx.rows(
         "SELECT id, uri, title, media_type, coalesce(turn, 0), indexed FROM ("
         " SELECT *, coalesce(turn, id) AS place, sum(characters) OVER"
         "  (ORDER BY coalesce(turn, id) ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
-        " FROM (SELECT * FROM documents WHERE job_seq = ?1 AND state = ?2 AND state NOT IN (4, 10)"
+        f" FROM (SELECT * FROM documents WHERE job_seq = ?1 AND state = ?2 AND {IS_ON_ITS_WAY}"
         "  AND coalesce(turn, id) > ?3 ORDER BY coalesce(turn, id) LIMIT ?4))"
         " WHERE before IS NULL OR before < ?5 ORDER BY place",
         job_seq, state, after_turn, limit, characters,
@@ -201,14 +205,14 @@ def staged(
         StagedDocument(key, uri, title, media_type, whole[key], turn=turn, indexed=indexed)
         for key, uri, title, media_type, turn, indexed in rows
     ]
-    return found if state == LOADED or not found else _with_chunks(tx, found)
+    return found if state == DocumentState.LOADED or not found else _with_chunks(tx, found)
 
 
 def _with_chunks(tx: Transaction, found: Sequence[StagedDocument]) -> list[StagedDocument]:
     chunks: dict[int, list[Row]] = {document.id: [] for document in found}
     for chunk in tx.rows(
-        "SELECT c.id >> 20, start, stop, text_hash, vector_id IS NOT NULL, context FROM json_each(?) AS d"
-        " JOIN chunks AS c ON c.id >= d.value << 20 AND c.id < (d.value + 1) << 20 ORDER BY c.id",
+        f"SELECT {document_of('c.id')}, start, stop, text_hash, vector_id IS NOT NULL, context FROM json_each(?) AS d"
+        f" JOIN chunks AS c ON {pieces_of('c.id', 'd.value')} ORDER BY c.id",
         json_array(list(chunks)),
     ):
         chunks[chunk[0]].append(chunk)
@@ -231,8 +235,8 @@ def _contexts(chunks: Sequence[Row]) -> Sequence[str]:
 def purge_staged(tx: Transaction, kb_key: str, before_job: int, limit: int) -> int:
     """Give up to ``limit`` documents that older jobs left on their way to the janitor; how many."""
     rows = tx.rows(
-        "UPDATE documents SET state = 10 WHERE id IN"
-        " (SELECT d.id FROM ingestion_jobs AS j JOIN documents AS d ON d.job_seq = j.seq AND d.state NOT IN (4, 10)"
+        f"UPDATE documents SET state = {DocumentState.GONE} WHERE id IN"
+        f" (SELECT d.id FROM ingestion_jobs AS j JOIN documents AS d ON d.job_seq = j.seq AND d.{IS_ON_ITS_WAY}"
         "  WHERE j.kb_id = ? AND j.seq < ? LIMIT ?) RETURNING 1",
         kb_key, before_job, limit,
     )  # fmt: skip
@@ -241,17 +245,18 @@ def purge_staged(tx: Transaction, kb_key: str, before_job: int, limit: int) -> i
 
 def withdraw(tx: Transaction, ids: Sequence[int]) -> None:
     """No search sees these documents any more; the janitor removes them. Vectors stay: they are paid for."""
-    tx.run("UPDATE documents SET state = 10 WHERE id IN (SELECT value FROM json_each(?))", json_array(ids))
+    gone = DocumentState.GONE
+    tx.run(f"UPDATE documents SET state = {gone} WHERE id IN (SELECT value FROM json_each(?))", json_array(ids))
 
 
-def requeue_failed(tx: Transaction, job_seq: int, phase: str, state: int, limit: int) -> tuple[int, int, int]:
-    """Give up to ``limit`` documents that failed in a phase back to it, in ``state``.
+def requeue_failed(tx: Transaction, job_seq: int, phase: JobPhase, limit: int) -> tuple[int, int, int]:
+    """Give up to ``limit`` documents that failed in a phase after loading back to it.
 
     Returns (documents, chunks without a vector, chunks). Their turn comes after all others: cursors go by it, and the
     documents behind them have gone on meanwhile.
     """
     failed = tx.rows(
-        "SELECT id FROM documents WHERE job_seq = ?1 AND state = 9 AND state NOT IN (4, 10) AND EXISTS"
+        f"SELECT id FROM documents WHERE job_seq = ?1 AND state = {DocumentState.FAILED} AND {IS_ON_ITS_WAY} AND EXISTS"
         " (SELECT 1 FROM failures AS f WHERE f.kb_id = documents.kb_id AND f.uri = documents.uri AND f.job_seq = ?1"
         "  AND f.phase = ?2) ORDER BY coalesce(turn, id) LIMIT ?3",
         job_seq, phase, limit,
@@ -264,11 +269,11 @@ def requeue_failed(tx: Transaction, job_seq: int, phase: str, state: int, limit:
     )  # no document ever gets these numbers as its id
     tx.run(
         "UPDATE documents SET state = ?2, turn = ?3 + d.key FROM json_each(?1) AS d WHERE documents.id = d.value",
-        ids, state, last - len(failed) + 1,
+        ids, HANDED_TO[phase], last - len(failed) + 1,
     )  # fmt: skip
     unembedded, chunks = tx.rows(
         "SELECT count(*) FILTER (WHERE c.vector_id IS NULL), count(*) FROM json_each(?1) AS d"
-        " JOIN chunks AS c ON c.id >= d.value << 20 AND c.id < (d.value + 1) << 20",
+        f" JOIN chunks AS c ON {pieces_of('c.id', 'd.value')}",
         ids,
     )[0]
     return len(failed), unembedded, chunks

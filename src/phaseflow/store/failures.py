@@ -7,6 +7,7 @@ from phaseflow.domain.status import Failure, timestamp
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import webhooks
 from phaseflow.store.knowledge_bases import name_of
+from phaseflow.store.states import IS_A_DOCUMENT
 from phaseflow.store.transaction import Transaction, json_array
 
 
@@ -54,7 +55,7 @@ def clear_missing(tx: Transaction, kb_key: str, job_seq: int, after: str, limit:
         return None
     tx.run(
         "DELETE FROM failures WHERE kb_id = ?1 AND uri IN (SELECT value FROM json_each(?3)) AND NOT EXISTS"
-        " (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = failures.uri AND e.state <> 4)",
+        f" (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = failures.uri AND e.{IS_A_DOCUMENT})",
         kb_key, job_seq, json_array([row[0] for row in rows]),
     )  # fmt: skip
     return str(rows[-1][0])

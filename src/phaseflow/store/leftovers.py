@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from phaseflow.store import postings, texts, unused_vectors
-from phaseflow.store.documents import CHUNK_BITS
 from phaseflow.store.knowledge_bases import IS_LIVE
+from phaseflow.store.pieces import number_of, piece_id, pieces_of
+from phaseflow.store.states import IS_GONE
 from phaseflow.store.transaction import Row, Transaction, json_array
 
 STEP_DOCUMENTS: Final = 100
@@ -29,7 +30,7 @@ _QUIET: Final = (
     " AND j.completed_at IS NULL AND NOT EXISTS"
     " (SELECT 1 FROM ingestion_phase_status AS p WHERE p.job_id = j.id AND p.status = 'running'))"
 )
-_GONE: Final = f"SELECT id, indexed, kb_id FROM documents WHERE state = 10 AND kb_id NOT IN {_QUIET} LIMIT ?"
+_GONE: Final = f"SELECT id, indexed, kb_id FROM documents WHERE {IS_GONE} AND kb_id NOT IN {_QUIET} LIMIT ?"
 _DELETED: Final = "SELECT id FROM knowledge_bases WHERE name IS NULL LIMIT 1"
 _OLDER_CRAWL: Final = (
     "WITH RECURSIVE crawls (seq) AS (SELECT min(job_seq) FROM job_entries UNION ALL"
@@ -63,7 +64,7 @@ def kept_for(tx: Transaction) -> list[str]:
     """The names of the knowledge bases whose open jobs do not run: what nobody sees of them is left alone."""
     rows = tx.rows(
         "SELECT k.name FROM knowledge_bases AS k WHERE k.name IS NOT NULL"
-        f" AND k.id IN {_QUIET} AND EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = k.id AND d.state = 10)"
+        f" AND k.id IN {_QUIET} AND EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = k.id AND d.{IS_GONE})"
         " ORDER BY k.name LIMIT 100"
     )
     return [row[0] for row in rows]
@@ -122,7 +123,7 @@ def _remove_documents(tx: Transaction, found: list[Row], *, at_once: bool = Fals
         if indexed.get(document, count):
             continue
         chunks = tx.rows(
-            "DELETE FROM chunks WHERE id IN (SELECT id FROM chunks WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20"
+            f"DELETE FROM chunks WHERE id IN (SELECT id FROM chunks WHERE {pieces_of('id', '?1')}"
             " LIMIT ?2) RETURNING vector_id, text_hash",
             document, rows,
         )  # fmt: skip
@@ -147,7 +148,7 @@ def _take_out(tx: Transaction, found: list[Row]) -> dict[int, int]:
         if described[document].table is None:
             continue  # it was left whole to be emptied
         for position, start, stop, context in tx.rows(
-            "SELECT id & 0xFFFFF, start, stop, context FROM chunks WHERE id >= ?1 << 20 AND id < (?1 << 20) + ?2"
+            f"SELECT {number_of('id')}, start, stop, context FROM chunks WHERE {pieces_of('id', '?1', before='?2')}"
             " ORDER BY id DESC LIMIT ?3",
             document, count, room,
         ):  # fmt: skip
@@ -191,7 +192,7 @@ def _delete_words(
     rows: dict[tuple[str, int], list[list[object]]] = {}
     for (document, position, _, _, context), (text, _) in zip(wanted, slices, strict=True):
         of = described[document]
-        row = postings.row((document << CHUNK_BITS) + position, text, context, of.title, of.uri)
+        row = postings.row(piece_id(document, position), text, context, of.title, of.uri)
         rows.setdefault((of.kb_key, of.index_version), []).append(row)
     for (kb_key, index_version), some in rows.items():
         postings.take_out(tx, kb_key, index_version, json_array(some), len(some))

@@ -10,8 +10,8 @@ from typing import Final
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.log import get_logger
 from phaseflow.store import failpoints, postings, texts
-from phaseflow.store.documents import CHUNK_BITS
-from phaseflow.store.texts import SEGMENT_BITS, segmented
+from phaseflow.store.pieces import piece_id
+from phaseflow.store.texts import segmented
 from phaseflow.store.transaction import Transaction, json_array
 
 TO_VERSION_2: Final = """
@@ -157,8 +157,7 @@ def _index_again(connection: sqlite3.Connection) -> None:
             )  # fmt: skip
             slices = texts.slices(tx, [(document, *span) for span in spans])
             rows = [
-                postings.row((document << CHUNK_BITS) + n, text, "", title, uri)
-                for n, (text, _) in enumerate(slices, indexed)
+                postings.row(piece_id(document, n), text, "", title, uri) for n, (text, _) in enumerate(slices, indexed)
             ]
             postings.put(tx, kb_key, index_version, json_array(rows), len(rows))
             tx.run(
@@ -215,7 +214,7 @@ def _move_text(connection: sqlite3.Connection, document_id: int, text: str, part
     try:
         connection.executemany(
             "INSERT INTO texts (id, text, parts) VALUES (?, ?, ?)",
-            (((document_id << SEGMENT_BITS) + n, part.text, part.parts) for n, part in enumerate(segments)),
+            ((piece_id(document_id, n), part.text, part.parts) for n, part in enumerate(segments)),
         )
         connection.execute("UPDATE documents SET characters = ? WHERE id = ?", (len(text), document_id))
         connection.execute("DELETE FROM texts_of_version_1 WHERE document_id = ?", (document_id,))

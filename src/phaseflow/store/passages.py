@@ -9,6 +9,8 @@ from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.status import timestamp
 from phaseflow.store import documents, knowledge_bases, postings, texts
 from phaseflow.store.documents import StagedDocument
+from phaseflow.store.pieces import document_of, pieces_of
+from phaseflow.store.states import IS_ON_ITS_WAY, IS_SEARCHABLE, DocumentState, EntryState
 from phaseflow.store.transaction import Transaction, json_array
 
 
@@ -49,7 +51,7 @@ def note_indexed(tx: Transaction, document_id: int, before: int, after: int) -> 
     """So many passages of a document are in the full-text index now. In the transaction of ``index``, so that it can
     be gone on with, or undone, exactly. Raises StaleRun when it is not ``before``."""
     row = tx.row(
-        "UPDATE documents SET indexed = ?3 WHERE id = ?1 AND indexed = ?2 AND state NOT IN (4, 10) RETURNING 1",
+        f"UPDATE documents SET indexed = ?3 WHERE id = ?1 AND indexed = ?2 AND {IS_ON_ITS_WAY} RETURNING 1",
         document_id, before, after,
     )  # fmt: skip
     if row is None:
@@ -63,13 +65,14 @@ def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument], at:
     """
     search_revision = knowledge_bases.next_search_revision(tx, scope.kb_key)
     older = tx.rows(
-        "SELECT id FROM documents WHERE kb_id = ? AND index_version = ? AND state = 4"
+        f"SELECT id FROM documents WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE}"
         " AND uri IN (SELECT value FROM json_each(?))",
         scope.kb_key, scope.index_version, json_array([d.uri for d in staged]),
     )  # fmt: skip
     documents.withdraw(tx, [row[0] for row in older])
     tx.run(
-        "UPDATE documents SET state = 4, search_revision = ?1, indexed = chunk_count, turn = NULL, changed_at = ?2,"
+        f"UPDATE documents SET state = {DocumentState.SEARCHABLE}, search_revision = ?1, indexed = chunk_count,"
+        " turn = NULL, changed_at = ?2,"
         " indexed_at = ?2, metadata = own_metadata WHERE id IN (SELECT value FROM json_each(?3))",
         search_revision, timestamp(at), json_array([d.id for d in staged]),
     )  # fmt: skip
@@ -82,8 +85,9 @@ def missing(
     find; and the uri to go on after, None at the end."""
     rows = tx.rows(
         "SELECT d.id, d.uri, EXISTS"
-        " (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?3 AND e.uri = d.uri AND e.state < 4)"
-        " FROM documents AS d WHERE kb_id = ?1 AND index_version = ?2 AND state = 4 AND uri > ?4 ORDER BY uri LIMIT ?5",
+        f" (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?3 AND e.uri = d.uri AND e.state < {EntryState.SKIPPED})"
+        f" FROM documents AS d WHERE kb_id = ?1 AND index_version = ?2 AND {IS_SEARCHABLE} AND uri > ?4"
+        " ORDER BY uri LIMIT ?5",
         scope.kb_key, scope.index_version, job_seq, after, limit,
     )  # fmt: skip
     return [(key, uri) for key, uri, is_found in rows if not is_found], rows[-1][1] if rows else None
@@ -99,8 +103,8 @@ def withdraw(tx: Transaction, scope: Scope, ids: Sequence[int]) -> None:
 def withdraw_other_versions(tx: Transaction, scope: Scope, limit: int) -> int:
     """Take out up to ``limit`` documents of any other index version than this one; how many."""
     rows = tx.rows(
-        "SELECT id FROM documents WHERE kb_id = ?1 AND index_version < ?2 AND state = 4 UNION ALL"
-        " SELECT id FROM documents WHERE kb_id = ?1 AND index_version > ?2 AND state = 4 LIMIT ?3",
+        f"SELECT id FROM documents WHERE kb_id = ?1 AND index_version < ?2 AND {IS_SEARCHABLE} UNION ALL"
+        f" SELECT id FROM documents WHERE kb_id = ?1 AND index_version > ?2 AND {IS_SEARCHABLE} LIMIT ?3",
         scope.kb_key, scope.index_version, limit,
     )  # fmt: skip
     withdraw(tx, scope, [row[0] for row in rows])
@@ -111,7 +115,7 @@ def counts(tx: Transaction, scope: Scope) -> tuple[int, int]:
     """(documents, chunks) that search sees."""
     row = tx.row(
         "SELECT count(*), coalesce(sum(chunk_count), 0) FROM documents"
-        " WHERE kb_id = ? AND index_version = ? AND state = 4",
+        f" WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE}",
         scope.kb_key, scope.index_version,
     )  # fmt: skip
     return (row[0], row[1]) if row else (0, 0)
@@ -121,7 +125,7 @@ def live_documents(tx: Transaction, scope: Scope) -> tuple[int, str]:
     """The search revision of a knowledge base, and the ids of the documents that search sees then, with blanks
     between them."""
     found = tx.value(
-        "SELECT group_concat(id, ' ') FROM documents WHERE kb_id = ? AND index_version = ? AND state = 4",
+        f"SELECT group_concat(id, ' ') FROM documents WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE}",
         scope.kb_key, scope.index_version,
     )  # fmt: skip
     return int(tx.value("SELECT search_revision FROM knowledge_bases WHERE id = ?", scope.kb_key) or 0), found or ""
@@ -132,8 +136,8 @@ def sizes_since(tx: Transaction, scope: Scope, search_revision: int) -> tuple[st
     with blanks between them. One row, so that the GIL is taken once."""
     found = tx.row(
         "SELECT group_concat(c.id, ' '), group_concat(c.stop - c.start, ' ')"
-        " FROM documents AS d JOIN chunks AS c ON c.id >= d.id << 20 AND c.id < (d.id + 1) << 20"
-        " WHERE d.kb_id = ? AND d.index_version = ? AND d.state = 4 AND d.search_revision > ?",
+        f" FROM documents AS d JOIN chunks AS c ON {pieces_of('c.id', 'd.id')}"
+        f" WHERE d.kb_id = ? AND d.index_version = ? AND d.{IS_SEARCHABLE} AND d.search_revision > ?",
         scope.kb_key, scope.index_version, search_revision,
     )  # fmt: skip
     return (found[0] or "", found[1] or "") if found else ("", "")
@@ -142,9 +146,9 @@ def sizes_since(tx: Transaction, scope: Scope, search_revision: int) -> tuple[st
 def vectors_since(tx: Transaction, scope: Scope, search_revision: int) -> list[tuple[int, bytes]]:
     """(chunk id, vector) of the documents that became searchable after ``search_revision``."""
     rows = tx.rows(
-        "SELECT c.id, v.vector FROM documents AS d JOIN chunks AS c ON c.id >= d.id << 20 AND c.id < (d.id + 1) << 20"
+        f"SELECT c.id, v.vector FROM documents AS d JOIN chunks AS c ON {pieces_of('c.id', 'd.id')}"
         " JOIN vectors AS v ON v.id = c.vector_id"
-        " WHERE d.kb_id = ? AND d.index_version = ? AND d.state = 4 AND d.search_revision > ?",
+        f" WHERE d.kb_id = ? AND d.index_version = ? AND d.{IS_SEARCHABLE} AND d.search_revision > ?",
         scope.kb_key, scope.index_version, search_revision,
     )  # fmt: skip
     return [(row[0], row[1]) for row in rows]
@@ -156,8 +160,8 @@ def containing(tx: Transaction, scope: Scope, expression: str, limit: int) -> li
     if table is None:
         return []
     rows = tx.rows(
-        "SELECT p.value FROM json_each(?) AS p JOIN documents AS d ON d.id = p.value >> 20"
-        " WHERE d.kb_id = ? AND d.index_version = ? AND d.state = 4",
+        f"SELECT p.value FROM json_each(?) AS p JOIN documents AS d ON d.id = {document_of('p.value')}"
+        f" WHERE d.kb_id = ? AND d.index_version = ? AND d.{IS_SEARCHABLE}",
         json_array(postings.holding(tx, table, expression, limit)), scope.kb_key, scope.index_version,
     )  # fmt: skip
     return [row[0] for row in rows]
@@ -180,8 +184,9 @@ def fetch(tx: Transaction, scope: Scope, chunk_ids: Sequence[int]) -> dict[int, 
     """Those of these chunks that search still sees."""
     rows = tx.rows(
         "SELECT c.id, d.id, d.uri, d.title, c.start, c.stop, d.metadata FROM chunks AS c"
-        " JOIN documents AS d ON d.id = c.id >> 20"
-        " WHERE c.id IN (SELECT value FROM json_each(?)) AND d.kb_id = ? AND d.index_version = ? AND d.state = 4",
+        f" JOIN documents AS d ON d.id = {document_of('c.id')}"
+        f" WHERE c.id IN (SELECT value FROM json_each(?)) AND d.kb_id = ? AND d.index_version = ?"
+        f" AND d.{IS_SEARCHABLE}",
         json_array(chunk_ids), scope.kb_key, scope.index_version,
     )  # fmt: skip
     slices = texts.slices(tx, [(document, start, stop) for _, document, _, _, start, stop, _ in rows])

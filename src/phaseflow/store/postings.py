@@ -10,6 +10,7 @@ again.
 from typing import Final
 
 from phaseflow.domain.words import indexed_words
+from phaseflow.store.pieces import MOST_PIECES
 from phaseflow.store.transaction import Transaction
 
 COLUMNS: Final = ("text", "headings", "title", "name")
@@ -42,7 +43,7 @@ _STEP: Final = 200
 
 def row(passage_id: int, text: str, headings: str, title: str, uri: str) -> list[object]:
     """A passage as ``put`` and ``take_out`` take it. Title and uri stand with the first passage of a document."""
-    is_first = not passage_id & 0xFFFFF
+    is_first = passage_id % MOST_PIECES == 0
     return [
         passage_id,
         indexed_words(text),

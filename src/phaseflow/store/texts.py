@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from phaseflow.store.pieces import document_of, piece_id, pieces_of
 from phaseflow.store.transaction import Transaction, json_array
 
 SEGMENT = 1 << 16
 """Characters of a segment. A row of it is read for a passage; a text of 64 MB has about a thousand."""
-SEGMENT_BITS = 20
-"""The id of a segment is that of its document, shifted, plus its number."""
 
 Parts = Sequence[tuple[int, str]]
 """(offset, label) of the pages, slides or sheets of a text, by offset."""
@@ -56,7 +55,7 @@ def add(tx: Transaction, segments: Iterable[tuple[int, int, Segment]]) -> None:
     """Store (document id, number, segment); one that is there already is replaced."""
     tx.many(
         "INSERT OR REPLACE INTO texts (id, text, parts) VALUES (?, ?, ?)",
-        [((document << SEGMENT_BITS) + number, each.text, each.parts) for document, number, each in segments],
+        [(piece_id(document, number), each.text, each.parts) for document, number, each in segments],
     )
 
 
@@ -64,8 +63,8 @@ def of_documents(tx: Transaction, ids: Sequence[int]) -> dict[int, str]:
     """The whole texts of documents."""
     found: dict[int, list[str]] = {document_id: [] for document_id in ids}
     for document_id, text in tx.rows(
-        "SELECT t.id >> 20, t.text FROM json_each(?) AS d"
-        " JOIN texts AS t ON t.id >= d.value << 20 AND t.id < (d.value + 1) << 20 ORDER BY t.id",
+        f"SELECT {document_of('t.id')}, t.text FROM json_each(?) AS d"
+        f" JOIN texts AS t ON {pieces_of('t.id', 'd.value')} ORDER BY t.id",
         json_array(ids),
     ):
         found[document_id].append(text)
@@ -75,7 +74,7 @@ def of_documents(tx: Transaction, ids: Sequence[int]) -> dict[int, str]:
 def piece(tx: Transaction, document_id: int, first: int, count: int) -> str:
     """Up to ``count`` segments of a document from number ``first``, as one text."""
     rows = tx.rows(
-        "SELECT text FROM texts WHERE id >= (?1 << 20) + ?2 AND id < (?1 << 20) + ?2 + ?3 ORDER BY id",
+        f"SELECT text FROM texts WHERE {pieces_of('id', '?1', first='?2', before='?2 + ?3')} ORDER BY id",
         document_id, first, count,
     )  # fmt: skip
     return "".join(row[0] for row in rows)
@@ -84,7 +83,7 @@ def piece(tx: Transaction, document_id: int, first: int, count: int) -> str:
 def slices(tx: Transaction, wanted: Sequence[tuple[int, int, int]]) -> list[tuple[str, str]]:
     """(the text, the JSON of the parts around its start) for each (document id, start, end)."""
     first_last = [
-        ((document << SEGMENT_BITS) + start // SEGMENT, (document << SEGMENT_BITS) + max(start, end - 1) // SEGMENT)
+        (piece_id(document, start // SEGMENT), piece_id(document, max(start, end - 1) // SEGMENT))
         for document, start, end in wanted
     ]
     numbers = sorted({number for first, last in first_last for number in range(first, last + 1)})
@@ -105,7 +104,7 @@ def remove(tx: Transaction, document_id: int, most: int) -> int:
     """Delete up to ``most`` segments of a document; how many."""
     return len(
         tx.rows(
-            "DELETE FROM texts WHERE id IN (SELECT id FROM texts WHERE id >= ?1 << 20 AND id < (?1 + 1) << 20"
+            f"DELETE FROM texts WHERE id IN (SELECT id FROM texts WHERE {pieces_of('id', '?1')}"
             " LIMIT ?2) RETURNING 1",
             document_id, most,
         )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.store.documents import HASH_BYTES
+from phaseflow.store.pieces import pieces_of
 from phaseflow.store.transaction import Transaction, json_array
 
 
@@ -72,7 +73,7 @@ def of_document(tx: Transaction, document_id: int) -> list[bytes]:
     """The vectors of a document's chunks, in order."""
     rows = tx.rows(
         "SELECT v.vector FROM chunks AS c JOIN vectors AS v ON v.id = c.vector_id"
-        " WHERE c.id >= ?1 << 20 AND c.id < (?1 + 1) << 20 ORDER BY c.id",
+        f" WHERE {pieces_of('c.id', '?1')} ORDER BY c.id",
         document_id,
     )
     return [row[0] for row in rows]

@@ -110,7 +110,7 @@ def _give_back(tx: Transaction, job_seq: int, phase: JobPhase) -> tuple[int, int
     if phase is JobPhase.LOADING:
         count = crawl_frontier.requeue_failed(tx, job_seq, DISCARD)
         return count, count
-    count, open_chunks, chunks = documents.requeue_failed(tx, job_seq, phase, phase.position, DISCARD)
+    count, open_chunks, chunks = documents.requeue_failed(tx, job_seq, phase, DISCARD)
     return count, {JobPhase.CHUNKING: count, JobPhase.EMBEDDING: open_chunks}.get(phase, chunks)
 
 

@@ -25,7 +25,8 @@ from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.vocabulary import Intent, JobPhase, JobStatus, PhaseStatus
-from phaseflow.store import documents, failpoints
+from phaseflow.store import failpoints
+from phaseflow.store.states import HANDED_TO
 from phaseflow.supervisor.moves import Move, completing, failing, on, pausing, unless_changed
 from phaseflow.supervisor.run_start import purge_leftovers
 from phaseflow.tracker import PhaseTracker
@@ -109,9 +110,7 @@ class Supervisor:
 
     def _make_actors(self, shop: RunContext) -> list[Actor]:
         seq = self._plan.run.job_seq
-        loaded, chunked, embedded = (
-            Handoff(shop.database, seq, state) for state in (documents.LOADED, documents.CHUNKED, documents.EMBEDDED)
-        )
+        loaded, chunked, embedded = (Handoff(shop.database, seq, state) for state in HANDED_TO.values())
         return [
             LoadingActor(shop, self.wake, None, loaded.outbox),
             ChunkingActor(shop, self.wake, loaded.inbox, chunked.outbox),

@@ -1,0 +1,88 @@
+"""The numbers of states and the ids of pieces stand in one place each, and mean what the schema says."""
+
+import ast
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import phaseflow
+from phaseflow.domain.vocabulary import PHASES
+from phaseflow.store import states
+from phaseflow.store.pieces import MOST_PIECES, document_of, number_of, piece_id, pieces_of
+from phaseflow.store.states import HANDED_TO, DocumentState, EntryState
+
+ROOT = Path(phaseflow.__file__).parent
+SCHEMA = Path(__file__).parents[2] / "schema.sql"
+OLD = {"store/migration.py", "store/document_status.py"}
+"""What brings an older file forward says what that version had."""
+BARE = re.compile(
+    r"\bstate\s*(?:=|<>|!=|<=|>=|<|>)\s*\d|\bstate\s+(?:NOT\s+)?IN\s*\(\s*\d|(?:<<|>>)\s*20\b|0xFFFFF", re.I
+)
+
+
+def _texts(path: Path) -> Iterator[tuple[int, str]]:
+    """The strings of a module that are not docstrings, also those between the braces of an f-string."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+def test_no_sql_has_the_number_of_a_state_or_shifts_an_id_by_itself() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {text.strip()}"
+        for path in sorted(ROOT.rglob("*.py"))
+        if str(path.relative_to(ROOT)) not in OLD
+        for line, text in _texts(path)
+        if BARE.search(text)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "sql", ["state = 4", "d.state IN (3, 5)", "state NOT IN (4, 10)", "id >= ?1 << 20", "e.state<4"]
+)
+def test_what_is_looked_for_would_be_found(sql: str) -> None:
+    assert BARE.search(f"SELECT 1 FROM documents WHERE {sql}")
+
+
+def test_the_schema_names_the_same_numbers() -> None:
+    schema = " ".join(line.removeprefix("-- ") for line in SCHEMA.read_text("utf-8").splitlines())
+    documents = schema.partition("One version of a document. state: ")[2].partition("gone")[0] + "gone"
+    words = documents.replace("being stored", "storing")
+    numbers = {name.upper(): int(number) for number, name in re.findall(r"(\d+) (\w+)", words)}
+    assert numbers == {state.name: state.value for state in DocumentState}
+    entries = schema.partition("the frontier of the crawl. state: ")[2].partition(".")[0]
+    assert [int(number) for number in re.findall(r"\d+", entries)] == list(EntryState)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [states.IS_SEARCHABLE, states.IS_GONE, states.IS_ON_ITS_WAY, states.IS_LISTED, states.HAS_FAILED],
+)
+def test_a_condition_stands_in_the_schema_as_that_of_an_index(condition: str) -> None:
+    assert re.search(rf"CREATE (?:UNIQUE )?INDEX [^;]* WHERE {re.escape(condition)};", SCHEMA.read_text("utf-8"))
+
+
+def test_each_phase_after_loading_is_handed_the_state_that_the_one_before_it_leaves() -> None:
+    assert list(HANDED_TO) == list(PHASES[1:])
+    assert list(HANDED_TO.values()) == [DocumentState.LOADED, DocumentState.CHUNKED, DocumentState.EMBEDDED]
+
+
+def test_pieces_are_a_range_of_the_key() -> None:
+    bare = sqlite3.connect(":memory:")
+    bare.execute("CREATE TABLE pieces (id INTEGER PRIMARY KEY)")
+    there = [(7, 0), (7, 1), (7, 5), (7, MOST_PIECES - 1), (8, 0), (6, MOST_PIECES - 1)]
+    bare.executemany("INSERT INTO pieces VALUES (?)", [(piece_id(*each),) for each in there])
+
+    def found(condition: str, *values: int) -> list[tuple[int, int]]:
+        sql = f"SELECT {document_of('id')}, {number_of('id')} FROM pieces WHERE {condition} ORDER BY id"
+        return [tuple(row) for row in bare.execute(sql, values)]
+
+    assert found(pieces_of("id", "?1"), 7) == there[:4]
+    assert found(pieces_of("id", "?1", first="?2"), 7, 1) == there[1:4]
+    assert found(pieces_of("id", "?1", before="?2"), 7, 5) == there[:2]
+    assert found(pieces_of("id", "6 + 1")) == there[:4]
+    bare.close()
