@@ -10,7 +10,7 @@ CREATE TABLE knowledge_bases (
     settings      TEXT NOT NULL,                  -- JSON
     index_version INTEGER NOT NULL DEFAULT 1,
     model         TEXT,                           -- fingerprint of the vectors that search uses
-    live_settings TEXT,                           -- the settings that made them
+    live_settings TEXT,                           -- JSON: what made all that search sees (domain/indexed_with)
     next_model    TEXT,                           -- fingerprint of the vectors of a rebuild
     search_revision INTEGER NOT NULL DEFAULT 0,   -- grows with each change to what search sees
     created_at    TEXT NOT NULL,

@@ -12,8 +12,10 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from phaseflow import PhaseFlow
 from tests.cli.commands import TIMEOUT_S, Shell, ended
 from tests.cli.embedding_server import EmbeddingServer
+from tests.engine.components import CountingEmbedder
 
 
 def _statuses(done: "subprocess.CompletedProcess[str]") -> list[dict[str, object]]:
@@ -234,3 +236,38 @@ def test_a_pause_by_a_guard_ends_the_command_with_the_reason_and_a_resume_goes_o
         server.room = None
         assert shell("resume", "waf").returncode == 0
         assert len(server.texts) == 100
+
+
+def test_a_plain_ingest_keeps_the_settings_and_one_with_others_says_what_is_made_again(library: Shell) -> None:
+    assert library("ingest", "docs", "--kb", "waf", "--chunk-size", "300").returncode == 0
+    again = library("ingest", "docs", "--kb", "waf")
+    assert (again.returncode, "was indexed with another" in again.stderr) == (0, False)
+    (kb,) = library.answer("status")["items"]
+    assert (kb["settings"]["chunk_size"], kb["indexed_with"]["chunk_size"], kb["stale"]) == (300, 300, [])
+    other = library("ingest", "docs", "--kb", "waf", "--chunk-size", "400")
+    assert "waf was indexed with another chunk_size: every document is cut again" in other.stderr
+
+
+def test_an_index_of_a_program_of_its_own_is_not_embedded_again_without_a_word(library: Shell) -> None:
+    async def with_own_embedder() -> None:
+        async with PhaseFlow(library.here / "phaseflow.db", embedder=CountingEmbedder()) as flow:
+            await (await flow.start("waf", library.here / "docs")).wait()
+
+    anyio.run(with_own_embedder)
+    done = library("ingest", str(library.here / "docs"), "--kb", "waf")
+    assert done.returncode == 0
+    assert "waf was indexed with another embedder: every passage is embedded again" in done.stderr
+    assert "every passage is embedded again: the embedder has changed" in done.stderr
+
+
+def test_the_status_says_that_the_index_is_older_than_the_settings(library: Shell) -> None:
+    assert library("ingest", "docs", "--kb", "waf").returncode == 0
+
+    async def change() -> None:
+        async with PhaseFlow(library.here / "phaseflow.db") as flow:
+            await flow.put_kb("waf", None, {"chunk_size": 300})
+
+    anyio.run(change)
+    assert (
+        "the index was made with another chunk_size; in the next run every document" in library("status", "waf").stderr
+    )

@@ -200,7 +200,7 @@ async def test_search_sees_the_old_epoch_until_it_is_switched_in_one_step(databa
     await rebuilt.publish(("a", "the old whale"))
     assert await database.read(lambda tx: knowledge_bases.get(tx, "kb").index_version) == 1
     assert await found(made, "whale") == ["a"]
-    await database.write(lambda tx: knowledge_bases.switch(tx, made.key, 2, "n", "{}"))
+    await database.write(lambda tx: knowledge_bases.switch(tx, made.key, 2, "n"))
     kb = await database.read(lambda tx: knowledge_bases.get(tx, "kb"))
     assert (kb.index_version, kb.model, kb.next_model) == (2, "n", None)
     assert await database.write(lambda tx: passages.withdraw_other_versions(tx, rebuilt.scope, 100)) == 1
@@ -227,8 +227,8 @@ async def test_two_rebuilds_with_different_vectors_do_not_share_an_epoch(databas
 
 async def test_a_switch_back_to_an_older_epoch_changes_nothing(database: Database) -> None:
     made = await stock(database)
-    await database.write(lambda tx: knowledge_bases.switch(tx, made.key, 2, "n", "{}"))
-    await database.write(lambda tx: knowledge_bases.switch(tx, made.key, 1, "m", "{}"))
+    await database.write(lambda tx: knowledge_bases.switch(tx, made.key, 2, "n"))
+    await database.write(lambda tx: knowledge_bases.switch(tx, made.key, 1, "m"))
     assert await database.read(lambda tx: knowledge_bases.get(tx, made.kb_id).index_version) == 2
 
 

@@ -29,12 +29,14 @@ class PhaseFailed(PhaseflowError):
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """What does the work of one job. ``index`` None is the one inside the database."""
+    """What does the work of one job. ``index`` None is the one inside the database. Its own: given by the program."""
 
     loader: Loader
     chunker: Chunker
     embedder: EmbedderAdapter
     index: Index | None = None
+    has_own_chunker: bool = False
+    has_own_embedder: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,7 +232,8 @@ class IndexingActor(Actor):
     def _switch(self, tx: Transaction) -> None:
         plan = self.shop.plan
         self.shop.advance(tx, self.phase, Done())
-        knowledge_bases.switch(tx, self._scope.kb_key, self._scope.index_version, plan.model, plan.live_settings)
+        knowledge_bases.switch(tx, self._scope.kb_key, self._scope.index_version, plan.model)
+        knowledge_bases.set_live_settings(tx, self._scope.kb_key, self._scope.index_version, plan.live_settings)
 
     def _clean_up(self, tx: Transaction) -> int:
         self.shop.advance(tx, self.phase, Done())

@@ -12,11 +12,12 @@ from phaseflow.cli.exit_codes import run
 from phaseflow.cli.foreground import Foreground
 from phaseflow.cli.server_mode import through_server
 from phaseflow.cli.sources import source_of
+from phaseflow.cli.terminal import say
 from phaseflow.domain.errors import JobConflict, KnowledgeBaseNotFound
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
 
 if TYPE_CHECKING:
-    from phaseflow.domain.settings import FolderSource, WebSource
+    from phaseflow.domain.settings import FolderSource, Settings, WebSource
     from phaseflow.domain.status import JobStatusResponse, KnowledgeBase
     from phaseflow.flow import Job, PhaseFlow, Reader
     from phaseflow.flow.inputs import Source
@@ -97,10 +98,19 @@ class Wanted:
         kb = await self._known(flow)
         if kb is None or kb.job is None or kb.job.status.is_terminal:
             settings = self.settings.over(None if kb is None else kb.settings)
+            self._say_what_is_made_again(kb, settings)
             return await flow.start(self.kb_id, self.source, full=self.full, hold=list(self.hold), settings=settings)
         self.check_same(kb)
         await self._go_on(flow, kb.job)
         return await flow.job(self.kb_id)
+
+    def _say_what_is_made_again(self, kb: "KnowledgeBase | None", settings: "Settings | None") -> None:
+        if kb is None or kb.indexed_with is None:
+            return
+        from phaseflow.domain.indexed_with import IndexedWith, stale
+
+        for each in stale(kb.indexed_with, IndexedWith.of(settings or kb.settings)):
+            say(f"{kb.kb_id} was indexed with another {each.setting}: {each.cost}")
 
     async def _known(self, flow: "PhaseFlow | Reader") -> "KnowledgeBase | None":
         try:

@@ -47,10 +47,12 @@ async def _one_kb(db: Path, as_json: bool, kb_id: str) -> Exit:
     from phaseflow.flow import Reader
 
     async with Reader(db) as reader:
-        latest = await reader.status(kb_id)
+        latest, kb = await reader.status(kb_id), await reader.kb(kb_id)
     if as_json:
         return _print(latest)
     draw(picture(latest))
+    for each in kb.stale:
+        say(f"the index was made with another {each.setting}; in the next run {each.cost}")
     return Exit.COMPLETED
 
 

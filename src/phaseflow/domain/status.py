@@ -7,6 +7,7 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from phaseflow.domain.indexed_with import IndexedWith, StaleSetting
 from phaseflow.domain.settings import Settings, Source
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus, SearchMode, WaitingOn
 
@@ -120,11 +121,17 @@ class DocumentCounts(Value):
 
 
 class KnowledgeBase(Value):
-    """A named, searchable collection with the source and settings of its next job."""
+    """A named, searchable collection with the source and settings of its next job.
+
+    ``indexed_with`` is what made the passages that search sees, null when there are none; ``stale`` lists the settings
+    that differ from it, with what the next job does about them.
+    """
 
     kb_id: str
     source: Source | None
     settings: Settings
+    indexed_with: IndexedWith | None
+    stale: list[StaleSetting]
     documents: Count
     chunks: Count
     counts: DocumentCounts

@@ -20,6 +20,7 @@ from phaseflow.components.sources.web import check_source as check_web_source
 from phaseflow.components.uploads import Uploads
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
+from phaseflow.domain.indexed_with import CustomComponent, IndexedWith
 from phaseflow.domain.settings import SOURCE, FolderSource, Settings, UploadSource, WebSource, anchored, as_given
 from phaseflow.flow.inputs import Source, SourceLike, as_source
 from phaseflow.store.jobs import JobRecord
@@ -87,6 +88,8 @@ class ComponentFactory:
                 chunker=self._chunker or MarkdownChunker(settings.chunk_size, settings.chunk_overlap),
                 embedder=await self._embedder_for(settings),
                 index=self.index,
+                has_own_chunker=self._chunker is not None,
+                has_own_embedder=self._embedder is not None,
             )
         finally:
             if isinstance(loader, WebLoader):
@@ -134,8 +137,24 @@ class ComponentFactory:
         """What embeds queries for the vectors a knowledge base has now; None when nothing here makes such vectors."""
         if kb.model is None or kb.live_settings is None:
             return None
-        embedder = await self._embedder_for(Settings.model_validate_json(kb.live_settings))
+        made_by = IndexedWith.model_validate_json(kb.live_settings).embedder
+        if isinstance(made_by, CustomComponent):
+            embedder = self._embedder
+        else:
+            embedder = await self._embedder_for(Settings(embedder=made_by))
+        if embedder is None:
+            return None
         return embedder if kb.model in {embedder.fingerprint, embedder.identity.former} else None
+
+    def next_with(self, settings: Settings, model: str | None) -> IndexedWith:
+        """What a job with these settings would index with; ``model`` is the fingerprint of the vectors there are."""
+        own = None
+        if self._embedder is not None:
+            known = {self._embedder.fingerprint, self._embedder.identity.former}
+            own = model if model in known else self._embedder.fingerprint
+        return IndexedWith.of(
+            settings, chunker=None if self._chunker is None else self._chunker.fingerprint, embedder=own
+        )
 
     async def aclose(self) -> None:
         """End the workers, and close the embedders made here; those given stay open."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from phaseflow.domain.errors import InvalidRequest, JobNotFound
+from phaseflow.domain.indexed_with import IndexedWith, StaleSetting, stale
 from phaseflow.domain.settings import SOURCE, FolderSource, Settings, as_given
 from phaseflow.domain.status import (
     Failure,
@@ -15,6 +16,7 @@ from phaseflow.domain.status import (
     Page,
     Transition,
 )
+from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.document_queries import MOST_ITEMS, DocumentQueries
 from phaseflow.flow.inputs import Source, as_count, as_text
 from phaseflow.flow.searching import Searching
@@ -32,6 +34,8 @@ T = TypeVar("T")
 class Queries(DocumentQueries, Searching):
     """Reading methods. All raise KnowledgeBaseNotFound for an unknown knowledge base and InvalidRequest for a value
     that they cannot use; cancelling them does nothing."""
+
+    _components: ComponentFactory
 
     @abstractmethod
     def _now(self) -> datetime: ...
@@ -125,10 +129,16 @@ class Queries(DocumentQueries, Searching):
     ) -> KnowledgeBase:
         latest = jobs.latest(tx, record.id)
         documents, chunks = passages.counts(tx, Scope(record.key, record.index_version))
+        settings = Settings.model_validate_json(record.settings)
+        live = None
+        if documents and record.live_settings is not None:
+            live = IndexedWith.model_validate_json(record.live_settings)
         return KnowledgeBase(
             kb_id=record.id,
             source=None if record.source is None else _as_given(SOURCE.validate_json(record.source)),
-            settings=Settings.model_validate_json(record.settings).marked(chosen_by_client=False),
+            settings=settings.marked(chosen_by_client=False),
+            indexed_with=None if live is None else live.shown,
+            stale=[] if live is None else self._stale(live, settings, record),
             documents=documents,
             chunks=chunks,
             counts=document_status.counts(tx, document_status.view(tx, record.key, record.index_version)),
@@ -136,6 +146,9 @@ class Queries(DocumentQueries, Searching):
             updated_at=record.updated_at,
             job=None if latest is None else composed(latest),
         )
+
+    def _stale(self, live: IndexedWith, settings: Settings, record: KnowledgeBaseRecord) -> list[StaleSetting]:
+        return stale(live, self._components.next_with(settings, record.model))
 
 
 def _as_given(source: Source) -> Source:

@@ -13,6 +13,8 @@ from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.index import EmbeddedIndex
 from phaseflow.domain import verbs
 from phaseflow.domain.errors import StoreError, StoreUnavailable
+from phaseflow.domain.indexed_with import CustomComponent, IndexedWith, StaleSetting
+from phaseflow.domain.settings import Settings
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import Action, JobPhase
 from phaseflow.flow.components import ComponentFactory
@@ -75,6 +77,12 @@ class Reader(Queries):
         if not self._path.exists():
             raise StoreUnavailable(f"there is no database {self._path}; name it with --db, or ingest something first")
         schema.check_file(self._path)
+
+    def _stale(self, live: IndexedWith, settings: Settings, record: KnowledgeBaseRecord) -> list[StaleSetting]:
+        """A reader does not know the components that the engine's program may have given: such are not judged."""
+        own = {"chunker", "chunk_size", "chunk_overlap"} if live.chunker is not None else set()
+        own |= {"embedder"} if isinstance(live.embedder, CustomComponent) else set()
+        return [each for each in super()._stale(live, settings, record) if each.setting not in own]
 
     async def _composer(self) -> Callable[[JobRecord], JobStatusResponse]:
         """Once nobody has the file, nothing runs, whatever its last holder left behind."""

@@ -125,13 +125,20 @@ def target(tx: Transaction, record: KnowledgeBaseRecord, model: str, settings: s
     return int(same or (highest or record.index_version) + 1)
 
 
-def switch(tx: Transaction, key: str, index_version: int, model: str, settings: str) -> None:
+def switch(tx: Transaction, key: str, index_version: int, model: str) -> None:
     """Let search see ``index_version`` from now on. One row, however large the knowledge base."""
     tx.run(
-        "UPDATE knowledge_bases SET index_version = ?2, model = ?3, live_settings = ?4, next_model = NULL,"
+        "UPDATE knowledge_bases SET index_version = ?2, model = ?3, next_model = NULL,"
         " search_revision = search_revision + 1 WHERE id = ?1 AND index_version < ?2",
-        key, index_version, model, settings,
+        key, index_version, model,
     )  # fmt: skip
+
+
+def set_live_settings(tx: Transaction, key: str, index_version: int, settings: str) -> None:
+    """Note what made all that search sees, once a job has made all of it."""
+    tx.run(
+        "UPDATE knowledge_bases SET live_settings = ? WHERE id = ? AND index_version = ?", settings, key, index_version
+    )
 
 
 def next_search_revision(tx: Transaction, key: str) -> int:

@@ -8,6 +8,9 @@ from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.protocols import Chunker
 from phaseflow.domain import verbs, words
 from phaseflow.domain.errors import ComponentUnavailable
+from phaseflow.domain.indexed_with import IndexedWith
+from phaseflow.domain.log import get_logger
+from phaseflow.domain.settings import Settings
 from phaseflow.domain.vocabulary import Intent, JobPhase, PhaseStatus
 from phaseflow.store import crawl_frontier, documents, failpoints, jobs, knowledge_bases, vectors
 from phaseflow.store.documents import Target
@@ -35,7 +38,13 @@ def start_run(
     if before.intent is None:
         return None
     kb = knowledge_bases.get(tx, before.kb_id)
-    index_version, model = _target(tx, kb, record, _model_of(tx, components.embedder))
+    made_by = _model_of(tx, components.embedder)
+    made_with = IndexedWith.of(
+        Settings.model_validate_json(record.settings),
+        chunker=components.chunker.fingerprint if components.has_own_chunker else None,
+        embedder=made_by if components.has_own_embedder else None,
+    )
+    index_version, model = _target(tx, kb, record, made_by, made_with)
     run = jobs.begin_run(tx, job_id)
     documents.give_up_unfinished(tx, record.seq)
     failpoints.hit(f"run_start.{before.intent}")
@@ -50,7 +59,7 @@ def start_run(
         listed=record.listed,
         model=model,
         model_id=vectors.model_id(tx, model),
-        live_settings=record.settings,
+        live_settings=made_with.model_dump_json(),
         characters_sent=0 if jobs.is_released(before, after) else record.characters_sent,
     )
     return plan, Changed(before, after, tuple(logged))
@@ -75,14 +84,24 @@ def _model_of(tx: Transaction, embedder: EmbedderAdapter) -> str:
     return model
 
 
-def _target(tx: Transaction, kb: KnowledgeBaseRecord, record: JobRecord, model: str) -> tuple[int, str]:
+def _target(
+    tx: Transaction, kb: KnowledgeBaseRecord, record: JobRecord, model: str, made_with: IndexedWith
+) -> tuple[int, str]:
     if record.index_version is not None and record.model is not None:
         if record.model != model:
             raise ComponentUnavailable(
                 f"the embedder is now {model}, but this job began with {record.model}; cancel it and start a new one"
             )
         return record.index_version, model
-    index_version = knowledge_bases.target(tx, kb, model, record.settings)
+    if kb.model == model and kb.live_settings is not None:  # its passages are still those that older settings have cut
+        live = IndexedWith.model_validate_json(kb.live_settings).model_copy(update={"embedder": made_with.embedder})
+    else:
+        live = made_with
+    index_version = knowledge_bases.target(tx, kb, model, live.model_dump_json())
+    if index_version != kb.index_version:
+        get_logger().warning(
+            "every passage is embedded again: the embedder has changed", kb=kb.id, before=kb.model, after=model
+        )
     jobs.set_target(tx, record.state.job_id, index_version, model)
     return index_version, model
 

@@ -2,6 +2,7 @@
  * One knowledge base, whole: what it is made from, its run, its documents, its failures, its past, and search.
  *
  * @import {Question} from "./ask-dialog.js"
+ * @import {KnowledgeBase} from "./phaseflow.d.ts"
  * @import {Store} from "./store.js"
  */
 
@@ -147,7 +148,7 @@ export class Detail {
     setIcon(this.sourceIcon, kb.source?.type ?? "folder");
     setText(this.source, sourceWords(kb.source));
     setAttribute(this.source, "title", sourceWords(kb.source));
-    setText(this.counts, `${counted(kb.documents, "document")}, ${counted(kb.chunks, "chunk")} searchable`);
+    setText(this.counts, `${counted(kb.documents, "document")}, ${counted(kb.chunks, "chunk")} searchable${staleWords(kb)}`);
   }
 
   /** Let go of the store. */
@@ -159,4 +160,13 @@ export class Detail {
     this.panels.runs.leave();
     this.node.remove();
   }
+}
+
+/**
+ * What the next run makes again, since the index was made with other settings.
+ * @param {KnowledgeBase} kb
+ */
+function staleWords(kb) {
+  const names = kb.stale.map((each) => each.setting.replace("_", " ")).join(", ");
+  return names === "" ? "" : `, indexed with another ${names}: the next run makes it anew`;
 }

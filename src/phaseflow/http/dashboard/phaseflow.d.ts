@@ -102,6 +102,8 @@ export interface KnowledgeBase {
   kb_id: string;
   source: Source | null;
   settings: Settings;
+  /** What differs from the settings that made the index, and what the next run does about it. */
+  stale: { setting: string; cost: string }[];
   /** Searchable now. */
   documents: number;
   chunks: number;

@@ -1,0 +1,74 @@
+"""With which settings and components what search sees was made, and what the next job would make again."""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from phaseflow.domain.settings import EmbedderSettings, NamedEmbedderSettings, OpenAIEmbedderSettings, Settings
+
+_VALUE = ConfigDict(frozen=True, extra="forbid")
+CUT_AGAIN = "every document is cut again, and passages whose text changes are embedded again"
+EMBEDDED_AGAIN = "every passage is embedded again"
+_WHAT_MAKES_VECTORS = ("base_url", "model", "dimensions", "query_prefix", "document_prefix")
+
+
+class CustomComponent(BaseModel):
+    """A component that a program has given; ``fingerprint`` is what it is told by."""
+
+    model_config = _VALUE
+    type: Literal["custom"] = "custom"
+    fingerprint: str
+
+
+class IndexedWith(BaseModel):
+    """What an index was made with. With a chunker of a program's own the sizes are null: they had no say."""
+
+    model_config = _VALUE
+    chunk_size: int | None
+    chunk_overlap: int | None
+    chunker: CustomComponent | None = None
+    embedder: EmbedderSettings | CustomComponent
+
+    @classmethod
+    def of(cls, settings: Settings, *, chunker: str | None = None, embedder: str | None = None) -> Self:
+        """What these settings make, with the fingerprints of a program's own components in place of theirs."""
+        own = chunker is not None
+        return cls(
+            chunk_size=None if own else settings.chunk_size,
+            chunk_overlap=None if own else settings.chunk_overlap,
+            chunker=None if chunker is None else CustomComponent(fingerprint=chunker),
+            embedder=settings.embedder if embedder is None else CustomComponent(fingerprint=embedder),
+        )
+
+    @property
+    def shown(self) -> "IndexedWith":
+        """The same without who chose an address, which is for the engine alone."""
+        if not isinstance(self.embedder, OpenAIEmbedderSettings):
+            return self
+        return self.model_copy(update={"embedder": self.embedder.model_copy(update={"chosen_by_client": False})})
+
+
+class StaleSetting(BaseModel):
+    """A setting that is not the one that made the index, and what the next job does about it, in words."""
+
+    model_config = _VALUE
+    setting: str
+    cost: str
+
+
+def stale(live: IndexedWith, following: IndexedWith) -> list[StaleSetting]:
+    """What differs between what made an index and what the next job would use."""
+    names = ("chunker", "chunk_size", "chunk_overlap")
+    found = [StaleSetting(setting=n, cost=CUT_AGAIN) for n in names if getattr(live, n) != getattr(following, n)]
+    if _maker(live.embedder) != _maker(following.embedder):
+        found.append(StaleSetting(setting="embedder", cost=EMBEDDED_AGAIN))
+    return found
+
+
+def _maker(embedder: EmbedderSettings | CustomComponent) -> tuple[Any, ...]:
+    """What decides about the vectors; how fast a server is asked does not."""
+    if isinstance(embedder, CustomComponent):
+        return "custom", embedder.fingerprint
+    if isinstance(embedder, NamedEmbedderSettings):
+        return "named", embedder.server
+    return (embedder.type, *(str(getattr(embedder, name, None)) for name in _WHAT_MAKES_VECTORS))

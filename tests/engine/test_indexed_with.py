@@ -1,0 +1,85 @@
+"""What a knowledge base says about the settings that made its index, and about those of the next job."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from phaseflow import JobStatus, PhaseFlow, Reader
+from phaseflow.domain.indexed_with import CUT_AGAIN
+from phaseflow.domain.status import KnowledgeBase
+from tests.engine.components import CountingEmbedder
+
+
+class OwnChunker:
+    fingerprint = "own-chunker"
+
+    def spans(self, text: str, media_type: str) -> Sequence[tuple[int, int]]:
+        return [(0, len(text))]
+
+
+async def _run(flow: PhaseFlow, *arguments: Any, **options: Any) -> None:
+    with anyio.fail_after(20):
+        assert (await (await flow.start("kb", *arguments, **options)).wait()).status is JobStatus.COMPLETED
+
+
+def _stale(kb: KnowledgeBase) -> dict[str, str]:
+    return {each.setting: each.cost for each in kb.stale}
+
+
+def _made_with(kb: KnowledgeBase) -> Any:
+    return None if kb.indexed_with is None else kb.indexed_with.model_dump(mode="json")
+
+
+async def test_settings_that_were_changed_are_not_those_of_the_index_until_it_is_made_again(
+    folder: Path, database: Path
+) -> None:
+    async with PhaseFlow(database) as flow:
+        assert (await flow.put_kb("kb", folder)).indexed_with is None
+        await _run(flow)
+        kb = await flow.kb("kb")
+        assert (_made_with(kb)["chunk_size"], kb.stale) == (1000, [])
+        await flow.put_kb("kb", None, {"chunk_size": 300, "chunk_overlap": 20})
+        kb = await flow.kb("kb")
+        assert (kb.settings.chunk_size, _made_with(kb)["chunk_size"]) == (300, 1000)
+        assert _stale(kb) == {"chunk_size": CUT_AGAIN, "chunk_overlap": CUT_AGAIN}
+        await _run(flow)
+        kb = await flow.kb("kb")
+        assert (_made_with(kb)["chunk_size"], kb.stale) == (300, [])
+
+
+async def test_a_run_that_did_not_end_leaves_the_index_older_than_its_settings(folder: Path, database: Path) -> None:
+    async with PhaseFlow(database) as flow:
+        await _run(flow, folder)
+        with anyio.fail_after(20):
+            await (await flow.start("kb", settings={"chunk_size": 300}, hold=["embedding"])).wait_until_idle()
+            await flow.cancel("kb")
+        kb = await flow.kb("kb")
+        assert (_made_with(kb)["chunk_size"], _stale(kb)) == (1000, {"chunk_size": CUT_AGAIN})
+
+
+async def test_components_of_a_program_are_shown_in_place_of_settings_that_had_no_say(
+    folder: Path, database: Path
+) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder(), chunker=OwnChunker()) as flow:
+        await _run(flow, folder)
+        kb = await flow.kb("kb")
+        assert kb.stale == []
+        assert _made_with(kb) == {
+            "chunk_size": None,
+            "chunk_overlap": None,
+            "chunker": {"type": "custom", "fingerprint": "own-chunker"},
+            "embedder": {"type": "custom", "fingerprint": "counting"},
+        }
+        assert await flow.search("kb", "word1x7")
+    async with Reader(database) as reader:
+        assert (await reader.kb("kb")).stale == [], "a reader does not know what the program gives"
+    async with PhaseFlow(database) as flow:
+        kb = await flow.kb("kb")
+        assert set(_stale(kb)) == {"chunker", "chunk_size", "chunk_overlap", "embedder"}
+        assert (await flow.search("kb", "word1x7")).degraded
+        await _run(flow)
+        kb = await flow.kb("kb")
+        assert (_made_with(kb)["embedder"], kb.stale) == ({"type": "static"}, [])
+        assert not (await flow.search("kb", "word1x7")).degraded
