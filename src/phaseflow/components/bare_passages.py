@@ -9,10 +9,10 @@ from phaseflow.components.protocols import Span
 LONGEST: Final = 600
 """Characters of a passage that is looked at: what is longer says something."""
 _BARE: Final = re.compile(
-    r"[ \t]*(?:#{1,6}(?:[ \t][^\n]*)?"  # a heading
-    r"|(?:```|~~~)[^\n`]*"  # a fence
-    r"|[-*_=+~#./\\|:^ \t]*"  # a rule, the line under a heading or the head of a table
-    r"|<!--[^\n]*-->|</?[A-Za-z][^\n<>]*>)[ \t]*"  # a comment, a lone tag
+    r"[ \t]*+(?:#{1,6}(?:[ \t][^\n]*+)?"  # a heading
+    r"|(?:```|~~~)[^\n`]*+"  # a fence
+    r"|[-*_=+~#./\\|:^ \t]*+"  # a rule, the line under a heading or the head of a table
+    r"|<!--[^\n]*-->|</?[A-Za-z][^\n<>]*>)[ \t]*+"  # a comment, a lone tag
 )
 _HEADING: Final = re.compile(r"[ \t]{0,3}#{1,6}[ \t][^\n]*")
 _BREAKS: Final = ("\n\n", "\n", ". ", " ")

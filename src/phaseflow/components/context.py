@@ -16,7 +16,7 @@ LONGEST_LINE: Final = 200
 LONGEST: Final = 400
 """Characters of all of them; the nearest headings come first."""
 _STRUCTURE: Final = re.compile(r"^ {0,3}(?:(#{1,6})[ \t]+([^\n]{1,200})(?:\n|\Z)|(```|~~~))", re.MULTILINE)
-_DELIMITER: Final = re.compile(r"^[|:\- \t]*\|[|:\- \t]*$", re.MULTILINE)
+_DELIMITER: Final = re.compile(r"^(?=[^\n|]*+\|)[|:\- \t]++$", re.MULTILINE)
 _ROWS: Final = re.compile(r"(?:\n[ \t]*\|[^\n]*)*")
 
 

@@ -1,6 +1,5 @@
 """Documents that are ZIP archives (DOCX, PPTX, XLSX, ODT, EPUB): members with a limit on what they unpack to."""
 
-import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,7 +17,6 @@ MAX_UNPACKED = 512 * 1024 * 1024
 _CHUNK = 65_536
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
-_REFERENCES = re.compile("officeDocument.*/relationships$")
 _PICTURE_ENDS = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp", ".emf", ".wmf", ".webp", ".svg")
 
 
@@ -195,9 +193,13 @@ class _Short(dict[str, str]):
 
     def __missing__(self, name: str) -> str:
         space, _, local = name.rpartition(" ")
-        mark = "svg-" if ":svg-" in space else "r-" if _REFERENCES.search(space) else ""
+        mark = "svg-" if ":svg-" in space else "r-" if _is_of_relations(space) else ""
         self[name] = short = mark + local
         return short
+
+
+def _is_of_relations(space: str) -> bool:
+    return "officeDocument" in space and space.endswith("/relationships")
 
 
 def resolved(folder: str, target: str) -> str:

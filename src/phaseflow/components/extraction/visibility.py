@@ -29,7 +29,7 @@ _PANELS = "[role=tabpanel], [role=region][aria-labelledby]"
 _UNFOLDS = "[aria-controls], [data-bs-target], [data-target], [role=tab][href], [popovertarget], [commandfor]"
 _POINTERS = ("aria-controls", "data-bs-target", "data-target", "href", "popovertarget", "commandfor")
 _NO_PANELS = frozenset(("menu", "listbox", "tree", "grid", "true"))
-_SHADOW = re.compile(r"<(/?)template\b([^>]*)>", re.I)
+_SHADOW = re.compile(r"<(/?)template\b([^>]{0,2000}+)>", re.I)
 _SHADOW_MODE = re.compile(r"\bshadowrootmode\s*=\s*[\"']?(?:open|closed)", re.I)
 SHADOW_ROOT = "shadow-root"
 _ALWAYS_TEXT = frozenset(("h1", "h2", "h3", "h4", "h5", "h6", "summary", "dt", "legend", "caption", "figcaption"))

@@ -19,7 +19,7 @@ _LINKS = "a, area[href], frame[src], iframe[src], link[rel][href]"
 _ORDERED = frozenset(("next", "prev"))
 """What a ``link`` in the head must be to lead on: the pages of a long list may hang together by nothing else."""
 _ADDRESSES = ("href", "src", "xlink:href")
-_REFRESH_URL = re.compile(r"^\s*\d*(?:\.\d*)?\s*[;,]\s*(?:url\s*=\s*)?[\"']?([^\"'\s]+)", re.I)
+_REFRESH_URL = re.compile(r"^\s*+\d*+(?:\.\d*+)?\s*+[;,]\s*+(?:url\s*+=\s*+)?[\"']?([^\"'\s]+)", re.I)
 _LINK_HEADER = re.compile(r"<([^<>]*)>([^<>]*)")
 _CANONICAL = re.compile(r"""\brel\s*=\s*(?:"[^"]*\bcanonical\b[^"]*"|canonical\b)""", re.I)
 _BOT = re.compile(r"^\s*([\w.-]+)\s*:\s*(.*)$", re.S)

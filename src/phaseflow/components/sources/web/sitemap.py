@@ -18,7 +18,7 @@ MAX_PAGES = 50_000
 _HEAD = 4096
 # Atomic groups: what stands before the root cannot be read in many ways.
 _ROOT = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s|(?><\?.*?\?>)|(?><!--.*?-->))*+<(?:\w+:)?(?:urlset|sitemapindex)\b", re.S)
-_LOC = re.compile(rb"<loc>\s*(?:<!\[CDATA\[)?([^<>\]]+)(?:\]\]>)?\s*</loc>")
+_LOC = re.compile(rb"<loc>\s*+(?:<!\[CDATA\[)?([^<>\]]++)(?:\]\]>)?\s*+</loc>")
 _INSIDE = frozenset(("url", "sitemap"))
 
 

@@ -1,0 +1,193 @@
+"""Every regular expression of the package takes time that grows with its input, whatever that is.
+
+A pattern that backtracks holds the interpreter lock, and with it every request, verb and signal, for as long as a
+foreign text likes. So each is tried, in the ways in which the sources use it, with strings made from its own parts.
+"""
+
+import ast
+import importlib
+import pkgutil
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import phaseflow
+
+CHARACTERS = 100_000
+MOST_S = 1.0
+"""Of processor time for one use. All take some ten milliseconds; one that is quadratic takes minutes."""
+BOUNDED = {
+    # What meets these is cut before, to so many characters.
+    "components.extraction.data._FEED": 20_000,
+    "components.extraction.data._FIRST_TITLE": 20_000,
+    "components.extraction.rst._SECTION": 20_000,
+    "domain.search_query._QUOTED": 2_000,
+    "domain.search_query._SECTION": 2_000,
+}
+IN_FUNCTIONS = {
+    "chunker._adjoining",
+    "chunker._locate",
+    "client._document",
+    "fingerprint._words",
+    "identifiers.check_job_id",
+    "identifiers.check_kb_id",
+    "page._named",
+}
+"""Functions that make a pattern, each linear by its form."""
+ANYTHING = (
+    "a", " ", "\n", "a ", "\n ", "<", "<a ", "<!--", "<?", '"', "'", "=", "a=", "\\", "\\u00e9", "-", "---\n", "%", "7",
+    "7.", "a.", "A", "Aa", "(", "[", "&#", "\u00e9", "\t", "\u4e2d",
+)  # fmt: skip
+WAYS = {"match", "fullmatch", "search", "finditer", "findall", "sub", "subn", "split"}
+SOURCES = Path(phaseflow.__file__).parent
+
+
+def _patterns() -> Iterator[tuple[str, re.Pattern[Any], frozenset[str]]]:
+    """The patterns that modules keep, and the methods that the sources call on them."""
+    for found in pkgutil.walk_packages(phaseflow.__path__, "phaseflow."):
+        if found.name.endswith("__main__") or ".integrations" in found.name:
+            continue
+        module = importlib.import_module(found.name)
+        tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+        ways = _ways(tree)
+        for name, value in vars(module).items():
+            if isinstance(value, re.Pattern) and name in _assigned(tree):
+                yield f"{found.name.removeprefix('phaseflow.')}.{name}", value, ways.get(name) or frozenset(WAYS)
+
+
+def _assigned(tree: ast.Module) -> set[str]:
+    return {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+
+
+def _ways(tree: ast.Module) -> dict[str, frozenset[str]]:
+    """By name: its methods that are used. A name that is used in any other way may be used in all."""
+    used: dict[str, set[str]] = {}
+    elsewhere: set[str] = set()
+    parents = {id(child): node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            parent = parents[id(node)]
+            if isinstance(parent, ast.Attribute) and parent.attr in WAYS:
+                used.setdefault(node.id, set()).add(parent.attr)
+            else:
+                elsewhere.add(node.id)
+    return {name: frozenset(ways) for name, ways in used.items() if name not in elsewhere}
+
+
+FOUND = {name: (pattern, ways) for name, pattern, ways in _patterns()}
+
+
+def _example(node: Any) -> str:
+    """A text that begins as the pattern does: the least of each repetition, the first of each choice."""
+    text = ""
+    for operation, value in node:
+        match str(operation):
+            case "LITERAL":
+                text += chr(value)
+            case "NOT_LITERAL":
+                text += "y" if value == ord("x") else "x"
+            case "ANY":
+                text += "a"
+            case "IN":
+                text += _one_of(value)
+            case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
+                text += _example(value[2]) * max(1, min(value[0], 5))
+            case "SUBPATTERN":
+                text += _example(value[3])
+            case "BRANCH":
+                text += _example(value[1][0])
+            case "ATOMIC_GROUP":
+                text += _example(value)
+    return text
+
+
+def _one_of(choices: Any) -> str:
+    kinds = {"CATEGORY_SPACE": " ", "CATEGORY_DIGIT": "7", "CATEGORY_WORD": "a"}
+    named = []
+    for operation, value in choices:
+        match str(operation):
+            case "LITERAL":
+                named.append(chr(value))
+            case "RANGE":
+                named.append(chr(value[0]))
+            case "CATEGORY":
+                named.append(kinds.get(str(value), "-"))
+    if any(str(operation) == "NEGATE" for operation, _ in choices):
+        return next(letter for letter in "a b7\n<-z" if letter not in named)
+    return named[0]
+
+
+def _hostile(pattern: re.Pattern[Any], size: int) -> Iterator[str]:
+    """Beginnings of a match, repeated and gone on with for ever, without its end and with a wrong one."""
+    source = pattern.pattern.decode("latin-1") if isinstance(pattern.pattern, bytes) else pattern.pattern
+    example = _example(re._parser.parse(source, pattern.flags & ~re.UNICODE))  # type: ignore[attr-defined]  # its only parser
+    starts = list(dict.fromkeys(example[:end] for end in range(min(len(example), 16) + 1)))
+    units = list(dict.fromkeys([*ANYTHING, *filter(None, starts), example]))
+    for start in (starts[0], starts[len(starts) // 2], starts[-1]):
+        for unit in units:
+            if unit:
+                yield (start + unit * (size // len(unit)))[:size] + "\0"
+
+
+def _late(number: int, frame: FrameType | None) -> None:
+    raise TimeoutError
+
+
+@pytest.fixture
+def timed() -> Iterator[None]:
+    before = signal.signal(signal.SIGPROF, _late)
+    yield
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.signal(signal.SIGPROF, before)
+
+
+@pytest.mark.usefixtures("timed")
+@pytest.mark.parametrize("name", sorted(FOUND))
+def test_no_text_keeps_a_pattern_busy(name: str) -> None:
+    pattern, ways = FOUND[name]
+    for text in _hostile(pattern, BOUNDED.get(name, CHARACTERS)):
+        data = text.encode("latin-1", "replace") if isinstance(pattern.pattern, bytes) else text
+        for way in sorted({"finditer" if way not in {"match", "fullmatch"} else way for way in ways}):
+            began = time.process_time()
+            signal.setitimer(signal.ITIMER_PROF, MOST_S)
+            try:
+                found = getattr(pattern, way)(data)
+                assert way != "finditer" or sum(1 for _ in found) >= 0
+            except TimeoutError:
+                pytest.fail(f"{way} takes {time.process_time() - began:.1f} s and more for {text[:60]!r}…")
+            finally:
+                signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def test_patterns_are_found_and_kept_by_modules() -> None:
+    """One that is made in a function would escape the test above."""
+    assert len(FOUND) > 70
+    made = []
+    for path in SOURCES.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for function in ast.walk(tree):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                made += [f"{path.stem}.{function.name}" for call in ast.walk(function) if _is_of_re(call)]
+    assert sorted(set(made)) == sorted(IN_FUNCTIONS)
+
+
+def _is_of_re(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "re"
+        and node.func.attr in WAYS | {"compile"}
+    )
