@@ -1,11 +1,12 @@
 """The text of a document while it is being put together: blocks of Markdown, and where its parts begin."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from phaseflow.components.extraction.markdown import MEDIA_TYPE
 from phaseflow.components.extraction.types import Extracted
+from phaseflow.components.protocols import MetadataValue
 from phaseflow.domain.errors import DocumentError
 
 MAX_CHARS = 64_000_000
@@ -59,10 +60,15 @@ class Draft:
     def table(self, rows: Sequence[Sequence[str]]) -> None:
         self.put(table(rows))
 
-    def finish(self, title: str | None, media_type: str = MEDIA_TYPE) -> Extracted:
+    def finish(
+        self,
+        title: str | None,
+        media_type: str = MEDIA_TYPE,
+        metadata: Mapping[str, MetadataValue] | None = None,
+    ) -> Extracted:
         """Return what was collected. ``title`` goes before the first heading, and that before the name."""
         shown = line(title or "") or self.title or self.name.rpartition("/")[2] or self.name
-        return Extracted("".join(self.pieces), shown, media_type, tuple(self.parts))
+        return Extracted("".join(self.pieces), shown, media_type, tuple(self.parts), metadata or {})
 
     @property
     def is_empty(self) -> bool:

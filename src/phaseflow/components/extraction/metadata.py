@@ -1,6 +1,7 @@
 """What a document says about itself: author, date, language, tags, within limits that every document keeps."""
 
 import json
+import re
 from collections.abc import Mapping
 from math import isfinite
 
@@ -12,6 +13,16 @@ MAX_BYTES = 16_384
 _LONGEST_KEY = 200
 _LONGEST_TEXT = 4000
 _MOST_ITEMS = 100
+_PROPERTIES = {
+    "creator": "author", "author": "author", "initial-creator": "author",
+    "subject": "subject", "description": "description", "language": "language",
+    "keywords": "tags", "keyword": "tags",
+    "created": "created", "creation-date": "created", "creationdate": "created",
+    "modified": "modified", "date": "modified", "moddate": "modified",
+}  # fmt: skip
+_SAYS_NOTHING = frozenset(("unspecified", "anonymous", "unknown", "untitled"))
+_TAGS = re.compile("[,;]")
+_PDF_DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:Z|([+-])(\d\d)'?(\d\d)?'?)?(?:00'00'?)?")
 _JOINERS = "\u200c\u200d"
 """Say how letters are written: without them, Persian words and some emoji are others."""
 
@@ -32,6 +43,34 @@ def within_limits(said: Mapping[str, object]) -> dict[str, MetadataValue]:
             kept[key] = held
             size += added
     return kept
+
+
+def office_properties(said: Mapping[str, str]) -> dict[str, MetadataValue]:
+    """Return the properties of a document by the names that all formats share: author, subject, description, language,
+    tags, created and modified (RFC 3339 where the format says a date).
+
+    ``said`` are the names that Dublin Core, Office, OpenDocument and PDF have for them, in small letters.
+    """
+    found: dict[str, MetadataValue] = {}
+    for name, key in _PROPERTIES.items():
+        value = said.get(name, "").strip()
+        if not value or key in found or value.strip("()").lower() in _SAYS_NOTHING:
+            continue
+        if key == "tags":
+            found[key] = [tag.strip() for tag in _TAGS.split(value) if tag.strip()]
+        else:
+            found[key] = _date(value) if key in ("created", "modified") else value
+    return found
+
+
+def _date(value: str) -> str:
+    """PDF writes D:20240131120000+01'00'."""
+    found = _PDF_DATE.fullmatch(value)
+    if found is None:
+        return value
+    year, month, day, hour, minute, second, zone, zone_hour, zone_minute = found.groups()
+    moment = f"{year}-{month or '01'}-{day or '01'}T{hour or '00'}:{minute or '00'}:{second or '00'}"
+    return f"{moment}{zone}{zone_hour}:{zone_minute or '00'}" if zone_hour else f"{moment}Z"
 
 
 def _value(value: object) -> MetadataValue | None:

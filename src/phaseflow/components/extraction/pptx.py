@@ -1,15 +1,22 @@
 """Presentations: a heading a slide, its text and tables in the order of the slide, then charts and speaker's notes."""
 
+import re
 from dataclasses import dataclass, field
 
-from phaseflow.components.extraction.markdown_writer import Draft, line
-from phaseflow.components.extraction.package import Elements, Package, no_text_layer
+from phaseflow.components.extraction.markdown_writer import BULLET, Draft, line
+from phaseflow.components.extraction.odf_styles import number_of
+from phaseflow.components.extraction.ordinals import HTML
+from phaseflow.components.extraction.package import Elements, Package, Texts, no_text_layer
+from phaseflow.components.extraction.raised import Line
 from phaseflow.components.extraction.types import Extracted, Raw
 
 _TITLES = frozenset(("title", "ctrTitle"))
 # On every slide, and no content of it.
 _REPEATED = frozenset(("dt", "ftr", "sldNum", "hdr", "sldImg"))
-_ATTACHED = {"chart": "", "diagramData": "", "notesSlide": "Notes: "}
+_ATTACHED = {"chart": "", "diagramData": "", "notesSlide": "Notes: ", "comments": ""}
+_FORMS = {"arabic": "1", "alphaLc": "a", "alphaUc": "A", "romanLc": "i", "romanUc": "I"}
+_FRAMES = {"Period": "{}. ", "ParenR": "{}) ", "ParenBoth": "({}) ", "Plain": "{} "}
+_AUTO = re.compile(r"(arabic|alphaLc|alphaUc|romanLc|romanUc)(Period|ParenR|ParenBoth|Plain)")
 _NO_TITLES = ("", "PowerPoint Presentation")
 
 
@@ -48,6 +55,11 @@ def _add_attached(package: Package, slide: str, draft: Draft) -> None:
     for relation in package.relations(slide).values():
         if relation.kind in _ATTACHED and relation.target in package:
             text = drawn(package, relation.target)
+            if relation.kind == "comments" and not text:
+                # Before 2021 their text was no paragraph.
+                remarks = Texts("text")
+                package.parse(relation.target, remarks)
+                text = "\n\n".join(filter(str.strip, remarks.texts))
             if text:
                 draft.put(_ATTACHED[relation.kind] + text)
 
@@ -63,9 +75,12 @@ def drawn(package: Package, member: str) -> str:
 
 @dataclass(slots=True)
 class _Paragraph:
-    pieces: list[str] = field(default_factory=list)
+    line: Line = field(default_factory=Line)
     level: int = 0
     is_item: bool = False
+    form: str = ""
+    """How the item is numbered; ``""`` for a bullet."""
+    start: int = 1
 
 
 class _Slide:
@@ -81,15 +96,21 @@ class _Slide:
         self._title: list[str] = []
         self._rows: list[list[str]] | None = None
         self._cell: list[str] | None = None
-        self._taking: list[str] | None = None
+        self._taking: Line | None = None
+        self._taking_labels = False
+        self._position = ""
+        self._counts: dict[int, tuple[str, int]] = {}
+        """How far the numbered lists of each level have come, and how they are numbered."""
         self._in_labels = self._is_picture = False
         self._skipping = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if self._skipping or name == "Fallback":
             self._skipping += 1
+        elif name == "r":
+            self._position = ""
         elif name == "t":
-            self._taking = self._paragraph.pieces if self._paragraph else None
+            self._taking = self._paragraph.line if self._paragraph else None
         elif name == "p":
             # Text of a placeholder that is not the title is a list of points.
             self._paragraph = _Paragraph(is_item=self._has_points and self._placeholder in ("", "body", "obj"))
@@ -98,10 +119,12 @@ class _Slide:
             self._paragraph.level = int(level) if level in "012345678" and level else 0
         elif name == "buNone" and self._paragraph:
             self._paragraph.is_item = False
-        elif name == "br" and self._paragraph:
-            self._paragraph.pieces.append("\n")
-        elif name == "v" and self._in_labels:
-            self._taking = self.labels
+        elif name == "buAutoNum" and self._paragraph:
+            self._paragraph.is_item = True
+            self._paragraph.form = attributes.get("type", "")
+            self._paragraph.start = number_of(attributes.get("startAt"), 1)
+        elif name == "rPr":
+            self._position = _position(attributes.get("baseline", ""))
         else:
             self._open(name, attributes)
 
@@ -109,23 +132,32 @@ class _Slide:
         if self._skipping:
             self._skipping -= 1
         elif name in ("t", "v"):
-            self._taking = None
+            self._taking, self._taking_labels = None, False
         elif name == "p":
             self._close_paragraph()
         elif name == "txBody" and self._title:
             self._draft.heading(2, line(" ".join(self._title)))
             self._title = []
+            self._counts.clear()
         elif name == "strCache":
             self._in_labels = False
         elif name in ("tc", "tbl"):
             self._close(name)
 
     def data(self, text: str) -> None:
-        if self._taking is not None and not self._skipping:
-            self._taking.append(text)
+        if self._skipping:
+            return
+        if self._taking is not None:
+            self._taking.write(text, self._position)
+        elif self._taking_labels:
+            self.labels.append(text)
 
     def _open(self, name: str, attributes: dict[str, str]) -> None:
-        if name in ("sp", "pic"):
+        if name == "br" and self._paragraph:
+            self._paragraph.line.write("\n")
+        elif name == "v":
+            self._taking_labels = self._in_labels
+        elif name in ("sp", "pic"):
             self._placeholder, self._is_picture = None, name == "pic"
         elif name == "cNvPr" and self._is_picture:
             self._draft.put(attributes.get("descr", ""))
@@ -150,7 +182,7 @@ class _Slide:
 
     def _close_paragraph(self) -> None:
         paragraph, self._paragraph = self._paragraph, None
-        text = "".join(paragraph.pieces) if paragraph else ""
+        text = paragraph.line.take() if paragraph else ""
         if paragraph is None or not text.strip() or self._placeholder in _REPEATED:
             return
         if self._cell is not None:
@@ -158,6 +190,27 @@ class _Slide:
         elif self._placeholder in _TITLES:
             self._title.append(text)
         elif paragraph.is_item:
-            self._draft.item(paragraph.level, text)
+            self._draft.item(paragraph.level, text, self._mark(paragraph))
         else:
+            self._counts.clear()
             self._draft.put(text)
+
+    def _mark(self, paragraph: _Paragraph) -> str:
+        """Count the item: a number goes on while no other kind of item stands between, at its level or above."""
+        level, form = paragraph.level, f"{paragraph.form} {paragraph.start}"
+        before, count = self._counts.get(level, ("", 0))
+        self._counts = {each: held for each, held in self._counts.items() if each < level}
+        if not paragraph.form:
+            return BULLET
+        count = count + 1 if before == form else paragraph.start
+        self._counts[level] = form, count
+        found = _AUTO.fullmatch(paragraph.form)
+        return _FRAMES[found[2]].format(HTML[_FORMS[found[1]]](count)) if found else ""
+
+
+def _position(baseline: str) -> str:
+    """Per mille of the size of the letters, or per cent in strict documents."""
+    shift = baseline.rstrip("%")
+    if not shift.lstrip("-").isdigit() or not int(shift[:9]):
+        return ""
+    return "subscript" if shift.startswith("-") else "superscript"

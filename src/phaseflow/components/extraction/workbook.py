@@ -80,7 +80,7 @@ def _remarks(package: Package, sheet: str) -> Iterator[str]:
         elif relation.kind == "drawing":
             yield drawn(package, relation.target)
             for inner in package.relations(relation.target).values():
-                if inner.kind == "chart" and inner.target in package:
+                if inner.kind in ("chart", "diagramData") and inner.target in package:
                     yield drawn(package, inner.target)
 
 

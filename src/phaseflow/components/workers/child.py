@@ -85,8 +85,9 @@ def _answer(head: dict[str, Any], body: bytes) -> Frame:
     except MemoryError:
         return {"status": OUT_OF_MEMORY}, b""
     except BaseException as error:  # noqa: BLE001  whatever a parser raises, panics of Rust too, is the document's fault
-        why = f"{type(error).__name__}: {error}"[:200]
-        message = f"{head['name']} cannot be read ({why}); open and save it again, or exclude it"
+        # The panic of a library in another language names lines of its sources, which help nobody here.
+        why = f" ({type(error).__name__}: {error})"[:200] if isinstance(error, Exception) else ""
+        message = f"{head['name']} cannot be read{why}; open and save it again, or exclude it"
         return {"status": FAILED, "code": "malformed", "message": message, "counts": True}, b""
     said = {"title": found.title, "type": found.media_type, "parts": found.parts, "metadata": dict(found.metadata)}
     return {"status": READ, **said}, text

@@ -1,0 +1,110 @@
+"""What a document holds beside its text is read, or it is told that it was not."""
+
+
+import pytest
+
+from phaseflow.components.extraction import extract
+from phaseflow.domain.errors import DocumentError
+from tests.components.binary_fixtures import A, P, R, cells, package, pdf, pptx, relations, rtf, shape, xlsx
+
+
+def refusal(data: bytes, name: str) -> DocumentError:
+    with pytest.raises(DocumentError) as caught:
+        extract(data, name)
+    return caught.value
+
+
+def annotated(*notes: str) -> bytes:
+    marks = " ".join(f"{50 + n} 0 R" for n in range(len(notes)))
+    objects = "\n".join(f"{50 + n} 0 obj<</Type/Annot/Rect[1 1 9 9]{note}>>endobj" for n, note in enumerate(notes))
+    data = pdf("Page").replace(b"/MediaBox", f"/Annots[{marks}]/MediaBox".encode())
+    return data.replace(b"\ntrailer", b"\n" + objects.encode() + b"\ntrailer")
+
+
+class TestPdf:
+    def test_notes_of_readers_are_text(self) -> None:
+        notes = (
+            "/Subtype/Text/Contents(a note)",
+            "/Subtype/Highlight/Contents(a remark)",
+            "/Subtype/Link/Contents(no)",
+        )
+        assert extract(annotated(*notes), "a.pdf").text == "Page\n\na note\n\na remark"
+
+    def test_a_note_that_stands_on_the_page_is_there_once(self) -> None:
+        assert extract(annotated("/Subtype/Text/Contents(Page)"), "a.pdf").text == "Page"
+
+    def test_attachments_are_named(self) -> None:
+        names = b"/Names<</EmbeddedFiles<</Names[(a)<</Type/Filespec/F(offer.xlsx)/UF(offer.xlsx)>>]>>>>"
+        data = pdf("Page").replace(b"/Type/Catalog", b"/Type/Catalog" + names)
+        assert extract(data, "a.pdf").text == "Page\n\nAttachments: offer.xlsx"
+
+    def test_pages_have_the_labels_that_viewers_show(self) -> None:
+        labels = b"/PageLabels<</Nums[0<</S/r>>2<</S/D/P(A-)/St 5>>]>>"
+        data = pdf("One", "Two", "Three").replace(b"/Type/Catalog", b"/Type/Catalog" + labels)
+        assert [label for _, label in extract(data, "a.pdf").parts] == ["page i", "page ii", "page A-5"]
+
+    def test_a_hyphen_is_the_words_own_before_a_capital(self) -> None:
+        broken = b"(Sil-) Tj 0 -12 Td (ben Nord-) Tj 0 -12 Td (Ost) Tj"
+        data = pdf("X").replace(b"(X) Tj", broken)
+        assert extract(data, "a.pdf").text == "Silben Nord-Ost"
+
+    @pytest.mark.parametrize("count", [1, 3, 100_000_000])
+    def test_a_list_of_pages_that_contains_itself_is_malformed(self, count: int) -> None:
+        data = pdf("x").replace(b"/Kids[10 0 R]/Count 1", b"/Kids[2 0 R]/Count %d" % count)
+        assert refusal(data, "a.pdf").code == "malformed"
+
+    def test_its_properties_are_metadata(self) -> None:
+        info = b"/Author(Ann)/Creator(Writer)/CreationDate(D:20240131120000+01'00')/Keywords(a, b)"
+        data = pdf("x", title="T").replace(b"<</Title(T)", b"<</Title(T)" + info)
+        assert extract(data, "a.pdf").metadata == {
+            "author": "Ann", "created": "2024-01-31T12:00:00+01:00", "tags": ["a", "b"],
+        }  # fmt: skip
+
+
+class TestPowerPoint:
+    @pytest.mark.parametrize(
+        "comment",
+        [
+            "<p:cmLst {}><p:cm><p:text>a remark</p:text></p:cm></p:cmLst>",
+            "<p:cmLst {}><p:cm><p:txBody><a:p><a:r><a:t>a remark</a:t></a:r></a:p></p:txBody></p:cm></p:cmLst>",
+        ],
+    )
+    def test_comments_follow_their_slide(self, comment: str) -> None:
+        slide = f"<p:sld {P} {A}>{shape('Slide', 'title')}</p:sld>"
+        members = {
+            "_rels/.rels": relations(officeDocument="ppt/presentation.xml"),
+            "ppt/presentation.xml": f'<p:presentation {P} {R}><p:sldId r:id="slide0"/></p:presentation>',
+            "ppt/_rels/presentation.xml.rels": relations(slide0="slides/s.xml"),
+            "ppt/slides/s.xml": slide,
+            "ppt/slides/_rels/s.xml.rels": relations(comments="../c.xml"),
+            "ppt/c.xml": comment.format(f"{P} {A}"),
+        }
+        assert extract(package(members), "a.pptx").text == "## Slide\n\na remark"
+
+    def test_numbered_points_and_superscripts_are_as_shown(self) -> None:
+        def point(text: str, form: str, more: str = "") -> str:
+            run = f"<a:r><a:rPr {more}/><a:t>{text}</a:t></a:r>"
+            return f'<a:p><a:pPr><a:buAutoNum type="{form}"/></a:pPr><a:r><a:t>x</a:t></a:r>{run}</a:p>'
+
+        points = (
+            point("2", "arabicPeriod", 'baseline="30000"') + point("b", "arabicPeriod") + point("c", "alphaLcParenR")
+        )
+        body = f'<p:sp><p:nvSpPr><p:nvPr><p:ph type="body"/></p:nvPr></p:nvSpPr><p:txBody>{points}</p:txBody></p:sp>'
+        assert extract(pptx(body), "a.pptx").text == "1. x²\n2. xb\na) xc"
+
+
+def test_a_diagram_in_a_sheet_is_text() -> None:
+    data = xlsx(
+        {"One": cells("a")},
+        **{
+            "xl/worksheets/_rels/sheet1.xml.rels": relations(drawing="../drawings/d.xml"),
+            "xl/drawings/d.xml": "<d/>",
+            "xl/drawings/_rels/d.xml.rels": relations(diagramData="../diagrams/data.xml"),
+            "xl/diagrams/data.xml": f"<d {A}><a:p><a:r><a:t>in a diagram</a:t></a:r></a:p></d>",
+        },
+    )
+    assert extract(data, "a.xlsx").text.endswith("in a diagram")
+
+
+def test_a_star_within_a_group_of_rtf_hides_nothing() -> None:
+    assert extract(rtf(r"{\f0\*\cs7 seen} {\*\unknown gone}"), "a.rtf").text == "seen"
