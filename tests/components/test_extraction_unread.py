@@ -1,6 +1,5 @@
 """What a document holds beside its text is read, or it is told that it was not."""
 
-
 import pytest
 
 from phaseflow.components.extraction import extract
