@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from phaseflow.components.protocols import Document, Entry, Known, Loader, Unchanged
 from phaseflow.components.sources import FolderLoader
 from phaseflow.components.sources import folder as folder_module
+from phaseflow.components.sources.tree import Found, Tree
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 from phaseflow.domain.settings import FolderSource
 
@@ -384,3 +386,35 @@ async def test_every_file_of_the_well_architected_corpus_is_read(corpora: Path) 
     assert len(documents) == 202
     assert all(isinstance(each, Document) and each.text.strip() and each.title for each in documents)
     assert not any(isinstance(each, Document) and each.text.startswith("---") for each in documents)
+
+
+@pytest.mark.parametrize("fate", ["removed", "moved away", "replaced"])
+async def test_a_folder_that_goes_while_it_is_listed_is_no_empty_folder(tmp_path: Path, fate: str) -> None:
+    root = tmp_path / "docs"
+    write(root, *(f"{number:04}.md" for number in range(1001)))
+    pages = loader(root).list()
+    assert len(await anext(pages)) == 1000
+    if fate == "removed":
+        shutil.rmtree(root)
+    else:
+        root.rename(tmp_path / "away")
+    if fate == "replaced":
+        write(root, "another.md")
+    with pytest.raises(ComponentUnavailable, match="removed or replaced while it was listed"):
+        [page async for page in pages]
+
+
+async def test_a_folder_that_is_removed_right_before_it_is_listed_is_no_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "docs"
+    write(root, "a.md")
+    enter = Tree.walk
+
+    def removed(tree: Tree) -> Iterator[Found]:
+        shutil.rmtree(root)
+        return enter(tree)
+
+    monkeypatch.setattr(Tree, "walk", removed)
+    with pytest.raises(ComponentUnavailable, match="while it was listed"):
+        await entries(loader(root))

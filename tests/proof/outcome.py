@@ -235,14 +235,14 @@ def _document_faults(connection: sqlite3.Connection) -> Iterator[str]:
             yield f"{uri} has no text, or half of it"
             continue
         chunks = connection.execute(
-            "SELECT c.start, c.stop, c.text_hash, v.text_hash FROM chunks AS c LEFT JOIN vectors AS v"
+            "SELECT c.start, c.stop, c.context, c.text_hash, v.text_hash FROM chunks AS c LEFT JOIN vectors AS v"
             " ON v.id = c.vector_id WHERE c.id >= ?1 << 20 AND c.id < (?1 + 1) << 20",
             (key,),
         ).fetchall()
         if state not in {1, 9} and len(chunks) != chunk_count:
             yield f"{uri} has {len(chunks)} chunks instead of {chunk_count}"
-        for start, stop, stated, vector_of in chunks:
-            if text_hash(text[start:stop]) != stated:
+        for start, stop, context, stated, vector_of in chunks:
+            if text_hash(f"{context}\n\n{text[start:stop]}" if context else text[start:stop]) != stated:
                 yield f"{uri} [{start}:{stop}] is not the text that was hashed"
             if vector_of not in ({stated} if state in {3, 4} else {stated, None}):
                 yield f"{uri} [{start}:{stop}] in state {state} has the vector of another text, or none"

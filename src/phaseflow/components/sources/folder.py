@@ -25,8 +25,8 @@ from phaseflow.components.sources.names import path_of, uri_of
 from phaseflow.components.sources.patterns import Globs
 from phaseflow.components.sources.tree import Found, Tree
 from phaseflow.components.workers.pool import ExtractionPool
-from phaseflow.domain.errors import DocumentError
-from phaseflow.domain.settings import FolderSource
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError
+from phaseflow.domain.settings import FolderSource, as_given
 
 _T = TypeVar("_T")
 
@@ -84,7 +84,7 @@ class FolderLoader:
         """Yield the files in pages of at most 1,000, each folder in the order of names. Memory does not grow with them.
 
         A list that ends is complete. Raises ComponentUnavailable when the folder, or any folder below that counts,
-        cannot be read. Cancelling it abandons the look-up in hand.
+        cannot be read, or when the folder was removed or replaced meanwhile. Cancelling abandons the look-up in hand.
         """
         entries = self._entries()
         while page := await self._in_thread(lambda: list(islice(entries, PAGE_SIZE))):
@@ -123,6 +123,21 @@ class FolderLoader:
                     yield from self._members(place, file.path, file.size)
                 else:
                     yield Entry(uri_of(file.path), file.size, self._stamp(file.size, file.mtime_ns))
+            if place.name is None:
+                self._check_unmoved(place)
+
+    def _check_unmoved(self, place: Place) -> None:
+        """What was listed must still be the folder of that name: one that was moved away may have lost its files first,
+        and a list of what was left of it would take all other documents out."""
+        try:
+            is_same = os.path.samestat(os.stat(self._source.path), os.fstat(place.folder.fd))
+        except OSError:
+            is_same = False
+        if not is_same:
+            given = as_given(self._source.path)
+            raise ComponentUnavailable(
+                f"{given} was removed or replaced while it was listed; run again when it is there"
+            )
 
     def _members(self, place: Place, path: str, size: int) -> Iterator[Entry]:
         uri = uri_of(path)

@@ -74,13 +74,15 @@ class Tree:
         """The one folder that is kept open, by its place: descriptors do not grow with the depth."""
 
     def walk(self) -> Iterator[Found]:
-        """Yield the files, each folder in the order of names. What vanishes meanwhile is passed over.
+        """Yield the files, each folder in the order of names. What vanishes below the root meanwhile is passed over.
 
-        Raises ComponentUnavailable when any folder cannot be read: a walk that ends is complete.
+        Raises ComponentUnavailable when any folder cannot be read, or the root is gone: a walk that ends is complete.
         """
         try:
             top = self._open("", "", None, frozenset(), linked=False)
-            levels = [top] if top else []
+            if top is None:
+                raise ComponentUnavailable("the folder was removed while it was listed; check the path, or mount it")
+            levels = [top]
             while levels:
                 name = next(levels[-1].names, None)
                 if name is None:
