@@ -15,6 +15,8 @@ from phaseflow.domain.documents import DocumentChunk, DocumentInfo, effective_me
 from phaseflow.domain.status import DocumentCounts
 from phaseflow.domain.vocabulary import PHASES, DocumentStatus, JobPhase
 from phaseflow.store import texts
+from phaseflow.store.pieces import number_of, pieces_of
+from phaseflow.store.states import IS_IN_HAND, IS_LISTED, IS_SEARCHABLE, DocumentState, EntryState
 from phaseflow.store.transaction import Row, Transaction
 
 SCAN: Final = 200
@@ -62,22 +64,22 @@ _BESIDE: Final = (
     " LEFT JOIN requests AS r ON r.kb_id = c.kb_id AND r.uri = c.uri"
     " LEFT JOIN job_entries AS e ON e.job_seq = ?3 AND e.uri = c.uri"
     " LEFT JOIN documents AS o ON o.id = (SELECT max(id) FROM documents AS d"
-    "  WHERE d.kb_id = c.kb_id AND d.uri = c.uri AND d.state < 4 AND d.job_seq = ?3)"
+    f"  WHERE d.kb_id = c.kb_id AND d.uri = c.uri AND d.{IS_IN_HAND} AND d.job_seq = ?3)"
     " LEFT JOIN failures AS f ON f.kb_id = c.kb_id AND f.uri = c.uri"
-    " LEFT JOIN documents AS l ON l.kb_id = c.kb_id AND l.index_version = ?2 AND l.uri = c.uri AND l.state = 4"
+    f" LEFT JOIN documents AS l ON l.kb_id = c.kb_id AND l.index_version = ?2 AND l.uri = c.uri AND l.{IS_SEARCHABLE}"
 )
 _STATUS: Final = (
-    "CASE WHEN c.skipped THEN 'skipped' WHEN r.id IS NOT NULL OR e.state = 0 THEN 'queued'"
+    f"CASE WHEN c.skipped THEN 'skipped' WHEN r.id IS NOT NULL OR e.{IS_LISTED} THEN 'queued'"
     " WHEN o.id IS NOT NULL THEN iif(?4, 'queued', 'processing') WHEN f.uri IS NOT NULL THEN 'failed'"
     " WHEN l.id IS NOT NULL THEN 'indexed' WHEN EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = c.kb_id"
-    "  AND d.index_version > ?2 AND d.uri = c.uri AND d.state = 4) THEN 'processing' ELSE 'queued' END"
+    f"  AND d.index_version > ?2 AND d.uri = c.uri AND d.{IS_SEARCHABLE}) THEN 'processing' ELSE 'queued' END"
 )
 _COLUMNS: Final = (
     "c.document_id, c.uri, c.source, c.metadata, c.replaces, c.attempts, c.created_at, r.requested_at, o.state,"
     " o.changed_at, f.phase, f.code, f.error, f.attempts, f.at, l.id, l.indexed_at,"
     " coalesce(o.title, l.title, p.title), coalesce(o.media_type, l.media_type, p.media_type),"
     " coalesce(o.size, p.size, e.size, l.size), coalesce(o.own_metadata, l.own_metadata, '{}'),"
-    " iif(o.state > 1 OR l.id IS NULL, o.chunk_count, l.chunk_count)"
+    f" iif(o.state > {DocumentState.LOADED} OR l.id IS NULL, o.chunk_count, l.chunk_count)"
 )
 _PUSHED: Final = " LEFT JOIN pushed AS p ON p.kb_id = c.kb_id AND p.uri = c.uri"
 _OF_ALL: Final = "SELECT * FROM catalogue WHERE kb_id = ?1 AND uri > ?5 ORDER BY uri LIMIT ?6"
@@ -90,8 +92,8 @@ _OF_STATUS: Final = {
         " JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.uri"
     ),
     DocumentStatus.PROCESSING: (
-        "SELECT c.* FROM (SELECT DISTINCT uri FROM documents WHERE kb_id = ?1 AND uri > ?5 AND state < 4 ORDER BY uri"
-        " LIMIT ?6) AS n JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.uri"
+        f"SELECT c.* FROM (SELECT DISTINCT uri FROM documents WHERE kb_id = ?1 AND uri > ?5 AND {IS_IN_HAND}"
+        " ORDER BY uri LIMIT ?6) AS n JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.uri"
     ),
 }
 """Where to look for the documents of a status; for others, through the whole catalogue."""
@@ -162,7 +164,7 @@ def counts(tx: Transaction, seen: View) -> DocumentCounts:
     found = dict.fromkeys(DocumentStatus, 0)
     judged = live_alone = 0  # judged; of those, searchable ones that do not stand unread in the crawl
     for status, is_live, is_listed, number in tx.rows(
-        f"SELECT {_STATUS}, l.id IS NOT NULL, e.state IS 0, count(*)"
+        f"SELECT {_STATUS}, l.id IS NOT NULL, e.state IS {EntryState.LISTED}, count(*)"
         f" FROM ({_JUDGED}) AS n JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.uri{_BESIDE} GROUP BY 1, 2, 3",
         *_first(seen),
     ):
@@ -179,28 +181,30 @@ def counts(tx: Transaction, seen: View) -> DocumentCounts:
 
 _JUDGED: Final = (
     "SELECT uri FROM catalogue WHERE kb_id = ?1 AND skipped = 1 UNION SELECT uri FROM requests WHERE kb_id = ?1"
-    " UNION SELECT uri FROM documents WHERE kb_id = ?1 AND state < 4 AND job_seq = ?3"
+    f" UNION SELECT uri FROM documents WHERE kb_id = ?1 AND {IS_IN_HAND} AND job_seq = ?3"
     " UNION SELECT uri FROM failures WHERE kb_id = ?1"
-    " UNION SELECT uri FROM documents WHERE kb_id = ?1 AND index_version > ?2 AND state = 4"
+    f" UNION SELECT uri FROM documents WHERE kb_id = ?1 AND index_version > ?2 AND {IS_SEARCHABLE}"
 )
 _SIZES: Final = (
     "SELECT (SELECT count(*) FROM catalogue WHERE kb_id = ?1),"
-    " (SELECT count(*) FROM documents WHERE kb_id = ?1 AND index_version = ?2 AND state = 4)"
+    f" (SELECT count(*) FROM documents WHERE kb_id = ?1 AND index_version = ?2 AND {IS_SEARCHABLE})"
 )
 _LIVE_AND_LISTED: Final = (
-    "SELECT count(*) FROM job_entries AS e WHERE e.job_seq = ?3 AND e.state = 0 AND EXISTS"
-    " (SELECT 1 FROM documents AS l WHERE l.kb_id = ?1 AND l.index_version = ?2 AND l.uri = e.uri AND l.state = 4)"
+    f"SELECT count(*) FROM job_entries AS e WHERE e.job_seq = ?3 AND e.{IS_LISTED} AND EXISTS"
+    " (SELECT 1 FROM documents AS l WHERE l.kb_id = ?1 AND l.index_version = ?2 AND l.uri = e.uri"
+    f" AND l.{IS_SEARCHABLE})"
 )
 
 
 def version_of(tx: Transaction, seen: View, uri: str) -> tuple[int, str, int] | None:
     """(number, uri, characters) of the version whose text is shown: the searchable one, else the newest in hand."""
     row = tx.row(
-        "SELECT id, uri, characters FROM documents WHERE kb_id = ?1 AND index_version = ?2 AND uri = ?3 AND state = 4",
+        "SELECT id, uri, characters FROM documents WHERE kb_id = ?1 AND index_version = ?2 AND uri = ?3"
+        f" AND {IS_SEARCHABLE}",
         seen.kb_key, seen.index_version, uri,
     ) or tx.row(
-        "SELECT d.id, d.uri, d.characters FROM documents AS d WHERE d.kb_id = ?1 AND d.uri = ?2 AND d.state < 4"
-        " AND d.state > 0 ORDER BY d.id DESC LIMIT 1",
+        f"SELECT d.id, d.uri, d.characters FROM documents AS d WHERE d.kb_id = ?1 AND d.uri = ?2 AND d.{IS_IN_HAND}"
+        f" AND d.state > {DocumentState.STORING} ORDER BY d.id DESC LIMIT 1",
         seen.kb_key, uri,
     )  # fmt: skip
     return None if row is None else (row[0], row[1], row[2])
@@ -209,7 +213,7 @@ def version_of(tx: Transaction, seen: View, uri: str) -> tuple[int, str, int] | 
 def chunks(tx: Transaction, document: int, limit: int, after: int) -> list[DocumentChunk]:
     """The passages of a version, by position, from ``after`` on."""
     spans = tx.rows(
-        "SELECT id & 0xFFFFF, start, stop FROM chunks WHERE id >= (?1 << 20) + ?2 AND id < (?1 + 1) << 20"
+        f"SELECT {number_of('id')}, start, stop FROM chunks WHERE {pieces_of('id', '?1', first='?2')}"
         " ORDER BY id LIMIT ?3",
         document, after, limit,
     )  # fmt: skip
