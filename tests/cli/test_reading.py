@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from phaseflow.domain.status import SearchHit
 from tests.cli.commands import Shell
 from tests.cli.embedding_server import EmbeddingServer
 
@@ -15,14 +16,9 @@ def test_lists_and_answers_are_the_json_of_the_service(ingested: Shell) -> None:
     assert kbs["items"][0]["job"] == ingested.answer("status", "waf")
     assert ingested.answer("jobs", "waf")["items"] == [ingested.answer("status", "waf")]
     assert set(ingested.answer("failures", "waf")["items"][0]) >= {"uri", "phase", "error", "attempts", "at"}
-    assert set(ingested.answer("search", "waf", "budget", "--limit", "1")["hits"][0]) == {
-        "uri",
-        "title",
-        "text",
-        "score",
-        "start",
-        "end",
-    }
+    assert set(
+        ingested.answer("search", "waf", "budget", "--limit", "1")["hits"][0]
+    ) == SearchHit.model_fields.keys() - {"also_in"}
 
 
 def test_a_search_without_the_embedding_server_says_so(library: Shell) -> None:

@@ -62,7 +62,12 @@ def one_page(command: Callable[P, R]) -> Callable[P, R]:
 def server(command: Callable[P, R]) -> Callable[P, R]:
     """--server and --token, to act through a running service."""
     return _all(
-        click.option("--server", metavar="URL", help="Use a running phaseflow serve."),
+        click.option(
+            "--server",
+            metavar="URL",
+            envvar="PHASEFLOW_SERVER",
+            help="Use a running phaseflow serve (or PHASEFLOW_SERVER).",
+        ),
         click.option("--token", envvar="PHASEFLOW_TOKEN", help="The server's token (or PHASEFLOW_TOKEN)."),
     )(command)
 

@@ -9,6 +9,7 @@ import click
 from phaseflow.cli import streams
 from phaseflow.cli.exit_codes import Exit
 from phaseflow.cli.ingesting import ingest, resume, retry
+from phaseflow.cli.knowledge_bases import delete, kbs, settings
 from phaseflow.cli.reading import document, documents, failures, jobs, search, status
 from phaseflow.cli.serving import serve
 from phaseflow.cli.terminal import say, say_lines
@@ -60,6 +61,9 @@ COMMANDS = (
     ingest,
     serve,
     status,
+    kbs,
+    settings,
+    delete,
     documents,
     document,
     jobs,

@@ -1,0 +1,164 @@
+"""kbs, settings and delete: the knowledge bases themselves."""
+
+import json
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from phaseflow.cli import options
+from phaseflow.cli.exit_codes import Exit, run
+from phaseflow.cli.place import Place, anywhere
+from phaseflow.cli.terminal import answer, answer_text, draw, say
+
+if TYPE_CHECKING:
+    from phaseflow.client import Client
+    from phaseflow.domain.settings import Settings
+    from phaseflow.flow import PhaseFlow
+
+
+@asynccontextmanager
+async def _changing(place: Place) -> "AsyncIterator[PhaseFlow | Client]":
+    """Who makes changes: the service, or an engine in this process that runs no job."""
+    if place.server:
+        async with place.client() as client:
+            yield client
+        return
+    from phaseflow.flow import PhaseFlow
+
+    async with PhaseFlow(place.db, slots=0, auto_resume=False) as flow:
+        yield flow
+
+
+@click.command()
+@anywhere
+@options.one_page
+def kbs(place: Place, as_json: bool, limit: int, cursor: str | None) -> None:
+    """All knowledge bases, each with its latest job."""
+    run(lambda: list_kbs(place, as_json, limit, cursor))
+
+
+async def list_kbs(place: Place, as_json: bool, limit: int, cursor: str | None) -> Exit:
+    """Show a page of them."""
+    from phaseflow.cli import tables
+
+    async with place.reading() as reader:
+        page = await reader.kbs(limit, cursor)
+    if as_json:
+        answer(page)
+        return Exit.COMPLETED
+    if page.items:
+        draw(tables.kbs(page.items))
+    else:
+        say("no knowledge bases yet: phaseflow ingest FOLDER --kb NAME makes one")
+    if page.next_cursor:
+        say(f"there is more: --cursor {page.next_cursor}")
+    return Exit.COMPLETED
+
+
+@click.command()
+@click.argument("kb")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@anywhere
+def delete(kb: str, yes: bool, place: Place, as_json: bool) -> None:
+    """Delete KB with its index, its history and what was pushed to it. Source folders stay as they are.
+
+    Asks first when it runs in a terminal.
+    """
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        click.confirm(f"Delete {kb} with its index and history?", abort=True, err=True)
+    run(lambda: _delete(place, as_json, kb))
+
+
+async def _delete(place: Place, as_json: bool, kb_id: str) -> Exit:
+    async with place.reading() as reader:
+        known = await reader.kb(kb_id)  # before the engine is opened: what is not there changes nothing
+    async with _changing(place) as flow:
+        await flow.delete_kb(kb_id)
+    if as_json:
+        answer_text(json.dumps({"kb_id": kb_id, "documents": known.documents, "chunks": known.chunks}))
+    else:
+        say(f"deleted {kb_id}: {known.documents:,} documents, {known.chunks:,} chunks")
+    return Exit.COMPLETED
+
+
+@click.command()
+@click.argument("kb")
+@click.argument("changes", metavar="[KEY=VALUE]...", nargs=-1)
+@anywhere
+def settings(kb: str, changes: tuple[str, ...], place: Place, as_json: bool) -> None:
+    """The settings of KB; with KEY=VALUE, change them for its next job.
+
+    KEY may have dots, as in embedder.model. VALUE is JSON or text; an empty one sets the default.
+    """
+    pairs = [_pair(change) for change in changes]
+    run(lambda: _settings(place, as_json, kb, pairs))
+
+
+def _pair(change: str) -> tuple[list[str], Any]:
+    key, given, value = change.partition("=")
+    if not given or not all(key.split(".")):
+        raise click.UsageError(f"{change!r} is not KEY=VALUE, as in chunk_size=800")
+    try:
+        return key.split("."), json.loads(value) if value else None
+    except ValueError:
+        return key.split("."), value
+
+
+async def _settings(place: Place, as_json: bool, kb_id: str, pairs: Sequence[tuple[list[str], Any]]) -> Exit:
+    async with place.reading() as reader:
+        shown = (await reader.kb(kb_id)).settings
+    if pairs:
+        wanted = _changed(shown, pairs)
+        async with _changing(place) as flow:
+            shown = (await flow.put_kb(kb_id, None, wanted)).settings
+    if as_json:
+        answer(shown)
+        return Exit.COMPLETED
+    for key, value in _flat(shown.model_dump(mode="json")):
+        say(f"{key} = {value}")
+    return Exit.COMPLETED
+
+
+def _changed(present: "Settings", pairs: Sequence[tuple[list[str], Any]]) -> "Settings":
+    """Settings with these keys set. Raises click.UsageError naming one that does not fit."""
+    from pydantic import ValidationError
+
+    from phaseflow.domain.settings import Settings
+
+    values: dict[str, Any] = present.model_dump(mode="json")
+    for keys, value in pairs:
+        part = values
+        for key in keys[:-1]:
+            below = part.setdefault(key, {})
+            if not isinstance(below, dict):
+                raise click.UsageError(f"{'.'.join(keys)}: {key} has no parts")
+            part = below
+        if value is None:
+            part.pop(keys[-1], None)
+        else:
+            part[keys[-1]] = value
+    if any(keys == ["embedder", "type"] for keys, _ in pairs):  # what belonged to the type before goes with it
+        told = {keys[1] for keys, _ in pairs if keys[0] == "embedder" and len(keys) > 1}
+        values["embedder"] = {key: value for key, value in values["embedder"].items() if key in told}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        why = str(first["msg"]).removeprefix("Value error, ")
+        raise click.UsageError(
+            f"{place}: {'there is no such setting' if first['type'] == 'extra_forbidden' else why}"
+        ) from None
+
+
+def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found += _flat(value, f"{before}{key}.")
+        else:
+            found.append((before + key, value if isinstance(value, str) else json.dumps(value)))
+    return found

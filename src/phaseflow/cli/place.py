@@ -1,0 +1,48 @@
+"""Where a command works: on a database of this machine, or through a running service."""
+
+import functools
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phaseflow.cli import options
+
+if TYPE_CHECKING:
+    from phaseflow.client import Client
+    from phaseflow.flow import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A database, or the service at ``server`` where that is given."""
+
+    db: Path
+    server: str | None = None
+    token: str | None = None
+
+    def reading(self) -> "Reader | Client":
+        """Who answers questions, as an asynchronous context manager."""
+        if self.server:
+            return self.client()
+        from phaseflow.flow import Reader
+
+        return Reader(self.db)
+
+    def client(self) -> "Client":
+        """A client of the service. Only with ``server``."""
+        assert self.server is not None
+        module = importlib.import_module("phaseflow.client")
+        service: Client = module.Client(self.server, token=self.token)
+        return service
+
+
+def anywhere(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--db, --json, --server and --token; the command gets ``place`` and ``as_json``."""
+
+    @functools.wraps(command)
+    def placed(*, db: Path, server: str | None, token: str | None, **given: Any) -> Any:
+        return command(place=Place(db, server, token), **given)
+
+    return options.server(options.common(placed))

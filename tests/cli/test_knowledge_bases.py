@@ -1,0 +1,94 @@
+"""kbs, settings and delete, on a database and through a service."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from phaseflow.cli import main
+from tests.cli.commands import Shell
+
+READING = ["status", "kbs", "documents", "document", "jobs", "failures", "search"]
+
+
+@pytest.fixture
+def filled(library: Shell) -> Shell:
+    assert library("ingest", "docs", "--kb", "waf").returncode == 0
+    return library
+
+
+@dataclass(frozen=True)
+class Anywhere:
+    """Commands that work on the database, or through the service at ``url``."""
+
+    shell: Shell
+    url: str | None
+
+    def __call__(self, command: str, *words: str) -> "subprocess.CompletedProcess[str]":
+        return self.shell(command, *words, *(["--server", self.url] if self.url else []))
+
+    def answer(self, command: str, *words: str) -> Any:
+        return self.shell.answer(command, *words, *(["--server", self.url] if self.url else []))
+
+
+@pytest.fixture(params=["database", "service"])
+def anywhere(request: pytest.FixtureRequest, filled: Shell) -> Iterator[Anywhere]:
+    if request.param == "database":
+        yield Anywhere(filled, None)
+        return
+    with filled.running("serve", "--port", "0", "--json") as service:
+        yield Anywhere(filled, json.loads(service.stdout.readline())["url"])
+
+
+@pytest.mark.parametrize("command", [*READING, "settings", "delete", "pause", "resume", "cancel", "retry", "vacuum"])
+def test_every_command_that_can_takes_a_server(command: str) -> None:
+    options = {option for parameter in main.commands[command].params for option in parameter.opts}
+    assert {"--server", "--token"} <= options
+
+
+def test_knowledge_bases_are_listed(anywhere: Anywhere) -> None:
+    (kb,) = anywhere.answer("kbs")["items"]
+    assert (kb["kb_id"], kb["counts"]["indexed"], kb["counts"]["failed"]) == ("waf", 3, 1)
+    assert "waf" in anywhere("kbs").stderr
+
+
+def test_settings_are_shown_and_changed_by_key(anywhere: Anywhere) -> None:
+    assert anywhere("settings", "waf").stderr.splitlines()[0] == "chunk_size = 1000"
+    changed = anywhere.answer("settings", "waf", "chunk_size=800", "chunk_overlap=50")
+    assert (changed["chunk_size"], changed["chunk_overlap"]) == (800, 50)
+    assert anywhere.answer("settings", "waf", "chunk_size=")["chunk_size"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("chunk_size", "'chunk_size' is not KEY=VALUE, as in chunk_size=800"),
+        ("=1", "'=1' is not KEY=VALUE"),
+        ("a..b=1", "'a..b=1' is not KEY=VALUE"),
+        ("nope=1", "nope: there is no such setting"),
+        ("chunk_size.more=1", "chunk_size.more: chunk_size has no parts"),
+        ("chunk_size=0", "chunk_size: "),
+    ],
+)
+def test_a_change_that_does_not_fit_is_a_usage_error_and_changes_nothing(filled: Shell, change: str, told: str) -> None:
+    before = filled.answer("settings", "waf")
+    done = filled("settings", "waf", change)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"Error: {told}" in done.stderr
+    assert filled.answer("settings", "waf") == before
+
+
+def test_another_embedder_takes_none_of_the_parts_of_the_one_before(filled: Shell) -> None:
+    words = ["embedder.type=openai", "embedder.base_url=http://127.0.0.1:9/v1", "embedder.model=m"]
+    assert filled.answer("settings", "waf", *words)["embedder"]["model"] == "m"
+    assert filled.answer("settings", "waf", "embedder.type=static")["embedder"] == {"type": "static"}
+
+
+def test_a_knowledge_base_is_deleted(anywhere: Anywhere) -> None:
+    assert anywhere.answer("delete", "waf") == {"kb_id": "waf", "documents": 3, "chunks": 3}
+    assert anywhere.answer("kbs")["items"] == []
+    again = anywhere("delete", "waf")
+    assert (again.returncode, again.stderr.count("\n")) == (1, 1)
