@@ -8,6 +8,7 @@ from phaseflow.actors.context import PhaseFailed, RunContext
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.handoff import Receiver, Sender
 from phaseflow.background_task import only_error
+from phaseflow.domain import tracing
 from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.policy import ErrorBudget
 from phaseflow.domain.vocabulary import JobPhase
@@ -26,7 +27,7 @@ class Actor(ABC):
         self, shop: RunContext, report: Callable[[], None], inbox: Receiver | None, outbox: Sender | None
     ) -> None:
         self.shop = shop
-        self.gate = Gate(report)
+        self.gate = Gate(report, self.phase)
         self.budget = ErrorBudget(shop.plan.policies.budget)
         self.has_finished = False
         self.failure: BaseException | None = None
@@ -40,15 +41,21 @@ class Actor(ABC):
     async def perform(self) -> None:
         """Work until all is done, or until it fails. Cancelling drops what is not committed."""
         try:
+            with tracing.span("phase", phase=self.phase, job=self.shop.plan.run.job_id):
+                await self._work()
+        finally:
+            self.close()
+            self._report()
+
+    async def _work(self) -> None:
+        try:
             await self.work()
             self.has_finished = self._receiver is None or self._receiver.is_complete
         except Exception as error:  # noqa: BLE001  # the supervisor makes it a failed phase
             cause = only_error(error)
             if not isinstance(cause, StaleRun):  # else the run is over, and somebody has said why
                 self.failure = cause
-        finally:
-            self.close()
-            self._report()
+                tracing.failed(cause)
 
     def close(self) -> None:
         """Let go of its ends of the channels: one that was cancelled before its first step has not done so itself."""

@@ -6,6 +6,8 @@ from typing import Self
 
 import anyio
 
+from phaseflow.domain import tracing
+
 
 class Gate:
     """Closed at first. Every component call and every write of a phase is made inside ``async with gate``.
@@ -14,8 +16,9 @@ class Gate:
     gate, and when the last one has left it. A gate belongs to one run of one job.
     """
 
-    def __init__(self, report: Callable[[], None]) -> None:
+    def __init__(self, report: Callable[[], None], phase: str = "") -> None:
         self._report = report
+        self._batches = tracing.Batches(phase)
         self._opened = anyio.Event()
         self._closed = anyio.Event()
         self._closed.set()
@@ -63,11 +66,13 @@ class Gate:
             finally:
                 self._waiting -= 1
         self._inside += 1
+        self._batches.begin()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._batches.end(error)
         self._inside -= 1
         assert self._inside >= 0
         if self.is_drained:

@@ -14,6 +14,7 @@ from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.index import EmbeddedIndex, Request
 from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
 from phaseflow.components.uploads import UploadLimits, Uploads
+from phaseflow.domain import tracing
 from phaseflow.domain.errors import EngineStopped
 from phaseflow.domain.identifiers import check_kb_id, document_id
 from phaseflow.domain.ingestion import IngestionState
@@ -178,7 +179,10 @@ class PhaseFlow(Upkeep):
             if change is not None:  # last: what was refused above has changed nothing
                 change(tx)
 
+        origin = tracing.origin()
+
         def created(_: None) -> None:
+            scheduler.note_origin(state.job_id, origin)
             tracker.feed.touch(kb_id)
             scheduler.abandon(kb_id)
             scheduler.wake()

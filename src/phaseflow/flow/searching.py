@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.index import EmbeddedIndex, Request
+from phaseflow.domain import tracing
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.status import SearchHit, SearchHits
 from phaseflow.domain.vocabulary import SearchMode
@@ -57,7 +58,8 @@ class Searching(ABC):
         if not as_text("q", query).strip() or len(query) > LONGEST_QUERY:
             raise InvalidRequest("q", f"must have 1 to {LONGEST_QUERY} characters")
         request = Request(query, None, limit, _as_mode(mode), _as_score(min_score))
-        return await self._search(kb_id, request)
+        with tracing.span("search", kb=kb_id, limit=limit, mode=request.mode):
+            return await self._search(kb_id, request)
 
     async def _search(self, kb_id: str, request: Request) -> SearchHits:
         kb, embedded = await self._query_vector(kb_id, request)

@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 from phaseflow.actors.context import Components, Plan, Policies
 from phaseflow.actors.single_flight import SingleFlight
 from phaseflow.background_task import only_error
-from phaseflow.domain import verbs
+from phaseflow.domain import tracing, verbs
 from phaseflow.domain.errors import JobNotFound, StoreError, StoreUnavailable
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger
@@ -28,6 +28,10 @@ from phaseflow.supervisor.supervisor import Supervisor
 from phaseflow.tracker import Change, Changed, PhaseTracker, Step
 
 ComponentsFor = Callable[[JobRecord], AbstractAsyncContextManager[Components]]
+
+
+ORIGINS = 1000
+"""Requests that are remembered for the traces, of jobs that wait for their turn."""
 
 
 class Scheduler:
@@ -53,6 +57,7 @@ class Scheduler:
         self._single_flight = SingleFlight()
         self._supervisors: dict[str, Supervisor | None] = {}
         self._busy_kbs: dict[str, str] = {}
+        self._origins: dict[str, tracing.Origin] = {}
         self._woken = anyio.Event()
         self._stopping = False
         self._log = get_logger()
@@ -114,9 +119,20 @@ class Scheduler:
             return Changed(before, before)
         supervisor = self._supervisors.get(job_id)
         with nullcontext() if supervisor is None else supervisor.gates_closed():
-            return await self._tracker.change(job_id, change, reason=reason, then=self._obey)
+            origin = tracing.origin()
+            return await self._tracker.change(
+                job_id, change, reason=reason, then=lambda changed: self._obey(changed, origin)
+            )
 
-    def _obey(self, changed: Changed) -> None:
+    def note_origin(self, job_id: str, origin: tracing.Origin | None) -> None:
+        """Whose request a job runs for next, for the traces."""
+        if origin is not None:
+            self._origins[job_id] = origin
+            if len(self._origins) > ORIGINS:
+                del self._origins[next(iter(self._origins))]
+
+    def _obey(self, changed: Changed, origin: tracing.Origin | None) -> None:
+        self.note_origin(changed.after.job_id, origin)
         failpoints.hit("scheduler.applied")
         supervisor = self._supervisors.get(changed.after.job_id)
         if supervisor is not None and changed.after.cancelled:
@@ -177,7 +193,8 @@ class Scheduler:
             self._supervisors[job_id] = supervisor
             if self._stopping:
                 supervisor.stop()
-            await supervisor.run()
+            with tracing.root("job", self._origins.pop(job_id, None), job=job_id, kb=record.state.kb_id):
+                await supervisor.run()
 
     async def _start_run(self, job_id: str, components: Components) -> tuple[Plan, Changed] | None:
         while await self._tracker.database.write(lambda tx: requeue_failed(tx, job_id)):

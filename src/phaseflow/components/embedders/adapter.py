@@ -13,6 +13,7 @@ from phaseflow.components.embedders.fingerprint import Fingerprint, fingerprint_
 from phaseflow.components.embedders.retry_after import retry_after_s
 from phaseflow.components.embedders.throttle import Throttle
 from phaseflow.components.embedders.vectors import checked_vectors
+from phaseflow.domain import tracing
 from phaseflow.domain.errors import (
     BatchTooLarge,
     ComponentError,
@@ -114,9 +115,10 @@ class EmbedderAdapter:
         await self.aclose()
 
     async def _call(self, method: Callable[[Any], Any], argument: Any) -> Any:
-        begun = self.throttle.clock()
+        begun, texts = self.throttle.clock(), 1 if isinstance(argument, str) else len(argument)
         try:
-            return await self._translating(method, argument)
+            with tracing.span("embedding call", model=self.fingerprint or "", texts=texts):
+                return await self._translating(method, argument)
         except RateLimited as error:
             self.throttle.limited(begun, error.retry_after_s)
             raise

@@ -9,6 +9,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from phaseflow.domain import tracing
 from phaseflow.domain.errors import PhaseflowError
 from phaseflow.domain.log import get_logger
 from phaseflow.http.connection import KEY as CONNECTION
@@ -53,12 +54,14 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
         request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         record = scope[KEY] = LoggedRequest()
         scope[CONNECTION] = Connection(receive)
         started = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        brought = tracing.incoming(headers)
+        with brought, structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, _noting(send, record, request_id))
             finally:
