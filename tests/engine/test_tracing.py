@@ -6,6 +6,9 @@ from pathlib import Path
 import anyio
 import httpx2
 import pytest
+
+pytest.importorskip("opentelemetry.sdk", reason="needs the development group: opentelemetry-sdk")
+
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
