@@ -3,6 +3,7 @@
 import anyio
 
 from phaseflow.components.embedders import EmbedderAccess
+from phaseflow.flow.clock_keeper import ClockKeeper
 from phaseflow.flow.deliveries import Deliveries
 from phaseflow.flow.leases import LeaseKeeper
 from phaseflow.supervisor.janitor import Janitor
@@ -14,7 +15,7 @@ class Background:
 
     def __init__(self, tracker: PhaseTracker, access: EmbedderAccess, keep_vectors: float) -> None:
         self._janitor = Janitor(tracker.database, tracker.clock, keep_vectors)
-        self._parts = (self._janitor, LeaseKeeper(tracker), Deliveries(tracker, access))
+        self._parts = (self._janitor, LeaseKeeper(tracker), Deliveries(tracker, access), ClockKeeper(tracker))
 
     async def run(self) -> None:
         """Until ``stop``. Cancelling is the same."""
