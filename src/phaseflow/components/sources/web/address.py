@@ -105,6 +105,11 @@ def _ascii_form(name: str) -> str:
         return ""
 
 
+def unescaped(text: str) -> str:
+    """Undo needless escapes; the others in upper case."""
+    return _ESCAPE.sub(_in_one_spelling, text)
+
+
 def _path(path: str) -> str:
     kept: list[str] = []
     segments = _escaped(path, _PATH_SAFE).split("/")[1:]
@@ -120,7 +125,7 @@ def _path(path: str) -> str:
 
 def _escaped(text: str, safe: str) -> str:
     whole = _STRAY_PERCENT.sub("%25", text)
-    return quote(_ESCAPE.sub(_in_one_spelling, whole), safe=safe, errors="replace")
+    return quote(unescaped(whole), safe=safe, errors="replace")
 
 
 def _in_one_spelling(escape: re.Match[str]) -> str:

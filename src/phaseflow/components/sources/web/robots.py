@@ -1,9 +1,7 @@
 """robots.txt by RFC 9309: one file a site, fetched when it is first needed and kept for a day."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import anyio
 
@@ -11,10 +9,8 @@ from phaseflow.components.sources.web.address import normalised, site_of
 from phaseflow.components.sources.web.answer import Answer, TooSlow
 from phaseflow.components.sources.web.fetching import Fetcher, refusal
 from phaseflow.components.sources.web.rate_limit import Clock
+from phaseflow.components.sources.web.robots_file import RobotsFile
 from phaseflow.domain.errors import DocumentError
-
-if TYPE_CHECKING:
-    from protego import Protego
 
 MAX_BYTES = 512 * 1024
 """What stands after this is not read; the RFC asks for 500 KiB at least."""
@@ -22,8 +18,6 @@ _REDIRECTS = 5
 _KEPT_S = 24 * 3600.0
 _SLOW_S = 60.0
 """How long a site whose file did not come in time is left alone: all its pages wait for it in turn."""
-_AGENT_LINE = re.compile(r"\s*user[ -]?agent(?:\s*:\s*|\s+)([^\s/#]+)", re.I)
-_NOBODY = "(another)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +27,17 @@ class Rules:
     agent: str
     home: str
     """The site that the file came from: another one when the whole site has moved (to www, to https)."""
-    file: "Protego | None" = None
+    file: RobotsFile | None = None
 
     def allow(self, url: str) -> bool:
-        return self.file is None or self.file.can_fetch(url, self.agent)
+        return self.file is None or self.file.allows(url)
 
     def allowed(self, urls: Iterable[str]) -> list[str]:
         return [url for url in urls if self.allow(url)]
 
     @property
     def delay_s(self) -> float | None:
-        return None if self.file is None else self.file.crawl_delay(self.agent)
+        return None if self.file is None else self.file.delay_s
 
     @property
     def sitemaps(self) -> Sequence[str]:
@@ -105,20 +99,6 @@ class Robots:
         raise error
 
 
-def parsed(answer: Answer, agent: str) -> "Protego":
+def parsed(answer: Answer, agent: str) -> RobotsFile:
     """Read the file. Blocking. Takes whatever stands in it: a line that is none says nothing."""
-    from protego import Protego
-
-    lines = answer.body.decode("utf-8-sig", "replace").splitlines()
-    return Protego.parse("\n".join(_by_whole_token(line, agent) for line in lines))
-
-
-def _by_whole_token(line: str, agent: str) -> str:
-    """Write a line that names another crawler so that Protego, which looks for parts of names, matches nobody.
-
-    RFC 9309, 2.2.1: the whole product token, in upper or lower case; a version behind it does not count.
-    """
-    match = _AGENT_LINE.match(line)
-    if match is None or match[1] == "*":
-        return line
-    return f"user-agent: {agent if match[1].lower() == agent else _NOBODY}"
+    return RobotsFile(answer.body.decode("utf-8-sig", "replace"), agent)
