@@ -1,4 +1,9 @@
-"""What can be known of the connection behind a request, beyond what ASGI says."""
+"""What can be known of the connection behind a request, beyond what ASGI says.
+
+The need, to be met by ASGI one day: a way to abort a connection, and a message to the application that the server is
+on its way down while answers are still being sent. Until then this is the only module that looks at uvicorn's answers.
+It promises none of this, so ``tests/test_private_parts.py`` says what breaks when it changes.
+"""
 
 import asyncio
 from typing import Any
@@ -46,7 +51,10 @@ class Connection:
 
 
 def _answering(scope: Scope) -> Any:
-    """Whoever answers this request in a task of the server, None when nobody does."""
+    """Whoever answers this request in a task of the server, None when nobody does.
+
+    By the tasks, because a host's middleware shows neither the server's ``receive`` nor anything that leads to it.
+    """
     for task in asyncio.all_tasks():
         coroutine = task.get_coro()
         frame = getattr(coroutine, "cr_frame", None)

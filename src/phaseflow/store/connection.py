@@ -22,7 +22,9 @@ class Connection(aiosqlite.Connection):
     """A connection that takes a whole transaction at once.
 
     aiosqlite runs single statements in its thread; a transaction of ten would make ten trips, each through the event
-    loop and the GIL (measured: a third of the writer's time). What it offers its own classes is used for that.
+    loop and the GIL (measured: a third of the writer's time). What it offers its own classes is used for that: it has
+    no public way to run a function in the connection's thread, and promises nothing of this one, so
+    ``tests/test_private_parts.py`` says what breaks when it changes.
     """
 
     async def call(self, work: Callable[[sqlite3.Connection], T]) -> T:

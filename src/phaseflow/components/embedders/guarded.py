@@ -8,7 +8,11 @@ from phaseflow.components.sources.web.transport import GuardedBackend
 
 
 class GuardedTransport(httpx2.AsyncHTTPTransport):
-    """Connects to addresses that the guard has passed, and to no others; uses no proxy, which would get round it."""
+    """Connects to addresses that the guard has passed, and to no others; uses no proxy, which would get round it.
+
+    The HTTP library takes no network backend of its users, so its pool is replaced; ``tests/test_private_parts.py``
+    says what breaks when it is found elsewhere.
+    """
 
     def __init__(self, guard: AddressPolicy, max_connections: int) -> None:
         context = httpx2.create_ssl_context()
