@@ -250,7 +250,7 @@ class Chaos:
         self.figures.texts_paid += server.texts.total()
         self.figures.texts_paid_twice += lost + repeated
         for each in {*self._known, whose}:
-            self._known[each] = outcome.embedded(self.database, each)
+            self._known[each] = outcome.embedded(self.database, each, kept=True)
 
     def _count_deletes(self) -> int:
         return self.notes.read_text().count("anew\n") if self.notes.exists() else 0

@@ -60,14 +60,24 @@ def searchable(database: Path, kb_id: str = "kb") -> dict[str, Passages]:
         return {uri: Passages(content, tuple(_passages(connection, key))) for uri, content, key in found}
 
 
-def embedded(database: Path, fingerprint: str | None = None) -> set[bytes]:
-    """The hashes of all texts that have a vector, of one model (``%`` stands for anything) or of any."""
+_KEPT = (
+    "(EXISTS (SELECT 1 FROM chunks AS c JOIN documents AS d ON d.id = c.id >> 20 JOIN knowledge_bases AS k"
+    " ON k.id = d.kb_id WHERE c.vector_id = v.id AND k.name IS NOT NULL) OR EXISTS (SELECT 1 FROM unused_vectors AS u"
+    " JOIN knowledge_bases AS k ON k.id = u.kb_id WHERE u.vector_id = v.id AND k.name IS NOT NULL))"
+)
+
+
+def embedded(database: Path, fingerprint: str | None = None, *, kept: bool = False) -> set[bytes]:
+    """The hashes of all texts that have a vector, of one model (``%`` stands for anything) or of any.
+
+    ``kept``: not of those that go with a knowledge base that was deleted, as soon as the janitor comes to them.
+    """
     with connected(database) as connection:
         try:
             rows = connection.execute(
                 "SELECT v.text_hash FROM vectors AS v JOIN models AS m ON m.id = v.model_id"
-                " WHERE ?1 IS NULL OR m.fingerprint LIKE ?1",
-                (fingerprint,),
+                f" WHERE (?1 IS NULL OR m.fingerprint LIKE ?1) AND (NOT ?2 OR {_KEPT})",
+                (fingerprint, kept),
             )
             return {row[0] for row in rows}
         except sqlite3.OperationalError:  # killed before there was a table
