@@ -1,5 +1,6 @@
 """Small documents of every binary format, made here, byte for byte."""
 
+import struct
 import zipfile
 from collections.abc import Mapping
 from io import BytesIO
@@ -191,3 +192,42 @@ SAMPLES: Mapping[str, bytes] = {
     "a.epub": epub({"one": "<h1>One</h1><p>text</p>"}),
     "a.rtf": rtf(r"\pard\s1 Top\par\pard text \'e4\par\trowd\pard\intbl a\cell b\cell\row"),
 }  # fmt: skip
+
+
+def ole(name: str, stream: bytes) -> bytes:
+    """A compound file with one stream."""
+    size = max(len(stream), 4096)
+    sectors = -(-size // 512)
+    chain = [0xFFFFFFFD, 0xFFFFFFFE, *range(3, 2 + sectors), 0xFFFFFFFE]
+    entry = name.encode("utf-16-le").ljust(64, b"\0")
+    root = "Root Entry".encode("utf-16-le").ljust(64, b"\0")
+    tree = struct.pack("<III", 0xFFFFFFFF, 0xFFFFFFFF, 1) + bytes(36)
+    directory = root + struct.pack("<HBB", 22, 5, 1) + tree + struct.pack("<IQ", 0xFFFFFFFE, 0)
+    leaf = struct.pack("<III", 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF) + bytes(36)
+    directory += entry + struct.pack("<HBB", 2 * len(name) + 2, 2, 1) + leaf + struct.pack("<IQ", 2, size)
+    header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + bytes(6)
+    header += struct.pack("<IIIIIIIII", 0, 1, 1, 0, 4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0)
+    header += struct.pack("<109I", 0, *[0xFFFFFFFF] * 108)
+    table = struct.pack(f"<{len(chain)}I", *chain).ljust(512, b"\xff")
+    assert len(table) == 512
+    return header + table + directory.ljust(512, b"\0") + stream.ljust(sectors * 512, b"\0")
+
+
+def record(kind: int, body: bytes) -> bytes:
+    """A record of an old Excel workbook."""
+    return struct.pack("<HH", kind, len(body)) + body
+
+
+def xls(sheet: bytes, *codes: str, before: bytes = b"") -> bytes:
+    """An old workbook of one sheet, ``S``; style n has the n-th of the formats ``codes``."""
+    formats = b"".join(
+        record(0x41E, struct.pack("<HHB", 164 + n, len(code), 0) + code.encode("latin-1"))
+        for n, code in enumerate(codes)
+    )
+    styles = b"".join(record(0xE0, struct.pack("<HH", 0, 164 + n) + bytes(16)) for n in range(len(codes)))
+    begin = record(0x809, struct.pack("<HHHHII", 0x600, 5, 0, 0, 0, 0)) + before + formats + styles
+    listed = struct.pack("<IBBBB", 0, 0, 0, 1, 0) + b"S"
+    place = len(begin) + len(record(0x85, listed)) + 4
+    listed = struct.pack("<I", place) + listed[4:]
+    inside = record(0x809, struct.pack("<HHHHII", 0x600, 0x10, 0, 0, 0, 0)) + sheet + record(0x0A, b"")
+    return ole("Workbook", begin + record(0x85, listed) + record(0x0A, b"") + inside)

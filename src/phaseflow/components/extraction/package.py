@@ -9,12 +9,15 @@ from typing import Protocol
 from urllib.parse import unquote
 from xml.parsers import expat
 
+from phaseflow.components.extraction.metadata import office_properties
 from phaseflow.components.extraction.types import Raw
+from phaseflow.components.protocols import MetadataValue
 from phaseflow.domain.errors import DocumentError
 
 MAX_UNPACKED = 512 * 1024 * 1024
 """Bytes read from one document, over all its members. Markup packs 10 to 20 times."""
 _CHUNK = 65_536
+_LONGEST_PROPERTY = 10_000
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
 _PICTURE_ENDS = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp", ".emf", ".wmf", ".webp", ".svg")
@@ -112,6 +115,13 @@ class Package:
             self.parse("docProps/core.xml", found)
         return next(iter(found.texts), None)
 
+    def properties(self) -> dict[str, MetadataValue]:
+        """Return what an Office document says about itself besides its title."""
+        found = Properties()
+        if "docProps/core.xml" in self:
+            self.parse("docProps/core.xml", found)
+        return office_properties(found.said)
+
     def has_pictures(self) -> bool:
         return any(name.endswith(_PICTURE_ENDS) and "thumbnail" not in name for name in self._members)
 
@@ -159,6 +169,24 @@ class Texts:
     def data(self, text: str) -> None:
         if self._pieces is not None:
             self._pieces.append(text)
+
+
+class Properties:
+    """Takes the first text of each element, by its name."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, str] = {}
+        self._name = ""
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._name = name.lower()
+
+    def end(self, name: str) -> None:
+        self._name = ""
+
+    def data(self, text: str) -> None:
+        if self._name and text.strip() and len(text) <= _LONGEST_PROPERTY:
+            self.said.setdefault(self._name, text)
 
 
 class Elements:

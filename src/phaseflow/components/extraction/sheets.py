@@ -6,16 +6,21 @@ a word, in strict OOXML. What calamine returns is compared with what the file ho
 
 import datetime
 import re
-from collections.abc import Mapping
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from phaseflow.components.extraction.cell_formats import CellFormats, shown_in_ods
 from phaseflow.components.extraction.libraries import library
 from phaseflow.components.extraction.markdown_writer import Draft
+from phaseflow.components.extraction.number_format import plain
 from phaseflow.components.extraction.odf import refuse_encrypted
 from phaseflow.components.extraction.package import Package, encrypted, no_text_layer, nothing_found
 from phaseflow.components.extraction.types import Extracted, Raw
-from phaseflow.components.extraction.workbook import PassedOver, Place, passed_over
+from phaseflow.components.extraction.workbook import PassedOver, Place, passed_over, sheets_of
+from phaseflow.components.extraction.xls import old_workbook, unread
 from phaseflow.domain.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -42,30 +47,70 @@ def extract(raw: Raw) -> Extracted:
     package = Package(raw) if raw.data.startswith(_ZIP) else None
     if package is not None:
         _look_inside(package)
+    beside = _beside_xml(package) if package else _beside_records(raw)
     draft = Draft(raw.name)
     calamine = library("python_calamine", "spreadsheets")
     try:
         workbook = calamine.CalamineWorkbook.from_filelike(BytesIO(raw.data))
-        has_text = _add_sheets(workbook, draft, passed_over(package) if package else {})
+        has_text = _add_sheets(workbook, draft, beside)
     except calamine.PasswordError as error:
         raise encrypted(raw.name) from error
     except (calamine.CalamineError, OSError, ValueError) as error:
         raise _malformed(raw, error) from error
     if not has_text and package is not None:
         _explain(package)
-    return draft.finish(raw.base_name) if has_text else Draft(raw.name).finish(None)
+    properties = package.properties() if package else {}
+    return (draft if has_text else Draft(raw.name)).finish(raw.base_name if has_text else None, metadata=properties)
 
 
-def _add_sheets(workbook: "CalamineWorkbook", draft: Draft, passed: Mapping[str, PassedOver]) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What is read beside the library, by the name of the sheet."""
+
+    passed: Mapping[str, PassedOver]
+    shown: Callable[[str], Iterable[tuple[Place, str]]]
+    """Numbers as they are shown, where that is not how they stand."""
+
+
+def _beside_xml(package: Package) -> _Beside:
+    if "content.xml" in package:
+        by_sheet: dict[str, list[tuple[Place, str]]] = {}
+        for name, place, text in shown_in_ods(package):
+            by_sheet.setdefault(name, []).append((place, text))
+        return _Beside({}, lambda name: by_sheet.get(name, ()))
+    listed, is_1904 = sheets_of(package)
+    formats, members = CellFormats(package, is_1904=is_1904), dict(listed)
+    return _Beside(passed_over(package, listed), lambda name: formats.shown(members[name]) if name in members else ())
+
+
+def _beside_records(raw: Raw) -> _Beside:
+    """Raises DocumentError ``encrypted``. What is damaged is left to the library, which says so."""
+    try:
+        book = old_workbook(raw.data)
+        remarks = unread(book)
+    except (ValueError, KeyError, struct.error):
+        return _Beside({}, lambda name: ())
+    if book.is_encrypted:
+        raise encrypted(raw.name)
+    begins = dict(book.sheets)
+    passed = {name: PassedOver({}, texts) for name, texts in remarks.items()}
+    return _Beside(passed, lambda name: book.cells(begins[name]) if name in begins else ())
+
+
+def _add_sheets(workbook: "CalamineWorkbook", draft: Draft, beside: _Beside) -> bool:
     has_text = False
     for name in workbook.sheet_names:
         sheet = workbook.get_sheet_by_name(name)
         if sheet.height * sheet.width > MAX_CELLS:
             raise _too_large(draft.name, name, sheet.total_height, sheet.total_width)
         rows = [[_shown(cell) for cell in row] for row in sheet.iter_rows()]
-        more = passed.get(name, _NOTHING)
+        more = beside.passed.get(name, _NOTHING)
+        left = sheet.start[1] if sheet.start else 0
+        for (row, column), text in beside.shown(name):
+            if row < len(rows) and left <= column < left + len(rows[row]):
+                rows[row][column - left] = text
         if more.cells:
-            rows = _completed(rows, sheet.start[1] if sheet.start else 0, more.cells, draft.name)
+            rows = _completed(rows, left, more.cells, draft.name)
         draft.part(name)
         draft.heading(2, name)
         draft.table(rows)
@@ -95,10 +140,19 @@ def _shown(cell: Any) -> str:
     if isinstance(cell, bool):
         return "TRUE" if cell else "FALSE"
     if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+        return plain(cell)
+    if isinstance(cell, datetime.timedelta):
+        return _duration(cell)
     if isinstance(cell, datetime.datetime):
         return str(cell.date()) if cell.time() == datetime.time() else cell.isoformat(" ", "seconds")
     return str(cell)
+
+
+def _duration(time: datetime.timedelta) -> str:
+    """Hours may be more than a day: 36:00:00."""
+    seconds = round(time.total_seconds())
+    minutes, second = divmod(abs(seconds), 60)
+    return f"{'-' if seconds < 0 else ''}{minutes // 60}:{minutes % 60:02d}:{second:02d}"
 
 
 def _look_inside(package: Package) -> None:

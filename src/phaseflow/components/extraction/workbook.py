@@ -1,7 +1,7 @@
 """What calamine passes over in an Excel workbook: errors, uncalculated formulas, comments, text in drawings."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from phaseflow.components.extraction.package import Elements, Package, Texts
@@ -23,23 +23,34 @@ class PassedOver:
     cells: Mapping[Place, str]
     """Formulas without a value, as programs write them that cannot calculate, and errors as they are shown."""
     remarks: tuple[str, ...]
+    member: str = ""
+    """Where the sheet stands in the archive."""
 
 
-def passed_over(package: Package) -> dict[str, PassedOver]:
-    """Return what was passed over, by the name of the sheet. Nothing for sheets that are no XML."""
+def sheets_of(package: Package) -> tuple[list[tuple[str, str]], bool]:
+    """Return the names of the sheets with their members, none if they are no XML, and whether days count from 1904."""
     main = package.main("xl/workbook.xml")
     if main not in package or not main.endswith(".xml"):
-        return {}
+        return [], False
     relations = package.relations(main)
     sheets: list[tuple[str, str]] = []
+    is_1904 = False
 
     def note(name: str, attributes: dict[str, str]) -> None:
+        nonlocal is_1904
         relation = relations.get(attributes.get("r-id", ""))
         if name == "sheet" and relation and relation.target in package:
             sheets.append((attributes.get("name", ""), relation.target))
+        elif name == "workbookPr":
+            is_1904 = attributes.get("date1904", "0") in ("1", "true")
 
     package.parse(main, Elements(note))
-    return {name: PassedOver(_cells(package, sheet), tuple(_remarks(package, sheet))) for name, sheet in sheets}
+    return sheets, is_1904
+
+
+def passed_over(package: Package, sheets: Sequence[tuple[str, str]]) -> dict[str, PassedOver]:
+    """Return what was passed over, by the name of the sheet."""
+    return {name: PassedOver(_cells(package, sheet), tuple(_remarks(package, sheet)), sheet) for name, sheet in sheets}
 
 
 def place_of(reference: str) -> Place | None:

@@ -1,0 +1,78 @@
+"""Dates, times and durations as a spreadsheet shows them."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+Token = tuple[str, str]
+"""A kind and a text: a piece of a format code."""
+
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_FIRST_1904 = datetime(1904, 1, 1)
+_FIRST_1900 = datetime(1899, 12, 30)
+_LAST = 2_957_003
+"""Days from 1904 to the end of 9999."""
+_FEBRUARY_1900 = 60
+"""Excel believes that 1900 was a leap year: the days before March are one later."""
+
+
+def moment(tokens: Sequence[Token], serial: float, *, is_1904: bool) -> str | None:
+    """Return days, as Excel counts them, as a date, a time or a duration; None beyond the end of its calendar."""
+    if serial >= _LAST:
+        return None
+    fraction = _second_digits(tokens)
+    unit = 10**fraction if any(text[0] in "sS" for kind, text in tokens if kind in ("date", "elapsed")) else 1000
+    # To the last digit that is shown, and not beyond it for what shows no seconds.
+    total = round(serial * 86_400 * unit)
+    seconds, part = divmod(total, unit)
+    first = _FIRST_1904 if is_1904 else _FIRST_1900
+    day = timedelta(days=1) if not is_1904 and serial < _FEBRUARY_1900 else timedelta()
+    at = first + day + timedelta(seconds=seconds)
+    is_half = any(kind == "noon" for kind, _ in tokens)
+    texts: list[str] = []
+    after_second = False
+    for kind, text in tokens:
+        if kind == "date":
+            texts.append(_date_part(text.lower(), at, is_half=is_half))
+        elif kind == "elapsed":
+            size = {"h": 3600, "m": 60, "s": 1}[text[0]]
+            texts.append(f"{seconds // size:0{len(text)}d}")
+        elif kind == "noon":
+            texts.append(("AM", "PM")[at.hour >= 12][: 2 if len(text) > 3 else 1])
+        elif kind == "digit":
+            if after_second:
+                texts.append(f"{part:0{fraction}d}")
+            after_second = False
+            continue
+        else:
+            texts.append(text)
+        after_second = after_second if text in (".", "") else kind in ("date", "elapsed") and text[0] in "sS"
+    return "".join(texts).strip()
+
+
+def _second_digits(tokens: Sequence[Token]) -> int:
+    """How many digits of a second are shown."""
+    return min(sum(kind == "digit" for kind, _ in tokens), 3)
+
+
+def _date_part(text: str, at: datetime, *, is_half: bool) -> str:
+    length = len(text)
+    match text[0]:
+        case "y":
+            return f"{at.year % 100:02d}" if length < 3 else f"{at.year:04d}"
+        case "m":
+            names = _MONTHS[at.month - 1]
+            return {1: str(at.month), 2: f"{at.month:02d}", 3: names[:3], 5: names[:1]}.get(length, names)
+        case "d":
+            names = _DAYS[at.weekday()]
+            return {1: str(at.day), 2: f"{at.day:02d}", 3: names[:3]}.get(length, names)
+        case "h":
+            hour = (at.hour - 1) % 12 + 1 if is_half else at.hour
+            return f"{hour:0{min(length, 2)}d}"
+        case "n":
+            return f"{at.minute:0{min(length, 2)}d}"
+        case _:
+            return f"{at.second:0{min(length, 2)}d}"

@@ -1,0 +1,133 @@
+"""What calamine passes over in an old Excel workbook (BIFF): formats of numbers, text boxes, comments, passwords."""
+
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from phaseflow.components.extraction.number_format import BUILTIN, shown
+from phaseflow.components.extraction.ole import OleFile
+
+Place = tuple[int, int]
+_BOF, _EOF, _FILEPASS, _1904, _SHEET = 0x809, 0x0A, 0x2F, 0x22, 0x85
+_FORMAT, _XF, _CONTINUE, _TXO = 0x41E, 0xE0, 0x3C, 0x1B6
+_NUMBER, _RK, _MULRK, _FORMULA = 0x203, 0x27E, 0xBD, 0x06
+_BIFF8 = 0x600
+_WORKBOOKS = ("workbook", "book")
+
+
+@dataclass(slots=True)
+class OldWorkbook:
+    """A workbook as far as it is read here. Sheets stand in the order in which they are listed."""
+
+    is_encrypted: bool = False
+    is_1904: bool = False
+    codes: dict[int, str] = field(default_factory=dict)
+    """Formats of cells by the number of their style, where they are not the general one."""
+    sheets: list[tuple[str, int]] = field(default_factory=list)
+    """Names, and where they begin."""
+    data: bytes = b""
+
+    def cells(self, begin: int) -> Iterator[tuple[Place, str]]:
+        """Yield the numbers of a sheet as they are shown, where they have a format."""
+        if not self.codes:
+            return
+        for kind, body in _records(self.data, begin):
+            if kind == _EOF:
+                return
+            for row, column, style, value in _numbers(kind, body):
+                code = self.codes.get(style)
+                text = shown(value, code, is_1904=self.is_1904) if code else None
+                if text is not None:
+                    yield (row, column), text
+
+    def remarks(self, begin: int) -> Iterator[str]:
+        """Yield the texts of boxes and comments."""
+        length = 0
+        for kind, body in _records(self.data, begin):
+            if kind == _EOF:
+                return
+            if kind == _TXO and len(body) >= 12:
+                length = struct.unpack_from("<H", body, 10)[0]
+            elif kind == _CONTINUE and length and body:
+                yield body[1 : 1 + length * (1 + (body[0] & 1))].decode(
+                    "utf-16-le" if body[0] & 1 else "latin-1", "replace"
+                )
+                length = 0
+
+
+def old_workbook(data: bytes) -> OldWorkbook:
+    """Read the beginning of a workbook. Raises ValueError when it is damaged or none."""
+    file = OleFile(data)
+    name = next((name for name in _WORKBOOKS if name in file), None)
+    if name is None:
+        raise ValueError("there is no workbook in it")
+    book = OldWorkbook(data=file.stream(name))
+    formats: dict[int, str] = dict(BUILTIN)
+    styles: list[int] = []
+    is_wide = True
+    for kind, body in _records(book.data, 0):
+        if kind == _EOF:
+            break
+        if kind == _BOF and len(body) >= 2:
+            is_wide = struct.unpack_from("<H", body)[0] >= _BIFF8
+        elif kind == _FILEPASS:
+            book.is_encrypted = True
+            break
+        elif kind == _1904:
+            book.is_1904 = body[:1] == b"\1"
+        elif kind == _SHEET and len(body) > 8:
+            book.sheets.append((_string(body[6:], is_wide=is_wide, size=1), struct.unpack_from("<I", body)[0]))
+        elif kind == _FORMAT and len(body) > 4:
+            formats[struct.unpack_from("<H", body)[0]] = _string(body[2:], is_wide=is_wide, size=2 if is_wide else 1)
+        elif kind == _XF and len(body) >= 4:
+            styles.append(struct.unpack_from("<H", body, 2)[0])
+    book.codes = {place: formats[number] for place, number in enumerate(styles) if number in formats}
+    return book
+
+
+def _records(data: bytes, begin: int) -> Iterator[tuple[int, bytes]]:
+    place = begin
+    while place + 4 <= len(data):
+        kind, length = struct.unpack_from("<HH", data, place)
+        yield kind, data[place + 4 : place + 4 + length]
+        place += 4 + length
+
+
+def _string(body: bytes, *, is_wide: bool, size: int) -> str:
+    length = int.from_bytes(body[:size], "little")
+    if not is_wide:
+        return body[size : size + length].decode("cp1252", "replace")
+    if body[size : size + 1] and body[size] & 1:
+        return body[size + 1 : size + 1 + 2 * length].decode("utf-16-le", "replace")
+    return body[size + 1 : size + 1 + length].decode("latin-1")
+
+
+def _numbers(kind: int, body: bytes) -> Iterator[tuple[int, int, int, float]]:
+    """Yield row, column, style and value of the numbers in a record."""
+    if kind == _NUMBER and len(body) >= 14:
+        yield struct.unpack_from("<HHHd", body)
+    elif kind == _RK and len(body) >= 10:
+        row, column, style, packed = struct.unpack_from("<HHHI", body)
+        yield row, column, style, _unpacked(packed)
+    elif kind == _MULRK and len(body) >= 6:
+        row, column = struct.unpack_from("<HH", body)
+        for place, (style, packed) in enumerate(struct.iter_unpack("<HI", body[4 : 4 + (len(body) - 6) // 6 * 6])):
+            yield row, column + place, style, _unpacked(packed)
+    # A formula whose last two bytes of the value are set has a text or an error for a value.
+    elif kind == _FORMULA and len(body) >= 14 and body[12:14] != b"\xff\xff":
+        yield struct.unpack_from("<HHHd", body)
+
+
+def _unpacked(packed: int) -> float:
+    """Return the number that Excel packs into 30 bits: an integer or the upper half of a float, perhaps times 100."""
+    if packed & 2:
+        signed = packed >> 2
+        value = float(signed - (1 << 30) if signed & (1 << 29) else signed)
+    else:
+        value = struct.unpack("<d", struct.pack("<II", 0, packed & 0xFFFFFFFC))[0]
+    return value / 100 if packed & 1 else value
+
+
+def unread(book: OldWorkbook) -> Mapping[str, tuple[str, ...]]:
+    """Return what stands in boxes and comments, by the name of the sheet."""
+    return {name: tuple(filter(str.strip, book.remarks(begin))) for name, begin in book.sheets}

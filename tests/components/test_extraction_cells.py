@@ -1,0 +1,108 @@
+"""Cells of spreadsheets say what a reader sees: percent, leading zeros, dates, durations, currencies."""
+
+import struct
+from contextlib import suppress
+
+import pytest
+
+from phaseflow.components.extraction import extract
+from phaseflow.components.extraction.number_format import shown
+from phaseflow.domain.errors import DocumentError
+from tests.components.binary_fixtures import ODF, S, package, record, xls, xlsx
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "text"),
+    [
+        (0.475, "0.0%", "47.5%"), (1234.5, '"$"#,##0.00', "$1,234.50"), (99.9, "#,##0.00 [$€-407]", "99.90 €"),
+        (42, "00000", "00042"), (4930123456, "+#", "+4930123456"), (-5, "#,##0;(#,##0)", "(5)"), (-3, "0", "-3"),
+        (6.02e23, "0.00E+00", "6.02E+23"), (0.1 + 0.2, "0.00", "0.30"), (1.005, "0.00", "1.01"), (-0.001, "0.0", "0.0"),
+        (123456789, "000-00-0000", "123-45-6789"), (1234567, "0.0,,", "1.2"), (12000, "#,##0,", "12"),
+        (0, '0;-0;"none"', "none"), (5, '[>=10]"many";[<10]"few"', "few"), (12, 'General" km"', "12 km"),
+        (1234.5, '_-* #,##0.00\\ "€"_-;-* #,##0.00\\ "€"_-', "1,234.50 €"), (-0.125, "0.0%;[Red]-0.0%", "-12.5%"),
+        (7, '"No. "000', "No. 007"), (5, "@", None), (5, "# ?/?", None), (5, ";;;", None), (5, "0" * 300, None),
+        (1.5, "[h]:mm", "36:00"), (1.5, "[hh]:mm:ss", "36:00:00"), (1, "[s]", "86400"), (0.0007, "mm:ss.0", "01:00.5"),
+        (0.3541666666666667, "h:mm AM/PM", "8:30 AM"), (0.99999999, "hh:mm:ss", "00:00:00"), (0, "h AM/PM", "12 AM"),
+        (45362, "d. mmmm yyyy", "11. March 2024"), (45362.75, "dd/mm/yyyy hh:mm", "11/03/2024 18:00"),
+        (61, "d.m.yy", "1.3.00"), (1, "d.m.yy", "1.1.00"), (45362, "ddd", "Mon"),
+        (45362, "[$-407]dd.mm.yyyy", "11.03.2024"), (45362, "[$-407]d. mmmm yyyy", None),
+        (45362, "[$-F800]dddd, mmmm dd", None), (-1, "yyyy", None), (1e9, "yyyy", None),
+    ],
+)  # fmt: skip
+def test_a_number_is_shown_by_its_format(value: float, code: str, text: str | None) -> None:
+    assert shown(float(value), code) == text
+
+
+def test_days_may_be_counted_from_1904() -> None:
+    assert shown(43900.0, "yyyy-mm-dd", is_1904=True) == "2024-03-11"
+
+
+def styles(*codes: str) -> str:
+    formats = "".join(f'<numFmt numFmtId="{164 + n}" formatCode="{code}"/>' for n, code in enumerate(codes))
+    cells = "".join(f'<xf numFmtId="{164 + n}"/>' for n in range(len(codes)))
+    # The styles that cells' styles are made of come first, and are not those of the cells.
+    others = "<cellStyleXfs><xf numFmtId='0'/></cellStyleXfs>"
+    return f"<styleSheet {S}>{formats}{others}<cellXfs>{cells}</cellXfs></styleSheet>"
+
+
+def test_excel() -> None:
+    row = (
+        '<row r="2"><c r="B2" s="0"><v>0.2</v></c><c r="C2" s="1" t="n"><f>A1*2</f><v>42</v></c>'
+        '<c s="2" r="D2"><v>1.5</v></c><c r="E2" s="0" t="str"><f>x</f><v>0.3</v></c></row>'
+    )
+    data = xlsx({"One": row}, **{"xl/styles.xml": styles("0%", "00000", "[h]:mm")})
+    assert "| 20% | 00042 | 36:00 | 0.3 |" in extract(data, "a.xlsx").text
+
+
+def test_a_cell_that_is_cut_by_the_end_of_a_piece_is_shown_too() -> None:
+    rows = "".join(f'<row r="{n}"><c r="A{n}" s="0"><v>0.{n:05}</v></c></row>' for n in range(1, 5001))
+    text = extract(xlsx({"One": rows}, **{"xl/styles.xml": styles("0.000%")}), "a.xlsx").text
+    assert text.count("%") == 5000
+
+
+def test_opendocument_shows_what_the_document_says_is_shown() -> None:
+    names = " ".join(f'xmlns:{name}="{ODF}{name}:1.0"' for name in ("office", "text", "table"))
+    cell = '<table:table-cell office:value-type="{}" office:{}="{}"{}><text:p>{}</text:p></table:table-cell>'
+    row = (
+        "<table:table-row><table:table-cell/>"
+        + cell.format("percentage", "value", "0.475", "", "47.5%")
+        + cell.format("currency", "value", "9.9", "", "9,90 €")
+        + cell.format("time", "time-value", "PT36H00M00S", "", "36:00")
+        + cell.format("float", "value", "7", ' table:number-columns-repeated="2"', "007")
+        + "</table:table-row>"
+    )
+    content = (
+        f"<office:document-content {names}><office:body><office:spreadsheet>"
+        f'<table:table table:name="A &amp; B">{row}</table:table></office:spreadsheet></office:body>'
+        "</office:document-content>"
+    )
+    kind = "application/vnd.oasis.opendocument.spreadsheet"
+    data = package({"mimetype": kind, "content.xml": content, "META-INF/manifest.xml": "<m/>"})
+    assert "| 47.5% | 9,90 € | 36:00 | 007 | 007 |" in extract(data, "a.ods").text
+
+
+class TestOldExcel:
+    def test_numbers_of_every_packing_are_shown_by_their_format(self) -> None:
+        sheet = record(0x203, struct.pack("<HHHd", 0, 0, 0, 0.475))
+        sheet += record(0x27E, struct.pack("<HHHI", 0, 1, 1, 42 << 2 | 2))
+        sheet += record(0xBD, struct.pack("<HHHIHIH", 0, 2, 1, 7 << 2 | 2, 0, 50 << 2 | 3, 3))
+        assert "| 47.5% | 00042 | 00007 | 50.0% |" in extract(xls(sheet, "0.0%", "00000"), "a.xls").text
+
+    def test_texts_of_boxes_and_comments_follow_the_table(self) -> None:
+        box = record(0x1B6, bytes(10) + struct.pack("<HHI", 5, 0, 0)) + record(0x3C, b"\0boxed")
+        wide = record(0x1B6, bytes(10) + struct.pack("<HHI", 4, 0, 0)) + record(
+            0x3C, b"\1" + "žluť".encode("utf-16-le")
+        )
+        assert extract(xls(box + wide), "a.xls").text == "## S\n\nboxed\n\nžluť"
+
+    def test_a_password_is_told(self) -> None:
+        with pytest.raises(DocumentError) as caught:
+            extract(xls(b"", before=record(0x2F, b"\1\0" + bytes(52))), "a.xls")
+        assert caught.value.code == "encrypted"
+
+    @pytest.mark.parametrize("place", [30, 48, 76, 512, 520])
+    def test_a_chain_of_sectors_that_leads_nowhere_ends(self, place: int) -> None:
+        data = bytearray(xls(record(0x203, struct.pack("<HHHd", 0, 0, 0, 0.475)), "0%"))
+        data[place : place + 8] = b"\2\0\0\0\2\0\0\0"
+        with suppress(DocumentError):
+            extract(bytes(data), "a.xls")
