@@ -8,6 +8,8 @@ import pytest
 import structlog
 
 from phaseflow.cli import logs
+from phaseflow.domain.errors import ComponentUnavailable
+from phaseflow.domain.log import get_logger, log_failure
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +71,19 @@ def test_a_traceback_shows_no_values_of_variables_among_which_the_token_may_be(
     written = capsys.readouterr().err
     assert "broken6" in written
     assert token not in written
+
+
+def test_an_expected_failure_is_an_event_and_any_other_comes_with_its_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def logged(verbosity: int, error: Exception) -> list[dict[str, object]]:
+        logs.set_up(verbosity)
+        log_failure(get_logger(kb="waf"), "phase failed", error, phase="embedding")
+        return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+    expected, fault = ComponentUnavailable("answered 401; set the key"), ValueError("a bug")
+    assert logged(0, expected) == []
+    (line,) = logged(1, expected)
+    assert (line["level"], line["error"], "exception" in line) == ("info", "answered 401; set the key", False)
+    assert "exception" in logged(2, expected)[0]
+    assert "exception" in logged(0, fault)[0]

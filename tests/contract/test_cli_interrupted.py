@@ -156,7 +156,13 @@ def test_a_refused_key_fails_at_once_with_1(shell: Shell) -> None:
         url = f"http://127.0.0.1:{refusing.server_address[1]}/v1"
         failed = shell(*INGEST, "--embedder", "openai", "--embedding-url", url, "--embedding-model", "m")
         retried = shell("retry", "waf", "--json")
+        shown = shell("retry", "waf")
+        detailed = shell("retry", "waf", "-vv")
         refusing.shutdown()
     assert (failed.returncode, last(failed)["status"]) == (1, "failed")
     assert "401" in str(last(failed)["error"])
+    assert (failed.stderr, retried.stderr) == ("", "")
+    assert "Error" not in shown.stderr
+    assert f"waf: failed: {last(failed)['error']}" in shown.stderr.splitlines()
+    assert "ComponentUnavailable" in detailed.stderr
     assert (retried.returncode, last(retried)["job_id"]) == (1, last(failed)["job_id"])

@@ -3,6 +3,8 @@
 import logging
 from typing import Any
 
+from phaseflow.domain.errors import PhaseflowError
+
 NAME = "phaseflow"
 
 
@@ -27,3 +29,13 @@ def get_logger(**bound: object) -> Any:
         cache_logger_on_first_use=False,
     )
     return logger.bind(**bound)
+
+
+def log_failure(logger: Any, event: str, error: BaseException, **more: object) -> None:
+    """Log what made something fail. An error of ours is expected: its message says all, and the status has it too, so
+    it is an event among others. Any other is a fault of a program and comes with its traceback; so do all in detail.
+    """
+    if isinstance(error, PhaseflowError) and not logger.isEnabledFor(logging.DEBUG):
+        logger.info(event, error=str(error), **more)
+    else:
+        logger.error(event, exc_info=error, **more)

@@ -17,7 +17,7 @@ from phaseflow.background_task import only_error
 from phaseflow.domain import tracing, verbs
 from phaseflow.domain.errors import JobNotFound, StoreError, StoreUnavailable
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.log import get_logger
+from phaseflow.domain.log import get_logger, log_failure
 from phaseflow.domain.phase import BY_INTERRUPTION
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus
 from phaseflow.store import failpoints, jobs, progress
@@ -218,7 +218,7 @@ class Scheduler:
             self._tracker.tell(begun[1])
 
     async def _fail(self, job_id: str, error: BaseException) -> None:
-        self._log.error("job failed", job=job_id, exc_info=error)
+        log_failure(self._log, "job failed", error, job=job_id)
         now, text = self._tracker.clock.now(), str(error) or type(error).__name__
         steps: list[Step] = [
             (lambda state: _with_running_phase(state, now), None),

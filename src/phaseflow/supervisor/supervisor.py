@@ -22,7 +22,7 @@ from phaseflow.actors.single_flight import SingleFlight
 from phaseflow.domain import verbs
 from phaseflow.domain.errors import JobNotFound, StoreUnavailable
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.log import get_logger
+from phaseflow.domain.log import get_logger, log_failure
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.vocabulary import Intent, JobPhase, JobStatus, PhaseStatus
 from phaseflow.store import failpoints
@@ -244,9 +244,10 @@ class Supervisor:
         return actor.has_finished and (before is None or state[before].status is PhaseStatus.COMPLETED)
 
     def _failing(self, actor: Actor, phase: PhaseState, state: IngestionState) -> Move | None:
+        assert actor.failure is not None
         error = str(actor.failure) or type(actor.failure).__name__
         if phase.is_active():
-            self._log.error("phase failed", phase=actor.phase, exc_info=actor.failure)
+            log_failure(self._log, "phase failed", actor.failure, phase=actor.phase)
             quiet = [a.phase for a in self._actors if self._is_to_pause(a, state)]
             return failing(actor.phase, error, quiet, self._tracker.clock.now())
         if phase.status is PhaseStatus.NOT_STARTED and not state.get_overall_status().is_terminal:
