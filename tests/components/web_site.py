@@ -54,6 +54,8 @@ class WebSite:
         self, pages: Mapping[str, Reply] | None = None, *, port: int = 0, tls: tuple[Path, Path] | None = None
     ) -> None:
         self.pages: dict[str, Reply] = dict(pages or {})
+        self.with_cookie: dict[str, Reply] = {}
+        """What those get instead who send a cookie."""
         self.asked: list[Asked] = []
         self._news = anyio.Event()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -116,7 +118,8 @@ class WebSite:
         self.asked.append(Asked(host, path, headers))
         self._news.set()
         self._news = anyio.Event()
-        reply = self.pages.get(host + path) or self.pages.get(path) or Reply(b"not here", 404)
+        own = self.with_cookie.get(path) if "cookie" in headers else None
+        reply = own or self.pages.get(host + path) or self.pages.get(path) or Reply(b"not here", 404)
         etag = reply.headers.get("etag")
         if etag is not None and headers.get("if-none-match") == etag:
             reply = Reply(status=304, type=None, headers=reply.headers)

@@ -14,6 +14,14 @@ _STRAY_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 _ESCAPE = re.compile("%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _HOST = re.compile(r"(?!-)[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_DROPPED = frozenset((
+    "gclid", "gclsrc", "dclid", "gbraid", "wbraid", "gad_source", "srsltid", "_ga", "_gl", "fbclid", "msclkid", "yclid",
+    "ttclid", "twclid", "li_fat_id", "igshid", "mc_cid", "mc_eid", "mkt_tok", "_hsenc", "_hsmi", "vero_id",
+    "oly_anon_id", "oly_enc_id", "s_kwcid", "phpsessid", "jsessionid", "cfid", "cftoken",
+))  # fmt: skip
+"""Parameters that say who follows a link and where it was found, and never which page it is."""
+_DROPPED_STARTS = ("utm_", "aspsessionid")
+_SESSION_IN_PATH = re.compile(r";(?:jsessionid|phpsessid)=[^/;]*", re.I)
 _IGNORED = str.maketrans("", "", "\t\r\n")
 _TRIMMED = "".join(map(chr, range(33)))
 
@@ -22,8 +30,9 @@ def normalised(link: str, base: str | None = None) -> str | None:
     """Return the address that a link on the page ``base`` leads to, or None when no crawler can follow it.
 
     Lower-case scheme and host (international names in their ASCII form), no default port, no dot segments, no
-    fragment, escapes in one spelling. The result normalises to itself. None: other schemes than http and https,
-    user names, hosts and ports that cannot be, and what is longer than 4,000 characters.
+    fragment, no known parameter of a session or a campaign, escapes in one spelling. The result normalises to itself.
+    None: other schemes than http and https, user names, hosts and ports that cannot be, and what is longer than 4,000
+    characters.
     """
     try:
         trimmed = link.strip(_TRIMMED).translate(_IGNORED)
@@ -37,8 +46,9 @@ def normalised(link: str, base: str | None = None) -> str | None:
     if host is None or port == 0:
         return None
     site = f"{parts.scheme}://{host}" if port in {None, _PORTS[parts.scheme]} else f"{parts.scheme}://{host}:{port}"
-    query = f"?{_escaped(parts.query, _QUERY_SAFE)}" if parts.query else ""
-    address = f"{site}{_path(parts.path)}{query}"
+    kept = _without_sessions(parts.query)
+    query = f"?{_escaped(kept, _QUERY_SAFE)}" if kept else ""
+    address = f"{site}{_path(_SESSION_IN_PATH.sub('', parts.path))}{query}"
     return address if len(address) <= MAX_LENGTH else None
 
 
@@ -103,6 +113,16 @@ def _ascii_form(name: str) -> str:
         return idna.encode(name, uts46=True).decode("ascii")
     except idna.IDNAError:
         return ""
+
+
+def _without_sessions(query: str) -> str:
+    if not query:
+        return ""
+    return "&".join(part for part in query.split("&") if not _is_dropped(part.partition("=")[0].lower()))
+
+
+def _is_dropped(name: str) -> bool:
+    return name in _DROPPED or name.startswith(_DROPPED_STARTS)
 
 
 def unescaped(text: str) -> str:

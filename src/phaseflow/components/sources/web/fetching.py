@@ -10,6 +10,7 @@ import anyio
 from phaseflow.components.embedders.retry_after import retry_after_s
 from phaseflow.components.sources.web.address import normalised, site_of
 from phaseflow.components.sources.web.answer import Answer
+from phaseflow.components.sources.web.cookies import Cookies
 from phaseflow.components.sources.web.limits import Limits
 from phaseflow.components.sources.web.rate_limit import Clock, Pace, Sleep
 from phaseflow.components.sources.web.ssrf import AddressPolicy
@@ -45,6 +46,7 @@ class Fetcher:
         self._clock = clock
         self._sleep = sleep
         self._ssl_context = ssl_context
+        self._cookies = Cookies()
         self._paces: dict[str, Pace] = {}
         self._wire: Wire | None = None
         self._opening = anyio.Lock()
@@ -76,7 +78,11 @@ class Fetcher:
         wire = await self._opened()
         pace = self.pace(site_of(url))
         async with pace.turn():
-            answer = await wire.get(url, headers, wanted, limits=limits, cut=cut)
+            cookie = self._cookies.header(url)
+            sent = {**headers, "Cookie": cookie} if cookie else headers
+            answer = await wire.get(url, sent, wanted, limits=limits, cut=cut)
+        if answer.header("set-cookie"):
+            self._cookies.take(url, answer.header("set-cookie"))
         if answer.status in {429, 503}:
             pace.close(_asked_wait_s(answer))
         return answer

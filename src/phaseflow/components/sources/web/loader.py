@@ -134,12 +134,17 @@ class WebLoader:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    async def _load(self, entry: Entry, known: Known | None) -> Outcome:
+    async def _load(self, entry: Entry, known: Known | None, *, again: bool = False) -> Outcome:
         stamp = Stamp.decoded(known.stamp, entry.uri) if known else Stamp()
         await self._check_rules(entry.uri)
         answer = await self._fetcher.get(entry.uri, stamp.conditions(), wanted=_wanted)
         if answer.is_redirect:
-            return await self._redirected(entry, answer)
+            moved = await self._redirected(entry, answer)
+            if moved is None and not again:  # it has set a cookie and led back
+                return await self._load(entry, known, again=True)
+            if moved is None:
+                raise too_many_redirects(entry.uri)
+            return moved
         if answer.status == 304 and known is not None and stamp.conditions():
             return await self._not_modified(entry, known, stamp, answer)
         if not answer.is_success:
@@ -154,15 +159,15 @@ class WebLoader:
         message = f"the robots.txt of {site_of(url)} does not allow {url}; leave it out, or ask its owner"
         raise DocumentError(message, code="robots_disallowed", counts=False)
 
-    async def _redirected(self, entry: Entry, answer: Answer) -> Skipped:
-        """Follow to the end without reading it: the page there is an entry of its own."""
+    async def _redirected(self, entry: Entry, answer: Answer) -> Skipped | None:
+        """Follow to the end without reading it: the page there is an entry of its own. None when it is this one."""
         seen = {entry.uri}
         took_s = answer.took_s
         for _ in range(self._limits.redirects):
             target = target_of(answer)
             if took_s > 2 * self._limits.total_s:
                 raise TooSlow(f"{entry.uri} redirects for {took_s:.0f} s, each time slowly; try again later")
-            if target in seen:
+            if target in seen and not answer.header("set-cookie"):
                 break
             # A page of the source may move to another site, and takes the crawl with it (to www, to https).
             if entry.uri not in self._given and not await self._links.may_move(target, entry.uri):
@@ -170,7 +175,7 @@ class WebLoader:
             await self._check_rules(target)
             answer = await self._fetcher.get(target, wanted=_nothing)
             if not answer.is_redirect:
-                return self._moved(entry, answer)
+                return self._moved(entry, answer) if target != entry.uri else None
             seen.add(target)
             took_s += answer.took_s
         raise too_many_redirects(entry.uri)

@@ -13,6 +13,7 @@ import httpx2
 from phaseflow.components.sources.web.address import site_of
 from phaseflow.components.sources.web.answer import Answer, SiteDown, TooSlow
 from phaseflow.components.sources.web.body import ACCEPTED, Body
+from phaseflow.components.sources.web.cookies import SEPARATOR
 from phaseflow.components.sources.web.limits import Limits
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.domain.errors import TransientError
@@ -91,7 +92,7 @@ class _Request:
 
 
 class Wire:
-    """A pool of connections. Keeps no cookies, follows no redirect, uses no proxy: each would get round the guard."""
+    """A pool of connections. Follows no redirect, uses no proxy: each would get round the guard."""
 
     def __init__(self, pool: httpcore2.AsyncConnectionPool, limits: Limits, user_agent: str) -> None:
         self._pool = pool
@@ -189,7 +190,8 @@ def _joined(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:
     joined: dict[str, str] = {}
     for raw_name, raw_value in headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+        between = SEPARATOR if name == "set-cookie" else ", "
+        joined[name] = f"{joined[name]}{between}{value}" if name in joined else value
     return joined
 
 
