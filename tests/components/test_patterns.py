@@ -26,11 +26,14 @@ BOUNDED = {
     # What meets these is cut before, to so many characters.
     "components.extraction.data._FEED": 20_000,
     "components.extraction.data._FIRST_TITLE": 20_000,
+    "components.extraction.number_format._TOKEN": 255,
     "components.extraction.rst._SECTION": 20_000,
     "domain.search_query._QUOTED": 2_000,
     "domain.search_query._SECTION": 2_000,
 }
 IN_FUNCTIONS = {
+    "cell_formats.__init__",
+    "number_format._sections",
     "chunker._adjoining",
     "chunker._locate",
     "client._document",
