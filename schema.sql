@@ -258,6 +258,42 @@ CREATE TABLE index_shards (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX index_shards_by_shard ON index_shards (shard);
 
+-- The metadata of searchable documents, by which a search can be filtered: a row a value. Kept by triggers, so that whatever
+-- makes a document searchable or changes its metadata need not think of it. Booleans are texts that begin with U+0001.
+CREATE TABLE document_fields (
+    document_id INTEGER NOT NULL,
+    kb_id       TEXT NOT NULL,
+    key         TEXT NOT NULL,
+    place       INTEGER NOT NULL,
+    text        TEXT,
+    number      REAL,
+    PRIMARY KEY (document_id, key, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX document_fields_by_text ON document_fields (kb_id, key, text) WHERE text IS NOT NULL;
+CREATE INDEX document_fields_by_number ON document_fields (kb_id, key, number) WHERE number IS NOT NULL;
+CREATE TRIGGER documents_get_fields AFTER UPDATE OF state, metadata ON documents
+WHEN new.state = 4 AND new.metadata <> '{}' AND (old.state <> 4 OR old.metadata <> new.metadata)
+BEGIN
+    DELETE FROM document_fields WHERE document_id = new.id;
+    INSERT INTO document_fields (document_id, kb_id, key, place, text, number)
+    SELECT new.id, new.kb_id, f.key, 0,
+        CASE f.type WHEN 'text' THEN f.atom WHEN 'true' THEN char(1) || 'true' WHEN 'false' THEN char(1) || 'false' END,
+        CASE WHEN f.type IN ('integer', 'real') THEN CAST(f.atom AS REAL) END
+    FROM json_each(new.metadata) AS f WHERE f.type NOT IN ('array', 'object', 'null')
+    UNION ALL
+    SELECT new.id, new.kb_id, f.key, e.key + 1, e.atom, NULL
+    FROM json_each(new.metadata) AS f, json_each(f.value) AS e WHERE f.type = 'array' AND e.type = 'text';
+END;
+CREATE TRIGGER documents_lose_fields AFTER UPDATE OF state, metadata ON documents
+WHEN old.state = 4 AND old.metadata <> '{}' AND (new.state <> 4 OR new.metadata = '{}')
+BEGIN
+    DELETE FROM document_fields WHERE document_id = old.id;
+END;
+CREATE TRIGGER documents_take_fields_along AFTER DELETE ON documents WHEN old.metadata <> '{}'
+BEGIN
+    DELETE FROM document_fields WHERE document_id = old.id;
+END;
+
 CREATE TABLE failures (
     kb_id    TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
     uri      TEXT NOT NULL,

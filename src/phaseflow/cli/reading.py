@@ -1,6 +1,6 @@
 """The commands that read. They work beside a process that holds the database."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,7 +9,7 @@ from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.cli.knowledge_bases import list_kbs
 from phaseflow.cli.place import Place, anywhere
 from phaseflow.cli.terminal import answer, draw, pour, say
-from phaseflow.domain.vocabulary import DocumentStatus
+from phaseflow.domain.vocabulary import DocumentStatus, SearchMode
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -154,18 +154,37 @@ async def _document(place: Place, as_json: bool, kb_id: str, uri: str, text: boo
 @click.argument("kb")
 @click.argument("query")
 @click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="Maximum number of passages.")
+@click.option("--filter", "wanted", metavar="JSON", help="Only documents that fit this filter.")
+@click.option(
+    "--mode",
+    type=click.Choice([str(mode) for mode in SearchMode]),
+    default=str(SearchMode.HYBRID),
+    show_default=True,
+    help="Rank by words and vectors, or by one of them.",
+)
+@click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, help="Leave out passages with a lower score.")
 @anywhere
-def search(kb: str, query: str, limit: int, place: Place, as_json: bool) -> None:
+def search(
+    kb: str,
+    query: str,
+    limit: int,
+    wanted: str | None,
+    mode: str,
+    min_score: float,
+    place: Place,
+    as_json: bool,
+) -> None:
     """The best passages of KB for QUERY: text, document, position."""
-    run(lambda: _search(place, as_json, kb, query, limit))
+    asked = {"limit": limit, "filter": wanted, "mode": mode, "min_score": min_score}
+    run(lambda: _search(place, as_json, kb, query, asked))
 
 
-async def _search(place: Place, as_json: bool, kb_id: str, query: str, limit: int) -> Exit:
+async def _search(place: Place, as_json: bool, kb_id: str, query: str, asked: dict[str, Any]) -> Exit:
     from phaseflow.cli import tables
     from phaseflow.domain.status import SearchResults
 
     async with place.reading() as reader:
-        found = await reader.search(kb_id, query, limit=limit)
+        found = await reader.search(kb_id, query, **asked)
     if as_json:
         return _print(SearchResults.of(found))
     if found.degraded:

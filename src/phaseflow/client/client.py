@@ -1,7 +1,7 @@
 """The calls of the clients: one method for each endpoint, answers as the library's own values."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from phaseflow.client.connection import Connection, job_path, part
 from phaseflow.client.documents import files_of
 from phaseflow.client.errors import HistoryLost
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo
+from phaseflow.domain.filters import read_filter
 from phaseflow.domain.identifiers import DOCUMENT_ID, document_id
 from phaseflow.domain.settings import SOURCE, FolderSource, Settings, UploadSource, WebSource
 from phaseflow.domain.status import (
@@ -27,7 +28,7 @@ from phaseflow.domain.status import (
     Transition,
     Vacuumed,
 )
-from phaseflow.domain.vocabulary import Action, DocumentStatus, JobPhase
+from phaseflow.domain.vocabulary import Action, DocumentStatus, JobPhase, SearchMode
 from phaseflow.domain.webhooks import Webhook, WebhookEvent
 
 _KB = "api/ingestion/kb"
@@ -180,10 +181,20 @@ class Calls:
         return await self._ask(Page[DocumentChunk], "GET", path, params=_page(limit, cursor))
 
     @ServiceCall
-    async def search(self, kb_id: str, query: str, limit: int = 10) -> SearchHits:
+    async def search(
+        self,
+        kb_id: str,
+        query: str,
+        limit: int = 10,
+        *,
+        filter: Mapping[str, Any] | str | None = None,  # the name in JSON
+        mode: SearchMode | str = "hybrid",
+        min_score: float = 0.0,
+    ) -> SearchHits:
         """The passages that answer best, best first; ``degraded`` of the list says why vectors had no part in it."""
-        asked = {"q": query, "limit": str(limit)}
-        return (await self._ask(SearchResults, "GET", f"{_kb(kb_id)}/search", params=asked)).as_hits()
+        wanted = read_filter(filter)
+        asked = {"q": query, "limit": limit, "filter": wanted, "mode": mode, "min_score": min_score}
+        return (await self._ask(SearchResults, "POST", f"{_kb(kb_id)}/search", json=asked)).as_hits()
 
     @ServiceCall
     async def webhooks(self, limit: int = 100, cursor: str | None = None) -> Page[Webhook]:

@@ -59,7 +59,21 @@ class Fused:
             yield list(zip(ids[first : first + size], scores[first : first + size], strict=True))
 
 
-def fused(known: Passages, by: Share) -> Fused:
+def only(by: Share, known: Passages, is_let_through: "npt.NDArray[np.bool_]") -> Share:
+    """The same rankings of some passages: the others are not found."""
+    import numpy as np
+
+    words = by.words
+    if words is not None:
+        documents = np.zeros_like(words.documents)
+        owners = known.document_of[is_let_through]
+        documents[owners] = words.documents[owners]
+        words = WordScores(np.where(is_let_through, words.passages, 0), documents, words.full)
+    cosines = None if by.cosines is None else np.where(is_let_through, by.cosines, -np.inf)
+    return Share(words, cosines)
+
+
+def fused(known: Passages, by: Share, most: int = CANDIDATES) -> Fused:
     """Rank passages by their own scores and their documents'. What no ranking found is no candidate.
 
     Words count by their share of the best of the query, so that they and the vectors weigh the same in each; the scores
@@ -68,7 +82,7 @@ def fused(known: Passages, by: Share) -> Fused:
     import numpy as np
 
     share = 1.0 if by.words is None else VECTORS_SHARE if by.cosines is not None else 0.0
-    places = _candidates(known, by)
+    places = _candidates(known, by, most)
     if not len(places):
         return _sorted(known, [], [], 1.0)
     owners = known.document_of[places]
@@ -92,29 +106,29 @@ def fused(known: Passages, by: Share) -> Fused:
     return _sorted(known, places, scores, min(1.0, scale))
 
 
-def _candidates(known: Passages, by: Share) -> "npt.NDArray[np.int64]":
+def _candidates(known: Passages, by: Share, most: int) -> "npt.NDArray[np.int64]":
     """The passages that rank high, and the passages of documents that do."""
     import numpy as np
 
     found = []
     if by.words is not None and by.words.has_any:
-        found.append(_highest(by.words.passages))
-        documents = _highest(by.words.documents)
+        found.append(_highest(by.words.passages, most))
+        documents = _highest(by.words.documents, most)
         firsts = np.searchsorted(known.document_of, documents)
         lasts = np.searchsorted(known.document_of, documents, side="right")
         some = [np.arange(a, min(b, a + 64)) for a, b in zip(firsts.tolist(), lasts.tolist(), strict=True)]
         all_of = np.concatenate(some) if some else firsts
         found.append(all_of[by.words.passages[all_of] > 0])
     if by.cosines is not None:
-        found.append(_highest(by.cosines, least=-2))
+        found.append(_highest(by.cosines, most, least=-2))
     places: npt.NDArray[np.int64] = np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
     return places
 
 
-def _highest(scores: "Numbers", least: float = 0) -> "npt.NDArray[np.int64]":
+def _highest(scores: "Numbers", most: int, least: float = 0) -> "npt.NDArray[np.int64]":
     import numpy as np
 
-    most = min(CANDIDATES, len(scores))
+    most = min(most, len(scores))
     best = np.argpartition(-scores, most - 1)[:most] if most else np.empty(0, np.int64)
     found: npt.NDArray[np.int64] = best[scores[best] > least]
     return found

@@ -12,14 +12,15 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from phaseflow.components import word_ranking
-from phaseflow.components.fusion import Fused, Share, fused
-from phaseflow.components.resident import Passages, Resident, Vectors, updated_passages, updated_vectors
+from phaseflow.components.fusion import CANDIDATES, Fused, Share, fused, only
+from phaseflow.components.resident import Passages, Resident, Vectors, numbers, updated_passages, updated_vectors
 from phaseflow.components.word_ranking import Tokenizer
+from phaseflow.domain.filters import Filter
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.search_query import how_exactly, parsed, phrase
 from phaseflow.domain.status import Place, SearchHit
 from phaseflow.domain.vocabulary import SearchMode
-from phaseflow.store import passages, postings
+from phaseflow.store import fields, passages, postings
 from phaseflow.store.knowledge_bases import name_of
 from phaseflow.store.passages import Found, Scope
 from phaseflow.store.transaction import Transaction
@@ -34,6 +35,8 @@ MOST_HOLDING: Final = 1000
 """Passages looked at that hold what is quoted or written without a space; …"""
 MOST_READ: Final = 64
 """… and of these so many, the best, are read to see whether it stands there as it is written."""
+MOST_CANDIDATES: Final = 32_000
+"""Passages of each ranking that are looked at where most of them are copies or have too low a score."""
 MORE_PLACES: Final = 20
 """Other places of the same text that a hit names at most."""
 
@@ -47,6 +50,7 @@ class Request:
     limit: int
     mode: SearchMode = SearchMode.HYBRID
     min_score: float = 0.0
+    filter: Filter | None = None
 
     def with_vector(self, vector: "Numbers | None") -> "Request":
         """The same with the vector of its query."""
@@ -66,10 +70,23 @@ class EmbeddedIndex:
         known = self._passages.get(tx, scope, search_revision)
         if not len(known.ids):
             return []
+        is_let_through = None
+        if request.filter is not None:
+            is_let_through = known.of_documents(numbers(fields.matching(tx, scope, request.filter)))
+            if not is_let_through.any():
+                return []
         table = postings.find_table(tx, scope.kb_key, scope.index_version)
-        ranking = fused(known, self._shares(tx, scope, known, table, request))
-        ranking = _exact_first(tx, scope, table, known, ranking, request)
-        return list(_hits(tx, scope, ranking, request))
+        shares = self._shares(tx, scope, known, table, request)
+        if is_let_through is not None:
+            shares = only(shares, known, is_let_through)
+        most, hits = CANDIDATES, list[SearchHit]()
+        while True:
+            ranking = fused(known, shares, most)
+            ranking = _exact_first(tx, scope, table, known, ranking, request, is_let_through)
+            hits = list(_hits(tx, scope, ranking, request))
+            if len(hits) >= request.limit or most >= min(len(known.ids), MOST_CANDIDATES):
+                return hits
+            most *= 8
 
     def forget(self, kb_key: str) -> None:
         """Drop what is kept of a knowledge base that was deleted."""
@@ -101,7 +118,13 @@ def _cosines(known: Passages, vectors: Vectors, vector: "Numbers") -> "Numbers |
 
 
 def _exact_first(
-    tx: Transaction, scope: Scope, table: int | None, known: Passages, ranking: Fused, request: Request
+    tx: Transaction,
+    scope: Scope,
+    table: int | None,
+    known: Passages,
+    ranking: Fused,
+    request: Request,
+    is_let_through: "npt.NDArray[np.bool_] | None",
 ) -> Fused:
     """Passages that hold what is quoted, or written without a space, before those that do not."""
     exact = parsed(request.query).exact
@@ -110,6 +133,8 @@ def _exact_first(
     holds: dict[int, float] = {}
     for part in exact:
         holding = ranking.best_first(_seen(known, postings.holding(tx, table, phrase(part), MOST_HOLDING)))
+        if is_let_through is not None:
+            holding = [at for at in holding if is_let_through[at]]
         texts = passages.fetch(tx, scope, [known.ids[at].item() for at in holding[:MOST_READ]])
         for at in holding:
             found = texts.get(known.ids[at].item())

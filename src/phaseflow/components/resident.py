@@ -42,6 +42,13 @@ class Passages:
         """Bytes."""
         return sum(a.nbytes for a in (self.ids, self.lengths, self.document_of, self.documents, self.document_lengths))
 
+    def of_documents(self, ids: "Ids") -> "npt.NDArray[np.bool_]":
+        """Which passages are those of these documents."""
+        import numpy as np
+
+        found: npt.NDArray[np.bool_] = np.isin(self.documents, ids)[self.document_of]
+        return found
+
     def places(self, ids: "Ids") -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]":
         """The places of passages, and which of them search sees."""
         import numpy as np

@@ -1,13 +1,14 @@
 """Search, for a running engine and for a reader beside it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.index import EmbeddedIndex, Request
 from phaseflow.domain import tracing
 from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.filters import as_filter
 from phaseflow.domain.status import SearchHit, SearchHits
 from phaseflow.domain.vocabulary import SearchMode
 from phaseflow.flow.inputs import as_count, as_text
@@ -46,18 +47,20 @@ class Searching(ABC):
         query: str,
         limit: int = 10,
         *,
+        filter: Mapping[str, Any] | str | None = None,  # the name in JSON
         mode: SearchMode | str = "hybrid",
         min_score: float = 0.0,
     ) -> SearchHits:
         """The passages that answer best, best first, from whole documents only: a list.
 
+        ``filter`` (OpenAI's form, as a mapping or JSON) says which documents count; it is applied before the ranking.
         ``min_score`` (0 to 1) leaves out what is below. When the query cannot be embedded within 3 s, the words alone
         decide; ``degraded`` of the list says why.
         """
         as_count("limit", limit, 1, MOST_HITS)
         if not as_text("q", query).strip() or len(query) > LONGEST_QUERY:
             raise InvalidRequest("q", f"must have 1 to {LONGEST_QUERY} characters")
-        request = Request(query, None, limit, _as_mode(mode), _as_score(min_score))
+        request = Request(query, None, limit, _as_mode(mode), _as_score(min_score), as_filter(filter))
         with tracing.span("search", kb=kb_id, limit=limit, mode=request.mode):
             return await self._search(kb_id, request)
 

@@ -100,7 +100,17 @@ async def list_failures(call: RequestContext[requests.FailureList, None]) -> Jso
 
 
 async def search(call: RequestContext[requests.SearchQuery, None]) -> JsonResult:
-    found = await call.state.flow.search(call.at.kb_id, call.at.q, call.at.limit)
+    return await _search(call, call.at)
+
+
+async def search_by_body(call: RequestContext[requests.KbPath, requests.SearchBody]) -> JsonResult:
+    return await _search(call, call.body)
+
+
+async def _search(call: RequestContext[Any, Any], asked: requests.SearchQuery | requests.SearchBody) -> JsonResult:
+    found = await call.state.flow.search(
+        call.at.kb_id, asked.q, asked.limit, filter=asked.filter, mode=asked.mode, min_score=asked.min_score
+    )
     return JsonResult(SearchResults.of(found))
 
 
@@ -174,6 +184,7 @@ def _read(path: str, summary: str, handle: Any, answer: Any, parameters: Any, pr
     return Endpoint("GET", path, summary, handle, {200: answer}, parameters, problems=problems)
 
 
+_SEARCH: tuple[type[PhaseflowError], ...] = (KnowledgeBaseNotFound, InvalidRequest)
 _STARTING: tuple[type[PhaseflowError], ...] = (
     KnowledgeBaseNotFound, JobConflict, SourceNotAllowed, InvalidRequest, LimitReached,
 )  # fmt: skip
@@ -202,7 +213,11 @@ ENDPOINTS = [
     _read(f"{KB}/status", "The status of the latest job", status, JobStatusResponse, requests.KbPath, _NO_JOB),
     _read(f"{KB}/jobs", "The jobs, newest first", list_jobs, Page[JobStatusResponse], requests.JobList, _NO_KB),
     _read(f"{KB}/failures", "Documents that failed", list_failures, Page[Failure], requests.FailureList, _NO_KB),
-    _read(f"{KB}/search", "The passages that answer best", search, SearchResults, requests.SearchQuery, _NO_KB),
+    _read(f"{KB}/search", "The passages that answer best", search, SearchResults, requests.SearchQuery, _SEARCH),
+    Endpoint(
+        "POST", f"{KB}/search", "The same, asked as JSON", search_by_body, {200: SearchResults}, requests.KbPath,
+        requests.SearchBody, body_required=True, problems=_SEARCH,
+    ),
     _read(f"{KB}/events", "The live feed of one knowledge base", kb_events, EVENTS, requests.KbFeedQuery,
           (KnowledgeBaseNotFound, LimitReached)),
     _read("/api/ingestion/events", "The live feed of all", events, EVENTS, requests.FeedQuery, (LimitReached,)),

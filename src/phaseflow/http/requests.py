@@ -1,13 +1,14 @@
 """What clients send: the parameters and bodies of the endpoints, as models."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from phaseflow.domain.filters import LONGEST_FILTER
 from phaseflow.domain.identifiers import DOCUMENT_ID, JOB_ID, KB_ID
 from phaseflow.domain.phase import LARGEST_COUNT
 from phaseflow.domain.settings import Settings, Source
-from phaseflow.domain.vocabulary import DocumentStatus, JobPhase
+from phaseflow.domain.vocabulary import DocumentStatus, JobPhase, SearchMode
 from phaseflow.domain.webhooks import WEBHOOK_NAME
 from phaseflow.flow.document_queries import LONGEST_PART, MOST_ITEMS
 from phaseflow.flow.searching import LONGEST_QUERY, MOST_HITS
@@ -104,11 +105,33 @@ class TransitionList(JobPath):
     cursor: NumberCursor = None
 
 
+Question = Annotated[str, Field(min_length=1, max_length=LONGEST_QUERY, pattern=r"\S", description="The question.")]
+MostHits = Annotated[int, Field(ge=1, le=MOST_HITS, description="Passages, at most.")]
+Mode = Annotated[SearchMode, Field(description="By what passages are ranked.")]
+MinScore = Annotated[float, Field(ge=0, le=1, description="Hits with a lower score are left out.")]
+
+
 class SearchQuery(KbPath):
     """A question to a knowledge base."""
 
-    q: Annotated[str, Field(min_length=1, max_length=LONGEST_QUERY, pattern=r"\S", description="The question.")]
-    limit: Annotated[int, Field(ge=1, le=MOST_HITS, description="Passages, at most.")] = 10
+    q: Question
+    limit: MostHits = 10
+    filter: Annotated[
+        str | None, Field(max_length=LONGEST_FILTER, description="Which documents count: a filter as JSON.")
+    ] = None
+    mode: Mode = SearchMode.HYBRID
+    min_score: MinScore = 0.0
+
+
+class SearchBody(BaseModel):
+    """A question to a knowledge base, as JSON."""
+
+    model_config = ConfigDict(extra="forbid")
+    q: Question
+    limit: MostHits = 10
+    filter: Annotated[dict[str, Any] | None, Field(description="Which documents count, in OpenAI's form.")] = None
+    mode: Mode = SearchMode.HYBRID
+    min_score: MinScore = 0.0
 
 
 class DocumentQuery(KbPath):

@@ -11,6 +11,7 @@ import aiosqlite
 import anyio
 
 from phaseflow.domain.errors import NotADatabase, StoreUnavailable
+from phaseflow.domain.globs import glob
 
 T = TypeVar("T")
 
@@ -45,6 +46,7 @@ async def open_connection(path: Path, mode: str, *pragmas: str) -> AsyncIterator
         try:
             await connection
             await connection.create_function("holds", 2, holds, deterministic=True)
+            await connection.create_function("globs", 2, globs, deterministic=True)
             for pragma in pragmas:
                 await connection.execute_fetchall(f"PRAGMA {pragma}")
         except sqlite3.Error as error:
@@ -58,6 +60,11 @@ async def open_connection(path: Path, mode: str, *pragmas: str) -> AsyncIterator
 def holds(text: str, part: str) -> bool:
     """The SQL function of that name: a text contains another, in any case. SQLite itself knows ASCII only."""
     return part.casefold() in text.casefold()
+
+
+def globs(text: str, pattern: str) -> bool:
+    """The SQL function of that name: a text matches a glob."""
+    return glob(pattern)(text)
 
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}

@@ -1,0 +1,100 @@
+"""Filters and globs: what is taken, what is refused, and that no pattern takes long."""
+
+import time
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.filters import DEEPEST, MOST_PARTS, Comparison, Group, as_filter
+from phaseflow.domain.globs import glob, literal_prefix
+
+EQ = {"type": "eq", "key": "source", "value": "push"}
+
+
+def test_a_filter_is_read_from_json_or_a_mapping() -> None:
+    assert as_filter(None) is None
+    assert as_filter(EQ) == Comparison("eq", "source", ("push",))
+    assert as_filter('{"type":"or","filters":[{"type":"in","key":"year","value":[2024,2025]}]}') == Group(
+        "or", (Comparison("in", "year", (2024, 2025)),)
+    )
+
+
+def test_a_moment_is_taken_in_iso_8601_and_in_seconds() -> None:
+    for value in ("2026-01-31T12:00:00Z", "2026-01-31T13:00:00+01:00", 1769860800, "2026-01-31T12:00"):
+        found = as_filter({"type": "gte", "key": "indexed_at", "value": value})
+        assert found == Comparison("gte", "indexed_at", ("2026-01-31T12:00:00.000Z",))
+
+
+def nested(depth: int) -> dict[str, Any]:
+    return EQ if depth == 0 else {"type": "and", "filters": [nested(depth - 1)]}
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ("{", "filter"),
+        ("[" * 30_000, "filter"),
+        ([], "filter"),
+        ({"type": "like", "key": "a", "value": 1}, "filter.type"),
+        ({"type": ["eq"], "key": "a", "value": 1}, "filter.type"),
+        ({"type": "eq", "key": "", "value": 1}, "filter.key"),
+        ({"type": "eq", "key": 1, "value": 1}, "filter.key"),
+        ({"type": "eq", "key": "a"}, "filter.value"),
+        ({"type": "eq", "key": "a", "value": None}, "filter.value"),
+        ({"type": "eq", "key": "a", "value": float("nan")}, "filter.value"),
+        ({"type": "eq", "key": "a", "value": 1 << 70}, "filter.value"),
+        ({"type": "eq", "key": "a", "value": "\ud800"}, "filter.value"),
+        ({"type": "in", "key": "a", "value": "text"}, "filter.value"),
+        ({"type": "gt", "key": "a", "value": True}, "filter.value"),
+        ({"type": "glob", "key": "uri", "value": "*" * 5000}, "filter.value"),
+        ({"type": "eq", "key": "size", "value": "large"}, "filter.value"),
+        ({"type": "gt", "key": "indexed_at", "value": "yesterday"}, "filter.value"),
+        ({"type": "gt", "key": "indexed_at", "value": 1e300}, "filter.value"),
+        ({"type": "eq", "key": "a", "value": 1, "boost": 2}, "filter.boost"),
+        ({"type": "and", "filters": []}, "filter.filters"),
+        ({"type": "and", "filters": [EQ, {"type": "eq", "key": "b"}]}, "filter.filters.1.value"),
+        (nested(DEEPEST + 1), "filter"),
+        ({"type": "or", "filters": [EQ] * MOST_PARTS}, "filter"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_its_place(given: Any, field: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        as_filter(given)
+    assert str(caught.value.field).startswith(field)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "fits"),
+    [
+        ("guide/*.md", "guide/a/b.md", True),
+        ("guide/*.md", "guide/a.txt", False),
+        ("?.md", "é.md", True),
+        ("[a-c]*", "bcd", True),
+        ("[!a-c]*", "bcd", False),
+        ("[]]", "]", True),
+        ("[", "[", True),
+        ("\\*", "*", True),
+        ("\\*", "a", False),
+        ("", "", True),
+        ("*", "", True),
+        ("a**b", "ab", True),
+    ],
+)
+def test_globs(pattern: str, text: str, fits: bool) -> None:
+    assert glob(pattern)(text) is fits
+
+
+@given(st.text("ab*?/", max_size=12), st.text("ab/", max_size=12))
+def test_a_glob_without_sets_means_what_fnmatch_takes_it_for(pattern: str, text: str) -> None:
+    assert glob(pattern)(text) == fnmatchcase(text, pattern)
+    assert not glob(pattern)(text) or text.startswith(literal_prefix(pattern))
+
+
+def test_no_pattern_takes_exponential_time() -> None:
+    begun = time.perf_counter()
+    assert not glob("*a" * 400 + "b")("a" * 4096)
+    assert time.perf_counter() - begun < 2
