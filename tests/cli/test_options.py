@@ -29,9 +29,34 @@ def test_an_embedding_server_takes_its_address_and_model() -> None:
     assert (str(wanted.embedder.base_url), wanted.embedder.model) == (_URL, "m")
 
 
+def test_an_embedding_server_can_be_named() -> None:
+    wanted = SettingsOptions(embedding_server="ours").over(None)
+    assert wanted is not None
+    assert wanted.embedder.model_dump() == {"type": "openai", "server": "ours"}
+
+
+def test_an_embedding_server_takes_all_that_its_settings_have() -> None:
+    more = {"batch_size": 8, "in_flight": 2, "dimensions": 256, "requests_per_minute": 30}
+    prefixes = {"query_prefix": "query: ", "document_prefix": "passage: "}
+    options = {f"embedding_{name}": value for name, value in more.items()} | prefixes
+    given = SettingsOptions(embedder="openai", embedding_url=_URL, embedding_model="m", **options)  # type: ignore[arg-type]  # each its own
+    wanted = given.over(None)
+    assert wanted is not None
+    said = wanted.embedder.model_dump()
+    assert {name: said[name] for name in (*more, *prefixes)} == more | prefixes
+    fields = OpenAIEmbedderSettings.model_fields.keys() - {"type", "base_url", "model", "chosen_by_client"}
+    assert fields == more.keys() | prefixes.keys()
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
+        (SettingsOptions(embedding_server="ours", embedding_url=_URL), "leave out"),
+        (SettingsOptions(embedding_server="ours", embedder="static"), "leave out"),
+        (SettingsOptions(embedding_server="ours", query_prefix="q: "), "leave out"),
+        (SettingsOptions(embedding_server="../ours"), "--embedding-server"),
+        (SettingsOptions(embedding_in_flight=2), "--embedding-in-flight belongs"),
+        (SettingsOptions(embedder="static", query_prefix="q: "), "--query-prefix belongs"),
         (SettingsOptions(embedder="openai"), "--embedding-url and --embedding-model"),
         (SettingsOptions(embedding_url=_URL), "add it"),
         (SettingsOptions(embedder="static", embedding_model="m"), "add it"),

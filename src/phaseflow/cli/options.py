@@ -113,6 +113,21 @@ def settings(command: Callable[P, R]) -> Callable[P, R]:
             help="Base URL of the embedding server, for openai; the key goes there only (or PHASEFLOW_EMBEDDING_URL).",
         ),
         click.option("--embedding-model", metavar="NAME", help="Model of the embedding server, for openai."),
+        click.option(
+            "--embedding-server",
+            metavar="NAME",
+            help="An embedding server of the file that PHASEFLOW_EMBEDDERS names, instead of URL and model.",
+        ),
+        click.option("--embedding-dimensions", type=click.IntRange(1, 65_536), help="Length of vectors to ask for."),
+        click.option("--embedding-batch-size", type=click.IntRange(1, 2048), help="Maximum number of texts in a call."),
+        click.option("--embedding-in-flight", type=click.IntRange(1, 64), help="Maximum number of calls at once."),
+        click.option(
+            "--embedding-requests-per-minute",
+            type=click.IntRange(1, 1_000_000),
+            help="Maximum number of calls a minute.",
+        ),
+        click.option("--query-prefix", metavar="TEXT", help="What the model wants before each query."),
+        click.option("--document-prefix", metavar="TEXT", help="What the model wants before each text of a document."),
     )(command)
 
 
@@ -125,6 +140,13 @@ class SettingsOptions:
     embedder: str | None = None
     embedding_url: str | None = None
     embedding_model: str | None = None
+    embedding_server: str | None = None
+    embedding_dimensions: int | None = None
+    embedding_batch_size: int | None = None
+    embedding_in_flight: int | None = None
+    embedding_requests_per_minute: int | None = None
+    query_prefix: str | None = None
+    document_prefix: str | None = None
 
     def over(self, present: "Settings | None") -> "Settings | None":
         """The settings wanted: those given, on top of ``present`` (None: the defaults). None when nothing was given.
@@ -153,18 +175,38 @@ class SettingsOptions:
         sizes = {"chunk_size": self.chunk_size, "chunk_overlap": self.chunk_overlap, "embedder": self._embedder()}
         return {name: value for name, value in sizes.items() if value is not None}
 
-    def _embedder(self) -> dict[str, str] | None:
+    def _embedder(self) -> dict[str, Any] | None:
+        more = {field: value for field in _FIELDS if (value := getattr(self, _option(field))) is not None}
+        if self.embedding_server is not None:
+            if self.embedder == "static" or self.embedding_url or self.embedding_model or more:
+                raise click.UsageError(
+                    "--embedding-server names all about a server; leave out the other options for one"
+                )
+            return {"type": "openai", "server": self.embedding_server}
         if self.embedder == "openai":
             if self.address and self.embedding_model:
-                return {"type": "openai", "base_url": self.address, "model": self.embedding_model}
+                return {"type": "openai", "base_url": self.address, "model": self.embedding_model, **more}
             raise click.UsageError("--embedder openai needs --embedding-url and --embedding-model")
         if self.embedding_url or self.embedding_model:
             raise click.UsageError("--embedding-url and --embedding-model belong to --embedder openai; add it")
+        if more:
+            raise click.UsageError(
+                f"--{_option(next(iter(more))).replace('_', '-')} belongs to --embedder openai; add it"
+            )
         return None if self.embedder is None else {"type": self.embedder}
 
 
+_FIELDS = ("dimensions", "batch_size", "in_flight", "requests_per_minute", "query_prefix", "document_prefix")
+"""Of an embedding server that is given by its address."""
+
+
+def _option(field: str) -> str:
+    return field if field.endswith("prefix") else f"embedding_{field}"
+
+
 def _told(error: Any) -> str:
-    fields = {"base_url": "embedding_url", "model": "embedding_model"}
+    fields = {"base_url": "embedding_url", "model": "embedding_model", "server": "embedding_server"}
+    fields |= {field: _option(field) for field in _FIELDS}
     name = next((part for part in reversed(error["loc"]) if isinstance(part, str)), "")
     told = str(error["msg"]).removeprefix("Value error, ")
     return f"--{fields.get(name, name).replace('_', '-')}: {told}" if name else told
