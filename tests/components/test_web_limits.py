@@ -102,7 +102,10 @@ async def test_packed_answers_are_unpacked(encoding: str) -> None:
         (gzip.compress(b"x" * 5000, mtime=0)[:-20], "gzip", "malformed"),
         (b"no gzip at all", "gzip", "malformed"),
         (b"x", "br", "unsupported_encoding"),
-        (b"x", "gzip, gzip", "unsupported_encoding"),
+        (b"x", "gzip, br", "unsupported_encoding"),
+        (b"x", "gzip, gzip, gzip, gzip", "unsupported_encoding"),
+        (gzip.compress(gzip.compress(b"text")[:-9]), "gzip, gzip", "malformed"),
+        (gzip.compress(gzip.compress(b"text") + bytes(33 << 20)), "gzip, gzip", "too_large"),
     ],
 )
 async def test_an_answer_that_does_not_unpack_is_refused(body: bytes, encoding: str, code: str) -> None:
@@ -181,6 +184,13 @@ async def test_a_site_that_asks_to_wait_is_left_alone_for_so_long(status: int) -
                 assert "/x" not in site.paths
                 time.now += 31
                 assert isinstance(await loader.load(Entry(site.url + "/x"), None), Document)
+
+
+@pytest.mark.parametrize("named", ["deflate, gzip", "identity, Deflate , GZIP", "deflate,,gzip"])
+async def test_an_answer_that_was_packed_twice_is_unpacked_twice(named: str) -> None:
+    twice = gzip.compress(zlib.compress(html(text="Packed twice.").body))
+    async with WebSite({"/": Reply(twice, headers={"content-encoding": named})}) as site:
+        assert "Packed twice." in (await loaded(site)).text
 
 
 async def test_requests_to_a_site_keep_their_distance() -> None:

@@ -1,7 +1,7 @@
 """The body of an answer, unpacked while it arrives, within limits of size and ratio."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from phaseflow.components.sources.web.limits import Limits
 from phaseflow.domain.errors import DocumentError
@@ -12,6 +12,8 @@ _PIECE = 256 * 1024
 """Bytes unpacked in one step, and so the most by which a limit is passed."""
 _SMALL = 1024 * 1024
 """Below this a ratio says nothing: a page of blanks is no bomb."""
+_MOST_LAYERS = 3
+"""A proxy that packs again what is packed makes two."""
 _PLAIN = frozenset(("", "identity"))
 _WINDOW = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _RAW = -15
@@ -28,7 +30,8 @@ class Body:
         self._url = url
         self._limits = limits
         self._cut = cut
-        self._unpacker = _unpacker(url, encoding)
+        self._unpackers = _unpackers(url, encoding)
+        self._between = 0
         self._pieces: list[bytes] = []
         self.received = 0
         """Bytes as they came, packed."""
@@ -49,31 +52,41 @@ class Body:
 
     def whole(self) -> bytes:
         """Return everything that came. Raises DocumentError ``malformed`` when the packed stream has no end."""
-        if self._unpacker is not None and not self._unpacker.is_complete and not self.is_full:
+        if not self.is_full and not all(unpacker.is_complete for unpacker in self._unpackers):
             raise malformed(self._url)
         data = b"".join(self._pieces)
         return data[: self._limits.max_bytes] if self._cut else data
 
     def _unpacked(self, data: bytes) -> Iterator[bytes]:
-        if self._unpacker is None:
-            yield data
-            return
         try:
-            yield from self._unpacker.unpack(data)
+            yield from self._through(data, self._unpackers)
         except zlib.error as error:
             raise malformed(self._url) from error
 
+    def _through(self, data: bytes, unpackers: Sequence["Unpacker"]) -> Iterator[bytes]:
+        if not unpackers:
+            yield data
+            return
+        first, *rest = unpackers
+        for piece in first.unpack(data):
+            if rest:
+                self._between += len(piece)
+                if self._between > self._limits.max_bytes:
+                    raise self._too_large()
+            yield from self._through(piece, rest)
+
     def _check(self) -> None:
         if self.size > self._limits.max_bytes:
-            raise DocumentError(
-                f"{self._url} has more than the {self._limits.max_bytes:,} bytes that are read; exclude it",
-                code="too_large",
-            )
+            raise self._too_large()
         if self.size > _SMALL and self.size > self.received * self._limits.max_ratio:
             raise DocumentError(
                 f"{self._url} unpacks to more than {self._limits.max_ratio} times its size, and is not read",
                 code="too_large",
             )
+
+    def _too_large(self) -> DocumentError:
+        message = f"{self._url} has more than the {self._limits.max_bytes:,} bytes that are read; exclude it"
+        return DocumentError(message, code="too_large")
 
 
 class Unpacker:
@@ -127,11 +140,10 @@ def malformed(url: str) -> DocumentError:
     return DocumentError(f"the answer of {url} is packed wrongly; mend the server or exclude it", code="malformed")
 
 
-def _unpacker(url: str, encoding: str) -> Unpacker | None:
-    name = encoding.strip().lower()
-    if name in _PLAIN:
-        return None
-    if name not in _WINDOW:
-        message = f"{url} is packed as {encoding!r}, which was not asked for; mend the server or exclude it"
+def _unpackers(url: str, encoding: str) -> list[Unpacker]:
+    """The layers of an answer in the order in which they come off: the reverse of that in which they are named."""
+    names = [name for each in encoding.split(",") if (name := each.strip().lower()) not in _PLAIN]
+    if len(names) > _MOST_LAYERS or any(name not in _WINDOW for name in names):
+        message = f"{url} is packed as {encoding[:100]!r}, which was not asked for; mend the server or exclude it"
         raise DocumentError(message, code="unsupported_encoding")
-    return Unpacker(_WINDOW[name])
+    return [Unpacker(_WINDOW[name]) for name in reversed(names)]
