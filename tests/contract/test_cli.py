@@ -157,7 +157,8 @@ def test_the_options_of_ingest_are_taken(tmp_path: Path, shell: Shell) -> None:
     shell.write("docs/deep/other.md", "# Other\n")
     chosen = ("--include", "**/*.md", "--include", "note00*", "--exclude", "note001*")
     ended = shell(*INGEST, *chosen, "--chunk-size", "40", "--chunk-overlap", "0", "--db", "other.db", "--json")
-    hits: list[dict[str, Any]] = shell.answer("search", "waf", "note", "--limit", "100", "--db", "other.db")["hits"]
+    found = shell.answer("search", "waf", "note other", "--limit", "100", "--db", "other.db")
+    hits: list[dict[str, Any]] = found["hits"]
     assert json.loads(ended.stdout.splitlines()[-1])["metrics"]["documents_found"] == 6
     assert len(hits) == 11
     assert all(len(hit["text"]) <= 40 for hit in hits)
