@@ -6,7 +6,7 @@
 -- Deleting a knowledge base takes its name away: nothing finds it any more, and the janitor removes its rows.
 CREATE TABLE knowledge_bases (
     id            TEXT PRIMARY KEY,
-    source        TEXT,                           -- JSON; null for the jobs of a program with its own pipeline
+    sources       TEXT,                           -- JSON, by name; null for the jobs of a program with its own pipeline
     settings      TEXT NOT NULL,                  -- JSON
     index_version INTEGER NOT NULL DEFAULT 1,
     model         TEXT,                           -- fingerprint of the vectors that search uses
@@ -31,7 +31,7 @@ CREATE TABLE ingestion_jobs (
     id                TEXT NOT NULL UNIQUE,
     kb_id             TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
     managed           INTEGER NOT NULL,           -- 0: a program with its own pipeline moves the phases
-    source            TEXT,
+    sources           TEXT,
     settings          TEXT NOT NULL,
     full_run          INTEGER NOT NULL DEFAULT 0, -- trust no size and mtime
     run               INTEGER NOT NULL DEFAULT 0, -- grows with each time that the job gets a slot; writes carry it
@@ -53,7 +53,8 @@ CREATE TABLE ingestion_jobs (
     lists             INTEGER NOT NULL DEFAULT 1, -- 0: no source is listed, only requests are taken
     lease_s           REAL,                       -- of a program that reports over the wire: alive so long after a report
     lease_until       TEXT,                       -- null: it has not been heard of for that long
-    can_retry         INTEGER NOT NULL DEFAULT 0  -- that program can
+    can_retry         INTEGER NOT NULL DEFAULT 0, -- that program can
+    allow_deletes     INTEGER NOT NULL DEFAULT 0  -- any number of documents may be taken out
 ) STRICT;
 CREATE INDEX ingestion_jobs_by_kb ON ingestion_jobs (kb_id, seq);
 CREATE INDEX ingestion_jobs_open ON ingestion_jobs (seq) WHERE completed_at IS NULL OR intent IS NOT NULL;
@@ -111,8 +112,17 @@ CREATE TABLE job_entries (
     source  TEXT NOT NULL DEFAULT 'default',
     UNIQUE (job_seq, uri)
 ) STRICT;
-CREATE INDEX job_entries_open ON job_entries (job_seq, depth, id) WHERE state = 0;
+CREATE INDEX job_entries_open ON job_entries (job_seq, source, depth, id) WHERE state = 0;
 CREATE INDEX job_entries_failed ON job_entries (job_seq, id) WHERE state IN (3, 5);
+
+-- The sources of the newest job that have been listed to their end, or could not be.
+CREATE TABLE job_sources (
+    job_seq INTEGER NOT NULL REFERENCES ingestion_jobs (seq) ON DELETE CASCADE,
+    name    TEXT NOT NULL,
+    listed  INTEGER NOT NULL DEFAULT 0,           -- 1: to its end; what it does not have any more is known
+    error   TEXT,                                 -- why it could not be listed, or read
+    PRIMARY KEY (job_seq, name)
+) STRICT, WITHOUT ROWID;
 
 -- One version of a document. state: 0 being stored, 1 loaded, 2 chunked, 3 embedded, 4 searchable, 9 failed, 10 gone (for
 -- the janitor to remove). What the phase after state n has to do is the rows in state n, by turn: the table is the

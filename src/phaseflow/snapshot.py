@@ -23,8 +23,8 @@ def compose(record: JobRecord, now: datetime, unwritable: str | None = None) -> 
         status=state.get_overall_status(),
         phase=state.get_current_phase(),
         progress=state.get_overall_progress(),
-        message=_with_trouble(message(state, metrics.documents_failed), state, unwritable),
-        error=failed.error if failed else None,
+        message=_with_trouble(message(state, metrics.documents_failed), record, unwritable),
+        error=failed.error if failed else _sources_down(record),
         requested=state.requested,
         waiting_on=job_waiting_on(state),
         allowed_actions=_allowed(record),
@@ -37,8 +37,17 @@ def compose(record: JobRecord, now: datetime, unwritable: str | None = None) -> 
     )
 
 
-def _with_trouble(message: str, state: IngestionState, unwritable: str | None) -> str:
-    if unwritable is None or state.get_overall_status().is_terminal:
+def _sources_down(record: JobRecord) -> str | None:
+    """Which sources could not be read, and why: the job has gone on without them."""
+    down = [f"the source {name!r} could not be read: {error}" for name, error in record.source_errors.items()]
+    return "; ".join(down) or None
+
+
+def _with_trouble(message: str, record: JobRecord, unwritable: str | None) -> str:
+    down, status = _sources_down(record), record.state.get_overall_status()
+    if down is not None and status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
+        message = f"{message}; {down}"
+    if unwritable is None or status.is_terminal:
         return message
     return f"{message}. The database cannot be written, tried again until it can: {unwritable}"
 

@@ -103,7 +103,7 @@ class PhaseTracker:
             if knowledge_bases.find(tx, kb_id) is None:
                 knowledge_bases.put(tx, kb_id, None, Settings().model_dump_json(), at)
             state = IngestionState(job_id, kb_id, managed=False, lease=lease)
-            jobs.create(tx, state, source=None, settings="{}", full=False, at=at)
+            jobs.create(tx, state, sources=None, settings="{}", full=False, at=at)
             leases.renew(tx, job_id, at)
 
         def created(_: None) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from phaseflow.cli import messages
+from phaseflow.domain.policy import WOULD_DELETE
+from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import PHASES, JobPhase, WaitingOn
 from tests.cli.statuses import AT, failure, job
 
@@ -140,7 +142,22 @@ def test_a_failure_is_one_line_also_when_its_error_is_not() -> None:
     ],
 )
 def test_a_job_that_can_go_on_says_how(status: str, advice: str | None) -> None:
-    assert messages.how_to_go_on(job(status=status), "the same command", "phaseflow retry waf") == advice
+    assert advised(job(status=status)) == advice
+
+
+def test_a_job_that_asks_before_it_takes_out_documents_says_what_answers_it() -> None:
+    asks = job(
+        status="paused", message=f"Paused in indexing ({WOULD_DELETE}12 of 15 documents of the source 'default')"
+    )
+    assert advised(asks) == (
+        "paused; phaseflow resume waf takes them out, phaseflow cancel waf keeps them. --allow-deletes says yes"
+        " beforehand"
+    )
+
+
+def advised(status: JobStatusResponse) -> str | None:
+    commands = [f"phaseflow {verb} waf" for verb in ("retry", "resume", "cancel")]
+    return messages.how_to_go_on(status, "the same command", *commands)
 
 
 HOUR = 3600

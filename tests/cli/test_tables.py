@@ -35,6 +35,7 @@ def test_all_kbs_are_listed_also_one_that_never_ran(capsys: pytest.CaptureFixtur
     kb = KnowledgeBase(
         kb_id="waf",
         source=FolderSource("docs"),
+        sources={},
         settings=Settings(),
         indexed_with=None,
         stale=[],
@@ -66,6 +67,7 @@ def test_documents_that_failed_are_seen_in_the_list(capsys: pytest.CaptureFixtur
     kb = KnowledgeBase(
         kb_id="waf",
         source=None,
+        sources={},
         settings=Settings(),
         indexed_with=None,
         stale=[],

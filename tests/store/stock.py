@@ -75,7 +75,7 @@ def create(tx: Transaction, kb_id: str, job_id: str) -> None:
     if knowledge_bases.find(tx, kb_id) is None:
         knowledge_bases.put(tx, kb_id, None, Settings().model_dump_json(), NOW)
     state = IngestionState(job_id, kb_id)
-    jobs.create(tx, state, source=None, settings="{}", full=False, at=NOW)
+    jobs.create(tx, state, sources=None, settings="{}", full=False, at=NOW)
     jobs.begin_run(tx, job_id)
     jobs.save(tx, state, state.each(lambda p: p.start(NOW)), reason=None, at=NOW)
 

@@ -55,7 +55,7 @@ async def test_a_document_is_known_as_long_as_anything_holds_it(database: Databa
     later = await stock(database, job_id="later")
     await list_documents(later, "found")
     assert await database.read(
-        partial(catalogue.missing, kb_key=made.key, job_seq=later.seq, after="", limit=10)
+        partial(catalogue.missing, uncertain=[], kb_key=made.key, job_seq=later.seq, after="", limit=10)
     ) == (["gone"], "skipped")  # fmt: skip
     await database.write(partial(catalogue.forget, kb_key=made.key, uris=uris))
     assert known(path) == [(uri,) for uri in ("asked", "failed", "found", "live", "pushed", "skipped")]

@@ -150,15 +150,15 @@ async def test_a_crawl_takes_out_what_it_did_not_find_and_keeps_what_failed(data
     after: str | None = ""
     while after is not None:
         page, after = await database.read(partial(_missing, made, after))
-        gone.extend(uri for _, uri in page)
-        await database.write(partial(_withdraw, made, [key for key, _ in page]))
+        gone.extend(uri for _, uri, _ in page)
+        await database.write(partial(_withdraw, made, [key for key, _, _ in page]))
     assert gone == ["gone", "gone too"]
     assert await database.read(lambda tx: passages.counts(tx, made.scope)) == (2, 2)
     assert await is_sound(database)
 
 
-def _missing(made: Stock, after: str, tx: Transaction) -> tuple[list[tuple[int, str]], str | None]:
-    return passages.missing(tx, made.scope, made.seq, after, 1)
+def _missing(made: Stock, after: str, tx: Transaction) -> tuple[list[tuple[int, str, str]], str | None]:
+    return passages.missing(tx, made.scope, made.seq, [], after, 1)
 
 
 def _withdraw(made: Stock, ids: list[int], tx: Transaction) -> None:
@@ -267,7 +267,9 @@ async def test_a_crawl_knows_each_document_once(database: Database) -> None:
     assert await database.write(
         lambda tx: crawl_frontier.add(tx, made.seq, [*page, ("c", 3, "s", 0)], None, at=NOW)
     ) == (1, 0)
-    found_so_far = await database.read(lambda tx: crawl_frontier.open_page(tx, made.seq, 10, (made.key, 1, "recipe")))
+    found_so_far = await database.read(
+        lambda tx: crawl_frontier.open_page(tx, made.seq, "default", 10, (made.key, 1, "recipe"))
+    )
     assert await database.read(lambda tx: crawl_frontier.count(tx, made.seq)) == 3
     assert [(e.uri, e.size, e.stamp, e.depth) for e in found_so_far] == [("a", 1, "s", 0), ("c", 3, "s", 0)]
 
@@ -278,7 +280,9 @@ async def test_what_is_found_by_a_shorter_way_is_read_in_its_turn(database: Data
     async def found(*names: tuple[str, int]) -> list[tuple[str, int]]:
         rows: list[Found] = [(name, None, None, depth) for name, depth in names]
         await database.write(lambda tx: crawl_frontier.add(tx, made.seq, rows, None, at=NOW))
-        page = await database.read(lambda tx: crawl_frontier.open_page(tx, made.seq, 10, (made.key, 1, "recipe")))
+        page = await database.read(
+            lambda tx: crawl_frontier.open_page(tx, made.seq, "default", 10, (made.key, 1, "recipe"))
+        )
         return [(entry.uri, entry.depth) for entry in page]
 
     assert await found(("deep", 3), ("near", 2)) == [("near", 2)]

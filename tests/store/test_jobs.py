@@ -54,7 +54,7 @@ async def test_any_walk_of_a_job_is_stored_and_logged_step_by_step(
     states = walk(taken)
     async with open_session(tmp_path_factory.mktemp("walk") / "kb.db") as database:
         await database.write(lambda tx: knowledge_bases.put(tx, "kb", None, "{}", NOW))
-        await database.write(lambda tx: jobs.create(tx, states[0], source=None, settings="{}", full=False, at=NOW))
+        await database.write(lambda tx: jobs.create(tx, states[0], sources=None, settings="{}", full=False, at=NOW))
         for before, after in pairwise(states):
             await database.write(partial(jobs.save, before=before, after=after, reason=None, at=LATER))
             assert await database.read(lambda tx: jobs.record(tx, "job").state) == after
@@ -117,7 +117,7 @@ async def test_the_log_of_an_empty_file_begins_with_one(database: Database) -> N
 async def test_a_new_job_has_four_phases_and_no_transition(database: Database) -> None:
     await database.write(lambda tx: knowledge_bases.put(tx, "kb", None, "{}", NOW))
     state = IngestionState("job", "kb").queue(Intent.START, NOW)
-    await database.write(lambda tx: jobs.create(tx, state, source=None, settings="{}", full=True, at=NOW))
+    await database.write(lambda tx: jobs.create(tx, state, sources=None, settings="{}", full=True, at=NOW))
     assert (await Stock(database, "kb", "job", 1).record()).state == state
     assert select(database.path, "SELECT count(*) FROM transitions") == [(0,)]
 

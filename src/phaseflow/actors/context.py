@@ -1,7 +1,7 @@
 """What the four actors of one run have in common: the store, the components, the rules."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from phaseflow.actors.single_flight import SingleFlight
@@ -29,9 +29,10 @@ class PhaseFailed(PhaseflowError):
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """What does the work of one job. ``index`` None is the one inside the database. Its own: given by the program."""
+    """What does the work of one job. ``loaders`` has one for each source, by name; what they list has the uris of the
+    knowledge base. ``index`` None is the one inside the database. Its own: given by the program."""
 
-    loader: Loader
+    loaders: Mapping[str, Loader]
     chunker: Chunker
     embedder: EmbedderAdapter
     index: Index | None = None
@@ -60,6 +61,7 @@ class Plan:
     listed: bool
     model: str
     model_id: int
+    max_deleted_share: float
     live_settings: str
     characters_sent: int
 

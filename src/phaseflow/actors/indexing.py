@@ -8,17 +8,15 @@ import anyio
 
 from phaseflow.actors.actor import Actor
 from phaseflow.actors.batching import in_parts
+from phaseflow.actors.withdrawal import CLEAN_UP, Withdrawal
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.components.protocols import IndexDocument, Passage, Span
 from phaseflow.domain.errors import DocumentError, TransientError
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import (
-    catalogue,
-    crawl_frontier,
     documents,
     failpoints,
     failures,
-    jobs,
     knowledge_bases,
     passages,
     progress,
@@ -38,8 +36,6 @@ BATCH_CHARACTERS = 500_000
 """Characters of them, where they are long."""
 BATCH_WAIT_S = 0.25
 """How long a smaller batch waits for more, seconds."""
-CLEAN_UP = 500
-"""Documents looked at, or taken out, in one transaction: a row each. The janitor removes what hangs on them."""
 
 
 class IndexingActor(Actor):
@@ -51,7 +47,6 @@ class IndexingActor(Actor):
         assert self._receiver is not None
         target = self.shop.plan.target
         self._scope = Scope(target.kb_key, target.index_version)
-        self._follows_links: bool = getattr(self.shop.plan.components.loader, "follows_links", False)
         while batch := await self._next_batch():
             for part in in_parts(batch, _sizes, (BATCH_CHUNKS, BATCH_CHARACTERS)):
                 await self._publish([await self._index_most(document) for document in part])
@@ -167,10 +162,7 @@ class IndexingActor(Actor):
 
     async def _finish(self) -> None:
         """The crawl is complete and all of it is searchable: take out what is gone, switch, clean up."""
-        if await self._knows_all():
-            await self._withdraw_missing()
-            await self._forget_failures()
-            await self._forget_unknown()
+        await Withdrawal(self.shop, self.gate, self._scope, self.hold).run()
         async with self.gate:
             await self.shop.write(self._switch)
         failpoints.hit("indexing.switched")
@@ -179,55 +171,6 @@ class IndexingActor(Actor):
                 if not await self.shop.write(self._clean_up):
                     return
             failpoints.hit("indexing.cleaned")
-
-    async def _knows_all(self) -> bool:
-        """Whether what was not found is gone: what could not be read may have led to it."""
-        seq = self.shop.plan.run.job_seq
-        if not self._follows_links:
-            return True
-        return not await self.shop.database.read(lambda tx: crawl_frontier.any_failed(tx, seq))
-
-    async def _withdraw_missing(self) -> None:
-        seq, database = self.shop.plan.run.job_seq, self.shop.database
-        after: str | None = ""
-        while after is not None:
-            async with self.gate:
-                gone, after = await database.read(partial(_missing, self._scope, seq, after))
-                if gone:
-                    await self.shop.write(partial(self._withdraw, gone))
-                    if (index := self.shop.plan.components.index) is not None:
-                        await index.delete(self.shop.plan.run.kb_id, [uri for _, uri in gone])
-            failpoints.hit("indexing.withdrawn")
-
-    def _withdraw(self, gone: Sequence[tuple[int, str]], tx: Transaction) -> None:
-        self.shop.advance(tx, self.phase, Done())
-        passages.withdraw(tx, self._scope, [key for key, _ in gone])
-        catalogue.forget(tx, self._scope.kb_key, [uri for _, uri in gone])
-        jobs.count_deleted(tx, self.shop.plan.run.job_seq, len(gone))
-
-    async def _forget_failures(self) -> None:
-        after: str | None = ""
-        while after is not None:
-            async with self.gate:
-                after = await self.shop.write(partial(self._forget_some, after))
-
-    async def _forget_unknown(self) -> None:
-        """What an earlier crawl has found and this one has not, and never became searchable or failed."""
-        seq, database, key = self.shop.plan.run.job_seq, self.shop.database, self._scope.kb_key
-        after: str | None = ""
-        while after is not None:
-            async with self.gate:
-                gone, after = await database.read(partial(_unknown, key, seq, after))
-                if gone:
-                    await self.shop.write(partial(self._forget_documents, gone))
-
-    def _forget_documents(self, uris: Sequence[str], tx: Transaction) -> None:
-        self.shop.advance(tx, self.phase, Done())
-        catalogue.forget(tx, self._scope.kb_key, uris)
-
-    def _forget_some(self, after: str, tx: Transaction) -> str | None:
-        self.shop.advance(tx, self.phase, Done())
-        return failures.clear_missing(tx, self._scope.kb_key, self.shop.plan.run.job_seq, after, CLEAN_UP)
 
     def _switch(self, tx: Transaction) -> None:
         plan = self.shop.plan
@@ -238,14 +181,6 @@ class IndexingActor(Actor):
     def _clean_up(self, tx: Transaction) -> int:
         self.shop.advance(tx, self.phase, Done())
         return passages.withdraw_other_versions(tx, self._scope, CLEAN_UP)
-
-
-def _missing(scope: Scope, seq: int, after: str, tx: Transaction) -> tuple[list[tuple[int, str]], str | None]:
-    return passages.missing(tx, scope, seq, after, CLEAN_UP)
-
-
-def _unknown(key: str, seq: int, after: str, tx: Transaction) -> tuple[list[str], str | None]:
-    return catalogue.missing(tx, key, seq, after, CLEAN_UP)
 
 
 def _step(document: StagedDocument, first: int) -> int:

@@ -10,6 +10,8 @@ import click
 from phaseflow.cli import logs, options
 from phaseflow.cli.exit_codes import run
 from phaseflow.cli.foreground import Foreground
+from phaseflow.cli.kb_sources import with_source
+from phaseflow.cli.messages import asks_to_delete
 from phaseflow.cli.server_mode import through_server
 from phaseflow.cli.sources import source_of
 from phaseflow.cli.terminal import say
@@ -41,6 +43,8 @@ def _kb_name(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--archives", is_flag=True, help="Read the files inside ZIP archives, one level deep.")
 @click.option("--max-pages", type=click.IntRange(1, 1_000_000), help="Maximum number of web pages to fetch.")
 @click.option("--max-depth", type=click.IntRange(0, 1000), help="Maximum number of links to follow; 0 for none.")
+@click.option("--replace", is_flag=True, help="Make SOURCE the only source; else it is read beside those there are.")
+@click.option("--allow-deletes", is_flag=True, help="Take out whatever is gone, even most of a source.")
 @click.option("--full", is_flag=True, help="Read every document, even if unchanged.")
 @click.option("--hold", type=options.PHASE, multiple=True, help="A phase that starts paused. Repeatable.")
 @options.settings
@@ -56,6 +60,8 @@ def ingest(
     archives: bool,
     max_pages: int | None,
     max_depth: int | None,
+    replace: bool,
+    allow_deletes: bool,
     full: bool,
     hold: tuple[JobPhase, ...],
     allow_private: tuple[str, ...],
@@ -70,7 +76,9 @@ def ingest(
     Ctrl-C pauses the job durably; the same command resumes it.
     """
     source = source_of(sources, include, exclude, max_pages, max_depth, archives)
-    wanted = Wanted(kb, source, options.SettingsOptions(**settings), full, hold)
+    wanted = Wanted(
+        kb, source, options.SettingsOptions(**settings), full, hold, replace, allow_deletes=allow_deletes or replace
+    )
     wanted.settings.over(None)  # a usage error should not wait for the database
     logs.set_up(verbosity)
     foreground = Foreground(db, kb, as_json, not hold, allow_private, wanted.settings.address, keep_vectors)
@@ -86,6 +94,8 @@ class Wanted:
     settings: options.SettingsOptions
     full: bool
     hold: tuple[JobPhase, ...]
+    replace: bool = False
+    allow_deletes: bool = False
 
     async def check(self, reader: "Reader") -> None:
         """Raise JobConflict when the open job differs."""
@@ -99,7 +109,11 @@ class Wanted:
         if kb is None or kb.job is None or kb.job.status.is_terminal:
             settings = self.settings.over(None if kb is None else kb.settings)
             self._say_what_is_made_again(kb, settings)
-            return await flow.start(self.kb_id, self.source, full=self.full, hold=list(self.hold), settings=settings)
+            present = {} if kb is None or self.replace else kb.sources
+            return await flow.start(
+                self.kb_id, sources=with_source(present, self.source), full=self.full, hold=list(self.hold),
+                settings=settings, allow_deletes=self.allow_deletes,
+            )  # fmt: skip
         self.check_same(kb)
         await self._go_on(flow, kb.job)
         return await flow.job(self.kb_id)
@@ -122,8 +136,12 @@ class Wanted:
         """Raise JobConflict when the open job has another source or other settings."""
         if kb.job is None:
             return
-        if kb.source != self.source:
-            differs = f"it reads {_named(kb.source)}, not {_named(self.source)}"
+        if self.source not in kb.sources.values():
+            differs = (
+                f"it reads {' and '.join(map(_named, kb.sources.values())) or 'nothing'}, not {_named(self.source)}"
+            )
+        elif self.replace and len(kb.sources) > 1:
+            differs = "it has other sources too"
         elif self.settings.over(kb.settings) not in {None, kb.settings}:
             differs = "it has other settings"
         else:
@@ -132,7 +150,10 @@ class Wanted:
         raise JobConflict(Action.START, kb.job.status, kb.job.allowed_actions, why)
 
     async def _go_on(self, flow: "PhaseFlow", job: "JobStatusResponse") -> None:
-        """Resume the job, but for the phases that this command holds. One that is pending goes on by itself."""
+        """Resume the job, but for the phases that this command holds. One that is pending goes on by itself, and one
+        that asks before it takes out documents is not answered by the way."""
+        if asks_to_delete(job) and not self.allow_deletes:
+            return
         unfinished = [phase.name for phase in job.phase_details if phase.status is not PhaseStatus.COMPLETED]
         held = [phase for phase in unfinished if phase in self.hold]
         for phase in held:
@@ -146,9 +167,7 @@ class Wanted:
                 await flow.resume(self.kb_id, phase)
 
 
-def _named(source: "Source | None") -> str:
-    if source is None:
-        return "nothing"
+def _named(source: "Source") -> str:
     if source.type == "upload":
         return "uploaded files"
     if source.type == "web":

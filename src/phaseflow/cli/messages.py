@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from phaseflow.cli.plain_text import one_line
 from phaseflow.domain.counting import counted, form
 from phaseflow.domain.messages import waiting_words
+from phaseflow.domain.policy import WOULD_DELETE
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus, WaitingOn
 
 if TYPE_CHECKING:
@@ -175,10 +176,17 @@ def failure(one: "Failure") -> str:
     return f"{one_line(one.uri)}: {one.phase}: {one_line(' '.join(one.error.split()))}{tries}"
 
 
-def how_to_go_on(status: "JobStatusResponse", again: str, retry: str) -> str | None:
+def asks_to_delete(status: "JobStatusResponse") -> bool:
+    """The job is paused because it would take out most of a source."""
+    return status.status is JobStatus.PAUSED and WOULD_DELETE in status.message
+
+
+def how_to_go_on(status: "JobStatusResponse", again: str, retry: str, resume: str, cancel: str) -> str | None:
     """What to type next when a job is not completed; None when there is nothing to go on with."""
     if status.status is JobStatus.FAILED:
         return f"{retry} tries what failed again"
     if status.status.is_terminal:
         return None
+    if asks_to_delete(status):
+        return f"paused; {resume} takes them out, {cancel} keeps them. --allow-deletes says yes beforehand"
     return f"paused; {again} goes on"

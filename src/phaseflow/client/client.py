@@ -11,12 +11,13 @@ from pydantic import BaseModel
 
 from phaseflow.client.calls import ServiceCall, ServiceFeed
 from phaseflow.client.connection import Connection, job_path, part
+from phaseflow.client.definitions import definition
 from phaseflow.client.documents import files_of
 from phaseflow.client.errors import HistoryLost
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo
 from phaseflow.domain.filters import read_filter
 from phaseflow.domain.identifiers import DOCUMENT_ID, document_id
-from phaseflow.domain.settings import SOURCE, FolderSource, Settings, UploadSource, WebSource
+from phaseflow.domain.settings import FolderSource, Settings, UploadSource, WebSource
 from phaseflow.domain.status import (
     DocumentsChanged,
     Failure,
@@ -53,13 +54,15 @@ class Calls:
         kb_id: str,
         source: Source | str | Path | None = None,
         *,
+        sources: Mapping[str, Source | str | Path] | None = None,
         full: bool = False,
         hold: Iterable[JobPhase | str] = (),
         settings: Settings | None = None,
+        allow_deletes: bool = False,
     ) -> JobStatusResponse:
         """Make a new job. A path is one on the server's machine."""
-        body: dict[str, Any] = {"full": full, "hold": [str(phase) for phase in hold]}
-        body |= _what(source, settings)
+        body: dict[str, Any] = {"full": full, "hold": [str(phase) for phase in hold], "allow_deletes": allow_deletes}
+        body |= definition(source, sources, settings)
         return await self._ask(JobStatusResponse, "POST", f"{_kb(kb_id)}/start", json=body)
 
     @ServiceCall
@@ -99,10 +102,15 @@ class Calls:
 
     @ServiceCall
     async def put_kb(
-        self, kb_id: str, source: Source | str | Path | None = None, settings: Settings | None = None
+        self,
+        kb_id: str,
+        source: Source | str | Path | None = None,
+        settings: Settings | None = None,
+        *,
+        sources: Mapping[str, Source | str | Path] | None = None,
     ) -> KnowledgeBase:
         """Create a knowledge base or change it."""
-        return await self._ask(KnowledgeBase, "PUT", _kb(kb_id), json=_what(source, settings))
+        return await self._ask(KnowledgeBase, "PUT", _kb(kb_id), json=definition(source, sources, settings))
 
     @ServiceCall
     async def delete_kb(self, kb_id: str) -> None:
@@ -274,13 +282,3 @@ def _document(kb_id: str, name: str) -> str:
 
 def _page(limit: int, cursor: str | None) -> dict[str, str]:
     return {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
-
-
-def _what(source: Source | str | Path | None, settings: Settings | None) -> dict[str, Any]:
-    body: dict[str, Any] = {}
-    if source is not None:
-        given = FolderSource(str(source)) if isinstance(source, str | Path) else source
-        body["source"] = SOURCE.dump_python(given, mode="json")
-    if settings is not None:
-        body["settings"] = settings.model_dump(mode="json")
-    return body

@@ -94,6 +94,24 @@ Source = Annotated[FolderSource | WebSource | UploadSource, Field(discriminator=
 SOURCE: TypeAdapter[FolderSource | WebSource | UploadSource] = TypeAdapter(Source)
 
 
+DEFAULT_SOURCE = "default"
+"""The name of a source that was given without one. Its documents have no prefix."""
+PUSH = "push"
+"""The name of the source of what was pushed, and of no other."""
+SOURCE_NAME = "[a-z0-9][a-z0-9_-]{0,62}"
+
+
+def _not_reserved(name: str) -> str:
+    if name == PUSH:
+        raise ValueError(f"{PUSH!r} is the source of what was pushed; give yours another name")
+    return name
+
+
+SourceName = Annotated[str, Field(pattern=f"^{SOURCE_NAME}$"), AfterValidator(_not_reserved)]
+Sources = Annotated[dict[SourceName, Source], Field(min_length=1, max_length=100)]
+SOURCES: TypeAdapter[dict[str, FolderSource | WebSource | UploadSource]] = TypeAdapter(Sources)
+
+
 EMBEDDER_NAME = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
 
 
@@ -165,13 +183,25 @@ _Embedder = Annotated[
 ]
 
 
+USUAL_SHARE = 0.5
+"""Of the documents of a source, that may go without a question."""
+
+
+def _is_usual_share(share: float) -> bool:
+    return share == USUAL_SHARE
+
+
 class Settings(BaseModel):
-    """How the documents of a knowledge base are cut and embedded. Sizes are in characters."""
+    """How the documents of a knowledge base are cut and embedded. Sizes are in characters.
+
+    A job that would take out more than ``max_deleted_share`` of the documents of a source, and at least 10, asks first.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     chunk_size: Annotated[int, Field(ge=1, le=100_000)] = 1000
     chunk_overlap: Annotated[int, Field(ge=0, le=100_000)] = 100
     embedder: _Embedder = StaticEmbedderSettings()
+    max_deleted_share: Annotated[float, Field(ge=0, le=1, exclude_if=_is_usual_share)] = USUAL_SHARE
 
     @model_validator(mode="after")
     def _overlap_is_smaller(self) -> "Settings":

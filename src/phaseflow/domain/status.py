@@ -121,14 +121,15 @@ class DocumentCounts(Value):
 
 
 class KnowledgeBase(Value):
-    """A named, searchable collection with the source and settings of its next job.
+    """A named, searchable collection with the sources and settings of its next job.
 
-    ``indexed_with`` is what made the passages that search sees, null when there are none; ``stale`` lists the settings
-    that differ from it, with what the next job does about them.
+    ``source`` is the one named ``default``. ``indexed_with`` is what made the passages that search sees, null when
+    there are none; ``stale`` lists the settings that differ from it, with what the next job does about them.
     """
 
     kb_id: str
     source: Source | None
+    sources: dict[str, Source]
     settings: Settings
     indexed_with: IndexedWith | None
     stale: list[StaleSetting]

@@ -4,12 +4,12 @@ from datetime import datetime
 
 from phaseflow.components.uploads import Uploads, disk
 from phaseflow.domain.errors import InvalidRequest, KnowledgeBaseNotFound
-from phaseflow.domain.settings import SOURCE, Settings, UploadSource
+from phaseflow.domain.settings import DEFAULT_SOURCE, SOURCES, Settings, UploadSource
 from phaseflow.store import knowledge_bases
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.transaction import Transaction
 
-UPLOAD = SOURCE.dump_json(UploadSource()).decode()
+UPLOAD = SOURCES.dump_json({DEFAULT_SOURCE: UploadSource()}).decode()
 
 
 class Definitions:
@@ -25,28 +25,28 @@ class Definitions:
         self._needs_source = needs_source
 
     def to_start(
-        self, tx: Transaction, kb_id: str, source: str | None, settings: Settings | None, at: datetime
+        self, tx: Transaction, kb_id: str, sources: str | None, settings: Settings | None, at: datetime
     ) -> KnowledgeBaseRecord:
         """The knowledge base that a job starts on, created or changed by what the start gives.
 
         Raises KnowledgeBaseNotFound without a source on an unknown one, InvalidRequest where there is none to read.
         """
         kb = knowledge_bases.find(tx, kb_id)
-        if source is None and self._needs_source:
+        if sources is None and self._needs_source:
             if kb is None:
                 raise KnowledgeBaseNotFound(kb_id)
-            if kb.source is None:
+            if kb.sources is None:
                 raise InvalidRequest("source", f"knowledge base {kb_id!r} has no source; start it with one")
-        if kb is None or source is not None or settings is not None:
-            self._put(tx, kb_id, source, self.settings_json(settings, kb), at)
+        if kb is None or sources is not None or settings is not None:
+            self._put(tx, kb_id, sources, self.settings_json(settings, kb), at)
         return knowledge_bases.get(tx, kb_id)
 
-    def put(self, tx: Transaction, kb_id: str, source: str | None, settings: Settings | None, at: datetime) -> None:
+    def put(self, tx: Transaction, kb_id: str, sources: str | None, settings: Settings | None, at: datetime) -> None:
         """Create or change a knowledge base. Raises KnowledgeBaseNotFound without a source on an unknown one."""
         kb = knowledge_bases.find(tx, kb_id)
-        if kb is None and source is None:
+        if kb is None and sources is None:
             raise KnowledgeBaseNotFound(kb_id)
-        self._put(tx, kb_id, source, self.settings_json(settings, kb), at)
+        self._put(tx, kb_id, sources, self.settings_json(settings, kb), at)
 
     def remove(self, tx: Transaction, kb_id: str) -> str:
         """Delete a knowledge base; its key, by which ``Uploads.empty_trash`` deletes its files once that is stored."""
@@ -56,9 +56,9 @@ class Definitions:
             self._uploads.move_to_trash(kb_id, key, tx)
         return key
 
-    def _put(self, tx: Transaction, kb_id: str, source: str | None, settings: str, at: datetime) -> None:
-        is_new = knowledge_bases.put(tx, kb_id, source, settings, at)
-        if source == UPLOAD and self._needs_source:
+    def _put(self, tx: Transaction, kb_id: str, sources: str | None, settings: str, at: datetime) -> None:
+        is_new = knowledge_bases.put(tx, kb_id, sources, settings, at)
+        if sources == UPLOAD and self._needs_source:
             with disk():
                 self._uploads.make(kb_id, tx, is_new=is_new)
 

@@ -12,7 +12,6 @@ import anyio.to_thread
 from phaseflow.components.uploads import UploadBatch, Uploads, disk
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.identifiers import check_kb_id
-from phaseflow.domain.settings import SOURCE, UploadSource
 from phaseflow.flow.definitions import UPLOAD
 from phaseflow.flow.inputs import File, as_files, as_text
 from phaseflow.flow.job import Job
@@ -104,7 +103,7 @@ class Documents(Queries):
         kb = knowledge_bases.find(tx, kb_id)
         if kb is None:
             return
-        if kb.source is not None and not isinstance(SOURCE.validate_json(kb.source), UploadSource):
+        if kb.sources is not None and kb.sources != UPLOAD:
             raise InvalidRequest(
                 "kb_id", f"the documents of {kb_id!r} come from a folder or the web; change them there, or use another"
             )

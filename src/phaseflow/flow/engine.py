@@ -1,7 +1,7 @@
 """``PhaseFlow``: the engine, as an asynchronous context manager inside an asyncio application."""
 
 import uuid
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -24,11 +24,12 @@ from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, SearchHit,
 from phaseflow.domain.vocabulary import Intent, JobPhase
 from phaseflow.flow import inputs
 from phaseflow.flow.background import Background
-from phaseflow.flow.components import ComponentFactory, LoaderFor
+from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.definitions import Definitions
 from phaseflow.flow.documents import Check
 from phaseflow.flow.job import Job
 from phaseflow.flow.searching import ranked
+from phaseflow.flow.source_loaders import LoaderFor
 from phaseflow.flow.upkeep import Upkeep
 from phaseflow.snapshot import compose
 from phaseflow.store import jobs, knowledge_bases
@@ -38,7 +39,7 @@ from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.janitor import KEEP_DAYS
 from phaseflow.supervisor.scheduler import Scheduler
-from phaseflow.tracker import PhaseTracker, admit_new_job, dequeue_failed_job, ensure_no_active_job
+from phaseflow.tracker import PhaseTracker, admit_new_job, ensure_no_active_job
 
 T = TypeVar("T")
 
@@ -134,22 +135,27 @@ class PhaseFlow(Upkeep):
         kb_id: str,
         source: inputs.SourceLike | None = None,
         *,
+        sources: Mapping[str, inputs.SourceLike] | None = None,
         full: bool = False,
         hold: Iterable[JobPhase | str] = (),
         settings: inputs.SettingsLike | None = None,
+        allow_deletes: bool = False,
     ) -> Job:
-        """Make a new job, which runs once a slot is free. A source creates the knowledge base or changes it.
+        """Make a new job, which runs once a slot is free. A source creates the knowledge base or changes it: it becomes
+        the only one, named ``default``; ``sources`` are several, by name. The job reads all of them.
 
         ``full`` reads every document, even if its size and mtime are unchanged. ``hold`` names phases that start
-        paused: load and chunk now, see what embedding would cost, then resume. Raises JobConflict while a job is
-        not over, KnowledgeBaseNotFound without a source on an unknown one, InvalidRequest.
+        paused: load and chunk now, see what embedding would cost, then resume. ``allow_deletes``: take out even most of
+        a source without asking. Raises JobConflict while a job is not over, KnowledgeBaseNotFound without a source on
+        an unknown one, InvalidRequest.
         """
         check_kb_id(kb_id)
         held, full, chosen = inputs.as_phases(hold), inputs.as_flag("full", full), inputs.as_settings(settings)
         await self._read(lambda tx: ensure_no_active_job(tx, kb_id))  # before its source is looked at, or asked for
-        given = await self._components.checked(source)
+        given = await self._components.sources.checked(source, sources)
         await self._check_stored(kb_id, chosen, takes_source=given is None)
-        return await self._create(kb_id, given, chosen, full=full, held=held)
+        allowed = inputs.as_flag("allow_deletes", allow_deletes)
+        return await self._create(kb_id, given, chosen, full=full, held=held, allow_deletes=allowed)
 
     async def _create(
         self,
@@ -159,6 +165,7 @@ class PhaseFlow(Upkeep):
         *,
         full: bool = False,
         held: Collection[JobPhase] = (),
+        allow_deletes: bool = False,
         check: Check | None = None,
         change: Check | None = None,
     ) -> Job:
@@ -174,7 +181,8 @@ class PhaseFlow(Upkeep):
             queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
             jobs.create(
                 tx, queued.each(lambda p: p.hold(BY_USER), held),
-                source=kb.source, settings=kb.settings, full=full, at=at,
+                sources=kb.sources, settings=kb.settings, full=full, at=at,
+                allow_deletes=allow_deletes,
             )  # fmt: skip
             if change is not None:  # last: what was refused above has changed nothing
                 change(tx)
@@ -191,12 +199,21 @@ class PhaseFlow(Upkeep):
         return Job(state.job_id, kb_id, tracker.feed)
 
     async def put_kb(
-        self, kb_id: str, source: inputs.SourceLike | None, settings: inputs.SettingsLike | None = None
+        self,
+        kb_id: str,
+        source: inputs.SourceLike | None = None,
+        settings: inputs.SettingsLike | None = None,
+        *,
+        sources: Mapping[str, inputs.SourceLike] | None = None,
     ) -> KnowledgeBase:
-        """Create a knowledge base or change it. A running job keeps the source and settings it started with."""
+        """Create a knowledge base or change it. A running job keeps the sources and settings it started with."""
         tracker, _ = self._engine()
         check_kb_id(kb_id)
-        given, chosen, at = await self._components.checked(source), inputs.as_settings(settings), tracker.clock.now()
+        given, chosen, at = (
+            await self._components.sources.checked(source, sources),
+            inputs.as_settings(settings),
+            tracker.clock.now(),
+        )
         await self._check_stored(kb_id, chosen)
 
         await tracker.database.write(
@@ -205,24 +222,6 @@ class PhaseFlow(Upkeep):
             then=lambda _: tracker.feed.touch(kb_id),
         )
         return await self.kb(kb_id)
-
-    async def delete_kb(self, kb_id: str) -> None:
-        """Delete a knowledge base and free its name. Raises JobConflict while a job is not over."""
-        tracker, scheduler = self._engine()
-
-        def remove(tx: Transaction) -> str:
-            knowledge_bases.get(tx, inputs.as_text("kb_id", kb_id))
-            ensure_no_active_job(tx, kb_id, "delete")
-            dequeue_failed_job(tx, kb_id, tracker.clock.now())
-            return self._definitions.remove(tx, kb_id)
-
-        def removed(_: str) -> None:
-            tracker.feed.forget(kb_id)
-            scheduler.abandon(kb_id)  # not before: a deletion that is refused drops nothing
-
-        key = await tracker.database.write(remove, durable=True, then=removed)
-        self._index.forget(key)
-        await anyio.to_thread.run_sync(self._uploads.empty_trash, key)
 
     async def _search(self, kb_id: str, request: Request) -> SearchHits:
         outside = self._components.index
@@ -286,6 +285,6 @@ class PhaseFlow(Upkeep):
     async def _check_stored(self, kb_id: str, chosen: Settings | None, *, takes_source: bool = False) -> None:
         """Check what a job would take: what is allowed may have changed since it was stored."""
         kb = await self._read(lambda tx: knowledge_bases.find(tx, kb_id))
-        if takes_source and kb is not None and kb.source is not None:
-            await self._components.check_stored_source(kb.source)
+        if takes_source and kb is not None and kb.sources is not None:
+            await self._components.sources.check_stored(kb.sources)
         await self._components.check_embedder(self._definitions.settings_json(chosen, kb))

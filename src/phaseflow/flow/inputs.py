@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from phaseflow.domain.errors import InvalidRequest
-from phaseflow.domain.settings import SOURCE, FolderSource, Settings, UploadSource, WebSource
+from phaseflow.domain.settings import (
+    DEFAULT_SOURCE,
+    SOURCE,
+    SOURCES,
+    FolderSource,
+    Settings,
+    UploadSource,
+    WebSource,
+)
 from phaseflow.domain.vocabulary import PHASES, Action, JobPhase
 
 T = TypeVar("T")
@@ -51,6 +59,23 @@ def as_source(source: SourceLike) -> Source:
         return SOURCE.validate_python(dict(source))
     except ValidationError as error:
         raise invalid("source", error) from error
+
+
+def as_sources(source: SourceLike | None, sources: Mapping[str, SourceLike] | None) -> dict[str, Source] | None:
+    """The sources by name; ``source`` alone is one named ``default``. None when neither is given."""
+    if source is not None and sources is not None:
+        raise InvalidRequest("sources", "give either source or sources; source is short for one named default")
+    if source is not None:
+        return {DEFAULT_SOURCE: as_source(source)}
+    if sources is None:
+        return None
+    if not isinstance(sources, Mapping):
+        raise _wrong("sources", "a mapping of names to sources", sources)
+    found = {name: as_source(each) for name, each in sources.items()}
+    try:
+        return SOURCES.validate_python(found)
+    except ValidationError as error:
+        raise invalid("sources", error) from error
 
 
 def as_phase(name: JobPhase | str) -> JobPhase:

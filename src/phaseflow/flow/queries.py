@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from phaseflow.domain.errors import InvalidRequest, JobNotFound
 from phaseflow.domain.indexed_with import IndexedWith, StaleSetting, stale
-from phaseflow.domain.settings import SOURCE, FolderSource, Settings, as_given
+from phaseflow.domain.settings import DEFAULT_SOURCE, SOURCES, FolderSource, Settings, as_given
 from phaseflow.domain.status import (
     Failure,
     JobStatusResponse,
@@ -128,6 +128,8 @@ class Queries(DocumentQueries, Searching):
         self, tx: Transaction, record: KnowledgeBaseRecord, composed: Callable[[JobRecord], JobStatusResponse]
     ) -> KnowledgeBase:
         latest = jobs.latest(tx, record.id)
+        stored = {} if record.sources is None else SOURCES.validate_json(record.sources)
+        sources = {name: _as_given(source) for name, source in stored.items()}
         documents, chunks = passages.counts(tx, Scope(record.key, record.index_version))
         settings = Settings.model_validate_json(record.settings)
         live = None
@@ -135,7 +137,8 @@ class Queries(DocumentQueries, Searching):
             live = IndexedWith.model_validate_json(record.live_settings)
         return KnowledgeBase(
             kb_id=record.id,
-            source=None if record.source is None else _as_given(SOURCE.validate_json(record.source)),
+            source=sources.get(DEFAULT_SOURCE),
+            sources=sources,
             settings=settings.marked(chosen_by_client=False),
             indexed_with=None if live is None else live.shown,
             stale=[] if live is None else self._stale(live, settings, record),

@@ -5,12 +5,17 @@ from threading import Event
 
 import anyio
 
+from phaseflow.components.index import EmbeddedIndex
+from phaseflow.components.uploads import Uploads
 from phaseflow.domain.status import Vacuumed
+from phaseflow.flow import inputs
 from phaseflow.flow.control import Control
-from phaseflow.store import leftovers, upkeep
+from phaseflow.flow.definitions import Definitions
+from phaseflow.store import knowledge_bases, leftovers, upkeep
 from phaseflow.store.backup import copy_database
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.janitor import Janitor
+from phaseflow.tracker import dequeue_failed_job, ensure_no_active_job
 
 
 class Upkeep(Control):
@@ -18,6 +23,27 @@ class Upkeep(Control):
 
     path: Path
     keep_vectors: float
+    _definitions: Definitions
+    _index: EmbeddedIndex
+    _uploads: Uploads
+
+    async def delete_kb(self, kb_id: str) -> None:
+        """Delete a knowledge base and free its name. Raises JobConflict while a job is not over."""
+        tracker, scheduler = self._engine()
+
+        def remove(tx: Transaction) -> str:
+            knowledge_bases.get(tx, inputs.as_text("kb_id", kb_id))
+            ensure_no_active_job(tx, kb_id, "delete")
+            dequeue_failed_job(tx, kb_id, tracker.clock.now())
+            return self._definitions.remove(tx, kb_id)
+
+        def removed(_: str) -> None:
+            tracker.feed.forget(kb_id)
+            scheduler.abandon(kb_id)  # not before: a deletion that is refused drops nothing
+
+        key = await tracker.database.write(remove, durable=True, then=removed)
+        self._index.forget(key)
+        await anyio.to_thread.run_sync(self._uploads.empty_trash, key)
 
     async def vacuum(self, *, rebuild: bool = False) -> Vacuumed:
         """Free everything that nobody needs any more: nothing deleted stays readable in the file, and it shrinks.

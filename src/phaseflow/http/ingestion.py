@@ -50,7 +50,9 @@ async def get_kb(call: RequestContext[requests.KbPath, None]) -> JsonResult:
 
 async def put_kb(call: RequestContext[requests.KbPath, requests.KnowledgeBaseBody]) -> JsonResult:
     await check_room(call)
-    return JsonResult(await call.state.flow.put_kb(call.at.kb_id, call.body.source, call.body.settings))
+    return JsonResult(
+        await call.state.flow.put_kb(call.at.kb_id, call.body.source, call.body.settings, sources=call.body.sources)
+    )
 
 
 async def delete_kb(call: RequestContext[requests.KbPath, None]) -> JsonResult:
@@ -62,7 +64,13 @@ async def start(call: RequestContext[requests.KbPath, requests.StartBody | None]
     body = call.body or requests.StartBody()
     await check_room(call)
     job = await call.state.flow.start(
-        call.at.kb_id, body.source, settings=body.settings, full=body.full, hold=body.hold
+        call.at.kb_id,
+        body.source,
+        sources=body.sources,
+        settings=body.settings,
+        full=body.full,
+        hold=body.hold,
+        allow_deletes=body.allow_deletes,
     )
     return JsonResult(await job.status(), 202)
 

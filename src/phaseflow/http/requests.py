@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from phaseflow.domain.filters import LONGEST_FILTER
 from phaseflow.domain.identifiers import DOCUMENT_ID, JOB_ID, KB_ID
 from phaseflow.domain.phase import LARGEST_COUNT
-from phaseflow.domain.settings import Settings, Source
+from phaseflow.domain.settings import Settings, Source, Sources
 from phaseflow.domain.vocabulary import DocumentStatus, JobPhase, SearchMode
 from phaseflow.domain.webhooks import WEBHOOK_NAME
 from phaseflow.flow.document_queries import LONGEST_PART, MOST_ITEMS
@@ -185,19 +185,29 @@ ClientSettings = Annotated[Settings, AfterValidator(_marked)]
 
 
 class KnowledgeBaseBody(_Body):
-    """What a knowledge base is to be. Without a source or settings, those it has stay."""
+    """What a knowledge base is to be. Without sources or settings, those it has stay.
+
+    ``source`` is short for one source named ``default``.
+    """
 
     source: Source | None = None
+    sources: Sources | None = None
     settings: ClientSettings | None = None
 
 
 class StartBody(_Body):
-    """How a job begins. ``full`` reads every document again; ``hold`` names phases that begin paused."""
+    """How a job begins. ``full`` reads every document again; ``hold`` names phases that begin paused.
+
+    ``allow_deletes`` takes out even most of a source without a pause before. ``source`` is short for one source named
+    ``default``.
+    """
 
     source: Source | None = None
+    sources: Sources | None = None
     settings: ClientSettings | None = None
     full: bool = False
     hold: list[JobPhase] = []
+    allow_deletes: bool = False
 
 
 class JobBody(_Body):

@@ -65,13 +65,17 @@ def forget(tx: Transaction, kb_key: str, uris: Sequence[str]) -> None:
         )  # fmt: skip
 
 
-def missing(tx: Transaction, kb_key: str, job_seq: int, after: str, limit: int) -> tuple[list[str], str | None]:
+def missing(
+    tx: Transaction, kb_key: str, job_seq: int, uncertain: Sequence[str], after: str, limit: int
+) -> tuple[list[str], str | None]:
     """Of the next ``limit`` documents by uri, those that the completed crawl of a job did not find and nothing else
-    keeps; and the uri to go on after, None at the end."""
+    keeps; and the uri to go on after, None at the end. Of ``uncertain`` sources, none is missing."""
     rows = tx.rows(
-        "SELECT c.uri, EXISTS"
+        "SELECT c.uri, c.source, EXISTS"
         f" (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = c.uri AND e.{IS_A_DOCUMENT})"
         f" OR {_HELD} FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri > ?3 ORDER BY c.uri LIMIT ?4",
         kb_key, job_seq, after, limit,
     )  # fmt: skip
-    return [uri for uri, is_held in rows if not is_held], rows[-1][0] if rows else None
+    return [uri for uri, source, is_held in rows if not is_held and source not in uncertain], rows[-1][
+        0
+    ] if rows else None

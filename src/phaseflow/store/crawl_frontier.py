@@ -53,7 +53,7 @@ def add(
         " SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, ?4 FROM json_each(?2) AS f"
         " WHERE NOT EXISTS (SELECT 1 FROM job_entries WHERE job_seq = ?1 AND uri = f.value ->> 0)"
         " LIMIT ?3 RETURNING id, uri",
-        job_seq, rows, -1 if most is None else _room(tx, job_seq, most), source,
+        job_seq, rows, -1 if most is None else _room(tx, job_seq, source, most), source,
     )  # fmt: skip
     kb_key = tx.value("SELECT kb_id FROM ingestion_jobs WHERE seq = ?", job_seq)
     catalogue.note(tx, kb_key, source, [row[1] for row in added], at)
@@ -75,23 +75,26 @@ def count(tx: Transaction, job_seq: int) -> int:
     return int(tx.value(f"SELECT count(*) FROM job_entries WHERE job_seq = ? AND {IS_A_DOCUMENT}", job_seq))
 
 
-def _room(tx: Transaction, job_seq: int, most: int) -> int:
-    return max(0, most - int(tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ?", job_seq)))
+def _room(tx: Transaction, job_seq: int, source: str, most: int) -> int:
+    found = tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ? AND source = ?", job_seq, source)
+    return max(0, most - int(found))
 
 
-def any_failed(tx: Transaction, job_seq: int) -> bool:
+def any_failed(tx: Transaction, job_seq: int, source: str) -> bool:
     """Whether a document that the source has could not be read."""
     failed = f"{HAS_FAILED} AND state = {EntryState.FAILED}"  # the former, for the index
-    return tx.row(f"SELECT 1 FROM job_entries WHERE job_seq = ? AND {failed} LIMIT 1", job_seq) is not None
+    row = tx.row(f"SELECT 1 FROM job_entries WHERE job_seq = ? AND {failed} AND source = ? LIMIT 1", job_seq, source)
+    return row is not None
 
 
 def finish_listing(tx: Transaction, job_seq: int) -> None:
-    """The source has been listed to its end."""
+    """All sources have been listed to their end, or cannot be."""
     tx.run("UPDATE ingestion_jobs SET listed = 1 WHERE seq = ?", job_seq)
 
 
-def open_page(tx: Transaction, job_seq: int, limit: int, known: tuple[str, int, str]) -> list[ListedEntry]:
-    """The first documents not read yet, all of the lowest depth there is: short ways are found before long ones.
+def open_page(tx: Transaction, job_seq: int, source: str, limit: int, known: tuple[str, int, str]) -> list[ListedEntry]:
+    """The first documents of a source not read yet, all of the lowest depth there is: short ways are found before long
+    ones.
 
     ``known`` is (KB key, index version, recipe) of what is searchable.
     """
@@ -99,10 +102,10 @@ def open_page(tx: Transaction, job_seq: int, limit: int, known: tuple[str, int, 
         "SELECT e.id, e.uri, e.size, e.stamp, e.depth, d.content_hash, d.stamp, e.source FROM job_entries AS e"
         f" LEFT JOIN documents AS d ON d.kb_id = ?3 AND d.index_version = ?4 AND d.uri = e.uri AND d.{IS_SEARCHABLE}"
         "  AND d.recipe = ?5"
-        f" WHERE e.job_seq = ?1 AND e.{IS_LISTED}"
-        f"  AND e.depth = (SELECT min(depth) FROM job_entries WHERE job_seq = ?1 AND {IS_LISTED})"
+        f" WHERE e.job_seq = ?1 AND e.source = ?6 AND e.{IS_LISTED}"
+        f"  AND e.depth = (SELECT min(depth) FROM job_entries WHERE job_seq = ?1 AND source = ?6 AND {IS_LISTED})"
         " ORDER BY e.id LIMIT ?2",
-        job_seq, limit, *known,
+        job_seq, limit, *known, source,
     )  # fmt: skip
     return [ListedEntry(*row) for row in rows]
 

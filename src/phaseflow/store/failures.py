@@ -1,5 +1,6 @@
 """Documents that failed: one row a document, until it succeeds or leaves the source."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,18 +46,22 @@ def clear(tx: Transaction, kb_key: str, uris: list[str]) -> None:
     tx.run("DELETE FROM failures WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))", kb_key, json_array(uris))
 
 
-def clear_missing(tx: Transaction, kb_key: str, job_seq: int, after: str, limit: int) -> str | None:
-    """Of the next ``limit`` failures by uri, forget those of documents that the source of the job has not any more.
+def clear_missing(
+    tx: Transaction, kb_key: str, job_seq: int, uncertain: Sequence[str], after: str, limit: int
+) -> str | None:
+    """Of the next ``limit`` failures by uri, forget those of documents that the sources of the job have not any more.
 
-    The uri to go on after, None at the end.
+    The uri to go on after, None at the end. Those of ``uncertain`` sources stay.
     """
     rows = tx.rows("SELECT uri FROM failures WHERE kb_id = ? AND uri > ? ORDER BY uri LIMIT ?", kb_key, after, limit)
     if not rows:
         return None
     tx.run(
         "DELETE FROM failures WHERE kb_id = ?1 AND uri IN (SELECT value FROM json_each(?3)) AND NOT EXISTS"
-        f" (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = failures.uri AND e.{IS_A_DOCUMENT})",
-        kb_key, job_seq, json_array([row[0] for row in rows]),
+        f" (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = failures.uri AND e.{IS_A_DOCUMENT})"
+        " AND NOT EXISTS (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = failures.uri"
+        "  AND c.source IN (SELECT value FROM json_each(?4)))",
+        kb_key, job_seq, json_array([row[0] for row in rows]), json_array(uncertain),
     )  # fmt: skip
     return str(rows[-1][0])
 

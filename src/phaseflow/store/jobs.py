@@ -10,6 +10,7 @@ from phaseflow.domain.errors import JobNotFound, StaleRun
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.lease import Lease
 from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.policy import WOULD_DELETE
 from phaseflow.domain.status import Transition, timestamp
 from phaseflow.domain.transitions import check_job_move
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, PhaseStatus, WaitingOn
@@ -21,13 +22,14 @@ from phaseflow.store.transaction import Row, Transaction, json_array
 @dataclass(frozen=True, slots=True)
 class JobRecord:
     """A job as the database holds it. ``newest``: no later job of its knowledge base exists.
+    ``source_errors``: why sources could not be read, by name.
 
     ``last_signs``: when each phase was written last.
     """
 
     seq: int
     state: IngestionState
-    source: str | None
+    sources: str | None
     settings: str
     full: bool
     run: int
@@ -41,6 +43,7 @@ class JobRecord:
     started_at: datetime | None
     completed_at: datetime | None
     newest: bool
+    source_errors: Mapping[str, str] = field(default_factory=dict)
     last_signs: Mapping[JobPhase, datetime] = field(default_factory=dict)
 
 
@@ -49,11 +52,12 @@ _PHASE = (
     " completed_at, active_seconds, running_since, waiting_on, held, hold_reason, error"
 )
 _JOB = (
-    "seq, id, (SELECT name FROM knowledge_bases AS k WHERE k.id = ingestion_jobs.kb_id), managed, source, settings,"
+    "seq, id, (SELECT name FROM knowledge_bases AS k WHERE k.id = ingestion_jobs.kb_id), managed, sources, settings,"
     " full_run, run, index_version, model, held, hold_reason, intent, intent_phases,"
     " queued_at, listed, documents_deleted, documents_failed, characters_sent, cancelled_at, created_at, started_at,"
     " completed_at, lease_s, lease_until, can_retry,"
     " seq = (SELECT max(seq) FROM ingestion_jobs AS other WHERE other.kb_id = ingestion_jobs.kb_id),"
+    " (SELECT json_group_object(name, error) FROM job_sources WHERE job_seq = seq AND error IS NOT NULL),"
     f" (SELECT json_group_array(json_array(phase_name, updated_at, {_PHASE})) FROM"
     "  (SELECT * FROM ingestion_phase_status WHERE job_id = ingestion_jobs.id ORDER BY id))"
 )
@@ -72,14 +76,21 @@ def format_time(at: datetime | None) -> str | None:
 
 
 def create(
-    tx: Transaction, state: IngestionState, *, source: str | None, settings: str, full: bool, at: datetime
+    tx: Transaction,
+    state: IngestionState,
+    *,
+    sources: str | None,
+    settings: str,
+    full: bool,
+    at: datetime,
+    allow_deletes: bool = False,
 ) -> None:
     """Store a new job with its four phases, none of them started. No transition: it comes from nowhere."""
     tx.run(
-        "INSERT INTO ingestion_jobs (id, kb_id, managed, source, settings, full_run, created_at, lease_s, can_retry)"
-        f" VALUES (?, {KEY_OF}, ?, ?, ?, ?, ?, ?, ?)",
-        state.job_id, state.kb_id, state.managed, source, settings, full, timestamp(at),
-        state.lease and state.lease.seconds, bool(state.lease and state.lease.can_retry),
+        "INSERT INTO ingestion_jobs (id, kb_id, managed, sources, settings, full_run, created_at, lease_s, can_retry,"
+        f" allow_deletes) VALUES (?, {KEY_OF}, ?, ?, ?, ?, ?, ?, ?, ?)",
+        state.job_id, state.kb_id, state.managed, sources, settings, full, timestamp(at),
+        state.lease and state.lease.seconds, bool(state.lease and state.lease.can_retry), allow_deletes,
     )  # fmt: skip
     tx.run(
         "INSERT INTO ingestion_phase_status (job_id, phase_name, status, created_at, updated_at)"
@@ -163,6 +174,8 @@ def save(
             logged.append(transitions.append(tx, after, new.name, (old.status, new.status), (reason, new.error), at))
     if after != before:
         _save_job(tx, after, at)
+    if _is_consent(before, after):
+        tx.run("UPDATE ingestion_jobs SET allow_deletes = 1 WHERE id = ?", after.job_id)
     if is_released(before, after):
         tx.run("UPDATE ingestion_jobs SET characters_sent = 0 WHERE id = ?", after.job_id)
     if status != was:
@@ -174,6 +187,17 @@ def save(
 def is_released(before: IngestionState, after: IngestionState) -> bool:
     """Someone has ended a hold on embedding: its budget of characters begins anew."""
     return before[JobPhase.EMBEDDING].held and not after[JobPhase.EMBEDDING].held
+
+
+def _is_consent(before: IngestionState, after: IngestionState) -> bool:
+    """Someone has resumed a job that asked before taking out documents."""
+    asked, now = before[JobPhase.INDEXING], after[JobPhase.INDEXING]
+    return (asked.hold_reason or "").startswith(WOULD_DELETE) and asked.held and not now.held and not after.cancelled
+
+
+def allows_deletes(tx: Transaction, job_id: str) -> bool:
+    """Whether a job may take out any number of documents."""
+    return bool(tx.value("SELECT allow_deletes FROM ingestion_jobs WHERE id = ?", job_id))
 
 
 def begin_run(tx: Transaction, job_id: str) -> int:
@@ -235,9 +259,9 @@ def _save_job(tx: Transaction, state: IngestionState, at: datetime) -> None:
 
 def _record(row: Row) -> JobRecord:
     (
-        seq, job_id, kb_id, managed, source, settings, full, run, index_version, model, held, hold_reason, intent,
+        seq, job_id, kb_id, managed, sources, settings, full, run, index_version, model, held, hold_reason, intent,
         intent_phases, queued_at, listed, deleted, failed, characters, cancelled_at, created_at, started_at,
-        completed_at, lease_s, lease_until, can_retry, newest, phases,
+        completed_at, lease_s, lease_until, can_retry, newest, source_errors, phases,
     ) = row  # fmt: skip
     found = json.loads(phases)
     state = IngestionState(
@@ -254,10 +278,10 @@ def _record(row: Row) -> JobRecord:
         lease=None if lease_s is None else Lease(lease_s, bool(can_retry), expired=lease_until is None),
     )
     return JobRecord(
-        seq=seq, state=state, source=source, settings=settings, full=bool(full), run=run, index_version=index_version,
+        seq=seq, state=state, sources=sources, settings=settings, full=bool(full), run=run, index_version=index_version,
         model=model, listed=bool(listed), documents_deleted=deleted, documents_failed=failed,
         characters_sent=characters, created_at=datetime.fromisoformat(created_at), started_at=parse_time(started_at),
-        completed_at=parse_time(completed_at), newest=bool(newest),
+        completed_at=parse_time(completed_at), newest=bool(newest), source_errors=json.loads(source_errors),
         last_signs={JobPhase(name): datetime.fromisoformat(at) for name, at, *_ in found},
     )  # fmt: skip
 

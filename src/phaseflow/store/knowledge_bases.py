@@ -10,14 +10,14 @@ from phaseflow.store.transaction import Row, Transaction
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeBaseRecord:
-    """A knowledge base as the database holds it. ``source`` and the settings are JSON.
+    """A knowledge base as the database holds it. ``sources`` and the settings are JSON.
 
     ``id`` is its name. ``key`` is what rows refer to it by; one that is made anew under the same name has another.
     """
 
     key: str
     id: str
-    source: str | None
+    sources: str | None
     settings: str
     index_version: int
     model: str | None
@@ -29,7 +29,7 @@ class KnowledgeBaseRecord:
 
 
 _COLUMNS = (
-    "id, name, source, settings, index_version, model, live_settings, next_model, search_revision, created_at,"
+    "id, name, sources, settings, index_version, model, live_settings, next_model, search_revision, created_at,"
     " updated_at"
 )
 
@@ -58,14 +58,14 @@ def _new_key(tx: Transaction, name: str) -> str:
     return f"{name}~{number}"
 
 
-def put(tx: Transaction, kb_id: str, source: str | None, settings: str, at: datetime) -> bool:
-    """Create or change a knowledge base; True when it was created. A source of None leaves the source as it is."""
+def put(tx: Transaction, kb_id: str, sources: str | None, settings: str, at: datetime) -> bool:
+    """Create or change a knowledge base; True when it was created. Sources of None leave those that it has."""
     known = find(tx, kb_id)
     tx.run(
-        "INSERT INTO knowledge_bases (id, name, source, settings, created_at, updated_at)"
+        "INSERT INTO knowledge_bases (id, name, sources, settings, created_at, updated_at)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?5)"
-        " ON CONFLICT (id) DO UPDATE SET source = coalesce(?3, source), settings = ?4, updated_at = ?5",
-        _new_key(tx, kb_id) if known is None else known.key, kb_id, source, settings, timestamp(at),
+        " ON CONFLICT (id) DO UPDATE SET sources = coalesce(?3, sources), settings = ?4, updated_at = ?5",
+        _new_key(tx, kb_id) if known is None else known.key, kb_id, sources, settings, timestamp(at),
     )  # fmt: skip
     return known is None
 
@@ -99,7 +99,7 @@ def count(tx: Transaction) -> int:
 
 def remove(tx: Transaction, kb_id: str) -> None:
     """Delete it: one row, however large it is. Nobody finds it any more; the janitor removes what hangs on it."""
-    tx.run("UPDATE knowledge_bases SET name = NULL, source = NULL WHERE name = ?", kb_id)
+    tx.run("UPDATE knowledge_bases SET name = NULL, sources = NULL WHERE name = ?", kb_id)
 
 
 def target(tx: Transaction, record: KnowledgeBaseRecord, model: str, settings: str) -> int:
@@ -152,8 +152,8 @@ def next_search_revision(tx: Transaction, key: str) -> int:
 
 
 def _record(row: Row) -> KnowledgeBaseRecord:
-    key, name, source, settings, index_version, model, live, following, search_revision, created_at, updated_at = row
+    key, name, sources, settings, index_version, model, live, following, search_revision, created_at, updated_at = row
     created, updated = datetime.fromisoformat(created_at), datetime.fromisoformat(updated_at)
     return KnowledgeBaseRecord(
-        key, name, source, settings, index_version, model, live, following, search_revision, created, updated
+        key, name, sources, settings, index_version, model, live, following, search_revision, created, updated
     )

@@ -22,6 +22,10 @@ ALTER TABLE documents RENAME COLUMN epoch TO index_version;
 ALTER TABLE documents RENAME COLUMN generation TO search_revision;
 ALTER TABLE knowledge_bases ADD COLUMN name TEXT;
 UPDATE knowledge_bases SET name = id;
+ALTER TABLE knowledge_bases RENAME COLUMN source TO sources;
+ALTER TABLE ingestion_jobs RENAME COLUMN source TO sources;
+UPDATE knowledge_bases SET sources = json_object('default', json(sources)) WHERE sources IS NOT NULL;
+UPDATE ingestion_jobs SET sources = json_object('default', json(sources)) WHERE sources IS NOT NULL;
 CREATE UNIQUE INDEX knowledge_bases_by_name ON knowledge_bases (name);
 ALTER TABLE ingestion_jobs ADD COLUMN lists INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE job_entries ADD COLUMN source TEXT NOT NULL DEFAULT 'default';
@@ -36,6 +40,7 @@ CREATE TABLE sequences (name TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT, WI
 ALTER TABLE ingestion_jobs ADD COLUMN lease_s REAL;
 ALTER TABLE ingestion_jobs ADD COLUMN lease_until TEXT;
 ALTER TABLE ingestion_jobs ADD COLUMN can_retry INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE ingestion_jobs ADD COLUMN allow_deletes INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX ingestion_jobs_leased ON ingestion_jobs (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX job_entries_failed ON job_entries (job_seq, id) WHERE state IN (3, 5);
 ALTER TABLE documents ADD COLUMN characters INTEGER NOT NULL DEFAULT 0;
@@ -146,6 +151,15 @@ BEGIN
     DELETE FROM document_fields WHERE document_id = old.id;
 END;
 DROP TABLE passages;
+DROP INDEX job_entries_open;
+CREATE INDEX job_entries_open ON job_entries (job_seq, source, depth, id) WHERE state = 0;
+CREATE TABLE job_sources (
+    job_seq INTEGER NOT NULL REFERENCES ingestion_jobs (seq) ON DELETE CASCADE,
+    name    TEXT NOT NULL,
+    listed  INTEGER NOT NULL DEFAULT 0,
+    error   TEXT,
+    PRIMARY KEY (job_seq, name)
+) STRICT, WITHOUT ROWID;
 """
 """The columns follow in the order of schema.sql. An older phaseflow refuses the file from here on."""
 
@@ -206,7 +220,8 @@ def _index_again(connection: sqlite3.Connection) -> None:
 
 _CATALOGUE_STEP: Final = 1000
 _KNOWN_URIS: Final = (
-    "SELECT DISTINCT d.kb_id, d.uri, k.name, k.created_at, iif(k.source ->> 'type' = 'upload', 'push', 'default')"
+    "SELECT DISTINCT d.kb_id, d.uri, k.name, k.created_at,"
+    " iif(k.sources ->> '$.default.type' = 'upload', 'push', 'default')"
     " FROM (SELECT kb_id, uri FROM documents WHERE state <> 10 UNION ALL SELECT kb_id, uri FROM failures UNION ALL"
     "  SELECT j.kb_id, e.uri FROM job_entries AS e JOIN ingestion_jobs AS j ON j.seq = e.job_seq WHERE e.state = 0)"
     " AS d JOIN knowledge_bases AS k ON k.id = d.kb_id WHERE k.name IS NOT NULL"

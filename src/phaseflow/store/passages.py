@@ -1,9 +1,10 @@
 """What search sees: the full-text index, and the passages of searchable documents with their vectors."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.status import timestamp
@@ -12,6 +13,11 @@ from phaseflow.store.documents import StagedDocument
 from phaseflow.store.pieces import document_of, pieces_of
 from phaseflow.store.states import IS_ON_ITS_WAY, IS_SEARCHABLE, DocumentState, EntryState
 from phaseflow.store.transaction import Transaction, json_array
+
+_SOURCE: Final = "coalesce((SELECT source FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri), d.source)"
+_FOUND: Final = (
+    f"EXISTS (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?3 AND e.uri = d.uri AND e.state < {EntryState.SKIPPED})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +84,33 @@ def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument], at:
     )  # fmt: skip
 
 
-def missing(
-    tx: Transaction, scope: Scope, job_seq: int, after: str, limit: int
-) -> tuple[list[tuple[int, str]], str | None]:
-    """Of the next ``limit`` searchable documents by uri: (id, uri) of those that the completed crawl of a job did not
-    find; and the uri to go on after, None at the end."""
+def census(
+    tx: Transaction, scope: Scope, job_seq: int, uncertain: Sequence[str], after: str, limit: int
+) -> tuple[list[tuple[str, int, int]], str | None]:
+    """Of the next ``limit`` searchable documents by uri: (source, how many, how many of them ``missing`` would name)
+    by source; and the uri to go on after, None at the end."""
     rows = tx.rows(
-        "SELECT d.id, d.uri, EXISTS"
-        f" (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?3 AND e.uri = d.uri AND e.state < {EntryState.SKIPPED})"
-        f" FROM documents AS d WHERE kb_id = ?1 AND index_version = ?2 AND {IS_SEARCHABLE} AND uri > ?4"
-        " ORDER BY uri LIMIT ?5",
+        f"SELECT d.uri, {_SOURCE}, {_FOUND} FROM documents AS d"
+        f" WHERE kb_id = ?1 AND index_version = ?2 AND {IS_SEARCHABLE} AND uri > ?4 ORDER BY uri LIMIT ?5",
         scope.kb_key, scope.index_version, job_seq, after, limit,
     )  # fmt: skip
-    return [(key, uri) for key, uri, is_found in rows if not is_found], rows[-1][1] if rows else None
+    had = Counter(source for _, source, _ in rows)
+    gone = Counter(source for _, source, found in rows if not found and source not in uncertain)
+    return [(source, count, gone[source]) for source, count in had.items()], rows[-1][0] if rows else None
+
+
+def missing(
+    tx: Transaction, scope: Scope, job_seq: int, uncertain: Sequence[str], after: str, limit: int
+) -> tuple[list[tuple[int, str, str]], str | None]:
+    """Of the next ``limit`` searchable documents by uri: (id, uri, source) of those that the completed crawl of a job
+    did not find; and the uri to go on after, None at the end. Of ``uncertain`` sources, none is missing."""
+    rows = tx.rows(
+        f"SELECT d.id, d.uri, {_SOURCE}, {_FOUND} FROM documents AS d"
+        f" WHERE kb_id = ?1 AND index_version = ?2 AND {IS_SEARCHABLE} AND uri > ?4 ORDER BY uri LIMIT ?5",
+        scope.kb_key, scope.index_version, job_seq, after, limit,
+    )  # fmt: skip
+    gone = [(key, uri, source) for key, uri, source, found in rows if not found and source not in uncertain]
+    return gone, rows[-1][1] if rows else None
 
 
 def withdraw(tx: Transaction, scope: Scope, ids: Sequence[int]) -> None:

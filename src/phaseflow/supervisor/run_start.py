@@ -12,7 +12,7 @@ from phaseflow.domain.indexed_with import IndexedWith
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.settings import Settings
 from phaseflow.domain.vocabulary import Intent, JobPhase, PhaseStatus
-from phaseflow.store import crawl_frontier, documents, failpoints, jobs, knowledge_bases, vectors
+from phaseflow.store import crawl_frontier, documents, failpoints, job_sources, jobs, knowledge_bases, vectors
 from phaseflow.store.documents import Target
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
@@ -45,6 +45,8 @@ def start_run(
         embedder=made_by if components.has_own_embedder else None,
     )
     index_version, model = _target(tx, kb, record, made_by, made_with)
+    if before.intent is Intent.RETRY and before[JobPhase.LOADING].status is PhaseStatus.FAILED:
+        job_sources.forget_failures(tx, record.seq)
     run = jobs.begin_run(tx, job_id)
     documents.give_up_unfinished(tx, record.seq)
     failpoints.hit(f"run_start.{before.intent}")
@@ -59,6 +61,7 @@ def start_run(
         listed=record.listed,
         model=model,
         model_id=vectors.model_id(tx, model),
+        max_deleted_share=Settings.model_validate_json(record.settings).max_deleted_share,
         live_settings=made_with.model_dump_json(),
         characters_sent=0 if jobs.is_released(before, after) else record.characters_sent,
     )

@@ -1,0 +1,223 @@
+"""How loading reads one source: lists it, then reads what is new, at the pace that the source allows."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Any, Protocol
+
+import anyio
+
+from phaseflow.actors.context import RunContext
+from phaseflow.actors.gate import Gate
+from phaseflow.actors.loading_limits import LoadingLimits
+from phaseflow.background_task import only_error
+from phaseflow.components.protocols import Document, Entry, Known, Loader, Skipped, Unchanged
+from phaseflow.domain.errors import (
+    ComponentError,
+    ComponentUnavailable,
+    DocumentError,
+    RateLimited,
+    SourceDown,
+    TransientError,
+    WorkerUnavailable,
+)
+from phaseflow.domain.vocabulary import JobPhase, WaitingOn
+from phaseflow.store import crawl_frontier, failpoints, progress
+from phaseflow.store.crawl_frontier import ListedEntry
+from phaseflow.store.failures import FailedDocument
+from phaseflow.store.transaction import Transaction
+
+BATCH = 32
+"""Documents read and stored together, where reading them takes no longer than ``STORE_S``."""
+STORE_S = 0.5
+"""What has been read waits no longer to be stored: a site that answers every ten seconds is lost a page by a kill, not
+a batch, and its progress is seen."""
+IN_FLIGHT = 4
+"""Documents read at once, unless the loader has an ``in_flight`` of its own."""
+
+Outcome = Document | Unchanged | Skipped | FailedDocument
+Loaded = tuple[ListedEntry, Outcome]
+"""A document of the crawl, and what became of it."""
+
+
+class _CannotList(Exception):
+    """What a loader raised while it was listing."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class Loading(Protocol):
+    """The phase that a reader works for."""
+
+    shop: RunContext
+    gate: Gate
+
+    def hold(self, reason: str) -> None: ...
+    def is_alone(self, reader: "SourceReader") -> bool: ...
+    def store_listed(
+        self, tx: Transaction, reader: "SourceReader", found: Sequence[Entry], *, is_last: bool
+    ) -> None: ...
+    async def store(self, reader: "SourceReader", done: list[Loaded]) -> None: ...
+    async def give_up(self, reader: "SourceReader", error: Exception) -> None: ...
+
+
+class SourceReader:
+    """One source of a job. ``error`` is why nothing more of it can be read."""
+
+    def __init__(self, loading: Loading, name: str, loader: Loader, error: Exception | None = None) -> None:
+        self.name = name
+        self.error = error
+        self.is_done = False
+        target, guard = loading.shop.plan.target, loading.shop.plan.policies.guard
+        self.known = (target.kb_key, target.index_version, target.recipe)
+        self.max_entries: int | None = getattr(loader, "max_entries", None)
+        self._loading = loading
+        self._shop = loading.shop
+        self._gate = loading.gate
+        self._loader = loader
+        is_site = getattr(loader, "follows_links", False)  # the others list what they have, and it ends
+        self._limits = LoadingLimits(guard.rate_limited_s, stalled_s=guard.stalled_s if is_site else None)
+        self._limit = anyio.CapacityLimiter(getattr(loader, "in_flight", IN_FLIGHT))
+
+    async def run(self, is_listed: bool) -> None:
+        """Read all there is. What the source itself fails with is the phase's to judge. Cancelling drops what is
+        not stored."""
+        try:
+            if self.error is not None:
+                await self._loading.give_up(self, self.error)
+                return
+            if not is_listed:
+                await self._list()
+            while page := await self.open_page():
+                async with self._gate:
+                    await self._load(page)
+                failpoints.hit("loading.between")
+        except _CannotList as error:
+            await self._loading.give_up(self, error.cause)
+        except ComponentError as error:
+            await self._loading.give_up(self, error)
+        finally:
+            self.is_done = True
+
+    async def open_page(self) -> list[ListedEntry]:
+        """The next documents that have not been read."""
+        seq = self._shop.plan.run.job_seq
+        return await self._shop.database.read(
+            lambda tx: crawl_frontier.open_page(tx, seq, self.name, BATCH, self.known)
+        )
+
+    async def _list(self) -> None:
+        async with aclosing(self._loader.list()) as pages:  # type: ignore[type-var]  # every async generator has aclose
+            while await self._list_page(pages):
+                failpoints.hit("loading.listed")
+
+    async def _list_page(self, pages: Any) -> bool:
+        async with self._gate:
+            try:
+                page: Sequence[Entry] | None = await anext(pages, None)
+            except Exception as error:
+                raise _CannotList(error) from error
+            await self._shop.write(lambda tx: self._loading.store_listed(tx, self, page or (), is_last=page is None))
+            return page is not None
+
+    async def _load(self, page: list[ListedEntry]) -> None:
+        outcomes: dict[int, Outcome] = {}
+        ended = anyio.Event()
+        async with anyio.create_task_group() as keeper:
+            keeper.start_soon(self._keep, page, outcomes, ended)
+            failure = await _failure_of(lambda: self._load_all(page, outcomes))
+            ended.set()
+        if failure is not None:
+            raise failure
+
+    async def _load_all(self, page: list[ListedEntry], outcomes: dict[int, Outcome]) -> None:
+        async with anyio.create_task_group() as tasks:
+            for entry in page:
+                tasks.start_soon(self._load_one, entry, outcomes)
+
+    async def _keep(self, page: list[ListedEntry], outcomes: dict[int, Outcome], ended: anyio.Event) -> None:
+        """Store what has been read, until nothing more will be."""
+        is_last = False
+        looked = self._limits.now()
+        while not is_last:
+            with anyio.move_on_after(STORE_S):
+                await ended.wait()
+            is_last = ended.is_set()
+            done = [(entry, outcomes.pop(entry.id)) for entry in page if entry.id in outcomes]
+            if done:
+                await self._loading.store(self, done)
+            since, looked = looked, self._limits.now()
+            stored = any(isinstance(outcome, Document | Unchanged) for _, outcome in done)
+            self._pause_if(self._limits.why_stalled(looked - since, stored=stored))
+
+    def _pause_if(self, reason: str | None) -> bool:
+        """Pause the phase for a reason, unless other sources still have something to read: they are not held up."""
+        if reason is None or not self._loading.is_alone(self):
+            return False
+        self._loading.hold(reason)
+        return True
+
+    async def _load_one(self, entry: ListedEntry, outcomes: dict[int, Outcome]) -> None:
+        known = None
+        if entry.known_hash is not None:
+            known = Known(bytes.fromhex(entry.known_hash), entry.known_stamp)
+        listed = Entry(entry.uri, entry.size, entry.stamp, entry.depth)
+        attempt, waited_s, limited = 1, 0.0, 0
+        async with self._limit:
+            began = self._limits.now()
+            while self._gate.is_open:
+                try:
+                    outcomes[entry.id] = await self._loader.load(listed, known)
+                    self._limits.passed()
+                except RateLimited as error:  # no fault of the page, and no attempt
+                    limited += 1
+                    await self._wait_out(error, limited)
+                    continue
+                except TransientError as error:
+                    wait_s = self._shop.backoff_s(attempt, waited_s, error.retry_after_s)
+                    if wait_s is None and isinstance(error, SourceDown) and self._limits.last_success <= began:
+                        raise  # while other pages pass, it is this one that cannot be reached
+                    if wait_s is None:
+                        counts = not isinstance(error, WorkerUnavailable)
+                        outcomes[entry.id] = FailedDocument(entry.uri, error.code, str(error), counts)
+                        return
+                    attempt, waited_s = attempt + 1, waited_s + wait_s
+                    await self._show(WaitingOn.RETRY)
+                    await self._gate.sleep(wait_s)
+                    continue
+                except DocumentError as error:
+                    self._limits.forget()
+                    outcomes[entry.id] = FailedDocument(entry.uri, error.code, str(error), error.counts, error.gone)
+                except ComponentUnavailable:
+                    raise
+                except ImportError as error:
+                    message = f"the loader cannot work: {error}; install what is missing"
+                    raise ComponentUnavailable(message) from error
+                except Exception as error:  # noqa: BLE001  # whatever a loader raises is the document's failure
+                    outcomes[entry.id] = FailedDocument(entry.uri, "load_error", f"{type(error).__name__}: {error}")
+                return
+
+    async def _wait_out(self, error: RateLimited, times: int) -> None:
+        """Wait as the source asks, shown; or pause the phase when it has answered nothing else for too long."""
+        if self._pause_if(self._limits.why_pause(error)):
+            return
+        await self._show(WaitingOn.RATE_LIMIT)
+        self._limits.waiting += 1
+        await self._gate.sleep(self._limits.wait_s(error, times))
+        self._limits.waiting -= 1
+        if not self._gate.is_open:
+            self._limits.forget()
+
+    async def _show(self, reason: WaitingOn) -> None:
+        run = self._shop.plan.run
+        await self._shop.write(lambda tx: progress.wait_on(tx, run, JobPhase.LOADING, reason))
+
+
+async def _failure_of(work: Callable[[], Awaitable[None]]) -> Exception | None:
+    try:
+        await work()
+    except Exception as error:  # noqa: BLE001  # raised once what was read is stored
+        cause = only_error(error)
+        return cause if isinstance(cause, Exception) else error
+    return None

@@ -1,0 +1,158 @@
+"""The end of a crawl: what its sources do not have any more is taken out of search, but never silently most of it."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from phaseflow.actors.context import PhaseFailed, RunContext
+from phaseflow.actors.gate import Gate
+from phaseflow.domain.policy import why_not_delete
+from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.store import (
+    catalogue,
+    crawl_frontier,
+    failpoints,
+    failures,
+    job_sources,
+    jobs,
+    knowledge_bases,
+    passages,
+)
+from phaseflow.store.passages import Scope
+from phaseflow.store.progress import Done
+from phaseflow.store.transaction import Transaction
+
+CLEAN_UP = 500
+"""Documents looked at, or taken out, in one transaction: a row each. The janitor removes what hangs on them."""
+
+Gone = tuple[int, str, str]
+"""(id, uri, source) of a searchable document."""
+
+
+class Withdrawal:
+    """Takes out what is gone, inside the gate. ``hold`` asks for a pause of the phase with a reason.
+
+    Nothing of a source is gone that could not be listed to its end, or read; nor what a page may have led to that
+    could not be read.
+    """
+
+    def __init__(self, shop: RunContext, gate: Gate, scope: Scope, hold: Callable[[str], None]) -> None:
+        self._shop = shop
+        self._gate = gate
+        self._scope = scope
+        self._hold = hold
+        self._uncertain: list[str] = []
+
+    async def run(self) -> None:
+        """Take out all that is gone. Raises PhaseFailed where an index that is being built anew would lose a source."""
+        self._uncertain = await self._shop.database.read(self._find_uncertain)
+        await self._await_consent()
+        await self._withdraw_missing()
+        await self._forget_failures()
+        await self._forget_unknown()
+
+    def _find_uncertain(self, tx: Transaction) -> list[str]:
+        plan = self._shop.plan
+        seq = plan.run.job_seq
+        failed = job_sources.failed(tx, seq)
+        if failed and knowledge_bases.get(tx, plan.run.kb_id).index_version != self._scope.index_version:
+            name, error = next(iter(failed.items()))
+            raise PhaseFailed(
+                f"the source {name!r} could not be read ({error}), so the index cannot be built anew without losing its"
+                " documents; search goes on with the old one. Start again when it can be read"
+            )
+        led_elsewhere = [
+            name
+            for name, loader in plan.components.loaders.items()
+            if getattr(loader, "follows_links", False) and crawl_frontier.any_failed(tx, seq, name)
+        ]
+        return sorted({*led_elsewhere, *job_sources.uncertain(tx, seq, plan.components.loaders)})
+
+    async def _await_consent(self) -> None:
+        """Pause the phase before most of a source would go, until somebody resumes it."""
+        had, gone = await self._census()
+        reason = why_not_delete(had, gone, self._shop.plan.max_deleted_share)
+        while reason is not None:
+            async with self._gate:
+                if await self._shop.database.read(self._has_consent):
+                    return
+            failpoints.hit("indexing.guarded")
+            self._hold(reason)
+
+    def _has_consent(self, tx: Transaction) -> bool:
+        return jobs.allows_deletes(tx, self._shop.plan.run.job_id)
+
+    async def _census(self) -> tuple[Counter[str], Counter[str]]:
+        """How many searchable documents there are of each source, and how many of these are gone."""
+        plan = self._shop.plan
+        had, gone = Counter[str](), Counter[str]()
+        after: str | None = ""
+        while after is not None:
+            async with self._gate:
+                found, after = await self._shop.database.read(
+                    partial(_counted, plan.run.kb_id, plan.run.job_seq, self._uncertain, after)
+                )
+            for source, documents, missing in found:
+                had[source] += documents
+                gone[source] += missing
+        return had, gone
+
+    async def _withdraw_missing(self) -> None:
+        seq, database = self._shop.plan.run.job_seq, self._shop.database
+        after: str | None = ""
+        while after is not None:
+            async with self._gate:
+                gone, after = await database.read(partial(_missing, self._scope, seq, self._uncertain, after))
+                if gone:
+                    await self._shop.write(partial(self._withdraw, gone))
+                    if (index := self._shop.plan.components.index) is not None:
+                        await index.delete(self._shop.plan.run.kb_id, [uri for _, uri, _ in gone])
+            failpoints.hit("indexing.withdrawn")
+
+    def _withdraw(self, gone: Sequence[Gone], tx: Transaction) -> None:
+        self._shop.advance(tx, JobPhase.INDEXING, Done())
+        passages.withdraw(tx, self._scope, [key for key, _, _ in gone])
+        catalogue.forget(tx, self._scope.kb_key, [uri for _, uri, _ in gone])
+        jobs.count_deleted(tx, self._shop.plan.run.job_seq, len(gone))
+
+    async def _forget_failures(self) -> None:
+        after: str | None = ""
+        while after is not None:
+            async with self._gate:
+                after = await self._shop.write(partial(self._forget_some, after))
+
+    def _forget_some(self, after: str, tx: Transaction) -> str | None:
+        self._shop.advance(tx, JobPhase.INDEXING, Done())
+        seq = self._shop.plan.run.job_seq
+        return failures.clear_missing(tx, self._scope.kb_key, seq, self._uncertain, after, CLEAN_UP)
+
+    async def _forget_unknown(self) -> None:
+        """What an earlier crawl has found and this one has not, and never became searchable or failed."""
+        seq, database, key = self._shop.plan.run.job_seq, self._shop.database, self._scope.kb_key
+        after: str | None = ""
+        while after is not None:
+            async with self._gate:
+                gone, after = await database.read(partial(_unknown, key, seq, self._uncertain, after))
+                if gone:
+                    await self._shop.write(partial(self._forget_documents, gone))
+
+    def _forget_documents(self, uris: Sequence[str], tx: Transaction) -> None:
+        self._shop.advance(tx, JobPhase.INDEXING, Done())
+        catalogue.forget(tx, self._scope.kb_key, uris)
+
+
+def _counted(
+    kb_id: str, seq: int, uncertain: Sequence[str], after: str, tx: Transaction
+) -> tuple[list[tuple[str, int, int]], str | None]:
+    kb = knowledge_bases.get(tx, kb_id)  # what is searchable now, also when another index is being built
+    return passages.census(tx, Scope(kb.key, kb.index_version), seq, uncertain, after, CLEAN_UP)
+
+
+def _missing(
+    scope: Scope, seq: int, uncertain: Sequence[str], after: str, tx: Transaction
+) -> tuple[list[Gone], str | None]:
+    return passages.missing(tx, scope, seq, uncertain, after, CLEAN_UP)
+
+
+def _unknown(key: str, seq: int, uncertain: Sequence[str], after: str, tx: Transaction) -> tuple[list[str], str | None]:
+    return catalogue.missing(tx, key, seq, uncertain, after, CLEAN_UP)

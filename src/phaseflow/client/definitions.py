@@ -1,0 +1,28 @@
+"""What a knowledge base is to be, as the service takes it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from phaseflow.domain.settings import SOURCE, FolderSource, Settings, UploadSource, WebSource
+
+Source = FolderSource | WebSource | UploadSource
+
+
+def definition(
+    source: Source | str | Path | None, sources: Mapping[str, Source | str | Path] | None, settings: Settings | None
+) -> dict[str, Any]:
+    """The part of a body that names sources and settings; what is None is left out, and stays as it is."""
+    body: dict[str, Any] = {}
+    if source is not None:
+        body["source"] = _source(source)
+    if sources is not None:
+        body["sources"] = {name: _source(each) for name, each in sources.items()}
+    if settings is not None:
+        body["settings"] = settings.model_dump(mode="json")
+    return body
+
+
+def _source(source: Source | str | Path) -> Any:
+    given = FolderSource(str(source)) if isinstance(source, str | Path) else source
+    return SOURCE.dump_python(given, mode="json")

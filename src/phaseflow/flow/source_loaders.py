@@ -1,0 +1,156 @@
+"""The sources of a knowledge base: checked before they are stored, and the loaders that read them."""
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import PurePath
+
+import anyio
+import anyio.to_thread
+
+from phaseflow.components.protocols import Loader
+from phaseflow.components.sources import FolderLoader
+from phaseflow.components.sources.beneath import HasRoots
+from phaseflow.components.sources.engine_files import EngineFiles
+from phaseflow.components.sources.prefixed import PrefixedLoader, UnavailableLoader
+from phaseflow.components.sources.web import WebLoader
+from phaseflow.components.sources.web import check_source as check_web_source
+from phaseflow.components.uploads import Uploads
+from phaseflow.components.workers.pool import ExtractionPool
+from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest, SourceNotAllowed
+from phaseflow.domain.settings import (
+    DEFAULT_SOURCE,
+    SOURCES,
+    FolderSource,
+    UploadSource,
+    WebSource,
+    anchored,
+    as_given,
+)
+from phaseflow.flow.inputs import Source, SourceLike, as_sources
+from phaseflow.store.jobs import JobRecord
+
+LoaderFor = Callable[[Source], Loader]
+CLOSE_S = 2.0
+"""How long a web loader may take to close its connections, seconds."""
+
+
+class SourceLoaders:
+    """``loader``: the program loads documents itself; sources are whatever it takes them for, and not checked."""
+
+    def __init__(
+        self,
+        loader: Loader | LoaderFor | None,
+        check_source: Callable[[Source], None] | None,
+        allow_private: Collection[str],
+        uploads: Uploads | None,
+        workers: ExtractionPool,
+    ) -> None:
+        self._loader = loader
+        self._check_source = check_source
+        self._allow_private = allow_private
+        self._uploads = uploads
+        self._workers = workers
+        self._engine_files = EngineFiles(uploads.database if uploads is not None else None)
+
+    @asynccontextmanager
+    async def loaders(self, record: JobRecord) -> AsyncIterator[dict[str, Loader]]:
+        """The loaders of a job, one a source, by name, for the length of the block.
+
+        Raises SourceNotAllowed when its only source may not be read any more: since the start what is allowed may have
+        changed, or a link been put into its way. One of several then fails by itself.
+        """
+        async with AsyncExitStack() as stack:
+            if isinstance(self._loader, Loader):
+                yield {DEFAULT_SOURCE: self._loader}
+                return
+            if record.sources is None:
+                raise ComponentUnavailable("the knowledge base has no source; start it with one")
+            sources = SOURCES.validate_json(record.sources)
+            found: dict[str, Loader] = {}
+            for name, source in sources.items():
+                try:
+                    loader = await self._loader_for(record, source)
+                except (SourceNotAllowed, ComponentUnavailable) as error:
+                    if len(sources) == 1:
+                        raise
+                    loader = UnavailableLoader(error)
+                if isinstance(loader, WebLoader):
+                    stack.push_async_callback(_close, loader)
+                is_prefixed = isinstance(source, FolderSource) and name != DEFAULT_SOURCE
+                found[name] = PrefixedLoader(loader, name) if is_prefixed else loader
+            yield found
+
+    async def checked(self, source: SourceLike | None, sources: Mapping[str, SourceLike] | None = None) -> str | None:
+        """Sources by name as they are stored, JSON; None for none. Raises InvalidRequest or SourceNotAllowed."""
+        given = as_sources(source, sources)
+        if given is None:
+            return None
+        if self._loader is None:
+            given = {name: await self._checked(each) for name, each in given.items()}
+        return SOURCES.dump_json(given).decode()
+
+    async def check_stored(self, sources: str) -> None:
+        """Raise SourceNotAllowed or InvalidRequest when none of the stored sources may be read any more.
+
+        One of several is found out by the job, which goes on with the others.
+        """
+        if self._loader is not None:
+            return
+        refused: list[Exception] = []
+        for source in SOURCES.validate_json(sources).values():
+            try:
+                await self._checked(source)
+            except (SourceNotAllowed, InvalidRequest) as error:
+                refused.append(error)
+            else:
+                return
+        raise refused[0]
+
+    async def _checked(self, source: Source) -> Source:
+        await self._check_allowed(source)  # first: whoever may not read a folder learns not even whether it exists
+        return await self._absolute(source)
+
+    async def _check_allowed(self, source: Source) -> None:
+        if self._check_source is not None:
+            await anyio.to_thread.run_sync(self._check_source, source)
+
+    async def _absolute(self, source: Source) -> Source:
+        """A source as it is stored: a folder by a path that holds. Raises InvalidRequest or SourceNotAllowed."""
+        if isinstance(source, WebSource):
+            await check_web_source(source, self._allow_private)
+            return source
+        if isinstance(source, UploadSource):
+            return source
+        try:
+            path = await anyio.Path(source.path).expanduser()
+            found = await path.exists()
+        except (OSError, RuntimeError, ValueError):  # a name that is too long, an unknown user, a NUL
+            found = False
+        if not found:
+            raise InvalidRequest("source.path", f"there is no folder {as_given(source.path)!r}; check the name")
+        return replace(source, path=anchored(PurePath(path), PurePath(await anyio.Path.cwd())))
+
+    async def _loader_for(self, record: JobRecord, source: Source) -> Loader:
+        if self._loader is not None:
+            assert not isinstance(self._loader, Loader)
+            return self._loader(source)
+        await self._check_allowed(source)
+        if isinstance(source, FolderSource):
+            # What was checked by its path may lead elsewhere when it is opened: it is opened below a root.
+            roots = self._check_source.roots if isinstance(self._check_source, HasRoots) else None
+            return FolderLoader(source, workers=self._workers, engine_files=self._engine_files, roots=roots)
+        if isinstance(source, UploadSource):
+            return self._upload_loader(record.state.kb_id)
+        return WebLoader(source, allow_private=self._allow_private, workers=self._workers)
+
+    def _upload_loader(self, kb_id: str) -> Loader:
+        if self._uploads is None:
+            raise ComponentUnavailable("uploaded documents are read by the engine that keeps them; use PhaseFlow")
+        folder = FolderSource(str(self._uploads.existing(kb_id)))
+        return FolderLoader(folder, max_bytes=self._uploads.limits.file_bytes, workers=self._workers, engine_files=None)
+
+
+async def _close(loader: WebLoader) -> None:
+    with anyio.move_on_after(CLOSE_S, shield=True):
+        await loader.aclose()

@@ -1,0 +1,67 @@
+"""What a command makes of the sources of a knowledge base."""
+
+from phaseflow.cli.kb_sources import with_source
+from phaseflow.domain.settings import SOURCE, FolderSource, UploadSource, WebSource
+from tests.cli.commands import Shell
+
+DOCS, WIKI = FolderSource("/a/docs"), FolderSource("/b/Team Wiki")
+
+
+def web(*urls: str) -> WebSource:
+    found = SOURCE.validate_python({"type": "web", "urls": urls})
+    assert isinstance(found, WebSource)
+    return found
+
+
+def test_the_first_source_is_the_default_one() -> None:
+    assert with_source({}, DOCS) == {"default": DOCS}
+    assert with_source({"default": UploadSource()}, DOCS) == {"default": DOCS}
+
+
+def test_another_one_is_added_under_a_name_of_its_own() -> None:
+    site = web("https://docs.example/")
+    found = with_source(with_source({"default": DOCS}, WIKI), site)
+    assert found == {"default": DOCS, "team-wiki": WIKI, "docs-example": site}
+    assert with_source(found, FolderSource("/c/team wiki"))["team-wiki-2"] == FolderSource("/c/team wiki")
+    assert list(with_source({"default": DOCS}, FolderSource("/x/push"))) == ["default", "push-2"]
+    assert list(with_source({"default": DOCS}, FolderSource("/"))) == ["default", "source"]
+
+
+def test_the_same_one_stays_where_it_is_with_the_options_given_now() -> None:
+    present = {"default": DOCS, "team-wiki": WIKI}
+    assert with_source(present, WIKI) == present
+    filtered = FolderSource(WIKI.path, include=("*.md",))
+    assert with_source(present, filtered) == {"default": DOCS, "team-wiki": filtered}
+    a, b = "https://a.example/", "https://b.example/"
+    assert with_source({"default": web(a, b)}, web(b, a)) == {"default": web(b, a)}
+
+
+def test_files_of_one_folder_are_read_beside_those_named_before() -> None:
+    first, second = FolderSource("/a", include=("/one.md",)), FolderSource("/a", include=("/two.md",))
+    assert with_source({"default": first}, second) == {"default": FolderSource("/a", include=("/one.md", "/two.md"))}
+
+
+def test_ingest_adds_a_source_and_replace_makes_it_the_only_one(shell: Shell) -> None:
+    shell.write("docs/a.md", "# A\n\nApples.\n")
+    shell.write("wiki/b.md", "# B\n\nBananas.\n")
+    for folder in ("docs", "wiki", "docs"):
+        assert shell("ingest", folder, "--kb", "both").returncode == 0
+    assert [item["uri"] for item in shell.answer("documents", "both")["items"]] == ["a.md", "wiki/b.md"]
+    assert shell("ingest", "wiki", "--kb", "both", "--replace").returncode == 0
+    assert [item["uri"] for item in shell.answer("documents", "both")["items"]] == ["b.md"]
+
+
+def test_ingest_asks_before_it_takes_out_most_of_a_source_and_says_what_answers(shell: Shell) -> None:
+    for number in range(12):
+        shell.write(f"docs/{number}.md", f"# {number}\n\nText {number}.\n")
+    assert shell("ingest", "docs", "--kb", "waf").returncode == 0
+    for number in range(11):
+        (shell.here / "docs" / f"{number}.md").unlink()
+    for _ in range(2):  # the same command again is no answer
+        asked = shell("ingest", "docs", "--kb", "waf")
+        assert asked.returncode == 3
+        assert "it would take out 11 of 12 documents of the source 'default'" in asked.stderr
+        assert "phaseflow resume waf takes them out" in asked.stderr
+    assert len(shell.answer("documents", "waf")["items"]) == 12
+    assert shell("ingest", "docs", "--kb", "waf", "--allow-deletes").returncode == 0
+    assert len(shell.answer("documents", "waf")["items"]) == 1

@@ -1,0 +1,269 @@
+"""Several sources of one knowledge base: each for itself, none in the way of another, and none lost silently."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from phaseflow import FolderSource, InvalidRequest, JobPhase, PhaseFlow, Policies, RetryPolicy
+from phaseflow.components.protocols import Document, Entry, Known, Unchanged
+from phaseflow.components.sources import FolderLoader
+from phaseflow.domain.errors import SourceDown
+from phaseflow.flow.inputs import Source
+from phaseflow.flow.source_loaders import LoaderFor
+from tests.engine.components import CountingEmbedder, write_folder
+from tests.store.probes import select
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> dict[str, FolderSource]:
+    """Two folders with files of the same names."""
+    return {name: FolderSource(str(write_folder(tmp_path / name, 4))) for name in ("default", "wiki")}
+
+
+async def uris(flow: PhaseFlow, kb_id: str = "kb") -> list[str]:
+    return [document.uri for document in (await flow.documents(kb_id)).items if document.searchable]
+
+
+NAMES = [f"doc{n:03}.md" for n in range(4)]
+BOTH = [*NAMES, *(f"wiki/{name}" for name in NAMES)]
+
+
+async def test_the_documents_of_another_folder_have_its_name_before_theirs(
+    database: Path, two: dict[str, FolderSource]
+) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        final = await (await flow.start("kb", sources=two)).wait()
+        assert (final.status, final.message) == ("completed", "Completed: 24 chunks indexed")
+        assert await uris(flow) == BOTH
+        kb = await flow.kb("kb")
+        assert (kb.sources, kb.source) == (two, two["default"])
+        found = await flow.documents("kb", source="wiki")
+        assert [document.uri for document in found.items] == BOTH[4:]
+        again = await (await flow.start("kb")).wait()
+        assert (again.metrics.documents_unchanged, again.metrics.documents_deleted) == (8, 0)
+
+
+async def test_one_source_that_is_gone_takes_out_nothing_and_holds_up_nothing(
+    database: Path, two: dict[str, FolderSource], tmp_path: Path
+) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", sources=two)).wait()
+        (tmp_path / "wiki").rename(tmp_path / "elsewhere")
+        (tmp_path / "default" / "doc000.md").unlink()
+        write_folder(tmp_path / "default", 5)
+        (tmp_path / "default" / "doc001.md").unlink()
+        final = await (await flow.start("kb")).wait()
+        assert final.status == "completed"
+        assert final.error is not None
+        assert final.error.startswith("the source 'wiki' could not be read: ")
+        assert final.error in final.message
+        assert final.metrics.documents_deleted == 1
+        assert await uris(flow) == ["doc000.md", "doc002.md", "doc003.md", "doc004.md", *BOTH[4:]]
+        (tmp_path / "elsewhere").rename(tmp_path / "wiki")
+        healed = await (await flow.start("kb")).wait()
+        assert (healed.error, healed.metrics.documents_deleted) == (None, 0)
+
+
+async def test_when_no_source_can_be_read_the_job_fails_and_a_retry_reads_them(
+    database: Path, two: dict[str, FolderSource], tmp_path: Path
+) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await flow.put_kb("kb", sources=two)
+        for name in two:
+            (tmp_path / name).rename(tmp_path / f"{name}-away")
+        await flow.put_kb("kb", settings={"chunk_size": 500})
+        with pytest.raises(InvalidRequest, match="there is no folder"):
+            await flow.start("kb")
+        (tmp_path / "wiki-away").rename(tmp_path / "wiki")
+        job = await flow.start("kb", hold=["loading"])
+        (tmp_path / "wiki").rename(tmp_path / "wiki-away")
+        await flow.resume("kb")
+        assert (await job.wait()).status == "failed"
+        for name in two:
+            (tmp_path / f"{name}-away").rename(tmp_path / name)
+        await flow.retry("kb")
+        assert (await (await flow.job("kb")).wait()).error is None
+        assert await uris(flow) == BOTH
+
+
+class StubbornLoader(FolderLoader):
+    """A folder that hangs while it lists, or breaks off while it is read."""
+
+    def __init__(self, source: FolderSource, *, hangs: anyio.Event | None = None, breaks: bool = False) -> None:
+        super().__init__(source)
+        self.hangs = hangs
+        self.breaks = breaks
+
+    async def list(self) -> AsyncIterator[Sequence[Entry]]:
+        if self.hangs is not None:
+            await self.hangs.wait()
+        async for page in super().list():
+            yield page
+
+    async def load(self, entry: Entry, known: Known | None) -> Document | Unchanged:
+        if self.breaks:
+            raise SourceDown("the disk does not answer")
+        return await super().load(entry, known)
+
+
+def stubborn(**how: Any) -> LoaderFor:
+    def loader(source: Source) -> FolderLoader:
+        assert isinstance(source, FolderSource)
+        is_wiki = Path(source.path).name == "wiki"
+        return StubbornLoader(source, **how) if is_wiki else FolderLoader(source)
+
+    return loader
+
+
+async def test_a_source_that_hangs_holds_no_other_up(database: Path, two: dict[str, FolderSource]) -> None:
+    hangs = anyio.Event()
+    async with PhaseFlow(database, embedder=CountingEmbedder(), loader=stubborn(hangs=hangs)) as flow:
+        job = await flow.start("kb", sources=two)
+        with anyio.fail_after(10):
+            while await uris(flow) != NAMES:
+                await flow.tracker.feed.hint().wait()
+        assert (await job.status()).phase_details[0].items_total is None
+        hangs.set()
+        assert (await job.wait()).status == "completed"
+        assert await uris(flow) == BOTH
+
+
+async def test_what_a_source_that_breaks_off_has_listed_is_failed_not_gone(
+    database: Path, two: dict[str, FolderSource]
+) -> None:
+    embedder = CountingEmbedder()
+    async with PhaseFlow(database, embedder=embedder, loader=stubborn(breaks=False)) as flow:
+        await (await flow.start("kb", sources=two)).wait()
+        before = await uris(flow)
+    rules = Policies(retry=RetryPolicy(tries=2, first_s=0.01))
+    async with PhaseFlow(database, embedder=embedder, loader=stubborn(breaks=True), policies=rules) as flow:
+        final = await (await flow.start("kb", full=True)).wait()
+        assert final.status == "completed"
+        assert final.error == "the source 'wiki' could not be read: the disk does not answer"
+        assert final.metrics.documents_failed == 4
+        assert {failure.code for failure in (await flow.failures("kb")).items} == {"source_down"}
+        assert await uris(flow) == before
+
+
+async def test_an_index_is_not_built_anew_without_a_source(
+    database: Path, two: dict[str, FolderSource], tmp_path: Path
+) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", sources=two)).wait()
+    other = CountingEmbedder()
+    other.fingerprint = "other"
+    (tmp_path / "wiki").rename(tmp_path / "elsewhere")
+    async with PhaseFlow(database, embedder=other) as flow:
+        final = await (await flow.start("kb")).wait()
+        assert final.status == "failed"
+        assert "search goes on with the old one" in final.message
+        assert await uris(flow) == BOTH
+        (tmp_path / "elsewhere").rename(tmp_path / "wiki")
+        assert (await (await flow.start("kb")).wait()).status == "completed"
+        assert await uris(flow) == BOTH
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"push": "docs"}, "source of what was pushed"),
+        ({"No": "docs"}, "should match pattern"),
+        ({}, "at least 1"),
+        ("docs", "a mapping"),
+        ({"a": {"type": "folder"}}, "path"),
+    ],
+)
+async def test_sources_that_cannot_be_are_refused(database: Path, given: object, said: str) -> None:
+    async with PhaseFlow(database) as flow:
+        with pytest.raises(InvalidRequest, match=said):
+            await flow.start("kb", sources=given)  # type: ignore[arg-type]
+        with pytest.raises(InvalidRequest, match="either source or sources"):
+            await flow.put_kb("kb", "docs", sources={"a": "docs"})
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> FolderSource:
+    return FolderSource(str(write_folder(tmp_path / "many", 30, words=20)))
+
+
+def thin_out(source: FolderSource, keep: int) -> None:
+    for path in sorted(Path(source.path).glob("*.md"))[keep:]:
+        path.unlink()
+
+
+async def test_a_job_asks_before_it_takes_out_most_of_a_source(database: Path, many: FolderSource) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", many)).wait()
+        thin_out(many, 10)
+        asked = await (await flow.start("kb")).wait_until_idle()
+        assert asked.status == "paused"
+        assert "it would take out 20 of 30 documents of the source 'default'" in asked.message
+        assert len(await uris(flow)) == 30
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:  # a restart is no answer
+        job = await flow.job("kb")
+        assert (await job.wait_until_idle()).status == "paused"
+        assert len(await uris(flow)) == 30
+        await flow.resume("kb")
+        final = await job.wait()
+        assert (final.status, final.metrics.documents_deleted) == ("completed", 20)
+        assert len(await uris(flow)) == 10
+
+
+async def test_an_answer_to_a_pause_of_the_user_is_none_to_the_question(database: Path, many: FolderSource) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", many)).wait()
+        thin_out(many, 10)
+        job = await flow.start("kb", hold=["indexing"])
+        assert (await job.wait_until_idle()).status == "paused"
+        await flow.resume("kb")
+        asked = await job.wait_until_idle()
+        assert (asked.status, len(await uris(flow))) == ("paused", 30)
+        await flow.cancel("kb")
+        assert len(await uris(flow)) == 30
+
+
+async def test_yes_can_be_said_beforehand_and_the_share_be_set(database: Path, many: FolderSource) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", many)).wait()
+        thin_out(many, 15)
+        assert (await (await flow.start("kb")).wait()).metrics.documents_deleted == 15  # half is not more than half
+        thin_out(many, 2)
+        final = await (await flow.start("kb", allow_deletes=True)).wait()
+        assert final.metrics.documents_deleted == 13
+        write_folder(Path(many.path), 30, words=20)
+        await (await flow.start("kb", settings={"max_deleted_share": 0.1})).wait()
+        thin_out(many, 20)
+        assert (await (await flow.start("kb")).wait_until_idle()).status == "paused"
+
+
+async def test_a_source_that_is_replaced_or_removed_counts_the_same_way(
+    database: Path, many: FolderSource, tmp_path: Path
+) -> None:
+    few = FolderSource(str(write_folder(tmp_path / "few", 3)))
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", sources={"default": few, "many": many})).wait()
+        asked = await (await flow.start("kb", few)).wait_until_idle()
+        assert "30 of 30 documents of the source 'many'" in asked.message
+        await flow.cancel("kb")
+        other = FolderSource(str(write_folder(tmp_path / "other", 1)))
+        asked = await (await flow.start("kb", sources={"default": few, "many": other})).wait_until_idle()
+        assert "29 of 30 documents of the source 'many'" in asked.message
+
+
+async def test_an_index_that_is_built_anew_asks_too(database: Path, many: FolderSource) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", many)).wait()
+    other = CountingEmbedder()
+    other.fingerprint = "other"
+    thin_out(many, 10)
+    async with PhaseFlow(database, embedder=other) as flow:
+        job = await flow.start("kb")
+        assert (await job.wait_until_idle()).status == "paused"
+        assert len(await uris(flow)) == 30
+        await flow.resume("kb", JobPhase.INDEXING)
+        assert (await job.wait()).status == "completed"
+        assert len(await uris(flow)) == 10
+        assert select(database, "SELECT allow_deletes FROM ingestion_jobs ORDER BY seq DESC LIMIT 1") == [(1,)]
