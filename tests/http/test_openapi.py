@@ -7,17 +7,19 @@ from typing import Any, NoReturn
 
 import anyio
 import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phaseflow.flow import PhaseFlow
-from phaseflow.http import AllowedRoots
+from phaseflow.http import AllowedRoots, create_app, guesses
 from phaseflow.http.app import ENDPOINTS
 from phaseflow.http.openapi import document
-from tests.http.service import documents, pass_through, serving
+from tests.http.service import documents, foreign_server, pass_through
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "a secret of some length"
 EXAMPLES = 2
 WITHIN_S = 100
+STREAM_S = 0.05
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,28 @@ def _references(value: Any) -> list[str]:
     return [found for each in value for found in _references(each)] if isinstance(value, list) else []
 
 
+def ending_streams(app: ASGIApp) -> ASGIApp:
+    """The app behind something that ends its streams soon: else each would last as long as its client waits."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        is_stream = scope["type"] == "http" and scope["path"].endswith("/events")
+        with anyio.CancelScope() as soon:
+            ended = False
+
+            async def noted(message: Message) -> None:
+                nonlocal ended
+                await send(message)
+                ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+                if is_stream and message["type"] == "http.response.start":
+                    soon.deadline = anyio.current_time() + STREAM_S
+
+            await app(scope, receive, noted)
+        if soon.cancelled_caught and not ended:
+            await send({"type": "http.response.body", "body": b""})
+
+    return wrapped
+
+
 async def test_what_the_service_does_is_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Schemathesis sends what the description allows and what it forbids, and compares the answers with it."""
 
@@ -80,13 +104,14 @@ async def test_what_the_service_does_is_what_it_says(tmp_path: Path, monkeypatch
         raise OSError("no name server in this test: a slow one would be taken for a slow service")
 
     monkeypatch.setattr("anyio.getaddrinfo", knows_no_name)
+    monkeypatch.setattr(guesses, "OF_ONE", guesses.OF_ALL)  # wrong tokens are tried, and need not wait for their turn
     flow = PhaseFlow(tmp_path / "kb.db", slots=0, check_source=AllowedRoots([documents(tmp_path / "docs")]))
-    async with serving(flow, token=TOKEN) as service:
+    async with flow, foreign_server(ending_streams(create_app(flow, token=TOKEN))) as url:
         await pass_through(flow.tracker, "0", "0")
         words = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
-        words += ["--config-file", str(ROOT / "schemathesis.toml"), "run", f"{service.url}/openapi.json"]
+        words += ["--config-file", str(ROOT / "schemathesis.toml"), "run", f"{url}/openapi.json"]
         words += ["--header", f"Authorization: Bearer {TOKEN}", "--max-examples", str(EXAMPLES), "--seed", "1"]
-        words += ["--phases", "coverage,fuzzing", "--no-color", "--warnings", "off"]
+        words += ["--phases", "coverage,fuzzing", "--no-color", "--warnings", "off", "--request-timeout", "20"]
         with anyio.fail_after(WITHIN_S):
             done = await anyio.to_thread.run_sync(
                 lambda: subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
