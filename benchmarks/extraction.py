@@ -20,7 +20,7 @@ from pathlib import Path
 import anyio
 
 from phaseflow.components.extraction import extract
-from phaseflow.components.extraction.registry import FORMATS
+from phaseflow.components.extraction.formats import FORMATS
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import DocumentError
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phaseflow.components.extraction import Extracted, extract
-from phaseflow.components.extraction.registry import FORMATS, UNSUPPORTED
+from phaseflow.components.extraction.formats import FORMATS, UNSUPPORTED
 from phaseflow.domain.errors import DocumentError
 
 EXTENSIONS = sorted(extension for each in FORMATS for extension in each.extensions)
@@ -78,7 +78,7 @@ class TestChoice:
 class TestMarkdown:
     def test_front_matter_is_no_part_of_the_text(self) -> None:
         document = read("---\ntitle: A title\ntags: [a]\n---\n\n# Heading\n\ntext", "a.md")
-        assert document == Extracted("# Heading\n\ntext", "A title", "text/markdown")
+        assert document == Extracted("# Heading\n\ntext", "A title", "text/markdown", metadata={"tags": ["a"]})
 
     @pytest.mark.parametrize(
         ("line", "title"),

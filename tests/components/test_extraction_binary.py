@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import pytest
 
 from phaseflow.components.extraction import Extracted, extract, needs_worker
-from phaseflow.components.extraction.registry import FORMATS, LARGE
+from phaseflow.components.extraction.formats import FORMATS
+from phaseflow.components.extraction.registry import LARGE
 from phaseflow.domain.errors import DocumentError
 from tests.components.binary_fixtures import (
     SAMPLES,

@@ -17,7 +17,7 @@ from phaseflow.client.connection import TIMEOUT_S
 from phaseflow.client.events import SILENCE_S
 from phaseflow.components import protocols, word_ranking
 from phaseflow.components.embedders.openai import OpenAIEmbedder
-from phaseflow.components.extraction import html, markdown_writer, package, registry, sheets
+from phaseflow.components.extraction import formats, html, markdown_writer, package, registry, sheets
 from phaseflow.components.sources import archive, folder
 from phaseflow.components.sources.web import Limits as WebLimits
 from phaseflow.components.sources.web import sitemap, start_urls
@@ -353,8 +353,8 @@ def test_every_setting_stands_in_the_api_page(name: str) -> None:
 
 def _extensions() -> list[str]:
     return sorted(
-        {extension for each in registry.FORMATS if each.is_binary for extension in each.extensions}
-        | {each.extensions[0] for each in registry.FORMATS if each.name not in {"source code", "feed"}}
+        {extension for each in formats.FORMATS if each.is_binary for extension in each.extensions}
+        | {each.extensions[0] for each in formats.FORMATS if each.name not in {"source code", "feed"}}
     )
 
 

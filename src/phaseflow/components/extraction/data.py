@@ -2,6 +2,7 @@
 
 import re
 
+from phaseflow.components.extraction.blobs import without_blobs, without_data
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.plain import MEDIA_TYPE
 from phaseflow.components.extraction.types import Extracted, Raw
@@ -32,7 +33,7 @@ def extract_csv(raw: Raw) -> Extracted:
 
 def extract_json(raw: Raw) -> Extracted:
     """Return the source with ``\\uXXXX`` as the letters they stand for, else as it is; it need not be valid."""
-    text = text_of(raw)
+    text = without_data(text_of(raw))
     readable = _ESCAPES.sub(_readable, text) if "\\u" in text else text
     return Extracted(readable, raw.base_name, "application/json")
 
@@ -42,7 +43,7 @@ def extract_xml(raw: Raw) -> Extracted:
 
     No entity is resolved but the standard ones, and those only in feeds.
     """
-    text = text_of(raw, _declared)
+    text = without_blobs(text_of(raw, _declared))
     if not _FEED.match(_ASIDE.sub("", text[:_HEAD])):
         readable = _REFERENCES.sub(_referred, text) if "&#" in text else text
         return Extracted(readable, raw.base_name, "application/xml")

@@ -52,7 +52,7 @@ def extract(raw: Raw) -> Extracted:
                 _add_notes(package, relation.target, draft, said)
     if draft.is_empty:
         _explain(package, body)
-    return draft.finish(package.title())
+    return draft.finish(package.title(), metadata=package.properties())
 
 
 def _add_notes(package: Package, member: str, draft: Draft, said: set[str]) -> None:

@@ -1,12 +1,23 @@
 """E-books: the chapters in reading order, each read as the HTML page that it is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from phaseflow.components.extraction import html
-from phaseflow.components.extraction.markdown import first_heading
+from phaseflow.components.extraction.markdown_headings import first_heading
 from phaseflow.components.extraction.markdown_writer import Draft
-from phaseflow.components.extraction.package import Elements, Package, encrypted, no_text_layer, nothing_found, resolved
+from phaseflow.components.extraction.metadata import office_properties
+from phaseflow.components.extraction.package import (
+    Elements,
+    Package,
+    Properties,
+    encrypted,
+    no_text_layer,
+    nothing_found,
+    resolved,
+)
 from phaseflow.components.extraction.types import Extracted, Raw
+from phaseflow.components.protocols import MetadataValue
 
 _PAGES = ("application/xhtml+xml", "text/html", "text/x-oeb1-document", "application/x-dtbook+xml")
 
@@ -34,7 +45,16 @@ def extract(raw: Raw) -> Extracted:
         raise no_text_layer(raw.name)
     if draft.is_empty and read < book.length:
         raise nothing_found(raw.name, "its chapters are missing, or of a kind that is not known")
-    return draft.finish("".join(book.title))
+    said = Properties()
+    package.parse(place, said)
+    return draft.finish("".join(book.title), metadata=_properties(said.said))
+
+
+def _properties(said: Mapping[str, str]) -> dict[str, MetadataValue]:
+    # The subjects of a book are its tags, and its date is when it was published.
+    return office_properties(
+        {"keywords" if name == "subject" else "created" if name == "date" else name: said[name] for name in said}
+    )
 
 
 def _place_of_book(package: Package) -> str:

@@ -12,6 +12,7 @@ from phaseflow.components.extraction.complexity import check_complexity
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.encoding.prescan import declared_charset
 from phaseflow.components.extraction.markdown import MEDIA_TYPE
+from phaseflow.components.extraction.page_properties import page_properties
 from phaseflow.components.extraction.rendering import render
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.components.extraction.visibility import visibility, with_open_shadows
@@ -57,7 +58,7 @@ def extract(raw: Raw) -> Extracted:
     text = _content(page, _banners(page))
     if len(text) <= _SHELL and _is_filled_by_scripts(page, text):
         raise _needs_scripts(raw.name)
-    return Extracted(text, _title(page) or raw.base_name, MEDIA_TYPE)
+    return Extracted(text, _title(page) or raw.base_name, MEDIA_TYPE, metadata=page_properties(page))
 
 
 def extract_whole(raw: Raw, *, is_xml: bool = False) -> Extracted:

@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from phaseflow.components.extraction.blobs import without_blobs
 from phaseflow.components.extraction.decoding import text_of
-from phaseflow.components.extraction.markdown import MEDIA_TYPE, first_heading
+from phaseflow.components.extraction.markdown import MEDIA_TYPE
+from phaseflow.components.extraction.markdown_headings import first_heading
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
 
@@ -17,7 +19,7 @@ def extract(raw: Raw) -> Extracted:
     """
     text = text_of(raw)
     cells = list(_blocks(_parsed(text, raw.name))) if text.strip() else []
-    body = "\n\n".join(cells).replace("\0", "").encode("utf-8", "replace").decode()
+    body = without_blobs("\n\n".join(cells)).replace("\0", "").encode("utf-8", "replace").decode()
     return Extracted(body, first_heading(body) or raw.base_name, MEDIA_TYPE)
 
 

@@ -1,11 +1,26 @@
 """OpenDocument texts and presentations: headings, lists and tables as Markdown."""
 
 from phaseflow.components.extraction.formulas import Formula
+from phaseflow.components.extraction.markdown import MEDIA_TYPE
 from phaseflow.components.extraction.markdown_writer import Draft, line
+from phaseflow.components.extraction.metadata import office_properties
 from phaseflow.components.extraction.odf_content import Content
 from phaseflow.components.extraction.odf_styles import Styles
-from phaseflow.components.extraction.package import Elements, Package, Texts, encrypted, no_text_layer, resolved
+from phaseflow.components.extraction.package import (
+    Elements,
+    Handler,
+    Package,
+    Properties,
+    Texts,
+    encrypted,
+    no_text_layer,
+    parse_xml,
+    resolved,
+)
 from phaseflow.components.extraction.types import Extracted, Raw
+from phaseflow.domain.errors import DocumentError
+
+_PIECE = 65_536
 
 
 def extract(raw: Raw) -> Extracted:
@@ -23,7 +38,58 @@ def extract(raw: Raw) -> Extracted:
     package.parse("content.xml", Content(draft, styles, lambda place: _formula(package, place)))
     if draft.is_empty and package.has_pictures():
         raise no_text_layer(raw.name)
-    return draft.finish(_title(package))
+    said = Properties()
+    if "meta.xml" in package:
+        package.parse("meta.xml", said)
+    return draft.finish(said.said.get("title"), metadata=office_properties(said.said))
+
+
+def extract_flat(raw: Raw) -> Extracted:
+    """Like ``extract``, of a document that is one XML file; pictures in it are no text."""
+
+    def malformed(why: str) -> DocumentError:
+        message = f"{raw.name} is damaged or no flat OpenDocument file ({why}); save it again, or exclude it"
+        return DocumentError(message, code="malformed")
+
+    if not raw.data.strip():
+        return Extracted("", raw.base_name, MEDIA_TYPE)
+    draft, styles, said = Draft(raw.name), Styles(), Properties()
+    has_pictures = False
+
+    def look(name: str, attributes: dict[str, str]) -> None:
+        nonlocal has_pictures
+        has_pictures = has_pictures or name == "binary-data"
+        styles.start(name, attributes)
+
+    chunks = [raw.data[place : place + _PIECE] for place in range(0, len(raw.data), _PIECE)]
+    parse_xml(chunks, Elements(look), malformed)
+    parse_xml(chunks, _InMeta(said), malformed)
+    parse_xml(chunks, Content(draft, styles, lambda place: ""), malformed)
+    if draft.is_empty and has_pictures:
+        raise no_text_layer(raw.name)
+    return draft.finish(said.said.get("title"), metadata=office_properties(said.said))
+
+
+class _InMeta:
+    """Passes on the events of the head of a flat document."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._is_inside = False
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._is_inside = self._is_inside or name == "meta"
+        if self._is_inside:
+            self._handler.start(name, attributes)
+
+    def end(self, name: str) -> None:
+        if self._is_inside:
+            self._handler.end(name)
+        self._is_inside = self._is_inside and name != "meta"
+
+    def data(self, text: str) -> None:
+        if self._is_inside:
+            self._handler.data(text)
 
 
 def refuse_encrypted(package: Package) -> None:
@@ -35,13 +101,6 @@ def refuse_encrypted(package: Package) -> None:
 
     if "META-INF/manifest.xml" in package:
         package.parse("META-INF/manifest.xml", Elements(look))
-
-
-def _title(package: Package) -> str | None:
-    found = Texts("title")
-    if "meta.xml" in package:
-        package.parse("meta.xml", found)
-    return next(iter(found.texts), None)
 
 
 def _formula(package: Package, place: str) -> str:

@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from posixpath import join, normpath
 from typing import Protocol
@@ -74,23 +74,7 @@ class Package:
 
     def parse(self, member: str, handler: Handler) -> None:
         """Send the events of an XML member to ``handler``. Entities are refused; nothing is fetched."""
-        parser = expat.ParserCreate(namespace_separator=" ")
-        parser.buffer_text = True
-        short = _Short()
-
-        def start(name: str, attributes: dict[str, str]) -> None:
-            handler.start(short[name], {short[key]: value for key, value in attributes.items()})
-
-        parser.StartElementHandler = start
-        parser.EndElementHandler = lambda name: handler.end(short[name])
-        parser.CharacterDataHandler = handler.data
-        parser.EntityDeclHandler = self._refuse_entity
-        try:
-            for chunk in self.chunks(member):
-                parser.Parse(chunk, False)
-            parser.Parse(b"", True)
-        except expat.ExpatError as error:
-            raise self.malformed(f"{member}: {error}") from error
+        parse_xml(self.chunks(member), handler, lambda why: self.malformed(f"{member}: {why}"))
 
     def relations(self, member: str) -> dict[str, "Relation"]:
         """Return what a member of an Office document refers to, by id; none when it refers to nothing."""
@@ -135,8 +119,29 @@ class Package:
             message = f"{self.name} unpacks to more than {MAX_UNPACKED:,} bytes; split it or exclude it"
             raise DocumentError(message, code="too_large")
 
-    def _refuse_entity(self, *_: object) -> None:
-        raise self.malformed("it declares XML entities")
+
+def parse_xml(chunks: Iterable[bytes], handler: Handler, malformed: Callable[[str], DocumentError]) -> None:
+    """Send the events of XML to ``handler``. Entities are refused; nothing is fetched."""
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
+    short = _Short()
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        handler.start(short[name], {short[key]: value for key, value in attributes.items()})
+
+    def refuse_entity(*_: object) -> None:
+        raise malformed("it declares XML entities")
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = lambda name: handler.end(short[name])
+    parser.CharacterDataHandler = handler.data
+    parser.EntityDeclHandler = refuse_entity
+    try:
+        for chunk in chunks:
+            parser.Parse(chunk, False)
+        parser.Parse(b"", True)
+    except expat.ExpatError as error:
+        raise malformed(str(error)) from error
 
 
 class Relation:

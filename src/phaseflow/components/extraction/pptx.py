@@ -34,7 +34,7 @@ def extract(raw: Raw) -> Extracted:
     if draft.is_empty and package.has_pictures():
         raise no_text_layer(raw.name)
     title = package.title()
-    return draft.finish(None if title in _NO_TITLES else title)
+    return draft.finish(None if title in _NO_TITLES else title, metadata=package.properties())
 
 
 def _slides(package: Package) -> list[str]:

@@ -1,31 +1,15 @@
 """Which extractor reads which document.
 
-A format is one row in ``FORMATS`` or ``UNSUPPORTED``. To add one, write a module with an ``Extractor`` and
-its row; no other format has to know.
+The table is in ``formats``; here is how a document finds its row.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 
-from phaseflow.components.extraction import (
-    docx,
-    epub,
-    html,
-    mail,
-    markdown,
-    notebook,
-    odf,
-    pdf,
-    plain,
-    pptx,
-    rst,
-    rtf,
-    sheets,
-)
-from phaseflow.components.extraction.data import extract_csv, extract_json, extract_xml
+from phaseflow.components.extraction.formats import FORMATS, PLAIN, UNSUPPORTED, Format
 from phaseflow.components.extraction.metadata import within_limits
-from phaseflow.components.extraction.types import Extracted, Extractor, Raw
+from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
 
 LARGE = 256 * 1024
@@ -33,87 +17,7 @@ LARGE = 256 * 1024
 expression, holds the interpreter lock until it is done, and with it the whole service."""
 UNREADABLE = "unreadable_share"
 """The key under which metadata says which share of the characters, from 0 to 1, could not be read (U+FFFD)."""
-MARKDOWN = "text/markdown"
-PLAIN = "text/plain"
 
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """A format that can be read: its extractor, the extensions and the media types that stand for it."""
-
-    name: str
-    extractor: Extractor
-    extensions: tuple[str, ...]
-    media_types: tuple[str, ...] = ()
-    is_binary: bool = False
-    """Read by a parser that a hostile document can keep busy or break: belongs in a worker process."""
-    is_risky: bool = False
-    """Text, and yet such a parser."""
-
-
-_OFFICE = "application/vnd.openxmlformats-officedocument."
-_OPEN = "application/vnd.oasis.opendocument."
-_EXCEL = "application/vnd.ms-excel"
-
-FORMATS = (
-    Format("Markdown", markdown.extract, ("md", "markdown", "mdown", "mkd", "mdx", "qmd", "rmd"), (MARKDOWN,)),
-    Format("plain text", plain.extract_text, ("txt", "text", "log", "asc", "adoc", "org", "tex"), (PLAIN,)),
-    Format("reStructuredText", rst.extract, ("rst", "rest"), ("text/x-rst",)),
-    Format("HTML", html.extract, ("html", "htm", "xhtml", "xht"), ("text/html", "application/xhtml+xml")),
-    Format("CSV", extract_csv, ("csv", "tsv", "tab"), ("text/csv", "text/tab-separated-values")),
-    Format("JSON", extract_json, ("json", "geojson", "json5"), ("application/json",)),
-    Format("JSON Lines", extract_json, ("jsonl", "ndjson"), ("application/jsonl", "application/x-ndjson")),
-    Format("feed", extract_xml, ("rss", "atom"), ("application/rss+xml", "application/atom+xml")),
-    Format("XML", extract_xml, ("xml", "xsd", "xsl", "xslt", "svg"), ("application/xml", "text/xml")),
-    Format(
-        "e-mail",
-        mail.extract,
-        ("eml", "mht", "mhtml"),
-        ("message/rfc822", "multipart/related"),
-        is_risky=True,
-    ),
-    Format("notebook", notebook.extract, ("ipynb",), ("application/x-ipynb+json",)),
-    Format("source code", plain.extract_code, plain.CODE_EXTENSIONS),
-    Format("PDF", pdf.extract, ("pdf",), ("application/pdf", "application/x-pdf"), is_binary=True),
-    Format("Word", docx.extract, ("docx", "docm", "dotx", "dotm"), (f"{_OFFICE}wordprocessingml.document",), True),
-    Format(
-        "PowerPoint",
-        pptx.extract,
-        ("pptx", "pptm", "ppsx", "ppsm", "potx", "potm"),
-        (f"{_OFFICE}presentationml.presentation",),
-        True,
-    ),
-    Format(
-        "Excel",
-        sheets.extract,
-        ("xlsx", "xlsm", "xlsb", "xltx", "xltm", "xls"),
-        (f"{_OFFICE}spreadsheetml.sheet", _EXCEL),
-        True,
-    ),
-    Format(
-        "OpenDocument text",
-        odf.extract,
-        ("odt", "ott", "odp", "otp", "odg"),
-        (f"{_OPEN}text", f"{_OPEN}presentation"),
-        True,
-    ),
-    Format("OpenDocument spreadsheet", sheets.extract, ("ods", "ots"), (f"{_OPEN}spreadsheet",), True),
-    Format("EPUB", epub.extract, ("epub",), ("application/epub+zip",), True),
-    Format("RTF", rtf.extract, ("rtf",), ("application/rtf", "text/rtf"), True),
-)
-
-UNSUPPORTED: Mapping[str, tuple[str, ...]] = {
-    "An old Word document": ("doc", "dot"),
-    "An old PowerPoint presentation": ("ppt", "pps"),
-    "An Outlook message": ("msg",),
-    "A Kindle book": ("mobi", "azw3"),
-    "An archive": ("zip", "tar", "gz", "tgz", "bz2", "xz", "7z", "rar", "zst", "jar", "whl"),
-    "A picture": ("png", "jpg", "jpeg", "gif", "webp", "bmp", "tif", "tiff", "ico", "heic", "psd"),
-    "Sound or video": ("mp3", "wav", "flac", "ogg", "m4a", "mp4", "mkv", "mov", "avi", "webm"),
-    "A database": ("db", "sqlite", "sqlite3", "mdb"),
-    "A program": ("exe", "dll", "so", "dylib", "o", "a", "class", "pyc", "wasm"),
-    "A font": ("ttf", "otf", "woff", "woff2"),
-}
 
 # Signatures that no text begins with, for files whose extension says nothing.
 _SIGNATURES: Mapping[bytes, str] = {

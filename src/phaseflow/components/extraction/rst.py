@@ -2,6 +2,7 @@
 
 import re
 
+from phaseflow.components.extraction.blobs import without_blobs
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.types import Extracted, Raw
 
@@ -13,7 +14,7 @@ _SECTION = re.compile(r"^(?P<title>[^\s.][^\n]*)\n(?P<row>([=\-`:'\"~^_*+#<>])\3
 
 def extract(raw: Raw) -> Extracted:
     """Return the source as it is. Title: the first section's, else the name of the file."""
-    text = text_of(raw)
+    text = without_blobs(text_of(raw))
     return Extracted(text, _title(text) or raw.base_name, MEDIA_TYPE)
 
 

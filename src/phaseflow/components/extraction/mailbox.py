@@ -1,0 +1,51 @@
+"""Mailboxes (mbox): one mail after another, each read as a mail."""
+
+import re
+from collections.abc import Iterator
+
+from phaseflow.components.extraction import mail
+from phaseflow.components.extraction.markdown_writer import Draft
+from phaseflow.components.extraction.plain import MEDIA_TYPE
+from phaseflow.components.extraction.types import Extracted, Raw
+from phaseflow.domain.errors import DocumentError
+
+_BEGIN = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From [^\r\n]*\r?\n")
+_QUOTED = re.compile(rb"(?m)^>(>*From )")
+_MOST_PARTS = 10_000
+
+
+def extract(raw: Raw) -> Extracted:
+    """Return all mails as ``mail.extract`` does, a line between them. Parts: mails. Title: the name of the file.
+
+    Those that are encrypted are left out, and counted in the metadata (``unread_messages``). Raises DocumentError
+    ``malformed`` for what is no mailbox, ``encrypted`` when all mails are, ``too_large``.
+    """
+    if not raw.data.strip():
+        return Extracted("", raw.base_name, MEDIA_TYPE)
+    draft = Draft(raw.name)
+    refused: DocumentError | None = None
+    read = unread = 0
+    for data in _messages(raw):
+        try:
+            found = mail.extract(Raw(data, raw.name))
+        except DocumentError as error:
+            refused, unread = error, unread + 1
+            continue
+        read += 1
+        if read <= _MOST_PARTS:
+            draft.part(found.title if found.title != raw.base_name else f"message {read + unread}")
+        draft.put(found.text)
+    if refused is not None and not read:
+        raise refused
+    return draft.finish(raw.base_name, MEDIA_TYPE, {"unread_messages": unread} if unread else None)
+
+
+def _messages(raw: Raw) -> Iterator[bytes]:
+    data = raw.data.lstrip()
+    begins = list(_BEGIN.finditer(data))
+    if not begins or begins[0].start():
+        message = f"{raw.name} is no mailbox, which begins with From; export it again, or exclude it"
+        raise DocumentError(message, code="malformed")
+    ends = [found.start() for found in begins[1:]] + [len(data)]
+    for begin, end in zip(begins, ends, strict=True):
+        yield _QUOTED.sub(rb"\1", data[begin.end() : end])

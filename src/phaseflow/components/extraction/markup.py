@@ -1,0 +1,195 @@
+"""AsciiDoc, Org and LaTeX: kept as they are, for their marks read well as text; titles and headings are found."""
+
+import re
+from collections.abc import Callable, Iterator
+from unicodedata import normalize
+
+from phaseflow.components.extraction.blobs import without_blobs
+from phaseflow.components.extraction.decoding import text_of
+from phaseflow.components.extraction.plain import MEDIA_TYPE
+from phaseflow.components.extraction.types import Extracted, Raw
+from phaseflow.components.protocols import MetadataValue
+
+_HEAD = 20_000
+_MOST_PARTS = 10_000
+_LONGEST = 500
+"""Characters of a title."""
+_ADOC_ATTRIBUTE = re.compile(r"^:([\w][\w-]*):[ \t]+([^\n]*)$", re.M)
+_ADOC_TITLE = re.compile(r"^(?:=|#)[ \t]+([^\n]+?)(?:[ \t]+=)?[ \t]*$")
+_ADOC_HEADING = re.compile(
+    r"^={2,6}[ \t]+([^\n]+)$|^(?P<fence>-{4,}|={4,}|\.{4,}|\+{4,}|/{4,}|_{4,}|\*{4,}|`{3,})[^\n]*$", re.M
+)
+_ADOC_AUTHOR = re.compile(r"^[\w][^\n:=<>]*?(?=[ \t]*(?:<[^<>\n]*>)?[ \t]*(?:$|;))")
+_ORG_KEYWORD = re.compile(r"^[ \t]*#\+([A-Za-z_]+):[ \t]*([^\n]*)$", re.M)
+_ORG_HEADING = re.compile(r"^\*+[ \t]+([^\n]+)$|^[ \t]*#\+(?P<begin>BEGIN|END)_(?P<block>\w+)[^\n]*$", re.M | re.I)
+_ORG_MARKS = re.compile(r"^(?:TODO|DONE|NEXT|WAITING|CANCELLED)[ \t]+|\[#[A-Z]\][ \t]*|[ \t]+:[\w@#%:]+:[ \t]*$")
+_TEX_COMMENT = re.compile(r"(?<!\\)%[^\n]*")
+_TEX_COMMAND = re.compile(r"\\(title|author|date)\b[ \t\n]*(?:\[[^\[\]]*\][ \t\n]*)?\{")
+_TEX_HEADING = re.compile(r"\\(?:part|chapter|section|subsection)\*?(?:\[[^\[\]\n]*\])?\{")
+_TEX_LINE = re.compile(r"\\\\(?:\[[^\]]*\])?|\\newline\b|~")
+_TEX_DROPPED = re.compile(r"\\(?:thanks|footnote|label|vspace|hspace|inst|fnref|orcid)\*?\{[^{}]*\}")
+_TEX_MACRO = re.compile(r"\\[a-zA-Z@]+\*?[ \t]*|[{}$]")
+_TEX_SIGN = re.compile(r"\\([&%#_$ ,])")
+_TEX_ACCENT = re.compile(r"\\(['`^\"~=.]|[cuvHr](?![a-zA-Z]))[ \t]*\{?\\?([a-zA-Z])\}?")
+_TEX_ACCENTS = {
+    "'": "\u0301", "`": "\u0300", "^": "\u0302", '"': "\u0308", "~": "\u0303", "=": "\u0304", ".": "\u0307",
+    "c": "\u0327", "u": "\u0306", "v": "\u030c", "H": "\u030b", "r": "\u030a",
+}  # fmt: skip
+_TEX_WORDS = {
+    "\\and": ", ", "\\today": "", "\\LaTeX": "LaTeX", "\\TeX": "TeX", "\\ss": "ß", "---": "—", "--": "–",
+    "``": "“", "''": "”",
+}  # fmt: skip
+_ADOC_KEYS = {
+    "author": "author",
+    "authors": "author",
+    "description": "description",
+    "keywords": "tags",
+    "lang": "language",
+    "revdate": "date",
+    "doctitle": "title",
+}
+_ORG_KEYS = {
+    "author": "author",
+    "description": "description",
+    "keywords": "tags",
+    "filetags": "tags",
+    "language": "language",
+    "date": "date",
+    "title": "title",
+    "subtitle": "subtitle",
+}
+
+
+def extract_asciidoc(raw: Raw) -> Extracted:
+    """Return the source as it is. Title: that of the document, else the first section's, else the file's name.
+
+    Parts: what is under each heading. Metadata: the attributes that say something about the document.
+    """
+    return _extracted(raw, _asciidoc_said, _asciidoc_headings)
+
+
+def extract_org(raw: Raw) -> Extracted:
+    """Like ``extract_asciidoc``, from ``#+TITLE:`` and its like."""
+    return _extracted(raw, _org_said, _org_headings)
+
+
+def extract_latex(raw: Raw) -> Extracted:
+    """Like ``extract_asciidoc``, from ``\\title{}`` and its like."""
+    return _extracted(raw, _latex_said, _latex_headings)
+
+
+def _extracted(
+    raw: Raw, said: Callable[[str], dict[str, str]], headings: Callable[[str], Iterator[tuple[int, str]]]
+) -> Extracted:
+    text = without_blobs(text_of(raw))
+    parts = [part for part, _ in zip(headings(text), range(_MOST_PARTS), strict=False)]
+    found = said(text[:_HEAD])
+    title = found.pop("title", "") or (parts[0][1] if parts else "") or raw.base_name
+    metadata: dict[str, MetadataValue] = dict(found)
+    if "tags" in found:
+        metadata["tags"] = [tag.strip() for tag in re.split("[,:]", found["tags"]) if tag.strip()]
+    return Extracted(text, title, MEDIA_TYPE, tuple(parts), metadata)
+
+
+def _asciidoc_said(head: str) -> dict[str, str]:
+    """The header is the lines before the first that is blank, but for comments before it."""
+    found: dict[str, str] = {}
+    lines = iter(head.split("\n"))
+    in_comment = False
+    for line in lines:
+        if line.startswith("////"):
+            in_comment = not in_comment
+        elif in_comment or line.startswith("//") or not line.strip():
+            continue
+        elif title := _ADOC_TITLE.match(line):
+            found["title"] = _asciidoc_line(title[1])
+            break
+        elif not line.startswith(":"):
+            following = next(lines, "")
+            is_title = set(following.strip()) == {"="} and abs(len(following.strip()) - len(line.strip())) < 3
+            if is_title:
+                found["title"] = _asciidoc_line(line)
+            break
+    author = next(lines, "")
+    if "title" in found and not author.startswith(":") and (name := _ADOC_AUTHOR.match(author)):
+        found["author"] = name[0].strip()
+    for name, value in _ADOC_ATTRIBUTE.findall(head.partition("\n\n== ")[0]):
+        if key := _ADOC_KEYS.get(name.lower()):
+            found.setdefault(key, value.strip())
+    return {key: value for key, value in found.items() if value}
+
+
+def _asciidoc_line(words: str) -> str:
+    return " ".join(words[:_LONGEST].split())
+
+
+def _asciidoc_headings(text: str) -> Iterator[tuple[int, str]]:
+    fence = ""
+    for found in _ADOC_HEADING.finditer(text):
+        if found["fence"]:
+            fence = "" if fence == found["fence"] else fence or found["fence"]
+        elif not fence:
+            yield found.start(), _asciidoc_line(found[1])
+
+
+def _org_said(head: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in _ORG_KEYWORD.findall(head):
+        if (key := _ORG_KEYS.get(name.lower())) and value.strip():
+            # A title may go on in a second keyword.
+            found[key] = (
+                f"{found[key]} {value.strip()}" if key == "title" and key in found else value.strip()[:_LONGEST]
+            )
+    return found
+
+
+def _org_headings(text: str) -> Iterator[tuple[int, str]]:
+    block = ""
+    for found in _ORG_HEADING.finditer(text):
+        if found["begin"]:
+            name = found["block"].lower()
+            block = name if found["begin"].lower() == "begin" and not block else "" if name == block else block
+        elif not block and (words := _ORG_MARKS.sub("", found[1][:_LONGEST]).strip()):
+            yield found.start(), words
+
+
+def _latex_said(head: str) -> dict[str, str]:
+    head = _TEX_COMMENT.sub("", head)
+    found: dict[str, str] = {}
+    for command in _TEX_COMMAND.finditer(head):
+        words = _latex_line(_argument(head, command.end()))
+        if words and command[1] not in found:
+            found[command[1]] = words
+    return found
+
+
+def _latex_headings(text: str) -> Iterator[tuple[int, str]]:
+    for found in _TEX_HEADING.finditer(text):
+        begin = text.rfind("\n", 0, found.start()) + 1
+        if found.start() - begin < _LONGEST and "%" not in text[begin : found.start()].replace("\\%", ""):
+            words = _latex_line(_argument(text, found.end()))
+            if words:
+                yield found.start(), words
+
+
+def _argument(text: str, begin: int) -> str:
+    """Return what stands up to the brace that closes the one before ``begin``."""
+    depth = 1
+    for place in range(begin, min(begin + 4 * _LONGEST, len(text))):
+        if text[place] in "{}" and text[place - 1] != "\\":
+            depth += 1 if text[place] == "{" else -1
+            if not depth:
+                return text[begin:place]
+    return text[begin : begin + _LONGEST].partition("\n\n")[0]
+
+
+def _latex_line(written: str) -> str:
+    words = _TEX_ACCENT.sub(_accented, _TEX_DROPPED.sub("", _TEX_LINE.sub(" ", written)))
+    for sign, meant in _TEX_WORDS.items():
+        words = words.replace(sign, meant)
+    words = _TEX_MACRO.sub("", _TEX_SIGN.sub(r"\1", words))
+    return " ".join(words.split())[:_LONGEST].replace(" ,", ",")
+
+
+def _accented(found: re.Match[str]) -> str:
+    return normalize("NFC", found[2] + _TEX_ACCENTS[found[1]])

@@ -1,0 +1,186 @@
+"""Mailboxes, cards, calendars, flat OpenDocument; titles and properties of texts; pictures that stand as letters."""
+
+from base64 import b64encode
+
+import pytest
+
+from phaseflow.components.extraction import extract
+from phaseflow.components.extraction.blobs import without_blobs
+from phaseflow.components.extraction.front_matter import front_matter
+from phaseflow.components.extraction.markdown_headings import first_heading
+from phaseflow.domain.errors import DocumentError
+from tests.components.binary_fixtures import ODF, docx, epub, odt, package, paragraph
+
+PICTURE = b64encode(bytes(range(256)) * 3).decode()
+MAIL = "From a@b Mon Mar 11 09:00:00 2024\nFrom: Ann <a@b>\nSubject: {}\n\n{}\n\n"
+
+
+class TestMailbox:
+    def test_every_mail_is_read_and_is_a_part(self) -> None:
+        mails = MAIL.format("=?utf-8?Q?Gr=C3=BC=C3=9Fe?=", "One\n>From here on") + MAIL.format("Two", "Body From it")
+        found = extract(mails.encode(), "a.mbox")
+        assert found.text == (
+            "From: Ann <a@b>\nSubject: Grüße\n\nOne\nFrom here on\n\nFrom: Ann <a@b>\nSubject: Two\n\nBody From it"
+        )
+        assert [label for _, label in found.parts] == ["Grüße", "Two"]
+
+    def test_encrypted_mails_are_counted(self) -> None:
+        locked = "From a@b x\nContent-Type: multipart/encrypted\n\nx\n\n"
+        assert extract((locked + MAIL.format("A", "b")).encode(), "a.mbox").metadata == {"unread_messages": 1}
+        with pytest.raises(DocumentError) as caught:
+            extract(locked.encode(), "a.mbox")
+        assert caught.value.code == "encrypted"
+
+    def test_what_is_no_mailbox_is_malformed(self) -> None:
+        with pytest.raises(DocumentError) as caught:
+            extract(b"just text", "a.mbox")
+        assert caught.value.code == "malformed"
+
+
+def test_a_card_says_what_a_reader_would_see() -> None:
+    card = (
+        "BEGIN:VCARD\r\nVERSION:3.0\r\nN:Müller;Ann;;Dr.;\r\nFN:Dr. Ann Müller\r\nORG:Acme\\, Inc.;Sales\r\n"
+        "TEL;TYPE=WORK,VOICE:+49 30 1\r\nitem1.EMAIL:ann@acme.example\r\nADR;TYPE=home:;;Weg 1;Bonn;;53111;DE\r\n"
+        f"PHOTO;ENCODING=b;TYPE=PNG:{PICTURE[:60]}\r\n {PICTURE[60:120]}\r\nPHOTO:data:image/png;base64,{PICTURE}\r\n"
+        "NOTE:one\\ntwo thr\r\n ee\r\nBDAY:19700131\r\nEND:VCARD\r\n"
+    )
+    assert extract(card.encode(), "a.vcf").text == (
+        "Dr. Ann Müller\nOrganisation: Acme, Inc., Sales\nPhone (work): +49 30 1\nEmail: ann@acme.example\n"
+        "Address (home): Weg 1, Bonn, 53111, DE\nNote: one\ntwo three\nBirthday: 1970-01-31"
+    )
+
+
+def test_an_old_card_is_decoded() -> None:
+    name = "N;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:M=C3=BC=\nller;Ann"
+    card = f"BEGIN:VCARD\nVERSION:2.1\n{name}\nTEL;HOME:1\nEND:VCARD\n"
+    assert extract(card.encode(), "a.vcf").text == "Ann Müller\nPhone (home): 1"
+
+
+def test_a_calendar_says_its_events_without_alarms_and_zones() -> None:
+    event = (
+        "BEGIN:VEVENT\nSUMMARY:Fair\\, day 1\nDTSTART;TZID=Europe/Berlin:20240311T090000\nDTEND:20240311T100000Z\n"
+        'LOCATION:Hall 3\nATTENDEE;CN="Ann, B":mailto:ann@b.example\nDESCRIPTION:Bring\\na coat\n'
+        "BEGIN:VALARM\nDESCRIPTION:no\nEND:VALARM\nEND:VEVENT\n"
+    )
+    zone = "BEGIN:VTIMEZONE\nTZID:Europe/Berlin\nCOMMENT:no\nEND:VTIMEZONE\n"
+    found = extract(f"BEGIN:VCALENDAR\nX-WR-CALNAME:Fairs\n{zone}{event}END:VCALENDAR\n".encode(), "a.ics")
+    assert found.text == (
+        "Fair, day 1\nBegins: 2024-03-11 09:00 (Europe/Berlin)\nEnds: 2024-03-11 10:00 UTC\nLocation: Hall 3\n"
+        "Attendee: Ann, B <ann@b.example>\nDescription: Bring\na coat"
+    )
+    assert (found.title, found.parts) == ("Fairs", ((0, "Fair, day 1"),))
+
+
+@pytest.mark.parametrize("name", ["a.vcf", "a.ics", "a.fodt"])
+def test_what_is_none_of_them_is_malformed(name: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        extract(b"just text", name)
+    assert caught.value.code == "malformed"
+
+
+def test_a_flat_opendocument_is_read_without_its_pictures() -> None:
+    names = " ".join(f'xmlns:{name}="{ODF}{name}:1.0"' for name in ("office", "text", "draw", "meta"))
+    meta = (
+        '<office:meta><dc:title xmlns:dc="d">T</dc:title><meta:initial-creator>Ann</meta:initial-creator></office:meta>'
+    )
+    picture = f"<draw:frame><draw:image><office:binary-data>{PICTURE}</office:binary-data></draw:image></draw:frame>"
+    body = f'<text:h text:outline-level="1">Head</text:h><text:p>text{picture}</text:p>'
+    found = extract(
+        f"<office:document {names}>{meta}<office:body>{body}</office:body></office:document>".encode(), "a.fodt"
+    )
+    assert (found.text, found.title, found.metadata) == ("# Head\n\ntext", "T", {"author": "Ann"})
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "title", "labels"),
+    [
+        ("a.adoc", "// c\n= A *Guide* =\nAnn B <a@b>\n:toc:\n\n== One\n\n----\n== no\n----\n", "A *Guide*", ["One"]),
+        ("a.adoc", ":lang: en\n\n= Guide\n\n== One\n", "Guide", ["One"]),
+        ("a.adoc", "Guide\n=====\n\ntext", "Guide", []),
+        ("a.adoc", "text\n\n== One\n", "One", ["One"]),
+        ("a.org", "#+TITLE: G\n* TODO [#A] One :tag:\n#+BEGIN_SRC sh\n* no\n#+END_SRC\n** Two\n", "G", ["One", "Two"]),
+        ("a.org", "* One\n", "One", ["One"]),
+        ("a.tex", "% \\title{no}\n\\title[s]{\\LaTeX{} {\\bf p}aper\\\\ caf\\'e {\\\"o}}", "LaTeX paper café ö", []),
+        ("a.tex", "\\section*{On 50\\% \\emph{more}}\n%\\section{no}\n", "On 50% more", ["On 50% more"]),
+        ("a.tex", "text", "a.tex", []),
+    ],
+)  # fmt: skip
+def test_markup_has_titles_and_sections(name: str, source: str, title: str, labels: list[str]) -> None:
+    found = extract(source.encode(), name)
+    assert (found.text, found.title, [label for _, label in found.parts]) == (source, title, labels)
+
+
+@pytest.mark.parametrize(
+    ("source", "title"),
+    [
+        ("#", None), ("#x", None), ("# a #", "a"), ("# a#", "a#"), ("# a \\#", "a #"), ("    # a", None),
+        ("\t# a", None),
+        ("####### a", None), ("   ## a", "a"), ("a\nb\n---", "a b"), ("  a\n  ===", "a"), ("a\n\n---", None),
+        ("***\n---", None), ("> # a", "a"), ("- # a", "a"), ("> a\nb\n===", None), ("- a\n---", None),
+        ("```\n# a\n```", None),
+        ("~~~\n# a\n```\n~~~\n# b", "b"), ("<div>\n# a\n</div>\n\n# b", "b"), ("<!-- \n# a\n-->\n# b", "b"),
+        ("[a]: /b\n===", "==="), ("# [a](b) *c* `d`", "a c d"), ("a\n    # b", None), ("1) a\n   ===", "a"),
+    ],
+)  # fmt: skip
+def test_headings_are_those_of_commonmark(source: str, title: str | None) -> None:
+    assert first_heading(source) == (title if title != "===" else None)
+
+
+@pytest.mark.parametrize(
+    "source", ["# " + "_a " * 7000, "> " * 10_000, "- a\n" * 5000, "a\n" * 10_000, "# " + "[a" * 9000]
+)
+def test_no_text_takes_long_to_look_for_a_heading(source: str) -> None:
+    from time import process_time
+
+    begin = process_time()
+    first_heading(source)
+    assert process_time() - begin < 1
+
+
+def test_front_matter_is_metadata() -> None:
+    yaml = (
+        "title: 'It''s: so'\ntags: [a, \"b, c\"]\nAuthor: Ann # x\ndate: 2024-01-31\ndraft: true\nweight: 2.5\n"
+        "nested:\n  x: 1\nlist:\n- one\n- two\nlong: >\n  one\n  two\nempty:\nsize: 3\n"
+    )
+    assert front_matter(yaml) == {
+        "title": "It's: so", "tags": ["a", "b, c"], "author": "Ann", "date": "2024-01-31", "draft": True, "weight": 2.5,
+        "list": ["one", "two"], "long": "one two",
+    }  # fmt: skip
+    toml = 'title = "T"\ndate = 2024-01-31\ntags = ["a"]\n[nested]\nx = 1\n'
+    assert front_matter(toml, is_toml=True) == {"title": "T", "date": "2024-01-31", "tags": ["a"]}
+    assert front_matter("= broken", is_toml=True) == {}
+
+
+def test_properties_of_documents_are_metadata() -> None:
+    core = '<c xmlns:dc="d" xmlns:t="t"><dc:creator>Ann</dc:creator><t:created>2024-01-31T00:00:00Z</t:created></c>'
+    word = docx(paragraph("x"))
+    assert extract(word, "a.docx").metadata == {}
+    members = {"word/document.xml": "<d><p/></d>", "docProps/core.xml": core}
+    assert extract(package(members), "a.docx").metadata == {"author": "Ann", "created": "2024-01-31T00:00:00Z"}
+    meta = '<m xmlns:dc="d"><dc:language>de</dc:language><keyword>one</keyword></m>'
+    assert extract(odt("", **{"meta.xml": meta}), "a.odt").metadata == {"language": "de", "tags": ["one"]}
+    date = '<meta property="article:published_time" content="2024-01-31">'
+    page = f"<html lang=de><head><meta name=author content=Ann>{date}"
+    assert extract(page.encode(), "a.html").metadata == {"language": "de", "author": "Ann", "created": "2024-01-31"}
+    assert extract(epub({"c": "<p>x</p>"}), "a.epub").metadata == {}
+
+
+@pytest.mark.parametrize("name", ["a.md", "a.rst", "a.adoc", "a.svg", "a.css", "a.txt", "a.json"])
+@pytest.mark.parametrize("scheme", ["data:image/png;base64,", "data:font/woff2;charset=utf-8;base64,"])
+def test_pictures_that_stand_as_letters_are_no_text(name: str, scheme: str) -> None:
+    text = extract(f"before ![word]({scheme}{PICTURE}) after".encode(), name).text
+    assert text == f"before ![word]({scheme.removesuffix(';base64,')}) after"
+
+
+def test_blocks_of_base64_are_no_text_and_words_are() -> None:
+    rows = "\n".join(PICTURE[place : place + 76] for place in range(0, len(PICTURE), 76))
+    assert without_blobs(f"a\n\n{rows}\n\nb") == "a\n\n\n\nb"
+    assert without_blobs(f"a {PICTURE} b") == "a  b"
+    assert without_blobs(f'"{rows}"').count("\n") < 3
+    for words in ("ACGT" * 200, "a" * 1000, "/usr/lib/x" * 100, "9" * 500, "=" * 400, "0123456789abcdef" * 40):
+        assert without_blobs(words) == words
+
+
+def test_percent_encoded_drawings_are_no_text() -> None:
+    drawing = "%3Csvg xmlns=%22x%22%3E".replace(" ", "%20") + "%3Cpath%20d=%22M0%200%22/%3E" * 9
+    assert extract(f"![w](data:image/svg+xml,{drawing}) b".encode(), "a.md").text == "![w](data:image/svg+xml) b"
