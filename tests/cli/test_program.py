@@ -19,6 +19,7 @@ COMMANDS = [
     "jobs",
     "failures",
     "search",
+    "mcp",
     "pause",
     "resume",
     "cancel",

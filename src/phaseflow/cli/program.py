@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import click
 
 from phaseflow.cli import streams
+from phaseflow.cli.agents import mcp
 from phaseflow.cli.exit_codes import Exit
 from phaseflow.cli.ingesting import ingest, resume, retry
 from phaseflow.cli.knowledge_bases import delete, kbs, settings
@@ -60,6 +61,7 @@ def main() -> None:
 COMMANDS = (
     ingest,
     serve,
+    mcp,
     status,
     kbs,
     settings,

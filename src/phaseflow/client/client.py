@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from phaseflow.client.calls import ServiceCall, ServiceFeed
 from phaseflow.client.connection import Connection, job_path, part
 from phaseflow.client.definitions import definition
-from phaseflow.client.documents import files_of
+from phaseflow.client.documents import Given, files_of
 from phaseflow.client.errors import HistoryLost
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo
 from phaseflow.domain.filters import read_filter
@@ -118,8 +118,9 @@ class Calls:
         await self._send("DELETE", _kb(kb_id))
 
     @ServiceCall
-    async def upload(self, kb_id: str, paths: Iterable[str | Path]) -> DocumentsChanged:
-        """Upload files of this machine to a knowledge base, which is created if needed, and start a job."""
+    async def upload(self, kb_id: str, paths: Iterable[Given]) -> DocumentsChanged:
+        """Upload files of this machine, or (name, bytes), to a knowledge base, which is created if needed, and start a
+        job."""
         with files_of(paths) as files:
             return await self._ask(DocumentsChanged, "POST", f"{_kb(kb_id)}/documents", files=files)
 

@@ -17,7 +17,7 @@ from starlette.routing import compile_path
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.log import get_logger
 from phaseflow.flow import PhaseFlow
-from phaseflow.http import documents, ingestion, operations, pages, reports, uploads, webhooks
+from phaseflow.http import agents, documents, ingestion, operations, pages, reports, uploads, webhooks
 from phaseflow.http.access import ADVISED_TOKEN, LOOPBACK, Access, check_secret, host_name
 from phaseflow.http.app_state import AppState
 from phaseflow.http.connections import quiet_accepts
@@ -75,7 +75,7 @@ def create_app(
     flow.embedder_access.known()
     flow.embedder_access.takes_loopback = state.access.is_local
     app = Starlette(
-        routes=[*routes(state, ENDPOINTS), pages.static()],
+        routes=[*routes(state, ENDPOINTS), agents.route(state), pages.static()],
         middleware=_middleware(state),
         exception_handlers={HTTPException: _answer_problem},
         lifespan=_lifespan(state),

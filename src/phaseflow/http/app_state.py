@@ -1,7 +1,7 @@
 """What the endpoints of one application share."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from phaseflow.flow import PhaseFlow
@@ -25,6 +25,7 @@ class AppState:
     seats: ConnectionLimiter
     metrics: Metrics
     endpoints: "Sequence[Endpoint]"
+    closing: list[Callable[[], object]] = field(default_factory=list)
 
     @property
     def is_ready(self) -> bool:
@@ -35,3 +36,9 @@ class AppState:
         """End the streams and the uploads: a server that stops would wait for them."""
         self.hub.close()
         self.seats.close()
+        for end in self.closing:
+            end()
+
+    def on_close(self, end: Callable[[], object]) -> None:
+        """Call this, too, when the server stops."""
+        self.closing.append(end)

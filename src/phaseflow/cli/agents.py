@@ -1,0 +1,135 @@
+"""``phaseflow mcp``: the tools for agents on stdin and stdout, over a database of this machine or a running service."""
+
+import io
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from phaseflow.cli import logs, options
+from phaseflow.cli.exit_codes import Exit, run
+from phaseflow.cli.place import Place
+
+if TYPE_CHECKING:
+    from phaseflow.client import Client
+    from phaseflow.domain.documents import DocumentInfo
+    from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, Page, SearchResults
+    from phaseflow.domain.vocabulary import Action, JobPhase
+    from phaseflow.mcp.backend import TextDocument
+
+
+@click.command()
+@click.option(
+    "--allow-root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    help="Sources must be inside this folder. Repeatable; default the current directory.",
+)
+@options.allow_private
+@options.server
+@options.common
+@options.verbose
+def mcp(
+    allow_root: tuple[Path, ...],
+    allow_private: tuple[str, ...],
+    server: str | None,
+    token: str | None,
+    db: Path,
+    as_json: bool,
+    verbosity: int,
+) -> None:
+    """Serve agents on stdin and stdout, by the Model Context Protocol."""
+    logs.set_up(verbosity)
+
+    async def serve() -> Exit:
+        from phaseflow.mcp.backend import FlowBackend
+        from phaseflow.mcp.server import make_server
+
+        if server:
+            async with Place(db, server, token).client() as service:
+                await _talk(make_server(ServiceBackend(service)))
+            return Exit.COMPLETED
+        from phaseflow.flow import PhaseFlow
+        from phaseflow.http import AllowedRoots
+
+        roots = AllowedRoots(allow_root or [Path.cwd()])
+        flow = PhaseFlow(db, check_source=roots, allow_private=allow_private)
+        talker = make_server(FlowBackend(flow))  # first: an extra that is missing is no reason to open the database
+        async with flow:
+            await _talk(talker)
+        return Exit.COMPLETED
+
+    run(serve)
+
+
+async def _talk(server: Any) -> None:
+    """Until stdin ends."""
+    with _plain_streams():
+        await server.run_stdio_async()
+
+
+@contextmanager
+def _plain_streams() -> Iterator[None]:
+    """The descriptors themselves: what the command says to people is escaped for terminals, which JSON is not to be."""
+    ours = sys.stdin, sys.stdout
+    with (
+        io.TextIOWrapper(os.fdopen(os.dup(0), "rb"), encoding="utf-8") as stdin,
+        io.TextIOWrapper(os.fdopen(os.dup(1), "wb"), encoding="utf-8") as stdout,
+    ):
+        sys.stdin, sys.stdout = stdin, stdout
+        try:
+            yield
+        finally:
+            sys.stdin, sys.stdout = ours
+
+
+class ServiceBackend:
+    """The tools through a running service."""
+
+    def __init__(self, service: "Client") -> None:
+        self._service = service
+
+    async def search(self, kb_id: str, q: str, limit: int) -> "SearchResults":
+        """The passages that answer best."""
+        from phaseflow.domain.status import SearchResults
+
+        return SearchResults.of(await self._service.search(kb_id, q, limit))
+
+    async def kbs(self, limit: int, cursor: str | None) -> "Page[KnowledgeBase]":
+        """A page of the knowledge bases."""
+        return await self._service.kbs(limit, cursor)
+
+    async def document(self, kb_id: str, name: str) -> "DocumentInfo":
+        """One document."""
+        return await self._service.document(kb_id, name)
+
+    async def document_text(self, kb_id: str, name: str) -> str:
+        """Its text."""
+        return await self._service.document_text(kb_id, name)
+
+    async def add(self, kb_id: str, documents: "Sequence[TextDocument]") -> "JobStatusResponse":
+        """Send texts."""
+        return (await self._service.upload(kb_id, [(one.uri, one.text.encode()) for one in documents])).job
+
+    async def status(self, kb_id: str) -> "JobStatusResponse":
+        """The status of the newest job."""
+        return await self._service.status(kb_id)
+
+    async def start(
+        self, kb_id: str, source: dict[str, Any] | None, full: bool, hold: "Sequence[JobPhase]"
+    ) -> "JobStatusResponse":
+        """Start a job."""
+        from phaseflow.domain.settings import SOURCE
+
+        given = None if source is None else SOURCE.validate_python(source)
+        return await self._service.start(kb_id, given, full=full, hold=hold)
+
+    async def act(self, action: "Action", kb_id: str, phase: "JobPhase | None") -> "JobStatusResponse":
+        """Carry out a verb."""
+        verb = getattr(self._service, action)
+        status: JobStatusResponse = await (verb(kb_id) if phase is None else verb(kb_id, phase))
+        return status
