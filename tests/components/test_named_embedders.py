@@ -75,7 +75,7 @@ def test_another_type_of_embedder_is_refused_in_words(type_: Any) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("{", "Invalid JSON"),
+        ("{", "is not JSON; look at line"),
         ([], "object"),
         ({"ours": {"model": "m"}}, "ours.base_url"),
         ({"ours": {"base_url": "https://a.test", "model": "m", "api_key": "sk-secret"}}, "ours.api_key"),

@@ -127,6 +127,7 @@ def _changed(present: "Settings", pairs: Sequence[tuple[list[str], Any]]) -> "Se
     from pydantic import ValidationError
 
     from phaseflow.domain.settings import Settings
+    from phaseflow.domain.validation import first_fault
 
     values: dict[str, Any] = present.model_dump(mode="json")
     for keys, value in pairs:
@@ -146,12 +147,9 @@ def _changed(present: "Settings", pairs: Sequence[tuple[list[str], Any]]) -> "Se
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        why = str(first["msg"]).removeprefix("Value error, ")
-        raise click.UsageError(
-            f"{place}: {'there is no such setting' if first['type'] == 'extra_forbidden' else why}"
-        ) from None
+        fault = first_fault(error)
+        why = "there is no such setting" if fault.kind == "extra_forbidden" else fault.problem
+        raise click.UsageError(f"{fault.place}: {why}") from None
 
 
 def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from phaseflow.domain.vocabulary import JobPhase
 
 if TYPE_CHECKING:
     from phaseflow.domain.settings import Settings
+    from phaseflow.domain.validation import Fault
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -159,12 +160,13 @@ class SettingsOptions:
         from pydantic import ValidationError
 
         from phaseflow.domain.settings import Settings
+        from phaseflow.domain.validation import first_fault
 
         base = {} if present is None else present.model_dump(mode="json")
         try:
             return Settings.model_validate(base | given)
         except ValidationError as error:
-            raise click.UsageError(_told(error.errors()[0])) from None
+            raise click.UsageError(_told(first_fault(error))) from None
 
     @property
     def address(self) -> str | None:
@@ -204,9 +206,8 @@ def _option(field: str) -> str:
     return field if field.endswith("prefix") else f"embedding_{field}"
 
 
-def _told(error: Any) -> str:
+def _told(fault: "Fault") -> str:
     fields = {"base_url": "embedding_url", "model": "embedding_model", "server": "embedding_server"}
     fields |= {field: _option(field) for field in _FIELDS}
-    name = next((part for part in reversed(error["loc"]) if isinstance(part, str)), "")
-    told = str(error["msg"]).removeprefix("Value error, ")
-    return f"--{fields.get(name, name).replace('_', '-')}: {told}" if name else told
+    name = next((part for part in reversed(fault.place.split(".")) if not part.isdecimal()), "")
+    return f"--{fields.get(name, name).replace('_', '-')}: {fault.problem}" if name else fault.problem

@@ -58,6 +58,7 @@ def _web(arguments: Sequence[str], globs: Sequence[str], limits: Mapping[str, in
 
     from phaseflow.components.sources.web.address import advice, normalised
     from phaseflow.domain.settings import WebSource
+    from phaseflow.domain.validation import first_fault
 
     others = [argument for argument in arguments if not _is_address(argument)]
     if others:
@@ -68,9 +69,9 @@ def _web(arguments: Sequence[str], globs: Sequence[str], limits: Mapping[str, in
     try:
         source = TypeAdapter(WebSource).validate_python({"urls": list(arguments), **given})
     except ValidationError as error:
-        first = error.errors()[0]
-        shown = str(first["input"]).rpartition("@")[2]  # what stands before it may be a password
-        raise click.UsageError(f"{shown!r} cannot be used: {first['msg']}") from None
+        fault = first_fault(error)
+        shown = str(fault.given).rpartition("@")[2]  # what stands before it may be a password
+        raise click.UsageError(f"{shown!r} cannot be used: it {fault.problem}") from None
     for url in source.urls:
         if normalised(str(url)) is None:
             raise click.UsageError(advice(url.host))

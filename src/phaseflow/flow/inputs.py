@@ -19,6 +19,7 @@ from phaseflow.domain.settings import (
     UploadSource,
     WebSource,
 )
+from phaseflow.domain.validation import first_fault
 from phaseflow.domain.vocabulary import PHASES, Action, JobPhase
 
 T = TypeVar("T")
@@ -162,6 +163,6 @@ def _wrong(field: str, wanted: str, given: object) -> InvalidRequest:
 
 
 def invalid(root: str, error: ValidationError) -> InvalidRequest:
-    """The first fault that pydantic found, as an error of ours."""
-    first = error.errors(include_url=False)[0]
-    return InvalidRequest(".".join([root, *map(str, first["loc"])]), first["msg"])
+    """The first fault that was found, as an error of ours."""
+    fault = first_fault(error, root)
+    return InvalidRequest(fault.place, fault.problem)

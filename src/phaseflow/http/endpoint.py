@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from phaseflow.domain.errors import InvalidRequest, PhaseflowError
 from phaseflow.domain.status import DocumentsChanged, JobStatusResponse, KnowledgeBase, Page
+from phaseflow.domain.validation import first_fault
 from phaseflow.http.app_state import AppState
 from phaseflow.http.middleware.access_log import KEY, LoggedRequest
 from phaseflow.http.problems import BodyInterrupted, NotReady, UnsupportedMediaType
@@ -24,8 +25,6 @@ FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 _BOUND = {"kb_id": "kb", "job_id": "job"}
 """Parameters of the path that stand in the log, under the names they have there."""
-_TAGS = {"folder", "web", "upload", "static", "openai", "named"}
-"""Parts that pydantic puts into the place of an error, and that do not stand in the JSON."""
 
 
 class Parameters(BaseModel):
@@ -178,9 +177,8 @@ def _checked(model: type[BaseModel], body: bytes | dict[str, str]) -> BaseModel:
 
 
 def _first_fault(error: ValidationError) -> InvalidRequest:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in _TAGS)
-    return InvalidRequest(place or "body", str(first["msg"]).removeprefix("Value error, "))
+    fault = first_fault(error)
+    return InvalidRequest(fault.place or "body", fault.problem)
 
 
 class PathRoutes:

@@ -9,6 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.settings import EMBEDDER_NAME, OpenAIEmbedderSettings
+from phaseflow.domain.validation import first_fault
 
 VARIABLE = "PHASEFLOW_EMBEDDERS"
 LONGEST_FILE = 1_000_000
@@ -43,6 +44,5 @@ def named_embedders() -> Named:
     try:
         return _FILE.validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise InvalidRequest(VARIABLE, f"{path}: {where}: {first['msg']}") from None
+        fault = first_fault(error)
+        raise InvalidRequest(VARIABLE, f"{path}: {fault.place or 'the file'}: {fault.problem}") from None

@@ -1,0 +1,103 @@
+"""What is wrong with a value from outside, in our words: pydantic finds it, and says it in those of a programmer."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, get_args
+
+from pydantic import ValidationError
+from pydantic_core import core_schema
+
+from phaseflow.domain.counting import counted
+
+_TAGS: Final = frozenset({"folder", "web", "upload", "static", "openai", "named"})
+"""Of the variants of sources and embedders: they stand in a place although nobody wrote them there."""
+_KINDS: Final = frozenset(get_args(core_schema.ErrorType))
+_LINE: Final = re.compile(r"line (\d+) column (\d+)")
+
+
+class Fault(NamedTuple):
+    """The first fault of a value. ``place`` is such as ``settings.chunk_size``, empty for the whole."""
+
+    place: str
+    kind: str
+    problem: str
+    given: Any
+
+
+def first_fault(error: ValidationError, root: str = "") -> Fault:
+    """The first fault that pydantic has found; ``root`` stands before its place."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(part for part in (root, *_written(first["loc"])) if part)
+    kind = first["type"]
+    problem = (
+        _in_words(kind, first.get("ctx", {})) if kind in _KINDS else first["msg"]
+    )  # one that a model of ours words
+    return Fault(place, kind, problem, first["input"])
+
+
+def _written(place: Sequence[int | str]) -> Iterator[str]:
+    """The parts of a place that stand in the JSON; a source may have the name of a tag."""
+    for before, part in zip(("", *place), place, strict=False):
+        if part not in _TAGS or before == "sources":
+            yield str(part)
+
+
+def _in_words(kind: str, context: Mapping[str, Any]) -> str:
+    if kind in {"value_error", "assertion_error"}:
+        return str(context["error"])  # raised by our own checks
+    if kind in _WITH_CONTEXT:
+        return _WITH_CONTEXT[kind](context)
+    return next((words for prefix, words in _BY_PREFIX.items() if kind.startswith(prefix)), "cannot be used here")
+
+
+def _position(error: str) -> str:
+    found = _LINE.search(error)
+    return f"; look at line {found[1]}, column {found[2]}" if found else ""
+
+
+_WITH_CONTEXT: Final[dict[str, Callable[[Mapping[str, Any]], str]]] = {
+    "greater_than": lambda c: f"must be more than {c['gt']}",
+    "greater_than_equal": lambda c: f"must be at least {c['ge']}",
+    "less_than": lambda c: f"must be less than {c['lt']}",
+    "less_than_equal": lambda c: f"must be at most {c['le']}",
+    "multiple_of": lambda c: f"must be a multiple of {c['multiple_of']}",
+    "literal_error": lambda c: f"must be {c['expected']}",
+    "enum": lambda c: f"must be {c['expected']}",
+    "union_tag_invalid": lambda c: f"the {c['discriminator']} must be one of {c['expected_tags']}",
+    "union_tag_not_found": lambda c: f"must have a {c['discriminator']}",
+    "string_too_short": lambda c: f"must have at least {counted(c['min_length'], 'character')}",
+    "string_too_long": lambda c: f"must have at most {counted(c['max_length'], 'character')}",
+    "string_pattern_mismatch": lambda c: f"must match {c['pattern']}",
+    "too_short": lambda c: f"must have at least {counted(c['min_length'], 'item')}",
+    "too_long": lambda c: f"must have at most {counted(c['max_length'], 'item')}",
+    "url_scheme": lambda c: f"must be a URL that begins with {c['expected_schemes']}",
+    "json_invalid": lambda c: f"is not JSON{_position(c['error'])}",
+}
+_BY_PREFIX: Final = {
+    "missing": "is required",
+    "extra_forbidden": "is not known here; check its spelling",
+    "unexpected": "is not known here; check its spelling",
+    "int": "must be a whole number",
+    "float": "must be a number",
+    "decimal": "must be a number",
+    "finite_number": "must be a number, and not infinite",
+    "bool": "must be true or false",
+    "string": "must be a text",
+    "bytes": "must be a text",
+    "list": "must be a list",
+    "tuple": "must be a list",
+    "set": "must be a list",
+    "frozen_set": "must be a list",
+    "iterable": "must be a list",
+    "dict": "must be an object",
+    "mapping": "must be an object",
+    "model": "must be an object",
+    "dataclass": "must be an object",
+    "none_required": "must be null",
+    "url": "must be a URL, such as https://example.org/page",
+    "uuid": "must be a UUID",
+    "date": "must be a date, such as 2025-12-03",
+    "time": "must be a time, such as 10:00:00Z",
+    "json": "is not JSON",
+}
+"""By the beginning of the kind of a fault; the first that fits."""

@@ -1,0 +1,78 @@
+"""What is wrong with a value is told in our words, with its place."""
+
+import json
+from typing import Any, get_args
+
+import pytest
+from pydantic import ValidationError
+from pydantic_core import core_schema
+
+from phaseflow.domain.settings import SOURCE, Settings
+from phaseflow.domain.validation import _in_words, first_fault
+
+CONTEXT: dict[str, Any] = {
+    "error": "EOF while parsing a value at line 3 column 7", "expected": "'a' or 'b'", "discriminator": "'type'",
+    "expected_tags": "'a', 'b'", "tag": "c", "pattern": "[a-z]+", "expected_schemes": "'http' or 'https'",
+    "gt": 1, "ge": 1, "lt": 1, "le": 1, "multiple_of": 2, "min_length": 1, "max_length": 2, "actual_length": 0,
+    "field_type": "List",
+}  # fmt: skip
+OF_A_PROGRAMMER = (
+    "input",
+    "valid",
+    "string",
+    "integer",
+    "boolean",
+    "dictionary",
+    "python",
+    "pydantic",
+    "pars",
+    "model",
+)
+
+
+@pytest.mark.parametrize("kind", get_args(core_schema.ErrorType))
+def test_every_kind_of_fault_has_words_of_ours(kind: str) -> None:
+    if kind in {"value_error", "assertion_error"}:
+        return  # the message of a check of ours
+    words = _in_words(kind, CONTEXT)
+    assert words
+    assert not any(word in words.lower() for word in OF_A_PROGRAMMER), words
+
+
+@pytest.mark.parametrize(
+    ("settings", "place", "problem"),
+    [
+        ({"chunk_size": "many"}, "chunk_size", "must be a whole number"),
+        ({"chunk_size": 0}, "chunk_size", "must be at least 1"),
+        ({"chunk_size": 10**9}, "chunk_size", "must be at most 100000"),
+        ({"nope": 1}, "nope", "is not known here; check its spelling"),
+        ({"embedder": {"type": "other"}}, "embedder", "its type must be 'static' or 'openai'"),
+        ({"embedder": {}}, "embedder", "its type must be 'static' or 'openai'"),
+        ([], "", "must be an object"),
+        ({"embedder": {"type": "openai", "base_url": "http://a/v1"}}, "embedder.model", "is required"),
+    ],
+)
+def test_a_fault_is_told_with_its_place(settings: Any, place: str, problem: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate(settings)
+    fault = first_fault(caught.value)
+    assert (fault.place, fault.problem[: len(problem)]) == (place, problem)
+    assert first_fault(caught.value, "settings").place == f"settings.{place}".strip(".")
+
+
+def test_the_tag_of_a_variant_stands_in_no_place() -> None:
+    with pytest.raises(ValidationError) as caught:
+        SOURCE.validate_python({"type": "web", "urls": ["nothing"]})
+    assert first_fault(caught.value, "source").place == "source.urls.0"
+
+
+def test_json_that_is_broken_is_told_with_the_line() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate_json(json.dumps({"chunk_size": 5}, indent=1)[:-1] + ",")
+    assert first_fault(caught.value).problem == "is not JSON; look at line 3, column 1"
+
+
+def test_a_check_of_ours_says_what_it_says() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({"chunk_size": 10, "chunk_overlap": 10})
+    assert "Value error" not in first_fault(caught.value).problem
