@@ -8,9 +8,12 @@ import anyio
 import pytest
 
 from phaseflow import EmbedderDown, PhaseFlow, Reader, SearchMode
-from phaseflow.flow import query_vector
+from phaseflow.components.index import EmbeddedIndex
+from phaseflow.domain.errors import Busy
+from phaseflow.flow import query_vector, searching
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_control import finished
+from tests.store.test_stopping import LONG
 
 
 class Asked(CountingEmbedder):
@@ -100,3 +103,28 @@ async def test_a_knowledge_base_without_vectors_is_not_degraded(folder: Path, da
         await flow.put_kb("kb", folder)
         found = await flow.search("kb", "word3x4")
     assert (found, found.degraded) == ([], None)
+
+
+async def test_a_search_that_takes_too_long_ends_busy_and_delays_no_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "a.txt").write_text("One text.")
+    async with PhaseFlow(tmp_path / "kb.db", embedder=CountingEmbedder()) as flow:
+        await finished(await flow.start("kb", folder))
+        with monkeypatch.context() as patch:
+            patch.setattr(searching, "DEADLINE_S", 0.3)
+            patch.setattr(EmbeddedIndex, "search", lambda _, tx, *__: tx.run(LONG))
+            async with anyio.create_task_group() as tasks:
+                for _ in range(8):
+                    tasks.start_soon(_busy, flow)
+                with anyio.fail_after(5):
+                    assert (await flow.status("kb")).kb_id == "kb"
+        with anyio.fail_after(5):
+            assert [hit.uri for hit in await flow.search("kb", "text")] == ["a.txt"]
+
+
+async def _busy(flow: PhaseFlow) -> None:
+    with pytest.raises(Busy, match="try again"):
+        await flow.search("kb", "text")

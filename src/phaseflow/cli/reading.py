@@ -9,6 +9,8 @@ from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.cli.knowledge_bases import list_kbs
 from phaseflow.cli.place import Place, anywhere
 from phaseflow.cli.terminal import answer, draw, pour, say
+from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.filters import as_filter
 from phaseflow.domain.vocabulary import DocumentStatus, SearchMode
 
 if TYPE_CHECKING:
@@ -150,11 +152,22 @@ async def _document(place: Place, as_json: bool, kb_id: str, uri: str, text: boo
     return Exit.COMPLETED
 
 
+def _checked_filter(_: click.Context, __: click.Parameter, wanted: str | None) -> str | None:
+    """A filter that cannot be used is a mistake of usage, like any other option."""
+    try:
+        as_filter(wanted, "filter")
+    except InvalidRequest as error:
+        raise click.BadParameter(str(error)) from None
+    return wanted
+
+
 @click.command()
 @click.argument("kb")
 @click.argument("query")
 @click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="Maximum number of passages.")
-@click.option("--filter", "wanted", metavar="JSON", help="Only documents that fit this filter.")
+@click.option(
+    "--filter", "wanted", metavar="JSON", callback=_checked_filter, help="Only documents that fit this filter."
+)
 @click.option(
     "--mode",
     type=click.Choice([str(mode) for mode in SearchMode]),

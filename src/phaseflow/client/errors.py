@@ -56,6 +56,7 @@ _KINDS: dict[str, type[PhaseflowError]] = {
     for kind in (
         errors.JobConflict, errors.InvalidTransition, errors.KnowledgeBaseNotFound, errors.JobNotFound,
         errors.InvalidRequest, errors.SourceNotAllowed, errors.StoreUnavailable, errors.EngineStopped,
+        errors.Busy,
         errors.DocumentNotFound, errors.UploadTooLarge, errors.WebhookNotFound,
     )
 }  # fmt: skip

@@ -97,7 +97,8 @@ class Resident(Generic[T]):
             kept = self._kept.get(scope.kb_key)
             known = kept[1] if kept is not None and kept[0] == scope else None
             if known is None or known.search_revision != search_revision:
-                known = self._updated(tx, scope, known)
+                with tx.to_the_end():  # else a search that is cut off would leave the next one as much to read
+                    known = self._updated(tx, scope, known)
             self._kept[scope.kb_key] = scope, known
             self._kept.move_to_end(scope.kb_key)
             size = sum(each.size for _, each in self._kept.values())

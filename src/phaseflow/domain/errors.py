@@ -18,6 +18,7 @@ PhaseflowError
 │   ├── BackupFailed         the copy could not be made; nothing is left of it
 │   ├── StoreUnavailable     disk full, read-only, locked by another program, vanished
 │   └── StaleRun        a write of a run that is over; refused
+├── Busy                     a search that took too long, for itself or for others before it; try again
 ├── EngineStopped            the engine behind a call has ended
 ├── WrongEventLoop           a call from another event loop than the one that the engine runs in
 └── ComponentError           what loaders, chunkers, embedders and indexes raise
@@ -196,6 +197,12 @@ class StaleRun(StoreError):
     """A write that belongs to a run which is over. It was refused and changed nothing."""
 
     code = "ownership_lost"
+
+
+class Busy(PhaseflowError):
+    """A search was not answered in time."""
+
+    code = "busy"
 
 
 class EngineStopped(PhaseflowError):

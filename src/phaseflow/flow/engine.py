@@ -273,6 +273,9 @@ class PhaseFlow(Upkeep):
     async def _read_long(self, read: Callable[[Transaction], T]) -> T:
         return await self.tracker.database.read_long(read)
 
+    async def _read_search(self, read: Callable[[Transaction], T]) -> T:
+        return await self.tracker.database.search(read)
+
     async def _composer(self) -> Callable[[JobRecord], JobStatusResponse]:
         return lambda record: compose(record, self._now(), self.tracker.database.unwritable)
 

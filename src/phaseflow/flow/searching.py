@@ -4,10 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+import anyio
+
 from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.index import EmbeddedIndex, Request
 from phaseflow.domain import tracing
-from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.errors import Busy, InvalidRequest
 from phaseflow.domain.filters import as_filter
 from phaseflow.domain.status import SearchHit, SearchHits
 from phaseflow.domain.vocabulary import SearchMode
@@ -20,6 +22,8 @@ from phaseflow.store.transaction import Transaction
 
 T = TypeVar("T")
 
+DEADLINE_S = 5.0
+"""How long a search may take, with its waits."""
 MOST_HITS = 100
 LONGEST_QUERY = 2000
 """Characters."""
@@ -32,6 +36,10 @@ class Searching(ABC):
 
     @abstractmethod
     async def _read(self, read: Callable[[Transaction], T]) -> T: ...
+
+    async def _read_search(self, read: Callable[[Transaction], T]) -> T:
+        """The same for a search, which cancelling stops where there are connections of its own for it."""
+        return await self._read(read)
 
     async def _read_long(self, read: Callable[[Transaction], T]) -> T:
         """The same for what may take long, where there are connections of its own for it."""
@@ -55,14 +63,19 @@ class Searching(ABC):
 
         ``filter`` (OpenAI's form, as a mapping or JSON) says which documents count; it is applied before the ranking.
         ``min_score`` (0 to 1) leaves out what is below. When the query cannot be embedded within 3 s, the words alone
-        decide; ``degraded`` of the list says why.
+        decide; ``degraded`` of the list says why. Raises Busy when it is not answered within 5 s. Cancelling stops it.
         """
         as_count("limit", limit, 1, MOST_HITS)
         if not as_text("q", query).strip() or len(query) > LONGEST_QUERY:
             raise InvalidRequest("q", f"must have 1 to {LONGEST_QUERY} characters")
         request = Request(query, None, limit, _as_mode(mode), _as_score(min_score), as_filter(filter))
         with tracing.span("search", kb=kb_id, limit=limit, mode=request.mode):
-            return await self._search(kb_id, request)
+            with anyio.move_on_after(DEADLINE_S):
+                return await self._search(kb_id, request)
+        raise Busy(
+            f"the search was not answered within {DEADLINE_S:g} s: others are before it, or the knowledge base is being"
+            " read for its first search; try again"
+        )
 
     async def _search(self, kb_id: str, request: Request) -> SearchHits:
         kb, embedded = await self._query_vector(kb_id, request)
@@ -73,7 +86,7 @@ class Searching(ABC):
             asked = request.with_vector(embedded.vector if is_same else None)
             return self._index.search(tx, Scope(now.key, now.index_version), now.search_revision, asked), is_same
 
-        hits, is_same = await self._read_long(read)
+        hits, is_same = await self._read_search(read)
         if not is_same and request.mode is not SearchMode.WORDS:
             embedded = without_vector(kb, "its embedder was changed meanwhile; search again")
         return ranked(hits, request.mode, embedded)

@@ -137,6 +137,7 @@ STATUS: dict[type[PhaseflowError], HTTPStatus] = {
     errors.SourceNotAllowed: HTTPStatus.FORBIDDEN,
     errors.StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.EngineStopped: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ComponentError: HTTPStatus.BAD_GATEWAY,
 }
 # Their messages may name files of this machine.
@@ -157,6 +158,10 @@ def status_of(kind: type[PhaseflowError]) -> HTTPStatus:
     return next(found, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
+_RETRY = {"Retry-After": "5"}
+"""After a search that took too long: as long as one may take."""
+
+
 def problem_response(error: Exception) -> Response:
     """The answer to any error. Says nothing of the inside of the server: neither paths nor tracebacks."""
     if isinstance(error, HTTPException):
@@ -164,7 +169,7 @@ def problem_response(error: Exception) -> Response:
     if not isinstance(error, PhaseflowError):
         return _response(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", _UNSAID)
     detail = _said(error)
-    headers = error.headers if isinstance(error, HttpError) else None
+    headers = error.headers if isinstance(error, HttpError) else _RETRY if isinstance(error, errors.Busy) else None
     return _response(status_of(type(error)), error.code, detail, _members(error), headers)
 
 

@@ -32,7 +32,9 @@ T = TypeVar("T")
 READERS = 2
 """Connections for short reads: statuses, lists, what a verb looks at."""
 LONG_READERS = 2
-"""Connections for searches and for whole texts, so that no short read waits for one."""
+"""Connections for whole texts and what else is long, so that no short read waits for one."""
+SEARCH_READERS = 2
+"""Connections for searches, so that nothing but a search waits for one: as many as two cores have work for."""
 STORE_RETRY_S = 0.5
 """How often those that must write try again while the file cannot be written."""
 INBOX = 64
@@ -61,11 +63,14 @@ class Database:
     ``unwritable`` says why the last write was not stored, without a path, or one that is owed; None when all were.
     """
 
-    def __init__(self, path: Path, file: OpenFile, writer: Connection, reads: ReadPool, long_reads: ReadPool) -> None:
+    def __init__(
+        self, path: Path, file: OpenFile, writer: Connection, reads: ReadPool, long_reads: ReadPool, searches: ReadPool
+    ) -> None:
         self.path = path
         self._writer = writer
         self._reads = reads
         self._long_reads = long_reads
+        self._searches = searches
         self._loop = OwnLoop()
         self._file = file
         self._synchronous = ""
@@ -91,6 +96,10 @@ class Database:
     async def read_long(self, read: Callable[[Transaction], T]) -> T:
         """The same for what may take long, such as a search: no ``read`` waits for it."""
         return await self._long_reads.read(read)
+
+    async def search(self, read: Callable[[Transaction], T]) -> T:
+        """The same for a search, on connections of their own. Cancelling stops it."""
+        return await self._searches.read_while_wanted(read)
 
     async def write(self, write: Write[T], *, durable: bool = False, then: Callable[[T], None] | None = None) -> T:
         """Run ``write`` in a transaction and return what it returned, after the commit.
@@ -280,7 +289,8 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
         await writer.call(upkeep.overwrite_deleted)
         reads = await stack.enter_async_context(open_readers(path, READERS))
         long_reads = await stack.enter_async_context(open_readers(path, LONG_READERS))
-        database = Database(path, file, writer, reads, long_reads)
+        searches = await stack.enter_async_context(open_readers(path, SEARCH_READERS))
+        database = Database(path, file, writer, reads, long_reads, searches)
         with explaining(path):
             await writer.call(database.document_changes.attach)
         yield database

@@ -12,6 +12,7 @@ import anyio
 from phaseflow.background_task import OwnLoop
 from phaseflow.domain.errors import EngineStopped, StoreUnavailable
 from phaseflow.store.connection import Connection, explained, open_connection
+from phaseflow.store.stopping import StoppableRead
 from phaseflow.store.transaction import Transaction
 
 T = TypeVar("T")
@@ -45,6 +46,27 @@ class ReadPool:
             self._free.append(connection)
             self._lent.release()
 
+    async def read_while_wanted(self, read: Callable[[Transaction], T]) -> T:
+        """The same, but cancelling stops it: the statement that runs is interrupted, and no other follows."""
+        self._loop.check()
+        connection = await self._lend()
+        begun: list[StoppableRead] = []
+
+        def stoppable(bare: sqlite3.Connection) -> T:
+            begun.append(StoppableRead(bare))
+            with begun[0].watched():
+                return _snapshot(bare, read, begun[0])
+
+        try:
+            return await connection.call(stoppable)
+        except anyio.get_cancelled_exc_class():
+            for each in begun:
+                each.stop()
+            raise
+        finally:
+            self._free.append(connection)
+            self._lent.release()
+
     async def close(self) -> None:
         """Lend no more, and wait until those that are lent are back, but not for ever."""
         self._closed.set()
@@ -61,10 +83,10 @@ class ReadPool:
         raise EngineStopped("the database was closed")
 
 
-def _snapshot(connection: sqlite3.Connection, read: Callable[[Transaction], T]) -> T:
+def _snapshot(connection: sqlite3.Connection, read: Callable[[Transaction], T], tx: Transaction | None = None) -> T:
     try:
         connection.execute("BEGIN")
-        return read(Transaction(connection))
+        return read(tx or Transaction(connection))
     except sqlite3.Error as error:
         raise explained(error, None) from error
     finally:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from pydantic_core import to_json
@@ -35,6 +36,10 @@ class Transaction:
                 self._undo.pop()()
             except OSError as error:
                 get_logger().error("cannot take back what a failed request has done", exc_info=error)
+
+    def to_the_end(self) -> AbstractContextManager[None]:
+        """A read that may be stopped is not stopped in this block."""
+        return nullcontext()
 
     def rows(self, sql: str, *parameters: object) -> list[Row]:
         """All rows of a statement; with RETURNING, also those of a write. No cursor is left open to pin the WAL."""

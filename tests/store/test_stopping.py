@@ -1,0 +1,69 @@
+"""Reads that nobody waits for end, and give their connection back."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import anyio
+
+from phaseflow.store.database import Database
+from phaseflow.store.transaction import Transaction
+
+LONG = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1000000000) SELECT count(*) FROM n"
+
+
+async def cut_off(database: Database, began: threading.Event, read: Callable[[Transaction], None]) -> None:
+    """Cancel a search once it has begun."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(database.search, read)
+        await anyio.to_thread.run_sync(began.wait, 5)
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_search_that_is_cancelled_stops(database: Database) -> None:
+    began = threading.Event()
+
+    def endless(tx: Transaction) -> None:
+        began.set()
+        tx.run(LONG)
+
+    for _ in range(3):  # more than there are connections
+        began.clear()
+        await cut_off(database, began, endless)
+    with anyio.fail_after(5):
+        assert await database.search(lambda tx: tx.value("SELECT 1")) == 1
+
+
+async def test_nothing_follows_the_statement_that_was_stopped(database: Database) -> None:
+    began, stopped = threading.Event(), threading.Event()
+    reads = []
+
+    def several(tx: Transaction) -> None:
+        began.set()
+        stopped.wait(5)
+        reads.append(tx.value("SELECT 1"))
+
+    await cut_off(database, began, several)
+    stopped.set()
+    with anyio.fail_after(5):
+        await database.search(lambda tx: None)
+        await database.search(lambda tx: None)
+    assert reads == []
+
+
+async def test_what_is_of_use_to_others_is_read_to_its_end(database: Database) -> None:
+    began, ended = threading.Event(), threading.Event()
+
+    def shared(tx: Transaction) -> None:
+        with tx.to_the_end():
+            began.set()
+            time.sleep(0.05)  # until it was cancelled, and some more
+            tx.run("SELECT 1")
+            ended.set()
+        tx.run(LONG)
+
+    await cut_off(database, began, shared)
+    assert await anyio.to_thread.run_sync(ended.wait, 5)
+    with anyio.fail_after(5):
+        await database.search(lambda tx: None)
+        await database.search(lambda tx: None)
