@@ -95,7 +95,7 @@ def test_a_failed_job_that_is_to_be_retried_waits_on_the_queue() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "words"),
-    [(WaitingOn.RATE_LIMIT, "the embedding server asked us to slow down"), (WaitingOn.RETRY, "a fault that may pass")],
+    [(WaitingOn.RATE_LIMIT, "the source asked us to slow down"), (WaitingOn.RETRY, "a temporary fault")],
 )
 def test_a_job_says_why_its_only_running_phase_does_not_move(reason: WaitingOn, words: str) -> None:
     state = running()

@@ -11,20 +11,21 @@ _DOING = {
     JobPhase.EMBEDDING: "Embedding",
     JobPhase.INDEXING: "Indexing",
 }
-_WAITING = {
-    WaitingOn.RATE_LIMIT: "the embedding server asked us to slow down",
-    WaitingOn.RETRY: "a fault that may pass, trying again",
+WAITING = {
+    WaitingOn.UPSTREAM: "waiting for {before}",
+    WaitingOn.RATE_LIMIT: "{server} asked us to slow down",
+    WaitingOn.RETRY: "a temporary fault, trying again",
     WaitingOn.PAUSE: "paused",
     WaitingOn.QUEUE: "waiting for a free slot",
     WaitingOn.INTERRUPTED: "its process has ended",
 }
+"""The only place for these words: those of the dashboard and of the docs are compared with them by a test."""
 
 
 def waiting_words(phase: JobPhase, reason: WaitingOn) -> str:
-    """Why a phase does not move, to a person. Command line and messages share them; the dashboard has the same."""
-    if reason is WaitingOn.UPSTREAM:
-        return f"waiting for {phase.before or 'the source'}"
-    return _WAITING[reason]
+    """Why a phase does not move, to a person."""
+    server = "the source" if phase is JobPhase.LOADING else "the embedding server"
+    return WAITING[reason].format(before=phase.before or "the source", server=server)
 
 
 def phase_waiting_on(state: IngestionState, phase: PhaseState) -> WaitingOn | None:

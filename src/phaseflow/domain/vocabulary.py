@@ -78,17 +78,17 @@ class WaitingOn(StrEnum):
     """Why nothing moves."""
 
     UPSTREAM = "upstream"
-    """The phase before has handed nothing over yet."""
+    """The phase before has delivered nothing yet."""
     RATE_LIMIT = "rate_limit"
-    """The embedding server asked us to slow down."""
+    """The embedding server or the source asked us to slow down."""
     RETRY = "retry"
-    """A transient fault; the next attempt is on its way."""
+    """A temporary fault; the next attempt is scheduled."""
     PAUSE = "pause"
-    """Someone holds it; resuming ends the wait."""
+    """Someone paused the phase or the job."""
     QUEUE = "queue"
-    """Another job holds the slot."""
+    """Other jobs have all slots."""
     INTERRUPTED = "interrupted"
-    """The process that ran it has ended, and no other has taken it up; resuming ends the wait."""
+    """The process that ran it has ended, and no other has taken it up."""
 
 
 class SearchMode(StrEnum):

@@ -20,6 +20,19 @@ const DOING = { start: "Starting…", pause: "Pausing…", resume: "Resuming…"
 /** @type {JobPhase[]} */
 export const PHASES = ["loading", "chunking", "embedding", "indexing"];
 
+/**
+ * The words of phaseflow/domain/messages.py; a paused phase is `on hold` where `paused` is shown already.
+ * @type {Record<WaitingOn, string>}
+ */
+const WAITING = {
+  upstream: "waiting for {before}",
+  rate_limit: "{server} asked us to slow down",
+  retry: "a temporary fault, trying again",
+  pause: "on hold",
+  queue: "waiting for a free slot",
+  interrupted: "its process has ended",
+};
+
 /** @param {string} status */
 export const statusWord = (status) => STATUS[status] ?? status;
 /** @param {Verb} verb */
@@ -59,11 +72,9 @@ export const failedWords = (value) => (value ? `${count(value)} failed` : "");
  */
 export function waiting(phase, reason) {
   if (reason === null) return "";
-  if (reason === "upstream") return `waiting for ${PHASES[PHASES.indexOf(phase) - 1] ?? "the source"}`;
-  if (reason === "rate_limit") return "the embedding server asked us to slow down";
-  if (reason === "retry") return "a fault that may pass: trying again";
-  if (reason === "interrupted") return "its process has ended";
-  return reason === "queue" ? "waiting for a free slot" : "on hold";
+  const before = PHASES[PHASES.indexOf(phase) - 1] ?? "the source";
+  const server = phase === "loading" ? "the source" : "the embedding server";
+  return WAITING[reason].replace("{before}", before).replace("{server}", server);
 }
 
 /**
