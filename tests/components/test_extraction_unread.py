@@ -1,8 +1,11 @@
 """What a document holds beside its text is read, or it is told that it was not."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from phaseflow.components.extraction import extract
+from phaseflow.components.extraction.package import Package
 from phaseflow.domain.errors import DocumentError
 from tests.components.binary_fixtures import A, P, R, cells, package, pdf, pptx, relations, rtf, shape, xlsx
 
@@ -107,3 +110,35 @@ def test_a_diagram_in_a_sheet_is_text() -> None:
 
 def test_a_star_within_a_group_of_rtf_hides_nothing() -> None:
     assert extract(rtf(r"{\f0\*\cs7 seen} {\*\unknown gone}"), "a.rtf").text == "seen"
+
+
+@pytest.mark.parametrize(
+    ("name", "member", "begin"),
+    [
+        ("a.docx", "word/document.xml", "<d><p><t>"),
+        ("a.odt", "content.xml", "<d><p>"),
+        ("a.pptx", "ppt/presentation.xml", "<d><p><t>"),
+    ],
+)
+def test_a_text_without_end_is_refused_where_it_is_too_much(
+    name: str, member: str, begin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phaseflow.components.extraction.package.MAX_CHARS", 100_000)
+    read: list[int] = []
+    whole = Package.chunks
+
+    def counted(self: Package, member: str) -> Iterator[bytes]:
+        for chunk in whole(self, member):
+            read.append(len(chunk))
+            yield chunk
+
+    monkeypatch.setattr(Package, "chunks", counted)
+    assert refusal(package({member: begin + "a" * 10_000_000}), name).code == "too_large"
+    assert sum(read) < 300_000
+
+
+def test_what_is_read_twice_is_unpacked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = "".join(f'<row r="{n}"><c r="A{n}" t="inlineStr"><is><t>a text</t></is></c></row>' for n in range(1, 3000))
+    data = xlsx({"One": rows})
+    monkeypatch.setattr("phaseflow.components.extraction.package.MAX_UNPACKED", len(rows) + 10_000)
+    assert extract(data, "a.xlsx").text.count("a text") == 2999

@@ -19,6 +19,8 @@ from phaseflow.components.extraction.package import (
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.components.protocols import MetadataValue
 
+_MOST_OF_A_CHAPTER = 4 * html.MAX_CHARS
+"""Bytes; a character takes at most four."""
 _PAGES = ("application/xhtml+xml", "text/html", "text/x-oeb1-document", "application/x-dtbook+xml")
 
 
@@ -84,7 +86,7 @@ def _locked(package: Package) -> frozenset[str]:
 
 
 def _add_chapter(package: Package, chapter: str, draft: Draft) -> None:
-    raw = Raw(package.read(chapter), f"{package.name} ({chapter})")
+    raw = Raw(package.read(chapter, _MOST_OF_A_CHAPTER), f"{package.name} ({chapter})")
     page = html.extract_whole(raw, is_xml=True)
     title = page.title if page.title != raw.base_name else chapter.rpartition("/")[2]
     draft.part(first_heading(page.text) or title)

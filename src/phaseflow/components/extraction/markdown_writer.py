@@ -11,6 +11,7 @@ from phaseflow.domain.errors import DocumentError
 
 MAX_CHARS = 64_000_000
 """About twenty times War and Peace. More comes from archive bombs, not from readers."""
+
 BULLET = "- "
 # What XML and SQLite do not take, and Markdown has no use for.
 # A soft hyphen says where a word may be broken; in the middle of one it would not be found.

@@ -62,9 +62,9 @@ def extract_flat(raw: Raw) -> Extracted:
         styles.start(name, attributes)
 
     chunks = [raw.data[place : place + _PIECE] for place in range(0, len(raw.data), _PIECE)]
-    parse_xml(chunks, Elements(look), malformed)
-    parse_xml(chunks, _InMeta(said), malformed)
-    parse_xml(chunks, Content(draft, styles, lambda place: ""), malformed)
+    parse_xml(chunks, Elements(look), malformed, raw.name)
+    parse_xml(chunks, _InMeta(said), malformed, raw.name)
+    parse_xml(chunks, Content(draft, styles, lambda place: ""), malformed, raw.name)
     if draft.is_empty and has_pictures:
         raise no_text_layer(raw.name)
     return draft.finish(said.said.get("title"), metadata=office_properties(said.said))

@@ -9,6 +9,7 @@ from typing import Protocol
 from urllib.parse import unquote
 from xml.parsers import expat
 
+from phaseflow.components.extraction.markdown_writer import MAX_CHARS
 from phaseflow.components.extraction.metadata import office_properties
 from phaseflow.components.extraction.types import Raw
 from phaseflow.components.protocols import MetadataValue
@@ -39,6 +40,8 @@ class Package:
     def __init__(self, raw: Raw) -> None:
         self.name = raw.name
         self._left = MAX_UNPACKED
+        self._read: dict[str, int] = {}
+        """How far each member has been read: to read it again costs nothing more."""
         if raw.data.startswith(_OLE):
             raise _ole(raw)
         try:
@@ -54,8 +57,16 @@ class Package:
     def names(self) -> list[str]:
         return list(self._members)
 
-    def read(self, member: str) -> bytes:
-        return b"".join(self.chunks(member))
+    def read(self, member: str, most: int = MAX_UNPACKED) -> bytes:
+        """Return a member. Raises DocumentError ``too_large`` as soon as it is more than ``most`` bytes."""
+        pieces: list[bytes] = []
+        size = 0
+        for chunk in self.chunks(member):
+            pieces.append(chunk)
+            size += len(chunk)
+            if size > most:
+                raise _too_large(self.name, f"holds more than {most:,} bytes in {member}")
+        return b"".join(pieces)
 
     def chunks(self, member: str) -> Iterator[bytes]:
         """Yield a member in pieces of bounded size."""
@@ -66,15 +77,17 @@ class Package:
             raise encrypted(self.name)
         try:
             with self._archive.open(info) as file:
+                place = 0
                 while chunk := file.read(_CHUNK):
-                    self._spend(len(chunk))
+                    place += len(chunk)
+                    self._spend(info.filename, place)
                     yield chunk
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
             raise self.malformed(str(error)) from error
 
     def parse(self, member: str, handler: Handler) -> None:
         """Send the events of an XML member to ``handler``. Entities are refused; nothing is fetched."""
-        parse_xml(self.chunks(member), handler, lambda why: self.malformed(f"{member}: {why}"))
+        parse_xml(self.chunks(member), handler, lambda why: self.malformed(f"{member}: {why}"), self.name)
 
     def relations(self, member: str) -> dict[str, "Relation"]:
         """Return what a member of an Office document refers to, by id; none when it refers to nothing."""
@@ -113,15 +126,19 @@ class Package:
         message = f"{self.name} is damaged or not what its name says ({why}); open and save it again, or exclude it"
         return DocumentError(message, code="malformed")
 
-    def _spend(self, size: int) -> None:
-        self._left -= size
+    def _spend(self, member: str, place: int) -> None:
+        before = self._read.get(member, 0)
+        if place > before:
+            self._read[member] = place
+            self._left -= place - before
         if self._left < 0:
-            message = f"{self.name} unpacks to more than {MAX_UNPACKED:,} bytes; split it or exclude it"
-            raise DocumentError(message, code="too_large")
+            raise _too_large(self.name, f"unpacks to more than {MAX_UNPACKED:,} bytes")
 
 
-def parse_xml(chunks: Iterable[bytes], handler: Handler, malformed: Callable[[str], DocumentError]) -> None:
-    """Send the events of XML to ``handler``. Entities are refused; nothing is fetched."""
+def parse_xml(chunks: Iterable[bytes], handler: Handler, malformed: Callable[[str], DocumentError], name: str) -> None:
+    """Send the events of XML to ``handler``. Entities are refused; nothing is fetched. Raises DocumentError
+    ``too_large`` at the text that is too much, however much of it would follow.
+    """
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
     short = _Short()
@@ -132,9 +149,18 @@ def parse_xml(chunks: Iterable[bytes], handler: Handler, malformed: Callable[[st
     def refuse_entity(*_: object) -> None:
         raise malformed("it declares XML entities")
 
+    left = MAX_CHARS
+
+    def data(text: str) -> None:
+        nonlocal left
+        left -= len(text)
+        if left < 0:
+            raise _too_large(name, f"holds more than {MAX_CHARS:,} characters of text")
+        handler.data(text)
+
     parser.StartElementHandler = start
     parser.EndElementHandler = lambda name: handler.end(short[name])
-    parser.CharacterDataHandler = handler.data
+    parser.CharacterDataHandler = data
     parser.EntityDeclHandler = refuse_entity
     try:
         for chunk in chunks:
@@ -239,6 +265,10 @@ def resolved(folder: str, target: str) -> str:
     """Return the member that a reference in ``folder`` means."""
     path = unquote(target.partition("#")[0])
     return normpath(path.lstrip("/") if path.startswith("/") else join(folder, path))
+
+
+def _too_large(name: str, what: str) -> DocumentError:
+    return DocumentError(f"{name} {what}; split it or exclude it", code="too_large")
 
 
 def encrypted(name: str) -> DocumentError:
