@@ -19,11 +19,12 @@ CREATE TABLE knowledge_bases (
 ) STRICT;
 CREATE UNIQUE INDEX knowledge_bases_by_name ON knowledge_bases (name);
 
--- Numbers that are never used again.
+-- Numbers that are never used again; log: a random one that tells the log of this file from that of any other.
 CREATE TABLE sequences (
     name TEXT PRIMARY KEY,
     last INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+INSERT INTO sequences (name, last) VALUES ('log', abs(random() >> 16));
 
 -- One ingestion run. Its status is derived from its phases and never stored.
 CREATE TABLE ingestion_jobs (

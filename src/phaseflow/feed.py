@@ -44,8 +44,10 @@ NEVER = Version(0, 0, 0)
 class Feed:
     """Fans out what was committed. ``publish`` and ``touch`` are called by the writer, in the order of the commits."""
 
-    def __init__(self, database: Database, clock: Clock, last_seq: int) -> None:
+    def __init__(self, database: Database, clock: Clock, last_seq: int, log_id: str) -> None:
         self._database = database
+        self.log_id = log_id
+        """Tells its log from that of any other database."""
         self._clock = clock
         self._recent: deque[Transition] = deque(maxlen=RECENT)
         self._floor = last_seq

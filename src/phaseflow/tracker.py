@@ -62,8 +62,9 @@ class PhaseTracker:
     async def attach(cls, database: Database) -> Self:
         """A tracker on an open database."""
         clock = Clock()
+        identity = await database.read(log.identity)
         last_seq = await database.read(log.last)
-        return cls(database, Feed(database, clock, last_seq), clock)
+        return cls(database, Feed(database, clock, last_seq, identity), clock)
 
     @classmethod
     @asynccontextmanager

@@ -17,11 +17,12 @@ IN_TIME_S = 10
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. ``id`` is None where the server sent none."""
+    """One event. ``id`` is the number in its id, None where the server sent none; ``raw_id`` is the whole id."""
 
     name: str
     data: Any
     id: int | None
+    raw_id: str = ""
 
     @property
     def seq(self) -> int:
@@ -52,8 +53,8 @@ class Stream:
         while True:
             fields = dict(line.split(": ", 1) for line in await self.block() if ": " in line and line[0] != ":")
             if "data" in fields:
-                number = int(fields["id"]) if "id" in fields else None
-                return Event(fields["event"], json.loads(fields["data"]), number)
+                number = int(fields["id"].partition("-")[0]) if "id" in fields else None
+                return Event(fields["event"], json.loads(fields["data"]), number, fields.get("id", ""))
 
     async def transitions(self, count: int) -> list[Event]:
         """The next transitions; statuses between them are passed over."""

@@ -1,5 +1,6 @@
 """The live feed over HTTP: snapshot, transitions, statuses, replay, and how a stream ends."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -99,7 +100,7 @@ async def test_white_space_round_a_header_is_no_part_of_the_id(service: Service,
         with anyio.fail_after(10):
             while b"\ndata:" not in received:
                 received += await raw.receive()
-    assert b"id: 9\nevent: transition\n" in received
+    assert re.search(rb"id: 9-[0-9a-f]+\nevent: transition\n", received)
 
 
 async def test_an_id_too_long_to_be_any_is_answered_with_reset(service: Service) -> None:
@@ -124,10 +125,37 @@ async def test_an_id_older_than_the_log_is_told_where_the_log_begins(service: Se
     assert (status.name, status.data["kb_id"]) == ("status", "own")
 
 
-async def test_an_id_from_another_database_is_told_so(service: Service) -> None:
+async def test_an_id_beyond_the_log_is_answered_with_reset(service: Service) -> None:
     await pass_through(service.flow.tracker, "one", "own")
     async with stream(service.http, last_event_id=10**30) as opened:
         assert (await opened.next()).name == "reset"
+
+
+async def test_an_id_from_another_database_is_told_so_though_its_number_is_in_the_log(
+    service: Service, tmp_path: Path
+) -> None:
+    await pass_through(service.flow.tracker, "one", "own")
+    async with serving(PhaseFlow(tmp_path / "other.db")) as other:
+        await pass_through(other.flow.tracker, "one", "own")
+        async with stream(other.http) as opened:
+            foreign = (await opened.next()).raw_id
+    for last_event_id in (foreign, f"3-{foreign.partition('-')[2]}", "0-abc"):
+        async with stream(service.http, last_event_id=last_event_id) as opened:
+            reset, status = await opened.next(), await opened.next()
+        assert (reset.name, reset.data, status.name) == ("reset", {"oldest": 1}, "status")
+    async with stream(service.http) as opened:
+        own = (await opened.next()).raw_id
+    async with stream(service.http, last_event_id=f"3-{own.partition('-')[2]}") as opened:
+        assert (await opened.next()).seq == 4
+
+
+async def test_the_identity_of_the_log_outlives_the_engine(tmp_path: Path) -> None:
+    seen = []
+    for _ in range(2):
+        async with PhaseFlow(tmp_path / "kb.db") as flow:
+            seen.append(flow.tracker.feed.log_id)
+    assert seen[0] == seen[1]
+    assert int(seen[0], 16) > 0
 
 
 async def test_a_knowledge_base_that_never_ran_opens_with_a_comment_and_waits(service: Service, tmp_path: Path) -> None:

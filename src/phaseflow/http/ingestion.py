@@ -27,14 +27,13 @@ from phaseflow.domain.vocabulary import Action
 from phaseflow.http import requests
 from phaseflow.http.app_state import AppState
 from phaseflow.http.endpoint import JSON, Endpoint, JsonResult, RequestContext
+from phaseflow.http.event_id import EventId
 from phaseflow.http.problems import LimitReached
 from phaseflow.http.stream import EVENTS, EventStream
 
 KBS = "/api/ingestion/kb"
 KB = f"{KBS}/{{kb_id}}"
 JOB = "/api/ingestion/jobs/{job_id}"
-MOST_DIGITS = 30
-"""A number with more of them is in no log either, and Python refuses to read one of thousands."""
 _NO_KB = (KnowledgeBaseNotFound,)
 _NO_JOB = (KnowledgeBaseNotFound, JobNotFound)
 _VERB = (KnowledgeBaseNotFound, JobNotFound, JobConflict, InvalidTransition)
@@ -172,9 +171,9 @@ async def check_room_for(state: AppState, kb_id: str) -> None:
         return
 
 
-def _last_event_id(call: RequestContext[requests.FeedQuery, None]) -> int | None:
-    given = (call.at.header_id, call.at.last_event_id)
-    return next((int(text[:MOST_DIGITS]) for text in given if text and text.isascii() and text.isdigit()), None)
+def _last_event_id(call: RequestContext[requests.FeedQuery, None]) -> EventId | None:
+    found = (EventId.of(text) for text in (call.at.header_id, call.at.last_event_id))
+    return next((one for one in found if one is not None), None)
 
 
 def _verb(name: str, summary: str, handle: Any) -> Endpoint:

@@ -9,6 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 from phaseflow.domain.errors import EngineStopped, InvalidRequest, PhaseflowError, StoreUnavailable
 from phaseflow.http.access import SAFE_METHODS
 from phaseflow.http.endpoint import FORM, JSON, MULTIPART, Endpoint, Parameters
+from phaseflow.http.event_id import PATTERN
 from phaseflow.http.problems import (
     MEDIA_TYPE,
     MODELS,
@@ -172,7 +173,7 @@ def _answers(endpoint: Endpoint, schemas: _Schemas) -> Json:
 
 def _event(name: str, data: Json) -> Json:
     carried = {"type": "string", "contentMediaType": JSON, "contentSchema": data}
-    properties = {"event": {"const": name}, "id": {"type": "string", "pattern": "^[0-9]+$"}, "data": carried}
+    properties = {"event": {"const": name}, "id": {"type": "string", "pattern": PATTERN}, "data": carried}
     return {"type": "object", "properties": properties, "required": ["event", "id", "data"]}
 
 

@@ -14,6 +14,7 @@ from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.flow import PhaseFlow
 from phaseflow.http.app_state import AppState
 from phaseflow.http.connection import KEY, Connection
+from phaseflow.http.event_id import EventId
 from phaseflow.http.middleware.admission import SESSION
 from phaseflow.http.problems import BodyTooLarge, NotReady
 from phaseflow.http.sessions import Session
@@ -54,7 +55,7 @@ class EventStream(Response):
     """
 
     def __init__(
-        self, state: AppState, kb_id: str | None, last_event_id: int | None, *, documents: bool = False
+        self, state: AppState, kb_id: str | None, last_event_id: EventId | None, *, documents: bool = False
     ) -> None:
         self._state = state
         self._kb_id = kb_id
@@ -124,13 +125,13 @@ class _Telling:
                     await self._take({"type": "http.response.body", "body": data, "more_body": True})
                 await anyio.sleep(len(objects) / DOCUMENTS_PER_S)
 
-    async def run(self, last_event_id: int | None) -> None:
+    async def run(self, last_event_id: EventId | None) -> None:
         """Replay, then the statuses, then live, then the end."""
         hub, kb_id = self._broadcast, self._kb_id
         opening, cursor = await hub.begin(last_event_id)
         await self._take(_start())
         self._begun.set()
-        waiting = b":\nid: %d\n\n" % cursor.seq  # so that a client that has been told nothing can go on, too
+        waiting = b":\nid: %b\n\n" % hub.id_of(cursor.seq)  # so that a client that has been told nothing can go on, too
         heartbeats = hub.heartbeats
         while not hub.has_ended(kb_id):
             hint = hub.hint()

@@ -37,6 +37,7 @@ CREATE TABLE webhook_queue (seq INTEGER PRIMARY KEY AUTOINCREMENT,
     data TEXT NOT NULL, at TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, next_at TEXT NOT NULL) STRICT;
 CREATE INDEX webhook_queue_heads ON webhook_queue (webhook, kb, seq);
 CREATE TABLE sequences (name TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO sequences (name, last) VALUES ('log', abs(random() >> 16));
 ALTER TABLE ingestion_jobs ADD COLUMN lease_s REAL;
 ALTER TABLE ingestion_jobs ADD COLUMN lease_until TEXT;
 ALTER TABLE ingestion_jobs ADD COLUMN can_retry INTEGER NOT NULL DEFAULT 0;

@@ -57,6 +57,12 @@ def last(tx: Transaction) -> int:
     return seq or 0
 
 
+def identity(tx: Transaction) -> str:
+    """What tells this log from that of any other file."""
+    number = tx.value("SELECT last FROM sequences WHERE name = 'log'")
+    return f"{number or 0:x}"
+
+
 def oldest(tx: Transaction) -> int:
     """The lowest number still in the log; one more than the highest ever given when the log is empty."""
     seq = tx.value(f"SELECT seq FROM transitions WHERE {IS_LIVE} ORDER BY seq LIMIT 1")

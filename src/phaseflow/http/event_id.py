@@ -1,0 +1,30 @@
+"""The ids of the live feed: a number in the log and, after a hyphen, which log that is."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+MOST_DIGITS = 30
+"""A number with more of them is in no log either, and Python refuses to read one of thousands."""
+_ID = re.compile(r"([0-9]+)(?:-([0-9a-f]{1,32}))?")
+PATTERN = "^[0-9]+-[0-9a-f]+$"
+"""Of those that are sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventId:
+    """What a client has last seen. ``log`` None: a plain number, taken for one of this log."""
+
+    seq: int
+    log: str | None = None
+
+    @classmethod
+    def of(cls, text: str | None) -> Self | None:
+        """The id in a header or a query; None when it is none."""
+        match = _ID.fullmatch(text or "")
+        return None if match is None else cls(int(match[1][:MOST_DIGITS]), match[2])
+
+
+def written(seq: int, log: str) -> bytes:
+    """An id as it is sent."""
+    return b"%d-%b" % (seq, log.encode())
