@@ -11,7 +11,7 @@ import pytest
 
 import phaseflow
 from phaseflow.cli import messages
-from phaseflow.domain.counting import counted, counted_of, form
+from phaseflow.domain.counting import counted, counted_of, form, size_of
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.messages import message
 from phaseflow.domain.phase import PhaseState
@@ -77,3 +77,11 @@ def test_no_number_is_followed_by_a_noun_that_does_not_agree_with_it() -> None:
                 if isinstance(value, ast.FormattedValue) and is_plural and not ast.unparse(value.value).isupper():
                     found.append(f"{path.name}: {ast.unparse(node)}")
     assert found == []
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(1, "1 byte"), (999, "999 bytes"), (1000, "1.0 kB"), (4100, "4.1 kB"), (999_949, "999.9 kB"), (10**9, "1.0 GB")],
+)
+def test_a_size_is_told_in_powers_of_a_thousand(count: int, told: str) -> None:
+    assert size_of(count) == told

@@ -82,3 +82,12 @@ def test_a_job_is_stalled_when_a_guard_has_paused_a_phase_and_nothing_else_can_m
     assert not idle.with_phase(PhaseState(JobPhase.CHUNKING).start(AT)).is_stalled
     asked_for = state.with_phase(state[JobPhase.EMBEDDING].release().hold(BY_USER))
     assert not asked_for.is_stalled
+
+
+def test_a_pause_has_the_reason_of_its_phase_else_that_of_the_job() -> None:
+    paused = of(PhaseStatus.PAUSED, *[PhaseStatus.NOT_STARTED] * 3)
+    of_the_job = replace(paused, held=True, hold_reason=BY_USER)
+    assert paused.why_paused(JobPhase.LOADING) is None
+    assert of_the_job.why_paused(JobPhase.LOADING) == BY_USER
+    of_the_phase = of_the_job.with_phase(paused[JobPhase.LOADING].hold("the budget is used up"))
+    assert of_the_phase.why_paused(JobPhase.LOADING) == "the budget is used up"

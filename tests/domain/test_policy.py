@@ -88,3 +88,8 @@ def test_by_default_more_than_fifteen_of_the_last_hundred_are_too_many() -> None
 def test_a_few_bad_documents_of_a_few_are_no_bad_job(bad: int) -> None:
     budget = ErrorBudget()
     assert not any(budget.spend(failed) for failed in [True] * bad + [False])
+
+
+def test_jitter_lengthens_a_wait_by_up_to_a_quarter() -> None:
+    assert RetryPolicy(first_s=8, most_s=100).wait_s(1, 0, jitter=0.5) == 9
+    assert RetryPolicy(first_s=8, most_s=100).wait_s(2, 0, jitter=0.5) == 18

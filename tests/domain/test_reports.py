@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 
@@ -13,7 +14,7 @@ from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.lease import Lease
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.transitions import check_job_move
-from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus
+from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 Move = Callable[[IngestionState], IngestionState]
@@ -95,3 +96,14 @@ def test_nothing_is_asked_of_a_program_that_is_gone() -> None:
         gone = reports.expire(state, AT)
         assert gone.requested is None or gone.get_overall_status().is_terminal
         assert set(gone.allowed_actions()) <= {Action.CANCEL}
+
+
+def test_a_program_that_was_silent_has_been_running_what_its_silence_paused_and_nothing_else() -> None:
+    assert Lease(60).expired is False
+    state = replace(IngestionState("job", "kb", managed=False), lease=Lease(60))
+    state = state.with_phase(state[FIRST].start(AT)).with_phase(state[SECOND].start(AT))
+    state = state.with_phase(state[SECOND].pause(AT))  # by the program itself
+    silent = reports.expire(state, AT)
+    assert {silent[phase].status for phase in (FIRST, SECOND)} == {PhaseStatus.PAUSED}
+    heard = reports.heard_of(silent, AT)
+    assert [heard[phase].status for phase in (FIRST, SECOND)] == [PhaseStatus.RUNNING, PhaseStatus.PAUSED]

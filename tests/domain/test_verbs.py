@@ -233,3 +233,17 @@ def test_a_pause_is_requested_until_it_has_taken_effect(state: IngestionState) -
 def test_a_pause_that_was_committed_outlives_the_process() -> None:
     found = verbs.interrupt(verbs.pause(running()), LATER, go_on=True, reason="interrupted")
     assert (found.get_overall_status(), found.held, found.intent) == (JobStatus.PAUSED, True, None)
+
+
+def test_a_retry_that_gets_its_slot_runs_what_failed_and_what_that_paused_and_nothing_else() -> None:
+    state = running()
+    loading, chunking, embedding, indexing = PHASES
+    state = state.with_phase(state[loading].complete(T0))
+    state = state.with_phase(state[chunking].start(T0)).with_phase(state[embedding].start(T0))
+    state = state.with_phase(state[chunking].pause(T0)).with_phase(state[embedding].fail("gone", T0))
+    again = verbs.take_turn(verbs.retry(state, LATER), LATER)
+    assert [phase.status for phase in again.phases] == [
+        PhaseStatus.COMPLETED, PhaseStatus.RUNNING, PhaseStatus.RUNNING, PhaseStatus.NOT_STARTED,
+    ]  # fmt: skip
+    assert (again[embedding].error, again.intent) == (None, None)
+    assert again[indexing] == state[indexing]

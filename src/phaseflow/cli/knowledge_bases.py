@@ -12,6 +12,7 @@ from phaseflow.cli import options
 from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.cli.place import Place, anywhere
 from phaseflow.cli.terminal import answer, answer_text, draw, say
+from phaseflow.domain.counting import counted
 
 if TYPE_CHECKING:
     from phaseflow.client import Client
@@ -80,7 +81,7 @@ async def _delete(place: Place, as_json: bool, kb_id: str) -> Exit:
     if as_json:
         answer_text(json.dumps({"kb_id": kb_id, "documents": known.documents, "chunks": known.chunks}))
     else:
-        say(f"deleted {kb_id}: {known.documents:,} documents, {known.chunks:,} chunks")
+        say(f"deleted {kb_id}: {counted(known.documents, 'document')}, {counted(known.chunks, 'chunk')}")
     return Exit.COMPLETED
 
 

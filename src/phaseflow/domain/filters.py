@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any, Final
 
 from phaseflow.domain import globs
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.status import timestamp
 
@@ -128,7 +129,9 @@ def _value(kind: str, key: str, value: Any, at: str) -> Scalar:
     if isinstance(value, str) and (len(value) > LONGEST_VALUE or _is_broken(value)):
         raise InvalidRequest(at, f"must be valid Unicode of at most {LONGEST_VALUE} characters")
     if kind == "glob" and not (isinstance(value, str) and len(value) <= globs.LONGEST):
-        raise InvalidRequest(at, f"must be a pattern of at most {globs.LONGEST} characters, such as guide/*.md")
+        raise InvalidRequest(
+            at, f"must be a pattern of at most {counted(globs.LONGEST, 'character')}, such as guide/*.md"
+        )
     if kind in ("gt", "gte", "lt", "lte") and isinstance(value, bool):
         raise InvalidRequest(at, "must be a number or a string")
     if key == "size" and (isinstance(value, (str, bool)) or kind == "glob"):
