@@ -53,10 +53,10 @@ class Fused:
 
     def batches(self, size: int) -> Iterator[list[tuple[int, float]]]:
         """(passage, score), best first, so many at a time."""
-        ids = self.known.ids[self.places].tolist()
-        scores = [min(1.0, max(0.0, score)) for score in (self.scores * self.scale).tolist()]
-        for first in range(0, len(ids), size):
-            yield list(zip(ids[first : first + size], scores[first : first + size], strict=True))
+        for first in range(0, len(self.places), size):
+            ids = self.known.ids[self.places[first : first + size]]
+            scores = (self.scores[first : first + size] * self.scale).clip(0, 1)
+            yield list(zip(ids.tolist(), scores.tolist(), strict=True))
 
 
 def only(by: Share, known: Passages, is_let_through: "npt.NDArray[np.bool_]") -> Share:

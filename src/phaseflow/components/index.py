@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from phaseflow.components import word_ranking
 from phaseflow.components.fusion import CANDIDATES, Fused, Share, fused, only
 from phaseflow.components.resident import Passages, Resident, Vectors, numbers, updated_passages, updated_vectors
-from phaseflow.components.word_ranking import Tokenizer
+from phaseflow.components.word_ranking import Tokenizer, WordCounts
 from phaseflow.domain.filters import Filter
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.search_query import how_exactly, parsed, phrase
@@ -64,6 +64,7 @@ class EmbeddedIndex:
         self._passages: Resident[Passages] = Resident(updated_passages)
         self._vectors: Resident[Vectors] = Resident(updated_vectors)
         self._tokenizer = Tokenizer()
+        self._counts = WordCounts()
 
     def search(self, tx: Transaction, scope: Scope, search_revision: int, request: Request) -> list[SearchHit]:
         """The best passages in the snapshot ``tx`` sees, best first, each text once."""
@@ -97,7 +98,7 @@ class EmbeddedIndex:
         words = cosines = None
         if request.mode is not SearchMode.VECTORS:
             query = self._tokenizer.words(parsed(request.query).words)
-            words = word_ranking.scored(tx, table, known, query)
+            words = word_ranking.scored(tx, table, known, query, self._counts)
         if request.mode is not SearchMode.WORDS and request.vector is not None:
             vectors = self._vectors.get(tx, scope, known.search_revision)
             cosines = _cosines(known, vectors, request.vector)
@@ -111,9 +112,14 @@ def _cosines(known: Passages, vectors: Vectors, vector: "Numbers") -> "Numbers |
     length = float(np.linalg.norm(vector))
     if not len(vectors.ids) or length == 0 or not np.isfinite(length):
         return None
+    # Not ``@``: that is BLAS, whose threads wait for each other where the cores have other work. In one thread this
+    # takes 3 ms for 100,000 vectors of 256 numbers.
+    similar: Numbers = np.einsum("ij,j->i", vectors.matrix, (vector / length).astype(np.float32))
+    if len(vectors.ids) == len(known.ids) and vectors.search_revision == known.search_revision:
+        return similar  # row n is that of passage n: both are in the order of the ids
     at, is_seen = known.places(vectors.ids)
     cosines = np.zeros(len(known.ids), np.float32)
-    cosines[at[is_seen]] = (vectors.matrix @ (vector / length).astype(np.float32))[is_seen]
+    cosines[at[is_seen]] = similar[is_seen]
     return cosines
 
 

@@ -60,7 +60,7 @@ class Passages:
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """Their vectors: row n is that of passage ``ids[n]``."""
+    """Their vectors: row n is that of passage ``ids[n]``; the ids ascend."""
 
     search_revision: int
     ids: "Ids"
@@ -148,12 +148,15 @@ def updated_vectors(tx: Transaction, scope: Scope, old: Vectors | None) -> Vecto
     rows = passages.vectors_since(tx, scope, old.search_revision if old else -1)
     ids = np.array([row[0] for row in rows], np.int64)
     matrix = np.frombuffer(b"".join(row[1] for row in rows), "<f4").reshape(len(rows), -1 if rows else 0)
-    if old is None or not len(old.ids):
-        return Vectors(revision, ids, matrix)
-    keep = np.isin(old.ids >> PIECE_BITS, numbers(live))
-    if not rows:
-        return Vectors(revision, old.ids[keep], old.matrix[keep])
-    return Vectors(revision, np.concatenate([old.ids[keep], ids]), np.concatenate([old.matrix[keep], matrix]))
+    if old is not None and len(old.ids):
+        keep = np.isin(old.ids >> PIECE_BITS, numbers(live))
+        if not rows:
+            return Vectors(revision, old.ids[keep], old.matrix[keep])
+        ids, matrix = np.concatenate([old.ids[keep], ids]), np.concatenate([old.matrix[keep], matrix])
+    if not (ids[1:] > ids[:-1]).all():
+        order = np.argsort(ids)
+        ids, matrix = ids[order], matrix[order]
+    return Vectors(revision, ids, matrix)
 
 
 def numbers(text: str) -> "Ids":
