@@ -15,7 +15,8 @@ CREATE TABLE knowledge_bases (
     search_revision INTEGER NOT NULL DEFAULT 0,   -- grows with each change to what search sees
     created_at    TEXT NOT NULL,
     updated_at    TEXT NOT NULL,
-    name          TEXT                            -- what people call it; null: deleted
+    name          TEXT,                           -- what people call it; null: deleted
+    pushed_bytes  INTEGER NOT NULL DEFAULT 0      -- the sizes in pushed, added up
 ) STRICT;
 CREATE UNIQUE INDEX knowledge_bases_by_name ON knowledge_bases (name);
 
@@ -219,10 +220,11 @@ CREATE TABLE requests (
     kb_id        TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
     uri          TEXT NOT NULL,
     anew         INTEGER NOT NULL DEFAULT 0,      -- 1: even if it is unchanged (a retry)
-    job_seq      INTEGER,                         -- the job that has taken it; null: it waits
+    job_seq      INTEGER,                         -- the job that has taken it; null: it waits; 0: for the next job
     requested_at TEXT NOT NULL,
     UNIQUE (kb_id, uri)
 ) STRICT;
+CREATE INDEX requests_by_job ON requests (kb_id, job_seq, id);
 
 CREATE TABLE models (
     id          INTEGER PRIMARY KEY,

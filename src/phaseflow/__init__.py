@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from phaseflow.domain.errors import DocumentError as DocumentError
     from phaseflow.domain.errors import DocumentNotFound as DocumentNotFound
     from phaseflow.domain.errors import EmbedderDown as EmbedderDown
+    from phaseflow.domain.errors import HeldBySource as HeldBySource
     from phaseflow.domain.errors import InvalidRequest as InvalidRequest
     from phaseflow.domain.errors import InvalidTransition as InvalidTransition
     from phaseflow.domain.errors import JobConflict as JobConflict
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from phaseflow.domain.errors import TransientError as TransientError
     from phaseflow.domain.errors import UploadTooLarge as UploadTooLarge
     from phaseflow.domain.ingestion import IngestionState as IngestionState
+    from phaseflow.domain.new_document import NewDocument as NewDocument
     from phaseflow.domain.phase import PhaseState as PhaseState
     from phaseflow.domain.policy import BudgetPolicy as BudgetPolicy
     from phaseflow.domain.policy import GuardPolicy as GuardPolicy
@@ -52,11 +54,12 @@ _HOMES = {
     "phaseflow.actors.context": ("Policies",),
     "phaseflow.components.uploads": ("UploadLimits",),
     "phaseflow.domain.errors": (
-        "DatabaseHeld", "DocumentError", "DocumentNotFound", "EmbedderDown", "InvalidRequest", "InvalidTransition",
-        "JobConflict", "JobNotFound", "KnowledgeBaseNotFound", "PhaseflowError", "RateLimited", "TransientError",
-        "UploadTooLarge",
+        "DatabaseHeld", "DocumentError", "DocumentNotFound", "EmbedderDown", "HeldBySource", "InvalidRequest",
+        "InvalidTransition", "JobConflict", "JobNotFound", "KnowledgeBaseNotFound", "PhaseflowError", "RateLimited",
+        "TransientError", "UploadTooLarge",
     ),
     "phaseflow.domain.ingestion": ("IngestionState",),
+    "phaseflow.domain.new_document": ("NewDocument",),
     "phaseflow.domain.phase": ("PhaseState",),
     "phaseflow.domain.policy": ("BudgetPolicy", "GuardPolicy", "RetryPolicy"),
     "phaseflow.domain.settings": ("FolderSource", "Settings", "UploadSource", "WebSource"),

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import unicodedata
 from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phaseflow.components.sources.names import LONGEST_NAME, safe_name
-from phaseflow.components.uploads import UploadBatch, UploadLimits, Uploads
-from phaseflow.domain.errors import ComponentUnavailable, DocumentNotFound, InvalidRequest, UploadTooLarge
+from phaseflow.components.upload_batch import UploadBatch
+from phaseflow.components.uploads import UploadLimits, Uploads
+from phaseflow.domain.errors import InvalidRequest, UploadTooLarge
+from phaseflow.store.pushed import INLINE_BYTES, Push
 from phaseflow.store.transaction import Transaction
 
 TX = Transaction(sqlite3.connect(":memory:"))
 """One that is never rolled back."""
-SMALL = UploadLimits(file_bytes=100, files=3, kb_bytes=150)
+SMALL = UploadLimits(file_bytes=3 * INLINE_BYTES, files=3, kb_bytes=4 * INLINE_BYTES)
+LARGE = b"x" * (INLINE_BYTES + 1)
 
 
 @pytest.fixture
@@ -27,21 +31,21 @@ def uploads(tmp_path: Path) -> Uploads:
 
 @pytest.fixture
 def batch(uploads: Uploads) -> Iterator[UploadBatch]:
-    batch = uploads.stage()
+    batch = UploadBatch(uploads)
     yield batch
     batch.discard()
 
 
-def _names(uploads: Uploads, kb_id: str = "waf") -> list[str]:
-    folder = uploads.root / kb_id
-    return sorted(os.listdir(folder)) if folder.exists() else []
+def _files(uploads: Uploads) -> list[Path]:
+    return sorted(path for path in uploads.root.rglob("*") if path.is_file())
 
 
-def _put(uploads: Uploads, name: str, data: bytes) -> None:
-    batch = uploads.stage()
+def _placed(uploads: Uploads, name: str, data: bytes) -> Push:
+    batch = UploadBatch(uploads)
     batch.add(name, data)
-    batch.commit("waf", TX)
+    batch.place("waf", TX)
     batch.discard()
+    return batch.pushes[0]
 
 
 @pytest.mark.parametrize(
@@ -80,103 +84,102 @@ def test_a_name_that_is_kept_is_a_visible_file_of_the_folder(name: str) -> None:
     assert len(os.fsencode(kept)) <= LONGEST_NAME
 
 
-def test_nothing_is_seen_before_the_commit(uploads: Uploads, batch: UploadBatch) -> None:
-    batch.begin("a.md")
-    batch.write(b"half")
-    assert _names(uploads) == []
-
-
-def test_a_commit_gives_each_file_its_name(uploads: Uploads, batch: UploadBatch) -> None:
+def test_a_small_document_never_touches_the_disk(uploads: Uploads, batch: UploadBatch) -> None:
     batch.add("a.md", b"one")
-    batch.add("100%25.md", b"two")
-    assert batch.commit("waf", TX) == ["a.md", "100%2525.md"]
-    assert (uploads.existing("waf") / "a.md").read_bytes() == b"one"
-    assert _names(uploads) == ["100%25.md", "a.md"]
+    batch.add("100%25.md", b"x" * INLINE_BYTES)
+    batch.place("waf", TX)
+    assert batch.pushes == [
+        Push("a.md", 3, blake2b(b"one", digest_size=16).hexdigest(), b"one"),
+        Push(
+            "100%2525.md", INLINE_BYTES, blake2b(b"x" * INLINE_BYTES, digest_size=16).hexdigest(), b"x" * INLINE_BYTES
+        ),
+    ]
+    assert not uploads.root.exists()
 
 
-def test_a_file_takes_the_place_of_an_older_one_of_its_name(uploads: Uploads) -> None:
-    _put(uploads, "a.md", b"old")
-    with (uploads.existing("waf") / "a.md").open("rb") as reader:
-        _put(uploads, "a.md", b"new")
-        assert reader.read() == b"old"
-    assert (uploads.existing("waf") / "a.md").read_bytes() == b"new"
+def test_a_large_document_is_seen_by_nobody_before_it_is_placed(uploads: Uploads, batch: UploadBatch) -> None:
+    batch.begin("a.md")
+    batch.write(LARGE[:10])
+    batch.write(LARGE[10:])
+    batch.end()
+    assert uploads.kbs() == []
+    batch.place("waf", TX)
+    (push,) = batch.pushes
+    assert (push.content, push.size, push.digest) == (None, len(LARGE), blake2b(LARGE, digest_size=16).hexdigest())
+    assert uploads.path("waf", push.file or "").read_bytes() == LARGE
+    assert list(uploads.names("waf")) == [push.file]
 
 
-def test_of_two_files_of_one_name_the_later_one_counts(uploads: Uploads, batch: UploadBatch) -> None:
+def test_a_name_is_never_used_again(uploads: Uploads) -> None:
+    old, new = _placed(uploads, "a.md", LARGE), _placed(uploads, "a.md", LARGE + b"y")
+    assert old.file != new.file
+    assert uploads.path("waf", old.file or "").read_bytes() == LARGE
+    uploads.remove("waf", [old.file or ""])
+    assert _files(uploads) == [uploads.path("waf", new.file or "")]
+
+
+def test_of_two_documents_of_one_uri_the_later_one_counts(batch: UploadBatch) -> None:
     batch.add("a.md", b"first")
+    batch.add("b.md", b"")
     batch.add("a.md", b"second")
-    assert batch.commit("waf", TX) == ["a.md"]
-    assert (uploads.existing("waf") / "a.md").read_bytes() == b"second"
+    assert [(push.uri, push.content) for push in batch.pushes] == [("a.md", b"second"), ("b.md", b"")]
 
 
-def test_a_file_may_have_as_many_bytes_as_allowed_and_no_more(batch: UploadBatch) -> None:
-    batch.add("a.md", b"x" * 100)
+def test_metadata_is_given_to_each_document_that_has_none_of_its_own(batch: UploadBatch) -> None:
+    batch.add("a.md", b"")
+    batch.add_text("notes/b", "text", "Title", "text/html", "{}")
+    batch.metadata = '{"a": 1}'
+    assert [(push.title, push.media_type, push.metadata) for push in batch.pushes] == [
+        (None, None, '{"a": 1}'), ("Title", "text/html", "{}"),
+    ]  # fmt: skip
+
+
+def test_a_document_may_have_as_many_bytes_as_allowed_and_no_more(batch: UploadBatch) -> None:
+    batch.add("a.md", b"x" * SMALL.file_bytes)
     with pytest.raises(UploadTooLarge, match="split it"):
-        batch.add("b.md", b"x" * 101)
+        batch.add("b.md", b"x" * (SMALL.file_bytes + 1))
 
 
-def test_more_files_than_allowed_are_refused(batch: UploadBatch) -> None:
+def test_no_more_is_received_than_a_knowledge_base_may_have(batch: UploadBatch) -> None:
+    batch.add("a.md", b"x" * SMALL.file_bytes)
+    with pytest.raises(UploadTooLarge, match="bytes that one may have"):
+        batch.add("b.md", b"x" * (INLINE_BYTES + 1))
+
+
+def test_more_documents_than_allowed_are_refused(batch: UploadBatch) -> None:
     for number in range(SMALL.files):
         batch.add(f"{number}.md", b"")
     with pytest.raises(InvalidRequest, match="another request"):
         batch.begin("one-more.md")
 
 
-def test_what_a_knowledge_base_would_have_too_much_of_is_not_moved(uploads: Uploads, batch: UploadBatch) -> None:
-    _put(uploads, "a.md", b"x" * 100)
-    batch.add("b.md", b"x" * 51)
-    with pytest.raises(UploadTooLarge, match="150 bytes"):
-        batch.commit("waf", TX)
-    assert _names(uploads) == ["a.md"]
-
-
-def test_a_file_that_is_replaced_does_not_count_twice(uploads: Uploads) -> None:
-    _put(uploads, "a.md", b"x" * 100)
-    _put(uploads, "a.md", b"y" * 100)
-    assert _names(uploads) == ["a.md"]
-
-
 def test_what_was_given_up_takes_nothing_more(uploads: Uploads, batch: UploadBatch) -> None:
     batch.begin("a.md")
+    batch.write(LARGE)
     batch.discard()
     with pytest.raises(InvalidRequest, match="send it again"):
         batch.write(b"late")
     with pytest.raises(InvalidRequest):
-        batch.commit("waf", TX)
-    assert _names(uploads) == []
+        batch.place("waf", TX)
+    assert _files(uploads) == []
 
 
 def test_what_a_dead_engine_left_is_deleted(uploads: Uploads) -> None:
-    _put(uploads, "a.md", b"kept")
-    left = uploads.stage()
-    left.add("b.md", b"on its way")
-    uploads.recover({})
-    assert sorted(os.listdir(uploads.root)) == ["waf"]
+    kept = _placed(uploads, "a.md", LARGE)
+    left = UploadBatch(uploads)
+    left.add("b.md", LARGE)
+    uploads.recover({"waf~1": "waf"})
+    assert _files(uploads) == [uploads.path("waf", kept.file or "")]
     left.discard()
 
 
 def test_a_folder_that_is_put_away_is_out_of_sight_at_once(uploads: Uploads) -> None:
-    _put(uploads, "a.md", b"secret")
+    _placed(uploads, "a.md", LARGE)
     uploads.move_to_trash("waf", "waf~1", TX)
-    assert not (uploads.root / "waf").exists()
+    assert uploads.kbs() == []
     uploads.empty_trash("waf~1")
-    assert list(uploads.root.rglob("a.md")) == []
+    assert _files(uploads) == []
     uploads.move_to_trash("waf", "waf~1", TX)
-
-
-@pytest.mark.parametrize("uri", ["b.md", "", ".", "..", "../waf/a.md", "../../kb.db", "a.md/", "%00", "a.md\0"])
-def test_only_a_document_can_be_removed(uploads: Uploads, uri: str) -> None:
-    _put(uploads, "a.md", b"kept")
-    with pytest.raises(DocumentNotFound):
-        uploads.remove("waf", uri, TX, "key")
-    assert _names(uploads) == ["a.md"]
-
-
-def test_a_document_is_removed_by_its_uri(uploads: Uploads, batch: UploadBatch) -> None:
-    batch.add("100%E9.md", b"")
-    (uri,) = batch.commit("waf", TX)
-    uploads.remove("waf", uri, TX, "key")
-    assert _names(uploads) == []
 
 
 def test_a_path_that_is_no_file_is_refused(tmp_path: Path, batch: UploadBatch) -> None:
@@ -184,8 +187,3 @@ def test_a_path_that_is_no_file_is_refused(tmp_path: Path, batch: UploadBatch) -
     for name in ("pipe.md", "missing.md", ""):
         with pytest.raises(InvalidRequest, match="no file"):
             batch.copy(tmp_path / name)
-
-
-def test_a_folder_of_uploads_that_is_missing_is_no_empty_folder(uploads: Uploads) -> None:
-    with pytest.raises(ComponentUnavailable, match="put the folder of uploads back"):
-        uploads.existing("waf")

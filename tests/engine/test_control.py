@@ -22,7 +22,15 @@ from phaseflow import (
     RetryPolicy,
     TransientError,
 )
-from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest, JobConflict, SourceNotAllowed, WrongEventLoop
+from phaseflow.domain.errors import (
+    ComponentUnavailable,
+    DocumentNotFound,
+    HeldBySource,
+    InvalidRequest,
+    JobConflict,
+    SourceNotAllowed,
+    WrongEventLoop,
+)
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.supervisor.supervisor import Supervisor
 from tests.engine.components import CountingEmbedder
@@ -537,8 +545,10 @@ async def test_what_is_refused_changes_nothing_and_drops_nothing(database: Path,
         calls, version = embedder.calls, flow.tracker.feed.version("kb")
         before = rows_of(database)
         for refused in (flow.delete_kb("kb"), flow.start("kb", folder), flow.retry("kb"), flow.pause("kb", "loading"),
-                        flow.add_documents("kb", [("a.md", b"a")])):  # fmt: skip
-            with pytest.raises((JobConflict, InvalidRequest)):
+                        flow.add_documents("kb", [("doc000.md", b"a")]), flow.delete_document("kb", "doc000.md"),
+                        flow.skip_document("kb", "none"),
+                        flow.set_metadata("kb", "doc000.md", {"uri": "b"})):  # fmt: skip
+            with pytest.raises((JobConflict, InvalidRequest, HeldBySource, DocumentNotFound)):
                 await refused
             assert embedder.inside
         assert (embedder.calls, rows_of(database), flow.tracker.feed.version("kb")) == (calls, before, version)

@@ -11,6 +11,8 @@ import pytest
 from phaseflow import FolderSource, PhaseFlow
 from tests.engine.components import CountingEmbedder
 
+LONG = b"Kept in a file. " * 5000
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
 
 
@@ -41,10 +43,10 @@ def _wanted(home: Path) -> dict[str, int]:
 async def test_every_file_and_folder_is_closed_to_others(home: Path, folder: Path, umask: None) -> None:
     async with PhaseFlow(home / "kb.db", embedder=CountingEmbedder()) as flow:
         await (await flow.start("folder", FolderSource(str(folder)))).wait()
-        await (await flow.add_documents("sent", [("a.md", b"# A\n\nsent")])).wait()
+        await (await flow.add_documents("sent", [("a.md", LONG)])).wait()
         async with flow.receiving("sent") as staging:
             staging.begin("half.md")
-            staging.write(b"half")
+            staging.write(LONG)
             during = _modes(home)
             assert during == _wanted(home)
         await flow.tracker.database.write(lambda tx: flow._uploads.move_to_trash("sent", "sent~1", tx))
@@ -53,13 +55,14 @@ async def test_every_file_and_folder_is_closed_to_others(home: Path, folder: Pat
     assert _modes(home) == _wanted(home)
     names = {name for name in during if not name.startswith("kb.db.uploads/")}
     assert names == {"kb.db", "kb.db-wal", "kb.db-shm", "kb.db.lock", "kb.db.uploads"}
-    assert {"kb.db.uploads/.staging", "kb.db.uploads/sent/a.md"} < during.keys()
+    assert {"kb.db.uploads/.staging", "kb.db.uploads/sent"} < during.keys()
+    assert len([name for name in during if name.startswith("kb.db.uploads/sent/.")]) == 1
     assert "kb.db.uploads/.trash" in trashed
 
 
 async def test_what_was_made_open_is_closed_when_it_is_opened(home: Path) -> None:
     async with PhaseFlow(home / "kb.db", embedder=CountingEmbedder()) as flow:
-        await (await flow.add_documents("sent", [("a.md", b"# A\n\nsent")])).wait()
+        await (await flow.add_documents("sent", [("a.md", LONG)])).wait()
     for path in home.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o664)
     async with PhaseFlow(home / "kb.db"):
@@ -68,8 +71,10 @@ async def test_what_was_made_open_is_closed_when_it_is_opened(home: Path) -> Non
 
 async def test_the_owner_is_given_no_right_that_he_did_not_have(home: Path) -> None:
     uploads = home / "kb.db.uploads"
-    (uploads / "sent").mkdir(parents=True)
-    (uploads / "sent" / "a.md").touch()
-    (uploads / "sent" / "a.md").chmod(0o444)
+    async with PhaseFlow(home / "kb.db", embedder=CountingEmbedder()) as flow:
+        await (await flow.add_documents("sent", [("a.md", LONG)])).wait()
+    (file,) = (uploads / "sent").iterdir()
+    file.chmod(0o444)
+    uploads.chmod(0o755)
     async with PhaseFlow(home / "kb.db"):
-        assert _modes(home)["kb.db.uploads/sent/a.md"] == 0o400
+        assert _modes(home)[file.relative_to(home).as_posix()] == 0o400

@@ -19,6 +19,7 @@ from phaseflow import (
     FolderSource,
     JobConflict,
     JobStatus,
+    NewDocument,
     PhaseFlow,
     PhaseStatus,
     Policies,
@@ -212,7 +213,17 @@ CALLS: dict[str, Call] = {
     "add": lambda s: s.flow.add_documents("kb", [("a.md", b"A letter.")]),
     "add a name that cannot be kept": lambda s: s.flow.add_documents("kb", [("a.md", b"A."), ("../b.md", b"B.")]),
     "add nothing": lambda s: s.flow.add_documents("kb", []),
+    "add a text": lambda s: s.flow.add("kb", [NewDocument(uri="a", text="A letter.")]),
+    "add one that a source has": lambda s: s.flow.add(
+        "kb", [{"uri": "a", "text": "A."}, {"uri": "doc000.md", "text": "B."}]
+    ),
+    "add metadata that is none": lambda s: s.flow.add("kb", [{"uri": "a", "text": "A.", "metadata": {"uri": "b"}}]),
     "remove": lambda s: s.flow.remove_document("kb", "doc000.md"),
+    "remove one that is not there": lambda s: s.flow.delete_document("kb", "none"),
+    "retry a document": lambda s: s.flow.retry_document("kb", "doc000.md"),
+    "skip": lambda s: s.flow.skip_document("kb", "doc000.md"),
+    "describe": lambda s: s.flow.set_metadata("kb", "doc000.md", {"a": 1}),
+    "describe wrongly": lambda s: s.flow.set_metadata("kb", "doc000.md", {"size": 1}),
     **{f"pause {name}": partial(lambda phase, s: s.flow.pause("kb", phase), name) for name in PHASES},
     **{f"resume {name}": partial(lambda phase, s: s.flow.resume("kb", phase), name) for name in PHASES},
 }
@@ -221,8 +232,10 @@ _STARTS = {name for name in CALLS if name.startswith("start")} - {
     "start with a folder that is not there", "start with a forbidden folder", "start with a phase that is none",
 }  # fmt: skip
 _PUTS = {"put", "put uploads", "put settings"}
+_PUSHES = {"add", "add a text"}
+_VERBS = {*_PUSHES, "retry a document", "skip", "describe"}
 _REST = {f"{verb} {phase}" for verb in ("pause", "resume") for phase in ("embedding", "indexing")}
-_AT_REST = {*_STARTS, *_PUTS, "delete"}
+_AT_REST = {*_STARTS, *_PUTS, *_VERBS, "delete"}
 
 
 @dataclass(frozen=True)
@@ -238,11 +251,17 @@ def _state(prepare: Callable[[Scene], Awaitable[None]], does: set[str], already:
     return State(prepare, frozenset(does), frozenset(already or ()))
 
 
-_LIVE = {*_PUTS, "pause", "cancel"}
+_LIVE = {*_PUTS, *_VERBS, "pause", "cancel"}
 STATES = {
-    "unknown": _state(_unknown, {*_STARTS, *_PUTS, "add"} - {"start", "start with settings", "put settings"}),
-    "never ran": _state(_never_ran, _AT_REST),
-    "pending": _state(_pending, {*_LIVE, *(f"pause {phase}" for phase in PHASES)}),
+    "unknown": _state(
+        _unknown,
+        {*_STARTS, *_PUTS, *_PUSHES, "add one that a source has"} - {"start", "start with settings", "put settings"},
+    ),
+    "never ran": _state(_never_ran, {*_STARTS, *_PUTS, *_PUSHES, "delete", "add one that a source has"}),
+    "pending": _state(
+        _pending,
+        {*_PUTS, *_PUSHES, "pause", "cancel", "add one that a source has", *(f"pause {phase}" for phase in PHASES)},
+    ),
     "running": _state(
         _running, {*_LIVE, "pause embedding", "pause indexing"}, {"resume", "resume embedding", "resume indexing"}
     ),

@@ -15,8 +15,9 @@ from phaseflow.domain.errors import StoreUnavailable
 from phaseflow.store import failpoints
 from tests.engine.components import CountingEmbedder
 
-A, B = ("a.md", b"the letter alpha"), ("b.md", b"the letter beta")
-NEWER = ("a.md", b"another letter")
+A, B = ("a.md", b"the letter alpha. " * 5000), ("b.md", b"the letter beta. " * 5000)
+NEWER = ("a.md", b"another letter. " * 5000)
+"""So large that each is kept in a file."""
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ async def test_a_deletion_and_a_new_one_of_the_same_name_are_both_taken_back(flo
 
     def both(tx: object) -> None:
         flow._definitions.remove(tx, "waf")  # type: ignore[arg-type]
-        flow._definitions.put(tx, "waf", '{"type":"upload"}', None, flow.tracker.clock.now())  # type: ignore[arg-type]
+        flow._definitions.to_push(tx, "waf", flow.tracker.clock.now())  # type: ignore[arg-type]
         _refuse()
 
     with pytest.raises(StoreUnavailable):
@@ -127,4 +128,4 @@ async def test_an_upload_that_a_crash_broke_off_is_no_document_of_a_later_one(da
             await flow.kb("new")
         await _add(flow, "new", NEWER)
         assert [each.uri for each in (await flow.documents("new")).items] == ["a.md"]
-        assert _files(database)["new/a.md"] == NEWER[1]
+        assert [data for data in _files(database).values() if data is not None] == [NEWER[1]]

@@ -8,9 +8,9 @@ import pytest
 
 from phaseflow import (
     DocumentNotFound,
+    HeldBySource,
     InvalidRequest,
     Job,
-    JobConflict,
     JobStatus,
     KnowledgeBaseNotFound,
     PhaseFlow,
@@ -23,6 +23,8 @@ from tests.engine.components import CountingEmbedder
 
 A = ("a.md", b"# Alpha\n\nThe first of the letters.\n")
 B = ("b.md", b"# Beta\n\nThe second of the letters.\n")
+LONG = b"The first of the letters. " * 3000
+"""Kept in a file."""
 
 
 @pytest.fixture
@@ -59,12 +61,12 @@ async def test_a_path_is_copied(flow: PhaseFlow, tmp_path: Path) -> None:
     assert await _uris(flow) == {"a.md", "c.md"}
 
 
-async def test_a_second_upload_reads_only_what_is_new(flow: PhaseFlow) -> None:
+async def test_a_second_upload_reads_only_what_came(flow: PhaseFlow) -> None:
     await _done(await flow.add_documents("waf", [A]))
     job = await flow.add_documents("waf", [B])
     await _done(job)
     metrics = (await job.status()).metrics
-    assert (metrics.documents_found, metrics.documents_unchanged) == (2, 1)
+    assert (metrics.documents_found, metrics.documents_loaded) == (1, 1)
 
 
 async def test_an_upload_of_the_same_name_replaces_the_document(flow: PhaseFlow) -> None:
@@ -74,14 +76,15 @@ async def test_an_upload_of_the_same_name_replaces_the_document(flow: PhaseFlow)
 
 
 async def test_a_document_taken_out_leaves_the_disk_and_the_index(flow: PhaseFlow) -> None:
-    await _done(await flow.add_documents("waf", [A, B]))
-    await _done(await flow.remove_document("waf", "a.md"))
-    assert (await _uris(flow), _stored(flow)) == ({"b.md"}, ["waf/b.md"])
+    await _done(await flow.add_documents("waf", [(A[0], LONG), B]))
+    assert len(_stored(flow)) == 1
+    await flow.remove_document("waf", "a.md")
+    assert (await _uris(flow), _stored(flow)) == ({"b.md"}, [])
 
 
 async def test_the_last_document_can_be_taken_out(flow: PhaseFlow) -> None:
     await _done(await flow.add_documents("waf", [A]))
-    await _done(await flow.remove_document("waf", "a.md"))
+    await flow.remove_document("waf", "a.md")
     assert await _uris(flow) == set()
 
 
@@ -91,35 +94,19 @@ async def test_a_knowledge_base_for_uploads_can_be_made_and_run_before_its_first
     await _done(await flow.start("other", UploadSource()))
 
 
-async def test_no_document_is_taken_in_or_out_while_a_job_is_not_over(flow: PhaseFlow) -> None:
-    await _done(await flow.add_documents("waf", [A]))
-    with anyio.fail_after(20):
-        await (await flow.start("waf", hold=["embedding"], full=True)).wait_until_idle()
-        await flow.pause("waf")
-    with pytest.raises(JobConflict, match="cannot change documents") as refused:
-        await flow.add_documents("waf", [B])
-    assert refused.value.allowed_actions == ["resume", "cancel"]
-    with pytest.raises(JobConflict):
-        await flow.remove_document("waf", "a.md")
-    assert _stored(flow) == ["waf/a.md"]
-
-
-async def test_a_job_that_began_during_the_upload_is_seen_and_nothing_is_stored(flow: PhaseFlow) -> None:
-    await flow.put_kb("waf", UploadSource())
-    with pytest.raises(JobConflict):  # noqa: PT012  # the refusal comes at the end of the block
-        async with flow.receiving("waf") as staging:
-            staging.add(*A)
-            await flow.start("waf", hold=["loading"])
-            await flow.take_in("waf", staging)
-    assert _stored(flow) == []
-
-
-async def test_a_knowledge_base_of_a_folder_takes_no_documents(flow: PhaseFlow, folder: Path) -> None:
+async def test_documents_come_and_go_beside_a_folder_that_keeps_its_own(flow: PhaseFlow, folder: Path) -> None:
     await _done(await flow.start("waf", folder))
-    with pytest.raises(InvalidRequest, match="come from a folder"):
-        await flow.add_documents("waf", [A])
-    with pytest.raises(InvalidRequest):
-        await flow.remove_document("waf", "a.md")
+    await _done(await flow.add_documents("waf", [A]))
+    assert (await flow.kb("waf")).documents == 13
+    with pytest.raises(HeldBySource, match="comes from the source 'default'") as refused:
+        await flow.add_documents("waf", [B, ("doc001.md", b"mine")])
+    assert (refused.value.uri, refused.value.source) == ("doc001.md", "default")
+    with pytest.raises(HeldBySource, match="skip it instead"):
+        await flow.remove_document("waf", "doc001.md")
+    await _done(await flow.start("waf"))
+    assert (await flow.kb("waf")).documents == 13
+    await flow.remove_document("waf", "a.md")
+    assert (await flow.kb("waf")).documents == 12
 
 
 async def test_an_unknown_document_or_knowledge_base_is_not_found(flow: PhaseFlow) -> None:
@@ -174,7 +161,7 @@ async def test_files_left_on_their_way_by_a_dead_process_are_deleted_at_the_star
 async def test_an_upload_that_is_cancelled_leaves_nothing(flow: PhaseFlow) -> None:
     with anyio.CancelScope() as scope:
         async with flow.receiving("waf") as staging:
-            staging.add(*A)
+            staging.add(A[0], LONG)
             scope.cancel()
             await flow.take_in("waf", staging)
     assert _stored(flow) == []
@@ -182,11 +169,11 @@ async def test_an_upload_that_is_cancelled_leaves_nothing(flow: PhaseFlow) -> No
 
 async def test_a_folder_of_uploads_that_was_left_behind_fails_the_job_and_empties_no_index(database: Path) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
-        await _done(await flow.add_documents("waf", [A]))
+        await _done(await flow.add_documents("waf", [(A[0], LONG)]))
         root = database.with_name("kb.db.uploads")
         root.rename(root.with_name("elsewhere"))
         with anyio.fail_after(20):
-            final = await (await flow.start("waf")).wait()
+            final = await (await flow.start("waf", full=True, settings={"chunk_size": 500})).wait()
         assert final.status is JobStatus.FAILED
         assert "put the folder of uploads back" in str(final.error)
         assert str(database.parent) not in str(final.error)
@@ -200,6 +187,6 @@ async def test_a_folder_of_uploads_that_was_left_behind_fails_the_job_and_emptie
 async def test_a_disk_that_refuses_is_said_so(flow: PhaseFlow) -> None:
     flow.path.with_name("kb.db.uploads").write_text("a file in the way")
     with pytest.raises(StoreUnavailable, match="cannot keep the files"):
-        await flow.add_documents("waf", [A])
-    with pytest.raises(StoreUnavailable, match="cannot keep the files"):
-        await flow.put_kb("waf", UploadSource())
+        await flow.add_documents("waf", [(A[0], LONG)])
+    with pytest.raises(KnowledgeBaseNotFound):
+        await flow.kb("waf")

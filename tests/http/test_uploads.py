@@ -25,6 +25,8 @@ DOCS = Path(__file__).parents[2] / "docs" / "INGESTION_API.md"
 KB = "/api/ingestion/kb"
 TO = f"{KB}/waf/documents"
 FILE = ("files", ("a.md", b"# Alpha\n\nThe first of the letters.\n"))
+HALF = b"x" * 70_000
+"""Of a document that is kept in a file."""
 LIMITS = Limits(upload_bytes=200_000, uploads=1, upload_idle_s=0.3)
 UPLOADS = UploadLimits(file_bytes=100_000, files=5, kb_bytes=150_000)
 
@@ -97,22 +99,29 @@ async def test_nothing_but_an_uploaded_document_can_be_deleted(service: Service,
     assert service.flow.path.exists()
 
 
-async def test_an_upload_while_a_job_is_not_over_is_a_conflict_before_its_body_is_read(service: Service) -> None:
+async def test_files_are_taken_whatever_the_job_does(service: Service) -> None:
     (await service.http.post(TO, files=[FILE])).raise_for_status()
     await _over(service)
     (await service.http.post(f"{KB}/waf/start", json={"hold": ["loading"]})).raise_for_status()
-    head = _head(50_000, "Expect: 100-continue\r\n")
-    status, problem = await _raw(service, head)
-    assert (status, problem["code"]) == (409, "job_conflict")
-    assert "cancel" in problem["allowed_actions"]
-    assert (await service.http.delete(TO, params={"uri": "a.md"})).status_code == 409
+    (await service.http.post(f"{KB}/waf/pause")).raise_for_status()
+    answer = await service.http.post(TO, files=[("files", ("b.md", b"The second of the letters."))])
+    assert (answer.status_code, answer.json()["job"]["status"]) == (202, "paused")
+    assert (await service.http.delete(TO, params={"uri": "a.md"})).status_code == 202
+    (await service.http.post(f"{KB}/waf/resume")).raise_for_status()
+    assert await _over(service) == "completed"
+    found = await service.http.get(f"{KB}/waf/search", params={"q": "letters"})
+    assert {hit["uri"] for hit in found.json()["hits"]} == {"b.md"}
 
 
-async def test_a_knowledge_base_of_a_folder_takes_no_files(service: Service, tmp_path: Path) -> None:
+async def test_a_document_of_a_folder_is_held_by_its_source(service: Service, tmp_path: Path) -> None:
     source = {"type": "folder", "path": str(documents(tmp_path / "docs"))}
-    (await service.http.put(f"{KB}/waf", json={"source": source})).raise_for_status()
-    status, problem = await _post(service, _form(('name="files"; filename="a.md"', b"")))
-    assert (status, problem["code"], problem["field"]) == (422, "invalid_request", "kb_id")
+    (await service.http.post(f"{KB}/waf/start", json={"source": source})).raise_for_status()
+    assert await _over(service) == "completed"
+    held = sorted(path.name for path in (tmp_path / "docs").iterdir())[0]
+    status, problem = await _post(service, _form((f'name="files"; filename="{held}"', b"")))
+    assert (status, problem["code"]) == (409, "held_by_source")
+    answer = await service.http.delete(TO, params={"uri": held})
+    assert (answer.status_code, answer.json()["code"]) == (409, "held_by_source")
 
 
 @pytest.mark.parametrize(
@@ -220,15 +229,15 @@ async def test_other_endpoints_keep_their_own_limit(service: Service) -> None:
 
 
 async def test_a_client_that_stops_sending_is_not_waited_for(service: Service) -> None:
-    begun = _form(('name="files"; filename="a.md"', b"half"), end=b"")
-    status, problem = await _raw(service, _head(1000) + begun)
+    begun = _form(('name="files"; filename="a.md"', HALF), end=b"")
+    status, problem = await _raw(service, _head(100_000) + begun)
     assert (status, problem["code"]) == (408, "body_interrupted")
     assert _left(service) == []
 
 
 async def test_a_client_that_leaves_in_the_middle_leaves_nothing(service: Service) -> None:
     async with await anyio.connect_tcp("127.0.0.1", _port(service)) as connection:
-        await connection.send(_head(1000) + _form(('name="files"; filename="a.md"', b"half"), end=b""))
+        await connection.send(_head(100_000) + _form(('name="files"; filename="a.md"', HALF), end=b""))
         with anyio.fail_after(5):
             while not _left(service):
                 await anyio.lowlevel.checkpoint()
@@ -241,7 +250,7 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing(service: Servic
 
 async def test_one_upload_too_many_at_once_is_asked_to_wait(service: Service) -> None:
     async with await anyio.connect_tcp("127.0.0.1", _port(service)) as connection:
-        await connection.send(_head(1000) + _form(('name="files"; filename="a.md"', b"half"), end=b""))
+        await connection.send(_head(100_000) + _form(('name="files"; filename="a.md"', HALF), end=b""))
         with anyio.fail_after(5):
             while not _left(service):
                 await anyio.lowlevel.checkpoint()
@@ -281,7 +290,7 @@ async def test_large_files_do_not_pass_through_memory(tmp_path: Path) -> None:
             answer = await service.http.post(TO, content=pieces(), headers=kind)
         assert (await service.http.post(f"{KB}/waf/cancel")).is_success
         assert answer.status_code == 202
-        assert sum(path.stat().st_size for path in tmp_path.rglob("*.bin")) == 4 * 320 * 65_536
+        assert sum(path.stat().st_size for path in tmp_path.rglob("kb.db.uploads/waf/.*")) == 4 * 320 * 65_536
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         assert grown < 60 * 1024
 
@@ -344,9 +353,9 @@ async def test_a_stop_waits_for_no_upload(tmp_path: Path, command: Sequence[str]
         await service.ready()
         target = urlsplit(service.url)
         async with await anyio.connect_tcp("127.0.0.1", target.port or 80) as connection:
-            await connection.send(_head(1000) + _form(('name="files"; filename="a.md"', b"half"), end=b""))
+            await connection.send(_head(100_000) + _form(('name="files"; filename="a.md"', HALF), end=b""))
             with anyio.fail_after(5):
-                while not list(tmp_path.rglob("kb.db.uploads/.staging/*/0")):
+                while not list(tmp_path.rglob("kb.db.uploads/.staging/*/.*")):
                     await anyio.lowlevel.checkpoint()
             spent_s = await service.stop(signal.SIGTERM)
             with anyio.fail_after(5):
@@ -361,9 +370,9 @@ async def test_a_service_killed_in_the_middle_of_an_upload_leaves_no_half_file(t
     with process(tmp_path, port) as service:
         await service.ready()
         async with await anyio.connect_tcp("127.0.0.1", port) as connection:
-            await connection.send(_head(1000) + _form(('name="files"; filename="a.md"', b"half"), end=b""))
+            await connection.send(_head(100_000) + _form(('name="files"; filename="a.md"', HALF), end=b""))
             with anyio.fail_after(5):
-                while not list(tmp_path.rglob("kb.db.uploads/.staging/*/0")):
+                while not list(tmp_path.rglob("kb.db.uploads/.staging/*/.*")):
                     await anyio.lowlevel.checkpoint()
             await service.stop(signal.SIGKILL)
     with process(tmp_path, port) as service:

@@ -85,9 +85,10 @@ class Actor(ABC):
     async def refuse_only_failures(self) -> None:
         """Raise PhaseFailed when every single document failed: then it is not the documents.
 
-        What earlier runs of the job did counts, and what the source has unchanged.
+        What earlier runs of the job did counts, and what the source has unchanged. Of a few documents that were asked
+        for, all may be bad.
         """
-        if self._succeeded or not self._last_error:
+        if self._succeeded or not self._last_error or not self.shop.plan.lists:
             return
         if await self.shop.database.read(lambda tx: progress.has_succeeded(tx, self.shop.plan.run, self.phase)):
             return

@@ -11,7 +11,7 @@ from phaseflow.domain.errors import PhaseflowError, StoreUnavailable
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.policy import BudgetPolicy, GuardPolicy, RetryPolicy
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import failpoints, failures
+from phaseflow.store import failpoints, failures, inbox
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database, T
 from phaseflow.store.documents import Target
@@ -51,14 +51,19 @@ class Policies:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one run of a job does: with which components, on which documents, by which rules."""
+    """What one run of a job does: with which components, on which documents, by which rules.
+
+    ``lists``: its sources are listed; ``listed``: by an earlier run; ``loaded``: one has completed the loading phase.
+    """
 
     run: Run
     target: Target
     components: Components
     policies: Policies
     full: bool
+    lists: bool
     listed: bool
+    loaded: bool
     model: str
     model_id: int
     max_deleted_share: float
@@ -103,6 +108,7 @@ class RunContext:
         """Record documents that failed."""
         if failed:
             where = self.plan.target
+            inbox.settle(tx, where.kb_key, where.job_seq, [each.uri for each in failed])
             failures.add(tx, (where.kb_key, where.job_seq), phase, list(failed), self.clock.now())
 
     def backoff_s(self, attempt: int, waited_s: float, asked_s: float | None) -> float | None:

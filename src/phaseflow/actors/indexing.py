@@ -17,6 +17,7 @@ from phaseflow.store import (
     documents,
     failpoints,
     failures,
+    inbox,
     knowledge_bases,
     passages,
     progress,
@@ -36,6 +37,8 @@ BATCH_CHARACTERS = 500_000
 """Characters of them, where they are long."""
 BATCH_WAIT_S = 0.25
 """How long a smaller batch waits for more, seconds."""
+ASKED_FOR_WAIT_S = 0.01
+"""The same where the job only takes what is asked for: somebody waits for it."""
 
 
 class IndexingActor(Actor):
@@ -53,14 +56,15 @@ class IndexingActor(Actor):
                 failpoints.hit("indexing.between")
         if self._receiver.is_complete:
             await self.refuse_only_failures()
-            await self._finish()
+            if self.shop.plan.lists:
+                await self._finish()
 
     async def _next_batch(self) -> list[StagedDocument]:
         """Documents until they are enough for a large transaction, or no more come in time."""
         assert self._receiver is not None
         batch = list(await self._receiver.next())
         more: Sequence[StagedDocument] = batch
-        with anyio.move_on_after(BATCH_WAIT_S):
+        with anyio.move_on_after(BATCH_WAIT_S if self.shop.plan.lists else ASKED_FOR_WAIT_S):
             while more and sum(len(d.spans) for d in batch) < BATCH_CHUNKS:
                 more = await self._receiver.next()
                 batch.extend(more)
@@ -155,7 +159,9 @@ class IndexingActor(Actor):
             passages.index(tx, self._scope, each)
         at = self.shop.clock.now()
         passages.publish(tx, self._scope, good, at)
-        failures.clear(tx, self._scope.kb_key, [d.uri for d in good])
+        uris = [d.uri for d in good]
+        failures.clear(tx, self._scope.kb_key, uris)
+        inbox.settle(tx, self._scope.kb_key, self.shop.plan.run.job_seq, uris)
         if failed:
             documents.move(tx, [d.id for d, _ in failed], DocumentState.EMBEDDED, DocumentState.FAILED, at)
             self.shop.fail(tx, self.phase, [failure for _, failure in failed])

@@ -9,13 +9,15 @@ from phaseflow.actors.actor import Actor
 from phaseflow.actors.batching import in_parts
 from phaseflow.actors.context import RunContext
 from phaseflow.actors.handoff import Receiver, Sender
-from phaseflow.actors.source_reading import Loaded, SourceReader
+from phaseflow.actors.requests import Requests
+from phaseflow.actors.source_reading import LeftOut, Loaded, SourceReader
 from phaseflow.actors.storable_text import storable
 from phaseflow.components.protocols import Document, Entry, Skipped, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable, SourceDown
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import catalogue, crawl_frontier, documents, failpoints, failures, job_sources, texts
+from phaseflow.store import catalogue, crawl_frontier, documents, failpoints, failures, inbox, job_sources, texts
+from phaseflow.store.catalogue import PUSH
 from phaseflow.store.crawl_frontier import ListedEntry
 from phaseflow.store.documents import LoadedText, StagedDocument
 from phaseflow.store.failures import FailedDocument
@@ -41,10 +43,17 @@ class LoadingActor(Actor):
         super().__init__(shop, report, inbox, outbox)
         self._readers: list[SourceReader] = []
         self._storing = anyio.Lock()
+        self._requests = Requests(shop, self.gate)
 
     async def work(self) -> None:
         plan = self.shop.plan
+        if plan.loaded:
+            return  # the gate stays closed: what is asked for waits for the next job
         seq = plan.run.job_seq
+        await self._requests.take()  # first: what is asked for is read even if its source lists it as unchanged
+        if not plan.lists and not plan.listed:
+            async with self.gate:
+                await self.shop.write(self._begin_without_list)
         failed = await self.shop.database.read(lambda tx: job_sources.failed(tx, seq))
         listed = await self.shop.database.read(lambda tx: job_sources.listed(tx, seq))
         self._readers = [
@@ -53,7 +62,23 @@ class LoadingActor(Actor):
         ]
         async with anyio.create_task_group() as tasks:
             for reader in self._readers:
-                tasks.start_soon(reader.run, plan.listed or reader.name in listed)
+                tasks.start_soon(reader.run, plan.listed or not plan.lists or reader.name in listed)
+            await self._requests.run(len(self._readers))
+
+    def asked(self) -> None:
+        """Something has come into the inbox."""
+        self._requests.note()
+
+    async def has_more(self, reader: SourceReader) -> bool:
+        """Whether there may be more for a reader that has read all it had; waits for it."""
+        reader.is_done = True
+        has_more = await self._requests.next_round()
+        reader.is_done = not has_more
+        return has_more
+
+    def _begin_without_list(self, tx: Transaction) -> None:
+        crawl_frontier.finish_listing(tx, self.shop.plan.run.job_seq)
+        self.shop.advance(tx, self.phase, Done(total=self._finished_total(tx)))
 
     def is_alone(self, reader: SourceReader) -> bool:
         """Whether no other source has anything left to read."""
@@ -62,7 +87,7 @@ class LoadingActor(Actor):
     async def give_up(self, reader: SourceReader, error: Exception) -> None:
         """Go on without a source that cannot be read. Raises its error when there is no other that can."""
         is_known, reader.error = reader.error is not None, error
-        if all(each.error is not None for each in self._readers):
+        if self._is_hopeless(reader):
             raise error
         if not is_known:
             get_logger().warning("a source cannot be read; going on without it", source=reader.name, error=str(error))
@@ -74,6 +99,13 @@ class LoadingActor(Actor):
                 await self.store(
                     reader, [(entry, FailedDocument(entry.uri, code, why, counts=False)) for entry in page]
                 )
+
+    def _is_hopeless(self, reader: SourceReader) -> bool:
+        """Whether nothing of what the job is for can be read. What was pushed is always beside the sources."""
+        if not self.shop.plan.lists:
+            return reader.name == PUSH
+        sources = [each for each in self._readers if each.name != PUSH] or self._readers
+        return all(each.error is not None for each in sources)
 
     def _store_given_up(self, tx: Transaction, name: str, error: str) -> None:
         job_sources.fail(tx, self.shop.plan.run.job_seq, name, error)
@@ -95,6 +127,8 @@ class LoadingActor(Actor):
     def _finished_total(self, tx: Transaction) -> int | None:
         """How many documents there are, once no source is being listed any more."""
         seq = self.shop.plan.run.job_seq
+        if not self.shop.plan.lists:
+            return crawl_frontier.count(tx, seq)
         over = job_sources.listed(tx, seq) | job_sources.failed(tx, seq).keys()
         if not over >= {reader.name for reader in self._readers}:
             return None
@@ -151,6 +185,7 @@ class LoadingActor(Actor):
         seq, known = plan.run.job_seq, (plan.target.kb_key, plan.target.index_version)
         unchanged = [(entry, outcome) for entry, outcome in done if isinstance(outcome, Unchanged)]
         skipped = [entry for entry, outcome in done if isinstance(outcome, Skipped)]
+        left_out = [entry for entry, outcome in done if isinstance(outcome, LeftOut)]
         failed = [(entry, outcome) for entry, outcome in done if isinstance(outcome, FailedDocument)]
         if begun is not None:
             documents.finish(tx, begun.id, at)
@@ -162,6 +197,9 @@ class LoadingActor(Actor):
             crawl_frontier.settle(tx, seq, [entry.id for entry, _ in unchanged], EntryState.UNCHANGED)
             crawl_frontier.refresh_stamps(tx, known, [(entry.uri, outcome.stamp) for entry, outcome in unchanged])
             failures.clear(tx, plan.target.kb_key, [entry.uri for entry, _ in unchanged])
+        crawl_frontier.settle(tx, seq, [entry.id for entry in left_out], EntryState.UNCHANGED)
+        settled = [entry.uri for entry in (*(entry for entry, _ in unchanged), *skipped, *left_out)]
+        inbox.settle(tx, plan.target.kb_key, seq, settled)
         if skipped:
             crawl_frontier.settle(tx, seq, [entry.id for entry in skipped], EntryState.SKIPPED)
             catalogue.forget(tx, plan.target.kb_key, [entry.uri for entry in skipped])
@@ -169,14 +207,15 @@ class LoadingActor(Actor):
             crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if not f.gone], EntryState.FAILED)
             crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if f.gone], EntryState.GONE)
             self.shop.fail(tx, self.phase, [outcome for _, outcome in failed])
-        tried = [entry.uri for entry, outcome in done if not isinstance(outcome, Skipped)]
+        tried = [entry.uri for entry, outcome in done if not isinstance(outcome, Skipped | LeftOut)]
         catalogue.count_attempts(tx, plan.target.kb_key, tried)
         found = [link for _, outcome in done if not isinstance(outcome, FailedDocument) for link in outcome.links]
         links = {link.uri: link for link in sorted(found, key=_depth, reverse=True)}
         if links:
             self.store_listed(tx, reader, list(links.values()), is_last=False)
         total = self._finished_total(tx) if links or skipped else None
-        counts = Done(len(loaded) + len(unchanged), len(failed), len(unchanged), len(loaded), total)
+        same = len(unchanged) + len(left_out)
+        counts = Done(len(loaded) + same, len(failed), same, len(loaded), total)
         self.shop.advance(tx, self.phase, counts)
         return staged
 

@@ -13,7 +13,7 @@ from phaseflow.actors.gate import Gate
 from phaseflow.actors.handoff import Sender
 from phaseflow.actors.pending_documents import Chunk, PendingDocuments
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
-from phaseflow.store import documents, jobs, progress, vectors
+from phaseflow.store import documents, progress, vectors
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import Done
@@ -130,7 +130,7 @@ class OrderedRelease:
             if each.vectors is not None:
                 self._check_dimension(tx, each.vectors)
                 vectors.add(tx, plan.model_id, each.hashes, packed(each.vectors))
-        jobs.count_characters(tx, plan.run.job_seq, sum(each.characters for each in results))
+        progress.count_characters(tx, plan.run.job_seq, sum(each.characters for each in results))
         vectors.attach(tx, plan.model_id, [chunk.chunk_id for chunk in done])
         at = self._shop.clock.now()
         documents.move(tx, [d.id for d in ready], DocumentState.CHUNKED, DocumentState.EMBEDDED, at)

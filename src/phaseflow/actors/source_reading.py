@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import anyio
@@ -34,7 +35,15 @@ a batch, and its progress is seen."""
 IN_FLIGHT = 4
 """Documents read at once, unless the loader has an ``in_flight`` of its own."""
 
-Outcome = Document | Unchanged | Skipped | FailedDocument
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """The document is skipped on request: it is not read."""
+
+    links: tuple[Entry, ...] = ()
+
+
+Outcome = Document | Unchanged | Skipped | LeftOut | FailedDocument
 Loaded = tuple[ListedEntry, Outcome]
 """A document of the crawl, and what became of it."""
 
@@ -55,6 +64,7 @@ class Loading(Protocol):
 
     def hold(self, reason: str) -> None: ...
     def is_alone(self, reader: "SourceReader") -> bool: ...
+    async def has_more(self, reader: "SourceReader") -> bool: ...
     def store_listed(
         self, tx: Transaction, reader: "SourceReader", found: Sequence[Entry], *, is_last: bool
     ) -> None: ...
@@ -81,8 +91,17 @@ class SourceReader:
         self._limit = anyio.CapacityLimiter(getattr(loader, "in_flight", IN_FLIGHT))
 
     async def run(self, is_listed: bool) -> None:
-        """Read all there is. What the source itself fails with is the phase's to judge. Cancelling drops what is
-        not stored."""
+        """Read all there is, and what is asked for beside it, until the phase says that no more will come. What the
+        source itself fails with is the phase's to judge. Cancelling drops what is not stored."""
+        try:
+            await self._read(is_listed)
+            while await self._loading.has_more(self):
+                await self._read(is_listed=True)
+        finally:
+            self.is_done = True
+
+    async def _read(self, is_listed: bool) -> None:
+        """Read what there is now."""
         try:
             if self.error is not None:
                 await self._loading.give_up(self, self.error)
@@ -97,8 +116,6 @@ class SourceReader:
             await self._loading.give_up(self, error.cause)
         except ComponentError as error:
             await self._loading.give_up(self, error)
-        finally:
-            self.is_done = True
 
     async def open_page(self) -> list[ListedEntry]:
         """The next documents that have not been read."""
@@ -159,6 +176,9 @@ class SourceReader:
         return True
 
     async def _load_one(self, entry: ListedEntry, outcomes: dict[int, Outcome]) -> None:
+        if entry.is_skipped:
+            outcomes[entry.id] = LeftOut()
+            return
         known = None
         if entry.known_hash is not None:
             known = Known(bytes.fromhex(entry.known_hash), entry.known_stamp)

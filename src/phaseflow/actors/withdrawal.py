@@ -17,6 +17,7 @@ from phaseflow.store import (
     jobs,
     knowledge_bases,
     passages,
+    progress,
 )
 from phaseflow.store.passages import Scope
 from phaseflow.store.progress import Done
@@ -113,7 +114,7 @@ class Withdrawal:
         self._shop.advance(tx, JobPhase.INDEXING, Done())
         passages.withdraw(tx, self._scope, [key for key, _, _ in gone])
         catalogue.forget(tx, self._scope.kb_key, [uri for _, uri, _ in gone])
-        jobs.count_deleted(tx, self._shop.plan.run.job_seq, len(gone))
+        progress.count_deleted(tx, self._shop.plan.run.job_seq, len(gone))
 
     async def _forget_failures(self) -> None:
         after: str | None = ""

@@ -113,7 +113,9 @@ class ServiceBackend:
 
     async def add(self, kb_id: str, documents: "Sequence[TextDocument]") -> "JobStatusResponse":
         """Send texts."""
-        return (await self._service.upload(kb_id, [(one.uri, one.text.encode()) for one in documents])).job
+        job = (await self._service.upload(kb_id, [(one.uri, one.text.encode()) for one in documents])).job
+        assert job is not None
+        return job
 
     async def status(self, kb_id: str) -> "JobStatusResponse":
         """The status of the newest job."""

@@ -7,6 +7,7 @@ PhaseflowError
 ├── JobNotFound              no such job, or a KB that has never run
 ├── DocumentNotFound         no such document in this knowledge base
 ├── WebhookNotFound
+├── HeldBySource             a document that a source holds, not one that was pushed; nothing was changed
 ├── InvalidRequest           a value that cannot be used; names the field
 ├── UploadTooLarge           a file, or all of a knowledge base, larger than is taken; nothing was stored
 ├── SourceNotAllowed         a folder or address outside what was allowed
@@ -50,9 +51,7 @@ class InvalidTransition(PhaseflowError):
 
     def __init__(self, subject: str, current: str, move: str) -> None:
         super().__init__(f"{subject} is {current}: it cannot {move}")
-        self.subject = subject
-        self.current = current
-        self.move = move
+        self.subject, self.current, self.move = subject, current, move
         self.job_status: str | None = None
 
 
@@ -64,8 +63,7 @@ class JobConflict(PhaseflowError):
     def __init__(self, verb: str, status: str, allowed_actions: Sequence[str], why: str | None = None) -> None:
         allowed = ", ".join(allowed_actions) or "nothing"
         super().__init__(f"cannot {verb}: {why or f'the job is {status}'}; allowed now: {allowed}")
-        self.verb = verb
-        self.status = status
+        self.verb, self.status = verb, status
         self.allowed_actions = list(allowed_actions)
 
 
@@ -96,8 +94,7 @@ class DocumentNotFound(PhaseflowError):
 
     def __init__(self, kb_id: str, uri: str) -> None:
         super().__init__(f"{kb_id!r} has no document {uri!r}; `documents` lists those it has")
-        self.kb_id = kb_id
-        self.uri = uri
+        self.kb_id, self.uri = kb_id, uri
 
 
 class WebhookNotFound(PhaseflowError):
@@ -108,6 +105,16 @@ class WebhookNotFound(PhaseflowError):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no webhook {name!r}; put one first")
         self.name = name
+
+
+class HeldBySource(PhaseflowError):
+    """A document that a source holds: it can be changed there only. Nothing was changed."""
+
+    code = "held_by_source"
+
+    def __init__(self, uri: str, source: str, advice: str) -> None:
+        super().__init__(f"{uri!r} comes from the source {source!r} of the knowledge base; {advice}")
+        self.uri, self.source = uri, source
 
 
 class UploadTooLarge(PhaseflowError):
@@ -123,8 +130,7 @@ class InvalidRequest(PhaseflowError):
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
-        self.field = field
-        self.message = message
+        self.field, self.message = field, message
 
 
 class SourceNotAllowed(PhaseflowError):
@@ -158,8 +164,7 @@ class DatabaseHeld(StoreError):
         super().__init__(
             f"{path} is in use by {holder}; stop that process, or talk to it with --server URL if it serves"
         )
-        self.path = path
-        self.holder = holder
+        self.path, self.holder = path, holder
 
 
 class NotADatabase(StoreError):
@@ -217,9 +222,7 @@ class WrongEventLoop(PhaseflowError):
     code = "wrong_event_loop"
 
     def __init__(self) -> None:
-        super().__init__(
-            "this belongs to another event loop; call it there, with asyncio.run_coroutine_threadsafe(…, loop)"
-        )
+        super().__init__("this belongs to another event loop; call it there: asyncio.run_coroutine_threadsafe(…)")
 
 
 class ComponentError(PhaseflowError):
@@ -238,8 +241,7 @@ class DocumentError(ComponentError):
     def __init__(self, message: str, *, code: str = "document_error", counts: bool = True, gone: bool = False) -> None:
         super().__init__(message)
         self.code = code
-        self.counts = counts
-        self.gone = gone
+        self.counts, self.gone = counts, gone
 
 
 class TransientError(ComponentError):
@@ -263,8 +265,7 @@ class RateLimited(TransientError):
 
 
 class EmbedderDown(TransientError):
-    """The embedding server cannot be reached at all, so no text is the cause. The engine tries again with backoff,
-    then the phase fails."""
+    """The embedding server cannot be reached at all: no text is the cause. Tried again, then the phase fails."""
 
     code = "embedder_down"
 
@@ -282,8 +283,7 @@ class SourceDown(TransientError):
 
 
 class WorkerUnavailable(TransientError):
-    """No worker process could be started, which is not the document's fault. The engine tries again with backoff,
-    then the document fails without counting against the error budget."""
+    """No worker process could be started. Tried again; then the document fails, at no cost to the error budget."""
 
     code = "worker_unavailable"
 

@@ -217,10 +217,10 @@ class SearchResults(Value):
 
 
 class DocumentsChanged(Value):
-    """Documents that were taken in or out, by uri, and the job that makes it so for search."""
+    """Documents that were taken in or out, by uri, and the newest job of their knowledge base."""
 
     documents: list[str]
-    job: JobStatusResponse
+    job: JobStatusResponse | None
 
 
 def as_json(value: BaseModel) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """The verbs: what a program asks of the newest job of a knowledge base."""
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from typing import TypeVar
 
 import anyio
 
@@ -10,20 +12,25 @@ from phaseflow.domain import verbs
 from phaseflow.domain.phase import BY_USER
 from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.domain.vocabulary import Action, JobPhase
-from phaseflow.flow.documents import Documents
+from phaseflow.flow.document_verbs import DocumentVerbs
 from phaseflow.flow.inputs import as_action, as_count, as_phase, as_text
 from phaseflow.flow.job import Job
 from phaseflow.flow.queries import latest_job
 from phaseflow.flow.webhooks import Webhooks
+from phaseflow.store import jobs
 from phaseflow.store.jobs import JobRecord
+from phaseflow.store.transaction import Transaction
+from phaseflow.supervisor.own_jobs import make_own_job
 from phaseflow.supervisor.scheduler import Scheduler
 from phaseflow.tracker import PhaseTracker
+
+T = TypeVar("T")
 
 VERB_RESPONSE_S = 0.5
 """How long a verb waits for its effect before it answers with ``requested`` still set."""
 
 
-class Control(Documents):
+class Control(DocumentVerbs):
     """The part of the engine that pauses, resumes, cancels and retries."""
 
     embedder_access: EmbedderAccess
@@ -76,6 +83,23 @@ class Control(Documents):
         """Every transition after number ``after``, once and in order: replay, then live. None begins with now."""
         at = None if after is None else as_count("after", after, 0)
         return self._engine()[0].feed.transitions(at, None if kb_id is None else as_text("kb_id", kb_id))
+
+    async def _change_documents(self, kb_id: str, change: Callable[[Transaction, datetime], T]) -> tuple[T, str | None]:
+        tracker, scheduler = self._engine()
+        at = tracker.clock.now()
+
+        def write(tx: Transaction) -> tuple[T, str | None, bool]:
+            value, made = change(tx, at), make_own_job(tx, kb_id, at)
+            return value, made or jobs.latest_id(tx, kb_id), made is not None
+
+        def written(result: tuple[T, str | None, bool]) -> None:
+            tracker.feed.touch(kb_id)
+            if result[2]:
+                scheduler.abandon(kb_id)
+            scheduler.asked(kb_id)
+
+        value, job_id, _ = await tracker.database.write(write, durable=True, then=written)
+        return value, job_id
 
     async def job(self, kb_id: str) -> Job:
         """A handle on the newest job."""

@@ -38,7 +38,13 @@ class Definitions:
             if kb.sources is None:
                 raise InvalidRequest("source", f"knowledge base {kb_id!r} has no source; start it with one")
         if kb is None or sources is not None or settings is not None:
-            self._put(tx, kb_id, sources, self.settings_json(settings, kb), at)
+            knowledge_bases.put(tx, kb_id, sources, self.settings_json(settings, kb), at)
+        return knowledge_bases.get(tx, kb_id)
+
+    def to_push(self, tx: Transaction, kb_id: str, at: datetime) -> KnowledgeBaseRecord:
+        """The knowledge base that documents are pushed into; an unknown one is created, without any other source."""
+        if knowledge_bases.find(tx, kb_id) is None:
+            knowledge_bases.put(tx, kb_id, UPLOAD, self.settings_json(None, None), at)
         return knowledge_bases.get(tx, kb_id)
 
     def put(self, tx: Transaction, kb_id: str, sources: str | None, settings: Settings | None, at: datetime) -> None:
@@ -46,7 +52,7 @@ class Definitions:
         kb = knowledge_bases.find(tx, kb_id)
         if kb is None and sources is None:
             raise KnowledgeBaseNotFound(kb_id)
-        self._put(tx, kb_id, sources, self.settings_json(settings, kb), at)
+        knowledge_bases.put(tx, kb_id, sources, self.settings_json(settings, kb), at)
 
     def remove(self, tx: Transaction, kb_id: str) -> str:
         """Delete a knowledge base; its key, by which ``Uploads.empty_trash`` deletes its files once that is stored."""
@@ -55,12 +61,6 @@ class Definitions:
         with disk():
             self._uploads.move_to_trash(kb_id, key, tx)
         return key
-
-    def _put(self, tx: Transaction, kb_id: str, sources: str | None, settings: str, at: datetime) -> None:
-        is_new = knowledge_bases.put(tx, kb_id, sources, settings, at)
-        if sources == UPLOAD and self._needs_source:
-            with disk():
-                self._uploads.make(kb_id, tx, is_new=is_new)
 
     def settings_json(self, chosen: Settings | None, kb: KnowledgeBaseRecord | None) -> str:
         """The settings chosen, else those that it has, else the defaults."""

@@ -1,113 +1,177 @@
-"""Documents that are uploaded: taken in, taken out, each with a job that makes it so for search."""
+"""Documents that are pushed: taken in, taken out, whatever the job of their knowledge base does meanwhile."""
 
-import uuid
+import json
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
 
-from phaseflow.components.uploads import UploadBatch, Uploads, disk
-from phaseflow.domain.errors import InvalidRequest
+from phaseflow.components.upload_batch import UploadBatch
+from phaseflow.components.uploads import UploadLimits, Uploads, disk, kb_is_full
+from phaseflow.domain.errors import HeldBySource, InvalidRequest
 from phaseflow.domain.identifiers import check_kb_id
-from phaseflow.flow.definitions import UPLOAD
-from phaseflow.flow.inputs import File, as_files, as_text
+from phaseflow.domain.new_document import NewDocument, check_metadata
+from phaseflow.flow.inputs import File, as_files, as_new_documents
 from phaseflow.flow.job import Job
 from phaseflow.flow.queries import Queries
-from phaseflow.store import knowledge_bases
+from phaseflow.store import catalogue, inbox, knowledge_bases, pushed
+from phaseflow.store.catalogue import PUSH, KnownDocument
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store.pushed import Push, Pushed
 from phaseflow.store.transaction import Transaction
-from phaseflow.tracker import ensure_no_active_job
+
+T = TypeVar("T")
 
 DISCARD_S = 2.0
 """How long an upload that was given up may take to go; what is left then, goes when the next engine starts."""
+TOGETHER = 100
+"""Documents of a program that are stored in one transaction."""
 
-Check = Callable[[Transaction], None]
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was pushed: the uris in the order given, and the newest job."""
+
+    uris: Sequence[str]
+    job_id: str
 
 
 class Documents(Queries):
-    """The part of the engine that takes files."""
+    """The part of the engine that takes documents."""
 
     _uploads: Uploads
 
     @abstractmethod
-    async def _start_with(self, kb_id: str, source: str | None, check: Check, change: Check) -> Job:
-        """Make a job where ``check`` lets it, with ``change`` done right before it is committed."""
+    async def _change_documents(self, kb_id: str, change: Callable[[Transaction, datetime], T]) -> tuple[T, str | None]:
+        """Write durably, and make a job for what waits in the inbox where one is due: (the value, the newest job)."""
 
-    @property
     @abstractmethod
-    def _takes_files(self) -> bool: ...
+    def _define(self, tx: Transaction, kb_id: str, at: datetime) -> KnowledgeBaseRecord:
+        """The knowledge base that documents are pushed into, created if needed."""
 
-    async def add_documents(self, kb_id: str, files: Iterable[File]) -> Job:
-        """Copy files, each a path or (name, bytes), into a knowledge base and start a job. An unknown one is created.
+    @abstractmethod
+    def _job(self, job_id: str, kb_id: str) -> Job: ...
 
-        A file replaces an older one of the same name. All files are stored or none. Raises JobConflict while a job is
-        not over, InvalidRequest for a name that cannot be kept or a knowledge base with another source, UploadTooLarge.
-        Cancelling it before the job is asked for stores nothing.
+    async def add(self, kb_id: str, documents: Iterable[NewDocument | Mapping[str, Any]]) -> Taken:
+        """Push texts into a knowledge base, whatever its job does. An unknown one is created.
+
+        They are durable when this returns, and searchable soon after: the open job takes them while it still loads,
+        else the next one does, which starts by itself as soon as none is open. A job that is paused is left quiet: they
+        wait until it is resumed. After a failed or cancelled job a push starts a new one. What was pushed before and
+        is the same costs nothing; of two pushes of one uri the later one counts.
+
+        Raises InvalidRequest, HeldBySource for a uri that another source has, UploadTooLarge; then nothing is stored.
+        More than 100 are stored in several steps, in the order given.
+        """
+        given = as_new_documents(documents)
+        uris: dict[str, None] = {}
+        if not given:
+            raise InvalidRequest("documents", "there is none; give at least one")
+        check_kb_id(kb_id)
+        await self._read(partial(self._check_free, kb_id=kb_id, uris=[each.uri for each in given]))
+        for first in range(0, len(given), TOGETHER):
+            async with self.receiving(kb_id) as batch:
+                for each in given[first : first + TOGETHER]:
+                    await anyio.to_thread.run_sync(_take_text, batch, each)
+                taken = await self.take_in(kb_id, batch)
+            uris |= dict.fromkeys(taken.uris)
+        return Taken(list(uris), taken.job_id)
+
+    async def add_documents(self, kb_id: str, files: Iterable[File], metadata: Mapping[str, Any] | None = None) -> Job:
+        """Push files, each a path or (name, bytes), as ``add`` does texts; the newest job of the knowledge base.
+
+        A file replaces an older one of the same name. ``metadata`` is given to all of them. All files are stored or
+        none. Cancelling it before they are all here stores nothing.
         """
         async with self.receiving(kb_id) as batch:
+            if metadata is not None:
+                batch.metadata = json.dumps(check_metadata(metadata))
             for file in as_files(files):
                 await anyio.to_thread.run_sync(_take, batch, file)
-            return (await self.take_in(kb_id, batch))[1]
-
-    async def remove_document(self, kb_id: str, uri: str) -> Job:
-        """Delete an uploaded document and start a job, which removes it from the index.
-
-        Raises DocumentNotFound, JobConflict while a job is not over, InvalidRequest for another kind of source.
-        """
-
-        name = as_text("uri", uri)
-
-        def check(tx: Transaction) -> None:
-            knowledge_bases.get(tx, kb_id)
-            self._check(tx, kb_id)
-
-        key = uuid.uuid4().hex
-        with disk():
-            job = await self._start_with(
-                check_kb_id(kb_id), None, check, lambda tx: self._uploads.remove(kb_id, name, tx, key)
-            )
-        await anyio.to_thread.run_sync(self._uploads.empty_trash, key)
-        return job
+            taken = await self.take_in(kb_id, batch)
+        return self._job(taken.job_id, kb_id)
 
     @asynccontextmanager
     async def receiving(self, kb_id: str) -> AsyncIterator[UploadBatch]:
-        """A place for files on their way into a knowledge base, emptied at the end. Raises what ``add_documents`` does.
-
-        A refusal comes before a byte is asked for.
-        """
+        """A place for documents on their way into a knowledge base, emptied at the end."""
         check_kb_id(kb_id)
-        await self._read(lambda tx: self._check(tx, kb_id))
         with disk():
-            batch = await anyio.to_thread.run_sync(self._uploads.stage)
+            batch = UploadBatch(self._uploads)
             try:
                 yield batch
             finally:
                 with anyio.move_on_after(DISCARD_S, shield=True):
                     await anyio.to_thread.run_sync(batch.discard, abandon_on_cancel=True)
 
-    async def take_in(self, kb_id: str, batch: UploadBatch) -> tuple[Sequence[str], Job]:
-        """Give what was received its place and start a job: (the uris, the job). Checks all again."""
+    async def take_in(self, kb_id: str, batch: UploadBatch) -> Taken:
+        """Store what was received, and ask for it to be loaded. Raises what ``add`` does, and then stores nothing."""
         if batch.is_empty:
             raise InvalidRequest("files", "there is none; send at least one file")
-        uris: list[str] = []
-        job = await self._start_with(
-            kb_id, UPLOAD, lambda tx: self._check(tx, kb_id), lambda tx: uris.extend(batch.commit(kb_id, tx))
-        )
-        return uris, job
+        pushes = batch.pushes
 
-    def _check(self, tx: Transaction, kb_id: str) -> None:
-        if not self._takes_files:
-            raise InvalidRequest("kb_id", "this engine loads documents in its own way, and keeps no uploaded files")
+        def change(tx: Transaction, at: datetime) -> list[str]:
+            kb = self._define(tx, kb_id, at)
+            replaced = _store(tx, kb, pushes, self._uploads.limits, at)
+            batch.place(kb_id, tx)  # last: what was refused above has changed nothing
+            return replaced
+
+        with disk():
+            replaced, job_id = await self._change_documents(kb_id, change)
+        assert job_id is not None
+        if replaced:
+            await anyio.to_thread.run_sync(self._uploads.remove, kb_id, replaced)
+        return Taken([push.uri for push in pushes], job_id)
+
+    def _check_free(self, tx: Transaction, kb_id: str, uris: Sequence[str]) -> None:
         kb = knowledge_bases.find(tx, kb_id)
-        if kb is None:
-            return
-        if kb.sources is not None and kb.sources != UPLOAD:
-            raise InvalidRequest(
-                "kb_id", f"the documents of {kb_id!r} come from a folder or the web; change them there, or use another"
-            )
-        ensure_no_active_job(tx, kb_id, "change documents")
+        if kb is not None:
+            _refuse_held(catalogue.of(tx, kb.key, uris))
+
+
+def _store(
+    tx: Transaction, kb: KnowledgeBaseRecord, pushes: Sequence[Push], limits: UploadLimits, at: datetime
+) -> list[str]:
+    """Keep pushes and ask for those that are new or other than before; the files that nothing names any more."""
+    uris = [push.uri for push in pushes]
+    known, kept = catalogue.of(tx, kb.key, uris), pushed.of(tx, kb.key, uris)
+    _refuse_held(known)
+    more = sum(push.size - (kept[push.uri].size if push.uri in kept else 0) for push in pushes)
+    if more > 0 and pushed.kept_bytes(tx, kb.key) + more > limits.kb_bytes:
+        raise kb_is_full(limits)
+    new = [push for push in pushes if not _is_kept(push, kept.get(push.uri))]
+    catalogue.note(tx, kb.key, PUSH, [push.uri for push in new], at)
+    for push in new:
+        pushed.put(tx, kb.key, push, kept.get(push.uri), at)
+    for push in pushes:
+        before = known.get(push.uri)
+        if push.metadata is not None and (before is None or not _is_given(push.metadata, before)):
+            catalogue.set_metadata(tx, kb.key, push.uri, push.metadata, replaces=False, at=at)
+    wanted = {push.uri for push in new} | {uri for uri in uris if uri in kept and inbox.is_asked_for(tx, kb.key, uri)}
+    skipped = {uri for uri, document in known.items() if document.is_skipped}
+    inbox.ask(tx, kb.key, sorted(wanted - skipped, key=uris.index), at)
+    return [file for push in new if push.uri in kept and (file := kept[push.uri].file) is not None]
+
+
+def _refuse_held(known: Mapping[str, KnownDocument]) -> None:
+    for document in known.values():
+        if document.source != PUSH:
+            raise HeldBySource(document.uri, document.source, "change it there, or push it under another uri")
+
+
+def _is_kept(push: Push, kept: Pushed | None) -> bool:
+    """The same was pushed before."""
+    return kept is not None and (push.digest, push.title, push.media_type) == (kept.digest, kept.title, kept.media_type)
+
+
+def _is_given(metadata: str, before: KnownDocument) -> bool:
+    return before.metadata is not None and json.loads(before.metadata) == json.loads(metadata)
 
 
 def _take(batch: UploadBatch, file: File) -> None:
@@ -115,3 +179,8 @@ def _take(batch: UploadBatch, file: File) -> None:
         batch.add(*file)
     else:
         batch.copy(Path(file))
+
+
+def _take_text(batch: UploadBatch, document: NewDocument) -> None:
+    metadata = None if document.metadata is None else json.dumps(document.metadata)
+    batch.add_text(document.uri, document.text, document.title, document.media_type, metadata)

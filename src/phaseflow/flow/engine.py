@@ -23,10 +23,10 @@ from phaseflow.domain.settings import Settings
 from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, SearchHit, SearchHits
 from phaseflow.domain.vocabulary import Intent, JobPhase
 from phaseflow.flow import inputs
+from phaseflow.flow.adopted_uploads import adopt_uploads
 from phaseflow.flow.background import Background
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.definitions import Definitions
-from phaseflow.flow.documents import Check
 from phaseflow.flow.job import Job
 from phaseflow.flow.searching import ranked
 from phaseflow.flow.source_loaders import LoaderFor
@@ -166,16 +166,12 @@ class PhaseFlow(Upkeep):
         full: bool = False,
         held: Collection[JobPhase] = (),
         allow_deletes: bool = False,
-        check: Check | None = None,
-        change: Check | None = None,
     ) -> Job:
         tracker, scheduler = self._engine()
         state = IngestionState(uuid.uuid4().hex, kb_id)
         at = tracker.clock.now()
 
         def create(tx: Transaction) -> None:
-            if check is not None:
-                check(tx)
             admit_new_job(tx, kb_id, at)
             kb = self._definitions.to_start(tx, kb_id, given, chosen, at)
             queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
@@ -184,8 +180,6 @@ class PhaseFlow(Upkeep):
                 sources=kb.sources, settings=kb.settings, full=full, at=at,
                 allow_deletes=allow_deletes,
             )  # fmt: skip
-            if change is not None:  # last: what was refused above has changed nothing
-                change(tx)
 
         origin = tracing.origin()
 
@@ -235,7 +229,8 @@ class PhaseFlow(Upkeep):
 
     async def _main(self, started: Callable[[tuple[PhaseTracker, Scheduler]], None], stop: anyio.Event) -> None:
         async with open_session(self.path) as database:
-            await anyio.to_thread.run_sync(self._uploads.recover, await database.read(knowledge_bases.live))
+            await adopt_uploads(database, self._uploads)
+            self._components.sources.attach(database)
             tracker = await PhaseTracker.attach(database)
             scheduler = Scheduler(
                 tracker, self._components.components_for, self._policies, slots=self._slots, only=self._only
@@ -255,12 +250,11 @@ class PhaseFlow(Upkeep):
                 tracker.feed.close()
                 await self._components.aclose()
 
-    @property
-    def _takes_files(self) -> bool:
-        return not self._components.has_own_loader
+    def _define(self, tx: Transaction, kb_id: str, at: datetime) -> KnowledgeBaseRecord:
+        return self._definitions.to_push(tx, kb_id, at)
 
-    async def _start_with(self, kb_id: str, source: str | None, check: Check, change: Check) -> Job:
-        return await self._create(kb_id, source, check=check, change=change)
+    def _job(self, job_id: str, kb_id: str) -> Job:
+        return Job(job_id, kb_id, self.tracker.feed)
 
     def _engine(self) -> tuple[PhaseTracker, Scheduler]:
         if self._running is None:

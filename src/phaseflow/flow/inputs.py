@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.new_document import NewDocument
 from phaseflow.domain.settings import (
     DEFAULT_SOURCE,
     SOURCE,
@@ -108,6 +109,23 @@ def as_files(files: Iterable[File]) -> Iterable[File]:
                 yield file
             case _:
                 raise _wrong("files", "a list of paths, or of (name, bytes)", file)
+
+
+def as_new_documents(documents: Iterable[NewDocument | Mapping[str, Any]]) -> list[NewDocument]:
+    """Texts to take in, each checked."""
+    several = _several("documents", "a list of NewDocument, or of mappings of their JSON shape", documents)
+    return [_as_new_document(number, document) for number, document in enumerate(several)]
+
+
+def _as_new_document(number: int, document: NewDocument | Mapping[str, Any]) -> NewDocument:
+    if isinstance(document, NewDocument):
+        return document
+    if not isinstance(document, Mapping):
+        raise _wrong("documents", "a list of NewDocument, or of mappings of their JSON shape", document)
+    try:
+        return NewDocument.model_validate(dict(document))
+    except ValidationError as error:
+        raise invalid(f"documents.{number}", error) from error
 
 
 def as_names(field: str, names: Collection[str]) -> Collection[str]:

@@ -13,6 +13,7 @@ from phaseflow.components.sources import FolderLoader
 from phaseflow.components.sources.beneath import HasRoots
 from phaseflow.components.sources.engine_files import EngineFiles
 from phaseflow.components.sources.prefixed import PrefixedLoader, UnavailableLoader
+from phaseflow.components.sources.pushed import PushLoader
 from phaseflow.components.sources.web import WebLoader
 from phaseflow.components.sources.web import check_source as check_web_source
 from phaseflow.components.uploads import Uploads
@@ -28,6 +29,8 @@ from phaseflow.domain.settings import (
     as_given,
 )
 from phaseflow.flow.inputs import Source, SourceLike, as_sources
+from phaseflow.store.catalogue import PUSH
+from phaseflow.store.database import Database
 from phaseflow.store.jobs import JobRecord
 
 LoaderFor = Callable[[Source], Loader]
@@ -52,27 +55,34 @@ class SourceLoaders:
         self._uploads = uploads
         self._workers = workers
         self._engine_files = EngineFiles(uploads.database if uploads is not None else None)
+        self._database: Database | None = None
+
+    def attach(self, database: Database) -> None:
+        """Read what was pushed from this database from now on."""
+        self._database = database
 
     @asynccontextmanager
     async def loaders(self, record: JobRecord) -> AsyncIterator[dict[str, Loader]]:
-        """The loaders of a job, one a source, by name, for the length of the block.
+        """The loaders of a job, one a source, by name, for the length of the block; and ``push``, of what was pushed.
 
         Raises SourceNotAllowed when its only source may not be read any more: since the start what is allowed may have
         changed, or a link been put into its way. One of several then fails by itself.
         """
         async with AsyncExitStack() as stack:
+            found: dict[str, Loader] = {PUSH: self._push_loader(record)}
             if isinstance(self._loader, Loader):
-                yield {DEFAULT_SOURCE: self._loader}
+                yield found | {DEFAULT_SOURCE: self._loader}
                 return
-            if record.sources is None:
+            if record.sources is None and record.lists:
                 raise ComponentUnavailable("the knowledge base has no source; start it with one")
-            sources = SOURCES.validate_json(record.sources)
-            found: dict[str, Loader] = {}
+            sources = {} if record.sources is None else SOURCES.validate_json(record.sources)
             for name, source in sources.items():
+                if isinstance(source, UploadSource):
+                    continue
                 try:
                     loader = await self._loader_for(record, source)
                 except (SourceNotAllowed, ComponentUnavailable) as error:
-                    if len(sources) == 1:
+                    if len(sources) == 1 and record.lists:
                         raise
                     loader = UnavailableLoader(error)
                 if isinstance(loader, WebLoader):
@@ -140,15 +150,13 @@ class SourceLoaders:
             # What was checked by its path may lead elsewhere when it is opened: it is opened below a root.
             roots = self._check_source.roots if isinstance(self._check_source, HasRoots) else None
             return FolderLoader(source, workers=self._workers, engine_files=self._engine_files, roots=roots)
-        if isinstance(source, UploadSource):
-            return self._upload_loader(record.state.kb_id)
+        assert isinstance(source, WebSource)
         return WebLoader(source, allow_private=self._allow_private, workers=self._workers)
 
-    def _upload_loader(self, kb_id: str) -> Loader:
-        if self._uploads is None:
-            raise ComponentUnavailable("uploaded documents are read by the engine that keeps them; use PhaseFlow")
-        folder = FolderSource(str(self._uploads.existing(kb_id)))
-        return FolderLoader(folder, max_bytes=self._uploads.limits.file_bytes, workers=self._workers, engine_files=None)
+    def _push_loader(self, record: JobRecord) -> Loader:
+        assert self._uploads is not None
+        assert self._database is not None
+        return PushLoader(self._database.read_long, record.seq, record.state.kb_id, self._uploads, self._workers)
 
 
 async def _close(loader: WebLoader) -> None:

@@ -163,7 +163,7 @@ def _told(value: BaseModel) -> Iterator[str]:
     elif isinstance(value, Page):
         for item in value.items:
             yield from _told(item)
-    elif isinstance(value, DocumentsChanged):
+    elif isinstance(value, DocumentsChanged) and value.job is not None:
         yield from _told(value.job)
 
 

@@ -3,7 +3,7 @@
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from phaseflow.components.uploads import UploadBatch
+from phaseflow.components.upload_batch import UploadBatch
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.http.endpoint import MULTIPART
 from phaseflow.http.problems import UnsupportedMediaType

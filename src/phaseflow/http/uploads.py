@@ -7,7 +7,7 @@ import anyio
 import anyio.to_thread
 from starlette.requests import ClientDisconnect, Request
 
-from phaseflow.domain.errors import DocumentNotFound, JobConflict, KnowledgeBaseNotFound, UploadTooLarge
+from phaseflow.domain.errors import DocumentNotFound, HeldBySource, KnowledgeBaseNotFound, UploadTooLarge
 from phaseflow.domain.status import DocumentsChanged
 from phaseflow.http import requests
 from phaseflow.http.endpoint import Endpoint, JsonResult, RequestContext
@@ -27,13 +27,14 @@ async def add_documents(call: RequestContext[requests.KbPath, None]) -> JsonResu
                 await _receive(call.request, FileParts(boundary, batch), call.state.limits)
             if until_stopped.cancelled_caught:
                 raise NotReady("the service is stopping; send it again when it is back")
-            uris, job = await flow.take_in(kb_id, batch)
-    return JsonResult(DocumentsChanged(documents=list(uris), job=await job.status()), 202)
+            taken = await flow.take_in(kb_id, batch)
+    return JsonResult(DocumentsChanged(documents=list(taken.uris), job=await flow.job_status(taken.job_id)), 202)
 
 
 async def delete_document(call: RequestContext[requests.DocumentQuery, None]) -> JsonResult:
     job = await call.state.flow.remove_document(call.at.kb_id, call.at.uri)
-    return JsonResult(DocumentsChanged(documents=[call.at.uri], job=await job.status()), 202)
+    status = None if job is None else await job.status()
+    return JsonResult(DocumentsChanged(documents=[call.at.uri], job=status), 202)
 
 
 async def _receive(request: Request, parts: FileParts, limits: Limits) -> None:
@@ -69,11 +70,11 @@ ENDPOINTS = [
     Endpoint(
         "POST", f"{KB}/documents", "Take files in and start a job; creates the knowledge base", add_documents,
         {202: DocumentsChanged}, requests.KbPath, takes_files=True,
-        problems=(JobConflict, LimitReached, UploadTooLarge, BodyInterrupted, NotReady),
+        problems=(HeldBySource, LimitReached, UploadTooLarge, BodyInterrupted, NotReady),
     ),
     Endpoint(
         "DELETE", f"{KB}/documents", "Take an uploaded document out and start a job", delete_document,
         {202: DocumentsChanged}, requests.DocumentQuery,
-        problems=(KnowledgeBaseNotFound, DocumentNotFound, JobConflict),
+        problems=(KnowledgeBaseNotFound, DocumentNotFound, HeldBySource),
     ),
 ]  # fmt: skip

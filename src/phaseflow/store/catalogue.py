@@ -1,18 +1,24 @@
 """The documents that a knowledge base knows: a row each, which stays the same from version to version."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.status import timestamp
-from phaseflow.store.knowledge_bases import name_of
+from phaseflow.store.knowledge_bases import VERSIONS_IN_USE, name_of
 from phaseflow.store.states import IS_A_DOCUMENT, IS_SEARCHABLE
-from phaseflow.store.transaction import Transaction, json_array
+from phaseflow.store.transaction import Row, Transaction, json_array
 
 PUSH: Final = "push"
 """The name of the source of what was pushed."""
 
+_COLUMNS: Final = "uri, document_id, source, skipped, metadata"
+EFFECTIVE_METADATA: Final = (
+    "iif(c.replaces, coalesce(c.metadata, '{}'), json_patch(d.own_metadata, coalesce(c.metadata, '{}')))"
+)
+"""SQL for the metadata of a version ``d`` of the document ``c``: what was given goes before what is found in it."""
 _HELD: Final = (
     "skipped = 1 OR EXISTS (SELECT 1 FROM failures AS f WHERE f.kb_id = c.kb_id AND f.uri = c.uri)"
     " OR EXISTS (SELECT 1 FROM requests AS r WHERE r.kb_id = c.kb_id AND r.uri = c.uri)"
@@ -21,6 +27,64 @@ _HELD: Final = (
     f"  WHERE d.kb_id = c.kb_id AND d.index_version = k.index_version AND d.uri = c.uri AND d.{IS_SEARCHABLE})"
 )
 """What keeps a document known that its source does not have (any more)."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDocument:
+    """A document that a knowledge base knows. ``metadata`` is the JSON that was given, None when none was."""
+
+    uri: str
+    id: str
+    source: str
+    is_skipped: bool
+    metadata: str | None
+
+
+def of(tx: Transaction, kb_key: str, uris: Sequence[str]) -> dict[str, KnownDocument]:
+    """Those of these documents that it knows, by uri."""
+    rows = tx.rows(
+        f"SELECT {_COLUMNS} FROM catalogue WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))",
+        kb_key, json_array(uris),
+    )  # fmt: skip
+    return {row[0]: _known(row) for row in rows}
+
+
+def find(tx: Transaction, kb_key: str, id_or_uri: str) -> KnownDocument | None:
+    """One document by its id, or by its uri."""
+    row = tx.row(
+        f"SELECT {_COLUMNS} FROM catalogue WHERE kb_id = ?1 AND document_id = ?2", kb_key, id_or_uri
+    ) or tx.row(f"SELECT {_COLUMNS} FROM catalogue WHERE kb_id = ?1 AND uri = ?2", kb_key, id_or_uri)
+    return None if row is None else _known(row)
+
+
+def set_skipped(tx: Transaction, kb_key: str, uri: str, *, skipped: bool) -> None:
+    """Leave a document out from now on, or no longer."""
+    tx.run("UPDATE catalogue SET skipped = ?3 WHERE kb_id = ?1 AND uri = ?2", kb_key, uri, skipped)
+
+
+def set_metadata(tx: Transaction, kb_key: str, uri: str, metadata: str | None, *, replaces: bool, at: datetime) -> None:
+    """Give a document metadata (JSON), over what is found in it or in place of that. Its searchable version has it at
+    once."""
+    tx.run(
+        "UPDATE catalogue SET metadata = ?3, replaces = ?4 WHERE kb_id = ?1 AND uri = ?2",
+        kb_key, uri, metadata, replaces,
+    )  # fmt: skip
+    tx.run(
+        f"UPDATE documents AS d SET metadata = {EFFECTIVE_METADATA}, changed_at = ?3 FROM catalogue AS c"
+        f" WHERE c.kb_id = ?1 AND c.uri = ?2 AND d.kb_id = ?1 AND d.uri = ?2 AND d.{IS_SEARCHABLE}"
+        f" AND d.index_version IN {VERSIONS_IN_USE}",
+        kb_key, uri, timestamp(at),
+    )  # fmt: skip
+
+
+def remove(tx: Transaction, kb_key: str, uri: str) -> None:
+    """Know a document no more."""
+    tx.run("DELETE FROM catalogue WHERE kb_id = ? AND uri = ?", kb_key, uri)
+
+
+def _known(row: Row) -> KnownDocument:
+    uri, key, source, skipped, metadata = row
+    return KnownDocument(uri, key, source, bool(skipped), metadata)
 
 
 def note(tx: Transaction, kb_key: str, source: str, uris: Sequence[str], at: datetime) -> None:

@@ -10,7 +10,10 @@ from phaseflow.store.transaction import Transaction, json_array
 
 @dataclass(frozen=True, slots=True)
 class ListedEntry:
-    """A document that the source has, and what the knowledge base holds of it: its content hash (hex) and stamp."""
+    """A document that the source has, and what the knowledge base holds of it: its content hash (hex) and stamp.
+
+    ``is_skipped``: 1 when it is left out on request.
+    """
 
     id: int
     uri: str
@@ -20,6 +23,7 @@ class ListedEntry:
     known_hash: str | None = None
     known_stamp: str | None = None
     source: str = "default"
+    is_skipped: int = 0
 
 
 def add(
@@ -37,9 +41,11 @@ def add(
     Each uri may stand there once. One that is known and was not read yet takes the lower depth. Of the new ones the
     first are added, as many as a crawl of at most ``most`` has room for. ``trust`` is (KB key, index version, recipe):
     a document whose stamp is that of its searchable version is unchanged and will not be read. None trusts no stamp.
-    From here on the knowledge base knows them, as held by ``source``.
+    From here on the knowledge base knows them, as held by ``source``. What was pushed under one of these uris goes
+    before what another source has there.
     """
     rows = json_array(found)
+    kb_key = tx.value("SELECT kb_id FROM ingestion_jobs WHERE seq = ?", job_seq)
     tx.run(
         # An insert that never adds: UPDATE … FROM would go through all that is open.
         "INSERT INTO job_entries (job_seq, uri, depth) SELECT ?1, value ->> 0, value ->> 3 FROM json_each(?2) AS f"
@@ -52,10 +58,10 @@ def add(
         "INSERT INTO job_entries (job_seq, uri, size, stamp, depth, source)"
         " SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, ?4 FROM json_each(?2) AS f"
         " WHERE NOT EXISTS (SELECT 1 FROM job_entries WHERE job_seq = ?1 AND uri = f.value ->> 0)"
-        " LIMIT ?3 RETURNING id, uri",
-        job_seq, rows, -1 if most is None else _room(tx, job_seq, source, most), source,
+        f" AND (?4 = '{catalogue.PUSH}' OR NOT EXISTS"
+        "  (SELECT 1 FROM pushed AS p WHERE p.kb_id = ?5 AND p.uri = f.value ->> 0)) LIMIT ?3 RETURNING id, uri",
+        job_seq, rows, -1 if most is None else _room(tx, job_seq, source, most), source, kb_key,
     )  # fmt: skip
-    kb_key = tx.value("SELECT kb_id FROM ingestion_jobs WHERE seq = ?", job_seq)
     catalogue.note(tx, kb_key, source, [row[1] for row in added], at)
     if trust is None or not added:
         return len(added), 0
@@ -87,6 +93,11 @@ def any_failed(tx: Transaction, job_seq: int, source: str) -> bool:
     return row is not None
 
 
+def has_unread(tx: Transaction, job_seq: int) -> bool:
+    """Whether any document is still to be read."""
+    return tx.row(f"SELECT 1 FROM job_entries WHERE job_seq = ? AND {IS_LISTED} LIMIT 1", job_seq) is not None
+
+
 def finish_listing(tx: Transaction, job_seq: int) -> None:
     """All sources have been listed to their end, or cannot be."""
     tx.run("UPDATE ingestion_jobs SET listed = 1 WHERE seq = ?", job_seq)
@@ -99,7 +110,10 @@ def open_page(tx: Transaction, job_seq: int, source: str, limit: int, known: tup
     ``known`` is (KB key, index version, recipe) of what is searchable.
     """
     rows = tx.rows(
-        "SELECT e.id, e.uri, e.size, e.stamp, e.depth, d.content_hash, d.stamp, e.source FROM job_entries AS e"
+        "SELECT e.id, e.uri, e.size, e.stamp, e.depth, iif(r.anew, NULL, d.content_hash), d.stamp, e.source,"
+        " coalesce(c.skipped, 0) FROM job_entries AS e"
+        " LEFT JOIN requests AS r ON r.kb_id = ?3 AND r.uri = e.uri AND r.job_seq = ?1"
+        " LEFT JOIN catalogue AS c ON c.kb_id = ?3 AND c.uri = e.uri"
         f" LEFT JOIN documents AS d ON d.kb_id = ?3 AND d.index_version = ?4 AND d.uri = e.uri AND d.{IS_SEARCHABLE}"
         "  AND d.recipe = ?5"
         f" WHERE e.job_seq = ?1 AND e.source = ?6 AND e.{IS_LISTED}"

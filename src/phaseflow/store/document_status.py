@@ -1,8 +1,8 @@
 """Where each document stands: a view on the catalogue, the inbox, the crawl, the versions and the failures.
 
-Nothing here is stored. A document is, in this order: skipped when the catalogue says so; queued while it is asked for,
-or stands unread in the crawl of the newest job; processing while that job has a version of it in hand; failed while a
-failure of it stands; indexed when a version of it is searchable.
+Nothing here is stored. A document is, in this order: skipped when the catalogue says so; queued while it is asked for
+and the newest job has not taken it, or stands unread in the crawl of that job; processing while that job has a version
+of it in hand; failed while a failure of it stands; indexed when a version of it is searchable.
 """
 
 import json
@@ -61,7 +61,7 @@ def view(tx: Transaction, kb_key: str, index_version: int) -> View:
 
 # ?1 KB key, ?2 index version, ?3 newest job, ?4 whether that is cancelled. The catalogue's rows are named c.
 _BESIDE: Final = (
-    " LEFT JOIN requests AS r ON r.kb_id = c.kb_id AND r.uri = c.uri"
+    " LEFT JOIN requests AS r ON r.kb_id = c.kb_id AND r.uri = c.uri AND (coalesce(r.job_seq, 0) <> ?3 OR ?4)"
     " LEFT JOIN job_entries AS e ON e.job_seq = ?3 AND e.uri = c.uri"
     " LEFT JOIN documents AS o ON o.id = (SELECT max(id) FROM documents AS d"
     f"  WHERE d.kb_id = c.kb_id AND d.uri = c.uri AND d.{IS_IN_HAND} AND d.job_seq = ?3)"

@@ -22,7 +22,8 @@ from phaseflow.store.transaction import Row, Transaction, json_array
 @dataclass(frozen=True, slots=True)
 class JobRecord:
     """A job as the database holds it. ``newest``: no later job of its knowledge base exists.
-    ``source_errors``: why sources could not be read, by name.
+    ``source_errors``: why sources could not be read, by name. ``lists``: it lists its sources, and does not only take
+    what is asked for.
 
     ``last_signs``: when each phase was written last.
     """
@@ -32,6 +33,7 @@ class JobRecord:
     sources: str | None
     settings: str
     full: bool
+    lists: bool
     run: int
     index_version: int | None
     model: str | None
@@ -53,7 +55,7 @@ _PHASE = (
 )
 _JOB = (
     "seq, id, (SELECT name FROM knowledge_bases AS k WHERE k.id = ingestion_jobs.kb_id), managed, sources, settings,"
-    " full_run, run, index_version, model, held, hold_reason, intent, intent_phases,"
+    " full_run, lists, run, index_version, model, held, hold_reason, intent, intent_phases,"
     " queued_at, listed, documents_deleted, documents_failed, characters_sent, cancelled_at, created_at, started_at,"
     " completed_at, lease_s, lease_until, can_retry,"
     " seq = (SELECT max(seq) FROM ingestion_jobs AS other WHERE other.kb_id = ingestion_jobs.kb_id),"
@@ -84,13 +86,14 @@ def create(
     full: bool,
     at: datetime,
     allow_deletes: bool = False,
+    lists: bool = True,
 ) -> None:
     """Store a new job with its four phases, none of them started. No transition: it comes from nowhere."""
     tx.run(
         "INSERT INTO ingestion_jobs (id, kb_id, managed, sources, settings, full_run, created_at, lease_s, can_retry,"
-        f" allow_deletes) VALUES (?, {KEY_OF}, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f" allow_deletes, lists) VALUES (?, {KEY_OF}, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         state.job_id, state.kb_id, state.managed, sources, settings, full, timestamp(at),
-        state.lease and state.lease.seconds, bool(state.lease and state.lease.can_retry), allow_deletes,
+        state.lease and state.lease.seconds, bool(state.lease and state.lease.can_retry), allow_deletes, lists,
     )  # fmt: skip
     tx.run(
         "INSERT INTO ingestion_phase_status (job_id, phase_name, status, created_at, updated_at)"
@@ -205,29 +208,20 @@ def begin_run(tx: Transaction, job_id: str) -> int:
     return int(tx.value("UPDATE ingestion_jobs SET run = run + 1 WHERE id = ? RETURNING run", job_id))
 
 
-def count_deleted(tx: Transaction, job_seq: int, deleted: int) -> None:
-    """Add to the documents that a job has taken out."""
-    tx.run("UPDATE ingestion_jobs SET documents_deleted = documents_deleted + ? WHERE seq = ?", deleted, job_seq)
-
-
-def count_requeued(tx: Transaction, job_id: str, phase: JobPhase, documents: int, items: int) -> None:
-    """Take documents that will be tried again, and their items in a phase, from those that failed."""
-    tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed - ? WHERE id = ?", documents, job_id)
-    tx.run(
-        "UPDATE ingestion_phase_status SET items_failed = max(0, items_failed - ?)"
-        " WHERE job_id = ? AND phase_name = ?",
-        items, job_id, phase,
-    )  # fmt: skip
-
-
-def count_characters(tx: Transaction, job_seq: int, characters: int) -> None:
-    """Add to the characters that a job has sent to the embedder."""
-    tx.run("UPDATE ingestion_jobs SET characters_sent = characters_sent + ? WHERE seq = ?", characters, job_seq)
-
-
 def set_target(tx: Transaction, job_id: str, index_version: int, model: str) -> None:
     """Note which documents and which vectors the job writes."""
     tx.run("UPDATE ingestion_jobs SET index_version = ?2, model = ?3 WHERE id = ?1", job_id, index_version, model)
+
+
+def let_list(tx: Transaction, job_id: str) -> None:
+    """Let a job that was made for what is asked for list its sources after all."""
+    tx.run("UPDATE ingestion_jobs SET lists = 1 WHERE id = ?", job_id)
+
+
+def latest_id(tx: Transaction, kb_id: str) -> str | None:
+    """The id of the newest job of a knowledge base."""
+    found = tx.value(f"SELECT id FROM ingestion_jobs WHERE kb_id = {KEY_OF} ORDER BY seq DESC LIMIT 1", kb_id)
+    return None if found is None else str(found)
 
 
 def _save_phase(tx: Transaction, job_id: str, old: PhaseState, new: PhaseState, at: datetime) -> None:
@@ -259,8 +253,8 @@ def _save_job(tx: Transaction, state: IngestionState, at: datetime) -> None:
 
 def _record(row: Row) -> JobRecord:
     (
-        seq, job_id, kb_id, managed, sources, settings, full, run, index_version, model, held, hold_reason, intent,
-        intent_phases, queued_at, listed, deleted, failed, characters, cancelled_at, created_at, started_at,
+        seq, job_id, kb_id, managed, sources, settings, full, lists, run, index_version, model, held, hold_reason,
+        intent, intent_phases, queued_at, listed, deleted, failed, characters, cancelled_at, created_at, started_at,
         completed_at, lease_s, lease_until, can_retry, newest, source_errors, phases,
     ) = row  # fmt: skip
     found = json.loads(phases)
@@ -278,10 +272,11 @@ def _record(row: Row) -> JobRecord:
         lease=None if lease_s is None else Lease(lease_s, bool(can_retry), expired=lease_until is None),
     )
     return JobRecord(
-        seq=seq, state=state, sources=sources, settings=settings, full=bool(full), run=run, index_version=index_version,
-        model=model, listed=bool(listed), documents_deleted=deleted, documents_failed=failed,
-        characters_sent=characters, created_at=datetime.fromisoformat(created_at), started_at=parse_time(started_at),
-        completed_at=parse_time(completed_at), newest=bool(newest), source_errors=json.loads(source_errors),
+        seq=seq, state=state, sources=sources, settings=settings, full=bool(full), lists=bool(lists), run=run,
+        index_version=index_version, model=model, listed=bool(listed), documents_deleted=deleted,
+        documents_failed=failed, characters_sent=characters, created_at=datetime.fromisoformat(created_at),
+        started_at=parse_time(started_at), completed_at=parse_time(completed_at), newest=bool(newest),
+        source_errors=json.loads(source_errors),
         last_signs={JobPhase(name): datetime.fromisoformat(at) for name, at, *_ in found},
     )  # fmt: skip
 

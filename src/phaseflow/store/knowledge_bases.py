@@ -36,6 +36,11 @@ _COLUMNS = (
 
 KEY_OF = "(SELECT id FROM knowledge_bases WHERE name = ?)"
 """SQL for the key of a knowledge base that is known by its name."""
+VERSIONS_IN_USE = (
+    "(SELECT index_version FROM knowledge_bases WHERE id = ?1 UNION SELECT index_version FROM"
+    " (SELECT index_version FROM ingestion_jobs WHERE kb_id = ?1 ORDER BY seq DESC LIMIT 1))"
+)
+"""SQL for the index version that search sees, and the one that the newest job builds; ``?1`` is the key."""
 IS_LIVE = "kb_id IN (SELECT id FROM knowledge_bases WHERE name IS NOT NULL)"
 """SQL for rows of a knowledge base that was not deleted."""
 

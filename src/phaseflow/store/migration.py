@@ -21,6 +21,7 @@ ALTER TABLE ingestion_jobs RENAME COLUMN epoch TO index_version;
 ALTER TABLE documents RENAME COLUMN epoch TO index_version;
 ALTER TABLE documents RENAME COLUMN generation TO search_revision;
 ALTER TABLE knowledge_bases ADD COLUMN name TEXT;
+ALTER TABLE knowledge_bases ADD COLUMN pushed_bytes INTEGER NOT NULL DEFAULT 0;
 UPDATE knowledge_bases SET name = id;
 ALTER TABLE knowledge_bases RENAME COLUMN source TO sources;
 ALTER TABLE ingestion_jobs RENAME COLUMN source TO sources;
@@ -29,6 +30,8 @@ UPDATE ingestion_jobs SET sources = json_object('default', json(sources)) WHERE 
 CREATE UNIQUE INDEX knowledge_bases_by_name ON knowledge_bases (name);
 ALTER TABLE ingestion_jobs ADD COLUMN lists INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE job_entries ADD COLUMN source TEXT NOT NULL DEFAULT 'default';
+UPDATE job_entries SET source = 'push'
+WHERE job_seq IN (SELECT seq FROM ingestion_jobs WHERE sources ->> '$.default.type' = 'upload');
 CREATE TABLE webhooks (name TEXT PRIMARY KEY, id TEXT NOT NULL, url TEXT NOT NULL, chosen_by_client INTEGER NOT NULL,
     events TEXT NOT NULL, kbs TEXT NOT NULL, secret BLOB NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL,
     last_delivery TEXT, last_error TEXT) STRICT;
@@ -95,6 +98,7 @@ CREATE TABLE requests (
     requested_at TEXT NOT NULL,
     UNIQUE (kb_id, uri)
 ) STRICT;
+CREATE INDEX requests_by_job ON requests (kb_id, job_seq, id);
 CREATE INDEX chunks_by_vector ON chunks (vector_id) WHERE vector_id IS NOT NULL;
 CREATE TABLE unused_vectors (
     kb_id     TEXT NOT NULL,

@@ -9,15 +9,25 @@ from typing import Final, NamedTuple
 from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.status import timestamp
 from phaseflow.store import documents, knowledge_bases, postings, texts
+from phaseflow.store.catalogue import EFFECTIVE_METADATA, PUSH
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.pieces import document_of, pieces_of
+from phaseflow.store.pushed import STAMP
 from phaseflow.store.states import IS_ON_ITS_WAY, IS_SEARCHABLE, DocumentState, EntryState
 from phaseflow.store.transaction import Transaction, json_array
 
 _SOURCE: Final = "coalesce((SELECT source FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri), d.source)"
 _FOUND: Final = (
     f"EXISTS (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?3 AND e.uri = d.uri AND e.state < {EntryState.SKIPPED})"
+    " AND NOT EXISTS (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri AND c.skipped = 1)"
 )
+_UNWANTED: Final = (
+    "(EXISTS (SELECT 1 FROM catalogue AS c WHERE c.kb_id = d.kb_id AND c.uri = d.uri AND c.skipped = 1)"
+    f" OR d.source = '{PUSH}' AND NOT EXISTS (SELECT 1 FROM pushed AS p WHERE p.kb_id = d.kb_id AND p.uri = d.uri"
+    f"  AND (d.stamp IS NULL OR d.stamp NOT GLOB '{STAMP}*' OR d.stamp GLOB '{STAMP}' || p.id || ' *')))"
+)
+"""SQL for versions that are not to be seen: of a document that is skipped, or was pushed and then deleted, even if it
+has been pushed again since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +75,13 @@ def note_indexed(tx: Transaction, document_id: int, before: int, after: int) -> 
 
 
 def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument], at: datetime) -> None:
-    """Make embedded documents, whose passages are indexed, searchable: each in place of its older version.
+    """Make embedded documents, whose passages are indexed, searchable: each in place of its older version. One that was
+    skipped or deleted while it was on its way is gone instead.
 
-    One step that writes no more than a row a document.
+    One step that writes no more than a few rows a document.
     """
     search_revision = knowledge_bases.next_search_revision(tx, scope.kb_key)
+    ids = json_array([d.id for d in staged])
     older = tx.rows(
         f"SELECT id FROM documents WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE}"
         " AND uri IN (SELECT value FROM json_each(?))",
@@ -77,11 +89,17 @@ def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument], at:
     )  # fmt: skip
     documents.withdraw(tx, [row[0] for row in older])
     tx.run(
-        f"UPDATE documents SET state = {DocumentState.SEARCHABLE}, search_revision = ?1, indexed = chunk_count,"
-        " turn = NULL, changed_at = ?2,"
-        " indexed_at = ?2, metadata = own_metadata WHERE id IN (SELECT value FROM json_each(?3))",
-        search_revision, timestamp(at), json_array([d.id for d in staged]),
+        f"UPDATE documents AS d SET state = {DocumentState.SEARCHABLE}, search_revision = ?1, indexed = chunk_count,"
+        f" turn = NULL, changed_at = ?2, indexed_at = ?2, metadata = coalesce((SELECT {EFFECTIVE_METADATA}"
+        "  FROM catalogue AS c WHERE c.kb_id = d.kb_id AND c.uri = d.uri), own_metadata)"
+        " WHERE id IN (SELECT value FROM json_each(?3))",
+        search_revision, timestamp(at), ids,
     )  # fmt: skip
+    tx.run(
+        f"UPDATE documents AS d SET state = {DocumentState.GONE}, search_revision = NULL"
+        f" WHERE id IN (SELECT value FROM json_each(?1)) AND {_UNWANTED}",
+        ids,
+    )
 
 
 def census(
@@ -118,6 +136,19 @@ def withdraw(tx: Transaction, scope: Scope, ids: Sequence[int]) -> None:
     if ids:
         knowledge_bases.next_search_revision(tx, scope.kb_key)
         documents.withdraw(tx, ids)
+
+
+def withdraw_live(tx: Transaction, kb_key: str, uri: str) -> bool:
+    """Take the searchable version of one document out; whether there was any."""
+    rows = tx.rows(
+        f"SELECT id FROM documents WHERE kb_id = ?1 AND uri = ?2 AND {IS_SEARCHABLE}"
+        f" AND index_version IN {knowledge_bases.VERSIONS_IN_USE}",
+        kb_key, uri,
+    )  # fmt: skip
+    if rows:
+        knowledge_bases.next_search_revision(tx, kb_key)
+        documents.withdraw(tx, [row[0] for row in rows])
+    return bool(rows)
 
 
 def withdraw_other_versions(tx: Transaction, scope: Scope, limit: int) -> int:

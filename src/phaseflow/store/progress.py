@@ -28,13 +28,17 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a batch adds to the counts of its phase, and what it hands over to the next one (in that one's items)."""
+    """What a batch adds to the counts of its phase, and what it hands over to the next one (in that one's items).
+
+    ``total`` is the number of items there are; ``found`` adds to it, once it is known.
+    """
 
     processed: int = 0
     failed: int = 0
     reused: int = 0
     handed_over: int = 0
     total: int | None = None
+    found: int = 0
 
 
 def advance(tx: Transaction, run: Run, phase: JobPhase, done: Done, at: datetime) -> None:
@@ -44,13 +48,13 @@ def advance(tx: Transaction, run: Run, phase: JobPhase, done: Done, at: datetime
     """
     row = tx.row(
         "UPDATE ingestion_phase_status SET items_processed = items_processed + ?4, items_failed = items_failed + ?5,"
-        " items_reused = items_reused + ?6, items_total = coalesce(?7, items_total), waiting_on = NULL,"
+        " items_reused = items_reused + ?6, items_total = coalesce(?7, items_total) + ?10, waiting_on = NULL,"
         " updated_at = ?8,"
         " progress = max(progress, min(?9, coalesce(100 * (items_processed + ?4 + items_failed + ?5)"
-        "  / nullif(coalesce(?7, items_total), 0), 0)))"
+        "  / nullif(coalesce(?7, items_total) + ?10, 0), 0)))"
         f" WHERE {_RUNNING} RETURNING 1",
         run.job_id, phase, run.run, done.processed, done.failed, done.reused, done.total, timestamp(at),
-        MOST_BEFORE_THE_END,
+        MOST_BEFORE_THE_END, done.found,
     )  # fmt: skip
     if row is None:
         raise _lost(run, phase)
@@ -124,6 +128,26 @@ def move_clocks(tx: Transaction, step: timedelta) -> None:
         step.total_seconds(),
     )
     leases.move(tx, step)
+
+
+def count_deleted(tx: Transaction, job_seq: int, deleted: int) -> None:
+    """Add to the documents that a job has taken out."""
+    tx.run("UPDATE ingestion_jobs SET documents_deleted = documents_deleted + ? WHERE seq = ?", deleted, job_seq)
+
+
+def count_requeued(tx: Transaction, job_id: str, phase: JobPhase, documents: int, items: int) -> None:
+    """Take documents that will be tried again, and their items in a phase, from those that failed."""
+    tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed - ? WHERE id = ?", documents, job_id)
+    tx.run(
+        "UPDATE ingestion_phase_status SET items_failed = max(0, items_failed - ?)"
+        " WHERE job_id = ? AND phase_name = ?",
+        items, job_id, phase,
+    )  # fmt: skip
+
+
+def count_characters(tx: Transaction, job_seq: int, characters: int) -> None:
+    """Add to the characters that a job has sent to the embedder."""
+    tx.run("UPDATE ingestion_jobs SET characters_sent = characters_sent + ? WHERE seq = ?", characters, job_seq)
 
 
 def _lost(run: Run, phase: JobPhase) -> StaleRun:

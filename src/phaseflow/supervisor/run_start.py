@@ -12,7 +12,17 @@ from phaseflow.domain.indexed_with import IndexedWith
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.settings import Settings
 from phaseflow.domain.vocabulary import Intent, JobPhase, PhaseStatus
-from phaseflow.store import crawl_frontier, documents, failpoints, job_sources, jobs, knowledge_bases, vectors
+from phaseflow.store import (
+    crawl_frontier,
+    documents,
+    failpoints,
+    inbox,
+    job_sources,
+    jobs,
+    knowledge_bases,
+    progress,
+    vectors,
+)
 from phaseflow.store.documents import Target
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
@@ -45,6 +55,9 @@ def start_run(
         embedder=made_by if components.has_own_embedder else None,
     )
     index_version, model = _target(tx, kb, record, made_by, made_with)
+    lists = record.lists or index_version != kb.index_version
+    if lists and not record.lists:
+        jobs.let_list(tx, job_id)  # vectors of another model begin a new index, and all documents belong in it
     if before.intent is Intent.RETRY and before[JobPhase.LOADING].status is PhaseStatus.FAILED:
         job_sources.forget_failures(tx, record.seq)
     run = jobs.begin_run(tx, job_id)
@@ -58,7 +71,9 @@ def start_run(
         components=components,
         policies=policies,
         full=record.full,
+        lists=lists,
         listed=record.listed,
+        loaded=after[JobPhase.LOADING].status is PhaseStatus.COMPLETED,
         model=model,
         model_id=vectors.model_id(tx, model),
         max_deleted_share=Settings.model_validate_json(record.settings).max_deleted_share,
@@ -109,6 +124,11 @@ def _target(
     return index_version, model
 
 
+def give_back_requests(tx: Transaction, job_id: str) -> int:
+    """Before a run: let some of what older jobs have taken from the inbox, and left, wait again; how many."""
+    return inbox.give_back(tx, job_id, DISCARD)
+
+
 def requeue_failed(tx: Transaction, job_id: str) -> int:
     """Before a retry: let some of the failed documents of the phases that are not completed be done again; how many.
 
@@ -122,7 +142,7 @@ def requeue_failed(tx: Transaction, job_id: str) -> int:
             continue
         count, items = _give_back(tx, record.seq, phase.name)
         if count:
-            jobs.count_requeued(tx, job_id, phase.name, count, items)
+            progress.count_requeued(tx, job_id, phase.name, count, items)
             return count
     return 0
 

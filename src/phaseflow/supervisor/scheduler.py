@@ -23,7 +23,8 @@ from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus
 from phaseflow.store import failpoints, jobs, progress
 from phaseflow.store.database import STORE_RETRY_S
 from phaseflow.store.jobs import JobRecord
-from phaseflow.supervisor.run_start import requeue_failed, start_run
+from phaseflow.supervisor.own_jobs import OwnJobs
+from phaseflow.supervisor.run_start import give_back_requests, requeue_failed, start_run
 from phaseflow.supervisor.supervisor import Supervisor
 from phaseflow.tracker import Change, Changed, PhaseTracker, Step
 
@@ -55,6 +56,7 @@ class Scheduler:
         self._slots = slots
         self._only = only
         self._single_flight = SingleFlight()
+        self._own_jobs = OwnJobs(tracker, only)
         self._supervisors: dict[str, Supervisor | None] = {}
         self._busy_kbs: dict[str, str] = {}
         self._origins: dict[str, tracing.Origin] = {}
@@ -93,6 +95,7 @@ class Scheduler:
         async with anyio.create_task_group() as tasks:
             while not self._stopping:
                 wake = self._woken
+                await self._make_own_jobs(tasks)
                 await self._fill(tasks)
                 await wake.wait()
             for supervisor in self._supervisors.values():
@@ -108,6 +111,14 @@ class Scheduler:
         """The queue may have changed."""
         self._woken.set()
         self._woken = anyio.Event()
+
+    def asked(self, kb_id: str) -> None:
+        """Something has come into the inbox of a knowledge base: the open job may take it, else a new one is due."""
+        supervisor = self._supervisors.get(self._busy_kbs.get(kb_id, ""))
+        if supervisor is not None:
+            supervisor.asked()
+        self._own_jobs.note(kb_id)
+        self.wake()
 
     async def apply(self, job_id: str, change: Change, *, reason: str | None = None) -> Changed:
         """Carry out a verb; whoever runs the job is told with its commit, even if the caller has gone by then.
@@ -163,6 +174,16 @@ class Scheduler:
                 self._busy_kbs[kb_id] = job_id
                 tasks.start_soon(self._supervise, job_id, kb_id)
 
+    async def _make_own_jobs(self, tasks: TaskGroup) -> None:
+        if not self._slots:
+            return
+        made, is_done = await self._own_jobs.make()
+        for kb_id in made:
+            self.abandon(kb_id)
+            self._tracker.feed.touch(kb_id)
+        if not is_done:
+            tasks.start_soon(self._wake_later)
+
     async def _wake_later(self) -> None:
         await anyio.sleep(STORE_RETRY_S)
         self.wake()
@@ -179,6 +200,7 @@ class Scheduler:
         finally:
             del self._supervisors[job_id]
             del self._busy_kbs[kb_id]
+            self._own_jobs.note(kb_id)  # for what it has not taken
             self.wake()
 
     async def _run_job(self, job_id: str) -> None:
@@ -199,6 +221,8 @@ class Scheduler:
     async def _start_run(self, job_id: str, components: Components) -> tuple[Plan, Changed] | None:
         while await self._tracker.database.write(lambda tx: requeue_failed(tx, job_id)):
             failpoints.hit("run_start.requeued")
+        while await self._tracker.database.write(lambda tx: give_back_requests(tx, job_id)):
+            failpoints.hit("run_start.given_back")
         await self._tracker.follow_clock()
         now = self._tracker.clock.now()
         return await self._tracker.database.write(

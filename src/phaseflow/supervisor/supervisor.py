@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from anyio.streams.memory import MemoryObjectReceiveStream
 
 from phaseflow.actors.actor import Actor
 from phaseflow.actors.chunking import ChunkingActor
@@ -52,8 +52,7 @@ class Supervisor:
         self._stopping = False
         self._verbs = self._verbs_in_progress = 0
         self._is_guarded = False
-        self._mail: tuple[MemoryObjectSendStream[None], MemoryObjectReceiveStream[None]]
-        self._mail = anyio.create_memory_object_stream(1)
+        self._mail = anyio.create_memory_object_stream[None](1)
         shop = RunContext(plan, tracker.database, tracker.clock, self._touch, single_flight)
         self._actors = self._make_actors(shop)
 
@@ -111,8 +110,10 @@ class Supervisor:
     def _make_actors(self, shop: RunContext) -> list[Actor]:
         seq = self._plan.run.job_seq
         loaded, chunked, embedded = (Handoff(shop.database, seq, state) for state in HANDED_TO.values())
+        loading = LoadingActor(shop, self.wake, None, loaded.outbox)
+        self.asked = loading.asked
         return [
-            LoadingActor(shop, self.wake, None, loaded.outbox),
+            loading,
             ChunkingActor(shop, self.wake, loaded.inbox, chunked.outbox),
             EmbeddingActor(shop, self.wake, chunked.inbox, embedded.outbox),
             IndexingActor(shop, self.wake, embedded.inbox, None),
@@ -125,11 +126,10 @@ class Supervisor:
 
     async def _purge_leftovers(self) -> None:
         """Until someone has a word: what is left then waits for the next run."""
-        mail = self._mail[1]
         discarded = 1
         database = self._tracker.database
         with suppress(StoreUnavailable):  # the engine stops
-            while discarded and not mail.statistics().current_buffer_used:
+            while discarded and not self._mail[1].statistics().current_buffer_used:
                 discarded = await database.until_stored(
                     lambda: database.write(lambda tx: purge_leftovers(tx, self._plan)), self._not_stored
                 )

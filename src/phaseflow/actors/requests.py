@@ -1,0 +1,99 @@
+"""How the loading phase takes what waits in the inbox into the entries of its job."""
+
+from typing import Final
+
+import anyio
+
+from phaseflow.actors.context import RunContext
+from phaseflow.actors.gate import Gate
+from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.store import crawl_frontier, failpoints, inbox
+from phaseflow.store.progress import Done
+from phaseflow.store.transaction import Transaction
+
+TAKE: Final = 500
+"""Documents taken in one transaction."""
+LINGER_S: Final = 0.5
+"""How long a job that only takes what is asked for waits for more: so that a thousand pushes make a few jobs."""
+TAKE_S: Final = 30.0
+"""How long a job takes what is asked for once it has read all else: then it is the turn of another job."""
+
+
+class Requests:
+    """What is asked for beside a job's source, taken inside the gate: a job that is paused takes nothing.
+
+    The inbox is looked at, not remembered: ``note`` is a hint, and a lost one costs nothing.
+    """
+
+    def __init__(self, shop: RunContext, gate: Gate) -> None:
+        self._shop = shop
+        self._gate = gate
+        self._noted = anyio.Event()
+        self._until: float | None = None
+        self._idle = 0
+        self._changed = anyio.Event()
+        self._round = anyio.Event()
+        self._is_over = False
+
+    def note(self) -> None:
+        """Something has come."""
+        self._noted.set()
+        self._changed.set()
+
+    async def run(self, readers: int) -> None:
+        """Take what comes, and let ``readers`` look again after each time, until all have read everything and nothing
+        more is asked for."""
+        while not self._is_over:
+            await self._changed.wait()
+            self._changed = anyio.Event()
+            found = self._noted.is_set() and await self.take()
+            if not found and self._idle == readers:
+                found = await self.take_more() or await self._shop.database.read(self._has_unread)
+                self._is_over = not found
+            if found or self._is_over:
+                self._idle = 0
+                woken, self._round = self._round, anyio.Event()
+                woken.set()
+
+    async def next_round(self) -> bool:
+        """Wait until a reader that has read all it had should look again; False when nothing more will come."""
+        self._idle += 1
+        self._changed.set()
+        await self._round.wait()
+        return not self._is_over
+
+    async def take(self) -> bool:
+        """Take all that waits; whether there was anything."""
+        key, found = self._shop.plan.target.kb_key, False
+        while self._until is None or anyio.current_time() < self._until:
+            async with self._gate:
+                self._noted = anyio.Event()
+                if not await self._shop.database.read(lambda tx: inbox.has_waiting(tx, key)):
+                    return found
+                await self._shop.write(self._take)
+            found = True
+            failpoints.hit("loading.taken")
+        self._noted = anyio.Event()
+        return found
+
+    async def take_more(self) -> bool:
+        """Whether more is asked for, when all else is read. A job that does nothing else waits a little for it."""
+        if self._until is None:
+            self._until = anyio.current_time() + TAKE_S
+        if await self.take():
+            return True
+        if self._shop.plan.lists:
+            return False
+        with anyio.move_on_after(LINGER_S):
+            await self._noted.wait()
+        return await self.take()
+
+    def _has_unread(self, tx: Transaction) -> bool:
+        """A reader may have looked just before something was taken."""
+        return crawl_frontier.has_unread(tx, self._shop.plan.run.job_seq)
+
+    def _take(self, tx: Transaction) -> None:
+        plan = self._shop.plan
+        failpoints.hit("loading.taking")
+        found = inbox.take(tx, plan.target.kb_key, plan.run.job_seq, TAKE, plan.components.loaders)
+        self._shop.advance(tx, JobPhase.LOADING, Done(found=found))

@@ -1,0 +1,104 @@
+"""What people say about a document: the values they push, and the metadata they give it."""
+
+import json
+from collections.abc import Mapping
+from math import isfinite
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from phaseflow.domain.errors import InvalidRequest
+
+MetadataValue = str | bool | int | float | list[str]
+MOST_KEYS: Final = 64
+MOST_BYTES: Final = 16 * 1024
+"""Of metadata as JSON, in UTF-8."""
+LONGEST_KEY: Final = 200
+LONGEST_URI: Final = 2048
+"""Characters."""
+BUILT_IN: Final = ("uri", "source", "title", "media_type", "size", "modified_at", "indexed_at")
+"""Fields of every document, which metadata cannot shadow."""
+
+
+def check_metadata(metadata: Mapping[str, Any], field: str = "metadata") -> dict[str, MetadataValue]:
+    """Metadata as it can be kept. Raises InvalidRequest, naming the field."""
+    if not isinstance(metadata, Mapping):
+        raise InvalidRequest(field, f"must be an object of names and values, not {type(metadata).__name__}")
+    if len(metadata) > MOST_KEYS:
+        raise InvalidRequest(field, f"has {len(metadata)} names; at most {MOST_KEYS} are kept")
+    for key, value in metadata.items():
+        if fault := _fault_of_key(key):
+            raise InvalidRequest(field, fault)
+        if not _is_value(value):
+            raise InvalidRequest(f"{field}.{key}", "must be a string, a number, a boolean, or a list of strings")
+    kept = dict(metadata)
+    try:
+        size = len(json.dumps(kept, ensure_ascii=False).encode())
+    except UnicodeEncodeError:
+        raise InvalidRequest(field, "holds half a character; give whole ones") from None
+    if size > MOST_BYTES:
+        raise InvalidRequest(field, f"has {size:,} bytes as JSON; at most {MOST_BYTES:,} are kept")
+    return kept
+
+
+def as_metadata(field: str, text: str | bytes) -> dict[str, MetadataValue]:
+    """Metadata from JSON. Raises InvalidRequest, naming the field."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise InvalidRequest(field, "is not JSON; send an object of names and values") from None
+    return check_metadata(value, field)
+
+
+def _fault_of_key(key: object) -> str | None:
+    if not isinstance(key, str) or not key.strip() or len(key) > LONGEST_KEY:
+        return f"the name {key!r:.100} must be a string of 1 to {LONGEST_KEY} characters"
+    return f"{key!r} is a field of every document; choose another name" if key in BUILT_IN else None
+
+
+def _is_value(value: object) -> bool:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) < 2**63  # what SQLite holds as a number
+    if isinstance(value, float):
+        return isfinite(value)
+    return isinstance(value, str | bool) or (isinstance(value, list) and all(isinstance(each, str) for each in value))
+
+
+def _checked_metadata(value: Any) -> dict[str, MetadataValue]:
+    try:
+        return check_metadata(value)
+    except InvalidRequest as error:
+        raise PydanticCustomError("metadata", "{fault}", {"fault": str(error).removeprefix("metadata: ")}) from None
+
+
+def _whole(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half a character; give whole ones") from None
+    return text
+
+
+def _visible(text: str) -> str:
+    if not text.strip() or any(not letter.isprintable() for letter in text):
+        raise ValueError("must be a name that can be seen, without control characters")
+    return _whole(text)
+
+
+Metadata = Annotated[dict[str, Any], BeforeValidator(_checked_metadata)]
+
+
+class NewDocument(BaseModel):
+    """A text to be pushed. A document that was pushed under the same ``uri`` before is replaced.
+
+    ``title`` is found in the text when it is not given; ``media_type`` follows from the end of the uri (``.md``,
+    ``.html``), else it is plain text. ``metadata`` None keeps what was given before.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    uri: Annotated[str, Field(min_length=1, max_length=LONGEST_URI), AfterValidator(_visible)]
+    text: Annotated[str, AfterValidator(_whole)]
+    title: Annotated[str | None, Field(min_length=1, max_length=1000)] = None
+    media_type: Annotated[str | None, Field(max_length=200, pattern=r"^[\w.+-]+/[\w.+-]+( *;.*)?$")] = None
+    metadata: Metadata | None = None

@@ -1,0 +1,101 @@
+"""The jobs that nobody starts: one is made for what waits in an inbox as soon as no job is open that could take it."""
+
+import uuid
+from collections.abc import Collection
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from phaseflow.domain.errors import StoreError
+from phaseflow.domain.indexed_with import CustomComponent, IndexedWith
+from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.log import get_logger
+from phaseflow.domain.settings import Settings
+from phaseflow.domain.vocabulary import Intent, JobStatus
+from phaseflow.store import inbox, jobs, knowledge_bases
+from phaseflow.store.jobs import format_time
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store.transaction import Transaction
+from phaseflow.tracker import PhaseTracker, dequeue_failed_job
+
+
+def make_own_job(tx: Transaction, kb_id: str, at: datetime) -> str | None:
+    """Make a job for what waits in the inbox of a knowledge base; its id, None when there is no need of one.
+
+    It lists no source, so that it takes nothing out. After a job that failed or was cancelled one is made only for what
+    was asked for since: somebody has to see the failure, or wants it to be over.
+    """
+    kb = knowledge_bases.find(tx, kb_id)
+    if kb is None or not is_own_job_due(tx, kb_id):
+        return None
+    dequeue_failed_job(tx, kb_id, at)
+    state = IngestionState(uuid.uuid4().hex, kb_id).queue(Intent.START, at)
+    jobs.create(tx, state, sources=kb.sources, settings=_of_the_index(kb), full=False, at=at, lists=False)
+    return state.job_id
+
+
+def _of_the_index(kb: KnowledgeBaseRecord) -> str:
+    """The settings that made the index, where there is one: with those chosen since, a push would begin a new one."""
+    if kb.model is None or kb.live_settings is None:
+        return kb.settings
+    live = IndexedWith.model_validate_json(kb.live_settings)
+    made: dict[str, Any] = {}
+    if live.chunk_size is not None:
+        made |= {"chunk_size": live.chunk_size, "chunk_overlap": live.chunk_overlap}
+    if not isinstance(live.embedder, CustomComponent):
+        made["embedder"] = live.embedder
+    return Settings.model_validate_json(kb.settings).model_copy(update=made).model_dump_json()
+
+
+def is_own_job_due(tx: Transaction, kb_id: str) -> bool:
+    """Something waits, and no job is open, nor waits for its retry."""
+    latest = jobs.latest(tx, kb_id)
+    if latest is None:
+        return inbox.waits_since(tx, kb_id, None)
+    status = latest.state.get_overall_status()
+    if not status.is_terminal or latest.state.intent is not None:
+        return False
+    since = None if status is JobStatus.COMPLETED else format_time(latest.completed_at)
+    return inbox.waits_since(tx, kb_id, since)
+
+
+class OwnJobs:
+    """Makes the jobs for what waits in the inboxes of knowledge bases, all or ``only`` some.
+
+    It looks where something was asked for (``note``) or a job has ended, and at the start at all of them.
+    """
+
+    def __init__(self, tracker: PhaseTracker, only: Collection[str] | None) -> None:
+        self._tracker = tracker
+        self._only = only
+        self._noted: set[str] = set()
+        self._has_looked = False
+
+    def note(self, kb_id: str) -> None:
+        """Something may wait there."""
+        self._noted.add(kb_id)
+
+    async def make(self) -> tuple[list[str], bool]:
+        """Make the jobs that are due: (their knowledge bases, whether the database could be used)."""
+        made: list[str] = []
+        noted: set[str] = set()
+        try:
+            if not self._has_looked:
+                self._noted.update(await self._tracker.database.read(inbox.waiting_kbs))
+                self._has_looked = True
+            noted, self._noted = self._noted, set()
+            for kb_id in sorted(noted):
+                if (self._only is None or kb_id in self._only) and await self._make_one(kb_id):
+                    made.append(kb_id)
+                noted.discard(kb_id)
+        except StoreError as error:
+            self._noted |= noted
+            get_logger().warning("cannot make a job for what was asked for, trying again", error=str(error))
+            return made, False
+        return made, True
+
+    async def _make_one(self, kb_id: str) -> bool:
+        database, at = self._tracker.database, self._tracker.clock.now()
+        if not await database.read(partial(is_own_job_due, kb_id=kb_id)):
+            return False
+        return await database.write(partial(make_own_job, kb_id=kb_id, at=at), durable=True) is not None

@@ -1,0 +1,336 @@
+"""Documents that are pushed, whatever the job of their knowledge base does."""
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from pathlib import Path
+
+import anyio
+import pytest
+
+from phaseflow import HeldBySource, InvalidRequest, JobStatus, NewDocument, PhaseFlow, PhaseStatus, UploadSource
+from phaseflow.domain.status import JobStatusResponse
+from phaseflow.store import failpoints
+from tests.engine.components import CountingEmbedder, write_folder
+from tests.store.probes import select
+
+
+@pytest.fixture
+def embedder() -> CountingEmbedder:
+    return CountingEmbedder()
+
+
+@pytest.fixture
+async def flow(database: Path, embedder: CountingEmbedder) -> AsyncIterator[PhaseFlow]:
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        yield flow
+    failpoints.clear()
+
+
+def note(name: str, words: str = "") -> NewDocument:
+    return NewDocument(uri=name, text=f"The letter {name}. {words}")
+
+
+async def searchable(flow: PhaseFlow, *uris: str, kb: str = "kb") -> None:
+    """Until exactly these documents are."""
+    with anyio.fail_after(20):
+        while True:
+            hint = flow.tracker.feed.hint()
+            if {hit.uri for hit in await flow.search(kb, "letter", limit=100)} == set(uris):
+                return
+            with anyio.move_on_after(0.1):
+                await hint.wait()
+
+
+async def until(flow: PhaseFlow, condition: Callable[[JobStatusResponse], bool]) -> JobStatusResponse:
+    with anyio.fail_after(20):
+        async for status in (await flow.job("kb")).watch():
+            if condition(status):
+                return status
+    raise AssertionError
+
+
+async def over(flow: PhaseFlow) -> JobStatusResponse:
+    with anyio.fail_after(20):
+        return await (await flow.job("kb")).wait()
+
+
+async def test_a_push_creates_the_knowledge_base_and_is_searchable_soon(flow: PhaseFlow) -> None:
+    taken = await flow.add("kb", [note("a"), {"uri": "b", "text": "The letter b."}])
+    assert (taken.uris, taken.job_id) == (["a", "b"], (await flow.status("kb")).job_id)
+    await searchable(flow, "a", "b")
+    assert (await flow.kb("kb")).source == UploadSource()
+    assert (await over(flow)).metrics.documents_loaded == 2
+
+
+async def test_pushes_one_after_the_other_are_a_job_or_two(flow: PhaseFlow) -> None:
+    for number in range(40):
+        await flow.add("kb", [note(f"n{number}")])
+    await searchable(flow, *(f"n{number}" for number in range(40)))
+    assert (await over(flow)).status is JobStatus.COMPLETED
+    assert len((await flow.jobs("kb")).items) <= 3
+
+
+async def test_a_push_joins_a_job_that_still_loads(tmp_path: Path, flow: PhaseFlow) -> None:
+    folder, held = write_folder(tmp_path / "docs", 1), anyio.Event()
+    (folder / "doc000.md").write_text("The letter x.")
+    failpoints.install("loading.between", held.set)
+    job = await flow.start("kb", folder, hold=["loading"])
+    await flow.add("kb", [note("a")])
+    await flow.resume("kb")
+    with anyio.fail_after(20):
+        final = await job.wait()
+    assert (final.metrics.documents_found, final.metrics.documents_loaded) == (2, 2)
+    assert len((await flow.jobs("kb")).items) == 1
+    await searchable(flow, "a", "doc000.md")
+
+
+async def test_a_push_into_a_job_that_has_loaded_waits_for_the_next_one(
+    flow: PhaseFlow, embedder: CountingEmbedder
+) -> None:
+    embedder.close()
+    await flow.add("kb", [note("a")])
+    first = await until(flow, lambda status: status.phase_details[0].status is PhaseStatus.COMPLETED)
+    taken = await flow.add("kb", [note("b")])
+    assert taken.job_id == first.job_id
+    embedder.gate.set()
+    await searchable(flow, "a", "b")
+    assert [job.metrics.documents_loaded for job in (await flow.jobs("kb")).items] == [1, 1]
+
+
+async def test_a_paused_job_is_left_quiet_and_takes_what_came_when_it_is_resumed(
+    database: Path, flow: PhaseFlow
+) -> None:
+    await flow.put_kb("kb", UploadSource())
+    await flow.start("kb", hold=["loading"])
+    await flow.pause("kb")
+    rows = "SELECT count(*) FROM job_entries UNION ALL SELECT max(updated_at) FROM ingestion_phase_status"
+    before = select(database, rows)
+    await flow.add("kb", [note("a")])
+    with anyio.move_on_after(0.3):
+        await until(flow, lambda status: status.status is not JobStatus.PAUSED)
+    assert select(database, rows) == before
+    await flow.resume("kb")
+    await searchable(flow, "a")
+    assert len((await flow.jobs("kb")).items) == 1
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+async def test_what_a_job_had_taken_that_came_to_nothing_comes_with_the_next_push(
+    flow: PhaseFlow, embedder: CountingEmbedder, end: str
+) -> None:
+    embedder.close()
+    await flow.add("kb", [note("a")])
+    with anyio.fail_after(20):
+        await embedder.until_called()
+    if end == "cancelled":
+        await flow.cancel("kb")
+    else:
+        embedder.fault = _broken
+    embedder.gate.set()
+    assert (await over(flow)).status == end
+    await anyio.sleep(0.1)  # nothing starts by itself: somebody has to see this
+    assert (await flow.status("kb")).status == end
+    embedder.fault = None
+    await flow.add("kb", [note("b")])
+    await searchable(flow, "a", "b")
+
+
+def _broken(texts: object) -> None:
+    from phaseflow.domain.errors import ComponentUnavailable
+
+    raise ComponentUnavailable("no key")
+
+
+async def test_the_same_push_again_changes_nothing_and_costs_nothing(
+    database: Path, flow: PhaseFlow, embedder: CountingEmbedder
+) -> None:
+    document = NewDocument(uri="a", text="The letter a.", title="A", metadata={"n": 1})
+    await flow.add("kb", [document])
+    await searchable(flow, "a")
+    await over(flow)
+    rows = "SELECT job_seq, stamp, metadata FROM documents UNION ALL SELECT id, pushed_at, digest FROM pushed"
+    before, calls = select(database, rows), embedder.calls
+    await flow.add("kb", [document])
+    assert (select(database, rows), embedder.calls) == (before, calls)
+    assert select(database, "SELECT 1 FROM requests") == []
+    assert len((await flow.jobs("kb")).items) == 1
+
+
+async def test_of_two_pushes_of_one_uri_the_later_one_counts(flow: PhaseFlow) -> None:
+    await flow.add("kb", [note("a", "old")])
+    await flow.add("kb", [note("a", "new"), note("b"), note("a", "newest")])
+    await searchable(flow, "a", "b")
+    with anyio.fail_after(20):
+        while not any("newest" in hit.text for hit in await flow.search("kb", "letter a")):  # noqa: ASYNC110
+            await anyio.sleep(0.02)
+    await over(flow)
+    assert (await flow.kb("kb")).documents == 2
+
+
+async def test_another_title_of_the_same_text_is_another_document_and_costs_no_embedding(
+    flow: PhaseFlow, embedder: CountingEmbedder
+) -> None:
+    await flow.add("kb", [NewDocument(uri="a", text="The letter a.", title="Old")])
+    await searchable(flow, "a")
+    await flow.add("kb", [NewDocument(uri="a", text="The letter a.", title="New")])
+    with anyio.fail_after(20):
+        while (await flow.search("kb", "letter"))[0].title != "New":  # noqa: ASYNC110  # nobody tells when
+            await anyio.sleep(0.02)
+    await over(flow)
+    assert max(embedder.paid.values()) == 1
+
+
+async def test_a_start_lists_what_was_pushed_too_and_knows_it_at_once(tmp_path: Path, flow: PhaseFlow) -> None:
+    folder = write_folder(tmp_path / "docs", 2)
+    await flow.add("kb", [note("a"), NewDocument(uri="b", text="The letter b. " + "Other words. " * 10_000)])
+    await searchable(flow, "a", "b")
+    await over(flow)
+    job = await flow.start("kb", folder)
+    with anyio.fail_after(20):
+        final = await job.wait()
+    assert (final.metrics.documents_found, final.metrics.documents_unchanged, final.metrics.documents_deleted) == (
+        4, 2, 0,
+    )  # fmt: skip
+    assert (await flow.kb("kb")).documents == 4
+
+
+async def test_what_is_pushed_is_safe_before_the_answer_and_taken_by_the_next_engine(database: Path) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder(), slots=0) as flow:
+        await flow.add("kb", [note("a")])
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await searchable(flow, "a")
+        await over(flow)
+
+
+async def test_a_refused_push_changes_nothing(tmp_path: Path, database: Path, flow: PhaseFlow) -> None:
+    job = await flow.start("kb", write_folder(tmp_path / "docs", 1))
+    with anyio.fail_after(20):
+        await job.wait()
+    before = _dump(database)
+    for documents in (
+        [],
+        [{"uri": "a", "text": "x"}, {"uri": "doc000.md", "text": "x"}],
+        [{"uri": "a", "text": "x", "metadata": {"size": 1}}],
+        [{"uri": "a", "text": "x", "metadata": {"k": {}}}],
+        [{"uri": "a", "text": "x", "metadata": {f"k{n}": 1 for n in range(65)}}],
+        [{"uri": "a", "text": "x", "metadata": {"k": "x" * 16_384}}],
+        [{"uri": "\n", "text": "x"}],
+        [{"uri": "a", "text": "\ud800"}],
+        [{"uri": "a"}],
+        [{"uri": "a", "text": "x", "media_type": "html"}],
+    ):
+        with pytest.raises((InvalidRequest, HeldBySource)):
+            await flow.add("kb", documents)
+    assert _dump(database) == before
+
+
+async def test_a_field_that_shadows_a_built_in_one_is_named(flow: PhaseFlow) -> None:
+    with pytest.raises(InvalidRequest, match=r"documents\.0\.metadata.*'uri' is a field of every document"):
+        await flow.add("kb", [{"uri": "a", "text": "x", "metadata": {"uri": "b"}}])
+
+
+async def test_metadata_that_is_given_goes_over_what_is_found_and_its_change_embeds_nothing(
+    database: Path, flow: PhaseFlow, embedder: CountingEmbedder
+) -> None:
+    text = "---\nauthor: Ada\ntags: [x, y]\n---\nThe letter a."
+    await flow.add("kb", [{"uri": "a.md", "text": text, "metadata": {"author": "Bob", "n": 1}}])
+    await searchable(flow, "a.md")
+    await over(flow)
+    own = _metadata(database, "own_metadata")
+    assert _metadata(database) == {**own, "author": "Bob", "n": 1}
+    calls = embedder.calls
+    await flow.add("kb", [{"uri": "a.md", "text": text, "metadata": {"n": 2}}])
+    assert _metadata(database) == {**own, "n": 2}
+    await flow.set_metadata("kb", "a.md", {"only": True})
+    assert _metadata(database) == {"only": True}
+    await flow.retry_document("kb", "a.md")
+    await over(flow)
+    assert _metadata(database) == {"only": True}
+    assert embedder.calls == calls
+
+
+def _metadata(database: Path, column: str = "metadata") -> dict[str, object]:
+    ((text,),) = select(database, f"SELECT {column} FROM documents WHERE state = 4")
+    found: dict[str, object] = json.loads(text)
+    return found
+
+
+def _dump(database: Path) -> list[str]:
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        return [line for line in connection.iterdump() if "passages" not in line]
+
+
+async def test_skip_takes_out_at_once_and_keeps_out_until_a_retry(tmp_path: Path, flow: PhaseFlow) -> None:
+    folder = write_folder(tmp_path / "docs", 2)
+    for number in range(2):
+        (folder / f"doc00{number}.md").write_text(f"The letter {number}.")
+    with anyio.fail_after(20):
+        await (await flow.start("kb", folder)).wait()
+    assert await flow.skip_document("kb", "doc000.md") == await flow.skip_document("kb", "doc000.md") == "doc000.md"
+    await searchable(flow, "doc001.md")
+    (folder / "doc000.md").write_text("The letter 0, changed.")
+    with anyio.fail_after(20):
+        await (await flow.start("kb", full=True)).wait()
+    await searchable(flow, "doc001.md")
+    await flow.retry_document("kb", "doc000.md")
+    await searchable(flow, "doc000.md", "doc001.md")
+    await over(flow)
+
+
+async def test_retry_loads_an_unchanged_document_anew(flow: PhaseFlow, database: Path) -> None:
+    await flow.add("kb", [note("a")])
+    await searchable(flow, "a")
+    await over(flow)
+    await flow.retry_document("kb", "a")
+    assert (await over(flow)).metrics.documents_loaded == 1
+    assert select(database, "SELECT attempts FROM catalogue") == [(2,)]
+    await searchable(flow, "a")
+
+
+@pytest.mark.parametrize("verb", ["skip", "delete"])
+async def test_a_version_on_its_way_is_gone_when_it_gets_there(
+    flow: PhaseFlow, embedder: CountingEmbedder, verb: str
+) -> None:
+    embedder.close()
+    await flow.add("kb", [note("a"), note("b")])
+    with anyio.fail_after(20):
+        await embedder.until_called()
+    await (flow.skip_document if verb == "skip" else flow.delete_document)("kb", "a")
+    embedder.gate.set()
+    final = await over(flow)
+    assert final.status is JobStatus.COMPLETED
+    assert final.phase_details[3].items_processed == final.phase_details[3].items_total == 2
+    await searchable(flow, "b")
+    assert (await flow.kb("kb")).documents == 1
+
+
+async def test_what_was_deleted_and_pushed_again_is_never_the_old_version(
+    flow: PhaseFlow, embedder: CountingEmbedder
+) -> None:
+    embedder.close()
+    await flow.add("kb", [note("a", "secret")])
+    with anyio.fail_after(20):
+        await embedder.until_called()
+    await until(flow, lambda status: status.phase_details[0].status is PhaseStatus.COMPLETED)
+    await flow.delete_document("kb", "a")
+    await flow.add("kb", [note("a", "harmless")])
+    seen: set[str] = set()
+    embedder.gate.set()
+    with anyio.fail_after(20):
+        while not any("harmless" in text for text in seen):
+            seen.update(hit.text for hit in await flow.search("kb", "letter"))
+            await anyio.sleep(0.01)
+    assert not any("secret" in text for text in seen)
+
+
+async def test_a_bad_document_fails_alone_and_is_tried_again_when_it_is_pushed_anew(flow: PhaseFlow) -> None:
+    bad = NewDocument(uri="a", text="The letter a.", media_type="application/pdf")
+    await flow.add("kb", [bad, note("b")])
+    await searchable(flow, "b")
+    assert (await over(flow)).status is JobStatus.COMPLETED
+    assert [failure.uri for failure in (await flow.failures("kb")).items] == ["a"]
+    await flow.add("kb", [note("a")])
+    await searchable(flow, "a", "b")
+    assert (await flow.failures("kb")).items == []
