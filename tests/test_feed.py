@@ -349,3 +349,25 @@ async def test_numbers_ascend_in_the_order_of_the_commits(tracker: PhaseTracker)
     told = await tracker.feed.since(0)
     assert [t.seq for t in told] == list(range(1, 89))
     assert all(before.at <= after.at for before, after in pairwise(told) if before.kb_id == after.kb_id)
+
+
+async def test_a_version_says_what_has_changed_and_whether_somebody_asked_for_it(tracker: PhaseTracker) -> None:
+    feed = tracker.feed
+
+    def grown(before: feeds.Version) -> tuple[int, int, int]:
+        after = feed.version("kb")
+        return after.changes - before.changes, after.moves - before.moves, after.asked - before.asked
+
+    for _ in range(3):
+        before = feed.version("kb")
+        feed.touch("kb")
+        assert grown(before) == (1, 1, 1)
+        before = feed.version("kb")
+        feed.touch("kb", counts_only=True, by_engine=True)
+        assert grown(before) == (1, 0, 0)
+    before = feed.version("kb")
+    await tracker.start_phase("job", "loading")
+    assert grown(before) == (2, 2, 2)  # of the phase, and of the job with it
+    before = feed.version("kb")
+    await tracker.update_progress("job", "loading", 1, 2)
+    assert grown(before) == (1, 0, 1)

@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,11 @@ from phaseflow.domain.errors import (
 from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus
 from phaseflow.store import failpoints
+from phaseflow.tracker import Changed
 from tests.store.probes import nobody_reads, nobody_writes, select
 
+FULL = 2
+"""``PRAGMA synchronous``: what is committed survives a loss of power."""
 PHASES = ["loading", "chunking", "embedding", "indexing"]
 Call = Callable[[PhaseTracker], Awaitable[JobStatusResponse]]
 MOVES: dict[str, Call] = {
@@ -410,3 +415,34 @@ async def test_a_job_that_an_engine_runs_is_refused_to_the_tracker(tmp_path: Pat
         with pytest.raises(JobConflict, match="an engine runs this job"):
             await flow.tracker.start_phase(job.job_id, "loading")
         assert (await job.status()).status == "pending"
+
+
+async def test_every_report_is_on_the_disk_before_it_is_told(path: Path) -> None:
+    levels: list[int] = []
+    async with PhaseTracker.open(path) as tracker:
+
+        def watch(connection: sqlite3.Connection) -> None:
+            def ending() -> None:
+                levels.append(connection.execute("PRAGMA synchronous").fetchone()[0])
+
+            failpoints.install("store.before_commit", ending)
+
+        await tracker.database._writer.call(watch)  # the connection that writes: nobody else knows how it does
+        try:
+            await tracker.initialize_phases("job", "kb")
+            for move in ("start", "pause", "resume", "fail", "retry", "complete"):
+                await MOVES[move](tracker)
+            await tracker.renew_lease("job")
+        finally:
+            failpoints.clear()
+    assert len(levels) >= 8
+    assert set(levels) == {FULL}
+
+
+async def test_what_is_asked_of_a_job_is_told_at_once(path: Path) -> None:
+    async with PhaseTracker.open(path) as tracker:
+        await tracker.initialize_phases("job", "kb")
+        before = tracker.feed.version("kb").moves
+        state = (await tracker.record("job")).state
+        tracker.tell(Changed(state, replace(state, held=True, hold_reason="user")))
+        assert tracker.feed.version("kb").moves == before + 1
