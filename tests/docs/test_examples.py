@@ -19,6 +19,10 @@ from tests.http.processes import free_port
 ELSEWHERE = {"INGESTION_API.md", "DASHBOARD.md"}
 """Their examples are run by tests of the service and of the dashboard."""
 RUN = [page for page in PAGES if page.name not in ELSEWHERE]
+FRAMEWORKS = re.compile(
+    r"^(?:from|import) (?:langchain|llama_index|haystack|openai|phaseflow\.integrations)", re.MULTILINE
+)
+"""Examples with what the default tests do without."""
 INSTALLS = "pip install"
 """Commands that ``.ci/quick-start`` runs."""
 
@@ -49,7 +53,18 @@ def _write_notes(folder: Path) -> None:
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
 def test_the_examples_of_a_page_do_what_it_says(page: Path, terminal: Terminal) -> None:
-    for language, group in groupby(_runnable(page), key=lambda block: block.language):
+    _run([block for block in _runnable(page) if not FRAMEWORKS.search(block.code)], terminal)
+
+
+@pytest.mark.adapters
+def test_the_examples_with_frameworks_do_what_the_page_says(terminal: Terminal) -> None:
+    for package in ("langchain_core", "llama_index.core", "haystack", "openai"):
+        pytest.importorskip(package, reason="needs the dependency group adapters")
+    _run(_runnable(DOCS / "INTEGRATIONS.md"), terminal)
+
+
+def _run(found: list[Block], terminal: Terminal) -> None:
+    for language, group in groupby(found, key=lambda block: block.language):
         if language == "python":
             terminal.run(list(group))
         else:

@@ -1,0 +1,1 @@
+"""Adapters for frameworks of others: each needs the extra of its name."""
