@@ -58,6 +58,7 @@ _KINDS: dict[str, type[PhaseflowError]] = {
         errors.InvalidRequest, errors.SourceNotAllowed, errors.StoreUnavailable, errors.EngineStopped,
         errors.Busy,
         errors.DocumentNotFound, errors.HeldBySource, errors.UploadTooLarge, errors.WebhookNotFound,
+        errors.IndexUnavailable,
     )
 }  # fmt: skip
 

@@ -28,6 +28,7 @@ PhaseflowError
     │   ├── RateLimited      try again later, the server said so (429)
     │   ├── EmbedderDown     the embedding server cannot be reached at all
     │   ├── DimensionMismatch  vectors of another length than before
+    │   ├── IndexUnavailable  the index outside the database does not answer
     │   ├── SourceDown       nothing of the source can be reached; the phase fails when trying again does not help
     │   └── WorkerUnavailable  no process to read the document in; fails the document when trying again does not help
     ├── BatchTooLarge        the same texts in smaller batches may pass (413)
@@ -286,6 +287,12 @@ class WorkerUnavailable(TransientError):
     """No worker process could be started. Tried again; then the document fails, at no cost to the error budget."""
 
     code = "worker_unavailable"
+
+
+class IndexUnavailable(TransientError):
+    """The index outside the database does not answer, or not as an index does."""
+
+    code = "index_unavailable"
 
 
 class BatchTooLarge(ComponentError):

@@ -16,11 +16,11 @@ from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
 from phaseflow.components.uploads import UploadLimits, Uploads
 from phaseflow.domain import tracing
 from phaseflow.domain.errors import EngineStopped
-from phaseflow.domain.identifiers import check_kb_id, document_id
+from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_USER
 from phaseflow.domain.settings import Settings
-from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, SearchHit, SearchHits
+from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, SearchHits
 from phaseflow.domain.vocabulary import Intent, JobPhase
 from phaseflow.flow import inputs
 from phaseflow.flow.adopted_uploads import adopt_uploads
@@ -28,6 +28,7 @@ from phaseflow.flow.background import Background
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.definitions import Definitions
 from phaseflow.flow.job import Job
+from phaseflow.flow.outside_index import search_outside
 from phaseflow.flow.searching import ranked
 from phaseflow.flow.source_loaders import LoaderFor
 from phaseflow.flow.upkeep import Upkeep
@@ -223,8 +224,7 @@ class PhaseFlow(Upkeep):
             return await super()._search(kb_id, request)
         _, embedded = await self._query_vector(kb_id, request)
         vector = [] if embedded.vector is None else embedded.vector.tolist()
-        hits = await outside.search(kb_id, request.query, vector, request.limit)
-        found = (SearchHit(document_id=document_id(kb_id, hit.uri), **hit._asdict()) for hit in hits)
+        found = await search_outside(outside, kb_id, request.query, vector, request.limit)
         return ranked(found, request.mode, embedded)
 
     async def _main(self, started: Callable[[tuple[PhaseTracker, Scheduler]], None], stop: anyio.Event) -> None:

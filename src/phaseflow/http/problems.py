@@ -139,6 +139,7 @@ STATUS: dict[type[PhaseflowError], HTTPStatus] = {
     errors.StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.EngineStopped: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.IndexUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ComponentError: HTTPStatus.BAD_GATEWAY,
 }
 # Their messages may name files of this machine.
@@ -177,6 +178,8 @@ def problem_response(error: Exception) -> Response:
 def _said(error: PhaseflowError) -> str:
     if isinstance(error, errors.StoreUnavailable) and error.reason:
         return f"the database cannot be used, and nothing was changed: {error.reason}"
+    if isinstance(error, errors.IndexUnavailable):
+        return "the index cannot be searched now; the service's log says why"
     return _UNSAID if isinstance(error, _SECRETIVE) else str(error)
 
 
