@@ -56,7 +56,7 @@ async def test_no_state_has_a_fault(
         service.put("held", "docs")
         service.call("POST", "kb/held/start", {"hold": ["embedding"]})
         service.until("held", lambda status: status["status"] == "paused")
-        for place in ("", "kb/held", "kb/docs/search", "kb/docs/documents", "kb/docs/failures"):
+        for place in ("", "kb/held", "kb/docs/search", "kb/docs/documents?status=failed"):
             await board.go(place)
             await board.until(page.locator(".connection"), "Live")
             if place.endswith("search"):
@@ -70,7 +70,10 @@ async def test_no_state_has_a_fault(
         service.call("PUT", "kb/sent", {"source": {"type": "upload"}})
         await board.go("kb/sent/documents")
         await page.locator(".drop input").set_input_files(sorted((service.here / "docs").glob("*.md")))
-        await board.until(page.locator("#panel-documents .told"), "12 documents")
+        await board.until(page.locator("#panel-documents .documents > .told"), "12 documents")
         assert await faults(board, axe) == []
-        await page.get_by_role("button", name="Remove capacity-003.md").click()
+        await page.get_by_role("link", name="capacity-003.md").click()
+        await board.until(page.locator(".text .told"), "passage")
+        assert await faults(board, axe) == []
+        await page.get_by_role("button", name="Remove").click()
         assert await faults(board, axe) == []

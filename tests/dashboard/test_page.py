@@ -39,10 +39,9 @@ async def test_hostile_names_are_shown_as_text(board: Board, service: Service) -
     await board.go(f"kb/{'a' * 63}")
     await board.verb("start").click()
     await board.until(board.head, "Completed")
-    await board.tab("Failed documents").click()
-    await board.until(board.page.locator("#panel-failures"), f"{NASTY}.pdf")
+    await board.tab("Documents").click()
+    await board.until(board.page.locator("#panel-documents"), f"{NASTY}.pdf")
     assert await board.page.evaluate(OVERFLOW) <= 0
-    await board.page.get_by_role("tab", name="Documents", exact=True).click()
     await board.until(board.page.locator("#panel-documents tbody"), NASTY)
     assert await board.page.evaluate(OVERFLOW) <= 0
     assert await board.page.locator("#panel-documents img").count() == 0
@@ -100,7 +99,7 @@ async def test_the_keyboard_alone_creates_runs_and_searches(board: Board, servic
     await keyboard.press("Enter")
     await board.until_status("docs", "Completed")
     await page.locator("#tab-run").focus()
-    await keyboard.press("ArrowRight")
+    await keyboard.press("Home")
     assert await page.locator("#tab-search").get_attribute("aria-selected") == "true"
     await keyboard.press("Tab")
     await keyboard.type("reliability")
@@ -144,7 +143,7 @@ async def test_a_run_fits_into_the_page(browser: "Browser", service: Service, wi
     service.call("POST", "kb/docs/start", {})
     service.until("docs", lambda status: status["status"] == "completed")
     async with Board.opened(browser, service.url, viewport={"width": width, "height": 800}) as board:
-        await board.go("kb/docs")
+        await board.go("kb/docs/run")
         for name in ("loading", "chunking", "embedding", "indexing"):
             await board.until(board.phase(name), "100 %")
             assert await board.phase(name).evaluate("(row) => row.scrollWidth - row.clientWidth") == 0, name

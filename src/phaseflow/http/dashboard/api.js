@@ -2,8 +2,8 @@
  * The HTTP API as functions. Each takes the address of the server as its last argument; left out, it is the server
  * that these files came from. Each rejects with ApiError.
  *
- * @import {Failure, DocumentInfo, IngestionJob, JobPhase, KnowledgeBase, Page, Problem, SearchResults, Settings, Source, StartOrder,
- *   Transition, Verb} from "./phaseflow.d.ts"
+ * @import {Failure, DocumentChunk, DocumentFilter, DocumentInfo, DocumentVerb, IngestionJob, JobPhase, KnowledgeBase, Page, Problem,
+ *   SearchResults, Settings, Source, StartOrder, Transition, Verb} from "./phaseflow.d.ts"
  */
 
 export const HERE = new URL("..", import.meta.url).href;
@@ -37,11 +37,14 @@ async function ask(base, method, path, body) {
   const headers = isJson ? { "Content-Type": "application/json" } : undefined;
   const content = isJson ? JSON.stringify(body) : /** @type {FormData | undefined} */ (body);
   const sent = fetch(new URL(path, base), { method, headers, body: content, cache: "no-store" });
-  const answer = await sent.catch(() => {
-    throw new ApiError({ title: "", code: "unreachable", detail: "The server does not answer. Is it running?" }, 0);
-  });
+  const answer = await sent.catch(silence);
   if (answer.ok) return answer.status === 204 ? null : answer.json();
   throw new ApiError(await problemOf(answer), answer.status);
+}
+
+/** @returns {never} */
+function silence() {
+  throw new ApiError({ title: "", code: "unreachable", detail: "The server does not answer. Is it running?" }, 0);
 }
 
 /**
@@ -123,10 +126,10 @@ export const getKb = (kbId, base = HERE) => ask(base, "GET", kbPath(kbId));
 export const putKb = (kbId, wanted, base = HERE) => ask(base, "PUT", kbPath(kbId), wanted);
 
 /**
- * Send files to a knowledge base of uploads, and start a job that makes them searchable.
+ * Send files to a knowledge base, which is created if there is none of that name. A job makes them searchable.
  * @param {string} kbId
  * @param {File[]} files
- * @returns {Promise<{documents: string[], job: IngestionJob}>}
+ * @returns {Promise<{documents: unknown[], job: IngestionJob | null}>}
  */
 export function uploadDocuments(kbId, files, base = HERE) {
   const form = new FormData();
@@ -135,10 +138,10 @@ export function uploadDocuments(kbId, files, base = HERE) {
 }
 
 /**
- * Take one uploaded document out, and start a job.
+ * Take one document out that was sent here.
  * @param {string} kbId
  * @param {string} uri
- * @returns {Promise<{documents: string[], job: IngestionJob}>}
+ * @returns {Promise<{documents: unknown[], job: IngestionJob | null}>}
  */
 export const deleteDocument = (kbId, uri, base = HERE) =>
   ask(base, "DELETE", kbPath(kbId, `/documents?${new URLSearchParams({ uri })}`));
@@ -170,13 +173,70 @@ export async function search(kbId, query, limit = 10, base = HERE) {
 export const failures = (kbId, cursor = null, base = HERE) => page(base, kbPath(kbId, "/failures"), 100, cursor);
 
 /**
- * A page of the documents that search sees, by uri: all, or those whose uri contains `q`.
+ * A page of the documents, by uri. A page of a filtered list can be short although more follow.
  * @param {string} kbId
+ * @param {DocumentFilter} [filter]
  * @param {string | null} [cursor]
  * @returns {Promise<Page<DocumentInfo>>}
  */
-export const documents = (kbId, q = "", cursor = null, limit = 100, base = HERE) =>
-  page(base, kbPath(kbId, "/documents"), limit, cursor, q ? { q } : {});
+export const documents = (kbId, filter = {}, cursor = null, limit = 100, base = HERE) =>
+  page(base, kbPath(kbId, "/documents"), limit, cursor, { ...filter });
+
+/**
+ * @param {string} kbId
+ * @param {string} id
+ * @param {string} [rest]
+ */
+const documentPath = (kbId, id, rest = "") => kbPath(kbId, `/documents/${encodeURIComponent(id)}${rest}`);
+
+/**
+ * One document, by its id.
+ * @param {string} kbId
+ * @param {string} id
+ * @returns {Promise<DocumentInfo>}
+ */
+export const document = (kbId, id, base = HERE) => ask(base, "GET", documentPath(kbId, id));
+
+/**
+ * The beginning of a document's extracted text: at least `most` characters of it, when it has as many.
+ * @param {string} kbId
+ * @param {string} id
+ * @returns {Promise<{text: string, isWhole: boolean}>}
+ */
+export async function documentText(kbId, id, most = Infinity, base = HERE) {
+  const leaving = new AbortController();
+  const answer = await fetch(new URL(documentPath(kbId, id, "/text"), base), { cache: "no-store", signal: leaving.signal }).catch(silence);
+  if (!answer.ok || answer.body === null) throw new ApiError(await problemOf(answer), answer.status);
+  const reader = answer.body.getReader();
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read().catch(silence);
+    if (done) return { text: text + decoder.decode(), isWhole: true };
+    text += decoder.decode(value, { stream: true });
+    if (text.length >= most) break;
+  }
+  leaving.abort();
+  return { text, isWhole: false };
+}
+
+/**
+ * A page of a document's passages, in order.
+ * @param {string} kbId
+ * @param {string} id
+ * @param {string | null} [cursor]
+ * @returns {Promise<Page<DocumentChunk>>}
+ */
+export const documentChunks = (kbId, id, cursor = null, base = HERE) => page(base, documentPath(kbId, id, "/chunks"), 500, cursor);
+
+/**
+ * `retry` loads a document anew, even if it is unchanged; `skip` takes it out and leaves it out.
+ * @param {string} kbId
+ * @param {string} id
+ * @param {DocumentVerb} verb
+ * @returns {Promise<DocumentInfo>}
+ */
+export const actOnDocument = (kbId, id, verb, base = HERE) => ask(base, "POST", documentPath(kbId, id, `/${verb}`));
 
 /**
  * A page of the jobs, newest first.
@@ -215,10 +275,11 @@ export const logout = (base = HERE) => ask(base, "POST", "logout");
  * @param {string} path
  * @param {number} limit
  * @param {string | null} cursor
- * @param {Record<string, string>} [others]
+ * @param {Record<string, string | undefined>} [others] what is empty is left out
  */
 function page(base, path, limit, cursor, others = {}) {
-  const query = new URLSearchParams({ limit: String(limit), ...(cursor === null ? {} : { cursor }), ...others });
+  const query = new URLSearchParams({ limit: String(limit), ...(cursor === null ? {} : { cursor }) });
+  for (const [name, value] of Object.entries(others)) if (value) query.set(name, value);
   return ask(base, "GET", `${path}?${query}`);
 }
 

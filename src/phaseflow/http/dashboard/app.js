@@ -14,6 +14,7 @@ import { Detail } from "./detail.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { KbForm } from "./kb-form.js";
+import { addressOf, placeIn } from "./place.js";
 import { isOver, storeOf } from "./store.js";
 import { capital, counted } from "./words.js";
 
@@ -77,23 +78,24 @@ class App {
     part("logout", "button").addEventListener("click", () => void this.logOut());
   }
 
-  /** What the address names: `#/kb/NAME/TAB`. */
-  place() {
-    const [, where, kbId, tab] = location.hash.split("/");
-    return where === "kb" && kbId ? { kbId, tab: tab ?? "run" } : { kbId: null, tab: "run" };
-  }
-
   /** @param {string | null} kbId */
   go(kbId, mayFocus = false) {
-    location.hash = kbId === null ? "#/" : `#/kb/${encodeURIComponent(kbId)}`;
+    location.hash = kbId === null ? "#/" : addressOf(kbId);
     this.follow();
     if (mayFocus && !WIDE.matches) this.detail?.title.focus();
+  }
+
+  /** @param {string} address */
+  turn(address) {
+    history.replaceState(null, "", address);
+    this.follow();
   }
 
   /** Show what the address names; on a wide screen, something worth seeing when it names nothing. */
   follow() {
     const { kbs } = this.store;
-    const { kbId, tab } = this.place();
+    const place = placeIn(location.hash);
+    const { kbId } = place;
     const isMissing = kbId !== null && !kbs.has(kbId) && this.store.listed;
     const shown = kbId !== null ? (kbs.has(kbId) ? kbId : null) : WIDE.matches ? this.worthSeeing() : null;
     setAttribute(document.body, "data-view", kbId !== null && (kbId === shown || isMissing) ? "detail" : "list");
@@ -101,7 +103,7 @@ class App {
     this.list.selected = shown;
     this.open(shown);
     this.showMissing(isMissing ? kbId : null);
-    if (kbId === shown) this.detail?.select(tab);
+    if (this.detail && (kbId === shown || this.detail.selected === "")) this.detail.select(place);
   }
 
   /** What is shown already, else a job that runs, else one that is not over, else the first. */
@@ -121,7 +123,7 @@ class App {
       remove: (one) => this.askToDelete(one),
       ask: (question) => this.asking.ask(question),
       back: () => this.back(kbId),
-      tab: (tab) => history.replaceState(null, "", `#/kb/${encodeURIComponent(kbId)}${tab === "run" ? "" : `/${tab}`}`),
+      tab: (tab) => this.turn(addressOf(kbId, [tab])),
     });
     if (this.detail) this.stage.append(this.detail.node);
     document.title = kbId === null ? "phaseflow" : `${kbId} · phaseflow`;

@@ -3,21 +3,23 @@
  *
  * @import {Question} from "./ask-dialog.js"
  * @import {KnowledgeBase} from "./phaseflow.d.ts"
+ * @import {Place} from "./place.js"
  * @import {Store} from "./store.js"
  */
 
 import { DocumentsPanel } from "./documents-panel.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { DropZone } from "./drop-zone.js";
-import { FailuresPanel } from "./failures-panel.js";
 import { icon, setIcon } from "./icons.js";
 import { RunView } from "./run-view.js";
 import { RunsPanel } from "./runs-panel.js";
 import { SearchPanel } from "./search-panel.js";
-import { counted, sourceWords } from "./words.js";
+import { count, counted, sourceWords } from "./words.js";
 
 /** @type {[string, string][]} */
-const TABS = [["run", "Run"], ["search", "Search"], ["documents", "Documents"], ["failures", "Failed"], ["runs", "Past runs"]];
+const TABS = [["search", "Search"], ["documents", "Documents"], ["run", "Run"], ["runs", "Past runs"]];
+/** Addresses of before that there is another place for. @type {Record<string, [string, string]>} */
+const MOVED = { failures: ["documents", "status=failed"] };
 
 /**
  * @typedef {object} Wishes
@@ -42,7 +44,8 @@ export class Detail {
     this.source = el("bdi", { class: "uri" });
     this.counts = el("span", { class: "counts" });
     this.title = el("h2", { text: kbId, tabindex: "-1", title: kbId });
-    this.selected = "run";
+    this.selected = "";
+    this.badge = el("span", { class: "badge", hidden: true });
     /** @type {Map<string, HTMLButtonElement>} */
     this.tabs = new Map();
     this.drop = new DropZone(store, kbId);
@@ -50,13 +53,11 @@ export class Detail {
       run: new RunView(store, kbId),
       search: new SearchPanel(store, kbId),
       documents: new DocumentsPanel(store, kbId, wishes.ask),
-      failures: new FailuresPanel(store, kbId, (label) => this.tally(label)),
       runs: new RunsPanel(store, kbId),
     };
     this.node = el("article", { class: "detail", "aria-label": kbId }, this.head(), this.drop.node, this.tabList(), ...this.sheets());
     this.leave = store.watch({ kb: (one) => one === kbId && this.show(), list: () => this.show() });
     this.show();
-    this.select("run");
   }
 
   head() {
@@ -85,8 +86,7 @@ export class Detail {
     const list = el("div", { class: "tabs", role: "tablist", "aria-label": `Views of ${this.kbId}` });
     for (const [name, title] of TABS) {
       const tab = el("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}` },
-        el("span", { text: title }), ...(name === "failures" ? [el("span", { class: "rest", text: "documents" })] : []),
-        el("span", { class: "badge", hidden: true }));
+        el("span", { text: title }), ...(name === "documents" ? [this.badge] : []));
       tab.addEventListener("click", () => this.press(name));
       this.tabs.set(name, tab);
       list.append(tab);
@@ -115,30 +115,33 @@ export class Detail {
 
   /** @param {string} name */
   press(name, mayFocus = true) {
-    this.select(name);
     this.wishes.tab(name);
     if (name === "search" && mayFocus) this.panels.search.open();
   }
 
-  /** @param {string} name */
-  select(name) {
-    this.selected = this.tabs.has(name) ? name : "run";
-    for (const [each, tab] of this.tabs) {
+  /**
+   * Show the view that an address names. Without a name: search where a run is completed, else the run.
+   * @param {Place} place
+   */
+  select(place) {
+    const [tab, query] = MOVED[place.tab] ?? [place.tab, ""];
+    const there = query ? { ...place, query: new URLSearchParams(query) } : place;
+    this.selected = this.tabs.has(tab) ? tab : this.selected && !tab ? this.selected : this.first();
+    for (const [each, button] of this.tabs) {
       const isMine = each === this.selected;
-      setAttribute(tab, "aria-selected", String(isMine));
-      setAttribute(tab, "tabindex", isMine ? "0" : "-1");
+      setAttribute(button, "aria-selected", String(isMine));
+      setAttribute(button, "tabindex", isMine ? "0" : "-1");
     }
     for (const panel of this.node.querySelectorAll("[role=tabpanel]")) {
       setAttribute(panel, "hidden", panel.id !== `panel-${this.selected}`);
     }
-    if (this.selected === "documents") this.panels.documents.open();
+    if (this.selected === "documents") this.panels.documents.open(there);
+    else this.panels.documents.close();
   }
 
-  /** @param {string} label */
-  tally(label) {
-    const badge = /** @type {HTMLElement} */ (this.tabs.get("failures")?.lastElementChild);
-    setText(badge, label);
-    badge.hidden = label === "";
+  first() {
+    const kb = this.store.kbs.get(this.kbId);
+    return kb?.job?.status === "completed" && kb.documents > 0 ? "search" : "run";
   }
 
   show() {
@@ -148,6 +151,9 @@ export class Detail {
     setIcon(this.sourceIcon, kb.source?.type ?? "folder");
     setText(this.source, sourceWords(kb.source));
     setAttribute(this.source, "title", sourceWords(kb.source));
+    const { failed } = kb.counts;
+    setText(this.badge, failed ? `${count(failed)} failed` : "");
+    this.badge.hidden = failed === 0;
     setText(this.counts, `${counted(kb.documents, "document")}, ${counted(kb.chunks, "chunk")} searchable${staleWords(kb)}`);
   }
 
@@ -156,7 +162,6 @@ export class Detail {
     this.leave();
     this.panels.run.leave();
     this.panels.documents.leave();
-    this.panels.failures.leave();
     this.panels.runs.leave();
     this.node.remove();
   }

@@ -1,21 +1,32 @@
 /**
- * The documents that search sees, by uri; those that were sent here can be removed.
+ * The documents of a knowledge base: all of them by status, a page at a time, live while they are looked at; and one of
+ * them by itself.
  *
  * @import {Question} from "./ask-dialog.js"
- * @import {DocumentInfo} from "./phaseflow.d.ts"
+ * @import {DocumentInfo, DocumentStatus} from "./phaseflow.d.ts"
+ * @import {Place} from "./place.js"
  * @import {Store} from "./store.js"
  */
 
 import * as api from "./api.js";
+import { DocumentBulk } from "./document-bulk.js";
+import { DocumentFilters } from "./document-filters.js";
+import { DocumentRow } from "./document-row.js";
+import { DocumentView } from "./document-view.js";
+import { allDocuments } from "./document-words.js";
 import { el, setAttribute, setText } from "./dom.js";
-import { icon } from "./icons.js";
+import { addressOf } from "./place.js";
 import { isOver } from "./store.js";
+import { Stream } from "./stream.js";
 import { capital, count, counted } from "./words.js";
 
 const PAGE = 100;
-const MOST = 1000;
-/** A word that is being typed is asked for when it rests this long. */
-const TYPING_MS = 200;
+/** Pages of a filtered list can be short: they are put together for at most so long. */
+const GATHERING_MS = 1500;
+/** What changes is drawn together. */
+const DRAW_EVERY_MS = 250;
+const READ_EVERY_MS = 1500;
+const COUNT_EVERY_MS = 1000;
 
 export class DocumentsPanel {
   /**
@@ -29,86 +40,173 @@ export class DocumentsPanel {
     this.ask = ask;
     this.isOpen = false;
     this.seen = "";
+    this.address = "";
     this.asked = 0;
     this.refused = "";
+    /** Where this page and those before it begin. @type {(string | null)[]} */
+    this.cursors = [null];
     /** @type {string | null} */
-    this.cursor = null;
-    /** The uris that are being removed, each with the job that does it. @type {Map<string, string>} */
-    this.going = new Map();
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.typing = undefined;
-    this.input = el("input", {
-      type: "search", name: "q", maxlength: "200", autocomplete: "off", spellcheck: "false",
-      "aria-label": `Filter the documents of ${kbId}`, placeholder: "Part of a name",
-    });
-    const form = el("form", { class: "ask", role: "search" }, icon("search"), this.input);
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.find();
-    });
-    this.input.addEventListener("input", () => {
-      clearTimeout(this.typing);
-      this.typing = setTimeout(() => this.find(), TYPING_MS);
-    });
+    this.next = null;
+    /** @type {Map<string, DocumentRow>} */
+    this.rowOf = new Map();
+    /** @type {Map<string, DocumentInfo>} */
+    this.changed = new Map();
+    /** What waits for its time. @type {Map<() => void, ReturnType<typeof setTimeout>>} */
+    this.due = new Map();
+    /** @type {DocumentView | null} */
+    this.view = null;
+    this.filters = new DocumentFilters(store, kbId, () => this.refilter());
+    this.bulk = new DocumentBulk(store, kbId, ask, () => this.filters.value());
+    this.stream = new Stream(store.base, {
+      document: (one) => this.hear(one),
+      connection: () => undefined,
+    }, `api/ingestion/kb/${encodeURIComponent(kbId)}/events?documents=true`);
     this.told = el("p", { class: "told", role: "status", text: "Loading…" });
-    this.actionHead = el("th", { scope: "col" }, el("span", { class: "unseen", text: "Remove" }));
-    this.rows = el("tbody");
+    this.body = el("tbody");
     this.table = el("table", { hidden: true },
-      el("thead", {}, el("tr", {}, ...["Document", "Type", "Passages"].map((text) => el("th", { scope: "col", text })), this.actionHead)),
-      this.rows);
-    this.more = el("button", { type: "button", text: "Show more", hidden: true });
-    this.more.addEventListener("click", () => void this.read(this.cursor));
-    this.node = el("div", { class: "card documents" }, form, this.told, this.table, this.more);
-    this.leave = store.watch({ kb: (one) => one === kbId && this.look(), list: () => this.look() });
+      el("thead", {}, el("tr", {}, ...["Document", "Status", "Passages", "Size", "Changed"].map((text) => el("th", { scope: "col", text })))),
+      this.body);
+    this.back = this.pager("Previous", () => this.cursors.length > 1 && this.turn(this.cursors.slice(0, -1)));
+    this.on = this.pager("Next", () => this.next !== null && this.turn([...this.cursors, this.next]));
+    this.pages = el("div", { class: "pages", hidden: true }, this.back, this.on);
+    this.list = el("div", { class: "card documents" }, this.filters.node, this.bulk.node, this.told, this.table, this.pages);
+    this.node = el("div", {}, this.list);
+    this.draw = () => this.drawChanged();
+    this.reread = () => void this.read();
+    this.recount = () => void this.store.reread(this.kbId);
+    this.leaveStore = store.watch({ kb: (one) => one === kbId && this.look(), list: () => this.look() });
   }
 
-  /** Nothing is asked before somebody wants to see it. */
-  open() {
-    if (this.isOpen) return;
-    this.isOpen = true;
-    this.look();
+  /**
+   * @param {string} text
+   * @param {() => void} press
+   */
+  pager(text, press) {
+    const node = el("button", { type: "button", text });
+    node.addEventListener("click", press);
+    return node;
   }
 
   kb() {
     return this.store.kbs.get(this.kbId);
   }
 
-  canRemove() {
-    return this.kb()?.source?.type === "upload";
-  }
-
-  isIdle() {
-    const job = this.kb()?.job;
-    return !job || isOver(job);
-  }
-
-  /** Read again when a run has begun or ended, or when another source makes other rows. */
-  look() {
-    if (!this.isOpen) return;
-    const state = `${this.kb()?.job?.job_id} ${this.isIdle()} ${this.canRemove()}`;
-    if (state === this.seen) return this.show();
-    this.seen = state;
-    void this.read(null, Math.max(PAGE, this.rows.childElementCount));
-  }
-
-  find() {
-    clearTimeout(this.typing);
-    void this.read(null);
+  /**
+   * Show what an address names. Nothing is asked before somebody wants to see it.
+   * @param {Place} place
+   */
+  open(place) {
+    const address = JSON.stringify([place.rest, place.query.toString()]);
+    const wasOpen = this.isOpen;
+    if (wasOpen && address === this.address) return;
+    this.address = address;
+    this.isOpen = true;
+    if (!wasOpen) this.stream.open();
+    const [id, range = ""] = place.rest;
+    if (id) return this.openOne(id, range);
+    const wasOne = this.view !== null;
+    this.closeOne();
+    if (this.filters.take(place.query) || !wasOpen) this.turn([null]);
+    else if (wasOne) void this.read();
+    this.look();
   }
 
   /**
-   * @param {string | null} cursor
-   * @param {number} [limit]
+   * @param {string} id
+   * @param {string} range
    */
-  async read(cursor, limit = PAGE) {
+  openOne(id, range) {
+    if (this.view?.id !== id) {
+      this.closeOne();
+      this.view = new DocumentView(this.store, this.kbId, id, this.ask, addressOf(this.kbId, ["documents"], this.filters.query()));
+      this.node.append(this.view.node);
+    }
+    this.list.hidden = true;
+    this.view.goTo(range);
+  }
+
+  closeOne() {
+    this.view?.close();
+    this.view = null;
+    this.list.hidden = false;
+  }
+
+  /** Nobody looks any more. */
+  close() {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    this.stream.close();
+    for (const timer of this.due.values()) clearTimeout(timer);
+    this.due.clear();
+    this.changed.clear();
+    this.asked += 1;
+  }
+
+  leave() {
+    this.close();
+    this.leaveStore();
+  }
+
+  /**
+   * Once within a time, however often it is wanted.
+   * @param {() => void} act
+   * @param {number} within_ms
+   */
+  soon(act, within_ms) {
+    if (!this.isOpen || this.due.has(act)) return;
+    this.due.set(act, setTimeout(() => {
+      this.due.delete(act);
+      act();
+    }, within_ms));
+  }
+
+  /** @param {DocumentInfo} one */
+  hear(one) {
+    this.changed.set(one.id, one);
+    this.soon(this.draw, DRAW_EVERY_MS);
+    this.soon(this.recount, COUNT_EVERY_MS);
+  }
+
+  drawChanged() {
+    for (const one of this.changed.values()) {
+      if (one.id === this.view?.id) this.view.show(one);
+      const row = this.rowOf.get(one.id);
+      row?.show(one);
+      if (!row || !this.filters.fits(one)) this.soon(this.reread, READ_EVERY_MS);
+    }
+    this.changed.clear();
+  }
+
+  /** Read again when the counts or the run say that something has changed. */
+  look() {
+    if (!this.isOpen) return;
+    const kb = this.kb();
+    this.filters.show();
+    const state = JSON.stringify([kb?.counts, kb?.job?.job_id, kb?.job && isOver(kb.job)]);
+    if (state !== this.seen && this.seen) this.soon(this.reread, READ_EVERY_MS);
+    this.seen = state;
+    this.show();
+  }
+
+  refilter() {
+    history.replaceState(null, "", addressOf(this.kbId, ["documents"], this.filters.query()));
+    this.turn([null]);
+  }
+
+  /** @param {(string | null)[]} cursors */
+  turn(cursors) {
+    this.cursors = cursors;
+    void this.read();
+  }
+
+  async read() {
+    if (this.view) return; // the list is read when it is shown again
     const mine = (this.asked += 1);
-    const job = this.kb()?.job;
     try {
-      const page = await api.documents(this.kbId, this.input.value.trim(), cursor, Math.min(limit, MOST), this.store.base);
+      const { items, next } = await this.gather(mine);
       if (mine !== this.asked) return;
-      if (job && isOver(job)) this.settle(job.job_id);
-      this.fill(page.items, cursor === null);
-      this.cursor = page.next_cursor;
+      this.fill(items);
+      this.next = next;
       this.refused = "";
     } catch (error) {
       if (mine !== this.asked) return;
@@ -118,85 +216,63 @@ export class DocumentsPanel {
     this.show();
   }
 
-  /** @param {string} jobId */
-  settle(jobId) {
-    for (const [uri, remover] of this.going) if (remover === jobId) this.going.delete(uri);
+  /** @param {number} mine */
+  async gather(mine) {
+    /** @type {DocumentInfo[]} */
+    const items = [];
+    let next = this.cursors.at(-1) ?? null;
+    const end = performance.now() + GATHERING_MS;
+    do {
+      const page = await api.documents(this.kbId, this.filters.value(), next, PAGE - items.length, this.store.base);
+      items.push(...page.items);
+      next = page.next_cursor;
+    } while (next !== null && items.length < PAGE && mine === this.asked && performance.now() < end);
+    return { items, next };
   }
 
-  /**
-   * @param {DocumentInfo[]} items
-   * @param {boolean} anew
-   */
-  fill(items, anew) {
-    const focused = [...this.rows.children].findIndex((row) => row.contains(document.activeElement));
-    const rows = items.map((item) => this.row(item));
-    if (!anew) return this.rows.append(...rows);
-    this.rows.replaceChildren(...rows);
-    if (focused < 0) return;
-    const next = this.rows.children[Math.min(focused, rows.length - 1)]?.querySelector("button");
-    (next ?? this.input).focus();
-  }
-
-  /** @param {DocumentInfo} item */
-  row(item) {
-    const title = item.title && item.title !== item.uri ? [el("bdi", { class: "title", text: item.title })] : [];
-    return el("tr", { "data-uri": item.uri },
-      el("th", { scope: "row" }, el("bdi", { class: "uri", text: item.uri }), ...title),
-      el("td", { "data-label": "Type", text: item.media_type ?? "" }),
-      el("td", { "data-label": "Passages", class: "number", text: count(item.chunks) }),
-      ...(this.canRemove() ? [el("td", { class: "action" }, this.button(item.uri))] : []));
-  }
-
-  /** @param {string} uri */
-  button(uri) {
-    const node = el("button", { type: "button", class: "quiet danger" }, icon("delete"), el("span"));
-    node.addEventListener("click", () => this.isIdle() && !this.going.has(uri) && this.ask({
-      title: `Remove ${uri}?`,
-      text: "The server deletes its copy of the file now, and a run takes it out of search.",
-      word: "Remove",
-      act: () => this.remove(uri),
+  /** What is there already stays as it is, so that nothing flickers and the focus stays. @param {DocumentInfo[]} items */
+  fill(items) {
+    const rows = new Map(items.map((one) => {
+      const row = this.rowOf.get(one.id);
+      row?.show(one);
+      return [one.id, row ?? new DocumentRow(this.kbId, one)];
     }));
-    return node;
-  }
-
-  /** @param {string} uri */
-  async remove(uri) {
-    const { job } = await api.deleteDocument(this.kbId, uri, this.store.base);
-    const newest = this.kb()?.job;
-    if (newest?.job_id !== job.job_id || !isOver(newest)) this.going.set(uri, job.job_id);
-    this.show();
+    for (const [id, row] of this.rowOf) if (!rows.has(id)) row.node.remove();
+    [...rows.values()].forEach(({ node }, at) => {
+      if (this.body.children[at] !== node) this.body.insertBefore(node, this.body.children[at] ?? null);
+    });
+    this.rowOf = rows;
   }
 
   show() {
-    const shown = this.rows.childElementCount;
-    const hadFocus = this.more.matches(":focus");
+    const shown = this.rowOf.size;
     this.table.hidden = shown === 0;
-    this.more.hidden = this.cursor === null;
-    if (hadFocus && this.more.hidden) this.input.focus({ preventScroll: true });
-    this.actionHead.hidden = !this.canRemove();
-    for (const row of this.rows.querySelectorAll("tr")) this.showButton(row);
+    this.pages.hidden = this.cursors.length === 1 && this.next === null;
+    setAttribute(this.back, "aria-disabled", this.cursors.length > 1 ? null : "true");
+    setAttribute(this.on, "aria-disabled", this.next === null ? "true" : null);
+    this.bulk.show(shown > 0);
     setAttribute(this.told, "data-refused", this.refused !== "");
     setText(this.told, this.refused || this.words(shown));
   }
 
-  /** @param {HTMLTableRowElement} row */
-  showButton(row) {
-    const button = row.querySelector("button");
-    const uri = row.dataset.uri ?? "";
-    if (!button) return;
-    const word = this.going.has(uri) ? "Removing…" : "Remove";
-    setAttribute(button, "aria-disabled", this.isIdle() && !this.going.has(uri) ? null : "true");
-    setAttribute(button, "aria-label", `${word} ${uri}`);
-    setText(/** @type {Element} */ (button.lastElementChild), word);
-  }
-
   /** @param {number} shown */
   words(shown) {
-    if (this.going.size) return `Removing ${[...this.going.keys()].join(", ")}…`;
-    const filter = this.input.value.trim();
-    if (shown === 0) return filter ? `No document has “${filter}” in its name.` : "There is no document yet. A run brings them here.";
-    const all = this.cursor === null ? counted(shown, "document") : `The first ${count(shown)} of ${counted(this.kb()?.documents ?? shown, "document")}`;
-    const told = filter ? `${this.cursor === null ? "" : "The first "}${count(shown)} found` : all;
-    return this.canRemove() && !this.isIdle() ? `${told}. They can be removed when this run is over.` : told;
+    const { status, q, source } = this.filters.value();
+    if (shown === 0) return this.nothing(status, q);
+    const from = (this.cursors.length - 1) * PAGE;
+    const isAll = this.cursors.length === 1 && this.next === null;
+    if (q || source) return isAll ? `${count(shown)} found` : `Found ${count(from + 1)} to ${count(from + shown)}${this.next === null ? "" : ", more follow"}`;
+    const total = Math.max(from + shown, status ? (this.kb()?.counts[status] ?? 0) : allDocuments(this.kb()));
+    return isAll ? counted(shown, "document") : `${count(from + 1)} to ${count(from + shown)} of ${counted(total, "document")}`;
+  }
+
+  /**
+   * @param {DocumentStatus | undefined} status
+   * @param {string | undefined} q
+   */
+  nothing(status, q) {
+    if (this.next !== null) return "None so far. Next looks further.";
+    if (q) return `No document has “${q}” in its name.`;
+    return status ? `No document is ${status}.` : "There is no document yet. A run brings them here, and so do files that you drop.";
   }
 }

@@ -104,6 +104,10 @@ export interface KnowledgeBase {
   settings: Settings;
   /** What differs from the settings that made the index, and what the next run does about it. */
   stale: { setting: string; cost: string }[];
+  /** All documents by their status. */
+  counts: Record<DocumentStatus, number>;
+  /** By name, where the server knows several; `source` is the one named `default`. */
+  sources?: Record<string, Source>;
   /** Searchable now. */
   documents: number;
   chunks: number;
@@ -158,7 +162,25 @@ export interface DocumentInfo {
   indexed_at: string | null;
 }
 
+/** `text` is exactly the characters `start` to `end` of the document's extracted text. */
+export interface DocumentChunk {
+  position: number;
+  start: number;
+  end: number;
+  text: string;
+}
+
+/** What a list of documents is narrowed to. `q` is a part of the uri. */
+export interface DocumentFilter {
+  status?: DocumentStatus;
+  q?: string;
+  source?: string;
+}
+
+export type DocumentVerb = "retry" | "skip";
+
 export interface SearchHit {
+  document_id: string;
   uri: string;
   title: string;
   text: string;
@@ -166,12 +188,15 @@ export interface SearchHit {
   /** Characters of the extracted text. */
   start: number;
   end: number;
+  metadata: DocumentInfo["metadata"];
+  /** Other places with the same text. */
+  also_in?: { uri: string; start: number; end: number }[];
 }
 
 /** The passages found, best first. `degraded` says why they are not ranked by vectors and words. */
 export interface SearchResults {
   hits: SearchHit[];
-  mode: "hybrid" | "words";
+  mode: "hybrid" | "words" | "vectors";
   degraded: string | null;
 }
 

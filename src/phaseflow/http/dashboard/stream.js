@@ -1,7 +1,7 @@
 /**
  * The live feed of one server: an EventSource that comes back by itself and misses nothing.
  *
- * @import {Connection, IngestionJob, Transition} from "./phaseflow.d.ts"
+ * @import {Connection, DocumentInfo, IngestionJob, Transition} from "./phaseflow.d.ts"
  */
 
 const FIRST_WAIT_MS = 400;
@@ -9,9 +9,10 @@ const LONGEST_WAIT_MS = 3000;
 
 /**
  * @typedef {object} Listener
- * @property {(job: IngestionJob) => void} status
- * @property {(transition: Transition) => void} transition
- * @property {() => void} reset the log does not reach back to what was seen last
+ * @property {(job: IngestionJob) => void} [status]
+ * @property {(transition: Transition) => void} [transition]
+ * @property {(document: DocumentInfo) => void} [document]
+ * @property {() => void} [reset] the log does not reach back to what was seen last
  * @property {(connection: Connection) => void} connection
  */
 
@@ -23,9 +24,11 @@ export class Stream {
   /**
    * @param {string} base
    * @param {Listener} listener
+   * @param {string} [path]
    */
-  constructor(base, listener) {
+  constructor(base, listener, path = "api/ingestion/events") {
     this.base = base;
+    this.path = path;
     this.listener = listener;
     /** @type {EventSource | null} */
     this.source = null;
@@ -40,13 +43,14 @@ export class Stream {
   /** Connect, behind the last id that was seen. */
   open() {
     this.close();
-    const url = new URL("api/ingestion/events", this.base);
+    const url = new URL(this.path, this.base);
     if (this.lastId !== null) url.searchParams.set("last_event_id", this.lastId);
     this.source = new EventSource(url);
     this.source.onopen = () => this.opened();
     this.source.onerror = () => this.lost();
     this.on("status", this.listener.status);
     this.on("transition", this.listener.transition);
+    this.on("document", this.listener.document);
     this.on("reset", this.listener.reset);
     globalThis.addEventListener("online", this.again);
   }
@@ -61,12 +65,12 @@ export class Stream {
 
   /**
    * @param {string} name
-   * @param {(data: any) => void} tell
+   * @param {((data: any) => void) | undefined} tell
    */
   on(name, tell) {
     this.source?.addEventListener(name, (event) => {
       if (event.lastEventId) this.lastId = event.lastEventId;
-      tell(JSON.parse(event.data));
+      tell?.(JSON.parse(event.data));
     });
   }
 
