@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from html import unescape
 
 from phaseflow.components.extraction.number_format import BUILTIN, GENERAL, shown
@@ -26,10 +27,12 @@ class CellFormats:
         self._codes = {str(place).encode(): code for place, code in enumerate(found.styles) if code}
         if self._codes:
             styles = b"|".join(sorted(self._codes))
+            # The first way is how nearly all programs write a cell; to take attributes apart takes longer.
             self._cells = re.compile(
-                rb"<(?:\w+:)?c\s([^<>]*\bs\s*=\s*[\"'](?:%s)[\"'][^<>]*)>\s*"
+                rb"<c r=\"([A-Z]{1,3})(\d{1,7})\" s=\"(%s)\"(?: t=\"n\")?>(?:<f>[^<]*</f>)?<v>([-+0-9.eE]+)</v>"
+                rb"|<(?:\w+:)?c\s([^<>]*\bs\s*=\s*[\"'](?:%s)[\"'][^<>]*)>\s*"
                 rb"(?:<(?:\w+:)?f\b(?:[^<>]*/>|[^<>]*>[^<]*</(?:\w+:)?f>)\s*)?"
-                rb"<(?:\w+:)?v>([-+0-9.eE]+)<" % styles
+                rb"<(?:\w+:)?v>([-+0-9.eE]+)<" % (styles, styles)
             )
 
     def shown(self, sheet: str) -> Iterator[tuple[Place, str]]:
@@ -40,8 +43,12 @@ class CellFormats:
         for chunk in self._package.chunks(sheet):
             text = rest + chunk
             end = max(text.rfind(b"</c>"), text.rfind(b":c>"), 0)
-            for attributes, value in self._cells.findall(text, 0, end):
-                if (found := self._shown(attributes, value)) is not None:
+            for column, row, style, value, attributes, other in self._cells.findall(text, 0, end):
+                if column:
+                    words = shown(float(value), self._codes[style], is_1904=self._is_1904)
+                    if words is not None:
+                        yield (int(row) - 1, _column(column)), words
+                elif (found := self._shown(attributes, other)) is not None:
                     yield found
             rest = text[end:] if len(text) - end < _LONGEST else b""
 
@@ -55,6 +62,12 @@ class CellFormats:
         except ValueError:
             return None
         return None if text is None else (place, text)
+
+
+@lru_cache(maxsize=1000)
+def _column(letters: bytes) -> int:
+    place = place_of(letters.decode("ascii") + "1")
+    return place[1] if place else 0
 
 
 class _Formats:

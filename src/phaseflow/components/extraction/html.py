@@ -29,7 +29,6 @@ _CLOSED = re.compile(r"<([A-Za-z][\w:-]*+)((?:\s[^<>]*?)?)/>")
 _VOID_NAMES = "area base br col embed hr img input link meta param source track wbr"
 _VOID = frozenset(_VOID_NAMES.split())
 
-_RAISED = re.compile(r"(?i)(?<![\w-])vertical-align\s*:\s*(su[pb])(?:er)?\s*(?:!|;|\Z)")
 _BANNERS = "header, footer"
 _PARTS = ("article", "aside", "main", "nav", "section")
 _OF_A_PART = ", ".join(f"{part} header, {part} footer" for part in _PARTS)
@@ -125,9 +124,8 @@ def _content(page: "LexborHTMLParser", banners: frozenset[int]) -> str:
     main = _main(page)
     is_content = main is not None and main.mem_id not in chrome and _holds_enough(main, body)
     content = main if main is not None and is_content else body
-    alike = _raised(page)
     # A page that is all navigation still has text: a silent nothing would be wrong.
-    return render(content, chrome, alike) or render(body, seen.never, alike)
+    return render(content, chrome, seen.alike) or render(body, seen.never, seen.alike)
 
 
 def _instead_of_frames(page: "LexborHTMLParser") -> str:
@@ -136,14 +134,6 @@ def _instead_of_frames(page: "LexborHTMLParser") -> str:
 
     body = LexborHTMLParser("".join(node.text() for node in page.css("noframes"))).body
     return render(body, frozenset()) if body else ""
-
-
-def _raised(page: "LexborHTMLParser") -> dict[int, str]:
-    """Elements that their style sets above or below the line, as programs write pages that know no ``<sup>``."""
-    found = (
-        (node.mem_id, _RAISED.search(node.attributes["style"] or "")) for node in page.css("[style*=vertical-align]")
-    )
-    return {mem_id: style[1].lower() for mem_id, style in found if style}
 
 
 def _banners(page: "LexborHTMLParser") -> frozenset[int]:

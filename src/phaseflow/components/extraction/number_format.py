@@ -29,6 +29,12 @@ _TOKEN = re.compile(
     """,
     re.X | re.I | re.S,
 )
+_FRAME = r"(?:\"[^\"]*\"|\\.|[ $€£()+-])*"
+_QUICK = re.compile(rf"(?P<before>{_FRAME})(?P<whole>#,##0|0+)(?P<decimals>\.0+)?(?P<after>(?P<percent>%)?{_FRAME})")
+_LITERAL = re.compile(r"\"([^\"]*)\"|\\(.)")
+_QUICK_BELOW = 1e13
+_TIE = 1 + 1e-15
+"""Excel keeps 15 digits: what is half to them is rounded up, though the number may be a little less than half."""
 _CONDITION = re.compile(r"(<=|>=|<>|<|>|=)\s*(-?[\d.]+)")
 _ELAPSED = re.compile(r"h+|m+|s+", re.I)
 _ENGLISH = 0x09
@@ -52,6 +58,9 @@ def shown(value: float, code: str, *, is_1904: bool = False) -> str | None:
     A date that is written with names of another language than English, or as the reader's own system writes it, is not
     known.
     """
+    quick = _quick(code)
+    if quick is not None and abs(value) < _QUICK_BELOW:
+        return quick[value < 0](value) or None
     sections = _sections(code)
     found = _choose(sections, value) if sections else None
     if found is None:
@@ -61,6 +70,33 @@ def shown(value: float, code: str, *, is_1904: bool = False) -> str | None:
         return moment(section.tokens, value, is_1904=is_1904) if value >= 0 else None
     # Some hide a number by its format: it is still what the cell says.
     return _number(section.tokens, number) or None
+
+
+@lru_cache(maxsize=1000)
+def _quick(code: str) -> tuple[Callable[[float], str], Callable[[float], str]] | None:
+    """Return how numbers from zero on and those below are shown, for the plain formats that most cells have."""
+    found = [_QUICK.fullmatch(section) for section in code[: _LONGEST + 1].split(";")]
+    if len(code) > _LONGEST or len(found) > 2 or not all(found):
+        return None
+    ways = [_way(section, is_signed=place == 0) for place, section in enumerate(found) if section]
+    return ways[0], ways[-1]
+
+
+def _way(section: re.Match[str], *, is_signed: bool) -> Callable[[float], str]:
+    before, whole, decimals, after = section["before"], section["whole"], section["decimals"] or "", section["after"]
+    zeros, places = whole.count("0"), max(len(decimals) - 1, 0)
+    width = zeros + places + (1 if places else 0)
+    spec = f",.{places}f" if "," in whole else f"0{width}.{places}f"
+    scale = (100 if section["percent"] else 1) * _TIE
+    nothing = f"{0:{spec}}"
+    head, tail = (_LITERAL.sub(lambda part: part[1] or part[2] or "", text) for text in (before, after))
+
+    def show(value: float) -> str:
+        digits = f"{abs(value) * scale:{spec}}"
+        sign = "-" if is_signed and value < 0 and digits != nothing else ""
+        return f"{sign}{head}{digits}{tail}".strip()
+
+    return show
 
 
 @lru_cache(maxsize=1000)

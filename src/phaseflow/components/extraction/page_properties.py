@@ -16,17 +16,22 @@ _NAMES = {
     "article:modified_time": "modified", "og:updated_time": "modified", "last-modified": "modified",
     "dc.language": "language",
 }  # fmt: skip
-_MOST = 200
-"""Elements that are looked at."""
+_MOST = 1000
+"""Children of the head that are looked at."""
 
 
 def page_properties(page: "LexborHTMLParser") -> dict[str, MetadataValue]:
     """Return the properties of a page, by the names that all formats share."""
     said: dict[str, str] = {}
-    for element in page.css("html[lang]")[:1]:
-        said["language"] = element.attributes["lang"] or ""
-    for element in page.css("head > meta[content]")[:_MOST]:
-        attributes = element.attributes
+    if page.root is not None:
+        said["language"] = page.root.attributes.get("lang") or ""
+    child = page.head.first_child if page.head else None
+    for _ in range(_MOST):
+        if child is None:
+            break
+        attributes, tag, child = child.attributes, child.tag, child.next
+        if tag != "meta":
+            continue
         name = (attributes.get("name") or attributes.get("property") or attributes.get("http-equiv") or "").lower()
         if key := _NAMES.get(name):
             said.setdefault(key, attributes.get("content") or "")

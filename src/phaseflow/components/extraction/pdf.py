@@ -97,8 +97,8 @@ def _add_pages(document: Any, draft: Draft, pdfium: Any) -> bool:
 
 def _add_page(document: Any, page: Any, number: int, draft: Draft, pdfium: Any) -> bool:
     """Add a page; return whether anything is drawn on it."""
-    notes = list(filter(None, _notes(page, pdfium.raw)))
-    if _has_fields(page, pdfium.raw):
+    notes, has_fields = _marks(page, pdfium.raw)
+    if has_fields:
         # What is filled in stands beside the page, not on it.
         pdfium.raw.FPDFPage_Flatten(page, pdfium.raw.FLAT_NORMALDISPLAY)
         page.close()
@@ -123,16 +123,26 @@ def _joined(broken: re.Match[str]) -> str:
     return "-" if broken[1] else ""
 
 
-def _notes(page: Any, raw: Any) -> Iterator[str]:
-    """Yield what readers noted on a page: sticky notes, text beside it, remarks on what they marked."""
-    kinds = {getattr(raw, f"FPDF_ANNOT_{kind}") for kind in _NOTES}
-    for place in range(min(raw.FPDFPage_GetAnnotCount(page), _MOST_NOTES)):
+def _marks(page: Any, raw: Any) -> tuple[list[str], bool]:
+    """Return what readers noted on a page (sticky notes, text beside it, remarks on what they marked), and whether it
+    has fields of a form or text that a reader typed on it.
+    """
+    count = raw.FPDFPage_GetAnnotCount(page)
+    if count < 1:
+        return [], False
+    noted = {getattr(raw, f"FPDF_ANNOT_{kind}") for kind in _NOTES}
+    notes: list[str] = []
+    has_fields = False
+    for place in range(min(count, _MOST_NOTES)):
         mark = raw.FPDFPage_GetAnnot(page, place)
         if not mark:
             continue
-        if raw.FPDFAnnot_GetSubtype(mark) in kinds:
-            yield _string(partial(raw.FPDFAnnot_GetStringValue, mark, b"Contents"), raw)
+        kind = raw.FPDFAnnot_GetSubtype(mark)
+        has_fields = has_fields or kind in (raw.FPDF_ANNOT_WIDGET, raw.FPDF_ANNOT_FREETEXT)
+        if kind in noted:
+            notes.append(_string(partial(raw.FPDFAnnot_GetStringValue, mark, b"Contents"), raw))
         raw.FPDFPage_CloseAnnot(mark)
+    return list(filter(None, notes)), has_fields
 
 
 def _attachments(document: Any, raw: Any) -> Iterator[str]:
@@ -150,17 +160,6 @@ def _string(read: Callable[[Any, int], int], raw: Any) -> str:
     held = create_string_buffer(size)
     read(cast(held, POINTER(raw.FPDF_WCHAR)), size)
     return held.raw[: size - 2].decode("utf-16-le", "replace")
-
-
-def _has_fields(page: Any, raw: Any) -> bool:
-    """Say whether the page has fields of a form, or text that a reader typed on it."""
-    for place in range(raw.FPDFPage_GetAnnotCount(page)):
-        mark = raw.FPDFPage_GetAnnot(page, place)
-        kind = raw.FPDFAnnot_GetSubtype(mark)
-        raw.FPDFPage_CloseAnnot(mark)
-        if kind in (raw.FPDF_ANNOT_WIDGET, raw.FPDF_ANNOT_FREETEXT):
-            return True
-    return False
 
 
 def _title(properties: Mapping[str, str]) -> str | None:

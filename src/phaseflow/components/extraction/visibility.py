@@ -5,7 +5,7 @@ page unfolds.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,8 @@ _CHROME = (
     "nav, [role=navigation], [role=search], [role=menu], [role=menubar], [role=contentinfo], "
     "[role=banner], a.headerlink"
 )
-_HIDDEN = "[hidden], [aria-hidden=true]"
+_LOOKED_AT = "[hidden], [aria-hidden=true], [style]"
+_RAISED = re.compile(r"(?i)(?<![\w-])vertical-align\s*:\s*(su[pb])(?:er)?\s*(?:!|;|\Z)")
 _UNSEEN = re.compile(r"(?i)(?<![\w-])(?:display\s*:\s*none|visibility\s*:\s*hidden)")
 _UNTIL_FOUND = "until-found"
 _PANELS = "[role=tabpanel], [role=region][aria-labelledby]"
@@ -48,6 +49,8 @@ class Visibility:
     """What is text in no page."""
     chrome: frozenset[int]
     """That, and what frames the page or cannot be seen."""
+    alike: Mapping[int, str]
+    """Elements that their style sets above or below the line, with the tag they are like, ``sup`` or ``sub``."""
 
 
 def with_open_shadows(text: str) -> str:
@@ -67,11 +70,24 @@ def with_open_shadows(text: str) -> str:
 
 def visibility(page: "LexborHTMLParser") -> Visibility:
     """Look at a page once."""
-    panels = _panels(page)
-    never = _ids(page, _NEVER) | frozenset(_mute_buttons(page, panels)) | frozenset(_unslotted(page))
-    hidden = {node.mem_id for node in page.css(_HIDDEN) if node.attributes.get("hidden") != _UNTIL_FOUND}
-    hidden |= {node.mem_id for node in page.css("[style]") if _UNSEEN.search(node.attributes["style"] or "")}
-    return Visibility(never, never | _ids(page, _CHROME) | (hidden - panels.keys()))
+    hidden: set[int] = set()
+    alike: dict[int, str] = {}
+    # Each look at the whole page takes time: one for several questions.
+    for node in page.css(_LOOKED_AT):
+        attributes = node.attributes
+        style = attributes.get("style") or ""
+        is_hidden = "hidden" in attributes and attributes["hidden"] != _UNTIL_FOUND
+        if is_hidden or attributes.get("aria-hidden") == "true" or (style and _UNSEEN.search(style)):
+            hidden.add(node.mem_id)
+        if style and (raised := _RAISED.search(style)):
+            alike[node.mem_id] = raised[1].lower()
+    buttons: list[LexborNode] = []
+    roots: list[LexborNode] = []
+    for node in page.css(f"button, {SHADOW_ROOT}"):
+        (buttons if node.tag == "button" else roots).append(node)
+    panels = _panels(page) if hidden or buttons else {}
+    never = _ids(page, _NEVER) | frozenset(_mute_buttons(buttons, panels)) | frozenset(_unslotted(roots))
+    return Visibility(never, never | _ids(page, _CHROME) | (hidden - panels.keys()), alike)
 
 
 def _ids(page: "LexborHTMLParser", selector: str) -> frozenset[int]:
@@ -111,11 +127,8 @@ def _next_element(node: "LexborNode | None") -> "LexborNode | None":
     return following
 
 
-def _mute_buttons(page: "LexborHTMLParser", panels: "dict[int, LexborNode | None]") -> Iterator[int]:
+def _mute_buttons(buttons: "Sequence[LexborNode]", panels: "dict[int, LexborNode | None]") -> Iterator[int]:
     """Yield buttons that are controls and no text: not those in running text and headings, and no tabs and folds."""
-    buttons = page.css("button")
-    if not buttons:
-        return
     unfolding = {control.mem_id for control in panels.values() if control is not None}
     for button in buttons:
         is_tab = button.mem_id in unfolding or button.attributes.get("role") == "tab"
@@ -139,9 +152,9 @@ def _is_in_text(button: "LexborNode") -> bool:
     return False
 
 
-def _unslotted(page: "LexborHTMLParser") -> Iterator[int]:
+def _unslotted(roots: "Sequence[LexborNode]") -> Iterator[int]:
     """Yield what stands beside a shadow root without a place in it, and what a slot shows only while it is empty."""
-    for root in page.css(SHADOW_ROOT):
+    for root in roots:
         slots = {slot.attributes.get("name") or "": slot for slot in root.css("slot")}
         beside = _next_element(root)
         taken = set() if _all_blank(root) else {""}
