@@ -86,7 +86,7 @@ async def test_the_tools_say_what_they_do_and_what_they_take(service: Service) -
     assert read_only == {"search", "list_knowledge_bases", "get_document", "status"}
     assert destructive == {"cancel", "add_documents", "start"}
     assert all(tool.output_schema and tool.description for tool in tools.values())
-    assert set(tools["search"].input_schema["properties"]) == {"kb_id", "q", "limit"}
+    assert set(tools["search"].input_schema["properties"]) == {"kb_id", "q", "limit", "filter", "mode", "min_score"}
     assert tools["search"].input_schema["required"] == ["kb_id", "q"]
 
 
@@ -103,14 +103,18 @@ async def test_an_agent_fills_a_knowledge_base_searches_it_and_reads(service: Se
         assert [kb["kb_id"] for kb in listed["items"]] == ["waf"]
 
 
-async def test_an_agent_adds_texts(service: Service) -> None:
+async def test_an_agent_adds_texts_with_metadata_to_search_by(service: Service) -> None:
+    written = [
+        {"uri": "n.md", "text": "# Whales\n\nSing.", "metadata": {"sea": "north"}},
+        {"uri": "s.md", "text": "# Whales\n\nDive."},
+    ]
     async with agent(service.url) as session:
-        job = await call(
-            session, "add_documents", kb_id="mine", documents=[{"uri": "n.md", "text": "# Whales\n\nSing."}]
-        )
+        job = await call(session, "add_documents", kb_id="mine", documents=written)
         assert job["kb_id"] == "mine"
         await completed(session, "mine")
-        assert (await call(session, "search", kb_id="mine", q="whales"))["hits"][0]["uri"] == "n.md"
+        northern = {"type": "eq", "key": "sea", "value": "north"}
+        found = await call(session, "search", kb_id="mine", q="whales", filter=northern, mode="words")
+    assert ([hit["uri"] for hit in found["hits"]], found["mode"]) == (["n.md"], "words")
 
 
 async def test_the_verbs_answer_the_status_and_refusals_say_what_to_do(service: Service, tmp_path: Path) -> None:

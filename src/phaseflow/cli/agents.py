@@ -17,9 +17,10 @@ from phaseflow.cli.place import Place
 if TYPE_CHECKING:
     from phaseflow.client import Client
     from phaseflow.domain.documents import DocumentInfo
+    from phaseflow.domain.new_document import NewDocument
     from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, Page, SearchResults
     from phaseflow.domain.vocabulary import Action, JobPhase
-    from phaseflow.mcp.backend import TextDocument
+    from phaseflow.mcp.backend import Question
 
 
 @click.command()
@@ -93,11 +94,12 @@ class ServiceBackend:
     def __init__(self, service: "Client") -> None:
         self._service = service
 
-    async def search(self, kb_id: str, q: str, limit: int) -> "SearchResults":
+    async def search(self, kb_id: str, asked: "Question") -> "SearchResults":
         """The passages that answer best."""
         from phaseflow.domain.status import SearchResults
+        from phaseflow.mcp.backend import options_of
 
-        return SearchResults.of(await self._service.search(kb_id, q, limit))
+        return SearchResults.of(await self._service.search(kb_id, **options_of(asked)))
 
     async def kbs(self, limit: int, cursor: str | None) -> "Page[KnowledgeBase]":
         """A page of the knowledge bases."""
@@ -111,8 +113,12 @@ class ServiceBackend:
         """Its text."""
         return await self._service.document_text(kb_id, name)
 
-    async def add(self, kb_id: str, documents: "Sequence[TextDocument]") -> "JobStatusResponse":
-        """Send texts."""
+    async def add(self, kb_id: str, documents: "Sequence[NewDocument]") -> "JobStatusResponse":
+        """Send texts. Raises InvalidRequest for what the service does not take with a file."""
+        from phaseflow.domain.errors import InvalidRequest
+
+        if any(one.title or one.media_type or one.metadata for one in documents):
+            raise InvalidRequest("documents", "send uri and text only: a service takes no more over this connection")
         job = (await self._service.upload(kb_id, [(one.uri, one.text.encode()) for one in documents])).job
         assert job is not None
         return job

@@ -1,35 +1,35 @@
 """What the tools work on: an engine in this process, or a service elsewhere. Both are asked the same."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, Protocol
-
-from pydantic import BaseModel, ConfigDict, Field
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from phaseflow.domain.documents import DocumentInfo
+from phaseflow.domain.new_document import NewDocument
 from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, Page, SearchResults
-from phaseflow.domain.vocabulary import Action, JobPhase
+from phaseflow.domain.vocabulary import Action, JobPhase, SearchMode
 from phaseflow.flow import PhaseFlow
 
-LONGEST_TEXT = 1_000_000
-"""Characters of one document that an agent writes."""
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is searched for, with the names of the JSON API."""
 
-class TextDocument(BaseModel):
-    """A document as an agent writes it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    uri: Annotated[str, Field(min_length=1, max_length=255, description="A file name, such as notes.md.")]
-    text: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
+    q: str
+    limit: int
+    filter: dict[str, Any] | None
+    mode: SearchMode
+    min_score: float
 
 
 class Backend(Protocol):
     """All methods raise PhaseflowError where they cannot do what they are asked."""
 
-    async def search(self, kb_id: str, q: str, limit: int) -> SearchResults: ...
+    async def search(self, kb_id: str, asked: Question) -> SearchResults: ...
     async def kbs(self, limit: int, cursor: str | None) -> Page[KnowledgeBase]: ...
     async def document(self, kb_id: str, name: str) -> DocumentInfo: ...
     async def document_text(self, kb_id: str, name: str) -> str: ...
-    async def add(self, kb_id: str, documents: Sequence[TextDocument]) -> JobStatusResponse: ...
+    async def add(self, kb_id: str, documents: Sequence[NewDocument]) -> JobStatusResponse: ...
     async def status(self, kb_id: str) -> JobStatusResponse: ...
     async def start(
         self, kb_id: str, source: dict[str, Any] | None, full: bool, hold: Sequence[JobPhase]
@@ -48,15 +48,14 @@ class FlowBackend:
         self.document_text = flow.document_text
         self.status = flow.status
 
-    async def search(self, kb_id: str, q: str, limit: int) -> SearchResults:
+    async def search(self, kb_id: str, asked: Question) -> SearchResults:
         """The passages that answer best."""
-        return SearchResults.of(await self._flow.search(kb_id, q, limit))
+        return SearchResults.of(await self._flow.search(kb_id, **options_of(asked)))
 
-    async def add(self, kb_id: str, documents: Sequence[TextDocument]) -> JobStatusResponse:
-        """Take documents in and start a job."""
+    async def add(self, kb_id: str, documents: Sequence[NewDocument]) -> JobStatusResponse:
+        """Push texts: the newest job."""
         await self._room(kb_id)
-        job = await self._flow.add_documents(kb_id, [(one.uri, one.text.encode()) for one in documents])
-        return await job.status()
+        return await self._flow.job_status((await self._flow.add(kb_id, documents)).job_id)
 
     async def start(
         self, kb_id: str, source: dict[str, Any] | None, full: bool, hold: Sequence[JobPhase]
@@ -72,3 +71,11 @@ class FlowBackend:
     async def _room(self, kb_id: str) -> None:
         if self._check_room is not None:
             await self._check_room(kb_id)
+
+
+def options_of(asked: Question) -> dict[str, Any]:
+    """As the arguments of ``search``."""
+    return {
+        "query": asked.q, "limit": asked.limit, "filter": asked.filter, "mode": asked.mode,
+        "min_score": asked.min_score,
+    }  # fmt: skip

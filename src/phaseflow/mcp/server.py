@@ -1,5 +1,6 @@
 """The server of the protocol, by the official SDK, which is imported when this is called."""
 
+from inspect import getdoc
 from typing import TYPE_CHECKING
 
 from phaseflow.domain.errors import MissingExtra
@@ -42,5 +43,6 @@ def make_server(backend: Backend) -> "MCPServer":
             read_only_hint=read_only, destructive_hint=destructive, idempotent_hint=idempotent,
             open_world_hint=name == "start",
         )  # fmt: skip
-        server.add_tool(told(getattr(tools, name)), name=name, annotations=hints, structured_output=True)
+        tool = getattr(tools, name)
+        server.add_tool(told(tool), name=name, description=getdoc(tool), annotations=hints, structured_output=True)
     return server
