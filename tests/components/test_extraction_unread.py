@@ -7,7 +7,21 @@ import pytest
 from phaseflow.components.extraction import extract
 from phaseflow.components.extraction.package import Package
 from phaseflow.domain.errors import DocumentError
-from tests.components.binary_fixtures import A, P, R, cells, package, pdf, pptx, relations, rtf, shape, xlsx
+from tests.components.binary_fixtures import (
+    A,
+    P,
+    R,
+    cells,
+    package,
+    pdf,
+    pptx,
+    record,
+    relations,
+    rtf,
+    shape,
+    xls,
+    xlsx,
+)
 
 
 def refusal(data: bytes, name: str) -> DocumentError:
@@ -142,3 +156,23 @@ def test_what_is_read_twice_is_unpacked_once(monkeypatch: pytest.MonkeyPatch) ->
     data = xlsx({"One": rows})
     monkeypatch.setattr("phaseflow.components.extraction.package.MAX_UNPACKED", len(rows) + 10_000)
     assert extract(data, "a.xlsx").text.count("a text") == 2999
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.rtf", rtf(r"{\pict\pngblip 89504e47}")),
+        ("a.rtf", rtf(r"{\*\shppict{\pict\pngblip 89504e47}}")),
+        ("a.html", b"<p><img src=a.png></p>"),
+        ("a.html", b"<svg><path d='M0 0'/></svg>"),
+        ("a.xls", xls(b"", before=record(0xEB, bytes(8)))),
+    ],
+)
+def test_a_document_of_pictures_only_is_told(name: str, data: bytes) -> None:
+    assert refusal(data, name).code == "no_text_layer"
+
+
+def test_pictures_beside_a_text_or_a_link_are_no_reason_to_refuse() -> None:
+    assert extract(rtf(r"{\pict\pngblip 89504e47}text"), "a.rtf").text == "text"
+    assert extract(b"<p><img src=a.png alt=word></p>", "a.html").text == "word"
+    assert extract(b"<a href=/b><img src=a.png></a>", "a.html").text == ""

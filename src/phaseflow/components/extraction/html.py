@@ -12,6 +12,7 @@ from phaseflow.components.extraction.complexity import check_complexity
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.encoding.prescan import declared_charset
 from phaseflow.components.extraction.markdown import MEDIA_TYPE
+from phaseflow.components.extraction.package import no_text_layer
 from phaseflow.components.extraction.page_properties import page_properties
 from phaseflow.components.extraction.rendering import render
 from phaseflow.components.extraction.types import Extracted, Raw
@@ -39,6 +40,7 @@ _SCRIPTS = (
 )
 _NO_SCRIPT = re.compile(r"(?i)java\s?script")
 # Where frameworks put the page.
+_PICTURES = "img, picture, svg, canvas, video, object, embed"
 _MOUNTS = (
     "#root, #app, #__next, #__nuxt, #___gatsby, #svelte, #main, #react-root, #app-root, #application, app-root, my-app"
 )
@@ -51,12 +53,14 @@ def extract(raw: Raw) -> Extracted:
     """Return the visible text of a page as Markdown, without navigation and footer where the page marks them.
 
     Title: the page's, else its first heading, else the name of the file. Raises DocumentError ``too_complex``, and
-    ``needs_scripts`` for a page without content of its own.
+    ``needs_scripts`` and ``no_text_layer`` for a page without text of its own.
     """
     page = parse(raw)
     text = _content(page, _banners(page))
     if len(text) <= _SHELL and _is_filled_by_scripts(page, text):
         raise _needs_scripts(raw.name)
+    if not text and page.css_first(_PICTURES) and not page.css_first("body a[href]"):
+        raise no_text_layer(raw.name)
     return Extracted(text, _title(page) or raw.base_name, MEDIA_TYPE, metadata=page_properties(page))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from phaseflow.components.extraction.markdown_writer import BULLET, Draft, line
+from phaseflow.components.extraction.package import no_text_layer
 from phaseflow.components.extraction.rtf_state import Group, Paragraph
 from phaseflow.components.extraction.rtf_words import APART, ASIDES, CHARSETS, LIST_MARKS, MARKS, SIGNS
 from phaseflow.components.extraction.types import Extracted, Raw
@@ -25,7 +26,7 @@ _HEADING = re.compile(r"\s*heading (\d)\b", re.I)
 def extract(raw: Raw) -> Extracted:
     """Return the document as Markdown. Parts: what is under each heading. Title: the property, else the first heading.
 
-    Raises DocumentError ``malformed``, ``too_large``.
+    Raises DocumentError ``malformed``, ``too_large``, ``no_text_layer``.
     """
     data = raw.data.lstrip(b"\xef\xbb\xbf \t\r\n")
     if data and not data.startswith(b"{\\rtf"):
@@ -33,6 +34,8 @@ def extract(raw: Raw) -> Extracted:
         raise DocumentError(message, code="malformed")
     reader = _Reader(Draft(raw.name))
     reader.read(data)
+    if reader.draft.is_empty and reader.has_pictures:
+        raise no_text_layer(raw.name)
     return reader.draft.finish(reader.title)
 
 
@@ -40,6 +43,7 @@ class _Reader:
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
         self.title: str | None = None
+        self.has_pictures = False
         self._encoding = "cp1252"
         self._group = Group()
         self._begins_group = False
@@ -131,10 +135,12 @@ class _Reader:
         elif group.destination == b"*":
             # A destination that may be passed over, and is.
             group.destination = word if word in APART else b"unknown"
+            self.has_pictures = self.has_pictures or word == b"shppict"
         elif word == b"title" and group.destination == b"info":
             group.destination, self._said = b"title", []
         elif word in APART and not group.destination:
             group.destination, self._said = word, []
+            self.has_pictures = self.has_pictures or word == b"pict"
         elif word == b"u" and number is not None:
             self._unicode(number)
         elif group.destination in (b"fonttbl", b"stylesheet"):

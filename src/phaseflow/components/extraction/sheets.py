@@ -59,6 +59,8 @@ def extract(raw: Raw) -> Extracted:
         raise _malformed(raw, error) from error
     if not has_text and package is not None:
         _explain(package)
+    if not has_text and beside.has_pictures:
+        raise no_text_layer(raw.name)
     properties = package.properties() if package else {}
     return (draft if has_text else Draft(raw.name)).finish(raw.base_name if has_text else None, metadata=properties)
 
@@ -70,6 +72,7 @@ class _Beside:
     passed: Mapping[str, PassedOver]
     shown: Callable[[str], Iterable[tuple[Place, str]]]
     """Numbers as they are shown, where that is not how they stand."""
+    has_pictures: bool = False
 
 
 def _beside_xml(package: Package) -> _Beside:
@@ -94,7 +97,7 @@ def _beside_records(raw: Raw) -> _Beside:
         raise encrypted(raw.name)
     begins = dict(book.sheets)
     passed = {name: PassedOver({}, texts) for name, texts in remarks.items()}
-    return _Beside(passed, lambda name: book.cells(begins[name]) if name in begins else ())
+    return _Beside(passed, lambda name: book.cells(begins[name]) if name in begins else (), book.has_pictures)
 
 
 def _add_sheets(workbook: "CalamineWorkbook", draft: Draft, beside: _Beside) -> bool:

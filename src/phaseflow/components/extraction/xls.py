@@ -10,6 +10,7 @@ from phaseflow.components.extraction.ole import OleFile
 Place = tuple[int, int]
 _BOF, _EOF, _FILEPASS, _1904, _SHEET = 0x809, 0x0A, 0x2F, 0x22, 0x85
 _FORMAT, _XF, _CONTINUE, _TXO = 0x41E, 0xE0, 0x3C, 0x1B6
+_PICTURES = 0xEB
 _NUMBER, _RK, _MULRK, _FORMULA = 0x203, 0x27E, 0xBD, 0x06
 _BIFF8 = 0x600
 _WORKBOOKS = ("workbook", "book")
@@ -21,6 +22,7 @@ class OldWorkbook:
 
     is_encrypted: bool = False
     is_1904: bool = False
+    has_pictures: bool = False
     codes: dict[int, str] = field(default_factory=dict)
     """Formats of cells by the number of their style, where they are not the general one."""
     sheets: list[tuple[str, int]] = field(default_factory=list)
@@ -73,6 +75,8 @@ def old_workbook(data: bytes) -> OldWorkbook:
         elif kind == _FILEPASS:
             book.is_encrypted = True
             break
+        elif kind == _PICTURES:
+            book.has_pictures = True
         elif kind == _1904:
             book.is_1904 = body[:1] == b"\1"
         elif kind == _SHEET and len(body) > 8:
