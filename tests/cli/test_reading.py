@@ -138,5 +138,5 @@ def test_what_is_no_regular_file_is_refused_in_one_line(shell: Shell, words: lis
     done = shell(*words, "--db", "pipe")
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
-    assert line == f"phaseflow: {pipe} is no regular file; name another one with --db"
+    assert line == f"phaseflow: {pipe} is not a regular file; name another one with --db"
     assert list(shell.here.iterdir()) == [pipe]

@@ -230,7 +230,7 @@ async def test_a_path_that_is_neither_folder_nor_file_is_refused(special: Path) 
 async def test_a_folder_below_that_cannot_be_read_ends_the_list(tmp_path: Path) -> None:
     write(tmp_path, "a/x.md")
     (tmp_path / "a").chmod(0)
-    with pytest.raises(ComponentUnavailable, match="mend its permissions"):
+    with pytest.raises(ComponentUnavailable, match="fix its permissions"):
         await uris(tmp_path)
     (tmp_path / "a").chmod(0o755)
 

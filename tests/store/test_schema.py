@@ -141,7 +141,7 @@ async def test_what_is_no_regular_file_is_left_alone(path: Path, kind: str) -> N
         "link to a device": partial(path.symlink_to, os.devnull),
     }
     make[kind]()
-    with anyio.fail_after(10), pytest.raises(StoreUnavailable, match="is no regular file; name another one"):
+    with anyio.fail_after(10), pytest.raises(StoreUnavailable, match="is not a regular file; name another one"):
         async with open_session(path):
             pass
     assert list(path.parent.iterdir()) == [path]

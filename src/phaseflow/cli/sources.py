@@ -62,7 +62,7 @@ def _web(arguments: Sequence[str], globs: Sequence[str], limits: Mapping[str, in
 
     others = [argument for argument in arguments if not _is_address(argument)]
     if others:
-        raise click.UsageError(f"{others[0]!r} is no web address; a KB has one source, so use a second --kb for it")
+        raise click.UsageError(f"{others[0]!r} is not a web address; a KB has one source, so use a second --kb for it")
     if globs:
         raise click.UsageError("--include and --exclude select files of a folder; leave them out with web addresses")
     given = {name: limit for name, limit in limits.items() if limit is not None}

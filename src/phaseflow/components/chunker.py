@@ -53,7 +53,7 @@ class MarkdownChunker:
                 found.extend([Span(start + at, start + at + len(piece)) for at, piece in pieces])
         except UnicodeEncodeError as error:
             raise DocumentError(
-                f"the text holds half of a surrogate pair at character {start + error.start}; mend its encoding",
+                f"the text holds half of a surrogate pair at character {start + error.start}; fix its encoding",
                 code="decode_error",
             ) from error
         return in_company(text, found, self.chunk_size, markdown=markdown)
@@ -86,7 +86,7 @@ def as_chunker(candidate: Chunker | TextSplitter) -> Chunker:
     if isinstance(candidate, TextSplitter):
         return SplitterChunker(candidate)
     raise TypeError(
-        f"{type(candidate).__qualname__} is no chunker: "
+        f"{type(candidate).__qualname__} is not a chunker: "
         "give it `fingerprint` and `spans(text, media_type)`, or `split_text(text)`"
     )
 

@@ -174,8 +174,8 @@ class _Incoming:
 
 def _opened(path: Path) -> BinaryIO:
     if not path.is_file():  # opening a FIFO would wait for ever
-        raise InvalidRequest("files", f"{path} is no file; check the name")
+        raise InvalidRequest("files", f"{path} is not a file; check the name")
     try:
         return path.open("rb")
     except OSError as error:
-        raise InvalidRequest("files", f"cannot read {path} ({error.strerror}); mend its permissions") from error
+        raise InvalidRequest("files", f"cannot read {path} ({error.strerror}); fix its permissions") from error

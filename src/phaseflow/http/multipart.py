@@ -81,7 +81,7 @@ class FileParts:
         if field != FIELD:
             raise InvalidRequest(FIELD, f"a part is named {field[:100]!r}; name each {FIELD!r}")
         if b"filename" not in options:
-            raise InvalidRequest(FIELD, "a part is no file; send its name as filename")
+            raise InvalidRequest(FIELD, "a part is not a file; send its name as filename")
         self._batch.begin(_file_name(options[b"filename"]))
 
     def _end(self) -> None:
@@ -99,4 +99,4 @@ def _file_name(raw: bytes) -> str:
 
 
 def _malformed(error: FormParserError) -> InvalidRequest:
-    return InvalidRequest("body", f"is no multipart/form-data ({error}); let your HTTP library write it")
+    return InvalidRequest("body", f"is not multipart/form-data ({error}); let your HTTP library write it")

@@ -162,7 +162,7 @@ class FeedQuery(Parameters):
         Field(alias=LAST_EVENT_ID, description="`last_event_id`, as browsers send it by themselves; goes before it."),
     ] = None
     last_event_id: Annotated[
-        str | None, Field(description="The last id received; 0 replays all. What is no number counts as none.")
+        str | None, Field(description="The last id received; 0 replays all. Anything but a number counts as none.")
     ] = None
 
 

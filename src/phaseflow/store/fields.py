@@ -5,6 +5,7 @@ from typing import Final
 from phaseflow.domain.filters import BUILT_IN, Comparison, Filter, Scalar
 from phaseflow.domain.globs import literal_prefix
 from phaseflow.store.passages import Scope
+from phaseflow.store.states import IS_SEARCHABLE
 from phaseflow.store.transaction import Transaction
 
 _OPERATORS: Final = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
@@ -29,8 +30,8 @@ def statement(scope: Scope, wanted: Filter) -> tuple[str, list[Scalar]]:
     values: list[Scalar] = [scope.kb_key, scope.index_version]
     condition = _condition(wanted, scope, values)
     return (
-        "SELECT group_concat(d.id, ' ') FROM documents AS d WHERE d.kb_id = ? AND d.index_version = ? AND d.state = 4"
-        f" AND {condition}",
+        "SELECT group_concat(d.id, ' ') FROM documents AS d WHERE d.kb_id = ? AND d.index_version = ?"
+        f" AND d.{IS_SEARCHABLE} AND {condition}",
         values,
     )
 

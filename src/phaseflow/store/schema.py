@@ -40,7 +40,7 @@ def check_file(path: Path) -> None:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise StoreUnavailable(f"{path} is no regular file; name another one with --db")
+            raise StoreUnavailable(f"{path} is not a regular file; name another one with --db")
         names.check_only_name(path, found)
         if is_open_here(found):
             return  # whoever opened it has checked it

@@ -60,7 +60,7 @@ class EmbedderAdapter:
     def __init__(self, embedder: Any, *, owned: bool = False) -> None:
         if not callable(getattr(embedder, "embed_documents", None)):
             raise TypeError(
-                f"{type(embedder).__qualname__} is no embedder: give it `embed_documents(texts)`, which returns "
+                f"{type(embedder).__qualname__} is not an embedder: give it `embed_documents(texts)`, which returns "
                 "a vector for each text"
             )
         self._embedder = embedder

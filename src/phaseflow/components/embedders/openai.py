@@ -135,7 +135,7 @@ class OpenAIEmbedder:
             return json.dumps(content, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
             raise DocumentError(
-                "a text holds half of a surrogate pair and cannot be sent; mend its encoding", code="embedding_refused"
+                "a text holds half of a surrogate pair and cannot be sent; fix its encoding", code="embedding_refused"
             ) from error
 
     async def _post(self, body: bytes, limits: Bounds) -> Answer:
@@ -155,7 +155,7 @@ class OpenAIEmbedder:
         except TimeoutError as error:
             raise TransientError(f"{self._shown_url} did not answer within {self._timeout_s:g} s") from error
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
-            raise ComponentUnavailable(f"{self._shown_url} is no address that can be asked; mend base_url") from error
+            raise ComponentUnavailable(f"{self._shown_url} is not an address that can be used; fix base_url") from error
         except SourceNotAllowed as error:
             raise ComponentUnavailable(str(error)) from error
         except httpx2.RequestError as error:

@@ -175,5 +175,5 @@ def _is_damaged_utf8(sample: bytes) -> bool:
 
 def not_text(name: str) -> DocumentError:
     """The error for bytes that are no text in any encoding."""
-    message = f"A binary file is not supported: {name} is no text; exclude it"
+    message = f"A binary file is not supported: {name} is not text; exclude it"
     return DocumentError(message, code="unsupported_format", counts=False)

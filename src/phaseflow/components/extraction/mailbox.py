@@ -18,7 +18,7 @@ def extract(raw: Raw) -> Extracted:
     """Return all mails as ``mail.extract`` does, a line between them. Parts: mails. Title: the name of the file.
 
     Those that are encrypted are left out, and counted in the metadata (``unread_messages``). Raises DocumentError
-    ``malformed`` for what is no mailbox, ``encrypted`` when all mails are, ``too_large``.
+    ``malformed`` for what is not a mailbox, ``encrypted`` when all mails are, ``too_large``.
     """
     if not raw.data.strip():
         return Extracted("", raw.base_name, MEDIA_TYPE)
@@ -44,7 +44,7 @@ def _messages(raw: Raw) -> Iterator[bytes]:
     data = raw.data.lstrip()
     begins = list(_BEGIN.finditer(data))
     if not begins or begins[0].start():
-        message = f"{raw.name} is no mailbox, which begins with From; export it again, or exclude it"
+        message = f"{raw.name} is not a mailbox, which begins with From; export it again, or exclude it"
         raise DocumentError(message, code="malformed")
     ends = [found.start() for found in begins[1:]] + [len(data)]
     for begin, end in zip(begins, ends, strict=True):

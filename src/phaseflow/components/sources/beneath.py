@@ -162,7 +162,7 @@ def opened(path: str, roots: Sequence[str] | None, engine_files: EngineFiles | N
     except FileNotFoundError as error:
         raise ComponentUnavailable(f"there is no folder {given}; check the path, or mount it") from error
     except OSError as error:
-        raise ComponentUnavailable(f"cannot read {given} ({error.strerror}); mend its permissions") from error
+        raise ComponentUnavailable(f"cannot read {given} ({error.strerror}); fix its permissions") from error
     except ValueError as error:
         raise ComponentUnavailable(f"cannot read {given} ({error}); check the path") from error
     try:

@@ -202,7 +202,7 @@ class FolderLoader:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise _not_found(uri) from error
         except OSError as error:
-            message = f"cannot read {uri} ({error.strerror}); mend its permissions and retry"
+            message = f"cannot read {uri} ({error.strerror}); fix its permissions and retry"
             raise DocumentError(message, code="unreadable") from error
 
 
@@ -246,7 +246,7 @@ def _read(file: BinaryIO, uri: str, max_bytes: int) -> _Reading | None:
 
 def _check(info: os.stat_result, uri: str, max_bytes: int) -> None:
     if not stat.S_ISREG(info.st_mode):
-        raise DocumentError(f"{uri} is no regular file and is not read", code="unreadable")
+        raise DocumentError(f"{uri} is not a regular file and is not read", code="unreadable")
     if info.st_size > max_bytes:
         message = f"{uri} has {info.st_size:,} bytes, more than the {max_bytes:,} that are read; split it or exclude it"
         raise DocumentError(message, code="too_large")

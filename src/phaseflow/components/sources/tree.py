@@ -207,4 +207,4 @@ def _read(fd: int, prefix: str) -> str:
 
 def _unreadable(name: str, error: OSError) -> ComponentUnavailable:
     why = error.strerror or str(error)
-    return ComponentUnavailable(f"cannot read {name} ({why}): mend its permissions, or leave it out with exclude")
+    return ComponentUnavailable(f"cannot read {name} ({why}): fix its permissions, or leave it out with exclude")

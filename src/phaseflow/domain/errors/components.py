@@ -84,6 +84,6 @@ class BatchTooLarge(ComponentError):
 
 
 class ComponentUnavailable(ComponentError):
-    """Nothing of this kind will work until someone mends the cause (401, no such folder). The phase fails at once."""
+    """Nothing of this kind will work until someone fixes the cause (401, no such folder). The phase fails at once."""
 
     code = "component_unavailable"

@@ -137,13 +137,15 @@ def gunzipped(data: bytes, url: str, limits: Limits) -> bytes:
 
 def malformed(url: str) -> DocumentError:
     """The error for an answer whose packing is broken."""
-    return DocumentError(f"the answer of {url} is packed wrongly; mend the server or exclude it", code="malformed")
+    return DocumentError(
+        f"the answer of {url} is compressed incorrectly; fix the server or exclude it", code="malformed"
+    )
 
 
 def _unpackers(url: str, encoding: str) -> list[Unpacker]:
     """The layers of an answer in the order in which they come off: the reverse of that in which they are named."""
     names = [name for each in encoding.split(",") if (name := each.strip().lower()) not in _PLAIN]
     if len(names) > _MOST_LAYERS or any(name not in _WINDOW for name in names):
-        message = f"{url} is packed as {encoding[:100]!r}, which was not asked for; mend the server or exclude it"
+        message = f"{url} is compressed as {encoding[:100]!r}, which was not asked for; fix the server or exclude it"
         raise DocumentError(message, code="unsupported_encoding")
     return [Unpacker(_WINDOW[name]) for name in reversed(names)]

@@ -120,14 +120,14 @@ def target_of(answer: Answer) -> str:
     location = answer.address("location")
     target = normalised(location, answer.url)
     if target is None:
-        message = f"{answer.url} redirects to {location[:200]!r}, which is no web page; mend the site or exclude it"
+        message = f"{answer.url} redirects to {location[:200]!r}, which is not a web page; fix the site or exclude it"
         raise DocumentError(message, code="bad_redirect")
     return target
 
 
 def too_many_redirects(url: str) -> DocumentError:
     """The error for redirects that lead in a circle or go on and on."""
-    message = f"{url} redirects in a circle, or too often; mend the site"
+    message = f"{url} is a redirect loop, or redirects too often; fix the site"
     return DocumentError(message, code="too_many_redirects")
 
 
@@ -135,7 +135,7 @@ def refusal(answer: Answer) -> ComponentError:
     """The error for an answer that brought no page."""
     url, status = answer.url, answer.status
     if status in _GONE:
-        message = f"{url} is not there ({status}); mend the link that leads to it"
+        message = f"{url} is not there ({status}); fix the link that leads to it"
         return DocumentError(message, code="not_found", counts=False, gone=True)
     if status == 429:
         return RateLimited(f"{url} answered 429: too many requests", retry_after_s=_asked_wait_s(answer))
@@ -147,7 +147,7 @@ def refusal(answer: Answer) -> ComponentError:
 def _advice(status: int) -> str:
     if status in {401, 403, 407}:
         return "the page is not public, and phaseflow does not log in"
-    return "look at it in a browser, or mend the site"
+    return "look at it in a browser, or fix the site"
 
 
 def _is_success(answer: Answer) -> bool:
