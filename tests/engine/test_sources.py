@@ -170,7 +170,7 @@ async def test_an_index_is_not_built_anew_without_a_source(
     ("given", "said"),
     [
         ({"push": "docs"}, "source of what was pushed"),
-        ({"No": "docs"}, "should match pattern"),
+        ({"No": "docs"}, "must match"),
         ({}, "at least 1"),
         ("docs", "a mapping"),
         ({"a": {"type": "folder"}}, "path"),

@@ -1,5 +1,6 @@
 """The end of a crawl: what its sources do not have any more is taken out of search, but never silently most of it."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -55,9 +56,10 @@ class Withdrawal:
     def _find_uncertain(self, tx: Transaction) -> list[str]:
         plan = self._shop.plan
         seq = plan.run.job_seq
-        failed = job_sources.failed(tx, seq)
-        if failed and knowledge_bases.get(tx, plan.run.kb_id).index_version != self._scope.index_version:
-            name, error = next(iter(failed.items()))
+        failed, kb = job_sources.failed(tx, seq), knowledge_bases.get(tx, plan.run.kb_id)
+        others = set(json.loads(kb.sources or "{}")) - plan.components.loaders.keys()  # this job does not read them
+        if (failed or others) and kb.index_version != self._scope.index_version:
+            name, error = next(iter(failed.items()), (min(others, default=""), "this job reads the others only"))
             raise PhaseFailed(
                 f"the source {name!r} could not be read ({error}), so the index cannot be built anew without losing its"
                 " documents; search goes on with the old one. Start again when it can be read"
@@ -67,7 +69,7 @@ class Withdrawal:
             for name, loader in plan.components.loaders.items()
             if getattr(loader, "follows_links", False) and crawl_frontier.any_failed(tx, seq, name)
         ]
-        return sorted({*led_elsewhere, *job_sources.uncertain(tx, seq, plan.components.loaders)})
+        return sorted({*led_elsewhere, *others, *job_sources.uncertain(tx, seq, plan.components.loaders)})
 
     async def _await_consent(self) -> None:
         """Pause the phase before most of a source would go, until somebody resumes it."""

@@ -20,6 +20,8 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from pydantic.json_schema import SkipJsonSchema
 
+from phaseflow.domain.sync import SyncSettings
+
 _STRICT = ConfigDict(extra="forbid")
 # What most sources do not ask for is left out of their JSON (``exclude_if``), so that it stays as it was given.
 LONGEST_ADDRESS = 2083
@@ -194,13 +196,15 @@ def _is_usual_share(share: float) -> bool:
 class Settings(BaseModel):
     """How the documents of a knowledge base are cut and embedded. Sizes are in characters.
 
-    A job that would take out more than ``max_deleted_share`` of the documents of a source, and at least 10, asks first.
+    ``sync``: when jobs start by themselves. A job that would take out more than ``max_deleted_share`` of the documents
+    of a source, and at least 10, asks first.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     chunk_size: Annotated[int, Field(ge=1, le=100_000)] = 1000
     chunk_overlap: Annotated[int, Field(ge=0, le=100_000)] = 100
     embedder: _Embedder = StaticEmbedderSettings()
+    sync: Annotated[SyncSettings | None, Field(exclude_if=_is_none)] = None
     max_deleted_share: Annotated[float, Field(ge=0, le=1, exclude_if=_is_usual_share)] = USUAL_SHARE
 
     @model_validator(mode="after")

@@ -120,6 +120,15 @@ class DocumentCounts(Value):
     skipped: Count = 0
 
 
+class SyncState(Value):
+    """How a knowledge base keeps in step now: when its next job is due by the clock, which of its sources are watched,
+    and what is wrong."""
+
+    next_at: Timestamp | None = None
+    watching: list[str] = []
+    error: str | None = None
+
+
 class KnowledgeBase(Value):
     """A named, searchable collection with the sources and settings of its next job.
 
@@ -139,6 +148,7 @@ class KnowledgeBase(Value):
     created_at: Timestamp
     updated_at: Timestamp
     job: JobStatusResponse | None
+    sync: SyncState | None = None
 
 
 class Vacuumed(Value):

@@ -6,6 +6,7 @@ from phaseflow.components.embedders import EmbedderAccess
 from phaseflow.flow.clock_keeper import ClockKeeper
 from phaseflow.flow.deliveries import Deliveries
 from phaseflow.flow.leases import LeaseKeeper
+from phaseflow.flow.source_sync import SourceSync
 from phaseflow.supervisor.janitor import Janitor
 from phaseflow.tracker import PhaseTracker
 
@@ -13,9 +14,12 @@ from phaseflow.tracker import PhaseTracker
 class Background:
     """Each part works by what the database holds, so a crash in between costs nothing."""
 
-    def __init__(self, tracker: PhaseTracker, access: EmbedderAccess, keep_vectors: float) -> None:
+    def __init__(
+        self, tracker: PhaseTracker, access: EmbedderAccess, keep_vectors: float, sync: SourceSync | None
+    ) -> None:
         self._janitor = Janitor(tracker.database, tracker.clock, keep_vectors)
-        self._parts = (self._janitor, LeaseKeeper(tracker), Deliveries(tracker, access), ClockKeeper(tracker))
+        parts = (self._janitor, LeaseKeeper(tracker), Deliveries(tracker, access), ClockKeeper(tracker))
+        self._parts = parts if sync is None else (*parts, sync)
 
     async def run(self) -> None:
         """Until ``stop``. Cancelling is the same."""

@@ -30,7 +30,8 @@ from phaseflow.flow.definitions import Definitions
 from phaseflow.flow.job import Job
 from phaseflow.flow.outside_index import search_outside
 from phaseflow.flow.searching import ranked
-from phaseflow.flow.source_loaders import LoaderFor
+from phaseflow.flow.source_loaders import LoaderFor, some_of
+from phaseflow.flow.source_sync import SourceSync
 from phaseflow.flow.upkeep import Upkeep
 from phaseflow.snapshot import compose
 from phaseflow.store import jobs, knowledge_bases
@@ -103,6 +104,7 @@ class PhaseFlow(Upkeep):
         self._index = EmbeddedIndex()
         self._service: BackgroundTask[tuple[PhaseTracker, Scheduler]] | None = None
         self._running: tuple[PhaseTracker, Scheduler] | None = None
+        self._sync: SourceSync | None = None
         self.interrupted: list[str] = []
 
     async def __aenter__(self) -> Self:
@@ -158,6 +160,10 @@ class PhaseFlow(Upkeep):
         allowed = inputs.as_flag("allow_deletes", allow_deletes)
         return await self._create(kb_id, given, chosen, full=full, held=held, allow_deletes=allowed)
 
+    async def _start_in_step(self, kb_id: str, sources: Collection[str] | None) -> Job:
+        await self._check_stored(kb_id, None, takes_source=True)
+        return await self._create(kb_id, None, only=sources)
+
     async def _create(
         self,
         kb_id: str,
@@ -167,6 +173,7 @@ class PhaseFlow(Upkeep):
         full: bool = False,
         held: Collection[JobPhase] = (),
         allow_deletes: bool = False,
+        only: Collection[str] | None = None,
     ) -> Job:
         tracker, scheduler = self._engine()
         state = IngestionState(uuid.uuid4().hex, kb_id)
@@ -178,7 +185,7 @@ class PhaseFlow(Upkeep):
             queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
             jobs.create(
                 tx, queued.each(lambda p: p.hold(BY_USER), held),
-                sources=kb.sources, settings=kb.settings, full=full, at=at,
+                sources=some_of(kb.sources, only), settings=kb.settings, full=full, at=at,
                 allow_deletes=allow_deletes,
             )  # fmt: skip
 
@@ -235,7 +242,9 @@ class PhaseFlow(Upkeep):
             scheduler = Scheduler(
                 tracker, self._components.components_for, self._policies, slots=self._slots, only=self._only
             )
-            background = Background(tracker, self.embedder_access, self.keep_vectors)
+            if self._slots and self._only is None:  # else this engine does what it was told to, and nothing by itself
+                self._sync = SourceSync(database, tracker.clock, self._start_in_step, [self.path, self._uploads.root])
+            background = Background(tracker, self.embedder_access, self.keep_vectors, self._sync)
             self.interrupted = await scheduler.recover_orphans(go_on=self._auto_resume)
             try:
                 async with anyio.create_task_group() as tasks:

@@ -14,8 +14,10 @@ from phaseflow.domain.status import (
     JobStatusResponse,
     KnowledgeBase,
     Page,
+    SyncState,
     Transition,
 )
+from phaseflow.domain.sync import SyncSettings, due_at
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.document_queries import MOST_ITEMS, DocumentQueries
 from phaseflow.flow.inputs import Source, as_count, as_text
@@ -26,6 +28,7 @@ from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.passages import Scope
 from phaseflow.store.progress import Total
+from phaseflow.store.synced import last_listing
 from phaseflow.store.transaction import Transaction
 
 T = TypeVar("T")
@@ -148,7 +151,12 @@ class Queries(DocumentQueries, Searching):
             created_at=record.created_at,
             updated_at=record.updated_at,
             job=None if latest is None else composed(latest),
+            sync=None if settings.sync is None else self._sync_state(tx, record.key, settings.sync),
         )
+
+    def _sync_state(self, tx: Transaction, key: str, sync: SyncSettings) -> SyncState:
+        """How a knowledge base keeps in step, as far as the database says."""
+        return SyncState(next_at=due_at(last_listing(tx, key), sync.interval(), self._now()))
 
     def _stale(self, live: IndexedWith, settings: Settings, record: KnowledgeBaseRecord) -> list[StaleSetting]:
         return stale(live, self._components.next_with(settings, record.model))

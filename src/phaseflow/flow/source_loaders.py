@@ -159,6 +159,14 @@ class SourceLoaders:
         return PushLoader(self._database.read_long, record.seq, record.state.kb_id, self._uploads, self._workers)
 
 
+def some_of(sources: str | None, names: Collection[str] | None) -> str | None:
+    """Stored sources, or those of them with these names; all, where there is none of these any more."""
+    if sources is None or names is None:
+        return sources
+    found = {name: source for name, source in SOURCES.validate_json(sources).items() if name in names}
+    return SOURCES.dump_json(found).decode() if found else sources
+
+
 async def _close(loader: WebLoader) -> None:
     with anyio.move_on_after(CLOSE_S, shield=True):
         await loader.aclose()

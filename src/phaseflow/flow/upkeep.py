@@ -7,12 +7,15 @@ import anyio
 
 from phaseflow.components.index import EmbeddedIndex
 from phaseflow.components.uploads import Uploads
-from phaseflow.domain.status import Vacuumed
+from phaseflow.domain.status import SyncState, Vacuumed
+from phaseflow.domain.sync import SyncSettings, due_at
 from phaseflow.flow import inputs
 from phaseflow.flow.control import Control
 from phaseflow.flow.definitions import Definitions
+from phaseflow.flow.source_sync import SourceSync
 from phaseflow.store import knowledge_bases, leftovers, upkeep
 from phaseflow.store.backup import copy_database
+from phaseflow.store.synced import last_listing
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.janitor import Janitor
 from phaseflow.tracker import dequeue_failed_job, ensure_no_active_job
@@ -26,6 +29,7 @@ class Upkeep(Control):
     _definitions: Definitions
     _index: EmbeddedIndex
     _uploads: Uploads
+    _sync: SourceSync | None
 
     async def delete_kb(self, kb_id: str) -> None:
         """Delete a knowledge base and free its name. Raises JobConflict while a job is not over."""
@@ -44,6 +48,14 @@ class Upkeep(Control):
         key = await tracker.database.write(remove, durable=True, then=removed)
         self._index.forget(key)
         await anyio.to_thread.run_sync(self._uploads.empty_trash, key)
+
+    def _sync_state(self, tx: Transaction, key: str, sync: SyncSettings) -> SyncState:
+        if self._sync is None:
+            return super()._sync_state(tx, key, sync)
+        interval = sync.interval(watch_failed=self._sync.has_failed(key))
+        return self._sync.state(key).model_copy(
+            update={"next_at": due_at(last_listing(tx, key), interval, self._now())}
+        )
 
     async def vacuum(self, *, rebuild: bool = False) -> Vacuumed:
         """Free everything that nobody needs any more: nothing deleted stays readable in the file, and it shrinks.

@@ -1,0 +1,79 @@
+"""Watching a folder: the kernel tells of changes, and nothing is read until it does."""
+
+import os
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from phaseflow.components.sources.patterns import Globs
+from phaseflow.domain.errors import ComponentUnavailable
+from phaseflow.domain.settings import FolderSource
+
+DEBOUNCE_MS = 400
+"""A burst of changes is told at once, after so long at most."""
+STEP_MS = 50
+LOOK_MS = 500
+"""How often it is seen whether the folder is still the same one."""
+
+
+def watch_folder(
+    source: FolderSource, own: Iterable[Path], changed: Callable[[], None], began: Callable[[], None], stop: Event
+) -> None:
+    """Call ``changed`` after changes to files that may be documents, until ``stop``; ``began`` once it watches.
+
+    Hidden files, those that the globs leave out, and all whose path begins as one of ``own`` (the engine's) do not
+    count. Returns when the folder has been replaced or is gone: then it has to be watched anew. Blocking. Raises
+    ComponentUnavailable when it cannot be watched.
+    """
+    root = Path(source.path).expanduser()
+    is_wanted = _filter(source, root, own)
+    try:
+        before = os.stat(root)
+        changes = _library().watch(
+            root if root.is_dir() else root.parent, watch_filter=None, debounce=DEBOUNCE_MS, step=STEP_MS,
+            rust_timeout=LOOK_MS, yield_on_timeout=True, stop_event=stop, raise_interrupt=False, force_polling=False,
+        )  # fmt: skip
+        has_begun = False
+        for found in changes:
+            if not has_begun:
+                has_begun = True
+                began()
+            if any(is_wanted(path) for _, path in found):
+                changed()
+            now = os.stat(root)
+            if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino):
+                return
+    except FileNotFoundError as error:
+        raise ComponentUnavailable(f"there is no folder {source.path!r} any more") from error
+    except Exception as error:
+        raise ComponentUnavailable(
+            f"the folder {source.path!r} cannot be watched ({error}); it is read at set times instead. A limit of the"
+            " kernel can be raised (fs.inotify.max_user_watches)"
+        ) from error
+
+
+def _library() -> Any:
+    try:
+        return import_module("watchfiles")
+    except ImportError as error:
+        raise ComponentUnavailable("watching needs the package watchfiles; pip install watchfiles") from error
+
+
+def _filter(source: FolderSource, root: Path, own: Iterable[Path]) -> Callable[[str], bool]:
+    globs = Globs(source.include, source.exclude)
+    prefixes = [os.path.realpath(path) for path in own]
+    roots = [f"{root}/", f"{os.path.realpath(root)}/"]
+
+    def is_wanted(path: str) -> bool:
+        if any(os.path.realpath(path).startswith(prefix) for prefix in prefixes):
+            return False
+        if not root.is_dir():
+            return Path(path).name == root.name
+        relative = next((path[len(each) :] for each in roots if path.startswith(each)), "")
+        if any(part.startswith(".") and part not in {".github", ".gitignore"} for part in relative.split("/")):
+            return False
+        return not os.path.isfile(path) or globs.take_file(relative)
+
+    return is_wanted

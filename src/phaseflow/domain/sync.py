@@ -1,0 +1,57 @@
+"""How a knowledge base is kept in step with its sources: by the clock, and by what the file system tells."""
+
+import re
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+LONGEST_S = 366 * 86_400
+FALLBACK_S = 600
+"""How often a folder is read that cannot be watched, where no time was given."""
+
+
+def seconds_of(every: str) -> int:
+    """``90s``, ``15m``, ``6h`` or ``1d`` in seconds. Raises ValueError."""
+    found = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", every)
+    seconds = int(found[1]) * _UNITS_S[found[2]] if found else 0
+    if not 0 < seconds <= LONGEST_S:
+        raise ValueError("write a time as 90s, 15m, 6h or 1d, at most 366d")
+    return seconds
+
+
+def _checked(every: str) -> str:
+    seconds_of(every)
+    return every
+
+
+_Time = Annotated[str, Field(max_length=20), AfterValidator(_checked)]
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+class SyncSettings(BaseModel):
+    """When jobs start by themselves: ``every`` so often, and with ``watch`` when a file of a folder changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    every: Annotated[_Time | None, Field(exclude_if=_is_none)] = None
+    watch: bool = False
+
+    def interval(self, *, watch_failed: bool = False) -> timedelta | None:
+        """How often a job starts by the clock; None for never."""
+        if self.every is not None:
+            return timedelta(seconds=seconds_of(self.every))
+        return timedelta(seconds=FALLBACK_S) if self.watch and watch_failed else None
+
+
+def due_at(last: datetime | None, interval: timedelta | None, now: datetime) -> datetime | None:
+    """When the next job is due by the clock; None for never. However many times were missed, it is due once.
+
+    A last start that lies ahead of ``now`` was noted before the clock was set back.
+    """
+    if interval is None:
+        return None
+    return now if last is None or last > now else last + interval

@@ -1,0 +1,204 @@
+"""Keeps knowledge bases in step with their sources: jobs start when they are due, and when a watched folder changes."""
+
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Protocol
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from phaseflow.components.sources.watching import watch_folder
+from phaseflow.domain.errors import ComponentUnavailable, EngineStopped, JobConflict, PhaseflowError, StoreError
+from phaseflow.domain.log import get_logger
+from phaseflow.domain.settings import SOURCES, FolderSource, Settings
+from phaseflow.domain.status import SyncState
+from phaseflow.domain.sync import SyncSettings, due_at
+from phaseflow.store.clock import Clock
+from phaseflow.store.database import Database
+from phaseflow.store.synced import Synced, synced
+
+LOOK_S = 0.5
+"""How often it is looked which jobs are due, and whether one that was in the way is over."""
+RETRY_S = 30.0
+"""When a start was refused, or a folder could not be watched, it is tried again after so long."""
+MOST_WATCHES = 256
+"""Folders watched at once: a thread each, that sleeps."""
+BUSY_JOBS = 10
+CALM_S = 30.0
+"""After so many jobs in a minute, changes are collected for so long: something writes all the time."""
+
+
+class Starter(Protocol):
+    """Starts a job on some sources of a knowledge base, by name; on all of them for None."""
+
+    async def __call__(self, kb_id: str, sources: Collection[str] | None) -> object: ...
+
+
+@dataclass(slots=True)
+class _Watch:
+    source: FolderSource
+    stop: Event = field(default_factory=Event)
+    has_begun: bool = False
+    has_ended: bool = False
+    error: str | None = None
+    retry_at: float = 0.0
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What is remembered of a knowledge base: only hints, which a restart makes up for with one job."""
+
+    changed: set[str] = field(default_factory=set)
+    not_before: float = 0.0
+    error: str | None = None
+    starts: deque[float] = field(default_factory=lambda: deque(maxlen=BUSY_JOBS))
+
+
+class SourceSync:
+    """Runs beside the jobs. A knowledge base with a job that is open, paused or not, is left alone.
+
+    ``own``: files whose changes are the engine's.
+    """
+
+    def __init__(self, database: Database, clock: Clock, start: Starter, own: Collection[Path]) -> None:
+        self._database = database
+        self._clock = clock
+        self._start = start
+        self._own = own
+        self._watches: dict[tuple[str, str], _Watch] = {}
+        self._kept: dict[str, _Kept] = {}
+        self._woken = anyio.Event()
+        self._scope = anyio.CancelScope()
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    def stop(self) -> None:
+        """End at once; jobs that were started go on."""
+        self._scope.cancel()
+        for watch in self._watches.values():
+            watch.stop.set()
+
+    async def run(self) -> None:
+        """Until ``stop``. Cancelling is the same."""
+        self._limiter = anyio.CapacityLimiter(MOST_WATCHES)
+        try:
+            with self._scope:
+                async with anyio.create_task_group() as tasks:
+                    while True:
+                        await self._look(tasks)
+                        with anyio.move_on_after(LOOK_S):
+                            await self._woken.wait()
+                        self._woken = anyio.Event()
+        finally:
+            for watch in self._watches.values():
+                watch.stop.set()
+
+    def state(self, key: str) -> SyncState:
+        """How a knowledge base keeps in step now, but for the time of its next job."""
+        mine = {name: watch for (kb, name), watch in self._watches.items() if kb == key}
+        errors = [watch.error for watch in mine.values() if watch.error is not None]
+        kept = self._kept.get(key)
+        return SyncState(
+            watching=sorted(name for name, watch in mine.items() if watch.has_begun and watch.error is None),
+            error="; ".join([*errors, *([kept.error] if kept is not None and kept.error else [])]) or None,
+        )
+
+    def has_failed(self, key: str) -> bool:
+        """Whether a folder of a knowledge base cannot be watched."""
+        return any(kb == key and watch.error is not None for (kb, _), watch in self._watches.items())
+
+    async def _look(self, tasks: TaskGroup) -> None:
+        try:
+            found = await self._database.read(synced)
+        except EngineStopped:
+            return
+        except StoreError as error:
+            get_logger().warning("cannot read what is to be kept in step, trying again", error=str(error))
+            return
+        settings = {kb.key: Settings.model_validate_json(kb.settings).sync or SyncSettings() for kb in found}
+        self._watch(tasks, found, settings)
+        for gone in self._kept.keys() - settings.keys():
+            del self._kept[gone]
+        for kb in found:
+            await self._start_if_due(kb, settings[kb.key])
+
+    def _watch(self, tasks: TaskGroup, found: list[Synced], settings: dict[str, SyncSettings]) -> None:
+        wanted = {
+            (kb.key, name): source
+            for kb in found
+            if settings[kb.key].watch
+            for name, source in SOURCES.validate_json(kb.sources).items()
+            if isinstance(source, FolderSource)
+        }
+        for key, watch in list(self._watches.items()):
+            if wanted.get(key) != watch.source:
+                watch.stop.set()
+                del self._watches[key]
+        for key, source in wanted.items():
+            old = self._watches.get(key)
+            if old is not None and not (old.has_ended and anyio.current_time() >= old.retry_at):
+                continue
+            watch = self._watches[key] = _Watch(source, error=None if old is None else old.error)
+            if len(self._watches) > MOST_WATCHES:
+                watch.error = f"more than {MOST_WATCHES} folders cannot be watched at once"
+                watch.has_ended, watch.retry_at = True, anyio.current_time() + RETRY_S
+            else:
+                tasks.start_soon(self._run_watch, key, watch)
+
+    async def _run_watch(self, key: tuple[str, str], watch: _Watch) -> None:
+        def began() -> None:
+            anyio.from_thread.run_sync(self._note_began, key, watch)
+
+        def changed() -> None:
+            anyio.from_thread.run_sync(self._note_change, key)
+
+        try:
+            await anyio.to_thread.run_sync(
+                watch_folder, watch.source, self._own, changed, began, watch.stop,
+                abandon_on_cancel=False, limiter=self._limiter,
+            )  # fmt: skip
+            watch.retry_at = 0.0
+        except ComponentUnavailable as error:
+            if watch.error != str(error):
+                get_logger().warning("cannot watch a folder", source=key[1], error=str(error))
+            watch.error, watch.retry_at = str(error), anyio.current_time() + RETRY_S
+        finally:
+            watch.has_ended = True
+            self._woken.set()
+
+    def _note_began(self, key: tuple[str, str], watch: _Watch) -> None:
+        """What has changed before, nobody has seen: one job makes up for it."""
+        watch.has_begun, watch.error = True, None
+        self._note_change(key)
+
+    def _note_change(self, key: tuple[str, str]) -> None:
+        self._kept.setdefault(key[0], _Kept()).changed.add(key[1])
+        self._woken.set()
+
+    async def _start_if_due(self, kb: Synced, sync: SyncSettings) -> None:
+        kept = self._kept.setdefault(kb.key, _Kept())
+        if kb.is_open or anyio.current_time() < kept.not_before:
+            return
+        now = self._clock.now()
+        due = due_at(kb.last_at, sync.interval(watch_failed=self.has_failed(kb.key)), now)
+        is_due = due is not None and due <= now
+        if not is_due and not kept.changed:
+            return
+        some = None if is_due or not kb.is_whole else set(kept.changed)
+        before, kept.changed = kept.changed, set()
+        try:
+            await self._start(kb.name, some)
+            kept.error = None
+            kept.starts.append(anyio.current_time())
+            if len(kept.starts) == BUSY_JOBS and anyio.current_time() - kept.starts[0] < 60:
+                kept.not_before = anyio.current_time() + CALM_S
+        except JobConflict:
+            kept.changed |= before  # somebody was faster; what has changed since waits for the end of that job
+        except PhaseflowError as error:
+            kept.changed |= before
+            kept.error, kept.not_before = f"cannot start a job: {error}", anyio.current_time() + RETRY_S
+            get_logger().warning("cannot keep a knowledge base in step", kb=kb.name, error=str(error))
