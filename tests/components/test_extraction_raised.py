@@ -14,7 +14,8 @@ SHOWN = "10⁶ and H₂O"
     [
         ("6", "10", "⁶"), ("-6", "10", "⁻⁶"), ("−6", "10", "⁻⁶"), ("n", "x", "^n"), ("n+1", "x", "^(n+1)"),
         ("6.5", "10", "^6.5"), ("1,2", "word", "¹,²"), ("[3]", "word", "[3]"), ("*", "word", "*"), ("+", "Na", "⁺"),
-        ("2+", "Ca", "²⁺"), ("st", "1", "st"), ("e", "10", "e"), ("e", "x", "^e"), ("lle", "M", "lle"), ("o", "n", "º"),
+        ("2+", "Ca", "²⁺"), ("st", "1", "st"), ("e", "10", "e"), ("e", "XX", "e"),
+        ("e", "the X", "e"), ("e", "x", "^e"), ("lle", "M", "lle"), ("o", "n", "º"),
         ("TM", "Foo", "™"), ("", "x", ""), (" ", "x", " "), ("3", "", "³"), ("a", "", "a"),
         ("a note that somebody wanted to be small", "", "a note that somebody wanted to be small"),
         ("a note that somebody wanted to be small", "x", " a note that somebody wanted to be small"),

@@ -12,6 +12,7 @@ _MARKS = re.compile(r"\d+(?:\s?[,;\u2013-]\s?\d+)+")
 _ORDINAL = re.compile(
     r"(?:st|nd|rd|th|er|ers|re|res|ère|e|es|eme|ème|èmes|nde?|os|as|lle|lles|me|mes|gr|mo|vo|to)", re.I
 )
+_ROMAN = re.compile(r"(?<![^\W_])[IVXLCDM]+$")
 _BARE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+['′*†‡§]*")
 _TRADE = {"TM": "™", "SM": "℠"}
 _ABBREVIATED = {"o": "º", "a": "ª"}
@@ -29,7 +30,8 @@ def superscript(text: str, before: str = "") -> str:
         return _TRADE[words]
     if words in _ABBREVIATED and (last.isdigit() or last in ("n", "N")):
         return _ABBREVIATED[words]
-    if _ORDINAL.fullmatch(words) and (last.isdigit() or (last.isalpha() and len(words) > 1)):
+    is_counted = last.isdigit() or _ROMAN.search(before) is not None
+    if _ORDINAL.fullmatch(words) and (is_counted or (last.isalpha() and len(words) > 1)):
         return text
     return power(text, before)
 
