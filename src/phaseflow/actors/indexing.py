@@ -91,9 +91,7 @@ class IndexingActor(Actor):
 
     async def _publish_once(self, batch: Sequence[StagedDocument]) -> None:
         good, failed = await self._put_outside(batch)
-        encoded = await call_in_abandonable_thread(
-            lambda: [passages.encoded(document, document.indexed) for document in good]
-        )
+        encoded = await call_in_abandonable_thread(partial(passages.encoded_rest, good))
         await self.shop.write(lambda tx: self._store(tx, good, encoded, failed))
         for _ in good:
             self.spend(None)
@@ -150,13 +148,12 @@ class IndexingActor(Actor):
         self,
         tx: Transaction,
         good: list[StagedDocument],
-        encoded: Sequence[Encoded],
+        encoded: Encoded,
         failed: list[tuple[StagedDocument, FailedDocument]],
     ) -> None:
         done = Done(sum(len(d.spans) for d in good), sum(len(d.spans) for d, _ in failed))
         self.shop.advance(tx, self.phase, done)
-        for each in encoded:
-            passages.index(tx, self._scope, each)
+        passages.index(tx, self._scope, encoded)
         at = self.shop.clock.now()
         passages.publish(tx, self._scope, good, at)
         uris = [d.uri for d in good]

@@ -173,8 +173,9 @@ def _insert_chunks(tx: Transaction, chunks: Sequence[tuple[StagedDocument, int]]
     """They may be there already, from a run that was broken off."""
     tx.run(
         "INSERT OR REPLACE INTO chunks (id, start, stop, context, text_hash)"
-        " SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, substr(?2, 1 + ?3 * key, ?3) FROM json_each(?1)",
-        json_array([[d.chunk_id(n), *d.spans[n], d.context(n)] for d, n in chunks]),
+        " SELECT value ->> 0, value ->> 1, value ->> 2, coalesce(value ->> 3, ''), substr(?2, 1 + ?3 * key, ?3)"
+        " FROM json_each(?1)",
+        json_array([[d.chunk_id(n), *d.spans[n], *d.contexts[n : n + 1]] for d, n in chunks]),
         b"".join(d.hashes[n] for d, n in chunks), HASH_BYTES,
     )  # fmt: skip
 

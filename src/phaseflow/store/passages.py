@@ -1,7 +1,7 @@
 """What search sees: the full-text index, and the passages of searchable documents with their vectors."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -50,12 +50,23 @@ def encoded(document: StagedDocument, first: int = 0, last: int | None = None) -
 
     Made before the transaction, so that the writer need not.
     """
-    spans = document.spans[first:last]
-    rows = [
-        postings.row(document.chunk_id(n), document.text[start:end], document.context(n), document.title, document.uri)
-        for n, (start, end) in enumerate(spans, first)
-    ]
+    return _encoded(_rows(document, first, last))
+
+
+def encoded_rest(documents: Iterable[StagedDocument]) -> Encoded:
+    """The passages of documents that are not in the full-text index yet."""
+    return _encoded([row for document in documents for row in _rows(document, document.indexed, None)])
+
+
+def _encoded(rows: list[list[object]]) -> Encoded:
     return Encoded(json_array(rows), len(rows))
+
+
+def _rows(document: StagedDocument, first: int, last: int | None) -> list[list[object]]:
+    return [
+        postings.row(document.chunk_id(n), document.text[start:end], document.context(n), document.title, document.uri)
+        for n, (start, end) in enumerate(document.spans[first:last], first)
+    ]
 
 
 def index(tx: Transaction, scope: Scope, passages: Encoded) -> None:

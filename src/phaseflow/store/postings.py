@@ -42,15 +42,13 @@ _STEP: Final = 200
 
 
 def row(passage_id: int, text: str, headings: str, title: str, uri: str) -> list[object]:
-    """A passage as ``put`` and ``take_out`` take it. Title and uri stand with the first passage of a document."""
-    is_first = passage_id % MOST_PIECES == 0
-    return [
-        passage_id,
-        indexed_words(text),
-        indexed_words(headings) if headings else "",
-        indexed_words(title) if is_first else "",
-        indexed_words(_path(uri)) if is_first else "",
-    ]
+    """A passage as ``put`` and ``take_out`` take it. Title and uri stand with the first passage of a document.
+
+    What is missing at its end is null, which has no words; most passages have only a text.
+    """
+    if passage_id % MOST_PIECES:
+        return [passage_id, *map(indexed_words, (text, headings) if headings else (text,))]
+    return [passage_id, *map(indexed_words, (text, headings, title, _path(uri)))]
 
 
 def _path(uri: str) -> str:
