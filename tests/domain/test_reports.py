@@ -91,6 +91,12 @@ def test_every_move_from_every_state_is_one_that_the_table_knows() -> None:
             check_job_move(state.get_overall_status(), after.get_overall_status())
 
 
+def test_a_job_that_is_over_is_not_refused_for_the_silence_of_its_program() -> None:
+    over = verbs.cancel(reports.expire(_report(FIRST, lambda p: p.start(AT), runs=True)(NEW), AT), AT)
+    with pytest.raises(JobConflict, match="the job is cancelled"):
+        verbs.pause(over)
+
+
 def test_nothing_is_asked_of_a_program_that_is_gone() -> None:
     for state in STATES:
         gone = reports.expire(state, AT)

@@ -153,6 +153,12 @@ async def test_a_token_is_asked_for_and_without_one_only_this_machine_is_answere
         assert (await service.http.post("/mcp", json={}, headers=other)).status_code == 400
 
 
+async def test_nobody_can_hold_a_connection_that_nothing_is_sent_on(service: Service) -> None:
+    for method in ("GET", "DELETE"):
+        refused = await service.http.request(method, "/mcp", headers={"accept": "text/event-stream"})
+        assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+
+
 async def test_a_host_that_lets_everybody_in_does_not_let_agents_in_without_a_token(tmp_path: Path) -> None:
     import httpx2
 

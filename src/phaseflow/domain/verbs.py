@@ -186,6 +186,6 @@ def _refuse_if_over(state: IngestionState, verb: Action) -> None:
 def _conflict(state: IngestionState, verb: Action, why: str | None = None) -> JobConflict:
     if not state.managed and state.lease is None:
         why = "the job belongs to a program with its own pipeline"
-    elif state.lease is not None and state.lease.expired:
+    elif state.lease is not None and state.lease.expired and not state.get_overall_status().is_terminal:
         why = "the program that runs the job has not been heard of; start it again"
     return JobConflict(verb, state.get_overall_status(), state.allowed_actions(), why)

@@ -86,5 +86,5 @@ async def _run(manager: "StreamableHTTPSessionManager", started: anyio.Event) ->
 
 
 def route(state: AppState) -> Route:
-    """The route, for all methods of the protocol."""
-    return Route(PATH, Agents(state))
+    """The route. Without sessions there is nothing to listen for (GET) or to end (DELETE)."""
+    return Route(PATH, Agents(state), methods=["POST"])
