@@ -8,10 +8,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from phaseflow.client import Client
+from phaseflow.client import Client, ServiceUnreachable, connection
 from phaseflow.domain.errors import InvalidTransition
 from phaseflow.flow import PhaseFlow
-from tests.http.service import Service, serving, until
+from phaseflow.http import create_app
+from tests.http.service import Service, listening_for, serving, until
 
 WITHIN_S = 20
 
@@ -76,6 +77,34 @@ async def test_a_program_that_has_left_without_an_end_is_shown_as_interrupted(se
         return (await service.flow.job_status("j")).waiting_on == "interrupted"
 
     await until(is_interrupted)
+
+
+async def test_a_report_waits_for_a_service_that_restarts(tmp_path: Path) -> None:
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        async with listening_for(create_app(flow)) as url, Client(url) as client:
+            await client.tracker.initialize_phases("j", "mine")
+            await client.tracker.start_phase("j", "loading")
+        async with anyio.create_task_group() as tasks, Client(url) as client:
+            with anyio.fail_after(WITHIN_S):
+                reported = anyio.Event()
+
+                async def report() -> None:
+                    await client.tracker.update_progress("j", "loading", 5, 10)
+                    reported.set()
+
+                tasks.start_soon(report)
+                await anyio.sleep(0.3)  # nobody listens meanwhile
+                assert not reported.is_set()
+                async with listening_for(create_app(flow), int(url.rpartition(":")[2])):
+                    await reported.wait()
+    assert reported.is_set()
+
+
+async def test_a_service_that_does_not_come_back_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "RESTART_S", 0.3)
+    async with Client("http://127.0.0.1:9") as client:
+        with pytest.raises(ServiceUnreachable):
+            await client.tracker.start_phase("j", "loading")
 
 
 PROGRAM = """

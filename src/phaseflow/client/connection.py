@@ -4,16 +4,20 @@ from collections.abc import AsyncGenerator
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+import anyio
 import httpx2
 from pydantic import BaseModel
 
-from phaseflow.client.errors import ServiceUnreachable, fault
-from phaseflow.client.events import follow
+from phaseflow.client.errors import ServiceError, ServiceUnreachable, fault
+from phaseflow.client.events import FIRST_WAIT_S, LONGEST_WAIT_S, follow
 from phaseflow.client.renewals import Renewals
+from phaseflow.domain.errors import EngineStopped, PhaseflowError
 from phaseflow.domain.identifiers import check_token
 from phaseflow.domain.status import JobStatusResponse
 
 TIMEOUT_S = 30.0
+RESTART_S = 30.0
+"""How long a program that reports waits for a service that restarts: half of a lease, unless it chose another one."""
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
@@ -39,6 +43,18 @@ class Connection:
         """Send a request and read its answer."""
         return model.model_validate_json((await self.send(method, path, **options)).content)
 
+    async def ask_patiently(self, model: type[ModelT], method: str, path: str, **options: Any) -> ModelT:
+        """The same, sent again for as long as the service restarts, but never twice once it may have been heard."""
+        until, wait_s = anyio.current_time() + RESTART_S, FIRST_WAIT_S
+        while True:
+            try:
+                return await self.ask(model, method, path, **options)
+            except (ServiceUnreachable, ServiceError, EngineStopped) as error:
+                if not _was_not_heard(error) or anyio.current_time() + wait_s > until:
+                    raise
+            await anyio.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
     async def send(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """Send a request. Raises ServiceUnreachable and what the answer stands for."""
         try:
@@ -55,6 +71,13 @@ class Connection:
 
     async def _renew(self, job_id: str) -> JobStatusResponse:
         return await self.ask(JobStatusResponse, "POST", f"{job_path(job_id)}/renew")
+
+
+def _was_not_heard(error: PhaseflowError) -> bool:
+    """No connection, or a service that is on its way up or down: nothing was done."""
+    if isinstance(error, ServiceUnreachable):
+        return isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
+    return isinstance(error, EngineStopped) or error.code == "not_ready"
 
 
 def job_path(job_id: str) -> str:

@@ -15,7 +15,8 @@ class TrackerCalls:
 
     All return the status, and ``requested`` in it is what the user asks of the program. An illegal report raises
     InvalidTransition (``job_status`` says why: after a cancel it is ``cancelled``) and changes nothing. Once a job was
-    reported on, its lease is renewed in the background, for as long as the client is open.
+    reported on, its lease is renewed in the background, for as long as the client is open. While the service restarts,
+    a call waits for it, up to 30 s; then it raises ServiceUnreachable.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -32,7 +33,7 @@ class TrackerCalls:
         has a job that is not over, InvalidRequest when the job exists.
         """
         body = {"job_id": job_id, "kb_id": kb_id, "lease_s": lease_s, "can_retry": can_retry}
-        status = await self._connection.ask(JobStatusResponse, "POST", "api/ingestion/jobs", json=body)
+        status = await self._connection.ask_patiently(JobStatusResponse, "POST", "api/ingestion/jobs", json=body)
         self._connection.renewals.note(status, lease_s)
         return status
 
@@ -80,12 +81,12 @@ class TrackerCalls:
     @ServiceCall
     async def renew_lease(self, job_id: str) -> JobStatusResponse:
         """Say that the program is alive, which the client does by itself."""
-        return await self._connection.ask(JobStatusResponse, "POST", f"{job_path(job_id)}/renew")
+        return await self._connection.ask_patiently(JobStatusResponse, "POST", f"{job_path(job_id)}/renew")
 
     @ServiceCall
     async def get_consolidated_status(self, job_id: str) -> JobStatusResponse:
         """The status of the job with all four phases. Raises JobNotFound."""
-        return await self._connection.ask(JobStatusResponse, "GET", job_path(job_id))
+        return await self._connection.ask_patiently(JobStatusResponse, "GET", job_path(job_id))
 
     @ServiceCall
     async def wanted(self, job_id: str) -> Action | None:
@@ -93,14 +94,14 @@ class TrackerCalls:
 
         Each stays until it is reported as done; a cancel stays.
         """
-        status = await self._connection.ask(JobStatusResponse, "GET", job_path(job_id))
+        status = await self._connection.ask_patiently(JobStatusResponse, "GET", job_path(job_id))
         return Action.CANCEL if status.status is JobStatus.CANCELLED else status.requested
 
     async def _report(
         self, job_id: str, phase: JobPhase | str, what: str, body: dict[str, Any] | None = None
     ) -> JobStatusResponse:
         path = f"{job_path(job_id)}/phases/{part(str(phase))}/{what}"
-        status = await self._connection.ask(JobStatusResponse, "POST", path, json=body)
+        status = await self._connection.ask_patiently(JobStatusResponse, "POST", path, json=body)
         self._connection.renewals.note(status)
         return status
 
