@@ -185,5 +185,5 @@ def test_a_folder_that_is_put_away_is_out_of_sight_at_once(uploads: Uploads) -> 
 def test_a_path_that_is_no_file_is_refused(tmp_path: Path, batch: UploadBatch) -> None:
     os.mkfifo(tmp_path / "pipe.md")
     for name in ("pipe.md", "missing.md", ""):
-        with pytest.raises(InvalidRequest, match="no file"):
+        with pytest.raises(InvalidRequest, match="is not a file"):
             batch.copy(tmp_path / name)

@@ -1,6 +1,5 @@
 """The calls of the clients: one method for each endpoint, answers as the library's own values."""
 
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -12,14 +11,12 @@ from pydantic import BaseModel
 from phaseflow.client.calls import ServiceCall, ServiceFeed
 from phaseflow.client.connection import Connection, job_path, part
 from phaseflow.client.definitions import definition
-from phaseflow.client.documents import Given, files_of
+from phaseflow.client.document_calls import DocumentCalls, document_path, kb_path
 from phaseflow.client.errors import HistoryLost
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo
 from phaseflow.domain.filters import read_filter
-from phaseflow.domain.identifiers import DOCUMENT_ID, document_id
 from phaseflow.domain.settings import FolderSource, Settings, UploadSource, WebSource
 from phaseflow.domain.status import (
-    DocumentsChanged,
     Failure,
     JobStatusResponse,
     KnowledgeBase,
@@ -39,7 +36,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 Source = FolderSource | WebSource | UploadSource
 
 
-class Calls:
+class Calls(DocumentCalls):
     """The calls of both clients.
 
     They raise what those of ``PhaseFlow`` raise (JobConflict, KnowledgeBaseNotFound, …), ServiceError for refusals of
@@ -63,7 +60,7 @@ class Calls:
         """Make a new job. A path is one on the server's machine."""
         body: dict[str, Any] = {"full": full, "hold": [str(phase) for phase in hold], "allow_deletes": allow_deletes}
         body |= definition(source, sources, settings)
-        return await self._ask(JobStatusResponse, "POST", f"{_kb(kb_id)}/start", json=body)
+        return await self._ask(JobStatusResponse, "POST", f"{kb_path(kb_id)}/start", json=body)
 
     @ServiceCall
     async def vacuum(self) -> Vacuumed:
@@ -98,7 +95,7 @@ class Calls:
     @ServiceCall
     async def kb(self, kb_id: str) -> KnowledgeBase:
         """One knowledge base with its newest job."""
-        return await self._ask(KnowledgeBase, "GET", _kb(kb_id))
+        return await self._ask(KnowledgeBase, "GET", kb_path(kb_id))
 
     @ServiceCall
     async def put_kb(
@@ -110,29 +107,17 @@ class Calls:
         sources: Mapping[str, Source | str | Path] | None = None,
     ) -> KnowledgeBase:
         """Create a knowledge base or change it."""
-        return await self._ask(KnowledgeBase, "PUT", _kb(kb_id), json=definition(source, sources, settings))
+        return await self._ask(KnowledgeBase, "PUT", kb_path(kb_id), json=definition(source, sources, settings))
 
     @ServiceCall
     async def delete_kb(self, kb_id: str) -> None:
         """Delete a knowledge base with its index and history."""
-        await self._send("DELETE", _kb(kb_id))
-
-    @ServiceCall
-    async def upload(self, kb_id: str, paths: Iterable[Given]) -> DocumentsChanged:
-        """Upload files of this machine, or (name, bytes), to a knowledge base, which is created if needed, and start a
-        job."""
-        with files_of(paths) as files:
-            return await self._ask(DocumentsChanged, "POST", f"{_kb(kb_id)}/documents", files=files)
-
-    @ServiceCall
-    async def delete_document(self, kb_id: str, uri: str) -> DocumentsChanged:
-        """Remove an uploaded document and start a job."""
-        return await self._ask(DocumentsChanged, "DELETE", f"{_kb(kb_id)}/documents", params={"uri": uri})
+        await self._send("DELETE", kb_path(kb_id))
 
     @ServiceCall
     async def status(self, kb_id: str) -> JobStatusResponse:
         """The status of the newest job."""
-        return await self._ask(JobStatusResponse, "GET", f"{_kb(kb_id)}/status")
+        return await self._ask(JobStatusResponse, "GET", f"{kb_path(kb_id)}/status")
 
     @ServiceCall
     async def job_status(self, job_id: str) -> JobStatusResponse:
@@ -142,7 +127,7 @@ class Calls:
     @ServiceCall
     async def jobs(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[JobStatusResponse]:
         """The jobs of a knowledge base, newest first."""
-        return await self._ask(Page[JobStatusResponse], "GET", f"{_kb(kb_id)}/jobs", params=_page(limit, cursor))
+        return await self._ask(Page[JobStatusResponse], "GET", f"{kb_path(kb_id)}/jobs", params=_page(limit, cursor))
 
     @ServiceCall
     async def transitions_of(self, job_id: str, limit: int = 100, cursor: str | None = None) -> Page[Transition]:
@@ -152,7 +137,7 @@ class Calls:
     @ServiceCall
     async def failures(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[Failure]:
         """The documents that failed, by uri."""
-        return await self._ask(Page[Failure], "GET", f"{_kb(kb_id)}/failures", params=_page(limit, cursor))
+        return await self._ask(Page[Failure], "GET", f"{kb_path(kb_id)}/failures", params=_page(limit, cursor))
 
     @ServiceCall
     async def documents(
@@ -168,25 +153,25 @@ class Calls:
         """The documents by uri: all, or those with ``status``, of ``source``, or with ``q`` in their uri."""
         asked = {name: str(value) for name, value in [("q", q), ("status", status), ("source", source)] if value}
         return await self._ask(
-            Page[DocumentInfo], "GET", f"{_kb(kb_id)}/documents", params=_page(limit, cursor) | asked
+            Page[DocumentInfo], "GET", f"{kb_path(kb_id)}/documents", params=_page(limit, cursor) | asked
         )
 
     @ServiceCall
     async def document(self, kb_id: str, name: str) -> DocumentInfo:
         """One document, by its id or its uri."""
-        return await self._ask(DocumentInfo, "GET", _document(kb_id, name))
+        return await self._ask(DocumentInfo, "GET", document_path(kb_id, name))
 
     @ServiceCall
     async def document_text(self, kb_id: str, name: str) -> str:
         """The text that was extracted from a document."""
-        return (await self._connection.send("GET", f"{_document(kb_id, name)}/text")).text
+        return (await self._connection.send("GET", f"{document_path(kb_id, name)}/text")).text
 
     @ServiceCall
     async def document_chunks(
         self, kb_id: str, name: str, limit: int = 100, cursor: str | None = None
     ) -> Page[DocumentChunk]:
         """The passages that a document was cut into, by position."""
-        path = f"{_document(kb_id, name)}/chunks"
+        path = f"{document_path(kb_id, name)}/chunks"
         return await self._ask(Page[DocumentChunk], "GET", path, params=_page(limit, cursor))
 
     @ServiceCall
@@ -203,7 +188,7 @@ class Calls:
         """The passages that answer best, best first; ``degraded`` of the list says why vectors had no part in it."""
         wanted = read_filter(filter)
         asked = {"q": query, "limit": limit, "filter": wanted, "mode": mode, "min_score": min_score}
-        return (await self._ask(SearchResults, "POST", f"{_kb(kb_id)}/search", json=asked)).as_hits()
+        return (await self._ask(SearchResults, "POST", f"{kb_path(kb_id)}/search", json=asked)).as_hits()
 
     @ServiceCall
     async def webhooks(self, limit: int = 100, cursor: str | None = None) -> Page[Webhook]:
@@ -258,11 +243,11 @@ class Calls:
                     raise HistoryLost(int(event.json()["oldest"]))  # type: ignore[index]  # the contract's shape
 
     def _events(self, kb_id: str | None, after: int | None) -> AsyncGenerator[httpx2.ServerSentEvent]:
-        path = "api/ingestion/events" if kb_id is None else f"{_kb(kb_id)}/events"
+        path = "api/ingestion/events" if kb_id is None else f"{kb_path(kb_id)}/events"
         return self._connection.events(path, after)
 
     async def _act(self, action: Action, kb_id: str, phase: JobPhase | str | None) -> JobStatusResponse:
-        place = _kb(kb_id) if phase is None else f"{_kb(kb_id)}/phases/{part(str(phase))}"
+        place = kb_path(kb_id) if phase is None else f"{kb_path(kb_id)}/phases/{part(str(phase))}"
         return await self._ask(JobStatusResponse, "POST", f"{place}/{action}")
 
     async def _ask(self, model: type[ModelT], method: str, path: str, **options: Any) -> ModelT:
@@ -270,15 +255,6 @@ class Calls:
 
     async def _send(self, method: str, path: str, **options: Any) -> None:
         await self._connection.send(method, path, **options)
-
-
-def _kb(kb_id: str) -> str:
-    return f"{_KB}/{part(kb_id)}"
-
-
-def _document(kb_id: str, name: str) -> str:
-    known = name if re.fullmatch(DOCUMENT_ID, name) else document_id(kb_id, name)
-    return f"{_kb(kb_id)}/documents/{known}"
 
 
 def _page(limit: int, cursor: str | None) -> dict[str, str]:

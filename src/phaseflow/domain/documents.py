@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from phaseflow.domain.status import Count, Timestamp, Value
+from phaseflow.domain.status import Count, JobStatusResponse, Timestamp, Value
 from phaseflow.domain.vocabulary import DocumentStatus, JobPhase
 
 MetadataValue = str | bool | int | float | list[str]
@@ -34,6 +34,13 @@ class DocumentInfo(Value):
     created_at: Timestamp
     updated_at: Timestamp
     indexed_at: Timestamp | None
+
+
+class DocumentsChanged(Value):
+    """Documents that were taken in, in the order sent, and the newest job of their knowledge base."""
+
+    documents: list[DocumentInfo]
+    job: JobStatusResponse | None
 
 
 class DocumentChunk(Value):

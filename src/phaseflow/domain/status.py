@@ -226,13 +226,6 @@ class SearchResults(Value):
         return SearchHits(self.hits, self.mode, self.degraded)
 
 
-class DocumentsChanged(Value):
-    """Documents that were taken in or out, by uri, and the newest job of their knowledge base."""
-
-    documents: list[str]
-    job: JobStatusResponse | None
-
-
 def as_json(value: BaseModel) -> dict[str, Any]:
     """The JSON form of a value, with the names of the contract."""
     return value.model_dump(mode="json")

@@ -13,12 +13,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from phaseflow.domain.documents import DocumentsChanged
 from phaseflow.domain.errors import InvalidRequest, PhaseflowError
-from phaseflow.domain.status import DocumentsChanged, JobStatusResponse, KnowledgeBase, Page
+from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, Page
 from phaseflow.domain.validation import first_fault
 from phaseflow.http.app_state import AppState
 from phaseflow.http.middleware.access_log import KEY, LoggedRequest
-from phaseflow.http.problems import BodyInterrupted, NotReady, UnsupportedMediaType
+from phaseflow.http.problems import BodyInterrupted, BodyTooLarge, NotReady, UnsupportedMediaType
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -37,6 +38,7 @@ class Parameters(BaseModel):
 
 ParametersT_co = TypeVar("ParametersT_co", bound=Parameters, covariant=True)
 BodyT_co = TypeVar("BodyT_co", covariant=True)
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Endpoint:
 
     ``answers`` says what each good status carries: a model, events, nothing, or text of a media type. ``problems`` are
     the errors it may answer besides those that any endpoint may. ``takes_files``: the handler reads the body itself,
-    parts of a form named ``files``. ``public``: no token is asked for.
+    parts of a form named ``files``, or JSON (``body``). ``public``: no token is asked for.
     """
 
     method: str
@@ -129,24 +131,25 @@ class Endpoint:
         return {name: given[name].strip(" \t") for name in self.parameters.headers if name in given}
 
     async def _checked_body(self, state: AppState, request: Request) -> BaseModel | None:
-        if self.body is None:
+        if self.body is None or self.takes_files:
             return None
-        raw = await _received(state, request)
+        raw = await received(state, request)
         if not raw and not self.body_required:
             return None
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if self.takes_form and kind == FORM:
-            return _checked(self.body, dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True)))
+            return checked(self.body, dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True)))
         if kind != JSON:
             raise UnsupportedMediaType(f"the body is {kind or 'of no kind'}; send JSON with Content-Type: {JSON}")
-        return _checked(self.body, raw)
+        return checked(self.body, raw)
 
 
-async def _received(state: AppState, request: Request) -> bytes:
+async def received(state: AppState, request: Request, limit: int | None = None) -> bytes:
+    """The whole body, which has to be here in time, and to have at most ``limit`` bytes."""
     with state.seats.receiving() as until_stopped:
         try:
             with until_stopped, anyio.fail_after(state.limits.body_s):
-                return await request.body()
+                return await request.body() if limit is None else await _at_most(request, limit)
         except ClientDisconnect:
             raise BodyInterrupted("the connection ended before the body did; send it again") from None
         except TimeoutError:
@@ -154,6 +157,15 @@ async def _received(state: AppState, request: Request) -> bytes:
                 f"the body was not here within {state.limits.body_s:g} seconds; send it again"
             ) from None
     raise NotReady("the service is stopping; send it again when it is back")
+
+
+async def _at_most(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > limit:
+            raise BodyTooLarge(f"the body has more than {limit:,} bytes; send it in parts")
+    return bytes(body)
 
 
 def _told(value: BaseModel) -> Iterator[str]:
@@ -167,7 +179,8 @@ def _told(value: BaseModel) -> Iterator[str]:
         yield from _told(value.job)
 
 
-def _checked(model: type[BaseModel], body: bytes | dict[str, str]) -> BaseModel:
+def checked(model: type[ModelT], body: bytes | dict[str, str]) -> ModelT:
+    """A body as a model. Raises InvalidRequest, naming the field."""
     try:
         if isinstance(body, dict):
             return model.model_validate(body)

@@ -145,16 +145,16 @@ async def _act(call: RequestContext[requests.KbPath, None], action: Action) -> J
     return JsonResult(answered, 202 if changed else 200)
 
 
-async def check_room(call: RequestContext[requests.KbPath, Any]) -> None:
+async def check_room(call: RequestContext[requests.KbPath, Any], *, makes_job: bool = True) -> None:
     """Raise LimitReached when this server takes no more jobs, or no new knowledge base."""
-    await check_room_for(call.state, call.at.kb_id)
+    await check_room_for(call.state, call.at.kb_id, makes_job=makes_job)
 
 
-async def check_room_for(state: AppState, kb_id: str) -> None:
+async def check_room_for(state: AppState, kb_id: str, *, makes_job: bool = True) -> None:
     """The same for a knowledge base that does not stand in the path."""
     flow, limits = state.flow, state.limits
     kbs, open_jobs = await flow.load()
-    if open_jobs >= limits.open_jobs:
+    if makes_job and open_jobs >= limits.open_jobs:
         raise LimitReached(
             f"{counted(open_jobs, 'job')} {'is' if open_jobs == 1 else 'are'} not over yet;"
             " wait for one to end, or cancel one"

@@ -1,14 +1,19 @@
 """A body of ``multipart/form-data`` as files, piece by piece."""
 
+import json
+
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from phaseflow.components.upload_batch import UploadBatch
 from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.new_document import MOST_BYTES, as_metadata
 from phaseflow.http.endpoint import MULTIPART
 from phaseflow.http.problems import UnsupportedMediaType
 
 FIELD = "files"
+METADATA = "metadata"
+"""A part of this name is JSON: what is said about all the files."""
 _ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}
 """What browsers make of these in the name of a file (HTML, multipart/form-data encoding algorithm)."""
 
@@ -34,6 +39,7 @@ class FileParts:
         self._header = (bytearray(), bytearray())
         self._disposition = b""
         self._is_whole = False
+        self._metadata: bytearray | None = None
         try:
             self._parser = MultipartParser(
                 boundary,
@@ -44,8 +50,8 @@ class FileParts:
                     "on_header_value": lambda data, start, end: self._header[1].extend(data[start:end]),
                     "on_header_end": self._end_header,
                     "on_headers_finished": self._begin_file,
-                    "on_part_data": lambda data, start, end: batch.write(data[start:end]),
-                    "on_part_end": batch.end,
+                    "on_part_data": lambda data, start, end: self._take(data[start:end]),
+                    "on_part_end": self._end_part,
                     "on_end": self._end,
                 },
             )
@@ -78,11 +84,29 @@ class FileParts:
     def _begin_file(self) -> None:
         _, options = parse_options_header(self._disposition)
         field = options.get(b"name", b"").decode("utf-8", "replace")
+        if field == METADATA:
+            self._metadata = bytearray()
+            return
         if field != FIELD:
-            raise InvalidRequest(FIELD, f"a part is named {field[:100]!r}; name each {FIELD!r}")
+            raise InvalidRequest(FIELD, f"a part is named {field[:100]!r}; name each {FIELD!r}, or {METADATA!r}")
         if b"filename" not in options:
             raise InvalidRequest(FIELD, "a part is not a file; send its name as filename")
         self._batch.begin(_file_name(options[b"filename"]))
+
+    def _take(self, data: bytes) -> None:
+        if self._metadata is None:
+            self._batch.write(data)
+            return
+        self._metadata += data
+        if len(self._metadata) > 2 * MOST_BYTES:  # blanks included
+            raise InvalidRequest(METADATA, f"has more than the {MOST_BYTES:,} bytes that are kept")
+
+    def _end_part(self) -> None:
+        if self._metadata is None:
+            self._batch.end()
+            return
+        self._batch.metadata = json.dumps(as_metadata(METADATA, bytes(self._metadata)))
+        self._metadata = None
 
     def _end(self) -> None:
         self._is_whole = True

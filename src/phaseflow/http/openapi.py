@@ -59,7 +59,10 @@ _ABOUT = "Document ingestion in four durable phases whose status never lies."
 
 _FILES: Json = {
     "type": "object",
-    "properties": {"files": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}},
+    "properties": {
+        "files": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}},
+        "metadata": {"type": "object", "description": "What is said about all the files."},
+    },
     "required": ["files"],
     "additionalProperties": False,
 }
@@ -123,7 +126,8 @@ def _operation(endpoint: Endpoint, schemas: _Schemas, with_token: bool) -> Json:
             "content": dict.fromkeys(kinds, content),
         }
     if endpoint.takes_files:
-        operation["requestBody"] = {"required": True, "content": {MULTIPART: {"schema": _FILES}}}
+        content = {MULTIPART: {"schema": _FILES}} | operation.get("requestBody", {}).get("content", {})
+        operation["requestBody"] = {"required": True, "content": content}
     if with_token and not endpoint.public:
         operation["security"] = [{"token": []}, {"cookie": []}]
     return operation

@@ -6,11 +6,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from phaseflow.domain.filters import LONGEST_FILTER
 from phaseflow.domain.identifiers import DOCUMENT_ID, JOB_ID, KB_ID
+from phaseflow.domain.new_document import Metadata, NewDocument
 from phaseflow.domain.phase import LARGEST_COUNT
 from phaseflow.domain.settings import Settings, Source, Sources
 from phaseflow.domain.vocabulary import DocumentStatus, JobPhase, SearchMode
 from phaseflow.domain.webhooks import WEBHOOK_NAME
 from phaseflow.flow.document_queries import LONGEST_PART, MOST_ITEMS
+from phaseflow.flow.documents import TOGETHER
 from phaseflow.flow.searching import LONGEST_QUERY, MOST_HITS
 from phaseflow.http.endpoint import Parameters
 
@@ -233,6 +235,18 @@ class ProgressBody(_Body):
 
     items_processed: Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
     items_total: Annotated[int | None, Field(ge=0, le=LARGEST_COUNT)] = None
+
+
+class NewDocumentsBody(_Body):
+    """Texts to take in."""
+
+    documents: Annotated[list[NewDocument], Field(min_length=1, max_length=TOGETHER)]
+
+
+class MetadataBody(_Body):
+    """What is said about a document, in place of all that was said before."""
+
+    metadata: Metadata
 
 
 class LoginBody(_Body):

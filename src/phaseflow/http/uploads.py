@@ -2,39 +2,84 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 import anyio
 import anyio.to_thread
 from starlette.requests import ClientDisconnect, Request
 
+from phaseflow.domain.documents import DocumentInfo, DocumentsChanged
 from phaseflow.domain.errors import DocumentNotFound, HeldBySource, KnowledgeBaseNotFound, UploadTooLarge
-from phaseflow.domain.status import DocumentsChanged
+from phaseflow.flow.documents import Taken
 from phaseflow.http import requests
-from phaseflow.http.endpoint import Endpoint, JsonResult, RequestContext
-from phaseflow.http.ingestion import KB, check_room
+from phaseflow.http.documents import DOCUMENT, DOCUMENTS
+from phaseflow.http.endpoint import JSON, Endpoint, JsonResult, RequestContext, checked, received
+from phaseflow.http.ingestion import check_room
 from phaseflow.http.limits import Limits
 from phaseflow.http.multipart import FileParts, boundary_of
-from phaseflow.http.problems import BodyInterrupted, LimitReached, NotReady
+from phaseflow.http.problems import BodyInterrupted, BodyTooLarge, LimitReached, NotReady
 
 
 async def add_documents(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+    content_type = call.request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() == JSON:
+        return await _add_texts(call)
     kb_id, flow = call.at.kb_id, call.state.flow
-    boundary = boundary_of(call.request.headers.get("content-type", ""))
-    await check_room(call)
+    boundary = boundary_of(content_type)
+    await check_room(call, makes_job=False)
     with call.state.seats.uploading() as until_stopped:
         async with flow.receiving(kb_id) as batch:
             with until_stopped:
                 await _receive(call.request, FileParts(boundary, batch), call.state.limits)
             if until_stopped.cancelled_caught:
                 raise NotReady("the service is stopping; send it again when it is back")
-            taken = await flow.take_in(kb_id, batch)
-    return JsonResult(DocumentsChanged(documents=list(taken.uris), job=await flow.job_status(taken.job_id)), 202)
+            return await _answered(call, await flow.take_in(kb_id, batch))
+
+
+async def _add_texts(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+    limit = call.state.limits.body_bytes
+    if int(call.request.headers.get("content-length") or 0) > limit:
+        raise BodyTooLarge(f"texts of more than {limit:,} bytes; send them in several requests, or as files")
+    await check_room(call, makes_job=False)
+    raw = await received(call.state, call.request, limit)
+    body = await anyio.to_thread.run_sync(checked, requests.NewDocumentsBody, raw)
+    return await _answered(call, await call.state.flow.add(call.at.kb_id, body.documents))
+
+
+async def _answered(call: RequestContext[requests.KbPath, None], taken: Taken) -> JsonResult:
+    flow, kb_id = call.state.flow, call.at.kb_id
+    documents = await flow.documents_named(kb_id, taken.uris)
+    return JsonResult(DocumentsChanged(documents=documents, job=await flow.job_status(taken.job_id)), 202)
 
 
 async def delete_document(call: RequestContext[requests.DocumentQuery, None]) -> JsonResult:
-    job = await call.state.flow.remove_document(call.at.kb_id, call.at.uri)
-    status = None if job is None else await job.status()
-    return JsonResult(DocumentsChanged(documents=[call.at.uri], job=status), 202)
+    return await _deleted(call, call.at.kb_id, call.at.uri)
+
+
+async def delete_document_by_id(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
+    return await _deleted(call, call.at.kb_id, call.at.document_id)
+
+
+async def _deleted(call: RequestContext[Any, None], kb_id: str, document: str) -> JsonResult:
+    job = await call.state.flow.remove_document(kb_id, document)
+    return JsonResult(DocumentsChanged(documents=[], job=None if job is None else await job.status()), 202)
+
+
+async def retry_document(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
+    return await _changed(call, await call.state.flow.retry_document(call.at.kb_id, call.at.document_id), 202)
+
+
+async def skip_document(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
+    return await _changed(call, await call.state.flow.skip_document(call.at.kb_id, call.at.document_id), 202)
+
+
+async def set_metadata(call: RequestContext[requests.DocumentPath, requests.MetadataBody]) -> JsonResult:
+    flow, at = call.state.flow, call.at
+    return await _changed(call, await flow.set_metadata(at.kb_id, at.document_id, call.body.metadata), 200)
+
+
+async def _changed(call: RequestContext[requests.DocumentPath, Any], uri: str, status: int) -> JsonResult:
+    return JsonResult(await call.state.flow.document(call.at.kb_id, uri), status)
 
 
 async def _receive(request: Request, parts: FileParts, limits: Limits) -> None:
@@ -66,15 +111,33 @@ async def _within(idle_s: float, stream: AsyncIterator[bytes]) -> bytes | None:
     raise BodyInterrupted(f"too little came for {idle_s:.0f} seconds; send it again, faster")
 
 
+_NO_DOCUMENT = (KnowledgeBaseNotFound, DocumentNotFound)
 ENDPOINTS = [
     Endpoint(
-        "POST", f"{KB}/documents", "Take files in and start a job; creates the knowledge base", add_documents,
-        {202: DocumentsChanged}, requests.KbPath, takes_files=True,
+        "POST", DOCUMENTS, "Take documents in: files, or texts as JSON; creates the knowledge base", add_documents,
+        {202: DocumentsChanged}, requests.KbPath, requests.NewDocumentsBody, takes_files=True,
         problems=(HeldBySource, LimitReached, UploadTooLarge, BodyInterrupted, NotReady),
     ),
     Endpoint(
-        "DELETE", f"{KB}/documents", "Take an uploaded document out and start a job", delete_document,
+        "DELETE", DOCUMENTS, "Take a document out that was sent, by its uri", delete_document,
         {202: DocumentsChanged}, requests.DocumentQuery,
         problems=(KnowledgeBaseNotFound, DocumentNotFound, HeldBySource),
+    ),
+    Endpoint(
+        "DELETE", DOCUMENT, "Take a document out that was sent", delete_document_by_id,
+        {202: DocumentsChanged}, requests.DocumentPath, problems=(*_NO_DOCUMENT, HeldBySource),
+    ),
+    Endpoint(
+        "PATCH", DOCUMENT, "Replace the metadata of a document; nothing is embedded again", set_metadata,
+        {200: DocumentInfo}, requests.DocumentPath, requests.MetadataBody, body_required=True,
+        problems=_NO_DOCUMENT,
+    ),
+    Endpoint(
+        "POST", f"{DOCUMENT}/retry", "Load a document anew, even if it is unchanged", retry_document,
+        {202: DocumentInfo}, requests.DocumentPath, problems=_NO_DOCUMENT,
+    ),
+    Endpoint(
+        "POST", f"{DOCUMENT}/skip", "Take a document out, and leave it out until it is retried", skip_document,
+        {202: DocumentInfo}, requests.DocumentPath, problems=_NO_DOCUMENT,
     ),
 ]  # fmt: skip

@@ -1,0 +1,78 @@
+"""The calls of both clients that change documents."""
+
+import json
+import re
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from phaseflow.client.calls import ServiceCall
+from phaseflow.client.connection import part
+from phaseflow.client.documents import Given, files_of
+from phaseflow.domain.documents import DocumentInfo, DocumentsChanged
+from phaseflow.domain.identifiers import DOCUMENT_ID, document_id
+from phaseflow.domain.new_document import NewDocument
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class DocumentCalls:
+    """Documents are named by their uri or id. Each call is taken whatever the job does."""
+
+    @abstractmethod
+    async def _ask(self, model: type[ModelT], method: str, path: str, **options: Any) -> ModelT: ...
+
+    @ServiceCall
+    async def add(self, kb_id: str, documents: Iterable[NewDocument | Mapping[str, Any]]) -> DocumentsChanged:
+        """Push texts into a knowledge base, which is created if needed, whatever its job does."""
+        body = {"documents": [_json_of(each) for each in documents]}
+        return await self._ask(DocumentsChanged, "POST", f"{kb_path(kb_id)}/documents", json=body)
+
+    @ServiceCall
+    async def upload(
+        self, kb_id: str, paths: Iterable[Given], metadata: Mapping[str, Any] | None = None
+    ) -> DocumentsChanged:
+        """Push files of this machine, or (name, bytes), into a knowledge base, which is created if needed."""
+        said = {} if metadata is None else {"data": {"metadata": json.dumps(dict(metadata))}}
+        with files_of(paths) as files:
+            return await self._ask(DocumentsChanged, "POST", f"{kb_path(kb_id)}/documents", files=files, **said)
+
+    @ServiceCall
+    async def delete_document(self, kb_id: str, document: str) -> DocumentsChanged:
+        """Take a pushed document out, by its uri or id."""
+        return await self._ask(DocumentsChanged, "DELETE", f"{kb_path(kb_id)}/documents", params={"uri": document})
+
+    @ServiceCall
+    async def retry_document(self, kb_id: str, document: str) -> DocumentInfo:
+        """Load a document anew, even if it is unchanged."""
+        return await self._ask(DocumentInfo, "POST", f"{document_path(kb_id, document)}/retry")
+
+    @ServiceCall
+    async def skip_document(self, kb_id: str, document: str) -> DocumentInfo:
+        """Take a document out of search, and leave it out until it is retried."""
+        return await self._ask(DocumentInfo, "POST", f"{document_path(kb_id, document)}/skip")
+
+    @ServiceCall
+    async def set_metadata(self, kb_id: str, document: str, metadata: Mapping[str, Any]) -> DocumentInfo:
+        """Replace the metadata of a document."""
+        body = {"metadata": dict(metadata)}
+        return await self._ask(DocumentInfo, "PATCH", document_path(kb_id, document), json=body)
+
+
+def kb_path(kb_id: str) -> str:
+    """The path of a knowledge base."""
+    return f"api/ingestion/kb/{part(kb_id)}"
+
+
+def document_path(kb_id: str, name: str) -> str:
+    """The path of a document, by its uri or id."""
+    known = name if re.fullmatch(DOCUMENT_ID, name) else document_id(kb_id, name)
+    return f"{kb_path(kb_id)}/documents/{known}"
+
+
+def _json_of(document: NewDocument | Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(document, NewDocument):
+        return document.model_dump(mode="json", exclude_defaults=True)
+    return dict(document)

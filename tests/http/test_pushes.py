@@ -1,0 +1,130 @@
+"""Documents over HTTP at any time: texts, files with metadata, and the verbs on one document."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from phaseflow.flow import PhaseFlow
+from phaseflow.http import Limits
+from tests.http.service import Service, serving
+
+KB = "/api/ingestion/kb/notes"
+TO = f"{KB}/documents"
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    async with serving(PhaseFlow(tmp_path / "kb.db"), limits=Limits(body_bytes=200_000)) as service:
+        yield service
+
+
+async def _push(service: Service, *documents: dict[str, Any]) -> Any:
+    answer = await service.http.post(TO, json={"documents": documents})
+    assert answer.status_code == 202, answer.text
+    return answer.json()
+
+
+async def _indexed(service: Service, place: str) -> Any:
+    with anyio.fail_after(20):
+        while (document := (await service.http.get(place)).json())["status"] != "indexed":  # noqa: ASYNC110
+            await anyio.sleep(0.02)
+    return document
+
+
+async def _over(service: Service) -> None:
+    with anyio.fail_after(20):
+        await (await service.flow.job("notes")).wait()
+
+
+async def test_texts_are_answered_as_objects_in_the_order_sent_with_the_job_that_takes_them(service: Service) -> None:
+    said = await _push(
+        service, {"uri": "b", "text": "Of letters.", "title": "B", "metadata": {"n": 1, "tags": ["x"]}},
+        {"uri": "a", "text": "# A\n\nOf letters.", "media_type": "text/markdown"},
+    )  # fmt: skip
+    assert [(one["uri"], one["source"]) for one in said["documents"]] == [("b", "push"), ("a", "push")]
+    assert said["documents"][0]["metadata"] == {"n": 1, "tags": ["x"]}
+    assert said["job"]["kb_id"] == "notes"
+    first, second = [await _indexed(service, f"{TO}/{one['id']}") for one in said["documents"]]
+    assert (first["title"], second["title"], second["media_type"]) == ("B", "A", "text/markdown")
+    assert first["searchable"]
+
+
+async def test_files_come_with_what_is_said_about_all_of_them(service: Service) -> None:
+    files = [("files", ("a.md", b"letters")), ("files", ("b.md", b"more letters"))]
+    said = await service.http.post(TO, files=files, data={"metadata": json.dumps({"author": "Ada"})})
+    assert [one["metadata"] for one in said.json()["documents"]] == [{"author": "Ada"}] * 2
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "documents"),
+        ({"documents": []}, "documents"),
+        ({"documents": [{"uri": "a"}]}, "documents.0.text"),
+        ({"documents": [{"uri": "", "text": "x"}]}, "documents.0.uri"),
+        ({"documents": [{"uri": "a", "text": "x", "metadata": {"indexed_at": 1}}]}, "documents.0.metadata"),
+        ({"documents": [{"uri": "a", "text": "x", "metadata": {"k": None}}]}, "documents.0.metadata"),
+        ({"documents": [{"uri": "a", "text": "x", "other": 1}]}, "documents.0.other"),
+        ({"documents": [{"uri": "a", "text": "x"}] * 101}, "documents"),
+    ],
+)
+async def test_a_push_that_cannot_be_kept_names_the_field_and_keeps_nothing(
+    service: Service, body: Any, field: str
+) -> None:
+    answer = await service.http.post(TO, json=body)
+    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "invalid_request", field)
+    assert (await service.http.get(KB)).status_code == 404
+
+
+@pytest.mark.parametrize("said", ["", "[]", "{", json.dumps({"uri": "a"}), json.dumps({"k": "x" * 40_000})])
+async def test_metadata_that_cannot_be_kept_refuses_the_files(service: Service, said: str) -> None:
+    answer = await service.http.post(TO, files=[("files", ("a.md", b"letters"))], data={"metadata": said})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert answer.json()["field"].startswith("metadata")
+    assert (await service.http.get(KB)).status_code == 404
+
+
+async def test_texts_that_are_too_much_are_refused_announced_or_not(service: Service) -> None:
+    body = json.dumps({"documents": [{"uri": "a", "text": "x" * 200_000}]}).encode()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield body
+
+    for content in (body, pieces()):
+        answer = await service.http.post(TO, content=content, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+async def test_one_document_is_retried_skipped_described_and_deleted_by_its_id(service: Service) -> None:
+    (document,) = (await _push(service, {"uri": "a", "text": "Of letters."}))["documents"]
+    place = f"{TO}/{document['id']}"
+    await _indexed(service, place)
+    await _over(service)
+    for _ in range(2):
+        skipped = await service.http.post(f"{place}/skip")
+        assert (skipped.status_code, skipped.json()["status"], skipped.json()["searchable"]) == (202, "skipped", False)
+    retried = await service.http.post(f"{place}/retry")
+    assert (retried.status_code, retried.json()["status"]) == (202, "queued")
+    assert (await _indexed(service, place))["attempts"] == 2
+    described = await service.http.patch(place, json={"metadata": {"author": "Ada"}})
+    assert (described.status_code, described.json()["metadata"]) == (200, {"author": "Ada"})
+    wrong = await service.http.patch(place, json={"metadata": {"source": "x"}})
+    assert (wrong.status_code, wrong.json()["field"]) == (422, "metadata")
+    assert (await service.http.delete(place)).status_code == 202
+    for method, path in (("DELETE", ""), ("POST", "/skip"), ("POST", "/retry"), ("GET", "")):
+        gone = await service.http.request(method, f"{place}{path}")
+        assert (gone.status_code, gone.json()["code"]) == (404, "document_not_found")
+
+
+async def test_a_push_is_taken_while_a_job_is_paused_and_waits_for_it(service: Service) -> None:
+    (await service.http.put(KB, json={"source": {"type": "upload"}})).raise_for_status()
+    (await service.http.post(f"{KB}/start", json={"hold": ["loading"]})).raise_for_status()
+    (await service.http.post(f"{KB}/pause")).raise_for_status()
+    said = await _push(service, {"uri": "a", "text": "Of letters."})
+    assert (said["job"]["status"], said["documents"][0]["status"]) == ("paused", "queued")
+    (await service.http.post(f"{KB}/resume")).raise_for_status()
+    await _indexed(service, f"{TO}/{said['documents'][0]['id']}")
