@@ -5,9 +5,10 @@ subclasses of ``ComponentError``; the engine owns retries, backoff, splitting of
 component makes one attempt and reports what happened. Any other exception counts against the documents in hand.
 """
 
+import inspect
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -202,3 +203,45 @@ class Index(Protocol):
     async def search(self, kb_id: str, query: str, vector: Sequence[float], limit: int) -> Sequence[Hit]:
         """The best passages, best first."""
         ...
+
+
+LOADER_CALLS: Final = {"list": "list()", "load": "load(entry, known)"}
+INDEX_CALLS: Final = {
+    "replace": "replace(kb_id, documents)",
+    "delete": "delete(kb_id, uris)",
+    "search": "search(kb_id, query, vector, limit)",
+}
+
+
+def check_calls(given: object, kind: str, calls: Mapping[str, str]) -> None:
+    """Raise TypeError, which names what is missing, unless a program's own component can be called like this.
+
+    ``calls`` shows each method with its arguments. Told when the component is given: a job would find it out only in
+    the middle of its work, and then count it against the documents.
+    """
+    if isinstance(given, type):
+        raise TypeError(f"{given.__qualname__} is a class; pass an instance of it as the {kind}")
+    name = type(given).__qualname__
+    missing = [shown for method, shown in calls.items() if not callable(getattr(given, method, None))]
+    if missing:
+        raise TypeError(f"{name} is not {_one(kind)}: give it {' and '.join(f'`{each}`' for each in missing)}")
+    for method, shown in calls.items():
+        arguments = [part for part in shown.partition("(")[2].rstrip(")").split(", ") if part]
+        if not _takes(getattr(given, method), len(arguments)):
+            raise TypeError(
+                f"{name}.{method} does not fit: a {kind} is called as `{shown}`".replace("a index", "an index")
+            )
+
+
+def _one(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
+def _takes(method: Any, count: int) -> bool:
+    try:
+        inspect.signature(method).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # written in C, it does not say what it takes
+    return True

@@ -9,7 +9,7 @@ import anyio
 from phaseflow.actors.context import Components
 from phaseflow.components.chunker import MarkdownChunker, as_chunker
 from phaseflow.components.embedders import EmbedderAccess, EmbedderAdapter, as_embedder, make_embedder
-from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
+from phaseflow.components.protocols import INDEX_CALLS, LOADER_CALLS, Chunker, Index, Loader, TextSplitter, check_calls
 from phaseflow.components.uploads import Uploads
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.indexed_with import CustomComponent, IndexedWith
@@ -35,6 +35,10 @@ class ComponentFactory:
         uploads: Uploads | None = None,
         embedding_url: str | None = None,
     ) -> None:
+        if loader is not None and not (callable(loader) and not hasattr(loader, "list")):  # else it makes loaders
+            check_calls(loader, "loader", LOADER_CALLS)
+        if index is not None:
+            check_calls(index, "index", INDEX_CALLS)
         self._loader = loader
         self._chunker = None if chunker is None else as_chunker(chunker)
         self._embedder = None if embedder is None else as_embedder(embedder)

@@ -1,0 +1,59 @@
+"""A program's own component that cannot work is refused by name when it is given, before there is a database."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from phaseflow import PhaseFlow
+from phaseflow.components.protocols import Entry
+
+
+class Nothing:
+    """Has none of the methods."""
+
+
+class ListsOnly:
+    async def list(self) -> AsyncIterator[Sequence[Entry]]:
+        yield []
+
+
+class LoadsTooLittle(ListsOnly):
+    async def load(self, entry: Entry) -> None:
+        """Takes no ``known``."""
+
+
+class SearchesTooLittle:
+    async def replace(self, kb_id: str, documents: Any) -> None: ...
+    async def delete(self, kb_id: str, uris: Any) -> None: ...
+    async def search(self, query: str) -> list[Any]:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("components", "told"),
+    [
+        ({"loader": Nothing()}, "Nothing is not a loader: give it `list()` and `load(entry, known)`"),
+        ({"loader": ListsOnly()}, "ListsOnly is not a loader: give it `load(entry, known)`"),
+        ({"loader": LoadsTooLittle()}, "LoadsTooLittle.load does not fit: a loader is called as `load(entry, known)`"),
+        ({"loader": LoadsTooLittle}, "LoadsTooLittle is a class; pass an instance of it as the loader"),
+        (
+            {"index": Nothing()},
+            "Nothing is not an index: give it `replace(kb_id, documents)` and `delete(",
+        ),
+        ({"index": SearchesTooLittle()}, "SearchesTooLittle.search does not fit: an index is called as `search("),
+        ({"index": SearchesTooLittle}, "SearchesTooLittle is a class; pass an instance of it as the index"),
+        ({"chunker": Nothing()}, "Nothing is not a chunker: give it"),
+        ({"embedder": Nothing()}, "Nothing is not an embedder: give it"),
+    ],
+)
+def test_what_cannot_work_is_refused_by_name(tmp_path: Path, components: dict[str, Any], told: str) -> None:
+    with pytest.raises(TypeError) as refused:
+        PhaseFlow(tmp_path / "kb.db", **components)
+    assert str(refused.value).startswith(told)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_function_that_makes_loaders_is_taken_as_one(tmp_path: Path) -> None:
+    PhaseFlow(tmp_path / "kb.db", loader=lambda source: ListsOnly())  # type: ignore[arg-type,return-value]
