@@ -120,7 +120,7 @@ export const getKb = (kbId, base = HERE) => ask(base, "GET", kbPath(kbId));
 /**
  * Create or change a knowledge base. What is left out stays.
  * @param {string} kbId
- * @param {{source?: Source, settings?: Settings}} wanted
+ * @param {{source?: Source, sources?: Record<string, Source>, settings?: Settings}} wanted
  * @returns {Promise<KnowledgeBase>}
  */
 export const putKb = (kbId, wanted, base = HERE) => ask(base, "PUT", kbPath(kbId), wanted);

@@ -14,7 +14,7 @@ import { icon, setIcon } from "./icons.js";
 import { RunView } from "./run-view.js";
 import { RunsPanel } from "./runs-panel.js";
 import { SearchPanel } from "./search-panel.js";
-import { count, counted, sourceWords } from "./words.js";
+import { count, counted, sourcesWords } from "./words.js";
 
 /** @type {[string, string][]} */
 const TABS = [["search", "Search"], ["documents", "Documents"], ["run", "Run"], ["runs", "Past runs"]];
@@ -148,9 +148,9 @@ export class Detail {
     const kb = this.store.kbs.get(this.kbId);
     if (!kb) return;
     this.drop.show();
-    setIcon(this.sourceIcon, kb.source?.type ?? "folder");
-    setText(this.source, sourceWords(kb.source));
-    setAttribute(this.source, "title", sourceWords(kb.source));
+    setIcon(this.sourceIcon, (kb.source ?? Object.values(kb.sources ?? {})[0])?.type ?? "folder");
+    setText(this.source, sourcesWords(kb));
+    setAttribute(this.source, "title", kb.sync?.error ?? sourcesWords(kb));
     const { failed } = kb.counts;
     setText(this.badge, failed ? `${count(failed)} failed` : "");
     this.badge.hidden = failed === 0;

@@ -105,7 +105,7 @@ export class KbForm {
     const kbId = this.value("name").trim();
     this.busy(true);
     try {
-      const kb = await api.putKb(kbId, { source: this.source(), settings: this.settings() }, this.store.base);
+      const kb = await api.putKb(kbId, this.definition(kbId), this.store.base);
       this.store.show(kb);
       this.dialog.close();
       this.done(kbId);
@@ -146,6 +146,18 @@ export class KbForm {
     if (this.value("embedder") === "openai" && !named && !this.value("base_url").trim()) found.push(["base_url", "Give the address of the server, up to /v1."]);
     if (this.value("embedder") === "openai" && !named && !this.value("model").trim()) found.push(["model", "Name the model."]);
     return found;
+  }
+
+  /**
+   * What the form does not show stays: other sources, other settings.
+   * @param {string} kbId
+   */
+  definition(kbId) {
+    const present = this.store.kbs.get(kbId);
+    const settings = { ...present?.settings, ...this.settings() };
+    const others = Object.entries(present?.sources ?? {}).filter(([name]) => name !== "default");
+    if (others.length === 0) return { source: this.source(), settings };
+    return { sources: { default: this.source(), ...Object.fromEntries(others) }, settings };
   }
 
   /** @returns {Source} */

@@ -107,7 +107,7 @@ export interface KnowledgeBase {
   /** All documents by their status. */
   counts: Record<DocumentStatus, number>;
   /** By name, where the server knows several; `source` is the one named `default`. */
-  sources?: Record<string, Source>;
+  sources: Record<string, Source>;
   /** Searchable now. */
   documents: number;
   chunks: number;
@@ -115,6 +115,8 @@ export interface KnowledgeBase {
   updated_at: string;
   /** The newest job; null when it has never run. */
   job: IngestionJob | null;
+  /** How it keeps in step with its sources; null when jobs start on request only. */
+  sync?: { next_at: string | null; watching: string[]; error: string | null } | null;
 }
 
 export interface Transition {

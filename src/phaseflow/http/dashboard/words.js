@@ -155,6 +155,16 @@ export function sourceWords(source) {
 }
 
 /**
+ * All sources of a knowledge base, and how it keeps in step with them.
+ * @param {KnowledgeBase} kb
+ */
+export function sourcesWords(kb) {
+  const all = Object.values(kb.sources ?? {}).map(sourceWords).join(" and ") || sourceWords(null);
+  if (kb.sync?.error) return `${all} (${kb.sync.error})`;
+  return kb.sync?.watching.length ? `${all} (watched)` : all;
+}
+
+/**
  * The line under a knowledge base in the list.
  * @param {KnowledgeBase} kb
  */
