@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MOST_BYTES = 1 << 30
 """Of all knowledge bases together: those that were not searched for longest go. The one that is searched is kept."""
 
+BATCH = 2048
+"""Vectors read in one statement."""
+
 
 @dataclass(frozen=True, slots=True)
 class Passages:
@@ -145,18 +148,37 @@ def updated_vectors(tx: Transaction, scope: Scope, old: Vectors | None) -> Vecto
     import numpy as np
 
     revision, live = passages.live_documents(tx, scope)
-    rows = passages.vectors_since(tx, scope, old.search_revision if old else -1)
-    ids = np.array([row[0] for row in rows], np.int64)
-    matrix = np.frombuffer(b"".join(row[1] for row in rows), "<f4").reshape(len(rows), -1 if rows else 0)
+    since, _ = passages.sizes_since(tx, scope, old.search_revision if old else -1)
+    ids, matrix = _read(tx, np.sort(numbers(since)))
     if old is not None and len(old.ids):
         keep = np.isin(old.ids >> PIECE_BITS, numbers(live))
-        if not rows:
+        if not len(ids):
             return Vectors(revision, old.ids[keep], old.matrix[keep])
         ids, matrix = np.concatenate([old.ids[keep], ids]), np.concatenate([old.matrix[keep], matrix])
     if not (ids[1:] > ids[:-1]).all():
         order = np.argsort(ids)
         ids, matrix = ids[order], matrix[order]
     return Vectors(revision, ids, matrix)
+
+
+def _read(tx: Transaction, wanted: "Ids") -> "tuple[Ids, Numbers]":
+    """The vectors of passages, some at a time: as rows of Python, all of them would take twice the memory."""
+    import numpy as np
+
+    ids = np.empty(len(wanted), np.int64)
+    matrix: Numbers = np.empty((0, 0), np.float32)
+    count = 0
+    for first in range(0, len(wanted), BATCH):
+        rows = passages.vectors_of(tx, wanted[first : first + BATCH].tolist())
+        if not rows:
+            continue
+        if not count:
+            matrix = np.empty((len(wanted), len(rows[0][1]) // 4), np.float32)
+        ids[count : count + len(rows)] = [row[0] for row in rows]
+        read = np.frombuffer(b"".join(row[1] for row in rows), "<f4")
+        matrix[count : count + len(rows)] = read.reshape(len(rows), -1)
+        count += len(rows)
+    return ids[:count], matrix[:count]
 
 
 def numbers(text: str) -> "Ids":

@@ -205,14 +205,13 @@ def sizes_since(tx: Transaction, scope: Scope, search_revision: int) -> tuple[st
     return (found[0] or "", found[1] or "") if found else ("", "")
 
 
-def vectors_since(tx: Transaction, scope: Scope, search_revision: int) -> list[tuple[int, bytes]]:
-    """(chunk id, vector) of the documents that became searchable after ``search_revision``."""
+def vectors_of(tx: Transaction, chunk_ids: Sequence[int]) -> list[tuple[int, bytes]]:
+    """(chunk id, vector) of those of these chunks that have one, by id."""
     rows = tx.rows(
-        f"SELECT c.id, v.vector FROM documents AS d JOIN chunks AS c ON {pieces_of('c.id', 'd.id')}"
-        " JOIN vectors AS v ON v.id = c.vector_id"
-        f" WHERE d.kb_id = ? AND d.index_version = ? AND d.{IS_SEARCHABLE} AND d.search_revision > ?",
-        scope.kb_key, scope.index_version, search_revision,
-    )  # fmt: skip
+        "SELECT c.id, v.vector FROM chunks AS c JOIN vectors AS v ON v.id = c.vector_id"
+        " WHERE c.id IN (SELECT value FROM json_each(?)) ORDER BY c.id",
+        json_array(chunk_ids),
+    )
     return [(row[0], row[1]) for row in rows]
 
 
