@@ -16,10 +16,13 @@ FLOOR = 40
 MAY_BE_SHORT = {
     "phaseflow.actors.storable_text": "loading is as long as a module may be",
     "phaseflow.client.documents": "what the client does with files of its own machine; the client is the protocol",
+    "phaseflow.client.definitions": "what the client says a knowledge base is to be; the client is the protocol",
     "phaseflow.components.embedders.guarded": "knows the HTTP library, so it is imported only where it is used",
+    "phaseflow.components.extraction.page_properties": "what a page says about itself, whatever else it says",
     "phaseflow.components.extraction.rst": "one module a format",
+    "phaseflow.components.extraction.rtf_state": "the reader of RTF is as long as a module may be",
     "phaseflow.components.extraction.rtf_words": "a table; the reader of RTF is as long as a module may be",
-    "phaseflow.flow.background": "the place where what runs beside the jobs is named; more is to come",
+    "phaseflow.flow.outside_index": "the engine is as long as a module may be",
     "phaseflow.http.pages": "one module for each group of endpoints",
 }
 """Modules with one user that stay apart all the same, each with its reason."""

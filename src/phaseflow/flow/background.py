@@ -3,12 +3,16 @@
 import anyio
 
 from phaseflow.components.embedders import EmbedderAccess
-from phaseflow.flow.clock_keeper import ClockKeeper
+from phaseflow.domain.errors import EngineStopped, StoreError
+from phaseflow.domain.log import get_logger
 from phaseflow.flow.deliveries import Deliveries
 from phaseflow.flow.leases import LeaseKeeper
 from phaseflow.flow.source_sync import SourceSync
 from phaseflow.supervisor.janitor import Janitor
 from phaseflow.tracker import PhaseTracker
+
+LOOK_S = 0.5
+"""How often it looks: for so long may a reader beside the engine be wrong after a suspend."""
 
 
 class Background:
@@ -35,3 +39,30 @@ class Background:
     async def finish(self) -> None:
         """When all else has ended: some of what is left, in a time that nobody notices."""
         await self._janitor.finish()
+
+
+class ClockKeeper:
+    """Brings what is stored of running times after a step of the wall clock, also while no job makes a move.
+
+    The engine itself knows of a step when it asks its clock; a reader in another process knows only the rows.
+    """
+
+    def __init__(self, tracker: PhaseTracker) -> None:
+        self._tracker = tracker
+        self._scope = anyio.CancelScope()
+
+    def stop(self) -> None:
+        """End at once; what the writer has taken is carried out."""
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """Until ``stop``. Cancelling is the same."""
+        with self._scope:
+            while True:
+                await anyio.sleep(LOOK_S)
+                try:
+                    await self._tracker.follow_clock()
+                except EngineStopped:
+                    return
+                except StoreError as error:
+                    get_logger().warning("cannot follow the clock, trying again", error=str(error))
