@@ -62,7 +62,7 @@ async def test_no_state_has_a_fault(
             if place.endswith("search"):
                 await page.get_by_label("Search in docs").fill("reliability")
                 await page.keyboard.press("Enter")
-                await board.until(page.locator(".hit").first, "score")
+                await board.until(page.locator(".hit").first, "characters")
             assert await faults(board, axe) == [], place
         await page.get_by_role("button", name="Delete", exact=True).click()
         assert await faults(board, axe) == []

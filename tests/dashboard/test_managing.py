@@ -27,7 +27,7 @@ async def test_a_new_knowledge_base_begins_with_a_form_and_ends_with_hits(board:
     await board.tab("Search").click()
     await page.keyboard.type("how do I design for failure?")
     await page.keyboard.press("Enter")
-    await board.until(page.locator(".hit").first, "score")
+    await board.until(page.locator(".hit").first, "characters")
     marks = {text.lower() for text in await page.locator(".hit mark").all_inner_texts()}
     assert {"design", "failure"} <= marks
     assert "for" not in marks

@@ -119,7 +119,7 @@ async def test_a_search_by_words_alone_says_why(board: Board, service: Service) 
     await board.go("kb/docs/search")
     await board.page.get_by_label("Search in docs").fill("reliability")
     await board.page.keyboard.press("Enter")
-    await board.until(board.page.locator(".search .told"), "Searched by words alone: http://127.0.0.1")
+    await board.until(board.page.locator(".search .degraded"), "Searched by words alone: http://127.0.0.1")
     await board.until(board.page.locator(".hit").first, "reliability")
 
 

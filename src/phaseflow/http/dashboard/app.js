@@ -123,7 +123,7 @@ class App {
       remove: (one) => this.askToDelete(one),
       ask: (question) => this.asking.ask(question),
       back: () => this.back(kbId),
-      tab: (tab) => this.turn(addressOf(kbId, [tab])),
+      tab: (tab, query) => this.turn(addressOf(kbId, [tab], query)),
     });
     if (this.detail) this.stage.append(this.detail.node);
     document.title = kbId === null ? "phaseflow" : `${kbId} · phaseflow`;

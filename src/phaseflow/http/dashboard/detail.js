@@ -11,6 +11,7 @@ import { DocumentsPanel } from "./documents-panel.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { DropZone } from "./drop-zone.js";
 import { icon, setIcon } from "./icons.js";
+import { RunLine } from "./run-line.js";
 import { RunView } from "./run-view.js";
 import { RunsPanel } from "./runs-panel.js";
 import { SearchPanel } from "./search-panel.js";
@@ -27,7 +28,7 @@ const MOVED = { failures: ["documents", "status=failed"] };
  * @property {(kbId: string) => void} remove
  * @property {(question: Question) => void} ask
  * @property {() => void} back
- * @property {(tab: string) => void} tab
+ * @property {(tab: string, query: Record<string, string>) => void} tab
  */
 
 export class Detail {
@@ -48,6 +49,7 @@ export class Detail {
     this.badge = el("span", { class: "badge", hidden: true });
     /** @type {Map<string, HTMLButtonElement>} */
     this.tabs = new Map();
+    this.line = new RunLine(kbId);
     this.drop = new DropZone(store, kbId);
     this.panels = {
       run: new RunView(store, kbId),
@@ -55,7 +57,7 @@ export class Detail {
       documents: new DocumentsPanel(store, kbId, wishes.ask),
       runs: new RunsPanel(store, kbId),
     };
-    this.node = el("article", { class: "detail", "aria-label": kbId }, this.head(), this.drop.node, this.tabList(), ...this.sheets());
+    this.node = el("article", { class: "detail", "aria-label": kbId }, this.head(), this.line.node, this.drop.node, this.tabList(), ...this.sheets());
     this.leave = store.watch({ kb: (one) => one === kbId && this.show(), list: () => this.show() });
     this.show();
   }
@@ -115,8 +117,9 @@ export class Detail {
 
   /** @param {string} name */
   press(name, mayFocus = true) {
-    this.wishes.tab(name);
-    if (name === "search" && mayFocus) this.panels.search.open();
+    const { search, documents } = this.panels;
+    this.wishes.tab(name, name === "search" ? { q: search.query } : name === "documents" ? documents.filters.query() : {});
+    if (name === "search" && mayFocus) search.focus();
   }
 
   /**
@@ -137,6 +140,8 @@ export class Detail {
     }
     if (this.selected === "documents") this.panels.documents.open(there);
     else this.panels.documents.close();
+    if (this.selected === "search") this.panels.search.open(there);
+    this.show();
   }
 
   first() {
@@ -148,6 +153,7 @@ export class Detail {
     const kb = this.store.kbs.get(this.kbId);
     if (!kb) return;
     this.drop.show();
+    this.line.show(kb.job, this.selected === "search" || this.selected === "documents");
     setIcon(this.sourceIcon, (kb.source ?? Object.values(kb.sources ?? {})[0])?.type ?? "folder");
     setText(this.source, sourcesWords(kb));
     setAttribute(this.source, "title", kb.sync?.error ?? sourcesWords(kb));

@@ -5,6 +5,7 @@
  * @import {Store} from "./store.js"
  */
 
+import * as api from "./api.js";
 import { DOCUMENT_STATUSES, allDocuments, documentLook, documentWord, sourceName } from "./document-words.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { icon } from "./icons.js";
@@ -26,6 +27,7 @@ export class DocumentFilters {
     this.changed = changed;
     /** @type {DocumentStatus | ""} */
     this.status = "";
+    this.hasSent = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.typing = undefined;
     /** @type {Map<string, HTMLButtonElement>} */
@@ -66,10 +68,18 @@ export class DocumentFilters {
     return chip;
   }
 
-  /** Names of the sources that documents can be of; none where there is no choice. */
+  /** Names of the sources that documents are of; none where there is no choice. */
   sources() {
-    const named = Object.keys(this.store.kbs.get(this.kbId)?.sources ?? {});
-    return named.length > 1 || (named.length === 1 && named[0] !== PUSH) ? [...new Set([...named, PUSH])] : [];
+    const named = Object.entries(this.store.kbs.get(this.kbId)?.sources ?? {}).filter(([, { type }]) => type !== "upload").map(([name]) => name);
+    const all = this.hasSent ? [...named, PUSH] : named;
+    return all.length > 1 ? all : [];
+  }
+
+  /** Ask once whether anything was sent here, beside what the sources hold. */
+  async learn() {
+    const { items } = await api.documents(this.kbId, { source: PUSH }, null, 1, this.store.base).catch(() => ({ items: [] }));
+    this.hasSent = items.length > 0;
+    this.show();
   }
 
   /** @returns {DocumentFilter} */
@@ -94,7 +104,9 @@ export class DocumentFilters {
     const q = query.get("q") ?? "";
     if (this.input.value.trim() !== q) this.input.value = q;
     this.show();
-    this.source.value = query.get("source") ?? "";
+    const source = query.get("source") ?? "";
+    if (source && !this.sources().includes(source)) this.source.append(el("option", { value: source, text: capitalSource(source) }));
+    this.source.value = source;
     return JSON.stringify(this.value()) !== before;
   }
 
@@ -116,11 +128,11 @@ export class DocumentFilters {
   }
 
   showSources() {
-    const names = ["", ...this.sources()];
     const chosen = this.source.value;
+    const names = [...new Set(["", ...this.sources(), chosen])];
     if (this.source.options.length !== names.length || names.some((name, at) => this.source.options[at].value !== name)) {
       this.source.replaceChildren(...names.map((name) => el("option", { value: name, text: name ? capitalSource(name) : "All sources" })));
-      this.source.value = names.includes(chosen) ? chosen : "";
+      this.source.value = chosen;
     }
     this.source.hidden = names.length < 2;
   }

@@ -102,6 +102,7 @@ export class DocumentsPanel {
     this.address = address;
     this.isOpen = true;
     if (!wasOpen) this.stream.open();
+    if (!wasOpen) void this.filters.learn();
     const [id, range = ""] = place.rest;
     if (id) return this.openOne(id, range);
     const wasOne = this.view !== null;

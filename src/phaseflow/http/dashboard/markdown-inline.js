@@ -115,7 +115,7 @@ export class Inline {
     const close = to === null ? null : this.closing(to + 2, end);
     if (to === null || close === null) return null;
     const target = this.raw.slice(to + 2, close).trim().split(/\s/, 1)[0].replace(/^<|>$/g, "");
-    const isLink = !isPicture && this.writer.links && WEB.test(target);
+    const isLink = !isPicture && !this.writer.isLight && WEB.test(target);
     const node = isLink ? el("a", { href: target, target: "_blank", rel: "noopener noreferrer" }) : el("span", { class: isPicture ? "picture" : "reference" });
     return { node, from, to, end: close + 1, isVerbatim: isPicture };
   }

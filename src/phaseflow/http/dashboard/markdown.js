@@ -25,12 +25,13 @@ const TABLE_RULE = /^[ \t]*(?:\|[ \t]*)?:?-[-:| \t]*$/;
 
 /**
  * @param {string} text
- * @param {{links?: boolean, isPlain?: boolean}} [options] without links, their words are shown alone
+ * @param {{isLight?: boolean, isPlain?: boolean}} [options] light: links are their words alone, headings are no headings
+ *   of the page
  * @returns {{nodes: DocumentFragment, pieces: Piece[]}} `pieces` in the order of the source
  */
-export function rendered(text, { links = true, isPlain = false } = {}) {
+export function rendered(text, { isLight = false, isPlain = false } = {}) {
   const nodes = document.createDocumentFragment();
-  const writer = new Writer(links);
+  const writer = new Writer(isLight);
   if (isPlain) {
     const place = el("pre", { class: "plain" });
     writer.put(place, text, 0);
@@ -61,9 +62,9 @@ function linesOf(text) {
 const without = (line, length) => ({ text: line.text.slice(length), at: line.at + length });
 
 export class Writer {
-  /** @param {boolean} links */
-  constructor(links) {
-    this.links = links;
+  /** @param {boolean} isLight */
+  constructor(isLight) {
+    this.isLight = isLight;
     /** @type {Piece[]} */
     this.pieces = [];
   }
@@ -151,7 +152,7 @@ export class Writer {
    */
   heading(line, at, place) {
     const [marks, { length }] = HEADING.exec(line.text) ?? ["", ""];
-    const node = el("h4", { class: `level-${length}` });
+    const node = el(this.isLight ? "p" : "h4", { class: `level-${length}` });
     this.inline([without(line, marks.length)], node);
     place.append(node);
     return at + 1;

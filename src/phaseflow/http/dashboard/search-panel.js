@@ -1,49 +1,25 @@
 /**
- * Search in one knowledge base: passages with what was asked for marked in them.
+ * Search in one knowledge base: passages with what was asked for marked in them, those of one document together.
  *
  * @import {SearchHit, SearchResults} from "./phaseflow.d.ts"
+ * @import {Place} from "./place.js"
  * @import {Store} from "./store.js"
  */
 
 import * as api from "./api.js";
-import { el, setText } from "./dom.js";
+import { el, setAttribute, setText } from "./dom.js";
 import { icon } from "./icons.js";
+import { addressOf } from "./place.js";
+import { partOf, shown, wordsOf } from "./snippet.js";
 import { capital, count, counted } from "./words.js";
 
-/** Words shorter than this are in every passage. */
-const WORTH_A_MARK = 3;
-const TOO_COMMON = new Set(
-  ("the and for are was were you your his her its our they them this that these those there here with from into not but how " +
-    "what when where which who why can could does did has have had will would should may about any all").split(" "));
+const MOST = 20;
+/** From which score on a passage is called so; below all it is loosely related. @type {[number, string][]} */
+const CLOSE = [[0.5, "very close"], [0.25, "close"]];
+const LOOSE = "loosely related";
 
-/** @param {string} word */
-const isWorthAMark = (word) => [...word].length >= WORTH_A_MARK && !TOO_COMMON.has(word.toLowerCase());
-
-/**
- * The words of a query as one expression that finds them at the beginning of words.
- * @param {string} query
- */
-export function wordsOf(query) {
-  const words = query.match(/[\p{L}\p{N}]+/gu)?.filter(isWorthAMark) ?? [];
-  return words.length ? new RegExp(`(?<![\\p{L}\\p{N}])(?:${words.join("|")})[\\p{L}\\p{N}]*`, "giu") : null;
-}
-
-/**
- * The text with the words of the query in `<mark>`.
- * @param {string} text
- * @param {RegExp | null} words
- * @returns {(Node | string)[]}
- */
-export function marked(text, words) {
-  if (words === null) return [text];
-  const parts = [];
-  let end = 0;
-  for (const found of text.matchAll(words)) {
-    parts.push(text.slice(end, found.index), el("mark", { text: found[0] }));
-    end = found.index + found[0].length;
-  }
-  return [...parts, text.slice(end)];
-}
+/** @param {number} score */
+export const scoreWords = (score) => CLOSE.find(([least]) => score >= least)?.[1] ?? LOOSE;
 
 export class SearchPanel {
   /**
@@ -54,37 +30,61 @@ export class SearchPanel {
     this.store = store;
     this.kbId = kbId;
     this.asked = 0;
+    this.query = "";
     this.input = el("input", {
       type: "search", name: "q", maxlength: "2000", autocomplete: "off", "aria-label": `Search in ${kbId}`,
       placeholder: "Ask in your own words",
     });
     this.told = el("p", { class: "told", role: "status" });
+    this.degraded = el("p", { class: "degraded", hidden: true });
     this.hits = el("ol", { class: "hits" });
     const form = el("form", { class: "ask", role: "search" }, icon("search"), this.input,
       el("button", { type: "submit", class: "primary", text: "Search" }));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      void this.ask();
+      this.submit();
     });
-    this.node = el("div", { class: "card search" }, form, this.told, this.hits);
+    this.node = el("div", { class: "card search" }, form, this.told, this.degraded, this.hits);
   }
 
-  open() {
+  focus() {
     this.input.focus({ preventScroll: true });
   }
 
-  async ask() {
+  /** The query goes through the address, so that it can be sent to others and the way back leads to it. */
+  submit() {
     const query = this.input.value.trim();
     if (!query) return;
+    const address = addressOf(this.kbId, ["search"], { q: query });
+    if (location.hash === address) void this.ask(query);
+    else location.hash = address;
+  }
+
+  /** @param {Place} place */
+  open(place) {
+    const query = place.query.get("q") ?? "";
+    if (!query || query === this.query) return;
+    this.input.value = query;
+    void this.ask(query);
+  }
+
+  /** @param {string} query */
+  async ask(query) {
+    this.query = query;
     const mine = (this.asked += 1);
     setText(this.told, "Searching…");
+    setAttribute(this.hits, "aria-busy", "true");
     try {
-      const found = await api.search(this.kbId, query, 20, this.store.base);
+      const found = await api.search(this.kbId, query, MOST, this.store.base);
       if (mine === this.asked) this.show(found, query);
     } catch (error) {
+      if (mine !== this.asked) return;
       this.store.failed(error);
       this.hits.replaceChildren();
+      this.degraded.hidden = true;
       setText(this.told, capital(/** @type {Error} */ (error).message));
+    } finally {
+      if (mine === this.asked) setAttribute(this.hits, "aria-busy", null);
     }
   }
 
@@ -94,9 +94,35 @@ export class SearchPanel {
    */
   show({ hits, degraded }, query) {
     const words = wordsOf(query);
-    const told = hits.length ? `${counted(hits.length, "passage")}, best first` : "Nothing found. Has the run got as far as indexing?";
-    setText(this.told, degraded ? `${told}. ${capital(degraded)}` : told);
-    this.hits.replaceChildren(...hits.map((hit) => this.hit(hit, words)));
+    /** @type {Map<string, SearchHit[]>} */
+    const together = new Map();
+    for (const hit of hits) together.set(hit.document_id, [...(together.get(hit.document_id) ?? []), hit]);
+    setText(this.told, this.words(hits, together.size));
+    setText(this.degraded, degraded ? capital(degraded) : "");
+    this.degraded.hidden = !degraded;
+    this.hits.replaceChildren(...[...together.values()].map((those) => this.document(those, words)));
+  }
+
+  /**
+   * @param {SearchHit[]} hits
+   * @param {number} documents
+   */
+  words(hits, documents) {
+    if (hits.length === 0) return "Nothing found. Has the run got as far as indexing?";
+    const told = `${counted(hits.length, "passage")} in ${counted(documents, "document")}, best first`;
+    return scoreWords(hits[0].score) === LOOSE ? `${told}. None is close to what you asked.` : told;
+  }
+
+  /**
+   * @param {SearchHit[]} hits of one document
+   * @param {RegExp | null} words
+   */
+  document(hits, words) {
+    const [{ document_id: id, title, uri }] = hits;
+    const name = el("a", { href: addressOf(this.kbId, ["documents", id]) }, el("bdi", { text: title || uri }));
+    return el("li", { class: "found" }, el("h3", {}, name),
+      ...(title && title !== uri ? [el("p", { class: "place" }, el("bdi", { class: "uri", text: uri }))] : []),
+      el("ol", {}, ...hits.map((hit) => this.hit(hit, words))));
   }
 
   /**
@@ -104,18 +130,30 @@ export class SearchPanel {
    * @param {RegExp | null} words
    */
   hit(hit, words) {
-    const passage = el("blockquote", { dir: "auto" }, ...marked(hit.text.trim(), words));
+    const address = addressOf(this.kbId, ["documents", hit.document_id, `${hit.start}-${hit.end}`]);
+    const [from, to] = partOf(hit.text, words);
+    const isPart = from > 0 || to < hit.text.length;
+    const passage = el("div", { class: "markdown passage", dir: "auto" });
+    const draw = (/** @type {boolean} */ isWhole) => {
+      const text = isWhole ? hit.text : `${from > 0 ? "… " : ""}${hit.text.slice(from, to).trim()}${to < hit.text.length ? " …" : ""}`;
+      passage.replaceChildren(shown(text.trim(), words));
+    };
+    draw(false);
+    passage.addEventListener("click", () => {
+      if (getSelection()?.isCollapsed !== false) location.hash = address;
+    });
     const more = el("button", { type: "button", class: "quiet unfold", "aria-expanded": "false", text: "Show all of it" });
     more.addEventListener("click", () => {
-      const isOpen = passage.classList.toggle("whole");
+      const isOpen = more.getAttribute("aria-expanded") !== "true";
       more.setAttribute("aria-expanded", String(isOpen));
       setText(more, isOpen ? "Show less" : "Show all of it");
+      draw(isOpen);
     });
-    const place = `characters ${count(hit.start)}–${count(hit.end)}`;
-    return el("li", { class: "hit" },
-      el("h3", {}, el("bdi", { text: hit.title || hit.uri })),
-      el("p", { class: "place" }, el("bdi", { class: "uri", text: hit.uri }), el("span", { text: place }),
-        el("span", { class: "score", title: "Score", text: `score ${hit.score.toFixed(3)}` })),
-      passage, ...(hit.text.length > 320 ? [more] : []));
+    const also = hit.also_in ?? [];
+    return el("li", { class: "hit" }, passage, el("p", { class: "place" },
+      el("span", { class: "score", title: `Score ${hit.score.toFixed(3)}`, text: capital(scoreWords(hit.score)) }),
+      el("a", { href: address, text: `characters ${count(hit.start)} to ${count(hit.end)}` }),
+      ...(also.length ? [el("span", { title: also.map(({ uri }) => uri).join("\n"), text: `and in ${counted(also.length, "other place")}` })] : []),
+      ...(isPart ? [more] : [])));
   }
 }

@@ -1,0 +1,62 @@
+"""Search on the page: parts of passages, by document, with an address, and a way to the place."""
+
+from urllib.parse import quote
+
+from tests.dashboard.board import Board
+from tests.dashboard.service import Service, write_documents
+
+CHOSEN = "() => [...(CSS.highlights.get('passage-chosen') ?? [])].map((range) => range.toString()).join('')"
+SNIPPETS = """async ([text, query]) => {
+    const { partOf, shown, wordsOf } = await import("/static/snippet.js");
+    const words = wordsOf(query);
+    const [from, to] = partOf(text, words);
+    const place = document.createElement("div");
+    place.append(shown(text.slice(from, to), words));
+    return { part: text.slice(from, to), marks: [...place.querySelectorAll("mark")].map((mark) => mark.textContent) };
+}"""
+
+
+async def test_a_query_has_an_address_and_a_click_opens_the_document_at_the_place(
+    board: Board, service: Service
+) -> None:
+    docs = service.here / "docs"
+    write_documents(docs, 4)
+    body = "\n\n".join(f"Filling number {n} is about nothing at all, at some length." for n in range(60))
+    (docs / "whales.md").write_text(f"# Whales\n\n{body}\n\nThe **narwhal** has a tusk.\n\n{body}\n")
+    service.put("docs", "docs")
+    service.call("POST", "kb/docs/start", {})
+    service.until("docs", lambda status: status["status"] == "completed")
+    page = board.page
+    await board.go("kb/docs")
+    await board.until(page.locator(".run-line"), "Completed")
+    await page.get_by_label("Search in docs").fill("narwhal tusk")
+    await page.keyboard.press("Enter")
+    first = page.locator(".found").first
+    await board.until(first.locator("h3"), "Whales")
+    assert page.url.endswith("#/kb/docs/search?q=narwhal+tusk")
+    assert await first.locator("strong mark").first.inner_text() == "narwhal"
+    score = first.locator(".score").first
+    await board.until(score, "lose")
+    assert (await score.get_attribute("title") or "").startswith("Score 0.")
+    assert await page.locator(".found h3", has_text="Whales").count() == 1
+    await first.locator(".passage").first.click()
+    await board.until(page.locator(".text .markdown"), "narwhal")
+    await page.wait_for_function(f"({CHOSEN})().includes('has a tusk')")
+    await page.go_back()
+    await board.until(page.locator(".found h3").first, "Whales")
+    await board.go(f"kb/docs/search?q={quote('zyzzyva quagga')}")
+    await board.until(page.locator(".search .told"), "None is close")
+
+
+async def test_what_is_shown_of_a_passage_is_round_the_match(board: Board) -> None:
+    await board.go()
+    filling = "Words that nobody has asked for stand here in a row. " * 12
+    text = f"{filling}\nRelease 1.2.3-rc1 pauses\n{filling}"
+    for query, marks in (
+        ("1.2.3-rc1", ["1.2.3-rc1"]), ("pausing the release", ["Release", "pauses"]), ("how is it with C++ and (", []),
+    ):  # fmt: skip
+        told = await board.page.evaluate(SNIPPETS, [text, query])
+        assert told["marks"] == marks, query
+        assert len(told["part"]) < 400
+    told = await board.page.evaluate(SNIPPETS, ["重跑gen-itgc后的结果", "重跑 gen-itgc"])
+    assert told["marks"] == ["重跑", "gen-itgc"]
