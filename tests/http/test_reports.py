@@ -1,6 +1,7 @@
 """Programs that run their pipelines elsewhere report over the wire, and learn what their users ask for."""
 
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from phaseflow.domain.errors import JobConflict
 from phaseflow.domain.lease import Lease
 from phaseflow.domain.vocabulary import PHASES
 from phaseflow.flow import PhaseFlow
+from phaseflow.store import leases
+from phaseflow.store.clock import Clock
 from tests.http.service import Service, serving
 
 WITHIN_S = 20
@@ -236,3 +239,16 @@ async def test_a_lease_outlives_the_service_and_runs_out_after_its_restart(tmp_p
         assert (await flow.status("mine")).status == "running"
         assert flow.interrupted == []
         await _until(flow, lambda status: status.status == "paused" and status.waiting_on == "interrupted")
+
+
+async def test_a_wall_clock_that_is_set_ends_no_lease(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = service.flow.tracker
+    await _leased(service.flow, 60)
+    before = await tracker.database.read(leases.first_end)
+    with monkeypatch.context() as set_forward:
+        set_forward.setattr(Clock, "step", lambda _: timedelta(hours=1))
+        await tracker.follow_clock()
+    after = await tracker.database.read(leases.first_end)
+    assert before is not None
+    assert after is not None
+    assert abs(after - before - timedelta(hours=1)) < timedelta(seconds=1)

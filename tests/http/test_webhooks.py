@@ -238,3 +238,21 @@ async def test_a_killed_service_loses_no_message(
         successor.close()
     assert receiver.types[-1] == ("own", "job.completed")
     assert len(set(receiver.ids)) == 1
+
+
+async def test_a_receiver_that_hangs_holds_up_no_stop(process: ServiceProcess, receiver: Receiver) -> None:
+    receiver.hold = anyio.Event()
+    await process.ready()
+    async with Client(process.url) as client:
+        await _put(client, receiver, events=["job.cancelled"])
+        await client.tracker.initialize_phases("one", "own")
+        await client.cancel("own")
+
+    async def was_asked() -> bool:
+        return receiver.asked == 1
+
+    await until(was_asked)
+    stopped_s = await process.stop()
+    receiver.hold.set()
+    assert stopped_s < 5  # it ends within 2 s where nothing else keeps the machine busy; an attempt may take 15
+    assert process.exit_code == 0
