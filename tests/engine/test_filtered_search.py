@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from phaseflow import FolderSource, PhaseFlow
@@ -108,8 +109,9 @@ async def test_documents_that_are_gone_leave_no_fields(flow: PhaseFlow) -> None:
     await flow.delete_kb("kb")
     database = flow.tracker.database
     rows = "SELECT count(*) FROM document_fields AS f JOIN documents AS d ON d.id = f.document_id"
-    while await database.read(lambda tx: tx.value("SELECT count(*) FROM documents")):
-        await flow.vacuum()
+    with anyio.fail_after(20):
+        while await database.read(lambda tx: tx.value("SELECT count(*) FROM documents")):
+            await flow.vacuum()
     assert await database.read(lambda tx: tx.value(rows)) == 0
     assert await database.read(lambda tx: tx.value("SELECT count(*) FROM document_fields")) == 0
 

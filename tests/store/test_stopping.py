@@ -16,7 +16,7 @@ async def cut_off(database: Database, began: threading.Event, read: Callable[[Tr
     """Cancel a search once it has begun."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(database.search, read)
-        await anyio.to_thread.run_sync(began.wait, 5)
+        assert await anyio.to_thread.run_sync(began.wait, 5)
         tasks.cancel_scope.cancel()
 
 
