@@ -100,6 +100,22 @@ class TestOldExcel:
             extract(xls(b"", before=record(0x2F, b"\1\0" + bytes(52))), "a.xls")
         assert caught.value.code == "encrypted"
 
+    def test_a_panic_of_the_library_is_not_the_message(self) -> None:
+        cut = record(0x203, struct.pack("<HHH", 0, 0, 0))
+        with pytest.raises(DocumentError) as caught:
+            extract(xls(cut), "a.xls")
+        assert caught.value.code == "malformed"
+        assert "slice" not in str(caught.value)
+
+    @pytest.mark.parametrize("sector", [1, 2])
+    def test_a_chain_of_sectors_that_goes_round_is_malformed(self, sector: int) -> None:
+        data = bytearray(xls(b""))
+        # The table of sectors is the first of them.
+        data[512 + 4 * sector : 516 + 4 * sector] = struct.pack("<I", sector)
+        with pytest.raises(DocumentError) as caught:
+            extract(bytes(data), "a.xls")
+        assert caught.value.code == "malformed"
+
     @pytest.mark.parametrize("place", [30, 48, 76, 512, 520])
     def test_a_chain_of_sectors_that_leads_nowhere_ends(self, place: int) -> None:
         data = bytearray(xls(record(0x203, struct.pack("<HHHd", 0, 0, 0, 0.475)), "0%"))

@@ -12,6 +12,10 @@ _SMALL = 64
 _IN_HEADER = 109
 
 
+class EndlessChain(ValueError):
+    """The sectors of a stream go round in a circle."""
+
+
 class OleFile:
     """Reads streams. Raises ValueError for what is damaged; no chain is followed further than the file is long."""
 
@@ -80,7 +84,7 @@ class OleFile:
             if place >= len(table):
                 raise ValueError("a chain of sectors is broken")
             place = table[place]
-        raise ValueError("a chain of sectors does not end")
+        raise EndlessChain("a chain of sectors does not end")
 
     def _directory(self, first: int) -> Iterator[tuple[str, tuple[int, int]]]:
         held = b"".join(map(self._sector, self._chain(first, self._table, self._most)))

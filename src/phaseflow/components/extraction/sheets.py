@@ -17,6 +17,7 @@ from phaseflow.components.extraction.libraries import library
 from phaseflow.components.extraction.markdown_writer import Draft
 from phaseflow.components.extraction.number_format import plain
 from phaseflow.components.extraction.odf import refuse_encrypted
+from phaseflow.components.extraction.ole import EndlessChain
 from phaseflow.components.extraction.package import Package, encrypted, no_text_layer, nothing_found
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.components.extraction.workbook import PassedOver, Place, passed_over, sheets_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 MAX_CELLS = 20_000_000
 """Between the first and the last cell of a sheet that hold something: each takes 32 bytes."""
+_PANIC = "PanicException"
 _ZIP = b"PK\x03\x04"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _NOTHING = PassedOver({}, ())
@@ -57,6 +59,11 @@ def extract(raw: Raw) -> Extracted:
         raise encrypted(raw.name) from error
     except (calamine.CalamineError, OSError, ValueError) as error:
         raise _malformed(raw, error) from error
+    except BaseException as error:
+        # A panic of Rust is no Exception, and names lines of the library.
+        if type(error).__name__ != _PANIC:
+            raise
+        raise _malformed(raw, ValueError("its parts contradict each other")) from error
     if not has_text and package is not None:
         _explain(package)
     if not has_text and beside.has_pictures:
@@ -91,6 +98,9 @@ def _beside_records(raw: Raw) -> _Beside:
     try:
         book = old_workbook(raw.data)
         remarks = unread(book)
+    except EndlessChain as error:
+        # The library would go round for ever.
+        raise _malformed(raw, error) from error
     except (ValueError, KeyError, struct.error):
         return _Beside({}, lambda name: ())
     if book.is_encrypted:
