@@ -23,6 +23,8 @@ FRAMEWORKS = re.compile(
     r"^(?:from|import) (?:langchain|llama_index|haystack|openai|phaseflow\.integrations)", re.MULTILINE
 )
 """Examples with what the default tests do without."""
+NEEDS = {"INTEGRATIONS.md": ("mcp", "opentelemetry.sdk")}
+"""Optional packages that the examples of a page import."""
 INSTALLS = "pip install"
 """Commands that ``.ci/quick-start`` runs."""
 
@@ -53,6 +55,8 @@ def _write_notes(folder: Path) -> None:
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
 def test_the_examples_of_a_page_do_what_it_says(page: Path, terminal: Terminal) -> None:
+    for module in NEEDS.get(page.name, ()):
+        pytest.importorskip(module, reason="comes with the development group")
     _run([block for block in _runnable(page) if not FRAMEWORKS.search(block.code)], terminal)
 
 
