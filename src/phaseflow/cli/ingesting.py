@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from phaseflow.cli import logs, options
+from phaseflow.cli.documents import retry_here
 from phaseflow.cli.exit_codes import run
 from phaseflow.cli.foreground import Foreground
 from phaseflow.cli.kb_sources import with_source
 from phaseflow.cli.messages import asks_to_delete
+from phaseflow.cli.place import Place
 from phaseflow.cli.server_mode import through_server
 from phaseflow.cli.sources import source_of
 from phaseflow.cli.terminal import say
@@ -209,12 +211,14 @@ def resume(
 
 @click.command()
 @click.argument("kb")
+@click.argument("uri", required=False)
 @options.server
 @options.allow_private
 @options.common
 @options.verbose
 def retry(
     kb: str,
+    uri: str | None,
     server: str | None,
     token: str | None,
     allow_private: tuple[str, ...],
@@ -222,8 +226,11 @@ def retry(
     as_json: bool,
     verbosity: int,
 ) -> None:
-    """Continue the failed job of KB: retry what failed, keep finished work."""
+    """Continue the failed job of KB: retry what failed, keep finished work. With URI: load one document anew, even if
+    it is unchanged; one that was skipped is taken in again."""
     logs.set_up(verbosity)
+    if uri is not None:
+        run(lambda: retry_here(Place(db, server, token), as_json, kb, uri))
     if server:
         through_server(server, token, Action.RETRY, kb, None, as_json)
 

@@ -2,35 +2,19 @@
 
 import json
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from phaseflow.cli import options
 from phaseflow.cli.exit_codes import Exit, run
-from phaseflow.cli.place import Place, anywhere
+from phaseflow.cli.place import Place, anywhere, changing
 from phaseflow.cli.terminal import answer, answer_text, draw, say
 from phaseflow.domain.counting import counted
 
 if TYPE_CHECKING:
-    from phaseflow.client import Client
     from phaseflow.domain.settings import Settings
-    from phaseflow.flow import PhaseFlow
-
-
-@asynccontextmanager
-async def _changing(place: Place) -> "AsyncIterator[PhaseFlow | Client]":
-    """Who makes changes: the service, or an engine in this process that runs no job."""
-    if place.server:
-        async with place.client() as client:
-            yield client
-        return
-    from phaseflow.flow import PhaseFlow
-
-    async with PhaseFlow(place.db, slots=0, auto_resume=False) as flow:
-        yield flow
 
 
 @click.command()
@@ -76,7 +60,7 @@ def delete(kb: str, yes: bool, place: Place, as_json: bool) -> None:
 async def _delete(place: Place, as_json: bool, kb_id: str) -> Exit:
     async with place.reading() as reader:
         known = await reader.kb(kb_id)  # before the engine is opened: what is not there changes nothing
-    async with _changing(place) as flow:
+    async with changing(place) as flow:
         await flow.delete_kb(kb_id)
     if as_json:
         answer_text(json.dumps({"kb_id": kb_id, "documents": known.documents, "chunks": known.chunks}))
@@ -113,7 +97,7 @@ async def _settings(place: Place, as_json: bool, kb_id: str, pairs: Sequence[tup
         shown = (await reader.kb(kb_id)).settings
     if pairs:
         wanted = _changed(shown, pairs)
-        async with _changing(place) as flow:
+        async with changing(place) as flow:
             shown = (await flow.put_kb(kb_id, None, wanted)).settings
     if as_json:
         answer(shown)

@@ -2,7 +2,8 @@
 
 import functools
 import importlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from phaseflow.cli import options
 
 if TYPE_CHECKING:
     from phaseflow.client import Client
-    from phaseflow.flow import Reader
+    from phaseflow.flow import PhaseFlow, Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +47,16 @@ def anywhere(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(place=Place(db, server, token), **given)
 
     return options.server(options.common(placed))
+
+
+@asynccontextmanager
+async def changing(place: Place) -> "AsyncIterator[PhaseFlow | Client]":
+    """Who makes changes: the service, or an engine in this process that runs no job."""
+    if place.server:
+        async with place.client() as client:
+            yield client
+        return
+    from phaseflow.flow import PhaseFlow
+
+    async with PhaseFlow(place.db, slots=0, auto_resume=False) as flow:
+        yield flow

@@ -8,6 +8,7 @@ import click
 
 from phaseflow.cli import streams
 from phaseflow.cli.agents import mcp
+from phaseflow.cli.documents import add, remove, skip
 from phaseflow.cli.exit_codes import Exit
 from phaseflow.cli.ingesting import ingest, resume, retry
 from phaseflow.cli.knowledge_bases import delete, kbs, settings
@@ -69,6 +70,9 @@ COMMANDS = (
     documents,
     document,
     jobs,
+    add,
+    skip,
+    remove,
     failures,
     search,
     pause,

@@ -1,0 +1,139 @@
+"""add, skip and remove: documents that are pushed, and those that are left out."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from phaseflow.cli.exit_codes import Exit, exit_of, run
+from phaseflow.cli.place import Place, anywhere, changing
+from phaseflow.cli.terminal import answer, answer_text, say
+from phaseflow.domain.counting import counted
+
+if TYPE_CHECKING:
+    from phaseflow.domain.documents import DocumentInfo
+
+
+def _as_metadata(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any] | None:
+    """KEY=VALUE, the value being JSON or else a text; KEY given twice is a list."""
+    from phaseflow.domain.errors import InvalidRequest
+    from phaseflow.domain.new_document import check_metadata
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, is_pair, text = pair.partition("=")
+        if not is_pair:
+            raise click.BadParameter(f"{pair!r} is not KEY=VALUE")
+        found[key] = [*_several(found[key]), text] if key in found else _value(text)
+    try:
+        return check_metadata(found) if pairs else None
+    except InvalidRequest as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _several(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [str(value)]
+
+
+def _value(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, bool | int | float) else text
+
+
+@click.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--kb", required=True, help="The knowledge base; an unknown one is created.")
+@click.option("--metadata", metavar="KEY=VALUE", multiple=True, callback=_as_metadata, help="Said about all files.")
+@anywhere
+def add(files: tuple[Path, ...], kb: str, metadata: dict[str, Any] | None, place: Place, as_json: bool) -> None:
+    """Push FILEs into a knowledge base, whatever its job does, and wait until they are searchable."""
+    run(lambda: _add(place, as_json, kb, files, metadata))
+
+
+async def _add(
+    place: Place, as_json: bool, kb_id: str, files: tuple[Path, ...], metadata: dict[str, Any] | None
+) -> Exit:
+    if place.server:
+        async with place.client() as client:
+            taken = await client.upload(kb_id, files, metadata)
+        return _told_of(taken.documents, as_json, "taken in")
+    from phaseflow.flow import PhaseFlow
+
+    async with PhaseFlow(place.db, only=[kb_id]) as flow:
+        job = await flow.add_documents(kb_id, files, metadata)
+        status = await job.wait_until_idle()
+        found = await flow.documents_named(kb_id, list(dict.fromkeys(path.name for path in files)))
+    _told_of(found, as_json, "taken in")
+    return exit_of(status.status)
+
+
+@click.command()
+@click.argument("kb")
+@click.argument("uri")
+@anywhere
+def skip(kb: str, uri: str, place: Place, as_json: bool) -> None:
+    """Take a document of KB out of search, and leave it out until it is retried."""
+    run(lambda: _skip(place, as_json, kb, uri))
+
+
+async def _skip(place: Place, as_json: bool, kb_id: str, uri: str) -> Exit:
+    async with place.reading() as reader:
+        await reader.document(kb_id, uri)  # before the engine is opened: what is not there changes nothing
+    async with changing(place) as flow:
+        await flow.skip_document(kb_id, uri)
+        found = await flow.document(kb_id, uri)
+    return _told_of([found], as_json, "left out")
+
+
+@click.command()
+@click.argument("kb")
+@click.argument("uri")
+@anywhere
+def remove(kb: str, uri: str, place: Place, as_json: bool) -> None:
+    """Take a document that was pushed out of KB."""
+    run(lambda: _remove(place, as_json, kb, uri))
+
+
+async def _remove(place: Place, as_json: bool, kb_id: str, uri: str) -> Exit:
+    async with place.reading() as reader:
+        known = await reader.document(kb_id, uri)
+    async with changing(place) as flow:
+        await flow.delete_document(kb_id, known.uri)
+    if as_json:
+        answer_text(json.dumps({"kb_id": kb_id, "uri": known.uri}))
+    else:
+        say(f"removed {known.uri}")
+    return Exit.COMPLETED
+
+
+async def retry_here(place: Place, as_json: bool, kb_id: str, uri: str) -> Exit:
+    """Load one document anew; in this process, wait for it."""
+    async with place.reading() as reader:
+        await reader.document(kb_id, uri)
+    if place.server:
+        async with place.client() as client:
+            return _told_of([await client.retry_document(kb_id, uri)], as_json, "asked for")
+    from phaseflow.flow import PhaseFlow
+
+    async with PhaseFlow(place.db, only=[kb_id]) as flow:
+        await flow.retry_document(kb_id, uri)
+        status = await (await flow.job(kb_id)).wait_until_idle()
+        found = await flow.document(kb_id, uri)
+    _told_of([found], as_json, "loaded anew")
+    return exit_of(status.status)
+
+
+def _told_of(documents: "list[DocumentInfo]", as_json: bool, what: str) -> Exit:
+    if as_json:
+        for document in documents:
+            answer(document)
+        return Exit.COMPLETED
+    say(f"{what}: {counted(len(documents), 'document')}")
+    for document in documents:
+        why = f" ({document.error})" if document.error else ""
+        say(f"  {document.uri}: {document.status}{why}")
+    return Exit.COMPLETED

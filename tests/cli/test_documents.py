@@ -1,0 +1,30 @@
+"""add, skip, remove and retry of one document, on a database of this machine."""
+
+from pathlib import Path
+
+from tests.cli.commands import Shell
+
+
+def test_a_file_is_pushed_left_out_loaded_anew_and_removed(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("Of letters.")
+    shell = Shell(tmp_path)
+
+    def said(*words: str) -> str:
+        done = shell(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    assert "a.md: indexed" in said("add", "a.md", "--kb", "notes", "--metadata", "author=Ada", "--metadata", "n=2")
+    shown = shell.answer("document", "notes", "a.md")
+    assert (shown["source"], shown["metadata"]) == ("push", {"author": "Ada", "n": 2})
+    assert "a.md: skipped" in said("skip", "notes", "a.md")
+    assert "a.md: indexed" in said("retry", "notes", "a.md")
+    assert "removed a.md" in said("remove", "notes", "a.md")
+
+
+def test_metadata_that_cannot_be_kept_is_a_mistake_of_usage(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("Of letters.")
+    shell = Shell(tmp_path)
+    for wrong in ("author", "uri=x"):
+        assert shell("add", "a.md", "--kb", "notes", "--metadata", wrong).returncode == 2
+    assert not (tmp_path / "phaseflow.db").exists()
