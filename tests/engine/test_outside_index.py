@@ -9,7 +9,7 @@ import pytest
 
 from phaseflow import FolderSource, PhaseFlow
 from phaseflow.components.protocols import Hit
-from phaseflow.domain.errors import ComponentUnavailable, IndexUnavailable
+from phaseflow.domain.errors import ComponentUnavailable, IndexUnavailable, InvalidRequest
 from phaseflow.flow import outside_index
 
 
@@ -66,3 +66,6 @@ async def test_what_it_raises_is_one_error_that_says_why(
         assert index.searched == 1
         index.answer = lambda: [Hit("a.md", "A", "Words.", 0.5, 5, 11)] * 3
         assert [hit.uri for hit in await flow.search("waf", "words", limit=2)] == ["a.md", "a.md"]
+        assert await flow.search("waf", "words", min_score=0.6) == []
+        with pytest.raises(InvalidRequest, match="takes none"):
+            await flow.search("waf", "words", filter={"type": "eq", "key": "uri", "value": "b.md"})

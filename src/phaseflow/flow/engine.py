@@ -15,7 +15,7 @@ from phaseflow.components.index import EmbeddedIndex, Request
 from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
 from phaseflow.components.uploads import UploadLimits, Uploads
 from phaseflow.domain import tracing
-from phaseflow.domain.errors import EngineStopped
+from phaseflow.domain.errors import EngineStopped, InvalidRequest
 from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_USER
@@ -229,10 +229,12 @@ class PhaseFlow(Upkeep):
         outside = self._components.index
         if outside is None:
             return await super()._search(kb_id, request)
+        if request.filter is not None:
+            raise InvalidRequest("filter", "cannot be used: the index of this program takes none; leave it out")
         _, embedded = await self._query_vector(kb_id, request)
         vector = [] if embedded.vector is None else embedded.vector.tolist()
         found = await search_outside(outside, kb_id, request.query, vector, request.limit)
-        return ranked(found, request.mode, embedded)
+        return ranked((hit for hit in found if hit.score >= request.min_score), request.mode, embedded)
 
     async def _main(self, started: Callable[[tuple[PhaseTracker, Scheduler]], None], stop: anyio.Event) -> None:
         async with open_session(self.path) as database:
