@@ -128,3 +128,12 @@ async def test_a_search_that_takes_too_long_ends_busy_and_delays_no_status(
 async def _busy(flow: PhaseFlow) -> None:
     with pytest.raises(Busy, match="try again"):
         await flow.search("kb", "text")
+
+
+async def test_a_word_that_nothing_had_is_found_as_soon_as_a_document_has_it(database: Path, folder: Path) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", folder)).wait()
+        assert await flow.search("kb", "zebra", mode="words") == []
+        (folder / "doc000.md").write_text("# Crossing\n\nA zebra crosses.\n", encoding="utf-8")
+        await (await flow.start("kb", folder)).wait()
+        assert [hit.uri for hit in await flow.search("kb", "zebra", mode="words")] == ["doc000.md"]

@@ -58,6 +58,8 @@ class WordCounts:
         count, then = self._kept.get((table, word), (0, -1))
         if then < 0 or abs(passages - then) * 10 > then:
             count = postings.count(tx, table, word)
+            if not count:
+                return 0  # looked for again next time: a word that came in since is found at once
             if len(self._kept) >= MOST_COUNTS:
                 self._kept.clear()
             self._kept[table, word] = count, passages
