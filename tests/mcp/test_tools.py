@@ -195,9 +195,12 @@ async def test_over_stdin_and_stdout_with_a_database_of_its_own(tmp_path: Path) 
 async def test_over_stdin_and_stdout_through_a_service(service: Service, tmp_path: Path) -> None:
     with anyio.fail_after(WITHIN_S):
         async with stdio(tmp_path, "--server", service.url) as session:
-            await call(session, "add_documents", kb_id="mine", documents=[{"uri": "n.md", "text": "# Whales\n\nSing."}])
+            written = [{"uri": "n.md", "text": "# Whales\n\nSing.", "metadata": {"sea": "north"}}]
+            await call(session, "add_documents", kb_id="mine", documents=written)
             await completed(session, "mine")
-            assert (await call(session, "search", kb_id="mine", q="whales"))["hits"][0]["uri"] == "n.md"
+            northern = {"type": "eq", "key": "sea", "value": "north"}
+            found = await call(session, "search", kb_id="mine", q="whales", filter=northern)
+            assert [hit["uri"] for hit in found["hits"]] == ["n.md"]
             assert (await call(session, "get_document", kb_id="mine", id="n.md"))["characters"]
             assert "allowed now" in await refusal(session, "retry", kb_id="mine")
     assert (await service.flow.kb("mine")).documents == 1

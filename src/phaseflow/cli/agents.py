@@ -114,14 +114,8 @@ class ServiceBackend:
         return await self._service.document_text(kb_id, name)
 
     async def add(self, kb_id: str, documents: "Sequence[NewDocument]") -> "JobStatusResponse":
-        """Send texts. Raises InvalidRequest for what the service does not take with a file."""
-        from phaseflow.domain.errors import InvalidRequest
-
-        if any(one.title or one.media_type or one.metadata for one in documents):
-            raise InvalidRequest("documents", "send uri and text only: a service takes no more over this connection")
-        job = (await self._service.upload(kb_id, [(one.uri, one.text.encode()) for one in documents])).job
-        assert job is not None
-        return job
+        """Push texts: the newest job."""
+        return (await self._service.add(kb_id, documents)).job or await self._service.status(kb_id)
 
     async def status(self, kb_id: str) -> "JobStatusResponse":
         """The status of the newest job."""
