@@ -346,3 +346,29 @@ CREATE TABLE webhook_queue (
     next_at  TEXT NOT NULL
 ) STRICT;
 CREATE INDEX webhook_queue_heads ON webhook_queue (webhook, kb, seq);
+
+-- Files that were sent and belong to no knowledge base (yet). One that is not whole is on its way in, or out.
+CREATE TABLE kept_files (
+    number     INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         TEXT NOT NULL UNIQUE,
+    name       TEXT NOT NULL,
+    purpose    TEXT NOT NULL DEFAULT '',          -- what its sender says
+    size       INTEGER NOT NULL DEFAULT 0,
+    is_whole   INTEGER NOT NULL DEFAULT 0,
+    created_at TEXT NOT NULL,
+    expires_at TEXT
+) STRICT;
+
+-- Their bytes in parts of 2^18. id = number of the file * 2^20 + position.
+CREATE TABLE kept_parts (
+    id   INTEGER PRIMARY KEY,
+    data BLOB NOT NULL
+) STRICT;
+
+-- What a face keeps about a knowledge base, under keys of its own.
+CREATE TABLE kb_notes (
+    kb_id TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
+    key   TEXT NOT NULL,
+    value TEXT NOT NULL,                          -- JSON
+    PRIMARY KEY (kb_id, key)
+) STRICT, WITHOUT ROWID;

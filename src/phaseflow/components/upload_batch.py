@@ -52,6 +52,10 @@ class UploadBatch:
         """A file begins."""
         self._begin(uri_of(safe_name(name)), name)
 
+    def begin_document(self, uri: str) -> None:
+        """A document begins, under any uri."""
+        self._begin(uri, uri)
+
     def write(self, data: bytes) -> None:
         """More of the document."""
         with self._lock:

@@ -15,6 +15,8 @@ from phaseflow.domain.vocabulary import Action, JobPhase
 from phaseflow.flow.document_verbs import DocumentVerbs
 from phaseflow.flow.inputs import as_action, as_count, as_phase, as_text
 from phaseflow.flow.job import Job
+from phaseflow.flow.kb_notes import KbNotes
+from phaseflow.flow.kept_files import KeptFiles
 from phaseflow.flow.queries import latest_job
 from phaseflow.flow.webhooks import Webhooks
 from phaseflow.store import jobs
@@ -34,11 +36,22 @@ class Control(DocumentVerbs):
     """The part of the engine that pauses, resumes, cancels and retries."""
 
     embedder_access: EmbedderAccess
+    _coming_in: set[int]
 
     @property
     def webhooks(self) -> Webhooks:
         """Who is told what becomes of jobs and documents."""
         return Webhooks(self._engine()[0], self.embedder_access)
+
+    @property
+    def files(self) -> KeptFiles:
+        """Files that were sent and belong to no knowledge base yet."""
+        return KeptFiles(self._engine()[0], self._uploads.limits, self._coming_in)
+
+    @property
+    def notes(self) -> KbNotes:
+        """What a face keeps about knowledge bases, and lists of them in the order that it needs."""
+        return KbNotes(self._engine()[0])
 
     @abstractmethod
     def _engine(self) -> tuple[PhaseTracker, Scheduler]: ...

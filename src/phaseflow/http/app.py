@@ -13,11 +13,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
+from starlette.types import Scope
 
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.log import get_logger
 from phaseflow.flow import PhaseFlow
-from phaseflow.http import agents, documents, ingestion, operations, pages, reports, uploads, webhooks
+from phaseflow.http import agents, documents, ingestion, openai, operations, pages, reports, uploads, webhooks
 from phaseflow.http.access import ADVISED_TOKEN, LOOPBACK, Access, check_secret, host_name
 from phaseflow.http.app_state import AppState
 from phaseflow.http.connections import quiet_accepts
@@ -25,7 +26,8 @@ from phaseflow.http.endpoint import routes
 from phaseflow.http.limits import ConnectionLimiter, Limits
 from phaseflow.http.metrics import Metrics
 from phaseflow.http.middleware.access_log import AccessLog, ErrorResponder
-from phaseflow.http.middleware.admission import Admission
+from phaseflow.http.middleware.admission import Admission, path_of
+from phaseflow.http.openai.errors import PREFIX, error_response
 from phaseflow.http.problems import problem_response
 from phaseflow.http.roots import AllowedRoots
 from phaseflow.http.signals import closing_on_signals
@@ -36,7 +38,7 @@ ENDPOINTS = [
     *ingestion.ENDPOINTS, *documents.ENDPOINTS, *uploads.ENDPOINTS, *reports.ENDPOINTS, *webhooks.ENDPOINTS,
     *operations.ENDPOINTS, *pages.ENDPOINTS,
 ]  # fmt: skip
-_TAKING_FILES = [(e.method, compile_path(e.path)[0]) for e in ENDPOINTS if e.takes_files]
+_TAKING_FILES = [(e.method, compile_path(e.path)[0]) for e in [*ENDPOINTS, *openai.ENDPOINTS] if e.takes_files]
 _PUBLIC = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.public)
 
 
@@ -75,7 +77,7 @@ def create_app(
     flow.embedder_access.known()
     flow.embedder_access.takes_loopback = state.access.is_local
     app = Starlette(
-        routes=[*routes(state, ENDPOINTS), agents.route(state), pages.static()],
+        routes=[*routes(state, ENDPOINTS), *routes(state, openai.ENDPOINTS), agents.route(state), pages.static()],
         middleware=_middleware(state),
         exception_handlers={HTTPException: _answer_problem},
         lifespan=_lifespan(state),
@@ -123,7 +125,12 @@ def _middleware(state: AppState) -> list[Middleware]:
         )
     ] if state.access.origins else []  # fmt: skip
     guard = Middleware(Admission, access=state.access, body_bytes=_body_bytes(state.limits), is_public=_is_public)
-    return [Middleware(AccessLog, metrics=state.metrics), *cors, Middleware(ErrorResponder), guard]
+    return [
+        Middleware(AccessLog, metrics=state.metrics),
+        *cors,
+        Middleware(ErrorResponder, respond=_error_response),
+        guard,
+    ]
 
 
 def _body_bytes(limits: Limits) -> Callable[[str, str], int]:
@@ -139,7 +146,11 @@ def _is_public(path: str) -> bool:
 
 
 def _answer_problem(request: Request, error: Exception) -> Response:
-    return problem_response(error)
+    return _error_response(request.scope, error)
+
+
+def _error_response(scope: Scope, error: Exception) -> Response:
+    return (error_response if path_of(scope).startswith(PREFIX) else problem_response)(error)
 
 
 def _lifespan(state: AppState) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:

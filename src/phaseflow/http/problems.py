@@ -131,6 +131,7 @@ STATUS: dict[type[PhaseflowError], HTTPStatus] = {
     errors.JobNotFound: HTTPStatus.NOT_FOUND,
     errors.DocumentNotFound: HTTPStatus.NOT_FOUND,
     errors.WebhookNotFound: HTTPStatus.NOT_FOUND,
+    errors.FileNotKept: HTTPStatus.NOT_FOUND,
     errors.HeldBySource: HTTPStatus.CONFLICT,
     errors.UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.JobConflict: HTTPStatus.CONFLICT,

@@ -83,13 +83,14 @@ async def _changed(call: RequestContext[requests.DocumentPath, Any], uri: str, s
 
 
 async def _receive(request: Request, parts: FileParts, limits: Limits) -> None:
-    async with aclosing(_pieces(request, limits)) as pieces:
+    async with aclosing(body_pieces(request, limits)) as pieces:
         async for piece in pieces:
             await anyio.to_thread.run_sync(parts.feed, piece)
     parts.finish()
 
 
-async def _pieces(request: Request, limits: Limits) -> AsyncGenerator[bytes]:
+async def body_pieces(request: Request, limits: Limits) -> AsyncGenerator[bytes]:
+    """The body of a request in pieces. Raises BodyInterrupted for one that comes too slowly, or not to its end."""
     left_s = limits.upload_idle_s  # of waiting: each byte earns some, and the time that the server takes is not counted
     async with aclosing(request.stream()) as stream:
         while True:

@@ -165,6 +165,12 @@ CREATE TABLE job_sources (
     error   TEXT,
     PRIMARY KEY (job_seq, name)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE kept_files (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
+    purpose TEXT NOT NULL DEFAULT '', size INTEGER NOT NULL DEFAULT 0, is_whole INTEGER NOT NULL DEFAULT 0,
+    created_at TEXT NOT NULL, expires_at TEXT) STRICT;
+CREATE TABLE kept_parts (id INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;
+CREATE TABLE kb_notes (kb_id TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE, key TEXT NOT NULL,
+    value TEXT NOT NULL, PRIMARY KEY (kb_id, key)) STRICT, WITHOUT ROWID;
 """
 """The columns follow in the order of schema.sql. An older phaseflow refuses the file from here on."""
 

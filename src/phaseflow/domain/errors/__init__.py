@@ -7,6 +7,7 @@ PhaseflowError
 ├── JobNotFound              no such job, or a KB that has never run
 ├── DocumentNotFound         no such document in this knowledge base
 ├── WebhookNotFound
+├── FileNotKept              no such file among those that belong to no knowledge base
 ├── HeldBySource             a document that a source holds, not one that was pushed; nothing was changed
 ├── InvalidRequest           a value that cannot be used; names the field
 ├── UploadTooLarge           a file, or all of a knowledge base, larger than is taken; nothing was stored
@@ -49,6 +50,7 @@ from phaseflow.domain.errors.components import WorkerUnavailable as WorkerUnavai
 from phaseflow.domain.errors.requests import Busy as Busy
 from phaseflow.domain.errors.requests import DocumentNotFound as DocumentNotFound
 from phaseflow.domain.errors.requests import EngineStopped as EngineStopped
+from phaseflow.domain.errors.requests import FileNotKept as FileNotKept
 from phaseflow.domain.errors.requests import HeldBySource as HeldBySource
 from phaseflow.domain.errors.requests import InvalidRequest as InvalidRequest
 from phaseflow.domain.errors.requests import InvalidTransition as InvalidTransition

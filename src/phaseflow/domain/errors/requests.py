@@ -86,6 +86,16 @@ class HeldBySource(PhaseflowError):
         self.uri, self.source = uri, source
 
 
+class FileNotKept(PhaseflowError):
+    """No such file among those that were sent and belong to no knowledge base."""
+
+    code = "file_not_found"
+
+    def __init__(self, id_: str) -> None:
+        super().__init__(f"there is no file {id_!r}; send it first, and check that it has not expired")
+        self.id = id_
+
+
 class UploadTooLarge(PhaseflowError):
     """A file, or all files of a knowledge base together, are larger than is taken. Nothing was stored."""
 

@@ -3,10 +3,12 @@
 import re
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phaseflow.domain import tracing
@@ -15,7 +17,6 @@ from phaseflow.domain.log import get_logger
 from phaseflow.http.connection import KEY as CONNECTION
 from phaseflow.http.connection import Connection
 from phaseflow.http.metrics import Metrics
-from phaseflow.http.problems import problem_response
 
 KEY = "phaseflow.record"
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -79,8 +80,9 @@ class AccessLog:
 class ErrorResponder:
     """Turns whatever was raised into a problem. Inside CORS: pages of other origins have to read problems, too."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, respond: Callable[[Scope, Exception], Response]) -> None:
         self._app = app
+        self._respond = respond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on. What is raised before the answer has begun goes no further."""
@@ -93,7 +95,7 @@ class ErrorResponder:
                 get_logger().error("request failed", path=scope["path"], exc_info=error)
             if scope[KEY].status != UNANSWERED:
                 raise
-            await problem_response(error)(scope, receive, send)
+            await self._respond(scope, error)(scope, receive, send)
 
 
 def _noting(send: Send, record: LoggedRequest, request_id: str) -> Send:

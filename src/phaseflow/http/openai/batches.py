@@ -1,0 +1,145 @@
+"""Batches: files that were added to a vector store together, and are asked after together."""
+
+import secrets
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from phaseflow.domain.documents import DocumentInfo
+from phaseflow.domain.errors import DocumentNotFound, InvalidRequest
+from phaseflow.http.endpoint import Endpoint, JsonResult, RequestContext
+from phaseflow.http.openai.adding import add_files
+from phaseflow.http.openai.objects import (
+    FileBatch,
+    FileCounts,
+    Listed,
+    Status,
+    StoreFile,
+    polled,
+    seconds,
+    shown_status,
+)
+from phaseflow.http.openai.requests import BatchBody, BatchFileList, BatchPath, StorePath
+from phaseflow.http.openai.store_files import shown_files
+from phaseflow.http.openai.stores import STORE, use
+from phaseflow.http.problems import HttpError
+
+BATCHES = f"{STORE}/file_batches"
+BATCH = f"{BATCHES}/{{batch_id}}"
+MOST_BATCHES = 1000
+"""Batches remembered of a vector store; then the oldest is forgotten, its files are not."""
+_PREFIX = "vsfb_"
+
+
+class BatchNotFound(HttpError):
+    """No batch of that id, or one that was forgotten."""
+
+    http_status = HTTPStatus.NOT_FOUND
+    code = "batch_not_found"
+
+
+class Note(BaseModel):
+    """What is kept about a batch. The status of its files is that of the documents."""
+
+    created_at: datetime
+    uris: list[str]
+    cancelled: bool = False
+
+
+async def create_batch(call: RequestContext[StorePath, BatchBody]) -> Response | JsonResult:
+    kb_id = call.at.vector_store_id
+    await use(call, kb_id)
+    uris = await add_files(call.state, kb_id, call.body.each)
+    now = datetime.now(UTC)
+    batch_id = f"{_PREFIX}{int(now.timestamp() * 1000):012x}{secrets.token_hex(6)}"
+    note = Note(created_at=now, uris=list(dict.fromkeys(uris)))
+    await call.state.flow.notes.put(kb_id, batch_id, note.model_dump_json(), most=MOST_BATCHES + 1, prefix=_PREFIX)
+    return await _answer(call, kb_id, batch_id, note)
+
+
+async def get_batch(call: RequestContext[BatchPath, None]) -> Response | JsonResult:
+    return await _answer(call, call.at.vector_store_id, call.at.batch_id, await _note(call))
+
+
+async def cancel_batch(call: RequestContext[BatchPath, None]) -> Response | JsonResult:
+    """What is not indexed yet is left out, until it is added again."""
+    kb_id, flow = call.at.vector_store_id, call.state.flow
+    note = await _note(call)
+    job = (await flow.kb(kb_id)).job
+    for document in await flow.documents_named(kb_id, note.uris):
+        if shown_status(document.status, job) == "in_progress":
+            await _skip(call, document)
+    note = note.model_copy(update={"cancelled": True})
+    await flow.notes.put(kb_id, call.at.batch_id, note.model_dump_json())
+    call.state.hub.invalidate(kb_id)
+    return await _answer(call, kb_id, call.at.batch_id, note)
+
+
+async def list_batch_files(call: RequestContext[BatchFileList, None]) -> JsonResult:
+    at, flow = call.at, call.state.flow
+    kb = await flow.kb(at.vector_store_id)
+    documents = await flow.documents_named(kb.kb_id, (await _note(call)).uris)
+    files = sorted(shown_files(kb, documents), key=lambda file: file.id, reverse=at.order == "desc")
+    ids = [file.id for file in files]
+    if (cursor := at.after or at.before) is not None and cursor not in ids:
+        raise InvalidRequest("after" if at.after else "before", "is not a file of this batch")
+    if at.after is not None:
+        files = files[ids.index(at.after) + 1 :]
+    elif at.before is not None:
+        files = files[: ids.index(at.before)]
+    wanted = [file for file in files if at.filter is None or file.status == at.filter]
+    page = wanted[-at.limit :] if at.before is not None else wanted[: at.limit]
+    return JsonResult(Listed.of(page, has_more=len(wanted) > at.limit))
+
+
+async def _skip(call: RequestContext[BatchPath, None], document: DocumentInfo) -> None:
+    try:
+        await call.state.flow.skip_document(call.at.vector_store_id, document.uri)
+    except DocumentNotFound:
+        return  # it has just been deleted
+
+
+async def _note(call: RequestContext[BatchPath, None]) -> Note:
+    kept = await call.state.flow.notes.get(call.at.vector_store_id, call.at.batch_id)
+    if kept is None or not call.at.batch_id.startswith(_PREFIX):
+        raise BatchNotFound(f"vector store {call.at.vector_store_id!r} has no batch {call.at.batch_id!r}")
+    return Note.model_validate_json(kept)
+
+
+async def _answer(call: RequestContext[Any, Any], kb_id: str, batch_id: str, note: Note) -> Response | JsonResult:
+    flow = call.state.flow
+    job = (await flow.kb(kb_id)).job
+    statuses: list[Status] = [
+        shown_status(document.status, job) for document in await flow.documents_named(kb_id, note.uris)
+    ]
+    statuses += ["cancelled"] * (len(note.uris) - len(statuses))  # taken out since
+    counts = FileCounts.of(statuses)
+    batch = FileBatch(
+        id=batch_id, created_at=seconds(note.created_at), vector_store_id=kb_id, file_counts=counts,
+        status=_status(counts, note),
+    )  # fmt: skip
+    return polled(batch, batch.status)
+
+
+def _status(counts: FileCounts, note: Note) -> Status:
+    if note.cancelled:
+        return "cancelled"
+    if counts.in_progress:
+        return "in_progress"
+    if counts.completed:
+        return "completed"
+    return "failed" if counts.failed else "cancelled"
+
+
+ENDPOINTS = [
+    Endpoint(
+        "POST", BATCHES, "Add files to a vector store", create_batch, {200: FileBatch}, StorePath, BatchBody,
+        body_required=True,
+    ),
+    Endpoint("GET", BATCH, "One batch", get_batch, {200: FileBatch}, BatchPath),
+    Endpoint("POST", f"{BATCH}/cancel", "Leave out what is not indexed", cancel_batch, {200: FileBatch}, BatchPath),
+    Endpoint("GET", f"{BATCH}/files", "Its files", list_batch_files, {200: Listed[StoreFile]}, BatchFileList),
+]  # fmt: skip

@@ -1,0 +1,248 @@
+"""The objects of the protocol, as clients see them."""
+
+from datetime import datetime
+from typing import Any, Generic, Literal, Self, TypeVar
+
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from phaseflow.domain.documents import DocumentInfo
+from phaseflow.domain.status import DocumentCounts, JobStatusResponse
+from phaseflow.domain.vocabulary import DocumentStatus, JobStatus
+from phaseflow.http.endpoint import JSON, JsonResult
+from phaseflow.store.kept_files import KeptFile
+
+Status = Literal["in_progress", "completed", "failed", "cancelled"]
+ErrorCode = Literal["server_error", "unsupported_file", "invalid_file"]
+StoreStatus = Literal["expired", "in_progress", "completed"]
+Scalar = str | bool | int | float
+POLL_AFTER_MS = 200
+"""The SDK waits a second otherwise."""
+_STATUS: dict[DocumentStatus, Status] = {
+    DocumentStatus.QUEUED: "in_progress",
+    DocumentStatus.PROCESSING: "in_progress",
+    DocumentStatus.INDEXED: "completed",
+    DocumentStatus.FAILED: "failed",
+    DocumentStatus.SKIPPED: "cancelled",
+}
+_UNSUPPORTED = frozenset({"unsupported_format", "missing_extra"})
+
+
+def seconds(at: datetime) -> int:
+    """Seconds since 1970."""
+    return int(at.timestamp())
+
+
+class Deleted(BaseModel):
+    """What is gone."""
+
+    id: str
+    object: str
+    deleted: bool = True
+
+
+class FileObject(BaseModel):
+    """A file that was sent."""
+
+    id: str
+    object: str = "file"
+    bytes: int
+    created_at: int
+    filename: str
+    purpose: str
+    status: str = "processed"
+    status_details: str | None = None
+    expires_at: int | None
+
+    @classmethod
+    def of(cls, file: KeptFile) -> Self:
+        """The object of a file."""
+        return cls(
+            id=file.id, bytes=file.size, created_at=seconds(file.created_at), filename=file.name, purpose=file.purpose,
+            expires_at=None if file.expires_at is None else seconds(file.expires_at),
+        )  # fmt: skip
+
+
+class FileCounts(BaseModel):
+    """Files by status."""
+
+    in_progress: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    total: int = 0
+
+    @classmethod
+    def of_all(cls, counts: DocumentCounts, job: JobStatusResponse | None) -> Self:
+        """Those of a knowledge base."""
+        found = dict.fromkeys(("in_progress", "completed", "failed", "cancelled"), 0)
+        for name, number in counts.model_dump().items():
+            found[shown_status(DocumentStatus(name), job)] += number
+        return cls(**found, total=sum(found.values()))
+
+    @classmethod
+    def of(cls, statuses: list[Status]) -> Self:
+        """Those of some files."""
+        found = {status: statuses.count(status) for status in set(statuses)}
+        return cls(**found, total=len(statuses))
+
+
+def shown_status(status: DocumentStatus, job: JobStatusResponse | None) -> Status:
+    """The status of a document as that of a file. What waits behind a job that was cancelled or has failed waits for
+    the next one: a client that polls is told so, not kept waiting."""
+    shown = _STATUS[status]
+    if shown == "in_progress" and job is not None:
+        return {JobStatus.CANCELLED: "cancelled", JobStatus.FAILED: "failed"}.get(job.status, shown)  # type: ignore[return-value]
+    return shown
+
+
+def polled(value: BaseModel, status: Status) -> Response | JsonResult:
+    """An answer that clients ask for again and again while it is in progress: the SDK is told how soon."""
+    if status != "in_progress":
+        return JsonResult(value)
+    return Response(value.model_dump_json(), media_type=JSON, headers={"openai-poll-after-ms": str(POLL_AFTER_MS)})
+
+
+class LastError(BaseModel):
+    """Why a file failed."""
+
+    code: ErrorCode
+    message: str
+
+
+class StoreFile(BaseModel):
+    """A file in a vector store."""
+
+    id: str
+    object: str = "vector_store.file"
+    usage_bytes: int
+    created_at: int
+    vector_store_id: str
+    status: Status
+    last_error: LastError | None
+    attributes: dict[str, Scalar]
+    chunking_strategy: dict[str, Any]
+
+    @classmethod
+    def of(cls, kb_id: str, document: DocumentInfo, job: JobStatusResponse | None, chunking: dict[str, Any]) -> Self:
+        """The object of a document of a knowledge base whose newest job is ``job``."""
+        status = shown_status(document.status, job)
+        return cls(
+            id=file_id_of(document), usage_bytes=document.size or 0, created_at=seconds(document.created_at),
+            vector_store_id=kb_id, status=status, last_error=_error(document, status, job),
+            attributes=attributes_of(document.metadata), chunking_strategy=chunking,
+        )  # fmt: skip
+
+
+def _error(document: DocumentInfo, status: Status, job: JobStatusResponse | None) -> LastError | None:
+    code: ErrorCode = "server_error"
+    if document.error is not None:
+        code = "unsupported_file" if document.code in _UNSUPPORTED else "invalid_file"
+        return LastError(code=code, message=document.error)
+    if status == "failed" and job is not None:
+        return LastError(code=code, message=job.error or job.message)
+    return None
+
+
+def file_id_of(document: DocumentInfo) -> str:
+    """The id under which a document is a file."""
+    id_, slash, _ = document.uri.partition("/")
+    return id_ if slash and id_.startswith("file-") else document.id
+
+
+def file_name_of(uri: str) -> str:
+    """The name of the file behind a document."""
+    id_, slash, name = uri.partition("/")
+    return name if slash and id_.startswith("file-") else uri
+
+
+def attributes_of(metadata: dict[str, Any]) -> dict[str, Scalar]:
+    """Metadata as the protocol has it: lists are joined with commas."""
+    return {key: ", ".join(value) if isinstance(value, list) else value for key, value in metadata.items()}
+
+
+class Expiry(BaseModel):
+    """When a vector store expires."""
+
+    anchor: str
+    days: int
+
+
+class VectorStore(BaseModel):
+    """A knowledge base."""
+
+    id: str
+    object: str = "vector_store"
+    created_at: int
+    name: str
+    description: str | None
+    usage_bytes: int
+    file_counts: FileCounts
+    status: StoreStatus
+    expires_after: Expiry | None
+    expires_at: int | None
+    last_active_at: int
+    metadata: dict[str, str]
+
+
+class FileBatch(BaseModel):
+    """Files that were added together."""
+
+    id: str
+    object: str = "vector_store.files_batch"
+    created_at: int
+    vector_store_id: str
+    status: Status
+    file_counts: FileCounts
+
+
+class Text(BaseModel):
+    """A piece of text."""
+
+    type: str = "text"
+    text: str
+
+
+class Found(BaseModel):
+    """A passage that was found."""
+
+    file_id: str
+    filename: str
+    score: float
+    attributes: dict[str, Scalar]
+    content: list[Text]
+
+
+class TextPage(BaseModel):
+    """All of a list that has no pages."""
+
+    object: str
+    data: list[Any]
+    has_more: bool = False
+    next_page: str | None = None
+
+
+class SearchPage(TextPage):
+    """What a search has found. ``search_query`` is what was asked: nothing rewrites it."""
+
+    object: str = "vector_store.search_results.page"
+    search_query: list[str]
+
+
+ItemT = TypeVar("ItemT")
+
+
+class Listed(BaseModel, Generic[ItemT]):
+    """A page of a list. ``last_id`` as ``after`` asks for the next one."""
+
+    object: str = "list"
+    data: list[ItemT]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+    @classmethod
+    def of(cls, data: list[ItemT], *, has_more: bool) -> Self:
+        """A page of objects that have an id."""
+        ids = [str(getattr(item, "id", "")) for item in data]
+        return cls(data=data, first_id=ids[0] if ids else None, last_id=ids[-1] if ids else None, has_more=has_more)

@@ -1,0 +1,66 @@
+"""What a face keeps about a knowledge base, as JSON under keys of its own. It goes with the knowledge base."""
+
+from collections.abc import Sequence
+
+from phaseflow.store.transaction import Transaction
+
+
+def find(tx: Transaction, kb_key: str, key: str) -> str | None:
+    """A note, or None."""
+    value: str | None = tx.value("SELECT value FROM kb_notes WHERE kb_id = ? AND key = ?", kb_key, key)
+    return value
+
+
+def put(tx: Transaction, kb_key: str, key: str, value: str) -> None:
+    """Keep a note in place of an older one."""
+    tx.run(
+        "INSERT INTO kb_notes (kb_id, key, value) VALUES (?1, ?2, ?3)"
+        " ON CONFLICT (kb_id, key) DO UPDATE SET value = ?3",
+        kb_key, key, value,
+    )  # fmt: skip
+
+
+def count(tx: Transaction, kb_key: str) -> int:
+    """How many there are about a knowledge base."""
+    return int(tx.value("SELECT count(*) FROM kb_notes WHERE kb_id = ?", kb_key))
+
+
+def remove_first(tx: Transaction, kb_key: str, prefix: str) -> None:
+    """Forget the first note, by key, whose key begins so."""
+    tx.run(
+        "DELETE FROM kb_notes WHERE kb_id = ?1 AND key ="
+        " (SELECT min(key) FROM kb_notes WHERE kb_id = ?1 AND key >= ?2 AND key < ?2 || char(1114111))",
+        kb_key, prefix,
+    )  # fmt: skip
+
+
+def kbs_by_age(tx: Transaction, beyond: str | None, limit: int, *, newest_first: bool) -> Sequence[str]:
+    """The names of knowledge bases by their creation, those behind the one named."""
+    sign, order = ("<", "DESC") if newest_first else (">", "ASC")
+    rows = tx.rows(
+        "SELECT name FROM knowledge_bases WHERE name IS NOT NULL AND (?1 IS NULL OR (created_at, name)"
+        f" {sign} (SELECT created_at, name FROM knowledge_bases WHERE name = ?1))"
+        f" ORDER BY created_at {order}, name {order} LIMIT ?2",
+        beyond, limit,
+    )  # fmt: skip
+    return [row[0] for row in rows]
+
+
+def uris(tx: Transaction, kb_key: str, beyond: str | None, limit: int, *, last_first: bool) -> Sequence[str]:
+    """The documents of a knowledge base by uri, those behind the one named."""
+    sign, order = ("<", "DESC") if last_first else (">", "ASC")
+    rows = tx.rows(
+        f"SELECT uri FROM catalogue WHERE kb_id = ?1 AND (?2 IS NULL OR uri {sign} ?2) ORDER BY uri {order} LIMIT ?3",
+        kb_key, beyond, limit,
+    )  # fmt: skip
+    return [row[0] for row in rows]
+
+
+def holders(tx: Transaction, uri: str) -> Sequence[str]:
+    """The knowledge bases that know a document of this uri."""
+    rows = tx.rows(
+        "SELECT k.name FROM knowledge_bases AS k WHERE k.name IS NOT NULL"
+        " AND EXISTS (SELECT 1 FROM catalogue AS c WHERE c.kb_id = k.id AND c.uri = ?)",
+        uri,
+    )  # fmt: skip
+    return [row[0] for row in rows]
