@@ -72,6 +72,13 @@ class Board:
         """A button of the run that is shown."""
         return self.head.locator(f'[data-verb="{name}"]')
 
+    async def cancel(self, where: "Locator | None" = None) -> None:
+        """Cancel the run that is shown, or the one of a row: the button asks, and a second press does it."""
+        button = (self.head if where is None else where).locator('[data-verb="cancel"]')
+        await button.click()
+        await self.until(button, "Cancel it?")
+        await button.click()
+
     def tab(self, title: str) -> "Locator":
         return self.page.get_by_role("tab", name=title)
 

@@ -16,6 +16,14 @@ ROWS = "#panel-documents tbody tr"
 TOLD = "#panel-documents .documents > .told"
 NAMES = ["apple.md", "banana.md", "cherry.md"]
 CHOSEN = "() => [...CSS.highlights.get('passage-chosen')].map((range) => range.toString()).join('')"
+DROP = """([place, name, text]) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([text], name));
+    for (const kind of ["dragenter", "dragover", "drop"]) {
+        const event = new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true });
+        document.querySelector(place).dispatchEvent(event);
+    }
+}"""
 MARKDOWN = """async (text) => {
     const { rendered } = await import("/static/markdown.js");
     const began = performance.now();
@@ -201,3 +209,55 @@ async def test_what_is_removed_leaves_the_list(board: Board, service: Service) -
     await page.keyboard.press("Enter")
     await board.until(page.locator(TOLD), "2 documents")
     assert await shown(board) == ["apple.md", "cherry.md"]
+
+
+async def test_a_document_is_skipped_and_taken_back_in(board: Board, service: Service) -> None:
+    page = board.page
+    await indexed(board, service, 3)
+    await open_one(board, "cost-control-001.md")
+    await page.get_by_role("button", name="Skip").click()
+    await board.until(page.locator(".standing-card .state"), "Skipped")
+    assert service.call("GET", "kb/docs")["counts"]["skipped"] == 1
+    await page.get_by_role("button", name="Take back in").click()
+    await board.until(page.locator(".standing-card .state"), "Indexed")
+    await board.until(page.locator(".text .markdown"), "Cost control")
+
+
+async def test_all_that_failed_can_be_retried_at_once(board: Board, service: Service) -> None:
+    docs = service.here / "docs"
+    write_documents(docs, 30)
+    for number in range(3):
+        (docs / f"{number}.pdf").write_bytes(b"%PDF-1.4 and nothing more")
+    service.put("docs", "docs")
+    service.call("POST", "kb/docs/start", {})
+    service.until("docs", lambda status: status["status"] == "completed")
+    for number in range(3):
+        (docs / f"{number}.pdf").unlink()
+        (docs / f"{number}.pdf").write_text(f"No PDF, but text {number}.")
+    await board.go("kb/docs/documents?status=failed")
+    await board.until(board.page.locator(TOLD), "3 documents")
+    await board.page.get_by_role("button", name="Retry all").click()
+    await board.until(board.page.locator(".bulk"), "3 documents will be loaded anew")
+    service.until("docs", lambda status: status["status"] == "completed" and status["metrics"]["documents_found"] == 3)
+
+
+async def test_files_are_dropped_on_any_page_whatever_its_run_does(
+    board: Board, service: Service, embedding: EmbeddingServer
+) -> None:
+    write_documents(service.here / "docs", 3)
+    service.put("docs", "docs", remote(embedding))
+    service.call("POST", "kb/docs/start", {})
+    await board.go("kb/docs/documents")
+    await board.until(chip(board, "processing"), "3")
+    await board.page.evaluate(DROP, ["#panel-documents", "dropped.md", "# Dropped\n\nIn the middle of a run."])
+    await board.until(board.page.locator(".drop"), "1 file sent")
+    embedding.gate.set()
+    await board.until(chip(board, "indexed"), "4")
+
+
+async def test_files_on_the_empty_page_make_the_first_knowledge_base(board: Board, service: Service) -> None:
+    await board.go()
+    await board.page.locator(".welcome").wait_for(state="visible")
+    await board.page.evaluate(DROP, [".welcome", "first.md", "# First\n\nA quick success."])
+    await board.until_status("documents", "Completed")
+    await board.until(board.page.locator(".detail h2"), "documents")

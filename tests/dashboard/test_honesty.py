@@ -71,7 +71,7 @@ async def test_what_a_cancel_ended_is_grey_and_called_cancelled(
     await board.go("kb/docs")
     await board.verb("start").click()
     await board.until(board.phase("embedding"), "Running")
-    await board.verb("cancel").click()
+    await board.cancel()
     await board.until(board.head, "Cancelled")
     await board.until(board.phase("embedding").locator(".word"), "Cancelled")
     await board.until_status("docs", "Cancelled")

@@ -122,7 +122,7 @@ async def test_delete_asks_first_and_says_why_it_cannot(
     await asking.get_by_role("button", name="Delete").click()
     await board.until(asking.locator(".field-error"), "Cannot delete")
     await asking.get_by_role("button", name="Keep it").click()
-    await board.verb("cancel").click()
+    await board.cancel()
     await board.until_status("docs", "Cancelled")
     await page.get_by_role("button", name="Delete", exact=True).click()
     await asking.get_by_role("button", name="Delete").click()

@@ -80,7 +80,7 @@ async def test_cancel_ends_a_job_whose_embedder_hangs(
     service.call("POST", "kb/docs/start", {})
     service.until("docs", lambda status: status["phase_details"][2]["status"] == "running")
     await board.go("kb/docs")
-    await board.row("docs").locator('[data-verb="cancel"]').click()
+    await board.cancel(board.row("docs"))
     await board.until_status("docs", "Cancelled")
     await board.until(board.phase("embedding"), "Cancelled by user")
     await board.until(board.row("docs").locator(".controls"), "Start")
@@ -144,3 +144,36 @@ async def test_every_document_can_be_read_again(board: Board, service: Service) 
     assert second["status"] == "completed"
     assert select(service.here / "phaseflow.db", "SELECT full_run FROM ingestion_jobs ORDER BY seq") == [(0,), (1,)]
     await board.expect(again).to_be_visible()
+
+
+async def test_a_cancel_asks_in_its_place_and_nothing_moves(
+    board: Board, service: Service, embedding: EmbeddingServer
+) -> None:
+    write_documents(service.here / "docs", 3)
+    service.put("docs", "docs", remote(embedding))
+    await board.go("kb/docs")
+    await board.verb("start").click()
+    await board.until(board.phase("embedding"), "Running")
+    button = board.verb("cancel")
+    width = "(button) => [button.offsetWidth, button.offsetLeft]"
+    before = await button.evaluate(width)
+    await button.dblclick()
+    await board.until(button, "Cancel it?")
+    assert await button.evaluate(width) == before
+    await board.verb("pause").focus()
+    await board.expect(button).to_have_text("Cancel")
+    assert service.call("GET", "kb/docs/status")["status"] == "running"
+
+
+async def test_a_run_that_ends_while_nobody_looks_is_told_in_the_title(board: Board, service: Service) -> None:
+    write_documents(service.here / "docs", 3)
+    service.put("docs", "docs")
+    await board.go("kb/docs")
+    await board.until(board.page.locator(".connection"), "Live")
+    await board.page.evaluate(
+        "() => Object.defineProperty(document, 'hidden', { get: () => !window.looks, configurable: true })"
+    )
+    service.call("POST", "kb/docs/start", {})
+    await board.page.wait_for_function("() => document.title === '✓ docs: completed · docs · phaseflow'")
+    await board.page.evaluate("() => { window.looks = true; document.dispatchEvent(new Event('visibilitychange')); }")
+    assert await board.page.title() == "docs · phaseflow"

@@ -16,7 +16,8 @@ import { icon } from "./icons.js";
 import { KbForm } from "./kb-form.js";
 import { addressOf, placeIn } from "./place.js";
 import { isOver, storeOf } from "./store.js";
-import { capital, counted } from "./words.js";
+import { Welcome } from "./welcome.js";
+import { capital, counted, statusWord } from "./words.js";
 
 /** Remembers that this browser has logged in; the token itself is in a cookie that scripts cannot read. */
 const LOGGED_IN = "phaseflow-logged-in";
@@ -51,6 +52,7 @@ class App {
     for (const slot of document.querySelectorAll("[data-icon-of]")) {
       slot.replaceWith(icon(/** @type {HTMLElement} */ (slot).dataset.iconOf ?? ""));
     }
+    this.welcome = new Welcome(part("welcome", "section"), this.store, (kbId) => this.turn(addressOf(kbId, ["run"])));
     this.listen();
     this.showConnection(this.store.connection);
     this.showLogout();
@@ -61,7 +63,7 @@ class App {
     this.store.watch({
       list: () => this.follow(),
       connection: (connection) => this.showConnection(connection),
-      transition: (transition) => this.announcer.hear(transition),
+      transition: (transition) => this.hear(transition),
       refused: (refusal) => this.announcer.say(`refused ${refusal.kb_id}`, refusal.detail),
     });
     this.list.addEventListener("kb-select", (event) => this.go(event.detail.kb_id, true));
@@ -70,6 +72,7 @@ class App {
       addEventListener(name, (event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
     }
     addEventListener("hashchange", () => this.follow());
+    document.addEventListener("visibilitychange", () => document.hidden || this.showTitle(""));
     for (const button of document.querySelectorAll("[data-new]")) button.addEventListener("click", () => this.form.open());
     part("login", "form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -126,7 +129,23 @@ class App {
       tab: (tab, query) => this.turn(addressOf(kbId, [tab], query)),
     });
     if (this.detail) this.stage.append(this.detail.node);
-    document.title = kbId === null ? "phaseflow" : `${kbId} · phaseflow`;
+    this.showTitle("");
+  }
+
+  /**
+   * A run that ends while nobody looks is told in the title of the page.
+   * @param {import("./phaseflow.d.ts").Transition} transition
+   */
+  hear(transition) {
+    this.announcer.hear(transition);
+    const hasEnded = transition.phase === null && ["completed", "failed", "cancelled"].includes(transition.to);
+    if (hasEnded && document.hidden) this.showTitle(`${transition.to === "completed" ? "✓" : "✕"} ${transition.kb_id}: ${statusWord(transition.to).toLowerCase()}`);
+  }
+
+  /** @param {string} news what the title says before all else, until somebody looks */
+  showTitle(news) {
+    const name = this.missed !== null ? "No such knowledge base" : this.detail?.kbId;
+    document.title = [news, name, "phaseflow"].filter(Boolean).join(" · ");
   }
 
   /**
@@ -138,10 +157,7 @@ class App {
     this.missed = kbId;
     this.missing?.remove();
     this.missing = null;
-    if (kbId === null) {
-      document.title = this.detail === null ? "phaseflow" : `${this.detail.kbId} · phaseflow`;
-      return;
-    }
+    if (kbId === null) return this.showTitle("");
     void this.store.reread(kbId); // it may have come since the list was read
     const back = el("button", { type: "button", text: "All knowledge bases" });
     back.addEventListener("click", () => this.go(null));
@@ -149,7 +165,7 @@ class App {
       el("h2", { text: `There is no knowledge base ${kbId}` }),
       el("p", { text: "It may have been deleted, or the address has a mistake in it." }), back);
     this.stage.append(this.missing);
-    document.title = "No such knowledge base · phaseflow";
+    this.showTitle("");
   }
 
   /** @param {string} kbId */

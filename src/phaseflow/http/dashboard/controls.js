@@ -12,6 +12,8 @@ import { doingWord, verbWord } from "./words.js";
 
 /** @type {Verb[]} */
 const VERBS = ["retry", "start", "resume", "pause", "cancel"];
+/** How long a cancel waits to be confirmed. */
+const ASKING_MS = 6000;
 
 export class Controls {
   /**
@@ -29,6 +31,8 @@ export class Controls {
     this.node = el("div", { class: "controls", role: "group", "aria-label": `Controls of ${this.subject}` }, ...(other ? [other] : []));
     /** @type {Map<Verb, HTMLButtonElement>} */
     this.buttons = new Map();
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.asking = undefined;
   }
 
   /**
@@ -53,7 +57,8 @@ export class Controls {
    */
   showOne(button, verb, isShown, underway) {
     const waits = underway !== null && (underway === verb || underway === "cancel" || verb !== "cancel");
-    const word = underway === verb ? doingWord(verb) : verbWord(verb);
+    const isAsking = button.hasAttribute("data-asking");
+    const word = underway === verb ? doingWord(verb) : isAsking ? "Cancel it?" : verbWord(verb);
     if (button.hidden === isShown) button.hidden = !isShown;
     setAttribute(button, "aria-disabled", waits ? "true" : null);
     setAttribute(button, "aria-label", `${word} ${this.subject}`);
@@ -70,7 +75,8 @@ export class Controls {
     const known = this.buttons.get(verb);
     if (known) return known;
     const made = el("button", { type: "button", class: "verb", "data-verb": verb, hidden: true }, icon(verb), el("span"));
-    made.addEventListener("click", () => this.press(made, verb));
+    made.addEventListener("click", (event) => this.press(made, verb, event.detail > 1));
+    if (verb === "cancel") made.addEventListener("blur", () => this.stopAsking(made));
     const after = VERBS.slice(VERBS.indexOf(verb) + 1).map((one) => this.buttons.get(one)).find(Boolean);
     this.node.insertBefore(made, after ?? this.other);
     this.buttons.set(verb, made);
@@ -78,10 +84,30 @@ export class Controls {
   }
 
   /**
+   * A cancel asks first, in its place: the second press does it, unless it belongs to a double click.
    * @param {HTMLButtonElement} button
    * @param {Verb} verb
+   * @param {boolean} isDouble
    */
-  press(button, verb) {
-    if (button.getAttribute("aria-disabled") !== "true") void this.store.act(verb, this.kbId, this.phase);
+  press(button, verb, isDouble) {
+    if (button.getAttribute("aria-disabled") === "true" || (verb === "cancel" && isDouble)) return;
+    if (verb === "cancel" && !button.hasAttribute("data-asking")) return this.startAsking(button);
+    this.stopAsking(button);
+    void this.store.act(verb, this.kbId, this.phase);
+  }
+
+  /** @param {HTMLButtonElement} button */
+  startAsking(button) {
+    setAttribute(button, "data-asking", true);
+    this.showOne(button, "cancel", true, null);
+    this.asking = setTimeout(() => this.stopAsking(button), ASKING_MS);
+  }
+
+  /** @param {HTMLButtonElement} button */
+  stopAsking(button) {
+    clearTimeout(this.asking);
+    if (!button.hasAttribute("data-asking")) return;
+    setAttribute(button, "data-asking", false);
+    this.showOne(button, "cancel", !button.hidden, this.store.verbOf(this.kbId, this.phase));
   }
 }

@@ -58,6 +58,7 @@ export class Detail {
       runs: new RunsPanel(store, kbId),
     };
     this.node = el("article", { class: "detail", "aria-label": kbId }, this.head(), this.line.node, this.drop.node, this.tabList(), ...this.sheets());
+    this.drop.attach(this.node);
     this.leave = store.watch({ kb: (one) => one === kbId && this.show(), list: () => this.show() });
     this.show();
   }
@@ -69,7 +70,7 @@ export class Detail {
     return el("header", { class: "detail-head" }, back,
       el("div", { class: "who" }, this.title,
         el("p", { class: "source" }, this.sourceIcon, this.source, this.counts)),
-      el("div", { class: "controls" }, change, remove));
+      el("div", { class: "controls" }, this.drop.opener, change, remove));
   }
 
   /**

@@ -1,5 +1,5 @@
 /**
- * Takes files into a knowledge base of uploads: dropped, or chosen.
+ * Takes files into a knowledge base: dropped anywhere on its page, or chosen. It can be done at any time, whatever a run does.
  *
  * @import {Store} from "./store.js"
  */
@@ -7,10 +7,37 @@
 import * as api from "./api.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { icon } from "./icons.js";
-import { isOver } from "./store.js";
-import { capital, counted } from "./words.js";
+import { capital, count, counted } from "./words.js";
 
 const INVITATION = "Drop files here, or choose them. One with the same name takes the place of the older.";
+/** Files in one request. */
+const AT_ONCE = 20;
+
+/**
+ * The files that were dropped; of a folder a browser gives no content.
+ * @param {DataTransfer | null} dropped
+ */
+export function filesOf(dropped) {
+  const isFolder = [...(dropped?.items ?? [])].map((item) => item.webkitGetAsEntry?.()?.isDirectory ?? false);
+  return [...(dropped?.files ?? [])].filter((_, at) => !isFolder[at]);
+}
+
+/** @param {DragEvent} event */
+export const hasFiles = (event) => event.dataTransfer?.types.includes("Files") ?? false;
+
+/**
+ * Send files, some at a time.
+ * @param {string} kbId
+ * @param {File[]} files
+ * @param {string} base
+ * @param {(text: string) => void} tell
+ */
+export async function sendFiles(kbId, files, base, tell) {
+  for (let at = 0; at < files.length; at += AT_ONCE) {
+    tell(files.length > AT_ONCE ? `Sending ${count(at)} of ${counted(files.length, "file")}…` : `Sending ${counted(files.length, "file")}…`);
+    await api.uploadDocuments(kbId, files.slice(at, at + AT_ONCE), base);
+  }
+}
 
 export class DropZone {
   /**
@@ -21,53 +48,69 @@ export class DropZone {
     this.store = store;
     this.kbId = kbId;
     this.isSending = false;
+    this.refused = "";
+    this.sent = "";
     this.told = el("p", { role: "status" });
     this.input = el("input", { type: "file", multiple: true, class: "unseen", tabindex: "-1", "aria-label": `Files for ${kbId}` });
-    this.button = el("button", { type: "button" }, icon("add"), el("span", { text: "Choose files" }));
+    this.button = this.chooser("Choose files");
+    this.opener = this.chooser("Add files");
     this.node = el("section", { class: "card drop", "aria-label": `Add files to ${kbId}`, hidden: true }, icon("upload"), this.told, this.input, this.button);
-    this.button.addEventListener("click", () => this.isOpen() && this.input.click());
     this.input.addEventListener("change", () => void this.send([...(this.input.files ?? [])]));
-    this.node.addEventListener("dragover", (event) => this.hover(event, true));
-    this.node.addEventListener("dragleave", (event) => this.hover(event, false));
-    this.node.addEventListener("drop", (event) => {
-      this.hover(event, false);
-      void this.send([...(event.dataTransfer?.files ?? [])]);
-    });
-    this.refused = "";
   }
 
-  isOpen() {
-    const job = this.store.kbs.get(this.kbId)?.job;
-    return !this.isSending && (!job || isOver(job));
-  }
-
-  show() {
-    this.node.hidden = this.store.kbs.get(this.kbId)?.source?.type !== "upload";
-    const isOpen = this.isOpen();
-    setAttribute(this.button, "aria-disabled", isOpen ? null : "true");
-    setAttribute(this.node, "data-refused", this.refused !== "");
-    if (!this.isSending) setText(this.told, this.refused || (isOpen ? INVITATION : "More files can be added when this run is over."));
+  /** @param {string} text */
+  chooser(text) {
+    const button = el("button", { type: "button" }, icon("add"), el("span", { text }));
+    button.addEventListener("click", () => this.isSending || this.input.click());
+    return button;
   }
 
   /**
-   * @param {DragEvent} event
-   * @param {boolean} isOver
+   * Take what is dropped anywhere on a node.
+   * @param {HTMLElement} page
    */
-  hover(event, isOver) {
-    event.preventDefault();
-    setAttribute(this.node, "data-over", isOver && this.isOpen());
+  attach(page) {
+    let depth = 0;
+    const hover = (/** @type {DragEvent} */ event, /** @type {number} */ step) => {
+      if (!hasFiles(event)) return;
+      event.preventDefault();
+      depth = Math.max(0, depth + step);
+      setAttribute(page, "data-over", depth > 0 && !this.isSending);
+      this.show(depth > 0);
+    };
+    page.addEventListener("dragenter", (event) => hover(event, 1));
+    page.addEventListener("dragover", (event) => hover(event, 0));
+    page.addEventListener("dragleave", (event) => hover(event, -1));
+    page.addEventListener("drop", (event) => {
+      hover(event, -depth);
+      const files = filesOf(event.dataTransfer);
+      if (files.length === 0 && hasFiles(event)) this.refused = "A browser does not give the files of a folder: open it and drop the files.";
+      void this.send(files);
+    });
+  }
+
+  /** Shown where files are the source, and while there is something to say. */
+  show(isOver = false) {
+    const kb = this.store.kbs.get(this.kbId);
+    const isHome = kb?.source?.type === "upload";
+    this.node.hidden = !(isHome || isOver || this.isSending || this.refused || this.sent);
+    setAttribute(this.opener, "hidden", isHome);
+    setAttribute(this.button, "aria-disabled", this.isSending ? "true" : null);
+    setAttribute(this.node, "data-refused", this.refused !== "");
+    if (!this.isSending) setText(this.told, isOver ? "Drop them: they are loaded at once, or by the next run." : this.refused || this.sent || INVITATION);
   }
 
   /** @param {File[]} files */
   async send(files) {
     this.input.value = "";
-    if (files.length === 0 || !this.isOpen()) return;
+    if (files.length === 0 || this.isSending) return this.show();
     this.isSending = true;
-    this.refused = "";
+    this.refused = this.sent = "";
     this.show();
-    setText(this.told, `Sending ${counted(files.length, "file")}…`);
     try {
-      await api.uploadDocuments(this.kbId, files, this.store.base);
+      await sendFiles(this.kbId, files, this.store.base, (text) => setText(this.told, text));
+      this.sent = `${counted(files.length, "file")} sent. ${this.when()}`;
+      void this.store.reread(this.kbId);
     } catch (error) {
       this.store.failed(error);
       this.refused = capital(/** @type {Error} */ (error).message);
@@ -75,5 +118,10 @@ export class DropZone {
       this.isSending = false;
       this.show();
     }
+  }
+
+  when() {
+    const status = this.store.kbs.get(this.kbId)?.job?.status;
+    return status === "paused" ? "They wait until the run is resumed." : "See Documents for where they stand.";
   }
 }
