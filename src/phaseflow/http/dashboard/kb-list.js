@@ -9,10 +9,12 @@ import * as api from "./api.js";
 import { el, framed, setAttribute, setText, sheet } from "./dom.js";
 import { icon } from "./icons.js";
 import { KbRow } from "./kb-row.js";
-import { storeOf } from "./store.js";
+import { isOver, storeOf } from "./store.js";
 import { count, counted, statusWord } from "./words.js";
 
 const SHEETS = await Promise.all([sheet("shared.css"), sheet("kb-list.css")]);
+/** In the order in which they are shown. @type {[string, string][]} */
+const GROUPS = [["failed", "Failed"], ["open", "Running"], ["rest", "Idle"]];
 /** Fewer than this are seen at a glance. */
 const WORTH_A_FILTER = 8;
 /** "3 minutes ago" grows old. */
@@ -36,10 +38,13 @@ export class KbListElement extends HTMLElement {
     });
     this.filter.addEventListener("input", () => this.sift());
     this.tally = el("span", { class: "tally" });
-    this.list = el("ul", { class: "rows", "aria-label": "Knowledge bases" });
+    /** @type {Map<string, HTMLUListElement>} */
+    this.lists = new Map(GROUPS.map(([name, title]) => [name, el("ul", { class: "rows", "aria-label": title })]));
+    this.groups = GROUPS.map(([name, title]) =>
+      el("section", { class: "group", "data-group": name, hidden: true }, el("h2", { text: title }), /** @type {HTMLElement} */ (this.lists.get(name))));
     this.none = el("p", { class: "none", hidden: true });
     this.search = el("div", { class: "filter", hidden: true }, icon("search"), this.filter, this.tally);
-    this.root.append(this.search, this.none, this.list);
+    this.root.append(this.search, this.none, ...this.groups);
     this.drawStale = framed(() => this.drawRows());
   }
 
@@ -102,12 +107,17 @@ export class KbListElement extends HTMLElement {
   }
 
   drawRows() {
+    let hasMoved = false;
     for (const kbId of this.stale) {
       const kb = this.store?.kbs.get(kbId);
-      if (kb) this.rows.get(kbId)?.show(kb);
+      const row = this.rows.get(kbId);
+      if (!kb || !row) continue;
+      row.show(kb);
+      hasMoved ||= row.node.parentElement !== this.listOf(kbId);
     }
     this.stale.clear();
-    if (this.filter.value) this.sift();
+    if (hasMoved) this.arrange();
+    if (hasMoved || this.filter.value) this.sift();
   }
 
   drawList() {
@@ -117,21 +127,33 @@ export class KbListElement extends HTMLElement {
       row.node.remove();
       this.rows.delete(kbId);
     }
-    const names = [...kbs.keys()].sort();
-    names.forEach((kbId, at) => this.place(this.rowOf(kbId).node, at));
-    for (const kbId of names) this.stale.add(kbId);
+    for (const kbId of kbs.keys()) this.rowOf(kbId);
+    this.arrange();
+    for (const kbId of kbs.keys()) this.stale.add(kbId);
     this.drawRows();
-    this.search.hidden = names.length < WORTH_A_FILTER;
+    this.search.hidden = kbs.size < WORTH_A_FILTER;
     this.sift();
   }
 
-  /**
-   * @param {HTMLElement} node
-   * @param {number} at
-   */
-  place(node, at) {
-    const there = this.list.children[at] ?? null;
-    if (there !== node) this.list.insertBefore(node, there);
+  /** Each row into its group, by name; what has its place already is not touched, and the focus stays where it was. */
+  arrange() {
+    const focused = /** @type {HTMLElement | null} */ (this.root.activeElement);
+    const places = new Map([...this.lists.values()].map((list) => [list, 0]));
+    for (const kbId of [...this.rows.keys()].sort()) {
+      const list = this.listOf(kbId);
+      const at = places.get(list) ?? 0;
+      const node = /** @type {KbRow} */ (this.rows.get(kbId)).node;
+      if (list.children[at] !== node) list.insertBefore(node, list.children[at] ?? null);
+      places.set(list, at + 1);
+    }
+    if (focused && this.root.activeElement !== focused) focused.focus({ preventScroll: true });
+  }
+
+  /** @param {string} kbId */
+  listOf(kbId) {
+    const job = this.store?.kbs.get(kbId)?.job;
+    const group = job?.status === "failed" ? "failed" : job && !isOver(job) ? "open" : "rest";
+    return /** @type {HTMLUListElement} */ (this.lists.get(group));
   }
 
   /** @param {string} kbId */
@@ -155,6 +177,9 @@ export class KbListElement extends HTMLElement {
       shown += isShown ? 1 : 0;
     }
     setText(this.tally, words.length ? `${count(shown)} of ${count(this.rows.size)}` : counted(this.rows.size, "base"));
+    const full = this.groups.filter((group) => group.querySelector(".row:not([hidden])"));
+    for (const group of this.groups) group.hidden = !full.includes(group);
+    setAttribute(this, "data-groups", String(full.length));
     this.none.hidden = shown > 0 || this.rows.size === 0;
     setText(this.none, "No knowledge base has these words in its name or status.");
   }

@@ -10,7 +10,7 @@ import { el, setAttribute, setProperty, setText, setTime } from "./dom.js";
 import { icon, setIcon } from "./icons.js";
 import { RefusalLine } from "./refusal.js";
 import { isOver } from "./store.js";
-import { PHASES, ago, capital, failedWords, moment, shownStatus, statusWord, summary, timeLeft } from "./words.js";
+import { PHASES, ago, capital, counted, failedWords, moment, shownStatus, statusWord, summary, timeLeft } from "./words.js";
 
 /** @type {Verb[]} */
 const FIRST = ["start"];
@@ -48,14 +48,15 @@ export class KbRow {
     const { job } = kb;
     const status = job?.status ?? "never";
     setAttribute(this.node, "data-status", status);
+    setAttribute(this.node, "data-idle", job === null || (isOver(job) && status !== "failed"));
     setIcon(this.mark, status);
     setText(this.word, this.underwayWord() ?? statusWord(status));
     setText(this.percent, job ? `${Math.floor(job.progress)} %` : "");
     this.showStrip(job);
-    const said = summary(kb);
+    const said = status === "completed" ? counted(kb.documents, "document") : summary(kb);
     setText(this.told, said);
     setAttribute(this.told, "title", said);
-    setText(this.failed, failedWords(job?.metrics.documents_failed ?? 0));
+    setText(this.failed, failedWords(Math.max(kb.counts.failed, job?.metrics.documents_failed ?? 0)));
     this.showWhen(job);
     this.controls.show(job?.allowed_actions ?? FIRST, this.store.verbOf(this.kbId));
     this.refusal.show(this.store.refusals.get(this.kbId));
