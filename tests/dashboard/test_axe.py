@@ -56,7 +56,7 @@ async def test_no_state_has_a_fault(
         service.put("held", "docs")
         service.call("POST", "kb/held/start", {"hold": ["embedding"]})
         service.until("held", lambda status: status["status"] == "paused")
-        for place in ("", "kb/held", "kb/docs/search", "kb/docs/documents?status=failed"):
+        for place in ("", "service", "kb/held", "kb/docs/search", "kb/docs/documents?status=failed"):
             await board.go(place)
             await board.until(page.locator(".connection"), "Live")
             if place.endswith("search"):

@@ -15,6 +15,7 @@ import { el, setAttribute, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { KbForm } from "./kb-form.js";
 import { addressOf, placeIn } from "./place.js";
+import { ServiceView } from "./service-view.js";
 import { isOver, storeOf } from "./store.js";
 import { Welcome } from "./welcome.js";
 import { capital, counted, statusWord } from "./words.js";
@@ -45,6 +46,8 @@ class App {
     this.asking = new AskDialog(part("asking", "dialog"), this.store);
     /** @type {Detail | null} */
     this.detail = null;
+    /** @type {ServiceView | null} */
+    this.service = null;
     /** The name in the address that no knowledge base has. @type {string | null} */
     this.missed = null;
     /** @type {HTMLElement | null} */
@@ -99,14 +102,24 @@ class App {
     const { kbs } = this.store;
     const place = placeIn(location.hash);
     const { kbId } = place;
+    this.showService(place.view === "service" && this.store.listed);
     const isMissing = kbId !== null && !kbs.has(kbId) && this.store.listed;
-    const shown = kbId !== null ? (kbs.has(kbId) ? kbId : null) : WIDE.matches ? this.worthSeeing() : null;
-    setAttribute(document.body, "data-view", kbId !== null && (kbId === shown || isMissing) ? "detail" : "list");
+    const shown = this.service ? null : kbId !== null ? (kbs.has(kbId) ? kbId : null) : WIDE.matches ? this.worthSeeing() : null;
+    setAttribute(document.body, "data-view", kbId !== null && (kbId === shown || isMissing) || this.service ? "detail" : "list");
     setAttribute(document.body, "data-empty", this.store.listed && kbs.size === 0 && !isMissing && this.store.connection !== "locked");
     this.list.selected = shown;
     this.open(shown);
     this.showMissing(isMissing ? kbId : null);
     if (this.detail && (kbId === shown || this.detail.selected === "")) this.detail.select(place);
+  }
+
+  /** @param {boolean} isWanted */
+  showService(isWanted) {
+    if (isWanted === (this.service !== null)) return;
+    this.service?.close();
+    this.service = isWanted ? new ServiceView(this.store) : null;
+    if (this.service) this.stage.append(this.service.node);
+    this.showTitle("");
   }
 
   /** What is shown already, else a job that runs, else one that is not over, else the first. */
@@ -144,7 +157,7 @@ class App {
 
   /** @param {string} news what the title says before all else, until somebody looks */
   showTitle(news) {
-    const name = this.missed !== null ? "No such knowledge base" : this.detail?.kbId;
+    const name = this.service ? "The whole service" : this.missed !== null ? "No such knowledge base" : this.detail?.kbId;
     document.title = [news, name, "phaseflow"].filter(Boolean).join(" · ");
   }
 
