@@ -2,15 +2,19 @@
 
 import signal
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 
 from phaseflow.components.uploads import UploadLimits
 from phaseflow.flow import PhaseFlow
 from phaseflow.http.openai import requests, stores
+from phaseflow.store import kept_files
+from phaseflow.store.transaction import Transaction
 from tests.http.processes import free_port, process
 from tests.http.service import Service, http_client, serving, until
 
@@ -110,6 +114,41 @@ async def test_a_file_may_be_as_long_as_a_document_and_no_longer(service: Servic
     assert (await send_file(service.http, "a", bytes(2_000_000))).status_code == 200
     answer = await send_file(service.http, "b", bytes(2_000_001))
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "upload_too_large")
+
+
+async def test_files_that_come_at_the_same_time_leave_each_other_alone(service: Service) -> None:
+    ids: list[str] = []
+
+    async def send(number: int) -> None:
+        ids.append(await sent(service.http, f"{number}.txt", f"Text {number}."))
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(12):
+            tasks.start_soon(send, number)
+    listed = (await ask(service.http, "GET", f"{V1}/files"))["data"]
+    assert sorted(file["id"] for file in listed) == sorted(ids)
+
+
+async def test_what_was_broken_off_or_has_expired_goes_before_the_next_file_comes(service: Service) -> None:
+    flow, http = service.flow, service.http
+    expired = (
+        await send_file(http, "a", b"text", **{"expires_after[anchor]": "created_at", "expires_after[seconds]": "3600"})
+    ).json()
+    assert expired["expires_at"] == expired["created_at"] + 3600
+    kept = await sent(http, "a.md")
+
+    def age(tx: Transaction) -> None:
+        tx.run("UPDATE kept_files SET expires_at = '2020-01-01T00:00:00.000Z' WHERE id = ?", expired["id"])
+        number = kept_files.begin(tx, "file-broken", "broken", datetime(2020, 1, 1, tzinfo=UTC))
+        kept_files.add_part(tx, number, 0, b"half")
+
+    await flow.tracker.database.write(age)
+    await ask(http, "GET", f"{V1}/files/{expired['id']}", 404)
+    await ask(http, "GET", f"{V1}/files/file-broken", 404)
+    later = await sent(http, "b.txt")
+    found = await flow.tracker.database.read(lambda tx: tx.rows("SELECT id FROM kept_files ORDER BY number"))
+    assert [row[0] for row in found] == [kept, later]
+    assert await flow.tracker.database.read(lambda tx: tx.value("SELECT count(*) FROM kept_parts")) == 2
 
 
 async def test_a_vector_store_is_a_knowledge_base_and_its_files_are_documents(service: Service) -> None:

@@ -36,7 +36,7 @@ class Control(DocumentVerbs):
     """The part of the engine that pauses, resumes, cancels and retries."""
 
     embedder_access: EmbedderAccess
-    _coming_in: set[int]
+    _coming_in: set[str]
 
     @property
     def webhooks(self) -> Webhooks:

@@ -106,7 +106,7 @@ class PhaseFlow(Upkeep):
         self._running: tuple[PhaseTracker, Scheduler] | None = None
         self._sync: SourceSync | None = None
         self.interrupted: list[str] = []
-        self._coming_in: set[int] = set()
+        self._coming_in: set[str] = set()
 
     async def __aenter__(self) -> Self:
         if self._service is not None:

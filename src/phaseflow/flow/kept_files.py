@@ -73,7 +73,7 @@ class IncomingFile:
 class KeptFiles:
     """The files of one engine that belong to no knowledge base. All methods are safe to cancel."""
 
-    def __init__(self, tracker: PhaseTracker, limits: UploadLimits, coming_in: set[int]) -> None:
+    def __init__(self, tracker: PhaseTracker, limits: UploadLimits, coming_in: set[str]) -> None:
         self._tracker = tracker
         self._limits = limits
         self._coming_in = coming_in
@@ -94,16 +94,18 @@ class KeptFiles:
                 )
             return kept_files.begin(tx, id_, name, at)
 
-        number = await self._tracker.database.write(begin)
-        self._coming_in.add(number)
-        incoming = IncomingFile(self._tracker, self._limits, name, number, id_)
+        self._coming_in.add(id_)
         try:
-            yield incoming
+            number = await self._tracker.database.write(begin)
+            incoming = IncomingFile(self._tracker, self._limits, name, number, id_)
+            try:
+                yield incoming
+            finally:
+                if not incoming.is_kept:
+                    with anyio.move_on_after(DISCARD_S, shield=True):
+                        await self._remove(number)
         finally:
-            self._coming_in.discard(number)
-            if not incoming.is_kept:
-                with anyio.move_on_after(DISCARD_S, shield=True):
-                    await self._remove(number)
+            self._coming_in.discard(id_)
 
     async def get(self, id_: str) -> KeptFile:
         """One file. Raises FileNotKept."""
@@ -139,9 +141,14 @@ class KeptFiles:
         await self._remove(file.number)
 
     async def _sweep(self) -> None:
-        at, coming_in = self._tracker.clock.now(), frozenset(self._coming_in)
-        while number := await self._tracker.database.read(lambda tx: kept_files.leftover(tx, at, coming_in)):
-            await self._remove(number)
+        """Which files are on their way is looked at by the writer: of those whose row it can see, all are known."""
+        at = self._tracker.clock.now()
+
+        def remove(tx: Transaction) -> bool:
+            return kept_files.remove_some_leftovers(tx, at, frozenset(self._coming_in))
+
+        while await self._tracker.database.write(remove):
+            pass
 
     async def _remove(self, number: int) -> None:
         while await self._tracker.database.write(partial(kept_files.remove_some, number=number)):

@@ -13,8 +13,12 @@ try:
     from langchain_core.documents import Document
     from langchain_core.retrievers import BaseRetriever
     from pydantic import PrivateAttr
+
+    from phaseflow.integrations.langchain_store import PhaseflowVectorStore
 except ImportError as error:
     raise MissingExtra("phaseflow.integrations.langchain", "langchain") from error
+
+__all__ = ["PhaseflowRetriever", "PhaseflowVectorStore"]
 
 
 class PhaseflowRetriever(BaseRetriever):

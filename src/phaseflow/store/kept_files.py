@@ -86,14 +86,19 @@ def hide(tx: Transaction, number: int) -> None:
     tx.run("UPDATE kept_files SET is_whole = 0 WHERE number = ?", number)
 
 
-def leftover(tx: Transaction, at: datetime, coming_in: frozenset[int]) -> int | None:
-    """The number of a file to be removed: hidden, expired, or never finished; ``coming_in`` are on their way."""
+def remove_some_leftovers(tx: Transaction, at: datetime, coming_in: frozenset[str]) -> bool:
+    """Delete a bounded part of what is hidden, expired or was never finished; False when there is nothing (more).
+
+    ``coming_in`` are the ids of files on their way.
+    """
     number: int | None = tx.value(
-        f"SELECT number FROM kept_files WHERE NOT ({_IS_SEEN}) AND number NOT IN (SELECT value FROM json_each(?2))"
-        " LIMIT 1",
-        timestamp(at), json_array(coming_in),
+        f"SELECT number FROM kept_files WHERE NOT ({_IS_SEEN}) AND id NOT IN (SELECT value FROM json_each(?2)) LIMIT 1",
+        timestamp(at), json_array(list(coming_in)),
     )  # fmt: skip
-    return number
+    if number is None:
+        return False
+    remove_some(tx, number)
+    return True
 
 
 def remove_some(tx: Transaction, number: int) -> bool:
