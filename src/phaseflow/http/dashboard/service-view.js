@@ -15,7 +15,7 @@ const DRAW_EVERY_MS = 500;
 /** Totals since the database was made, which no stream tells. */
 const TOTALS_EVERY_MS = 5000;
 const NUMBERS = [
-  "Runs now", "Runs that failed", "Documents", "Documents that failed", "Passages", "Documents loaded now", "Passages embedded now",
+  "Runs now", "Runs that failed", "Documents", "Documents that failed", "Passages", "Loading, documents", "Embedding, passages",
   "Vectors computed", "Vectors reused", "Embedding calls", "Calls that failed",
 ];
 
@@ -38,7 +38,7 @@ export class ServiceView {
     this.running = el("tbody");
     this.failed = el("tbody");
     this.node = el("article", { class: "detail service", "aria-label": "The whole service" },
-      el("header", { class: "detail-head" }, el("a", { class: "up back", href: "#/" }, icon("back"), el("span", { text: "All knowledge bases" })),
+      el("header", { class: "detail-head" }, el("a", { class: "back", href: "#/" }, icon("back"), el("span", { text: "All knowledge bases" })),
         el("div", { class: "who" }, el("h2", { text: "The whole service", tabindex: "-1" }))),
       el("section", { class: "card" }, el("h3", { text: "In numbers" }), this.tiles),
       this.table("What runs", ["Knowledge base", "Status", "Speed", "Left"], this.running),
@@ -69,7 +69,7 @@ export class ServiceView {
     const failed = kbs.filter(({ job, counts }) => job?.status === "failed" || counts.failed > 0);
     const sum = (/** @type {(kb: KnowledgeBase) => number} */ of) => count(kbs.reduce((total, kb) => total + of(kb), 0));
     const speed = (/** @type {number} */ phase) =>
-      rate(running.reduce((total, { job }) => total + (job?.phase_details[phase].status === "running" ? (job.phase_details[phase].items_per_second ?? 0) : 0), 0));
+      speedWords(running.reduce((total, { job }) => total + (job?.phase_details[phase].status === "running" ? (job.phase_details[phase].items_per_second ?? 0) : 0), 0));
     const numbers = [
       count(running.filter(({ job }) => job?.status === "running").length), count(kbs.filter(({ job }) => job?.status === "failed").length),
       sum((kb) => kb.documents), sum((kb) => kb.counts.failed), sum((kb) => kb.chunks), speed(0), speed(2), ...this.totals,
@@ -109,6 +109,9 @@ export class ServiceView {
     this.node.remove();
   }
 }
+
+/** @param {number} perSecond */
+const speedWords = (perSecond) => (perSecond === 0 ? "0/s" : rate(perSecond));
 
 /**
  * @param {KnowledgeBase[]} kbs
