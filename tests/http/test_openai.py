@@ -397,6 +397,23 @@ async def test_errors_of_all_kinds_have_the_form_of_the_protocol(service: Servic
     assert (await http.get("/api/nothing")).headers["content-type"] == "application/problem+json"
 
 
+async def test_ids_and_names_that_can_be_none_are_refused(service: Service) -> None:
+    http = service.http
+    for id_ in ("vs_ABC", "..x", "vs_" + "a" * 100):
+        error = (await ask(http, "GET", f"{STORES}/{id_}", 404))["error"]
+        assert error["code"] == "kb_not_found"
+    kind = {"content-type": "multipart/form-data; boundary=x"}
+    for name in (b"a" * 256, b"a\x07b", b"\xff"):
+        head = b'--x\r\ncontent-disposition: form-data; name="file"; filename="' + name
+        answer = await http.post(f"{V1}/files", content=head + b'"\r\n\r\ntext\r\n--x--\r\n', headers=kind)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "file")
+    body = b'--x\r\ncontent-disposition: form-data; name="a"\r\n\r\n' + b"y" * 100_000 + b"\r\n--x--\r\n"
+    answer = await http.post(f"{V1}/files", content=body, headers=kind)
+    assert (answer.status_code, "65,536" in answer.json()["error"]["message"]) == (400, True)
+    cut = await http.post(f"{V1}/files", content=body[:80], headers=kind)
+    assert (cut.status_code, "middle" in cut.json()["error"]["message"]) == (400, True)
+
+
 async def test_with_a_token_only_its_key_is_let_in(tmp_path: Path) -> None:
     async with serving(PhaseFlow(tmp_path / "kb.db"), token="a-token-of-the-server") as service:
         refused = await ask(service.http, "GET", STORES, 401, headers={"authorization": "Bearer another-key"})

@@ -8,6 +8,8 @@ from phaseflow.http.multipart import boundary_of
 
 LONGEST_FIELDS = 65_536
 """Bytes of all fields and headers."""
+LONGEST_NAME = 255
+"""Characters of the name of a file."""
 _FILE = "file"
 
 
@@ -79,7 +81,10 @@ class FileForm:
             given = options.get(b"filename", b"").decode()
         except UnicodeDecodeError:
             raise InvalidRequest(_FILE, "has a name that is not UTF-8; rename it") from None
-        self._field, self.filename = None, given.replace("\\", "/").rpartition("/")[2] or "file"
+        name = given.replace("\\", "/").rpartition("/")[2] or _FILE
+        if len(name) > LONGEST_NAME or not name.isprintable():
+            raise InvalidRequest(_FILE, f"needs a name of at most {LONGEST_NAME} characters, all visible; rename it")
+        self._field, self.filename = None, name
 
     def _content(self, data: bytes, start: int, end: int) -> None:
         if self._field is None:

@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from phaseflow.domain.identifiers import KB_ID
 from phaseflow.flow.searching import LONGEST_QUERY
 from phaseflow.http.endpoint import Parameters
 
@@ -13,7 +12,6 @@ MOST_IN_BATCH = 500
 CHARACTERS_A_TOKEN = 4
 """Chunks are cut by characters; a token of OpenAI's models is about four of English text."""
 
-StoreId = Annotated[str, Field(pattern=f"^{KB_ID}$")]
 Id = Annotated[str, Field(min_length=1, max_length=200)]
 Order = Literal["asc", "desc"]
 Status = Literal["in_progress", "completed", "failed", "cancelled"]
@@ -52,7 +50,7 @@ class Cursors(Parameters):
 class StorePath(Parameters):
     """One vector store."""
 
-    vector_store_id: StoreId
+    vector_store_id: Id
 
 
 class StoreFilePath(StorePath):
@@ -64,7 +62,7 @@ class StoreFilePath(StorePath):
 class StoreFileList(Cursors):
     """A page of the files of a vector store."""
 
-    vector_store_id: StoreId
+    vector_store_id: Id
     filter: Status | None = None
 
 
