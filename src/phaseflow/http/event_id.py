@@ -1,4 +1,4 @@
-"""The ids of the live feed: a number in the log and, after a hyphen, which log that is."""
+"""The ids of the live feed: a number in the log and, where it is asked for, after a hyphen which log that is."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Self
 MOST_DIGITS = 30
 """A number with more of them is in no log either, and Python refuses to read one of thousands."""
 _ID = re.compile(r"([0-9]+)(?:-([0-9a-f]{1,32}))?")
-PATTERN = "^[0-9]+-[0-9a-f]+$"
+PATTERN = "^[0-9]+(-[0-9a-f]+)?$"
 """Of those that are sent."""
 
 
@@ -25,6 +25,9 @@ class EventId:
         return None if match is None else cls(int(match[1][:MOST_DIGITS]), match[2])
 
 
-def written(seq: int, log: str) -> bytes:
-    """An id as it is sent."""
-    return b"%d-%b" % (seq, log.encode())
+_ID_LINE = re.compile(rb"^(id: [0-9]+)$", re.MULTILINE)
+
+
+def with_log(events: bytes, log: str) -> bytes:
+    """Events whose ids say which log they come from."""
+    return _ID_LINE.sub(rb"\1-" + log.encode(), events)

@@ -130,13 +130,15 @@ async def list_transitions(call: RequestContext[requests.TransitionList, None]) 
 
 
 async def events(call: RequestContext[requests.FeedQuery, None]) -> Response:
-    return EventStream(call.state, None, _last_event_id(call))
+    return EventStream(call.state, None, _last_event_id(call), with_log=call.at.log_ids)
 
 
 async def kb_events(call: RequestContext[requests.KbFeedQuery, None]) -> Response:
     with suppress(JobNotFound):  # it has never run: the stream opens and waits
         await call.state.flow.status(call.at.kb_id)
-    return EventStream(call.state, call.at.kb_id, _last_event_id(call), documents=call.at.documents)
+    return EventStream(
+        call.state, call.at.kb_id, _last_event_id(call), documents=call.at.documents, with_log=call.at.log_ids
+    )
 
 
 async def _act(call: RequestContext[requests.KbPath, None], action: Action) -> JsonResult:

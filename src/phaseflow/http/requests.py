@@ -163,6 +163,9 @@ class FeedQuery(Parameters):
         str | None,
         Field(alias=LAST_EVENT_ID, description="`last_event_id`, as browsers send it by themselves; goes before it."),
     ] = None
+    log_ids: Annotated[
+        bool, Field(description="Whether ids say which log they come from: then those of another are told apart.")
+    ] = False
     last_event_id: Annotated[
         str | None, Field(description="The last id received; 0 replays all. Anything but a number counts as none.")
     ] = None

@@ -51,16 +51,23 @@ class EventStream(Response):
     Ends when the client leaves or logs out, when it takes nothing for as long as the limits say, when its knowledge
     base is deleted, or when the server stops. Whatever ends it, the client loses nothing: it asks again with its
     last id. With ``documents`` (of one knowledge base) the objects of documents that changed come in between, the
-    latest of each, at most 20 a second.
+    latest of each, at most 20 a second. ``with_log``: its ids say which log they come from.
     """
 
     def __init__(
-        self, state: AppState, kb_id: str | None, last_event_id: EventId | None, *, documents: bool = False
+        self,
+        state: AppState,
+        kb_id: str | None,
+        last_event_id: EventId | None,
+        *,
+        documents: bool = False,
+        with_log: bool = False,
     ) -> None:
         self._state = state
         self._kb_id = kb_id
         self._last_event_id = last_event_id
         self._documents = documents
+        self._with_log = with_log or (last_event_id is not None and last_event_id.log is not None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end, each send with a deadline, while a task watches for the client to leave."""
@@ -84,7 +91,7 @@ class EventStream(Response):
             within = session.holding(tasks.cancel_scope) if session else nullcontext()
             async with self._state.hub.stream(tasks.cancel_scope, connection) as listener:
                 tasks.start_soon(_watch, receive, tasks.cancel_scope)
-                telling = _Telling(self._state.hub, listener, self._kb_id, send)
+                telling = _Telling(self._state.hub, listener, self._kb_id, send, with_log=self._with_log)
                 if self._documents and self._kb_id is not None:
                     tasks.start_soon(telling.documents, self._state.flow, self._kb_id)
                 with within:
@@ -97,11 +104,12 @@ class EventStream(Response):
 class _Telling:
     """What one client has, and the sends that bring it further."""
 
-    def __init__(self, hub: StreamHub, listener: Subscriber, kb_id: str | None, send: Send) -> None:
+    def __init__(self, hub: StreamHub, listener: Subscriber, kb_id: str | None, send: Send, *, with_log: bool) -> None:
         self._broadcast = hub
         self._listener = listener
         self._kb_id = kb_id
         self._send = send
+        self._with_log = with_log
         self._taking = anyio.Lock(fast_acquire=True)
         self._has_ended = False
         self._begun = anyio.Event()
@@ -131,7 +139,7 @@ class _Telling:
         opening, cursor = await hub.begin(last_event_id)
         await self._take(_start())
         self._begun.set()
-        waiting = b":\nid: %b\n\n" % hub.id_of(cursor.seq)  # so that a client that has been told nothing can go on, too
+        waiting = b":\nid: %d\n\n" % cursor.seq  # so that a client that has been told nothing can go on, too
         heartbeats = hub.heartbeats
         while not hub.has_ended(kb_id):
             hint = hub.hint()
@@ -142,6 +150,7 @@ class _Telling:
                 data, heartbeats = data + _COMMENT, hub.heartbeats
             data, waiting = data or waiting, b""
             if data:
+                data = hub.with_log(data) if self._with_log else data
                 await self._take({"type": "http.response.body", "body": data, "more_body": True})
             if block is None:
                 await hint.wait()

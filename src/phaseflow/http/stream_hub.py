@@ -19,7 +19,7 @@ from phaseflow.domain.status import Transition
 from phaseflow.feed import PAGE, STATUS_INTERVAL_S, Feed
 from phaseflow.flow import PhaseFlow
 from phaseflow.http.connection import Connection
-from phaseflow.http.event_id import EventId, written
+from phaseflow.http.event_id import EventId, with_log
 from phaseflow.http.limits import Limits
 from phaseflow.http.signals import closing_on_signals
 from phaseflow.http.status_cache import CachedStatus, StatusCache
@@ -159,11 +159,11 @@ class StreamHub:
         seq = last_event_id.seq
         if last_event_id.log in {None, self._feed.log_id} and (seq == 0 or oldest - 1 <= seq <= self._feed.last_seq):
             return b"", Cursor(seq, 0)
-        return b'id: %b\nevent: reset\ndata: {"oldest": %d}\n\n' % (self.id_of(now.seq), oldest), now
+        return b'id: %d\nevent: reset\ndata: {"oldest": %d}\n\n' % (now.seq, oldest), now
 
-    def id_of(self, seq: int) -> bytes:
-        """The id of whoever has seen the log up to a number."""
-        return written(seq, self._feed.log_id)
+    def with_log(self, events: bytes) -> bytes:
+        """Events whose ids say that they are of this log."""
+        return with_log(events, self._feed.log_id)
 
     def hint(self) -> anyio.Event:
         """Set when there may be something new. Take it before looking, wait for it after."""
@@ -198,7 +198,7 @@ class StreamHub:
             seq = max(last, page[-1].seq if page else 0) if len(page) < PAGE else page[-1].seq
         stamp = cursor.stamp
         if seq >= self._watermark:
-            parts += [b"id: %b\n%b" % (self.id_of(seq), event) for event in self._cache.since(stamp, kb_id)]
+            parts += [b"id: %d\n%b" % (seq, event) for event in self._cache.since(stamp, kb_id)]
             stamp = self._cache.stamp
         reached = Cursor(seq, stamp)
         return None if reached == cursor else EventBlock(b"".join(parts), reached)
@@ -207,7 +207,7 @@ class StreamHub:
         event = self._encoded.get(transition.seq)
         if event is None:
             data = transition.model_dump_json(by_alias=True).encode()
-            event = b"id: %b\nevent: transition\ndata: %b\n\n" % (self.id_of(transition.seq), data)
+            event = b"id: %d\nevent: transition\ndata: %b\n\n" % (transition.seq, data)
             self._encoded[transition.seq] = event
             if len(self._encoded) > ENCODED:
                 self._encoded.popitem(last=False)

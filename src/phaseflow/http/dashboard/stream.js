@@ -44,6 +44,7 @@ export class Stream {
   open() {
     this.close();
     const url = new URL(this.path, this.base);
+    url.searchParams.set("log_ids", "true");
     if (this.lastId !== null) url.searchParams.set("last_event_id", this.lastId);
     this.source = new EventSource(url);
     this.source.onopen = () => this.opened();
