@@ -55,7 +55,7 @@ CASES = [
     Case(Errand.INGEST, "indexing.switched", 1),
     Case(Errand.INGEST, "indexing.withdrawn", 1, base="rebuild"),
     Case(Errand.INGEST, "janitor.removed_some", 1, base="rebuild"),
-    Case(Errand.INGEST, "janitor.merged", 1, base="rebuild"),
+    Case(Errand.INGEST, "janitor.merged", 1),  # not after a rebuild: the table of the old index is emptied as a whole
     Case(Errand.INGEST, "janitor.gave_back", 1, base="rebuild"),
     Case(Errand.INGEST, "indexing.cleaned", 1, base="rebuild"),
     Case(Errand.INGEST, "indexing.switched", 1, base="rebuild"),

@@ -15,7 +15,7 @@ from phaseflow.components.embedders.openai import OpenAIEmbedder
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.flow import Job
 from phaseflow.store import failpoints
-from tests.store.probes import until_removed
+from tests.store.probes import until_merged
 
 SETTINGS = {"chunk_size": 200, "chunk_overlap": 20}
 BATCH = 8
@@ -102,7 +102,7 @@ async def _run(errand: Errand, database: Path, folder: Path, base_url: str, mode
 
 async def _ingest(flow: PhaseFlow, job: Job, embedder: RemoteEmbedder) -> None:
     await job.wait()
-    await until_removed(flow.tracker.database)
+    await until_merged(flow.tracker.database)
 
 
 async def _pause(flow: PhaseFlow, job: Job, embedder: RemoteEmbedder) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 
-from phaseflow.store import leftovers
+from phaseflow.store import leftovers, upkeep
 from phaseflow.store.database import Database
 from phaseflow.store.transaction import Transaction
 
@@ -51,4 +51,12 @@ async def until_removed(database: Database) -> None:
     """Until the janitor of a running engine has nothing left to remove."""
     with anyio.fail_after(20):
         while await database.read(leftovers.are_there):  # noqa: ASYNC110  # nobody tells when
+            await anyio.sleep(0.01)
+
+
+async def until_merged(database: Database) -> None:
+    """Until the janitor of a running engine, none of whose jobs run, has cleared the words of what was removed."""
+    await until_removed(database)
+    with anyio.fail_after(20):
+        while await database.read(upkeep.has_removed_words):  # noqa: ASYNC110  # nobody tells when
             await anyio.sleep(0.01)
