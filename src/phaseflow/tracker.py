@@ -57,6 +57,7 @@ class PhaseTracker:
         self.feed = feed
         self.clock = clock
         self.lease_granted = anyio.Event()
+        self.then: Callable[[Changed], None] = lambda _: None  # who else is told
 
     @classmethod
     async def attach(cls, database: Database) -> Self:
@@ -227,6 +228,7 @@ class PhaseTracker:
             self.feed.publish(changed.logged)
         elif changed.after != changed.before:
             self.feed.touch(changed.after.kb_id, counts_only=counts_only)
+        self.then(changed)
 
     async def _move(
         self,

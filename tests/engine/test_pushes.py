@@ -9,7 +9,16 @@ from pathlib import Path
 import anyio
 import pytest
 
-from phaseflow import HeldBySource, InvalidRequest, JobStatus, NewDocument, PhaseFlow, PhaseStatus, UploadSource
+from phaseflow import (
+    HeldBySource,
+    InvalidRequest,
+    JobPhase,
+    JobStatus,
+    NewDocument,
+    PhaseFlow,
+    PhaseStatus,
+    UploadSource,
+)
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.store import failpoints
 from tests.engine.components import CountingEmbedder, write_folder
@@ -97,6 +106,29 @@ async def test_a_push_into_a_job_that_has_loaded_waits_for_the_next_one(
     embedder.gate.set()
     await searchable(flow, "a", "b")
     assert [job.metrics.documents_loaded for job in (await flow.jobs("kb")).items] == [1, 1]
+
+
+async def report_all(flow: PhaseFlow, job_id: str) -> None:
+    for phase in JobPhase:
+        await flow.tracker.start_phase(job_id, phase)
+        await flow.tracker.complete_phase(job_id, phase)
+
+
+async def test_a_push_beside_a_job_of_another_program_is_taken_when_that_is_completed(flow: PhaseFlow) -> None:
+    await flow.tracker.initialize_phases("theirs", "kb")
+    assert (await flow.add("kb", [note("a")])).job_id == "theirs"
+    await report_all(flow, "theirs")
+    await searchable(flow, "a")
+    assert (await over(flow)).job_id != "theirs"
+
+
+async def test_a_push_beside_a_job_of_another_program_that_is_cancelled_waits_for_the_next_one(flow: PhaseFlow) -> None:
+    await flow.tracker.initialize_phases("theirs", "kb")
+    await flow.add("kb", [note("a")])
+    await flow.cancel("kb")
+    assert (await flow.status("kb")).job_id == "theirs"
+    await flow.add("kb", [note("b")])
+    await searchable(flow, "a", "b")
 
 
 async def test_a_paused_job_is_left_quiet_and_takes_what_came_when_it_is_resumed(

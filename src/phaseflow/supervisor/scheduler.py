@@ -63,6 +63,7 @@ class Scheduler:
         self._woken = anyio.Event()
         self._stopping = False
         self._log = get_logger()
+        tracker.then = self._hear
 
     async def recover_orphans(self, *, go_on: bool) -> list[str]:
         """Pause what a dead process left running, and queue it again when ``go_on``; the ids of those jobs."""
@@ -151,6 +152,11 @@ class Scheduler:
         elif supervisor is not None:
             supervisor.wake()
         self.wake()
+
+    def _hear(self, changed: Changed) -> None:
+        """A job that its program ran is over: what came in meanwhile has waited for that."""
+        if not changed.after.managed and changed.after.get_overall_status().is_terminal:
+            self.asked(changed.after.kb_id)
 
     def abandon(self, kb_id: str) -> None:
         """Drop what a failed job of this knowledge base still has in hand: a new job takes its place."""
