@@ -9,6 +9,7 @@ from functools import partial
 import anyio
 
 from phaseflow.components.uploads import UploadLimits
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import FileNotKept, UploadTooLarge
 from phaseflow.store import kept_files
 from phaseflow.store.kept_files import PART_BYTES, KeptFile
@@ -90,7 +91,7 @@ class KeptFiles:
             files, size = kept_files.totals(tx)
             if files >= MOST_FILES or size >= self._limits.kb_bytes:
                 raise UploadTooLarge(
-                    f"{files:,} files with {size:,} bytes are kept, which is all there is room for; delete some first"
+                    f"{counted(files, 'file')} with {size:,} bytes, which is all there is room for; delete some first"
                 )
             return kept_files.begin(tx, id_, name, at)
 

@@ -15,6 +15,8 @@ _ITEM = re.compile(r"[ \t]*-[ \t]+(.*)$")
 _BLOCK = re.compile(r"[|>][+-]?\d?[ \t]*(?:#.*)?$")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?")
 _INLINE_ITEM = re.compile(r"\s*(?:\"((?:[^\"\\]|\\.)*)\"|'((?:[^']|'')*)'|([^,\"']*))\s*(?:,|$)")
+_LONGEST_LIST = 4_000
+"""Characters of a list in one line that are looked at."""
 _WORDS: dict[str, bool | None] = {"true": True, "yes": True, "false": False, "no": False, "null": None, "~": None}
 
 
@@ -80,7 +82,7 @@ def _value(written: str, below: list[str]) -> MetadataValue | None:
     whole = " ".join([written, *(line.strip() for line in below if not line.lstrip().startswith("#"))]).strip()
     if whole.startswith("["):
         inside = whole[1:].partition("]")[0] if whole.count("]") == 1 else whole[1:].rpartition("]")[0]
-        return [item for each in _INLINE_ITEM.findall(inside) if (item := _inline(each))]
+        return [item for each in _INLINE_ITEM.findall(inside[:_LONGEST_LIST]) if (item := _inline(each))]
     if whole.startswith(("{", "&", "*", "!")):
         return None
     if whole[0] not in "\"'":

@@ -10,7 +10,6 @@ _QUOTE = re.compile(r" {0,3}>[ \t]?")
 _ITEM = re.compile(r" {0,3}(?:[-*+]|\d{1,9}[.)])(?: {1,4}(?=\S)|[ \t]|$)")
 _BREAK = re.compile(r" {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$")
 _ATX = re.compile(r" {0,3}#{1,6}(?:[ \t]+(.*))?$")
-_CLOSING = re.compile(r"(?:^|[ \t]+)#+[ \t]*$")
 _SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
 _CODE = re.compile(r"(?: {4}| {0,3}\t)")
@@ -92,7 +91,7 @@ class _Scan:
             return None
         if atx := _ATX.match(line):
             self._paragraph = []
-            return _CLOSING.sub("", atx[1] or "")
+            return _without_closing(atx[1] or "")
         if self._opens(line):
             return None
         if not self._paragraph:
@@ -159,3 +158,11 @@ def _plain(heading: str, text: str) -> str:
     words = _REFERENCE.sub(lambda found: found[1] if f"[{found[1]}]:".lower() in text.lower() else found[0], words)
     words = _MARKED.sub(lambda found: found[2] or found[4], words)
     return " ".join(_ESCAPED.sub(r"\1", words).split())
+
+
+def _without_closing(words: str) -> str:
+    """A heading without the signs that close it, which stand alone or behind a blank."""
+    trimmed = words.rstrip(" \t")
+    before = trimmed.rstrip("#")
+    is_closed = before != trimmed and (not before or before[-1] in " \t")
+    return before.rstrip(" \t") if is_closed else words

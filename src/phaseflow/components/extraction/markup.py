@@ -101,7 +101,7 @@ def _asciidoc_said(head: str) -> dict[str, str]:
             in_comment = not in_comment
         elif in_comment or line.startswith("//") or not line.strip():
             continue
-        elif title := _ADOC_TITLE.match(line):
+        elif title := _ADOC_TITLE.match(line[:_LONGEST]):
             found["title"] = _asciidoc_line(title[1])
             break
         elif not line.startswith(":"):
@@ -111,7 +111,7 @@ def _asciidoc_said(head: str) -> dict[str, str]:
                 found["title"] = _asciidoc_line(line)
             break
     author = next(lines, "")
-    if "title" in found and not author.startswith(":") and (name := _ADOC_AUTHOR.match(author)):
+    if "title" in found and not author.startswith(":") and (name := _ADOC_AUTHOR.match(author[:_LONGEST])):
         found["author"] = name[0].strip()
     for name, value in _ADOC_ATTRIBUTE.findall(head.partition("\n\n== ")[0]):
         if key := _ADOC_KEYS.get(name.lower()):
