@@ -131,6 +131,21 @@ async def test_a_push_beside_a_job_of_another_program_that_is_cancelled_waits_fo
     await searchable(flow, "a", "b")
 
 
+async def test_what_was_pushed_is_what_a_knowledge_base_of_another_program_can_be_started_with(
+    flow: PhaseFlow,
+) -> None:
+    await flow.tracker.initialize_phases("theirs", "kb")
+    await flow.cancel("kb")
+    with pytest.raises(InvalidRequest, match="has no source"):
+        await flow.start("kb")
+    await flow.tracker.initialize_phases("theirs too", "kb")
+    await flow.add("kb", [note("a")])
+    await flow.cancel("kb")
+    assert (await (await flow.start("kb")).wait()).metrics.documents_loaded == 1
+    await searchable(flow, "a")
+    assert (await flow.kb("kb")).source == UploadSource()
+
+
 async def test_a_paused_job_is_left_quiet_and_takes_what_came_when_it_is_resumed(
     database: Path, flow: PhaseFlow
 ) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from phaseflow.components.uploads import Uploads, disk
 from phaseflow.domain.errors import InvalidRequest, KnowledgeBaseNotFound
 from phaseflow.domain.settings import DEFAULT_SOURCE, SOURCES, Settings, UploadSource
-from phaseflow.store import knowledge_bases
+from phaseflow.store import knowledge_bases, pushed
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.transaction import Transaction
 
@@ -35,7 +35,9 @@ class Definitions:
         if sources is None and self._needs_source:
             if kb is None:
                 raise KnowledgeBaseNotFound(kb_id)
-            if kb.sources is None:
+            if kb.sources is None and pushed.is_all(tx, kb.key):
+                sources = UPLOAD  # its jobs were another program's: what was pushed beside them is all it can load
+            elif kb.sources is None:
                 raise InvalidRequest("source", f"knowledge base {kb_id!r} has no source; start it with one")
         if kb is None or sources is not None or settings is not None:
             knowledge_bases.put(tx, kb_id, sources, self.settings_json(settings, kb), at)

@@ -102,6 +102,16 @@ def remove(tx: Transaction, kb_key: str, uri: str) -> Pushed | None:
     return gone
 
 
+def is_all(tx: Transaction, kb_key: str) -> bool:
+    """Whether documents were pushed into a knowledge base, and it has no others."""
+    row = tx.row(
+        "SELECT 1 WHERE EXISTS (SELECT 1 FROM pushed WHERE kb_id = ?1)"
+        " AND NOT EXISTS (SELECT 1 FROM catalogue WHERE kb_id = ?1 AND source <> 'push')",
+        kb_key,
+    )  # fmt: skip
+    return row is not None
+
+
 def kept_bytes(tx: Transaction, kb_key: str) -> int:
     """The sizes of all that was pushed into a knowledge base, added up."""
     return int(tx.value("SELECT pushed_bytes FROM knowledge_bases WHERE id = ?", kb_key) or 0)
