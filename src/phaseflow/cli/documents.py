@@ -10,9 +10,12 @@ from phaseflow.cli.exit_codes import Exit, exit_of, run
 from phaseflow.cli.place import Place, anywhere, changing
 from phaseflow.cli.terminal import answer, answer_text, say
 from phaseflow.domain.counting import counted
+from phaseflow.domain.vocabulary import DocumentStatus, JobStatus
 
 if TYPE_CHECKING:
     from phaseflow.domain.documents import DocumentInfo
+    from phaseflow.domain.status import JobStatusResponse
+    from phaseflow.flow import Job, PhaseFlow
 
 
 def _as_metadata(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any] | None:
@@ -65,9 +68,26 @@ async def _add(
 
     async with PhaseFlow(place.db, only=[kb_id]) as flow:
         job = await flow.add_documents(kb_id, files, metadata)
-        status = await job.wait_until_idle()
+        status = await _last_status(flow, job)
         found = await flow.documents_named(kb_id, list(dict.fromkeys(path.name for path in files)))
     _told_of(found, as_json, "taken in")
+    return _exit_with(status, found)
+
+
+async def _last_status(flow: "PhaseFlow", job: "Job") -> "JobStatusResponse":
+    """How the last job ends: what the open one does not take, the next one does."""
+    while True:
+        status = await job.wait_until_idle()
+        following = await flow.next_job(job) if status.status.is_terminal else None
+        if following is None:
+            return status
+        job = following
+
+
+def _exit_with(status: "JobStatusResponse", found: "list[DocumentInfo]") -> Exit:
+    """A job is completed beside documents that failed; a command about documents is not."""
+    if status.status is JobStatus.COMPLETED and any(each.status is DocumentStatus.FAILED for each in found):
+        return Exit.FAILED
     return exit_of(status.status)
 
 
@@ -121,10 +141,10 @@ async def retry_here(place: Place, as_json: bool, kb_id: str, uri: str) -> Exit:
 
     async with PhaseFlow(place.db, only=[kb_id]) as flow:
         await flow.retry_document(kb_id, uri)
-        status = await (await flow.job(kb_id)).wait_until_idle()
+        status = await _last_status(flow, await flow.job(kb_id))
         found = await flow.document(kb_id, uri)
     _told_of([found], as_json, "loaded anew")
-    return exit_of(status.status)
+    return _exit_with(status, [found])
 
 
 def _told_of(documents: "list[DocumentInfo]", as_json: bool, what: str) -> Exit:

@@ -35,6 +35,8 @@ class Foreground:
     allow_private: tuple[str, ...] = ()
     embedding_url: str | None = None
     keep_vectors: float = 30.0
+    reads_sources: bool = False
+    """The command wants a job that reads the sources: where one for the inbox comes first, it is begun after that."""
 
     async def run(
         self, check: "Callable[[Reader], Awaitable[None]]", begin: "Callable[[PhaseFlow], Awaitable[Job]]"
@@ -44,6 +46,8 @@ class Foreground:
         ``check`` raises what ``begin`` would: it reads first, so that a command that is refused resumes nothing.
         Jobs of other knowledge bases do not run here. A cancel stops the job after the batch in hand, and so does a
         signal; a call that hangs then is abandoned, and what was in the air is asked for again when the job resumes.
+        What waited for the job to be over (pushes, documents to load anew) is loaded by the next one, which is followed
+        too; the exit code is that of the last.
         """
         from phaseflow.cli.interrupts import Interrupts
         from phaseflow.components.workers.confinement import hide_memory
@@ -59,15 +63,29 @@ class Foreground:
             ) as flow:  # fmt: skip
                 if interrupts.asked:
                     return Exit.PAUSED
-                job = await begin(flow)
-                final = await self._follow(flow, job, interrupts)
-                if final is not None and not self.as_json:
-                    await self._sum_up(flow, final)
+                job, is_begun = await self._begin(flow, begin)
+                while True:
+                    final = await self._follow(flow, job, interrupts)
+                    if final is not None and not self.as_json:
+                        await self._sum_up(flow, final)
+                    if final is None or not final.status.is_terminal or interrupts.asked:
+                        break
+                    if not is_begun:
+                        job, is_begun = await self._begin(flow, begin)
+                    elif (following := await flow.next_job(job)) is not None:
+                        job = following
+                    else:
+                        break
             if final is None:  # closing the engine has ended what did not end by itself
                 async with Reader(self.db) as reader:
                     final = await reader.job_status(job.job_id)
                     await self._report(reader, final)
-        return exit_of(final.status)
+        return exit_of(final.status) if is_begun else Exit.PAUSED
+
+    async def _begin(self, flow: "PhaseFlow", begin: "Callable[[PhaseFlow], Awaitable[Job]]") -> "tuple[Job, bool]":
+        """A job to follow, and whether it is what the command wants: one for the inbox may come first."""
+        job = await begin(flow)
+        return job, not self.reads_sources or await flow.reads_sources(job.job_id)
 
     async def _follow(self, flow: "PhaseFlow", job: "Job", interrupts: "Interrupts") -> "JobStatusResponse | None":
         """Show the job until it is over or paused; None where it is neither in time after a signal."""

@@ -83,7 +83,7 @@ def ingest(
     )
     wanted.settings.over(None)  # a usage error should not wait for the database
     logs.set_up(verbosity)
-    foreground = Foreground(db, kb, as_json, not hold, allow_private, wanted.settings.address, keep_vectors)
+    foreground = Foreground(db, kb, as_json, not hold, allow_private, wanted.settings.address, keep_vectors, True)
     run(lambda: foreground.run(wanted.check, wanted.begin))
 
 
@@ -102,20 +102,35 @@ class Wanted:
     async def check(self, reader: "Reader") -> None:
         """Raise JobConflict when the open job differs."""
         kb = await self._known(reader)
-        if kb is not None and kb.job is not None and not kb.job.status.is_terminal:
+        if kb is None or kb.job is None or kb.job.status.is_terminal:
+            return
+        if await reader.reads_sources(kb.job.job_id):
             self.check_same(kb)
 
     async def begin(self, flow: "PhaseFlow") -> "Job":
-        """Resume the open job, else start a new one. Raises JobConflict when the open job differs."""
+        """Resume the open job, else start a new one. Raises JobConflict when the open job differs.
+
+        A job for the inbox goes on first, even one that begins meanwhile: it reads no source, so it cannot differ.
+        """
         kb = await self._known(flow)
         if kb is None or kb.job is None or kb.job.status.is_terminal:
             settings = self.settings.over(None if kb is None else kb.settings)
             self._say_what_is_made_again(kb, settings)
             present = {} if kb is None or self.replace else kb.sources
-            return await flow.start(
-                self.kb_id, sources=with_source(present, self.source), full=self.full, hold=list(self.hold),
-                settings=settings, allow_deletes=self.allow_deletes,
-            )  # fmt: skip
+            try:
+                return await flow.start(
+                    self.kb_id, sources=with_source(present, self.source), full=self.full, hold=list(self.hold),
+                    settings=settings, allow_deletes=self.allow_deletes,
+                )  # fmt: skip
+            except JobConflict:
+                job = await flow.job(self.kb_id)
+                if await flow.reads_sources(job.job_id):
+                    raise
+                return job
+        if not await flow.reads_sources(kb.job.job_id):
+            if kb.job.status is JobStatus.PAUSED:
+                await flow.resume(self.kb_id)
+            return await flow.job(self.kb_id)
         self.check_same(kb)
         await self._go_on(flow, kb.job)
         return await flow.job(self.kb_id)

@@ -22,7 +22,7 @@ from phaseflow.flow.webhooks import Webhooks
 from phaseflow.store import jobs
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.transaction import Transaction
-from phaseflow.supervisor.own_jobs import make_own_job
+from phaseflow.supervisor.own_jobs import is_own_job_due, make_own_job
 from phaseflow.supervisor.scheduler import Scheduler
 from phaseflow.tracker import PhaseTracker
 
@@ -118,6 +118,17 @@ class Control(DocumentVerbs):
         """A handle on the newest job."""
         record = await self._latest(kb_id)
         return Job(record.state.job_id, kb_id, self._engine()[0].feed)
+
+    async def next_job(self, job: Job) -> Job | None:
+        """The job after ``job``, which is over; made now where something waits in the inbox. None: there is none."""
+
+        def look(tx: Transaction) -> bool:
+            return jobs.latest_id(tx, job.kb_id) != job.job_id or is_own_job_due(tx, job.kb_id)
+
+        if not await self._read(look):
+            return None
+        _, latest = await self._change_documents(job.kb_id, lambda *_: None)
+        return None if latest in {None, job.job_id} else await self.job(job.kb_id)
 
     async def _latest(self, kb_id: str) -> JobRecord:
         return await self._read(lambda tx: latest_job(tx, kb_id))

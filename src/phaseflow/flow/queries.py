@@ -87,6 +87,10 @@ class Queries(DocumentQueries, Searching):
         composed = await self._composer()
         return await self._read(lambda tx: composed(jobs.record(tx, as_text("job_id", job_id))))
 
+    async def reads_sources(self, job_id: str) -> bool:
+        """Whether a job reads the sources: one that was made for what waits in the inbox takes that alone."""
+        return await self._read(lambda tx: jobs.record(tx, as_text("job_id", job_id)).lists)
+
     async def jobs(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[JobStatusResponse]:
         """The jobs of a knowledge base, newest first."""
         as_count("limit", limit, 1, MOST_ITEMS)
