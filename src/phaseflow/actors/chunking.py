@@ -1,5 +1,6 @@
 """The chunking actor: cuts texts into passages."""
 
+from asyncio import CancelledError
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -81,7 +82,7 @@ class ChunkingActor(Actor):
             spans = self.shop.plan.components.chunker.spans(document.text, document.media_type)
         except DocumentError as error:
             return FailedDocument(document.uri, error.code, str(error))
-        except Exception as error:  # noqa: BLE001  # whatever a chunker raises is the document's failure
+        except (Exception, CancelledError, SystemExit, GeneratorExit) as error:  # noqa: BLE001  # the document's failure
             return FailedDocument(document.uri, "chunk_error", f"{type(error).__name__}: {error}")
         if len(spans) >= MOST_PIECES:
             return FailedDocument(

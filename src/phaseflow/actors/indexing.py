@@ -10,6 +10,7 @@ from phaseflow.actors.actor import Actor
 from phaseflow.actors.batching import in_parts
 from phaseflow.actors.withdrawal import CLEAN_UP, Withdrawal
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
+from phaseflow.components.contained import contained
 from phaseflow.components.protocols import IndexDocument, Passage, Span
 from phaseflow.domain.errors import DocumentError, TransientError
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
@@ -128,7 +129,9 @@ class IndexingActor(Actor):
         failed: list[tuple[StagedDocument, FailedDocument]] = []
         for document in batch:
             try:
-                await index.replace(self.shop.plan.run.kb_id, [await self._with_vectors(document)])
+                await contained(
+                    index.replace(self.shop.plan.run.kb_id, [await self._with_vectors(document)]), "the index"
+                )
                 good.append(document)
             except DocumentError as error:
                 failed.append((document, FailedDocument(document.uri, error.code, str(error))))

@@ -11,6 +11,7 @@ from phaseflow.actors.context import RunContext
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.background_task import only_error
+from phaseflow.components.contained import contained
 from phaseflow.components.protocols import Document, Entry, Known, Loader, Skipped, Unchanged
 from phaseflow.domain.errors import (
     ComponentError,
@@ -132,7 +133,7 @@ class SourceReader:
     async def _list_page(self, pages: Any) -> bool:
         async with self._gate:
             try:
-                page: Sequence[Entry] | None = await anext(pages, None)
+                page: Sequence[Entry] | None = await contained(anext(pages, None), "the loader")
             except Exception as error:
                 raise _CannotList(error) from error
             await self._shop.write(lambda tx: self._loading.store_listed(tx, self, page or (), is_last=page is None))
@@ -188,7 +189,7 @@ class SourceReader:
             began = self._limits.now()
             while self._gate.is_open:
                 try:
-                    outcomes[entry.id] = await self._loader.load(listed, known)
+                    outcomes[entry.id] = await contained(self._loader.load(listed, known), "the loader")
                     self._limits.passed()
                 except RateLimited as error:  # no fault of the page, and no attempt
                     limited += 1

@@ -7,6 +7,7 @@ from functools import partial
 
 from phaseflow.actors.context import PhaseFailed, RunContext
 from phaseflow.actors.gate import Gate
+from phaseflow.components.contained import contained
 from phaseflow.domain.policy import why_not_delete
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import (
@@ -109,7 +110,9 @@ class Withdrawal:
                 if gone:
                     await self._shop.write(partial(self._withdraw, gone))
                     if (index := self._shop.plan.components.index) is not None:
-                        await index.delete(self._shop.plan.run.kb_id, [uri for _, uri, _ in gone])
+                        await contained(
+                            index.delete(self._shop.plan.run.kb_id, [uri for _, uri, _ in gone]), "the index"
+                        )
             failpoints.hit("indexing.withdrawn")
 
     def _withdraw(self, gone: Sequence[Gone], tx: Transaction) -> None:

@@ -2,6 +2,7 @@
 
 import anyio
 
+from phaseflow.components.contained import contained
 from phaseflow.components.protocols import Index
 from phaseflow.domain.errors import IndexUnavailable, PhaseflowError
 from phaseflow.domain.identifiers import document_id
@@ -17,7 +18,7 @@ async def search_outside(index: Index, kb_id: str, query: str, vector: list[floa
     something else than hits."""
     try:
         with anyio.fail_after(SEARCH_S):
-            hits = await index.search(kb_id, query, vector, limit)
+            hits = await contained(index.search(kb_id, query, vector, limit), "it")
         return [SearchHit(document_id=document_id(kb_id, hit.uri), **hit._asdict()) for hit in hits][:limit]
     except PhaseflowError as error:
         why = str(error)

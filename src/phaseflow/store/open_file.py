@@ -35,9 +35,17 @@ class OpenFile:
             return "was deleted or replaced while in use; put it back or start anew"
         os.lseek(self._fd, 0, os.SEEK_SET)
         head = os.read(self._fd, HEAD_BYTES)
-        if not head.startswith(SQLITE_MAGIC) or here.st_size < size_by_head(head):
+        missing = size_by_head(head) - here.st_size
+        if not head.startswith(SQLITE_MAGIC) or missing > self._bytes_in_wal():
             return "was cut off or overwritten while in use; stop the engine and restore a copy of it"
         return None
+
+    def _bytes_in_wal(self) -> int:
+        """What the WAL may still bring into the file: a full disk can stop that after the head was written."""
+        try:
+            return self._path.with_name(f"{self._path.name}-wal").stat().st_size
+        except OSError:
+            return 0
 
 
 def size_by_head(head: bytes) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
+from phaseflow.components.contained import contained
 from phaseflow.components.embedders.fingerprint import Fingerprint, fingerprint_of
 from phaseflow.components.embedders.retry_after import retry_after_s
 from phaseflow.components.embedders.throttle import Throttle
@@ -127,10 +128,10 @@ class EmbedderAdapter:
         self.calls += 1
         try:
             if iscoroutinefunction(method):
-                return await method(argument)
+                return await contained(method(argument), "the embedder")
             async with self._threads:
-                result = await call_in_abandonable_thread(lambda: method(argument))
-            return await result if isawaitable(result) else result
+                result = await contained(call_in_abandonable_thread(lambda: method(argument)), "the embedder")
+            return await contained(result, "the embedder") if isawaitable(result) else result
         except ComponentError:
             self.errors += 1
             raise

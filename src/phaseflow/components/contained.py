@@ -1,0 +1,31 @@
+"""What a component of a program may raise that is no exception of ours to handle: contained at the call.
+
+A component that raises ``CancelledError`` (it awaited a task that somebody cancelled) has not been cancelled by the
+engine, and one that raises ``SystemExit`` does not end it.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from phaseflow.domain.errors import ComponentError
+
+T = TypeVar("T")
+
+
+async def contained(call: Awaitable[T], what: str) -> T:
+    """Await a call of a component. Raises ComponentError where it ends itself instead of failing.
+
+    A cancellation of the engine passes: it was asked of this task (``Task.cancelling`` has grown), one that a
+    component raises was not.
+    """
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    try:
+        return await call
+    except asyncio.CancelledError as error:
+        if task is None or task.cancelling() > before:
+            raise
+        raise ComponentError(f"{what} raised CancelledError: something that it waits for was cancelled") from error
+    except (SystemExit, GeneratorExit) as error:
+        raise ComponentError(f"{what} raised {type(error).__name__}") from error
