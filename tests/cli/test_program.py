@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from phaseflow.cli import main
+from tests.cli.commands import Shell
 
 COMMANDS = [
     "ingest",
@@ -69,3 +70,11 @@ def test_what_cannot_be_understood_is_a_usage_error(
     assert result.stdout == ""
     assert "Usage:" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_bare_command_shows_its_help_line_by_line(shell: Shell) -> None:
+    done = shell()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Usage: phaseflow [OPTIONS] COMMAND")
+    assert "\\n" not in done.stderr
+    assert any(line.strip().startswith("ingest ") for line in done.stderr.splitlines())

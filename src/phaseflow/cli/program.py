@@ -35,6 +35,9 @@ class Program(click.Group):
     def _outcome(self, *args: Any, **extra: Any) -> int:
         try:
             return int(super().main(*args, **extra) or 0)
+        except click.exceptions.NoArgsIsHelpError as error:
+            say_lines(error.format_message().splitlines())
+            return error.exit_code
         except click.UsageError as error:
             _explain(error)
             return error.exit_code

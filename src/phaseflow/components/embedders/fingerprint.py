@@ -23,7 +23,7 @@ _NAMES_MODEL = frozenset({
 _SHAPES_VECTORS = frozenset({
     "dimension", "dimensions", "dim", "dims", "size", "prefix", "instruction", "instructions", "instruct", "prompt",
     "normalize", "normalized", "pooling", "task", "type", "revision", "truncate", "precision", "quantization",
-    "lang", "language",
+    "lang", "language", "dimensionality", "adapter", "region", "version",
 })  # fmt: skip
 """Words of an attribute's name that say how the model is used."""
 _SECRET = frozenset({
