@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from phaseflow.domain.errors import JobConflict as JobConflict
     from phaseflow.domain.errors import JobNotFound as JobNotFound
     from phaseflow.domain.errors import KnowledgeBaseNotFound as KnowledgeBaseNotFound
+    from phaseflow.domain.errors import NoText as NoText
     from phaseflow.domain.errors import PhaseflowError as PhaseflowError
     from phaseflow.domain.errors import RateLimited as RateLimited
     from phaseflow.domain.errors import TransientError as TransientError
@@ -55,8 +56,8 @@ _HOMES = {
     "phaseflow.components.uploads": ("UploadLimits",),
     "phaseflow.domain.errors": (
         "DatabaseHeld", "DocumentError", "DocumentNotFound", "EmbedderDown", "HeldBySource", "InvalidRequest",
-        "InvalidTransition", "JobConflict", "JobNotFound", "KnowledgeBaseNotFound", "PhaseflowError", "RateLimited",
-        "TransientError", "UploadTooLarge",
+        "InvalidTransition", "JobConflict", "JobNotFound", "KnowledgeBaseNotFound", "NoText", "PhaseflowError",
+        "RateLimited", "TransientError", "UploadTooLarge",
     ),
     "phaseflow.domain.ingestion": ("IngestionState",),
     "phaseflow.domain.new_document": ("NewDocument",),

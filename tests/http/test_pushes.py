@@ -120,6 +120,17 @@ async def test_one_document_is_retried_skipped_described_and_deleted_by_its_id(s
         assert (gone.status_code, gone.json()["code"]) == (404, "document_not_found")
 
 
+async def test_a_document_without_a_text_is_known_and_says_so(service: Service) -> None:
+    (await service.http.put(KB, json={"source": {"type": "upload"}})).raise_for_status()
+    (await service.http.post(f"{KB}/start", json={"hold": ["loading"]})).raise_for_status()
+    pushed = await _push(service, {"uri": "a.md", "text": "The letter a."})
+    place = f"{TO}/{pushed['documents'][0]['id']}"
+    text = await service.http.get(f"{place}/text")
+    assert (text.status_code, text.json()["code"]) == (404, "no_text")
+    assert "nothing was extracted from" in text.json()["detail"]
+    assert (await service.http.get(f"{place}/chunks")).json() == {"items": [], "next_cursor": None}
+
+
 async def test_a_push_is_taken_while_a_job_is_paused_and_waits_for_it(service: Service) -> None:
     (await service.http.put(KB, json={"source": {"type": "upload"}})).raise_for_status()
     (await service.http.post(f"{KB}/start", json={"hold": ["loading"]})).raise_for_status()

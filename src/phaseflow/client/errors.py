@@ -57,7 +57,7 @@ _KINDS: dict[str, type[PhaseflowError]] = {
         errors.JobConflict, errors.InvalidTransition, errors.KnowledgeBaseNotFound, errors.JobNotFound,
         errors.InvalidRequest, errors.SourceNotAllowed, errors.StoreUnavailable, errors.EngineStopped,
         errors.Busy,
-        errors.DocumentNotFound, errors.HeldBySource, errors.UploadTooLarge, errors.WebhookNotFound,
+        errors.DocumentNotFound, errors.NoText, errors.HeldBySource, errors.UploadTooLarge, errors.WebhookNotFound,
         errors.IndexUnavailable,
     )
 }  # fmt: skip

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TypeVar
 
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo
-from phaseflow.domain.errors import DocumentNotFound, InvalidRequest
+from phaseflow.domain.errors import DocumentNotFound, InvalidRequest, NoText
 from phaseflow.domain.status import Page
 from phaseflow.domain.vocabulary import DocumentStatus
 from phaseflow.flow.inputs import as_count, as_text
@@ -78,14 +78,20 @@ class DocumentQueries(ABC):
         return await self._read(lambda tx: _found(tx, _view(tx, kb_id), kb_id, name))
 
     async def document_text(self, kb_id: str, name: str) -> str:
-        """The text that was extracted from a document: of the version that search sees, else of the newest one."""
+        """The text that was extracted from a document: of the version that search sees, else of the newest one.
+
+        Raises NoText when nothing was extracted from it yet.
+        """
         return "".join([piece async for piece in self.text_pieces(kb_id, name)])
 
     async def text_pieces(self, kb_id: str, name: str) -> AsyncIterator[str]:
-        """The same in pieces of up to a million characters. Raises DocumentNotFound, also when it goes meanwhile."""
+        """The same in pieces of up to a million characters. Raises as it does, also when it goes meanwhile."""
 
         def begin(tx: Transaction) -> tuple[int, str, int]:
-            return _version(tx, kb_id, name)
+            version = _version(tx, kb_id, name)
+            if version is None:
+                raise NoText(kb_id, name)
+            return version
 
         number, uri, characters = await self._read(begin)
         for first in range(0, characters // texts.SEGMENT + 1, PIECE_SEGMENTS):
@@ -102,8 +108,8 @@ class DocumentQueries(ABC):
         after = 0 if cursor is None else _position(cursor)
 
         def read(tx: Transaction) -> list[DocumentChunk]:
-            number, _, _ = _version(tx, kb_id, name)
-            return document_status.chunks(tx, number, limit + 1, after)
+            version = _version(tx, kb_id, name)
+            return [] if version is None else document_status.chunks(tx, version[0], limit + 1, after)
 
         found = await self._read_long(read)
         return Page(items=found[:limit], next_cursor=str(found[limit].position) if len(found) > limit else None)
@@ -121,12 +127,9 @@ def _found(tx: Transaction, seen: View, kb_id: str, name: str) -> DocumentInfo:
     return document
 
 
-def _version(tx: Transaction, kb_id: str, name: str) -> tuple[int, str, int]:
+def _version(tx: Transaction, kb_id: str, name: str) -> tuple[int, str, int] | None:
     seen = _view(tx, kb_id)
-    version = document_status.version_of(tx, seen, _found(tx, seen, kb_id, name).uri)
-    if version is None:
-        raise DocumentNotFound(kb_id, name)
-    return version
+    return document_status.version_of(tx, seen, _found(tx, seen, kb_id, name).uri)
 
 
 def _as_status(status: DocumentStatus | str | None) -> DocumentStatus | None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from starlette.responses import StreamingResponse
 
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo
-from phaseflow.domain.errors import DocumentNotFound, KnowledgeBaseNotFound
+from phaseflow.domain.errors import DocumentNotFound, KnowledgeBaseNotFound, NoText
 from phaseflow.domain.status import Page
 from phaseflow.http import requests
 from phaseflow.http.endpoint import Endpoint, JsonResult, RequestContext
@@ -50,7 +50,7 @@ ENDPOINTS = [
     Endpoint("GET", DOCUMENT, "One document", get_document, {200: DocumentInfo}, requests.DocumentPath,
              problems=_NO_DOCUMENT),
     Endpoint("GET", f"{DOCUMENT}/text", "The text that was extracted from a document", get_document_text, {200: TEXT},
-             requests.DocumentPath, problems=_NO_DOCUMENT),
+             requests.DocumentPath, problems=(*_NO_DOCUMENT, NoText)),
     Endpoint("GET", f"{DOCUMENT}/chunks", "The passages of a document", list_document_chunks,
              {200: Page[DocumentChunk]}, requests.ChunkList, problems=_NO_DOCUMENT),
 ]  # fmt: skip

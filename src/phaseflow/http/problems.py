@@ -130,6 +130,7 @@ STATUS: dict[type[PhaseflowError], HTTPStatus] = {
     errors.KnowledgeBaseNotFound: HTTPStatus.NOT_FOUND,
     errors.JobNotFound: HTTPStatus.NOT_FOUND,
     errors.DocumentNotFound: HTTPStatus.NOT_FOUND,
+    errors.NoText: HTTPStatus.NOT_FOUND,
     errors.WebhookNotFound: HTTPStatus.NOT_FOUND,
     errors.FileNotKept: HTTPStatus.NOT_FOUND,
     errors.HeldBySource: HTTPStatus.CONFLICT,

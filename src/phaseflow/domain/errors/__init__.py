@@ -6,6 +6,7 @@ PhaseflowError
 ├── KnowledgeBaseNotFound
 ├── JobNotFound              no such job, or a KB that has never run
 ├── DocumentNotFound         no such document in this knowledge base
+│   └── NoText               nothing was extracted from it yet
 ├── WebhookNotFound
 ├── FileNotKept              no such file among those that belong to no knowledge base
 ├── HeldBySource             a document that a source holds, not one that was pushed; nothing was changed
@@ -58,6 +59,7 @@ from phaseflow.domain.errors.requests import JobConflict as JobConflict
 from phaseflow.domain.errors.requests import JobNotFound as JobNotFound
 from phaseflow.domain.errors.requests import KnowledgeBaseNotFound as KnowledgeBaseNotFound
 from phaseflow.domain.errors.requests import MissingExtra as MissingExtra
+from phaseflow.domain.errors.requests import NoText as NoText
 from phaseflow.domain.errors.requests import PhaseflowError as PhaseflowError
 from phaseflow.domain.errors.requests import SourceNotAllowed as SourceNotAllowed
 from phaseflow.domain.errors.requests import UploadTooLarge as UploadTooLarge

@@ -66,6 +66,16 @@ class DocumentNotFound(PhaseflowError):
         self.uri = uri
 
 
+class NoText(DocumentNotFound):
+    """The document is known, and nothing has been extracted from it yet."""
+
+    code = "no_text"
+
+    def __init__(self, kb_id: str, uri: str) -> None:
+        super().__init__(kb_id, uri)
+        self.args = (f"nothing was extracted from {uri!r} yet; its status says why",)
+
+
 class WebhookNotFound(PhaseflowError):
     """No webhook of that name."""
 

@@ -109,7 +109,7 @@ export class DocumentText {
       if (mine !== this.asked) return;
       this.store.failed(error);
       const { code, message } = /** @type {api.ApiError} */ (error);
-      setText(this.told, code === "document_not_found" ? "No text has been extracted yet." : capital(message));
+      setText(this.told, code === "no_text" ? "No text has been extracted yet." : capital(message));
       return;
     }
     this.draw();
