@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from math import isfinite
 from typing import Annotated, Any, Final
+from unicodedata import normalize
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -80,7 +81,14 @@ def _whole(text: str) -> str:
     return text
 
 
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds U+0000, which no text has; leave it out")
+    return _whole(text)
+
+
 def _visible(text: str) -> str:
+    text = normalize("NFC", text)  # the same name typed on two systems is one document
     if not text.strip() or any(not letter.isprintable() for letter in text):
         raise ValueError("must be a name that can be seen, without control characters")
     return _whole(text)
@@ -91,6 +99,7 @@ Metadata = Annotated[dict[str, Any], BeforeValidator(_checked_metadata)]
 
 class NewDocument(BaseModel):
     """A text to be pushed. A document that was pushed under the same ``uri`` before is replaced.
+    The uri is kept in Unicode NFC.
 
     ``title`` is found in the text when it is not given; ``media_type`` follows from the end of the uri (``.md``,
     ``.html``), else it is plain text. ``metadata`` None keeps what was given before.
@@ -98,7 +107,7 @@ class NewDocument(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     uri: Annotated[str, Field(min_length=1, max_length=LONGEST_URI), AfterValidator(_visible)]
-    text: Annotated[str, AfterValidator(_whole)]
+    text: Annotated[str, AfterValidator(_without_nul)]
     title: Annotated[str | None, Field(min_length=1, max_length=1000)] = None
     media_type: Annotated[str | None, Field(max_length=200, pattern=r"^[\w.+-]+/[\w.+-]+( *;.*)?$")] = None
     metadata: Metadata | None = None
