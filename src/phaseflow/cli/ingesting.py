@@ -52,6 +52,10 @@ def _kb_name(context: click.Context, parameter: click.Parameter, value: str) -> 
 @options.settings
 @options.allow_private
 @options.keep_vectors
+@options.file_only(
+    "ingest reads its source in this process, not through a service: push files with phaseflow add --server URL, or"
+    " start the job there by its API or dashboard"
+)
 @options.common
 @options.verbose
 def ingest(

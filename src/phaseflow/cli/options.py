@@ -73,6 +73,23 @@ def server(command: Callable[P, R]) -> Callable[P, R]:
     )(command)
 
 
+def file_only(why: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """--server, for a command that works on the file alone: refused, with the reason, rather than ignored."""
+
+    def refuse(_: click.Context, __: click.Parameter, url: str | None) -> None:
+        if url:
+            raise click.UsageError(f"{why}; to work on the file of --db all the same, add --server ''")
+
+    return click.option(
+        "--server",
+        metavar="URL",
+        envvar="PHASEFLOW_SERVER",
+        expose_value=False,
+        callback=refuse,
+        help="Refused, also where PHASEFLOW_SERVER names one: this command works on the file.",
+    )
+
+
 def allow_private(command: Callable[P, R]) -> Callable[P, R]:
     """--allow-private, for sources and services inside a private network."""
     return click.option(

@@ -61,6 +61,7 @@ def _show(done: "Vacuumed", as_json: bool) -> Exit:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@options.file_only("backup copies a file, not through a service: run it on the machine of the service, beside its file")
 @options.common
 def backup(file: Path, db: Path, as_json: bool) -> None:
     """Copy the database into FILE, also while a service uses it. Only you can read the copy."""
