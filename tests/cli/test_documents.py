@@ -28,3 +28,19 @@ def test_metadata_that_cannot_be_kept_is_a_mistake_of_usage(tmp_path: Path) -> N
     for wrong in ("author", "uri=x"):
         assert shell("add", "a.md", "--kb", "notes", "--metadata", wrong).returncode == 2
     assert not (tmp_path / "phaseflow.db").exists()
+
+
+def test_a_document_that_failed_fails_the_command_that_added_it(tmp_path: Path) -> None:
+    (tmp_path / "bad.pdf").write_text("%PDF-1.7 and nothing more")
+    (tmp_path / "a.md").write_text("Of letters.")
+    shell = Shell(tmp_path)
+    assert shell("add", "bad.pdf", "a.md", "--kb", "notes").returncode == 1
+    assert shell("add", "a.md", "--kb", "notes").returncode == 0
+    assert shell("retry", "notes", "bad.pdf").returncode == 1
+
+
+def test_the_text_of_a_document_is_one_json_document_when_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("Of letters.")
+    shell = Shell(tmp_path)
+    assert shell("add", "a.md", "--kb", "notes").returncode == 0
+    assert shell.answer("document", "notes", "a.md", "--text") == {"text": "Of letters."}

@@ -63,3 +63,13 @@ async def test_a_refusal_is_one_line(service: Service, words: tuple[str, ...], t
     code, out, err = await _run(service, *words, token=token)
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert told in err
+
+
+@pytest.mark.parametrize(
+    "words", [("document", "waf", "nope"), ("document", "waf", "nope", "--text"), ("skip", "waf", "nope")]
+)
+async def test_a_document_that_is_not_there_is_told_by_the_name_that_was_given(
+    service: Service, words: tuple[str, ...]
+) -> None:
+    code, _, err = await _run(service, *words)
+    assert (code, "no document 'nope'" in err) == (1, True), err

@@ -1,5 +1,6 @@
 """The commands that read. They work beside a process that holds the database."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -8,7 +9,7 @@ from phaseflow.cli import options
 from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.cli.knowledge_bases import list_kbs
 from phaseflow.cli.place import Place, anywhere
-from phaseflow.cli.terminal import answer, draw, pour, say
+from phaseflow.cli.terminal import answer, answer_text, draw, pour, say
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.filters import as_filter
 from phaseflow.domain.vocabulary import DocumentStatus, SearchMode
@@ -143,7 +144,11 @@ async def _document(place: Place, as_json: bool, kb_id: str, uri: str, text: boo
 
     async with place.reading() as library:
         if text:
-            pour(await library.document_text(kb_id, uri))
+            extracted = await library.document_text(kb_id, uri)
+            if as_json:
+                answer_text(json.dumps({"text": extracted}))
+            else:
+                pour(extracted)
             return Exit.COMPLETED
         one = await library.document(kb_id, uri)
     if as_json:

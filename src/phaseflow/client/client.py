@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from phaseflow.client.calls import ServiceCall, ServiceFeed
 from phaseflow.client.connection import Connection, job_path, part
 from phaseflow.client.definitions import definition
-from phaseflow.client.document_calls import DocumentCalls, document_path, kb_path
+from phaseflow.client.document_calls import DocumentCalls, document_path, kb_path, naming
 from phaseflow.client.errors import HistoryLost
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo
 from phaseflow.domain.filters import read_filter
@@ -159,12 +159,14 @@ class Calls(DocumentCalls):
     @ServiceCall
     async def document(self, kb_id: str, name: str) -> DocumentInfo:
         """One document, by its id or its uri."""
-        return await self._ask(DocumentInfo, "GET", document_path(kb_id, name))
+        with naming(kb_id, name):
+            return await self._ask(DocumentInfo, "GET", document_path(kb_id, name))
 
     @ServiceCall
     async def document_text(self, kb_id: str, name: str) -> str:
         """The text that was extracted from a document."""
-        return (await self._connection.send("GET", f"{document_path(kb_id, name)}/text")).text
+        with naming(kb_id, name):
+            return (await self._connection.send("GET", f"{document_path(kb_id, name)}/text")).text
 
     @ServiceCall
     async def document_chunks(
@@ -172,7 +174,8 @@ class Calls(DocumentCalls):
     ) -> Page[DocumentChunk]:
         """The passages that a document was cut into, by position."""
         path = f"{document_path(kb_id, name)}/chunks"
-        return await self._ask(Page[DocumentChunk], "GET", path, params=_page(limit, cursor))
+        with naming(kb_id, name):
+            return await self._ask(Page[DocumentChunk], "GET", path, params=_page(limit, cursor))
 
     @ServiceCall
     async def search(

@@ -3,7 +3,8 @@
 import json
 import re
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -12,6 +13,7 @@ from phaseflow.client.calls import ServiceCall
 from phaseflow.client.connection import part
 from phaseflow.client.documents import Given, files_of
 from phaseflow.domain.documents import DocumentInfo, DocumentsChanged
+from phaseflow.domain.errors import DocumentNotFound
 from phaseflow.domain.identifiers import DOCUMENT_ID, document_id
 from phaseflow.domain.new_document import NewDocument
 
@@ -47,18 +49,30 @@ class DocumentCalls:
     @ServiceCall
     async def retry_document(self, kb_id: str, document: str) -> DocumentInfo:
         """Load a document anew, even if it is unchanged."""
-        return await self._ask(DocumentInfo, "POST", f"{document_path(kb_id, document)}/retry")
+        with naming(kb_id, document):
+            return await self._ask(DocumentInfo, "POST", f"{document_path(kb_id, document)}/retry")
 
     @ServiceCall
     async def skip_document(self, kb_id: str, document: str) -> DocumentInfo:
         """Take a document out of search, and leave it out until it is retried."""
-        return await self._ask(DocumentInfo, "POST", f"{document_path(kb_id, document)}/skip")
+        with naming(kb_id, document):
+            return await self._ask(DocumentInfo, "POST", f"{document_path(kb_id, document)}/skip")
 
     @ServiceCall
     async def set_metadata(self, kb_id: str, document: str, metadata: Mapping[str, Any]) -> DocumentInfo:
         """Replace the metadata of a document."""
         body = {"metadata": dict(metadata)}
-        return await self._ask(DocumentInfo, "PATCH", document_path(kb_id, document), json=body)
+        with naming(kb_id, document):
+            return await self._ask(DocumentInfo, "PATCH", document_path(kb_id, document), json=body)
+
+
+@contextmanager
+def naming(kb_id: str, name: str) -> Iterator[None]:
+    """The service is asked by id: a document that it does not have is told by the name that was given."""
+    try:
+        yield
+    except DocumentNotFound as error:
+        raise DocumentNotFound(kb_id, name) from error
 
 
 def kb_path(kb_id: str) -> str:
