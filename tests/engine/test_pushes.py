@@ -273,13 +273,6 @@ async def test_a_refused_push_changes_nothing(tmp_path: Path, database: Path, fl
     assert _dump(database) == before
 
 
-async def test_a_name_typed_on_two_systems_is_one_document(flow: PhaseFlow) -> None:
-    assert (await flow.add("kb", [note("cafe\u0301")])).uris == ["caf\u00e9"]
-    await flow.add("kb", [note("caf\u00e9", "changed")])
-    await searchable(flow, "caf\u00e9")
-    assert [each.uri for each in (await flow.documents("kb")).items] == ["caf\u00e9"]
-
-
 async def test_a_text_with_a_nul_is_refused_by_name(flow: PhaseFlow) -> None:
     with pytest.raises(InvalidRequest, match=r"U\+0000") as refused:
         await flow.add("kb", [{"uri": "a", "text": "The letter a.\0"}])

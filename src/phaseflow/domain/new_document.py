@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from math import isfinite
 from typing import Annotated, Any, Final
-from unicodedata import normalize
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -88,7 +87,6 @@ def _without_nul(text: str) -> str:
 
 
 def _visible(text: str) -> str:
-    text = normalize("NFC", text)  # the same name typed on two systems is one document
     if not text.strip() or any(not letter.isprintable() for letter in text):
         raise ValueError("must be a name that can be seen, without control characters")
     return _whole(text)
@@ -99,7 +97,7 @@ Metadata = Annotated[dict[str, Any], BeforeValidator(_checked_metadata)]
 
 class NewDocument(BaseModel):
     """A text to be pushed. A document that was pushed under the same ``uri`` before is replaced.
-    The uri is kept in Unicode NFC.
+    The uri is kept as it is given.
 
     ``title`` is found in the text when it is not given; ``media_type`` follows from the end of the uri (``.md``,
     ``.html``), else it is plain text. ``metadata`` None keeps what was given before.
