@@ -205,6 +205,14 @@ async def test_the_same_push_again_changes_nothing_and_costs_nothing(
     assert len((await flow.jobs("kb")).items) == 1
 
 
+async def test_the_same_push_of_a_large_document_leaves_one_file(database: Path, flow: PhaseFlow) -> None:
+    document = NewDocument(uri="a", text="The letter a. " * 10_000)
+    for _ in range(3):
+        await flow.add("kb", [document])
+    files = [each.name for each in Path(f"{database}.uploads").rglob("*") if each.is_file()]
+    assert [(name,) for name in files] == select(database, "SELECT file FROM pushed")
+
+
 async def test_of_two_pushes_of_one_uri_the_later_one_counts(flow: PhaseFlow) -> None:
     await flow.add("kb", [note("a", "old")])
     await flow.add("kb", [note("a", "new"), note("b"), note("a", "newest")])

@@ -138,7 +138,7 @@ class Documents(Queries):
 def _store(
     tx: Transaction, kb: KnowledgeBaseRecord, pushes: Sequence[Push], limits: UploadLimits, at: datetime
 ) -> list[str]:
-    """Keep pushes and ask for those that are new or other than before; the files that nothing names any more."""
+    """Keep pushes and ask for those that are new or other than before; the files that nothing names."""
     uris = [push.uri for push in pushes]
     known, kept = catalogue.of(tx, kb.key, uris), pushed.of(tx, kb.key, uris)
     _refuse_held(known)
@@ -156,7 +156,8 @@ def _store(
     wanted = {push.uri for push in new} | {uri for uri in uris if uri in kept and inbox.is_asked_for(tx, kb.key, uri)}
     skipped = {uri for uri, document in known.items() if document.is_skipped}
     inbox.ask(tx, kb.key, sorted(wanted - skipped, key=uris.index), at)
-    return [file for push in new if push.uri in kept and (file := kept[push.uri].file) is not None]
+    replaced = [kept[push.uri].file for push in new if push.uri in kept]
+    return [file for file in (*replaced, *(push.file for push in pushes if push not in new)) if file is not None]
 
 
 def _refuse_held(known: Mapping[str, KnownDocument]) -> None:
