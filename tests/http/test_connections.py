@@ -195,7 +195,7 @@ async def test_more_connections_than_descriptors_neither_stop_the_service_nor_fi
                     client.sendall(HALF)
             async with http_client(service.url) as http:
                 for _ in range(5):
-                    assert (await http.get("/healthz", headers={"Connection": "close"})).status_code == 200
+                    assert (await http.get("/healthz", headers={"Connection": "close"}, timeout=30)).status_code == 200
         finally:
             for client in clients:
                 client.close()
