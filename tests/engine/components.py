@@ -55,6 +55,12 @@ class CountingEmbedder:
         """Wait for a call after ``close``."""
         await self._arrived.wait()
 
+    async def until_full(self) -> None:
+        """Wait until as many calls are inside as may be, after ``close``: no other begins then."""
+        while self.inside < self.in_flight:
+            self._arrived = anyio.Event()
+            await self._arrived.wait()
+
 
 class SpinningChunker:
     """Hangs in its thread until released."""

@@ -114,10 +114,11 @@ class Scene:
             await (await self.flow.start("kb", self.folder)).wait()
 
     async def hang(self, kb_id: str = "kb") -> None:
-        """A job with a call to the embedder inside, and nothing else that it could do."""
+        """A job with as many calls to the embedder inside as may be, and nothing else that it could do."""
         self.embedder.close()
         await self.flow.start(kb_id, self.folder)
-        await self.embedder.until_called()
+        with anyio.fail_after(10):
+            await self.embedder.until_full()
         await self.until(lambda s: s.phase_details[1].status is PhaseStatus.COMPLETED, kb_id)
 
 
