@@ -232,7 +232,7 @@ CREATE TABLE models (
     dimension   INTEGER
 ) STRICT;
 
--- Float32, little-endian, length 1. Kept by (model, text hash): a vector once paid for is never computed again.
+-- Float32, little-endian, length 1. Kept by (model, text hash): one that is paid for is not computed again while it is kept (unused_vectors).
 CREATE TABLE vectors (
     id        INTEGER PRIMARY KEY,
     model_id  INTEGER NOT NULL REFERENCES models (id),

@@ -172,7 +172,7 @@ async def _failing(scene: Scene) -> None:
         await scene.until(lambda s: s.requested == "pause")
         scene.chunker.release.set()
     with anyio.fail_after(10):
-        await scene.embedder.until_called()
+        await scene.embedder.until_full()
     await scene.until(lambda s: s.phase_details[1].status is PhaseStatus.PAUSED)
     scene.chunker.broken = True
     await scene.flow.resume("kb", "chunking")
