@@ -1,11 +1,13 @@
 """Nothing outside a folder is read, whoever swaps what is in it for links meanwhile."""
 
+import errno
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -165,3 +167,26 @@ async def test_descriptors_do_not_grow_with_the_depth_and_are_given_back(tmp_pat
     del pages
     assert isinstance(await loader.load(entry, None), Document)
     assert descriptors() <= before
+
+
+@pytest.mark.parametrize(("error", "is_listed"), [(FileNotFoundError, True), (PermissionError, False)])
+async def test_a_link_that_goes_between_two_looks_is_one_that_is_not_there(
+    docs: Path, monkeypatch: pytest.MonkeyPatch, error: type[OSError], is_listed: bool
+) -> None:
+    (docs / "link").symlink_to("sub/deep")
+    looked: list[str] = []
+    realpath = os.path.realpath
+
+    def gone(path: str, **options: Any) -> str:
+        if not path.endswith("/link"):
+            return realpath(path, **options)
+        looked.append(path)
+        raise error(errno.ENOENT if error is FileNotFoundError else errno.EACCES, "gone", path)
+
+    loader = FolderLoader(FolderSource(str(docs)))
+    before = {entry.uri for entry in await listed(loader)}
+    assert any(uri.startswith("link/") for uri in before)
+    monkeypatch.setattr("phaseflow.components.sources.beneath.os.path.realpath", gone)
+    found = {entry.uri for entry in await listed(loader)}
+    assert looked
+    assert found == ({uri for uri in before if not uri.startswith("link/")} if is_listed else set())

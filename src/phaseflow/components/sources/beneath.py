@@ -56,7 +56,10 @@ class Folder:
     engine_files: SeenEngineFiles | None
 
     def resolve(self, path: str) -> str | None:
-        """Return the path without links, None when it leads out of the folder. It may be another one a moment later."""
+        """Return the path without links, None when it leads out of the folder. It may be another one a moment later.
+
+        Raises OSError for a link that is gone between the look at it and the reading of it.
+        """
         real = os.path.realpath(os.path.join(self.path, path))
         above = os.path.join(self.path, "")
         return real[len(above) :] if real.startswith(above) else "" if real == self.path else None

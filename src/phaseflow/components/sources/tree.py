@@ -112,7 +112,12 @@ class Tree:
     def _look(self, level: _Level, name: str, kind: _Kind) -> "_Level | Found | None":
         place: str | None = level.place + name
         if kind is _Kind.LINK:
-            place = self._root.resolve(level.place + name)
+            try:
+                place = self._root.resolve(level.place + name)
+            except OSError as error:
+                if _has_vanished(error):
+                    return None
+                raise _unreadable(level.prefix + name, error) from error
         if place is None:
             return None
         if kind is _Kind.OTHER and not self._takes_file(level, name):
