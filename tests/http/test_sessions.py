@@ -122,26 +122,24 @@ async def test_a_peer_that_guesses_waits_for_its_turn() -> None:
     with anyio.fail_after(5):
         started = anyio.current_time()
         for _ in range(int(OF_ONE.at_once)):
-            assert not await guesses.tried("192.0.2.1", lambda: False)
+            await guesses.was_wrong("192.0.2.1")
         assert anyio.current_time() - started < 0.5
         started = anyio.current_time()
-        assert not await guesses.tried("192.0.2.1", lambda: False)
+        await guesses.was_wrong("192.0.2.1")
         assert anyio.current_time() - started >= 0.9 / OF_ONE.per_s
-        assert await guesses.tried("192.0.2.2", lambda: True)
+        started = anyio.current_time()
+        await guesses.was_wrong("192.0.2.2")
+        assert anyio.current_time() - started < 0.9 / OF_ONE.per_s
 
 
-async def test_what_waits_is_bounded_and_the_rest_is_not_even_tried() -> None:
-    guesses, tries, refused = Guesses(Clock()), 0, 0
-
-    def is_right() -> bool:
-        nonlocal tries
-        tries += 1
-        return False
+async def test_wrong_tokens_that_wait_are_bounded_and_the_rest_is_refused_at_once() -> None:
+    guesses, answered, refused = Guesses(Clock()), 0, 0
 
     async def guess() -> None:
-        nonlocal refused
+        nonlocal answered, refused
         try:
-            await guesses.tried("192.0.2.1", is_right)
+            await guesses.was_wrong("192.0.2.1")
+            answered += 1
         except LimitReached:
             refused += 1
 
@@ -150,46 +148,69 @@ async def test_what_waits_is_bounded_and_the_rest_is_not_even_tried() -> None:
             tasks.start_soon(guess)
         await anyio.wait_all_tasks_blocked()
         tasks.cancel_scope.cancel()
-    assert tries == OF_ONE.at_once
+    assert answered == OF_ONE.at_once
     assert refused == 100 - OF_ONE.at_once - OF_ONE.waiting
 
 
-async def test_guesses_from_many_addresses_wait_for_each_other_and_not_peers_that_knew_the_token() -> None:
+async def test_guesses_from_many_addresses_wait_for_each_other() -> None:
     guesses = Guesses(Clock())
-    assert await guesses.tried("192.0.2.1", lambda: True)
     for number in range(int(OF_ALL.at_once)):
-        await guesses.tried(f"2001:db8:0:{number:x}::1", lambda: False)
+        await guesses.was_wrong(f"2001:db8:0:{number:x}::1")
     with anyio.move_on_after(0.01) as waited:
-        await guesses.tried("2001:db8:1::1", lambda: False)
+        await guesses.was_wrong("2001:db8:1::1")
     assert waited.cancelled_caught
-    with anyio.fail_after(5):
-        started = anyio.current_time()
-        assert await guesses.tried("192.0.2.1", lambda: True)
-        assert anyio.current_time() - started < 0.09 / OF_ALL.per_s
 
 
 async def test_all_addresses_of_one_network_are_one_peer_and_peers_are_forgotten() -> None:
     guesses = Guesses(clock := Clock())
     for number in range(int(OF_ONE.at_once)):
-        await guesses.tried(f"2001:db8::{number:x}", lambda: False)
+        await guesses.was_wrong(f"2001:db8::{number:x}")
     with anyio.move_on_after(0.01) as waited:
-        await guesses.tried("2001:db8::ffff", lambda: False)
+        await guesses.was_wrong("2001:db8::ffff")
     assert waited.cancelled_caught
     for number in range(PEERS + 10):
         clock.now += 1
-        await guesses.tried(f"10.0.{number // 256}.{number % 256}", lambda: False)
+        await guesses.was_wrong(f"10.0.{number // 256}.{number % 256}")
     assert len(guesses._of_one) == PEERS
 
 
-async def test_the_right_token_costs_nothing_and_is_let_in_amid_guesses(guarded: Service) -> None:
-    for _ in range(3 * int(OF_ONE.at_once)):
-        assert (await guarded.http.get(KB, headers=BEARER)).status_code == 200
-    statuses = [
-        (await guarded.http.post("/login", json={"token": f"guess {number}"})).status_code
-        for number in range(int(OF_ONE.at_once))
-    ]
-    assert set(statuses) == {401}
-    assert (await guarded.http.get(KB, headers=BEARER)).status_code == 200
+async def test_the_right_token_is_let_in_at_once_while_its_address_guesses(guarded: Service) -> None:
+    async def guess(number: int) -> None:
+        while True:
+            if number % 2:
+                answer = await stranger.post("/login", json={"token": f"guess {number}"})
+            else:
+                answer = await stranger.get(KB, headers={"Authorization": f"Bearer {number}"})
+            statuses.append(answer.status_code)
+            if answer.status_code == 429:
+                refused.set()
+            await anyio.sleep(0.01)
+
+    statuses: list[int] = []
+    refused = anyio.Event()
+    with anyio.fail_after(20):
+        async with httpx2.AsyncClient(base_url=guarded.url) as stranger, anyio.create_task_group() as tasks:
+            for number in range(40):
+                tasks.start_soon(guess, number)
+            await refused.wait()
+            started = anyio.current_time()
+            for _ in range(10):
+                assert (await guarded.http.get(KB, headers=BEARER)).status_code == 200
+                assert (await guarded.http.post("/login", json={"token": TOKEN})).status_code == 204
+            assert anyio.current_time() - started < 5
+            tasks.cancel_scope.cancel()
+    assert set(statuses) == {401, 429}
+
+
+async def test_wrong_tokens_that_wait_do_not_hold_up_the_end_of_the_service() -> None:
+    guesses = Guesses(Clock())
+    for _ in range(int(OF_ONE.at_once)):
+        await guesses.was_wrong("192.0.2.1")
+    with anyio.fail_after(0.5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(guesses.was_wrong, "192.0.2.1")
+            await anyio.wait_all_tasks_blocked()
+            guesses.close()
 
 
 async def test_guesses_in_the_header_and_at_login_are_counted_together(guarded: Service) -> None:

@@ -36,6 +36,7 @@ class AppState:
         """End the streams and the uploads: a server that stops would wait for them."""
         self.hub.close()
         self.seats.close()
+        self.access.guesses.close()
         for end in self.closing:
             end()
 

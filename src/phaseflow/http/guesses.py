@@ -1,17 +1,15 @@
-"""Guesses at the token are slowed: a peer may be wrong a few times, then its tries wait for their turn."""
+"""Guesses at the token are slowed: a peer may be wrong a few times, then its wrong ones wait for an answer."""
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
-from typing import TypeVar
 
 import anyio
 
 from phaseflow.http.problems import LimitReached
 
-_T = TypeVar("_T")
 PEERS = 4096
 """Peers remembered. With more of them at once, the pace for all together still holds."""
 IPV6_HOST_BITS = 64
@@ -49,51 +47,41 @@ class _Budget:
         self._left -= 1
         return max(0.0, -self._left / self._pace.per_s)
 
-    def give_back(self) -> None:
-        self._left += 1
-
 
 class Guesses:
-    """Lets a token be tried, at a pace for each peer and at one for all of them.
+    """Slows wrong tokens down, at a pace for each peer and at one for all of them.
 
-    The right token costs nothing. A peer that gave it before does not wait for the guesses of others. Neither is asked
-    of a session's cookie, which nobody can guess.
+    The right token never comes here, so nobody can lock its holder out by guessing from the same address. Hence this
+    does not bound how many tokens can be compared in parallel: the length of the token has to.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._of_all = _Budget(OF_ALL, clock())
         self._of_one: OrderedDict[str, _Budget] = OrderedDict()
-        self._known: OrderedDict[str, None] = OrderedDict()
+        self._closed = anyio.Event()
 
-    async def tried(self, address: str, is_right: Callable[[], bool]) -> bool:
-        """Whether it is right, once it is its turn. Raises LimitReached, untried, when too many wait already."""
-        peer = _network(address)
-        budgets = [self._budget(peer)] if peer in self._known else [self._budget(peer), self._of_all]
+    def close(self) -> None:
+        """Nobody waits any more: the service is to stop."""
+        self._closed.set()
+
+    async def was_wrong(self, address: str) -> None:
+        """Return once a wrong token may be answered. Raises LimitReached, at once, when too many wait already."""
+        budgets = [self._budget(_network(address)), self._of_all]
         now = self._clock()
         if not all(budget.has_room(now) for budget in budgets):
-            raise LimitReached("too many wrong tokens were tried; wait ten seconds, then send the right one")
+            raise LimitReached("too many wrong tokens were sent; the right one is let in at any time")
         wait_s = max([budget.take() for budget in budgets])
         if wait_s:
-            await anyio.sleep(wait_s)
-        right = is_right()
-        if right:
-            for budget in budgets:
-                budget.give_back()
-            _remember(self._known, peer, None)
-        return right
+            with anyio.move_on_after(wait_s):
+                await self._closed.wait()
 
     def _budget(self, peer: str) -> _Budget:
         found = self._of_one.pop(peer, None) or _Budget(OF_ONE, self._clock())
-        _remember(self._of_one, peer, found)
+        self._of_one[peer] = found
+        if len(self._of_one) > PEERS:
+            self._of_one.popitem(last=False)
         return found
-
-
-def _remember(peers: OrderedDict[str, _T], peer: str, value: _T) -> None:
-    peers[peer] = value
-    peers.move_to_end(peer)
-    if len(peers) > PEERS:
-        peers.popitem(last=False)
 
 
 def _network(address: str) -> str:
