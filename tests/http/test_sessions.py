@@ -189,7 +189,7 @@ async def test_the_right_token_is_let_in_at_once_while_its_address_guesses(guard
     statuses: list[int] = []
     refused = anyio.Event()
     with anyio.fail_after(20):
-        async with httpx2.AsyncClient(base_url=guarded.url) as stranger, anyio.create_task_group() as tasks:
+        async with httpx2.AsyncClient(base_url=guarded.url, timeout=30) as stranger, anyio.create_task_group() as tasks:
             for number in range(40):
                 tasks.start_soon(guess, number)
             await refused.wait()
