@@ -427,7 +427,7 @@ async def test_every_report_is_on_the_disk_before_it_is_told(path: Path) -> None
 
             failpoints.install("store.before_commit", ending)
 
-        await tracker.database._writer.call(watch)  # the connection that writes: nobody else knows how it does
+        await tracker._hub.database._writer.call(watch)  # the connection that writes: nobody else knows how it does
         try:
             await tracker.initialize_phases("job", "kb")
             for move in ("start", "pause", "resume", "fail", "retry", "complete"):
@@ -443,6 +443,6 @@ async def test_what_is_asked_of_a_job_is_told_at_once(path: Path) -> None:
     async with PhaseTracker.open(path) as tracker:
         await tracker.initialize_phases("job", "kb")
         before = tracker.feed.version("kb").moves
-        state = (await tracker.record("job")).state
-        tracker.tell(Changed(state, replace(state, held=True, hold_reason="user")))
+        state = (await tracker._hub.record("job")).state
+        tracker._hub.tell(Changed(state, replace(state, held=True, hold_reason="user")))
         assert tracker.feed.version("kb").moves == before + 1

@@ -80,10 +80,10 @@ async def test_an_illegal_move_raises_and_changes_nothing(tmp_path: Path, before
         await tracker.initialize_phases("job-1", "mine")
         for step in before:
             await getattr(tracker, step)("job-1", "loading")
-        stood = (await tracker.record("job-1")).state
+        stood = (await tracker._hub.record("job-1")).state
         with pytest.raises(InvalidTransition):
             await getattr(tracker, move)("job-1", "loading")
-        assert (await tracker.record("job-1")).state == stood
+        assert (await tracker._hub.record("job-1")).state == stood
 
 
 async def test_a_phase_not_started_cannot_fail(tmp_path: Path) -> None:

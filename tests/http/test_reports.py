@@ -242,13 +242,13 @@ async def test_a_lease_outlives_the_service_and_runs_out_after_its_restart(tmp_p
 
 
 async def test_a_wall_clock_that_is_set_ends_no_lease(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    tracker = service.flow.tracker
+    hub = service.flow._hub
     await _leased(service.flow, 60)
-    before = await tracker.database.read(leases.first_end)
+    before = await hub.database.read(leases.first_end)
     with monkeypatch.context() as set_forward:
         set_forward.setattr(Clock, "step", lambda _: timedelta(hours=1))
-        await tracker.follow_clock()
-    after = await tracker.database.read(leases.first_end)
+        await hub.follow_clock()
+    after = await hub.database.read(leases.first_end)
     assert before is not None
     assert after is not None
     assert abs(after - before - timedelta(hours=1)) < timedelta(seconds=1)

@@ -30,7 +30,7 @@ SURVIVORS = Path(__file__).with_name("survivors.toml")
 NEAR = {
     "domain": ["tests/domain", "tests/test_snapshot.py"],
     "store": ["tests/store", "tests/test_feed.py", "tests/engine/test_ingestion.py"],
-    "tracker.py": ["tests/test_tracker.py", "tests/test_feed.py", "tests/contract/test_phase_tracker.py"],
+    "tracker": ["tests/test_tracker.py", "tests/test_feed.py", "tests/contract/test_phase_tracker.py"],
     "feed.py": ["tests/test_feed.py"],
     "actors": ["tests/actors", "tests/engine/test_ingestion.py", "tests/engine/test_control.py"],
     "supervisor": ["tests/engine/test_control.py", "tests/proof/test_seams.py", "tests/engine/test_ingestion.py"],

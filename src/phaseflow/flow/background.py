@@ -9,7 +9,7 @@ from phaseflow.flow.deliveries import Deliveries
 from phaseflow.flow.leases import LeaseKeeper
 from phaseflow.flow.source_sync import SourceSync
 from phaseflow.supervisor.janitor import Janitor
-from phaseflow.tracker import PhaseTracker
+from phaseflow.tracker import StateHub
 
 LOOK_S = 0.5
 """How often it looks: for so long may a reader beside the engine be wrong after a suspend."""
@@ -18,11 +18,9 @@ LOOK_S = 0.5
 class Background:
     """Each part works by what the database holds, so a crash in between costs nothing."""
 
-    def __init__(
-        self, tracker: PhaseTracker, access: EmbedderAccess, keep_vectors: float, sync: SourceSync | None
-    ) -> None:
-        self._janitor = Janitor(tracker.database, tracker.clock, keep_vectors)
-        parts = (self._janitor, LeaseKeeper(tracker), Deliveries(tracker, access), ClockKeeper(tracker))
+    def __init__(self, hub: StateHub, access: EmbedderAccess, keep_vectors: float, sync: SourceSync | None) -> None:
+        self._janitor = Janitor(hub.database, hub.clock, keep_vectors)
+        parts = (self._janitor, LeaseKeeper(hub), Deliveries(hub, access), ClockKeeper(hub))
         self._parts = parts if sync is None else (*parts, sync)
 
     async def run(self) -> None:
@@ -47,8 +45,8 @@ class ClockKeeper:
     The engine itself knows of a step when it asks its clock; a reader in another process knows only the rows.
     """
 
-    def __init__(self, tracker: PhaseTracker) -> None:
-        self._tracker = tracker
+    def __init__(self, hub: StateHub) -> None:
+        self._hub = hub
         self._scope = anyio.CancelScope()
 
     def stop(self) -> None:
@@ -61,7 +59,7 @@ class ClockKeeper:
             while True:
                 await anyio.sleep(LOOK_S)
                 try:
-                    await self._tracker.follow_clock()
+                    await self._hub.follow_clock()
                 except EngineStopped:
                     return
                 except StoreError as error:

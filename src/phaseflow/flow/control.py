@@ -24,7 +24,7 @@ from phaseflow.store.jobs import JobRecord
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.own_jobs import is_own_job_due, make_own_job
 from phaseflow.supervisor.scheduler import Scheduler
-from phaseflow.tracker import PhaseTracker
+from phaseflow.tracker import StateHub
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ class Control(DocumentVerbs):
         return KbNotes(self._engine()[0])
 
     @abstractmethod
-    def _engine(self) -> tuple[PhaseTracker, Scheduler]: ...
+    def _engine(self) -> tuple[StateHub, Scheduler]: ...
 
     async def pause(self, kb_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:
         """Pause the job, or one phase of it, after the batch in hand."""
@@ -81,16 +81,16 @@ class Control(DocumentVerbs):
         if that takes longer. Raises JobConflict, naming the status and the allowed actions, when the verb cannot apply;
         JobNotFound, KnowledgeBaseNotFound; StoreUnavailable.
         """
-        tracker, scheduler = self._engine()
+        hub, scheduler = self._engine()
         verb = as_action(action)
         name = None if phase is None else as_phase(phase)
         record = await self._latest(kb_id)
-        change = verbs.change_for(verb, tracker.clock.now(), name)
+        change = verbs.change_for(verb, hub.clock.now(), name)
         changed = await scheduler.apply(record.state.job_id, change, reason=BY_USER)
         moved = changed.after != changed.before
         if moved:
             await self._settle(record.state.job_id)
-        return await tracker.get_consolidated_status(record.state.job_id), moved
+        return await hub.feed.status_of(record.state.job_id), moved
 
     def transitions(self, after: int | None = None, kb_id: str | None = None) -> AsyncIterator[Transition]:
         """Every transition after number ``after``, once and in order: replay, then live. None begins with now."""
@@ -98,20 +98,20 @@ class Control(DocumentVerbs):
         return self._engine()[0].feed.transitions(at, None if kb_id is None else as_text("kb_id", kb_id))
 
     async def _change_documents(self, kb_id: str, change: Callable[[Transaction, datetime], T]) -> tuple[T, str | None]:
-        tracker, scheduler = self._engine()
-        at = tracker.clock.now()
+        hub, scheduler = self._engine()
+        at = hub.clock.now()
 
         def write(tx: Transaction) -> tuple[T, str | None, bool]:
             value, made = change(tx, at), make_own_job(tx, kb_id, at)
             return value, made or jobs.latest_id(tx, kb_id), made is not None
 
         def written(result: tuple[T, str | None, bool]) -> None:
-            tracker.feed.touch(kb_id)
+            hub.feed.touch(kb_id)
             if result[2]:
                 scheduler.abandon(kb_id)
             scheduler.asked(kb_id)
 
-        value, job_id, _ = await tracker.database.write(write, durable=True, then=written)
+        value, job_id, _ = await hub.database.write(write, durable=True, then=written)
         return value, job_id
 
     async def job(self, kb_id: str) -> Job:

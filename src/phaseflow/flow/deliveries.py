@@ -25,7 +25,7 @@ from phaseflow.store import failpoints, webhooks
 from phaseflow.store.database import STORE_RETRY_S
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.webhooks import Message, Target
-from phaseflow.tracker import PhaseTracker
+from phaseflow.tracker import StateHub
 
 if TYPE_CHECKING:
     import httpx2
@@ -45,8 +45,8 @@ LONGEST_ERROR = 500
 class Deliveries:
     """Works by level, not by edge: a message is a row until it was taken."""
 
-    def __init__(self, tracker: PhaseTracker, access: EmbedderAccess) -> None:
-        self._tracker = tracker
+    def __init__(self, hub: StateHub, access: EmbedderAccess) -> None:
+        self._hub = hub
         self._access = access
         self._scope = anyio.CancelScope()
         self._busy: dict[int, str] = {}
@@ -69,7 +69,7 @@ class Deliveries:
 
     async def _look(self, tasks: TaskGroup) -> None:
         while True:
-            hint, left_s = self._tracker.feed.hint(), STORE_RETRY_S
+            hint, left_s = self._hub.feed.hint(), STORE_RETRY_S
             try:
                 left_s = await self._start_due(tasks)
             except EngineStopped:
@@ -82,7 +82,7 @@ class Deliveries:
 
     async def _start_due(self, tasks: TaskGroup) -> float:
         """Start what is due; the seconds until something may be."""
-        database, now = self._tracker.database, self._tracker.clock.now()
+        database, now = self._hub.database, self._hub.clock.now()
         next_at = await database.read(webhooks.next_due)
         if next_at is None:
             return float("inf")
@@ -108,7 +108,7 @@ class Deliveries:
             await anyio.sleep(STORE_RETRY_S)
         finally:
             del self._busy[message.seq]
-            self._tracker.feed.wake()
+            self._hub.feed.wake()
 
     async def _attempt(self, message: Message) -> tuple[int, str | None]:
         """(the status, why it failed or None)."""
@@ -117,7 +117,7 @@ class Deliveries:
         body = b'{"type":"%b","timestamp":"%b","data":%b}' % (
             message.event.encode(), timestamp(message.at).encode(), message.data.encode(),
         )  # fmt: skip
-        at_s, target = int(self._tracker.clock.now().timestamp()), message.target
+        at_s, target = int(self._hub.clock.now().timestamp()), message.target
         headers = signed(target.secret, f"msg_{target.id}_{message.seq}", at_s, body)
         try:
             with anyio.fail_after(ATTEMPT_S):
@@ -133,10 +133,10 @@ class Deliveries:
             return 0, str(error) or type(error).__name__
 
     async def _note(self, message: Message, http_status: int, error: str | None) -> None:
-        now, attempts = self._tracker.clock.now(), message.attempts + 1
+        now, attempts = self._hub.clock.now(), message.attempts + 1
         if error is None:
             delivery = Delivery(event=message.event, at=now, http_status=http_status)
-            await self._tracker.database.write(lambda tx: webhooks.taken(tx, message, delivery))
+            await self._hub.database.write(lambda tx: webhooks.taken(tx, message, delivery))
             return
         is_old = now - message.at >= timedelta(seconds=GIVE_UP_S)
         refused = DeliveryError(
@@ -148,7 +148,7 @@ class Deliveries:
         def write(tx: Transaction) -> None:
             webhooks.refused(tx, message, refused, next_at)
 
-        await self._tracker.database.write(write)
+        await self._hub.database.write(write)
         get_logger().warning(
             "webhook not delivered", webhook=message.target.name, event_type=message.event, error=refused.error,
             attempts=attempts, given_up=refused.given_up,

@@ -41,7 +41,7 @@ from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.janitor import KEEP_DAYS
 from phaseflow.supervisor.scheduler import Scheduler
-from phaseflow.tracker import PhaseTracker, admit_new_job, ensure_no_active_job
+from phaseflow.tracker import PhaseTracker, StateHub, admit_new_job, ensure_no_active_job
 
 T = TypeVar("T")
 
@@ -102,8 +102,8 @@ class PhaseFlow(Upkeep):
         self._auto_resume = auto_resume
         self._only = None if only is None else inputs.as_names("only", only)
         self._index = EmbeddedIndex()
-        self._service: BackgroundTask[tuple[PhaseTracker, Scheduler]] | None = None
-        self._running: tuple[PhaseTracker, Scheduler] | None = None
+        self._service: BackgroundTask[tuple[StateHub, Scheduler]] | None = None
+        self._running: tuple[StateHub, Scheduler] | None = None
         self._sync: SourceSync | None = None
         self.interrupted: list[str] = []
         self._coming_in: set[str] = set()
@@ -122,7 +122,7 @@ class PhaseFlow(Upkeep):
     @property
     def is_running(self) -> bool:
         """Inside the ``async with`` block: the database is open and jobs run."""
-        return self._running is not None and not self.tracker.feed.closed
+        return self._running is not None and not self._hub.feed.closed
 
     @property
     def embedding_calls(self) -> tuple[int, int]:
@@ -132,6 +132,10 @@ class PhaseFlow(Upkeep):
     @property
     def tracker(self) -> PhaseTracker:
         """The tracker, for jobs of your program's own pipeline."""
+        return PhaseTracker(self._hub)
+
+    @property
+    def _hub(self) -> StateHub:
         return self._engine()[0]
 
     async def start(
@@ -176,9 +180,9 @@ class PhaseFlow(Upkeep):
         allow_deletes: bool = False,
         only: Collection[str] | None = None,
     ) -> Job:
-        tracker, scheduler = self._engine()
+        hub, scheduler = self._engine()
         state = IngestionState(uuid.uuid4().hex, kb_id)
-        at = tracker.clock.now()
+        at = hub.clock.now()
 
         def create(tx: Transaction) -> None:
             admit_new_job(tx, kb_id, at)
@@ -194,12 +198,12 @@ class PhaseFlow(Upkeep):
 
         def created(_: None) -> None:
             scheduler.note_origin(state.job_id, origin)
-            tracker.feed.touch(kb_id)
+            hub.feed.touch(kb_id)
             scheduler.abandon(kb_id)
             scheduler.wake()
 
-        await tracker.database.write(create, durable=True, then=created)
-        return Job(state.job_id, kb_id, tracker.feed)
+        await hub.database.write(create, durable=True, then=created)
+        return Job(state.job_id, kb_id, hub.feed)
 
     async def put_kb(
         self,
@@ -210,19 +214,15 @@ class PhaseFlow(Upkeep):
         sources: Mapping[str, inputs.SourceLike] | None = None,
     ) -> KnowledgeBase:
         """Create a knowledge base or change it. A running job keeps the sources and settings it started with."""
-        tracker, _ = self._engine()
         check_kb_id(kb_id)
-        given, chosen, at = (
-            await self._components.sources.checked(source, sources),
-            inputs.as_settings(settings),
-            tracker.clock.now(),
-        )
+        hub, given = self._hub, await self._components.sources.checked(source, sources)
+        chosen, at = inputs.as_settings(settings), hub.clock.now()
         await self._check_stored(kb_id, chosen)
 
-        await tracker.database.write(
+        await hub.database.write(
             lambda tx: self._definitions.put(tx, kb_id, given, chosen, at),
             durable=True,
-            then=lambda _: tracker.feed.touch(kb_id),
+            then=lambda _: hub.feed.touch(kb_id),
         )
         return await self.kb(kb_id)
 
@@ -237,56 +237,56 @@ class PhaseFlow(Upkeep):
         found = await search_outside(outside, kb_id, request.query, vector, request.limit)
         return ranked((hit for hit in found if hit.score >= request.min_score), request.mode, embedded)
 
-    async def _main(self, started: Callable[[tuple[PhaseTracker, Scheduler]], None], stop: anyio.Event) -> None:
+    async def _main(self, started: Callable[[tuple[StateHub, Scheduler]], None], stop: anyio.Event) -> None:
         async with open_session(self.path) as database:
             await adopt_uploads(database, self._uploads)
             self._components.sources.attach(database)
-            tracker = await PhaseTracker.attach(database)
+            hub = await StateHub.attach(database)
             scheduler = Scheduler(
-                tracker, self._components.components_for, self._policies, slots=self._slots, only=self._only
+                hub, self._components.components_for, self._policies, slots=self._slots, only=self._only
             )
             if self._slots and self._only is None:  # else this engine does what it was told to, and nothing by itself
-                self._sync = SourceSync(database, tracker.clock, self._start_in_step, [self.path, self._uploads.root])
-            background = Background(tracker, self.embedder_access, self.keep_vectors, self._sync)
+                self._sync = SourceSync(database, hub.clock, self._start_in_step, [self.path, self._uploads.root])
+            background = Background(hub, self.embedder_access, self.keep_vectors, self._sync)
             self.interrupted = await scheduler.recover_orphans(go_on=self._auto_resume)
             try:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(scheduler.run)
                     tasks.start_soon(background.run)
-                    started((tracker, scheduler))
+                    started((hub, scheduler))
                     await stop.wait()
                     background.stop()
                     scheduler.stop()
                 await background.finish()
             finally:
-                tracker.feed.close()
+                hub.feed.close()
                 await self._components.aclose()
 
     def _define(self, tx: Transaction, kb_id: str, at: datetime) -> KnowledgeBaseRecord:
         return self._definitions.to_push(tx, kb_id, at)
 
     def _job(self, job_id: str, kb_id: str) -> Job:
-        return Job(job_id, kb_id, self.tracker.feed)
+        return Job(job_id, kb_id, self._hub.feed)
 
-    def _engine(self) -> tuple[PhaseTracker, Scheduler]:
+    def _engine(self) -> tuple[StateHub, Scheduler]:
         if self._running is None:
             raise EngineStopped("the engine is not running: use PhaseFlow in an `async with` block")
         return self._running
 
     async def _read(self, read: Callable[[Transaction], T]) -> T:
-        return await self.tracker.clock.read_steadily(lambda: self.tracker.database.read(read))
+        return await self._hub.clock.read_steadily(lambda: self._hub.database.read(read))
 
     async def _read_long(self, read: Callable[[Transaction], T]) -> T:
-        return await self.tracker.database.read_long(read)
+        return await self._hub.database.read_long(read)
 
     async def _read_search(self, read: Callable[[Transaction], T]) -> T:
-        return await self.tracker.database.search(read)
+        return await self._hub.database.search(read)
 
     async def _composer(self) -> Callable[[JobRecord], JobStatusResponse]:
-        return lambda record: compose(record, self._now(), self.tracker.database.unwritable)
+        return lambda record: compose(record, self._now(), self._hub.database.unwritable)
 
     def _now(self) -> datetime:
-        return self.tracker.clock.running_now()
+        return self._hub.clock.running_now()
 
     async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderAdapter | None:
         return await self._components.query_embedder(kb)

@@ -5,19 +5,19 @@ from collections.abc import Sequence
 from phaseflow.domain.documents import DocumentInfo
 from phaseflow.store import document_status, kb_notes, knowledge_bases, pushed
 from phaseflow.store.transaction import Transaction
-from phaseflow.tracker import PhaseTracker
+from phaseflow.tracker import StateHub
 
 
 class KbNotes:
     """Notes are JSON under keys of the face's own, and go with their knowledge base. Methods that name one raise
     KnowledgeBaseNotFound. All are safe to cancel."""
 
-    def __init__(self, tracker: PhaseTracker) -> None:
-        self._tracker = tracker
+    def __init__(self, hub: StateHub) -> None:
+        self._hub = hub
 
     async def get(self, kb_id: str, key: str) -> str | None:
         """A note, or None."""
-        return await self._tracker.database.read(lambda tx: kb_notes.find(tx, knowledge_bases.get(tx, kb_id).key, key))
+        return await self._hub.database.read(lambda tx: kb_notes.find(tx, knowledge_bases.get(tx, kb_id).key, key))
 
     async def put(self, kb_id: str, key: str, value: str, *, most: int | None = None, prefix: str = "") -> None:
         """Keep a note, durable when this returns. With more than ``most`` notes, the first whose key begins with
@@ -29,11 +29,11 @@ class KbNotes:
             if most is not None and kb_notes.count(tx, kb_key) > most:
                 kb_notes.remove_first(tx, kb_key, prefix)
 
-        await self._tracker.database.write(write, durable=True)
+        await self._hub.database.write(write, durable=True)
 
     async def pushed_bytes(self, kb_id: str) -> int:
         """The sizes of all that was pushed into a knowledge base, added up."""
-        return await self._tracker.database.read(lambda tx: pushed.kept_bytes(tx, knowledge_bases.get(tx, kb_id).key))
+        return await self._hub.database.read(lambda tx: pushed.kept_bytes(tx, knowledge_bases.get(tx, kb_id).key))
 
     async def kbs_by_age(self, beyond: str | None, limit: int, *, newest_first: bool) -> Sequence[str]:
         """The names of knowledge bases in the order of their creation, those behind the one named."""
@@ -43,7 +43,7 @@ class KbNotes:
                 knowledge_bases.get(tx, beyond)
             return kb_notes.kbs_by_age(tx, beyond, limit, newest_first=newest_first)
 
-        return await self._tracker.database.read(read)
+        return await self._hub.database.read(read)
 
     async def documents(
         self, kb_id: str, beyond: str | None, limit: int, *, last_first: bool
@@ -56,8 +56,8 @@ class KbNotes:
             found = document_status.some(tx, document_status.view(tx, kb.key, kb.index_version), uris)
             return [found[uri] for uri in uris if uri in found]
 
-        return await self._tracker.database.read(read)
+        return await self._hub.database.read(read)
 
     async def holders(self, uri: str) -> Sequence[str]:
         """The knowledge bases that know a document of this uri."""
-        return await self._tracker.database.read(lambda tx: kb_notes.holders(tx, uri))
+        return await self._hub.database.read(lambda tx: kb_notes.holders(tx, uri))

@@ -14,7 +14,7 @@ from phaseflow.domain.errors import FileNotKept, UploadTooLarge
 from phaseflow.store import kept_files
 from phaseflow.store.kept_files import PART_BYTES, KeptFile
 from phaseflow.store.transaction import Transaction
-from phaseflow.tracker import PhaseTracker
+from phaseflow.tracker import StateHub
 
 MOST_FILES = 10_000
 """Files kept at once; documents of knowledge bases are no part of them."""
@@ -25,8 +25,8 @@ DISCARD_S = 2.0
 class IncomingFile:
     """A file on its way in. Its id is in the order of time."""
 
-    def __init__(self, tracker: PhaseTracker, limits: UploadLimits, name: str, number: int, id_: str) -> None:
-        self._tracker = tracker
+    def __init__(self, hub: StateHub, limits: UploadLimits, name: str, number: int, id_: str) -> None:
+        self._hub = hub
         self._limits = limits
         self._name = name
         self._number = number
@@ -52,7 +52,7 @@ class IncomingFile:
         """It is whole: durable when this returns, and kept until it is removed or has expired."""
         if self._pending:
             await self._store(bytes(self._pending))
-        at = self._tracker.clock.now()
+        at = self._hub.clock.now()
         expires_at = None if expires_after_s is None else at + timedelta(seconds=expires_after_s)
 
         def finish(tx: Transaction) -> KeptFile:
@@ -61,21 +61,21 @@ class IncomingFile:
             assert found is not None
             return found
 
-        kept = await self._tracker.database.write(finish, durable=True)
+        kept = await self._hub.database.write(finish, durable=True)
         self.is_kept = True
         return kept
 
     async def _store(self, data: bytes) -> None:
         add = partial(kept_files.add_part, number=self._number, position=self._parts, data=data)
-        await self._tracker.database.write(add)
+        await self._hub.database.write(add)
         self._parts += 1
 
 
 class KeptFiles:
     """The files of one engine that belong to no knowledge base. All methods are safe to cancel."""
 
-    def __init__(self, tracker: PhaseTracker, limits: UploadLimits, coming_in: set[str]) -> None:
-        self._tracker = tracker
+    def __init__(self, hub: StateHub, limits: UploadLimits, coming_in: set[str]) -> None:
+        self._hub = hub
         self._limits = limits
         self._coming_in = coming_in
 
@@ -84,7 +84,7 @@ class KeptFiles:
         """A file begins. Unless it is kept in the block, nothing of it stays. Raises UploadTooLarge when there is no
         room."""
         await self._sweep()
-        at = self._tracker.clock.now()
+        at = self._hub.clock.now()
         id_ = f"file-{int(at.timestamp() * 1000):012x}{secrets.token_hex(6)}"
 
         def begin(tx: Transaction) -> int:
@@ -97,8 +97,8 @@ class KeptFiles:
 
         self._coming_in.add(id_)
         try:
-            number = await self._tracker.database.write(begin)
-            incoming = IncomingFile(self._tracker, self._limits, name, number, id_)
+            number = await self._hub.database.write(begin)
+            incoming = IncomingFile(self._hub, self._limits, name, number, id_)
             try:
                 yield incoming
             finally:
@@ -110,7 +110,7 @@ class KeptFiles:
 
     async def get(self, id_: str) -> KeptFile:
         """One file. Raises FileNotKept."""
-        found = await self._tracker.database.read(lambda tx: kept_files.find(tx, id_, self._tracker.clock.now()))
+        found = await self._hub.database.read(lambda tx: kept_files.find(tx, id_, self._hub.clock.now()))
         if found is None:
             raise FileNotKept(id_)
         return found
@@ -120,8 +120,8 @@ class KeptFiles:
     ) -> Sequence[KeptFile]:
         """Files in the order of time, those behind the file ``after``. Raises FileNotKept for an unknown one."""
         behind = None if after is None else (await self.get(after)).number
-        at: datetime = self._tracker.clock.now()
-        return await self._tracker.database.read(
+        at: datetime = self._hub.clock.now()
+        return await self._hub.database.read(
             lambda tx: kept_files.page(tx, at, purpose, behind, limit, newest_first=newest_first)
         )
 
@@ -129,7 +129,7 @@ class KeptFiles:
         """The bytes of a file. Raises FileNotKept when it goes meanwhile."""
         sent = position = 0
         while sent < file.size:
-            part = await self._tracker.database.read(partial(kept_files.part, number=file.number, position=position))
+            part = await self._hub.database.read(partial(kept_files.part, number=file.number, position=position))
             if part is None:
                 raise FileNotKept(file.id)
             yield part
@@ -138,19 +138,19 @@ class KeptFiles:
     async def remove(self, id_: str) -> None:
         """Keep a file no more. Raises FileNotKept."""
         file = await self.get(id_)
-        await self._tracker.database.write(partial(kept_files.hide, number=file.number), durable=True)
+        await self._hub.database.write(partial(kept_files.hide, number=file.number), durable=True)
         await self._remove(file.number)
 
     async def _sweep(self) -> None:
         """Which files are on their way is looked at by the writer: of those whose row it can see, all are known."""
-        at = self._tracker.clock.now()
+        at = self._hub.clock.now()
 
         def remove(tx: Transaction) -> bool:
             return kept_files.remove_some_leftovers(tx, at, frozenset(self._coming_in))
 
-        while await self._tracker.database.write(remove):
+        while await self._hub.database.write(remove):
             pass
 
     async def _remove(self, number: int) -> None:
-        while await self._tracker.database.write(partial(kept_files.remove_some, number=number)):
+        while await self._hub.database.write(partial(kept_files.remove_some, number=number)):
             pass

@@ -11,7 +11,7 @@ from phaseflow.domain.phase import BY_INTERRUPTION
 from phaseflow.store import failpoints, leases
 from phaseflow.store.database import STORE_RETRY_S
 from phaseflow.store.transaction import Transaction
-from phaseflow.tracker import Changed, PhaseTracker, change_in
+from phaseflow.tracker import Changed, StateHub, change_in
 
 LONGEST_LOOK_S = 5.0
 """It looks at least this often while there are leases: the wall clock may step."""
@@ -20,8 +20,8 @@ LONGEST_LOOK_S = 5.0
 class LeaseKeeper:
     """Works by level, not by edge: a lease is a row, and one that a crash has left ends like any other."""
 
-    def __init__(self, tracker: PhaseTracker) -> None:
-        self._tracker = tracker
+    def __init__(self, hub: StateHub) -> None:
+        self._hub = hub
         self._scope = anyio.CancelScope()
 
     def stop(self) -> None:
@@ -34,7 +34,7 @@ class LeaseKeeper:
             await self._renew_all()
             while True:
                 try:
-                    granted = self._tracker.lease_granted
+                    granted = self._hub.lease_granted
                     left_s = await self._end_some()
                     with anyio.move_on_after(None if left_s is None else min(left_s, LONGEST_LOOK_S)):
                         await granted.wait()
@@ -46,29 +46,29 @@ class LeaseKeeper:
 
     async def _renew_all(self) -> None:
         """Give each job a whole lease: nobody could report while no engine was up."""
-        at = self._tracker.clock.now()
+        at = self._hub.clock.now()
         try:
-            if await self._tracker.database.read(leases.first_end) is not None:
-                await self._tracker.database.write(lambda tx: leases.renew_all(tx, at))
+            if await self._hub.database.read(leases.first_end) is not None:
+                await self._hub.database.write(lambda tx: leases.renew_all(tx, at))
         except (EngineStopped, StoreError) as error:
             get_logger().warning("cannot renew leases; they end as they stand", error=str(error))
 
     async def _end_some(self) -> float | None:
         """End what is due; the seconds until the next one is, None without any lease."""
-        tracker = self._tracker
-        await tracker.follow_clock()
-        until = await tracker.database.read(leases.first_end)
+        hub = self._hub
+        await hub.follow_clock()
+        until = await hub.database.read(leases.first_end)
         if until is None:
             return None
-        left_s = (until - tracker.clock.now()).total_seconds()
+        left_s = (until - hub.clock.now()).total_seconds()
         if left_s > 0:
             return left_s
-        await tracker.database.write(self._end, durable=True, then=self._tell)
+        await hub.database.write(self._end, durable=True, then=self._tell)
         failpoints.hit("leases.ended")
         return 0.0
 
     def _end(self, tx: Transaction) -> Sequence[Changed]:
-        at = self._tracker.clock.now()
+        at = self._hub.clock.now()
         return [
             change_in(tx, job_id, lambda state: reports.expire(state, at), at, BY_INTERRUPTION)
             for job_id in leases.ended(tx, at)
@@ -77,4 +77,4 @@ class LeaseKeeper:
     def _tell(self, ended: Sequence[Changed]) -> None:
         for changed in ended:
             get_logger().info("program not heard of", job=changed.after.job_id, kb=changed.after.kb_id)
-            self._tracker.tell(changed)
+            self._hub.tell(changed)

@@ -15,6 +15,7 @@ from phaseflow.flow.definitions import Definitions
 from phaseflow.flow.source_sync import SourceSync
 from phaseflow.store import knowledge_bases, leftovers, upkeep
 from phaseflow.store.backup import copy_database
+from phaseflow.store.document_changes import DocumentChanges
 from phaseflow.store.synced import last_listing
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.janitor import Janitor
@@ -33,19 +34,19 @@ class Upkeep(Control):
 
     async def delete_kb(self, kb_id: str) -> None:
         """Delete a knowledge base and free its name. Raises JobConflict while a job is not over."""
-        tracker, scheduler = self._engine()
+        hub, scheduler = self._engine()
 
         def remove(tx: Transaction) -> str:
             knowledge_bases.get(tx, inputs.as_text("kb_id", kb_id))
             ensure_no_active_job(tx, kb_id, "delete")
-            dequeue_failed_job(tx, kb_id, tracker.clock.now())
+            dequeue_failed_job(tx, kb_id, hub.clock.now())
             return self._definitions.remove(tx, kb_id)
 
         def removed(_: str) -> None:
-            tracker.feed.forget(kb_id)
+            hub.feed.forget(kb_id)
             scheduler.abandon(kb_id)  # not before: a deletion that is refused drops nothing
 
-        key = await tracker.database.write(remove, durable=True, then=removed)
+        key = await hub.database.write(remove, durable=True, then=removed)
         self._index.forget(key)
         await anyio.to_thread.run_sync(self._uploads.empty_trash, key)
 
@@ -64,10 +65,10 @@ class Upkeep(Control):
         writes the file anew, as compactly as it can be: all writes wait until that is done, and it needs room for two
         more copies. Cancelling leaves the rest for later. Raises StoreUnavailable.
         """
-        tracker, _ = self._engine()
-        database = tracker.database
+        hub, _ = self._engine()
+        database = hub.database
         before = await database.read(upkeep.size)
-        janitor = Janitor(database, tracker.clock, self.keep_vectors)
+        janitor = Janitor(database, hub.clock, self.keep_vectors)
         await janitor.vacuum()
         if rebuild:
             await database.rebuild()
@@ -78,6 +79,16 @@ class Upkeep(Control):
 
         size, kept = await database.read(look)
         return Vacuumed(size_bytes=size, freed_bytes=max(0, before.total - size), waits_for=kept)
+
+    @property
+    def writer_queue(self) -> int:
+        """How many requests wait for the database's writer."""
+        return self._engine()[0].database.queue_length
+
+    @property
+    def document_changes(self) -> DocumentChanges:
+        """Which documents have changed, live: hints, from which ``documents_named`` reads."""
+        return self._engine()[0].database.document_changes
 
     async def check_store(self) -> None:
         """Raise StoreUnavailable, with its ``reason``, when the database cannot be written now."""

@@ -12,7 +12,7 @@ from phaseflow.flow.inputs import as_count, as_text
 from phaseflow.store import webhooks
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.webhooks import Target
-from phaseflow.tracker import PhaseTracker
+from phaseflow.tracker import StateHub
 
 MOST_WEBHOOKS = 100
 MOST_ITEMS = 1000
@@ -21,8 +21,8 @@ MOST_ITEMS = 1000
 class Webhooks:
     """The webhooks of one engine. All methods are safe to cancel: they do what they say completely or not at all."""
 
-    def __init__(self, tracker: PhaseTracker, access: EmbedderAccess) -> None:
-        self._tracker = tracker
+    def __init__(self, hub: StateHub, access: EmbedderAccess) -> None:
+        self._hub = hub
         self._access = access
 
     async def put(self, name: str, webhook: WebhookBody, *, chosen_by_client: bool = False) -> tuple[Webhook, bool]:
@@ -36,7 +36,7 @@ class Webhooks:
             raise InvalidRequest("url", advice(webhook.url.host))
         if chosen_by_client:
             await check_sites(self._access.policy_for(address), [address])
-        at, secret = self._tracker.clock.now(), secrets.token_bytes(SECRET_BYTES)
+        at, secret = self._hub.clock.now(), secrets.token_bytes(SECRET_BYTES)
         target = Target(name, secrets.token_hex(8), str(webhook.url), chosen_by_client, secret)
         shown = Webhook(
             name=name, url=target.url, events=webhook.events, kbs=webhook.kbs, pending=0, last_delivery=None,
@@ -49,20 +49,18 @@ class Webhooks:
             created = webhooks.put(tx, shown, target, at)
             return _found(tx, name), created
 
-        found, created = await self._tracker.database.write(
-            write, durable=True, then=lambda _: self._tracker.feed.wake()
-        )
+        found, created = await self._hub.database.write(write, durable=True, then=lambda _: self._hub.feed.wake())
         return (found.model_copy(update={"secret": shown_secret(secret)}) if created else found), created
 
     async def get(self, name: str) -> Webhook:
         """One webhook, with its last delivery and its last error. Raises WebhookNotFound."""
-        return await self._tracker.database.read(lambda tx: _found(tx, name))
+        return await self._hub.database.read(lambda tx: _found(tx, name))
 
     async def list(self, limit: int = 100, cursor: str | None = None) -> Page[Webhook]:
         """Webhooks by name."""
         as_count("limit", limit, 1, MOST_ITEMS)
         after = None if cursor is None else as_text("cursor", cursor)
-        found = await self._tracker.database.read(lambda tx: webhooks.page(tx, limit + 1, after))
+        found = await self._hub.database.read(lambda tx: webhooks.page(tx, limit + 1, after))
         return Page(items=found[:limit], next_cursor=found[limit - 1].name if len(found) > limit else None)
 
     async def delete(self, name: str) -> None:
@@ -72,7 +70,7 @@ class Webhooks:
             if not webhooks.remove(tx, name):
                 raise WebhookNotFound(name)
 
-        await self._tracker.database.write(write, durable=True)
+        await self._hub.database.write(write, durable=True)
 
 
 def _found(tx: Transaction, name: str) -> Webhook:

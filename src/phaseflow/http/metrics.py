@@ -72,7 +72,7 @@ async def _facts(flow: PhaseFlow, streams: int) -> Facts:
             for t in totals
         ],
         feed_clients=streams + flow.tracker.feed.clients,
-        writer_queue=flow.tracker.database.queue_length,
+        writer_queue=flow.writer_queue,
         embedding_calls=calls,
         embedding_errors=errors,
     )

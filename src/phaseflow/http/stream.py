@@ -116,7 +116,7 @@ class _Telling:
 
     async def documents(self, flow: PhaseFlow, kb_id: str) -> None:
         """The documents that change, until the stream ends."""
-        changes = flow.tracker.database.document_changes
+        changes = flow.document_changes
         with changes.listening(), suppress(PhaseflowError):  # the end of the engine is the end of the stream, too
             number = changes.last
             await self._begun.wait()

@@ -16,7 +16,7 @@ from phaseflow.store import inbox, jobs, knowledge_bases
 from phaseflow.store.jobs import format_time
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.transaction import Transaction
-from phaseflow.tracker import PhaseTracker, dequeue_failed_job
+from phaseflow.tracker import StateHub, dequeue_failed_job
 
 
 def make_own_job(tx: Transaction, kb_id: str, at: datetime) -> str | None:
@@ -65,8 +65,8 @@ class OwnJobs:
     It looks where something was asked for (``note``) or a job has ended, and at the start at all of them.
     """
 
-    def __init__(self, tracker: PhaseTracker, only: Collection[str] | None) -> None:
-        self._tracker = tracker
+    def __init__(self, hub: StateHub, only: Collection[str] | None) -> None:
+        self._hub = hub
         self._only = only
         self._noted: set[str] = set()
         self._has_looked = False
@@ -81,7 +81,7 @@ class OwnJobs:
         noted: set[str] = set()
         try:
             if not self._has_looked:
-                self._noted.update(await self._tracker.database.read(inbox.waiting_kbs))
+                self._noted.update(await self._hub.database.read(inbox.waiting_kbs))
                 self._has_looked = True
             noted, self._noted = self._noted, set()
             for kb_id in sorted(noted):
@@ -95,7 +95,7 @@ class OwnJobs:
         return made, True
 
     async def _make_one(self, kb_id: str) -> bool:
-        database, at = self._tracker.database, self._tracker.clock.now()
+        database, at = self._hub.database, self._hub.clock.now()
         if not await database.read(partial(is_own_job_due, kb_id=kb_id)):
             return False
         return await database.write(partial(make_own_job, kb_id=kb_id, at=at), durable=True) is not None

@@ -26,7 +26,7 @@ from phaseflow.store.jobs import JobRecord
 from phaseflow.supervisor.own_jobs import OwnJobs
 from phaseflow.supervisor.run_start import give_back_requests, requeue_failed, start_run
 from phaseflow.supervisor.supervisor import Supervisor
-from phaseflow.tracker import Change, Changed, PhaseTracker, Step
+from phaseflow.tracker import Change, Changed, StateHub, Step
 
 ComponentsFor = Callable[[JobRecord], AbstractAsyncContextManager[Components]]
 
@@ -43,33 +43,33 @@ class Scheduler:
 
     def __init__(
         self,
-        tracker: PhaseTracker,
+        hub: StateHub,
         components_for: ComponentsFor,
         policies: Policies,
         *,
         slots: int,
         only: Collection[str] | None = None,
     ) -> None:
-        self._tracker = tracker
+        self._hub = hub
         self._components_for = components_for
         self._policies = policies
         self._slots = slots
         self._only = only
         self._single_flight = SingleFlight()
-        self._own_jobs = OwnJobs(tracker, only)
+        self._own_jobs = OwnJobs(hub, only)
         self._supervisors: dict[str, Supervisor | None] = {}
         self._busy_kbs: dict[str, str] = {}
         self._origins: dict[str, tracing.Origin] = {}
         self._woken = anyio.Event()
         self._stopping = False
         self._log = get_logger()
-        tracker.then = self._hear
+        hub.then = self._hear
 
     async def recover_orphans(self, *, go_on: bool) -> list[str]:
         """Pause what a dead process left running, and queue it again when ``go_on``; the ids of those jobs."""
-        records = await self._tracker.database.read(jobs.unfinished)
+        records = await self._hub.database.read(jobs.unfinished)
         if any(phase.status is PhaseStatus.RUNNING for record in records for phase in record.state.phases):
-            await self._tracker.database.write(progress.settle_active_time)
+            await self._hub.database.write(progress.settle_active_time)
         found = []
         for record in records:
             if changed := await self._recover_one(record, go_on=go_on):
@@ -80,14 +80,14 @@ class Scheduler:
     async def _recover_one(self, record: JobRecord, *, go_on: bool) -> Changed | None:
         if record.state.lease is not None:
             return None  # its program runs elsewhere, and its lease says how long
-        now, managed = self._tracker.clock.now(), record.state.managed
+        now, managed = self._hub.clock.now(), record.state.managed
 
         def change(state: IngestionState) -> IngestionState:
             if managed:
                 return verbs.interrupt(state, now, go_on=go_on, reason=BY_INTERRUPTION)
             return state.each(lambda p: p.pause(now) if p.status is PhaseStatus.RUNNING else p)
 
-        changed = await self._tracker.change(record.state.job_id, change, reason=BY_INTERRUPTION)
+        changed = await self._hub.change(record.state.job_id, change, reason=BY_INTERRUPTION)
         failpoints.hit("scheduler.recovered")
         return changed if changed.after != changed.before else None
 
@@ -126,13 +126,13 @@ class Scheduler:
 
         What is refused, or is so already, is found out by reading: it closes no gate, which would break off a batch.
         """
-        before = (await self._tracker.record(job_id)).state
+        before = (await self._hub.record(job_id)).state
         if change(before) == before:
             return Changed(before, before)
         supervisor = self._supervisors.get(job_id)
         with nullcontext() if supervisor is None else supervisor.gates_closed():
             origin = tracing.origin()
-            return await self._tracker.change(
+            return await self._hub.change(
                 job_id, change, reason=reason, then=lambda changed: self._obey(changed, origin)
             )
 
@@ -168,7 +168,7 @@ class Scheduler:
         if len(self._supervisors) >= self._slots:
             return
         try:
-            queue = await self._tracker.database.read(jobs.queued)
+            queue = await self._hub.database.read(jobs.queued)
         except StoreError as error:
             self._log.warning("cannot read the queue, trying again", error=str(error))
             tasks.start_soon(self._wake_later)
@@ -186,7 +186,7 @@ class Scheduler:
         made, is_done = await self._own_jobs.make()
         for kb_id in made:
             self.abandon(kb_id)
-            self._tracker.feed.touch(kb_id)
+            self._hub.feed.touch(kb_id)
         if not is_done:
             tasks.start_soon(self._wake_later)
 
@@ -210,14 +210,14 @@ class Scheduler:
             self.wake()
 
     async def _run_job(self, job_id: str) -> None:
-        record = await self._tracker.record(job_id)
+        record = await self._hub.record(job_id)
         async with self._components_for(record) as components:
-            begun = await self._tracker.database.until_stored(
+            begun = await self._hub.database.until_stored(
                 lambda: self._start_run(job_id, components), lambda error: self._not_stored(record.state.kb_id, error)
             )
             if begun is None:
                 return
-            supervisor = Supervisor(self._tracker, begun[0], self._single_flight)
+            supervisor = Supervisor(self._hub, begun[0], self._single_flight)
             self._supervisors[job_id] = supervisor
             if self._stopping:
                 supervisor.stop()
@@ -225,13 +225,13 @@ class Scheduler:
                 await supervisor.run()
 
     async def _start_run(self, job_id: str, components: Components) -> tuple[Plan, Changed] | None:
-        while await self._tracker.database.write(lambda tx: requeue_failed(tx, job_id)):
+        while await self._hub.database.write(lambda tx: requeue_failed(tx, job_id)):
             failpoints.hit("run_start.requeued")
-        while await self._tracker.database.write(lambda tx: give_back_requests(tx, job_id)):
+        while await self._hub.database.write(lambda tx: give_back_requests(tx, job_id)):
             failpoints.hit("run_start.given_back")
-        await self._tracker.follow_clock()
-        now = self._tracker.clock.now()
-        return await self._tracker.database.write(
+        await self._hub.follow_clock()
+        now = self._hub.clock.now()
+        return await self._hub.database.write(
             lambda tx: start_run(tx, job_id, components, self._policies, now),
             durable=True,
             then=self._tell_started,
@@ -240,23 +240,23 @@ class Scheduler:
     def _not_stored(self, kb_id: str, error: StoreUnavailable) -> None:
         if self._stopping:
             raise error
-        self._tracker.feed.touch(kb_id, by_engine=True)  # the status says why nothing moves
+        self._hub.feed.touch(kb_id, by_engine=True)  # the status says why nothing moves
         self._log.warning("cannot write the start of a run, trying again", error=str(error))
 
     def _tell_started(self, begun: tuple[Plan, Changed] | None) -> None:
         if begun is not None:
-            self._tracker.tell(begun[1])
+            self._hub.tell(begun[1])
 
     async def _fail(self, job_id: str, error: BaseException) -> None:
         log_failure(self._log, "job failed", error, job=job_id)
-        now, text = self._tracker.clock.now(), str(error) or type(error).__name__
+        now, text = self._hub.clock.now(), str(error) or type(error).__name__
         steps: list[Step] = [
             (lambda state: _with_running_phase(state, now), None),
             (lambda state: _failed(state, text, now), None),
         ]
         while not self._stopping:
             try:
-                await self._tracker.change_in_steps(job_id, steps)
+                await self._hub.change_in_steps(job_id, steps)
             except JobNotFound:
                 return  # deleted with its knowledge base
             except StoreError as unavailable:

@@ -29,7 +29,7 @@ from phaseflow.store import failpoints
 from phaseflow.store.states import HANDED_TO
 from phaseflow.supervisor.moves import Move, completing, failing, on, pausing, unless_changed
 from phaseflow.supervisor.run_start import purge_leftovers
-from phaseflow.tracker import PhaseTracker
+from phaseflow.tracker import StateHub
 
 STOP_S = 1.0
 """How long a stop waits for the batches in hand, before it drops them."""
@@ -42,10 +42,10 @@ DROPPED = "dropped"
 class Supervisor:
     """Runs one job from the moment it has a slot until nothing of it can move without someone's word."""
 
-    def __init__(self, tracker: PhaseTracker, plan: Plan, single_flight: SingleFlight) -> None:
+    def __init__(self, hub: StateHub, plan: Plan, single_flight: SingleFlight) -> None:
         self.job_id = plan.run.job_id
         self.kb_id = plan.run.kb_id
-        self._tracker = tracker
+        self._hub = hub
         self._plan = plan
         self._log = get_logger(job=self.job_id, kb=self.kb_id)
         self._scope = anyio.CancelScope()
@@ -53,7 +53,7 @@ class Supervisor:
         self._verbs = self._verbs_in_progress = 0
         self._is_guarded = False
         self._mail = anyio.create_memory_object_stream[None](1)
-        shop = RunContext(plan, tracker.database, tracker.clock, self._touch, single_flight)
+        shop = RunContext(plan, hub.database, hub.clock, self._touch, single_flight)
         self._actors = self._make_actors(shop)
 
     async def run(self) -> None:
@@ -120,14 +120,14 @@ class Supervisor:
         ]
 
     def _touch(self) -> None:
-        self._tracker.feed.touch(self.kb_id, counts_only=True, by_engine=True)
+        self._hub.feed.touch(self.kb_id, counts_only=True, by_engine=True)
         if self._is_guarded:
             self.wake()  # this may have been the last that could move beside the phase that a guard has paused
 
     async def _purge_leftovers(self) -> None:
         """Until someone has a word: what is left then waits for the next run."""
         discarded = 1
-        database = self._tracker.database
+        database = self._hub.database
         with suppress(StoreUnavailable):  # the engine stops
             while discarded and not self._mail[1].statistics().current_buffer_used:
                 discarded = await database.until_stored(
@@ -146,7 +146,7 @@ class Supervisor:
         while True:
             verbs_before = self._verbs
             try:
-                state = (await self._tracker.record(self.job_id)).state
+                state = (await self._hub.record(self.job_id)).state
             except JobNotFound:
                 return True  # deleted with its knowledge base
             if self._verbs != verbs_before:
@@ -160,10 +160,8 @@ class Supervisor:
     async def _make(self, move: Move, seen: IngestionState) -> None:
         """Make a move that was right for the state ``seen``; none, when a verb has come in between."""
         steps = unless_changed(move, seen)
-        tracker = self._tracker
-        made = await tracker.database.until_stored(
-            lambda: tracker.change_in_steps(self.job_id, steps), self._not_stored
-        )
+        hub = self._hub
+        made = await hub.database.until_stored(lambda: hub.change_in_steps(self.job_id, steps), self._not_stored)
         for actor in self._actors:
             if made[-1].after[actor.phase].held:
                 actor.hold_reason = None  # it is written down now
@@ -204,7 +202,7 @@ class Supervisor:
         return None
 
     def _take_turn(self, state: IngestionState) -> IngestionState:
-        return verbs.take_turn(state, self._tracker.clock.now())
+        return verbs.take_turn(state, self._hub.clock.now())
 
     def _move_of(self, actor: Actor, state: IngestionState) -> Move | None:
         phase = state[actor.phase]
@@ -219,17 +217,17 @@ class Supervisor:
         return None
 
     def _starting(self, phase: JobPhase) -> Move:
-        return on(phase, lambda p: p.start(self._tracker.clock.now()))
+        return on(phase, lambda p: p.start(self._hub.clock.now()))
 
     def _move_of_running(self, actor: Actor, phase: PhaseState, state: IngestionState) -> Move | None:
         if self._has_ended(actor, state) and not state.get_overall_status().is_terminal:
-            return completing(actor.phase, self._tracker.clock.now())
+            return completing(actor.phase, self._hub.clock.now())
         if not self._is_to_pause(actor, state):
             return None
         reason = state.why_paused(actor.phase)
         quiet = [a.phase for a in self._actors if self._is_to_pause(a, state)]
         together = [name for name in quiet if state.why_paused(name) == reason]
-        return pausing(together, reason, self._tracker.clock.now())
+        return pausing(together, reason, self._hub.clock.now())
 
     def _is_to_pause(self, actor: Actor, state: IngestionState) -> bool:
         running = state[actor.phase].status is PhaseStatus.RUNNING and actor.failure is None
@@ -249,7 +247,7 @@ class Supervisor:
         if phase.is_active():
             log_failure(self._log, "phase failed", actor.failure, phase=actor.phase)
             quiet = [a.phase for a in self._actors if self._is_to_pause(a, state)]
-            return failing(actor.phase, error, quiet, self._tracker.clock.now())
+            return failing(actor.phase, error, quiet, self._hub.clock.now())
         if phase.status is PhaseStatus.NOT_STARTED and not state.get_overall_status().is_terminal:
             return self._starting(actor.phase)
         return None
@@ -268,7 +266,7 @@ class Supervisor:
 
     async def _leave(self) -> None:
         """All actors have ended, so nothing runs: say so where it does not say so yet, and go on later if it may."""
-        now = self._tracker.clock.now()
+        now = self._hub.clock.now()
         reason = SHUTDOWN if self._stopping else DROPPED
         until = anyio.current_time() + STOP_S
 
@@ -282,8 +280,8 @@ class Supervisor:
 
         with anyio.CancelScope(shield=True):
             try:
-                await self._tracker.database.until_stored(
-                    lambda: self._tracker.change(self.job_id, change, reason=reason), failed
+                await self._hub.database.until_stored(
+                    lambda: self._hub.change(self.job_id, change, reason=reason), failed
                 )
             except JobNotFound:
                 return  # deleted with its knowledge base

@@ -1,0 +1,187 @@
+"""``PhaseTracker``: moves of a job's phases, for a program that has a pipeline of its own."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+import anyio
+
+from phaseflow.background_task import BackgroundTask
+from phaseflow.domain import reports
+from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.identifiers import check_job_id, check_kb_id
+from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.lease import Lease
+from phaseflow.domain.phase import BY_USER, PhaseState
+from phaseflow.domain.settings import Settings
+from phaseflow.domain.status import JobStatusResponse
+from phaseflow.domain.transitions import PhaseMove
+from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.feed import Feed
+from phaseflow.store import jobs, knowledge_bases, leases, leftovers
+from phaseflow.store.session import open_session
+from phaseflow.store.transaction import Transaction
+from phaseflow.tracker.admission import admit_new_job
+from phaseflow.tracker.state_hub import Changed, StateHub, change_in
+
+HEARD_OF = "reported again"
+"""The reason in the log when a program reports that was taken for dead."""
+
+
+class PhaseTracker:
+    """Moves the phases of jobs, on its own or inside an engine.
+
+    For a program that has its own pipeline: ``async with PhaseTracker.open("kb.db") as tracker``, then
+    ``initialize_phases`` and one call per move. Each call is committed when it returns, and published after that. An
+    illegal move raises InvalidTransition and changes nothing. Cancelling a call does not undo it once it was accepted.
+    """
+
+    def __init__(self, hub: StateHub) -> None:
+        self._hub = hub
+
+    @property
+    def feed(self) -> Feed:
+        """What is committed, live: ``transitions`` and ``statuses``."""
+        return self._hub.feed
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: str | Path) -> AsyncIterator[Self]:
+        """A tracker on a database file of its own, created when it does not exist. Raises DatabaseHeld and others."""
+        absolute = Path(path).absolute()  # noqa: ASYNC240  # asks the system for the working directory only
+
+        async def main(started: Callable[[Self], None], stop: anyio.Event) -> None:
+            async with open_session(absolute) as database:
+                hub = await StateHub.attach(database)
+                started(cls(hub))
+                await stop.wait()
+                hub.feed.close()
+
+        service: BackgroundTask[Self] = BackgroundTask(main)
+        async with service as tracker:
+            yield tracker
+
+    async def initialize_phases(
+        self, job_id: str, kb_id: str = "default", *, lease: Lease | None = None
+    ) -> JobStatusResponse:
+        """Create a job with four phases, none started, and its knowledge base if needed.
+
+        ``job_id`` has 1 to 200 characters that fit into a URL path: no ``/``, and no ``.`` at the start. With a
+        ``lease``, its running phases are paused when nothing is reported for so long. Raises JobConflict when the
+        knowledge base has a job that is not over, InvalidRequest when the job exists.
+        """
+        check_kb_id(kb_id)
+        check_job_id(job_id)
+        at = self._hub.clock.now()
+
+        def create(tx: Transaction) -> None:
+            leftovers.free_job_id(tx, job_id)
+            if tx.row("SELECT 1 FROM ingestion_jobs WHERE id = ?", job_id):
+                raise InvalidRequest("job_id", f"a job {job_id!r} exists already; choose another id")
+            admit_new_job(tx, kb_id, at)
+            if knowledge_bases.find(tx, kb_id) is None:
+                knowledge_bases.put(tx, kb_id, None, Settings().model_dump_json(), at)
+            state = IngestionState(job_id, kb_id, managed=False, lease=lease)
+            jobs.create(tx, state, sources=None, settings="{}", full=False, at=at)
+            leases.renew(tx, job_id, at)
+
+        def created(_: None) -> None:
+            self._hub.feed.touch(kb_id)
+            self._hub.tell_lease()
+
+        await self._hub.database.write(create, durable=True, then=created)
+        return await self.get_consolidated_status(job_id)
+
+    async def start_phase(self, job_id: str, phase: JobPhase | str) -> JobStatusResponse:
+        """not_started → running."""
+        return await self._move(job_id, phase, PhaseMove.START, lambda p: p.start(self._hub.clock.now()))
+
+    async def pause_phase(self, job_id: str, phase: JobPhase | str) -> JobStatusResponse:
+        """running → paused."""
+        return await self._move(job_id, phase, PhaseMove.PAUSE, lambda p: p.pause(self._hub.clock.now()), BY_USER)
+
+    async def resume_phase(self, job_id: str, phase: JobPhase | str) -> JobStatusResponse:
+        """paused → running."""
+        return await self._move(job_id, phase, PhaseMove.RESUME, lambda p: p.resume(self._hub.clock.now()), BY_USER)
+
+    async def complete_phase(self, job_id: str, phase: JobPhase | str) -> JobStatusResponse:
+        """running → completed."""
+        return await self._move(job_id, phase, PhaseMove.COMPLETE, lambda p: p.complete(self._hub.clock.now()))
+
+    async def fail_phase(self, job_id: str, phase: JobPhase | str, error: str | BaseException) -> JobStatusResponse:
+        """running or paused → failed. ``error`` is a text for people, or an exception."""
+        if not isinstance(error, str | BaseException):
+            raise InvalidRequest("error", f"a text or an exception says why, not {error!r:.100}")
+        text = error if isinstance(error, str) else str(error) or type(error).__name__
+        return await self._move(job_id, phase, PhaseMove.FAIL, lambda p: p.fail(text, self._hub.clock.now()))
+
+    async def retry_phase(self, job_id: str, phase: JobPhase | str) -> JobStatusResponse:
+        """failed → running."""
+        return await self._move(job_id, phase, PhaseMove.RETRY, lambda p: p.retry(self._hub.clock.now()), "retry")
+
+    async def update_progress(
+        self, job_id: str, phase: JobPhase | str, items_processed: int, items_total: int | None = None
+    ) -> JobStatusResponse:
+        """Set the counts of a running phase. Progress never goes back, and stays below 100 until completion.
+
+        ``items_total`` None keeps the total; more items than the total raise it. Raises InvalidRequest, naming the
+        parameter, for anything but a number from 0.
+        """
+        return await self._move(job_id, phase, None, lambda p: p.update_progress(items_processed, items_total))
+
+    async def renew_lease(self, job_id: str) -> JobStatusResponse:
+        """Say that the program of a job is alive, as each of its reports does. Raises JobNotFound.
+
+        Phases that it was taken for dead over are running again.
+        """
+
+        def write(tx: Transaction) -> Changed:
+            at = self._hub.clock.now()
+            changed = change_in(tx, job_id, lambda state: reports.heard_of(state, at), at, HEARD_OF)
+            leases.renew(tx, job_id, at)
+            return changed
+
+        await self._hub.database.write(write, durable=True, then=self._tell_report)
+        return await self.get_consolidated_status(job_id)
+
+    async def get_consolidated_status(self, job_id: str) -> JobStatusResponse:
+        """The status of the job with all four phases. Raises JobNotFound."""
+        return await self._hub.feed.status_of(check_job_id(job_id))
+
+    async def _move(
+        self,
+        job_id: str,
+        phase: JobPhase | str,
+        move: PhaseMove | None,
+        change: Callable[[PhaseState], PhaseState],
+        reason: str | None = None,
+    ) -> JobStatusResponse:
+        name = _phase(phase)
+        runs = move in {PhaseMove.START, PhaseMove.RESUME, PhaseMove.RETRY}
+        check_job_id(job_id)
+
+        def write(tx: Transaction) -> Changed:
+            at = self._hub.clock.now()
+            heard_of = change_in(tx, job_id, lambda s: reports.heard_of(s, at, () if runs else (name,)), at, HEARD_OF)
+            leases.renew(tx, job_id, at)
+            moved = change_in(tx, job_id, lambda s: reports.moved(s, name, change, at if runs else None), at, reason)
+            return Changed(heard_of.before, moved.after, heard_of.logged + moved.logged)
+
+        await self._hub.follow_clock()
+        await self._hub.database.write(
+            write, durable=True, then=lambda c: self._tell_report(c, counts_only=move is None)
+        )
+        return await self.get_consolidated_status(job_id)
+
+    def _tell_report(self, changed: Changed, *, counts_only: bool = False) -> None:
+        self._hub.tell(changed, counts_only=counts_only)
+        if changed.before.lease != changed.after.lease:
+            self._hub.tell_lease()
+
+
+def _phase(name: JobPhase | str) -> JobPhase:
+    try:
+        return JobPhase(name)
+    except ValueError:
+        raise InvalidRequest("phase", f"{name!r} is none of {', '.join(JobPhase)}") from None

@@ -1,0 +1,128 @@
+"""The engine's hub of state changes: what a job's state becomes is decided, stored, logged and told here."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+import anyio
+
+from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.status import Transition
+from phaseflow.feed import Feed
+from phaseflow.store import jobs, progress
+from phaseflow.store import transitions as log
+from phaseflow.store.clock import Clock
+from phaseflow.store.database import Database
+from phaseflow.store.jobs import JobRecord
+from phaseflow.store.transaction import Transaction
+
+Change = Callable[[IngestionState], IngestionState]
+Step = tuple[Change, str | None]  # and its reason, for the log
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a change found, and what it left."""
+
+    before: IngestionState
+    after: IngestionState
+    logged: tuple[Transition, ...] = ()
+
+
+class StateHub:
+    """The database of one engine with its clock and its feed, and every change of a job's state.
+
+    A change is committed when the call returns, and told after that, in the order of the commits. Cancelling a call
+    does not undo it once it was accepted.
+    """
+
+    def __init__(self, database: Database, feed: Feed, clock: Clock) -> None:
+        self.database = database
+        self.feed = feed
+        self.clock = clock
+        self.lease_granted = anyio.Event()
+        """Set, and replaced, when a lease was given or changed."""
+        self.then: Callable[[Changed], None] = lambda _: None
+        """Who else is told of each change: the scheduler."""
+
+    @classmethod
+    async def attach(cls, database: Database) -> Self:
+        """The hub of an open database."""
+        clock = Clock()
+        identity = await database.read(log.identity)
+        last_seq = await database.read(log.last)
+        return cls(database, Feed(database, clock, last_seq, identity), clock)
+
+    async def record(self, job_id: str) -> JobRecord:
+        """The job as the database holds it. Raises JobNotFound."""
+        return await self.database.read(lambda tx: jobs.record(tx, job_id))
+
+    async def change(
+        self,
+        job_id: str,
+        change: Change,
+        *,
+        reason: str | None = None,
+        then: Callable[[Changed], None] | None = None,
+    ) -> Changed:
+        """Replace the state of a job by ``change(state)``, log what moved, commit, then tell.
+
+        ``change`` is pure; what it raises changes nothing and is raised here. ``then`` is called right after it,
+        also when whoever asked has been cancelled meanwhile.
+        """
+
+        def write(tx: Transaction) -> Changed:
+            return change_in(tx, job_id, change, self.clock.now(), reason)
+
+        def committed(changed: Changed) -> None:
+            self.tell(changed)
+            if then is not None:
+                then(changed)
+
+        await self.follow_clock()
+        return await self.database.write(write, durable=True, then=committed)
+
+    async def change_in_steps(self, job_id: str, steps: Sequence[Step]) -> list[Changed]:
+        """Several changes, one after the other, each logged, in one transaction: all of them or none."""
+        await self.follow_clock()
+
+        def write(tx: Transaction) -> list[Changed]:
+            at = self.clock.now()
+            return [change_in(tx, job_id, change, at, reason) for change, reason in steps]
+
+        def committed(all_changed: list[Changed]) -> None:
+            for changed in all_changed:
+                self.tell(changed)
+
+        return await self.database.write(write, durable=True, then=committed)
+
+    async def follow_clock(self) -> None:
+        """When the wall clock has stepped, move the beginnings of what is running."""
+        step = self.clock.step()
+        if not step:
+            return
+        with self.clock.following(step):
+            await self.database.write(lambda tx: progress.move_clocks(tx, step))
+
+    def tell(self, changed: Changed, *, counts_only: bool = False) -> None:
+        """Pass on what was committed."""
+        if changed.logged:
+            self.feed.publish(changed.logged)
+        elif changed.after != changed.before:
+            self.feed.touch(changed.after.kb_id, counts_only=counts_only)
+        self.then(changed)
+
+    def tell_lease(self) -> None:
+        """Let whoever waits for the end of leases look again."""
+        self.lease_granted.set()
+        self.lease_granted = anyio.Event()
+
+
+def change_in(tx: Transaction, job_id: str, change: Change, at: datetime, reason: str | None = None) -> Changed:
+    """The body of ``StateHub.change``, inside a transaction that does more."""
+    before = jobs.record(tx, job_id).state
+    after = change(before)
+    if after == before:
+        return Changed(before, after)
+    return Changed(before, after, tuple(jobs.save(tx, before, after, reason=reason, at=at)))
