@@ -71,6 +71,7 @@ async def test_components_of_a_program_are_shown_in_place_of_settings_that_had_n
             "chunk_overlap": None,
             "chunker": {"type": "custom", "fingerprint": "own-chunker"},
             "embedder": {"type": "custom", "fingerprint": "counting"},
+            "index": {"type": "embedded"},
         }
         assert await flow.search("kb", "word1x7")
     async with Reader(database) as reader:

@@ -58,7 +58,7 @@ def mcp(
         from phaseflow.http import AllowedRoots
 
         roots = AllowedRoots(allow_root or [Path.cwd()])
-        flow = PhaseFlow(db, check_source=roots, allow_private=allow_private)
+        flow = PhaseFlow(db, check_source=roots, allow_private=allow_private, index_servers=options.index_servers())
         talker = make_server(FlowBackend(flow))  # first: an extra that is missing is no reason to open the database
         async with flow:
             await _talk(talker)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from phaseflow.cli import options
 from phaseflow.cli.exit_codes import Exit, exit_of, run
 from phaseflow.cli.place import Place, anywhere, changing
 from phaseflow.cli.terminal import answer, answer_text, say
@@ -66,7 +67,7 @@ async def _add(
         return _told_of(taken.documents, as_json, "taken in")
     from phaseflow.flow import PhaseFlow
 
-    async with PhaseFlow(place.db, only=[kb_id]) as flow:
+    async with PhaseFlow(place.db, only=[kb_id], index_servers=options.index_servers()) as flow:
         job = await flow.add_documents(kb_id, files, metadata)
         status = await _last_status(flow, job)
         found = await flow.documents_named(kb_id, list(dict.fromkeys(path.name for path in files)))
@@ -139,7 +140,7 @@ async def retry_here(place: Place, as_json: bool, kb_id: str, uri: str) -> Exit:
             return _told_of([await client.retry_document(kb_id, uri)], as_json, "asked for")
     from phaseflow.flow import PhaseFlow
 
-    async with PhaseFlow(place.db, only=[kb_id]) as flow:
+    async with PhaseFlow(place.db, only=[kb_id], index_servers=options.index_servers()) as flow:
         await flow.retry_document(kb_id, uri)
         status = await _last_status(flow, await flow.job(kb_id))
         found = await flow.document(kb_id, uri)

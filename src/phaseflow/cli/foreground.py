@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phaseflow.cli import messages
+from phaseflow.cli import messages, options
 from phaseflow.cli.exit_codes import Exit, exit_of
 from phaseflow.cli.terminal import say, say_lines
 from phaseflow.domain.errors import JobConflict
@@ -59,7 +59,7 @@ class Foreground:
             await check_first(self.db, check)
             async with PhaseFlow(
                 self.db, only=[self.kb_id], allow_private=self.allow_private, embedding_url=self.embedding_url,
-                keep_vectors=self.keep_vectors,
+                keep_vectors=self.keep_vectors, index_servers=options.index_servers(),
             ) as flow:  # fmt: skip
                 if interrupts.asked:
                     return Exit.PAUSED

@@ -30,8 +30,36 @@ def _all(*options: Callable[[Callable[P, R]], Callable[P, R]]) -> Callable[[Call
 PHASE = click.Choice(JobPhase, case_sensitive=False)
 
 
+_INDEX_SERVERS = "phaseflow.index_servers"
+
+
+def _note_index_servers(context: click.Context, _: click.Parameter, given: tuple[str, ...]) -> None:
+    """Kept beside the arguments of the command: they hold passwords, and most commands only pass them on."""
+    found: dict[str, str] = {}
+    for one in given:
+        name, separator, address = one.partition("=")
+        if not separator:
+            raise click.BadParameter("give it as NAME=postgresql://…")
+        found[name] = address
+    if found:
+        from phaseflow.components.indexes.servers import IndexServers
+        from phaseflow.domain.errors import InvalidRequest
+
+        try:
+            IndexServers(found, "--index-server")
+        except InvalidRequest as error:
+            raise click.UsageError(str(error)) from None
+    context.meta[_INDEX_SERVERS] = found
+
+
+def index_servers() -> dict[str, str]:
+    """The index servers given to the command that runs, addresses by name."""
+    found: dict[str, str] = click.get_current_context().meta.get(_INDEX_SERVERS, {})
+    return found
+
+
 def common(command: Callable[P, R]) -> Callable[P, R]:
-    """--db and --json, which every command takes."""
+    """--db, --json and --index-server, which every command takes."""
     return _all(
         click.option(
             "--db",
@@ -42,6 +70,14 @@ def common(command: Callable[P, R]) -> Callable[P, R]:
             help="The database file (or PHASEFLOW_DB).",
         ),
         click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout."),
+        click.option(
+            "--index-server",
+            metavar="NAME=URL",
+            multiple=True,
+            expose_value=False,
+            callback=_note_index_servers,
+            help="A PostgreSQL that settings may name as the index (also PHASEFLOW_INDEX_SERVERS). Repeatable.",
+        ),
     )(command)
 
 
@@ -146,6 +182,9 @@ def settings(command: Callable[P, R]) -> Callable[P, R]:
         ),
         click.option("--query-prefix", metavar="TEXT", help="What the model wants before each query."),
         click.option("--document-prefix", metavar="TEXT", help="What the model wants before each text of a document."),
+        click.option(
+            "--index", metavar="NAME", help="Where vectors are searched: embedded, or the name of an index server."
+        ),
     )(command)
 
 
@@ -165,6 +204,7 @@ class SettingsOptions:
     embedding_requests_per_minute: int | None = None
     query_prefix: str | None = None
     document_prefix: str | None = None
+    index: str | None = None
 
     def over(self, present: "Settings | None") -> "Settings | None":
         """The settings wanted: those given, on top of ``present`` (None: the defaults). None when nothing was given.
@@ -192,7 +232,12 @@ class SettingsOptions:
 
     def _given(self) -> dict[str, Any]:
         sizes = {"chunk_size": self.chunk_size, "chunk_overlap": self.chunk_overlap, "embedder": self._embedder()}
-        return {name: value for name, value in sizes.items() if value is not None}
+        given = {name: value for name, value in sizes.items() if value is not None}
+        if self.index is not None:
+            given["index"] = (
+                {"type": "embedded"} if self.index == "embedded" else {"type": "postgres", "server": self.index}
+            )
+        return given
 
     def _embedder(self) -> dict[str, Any] | None:
         more = {field: value for field in _FIELDS if (value := getattr(self, _option(field))) is not None}
@@ -224,6 +269,8 @@ def _option(field: str) -> str:
 
 
 def _told(fault: "Fault") -> str:
+    if fault.place.startswith("index"):
+        return f"--index: {fault.problem}"
     fields = {"base_url": "embedding_url", "model": "embedding_model", "server": "embedding_server"}
     fields |= {field: _option(field) for field in _FIELDS}
     name = next((part for part in reversed(fault.place.split(".")) if not part.isdecimal()), "")

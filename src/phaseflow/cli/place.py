@@ -29,7 +29,7 @@ class Place:
             return self.client()
         from phaseflow.flow import Reader
 
-        return Reader(self.db)
+        return Reader(self.db, index_servers=options.index_servers())
 
     def client(self) -> "Client":
         """A client of the service. Only with ``server``."""
@@ -58,5 +58,5 @@ async def changing(place: Place) -> "AsyncIterator[PhaseFlow | Client]":
         return
     from phaseflow.flow import PhaseFlow
 
-    async with PhaseFlow(place.db, slots=0, auto_resume=False) as flow:
+    async with PhaseFlow(place.db, slots=0, auto_resume=False, index_servers=options.index_servers()) as flow:
         yield flow

@@ -13,6 +13,11 @@ from phaseflow.domain.errors import InvalidRequest
 OPEN_FILES = 65_536
 """Streams need one each; the usual soft limit is 1,024."""
 
+_OPTIONS = frozenset(
+    {"host", "token", "embedding_url", "PHASEFLOW_EMBEDDERS", "PHASEFLOW_INDEX_SERVERS", "settings.index.server"}
+)
+"""What an InvalidRequest at the start names where the command line or the environment is wrong."""
+
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
@@ -65,17 +70,14 @@ def serve(
         try:
             flow = PhaseFlow(
                 db, settings=wanted, check_source=roots, allow_private=allow_private, embedding_url=embedding_url,
-                keep_vectors=keep_vectors,
+                keep_vectors=keep_vectors, index_servers=options.index_servers(),
             )  # fmt: skip
             finish_on_signals()  # in place again when the server has put back what it found
             served = await http.serve(
                 flow, host=host, port=port, token=token, allowed_hosts=allow_host, started=announce
             )
         except InvalidRequest as error:
-            return complain(
-                error,
-                Exit.USAGE if error.field in {"host", "token", "embedding_url", "PHASEFLOW_EMBEDDERS"} else Exit.FAILED,
-            )
+            return complain(error, Exit.USAGE if error.field in _OPTIONS else Exit.FAILED)
         streams.close(soon=True)  # whoever stopped it waits for its end, and not for the last lines of a log
         return Exit.COMPLETED if served else Exit.PAUSED
 

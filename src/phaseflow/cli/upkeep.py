@@ -38,7 +38,9 @@ def vacuum(server: str | None, token: str | None, keep_vectors: float, db: Path,
 async def _here(db: Path, keep_vectors: float, as_json: bool) -> Exit:
     from phaseflow.flow import PhaseFlow
 
-    async with PhaseFlow(_existing(db), slots=0, keep_vectors=keep_vectors) as flow:
+    async with PhaseFlow(
+        _existing(db), slots=0, keep_vectors=keep_vectors, index_servers=options.index_servers()
+    ) as flow:
         return _show(await flow.vacuum(rebuild=True), as_json)
 
 

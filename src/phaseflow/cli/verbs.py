@@ -51,6 +51,6 @@ async def _here(db: Path, verb: Action, kb_id: str, phase: JobPhase | None, as_j
     from phaseflow.flow.reader import check_first
 
     await check_first(db, lambda reader: reader.check_verb(verb, kb_id, phase))
-    async with PhaseFlow(db, slots=0) as flow:
+    async with PhaseFlow(db, slots=0, index_servers=options.index_servers()) as flow:
         status = await (flow.cancel(kb_id) if verb is Action.CANCEL else flow.pause(kb_id, phase))
     return show(status, as_json)

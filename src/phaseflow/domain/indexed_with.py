@@ -4,11 +4,19 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from phaseflow.domain.settings import EmbedderSettings, NamedEmbedderSettings, OpenAIEmbedderSettings, Settings
+from phaseflow.domain.settings import (
+    EmbeddedIndexSettings,
+    EmbedderSettings,
+    IndexSettings,
+    NamedEmbedderSettings,
+    OpenAIEmbedderSettings,
+    Settings,
+)
 
 _VALUE = ConfigDict(frozen=True, extra="forbid")
 CUT_AGAIN = "every document is cut again, and passages whose text changes are embedded again"
 EMBEDDED_AGAIN = "every passage is embedded again"
+INDEXED_AGAIN = "every document is indexed again, elsewhere; nothing is embedded again"
 _WHAT_MAKES_VECTORS = ("base_url", "model", "dimensions", "query_prefix", "document_prefix")
 
 
@@ -28,9 +36,12 @@ class IndexedWith(BaseModel):
     chunk_overlap: int | None
     chunker: CustomComponent | None = None
     embedder: EmbedderSettings | CustomComponent
+    index: IndexSettings | CustomComponent = EmbeddedIndexSettings()
 
     @classmethod
-    def of(cls, settings: Settings, *, chunker: str | None = None, embedder: str | None = None) -> Self:
+    def of(
+        cls, settings: Settings, *, chunker: str | None = None, embedder: str | None = None, index: str | None = None
+    ) -> Self:
         """What these settings make, with the fingerprints of a program's own components in place of theirs."""
         own = chunker is not None
         return cls(
@@ -38,6 +49,7 @@ class IndexedWith(BaseModel):
             chunk_overlap=None if own else settings.chunk_overlap,
             chunker=None if chunker is None else CustomComponent(fingerprint=chunker),
             embedder=settings.embedder if embedder is None else CustomComponent(fingerprint=embedder),
+            index=settings.index if index is None else CustomComponent(fingerprint=index),
         )
 
     @property
@@ -62,6 +74,8 @@ def stale(live: IndexedWith, following: IndexedWith) -> list[StaleSetting]:
     found = [StaleSetting(setting=n, cost=CUT_AGAIN) for n in names if getattr(live, n) != getattr(following, n)]
     if _maker(live.embedder) != _maker(following.embedder):
         found.append(StaleSetting(setting="embedder", cost=EMBEDDED_AGAIN))
+    if live.index != following.index:
+        found.append(StaleSetting(setting="index", cost=INDEXED_AGAIN))
     return found
 
 

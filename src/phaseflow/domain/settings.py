@@ -185,6 +185,37 @@ _Embedder = Annotated[
 ]
 
 
+EMBEDDED = "embedded"
+"""The index inside the database, and so no name of an index server."""
+
+
+def _is_not_embedded(name: str) -> str:
+    if name == EMBEDDED:
+        raise ValueError(f"{EMBEDDED!r} is the index inside the database; name the server otherwise")
+    return name
+
+
+IndexServerName = Annotated[str, Field(pattern=EMBEDDER_NAME), AfterValidator(_is_not_embedded)]
+
+
+class EmbeddedIndexSettings(BaseModel):
+    """Passages are searched in the database itself."""
+
+    model_config = _EMBEDDER
+    type: Literal["embedded"] = "embedded"
+
+
+class PostgresIndexSettings(BaseModel):
+    """Vectors are searched in a PostgreSQL with pgvector that the operator has set up under this name."""
+
+    model_config = _EMBEDDER
+    type: Literal["postgres"] = "postgres"
+    server: IndexServerName
+
+
+IndexSettings = Annotated[EmbeddedIndexSettings | PostgresIndexSettings, Field(discriminator="type")]
+
+
 USUAL_SHARE = 0.5
 """Of the documents of a source, that may go without a question."""
 
@@ -194,7 +225,7 @@ def _is_usual_share(share: float) -> bool:
 
 
 class Settings(BaseModel):
-    """How the documents of a knowledge base are cut and embedded. Sizes are in characters.
+    """How the documents of a knowledge base are cut, embedded and searched. Sizes are in characters.
 
     ``sync``: when jobs start by themselves. A job that would take out more than ``max_deleted_share`` of the documents
     of a source, and at least 10, asks first.
@@ -204,6 +235,7 @@ class Settings(BaseModel):
     chunk_size: Annotated[int, Field(ge=1, le=100_000)] = 1000
     chunk_overlap: Annotated[int, Field(ge=0, le=100_000)] = 100
     embedder: _Embedder = StaticEmbedderSettings()
+    index: IndexSettings = EmbeddedIndexSettings()
     sync: Annotated[SyncSettings | None, Field(exclude_if=_is_none)] = None
     max_deleted_share: Annotated[float, Field(ge=0, le=1, exclude_if=_is_usual_share)] = USUAL_SHARE
 

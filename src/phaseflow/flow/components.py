@@ -1,6 +1,6 @@
 """Which components do the work: those the program has given, else those that the settings name."""
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,9 +9,11 @@ import anyio
 from phaseflow.actors.context import Components
 from phaseflow.components.chunker import MarkdownChunker, as_chunker
 from phaseflow.components.embedders import EmbedderAccess, EmbedderAdapter, as_embedder, make_embedder
+from phaseflow.components.indexes.servers import IndexServers
 from phaseflow.components.protocols import INDEX_CALLS, LOADER_CALLS, Chunker, Index, Loader, TextSplitter, check_calls
 from phaseflow.components.uploads import Uploads
 from phaseflow.components.workers.pool import ExtractionPool
+from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.domain.indexed_with import CustomComponent, IndexedWith
 from phaseflow.domain.settings import Settings
 from phaseflow.flow.inputs import Source
@@ -34,6 +36,7 @@ class ComponentFactory:
         allow_private: Collection[str] = (),
         uploads: Uploads | None = None,
         embedding_url: str | None = None,
+        index_servers: Mapping[str, str] | None = None,
     ) -> None:
         if loader is not None and not (callable(loader) and not hasattr(loader, "list")):  # else it makes loaders
             check_calls(loader, "loader", LOADER_CALLS)
@@ -44,6 +47,7 @@ class ComponentFactory:
         self._embedder = None if embedder is None else as_embedder(embedder)
         self.index = index
         self.access = EmbedderAccess(embedding_url, allow_private)
+        self.index_servers = IndexServers(index_servers)
         self._embedders: dict[tuple[str, bool], EmbedderAdapter] = {}
         self._workers = ExtractionPool()
         self.sources = SourceLoaders(loader, check_source, allow_private, uploads, self._workers)
@@ -68,7 +72,9 @@ class ComponentFactory:
         changed, or a link been put into its way.
         """
         settings = Settings.model_validate_json(record.settings)
-        await self.check_embedder(record.settings)
+        await self.check_settings(record.settings)
+        if settings.index.type != "embedded":
+            raise ComponentUnavailable("this version cannot write to an index server yet; choose the embedded index")
         async with self.sources.loaders(record) as loaders:
             yield Components(
                 loaders=loaders,
@@ -79,10 +85,13 @@ class ComponentFactory:
                 has_own_embedder=self._embedder is not None,
             )
 
-    async def check_embedder(self, settings: str) -> None:
-        """Raise SourceNotAllowed or InvalidRequest for an embedder at an address that its client may not choose."""
+    async def check_settings(self, settings: str) -> None:
+        """Raise SourceNotAllowed or InvalidRequest for an embedder at an address that its client may not choose, and
+        for an index server that nobody has set up."""
+        wanted = Settings.model_validate_json(settings)
+        self.index_servers.check(wanted.index)
         if self._embedder is None:
-            await self.access.check(Settings.model_validate_json(settings).embedder)
+            await self.access.check(wanted.embedder)
 
     async def query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderAdapter | None:
         """What embeds queries for the vectors a knowledge base has now; None when nothing here makes such vectors."""

@@ -63,8 +63,8 @@ class PhaseFlow(Upkeep):
     ``check_source`` may raise SourceNotAllowed for a source; ``allow_private`` opens named private addresses
     (``HOST[:PORT]``) to the web source and to embedders that clients choose; ``embedding_url`` is the only address
     that PHASEFLOW_EMBEDDING_API_KEY goes to (default PHASEFLOW_EMBEDDING_URL); ``uploads`` limits uploaded files.
-    ``keep_vectors``: days for which vectors are kept that no document uses any more (0: they go at once).
-    Entering raises DatabaseHeld, NotADatabase, NewerDatabase or StoreUnavailable.
+    ``keep_vectors``: days for which vectors are kept that no document uses any more. ``index_servers``: addresses by
+    name, over PHASEFLOW_INDEX_SERVERS. Entering raises DatabaseHeld, NotADatabase, NewerDatabase, StoreUnavailable.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class PhaseFlow(Upkeep):
         uploads: UploadLimits | None = None,
         embedding_url: str | None = None,
         keep_vectors: float = KEEP_DAYS,
+        index_servers: Mapping[str, str] | None = None,
     ) -> None:
         self.path = Path(path).absolute()
         self.settings = inputs.as_settings(settings) or Settings()
@@ -92,8 +93,9 @@ class PhaseFlow(Upkeep):
         self._components = ComponentFactory(
             loader=loader, chunker=chunker, embedder=embedder, index=index, check_source=check_source,
             allow_private=inputs.as_names("allow_private", allow_private), uploads=self._uploads,
-            embedding_url=embedding_url,
+            embedding_url=embedding_url, index_servers=index_servers,
         )  # fmt: skip
+        self._components.index_servers.check(self.settings.index)
         self._definitions = Definitions(self.settings, self._uploads, needs_source=not self._components.has_own_loader)
         self.embedder_access = self._components.access
         self._policies = policies or Policies()
@@ -181,8 +183,7 @@ class PhaseFlow(Upkeep):
         only: Collection[str] | None = None,
     ) -> Job:
         hub, scheduler = self._engine()
-        state = IngestionState(uuid.uuid4().hex, kb_id)
-        at = hub.clock.now()
+        state, at = IngestionState(uuid.uuid4().hex, kb_id), hub.clock.now()
 
         def create(tx: Transaction) -> None:
             admit_new_job(tx, kb_id, at)
@@ -296,4 +297,4 @@ class PhaseFlow(Upkeep):
         kb = await self._read(lambda tx: knowledge_bases.find(tx, kb_id))
         if takes_source and kb is not None and kb.sources is not None:
             await self._components.sources.check_stored(kb.sources)
-        await self._components.check_embedder(self._definitions.settings_json(chosen, kb))
+        await self._components.check_settings(self._definitions.settings_json(chosen, kb))

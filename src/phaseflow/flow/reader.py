@@ -1,6 +1,6 @@
 """Reading a database beside the process that has it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -38,13 +38,13 @@ class Reader(Queries):
     or queued is shown ``paused``, waiting on ``interrupted``, its clocks stopped at the last commit.
 
     Raises StoreUnavailable when there is no such file or nothing in it, NotADatabase or NewerDatabase when it cannot
-    be read.
+    be read, InvalidRequest for ``index_servers`` (addresses by name) that cannot be used.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, index_servers: Mapping[str, str] | None = None) -> None:
         self._path = Path(path).absolute()
         self._stack = AsyncExitStack()
-        self._components = ComponentFactory()
+        self._components = ComponentFactory(index_servers=index_servers)
         self._index = EmbeddedIndex()
         self._pool: ReadPool | None = None
 

@@ -1,0 +1,1 @@
+"""Indexes outside the database."""

@@ -1,0 +1,104 @@
+"""Index servers by name: what the operator sets up, and what clients may choose."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from phaseflow.components.indexes.servers import IndexServers
+from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.settings import PostgresIndexSettings, Settings
+from phaseflow.flow import PhaseFlow
+from tests.http.service import documents, serving
+
+KB = "/api/ingestion/kb/docs"
+SECRET = "s3cret"
+ADDRESS = f"postgresql://user:{SECRET}@db.test/x"
+
+
+async def test_a_client_chooses_a_server_by_its_name_alone(tmp_path: Path) -> None:
+    source = {"type": "folder", "path": str(documents(tmp_path / "docs", 1))}
+    async with serving(PhaseFlow(tmp_path / "kb.db", index_servers={"main": ADDRESS})) as service:
+
+        async def put(index: object) -> tuple[int, str, dict[str, object]]:
+            answer = await service.http.put(KB, json={"source": source, "settings": {"index": index}})
+            return answer.status_code, answer.text, answer.json()
+
+        for index in ({"type": "embedded"}, {"type": "postgres", "server": "main"}):
+            code, _, kb = await put(index)
+            assert (code, kb["settings"]) == (200, Settings.model_validate({"index": index}).model_dump(mode="json"))
+        code, text, _ = await put({"type": "postgres", "server": "other"})
+        assert code == 422
+        assert "there is no index server 'other'; known: main" in text
+        for index in (
+            {"type": "postgres", "server": ADDRESS},
+            {"type": "postgres", "server": "main", "url": ADDRESS},
+            {"type": "postgres", "server": "embedded"},
+            {"type": "postgres"},
+            {"type": "other"},
+        ):
+            code, text, answer = await put(index)
+            assert (code, answer["code"]) == (422, "invalid_request")
+            assert "settings.index" in str(answer["detail"])
+            assert SECRET not in text or index.get("server") == ADDRESS or "url" in index
+        started = await service.http.post(
+            f"{KB}/start", json={"source": source, "settings": {"index": {"type": "postgres", "server": "other"}}}
+        )
+        assert started.status_code == 422
+
+
+async def test_settings_of_new_knowledge_bases_name_a_server_that_there_is(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match=r"settings\.index\.server: there is no index server 'main'; known: none"):
+        PhaseFlow(tmp_path / "kb.db", settings={"index": {"type": "postgres", "server": "main"}})
+
+
+def test_the_environment_names_servers_as_json_or_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = json.dumps({"main": ADDRESS, "second": "postgres://db.test/y"})
+    monkeypatch.setenv("PHASEFLOW_INDEX_SERVERS", told)
+    servers = IndexServers({"main": "postgresql://other.test/z"})
+    assert list(servers) == ["main", "second"]
+    assert servers.address("main") == "postgresql://other.test/z"
+    (tmp_path / "servers.json").write_text(told)
+    monkeypatch.setenv("PHASEFLOW_INDEX_SERVERS", str(tmp_path / "servers.json"))
+    servers = IndexServers()
+    servers.check(PostgresIndexSettings(server="second"))
+    assert servers.address("main") == ADDRESS
+    assert SECRET not in f"{servers!r} {servers}"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        f'{{"main": "{ADDRESS}"',
+        f'{{"main": ["{ADDRESS}"]}}',
+        f'{{"a b": "{ADDRESS}"}}',
+        f'{{"embedded": "{ADDRESS}"}}',
+        f'{{"main": "mysql://u:{SECRET}@db.test/x"}}',
+        ADDRESS,
+        "/nowhere/servers.json",
+    ],
+)
+def test_what_cannot_be_used_is_refused_without_being_shown(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHASEFLOW_INDEX_SERVERS", told)
+    with pytest.raises(InvalidRequest) as raised:
+        IndexServers()
+    assert raised.value.field == "PHASEFLOW_INDEX_SERVERS"
+    shown, error = str(raised.value), raised.value.__cause__
+    assert SECRET not in shown
+    assert error is None
+
+
+@pytest.mark.parametrize(
+    "given", ["postgresql://u:s3cret@db.test/x", "main=mysql://u:s3cret@db.test", "a b=postgres://s3cret"]
+)
+def test_a_mistake_on_the_command_line_does_not_show_the_address(given: str, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "phaseflow", "status", "--db", str(tmp_path / "x.db"), "--index-server", given],
+        capture_output=True, text=True, timeout=60, check=False, env=os.environ,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert "index-server" in ended.stderr
+    assert SECRET not in ended.stderr + ended.stdout
