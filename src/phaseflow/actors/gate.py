@@ -22,6 +22,7 @@ class Gate:
         self._opened = anyio.Event()
         self._closed = anyio.Event()
         self._closed.set()
+        self._left = anyio.Event()
         self._inside = 0
         self._waiting = 0
 
@@ -57,6 +58,11 @@ class Gate:
         with anyio.move_on_after(seconds):
             await self._closed.wait()
 
+    async def until_drained(self) -> None:
+        """Wait until nobody is inside a gate that stays closed."""
+        while not self.is_drained:
+            await self._left.wait()
+
     async def __aenter__(self) -> Self:
         while not self.is_open:
             self._waiting += 1
@@ -75,5 +81,8 @@ class Gate:
         self._batches.end(error)
         self._inside -= 1
         assert self._inside >= 0
+        if not self._inside:
+            self._left.set()
+            self._left = anyio.Event()
         if self.is_drained:
             self._report()

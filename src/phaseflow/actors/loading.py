@@ -69,6 +69,10 @@ class LoadingActor(Actor):
         """Something has come into the inbox."""
         self._requests.note()
 
+    def hurry(self) -> None:
+        """Take nothing more from the inbox."""
+        self._requests.end()
+
     async def has_more(self, reader: SourceReader) -> bool:
         """Whether there may be more for a reader that has read all it had; waits for it."""
         reader.is_done = True

@@ -40,6 +40,11 @@ class Requests:
         self._noted.set()
         self._changed.set()
 
+    def end(self) -> None:
+        """Take nothing more, and wait for nothing more: what comes is for another job."""
+        self._until = anyio.current_time()
+        self.note()
+
     async def run(self, readers: int) -> None:
         """Take what comes, and let ``readers`` look again after each time, until all have read everything and nothing
         more is asked for."""

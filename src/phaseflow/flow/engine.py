@@ -1,7 +1,6 @@
 """``PhaseFlow``: the engine, as an asynchronous context manager inside an asyncio application."""
 
-import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -14,14 +13,10 @@ from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.index import EmbeddedIndex, Request
 from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
 from phaseflow.components.uploads import UploadLimits, Uploads
-from phaseflow.domain import tracing
 from phaseflow.domain.errors import EngineStopped, InvalidRequest
 from phaseflow.domain.identifiers import check_kb_id
-from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.phase import BY_USER
 from phaseflow.domain.settings import Settings
 from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, SearchHits
-from phaseflow.domain.vocabulary import Intent, JobPhase
 from phaseflow.flow import inputs
 from phaseflow.flow.adopted_uploads import adopt_uploads
 from phaseflow.flow.background import Background
@@ -30,18 +25,17 @@ from phaseflow.flow.definitions import Definitions
 from phaseflow.flow.job import Job
 from phaseflow.flow.outside_index import search_outside
 from phaseflow.flow.searching import ranked
-from phaseflow.flow.source_loaders import LoaderFor, some_of
+from phaseflow.flow.source_loaders import LoaderFor
 from phaseflow.flow.source_sync import SourceSync
-from phaseflow.flow.upkeep import Upkeep
+from phaseflow.flow.starting import Starting
 from phaseflow.snapshot import compose
-from phaseflow.store import jobs, knowledge_bases
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.janitor import KEEP_DAYS
 from phaseflow.supervisor.scheduler import Scheduler
-from phaseflow.tracker import PhaseTracker, StateHub, admit_new_job, ensure_no_active_job
+from phaseflow.tracker import PhaseTracker, StateHub
 
 T = TypeVar("T")
 
@@ -49,7 +43,7 @@ SLOTS = 2
 """Jobs that run at once; the others wait their turn."""
 
 
-class PhaseFlow(Upkeep):
+class PhaseFlow(Starting):
     """Runs ingestion jobs on one database file.
 
     Entering the block opens the file (creating it if needed), records jobs of a dead process as ``interrupted``, and
@@ -140,72 +134,6 @@ class PhaseFlow(Upkeep):
     def _hub(self) -> StateHub:
         return self._engine()[0]
 
-    async def start(
-        self,
-        kb_id: str,
-        source: inputs.SourceLike | None = None,
-        *,
-        sources: Mapping[str, inputs.SourceLike] | None = None,
-        full: bool = False,
-        hold: Iterable[JobPhase | str] = (),
-        settings: inputs.SettingsLike | None = None,
-        allow_deletes: bool = False,
-    ) -> Job:
-        """Make a new job, which runs once a slot is free. A source creates the knowledge base or changes it: it becomes
-        the only one, named ``default``; ``sources`` are several, by name. The job reads all of them.
-
-        ``full`` reads every document, even if its size and mtime are unchanged. ``hold`` names phases that start
-        paused: load and chunk now, see what embedding would cost, then resume. ``allow_deletes``: take out even most of
-        a source without asking. Raises JobConflict while a job is not over, KnowledgeBaseNotFound without a source on
-        an unknown one, InvalidRequest.
-        """
-        check_kb_id(kb_id)
-        held, full, chosen = inputs.as_phases(hold), inputs.as_flag("full", full), inputs.as_settings(settings)
-        await self._read(lambda tx: ensure_no_active_job(tx, kb_id))  # before its source is looked at, or asked for
-        given = await self._components.sources.checked(source, sources)
-        await self._check_stored(kb_id, chosen, takes_source=given is None)
-        allowed = inputs.as_flag("allow_deletes", allow_deletes)
-        return await self._create(kb_id, given, chosen, full=full, held=held, allow_deletes=allowed)
-
-    async def _start_in_step(self, kb_id: str, sources: Collection[str] | None) -> Job:
-        await self._check_stored(kb_id, None, takes_source=True)
-        return await self._create(kb_id, None, only=sources)
-
-    async def _create(
-        self,
-        kb_id: str,
-        given: str | None,
-        chosen: Settings | None = None,
-        *,
-        full: bool = False,
-        held: Collection[JobPhase] = (),
-        allow_deletes: bool = False,
-        only: Collection[str] | None = None,
-    ) -> Job:
-        hub, scheduler = self._engine()
-        state, at = IngestionState(uuid.uuid4().hex, kb_id), hub.clock.now()
-
-        def create(tx: Transaction) -> None:
-            admit_new_job(tx, kb_id, at)
-            kb = self._definitions.to_start(tx, kb_id, given, chosen, at)
-            queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
-            jobs.create(
-                tx, queued.each(lambda p: p.hold(BY_USER), held),
-                sources=some_of(kb.sources, only), settings=kb.settings, full=full, at=at,
-                allow_deletes=allow_deletes,
-            )  # fmt: skip
-
-        origin = tracing.origin()
-
-        def created(_: None) -> None:
-            scheduler.note_origin(state.job_id, origin)
-            hub.feed.touch(kb_id)
-            scheduler.abandon(kb_id)
-            scheduler.wake()
-
-        await hub.database.write(create, durable=True, then=created)
-        return Job(state.job_id, kb_id, hub.feed)
-
     async def put_kb(
         self,
         kb_id: str,
@@ -291,10 +219,3 @@ class PhaseFlow(Upkeep):
 
     async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderAdapter | None:
         return await self._components.query_embedder(kb)
-
-    async def _check_stored(self, kb_id: str, chosen: Settings | None, *, takes_source: bool = False) -> None:
-        """Check what a job would take: what is allowed may have changed since it was stored."""
-        kb = await self._read(lambda tx: knowledge_bases.find(tx, kb_id))
-        if takes_source and kb is not None and kb.sources is not None:
-            await self._components.sources.check_stored(kb.sources)
-        await self._components.check_settings(self._definitions.settings_json(chosen, kb))

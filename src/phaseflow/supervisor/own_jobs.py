@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from phaseflow.domain import verbs
 from phaseflow.domain.errors import StoreError
 from phaseflow.domain.indexed_with import CustomComponent, IndexedWith
 from phaseflow.domain.ingestion import IngestionState
@@ -13,10 +14,13 @@ from phaseflow.domain.log import get_logger
 from phaseflow.domain.settings import Settings
 from phaseflow.domain.vocabulary import Intent, JobStatus
 from phaseflow.store import inbox, jobs, knowledge_bases
-from phaseflow.store.jobs import format_time
+from phaseflow.store.jobs import JobRecord, format_time
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.transaction import Transaction
-from phaseflow.tracker import StateHub, dequeue_failed_job
+from phaseflow.tracker import Changed, StateHub, change_in, dequeue_failed_job, ensure_no_active_job
+
+GAVE_WAY = "start"
+"""The reason in the log of a job that nobody started, when somebody starts one."""
 
 
 def make_own_job(tx: Transaction, kb_id: str, at: datetime) -> str | None:
@@ -32,6 +36,26 @@ def make_own_job(tx: Transaction, kb_id: str, at: datetime) -> str | None:
     state = IngestionState(uuid.uuid4().hex, kb_id).queue(Intent.START, at)
     jobs.create(tx, state, sources=kb.sources, settings=_of_the_index(kb), full=False, at=at, lists=False)
     return state.job_id
+
+
+def refuse_beside_a_job(tx: Transaction, kb_id: str) -> None:
+    """Raise JobConflict when a knowledge base has a job that is not over, and that would not give way."""
+    if _open_own_job(tx, kb_id) is None:
+        ensure_no_active_job(tx, kb_id)
+
+
+def end_own_job(tx: Transaction, kb_id: str, at: datetime) -> Changed | None:
+    """Cancel the open job of a knowledge base if nobody started it; what it has taken and not done waits again."""
+    found = _open_own_job(tx, kb_id)
+    if found is None:
+        return None
+    return change_in(tx, found.state.job_id, lambda state: verbs.cancel(state, at), at, GAVE_WAY)
+
+
+def _open_own_job(tx: Transaction, kb_id: str) -> JobRecord | None:
+    latest = jobs.latest(tx, kb_id)
+    is_own = latest is not None and latest.state.managed and not latest.lists
+    return latest if is_own and latest and not latest.state.get_overall_status().is_terminal else None
 
 
 def _of_the_index(kb: KnowledgeBaseRecord) -> str:

@@ -115,7 +115,7 @@ class Scheduler:
 
     def asked(self, kb_id: str) -> None:
         """Something has come into the inbox of a knowledge base: the open job may take it, else a new one is due."""
-        supervisor = self._supervisors.get(self._busy_kbs.get(kb_id, ""))
+        supervisor = self.supervisor_of(kb_id)
         if supervisor is not None:
             supervisor.asked()
         self._own_jobs.note(kb_id)
@@ -160,9 +160,13 @@ class Scheduler:
 
     def abandon(self, kb_id: str) -> None:
         """Drop what a failed job of this knowledge base still has in hand: a new job takes its place."""
-        supervisor = self._supervisors.get(self._busy_kbs.get(kb_id, ""))
+        supervisor = self.supervisor_of(kb_id)
         if supervisor is not None:
             supervisor.abandon()
+
+    def supervisor_of(self, kb_id: str) -> Supervisor | None:
+        """Who runs the job of a knowledge base now."""
+        return self._supervisors.get(self._busy_kbs.get(kb_id, ""))
 
     async def _fill(self, tasks: TaskGroup) -> None:
         if len(self._supervisors) >= self._slots:

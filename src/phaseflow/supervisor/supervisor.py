@@ -46,6 +46,7 @@ class Supervisor:
         self.job_id = plan.run.job_id
         self.kb_id = plan.run.kb_id
         self._hub = hub
+        self.lists, self.ended = plan.lists, anyio.Event()
         self._plan = plan
         self._log = get_logger(job=self.job_id, kb=self.kb_id)
         self._scope = anyio.CancelScope()
@@ -68,6 +69,7 @@ class Supervisor:
                 for actor in self._actors:
                     actor.close()
         await self._leave()
+        self.ended.set()
 
     async def _work(self, mail: MemoryObjectReceiveStream[None]) -> None:
         async with anyio.create_task_group() as tasks:
@@ -98,6 +100,11 @@ class Supervisor:
             self._verbs_in_progress -= 1
             self.wake()
 
+    async def until_drained(self) -> None:
+        """Wait until nothing is in hand while the gates are closed."""
+        for actor in self._actors:
+            await actor.gate.until_drained()
+
     def abandon(self) -> None:
         """Drop everything in hand at once: the job was cancelled."""
         self._scope.cancel()
@@ -111,7 +118,7 @@ class Supervisor:
         seq = self._plan.run.job_seq
         loaded, chunked, embedded = (Handoff(shop.database, seq, state) for state in HANDED_TO.values())
         loading = LoadingActor(shop, self.wake, None, loaded.outbox)
-        self.asked = loading.asked
+        self.asked, self.hurry = loading.asked, loading.hurry
         return [
             loading,
             ChunkingActor(shop, self.wake, loaded.inbox, chunked.outbox),

@@ -1,0 +1,106 @@
+"""How jobs are made: by somebody who starts one, or to keep in step with a source."""
+
+import uuid
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
+
+from phaseflow.domain import tracing
+from phaseflow.domain.identifiers import check_kb_id
+from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.phase import BY_USER
+from phaseflow.domain.settings import Settings
+from phaseflow.domain.vocabulary import Intent, JobPhase
+from phaseflow.flow import inputs
+from phaseflow.flow.job import Job
+from phaseflow.flow.source_loaders import some_of
+from phaseflow.flow.upkeep import Upkeep
+from phaseflow.store import jobs, knowledge_bases
+from phaseflow.store.transaction import Transaction
+from phaseflow.supervisor.giving_way import giving_way
+from phaseflow.supervisor.own_jobs import end_own_job, refuse_beside_a_job
+from phaseflow.tracker import Changed, admit_new_job
+
+
+class Starting(Upkeep):
+    """The part of the engine that makes jobs."""
+
+    async def start(
+        self,
+        kb_id: str,
+        source: inputs.SourceLike | None = None,
+        *,
+        sources: Mapping[str, inputs.SourceLike] | None = None,
+        full: bool = False,
+        hold: Iterable[JobPhase | str] = (),
+        settings: inputs.SettingsLike | None = None,
+        allow_deletes: bool = False,
+    ) -> Job:
+        """Make a new job, which runs once a slot is free. A source creates the knowledge base or changes it: it becomes
+        the only one, named ``default``; ``sources`` are several, by name. The job reads all of them.
+
+        ``full`` reads every document, even if its size and mtime are unchanged. ``hold`` names phases that start
+        paused: load and chunk now, see what embedding would cost, then resume. ``allow_deletes``: take out even most of
+        a source without asking. A job that nobody started, for what was pushed, gives way: what it has not done waits
+        for this one. Raises JobConflict while any other job is not over, KnowledgeBaseNotFound without a source on
+        an unknown one, InvalidRequest.
+        """
+        check_kb_id(kb_id)
+        held, full, chosen = inputs.as_phases(hold), inputs.as_flag("full", full), inputs.as_settings(settings)
+        await self._read(partial(refuse_beside_a_job, kb_id=kb_id))  # before its source is looked at, or asked for
+        given = await self._components.sources.checked(source, sources)
+        await self._check_stored(kb_id, chosen, takes_source=given is None)
+        allowed = inputs.as_flag("allow_deletes", allow_deletes)
+        async with giving_way(self._engine()[1], kb_id):
+            return await self._create(kb_id, given, chosen, full=full, held=held, allow_deletes=allowed, by_user=True)
+
+    async def _start_in_step(self, kb_id: str, sources: Collection[str] | None) -> Job:
+        await self._check_stored(kb_id, None, takes_source=True)
+        return await self._create(kb_id, None, only=sources)
+
+    async def _create(
+        self,
+        kb_id: str,
+        given: str | None,
+        chosen: Settings | None = None,
+        *,
+        full: bool = False,
+        held: Collection[JobPhase] = (),
+        allow_deletes: bool = False,
+        only: Collection[str] | None = None,
+        by_user: bool = False,
+    ) -> Job:
+        hub, scheduler = self._engine()
+        state = IngestionState(uuid.uuid4().hex, kb_id)
+        at = hub.clock.now()
+
+        def create(tx: Transaction) -> Changed | None:
+            ended = end_own_job(tx, kb_id, at) if by_user else None
+            admit_new_job(tx, kb_id, at)
+            kb = self._definitions.to_start(tx, kb_id, given, chosen, at)
+            queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
+            jobs.create(
+                tx, queued.each(lambda p: p.hold(BY_USER), held),
+                sources=some_of(kb.sources, only), settings=kb.settings, full=full, at=at,
+                allow_deletes=allow_deletes,
+            )  # fmt: skip
+            return ended
+
+        origin = tracing.origin()
+
+        def created(ended: Changed | None) -> None:
+            if ended is not None:
+                hub.tell(ended)
+            scheduler.note_origin(state.job_id, origin)
+            hub.feed.touch(kb_id)
+            scheduler.abandon(kb_id)
+            scheduler.wake()
+
+        await hub.database.write(create, durable=True, then=created)
+        return Job(state.job_id, kb_id, hub.feed)
+
+    async def _check_stored(self, kb_id: str, chosen: Settings | None, *, takes_source: bool = False) -> None:
+        """Check what a job would take: what is allowed may have changed since it was stored."""
+        kb = await self._read(lambda tx: knowledge_bases.find(tx, kb_id))
+        if takes_source and kb is not None and kb.sources is not None:
+            await self._components.sources.check_stored(kb.sources)
+        await self._components.check_settings(self._definitions.settings_json(chosen, kb))
