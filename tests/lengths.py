@@ -23,7 +23,6 @@ MAY_BE_SHORT = {
     "phaseflow.components.extraction.rtf_state": "the reader of RTF is as long as a module may be",
     "phaseflow.components.extraction.rtf_words": "a table; the reader of RTF is as long as a module may be",
     "phaseflow.flow.outside_index": "the engine is as long as a module may be",
-    "phaseflow.http.pages": "one module for each group of endpoints",
 }
 """Modules with one user that stay apart all the same, each with its reason."""
 

@@ -24,7 +24,7 @@ class Service:
     def __init__(self, here: Path, *, token: str | None = None) -> None:
         self.here = here
         self.token = token
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[str] | None = None
 
@@ -122,7 +122,8 @@ def _environment() -> dict[str, str]:
     return mine | {"PYTHONPATH": source, "TOKENIZERS_PARALLELISM": "false"}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

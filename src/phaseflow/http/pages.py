@@ -13,6 +13,8 @@ from phaseflow.http.endpoint import Endpoint, Parameters, RequestContext
 _CACHE = "no-cache"
 """Browsers keep the files, and ask each time whether they are still the same (by their ETag)."""
 
+_SCRIPT = "text/javascript"
+
 
 def folder() -> Path:
     """Where the files of the dashboard are."""
@@ -30,9 +32,16 @@ class _Files(StaticFiles):
         return response
 
 
+async def feed(call: RequestContext[Parameters, None]) -> Response:
+    return FileResponse(folder() / "feed.js", headers={"Cache-Control": _CACHE}, media_type=_SCRIPT)
+
+
 def static() -> Mount:
     """The route of the files."""
     return Mount("/static", _Files(directory=folder()), name="static")
 
 
-ENDPOINTS = [Endpoint("GET", "/", "The dashboard", page, {200: "text/html"}, public=True)]
+ENDPOINTS = [
+    Endpoint("GET", "/", "The dashboard", page, {200: "text/html"}, public=True),
+    Endpoint("GET", "/feed.js", "The module that reads the live feed in a page", feed, {200: _SCRIPT}, public=True),
+]

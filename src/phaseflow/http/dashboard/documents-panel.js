@@ -15,9 +15,9 @@ import { DocumentRow } from "./document-row.js";
 import { DocumentView } from "./document-view.js";
 import { allDocuments } from "./document-words.js";
 import { el, setAttribute, setText } from "./dom.js";
+import { Feed } from "./feed.js";
 import { addressOf } from "./place.js";
 import { isOver } from "./store.js";
-import { Stream } from "./stream.js";
 import { capital, count, counted } from "./words.js";
 
 const PAGE = 100;
@@ -57,10 +57,7 @@ export class DocumentsPanel {
     this.view = null;
     this.filters = new DocumentFilters(store, kbId, () => this.refilter());
     this.bulk = new DocumentBulk(store, kbId, ask, () => this.filters.value());
-    this.stream = new Stream(store.base, {
-      document: (one) => this.hear(one),
-      connection: () => undefined,
-    }, `api/ingestion/kb/${encodeURIComponent(kbId)}/events?documents=true`);
+    this.stream = new Feed({ base: store.base, kb: kbId, documents: true, document: (one) => this.hear(one) });
     this.told = el("p", { class: "told", role: "status", text: "Loading…" });
     this.body = el("tbody");
     this.table = el("table", { hidden: true },

@@ -7,7 +7,7 @@
  */
 
 import * as api from "./api.js";
-import { Stream } from "./stream.js";
+import { Feed } from "./feed.js";
 
 /**
  * @typedef {object} Underway
@@ -51,11 +51,13 @@ export class Store {
     this.readAt = new Map();
     this.watchers = 0;
     this.events = new EventTarget();
-    this.stream = new Stream(base, {
+    this.stream = new Feed({
+      base,
       status: (job) => this.take(job),
       transition: (transition) => this.tell("transition", transition),
       reset: () => this.tell("reset", null),
       connection: (connection) => this.connected(connection),
+      refused: ({ code }) => (code === "unauthorized" ? this.lock() : this.connected("lost")),
     });
   }
 
@@ -139,8 +141,6 @@ export class Store {
   connected(connection) {
     const back = connection === "live" && this.connection === "lost";
     if (connection === "lost" && this.connection === "live") this.seenAt = new Date();
-    // After a refused connection nothing says why; a plain request does, and a lost token stops the attempts.
-    if (connection === "lost" && this.connection !== "live") void this.refresh();
     if (back) void this.refresh();
     if (connection === this.connection) return;
     this.connection = connection;
