@@ -1,14 +1,25 @@
-"""The clock when the wall clock steps: what is read meanwhile is read again."""
+"""The clock when the wall clock steps, and when a running stretch ends: what is read meanwhile is read again."""
 
+import sqlite3
 from datetime import timedelta
 
 import anyio
-import pytest
 
-from phaseflow.domain.errors import StoreUnavailable
 from phaseflow.store.clock import Clock
+from phaseflow.store.transaction import Transaction
 
 STEP = timedelta(hours=6)
+MOMENT = timedelta(seconds=1)
+
+
+def transaction() -> Transaction:
+    return Transaction(sqlite3.connect(":memory:"))
+
+
+def follow(clock: Clock, step: timedelta) -> None:
+    tx = transaction()
+    clock.follow(tx, step)
+    tx.tell_end()
 
 
 async def test_what_was_read_while_a_step_was_followed_is_read_again() -> None:
@@ -18,12 +29,26 @@ async def test_what_was_read_while_a_step_was_followed_is_read_again() -> None:
         nonlocal reads
         reads += 1
         if reads == 1:
-            with clock.following(STEP):
-                pass
+            follow(clock, STEP)
         return reads
 
     assert await clock.read_steadily(read) == 2
     assert await clock.read_steadily(read) == 3
+
+
+async def test_what_was_read_before_the_end_of_a_stretch_is_read_again() -> None:
+    clock, reads = Clock(), 0
+
+    async def read() -> int:
+        nonlocal reads
+        reads += 1
+        if reads == 1:
+            tx = transaction()
+            clock.end_of_stretches(tx)
+            tx.tell_end()
+        return reads
+
+    assert await clock.read_steadily(read) == 2
 
 
 async def test_what_is_read_before_a_step_has_been_followed_is_read_again_after_it() -> None:
@@ -38,11 +63,13 @@ async def test_what_is_read_before_a_step_has_been_followed_is_read_again_after_
 
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
-            with clock.following(STEP):
-                tasks.start_soon(look)
-                while not seen:
-                    await anyio.lowlevel.checkpoint()
+            tx = transaction()
+            clock.follow(tx, STEP)
+            tasks.start_soon(look)
+            while not seen:
+                await anyio.lowlevel.checkpoint()
             followed = True
+            tx.tell_end()
     assert (seen[0], seen[-1]) == (False, True)
 
 
@@ -52,15 +79,32 @@ async def test_a_step_that_cannot_be_followed_holds_up_no_reader_for_long() -> N
     async def read() -> str:
         return "found"
 
-    with anyio.fail_after(5), clock.following(STEP):
+    clock.follow(transaction(), STEP)
+    with anyio.fail_after(5):
         assert await clock.read_steadily(read) == "found"
 
 
 def test_a_step_that_could_not_be_followed_is_still_to_be_followed() -> None:
-    clock = Clock()
-    with pytest.raises(StoreUnavailable, match="full"), clock.following(-STEP):
-        raise StoreUnavailable("full")
+    clock, tx = Clock(), transaction()
+    clock.follow(tx, -STEP)
+    assert abs(clock.step() - STEP) < MOMENT
+    tx.roll_back_effects()
+    tx.tell_end()
     assert clock.step() == timedelta()
-    with clock.following(-STEP):
-        pass
-    assert abs(clock.step() - STEP) < timedelta(seconds=1)
+    follow(clock, -STEP)
+    assert abs(clock.step() - STEP) < MOMENT
+
+
+def test_nobody_is_shown_a_later_moment_than_the_end_that_is_being_stored() -> None:
+    clock, first, second = Clock(), transaction(), transaction()
+    end = clock.end_of_stretches(first)
+    later = clock.end_of_stretches(second)
+    assert later > end
+    assert clock.running_now() == end
+    clock.follow(third := transaction(), STEP)
+    assert clock.running_now() == end + STEP
+    third.tell_end()
+    first.tell_end()
+    assert clock.running_now() == later + STEP
+    second.tell_end()
+    assert clock.running_now() > later + STEP

@@ -101,7 +101,7 @@ class RunContext:
 
     def advance(self, tx: Transaction, phase: JobPhase, done: Done) -> None:
         """Count; first in each transaction, for it refuses the writes of a run that is over."""
-        advance(tx, self.plan.run, phase, done, self.clock.now())
+        advance(tx, self.plan.run, phase, done, self.clock.running_now())
         failpoints.hit(f"{phase}.writing")
 
     def fail(self, tx: Transaction, phase: JobPhase, failed: Sequence[FailedDocument]) -> None:

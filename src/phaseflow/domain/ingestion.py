@@ -148,6 +148,11 @@ class IngestionState:
         chosen = frozenset(only)
         return replace(self, phases=tuple(change(p) if p.name in chosen else p for p in self.phases))
 
+    def measured(self, before: Self, now: datetime) -> Self:
+        """The same job, come from ``before``, with the running times of its phases measured by ``now``."""
+        phases = zip(before.phases, self.phases, strict=True)
+        return replace(self, phases=tuple(after.measured(was, now) for was, after in phases))
+
     def queue(self, intent: Intent | None, at: datetime, phases: tuple[JobPhase, ...] = ()) -> Self:
         """The same job waiting for a slot, or for none."""
         return replace(self, intent=intent, intent_phases=phases, queued_at=at if intent else None)

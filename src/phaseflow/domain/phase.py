@@ -137,6 +137,16 @@ class PhaseState:
             return self.active_s
         return self.active_s + max(0.0, (now - self.running_since).total_seconds())
 
+    def measured(self, before: Self, now: datetime) -> Self:
+        """The same state, come from ``before``, with the running time that ``now`` says has passed or begins.
+
+        The moments that moves take follow the clock on the wall, which steps; ``now`` is of one that does not.
+        """
+        if before.running_since == self.running_since:
+            return self
+        active_s = before.active_seconds(now)
+        return replace(self, active_s=active_s, running_since=None if self.running_since is None else now)
+
     def _fraction(self) -> int:
         if not self.items_total:
             return 0

@@ -46,7 +46,7 @@ class LeaseKeeper:
 
     async def _renew_all(self) -> None:
         """Give each job a whole lease: nobody could report while no engine was up."""
-        at = self._hub.clock.now()
+        at = self._hub.clock.running_now()
         try:
             if await self._hub.database.read(leases.first_end) is not None:
                 await self._hub.database.write(lambda tx: leases.renew_all(tx, at))
@@ -60,7 +60,7 @@ class LeaseKeeper:
         until = await hub.database.read(leases.first_end)
         if until is None:
             return None
-        left_s = (until - hub.clock.now()).total_seconds()
+        left_s = (until - hub.clock.running_now()).total_seconds()
         if left_s > 0:
             return left_s
         await hub.database.write(self._end, durable=True, then=self._tell)
@@ -68,10 +68,10 @@ class LeaseKeeper:
         return 0.0
 
     def _end(self, tx: Transaction) -> Sequence[Changed]:
-        at = self._hub.clock.now()
+        clock, at = self._hub.clock, self._hub.clock.now()
         return [
-            change_in(tx, job_id, lambda state: reports.expire(state, at), at, BY_INTERRUPTION)
-            for job_id in leases.ended(tx, at)
+            change_in(tx, job_id, lambda state: reports.expire(state, at), clock, BY_INTERRUPTION)
+            for job_id in leases.ended(tx, clock.running_now())
         ]
 
     def _tell(self, ended: Sequence[Changed]) -> None:

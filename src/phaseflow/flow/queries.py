@@ -44,7 +44,7 @@ class Queries(DocumentQueries, Searching):
     def _now(self) -> datetime: ...
 
     async def _composer(self) -> Callable[[JobRecord], JobStatusResponse]:
-        """What makes a status of a record that is read after this was called."""
+        """What makes a status of a record, inside the reading of it, which begins after this was called."""
         return lambda record: compose(record, self._now())
 
     async def kbs(self, limit: int = 100, cursor: str | None = None) -> Page[KnowledgeBase]:
@@ -67,7 +67,7 @@ class Queries(DocumentQueries, Searching):
     async def status(self, kb_id: str) -> JobStatusResponse:
         """The status of the newest job. Raises JobNotFound when the knowledge base has never run."""
         composed = await self._composer()
-        return composed(await self._read(lambda tx: latest_job(tx, kb_id)))
+        return await self._read(lambda tx: composed(latest_job(tx, kb_id)))
 
     async def latest(self) -> list[JobStatusResponse]:
         """The status of the newest job of each knowledge base that has one."""
@@ -96,13 +96,13 @@ class Queries(DocumentQueries, Searching):
         as_count("limit", limit, 1, MOST_ITEMS)
         before, composed = _number(cursor), await self._composer()
 
-        def read(tx: Transaction) -> list[JobRecord]:
+        def read(tx: Transaction) -> Page[JobStatusResponse]:
             known_kb(tx, kb_id)
-            return jobs.history(tx, kb_id, limit + 1, before)
+            records = jobs.history(tx, kb_id, limit + 1, before)
+            items = [composed(record) for record in records[:limit]]
+            return Page(items=items, next_cursor=str(records[limit - 1].seq) if len(records) > limit else None)
 
-        records = await self._read(read)
-        items = [composed(record) for record in records[:limit]]
-        return Page(items=items, next_cursor=str(records[limit - 1].seq) if len(records) > limit else None)
+        return await self._read(read)
 
     async def transitions_of(self, job_id: str, limit: int = 100, cursor: str | None = None) -> Page[Transition]:
         """The log of a job, in order. Raises JobNotFound."""

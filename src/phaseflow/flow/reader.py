@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -29,6 +29,10 @@ from phaseflow.store.read_pool import ReadPool, open_readers
 from phaseflow.store.transaction import Transaction
 
 T = TypeVar("T")
+
+SEEN_AFTER = timedelta(seconds=0.25)
+"""Running times beside another process are shown as of so long ago: that process may be about to commit the end of one,
+and a longer time than it stores is shown by nobody."""
 
 
 class Reader(Queries):
@@ -91,7 +95,7 @@ class Reader(Queries):
         def composed(record: JobRecord) -> JobStatusResponse:
             # Asked before and after the record was read: a holder in between is one that has just begun or ended.
             if was_held or is_held(self._path):
-                return compose(record, self._now())
+                return compose(record, self._now() - SEEN_AFTER)
             return compose(replace(record, state=verbs.left_behind(record.state, record.last_signs)), self._now())
 
         return composed

@@ -74,7 +74,7 @@ class Starting(Upkeep):
         at = hub.clock.now()
 
         def create(tx: Transaction) -> Changed | None:
-            ended = end_own_job(tx, kb_id, at) if by_user else None
+            ended = end_own_job(tx, kb_id, hub.clock) if by_user else None
             admit_new_job(tx, kb_id, at)
             kb = self._definitions.to_start(tx, kb_id, given, chosen, at)
             queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)

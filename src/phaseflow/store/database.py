@@ -252,6 +252,8 @@ class Database:
             if not stored:
                 for request in reversed(group):
                     request.roll_back_effects()
+            for request in group:
+                request.end()
         return done
 
     def _cut_wal(self, connection: sqlite3.Connection) -> bool:

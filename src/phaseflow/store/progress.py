@@ -1,13 +1,14 @@
 """The counts of a phase. They change in the transaction that stores the rows they speak of, or not at all."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.phase import MOST_BEFORE_THE_END
 from phaseflow.domain.status import timestamp
 from phaseflow.domain.vocabulary import PHASES, JobPhase, WaitingOn
 from phaseflow.store import leases
+from phaseflow.store.clock import Clock
 from phaseflow.store.transaction import Transaction
 
 _RUNNING = (
@@ -119,11 +120,16 @@ def settle_active_time(tx: Transaction) -> None:
     )
 
 
-def move_clocks(tx: Transaction, step: timedelta) -> None:
-    """Move the beginnings of all running stretches, since the wall clock has stepped so far."""
+def follow_clock(tx: Transaction, clock: Clock) -> None:
+    """When the wall clock has stepped, move the beginnings of all running stretches, and the ends of leases, as far."""
+    step = clock.step()
+    if not step:
+        return
+    clock.follow(tx, step)
     tx.run(
         "UPDATE ingestion_phase_status SET"
-        " running_since = strftime('%Y-%m-%dT%H:%M:%fZ', running_since, printf('%+.3f seconds', ?))"
+        " running_since = strftime('%Y-%m-%dT%H:%M:%fZ', running_since, printf('%+.3f seconds', ?1)),"
+        " updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', updated_at, printf('%+.3f seconds', ?1))"
         " WHERE status = 'running' AND running_since IS NOT NULL",
         step.total_seconds(),
     )

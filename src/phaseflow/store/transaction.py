@@ -15,11 +15,12 @@ Row = tuple[Any, ...]
 class Transaction:
     """Runs statements inside a transaction that its owner began and will end."""
 
-    __slots__ = ("_connection", "_undo")
+    __slots__ = ("_connection", "_ends", "_undo")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._undo: list[Callable[[], None]] = []
+        self._ends: list[Callable[[], None]] = []
 
     def on_rollback(self, undo: Callable[[], None]) -> None:
         """``undo`` takes back what was done outside of the database, if this transaction is not committed.
@@ -36,6 +37,15 @@ class Transaction:
                 self._undo.pop()()
             except OSError as error:
                 get_logger().error("cannot take back what a failed request has done", exc_info=error)
+
+    def on_end(self, end: Callable[[], None]) -> None:
+        """``end`` is called in the writer's thread once this is committed and can be read, or is not stored."""
+        self._ends.append(end)
+
+    def tell_end(self) -> None:
+        """Call what ``on_end`` was given; for the owner of the transaction."""
+        while self._ends:
+            self._ends.pop()()
 
     def to_the_end(self) -> AbstractContextManager[None]:
         """A read that may be stopped is not stopped in this block."""

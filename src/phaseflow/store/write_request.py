@@ -53,6 +53,11 @@ class WriteRequest(Generic[T]):
         if self.transaction is not None:
             self.transaction.roll_back_effects()
 
+    def end(self) -> None:
+        """Its transaction has ended, either way."""
+        if self.transaction is not None:
+            self.transaction.tell_end()
+
     def settle(self) -> None:
         """It is stored, or was refused: say so to others, then to whoever waits."""
         if self.error is None and self.then is not None:

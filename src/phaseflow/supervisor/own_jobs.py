@@ -14,6 +14,7 @@ from phaseflow.domain.log import get_logger
 from phaseflow.domain.settings import Settings
 from phaseflow.domain.vocabulary import Intent, JobStatus
 from phaseflow.store import inbox, jobs, knowledge_bases
+from phaseflow.store.clock import Clock
 from phaseflow.store.jobs import JobRecord, format_time
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.transaction import Transaction
@@ -44,12 +45,13 @@ def refuse_beside_a_job(tx: Transaction, kb_id: str) -> None:
         ensure_no_active_job(tx, kb_id)
 
 
-def end_own_job(tx: Transaction, kb_id: str, at: datetime) -> Changed | None:
+def end_own_job(tx: Transaction, kb_id: str, clock: Clock) -> Changed | None:
     """Cancel the open job of a knowledge base if nobody started it; what it has taken and not done waits again."""
     found = _open_own_job(tx, kb_id)
     if found is None:
         return None
-    return change_in(tx, found.state.job_id, lambda state: verbs.cancel(state, at), at, GAVE_WAY)
+    at = clock.now()
+    return change_in(tx, found.state.job_id, lambda state: verbs.cancel(state, at), clock, GAVE_WAY)
 
 
 def _open_own_job(tx: Transaction, kb_id: str) -> JobRecord | None:

@@ -1,7 +1,5 @@
 """The beginning of a run: a queued job takes its turn, and what it will write is settled, in one transaction."""
 
-from datetime import datetime
-
 from phaseflow.actors.context import Components, Plan, Policies
 from phaseflow.components import context
 from phaseflow.components.embedders import EmbedderAdapter
@@ -23,6 +21,7 @@ from phaseflow.store import (
     progress,
     vectors,
 )
+from phaseflow.store.clock import Clock
 from phaseflow.store.documents import Target
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
@@ -37,7 +36,7 @@ DISCARD = 500
 
 
 def start_run(
-    tx: Transaction, job_id: str, components: Components, policies: Policies, at: datetime
+    tx: Transaction, job_id: str, components: Components, policies: Policies, clock: Clock
 ) -> tuple[Plan, Changed] | None:
     """Take the turn of a queued job: a new run, its target, its phases moved. A retry calls ``requeue_failed`` first.
 
@@ -63,7 +62,8 @@ def start_run(
     run = jobs.begin_run(tx, job_id)
     documents.give_up_unfinished(tx, record.seq)
     failpoints.hit(f"run_start.{before.intent}")
-    after = verbs.take_turn(before, at)
+    at = clock.now()
+    after = verbs.take_turn(before, at).measured(before, clock.end_of_stretches(tx))
     logged = jobs.save(tx, before, after, reason=_REASONS.get(before.intent), at=at)
     plan = Plan(
         run=Run(job_id, record.seq, before.kb_id, run),

@@ -234,9 +234,8 @@ class Scheduler:
         while await self._hub.database.write(lambda tx: give_back_requests(tx, job_id)):
             failpoints.hit("run_start.given_back")
         await self._hub.follow_clock()
-        now = self._hub.clock.now()
         return await self._hub.database.write(
-            lambda tx: start_run(tx, job_id, components, self._policies, now),
+            lambda tx: start_run(tx, job_id, components, self._policies, self._hub.clock),
             durable=True,
             then=self._tell_started,
         )

@@ -84,7 +84,7 @@ class PhaseTracker:
                 knowledge_bases.put(tx, kb_id, None, Settings().model_dump_json(), at)
             state = IngestionState(job_id, kb_id, managed=False, lease=lease)
             jobs.create(tx, state, sources=None, settings="{}", full=False, at=at)
-            leases.renew(tx, job_id, at)
+            leases.renew(tx, job_id, self._hub.clock.running_now())
 
         def created(_: None) -> None:
             self._hub.feed.touch(kb_id)
@@ -137,9 +137,9 @@ class PhaseTracker:
         """
 
         def write(tx: Transaction) -> Changed:
-            at = self._hub.clock.now()
-            changed = change_in(tx, job_id, lambda state: reports.heard_of(state, at), at, HEARD_OF)
-            leases.renew(tx, job_id, at)
+            clock, at = self._hub.clock, self._hub.clock.now()
+            changed = change_in(tx, job_id, lambda state: reports.heard_of(state, at), clock, HEARD_OF)
+            leases.renew(tx, job_id, clock.running_now())
             return changed
 
         await self._hub.database.write(write, durable=True, then=self._tell_report)
@@ -162,10 +162,11 @@ class PhaseTracker:
         check_job_id(job_id)
 
         def write(tx: Transaction) -> Changed:
-            at = self._hub.clock.now()
-            heard_of = change_in(tx, job_id, lambda s: reports.heard_of(s, at, () if runs else (name,)), at, HEARD_OF)
-            leases.renew(tx, job_id, at)
-            moved = change_in(tx, job_id, lambda s: reports.moved(s, name, change, at if runs else None), at, reason)
+            clock, at = self._hub.clock, self._hub.clock.now()
+            known, started = ((), at) if runs else ((name,), None)
+            heard_of = change_in(tx, job_id, lambda s: reports.heard_of(s, at, known), clock, HEARD_OF)
+            leases.renew(tx, job_id, clock.running_now())
+            moved = change_in(tx, job_id, lambda s: reports.moved(s, name, change, started), clock, reason)
             return Changed(heard_of.before, moved.after, heard_of.logged + moved.logged)
 
         await self._hub.follow_clock()

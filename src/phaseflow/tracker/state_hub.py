@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Self
 
 import anyio
@@ -73,7 +72,7 @@ class StateHub:
         """
 
         def write(tx: Transaction) -> Changed:
-            return change_in(tx, job_id, change, self.clock.now(), reason)
+            return change_in(tx, job_id, change, self.clock, reason)
 
         def committed(changed: Changed) -> None:
             self.tell(changed)
@@ -88,8 +87,7 @@ class StateHub:
         await self.follow_clock()
 
         def write(tx: Transaction) -> list[Changed]:
-            at = self.clock.now()
-            return [change_in(tx, job_id, change, at, reason) for change, reason in steps]
+            return [change_in(tx, job_id, change, self.clock, reason) for change, reason in steps]
 
         def committed(all_changed: list[Changed]) -> None:
             for changed in all_changed:
@@ -99,11 +97,8 @@ class StateHub:
 
     async def follow_clock(self) -> None:
         """When the wall clock has stepped, move the beginnings of what is running."""
-        step = self.clock.step()
-        if not step:
-            return
-        with self.clock.following(step):
-            await self.database.write(lambda tx: progress.move_clocks(tx, step))
+        if self.clock.step():
+            await self.database.write(lambda tx: progress.follow_clock(tx, self.clock))
 
     def tell(self, changed: Changed, *, counts_only: bool = False) -> None:
         """Pass on what was committed."""
@@ -119,10 +114,11 @@ class StateHub:
         self.lease_granted = anyio.Event()
 
 
-def change_in(tx: Transaction, job_id: str, change: Change, at: datetime, reason: str | None = None) -> Changed:
+def change_in(tx: Transaction, job_id: str, change: Change, clock: Clock, reason: str | None = None) -> Changed:
     """The body of ``StateHub.change``, inside a transaction that does more."""
     before = jobs.record(tx, job_id).state
     after = change(before)
     if after == before:
         return Changed(before, after)
-    return Changed(before, after, tuple(jobs.save(tx, before, after, reason=reason, at=at)))
+    after = after.measured(before, clock.end_of_stretches(tx))
+    return Changed(before, after, tuple(jobs.save(tx, before, after, reason=reason, at=clock.now())))
