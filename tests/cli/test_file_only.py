@@ -9,7 +9,7 @@ SERVICE = "http://127.0.0.1:9"
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [(("backup", "copy.db"), "beside its file"), (("ingest", "docs", "--kb", "k"), "phaseflow add")],
+    [(("ingest", "docs", "--kb", "k"), "phaseflow add")],
 )
 def test_a_service_is_refused_by_option_and_by_environment(shell: Shell, words: tuple[str, ...], told: str) -> None:
     shell.write("docs/a.md", "Of letters.")

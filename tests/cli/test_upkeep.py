@@ -21,9 +21,12 @@ def test_a_copy_can_be_made_while_a_service_has_the_file_and_the_service_vacuums
         answer = library.answer("vacuum", "--server", url)
         assert answer["waits_for"] == []
         assert answer["size_bytes"] == (library.here / "phaseflow.db").stat().st_size
+        fetched = library.answer("backup", "fetched.db", "--server", url)
+        assert fetched["size_bytes"] == (library.here / "fetched.db").stat().st_size
     copy = library.here / "copy.db"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
-    assert library.answer("search", "waf", "region outage", "--db", "copy.db")["hits"]
+    for name in ("copy.db", "fetched.db"):
+        assert library.answer("search", "waf", "region outage", "--db", name)["hits"]
 
 
 def test_a_vacuum_without_a_service_writes_the_file_anew(library: Shell) -> None:

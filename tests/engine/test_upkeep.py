@@ -12,7 +12,7 @@ import pytest
 
 from phaseflow import FolderSource, InvalidRequest, PhaseFlow
 from phaseflow.domain.errors import BackupFailed
-from phaseflow.store import failpoints, upkeep
+from phaseflow.store import backup, failpoints, upkeep
 from phaseflow.supervisor import janitor
 from tests.engine.components import CountingEmbedder
 from tests.store.full_text import check_consistent
@@ -184,6 +184,35 @@ async def test_a_copy_is_whole_private_and_of_one_moment(tmp_path: Path, databas
         assert await flow.search("kb", "firstzz1x1")
         assert select(copy, "PRAGMA journal_mode") == [("wal",)]
         assert select(copy, "SELECT count(*) FROM models WHERE fingerprint = 'later'") == [(0,)]
+
+
+async def test_a_copy_has_the_larger_documents_that_were_pushed(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, large = tmp_path / "elsewhere" / "copy.db", "A large letter. " * 10_000
+    copy.parent.mkdir()
+    again: list[int] = []
+    async with PhaseFlow(database, embedder=CountingEmbedder(), slots=0) as flow:
+        await flow.add("kb", [{"uri": "large.md", "text": "Before. " + large}, {"uri": "small.md", "text": "Small."}])
+        second_name = backup._second_name
+
+        def replaced(path: Path, links: Path, number: int) -> Path:
+            if not again:  # as an engine does between the moment that is copied and this one
+                anyio.from_thread.run(flow.add, "kb", [{"uri": "large.md", "text": large}])
+            return second_name(path, links, number)
+
+        monkeypatch.setattr(backup, "_second_name", replaced)
+        failpoints.install("backup.again", lambda: again.append(1))
+        try:
+            await flow.backup(copy)
+        finally:
+            failpoints.clear()
+    assert again == [1]
+    assert [path.name for path in copy.parent.iterdir()] == ["copy.db"]
+    async with PhaseFlow(copy, embedder=CountingEmbedder()) as flow:
+        assert (await (await flow.job("kb")).wait()).status == "completed"
+        assert await flow.document_text("kb", "large.md") == large
+        assert {one.status for one in (await flow.documents("kb")).items} == {"indexed"}
 
 
 def _write_meanwhile(database: Path) -> Callable[[], None]:

@@ -7,6 +7,7 @@ import click
 
 from phaseflow.cli import logs, options
 from phaseflow.cli.exit_codes import Exit, run
+from phaseflow.cli.place import Place, anywhere
 from phaseflow.cli.terminal import answer, answer_text, say
 from phaseflow.domain.counting import size_of
 from phaseflow.domain.errors import StoreUnavailable
@@ -63,19 +64,25 @@ def _show(done: "Vacuumed", as_json: bool) -> Exit:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@options.file_only("backup copies a file, not through a service: run it on the machine of the service, beside its file")
-@options.common
-def backup(file: Path, db: Path, as_json: bool) -> None:
-    """Copy the database into FILE, also while a service uses it. Only you can read the copy."""
-    run(lambda: _copy(db, file, as_json))
+@anywhere
+def backup(file: Path, place: Place, as_json: bool) -> None:
+    """Copy the database into FILE, also while a service uses it. Only you can read the copy.
+
+    With --server, the service makes the copy and sends it.
+    """
+    run(lambda: _copy(place, file, as_json))
 
 
-async def _copy(db: Path, file: Path, as_json: bool) -> Exit:
+async def _copy(place: Place, file: Path, as_json: bool) -> Exit:
     import json
 
-    from phaseflow.flow.upkeep import backup as copy
+    if place.server:
+        async with place.client() as service:
+            size = await service.backup(file)
+    else:
+        from phaseflow.flow.upkeep import backup as copy
 
-    size = await copy(_existing(db), file)
+        size = await copy(_existing(place.db), file)
     if as_json:
         answer_text(json.dumps({"file": str(file), "size_bytes": size}))
     else:

@@ -68,6 +68,14 @@ class Calls(DocumentCalls):
         return await self._ask(Vacuumed, "POST", "api/ingestion/vacuum", timeout=None)
 
     @ServiceCall
+    async def backup(self, path: str | Path) -> int:
+        """Copy the service's database as it is now into a new file of this machine, for its owner only; its size.
+
+        It gets its name once it is whole. Raises BackupFailed for a file that exists or cannot be written.
+        """
+        return await self._connection.download("POST", "api/ingestion/backup", Path(path))
+
+    @ServiceCall
     async def pause(self, kb_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:
         """Pause the job, or one phase of it, after the batch in hand."""
         return await self._act(Action.PAUSE, kb_id, phase)

@@ -1,19 +1,23 @@
 """The connection of a client to its service: requests, their refusals as errors, and the feed."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import anyio
+import anyio.to_thread
 import httpx2
 from pydantic import BaseModel
 
 from phaseflow.client.errors import ServiceError, ServiceUnreachable, fault
 from phaseflow.client.events import FIRST_WAIT_S, LONGEST_WAIT_S, follow
 from phaseflow.client.renewals import Renewals
-from phaseflow.domain.errors import EngineStopped, PhaseflowError
+from phaseflow.domain.errors import BackupFailed, EngineStopped, PhaseflowError
 from phaseflow.domain.identifiers import check_token
 from phaseflow.domain.status import JobStatusResponse
+from phaseflow.store.private_files import made_whole
 
 TIMEOUT_S = 30.0
 RESTART_S = 30.0
@@ -64,6 +68,31 @@ class Connection:
         if not response.is_success:
             raise fault(response)
         return response
+
+    async def download(self, method: str, path: str, target: Path) -> int:
+        """Send a request and write its answer into a new file, which is there once it is whole; its size."""
+        try:
+            with made_whole(target) as partial, partial.open("wb") as file:
+                async with aclosing(self._pieces(method, path)) as pieces:
+                    async for piece in pieces:
+                        await anyio.to_thread.run_sync(file.write, piece)
+                return file.tell()
+        except FileExistsError:
+            raise BackupFailed(f"{target} exists already; name a new file, or remove that one first") from None
+        except OSError as error:
+            raise BackupFailed(f"cannot write {target}: {error.strerror}") from error
+
+    async def _pieces(self, method: str, path: str) -> AsyncGenerator[bytes]:
+        """The answer to a request, as it comes. The first piece may take long; then each has to come in time."""
+        try:
+            async with self._http.stream(method, path, timeout=httpx2.Timeout(TIMEOUT_S, read=None)) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise fault(response)
+                async for piece in response.aiter_bytes():
+                    yield piece
+        except httpx2.TransportError as error:
+            raise ServiceUnreachable(self.url, str(error) or type(error).__name__) from error
 
     def events(self, path: str, after: int | None) -> AsyncGenerator[httpx2.ServerSentEvent]:
         """Follow a feed."""

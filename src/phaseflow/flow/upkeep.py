@@ -1,12 +1,16 @@
 """Upkeep of the file: freeing what is no longer needed, and copies of it."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from threading import Event
+from typing import BinaryIO
 
 import anyio
 
 from phaseflow.components.index import EmbeddedIndex
-from phaseflow.components.uploads import Uploads
+from phaseflow.components.uploads import UploadLimits, Uploads, disk
+from phaseflow.domain.errors import Busy
 from phaseflow.domain.status import SyncState, Vacuumed
 from phaseflow.domain.sync import SyncSettings, due_at
 from phaseflow.flow import inputs
@@ -31,6 +35,7 @@ class Upkeep(Control):
     _index: EmbeddedIndex
     _uploads: Uploads
     _sync: SourceSync | None
+    _is_copying = False
 
     async def delete_kb(self, kb_id: str) -> None:
         """Delete a knowledge base and free its name. Raises JobConflict while a job is not over."""
@@ -97,18 +102,48 @@ class Upkeep(Control):
     async def backup(self, path: str | Path) -> int:
         """Copy the database as it is now into a new file, which only its owner can read; its size in bytes.
 
-        Jobs go on meanwhile; what they commit later is not in it. Cancelling leaves no file. Raises BackupFailed.
+        With what was pushed, also what stands beside the database. Jobs go on meanwhile; what they commit later is not
+        in it. Cancelling leaves no file. Raises BackupFailed.
         """
         self._engine()
         return await backup(self.path, path)
 
+    @asynccontextmanager
+    async def copied(self) -> AsyncIterator[tuple[BinaryIO, int]]:
+        """A copy as ``backup`` makes it, open for reading, and its size; it has no name, and is gone after the block.
+
+        Raises Busy while another one is made or read, BackupFailed, StoreUnavailable.
+        """
+        self._engine()
+        if self._is_copying:
+            raise Busy("a copy of the database is on its way already; ask again when that has been taken")
+        self._is_copying = True
+        try:
+            with disk():
+                folder = await anyio.to_thread.run_sync(self._uploads.stage)
+            try:
+                size = await backup(self.path, folder / "copy.db")
+                file = await anyio.to_thread.run_sync((folder / "copy.db").open, "rb")
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(self._uploads.unstage, folder)
+            with file:
+                yield file, size
+        finally:
+            self._is_copying = False
+
 
 async def backup(source: Path, target: str | Path) -> int:
-    """Copy a database, which another process may have, into a new file; its size in bytes. Cancelling leaves none."""
-    stop = Event()
+    """Copy a database, which another process may have, into a new file; its size in bytes. Cancelling leaves none.
+
+    What was pushed and stands beside the database is in the copy.
+    """
+    stop, files = Event(), Uploads(source, UploadLimits()).root
+
+    def copy() -> int:
+        return copy_database(source, Path(target).absolute(), lambda: not stop.is_set(), files)
+
     try:
-        return await anyio.to_thread.run_sync(
-            lambda: copy_database(source, Path(target).absolute(), lambda: not stop.is_set()), abandon_on_cancel=True
-        )
+        return await anyio.to_thread.run_sync(copy, abandon_on_cancel=True)
     finally:
         stop.set()

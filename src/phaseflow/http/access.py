@@ -75,10 +75,14 @@ class Access:
 
     def check_peer(self, client: tuple[str, int] | None) -> None:
         """Raise LocalOnly for another machine's client when nothing was set up for other machines."""
-        if self.is_local and client and is_address(client[0]):
-            address = ip_address(client[0])
-            if not (getattr(address, "ipv4_mapped", None) or address).is_loopback:
-                raise LocalOnly("this server answers this machine only; set a token to let others in")
+        if self.is_local and not _is_here(client):
+            raise LocalOnly("this server answers this machine only; set a token to let others in")
+
+    def check_trusted(self, client: tuple[str, int] | None) -> None:
+        """Raise LocalOnly for another machine's client without a token: whoever mounts the service may let such in, but
+        not to tools that change things, nor to all that there is."""
+        if self.token is None and not _is_here(client):
+            raise LocalOnly("without a token this server answers this to programs of its own machine only; set a token")
 
     def check_origin(self, method: str, headers: Headers, *, is_public: bool) -> None:
         """Raise CrossOrigin when a page of another site asks for data or tries to change something.
@@ -121,6 +125,14 @@ class Access:
             return True
         await self.guesses.was_wrong(address)
         return False
+
+
+def _is_here(client: tuple[str, int] | None) -> bool:
+    """A program of this machine; one without an address has come by a socket of it."""
+    if not client or not is_address(client[0]):
+        return True
+    address = ip_address(client[0])
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 _ELSEWHERE = "this server answers its own pages and programs only, not another site's page"

@@ -1,7 +1,6 @@
 """``/mcp``: the tools for agents over streamable HTTP. Admission (token, host, origin) is that of all routes."""
 
 import asyncio
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import anyio
@@ -10,11 +9,10 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from phaseflow.domain.errors import MissingExtra
-from phaseflow.http.access import is_address
 from phaseflow.http.app_state import AppState
 from phaseflow.http.ingestion import check_room_for
 from phaseflow.http.middleware.access_log import KEY, LoggedRequest
-from phaseflow.http.problems import ExtraMissing, LocalOnly, NotReady
+from phaseflow.http.problems import ExtraMissing, NotReady
 from phaseflow.mcp.backend import FlowBackend
 from phaseflow.mcp.server import make_server
 
@@ -40,18 +38,11 @@ class Agents:
         """Answer one request. Raises LocalOnly, NotReady and ExtraMissing."""
         record: LoggedRequest = scope[KEY]
         record.route = PATH
-        self._check_peer(scope.get("client"))
+        self._state.access.check_trusted(scope.get("client"))
         if not self._state.is_ready:
             raise NotReady("the server is starting or stopping; ask again in a second")
         manager = await self._running()
         await manager.handle_request(scope, receive, send)
-
-    def _check_peer(self, client: tuple[str, int] | None) -> None:
-        """Whoever mounts the service may let others in without a token; not to tools that change things."""
-        if self._state.access.token is None and client and is_address(client[0]):
-            address = ip_address(client[0])
-            if not (getattr(address, "ipv4_mapped", None) or address).is_loopback:
-                raise LocalOnly("without a token this server answers agents of this machine only; set a token")
 
     async def _running(self) -> "StreamableHTTPSessionManager":
         async with self._starting:

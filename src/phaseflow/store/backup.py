@@ -1,50 +1,75 @@
 """A copy of a database that is in use: one moment of it, whole, made beside whoever has it."""
 
 import os
+import shutil
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from phaseflow.domain.errors import BackupFailed
 from phaseflow.store import failpoints, schema
 from phaseflow.store.connection import BUSY_S, explained
-from phaseflow.store.private_files import BESIDE, open_private
+from phaseflow.store.private_files import made_whole, make_folder, open_private
 
 STEP_PAGES: Final = 1000
 """Pages copied before anybody is asked whether to go on: 4 MB."""
+_TRIES: Final = 5
+"""Of finding all files that one moment of the database names, while documents are replaced."""
+_PIECE: Final = 1 << 20
+_KEPT: Final = (
+    "SELECT p.id, k.name, p.file FROM pushed AS p JOIN knowledge_bases AS k ON k.id = p.kb_id"
+    " WHERE p.file IS NOT NULL AND k.name IS NOT NULL"
+)
+
+Kept = dict[int, Path]
+"""The files of documents that were pushed, by the number of their row."""
 
 
-def copy_database(source: Path, target: Path, go_on: Callable[[], bool] = lambda: True) -> int:
+def copy_database(
+    source: Path, target: Path, go_on: Callable[[], bool] = lambda: True, files: Path | None = None
+) -> int:
     """Copy ``source`` as it is now into a new file for its owner only; its size in bytes. Blocking.
 
     What is committed later is not in it, and nobody waits for it. It is made under another name, and gets its own once
-    it is whole and on the disk; when ``go_on`` answers False between two steps, nothing is left. Raises BackupFailed
-    for a target that exists or cannot be written and for a source that cannot be read, NotADatabase, NewerDatabase.
+    it is whole and on the disk; when ``go_on`` answers False between two steps, nothing is left. The larger documents
+    that were pushed, which stand in the folder ``files``, are put into the copy, so that it is whole by itself. Raises
+    BackupFailed for a target that exists or cannot be written and for a source that cannot be read, NotADatabase,
+    NewerDatabase.
     """
-    if os.path.lexists(target):
-        raise BackupFailed(f"{target} exists already; name a new file, or remove that one first")
-    partial = target.with_name(target.name + ".partial")
     try:
-        _remove(partial)
-        os.close(open_private(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL))
-        if not _copy(source, partial, go_on):
-            return 0
-        _sync(partial)
-        failpoints.hit("backup.copied")
-        os.link(partial, target)  # as a rename, but never in the place of a file that has come meanwhile
-        _sync(target.parent)
+        with made_whole(target) as partial, _beside(partial) as links:
+            _copy(source, partial, go_on, files, links)
+            failpoints.hit("backup.copied")
         return target.stat().st_size
+    except _Stopped:
+        return 0
+    except FileExistsError:
+        raise BackupFailed(f"{target} exists already; name a new file, or remove that one first") from None
     except OSError as error:
         raise BackupFailed(f"cannot write {target}: {error.strerror}") from error
+
+
+@contextmanager
+def _beside(partial: Path) -> Iterator[Path]:
+    """A folder for second names of files, which goes at the end."""
+    folder = partial.with_name(partial.name + ".files")
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
     finally:
-        with suppress(OSError):
-            _remove(partial)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _copy(source: Path, target: Path, go_on: Callable[[], bool]) -> bool:
+def _copy(source: Path, target: Path, go_on: Callable[[], bool], files: Path | None, links: Path) -> None:
     uri = f"{source.as_uri()}?mode=ro"
+
+    def look(status: int, remaining: int, total: int) -> None:
+        failpoints.hit("backup.step")
+        if remaining and not go_on():
+            raise _Stopped
+
     try:
         with (
             closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_S)) as old,
@@ -52,35 +77,63 @@ def _copy(source: Path, target: Path, go_on: Callable[[], bool]) -> bool:
         ):
             old.execute("BEGIN")
             schema.check_version(source, *schema.identity(old))  # from here on it sees this moment
-            stopped = _Stopped()
-
-            def look(status: int, remaining: int, total: int) -> None:
-                failpoints.hit("backup.step")
-                if remaining and not go_on():
-                    raise stopped
-
-            try:
-                old.backup(new, pages=STEP_PAGES, progress=look)
-            except _Stopped:
-                return False
-            return True
+            kept = _kept(old, files, links) if files is not None else {}
+            old.backup(new, pages=STEP_PAGES, progress=look)
+            for number, path in kept.items():
+                look(0, 1, 1)
+                _put(new, number, path)
     except sqlite3.Error as error:
         failure = explained(error, source)
         raise BackupFailed(f"cannot copy {source}: {failure}") from error
 
 
+def _kept(old: sqlite3.Connection, files: Path, links: Path) -> Kept:
+    """The files that this moment names, each under a second name that nobody removes.
+
+    One that is replaced before it has that is gone: then it is tried with a later moment. One that is missing all the
+    same is missing in the database, too.
+    """
+    if schema.identity(old)[1] != schema.VERSION:
+        return {}  # an older one has no table of them
+    for last in range(_TRIES):
+        found: Kept = {}
+        rows = old.execute(_KEPT).fetchall()
+        for number, kb_id, name in rows:
+            with suppress(FileNotFoundError):
+                found[number] = _second_name(files / kb_id / name, links, number)
+        if len(found) == len(rows) or last == _TRIES - 1:
+            break
+        old.execute("COMMIT")
+        failpoints.hit("backup.again")
+        old.execute("BEGIN")
+    return found
+
+
+def _second_name(path: Path, links: Path, number: int) -> Path:
+    make_folder(links)
+    link = links / f"{number}"
+    link.unlink(missing_ok=True)
+    try:
+        os.link(path, link)
+    except FileNotFoundError:
+        raise
+    except OSError:  # another file system, or one that knows no second names
+        with open(path, "rb") as file, open(link, "xb", opener=open_private) as copy:
+            shutil.copyfileobj(file, copy, _PIECE)
+    return link
+
+
+def _put(new: sqlite3.Connection, number: int, path: Path) -> None:
+    """Put the bytes of a document into its row, piece by piece."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        new.execute("BEGIN")
+        new.execute("UPDATE pushed SET content = zeroblob(?), file = NULL WHERE id = ?", (size, number))
+        with new.blobopen("pushed", "content", number) as blob:
+            while piece := file.read(_PIECE):
+                blob.write(piece)
+        new.execute("COMMIT")
+
+
 class _Stopped(Exception):
     """Nobody waits for the copy any more."""
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _remove(path: Path) -> None:
-    for suffix in BESIDE:
-        path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -4,10 +4,11 @@ The umask decides nothing here. SQLite gives its own files beside a database (``
 of the database, whatever the umask, so that making or tightening the one covers the others.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from phaseflow.domain.log import get_logger
@@ -65,13 +66,43 @@ def tighten(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """A name is on the disk when its folder is. Systems that cannot open a folder keep their names by themselves."""
+    """A name is on the disk when its folder is, and so are the bytes of a file.
+
+    Systems that cannot open a folder keep their names by themselves.
+    """
     with suppress(PermissionError):
         fd = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+@contextmanager
+def made_whole(target: Path) -> Iterator[Path]:
+    """A new file for its owner only, to be written under another name: it gets its own when the block ends well.
+
+    By then it is on the disk, and it never takes the place of another file. Raises OSError. Blocking.
+    """
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    partial = target.with_name(target.name + ".partial")
+    try:
+        remove_database(partial)
+        os.close(open_private(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+        yield partial
+        sync_folder(partial)
+        os.link(partial, target)  # as a rename, but never in the place of a file that has come meanwhile
+        sync_folder(target.parent)
+    finally:
+        with suppress(OSError):
+            remove_database(partial)
+
+
+def remove_database(path: Path) -> None:
+    """Remove a database with all that stands beside it. Raises OSError."""
+    for suffix in BESIDE:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -140,7 +140,7 @@ class MissingExtra(PhaseflowError):
 
 
 class Busy(PhaseflowError):
-    """A search was not answered in time."""
+    """A search was not answered in time, or a copy of the database is on its way already."""
 
     code = "busy"
 
