@@ -21,6 +21,7 @@ from phaseflow.domain.errors import JobConflict, KnowledgeBaseNotFound
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
 
 if TYPE_CHECKING:
+    from phaseflow.domain.remote_sources import FsspecSource
     from phaseflow.domain.settings import FolderSource, Settings, WebSource
     from phaseflow.domain.status import JobStatusResponse, KnowledgeBase
     from phaseflow.flow import Job, PhaseFlow, Reader
@@ -42,6 +43,7 @@ def _kb_name(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--kb", required=True, metavar="NAME", callback=_kb_name, help="The knowledge base to fill.")
 @click.option("--include", metavar="GLOB", multiple=True, help="Only matching files of the folder. Repeatable.")
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Not the matching files of the folder. Repeatable.")
+@click.option("--connection", metavar="NAME", help="A connection of the file that PHASEFLOW_CONNECTIONS names.")
 @click.option("--archives", is_flag=True, help="Read the files inside ZIP archives, one level deep.")
 @click.option("--max-pages", type=click.IntRange(1, 1_000_000), help="Maximum number of web pages to fetch.")
 @click.option("--max-depth", type=click.IntRange(0, 1000), help="Maximum number of links to follow; 0 for none.")
@@ -63,6 +65,7 @@ def ingest(
     kb: str,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
+    connection: str | None,
     archives: bool,
     max_pages: int | None,
     max_depth: int | None,
@@ -77,11 +80,11 @@ def ingest(
     verbosity: int,
     **settings: Any,
 ) -> None:
-    """Read SOURCE (a folder, files, or web addresses) into a knowledge base.
+    """Read SOURCE (a folder, files, web addresses, or an address such as s3://bucket/folder) into a knowledge base.
 
     Ctrl-C pauses the job durably; the same command resumes it.
     """
-    source = source_of(sources, include, exclude, max_pages, max_depth, archives)
+    source = source_of(sources, include, exclude, max_pages, max_depth, archives, connection)
     wanted = Wanted(
         kb, source, options.SettingsOptions(**settings), full, hold, replace, allow_deletes=allow_deletes or replace
     )
@@ -96,7 +99,7 @@ class Wanted:
     """What the command line wants from a knowledge base."""
 
     kb_id: str
-    source: "FolderSource | WebSource"
+    source: "FolderSource | WebSource | FsspecSource"
     settings: options.SettingsOptions
     full: bool
     hold: tuple[JobPhase, ...]
@@ -193,7 +196,8 @@ def _named(source: "Source") -> str:
         return "uploaded files"
     if source.type == "web":
         return " ".join(str(url) for url in source.urls)
-    return " ".join([source.path, *source.include, *(f"without {glob}" for glob in source.exclude)])
+    place = source.url if source.type == "fsspec" else source.path
+    return " ".join([place, *source.include, *(f"without {glob}" for glob in source.exclude)])
 
 
 @click.command()

@@ -10,13 +10,16 @@ from urllib.parse import urlsplit
 from phaseflow.domain.settings import DEFAULT_SOURCE, PUSH
 
 if TYPE_CHECKING:
+    from phaseflow.domain.remote_sources import FsspecSource
     from phaseflow.domain.settings import FolderSource, WebSource
     from phaseflow.flow.inputs import Source
+
+    Named = FolderSource | WebSource | FsspecSource
 
 LONGEST_NAME = 40
 
 
-def with_source(present: "Mapping[str, Source]", source: "FolderSource | WebSource") -> "dict[str, Source]":
+def with_source(present: "Mapping[str, Source]", source: "Named") -> "dict[str, Source]":
     """The sources once ``source`` is one of them.
 
     The first is named ``default``. A folder, or a set of addresses, that is there already keeps its name, and has
@@ -31,10 +34,12 @@ def with_source(present: "Mapping[str, Source]", source: "FolderSource | WebSour
     return {**found, _free_name(source, found): source}
 
 
-def _merged(old: "Source", new: "FolderSource | WebSource") -> "Source | None":
+def _merged(old: "Source", new: "Named") -> "Source | None":
     """What becomes of a source that is given again; None when it is another one."""
     if old.type == "web" and new.type == "web":
         return new if set(old.urls) == set(new.urls) else None
+    if old.type == "fsspec" and new.type == "fsspec":
+        return new if (old.url, old.connection) == (new.url, new.connection) else None
     if old.type != "folder" or new.type != "folder" or old.path != new.path:
         return None
     if _names_files(old) and _names_files(new) and (old.exclude, old.archives) == (new.exclude, new.archives):
@@ -46,8 +51,11 @@ def _names_files(source: "FolderSource") -> bool:
     return bool(source.include) and all(glob.startswith("/") for glob in source.include)
 
 
-def _free_name(source: "FolderSource | WebSource", taken: Collection[str]) -> str:
-    words = urlsplit(str(source.urls[0])).hostname if source.type == "web" else PurePath(source.path).name
+def _free_name(source: "Named", taken: Collection[str]) -> str:
+    if source.type == "fsspec":
+        words: str | None = source.url.rstrip("/").rpartition("/")[2]
+    else:
+        words = urlsplit(str(source.urls[0])).hostname if source.type == "web" else PurePath(source.path).name
     name = re.sub(r"[^a-z0-9_-]+", "-", (words or "").lower()).strip("-_")[:LONGEST_NAME] or "source"
     number, free = 1, name
     while free in taken or free == PUSH:

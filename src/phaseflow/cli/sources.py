@@ -1,4 +1,4 @@
-"""What the SOURCE arguments mean: one folder, some files, or web addresses."""
+"""What the SOURCE arguments mean: one folder, some files, web addresses, or one address of another kind."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from phaseflow.domain.remote_sources import protocol_of
+
 if TYPE_CHECKING:
+    from phaseflow.domain.remote_sources import FsspecSource
     from phaseflow.domain.settings import FolderSource, WebSource
 
 _GLOB_CHARACTERS = frozenset("*?[]!#\\ ")
@@ -20,11 +23,18 @@ def source_of(
     max_pages: int | None = None,
     max_depth: int | None = None,
     archives: bool = False,
-) -> "FolderSource | WebSource":
+    connection: str | None = None,
+) -> "FolderSource | WebSource | FsspecSource":
     """The source that the arguments name. Folder paths become absolute, so that they hold from any directory.
 
     Raises click.UsageError, which says what to write instead.
     """
+    if any(_is_remote(argument) for argument in arguments) or (connection is not None and _is_address(arguments[0])):
+        if archives or max_pages is not None or max_depth is not None:
+            raise click.UsageError("--archives, --max-pages and --max-depth do not go with such an address")
+        return _remote(arguments, include, exclude, connection)
+    if connection is not None:
+        raise click.UsageError("--connection belongs to an address, such as s3://bucket/folder")
     if any(_is_address(argument) for argument in arguments):
         if archives:
             raise click.UsageError("--archives opens files of a folder; leave it out with web addresses")
@@ -44,6 +54,27 @@ def source_of(
 
 def _is_address(argument: str) -> bool:
     return argument.lower().startswith(("http://", "https://"))
+
+
+def _is_remote(argument: str) -> bool:
+    return bool(protocol_of(argument)) and not _is_address(argument)
+
+
+def _remote(
+    arguments: Sequence[str], include: Sequence[str], exclude: Sequence[str], connection: str | None
+) -> "FsspecSource":
+    from phaseflow.domain.errors import InvalidRequest
+    from phaseflow.flow.inputs import as_source
+
+    if len(arguments) > 1:
+        raise click.UsageError(f"{arguments[0]!r} is a source of its own; run ingest once for each")
+    given = {"type": "fsspec", "url": arguments[0], "include": list(include), "exclude": list(exclude)}
+    try:
+        source = as_source(given | ({"connection": connection} if connection else {}))
+    except InvalidRequest as error:
+        raise click.UsageError(f"this address cannot be used: it {error.message}") from None
+    assert source.type == "fsspec"
+    return source
 
 
 def _existing(argument: str) -> Path:

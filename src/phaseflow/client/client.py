@@ -15,7 +15,7 @@ from phaseflow.client.document_calls import DocumentCalls, document_path, kb_pat
 from phaseflow.client.errors import HistoryLost
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo
 from phaseflow.domain.filters import read_filter
-from phaseflow.domain.settings import FolderSource, Settings, UploadSource, WebSource
+from phaseflow.domain.settings import AnySource, Settings
 from phaseflow.domain.status import (
     Failure,
     JobStatusResponse,
@@ -33,7 +33,7 @@ _KB = "api/ingestion/kb"
 _WEBHOOKS = "api/ingestion/webhooks"
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-Source = FolderSource | WebSource | UploadSource
+Source = AnySource
 
 
 class Calls(DocumentCalls):

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from phaseflow.domain.settings import SOURCE, FolderSource, Settings, UploadSource, WebSource
+from phaseflow.domain.settings import SOURCE, AnySource, FolderSource, Settings
 
-Source = FolderSource | WebSource | UploadSource
+Source = AnySource
 
 
 def definition(

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from pydantic.json_schema import SkipJsonSchema
 
+from phaseflow.domain.remote_sources import FsspecSource
 from phaseflow.domain.sync import SyncSettings
 
 _STRICT = ConfigDict(extra="forbid")
@@ -92,8 +93,9 @@ class UploadSource:
     type: Literal["upload"] = "upload"
 
 
-Source = Annotated[FolderSource | WebSource | UploadSource, Field(discriminator="type")]
-SOURCE: TypeAdapter[FolderSource | WebSource | UploadSource] = TypeAdapter(Source)
+AnySource = FolderSource | WebSource | UploadSource | FsspecSource
+Source = Annotated[AnySource, Field(discriminator="type")]
+SOURCE: TypeAdapter[AnySource] = TypeAdapter(Source)
 
 
 DEFAULT_SOURCE = "default"
@@ -111,7 +113,7 @@ def _not_reserved(name: str) -> str:
 
 SourceName = Annotated[str, Field(pattern=f"^{SOURCE_NAME}$"), AfterValidator(_not_reserved)]
 Sources = Annotated[dict[SourceName, Source], Field(min_length=1, max_length=100)]
-SOURCES: TypeAdapter[dict[str, FolderSource | WebSource | UploadSource]] = TypeAdapter(Sources)
+SOURCES: TypeAdapter[dict[str, AnySource]] = TypeAdapter(Sources)
 
 
 EMBEDDER_NAME = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"

@@ -11,21 +11,21 @@ from pydantic import ValidationError
 
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.new_document import NewDocument
+from phaseflow.domain.remote_sources import protocol_of
 from phaseflow.domain.settings import (
     DEFAULT_SOURCE,
     SOURCE,
     SOURCES,
+    AnySource,
     FolderSource,
     Settings,
-    UploadSource,
-    WebSource,
 )
 from phaseflow.domain.validation import first_fault
 from phaseflow.domain.vocabulary import PHASES, Action, JobPhase
 
 T = TypeVar("T")
 
-Source = FolderSource | WebSource | UploadSource
+Source = AnySource
 SourceLike = Source | str | Path | Mapping[str, Any]
 SettingsLike = Settings | Mapping[str, Any]
 File = str | Path | tuple[str, bytes]
@@ -33,6 +33,7 @@ File = str | Path | tuple[str, bytes]
 MOST_DAYS = 36_500
 
 _SCHEMES = ("http://", "https://")
+GIT_PREFIX = "git+"
 
 
 def as_settings(settings: SettingsLike | None) -> Settings | None:
@@ -48,15 +49,23 @@ def as_settings(settings: SettingsLike | None) -> Settings | None:
 
 
 def as_source(source: SourceLike) -> Source:
-    """A source from its JSON shape. A string is a web address if it begins like one, else a folder; so is a path."""
+    """A source from its JSON shape. A string is an address if it begins like one: of a Git repository after ``git+``,
+    of the web after ``http``, else of what fsspec reaches. Any other is a folder; so is a path."""
     if isinstance(source, str) and source.lower().startswith(_SCHEMES):
         return as_source({"type": "web", "urls": [source]})
+    if isinstance(source, str) and protocol_of(source):
+        is_git = source.lower().startswith(GIT_PREFIX)
+        return as_source(
+            {"type": "git", "url": source[len(GIT_PREFIX) :]} if is_git else {"type": "fsspec", "url": source}
+        )
     if isinstance(source, str | Path):
         return FolderSource(str(source))
     if isinstance(source, Source):
         return source
     if not isinstance(source, Mapping):
-        raise _wrong("source", "a path, FolderSource, WebSource, UploadSource or a mapping of their JSON shape", source)
+        raise _wrong(
+            "source", "a path, an address, a source such as FolderSource, or a mapping of its JSON shape", source
+        )
     try:
         return SOURCE.validate_python(dict(source))
     except ValidationError as error:

@@ -14,11 +14,13 @@ from phaseflow.components.sources.beneath import HasRoots
 from phaseflow.components.sources.engine_files import EngineFiles
 from phaseflow.components.sources.prefixed import PrefixedLoader, UnavailableLoader
 from phaseflow.components.sources.pushed import PushLoader
+from phaseflow.components.sources.remote import FsspecLoader
 from phaseflow.components.sources.web import WebLoader
 from phaseflow.components.sources.web import check_source as check_web_source
 from phaseflow.components.uploads import Uploads
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest, SourceNotAllowed
+from phaseflow.domain.remote_sources import FsspecSource
 from phaseflow.domain.settings import (
     DEFAULT_SOURCE,
     SOURCES,
@@ -29,13 +31,14 @@ from phaseflow.domain.settings import (
     as_given,
 )
 from phaseflow.flow.inputs import Source, SourceLike, as_sources
+from phaseflow.flow.remote_sources import RemoteSources
 from phaseflow.store.catalogue import PUSH
 from phaseflow.store.database import Database
 from phaseflow.store.jobs import JobRecord
 
 LoaderFor = Callable[[Source], Loader]
 CLOSE_S = 2.0
-"""How long a web loader may take to close its connections, seconds."""
+"""How long a loader may take to close its connections, seconds."""
 
 
 class SourceLoaders:
@@ -54,6 +57,9 @@ class SourceLoaders:
         self._allow_private = allow_private
         self._uploads = uploads
         self._workers = workers
+        self._remote = RemoteSources(
+            for_clients=isinstance(check_source, HasRoots), allow_private=allow_private, workers=workers
+        )
         self._engine_files = EngineFiles(uploads.database if uploads is not None else None)
         self._database: Database | None = None
 
@@ -85,9 +91,9 @@ class SourceLoaders:
                     if len(sources) == 1 and record.lists:
                         raise
                     loader = UnavailableLoader(error)
-                if isinstance(loader, WebLoader):
+                if isinstance(loader, WebLoader | FsspecLoader):
                     stack.push_async_callback(_close, loader)
-                is_prefixed = isinstance(source, FolderSource) and name != DEFAULT_SOURCE
+                is_prefixed = not isinstance(source, WebSource) and name != DEFAULT_SOURCE
                 found[name] = PrefixedLoader(loader, name) if is_prefixed else loader
             yield found
 
@@ -132,6 +138,9 @@ class SourceLoaders:
             return source
         if isinstance(source, UploadSource):
             return source
+        if isinstance(source, FsspecSource):
+            await self._remote.check(source)
+            return source
         try:
             path = await anyio.Path(source.path).expanduser()
             found = await path.exists()
@@ -150,6 +159,8 @@ class SourceLoaders:
             # What was checked by its path may lead elsewhere when it is opened: it is opened below a root.
             roots = self._check_source.roots if isinstance(self._check_source, HasRoots) else None
             return FolderLoader(source, workers=self._workers, engine_files=self._engine_files, roots=roots)
+        if isinstance(source, FsspecSource):
+            return await self._remote.loader(source)
         assert isinstance(source, WebSource)
         return WebLoader(source, allow_private=self._allow_private, workers=self._workers)
 
@@ -167,6 +178,6 @@ def some_of(sources: str | None, names: Collection[str] | None) -> str | None:
     return SOURCES.dump_json(found).decode() if found else sources
 
 
-async def _close(loader: WebLoader) -> None:
+async def _close(loader: WebLoader | FsspecLoader) -> None:
     with anyio.move_on_after(CLOSE_S, shield=True):
         await loader.aclose()

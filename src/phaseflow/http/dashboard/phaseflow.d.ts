@@ -84,7 +84,16 @@ export interface UploadSource {
   type: "upload";
 }
 
-export type Source = FolderSource | WebSource | UploadSource;
+/** Whatever fsspec reaches. */
+export interface FsspecSource {
+  type: "fsspec";
+  url: string;
+  include?: string[];
+  exclude?: string[];
+  connection?: string;
+}
+
+export type Source = FolderSource | WebSource | UploadSource | FsspecSource;
 
 export interface OpenAIEmbedder {
   type: "openai";

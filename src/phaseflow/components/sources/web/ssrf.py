@@ -74,10 +74,11 @@ class AddressPolicy:
             raise OSError(f"{host} has no address")
         if not self._opens(host, port):
             for address in found:
-                self._check(host, port, address)
+                self.check(host, port, address)
         return found
 
-    def _check(self, host: str, port: int, address: str) -> None:
+    def check(self, host: str, port: int, address: str) -> None:
+        """Raise SourceNotAllowed when this address of a host may not be connected to."""
         if is_public(address) or self._opens(address, port):
             return
         where = "is" if host == address else f"has the address {address}, which is"

@@ -1,0 +1,58 @@
+"""An HTTP client for fsspec that connects only where the policy lets it, also after a redirect."""
+
+import ipaddress
+import socket
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from phaseflow.components.sources.web.ssrf import AddressPolicy
+
+_MOST_REMEMBERED = 1000
+
+
+async def guarded_client(policy: AddressPolicy, loop: Any = None, **options: Any) -> aiohttp.ClientSession:
+    """Make a session whose every connection is checked. No proxies of the environment, no cookies."""
+    resolver = _Resolver(policy)
+    connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, socket_factory=resolver.socket)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), **options)
+
+
+class _Resolver(AbstractResolver):
+    """Resolves names by the policy, and opens sockets only to what it has resolved or lets be named as a number."""
+
+    def __init__(self, policy: AddressPolicy) -> None:
+        self._policy = policy
+        self._checked: dict[tuple[str, int], None] = {}
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Raises SourceNotAllowed when an address of the host may not be connected to."""
+        found = await self._policy.addresses(host, port)
+        for address in found:
+            self._checked[_number(address), port] = None
+        while len(self._checked) > _MOST_REMEMBERED:
+            del self._checked[next(iter(self._checked))]
+        return [_result(host, port, address) for address in found]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    def socket(self, info: Any) -> socket.socket:
+        """A socket for an address that is about to be connected; one that stands in a URL as a number is checked."""
+        family, kind, protocol, _, place = info
+        address, port = _number(place[0]), place[1]
+        if (address, port) not in self._checked:
+            self._policy.check(address, port, address)
+        return socket.socket(family, kind, protocol)
+
+
+def _number(address: str) -> str:
+    return ipaddress.ip_address(address.partition("%")[0]).compressed
+
+
+def _result(host: str, port: int, address: str) -> ResolveResult:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST)

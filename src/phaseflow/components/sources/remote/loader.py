@@ -1,0 +1,164 @@
+"""The loader of what fsspec reaches: lists it, and reads only what has changed."""
+
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import anyio
+
+from phaseflow.components.protocols import Document, Entry, Known, Unchanged
+from phaseflow.components.sources.names import path_of
+from phaseflow.components.sources.patterns import Globs
+from phaseflow.components.sources.reading import Reading, document_of
+from phaseflow.components.sources.remote.connections import NamedConnection
+from phaseflow.components.sources.remote.filesystem import ANSWER_S, NoAnswer, RemoteFileSystem
+from phaseflow.components.sources.remote.listing import Listing, size_of, stamp_of
+from phaseflow.components.sources.web.ssrf import AddressPolicy
+from phaseflow.components.workers.pool import ExtractionPool
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
+from phaseflow.domain.remote_sources import FsspecSource
+
+T = TypeVar("T")
+
+MAX_BYTES = 64 * 1024 * 1024
+TOTAL_S = 60.0
+SLOWEST_RATE = 65_536
+"""Bytes a second: a large file gets the time that it takes at this rate on top of ``TOTAL_S``."""
+_PIECE = 1 << 20
+_BLOCK = 8 << 20
+"""What is asked for at a time."""
+_WAITS_S = (1.0, 2.0, 4.0)
+_SLOW_TRIES = 2
+
+
+class FsspecLoader:
+    """Lists the files below an address and reads one as text. Implements ``Loader``.
+
+    What ``include`` and ``exclude`` mean, and that hidden names and links are skipped, is as for a folder; there are no
+    ``.gitignore`` files. A document's uri is its path below the address. ``connection`` has options and credentials;
+    ``policy`` decides on each connection of http addresses (None: all are open).
+
+    An unchanged file is not read: its ETag or checksum, else its size and time of change, are those of last time.
+    """
+
+    def __init__(
+        self,
+        source: FsspecSource,
+        *,
+        connection: NamedConnection | None = None,
+        policy: AddressPolicy | None = None,
+        workers: ExtractionPool | None = None,
+        max_bytes: int = MAX_BYTES,
+        total_s: float = TOTAL_S,
+        sleep: Callable[[float], Any] = anyio.sleep,
+    ) -> None:
+        """Blocking: it imports the file system. Raises InvalidRequest where that is missing."""
+        self._source = source
+        self._files = RemoteFileSystem(source, connection, policy)
+        self._workers = workers or ExtractionPool()
+        self._owns_workers = workers is None
+        self._max_bytes = max_bytes
+        self._total_s = total_s
+        self._sleep = sleep
+        self._slow: Counter[str] = Counter()
+        self.in_flight = 8 if self._files.takes_many else 1
+
+    async def list(self) -> AsyncIterator[Sequence[Entry]]:
+        """Yield the files in pages of at most 1,000. Of a folder that its server does not list in pages, all names are
+        in memory at a time.
+
+        Raises ComponentUnavailable when the source cannot be read: there is nothing of that name, access is denied, or
+        it does not answer, three times over.
+        """
+        listing = Listing(self._files, self._source.url, Globs(self._source.include, self._source.exclude))
+        pages = listing.pages()
+        waits, seen = list(_WAITS_S), 0
+        while True:
+            try:
+                page = await anext(pages, None)
+            except TransientError as error:
+                if not waits or seen:  # pages begun cannot be taken up again
+                    raise ComponentUnavailable(str(error)) from error
+                await self._sleep(max(waits.pop(0), min(error.retry_after_s or 0, 30)))
+                pages = listing.pages()
+                continue
+            except DocumentError as error:
+                raise ComponentUnavailable(f"{error}; or name another address") from error
+            if page is None:
+                return
+            seen += 1
+            yield page
+
+    async def load(self, entry: Entry, known: Known | None) -> Document | Unchanged:
+        """Read one file.
+
+        Raises DocumentError: ``not_found`` (and ``gone``), ``unreadable``, ``too_large``, ``too_slow``,
+        ``changed_while_reading``, ``source_not_allowed``, and what extraction raises; TransientError, RateLimited;
+        SourceDown when the server cannot be reached. Cancelling abandons the thread that reads.
+        """
+        try:
+            found = await self._load(entry, known)
+        except NoAnswer as error:
+            self._slow[entry.uri] += 1
+            if self._slow[entry.uri] < _SLOW_TRIES:
+                raise
+            del self._slow[entry.uri]
+            raise DocumentError(str(error), code="too_slow") from error
+        self._slow.pop(entry.uri, None)
+        return found
+
+    async def aclose(self) -> None:
+        """Close the connections and end the workers made here."""
+        await self._files.aclose()
+        if self._owns_workers:
+            await self._workers.aclose()
+
+    async def _load(self, entry: Entry, known: Known | None) -> Document | Unchanged:
+        stamp = entry.stamp
+        if stamp is None:  # where a list says nothing of a file, the file may
+            info = await self._call(entry, lambda fs, place: dict(fs.info(place)), ANSWER_S)
+            self._check_size(entry, size_of(info))
+            stamp = stamp_of(info, datetime.now(UTC))
+            if known is not None and stamp is not None and known.stamp == stamp:
+                return Unchanged(entry, known.content_hash, stamp)
+        return await document_of(self._workers, entry, Reading(await self._read(entry), stamp), known)
+
+    async def _read(self, entry: Entry) -> bytes:
+        self._check_size(entry, entry.size)
+        size = self._max_bytes if entry.size is None else entry.size
+        limit_s = self._total_s + size / SLOWEST_RATE
+        until = time.monotonic() + limit_s
+        return await self._call(entry, lambda fs, place: self._content(fs, place, entry, until), limit_s)
+
+    async def _call(self, entry: Entry, work: Callable[[Any, str], T], limit_s: float) -> T:
+        """Do some work with the place of a document. The source may be this one file itself."""
+        path = path_of(entry.uri)
+        try:
+            return await self._files.call(lambda fs, top: work(fs, _below(top, path)), entry.uri, limit_s)
+        except DocumentError as error:
+            if not error.gone or path != self._source.url.rstrip("/").rpartition("/")[2]:
+                raise
+        return await self._files.call(work, entry.uri, limit_s)
+
+    def _content(self, fs: Any, place: str, entry: Entry, until: float) -> bytes:
+        pieces: list[bytes] = []
+        count = 0
+        with fs.open(place, "rb", block_size=_BLOCK) as file:
+            while piece := file.read(_PIECE):
+                pieces.append(piece)
+                count += len(piece)
+                self._check_size(entry, count)
+                if time.monotonic() > until:
+                    break  # nobody waits any more
+        return b"".join(pieces)
+
+    def _check_size(self, entry: Entry, size: int | None) -> None:
+        if size is not None and size > self._max_bytes:
+            message = f"{entry.uri} has more than the {self._max_bytes:,} bytes that are read; split it, or exclude it"
+            raise DocumentError(message, code="too_large")
+
+
+def _below(top: str, path: str) -> str:
+    return f"{top.rstrip('/')}/{path}" if top else path

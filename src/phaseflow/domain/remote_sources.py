@@ -1,0 +1,70 @@
+"""Sources on other machines that are read as files."""
+
+import re
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+_STRICT = ConfigDict(extra="forbid")
+LONGEST_URL = 2083
+CONNECTION_NAME = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
+_PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::.*)?://")
+_HOST = re.compile(r"(?<=://)\[[0-9A-Fa-f:.]+\]")
+"""An IPv6 address, whose colons part nothing."""
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def protocol_of(url: str) -> str:
+    """What stands before ``://``, in small letters, of a chain before the first ``::``; ``""`` for a path."""
+    return re.split("://|::", url, maxsplit=1)[0].lower() if _PROTOCOL.match(url) else ""
+
+
+def links_of(url: str) -> list[str]:
+    """The addresses of a chain (``zip://a.txt::s3://bucket/x.zip``); one for what is none."""
+    ends = [found.start() for found in re.finditer("::", _HOST.sub(lambda found: "-" * len(found[0]), url))]
+    return [url[start:end] for start, end in zip([0, *(end + 2 for end in ends)], [*ends, None], strict=True)]
+
+
+def _without_secrets(url: str) -> str:
+    """It is stored and shown: what is secret belongs to the environment, or to a connection of the operator."""
+    if _UNPRINTABLE.search(url):
+        raise ValueError("an address has no control characters")
+    for link in links_of(url):
+        user = _netloc(link).rpartition("@")[0]
+        if ":" in user and protocol_of(link) != "github":  # there it is github://owner:repository@ref
+            raise ValueError("holds a password, which would be stored and shown; name a connection that has it instead")
+    return url
+
+
+def _with_protocol(url: str) -> str:
+    if not protocol_of(url):
+        raise ValueError("needs a protocol: write it as s3://bucket/folder")
+    return _without_secrets(url)
+
+
+def _netloc(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        raise ValueError("is not an address; write it as protocol://host/path") from None
+
+
+Url = Annotated[str, Field(min_length=1, max_length=LONGEST_URL)]
+Connection = Annotated[str | None, Field(pattern=CONNECTION_NAME, exclude_if=lambda name: name is None)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class FsspecSource:
+    """Files below an address of any file system that fsspec knows: ``s3://bucket/folder``, ``sftp://host/folder``, ….
+
+    Globs are relative to it, as for a folder. ``connection``: the name of one of the operator's, with its address and
+    credentials.
+    """
+
+    url: Annotated[Url, AfterValidator(_with_protocol)]
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    connection: Connection = None
+    type: Literal["fsspec"] = "fsspec"

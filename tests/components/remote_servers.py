@@ -1,0 +1,169 @@
+"""Servers of files on loopback: S3 by moto, SFTP by asyncssh, pages by the standard library."""
+
+import asyncio
+import functools
+import http.server
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import asyncssh
+import boto3
+from moto.server import ThreadedMotoServer
+
+KEYS = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "a secret", "AWS_DEFAULT_REGION": "us-east-1"}
+BUCKET = "papers"
+_COLOUR = re.compile(r"\x1b\[\d+m")
+
+
+@dataclass
+class Requests:
+    """What a server was asked for."""
+
+    seen: list[str] = field(default_factory=list)
+
+    def reads(self) -> list[str]:
+        return [each for each in self.seen if each.startswith("GET") and "list-type" not in each]
+
+
+@dataclass(frozen=True)
+class S3:
+    url: str
+    client: Any
+    requests: Requests
+
+    def put(self, key: str, text: str) -> None:
+        self.client.put_object(Bucket=BUCKET, Key=key, Body=text.encode())
+
+
+class _Noted(logging.Handler):
+    def __init__(self, requests: Requests) -> None:
+        super().__init__()
+        self._requests = requests
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if '"' in (said := record.getMessage()):
+            self._requests.seen.append(_COLOUR.sub("", said.split('"')[1]))
+
+
+@contextmanager
+def s3_server() -> Iterator[S3]:
+    """An S3 server with one empty bucket."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    requests = Requests()
+    noted = _Noted(requests)
+    logger = logging.getLogger("werkzeug")
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(noted)
+    logger.propagate = False
+    try:
+        url = "http://{}:{}".format(*server.get_host_and_port())
+        client = boto3.client(
+            "s3", endpoint_url=url, region_name=KEYS["AWS_DEFAULT_REGION"],
+            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"], aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+        )  # fmt: skip
+        client.create_bucket(Bucket=BUCKET)
+        yield S3(url, client, requests)
+        client.close()
+    finally:
+        server.stop()
+        logger.removeHandler(noted)
+        logger.setLevel(before)
+
+
+class _OneUser(asyncssh.SSHServer):
+    """Lets a user in with one password."""
+
+    connections: ClassVar[list[asyncssh.SSHServerConnection]]
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self.connections.append(conn)
+
+    def begin_auth(self, username: str) -> bool:
+        return True
+
+    def password_auth_supported(self) -> bool:
+        return True
+
+    def validate_password(self, username: str, password: str) -> bool:
+        return (username, password) == ("reader", "open sesame")
+
+
+@contextmanager
+def sftp_server(root: Path) -> Iterator[int]:
+    """An SFTP server that shows a folder as its root; its port. In a loop of its own: clients block theirs."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    class Server(_OneUser):
+        connections: ClassVar[list[asyncssh.SSHServerConnection]] = []
+
+    class Files(asyncssh.SFTPServer):
+        def __init__(self, channel: Any) -> None:
+            super().__init__(channel, chroot=bytes(root))
+
+    async def start() -> Any:
+        return await asyncssh.create_server(
+            Server, "127.0.0.1", 0, server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
+            sftp_factory=Files,
+        )  # fmt: skip
+
+    server = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+
+        async def stop() -> None:
+            server.close()
+            for connection in Server.connections:
+                connection.abort()
+                await connection.wait_closed()
+            await server.wait_closed()
+            await asyncio.sleep(0.05)  # its transports close by callbacks of the loop, which nothing tells of
+
+        asyncio.run_coroutine_threadsafe(stop(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+class Pages(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder, lists of its folders included."""
+
+    requests: Requests
+
+    def log_request(self, code: Any = "-", size: Any = "-") -> None:
+        self.requests.seen.append(self.requestline)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing is printed."""
+
+
+@contextmanager
+def page_server(
+    root: Path, handler: Callable[[type[Pages]], type[Pages]] = lambda kind: kind
+) -> Iterator[tuple[str, Requests]]:
+    """An HTTP server on a folder; its address, and what it is asked for. ``handler`` may change how it answers."""
+    asked = Requests()
+
+    class Noting(Pages):
+        requests = asked
+
+    made = functools.partial(handler(Noting), directory=str(root))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), made)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
