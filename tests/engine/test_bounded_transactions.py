@@ -63,7 +63,7 @@ async def measured(folder: Path, database: Path, paragraphs: int, *, repeat: boo
         now.steps += STEPS
 
     async with PhaseFlow(database, embedder=EqualVectors()) as flow:
-        store = flow._hub.database
+        store = flow._engine.hub.database
 
         def watch(connection: sqlite3.Connection) -> None:
             connection.set_progress_handler(step, STEPS)

@@ -49,7 +49,7 @@ async def test_every_file_and_folder_is_closed_to_others(home: Path, folder: Pat
             staging.write(LONG)
             during = _modes(home)
             assert during == _wanted(home)
-        await flow._hub.database.write(lambda tx: flow._uploads.move_to_trash("sent", "sent~1", tx))
+        await flow._engine.hub.database.write(lambda tx: flow._engine.uploads.move_to_trash("sent", "sent~1", tx))
         trashed = _modes(home)
         assert trashed == _wanted(home)
     assert _modes(home) == _wanted(home)

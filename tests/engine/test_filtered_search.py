@@ -95,7 +95,7 @@ async def test_the_filter_comes_before_the_ranking(flow: PhaseFlow) -> None:
 
 
 async def test_a_filter_follows_the_metadata_that_holds(flow: PhaseFlow) -> None:
-    database = flow._hub.database
+    database = flow._engine.hub.database
     change = "UPDATE documents SET metadata = ?1 WHERE uri = 'guide/07.md' AND state = 4"
     await database.write(lambda tx: tx.run(change, '{"author":"Eve","draft":true}'))
     assert await found(flow, compared("eq", "author", "Eve")) == ["guide/07.md"]
@@ -107,7 +107,7 @@ async def test_a_filter_follows_the_metadata_that_holds(flow: PhaseFlow) -> None
 
 async def test_documents_that_are_gone_leave_no_fields(flow: PhaseFlow) -> None:
     await flow.delete_kb("kb")
-    database = flow._hub.database
+    database = flow._engine.hub.database
     rows = "SELECT count(*) FROM document_fields AS f JOIN documents AS d ON d.id = f.document_id"
     with anyio.fail_after(20):
         while await database.read(lambda tx: tx.value("SELECT count(*) FROM documents")):
@@ -125,4 +125,4 @@ async def test_a_comparison_of_metadata_uses_an_index(flow: PhaseFlow, kind: str
         sql, values = fields.statement(Scope(kb.key, kb.index_version), wanted)
         return "\n".join(row[3] for row in tx.rows(f"EXPLAIN QUERY PLAN {sql}", *values))
 
-    assert "document_fields_by_text (kb_id=? AND key=?" in await flow._hub.database.read(plan)
+    assert "document_fields_by_text (kb_id=? AND key=?" in await flow._engine.hub.database.read(plan)

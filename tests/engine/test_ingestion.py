@@ -199,10 +199,10 @@ async def test_a_deleted_knowledge_base_leaves_no_row(folder: Path, database: Pa
         await flow.delete_kb("kb")
         with pytest.raises(KnowledgeBaseNotFound):
             await flow.kb("kb")
-        await until_removed(flow._hub.database)
+        await until_removed(flow._engine.hub.database)
         for table in ("documents", "texts", "chunks", "ingestion_jobs", "ingestion_phase_status", "transitions"):
             count = partial(Transaction.value, sql=f"SELECT count(*) FROM {table}")
-            assert await flow._hub.database.read(count) == 0, table
+            assert await flow._engine.hub.database.read(count) == 0, table
 
 
 async def test_a_splitter_and_embeddings_of_langchain_shape_are_taken_as_they_are(folder: Path, database: Path) -> None:

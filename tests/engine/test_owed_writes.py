@@ -123,7 +123,7 @@ async def test_what_a_dropped_job_leaves_is_written_once_the_disk_has_room(folde
         await flow.start("kb", folder)
         with anyio.fail_after(10):
             await embedder.until_called()
-            _, scheduler = flow._engine()
+            scheduler = flow._engine.scheduler
             disk.begins()
             scheduler.abandon("kb")
             embedder.gate.set()

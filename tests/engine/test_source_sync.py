@@ -155,7 +155,7 @@ async def test_times_that_were_missed_are_made_up_once(database: Path, folder: P
         assert due is not None
         assert due.next_at is not None
         assert timedelta(minutes=59) < due.next_at - datetime.now(UTC) <= timedelta(hours=1)
-        await flow._hub.database.write(
+        await flow._engine.hub.database.write(
             lambda tx: tx.run("UPDATE ingestion_jobs SET created_at = '2020-01-01T00:00:00.000Z'")
         )
         await until(lambda: _more_than(database, 1))

@@ -67,7 +67,7 @@ async def test_a_vacuum_leaves_no_byte_of_what_was_replaced_or_deleted(tmp_path:
         chunks = (await flow.kb("kb")).chunks + (await flow.kb("kept")).chunks
         assert vectors(database) == chunks
         assert select(database, "PRAGMA freelist_count") == [(0,)]
-        await flow._hub.database.write(check_consistent)
+        await flow._engine.hub.database.write(check_consistent)
 
 
 async def test_the_engine_frees_by_itself(tmp_path: Path, database: Path) -> None:
@@ -148,7 +148,7 @@ async def test_a_vacuum_says_whose_paused_job_it_has_left_alone(tmp_path: Path, 
         source = write(tmp_path / "a", "secondzz", 3)
         await (await flow.start("kb", source, hold=["indexing"])).wait_until_idle()
         assert (await flow.vacuum()).waits_for == []
-        await flow._hub.database.write(lambda tx: tx.run("UPDATE documents SET state = 10 WHERE state = 4"))
+        await flow._engine.hub.database.write(lambda tx: tx.run("UPDATE documents SET state = 10 WHERE state = 4"))
         assert (await flow.vacuum()).waits_for == ["kb"]
         await flow.cancel("kb")
         assert (await flow.vacuum()).waits_for == []

@@ -56,7 +56,7 @@ async def test_one_is_made_at_a_time_and_one_that_nobody_takes_is_given_up(
             assert answer.headers["content-type"] == "application/vnd.sqlite3"
             await anext(answer.aiter_raw())
         with anyio.fail_after(10):
-            while service.flow._is_copying:  # noqa: ASYNC110  # it has seen that the client left
+            while service.flow._upkeep._is_copying:  # noqa: ASYNC110  # it has seen that the client left
                 await anyio.sleep(0.01)
     assert [each.name for each in tmp_path.glob("copy*")] == []
 

@@ -83,7 +83,7 @@ async def test_a_status_that_is_asked_for_again_makes_no_trip_to_the_database(
 
     async with anyio.create_task_group() as tasks:
         for _ in range(READERS):
-            tasks.start_soon(service.flow._hub.database.read, hold)
+            tasks.start_soon(service.flow._engine.hub.database.read, hold)
         await anyio.to_thread.run_sync(held.wait)
         with anyio.fail_after(5):
             for _ in range(3):

@@ -80,7 +80,7 @@ async def test_a_file_is_kept_shown_read_and_deleted(service: Service) -> None:
     assert (await ask(http, "DELETE", path)) == {"id": file["id"], "object": "file", "deleted": True}
     missing = await ask(http, "GET", path, 404)
     assert (missing["error"]["type"], missing["error"]["code"]) == ("invalid_request_error", "file_not_found")
-    assert await service.flow._hub.database.read(lambda tx: tx.rows("SELECT id FROM kept_parts")) == []
+    assert await service.flow._engine.hub.database.read(lambda tx: tx.rows("SELECT id FROM kept_parts")) == []
 
 
 async def test_files_are_paged_in_both_orders_and_by_purpose(service: Service) -> None:
@@ -107,7 +107,7 @@ async def test_a_file_that_is_refused_leaves_nothing(service: Service, fields: d
     answer = await send_file(service.http, "a", b"text" * 200_000, **fields)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
     rows = "SELECT number FROM kept_files UNION ALL SELECT id FROM kept_parts"
-    assert await service.flow._hub.database.read(lambda tx: tx.rows(rows)) == []
+    assert await service.flow._engine.hub.database.read(lambda tx: tx.rows(rows)) == []
 
 
 async def test_a_file_may_be_as_long_as_a_document_and_no_longer(service: Service) -> None:
@@ -142,13 +142,13 @@ async def test_what_was_broken_off_or_has_expired_goes_before_the_next_file_come
         number = kept_files.begin(tx, "file-broken", "broken", datetime(2020, 1, 1, tzinfo=UTC))
         kept_files.add_part(tx, number, 0, b"half")
 
-    await flow._hub.database.write(age)
+    await flow._engine.hub.database.write(age)
     await ask(http, "GET", f"{V1}/files/{expired['id']}", 404)
     await ask(http, "GET", f"{V1}/files/file-broken", 404)
     later = await sent(http, "b.txt")
-    found = await flow._hub.database.read(lambda tx: tx.rows("SELECT id FROM kept_files ORDER BY number"))
+    found = await flow._engine.hub.database.read(lambda tx: tx.rows("SELECT id FROM kept_files ORDER BY number"))
     assert [row[0] for row in found] == [kept, later]
-    assert await flow._hub.database.read(lambda tx: tx.value("SELECT count(*) FROM kept_parts")) == 2
+    assert await flow._engine.hub.database.read(lambda tx: tx.value("SELECT count(*) FROM kept_parts")) == 2
 
 
 async def test_a_vector_store_is_a_knowledge_base_and_its_files_are_documents(service: Service) -> None:

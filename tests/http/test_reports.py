@@ -242,7 +242,7 @@ async def test_a_lease_outlives_the_service_and_runs_out_after_its_restart(tmp_p
 
 
 async def test_a_wall_clock_that_is_set_ends_no_lease(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub = service.flow._hub
+    hub = service.flow._engine.hub
     await _leased(service.flow, 60)
     before = await hub.database.read(leases.first_end)
     with monkeypatch.context() as set_forward:

@@ -69,7 +69,7 @@ async def _run(case: Case, database: Path, base_url: str) -> None:
         async with PhaseFlow(database, embedder=embedder) as flow:
             failpoints.install(case.point, arrive)
             await _ERRANDS[case.errand](flow, embedder, _record(database))
-            await until_merged(flow._hub.database)
+            await until_merged(flow._engine.hub.database)
     await embedder.aclose()
 
 
@@ -77,7 +77,7 @@ async def settled(flow: PhaseFlow) -> None:
     """Until nothing is asked for any more and no job runs."""
     while True:
         await (await flow.job("kb")).wait()
-        if not await flow._hub.database.read(lambda tx: tx.row("SELECT 1 FROM requests LIMIT 1")):
+        if not await flow._engine.hub.database.read(lambda tx: tx.row("SELECT 1 FROM requests LIMIT 1")):
             return
         await anyio.sleep(0.01)
 

@@ -57,7 +57,7 @@ async def goes_on_and_loses_nothing(flow: PhaseFlow, embedder: CountingEmbedder,
 
 
 async def on_the_writer(flow: PhaseFlow, sql: str) -> None:
-    writer = flow._hub.database._writer
+    writer = flow._engine.hub.database._writer
     await writer.call(lambda bare: bare.execute(sql).fetchall())
 
 

@@ -164,7 +164,7 @@ async def go_on(database: Path, folder: Path, server: FakeEmbeddingServer, model
             elif status is not None and "resume" in status.allowed_actions:
                 await flow.resume("kb")
             final = await job.wait()
-            await until_removed(flow._hub.database)
+            await until_removed(flow._engine.hub.database)
     await embedder.aclose()
     assert final.status is JobStatus.COMPLETED, final.error
 

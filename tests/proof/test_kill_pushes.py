@@ -108,7 +108,7 @@ async def push_all(database: Path, server: FakeEmbeddingServer) -> None:
                     assert set(before) <= outcome.searchable(database).keys()
             await flow.add("kb", ALL)
             await settled(flow)
-            await until_merged(flow._hub.database)
+            await until_merged(flow._engine.hub.database)
     await embedder.aclose()
 
 
@@ -162,7 +162,7 @@ async def test_most_of_a_source_goes_with_consent_only_and_consent_is_kept(
                     await flow.resume("kb")
                 final = await job.wait()
                 assert (final.status, final.metrics.documents_deleted) == (JobStatus.COMPLETED, BEFORE - AFTER)
-                await until_merged(flow._hub.database)
+                await until_merged(flow._engine.hub.database)
         await embedder.aclose()
     check_whole(database, server, lost)
     assert len(outcome.searchable(database)) == AFTER

@@ -192,7 +192,7 @@ class Engine(RuleBasedStateMachine):
         final = self.call(self._once_more)
         assert final.status is JobStatus.COMPLETED, final.error
         assert outcome.violations(self.database) == []
-        self.call(lambda: until_removed(self.flow._hub.database))
+        self.call(lambda: until_removed(self.flow._engine.hub.database))
         assert outcome.leftovers(self.database) == 0
         seen = {uri: found.content_hash for uri, found in outcome.searchable(self.database).items()}
         assert seen == {

@@ -56,7 +56,7 @@ async def test_no_batch_begins_once_a_pause_is_being_written(folder: Path, datab
             job = await flow.start("kb", folder)
             await embedder.until_called()
             await until_quiet_writer(flow)
-            supervisor = flow._engine()[1]._supervisors[job.job_id]
+            supervisor = flow._engine.scheduler._supervisors[job.job_id]
             assert supervisor is not None
             gates = [actor.gate for actor in supervisor._actors]
             assert any(gate.is_open for gate in gates)
@@ -135,7 +135,7 @@ async def test_a_pause_between_the_slot_and_the_run_starts_nothing(folder: Path,
                 turnstile.pass_one()  # the resume
                 await turnstile.arrival()  # the job has a slot, and what it failed at before is being queued again
                 tasks.start_soon(flow.pause, "kb")
-                await until(lambda: flow._hub.database.queue_length >= 1)
+                await until(lambda: flow._engine.hub.database.queue_length >= 1)
                 turnstile.open()  # the pause is written, then the run would begin
             await until_quiet_writer(flow)
             assert flow.tracker.feed.last_seq == log
@@ -156,7 +156,7 @@ async def test_a_phase_that_is_held_while_it_is_about_to_start_stays_held(folder
                         continue
                     break
                 tasks.start_soon(flow.pause, "kb", JobPhase.INDEXING)
-                await until(lambda: flow._hub.database.queue_length > 0)
+                await until(lambda: flow._engine.hub.database.queue_length > 0)
                 turnstile.open()
             await until_settled(flow)
             indexing = (await flow.status("kb")).phase_details[3]
@@ -270,14 +270,14 @@ async def test_a_pause_does_not_wait_until_the_traces_of_an_older_job_are_cleare
                     turnstile.pass_one()
                 await turnstile.arrival()  # the first of the traces
                 tasks.start_soon(flow.pause, "kb")
-                await until(lambda: flow._hub.database.queue_length >= 1)
+                await until(lambda: flow._engine.hub.database.queue_length >= 1)
                 turnstile.open()
             await until_paused(flow)
             assert outcome.leftovers(database) > 6
             await flow.resume("kb")
             with anyio.fail_after(10):
                 assert (await (await flow.job("kb")).wait()).status is JobStatus.COMPLETED
-            await until_removed(flow._hub.database)
+            await until_removed(flow._engine.hub.database)
     assert outcome.leftovers(database) == 0
 
 
@@ -297,7 +297,7 @@ async def until_quiet_writer(flow: PhaseFlow) -> None:
         return None
 
     for _ in range(5):
-        await flow._hub.database.write(nothing)
+        await flow._engine.hub.database.write(nothing)
         await anyio.sleep(0.02)  # what follows from an answer asks again
 
 

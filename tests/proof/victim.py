@@ -102,7 +102,7 @@ async def _run(errand: Errand, database: Path, folder: Path, base_url: str, mode
 
 async def _ingest(flow: PhaseFlow, job: Job, embedder: RemoteEmbedder) -> None:
     await job.wait()
-    await until_merged(flow._hub.database)
+    await until_merged(flow._engine.hub.database)
 
 
 async def _pause(flow: PhaseFlow, job: Job, embedder: RemoteEmbedder) -> None:

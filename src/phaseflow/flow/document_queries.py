@@ -1,20 +1,17 @@
 """What can be asked about documents: which there are, where each stands, its text and its passages."""
 
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import TypeVar
 
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo
 from phaseflow.domain.errors import DocumentNotFound, InvalidRequest, NoText
 from phaseflow.domain.status import Page
 from phaseflow.domain.vocabulary import DocumentStatus
 from phaseflow.flow.inputs import as_count, as_text
+from phaseflow.flow.readings import Readings
 from phaseflow.store import document_status, knowledge_bases, texts
 from phaseflow.store.document_status import View, Wanted
 from phaseflow.store.transaction import Transaction
-
-T = TypeVar("T")
 
 MOST_ITEMS = 1000
 """Items of a list in one answer."""
@@ -24,34 +21,23 @@ PIECE_SEGMENTS = 16
 """Segments of a text read at once: a million characters."""
 
 
-class DocumentQueries(ABC):
-    """Reading methods about documents. ``name`` is the id of a document or its uri.
+class DocumentQueries:
+    """The answers about documents. ``name`` is the id of a document or its uri."""
 
-    All raise KnowledgeBaseNotFound, and DocumentNotFound where they are about one that is not known.
-    """
+    def __init__(self, readings: Readings) -> None:
+        self._readings = readings
 
-    @abstractmethod
-    async def _read(self, read: Callable[[Transaction], T]) -> T: ...
-
-    async def _read_long(self, read: Callable[[Transaction], T]) -> T:
-        """The same for what may take long, where there are connections of its own for it."""
-        return await self._read(read)
-
-    async def documents(
+    async def page(
         self,
         kb_id: str,
-        limit: int = 100,
-        cursor: str | None = None,
-        q: str = "",
+        limit: int,
+        cursor: str | None,
+        q: str,
         *,
-        status: DocumentStatus | str | None = None,
-        source: str | None = None,
+        status: DocumentStatus | str | None,
+        source: str | None,
     ) -> Page[DocumentInfo]:
-        """The documents by uri: all, or those with ``status``, of ``source``, or with ``q`` in their uri
-        (case-insensitive).
-
-        A page of a filtered list may hold fewer than ``limit`` while ``next_cursor`` says that there are more.
-        """
+        """Documents by uri, those that match."""
         as_count("limit", limit, 1, MOST_ITEMS)
         after = "" if cursor is None else as_text("cursor", cursor)
         if len(as_text("q", q)) > LONGEST_PART:
@@ -62,30 +48,23 @@ class DocumentQueries(ABC):
             found, following = document_status.page(tx, _view(tx, kb_id), wanted, limit, after)
             return Page(items=found, next_cursor=following)
 
-        return await self._read(read)
+        return await self._readings.read(read)
 
-    async def documents_named(self, kb_id: str, uris: Sequence[str]) -> list[DocumentInfo]:
+    async def named(self, kb_id: str, uris: Sequence[str]) -> list[DocumentInfo]:
         """Those of these documents that are known, in the order given."""
 
         def read(tx: Transaction) -> list[DocumentInfo]:
             found = document_status.some(tx, _view(tx, kb_id), uris)
             return [found[uri] for uri in uris if uri in found]
 
-        return await self._read(read)
+        return await self._readings.read(read)
 
-    async def document(self, kb_id: str, name: str) -> DocumentInfo:
+    async def one(self, kb_id: str, name: str) -> DocumentInfo:
         """One document."""
-        return await self._read(lambda tx: _found(tx, _view(tx, kb_id), kb_id, name))
+        return await self._readings.read(lambda tx: _found(tx, _view(tx, kb_id), kb_id, name))
 
-    async def document_text(self, kb_id: str, name: str) -> str:
-        """The text that was extracted from a document: of the version that search sees, else of the newest one.
-
-        Raises NoText when nothing was extracted from it yet.
-        """
-        return "".join([piece async for piece in self.text_pieces(kb_id, name)])
-
-    async def text_pieces(self, kb_id: str, name: str) -> AsyncIterator[str]:
-        """The same in pieces of up to a million characters. Raises as it does, also when it goes meanwhile."""
+    async def text(self, kb_id: str, name: str) -> AsyncIterator[str]:
+        """The extracted text, in pieces. Raises NoText, and DocumentNotFound also when it goes meanwhile."""
 
         def begin(tx: Transaction) -> tuple[int, str, int]:
             version = _version(tx, kb_id, name)
@@ -93,17 +72,17 @@ class DocumentQueries(ABC):
                 raise NoText(kb_id, name)
             return version
 
-        number, uri, characters = await self._read(begin)
+        number, uri, characters = await self._readings.read(begin)
         for first in range(0, characters // texts.SEGMENT + 1, PIECE_SEGMENTS):
-            piece = await self._read_long(partial(texts.piece, document_id=number, first=first, count=PIECE_SEGMENTS))
+            piece = await self._readings.read_long(
+                partial(texts.piece, document_id=number, first=first, count=PIECE_SEGMENTS)
+            )
             if len(piece) != min(PIECE_SEGMENTS * texts.SEGMENT, characters - first * texts.SEGMENT):
                 raise DocumentNotFound(kb_id, uri)  # a newer version has taken its place, and the janitor was quick
             yield piece
 
-    async def document_chunks(
-        self, kb_id: str, name: str, limit: int = 100, cursor: str | None = None
-    ) -> Page[DocumentChunk]:
-        """The passages that a document was cut into, by position; none before it has been cut."""
+    async def chunks(self, kb_id: str, name: str, limit: int, cursor: str | None) -> Page[DocumentChunk]:
+        """The passages of a document, by position."""
         as_count("limit", limit, 1, MOST_ITEMS)
         after = 0 if cursor is None else _position(cursor)
 
@@ -111,7 +90,7 @@ class DocumentQueries(ABC):
             version = _version(tx, kb_id, name)
             return [] if version is None else document_status.chunks(tx, version[0], limit + 1, after)
 
-        found = await self._read_long(read)
+        found = await self._readings.read_long(read)
         return Page(items=found[:limit], next_cursor=str(found[limit].position) if len(found) > limit else None)
 
 

@@ -1,33 +1,29 @@
 """Documents that are pushed: taken in, taken out, whatever the job of their knowledge base does meanwhile."""
 
 import json
-from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 import anyio.to_thread
 
 from phaseflow.components.upload_batch import UploadBatch
-from phaseflow.components.uploads import UploadLimits, Uploads, disk, kb_is_full
+from phaseflow.components.uploads import UploadLimits, disk, kb_is_full
 from phaseflow.domain.errors import HeldBySource, InvalidRequest
 from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.new_document import NewDocument, check_metadata
+from phaseflow.flow.engine import Engine
 from phaseflow.flow.inputs import File, as_files, as_new_documents
-from phaseflow.flow.job import Job
-from phaseflow.flow.queries import Queries
 from phaseflow.store import catalogue, inbox, knowledge_bases, pushed
 from phaseflow.store.catalogue import PUSH, KnownDocument
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.pushed import Push, Pushed
 from phaseflow.store.transaction import Transaction
-
-T = TypeVar("T")
 
 DISCARD_S = 2.0
 """How long an upload that was given up may take to go; what is left then, goes when the next engine starts."""
@@ -43,39 +39,20 @@ class Taken:
     job_id: str
 
 
-class Documents(Queries):
-    """The part of the engine that takes documents."""
+class Documents:
+    """Takes documents into the knowledge bases of an engine."""
 
-    _uploads: Uploads
-
-    @abstractmethod
-    async def _change_documents(self, kb_id: str, change: Callable[[Transaction, datetime], T]) -> tuple[T, str | None]:
-        """Write durably, and make a job for what waits in the inbox where one is due: (the value, the newest job)."""
-
-    @abstractmethod
-    def _define(self, tx: Transaction, kb_id: str, at: datetime) -> KnowledgeBaseRecord:
-        """The knowledge base that documents are pushed into, created if needed."""
-
-    @abstractmethod
-    def _job(self, job_id: str, kb_id: str) -> Job: ...
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     async def add(self, kb_id: str, documents: Iterable[NewDocument | Mapping[str, Any]]) -> Taken:
-        """Push texts into a knowledge base, whatever its job does. An unknown one is created.
-
-        They are durable when this returns, and searchable soon after: the open job takes them while it still loads,
-        else the next one does, which starts by itself as soon as none is open. A job that is paused is left quiet: they
-        wait until it is resumed. After a failed or cancelled job a push starts a new one. What was pushed before and
-        is the same costs nothing; of two pushes of one uri the later one counts.
-
-        Raises InvalidRequest, HeldBySource for a uri that another source has, UploadTooLarge; then nothing is stored.
-        More than 100 are stored in several steps, in the order given.
-        """
+        """Push texts, at most ``TOGETHER`` in a transaction."""
         given = as_new_documents(documents)
         uris: dict[str, None] = {}
         if not given:
             raise InvalidRequest("documents", "there is none; give at least one")
         check_kb_id(kb_id)
-        await self._read(partial(self._check_free, kb_id=kb_id, uris=[each.uri for each in given]))
+        await self._engine.read(partial(self._check_free, kb_id=kb_id, uris=[each.uri for each in given]))
         for first in range(0, len(given), TOGETHER):
             async with self.receiving(kb_id) as batch:
                 for each in given[first : first + TOGETHER]:
@@ -84,26 +61,21 @@ class Documents(Queries):
             uris |= dict.fromkeys(taken.uris)
         return Taken(list(uris), taken.job_id)
 
-    async def add_documents(self, kb_id: str, files: Iterable[File], metadata: Mapping[str, Any] | None = None) -> Job:
-        """Push files, each a path or (name, bytes), as ``add`` does texts; the newest job of the knowledge base.
-
-        A file replaces an older one of the same name. ``metadata`` is given to all of them. All files are stored or
-        none. Cancelling it before they are all here stores nothing.
-        """
+    async def add_files(self, kb_id: str, files: Iterable[File], metadata: Mapping[str, Any] | None) -> Taken:
+        """Push files, all of them or none."""
         async with self.receiving(kb_id) as batch:
             if metadata is not None:
                 batch.metadata = json.dumps(check_metadata(metadata))
             for file in as_files(files):
                 await anyio.to_thread.run_sync(_take, batch, file)
-            taken = await self.take_in(kb_id, batch)
-        return self._job(taken.job_id, kb_id)
+            return await self.take_in(kb_id, batch)
 
     @asynccontextmanager
     async def receiving(self, kb_id: str) -> AsyncIterator[UploadBatch]:
         """A place for documents on their way into a knowledge base, emptied at the end."""
         check_kb_id(kb_id)
         with disk():
-            batch = UploadBatch(self._uploads)
+            batch = UploadBatch(self._engine.uploads)
             try:
                 yield batch
             finally:
@@ -117,16 +89,16 @@ class Documents(Queries):
         pushes = batch.pushes
 
         def change(tx: Transaction, at: datetime) -> list[str]:
-            kb = self._define(tx, kb_id, at)
-            replaced = _store(tx, kb, pushes, self._uploads.limits, at)
+            kb = self._engine.definitions.to_push(tx, kb_id, at)
+            replaced = _store(tx, kb, pushes, self._engine.uploads.limits, at)
             batch.place(kb_id, tx)  # last: what was refused above has changed nothing
             return replaced
 
         with disk():
-            replaced, job_id = await self._change_documents(kb_id, change)
+            replaced, job_id = await self._engine.change_documents(kb_id, change)
         assert job_id is not None
         if replaced:
-            await anyio.to_thread.run_sync(self._uploads.remove, kb_id, replaced)
+            await anyio.to_thread.run_sync(self._engine.uploads.remove, kb_id, replaced)
         return Taken([push.uri for push in pushes], job_id)
 
     def _check_free(self, tx: Transaction, kb_id: str, uris: Sequence[str]) -> None:

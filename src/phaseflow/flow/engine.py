@@ -1,41 +1,35 @@
-"""``PhaseFlow``: the engine, as an asynchronous context manager inside an asyncio application."""
+"""``Engine``: what the parts of ``PhaseFlow`` share, how it begins, and how it ends."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import anyio
 
 from phaseflow.actors.context import Policies
 from phaseflow.background_task import BackgroundTask
-from phaseflow.components.embedders import EmbedderAdapter
-from phaseflow.components.index import EmbeddedIndex, Request
-from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
-from phaseflow.components.uploads import UploadLimits, Uploads
-from phaseflow.domain.errors import EngineStopped, InvalidRequest
-from phaseflow.domain.identifiers import check_kb_id
+from phaseflow.components.index import EmbeddedIndex
+from phaseflow.components.uploads import Uploads
+from phaseflow.domain.errors import EngineStopped
 from phaseflow.domain.settings import Settings
-from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, SearchHits
+from phaseflow.domain.status import SyncState
+from phaseflow.domain.sync import SyncSettings, due_at
 from phaseflow.flow import inputs
 from phaseflow.flow.adopted_uploads import adopt_uploads
 from phaseflow.flow.background import Background
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.definitions import Definitions
-from phaseflow.flow.job import Job
-from phaseflow.flow.outside_index import search_outside
-from phaseflow.flow.searching import ranked
-from phaseflow.flow.source_loaders import LoaderFor
-from phaseflow.flow.source_sync import SourceSync
-from phaseflow.flow.starting import Starting
+from phaseflow.flow.readings import Composed
+from phaseflow.flow.source_sync import SourceSync, Starter
 from phaseflow.snapshot import compose
-from phaseflow.store.jobs import JobRecord
-from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store import jobs
 from phaseflow.store.session import open_session
+from phaseflow.store.synced import last_listing
 from phaseflow.store.transaction import Transaction
-from phaseflow.supervisor.janitor import KEEP_DAYS
+from phaseflow.supervisor.own_jobs import make_own_job
 from phaseflow.supervisor.scheduler import Scheduler
-from phaseflow.tracker import PhaseTracker, StateHub
+from phaseflow.tracker import StateHub
 
 T = TypeVar("T")
 
@@ -43,179 +37,153 @@ SLOTS = 2
 """Jobs that run at once; the others wait their turn."""
 
 
-class PhaseFlow(Starting):
-    """Runs ingestion jobs on one database file.
+class _Running(NamedTuple):
+    hub: StateHub
+    scheduler: Scheduler
+    sync: SourceSync | None
 
-    Entering the block opens the file (creating it if needed), records jobs of a dead process as ``interrupted``, and
-    resumes them unless ``auto_resume`` is False. Leaving it stops running jobs after the batch in hand; the next block
-    resumes them. Every method is safe to cancel: what it asks for is done completely or not at all. Every method
-    raises InvalidRequest, naming the parameter, for a value it cannot use.
 
-    ``loader``, ``chunker``, ``embedder`` and ``index`` replace the built-in components (see ``components.protocols``;
-    LangChain's text splitters and embeddings can be passed in as is). ``settings`` are those of new knowledge bases.
-    ``slots`` is the number of jobs that run at once (0: none); ``only`` names the knowledge bases whose jobs run here.
-    ``check_source`` may raise SourceNotAllowed for a source; ``allow_private`` opens named private addresses
-    (``HOST[:PORT]``) to the web source and to embedders that clients choose; ``embedding_url`` is the only address
-    that PHASEFLOW_EMBEDDING_API_KEY goes to (default PHASEFLOW_EMBEDDING_URL); ``uploads`` limits uploaded files.
-    ``keep_vectors``: days for which vectors are kept that no document uses any more. ``index_servers``: addresses by
-    name, over PHASEFLOW_INDEX_SERVERS. Entering raises DatabaseHeld, NotADatabase, NewerDatabase, StoreUnavailable.
+class Engine:
+    """The database, the scheduler and the components of one ``PhaseFlow``; it answers as ``Readings`` do.
+
+    Runs in a task of its own from ``begin`` to ``end``; outside of that everything raises EngineStopped. Once it has
+    begun, ``interrupted`` are the jobs that a dead process had left running.
     """
 
     def __init__(
         self,
-        path: str | Path = "phaseflow.db",
+        path: Path,
+        components: ComponentFactory,
+        uploads: Uploads,
+        settings: Settings,
+        policies: Policies,
         *,
-        loader: Loader | LoaderFor | None = None,
-        chunker: Chunker | TextSplitter | None = None,
-        embedder: Any = None,
-        index: Index | None = None,
-        settings: inputs.SettingsLike | None = None,
-        policies: Policies | None = None,
-        slots: int = SLOTS,
-        auto_resume: bool = True,
-        only: Collection[str] | None = None,
-        check_source: Callable[[inputs.Source], None] | None = None,
-        allow_private: Collection[str] = (),
-        uploads: UploadLimits | None = None,
-        embedding_url: str | None = None,
-        keep_vectors: float = KEEP_DAYS,
-        index_servers: Mapping[str, str] | None = None,
+        keep_vectors: float,
+        slots: int,
+        auto_resume: bool,
+        only: Collection[str] | None,
     ) -> None:
-        self.path = Path(path).absolute()
-        self.settings = inputs.as_settings(settings) or Settings()
-        self._uploads = Uploads(self.path, uploads or UploadLimits())
-        self._components = ComponentFactory(
-            loader=loader, chunker=chunker, embedder=embedder, index=index, check_source=check_source,
-            allow_private=inputs.as_names("allow_private", allow_private), uploads=self._uploads,
-            embedding_url=embedding_url, index_servers=index_servers,
-        )  # fmt: skip
-        self._components.index_servers.check(self.settings.index)
-        self._definitions = Definitions(self.settings, self._uploads, needs_source=not self._components.has_own_loader)
-        self.embedder_access = self._components.access
-        self._policies = policies or Policies()
+        self.path = path
+        self.components = components
+        self.uploads = uploads
+        self.definitions = Definitions(settings, uploads, needs_source=not components.has_own_loader)
+        self.coming_in: set[str] = set()
+        self.index = EmbeddedIndex()
         self.keep_vectors = inputs.as_days("keep_vectors", keep_vectors)
+        self.interrupted: list[str] = []
+        self._policies = policies
         self._slots = inputs.as_count("slots", slots, 0)
         self._auto_resume = auto_resume
         self._only = None if only is None else inputs.as_names("only", only)
-        self._index = EmbeddedIndex()
-        self._service: BackgroundTask[tuple[StateHub, Scheduler]] | None = None
-        self._running: tuple[StateHub, Scheduler] | None = None
-        self._sync: SourceSync | None = None
-        self.interrupted: list[str] = []
-        self._coming_in: set[str] = set()
+        self._service: BackgroundTask[_Running] | None = None
+        self._running: _Running | None = None
 
-    async def __aenter__(self) -> Self:
+    async def begin(self, start_in_step: Starter) -> None:
+        """Open the database and run jobs. ``start_in_step`` starts those that keep a knowledge base in step."""
         if self._service is not None:
             raise EngineStopped("this PhaseFlow has been used; make a new one for each `async with` block")
-        self._service = BackgroundTask(self._main)
-        self._running = await self._service.__aenter__()
-        return self
 
-    async def __aexit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        async def main(started: Callable[[_Running], None], stop: anyio.Event) -> None:
+            await self._main(start_in_step, started, stop)
+
+        self._service = BackgroundTask(main)
+        self._running = await self._service.__aenter__()
+
+    async def end(self, *error: Any) -> None:
+        """Stop after the batches in hand, and close the database. ``error``: as ``__aexit__`` is given it."""
         if self._service is not None:
-            await self._service.__aexit__(kind, error, traceback)
+            await self._service.__aexit__(*error)
 
     @property
     def is_running(self) -> bool:
-        """Inside the ``async with`` block: the database is open and jobs run."""
-        return self._running is not None and not self._hub.feed.closed
+        """The database is open and jobs run."""
+        return self._running is not None and not self._running.hub.feed.closed
 
     @property
-    def embedding_calls(self) -> tuple[int, int]:
-        """(calls to embedders, how many of them failed) since the start."""
-        return self._components.embedding_calls
+    def hub(self) -> StateHub:
+        """The database with its clock, its feed, and the states of its jobs."""
+        return self._parts.hub
 
     @property
-    def tracker(self) -> PhaseTracker:
-        """The tracker, for jobs of your program's own pipeline."""
-        return PhaseTracker(self._hub)
+    def scheduler(self) -> Scheduler:
+        """Who runs jobs."""
+        return self._parts.scheduler
 
     @property
-    def _hub(self) -> StateHub:
-        return self._engine()[0]
+    def _parts(self) -> _Running:
+        if self._running is None:
+            raise EngineStopped("the engine is not running: use PhaseFlow in an `async with` block")
+        return self._running
 
-    async def put_kb(
-        self,
-        kb_id: str,
-        source: inputs.SourceLike | None = None,
-        settings: inputs.SettingsLike | None = None,
-        *,
-        sources: Mapping[str, inputs.SourceLike] | None = None,
-    ) -> KnowledgeBase:
-        """Create a knowledge base or change it. A running job keeps the sources and settings it started with."""
-        check_kb_id(kb_id)
-        hub, given = self._hub, await self._components.sources.checked(source, sources)
-        chosen, at = inputs.as_settings(settings), hub.clock.now()
-        await self._check_stored(kb_id, chosen)
+    async def change_documents(self, kb_id: str, change: Callable[[Transaction, datetime], T]) -> tuple[T, str | None]:
+        """Write durably, and make a job for what waits in the inbox where one is due: (the value, the newest job)."""
+        hub, scheduler = self.hub, self.scheduler
+        at = hub.clock.now()
 
-        await hub.database.write(
-            lambda tx: self._definitions.put(tx, kb_id, given, chosen, at),
-            durable=True,
-            then=lambda _: hub.feed.touch(kb_id),
-        )
-        return await self.kb(kb_id)
+        def write(tx: Transaction) -> tuple[T, str | None, bool]:
+            value, made = change(tx, at), make_own_job(tx, kb_id, at)
+            return value, made or jobs.latest_id(tx, kb_id), made is not None
 
-    async def _search(self, kb_id: str, request: Request) -> SearchHits:
-        outside = self._components.index
-        if outside is None:
-            return await super()._search(kb_id, request)
-        if request.filter is not None:
-            raise InvalidRequest("filter", "cannot be used: the index of this program takes none; leave it out")
-        _, embedded = await self._query_vector(kb_id, request)
-        vector = [] if embedded.vector is None else embedded.vector.tolist()
-        found = await search_outside(outside, kb_id, request.query, vector, request.limit)
-        return ranked((hit for hit in found if hit.score >= request.min_score), request.mode, embedded)
+        def written(result: tuple[T, str | None, bool]) -> None:
+            hub.feed.touch(kb_id)
+            if result[2]:
+                scheduler.abandon(kb_id)
+            scheduler.asked(kb_id)
 
-    async def _main(self, started: Callable[[tuple[StateHub, Scheduler]], None], stop: anyio.Event) -> None:
+        value, job_id, _ = await hub.database.write(write, durable=True, then=written)
+        return value, job_id
+
+    async def read(self, read: Callable[[Transaction], T]) -> T:
+        """For what is short; by one clock, also when the wall clock steps meanwhile."""
+        hub = self.hub
+        return await hub.clock.read_steadily(lambda: hub.database.read(read))
+
+    async def read_long(self, read: Callable[[Transaction], T]) -> T:
+        """For what may take long."""
+        return await self.hub.database.read_long(read)
+
+    async def read_search(self, read: Callable[[Transaction], T]) -> T:
+        """For a search."""
+        return await self.hub.database.search(read)
+
+    async def composer(self) -> Composed:
+        """What makes a status of a record; it says so when the database cannot be written."""
+        database = self.hub.database
+        return lambda record: compose(record, self.now(), database.unwritable)
+
+    def now(self) -> datetime:
+        """The time by which what is running is shown."""
+        return self.hub.clock.running_now()
+
+    def sync_state(self, tx: Transaction, key: str, sync: SyncSettings) -> SyncState:
+        """How a knowledge base is kept in step: what the rows say, and what is being watched."""
+        keeper = self._parts.sync
+        interval = sync.interval(watch_failed=keeper is not None and keeper.has_failed(key))
+        state = SyncState() if keeper is None else keeper.state(key)
+        return state.model_copy(update={"next_at": due_at(last_listing(tx, key), interval, self.now())})
+
+    async def _main(self, start_in_step: Starter, started: Callable[[_Running], None], stop: anyio.Event) -> None:
         async with open_session(self.path) as database:
-            await adopt_uploads(database, self._uploads)
-            self._components.sources.attach(database)
+            await adopt_uploads(database, self.uploads)
+            self.components.sources.attach(database)
             hub = await StateHub.attach(database)
             scheduler = Scheduler(
-                hub, self._components.components_for, self._policies, slots=self._slots, only=self._only
+                hub, self.components.components_for, self._policies, slots=self._slots, only=self._only
             )
+            sync = None
             if self._slots and self._only is None:  # else this engine does what it was told to, and nothing by itself
-                self._sync = SourceSync(database, hub.clock, self._start_in_step, [self.path, self._uploads.root])
-            background = Background(hub, self.embedder_access, self.keep_vectors, self._sync)
+                sync = SourceSync(database, hub.clock, start_in_step, [self.path, self.uploads.root])
+            background = Background(hub, self.components.access, self.keep_vectors, sync)
             self.interrupted = await scheduler.recover_orphans(go_on=self._auto_resume)
             try:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(scheduler.run)
                     tasks.start_soon(background.run)
-                    started((hub, scheduler))
+                    started(_Running(hub, scheduler, sync))
                     await stop.wait()
                     background.stop()
                     scheduler.stop()
                 await background.finish()
             finally:
                 hub.feed.close()
-                await self._components.aclose()
-
-    def _define(self, tx: Transaction, kb_id: str, at: datetime) -> KnowledgeBaseRecord:
-        return self._definitions.to_push(tx, kb_id, at)
-
-    def _job(self, job_id: str, kb_id: str) -> Job:
-        return Job(job_id, kb_id, self._hub.feed)
-
-    def _engine(self) -> tuple[StateHub, Scheduler]:
-        if self._running is None:
-            raise EngineStopped("the engine is not running: use PhaseFlow in an `async with` block")
-        return self._running
-
-    async def _read(self, read: Callable[[Transaction], T]) -> T:
-        return await self._hub.clock.read_steadily(lambda: self._hub.database.read(read))
-
-    async def _read_long(self, read: Callable[[Transaction], T]) -> T:
-        return await self._hub.database.read_long(read)
-
-    async def _read_search(self, read: Callable[[Transaction], T]) -> T:
-        return await self._hub.database.search(read)
-
-    async def _composer(self) -> Callable[[JobRecord], JobStatusResponse]:
-        return lambda record: compose(record, self._now(), self._hub.database.unwritable)
-
-    def _now(self) -> datetime:
-        return self._hub.clock.running_now()
-
-    async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderAdapter | None:
-        return await self._components.query_embedder(kb)
+                await self.components.aclose()

@@ -1,100 +1,92 @@
 """What can be asked: the same answers from a running engine and from a reader beside it."""
 
-from abc import abstractmethod
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime
-from typing import TypeVar
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
+from phaseflow.components.index import EmbeddedIndex
+from phaseflow.domain.documents import DocumentChunk, DocumentInfo
 from phaseflow.domain.errors import InvalidRequest, JobNotFound
-from phaseflow.domain.indexed_with import IndexedWith, StaleSetting, stale
-from phaseflow.domain.settings import DEFAULT_SOURCE, SOURCES, FolderSource, Settings, as_given
-from phaseflow.domain.status import (
-    Failure,
-    JobStatusResponse,
-    KnowledgeBase,
-    Page,
-    SyncState,
-    Transition,
-)
-from phaseflow.domain.sync import SyncSettings, due_at
+from phaseflow.domain.status import Failure, JobStatusResponse, KnowledgeBase, Page, SearchHits, Transition
+from phaseflow.domain.vocabulary import DocumentStatus, SearchMode
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.document_queries import MOST_ITEMS, DocumentQueries
-from phaseflow.flow.inputs import Source, as_count, as_text
+from phaseflow.flow.inputs import as_count, as_text
+from phaseflow.flow.kb_view import KbView
+from phaseflow.flow.readings import Readings
 from phaseflow.flow.searching import Searching
-from phaseflow.snapshot import compose
-from phaseflow.store import document_status, failures, jobs, knowledge_bases, passages, progress, transitions
+from phaseflow.store import failures, jobs, knowledge_bases, progress, transitions
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
-from phaseflow.store.passages import Scope
 from phaseflow.store.progress import Total
-from phaseflow.store.synced import last_listing
 from phaseflow.store.transaction import Transaction
 
-T = TypeVar("T")
 
-
-class Queries(DocumentQueries, Searching):
+class Queries:
     """Reading methods. All raise KnowledgeBaseNotFound for an unknown knowledge base and InvalidRequest for a value
-    that they cannot use; cancelling them does nothing."""
+    that they cannot use; cancelling them does nothing. A document is named by its id or its uri; the methods about one
+    raise DocumentNotFound."""
 
-    _components: ComponentFactory
-
-    @abstractmethod
-    def _now(self) -> datetime: ...
-
-    async def _composer(self) -> Callable[[JobRecord], JobStatusResponse]:
-        """What makes a status of a record, inside the reading of it, which begins after this was called."""
-        return lambda record: compose(record, self._now())
+    def __init__(
+        self,
+        readings: Readings,
+        components: ComponentFactory,
+        index: EmbeddedIndex,
+        *,
+        sees_components: bool = True,
+    ) -> None:
+        self._readings = readings
+        self._kbs = KbView(readings, components, sees_components=sees_components)
+        self._documents = DocumentQueries(readings)
+        self._searching = Searching(readings, components, index)
 
     async def kbs(self, limit: int = 100, cursor: str | None = None) -> Page[KnowledgeBase]:
         """Knowledge bases by name, each with the status of its newest job."""
         as_count("limit", limit, 1, MOST_ITEMS)
-        after, composed = _text(cursor), await self._composer()
+        after, composed = _text(cursor), await self._readings.composer()
 
         def read(tx: Transaction) -> Page[KnowledgeBase]:
             records = knowledge_bases.page(tx, limit + 1, after)
-            items = [self._kb(tx, record, composed) for record in records[:limit]]
+            items = [self._kbs.compose(tx, record, composed) for record in records[:limit]]
             return Page(items=items, next_cursor=items[-1].kb_id if len(records) > limit else None)
 
-        return await self._read(read)
+        return await self._readings.read(read)
 
     async def kb(self, kb_id: str) -> KnowledgeBase:
         """One knowledge base with the status of its newest job."""
-        composed = await self._composer()
-        return await self._read(lambda tx: self._kb(tx, known_kb(tx, kb_id), composed))
+        composed = await self._readings.composer()
+        return await self._readings.read(lambda tx: self._kbs.compose(tx, known_kb(tx, kb_id), composed))
 
     async def status(self, kb_id: str) -> JobStatusResponse:
         """The status of the newest job. Raises JobNotFound when the knowledge base has never run."""
-        composed = await self._composer()
-        return await self._read(lambda tx: composed(latest_job(tx, kb_id)))
+        composed = await self._readings.composer()
+        return await self._readings.read(lambda tx: composed(latest_job(tx, kb_id)))
 
     async def latest(self) -> list[JobStatusResponse]:
         """The status of the newest job of each knowledge base that has one."""
-        composed = await self._composer()
-        return await self._read(lambda tx: [composed(record) for record in jobs.newest(tx)])
+        composed = await self._readings.composer()
+        return await self._readings.read(lambda tx: [composed(record) for record in jobs.newest(tx)])
 
     async def totals(self) -> list[Total]:
         """The counts of each phase, over all jobs."""
-        return await self._read(progress.totals)
+        return await self._readings.read(progress.totals)
 
     async def load(self) -> tuple[int, int]:
         """(knowledge bases, jobs that are not over)."""
-        return await self._read(lambda tx: (knowledge_bases.count(tx), jobs.count_unfinished(tx)))
+        return await self._readings.read(lambda tx: (knowledge_bases.count(tx), jobs.count_unfinished(tx)))
 
     async def job_status(self, job_id: str) -> JobStatusResponse:
         """The status of any job, with its full view of the phases. Raises JobNotFound."""
-        composed = await self._composer()
-        return await self._read(lambda tx: composed(jobs.record(tx, as_text("job_id", job_id))))
+        composed = await self._readings.composer()
+        return await self._readings.read(lambda tx: composed(jobs.record(tx, as_text("job_id", job_id))))
 
     async def reads_sources(self, job_id: str) -> bool:
         """Whether a job reads the sources: one that was made for what waits in the inbox takes that alone."""
-        return await self._read(lambda tx: jobs.record(tx, as_text("job_id", job_id)).lists)
+        return await self._readings.read(lambda tx: jobs.record(tx, as_text("job_id", job_id)).lists)
 
     async def jobs(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[JobStatusResponse]:
         """The jobs of a knowledge base, newest first."""
         as_count("limit", limit, 1, MOST_ITEMS)
-        before, composed = _number(cursor), await self._composer()
+        before, composed = _number(cursor), await self._readings.composer()
 
         def read(tx: Transaction) -> Page[JobStatusResponse]:
             known_kb(tx, kb_id)
@@ -102,7 +94,7 @@ class Queries(DocumentQueries, Searching):
             items = [composed(record) for record in records[:limit]]
             return Page(items=items, next_cursor=str(records[limit - 1].seq) if len(records) > limit else None)
 
-        return await self._read(read)
+        return await self._readings.read(read)
 
     async def transitions_of(self, job_id: str, limit: int = 100, cursor: str | None = None) -> Page[Transition]:
         """The log of a job, in order. Raises JobNotFound."""
@@ -113,7 +105,7 @@ class Queries(DocumentQueries, Searching):
             jobs.record(tx, as_text("job_id", job_id))
             return transitions.of_job(tx, job_id, after, limit + 1)
 
-        found = await self._read(read)
+        found = await self._readings.read(read)
         return Page(items=found[:limit], next_cursor=str(found[limit - 1].seq) if len(found) > limit else None)
 
     async def failures(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[Failure]:
@@ -124,50 +116,72 @@ class Queries(DocumentQueries, Searching):
         def read(tx: Transaction) -> list[Failure]:
             return failures.page(tx, known_kb(tx, kb_id).key, limit + 1, after)
 
-        found = await self._read(read)
+        found = await self._readings.read(read)
         return Page(items=found[:limit], next_cursor=found[limit - 1].uri if len(found) > limit else None)
 
     async def count_failures(self, kb_id: str) -> int:
         """How many documents failed."""
-        return await self._read(lambda tx: failures.count(tx, known_kb(tx, kb_id).key))
+        return await self._readings.read(lambda tx: failures.count(tx, known_kb(tx, kb_id).key))
 
-    def _kb(
-        self, tx: Transaction, record: KnowledgeBaseRecord, composed: Callable[[JobRecord], JobStatusResponse]
-    ) -> KnowledgeBase:
-        latest = jobs.latest(tx, record.id)
-        stored = {} if record.sources is None else SOURCES.validate_json(record.sources)
-        sources = {name: _as_given(source) for name, source in stored.items()}
-        documents, chunks = passages.counts(tx, Scope(record.key, record.index_version))
-        settings = Settings.model_validate_json(record.settings)
-        live = None
-        if documents and record.live_settings is not None:
-            live = IndexedWith.model_validate_json(record.live_settings)
-        return KnowledgeBase(
-            kb_id=record.id,
-            source=sources.get(DEFAULT_SOURCE),
-            sources=sources,
-            settings=settings.marked(chosen_by_client=False),
-            indexed_with=None if live is None else live.shown,
-            stale=[] if live is None else self._stale(live, settings, record),
-            documents=documents,
-            chunks=chunks,
-            counts=document_status.counts(tx, document_status.view(tx, record.key, record.index_version)),
-            created_at=record.created_at,
-            updated_at=record.updated_at,
-            job=None if latest is None else composed(latest),
-            sync=None if settings.sync is None else self._sync_state(tx, record.key, settings.sync),
-        )
+    async def documents(
+        self,
+        kb_id: str,
+        limit: int = 100,
+        cursor: str | None = None,
+        q: str = "",
+        *,
+        status: DocumentStatus | str | None = None,
+        source: str | None = None,
+    ) -> Page[DocumentInfo]:
+        """The documents by uri: all, or those with ``status``, of ``source``, or with ``q`` in their uri
+        (case-insensitive).
 
-    def _sync_state(self, tx: Transaction, key: str, sync: SyncSettings) -> SyncState:
-        """How a knowledge base keeps in step, as far as the database says."""
-        return SyncState(next_at=due_at(last_listing(tx, key), sync.interval(), self._now()))
+        A page of a filtered list may hold fewer than ``limit`` while ``next_cursor`` says that there are more.
+        """
+        return await self._documents.page(kb_id, limit, cursor, q, status=status, source=source)
 
-    def _stale(self, live: IndexedWith, settings: Settings, record: KnowledgeBaseRecord) -> list[StaleSetting]:
-        return stale(live, self._components.next_with(settings, record.model))
+    async def documents_named(self, kb_id: str, uris: Sequence[str]) -> list[DocumentInfo]:
+        """Those of these documents that are known, in the order given."""
+        return await self._documents.named(kb_id, uris)
 
+    async def document(self, kb_id: str, name: str) -> DocumentInfo:
+        """One document."""
+        return await self._documents.one(kb_id, name)
 
-def _as_given(source: Source) -> Source:
-    return replace(source, path=as_given(source.path)) if isinstance(source, FolderSource) else source
+    async def document_text(self, kb_id: str, name: str) -> str:
+        """The text that was extracted from a document: of the version that search sees, else of the newest one.
+
+        Raises NoText when nothing was extracted from it yet.
+        """
+        return "".join([piece async for piece in self._documents.text(kb_id, name)])
+
+    def text_pieces(self, kb_id: str, name: str) -> AsyncIterator[str]:
+        """The same in pieces of up to a million characters. Raises as it does, also when it goes meanwhile."""
+        return self._documents.text(kb_id, name)
+
+    async def document_chunks(
+        self, kb_id: str, name: str, limit: int = 100, cursor: str | None = None
+    ) -> Page[DocumentChunk]:
+        """The passages that a document was cut into, by position; none before it has been cut."""
+        return await self._documents.chunks(kb_id, name, limit, cursor)
+
+    async def search(
+        self,
+        kb_id: str,
+        query: str,
+        limit: int = 10,
+        *,
+        filter: Mapping[str, Any] | str | None = None,  # the name in JSON
+        mode: SearchMode | str = "hybrid",
+        min_score: float = 0.0,
+    ) -> SearchHits:
+        """The passages that answer best, best first, from whole documents only: a list.
+
+        ``filter`` (OpenAI's form, as a mapping or JSON) says which documents count; it is applied before the ranking.
+        ``min_score`` (0 to 1) leaves out what is below. When the query cannot be embedded within 3 s, the words alone
+        decide; ``degraded`` of the list says why. Raises Busy when it is not answered within 5 s. Cancelling stops it.
+        """
+        return await self._searching.search(kb_id, query, limit, filter=filter, mode=mode, min_score=min_score)
 
 
 def known_kb(tx: Transaction, kb_id: str) -> KnowledgeBaseRecord:

@@ -9,23 +9,22 @@ from typing import Self, TypeVar
 
 import anyio
 
-from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.index import EmbeddedIndex
 from phaseflow.domain import verbs
 from phaseflow.domain.errors import StoreError, StoreUnavailable
-from phaseflow.domain.indexed_with import CustomComponent, IndexedWith, StaleSetting
-from phaseflow.domain.settings import Settings
-from phaseflow.domain.status import JobStatusResponse
+from phaseflow.domain.status import JobStatusResponse, SyncState
+from phaseflow.domain.sync import SyncSettings, due_at
 from phaseflow.domain.vocabulary import Action, JobPhase
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.inputs import as_action, as_phase
 from phaseflow.flow.queries import Queries, latest_job
+from phaseflow.flow.readings import Composed
 from phaseflow.snapshot import compose
 from phaseflow.store import schema
 from phaseflow.store.jobs import JobRecord
-from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.lock import is_held
 from phaseflow.store.read_pool import ReadPool, open_readers
+from phaseflow.store.synced import last_listing
 from phaseflow.store.transaction import Transaction
 
 T = TypeVar("T")
@@ -49,14 +48,14 @@ class Reader(Queries):
         self._path = Path(path).absolute()
         self._stack = AsyncExitStack()
         self._components = ComponentFactory(index_servers=index_servers)
-        self._index = EmbeddedIndex()
-        self._pool: ReadPool | None = None
+        self._file = _File(self._path)
+        super().__init__(self._file, self._components, EmbeddedIndex(), sees_components=False)
 
     async def __aenter__(self) -> Self:
         await anyio.to_thread.run_sync(self._check)
         async with AsyncExitStack() as stack:
-            self._pool = await stack.enter_async_context(open_readers(self._path))
-            application_id, version, tables = await self._read(schema.identity_in)
+            self._file.pool = await stack.enter_async_context(open_readers(self._path))
+            application_id, version, tables = await self._file.read(schema.identity_in)
             if not schema.check_version(self._path, application_id, version, tables):
                 raise StoreUnavailable(f"{self._path} is an empty database; ingest something first")
             if version < schema.VERSION:
@@ -74,42 +73,49 @@ class Reader(Queries):
     async def check_verb(self, action: Action | str, kb_id: str, phase: JobPhase | str | None = None) -> None:
         """Raise what the engine would answer to a verb on a job that no process runs: JobConflict, JobNotFound, …"""
         verb, name = as_action(action), None if phase is None else as_phase(phase)
-        record = await self._read(lambda tx: latest_job(tx, kb_id))
-        verbs.change_for(verb, self._now(), name)(verbs.left_behind(record.state, record.last_signs))
+        record = await self._file.read(lambda tx: latest_job(tx, kb_id))
+        verbs.change_for(verb, self._file.now(), name)(verbs.left_behind(record.state, record.last_signs))
 
     def _check(self) -> None:
         if not self._path.exists():
             raise StoreUnavailable(f"there is no database {self._path}; name it with --db, or ingest something first")
         schema.check_file(self._path)
 
-    def _stale(self, live: IndexedWith, settings: Settings, record: KnowledgeBaseRecord) -> list[StaleSetting]:
-        """A reader does not know the components that the engine's program may have given: such are not judged."""
-        own = {"chunker", "chunk_size", "chunk_overlap"} if live.chunker is not None else set()
-        own |= {"embedder"} if isinstance(live.embedder, CustomComponent) else set()
-        return [each for each in super()._stale(live, settings, record) if each.setting not in own]
 
-    async def _composer(self) -> Callable[[JobRecord], JobStatusResponse]:
+class _File:
+    """What a reader reads: a file that another process may have, by no other clock than the wall's."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.pool: ReadPool | None = None
+
+    async def read(self, read: Callable[[Transaction], T]) -> T:
+        """For everything: a reader has one kind of connections."""
+        if self.pool is None:
+            raise StoreUnavailable("the reader is not open: use it in an `async with` block")
+        return await self.pool.read(read)
+
+    read_long = read_search = read
+
+    async def composer(self) -> Composed:
         """Once nobody has the file, nothing runs, whatever its last holder left behind."""
         was_held = await anyio.to_thread.run_sync(is_held, self._path)
 
         def composed(record: JobRecord) -> JobStatusResponse:
             # Asked before and after the record was read: a holder in between is one that has just begun or ended.
             if was_held or is_held(self._path):
-                return compose(record, self._now() - SEEN_AFTER)
-            return compose(replace(record, state=verbs.left_behind(record.state, record.last_signs)), self._now())
+                return compose(record, self.now() - SEEN_AFTER)
+            return compose(replace(record, state=verbs.left_behind(record.state, record.last_signs)), self.now())
 
         return composed
 
-    async def _read(self, read: Callable[[Transaction], T]) -> T:
-        if self._pool is None:
-            raise StoreUnavailable("the reader is not open: use it in an `async with` block")
-        return await self._pool.read(read)
-
-    def _now(self) -> datetime:
+    def now(self) -> datetime:
+        """The wall clock's."""
         return datetime.now(UTC)
 
-    async def _query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderAdapter | None:
-        return await self._components.query_embedder(kb)
+    def sync_state(self, tx: Transaction, key: str, sync: SyncSettings) -> SyncState:
+        """What the rows say: a watch is known only to the process that watches."""
+        return SyncState(next_at=due_at(last_listing(tx, key), sync.interval(), self.now()))
 
 
 async def check_first(path: Path, check: Callable[[Reader], Awaitable[None]]) -> None:

@@ -11,9 +11,9 @@ from phaseflow.domain.phase import BY_USER
 from phaseflow.domain.settings import Settings
 from phaseflow.domain.vocabulary import Intent, JobPhase
 from phaseflow.flow import inputs
+from phaseflow.flow.engine import Engine
 from phaseflow.flow.job import Job
 from phaseflow.flow.source_loaders import some_of
-from phaseflow.flow.upkeep import Upkeep
 from phaseflow.store import jobs, knowledge_bases
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.giving_way import giving_way
@@ -21,41 +21,56 @@ from phaseflow.supervisor.own_jobs import end_own_job, refuse_beside_a_job
 from phaseflow.tracker import Changed, admit_new_job
 
 
-class Starting(Upkeep):
-    """The part of the engine that makes jobs."""
+class Starting:
+    """Makes the jobs of an engine, and defines the knowledge bases that they run on."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     async def start(
         self,
         kb_id: str,
-        source: inputs.SourceLike | None = None,
+        source: inputs.SourceLike | None,
+        sources: Mapping[str, inputs.SourceLike] | None,
+        settings: inputs.SettingsLike | None,
         *,
-        sources: Mapping[str, inputs.SourceLike] | None = None,
-        full: bool = False,
-        hold: Iterable[JobPhase | str] = (),
-        settings: inputs.SettingsLike | None = None,
-        allow_deletes: bool = False,
+        full: bool,
+        hold: Iterable[JobPhase | str],
+        allow_deletes: bool,
     ) -> Job:
-        """Make a new job, which runs once a slot is free. A source creates the knowledge base or changes it: it becomes
-        the only one, named ``default``; ``sources`` are several, by name. The job reads all of them.
-
-        ``full`` reads every document, even if its size and mtime are unchanged. ``hold`` names phases that start
-        paused: load and chunk now, see what embedding would cost, then resume. ``allow_deletes``: take out even most of
-        a source without asking. A job that nobody started, for what was pushed, gives way: what it has not done waits
-        for this one. Raises JobConflict while any other job is not over, KnowledgeBaseNotFound without a source on
-        an unknown one, InvalidRequest.
-        """
+        """Check all that is given, then make a job."""
         check_kb_id(kb_id)
         held, full, chosen = inputs.as_phases(hold), inputs.as_flag("full", full), inputs.as_settings(settings)
-        await self._read(partial(refuse_beside_a_job, kb_id=kb_id))  # before its source is looked at, or asked for
-        given = await self._components.sources.checked(source, sources)
+        # Before its source is looked at, or asked for: a start that is refused has touched no wire.
+        await self._engine.read(partial(refuse_beside_a_job, kb_id=kb_id))
+        given = await self._engine.components.sources.checked(source, sources)
         await self._check_stored(kb_id, chosen, takes_source=given is None)
         allowed = inputs.as_flag("allow_deletes", allow_deletes)
-        async with giving_way(self._engine()[1], kb_id):
+        async with giving_way(self._engine.scheduler, kb_id):
             return await self._create(kb_id, given, chosen, full=full, held=held, allow_deletes=allowed, by_user=True)
 
-    async def _start_in_step(self, kb_id: str, sources: Collection[str] | None) -> Job:
+    async def start_in_step(self, kb_id: str, sources: Collection[str] | None) -> Job:
+        """Make a job on some sources of a knowledge base, by name; on all of them for None."""
         await self._check_stored(kb_id, None, takes_source=True)
         return await self._create(kb_id, None, only=sources)
+
+    async def put_kb(
+        self,
+        kb_id: str,
+        source: inputs.SourceLike | None,
+        settings: inputs.SettingsLike | None,
+        sources: Mapping[str, inputs.SourceLike] | None,
+    ) -> None:
+        """Create a knowledge base or change it."""
+        check_kb_id(kb_id)
+        hub, given = self._engine.hub, await self._engine.components.sources.checked(source, sources)
+        chosen, at = inputs.as_settings(settings), hub.clock.now()
+        await self._check_stored(kb_id, chosen)
+        await hub.database.write(
+            lambda tx: self._engine.definitions.put(tx, kb_id, given, chosen, at),
+            durable=True,
+            then=lambda _: hub.feed.touch(kb_id),
+        )
 
     async def _create(
         self,
@@ -69,14 +84,14 @@ class Starting(Upkeep):
         only: Collection[str] | None = None,
         by_user: bool = False,
     ) -> Job:
-        hub, scheduler = self._engine()
+        hub, scheduler = self._engine.hub, self._engine.scheduler
         state = IngestionState(uuid.uuid4().hex, kb_id)
         at = hub.clock.now()
 
         def create(tx: Transaction) -> Changed | None:
             ended = end_own_job(tx, kb_id, hub.clock) if by_user else None
             admit_new_job(tx, kb_id, at)
-            kb = self._definitions.to_start(tx, kb_id, given, chosen, at)
+            kb = self._engine.definitions.to_start(tx, kb_id, given, chosen, at)
             queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
             jobs.create(
                 tx, queued.each(lambda p: p.hold(BY_USER), held),
@@ -100,7 +115,7 @@ class Starting(Upkeep):
 
     async def _check_stored(self, kb_id: str, chosen: Settings | None, *, takes_source: bool = False) -> None:
         """Check what a job would take: what is allowed may have changed since it was stored."""
-        kb = await self._read(lambda tx: knowledge_bases.find(tx, kb_id))
+        kb = await self._engine.read(lambda tx: knowledge_bases.find(tx, kb_id))
         if takes_source and kb is not None and kb.sources is not None:
-            await self._components.sources.check_stored(kb.sources)
-        await self._components.check_settings(self._definitions.settings_json(chosen, kb))
+            await self._engine.components.sources.check_stored(kb.sources)
+        await self._engine.components.check_settings(self._engine.definitions.settings_json(chosen, kb))

@@ -1,0 +1,65 @@
+"""A knowledge base as it is shown: its definition, what it holds, and the status of its newest job."""
+
+from dataclasses import replace
+
+from phaseflow.domain.indexed_with import CustomComponent, IndexedWith, StaleSetting, stale
+from phaseflow.domain.settings import DEFAULT_SOURCE, SOURCES, FolderSource, Settings, as_given
+from phaseflow.domain.status import KnowledgeBase
+from phaseflow.flow.components import ComponentFactory
+from phaseflow.flow.inputs import Source
+from phaseflow.flow.readings import Composed, Readings
+from phaseflow.store import document_status, jobs, passages
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store.passages import Scope
+from phaseflow.store.transaction import Transaction
+
+
+class KbView:
+    """Composes knowledge bases, each in the transaction that has read it.
+
+    ``sees_components``: ``components`` are those of the process that runs the jobs. A reader does not know the
+    components that the engine's program may have given: settings that they may replace are not judged.
+    """
+
+    def __init__(self, readings: Readings, components: ComponentFactory, *, sees_components: bool) -> None:
+        self._readings = readings
+        self._components = components
+        self._sees_components = sees_components
+
+    def compose(self, tx: Transaction, record: KnowledgeBaseRecord, composed: Composed) -> KnowledgeBase:
+        """One knowledge base; ``composed`` makes the status of its newest job."""
+        latest = jobs.latest(tx, record.id)
+        stored = {} if record.sources is None else SOURCES.validate_json(record.sources)
+        sources = {name: _as_given(source) for name, source in stored.items()}
+        documents, chunks = passages.counts(tx, Scope(record.key, record.index_version))
+        settings = Settings.model_validate_json(record.settings)
+        live = None
+        if documents and record.live_settings is not None:
+            live = IndexedWith.model_validate_json(record.live_settings)
+        return KnowledgeBase(
+            kb_id=record.id,
+            source=sources.get(DEFAULT_SOURCE),
+            sources=sources,
+            settings=settings.marked(chosen_by_client=False),
+            indexed_with=None if live is None else live.shown,
+            stale=[] if live is None else self._stale(live, settings, record),
+            documents=documents,
+            chunks=chunks,
+            counts=document_status.counts(tx, document_status.view(tx, record.key, record.index_version)),
+            created_at=record.created_at,
+            updated_at=record.updated_at,
+            job=None if latest is None else composed(latest),
+            sync=None if settings.sync is None else self._readings.sync_state(tx, record.key, settings.sync),
+        )
+
+    def _stale(self, live: IndexedWith, settings: Settings, record: KnowledgeBaseRecord) -> list[StaleSetting]:
+        found = stale(live, self._components.next_with(settings, record.model))
+        if self._sees_components:
+            return found
+        own = {"chunker", "chunk_size", "chunk_overlap"} if live.chunker is not None else set()
+        own |= {"embedder"} if isinstance(live.embedder, CustomComponent) else set()
+        return [each for each in found if each.setting not in own]
+
+
+def _as_given(source: Source) -> Source:
+    return replace(source, path=as_given(source.path)) if isinstance(source, FolderSource) else source
