@@ -252,7 +252,7 @@ async def test_a_server_that_is_down_is_the_source_and_not_the_document() -> Non
         await loader.aclose()
 
 
-class _Hanging(fsspec.AbstractFileSystem):  # type: ignore[misc]
+class _Hanging(fsspec.AbstractFileSystem):
     """Lists one file, and never gives it."""
 
     protocol = "hanging"
@@ -304,7 +304,7 @@ async def test_a_read_that_hangs_is_given_up_after_its_time() -> None:
     assert caught.value.code == "too_slow"
 
 
-class _Deep(fsspec.AbstractFileSystem):  # type: ignore[misc]
+class _Deep(fsspec.AbstractFileSystem):
     """Each folder has one more in it, and so on for ever; or more than are counted."""
 
     protocol = "deep"
