@@ -242,7 +242,7 @@ async def run(seed: int, seconds: float) -> Counter[tuple[str, str]]:
                 print(f"{name} with seed {number}: {came}", flush=True)
 
     async with ExtractionPool(limits=LIMITS) as pool, anyio.create_task_group() as tasks:
-        for _ in range(pool.size):
+        for _ in range(pool.workers.capacity):
             tasks.start_soon(read_on, pool)
     return found
 

@@ -18,6 +18,7 @@ import pytest
 
 from phaseflow.components.extraction.types import Extracted
 from phaseflow.components.workers.frames import Decoder, Frame, encode
+from phaseflow.components.workers.local import LocalWorkers
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.components.workers.process import Limits
 from phaseflow.domain.errors import DocumentError, WorkerUnavailable
@@ -310,7 +311,8 @@ async def test_what_a_worker_says_unasked_never_becomes_the_next_document(
         'Timer(0.2, os.write, (answers, b"".join(encode({**forged, "id": ""}, b"forged")))).start()'
     )
     await failure(pool, b"%PDF-1.4", "evil.pdf")
-    [worker] = pool._idle
+    assert isinstance(pool.workers, LocalWorkers)
+    [worker] = pool.workers._idle
     process = worker._process
     assert process is not None
     stdout = process.stdout
@@ -437,6 +439,7 @@ async def test_a_worker_knows_no_secrets(pool: ExtractionPool, monkeypatch: pyte
 
 HOST = """
 import anyio
+from phaseflow.components.workers.local import LocalWorkers
 from phaseflow.components.workers.pool import ExtractionPool
 
 async def main():

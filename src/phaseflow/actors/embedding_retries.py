@@ -11,7 +11,8 @@ from phaseflow.actors.gate import Gate
 from phaseflow.actors.pending_documents import Chunk
 from phaseflow.actors.release import OrderedRelease
 from phaseflow.domain.counting import counted
-from phaseflow.domain.errors import BatchTooLarge, DimensionMismatch, EmbedderDown, TransientError
+from phaseflow.domain.errors import BatchTooLarge, DimensionMismatch, EmbedderDown, TransientError, WorkersDown
+from phaseflow.domain.policy import workers_wait_s
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import progress
 
@@ -51,7 +52,7 @@ class EmbeddingRetries:
         attempt, waited_s, spent, successes = 1, 0.0, Spent(), self._calls.successes
         while True:
             try:
-                await self._calls.attempt(chunks, spent)
+                await self._attempt(chunks, spent)
             except TextsRejected as rejected:
                 await self._divide(chunks, rejected.cause)
                 return
@@ -65,6 +66,19 @@ class EmbeddingRetries:
                 attempt, waited_s = attempt + 1, waited_s + wait_s
                 await self._calls.show(WaitingOn.RETRY)
                 await self._calls.sleep(wait_s)
+            else:
+                return
+
+    async def _attempt(self, chunks: Sequence[Chunk], spent: Spent) -> None:
+        """One attempt, once there are workers to make it."""
+        down = 0
+        while True:
+            try:
+                await self._calls.attempt(chunks, spent)
+            except WorkersDown as error:
+                down += 1
+                await self._calls.show(WaitingOn.WORKERS)
+                await self._calls.sleep(workers_wait_s(down, error.retry_after_s))
             else:
                 return
 
@@ -96,7 +110,7 @@ class EmbeddingRetries:
                 await self._calls.show(WaitingOn.RETRY)
                 await self._calls.sleep(max(QUICK_WAIT_S, fault.retry_after_s or 0.0))
             try:
-                await self._calls.attempt(chunks, Spent())
+                await self._attempt(chunks, Spent())
             except TextsRejected as rejected:
                 await self._divide(chunks, rejected.cause)
                 return None

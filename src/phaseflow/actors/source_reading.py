@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import anyio
 
+from phaseflow.actors.byte_budget import ByteBudget
 from phaseflow.actors.context import RunContext
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.loading_limits import LoadingLimits
@@ -20,8 +21,10 @@ from phaseflow.domain.errors import (
     RateLimited,
     SourceDown,
     TransientError,
+    WorkersDown,
     WorkerUnavailable,
 )
+from phaseflow.domain.policy import workers_wait_s
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import crawl_frontier, failpoints, progress
 from phaseflow.store.crawl_frontier import ListedEntry
@@ -89,7 +92,10 @@ class SourceReader:
         self._loader = loader
         is_site = getattr(loader, "follows_links", False)  # the others list what they have, and it ends
         self._limits = LoadingLimits(guard.rate_limited_s, stalled_s=guard.stalled_s if is_site else None)
-        self._limit = anyio.CapacityLimiter(getattr(loader, "in_flight", IN_FLIGHT))
+        in_flight = getattr(loader, "in_flight", IN_FLIGHT)
+        self._page = max(BATCH, 2 * in_flight)
+        self._limit = anyio.CapacityLimiter(in_flight)
+        self._budget = ByteBudget()
 
     async def run(self, is_listed: bool) -> None:
         """Read all there is, and what is asked for beside it, until the phase says that no more will come. What the
@@ -122,7 +128,7 @@ class SourceReader:
         """The next documents that have not been read."""
         seq = self._shop.plan.run.job_seq
         return await self._shop.database.read(
-            lambda tx: crawl_frontier.open_page(tx, seq, self.name, BATCH, self.known)
+            lambda tx: crawl_frontier.open_page(tx, seq, self.name, self._page, self.known)
         )
 
     async def _list(self) -> None:
@@ -184,8 +190,8 @@ class SourceReader:
         if entry.known_hash is not None:
             known = Known(bytes.fromhex(entry.known_hash), entry.known_stamp)
         listed = Entry(entry.uri, entry.size, entry.stamp, entry.depth)
-        attempt, waited_s, limited = 1, 0.0, 0
-        async with self._limit:
+        attempt, waited_s, limited, down = 1, 0.0, 0, 0
+        async with self._limit, self._budget.room(entry.size):
             began = self._limits.now()
             while self._gate.is_open:
                 try:
@@ -194,6 +200,11 @@ class SourceReader:
                 except RateLimited as error:  # no fault of the page, and no attempt
                     limited += 1
                     await self._wait_out(error, limited)
+                    continue
+                except WorkersDown as error:  # no fault of the document, and no attempt: it is waited for
+                    down += 1
+                    await self._show(WaitingOn.WORKERS)
+                    await self._gate.sleep(workers_wait_s(down, error.retry_after_s))
                     continue
                 except TransientError as error:
                     wait_s = self._shop.backoff_s(attempt, waited_s, error.retry_after_s)

@@ -17,6 +17,7 @@ WAITING = {
     WaitingOn.RETRY: "a temporary fault, trying again",
     WaitingOn.PAUSE: "paused",
     WaitingOn.QUEUE: "waiting for a free slot",
+    WaitingOn.WORKERS: "the workers cannot be reached, trying again",
     WaitingOn.INTERRUPTED: "its process has ended",
 }
 """The only place for these words: those of the dashboard and of the docs are compared with them by a test."""

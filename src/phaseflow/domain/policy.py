@@ -33,6 +33,15 @@ class RetryPolicy:
         return max(min(wait_s, left_s), asked_s)
 
 
+MOST_WORKERS_WAIT_S = 5.0
+"""A cluster that is back is noticed after so long at the latest."""
+
+
+def workers_wait_s(times: int, asked_s: float | None) -> float:
+    """Seconds until work is offered again to workers that could not be reached so many times in a row."""
+    return max(min(MOST_WORKERS_WAIT_S, 0.1 * 2.0 ** min(times - 1, 10)), asked_s or 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class BudgetPolicy:
     """How many documents may fail before the phase does: this many in a row, or this share of the last ``window``."""

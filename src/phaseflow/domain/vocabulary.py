@@ -87,6 +87,8 @@ class WaitingOn(StrEnum):
     """Someone paused the phase or the job."""
     QUEUE = "queue"
     """Other jobs have all slots."""
+    WORKERS = "workers"
+    """No worker of the cluster can be reached; it continues by itself when one is back."""
     INTERRUPTED = "interrupted"
     """The process that ran it has ended, and no other has taken it up."""
 

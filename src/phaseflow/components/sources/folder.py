@@ -80,6 +80,11 @@ class FolderLoader:
         self._roots = roots
         self._engine_files = engine_files
 
+    @property
+    def in_flight(self) -> int:
+        """As many documents at once as the workers are kept busy by."""
+        return self._workers.in_flight
+
     async def list(self) -> AsyncIterator[Sequence[Entry]]:
         """Yield the files in pages of at most 1,000, each folder in the order of names. Memory does not grow with them.
 

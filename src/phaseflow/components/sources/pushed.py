@@ -35,6 +35,11 @@ class PushLoader:
     uploads: Uploads
     workers: ExtractionPool
 
+    @property
+    def in_flight(self) -> int:
+        """As many documents at once as the workers are kept busy by."""
+        return self.workers.in_flight
+
     async def list(self) -> AsyncIterator[Sequence[Entry]]:
         """Yield the documents in pages of at most 1,000, in the order in which they came first."""
         after = 0

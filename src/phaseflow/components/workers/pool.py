@@ -1,56 +1,69 @@
-"""The workers of an engine: as many as there are cores, started when they are needed."""
+"""The one door to the workers: who is next, what goes together, and what becomes of a document when one is lost."""
 
 import asyncio
-import os
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 
-from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.components.extraction.types import Extracted
-from phaseflow.components.workers.process import Limits, Worker, WorkerLost
-from phaseflow.domain.errors import DocumentError, WorkerUnavailable
+from phaseflow.components.workers.local import LocalWorkers
+from phaseflow.components.workers.process import Limits
+from phaseflow.components.workers.protocol import Model, Outcome, RawDocument, Workers
+from phaseflow.domain.counting import counted
+from phaseflow.domain.errors import DocumentError, WorkerLost
 
-_CLOSE_S = 2.0
-_HOPELESS_S = 30.0
-"""When no process has started for so long, documents fail one by one instead of waiting for it."""
-_FORGOTTEN_S = 90.0
-"""A failed start so long ago says nothing about the next: a start that hangs takes 30 s, and is then tried again."""
-_PROBE_S = 5.0
-"""From then on one start is tried so often."""
+if TYPE_CHECKING:
+    from phaseflow.components.protocols import Vectors
+
+LOSSES = 3
+"""So many workers may be lost in a row on one document, or on one text, that is tried alone."""
+MOST_IN_FLIGHT = 128
+TARGET_S = 0.2
+"""What a batch should take to read: long against the milliseconds of a call, short for a pause that waits for it."""
+LEAST_BYTES = 64 << 10
+MOST_BYTES = 8 << 20
+_FIRST_BYTES = 256 << 10
+_WEIGHT = 0.2
+"""Of the newest batch in the mean: documents of one kind mostly come in a row."""
+_PER_PLACE = 4
+"""Documents a loader has on their way for each worker elsewhere, so that batches form."""
 
 
 class ExtractionPool:
-    """Reads documents in processes of their own, which may hang, crash or grow without harm to the service.
+    """Has documents read by workers: those given, or else ``size`` processes of this machine, within ``limits``.
 
-    At most ``size`` workers (default: the cores this process may use), started with the first document, ended when idle
-    or when a document went wrong. A worker ends by itself when this process does, however that happens. Used by one
-    event loop; after ``aclose`` it is as new. ``clock`` gives seconds that only go forward.
+    As many calls at once as the workers have ``capacity``; the others wait in their order, which holds the loaders
+    back. What waits together goes together, in batches that a worker reads in a fifth of a second or so. There is no
+    task behind it: a call is made by one of those who wait for it. Used by one event loop; after ``aclose`` it is as
+    new. ``clock`` gives seconds that only go forward.
     """
 
     def __init__(
-        self, *, size: int | None = None, limits: Limits | None = None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.size = size or _cores()
-        self.limits = limits or Limits()
-        self._starts = _Starts(clock)
-        self._places = anyio.CapacityLimiter(self.size)
-        self._busy: set[Worker] = set()
-        self._idle: dict[Worker, asyncio.TimerHandle] = {}
-        self._leaving: dict[Worker, asyncio.TimerHandle] = {}
-        """Told to end, and not yet looked after."""
+        self, workers: Workers | None = None, *, size: int | None = None, limits: Limits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self.workers: Workers = LocalWorkers(size, limits, clock) if workers is None else workers
+        self._clock = clock
+        self._batch_size = BatchSize()
+        self._line: deque[_Item] = deque()
+        self._places_taken = 0
 
     @property
     def pids(self) -> list[int]:
-        """The processes there are now."""
-        return [
-            worker.pid
-            for worker in (*self._busy, *self._idle, *self._leaving)
-            if worker.is_alive and worker.pid is not None
-        ]
+        """The processes of this machine there are now."""
+        return self.workers.pids if isinstance(self.workers, LocalWorkers) else []
+
+    @property
+    def in_flight(self) -> int:
+        """How many documents a loader should have on their way, so that the workers are never idle."""
+        per_place = 1 if self.workers.batch_documents == 1 else _PER_PLACE
+        return min(self.workers.capacity * per_place + 2, MOST_IN_FLIGHT)
 
     async def extract(
         self, data: bytes, name: str, *, declared_charset: str | None = None, declared_type: str | None = None
@@ -58,35 +71,43 @@ class ExtractionPool:
         """Return the text of a document, as ``extraction.extract`` does.
 
         Raises DocumentError: what that raises, and ``extraction_timeout``, ``extraction_memory``,
-        ``extraction_crashed`` (twice, the second time in a fresh process); WorkerUnavailable when no process can be
-        started, and DocumentError ``worker_unavailable`` (not counted) once that has been so for 30 s.
-        Cancelling it kills the worker.
+        ``extraction_crashed`` (three workers in a row were lost on it alone); WorkerUnavailable when no process can be
+        started; WorkersDown when the workers are elsewhere and none can be reached. Cancelling it ends its work in the
+        worker, too.
         """
-        head = {"name": name, "charset": declared_charset, "type": declared_type}
-        async with self._places:
+        item = _Item(RawDocument(data, name, declared_charset, declared_type))
+        while item.outcome is None:
+            await self._turn(item)
+            if item.outcome is None:
+                await self._lead(item)
+        if isinstance(item.outcome, Exception):
+            raise item.outcome
+        return item.outcome
+
+    async def embed(self, model: Model, texts: list[str]) -> "Vectors":
+        """Return one vector for each text, in order. Raises what the model raises, and WorkersDown.
+
+        Raises WorkerLost for several texts, which are then to be tried in parts, and DocumentError
+        ``embedding_crashed`` for one alone on which three workers in a row were lost.
+        """
+        losses = 0
+        while True:
             try:
-                found = await self._ask(self._take(), head, data)
-            except WorkerLost:
-                found = await self._ask(Worker(self.limits), head, data)
-        if isinstance(found, DocumentError):
-            raise found
-        return found
+                return await self.workers.embed(model, texts)
+            except WorkerLost as error:
+                losses += 1
+                if len(texts) > 1:
+                    raise
+                if losses == LOSSES:
+                    message = f"{counted(LOSSES, 'worker')} in a row were lost on a text of it: {error}"
+                    raise DocumentError(message, code="embedding_crashed") from error
 
     async def aclose(self) -> None:
         """End all workers at once, and see them gone."""
-        for timer in (*self._idle.values(), *self._leaving.values()):
-            timer.cancel()
-        workers = [*self._busy, *self._idle, *self._leaving]
-        self._idle.clear()
-        self._leaving.clear()
-        for worker in workers:
-            worker.kill()
-        with anyio.move_on_after(_CLOSE_S, shield=True):
-            for worker in workers:
-                await call_in_abandonable_thread(worker.end)
-        self._starts.succeeded()  # those that were killed here say nothing about the next
+        await self.workers.aclose()
 
     async def __aenter__(self) -> Self:
+        await self.workers.open()
         return self
 
     async def __aexit__(
@@ -94,94 +115,120 @@ class ExtractionPool:
     ) -> None:
         await self.aclose()
 
-    async def _ask(self, worker: Worker, head: dict[str, str | None], data: bytes) -> Extracted | DocumentError:
-        if not worker.is_alive:
-            self._starts.check()
-        self._busy.add(worker)
-
-        def ask() -> Extracted | DocumentError:
-            try:
-                return worker.ask(head, data)
-            finally:
-                self._busy.discard(worker)
-
+    async def _turn(self, item: "_Item") -> None:
+        """Wait until somebody has read the document, or a place is free to have it read."""
+        is_new, item.turn = item.turn is None, asyncio.get_running_loop().create_future()
+        (self._line.append if is_new else self._line.appendleft)(item)
+        self._admit()
         try:
-            found = await call_in_abandonable_thread(ask)
+            await item.turn
         except asyncio.CancelledError:
-            # The thread sees the end of the process, and cleans up.
-            worker.kill()
+            self._withdraw(item)
             raise
-        except WorkerUnavailable as error:
-            raise self._starts.failed(error) from error
-        except DocumentError:
-            self._starts.succeeded()
+
+    def _admit(self) -> None:
+        while self._line and self._places_taken < self.workers.capacity:
+            self._places_taken += 1
+            self._line.popleft().wake()
+
+    def _leave(self) -> None:
+        self._places_taken -= 1
+        self._admit()
+
+    def _withdraw(self, item: "_Item") -> None:
+        """Nobody waits for the document any more: out of the line, and out of the worker that has it."""
+        item.is_gone = True
+        if item in self._line:
+            self._line.remove(item)
+        elif item.outcome is None and item.call is not None:
+            item.call.cancel()
+        elif item.outcome is None:
+            self._leave()  # its turn had come at this very moment
+
+    async def _lead(self, first: "_Item") -> None:
+        """Have a document read, together with some of those behind it in the line."""
+        batch, call, began = [first, *self._companions(first)], anyio.CancelScope(), self._clock()
+        for item in batch:
+            item.call = call
+        try:
+            with call:
+                self._settle(batch, await self.workers.extract([item.document for item in batch]))
+                size = sum(len(item.document.data) for item in batch)
+                self._batch_size.learn(size, self._clock() - began)
+        except WorkerLost as error:
+            self._settle(batch, [error] * len(batch))
+        except Exception as error:
+            for item in batch[1:]:
+                item.end(error)
             raise
-        self._starts.succeeded()
-        self._keep(worker)
+        finally:
+            # Cancelled, by whomever of them, or lost with the worker: the others are first in the line again.
+            for item in reversed(batch):
+                item.call = None
+                if item is not first and item.outcome is None and not item.is_gone:
+                    self._line.appendleft(item)
+            self._leave()
+
+    def _companions(self, first: "_Item") -> "list[_Item]":
+        """Those that go with the first in line: its share of the line, as far as it is not too much for a batch."""
+        share = ceil((len(self._line) + 1) / self.workers.capacity)
+        most, size = min(share, self.workers.batch_documents) - 1, len(first.document.data)
+        found: list[_Item] = []
+        while not first.is_alone and len(found) < most and self._line and not self._line[0].is_alone:
+            size += len(self._line[0].document.data)
+            if size > self._batch_size.bytes:
+                break
+            found.append(self._line.popleft())
         return found
 
-    def _take(self) -> Worker:
-        while self._idle:
-            worker, timer = self._idle.popitem()
-            timer.cancel()
-            if worker.is_alive:
-                return worker
-            worker.end()
-        return Worker(self.limits)
-
-    def _keep(self, worker: Worker) -> None:
-        if worker.is_alive:
-            loop = asyncio.get_running_loop()
-            self._idle[worker] = loop.call_later(self.limits.idle_s, self._release, worker)
-
-    def _release(self, worker: Worker) -> None:
-        """Let go of a worker that nothing was asked of: first its input ends, later it is gone and costs no wait."""
-        del self._idle[worker]
-        worker.release()
-        self._leaving[worker] = asyncio.get_running_loop().call_later(_CLOSE_S, self._forget, worker)
-
-    def _forget(self, worker: Worker) -> None:
-        del self._leaving[worker]
-        worker.end()
+    def _settle(self, batch: "Sequence[_Item]", outcomes: Sequence[Outcome]) -> None:
+        for item, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, WorkerLost):
+                # Of several it may have been any, unless the worker says which.
+                item.lose(outcome, is_cause=len(batch) == 1 or any(each is not outcome for each in outcomes))
+            else:
+                item.end(outcome)
 
 
-class _Starts:
-    """Whether processes can be started at all, so that nobody waits for ever for those that cannot."""
+@dataclass(slots=True, eq=False)
+class _Item:
+    """A document on its way."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._failing_since: float | None = None
-        self._failed_at = 0.0
-        self._next_probe = 0.0
-        self._why = ""
+    document: RawDocument
+    outcome: Outcome | None = None
+    turn: "asyncio.Future[None] | None" = None
+    call: anyio.CancelScope | None = None
+    """The call that reads it now."""
+    losses: int = 0
+    is_alone: bool = False
+    """A worker was lost with it: it is tried without others."""
+    is_gone: bool = False
 
-    def check(self) -> None:
-        """Raise DocumentError when starting is hopeless and it is not time to try it again."""
-        if self._is_hopeless() and self._clock() < self._next_probe:
-            raise self._hopeless()
+    def wake(self) -> None:
+        if self.turn is not None and not self.turn.done():
+            self.turn.set_result(None)
 
-    def succeeded(self) -> None:
-        self._failing_since = None
+    def end(self, outcome: Outcome | Exception) -> None:
+        self.outcome = outcome  # type: ignore[assignment]  # raised as it is
+        self.wake()
 
-    def failed(self, error: WorkerUnavailable) -> WorkerUnavailable | DocumentError:
-        """Return the error to raise: the one that is tried again, or in the end the document's."""
-        now = self._clock()
-        if self._failing_since is None or now - self._failed_at > _FORGOTTEN_S:
-            self._failing_since = now
-        self._failed_at = now
-        self._why = str(error)
-        if not self._is_hopeless():
-            return error
-        self._next_probe = now + _PROBE_S
-        return self._hopeless()
-
-    def _is_hopeless(self) -> bool:
-        return self._failing_since is not None and self._clock() - self._failing_since >= _HOPELESS_S
-
-    def _hopeless(self) -> DocumentError:
-        return DocumentError(f"no process to read it in: {self._why}", code="worker_unavailable", counts=False)
+    def lose(self, error: WorkerLost, *, is_cause: bool) -> None:
+        self.is_alone = True
+        self.losses += is_cause
+        if self.losses >= LOSSES:
+            self.end(DocumentError(str(error), code="extraction_crashed"))
 
 
-def _cores() -> int:
-    usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable else os.cpu_count() or 1
+@dataclass(slots=True)
+class BatchSize:
+    """Learns from each batch how many bytes a worker reads in ``TARGET_S``."""
+
+    bytes: float = _FIRST_BYTES
+    """More than so many do not go together; a larger document goes alone."""
+
+    def learn(self, size: int, seconds: float) -> None:
+        """A batch of ``size`` bytes took so long to read, seconds."""
+        if size <= 0 or seconds <= 0:
+            return
+        wanted = min(max(size * TARGET_S / seconds, LEAST_BYTES), MOST_BYTES)
+        self.bytes += _WEIGHT * (wanted - self.bytes)

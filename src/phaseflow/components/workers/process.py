@@ -19,7 +19,7 @@ from typing import Any
 from phaseflow.components.extraction.types import Extracted
 from phaseflow.components.workers.answers import OUT_OF_MEMORY, READY, outcome
 from phaseflow.components.workers.frames import Decoder, Frame, MalformedFrame, encode
-from phaseflow.domain.errors import DocumentError, WorkerUnavailable
+from phaseflow.domain.errors import ComponentError, DocumentError, WorkerLost, WorkerUnavailable
 
 _log = logging.getLogger(__name__)
 
@@ -49,14 +49,6 @@ class Limits:
     idle_s: float = 30.0
 
 
-class WorkerLost(DocumentError):
-    """The process ended in the middle of a document without being told to.
-
-    The document may be the cause, or the kernel that ran out of memory, or what an earlier document left behind: worth
-    one more try in a fresh process.
-    """
-
-
 class Worker:
     """A process that reads documents, one at a time. ``ask`` blocks its thread; ``kill`` may be called from any other.
 
@@ -81,7 +73,7 @@ class Worker:
     def ask(self, head: Mapping[str, Any], body: bytes) -> Extracted | DocumentError:
         """Return the text of a document, or the error that reading it ended with.
 
-        Raises DocumentError ``extraction_timeout``, ``extraction_memory`` or ``extraction_crashed`` (WorkerLost unless
+        Raises DocumentError ``extraction_timeout`` or ``extraction_memory``, or WorkerLost (``extraction_crashed`` when
         ``kill`` was the cause), after which the worker is gone; WorkerUnavailable when it cannot be started.
         """
         with self._in_use:
@@ -161,7 +153,7 @@ class Worker:
     def _await_ready(self, process: "subprocess.Popen[bytes]") -> None:
         try:
             head, _ = self._exchange(process, [], _START_S, "the worker's start")
-        except DocumentError as error:
+        except (DocumentError, WorkerLost) as error:
             message = f"a worker process ended or hung while starting ({error}); retry"
             raise WorkerUnavailable(message) from error
         assert head["status"] == READY
@@ -214,20 +206,19 @@ class Worker:
         message = f"{name} needed more than {size} of memory to read and was given up; split it or exclude it"
         return DocumentError(message, code="extraction_memory")
 
-    def _confused(self, process: "subprocess.Popen[bytes]", name: str, error: MalformedFrame) -> DocumentError:
+    def _confused(self, process: "subprocess.Popen[bytes]", name: str, error: MalformedFrame) -> WorkerLost:
         process.kill()
         message = f"the parser of {name} answered nonsense ({error}); open and save the document again, or exclude it"
-        return WorkerLost(message, code="extraction_crashed")
+        return WorkerLost(message)
 
-    def _crashed(self, process: "subprocess.Popen[bytes]", name: str) -> DocumentError:
+    def _crashed(self, process: "subprocess.Popen[bytes]", name: str) -> ComponentError:
         process.kill()
         status = process.wait()
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         if status == -signal.SIGABRT:
             how += ", as libraries do that are refused memory"
         message = f"the parser of {name} crashed ({how}); open and save the document again, or exclude it"
-        lost = DocumentError if self._is_killed else WorkerLost
-        return lost(message, code="extraction_crashed")
+        return DocumentError(message, code="extraction_crashed") if self._is_killed else WorkerLost(message)
 
 
 def _check_id(answer: Frame, wanted: str) -> None:

@@ -32,7 +32,9 @@ PhaseflowError
     │   ├── DimensionMismatch  vectors of another length than before
     │   ├── IndexUnavailable  the index outside the database does not answer
     │   ├── SourceDown       nothing of the source can be reached; the phase fails when trying again does not help
-    │   └── WorkerUnavailable  no process to read the document in; fails the document when trying again does not help
+    │   ├── WorkerUnavailable  no process to read the document in; fails the document when trying again does not help
+    │   └── WorkersDown      no worker of the cluster can be reached; waited for, however long that takes
+    ├── WorkerLost           a worker ended in the middle of its work; blames no document
     ├── BatchTooLarge        the same texts in smaller batches may pass (413)
     └── ComponentUnavailable nothing of this kind will work (401, no such folder); the phase fails
 """
@@ -47,6 +49,8 @@ from phaseflow.domain.errors.components import IndexUnavailable as IndexUnavaila
 from phaseflow.domain.errors.components import RateLimited as RateLimited
 from phaseflow.domain.errors.components import SourceDown as SourceDown
 from phaseflow.domain.errors.components import TransientError as TransientError
+from phaseflow.domain.errors.components import WorkerLost as WorkerLost
+from phaseflow.domain.errors.components import WorkersDown as WorkersDown
 from phaseflow.domain.errors.components import WorkerUnavailable as WorkerUnavailable
 from phaseflow.domain.errors.requests import Busy as Busy
 from phaseflow.domain.errors.requests import DocumentNotFound as DocumentNotFound

@@ -71,6 +71,20 @@ class WorkerUnavailable(TransientError):
     code = "worker_unavailable"
 
 
+class WorkerLost(ComponentError):
+    """A worker ended in the middle of its work without being told to, or never answered. It blames no document: the
+    cause may be one, or a node that died, or the kernel that ran out of memory. Each is tried alone next."""
+
+    code = "worker_lost"
+
+
+class WorkersDown(TransientError):
+    """No worker can be reached: the cluster is gone, or does not fit. The engine waits until there is one again,
+    however long that takes; no document is the cause, and nothing is read elsewhere instead."""
+
+    code = "workers_down"
+
+
 class IndexUnavailable(TransientError):
     """The index outside the database does not answer, or not as an index does."""
 
