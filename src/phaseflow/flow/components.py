@@ -106,6 +106,18 @@ class ComponentFactory:
             return None
         return embedder if kb.model in {embedder.fingerprint, embedder.identity.former} else None
 
+    @asynccontextmanager
+    async def trial_embedder(self, settings: Settings) -> AsyncIterator[EmbedderAdapter]:
+        """The embedder that a job with these settings would use, for the length of the block; none is kept.
+
+        Raises what making it raises.
+        """
+        if self._embedder is not None:
+            yield self._embedder
+            return
+        async with await anyio.to_thread.run_sync(make_embedder, settings.embedder, self.access) as embedder:
+            yield embedder
+
     def next_with(self, settings: Settings, model: str | None) -> IndexedWith:
         """What a job with these settings would index with; ``model`` is the fingerprint of the vectors there are."""
         own = None

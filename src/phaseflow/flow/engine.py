@@ -63,6 +63,7 @@ class Engine:
         auto_resume: bool,
         only: Collection[str] | None,
     ) -> None:
+        components.index_servers.check(settings.index)
         self.path = path
         self.components = components
         self.uploads = uploads

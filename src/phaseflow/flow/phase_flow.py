@@ -14,6 +14,7 @@ from phaseflow.domain.settings import Settings
 from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, Transition, Vacuumed
 from phaseflow.domain.vocabulary import Action, JobPhase
 from phaseflow.flow import inputs
+from phaseflow.flow.choices import Choices
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.control import Control
 from phaseflow.flow.document_verbs import DocumentVerbs
@@ -37,8 +38,7 @@ class PhaseFlow(Queries):
 
     Entering the block opens the file (creating it if needed), records jobs of a dead process as ``interrupted``, and
     resumes them unless ``auto_resume`` is False. Leaving it stops running jobs after the batch in hand; the next block
-    resumes them. Every method is safe to cancel: what it asks for is done completely or not at all. Every method
-    raises InvalidRequest, naming the parameter, for a value it cannot use.
+    resumes them. A call that is cancelled is done completely or not at all; a value it cannot use is InvalidRequest.
 
     ``loader``, ``chunker``, ``embedder`` and ``index`` replace the built-in components (see ``components.protocols``;
     LangChain's text splitters and embeddings can be passed in as is). ``settings`` are those of new knowledge bases.
@@ -78,13 +78,13 @@ class PhaseFlow(Queries):
             allow_private=inputs.as_names("allow_private", allow_private), uploads=files, embedding_url=embedding_url,
             index_servers=index_servers,
         )  # fmt: skip
-        components.index_servers.check(self.settings.index)
         self.embedder_access = components.access
         self._engine = Engine(
             self.path, components, files, self.settings, policies or Policies(),
             keep_vectors=keep_vectors, slots=slots, auto_resume=auto_resume, only=only,
         )  # fmt: skip
         super().__init__(self._engine, components, self._engine.index)
+        self.choices = Choices(self._engine)
         self._starting = Starting(self._engine)
         self._control = Control(self._engine)
         self._intake = Documents(self._engine)

@@ -1,13 +1,13 @@
 """The sources of a knowledge base: checked before they are stored, and the loaders that read them."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import PurePath
 
 import anyio
-import anyio.to_thread
 
+from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.components.protocols import Loader
 from phaseflow.components.sources import FolderLoader
 from phaseflow.components.sources.beneath import HasRoots
@@ -60,7 +60,7 @@ class SourceLoaders:
         self._remote = RemoteSources(
             for_clients=isinstance(check_source, HasRoots), allow_private=allow_private, workers=workers
         )
-        self._engine_files = EngineFiles(uploads.database if uploads is not None else None)
+        self.engine_files = EngineFiles(uploads.database if uploads is not None else None)
         self._database: Database | None = None
 
     def attach(self, database: Database) -> None:
@@ -124,12 +124,19 @@ class SourceLoaders:
         raise refused[0]
 
     async def _checked(self, source: Source) -> Source:
-        await self._check_allowed(source)  # first: whoever may not read a folder learns not even whether it exists
+        await self.check_allowed(source)  # first: whoever may not read a folder learns not even whether it exists
         return await self._absolute(source)
 
-    async def _check_allowed(self, source: Source) -> None:
-        if self._check_source is not None:
-            await anyio.to_thread.run_sync(self._check_source, source)
+    @property
+    def roots(self) -> Sequence[str] | None:
+        """Real paths of the folders that sources must lie below; None where the program has not said."""
+        return self._check_source.roots if isinstance(self._check_source, HasRoots) else None
+
+    async def check_allowed(self, source: Source) -> None:
+        """Raise SourceNotAllowed for a source that may not be read."""
+        check = self._check_source
+        if check is not None:
+            await call_in_abandonable_thread(lambda: check(source))
 
     async def _absolute(self, source: Source) -> Source:
         """A source as it is stored: a folder by a path that holds. Raises InvalidRequest or SourceNotAllowed."""
@@ -154,11 +161,10 @@ class SourceLoaders:
         if self._loader is not None:
             assert not isinstance(self._loader, Loader)
             return self._loader(source)
-        await self._check_allowed(source)
+        await self.check_allowed(source)
         if isinstance(source, FolderSource):
             # What was checked by its path may lead elsewhere when it is opened: it is opened below a root.
-            roots = self._check_source.roots if isinstance(self._check_source, HasRoots) else None
-            return FolderLoader(source, workers=self._workers, engine_files=self._engine_files, roots=roots)
+            return FolderLoader(source, workers=self._workers, engine_files=self.engine_files, roots=self.roots)
         if isinstance(source, FsspecSource):
             return await self._remote.loader(source)
         assert isinstance(source, WebSource)

@@ -18,7 +18,19 @@ from starlette.types import Scope
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.log import get_logger
 from phaseflow.flow import PhaseFlow
-from phaseflow.http import agents, backups, documents, ingestion, openai, operations, pages, reports, uploads, webhooks
+from phaseflow.http import (
+    agents,
+    backups,
+    choices,
+    documents,
+    ingestion,
+    openai,
+    operations,
+    pages,
+    reports,
+    uploads,
+    webhooks,
+)
 from phaseflow.http.access import ADVISED_TOKEN, LOOPBACK, Access, check_secret, host_name
 from phaseflow.http.app_state import AppState
 from phaseflow.http.connections import quiet_accepts
@@ -36,7 +48,7 @@ from phaseflow.supervisor.janitor import KEEP_DAYS
 
 ENDPOINTS = [
     *ingestion.ENDPOINTS, *documents.ENDPOINTS, *uploads.ENDPOINTS, *reports.ENDPOINTS, *webhooks.ENDPOINTS,
-    *operations.ENDPOINTS, *backups.ENDPOINTS, *pages.ENDPOINTS,
+    *choices.ENDPOINTS, *operations.ENDPOINTS, *backups.ENDPOINTS, *pages.ENDPOINTS,
 ]  # fmt: skip
 _TAKING_FILES = [(e.method, compile_path(e.path)[0]) for e in [*ENDPOINTS, *openai.ENDPOINTS] if e.takes_files]
 _PUBLIC = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.public)
@@ -120,7 +132,8 @@ def _days(variable: str, default: float) -> float:
 def _middleware(state: AppState) -> list[Middleware]:
     cors = [
         Middleware(
-            CORSMiddleware, allow_origins=list(state.access.origins), allow_methods=["GET", "POST", "PUT", "DELETE"],
+            CORSMiddleware, allow_origins=list(state.access.origins),
+            allow_methods=sorted({endpoint.method for endpoint in state.endpoints}),
             allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
         )
     ] if state.access.origins else []  # fmt: skip

@@ -155,6 +155,14 @@ class WebhookList(Parameters):
     cursor: TextCursor = None
 
 
+class FolderQuery(Parameters):
+    """A folder to look into."""
+
+    path: Annotated[
+        str | None, Field(min_length=1, max_length=4096, description="As a source names it; left out: where to begin.")
+    ] = None
+
+
 class FeedQuery(Parameters):
     """Where to go on in the live feed."""
 
@@ -213,6 +221,13 @@ class StartBody(_Body):
     full: bool = False
     hold: list[JobPhase] = []
     allow_deletes: bool = False
+
+
+class EmbedderTrialBody(_Body):
+    """Settings whose embedder is to be tried out; ``kb_id``: for this knowledge base, which may have it already."""
+
+    settings: ClientSettings
+    kb_id: KbId | None = None
 
 
 class JobBody(_Body):

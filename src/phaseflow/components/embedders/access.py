@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from phaseflow.components.embedders.named import VARIABLE, Named, NamedEmbedder, named_embedders
 from phaseflow.components.sources.web.address import advice, host_and_port, normalised
 from phaseflow.components.sources.web.ssrf import AddressPolicy, Resolver, check_sites, resolve
+from phaseflow.domain.choices import EmbeddingServer, EmbeddingServers
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
 from phaseflow.domain.identifiers import is_loopback
 from phaseflow.domain.settings import Address, EmbedderSettings, NamedEmbedderSettings, OpenAIEmbedderSettings
@@ -62,6 +63,25 @@ class EmbedderAccess:
         known = ", ".join(self.known()) or f"none: {VARIABLE} names the file that lists them"
         raise InvalidRequest(
             "settings.embedder.server", f"there is no embedding server {settings.server!r}; known: {known}"
+        )
+
+    def offered(self) -> EmbeddingServers:
+        """What a client may know of the servers: names, models, and whether their keys are there."""
+        servers = [
+            EmbeddingServer(
+                name=name,
+                model=server.model,
+                dimensions=server.dimensions,
+                key_variable=server.api_key_env,
+                has_key=server.api_key_env is not None and bool(os.environ.get(server.api_key_env, "").strip()),
+            )
+            for name, server in sorted(self.known().items())
+        ]
+        return EmbeddingServers(
+            servers=servers,
+            key_variable=KEY_VARIABLE,
+            url_variable=URL_VARIABLE,
+            has_key=self._operator_url is not None and embedding_api_key() is not None,
         )
 
     def guard_for(self, settings: OpenAIEmbedderSettings) -> AddressPolicy | None:

@@ -140,7 +140,7 @@ class MissingExtra(PhaseflowError):
 
 
 class Busy(PhaseflowError):
-    """A search was not answered in time, or a copy of the database is on its way already."""
+    """Something was not answered in time, such as a search, or as much of it as goes at once is under way already."""
 
     code = "busy"
 
