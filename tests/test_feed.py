@@ -322,10 +322,10 @@ async def _progress(tracker: PhaseTracker) -> None:
 async def test_a_change_of_another_knowledge_base_wakes_no_watcher(tracker: PhaseTracker) -> None:
     await tracker.start_phase("job", "loading")
     await tracker.start_phase("other", "loading")
-    before = tracker.feed.version("kb")
+    before = tracker.feed.revision("kb")
     await tracker.pause_phase("other", "loading")
-    assert tracker.feed.version("kb") == before
-    assert tracker.feed.version("other-kb").changes > 0
+    assert tracker.feed.revision("kb") == before
+    assert tracker.feed.revision("other-kb") > 0
 
 
 async def test_what_is_replayed_is_what_the_log_holds_also_without_a_deleted_knowledge_base(tmp_path: Path) -> None:
@@ -351,23 +351,27 @@ async def test_numbers_ascend_in_the_order_of_the_commits(tracker: PhaseTracker)
     assert all(before.at <= after.at for before, after in pairwise(told) if before.kb_id == after.kb_id)
 
 
-async def test_a_version_says_what_has_changed_and_whether_somebody_asked_for_it(tracker: PhaseTracker) -> None:
+async def test_a_revision_grows_with_each_change_and_tells_progress_from_the_rest(tracker: PhaseTracker) -> None:
     feed = tracker.feed
-
-    def grown(before: feeds.Version) -> tuple[int, int, int]:
-        after = feed.version("kb")
-        return after.changes - before.changes, after.moves - before.moves, after.asked - before.asked
-
     for _ in range(3):
-        before = feed.version("kb")
+        before = feed.revision("kb")
         feed.touch("kb")
-        assert grown(before) == (1, 1, 1)
-        before = feed.version("kb")
-        feed.touch("kb", counts_only=True, by_engine=True)
-        assert grown(before) == (1, 0, 0)
-    before = feed.version("kb")
+        assert (feed.revision("kb"), feed.has_moved("kb", before)) == (before + 1, True)
+        before = feed.revision("kb")
+        feed.touch("kb", progress_only=True)
+        assert (feed.revision("kb"), feed.has_moved("kb", before)) == (before + 1, False)
+        assert feed.has_moved("kb", before - 1), "what moved before is still news to whoever has not seen it"
+    before = feed.revision("kb")
     await tracker.start_phase("job", "loading")
-    assert grown(before) == (2, 2, 2)  # of the phase, and of the job with it
-    before = feed.version("kb")
+    assert (feed.revision("kb"), feed.has_moved("kb", before)) == (before + 2, True)  # of the phase, and of the job
+    before = feed.revision("kb")
     await tracker.update_progress("job", "loading", 1, 2)
-    assert grown(before) == (1, 0, 1)
+    assert (feed.revision("kb"), feed.has_moved("kb", before)) == (before + 1, False)
+
+
+async def test_whoever_was_told_a_status_is_shown_none_that_is_older(tracker: PhaseTracker) -> None:
+    before = tracker.feed.told_at("kb")
+    await tracker.start_phase("job", "loading")
+    await tracker.update_progress("job", "loading", 1, 2)
+    assert tracker.feed.told_at("kb") > before
+    assert tracker.feed.told_at("nobody's") == 0.0

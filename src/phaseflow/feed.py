@@ -6,7 +6,6 @@ read: recent transitions from memory, older ones from the database, statuses alw
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import NamedTuple
 
 import anyio
 
@@ -26,21 +25,6 @@ STATUS_INTERVAL_S = 0.1
 """A job's progress is told at most this often; its transitions at once."""
 
 
-class Version(NamedTuple):
-    """How often the status of a knowledge base may have changed.
-
-    ``changes``: at all. ``moves``: in more than its progress. ``asked``: not only by the batches of a running job, so
-    that somebody may ask for it right away and has to see it.
-    """
-
-    changes: int
-    moves: int
-    asked: int
-
-
-NEVER = Version(0, 0, 0)
-
-
 class Feed:
     """Fans out what was committed. ``publish`` and ``touch`` are called by the writer, in the order of the commits."""
 
@@ -53,7 +37,9 @@ class Feed:
         self._floor = last_seq
         self.last_seq = last_seq
         self._changed = anyio.Event()
-        self._versions: dict[str, Version] = {}
+        self._revisions: dict[str, int] = {}
+        self._moved: dict[str, int] = {}
+        self._told_at: dict[str, float] = {}
         self._clients = 0
         self._closed = False
         self._loop = OwnLoop()
@@ -70,15 +56,12 @@ class Feed:
                 self._floor = self._recent[0].seq
             self._recent.append(transition)
             self.last_seq = transition.seq
-            self._count(transition.kb_id, moved=True, asked=True)
+            self._count(transition.kb_id, moved=True)
         self.wake()
 
-    def touch(self, kb_id: str, *, counts_only: bool = False, by_engine: bool = False) -> None:
-        """Say that the status of a knowledge base may have changed.
-
-        ``counts_only``: in nothing but its progress. ``by_engine``: by one of its batches, nobody asked for it.
-        """
-        self._count(kb_id, moved=not counts_only, asked=not by_engine)
+    def touch(self, kb_id: str, *, progress_only: bool = False) -> None:
+        """Say that the status of a knowledge base may have changed, or nothing but its counts."""
+        self._count(kb_id, moved=not progress_only)
         self.wake()
 
     def forget(self, kb_id: str) -> None:
@@ -101,13 +84,25 @@ class Feed:
         """No more will be told."""
         return self._closed
 
-    def version(self, kb_id: str) -> Version:
-        """Changes whenever the status of a knowledge base may have changed."""
-        return self._versions.get(kb_id, NEVER)
+    def revision(self, kb_id: str) -> int:
+        """Grows whenever the status of a knowledge base may have changed; 0 before this process has told anything."""
+        return self._revisions.get(kb_id, 0)
 
-    def versions(self) -> Mapping[str, Version]:
-        """The version of each knowledge base of which this process has told anything. A copy."""
-        return dict(self._versions)
+    def revisions(self) -> Mapping[str, int]:
+        """The revision of each knowledge base of which this process has told anything. A copy."""
+        return dict(self._revisions)
+
+    def has_moved(self, kb_id: str, revision: int) -> bool:
+        """Whether more than counts may have changed since a revision: what nobody waits for, however many listen."""
+        return self._moved.get(kb_id, 0) > revision
+
+    def told_at(self, kb_id: str) -> float:
+        """When somebody was last given a status, in seconds of the loop: nobody is shown an older one after that."""
+        return self._told_at.get(kb_id, 0.0)
+
+    def note_told(self, kb_id: str) -> None:
+        """Say that somebody is given a status that is read now."""
+        self._told_at[kb_id] = anyio.current_time()
 
     async def changed(self, since: anyio.Event | None = None) -> None:
         """Wait for the next wake-up, or for the one that ``since`` (from ``hint``) stands for."""
@@ -157,7 +152,7 @@ class Feed:
         self._clients += 1
         try:
             while True:
-                hint, version = self._changed, self.version(kb_id)
+                hint, revision = self._changed, self.revision(kb_id)
                 try:
                     status = await self.status_of(job_id)
                 except EngineStopped:
@@ -165,7 +160,7 @@ class Feed:
                 yield status
                 if status.status.is_terminal or self._closed:
                     return
-                await self._next_status(kb_id, hint, version)
+                await self._next_status(kb_id, hint, revision)
         finally:
             self._clients -= 1
 
@@ -178,16 +173,18 @@ class Feed:
 
         return await self._clock.read_steadily(read)
 
-    async def _next_status(self, kb_id: str, hint: anyio.Event, version: Version) -> None:
+    async def _next_status(self, kb_id: str, hint: anyio.Event, revision: int) -> None:
         with anyio.move_on_after(STATUS_INTERVAL_S):
-            while self.version(kb_id).moves == version.moves and not self._closed:
+            while not self.has_moved(kb_id, revision) and not self._closed:
                 await hint.wait()
                 hint = self._changed
             return
-        while self.version(kb_id) == version and not self._closed:
+        while self.revision(kb_id) == revision and not self._closed:
             await hint.wait()
             hint = self._changed
 
-    def _count(self, kb_id: str, *, moved: bool, asked: bool) -> None:
-        before = self.version(kb_id)
-        self._versions[kb_id] = Version(before.changes + 1, before.moves + moved, before.asked + asked)
+    def _count(self, kb_id: str, *, moved: bool) -> None:
+        # Two numbers of one sequence, not two counters: whoever has read a status keeps its revision alone.
+        self._revisions[kb_id] = revision = self.revision(kb_id) + 1
+        if moved:
+            self._moved[kb_id] = revision

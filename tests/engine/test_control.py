@@ -542,7 +542,7 @@ async def test_what_is_refused_changes_nothing_and_drops_nothing(database: Path,
         job = await flow.start("kb", folder)
         await embedder.until_called()
         await until(flow, lambda s: s.phase_details[1].status == "completed")
-        calls, version = embedder.calls, flow.tracker.feed.version("kb")
+        calls, version = embedder.calls, flow.tracker.feed.revision("kb")
         before = rows_of(database)
         for refused in (flow.delete_kb("kb"), flow.start("kb", folder), flow.retry("kb"), flow.pause("kb", "loading"),
                         flow.add_documents("kb", [("doc000.md", b"a")]), flow.delete_document("kb", "doc000.md"),
@@ -551,7 +551,7 @@ async def test_what_is_refused_changes_nothing_and_drops_nothing(database: Path,
             with pytest.raises((JobConflict, InvalidRequest, HeldBySource, DocumentNotFound)):
                 await refused
             assert embedder.inside
-        assert (embedder.calls, rows_of(database), flow.tracker.feed.version("kb")) == (calls, before, version)
+        assert (embedder.calls, rows_of(database), flow.tracker.feed.revision("kb")) == (calls, before, version)
         embedder.gate.set()
         assert (await job.wait()).status == "completed"
     assert max(embedder.paid.values()) == 1

@@ -97,7 +97,7 @@ class Scene:
         return {
             **rows,
             "files": sorted(name for name in files if not name.endswith(("-wal", "-shm"))),
-            "told": dict(self.flow.tracker.feed.versions()),
+            "told": dict(self.flow.tracker.feed.revisions()),
             "embedder": (self.embedder.calls, self.embedder.inside),
             "chunker": self.chunker.calls,
         }

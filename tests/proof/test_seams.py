@@ -111,7 +111,7 @@ async def test_a_start_whose_caller_was_cancelled_runs(folder: Path, database: P
                 await turnstile.arrival()
                 tasks.cancel_scope.cancel()
             turnstile.open()
-            await until(lambda: flow.tracker.feed.version("kb").changes > 0)
+            await until(lambda: flow.tracker.feed.revision("kb") > 0)
             with anyio.fail_after(10):
                 assert (await (await flow.job("kb")).wait()).status is JobStatus.COMPLETED
 
@@ -127,7 +127,7 @@ async def test_a_pause_between_the_slot_and_the_run_starts_nothing(folder: Path,
             await flow.pause("kb")
             await until_paused(flow)
             await until_quiet_writer(flow)
-            log, changes = flow.tracker.feed.last_seq, flow.tracker.feed.version("kb").changes
+            log, changes = flow.tracker.feed.last_seq, flow.tracker.feed.revision("kb")
             turnstile.close()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(flow.resume, "kb")
@@ -140,7 +140,7 @@ async def test_a_pause_between_the_slot_and_the_run_starts_nothing(folder: Path,
             await until_quiet_writer(flow)
             assert flow.tracker.feed.last_seq == log
             assert (await flow.status("kb")).status is JobStatus.PAUSED
-            assert flow.tracker.feed.version("kb").changes > changes, "the resume and the pause were both committed"
+            assert flow.tracker.feed.revision("kb") > changes, "the resume and the pause were both committed"
 
 
 async def test_a_phase_that_is_held_while_it_is_about_to_start_stays_held(folder: Path, database: Path) -> None:

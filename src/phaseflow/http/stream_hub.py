@@ -138,7 +138,7 @@ class StreamHub:
 
     def invalidate(self, kb_id: str) -> None:
         """A status was told that was read elsewhere: show none that is older."""
-        self._cache.invalidate(kb_id)
+        self._feed.note_told(kb_id)
 
     def close(self) -> None:
         """End all streams, and let no new one begin."""

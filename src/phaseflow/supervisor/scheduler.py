@@ -243,7 +243,7 @@ class Scheduler:
     def _not_stored(self, kb_id: str, error: StoreUnavailable) -> None:
         if self._stopping:
             raise error
-        self._hub.feed.touch(kb_id, by_engine=True)  # the status says why nothing moves
+        self._hub.feed.touch(kb_id)  # the status says why nothing moves
         self._log.warning("cannot write the start of a run, trying again", error=str(error))
 
     def _tell_started(self, begun: tuple[Plan, Changed] | None) -> None:

@@ -127,7 +127,7 @@ class Supervisor:
         ]
 
     def _touch(self) -> None:
-        self._hub.feed.touch(self.kb_id, counts_only=True, by_engine=True)
+        self._hub.feed.touch(self.kb_id, progress_only=True)
         if self._is_guarded:
             self.wake()  # this may have been the last that could move beside the phase that a guard has paused
 

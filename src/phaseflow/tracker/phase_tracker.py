@@ -147,7 +147,9 @@ class PhaseTracker:
 
     async def get_consolidated_status(self, job_id: str) -> JobStatusResponse:
         """The status of the job with all four phases. Raises JobNotFound."""
-        return await self._hub.feed.status_of(check_job_id(job_id))
+        status = await self._hub.feed.status_of(check_job_id(job_id))
+        self._hub.feed.note_told(status.kb_id)
+        return status
 
     async def _move(
         self,
@@ -171,12 +173,12 @@ class PhaseTracker:
 
         await self._hub.follow_clock()
         await self._hub.database.write(
-            write, durable=True, then=lambda c: self._tell_report(c, counts_only=move is None)
+            write, durable=True, then=lambda c: self._tell_report(c, progress_only=move is None)
         )
         return await self.get_consolidated_status(job_id)
 
-    def _tell_report(self, changed: Changed, *, counts_only: bool = False) -> None:
-        self._hub.tell(changed, counts_only=counts_only)
+    def _tell_report(self, changed: Changed, *, progress_only: bool = False) -> None:
+        self._hub.tell(changed, progress_only=progress_only)
         if changed.before.lease != changed.after.lease:
             self._hub.tell_lease()
 

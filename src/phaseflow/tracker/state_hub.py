@@ -100,12 +100,12 @@ class StateHub:
         if self.clock.step():
             await self.database.write(lambda tx: progress.follow_clock(tx, self.clock))
 
-    def tell(self, changed: Changed, *, counts_only: bool = False) -> None:
+    def tell(self, changed: Changed, *, progress_only: bool = False) -> None:
         """Pass on what was committed."""
         if changed.logged:
             self.feed.publish(changed.logged)
         elif changed.after != changed.before:
-            self.feed.touch(changed.after.kb_id, counts_only=counts_only)
+            self.feed.touch(changed.after.kb_id, progress_only=progress_only)
         self.then(changed)
 
     def tell_lease(self) -> None:
