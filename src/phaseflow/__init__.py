@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from phaseflow.domain.policy import GuardPolicy as GuardPolicy
     from phaseflow.domain.policy import RetryPolicy as RetryPolicy
     from phaseflow.domain.remote_sources import FsspecSource as FsspecSource
+    from phaseflow.domain.remote_sources import GitSource as GitSource
     from phaseflow.domain.settings import FolderSource as FolderSource
     from phaseflow.domain.settings import Settings as Settings
     from phaseflow.domain.settings import UploadSource as UploadSource
@@ -64,7 +65,7 @@ _HOMES = {
     "phaseflow.domain.new_document": ("NewDocument",),
     "phaseflow.domain.phase": ("PhaseState",),
     "phaseflow.domain.policy": ("BudgetPolicy", "GuardPolicy", "RetryPolicy"),
-    "phaseflow.domain.remote_sources": ("FsspecSource",),
+    "phaseflow.domain.remote_sources": ("FsspecSource", "GitSource"),
     "phaseflow.domain.settings": ("FolderSource", "Settings", "UploadSource", "WebSource"),
     "phaseflow.domain.status": (
         "DocumentInfo", "Failure", "JobStatusResponse", "SearchHit", "SearchHits", "Transition",

@@ -113,6 +113,33 @@ async def test_a_connection_is_named_and_shown_without_what_it_holds(
     assert json.loads(body)["source"]["connection"] == connection
 
 
+@pytest.mark.parametrize(
+    ("url", "more"),
+    [
+        ("file:///etc", {}),
+        ("/etc", {}),
+        ("http://127.0.0.1:9/x.git", {}),
+        ("http://[::1]:9/x.git", {}),
+        ("git://example.org/x.git", {}),
+        ("ssh://git@example.org/x.git", {}),
+        ("https://me@example.org/x.git", {}),
+        ("https://example.org/x.git", {"connection": "site"}),
+        ("https://example.org/x.git", {"connection": "store"}),
+    ],
+)
+async def test_repositories_are_public_or_below_the_allowed_roots(
+    service: Service, url: str, more: dict[str, str]
+) -> None:
+    answer = await service.http.put(f"{KB}/kb", json={"source": {"type": "git", "url": url, **more}})
+    assert (answer.status_code, answer.json()["code"]) == (403, "source_not_allowed")
+
+
+async def test_a_repository_below_an_allowed_root_is_taken(service: Service, tmp_path: Path) -> None:
+    for url in (f"file://{tmp_path}/docs", f"{tmp_path}/docs"):
+        answer = await service.http.put(f"{KB}/kb", json={"source": {"type": "git", "url": url}})
+        assert answer.status_code == 200
+
+
 async def test_a_password_in_an_address_is_refused_and_not_repeated(service: Service) -> None:
     for url in ("sftp://me:open-sesame@files.example.org/", "https://me:open-sesame@example.org/"):
         status, code, body = await put(service, url)

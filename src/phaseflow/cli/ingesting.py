@@ -21,7 +21,7 @@ from phaseflow.domain.errors import JobConflict, KnowledgeBaseNotFound
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
 
 if TYPE_CHECKING:
-    from phaseflow.domain.remote_sources import FsspecSource
+    from phaseflow.domain.remote_sources import FsspecSource, GitSource
     from phaseflow.domain.settings import FolderSource, Settings, WebSource
     from phaseflow.domain.status import JobStatusResponse, KnowledgeBase
     from phaseflow.flow import Job, PhaseFlow, Reader
@@ -44,6 +44,7 @@ def _kb_name(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--include", metavar="GLOB", multiple=True, help="Only matching files of the folder. Repeatable.")
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Not the matching files of the folder. Repeatable.")
 @click.option("--connection", metavar="NAME", help="A connection of the file that PHASEFLOW_CONNECTIONS names.")
+@click.option("--ref", metavar="REF", help="The branch, tag or commit of a Git repository (git+https://…).")
 @click.option("--archives", is_flag=True, help="Read the files inside ZIP archives, one level deep.")
 @click.option("--max-pages", type=click.IntRange(1, 1_000_000), help="Maximum number of web pages to fetch.")
 @click.option("--max-depth", type=click.IntRange(0, 1000), help="Maximum number of links to follow; 0 for none.")
@@ -66,6 +67,7 @@ def ingest(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     connection: str | None,
+    ref: str | None,
     archives: bool,
     max_pages: int | None,
     max_depth: int | None,
@@ -80,11 +82,12 @@ def ingest(
     verbosity: int,
     **settings: Any,
 ) -> None:
-    """Read SOURCE (a folder, files, web addresses, or an address such as s3://bucket/folder) into a knowledge base.
+    """Read SOURCE (a folder, files, web addresses, or one address such as s3://bucket/folder
+    or git+https://host/repository.git) into a knowledge base.
 
     Ctrl-C pauses the job durably; the same command resumes it.
     """
-    source = source_of(sources, include, exclude, max_pages, max_depth, archives, connection)
+    source = source_of(sources, include, exclude, max_pages, max_depth, archives, connection, ref)
     wanted = Wanted(
         kb, source, options.SettingsOptions(**settings), full, hold, replace, allow_deletes=allow_deletes or replace
     )
@@ -99,7 +102,7 @@ class Wanted:
     """What the command line wants from a knowledge base."""
 
     kb_id: str
-    source: "FolderSource | WebSource | FsspecSource"
+    source: "FolderSource | WebSource | FsspecSource | GitSource"
     settings: options.SettingsOptions
     full: bool
     hold: tuple[JobPhase, ...]
@@ -196,7 +199,7 @@ def _named(source: "Source") -> str:
         return "uploaded files"
     if source.type == "web":
         return " ".join(str(url) for url in source.urls)
-    place = source.url if source.type == "fsspec" else source.path
+    place = source.path if source.type == "folder" else source.url
     return " ".join([place, *source.include, *(f"without {glob}" for glob in source.exclude)])
 
 

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 from phaseflow.domain.settings import DEFAULT_SOURCE, PUSH
 
 if TYPE_CHECKING:
-    from phaseflow.domain.remote_sources import FsspecSource
+    from phaseflow.domain.remote_sources import FsspecSource, GitSource
     from phaseflow.domain.settings import FolderSource, WebSource
     from phaseflow.flow.inputs import Source
 
-    Named = FolderSource | WebSource | FsspecSource
+    Named = FolderSource | WebSource | FsspecSource | GitSource
 
 LONGEST_NAME = 40
 
@@ -38,6 +38,8 @@ def _merged(old: "Source", new: "Named") -> "Source | None":
     """What becomes of a source that is given again; None when it is another one."""
     if old.type == "web" and new.type == "web":
         return new if set(old.urls) == set(new.urls) else None
+    if old.type == "git" and new.type == "git":
+        return new if (old.url, old.ref) == (new.url, new.ref) else None
     if old.type == "fsspec" and new.type == "fsspec":
         return new if (old.url, old.connection) == (new.url, new.connection) else None
     if old.type != "folder" or new.type != "folder" or old.path != new.path:
@@ -52,8 +54,8 @@ def _names_files(source: "FolderSource") -> bool:
 
 
 def _free_name(source: "Named", taken: Collection[str]) -> str:
-    if source.type == "fsspec":
-        words: str | None = source.url.rstrip("/").rpartition("/")[2]
+    if source.type == "fsspec" or source.type == "git":  # noqa: PLR1714  mypy does not narrow by a set
+        words: str | None = source.url.rstrip("/").rpartition("/")[2].removesuffix(".git")
     else:
         words = urlsplit(str(source.urls[0])).hostname if source.type == "web" else PurePath(source.path).name
     name = re.sub(r"[^a-z0-9_-]+", "-", (words or "").lower()).strip("-_")[:LONGEST_NAME] or "source"

@@ -10,7 +10,7 @@ import click
 from phaseflow.domain.remote_sources import protocol_of
 
 if TYPE_CHECKING:
-    from phaseflow.domain.remote_sources import FsspecSource
+    from phaseflow.domain.remote_sources import FsspecSource, GitSource
     from phaseflow.domain.settings import FolderSource, WebSource
 
 _GLOB_CHARACTERS = frozenset("*?[]!#\\ ")
@@ -24,7 +24,8 @@ def source_of(
     max_depth: int | None = None,
     archives: bool = False,
     connection: str | None = None,
-) -> "FolderSource | WebSource | FsspecSource":
+    ref: str | None = None,
+) -> "FolderSource | WebSource | FsspecSource | GitSource":
     """The source that the arguments name. Folder paths become absolute, so that they hold from any directory.
 
     Raises click.UsageError, which says what to write instead.
@@ -32,7 +33,9 @@ def source_of(
     if any(_is_remote(argument) for argument in arguments) or (connection is not None and _is_address(arguments[0])):
         if archives or max_pages is not None or max_depth is not None:
             raise click.UsageError("--archives, --max-pages and --max-depth do not go with such an address")
-        return _remote(arguments, include, exclude, connection)
+        return _remote(arguments, include, exclude, connection, ref)
+    if ref is not None:
+        raise click.UsageError("--ref belongs to a Git repository, such as git+https://host/repository.git")
     if connection is not None:
         raise click.UsageError("--connection belongs to an address, such as s3://bucket/folder")
     if any(_is_address(argument) for argument in arguments):
@@ -61,19 +64,29 @@ def _is_remote(argument: str) -> bool:
 
 
 def _remote(
-    arguments: Sequence[str], include: Sequence[str], exclude: Sequence[str], connection: str | None
-) -> "FsspecSource":
+    arguments: Sequence[str],
+    include: Sequence[str],
+    exclude: Sequence[str],
+    connection: str | None,
+    ref: str | None,
+) -> "FsspecSource | GitSource":
     from phaseflow.domain.errors import InvalidRequest
-    from phaseflow.flow.inputs import as_source
+    from phaseflow.flow.inputs import GIT_PREFIX, as_source
 
     if len(arguments) > 1:
         raise click.UsageError(f"{arguments[0]!r} is a source of its own; run ingest once for each")
-    given = {"type": "fsspec", "url": arguments[0], "include": list(include), "exclude": list(exclude)}
+    url, is_git = arguments[0], arguments[0].lower().startswith(GIT_PREFIX)
+    if ref is not None and not is_git:
+        raise click.UsageError(
+            "--ref belongs to a Git repository: write its address as git+https://host/repository.git"
+        )
+    given = {"type": "git" if is_git else "fsspec", "url": url[len(GIT_PREFIX) :] if is_git else url}
+    more = {"include": list(include), "exclude": list(exclude), "connection": connection, "ref": ref}
     try:
-        source = as_source(given | ({"connection": connection} if connection else {}))
+        source = as_source(given | {name: value for name, value in more.items() if value})
     except InvalidRequest as error:
         raise click.UsageError(f"this address cannot be used: it {error.message}") from None
-    assert source.type == "fsspec"
+    assert source.type in {"fsspec", "git"}
     return source
 
 

@@ -1,6 +1,7 @@
-"""Sources on other machines that are read as files."""
+"""Sources on other machines that are read as files: what fsspec reaches, and Git repositories."""
 
 import re
+from operator import not_
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -14,6 +15,8 @@ _PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::.*)?://")
 _HOST = re.compile(r"(?<=://)\[[0-9A-Fa-f:.]+\]")
 """An IPv6 address, whose colons part nothing."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+# What git takes as the name of a branch or tag, and a commit; nothing that could be an option or leave ``refs/``.
+_REF = re.compile(r"(?![-/.])(?!.*(\.\.|//|@\{|\\|[\x00-\x20\x7f~^:?*\[]))[^\x00-\x20]{1,250}(?<![/.])")
 
 
 def protocol_of(url: str) -> str:
@@ -44,6 +47,12 @@ def _with_protocol(url: str) -> str:
     return _without_secrets(url)
 
 
+def _is_ref(ref: str) -> str:
+    if not _REF.fullmatch(ref):
+        raise ValueError("is not the name of a branch or tag, nor a full commit id")
+    return ref
+
+
 def _netloc(url: str) -> str:
     try:
         return urlsplit(url).netloc
@@ -68,3 +77,19 @@ class FsspecSource:
     exclude: tuple[str, ...] = ()
     connection: Connection = None
     type: Literal["fsspec"] = "fsspec"
+
+
+@dataclass(frozen=True, config=_STRICT)
+class GitSource:
+    """Files of a Git repository as they are in one commit: that of ``ref``, a branch, a tag or a full commit id.
+
+    Without one, that of the repository's own branch. ``url`` is an address or a path. ``connection``: the name of
+    one of the operator's, with its credentials.
+    """
+
+    url: Annotated[Url, AfterValidator(_without_secrets)]
+    ref: Annotated[Annotated[str, AfterValidator(_is_ref)] | None, Field(exclude_if=not_)] = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    connection: Connection = None
+    type: Literal["git"] = "git"

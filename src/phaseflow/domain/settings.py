@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from pydantic.json_schema import SkipJsonSchema
 
-from phaseflow.domain.remote_sources import FsspecSource
+from phaseflow.domain.remote_sources import FsspecSource, GitSource
 from phaseflow.domain.sync import SyncSettings
 
 _STRICT = ConfigDict(extra="forbid")
@@ -93,7 +93,7 @@ class UploadSource:
     type: Literal["upload"] = "upload"
 
 
-AnySource = FolderSource | WebSource | UploadSource | FsspecSource
+AnySource = FolderSource | WebSource | UploadSource | FsspecSource | GitSource
 Source = Annotated[AnySource, Field(discriminator="type")]
 SOURCE: TypeAdapter[AnySource] = TypeAdapter(Source)
 

@@ -9,7 +9,7 @@ from pydantic_core import core_schema
 
 from phaseflow.domain.counting import counted
 
-_TAGS: Final = frozenset({"folder", "web", "upload", "fsspec", "static", "openai", "named"})
+_TAGS: Final = frozenset({"folder", "web", "upload", "fsspec", "git", "static", "openai", "named"})
 """Of the variants of sources and embedders: they stand in a place although nobody wrote them there."""
 _KINDS: Final = frozenset(get_args(core_schema.ErrorType))
 _LINE: Final = re.compile(r"line (\d+) column (\d+)")

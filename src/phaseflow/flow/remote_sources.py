@@ -1,14 +1,19 @@
 """Sources on other machines: what may be read, and by which loader."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
 from phaseflow.components.protocols import Loader
+from phaseflow.components.sources.engine_files import REPOSITORIES
+from phaseflow.components.sources.git import GitLoader
+from phaseflow.components.sources.git.places import check_below, check_place, local_path
+from phaseflow.components.sources.git.repositories import Repositories
 from phaseflow.components.sources.remote import FsspecLoader
-from phaseflow.components.sources.remote.client_rules import check_public, check_rules
+from phaseflow.components.sources.remote.client_rules import check_public, check_repository, check_rules
 from phaseflow.components.sources.remote.connections import (
     Connections,
     NamedConnection,
@@ -19,45 +24,78 @@ from phaseflow.components.sources.remote.filesystem import file_system
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
-from phaseflow.domain.remote_sources import FsspecSource
+from phaseflow.domain.remote_sources import FsspecSource, GitSource
+
+RemoteSource = FsspecSource | GitSource
 
 
 class RemoteSources:
-    """``for_clients``: the sources come over the HTTP API, so that they read nothing of this machine, and what is
-    private only where the operator has named it. Else they are not restricted."""
+    """``roots``: the sources come over the HTTP API, so that they read of this machine only repositories below these
+    folders, and what is private only where the operator has named it. None: they are not restricted.
 
-    def __init__(self, *, for_clients: bool, allow_private: Collection[str], workers: ExtractionPool) -> None:
-        self._for_clients = for_clients
+    Copies of repositories stand beside ``database``.
+    """
+
+    def __init__(
+        self,
+        *,
+        roots: Sequence[str] | None,
+        allow_private: Collection[str],
+        workers: ExtractionPool,
+        database: Path | None,
+    ) -> None:
+        self._roots = roots
         self._allow_private = allow_private
         self._workers = workers
         self._connections: Connections | None = None
+        self._repositories = Repositories(
+            None if database is None else database.with_name(f"{database.name}{REPOSITORIES}")
+        )
 
-    async def check(self, source: FsspecSource) -> None:
+    async def check(self, source: RemoteSource) -> None:
         """Raise InvalidRequest or SourceNotAllowed for a source that cannot or may not be read."""
         await self._connection(source)
-        if self._for_clients:
+        if self._roots is not None:
             await check_public(source, self._allow_private)
-        await _in_thread(partial(file_system, source))
+        if isinstance(source, FsspecSource):
+            await _in_thread(partial(file_system, source))
 
-    async def loader(self, source: FsspecSource) -> Loader:
+    async def loader(self, source: RemoteSource) -> Loader:
         """What reads a source. Raises SourceNotAllowed, and ComponentUnavailable when it cannot be made."""
         try:
             connection = await self._connection(source)
             policy = None
-            if self._for_clients and connection is None:
+            if self._roots is not None and connection is None:
                 policy = AddressPolicy(self._allow_private)
+            if isinstance(source, GitSource):
+                return GitLoader(
+                    source, repositories=self._repositories, connection=connection, policy=policy, roots=self._roots,
+                    workers=self._workers,
+                )  # fmt: skip
             return await _in_thread(
                 partial(FsspecLoader, source, connection=connection, policy=policy, workers=self._workers)
             )
         except InvalidRequest as error:
             raise ComponentUnavailable(str(error)) from error
 
-    async def _connection(self, source: FsspecSource) -> NamedConnection | None:
+    async def purge(self) -> None:
+        """Remove the copies of repositories that no job reads just now: they can be had again."""
+        await _in_thread(self._repositories.purge)
+
+    async def _connection(self, source: RemoteSource) -> NamedConnection | None:
         if self._connections is None:
             self._connections = await _in_thread(named_connections)
-        if self._for_clients:
-            return await _in_thread(partial(check_rules, source, self._connections))
-        return None if source.connection is None else connection_named(source.connection, self._connections)
+        known = self._connections
+        if isinstance(source, GitSource):
+            await _in_thread(partial(check_place, source.url))
+            path = local_path(source.url)
+            if path is not None:
+                await _in_thread(partial(check_below, path, self._roots))
+            if self._roots is not None:
+                return check_repository(source, known)
+        elif self._roots is not None:
+            return await _in_thread(partial(check_rules, source, known))
+        return None if source.connection is None else connection_named(source.connection, known)
 
 
 _in_thread = anyio.to_thread.run_sync

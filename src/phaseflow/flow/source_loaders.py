@@ -12,6 +12,7 @@ from phaseflow.components.protocols import Loader
 from phaseflow.components.sources import FolderLoader
 from phaseflow.components.sources.beneath import HasRoots
 from phaseflow.components.sources.engine_files import EngineFiles
+from phaseflow.components.sources.git import GitLoader
 from phaseflow.components.sources.prefixed import PrefixedLoader, UnavailableLoader
 from phaseflow.components.sources.pushed import PushLoader
 from phaseflow.components.sources.remote import FsspecLoader
@@ -20,7 +21,7 @@ from phaseflow.components.sources.web import check_source as check_web_source
 from phaseflow.components.uploads import Uploads
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest, SourceNotAllowed
-from phaseflow.domain.remote_sources import FsspecSource
+from phaseflow.domain.remote_sources import FsspecSource, GitSource
 from phaseflow.domain.settings import (
     DEFAULT_SOURCE,
     SOURCES,
@@ -57,8 +58,11 @@ class SourceLoaders:
         self._allow_private = allow_private
         self._uploads = uploads
         self._workers = workers
-        self._remote = RemoteSources(
-            for_clients=isinstance(check_source, HasRoots), allow_private=allow_private, workers=workers
+        self.remote = RemoteSources(
+            roots=check_source.roots if isinstance(check_source, HasRoots) else None,
+            allow_private=allow_private,
+            workers=workers,
+            database=None if uploads is None else uploads.database,
         )
         self.engine_files = EngineFiles(uploads.database if uploads is not None else None)
         self._database: Database | None = None
@@ -91,7 +95,7 @@ class SourceLoaders:
                     if len(sources) == 1 and record.lists:
                         raise
                     loader = UnavailableLoader(error)
-                if isinstance(loader, WebLoader | FsspecLoader):
+                if isinstance(loader, WebLoader | FsspecLoader | GitLoader):
                     stack.push_async_callback(_close, loader)
                 is_prefixed = not isinstance(source, WebSource) and name != DEFAULT_SOURCE
                 found[name] = PrefixedLoader(loader, name) if is_prefixed else loader
@@ -145,8 +149,8 @@ class SourceLoaders:
             return source
         if isinstance(source, UploadSource):
             return source
-        if isinstance(source, FsspecSource):
-            await self._remote.check(source)
+        if isinstance(source, FsspecSource | GitSource):
+            await self.remote.check(source)
             return source
         try:
             path = await anyio.Path(source.path).expanduser()
@@ -165,8 +169,8 @@ class SourceLoaders:
         if isinstance(source, FolderSource):
             # What was checked by its path may lead elsewhere when it is opened: it is opened below a root.
             return FolderLoader(source, workers=self._workers, engine_files=self.engine_files, roots=self.roots)
-        if isinstance(source, FsspecSource):
-            return await self._remote.loader(source)
+        if isinstance(source, FsspecSource | GitSource):
+            return await self.remote.loader(source)
         assert isinstance(source, WebSource)
         return WebLoader(source, allow_private=self._allow_private, workers=self._workers)
 
@@ -184,6 +188,6 @@ def some_of(sources: str | None, names: Collection[str] | None) -> str | None:
     return SOURCES.dump_json(found).decode() if found else sources
 
 
-async def _close(loader: WebLoader | FsspecLoader) -> None:
+async def _close(loader: WebLoader | FsspecLoader | GitLoader) -> None:
     with anyio.move_on_after(CLOSE_S, shield=True):
         await loader.aclose()

@@ -44,6 +44,7 @@ class Upkeep:
         key = await hub.database.write(remove, durable=True, then=removed)
         engine.index.forget(key)
         await anyio.to_thread.run_sync(engine.uploads.empty_trash, key)
+        await engine.components.sources.remote.purge()
 
     async def vacuum(self, *, rebuild: bool = False) -> Vacuumed:
         """Free what nobody needs, in steps; ``rebuild`` then writes the file anew."""
@@ -52,6 +53,7 @@ class Upkeep:
         before = await database.read(upkeep.size)
         janitor = Janitor(database, hub.clock, self._engine.keep_vectors)
         await janitor.vacuum()
+        await self._engine.components.sources.remote.purge()
         if rebuild:
             await database.rebuild()
             await janitor.vacuum()

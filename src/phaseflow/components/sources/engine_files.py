@@ -11,6 +11,8 @@ from phaseflow.store.schema import APPLICATION_ID
 
 UPLOADS = ".uploads"
 """Ends the name of the folder of uploads, which stands beside its database."""
+REPOSITORIES = ".repositories"
+"""The same for the copies of Git repositories."""
 _HEAD_BYTES = 72
 _ID = slice(68, 72)
 """Where a SQLite file has its application id (https://sqlite.org/fileformat.html, 1.3)."""
@@ -31,7 +33,7 @@ class EngineFiles:
     """
 
     def __init__(self, database: Path | None = None) -> None:
-        names = [] if database is None else [f"{database.name}{suffix}" for suffix in (*BESIDE, UPLOADS)]
+        names = [] if database is None else [f"{database.name}{suffix}" for suffix in (*BESIDE, UPLOADS, REPOSITORIES)]
         self._own = [] if database is None else [database.with_name(name) for name in names]
 
     def look(self) -> "SeenEngineFiles":
@@ -87,7 +89,7 @@ class SeenEngineFiles:
 
 def _base(name: str) -> str | None:
     """The name of the database that a file or folder of this name would belong to."""
-    for suffix in (*BESIDE, UPLOADS):
+    for suffix in (*BESIDE, UPLOADS, REPOSITORIES):
         if suffix and name.endswith(suffix) and name != suffix:
             return name.removesuffix(suffix)
     return None

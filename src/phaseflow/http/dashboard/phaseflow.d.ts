@@ -93,7 +93,16 @@ export interface FsspecSource {
   connection?: string;
 }
 
-export type Source = FolderSource | WebSource | UploadSource | FsspecSource;
+export interface GitSource {
+  type: "git";
+  url: string;
+  ref?: string;
+  include?: string[];
+  exclude?: string[];
+  connection?: string;
+}
+
+export type Source = FolderSource | WebSource | UploadSource | FsspecSource | GitSource;
 
 export interface OpenAIEmbedder {
   type: "openai";

@@ -152,7 +152,7 @@ export function sourceWords(source) {
   if (source === null) return "No source";
   if (source.type === "folder") return source.path;
   if (source.type === "upload") return "Files sent here";
-  if (source.type === "fsspec") return source.url;
+  if (source.type === "fsspec" || source.type === "git") return source.url;
   return source.urls.length === 1 ? source.urls[0] : `${source.urls[0]} and ${source.urls.length - 1} more`;
 }
 

@@ -9,7 +9,7 @@ from phaseflow.components.sources.remote.connections import Connections, NamedCo
 from phaseflow.components.sources.web.address import normalised
 from phaseflow.components.sources.web.ssrf import AddressPolicy, check_sites
 from phaseflow.domain.errors import SourceNotAllowed
-from phaseflow.domain.remote_sources import FsspecSource, links_of, protocol_of
+from phaseflow.domain.remote_sources import FsspecSource, GitSource, links_of, protocol_of
 
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "adl"})
 """Their servers follow from the environment of the operator, as their credentials do."""
@@ -49,7 +49,24 @@ def check_rules(source: FsspecSource, connections: Connections) -> NamedConnecti
     return connection
 
 
-async def check_public(source: FsspecSource, allow_private: Collection[str]) -> None:
+def check_repository(source: GitSource, connections: Connections) -> NamedConnection | None:
+    """The same for a Git repository: on the public internet by http(s), or below the allowed roots, or through a
+    connection. Paths are for others to check."""
+    protocol = protocol_of(source.url)
+    if protocol not in _HOSTED | {"", "file"}:
+        raise SourceNotAllowed(f"this server reads repositories by http(s), not by {protocol}://; give such an address")
+    if "@" in urlsplit(source.url).netloc:
+        raise SourceNotAllowed("this server reads no address with a user name; name a connection that has it")
+    if source.connection is None:
+        return None
+    connection = connection_named(source.connection, connections)
+    if connection.protocol != protocol or connection.url is None or not connection.covers(source.url):
+        what = f"{connection.url} and what lies below it" if connection.url else "no client of this server"
+        raise SourceNotAllowed(f"the connection {source.connection!r} is for {what}")
+    return connection
+
+
+async def check_public(source: FsspecSource | GitSource, allow_private: Collection[str]) -> None:
     """Raise SourceNotAllowed when the host of an http address has an address that may not be connected to."""
     if source.connection is None and protocol_of(source.url) in _HOSTED:
         address = normalised(source.url)
@@ -94,5 +111,5 @@ def _same_protocol(one: str, other: str) -> bool:
 _SAME = ({"s3", "s3a"}, {"gs", "gcs"}, {"az", "abfs"}, {"sftp", "ssh"})
 
 
-def _shown(source: FsspecSource) -> str:
+def _shown(source: FsspecSource | GitSource) -> str:
     return re.sub(r"//[^/@]*@", "//", source.url)[:200]

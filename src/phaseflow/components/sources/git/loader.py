@@ -1,0 +1,187 @@
+"""The loader of Git repositories: lists the files of one commit, and reads those whose content is new."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+
+from phaseflow.components.abandonable_thread import call_in_abandonable_thread
+from phaseflow.components.protocols import Document, Entry, Known, Unchanged
+from phaseflow.components.sources.git import refs
+from phaseflow.components.sources.git.places import client_for, local_path, open_local
+from phaseflow.components.sources.git.repositories import FETCH_S, Fetch, Repositories, open_copy
+from phaseflow.components.sources.names import path_of, uri_of
+from phaseflow.components.sources.patterns import Globs
+from phaseflow.components.sources.reading import Reading, document_of
+from phaseflow.components.sources.remote.connections import NamedConnection
+from phaseflow.components.sources.web.ssrf import AddressPolicy
+from phaseflow.components.workers.pool import ExtractionPool
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
+from phaseflow.domain.remote_sources import GitSource
+
+T = TypeVar("T")
+
+PAGE_SIZE = 1000
+MAX_BYTES = 64 * 1024 * 1024
+_BLOB = "blob:"
+_LFS = b"version https://git-lfs.github.com/spec/"
+_WAITS_S = (1.0, 2.0, 4.0)
+
+
+class GitLoader:
+    """Lists the files of a commit and reads one as text. Implements ``Loader``.
+
+    The commit is fetched, without its history, into a copy of the engine's own (``repositories``); of a repository on
+    this machine nothing is copied. Files come from the commit's objects: nothing is checked out, no hook runs, links
+    and submodules are not followed. A document's stamp is the id of its blob, so that only new content is read.
+
+    ``policy`` decides on each connection (None: all are open). With ``roots``, real paths, a repository on this machine
+    must lie below one of them with all that it is made of.
+    """
+
+    in_flight = 4
+
+    def __init__(
+        self,
+        source: GitSource,
+        *,
+        repositories: Repositories | None = None,
+        connection: NamedConnection | None = None,
+        policy: AddressPolicy | None = None,
+        roots: Sequence[str] | None = None,
+        workers: ExtractionPool | None = None,
+        max_bytes: int = MAX_BYTES,
+        sleep: Callable[[float], Any] = anyio.sleep,
+    ) -> None:
+        self._source = source
+        self._repositories = repositories or Repositories()
+        self._connection = connection
+        self._policy = policy
+        self._roots = roots
+        self._workers = workers or ExtractionPool()
+        self._owns_workers = workers is None
+        self._max_bytes = max_bytes
+        self._sleep = sleep
+        self._held = ExitStack()
+        self._opened: tuple[Any, bytes] | None = None
+        self._opening = anyio.Lock()
+
+    async def list(self) -> AsyncIterator[Sequence[Entry]]:
+        """Yield the files of the commit in pages of at most 1,000.
+
+        Raises ComponentUnavailable when the repository cannot be read: it is not there, access is denied, it has no
+        such ref, or does not answer, three times over. Cancelling ends the fetch.
+        """
+        store, tree = await self._open()
+        globs = Globs(self._source.include, self._source.exclude)
+        found = refs.files(store, tree, globs, self._source.url)
+        while page := await _in_thread(partial(_page, found)):
+            yield page
+
+    async def load(self, entry: Entry, known: Known | None) -> Document | Unchanged:
+        """Read one file.
+
+        Raises DocumentError: ``not_found`` (and ``gone``), ``too_large``, ``unsupported_format`` for what Git LFS keeps
+        elsewhere, and what extraction raises; what ``list`` raises. Cancelling leaves nothing behind.
+        """
+        store, tree = await self._open()
+        blob = await _in_thread(partial(self._blob, store, tree, entry))
+        stamp = _BLOB + blob.decode()
+        if known is not None and known.stamp == stamp and entry.stamp is not None:
+            return Unchanged(entry, known.content_hash, stamp)
+        data = await _in_thread(partial(self._content, store, blob, entry))
+        return await document_of(self._workers, entry, Reading(data, stamp), known)
+
+    async def aclose(self) -> None:
+        """Let go of the copy and end the workers made here."""
+        self._opened = None
+        await _in_thread(self._held.close)
+        if self._owns_workers:
+            await self._workers.aclose()
+
+    async def _open(self) -> tuple[Any, bytes]:
+        async with self._opening:
+            if self._opened is None:
+                self._opened = await self._fetched()
+            return self._opened
+
+    async def _fetched(self) -> tuple[Any, bytes]:
+        if local_path(self._source.url) is not None:
+            return await _in_thread(self._local)
+        waits = list(_WAITS_S)
+        while True:
+            try:
+                return await self._fetch()
+            except TransientError as error:
+                if not waits:
+                    raise ComponentUnavailable(str(error)) from error
+                await self._sleep(waits.pop(0))
+            except DocumentError as error:
+                raise ComponentUnavailable(f"{error}; or name another repository") from error
+
+    async def _fetch(self) -> tuple[Any, bytes]:
+        client, path = await _in_thread(partial(client_for, self._source.url, self._connection, self._policy))
+        place = await _in_thread(partial(self._held.enter_context, self._repositories.using(self._source.url)))
+        fetch = Fetch(client, path, self._source.ref, self._source.url)
+        try:
+            with anyio.fail_after(FETCH_S + 5):
+                return await _in_thread(partial(self._into, fetch, place))
+        except TimeoutError as error:
+            raise ComponentUnavailable(f"{self._source.url} did not answer in time; try again later") from error
+        finally:
+            fetch.stop()
+
+    def _into(self, fetch: Fetch, place: Path) -> tuple[Any, bytes]:
+        with self._repositories.lock(place):
+            commit = fetch.run(place)
+        repository = open_copy(place)
+        self._held.callback(repository.close)
+        return repository.object_store, refs.tree_of(repository.object_store, commit, self._source.url)
+
+    def _local(self) -> tuple[Any, bytes]:
+        repository = open_local(self._source.url, self._roots)
+        self._held.callback(repository.close)
+        commit = refs.wanted(repository.get_refs(), self._source.ref, self._source.url)
+        if commit not in repository.object_store:
+            raise ComponentUnavailable(f"{self._source.url} has no commit {self._source.ref}; check its id")
+        return repository.object_store, refs.tree_of(repository.object_store, commit, self._source.url)
+
+    def _blob(self, store: Any, tree: bytes, entry: Entry) -> bytes:
+        if entry.stamp is not None and entry.stamp.startswith(_BLOB):
+            blob = entry.stamp.removeprefix(_BLOB).encode()
+            if blob in store:
+                return blob
+        # Listed before the engine was started anew, and changed since; or asked for by name.
+        found = refs.blob_at(store, tree, path_of(entry.uri))
+        if found is None:
+            raise DocumentError(f"{entry.uri} is not there any more", code="not_found", counts=False, gone=True)
+        return found
+
+    def _content(self, store: Any, blob: bytes, entry: Entry) -> bytes:
+        kind, data = store.get_raw(blob)
+        if kind != _BLOB_TYPE:
+            raise DocumentError(f"{entry.uri} is not a file", code="unreadable")
+        if len(data) > self._max_bytes:
+            message = (
+                f"{entry.uri} has {len(data):,} bytes, more than the {self._max_bytes:,} that are read; exclude it"
+            )
+            raise DocumentError(message, code="too_large")
+        if data.startswith(_LFS):
+            message = f"{entry.uri} is kept by Git LFS, which is not read; exclude it, or give a checkout as a folder"
+            raise DocumentError(message, code="unsupported_format", counts=False)
+        return bytes(data)
+
+
+_BLOB_TYPE = 3
+
+
+def _page(found: Iterator[tuple[str, bytes]]) -> list[Entry]:
+    return [Entry(uri_of(path), None, _BLOB + blob.decode()) for path, blob in islice(found, PAGE_SIZE)]
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await call_in_abandonable_thread(work)

@@ -1,0 +1,332 @@
+"""The source that reads Git repositories: local ones, and one that is served over HTTP on loopback."""
+
+import io
+import os
+import socket
+import stat
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIServer
+
+import pytest
+from dulwich.objects import Blob, Commit, Tag, Tree
+from dulwich.repo import Repo
+from dulwich.server import DictBackend
+from dulwich.web import WSGIRequestHandlerLogger, WSGIServerLogger, make_wsgi_chain
+
+from phaseflow import GitSource, InvalidRequest, PhaseFlow
+from phaseflow.components.protocols import Document, Entry
+from phaseflow.components.sources.git import GitLoader
+from phaseflow.components.sources.git.pack_check import check_pack
+from phaseflow.components.sources.git.places import open_local
+from phaseflow.components.sources.git.repositories import Fetch, Repositories
+from phaseflow.components.sources.web.ssrf import AddressPolicy
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError, SourceNotAllowed
+
+LINK = 0o120000
+SUBMODULE = 0o160000
+FILE = 0o100644
+WHO = b"Someone <someone@example.org>"
+
+
+class Made:
+    """A repository whose commits are written here, object by object."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir()
+        self.path = path
+        self.repo = Repo.init_bare(str(path))
+
+    def commit(self, files: dict[str, str | tuple[int, bytes]], branch: str = "main") -> bytes:
+        tree = self._tree({tuple(name.split("/")): content for name, content in files.items()})
+        commit = Commit()
+        commit.tree = tree
+        head = f"refs/heads/{branch}".encode()
+        commit.parents = [self.repo.refs[head]] if head in self.repo.refs else []
+        commit.author = commit.committer = WHO
+        commit.author_time = commit.commit_time = 1_700_000_000 + len(commit.parents)
+        commit.author_timezone = commit.commit_timezone = 0
+        commit.message = b"A commit"
+        self.repo.object_store.add_object(commit)
+        self.repo.refs[head] = commit.id
+        self.repo.refs.set_symbolic_ref(b"HEAD", b"refs/heads/main")
+        return bytes(commit.id)
+
+    def tag(self, name: str, commit: bytes) -> None:
+        tag = Tag()
+        tag.tagger, tag.tag_time, tag.tag_timezone = WHO, 1_700_000_000, 0
+        tag.name, tag.message, tag.object = name.encode(), b"A tag", (Commit, commit)
+        self.repo.object_store.add_object(tag)
+        self.repo.refs[f"refs/tags/{name}".encode()] = tag.id
+
+    def _tree(self, files: dict[tuple[str, ...], Any]) -> bytes:
+        tree = Tree()
+        for name in {path[0] for path in files}:
+            below = {path[1:]: content for path, content in files.items() if path[0] == name and len(path) > 1}
+            if below:
+                tree.add(name.encode(), stat.S_IFDIR, self._tree(below))
+                continue
+            content = files[(name,)]
+            mode, data = (FILE, content.encode()) if isinstance(content, str) else content
+            if mode == SUBMODULE:
+                tree.add(name.encode(), mode, data)
+                continue
+            blob = Blob.from_string(data)
+            self.repo.object_store.add_object(blob)
+            tree.add(name.encode(), mode, blob.id)
+        self.repo.object_store.add_object(tree)
+        return bytes(tree.id)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Made]:
+    found = Made(tmp_path / "repository")
+    yield found
+    found.repo.close()
+
+
+class Quiet(WSGIRequestHandlerLogger):
+    def log_request(self, code: Any = "-", size: Any = "-") -> None:
+        self.server.asked.append(self.path)
+
+
+@pytest.fixture
+def served(made: Made) -> Iterator[tuple[str, list[str]]]:
+    """The repository over HTTP: its address, and what is asked for."""
+    application = make_wsgi_chain(DictBackend({"/docs.git": made.repo}))
+    server: WSGIServer = WSGIServerLogger(("127.0.0.1", 0), Quiet)
+    server.asked = []  # type: ignore[attr-defined]
+    server.set_app(application)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/docs.git", server.asked  # type: ignore[attr-defined]
+    server.shutdown()
+    server.server_close()
+    thread.join(10)
+
+
+async def listed(loader: GitLoader) -> list[Entry]:
+    return [entry async for page in loader.list() for entry in page]
+
+
+FILES: dict[str, str | tuple[int, bytes]] = {
+    "README.md": "# Read me\n\nText.",
+    "docs/guide.md": "# Guide\n\nText of the guide.",
+    "docs/deep/more.md": "# More\n\nEven more.",
+    "docs/passwd.md": (LINK, b"/etc/passwd"),
+    "vendor": (SUBMODULE, b"1" * 40),
+    ".hidden/x.md": "no",
+    ".gitignore": "docs/\n",
+}
+URIS = ["README.md", "docs/deep/more.md", "docs/guide.md"]
+
+
+async def test_a_repository_over_http_is_read_from_its_objects(
+    made: Made, served: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    made.commit(FILES)
+    copies = tmp_path / "kb.db.repositories"
+    loader = GitLoader(GitSource(served[0]), repositories=Repositories(copies))
+    entries = await listed(loader)
+    assert [entry.uri for entry in entries] == URIS
+    found = await loader.load(entries[2], None)
+    assert isinstance(found, Document)
+    assert (found.title, found.text) == ("Guide", "# Guide\n\nText of the guide.")
+    await loader.aclose()
+    assert stat.S_IMODE(copies.stat().st_mode) == 0o700
+    assert not [path for path in copies.rglob("*") if path.name in {"guide.md", "README.md"}]
+
+
+async def test_a_second_job_reads_only_blobs_that_are_new(
+    made: Made, served: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    made.commit(FILES)
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        first = await (await flow.start("kb", f"git+{served[0]}")).wait()
+        assert (first.status, first.metrics.documents_loaded) == ("completed", 3)
+        served[1].clear()
+        second = await (await flow.start("kb")).wait()
+        assert (second.status, second.metrics.documents_unchanged) == ("completed", 3)
+        assert not [asked for asked in served[1] if asked.endswith("/git-upload-pack")]
+        made.commit({**FILES, "docs/guide.md": "# Guide\n\nIt says something else.", "new.md": "# New"})
+        third = await (await flow.start("kb")).wait()
+        assert (third.metrics.documents_unchanged, third.metrics.documents_loaded) == (2, 2)
+        assert "something else" in await flow.document_text("kb", "docs/guide.md")
+        await flow.delete_kb("kb")
+        assert list((tmp_path / "kb.db.repositories").iterdir()) == []
+
+
+@pytest.mark.parametrize("ref", ["old", "v1", "refs/heads/old", None, "commit"])
+async def test_a_branch_a_tag_or_a_commit_is_read(
+    made: Made, served: tuple[str, list[str]], tmp_path: Path, ref: str | None
+) -> None:
+    old = made.commit({"old.md": "# Old"}, "old")
+    made.tag("v1", old)
+    made.commit({"new.md": "# New"})
+    source = GitSource(served[0], ref=old.decode() if ref == "commit" else ref)
+    for url in (served[0], str(made.path), f"file://{made.path}"):
+        loader = GitLoader(GitSource(url, ref=source.ref), repositories=Repositories(tmp_path / "copies"))
+        assert [entry.uri for entry in await listed(loader)] == ["new.md" if ref is None else "old.md"]
+        await loader.aclose()
+
+
+async def test_globs_choose_and_nothing_is_copied_of_a_local_repository(made: Made, tmp_path: Path) -> None:
+    made.commit(FILES)
+    source = GitSource(str(made.path), include=("docs/**",), exclude=("deep/",))
+    loader = GitLoader(source, repositories=Repositories(tmp_path / "copies"))
+    assert [entry.uri for entry in await listed(loader)] == ["docs/guide.md"]
+    await loader.aclose()
+    assert not (tmp_path / "copies").exists()
+
+
+@pytest.mark.parametrize(
+    ("ref", "words"), [("nothing", "no branch or tag 'nothing'"), ("f" * 40, "no commit|not|did not send")]
+)
+async def test_a_ref_that_there_is_not_is_named(made: Made, ref: str, words: str) -> None:
+    made.commit(FILES)
+    loader = GitLoader(GitSource(str(made.path), ref=ref))
+    with pytest.raises(ComponentUnavailable, match=words):
+        await listed(loader)
+    await loader.aclose()
+
+
+async def test_an_empty_repository_and_none_are_said_to_be_so(made: Made, tmp_path: Path) -> None:
+    for url, words in ((str(made.path), "is empty"), (str(tmp_path), "there is no repository")):
+        loader = GitLoader(GitSource(url))
+        with pytest.raises(ComponentUnavailable, match=words):
+            await listed(loader)
+        await loader.aclose()
+
+
+async def test_a_server_that_knows_no_such_repository_or_is_down(
+    made: Made, served: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    async def no_sleep(_: float) -> None: ...
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        down = f"http://127.0.0.1:{closed.getsockname()[1]}/docs.git"
+        for url, words in ((f"{served[0]}x", "is not there"), (down, "cannot be reached")):
+            loader = GitLoader(GitSource(url), repositories=Repositories(tmp_path / "copies"), sleep=no_sleep)
+            with pytest.raises(ComponentUnavailable, match=words):
+                await listed(loader)
+            await loader.aclose()
+
+
+async def test_private_addresses_are_for_those_that_the_operator_allows(
+    made: Made, served: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    made.commit(FILES)
+    host = served[0].split("/")[2]
+    for allowed in ((), (host,)):
+        loader = GitLoader(
+            GitSource(served[0]), repositories=Repositories(tmp_path / "copies"), policy=AddressPolicy(allowed)
+        )
+        if allowed:
+            assert len(await listed(loader)) == 3
+        else:
+            with pytest.raises(ComponentUnavailable, match="not public"):
+                await listed(loader)
+            assert not served[1]
+        await loader.aclose()
+
+
+async def test_what_git_lfs_keeps_is_not_taken_for_the_file(made: Made) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    made.commit({"a.pdf": pointer})
+    loader = GitLoader(GitSource(str(made.path)))
+    with pytest.raises(DocumentError, match="LFS") as caught:
+        await loader.load((await listed(loader))[0], None)
+    assert caught.value.code == "unsupported_format"
+    await loader.aclose()
+
+
+async def test_a_fetch_over_its_limit_ends(made: Made, served: tuple[str, list[str]], tmp_path: Path) -> None:
+    made.commit({"a.md": os.urandom(40_000).hex()})
+    from phaseflow.components.sources.git.places import client_for
+
+    client, path = client_for(served[0], None, None)
+    with pytest.raises(ComponentUnavailable, match="more than the 5,000 bytes"):
+        Fetch(client, path, None, served[0], max_pack=5000).run(tmp_path / "copy")
+    client.close()
+
+
+def _pack(size: int, data: bytes) -> io.BytesIO:
+    head, kind, rest = b"", 3, size
+    byte = kind << 4 | rest & 15
+    rest >>= 4
+    while rest:
+        head += bytes([byte | 0x80])
+        byte, rest = rest & 0x7F, rest >> 7
+    head += bytes([byte])
+    return io.BytesIO(b"PACK" + struct.pack(">II", 2, 1) + head + zlib.compress(data) + b"\0" * 20)
+
+
+def test_an_object_that_unpacks_to_more_than_memory_is_refused_unseen() -> None:
+    check_pack(_pack(1000, b"x" * 1000))
+    with pytest.raises(ComponentUnavailable, match="holds a file of 1,099,511,627,776 bytes"):
+        check_pack(_pack(1 << 40, b"x"))
+    with pytest.raises(ComponentUnavailable, match="ends too early"):
+        check_pack(io.BytesIO(_pack(1000, b"x" * 1000).getvalue()[:-30]))
+    with pytest.raises(ComponentUnavailable, match="not a pack"):
+        check_pack(io.BytesIO(b"<html>"))
+
+
+async def test_trees_that_contain_each_other_many_times_end(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("phaseflow.components.sources.git.refs.MOST_FILES", 5000)
+    blob = Blob.from_string(b"text")
+    made.repo.object_store.add_object(blob)
+    mode, below = FILE, bytes(blob.id)
+    for _ in range(10):
+        tree = Tree()
+        for number in range(10):
+            tree.add(f"{number}".encode(), mode, below)
+        made.repo.object_store.add_object(tree)
+        mode, below = stat.S_IFDIR, bytes(tree.id)
+    commit = Commit()
+    commit.tree, commit.author, commit.committer, commit.message = below, WHO, WHO, b"A bomb"
+    commit.author_time = commit.commit_time = commit.author_timezone = commit.commit_timezone = 0
+    made.repo.object_store.add_object(commit)
+    made.repo.refs[b"refs/heads/main"] = commit.id
+    loader = GitLoader(GitSource(str(made.path), ref="main"))
+    with pytest.raises(ComponentUnavailable, match="5,000 files"):
+        await listed(loader)
+    await loader.aclose()
+
+
+def test_a_repository_below_the_roots_borrows_nothing_from_outside(tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    outside = Made(tmp_path / "outside")
+    outside.commit(FILES)
+    borrowing = Made(inside / "borrowing")
+    (borrowing.path / "objects" / "info").mkdir(exist_ok=True)
+    (borrowing.path / "objects" / "info" / "alternates").write_text(f"{outside.path}/objects\n")
+    pointing = inside / "pointing"
+    pointing.mkdir()
+    (pointing / ".git").write_text(f"gitdir: {outside.path}\n")
+    linked = inside / "linked"
+    linked.symlink_to(outside.path)
+    roots = [str(inside.resolve())]
+    for path in (borrowing.path, pointing, linked, outside.path):
+        with pytest.raises((SourceNotAllowed, ComponentUnavailable)):
+            open_local(str(path), roots).close()
+        open_local(str(path), None).close()
+    borrowing.repo.close()
+    outside.repo.close()
+
+
+async def test_addresses_are_checked_before_they_are_stored(tmp_path: Path) -> None:
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        for url in ("relative/path", "ftp://host/x", "ext::sh -c id"):
+            with pytest.raises(InvalidRequest):
+                await flow.put_kb("kb", {"type": "git", "url": url})
+        for ref in ("-upload-pack", "a..b", "a b", "../x", "a~1"):
+            with pytest.raises(InvalidRequest):
+                await flow.put_kb("kb", {"type": "git", "url": "https://example.org/x.git", "ref": ref})
+        with pytest.raises(InvalidRequest, match="password"):
+            await flow.put_kb("kb", {"type": "git", "url": "https://me:secret@example.org/x.git"})
