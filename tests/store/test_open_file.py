@@ -1,9 +1,14 @@
 """Whether a file that is open is still the one that SQLite has."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from phaseflow import PhaseFlow, Reader
 from phaseflow.store.open_file import SQLITE_MAGIC, open_file
 
 PAGE = 4096
@@ -36,3 +41,61 @@ def test_a_file_that_is_whole_has_no_fault(tmp_path: Path) -> None:
     path.write_bytes(head(2).ljust(2 * PAGE, b"\0"))
     with open_file(path) as file:
         assert file.fault() is None
+
+
+ENGINE = """
+import sys
+from datetime import UTC, datetime
+import anyio
+from pathlib import Path
+from phaseflow.store.session import open_session
+from phaseflow.domain.settings import Settings
+from phaseflow.store import knowledge_bases
+
+async def main() -> None:
+    async with open_session(Path(sys.argv[1])) as database:
+        for number in range(40):
+            await database.write(
+                lambda tx: knowledge_bases.put(tx, f"{sys.argv[2]}-{number}", None, "{}", datetime.now(UTC))
+            )
+
+anyio.run(main)
+"""
+
+
+def _engine(path: Path, name: str) -> None:
+    """The whole life of an engine in another process, which leaves as the last one if nobody has the file locked."""
+    subprocess.run([sys.executable, "-c", ENGINE, path, name], check=True, cwd=Path(__file__).parents[2])
+
+
+async def _another_reader(path: Path) -> None:
+    async with Reader(path):
+        pass
+
+
+async def _an_engine(path: Path) -> None:
+    async with PhaseFlow(path):
+        pass
+
+
+@pytest.mark.parametrize("opened", [_another_reader, _an_engine])
+async def test_a_reader_sees_what_comes_although_its_process_opens_and_closes_the_file_again(
+    tmp_path: Path, opened: Callable[[Path], Awaitable[None]]
+) -> None:
+    path = tmp_path / "kb.db"
+    _engine(path, "a")
+    async with Reader(path) as reader:
+        before = len((await reader.kbs(1000)).items)
+        await opened(path)
+        for name in ("b", "c"):
+            _engine(path, name)
+        assert len((await reader.kbs(1000)).items) == before + 80
+
+
+async def test_the_descriptors_of_closed_engines_go_with_the_last_connection(tmp_path: Path) -> None:
+    path = tmp_path / "kb.db"
+    await _an_engine(path)
+    before = len(os.listdir("/dev/fd"))
+    async with Reader(path):
+        await _an_engine(path)
+    assert len(os.listdir("/dev/fd")) == before

@@ -12,6 +12,7 @@ import anyio
 
 from phaseflow.domain.errors import NotADatabase, StoreUnavailable
 from phaseflow.domain.globs import glob
+from phaseflow.store.open_file import connected
 
 T = TypeVar("T")
 
@@ -41,6 +42,13 @@ async def open_connection(path: Path, mode: str, *pragmas: str) -> AsyncIterator
     ``pragmas`` are set first. That reads the file, so it meets a full disk or a damaged file, which is explained.
     """
     uri = f"{path.as_uri()}?mode={mode}"
+    with connected(path):
+        async with _opened(path, uri, pragmas) as connection:
+            yield connection
+
+
+@asynccontextmanager
+async def _opened(path: Path, uri: str, pragmas: tuple[str, ...]) -> AsyncIterator[Connection]:
     connection = Connection(partial(sqlite3.connect, uri, uri=True, isolation_level=None, timeout=BUSY_S), 64)
     try:
         try:

@@ -29,8 +29,8 @@ else:
         fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
-_held: dict[int, tuple[int, int]] = {}
-"""Of this process: the descriptor of each lock it holds, and the database (device, inode) that the lock is for."""
+_held: set[int] = set()
+"""The descriptors of the locks that this process holds."""
 
 
 def _forget_in_child() -> None:
@@ -74,32 +74,16 @@ def database_lock(database: Path) -> Iterator[None]:
         fd = open_private(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise StoreUnavailable(f"cannot open {path}: {error.strerror}; check the folder and its permissions") from error
-    _held[fd] = (0, 0)
+    _held.add(fd)
     try:
         _lock(fd, database)
         os.ftruncate(fd, 0)
         _write(fd, f"{os.getpid()}\n{_host()}\n{_namespace()}\n".encode())
         yield
     finally:
-        if _held.pop(fd, None) is not None:  # else this is a forked child, which has closed it
+        if fd in _held:  # else this is a forked child, which has closed it
+            _held.remove(fd)
             os.close(fd)
-
-
-def note_open(database: Path) -> None:
-    """Say that SQLite has the file open from now on, under the lock that this process holds for it."""
-    found, lock = database.stat(), _lock_file(database).stat()
-    for fd in _held:
-        if os.path.samestat(os.fstat(fd), lock):
-            _held[fd] = (found.st_dev, found.st_ino)
-
-
-def is_open_here(found: os.stat_result) -> bool:
-    """An engine of this process has this file open.
-
-    Then nobody may open and close it but SQLite: closing any descriptor of a file drops all the POSIX locks that the
-    process has on it (https://sqlite.org/howtocorrupt.html, 2.2).
-    """
-    return (found.st_dev, found.st_ino) in _held.values()
 
 
 def is_held(database: Path) -> bool:

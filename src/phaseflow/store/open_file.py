@@ -1,6 +1,8 @@
 """The database file as it was opened: SQLite would go on writing into one that is no longer that."""
 
 import os
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +12,20 @@ HEAD_BYTES = 100
 _COUNTER, _PAGES, _COUNTER_OF_PAGES = slice(24, 28), slice(28, 32), slice(92, 96)
 
 
+_Inode = tuple[int, int]
+_guard = threading.Lock()
+_connections: Counter[_Inode] = Counter()
+"""Of this process: how many connections each file has."""
+_to_close: dict[_Inode, list[int]] = {}
+"""Descriptors that nobody needs any more, closed with the last connection to their file."""
+
+
 class OpenFile:
     """A file that SQLite has open, looked at by a descriptor of its own.
 
     That is closed after those of SQLite: closing any descriptor of a file gives up all locks that the process has on it
-    (https://sqlite.org/howtocorrupt.html, 2.2).
+    (https://sqlite.org/howtocorrupt.html, 2.2). Without its lock a connection is not seen by the last engine that
+    leaves, which then deletes the WAL: the connection goes on reading what was there before, or finds a damaged file.
     """
 
     def __init__(self, path: Path, fd: int) -> None:
@@ -62,4 +73,47 @@ def open_file(path: Path) -> Iterator[OpenFile]:
     try:
         yield OpenFile(path, fd)
     finally:
-        os.close(fd)
+        _close(fd)
+
+
+@contextmanager
+def connected(path: Path) -> Iterator[None]:
+    """For the length of the block this process has a connection to the file."""
+    with _guard:
+        inode = _inode(path)
+        _connections[inode] += 1
+    try:
+        yield
+    finally:
+        with _guard:
+            _connections[inode] -= 1
+            if not _connections[inode]:
+                del _connections[inode]
+                for fd in _to_close.pop(inode, []):
+                    os.close(fd)
+
+
+def may_be_open(path: Path) -> bool:
+    """Whether any connection, also one of the program around, can have the file open.
+
+    Then nobody but SQLite may open and close it. One that reads or writes a file in WAL mode has ``-shm`` beside it.
+    """
+    return path.with_name(f"{path.name}-shm").exists()
+
+
+def _close(fd: int) -> None:
+    found = os.fstat(fd)
+    inode = (found.st_dev, found.st_ino)
+    with _guard:
+        if inode in _connections:
+            _to_close.setdefault(inode, []).append(fd)
+        else:
+            os.close(fd)
+
+
+def _inode(path: Path) -> _Inode:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)  # opening it will say what is wrong
+    return (found.st_dev, found.st_ino)

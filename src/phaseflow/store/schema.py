@@ -12,8 +12,7 @@ from phaseflow.domain.errors import NewerDatabase, NotADatabase, StoreUnavailabl
 from phaseflow.domain.log import get_logger
 from phaseflow.store import failpoints, migration, names, upkeep
 from phaseflow.store.connection import BUSY_S
-from phaseflow.store.lock import is_open_here
-from phaseflow.store.open_file import HEAD_BYTES, SQLITE_MAGIC, size_by_head
+from phaseflow.store.open_file import HEAD_BYTES, SQLITE_MAGIC, may_be_open, size_by_head
 from phaseflow.store.private_files import make_database_file
 from phaseflow.store.transaction import Transaction
 
@@ -42,8 +41,8 @@ def check_file(path: Path) -> None:
         if not stat.S_ISREG(found.st_mode):
             raise StoreUnavailable(f"{path} is not a regular file; name another one with --db")
         names.check_only_name(path, found)
-        if is_open_here(found):
-            return  # whoever opened it has checked it
+        if may_be_open(path):
+            return  # SQLite will say what is wrong with it
         with path.open("rb") as file:
             head, size = file.read(HEAD_BYTES), os.fstat(file.fileno()).st_size
     except FileNotFoundError:
@@ -93,7 +92,7 @@ def _refuse_others(path: Path) -> None:
     """Look before opening: closing a connection that may write brings what was not checkpointed into the file."""
     if not path.exists() or not path.stat().st_size:
         return
-    only_reading = "mode=ro" if _wal(path) else "mode=ro&immutable=1"
+    only_reading = "mode=ro" if may_be_open(path) or _wal(path) else "mode=ro&immutable=1"
     with closing(sqlite3.connect(f"{path.as_uri()}?{only_reading}", uri=True, timeout=BUSY_S)) as connection:
         check_version(path, *identity(connection))
 

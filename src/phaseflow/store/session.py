@@ -9,7 +9,7 @@ import anyio
 
 from phaseflow.store import schema
 from phaseflow.store.database import Database, open_database
-from phaseflow.store.lock import database_lock, note_open
+from phaseflow.store.lock import database_lock
 
 
 @asynccontextmanager
@@ -23,7 +23,6 @@ async def open_session(path: Path) -> AsyncIterator[Database]:
     schema.check_file(path)
     with database_lock(path):
         await anyio.to_thread.run_sync(schema.prepare, path)
-        note_open(path)
         async with open_database(path) as database, anyio.create_task_group() as tasks:
             tasks.start_soon(database.serve)
             try:
