@@ -14,6 +14,10 @@ LONGEST_S = 120
 """No test may take longer, its fixtures included: one that hangs fails, says where it stood, and the others run."""
 LONGEST_SLOW_S = 1800
 """The same for those marked ``slow``."""
+# Compiled once for all processes that the tests start, whatever the environment says: compiling again takes long.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 AGAIN_S = 10
 """An event loop may swallow what a signal handler raises; it is raised again this often until the test has ended."""
 

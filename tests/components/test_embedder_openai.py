@@ -351,15 +351,18 @@ async def _endless() -> AsyncIterator[bytes]:
         yield bytes(1 << 20)
 
 
-BOMB = gzip.compress(bytes(200 << 20))
+async def _bomb(wbits: int) -> AsyncIterator[bytes]:
+    """200 MiB, packed in the format that zlib has under this number."""
+    packer = zlib.compressobj(wbits=wbits)
+    yield b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(200)), packer.flush()])
 
 
 @pytest.mark.parametrize(
     ("pieces", "encoding"),
     [
         (_endless(), ""),
-        (_pieces(BOMB), "gzip"),
-        (_pieces(zlib.compress(bytes(200 << 20))), "deflate"),
+        (_bomb(31), "gzip"),
+        (_bomb(15), "deflate"),
         (_pieces(b"[" * 200_000), ""),
         (_pieces(b"1," * 2_000_000), ""),
         (_pieces(b"no gzip"), "gzip"),
@@ -378,7 +381,7 @@ async def test_an_answer_is_read_within_what_its_texts_need(pieces: AsyncIterato
 
 async def test_of_an_error_the_beginning_is_read() -> None:
     assert len(await read_body(_endless(), "", bounds(3, None), is_error=True)) == 65_536
-    assert len(await read_body(_pieces(BOMB), "gzip", bounds(3, None), is_error=True)) == 65_536
+    assert len(await read_body(_bomb(31), "gzip", bounds(3, None), is_error=True)) == 65_536
 
 
 async def test_what_is_compressed_is_unpacked(server: FakeEmbeddingServer) -> None:

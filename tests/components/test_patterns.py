@@ -65,10 +65,13 @@ def _patterns() -> Iterator[tuple[str, re.Pattern[Any], frozenset[str]]]:
         if found.name.endswith("__main__") or ".integrations" in found.name:
             continue
         module = importlib.import_module(found.name)
+        kept = {name: value for name, value in vars(module).items() if isinstance(value, re.Pattern)}
+        if not kept:
+            continue
         tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
-        ways = _ways(tree)
-        for name, value in vars(module).items():
-            if isinstance(value, re.Pattern) and name in _assigned(tree):
+        ways, assigned = _ways(tree), _assigned(tree)
+        for name, value in kept.items():
+            if name in assigned:
                 yield f"{found.name.removeprefix('phaseflow.')}.{name}", value, ways.get(name) or frozenset(WAYS)
 
 

@@ -53,6 +53,7 @@ def _write_notes(folder: Path) -> None:
     (folder / "photo.jpg").write_bytes(bytes(300))
 
 
+@pytest.mark.examples
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
 def test_the_examples_of_a_page_do_what_it_says(page: Path, terminal: Terminal) -> None:
     for module in NEEDS.get(page.name, ()):

@@ -1,9 +1,10 @@
 """Jobs whose programs run elsewhere: what their users may ask for, in every state that a few moves lead to."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from itertools import product
 
 import pytest
@@ -54,9 +55,10 @@ MOVES: list[Move] = [
 NEW = IngestionState("j", "kb", managed=False, lease=Lease(60, can_retry=True))
 
 
-def _states() -> Iterator[IngestionState]:
-    """Each once."""
-    seen = set()
+@cache
+def _states() -> dict[IngestionState, None]:
+    """Each once, in the order in which they are found."""
+    seen: dict[IngestionState, None] = {}
     for moves in product(MOVES, repeat=4):
         state = NEW
         for move in moves:
@@ -64,17 +66,13 @@ def _states() -> Iterator[IngestionState]:
                 after = move(state)
                 check_job_move(state.get_overall_status(), after.get_overall_status())
                 state = after
-        if state not in seen:
-            seen.add(state)
-            yield state
-
-
-STATES = list(_states())
+        seen[state] = None
+    return seen
 
 
 @pytest.mark.parametrize("action", VERBS)
 def test_what_is_allowed_is_obeyed_and_all_else_is_refused_or_so_already(action: Action) -> None:
-    for state in STATES:
+    for state in _states():
         try:
             after = VERBS[action](state)
         except JobConflict:
@@ -85,7 +83,7 @@ def test_what_is_allowed_is_obeyed_and_all_else_is_refused_or_so_already(action:
 
 
 def test_every_move_from_every_state_is_one_that_the_table_knows() -> None:
-    for state, move in product(STATES, MOVES):
+    for state, move in product(_states(), MOVES):
         with suppress(JobConflict, InvalidTransition):
             after = move(state)
             check_job_move(state.get_overall_status(), after.get_overall_status())
@@ -98,7 +96,7 @@ def test_a_job_that_is_over_is_not_refused_for_the_silence_of_its_program() -> N
 
 
 def test_nothing_is_asked_of_a_program_that_is_gone() -> None:
-    for state in STATES:
+    for state in _states():
         gone = reports.expire(state, AT)
         assert gone.requested is None or gone.get_overall_status().is_terminal
         assert set(gone.allowed_actions()) <= {Action.CANCEL}

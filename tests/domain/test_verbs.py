@@ -125,6 +125,9 @@ def test_cancelling_fails_what_had_begun_and_leaves_the_rest(state: IngestionSta
     except JobConflict:
         return
     assert ended.get_overall_status() is JobStatus.CANCELLED
+    assert not ended.held
+    assert not any(phase.held for phase in ended.phases)
+    assert verbs.cancel(ended, LATER) is ended
     for before, after in zip(state.phases, ended.phases, strict=True):
         if before.is_active():
             assert (after.status, after.error) == (PhaseStatus.FAILED, "Cancelled by user")

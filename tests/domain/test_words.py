@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phaseflow.domain.search_query import how_exactly, parsed, phrase
+from phaseflow.domain.search_query import MOST_EXACT, how_exactly, parsed, phrase
 from phaseflow.domain.words import indexed_words, normalised
 from phaseflow.store.postings import TOKENIZE
 
@@ -59,6 +59,15 @@ def test_another_order_is_another_thing(part: str, text: str) -> None:
         ("1.2.3", "since 1-2-3", 0.5),
         ("C++", "in C++, mostly", 1.0),
         ("x@y", "max@y", 0.75),
+        ("x@y", "max@y x@y", 1.0),
+        ("x@y", "x@y_ +x@y x@y#", 0.75),
+        ("1.2", "see 1.2-b", 0.75),
+        ("1.2", "see 1.2- b", 1.0),
+        ("1.2", "2.1.2", 0.75),
+        ("1.2", "from 2. 1.2", 1.0),
+        ("a/b", "c\\a/b", 0.75),
+        ("合-1", "文合-1", 1.0),
+        ("a-1", "文a-1文", 1.0),
         ("Pause All", "to pause\nall jobs", 1.0),
         ("合同副本", "公布合同副本。", 1.0),
     ],
@@ -98,6 +107,13 @@ def test_a_word_broken_at_the_end_of_a_line_is_found_whole_and_in_parts() -> Non
         ("如何暂停任务", ("如何暂停任务",)),
         ('an unpaired " means nothing', ()),
         ("(10.2.17.44),", ("10.2.17.44",)),
+        ("what does .gitignore do", (".gitignore",)),
+        ("and so on .. and ...so on", ()),
+        ("is it '.' or .,", ()),
+        ("C# beside .NET, «a-1».", ("a-1", "C#", ".NET")),
+        (" ".join(f"a-{n}" for n in range(9)), tuple(f"a-{n}" for n in range(MOST_EXACT))),
+        ("a-1 or A-1 or a-1", ("a-1", "A-1")),
+        ('" ! " and § !', ()),
     ],
 )
 def test_what_is_quoted_or_written_without_a_space_is_one_thing(query: str, exact: tuple[str, ...]) -> None:

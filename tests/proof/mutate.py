@@ -3,9 +3,9 @@
     ./tasks mutate [PATH…] [--sample N] [--seed N] [--log FILE]
 
 PATH is a room (``domain``) or a module (``store/jobs.py``) of ``src/phaseflow``; all rooms of the core without one.
-Works on a copy, so the working tree can be used meanwhile. cosmic-ray says which mutants there are; each is tested by
-the near tests of its room only, in a process of their own. Exit code 1 when a mutant survives that is not in
-``survivors.toml``, which says of each known one why it may.
+Works on a copy, so the working tree can be used meanwhile. cosmic-ray says which mutants there are; each is tested, in
+a process of its own, by those of the near tests of its room that run the line. Exit code 1 when a mutant survives that
+is not in ``survivors.toml``, which says of each known one why it may.
 """
 
 import argparse
@@ -24,17 +24,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.proof.reached import OPTIONS, Reached
+
 ROOT = Path(__file__).parents[2]
 SOURCE = Path("src/phaseflow")
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 NEAR = {
-    "domain": ["tests/domain", "tests/test_snapshot.py"],
-    "store": ["tests/store", "tests/test_feed.py", "tests/engine/test_ingestion.py"],
-    "tracker": ["tests/test_tracker.py", "tests/test_feed.py", "tests/contract/test_phase_tracker.py"],
-    "feed.py": ["tests/test_feed.py"],
-    "actors": ["tests/actors", "tests/engine/test_ingestion.py", "tests/engine/test_control.py"],
-    "supervisor": ["tests/engine/test_control.py", "tests/proof/test_seams.py", "tests/engine/test_ingestion.py"],
-}
+    "domain": [
+        "tests/domain", "tests/test_snapshot.py", "tests/contract/test_library.py", "tests/contract/test_verbs.py",
+        "tests/engine/test_pushes.py", "tests/engine/test_search.py", "tests/http/test_embedder_access.py",
+        "tests/http/test_reports.py", "tests/http/test_endpoints.py",
+    ],
+    "store": [
+        "tests/store", "tests/test_feed.py", "tests/engine/test_ingestion.py", "tests/engine/test_pushes.py",
+        "tests/engine/test_search.py", "tests/engine/test_filtered_search.py", "tests/engine/test_upkeep.py",
+        "tests/engine/test_catalogue.py", "tests/engine/test_sources.py", "tests/engine/test_bounded_transactions.py",
+    ],
+    "tracker": [
+        "tests/test_tracker.py", "tests/test_feed.py", "tests/contract/test_phase_tracker.py",
+        "tests/http/test_reports.py",
+    ],
+    "feed.py": ["tests/test_feed.py", "tests/http/test_stream.py"],
+    "actors": [
+        "tests/actors", "tests/engine/test_ingestion.py", "tests/engine/test_control.py",
+        "tests/engine/test_embedding.py", "tests/engine/test_pushes.py", "tests/engine/test_sources.py",
+        "tests/engine/test_loading_limits.py", "tests/proof/test_seams.py",
+    ],
+    "supervisor": [
+        "tests/engine/test_control.py", "tests/proof/test_seams.py", "tests/engine/test_ingestion.py",
+        "tests/engine/test_giving_way.py", "tests/engine/test_pushes.py", "tests/engine/test_contained.py",
+        "tests/engine/test_owed_writes.py", "tests/contract/test_verbs.py",
+    ],
+}  # fmt: skip
 """The tests that have to notice a mutant of each room; those that mostly do come first."""
 _ANNOTATION = "core/ReplaceBinaryOperator_BitOr_"
 """``int | None`` in an annotation becomes one that cannot be imported."""
@@ -44,8 +65,10 @@ _IDENTITY = {
 }
 """``x is None`` turned round says something; ``x == None`` is the same, and ``x < None`` raises wherever it runs."""
 COPIED = ("src", "tests", "schema.sql", "pyproject.toml", "docs", "README.md", "CHANGELOG.md")
+A_MEASUREMENT = "tests/domain/test_tracing.py::test_without_the_api_a_span_costs_a_look"
+"""It cannot pass while each line that runs is written down."""
 PYTEST = (
-    "-q", "-x", "-n", "0", "--tb=no", "-p", "no:cacheprovider", "-o",
+    "-q", "-x", "-n", "0", "--tb=no", "-p", "no:cacheprovider", "--deselect", A_MEASUREMENT, "-o",
     "addopts=--strict-markers --import-mode=importlib -m 'not slow and not browser'",
 )  # fmt: skip
 SLOWER = 3
@@ -82,9 +105,13 @@ class Laboratory:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PHASEFLOW_")}
         self._environment = {**environment, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
 
-    def survives(self, tests: list[str], most_s: float) -> bool:
-        """Whether the tests pass, within their time."""
-        command = [sys.executable, "-m", "pytest", *PYTEST, *tests]
+    def survives(self, tests: list[str], most_s: float, *options: str) -> bool:
+        """Whether the tests pass, within their time. True if there are none."""
+        if not tests:
+            return True
+        arguments = self.folder / "tests.txt"
+        arguments.write_text("\n".join(tests), "utf-8")
+        command = [sys.executable, "-m", "pytest", *PYTEST, *options, f"@{arguments}"]
         with subprocess.Popen(
             command, cwd=self.folder, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -95,6 +122,17 @@ class Laboratory:
                 return False
             finally:
                 _kill_group(process.pid)
+
+    def reached_by(self, tests: list[str]) -> tuple[Reached, float]:
+        """Run the tests, which have to pass, and say what they run, and how long all of them took."""
+        began = time.monotonic()
+        (self.folder / ".coverage").unlink(missing_ok=True)
+        if not self.survives(tests, 1200, *OPTIONS):
+            raise SystemExit(f"these tests fail without any mutant: {' '.join(tests)}")
+        took_s = time.monotonic() - began
+        data = self.folder / f"reached-{tests[0].replace('/', '-')}"
+        (self.folder / ".coverage").rename(data)
+        return Reached(data), took_s
 
     def mutants(self, modules: list[Path]) -> Iterator[tuple[Mutant, Path, str]]:
         """Each mutant of the modules, with its file and the text of that."""
@@ -181,9 +219,8 @@ def main() -> int:
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="phaseflow-mutate-") as folder:
         laboratory = Laboratory(Path(folder))
-        limits = {
-            room: _limit(laboratory, NEAR[room]) for room in {room_of(str(m.relative_to(SOURCE))) for m in modules}
-        }
+        rooms = {room_of(str(module.relative_to(SOURCE))) for module in modules}
+        reached = {room: laboratory.reached_by(NEAR[room]) for room in rooms}
         mutants = list(laboratory.mutants(modules))
         print(f"{len(mutants)} mutants in {len(modules)} modules", flush=True)
         if options.sample is not None and options.sample < len(mutants):
@@ -191,9 +228,10 @@ def main() -> int:
         for mutant, path, text in mutants:
             room = room_of(mutant.where)
             original = path.read_text("utf-8")
+            tests, took_s = reached[room][0].tests_of(path, mutant.line), reached[room][1]
             path.write_text(text, "utf-8")
             try:
-                survives = laboratory.survives(NEAR[room], limits[room])
+                survives = laboratory.survives(NEAR[room] if tests is None else tests, took_s * SLOWER + 10)
             finally:
                 path.write_text(original, "utf-8")
             fate = "killed" if not survives else "excused" if mutant.identity in excused else "SURVIVES"
@@ -209,14 +247,6 @@ def main() -> int:
         f"{tested} tested in {spent:.0f} s: " + ", ".join(f"{count} {fate}" for fate, count in sorted(counts.items()))
     )
     return 1 if counts["SURVIVES"] else 0
-
-
-def _limit(laboratory: Laboratory, tests: list[str]) -> float:
-    """How long the tests of a room may take with a mutant. They have to pass without one."""
-    began = time.monotonic()
-    if not laboratory.survives(tests, 600):
-        raise SystemExit(f"these tests fail without any mutant: {' '.join(tests)}")
-    return (time.monotonic() - began) * SLOWER + 10
 
 
 if __name__ == "__main__":
