@@ -206,11 +206,13 @@ CREATE TABLE pushed (
     media_type TEXT,                              -- given with it; null: judged by name and content
     size       INTEGER NOT NULL,
     digest     TEXT NOT NULL,                     -- hex, of the bytes
+    origin     TEXT,                              -- where it came from, as its sender calls it; null: not said
     file       TEXT,                              -- its name in the folder of uploads; null: the bytes are in content
     content    BLOB,
     pushed_at  TEXT NOT NULL,
     UNIQUE (kb_id, uri)
 ) STRICT;
+CREATE INDEX pushed_by_origin ON pushed (kb_id, origin, uri) WHERE origin IS NOT NULL;
 
 -- Documents to be loaded (again) without listing a source: pushed, or retried. The loading phase of the open job takes them
 -- into its entries; while there is none that can, they wait here. A row goes when the document is searchable, unchanged or

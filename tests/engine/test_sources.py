@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from phaseflow import FolderSource, InvalidRequest, JobPhase, PhaseFlow, Policies, RetryPolicy
+from phaseflow import FolderSource, InvalidRequest, JobPhase, PhaseFlow, Policies, RetryPolicy, UploadSource
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
 from phaseflow.components.sources import FolderLoader
 from phaseflow.domain.errors import SourceDown
@@ -267,3 +267,24 @@ async def test_an_index_that_is_built_anew_asks_too(database: Path, many: Folder
         assert (await job.wait()).status == "completed"
         assert len(await uris(flow)) == 10
         assert select(database, "SELECT allow_deletes FROM ingestion_jobs ORDER BY seq DESC LIMIT 1") == [(1,)]
+
+
+async def test_a_source_that_uploads_replace_is_taken_out(database: Path, tmp_path: Path) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", str(write_folder(tmp_path / "docs", 2)))).wait()
+        await flow.add("kb", [{"uri": "pushed.md", "text": "A letter."}])
+        job = await flow.start("kb", UploadSource(), allow_deletes=True)
+        assert (await job.wait()).status == "completed"
+        assert [one.uri for one in (await flow.documents("kb")).items] == ["pushed.md"]
+
+
+async def test_uploads_alone_are_indexed_anew_with_another_embedder(database: Path) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await flow.add("kb", [{"uri": "pushed.md", "text": "A letter."}])
+        await (await flow.job("kb")).wait()
+    other = CountingEmbedder()
+    other.fingerprint = "other"
+    async with PhaseFlow(database, embedder=other) as flow:
+        job = await flow.start("kb")
+        assert (await job.wait()).status == "completed", (await job.status()).error
+        assert (await flow.search("kb", "letter"))[0].uri == "pushed.md"

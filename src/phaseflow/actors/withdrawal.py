@@ -58,7 +58,9 @@ class Withdrawal:
         plan = self._shop.plan
         seq = plan.run.job_seq
         failed, kb = job_sources.failed(tx, seq), knowledge_bases.get(tx, plan.run.kb_id)
-        others = set(json.loads(kb.sources or "{}")) - plan.components.loaders.keys()  # this job does not read them
+        sources = json.loads(kb.sources or "{}")
+        held = {name for name, source in sources.items() if source.get("type") != "upload"}  # the others hold nothing
+        others = held - plan.components.loaders.keys()  # this job does not read them
         if (failed or others) and kb.index_version != self._scope.index_version:
             name, error = next(iter(failed.items()), (min(others, default=""), "this job reads the others only"))
             raise PhaseFailed(

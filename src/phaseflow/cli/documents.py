@@ -14,6 +14,9 @@ from phaseflow.domain.counting import counted
 from phaseflow.domain.vocabulary import DocumentStatus, JobStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from phaseflow.client import Client
     from phaseflow.domain.documents import DocumentInfo
     from phaseflow.domain.status import JobStatusResponse
     from phaseflow.flow import Job, PhaseFlow
@@ -64,7 +67,7 @@ async def _add(
     if place.server:
         async with place.client() as client:
             taken = await client.upload(kb_id, files, metadata)
-        return _told_of(taken.documents, as_json, "taken in")
+            return await _settled_there(client, place, as_json, kb_id, [one.uri for one in taken.documents], "taken in")
     from phaseflow.flow import PhaseFlow
 
     async with PhaseFlow(place.db, only=[kb_id], index_servers=options.index_servers()) as flow:
@@ -83,6 +86,18 @@ async def _last_status(flow: "PhaseFlow", job: "Job") -> "JobStatusResponse":
         if following is None:
             return status
         job = following
+
+
+async def _settled_there(
+    client: "Client", place: Place, as_json: bool, kb_id: str, uris: "Sequence[str]", what: str
+) -> Exit:
+    """Wait for the jobs of a service that take these documents, and say what has become of them."""
+    from phaseflow.cli.remote_foreground import RemoteForeground
+
+    status = await RemoteForeground(place, kb_id, as_json).settled(client)
+    found = [await client.document(kb_id, uri) for uri in dict.fromkeys(uris)]
+    _told_of(found, as_json, what)
+    return _exit_with(status, found)
 
 
 def _exit_with(status: "JobStatusResponse", found: "list[DocumentInfo]") -> Exit:
@@ -132,12 +147,13 @@ async def _remove(place: Place, as_json: bool, kb_id: str, uri: str) -> Exit:
 
 
 async def retry_here(place: Place, as_json: bool, kb_id: str, uri: str) -> Exit:
-    """Load one document anew; in this process, wait for it."""
+    """Load one document anew, and wait for it."""
     async with place.reading() as reader:
         await reader.document(kb_id, uri)
     if place.server:
         async with place.client() as client:
-            return _told_of([await client.retry_document(kb_id, uri)], as_json, "asked for")
+            known = await client.retry_document(kb_id, uri)
+            return await _settled_there(client, place, as_json, kb_id, [known.uri], "loaded anew")
     from phaseflow.flow import PhaseFlow
 
     async with PhaseFlow(place.db, only=[kb_id], index_servers=options.index_servers()) as flow:

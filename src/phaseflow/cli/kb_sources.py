@@ -44,12 +44,13 @@ def _merged(old: "Source", new: "Named") -> "Source | None":
         return new if (old.url, old.connection) == (new.url, new.connection) else None
     if old.type != "folder" or new.type != "folder" or old.path != new.path:
         return None
-    if _names_files(old) and _names_files(new) and (old.exclude, old.archives) == (new.exclude, new.archives):
+    if names_files(old) and names_files(new) and (old.exclude, old.archives) == (new.exclude, new.archives):
         return replace(new, include=tuple(dict.fromkeys([*old.include, *new.include])))
     return new
 
 
-def _names_files(source: "FolderSource") -> bool:
+def names_files(source: "FolderSource") -> bool:
+    """Whether a source is files of a folder that were named one by one."""
     return bool(source.include) and all(glob.startswith("/") for glob in source.include)
 
 

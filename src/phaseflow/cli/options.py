@@ -109,21 +109,14 @@ def server(command: Callable[P, R]) -> Callable[P, R]:
     )(command)
 
 
-def file_only(why: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """--server, for a command that works on the file alone: refused, with the reason, rather than ignored."""
+def no_server(why: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """--server, for the command that is the service: refused, with the reason. The environment is for the others."""
 
     def refuse(_: click.Context, __: click.Parameter, url: str | None) -> None:
-        if url:
-            raise click.UsageError(f"{why}; to work on the file of --db all the same, add --server ''")
+        if url is not None:
+            raise click.UsageError(why)
 
-    return click.option(
-        "--server",
-        metavar="URL",
-        envvar="PHASEFLOW_SERVER",
-        expose_value=False,
-        callback=refuse,
-        help="Refused, also where PHASEFLOW_SERVER names one: this command works on the file.",
-    )
+    return click.option("--server", metavar="URL", expose_value=False, callback=refuse, help=f"Refused: {why}.")
 
 
 def allow_private(command: Callable[P, R]) -> Callable[P, R]:

@@ -51,6 +51,13 @@ class Lines(_Plain):
         self._last = status
 
 
+class Silence(_Plain):
+    """Nothing is shown."""
+
+    def show(self, status: JobStatusResponse) -> None:
+        """Leave it."""
+
+
 class JsonLines(_Plain):
     """One status per line on stdout, none twice in a row. Progress that nobody reads is left out; the end never is."""
 

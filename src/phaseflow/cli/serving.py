@@ -35,6 +35,7 @@ _OPTIONS = frozenset(
 @options.allow_private
 @options.keep_vectors
 @options.settings
+@options.no_server("serve is the service itself; leave --server out")
 @options.common
 @options.verbose
 def serve(

@@ -12,10 +12,11 @@ from pydantic import BaseModel
 from phaseflow.client.calls import ServiceCall
 from phaseflow.client.connection import part
 from phaseflow.client.documents import Given, files_of
-from phaseflow.domain.documents import DocumentInfo, DocumentsChanged
+from phaseflow.domain.documents import DocumentInfo, DocumentsChanged, PushedDocument
 from phaseflow.domain.errors import DocumentNotFound
 from phaseflow.domain.identifiers import DOCUMENT_ID, document_id
 from phaseflow.domain.new_document import NewDocument
+from phaseflow.domain.status import Page
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -40,6 +41,25 @@ class DocumentCalls:
         said = {} if metadata is None else {"data": {"metadata": json.dumps(dict(metadata))}}
         with files_of(paths) as files:
             return await self._ask(DocumentsChanged, "POST", f"{kb_path(kb_id)}/documents", files=files, **said)
+
+    @ServiceCall
+    async def push_files(
+        self, kb_id: str, files: Iterable[tuple[str, bytes]], origin: str | None = None
+    ) -> DocumentsChanged:
+        """Push files, each a uri and its bytes, which come from ``origin``."""
+        said: list[Any] = [] if origin is None else [("origin", (None, origin))]
+        for uri, data in files:
+            said += [("uri", (None, uri)), ("files", ("file", data))]
+        return await self._ask(DocumentsChanged, "POST", f"{kb_path(kb_id)}/documents", files=said)
+
+    @ServiceCall
+    async def pushed_documents(
+        self, kb_id: str, limit: int = 100, cursor: str | None = None, *, origin: str | None = None
+    ) -> Page[PushedDocument]:
+        """What is kept of the documents that were pushed, by uri: of all, or of those of one ``origin``."""
+        asked = {name: str(value) for name, value in [("cursor", cursor), ("origin", origin)] if value is not None}
+        path = f"{kb_path(kb_id)}/pushed"
+        return await self._ask(Page[PushedDocument], "GET", path, params={"limit": str(limit)} | asked)
 
     @ServiceCall
     async def delete_document(self, kb_id: str, document: str) -> DocumentsChanged:

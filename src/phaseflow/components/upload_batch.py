@@ -37,6 +37,8 @@ class UploadBatch:
         self._closed = False
         self.metadata: str | None = None
         """JSON that is given to each document without metadata of its own."""
+        self.origin: str | None = None
+        """Where they come from, as their sender calls it."""
 
     @property
     def is_empty(self) -> bool:
@@ -46,7 +48,9 @@ class UploadBatch:
     @property
     def pushes(self) -> list[Push]:
         """What has come in, each uri once, in the order sent; of two with the same uri, the later one."""
-        return [replace(push, metadata=push.metadata or self.metadata) for push in self._done.values()]
+        return [
+            replace(push, metadata=push.metadata or self.metadata, origin=self.origin) for push in self._done.values()
+        ]
 
     def begin(self, name: str) -> None:
         """A file begins."""

@@ -43,6 +43,16 @@ class DocumentsChanged(Value):
     job: JobStatusResponse | None
 
 
+class PushedDocument(Value):
+    """What is kept of a document that was pushed. ``digest`` is hex, BLAKE2b of 16 bytes; ``origin`` where its sender
+    said that it came from."""
+
+    uri: str
+    size: Count
+    digest: str
+    origin: str | None
+
+
 class DocumentChunk(Value):
     """A passage of a document: ``text`` is exactly characters ``start`` to ``end`` of its extracted text."""
 

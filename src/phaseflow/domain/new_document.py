@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.validation import first_fault
 
 MetadataValue = str | bool | int | float | list[str]
 MOST_KEYS: Final = 64
@@ -17,6 +18,8 @@ MOST_BYTES: Final = 16 * 1024
 LONGEST_KEY: Final = 200
 LONGEST_URI: Final = 2048
 """Characters."""
+LONGEST_ORIGIN: Final = 4096
+"""Characters of where documents come from."""
 BUILT_IN: Final = ("uri", "source", "title", "media_type", "size", "modified_at", "indexed_at")
 """Fields of every document, which metadata cannot shadow."""
 
@@ -92,6 +95,30 @@ def _visible(text: str) -> str:
     return _whole(text)
 
 
+Uri = Annotated[str, Field(min_length=1, max_length=LONGEST_URI), AfterValidator(_visible)]
+_URI: TypeAdapter[str] = TypeAdapter(Uri)
+_ORIGIN: TypeAdapter[str] = TypeAdapter(
+    Annotated[str, Field(min_length=1, max_length=LONGEST_ORIGIN), AfterValidator(_visible)]
+)
+
+
+def check_uri(uri: str, field: str = "uri") -> str:
+    """A uri that a document can be pushed under. Raises InvalidRequest, naming the field."""
+    return _checked(_URI, uri, field)
+
+
+def check_origin(origin: str, field: str = "origin") -> str:
+    """Where documents come from, as it can be kept. Raises InvalidRequest, naming the field."""
+    return _checked(_ORIGIN, origin, field)
+
+
+def _checked(kind: TypeAdapter[str], value: str, field: str) -> str:
+    try:
+        return kind.validate_python(value, strict=True)
+    except ValidationError as error:
+        raise InvalidRequest(field, first_fault(error).problem) from None
+
+
 Metadata = Annotated[dict[str, Any], BeforeValidator(_checked_metadata)]
 
 
@@ -104,7 +131,7 @@ class NewDocument(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    uri: Annotated[str, Field(min_length=1, max_length=LONGEST_URI), AfterValidator(_visible)]
+    uri: Uri
     text: Annotated[str, AfterValidator(_without_nul)]
     title: Annotated[str | None, Field(min_length=1, max_length=1000)] = None
     media_type: Annotated[str | None, Field(max_length=200, pattern=r"^[\w.+-]+/[\w.+-]+( *;.*)?$")] = None

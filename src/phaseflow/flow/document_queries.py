@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
-from phaseflow.domain.documents import DocumentChunk, DocumentInfo
+from phaseflow.domain.documents import DocumentChunk, DocumentInfo, PushedDocument
 from phaseflow.domain.errors import DocumentNotFound, InvalidRequest, NoText
 from phaseflow.domain.status import Page
 from phaseflow.domain.vocabulary import DocumentStatus
 from phaseflow.flow.inputs import as_count, as_text
 from phaseflow.flow.readings import Readings
-from phaseflow.store import document_status, knowledge_bases, texts
+from phaseflow.store import document_status, knowledge_bases, pushed, texts
 from phaseflow.store.document_status import View, Wanted
 from phaseflow.store.transaction import Transaction
 
@@ -49,6 +49,22 @@ class DocumentQueries:
             return Page(items=found, next_cursor=following)
 
         return await self._readings.read(read)
+
+    async def pushed(
+        self, kb_id: str, limit: int = 100, cursor: str | None = None, *, origin: str | None = None
+    ) -> Page[PushedDocument]:
+        """What is kept of the documents that were pushed, by uri: of all, or of those of one ``origin``."""
+        as_count("limit", limit, 1, MOST_ITEMS)
+        after = "" if cursor is None else as_text("cursor", cursor)
+        of = None if origin is None else as_text("origin", origin)
+
+        def read(tx: Transaction) -> list[PushedDocument]:
+            kb = knowledge_bases.get(tx, as_text("kb_id", kb_id))
+            found = pushed.by_uri(tx, kb.key, of, limit + 1, after)
+            return [PushedDocument(uri=p.uri, size=p.size, digest=p.digest, origin=p.origin) for p in found]
+
+        found = await self._readings.read(read)
+        return Page(items=found[:limit], next_cursor=found[limit - 1].uri if len(found) > limit else None)
 
     async def named(self, kb_id: str, uris: Sequence[str]) -> list[DocumentInfo]:
         """Those of these documents that are known, in the order given."""

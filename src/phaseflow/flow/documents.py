@@ -121,6 +121,9 @@ def _store(
     catalogue.note(tx, kb.key, PUSH, [push.uri for push in new], at)
     for push in new:
         pushed.put(tx, kb.key, push, kept.get(push.uri), at)
+    for origin in {push.origin for push in pushes}:
+        same = [push.uri for push in pushes if push.origin == origin and push.uri in kept]
+        pushed.set_origin(tx, kb.key, [uri for uri in same if kept[uri].origin != origin], origin)
     for push in pushes:
         before = known.get(push.uri)
         if push.metadata is not None and (before is None or not _is_given(push.metadata, before)):

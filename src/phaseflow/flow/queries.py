@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from phaseflow.components.index import EmbeddedIndex
-from phaseflow.domain.documents import DocumentChunk, DocumentInfo
+from phaseflow.domain.documents import DocumentChunk, DocumentInfo, PushedDocument
 from phaseflow.domain.errors import InvalidRequest, JobNotFound
 from phaseflow.domain.status import Failure, JobStatusResponse, KnowledgeBase, Page, SearchHits, Transition
 from phaseflow.domain.vocabulary import DocumentStatus, SearchMode
@@ -139,6 +139,12 @@ class Queries:
         A page of a filtered list may hold fewer than ``limit`` while ``next_cursor`` says that there are more.
         """
         return await self._documents.page(kb_id, limit, cursor, q, status=status, source=source)
+
+    async def pushed_documents(
+        self, kb_id: str, limit: int = 100, cursor: str | None = None, *, origin: str | None = None
+    ) -> Page[PushedDocument]:
+        """What is kept of the documents that were pushed, by uri: of all, or of those of one ``origin``."""
+        return await self._documents.pushed(kb_id, limit, cursor, origin=origin)
 
     async def documents_named(self, kb_id: str, uris: Sequence[str]) -> list[DocumentInfo]:
         """Those of these documents that are known, in the order given."""

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from starlette.responses import StreamingResponse
 
-from phaseflow.domain.documents import DocumentChunk, DocumentInfo
+from phaseflow.domain.documents import DocumentChunk, DocumentInfo, PushedDocument
 from phaseflow.domain.errors import DocumentNotFound, KnowledgeBaseNotFound, NoText
 from phaseflow.domain.status import Page
 from phaseflow.http import requests
@@ -20,6 +20,11 @@ async def list_documents(call: RequestContext[requests.DocumentList, None]) -> J
     at = call.at
     found = await call.state.flow.documents(at.kb_id, at.limit, at.cursor, at.q, status=at.status, source=at.source)
     return JsonResult(found)
+
+
+async def list_pushed(call: RequestContext[requests.PushedList, None]) -> JsonResult:
+    at = call.at
+    return JsonResult(await call.state.flow.pushed_documents(at.kb_id, at.limit, at.cursor, origin=at.origin))
 
 
 async def get_document(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
@@ -47,6 +52,8 @@ _NO_DOCUMENT = (KnowledgeBaseNotFound, DocumentNotFound)
 ENDPOINTS = [
     Endpoint("GET", DOCUMENTS, "The documents, by uri", list_documents, {200: Page[DocumentInfo]},
              requests.DocumentList, problems=(KnowledgeBaseNotFound,)),
+    Endpoint("GET", f"{KB}/pushed", "What is kept of the documents that were pushed, by uri", list_pushed,
+             {200: Page[PushedDocument]}, requests.PushedList, problems=(KnowledgeBaseNotFound,)),
     Endpoint("GET", DOCUMENT, "One document", get_document, {200: DocumentInfo}, requests.DocumentPath,
              problems=_NO_DOCUMENT),
     Endpoint("GET", f"{DOCUMENT}/text", "The text that was extracted from a document", get_document_text, {200: TEXT},

@@ -7,13 +7,19 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from phaseflow.components.upload_batch import UploadBatch
 from phaseflow.domain.errors import InvalidRequest
-from phaseflow.domain.new_document import MOST_BYTES, as_metadata
+from phaseflow.domain.new_document import LONGEST_ORIGIN, LONGEST_URI, MOST_BYTES, as_metadata, check_origin, check_uri
 from phaseflow.http.endpoint import MULTIPART
 from phaseflow.http.problems import UnsupportedMediaType
 
 FIELD = "files"
 METADATA = "metadata"
 """A part of this name is JSON: what is said about all the files."""
+URI = "uri"
+"""A part of this name is the uri of the next file, in place of its name."""
+ORIGIN = "origin"
+"""A part of this name says where all the files come from."""
+_LONGEST = {METADATA: 2 * MOST_BYTES, URI: 4 * LONGEST_URI, ORIGIN: 4 * LONGEST_ORIGIN}
+"""Bytes of the parts that are no files, blanks and characters of four bytes included."""
 _ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}
 """What browsers make of these in the name of a file (HTML, multipart/form-data encoding algorithm)."""
 
@@ -39,7 +45,8 @@ class FileParts:
         self._header = (bytearray(), bytearray())
         self._disposition = b""
         self._is_whole = False
-        self._metadata: bytearray | None = None
+        self._value: tuple[str, bytearray] | None = None
+        self._uri: str | None = None
         try:
             self._parser = MultipartParser(
                 boundary,
@@ -84,29 +91,40 @@ class FileParts:
     def _begin_file(self) -> None:
         _, options = parse_options_header(self._disposition)
         field = options.get(b"name", b"").decode("utf-8", "replace")
-        if field == METADATA:
-            self._metadata = bytearray()
+        if field in _LONGEST:
+            self._value = field, bytearray()
             return
         if field != FIELD:
             raise InvalidRequest(FIELD, f"a part is named {field[:100]!r}; name each {FIELD!r}, or {METADATA!r}")
         if b"filename" not in options:
             raise InvalidRequest(FIELD, "a part is not a file; send its name as filename")
-        self._batch.begin(_file_name(options[b"filename"]))
+        if self._uri is not None:
+            self._batch.begin_document(self._uri)
+            self._uri = None
+        else:
+            self._batch.begin(_file_name(options[b"filename"]))
 
     def _take(self, data: bytes) -> None:
-        if self._metadata is None:
+        if self._value is None:
             self._batch.write(data)
             return
-        self._metadata += data
-        if len(self._metadata) > 2 * MOST_BYTES:  # blanks included
-            raise InvalidRequest(METADATA, f"has more than the {MOST_BYTES:,} bytes that are kept")
+        field, value = self._value
+        value += data
+        if len(value) > _LONGEST[field]:
+            raise InvalidRequest(field, f"has more than the {_LONGEST[field]:,} bytes that are taken")
 
     def _end_part(self) -> None:
-        if self._metadata is None:
+        if self._value is None:
             self._batch.end()
             return
-        self._batch.metadata = json.dumps(as_metadata(METADATA, bytes(self._metadata)))
-        self._metadata = None
+        field, value = self._value
+        self._value = None
+        if field == METADATA:
+            self._batch.metadata = json.dumps(as_metadata(METADATA, bytes(value)))
+        elif field == URI:
+            self._uri = check_uri(_text(field, value), field)
+        else:
+            self._batch.origin = check_origin(_text(field, value), field)
 
     def _end(self) -> None:
         self._is_whole = True
@@ -120,6 +138,13 @@ def _file_name(raw: bytes) -> str:
     for escape, letter in _ESCAPES.items():
         name = name.replace(escape, letter)
     return name
+
+
+def _text(field: str, value: bytearray) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidRequest(field, "is no UTF-8; send it as UTF-8") from None
 
 
 def _malformed(error: FormParserError) -> InvalidRequest:

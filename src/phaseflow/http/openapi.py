@@ -62,6 +62,12 @@ _FILES: Json = {
     "properties": {
         "files": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}},
         "metadata": {"type": "object", "description": "What is said about all the files."},
+        "uri": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Before a file: its uri, in place of its name.",
+        },
+        "origin": {"type": "string", "description": "Where all the files come from, in your words."},
     },
     "required": ["files"],
     "additionalProperties": False,

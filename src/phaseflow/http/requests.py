@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from phaseflow.domain.filters import LONGEST_FILTER
 from phaseflow.domain.identifiers import DOCUMENT_ID, JOB_ID, KB_ID
-from phaseflow.domain.new_document import Metadata, NewDocument
+from phaseflow.domain.new_document import LONGEST_ORIGIN, Metadata, NewDocument
 from phaseflow.domain.phase import LARGEST_COUNT
 from phaseflow.domain.settings import Settings, Source, Sources
 from phaseflow.domain.vocabulary import DocumentStatus, JobPhase, SearchMode
@@ -85,6 +85,16 @@ class DocumentList(KbPath):
     ] = ""
     status: Annotated[DocumentStatus | None, Field(description="Only the documents with this status.")] = None
     source: Annotated[str | None, Field(max_length=63, description="Only the documents of this source.")] = None
+
+
+class PushedList(KbPath):
+    """A page of what was pushed."""
+
+    limit: Limit = 100
+    cursor: TextCursor = None
+    origin: Annotated[
+        str | None, Field(max_length=LONGEST_ORIGIN, description="Only what came from there, as its sender called it.")
+    ] = None
 
 
 class DocumentPath(KbPath):

@@ -84,11 +84,13 @@ CREATE TABLE pushed (
     media_type TEXT,
     size       INTEGER NOT NULL,
     digest     TEXT NOT NULL,
+    origin     TEXT,
     file       TEXT,
     content    BLOB,
     pushed_at  TEXT NOT NULL,
     UNIQUE (kb_id, uri)
 ) STRICT;
+CREATE INDEX pushed_by_origin ON pushed (kb_id, origin, uri) WHERE origin IS NOT NULL;
 CREATE TABLE requests (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     kb_id        TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,

@@ -18,7 +18,8 @@ STAMP: Final = "push "
 @dataclass(frozen=True, slots=True)
 class Push:
     """A document as it was pushed. ``digest`` is hex, BLAKE2b-128 of its bytes; they are in ``content``, or in the file
-    of this name. ``metadata`` is JSON; None when none was given."""
+    of this name. ``metadata`` is JSON; None when none was given. ``origin``: where it came from, as its sender calls
+    it."""
 
     uri: str
     size: int
@@ -28,6 +29,7 @@ class Push:
     title: str | None = None
     media_type: str | None = None
     metadata: str | None = None
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Pushed:
     size: int
     digest: str
     file: str | None
+    origin: str | None
 
     @property
     def stamp(self) -> str:
@@ -49,7 +52,7 @@ class Pushed:
         return f"{STAMP}{self.id} {blake2b(what, digest_size=16).hexdigest()}"
 
 
-_COLUMNS: Final = "id, uri, title, media_type, size, digest, file"
+_COLUMNS: Final = "id, uri, title, media_type, size, digest, file, origin"
 
 
 def of(tx: Transaction, kb_key: str, uris: Sequence[str]) -> dict[str, Pushed]:
@@ -84,12 +87,32 @@ def page(tx: Transaction, job_seq: int, after: int, limit: int) -> list[Pushed]:
 def put(tx: Transaction, kb_key: str, push: Push, older: Pushed | None, at: datetime) -> None:
     """Keep a document in place of an older one."""
     tx.run(
-        "INSERT INTO pushed (kb_id, uri, title, media_type, size, digest, file, content, pushed_at)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (kb_id, uri) DO UPDATE SET title = ?3,"
-        " media_type = ?4, size = ?5, digest = ?6, file = ?7, content = ?8, pushed_at = ?9",
+        "INSERT INTO pushed (kb_id, uri, title, media_type, size, digest, file, content, pushed_at, origin)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (kb_id, uri) DO UPDATE SET title = ?3,"
+        " media_type = ?4, size = ?5, digest = ?6, file = ?7, content = ?8, pushed_at = ?9, origin = ?10",
         kb_key, push.uri, push.title, push.media_type, push.size, push.digest, push.file, push.content, timestamp(at),
+        push.origin,
     )  # fmt: skip
     _count_bytes(tx, kb_key, push.size - (0 if older is None else older.size))
+
+
+def set_origin(tx: Transaction, kb_key: str, uris: Sequence[str], origin: str | None) -> None:
+    """What is kept of these documents has come from there last."""
+    if uris:
+        tx.run(
+            "UPDATE pushed SET origin = ?2 WHERE kb_id = ?1 AND uri IN (SELECT value FROM json_each(?3))",
+            kb_key, origin, json_array(uris),
+        )  # fmt: skip
+
+
+def by_uri(tx: Transaction, kb_key: str, origin: str | None, limit: int, after: str) -> list[Pushed]:
+    """The first documents behind ``after``, of one origin; of all for None."""
+    which = "" if origin is None else " AND origin = ?4"
+    rows = tx.rows(
+        f"SELECT {_COLUMNS} FROM pushed WHERE kb_id = ?1 AND uri > ?2{which} ORDER BY uri LIMIT ?3",
+        kb_key, after, limit, *([] if origin is None else [origin]),
+    )  # fmt: skip
+    return [Pushed(*row) for row in rows]
 
 
 def remove(tx: Transaction, kb_key: str, uri: str) -> Pushed | None:

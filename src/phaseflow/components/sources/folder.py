@@ -106,6 +106,11 @@ class FolderLoader:
             return found
         return found.document(entry, await self._workers.extract(found.data, entry.uri))
 
+    async def read(self, entry: Entry) -> bytes:
+        """The bytes of one file, in a worker thread. Raises DocumentError as ``load`` does."""
+        reading = await self._in_thread(partial(self._settled, entry.uri))
+        return reading.data
+
     async def aclose(self) -> None:
         """End the workers made here; those given go on."""
         if self._owns_workers:
@@ -159,10 +164,7 @@ class FolderLoader:
         return opened(self._source.path, self._roots, self._engine_files)
 
     def _load(self, entry: Entry, known: Known | None) -> "Document | Unchanged | _Unread":
-        reading = self._read(entry.uri) or self._read(entry.uri)
-        if reading is None:
-            message = f"{entry.uri} changed while it was read, twice; run again when it is written"
-            raise DocumentError(message, code="changed_while_reading")
+        reading = self._settled(entry.uri)
         stamp = self._stamp(len(reading.data), reading.mtime_ns)
         digest = hashlib.blake2b(reading.data, digest_size=16).digest()
         if known is not None and known.content_hash == digest:
@@ -173,6 +175,13 @@ class FolderLoader:
         if needs_worker(reading.data, entry.uri):
             return unread
         return unread.document(entry, extract(reading.data, entry.uri))
+
+    def _settled(self, uri: str) -> "_Reading":
+        reading = self._read(uri) or self._read(uri)
+        if reading is None:
+            message = f"{uri} changed while it was read, twice; run again when it is written"
+            raise DocumentError(message, code="changed_while_reading")
+        return reading
 
     def _read(self, uri: str) -> "_Reading | None":
         name = path_of(uri)

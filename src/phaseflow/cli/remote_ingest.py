@@ -1,0 +1,153 @@
+"""``ingest --server``: the source is read by the service where it can be, else the files are pushed to it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from phaseflow.cli.exit_codes import Exit
+from phaseflow.cli.ingest_wanted import Wanted
+from phaseflow.cli.kb_sources import names_files, with_source
+from phaseflow.cli.place import Place
+from phaseflow.cli.remote_foreground import RemoteForeground
+from phaseflow.cli.terminal import say
+from phaseflow.domain.counting import counted
+from phaseflow.domain.errors import InvalidRequest, JobConflict, KnowledgeBaseNotFound, SourceNotAllowed
+from phaseflow.domain.identifiers import is_loopback
+from phaseflow.domain.policy import why_not_delete
+from phaseflow.domain.settings import PUSH, FolderSource, UploadSource
+from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus
+
+if TYPE_CHECKING:
+    from phaseflow.cli.folder_push import FolderPush
+    from phaseflow.client import Client
+    from phaseflow.domain.status import KnowledgeBase
+
+SHOWN = 5
+"""Files that could not be pushed which are named; the rest are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteIngest:
+    """What the command does with a service. ``push``: send the files even if it could read the folder."""
+
+    place: Place
+    wanted: Wanted
+    as_json: bool
+    push: bool = False
+
+    async def run(self) -> Exit:
+        """Begin, and follow the job to its end."""
+        return await RemoteForeground(self.place, self.wanted.kb_id, self.as_json).run(self._begin)
+
+    async def _begin(self, client: "Client") -> Exit:
+        source, kb = self.wanted.source, await self._known(client)
+        if not isinstance(source, FolderSource):
+            await self._start(client, kb)
+            return Exit.COMPLETED
+        from phaseflow.cli.folder_push import FolderPush
+
+        push = FolderPush(client, self.wanted.kb_id, source, names_files=names_files(source))
+        is_pushed = kb is not None and bool(await push.known(limit=1))
+        if not self.push and not is_pushed and is_loopback(urlsplit(self.place.server or "").hostname):
+            try:
+                await self._start(client, kb)
+            except (SourceNotAllowed, InvalidRequest) as error:
+                if isinstance(error, InvalidRequest) and not (error.field or "").startswith("source"):
+                    raise
+            else:
+                return Exit.COMPLETED
+        return await self._push(client, kb, push)
+
+    async def _start(self, client: "Client", kb: "KnowledgeBase | None") -> None:
+        """Start a job that reads the source there, or go on with the one that does."""
+        wanted = self.wanted
+        settings = wanted.settings.over(None if kb is None else kb.settings)
+        if settings is not None:
+            wanted.say_what_is_made_again(kb, settings)
+        present = {} if kb is None or wanted.replace else kb.sources
+        try:
+            await client.start(
+                wanted.kb_id, sources=with_source(present, wanted.source), full=wanted.full, hold=list(wanted.hold),
+                settings=settings, allow_deletes=wanted.allow_deletes,
+            )  # fmt: skip
+        except JobConflict:
+            if kb is None or kb.job is None:
+                raise
+            wanted.check_same(kb)
+            await wanted.go_on(client, kb.job)
+
+    async def _push(self, client: "Client", kb: "KnowledgeBase | None", push: "FolderPush") -> Exit:
+        wanted = self.wanted
+        if kb is not None and kb.job is not None and not kb.job.status.is_terminal:
+            if wanted.hold or wanted.full or wanted.replace:
+                raise JobConflict(Action.START, kb.job.status, kb.job.allowed_actions)
+            await wanted.go_on(client, kb.job)
+        await self._prepare(client, kb)
+        known = {} if kb is None else await push.known()
+        held = wanted.full or bool(wanted.hold)
+        if held:  # one job for all: it begins when all are there
+            await client.start(
+                wanted.kb_id,
+                full=wanted.full,
+                hold=[JobPhase.LOADING, *wanted.hold],
+                allow_deletes=wanted.allow_deletes,
+            )
+        done = await push.run(known, full=wanted.full)
+        self._say(done.sent, done.same, done.refused)
+        if done.gone:
+            share = (await client.kb(wanted.kb_id)).settings.max_deleted_share
+            why = why_not_delete({PUSH: done.total}, {PUSH: len(done.gone)}, share)
+            if why is None or wanted.allow_deletes:
+                await push.remove_gone()
+                say(f"removed {counted(len(done.gone), 'document')} whose files are gone")
+            else:
+                say(
+                    f"{len(done.gone):,} of {counted(done.total, 'document')} that were pushed from here are gone here;"
+                    " they stay searchable: --allow-deletes removes them"
+                )
+        if held and JobPhase.LOADING not in wanted.hold:
+            await client.resume(wanted.kb_id, JobPhase.LOADING)
+        await self._go_on_with_what_waits(client)
+        return Exit.FAILED if done.refused else Exit.COMPLETED
+
+    async def _prepare(self, client: "Client", kb: "KnowledgeBase | None") -> None:
+        """Bring settings and sources to what is wanted, before the first file is sent."""
+        wanted = self.wanted
+        settings = wanted.settings.over(None if kb is None else kb.settings)
+        if settings is not None:
+            wanted.say_what_is_made_again(kb, settings)
+        if kb is None or settings is not None:
+            await client.put_kb(wanted.kb_id, UploadSource() if kb is None else None, settings)
+        if kb is not None and wanted.replace and any(each.type != "upload" for each in kb.sources.values()):
+            await client.start(wanted.kb_id, UploadSource(), allow_deletes=True)
+            await RemoteForeground(self.place, wanted.kb_id, self.as_json).settled(client, shows=True)
+
+    async def _go_on_with_what_waits(self, client: "Client") -> None:
+        """After a failed or cancelled job, nothing is begun for what was pushed before it."""
+        kb = await client.kb(self.wanted.kb_id)
+        is_over = kb.job is None or kb.job.status in {JobStatus.FAILED, JobStatus.CANCELLED}
+        if kb.job is None or (is_over and kb.counts.queued):
+            await client.start(self.wanted.kb_id)
+
+    def _say(self, sent: int, same: int, refused: list[str]) -> None:
+        say(f"pushed {counted(sent, 'file')}" + (f", {same:,} unchanged" if same else ""))
+        for line in refused[:SHOWN]:
+            say(f"  not pushed: {line}")
+        if len(refused) > SHOWN:
+            say(f"  and {len(refused) - SHOWN:,} more were not pushed")
+
+    async def _known(self, client: "Client") -> "KnowledgeBase | None":
+        try:
+            return await client.kb(self.wanted.kb_id)
+        except KnowledgeBaseNotFound:
+            return None
+
+
+def refuse_what_the_service_decides(context: click.Context, names: tuple[str, ...]) -> None:
+    """Raise click.UsageError for an option on the command line that belongs to the service."""
+    for name in names:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"{option} is the service's to say; give it to phaseflow serve")
