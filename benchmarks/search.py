@@ -23,7 +23,7 @@ from phaseflow import FolderSource, PhaseFlow
 from phaseflow.components.protocols import Document, Entry, Known
 
 VOCABULARY = 50_000
-WORDS = 130
+WORDS = 110
 """Of a passage."""
 PASSAGES = 10
 """Of a document."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from phaseflow.components.nearness import Nearness
 from phaseflow.components.resident import Passages
 from phaseflow.components.word_ranking import WordScores
 
@@ -13,8 +14,18 @@ if TYPE_CHECKING:
 
     Numbers = npt.NDArray[np.float32]
 
-VECTORS_SHARE: Final = 0.3
-"""Of a hybrid score; the words have the rest. Between 0.2 and 0.4 rankings are about as good."""
+VECTORS_SHARE: Final = 0.5
+"""Of a hybrid score at most; the words have the rest. Between 0.4 and 0.5 rankings are about as good."""
+LEAST_SHARE: Final = 0.2
+"""Of vectors to which what the words find best is no nearer than the rest."""
+AGREEMENT: Final = 0.35
+"""How near, between the mean (0) and the nearest (1), it is where vectors are of use."""
+DOCUMENTS_SHARE: Final = 0.75
+"""Of the words' score of a passage, what its whole document has."""
+FEEDBACK: Final = 3
+"""Documents ranked highest, to which the query is moved, …"""
+FEEDBACK_WEIGHT: Final = 0.4
+"""… so far beside its own length (Rocchio, 1971): what is near to them ranks higher."""
 FURTHER: Final = 0.5
 """A passage counts so much beside a better one of the same document: a result is not one document's."""
 CANDIDATES: Final = 500
@@ -26,7 +37,7 @@ class Share:
     """What the rankings say of each passage; None where there is no such ranking."""
 
     words: WordScores | None
-    cosines: "Numbers | None"
+    nearness: Nearness | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,40 +80,81 @@ def only(by: Share, known: Passages, is_let_through: "npt.NDArray[np.bool_]") ->
         owners = known.document_of[is_let_through]
         documents[owners] = words.documents[owners]
         words = WordScores(np.where(is_let_through, words.passages, 0), documents, words.full)
-    cosines = None if by.cosines is None else np.where(is_let_through, by.cosines, -np.inf)
-    return Share(words, cosines)
+    return Share(words, None if by.nearness is None else by.nearness.only(is_let_through))
 
 
 def fused(known: Passages, by: Share, most: int = CANDIDATES) -> Fused:
     """Rank passages by their own scores and their documents'. What no ranking found is no candidate.
 
-    Words count by their share of the best of the query, so that they and the vectors weigh the same in each; the scores
-    are then scaled by how much of the query the best one has, so that those of several queries can be compared.
+    Words and vectors count by their share of the best of the query, so that they weigh the same in each, and whatever
+    the range of a model's cosines is. The scores are then scaled by how much of the query the best one has, so that
+    those of several queries can be compared.
     """
     import numpy as np
 
-    share = 1.0 if by.words is None else VECTORS_SHARE if by.cosines is not None else 0.0
     places = _candidates(known, by, most)
     if not len(places):
         return _sorted(known, [], [], 1.0)
     owners = known.document_of[places]
-    own = np.zeros(len(places))
-    whole = np.zeros(len(places))
-    absolute = np.zeros(len(places))
+    share = _vectors_share(by)
+    own, whole, absolute = np.zeros(len(places)), np.zeros(len(places)), np.zeros(len(places))
     if by.words is not None and by.words.has_any:
         passage, document = by.words.passages[places], by.words.documents[owners]
-        best, best_document = float(by.words.passages.max()), float(by.words.documents.max())
-        own += (1 - share) * (passage / best + document / best_document) / 2
-        whole += (1 - share) * (_best_of(owners, passage) / best + document / best_document) / 2
+        relative, best = passage / by.words.passages.max(), document / by.words.documents.max()
+        own += (1 - share) * (relative + best) / 2
+        whole += (1 - share) * _mixed(_best_of(owners, relative), best)
         absolute += (1 - share) * np.minimum(1, (passage + document) / 2 / by.words.full)
-    if by.cosines is not None:
-        cosines = np.clip(by.cosines[places], 0, 1)
-        own += share * cosines
-        whole += share * _best_of(owners, cosines)
-        absolute += share * cosines
-    scores = _one_of_each_first(owners, own, whole)
-    best_at = int(scores.argmax())
-    scale = float(absolute[best_at] / scores[best_at]) if scores[best_at] > 0 else 1.0
+    if by.nearness is None:
+        return _scaled(known, places, _one_of_each_first(owners, own, whole), absolute)
+    cosines = np.clip(by.nearness.cosines[places], 0, 1)
+    absolute += share * cosines
+    scores = _with_vectors(owners, own, whole, share, cosines)
+    if by.words is not None:
+        highest = places[np.argsort(-scores, kind="stable")[:FEEDBACK]]
+        moved = by.nearness.to_moved(highest, FEEDBACK_WEIGHT, places)
+        scores = _with_vectors(owners, own, whole, share, np.clip(moved, 0, 1))
+    return _scaled(known, places, scores, absolute)
+
+
+def _vectors_share(by: Share) -> float:
+    """How much the vectors count: less where they do not tell from the rest what the words find best."""
+    import numpy as np
+
+    if by.words is None or by.nearness is None:
+        return 0.0 if by.nearness is None else 1.0
+    cosines, words = by.nearness.cosines, by.words.passages
+    if not by.words.has_any:
+        return VECTORS_SHARE
+    let_through = cosines[np.isfinite(cosines)]
+    mean, nearest = float(let_through.mean()), float(let_through.max())
+    best = _highest(words, FEEDBACK)
+    agreement = (float(cosines[best].mean()) - mean) / max(nearest - mean, 1e-6)
+    return LEAST_SHARE + (VECTORS_SHARE - LEAST_SHARE) * min(1.0, max(0.0, agreement / AGREEMENT))
+
+
+def _mixed(passage: "npt.NDArray[np.float64]", document: "npt.NDArray[np.float64]") -> "npt.NDArray[np.float64]":
+    return (1 - DOCUMENTS_SHARE) * passage + DOCUMENTS_SHARE * document
+
+
+def _with_vectors(
+    owners: "npt.NDArray[np.int64]",
+    own: "npt.NDArray[np.float64]",
+    whole: "npt.NDArray[np.float64]",
+    share: float,
+    cosines: "Numbers",
+) -> "npt.NDArray[np.float64]":
+    near = cosines * (share / max(float(cosines.max()), 1e-6))
+    return _one_of_each_first(owners, own + near, whole + _best_of(owners, near))
+
+
+def _scaled(
+    known: Passages,
+    places: "npt.NDArray[np.int64]",
+    scores: "npt.NDArray[np.float64]",
+    absolute: "npt.NDArray[np.float64]",
+) -> Fused:
+    best = int(scores.argmax())
+    scale = float(absolute[best] / scores[best]) if scores[best] > 0 else 1.0
     return _sorted(known, places, scores, min(1.0, scale))
 
 
@@ -119,8 +171,8 @@ def _candidates(known: Passages, by: Share, most: int) -> "npt.NDArray[np.int64]
         some = [np.arange(a, min(b, a + 64)) for a, b in zip(firsts.tolist(), lasts.tolist(), strict=True)]
         all_of = np.concatenate(some) if some else firsts
         found.append(all_of[by.words.passages[all_of] > 0])
-    if by.cosines is not None:
-        found.append(_highest(by.cosines, most, least=-2))
+    if by.nearness is not None:
+        found.append(_highest(by.nearness.cosines, most, least=-2))
     places: npt.NDArray[np.int64] = np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
     return places
 

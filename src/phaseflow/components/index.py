@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from phaseflow.components import word_ranking
 from phaseflow.components.fusion import CANDIDATES, Fused, Share, fused, only
+from phaseflow.components.nearness import nearness
 from phaseflow.components.resident import Passages, Resident, Vectors, numbers, updated_passages, updated_vectors
 from phaseflow.components.word_ranking import Tokenizer, WordCounts
 from phaseflow.domain.filters import Filter
@@ -95,32 +96,14 @@ class EmbeddedIndex:
         self._vectors.forget(kb_key)
 
     def _shares(self, tx: Transaction, scope: Scope, known: Passages, table: int | None, request: Request) -> Share:
-        words = cosines = None
+        words = near = None
         if request.mode is not SearchMode.VECTORS:
             query = self._tokenizer.words(parsed(request.query).words)
             words = word_ranking.scored(tx, table, known, query, self._counts)
         if request.mode is not SearchMode.WORDS and request.vector is not None:
             vectors = self._vectors.get(tx, scope, known.search_revision)
-            cosines = _cosines(known, vectors, request.vector)
-        return Share(words, cosines)
-
-
-def _cosines(known: Passages, vectors: Vectors, vector: "Numbers") -> "Numbers | None":
-    """The cosine of each passage to the query; None when there is nothing to compare."""
-    import numpy as np
-
-    length = float(np.linalg.norm(vector))
-    if not len(vectors.ids) or length == 0 or not np.isfinite(length):
-        return None
-    # Not ``@``: that is BLAS, whose threads wait for each other where the cores have other work. In one thread this
-    # takes 3 ms for 100,000 vectors of 256 numbers.
-    similar: Numbers = np.einsum("ij,j->i", vectors.matrix, (vector / length).astype(np.float32))
-    if len(vectors.ids) == len(known.ids) and vectors.search_revision == known.search_revision:
-        return similar  # row n is that of passage n: both are in the order of the ids
-    at, is_seen = known.places(vectors.ids)
-    cosines = np.zeros(len(known.ids), np.float32)
-    cosines[at[is_seen]] = similar[is_seen]
-    return cosines
+            near = nearness(known, vectors, request.vector)
+        return Share(words, near)
 
 
 def _exact_first(

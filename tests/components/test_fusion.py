@@ -1,0 +1,86 @@
+"""One score from words and vectors: what must not depend on the model, and what vectors that tell nothing may cost."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from phaseflow.components.fusion import Share, fused, only
+from phaseflow.components.nearness import Nearness, nearness
+from phaseflow.components.resident import Passages, Vectors
+from phaseflow.components.word_ranking import WordScores
+
+COUNT = 200
+
+
+def passages(count: int = COUNT) -> Passages:
+    """One passage a document."""
+    ids = np.arange(count, dtype=np.int64) << 20
+    ones = np.ones(count, np.float32)
+    return Passages(1, ids, ones, np.arange(count), ids >> 20, ones, 1.0, 1.0)
+
+
+KNOWN = passages()
+DICE = np.random.default_rng(5)
+
+
+def words(*best: int) -> WordScores:
+    """Passages that words find, the first best."""
+    scores = np.zeros(COUNT, np.float32)
+    scores[list(best)] = np.linspace(10, 8, len(best))
+    return WordScores(scores, scores, 20.0)
+
+
+def near(matrix: npt.NDArray[np.float32], query: npt.NDArray[np.float32]) -> Nearness:
+    rows = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    found = nearness(KNOWN, Vectors(1, KNOWN.ids, rows.astype(np.float32)), query)
+    assert found is not None
+    return found
+
+
+def ranked(by: Share, count: int) -> list[int]:
+    return [int(place) for place in fused(KNOWN, by).places[:count]]
+
+
+def test_vectors_that_tell_nothing_leave_the_order_of_the_words() -> None:
+    noise = near(DICE.standard_normal((COUNT, 32), np.float32), DICE.standard_normal(32, np.float32))
+    best = (9, 3, 77, 20, 41)
+    assert noise.cosines[list(best)].mean() < 0.3
+    assert set(ranked(Share(words(*best), noise), 5)) == set(best)
+
+
+def test_a_model_whose_cosines_all_lie_close_together_ranks_like_any_other() -> None:
+    matrix, query = DICE.standard_normal((COUNT, 32), np.float32), DICE.standard_normal(32, np.float32)
+    matrix[[3, 5]] += 2 * query
+    by = words(3, 9, 5)
+    wide = ranked(Share(by, near(matrix, query)), 3)
+    # The same passages in a narrow cone, as the models of some providers have them.
+    cone = np.hstack([matrix, np.full((COUNT, 1), 40, np.float32)])
+    narrow = ranked(Share(by, near(cone, np.append(query, np.float32(40)))), 3)
+    assert wide[0] == narrow[0] == 3
+
+
+def test_what_only_the_vectors_find_is_found() -> None:
+    matrix, query = DICE.standard_normal((COUNT, 32), np.float32), DICE.standard_normal(32, np.float32)
+    matrix[[3, 9, 60]] += 3 * query
+    assert 60 in ranked(Share(words(3, 9), near(matrix, query)), 3)
+
+
+def test_a_passage_near_to_the_best_comes_before_one_as_near_to_the_query() -> None:
+    matrix, query = np.zeros((COUNT, 8), np.float32), np.zeros(8, np.float32)
+    matrix[:, 7] = 1
+    query[0] = 1
+    matrix[3, :2] = matrix[60, :2] = matrix[61, [0, 2]] = 1  # 60 lies towards 3, 61 elsewhere
+    matrix[[3, 60, 61], 7] = 0
+    assert ranked(Share(words(3), near(matrix, query)), 3) == [3, 60, 61]
+
+
+def test_a_filter_leaves_only_what_it_lets_through() -> None:
+    matrix, query = DICE.standard_normal((COUNT, 32), np.float32), DICE.standard_normal(32, np.float32)
+    let_through = np.arange(COUNT) % 50 == 3
+    by = only(Share(words(3, 9, 60), near(matrix, query)), KNOWN, let_through)
+    assert sorted(ranked(by, COUNT)) == np.flatnonzero(let_through).tolist()
+
+
+@pytest.mark.parametrize("by", [Share(words(3), None), Share(None, None)])
+def test_without_vectors_the_words_decide(by: Share) -> None:
+    assert ranked(by, 5) == ([3] if by.words else [])
