@@ -36,7 +36,7 @@ CREATE TABLE ingestion_jobs (
     sources           TEXT,
     settings          TEXT NOT NULL,
     full_run          INTEGER NOT NULL DEFAULT 0, -- trust no size and mtime
-    run               INTEGER NOT NULL DEFAULT 0, -- grows with each time that the job gets a slot; writes carry it
+    attempt           INTEGER NOT NULL DEFAULT 0, -- grows with each time that the job gets a slot; writes carry it
     index_version     INTEGER,
     model             TEXT,
     held              INTEGER NOT NULL DEFAULT 0,

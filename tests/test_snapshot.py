@@ -32,7 +32,7 @@ DETAILS = [
 
 def record(state: IngestionState, *, newest: bool = True) -> JobRecord:
     return JobRecord(
-        seq=1, state=state, sources=None, settings="{}", full=False, lists=True, run=1, index_version=1, model="m",
+        seq=1, state=state, sources=None, settings="{}", full=False, lists=True, attempt=1, index_version=1, model="m",
         listed=True, documents_deleted=4, documents_failed=3, characters_sent=0, created_at=T0, started_at=T0,
         completed_at=None, newest=newest,
     )  # fmt: skip

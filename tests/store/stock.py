@@ -12,7 +12,7 @@ from phaseflow.store.database import Database
 from phaseflow.store.documents import LoadedText, StagedDocument, Target, text_hash
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.passages import Scope
-from phaseflow.store.progress import Run
+from phaseflow.store.progress import Attempt
 from phaseflow.store.states import DocumentState
 from phaseflow.store.transaction import Transaction
 
@@ -41,8 +41,8 @@ class Stock:
         return Scope(self.key, self.index_version)
 
     @property
-    def run(self) -> Run:
-        return Run(self.job_id, self.seq, self.kb_id, 1)
+    def attempt(self) -> Attempt:
+        return Attempt(self.job_id, self.seq, self.kb_id, 1)
 
     async def record(self) -> JobRecord:
         return await self.database.read(lambda tx: jobs.record(tx, self.job_id))
@@ -76,7 +76,7 @@ def create(tx: Transaction, kb_id: str, job_id: str) -> None:
         knowledge_bases.put(tx, kb_id, None, Settings().model_dump_json(), NOW)
     state = IngestionState(job_id, kb_id)
     jobs.create(tx, state, sources=None, settings="{}", full=False, at=NOW)
-    jobs.begin_run(tx, job_id)
+    jobs.begin_attempt(tx, job_id)
     jobs.save(tx, state, state.each(lambda p: p.start(NOW)), reason=None, at=NOW)
 
 

@@ -161,7 +161,7 @@ async def test_counts_change_with_the_rows_they_speak_of_or_not_at_all(database:
     made = await stock(database)
 
     def broken(tx: Transaction) -> None:
-        progress.advance(tx, made.run, JobPhase.LOADING, Done(processed=5, handed_over=5), NOW)
+        progress.advance(tx, made.attempt, JobPhase.LOADING, Done(processed=5, handed_over=5), NOW)
         raise ValueError("the rows could not be stored")
 
     with suppress(ValueError):
@@ -174,7 +174,7 @@ async def test_a_batch_adds_to_its_phase_and_to_what_the_next_one_has(database: 
     made = await stock(database)
     for _ in range(2):
         done = Done(processed=3, failed=1, reused=2, handed_over=7, total=10)
-        await database.write(partial(progress.advance, run=made.run, phase=JobPhase.LOADING, done=done, at=NOW))
+        await database.write(partial(progress.advance, attempt=made.attempt, phase=JobPhase.LOADING, done=done, at=NOW))
     state = (await made.record()).state
     loading = state[JobPhase.LOADING]
     assert (loading.items_processed, loading.items_failed, loading.items_reused) == (6, 2, 4)
@@ -182,12 +182,12 @@ async def test_a_batch_adds_to_its_phase_and_to_what_the_next_one_has(database: 
     assert state[JobPhase.CHUNKING].items_available == 14
 
 
-async def test_an_old_run_can_write_no_more(database: Database) -> None:
+async def test_an_old_attempt_can_write_no_more(database: Database) -> None:
     made = await stock(database)
-    await database.write(lambda tx: jobs.begin_run(tx, made.job_id))
-    with pytest.raises(StaleRun, match="run 1 of job job may not write to loading any more"):
-        await database.write(lambda tx: progress.advance(tx, made.run, JobPhase.LOADING, Done(1), NOW))
-    new = replace(made.run, run=2)
+    await database.write(lambda tx: jobs.begin_attempt(tx, made.job_id))
+    with pytest.raises(StaleRun, match="attempt 1 of job job may not write to loading any more"):
+        await database.write(lambda tx: progress.advance(tx, made.attempt, JobPhase.LOADING, Done(1), NOW))
+    new = replace(made.attempt, number=2)
     await database.write(lambda tx: progress.advance(tx, new, JobPhase.LOADING, Done(1), NOW))
 
 
@@ -197,7 +197,7 @@ async def test_a_phase_that_does_not_run_takes_no_counts(database: Database, sta
     sql = "UPDATE ingestion_phase_status SET status = ? WHERE phase_name = 'loading'"
     await database.write(lambda tx: tx.run(sql, status))
     with pytest.raises(StaleRun):
-        await database.write(lambda tx: progress.advance(tx, made.run, JobPhase.LOADING, Done(1), NOW))
+        await database.write(lambda tx: progress.advance(tx, made.attempt, JobPhase.LOADING, Done(1), NOW))
 
 
 async def test_a_second_job_of_the_same_name_is_no_job(database: Database, path: Path) -> None:

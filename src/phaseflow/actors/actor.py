@@ -41,7 +41,7 @@ class Actor(ABC):
     async def perform(self) -> None:
         """Work until all is done, or until it fails. Cancelling drops what is not committed."""
         try:
-            with tracing.span("phase", phase=self.phase, job=self.shop.plan.run.job_id):
+            with tracing.span("phase", phase=self.phase, job=self.shop.plan.attempt.job_id):
                 await self._work()
         finally:
             self.close()
@@ -90,6 +90,6 @@ class Actor(ABC):
         """
         if self._succeeded or not self._last_error or not self.shop.plan.lists:
             return
-        if await self.shop.database.read(lambda tx: progress.has_succeeded(tx, self.shop.plan.run, self.phase)):
+        if await self.shop.database.read(lambda tx: progress.has_succeeded(tx, self.shop.plan.attempt, self.phase)):
             return
         raise PhaseFailed(f"every document failed; the last one: {self._last_error}")

@@ -16,7 +16,7 @@ from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database, T
 from phaseflow.store.documents import Target
 from phaseflow.store.failures import FailedDocument
-from phaseflow.store.progress import Done, Run, advance
+from phaseflow.store.progress import Attempt, Done, advance
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.write_request import Write
 
@@ -56,7 +56,7 @@ class Plan:
     ``lists``: its sources are listed; ``listed``: by an earlier run; ``loaded``: one has completed the loading phase.
     """
 
-    run: Run
+    attempt: Attempt
     target: Target
     components: Components
     policies: Policies
@@ -101,7 +101,7 @@ class RunContext:
 
     def advance(self, tx: Transaction, phase: JobPhase, done: Done) -> None:
         """Count; first in each transaction, for it refuses the writes of a run that is over."""
-        advance(tx, self.plan.run, phase, done, self.clock.running_now())
+        advance(tx, self.plan.attempt, phase, done, self.clock.running_now())
         failpoints.hit(f"{phase}.writing")
 
     def fail(self, tx: Transaction, phase: JobPhase, failed: Sequence[FailedDocument]) -> None:

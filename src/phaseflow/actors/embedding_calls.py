@@ -78,7 +78,9 @@ class EmbeddingCalls:
         """Say why the phase does not move, unless that has become untrue."""
         async with self._gate:
             if not unless():
-                await self._shop.write(lambda tx: progress.wait_on(tx, self._shop.plan.run, JobPhase.EMBEDDING, reason))
+                await self._shop.write(
+                    lambda tx: progress.wait_on(tx, self._shop.plan.attempt, JobPhase.EMBEDDING, reason)
+                )
 
     async def sleep(self, seconds: float) -> None:
         """Wait outside the gate, but not longer than until a pause."""

@@ -133,7 +133,7 @@ class EmbeddingRetries:
     async def has_succeeded_before(self) -> bool:
         """Whether any text of this job was embedded, in this run or an earlier one."""
         return await self._shop.database.read(
-            lambda tx: progress.has_succeeded(tx, self._shop.plan.run, JobPhase.EMBEDDING)
+            lambda tx: progress.has_succeeded(tx, self._shop.plan.attempt, JobPhase.EMBEDDING)
         )
 
 

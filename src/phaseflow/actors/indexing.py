@@ -88,7 +88,7 @@ class IndexingActor(Actor):
             await self.gate.sleep(wait_s)
 
     def _wait_on(self, tx: Transaction, reason: WaitingOn) -> None:
-        progress.wait_on(tx, self.shop.plan.run, self.phase, reason)
+        progress.wait_on(tx, self.shop.plan.attempt, self.phase, reason)
 
     async def _publish_once(self, batch: Sequence[StagedDocument]) -> None:
         good, failed = await self._put_outside(batch)
@@ -130,7 +130,7 @@ class IndexingActor(Actor):
         for document in batch:
             try:
                 await contained(
-                    index.replace(self.shop.plan.run.kb_id, [await self._with_vectors(document)]), "the index"
+                    index.replace(self.shop.plan.attempt.kb_id, [await self._with_vectors(document)]), "the index"
                 )
                 good.append(document)
             except DocumentError as error:
@@ -161,7 +161,7 @@ class IndexingActor(Actor):
         passages.publish(tx, self._scope, good, at)
         uris = [d.uri for d in good]
         failures.clear(tx, self._scope.kb_key, uris)
-        inbox.settle(tx, self._scope.kb_key, self.shop.plan.run.job_seq, uris)
+        inbox.settle(tx, self._scope.kb_key, self.shop.plan.attempt.job_seq, uris)
         if failed:
             documents.move(tx, [d.id for d, _ in failed], DocumentState.EMBEDDED, DocumentState.FAILED, at)
             self.shop.fail(tx, self.phase, [failure for _, failure in failed])

@@ -49,7 +49,7 @@ class LoadingActor(Actor):
         plan = self.shop.plan
         if plan.loaded:
             return  # the gate stays closed: what is asked for waits for the next job
-        seq = plan.run.job_seq
+        seq = plan.attempt.job_seq
         await self._requests.take()  # first: what is asked for is read even if its source lists it as unchanged
         if not plan.lists and not plan.listed:
             async with self.gate:
@@ -81,7 +81,7 @@ class LoadingActor(Actor):
         return has_more
 
     def _begin_without_list(self, tx: Transaction) -> None:
-        crawl_frontier.finish_listing(tx, self.shop.plan.run.job_seq)
+        crawl_frontier.finish_listing(tx, self.shop.plan.attempt.job_seq)
         self.shop.advance(tx, self.phase, Done(total=self._finished_total(tx)))
 
     def is_alone(self, reader: SourceReader) -> bool:
@@ -112,12 +112,12 @@ class LoadingActor(Actor):
         return all(each.error is not None for each in sources)
 
     def _store_given_up(self, tx: Transaction, name: str, error: str) -> None:
-        job_sources.fail(tx, self.shop.plan.run.job_seq, name, error)
+        job_sources.fail(tx, self.shop.plan.attempt.job_seq, name, error)
         self.shop.advance(tx, self.phase, Done(total=self._finished_total(tx)))
 
     def store_listed(self, tx: Transaction, reader: SourceReader, found: Sequence[Entry], *, is_last: bool) -> None:
         """Write what a source has into the entries of the job."""
-        plan, seq = self.shop.plan, self.shop.plan.run.job_seq
+        plan, seq = self.shop.plan, self.shop.plan.attempt.job_seq
         trust = None if plan.full else reader.known
         rows = [(e.uri, e.size, e.stamp, e.depth) for e in found]
         _, unchanged = crawl_frontier.add(
@@ -130,7 +130,7 @@ class LoadingActor(Actor):
 
     def _finished_total(self, tx: Transaction) -> int | None:
         """How many documents there are, once no source is being listed any more."""
-        seq = self.shop.plan.run.job_seq
+        seq = self.shop.plan.attempt.job_seq
         if not self.shop.plan.lists:
             return crawl_frontier.count(tx, seq)
         over = job_sources.listed(tx, seq) | job_sources.failed(tx, seq).keys()
@@ -186,7 +186,7 @@ class LoadingActor(Actor):
         begun: StagedDocument | None,
     ) -> list[StagedDocument]:
         plan, at = self.shop.plan, self.shop.clock.now()
-        seq, known = plan.run.job_seq, (plan.target.kb_key, plan.target.index_version)
+        seq, known = plan.attempt.job_seq, (plan.target.kb_key, plan.target.index_version)
         unchanged = [(entry, outcome) for entry, outcome in done if isinstance(outcome, Unchanged)]
         skipped = [entry for entry, outcome in done if isinstance(outcome, Skipped)]
         left_out = [entry for entry, outcome in done if isinstance(outcome, LeftOut)]

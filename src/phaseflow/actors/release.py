@@ -130,7 +130,7 @@ class OrderedRelease:
             if each.vectors is not None:
                 self._check_dimension(tx, each.vectors)
                 vectors.add(tx, plan.model_id, each.hashes, packed(each.vectors))
-        progress.count_characters(tx, plan.run.job_seq, sum(each.characters for each in results))
+        progress.count_characters(tx, plan.attempt.job_seq, sum(each.characters for each in results))
         vectors.attach(tx, plan.model_id, [chunk.chunk_id for chunk in done])
         at = self._shop.clock.now()
         documents.move(tx, [d.id for d in ready], DocumentState.CHUNKED, DocumentState.EMBEDDED, at)
@@ -138,7 +138,9 @@ class OrderedRelease:
             documents.move(tx, failed, DocumentState.CHUNKED, DocumentState.FAILED, at)
             self._shop.fail(tx, JobPhase.EMBEDDING, list(failed.values()))
         if self._shop.plan.components.embedder.throttle.wait_s():
-            progress.wait_on(tx, plan.run, JobPhase.EMBEDDING, WaitingOn.RATE_LIMIT)  # what was stored had been asked
+            progress.wait_on(
+                tx, plan.attempt, JobPhase.EMBEDDING, WaitingOn.RATE_LIMIT
+            )  # what was stored had been asked
 
     def _check_dimension(self, tx: Transaction, found: "Vectors") -> None:
         dimension = int(found.shape[1])

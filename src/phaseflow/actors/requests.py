@@ -95,10 +95,10 @@ class Requests:
 
     def _has_unread(self, tx: Transaction) -> bool:
         """A reader may have looked just before something was taken."""
-        return crawl_frontier.has_unread(tx, self._shop.plan.run.job_seq)
+        return crawl_frontier.has_unread(tx, self._shop.plan.attempt.job_seq)
 
     def _take(self, tx: Transaction) -> None:
         plan = self._shop.plan
         failpoints.hit("loading.taking")
-        found = inbox.take(tx, plan.target.kb_key, plan.run.job_seq, TAKE, plan.components.loaders)
+        found = inbox.take(tx, plan.target.kb_key, plan.attempt.job_seq, TAKE, plan.components.loaders)
         self._shop.advance(tx, JobPhase.LOADING, Done(found=found))

@@ -126,7 +126,7 @@ class SourceReader:
 
     async def open_page(self) -> list[ListedEntry]:
         """The next documents that have not been read."""
-        seq = self._shop.plan.run.job_seq
+        seq = self._shop.plan.attempt.job_seq
         return await self._shop.database.read(
             lambda tx: crawl_frontier.open_page(tx, seq, self.name, self._page, self.known)
         )
@@ -242,8 +242,8 @@ class SourceReader:
             self._limits.forget()
 
     async def _show(self, reason: WaitingOn) -> None:
-        run = self._shop.plan.run
-        await self._shop.write(lambda tx: progress.wait_on(tx, run, JobPhase.LOADING, reason))
+        attempt = self._shop.plan.attempt
+        await self._shop.write(lambda tx: progress.wait_on(tx, attempt, JobPhase.LOADING, reason))
 
 
 async def _failure_of(work: Callable[[], Awaitable[None]]) -> Exception | None:

@@ -56,8 +56,8 @@ class Withdrawal:
 
     def _find_uncertain(self, tx: Transaction) -> list[str]:
         plan = self._shop.plan
-        seq = plan.run.job_seq
-        failed, kb = job_sources.failed(tx, seq), knowledge_bases.get(tx, plan.run.kb_id)
+        seq = plan.attempt.job_seq
+        failed, kb = job_sources.failed(tx, seq), knowledge_bases.get(tx, plan.attempt.kb_id)
         sources = json.loads(kb.sources or "{}")
         held = {name for name, source in sources.items() if source.get("type") != "upload"}  # the others hold nothing
         others = held - plan.components.loaders.keys()  # this job does not read them
@@ -86,7 +86,7 @@ class Withdrawal:
             self._hold(reason)
 
     def _has_consent(self, tx: Transaction) -> bool:
-        return jobs.allows_deletes(tx, self._shop.plan.run.job_id)
+        return jobs.allows_deletes(tx, self._shop.plan.attempt.job_id)
 
     async def _census(self) -> tuple[Counter[str], Counter[str]]:
         """How many searchable documents there are of each source, and how many of these are gone."""
@@ -96,7 +96,7 @@ class Withdrawal:
         while after is not None:
             async with self._gate:
                 found, after = await self._shop.database.read(
-                    partial(_counted, plan.run.kb_id, plan.run.job_seq, self._uncertain, after)
+                    partial(_counted, plan.attempt.kb_id, plan.attempt.job_seq, self._uncertain, after)
                 )
             for source, documents, missing in found:
                 had[source] += documents
@@ -104,7 +104,7 @@ class Withdrawal:
         return had, gone
 
     async def _withdraw_missing(self) -> None:
-        seq, database = self._shop.plan.run.job_seq, self._shop.database
+        seq, database = self._shop.plan.attempt.job_seq, self._shop.database
         after: str | None = ""
         while after is not None:
             async with self._gate:
@@ -113,7 +113,7 @@ class Withdrawal:
                     await self._shop.write(partial(self._withdraw, gone))
                     if (index := self._shop.plan.components.index) is not None:
                         await contained(
-                            index.delete(self._shop.plan.run.kb_id, [uri for _, uri, _ in gone]), "the index"
+                            index.delete(self._shop.plan.attempt.kb_id, [uri for _, uri, _ in gone]), "the index"
                         )
             failpoints.hit("indexing.withdrawn")
 
@@ -121,7 +121,7 @@ class Withdrawal:
         self._shop.advance(tx, JobPhase.INDEXING, Done())
         passages.withdraw(tx, self._scope, [key for key, _, _ in gone])
         catalogue.forget(tx, self._scope.kb_key, [uri for _, uri, _ in gone])
-        progress.count_deleted(tx, self._shop.plan.run.job_seq, len(gone))
+        progress.count_deleted(tx, self._shop.plan.attempt.job_seq, len(gone))
 
     async def _forget_failures(self) -> None:
         after: str | None = ""
@@ -131,12 +131,12 @@ class Withdrawal:
 
     def _forget_some(self, after: str, tx: Transaction) -> str | None:
         self._shop.advance(tx, JobPhase.INDEXING, Done())
-        seq = self._shop.plan.run.job_seq
+        seq = self._shop.plan.attempt.job_seq
         return failures.clear_missing(tx, self._scope.kb_key, seq, self._uncertain, after, CLEAN_UP)
 
     async def _forget_unknown(self) -> None:
         """What an earlier crawl has found and this one has not, and never became searchable or failed."""
-        seq, database, key = self._shop.plan.run.job_seq, self._shop.database, self._scope.kb_key
+        seq, database, key = self._shop.plan.attempt.job_seq, self._shop.database, self._scope.kb_key
         after: str | None = ""
         while after is not None:
             async with self._gate:

@@ -34,7 +34,7 @@ class JobRecord:
     settings: str
     full: bool
     lists: bool
-    run: int
+    attempt: int
     index_version: int | None
     model: str | None
     listed: bool
@@ -55,7 +55,7 @@ _PHASE = (
 )
 _JOB = (
     "seq, id, (SELECT name FROM knowledge_bases AS k WHERE k.id = ingestion_jobs.kb_id), managed, sources, settings,"
-    " full_run, lists, run, index_version, model, held, hold_reason, intent, intent_phases,"
+    " full_run, lists, attempt, index_version, model, held, hold_reason, intent, intent_phases,"
     " queued_at, listed, documents_deleted, documents_failed, characters_sent, cancelled_at, created_at, started_at,"
     " completed_at, lease_s, lease_until, can_retry,"
     " seq = (SELECT max(seq) FROM ingestion_jobs AS other WHERE other.kb_id = ingestion_jobs.kb_id),"
@@ -203,9 +203,9 @@ def allows_deletes(tx: Transaction, job_id: str) -> bool:
     return bool(tx.value("SELECT allow_deletes FROM ingestion_jobs WHERE id = ?", job_id))
 
 
-def begin_run(tx: Transaction, job_id: str) -> int:
-    """A new run of the job, whose number its writes carry; the run before can write no more."""
-    return int(tx.value("UPDATE ingestion_jobs SET run = run + 1 WHERE id = ? RETURNING run", job_id))
+def begin_attempt(tx: Transaction, job_id: str) -> int:
+    """A new attempt of the job, whose number its writes carry; the one before can write no more."""
+    return int(tx.value("UPDATE ingestion_jobs SET attempt = attempt + 1 WHERE id = ? RETURNING attempt", job_id))
 
 
 def set_target(tx: Transaction, job_id: str, index_version: int, model: str) -> None:
@@ -253,7 +253,7 @@ def _save_job(tx: Transaction, state: IngestionState, at: datetime) -> None:
 
 def _record(row: Row) -> JobRecord:
     (
-        seq, job_id, kb_id, managed, sources, settings, full, lists, run, index_version, model, held, hold_reason,
+        seq, job_id, kb_id, managed, sources, settings, full, lists, attempt, index_version, model, held, hold_reason,
         intent, intent_phases, queued_at, listed, deleted, failed, characters, cancelled_at, created_at, started_at,
         completed_at, lease_s, lease_until, can_retry, newest, source_errors, phases,
     ) = row  # fmt: skip
@@ -272,7 +272,7 @@ def _record(row: Row) -> JobRecord:
         lease=None if lease_s is None else Lease(lease_s, bool(can_retry), expired=lease_until is None),
     )
     return JobRecord(
-        seq=seq, state=state, sources=sources, settings=settings, full=bool(full), lists=bool(lists), run=run,
+        seq=seq, state=state, sources=sources, settings=settings, full=bool(full), lists=bool(lists), attempt=attempt,
         index_version=index_version, model=model, listed=bool(listed), documents_deleted=deleted,
         documents_failed=failed, characters_sent=characters, created_at=datetime.fromisoformat(created_at),
         started_at=parse_time(started_at), completed_at=parse_time(completed_at), newest=bool(newest),

@@ -18,6 +18,7 @@ TO_VERSION_2: Final = """
 ALTER TABLE knowledge_bases RENAME COLUMN epoch TO index_version;
 ALTER TABLE knowledge_bases RENAME COLUMN generation TO search_revision;
 ALTER TABLE ingestion_jobs RENAME COLUMN epoch TO index_version;
+ALTER TABLE ingestion_jobs RENAME COLUMN run TO attempt;
 ALTER TABLE documents RENAME COLUMN epoch TO index_version;
 ALTER TABLE documents RENAME COLUMN generation TO search_revision;
 ALTER TABLE knowledge_bases ADD COLUMN name TEXT;

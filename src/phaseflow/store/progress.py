@@ -13,18 +13,18 @@ from phaseflow.store.transaction import Transaction
 
 _RUNNING = (
     "job_id = ?1 AND phase_name = ?2 AND status = 'running'"
-    " AND EXISTS (SELECT 1 FROM ingestion_jobs AS j WHERE j.id = ?1 AND j.run = ?3)"
+    " AND EXISTS (SELECT 1 FROM ingestion_jobs AS j WHERE j.id = ?1 AND j.attempt = ?3)"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One run of one job: what its writes are bound to."""
+class Attempt:
+    """One attempt of a job: its writes carry the number, and those of an older one are refused."""
 
     job_id: str
     job_seq: int
     kb_id: str
-    run: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Done:
     found: int = 0
 
 
-def advance(tx: Transaction, run: Run, phase: JobPhase, done: Done, at: datetime) -> None:
-    """Add to the counts of a running phase. Raises StaleRun when this run may not write any more.
+def advance(tx: Transaction, attempt: Attempt, phase: JobPhase, done: Done, at: datetime) -> None:
+    """Add to the counts of a running phase. Raises StaleRun when this attempt may not write any more.
 
     One statement, since this stands in every batch: the progress is that of ``PhaseState.update_progress``, in SQL.
     """
@@ -54,16 +54,16 @@ def advance(tx: Transaction, run: Run, phase: JobPhase, done: Done, at: datetime
         " progress = max(progress, min(?9, coalesce(100 * (items_processed + ?4 + items_failed + ?5)"
         "  / nullif(coalesce(?7, items_total) + ?10, 0), 0)))"
         f" WHERE {_RUNNING} RETURNING 1",
-        run.job_id, phase, run.run, done.processed, done.failed, done.reused, done.total, timestamp(at),
+        attempt.job_id, phase, attempt.number, done.processed, done.failed, done.reused, done.total, timestamp(at),
         MOST_BEFORE_THE_END, done.found,
     )  # fmt: skip
     if row is None:
-        raise _lost(run, phase)
+        raise _lost(attempt, phase)
     if done.handed_over:
         tx.run(
             "UPDATE ingestion_phase_status SET items_available = items_available + ?3"
             " WHERE job_id = ?1 AND phase_name = ?2",
-            run.job_id, PHASES[phase.position + 1], done.handed_over,
+            attempt.job_id, PHASES[phase.position + 1], done.handed_over,
         )  # fmt: skip
 
 
@@ -87,22 +87,22 @@ def totals(tx: Transaction) -> list[Total]:
     return [Total(JobPhase(name), *counts) for name, *counts in rows]
 
 
-def wait_on(tx: Transaction, run: Run, phase: JobPhase, reason: WaitingOn | None) -> None:
-    """Say why a running phase does not move. Raises StaleRun when this run may not write any more."""
+def wait_on(tx: Transaction, attempt: Attempt, phase: JobPhase, reason: WaitingOn | None) -> None:
+    """Say why a running phase does not move. Raises StaleRun when this attempt may not write any more."""
     row = tx.row(
         f"UPDATE ingestion_phase_status SET waiting_on = ?4 WHERE {_RUNNING} RETURNING 1",
-        run.job_id, phase, run.run, reason,
+        attempt.job_id, phase, attempt.number, reason,
     )  # fmt: skip
     if row is None:
-        raise _lost(run, phase)
+        raise _lost(attempt, phase)
 
 
-def has_succeeded(tx: Transaction, run: Run, phase: JobPhase) -> bool:
+def has_succeeded(tx: Transaction, attempt: Attempt, phase: JobPhase) -> bool:
     """Whether any item of a phase has, or a document did not have to go through it because it is unchanged."""
     row = tx.row(
         "SELECT 1 FROM ingestion_phase_status WHERE job_id = ?1"
         " AND (phase_name = ?2 AND items_processed > 0 OR phase_name = 'loading' AND items_reused > 0)",
-        run.job_id, phase,
+        attempt.job_id, phase,
     )  # fmt: skip
     return row is not None
 
@@ -156,5 +156,5 @@ def count_characters(tx: Transaction, job_seq: int, characters: int) -> None:
     tx.run("UPDATE ingestion_jobs SET characters_sent = characters_sent + ? WHERE seq = ?", characters, job_seq)
 
 
-def _lost(run: Run, phase: JobPhase) -> StaleRun:
-    return StaleRun(f"run {run.run} of job {run.job_id} may not write to {phase} any more")
+def _lost(attempt: Attempt, phase: JobPhase) -> StaleRun:
+    return StaleRun(f"attempt {attempt.number} of job {attempt.job_id} may not write to {phase} any more")

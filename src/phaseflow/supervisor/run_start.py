@@ -25,7 +25,7 @@ from phaseflow.store.clock import Clock
 from phaseflow.store.documents import Target
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
-from phaseflow.store.progress import Run
+from phaseflow.store.progress import Attempt
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import Changed
 
@@ -38,7 +38,7 @@ DISCARD = 500
 def start_run(
     tx: Transaction, job_id: str, components: Components, policies: Policies, clock: Clock
 ) -> tuple[Plan, Changed] | None:
-    """Take the turn of a queued job: a new run, its target, its phases moved. A retry calls ``requeue_failed`` first.
+    """Take the turn of a queued job: a new attempt, its target, its phases. A retry calls ``requeue_failed`` first.
 
     None, and nothing changed, when a verb has taken the job out of the queue since it was given its slot.
     """
@@ -59,14 +59,14 @@ def start_run(
         jobs.let_list(tx, job_id)  # vectors of another model begin a new index, and all documents belong in it
     if before.intent is Intent.RETRY and before[JobPhase.LOADING].status is PhaseStatus.FAILED:
         job_sources.forget_failures(tx, record.seq)
-    run = jobs.begin_run(tx, job_id)
+    attempt = jobs.begin_attempt(tx, job_id)
     documents.give_up_unfinished(tx, record.seq)
     failpoints.hit(f"run_start.{before.intent}")
     at = clock.now()
     after = verbs.take_turn(before, at).measured(before, clock.end_of_stretches(tx))
     logged = jobs.save(tx, before, after, reason=_REASONS.get(before.intent), at=at)
     plan = Plan(
-        run=Run(job_id, record.seq, before.kb_id, run),
+        attempt=Attempt(job_id, record.seq, before.kb_id, attempt),
         target=Target(record.seq, kb.key, index_version, _recipe(components.chunker, model)),
         components=components,
         policies=policies,
@@ -158,4 +158,4 @@ def _give_back(tx: Transaction, job_seq: int, phase: JobPhase) -> tuple[int, int
 
 def purge_leftovers(tx: Transaction, plan: Plan) -> int:
     """Give some of what cancelled or failed jobs before this one left on its way to the janitor; how many documents."""
-    return documents.purge_staged(tx, plan.target.kb_key, plan.run.job_seq, DISCARD)
+    return documents.purge_staged(tx, plan.target.kb_key, plan.attempt.job_seq, DISCARD)

@@ -43,8 +43,8 @@ class Supervisor:
     """Runs one job from the moment it has a slot until nothing of it can move without someone's word."""
 
     def __init__(self, hub: StateHub, plan: Plan, single_flight: SingleFlight) -> None:
-        self.job_id = plan.run.job_id
-        self.kb_id = plan.run.kb_id
+        self.job_id = plan.attempt.job_id
+        self.kb_id = plan.attempt.kb_id
         self._hub = hub
         self.lists, self.ended = plan.lists, anyio.Event()
         self._plan = plan
@@ -115,7 +115,7 @@ class Supervisor:
         self.wake()
 
     def _make_actors(self, shop: RunContext) -> list[Actor]:
-        seq = self._plan.run.job_seq
+        seq = self._plan.attempt.job_seq
         loaded, chunked, embedded = (Handoff(shop.database, seq, state) for state in HANDED_TO.values())
         loading = LoadingActor(shop, self.wake, None, loaded.outbox)
         self.asked, self.hurry = loading.asked, loading.hurry
