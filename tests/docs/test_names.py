@@ -25,7 +25,7 @@ from phaseflow.components.sources.web import Limits as WebLimits
 from phaseflow.components.sources.web import sitemap, start_urls
 from phaseflow.components.sources.web.page import MAX_LINKS
 from phaseflow.components.workers.process import Limits as WorkerLimits
-from phaseflow.domain import errors, identifiers
+from phaseflow.domain import errors, identifiers, search_query
 from phaseflow.domain.errors import PhaseflowError
 from phaseflow.domain.policy import BudgetPolicy, GuardPolicy, RetryPolicy
 from phaseflow.domain.settings import OpenAIEmbedderSettings, Settings, WebSource
@@ -264,7 +264,7 @@ MIB = 1 << 20
         (FORMATS, f"memory to read a document in a worker | {WorkerLimits().memory_bytes >> 30} GiB"),
         (LIBRARY, f"items in one page of a list | {document_queries.MOST_ITEMS:,}"),
         (LIBRARY, f"hits of a search | {searching.MOST_HITS}"),
-        (LIBRARY, f"characters of a query | {searching.LONGEST_QUERY:,}"),
+        (LIBRARY, f"characters of a query | {search_query.LONGEST_QUERY:,}"),
         (LIBRARY, f"words of a query that are looked up | {word_ranking.MOST_WORDS}"),
         (LIBRARY, f"characters of `q` in `documents` | {document_queries.LONGEST_PART}"),
     ],

@@ -12,6 +12,7 @@ import click
 
 from phaseflow.cli import logs, options
 from phaseflow.cli.exit_codes import Exit, run
+from phaseflow.cli.parameters import FOLDER
 from phaseflow.cli.place import Place
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option(
     "--allow-root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FOLDER,
     multiple=True,
     help="Sources must be inside this folder. Repeatable; default the current directory.",
 )

@@ -8,6 +8,7 @@ import click
 
 from phaseflow.cli import options
 from phaseflow.cli.exit_codes import Exit, exit_of, run
+from phaseflow.cli.parameters import EXISTING_FILE, KB, NAME
 from phaseflow.cli.place import Place, anywhere, changing
 from phaseflow.cli.terminal import answer, answer_text, say
 from phaseflow.domain.counting import counted
@@ -52,8 +53,8 @@ def _value(text: str) -> Any:
 
 
 @click.command()
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--kb", required=True, help="The knowledge base; an unknown one is created.")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=EXISTING_FILE)
+@click.option("--kb", type=KB, required=True, help="The knowledge base; an unknown one is created.")
 @click.option("--metadata", metavar="KEY=VALUE", multiple=True, callback=_as_metadata, help="Said about all files.")
 @anywhere
 def add(files: tuple[Path, ...], kb: str, metadata: dict[str, Any] | None, place: Place, as_json: bool) -> None:
@@ -108,8 +109,8 @@ def _exit_with(status: "JobStatusResponse", found: "list[DocumentInfo]") -> Exit
 
 
 @click.command()
-@click.argument("kb")
-@click.argument("uri")
+@click.argument("kb", type=KB)
+@click.argument("uri", type=NAME)
 @anywhere
 def skip(kb: str, uri: str, place: Place, as_json: bool) -> None:
     """Take a document of KB out of search, and leave it out until it is retried."""
@@ -126,8 +127,8 @@ async def _skip(place: Place, as_json: bool, kb_id: str, uri: str) -> Exit:
 
 
 @click.command()
-@click.argument("kb")
-@click.argument("uri")
+@click.argument("kb", type=KB)
+@click.argument("uri", type=NAME)
 @anywhere
 def remove(kb: str, uri: str, place: Place, as_json: bool) -> None:
     """Take a document that was pushed out of KB."""

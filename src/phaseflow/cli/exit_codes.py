@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import NoReturn
 
 from phaseflow.cli.terminal import say
-from phaseflow.domain.errors import PhaseflowError
+from phaseflow.domain.errors import InvalidRequest, PhaseflowError
 from phaseflow.domain.vocabulary import JobStatus
 
 
@@ -60,7 +60,12 @@ def _outcome(command: Callable[[], Awaitable[Exit]]) -> Exit:
         raise cause from group
 
 
-def complain(error: PhaseflowError, code: Exit = Exit.FAILED) -> Exit:
-    """Say what went wrong in one line on stderr; the exit code that this ends with."""
+def complain(error: PhaseflowError, code: Exit | None = None) -> Exit:
+    """Say what went wrong in one line on stderr; the exit code that this ends with.
+
+    A value that cannot be used was given on the command line, also where only the engine or a service could tell.
+    """
     say("phaseflow: " + " ".join(str(error).split()))
-    return code
+    if code is not None:
+        return code
+    return Exit.USAGE if isinstance(error, InvalidRequest) else Exit.FAILED

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from phaseflow.cli import messages, options
 from phaseflow.cli.exit_codes import Exit, exit_of
+from phaseflow.cli.place import existing
 from phaseflow.cli.terminal import say, say_lines
 from phaseflow.domain.errors import JobConflict
 
@@ -54,6 +55,8 @@ class Foreground:
         from phaseflow.flow import PhaseFlow, Reader
         from phaseflow.flow.reader import check_first
 
+        if not self.reads_sources:
+            existing(self.db)  # what goes on with a job makes no database
         hide_memory()  # the keys, from whatever takes over a worker
         with Interrupts() as interrupts:
             await check_first(self.db, check)

@@ -1,6 +1,5 @@
 """ingest, resume and retry: the commands that run a job in the foreground."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from phaseflow.cli.documents import retry_here
 from phaseflow.cli.exit_codes import run
 from phaseflow.cli.foreground import Foreground
 from phaseflow.cli.ingest_wanted import Wanted
+from phaseflow.cli.parameters import GLOB, KB, NAME
 from phaseflow.cli.place import Place
 from phaseflow.cli.remote_ingest import RemoteIngest, refuse_what_the_service_decides
 from phaseflow.cli.server_mode import through_server
@@ -20,22 +20,12 @@ from phaseflow.domain.vocabulary import Action, JobPhase
 if TYPE_CHECKING:
     from phaseflow.flow import Job, PhaseFlow, Reader
 
-_KB_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-
-
-def _kb_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    if not _KB_NAME.fullmatch(value):
-        raise click.BadParameter(
-            f"{value!r} cannot name a KB: up to 63 of a-z, 0-9, _ and -, beginning with a letter or digit"
-        )
-    return value
-
 
 @click.command()
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
-@click.option("--kb", required=True, metavar="NAME", callback=_kb_name, help="The knowledge base to fill.")
-@click.option("--include", metavar="GLOB", multiple=True, help="Only matching files of the folder. Repeatable.")
-@click.option("--exclude", metavar="GLOB", multiple=True, help="Not the matching files of the folder. Repeatable.")
+@click.option("--kb", type=KB, required=True, metavar="NAME", help="The knowledge base to fill.")
+@click.option("--include", type=GLOB, multiple=True, help="Only matching files of the folder. Repeatable.")
+@click.option("--exclude", type=GLOB, multiple=True, help="Not the matching files of the folder. Repeatable.")
 @click.option("--connection", metavar="NAME", help="A connection of the file that PHASEFLOW_CONNECTIONS names.")
 @click.option("--ref", metavar="REF", help="The branch, tag or commit of a Git repository (git+https://…).")
 @click.option("--archives", is_flag=True, help="Read the files inside ZIP archives, one level deep.")
@@ -86,7 +76,7 @@ def ingest(
     wanted = Wanted(
         kb, source, options.SettingsOptions(**settings), full, hold, replace, allow_deletes=allow_deletes or replace
     )
-    wanted.settings.over(None)  # a usage error should not wait for the database
+    chosen = wanted.settings.over(None)  # a usage error should not wait for the database
     logs.set_up(verbosity)
     if server:
         refuse_what_the_service_decides(click.get_current_context(), ("allow_private", "keep_vectors"))
@@ -94,12 +84,13 @@ def ingest(
         run(lambda: RemoteIngest(place, wanted, as_json, push).run())
     if push:
         raise click.UsageError("--push sends files to a service; name it with --server")
+    options.check_servers(chosen)
     foreground = Foreground(db, kb, as_json, not hold, allow_private, wanted.settings.address, keep_vectors, True)
     run(lambda: foreground.run(wanted.check, wanted.begin))
 
 
 @click.command()
-@click.argument("kb")
+@click.argument("kb", type=KB)
 @click.option("--phase", type=options.PHASE, help="Only this phase.")
 @options.server
 @options.allow_private
@@ -131,8 +122,8 @@ def resume(
 
 
 @click.command()
-@click.argument("kb")
-@click.argument("uri", required=False)
+@click.argument("kb", type=KB)
+@click.argument("uri", type=NAME, required=False)
 @options.server
 @options.allow_private
 @options.common

@@ -9,6 +9,7 @@ import click
 
 from phaseflow.cli import options
 from phaseflow.cli.exit_codes import Exit, run
+from phaseflow.cli.parameters import KB
 from phaseflow.cli.place import Place, anywhere, changing
 from phaseflow.cli.terminal import answer, answer_text, draw, say
 from phaseflow.domain.counting import counted
@@ -44,7 +45,7 @@ async def list_kbs(place: Place, as_json: bool, limit: int, cursor: str | None) 
 
 
 @click.command()
-@click.argument("kb")
+@click.argument("kb", type=KB)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @anywhere
 def delete(kb: str, yes: bool, place: Place, as_json: bool) -> None:
@@ -70,7 +71,7 @@ async def _delete(place: Place, as_json: bool, kb_id: str) -> Exit:
 
 
 @click.command()
-@click.argument("kb")
+@click.argument("kb", type=KB)
 @click.argument("changes", metavar="[KEY=VALUE]...", nargs=-1)
 @anywhere
 def settings(kb: str, changes: tuple[str, ...], place: Place, as_json: bool) -> None:

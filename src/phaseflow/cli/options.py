@@ -3,11 +3,11 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
+from phaseflow.cli.parameters import FILE, NAME, PRIVATE_HOST, SERVER, TOKEN, Number
 from phaseflow.domain.vocabulary import JobPhase
 
 if TYPE_CHECKING:
@@ -58,12 +58,29 @@ def index_servers() -> dict[str, str]:
     return found
 
 
+def check_servers(settings: "Settings | None") -> None:
+    """Raise click.UsageError where settings name a server that nobody has set up."""
+    if settings is None:
+        return
+    from phaseflow.components.embedders.access import EmbedderAccess
+    from phaseflow.components.indexes.servers import IndexServers
+    from phaseflow.domain.errors import InvalidRequest
+    from phaseflow.domain.settings import NamedEmbedderSettings
+
+    try:
+        IndexServers(index_servers()).check(settings.index)
+        if isinstance(settings.embedder, NamedEmbedderSettings):
+            EmbedderAccess().named(settings.embedder)
+    except InvalidRequest as error:
+        raise click.UsageError(str(error)) from None
+
+
 def common(command: Callable[P, R]) -> Callable[P, R]:
     """--db, --json and --index-server, which every command takes."""
     return _all(
         click.option(
             "--db",
-            type=click.Path(dir_okay=False, path_type=Path),
+            type=FILE,
             envvar="PHASEFLOW_DB",
             default="phaseflow.db",
             show_default=True,
@@ -92,7 +109,7 @@ def one_page(command: Callable[P, R]) -> Callable[P, R]:
         click.option(
             "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Maximum number of items."
         ),
-        click.option("--cursor", help="The next_cursor of the previous page."),
+        click.option("--cursor", type=NAME, help="The next_cursor of the previous page."),
     )(command)
 
 
@@ -101,11 +118,12 @@ def server(command: Callable[P, R]) -> Callable[P, R]:
     return _all(
         click.option(
             "--server",
+            type=SERVER,
             metavar="URL",
             envvar="PHASEFLOW_SERVER",
             help="Use a running phaseflow serve (or PHASEFLOW_SERVER).",
         ),
-        click.option("--token", envvar="PHASEFLOW_TOKEN", help="The server's token (or PHASEFLOW_TOKEN)."),
+        click.option("--token", type=TOKEN, envvar="PHASEFLOW_TOKEN", help="The server's token (or PHASEFLOW_TOKEN)."),
     )(command)
 
 
@@ -123,6 +141,7 @@ def allow_private(command: Callable[P, R]) -> Callable[P, R]:
     """--allow-private, for sources and services inside a private network."""
     return click.option(
         "--allow-private",
+        type=PRIVATE_HOST,
         metavar="HOST[:PORT]",
         multiple=True,
         help="A private address that may be crawled, or that clients may choose for embedding. Repeatable.",
@@ -134,7 +153,7 @@ def keep_vectors(command: Callable[P, R]) -> Callable[P, R]:
     return click.option(
         "--keep-vectors",
         metavar="DAYS",
-        type=click.FloatRange(0, 36_500),
+        type=Number(0, 36_500),
         default=30.0,
         show_default="30",
         envvar="PHASEFLOW_KEEP_VECTORS",

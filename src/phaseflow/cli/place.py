@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phaseflow.cli import options
+from phaseflow.domain.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from phaseflow.client import Client
@@ -37,6 +38,13 @@ class Place:
         module = importlib.import_module("phaseflow.client")
         service: Client = module.Client(self.server, token=self.token)
         return service
+
+
+def existing(db: Path) -> Path:
+    """The database that a command works on and is not to make. Raises StoreUnavailable when there is none."""
+    if not db.exists():
+        raise StoreUnavailable(f"there is no database {db}; name it with --db, or ingest something first")
+    return db.absolute()
 
 
 def anywhere(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,6 +18,9 @@ from phaseflow.cli.terminal import say, say_lines
 from phaseflow.cli.upkeep import backup, vacuum
 from phaseflow.cli.verbs import cancel, pause
 
+LONGEST = 1000
+"""Characters of a mistake in usage: it may quote what was given."""
+
 
 class Program(click.Group):
     """Runs a command between the opening and the closing of its outputs, and shows its usage errors."""
@@ -53,7 +56,8 @@ def _explain(error: click.UsageError) -> None:
         say_lines(error.ctx.get_usage().splitlines())
         say(f"Try '{error.ctx.command_path} --help' for help.")
         say()
-    say(f"Error: {error.format_message()}")
+    message = error.format_message()
+    say(f"Error: {message if len(message) <= LONGEST else message[:LONGEST] + '…'}")
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})

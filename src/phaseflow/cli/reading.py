@@ -8,6 +8,7 @@ import click
 from phaseflow.cli import options
 from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.cli.knowledge_bases import list_kbs
+from phaseflow.cli.parameters import KB, NAME, QUERY, Number
 from phaseflow.cli.place import Place, anywhere
 from phaseflow.cli.terminal import answer, answer_text, draw, pour, say
 from phaseflow.domain.errors import InvalidRequest
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("kb", required=False)
+@click.argument("kb", type=KB, required=False)
 @anywhere
 @options.one_page
 def status(kb: str | None, place: Place, as_json: bool, limit: int, cursor: str | None) -> None:
@@ -41,7 +42,7 @@ async def _one_kb(place: Place, as_json: bool, kb_id: str) -> Exit:
 
 
 @click.command()
-@click.argument("kb")
+@click.argument("kb", type=KB)
 @anywhere
 @options.one_page
 def jobs(kb: str, place: Place, as_json: bool, limit: int, cursor: str | None) -> None:
@@ -61,7 +62,7 @@ async def _jobs(place: Place, as_json: bool, kb_id: str, limit: int, cursor: str
 
 
 @click.command()
-@click.argument("kb")
+@click.argument("kb", type=KB)
 @anywhere
 @options.one_page
 def failures(kb: str, place: Place, as_json: bool, limit: int, cursor: str | None) -> None:
@@ -84,12 +85,12 @@ async def _failures(place: Place, as_json: bool, kb_id: str, limit: int, cursor:
 
 
 @click.command()
-@click.argument("kb")
+@click.argument("kb", type=KB)
 @click.option(
     "--filter", "part", metavar="TEXT", default="", help="Only those whose uri contains TEXT, case-insensitive."
 )
 @click.option("--status", type=click.Choice([str(one) for one in DocumentStatus]), help="Only those with this status.")
-@click.option("--source", metavar="NAME", help="Only those of this source.")
+@click.option("--source", type=NAME, metavar="NAME", help="Only those of this source.")
 @anywhere
 @options.one_page
 def documents(
@@ -130,8 +131,8 @@ async def _documents(
 
 
 @click.command()
-@click.argument("kb")
-@click.argument("uri")
+@click.argument("kb", type=KB)
+@click.argument("uri", type=NAME)
 @click.option("--text", is_flag=True, help="Print the text that was extracted from it, on stdout.")
 @anywhere
 def document(kb: str, uri: str, text: bool, place: Place, as_json: bool) -> None:
@@ -167,8 +168,8 @@ def _checked_filter(_: click.Context, __: click.Parameter, wanted: str | None) -
 
 
 @click.command()
-@click.argument("kb")
-@click.argument("query")
+@click.argument("kb", type=KB)
+@click.argument("query", type=QUERY)
 @click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="Maximum number of passages.")
 @click.option(
     "--filter", "wanted", metavar="JSON", callback=_checked_filter, help="Only documents that fit this filter."
@@ -180,7 +181,7 @@ def _checked_filter(_: click.Context, __: click.Parameter, wanted: str | None) -
     show_default=True,
     help="Rank by words and vectors, or by one of them.",
 )
-@click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, help="Leave out passages with a lower score.")
+@click.option("--min-score", type=Number(0, 1), default=0.0, help="Leave out passages with a lower score.")
 @anywhere
 def search(
     kb: str,

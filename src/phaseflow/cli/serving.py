@@ -7,6 +7,7 @@ import click
 
 from phaseflow.cli import logs, options, streams
 from phaseflow.cli.exit_codes import Exit, complain, run
+from phaseflow.cli.parameters import FOLDER, HOST_NAME
 from phaseflow.cli.terminal import answer_text, say
 from phaseflow.domain.errors import InvalidRequest
 
@@ -27,11 +28,13 @@ _OPTIONS = frozenset(
 )
 @click.option(
     "--allow-root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FOLDER,
     multiple=True,
     help="Sources must be inside this folder. Repeatable; default the current directory.",
 )
-@click.option("--allow-host", metavar="NAME", multiple=True, help="Another name of this server. Repeatable.")
+@click.option(
+    "--allow-host", type=HOST_NAME, metavar="NAME", multiple=True, help="Another name of this server. Repeatable."
+)
 @options.allow_private
 @options.keep_vectors
 @options.settings

@@ -92,7 +92,7 @@ def _remote(
 
 def _existing(argument: str) -> Path:
     path = Path(os.path.abspath(argument))
-    if not path.exists():
+    if not argument.strip() or "\0" in argument or not path.exists():
         raise click.UsageError(f"{argument!r} does not exist; name a folder, files, or an http(s) address")
     return path
 

@@ -7,19 +7,13 @@ import click
 
 from phaseflow.cli import logs, options
 from phaseflow.cli.exit_codes import Exit, run
-from phaseflow.cli.place import Place, anywhere
+from phaseflow.cli.parameters import FILE
+from phaseflow.cli.place import Place, anywhere, existing
 from phaseflow.cli.terminal import answer, answer_text, say
 from phaseflow.domain.counting import size_of
-from phaseflow.domain.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from phaseflow.domain.status import Vacuumed
-
-
-def _existing(db: Path) -> Path:
-    if not db.exists():
-        raise StoreUnavailable(f"there is no database {db}; name it with --db")
-    return db.absolute()
 
 
 @click.command()
@@ -40,7 +34,7 @@ async def _here(db: Path, keep_vectors: float, as_json: bool) -> Exit:
     from phaseflow.flow import PhaseFlow
 
     async with PhaseFlow(
-        _existing(db), slots=0, keep_vectors=keep_vectors, index_servers=options.index_servers()
+        existing(db), slots=0, keep_vectors=keep_vectors, index_servers=options.index_servers()
     ) as flow:
         return _show(await flow.vacuum(rebuild=True), as_json)
 
@@ -63,7 +57,7 @@ def _show(done: "Vacuumed", as_json: bool) -> Exit:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @anywhere
 def backup(file: Path, place: Place, as_json: bool) -> None:
     """Copy the database into FILE, also while a service uses it. Only you can read the copy.
@@ -82,7 +76,7 @@ async def _copy(place: Place, file: Path, as_json: bool) -> Exit:
     else:
         from phaseflow.flow.upkeep import backup as copy
 
-        size = await copy(_existing(place.db), file)
+        size = await copy(existing(place.db), file)
     if as_json:
         answer_text(json.dumps({"file": str(file), "size_bytes": size}))
     else:

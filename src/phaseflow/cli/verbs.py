@@ -6,12 +6,14 @@ import click
 
 from phaseflow.cli import logs, options
 from phaseflow.cli.exit_codes import Exit, run
+from phaseflow.cli.parameters import KB
+from phaseflow.cli.place import existing
 from phaseflow.cli.server_mode import show, through_server
 from phaseflow.domain.vocabulary import Action, JobPhase
 
 
 @click.command()
-@click.argument("kb")
+@click.argument("kb", type=KB)
 @click.option("--phase", type=options.PHASE, help="Only this phase.")
 @options.server
 @options.common
@@ -33,7 +35,7 @@ def pause(
 
 
 @click.command()
-@click.argument("kb")
+@click.argument("kb", type=KB)
 @options.server
 @options.common
 @options.verbose
@@ -50,6 +52,7 @@ async def _here(db: Path, verb: Action, kb_id: str, phase: JobPhase | None, as_j
     from phaseflow.flow import PhaseFlow
     from phaseflow.flow.reader import check_first
 
+    existing(db)
     await check_first(db, lambda reader: reader.check_verb(verb, kb_id, phase))
     async with PhaseFlow(db, slots=0, index_servers=options.index_servers()) as flow:
         status = await (flow.cancel(kb_id) if verb is Action.CANCEL else flow.pause(kb_id, phase))

@@ -6,6 +6,8 @@ from typing import Final
 
 from phaseflow.domain.words import indexed_words, is_unspaced, normalised
 
+LONGEST_QUERY: Final = 2000
+"""Characters."""
 MOST_EXACT: Final = 8
 """Exact things of a query that are looked up; further ones count as words."""
 _QUOTED: Final = re.compile(r'"([^"]+)"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|「([^」]+)」|『([^』]+)』')

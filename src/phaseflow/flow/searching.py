@@ -10,6 +10,7 @@ from phaseflow.components.protocols import Index
 from phaseflow.domain import tracing
 from phaseflow.domain.errors import Busy, InvalidRequest
 from phaseflow.domain.filters import as_filter
+from phaseflow.domain.search_query import LONGEST_QUERY
 from phaseflow.domain.status import SearchHit, SearchHits
 from phaseflow.domain.vocabulary import SearchMode
 from phaseflow.flow.components import ComponentFactory
@@ -25,8 +26,6 @@ from phaseflow.store.transaction import Transaction
 DEADLINE_S = 5.0
 """How long a search may take, with its waits."""
 MOST_HITS = 100
-LONGEST_QUERY = 2000
-"""Characters."""
 
 
 class Searching:

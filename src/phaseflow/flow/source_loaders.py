@@ -13,6 +13,7 @@ from phaseflow.components.sources import FolderLoader
 from phaseflow.components.sources.beneath import HasRoots
 from phaseflow.components.sources.engine_files import EngineFiles
 from phaseflow.components.sources.git import GitLoader
+from phaseflow.components.sources.patterns import Globs
 from phaseflow.components.sources.prefixed import PrefixedLoader, UnavailableLoader
 from phaseflow.components.sources.pushed import PushLoader
 from phaseflow.components.sources.remote import FsspecLoader
@@ -157,6 +158,7 @@ class SourceLoaders:
             found = await path.exists()
         except (OSError, RuntimeError, ValueError):  # a name that is too long, an unknown user, a NUL
             found = False
+        Globs.check(source.include, source.exclude)
         if not found:
             raise InvalidRequest("source.path", f"there is no folder {as_given(source.path)!r}; check the name")
         return replace(source, path=anchored(PurePath(path), PurePath(await anyio.Path.cwd())))

@@ -8,12 +8,13 @@ from phaseflow.domain.filters import LONGEST_FILTER
 from phaseflow.domain.identifiers import DOCUMENT_ID, JOB_ID, KB_ID
 from phaseflow.domain.new_document import LONGEST_ORIGIN, Metadata, NewDocument
 from phaseflow.domain.phase import LARGEST_COUNT
+from phaseflow.domain.search_query import LONGEST_QUERY
 from phaseflow.domain.settings import Settings, Source, Sources
 from phaseflow.domain.vocabulary import DocumentStatus, JobPhase, SearchMode
 from phaseflow.domain.webhooks import WEBHOOK_NAME
 from phaseflow.flow.document_queries import LONGEST_PART, MOST_ITEMS
 from phaseflow.flow.documents import TOGETHER
-from phaseflow.flow.searching import LONGEST_QUERY, MOST_HITS
+from phaseflow.flow.searching import MOST_HITS
 from phaseflow.http.endpoint import Parameters
 
 KbId = Annotated[str, Field(pattern=f"^{KB_ID}$", description="The name of a knowledge base.")]

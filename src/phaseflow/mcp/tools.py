@@ -10,9 +10,10 @@ from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.errors import PhaseflowError
 from phaseflow.domain.identifiers import KB_ID
 from phaseflow.domain.new_document import NewDocument
+from phaseflow.domain.search_query import LONGEST_QUERY
 from phaseflow.domain.status import Count, JobStatusResponse, KnowledgeBase, SearchHit
 from phaseflow.domain.vocabulary import Action, JobPhase, SearchMode
-from phaseflow.flow.searching import LONGEST_QUERY, MOST_HITS
+from phaseflow.flow.searching import MOST_HITS
 from phaseflow.mcp.backend import Backend, Question
 
 P = ParamSpec("P")

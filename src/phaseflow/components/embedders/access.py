@@ -36,6 +36,9 @@ class EmbedderAccess:
         given = operator_url or os.environ.get(URL_VARIABLE, "").strip()
         self._operator_url = _operator_address(given) if given else None
         self._allow_private = tuple(allow_private)
+        AddressPolicy(
+            self._allow_private
+        )  # a mistake in one is told now, not by the first address that a client chooses
         self._resolver = resolver
         self._named: Named | None = None
         self.takes_loopback = True

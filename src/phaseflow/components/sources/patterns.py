@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from phaseflow.components.sources.wildmatch import BadPattern, Pattern, parse
-from phaseflow.domain.errors import ComponentUnavailable
+from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
 
 MAX_PATTERNS = 10_000
 """Of one list of globs, and of the ignore files above one path together: each is tried on each file."""
@@ -22,6 +22,15 @@ class Globs:
     def __init__(self, include: Sequence[str], exclude: Sequence[str]) -> None:
         self._include = _Rules(_compiled("include", include)) if include else None
         self._exclude = _Rules(_compiled("exclude", exclude)) if exclude else None
+
+    @classmethod
+    def check(cls, include: Sequence[str], exclude: Sequence[str]) -> None:
+        """Raise InvalidRequest, naming the field, for globs of which no rules can be made."""
+        for field, globs in (("include", include), ("exclude", exclude)):
+            try:
+                _compiled(field, globs)
+            except ComponentUnavailable as error:
+                raise InvalidRequest(f"source.{field}", str(error).partition(": ")[2]) from None
 
     def take_file(self, path: str) -> bool:
         if self._exclude is not None and self._exclude.take_in(path):

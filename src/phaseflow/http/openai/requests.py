@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from phaseflow.flow.searching import LONGEST_QUERY
+from phaseflow.domain.search_query import LONGEST_QUERY
 from phaseflow.http.endpoint import Parameters
 
 MOST_IN_BATCH = 500

@@ -121,7 +121,7 @@ def _followable(source: WebSource) -> Iterator[str]:
 
 def _named(given: str) -> _Named:
     match = _NAMED.fullmatch(given.strip())
-    if match is None:
+    if match is None or int(match[2] or 0) > 65_535:
         raise InvalidRequest("allow_private", f"{given!r} is not HOST or HOST:PORT; write it as localhost:8000")
     host = match[1].strip("[]").lower().removesuffix(".")
     try:
