@@ -16,8 +16,9 @@ _ESCAPE = re.compile("%(25|[89A-F][0-9A-F])")
 _SURROGATES = 0xDC00
 """``os.fsdecode`` maps the byte 0x80 to U+DC80 (PEP 383)."""
 LONGEST_NAME = 255
-"""Bytes; what the common file systems take."""
-_SEPARATORS = frozenset("/\\")
+"""Bytes of a file's name, or of a folder's before it; what the common file systems take."""
+LONGEST_PATH = 2048
+"""Bytes of a relative path."""
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Control characters, halves of surrogate pairs, separators of lines and paragraphs."""
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -46,21 +47,25 @@ def _unescape(match: re.Match[str]) -> str:
 def safe_name(name: str) -> str:
     """The name as it is kept: NFC, so that the same name typed on two systems is one document.
 
-    Raises InvalidRequest, naming ``files``, for a name that could leave the folder, hide in it, or mislead readers.
+    It may be a path with ``/``, relative to the folder that was sent. Raises InvalidRequest, naming ``files``, for a
+    name that could leave the folder, hide in it, or mislead readers.
     """
     kept = unicodedata.normalize("NFC", name)
-    if fault := _fault(kept):
+    fault = next((fault for part in kept.split("/") if (fault := _fault(part))), None)
+    if fault is None and len(kept.encode()) > LONGEST_PATH:
+        fault = f"is longer than {LONGEST_PATH} bytes with its folders"
+    if fault:
         raise InvalidRequest("files", f"the name {name[:100]!r} {fault}; rename the file")
     return kept
 
 
 def _fault(name: str) -> str | None:
     if not name.strip():
-        return "is empty"
+        return "is empty, or one of the folders in it is"
     if name.startswith("."):
-        return "begins with a dot, and hidden files are not read"
-    if any(letter in _SEPARATORS for letter in name):
-        return "holds a path; send the name of the file alone"
+        return "begins with a dot, or one of the folders in it does, and what is hidden is not read"
+    if "\\" in name:
+        return "holds a backslash; put a slash between folders"
     if any(unicodedata.category(letter) in _UNSEEN or letter in _TURNING for letter in name):
         return "holds characters that cannot be seen"
     if len(name.encode()) > LONGEST_NAME:
