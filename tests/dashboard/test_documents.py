@@ -51,7 +51,7 @@ async def sent(board: Board, service: Service) -> None:
     for file in files:
         file.write_text(f"# {file.stem}\n\nAll about the {file.stem}.\n")
     await board.go("kb/sent/documents")
-    await board.page.locator(".drop input").set_input_files(files)
+    await board.page.locator(".drop input").first.set_input_files(files)
     await board.until(chip(board, "indexed"), "3")
     await board.until(board.page.locator(TOLD), "3 documents")
 

@@ -167,6 +167,7 @@ export class Detail {
   /** Let go of the store. */
   close() {
     this.leave();
+    this.drop.leave();
     this.panels.run.leave();
     this.panels.documents.leave();
     this.panels.runs.leave();

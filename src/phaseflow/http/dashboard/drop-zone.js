@@ -1,43 +1,21 @@
 /**
- * Takes files into a knowledge base: dropped anywhere on its page, or chosen. It can be done at any time, whatever a run does.
+ * Takes files and folders into a knowledge base: dropped anywhere on its page, or chosen. It can be done at any time, whatever
+ * a run does.
  *
+ * @import {Chosen} from "./dropped-files.js"
  * @import {Store} from "./store.js"
  */
 
-import * as api from "./api.js";
-import { el, setAttribute, setText } from "./dom.js";
+import { droppedFiles, hasFiles, MOST_FILES, pickedFiles } from "./dropped-files.js";
+import { el, framed, setAttribute, setText } from "./dom.js";
 import { icon } from "./icons.js";
-import { capital, count, counted } from "./words.js";
+import { UploadView, uploadWords } from "./upload-view.js";
+import { Upload, uploadTo } from "./upload.js";
+import { count } from "./words.js";
 
-const INVITATION = "Drop files here, or choose them. One with the same name takes the place of the older.";
-/** Files in one request. */
-const AT_ONCE = 20;
-
-/**
- * The files that were dropped; of a folder a browser gives no content.
- * @param {DataTransfer | null} dropped
- */
-export function filesOf(dropped) {
-  const isFolder = [...(dropped?.items ?? [])].map((item) => item.webkitGetAsEntry?.()?.isDirectory ?? false);
-  return [...(dropped?.files ?? [])].filter((_, at) => !isFolder[at]);
-}
-
-/** @param {DragEvent} event */
-export const hasFiles = (event) => event.dataTransfer?.types.includes("Files") ?? false;
-
-/**
- * Send files, some at a time.
- * @param {string} kbId
- * @param {File[]} files
- * @param {string} base
- * @param {(text: string) => void} tell
- */
-export async function sendFiles(kbId, files, base, tell) {
-  for (let at = 0; at < files.length; at += AT_ONCE) {
-    tell(files.length > AT_ONCE ? `Sending ${count(at)} of ${counted(files.length, "file")}…` : `Sending ${counted(files.length, "file")}…`);
-    await api.uploadDocuments(kbId, files.slice(at, at + AT_ONCE), base);
-  }
-}
+const INVITATION = "Drop files or folders here, or choose them. One with the same name takes the place of the older.";
+export const NOTHING = "There is no file in it. Hidden files are left out.";
+export const TOO_MANY = `Only the first ${count(MOST_FILES)} files are sent. Make a knowledge base of the folder instead, or use “phaseflow add”.`;
 
 export class DropZone {
   /**
@@ -47,77 +25,111 @@ export class DropZone {
   constructor(store, kbId) {
     this.store = store;
     this.kbId = kbId;
-    this.isSending = false;
-    this.refused = "";
-    this.sent = "";
+    this.leaving = new AbortController();
+    this.isLooking = false;
+    this.note = "";
+    this.draw = framed(() => this.show());
+    /** The upload that is under way, or was last. @type {Upload | null} */
+    this.upload = uploadTo(store.base, kbId);
+    if (this.upload) this.upload.changed = () => this.draw();
     this.told = el("p", { role: "status" });
-    this.input = el("input", { type: "file", multiple: true, class: "unseen", tabindex: "-1", "aria-label": `Files for ${kbId}` });
-    this.button = this.chooser("Choose files");
-    this.opener = this.chooser("Add files");
-    this.node = el("section", { class: "card drop", "aria-label": `Add files to ${kbId}`, hidden: true }, icon("upload"), this.told, this.input, this.button);
-    this.input.addEventListener("change", () => void this.send([...(this.input.files ?? [])]));
-  }
-
-  /** @param {string} text */
-  chooser(text) {
-    const button = el("button", { type: "button" }, icon("add"), el("span", { text }));
-    button.addEventListener("click", () => this.isSending || this.input.click());
-    return button;
+    this.view = new UploadView();
+    const files = this.picker("Choose files", { "aria-label": `Files for ${kbId}` });
+    const folder = this.picker("Choose a folder", { "aria-label": `A folder for ${kbId}`, webkitdirectory: true });
+    const opener = this.picker("Add files", { "aria-label": `More files for ${kbId}` });
+    this.opener = opener.button;
+    this.pickers = el("div", { class: "pickers" }, files.button, folder.button);
+    this.node = el("section", { class: "card drop", "aria-label": `Add files to ${kbId}`, hidden: true },
+      icon("upload"), this.told, files.input, folder.input, opener.input, this.pickers, this.view.node);
   }
 
   /**
-   * Take what is dropped anywhere on a node.
-   * @param {HTMLElement} page
+   * @param {string} text
+   * @param {Record<string, string | boolean>} attributes of the input
+   */
+  picker(text, attributes) {
+    const input = el("input", { type: "file", multiple: true, class: "unseen", tabindex: "-1", ...attributes });
+    const button = el("button", { type: "button" }, icon("add"), el("span", { text }));
+    button.addEventListener("click", () => input.click());
+    input.addEventListener("change", () => {
+      const picked = pickedFiles(input.files);
+      input.value = "";
+      this.send(picked);
+    });
+    return { input, button };
+  }
+
+  get isSending() {
+    return this.upload !== null && uploadTo(this.store.base, this.kbId) === this.upload;
+  }
+
+  /**
+   * Take what is dropped anywhere in the window: a page may be shorter than that.
+   * @param {HTMLElement} page that is marked while something is held over it
    */
   attach(page) {
-    let depth = 0;
-    const hover = (/** @type {DragEvent} */ event, /** @type {number} */ step) => {
-      if (!hasFiles(event)) return;
+    const { signal } = this.leaving;
+    const hover = (/** @type {DragEvent} */ event, /** @type {boolean} */ isOver) => {
+      if (!hasFiles(event) || document.querySelector("dialog[open]")) return false;
       event.preventDefault();
-      depth = Math.max(0, depth + step);
-      setAttribute(page, "data-over", depth > 0 && !this.isSending);
-      this.show(depth > 0);
+      setAttribute(page, "data-over", isOver);
+      this.show(isOver);
+      return true;
     };
-    page.addEventListener("dragenter", (event) => hover(event, 1));
-    page.addEventListener("dragover", (event) => hover(event, 0));
-    page.addEventListener("dragleave", (event) => hover(event, -1));
-    page.addEventListener("drop", (event) => {
-      hover(event, -depth);
-      const files = filesOf(event.dataTransfer);
-      if (files.length === 0 && hasFiles(event)) this.refused = "A browser does not give the files of a folder: open it and drop the files.";
-      void this.send(files);
-    });
+    addEventListener("dragover", (event) => hover(event, true), { signal });
+    addEventListener("dragleave", (event) => event.relatedTarget === null && hover(event, false), { signal });
+    addEventListener("drop", (event) => hover(event, false) && void this.take(event.dataTransfer), { signal });
+  }
+
+  /** The page is left. What is being sent goes on. */
+  leave() {
+    this.leaving.abort();
+  }
+
+  /** @param {DataTransfer | null} dropped */
+  async take(dropped) {
+    this.isLooking = true;
+    const found = droppedFiles(dropped);
+    this.show();
+    const files = await found.finally(() => (this.isLooking = false));
+    this.send(files);
   }
 
   /** Shown where files are the source, and while there is something to say. */
   show(isOver = false) {
     const kb = this.store.kbs.get(this.kbId);
     const isHome = kb?.source?.type === "upload";
-    this.node.hidden = !(isHome || isOver || this.isSending || this.refused || this.sent);
+    const { isSending } = this;
+    this.node.hidden = !(isHome || isOver || this.isLooking || this.upload || this.note);
     setAttribute(this.opener, "hidden", isHome);
-    setAttribute(this.button, "aria-disabled", this.isSending ? "true" : null);
-    setAttribute(this.node, "data-refused", this.refused !== "");
-    if (!this.isSending) setText(this.told, isOver ? "Drop them: they are loaded at once, or by the next run." : this.refused || this.sent || INVITATION);
+    this.pickers.hidden = isSending;
+    this.view.show(this.upload, isSending);
+    const hasFault = !isSending && this.upload !== null && (this.upload.error !== null || this.upload.refused.length > 0);
+    setAttribute(this.node, "data-refused", hasFault);
+    setText(this.told, this.words(isOver));
   }
 
-  /** @param {File[]} files */
-  async send(files) {
-    this.input.value = "";
-    if (files.length === 0 || this.isSending) return this.show();
-    this.isSending = true;
-    this.refused = this.sent = "";
-    this.show();
-    try {
-      await sendFiles(this.kbId, files, this.store.base, (text) => setText(this.told, text));
-      this.sent = `${counted(files.length, "file")} sent. ${this.when()}`;
+  /** @param {boolean} isOver */
+  words(isOver) {
+    if (isOver) return "Drop them: they are loaded at once, or by the next run.";
+    if (this.isLooking) return "Looking into the folders…";
+    if (this.upload === null) return this.note || INVITATION;
+    const { isSending } = this;
+    return [uploadWords(this.upload, isSending), isSending || this.upload.sent === 0 ? "" : this.when(), this.note].filter(Boolean).join(" ");
+  }
+
+  /** @param {{chosen: Chosen[], isWhole: boolean}} files */
+  send({ chosen, isWhole }) {
+    this.note = isWhole ? (chosen.length === 0 ? NOTHING : "") : TOO_MANY;
+    if (chosen.length === 0) return this.show();
+    if (this.isSending && this.upload && !this.upload.isStopped) return this.upload.add(chosen);
+    const upload = (this.upload = new Upload(this.store.base, this.kbId, () => this.draw()));
+    upload.add(chosen);
+    void upload.run().then(() => {
+      if (upload.error) this.store.failed(upload.error);
       void this.store.reread(this.kbId);
-    } catch (error) {
-      this.store.failed(error);
-      this.refused = capital(/** @type {Error} */ (error).message);
-    } finally {
-      this.isSending = false;
-      this.show();
-    }
+    });
+    this.show();
   }
 
   when() {

@@ -1,12 +1,15 @@
 /**
- * The page without any knowledge base: files that are dropped on it make the first one.
+ * The page without any knowledge base: files and folders that are dropped on it make the first one.
  *
+ * @import {Chosen} from "./dropped-files.js"
  * @import {Store} from "./store.js"
  */
 
-import { setAttribute, setText } from "./dom.js";
-import { filesOf, hasFiles, sendFiles } from "./drop-zone.js";
-import { capital } from "./words.js";
+import { droppedFiles, hasFiles, pickedFiles } from "./dropped-files.js";
+import { framed, setAttribute, setText } from "./dom.js";
+import { NOTHING, TOO_MANY } from "./drop-zone.js";
+import { UploadView, uploadWords } from "./upload-view.js";
+import { Upload, uploadTo } from "./upload.js";
 
 const NAME = "documents";
 
@@ -14,22 +17,30 @@ export class Welcome {
   /**
    * @param {HTMLElement} node
    * @param {Store} store
-   * @param {(kbId: string) => void} done
+   * @param {(kbId: string) => void} done called once the first files are there: the page of the knowledge base shows the rest
    */
   constructor(node, store, done) {
     this.node = node;
     this.store = store;
     this.done = done;
-    this.isSending = false;
+    /** @type {Upload | null} */
+    this.upload = null;
+    this.note = "";
     this.told = /** @type {HTMLElement} */ (node.querySelector("[data-part=told]"));
+    this.view = new UploadView();
+    this.told.after(this.view.node);
     const input = /** @type {HTMLInputElement} */ (node.querySelector("input[type=file]"));
-    node.querySelector("[data-choose]")?.addEventListener("click", () => this.isSending || input.click());
-    input.addEventListener("change", () => void this.send([...(input.files ?? [])]));
+    node.querySelector("[data-choose]")?.addEventListener("click", () => input.click());
+    input.addEventListener("change", () => {
+      const picked = pickedFiles(input.files);
+      input.value = "";
+      void this.send(picked);
+    });
     addEventListener("dragover", (event) => this.isShown() && hasFiles(event) && setAttribute(node, "data-over", true));
     addEventListener("dragleave", (event) => event.relatedTarget === null && setAttribute(node, "data-over", false));
     addEventListener("drop", (event) => {
       setAttribute(node, "data-over", false);
-      if (this.isShown()) void this.send(filesOf(event.dataTransfer));
+      if (this.isShown() && hasFiles(event)) void droppedFiles(event.dataTransfer).then((files) => this.send(files));
     });
   }
 
@@ -37,22 +48,41 @@ export class Welcome {
     return document.body.hasAttribute("data-empty");
   }
 
-  /** @param {File[]} files */
-  async send(files) {
-    if (files.length === 0 || this.isSending) return;
-    this.isSending = true;
-    setAttribute(this.told, "data-refused", false);
-    try {
-      await sendFiles(NAME, files, this.store.base, (text) => setText(this.told, text));
-      await this.store.reread(NAME);
-      setText(this.told, "");
-      this.done(NAME);
-    } catch (error) {
-      this.store.failed(error);
-      setAttribute(this.told, "data-refused", true);
-      setText(this.told, capital(/** @type {Error} */ (error).message));
-    } finally {
-      this.isSending = false;
+  /** @param {{chosen: Chosen[], isWhole: boolean}} files */
+  async send({ chosen, isWhole }) {
+    this.note = isWhole ? (chosen.length === 0 ? NOTHING : "") : TOO_MANY;
+    const running = uploadTo(this.store.base, NAME);
+    if (running || chosen.length === 0) {
+      running?.add(chosen);
+      return this.show();
     }
+    const upload = (this.upload = new Upload(this.store.base, NAME, framed(() => {
+      this.show();
+      if (upload.sent > 0) void this.leave();
+    })));
+    upload.add(chosen);
+    await upload.run();
+    if (upload.error) this.store.failed(upload.error);
+    if (upload.sent > 0) await this.leave();
+    else this.show();
+  }
+
+  /** The knowledge base is there: its page takes the upload over. */
+  async leave() {
+    if (!this.isShown() || this.isLeaving) return;
+    this.isLeaving = true;
+    await this.store.reread(NAME);
+    this.isLeaving = false;
+    this.done(NAME);
+  }
+
+  isLeaving = false;
+
+  show() {
+    const { upload } = this;
+    const isSending = upload !== null && uploadTo(this.store.base, NAME) === upload;
+    this.view.show(upload, isSending);
+    setAttribute(this.told, "data-refused", !isSending && upload !== null && (upload.error !== null || upload.refused.length > 0));
+    setText(this.told, [upload ? uploadWords(upload, isSending) : "", this.note].filter(Boolean).join(" "));
   }
 }
