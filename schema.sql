@@ -20,12 +20,13 @@ CREATE TABLE knowledge_bases (
 ) STRICT;
 CREATE UNIQUE INDEX knowledge_bases_by_name ON knowledge_bases (name);
 
--- Numbers that are never used again; log: a random one that tells the log of this file from that of any other.
+-- Numbers that are never used again; log and index: random ones that tell the log of this file, and its spaces in an index
+-- outside it, from those of any other.
 CREATE TABLE sequences (
     name TEXT PRIMARY KEY,
     last INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO sequences (name, last) VALUES ('log', abs(random() >> 16));
+INSERT INTO sequences (name, last) VALUES ('log', abs(random() >> 16)), ('index', abs(random() >> 16));
 
 -- One ingestion run. Its status is derived from its phases and never stored.
 CREATE TABLE ingestion_jobs (
@@ -374,3 +375,52 @@ CREATE TABLE kb_notes (
     value TEXT NOT NULL,                          -- JSON
     PRIMARY KEY (kb_id, key)
 ) STRICT, WITHOUT ROWID;
+
+-- Index versions whose vectors stand in an index outside the database: under which name, which is never used again, and on
+-- which server ('*': the program's own index). All others are searched here.
+CREATE TABLE index_spaces (
+    name          TEXT PRIMARY KEY,
+    kb_id         TEXT NOT NULL,
+    index_version INTEGER NOT NULL,
+    server        TEXT NOT NULL,
+    UNIQUE (kb_id, index_version)
+) STRICT, WITHOUT ROWID;
+
+-- What is gone here and has yet to go there: a document, or with null a whole space. Filled by triggers, in the transaction in
+-- which it goes; a row is deleted when the index has removed it.
+CREATE TABLE index_outbox (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    server      TEXT NOT NULL,
+    space       TEXT NOT NULL,
+    kb_id       TEXT NOT NULL,
+    document_id INTEGER,
+    passages    INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX index_outbox_by_space ON index_outbox (server, space, id);
+CREATE INDEX index_outbox_whole ON index_outbox (server, space) WHERE document_id IS NULL;
+CREATE TRIGGER documents_leave_index AFTER UPDATE OF state ON documents
+WHEN new.state = 10 AND old.state IN (3, 4, 9)
+BEGIN
+    INSERT INTO index_outbox (server, space, kb_id, document_id, passages)
+    SELECT server, name, kb_id, new.id, new.chunk_count FROM index_spaces
+    WHERE kb_id = new.kb_id AND index_version = new.index_version;
+END;
+CREATE TRIGGER documents_take_index_along AFTER DELETE ON documents WHEN old.state IN (3, 4, 9)
+BEGIN
+    INSERT INTO index_outbox (server, space, kb_id, document_id, passages)
+    SELECT server, name, kb_id, old.id, old.chunk_count FROM index_spaces
+    WHERE kb_id = old.kb_id AND index_version = old.index_version;
+END;
+CREATE TRIGGER index_spaces_leave AFTER DELETE ON index_spaces
+BEGIN
+    INSERT INTO index_outbox (server, space, kb_id) VALUES (old.server, old.name, old.kb_id);
+END;
+CREATE TRIGGER knowledge_bases_leave_index AFTER UPDATE OF name ON knowledge_bases WHEN new.name IS NULL
+BEGIN
+    DELETE FROM index_spaces WHERE kb_id = new.id;
+END;
+CREATE TRIGGER knowledge_bases_switch_index AFTER UPDATE OF index_version ON knowledge_bases
+WHEN new.index_version <> old.index_version
+BEGIN
+    DELETE FROM index_spaces WHERE kb_id = new.id AND index_version <> new.index_version;
+END;

@@ -22,7 +22,6 @@ MAY_BE_SHORT = {
     "phaseflow.components.extraction.rst": "one module a format",
     "phaseflow.components.extraction.rtf_state": "the reader of RTF is as long as a module may be",
     "phaseflow.components.extraction.rtf_words": "a table; the reader of RTF is as long as a module may be",
-    "phaseflow.flow.outside_index": "what a program's own index may raise is a matter apart from search",
     "phaseflow.supervisor.giving_way": "how a job ends belongs to the supervisor, whoever asks for it",
     "phaseflow.http.choices": "one module for each group of endpoints",
 }

@@ -8,6 +8,7 @@ import pytest
 
 from phaseflow import PhaseFlow
 from phaseflow.components.protocols import Entry
+from tests.indexes.file_index import FileIndex
 
 
 class Nothing:
@@ -24,10 +25,8 @@ class LoadsTooLittle(ListsOnly):
         """Takes no ``known``."""
 
 
-class SearchesTooLittle:
-    async def replace(self, kb_id: str, documents: Any) -> None: ...
-    async def delete(self, kb_id: str, uris: Any) -> None: ...
-    async def search(self, query: str) -> list[Any]:
+class SearchesTooLittle(FileIndex):
+    async def search(self, query: str) -> list[Any]:  # type: ignore[override]
         return []
 
 
@@ -40,9 +39,12 @@ class SearchesTooLittle:
         ({"loader": LoadsTooLittle}, "LoadsTooLittle is a class; pass an instance of it as the loader"),
         (
             {"index": Nothing()},
-            "Nothing is not an index: give it `replace(kb_id, documents)` and `delete(",
+            "Nothing is not an index: give it `open()` and `aclose()` and `ping()` and `create(space)`",
         ),
-        ({"index": SearchesTooLittle()}, "SearchesTooLittle.search does not fit: an index is called as `search("),
+        (
+            {"index": SearchesTooLittle(Path("x"))},
+            "SearchesTooLittle.search does not fit: an index is called as `search(",
+        ),
         ({"index": SearchesTooLittle}, "SearchesTooLittle is a class; pass an instance of it as the index"),
         ({"chunker": Nothing()}, "Nothing is not a chunker: give it"),
         ({"embedder": Nothing()}, "Nothing is not an embedder: give it"),

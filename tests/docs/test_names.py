@@ -17,7 +17,7 @@ from phaseflow.client import Client
 from phaseflow.client import errors as client_faults
 from phaseflow.client.connection import TIMEOUT_S
 from phaseflow.client.events import SILENCE_S
-from phaseflow.components import protocols, word_ranking
+from phaseflow.components import indexes, protocols, word_ranking
 from phaseflow.components.embedders.openai import OpenAIEmbedder
 from phaseflow.components.extraction import formats, html, markdown_writer, package, registry, sheets
 from phaseflow.components.sources import archive, folder
@@ -124,7 +124,7 @@ def test_signatures_in_the_library_page_are_those_of_the_code(line: tuple[str, s
         protocols.Loader,
         protocols.Chunker,
         protocols.Embedder,
-        protocols.Index,
+        indexes.Index,
     )
     found = [getattr(kind, name) for kind in kinds if hasattr(kind, name)]
     assert any(_as_shown(function) == shown for function in found), [_as_shown(function) for function in found]
@@ -142,9 +142,9 @@ def _as_shown(function: Any) -> str:
     return ", ".join(words)
 
 
-PROTOCOLS = [protocols.Loader, protocols.Chunker, protocols.Embedder, protocols.Index]
+PROTOCOLS = [protocols.Loader, protocols.Chunker, protocols.Embedder, indexes.Index]
 VALUES = [protocols.Entry, protocols.Document, protocols.Unchanged, protocols.Skipped]
-VALUES_OF_AN_INDEX = [protocols.IndexDocument, protocols.Passage]
+VALUES_OF_AN_INDEX = [indexes.Space, indexes.IndexDocument, indexes.Query]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.__name__)

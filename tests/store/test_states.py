@@ -16,7 +16,7 @@ from phaseflow.store.states import HANDED_TO, DocumentState, EntryState
 
 ROOT = Path(phaseflow.__file__).parent
 SCHEMA = Path(__file__).parents[2] / "schema.sql"
-OLD = {"store/migration.py"}
+OLD = {"store/migration.py", "store/version_2.py"}
 """What brings an older file forward says what that version had."""
 BARE = re.compile(
     r"\bstate\s*(?:=|<>|!=|<=|>=|<|>|IS)\s*\d|\bstate\s+(?:NOT\s+)?IN\s*\(\s*\d|(?:<<|>>)\s*20\b|0xFFFFF", re.I

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from phaseflow.actors.single_flight import SingleFlight
 from phaseflow.components.embedders import EmbedderAdapter
-from phaseflow.components.protocols import Chunker, Index, Loader
+from phaseflow.components.indexes import Index
+from phaseflow.components.protocols import Chunker, Loader
 from phaseflow.domain.errors import PhaseflowError, StoreUnavailable
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.policy import BudgetPolicy, GuardPolicy, RetryPolicy
@@ -30,12 +31,14 @@ class PhaseFailed(PhaseflowError):
 @dataclass(frozen=True, slots=True)
 class Components:
     """What does the work of one job. ``loaders`` has one for each source, by name; what they list has the uris of the
-    knowledge base. ``index`` None is the one inside the database. Its own: given by the program."""
+    knowledge base. ``index`` None is the one inside the database, else that on ``index_server``. Its own: given by the
+    program."""
 
     loaders: Mapping[str, Loader]
     chunker: Chunker
     embedder: EmbedderAdapter
     index: Index | None = None
+    index_server: str | None = None
     has_own_chunker: bool = False
     has_own_embedder: bool = False
 
@@ -54,6 +57,7 @@ class Plan:
     """What one run of a job does: with which components, on which documents, by which rules.
 
     ``lists``: its sources are listed; ``listed``: by an earlier run; ``loaded``: one has completed the loading phase.
+    ``space``: the name of what it writes to in an index outside the database.
     """
 
     attempt: Attempt
@@ -69,6 +73,7 @@ class Plan:
     max_deleted_share: float
     live_settings: str
     characters_sent: int
+    space: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

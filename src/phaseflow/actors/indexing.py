@@ -1,6 +1,7 @@
 """The indexing actor: makes whole documents searchable, each in one transaction, and closes a completed crawl."""
 
-from collections.abc import Sequence
+import random
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -8,24 +9,22 @@ import anyio
 
 from phaseflow.actors.actor import Actor
 from phaseflow.actors.batching import in_parts
+from phaseflow.actors.index_delivery import IndexDelivery, Refused
 from phaseflow.actors.withdrawal import CLEAN_UP, Withdrawal
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
-from phaseflow.components.contained import contained
-from phaseflow.components.protocols import IndexDocument, Passage, Span
-from phaseflow.domain.errors import DocumentError, TransientError
+from phaseflow.domain.errors import TransientError
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import (
     documents,
     failpoints,
     failures,
     inbox,
+    index_spaces,
     knowledge_bases,
     passages,
     progress,
-    vectors,
 )
 from phaseflow.store.documents import StagedDocument
-from phaseflow.store.failures import FailedDocument
 from phaseflow.store.passages import Encoded, Scope
 from phaseflow.store.progress import Done
 from phaseflow.store.states import DocumentState
@@ -40,6 +39,9 @@ BATCH_WAIT_S = 0.25
 """How long a smaller batch waits for more, seconds."""
 ASKED_FOR_WAIT_S = 0.01
 """The same where the job only takes what is asked for: somebody waits for it."""
+FIRST_WAIT_S = 0.25
+LONGEST_WAIT_S = 5.0
+"""An index that cannot be reached is tried again after so long, at first and at most."""
 
 
 class IndexingActor(Actor):
@@ -51,6 +53,7 @@ class IndexingActor(Actor):
         assert self._receiver is not None
         target = self.shop.plan.target
         self._scope = Scope(target.kb_key, target.index_version)
+        self._delivery = self._make_delivery()
         while batch := await self._next_batch():
             for part in in_parts(batch, _sizes, (BATCH_CHUNKS, BATCH_CHARACTERS)):
                 await self._publish([await self._index_most(document) for document in part])
@@ -71,27 +74,44 @@ class IndexingActor(Actor):
                 batch.extend(more)
         return batch
 
+    def _make_delivery(self) -> IndexDelivery | None:
+        plan = self.shop.plan
+        index, server = plan.components.index, plan.components.index_server
+        if index is None or server is None or plan.space is None:
+            return None
+        return IndexDelivery(self.shop, self.gate, index, server, plan.space)
+
     async def _publish(self, batch: Sequence[StagedDocument]) -> None:
-        attempt, waited_s = 1, 0.0
-        while True:
+        if self._delivery is None:
             async with self.gate:
-                try:
-                    await self._publish_once(batch)
-                except TransientError as error:
-                    wait_s = self.shop.backoff_s(attempt, waited_s, error.retry_after_s)
-                    if wait_s is None:
-                        raise
-                    await self.shop.write(lambda tx: self._wait_on(tx, WaitingOn.RETRY))
-                    attempt, waited_s = attempt + 1, waited_s + wait_s
-                else:
-                    return
-            await self.gate.sleep(wait_s)
+                await self._publish_once(batch)
+            return
+        await self._until_taken(partial(self._publish_outside, batch, self._delivery))
+
+    async def _publish_outside(self, batch: Sequence[StagedDocument], delivery: IndexDelivery) -> None:
+        async with self.gate:
+            await self._publish_once(batch)
+            await delivery.empty_outbox()
+
+    async def _until_taken(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Do a step that needs the index; while it cannot be reached, again and again."""
+        wait_s = FIRST_WAIT_S
+        while True:
+            try:
+                await step()
+            except TransientError as error:
+                async with self.gate:
+                    await self.shop.write(lambda tx: self._wait_on(tx, WaitingOn.INDEX))
+                await self.gate.sleep(max(wait_s * (1 + random.random() / 4), error.retry_after_s or 0))  # noqa: S311
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+            else:
+                return
 
     def _wait_on(self, tx: Transaction, reason: WaitingOn) -> None:
         progress.wait_on(tx, self.shop.plan.attempt, self.phase, reason)
 
     async def _publish_once(self, batch: Sequence[StagedDocument]) -> None:
-        good, failed = await self._put_outside(batch)
+        good, failed = (list(batch), []) if self._delivery is None else await self._delivery.put(batch)
         encoded = await call_in_abandonable_thread(partial(passages.encoded_rest, good))
         await self.shop.write(lambda tx: self._store(tx, good, encoded, failed))
         for _ in good:
@@ -118,41 +138,12 @@ class IndexingActor(Actor):
         passages.note_indexed(tx, document_id, before, after)
         passages.index(tx, self._scope, encoded)
 
-    async def _put_outside(
-        self, batch: Sequence[StagedDocument]
-    ) -> tuple[list[StagedDocument], list[tuple[StagedDocument, FailedDocument]]]:
-        """Give documents to an index outside the database, one by one; (those taken, those refused)."""
-        index = self.shop.plan.components.index
-        if index is None:
-            return list(batch), []
-        good: list[StagedDocument] = []
-        failed: list[tuple[StagedDocument, FailedDocument]] = []
-        for document in batch:
-            try:
-                await contained(
-                    index.replace(self.shop.plan.attempt.kb_id, [await self._with_vectors(document)]), "the index"
-                )
-                good.append(document)
-            except DocumentError as error:
-                failed.append((document, FailedDocument(document.uri, error.code, str(error))))
-        return good, failed
-
-    async def _with_vectors(self, document: StagedDocument) -> IndexDocument:
-        import numpy as np
-
-        packed = await self.shop.database.read_long(lambda tx: vectors.of_document(tx, document.id))
-        found = [
-            Passage(Span(*span), text, np.frombuffer(vector, "<f4").tolist())
-            for span, text, vector in zip(document.spans, document.passages(), packed, strict=True)
-        ]
-        return IndexDocument(document.uri, document.title, found)
-
     def _store(
         self,
         tx: Transaction,
         good: list[StagedDocument],
         encoded: Encoded,
-        failed: list[tuple[StagedDocument, FailedDocument]],
+        failed: list[Refused],
     ) -> None:
         done = Done(sum(len(d.spans) for d in good), sum(len(d.spans) for d, _ in failed))
         self.shop.advance(tx, self.phase, done)
@@ -169,6 +160,8 @@ class IndexingActor(Actor):
     async def _finish(self) -> None:
         """The crawl is complete and all of it is searchable: take out what is gone, switch, clean up."""
         await Withdrawal(self.shop, self.gate, self._scope, self.hold).run()
+        if self._delivery is not None and await self.shop.database.read(self._is_to_switch):
+            await self._until_taken(self._delivery.make_ready)
         async with self.gate:
             await self.shop.write(self._switch)
         failpoints.hit("indexing.switched")
@@ -178,11 +171,15 @@ class IndexingActor(Actor):
                     return
             failpoints.hit("indexing.cleaned")
 
+    def _is_to_switch(self, tx: Transaction) -> bool:
+        return knowledge_bases.get(tx, self.shop.plan.attempt.kb_id).index_version != self._scope.index_version
+
     def _switch(self, tx: Transaction) -> None:
         plan = self.shop.plan
         self.shop.advance(tx, self.phase, Done())
         knowledge_bases.switch(tx, self._scope.kb_key, self._scope.index_version, plan.model)
         knowledge_bases.set_live_settings(tx, self._scope.kb_key, self._scope.index_version, plan.live_settings)
+        index_spaces.keep_only(tx, self._scope.kb_key, self._scope.index_version)
 
     def _clean_up(self, tx: Transaction) -> int:
         self.shop.advance(tx, self.phase, Done())

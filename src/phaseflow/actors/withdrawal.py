@@ -7,7 +7,6 @@ from functools import partial
 
 from phaseflow.actors.context import PhaseFailed, RunContext
 from phaseflow.actors.gate import Gate
-from phaseflow.components.contained import contained
 from phaseflow.domain.policy import why_not_delete
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import (
@@ -111,10 +110,6 @@ class Withdrawal:
                 gone, after = await database.read(partial(_missing, self._scope, seq, self._uncertain, after))
                 if gone:
                     await self._shop.write(partial(self._withdraw, gone))
-                    if (index := self._shop.plan.components.index) is not None:
-                        await contained(
-                            index.delete(self._shop.plan.attempt.kb_id, [uri for _, uri, _ in gone]), "the index"
-                        )
             failpoints.hit("indexing.withdrawn")
 
     def _withdraw(self, gone: Sequence[Gone], tx: Transaction) -> None:

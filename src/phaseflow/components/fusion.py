@@ -92,7 +92,7 @@ def fused(known: Passages, by: Share, most: int = CANDIDATES) -> Fused:
     """
     import numpy as np
 
-    places = _candidates(known, by, most)
+    places = candidates(known, by, most)
     if not len(places):
         return _sorted(known, [], [], 1.0)
     owners = known.document_of[places]
@@ -126,9 +126,12 @@ def _vectors_share(by: Share) -> float:
     if not by.words.has_any:
         return VECTORS_SHARE
     let_through = cosines[np.isfinite(cosines)]
-    mean, nearest = float(let_through.mean()), float(let_through.max())
+    if not len(let_through):
+        return LEAST_SHARE
+    mean = float(let_through.mean()) if by.nearness.mean is None else by.nearness.mean
+    nearest = float(let_through.max())
     best = _highest(words, FEEDBACK)
-    agreement = (float(cosines[best].mean()) - mean) / max(nearest - mean, 1e-6)
+    agreement = (float(np.clip(cosines[best], -1, 1).mean()) - mean) / max(nearest - mean, 1e-6)
     return LEAST_SHARE + (VECTORS_SHARE - LEAST_SHARE) * min(1.0, max(0.0, agreement / AGREEMENT))
 
 
@@ -158,7 +161,7 @@ def _scaled(
     return _sorted(known, places, scores, min(1.0, scale))
 
 
-def _candidates(known: Passages, by: Share, most: int) -> "npt.NDArray[np.int64]":
+def candidates(known: Passages, by: Share, most: int) -> "npt.NDArray[np.int64]":
     """The passages that rank high, and the passages of documents that do."""
     import numpy as np
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from phaseflow.components import word_ranking
 from phaseflow.components.fusion import CANDIDATES, Fused, Share, fused, only
 from phaseflow.components.nearness import nearness
+from phaseflow.components.proposals import Proposals
 from phaseflow.components.resident import Passages, Resident, Vectors, numbers, updated_passages, updated_vectors
 from phaseflow.components.word_ranking import Tokenizer, WordCounts
 from phaseflow.domain.filters import Filter
@@ -44,7 +45,11 @@ MORE_PLACES: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is searched for. ``vector`` is that of the query, of length 1 or not; without it words alone decide."""
+    """What is searched for. ``vector`` is that of the query, of length 1 or not; without it words alone decide.
+
+    ``proposed``: ids of passages that an index outside the database has found near; then it alone says which vectors
+    are, and the others are not read. Those that search does not see are dropped.
+    """
 
     query: str
     vector: "Numbers | None"
@@ -52,6 +57,7 @@ class Request:
     mode: SearchMode = SearchMode.HYBRID
     min_score: float = 0.0
     filter: Filter | None = None
+    proposed: Sequence[int] | None = None
 
     def with_vector(self, vector: "Numbers | None") -> "Request":
         """The same with the vector of its query."""
@@ -66,6 +72,7 @@ class EmbeddedIndex:
         self._vectors: Resident[Vectors] = Resident(updated_vectors)
         self._tokenizer = Tokenizer()
         self._counts = WordCounts()
+        self._proposals = Proposals()
 
     def search(self, tx: Transaction, scope: Scope, search_revision: int, request: Request) -> list[SearchHit]:
         """The best passages in the snapshot ``tx`` sees, best first, each text once."""
@@ -100,7 +107,9 @@ class EmbeddedIndex:
         if request.mode is not SearchMode.VECTORS:
             query = self._tokenizer.words(parsed(request.query).words)
             words = word_ranking.scored(tx, table, known, query, self._counts)
-        if request.mode is not SearchMode.WORDS and request.vector is not None:
+        if request.proposed is not None and request.vector is not None:
+            near = self._proposals.nearness(tx, scope, known, request.proposed, words, request.vector)
+        elif request.mode is not SearchMode.WORDS and request.vector is not None:
             vectors = self._vectors.get(tx, scope, known.search_revision)
             near = nearness(known, vectors, request.vector)
         return Share(words, near)

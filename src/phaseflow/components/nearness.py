@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Nearness:
-    """The cosine of each passage to a query; -inf for those that a filter does not let through."""
+    """The cosine of each passage to a query; -inf for those that a filter does not let through, or that an index
+    outside the database has not found."""
 
     cosines: "Numbers"
     known: Passages
     vectors: Vectors
     query: "Numbers"
     """Of length 1."""
+    mean: float | None = None
+    """About the mean of the cosines of all passages, where ``cosines`` has only those of some."""
 
     def only(self, is_let_through: "npt.NDArray[np.bool_]") -> "Nearness":
         """The same for some passages: the others are not found."""

@@ -10,6 +10,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, runtime_checkable
 
+from phaseflow.components.indexes import protocol
+
+Index = protocol.Index
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -155,62 +158,7 @@ class Embedder(Protocol):
     def embed_query(self, text: str, /) -> Sequence[float]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A passage to be made searchable."""
-
-    span: Span
-    text: str
-    vector: Sequence[float]
-
-
-@dataclass(frozen=True, slots=True)
-class IndexDocument:
-    """A whole document to be made searchable, with all its passages in order."""
-
-    uri: str
-    title: str
-    passages: Sequence[Passage]
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-class Hit(NamedTuple):
-    """A passage found. ``text`` is exactly ``[start:end]`` of the document's extracted text."""
-
-    uri: str
-    title: str
-    text: str
-    score: float
-    start: int
-    end: int
-
-
-@runtime_checkable
-class Index(Protocol):
-    """A search index outside the database. The default index needs none of this: it lives in the same transactions.
-
-    Every call must be idempotent: after a crash the last one is repeated.
-    """
-
-    async def replace(self, kb_id: str, documents: Sequence[IndexDocument]) -> None:
-        """Make these documents searchable; each replaces any older version of its uri in one step."""
-        ...
-
-    async def delete(self, kb_id: str, uris: Sequence[str]) -> None:
-        """Remove these documents; unknown ones are not an error."""
-        ...
-
-    async def search(self, kb_id: str, query: str, vector: Sequence[float], limit: int) -> Sequence[Hit]:
-        """The best passages, best first."""
-        ...
-
-
 LOADER_CALLS: Final = {"list": "list()", "load": "load(entry, known)"}
-INDEX_CALLS: Final = {
-    "replace": "replace(kb_id, documents)",
-    "delete": "delete(kb_id, uris)",
-    "search": "search(kb_id, query, vector, limit)",
-}
 
 
 def check_calls(given: object, kind: str, calls: Mapping[str, str]) -> None:

@@ -17,6 +17,8 @@ _VALUE = ConfigDict(frozen=True, extra="forbid")
 CUT_AGAIN = "every document is cut again, and passages whose text changes are embedded again"
 EMBEDDED_AGAIN = "every passage is embedded again"
 INDEXED_AGAIN = "every document is indexed again, elsewhere; nothing is embedded again"
+OWN_INDEX = "own"
+"""The fingerprint of an index that the program has given: there is one."""
 _WHAT_MAKES_VECTORS = ("base_url", "model", "dimensions", "query_prefix", "document_prefix")
 
 

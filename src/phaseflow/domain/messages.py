@@ -18,6 +18,7 @@ WAITING = {
     WaitingOn.PAUSE: "paused",
     WaitingOn.QUEUE: "waiting for a free slot",
     WaitingOn.WORKERS: "the workers cannot be reached, trying again",
+    WaitingOn.INDEX: "the index cannot be reached, trying again",
     WaitingOn.INTERRUPTED: "its process has ended",
 }
 """The only place for these words: those of the dashboard and of the docs are compared with them by a test."""

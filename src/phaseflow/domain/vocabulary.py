@@ -89,6 +89,8 @@ class WaitingOn(StrEnum):
     """Other jobs have all slots."""
     WORKERS = "workers"
     """No worker of the cluster can be reached; it continues by itself when one is back."""
+    INDEX = "index"
+    """The index outside the database cannot be reached; it is tried again until it can."""
     INTERRUPTED = "interrupted"
     """The process that ran it has ended, and no other has taken it up."""
 

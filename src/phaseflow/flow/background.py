@@ -8,6 +8,7 @@ from phaseflow.domain.log import get_logger
 from phaseflow.flow.deliveries import Deliveries
 from phaseflow.flow.leases import LeaseKeeper
 from phaseflow.flow.source_sync import SourceSync
+from phaseflow.supervisor.index_keeper import IndexKeeper
 from phaseflow.supervisor.janitor import Janitor
 from phaseflow.tracker import StateHub
 
@@ -18,9 +19,17 @@ LOOK_S = 0.5
 class Background:
     """Each part works by what the database holds, so a crash in between costs nothing."""
 
-    def __init__(self, hub: StateHub, access: EmbedderAccess, keep_vectors: float, sync: SourceSync | None) -> None:
+    def __init__(
+        self,
+        hub: StateHub,
+        access: EmbedderAccess,
+        keep_vectors: float,
+        sync: SourceSync | None,
+        indexes: IndexKeeper,
+    ) -> None:
         self._janitor = Janitor(hub.database, hub.clock, keep_vectors)
-        parts = (self._janitor, LeaseKeeper(hub), Deliveries(hub, access), ClockKeeper(hub))
+        self._indexes = indexes
+        parts = (self._janitor, indexes, LeaseKeeper(hub), Deliveries(hub, access), ClockKeeper(hub))
         self._parts = parts if sync is None else (*parts, sync)
 
     async def run(self) -> None:
@@ -37,6 +46,7 @@ class Background:
     async def finish(self) -> None:
         """When all else has ended: some of what is left, in a time that nobody notices."""
         await self._janitor.finish()
+        await self._indexes.finish()
 
 
 class ClockKeeper:

@@ -9,15 +9,17 @@ import anyio
 from phaseflow.actors.context import Components
 from phaseflow.components.chunker import MarkdownChunker, as_chunker
 from phaseflow.components.embedders import EmbedderAccess, EmbedderAdapter, as_embedder, make_embedder
+from phaseflow.components.indexes import INDEX_CALLS, Index
+from phaseflow.components.indexes.registry import Indexes
 from phaseflow.components.indexes.servers import IndexServers
-from phaseflow.components.protocols import INDEX_CALLS, LOADER_CALLS, Chunker, Index, Loader, TextSplitter, check_calls
+from phaseflow.components.protocols import LOADER_CALLS, Chunker, Loader, TextSplitter, check_calls
 from phaseflow.components.uploads import Uploads
 from phaseflow.components.workers.pool import ExtractionPool
-from phaseflow.domain.errors import ComponentUnavailable
-from phaseflow.domain.indexed_with import CustomComponent, IndexedWith
-from phaseflow.domain.settings import Settings
+from phaseflow.domain.indexed_with import OWN_INDEX, CustomComponent, IndexedWith
+from phaseflow.domain.settings import PostgresIndexSettings, Settings
 from phaseflow.flow.inputs import Source
 from phaseflow.flow.source_loaders import LoaderFor, SourceLoaders
+from phaseflow.store.index_spaces import OWN
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 
@@ -45,9 +47,9 @@ class ComponentFactory:
         self._loader = loader
         self._chunker = None if chunker is None else as_chunker(chunker)
         self._embedder = None if embedder is None else as_embedder(embedder)
-        self.index = index
         self.access = EmbedderAccess(embedding_url, allow_private)
         self.index_servers = IndexServers(index_servers)
+        self.indexes = Indexes(self.index_servers, index)
         self._embedders: dict[tuple[str, bool], EmbedderAdapter] = {}
         self._workers = ExtractionPool()
         self.sources = SourceLoaders(loader, check_source, allow_private, uploads, self._workers)
@@ -73,14 +75,14 @@ class ComponentFactory:
         """
         settings = Settings.model_validate_json(record.settings)
         await self.check_settings(record.settings)
-        if settings.index.type != "embedded":
-            raise ComponentUnavailable("this version cannot write to an index server yet; choose the embedded index")
+        server = self._index_server(settings)
         async with self.sources.loaders(record) as loaders:
             yield Components(
                 loaders=loaders,
                 chunker=self._chunker or MarkdownChunker(settings.chunk_size, settings.chunk_overlap),
                 embedder=await self._embedder_for(settings),
-                index=self.index,
+                index=None if server is None else await self.indexes.get(server),
+                index_server=server,
                 has_own_chunker=self._chunker is not None,
                 has_own_embedder=self._embedder is not None,
             )
@@ -125,12 +127,22 @@ class ComponentFactory:
             known = {self._embedder.fingerprint, self._embedder.identity.former}
             own = model if model in known else self._embedder.fingerprint
         return IndexedWith.of(
-            settings, chunker=None if self._chunker is None else self._chunker.fingerprint, embedder=own
+            settings,
+            chunker=None if self._chunker is None else self._chunker.fingerprint,
+            embedder=own,
+            index=OWN_INDEX if self.indexes.has_own else None,
         )
 
+    def _index_server(self, settings: Settings) -> str | None:
+        """Where a job with these settings writes vectors to, beside the database: the program's index comes first."""
+        if self.indexes.has_own:
+            return OWN
+        return settings.index.server if isinstance(settings.index, PostgresIndexSettings) else None
+
     async def aclose(self) -> None:
-        """End the workers, and close the embedders made here; those given stay open."""
+        """End the workers, and close the indexes and the embedders made here; embedders given stay open."""
         await self._workers.aclose()
+        await self.indexes.aclose()
         for embedder in self._embedders.values():
             await embedder.aclose()
         self._embedders.clear()

@@ -27,6 +27,7 @@ from phaseflow.store import jobs
 from phaseflow.store.session import open_session
 from phaseflow.store.synced import last_listing
 from phaseflow.store.transaction import Transaction
+from phaseflow.supervisor.index_keeper import IndexKeeper
 from phaseflow.supervisor.own_jobs import make_own_job
 from phaseflow.supervisor.scheduler import Scheduler
 from phaseflow.tracker import StateHub
@@ -174,7 +175,8 @@ class Engine:
             sync = None
             if self._slots and self._only is None:  # else this engine does what it was told to, and nothing by itself
                 sync = SourceSync(database, hub.clock, start_in_step, [self.path, self.uploads.root])
-            background = Background(hub, self.components.access, self.keep_vectors, sync)
+            keeper = IndexKeeper(database, self.components.indexes, self._only)
+            background = Background(hub, self.components.access, self.keep_vectors, sync, keeper)
             self.interrupted = await scheduler.recover_orphans(go_on=self._auto_resume)
             try:
                 async with anyio.create_task_group() as tasks:

@@ -1,12 +1,12 @@
 """Search, for a running engine and for a reader beside it."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import anyio
 
 from phaseflow.components.index import EmbeddedIndex, Request
-from phaseflow.components.protocols import Index
 from phaseflow.domain import tracing
 from phaseflow.domain.errors import Busy, InvalidRequest
 from phaseflow.domain.filters import as_filter
@@ -15,10 +15,10 @@ from phaseflow.domain.status import SearchHit, SearchHits
 from phaseflow.domain.vocabulary import SearchMode
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.inputs import as_count, as_text
-from phaseflow.flow.outside_index import search_outside
+from phaseflow.flow.outside_index import SEARCH_S, OutsideSearch
 from phaseflow.flow.query_vector import QueryVector, embedded_query, without_vector
 from phaseflow.flow.readings import Readings
-from phaseflow.store import knowledge_bases, vectors
+from phaseflow.store import fields, index_spaces, knowledge_bases, vectors
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.passages import Scope
 from phaseflow.store.transaction import Transaction
@@ -29,7 +29,7 @@ MOST_HITS = 100
 
 
 class Searching:
-    """The search of a knowledge base: in the database, or in the index that the program has given."""
+    """The search of a knowledge base: in the database, or, by vectors, in an index outside it."""
 
     def __init__(self, readings: Readings, components: ComponentFactory, index: EmbeddedIndex) -> None:
         self._readings = readings
@@ -53,16 +53,24 @@ class Searching:
         request = Request(query, None, limit, _as_mode(mode), _as_score(min_score), as_filter(filter))
         with tracing.span("search", kb=kb_id, limit=limit, mode=request.mode):
             with anyio.move_on_after(DEADLINE_S):
-                if self._components.index is not None:
-                    return await self._search_outside(self._components.index, kb_id, request)
                 return await self._search(kb_id, request)
         raise Busy(
             f"the search was not answered within {DEADLINE_S:g} s: others are before it, or the knowledge base is being"
             " read for its first search; try again"
         )
 
+    async def why_down(self) -> str | None:
+        """Why an index outside the database that is searched cannot be used now; None when all can."""
+        for server in await self._readings.read(index_spaces.used_servers):
+            if why := await self._components.indexes.why_down(server):
+                return why
+        return None
+
     async def _search(self, kb_id: str, request: Request) -> SearchHits:
-        kb, embedded = await self._query_vector(kb_id, request)
+        until = anyio.current_time() + SEARCH_S
+        kb, embedded, space = await self._query_vector(kb_id, request)
+        if space is not None and embedded.vector is not None:
+            return await self._search_outside(kb, space, request.with_vector(embedded.vector), until)
 
         def read(tx: Transaction) -> tuple[list[SearchHit], bool]:
             now = knowledge_bases.get(tx, kb_id)
@@ -75,23 +83,46 @@ class Searching:
             embedded = without_vector(kb, "its embedder was changed meanwhile; search again")
         return ranked(hits, request.mode, embedded)
 
-    async def _search_outside(self, index: Index, kb_id: str, request: Request) -> SearchHits:
-        if request.filter is not None:
-            raise InvalidRequest("filter", "cannot be used: the index of this program takes none; leave it out")
-        _, embedded = await self._query_vector(kb_id, request)
-        vector = [] if embedded.vector is None else embedded.vector.tolist()
-        found = await search_outside(index, kb_id, request.query, vector, request.limit)
-        return ranked((hit for hit in found if hit.score >= request.min_score), request.mode, embedded)
+    async def _search_outside(
+        self, kb: KnowledgeBaseRecord, space: index_spaces.Space, request: Request, until: float
+    ) -> SearchHits:
+        """The same where the vectors are searched outside the database: the index proposes, the database decides."""
+        scope = Scope(kb.key, kb.index_version)
 
-    async def _query_vector(self, kb_id: str, request: Request) -> tuple[KnowledgeBaseRecord, QueryVector]:
-        def read(tx: Transaction) -> tuple[KnowledgeBaseRecord, int | None]:
+        def look(tx: Transaction) -> tuple[int, list[int] | None]:
+            found = None if request.filter is None else fields.matching(tx, scope, request.filter)
+            ids = None if found is None else [int(number) for number in found.split()]
+            return index_spaces.passages_waiting(tx, space), ids
+
+        def read(tx: Transaction) -> list[SearchHit] | None:
+            now = knowledge_bases.get(tx, kb.id)
+            if now.index_version != kb.index_version:
+                return None  # switched in between
+            return self._index.search(tx, scope, now.search_revision, replace(request, proposed=proposed))
+
+        assert request.vector is not None
+        waiting, document_ids = await self._readings.read_search(look)
+        asking = OutsideSearch(self._components.indexes, kb.id, space, waiting, request.limit)
+        while True:
+            proposed = await asking.propose(request.query, request.vector, document_ids, until)
+            hits = await self._readings.read_search(read)
+            if hits is None:
+                return await self._search(kb.id, request.with_vector(None))
+            if len(hits) >= request.limit or not asking.has_more:
+                return ranked(hits, request.mode, QueryVector(request.vector))
+
+    async def _query_vector(
+        self, kb_id: str, request: Request
+    ) -> tuple[KnowledgeBaseRecord, QueryVector, index_spaces.Space | None]:
+        def read(tx: Transaction) -> tuple[KnowledgeBaseRecord, int | None, index_spaces.Space | None]:
             kb = knowledge_bases.get(tx, as_text("kb_id", kb_id))
-            return kb, None if kb.model is None else vectors.dimension(tx, kb.model)
+            dimension = None if kb.model is None else vectors.dimension(tx, kb.model)
+            return kb, dimension, index_spaces.find(tx, kb.key, kb.index_version)
 
-        kb, dimension = await self._readings.read(read)
+        kb, dimension, space = await self._readings.read(read)
         if request.mode is SearchMode.WORDS:
-            return kb, QueryVector()
-        return kb, await embedded_query(kb, request.query, self._components.query_embedder, dimension)
+            return kb, QueryVector(), space
+        return kb, await embedded_query(kb, request.query, self._components.query_embedder, dimension), space
 
 
 def ranked(hits: Iterable[SearchHit], mode: SearchMode, by: QueryVector) -> SearchHits:

@@ -47,6 +47,8 @@ async def readyz(call: RequestContext[Parameters, None]) -> JsonResult:
             raise NotReady(f"the database cannot be written: {error.reason or 'the log says why'}") from error
     if looking.cancelled_caught:
         raise NotReady(f"the database has not answered within {STORE_S:.0f} seconds; ask again")
+    if down := await call.state.flow.why_index_down():
+        raise NotReady(down)
     return JsonResult(Readiness(interrupted=len(call.state.flow.interrupted)))
 
 

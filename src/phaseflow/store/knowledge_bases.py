@@ -5,6 +5,7 @@ from datetime import datetime
 
 from phaseflow.domain.errors import KnowledgeBaseNotFound
 from phaseflow.domain.status import timestamp
+from phaseflow.store import index_spaces
 from phaseflow.store.transaction import Row, Transaction
 
 
@@ -107,13 +108,15 @@ def remove(tx: Transaction, kb_id: str) -> None:
     tx.run("UPDATE knowledge_bases SET name = NULL, sources = NULL WHERE name = ?", kb_id)
 
 
-def target(tx: Transaction, record: KnowledgeBaseRecord, model: str, settings: str) -> int:
-    """The index version that a job with these vectors writes to, noting what is being built.
+def target(tx: Transaction, record: KnowledgeBaseRecord, model: str, settings: str, server: str | None = None) -> int:
+    """The index version that a job with these vectors writes to, in an index outside the database where ``server``
+    names one, noting what is being built.
 
-    Today's when it has the same vectors, or has none yet; else a later one, which search does not see until
-    ``switch``. An unfinished rebuild with the same vectors is continued; one with others keeps its version to itself.
+    Today's when it has the same vectors in the same place, or has none yet; else a later one, which search does not see
+    until ``switch``. An unfinished rebuild of the same kind is continued; another one keeps its version to itself.
     """
-    if record.model is None or record.model == model:
+    today = index_spaces.server_of(tx, record.key, record.index_version)
+    if record.model is None or (record.model == model and today == server):
         tx.run(
             "UPDATE knowledge_bases SET model = ?2, live_settings = ?3, next_model = NULL WHERE id = ?1",
             record.key, model, settings,
@@ -122,9 +125,10 @@ def target(tx: Transaction, record: KnowledgeBaseRecord, model: str, settings: s
     tx.run("UPDATE knowledge_bases SET next_model = ?2 WHERE id = ?1", record.key, model)
     same, highest = (
         tx.rows(
-            "SELECT max(index_version) FILTER (WHERE model = ?2), max(index_version) FROM ingestion_jobs"
-            " WHERE kb_id = ?1 AND index_version > ?3",
-            record.key, model, record.index_version,
+            "SELECT max(j.index_version) FILTER (WHERE j.model = ?2 AND s.server IS ?4), max(j.index_version)"
+            " FROM ingestion_jobs AS j LEFT JOIN index_spaces AS s ON s.kb_id = j.kb_id"
+            "  AND s.index_version = j.index_version WHERE j.kb_id = ?1 AND j.index_version > ?3",
+            record.key, model, record.index_version, server,
         )
     )[0]  # fmt: skip
     return int(same or (highest or record.index_version) + 1)

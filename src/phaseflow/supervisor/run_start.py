@@ -6,7 +6,7 @@ from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.protocols import Chunker
 from phaseflow.domain import verbs, words
 from phaseflow.domain.errors import ComponentUnavailable
-from phaseflow.domain.indexed_with import IndexedWith
+from phaseflow.domain.indexed_with import OWN_INDEX, IndexedWith
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.settings import Settings
 from phaseflow.domain.vocabulary import Intent, JobPhase, PhaseStatus
@@ -15,6 +15,7 @@ from phaseflow.store import (
     documents,
     failpoints,
     inbox,
+    index_spaces,
     job_sources,
     jobs,
     knowledge_bases,
@@ -52,8 +53,10 @@ def start_run(
         Settings.model_validate_json(record.settings),
         chunker=components.chunker.fingerprint if components.has_own_chunker else None,
         embedder=made_by if components.has_own_embedder else None,
+        index=OWN_INDEX if components.index_server == index_spaces.OWN else None,
     )
-    index_version, model = _target(tx, kb, record, made_by, made_with)
+    index_version, model = _target(tx, kb, record, made_by, made_with, components.index_server)
+    space = index_spaces.ensure(tx, kb.key, index_version, components.index_server)
     lists = record.lists or index_version != kb.index_version
     if lists and not record.lists:
         jobs.let_list(tx, job_id)  # vectors of another model begin a new index, and all documents belong in it
@@ -78,6 +81,7 @@ def start_run(
         model_id=vectors.model_id(tx, model),
         max_deleted_share=Settings.model_validate_json(record.settings).max_deleted_share,
         live_settings=made_with.model_dump_json(),
+        space=space,
         characters_sent=0 if jobs.is_released(before, after) else record.characters_sent,
     )
     return plan, Changed(before, after, tuple(logged))
@@ -103,7 +107,12 @@ def _model_of(tx: Transaction, embedder: EmbedderAdapter) -> str:
 
 
 def _target(
-    tx: Transaction, kb: KnowledgeBaseRecord, record: JobRecord, model: str, made_with: IndexedWith
+    tx: Transaction,
+    kb: KnowledgeBaseRecord,
+    record: JobRecord,
+    model: str,
+    made_with: IndexedWith,
+    server: str | None,
 ) -> tuple[int, str]:
     if record.index_version is not None and record.model is not None:
         if record.model != model:
@@ -112,11 +121,13 @@ def _target(
             )
         return record.index_version, model
     if kb.model == model and kb.live_settings is not None:  # its passages are still those that older settings have cut
-        live = IndexedWith.model_validate_json(kb.live_settings).model_copy(update={"embedder": made_with.embedder})
+        live = IndexedWith.model_validate_json(kb.live_settings).model_copy(
+            update={"embedder": made_with.embedder, "index": made_with.index}
+        )
     else:
         live = made_with
-    index_version = knowledge_bases.target(tx, kb, model, live.model_dump_json())
-    if index_version != kb.index_version:
+    index_version = knowledge_bases.target(tx, kb, model, live.model_dump_json(), server)
+    if index_version != kb.index_version and kb.model != model:
         get_logger().warning(
             "every passage is embedded again: the embedder has changed", kb=kb.id, before=kb.model, after=model
         )

@@ -32,6 +32,7 @@ const WAITING = {
   queue: "waiting for a free slot",
   index: "the index cannot be reached, trying again",
   workers: "the workers cannot be reached, trying again",
+  index: "the index cannot be reached, trying again",
   interrupted: "its process has ended",
 };
 

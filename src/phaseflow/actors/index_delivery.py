@@ -1,0 +1,174 @@
+"""What the indexing phase has to do with an index outside the database. All of it is done inside the gate."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from math import inf
+from typing import Final, TypeVar
+
+import anyio
+
+from phaseflow.actors.context import RunContext
+from phaseflow.actors.gate import Gate
+from phaseflow.background_task import only_error
+from phaseflow.components.indexes import Index, IndexDocument, Space
+from phaseflow.components.indexes.registry import bounded
+from phaseflow.domain.errors import (
+    BatchTooLarge,
+    ComponentError,
+    ComponentUnavailable,
+    DocumentError,
+    TransientError,
+)
+from phaseflow.domain.log import get_logger
+from phaseflow.store import failpoints, index_spaces
+from phaseflow.store.documents import StagedDocument
+from phaseflow.store.failures import FailedDocument
+from phaseflow.store.transaction import Transaction
+
+T = TypeVar("T")
+
+PART: Final = 512
+"""Passages of a long document in one call."""
+CALL_S: Final = 10.0
+"""What one call may take, seconds. A pause waits for no more than the one in hand."""
+READY_S: Final = 24 * 3600.0
+"""The same for what builds an index over everything; a pause breaks it off."""
+REST_S: Final = 5.0
+"""After a removal that failed, the outbox rests for so long: the documents in hand go first."""
+
+Refused = tuple[StagedDocument, FailedDocument]
+
+
+class IndexDelivery:
+    """Brings the documents of one run to an index, in few calls, before the database makes them searchable."""
+
+    def __init__(self, shop: RunContext, gate: Gate, index: Index, server: str, space: str) -> None:
+        self._shop = shop
+        self._gate = gate
+        self._index = index
+        self._server = server
+        self._name = space
+        self._created = False
+        self._rests_until = -inf
+
+    async def put(self, batch: Sequence[StagedDocument]) -> tuple[list[StagedDocument], list[Refused]]:
+        """Give documents to the index: (those taken, those that it refuses, each alone). Raises TransientError while
+        it cannot be reached: nothing is lost when it is called again."""
+        good: list[StagedDocument] = []
+        refused: list[Refused] = []
+        for some in _in_calls(batch):
+            taken, bad = await self._put_some(some)
+            good += taken
+            refused += bad
+        failpoints.hit("indexing.put")
+        return good, refused
+
+    async def _put_some(self, some: Sequence[StagedDocument]) -> tuple[list[StagedDocument], list[Refused]]:
+        try:
+            await self._put_whole(some)
+        except (DocumentError, BatchTooLarge) as error:
+            if len(some) > 1:
+                half = len(some) // 2
+                first, second = await self._put_some(some[:half]), await self._put_some(some[half:])
+                return [*first[0], *second[0]], [*first[1], *second[1]]
+            return [], [(some[0], FailedDocument(some[0].uri, error.code, str(error)))]
+        except TransientError as error:
+            get_logger().warning("the index cannot take documents, trying again", index=self._server, error=str(error))
+            self._created = False  # whatever has become of it meanwhile
+            raise
+        return list(some), []
+
+    async def _put_whole(self, some: Sequence[StagedDocument]) -> None:
+        parts = [(d, n) for d in some for n in range(0, len(d.spans), PART)]
+        if sum(len(d.spans) for d in some) <= 2 * PART:
+            await self._put_parts(parts)
+        else:
+            for part in parts:
+                await self._put_parts([part])
+
+    async def _put_parts(self, parts: Sequence[tuple[StagedDocument, int]]) -> None:
+        if not parts:
+            return
+        read = partial(_vectors, [(document.id, first) for document, first in parts])
+        packed = await self._shop.database.read_long(read)
+        found = [_index_document(d, first, vectors) for (d, first), vectors in zip(parts, packed, strict=True)]
+        space = Space(self._name, found[0].vectors.shape[1])
+        failpoints.hit("indexing.putting")
+        if not self._created:
+            await self._call(self._index.create(space))
+            self._created = True
+        await self._call(self._index.put(space, found))
+
+    async def make_ready(self) -> None:
+        """Have built what makes search fast, before search sees the space; a gate that closes breaks it off, and it is
+        done when it has opened again. Raises TransientError while the index cannot be reached."""
+        found = await self._shop.database.read(
+            lambda tx: index_spaces.find(tx, self._shop.plan.target.kb_key, self._shop.plan.target.index_version)
+        )
+        if found is None or found.dimension is None:
+            return
+        space = Space(found.name, found.dimension)
+        async with self._gate:
+            is_ready = await self._until_closed(lambda: self._index.ready(space))
+        if not is_ready:
+            await self.make_ready()
+
+    async def _until_closed(self, call: Callable[[], Awaitable[None]]) -> bool:
+        """Make a call; False when the gate was closed first, and the call dropped."""
+        is_done = False
+
+        async def make() -> None:
+            nonlocal is_done
+            failpoints.hit("indexing.ready")
+            await bounded(call(), READY_S)
+            is_done = True
+            tasks.cancel_scope.cancel()
+
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(make)
+                await self._gate.sleep(inf)
+                tasks.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise only_error(group) from None
+        return is_done
+
+    async def empty_outbox(self) -> None:
+        """Let the index forget some of what is gone. When it cannot, that waits: nobody sees what it still has."""
+        if anyio.current_time() < self._rests_until:
+            return
+        waiting = await self._shop.database.read(lambda tx: index_spaces.waiting_of(tx, self._server, self._name))
+        if waiting is None:
+            return
+        failpoints.hit("index.removing")
+        try:
+            await self._call(self._index.remove(Space(self._name, 0), waiting.document_ids))
+        except ComponentError as error:
+            get_logger().warning("the index cannot remove documents", index=self._server, error=str(error))
+            self._rests_until = anyio.current_time() + REST_S
+            return
+        await self._shop.write(lambda tx: index_spaces.settle(tx, self._server, waiting))
+
+    async def _call(self, call: Awaitable[T]) -> T:
+        return await bounded(call, CALL_S)
+
+
+def _in_calls(batch: Sequence[StagedDocument]) -> list[Sequence[StagedDocument]]:
+    """Long documents alone, the others together."""
+    short = [document for document in batch if len(document.spans) <= PART]
+    return [each for each in (short, *([d] for d in batch if len(d.spans) > PART)) if each]
+
+
+def _vectors(parts: Sequence[tuple[int, int]], tx: Transaction) -> list[list[bytes]]:
+    return [[row[2] for row in index_spaces.passages_of(tx, key, first, PART)] for key, first in parts]
+
+
+def _index_document(document: StagedDocument, first: int, packed: Sequence[bytes]) -> IndexDocument:
+    import numpy as np
+
+    spans = document.spans[first : first + PART]
+    if len(packed) != len(spans):
+        raise ComponentUnavailable(f"{document.uri} has lost vectors; start a job with full=true")
+    vectors = np.frombuffer(b"".join(packed), "<f4").reshape(len(packed), -1)
+    texts = [document.text[start:end] for start, end in spans]
+    return IndexDocument(document.id, document.uri, document.title, first, texts, vectors)

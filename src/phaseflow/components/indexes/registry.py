@@ -1,0 +1,126 @@
+"""The indexes outside the database that an engine knows, by name: opened at their first use, one object each."""
+
+from collections.abc import Awaitable
+from math import inf
+from typing import TypeVar
+
+import anyio
+
+from phaseflow.components.contained import contained
+from phaseflow.components.indexes.protocol import Index
+from phaseflow.components.indexes.servers import IndexServers
+from phaseflow.domain.errors import (
+    ComponentError,
+    ComponentUnavailable,
+    DocumentError,
+    IndexUnavailable,
+    PhaseflowError,
+)
+from phaseflow.domain.log import get_logger
+from phaseflow.store.index_spaces import OWN
+
+PING_S = 2.0
+PINGED_S = 1.0
+CLOSE_S = 2.0
+
+T = TypeVar("T")
+
+
+class Indexes:
+    """``own`` is the program's. Made servers are closed with it; so is ``own``, once it was opened."""
+
+    def __init__(self, servers: IndexServers, own: Index | None = None) -> None:
+        self._servers = servers
+        self._own = own
+        self._opened: dict[str, Index] = {}
+        self._opening = anyio.Lock()
+        self._pinged: dict[str, tuple[float, str | None]] = {}
+        self._pinging = anyio.Lock()
+
+    @property
+    def has_own(self) -> bool:
+        """The program has given one, which all knowledge bases use."""
+        return self._own is not None
+
+    def names(self) -> list[str]:
+        """All that there are."""
+        return [*([] if self._own is None else [OWN]), *self._servers]
+
+    async def get(self, name: str) -> Index:
+        """An index, opened. Raises ComponentUnavailable for a name that nobody has set up, MissingExtra, and what its
+        ``open`` raises: it is then tried again by the next call."""
+        async with self._opening:
+            if name not in self._opened:
+                index = self._make(name)
+                await contained(index.open(), "the index")
+                self._opened[name] = index
+            return self._opened[name]
+
+    async def why_down(self, name: str) -> str | None:
+        """Why an index cannot be used now, in words that name it; None when it can. Whoever asks within a second gets
+        the same answer: anybody may ask."""
+        async with self._pinging:
+            at, why = self._pinged.get(name, (-inf, None))
+            if anyio.current_time() - at > PINGED_S:
+                why = await self._ping(name)
+                self._pinged[name] = anyio.current_time(), why
+            return why
+
+    async def _ping(self, name: str) -> str | None:
+        try:
+            index = await self.get(name)
+            await bounded(index.ping(), PING_S)
+        except PhaseflowError as error:
+            get_logger().warning("the index cannot be used", index=name, error=str(error))
+            # What a program's own index says may hold what strangers are not to read.
+            return f"{self.shown(name)} cannot be used; the log says why" if name == OWN else self.told(name, error)
+        return None
+
+    def told(self, name: str, error: Exception) -> str:
+        """What an index has raised, in one line that names it."""
+        said, shown = " ".join(str(error).split())[:300], self.shown(name)
+        return said if shown in said else f"{shown}: {said}"
+
+    def shown(self, name: str) -> str:
+        """How an index is called where people read it."""
+        return "the index of this program" if name == OWN else f"the index server {name!r}"
+
+    async def aclose(self) -> None:
+        """Close what was opened, each for a bounded time; what fails is logged."""
+        for name, index in self._opened.items():
+            try:
+                with anyio.CancelScope(shield=True):
+                    await bounded(index.aclose(), CLOSE_S)
+            except ComponentError as error:
+                get_logger().warning("the index could not be closed", index=name, error=str(error))
+        self._opened.clear()
+
+    def _make(self, name: str) -> Index:
+        if name == OWN:
+            if self._own is None:
+                raise ComponentUnavailable(
+                    "these vectors stand in an index that another program has given; run that program, or start a job"
+                    " to bring them into another index"
+                )
+            return self._own
+        from phaseflow.components.indexes.postgres import PostgresIndex
+
+        return PostgresIndex(name, self._servers.address(name))
+
+
+async def bounded(call: Awaitable[T], timeout_s: float) -> T:
+    """One call of an index. Raises IndexUnavailable when it takes longer or a connection breaks, ComponentError
+    subclasses as the index raises them, and DocumentError for whatever else it raises."""
+    try:
+        with anyio.fail_after(timeout_s):
+            return await contained(call, "the index")
+    except ComponentError:
+        raise
+    except PhaseflowError as error:
+        raise ComponentUnavailable(str(error)) from error
+    except TimeoutError:
+        raise IndexUnavailable(f"it did not answer within {timeout_s:g} s") from None
+    except OSError as error:
+        raise IndexUnavailable(f"{type(error).__name__}: {error}") from error
+    except Exception as error:  # an index of a program may raise anything
+        raise DocumentError(f"the index raised {type(error).__name__}: {error}", code="index_error") from error

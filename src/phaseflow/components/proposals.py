@@ -1,0 +1,89 @@
+"""How near passages are to a query when an index outside the database has proposed them: no others are read."""
+
+from collections.abc import Sequence
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from phaseflow.components.fusion import CANDIDATES, Share, candidates
+from phaseflow.components.nearness import Nearness
+from phaseflow.components.resident import Passages, Vectors
+from phaseflow.components.word_ranking import WordScores
+from phaseflow.store import passages
+from phaseflow.store.passages import Scope
+from phaseflow.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Numbers = npt.NDArray[np.float32]
+    Places = npt.NDArray[np.int64]
+
+MOST_BY_WORDS: Final = 1500
+"""Passages that words rank high whose vectors are read, beside those proposed: some 10 ms."""
+SAMPLE: Final = 256
+"""Passages by which the mean of all vectors is estimated."""
+MOST_KEPT: Final = 1000
+"""Knowledge bases whose mean is remembered."""
+
+
+class Proposals:
+    """Reads the vectors of passages that may be hits, and knows about where those of all others are. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._means: dict[Scope, tuple[int, Numbers]] = {}
+        self._lock = Lock()
+
+    def nearness(
+        self,
+        tx: Transaction,
+        scope: Scope,
+        known: Passages,
+        proposed: Sequence[int],
+        words: WordScores | None,
+        vector: "Numbers",
+    ) -> Nearness | None:
+        """The exact cosines of those of the passages proposed that search sees, and of those that words rank high."""
+        import numpy as np
+
+        length = float(np.linalg.norm(vector))
+        if length == 0 or not np.isfinite(length):
+            return None
+        query = (vector / length).astype(np.float32)
+        at, is_seen = known.places(np.array(proposed, np.int64))
+        places = at[is_seen]
+        if words is not None and words.has_any:
+            found = candidates(known, Share(words, None), CANDIDATES)
+            best = np.argsort(-words.passages[found], kind="stable")[:MOST_BY_WORDS]
+            places = np.concatenate([places, found[best]])
+        vectors = _read(tx, known, np.unique(places))
+        if not len(vectors.ids):
+            return None
+        cosines: Numbers = np.full(len(known.ids), -np.inf, np.float32)
+        cosines[known.places(vectors.ids)[0]] = np.einsum("ij,j->i", vectors.matrix, query)
+        mean = float(self._mean(tx, scope, known) @ query)
+        return Nearness(cosines, known, vectors, query, mean)
+
+    def _mean(self, tx: Transaction, scope: Scope, known: Passages) -> "Numbers":
+        """About the mean of all vectors; estimated again when there are a tenth more passages, or fewer."""
+        import numpy as np
+
+        with self._lock:
+            then, mean = self._means.get(scope, (0, None))
+        if mean is None or abs(len(known.ids) - then) * 10 > then:
+            evenly = np.linspace(0, len(known.ids) - 1, min(SAMPLE, len(known.ids))).astype(np.int64)
+            mean = _read(tx, known, np.unique(evenly)).matrix.mean(axis=0)
+            with self._lock:
+                if len(self._means) >= MOST_KEPT:
+                    self._means.clear()
+                self._means[scope] = len(known.ids), mean
+        return mean
+
+
+def _read(tx: Transaction, known: Passages, places: "Places") -> Vectors:
+    import numpy as np
+
+    rows = passages.vectors_of(tx, known.ids[places].tolist())
+    ids = np.array([row[0] for row in rows], np.int64)
+    matrix = np.frombuffer(b"".join(row[1] for row in rows), "<f4").reshape(len(rows), -1 if rows else 0)
+    return Vectors(known.search_revision, ids, matrix)

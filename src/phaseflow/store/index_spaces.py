@@ -1,0 +1,214 @@
+"""Index versions whose vectors stand in an index outside the database, and what has yet to go there.
+
+The rows here decide: what is searchable is what ``documents`` says, and what is gone leaves a row in ``index_outbox``
+by a trigger, in the same transaction. So a crash at any point leaves at most something in the index that nobody sees,
+and that is still known.
+"""
+
+import secrets
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
+
+from phaseflow.store.pieces import pieces_of
+from phaseflow.store.states import IS_GONE, IS_SEARCHABLE
+from phaseflow.store.transaction import Transaction, json_array
+
+OWN: Final = "*"
+"""In place of the name of a server: the index that the program has given."""
+STEP: Final = 500
+"""Rows of the outbox in one call of an index."""
+
+_IS_FREE: Final = (
+    "NOT EXISTS (SELECT 1 FROM ingestion_jobs AS j"
+    " WHERE j.kb_id = {0}.kb_id AND j.managed = 1 AND j.completed_at IS NULL)"
+)
+"""SQL: no job of this knowledge base is open. One that is has its own index calls inside its gate; paused is quiet."""
+
+
+class Space(NamedTuple):
+    """One index version of a knowledge base in an index outside the database."""
+
+    name: str
+    server: str
+    kb_key: str
+    index_version: int
+    dimension: int | None
+
+
+class Waiting(NamedTuple):
+    """Rows of the outbox that one call can carry out. No ``document_ids``: the whole space is gone."""
+
+    space: str
+    document_ids: Sequence[int]
+    rows: Sequence[int]
+
+
+def owner(tx: Transaction) -> str:
+    """What the names of all spaces of this file begin with, and those of no other."""
+    number: int = tx.value("SELECT last FROM sequences WHERE name = 'index'")
+    return f"pf{number:012x}_"
+
+
+def server_of(tx: Transaction, kb_key: str, index_version: int) -> str | None:
+    """Where the vectors of an index version stand; None: in the database."""
+    found: str | None = tx.value(
+        "SELECT server FROM index_spaces WHERE kb_id = ? AND index_version = ?", kb_key, index_version
+    )
+    return found
+
+
+def ensure(tx: Transaction, kb_key: str, index_version: int, server: str | None) -> str | None:
+    """The space that a job writes to, made at its first run; None when it writes to the database alone."""
+    if server is None:
+        return None
+    tx.run(
+        "INSERT INTO index_spaces (name, kb_id, index_version, server) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        owner(tx) + secrets.token_hex(8), kb_key, index_version, server,
+    )  # fmt: skip
+    name: str = tx.value("SELECT name FROM index_spaces WHERE kb_id = ? AND index_version = ?", kb_key, index_version)
+    return name
+
+
+def find(tx: Transaction, kb_key: str, index_version: int) -> Space | None:
+    """The space of an index version; None when it is searched in the database."""
+    rows = tx.rows(f"{_SPACES} WHERE s.kb_id = ? AND s.index_version = ?", kb_key, index_version)
+    return Space(*rows[0]) if rows else None
+
+
+_SPACES: Final = (
+    "SELECT s.name, s.server, s.kb_id, s.index_version, (SELECT m.dimension FROM models AS m WHERE m.fingerprint ="
+    "  (SELECT j.model FROM ingestion_jobs AS j WHERE j.kb_id = s.kb_id AND j.index_version = s.index_version"
+    "   AND j.model IS NOT NULL LIMIT 1)) FROM index_spaces AS s"
+)
+
+
+def keep_only(tx: Transaction, kb_key: str, index_version: int) -> None:
+    """All spaces of a knowledge base but this version's go."""
+    tx.run("DELETE FROM index_spaces WHERE kb_id = ? AND index_version <> ?", kb_key, index_version)
+
+
+def names(tx: Transaction, server: str) -> set[str]:
+    """All spaces that a server should have."""
+    return {row[0] for row in tx.rows("SELECT name FROM index_spaces WHERE server = ?", server)}
+
+
+def is_used(tx: Transaction, server: str) -> bool:
+    """Whether anything stands on a server, or has yet to go there."""
+    return bool(
+        tx.row("SELECT 1 FROM index_spaces WHERE server = ? LIMIT 1", server)
+        or tx.row("SELECT 1 FROM index_outbox WHERE server = ? LIMIT 1", server)
+    )
+
+
+def used_servers(tx: Transaction) -> list[str]:
+    """Where vectors of knowledge bases stand that can be searched."""
+    return [
+        row[0]
+        for row in tx.rows(
+            "SELECT DISTINCT s.server FROM index_spaces AS s JOIN knowledge_bases AS k"
+            " ON k.id = s.kb_id AND k.index_version = s.index_version ORDER BY 1"
+        )
+    ]
+
+
+def free_spaces(tx: Transaction, server: str, only: Collection[str] | None) -> list[tuple[Space, int]]:
+    """(space, search revision) of the knowledge bases without an open job, of all or only some by name."""
+    rows = tx.rows(
+        f"SELECT s.*, k.search_revision FROM ({_SPACES} WHERE s.server = ?1) AS s JOIN knowledge_bases AS k"
+        f" ON k.id = s.kb_id AND k.index_version = s.index_version WHERE k.name IS NOT NULL AND {_IS_FREE.format('s')}"
+        " AND (?2 IS NULL OR k.name IN (SELECT value FROM json_each(?2))) ORDER BY s.name",
+        server, None if only is None else json_array(list(only)),
+    )  # fmt: skip
+    return [(Space(*row[:5]), row[5]) for row in rows]
+
+
+def is_free(tx: Transaction, space: Space) -> bool:
+    """Whether the space is still there, and no job of its knowledge base is open."""
+    return bool(tx.row(f"SELECT 1 FROM index_spaces AS s WHERE s.name = ? AND {_IS_FREE.format('s')}", space.name))
+
+
+def next_waiting(tx: Transaction, server: str) -> Waiting | None:
+    """What the index on a server should remove next, but nothing of a knowledge base whose job is open."""
+    whole = tx.row(
+        f"SELECT o.space, o.id FROM index_outbox AS o WHERE o.server = ? AND o.document_id IS NULL"
+        f" AND {_IS_FREE.format('o')} ORDER BY o.space LIMIT 1",
+        server,
+    )
+    if whole is not None:
+        return Waiting(whole[0], (), (whole[1],))
+    first = tx.row(
+        f"SELECT o.space FROM index_outbox AS o WHERE o.server = ? AND {_IS_FREE.format('o')} LIMIT 1", server
+    )
+    return None if first is None else waiting_of(tx, server, first[0])
+
+
+def waiting_of(tx: Transaction, server: str, space: str) -> Waiting | None:
+    """What the index should remove from a space next."""
+    rows = tx.rows(
+        "SELECT id, document_id FROM index_outbox WHERE server = ? AND space = ? AND document_id IS NOT NULL"
+        " ORDER BY id LIMIT ?",
+        server, space, STEP,
+    )  # fmt: skip
+    return Waiting(space, [row[1] for row in rows], [row[0] for row in rows]) if rows else None
+
+
+def settle(tx: Transaction, server: str, done: Waiting) -> bool:
+    """The index has removed it. True when there is more of it to settle: rows of a space that is gone as a whole."""
+    if done.document_ids:
+        tx.run("DELETE FROM index_outbox WHERE id IN (SELECT value FROM json_each(?))", json_array(done.rows))
+        return False
+    rows = tx.rows(
+        "DELETE FROM index_outbox WHERE id IN (SELECT id FROM index_outbox WHERE server = ?1 AND space = ?2"
+        "  AND document_id IS NOT NULL LIMIT ?3) RETURNING 1",
+        server, done.space, 4 * STEP,
+    )  # fmt: skip
+    if rows:
+        return True
+    tx.run("DELETE FROM index_outbox WHERE id IN (SELECT value FROM json_each(?))", json_array(done.rows))
+    return False
+
+
+def passages_waiting(tx: Transaction, space: Space) -> int:
+    """How many passages the index may still propose that are gone."""
+    return int(
+        tx.value(
+            "SELECT coalesce(sum(passages), 0) FROM index_outbox WHERE server = ? AND space = ?",
+            space.server, space.name,
+        )
+    )  # fmt: skip
+
+
+def unknown(tx: Transaction, space: Space, document_ids: Sequence[int]) -> list[int]:
+    """Which of the documents that an index has in a space have no business there."""
+    rows = tx.rows(
+        "SELECT value FROM json_each(?1) WHERE NOT EXISTS (SELECT 1 FROM documents AS d WHERE d.id = value"
+        f" AND d.kb_id = ?2 AND d.index_version = ?3 AND NOT d.{IS_GONE})",
+        json_array(document_ids), space.kb_key, space.index_version,
+    )  # fmt: skip
+    return [row[0] for row in rows]
+
+
+def missing(tx: Transaction, space: Space, document_ids: Sequence[int], after: int, last: int | None) -> list[int]:
+    """Which searchable documents with an id above ``after``, up to ``last``, are not among those an index has."""
+    rows = tx.rows(
+        f"SELECT id FROM documents WHERE kb_id = ?1 AND index_version = ?2 AND {IS_SEARCHABLE} AND chunk_count > 0"
+        " AND id > ?3 AND (?4 IS NULL OR id <= ?4) AND id NOT IN (SELECT value FROM json_each(?5)) ORDER BY id",
+        space.kb_key, space.index_version, after, last, json_array(document_ids),
+    )  # fmt: skip
+    return [row[0] for row in rows]
+
+
+def named(tx: Transaction, document_id: int) -> tuple[str, str]:
+    """(uri, title) of a document, which has passages."""
+    uri, title = tx.rows("SELECT uri, title FROM documents WHERE id = ?", document_id)[0]
+    return uri, title
+
+
+def passages_of(tx: Transaction, document_id: int, first: int, limit: int) -> list[tuple[int, int, bytes]]:
+    """(start, stop, vector) of the passages of a document from number ``first``."""
+    rows = tx.rows(
+        "SELECT c.start, c.stop, v.vector FROM chunks AS c JOIN vectors AS v ON v.id = c.vector_id"
+        f" WHERE {pieces_of('c.id', '?1', first='?2')} ORDER BY c.id LIMIT ?3",
+        document_id, first, limit,
+    )  # fmt: skip
+    return [(row[0], row[1], row[2]) for row in rows]

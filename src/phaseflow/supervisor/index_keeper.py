@@ -1,0 +1,227 @@
+"""The keeper of indexes outside the database: removes there what is gone here, and puts right what a crash has left.
+
+It works by rows, not by events. What belongs to a knowledge base with an open job it leaves alone: the job makes its
+own index calls, inside its gate, and a paused one makes none.
+"""
+
+import random
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
+from typing import Final, TypeVar
+
+import anyio
+
+from phaseflow.background_task import only_error
+from phaseflow.components.indexes import Index, IndexDocument, Space
+from phaseflow.components.indexes.registry import Indexes, bounded
+from phaseflow.domain.errors import EngineStopped, PhaseflowError, StoreError
+from phaseflow.domain.log import get_logger
+from phaseflow.store import failpoints, index_spaces, texts
+from phaseflow.store.database import Database
+from phaseflow.store.index_spaces import Waiting
+from phaseflow.store.transaction import Transaction
+
+LOOK_S: Final = 0.5
+"""How often it looks whether there is anything to do."""
+CALL_S: Final = 10.0
+"""What one call may take, seconds."""
+LONGEST_WAIT_S: Final = 30.0
+"""An index that cannot be reached is tried again after so long, at most."""
+FINISH_S: Final = 0.5
+"""How long the end of an engine may take for what is due."""
+READY_S: Final = 24 * 3600.0
+PAGE: Final = 1000
+"""Documents compared in one step of the audit, and …"""
+PART: Final = 256
+"""… passages of them put in one call, when they are missing."""
+
+T = TypeVar("T")
+
+
+class IndexKeeper:
+    """``only``: the knowledge bases that this engine looks after, by name; what was deleted is everybody's."""
+
+    def __init__(self, database: Database, indexes: Indexes, only: Collection[str] | None = None) -> None:
+        self._database = database
+        self._indexes = indexes
+        self._only = only
+        self._scope = anyio.CancelScope()
+        self._audited: set[str] = set()
+        self._made_ready: dict[str, int] = {}
+
+    def stop(self) -> None:
+        """End at once; what was removed and not settled is removed again."""
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """Until ``stop``. Cancelling is the same. Without an index outside the database it ends at once."""
+        with self._scope:
+            async with anyio.create_task_group() as tasks:
+                for server in self._indexes.names():
+                    tasks.start_soon(self._keep, server)
+
+    async def finish(self) -> None:
+        """At the end of an engine, when nothing runs any more: some of what is due, in a time that nobody notices."""
+        with anyio.move_on_after(FINISH_S, shield=True):
+            for server in self._indexes.names():
+                try:
+                    while await self._remove_some(server):
+                        pass
+                except PhaseflowError as error:
+                    get_logger().debug("what is gone is left to the next start", index=server, error=str(error))
+
+    async def _keep(self, server: str) -> None:
+        wait_s = LOOK_S
+        while True:
+            try:
+                while await self._do_some(server):
+                    wait_s = LOOK_S
+            except EngineStopped:
+                return
+            except PhaseflowError as error:
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+                where = "the database" if isinstance(error, StoreError) else self._indexes.shown(server)
+                get_logger().warning("cannot tidy up, trying again", where=where, error=str(error))
+            else:
+                wait_s = LOOK_S
+            await anyio.sleep(wait_s * (1 + random.random() / 4))  # noqa: S311  # so that heads do not come together
+
+    async def _do_some(self, server: str) -> bool:
+        """One step; False when nothing is due."""
+        if not await self._database.read(lambda tx: index_spaces.is_used(tx, server)):
+            return False
+        return await self._remove_some(server) or await self._audit_some(server) or await self._make_ready(server)
+
+    async def _remove_some(self, server: str) -> bool:
+        waiting = await self._database.read(lambda tx: index_spaces.next_waiting(tx, server))
+        if waiting is None:
+            return False
+        failpoints.hit("index.removing")
+        index = await self._indexes.get(server)
+        if waiting.document_ids:
+            await bounded(index.remove(Space(waiting.space, 0), waiting.document_ids), CALL_S)
+            failpoints.hit("index.removed")
+        else:
+            await bounded(index.drop(waiting.space), CALL_S)
+            failpoints.hit("index.dropped")
+        while await self._database.write(partial(_settle, server, waiting)):
+            failpoints.hit("index.settled")
+        return True
+
+    async def _audit_some(self, server: str) -> bool:
+        """Once an engine: compare what the index has with what the database says."""
+        if server not in self._audited:
+            await self._drop_unknown(server)
+            self._audited.add(server)
+            return True
+        for space, _ in await self._free_spaces(server):
+            if space.name not in self._audited and space.dimension is not None:
+                if await self._audit(server, space):
+                    self._audited.add(space.name)
+                return True
+        return False
+
+    async def _drop_unknown(self, server: str) -> None:
+        index = await self._indexes.get(server)
+        ours = await self._database.read(index_spaces.owner)
+        found: list[str] = []
+
+        async def look() -> None:
+            async for name in index.spaces():
+                if name.startswith(ours):
+                    found.append(name)
+
+        await bounded(look(), CALL_S)
+        known = await self._database.read(lambda tx: index_spaces.names(tx, server))  # later: none is new to it
+        for name in found:
+            if name not in known:
+                await bounded(index.drop(name), CALL_S)
+
+    async def _audit(self, server: str, space: index_spaces.Space) -> bool:
+        """False when a job of its knowledge base was started meanwhile."""
+        index, at = await self._indexes.get(server), Space(space.name, space.dimension or 0)
+        after: int | None = 0
+        while after is not None:
+            if not await self._database.read(lambda tx: index_spaces.is_free(tx, space)):
+                return False
+            ids = list(await bounded(index.document_ids(at, after, PAGE), CALL_S))
+            unknown, missing = await self._database.read(partial(_compared, space, ids, after))
+            if unknown:
+                await bounded(index.remove(at, unknown), CALL_S)
+            if missing:
+                get_logger().warning("the index has lost documents; they are put again", documents=len(missing))
+                await bounded(index.create(at), CALL_S)
+            for document_id in missing:
+                if not await self._put_again(index, at, space, document_id):
+                    return False
+            after = ids[-1] if ids else None
+        return True
+
+    async def _put_again(self, index: Index, at: Space, space: index_spaces.Space, document_id: int) -> bool:
+        first = 0
+        while True:
+            if not await self._database.read(lambda tx: index_spaces.is_free(tx, space)):
+                return False
+            part = await self._database.read_long(partial(_part, document_id, first))
+            if part is None:
+                return True
+            await bounded(index.put(at, [part]), CALL_S)
+            first += len(part.texts)
+
+    async def _make_ready(self, server: str) -> bool:
+        """After each change to what search sees, once no job is open; the index knows whether anything is due."""
+        for space, revision in await self._free_spaces(server):
+            if self._made_ready.get(space.name) == revision or space.dimension is None:
+                continue
+            index, at = await self._indexes.get(server), Space(space.name, space.dimension)
+            if await self._while_free(space, lambda: index.ready(at)):  # noqa: B023  # called at once
+                self._made_ready[space.name] = revision
+            return True
+        return False
+
+    async def _while_free(self, space: index_spaces.Space, call: Callable[[], Awaitable[None]]) -> bool:
+        """Make a long call; False when a job of the knowledge base was started first, and the call dropped."""
+        is_done = False
+
+        async def watch() -> None:
+            while await self._database.read(lambda tx: index_spaces.is_free(tx, space)):  # noqa: ASYNC110
+                await anyio.sleep(LOOK_S)
+            scope.cancel()
+
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(watch)
+                with anyio.CancelScope() as scope:
+                    failpoints.hit("index.readying")
+                    await bounded(call(), READY_S)
+                    is_done = True
+                tasks.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise only_error(group) from None
+        return is_done
+
+    async def _free_spaces(self, server: str) -> list[tuple[index_spaces.Space, int]]:
+        return await self._database.read(lambda tx: index_spaces.free_spaces(tx, server, self._only))
+
+
+def _settle(server: str, waiting: Waiting, tx: Transaction) -> bool:
+    return index_spaces.settle(tx, server, waiting)
+
+
+def _compared(
+    space: index_spaces.Space, ids: Sequence[int], after: int, tx: Transaction
+) -> tuple[list[int], list[int]]:
+    last = ids[-1] if ids else None
+    return index_spaces.unknown(tx, space, ids), index_spaces.missing(tx, space, ids, after, last)
+
+
+def _part(document_id: int, first: int, tx: Transaction) -> IndexDocument | None:
+    import numpy as np
+
+    rows = index_spaces.passages_of(tx, document_id, first, PART)
+    if not rows:
+        return None
+    uri, title = index_spaces.named(tx, document_id)
+    vectors = np.frombuffer(b"".join(row[2] for row in rows), "<f4").reshape(len(rows), -1)
+    slices = texts.slices(tx, [(document_id, start, stop) for start, stop, _ in rows])
+    return IndexDocument(document_id, uri, title, first, [text for text, _ in slices], vectors)

@@ -1,0 +1,349 @@
+"""Knowledge bases in each kind of index: what search finds is what the documents say, whatever happens to the index."""
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from phaseflow import FolderSource, NewDocument, PhaseFlow, Reader
+from phaseflow.components.indexes import IndexDocument
+from phaseflow.domain.errors import (
+    DocumentError,
+    IndexUnavailable,
+    InvalidRequest,
+    MissingExtra,
+)
+from phaseflow.domain.status import JobStatusResponse
+from phaseflow.flow import outside_index
+from tests.engine.components import CountingEmbedder
+from tests.indexes.file_index import FileIndex
+from tests.indexes.postgres import Postgres
+
+KINDS = ["embedded", "file", "postgres"]
+Fault = Callable[[str, Sequence[IndexDocument]], Awaitable[None]]
+
+
+@dataclass
+class Place:
+    """How to open an engine whose knowledge bases stand in one kind of index."""
+
+    kind: str
+    folder: Path
+    options: dict[str, Any]
+    settings: dict[str, Any]
+    embedder: CountingEmbedder
+
+    def flow(self, **more: Any) -> PhaseFlow:
+        return PhaseFlow(
+            self.folder / "kb.db", embedder=self.embedder, settings=self.settings, **{**self.options, **more}
+        )
+
+    @property
+    def docs(self) -> Path:
+        return self.folder / "docs"
+
+    def write(self, *names: str, text: str = "all about {name}") -> None:
+        self.docs.mkdir(exist_ok=True)
+        for name in names:
+            (self.docs / f"{name}.md").write_text(f"# {name}\n\n{text.format(name=name)}\n")
+
+    def rows(self, sql: str) -> list[Any]:
+        with closing(sqlite3.connect(self.folder / "kb.db")) as connection:
+            return connection.execute(sql).fetchall()
+
+
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return place_of(request.param, tmp_path, request)
+
+
+def place_of(kind: str, folder: Path, request: pytest.FixtureRequest) -> Place:
+    options: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    if kind == "file":
+        options["index"] = FileIndex(folder / "index.db")
+    if kind == "postgres":
+        options["index_servers"] = {"main": request.getfixturevalue("postgres").url}
+        settings["index"] = {"type": "postgres", "server": "main"}
+    return Place(kind, folder, options, settings, CountingEmbedder())
+
+
+async def run(flow: PhaseFlow, place: Place, kb: str = "kb", **more: Any) -> JobStatusResponse:
+    with anyio.fail_after(30):
+        done = await (await flow.start(kb, FolderSource(str(place.docs)), allow_deletes=True, **more)).wait()
+    assert done.status == "completed", done.message
+    return done
+
+
+async def all_found(flow: PhaseFlow | Reader, kb: str = "kb") -> set[str]:
+    """The documents that each kind of search can find."""
+    found = [{hit.uri for hit in await flow.search(kb, "all about", 100, mode=mode)} for mode in ("vectors", "hybrid")]
+    assert found[0] == found[1]
+    return found[0]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    with anyio.fail_after(20):
+        while not holds():  # noqa: ASYNC110  # nobody tells when the keeper is done
+            await anyio.sleep(0.02)
+
+
+async def test_what_is_found_is_what_is_searchable(place: Place) -> None:
+    place.write("a", "b", "c")
+    async with place.flow() as flow:
+        await run(flow, place)
+        assert await all_found(flow) == {"a.md", "b.md", "c.md"}
+        place.write("b", "d", text="now all about {name}")
+        (place.docs / "a.md").unlink()
+        await run(flow, place)
+        assert await all_found(flow) == {"b.md", "c.md", "d.md"}
+        await flow.add("kb", [NewDocument(uri="e", text="all about e")])
+        await (await flow.job("kb")).wait()
+        assert await all_found(flow) == {"b.md", "c.md", "d.md", "e"}
+        await flow.delete_document("kb", "e")
+        await flow.skip_document("kb", "d.md")
+        assert await all_found(flow) == {"b.md", "c.md"}
+        async with Reader(place.folder / "kb.db", index_servers=place.options.get("index_servers")) as reader:
+            if place.kind == "postgres":
+                assert len(await reader.search("kb", "all about", mode="words")) == 2
+        await until(lambda: not place.rows("SELECT 1 FROM index_outbox"))
+        await flow.delete_kb("kb")
+        place.write("z")
+        await run(flow, place)
+        assert await all_found(flow) == {"b.md", "c.md", "d.md", "z.md"}
+        await until(lambda: not place.rows("SELECT 1 FROM index_outbox"))
+        assert len(place.rows("SELECT 1 FROM index_spaces")) == (place.kind != "embedded")
+    assert set(place.embedder.paid.values()) == {1}, "each text is paid once"
+
+
+async def test_a_filter_still_finds_as_many_as_there_are(place: Place) -> None:
+    place.write(*(f"n{n:03}" for n in range(130)))
+    async with place.flow() as flow:
+        await run(flow, place)
+        some = {"type": "glob", "key": "uri", "value": "n12*.md"}
+        for mode in ("vectors", "hybrid"):
+            hits = await flow.search("kb", "all about n001", 8, filter=some, mode=mode)
+            assert len(hits) == 8
+            assert {hit.uri[:3] for hit in hits} == {"n12"}
+            assert not await flow.search("kb", "x", filter={"type": "eq", "key": "uri", "value": "no"}, mode=mode)
+        assert len(await flow.search("kb", "all about", 100, mode="vectors")) == 100
+
+
+@pytest.mark.parametrize("way", [("embedded", "postgres"), ("postgres", "embedded"), ("file", "postgres")])
+async def test_a_knowledge_base_moves_while_search_goes_on_and_nothing_is_paid(
+    way: tuple[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    old, new = (place_of(kind, tmp_path, request) for kind in way)
+    new.embedder = old.embedder
+    old.write(*(f"n{n}" for n in range(20)))
+    names = {f"n{n}.md" for n in range(20)}
+    async with old.flow() as flow:
+        await run(flow, old)
+    paid = old.embedder.paid.total()
+    options = {**old.options, **new.options}
+    if way[0] == "file":
+        del options["index"]
+    else:
+        options["index_servers"] = {"main": request.getfixturevalue("postgres").url}
+    async with new.flow(**options) as flow:
+        if way[0] != "file":
+            assert await all_found(flow) == names
+        moving = new.settings or {"index": {"type": "embedded"}}
+        job = await flow.start("kb", settings=moving, hold=["indexing"])
+        with anyio.fail_after(30):
+            while (await job.status()).phase_details[2].status != "completed":  # noqa: ASYNC110
+                await anyio.sleep(0.02)
+            if way[0] != "file":
+                assert await all_found(flow) == names
+                assert [each.setting for each in (await flow.kb("kb")).stale] == ["index"]
+            await flow.resume("kb")
+            assert (await job.wait()).status == "completed"
+        assert await all_found(flow) == names
+        assert (await flow.kb("kb")).stale == []
+        await until(lambda: not new.rows("SELECT 1 FROM index_outbox WHERE server <> '*'"))
+        assert len(new.rows("SELECT 1 FROM index_spaces")) == (way[1] == "postgres")
+    assert old.embedder.paid.total() == paid
+    if way[0] == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        assert server.rows("SELECT 1 FROM pg_tables WHERE schemaname = 'phaseflow'") == []
+
+
+async def test_a_document_that_the_index_refuses_fails_alone(tmp_path: Path) -> None:
+    async def refuse(call: str, documents: Sequence[IndexDocument]) -> None:
+        if any(document.uri == "b.md" for document in documents):
+            raise DocumentError("no", code="not_wanted")
+        if any(document.uri == "d.md" for document in documents):
+            raise KeyError("d")
+
+    index = FileIndex(tmp_path / "index.db", refuse)
+    place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
+    place.write(*"abcdefgh")
+    async with place.flow() as flow:
+        done = await run(flow, place)
+        assert done.metrics.documents_failed == 2
+        failed = {each.uri: (each.phase, each.code) for each in (await flow.failures("kb")).items}
+        assert failed == {"b.md": ("indexing", "not_wanted"), "d.md": ("indexing", "index_error")}
+        assert await all_found(flow) == {f"{name}.md" for name in "acefgh"}
+        assert index.calls["put"] < 12, "documents go out together"
+
+
+async def test_documents_go_out_in_few_calls(tmp_path: Path) -> None:
+    index = FileIndex(tmp_path / "index.db")
+    place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
+    place.write(*(f"n{n}" for n in range(200)))
+    async with place.flow() as flow:
+        await run(flow, place)
+    assert index.calls["put"] < 20
+    assert index.calls["create"] == 1
+    assert (index.calls["open"], index.calls["aclose"]) == (1, 1)
+
+
+@pytest.mark.parametrize("error", [IndexUnavailable("it is down"), ConnectionResetError("gone")])
+async def test_ingestion_waits_for_an_index_that_is_down_and_search_says_so(tmp_path: Path, error: Exception) -> None:
+    is_down = True
+
+    async def fail(call: str, documents: Sequence[IndexDocument]) -> None:
+        if is_down:
+            raise error
+
+    place = Place("file", tmp_path, {"index": FileIndex(tmp_path / "index.db", fail)}, {}, CountingEmbedder())
+    place.write("a", "b")
+    async with place.flow() as flow:
+        job = await flow.start("kb", FolderSource(str(place.docs)))
+        with anyio.fail_after(20):
+            async for status in job.watch():
+                if status.waiting_on == "index":
+                    break
+            assert status.status == "running"
+            assert "the index cannot be reached" in status.message
+            with pytest.raises(IndexUnavailable, match=str(error)):
+                await flow.search("kb", "a", mode="vectors")
+            assert await flow.search("kb", "a", mode="words") == []
+            await flow.pause("kb")
+            assert (await job.wait_until_idle()).status == "paused"
+            calls = place.options["index"].calls.total()
+            is_down = False
+            await flow.resume("kb")
+            assert (await job.wait()).status == "completed"
+        assert place.options["index"].calls.total() > calls
+        assert await all_found(flow) == {"a.md", "b.md"}
+
+
+async def test_a_search_of_an_index_that_hangs_is_answered_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phaseflow.flow.searching.SEARCH_S", 0.2)
+
+    async def hang(call: str, documents: Sequence[IndexDocument]) -> None:
+        if call == "search":
+            await anyio.sleep_forever()
+
+    place = Place("file", tmp_path, {"index": FileIndex(tmp_path / "index.db", hang)}, {}, CountingEmbedder())
+    place.write("a")
+    assert outside_index.SEARCH_S < 5
+    async with place.flow() as flow:
+        await run(flow, place)
+        with anyio.fail_after(3), pytest.raises(IndexUnavailable, match="did not answer within"):
+            await flow.search("kb", "a")
+        assert place.options["index"].inside == 0
+
+
+async def test_an_index_that_answers_with_something_else_is_an_error_that_says_so(tmp_path: Path) -> None:
+    class Odd(FileIndex):
+        async def search(self, space: Any, query: Any) -> Any:
+            return ["not a candidate"]
+
+    place = Place("file", tmp_path, {"index": Odd(tmp_path / "index.db")}, {}, CountingEmbedder())
+    place.write("a")
+    async with place.flow() as flow:
+        await run(flow, place)
+        with pytest.raises(IndexUnavailable, match="the index of this program"):
+            await flow.search("kb", "a")
+
+
+async def test_a_paused_job_makes_no_call_and_deletes_of_others_go_on(tmp_path: Path) -> None:
+    index = FileIndex(tmp_path / "index.db")
+    place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
+    place.write(*"abcd")
+    async with place.flow() as flow:
+        await run(flow, place)
+        await run(flow, place, "other")
+        (place.docs / "a.md").unlink()
+        place.write("b", text="again all about {name}")
+        job = await flow.start("kb", hold=["indexing"])
+        with anyio.fail_after(20):
+            assert (await job.wait_until_idle()).status == "paused"
+        await flow.skip_document("kb", "c.md")
+        spaces = dict(place.rows("SELECT kb_id, name FROM index_spaces"))
+        kept = index.documents(spaces["kb~1"])
+        await flow.skip_document("other", "c.md")
+        await flow.delete_kb("other")
+        await until(lambda: index.all_spaces() == [spaces["kb~1"]])
+        assert index.documents(spaces["kb~1"]) == kept, "what belongs to a paused job waits"
+        await until(lambda: place.rows("SELECT DISTINCT kb_id FROM index_outbox") == [("kb~1",)])
+        await flow.resume("kb")
+        with anyio.fail_after(20):
+            await job.wait()
+        await until(lambda: not place.rows("SELECT 1 FROM index_outbox"))
+        assert len(index.documents(spaces["kb~1"])) == 2
+        assert await all_found(flow) == {"b.md", "d.md"}
+
+
+async def test_a_start_drops_what_nobody_knows_and_puts_back_what_was_lost(tmp_path: Path) -> None:
+    index = FileIndex(tmp_path / "index.db")
+    place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
+    place.write(*"abcd")
+    async with place.flow() as flow:
+        await run(flow, place)
+    [(space,)] = place.rows("SELECT name FROM index_spaces")
+    [lost, *kept] = index.documents(space)
+    ours = space.rpartition("_")[0]
+    with closing(sqlite3.connect(tmp_path / "index.db")) as connection:
+        connection.execute("DELETE FROM passages WHERE document = ?", (lost,))
+        connection.execute("INSERT INTO passages SELECT space, 7777, position, vector FROM passages LIMIT 1")
+        connection.executemany("INSERT INTO spaces VALUES (?, 8)", [(f"{ours}_gone",), ("pfffffffffffff_others",)])
+        connection.commit()
+    again = FileIndex(tmp_path / "index.db")
+    async with place.flow(index=again) as flow:
+        await until(lambda: index.documents(space) == [lost, *kept])
+        assert sorted(index.all_spaces()) == sorted([space, "pfffffffffffff_others"])
+        assert await all_found(flow) == {"a.md", "b.md", "c.md", "d.md"}
+
+
+async def test_without_the_extra_or_the_server_a_job_fails_with_words_that_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: Postgres
+) -> None:
+    place = Place("postgres", tmp_path, {"index_servers": {"main": postgres.url}}, {}, CountingEmbedder())
+    place.settings = {"index": {"type": "postgres", "server": "main"}}
+    place.write("a")
+    with monkeypatch.context() as without:
+        without.setitem(__import__("sys").modules, "psycopg", None)
+        async with place.flow() as flow:
+            done = await (await flow.start("kb", FolderSource(str(place.docs)))).wait()
+            assert done.status == "failed"
+            assert str(MissingExtra("the index server 'main'", "postgres")) in (done.error or done.message)
+    async with place.flow() as flow:
+        await flow.retry("kb")
+        assert (await (await flow.job("kb")).wait()).status == "completed"
+        assert await all_found(flow) == {"a.md"}
+    async with PhaseFlow(tmp_path / "kb.db", embedder=place.embedder) as flow:
+        with pytest.raises(IndexUnavailable, match="there is no index server 'main'"):
+            await flow.search("kb", "a")
+        with pytest.raises(InvalidRequest, match="there is no index server 'main'"):
+            await flow.start("kb")
+    bad = postgres.url.replace("s3cret-word", "wr0ng-word")
+    async with place.flow(index_servers={"main": bad}) as flow:
+        with pytest.raises(IndexUnavailable, match="refuses the password") as raised:
+            await flow.search("kb", "a")
+        assert "wr0ng" not in str(raised.value)
+        place.write("b")
+        done = await (await flow.start("kb", FolderSource(str(place.docs)))).wait()
+        assert (done.status, done.message) == (
+            "failed",
+            "Indexing failed: the index server 'main' refuses the password",
+        )
