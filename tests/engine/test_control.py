@@ -32,9 +32,12 @@ from phaseflow.domain.errors import (
     WrongEventLoop,
 )
 from phaseflow.domain.status import JobStatusResponse
+from phaseflow.store import failpoints
 from phaseflow.supervisor.supervisor import Supervisor
 from tests.engine.components import CountingEmbedder
 
+FULL = 2
+"""``PRAGMA synchronous``: what is committed survives a loss of power."""
 QUICK = Policies(retry=RetryPolicy(tries=4, first_s=0.01, most_s=1))
 
 
@@ -573,3 +576,32 @@ async def test_a_verb_that_is_refused_closes_no_gate(
         assert not gates_closed
         embedder.gate.set()
         await job.wait()
+
+
+async def test_every_transition_survives_a_loss_of_power(folder: Path, database: Path) -> None:
+    levels: list[int] = []
+    seen = [0]
+
+    def watch(connection: sqlite3.Connection) -> None:
+        def ending() -> None:
+            last = connection.execute("SELECT coalesce(max(seq), 0) FROM transitions").fetchone()[0]
+            if last > seen[0]:
+                seen[0] = last
+                levels.append(connection.execute("PRAGMA synchronous").fetchone()[0])
+
+        failpoints.install("store.before_commit", ending)
+
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await flow._engine.hub.database._writer.call(watch)  # the connection that writes: nobody else knows how it does
+        try:
+            job = await flow.start("kb", folder, hold=["embedding"])
+            await until(flow, lambda s: s.status is JobStatus.PAUSED)
+            await flow.pause("kb")
+            await flow.resume("kb")
+            assert (await finished(job)).status is JobStatus.COMPLETED
+            await flow.start("kb", folder, hold=["loading"])
+            await flow.cancel("kb")
+        finally:
+            failpoints.clear()
+    assert len(levels) >= 8
+    assert set(levels) == {FULL}

@@ -1,7 +1,7 @@
 """Which tests run a line: so that a change of it is tried with these tests only."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
 from coverage import CoverageData
@@ -11,9 +11,13 @@ OPTIONS = ("--cov=phaseflow", "--cov-context=test", "--cov-report=", "--cov-conf
 
 
 class Reached:
-    """The tests by the lines that they run, from the data that a run with ``OPTIONS`` has left in ``path``."""
+    """The tests by the lines that they run, from the data that a run with ``OPTIONS`` has left in ``path``.
 
-    def __init__(self, path: Path) -> None:
+    Those in ``failed`` are none of them: there are some that measure time, which writing all lines down takes.
+    """
+
+    def __init__(self, path: Path, failed: Set[str] = frozenset()) -> None:
+        self._failed = failed
         self._data = CoverageData(str(path))
         self._data.read()
         self._of_lines: dict[Path, dict[int, list[str]]] = {}
@@ -27,7 +31,12 @@ class Reached:
         lines = list(_statement(module.read_text("utf-8"), line))
         if any("" in contexts.get(number, ()) for number in lines):
             return None
-        return sorted({context.partition("|")[0] for number in lines for context in contexts.get(number, ())})
+        found = {context.rpartition("|")[0] for number in lines for context in contexts.get(number, ())}
+        return sorted(found - self._failed)
+
+    def of_all(self, tests: Sequence[str]) -> list[str]:
+        """Arguments of pytest for all of some files and folders."""
+        return [*tests, *(f"--deselect={test}" for test in sorted(self._failed))]
 
     def _contexts_of(self, module: Path) -> dict[int, list[str]]:
         if module not in self._of_lines:
