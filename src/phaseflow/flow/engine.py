@@ -21,7 +21,7 @@ from phaseflow.flow.background import Background
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.definitions import Definitions
 from phaseflow.flow.readings import Composed
-from phaseflow.flow.source_sync import SourceSync, Starter
+from phaseflow.flow.source_sync import InStep, SourceSync
 from phaseflow.snapshot import compose
 from phaseflow.store import jobs
 from phaseflow.store.session import open_session
@@ -80,13 +80,13 @@ class Engine:
         self._service: BackgroundTask[_Running] | None = None
         self._running: _Running | None = None
 
-    async def begin(self, start_in_step: Starter) -> None:
-        """Open the database and run jobs. ``start_in_step`` starts those that keep a knowledge base in step."""
+    async def begin(self, in_step: InStep) -> None:
+        """Open the database and run jobs. ``in_step`` begins those that keep a knowledge base in step."""
         if self._service is not None:
             raise EngineStopped("this PhaseFlow has been used; make a new one for each `async with` block")
 
         async def main(started: Callable[[_Running], None], stop: anyio.Event) -> None:
-            await self._main(start_in_step, started, stop)
+            await self._main(in_step, started, stop)
 
         self._service = BackgroundTask(main)
         self._running = await self._service.__aenter__()
@@ -164,7 +164,7 @@ class Engine:
         state = SyncState() if keeper is None else keeper.state(key)
         return state.model_copy(update={"next_at": due_at(last_listing(tx, key), interval, self.now())})
 
-    async def _main(self, start_in_step: Starter, started: Callable[[_Running], None], stop: anyio.Event) -> None:
+    async def _main(self, in_step: InStep, started: Callable[[_Running], None], stop: anyio.Event) -> None:
         async with open_session(self.path) as database:
             await adopt_uploads(database, self.uploads)
             self.components.sources.attach(database)
@@ -174,7 +174,7 @@ class Engine:
             )
             sync = None
             if self._slots and self._only is None:  # else this engine does what it was told to, and nothing by itself
-                sync = SourceSync(database, hub.clock, start_in_step, [self.path, self.uploads.root])
+                sync = SourceSync(database, hub.clock, in_step, [self.path, self.uploads.root])
             keeper = IndexKeeper(database, self.components.indexes, self._only)
             background = Background(hub, self.components.access, self.keep_vectors, sync, keeper)
             self.interrupted = await scheduler.recover_orphans(go_on=self._auto_resume)

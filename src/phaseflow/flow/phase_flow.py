@@ -92,7 +92,7 @@ class PhaseFlow(Queries):
         self._upkeep = Upkeep(self._engine)
 
     async def __aenter__(self) -> Self:
-        await self._engine.begin(self._starting.start_in_step)
+        await self._engine.begin(self._starting)
         return self
 
     async def __aexit__(self, *error: Any) -> None:

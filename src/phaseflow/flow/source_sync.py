@@ -1,7 +1,7 @@
 """Keeps knowledge bases in step with their sources: jobs start when they are due, and when a watched folder changes."""
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -12,6 +12,7 @@ import anyio.from_thread
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from phaseflow.components.sources.changed_files import ANYTHING, ChangedFiles, merged
 from phaseflow.components.sources.watching import watch_folder
 from phaseflow.domain.errors import ComponentUnavailable, EngineStopped, JobConflict, PhaseflowError, StoreError
 from phaseflow.domain.log import get_logger
@@ -29,14 +30,20 @@ RETRY_S = 30.0
 MOST_WATCHES = 256
 """Folders watched at once: a thread each, that sleeps."""
 BUSY_JOBS = 10
+BUSY_ASKS = 30
 CALM_S = 30.0
-"""After so many jobs in a minute, changes are collected for so long: something writes all the time."""
+"""After so many jobs that list, or that read what has changed, in a minute, changes are collected for so long:
+something writes all the time."""
 
 
-class Starter(Protocol):
-    """Starts a job on some sources of a knowledge base, by name; on all of them for None."""
+class InStep(Protocol):
+    """What brings a knowledge base in step with its sources, which go by their names."""
 
-    async def __call__(self, kb_id: str, sources: Collection[str] | None) -> object: ...
+    async def start_in_step(self, kb_id: str, sources: Collection[str] | None) -> object:
+        """Start a job on some sources, on all of them for None."""
+
+    async def ask_in_step(self, kb_id: str, changes: Mapping[str, ChangedFiles]) -> Collection[str]:
+        """Ask for these documents to be loaded; the sources that have to be listed instead, of which nothing was."""
 
 
 @dataclass(slots=True)
@@ -53,10 +60,23 @@ class _Watch:
 class _Kept:
     """What is remembered of a knowledge base: only hints, which a restart makes up for with one job."""
 
-    changed: set[str] = field(default_factory=set)
+    changed: dict[str, ChangedFiles] = field(default_factory=dict)
     not_before: float = 0.0
     error: str | None = None
     starts: deque[float] = field(default_factory=lambda: deque(maxlen=BUSY_JOBS))
+    asks: deque[float] = field(default_factory=lambda: deque(maxlen=BUSY_ASKS))
+
+    def note(self, changes: Mapping[str, ChangedFiles]) -> None:
+        """More has changed, by source."""
+        for name, found in changes.items():
+            before = self.changed.get(name)
+            self.changed[name] = found if before is None else merged([before, found])
+
+    def count(self, times: deque[float]) -> None:
+        """A job has been asked for. Where that happens all the time, the next ones wait for more."""
+        times.append(anyio.current_time())
+        if len(times) == times.maxlen and times[-1] - times[0] < 60:
+            self.not_before = anyio.current_time() + CALM_S
 
 
 class SourceSync:
@@ -65,10 +85,10 @@ class SourceSync:
     ``own``: files whose changes are the engine's.
     """
 
-    def __init__(self, database: Database, clock: Clock, start: Starter, own: Collection[Path]) -> None:
+    def __init__(self, database: Database, clock: Clock, in_step: InStep, own: Collection[Path]) -> None:
         self._database = database
         self._clock = clock
-        self._start = start
+        self._in_step = in_step
         self._own = own
         self._watches: dict[tuple[str, str], _Watch] = {}
         self._kept: dict[str, _Kept] = {}
@@ -153,8 +173,8 @@ class SourceSync:
         def began() -> None:
             anyio.from_thread.run_sync(self._note_began, key, watch)
 
-        def changed() -> None:
-            anyio.from_thread.run_sync(self._note_change, key)
+        def changed(found: ChangedFiles) -> None:
+            anyio.from_thread.run_sync(self._note_change, key, found)
 
         try:
             await anyio.to_thread.run_sync(
@@ -173,32 +193,40 @@ class SourceSync:
     def _note_began(self, key: tuple[str, str], watch: _Watch) -> None:
         """What has changed before, nobody has seen: one job makes up for it."""
         watch.has_begun, watch.error = True, None
-        self._note_change(key)
+        self._note_change(key, ANYTHING)
 
-    def _note_change(self, key: tuple[str, str]) -> None:
-        self._kept.setdefault(key[0], _Kept()).changed.add(key[1])
+    def _note_change(self, key: tuple[str, str], found: ChangedFiles) -> None:
+        self._kept.setdefault(key[0], _Kept()).note({key[1]: found})
         self._woken.set()
 
     async def _start_if_due(self, kb: Synced, sync: SyncSettings) -> None:
         kept = self._kept.setdefault(kb.key, _Kept())
-        if kb.is_open or anyio.current_time() < kept.not_before:
+        if anyio.current_time() < kept.not_before:
             return
         now = self._clock.now()
         due = due_at(kb.last_at, sync.interval(watch_failed=self.has_failed(kb.key)), now)
         is_due = due is not None and due <= now
-        if not is_due and not kept.changed:
-            return
-        some = None if is_due or not kb.is_whole else set(kept.changed)
-        before, kept.changed = kept.changed, set()
+        taken, kept.changed = kept.changed, {}
         try:
-            await self._start(kb.name, some)
+            if taken and kb.is_indexed and not is_due and all(each.is_all for each in taken.values()):
+                taken = await self._ask(kb.name, taken, kept)
+            if not kb.is_open and (is_due or taken):
+                await self._in_step.start_in_step(kb.name, None if is_due or not kb.is_whole else taken.keys())
+                taken = {}
+                kept.count(kept.starts)
             kept.error = None
-            kept.starts.append(anyio.current_time())
-            if len(kept.starts) == BUSY_JOBS and anyio.current_time() - kept.starts[0] < 60:
-                kept.not_before = anyio.current_time() + CALM_S
         except JobConflict:
-            kept.changed |= before  # somebody was faster; what has changed since waits for the end of that job
+            pass  # somebody was faster; what has changed since waits for the end of that job
         except PhaseflowError as error:
-            kept.changed |= before
             kept.error, kept.not_before = f"cannot start a job: {error}", anyio.current_time() + RETRY_S
             get_logger().warning("cannot keep a knowledge base in step", kb=kb.name, error=str(error))
+        finally:
+            later, kept.changed = kept.changed, taken
+            kept.note(later)
+
+    async def _ask(self, kb_id: str, changes: dict[str, ChangedFiles], kept: "_Kept") -> dict[str, ChangedFiles]:
+        """Ask for what has changed, whatever job is open; what is left for a job that lists."""
+        listed = await self._in_step.ask_in_step(kb_id, changes)
+        if len(listed) < len(changes):
+            kept.count(kept.asks)
+        return dict.fromkeys(listed, ANYTHING)

@@ -2,8 +2,11 @@
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from functools import partial
 
+from phaseflow.components.sources.changed_files import ChangedFiles
+from phaseflow.components.sources.prefixed import source_uris
 from phaseflow.domain import tracing
 from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.ingestion import IngestionState
@@ -14,7 +17,8 @@ from phaseflow.flow import inputs
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.job import Job
 from phaseflow.flow.source_loaders import some_of
-from phaseflow.store import jobs, knowledge_bases
+from phaseflow.store import catalogue, inbox, jobs, knowledge_bases
+from phaseflow.store.catalogue import PUSH
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.giving_way import giving_way
 from phaseflow.supervisor.own_jobs import end_own_job, refuse_beside_a_job
@@ -53,6 +57,27 @@ class Starting:
         """Make a job on some sources of a knowledge base, by name; on all of them for None."""
         await self._check_stored(kb_id, None, takes_source=True)
         return await self._create(kb_id, None, only=sources)
+
+    async def ask_in_step(self, kb_id: str, changes: Mapping[str, ChangedFiles]) -> Collection[str]:
+        """Ask for documents that have changed to be loaded, whatever job is open; the sources that have to be listed
+        instead, of which nothing is asked for: a document of theirs is gone, or another source has it."""
+        await self._check_stored(kb_id, None, takes_source=True)
+
+        def change(tx: Transaction, at: datetime) -> list[str]:
+            kb = knowledge_bases.get(tx, kb_id)
+            listed = []
+            for source, found in changes.items():
+                uris, gone = (sorted(source_uris(source, each)) for each in (found.uris, found.gone))
+                held_by = {uri: known.source for uri, known in catalogue.of(tx, kb.key, uris).items()}
+                if set(held_by.values()) - {source, PUSH} or catalogue.knows_any(tx, kb.key, source, gone):
+                    listed.append(source)
+                    continue
+                mine = [uri for uri in uris if held_by.get(uri) != PUSH]  # what was pushed goes before a file
+                catalogue.note(tx, kb.key, source, mine, at)
+                inbox.ask(tx, kb.key, mine, at)
+            return listed
+
+        return (await self._engine.change_documents(kb_id, change))[0]
 
     async def put_kb(
         self,

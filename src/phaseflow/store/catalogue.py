@@ -57,6 +57,17 @@ def find(tx: Transaction, kb_key: str, id_or_uri: str) -> KnownDocument | None:
     return None if row is None else _known(row)
 
 
+def knows_any(tx: Transaction, kb_key: str, source: str, uris: Sequence[str]) -> bool:
+    """Whether a source holds any of these documents, or any in a folder of that name."""
+    mine = "SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.source = ?2"
+    row = tx.row(
+        f"SELECT 1 FROM json_each(?3) AS u WHERE EXISTS ({mine} AND c.uri = u.value)"
+        f" OR EXISTS ({mine} AND c.uri > u.value || '/' AND c.uri < u.value || '0') LIMIT 1",
+        kb_key, source, json_array(uris),
+    )  # fmt: skip
+    return row is not None
+
+
 def set_skipped(tx: Transaction, kb_key: str, uri: str, *, skipped: bool) -> None:
     """Leave a document out from now on, or no longer."""
     tx.run("UPDATE catalogue SET skipped = ?3 WHERE kb_id = ?1 AND uri = ?2", kb_key, uri, skipped)

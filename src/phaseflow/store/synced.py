@@ -11,7 +11,8 @@ from phaseflow.store.transaction import Transaction
 class Synced:
     """One of them. ``last_at``: when its newest job that listed sources was made; ``is_open``: one is not over.
 
-    ``is_whole``: its newest job is completed, and its index is not being built anew.
+    ``is_whole``: its newest job is completed, and its index is not being built anew. ``is_indexed``: it has an
+    index, and no other is being built.
     """
 
     key: str
@@ -21,6 +22,7 @@ class Synced:
     last_at: datetime | None
     is_open: bool
     is_whole: bool
+    is_indexed: bool
 
 
 def synced(tx: Transaction) -> list[Synced]:
@@ -32,13 +34,14 @@ def synced(tx: Transaction) -> list[Synced]:
         "  AND (j.completed_at IS NULL OR j.intent IS NOT NULL)),"
         " k.next_model IS NULL AND k.model IS NOT NULL AND EXISTS (SELECT 1 FROM ingestion_phase_status AS p"
         "  WHERE p.job_id = (SELECT id FROM ingestion_jobs AS j WHERE j.kb_id = k.id ORDER BY seq DESC LIMIT 1)"
-        "  AND p.phase_name = 'indexing' AND p.status = 'completed')"
+        "  AND p.phase_name = 'indexing' AND p.status = 'completed'),"
+        " k.next_model IS NULL AND k.model IS NOT NULL"
         " FROM knowledge_bases AS k WHERE k.name IS NOT NULL AND k.sources IS NOT NULL"
         " AND k.settings ->> '$.sync' IS NOT NULL ORDER BY k.name"
     )
     return [
-        Synced(key, name, settings, sources, parse_time(last), bool(is_open), bool(is_whole))
-        for key, name, settings, sources, last, is_open, is_whole in rows
+        Synced(key, name, settings, sources, parse_time(last), bool(is_open), bool(is_whole), bool(is_indexed))
+        for key, name, settings, sources, last, is_open, is_whole, is_indexed in rows
     ]
 
 

@@ -1,10 +1,17 @@
 """A source of several: its documents are named after it, so that no two sources claim one uri."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from phaseflow.components.protocols import Document, Entry, Known, Loader, Skipped, Unchanged
+from phaseflow.domain.settings import DEFAULT_SOURCE
+
+
+def source_uris(name: str, uris: Iterable[str]) -> Iterator[str]:
+    """The uris that documents of a folder source have in their knowledge base."""
+    prefix = "" if name == DEFAULT_SOURCE else f"{name}/"
+    return (prefix + uri for uri in uris)
 
 
 class PrefixedLoader:

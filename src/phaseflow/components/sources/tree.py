@@ -94,6 +94,37 @@ class Tree:
         finally:
             self._leave()
 
+    def takes(self, path: str) -> bool | None:
+        """Whether a walk would yield the file of this path, without a look at any other; None where only a walk can
+        tell, since a link is in its way. False for what is not there. Raises ComponentUnavailable as ``walk`` does.
+        """
+        *folders, name = path.split("/")
+        level = _Level("", "", iter(()), self._rules("", None), frozenset(), linked=False)
+        try:
+            for folder in folders:
+                if not _is_visible(folder) or not self._takes_folder(level, folder):
+                    return False
+                below = f"{level.prefix}{folder}/"
+                level = _Level(below, below, iter(()), self._rules(below, level.ignores), frozenset(), linked=False)
+            if not _is_visible(name) or not self._takes_file(level, name):
+                return False
+            info = self._stat(level, name, path, _Kind.OTHER)
+        except OSError as error:
+            if error.errno in LINK_IN_THE_WAY:
+                return None
+            if isinstance(error, FileNotFoundError):
+                return False
+            raise _unreadable(path, error) from error
+        finally:
+            self._leave()
+        if info is None:
+            return False
+        return None if stat.S_ISLNK(info.st_mode) else stat.S_ISREG(info.st_mode)
+
+    def _rules(self, prefix: str, above: Ignores | None) -> Ignores | None:
+        text = _read(self._enter(prefix), prefix)
+        return ignores(text, prefix, above) if text else above
+
     def _open(
         self, prefix: str, place: str, above: Ignores | None, trail: frozenset[FileId], *, linked: bool
     ) -> _Level | None:
@@ -181,7 +212,11 @@ def _kind(entry: os.DirEntry[str]) -> _Kind:
 
 
 def _visible(names: list[_Name]) -> Iterator[_Name]:
-    return (each for each in names if not each[0].startswith(".") or each[0] in _OPEN_HIDDEN)
+    return (each for each in names if _is_visible(each[0]))
+
+
+def _is_visible(name: str) -> bool:
+    return not name.startswith(".") or name in _OPEN_HIDDEN
 
 
 def _identity(info: os.stat_result) -> FileId:

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from phaseflow.components.sources.changed_files import ChangedFiles, changed_files
 from phaseflow.components.sources.patterns import Globs
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.domain.settings import FolderSource
@@ -19,7 +20,11 @@ LOOK_MS = 500
 
 
 def watch_folder(
-    source: FolderSource, own: Iterable[Path], changed: Callable[[], None], began: Callable[[], None], stop: Event
+    source: FolderSource,
+    own: Iterable[Path],
+    changed: Callable[[ChangedFiles], None],
+    began: Callable[[], None],
+    stop: Event,
 ) -> None:
     """Call ``changed`` after changes to files that may be documents, until ``stop``; ``began`` once it watches.
 
@@ -28,7 +33,7 @@ def watch_folder(
     ComponentUnavailable when it cannot be watched.
     """
     root = Path(source.path).expanduser()
-    is_wanted = _filter(source, root, own)
+    wanted = _filter(source, root, own)
     try:
         before = os.stat(root)
         changes = _library().watch(
@@ -40,8 +45,9 @@ def watch_folder(
             if not has_begun:
                 has_begun = True
                 began()
-            if any(is_wanted(path) for _, path in found):
-                changed()
+            paths = {relative for _, path in found if (relative := wanted(path)) is not None}
+            if paths:
+                changed(changed_files(source, root, paths))
             now = os.stat(root)
             if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino):
                 return
@@ -61,19 +67,21 @@ def _library() -> Any:
         raise ComponentUnavailable("watching needs the package watchfiles; pip install watchfiles") from error
 
 
-def _filter(source: FolderSource, root: Path, own: Iterable[Path]) -> Callable[[str], bool]:
+def _filter(source: FolderSource, root: Path, own: Iterable[Path]) -> Callable[[str], str | None]:
+    """The path of a change relative to the folder, None for what cannot be a document."""
     globs = Globs(source.include, source.exclude)
     prefixes = [os.path.realpath(path) for path in own]
     roots = [f"{root}/", f"{os.path.realpath(root)}/"]
 
-    def is_wanted(path: str) -> bool:
+    def wanted(path: str) -> str | None:
         if any(os.path.realpath(path).startswith(prefix) for prefix in prefixes):
-            return False
+            return None
         if not root.is_dir():
-            return Path(path).name == root.name
+            return Path(path).name if Path(path).name == root.name else None
         relative = next((path[len(each) :] for each in roots if path.startswith(each)), "")
         if any(part.startswith(".") and part not in {".github", ".gitignore"} for part in relative.split("/")):
-            return False
-        return not os.path.isfile(path) or globs.take_file(relative)
+            return None
+        is_left_out = os.path.basename(path) != ".gitignore" and os.path.isfile(path) and not globs.take_file(relative)
+        return None if is_left_out else relative
 
-    return is_wanted
+    return wanted
