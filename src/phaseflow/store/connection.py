@@ -76,6 +76,8 @@ def globs(text: str, pattern: str) -> bool:
 
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_FOREIGN = ("no such table", "no such column", "Could not decode to UTF-8", "malformed JSON")
+"""How SQLite puts it, under the code of any mistake, when tables are gone or hold what was not written by us."""
 _CAUSES = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space, then retry",
     sqlite3.SQLITE_READONLY: "it is read-only; check its permissions, then retry",
@@ -89,7 +91,13 @@ _CAUSES = {
 def concerns_the_file(error: Exception) -> bool:
     """It is about the file, not about the statement."""
     code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return isinstance(error, sqlite3.Error) and (code in _CAUSES or code in _DAMAGED)
+    return isinstance(error, sqlite3.Error) and (code in _CAUSES or _is_damage(error))
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """The file is not what it was when it was opened: overwritten in place, by something else or by rubbish."""
+    code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in _DAMAGED or str(error).startswith(_FOREIGN)
 
 
 @contextmanager
@@ -107,7 +115,7 @@ def explained(error: BaseException, path: Path | None) -> BaseException:
         return error
     name = path or "the database"
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _DAMAGED:
+    if _is_damage(error):
         return NotADatabase(f"{name} is damaged ({error}); it was left as it is. Restore a copy of it")
     if code in _CAUSES:
         return StoreUnavailable(f"{name} cannot be used: {_CAUSES[code]} ({error})", _CAUSES[code])

@@ -10,7 +10,7 @@ from typing import TypeVar
 import anyio
 
 from phaseflow.background_task import OwnLoop
-from phaseflow.domain.errors import EngineStopped, StoreUnavailable
+from phaseflow.domain.errors import EngineStopped, NotADatabase, StoreUnavailable
 from phaseflow.store.connection import Connection, explained, open_connection
 from phaseflow.store.stopping import StoppableRead
 from phaseflow.store.transaction import Transaction
@@ -89,8 +89,14 @@ def _snapshot(connection: sqlite3.Connection, read: Callable[[Transaction], T], 
         return read(tx or Transaction(connection))
     except sqlite3.Error as error:
         raise explained(error, None) from error
+    except ValueError as error:  # of a time, a word, JSON: what was written was right
+        raise NotADatabase(
+            f"the database is damaged: it holds what phaseflow has not written ({type(error).__name__}); it was left as"
+            " it is. Restore a copy of it"
+        ) from error
     finally:
-        connection.rollback()
+        if connection.in_transaction:
+            connection.rollback()
 
 
 @asynccontextmanager

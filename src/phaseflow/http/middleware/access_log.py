@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from phaseflow.background_task import only_error
 from phaseflow.domain import tracing
 from phaseflow.domain.errors import PhaseflowError
 from phaseflow.domain.log import get_logger
@@ -88,8 +89,11 @@ class ErrorResponder:
         """Pass on. What is raised before the answer has begun goes no further."""
         try:
             await self._app(scope, receive, send)
-        except Exception as error:
+        except Exception as raised:
             if scope["type"] != "http":
+                raise
+            error = only_error(raised)
+            if not isinstance(error, Exception):
                 raise
             if not isinstance(error, PhaseflowError):
                 get_logger().error("request failed", path=scope["path"], exc_info=error)
