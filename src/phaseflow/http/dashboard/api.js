@@ -86,23 +86,13 @@ const act = (verb, kbId, phase, base) => ask(base, "POST", kbPath(kbId, phase ? 
  */
 export const pauseIngestion = (kbId, phase = null, base = HERE) => act("pause", kbId, phase, base);
 
-/**
- * Go on with the job, or one phase of it, from exactly where it stood.
- * @param {string} kbId
- * @param {JobPhase | null} [phase]
- */
+/** Go on with the job, or one phase of it, from exactly where it stood. @param {string} kbId @param {JobPhase | null} [phase] */
 export const resumeIngestion = (kbId, phase = null, base = HERE) => act("resume", kbId, phase, base);
 
-/**
- * End the job; what was indexed stays searchable.
- * @param {string} kbId
- */
+/** End the job; what was indexed stays searchable. @param {string} kbId */
 export const cancelIngestion = (kbId, base = HERE) => act("cancel", kbId, null, base);
 
-/**
- * Go on with a failed job.
- * @param {string} kbId
- */
+/** Go on with a failed job. @param {string} kbId */
 export const retryIngestion = (kbId, base = HERE) => act("retry", kbId, null, base);
 
 /**
@@ -237,6 +227,15 @@ export const documentChunks = (kbId, id, cursor = null, base = HERE) => page(bas
  * @returns {Promise<DocumentInfo>}
  */
 export const actOnDocument = (kbId, id, verb, base = HERE) => ask(base, "POST", documentPath(kbId, id, `/${verb}`));
+
+/**
+ * Replace what is said about a document; nothing is embedded again.
+ * @param {string} kbId
+ * @param {string} id
+ * @param {DocumentInfo["metadata"]} metadata
+ * @returns {Promise<DocumentInfo>}
+ */
+export const setMetadata = (kbId, id, metadata, base = HERE) => ask(base, "PATCH", documentPath(kbId, id), { metadata });
 
 /**
  * A page of the jobs, newest first.

@@ -1,20 +1,27 @@
 /**
- * What can be done with all documents that failed, as far as the filter goes: retried, skipped, downloaded as a list.
+ * What can be done with all documents that a filter fits: read again, skipped, removed, downloaded as a list.
  *
  * @import {Question} from "./ask-dialog.js"
- * @import {DocumentFilter, DocumentInfo, DocumentVerb} from "./phaseflow.d.ts"
+ * @import {DocumentFilter, DocumentInfo} from "./phaseflow.d.ts"
  * @import {Store} from "./store.js"
  */
 
 import * as api from "./api.js";
-import { el, setText } from "./dom.js";
+import { documentWord, isSent, sourceName } from "./document-words.js";
+import { el, setAttribute, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { capital, count, counted } from "./words.js";
 
+/** @typedef {"retry" | "skip" | "remove"} BulkVerb */
+
 const PAGE = 1000;
 const AT_ONCE = 4;
+/** Refusals of one document, which is gone, or held by a source. */
+const OF_ONE = new Set([404, 409]);
 /** @type {(keyof DocumentInfo)[]} */
-const COLUMNS = ["uri", "source", "title", "media_type", "size", "phase", "code", "error", "attempts", "searchable", "updated_at"];
+const COLUMNS = ["uri", "source", "title", "media_type", "size", "status", "phase", "code", "error", "attempts", "searchable", "updated_at"];
+/** @type {Record<BulkVerb, string>} */
+const DONE = { retry: "will be loaded anew", skip: "skipped", remove: "removed" };
 
 export class DocumentBulk {
   /**
@@ -29,16 +36,20 @@ export class DocumentBulk {
     this.ask = ask;
     this.filter = filter;
     this.isBusy = false;
+    this.isStopped = false;
     this.told = el("span", { class: "told", role: "status" });
-    this.buttons = [
-      this.button("retry", "Retry all", () => this.act("retry")),
-      this.button("cancelled", "Skip all", () => this.askToSkip()),
-      this.button("download", "JSON", () => this.download("json")),
-      this.button("download", "CSV", () => this.download("csv")),
-    ];
-    this.buttons[2].setAttribute("aria-label", "Download as JSON");
-    this.buttons[3].setAttribute("aria-label", "Download as CSV");
-    this.node = el("div", { class: "bulk", hidden: true }, ...this.buttons, this.told);
+    this.buttons = {
+      retry: this.button("retry", "Retry all", () => (this.filter().status === "failed" ? this.act("retry") : this.askTo("retry"))),
+      skip: this.button("cancelled", "Skip all", () => this.askTo("skip")),
+      remove: this.button("delete", "Remove all", () => this.askTo("remove")),
+      json: this.button("download", "JSON", () => this.download("json")),
+      csv: this.button("download", "CSV", () => this.download("csv")),
+    };
+    this.buttons.json.setAttribute("aria-label", "Download as JSON");
+    this.buttons.csv.setAttribute("aria-label", "Download as CSV");
+    this.stop = el("button", { type: "button", hidden: true }, icon("cancel"), el("span", { text: "Stop" }));
+    this.stop.addEventListener("click", () => (this.isStopped = true));
+    this.node = el("div", { class: "bulk", hidden: true }, ...Object.values(this.buttons), this.stop, this.told);
   }
 
   /**
@@ -54,60 +65,101 @@ export class DocumentBulk {
 
   /** @param {boolean} hasAny */
   show(hasAny) {
-    this.node.hidden = !this.isBusy && !(hasAny && this.filter().status === "failed");
+    this.node.hidden = !this.isBusy && !hasAny;
     if (this.node.hidden) setText(this.told, "");
+    const { status, source } = this.filter();
+    const kb = this.store.kbs.get(this.kbId);
+    setText(/** @type {Element} */ (this.buttons.retry.lastElementChild), this.retryWord());
+    this.buttons.skip.hidden = status === "skipped";
+    this.buttons.remove.hidden = source !== "push" && kb?.source?.type !== "upload";
   }
 
-  /** All that the filter fits. */
-  async all() {
+  retryWord() {
+    const { status } = this.filter();
+    return status === "failed" ? "Retry all" : status === "skipped" ? "Take all back in" : "Read all again";
+  }
+
+  /**
+   * All that the filter fits.
+   * @param {DocumentFilter} filter
+   */
+  async all(filter) {
     /** @type {DocumentInfo[]} */
     const found = [];
     /** @type {string | null} */
     let cursor = null;
-    const filter = this.filter();
     do {
       const page = await api.documents(this.kbId, filter, cursor, PAGE, this.store.base);
       found.push(...page.items);
       cursor = page.next_cursor;
-    } while (cursor !== null);
+      if (cursor !== null) setText(this.told, `${count(found.length)} so far…`);
+    } while (cursor !== null && !this.isStopped);
     return found;
   }
 
-  askToSkip() {
-    const { q } = this.filter();
-    this.ask({
-      title: "Skip what failed?",
-      text: `All documents that failed${q ? ` and have “${q}” in their name` : ""} are taken out and left out until they are retried.`,
-      word: "Skip them",
-      act: async () => void this.act("skip"),
-    });
+  /** Which documents, in words. */
+  those() {
+    const { status, q, source } = this.filter();
+    const parts = [
+      status ? `that are ${documentWord(status).toLowerCase()}` : "", q ? `with “${q}” in their name` : "",
+      source ? (source === "push" ? "that were sent here" : `of the source ${sourceName(source)}`) : "",
+    ].filter(Boolean);
+    return parts.length ? `All documents ${parts.join(" and ")}` : `All documents of ${this.kbId}`;
   }
 
-  /** @param {DocumentVerb} verb */
+  /** @param {BulkVerb} verb */
+  askTo(verb) {
+    const questions = {
+      retry: { title: `${this.retryWord()}?`, text: `${this.those()} are loaded anew, even if they are unchanged.`, word: this.retryWord() },
+      skip: { title: "Skip them?", text: `${this.those()} are taken out of search and left out until they are retried.`, word: "Skip them" },
+      remove: { title: "Remove them?", text: `${this.those()} are removed: the server deletes its copies, and search forgets them. What a source holds stays.`, word: "Remove them" },
+    };
+    this.ask({ ...questions[verb], act: async () => void this.act(verb) });
+  }
+
+  /** @param {BulkVerb} verb */
   async act(verb) {
     await this.busy(async () => {
-      const waiting = await this.all();
+      const waiting = (await this.all(this.filter())).filter((one) => verb !== "remove" || isSent(one, this.store.kbs.get(this.kbId)));
       const total = waiting.length;
-      let done = 0;
+      let [done, refused] = [0, 0];
       const work = async () => {
-        for (let one = waiting.shift(); one; one = waiting.shift()) {
-          await api.actOnDocument(this.kbId, one.id, verb, this.store.base);
-          done += 1;
-          setText(this.told, `${count(done)} of ${count(total)}…`);
+        for (let one = waiting.shift(); one && !this.isStopped; one = waiting.shift()) {
+          if (await this.actOn(verb, one)) done += 1;
+          else refused += 1;
+          setText(this.told, `${count(done + refused)} of ${count(total)}…`);
         }
       };
       await Promise.all(Array.from({ length: AT_ONCE }, work)).finally(() => waiting.splice(0));
-      return `${counted(total, "document")} ${verb === "retry" ? "will be loaded anew" : "skipped"}`;
+      const left = total - done - refused;
+      return [`${counted(done, "document")} ${DONE[verb]}`, refused ? `${count(refused)} refused` : "", left ? `stopped, ${count(left)} left` : ""].filter(Boolean).join("; ");
     });
+  }
+
+  /**
+   * False for one that is gone, or cannot be removed.
+   * @param {BulkVerb} verb
+   * @param {DocumentInfo} one
+   */
+  async actOn(verb, one) {
+    try {
+      if (verb === "remove") await api.deleteDocument(this.kbId, one.uri, this.store.base);
+      else await api.actOnDocument(this.kbId, one.id, verb, this.store.base);
+      return true;
+    } catch (error) {
+      if (error instanceof api.ApiError && OF_ONE.has(error.status)) return false;
+      throw error;
+    }
   }
 
   /** @param {"json" | "csv"} format */
   async download(format) {
     await this.busy(async () => {
-      const found = await this.all();
+      const { status } = this.filter();
+      const found = await this.all(this.filter());
       const text = format === "json" ? JSON.stringify(found, null, 2) : csvOf(found);
       const url = URL.createObjectURL(new Blob([text], { type: format === "json" ? "application/json" : "text/csv" }));
-      el("a", { href: url, download: `${this.kbId}-failed.${format}` }).click();
+      el("a", { href: url, download: `${this.kbId}-${status ?? "documents"}.${format}` }).click();
       setTimeout(() => URL.revokeObjectURL(url), 1000);
       return `${counted(found.length, "document")} downloaded`;
     });
@@ -116,7 +168,8 @@ export class DocumentBulk {
   /** @param {() => Promise<string>} work */
   async busy(work) {
     this.isBusy = true;
-    for (const button of this.buttons) button.setAttribute("aria-disabled", "true");
+    this.isStopped = false;
+    this.lock(true);
     try {
       setText(this.told, await work());
     } catch (error) {
@@ -124,8 +177,14 @@ export class DocumentBulk {
       setText(this.told, capital(/** @type {Error} */ (error).message));
     } finally {
       this.isBusy = false;
-      for (const button of this.buttons) button.removeAttribute("aria-disabled");
+      this.lock(false);
     }
+  }
+
+  /** @param {boolean} isLocked */
+  lock(isLocked) {
+    this.stop.hidden = !isLocked;
+    for (const button of Object.values(this.buttons)) setAttribute(button, "aria-disabled", isLocked ? "true" : null);
   }
 }
 

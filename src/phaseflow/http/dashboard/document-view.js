@@ -11,6 +11,7 @@ import { DocumentText } from "./document-text.js";
 import { documentLook, documentNote, documentWord, isSent, sizeWords, sourceName } from "./document-words.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { icon, setIcon } from "./icons.js";
+import { MetadataForm } from "./metadata-form.js";
 import { PHASES, capital, count, moment } from "./words.js";
 
 export class DocumentView {
@@ -42,14 +43,19 @@ export class DocumentView {
       skip: this.button("cancelled", "Skip", () => this.act("skip")),
       remove: this.button("delete", "Remove", () => this.askToRemove(), "danger"),
     };
+    this.edit = this.button("edit", "Metadata", () => this.shown && this.form.open(this.shown));
+    this.form = new MetadataForm(async (metadata) => {
+      this.show(await api.setMetadata(this.kbId, this.id, metadata, this.store.base));
+      setText(this.told, "The metadata are saved, and count in search at once.");
+    }, () => this.edit.focus());
     this.told = el("p", { class: "told", role: "status" });
     this.facts = el("dl", { class: "facts" });
     this.text = new DocumentText(store, kbId, id);
     this.card = el("section", { class: "card standing-card" },
       el("header", {}, el("div", { class: "who" }, this.title, el("p", {}, this.uri)),
-        el("div", { class: "controls", hidden: true }, ...Object.values(this.verbs))),
+        el("div", { class: "controls", hidden: true }, ...Object.values(this.verbs), this.edit)),
       el("p", { class: "now" }, el("span", { class: "state" }, this.mark, this.word), this.note),
-      el("ol", { class: "steps", "aria-label": "Phases" }, ...this.steps), this.told, this.facts);
+      el("ol", { class: "steps", "aria-label": "Phases" }, ...this.steps), this.told, this.facts, this.form.node);
     this.node = el("div", { class: "document" },
       el("a", { class: "up", href: list }, icon("back"), el("span", { text: "All documents" })), this.card, this.text.node);
     void this.read();

@@ -150,6 +150,8 @@ export interface Transition {
   at: string;
 }
 
+export type MetadataValue = string | number | boolean | string[];
+
 export interface Failure {
   uri: string;
   phase: JobPhase;
@@ -176,7 +178,7 @@ export interface DocumentInfo {
   attempts: number;
   code: string | null;
   error: string | null;
-  metadata: Record<string, string | number | boolean | string[]>;
+  metadata: Record<string, MetadataValue>;
   created_at: string;
   updated_at: string;
   indexed_at: string | null;
