@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from phaseflow import PhaseFlow
+
 ROOT = Path(__file__).parents[1]
 LONGEST_IMPORT_S = 0.3
 _IMPORT = """
@@ -70,3 +72,33 @@ def test_an_empty_test_run_is_no_success() -> None:
     ]
     plain = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
     assert subprocess.run(words, cwd=ROOT, capture_output=True, check=False, env=plain).returncode == 5
+
+
+READING = """
+import sys
+from phaseflow.__main__ import run
+sys.argv = ["phaseflow", *sys.argv[1:]]
+try:
+    run()
+except SystemExit as ended:
+    assert not ended.code, ended.code
+ROOMS = {"actors", "supervisor", "tracker", "http", "flow.phase_flow", "components.embedders", "components.extraction"}
+heavy = {"numpy", "tokenizers", "structlog", "starlette", "httpx2", "chardet", "asyncssh"}
+print(*sorted((heavy | {f"phaseflow.{room}" for room in ROOMS}) & set(sys.modules)), file=sys.__stdout__)
+"""
+
+
+@pytest.fixture
+async def filled(tmp_path: Path, anyio_backend: str) -> Path:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text("A pause takes effect after the batch in hand.")
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        await (await flow.start("kb", tmp_path / "docs")).wait()
+    return tmp_path / "kb.db"
+
+
+def test_a_command_that_reads_imports_nothing_of_what_runs_jobs(filled: Path) -> None:
+    for words in (["status", "kb"], ["kbs"], ["jobs", "kb"], ["documents", "kb"], ["failures", "kb"]):
+        command = [sys.executable, "-c", READING, *words, "--db", str(filled), "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert (done.returncode, done.stdout.splitlines()[-1]) == (0, ""), (words, done.stdout[-200:], done.stderr)

@@ -1,22 +1,52 @@
 """The program: all commands under one name."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
 from phaseflow.cli import streams
-from phaseflow.cli.agents import mcp
-from phaseflow.cli.documents import add, remove, skip
 from phaseflow.cli.exit_codes import Exit
-from phaseflow.cli.ingesting import ingest, resume, retry
-from phaseflow.cli.knowledge_bases import delete, kbs, settings
-from phaseflow.cli.reading import document, documents, failures, jobs, search, status
-from phaseflow.cli.serving import serve
 from phaseflow.cli.terminal import say, say_lines
-from phaseflow.cli.upkeep import backup, vacuum
-from phaseflow.cli.verbs import cancel, pause
+
+HOMES = {
+    "agents": ("mcp",),
+    "documents": ("add", "remove", "skip"),
+    "ingesting": ("ingest", "resume", "retry"),
+    "knowledge_bases": ("delete", "kbs", "settings"),
+    "reading": ("document", "documents", "failures", "jobs", "search", "status"),
+    "serving": ("serve",),
+    "upkeep": ("backup", "vacuum"),
+    "verbs": ("cancel", "pause"),
+}
+"""The commands of each module. One is imported when it is run: what the others need would take longer than a status."""
+
+
+class _Commands(MutableMapping[str, click.Command]):
+    def __init__(self) -> None:
+        self._homes = {name: home for home, names in HOMES.items() for name in names}
+        self._loaded: dict[str, click.Command] = {}
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self._loaded:
+            self._loaded[name] = getattr(import_module(f"phaseflow.cli.{self._homes[name]}"), name)
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        self._homes.pop(name, None)
+        self._loaded.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._homes, **self._loaded})
+
+    def __len__(self) -> int:
+        return len({**self._homes, **self._loaded})
+
 
 LONGEST = 1000
 """Characters of a mistake in usage: it may quote what was given."""
@@ -60,34 +90,7 @@ def _explain(error: click.UsageError) -> None:
     say(f"Error: {message if len(message) <= LONGEST else message[:LONGEST] + '…'}")
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, commands=_Commands(), context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="phaseflow", message="%(prog)s %(version)s")
 def main() -> None:
     """Document ingestion in four durable phases whose status never lies."""
-
-
-COMMANDS = (
-    ingest,
-    serve,
-    mcp,
-    status,
-    kbs,
-    settings,
-    delete,
-    documents,
-    document,
-    jobs,
-    add,
-    skip,
-    remove,
-    failures,
-    search,
-    pause,
-    resume,
-    cancel,
-    retry,
-    vacuum,
-    backup,
-)
-for command in COMMANDS:
-    main.add_command(command)

@@ -1,27 +1,33 @@
-"""Which components do the work: those the program has given, else those that the settings name."""
+"""Which components do the work: those the program has given, else those that the settings name.
+
+What only jobs need is imported when the first job needs it: a reader has answered by the time that the libraries of all
+formats and embedders are imported.
+"""
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from phaseflow.actors.context import Components
-from phaseflow.components.chunker import MarkdownChunker, as_chunker
-from phaseflow.components.embedders import EmbedderAccess, EmbedderAdapter, as_embedder, make_embedder
 from phaseflow.components.indexes import INDEX_CALLS, Index
 from phaseflow.components.indexes.registry import Indexes
 from phaseflow.components.indexes.servers import IndexServers
 from phaseflow.components.protocols import LOADER_CALLS, Chunker, Loader, TextSplitter, check_calls
-from phaseflow.components.uploads import Uploads
-from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.indexed_with import OWN_INDEX, CustomComponent, IndexedWith
 from phaseflow.domain.settings import PostgresIndexSettings, Settings
 from phaseflow.flow.inputs import Source
-from phaseflow.flow.source_loaders import LoaderFor, SourceLoaders
 from phaseflow.store.index_spaces import OWN
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+
+if TYPE_CHECKING:
+    from phaseflow.actors.context import Components
+    from phaseflow.components.embedders import EmbedderAccess, EmbedderAdapter
+    from phaseflow.components.uploads import Uploads
+    from phaseflow.components.workers.pool import ExtractionPool
+    from phaseflow.flow.source_loaders import LoaderFor, SourceLoaders
 
 
 class ComponentFactory:
@@ -30,13 +36,13 @@ class ComponentFactory:
     def __init__(
         self,
         *,
-        loader: Loader | LoaderFor | None = None,
+        loader: "Loader | LoaderFor | None" = None,
         chunker: Chunker | TextSplitter | None = None,
         embedder: Any = None,
         index: Index | None = None,
         check_source: Callable[[Source], None] | None = None,
         allow_private: Collection[str] = (),
-        uploads: Uploads | None = None,
+        uploads: "Uploads | None" = None,
         embedding_url: str | None = None,
         index_servers: Mapping[str, str] | None = None,
     ) -> None:
@@ -45,15 +51,36 @@ class ComponentFactory:
         if index is not None:
             check_calls(index, "index", INDEX_CALLS)
         self._loader = loader
-        self._chunker = None if chunker is None else as_chunker(chunker)
-        self._embedder = None if embedder is None else as_embedder(embedder)
-        self.access = EmbedderAccess(embedding_url, allow_private)
+        self._chunker = None if chunker is None else _as_chunker(chunker)
+        self._embedder = None if embedder is None else _as_embedder(embedder)
+        self._embedding_url = embedding_url
+        self._allow_private = allow_private
+        self._check_source = check_source
+        self._uploads = uploads
         self.index_servers = IndexServers(index_servers)
         self.indexes = Indexes(self.index_servers, index)
         self._embedders: dict[tuple[str, bool], EmbedderAdapter] = {}
-        self._workers = ExtractionPool()
-        self.sources = SourceLoaders(loader, check_source, allow_private, uploads, self._workers)
         self._making = anyio.Lock()
+
+    @cached_property
+    def access(self) -> "EmbedderAccess":
+        """Which addresses embedders may be at, and which of them gets the key."""
+        from phaseflow.components.embedders import EmbedderAccess
+
+        return EmbedderAccess(self._embedding_url, self._allow_private)
+
+    @cached_property
+    def sources(self) -> "SourceLoaders":
+        """What reads the sources."""
+        from phaseflow.flow.source_loaders import SourceLoaders
+
+        return SourceLoaders(self._loader, self._check_source, self._allow_private, self._uploads, self._workers)
+
+    @cached_property
+    def _workers(self) -> "ExtractionPool":
+        from phaseflow.components.workers.pool import ExtractionPool
+
+        return ExtractionPool()
 
     @property
     def has_own_loader(self) -> bool:
@@ -67,12 +94,15 @@ class ComponentFactory:
         return sum(port.calls for port in ports), sum(port.errors for port in ports)
 
     @asynccontextmanager
-    async def components_for(self, record: JobRecord) -> AsyncIterator[Components]:
+    async def components_for(self, record: JobRecord) -> "AsyncIterator[Components]":
         """The components of one run of a job. Raises ComponentUnavailable when one cannot be made.
 
         Raises SourceNotAllowed when its source may not be read any more: since the start what is allowed may have
         changed, or a link been put into its way.
         """
+        from phaseflow.actors.context import Components
+        from phaseflow.components.chunker import MarkdownChunker
+
         settings = Settings.model_validate_json(record.settings)
         await self.check_settings(record.settings)
         server = self._index_server(settings)
@@ -95,7 +125,7 @@ class ComponentFactory:
         if self._embedder is None:
             await self.access.check(wanted.embedder)
 
-    async def query_embedder(self, kb: KnowledgeBaseRecord) -> EmbedderAdapter | None:
+    async def query_embedder(self, kb: KnowledgeBaseRecord) -> "EmbedderAdapter | None":
         """What embeds queries for the vectors a knowledge base has now; None when nothing here makes such vectors."""
         if kb.model is None or kb.live_settings is None:
             return None
@@ -109,7 +139,7 @@ class ComponentFactory:
         return embedder if kb.model in {embedder.fingerprint, embedder.identity.former} else None
 
     @asynccontextmanager
-    async def trial_embedder(self, settings: Settings) -> AsyncIterator[EmbedderAdapter]:
+    async def trial_embedder(self, settings: Settings) -> "AsyncIterator[EmbedderAdapter]":
         """The embedder that a job with these settings would use, for the length of the block; none is kept.
 
         Raises what making it raises.
@@ -117,7 +147,7 @@ class ComponentFactory:
         if self._embedder is not None:
             yield self._embedder
             return
-        async with await anyio.to_thread.run_sync(make_embedder, settings.embedder, self.access) as embedder:
+        async with await self._make_embedder(settings) as embedder:
             yield embedder
 
     def next_with(self, settings: Settings, model: str | None) -> IndexedWith:
@@ -141,17 +171,35 @@ class ComponentFactory:
 
     async def aclose(self) -> None:
         """End the workers, and close the indexes and the embedders made here; embedders given stay open."""
-        await self._workers.aclose()
+        if "_workers" in self.__dict__:  # else none was ever started
+            await self._workers.aclose()
         await self.indexes.aclose()
         for embedder in self._embedders.values():
             await embedder.aclose()
         self._embedders.clear()
 
-    async def _embedder_for(self, settings: Settings) -> EmbedderAdapter:
+    async def _embedder_for(self, settings: Settings) -> "EmbedderAdapter":
         if self._embedder is not None:
             return self._embedder
         key = settings.embedder.model_dump_json(), self.access.takes_loopback
         async with self._making:
             if key not in self._embedders:
-                self._embedders[key] = await anyio.to_thread.run_sync(make_embedder, settings.embedder, self.access)
+                self._embedders[key] = await self._make_embedder(settings)
             return self._embedders[key]
+
+    async def _make_embedder(self, settings: Settings) -> "EmbedderAdapter":
+        from phaseflow.components.embedders import make_embedder
+
+        return await anyio.to_thread.run_sync(make_embedder, settings.embedder, self.access)
+
+
+def _as_chunker(chunker: Chunker | TextSplitter) -> Chunker:
+    from phaseflow.components.chunker import as_chunker
+
+    return as_chunker(chunker)
+
+
+def _as_embedder(embedder: Any) -> "EmbedderAdapter":
+    from phaseflow.components.embedders import as_embedder
+
+    return as_embedder(embedder)

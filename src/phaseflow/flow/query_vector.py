@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.domain.errors import ComponentError
 from phaseflow.domain.log import get_logger
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
@@ -14,6 +13,8 @@ from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from phaseflow.components.embedders import EmbedderAdapter
 
 EMBEDDING_S = 3.0
 """What embedding a query may take, seconds: a search that has waited longer goes by words alone."""
@@ -31,7 +32,7 @@ class QueryVector:
 async def embedded_query(
     kb: KnowledgeBaseRecord,
     query: str,
-    embedder_of: Callable[[KnowledgeBaseRecord], Awaitable[EmbedderAdapter | None]],
+    embedder_of: Callable[[KnowledgeBaseRecord], Awaitable["EmbedderAdapter | None"]],
     dimension: int | None,
 ) -> QueryVector:
     """Embed a query for the vectors of a knowledge base, which have ``dimension`` numbers.
