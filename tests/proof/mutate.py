@@ -9,6 +9,7 @@ is not in ``survivors.toml``, which says of each known one why it may.
 """
 
 import argparse
+import ast
 import importlib
 import os
 import random
@@ -166,7 +167,7 @@ def _mutated(spec: Any, base: Path) -> tuple[Mutant, Path, str] | None:
         mutated: str | None = _cosmic_ray("mutating").mutate_code(text, operator, spec.occurrence)
     except AttributeError:
         return None  # cosmic-ray cannot replace an exception with a dot in its name
-    if mutated is None:
+    if mutated is None or _keywords(mutated) != _keywords(text):
         return None
     changed, original = mutated.splitlines(), text.splitlines()
     line = next((n for n, pair in enumerate(zip(original, changed, strict=False)) if pair[0] != pair[1]), None)
@@ -174,6 +175,11 @@ def _mutated(spec: Any, base: Path) -> tuple[Mutant, Path, str] | None:
         return None
     mutant = Mutant(str(path.relative_to(base)), line + 1, original[line].strip(), changed[line].strip())
     return mutant, path, mutated
+
+
+def _keywords(source: str) -> int:
+    """How many parameters are given by name only: a ``*`` among them is no multiplication."""
+    return sum(len(node.kwonlyargs) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.arguments))
 
 
 def _cosmic_ray(module: str) -> Any:

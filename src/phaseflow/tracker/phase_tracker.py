@@ -142,7 +142,7 @@ class PhaseTracker:
             leases.renew(tx, job_id, clock.running_now())
             return changed
 
-        await self._hub.database.write(write, durable=True, then=self._tell_report)
+        await self._hub.database.write(write, durable=True, then=lambda c: self._tell_report(c, progress_only=False))
         return await self.get_consolidated_status(job_id)
 
     async def get_consolidated_status(self, job_id: str) -> JobStatusResponse:
@@ -177,7 +177,7 @@ class PhaseTracker:
         )
         return await self.get_consolidated_status(job_id)
 
-    def _tell_report(self, changed: Changed, *, progress_only: bool = False) -> None:
+    def _tell_report(self, changed: Changed, *, progress_only: bool) -> None:
         self._hub.tell(changed, progress_only=progress_only)
         if changed.before.lease != changed.after.lease:
             self._hub.tell_lease()
