@@ -43,7 +43,7 @@ NEAR = {
     ],
     "tracker": [
         "tests/test_tracker.py", "tests/test_feed.py", "tests/contract/test_phase_tracker.py",
-        "tests/http/test_reports.py",
+        "tests/http/test_reports.py", "tests/engine/test_control.py", "tests/contract/test_verbs.py",
     ],
     "feed.py": ["tests/test_feed.py", "tests/http/test_stream.py"],
     "actors": [
