@@ -88,6 +88,10 @@ class Postgres:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Start it, and wait until it takes connections. What it is killed in the middle of is recovered first."""
         until = time.monotonic() + START_S

@@ -1,0 +1,139 @@
+"""Random verbs, with an index that fails at random: what can be found is always what the documents say."""
+
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from phaseflow import FolderSource, NewDocument, PhaseFlow
+from phaseflow.actors import index_delivery, indexing
+from phaseflow.components.indexes import IndexDocument
+from phaseflow.domain.errors import DocumentError, IndexUnavailable, PhaseflowError
+from phaseflow.supervisor import index_keeper
+from tests.engine.components import CountingEmbedder
+from tests.indexes.file_index import FileIndex
+
+VERBS = ("write", "remove", "run", "push", "skip", "cancel", "pause", "restart", "delete", "search")
+
+
+@pytest.fixture(autouse=True)
+def impatient() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(indexing, "FIRST_WAIT_S", 0.01)
+        patch.setattr(index_delivery, "REST_S", 0.05)
+        patch.setattr(index_keeper, "LOOK_S", 0.02)
+        patch.setattr(index_keeper, "LONGEST_WAIT_S", 0.05)
+        yield
+
+
+class Faulty(FileIndex):
+    """Fails some calls, before or after they have done their work. ``share`` 0: none."""
+
+    def __init__(self, path: Path, chance: random.Random) -> None:
+        super().__init__(path)
+        self.chance = chance
+        self.share = 0.2
+
+    async def _begin(self, call: str, documents: Sequence[IndexDocument] = ()) -> None:
+        await super()._begin(call, documents)
+        if self.chance.random() < self.share:
+            raise self.chance.choice([IndexUnavailable("down"), ConnectionResetError("gone"), DocumentError("no")])
+
+    async def put(self, space, documents):  # type: ignore[no-untyped-def]
+        await super().put(space, documents)
+        if self.chance.random() < self.share:
+            raise IndexUnavailable("down after it was done")
+
+
+class Story:
+    """A knowledge base, what is done to it, and what it must come to."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder = folder
+        self.chance = random.Random(seed)  # noqa: S311  # no secret
+        self.index = Faulty(folder / "index.db", self.chance)
+        self.embedder = CountingEmbedder()
+        self.docs = folder / "docs"
+        self.docs.mkdir()
+        self._write()
+
+    def _write(self) -> None:
+        for _ in range(3):
+            number = self.chance.randrange(12)
+            (self.docs / f"{number}.md").write_text(f"# {number}\n\nall of {self.chance.random()}\n")
+
+    async def tell(self, verbs: Sequence[str]) -> None:
+        left = list(verbs)
+        while left:
+            async with PhaseFlow(self.folder / "kb.db", embedder=self.embedder, index=self.index) as flow:
+                while left and (verb := left.pop(0)) != "restart":
+                    await self._do(flow, verb)
+        self.index.share = 0
+        async with PhaseFlow(self.folder / "kb.db", embedder=self.embedder, index=self.index) as flow:
+            await self._settle(flow)
+
+    async def _do(self, flow: PhaseFlow, verb: str) -> None:
+        names = sorted(path.name for path in self.docs.iterdir())
+        try:
+            if verb == "write":
+                self._write()
+            elif verb == "remove" and names:
+                (self.docs / self.chance.choice(names)).unlink()
+            elif verb == "run":
+                with anyio.move_on_after(self.chance.random()):
+                    await (await flow.start("kb", FolderSource(str(self.docs)), allow_deletes=True)).wait()
+            elif verb == "push":
+                await flow.add("kb", [NewDocument(uri=f"p{(n := self.chance.randrange(3))}", text=f"all of {n}")])
+            elif verb == "skip" and names:
+                await flow.skip_document("kb", self.chance.choice(names))
+            elif verb == "cancel":
+                await flow.cancel("kb")
+            elif verb == "pause":
+                await flow.pause("kb")
+            elif verb == "delete":
+                await flow.delete_kb("kb")
+            elif verb == "search":
+                await flow.search("kb", "all")
+        except PhaseflowError:
+            return  # it does not fit the moment
+
+    async def _settle(self, flow: PhaseFlow) -> None:
+        with anyio.fail_after(30):
+            with suppress(PhaseflowError):
+                await flow.cancel("kb")
+            done = await (await flow.start("kb", FolderSource(str(self.docs)), allow_deletes=True)).wait()
+            while not (status := await flow.status("kb")).status.is_terminal:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+            assert done.status == "completed", (done.message, status.message)
+            while await flow._engine.read(lambda tx: tx.row("SELECT 1 FROM index_outbox")):  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+            ids, [(space,)] = await flow._engine.read(
+                lambda tx: (
+                    [row[0] for row in tx.rows("SELECT id FROM documents WHERE state = 4 AND chunk_count ORDER BY id")],
+                    tx.rows("SELECT name FROM index_spaces"),
+                )
+            )
+            searchable = {
+                each.uri for each in (await flow.documents("kb", 1000)).items if each.searchable and each.chunks
+            }
+            while self.index.documents(space) != ids or self.index.all_spaces() != [space]:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+        assert {hit.uri for hit in await flow.search("kb", "all", 100, mode="vectors")} == searchable
+        assert max(self.embedder.paid.values()) <= 1 + self.embedder.in_flight
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(st.lists(st.sampled_from(VERBS), min_size=4, max_size=14), st.integers(0, 2**16))
+def test_what_can_be_found_is_what_the_documents_say(verbs: list[str], seed: int) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="pf-faults-"))
+    try:
+        anyio.run(Story(folder, seed).tell, verbs)
+    finally:
+        shutil.rmtree(folder)

@@ -1,0 +1,167 @@
+"""The head, or the PostgreSQL that has the index, is killed at each named point: ``./tasks index-kills [--times N]``.
+
+Each cell: a knowledge base is filled, a process works on it, and one of the two gets ``kill -9`` at the point. Then all
+goes on. In the end hits are the searchable documents, the outbox is empty, the spaces and the documents of the server
+are those that the database knows, and no text was paid for twice but those of the calls in hand.
+"""
+
+import argparse
+import multiprocessing
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import anyio
+
+from phaseflow import FolderSource, PhaseFlow
+from phaseflow.domain.errors import JobConflict, KnowledgeBaseNotFound
+from tests.components.fake_embedding_server import FakeEmbeddingServer
+from tests.indexes.postgres import Postgres
+from tests.proof.index_victim import CELLS, Cell, Errand, Who, live, until_settled
+from tests.proof.victim import BATCH, IN_FLIGHT, RemoteEmbedder
+
+GO_ON_S = 60
+
+
+class Kills:
+    """One server for all cells; each has a database and a folder of its own."""
+
+    def __init__(self, root: Path, server: Postgres, forks: multiprocessing.context.BaseContext) -> None:
+        self._root = root
+        self._server = server
+        self._forks = forks
+        self._number = 0
+
+    async def prove(self, cell: Cell) -> bool:
+        """Raises AssertionError where a rule is broken; False when the point was not reached."""
+        self._number += 1
+        folder = self._root / f"{self._number}"
+        docs, database = folder / "docs", folder / "kb.db"
+        docs.mkdir(parents=True)
+        async with FakeEmbeddingServer(delay_s=0.001) as paid:
+            embedder = RemoteEmbedder(paid.base_url)
+            _write(docs, range(24), "once")
+            async with PhaseFlow(database, embedder=embedder, index_servers={"main": self._server.url}) as flow:
+                for kb in ("kb", "other"):
+                    job = await flow.start(kb, FolderSource(str(docs)), settings=cell.errand.before)
+                    assert (await job.wait()).status == "completed"
+            _write(docs, range(8), "again")
+            _write(docs, range(24, 34), "once")
+            for number in range(8, 12):
+                (docs / f"d{number:02}.md").unlink()
+            is_reached = await self._kill(cell, database, docs, paid.base_url)
+            await self._go_on(cell, database, docs, embedder)
+            await embedder.aclose()
+            twice = [text for text, times in paid.texts.items() if times > 1]
+        self._check(cell, database, docs)
+        most = 2 * BATCH * IN_FLIGHT  # of the head that was killed; a cancel drops as many
+        assert len(twice) <= most, f"{len(twice)} texts were paid for twice"
+        return is_reached
+
+    async def _kill(self, cell: Cell, database: Path, docs: Path, base_url: str) -> bool:
+        process = self._forks.Process(  # type: ignore[attr-defined]
+            target=live, args=(cell, database, docs, base_url, self._server.url, self._server.pid)
+        )
+        process.start()
+        with anyio.fail_after(GO_ON_S):
+            while process.is_alive():
+                await anyio.sleep(0.02)
+                if not self._server.is_running:
+                    await anyio.to_thread.run_sync(self._server.start)
+        if not self._server.is_running:
+            await anyio.to_thread.run_sync(self._server.start)
+        assert process.exitcode in {0, 3, -signal.SIGKILL}, f"the head ended with {process.exitcode}"
+        assert (process.exitcode == -signal.SIGKILL) <= (cell.who is Who.HEAD)
+        return bool(process.exitcode != 3)
+
+    async def _go_on(self, cell: Cell, database: Path, docs: Path, embedder: RemoteEmbedder) -> None:
+        with anyio.fail_after(GO_ON_S):
+            async with PhaseFlow(database, embedder=embedder, index_servers={"main": self._server.url}) as flow:
+                if cell.errand is Errand.DELETE:
+                    await _delete(flow)
+                else:
+                    await _finish(flow, docs, cell)
+                    found = {hit.uri for hit in await flow.search("kb", "all", 100, mode="vectors")}
+                    assert found == {path.name for path in docs.iterdir()}, "hits are the searchable documents"
+                assert len(await flow.search("other", "all", 100, mode="vectors")) == 24
+                await until_settled(flow)
+
+    def _check(self, cell: Cell, database: Path, docs: Path) -> None:
+        with closing(sqlite3.connect(database)) as connection:
+
+            def rows(sql: str) -> list[tuple[object, ...]]:
+                return connection.execute(sql).fetchall()
+
+            assert rows("SELECT * FROM index_outbox") == []
+            owner = f"pf{rows('SELECT last FROM sequences WHERE name = ' + repr('index'))[0][0]:012x}_"
+            spaces = rows("SELECT name, kb_id, index_version FROM index_spaces ORDER BY name")
+            there = self._server.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'phaseflow' ORDER BY 1")
+            assert [(name,) for name, *_ in spaces] == [each for each in there if str(each[0]).startswith(owner)]
+            for name, kb, version in spaces:
+                known = rows(
+                    f"SELECT id FROM documents WHERE kb_id = '{kb}' AND index_version = {version}"
+                    " AND state = 4 ORDER BY 1"
+                )
+                kept = self._server.rows(f'SELECT DISTINCT document_id FROM phaseflow."{name}" ORDER BY 1')
+                assert kept == known, f"the documents in {kb}"
+
+
+async def _finish(flow: PhaseFlow, docs: Path, cell: Cell) -> None:
+    """Let the open job end, and make one that brings all in."""
+    try:
+        job = await flow.job("kb")
+        while not (status := await job.wait_until_idle()).status.is_terminal:
+            await flow.resume("kb")
+    except JobConflict:
+        await job.wait()
+    assert status.status in {"completed", "cancelled", "failed"}
+    job = await flow.start("kb", FolderSource(str(docs)), settings=cell.errand.after, allow_deletes=True)
+    done = await job.wait()
+    assert done.status == "completed", done.message
+
+
+async def _delete(flow: PhaseFlow) -> None:
+    try:
+        await flow.delete_kb("kb")
+    except KnowledgeBaseNotFound:
+        return  # it was deleted before the kill
+
+
+def _write(docs: Path, numbers: Sequence[int], word: str) -> None:
+    for number in numbers:
+        (docs / f"d{number:02}.md").write_text(f"# Document {number}\n\nThis {word} was all about number {number}.\n")
+
+
+async def _main(times: int, only: str) -> int:
+    broken: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder, Postgres() as server:
+        kills = Kills(Path(folder), server, multiprocessing.get_context("forkserver"))
+        for cell in [each for each in CELLS if only in str(each)]:
+            began, reached = time.monotonic(), 0
+            for _ in range(times):
+                try:
+                    reached += await kills.prove(cell)
+                except (AssertionError, TimeoutError) as error:
+                    broken[str(cell)] += 1
+                    print(f"{cell}: {type(error).__name__}: {error}", flush=True)
+            took_s = time.monotonic() - began
+            print(f"{cell}: {times} times, the point reached {reached}, {took_s:.0f} s", flush=True)
+            if not reached:
+                broken[f"{cell}: never reached"] += 1
+    for cell_name, count in broken.items():
+        print(f"BROKEN {cell_name} {count}")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--only", default="", help="only cells whose name has this in it")
+    given = parser.parse_args()
+    sys.exit(anyio.run(_main, given.times, given.only))
