@@ -26,6 +26,7 @@ class LossyWorkers(LocalWorkers):
     A document alone is spared after two losses in a row, so that none may fail for it.
     """
 
+    is_remote = True
     batch_documents = 8
 
     def __init__(self, seed: int, share: float = 0.4, size: int = 2) -> None:

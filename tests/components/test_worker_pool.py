@@ -206,15 +206,16 @@ async def test_workers_that_are_down_are_told_to_all_who_wait_for_the_call() -> 
 
 
 class Length:
-    fingerprint = "length"
-
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         return [[float(len(text)), 1.0] for text in texts]
 
 
+LENGTH = Model("length", Length())
+
+
 async def test_a_model_runs_in_a_thread_of_this_process() -> None:
     async with ExtractionPool(size=1) as pool:
-        assert np.asarray(await pool.embed(Length(), ["a", "bcd"])).tolist() == [[1, 1], [3, 1]]
+        assert np.asarray(await pool.embed(LENGTH, ["a", "bcd"])).tolist() == [[1, 1], [3, 1]]
 
 
 async def test_a_text_on_which_three_workers_are_lost_is_rejected_and_several_are_tried_in_parts() -> None:
@@ -228,10 +229,10 @@ async def test_a_text_on_which_three_workers_are_lost_is_rejected_and_several_ar
     workers = Deadly(1)
     async with ExtractionPool(workers) as pool:
         with pytest.raises(WorkerLost):
-            await pool.embed(Length(), ["a", "b"])
+            await pool.embed(LENGTH, ["a", "b"])
         assert workers.calls == 1
         with pytest.raises(DocumentError) as caught:
-            await pool.embed(Length(), ["a"])
+            await pool.embed(LENGTH, ["a"])
     assert caught.value.code == "embedding_crashed"
     assert workers.calls == 4
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phaseflow.cli import messages, options
+from phaseflow.cli import messages, options, worker_options
 from phaseflow.cli.exit_codes import Exit, exit_of
 from phaseflow.cli.place import existing
 from phaseflow.cli.terminal import say, say_lines
@@ -63,6 +63,7 @@ class Foreground:
             async with PhaseFlow(
                 self.db, only=[self.kb_id], allow_private=self.allow_private, embedding_url=self.embedding_url,
                 keep_vectors=self.keep_vectors, index_servers=options.index_servers(),
+                workers=worker_options.chosen_workers(),
             ) as flow:  # fmt: skip
                 if interrupts.asked:
                     return Exit.PAUSED

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from phaseflow.cli import logs, options
+from phaseflow.cli import logs, options, worker_options
 from phaseflow.cli.documents import retry_here
 from phaseflow.cli.exit_codes import run
 from phaseflow.cli.foreground import Foreground
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 @options.settings
 @options.allow_private
 @options.keep_vectors
+@worker_options.workers
 @click.option("--push", is_flag=True, help="With --server: send the files even if the service could read the folder.")
 @options.server
 @options.common
@@ -79,7 +80,7 @@ def ingest(
     chosen = wanted.settings.over(None)  # a usage error should not wait for the database
     logs.set_up(verbosity)
     if server:
-        refuse_what_the_service_decides(click.get_current_context(), ("allow_private", "keep_vectors"))
+        refuse_what_the_service_decides(click.get_current_context(), ("allow_private", "keep_vectors", "workers"))
         place = Place(db, server, token)
         run(lambda: RemoteIngest(place, wanted, as_json, push).run())
     if push:
@@ -94,6 +95,7 @@ def ingest(
 @click.option("--phase", type=options.PHASE, help="Only this phase.")
 @options.server
 @options.allow_private
+@worker_options.workers
 @options.common
 @options.verbose
 def resume(
@@ -126,6 +128,7 @@ def resume(
 @click.argument("uri", type=NAME, required=False)
 @options.server
 @options.allow_private
+@worker_options.workers
 @options.common
 @options.verbose
 def retry(

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from phaseflow.cli import logs, options, streams
+from phaseflow.cli import logs, options, streams, worker_options
 from phaseflow.cli.exit_codes import Exit, complain, run
 from phaseflow.cli.parameters import FOLDER, HOST_NAME
 from phaseflow.cli.terminal import answer_text, say
@@ -37,6 +37,7 @@ _OPTIONS = frozenset(
 )
 @options.allow_private
 @options.keep_vectors
+@worker_options.workers
 @options.settings
 @options.no_server("serve is the service itself; leave --server out")
 @options.common
@@ -75,6 +76,7 @@ def serve(
             flow = PhaseFlow(
                 db, settings=wanted, check_source=roots, allow_private=allow_private, embedding_url=embedding_url,
                 keep_vectors=keep_vectors, index_servers=options.index_servers(),
+                workers=worker_options.chosen_workers(),
             )  # fmt: skip
             finish_on_signals()  # in place again when the server has put back what it found
             served = await http.serve(

@@ -148,7 +148,8 @@ class Embedder(Protocol):
 
     Both methods may be coroutines; plain ones run in a worker thread. Optional attributes, with their defaults:
     ``fingerprint: str`` (identifies model and dimension: vectors are kept under it; default: the class and what it
-    holds that says which model it is), ``batch_size: int`` (64), ``in_flight: int`` (1: batches at once).
+    holds that says which model it is), ``batch_size: int`` (64), ``in_flight: int`` (1: batches at once),
+    ``remote: bool`` (False: it may be pickled and run on a cluster).
     """
 
     def embed_documents(self, texts: list[str], /) -> Sequence[Sequence[float]]:

@@ -4,9 +4,11 @@ What only jobs need is imported when the first job needs it: a reader has answer
 formats and embedders are imported.
 """
 
+import os
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -15,8 +17,10 @@ from phaseflow.components.indexes import INDEX_CALLS, Index
 from phaseflow.components.indexes.registry import Indexes
 from phaseflow.components.indexes.servers import IndexServers
 from phaseflow.components.protocols import LOADER_CALLS, Chunker, Loader, TextSplitter, check_calls
+from phaseflow.domain.errors import InvalidRequest, MissingExtra, WorkersDown
 from phaseflow.domain.indexed_with import OWN_INDEX, CustomComponent, IndexedWith
 from phaseflow.domain.settings import PostgresIndexSettings, Settings
+from phaseflow.domain.workers import CHOICES, VARIABLE, RayCluster, parse_workers
 from phaseflow.flow.inputs import Source
 from phaseflow.store.index_spaces import OWN
 from phaseflow.store.jobs import JobRecord
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from phaseflow.components.embedders import EmbedderAccess, EmbedderAdapter
     from phaseflow.components.uploads import Uploads
     from phaseflow.components.workers.pool import ExtractionPool
+    from phaseflow.components.workers.protocol import Workers
+    from phaseflow.flow.inputs import WorkersLike
     from phaseflow.flow.source_loaders import LoaderFor, SourceLoaders
 
 
@@ -45,6 +51,7 @@ class ComponentFactory:
         uploads: "Uploads | None" = None,
         embedding_url: str | None = None,
         index_servers: Mapping[str, str] | None = None,
+        workers: "WorkersLike | None" = None,
     ) -> None:
         if loader is not None and not (callable(loader) and not hasattr(loader, "list")):  # else it makes loaders
             check_calls(loader, "loader", LOADER_CALLS)
@@ -60,6 +67,7 @@ class ComponentFactory:
         self.index_servers = IndexServers(index_servers)
         self.indexes = Indexes(self.index_servers, index)
         self._embedders: dict[tuple[str, bool], EmbedderAdapter] = {}
+        self._chosen_workers = chosen_workers(workers)
         self._making = anyio.Lock()
 
     @cached_property
@@ -80,7 +88,20 @@ class ComponentFactory:
     def _workers(self) -> "ExtractionPool":
         from phaseflow.components.workers.pool import ExtractionPool
 
-        return ExtractionPool()
+        pool = ExtractionPool(_make_workers(self._chosen_workers))
+        if self._embedder is not None:
+            self._embedder.run_in(pool)
+        return pool
+
+    async def open(self) -> None:
+        """Get workers elsewhere ready, without waiting for them; processes of this machine come with the first job."""
+        if not isinstance(self._chosen_workers, int | None):
+            await self._workers.workers.open()
+
+    def check_workers(self) -> None:
+        """Raise WorkersDown when no worker can be reached."""
+        if not isinstance(self._chosen_workers, int | None) and (why := self._workers.workers.down) is not None:
+            raise WorkersDown(f"no worker can be reached: {why}")
 
     @property
     def has_own_loader(self) -> bool:
@@ -185,6 +206,7 @@ class ComponentFactory:
         async with self._making:
             if key not in self._embedders:
                 self._embedders[key] = await self._make_embedder(settings)
+                self._embedders[key].run_in(self._workers)
             return self._embedders[key]
 
     async def _make_embedder(self, settings: Settings) -> "EmbedderAdapter":
@@ -203,3 +225,38 @@ def _as_embedder(embedder: Any) -> "EmbedderAdapter":
     from phaseflow.components.embedders import as_embedder
 
     return as_embedder(embedder)
+
+
+def chosen_workers(given: "WorkersLike | None") -> "int | RayCluster | Workers | None":
+    """The choice of workers, checked; None: by PHASEFLOW_WORKERS, else as many processes as there are cores.
+
+    Raises InvalidRequest for what is none, MissingExtra for Ray where its extra is absent.
+    """
+    field = "workers"
+    if given is None:
+        given, field = os.environ.get(VARIABLE, "").strip() or None, VARIABLE
+    if given is None:
+        return None
+    if not isinstance(given, int | str):
+        from phaseflow.components.workers.protocol import Workers
+
+        if isinstance(given, type) or not isinstance(given, Workers):
+            raise InvalidRequest("workers", f"{CHOICES}, or an object with the methods of Workers")
+        return given
+    chosen = parse_workers(given, field)
+    if isinstance(chosen, RayCluster) and find_spec("ray") is None:
+        raise MissingExtra("workers on a cluster of Ray", "ray")
+    return chosen
+
+
+def _make_workers(chosen: "int | RayCluster | Workers | None") -> "Workers":
+    """The workers of a choice. Nothing is started or joined yet."""
+    if isinstance(chosen, RayCluster):
+        from phaseflow.components.workers.ray.workers import RayWorkers
+
+        return RayWorkers(chosen.address)
+    if isinstance(chosen, int | None):
+        from phaseflow.components.workers.local import LocalWorkers
+
+        return LocalWorkers(chosen)
+    return chosen

@@ -164,6 +164,11 @@ class Engine:
         state = SyncState() if keeper is None else keeper.state(key)
         return state.model_copy(update={"next_at": due_at(last_listing(tx, key), interval, self.now())})
 
+    async def check(self) -> None:
+        """Raise StoreUnavailable when the database cannot be written, WorkersDown when no worker can be reached."""
+        await self.hub.database.check()
+        self.components.check_workers()
+
     async def _main(self, in_step: InStep, started: Callable[[_Running], None], stop: anyio.Event) -> None:
         async with open_session(self.path) as database:
             await adopt_uploads(database, self.uploads)
@@ -178,6 +183,8 @@ class Engine:
             keeper = IndexKeeper(database, self.components.indexes, self._only)
             background = Background(hub, self.components.access, self.keep_vectors, sync, keeper)
             self.interrupted = await scheduler.recover_orphans(go_on=self._auto_resume)
+            if self._slots:
+                await self.components.open()
             try:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(scheduler.run)

@@ -5,7 +5,7 @@ All raise InvalidRequest, naming the parameter and what it takes, also for a val
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -22,6 +22,11 @@ from phaseflow.domain.settings import (
 )
 from phaseflow.domain.validation import first_fault
 from phaseflow.domain.vocabulary import PHASES, Action, JobPhase
+
+if TYPE_CHECKING:
+    from phaseflow.components.workers.protocol import Workers
+
+    WorkersLike = int | str | Workers
 
 T = TypeVar("T")
 

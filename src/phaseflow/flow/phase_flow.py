@@ -42,12 +42,11 @@ class PhaseFlow(Queries):
 
     ``loader``, ``chunker``, ``embedder`` and ``index`` replace the built-in components (see ``components.protocols``;
     LangChain's text splitters and embeddings can be passed in as is). ``settings`` are those of new knowledge bases.
-    ``slots`` is the number of jobs that run at once (0: none); ``only`` names the knowledge bases whose jobs run here.
-    ``check_source`` may raise SourceNotAllowed for a source; ``allow_private`` opens named private addresses
-    (``HOST[:PORT]``) to the web source and to embedders that clients choose; ``embedding_url`` is the only address
-    that PHASEFLOW_EMBEDDING_API_KEY goes to (default PHASEFLOW_EMBEDDING_URL); ``uploads`` limits uploaded files.
-    ``keep_vectors``: days for which vectors are kept that no document uses any more. ``index_servers``: addresses by
-    name, over PHASEFLOW_INDEX_SERVERS. Entering raises DatabaseHeld, NotADatabase, NewerDatabase, StoreUnavailable.
+    ``slots``: how many jobs run at once (0: none); ``only``: the knowledge bases whose jobs run here. ``check_source``
+    may raise SourceNotAllowed; ``allow_private`` opens private addresses (``HOST[:PORT]``) to the web source and to
+    embedders that clients choose; ``embedding_url`` alone gets PHASEFLOW_EMBEDDING_API_KEY. ``keep_vectors``: days for
+    which unused vectors are kept. ``index_servers`` (by name) and ``workers`` (processes, ``ray``, ``ray://HOST:PORT``)
+    replace PHASEFLOW_INDEX_SERVERS and PHASEFLOW_WORKERS. Entering raises DatabaseHeld, NotADatabase, NewerDatabase.
     """
 
     def __init__(
@@ -69,14 +68,15 @@ class PhaseFlow(Queries):
         embedding_url: str | None = None,
         keep_vectors: float = KEEP_DAYS,
         index_servers: Mapping[str, str] | None = None,
+        workers: "inputs.WorkersLike | None" = None,
     ) -> None:
         self.path = Path(path).absolute()
         self.settings = inputs.as_settings(settings) or Settings()
         files = Uploads(self.path, uploads or UploadLimits())
         components = ComponentFactory(
-            loader=loader, chunker=chunker, embedder=embedder, index=index, check_source=check_source,
-            allow_private=inputs.as_names("allow_private", allow_private), uploads=files, embedding_url=embedding_url,
-            index_servers=index_servers,
+            loader=loader, chunker=chunker, embedder=embedder, index=index, check_source=check_source, uploads=files,
+            allow_private=inputs.as_names("allow_private", allow_private), embedding_url=embedding_url,
+            index_servers=index_servers, workers=workers,
         )  # fmt: skip
         self.embedder_access = components.access
         self._engine = Engine(
@@ -285,8 +285,8 @@ class PhaseFlow(Queries):
         return await self._upkeep.vacuum(rebuild=rebuild)
 
     async def check_store(self) -> None:
-        """Raise StoreUnavailable, with its ``reason``, when the database cannot be written now."""
-        await self._engine.hub.database.check()
+        """Raise StoreUnavailable when the database cannot be written now, WorkersDown when there is no worker."""
+        await self._engine.check()
 
     async def backup(self, path: str | Path) -> int:
         """Copy the database as it is now into a new file, which only its owner can read; its size in bytes.

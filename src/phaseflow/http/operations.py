@@ -6,7 +6,7 @@ import anyio
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
-from phaseflow.domain.errors import StoreUnavailable
+from phaseflow.domain.errors import StoreUnavailable, WorkersDown
 from phaseflow.domain.status import Vacuumed
 from phaseflow.http import openapi
 from phaseflow.http.access import cookie_name, cookies
@@ -45,6 +45,8 @@ async def readyz(call: RequestContext[Parameters, None]) -> JsonResult:
             await call.state.flow.check_store()
         except StoreUnavailable as error:
             raise NotReady(f"the database cannot be written: {error.reason or 'the log says why'}") from error
+        except WorkersDown as error:
+            raise NotReady(str(error)) from error
     if looking.cancelled_caught:
         raise NotReady(f"the database has not answered within {STORE_S:.0f} seconds; ask again")
     if down := await call.state.flow.why_index_down():

@@ -14,6 +14,7 @@ from phaseflow.components.embedders.fingerprint import Fingerprint, fingerprint_
 from phaseflow.components.embedders.retry_after import retry_after_s
 from phaseflow.components.embedders.throttle import Throttle
 from phaseflow.components.embedders.vectors import checked_vectors
+from phaseflow.components.workers.protocol import Model
 from phaseflow.domain import tracing
 from phaseflow.domain.errors import (
     BatchTooLarge,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from phaseflow.components.protocols import Vectors
+    from phaseflow.components.workers.pool import ExtractionPool
 
 _MESSAGE_LENGTH = 300
 
@@ -47,8 +49,6 @@ class EmbedderAdapter:
     identity: Fingerprint
     """The same, with what older versions kept its vectors under."""
     batch_size: int
-    in_flight: int
-    """Batches that may be under way at once."""
     dimension: int | None
     """Of the vectors, known from the embedder or from the first answer."""
     calls: int
@@ -69,13 +69,24 @@ class EmbedderAdapter:
         self.identity = fingerprint_of(embedder)
         self.fingerprint = self.identity.value
         self.batch_size = _positive(getattr(embedder, "batch_size", None), 64)
-        self.in_flight = _positive(getattr(embedder, "in_flight", None), 1)
+        self._in_flight = _positive(getattr(embedder, "in_flight", None), 1)
         dimension = getattr(embedder, "dimension", None)
         self.dimension = dimension if isinstance(dimension, int) and dimension > 0 else None
-        self._threads = anyio.CapacityLimiter(self.in_flight)
+        self._threads = anyio.CapacityLimiter(self._in_flight)
         self.throttle = Throttle()
+        self._pool: ExtractionPool | None = None
         self.calls = 0
         self.errors = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Batches that may be under way at once."""
+        return self._in_flight if self._pool is None else max(self._in_flight, self._pool.workers.capacity)
+
+    def run_in(self, pool: "ExtractionPool") -> None:
+        """Have the vectors of documents computed by workers elsewhere, where the embedder allows it (``remote``)."""
+        if pool.workers.is_remote and getattr(self._embedder, "remote", False) is True:
+            self._pool = pool
 
     async def embed(self, texts: list[str]) -> "Vectors":
         """Return one vector for each text, in order: float32, (n, d). One attempt; a cancel drops it.
@@ -83,7 +94,7 @@ class EmbedderAdapter:
         Raises TransientError (also for a malformed answer), RateLimited, BatchTooLarge, DocumentError or
         ComponentUnavailable, and whatever else a foreign embedder raises.
         """
-        found = self._checked(await self._call(self._embedder.embed_documents, texts), len(texts))
+        found = self._checked(await self._call(self._embed_documents, texts), len(texts))
         self.throttle.passed()
         return found
 
@@ -114,6 +125,14 @@ class EmbedderAdapter:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    @property
+    def _embed_documents(self) -> Callable[[Any], Any]:
+        return self._embedder.embed_documents if self._pool is None else self._embed_remotely
+
+    async def _embed_remotely(self, texts: list[str]) -> "Vectors":
+        assert self._pool is not None
+        return await self._pool.embed(Model(self.fingerprint, self._embedder), texts)
 
     async def _call(self, method: Callable[[Any], Any], argument: Any) -> Any:
         begun, texts = self.throttle.clock(), 1 if isinstance(argument, str) else len(argument)

@@ -43,13 +43,19 @@ class StaticEmbedder:
     batch_size = 64
     """As fast as 256, and the tokenizer holds a quarter of the memory meanwhile."""
     in_flight = 2
+    remote = True
+    """It may run on a cluster: it needs nothing but what is installed, and its calls cost nothing."""
     dimension = _DIMENSION
 
     def __init__(self, folder: Path | None = None) -> None:
+        self._given = () if folder is None else (folder,)
         self._folder = folder or _wordllama_folder()
         self.fingerprint = f"wordllama-l2-supercat-{_DIMENSION}:{_checked_digest(self._folder)[:8]}"
         self._lock = Lock()
         self._model: _Model | None = None
+
+    def __reduce__(self) -> "tuple[type[StaticEmbedder], tuple[Path, ...]]":
+        return StaticEmbedder, self._given
 
     def embed_documents(self, texts: list[str]) -> "Vectors":
         """Return float32 of shape (n, 256)."""

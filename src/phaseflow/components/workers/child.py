@@ -15,7 +15,7 @@ from typing import Any
 
 from phaseflow.components.extraction.registry import extract
 from phaseflow.components.workers.answers import FAILED, OUT_OF_MEMORY, READ, READY
-from phaseflow.components.workers.confinement import confine
+from phaseflow.components.workers.confinement import confine, die_with
 from phaseflow.components.workers.frames import Decoder, Frame, MalformedFrame, encode
 from phaseflow.domain.errors import DocumentError
 
@@ -28,8 +28,13 @@ _GRACE_S = 5
 """How much later than the service the alarm ends a document."""
 
 
-def main(memory_bytes: int, time_s: float) -> None:
-    """Answer requests until the input ends. Never returns in any other way than by the end of the process."""
+def main(memory_bytes: int, time_s: float, parent: int = 0) -> None:
+    """Answer requests until the input ends. Never returns in any other way than by the end of the process.
+
+    ``parent`` is the process to end together with, 0 for none: the thread that starts this one may end before it.
+    """
+    if parent:
+        die_with(parent)
     answers = os.dup(1)
     # A library that prints must not write into the answers.
     os.dup2(2, 1)

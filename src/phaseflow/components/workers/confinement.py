@@ -8,10 +8,12 @@ import ctypes
 import errno
 import os
 import platform
+import signal
 import struct
 import sys
 from contextlib import suppress
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITIES = 0x20080522
@@ -86,6 +88,14 @@ def confine(*, files: int) -> list[str]:
             if _filtered():
                 held.append("seccomp")
     return held
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel end this process when the thread that started it ends; at once if its process has already."""
+    if sys.platform == "linux":
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
 
 
 def hide_memory() -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 _SIZES = struct.Struct(">IQ")
@@ -17,7 +18,7 @@ class MalformedFrame(ValueError):
     """A frame that is larger than any may be, or is not one: whoever sent it does not keep to the protocol."""
 
 
-def encode(head: dict[str, Any], body: bytes) -> list[bytes]:
+def encode(head: Mapping[str, Any], body: bytes) -> list[bytes]:
     """Return a frame in pieces to be sent one after another, so that a large body is not copied.
 
     Raises MalformedFrame when it is over a limit.

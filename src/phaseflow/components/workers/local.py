@@ -35,6 +35,7 @@ class LocalWorkers:
     one event loop; after ``aclose`` it is as new. ``clock`` gives seconds that only go forward.
     """
 
+    is_remote = False
     batch_documents = 1
     """A process on this machine costs nothing to ask, and one document is stored while the next is read."""
     down = None
@@ -72,7 +73,7 @@ class LocalWorkers:
 
     async def embed(self, model: Model, texts: list[str]) -> "Vectors":
         """Compute vectors in a thread. Cancelling abandons it, and drops its result."""
-        return cast("Vectors", await call_in_abandonable_thread(lambda: model.embed_documents(texts)))
+        return cast("Vectors", await call_in_abandonable_thread(lambda: model.embedder.embed_documents(texts)))
 
     async def _outcome(self, document: RawDocument) -> Outcome:
         head = {"name": document.name, "charset": document.charset, "type": document.media_type}

@@ -62,7 +62,7 @@ class ExtractionPool:
     @property
     def in_flight(self) -> int:
         """How many documents a loader should have on their way, so that the workers are never idle."""
-        per_place = 1 if self.workers.batch_documents == 1 else _PER_PLACE
+        per_place = _PER_PLACE if self.workers.is_remote else 1
         return min(self.workers.capacity * per_place + 2, MOST_IN_FLIGHT)
 
     async def extract(

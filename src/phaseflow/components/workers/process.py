@@ -27,7 +27,7 @@ _START = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from phaseflow.components.workers.child import main
-main(int(sys.argv[2]), float(sys.argv[3]))
+main(int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))
 """
 _CHUNK = 1 << 20
 _TICK_S = 0.05
@@ -52,11 +52,14 @@ class Limits:
 class Worker:
     """A process that reads documents, one at a time. ``ask`` blocks its thread; ``kill`` may be called from any other.
 
-    Starts with the first document. Whatever goes wrong in it costs the document in hand, and the process.
+    Starts with the first document. Whatever goes wrong in it costs the document in hand, and the process. With
+    ``dies_with_parent`` the kernel ends it together with the thread that first asked, even in a parser that never lets
+    go; without, it notices the end of its input.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, dies_with_parent: bool = False) -> None:
         self._limits = limits
+        self._parent = os.getpid() if dies_with_parent else 0
         self._process: subprocess.Popen[bytes] | None = None
         self._decoder = Decoder()
         self._is_killed = False
@@ -135,7 +138,7 @@ class Worker:
         limits = self._limits
         # An isolated interpreter with the path of this one: it needs no main module of the host to be importable.
         words = [sys.executable, "-I", "-c", _START, json.dumps(_search_path())]
-        words += [str(limits.memory_bytes), str(limits.time_s)]
+        words += [str(limits.memory_bytes), str(limits.time_s), str(self._parent)]
         try:
             self._process = process = subprocess.Popen(  # noqa: S603  our own interpreter and our own words
                 words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,

@@ -26,12 +26,12 @@ Outcome = Extracted | ComponentError
 in it; WorkerUnavailable where none could be started."""
 
 
-class Model(Protocol):
-    """An embedder that runs in this program or in a worker, and computes its vectors there itself."""
+@dataclass(frozen=True, slots=True)
+class Model:
+    """An embedder that computes its vectors where it runs, and the fingerprint that its vectors are kept under."""
 
     fingerprint: str
-
-    def embed_documents(self, texts: list[str], /) -> Any: ...
+    embedder: Any
 
 
 @runtime_checkable
@@ -44,6 +44,11 @@ class Workers(Protocol):
     ``extract`` and ``embed`` raise WorkerLost when the worker of the whole call is gone, and WorkersDown when there is
     none at all; both blame no document and no text.
     """
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether they are elsewhere: a call then costs milliseconds, and embedders are sent there that allow it."""
+        ...
 
     @property
     def capacity(self) -> int:
