@@ -84,6 +84,7 @@ CREATE TABLE ingestion_phase_status (
     error           TEXT,
     created_at      TEXT NOT NULL,
     updated_at      TEXT NOT NULL,
+    note            TEXT,                         -- what takes long within one item, in words
     UNIQUE (job_id, phase_name)
 ) STRICT;
 

@@ -268,7 +268,7 @@ async def test_a_crawl_knows_each_document_once(database: Database) -> None:
         lambda tx: crawl_frontier.add(tx, made.seq, [*page, ("c", 3, "s", 0)], None, at=NOW)
     ) == (1, 0)
     found_so_far = await database.read(
-        lambda tx: crawl_frontier.open_page(tx, made.seq, "default", 10, (made.key, 1, "recipe"))
+        lambda tx: crawl_frontier.open_page(tx, made.seq, "default", 10, (made.key, 1, "recipe", " ocr"))
     )
     assert await database.read(lambda tx: crawl_frontier.count(tx, made.seq)) == 3
     assert [(e.uri, e.size, e.stamp, e.depth) for e in found_so_far] == [("a", 1, "s", 0), ("c", 3, "s", 0)]
@@ -281,7 +281,7 @@ async def test_what_is_found_by_a_shorter_way_is_read_in_its_turn(database: Data
         rows: list[Found] = [(name, None, None, depth) for name, depth in names]
         await database.write(lambda tx: crawl_frontier.add(tx, made.seq, rows, None, at=NOW))
         page = await database.read(
-            lambda tx: crawl_frontier.open_page(tx, made.seq, "default", 10, (made.key, 1, "recipe"))
+            lambda tx: crawl_frontier.open_page(tx, made.seq, "default", 10, (made.key, 1, "recipe", " ocr"))
         )
         return [(entry.uri, entry.depth) for entry in page]
 
@@ -305,7 +305,7 @@ async def test_a_stamp_is_trusted_only_for_the_same_recipe(database: Database) -
     page: list[Found] = [("a", None, "1", 0), ("b", None, "2", 0), ("c", None, "1", 0)]
     for n, (recipe, unchanged) in enumerate([("recipe", 1), ("another", 0)]):
         job = await stock(database, job_id=f"job{n}")
-        trust = (made.key, 1, recipe)
+        trust = (made.key, 1, recipe, " ocr")
         assert await database.write(partial(crawl_frontier.add, at=NOW, job_seq=job.seq, found=page, trust=trust)) == (
             3,
             unchanged,

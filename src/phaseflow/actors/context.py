@@ -39,6 +39,8 @@ class Components:
     embedder: EmbedderAdapter
     index: Index | None = None
     index_server: str | None = None
+    working_on: Callable[[], str | None] | None = None
+    """What is being done that takes long within a document, in words."""
     has_own_chunker: bool = False
     has_own_embedder: bool = False
 

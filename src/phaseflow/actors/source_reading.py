@@ -84,11 +84,12 @@ class SourceReader:
         self.error = error
         self.is_done = False
         target, guard = loading.shop.plan.target, loading.shop.plan.policies.guard
-        self.known = (target.kb_key, target.index_version, target.recipe)
+        self.known = (target.kb_key, target.index_version, target.recipe, target.mark)
         self.max_entries: int | None = getattr(loader, "max_entries", None)
         self._loading = loading
         self._shop = loading.shop
         self._gate = loading.gate
+        self._note: str | None = None
         self._loader = loader
         is_site = getattr(loader, "follows_links", False)  # the others list what they have, and it ends
         self._limits = LoadingLimits(guard.rate_limited_s, stalled_s=guard.stalled_s if is_site else None)
@@ -174,6 +175,8 @@ class SourceReader:
             since, looked = looked, self._limits.now()
             stored = any(isinstance(outcome, Document | Unchanged) for _, outcome in done)
             self._pause_if(self._limits.why_stalled(looked - since, stored=stored))
+            if not is_last:
+                await self._say_what_takes_long()
 
     def _pause_if(self, reason: str | None) -> bool:
         """Pause the phase for a reason, unless other sources still have something to read: they are not held up."""
@@ -240,6 +243,14 @@ class SourceReader:
         self._limits.waiting -= 1
         if not self._gate.is_open:
             self._limits.forget()
+
+    async def _say_what_takes_long(self) -> None:
+        words = self._shop.plan.components.working_on
+        note = words() if words is not None else None
+        if note is not None and note != self._note:
+            attempt = self._shop.plan.attempt
+            await self._shop.write(lambda tx: progress.note(tx, attempt, JobPhase.LOADING, note))
+        self._note = note
 
     async def _show(self, reason: WaitingOn) -> None:
         attempt = self._shop.plan.attempt

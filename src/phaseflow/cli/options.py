@@ -169,6 +169,12 @@ def settings(command: Callable[P, R]) -> Callable[P, R]:
             "--chunk-overlap", type=click.IntRange(0, 100_000), help="Characters that neighbouring chunks share."
         ),
         click.option(
+            "--ocr",
+            metavar="LANG",
+            multiple=True,
+            help="Recognise the text of scans and pictures in this language (en, de, zh, …). Repeatable.",
+        ),
+        click.option(
             "--embedder",
             type=click.Choice(["static", "openai"]),
             help="The model in the package, or an embedding server.",
@@ -206,6 +212,7 @@ class SettingsOptions:
 
     chunk_size: int | None = None
     chunk_overlap: int | None = None
+    ocr: tuple[str, ...] = ()
     embedder: str | None = None
     embedding_url: str | None = None
     embedding_model: str | None = None
@@ -245,6 +252,8 @@ class SettingsOptions:
     def _given(self) -> dict[str, Any]:
         sizes = {"chunk_size": self.chunk_size, "chunk_overlap": self.chunk_overlap, "embedder": self._embedder()}
         given = {name: value for name, value in sizes.items() if value is not None}
+        if self.ocr:
+            given["ocr"] = {"languages": [each for one in self.ocr for each in one.replace(",", " ").split()]}
         if self.index is not None:
             given["index"] = (
                 {"type": "embedded"} if self.index == "embedded" else {"type": "postgres", "server": self.index}
@@ -283,7 +292,7 @@ def _option(field: str) -> str:
 def _told(fault: "Fault") -> str:
     if fault.place.startswith("index"):
         return f"--index: {fault.problem}"
-    fields = {"base_url": "embedding_url", "model": "embedding_model", "server": "embedding_server"}
+    fields = {"languages": "ocr", "base_url": "embedding_url", "model": "embedding_model", "server": "embedding_server"}
     fields |= {field: _option(field) for field in _FIELDS}
     name = next((part for part in reversed(fault.place.split(".")) if not part.isdecimal()), "")
     return f"--{fields.get(name, name).replace('_', '-')}: {fault.problem}" if name else fault.problem

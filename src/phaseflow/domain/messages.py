@@ -126,7 +126,7 @@ def _running(state: IngestionState) -> str:
     running = [p for p in state.phases if p.status is PhaseStatus.RUNNING]
     moving = [p for p in running if phase_waiting_on(state, p) is None]
     phase = next(iter([*moving, *running]), state[state.get_current_phase()])
-    doing = f"{_DOING[phase.name]} {_counted(phase)}"
+    doing = f"{_DOING[phase.name]} {_counted(phase)}" + (f": {phase.note}" if phase.note else "")
     if state.requested:
         return f"Pausing: {doing}"
     reason = job_waiting_on(state)

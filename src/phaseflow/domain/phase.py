@@ -23,7 +23,8 @@ class PhaseState:
     """One phase. Counts are items; times are UTC; ``active_s`` is closed running time in seconds.
 
     ``items_available`` is what the phase before has handed over so far; ``items_total`` stays None until it is final.
-    ``held`` means that someone wants it not to run. The moves take the time they happen at.
+    ``held`` means that someone wants it not to run; ``note`` says what takes long in a running one.
+    The moves take the time they happen at.
     """
 
     name: JobPhase
@@ -42,6 +43,7 @@ class PhaseState:
     held: bool = False
     hold_reason: str | None = None
     error: str | None = None
+    note: str | None = None
 
     def start(self, at: datetime | None = None) -> Self:
         """not_started → running."""
@@ -154,12 +156,12 @@ class PhaseState:
 
     def _run(self, move: PhaseMove, at: datetime | None) -> Self:
         status = move_phase(self.name, self.status, move)
-        return replace(self.release(), status=status, running_since=at, waiting_on=None)
+        return replace(self.release(), status=status, running_since=at, waiting_on=None, note=None)
 
     def _rest(self, move: PhaseMove, at: datetime | None) -> Self:
         status = move_phase(self.name, self.status, move)
         active_s = self.active_seconds(at) if at else self.active_s
-        return replace(self, status=status, active_s=active_s, running_since=None, waiting_on=None)
+        return replace(self, status=status, active_s=active_s, running_since=None, waiting_on=None, note=None)
 
 
 def _count(field: str, value: int) -> int:

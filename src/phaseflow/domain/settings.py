@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from pydantic.json_schema import SkipJsonSchema
 
+from phaseflow.domain.ocr import OcrSettings
 from phaseflow.domain.remote_sources import FsspecSource, GitSource
 from phaseflow.domain.sync import SyncSettings
 
@@ -229,8 +230,8 @@ def _is_usual_share(share: float) -> bool:
 class Settings(BaseModel):
     """How the documents of a knowledge base are cut, embedded and searched. Sizes are in characters.
 
-    ``sync``: when jobs start by themselves. A job that would take out more than ``max_deleted_share`` of the documents
-    of a source, and at least 10, asks first.
+    ``sync``: when jobs start by themselves. ``ocr``: recognise the text of pages and pictures that have none. A job
+    that would take out more than ``max_deleted_share`` of the documents of a source, and at least 10, asks first.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -239,6 +240,7 @@ class Settings(BaseModel):
     embedder: _Embedder = StaticEmbedderSettings()
     index: IndexSettings = EmbeddedIndexSettings()
     sync: Annotated[SyncSettings | None, Field(exclude_if=_is_none)] = None
+    ocr: Annotated[OcrSettings | None, Field(exclude_if=_is_none)] = None
     max_deleted_share: Annotated[float, Field(ge=0, le=1, exclude_if=_is_usual_share)] = USUAL_SHARE
 
     @model_validator(mode="after")

@@ -12,12 +12,13 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
 
 from phaseflow.components.indexes import INDEX_CALLS, Index
 from phaseflow.components.indexes.registry import Indexes
 from phaseflow.components.indexes.servers import IndexServers
 from phaseflow.components.protocols import LOADER_CALLS, Chunker, Loader, TextSplitter, check_calls
-from phaseflow.domain.errors import InvalidRequest, MissingExtra, WorkersDown
+from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest, MissingExtra, WorkersDown
 from phaseflow.domain.indexed_with import OWN_INDEX, CustomComponent, IndexedWith
 from phaseflow.domain.settings import PostgresIndexSettings, Settings
 from phaseflow.domain.workers import CHOICES, VARIABLE, RayCluster, parse_workers
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from phaseflow.components.uploads import Uploads
     from phaseflow.components.workers.pool import ExtractionPool
     from phaseflow.components.workers.protocol import Workers
+    from phaseflow.components.workers.recognition import RecognisingPool, Recognition
     from phaseflow.flow.inputs import WorkersLike
     from phaseflow.flow.source_loaders import LoaderFor, SourceLoaders
 
@@ -68,6 +70,7 @@ class ComponentFactory:
         self.indexes = Indexes(self.index_servers, index)
         self._embedders: dict[tuple[str, bool], EmbedderAdapter] = {}
         self._chosen_workers = chosen_workers(workers)
+        self._recognition: Recognition | None = None
         self._making = anyio.Lock()
 
     @cached_property
@@ -82,7 +85,7 @@ class ComponentFactory:
         """What reads the sources."""
         from phaseflow.flow.source_loaders import SourceLoaders
 
-        return SourceLoaders(self._loader, self._check_source, self._allow_private, self._uploads, self._workers)
+        return SourceLoaders(self._loader, self._check_source, self._allow_private, self._uploads)
 
     @cached_property
     def _workers(self) -> "ExtractionPool":
@@ -127,9 +130,11 @@ class ComponentFactory:
         settings = Settings.model_validate_json(record.settings)
         await self.check_settings(record.settings)
         server = self._index_server(settings)
-        async with self.sources.loaders(record) as loaders:
+        recognising = None if settings.ocr is None else await self._recognising()
+        async with self.sources.loaders(record, recognising or self._workers) as loaders:
             yield Components(
                 loaders=loaders,
+                working_on=None if recognising is None else recognising.progress.words,
                 chunker=self._chunker or MarkdownChunker(settings.chunk_size, settings.chunk_overlap),
                 embedder=await self._embedder_for(settings),
                 index=None if server is None else await self.indexes.get(server),
@@ -137,6 +142,15 @@ class ComponentFactory:
                 has_own_chunker=self._chunker is not None,
                 has_own_embedder=self._embedder is not None,
             )
+
+    async def _recognising(self) -> "RecognisingPool":
+        """What reads documents where text is to be recognised. Raises ComponentUnavailable without the extra."""
+        from phaseflow.components.workers.recognition import RecognisingPool, Recognition
+
+        if await anyio.to_thread.run_sync(find_spec, "rapidocr") is None:
+            raise ComponentUnavailable(str(MissingExtra("text recognition (settings.ocr)", "ocr")))
+        self._recognition = self._recognition or Recognition()
+        return RecognisingPool(self._workers, self._recognition)
 
     async def check_settings(self, settings: str) -> None:
         """Raise SourceNotAllowed or InvalidRequest for an embedder at an address that its client may not choose, and
@@ -194,6 +208,8 @@ class ComponentFactory:
         """End the workers, and close the indexes and the embedders made here; embedders given stay open."""
         if "_workers" in self.__dict__:  # else none was ever started
             await self._workers.aclose()
+        if self._recognition is not None:
+            await self._recognition.aclose()
         await self.indexes.aclose()
         for embedder in self._embedders.values():
             await embedder.aclose()

@@ -22,7 +22,7 @@ from phaseflow.components.sources.remote.connections import (
 )
 from phaseflow.components.sources.remote.filesystem import file_system
 from phaseflow.components.sources.web.ssrf import AddressPolicy
-from phaseflow.components.workers.pool import ExtractionPool
+from phaseflow.components.workers.recognition import AnyPool
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
 from phaseflow.domain.remote_sources import FsspecSource, GitSource
 
@@ -41,12 +41,10 @@ class RemoteSources:
         *,
         roots: Sequence[str] | None,
         allow_private: Collection[str],
-        workers: ExtractionPool,
         database: Path | None,
     ) -> None:
         self._roots = roots
         self._allow_private = allow_private
-        self._workers = workers
         self._connections: Connections | None = None
         self._repositories = Repositories(
             None if database is None else database.with_name(f"{database.name}{REPOSITORIES}")
@@ -60,7 +58,7 @@ class RemoteSources:
         if isinstance(source, FsspecSource):
             await _in_thread(partial(file_system, source))
 
-    async def loader(self, source: RemoteSource) -> Loader:
+    async def loader(self, source: RemoteSource, workers: AnyPool) -> Loader:
         """What reads a source. Raises SourceNotAllowed, and ComponentUnavailable when it cannot be made."""
         try:
             connection = await self._connection(source)
@@ -70,10 +68,10 @@ class RemoteSources:
             if isinstance(source, GitSource):
                 return GitLoader(
                     source, repositories=self._repositories, connection=connection, policy=policy, roots=self._roots,
-                    workers=self._workers,
+                    workers=workers,
                 )  # fmt: skip
             return await _in_thread(
-                partial(FsspecLoader, source, connection=connection, policy=policy, workers=self._workers)
+                partial(FsspecLoader, source, connection=connection, policy=policy, workers=workers)
             )
         except InvalidRequest as error:
             raise ComponentUnavailable(str(error)) from error

@@ -20,7 +20,7 @@ from phaseflow.components.sources.remote import FsspecLoader
 from phaseflow.components.sources.web import WebLoader
 from phaseflow.components.sources.web import check_source as check_web_source
 from phaseflow.components.uploads import Uploads
-from phaseflow.components.workers.pool import ExtractionPool
+from phaseflow.components.workers.recognition import AnyPool
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest, SourceNotAllowed
 from phaseflow.domain.remote_sources import FsspecSource, GitSource
 from phaseflow.domain.settings import (
@@ -52,17 +52,14 @@ class SourceLoaders:
         check_source: Callable[[Source], None] | None,
         allow_private: Collection[str],
         uploads: Uploads | None,
-        workers: ExtractionPool,
     ) -> None:
         self._loader = loader
         self._check_source = check_source
         self._allow_private = allow_private
         self._uploads = uploads
-        self._workers = workers
         self.remote = RemoteSources(
             roots=check_source.roots if isinstance(check_source, HasRoots) else None,
             allow_private=allow_private,
-            workers=workers,
             database=None if uploads is None else uploads.database,
         )
         self.engine_files = EngineFiles(uploads.database if uploads is not None else None)
@@ -73,14 +70,15 @@ class SourceLoaders:
         self._database = database
 
     @asynccontextmanager
-    async def loaders(self, record: JobRecord) -> AsyncIterator[dict[str, Loader]]:
+    async def loaders(self, record: JobRecord, workers: AnyPool) -> AsyncIterator[dict[str, Loader]]:
         """The loaders of a job, one a source, by name, for the length of the block; and ``push``, of what was pushed.
+        ``workers`` read their documents.
 
         Raises SourceNotAllowed when its only source may not be read any more: since the start what is allowed may have
         changed, or a link been put into its way. One of several then fails by itself.
         """
         async with AsyncExitStack() as stack:
-            found: dict[str, Loader] = {PUSH: self._push_loader(record)}
+            found: dict[str, Loader] = {PUSH: self._push_loader(record, workers)}
             if isinstance(self._loader, Loader):
                 yield found | {DEFAULT_SOURCE: self._loader}
                 return
@@ -91,7 +89,7 @@ class SourceLoaders:
                 if isinstance(source, UploadSource):
                     continue
                 try:
-                    loader = await self._loader_for(record, source)
+                    loader = await self._loader_for(source, workers)
                 except (SourceNotAllowed, ComponentUnavailable) as error:
                     if len(sources) == 1 and record.lists:
                         raise
@@ -163,23 +161,23 @@ class SourceLoaders:
             raise InvalidRequest("source.path", f"there is no folder {as_given(source.path)!r}; check the name")
         return replace(source, path=anchored(PurePath(path), PurePath(await anyio.Path.cwd())))
 
-    async def _loader_for(self, record: JobRecord, source: Source) -> Loader:
+    async def _loader_for(self, source: Source, workers: AnyPool) -> Loader:
         if self._loader is not None:
             assert not isinstance(self._loader, Loader)
             return self._loader(source)
         await self.check_allowed(source)
         if isinstance(source, FolderSource):
             # What was checked by its path may lead elsewhere when it is opened: it is opened below a root.
-            return FolderLoader(source, workers=self._workers, engine_files=self.engine_files, roots=self.roots)
+            return FolderLoader(source, workers=workers, engine_files=self.engine_files, roots=self.roots)
         if isinstance(source, FsspecSource | GitSource):
-            return await self.remote.loader(source)
+            return await self.remote.loader(source, workers)
         assert isinstance(source, WebSource)
-        return WebLoader(source, allow_private=self._allow_private, workers=self._workers)
+        return WebLoader(source, allow_private=self._allow_private, workers=workers)
 
-    def _push_loader(self, record: JobRecord) -> Loader:
+    def _push_loader(self, record: JobRecord, workers: AnyPool) -> Loader:
         assert self._uploads is not None
         assert self._database is not None
-        return PushLoader(self._database.read_long, record.seq, record.state.kb_id, self._uploads, self._workers)
+        return PushLoader(self._database.read_long, record.seq, record.state.kb_id, self._uploads, workers)
 
 
 def some_of(sources: str | None, names: Collection[str] | None) -> str | None:

@@ -30,7 +30,7 @@ def add(
     tx: Transaction,
     job_seq: int,
     found: list[tuple[str, int | None, str | None, int]],
-    trust: tuple[str, int, str] | None,
+    trust: tuple[str, int, str, str] | None,
     most: int | None = None,
     *,
     at: datetime,
@@ -39,8 +39,9 @@ def add(
     """Add (uri, size, stamp, depth) rows that are new to the crawl; (how many are new, how many of them are unchanged).
 
     Each uri may stand there once. One that is known and was not read yet takes the lower depth. Of the new ones the
-    first are added, as many as a crawl of at most ``most`` has room for. ``trust`` is (KB key, index version, recipe):
-    a document whose stamp is that of its searchable version is unchanged and will not be read. None trusts no stamp.
+    first are added, as many as a crawl of at most ``most`` has room for. ``trust`` is (KB key, index version, recipe,
+    its mark): a document whose stamp is that of its searchable version is unchanged and will not be read. None trusts
+    none.
     From here on the knowledge base knows them, as held by ``source``. What was pushed under one of these uris goes
     before what another source has there.
     """
@@ -69,7 +70,8 @@ def add(
         f"UPDATE job_entries SET state = {EntryState.UNCHANGED}"
         f" WHERE id >= ?1 AND job_seq = ?2 AND {IS_LISTED} AND stamp IS NOT NULL"
         " AND EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = ?3 AND d.index_version = ?4"
-        f"  AND d.uri = job_entries.uri AND d.{IS_SEARCHABLE} AND d.stamp = job_entries.stamp AND d.recipe = ?5)"
+        f"  AND d.uri = job_entries.uri AND d.{IS_SEARCHABLE} AND d.stamp = job_entries.stamp"
+        "  AND d.recipe IN (?5, ?5 || ?6))"
         " RETURNING 1",
         added[0][0], job_seq, *trust,
     )  # fmt: skip
@@ -103,11 +105,13 @@ def finish_listing(tx: Transaction, job_seq: int) -> None:
     tx.run("UPDATE ingestion_jobs SET listed = 1 WHERE seq = ?", job_seq)
 
 
-def open_page(tx: Transaction, job_seq: int, source: str, limit: int, known: tuple[str, int, str]) -> list[ListedEntry]:
+def open_page(
+    tx: Transaction, job_seq: int, source: str, limit: int, known: tuple[str, int, str, str]
+) -> list[ListedEntry]:
     """The first documents of a source not read yet, all of the lowest depth there is: short ways are found before long
     ones.
 
-    ``known`` is (KB key, index version, recipe) of what is searchable.
+    ``known`` is (KB key, index version, recipe, its mark) of what is searchable.
     """
     rows = tx.rows(
         "SELECT e.id, e.uri, e.size, e.stamp, e.depth, iif(r.anew, NULL, d.content_hash), d.stamp, e.source,"
@@ -115,9 +119,9 @@ def open_page(tx: Transaction, job_seq: int, source: str, limit: int, known: tup
         " LEFT JOIN requests AS r ON r.kb_id = ?3 AND r.uri = e.uri AND r.job_seq = ?1"
         " LEFT JOIN catalogue AS c ON c.kb_id = ?3 AND c.uri = e.uri"
         f" LEFT JOIN documents AS d ON d.kb_id = ?3 AND d.index_version = ?4 AND d.uri = e.uri AND d.{IS_SEARCHABLE}"
-        "  AND d.recipe = ?5"
-        f" WHERE e.job_seq = ?1 AND e.source = ?6 AND e.{IS_LISTED}"
-        f"  AND e.depth = (SELECT min(depth) FROM job_entries WHERE job_seq = ?1 AND source = ?6 AND {IS_LISTED})"
+        "  AND d.recipe IN (?5, ?5 || ?6)"
+        f" WHERE e.job_seq = ?1 AND e.source = ?7 AND e.{IS_LISTED}"
+        f"  AND e.depth = (SELECT min(depth) FROM job_entries WHERE job_seq = ?1 AND source = ?7 AND {IS_LISTED})"
         " ORDER BY e.id LIMIT ?2",
         job_seq, limit, *known, source,
     )  # fmt: skip

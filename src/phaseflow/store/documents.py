@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from phaseflow.domain.ocr import OCR, PAGES_WITHOUT_TEXT
 from phaseflow.domain.status import timestamp
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import texts
@@ -37,6 +38,11 @@ class LoadedText:
     source: str = "default"
     size: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_pages_without_text(self) -> bool:
+        """Whether it is another document with another setting of OCR."""
+        return bool(self.metadata.get(OCR) or self.metadata.get(PAGES_WITHOUT_TEXT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +95,14 @@ class StagedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a job's documents go: its number, the key of its knowledge base, the index version, the recipe."""
+    """Where a job's documents go: its number, the key of its knowledge base, the index version, the recipe; and what
+    the recipe has after it (``mark``) for documents that the setting of OCR makes a difference to."""
 
     job_seq: int
     kb_key: str
     index_version: int
     recipe: str
+    mark: str = ""
 
 
 def add(tx: Transaction, where: Target, loaded: Sequence[LoadedText], at: datetime) -> list[StagedDocument]:
@@ -132,15 +140,26 @@ def _insert(
 ) -> list[StagedDocument]:
     rows = json_array(
         [
-            [d.uri, d.title, d.media_type, d.content_hash, d.stamp, len(d.text), d.source, d.size, dict(d.metadata)]
+            [
+                d.uri,
+                d.title,
+                d.media_type,
+                d.content_hash,
+                d.stamp,
+                len(d.text),
+                d.source,
+                d.size,
+                dict(d.metadata),
+                where.mark if d.has_pages_without_text else "",
+            ]
             for d in loaded
         ]
     )
     ids = tx.rows(
         "INSERT INTO documents (kb_id, job_seq, index_version, recipe, state, uri, title, media_type, content_hash,"
         "  stamp, characters, source, size, own_metadata, changed_at)"
-        " SELECT ?1, ?2, ?3, ?4, ?5, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,"
-        "  value ->> 6, value ->> 7, value -> 8, ?7 FROM json_each(?6) ORDER BY key RETURNING uri, id",
+        " SELECT ?1, ?2, ?3, ?4 || (value ->> 9), ?5, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4,"
+        "  value ->> 5, value ->> 6, value ->> 7, value -> 8, ?7 FROM json_each(?6) ORDER BY key RETURNING uri, id",
         where.kb_key, where.job_seq, where.index_version, where.recipe, state, rows, timestamp(at),
     )  # fmt: skip
     by_uri = {row[0]: row[1] for row in ids}

@@ -51,7 +51,7 @@ class JobRecord:
 
 _PHASE = (
     "status, progress, items_processed, items_total, items_failed, items_reused, items_available, started_at,"
-    " completed_at, active_seconds, running_since, waiting_on, held, hold_reason, error"
+    " completed_at, active_seconds, running_since, waiting_on, held, hold_reason, error, note"
 )
 _JOB = (
     "seq, id, (SELECT name FROM knowledge_bases AS k WHERE k.id = ingestion_jobs.kb_id), managed, sources, settings,"
@@ -230,7 +230,7 @@ def _save_phase(tx: Transaction, job_id: str, old: PhaseState, new: PhaseState, 
         " WHERE job_id = ? AND phase_name = ? AND status = ? RETURNING 1",
         new.status, new.progress, new.items_processed, new.items_total, new.items_failed, new.items_reused,
         new.items_available, format_time(new.started_at), format_time(new.completed_at), new.active_s,
-        format_time(new.running_since), new.waiting_on, new.held, new.hold_reason, new.error,
+        format_time(new.running_since), new.waiting_on, new.held, new.hold_reason, new.error, new.note,
         timestamp(at), job_id, new.name, old.status,
     )  # fmt: skip
     if row is None:
@@ -284,12 +284,12 @@ def _record(row: Row) -> JobRecord:
 def _phase(row: Sequence[Any]) -> PhaseState:
     (
         name, status, progress, processed, total, failed, reused, available, started_at, completed_at, active_s,
-        running_since, waiting_on, held, hold_reason, error,
+        running_since, waiting_on, held, hold_reason, error, note,
     ) = row  # fmt: skip
     return PhaseState(
         name=JobPhase(name), status=PhaseStatus(status), progress=progress, items_processed=processed,
         items_total=total, items_failed=failed, items_reused=reused, items_available=available,
         started_at=parse_time(started_at), completed_at=parse_time(completed_at), active_s=active_s,
         running_since=parse_time(running_since), waiting_on=None if waiting_on is None else WaitingOn(waiting_on),
-        held=bool(held), hold_reason=hold_reason, error=error,
+        held=bool(held), hold_reason=hold_reason, error=error, note=note,
     )  # fmt: skip

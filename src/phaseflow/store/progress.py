@@ -50,7 +50,7 @@ def advance(tx: Transaction, attempt: Attempt, phase: JobPhase, done: Done, at: 
     row = tx.row(
         "UPDATE ingestion_phase_status SET items_processed = items_processed + ?4, items_failed = items_failed + ?5,"
         " items_reused = items_reused + ?6, items_total = coalesce(?7, items_total) + ?10, waiting_on = NULL,"
-        " updated_at = ?8,"
+        " note = NULL, updated_at = ?8,"
         " progress = max(progress, min(?9, coalesce(100 * (items_processed + ?4 + items_failed + ?5)"
         "  / nullif(coalesce(?7, items_total) + ?10, 0), 0)))"
         f" WHERE {_RUNNING} RETURNING 1",
@@ -92,6 +92,16 @@ def wait_on(tx: Transaction, attempt: Attempt, phase: JobPhase, reason: WaitingO
     row = tx.row(
         f"UPDATE ingestion_phase_status SET waiting_on = ?4 WHERE {_RUNNING} RETURNING 1",
         attempt.job_id, phase, attempt.number, reason,
+    )  # fmt: skip
+    if row is None:
+        raise _lost(attempt, phase)
+
+
+def note(tx: Transaction, attempt: Attempt, phase: JobPhase, words: str) -> None:
+    """Say what takes long in a running phase. Raises StaleRun when this attempt may not write any more."""
+    row = tx.row(
+        f"UPDATE ingestion_phase_status SET note = ?4 WHERE {_RUNNING} RETURNING 1",
+        attempt.job_id, phase, attempt.number, words,
     )  # fmt: skip
     if row is None:
         raise _lost(attempt, phase)

@@ -18,6 +18,7 @@ UPDATE knowledge_bases SET sources = json_object('default', json(sources)) WHERE
 UPDATE ingestion_jobs SET sources = json_object('default', json(sources)) WHERE sources IS NOT NULL;
 CREATE UNIQUE INDEX knowledge_bases_by_name ON knowledge_bases (name);
 ALTER TABLE ingestion_jobs ADD COLUMN lists INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE ingestion_phase_status ADD COLUMN note TEXT;
 ALTER TABLE job_entries ADD COLUMN source TEXT NOT NULL DEFAULT 'default';
 UPDATE job_entries SET source = 'push'
 WHERE job_seq IN (SELECT seq FROM ingestion_jobs WHERE sources ->> '$.default.type' = 'upload');

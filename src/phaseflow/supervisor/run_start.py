@@ -8,6 +8,7 @@ from phaseflow.domain import verbs, words
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.domain.indexed_with import OWN_INDEX, IndexedWith
 from phaseflow.domain.log import get_logger
+from phaseflow.domain.ocr import mark
 from phaseflow.domain.settings import Settings
 from phaseflow.domain.vocabulary import Intent, JobPhase, PhaseStatus
 from phaseflow.store import (
@@ -30,7 +31,7 @@ from phaseflow.store.progress import Attempt
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import Changed
 
-EXTRACTION = "2"
+EXTRACTION = "3"
 """Grows when the same bytes are extracted as another text: documents are then made again."""
 DISCARD = 500
 """Documents of older jobs given to the janitor in one transaction, and documents given back on a retry."""
@@ -65,12 +66,12 @@ def start_run(
     attempt = jobs.begin_attempt(tx, job_id)
     documents.give_up_unfinished(tx, record.seq)
     failpoints.hit(f"run_start.{before.intent}")
-    at = clock.now()
+    at, settings = clock.now(), Settings.model_validate_json(record.settings)
     after = verbs.take_turn(before, at).measured(before, clock.end_of_stretches(tx))
     logged = jobs.save(tx, before, after, reason=_REASONS.get(before.intent), at=at)
     plan = Plan(
         attempt=Attempt(job_id, record.seq, before.kb_id, attempt),
-        target=Target(record.seq, kb.key, index_version, _recipe(components.chunker, model)),
+        target=Target(record.seq, kb.key, index_version, _recipe(components.chunker, model), mark(settings.ocr)),
         components=components,
         policies=policies,
         full=record.full,
@@ -79,7 +80,7 @@ def start_run(
         loaded=after[JobPhase.LOADING].status is PhaseStatus.COMPLETED,
         model=model,
         model_id=vectors.model_id(tx, model),
-        max_deleted_share=Settings.model_validate_json(record.settings).max_deleted_share,
+        max_deleted_share=settings.max_deleted_share,
         live_settings=made_with.model_dump_json(),
         space=space,
         characters_sent=0 if jobs.is_released(before, after) else record.characters_sent,

@@ -5,7 +5,9 @@ from typing import Any
 
 from phaseflow.domain.errors import DocumentError, MissingExtra
 
-EXTRAS = {"pypdfium2": "pdf", "python_calamine": "sheets"}
+EXTRAS = {
+    "pypdfium2": "pdf", "python_calamine": "sheets", "rapidocr": "ocr", "PIL.Image": "ocr", "PIL.ImageOps": "ocr"
+}  # fmt: skip
 """The extra that brings each library. The default installation has them; a distribution may leave them out."""
 
 
@@ -14,7 +16,7 @@ def library(module: str, what: str) -> Any:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module:
+        if error.name not in {module, module.partition(".")[0]}:
             raise
         message = str(MissingExtra(f"reading {what}", EXTRAS[module]))
         raise DocumentError(message, code=MissingExtra.code, counts=False) from error

@@ -279,7 +279,7 @@ def encrypted(name: str) -> DocumentError:
 
 def no_text_layer(name: str) -> DocumentError:
     """The error for a document of pictures."""
-    message = f"{name} holds pictures but no text; run it through text recognition (OCR) and add the result"
+    message = f"{name} holds pictures but no text; have it recognised (settings.ocr, --ocr LANG), or exclude it"
     return DocumentError(message, code="no_text_layer")
 
 

@@ -6,6 +6,7 @@ is one reason why this runs in a process of its own.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from ctypes import POINTER, cast, create_string_buffer
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from phaseflow.components.extraction.package import encrypted, no_text_layer
 from phaseflow.components.extraction.plain import MEDIA_TYPE
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
+from phaseflow.domain.ocr import OCR, PAGES_BY_OCR, PAGES_WITHOUT_TEXT
 
 _WRONG_PASSWORD = 4
 _UNKNOWN_SECURITY = 5
@@ -49,23 +51,19 @@ _FILE_NAME = re.compile(
 )
 
 
-def extract(raw: Raw) -> Extracted:
+def extract(raw: Raw, recognised: Mapping[int, str] | None = None) -> Extracted:
     """Return the text of all pages with what is filled into forms, a blank line between pages.
 
-    Parts: pages. Title: the property, else the file's name.
+    Parts: pages. Title: the property, else the file's name. ``recognised`` has the texts of pages, by number from 0,
+    that have none themselves. The metadata says how many pages these are, or that nothing was read of them.
 
     Raises DocumentError ``encrypted``, ``malformed``, ``too_large``, ``no_text_layer`` (pictures and no text).
     """
-    pdfium = library("pypdfium2", "PDF")
-    try:
-        document = pdfium.PdfDocument(raw.data)
-    except pdfium.PdfiumError as error:
-        raise _refusal(raw.name, error) from error
-    with document:
-        if not len(document):
-            raise _refusal(raw.name, "it has no pages")
+    with opened(raw) as document:
+        pdfium = library("pypdfium2", "PDF")
         draft = Draft(raw.name)
-        drawn = _add_pages(document, draft, pdfium)
+        pages = _Pages(document, draft, pdfium, recognised or {})
+        drawn = pages.add()
         names = list(filter(None, _attachments(document, pdfium.raw)))
         if names:
             draft.put(f"Attachments: {', '.join(names)}")
@@ -74,48 +72,85 @@ def extract(raw: Raw) -> Extracted:
         properties = document.get_metadata_dict()
         # Its creator is a program.
         said = office_properties({name.lower(): value for name, value in properties.items() if name != "Creator"})
+        if recognised:
+            said = {**said, OCR: True, PAGES_BY_OCR: len(recognised)}
+        elif pages.without_text:
+            said = {**said, PAGES_WITHOUT_TEXT: len(pages.without_text)}
         return draft.finish(_title(properties) or raw.base_name, MEDIA_TYPE, said)
 
 
-def _add_pages(document: Any, draft: Draft, pdfium: Any) -> bool:
-    """Add all pages; return whether anything is drawn on them, as far as they have no text.
-
-    Raises DocumentError ``malformed`` when none can be read: a list of pages that contains itself, for example.
-    """
-    drawn, unread = False, 0
-    for number in range(len(document)):
-        try:
-            page = document[number]
-        except pdfium.PdfiumError as error:
-            unread += 1
-            if unread > number and (unread == len(document) or unread >= _MOST_UNREAD):
-                raise _refusal(draft.name, error) from error
-            continue
-        drawn = _add_page(document, page, number, draft, pdfium) or drawn
-    return drawn or unread > 0
+@contextmanager
+def opened(raw: Raw) -> Iterator[Any]:
+    """Open a document. Raises DocumentError ``encrypted`` or ``malformed``."""
+    pdfium = library("pypdfium2", "PDF")
+    try:
+        document = pdfium.PdfDocument(raw.data)
+    except pdfium.PdfiumError as error:
+        raise _refusal(raw.name, error) from error
+    with document:
+        if not len(document):
+            raise _refusal(raw.name, "it has no pages")
+        yield document
 
 
-def _add_page(document: Any, page: Any, number: int, draft: Draft, pdfium: Any) -> bool:
-    """Add a page; return whether anything is drawn on it."""
-    notes, has_fields = _marks(page, pdfium.raw)
-    if has_fields:
-        # What is filled in stands beside the page, not on it.
-        pdfium.raw.FPDFPage_Flatten(page, pdfium.raw.FLAT_NORMALDISPLAY)
+def pages_without_text(raw: Raw) -> list[int]:
+    """The numbers, from 0, of the pages on which something is drawn and no text stands. Raises DocumentError."""
+    with opened(raw) as document:
+        pages = _Pages(document, Draft(raw.name), library("pypdfium2", "PDF"), {})
+        pages.add()
+        return pages.without_text
+
+
+class _Pages:
+    """The pages of a document, put into a draft. ``without_text``: those on which something is drawn, and no text."""
+
+    def __init__(self, document: Any, draft: Draft, pdfium: Any, recognised: Mapping[int, str]) -> None:
+        self.without_text: list[int] = []
+        self._document = document
+        self._draft = draft
+        self._pdfium = pdfium
+        self._recognised = recognised
+
+    def add(self) -> bool:
+        """Add all pages; return whether anything is drawn on them, as far as they have no text.
+
+        Raises DocumentError ``malformed`` when none can be read: a list of pages that contains itself, for example.
+        """
+        unread, count = 0, len(self._document)
+        for number in range(count):
+            try:
+                page = self._document[number]
+            except self._pdfium.PdfiumError as error:
+                unread += 1
+                if unread > number and (unread == count or unread >= _MOST_UNREAD):
+                    raise _refusal(self._draft.name, error) from error
+                continue
+            self._add_page(page, number)
+        return bool(self.without_text) or unread > 0
+
+    def _add_page(self, page: Any, number: int) -> None:
+        draft, raw = self._draft, self._pdfium.raw
+        notes, has_fields = _marks(page, raw)
+        if has_fields:
+            # What is filled in stands beside the page, not on it.
+            raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY)
+            page.close()
+            page = self._document[number]
+        # As viewers show it: iv, A-3. Not all documents number their pages.
+        draft.part(f"page {self._document.get_page_label(number) or number + 1}")
+        text_page = page.get_textpage()
+        text = _BROKEN_WORD.sub(_joined, text_page.get_text_range())
+        text_page.close()
+        if not text.strip():
+            if next(iter(page.get_objects(max_depth=1)), None) is not None:
+                self.without_text.append(number)
+            text = self._recognised.get(number, "")
+        draft.put(_LIGATURE.sub(lambda found: found[0].encode("utf-16-le").decode("utf-16-be"), text))
+        shown = line(text)
+        for note in notes:
+            if line(note) not in shown:
+                draft.put(note)
         page.close()
-        page = document[number]
-    # As viewers show it: iv, A-3. Not all documents number their pages.
-    draft.part(f"page {document.get_page_label(number) or number + 1}")
-    text_page = page.get_textpage()
-    text = _BROKEN_WORD.sub(_joined, text_page.get_text_range())
-    draft.put(_LIGATURE.sub(lambda found: found[0].encode("utf-16-le").decode("utf-16-be"), text))
-    shown = line(text)
-    for note in notes:
-        if line(note) not in shown:
-            draft.put(note)
-    text_page.close()
-    drawn = draft.is_empty and next(iter(page.get_objects(max_depth=1)), None) is not None
-    page.close()
-    return drawn
 
 
 def _joined(broken: re.Match[str]) -> str:

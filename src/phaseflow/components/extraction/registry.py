@@ -182,10 +182,15 @@ def _by_columns(named: Format, data: bytes) -> Format | None:
 _OPEN_ZIP = "unpack it, have ZIP archives of a folder opened (--archives, or archives: true in the source)"
 
 
+_RECOGNISED = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
+
 def unsupported(name: str, kind: str) -> DocumentError:
     """The error for a document of a kind that cannot be read."""
     is_zip = kind == "An archive" and name.lower().endswith(".zip")
     is_inside = ".zip/" in name.lower()  # one level is opened: nothing to turn on for what is deeper
     advice = "unpack it" if is_zip and is_inside else _OPEN_ZIP if is_zip else "convert it to text"
+    if kind == "A picture" and name.lower().endswith(_RECOGNISED):
+        advice = "have its text recognised (settings.ocr, --ocr LANG)"
     message = f"{kind} is not supported: {name} was left out; {advice}, or exclude it"
     return DocumentError(message, code="unsupported_format", counts=False)

@@ -16,7 +16,7 @@ from typing import BinaryIO, TypeVar
 import anyio
 import anyio.to_thread
 
-from phaseflow.components.extraction import Extracted, extract, needs_worker
+from phaseflow.components.extraction import Extracted, extract
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
 from phaseflow.components.sources import archive
 from phaseflow.components.sources.beneath import Outside, Place, opened
@@ -25,6 +25,7 @@ from phaseflow.components.sources.names import path_of, uri_of
 from phaseflow.components.sources.patterns import Globs
 from phaseflow.components.sources.tree import Found, Tree
 from phaseflow.components.workers.pool import ExtractionPool
+from phaseflow.components.workers.recognition import AnyPool
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 from phaseflow.domain.settings import FolderSource, as_given
 
@@ -65,13 +66,13 @@ class FolderLoader:
         *,
         max_bytes: int = MAX_BYTES,
         limiter: anyio.CapacityLimiter | None = None,
-        workers: ExtractionPool | None = None,
+        workers: AnyPool | None = None,
         clock: Callable[[], int] = time.time_ns,
         roots: Sequence[str] | None = None,
         engine_files: EngineFiles | None = _ANY_ENGINE,
     ) -> None:
         self._source = source
-        self._workers = workers or ExtractionPool()
+        self._workers: AnyPool = workers or ExtractionPool()
         self._owns_workers = workers is None
         self._opens_archives = source.archives
         self._max_bytes = max_bytes
@@ -172,7 +173,7 @@ class FolderLoader:
         if self._opens_archives and archive.is_archive(entry.uri):
             archive.members(BytesIO(reading.data), entry.uri)
         unread = _Unread(reading.data, digest, stamp)
-        if needs_worker(reading.data, entry.uri):
+        if self._workers.takes(reading.data, entry.uri):
             return unread
         return unread.document(entry, extract(reading.data, entry.uri))
 

@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 import anyio.to_thread
 
-from phaseflow.components.extraction.registry import extract, needs_worker
+from phaseflow.components.extraction.registry import extract
 from phaseflow.components.extraction.types import Extracted
 from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
 from phaseflow.components.uploads import Uploads
-from phaseflow.components.workers.pool import ExtractionPool
+from phaseflow.components.workers.recognition import AnyPool
 from phaseflow.domain.errors import ComponentUnavailable, TransientError
 from phaseflow.store import pushed
 from phaseflow.store.pushed import STAMP, Pushed
@@ -33,7 +33,7 @@ class PushLoader:
     job_seq: int
     kb_id: str
     uploads: Uploads
-    workers: ExtractionPool
+    workers: AnyPool
 
     @property
     def in_flight(self) -> int:
@@ -79,7 +79,7 @@ class PushLoader:
             ) from None
 
     async def _extracted(self, data: bytes, kept: Pushed) -> Extracted:
-        found = await _in_thread(partial(_read_text, data, kept))
+        found = await _in_thread(partial(_read_text, self.workers, data, kept))
         if found is not None:
             return found
         return await self.workers.extract(data, kept.uri, declared_type=kept.media_type)
@@ -89,9 +89,9 @@ async def _in_thread(work: Callable[[], T]) -> T:
     return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
 
 
-def _read_text(data: bytes, kept: Pushed) -> Extracted | None:
+def _read_text(workers: AnyPool, data: bytes, kept: Pushed) -> Extracted | None:
     """None for what belongs in a worker."""
-    if needs_worker(data, kept.uri, declared_type=kept.media_type):
+    if workers.takes(data, kept.uri, declared_type=kept.media_type):
         return None
     return extract(data, kept.uri, declared_type=kept.media_type)
 

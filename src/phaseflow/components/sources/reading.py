@@ -7,9 +7,9 @@ from hashlib import blake2b
 import anyio
 import anyio.to_thread
 
-from phaseflow.components.extraction import extract, needs_worker
+from phaseflow.components.extraction import extract
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
-from phaseflow.components.workers.pool import ExtractionPool
+from phaseflow.components.workers.recognition import AnyPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +20,13 @@ class Reading:
     stamp: str | None
 
 
-async def document_of(
-    workers: ExtractionPool, entry: Entry, reading: Reading, known: Known | None
-) -> Document | Unchanged:
+async def document_of(workers: AnyPool, entry: Entry, reading: Reading, known: Known | None) -> Document | Unchanged:
     """The document as text, or that it is the one that is known. Raises DocumentError. A cancel abandons the thread, or
     kills the process, that works on it."""
     digest = await anyio.to_thread.run_sync(partial(_digest, reading.data), abandon_on_cancel=True)
     if known is not None and known.content_hash == digest:
         return Unchanged(entry, digest, reading.stamp)
-    if needs_worker(reading.data, entry.uri):
+    if workers.takes(reading.data, entry.uri):
         found = await workers.extract(reading.data, entry.uri)
     else:
         found = await anyio.to_thread.run_sync(partial(extract, reading.data, entry.uri), abandon_on_cancel=True)

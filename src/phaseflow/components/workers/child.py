@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from phaseflow.components.extraction.recognition import answer as recognise
 from phaseflow.components.extraction.registry import extract
 from phaseflow.components.workers.answers import FAILED, OUT_OF_MEMORY, READ, READY
 from phaseflow.components.workers.confinement import confine, die_with
@@ -83,7 +84,10 @@ def _send(file: int, pieces: list[bytes]) -> None:
 
 def _answer(head: dict[str, Any], body: bytes) -> Frame:
     try:
-        found = extract(body, head["name"], declared_charset=head["charset"], declared_type=head["type"])
+        if "ocr" in head:
+            found = recognise(body, head["name"], head["ocr"])
+        else:
+            found = extract(body, head["name"], declared_charset=head["charset"], declared_type=head["type"])
         text = found.text.encode()
     except DocumentError as error:
         return {"status": FAILED, "code": error.code, "message": str(error), "counts": error.counts}, b""

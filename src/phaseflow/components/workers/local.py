@@ -3,8 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 
@@ -78,9 +78,13 @@ class LocalWorkers:
     async def _outcome(self, document: RawDocument) -> Outcome:
         head = {"name": document.name, "charset": document.charset, "type": document.media_type}
         try:
-            return await self._ask(self._take(), head, document.data)
+            return await self.ask(head, document.data)
         except (DocumentError, WorkerLost) as error:
             return error
+
+    async def ask(self, head: Mapping[str, Any], data: bytes) -> Extracted | DocumentError:
+        """Ask a process for one document in its own words. Raises as ``extract`` does, and WorkerLost."""
+        return await self._ask(self._take(), head, data)
 
     async def aclose(self) -> None:
         """End all workers at once, and see them gone."""
@@ -96,7 +100,7 @@ class LocalWorkers:
                 await call_in_abandonable_thread(worker.end)
         self._starts.succeeded()  # those that were killed here say nothing about the next
 
-    async def _ask(self, worker: Worker, head: dict[str, str | None], data: bytes) -> Extracted | DocumentError:
+    async def _ask(self, worker: Worker, head: Mapping[str, Any], data: bytes) -> Extracted | DocumentError:
         if not worker.is_alive:
             self._starts.check()
         self._busy.add(worker)

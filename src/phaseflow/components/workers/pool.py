@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 
+from phaseflow.components.extraction.registry import needs_worker
 from phaseflow.components.extraction.types import Extracted
 from phaseflow.components.workers.local import LocalWorkers
 from phaseflow.components.workers.process import Limits
@@ -64,6 +65,10 @@ class ExtractionPool:
         """How many documents a loader should have on their way, so that the workers are never idle."""
         per_place = _PER_PLACE if self.workers.is_remote else 1
         return min(self.workers.capacity * per_place + 2, MOST_IN_FLIGHT)
+
+    def takes(self, data: bytes, name: str, *, declared_type: str | None = None) -> bool:
+        """Say whether a document belongs in a worker. Raises DocumentError ``unsupported_format``."""
+        return needs_worker(data, name, declared_type=declared_type)
 
     async def extract(
         self, data: bytes, name: str, *, declared_charset: str | None = None, declared_type: str | None = None

@@ -20,6 +20,7 @@ from phaseflow.components.sources.reading import Reading, document_of
 from phaseflow.components.sources.remote.connections import NamedConnection
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.components.workers.pool import ExtractionPool
+from phaseflow.components.workers.recognition import AnyPool
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
 from phaseflow.domain.remote_sources import GitSource
 
@@ -53,7 +54,7 @@ class GitLoader:
         connection: NamedConnection | None = None,
         policy: AddressPolicy | None = None,
         roots: Sequence[str] | None = None,
-        workers: ExtractionPool | None = None,
+        workers: AnyPool | None = None,
         max_bytes: int = MAX_BYTES,
         sleep: Callable[[float], Any] = anyio.sleep,
     ) -> None:
@@ -62,7 +63,7 @@ class GitLoader:
         self._connection = connection
         self._policy = policy
         self._roots = roots
-        self._workers = workers or ExtractionPool()
+        self._workers: AnyPool = workers or ExtractionPool()
         self._owns_workers = workers is None
         self._max_bytes = max_bytes
         self._sleep = sleep

@@ -17,6 +17,7 @@ from phaseflow.components.sources.remote.filesystem import ANSWER_S, NoAnswer, R
 from phaseflow.components.sources.remote.listing import Listing, size_of, stamp_of
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.components.workers.pool import ExtractionPool
+from phaseflow.components.workers.recognition import AnyPool
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
 from phaseflow.domain.remote_sources import FsspecSource
 
@@ -49,7 +50,7 @@ class FsspecLoader:
         *,
         connection: NamedConnection | None = None,
         policy: AddressPolicy | None = None,
-        workers: ExtractionPool | None = None,
+        workers: AnyPool | None = None,
         max_bytes: int = MAX_BYTES,
         total_s: float = TOTAL_S,
         sleep: Callable[[float], Any] = anyio.sleep,
@@ -57,7 +58,7 @@ class FsspecLoader:
         """Blocking: it imports the file system. Raises InvalidRequest where that is missing."""
         self._source = source
         self._files = RemoteFileSystem(source, connection, policy)
-        self._workers = workers or ExtractionPool()
+        self._workers: AnyPool = workers or ExtractionPool()
         self._owns_workers = workers is None
         self._max_bytes = max_bytes
         self._total_s = total_s

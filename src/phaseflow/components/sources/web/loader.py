@@ -21,7 +21,7 @@ from phaseflow.components.sources.web.sitemap import is_sitemap, read_sitemap, s
 from phaseflow.components.sources.web.ssrf import AddressPolicy, Resolver, resolve
 from phaseflow.components.sources.web.stamp import Stamp
 from phaseflow.components.sources.web.start_urls import Seeds, given_pages
-from phaseflow.components.workers.pool import ExtractionPool
+from phaseflow.components.workers.recognition import AnyPool
 from phaseflow.domain.errors import DocumentError, RateLimited, SourceDown, SourceNotAllowed, TransientError
 from phaseflow.domain.settings import WebSource
 
@@ -59,7 +59,7 @@ class WebLoader:
         allow_private: Collection[str] = (),
         limits: Limits | None = None,
         user_agent: str = USER_AGENT,
-        workers: ExtractionPool | None = None,
+        workers: AnyPool | None = None,
         resolver: Resolver = resolve,
         ssl_context: ssl.SSLContext | None = None,
         clock: Clock = anyio.current_time,

@@ -1,0 +1,92 @@
+"""Lines that were found on a page, as a reader reads them: columns one after the other, and rows of tables together."""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import NamedTuple
+
+_LEAST_LINES = 5
+_LEAST_WIDTH = 0.22
+"""Of the page: lines of prose in columns are at least so long, cells of a table mostly are not."""
+_LEAST_GAP = 0.01
+
+
+class Box(NamedTuple):
+    """A line of text and where it stands, in pixels from the upper left corner."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    text: str
+
+
+def as_text(boxes: Sequence[Box], width: float) -> str:
+    """The text: a line a row, a blank line where there is room for one."""
+    blocks: list[str] = []
+    for block in _blocks(list(boxes), width):
+        blocks.append(_rows(block))
+    return "\n\n".join(filter(None, blocks))
+
+
+def _blocks(boxes: list[Box], width: float) -> list[list[Box]]:
+    """Parts of the page in the order of reading. What goes across columns (a title) stands between them."""
+    columns = _columns(boxes, width)
+    if columns is None:
+        return [boxes]
+    start, edge = columns
+    across = sorted((box for box in boxes if box.left < edge and box.right > start), key=lambda box: box.top)
+    found: list[list[Box]] = []
+    above = float("-inf")
+    for ruler in [*across, None]:
+        until = float("inf") if ruler is None else ruler.top
+        middle = [box for box in boxes if box not in across and above <= _centre(box) < until]
+        left = [box for box in middle if box.left + box.right < start + edge]
+        right = [box for box in middle if box.left + box.right >= start + edge]
+        found += [*_blocks(left, width), *_blocks(right, width)] if left and right else [left or right]
+        if ruler is not None:
+            found.append([ruler])
+            above = ruler.top
+    return [block for block in found if block]
+
+
+def _columns(boxes: list[Box], width: float) -> tuple[float, float] | None:
+    """Where the second of two columns of prose begins and the first mostly ends, if there are such."""
+    best: tuple[float, float] | None = None
+    for box in boxes:
+        edge = box.right
+        left = [each for each in boxes if each.right <= edge]
+        right = [each for each in boxes if each.left >= edge + _LEAST_GAP * width]
+        crossing = len(boxes) - len(left) - len(right)
+        if min(len(left), len(right)) < _LEAST_LINES or crossing > 0.2 * len(boxes):
+            continue
+        if min(median(each.right - each.left for each in side) for side in (left, right)) < _LEAST_WIDTH * width:
+            continue
+        start = min(each.left for each in right)
+        if best is None or start - edge > best[0] - best[1]:
+            best = start, edge
+    return best
+
+
+def _rows(boxes: list[Box]) -> str:
+    rows: list[list[Box]] = []
+    for box in sorted(boxes, key=_centre):
+        last = rows[-1] if rows else None
+        if last is not None and _centre(box) < median(each.bottom for each in last) - 0.25 * _height(last):
+            last.append(box)
+        else:
+            rows.append([box])
+    text, usual = "", median(_height(row) for row in rows) if rows else 0
+    for row, before in zip(rows, [None, *rows], strict=False):
+        if before is not None:
+            gap = min(box.top for box in row) - max(box.bottom for box in before)
+            text += "\n\n" if gap > 0.9 * usual else "\n"
+        text += " ".join(box.text.strip() for box in sorted(row))
+    return text
+
+
+def _centre(box: Box) -> float:
+    return (box.top + box.bottom) / 2
+
+
+def _height(row: list[Box]) -> float:
+    return median(box.bottom - box.top for box in row)
