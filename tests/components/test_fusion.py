@@ -7,6 +7,7 @@ import pytest
 from phaseflow.components.fusion import Share, fused, only
 from phaseflow.components.nearness import Nearness, nearness
 from phaseflow.components.resident import Passages, Vectors
+from phaseflow.components.vectors import ExactRows
 from phaseflow.components.word_ranking import WordScores
 
 COUNT = 200
@@ -30,9 +31,11 @@ def words(*best: int) -> WordScores:
     return WordScores(scores, scores, 20.0)
 
 
-def near(matrix: npt.NDArray[np.float32], query: npt.NDArray[np.float32]) -> Nearness:
+def near(
+    matrix: npt.NDArray[np.float32], query: npt.NDArray[np.float32], only: npt.NDArray[np.bool_] | None = None
+) -> Nearness:
     rows = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
-    found = nearness(KNOWN, Vectors(1, KNOWN.ids, rows.astype(np.float32)), query)
+    found = nearness(KNOWN, Vectors(1, KNOWN.ids, ExactRows(rows.astype(np.float32))), query, only)
     assert found is not None
     return found
 
@@ -44,7 +47,7 @@ def ranked(by: Share, count: int) -> list[int]:
 def test_vectors_that_tell_nothing_leave_the_order_of_the_words() -> None:
     noise = near(DICE.standard_normal((COUNT, 32), np.float32), DICE.standard_normal(32, np.float32))
     best = (9, 3, 77, 20, 41)
-    assert noise.cosines[list(best)].mean() < 0.3
+    assert noise.of(np.array(best)).mean() < 0.3
     assert set(ranked(Share(words(*best), noise), 5)) == set(best)
 
 
@@ -77,7 +80,7 @@ def test_a_passage_near_to_the_best_comes_before_one_as_near_to_the_query() -> N
 def test_a_filter_leaves_only_what_it_lets_through() -> None:
     matrix, query = DICE.standard_normal((COUNT, 32), np.float32), DICE.standard_normal(32, np.float32)
     let_through = np.arange(COUNT) % 50 == 3
-    by = only(Share(words(3, 9, 60), near(matrix, query)), KNOWN, let_through)
+    by = Share(only(words(3, 9, 60), KNOWN, let_through), near(matrix, query, let_through))
     assert sorted(ranked(by, COUNT)) == np.flatnonzero(let_through).tolist()
 
 

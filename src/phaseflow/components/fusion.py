@@ -70,17 +70,14 @@ class Fused:
             yield list(zip(ids.tolist(), scores.tolist(), strict=True))
 
 
-def only(by: Share, known: Passages, is_let_through: "npt.NDArray[np.bool_]") -> Share:
-    """The same rankings of some passages: the others are not found."""
+def only(words: WordScores, known: Passages, is_let_through: "npt.NDArray[np.bool_]") -> WordScores:
+    """The same ranking of some passages: the others are not found."""
     import numpy as np
 
-    words = by.words
-    if words is not None:
-        documents = np.zeros_like(words.documents)
-        owners = known.document_of[is_let_through]
-        documents[owners] = words.documents[owners]
-        words = WordScores(np.where(is_let_through, words.passages, 0), documents, words.full)
-    return Share(words, None if by.nearness is None else by.nearness.only(is_let_through))
+    documents = np.zeros_like(words.documents)
+    owners = known.document_of[is_let_through]
+    documents[owners] = words.documents[owners]
+    return WordScores(np.where(is_let_through, words.passages, 0), documents, words.full)
 
 
 def fused(known: Passages, by: Share, most: int = CANDIDATES) -> Fused:
@@ -106,7 +103,7 @@ def fused(known: Passages, by: Share, most: int = CANDIDATES) -> Fused:
         absolute += (1 - share) * np.minimum(1, (passage + document) / 2 / by.words.full)
     if by.nearness is None:
         return _scaled(known, places, _one_of_each_first(owners, own, whole), absolute)
-    cosines = np.clip(by.nearness.cosines[places], 0, 1)
+    cosines = np.clip(by.nearness.of(places), 0, 1)
     absolute += share * cosines
     scores = _with_vectors(owners, own, whole, share, cosines)
     if by.words is not None:
@@ -118,20 +115,13 @@ def fused(known: Passages, by: Share, most: int = CANDIDATES) -> Fused:
 
 def _vectors_share(by: Share) -> float:
     """How much the vectors count: less where they do not tell from the rest what the words find best."""
-    import numpy as np
-
     if by.words is None or by.nearness is None:
         return 0.0 if by.nearness is None else 1.0
-    cosines, words = by.nearness.cosines, by.words.passages
     if not by.words.has_any:
         return VECTORS_SHARE
-    let_through = cosines[np.isfinite(cosines)]
-    if not len(let_through):
-        return LEAST_SHARE
-    mean = float(let_through.mean()) if by.nearness.mean is None else by.nearness.mean
-    nearest = float(let_through.max())
-    best = _highest(words, FEEDBACK)
-    agreement = (float(np.clip(cosines[best], -1, 1).mean()) - mean) / max(nearest - mean, 1e-6)
+    mean = by.nearness.mean
+    best = float(by.nearness.of(_highest(by.words.passages, FEEDBACK)).mean())
+    agreement = (best - mean) / max(by.nearness.nearest - mean, 1e-6)
     return LEAST_SHARE + (VECTORS_SHARE - LEAST_SHARE) * min(1.0, max(0.0, agreement / AGREEMENT))
 
 
@@ -175,18 +165,17 @@ def candidates(known: Passages, by: Share, most: int) -> "npt.NDArray[np.int64]"
         all_of = np.concatenate(some) if some else firsts
         found.append(all_of[by.words.passages[all_of] > 0])
     if by.nearness is not None:
-        found.append(_highest(by.nearness.cosines, most, least=-2))
+        found.append(by.nearness.highest(most))
     places: npt.NDArray[np.int64] = np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
     return places
 
 
-def _highest(scores: "Numbers", most: int, least: float = 0) -> "npt.NDArray[np.int64]":
+def _highest(scores: "Numbers", most: int) -> "npt.NDArray[np.int64]":
+    """The places of the highest scores above 0."""
     import numpy as np
 
-    most = min(most, len(scores))
-    best = np.argpartition(-scores, most - 1)[:most] if most else np.empty(0, np.int64)
-    found: npt.NDArray[np.int64] = best[scores[best] > least]
-    return found
+    found: npt.NDArray[np.int64] = np.flatnonzero(scores > 0)  # of a million few
+    return found[np.argpartition(-scores[found], most - 1)[:most]] if len(found) > most else found
 
 
 def _best_of(owners: "npt.NDArray[np.int64]", values: "Numbers") -> "npt.NDArray[np.float64]":

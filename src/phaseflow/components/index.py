@@ -85,9 +85,7 @@ class EmbeddedIndex:
             if not is_let_through.any():
                 return []
         table = postings.find_table(tx, scope.kb_key, scope.index_version)
-        shares = self._shares(tx, scope, known, table, request)
-        if is_let_through is not None:
-            shares = only(shares, known, is_let_through)
+        shares = self._shares(tx, scope, known, table, request, is_let_through)
         most, hits = CANDIDATES, list[SearchHit]()
         while True:
             ranking = fused(known, shares, most)
@@ -102,16 +100,25 @@ class EmbeddedIndex:
         self._passages.forget(kb_key)
         self._vectors.forget(kb_key)
 
-    def _shares(self, tx: Transaction, scope: Scope, known: Passages, table: int | None, request: Request) -> Share:
+    def _shares(
+        self,
+        tx: Transaction,
+        scope: Scope,
+        known: Passages,
+        table: int | None,
+        request: Request,
+        is_let_through: "npt.NDArray[np.bool_] | None",
+    ) -> Share:
         words = near = None
         if request.mode is not SearchMode.VECTORS:
             query = self._tokenizer.words(parsed(request.query).words)
             words = word_ranking.scored(tx, table, known, query, self._counts)
+            words = words if is_let_through is None else only(words, known, is_let_through)
         if request.proposed is not None and request.vector is not None:
-            near = self._proposals.nearness(tx, scope, known, request.proposed, words, request.vector)
+            near = self._proposals.nearness(tx, scope, known, request.proposed, words, request.vector, is_let_through)
         elif request.mode is not SearchMode.WORDS and request.vector is not None:
             vectors = self._vectors.get(tx, scope, known.search_revision)
-            near = nearness(known, vectors, request.vector)
+            near = nearness(known, vectors, request.vector, is_let_through)
         return Share(words, near)
 
 

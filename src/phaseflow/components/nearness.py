@@ -1,6 +1,6 @@
 """How near passages are to a query by their vectors."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from phaseflow.components.resident import Passages, Vectors
@@ -15,22 +15,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Nearness:
-    """The cosine of each passage to a query; -inf for those that a filter does not let through, or that an index
-    outside the database has not found."""
+    """The passages that are nearest to a query, of those that a filter lets through, or that an index outside the
+    database has found; and their cosines."""
 
+    places: "Places"
     cosines: "Numbers"
+    mean: float
+    """About that of the cosines of all passages."""
     known: Passages
     vectors: Vectors
     query: "Numbers"
     """Of length 1."""
-    mean: float | None = None
-    """About the mean of the cosines of all passages, where ``cosines`` has only those of some."""
 
-    def only(self, is_let_through: "npt.NDArray[np.bool_]") -> "Nearness":
-        """The same for some passages: the others are not found."""
+    @property
+    def nearest(self) -> float:
+        """The highest cosine."""
+        return float(self.cosines.max())
+
+    def highest(self, most: int) -> "Places":
+        """The places of the nearest passages, in no order."""
         import numpy as np
 
-        return replace(self, cosines=np.where(is_let_through, self.cosines, np.float32(-np.inf)))
+        if most >= len(self.places):
+            return self.places
+        found: Places = self.places[np.argpartition(-self.cosines, most - 1)[:most]]
+        return found
+
+    def of(self, places: "Places") -> "Numbers":
+        """The cosines of some passages; 0 where there is no vector."""
+        return self._to(self.query, places)
 
     def to_moved(self, towards: "Places", weight: float, places: "Places") -> "Numbers":
         """The cosines of passages to the query moved towards the mean of some, by so much of its own length."""
@@ -38,34 +51,40 @@ class Nearness:
 
         moved = self.query + weight * self._rows(towards).mean(axis=0)
         length = float(np.linalg.norm(moved))
-        cosines: Numbers = np.einsum("ij,j->i", self._rows(places), moved / (length or 1.0))
+        return self._to(moved / (length or 1.0), places)
+
+    def _to(self, query: "Numbers", places: "Places") -> "Numbers":
+        import numpy as np
+
+        cosines: Numbers = np.einsum("ij,j->i", self._rows(places), query)
         return cosines
 
     def _rows(self, places: "Places") -> "Numbers":
-        import numpy as np
-
-        wanted = self.known.ids[places]
-        at = np.searchsorted(self.vectors.ids, wanted)
-        at[at == len(self.vectors.ids)] = 0
-        rows = self.vectors.matrix[at]
-        rows[self.vectors.ids[at] != wanted] = 0
+        at, is_there = self.vectors.places(self.known.ids[places])
+        rows = self.vectors.rows.at(at)
+        rows[~is_there] = 0
         return rows
 
 
-def nearness(known: Passages, vectors: Vectors, vector: "Numbers") -> Nearness | None:
-    """How near each passage is to a vector, of length 1 or not; None when there is nothing to compare."""
+def nearness(
+    known: Passages, vectors: Vectors, vector: "Numbers", is_let_through: "npt.NDArray[np.bool_] | None" = None
+) -> Nearness | None:
+    """How near passages are to a vector, of length 1 or not; None when there is nothing to compare."""
     import numpy as np
 
     length = float(np.linalg.norm(vector))
     if not len(vectors.ids) or length == 0 or not np.isfinite(length):
         return None
     query = (vector / length).astype(np.float32)
-    # Not ``@``: that is BLAS, whose threads wait for each other where the cores have other work. In one thread this
-    # takes 3 ms for 100,000 vectors of 256 numbers.
-    similar: Numbers = np.einsum("ij,j->i", vectors.matrix, query)
-    if len(vectors.ids) == len(known.ids) and vectors.search_revision == known.search_revision:
-        return Nearness(similar, known, vectors, query)  # row n is that of passage n: both in the order of the ids
-    at, is_seen = known.places(vectors.ids)
-    cosines = np.zeros(len(known.ids), np.float32)
-    cosines[at[is_seen]] = similar[is_seen]
-    return Nearness(cosines, known, vectors, query)
+    # Mostly row n is that of passage n: both are in the order of the ids.
+    is_same = len(vectors.ids) == len(known.ids) and vectors.search_revision == known.search_revision
+    at, is_seen = (None, None) if is_same else known.places(vectors.ids)
+    among = None
+    if at is not None and is_seen is not None:
+        among = np.flatnonzero(is_seen if is_let_through is None else is_seen & is_let_through[at])
+    elif is_let_through is not None:
+        among = np.flatnonzero(is_let_through)
+    if among is not None and not len(among):
+        return None
+    rows, cosines, mean = vectors.rows.nearest(query, among)
+    return Nearness(rows if at is None else at[rows], cosines, mean, known, vectors, query)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from phaseflow.components.fusion import CANDIDATES, Share, candidates
 from phaseflow.components.nearness import Nearness
 from phaseflow.components.resident import Passages, Vectors
+from phaseflow.components.vectors import ExactRows
 from phaseflow.components.word_ranking import WordScores
 from phaseflow.store import passages
 from phaseflow.store.passages import Scope
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Numbers = npt.NDArray[np.float32]
+    Ids = npt.NDArray[np.int64]
     Places = npt.NDArray[np.int64]
 
 MOST_BY_WORDS: Final = 1500
@@ -42,8 +44,10 @@ class Proposals:
         proposed: Sequence[int],
         words: WordScores | None,
         vector: "Numbers",
+        is_let_through: "npt.NDArray[np.bool_] | None" = None,
     ) -> Nearness | None:
-        """The exact cosines of those of the passages proposed that search sees, and of those that words rank high."""
+        """The exact cosines of those of the passages proposed that search sees and a filter lets through, and of those
+        that words rank high."""
         import numpy as np
 
         length = float(np.linalg.norm(vector))
@@ -51,7 +55,7 @@ class Proposals:
             return None
         query = (vector / length).astype(np.float32)
         at, is_seen = known.places(np.array(proposed, np.int64))
-        places = at[is_seen]
+        places = at[is_seen if is_let_through is None else is_seen & is_let_through[at]]
         if words is not None and words.has_any:
             found = candidates(known, Share(words, None), CANDIDATES)
             best = np.argsort(-words.passages[found], kind="stable")[:MOST_BY_WORDS]
@@ -59,10 +63,9 @@ class Proposals:
         vectors = _read(tx, known, np.unique(places))
         if not len(vectors.ids):
             return None
-        cosines: Numbers = np.full(len(known.ids), -np.inf, np.float32)
-        cosines[known.places(vectors.ids)[0]] = np.einsum("ij,j->i", vectors.matrix, query)
+        rows, cosines, _ = vectors.rows.nearest(query, None)
         mean = float(self._mean(tx, scope, known) @ query)
-        return Nearness(cosines, known, vectors, query, mean)
+        return Nearness(known.places(vectors.ids)[0][rows], cosines, mean, known, vectors, query)
 
     def _mean(self, tx: Transaction, scope: Scope, known: Passages) -> "Numbers":
         """About the mean of all vectors; estimated again when there are a tenth more passages, or fewer."""
@@ -72,7 +75,7 @@ class Proposals:
             then, mean = self._means.get(scope, (0, None))
         if mean is None or abs(len(known.ids) - then) * 10 > then:
             evenly = np.linspace(0, len(known.ids) - 1, min(SAMPLE, len(known.ids))).astype(np.int64)
-            mean = _read(tx, known, np.unique(evenly)).matrix.mean(axis=0)
+            mean = _matrix(tx, known, np.unique(evenly))[1].mean(axis=0)
             with self._lock:
                 if len(self._means) >= MOST_KEPT:
                     self._means.clear()
@@ -81,9 +84,13 @@ class Proposals:
 
 
 def _read(tx: Transaction, known: Passages, places: "Places") -> Vectors:
+    ids, matrix = _matrix(tx, known, places)
+    return Vectors(known.search_revision, ids, ExactRows(matrix))
+
+
+def _matrix(tx: Transaction, known: Passages, places: "Places") -> "tuple[Ids, Numbers]":
     import numpy as np
 
     rows = passages.vectors_of(tx, known.ids[places].tolist())
-    ids = np.array([row[0] for row in rows], np.int64)
     matrix = np.frombuffer(b"".join(row[1] for row in rows), "<f4").reshape(len(rows), -1 if rows else 0)
-    return Vectors(known.search_revision, ids, matrix)
+    return np.array([row[0] for row in rows], np.int64), matrix

@@ -1,11 +1,12 @@
 """What search keeps in memory of a knowledge base: its passages, their lengths, their vectors."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from phaseflow.components.vectors import CompactBuilder, CompactRows, ExactRows, Rows
 from phaseflow.store import passages
 from phaseflow.store.passages import Scope
 from phaseflow.store.pieces import PIECE_BITS
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
 MOST_BYTES = 1 << 30
 """Of all knowledge bases together: those that were not searched for longest go. The one that is searched is kept."""
 
-BATCH = 2048
+BATCH = 1024
 """Vectors read in one statement."""
+MOST_EXACT = 50_000
+"""Vectors that are kept as they are; more are kept in a smaller form."""
+SAMPLES = 64
+"""Places from which vectors are taken to tell their mean, and how many from each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +59,7 @@ class Passages:
 
     def places(self, ids: "Ids") -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]":
         """The places of passages, and which of them search sees."""
-        import numpy as np
-
-        at = np.searchsorted(self.ids, ids)
-        at[at == len(self.ids)] = 0
-        return at, self.ids[at] == ids if len(self.ids) else np.zeros(len(ids), bool)
+        return _places(self.ids, ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,16 @@ class Vectors:
 
     search_revision: int
     ids: "Ids"
-    matrix: "Numbers"
+    rows: Rows
 
     @property
     def size(self) -> int:
         """Bytes."""
-        return self.ids.nbytes + self.matrix.nbytes
+        return self.ids.nbytes + self.rows.size
+
+    def places(self, ids: "Ids") -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]":
+        """The rows of passages, and which of them have one."""
+        return _places(self.ids, ids)
 
 
 class _Sized(Protocol):
@@ -148,37 +153,83 @@ def updated_vectors(tx: Transaction, scope: Scope, old: Vectors | None) -> Vecto
     import numpy as np
 
     revision, live = passages.live_documents(tx, scope)
-    since, _ = passages.sizes_since(tx, scope, old.search_revision if old else -1)
-    ids, matrix = _read(tx, np.sort(numbers(since)))
-    if old is not None and len(old.ids):
-        keep = np.isin(old.ids >> PIECE_BITS, numbers(live))
-        if not len(ids):
-            return Vectors(revision, old.ids[keep], old.matrix[keep])
-        ids, matrix = np.concatenate([old.ids[keep], ids]), np.concatenate([old.matrix[keep], matrix])
+    after = old.search_revision if old else -1
+    since, _ = passages.sizes_since(tx, scope, after)
+    wanted = np.sort(numbers(since))
+    if old is None or not len(old.ids):
+        return Vectors(revision, *_read(tx, scope, after, wanted, None))
+    keep = np.isin(old.ids >> PIECE_BITS, numbers(live))
+    kept_ids, kept = (old.ids, old.rows) if keep.all() else (old.ids[keep], old.rows.taken(keep))
+    if not len(wanted):
+        return Vectors(revision, kept_ids, kept)
+    ids, rows = _read(tx, scope, after, wanted, kept)
+    ids = np.concatenate([kept_ids, ids])
     if not (ids[1:] > ids[:-1]).all():
         order = np.argsort(ids)
-        ids, matrix = ids[order], matrix[order]
-    return Vectors(revision, ids, matrix)
+        ids, rows = ids[order], rows.taken(order)
+    return Vectors(revision, ids, rows)
 
 
-def _read(tx: Transaction, wanted: "Ids") -> "tuple[Ids, Numbers]":
-    """The vectors of passages, some at a time: as rows of Python, all of them would take twice the memory."""
+def _read(tx: Transaction, scope: Scope, after: int, wanted: "Ids", old: Rows | None) -> "tuple[Ids, Rows]":
+    """The ids of passages that have a vector, and the old rows with their vectors behind."""
     import numpy as np
 
-    ids = np.empty(len(wanted), np.int64)
-    matrix: Numbers = np.empty((0, 0), np.float32)
-    count = 0
-    for first in range(0, len(wanted), BATCH):
-        rows = passages.vectors_of(tx, wanted[first : first + BATCH].tolist())
-        if not rows:
-            continue
-        if not count:
-            matrix = np.empty((len(wanted), len(rows[0][1]) // 4), np.float32)
-        ids[count : count + len(rows)] = [row[0] for row in rows]
-        read = np.frombuffer(b"".join(row[1] for row in rows), "<f4")
-        matrix[count : count + len(rows)] = read.reshape(len(rows), -1)
-        count += len(rows)
-    return ids[:count], matrix[:count]
+    found: list[Ids] = []
+
+    def matrices() -> "Iterator[Numbers]":
+        for first in range(0, len(wanted), BATCH):
+            some = wanted[first : first + BATCH]
+            text, packed = passages.vectors_since(tx, scope, after, int(some[0]), int(some[-1]))
+            if text:
+                found.append(numbers(text))
+                yield np.frombuffer(packed, "<f4").reshape(len(found[-1]), -1)
+
+    rows = _with_more(old, matrices(), len(wanted), lambda: _sample(tx, scope, after, wanted))
+    return np.concatenate(found) if found else np.empty(0, np.int64), rows
+
+
+def _with_more(
+    old: Rows | None, matrices: "Iterator[Numbers]", most: int, sample: "Callable[[], Numbers | None]"
+) -> Rows:
+    import numpy as np
+
+    if (len(old) if old is not None else 0) + most <= MOST_EXACT and not isinstance(old, CompactRows):
+        read = list(matrices)
+        exact = ExactRows(np.concatenate(read) if read else np.empty((0, 0), np.float32))
+        return exact if old is None else old.with_more(exact.matrix) if len(exact) else old
+    compact = old if isinstance(old, CompactRows) else None
+    if compact is not None:
+        mean: Numbers | None = compact.mean
+    else:
+        mean = old.matrix.mean(axis=0) if isinstance(old, ExactRows) and len(old) else sample()
+    if mean is None:
+        return old if old is not None else ExactRows(np.empty((0, 0), np.float32))
+    builder = CompactBuilder(most + (len(old) if isinstance(old, ExactRows) else 0), mean)
+    if isinstance(old, ExactRows):
+        builder.add(old.matrix)
+    for matrix in matrices:
+        builder.add(matrix)
+    return builder.built() if compact is None else compact.joined(builder.built())
+
+
+def _sample(tx: Transaction, scope: Scope, after: int, wanted: "Ids") -> "Numbers | None":
+    """About the mean of vectors; None where there are none."""
+    import numpy as np
+
+    read = []
+    for at in range(0, len(wanted), len(wanted) // SAMPLES + 1):
+        text, packed = passages.vectors_since(tx, scope, after, int(wanted[at]), int(wanted[at]) + SAMPLES)
+        if text:
+            read.append(np.frombuffer(packed, "<f4").reshape(text.count(" ") + 1, -1))
+    return np.concatenate(read).mean(axis=0) if read else None
+
+
+def _places(known: "Ids", ids: "Ids") -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]":
+    import numpy as np
+
+    at = np.searchsorted(known, ids)
+    at[at == len(known)] = 0
+    return at, known[at] == ids if len(known) else np.zeros(len(ids), bool)
 
 
 def numbers(text: str) -> "Ids":

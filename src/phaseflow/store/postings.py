@@ -27,7 +27,6 @@ _TABLE_PARTS: Final = (
     # Far above automerge: at the same number, its default, a whole level would be merged in one transaction.
     "INSERT INTO passages_{n} (passages_{n}, rank) VALUES ('crisismerge', 64)",
     "CREATE VIRTUAL TABLE word_places_{n} USING fts5vocab (passages_{n}, instance)",
-    "CREATE VIRTUAL TABLE word_counts_{n} USING fts5vocab (passages_{n}, row)",
 )
 
 
@@ -129,9 +128,12 @@ def is_emptying(tx: Transaction) -> bool:
     return tx.value(_UNUSED) is not None
 
 
-def count(tx: Transaction, table: int, word: str) -> int:
-    """How often an indexed word stands in a table."""
-    return int(tx.value(f"SELECT cnt FROM word_counts_{table} WHERE term = ?", word) or 0)
+def count(tx: Transaction, table: int, word: str, limit: int) -> tuple[int, int]:
+    """How often an indexed word stands in a table, up to ``limit``, and the last passage that was looked at for it."""
+    found = tx.row(
+        f"SELECT count(*), max(doc) FROM (SELECT doc FROM word_places_{table} WHERE term = ? LIMIT ?)", word, limit
+    )
+    return (found[0], found[1] or 0) if found else (0, 0)
 
 
 def places(tx: Transaction, table: int, first: str, last: str, limit: int) -> tuple[str, str]:

@@ -1,0 +1,115 @@
+"""What search keeps in memory follows what is searchable, in either form of the vectors."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from phaseflow import PhaseFlow
+from phaseflow.components import resident, word_ranking
+from phaseflow.components.resident import Vectors, updated_passages, updated_vectors
+from phaseflow.components.vectors import CompactRows
+from phaseflow.components.word_ranking import WordCounts
+from phaseflow.store import knowledge_bases, passages
+from phaseflow.store.passages import Scope
+from phaseflow.store.read_pool import open_readers
+from phaseflow.store.transaction import Transaction
+from tests.engine.components import CountingEmbedder
+from tests.engine.test_control import finished
+
+T = TypeVar("T")
+
+
+def write(folder: Path, numbers: range, version: int) -> None:
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        (folder / f"{number}.md").write_text(f"# Document {number}\n\nIts version is v{version}x{number}.\n", "utf-8")
+
+
+async def read(folder: Path, look: Callable[[Transaction], T]) -> T:
+    async with open_readers(folder / "kb.db") as readers:
+        return await readers.read(look)
+
+
+def as_stored(tx: Transaction, scope: Scope) -> dict[int, npt.NDArray[np.float32]]:
+    rows = tx.rows(
+        "SELECT c.id, v.vector FROM documents AS d JOIN chunks AS c ON c.document_id = d.id"
+        " JOIN vectors AS v ON v.id = c.vector_id WHERE d.state = 4 AND d.kb_id = ?",
+        scope.kb_key,
+    )
+    return {row[0]: np.frombuffer(row[1], np.float32) for row in rows}
+
+
+@pytest.mark.parametrize("most_exact", [10**6, 30, 0])
+async def test_vectors_follow_what_is_searchable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_exact: int
+) -> None:
+    monkeypatch.setattr(resident, "MOST_EXACT", most_exact)
+    monkeypatch.setattr(resident, "BATCH", 7)
+    folder, kept = tmp_path / "docs", list[Vectors]()
+
+    def look(tx: Transaction) -> None:
+        kb = knowledge_bases.get(tx, "kb")
+        scope = Scope(kb.key, kb.index_version)
+        kept.append(updated_vectors(tx, scope, kept[-1] if kept else None))
+        stored = as_stored(tx, scope)
+        assert kept[-1].ids.tolist() == sorted(stored)
+        rows = kept[-1].rows.at(np.arange(len(stored)))
+        expected = np.array([stored[each] for each in sorted(stored)])
+        assert np.abs(rows - expected).max() <= (0.01 if isinstance(kept[-1].rows, CompactRows) else 0)
+        assert isinstance(kept[-1].rows, CompactRows) == (most_exact == 0 or (most_exact == 30 and len(kept) > 1))
+
+    async with PhaseFlow(tmp_path / "kb.db", embedder=CountingEmbedder()) as flow:
+        write(tmp_path / "other", range(5), 9)
+        for numbers, version in ((range(20), 1), (range(15, 40), 2), (range(3), 3)):
+            write(folder, numbers, version)
+            if version == 3:
+                (folder / "7.md").unlink()
+            await finished(await flow.start("kb", folder))
+            await finished(await flow.start("other", tmp_path / "other"))
+            await read(tmp_path, look)
+        assert len(kept) == 3
+        hits = await flow.search("kb", "v2x33", mode="hybrid")
+    assert hits[0].uri == "33.md"
+
+
+async def test_vectors_are_read_as_they_are_stored_whatever_bytes_they_have(tmp_path: Path) -> None:
+    class Odd(CountingEmbedder):
+        async def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            await super().embed_documents(texts)
+            rows = np.zeros((len(texts), 8), np.float32)  # full of zero bytes, and of such as are not UTF-8
+            rows[:, 0] = np.frombuffer(b"\xff\xfe\x7f\x3f" * len(texts), np.float32)
+            rows[:, 7] = np.arange(len(texts))
+            return [list(map(float, row)) for row in rows]
+
+    write(tmp_path / "docs", range(20), 1)
+    async with PhaseFlow(tmp_path / "kb.db", embedder=Odd()) as flow:
+        await finished(await flow.start("kb", tmp_path / "docs"))
+
+        def look(tx: Transaction) -> None:
+            scope = Scope(knowledge_bases.get(tx, "kb").key, 1)
+            stored = as_stored(tx, scope)
+            text, packed = passages.vectors_since(tx, scope, -1, min(stored), max(stored))
+            assert packed == b"".join(stored[int(each)].tobytes() for each in text.split())
+            assert len(stored) == 20
+
+        await read(tmp_path, look)
+
+
+async def test_the_count_of_a_common_word_is_estimated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_ranking, "MOST_COUNTED", 20)
+    write(tmp_path / "docs", range(100), 1)
+    async with PhaseFlow(tmp_path / "kb.db", embedder=CountingEmbedder()) as flow:
+        await finished(await flow.start("kb", tmp_path / "docs"))
+
+        def look(tx: Transaction) -> tuple[int, int]:
+            kb = knowledge_bases.get(tx, "kb")
+            known = updated_passages(tx, Scope(kb.key, kb.index_version), None)
+            return WordCounts().of(tx, 1, "version", known), WordCounts().of(tx, 1, "v1x33", known)
+
+        common, rare = await read(tmp_path, look)
+    assert 90 <= common <= 120
+    assert rare == 1
