@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from phaseflow.components.embedders import EmbedderAdapter, as_embedder
+from phaseflow.components.embedders.adapter import QUERIES
 from phaseflow.domain.errors import (
     BatchTooLarge,
     ComponentError,
@@ -212,6 +213,39 @@ async def test_plain_calls_run_in_flight_at_once_and_no_more() -> None:
                 await anyio.to_thread.run_sync(embedder.full.acquire)
             embedder.go_on.set()
     assert embedder.most == 2
+
+
+class BusyWithBatches(Waiting):
+    """Batches wait, queries do not."""
+
+    def embed_query(self, text: str) -> Sequence[float]:
+        return [2.0]
+
+
+async def test_a_query_does_not_wait_for_the_batches_of_an_embedder_that_takes_one_at_a_time() -> None:
+    embedder = BusyWithBatches(1)
+    port = as_embedder(embedder)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(port.embed, ["a"])
+            await anyio.to_thread.run_sync(embedder.full.acquire)
+            assert (await port.embed_query("q")).tolist() == [2.0]
+            assert embedder.under_way == 1
+            embedder.go_on.set()
+
+
+async def test_queries_that_an_embedder_leaves_hanging_keep_their_places_and_take_no_more_threads() -> None:
+    embedder = Waiting(1)
+    port = as_embedder(embedder)
+    for _ in range(3 * QUERIES):
+        with anyio.move_on_after(0.02):
+            await port.embed_query("q")
+    assert embedder.most <= QUERIES
+    embedder.go_on.set()
+    with anyio.fail_after(10):
+        assert (await port.embed_query("q")).tolist() == [1.0]
+    assert embedder.most <= QUERIES
 
 
 def calling() -> set[threading.Thread]:

@@ -15,12 +15,13 @@ IDLE_S = 0.1
 """How long a thread waits for its next call before it ends: in a running job that one comes within milliseconds."""
 
 
-async def call_in_abandonable_thread(call: Callable[[], T]) -> T:
+async def call_in_abandonable_thread(call: Callable[[], T], ended: Callable[[], object] = bool) -> T:
     """Run a plain call in a thread that has no other and return its result or raise its exception.
 
     Cancelling abandons the thread: it goes on unseen and what it returns is dropped. It is a daemon, because the
     worker threads of anyio are not: one that hangs would keep the interpreter from ending. A thread serves one call
     after another, since whoever starts one waits until it runs: milliseconds of the event loop in a busy process.
+    ``ended`` is called by the loop once the call has ended, also one that was abandoned.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -48,6 +49,7 @@ async def call_in_abandonable_thread(call: Callable[[], T]) -> T:
         def answer() -> None:
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(tell, result, error)
+                loop.call_soon_threadsafe(ended)
 
         return answer
 

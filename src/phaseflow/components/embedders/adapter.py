@@ -1,7 +1,7 @@
 """The one shape in which the engine uses any embedder."""
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Self
@@ -32,16 +32,23 @@ if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
     from phaseflow.components.workers.pool import ExtractionPool
 
+QUERIES = 4
+"""Queries that a plain embedder has to answer at once, beside ``in_flight`` batches: nobody's search waits for a job. A
+call that hangs keeps its place, so that searches do not fill the process with threads."""
 _MESSAGE_LENGTH = 300
+
+
+InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
 class EmbedderAdapter:
     """Any embedder as coroutines that return checked float32 arrays.
 
     Wraps an object with ``embed_documents(texts)``, plain or a coroutine, and ``embed_query(text)`` where it has one
-    (else a query is embedded like a document). Plain methods run in threads, at most ``in_flight`` at once; cancelling
-    abandons the thread and drops its result. A foreign exception becomes one of ours by its shape (its status code,
-    or that it is a fault of the connection); one of unknown shape passes through unchanged.
+    (else a query is embedded like a document). Plain methods run in threads, at most ``in_flight`` at once for batches
+    and four for queries, which wait for no batch; cancelling abandons the thread and drops its result. A foreign
+    exception becomes one of ours by its shape (its status code, or that it is a fault of the connection); one of unknown
+    shape passes through unchanged.
     """
 
     fingerprint: str
@@ -73,6 +80,7 @@ class EmbedderAdapter:
         dimension = getattr(embedder, "dimension", None)
         self.dimension = dimension if isinstance(dimension, int) and dimension > 0 else None
         self._threads = anyio.CapacityLimiter(self._in_flight)
+        self._queries = anyio.Semaphore(QUERIES)
         self.throttle = Throttle()
         self._pool: ExtractionPool | None = None
         self.calls = 0
@@ -94,7 +102,7 @@ class EmbedderAdapter:
         Raises TransientError (also for a malformed answer), RateLimited, BatchTooLarge, DocumentError or
         ComponentUnavailable, and whatever else a foreign embedder raises.
         """
-        found = self._checked(await self._call(self._embed_documents, texts), len(texts))
+        found = self._checked(await self._call(self._embed_documents, texts, self._in_batches), len(texts))
         self.throttle.passed()
         return found
 
@@ -107,10 +115,11 @@ class EmbedderAdapter:
             raise RateLimited(f"the embedding server asked for no calls for {wait_s:.0f} s more", retry_after_s=wait_s)
         embed_query = getattr(self._embedder, "embed_query", None)
         if embed_query is None:
-            vectors = await self.embed([text])
+            rows = await self._call(self._embedder.embed_documents, [text], self._in_queries)
         else:
-            vectors = self._checked([await self._call(embed_query, text)], 1)
-            self.throttle.passed()
+            rows = [await self._call(embed_query, text, self._in_queries)]
+        vectors = self._checked(rows, 1)
+        self.throttle.passed()
         vector: npt.NDArray[np.float32] = vectors[0]
         return vector
 
@@ -134,22 +143,29 @@ class EmbedderAdapter:
         assert self._pool is not None
         return await self._pool.embed(Model(self.fingerprint, self._embedder), texts)
 
-    async def _call(self, method: Callable[[Any], Any], argument: Any) -> Any:
+    async def _call(self, method: Callable[[Any], Any], argument: Any, in_thread: InThread) -> Any:
         begun, texts = self.throttle.clock(), 1 if isinstance(argument, str) else len(argument)
         try:
             with tracing.span("embedding call", model=self.fingerprint or "", texts=texts):
-                return await self._translating(method, argument)
+                return await self._translating(method, argument, in_thread)
         except RateLimited as error:
             self.throttle.limited(begun, error.retry_after_s)
             raise
 
-    async def _translating(self, method: Callable[[Any], Any], argument: Any) -> Any:
+    async def _in_batches(self, call: Callable[[], Any]) -> Any:
+        async with self._threads:
+            return await contained(call_in_abandonable_thread(call), "the embedder")
+
+    async def _in_queries(self, call: Callable[[], Any]) -> Any:
+        await self._queries.acquire()
+        return await contained(call_in_abandonable_thread(call, self._queries.release), "the embedder")
+
+    async def _translating(self, method: Callable[[Any], Any], argument: Any, in_thread: InThread) -> Any:
         self.calls += 1
         try:
             if iscoroutinefunction(method):
                 return await contained(method(argument), "the embedder")
-            async with self._threads:
-                result = await contained(call_in_abandonable_thread(lambda: method(argument)), "the embedder")
+            result = await in_thread(lambda: method(argument))
             return await contained(result, "the embedder") if isawaitable(result) else result
         except ComponentError:
             self.errors += 1
