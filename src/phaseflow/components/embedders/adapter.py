@@ -47,8 +47,8 @@ class EmbedderAdapter:
     Wraps an object with ``embed_documents(texts)``, plain or a coroutine, and ``embed_query(text)`` where it has one
     (else a query is embedded like a document). Plain methods run in threads, at most ``in_flight`` at once for batches
     and four for queries, which wait for no batch; cancelling abandons the thread and drops its result. A foreign
-    exception becomes one of ours by its shape (its status code, or that it is a fault of the connection); one of unknown
-    shape passes through unchanged.
+    exception becomes one of ours by its shape (its status code, or that it is a fault of the connection); another one
+    passes through unchanged.
     """
 
     fingerprint: str
