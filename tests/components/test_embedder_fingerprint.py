@@ -4,10 +4,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import anyio
+import httpx2
+import numpy as np
 import pytest
 from pydantic import BaseModel, SecretStr
 
@@ -59,6 +63,22 @@ class Slotted:
         return [[1.0] for _ in texts]
 
 
+class Url:
+    """The shape of the address in a client of HTTP: an object of its own."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
+def module(**names: str) -> ModuleType:
+    made = ModuleType("embeds")
+    made.__dict__.update(names, embed_documents=lambda texts: [[1.0] for _ in texts])
+    return made
+
+
 class Opaque:
     """A model from elsewhere that says nothing."""
 
@@ -93,6 +113,20 @@ def of(embedder: Any) -> str:
         lambda name: Embeds(model=Embeds(model_name=name)),
         lambda name: Declared(deployment=name),
         lambda name: Declared(encode_kwargs={"normalize_embeddings": name == "one"}),
+        lambda name: Embeds(model="m", client=Embeds(_client=Embeds(_base_url=Url(f"http://{name}/")))),
+        lambda name: Embeds(model="m", client=SimpleNamespace(_host=name)),
+        lambda name: Embeds(model="m", clients=[Embeds(host=name)]),
+        lambda name: Embeds(client=SimpleNamespace(meta=SimpleNamespace(region_name=name)), model_id="m"),
+        lambda name: Embeds(model="m", host="h", port=len(name)),
+        lambda name: Embeds(model="m", server_address=name),
+        lambda name: Embeds(model="m", project=name),
+        lambda name: Embeds(model="m", provider=name),
+        lambda name: Embeds(model="m", variant=name),
+        lambda name: Embeds(model="m", seed=len(name)),
+        lambda name: Embeds(model="m", weights=("a", name)),
+        lambda name: Embeds(models=[name]),
+        lambda name: Embeds(models={name, "other"}),
+        lambda name: module(MODEL=name),
         Data,
         Slotted,
     ],
@@ -137,6 +171,11 @@ def test_no_secret_is_in_it() -> None:
         Embeds(names=["titan"]),
         Embeds(config={"name": "titan"}),
         Embeds(client=Embeds(name="titan")),
+        Embeds(name={"titan"}),
+        Embeds(_k=3),
+        Embeds(embed_documents=partial(print, "titan")),
+        Embeds(run=partial(print, "titan")),
+        Embeds(matrix=np.eye(2)),
     ],
 )
 def test_where_nothing_says_which_model_it_is_the_program_is_asked(embedder: Any) -> None:
@@ -156,6 +195,34 @@ def test_a_model_taken_from_around_the_class_is_not_guessed_either() -> None:
 
     with pytest.raises(TypeError, match="nothing says which model this Closed uses"):
         as_embedder(made("titan"))
+
+
+@pytest.mark.parametrize("number", [True, False])
+def test_a_number_taken_from_around_the_class_or_given_as_a_default_is_not_guessed_either(number: bool) -> None:
+    layer = 12
+
+    class Closed:
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            return [[float(layer)] for _ in texts]
+
+    class Defaulted:
+        def embed_documents(self, texts: list[str], *, kind: str = "titan") -> list[list[float]]:
+            return [[float(len(kind))] for _ in texts]
+
+    with pytest.raises(TypeError, match="give it an attribute `fingerprint`"):
+        as_embedder(Closed() if number else Defaulted())
+
+
+async def test_a_client_of_http_adds_its_address_and_nothing_that_changes() -> None:
+    key = {"Authorization": "Bearer sk-1"}
+    async with httpx2.AsyncClient(base_url="http://127.0.0.1:1/v1", headers=key) as client:
+        embedder = Embeds(model="m", _client=client)
+        before = of(embedder)
+        with pytest.raises(httpx2.ConnectError):
+            await client.post("embeddings")
+        assert of(embedder) == before
+    assert "http://127.0.0.1:1/v1" in before
+    assert "sk-1" not in before
 
 
 async def test_what_a_class_counts_and_waits_for_is_not_a_model() -> None:

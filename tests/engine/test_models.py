@@ -15,10 +15,10 @@ class Sized:
     def __init__(self, model_id: str | None = None, length: int = 8, dimension: int | None = None) -> None:
         self.model_id = model_id
         self.dimension = dimension
-        self._numbers = length
+        self._max_length = length
 
     async def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return [(vector_of(text) * 2)[: self._numbers] for text in texts]
+        return [(vector_of(text) * 2)[: self._max_length] for text in texts]
 
 
 async def ingested(database: Path, folder: Path, embedder: Any) -> JobStatusResponse:

@@ -3,11 +3,12 @@
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from hashlib import blake2b
 from pathlib import PurePath
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,24 +18,39 @@ _KNOWN = (
 )  # fmt: skip
 """Looked for as properties too; others must be values that the object holds."""
 _NAMES_MODEL = frozenset({
-    "model", "deployment", "endpoint", "engine", "repo", "checkpoint", "url", "uri", "base", "host", "path", "weights",
+    "model", "models", "deployment", "endpoint", "engine", "repo", "checkpoint", "url", "uri", "base", "host", "path",
+    "weights", "variant", "seed",
 })  # fmt: skip
 """Words of an attribute's name that say which model it is."""
+_ADDRESSES = frozenset({
+    "endpoint", "url", "uri", "base", "host", "server", "address", "port", "region", "location", "project", "tenant",
+})  # fmt: skip
+"""Words of those that say where the model is asked, also in a client that the embedder wraps."""
 _SHAPES_VECTORS = frozenset({
     "dimension", "dimensions", "dim", "dims", "size", "prefix", "instruction", "instructions", "instruct", "prompt",
     "normalize", "normalized", "pooling", "task", "type", "revision", "truncate", "precision", "quantization",
-    "lang", "language", "dimensionality", "adapter", "region", "version",
+    "lang", "language", "dimensionality", "adapter", "version", "provider", "organization", "backend", "layer",
+    "layers",
 })  # fmt: skip
 """Words of an attribute's name that say how the model is used."""
 _SECRET = frozenset({
     "key", "keys", "token", "secret", "password", "passwd", "credential", "credentials", "auth", "authorization",
     "cookie", "cookies", "header", "headers", "session", "profile",
 })  # fmt: skip
+_COUNTS = frozenset({
+    "call", "calls", "count", "counts", "counter", "seen", "total", "used", "spent", "cost", "error", "errors",
+    "failures",
+    "asked", "answered", "tries", "attempts", "retries", "delay", "wait", "sleep", "seconds", "timeout", "limit", "max",
+    "min", "most", "flight", "concurrency", "workers", "threads", "rate", "requests", "tokens", "texts", "port", "id",
+})  # fmt: skip
+"""Words of numbers that say how much was done, or how fast, and not with which model."""
 _NOT_ABOUT_VECTORS = frozenset({"batch", "chunk", "cache", "retry", "timeout", "tiktoken", "ctx", "proxy", "log"})
 _PYDANTICS = frozenset({"model_config", "model_fields", "model_computed_fields", "model_extra", "model_fields_set"})
 _HARMLESS = sys.stdlib_module_names | {"anyio", "trio", "sniffio", "structlog"}
 """Packages whose objects (locks, events, clocks, loggers) hold no model."""
 _LONGEST = 80
+_FEW = 8
+"""Objects of a list that are looked into."""
 _DEEPEST = 3
 _MOST = 500
 """Values looked at; an object that holds more is not an embedder's settings."""
@@ -88,42 +104,46 @@ class _Search:
         self._left = _MOST
         self._seen: set[int] = set()
 
-    def identifying(self, holder: Any, *, has_model: bool, depth: int = 0) -> Found:
-        """What identifies the model, by name; deeper objects count where their holder names no model itself."""
+    def identifying(self, holder: Any, *, has_model: bool, depth: int = 0, addresses: bool = False) -> Found:
+        """What identifies the model, by name. Of deeper objects all counts where their holder names no model itself,
+        else (``addresses``) only where they ask."""
         found: Found = {}
         deeper: list[tuple[str, Any]] = []
         defaults = _defaults(holder)
-        for name, value in self._held(holder):
+        for name, held in self._held(holder):
+            value = held
             if has_model and name in _MODEL and isinstance(value, str) and depth == 0:
                 continue  # stands in front
             words = _words(name)
-            is_model = bool(words & _NAMES_MODEL)
+            is_model = bool(words & (_ADDRESSES if addresses else _NAMES_MODEL | _ADDRESSES))
+            value = _plain(value) if is_model or words & _SHAPES_VECTORS else value
             is_plain = isinstance(value, str | int | float | PurePath | Enum)
-            if is_plain and (is_model or words & _SHAPES_VECTORS):
+            if is_plain and (is_model or (words & _SHAPES_VECTORS and not addresses)):
                 at_default = name in defaults and defaults[name] == value
                 if value != "" and not (at_default and (has_model or not is_model)):
                     found[name.lstrip("_")] = _shown(value)
-            elif not is_plain and (isinstance(value, Mapping) or _is_foreign(value)):
-                deeper.append((name.lstrip("_"), value))
+            elif not is_plain:
+                deeper += [(name.lstrip("_") + place, each) for place, each in _inside(value)]
         names_model = has_model or any(_words(name) & _NAMES_MODEL for name in found)
         for name, value in deeper if depth < _DEEPEST else ():
-            if names_model and not isinstance(value, Mapping):
-                continue
-            inner = self.identifying(value, has_model=names_model, depth=depth + 1)
+            only = addresses or (names_model and not isinstance(value, Mapping))
+            inner = self.identifying(value, has_model=names_model, depth=depth + 1, addresses=only)
             found |= {f"{name}.{part}": shown for part, shown in inner.items()}
         return found
 
     def may_hide(self, holder: Any, depth: int = 0) -> bool:
         """Whether an object holds a text, a function or an object that may decide which model it uses."""
-        held = [value for _, value in self._held(holder)]
-        return any(self._hides(value, depth) for value in (*held, *_closed_over(holder)))
+        held = [*self._held(holder), *(("", value) for value in _closed_over(holder))]
+        return any(self._hides(name, value, depth) for name, value in held)
 
-    def _hides(self, value: Any, depth: int) -> bool:
+    def _hides(self, name: str, value: Any, depth: int) -> bool:
+        if isinstance(value, int | float):
+            return not isinstance(value, bool) and bool(value) and not _words(name) & (_COUNTS | _SHAPES_VECTORS)
         if isinstance(value, str | bytes | PurePath):
             return len(str(value)) > 0
         if isinstance(value, Mapping):
             return any(isinstance(each, str) for each in value.values())
-        if isinstance(value, list | tuple):
+        if isinstance(value, list | tuple | set | frozenset):
             return any(isinstance(each, str) for each in value)
         if isinstance(value, type) or not (callable(value) or _is_foreign(value)):
             return False
@@ -158,7 +178,10 @@ def _all_held(holder: Any) -> dict[str, Any]:
             slots = base.__dict__.get("__slots__", ())
             names = (slots,) if isinstance(slots, str) else tuple(slots)
             held.update((name, _read(holder, name)) for name in names if not name.startswith("__"))
-    held.update(getattr(holder, "__dict__", {}) if not isinstance(holder, type | ModuleType) else {})
+    if isinstance(holder, ModuleType):
+        held.update((name, value) for name, value in vars(holder).items() if isinstance(value, str | int | float))
+    elif not isinstance(holder, type):
+        held.update(getattr(holder, "__dict__", {}))
     for name in _KNOWN:
         value = _read(holder, name)
         if value is not None and not callable(value):
@@ -181,14 +204,40 @@ def _defaults(holder: Any) -> dict[str, Any]:
 
 
 def _closed_over(holder: Any) -> Iterator[Any]:
-    """What the methods of a class that was made inside a function take from that function."""
+    """What the methods of a class that was made inside a function take from that function, and their defaults."""
     for name in ("embed_documents", "embed_query"):
         method = getattr(holder, name, None)
-        for cell in getattr(getattr(method, "__func__", method), "__closure__", None) or ():
-            yield cell.cell_contents
+        function = getattr(method, "__func__", method)
+        for cell in getattr(function, "__closure__", None) or ():
+            with suppress(ValueError):  # one that is still empty
+                yield cell.cell_contents
+        yield from (getattr(function, "__kwdefaults__", None) or {}).values()
+        yield from getattr(function, "__defaults__", None) or ()
+
+
+def _plain(value: Any) -> Any:
+    """A list of words, or an address as an object of its own, as one text; anything else as it is."""
+    if (
+        isinstance(value, list | tuple | set | frozenset)
+        and value
+        and all(isinstance(each, str | int) for each in value)
+    ):
+        return ",".join(sorted(map(str, value)) if isinstance(value, set | frozenset) else map(str, value))
+    if type(value).__name__.lower().endswith("url"):
+        return str(value)
+    return value
+
+
+def _inside(value: Any) -> list[tuple[str, Any]]:
+    """The objects to look into, with where they stand in it."""
+    if isinstance(value, list | tuple):
+        return [(f".{number}", each) for number, each in enumerate(value[:_FEW]) if _is_foreign(each)]
+    return [("", value)] if isinstance(value, Mapping) or _is_foreign(value) else []
 
 
 def _is_foreign(value: Any) -> bool:
+    if isinstance(value, SimpleNamespace):
+        return True
     return type(value).__module__.partition(".")[0] not in _HARMLESS and not isinstance(value, type | BaseException)
 
 
