@@ -133,6 +133,8 @@ class Feed:
         self._clients += 1
         try:
             while True:
+                # Taken before the page is read: what comes during the read sets this hint, and is in the next page.
+                # ``last`` lets the cursor pass transitions of other knowledge bases, which a filtered page leaves out.
                 hint, last = self._changed, self.last_seq
                 page = await self.since(cursor, kb_id)
                 for transition in page:
@@ -174,6 +176,8 @@ class Feed:
         return await self._clock.read_steadily(read)
 
     async def _next_status(self, kb_id: str, hint: anyio.Event, revision: int) -> None:
+        # Two waits in place of a timer for each job: within the interval only a move ends the first; after it, any
+        # change, also one that came within it, ends the second at once.
         with anyio.move_on_after(STATUS_INTERVAL_S):
             while not self.has_moved(kb_id, revision) and not self._closed:
                 await hint.wait()

@@ -98,6 +98,8 @@ class EmbeddingCalls:
 
     async def _in_turn(self, chunks: Sequence[Chunk], spent: Spent) -> list[Claim]:
         async with self._gate:
+            # Asked again inside: the waits before were outside the gate, and by now the gate may have been closed and
+            # opened, or another batch may have been told to wait.
             with self._throttle.turn() as may_call:
                 if not may_call:  # while the gate was closed, or another batch was faster
                     return []
@@ -129,6 +131,8 @@ class EmbeddingCalls:
             self._sent = 0  # beyond the gate is only who has been resumed
             self._hold(f"the budget of {counted(most, 'character')} is used up; resume to go on for as many again")
             return []
+        # Reserved before the call and counted after it: calls run side by side, and all of them together must stay
+        # within the budget, not each of them.
         self._reserved += size
         try:
             return await self._ask_and_store(chunks)
@@ -139,6 +143,8 @@ class EmbeddingCalls:
         """One call for the texts that nobody has; the claims of other jobs that embed some of them right now."""
         texts = {chunk.text_hash: chunk.text for chunk in chunks}
         with self._shop.single_flight.claim(self._shop.plan.model, texts) as (claimed, others):
+            # Looked up again inside the claim: another job may have stored the text between the look-up of this batch
+            # and the claim. Only a text that is in neither is paid for.
             known = await self._release.known(list(texts))
             new = [text_hash for text_hash in claimed if text_hash not in known]
             result = BatchResult(texts=[*known, *new], hashes=new)

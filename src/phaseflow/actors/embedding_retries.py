@@ -149,7 +149,7 @@ class _Isolation:
         self._failed_parts = 0
 
     async def run(self, chunks: Sequence[Chunk]) -> None:
-        self._with_running_phase = anyio.current_time()
+        self._began = anyio.current_time()
         parts = [chunks]
         if len(chunks) == 1:
             self._alone.append((chunks[0], self._error))
@@ -174,7 +174,7 @@ class _Isolation:
         return True
 
     def _nothing_passes(self) -> bool:
-        lasted_s = anyio.current_time() - self._with_running_phase
+        lasted_s = anyio.current_time() - self._began
         is_long = self._failed_parts >= PARTS_WITHOUT_SUCCESS or lasted_s > SECONDS_WITHOUT_SUCCESS
         return is_long and self._retries.successes == self._successes
 

@@ -5,6 +5,7 @@ A full channel never blocks its sender. A receiver whose cursor fits takes the b
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
@@ -109,34 +110,29 @@ class Receiver:
                 if found := await self._read():
                     return found
                 self._behind = False
-            batch = await self._take()
-            if batch is None:
+            try:
+                batch = await self._take()
+            except anyio.EndOfStream:
                 return await self._read()
-            if batch.last <= self._cursor:
-                continue
-            if batch.after > self._cursor:
+            if batch is None or batch.after > self._cursor:
                 self._behind = True
-                continue
-            self._cursor = batch.last
-            return batch.documents
+            elif batch.last > self._cursor:  # else it was read from the store already
+                self._cursor = batch.last
+                return batch.documents
 
     def close(self) -> None:
         """Receive no more."""
         self._receive.close()
 
     async def _take(self) -> Batch | None:
-        try:
+        """The next batch in the channel; None when more was handed over than it holds. Raises EndOfStream."""
+        # The channel first, then the sender's ``last``: a full channel still holds batches that fit, and only what
+        # follows them has to be read. Looking at ``last`` first would read from the store all that a full channel has.
+        with suppress(anyio.WouldBlock):
             return self._receive.receive_nowait()
-        except anyio.WouldBlock:
-            pass
-        except anyio.EndOfStream:
+        if self._sender.last > self._cursor:
             return None
-        if self._sender.last > self._cursor:  # its hint found the channel full
-            return Batch(self._sender.last, [StagedDocument(self._sender.last + 1, "", "", "", "")])
-        try:
-            return await self._receive.receive()
-        except anyio.EndOfStream:
-            return None
+        return await self._receive.receive()
 
     async def _read(self) -> Sequence[StagedDocument]:
         last = self._sender.last

@@ -149,6 +149,7 @@ class LoadingActor(Actor):
     async def _store_part(self, reader: SourceReader, part: list[Loaded]) -> None:
         """Store outcomes in one transaction; the text of a large document in several before it."""
         loaded = [_text(entry, outcome) for entry, outcome in part if isinstance(outcome, Document)]
+        # A large text is alone in its part (``in_parts``), so it is enough to look at the first.
         begun = None
         if loaded and len(loaded[0].text) > STORE_CHARACTERS:
             begun = await self._store_text(loaded[0])
@@ -214,11 +215,15 @@ class LoadingActor(Actor):
         tried = [entry.uri for entry, outcome in done if not isinstance(outcome, Skipped | LeftOut)]
         catalogue.count_attempts(tx, plan.target.kb_key, tried)
         found = [link for _, outcome in done if not isinstance(outcome, FailedDocument) for link in outcome.links]
+        # Several pages lead to the same address: the shortest way counts, so the deepest come first and are
+        # overwritten. Else the depth limit would depend on which page was read first.
         links = {link.uri: link for link in sorted(found, key=_depth, reverse=True)}
         if links:
             self.store_listed(tx, reader, list(links.values()), is_last=False)
         total = self._finished_total(tx) if links or skipped else None
         same = len(unchanged) + len(left_out)
+        # Last, where other phases count first: the total depends on the links above. A stale attempt is refused all the
+        # same, and what it has written here is rolled back with it.
         counts = Done(len(loaded) + same, len(failed), same, len(loaded), total)
         self.shop.advance(tx, self.phase, counts)
         return staged

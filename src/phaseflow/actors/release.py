@@ -78,6 +78,8 @@ class OrderedRelease:
         """
         self._results.append(result)
         async with self._storing:
+            # Whoever had the lock before us may have stored ours too. So a dozen calls in flight are one transaction,
+            # not a dozen.
             if result.is_stored:
                 return
             results, self._results = self._results, []
@@ -87,6 +89,8 @@ class OrderedRelease:
             done = [chunk for chunk in self._pending.still_open([*had, *got]) if chunk.document_id not in failed]
             ready = self._pending.ready(done, failed)
             computed = sum(len(each.hashes) for each in results)
+            # Documents leave with the last part only. If an earlier one is all that gets stored, its chunks have their
+            # vectors and their documents are read again from the store: nothing is handed over half.
             *most, last = _parts(done) or [[]]
             for n, part in enumerate(most):
                 stored = results if n == 0 else ()
@@ -96,6 +100,8 @@ class OrderedRelease:
             await self._shop.write(
                 partial(self._write, results=stored, done=last, computed=computed, failed=failed, ready=ready)
             )
+            # Memory follows the rows: had it changed first, a write that fails would leave chunks that count as done
+            # here and nowhere else, and their documents would never leave.
             self._settle(results, done, failed, ready)
 
     def _failed(self, results: Sequence[BatchResult]) -> dict[int, FailedDocument]:
@@ -163,6 +169,8 @@ class OrderedRelease:
             self._pending.fail(document_id, f"{failure.uri}: {failure.error}")
         self._pending.close(ready)
         self._sender.offer(ready)
+        # In the order of the documents, not of the answers: ten failures in a row must mean the same however many calls
+        # are in flight.
         for error in self._pending.decided():
             self._spend(error)
 

@@ -52,11 +52,15 @@ class Requests:
             await self._changed.wait()
             self._changed = anyio.Event()
             found = self._noted.is_set() and await self.take()
+            # The phase may end only when all readers are idle at once and the store has nothing for them: a reader that
+            # found nothing may have looked a moment before something was taken.
             if not found and self._idle == readers:
                 found = await self.take_more() or await self._shop.database.read(self._has_unread)
                 self._is_over = not found
             if found or self._is_over:
                 self._idle = 0
+                # Replaced before it is set: a reader that is woken may come round again before we do, and has to find
+                # the new one.
                 woken, self._round = self._round, anyio.Event()
                 woken.set()
 

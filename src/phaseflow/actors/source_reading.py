@@ -149,6 +149,9 @@ class SourceReader:
     async def _load(self, page: list[ListedEntry]) -> None:
         outcomes: dict[int, Outcome] = {}
         ended = anyio.Event()
+        # A task of its own stores what has been read while the rest of the page is still being read, so that a slow
+        # document keeps nobody else's back. A failure is carried past it as a value: raised at once, it would cancel
+        # the storing, and what was read already would be read, and paid for, again.
         async with anyio.create_task_group() as keeper:
             keeper.start_soon(self._keep, page, outcomes, ended)
             failure = await _failure_of(lambda: self._load_all(page, outcomes))
@@ -196,6 +199,9 @@ class SourceReader:
         attempt, waited_s, limited, down = 1, 0.0, 0, 0
         async with self._limit, self._budget.room(entry.size):
             began = self._limits.now()
+            # Asked, not entered: the page is inside the gate already. A gate that closes ends the waits between
+            # attempts and leaves the document without an outcome; it is still open in the list, and the next run reads
+            # it.
             while self._gate.is_open:
                 try:
                     outcomes[entry.id] = await contained(self._loader.load(listed, known), "the loader")
@@ -211,6 +217,9 @@ class SourceReader:
                     continue
                 except TransientError as error:
                     wait_s = self._shop.backoff_s(attempt, waited_s, error.retry_after_s)
+                    # A server that is gone fails every page in the same way. If nothing was answered since this page
+                    # began, it is the source that is down, and the job should say so once instead of failing ten
+                    # thousand documents.
                     if wait_s is None and isinstance(error, SourceDown) and self._limits.last_success <= began:
                         raise  # while other pages pass, it is this one that cannot be reached
                     if wait_s is None:

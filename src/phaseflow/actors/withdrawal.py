@@ -77,6 +77,9 @@ class Withdrawal:
         """Pause the phase before most of a source would go, until somebody resumes it."""
         had, gone = await self._census()
         reason = why_not_delete(had, gone, self._shop.plan.max_deleted_share)
+        # ``hold`` asks the supervisor to close the gate, and the next round waits in it: that is the pause. Somebody
+        # who resumes gives consent in the same commit. A gate that opens without it (resumed for another reason) leads
+        # here again.
         while reason is not None:
             async with self._gate:
                 if await self._shop.database.read(self._has_consent):
@@ -91,6 +94,9 @@ class Withdrawal:
         """How many searchable documents there are of each source, and how many of these are gone."""
         plan = self._shop.plan
         had, gone = Counter[str](), Counter[str]()
+        # Counted in full before anything goes: a guard that looks at each page would have taken out most of them by the
+        # time that the share is known. In pages, for one statement over a million documents would hold a reader for
+        # seconds.
         after: str | None = ""
         while after is not None:
             async with self._gate:

@@ -123,6 +123,7 @@ class Engine:
         at = hub.clock.now()
 
         def write(tx: Transaction) -> tuple[T, str | None, bool]:
+            # In one transaction: after a crash between two, documents would wait in the inbox with no job to take them.
             value, made = change(tx, at), make_own_job(tx, kb_id, at)
             return value, made or jobs.latest_id(tx, kb_id), made is not None
 

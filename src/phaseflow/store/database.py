@@ -208,6 +208,7 @@ class Database:
         except BaseException:
             self._leave(group)
             raise
+        # In the order of the transaction; who has asked is woken after everybody else has been told.
         self.document_changes.tell()
         for request in group[:done]:
             request.settle()
@@ -229,6 +230,7 @@ class Database:
         done, stored = 0, False
         try:
             self._begin(connection, durable=any(request.durable for request in group))
+            # By time, not by number: a verb waits behind all of these. The first one always goes.
             until_s = time.monotonic() + SHARED_S
             while done < len(group) and (done == 0 or time.monotonic() < until_s):
                 group[done].run(connection, alone=len(group) == 1)

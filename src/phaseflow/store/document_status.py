@@ -60,6 +60,8 @@ def view(tx: Transaction, kb_key: str, index_version: int) -> View:
 
 
 # ?1 KB key, ?2 index version, ?3 newest job, ?4 whether that is cancelled. The catalogue's rows are named c.
+# A status is worked out when it is asked for. A column would be a second truth, which every write of every phase would
+# have to keep. Each join is one look-up in an index.
 _BESIDE: Final = (
     " LEFT JOIN requests AS r ON r.kb_id = c.kb_id AND r.uri = c.uri AND (coalesce(r.job_seq, 0) <> ?3 OR ?4)"
     " LEFT JOIN job_entries AS e ON e.job_seq = ?3 AND e.uri = c.uri"
@@ -68,6 +70,8 @@ _BESIDE: Final = (
     " LEFT JOIN failures AS f ON f.kb_id = c.kb_id AND f.uri = c.uri"
     f" LEFT JOIN documents AS l ON l.kb_id = c.kb_id AND l.index_version = ?2 AND l.uri = c.uri AND l.{IS_SEARCHABLE}"
 )
+# The first that holds counts, so the order is the rule: what a user has asked for (skip, retry, push) goes before what
+# a job has done; what is on its way before how an older version ended; a failure before the version that still answers.
 _STATUS: Final = (
     f"CASE WHEN c.skipped THEN 'skipped' WHEN r.id IS NOT NULL OR e.{IS_LISTED} THEN 'queued'"
     " WHEN o.id IS NOT NULL THEN iif(?4, 'queued', 'processing') WHEN f.uri IS NOT NULL THEN 'failed'"

@@ -74,6 +74,9 @@ def take(tx: Transaction, kb_key: str, job_seq: int, limit: int, sources: Collec
         " WHERE r.kb_id = ?1 AND r.job_seq IS NULL ORDER BY r.id LIMIT ?3",
         kb_key, job_seq, limit,
     )  # fmt: skip
+    # Three kinds, told apart by the entry that the job has of it. None yet: it gets one. Listed and not read: that
+    # entry will do, and only the request is marked. Read already: an entry is settled once, so the request waits for
+    # the next job; reopening the entry would make counts go back.
     new = [(uri, source if source in sources else PUSH) for _, uri, source, state in found if state is None]
     tx.run(
         "UPDATE requests SET job_seq = d.value ->> 1 FROM json_each(?) AS d WHERE requests.id = d.value ->> 0",

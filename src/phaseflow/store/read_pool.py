@@ -77,6 +77,8 @@ class ReadPool:
     async def _lend(self) -> Connection:
         if not self._closed.is_set():
             await self._lent.acquire()
+            # Asked again after the wait: ``close`` takes all the permits, and whoever gets one after that must give it
+            # back instead of a connection that is about to be closed.
             if not self._closed.is_set():
                 return self._free.pop()
             self._lent.release()

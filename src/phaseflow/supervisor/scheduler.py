@@ -180,6 +180,9 @@ class Scheduler:
         for job_id, kb_id in queue:
             wanted = self._only is None or kb_id in self._only
             if wanted and len(self._supervisors) < self._slots and kb_id not in self._busy_kbs:
+                # The slot is taken here and not by the task, which runs later: a second look at the queue before that
+                # would give the same slot away twice. One slot for each knowledge base: a large one cannot keep all the
+                # others waiting.
                 self._supervisors[job_id] = None
                 self._busy_kbs[kb_id] = job_id
                 tasks.start_soon(self._supervise, job_id, kb_id)
@@ -221,6 +224,8 @@ class Scheduler:
             )
             if begun is None:
                 return
+            # The supervisor exists only after the commit. A verb that comes before that finds None here, needs to wake
+            # nobody, and is seen by the first look of the supervisor.
             supervisor = Supervisor(self._hub, begun[0], self._single_flight)
             self._supervisors[job_id] = supervisor
             if self._stopping:

@@ -156,6 +156,7 @@ class Supervisor:
                 state = (await self._hub.record(self.job_id)).state
             except JobNotFound:
                 return True  # deleted with its knowledge base
+            # The snapshot may be older than a verb that came meanwhile, and would open a gate it has closed.
             if self._verbs != verbs_before:
                 continue  # it may be older than that verb
             self._set_gates(state)
@@ -189,6 +190,7 @@ class Supervisor:
         self._is_guarded = state.guarded is not None
         for actor in self._actors:
             running = state[actor.phase].status is PhaseStatus.RUNNING
+            # While a verb is being written, a gate left open would let one more paid call begin.
             if running and self._may_run(state, actor) and not self._verbs_in_progress:
                 actor.gate.open()
             else:
@@ -227,11 +229,13 @@ class Supervisor:
         return on(phase, lambda p: p.start(self._hub.clock.now()))
 
     def _move_of_running(self, actor: Actor, phase: PhaseState, state: IngestionState) -> Move | None:
+        # Before pausing: else a phase with nothing left to do would need a resume only to say so.
         if self._has_ended(actor, state) and not state.get_overall_status().is_terminal:
             return completing(actor.phase, self._hub.clock.now())
         if not self._is_to_pause(actor, state):
             return None
         reason = state.why_paused(actor.phase)
+        # All that are quiet, so that nobody sees a job half paused; by reason, for the log has one a step.
         quiet = [a.phase for a in self._actors if self._is_to_pause(a, state)]
         together = [name for name in quiet if state.why_paused(name) == reason]
         return pausing(together, reason, self._hub.clock.now())

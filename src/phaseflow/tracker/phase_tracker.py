@@ -166,6 +166,8 @@ class PhaseTracker:
         def write(tx: Transaction) -> Changed:
             clock, at = self._hub.clock, self._hub.clock.now()
             known, started = ((), at) if runs else ((name,), None)
+            # Two entries in the log, one commit: a program that was taken for dead is running again before its report
+            # is judged, else a report that comes a second late would be refused as illegal.
             heard_of = change_in(tx, job_id, lambda s: reports.heard_of(s, at, known), clock, HEARD_OF)
             leases.renew(tx, job_id, clock.running_now())
             moved = change_in(tx, job_id, lambda s: reports.moved(s, name, change, started), clock, reason)

@@ -48,11 +48,14 @@ class Decoder:
         if len(buffer) < _SIZES.size:
             return None
         words, size = _SIZES.unpack_from(buffer)
+        # Before a byte of the body is waited for: sizes come from a process that has read a hostile file. JSON and
+        # bytes instead of pickle, for the same reason: what a worker sends must not be able to run anything here.
         _check(words, size)
         start = _SIZES.size + words
         if len(buffer) < start + size:
             return None
         head = _head(bytes(buffer[_SIZES.size : start]))
+        # The view must be gone before the buffer shrinks, and saves one copy of what may be 256 MB.
         body = bytes(memoryview(buffer)[start : start + size])
         del buffer[: start + size]
         return head, body

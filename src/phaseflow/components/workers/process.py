@@ -80,12 +80,16 @@ class Worker:
         ``kill`` was the cause), after which the worker is gone; WorkerUnavailable when it cannot be started.
         """
         with self._in_use:
+            # Any way out but an answer ends the worker, a cancel too: half of an answer that stays in the pipe would be
+            # taken for the beginning of the next one.
             try:
                 process = self._process or self._start()
                 found = self._answer(process, dict(head), body)
             except BaseException:
                 self.end()
                 raise
+            # Libraries keep what they have once allocated. Ending a worker here costs a start; keeping it would let the
+            # next document fail for the memory that this one took.
             if _resident(process.pid) > _WORN * self._limits.memory_bytes:
                 self.end()
             return found
@@ -104,6 +108,8 @@ class Worker:
 
     def end(self) -> None:
         """Kill the process, wait until it is gone and ``ask`` has ended, and close its pipes."""
+        # Before the lock: ``ask`` holds it as long as it waits for an answer, and only the end of the process ends
+        # that.
         self.kill()
         with self._in_use:
             process, self._process = self._process, None
@@ -166,6 +172,8 @@ class Worker:
         deadline = time.monotonic() + time_s
         assert process.stdin is not None
         assert process.stdout is not None
+        # Sending and receiving take turns on what is ready. A blocking write of a large file would never return from a
+        # worker that is itself blocked on writing to us, and could not be given up when the time is over.
         rest = [memoryview(piece) for piece in pieces if piece]
         os.set_blocking(process.stdin.fileno(), False)
         with selectors.DefaultSelector() as ready:
