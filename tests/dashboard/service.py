@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,8 +21,9 @@ LOOK_S = 0.02
 class Service:
     """One server on one database in one folder. In a ``with`` block it runs from the beginning to the end of it."""
 
-    def __init__(self, here: Path, *, token: str | None = None) -> None:
+    def __init__(self, here: Path, *, token: str | None = None, environment: Mapping[str, str] | None = None) -> None:
         self.here = here
+        self._environment = dict(environment or {})
         self.token = token
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -43,7 +44,7 @@ class Service:
         with log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "phaseflow", *words],
-                cwd=self.here, env=_environment(), text=True, stdout=subprocess.PIPE, stderr=log,
+                cwd=self.here, env=_environment() | self._environment, text=True, stdout=subprocess.PIPE, stderr=log,
             )  # fmt: skip
         assert self._process.stdout is not None
         assert self._process.stdout.readline(), (self.here / "server.log").read_text()

@@ -2,7 +2,7 @@
  * The HTTP API as functions. Each takes the address of the server as its last argument; left out, it is the server
  * that these files came from. Each rejects with ApiError.
  *
- * @import {Failure, DocumentChunk, DocumentFilter, DocumentInfo, DocumentVerb, IngestionJob, JobPhase, KnowledgeBase, Page, Problem,
+ * @import {Failure, DocumentChunk, DocumentFilter, DocumentInfo, DocumentVerb, EmbedderAnswer, EmbeddingServers, FolderListing, IngestionJob, JobPhase, KnowledgeBase, Page, Problem,
  *   SearchResults, Settings, Source, StartOrder, Transition, Verb} from "./phaseflow.d.ts"
  */
 
@@ -265,6 +265,15 @@ export const transitions = (jobId, base = HERE) =>
  * @returns {Promise<null>}
  */
 export const login = (token, base = HERE) => ask(base, "POST", "login", { token });
+
+/** What a folder of the server holds; null: where to begin. @param {string | null} path @returns {Promise<FolderListing>} */
+export const folders = (path, base = HERE) => ask(base, "GET", `api/ingestion/folders${path === null ? "" : `?${new URLSearchParams({ path })}`}`);
+
+/** @returns {Promise<EmbeddingServers>} */
+export const embedders = (base = HERE) => ask(base, "GET", "api/ingestion/embedders");
+
+/** Ask an embedder for one vector. @param {Settings["embedder"]} embedder @param {string} [kb_id] @returns {Promise<EmbedderAnswer>} */
+export const tryEmbedder = (embedder, kb_id, base = HERE) => ask(base, "POST", "api/ingestion/embedders/try", { settings: { embedder }, kb_id });
 
 /** @returns {Promise<null>} */
 export const logout = (base = HERE) => ask(base, "POST", "logout");

@@ -7,16 +7,17 @@
 
 import * as api from "./api.js";
 import { setAttribute, setText } from "./dom.js";
+import { EmbedderFields } from "./embedder-fields.js";
+import { DEFAULT, freeName, NAME, SourceFields } from "./source-fields.js";
 
-const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
-/** Where the server's dotted paths are in the form. @type {[RegExp, string][]} */
+/** Where the server's dotted paths are in the form, but for those of sources. @type {[RegExp, string][]} */
 const PLACES = [
-  [/^kb_id/, "name"], [/^source\.path/, "path"], [/^source\.urls/, "urls"], [/^source\.include/, "include"],
-  [/^source\.exclude/, "exclude"], [/^source\.max_pages/, "max_pages"], [/^source\.max_depth/, "max_depth"],
-  [/^settings\.chunk_size/, "chunk_size"],
-  [/^settings\.embedder\.base_url/, "base_url"], [/^settings\.embedder\.model/, "model"], [/^settings/, "chunk_overlap"],
+  [/^kb_id/, "name"], [/^settings\.chunk_size/, "chunk_size"], [/^settings\.embedder\.base_url/, "base_url"],
+  [/^settings\.embedder\.model/, "model"], [/^settings\.embedder\.server/, "server"], [/^settings\.sync/, "every"],
+  [/^settings\.chunk_overlap|^settings$/, "chunk_overlap"],
 ];
-const MORE = new Set(["chunk_size", "chunk_overlap", "base_url", "model"]);
+const MORE = new Set(["chunk_size", "chunk_overlap", "base_url", "model", "server"]);
+const EVERY = /^[1-9][0-9]{0,8}[smhd]$/;
 
 export class KbForm {
   /**
@@ -31,71 +32,96 @@ export class KbForm {
     this.form = /** @type {HTMLFormElement} */ (dialog.querySelector("form"));
     /** @type {KnowledgeBase | null} */
     this.changed = null;
-    /** @type {Settings["embedder"] | null} what the knowledge base has, with the fields that the form does not show */
-    this.embedder = null;
+    /** @type {SourceFields[]} */
+    this.sources = [];
+    this.made = 0;
+    this.embedder = new EmbedderFields(this.form, store.base);
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.send();
     });
     this.form.addEventListener("change", () => this.arrange());
-    this.form.addEventListener("input", (event) => this.clear(/** @type {HTMLInputElement} */ (event.target).name));
+    this.form.addEventListener("input", (event) => this.entered(/** @type {HTMLInputElement} */ (event.target)));
+    this.part("add-source").addEventListener("click", () => {
+      const fields = this.addSource();
+      fields.field("source").value = freeName(this.sources.map((one) => one.name()));
+      this.arrange();
+      fields.field("source").select();
+    });
     for (const close of dialog.querySelectorAll("[data-close]")) close.addEventListener("click", () => dialog.close());
   }
 
   /** @param {KnowledgeBase | null} kb null for a new one */
   open(kb = null) {
     this.changed = kb;
-    this.embedder = null;
     this.form.reset();
-    for (const name of this.names()) this.clear(name);
-    this.clear("form");
+    this.clearAll();
+    this.made = 0;
+    this.sources = [];
+    this.part("sources").replaceChildren();
+    const given = Object.entries(kb?.sources ?? {});
+    for (const [name, source] of given.length ? given : /** @type {[string, Source][]} */ (kb?.source ? [[DEFAULT, kb.source]] : [])) this.addSource().fill(name, source);
+    if (this.sources.length === 0) this.addSource().field("source").value = DEFAULT;
     if (kb) this.fill(kb);
+    this.embedder.open(kb?.settings.embedder ?? null, kb?.kb_id);
     this.field("name").readOnly = kb !== null;
     setText(this.part("title"), kb ? `Change ${kb.kb_id}` : "New knowledge base");
     setText(this.part("submit"), kb ? "Save" : "Create");
     this.part("later").hidden = kb === null;
     this.arrange();
     this.dialog.showModal();
-    this.field(kb?.source?.type === "folder" ? "path" : "name").focus();
+    (kb?.source?.type === "folder" ? this.sources[0].field("path") : this.field("name")).focus();
   }
 
   /** @param {KnowledgeBase} kb */
-  fill(kb) {
-    const { source, settings } = kb;
-    this.field("name").value = kb.kb_id;
-    this.choose("type", source?.type ?? "folder");
-    if (source?.type === "folder") {
-      this.field("path").value = source.path;
-      this.field("include").value = (source.include ?? []).join("\n");
-      this.field("exclude").value = (source.exclude ?? []).join("\n");
-      this.field("archives").checked = source.archives ?? false;
-    }
-    if (source?.type === "web") {
-      this.field("urls").value = source.urls.join("\n");
-      this.field("max_pages").value = String(source.max_pages ?? 500);
-      this.field("max_depth").value = String(source.max_depth ?? "");
-    }
+  fill({ kb_id: kbId, settings }) {
+    this.field("name").value = kbId;
     this.field("chunk_size").value = String(settings.chunk_size);
     this.field("chunk_overlap").value = String(settings.chunk_overlap);
-    this.choose("embedder", settings.embedder.type);
-    this.embedder = settings.embedder;
-    if (settings.embedder.type === "openai" && "base_url" in settings.embedder) {
-      this.field("base_url").value = settings.embedder.base_url;
-      this.field("model").value = settings.embedder.model;
-    }
+    this.field("watch").checked = settings.sync?.watch ?? false;
+    this.field("every").value = settings.sync?.every ?? "";
+  }
+
+  addSource() {
+    this.made += 1;
+    const fields = new SourceFields(this.made, this.store.base, (one) => this.removeSource(one));
+    this.sources.push(fields);
+    this.part("sources").append(fields.node);
+    return fields;
+  }
+
+  /** @param {SourceFields} fields */
+  removeSource(fields) {
+    this.sources = this.sources.filter((one) => one !== fields);
+    fields.node.remove();
+    this.arrange();
+    this.part("add-source").focus();
   }
 
   /** Show the fields that the choices ask for. */
   arrange() {
-    for (const part of this.form.querySelectorAll("[data-when]")) {
-      const [name, value] = (/** @type {HTMLElement} */ (part).dataset.when ?? "").split("=");
+    for (const part of this.form.querySelectorAll("[data-when^='embedder='], [data-when^='server=']")) {
+      const [name, value] = (part.getAttribute("data-when") ?? "").split("=");
       setAttribute(part, "hidden", this.value(name) !== value);
     }
-    this.part("begin").hidden = this.changed !== null || this.value("type") === "upload";
+    for (const source of this.sources) source.arrange(this.sources.length === 1);
+    this.embedder.arrange();
+    const types = this.sources.map((source) => source.type());
+    setAttribute(this.part("sync"), "hidden", types.every((type) => type === "upload"));
+    this.field("watch").disabled = !types.includes("folder");
+    this.part("begin").hidden = this.changed !== null || types.every((type) => type === "upload");
     this.field("hold").disabled = !this.field("start").checked;
   }
 
+  /** @param {HTMLInputElement} field */
+  entered(field) {
+    this.clear(field.name);
+    if (["base_url", "model", "server"].includes(field.name)) this.embedder.forget();
+    if (field.name.startsWith("source")) this.arrange();
+  }
+
   async send() {
+    this.clearAll();
     const mistakes = this.mistakes();
     if (mistakes.length) {
       for (const [name, text] of mistakes) this.say(name, text);
@@ -120,16 +146,10 @@ export class KbForm {
 
   /** @param {string} kbId */
   async start(kbId) {
-    if (this.changed || this.value("type") === "upload" || !this.field("start").checked) return;
+    if (this.part("begin").hidden || !this.field("start").checked) return;
     /** @type {JobPhase[]} */
     const hold = this.field("hold").checked ? ["embedding"] : [];
     await this.store.act("start", kbId, null, { hold });
-  }
-
-  /** The named server that the knowledge base uses, unless an address was typed in its place. @returns {{ type: "openai"; server: string } | null} */
-  namedServer() {
-    const named = this.embedder !== null && "server" in this.embedder && !this.value("base_url").trim();
-    return named ? /** @type {{ type: "openai"; server: string }} */ (this.embedder) : null;
   }
 
   /** What can be seen to be wrong without asking. @returns {[string, string][]} */
@@ -139,64 +159,71 @@ export class KbForm {
     const name = this.value("name").trim();
     if (!NAME.test(name)) found.push(["name", "Use 1 to 63 small letters, digits, - and _; begin with a letter or digit."]);
     if (!this.changed && this.store.kbs.has(name)) found.push(["name", `There is a knowledge base ${name} already. Open it and choose Change.`]);
-    const type = this.value("type");
-    if (type === "folder" && !this.value("path").trim()) found.push(["path", "Say which folder of the server to read."]);
-    if (type === "web" && this.lines("urls").length === 0) found.push(["urls", "Give at least one address, beginning with https://."]);
-    const named = this.namedServer() !== null;
-    if (this.value("embedder") === "openai" && !named && !this.value("base_url").trim()) found.push(["base_url", "Give the address of the server, up to /v1."]);
-    if (this.value("embedder") === "openai" && !named && !this.value("model").trim()) found.push(["model", "Name the model."]);
-    return found;
+    const names = this.sources.map((source) => source.name());
+    this.sources.forEach((source, at) => {
+      if (names.indexOf(source.name()) < at) found.push([`source${source.suffix}`, "Another source has this name. Choose another."]);
+      found.push(...source.mistakes().map(([field, text]) => /** @type {[string, string]} */ ([`${field}${source.suffix}`, text])));
+    });
+    const every = this.value("every").trim();
+    if (every && !EVERY.test(every)) found.push(["every", "Write a time as 90s, 15m, 6h or 1d."]);
+    return [...found, ...this.embedder.mistakes()];
   }
 
   /**
-   * What the form does not show stays: other sources, other settings.
+   * What the form does not show stays: other settings.
    * @param {string} kbId
    */
   definition(kbId) {
-    const present = this.store.kbs.get(kbId);
-    const settings = { ...present?.settings, ...this.settings() };
-    const others = Object.entries(present?.sources ?? {}).filter(([name]) => name !== "default");
-    if (others.length === 0) return { source: this.source(), settings };
-    return { sources: { default: this.source(), ...Object.fromEntries(others) }, settings };
-  }
-
-  /** @returns {Source} */
-  source() {
-    if (this.value("type") === "upload") return { type: "upload" };
-    if (this.value("type") === "web") {
-      const depth = this.value("max_depth");
-      return {
-        type: "web", urls: this.lines("urls"), max_pages: Number(this.value("max_pages")),
-        max_depth: depth === "" ? null : Number(depth),
-      };
-    }
-    return {
-      type: "folder", path: this.value("path").trim(), include: this.lines("include"), exclude: this.lines("exclude"),
-      archives: this.field("archives").checked,
-    };
-  }
-
-  /** An embedding server by its address. One that is left as it was keeps the fields that the form does not show. */
-  server() {
-    const base_url = this.value("base_url").trim(), model = this.value("model").trim();
-    const had = this.embedder && "base_url" in this.embedder ? this.embedder : null;
-    return had?.base_url === base_url && had.model === model ? had : { type: /** @type {const} */ ("openai"), base_url, model };
+    const settings = { ...this.store.kbs.get(kbId)?.settings, ...this.settings() };
+    const [first, ...others] = this.sources;
+    if (others.length === 0 && first.name() === DEFAULT) return { source: first.source(), settings };
+    return { sources: Object.fromEntries(this.sources.map((source) => [source.name(), source.source()])), settings };
   }
 
   /** @returns {Settings} */
   settings() {
-    /** @type {Settings["embedder"]} */
-    const embedder = this.value("embedder") !== "openai" ? { type: "static" } : this.namedServer() ?? this.server();
-    return { chunk_size: Number(this.value("chunk_size")), chunk_overlap: Number(this.value("chunk_overlap")), embedder };
+    const every = this.value("every").trim() || null;
+    const watch = this.field("watch").checked && !this.field("watch").disabled;
+    return {
+      chunk_size: Number(this.value("chunk_size")), chunk_overlap: Number(this.value("chunk_overlap")), embedder: this.embedder.settings(),
+      sync: every || watch ? { every, watch } : null,
+    };
   }
 
   /** @param {api.ApiError} error */
   explain(error) {
-    const path = error.field ?? (error.code === "source_not_allowed" ? (this.value("type") === "web" ? "source.urls" : "source.path") : "");
-    const name = PLACES.find(([place]) => place.test(path))?.[1] ?? "form";
+    const path = error.field ?? "";
+    const name = error.code === "source_not_allowed" && !error.field ? this.refused(error.message) : this.placeOf(path);
     const text = error.message.startsWith(`${path}: `) ? error.message.slice(path.length + 2) : error.message;
     this.say(name, text.charAt(0).toUpperCase() + text.slice(1));
     this.point(name);
+  }
+
+  /** @param {string} path */
+  placeOf(path) {
+    const [, name, field] = /^source(?:s\.([^.]+))?\.([a-z_]+)/.exec(path) ?? [];
+    const source = this.sources.find((one) => one.name() === (name ?? DEFAULT)) ?? this.sources[0];
+    if (field && this.form.querySelector(`[data-error="${field}"]`)) return `${field}${source.suffix}`;
+    return PLACES.find(([place]) => place.test(path))?.[1] ?? "form";
+  }
+
+  /** A refusal names what may not be read, but not where it stands. @param {string} message */
+  refused(message) {
+    const { embedder } = this.settings();
+    if ("base_url" in embedder && message.includes(new URL(embedder.base_url, "http://none").hostname)) return "base_url";
+    for (const source of this.sources) {
+      if (message.includes(`'${source.value("path")}'`)) return `path${source.suffix}`;
+      for (const field of ["url", "urls"]) {
+        if (source.lines(field).some((one) => message.includes(one))) return `${field}${source.suffix}`;
+      }
+    }
+    const [{ suffix }] = this.sources, type = this.sources[0].type();
+    return `${type === "web" ? "urls" : type === "folder" ? "path" : "url"}${suffix}`;
+  }
+
+  /** @param {string} name with the suffix of its source */
+  errorOf(name) {
+    return this.form.querySelector(name === "form" ? "[data-error=form]" : `#e-${name.replaceAll("_", "-")}`);
   }
 
   /**
@@ -204,7 +231,7 @@ export class KbForm {
    * @param {string} text
    */
   say(name, text) {
-    const place = this.form.querySelector(`[data-error="${name}"]`);
+    const place = this.errorOf(name);
     if (!place) return;
     setText(place, text);
     setAttribute(place, "hidden", false);
@@ -220,18 +247,19 @@ export class KbForm {
 
   /** @param {string} name */
   clear(name) {
-    const place = this.form.querySelector(`[data-error="${name}"]`);
+    const place = this.errorOf(name);
     if (place) setAttribute(place, "hidden", true);
     if (name !== "form") this.form.querySelector(`[name="${name}"]`)?.removeAttribute("aria-invalid");
+  }
+
+  clearAll() {
+    for (const place of this.form.querySelectorAll("[data-error]")) setAttribute(place, "hidden", true);
+    for (const field of this.form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
   }
 
   /** @param {boolean} isBusy */
   busy(isBusy) {
     setAttribute(this.part("submit"), "aria-disabled", isBusy ? "true" : null);
-  }
-
-  names() {
-    return [...new FormData(this.form).keys()];
   }
 
   /** @param {string} name */
@@ -247,18 +275,5 @@ export class KbForm {
   /** @param {string} name */
   value(name) {
     return /** @type {HTMLInputElement | RadioNodeList} */ (this.form.elements.namedItem(name)).value;
-  }
-
-  /**
-   * @param {string} name
-   * @param {string} value
-   */
-  choose(name, value) {
-    /** @type {RadioNodeList} */ (this.form.elements.namedItem(name)).value = value;
-  }
-
-  /** @param {string} name */
-  lines(name) {
-    return this.value(name).split(/[\n,]/).map((line) => line.trim()).filter(Boolean);
   }
 }

@@ -110,9 +110,39 @@ export interface OpenAIEmbedder {
   model: string;
 }
 
+/** When runs start by themselves: every `90s`, `15m`, `6h` or `1d`, and when a file of a folder changes. */
+export interface SyncSettings {
+  every?: string | null;
+  watch?: boolean;
+}
+
+/** A folder of the server, or with `path` null where to begin. */
+export interface FolderListing {
+  path: string | null;
+  parent: string | null;
+  folders: { name: string; path: string }[];
+  files: number;
+  is_complete: boolean;
+}
+
+/** The embedding servers that the operator has named. */
+export interface EmbeddingServers {
+  servers: { name: string; model: string; dimensions: number | null; key_variable: string | null; has_key: boolean }[];
+  key_variable: string;
+  url_variable: string;
+  has_key: boolean;
+}
+
+export interface EmbedderAnswer {
+  dimension: number | null;
+  error: string | null;
+  seconds: number;
+}
+
 export interface Settings {
   chunk_size: number;
   chunk_overlap: number;
+  sync?: SyncSettings | null;
   embedder: { type: "static" } | OpenAIEmbedder | { type: "openai"; server: string };
 }
 

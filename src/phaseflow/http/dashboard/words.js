@@ -30,7 +30,6 @@ const WAITING = {
   retry: "a temporary fault, trying again",
   pause: "on hold",
   queue: "waiting for a free slot",
-  index: "the index cannot be reached, trying again",
   workers: "the workers cannot be reached, trying again",
   index: "the index cannot be reached, trying again",
   interrupted: "its process has ended",
