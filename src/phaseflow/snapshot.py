@@ -63,7 +63,7 @@ def _metrics(record: JobRecord) -> Metrics:
     loading, chunking, embedding, indexing = record.state.phases
     managed = record.state.managed
     return Metrics(
-        documents_found=loading.items_total or loading.items_done,
+        documents_found=loading.items_total or max(loading.items_available, loading.items_done),
         documents_loaded=loading.items_processed - loading.items_reused,
         documents_unchanged=loading.items_reused,
         documents_deleted=record.documents_deleted,

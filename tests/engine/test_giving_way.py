@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from phaseflow import JobConflict, JobStatus, PhaseFlow, PhaseStatus
+from phaseflow.actors import batching
 from phaseflow.supervisor import giving_way
 from tests.engine.components import CountingEmbedder, write_folder
 from tests.engine.test_pushes import note, over, searchable, until
@@ -95,3 +96,11 @@ async def test_a_start_that_is_refused_ends_nothing(flow: PhaseFlow, database: P
     status = await over(flow)
     assert (status.job_id, status.phase_details[3].status) == (own, PhaseStatus.COMPLETED)
     assert select(database, "SELECT count(*) FROM ingestion_jobs") == [(1,)]
+
+
+async def test_one_push_does_not_wait_for_others_to_be_embedded_with(
+    flow: PhaseFlow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "BATCH_WAIT_S", 60.0)
+    await flow.add("kb", [note("pushed.md")])
+    await searchable(flow, "pushed.md")

@@ -204,7 +204,7 @@ def _count_faults(connection: sqlite3.Connection) -> Iterator[str]:
 
 def _counted(connection: sqlite3.Connection, seq: int) -> Counts:
     """(processed, failed, available) of each phase, counted from the rows that each has written."""
-    entries = dict(
+    entries: dict[object, int] = dict(
         connection.execute("SELECT state, count(*) FROM job_entries WHERE job_seq = ? GROUP BY state", (seq,))
     )
     documents: dict[object, int] = {}
@@ -220,7 +220,11 @@ def _counted(connection: sqlite3.Connection, seq: int) -> Counts:
     was_embedded = (3, 4, "indexing")
     loaded = sum(count for at, count in documents.items() if at not in {0, 10})
     return {
-        "loading": (entries.get(1, 0) + entries.get(2, 0), entries.get(3, 0) + entries.get(5, 0), 0),
+        "loading": (
+            entries.get(1, 0) + entries.get(2, 0),
+            entries.get(3, 0) + entries.get(5, 0),
+            _of(entries, (0, 1, 2, 3, 5)),
+        ),
         "chunking": (_of(documents, was_cut), documents.get("chunking", 0), loaded),
         "embedding": (
             _of(vectors, was_cut),

@@ -14,29 +14,44 @@ T = TypeVar("T")
 
 BATCH_WAIT_S = 0.05
 """How long a smaller batch waits for more texts, seconds: a call costs the same however few it carries."""
+LONE_WAIT_S = 0.005
+"""The same for a document that comes alone, and for which somebody waits."""
+ALONE_S = 0.5
+"""It comes alone when nothing has come for so long before it."""
 
 
 class Batcher:
     """Cuts what comes in into batches of ``size`` chunks; a smaller one when no more come in time.
 
-    ``take_in`` gets each group of documents once, in order, and returns their chunks that need a call.
+    ``take_in`` gets each group of documents once, in order, and returns their chunks that need a call. ``is_awaited``:
+    documents are asked for one by one, and one that comes alone is not kept waiting.
     """
 
     def __init__(
-        self, inbox: Receiver, take_in: Callable[[Sequence[StagedDocument]], Awaitable[list[Chunk]]], size: int
+        self,
+        inbox: Receiver,
+        take_in: Callable[[Sequence[StagedDocument]], Awaitable[list[Chunk]]],
+        size: int,
+        *,
+        is_awaited: bool = False,
     ) -> None:
         self._receiver = inbox
         self._take_in = take_in
         self._size = size
+        self._is_awaited = is_awaited
 
     async def feed(self, send: MemoryObjectSendStream[list[Chunk]]) -> None:
         """Send batches until no more documents will come. Cancelling drops the batch that is being formed."""
         waiting: list[Chunk] = []
-        while (documents := await self._next(wait_briefly=bool(waiting))) != []:
+        last_at, wait_s = -ALONE_S, BATCH_WAIT_S
+        while (documents := await self._next(wait_s if waiting else None)) != []:
             if documents is None:
                 await send.send(waiting)
                 waiting = []
                 continue
+            now = anyio.current_time()
+            is_alone = self._is_awaited and not waiting and now - last_at > ALONE_S
+            last_at, wait_s = now, LONE_WAIT_S if is_alone else BATCH_WAIT_S
             waiting.extend(await self._take_in(documents))
             while len(waiting) >= self._size:
                 await send.send(waiting[: self._size])
@@ -44,11 +59,11 @@ class Batcher:
         if waiting:
             await send.send(waiting)
 
-    async def _next(self, *, wait_briefly: bool) -> Sequence[StagedDocument] | None:
-        """The next documents, none at the end. With ``wait_briefly``, None when there are none in a moment."""
-        if not wait_briefly:
+    async def _next(self, wait_s: float | None) -> Sequence[StagedDocument] | None:
+        """The next documents, none at the end. None when there are none within ``wait_s``."""
+        if wait_s is None:
             return list(await self._receiver.next())
-        with anyio.move_on_after(BATCH_WAIT_S):
+        with anyio.move_on_after(wait_s):
             return list(await self._receiver.next())
         return None
 

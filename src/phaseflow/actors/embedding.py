@@ -30,7 +30,7 @@ class EmbeddingActor(Actor):
         assert self._sender is not None
         embedder = self.shop.plan.components.embedder
         release = OrderedRelease(self.shop, self.gate, self._sender, self.spend)
-        batcher = Batcher(self._receiver, release.take_in, embedder.batch_size)
+        batcher = Batcher(self._receiver, release.take_in, embedder.batch_size, is_awaited=not self.shop.plan.lists)
         calls = EmbeddingCalls(self.shop, self.gate, release, self.hold)
         retries = EmbeddingRetries(self.shop, self.gate, release, calls)
         await _Workers(retries, embedder.in_flight).run(batcher)

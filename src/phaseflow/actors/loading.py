@@ -120,13 +120,13 @@ class LoadingActor(Actor):
         plan, seq = self.shop.plan, self.shop.plan.attempt.job_seq
         trust = None if plan.full else reader.known
         rows = [(e.uri, e.size, e.stamp, e.depth) for e in found]
-        _, unchanged = crawl_frontier.add(
+        found_new, unchanged = crawl_frontier.add(
             tx, seq, rows, trust, reader.max_entries, at=self.shop.clock.now(), source=reader.name
         )
         if is_last:
             job_sources.finish(tx, seq, reader.name)
         total = self._finished_total(tx) if is_last else None
-        self.shop.advance(tx, self.phase, Done(processed=unchanged, reused=unchanged, total=total))
+        self.shop.advance(tx, self.phase, Done(processed=unchanged, reused=unchanged, total=total, found=found_new))
 
     def _finished_total(self, tx: Transaction) -> int | None:
         """How many documents there are, once no source is being listed any more."""
@@ -224,7 +224,7 @@ class LoadingActor(Actor):
         same = len(unchanged) + len(left_out)
         # Last, where other phases count first: the total depends on the links above. A stale attempt is refused all the
         # same, and what it has written here is rolled back with it.
-        counts = Done(len(loaded) + same, len(failed), same, len(loaded), total)
+        counts = Done(len(loaded) + same, len(failed), same, len(loaded), total, -len(skipped))
         self.shop.advance(tx, self.phase, counts)
         return staged
 

@@ -31,7 +31,7 @@ class Attempt:
 class Done:
     """What a batch adds to the counts of its phase, and what it hands over to the next one (in that one's items).
 
-    ``total`` is the number of items there are; ``found`` adds to it, once it is known.
+    ``total`` is the number of items there are; ``found`` adds to it, once it is known, and to what is known so far.
     """
 
     processed: int = 0
@@ -49,10 +49,10 @@ def advance(tx: Transaction, attempt: Attempt, phase: JobPhase, done: Done, at: 
     """
     row = tx.row(
         "UPDATE ingestion_phase_status SET items_processed = items_processed + ?4, items_failed = items_failed + ?5,"
-        " items_reused = items_reused + ?6, items_total = coalesce(?7, items_total) + ?10, waiting_on = NULL,"
-        " note = NULL, updated_at = ?8,"
+        " items_reused = items_reused + ?6, items_total = coalesce(?7, items_total + ?10), waiting_on = NULL,"
+        " note = NULL, updated_at = ?8, items_available = items_available + ?10,"
         " progress = max(progress, min(?9, coalesce(100 * (items_processed + ?4 + items_failed + ?5)"
-        "  / nullif(coalesce(?7, items_total) + ?10, 0), 0)))"
+        "  / nullif(coalesce(?7, items_total + ?10), 0), 0)))"
         f" WHERE {_RUNNING} RETURNING 1",
         attempt.job_id, phase, attempt.number, done.processed, done.failed, done.reused, done.total, timestamp(at),
         MOST_BEFORE_THE_END, done.found,
