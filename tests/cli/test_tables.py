@@ -5,7 +5,7 @@ import pytest
 from phaseflow.cli import tables
 from phaseflow.cli.terminal import draw
 from phaseflow.domain.settings import FolderSource, Settings
-from phaseflow.domain.status import DocumentCounts, KnowledgeBase, SearchHit
+from phaseflow.domain.status import DocumentCounts, KnowledgeBase, Place, SearchHit
 from tests.cli.statuses import AT, job
 
 
@@ -24,6 +24,14 @@ def test_a_hit_shows_its_document_where_in_it_and_its_first_lines() -> None:
     assert passage[0].startswith("   Plan for it. Plan for it.")
     assert len(passage) == 4
     assert passage[-1].endswith("…")
+
+
+def test_a_hit_names_other_places_of_the_same_text() -> None:
+    places = [Place(uri=uri, start=0, end=9) for uri in ("b.md", "b.md", "c.md", "d.md", "e.md", "f\x1b[2J.md", "g.md")]
+    hit = SearchHit(document_id="doc_1", uri="a.md", title="", text="The same", score=1, start=0, end=8, also_in=places)
+    assert list(tables.hits([hit]))[-1] == "   also in b.md, c.md, d.md, e.md and 2 more"
+    hit.also_in[4:] = [Place(uri="f\x1b[2J.md", start=0, end=9)]
+    assert "\x1b" not in list(tables.hits([hit]))[-1]
 
 
 def test_a_passage_does_not_steer_the_terminal() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from phaseflow.domain.identifiers import document_id
-from phaseflow.store import documents, failpoints, knowledge_bases, passages, schema
+from phaseflow.store import documents, failpoints, knowledge_bases, migration, passages, schema
 from phaseflow.store.documents import text_hash
 from phaseflow.store.passages import Scope
 from phaseflow.store.session import open_session
@@ -151,7 +151,36 @@ async def test_each_document_of_version_1_is_there_in_its_state(old: Path, broke
     assert select(old, "SELECT name FROM sqlite_schema WHERE name LIKE '%version_1'") == []
 
 
-async def _break_off(path: Path, arrival: int) -> None:
+@pytest.mark.parametrize("broken_off_at", [None, 2])
+async def test_the_old_full_text_index_goes_a_part_at_a_time(
+    old: Path, monkeypatch: pytest.MonkeyPatch, broken_off_at: int | None
+) -> None:
+    with closing(sqlite3.connect(old)) as connection:
+        connection.executemany(
+            "INSERT INTO passages (rowid, text) VALUES (?, ?)",
+            [(n << 20, " ".join(f"w{n}x{word}" for word in range(300))) for n in range(100, 200)],
+        )
+        connection.commit()
+        (pages,) = connection.execute("SELECT count(*) FROM passages_data").fetchone()
+    monkeypatch.setattr(migration, "_DROP_STEP", 5)
+    if broken_off_at is not None:
+        with pytest.raises(KeyboardInterrupt):
+            await _break_off(old, broken_off_at, "schema.emptied")
+        assert select(old, "SELECT count(*) FROM passages_data") == [(pages - 5 * broken_off_at,)]
+    steps = 0
+
+    def hook() -> None:
+        nonlocal steps
+        steps += 1
+
+    failpoints.install("schema.emptied", hook)
+    async with open_session(old) as database:
+        await database.write(check_consistent)
+    assert steps > pages / 5 - 3
+    assert select(old, "SELECT name FROM sqlite_schema WHERE name GLOB 'passages' OR name GLOB 'passages_[a-z]*'") == []
+
+
+async def _break_off(path: Path, arrival: int, place: str = "schema.moved") -> None:
     left = arrival
 
     def hook() -> None:
@@ -160,7 +189,7 @@ async def _break_off(path: Path, arrival: int) -> None:
         if left == 0:
             raise KeyboardInterrupt
 
-    failpoints.install("schema.moved", hook)
+    failpoints.install(place, hook)
     try:
         async with open_session(path):
             pass

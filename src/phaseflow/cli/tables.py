@@ -12,6 +12,8 @@ from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, SearchHit
 
 _PASSAGE_LINES = 4
+_PLACES_NAMED = 5
+"""Other places of the same text, at most."""
 _PASSAGE_CHARACTERS = 2_000
 
 
@@ -78,6 +80,10 @@ def hits(items: Sequence[SearchHit]) -> Iterator[str]:
         title = f"  {cell(hit.title)}" if hit.title else ""
         yield f"{number}. {one_line(hit.uri)} {hit.start}–{hit.end}  score {hit.score:.3f}{title}"
         yield from (f"   {line}" for line in _first_lines(hit.text))
+        if hit.also_in:
+            named = ", ".join(dict.fromkeys(one_line(place.uri) for place in hit.also_in[:_PLACES_NAMED]))
+            left = len(hit.also_in) - _PLACES_NAMED
+            yield f"   also in {named}{f' and {left} more' if left > 0 else ''}"
 
 
 def _first_lines(text: str) -> list[str]:

@@ -27,6 +27,7 @@ def move_rows(connection: sqlite3.Connection) -> None:
         return
     left = connection.execute("SELECT count(*) FROM texts_of_version_1").fetchone()[0]
     get_logger().info("bringing the database to the new version; this is done once and may take a while", texts=left)
+    _drop_old_index(connection)
     while row := connection.execute("SELECT document_id, text, parts FROM texts_of_version_1 LIMIT 1").fetchone():
         _move_text(connection, *row)
         failpoints.hit("schema.moved")
@@ -34,6 +35,24 @@ def move_rows(connection: sqlite3.Connection) -> None:
     _note_unused_vectors(connection)
     _index_again(connection)
     connection.execute("DROP TABLE texts_of_version_1")
+
+
+_OLD_INDEX: Final = "SELECT 1 FROM sqlite_schema WHERE name = 'passages'"
+_DROP_STEP: Final = 500
+"""Pages of some 4 kB."""
+
+
+def _drop_old_index(connection: sqlite3.Connection) -> None:
+    """Take the full-text index of version 1 out, a bounded part at a time: its room is used for the new one."""
+    if not connection.execute(_OLD_INDEX).fetchone():
+        return
+    for table in ("passages_data", "passages_docsize"):
+        while connection.execute(
+            f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE id > 10 LIMIT ?) RETURNING 1",
+            (_DROP_STEP,),
+        ).fetchall():  # below: the records without which it cannot be opened, to be dropped
+            failpoints.hit("schema.emptied")
+    connection.execute("DROP TABLE passages")
 
 
 _INDEX_STEP: Final = 200

@@ -147,7 +147,6 @@ CREATE TRIGGER documents_take_fields_along AFTER DELETE ON documents WHEN old.me
 BEGIN
     DELETE FROM document_fields WHERE document_id = old.id;
 END;
-DROP TABLE passages;
 DROP INDEX job_entries_open;
 CREATE INDEX job_entries_open ON job_entries (job_seq, source, depth, id) WHERE state = 0;
 CREATE TABLE job_sources (
