@@ -28,12 +28,12 @@ async def made(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Stock]:
 @contextmanager
 def channel(made: Stock) -> Iterator[Handoff]:
     """Both ends, closed at the end of the block at the latest."""
-    handover = Handoff(made.database, made.seq, DocumentState.LOADED)
+    handoff = Handoff(made.database, made.seq, DocumentState.LOADED)
     try:
-        yield handover
+        yield handoff
     finally:
-        handover.inbox.close()
-        handover.outbox.close(complete=handover.outbox.is_complete)
+        handoff.receiver.close()
+        handoff.sender.close(complete=handoff.sender.is_complete)
 
 
 async def left_by_an_earlier_run(made: Stock, *uris: str, text: str = "text") -> None:
@@ -42,21 +42,21 @@ async def left_by_an_earlier_run(made: Stock, *uris: str, text: str = "text") ->
 
 
 @pytest.fixture
-def handover(made: Stock) -> Iterator[Handoff]:
+def handoff(made: Stock) -> Iterator[Handoff]:
     with channel(made) as opened:
         yield opened
 
 
-async def send(made: Stock, handover: Handoff, *uris: str, text: str = "text") -> list[StagedDocument]:
+async def send(made: Stock, handoff: Handoff, *uris: str, text: str = "text") -> list[StagedDocument]:
     """As an actor does it: commit, then offer."""
     loaded = [LoadedText(0, uri, uri, "text/plain", "00", None, text) for uri in uris]
-    return await made.database.write(lambda tx: documents.add(tx, made.target, loaded, NOW), then=handover.outbox.offer)
+    return await made.database.write(lambda tx: documents.add(tx, made.target, loaded, NOW), then=handoff.sender.offer)
 
 
-async def rest(handover: Handoff, idle: int = 0) -> list[str]:
+async def rest(handoff: Handoff, idle: int = 0) -> list[str]:
     """All uris that still come, until the end."""
     seen: list[str] = []
-    while batch := await handover.inbox.next():
+    while batch := await handoff.receiver.next():
         seen += [document.uri for document in batch]
         for _ in range(idle):
             await checkpoint()
@@ -67,75 +67,75 @@ def uris(batch: Sequence[StagedDocument]) -> list[str]:
     return [document.uri for document in batch]
 
 
-async def taken_while_waiting(made: Stock, handover: Handoff, uri: str) -> list[str]:
+async def taken_while_waiting(made: Stock, handoff: Handoff, uri: str) -> list[str]:
     """What a receiver gets that had read all there was, and was already waiting when ``uri`` was sent."""
     taken: list[str] = []
 
     async def take() -> None:
-        taken.extend(uris(await handover.inbox.next()))
+        taken.extend(uris(await handoff.receiver.next()))
 
     async with create_task_group() as tasks:
         tasks.start_soon(take)
-        while handover.inbox.has_more:
+        while handoff.receiver.has_more:
             await checkpoint()
-        await send(made, handover, uri)
+        await send(made, handoff, uri)
     return taken
 
 
-async def test_a_batch_comes_from_memory_when_the_cursor_fits(made: Stock, handover: Handoff) -> None:
+async def test_a_batch_comes_from_memory_when_the_cursor_fits(made: Stock, handoff: Handoff) -> None:
     taken: list[Sequence[StagedDocument]] = []
 
     async def take() -> None:
-        taken.append(await handover.inbox.next())
+        taken.append(await handoff.receiver.next())
 
     with fail_after(5):
         async with create_task_group() as tasks:
             tasks.start_soon(take)
-            while handover.inbox.has_more:
+            while handoff.receiver.has_more:
                 await checkpoint()
             await checkpoint()
-            sent = await send(made, handover, "first")
+            sent = await send(made, handoff, "first")
     assert taken[0] is sent
 
 
-async def test_a_full_channel_holds_nobody_up_and_the_store_has_the_rest(made: Stock, handover: Handoff) -> None:
+async def test_a_full_channel_holds_nobody_up_and_the_store_has_the_rest(made: Stock, handoff: Handoff) -> None:
     names = [f"{n:03}" for n in range(3 * BUFFER)]
     with fail_after(5):
         for name in names:
-            await send(made, handover, name)
-    handover.outbox.close(complete=True)
-    assert await rest(handover) == names
+            await send(made, handoff, name)
+    handoff.sender.close(complete=True)
+    assert await rest(handoff) == names
 
 
 async def test_what_an_earlier_run_left_comes_first(made: Stock) -> None:
     await left_by_an_earlier_run(made, "old", "older")
-    with channel(made) as handover:
-        await send(made, handover, "new")
-        handover.outbox.close(complete=True)
-        assert await rest(handover) == ["old", "older", "new"]
+    with channel(made) as handoff:
+        await send(made, handoff, "new")
+        handoff.sender.close(complete=True)
+        assert await rest(handoff) == ["old", "older", "new"]
 
 
-async def test_a_hint_that_found_the_channel_full_is_not_waited_for(made: Stock, handover: Handoff) -> None:
+async def test_a_hint_that_found_the_channel_full_is_not_waited_for(made: Stock, handoff: Handoff) -> None:
     """The receiver is level with the sender, then takes every hint there was, and none will follow."""
     with fail_after(5):
-        assert await taken_while_waiting(made, handover, "0") == ["0"]
-    assert not handover.inbox.has_more, "from here on it goes by hints, not by the store"
+        assert await taken_while_waiting(made, handoff, "0") == ["0"]
+    assert not handoff.receiver.has_more, "from here on it goes by hints, not by the store"
     for n in range(1, BUFFER + 3):
-        await send(made, handover, str(n))
+        await send(made, handoff, str(n))
     seen: list[str] = []
     with fail_after(5):
         while len(seen) < BUFFER + 2:
-            seen += uris(await handover.inbox.next())
+            seen += uris(await handoff.receiver.next())
     assert seen == [str(n) for n in range(1, BUFFER + 3)]
 
 
 async def test_reading_from_the_store_is_bounded(made: Stock) -> None:
     names = [f"{n:03}" for n in range(2 * READ_DOCUMENTS + 5)]
     await left_by_an_earlier_run(made, *names)
-    with channel(made) as handover:
-        handover.outbox.close(complete=True)
+    with channel(made) as handoff:
+        handoff.sender.close(complete=True)
         sizes, seen = [], []
-        while batch := await handover.inbox.next():
+        while batch := await handoff.receiver.next():
             sizes.append(len(batch))
             seen += uris(batch)
         assert sizes == [READ_DOCUMENTS, READ_DOCUMENTS, 5]
@@ -144,56 +144,56 @@ async def test_reading_from_the_store_is_bounded(made: Stock) -> None:
 
 async def test_a_large_text_comes_alone(made: Stock) -> None:
     await left_by_an_earlier_run(made, "a", "b", text="x" * 1_200_000)
-    with channel(made) as handover:
-        assert uris(await handover.inbox.next()) == ["a"]
-        assert uris(await handover.inbox.next()) == ["b"]
+    with channel(made) as handoff:
+        assert uris(await handoff.receiver.next()) == ["a"]
+        assert uris(await handoff.receiver.next()) == ["b"]
 
 
-async def test_a_sender_that_failed_leaves_the_receiver_incomplete(made: Stock, handover: Handoff) -> None:
-    await send(made, handover, "half")
-    handover.outbox.close(complete=False)
+async def test_a_sender_that_failed_leaves_the_receiver_incomplete(made: Stock, handoff: Handoff) -> None:
+    await send(made, handoff, "half")
+    handoff.sender.close(complete=False)
     with fail_after(5):
-        assert await rest(handover) == ["half"]
-    assert not handover.inbox.is_complete
+        assert await rest(handoff) == ["half"]
+    assert not handoff.receiver.is_complete
 
 
-async def test_a_receiver_that_is_gone_holds_up_no_sender(made: Stock, handover: Handoff) -> None:
-    handover.inbox.close()
+async def test_a_receiver_that_is_gone_holds_up_no_sender(made: Stock, handoff: Handoff) -> None:
+    handoff.receiver.close()
     with fail_after(5):
-        await send(made, handover, "a")
-        await send(made, handover, "b")
-    handover.outbox.close(complete=True)
+        await send(made, handoff, "a")
+        await send(made, handoff, "b")
+    handoff.sender.close(complete=True)
 
 
-async def test_an_end_without_any_document_is_an_end(made: Stock, handover: Handoff) -> None:
+async def test_an_end_without_any_document_is_an_end(made: Stock, handoff: Handoff) -> None:
     async with create_task_group() as tasks:
         with fail_after(5):
-            tasks.start_soon(_close_soon, handover)
-            assert await handover.inbox.next() == []
-    assert handover.inbox.is_complete
+            tasks.start_soon(_close_soon, handoff)
+            assert await handoff.receiver.next() == []
+    assert handoff.receiver.is_complete
 
 
-async def _close_soon(handover: Handoff) -> None:
+async def _close_soon(handoff: Handoff) -> None:
     for _ in range(10):
         await checkpoint()
-    handover.outbox.close(complete=True)
+    handoff.sender.close(complete=True)
 
 
-async def test_a_receiver_that_is_cancelled_at_any_moment_loses_nothing(made: Stock, handover: Handoff) -> None:
+async def test_a_receiver_that_is_cancelled_at_any_moment_loses_nothing(made: Stock, handoff: Handoff) -> None:
     names = [str(n) for n in range(120)]
     seen: list[str] = []
 
     async def sender() -> None:
         for name in names:
-            await send(made, handover, name)
-        handover.outbox.close(complete=True)
+            await send(made, handoff, name)
+        handoff.sender.close(complete=True)
 
     with fail_after(20):
         async with create_task_group() as tasks:
             tasks.start_soon(sender)
             while len(seen) < len(names):
                 with anyio.move_on_after(0.0005):
-                    seen += uris(await handover.inbox.next())
+                    seen += uris(await handoff.receiver.next())
     assert seen == names
 
 
@@ -202,20 +202,20 @@ async def test_a_receiver_that_is_cancelled_at_any_moment_loses_nothing(made: St
 async def test_however_fast_either_is_every_document_comes_once_and_in_order(
     tmp_path_factory: pytest.TempPathFactory, batches: list[tuple[int, int]], idle: int
 ) -> None:
-    async with open_session(tmp_path_factory.mktemp("handover") / "kb.db") as database:
+    async with open_session(tmp_path_factory.mktemp("handoff") / "kb.db") as database:
         made = await stock(database)
         names = [[f"{n}.{m}" for m in range(size)] for n, (size, _) in enumerate(batches)]
         got: list[str] = []
-        with channel(made) as handover, fail_after(20):
+        with channel(made) as handoff, fail_after(20):
             async with create_task_group() as tasks:
-                tasks.start_soon(_receive, handover, idle, got)
+                tasks.start_soon(_receive, handoff, idle, got)
                 for batch, (_, pause) in zip(names, batches, strict=True):
-                    await send(made, handover, *batch)
+                    await send(made, handoff, *batch)
                     for _ in range(pause):
                         await checkpoint()
-                handover.outbox.close(complete=True)
+                handoff.sender.close(complete=True)
         assert got == [name for batch in names for name in batch]
 
 
-async def _receive(handover: Handoff, idle: int, got: list[str]) -> None:
-    got.extend(await rest(handover, idle))
+async def _receive(handoff: Handoff, idle: int, got: list[str]) -> None:
+    got.extend(await rest(handoff, idle))

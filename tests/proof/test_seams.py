@@ -198,9 +198,9 @@ async def test_a_start_takes_the_place_of_a_retry_that_waits_in_the_queue(folder
 async def test_what_is_committed_after_a_phase_was_given_up_disturbs_nobody(database: Path) -> None:
     async with open_session(database) as opened:
         handover = Handoff(opened, 1, DocumentState.LOADED)
-        handover.outbox.close(complete=False)
-        handover.outbox.offer([StagedDocument(1, "a", "a", "text/plain", "a")])
-        handover.inbox.close()
+        handover.sender.close(complete=False)
+        handover.sender.offer([StagedDocument(1, "a", "a", "text/plain", "a")])
+        handover.receiver.close()
 
 
 async def test_documents_that_a_retry_gives_back_are_not_passed_by(folder: Path, database: Path) -> None:

@@ -24,24 +24,24 @@ class Actor(ABC):
     phase: ClassVar[JobPhase]
 
     def __init__(
-        self, shop: RunContext, report: Callable[[], None], inbox: Receiver | None, outbox: Sender | None
+        self, context: RunContext, report: Callable[[], None], receiver: Receiver | None, sender: Sender | None
     ) -> None:
-        self.shop = shop
+        self.context = context
         self.gate = Gate(report, self.phase)
-        self.budget = ErrorBudget(shop.plan.policies.budget)
+        self.budget = ErrorBudget(context.plan.policies.budget)
         self.has_finished = False
         self.failure: BaseException | None = None
         self.hold_reason: str | None = None
         self._report = report
-        self._receiver = inbox
-        self._sender = outbox
+        self._receiver = receiver
+        self._sender = sender
         self._last_error = ""
         self._succeeded = 0
 
     async def perform(self) -> None:
         """Work until all is done, or until it fails. Cancelling drops what is not committed."""
         try:
-            with tracing.span("phase", phase=self.phase, job=self.shop.plan.attempt.job_id):
+            with tracing.span("phase", phase=self.phase, job=self.context.plan.attempt.job_id):
                 await self._work()
         finally:
             self.close()
@@ -88,8 +88,10 @@ class Actor(ABC):
         What earlier runs of the job did counts, and what the source has unchanged. Of a few documents that were asked
         for, all may be bad.
         """
-        if self._succeeded or not self._last_error or not self.shop.plan.lists:
+        if self._succeeded or not self._last_error or not self.context.plan.lists:
             return
-        if await self.shop.database.read(lambda tx: progress.has_succeeded(tx, self.shop.plan.attempt, self.phase)):
+        if await self.context.database.read(
+            lambda tx: progress.has_succeeded(tx, self.context.plan.attempt, self.phase)
+        ):
             return
         raise PhaseFailed(f"every document failed; the last one: {self._last_error}")

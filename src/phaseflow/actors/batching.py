@@ -29,13 +29,13 @@ class Batcher:
 
     def __init__(
         self,
-        inbox: Receiver,
+        receiver: Receiver,
         take_in: Callable[[Sequence[StagedDocument]], Awaitable[list[Chunk]]],
         size: int,
         *,
         is_awaited: bool = False,
     ) -> None:
-        self._receiver = inbox
+        self._receiver = receiver
         self._take_in = take_in
         self._size = size
         self._is_awaited = is_awaited

@@ -48,7 +48,7 @@ class ChunkingActor(Actor):
         done = list(zip(batch, outcomes, strict=False))
         for part in in_parts(done, _chunks, (STORE_CHUNKS,)):
             stored = await self._store_most(part)
-            await self.shop.write(partial(self._store, part=part, stored=stored), self._hand_over)
+            await self.context.write(partial(self._store, part=part, stored=stored), self._hand_over)
             for _, outcome in part:
                 self.spend(f"{outcome.uri}: {outcome.error}" if isinstance(outcome, FailedDocument) else None)
         return batch[len(done) :]
@@ -60,13 +60,13 @@ class ChunkingActor(Actor):
         """
         stored, outcome = 0, part[0][1]
         while isinstance(outcome, StagedDocument) and len(outcome.spans) - stored > STORE_CHUNKS:
-            await self.shop.write(partial(self._store_some, document=outcome, first=stored))
+            await self.context.write(partial(self._store_some, document=outcome, first=stored))
             stored += STORE_CHUNKS
             failpoints.hit("chunking.stored_some")
         return stored
 
     def _store_some(self, tx: Transaction, document: StagedDocument, first: int) -> None:
-        self.shop.advance(tx, self.phase, Done())
+        self.context.advance(tx, self.phase, Done())
         documents.add_chunks(tx, document, first, first + STORE_CHUNKS)
 
     def _cut_in_thread(self, batch: Sequence[StagedDocument]) -> list[Outcome]:
@@ -79,7 +79,7 @@ class ChunkingActor(Actor):
 
     def _cut_one(self, document: StagedDocument) -> Outcome:
         try:
-            spans = self.shop.plan.components.chunker.spans(document.text, document.media_type)
+            spans = self.context.plan.components.chunker.spans(document.text, document.media_type)
         except DocumentError as error:
             return FailedDocument(document.uri, error.code, str(error))
         except (Exception, CancelledError, SystemExit, GeneratorExit) as error:  # noqa: BLE001  # the document's failure
@@ -96,12 +96,12 @@ class ChunkingActor(Actor):
         cut = [outcome for _, outcome in part if isinstance(outcome, StagedDocument)]
         failed = [(document.id, outcome) for document, outcome in part if isinstance(outcome, FailedDocument)]
         chunks = sum(len(document.spans) for document in cut)
-        self.shop.advance(tx, self.phase, Done(len(cut), len(failed), handed_over=chunks))
-        at = self.shop.clock.now()
+        self.context.advance(tx, self.phase, Done(len(cut), len(failed), handed_over=chunks))
+        at = self.context.clock.now()
         documents.cut(tx, cut, at, stored)
         if failed:
             documents.move(tx, [each[0] for each in failed], DocumentState.LOADED, DocumentState.FAILED, at)
-            self.shop.fail(tx, self.phase, [outcome for _, outcome in failed])
+            self.context.fail(tx, self.phase, [outcome for _, outcome in failed])
         return cut
 
     def _hand_over(self, cut: list[StagedDocument]) -> None:

@@ -28,11 +28,11 @@ class EmbeddingActor(Actor):
     async def work(self) -> None:
         assert self._receiver is not None
         assert self._sender is not None
-        embedder = self.shop.plan.components.embedder
-        release = OrderedRelease(self.shop, self.gate, self._sender, self.spend)
-        batcher = Batcher(self._receiver, release.take_in, embedder.batch_size, is_awaited=not self.shop.plan.lists)
-        calls = EmbeddingCalls(self.shop, self.gate, release, self.hold)
-        retries = EmbeddingRetries(self.shop, self.gate, release, calls)
+        embedder = self.context.plan.components.embedder
+        release = OrderedRelease(self.context, self.gate, self._sender, self.spend)
+        batcher = Batcher(self._receiver, release.take_in, embedder.batch_size, is_awaited=not self.context.plan.lists)
+        calls = EmbeddingCalls(self.context, self.gate, release, self.hold)
+        retries = EmbeddingRetries(self.context, self.gate, release, calls)
         await _Workers(retries, embedder.in_flight).run(batcher)
         if self._receiver.is_complete:
             await self.refuse_only_failures()

@@ -36,16 +36,16 @@ class EmbeddingCalls:
     for a pause of the phase with a reason: the guards of the phase are here.
     """
 
-    def __init__(self, shop: RunContext, gate: Gate, release: OrderedRelease, hold: Callable[[str], None]) -> None:
-        self._shop = shop
+    def __init__(self, context: RunContext, gate: Gate, release: OrderedRelease, hold: Callable[[str], None]) -> None:
+        self._context = context
         self._gate = gate
         self._release = release
         self._hold = hold
-        self._embedder = shop.plan.components.embedder
+        self._embedder = context.plan.components.embedder
         self._throttle = self._embedder.throttle
         self._throttle.forget_backoff()
         self._limited_since: float | None = None
-        self._sent = shop.plan.characters_sent
+        self._sent = context.plan.characters_sent
         self._reserved = 0
         self.is_stopped = False
 
@@ -78,8 +78,8 @@ class EmbeddingCalls:
         """Say why the phase does not move, unless that has become untrue."""
         async with self._gate:
             if not unless():
-                await self._shop.write(
-                    lambda tx: progress.wait_on(tx, self._shop.plan.attempt, JobPhase.EMBEDDING, reason)
+                await self._context.write(
+                    lambda tx: progress.wait_on(tx, self._context.plan.attempt, JobPhase.EMBEDDING, reason)
                 )
 
     async def sleep(self, seconds: float) -> None:
@@ -111,7 +111,7 @@ class EmbeddingCalls:
 
     def _guard_against(self, error: RateLimited) -> None:
         """Pause the phase when nothing but rate limits has come for too long."""
-        most_s = self._shop.plan.policies.guard.rate_limited_s
+        most_s = self._context.plan.policies.guard.rate_limited_s
         now = self._throttle.clock()
         if self._limited_since is None:
             self._limited_since = now
@@ -125,7 +125,7 @@ class EmbeddingCalls:
 
     async def _within_budget(self, chunks: Sequence[Chunk]) -> list[Claim]:
         """One attempt, unless the guard forbids it; then the phase is held, and the gate closed."""
-        most = self._shop.plan.policies.guard.characters
+        most = self._context.plan.policies.guard.characters
         size = sum(len(chunk.text) for chunk in chunks)
         if most is not None and self._sent + self._reserved + size > most and (self._sent or self._reserved):
             self._sent = 0  # beyond the gate is only who has been resumed
@@ -142,7 +142,7 @@ class EmbeddingCalls:
     async def _ask_and_store(self, chunks: Sequence[Chunk]) -> list[Claim]:
         """One call for the texts that nobody has; the claims of other jobs that embed some of them right now."""
         texts = {chunk.text_hash: chunk.text for chunk in chunks}
-        with self._shop.single_flight.claim(self._shop.plan.model, texts) as (claimed, others):
+        with self._context.single_flight.claim(self._context.plan.model, texts) as (claimed, others):
             # Looked up again inside the claim: another job may have stored the text between the look-up of this batch
             # and the claim. Only a text that is in neither is paid for.
             known = await self._release.known(list(texts))

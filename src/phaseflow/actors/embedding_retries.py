@@ -37,8 +37,8 @@ class EmbeddingRetries:
     nothing passes, it is the server, and the phase fails.
     """
 
-    def __init__(self, shop: RunContext, gate: Gate, release: OrderedRelease, calls: EmbeddingCalls) -> None:
-        self._shop = shop
+    def __init__(self, context: RunContext, gate: Gate, release: OrderedRelease, calls: EmbeddingCalls) -> None:
+        self._context = context
         self._gate = gate
         self._release = release
         self._calls = calls
@@ -57,7 +57,7 @@ class EmbeddingRetries:
                 await self._divide(chunks, rejected.cause)
                 return
             except TransientError as error:
-                wait_s = self._shop.backoff_s(attempt, waited_s + spent.seconds, error.retry_after_s)
+                wait_s = self._context.backoff_s(attempt, waited_s + spent.seconds, error.retry_after_s)
                 if wait_s is None:
                     if isinstance(error, EmbedderDown | DimensionMismatch):
                         raise _given_up(attempt, error) from error
@@ -132,8 +132,8 @@ class EmbeddingRetries:
 
     async def has_succeeded_before(self) -> bool:
         """Whether any text of this job was embedded, in this run or an earlier one."""
-        return await self._shop.database.read(
-            lambda tx: progress.has_succeeded(tx, self._shop.plan.attempt, JobPhase.EMBEDDING)
+        return await self._context.database.read(
+            lambda tx: progress.has_succeeded(tx, self._context.plan.attempt, JobPhase.EMBEDDING)
         )
 
 

@@ -44,8 +44,8 @@ class Handoff:
         send: MemoryObjectSendStream[Batch]
         receive: MemoryObjectReceiveStream[Batch]
         send, receive = anyio.create_memory_object_stream(BUFFER)
-        self.outbox = Sender(send)
-        self.inbox = Receiver(receive, self.outbox, database, job_seq, state)
+        self.sender = Sender(send)
+        self.receiver = Receiver(receive, self.sender, database, job_seq, state)
 
 
 class Sender:
@@ -80,13 +80,13 @@ class Receiver:
     def __init__(
         self,
         receive: MemoryObjectReceiveStream[Batch],
-        outbox: Sender,
+        sender: Sender,
         database: Database,
         job_seq: int,
         state: DocumentState,
     ) -> None:
         self._receive = receive
-        self._sender = outbox
+        self._sender = sender
         self._database = database
         self._job_seq = job_seq
         self._state = state

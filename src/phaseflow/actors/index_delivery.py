@@ -42,8 +42,8 @@ Refused = tuple[StagedDocument, FailedDocument]
 class IndexDelivery:
     """Brings the documents of one run to an index, in few calls, before the database makes them searchable."""
 
-    def __init__(self, shop: RunContext, gate: Gate, index: Index, server: str, space: str) -> None:
-        self._shop = shop
+    def __init__(self, context: RunContext, gate: Gate, index: Index, server: str, space: str) -> None:
+        self._context = context
         self._gate = gate
         self._index = index
         self._server = server
@@ -90,7 +90,7 @@ class IndexDelivery:
         if not parts:
             return
         read = partial(_vectors, [(document.id, first) for document, first in parts])
-        packed = await self._shop.database.read_long(read)
+        packed = await self._context.database.read_long(read)
         found = [_index_document(d, first, vectors) for (d, first), vectors in zip(parts, packed, strict=True)]
         space = Space(self._name, found[0].vectors.shape[1])
         failpoints.hit("indexing.putting")
@@ -102,8 +102,8 @@ class IndexDelivery:
     async def make_ready(self) -> None:
         """Have built what makes search fast, before search sees the space; a gate that closes breaks it off, and it is
         done when it has opened again. Raises TransientError while the index cannot be reached."""
-        found = await self._shop.database.read(
-            lambda tx: index_spaces.find(tx, self._shop.plan.target.kb_key, self._shop.plan.target.index_version)
+        found = await self._context.database.read(
+            lambda tx: index_spaces.find(tx, self._context.plan.target.kb_key, self._context.plan.target.index_version)
         )
         if found is None or found.dimension is None:
             return
@@ -137,7 +137,7 @@ class IndexDelivery:
         """Let the index forget some of what is gone. When it cannot, that waits: nobody sees what it still has."""
         if anyio.current_time() < self._rests_until:
             return
-        waiting = await self._shop.database.read(lambda tx: index_spaces.waiting_of(tx, self._server, self._name))
+        waiting = await self._context.database.read(lambda tx: index_spaces.waiting_of(tx, self._server, self._name))
         if waiting is None:
             return
         failpoints.hit("index.removing")
@@ -147,7 +147,7 @@ class IndexDelivery:
             get_logger().warning("the index cannot remove documents", index=self._server, error=str(error))
             self._rests_until = anyio.current_time() + REST_S
             return
-        await self._shop.write(lambda tx: index_spaces.settle(tx, self._server, waiting))
+        await self._context.write(lambda tx: index_spaces.settle(tx, self._server, waiting))
 
     async def _call(self, call: Awaitable[T]) -> T:
         return await bounded(call, CALL_S)

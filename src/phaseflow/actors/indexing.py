@@ -51,7 +51,7 @@ class IndexingActor(Actor):
 
     async def work(self) -> None:
         assert self._receiver is not None
-        target = self.shop.plan.target
+        target = self.context.plan.target
         self._scope = Scope(target.kb_key, target.index_version)
         self._delivery = self._make_delivery()
         while batch := await self._next_batch():
@@ -60,7 +60,7 @@ class IndexingActor(Actor):
                 failpoints.hit("indexing.between")
         if self._receiver.is_complete:
             await self.refuse_only_failures()
-            if self.shop.plan.lists:
+            if self.context.plan.lists:
                 await self._finish()
 
     async def _next_batch(self) -> list[StagedDocument]:
@@ -68,18 +68,18 @@ class IndexingActor(Actor):
         assert self._receiver is not None
         batch = list(await self._receiver.next())
         more: Sequence[StagedDocument] = batch
-        with anyio.move_on_after(BATCH_WAIT_S if self.shop.plan.lists else ASKED_FOR_WAIT_S):
+        with anyio.move_on_after(BATCH_WAIT_S if self.context.plan.lists else ASKED_FOR_WAIT_S):
             while more and sum(len(d.spans) for d in batch) < BATCH_CHUNKS:
                 more = await self._receiver.next()
                 batch.extend(more)
         return batch
 
     def _make_delivery(self) -> IndexDelivery | None:
-        plan = self.shop.plan
+        plan = self.context.plan
         index, server = plan.components.index, plan.components.index_server
         if index is None or server is None or plan.space is None:
             return None
-        return IndexDelivery(self.shop, self.gate, index, server, plan.space)
+        return IndexDelivery(self.context, self.gate, index, server, plan.space)
 
     async def _publish(self, batch: Sequence[StagedDocument]) -> None:
         if self._delivery is None:
@@ -101,19 +101,19 @@ class IndexingActor(Actor):
                 await step()
             except TransientError as error:
                 async with self.gate:
-                    await self.shop.write(lambda tx: self._wait_on(tx, WaitingOn.INDEX))
+                    await self.context.write(lambda tx: self._wait_on(tx, WaitingOn.INDEX))
                 await self.gate.sleep(max(wait_s * (1 + random.random() / 4), error.retry_after_s or 0))  # noqa: S311
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
             else:
                 return
 
     def _wait_on(self, tx: Transaction, reason: WaitingOn) -> None:
-        progress.wait_on(tx, self.shop.plan.attempt, self.phase, reason)
+        progress.wait_on(tx, self.context.plan.attempt, self.phase, reason)
 
     async def _publish_once(self, batch: Sequence[StagedDocument]) -> None:
         good, failed = (list(batch), []) if self._delivery is None else await self._delivery.put(batch)
         encoded = await call_in_abandonable_thread(partial(passages.encoded_rest, good))
-        await self.shop.write(lambda tx: self._store(tx, good, encoded, failed))
+        await self.context.write(lambda tx: self._store(tx, good, encoded, failed))
         for _ in good:
             self.spend(None)
         for _, failure in failed:
@@ -128,13 +128,13 @@ class IndexingActor(Actor):
         while (step := _step(document, indexed)) < len(document.spans):
             encoded = await call_in_abandonable_thread(partial(passages.encoded, document, indexed, step))
             async with self.gate:
-                await self.shop.write(partial(self._store_some, document.id, encoded, indexed, step))
+                await self.context.write(partial(self._store_some, document.id, encoded, indexed, step))
             indexed = step
             failpoints.hit("indexing.indexed_some")
         return replace(document, indexed=indexed)
 
     def _store_some(self, document_id: int, encoded: Encoded, before: int, after: int, tx: Transaction) -> None:
-        self.shop.advance(tx, self.phase, Done())
+        self.context.advance(tx, self.phase, Done())
         passages.note_indexed(tx, document_id, before, after)
         passages.index(tx, self._scope, encoded)
 
@@ -146,43 +146,43 @@ class IndexingActor(Actor):
         failed: list[Refused],
     ) -> None:
         done = Done(sum(len(d.spans) for d in good), sum(len(d.spans) for d, _ in failed))
-        self.shop.advance(tx, self.phase, done)
+        self.context.advance(tx, self.phase, done)
         passages.index(tx, self._scope, encoded)
-        at = self.shop.clock.now()
+        at = self.context.clock.now()
         passages.publish(tx, self._scope, good, at)
         uris = [d.uri for d in good]
         failures.clear(tx, self._scope.kb_key, uris)
-        inbox.settle(tx, self._scope.kb_key, self.shop.plan.attempt.job_seq, uris)
+        inbox.settle(tx, self._scope.kb_key, self.context.plan.attempt.job_seq, uris)
         if failed:
             documents.move(tx, [d.id for d, _ in failed], DocumentState.EMBEDDED, DocumentState.FAILED, at)
-            self.shop.fail(tx, self.phase, [failure for _, failure in failed])
+            self.context.fail(tx, self.phase, [failure for _, failure in failed])
 
     async def _finish(self) -> None:
         """The crawl is complete and all of it is searchable: take out what is gone, switch, clean up."""
-        await Withdrawal(self.shop, self.gate, self._scope, self.hold).run()
-        if self._delivery is not None and await self.shop.database.read(self._is_to_switch):
+        await Withdrawal(self.context, self.gate, self._scope, self.hold).run()
+        if self._delivery is not None and await self.context.database.read(self._is_to_switch):
             await self._until_taken(self._delivery.make_ready)
         async with self.gate:
-            await self.shop.write(self._switch)
+            await self.context.write(self._switch)
         failpoints.hit("indexing.switched")
         while True:
             async with self.gate:
-                if not await self.shop.write(self._clean_up):
+                if not await self.context.write(self._clean_up):
                     return
             failpoints.hit("indexing.cleaned")
 
     def _is_to_switch(self, tx: Transaction) -> bool:
-        return knowledge_bases.get(tx, self.shop.plan.attempt.kb_id).index_version != self._scope.index_version
+        return knowledge_bases.get(tx, self.context.plan.attempt.kb_id).index_version != self._scope.index_version
 
     def _switch(self, tx: Transaction) -> None:
-        plan = self.shop.plan
-        self.shop.advance(tx, self.phase, Done())
+        plan = self.context.plan
+        self.context.advance(tx, self.phase, Done())
         knowledge_bases.switch(tx, self._scope.kb_key, self._scope.index_version, plan.model)
         knowledge_bases.set_live_settings(tx, self._scope.kb_key, self._scope.index_version, plan.live_settings)
         index_spaces.keep_only(tx, self._scope.kb_key, self._scope.index_version)
 
     def _clean_up(self, tx: Transaction) -> int:
-        self.shop.advance(tx, self.phase, Done())
+        self.context.advance(tx, self.phase, Done())
         return passages.withdraw_other_versions(tx, self._scope, CLEAN_UP)
 
 

@@ -38,24 +38,24 @@ class LoadingActor(Actor):
     phase = JobPhase.LOADING
 
     def __init__(
-        self, shop: RunContext, report: Callable[[], None], inbox: Receiver | None, outbox: Sender | None
+        self, context: RunContext, report: Callable[[], None], receiver: Receiver | None, sender: Sender | None
     ) -> None:
-        super().__init__(shop, report, inbox, outbox)
+        super().__init__(context, report, receiver, sender)
         self._readers: list[SourceReader] = []
         self._storing = anyio.Lock()
-        self._requests = Requests(shop, self.gate)
+        self._requests = Requests(context, self.gate)
 
     async def work(self) -> None:
-        plan = self.shop.plan
+        plan = self.context.plan
         if plan.loaded:
             return  # the gate stays closed: what is asked for waits for the next job
         seq = plan.attempt.job_seq
         await self._requests.take()  # first: what is asked for is read even if its source lists it as unchanged
         if not plan.lists and not plan.listed:
             async with self.gate:
-                await self.shop.write(self._begin_without_list)
-        failed = await self.shop.database.read(lambda tx: job_sources.failed(tx, seq))
-        listed = await self.shop.database.read(lambda tx: job_sources.listed(tx, seq))
+                await self.context.write(self._begin_without_list)
+        failed = await self.context.database.read(lambda tx: job_sources.failed(tx, seq))
+        listed = await self.context.database.read(lambda tx: job_sources.listed(tx, seq))
         self._readers = [
             SourceReader(self, name, loader, ComponentUnavailable(failed[name]) if name in failed else None)
             for name, loader in plan.components.loaders.items()
@@ -81,8 +81,8 @@ class LoadingActor(Actor):
         return has_more
 
     def _begin_without_list(self, tx: Transaction) -> None:
-        crawl_frontier.finish_listing(tx, self.shop.plan.attempt.job_seq)
-        self.shop.advance(tx, self.phase, Done(total=self._finished_total(tx)))
+        crawl_frontier.finish_listing(tx, self.context.plan.attempt.job_seq)
+        self.context.advance(tx, self.phase, Done(total=self._finished_total(tx)))
 
     def is_alone(self, reader: SourceReader) -> bool:
         """Whether no other source has anything left to read."""
@@ -96,7 +96,7 @@ class LoadingActor(Actor):
         if not is_known:
             get_logger().warning("a source cannot be read; going on without it", source=reader.name, error=str(error))
             async with self.gate:
-                await self.shop.write(lambda tx: self._store_given_up(tx, reader.name, str(error)))
+                await self.context.write(lambda tx: self._store_given_up(tx, reader.name, str(error)))
         code, why = getattr(error, "code", SourceDown.code), str(error)
         while page := await reader.open_page():
             async with self.gate:
@@ -106,32 +106,32 @@ class LoadingActor(Actor):
 
     def _is_hopeless(self, reader: SourceReader) -> bool:
         """Whether nothing of what the job is for can be read. What was pushed is always beside the sources."""
-        if not self.shop.plan.lists:
+        if not self.context.plan.lists:
             return reader.name == PUSH
         sources = [each for each in self._readers if each.name != PUSH] or self._readers
         return all(each.error is not None for each in sources)
 
     def _store_given_up(self, tx: Transaction, name: str, error: str) -> None:
-        job_sources.fail(tx, self.shop.plan.attempt.job_seq, name, error)
-        self.shop.advance(tx, self.phase, Done(total=self._finished_total(tx)))
+        job_sources.fail(tx, self.context.plan.attempt.job_seq, name, error)
+        self.context.advance(tx, self.phase, Done(total=self._finished_total(tx)))
 
     def store_listed(self, tx: Transaction, reader: SourceReader, found: Sequence[Entry], *, is_last: bool) -> None:
         """Write what a source has into the entries of the job."""
-        plan, seq = self.shop.plan, self.shop.plan.attempt.job_seq
+        plan, seq = self.context.plan, self.context.plan.attempt.job_seq
         trust = None if plan.full else reader.known
         rows = [(e.uri, e.size, e.stamp, e.depth) for e in found]
         found_new, unchanged = crawl_frontier.add(
-            tx, seq, rows, trust, reader.max_entries, at=self.shop.clock.now(), source=reader.name
+            tx, seq, rows, trust, reader.max_entries, at=self.context.clock.now(), source=reader.name
         )
         if is_last:
             job_sources.finish(tx, seq, reader.name)
         total = self._finished_total(tx) if is_last else None
-        self.shop.advance(tx, self.phase, Done(processed=unchanged, reused=unchanged, total=total, found=found_new))
+        self.context.advance(tx, self.phase, Done(processed=unchanged, reused=unchanged, total=total, found=found_new))
 
     def _finished_total(self, tx: Transaction) -> int | None:
         """How many documents there are, once no source is being listed any more."""
-        seq = self.shop.plan.attempt.job_seq
-        if not self.shop.plan.lists:
+        seq = self.context.plan.attempt.job_seq
+        if not self.context.plan.lists:
             return crawl_frontier.count(tx, seq)
         over = job_sources.listed(tx, seq) | job_sources.failed(tx, seq).keys()
         if not over >= {reader.name for reader in self._readers}:
@@ -153,7 +153,7 @@ class LoadingActor(Actor):
         begun = None
         if loaded and len(loaded[0].text) > STORE_CHARACTERS:
             begun = await self._store_text(loaded[0])
-        await self.shop.write(
+        await self.context.write(
             partial(self._store, reader=reader, done=part, loaded=loaded, begun=begun), self._hand_over
         )
         for _, outcome in part:
@@ -164,18 +164,18 @@ class LoadingActor(Actor):
 
     async def _store_text(self, loaded: LoadedText) -> StagedDocument:
         """Store a large text, some segments at a time. It is nobody's yet: what a crash leaves of it is read again."""
-        document = await self.shop.write(partial(self._begin_text, loaded=loaded))
+        document = await self.context.write(partial(self._begin_text, loaded=loaded))
         for first, segments in texts.batches(loaded.text, loaded.parts, STORE_CHARACTERS):
-            await self.shop.write(partial(self._store_some, document_id=document.id, first=first, segments=segments))
+            await self.context.write(partial(self._store_some, document_id=document.id, first=first, segments=segments))
             failpoints.hit("loading.stored_some")
         return document
 
     def _begin_text(self, tx: Transaction, loaded: LoadedText) -> StagedDocument:
-        self.shop.advance(tx, self.phase, Done())
-        return documents.begin(tx, self.shop.plan.target, loaded, self.shop.clock.now())
+        self.context.advance(tx, self.phase, Done())
+        return documents.begin(tx, self.context.plan.target, loaded, self.context.clock.now())
 
     def _store_some(self, tx: Transaction, document_id: int, first: int, segments: Sequence[texts.Segment]) -> None:
-        self.shop.advance(tx, self.phase, Done())
+        self.context.advance(tx, self.phase, Done())
         texts.add(tx, [(document_id, first + n, each) for n, each in enumerate(segments)])
 
     def _store(
@@ -186,7 +186,7 @@ class LoadingActor(Actor):
         loaded: list[LoadedText],
         begun: StagedDocument | None,
     ) -> list[StagedDocument]:
-        plan, at = self.shop.plan, self.shop.clock.now()
+        plan, at = self.context.plan, self.context.clock.now()
         seq, known = plan.attempt.job_seq, (plan.target.kb_key, plan.target.index_version)
         unchanged = [(entry, outcome) for entry, outcome in done if isinstance(outcome, Unchanged)]
         skipped = [entry for entry, outcome in done if isinstance(outcome, Skipped)]
@@ -211,7 +211,7 @@ class LoadingActor(Actor):
         if failed:
             crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if not f.gone], EntryState.FAILED)
             crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if f.gone], EntryState.GONE)
-            self.shop.fail(tx, self.phase, [outcome for _, outcome in failed])
+            self.context.fail(tx, self.phase, [outcome for _, outcome in failed])
         tried = [entry.uri for entry, outcome in done if not isinstance(outcome, Skipped | LeftOut)]
         catalogue.count_attempts(tx, plan.target.kb_key, tried)
         found = [link for _, outcome in done if not isinstance(outcome, FailedDocument) for link in outcome.links]
@@ -225,7 +225,7 @@ class LoadingActor(Actor):
         # Last, where other phases count first: the total depends on the links above. A stale attempt is refused all the
         # same, and what it has written here is rolled back with it.
         counts = Done(len(loaded) + same, len(failed), same, len(loaded), total, -len(skipped))
-        self.shop.advance(tx, self.phase, counts)
+        self.context.advance(tx, self.phase, counts)
         return staged
 
     def _hand_over(self, staged: list[StagedDocument]) -> None:

@@ -36,10 +36,10 @@ class OrderedRelease:
     the error budget, with its error or None.
     """
 
-    def __init__(self, shop: RunContext, gate: Gate, outbox: Sender, spend: Callable[[str | None], None]) -> None:
-        self._shop = shop
+    def __init__(self, context: RunContext, gate: Gate, sender: Sender, spend: Callable[[str | None], None]) -> None:
+        self._context = context
         self._gate = gate
-        self._sender = outbox
+        self._sender = sender
         self._spend = spend
         self._pending = PendingDocuments()
         self._storing = anyio.Lock()
@@ -63,8 +63,8 @@ class OrderedRelease:
 
     async def known(self, hashes: Sequence[bytes]) -> set[bytes]:
         """Those of these texts that have a vector in the store."""
-        model_id = self._shop.plan.model_id
-        return await self._shop.database.read_long(lambda tx: vectors.known(tx, model_id, hashes))
+        model_id = self._context.plan.model_id
+        return await self._context.database.read_long(lambda tx: vectors.known(tx, model_id, hashes))
 
     def still_wanted(self, chunks: Iterable[Chunk]) -> list[Chunk]:
         """Those of these chunks whose text is still waited for."""
@@ -94,10 +94,10 @@ class OrderedRelease:
             *most, last = _parts(done) or [[]]
             for n, part in enumerate(most):
                 stored = results if n == 0 else ()
-                await self._shop.write(partial(self._write, results=stored, done=part, computed=computed))
+                await self._context.write(partial(self._write, results=stored, done=part, computed=computed))
                 computed = max(0, computed - len(part))
             stored = () if most else results
-            await self._shop.write(
+            await self._context.write(
                 partial(self._write, results=stored, done=last, computed=computed, failed=failed, ready=ready)
             )
             # Memory follows the rows: had it changed first, a write that fails would leave chunks that count as done
@@ -124,26 +124,26 @@ class OrderedRelease:
         ready: Sequence[StagedDocument] = (),
     ) -> None:
         """``computed``: so many of the chunks ``done`` have a vector that was computed for them."""
-        plan = self._shop.plan
+        plan = self._context.plan
         counts = Done(
             processed=len(done),
             failed=sum(self._pending.open_chunks(key) for key in failed),
             reused=max(0, len(done) - computed),
             handed_over=sum(len(document.spans) for document in ready),
         )
-        self._shop.advance(tx, JobPhase.EMBEDDING, counts)
+        self._context.advance(tx, JobPhase.EMBEDDING, counts)
         for each in results:
             if each.vectors is not None:
                 self._check_dimension(tx, each.vectors)
                 vectors.add(tx, plan.model_id, each.hashes, packed(each.vectors))
         progress.count_characters(tx, plan.attempt.job_seq, sum(each.characters for each in results))
         vectors.attach(tx, plan.model_id, [chunk.chunk_id for chunk in done])
-        at = self._shop.clock.now()
+        at = self._context.clock.now()
         documents.move(tx, [d.id for d in ready], DocumentState.CHUNKED, DocumentState.EMBEDDED, at)
         if failed:
             documents.move(tx, failed, DocumentState.CHUNKED, DocumentState.FAILED, at)
-            self._shop.fail(tx, JobPhase.EMBEDDING, list(failed.values()))
-        if self._shop.plan.components.embedder.throttle.wait_s():
+            self._context.fail(tx, JobPhase.EMBEDDING, list(failed.values()))
+        if self._context.plan.components.embedder.throttle.wait_s():
             progress.wait_on(
                 tx, plan.attempt, JobPhase.EMBEDDING, WaitingOn.RATE_LIMIT
             )  # what was stored had been asked
@@ -151,7 +151,7 @@ class OrderedRelease:
     def _check_dimension(self, tx: Transaction, found: "Vectors") -> None:
         dimension = int(found.shape[1])
         if dimension != self._dimension:
-            vectors.check_dimension(tx, self._shop.plan.model_id, dimension)
+            vectors.check_dimension(tx, self._context.plan.model_id, dimension)
 
     def _settle(
         self,

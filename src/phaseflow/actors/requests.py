@@ -25,8 +25,8 @@ class Requests:
     The inbox is looked at, not remembered: ``note`` is a hint, and a lost one costs nothing.
     """
 
-    def __init__(self, shop: RunContext, gate: Gate) -> None:
-        self._shop = shop
+    def __init__(self, context: RunContext, gate: Gate) -> None:
+        self._context = context
         self._gate = gate
         self._noted = anyio.Event()
         self._until: float | None = None
@@ -55,7 +55,7 @@ class Requests:
             # The phase may end only when all readers are idle at once and the store has nothing for them: a reader that
             # found nothing may have looked a moment before something was taken.
             if not found and self._idle == readers:
-                found = await self.take_more() or await self._shop.database.read(self._has_unread)
+                found = await self.take_more() or await self._context.database.read(self._has_unread)
                 self._is_over = not found
             if found or self._is_over:
                 self._idle = 0
@@ -73,13 +73,13 @@ class Requests:
 
     async def take(self) -> bool:
         """Take all that waits; whether there was anything."""
-        key, found = self._shop.plan.target.kb_key, False
+        key, found = self._context.plan.target.kb_key, False
         while self._until is None or anyio.current_time() < self._until:
             async with self._gate:
                 self._noted = anyio.Event()
-                if not await self._shop.database.read(lambda tx: inbox.has_waiting(tx, key)):
+                if not await self._context.database.read(lambda tx: inbox.has_waiting(tx, key)):
                     return found
-                await self._shop.write(self._take)
+                await self._context.write(self._take)
             found = True
             failpoints.hit("loading.taken")
         self._noted = anyio.Event()
@@ -91,7 +91,7 @@ class Requests:
             self._until = anyio.current_time() + TAKE_S
         if await self.take():
             return True
-        if self._shop.plan.lists:
+        if self._context.plan.lists:
             return False
         with anyio.move_on_after(LINGER_S):
             await self._noted.wait()
@@ -99,10 +99,10 @@ class Requests:
 
     def _has_unread(self, tx: Transaction) -> bool:
         """A reader may have looked just before something was taken."""
-        return crawl_frontier.has_unread(tx, self._shop.plan.attempt.job_seq)
+        return crawl_frontier.has_unread(tx, self._context.plan.attempt.job_seq)
 
     def _take(self, tx: Transaction) -> None:
-        plan = self._shop.plan
+        plan = self._context.plan
         failpoints.hit("loading.taking")
         found = inbox.take(tx, plan.target.kb_key, plan.attempt.job_seq, TAKE, plan.components.loaders)
-        self._shop.advance(tx, JobPhase.LOADING, Done(found=found))
+        self._context.advance(tx, JobPhase.LOADING, Done(found=found))

@@ -63,7 +63,7 @@ class _CannotList(Exception):
 class Loading(Protocol):
     """The phase that a reader works for."""
 
-    shop: RunContext
+    context: RunContext
     gate: Gate
 
     def hold(self, reason: str) -> None: ...
@@ -83,11 +83,11 @@ class SourceReader:
         self.name = name
         self.error = error
         self.is_done = False
-        target, guard = loading.shop.plan.target, loading.shop.plan.policies.guard
+        target, guard = loading.context.plan.target, loading.context.plan.policies.guard
         self.known = (target.kb_key, target.index_version, target.recipe, target.mark)
         self.max_entries: int | None = getattr(loader, "max_entries", None)
         self._loading = loading
-        self._shop = loading.shop
+        self._context = loading.context
         self._gate = loading.gate
         self._note: str | None = None
         self._loader = loader
@@ -127,8 +127,8 @@ class SourceReader:
 
     async def open_page(self) -> list[ListedEntry]:
         """The next documents that have not been read."""
-        seq = self._shop.plan.attempt.job_seq
-        return await self._shop.database.read(
+        seq = self._context.plan.attempt.job_seq
+        return await self._context.database.read(
             lambda tx: crawl_frontier.open_page(tx, seq, self.name, self._page, self.known)
         )
 
@@ -143,7 +143,7 @@ class SourceReader:
                 page: Sequence[Entry] | None = await contained(anext(pages, None), "the loader")
             except Exception as error:
                 raise _CannotList(error) from error
-            await self._shop.write(lambda tx: self._loading.store_listed(tx, self, page or (), is_last=page is None))
+            await self._context.write(lambda tx: self._loading.store_listed(tx, self, page or (), is_last=page is None))
             return page is not None
 
     async def _load(self, page: list[ListedEntry]) -> None:
@@ -216,7 +216,7 @@ class SourceReader:
                     await self._gate.sleep(workers_wait_s(down, error.retry_after_s))
                     continue
                 except TransientError as error:
-                    wait_s = self._shop.backoff_s(attempt, waited_s, error.retry_after_s)
+                    wait_s = self._context.backoff_s(attempt, waited_s, error.retry_after_s)
                     # A server that is gone fails every page in the same way. If nothing was answered since this page
                     # began, it is the source that is down, and the job should say so once instead of failing ten
                     # thousand documents.
@@ -254,16 +254,16 @@ class SourceReader:
             self._limits.forget()
 
     async def _say_what_takes_long(self) -> None:
-        words = self._shop.plan.components.working_on
+        words = self._context.plan.components.working_on
         note = words() if words is not None else None
         if note is not None and note != self._note:
-            attempt = self._shop.plan.attempt
-            await self._shop.write(lambda tx: progress.note(tx, attempt, JobPhase.LOADING, note))
+            attempt = self._context.plan.attempt
+            await self._context.write(lambda tx: progress.note(tx, attempt, JobPhase.LOADING, note))
         self._note = note
 
     async def _show(self, reason: WaitingOn) -> None:
-        attempt = self._shop.plan.attempt
-        await self._shop.write(lambda tx: progress.wait_on(tx, attempt, JobPhase.LOADING, reason))
+        attempt = self._context.plan.attempt
+        await self._context.write(lambda tx: progress.wait_on(tx, attempt, JobPhase.LOADING, reason))
 
 
 async def _failure_of(work: Callable[[], Awaitable[None]]) -> Exception | None:

@@ -38,8 +38,8 @@ class Withdrawal:
     could not be read.
     """
 
-    def __init__(self, shop: RunContext, gate: Gate, scope: Scope, hold: Callable[[str], None]) -> None:
-        self._shop = shop
+    def __init__(self, context: RunContext, gate: Gate, scope: Scope, hold: Callable[[str], None]) -> None:
+        self._context = context
         self._gate = gate
         self._scope = scope
         self._hold = hold
@@ -47,14 +47,14 @@ class Withdrawal:
 
     async def run(self) -> None:
         """Take out all that is gone. Raises PhaseFailed where an index that is being built anew would lose a source."""
-        self._uncertain = await self._shop.database.read(self._find_uncertain)
+        self._uncertain = await self._context.database.read(self._find_uncertain)
         await self._await_consent()
         await self._withdraw_missing()
         await self._forget_failures()
         await self._forget_unknown()
 
     def _find_uncertain(self, tx: Transaction) -> list[str]:
-        plan = self._shop.plan
+        plan = self._context.plan
         seq = plan.attempt.job_seq
         failed, kb = job_sources.failed(tx, seq), knowledge_bases.get(tx, plan.attempt.kb_id)
         sources = json.loads(kb.sources or "{}")
@@ -76,23 +76,23 @@ class Withdrawal:
     async def _await_consent(self) -> None:
         """Pause the phase before most of a source would go, until somebody resumes it."""
         had, gone = await self._census()
-        reason = why_not_delete(had, gone, self._shop.plan.max_deleted_share)
+        reason = why_not_delete(had, gone, self._context.plan.max_deleted_share)
         # ``hold`` asks the supervisor to close the gate, and the next round waits in it: that is the pause. Somebody
         # who resumes gives consent in the same commit. A gate that opens without it (resumed for another reason) leads
         # here again.
         while reason is not None:
             async with self._gate:
-                if await self._shop.database.read(self._has_consent):
+                if await self._context.database.read(self._has_consent):
                     return
             failpoints.hit("indexing.guarded")
             self._hold(reason)
 
     def _has_consent(self, tx: Transaction) -> bool:
-        return jobs.allows_deletes(tx, self._shop.plan.attempt.job_id)
+        return jobs.allows_deletes(tx, self._context.plan.attempt.job_id)
 
     async def _census(self) -> tuple[Counter[str], Counter[str]]:
         """How many searchable documents there are of each source, and how many of these are gone."""
-        plan = self._shop.plan
+        plan = self._context.plan
         had, gone = Counter[str](), Counter[str]()
         # Counted in full before anything goes: a guard that looks at each page would have taken out most of them by the
         # time that the share is known. In pages, for one statement over a million documents would hold a reader for
@@ -100,7 +100,7 @@ class Withdrawal:
         after: str | None = ""
         while after is not None:
             async with self._gate:
-                found, after = await self._shop.database.read(
+                found, after = await self._context.database.read(
                     partial(_counted, plan.attempt.kb_id, plan.attempt.job_seq, self._uncertain, after)
                 )
             for source, documents, missing in found:
@@ -109,44 +109,44 @@ class Withdrawal:
         return had, gone
 
     async def _withdraw_missing(self) -> None:
-        seq, database = self._shop.plan.attempt.job_seq, self._shop.database
+        seq, database = self._context.plan.attempt.job_seq, self._context.database
         after: str | None = ""
         while after is not None:
             async with self._gate:
                 gone, after = await database.read(partial(_missing, self._scope, seq, self._uncertain, after))
                 if gone:
-                    await self._shop.write(partial(self._withdraw, gone))
+                    await self._context.write(partial(self._withdraw, gone))
             failpoints.hit("indexing.withdrawn")
 
     def _withdraw(self, gone: Sequence[Gone], tx: Transaction) -> None:
-        self._shop.advance(tx, JobPhase.INDEXING, Done())
+        self._context.advance(tx, JobPhase.INDEXING, Done())
         passages.withdraw(tx, self._scope, [key for key, _, _ in gone])
         catalogue.forget(tx, self._scope.kb_key, [uri for _, uri, _ in gone])
-        progress.count_deleted(tx, self._shop.plan.attempt.job_seq, len(gone))
+        progress.count_deleted(tx, self._context.plan.attempt.job_seq, len(gone))
 
     async def _forget_failures(self) -> None:
         after: str | None = ""
         while after is not None:
             async with self._gate:
-                after = await self._shop.write(partial(self._forget_some, after))
+                after = await self._context.write(partial(self._forget_some, after))
 
     def _forget_some(self, after: str, tx: Transaction) -> str | None:
-        self._shop.advance(tx, JobPhase.INDEXING, Done())
-        seq = self._shop.plan.attempt.job_seq
+        self._context.advance(tx, JobPhase.INDEXING, Done())
+        seq = self._context.plan.attempt.job_seq
         return failures.clear_missing(tx, self._scope.kb_key, seq, self._uncertain, after, CLEAN_UP)
 
     async def _forget_unknown(self) -> None:
         """What an earlier crawl has found and this one has not, and never became searchable or failed."""
-        seq, database, key = self._shop.plan.attempt.job_seq, self._shop.database, self._scope.kb_key
+        seq, database, key = self._context.plan.attempt.job_seq, self._context.database, self._scope.kb_key
         after: str | None = ""
         while after is not None:
             async with self._gate:
                 gone, after = await database.read(partial(_unknown, key, seq, self._uncertain, after))
                 if gone:
-                    await self._shop.write(partial(self._forget_documents, gone))
+                    await self._context.write(partial(self._forget_documents, gone))
 
     def _forget_documents(self, uris: Sequence[str], tx: Transaction) -> None:
-        self._shop.advance(tx, JobPhase.INDEXING, Done())
+        self._context.advance(tx, JobPhase.INDEXING, Done())
         catalogue.forget(tx, self._scope.kb_key, uris)
 
 

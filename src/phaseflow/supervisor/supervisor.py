@@ -54,8 +54,8 @@ class Supervisor:
         self._verbs = self._verbs_in_progress = 0
         self._is_guarded = False
         self._mail = anyio.create_memory_object_stream[None](1)
-        shop = RunContext(plan, hub.database, hub.clock, self._touch, single_flight)
-        self._actors = self._make_actors(shop)
+        context = RunContext(plan, hub.database, hub.clock, self._touch, single_flight)
+        self._actors = self._make_actors(context)
 
     async def run(self) -> None:
         """Oversee the job. Cancelling drops the work in hand; what is committed stays."""
@@ -114,16 +114,16 @@ class Supervisor:
         self._stopping = True
         self.wake()
 
-    def _make_actors(self, shop: RunContext) -> list[Actor]:
+    def _make_actors(self, context: RunContext) -> list[Actor]:
         seq = self._plan.attempt.job_seq
-        loaded, chunked, embedded = (Handoff(shop.database, seq, state) for state in HANDED_TO.values())
-        loading = LoadingActor(shop, self.wake, None, loaded.outbox)
+        loaded, chunked, embedded = (Handoff(context.database, seq, state) for state in HANDED_TO.values())
+        loading = LoadingActor(context, self.wake, None, loaded.sender)
         self.asked, self.hurry = loading.asked, loading.hurry
         return [
             loading,
-            ChunkingActor(shop, self.wake, loaded.inbox, chunked.outbox),
-            EmbeddingActor(shop, self.wake, chunked.inbox, embedded.outbox),
-            IndexingActor(shop, self.wake, embedded.inbox, None),
+            ChunkingActor(context, self.wake, loaded.receiver, chunked.sender),
+            EmbeddingActor(context, self.wake, chunked.receiver, embedded.sender),
+            IndexingActor(context, self.wake, embedded.receiver, None),
         ]
 
     def _touch(self) -> None:
