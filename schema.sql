@@ -57,7 +57,8 @@ CREATE TABLE ingestion_jobs (
     lease_s           REAL,                       -- of a program that reports over the wire: alive so long after a report
     lease_until       TEXT,                       -- null: it has not been heard of for that long
     can_retry         INTEGER NOT NULL DEFAULT 0, -- that program can
-    allow_deletes     INTEGER NOT NULL DEFAULT 0  -- any number of documents may be taken out
+    allow_deletes     INTEGER NOT NULL DEFAULT 0, -- any number of documents may be taken out
+    made_again        TEXT                        -- what of the index this job makes again, and why, in words
 ) STRICT;
 CREATE INDEX ingestion_jobs_by_kb ON ingestion_jobs (kb_id, seq);
 CREATE INDEX ingestion_jobs_open ON ingestion_jobs (seq) WHERE completed_at IS NULL OR intent IS NOT NULL;

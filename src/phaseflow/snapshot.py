@@ -44,6 +44,8 @@ def _sources_down(record: JobRecord) -> str | None:
 
 
 def _with_trouble(message: str, record: JobRecord, unwritable: str | None) -> str:
+    if record.made_again and not record.state.get_overall_status().is_terminal:
+        message = f"{message}; {record.state.kb_id} {record.made_again}"
     down, status = _sources_down(record), record.state.get_overall_status()
     if down is not None and status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
         message = f"{message}; {down}"

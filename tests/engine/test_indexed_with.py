@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 
 from phaseflow import JobStatus, PhaseFlow, Reader
+from phaseflow.domain.counting import counted
 from phaseflow.domain.indexed_with import CUT_AGAIN
 from phaseflow.domain.status import KnowledgeBase
 from tests.engine.components import CountingEmbedder
@@ -84,3 +85,23 @@ async def test_components_of_a_program_are_shown_in_place_of_settings_that_had_n
         kb = await flow.kb("kb")
         assert (_made_with(kb)["embedder"], kb.stale) == ({"type": "static"}, [])
         assert not (await flow.search("kb", "word1x7")).degraded
+
+
+async def test_a_job_says_from_its_first_moment_what_it_makes_again_and_how_much(folder: Path, database: Path) -> None:
+    async with PhaseFlow(database) as flow:
+        await _run(flow, folder)
+        kb = await flow.kb("kb")
+    embedder = CountingEmbedder()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        with anyio.fail_after(20):
+            job = await flow.start("kb", hold=["embedding"])
+            held = await job.wait_until_idle()
+            size = f"({counted(kb.chunks, 'passage')} of {counted(kb.documents, 'document')})"
+            assert f"kb was indexed with another embedder: every passage is embedded again {size}" in held.message
+            assert embedder.calls == 0
+            await flow.resume("kb")
+            done = await job.wait()
+        assert "again" not in done.message
+        with anyio.fail_after(20):
+            last = await (await flow.start("kb", full=True, hold=["embedding"])).wait_until_idle()
+        assert "again" not in last.message

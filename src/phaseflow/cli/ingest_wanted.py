@@ -71,10 +71,11 @@ class Wanted:
         """Say what a job with these settings has to make again, of what was indexed with others."""
         if kb is None or kb.indexed_with is None:
             return
-        from phaseflow.domain.indexed_with import IndexedWith, stale
+        from phaseflow.domain.indexed_with import IndexedWith, made_again, stale
 
-        for each in stale(kb.indexed_with, IndexedWith.of(settings or kb.settings)):
-            say(f"{kb.kb_id} was indexed with another {each.setting}: {each.cost}")
+        found = stale(kb.indexed_with, IndexedWith.of(settings or kb.settings))
+        if again := made_again(found, kb.documents, kb.chunks):
+            say(f"{kb.kb_id} {again}")
 
     async def _known(self, flow: "PhaseFlow | Reader") -> "KnowledgeBase | None":
         try:

@@ -1,9 +1,11 @@
 """With which settings and components what search sees was made, and what the next job would make again."""
 
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from phaseflow.domain.counting import counted
 from phaseflow.domain.settings import (
     EmbeddedIndexSettings,
     EmbedderSettings,
@@ -68,6 +70,17 @@ class StaleSetting(BaseModel):
     model_config = _VALUE
     setting: str
     cost: str
+
+
+def made_again(found: Sequence[StaleSetting], documents: int, passages: int) -> str | None:
+    """What a job makes again of an index that has so many documents and passages, and why; None for nothing. A verb of
+    which the knowledge base is the subject."""
+    if not found or not documents:
+        return None
+    size = f"{counted(passages, 'passage')} of {counted(documents, 'document')}"
+    costs = list(dict.fromkeys(each.cost for each in found))
+    settings = " and ".join(each.setting for each in found)
+    return f"was indexed with another {settings}: {'; '.join(costs)} ({size})"
 
 
 def stale(live: IndexedWith, following: IndexedWith) -> list[StaleSetting]:

@@ -25,7 +25,7 @@ class JobRecord:
     ``source_errors``: why sources could not be read, by name. ``lists``: it lists its sources, and does not only take
     what is asked for.
 
-    ``last_signs``: when each phase was written last.
+    ``made_again``: what of the index it makes again, and why. ``last_signs``: when each phase was written last.
     """
 
     seq: int
@@ -45,6 +45,7 @@ class JobRecord:
     started_at: datetime | None
     completed_at: datetime | None
     newest: bool
+    made_again: str | None = None
     source_errors: Mapping[str, str] = field(default_factory=dict)
     last_signs: Mapping[JobPhase, datetime] = field(default_factory=dict)
 
@@ -57,7 +58,7 @@ _JOB = (
     "seq, id, (SELECT name FROM knowledge_bases AS k WHERE k.id = ingestion_jobs.kb_id), managed, sources, settings,"
     " full_run, lists, attempt, index_version, model, held, hold_reason, intent, intent_phases,"
     " queued_at, listed, documents_deleted, documents_failed, characters_sent, cancelled_at, created_at, started_at,"
-    " completed_at, lease_s, lease_until, can_retry,"
+    " completed_at, lease_s, lease_until, can_retry, made_again,"
     " seq = (SELECT max(seq) FROM ingestion_jobs AS other WHERE other.kb_id = ingestion_jobs.kb_id),"
     " (SELECT json_group_object(name, error) FROM job_sources WHERE job_seq = seq AND error IS NOT NULL),"
     f" (SELECT json_group_array(json_array(phase_name, updated_at, {_PHASE})) FROM"
@@ -203,9 +204,10 @@ def allows_deletes(tx: Transaction, job_id: str) -> bool:
     return bool(tx.value("SELECT allow_deletes FROM ingestion_jobs WHERE id = ?", job_id))
 
 
-def begin_attempt(tx: Transaction, job_id: str) -> int:
+def begin_attempt(tx: Transaction, job_id: str, made_again: str | None = None) -> int:
     """A new attempt of the job, whose number its writes carry; the one before can write no more."""
-    return int(tx.value("UPDATE ingestion_jobs SET attempt = attempt + 1 WHERE id = ? RETURNING attempt", job_id))
+    sql = "UPDATE ingestion_jobs SET attempt = attempt + 1, made_again = ?2 WHERE id = ?1 RETURNING attempt"
+    return int(tx.value(sql, job_id, made_again))
 
 
 def set_target(tx: Transaction, job_id: str, index_version: int, model: str) -> None:
@@ -255,7 +257,7 @@ def _record(row: Row) -> JobRecord:
     (
         seq, job_id, kb_id, managed, sources, settings, full, lists, attempt, index_version, model, held, hold_reason,
         intent, intent_phases, queued_at, listed, deleted, failed, characters, cancelled_at, created_at, started_at,
-        completed_at, lease_s, lease_until, can_retry, newest, source_errors, phases,
+        completed_at, lease_s, lease_until, can_retry, made_again, newest, source_errors, phases,
     ) = row  # fmt: skip
     found = json.loads(phases)
     state = IngestionState(
@@ -276,7 +278,7 @@ def _record(row: Row) -> JobRecord:
         index_version=index_version, model=model, listed=bool(listed), documents_deleted=deleted,
         documents_failed=failed, characters_sent=characters, created_at=datetime.fromisoformat(created_at),
         started_at=parse_time(started_at), completed_at=parse_time(completed_at), newest=bool(newest),
-        source_errors=json.loads(source_errors),
+        made_again=made_again, source_errors=json.loads(source_errors),
         last_signs={JobPhase(name): datetime.fromisoformat(at) for name, at, *_ in found},
     )  # fmt: skip
 

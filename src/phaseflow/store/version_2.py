@@ -35,6 +35,7 @@ ALTER TABLE ingestion_jobs ADD COLUMN lease_s REAL;
 ALTER TABLE ingestion_jobs ADD COLUMN lease_until TEXT;
 ALTER TABLE ingestion_jobs ADD COLUMN can_retry INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ingestion_jobs ADD COLUMN allow_deletes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE ingestion_jobs ADD COLUMN made_again TEXT;
 CREATE INDEX ingestion_jobs_leased ON ingestion_jobs (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX job_entries_failed ON job_entries (job_seq, id) WHERE state IN (3, 5);
 ALTER TABLE documents ADD COLUMN characters INTEGER NOT NULL DEFAULT 0;

@@ -6,7 +6,7 @@ from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.protocols import Chunker
 from phaseflow.domain import verbs, words
 from phaseflow.domain.errors import ComponentUnavailable
-from phaseflow.domain.indexed_with import OWN_INDEX, IndexedWith
+from phaseflow.domain.indexed_with import OWN_INDEX, IndexedWith, made_again, stale
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.ocr import mark
 from phaseflow.domain.settings import Settings
@@ -20,6 +20,7 @@ from phaseflow.store import (
     job_sources,
     jobs,
     knowledge_bases,
+    passages,
     progress,
     vectors,
 )
@@ -27,6 +28,7 @@ from phaseflow.store.clock import Clock
 from phaseflow.store.documents import Target
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store.passages import Scope
 from phaseflow.store.progress import Attempt
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import Changed
@@ -38,11 +40,12 @@ DISCARD = 500
 
 
 def start_run(
-    tx: Transaction, job_id: str, components: Components, policies: Policies, clock: Clock
+    tx: Transaction, job_id: str, components: Components, policies: Policies, clock: Clock, again: str | None = None
 ) -> tuple[Plan, Changed] | None:
     """Take the turn of a queued job: a new attempt, its target, its phases. A retry calls ``requeue_failed`` first.
 
-    None, and nothing changed, when a verb has taken the job out of the queue since it was given its slot.
+    ``again``: what ``index_made_again`` has said. None, and nothing changed, when a verb has taken the job out of the
+    queue since it was given its slot.
     """
     record = jobs.record(tx, job_id)
     before = record.state
@@ -50,12 +53,7 @@ def start_run(
         return None
     kb = knowledge_bases.get(tx, before.kb_id)
     made_by = _model_of(tx, components.embedder)
-    made_with = IndexedWith.of(
-        Settings.model_validate_json(record.settings),
-        chunker=components.chunker.fingerprint if components.has_own_chunker else None,
-        embedder=made_by if components.has_own_embedder else None,
-        index=OWN_INDEX if components.index_server == index_spaces.OWN else None,
-    )
+    made_with = _made_with(record, components, made_by)
     index_version, model = _target(tx, kb, record, made_by, made_with, components.index_server)
     space = index_spaces.ensure(tx, kb.key, index_version, components.index_server)
     lists = record.lists or index_version != kb.index_version
@@ -63,7 +61,7 @@ def start_run(
         jobs.let_list(tx, job_id)  # vectors of another model begin a new index, and all documents belong in it
     if before.intent is Intent.RETRY and before[JobPhase.LOADING].status is PhaseStatus.FAILED:
         job_sources.forget_failures(tx, record.seq)
-    attempt = jobs.begin_attempt(tx, job_id)
+    attempt = jobs.begin_attempt(tx, job_id, again if lists else None)
     documents.give_up_unfinished(tx, record.seq)
     failpoints.hit(f"run_start.{before.intent}")
     at, settings = clock.now(), Settings.model_validate_json(record.settings)
@@ -89,6 +87,27 @@ def start_run(
 
 
 _REASONS: dict[Intent | None, str] = {Intent.RESUME: "resumed", Intent.RETRY: "retry"}
+
+
+def index_made_again(tx: Transaction, job_id: str, components: Components) -> str | None:
+    """What a job is about to make again, in words, since that costs as much as it did the first time. To be read
+    before ``start_run``: counting takes a time that grows with the index."""
+    record = jobs.record(tx, job_id)
+    kb = knowledge_bases.get(tx, record.state.kb_id)
+    if kb.live_settings is None:
+        return None
+    made_with = _made_with(record, components, _model_of(tx, components.embedder))
+    found = stale(IndexedWith.model_validate_json(kb.live_settings), made_with)
+    return made_again(found, *passages.counts(tx, Scope(kb.key, kb.index_version))) if found else None
+
+
+def _made_with(record: JobRecord, components: Components, made_by: str) -> IndexedWith:
+    return IndexedWith.of(
+        Settings.model_validate_json(record.settings),
+        chunker=components.chunker.fingerprint if components.has_own_chunker else None,
+        embedder=made_by if components.has_own_embedder else None,
+        index=OWN_INDEX if components.index_server == index_spaces.OWN else None,
+    )
 
 
 def _recipe(chunker: Chunker, model: str) -> str:

@@ -24,7 +24,7 @@ from phaseflow.store import failpoints, jobs, progress
 from phaseflow.store.database import STORE_RETRY_S
 from phaseflow.store.jobs import JobRecord
 from phaseflow.supervisor.own_jobs import OwnJobs
-from phaseflow.supervisor.run_start import give_back_requests, requeue_failed, start_run
+from phaseflow.supervisor.run_start import give_back_requests, index_made_again, requeue_failed, start_run
 from phaseflow.supervisor.supervisor import Supervisor
 from phaseflow.tracker import Change, Changed, StateHub, Step
 
@@ -238,9 +238,10 @@ class Scheduler:
             failpoints.hit("run_start.requeued")
         while await self._hub.database.write(lambda tx: give_back_requests(tx, job_id)):
             failpoints.hit("run_start.given_back")
+        again = await self._hub.database.read_long(lambda tx: index_made_again(tx, job_id, components))
         await self._hub.follow_clock()
         return await self._hub.database.write(
-            lambda tx: start_run(tx, job_id, components, self._policies, self._hub.clock),
+            lambda tx: start_run(tx, job_id, components, self._policies, self._hub.clock, again),
             durable=True,
             then=self._tell_started,
         )
