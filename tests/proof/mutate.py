@@ -178,8 +178,12 @@ def _mutated(spec: Any, base: Path) -> tuple[Mutant, Path, str] | None:
 
 
 def _keywords(source: str) -> int:
-    """How many parameters are given by name only: a ``*`` among them is no multiplication."""
-    return sum(len(node.kwonlyargs) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.arguments))
+    """How many parameters are given by name only: a ``*`` among them is no multiplication. -1 for what is no Python."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return -1
+    return sum(len(node.kwonlyargs) for node in ast.walk(tree) if isinstance(node, ast.arguments))
 
 
 def _cosmic_ray(module: str) -> Any:
