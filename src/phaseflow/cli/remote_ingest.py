@@ -101,7 +101,7 @@ class RemoteIngest:
             why = why_not_delete({PUSH: done.total}, {PUSH: len(done.gone)}, share)
             if why is None or wanted.allow_deletes:
                 await push.remove_gone()
-                say(f"removed {counted(len(done.gone), 'document')} whose files are gone")
+                say(f"removed {counted(len(done.gone), 'document')} gone from the folder")
             else:
                 say(
                     f"{len(done.gone):,} of {counted(done.total, 'document')} that were pushed from here are gone here;"

@@ -69,7 +69,8 @@ class PostgresIndex:
     async def create(self, space: Space) -> None:
         if space.dimension > MOST_DIMENSIONS:
             raise ComponentUnavailable(
-                f"{self._connections!r} stores vectors of at most {MOST_DIMENSIONS} numbers, not {space.dimension}"
+                f"{self._connections!r} takes no vectors longer than {MOST_DIMENSIONS} numbers:"
+                f" these have {space.dimension}"
             )
         await self._connections.run(lambda connection: self._create(connection, space))
 

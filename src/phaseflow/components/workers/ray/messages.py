@@ -13,6 +13,7 @@ from phaseflow.components.extraction.types import Extracted
 from phaseflow.components.workers.answers import FAILED, READ, outcome
 from phaseflow.components.workers.frames import Decoder, Frame, MalformedFrame, encode
 from phaseflow.components.workers.protocol import Outcome, RawDocument
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import ComponentError, DocumentError, WorkerLost, WorkerUnavailable
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def read_outcomes(data: bytes, names: Sequence[str]) -> list[Outcome]:
     """What became of the documents of a batch. Raises MalformedFrame when it is not that."""
     found = [_outcome(frame) for frame in frames(data)]
     if len(found) != len(names):
-        raise MalformedFrame(f"{len(found)} outcomes for {len(names)} documents")
+        raise MalformedFrame(f"{counted(len(found), 'outcome')} for {counted(len(names), 'document')}")
     return found
 
 
