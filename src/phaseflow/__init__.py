@@ -3,10 +3,10 @@
 Names are imported when they are first used, so that ``import phaseflow`` is quick and starts nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as in typing, whose import would take most of the time before a Ctrl-C is heeded
 if TYPE_CHECKING:
+    from typing import Any
+
     from phaseflow.actors.context import Policies as Policies
     from phaseflow.components.uploads import UploadLimits as UploadLimits
     from phaseflow.domain.documents import DocumentInfo as DocumentInfo
@@ -77,7 +77,9 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
+    from importlib import import_module
+
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'phaseflow' has no attribute {name!r}")

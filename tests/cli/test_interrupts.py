@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import anyio
 import pytest
@@ -124,3 +125,10 @@ def test_a_command_that_is_stuck_at_its_end_can_be_ended() -> None:
     done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout) == (3, "works\n")
     assert time.monotonic() - began < 10
+
+
+def test_next_to_nothing_is_imported_before_a_ctrl_c_is_heeded() -> None:
+    source = Path(__file__).parents[2] / "src"
+    code = f"import sys; sys.path.append({str(source)!r}); import phaseflow.__main__; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-ISc", code], capture_output=True, text=True, check=True)
+    assert not {"typing", "re", "importlib", "click", "asyncio"} & set(done.stdout.split())
