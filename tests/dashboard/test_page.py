@@ -148,3 +148,10 @@ async def test_a_run_fits_into_the_page(browser: "Browser", service: Service, wi
         for name in ("loading", "chunking", "embedding", "indexing"):
             await board.until(board.phase(name), "100 %")
             assert await board.phase(name).evaluate("(row) => row.scrollWidth - row.clientWidth") == 0, name
+
+
+async def test_twenty_two_idle_knowledge_bases_fit_on_one_screen(board: Board, service: Service) -> None:
+    for number in range(22):
+        service.put(f"kb-{number:02}", ".")
+    await board.go()
+    await board.expect(board.row("kb-21")).to_be_in_viewport(ratio=1)

@@ -15,6 +15,13 @@ SNIPPETS = """async ([text, query]) => {
     return { part: text.slice(from, to), marks: [...place.querySelectorAll("mark")].map((mark) => mark.textContent) };
 }"""
 
+SHOWN = """async ([text, query]) => {
+    const { shown, wordsOf } = await import("/static/snippet.js");
+    const place = document.createElement("div");
+    place.append(...[shown(text, wordsOf(query))].flat());
+    return place.textContent.replace(/\\s+/g, " ").trim();
+}"""
+
 
 async def test_a_query_has_an_address_and_a_click_opens_the_document_at_the_place(
     board: Board, service: Service
@@ -60,3 +67,14 @@ async def test_what_is_shown_of_a_passage_is_round_the_match(board: Board) -> No
         assert len(told["part"]) < 400
     told = await board.page.evaluate(SNIPPETS, ["重跑gen-itgc后的结果", "重跑 gen-itgc"])
     assert told["marks"] == ["重跑", "gen-itgc"]
+
+
+async def test_what_a_cut_leaves_of_a_table_is_shown_as_text(board: Board, service: Service) -> None:
+    await board.go()
+    cut = "… |**Find points of failure**, early.|You can **look** at them. |\n|**Build self-preservation …"
+    shown = await board.page.evaluate(SHOWN, [cut, "failure"])
+    assert shown == "… Find points of failure, early. · You can look at them. Build self-preservation …"
+    code = "if (a || b) return a | b;"
+    assert await board.page.evaluate(SHOWN, [code, "return"]) == code
+    table = "| a | b |\n|---|---|\n| 1 | 2 |"
+    assert "|" not in await board.page.evaluate(SHOWN, [table, "a"])

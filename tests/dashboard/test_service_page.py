@@ -25,6 +25,8 @@ async def test_it_says_what_runs_what_failed_and_what_was_embedded(board: Board,
     await board.until(failed, "1 document")
     chunks = service.call("GET", "kb/docs")["chunks"]
     await board.until(page.locator(".tiles div", has_text="Vectors computed"), str(chunks))
+    characters = await page.locator(".tiles div", has_text="Characters embedded").locator("dd").inner_text()
+    assert int(characters.replace(",", "")) > chunks
     assert await board.page.evaluate(OVERFLOW) <= 0
     await failed.get_by_role("link", name="1 document").first.click()
     await board.until(board.page.locator("#panel-documents tbody"), "broken.pdf")

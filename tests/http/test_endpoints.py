@@ -1,6 +1,7 @@
 """The JSON endpoints, as clients see them."""
 
 import asyncio
+import re
 import socket
 import threading
 from collections.abc import AsyncIterator
@@ -360,6 +361,9 @@ async def test_the_metrics_tell_how_the_engine_stands(service: Service, source: 
     assert 'phaseflow_items_total{phase="loading",result="processed"} 3.0' in text
     for name in ("phase_seconds_total", "feed_clients", "writer_queue", "embedding_calls_total", "embedding_errors"):
         assert f"phaseflow_{name}" in text
+    characters = re.search(r"^phaseflow_embedded_characters_total (\S+)$", text, flags=re.MULTILINE)
+    assert characters is not None
+    assert float(characters[1]) > 100, "three documents of some words"
     assert 'route="/api/ingestion/kb/{kb_id}/start"' in text
 
 

@@ -112,10 +112,14 @@ class ComponentFactory:
         return self._loader is not None
 
     @property
-    def embedding_calls(self) -> tuple[int, int]:
-        """(calls to embedders, how many of them failed) since the start."""
+    def embedding_calls(self) -> tuple[int, int, int]:
+        """(calls to embedders, how many of them failed, characters of those answered) since the start."""
         ports = [*self._embedders.values(), *([] if self._embedder is None else [self._embedder])]
-        return sum(port.calls for port in ports), sum(port.errors for port in ports)
+        return (
+            sum(port.calls for port in ports),
+            sum(port.errors for port in ports),
+            sum(port.characters for port in ports),
+        )
 
     @asynccontextmanager
     async def components_for(self, record: JobRecord) -> "AsyncIterator[Components]":

@@ -109,8 +109,8 @@ class PhaseFlow(Queries):
         return self._engine.interrupted
 
     @property
-    def embedding_calls(self) -> tuple[int, int]:
-        """(calls to embedders, how many of them failed) since the start."""
+    def embedding_calls(self) -> tuple[int, int, int]:
+        """(calls to embedders, how many of them failed, characters of those answered) since the start."""
         return self._engine.components.embedding_calls
 
     @property

@@ -35,6 +35,7 @@ class Facts:
     writer_queue: int
     embedding_calls: int
     embedding_errors: int
+    embedded_characters: int
 
 
 class Metrics:
@@ -64,7 +65,7 @@ class Metrics:
 
 async def _facts(flow: PhaseFlow, streams: int) -> Facts:
     totals = await flow.totals()
-    calls, errors = flow.embedding_calls
+    calls, errors, characters = flow.embedding_calls
     return Facts(
         jobs=Counter(status.status for status in await flow.latest()),
         items=[
@@ -75,6 +76,7 @@ async def _facts(flow: PhaseFlow, streams: int) -> Facts:
         writer_queue=flow.writer_queue,
         embedding_calls=calls,
         embedding_errors=errors,
+        embedded_characters=characters,
     )
 
 
@@ -115,3 +117,6 @@ def _engine(facts: Facts) -> Iterator[Metric]:
     yield GaugeMetricFamily("phaseflow_writer_queue", "Writes that wait for the database.", facts.writer_queue)
     yield CounterMetricFamily("phaseflow_embedding_calls", "Calls to embedders.", facts.embedding_calls)
     yield CounterMetricFamily("phaseflow_embedding_errors", "Calls to embedders that failed.", facts.embedding_errors)
+    yield CounterMetricFamily(
+        "phaseflow_embedded_characters", "Characters that embedders answered.", facts.embedded_characters
+    )

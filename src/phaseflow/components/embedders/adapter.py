@@ -62,6 +62,8 @@ class EmbedderAdapter:
     """How often the embedder was asked."""
     errors: int
     """How many of the calls raised."""
+    characters: int
+    """Of the texts in the calls that were answered: what most services charge by."""
     throttle: Throttle
     """The pace that the server asks for. ``embed`` notes it and does not wait: that is for whoever calls."""
 
@@ -85,6 +87,7 @@ class EmbedderAdapter:
         self._pool: ExtractionPool | None = None
         self.calls = 0
         self.errors = 0
+        self.characters = 0
 
     @property
     def in_flight(self) -> int:
@@ -103,7 +106,7 @@ class EmbedderAdapter:
         ComponentUnavailable, and whatever else a foreign embedder raises.
         """
         found = self._checked(await self._call(self._embed_documents, texts, self._in_batches), len(texts))
-        self.throttle.passed()
+        self._passed(sum(map(len, texts)))
         return found
 
     async def embed_query(self, text: str) -> "npt.NDArray[np.float32]":
@@ -119,7 +122,7 @@ class EmbedderAdapter:
         else:
             rows = [await self._call(embed_query, text, self._in_queries)]
         vectors = self._checked(rows, 1)
-        self.throttle.passed()
+        self._passed(len(text))
         vector: npt.NDArray[np.float32] = vectors[0]
         return vector
 
@@ -176,6 +179,10 @@ class EmbedderAdapter:
             if translated is None:
                 raise
             raise translated from error
+
+    def _passed(self, characters: int) -> None:
+        self.characters += characters
+        self.throttle.passed()
 
     def _checked(self, rows: Any, count: int) -> "Vectors":
         found = checked_vectors(rows, count, self.dimension)

@@ -33,7 +33,7 @@ export class FolderPicker {
       this.close();
     });
     this.node = el("div", { class: "folder-picker", hidden: true }, el("div", { class: "controls" }, this.up, this.use), this.told, this.list);
-    for (const node of [this.node, opener]) {
+    for (const node of /** @type {HTMLElement[]} */ ([this.node, opener])) {
       node.addEventListener("keydown", (event) => {
         if (event.key !== "Escape" || this.node.hidden) return;
         event.preventDefault(); // the form stays open

@@ -16,7 +16,7 @@ const DRAW_EVERY_MS = 500;
 const TOTALS_EVERY_MS = 5000;
 const NUMBERS = [
   "Runs now", "Runs that failed", "Documents", "Documents that failed", "Passages", "Loading, documents", "Embedding, passages",
-  "Vectors computed", "Vectors reused", "Embedding calls", "Calls that failed",
+  "Vectors computed", "Vectors reused", "Embedding calls", "Calls that failed", "Characters embedded",
 ];
 
 export class ServiceView {
@@ -28,7 +28,7 @@ export class ServiceView {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
     /** @type {(string | null)[]} */
-    this.totals = [null, null, null, null];
+    this.totals = [null, null, null, null, null];
     this.tiles = el("dl", { class: "tiles" });
     this.values = NUMBERS.map((title) => {
       const value = el("dd", { text: "–" });
@@ -98,7 +98,7 @@ export class ServiceView {
     };
     this.totals = [
       value('phaseflow_items_total{phase="embedding",result="processed"}'), value('phaseflow_items_total{phase="embedding",result="reused"}'),
-      value("phaseflow_embedding_calls_total"), value("phaseflow_embedding_errors_total"),
+      value("phaseflow_embedding_calls_total"), value("phaseflow_embedding_errors_total"), value("phaseflow_embedded_characters_total"),
     ];
     this.touch();
   }

@@ -92,10 +92,22 @@ function beginning(text, at) {
 }
 
 /**
+ * What a cut has left of a table is cells without one, and of bold text its one end.
+ * @param {string} text
+ */
+function whole(text) {
+  const isTable = /^ *\|.*\|\s*\n *\|[\s:|-]*-/m.test(text) || !/^(?:… )?[ \t]*\|/m.test(text);
+  const plain = isTable ? text : text.replace(/^[ \t]*\|[\s:|-]*-[\s:|-]*\|?[ \t]*$/gm, "").replace(/(?<=^(?:… )?) *\| *| *\| *(?=…|$)/gm, "").replace(/(?<=\S) *\|+ *(?=\S)/g, " · ");
+  const stars = plain.match(/\*\*/g)?.length ?? 0;
+  return stars % 2 === 1 ? plain.replace(/\*\*(?!.*\*\*)/s, "") : plain;
+}
+
+/**
  * @param {string} text
  * @param {RegExp | null} words
  */
 export function shown(text, words) {
+  text = whole(text);
   const { nodes, pieces } = rendered(text, { isLight: true });
   if (words !== null) for (const { node } of pieces) node.replaceWith(...marked(node.data, words));
   return nodes;
