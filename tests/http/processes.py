@@ -40,7 +40,7 @@ class ServiceProcess:
         words = [*command, "--port", str(port)]
         self._process = subprocess.Popen(words, cwd=folder, env=self.environment, stdout=self._log, stderr=self._log)
 
-    async def ready(self, prefix: str = "") -> None:
+    async def ready(self, prefix: str = "", *, within_s: float = UP_S) -> None:
         """Wait until the engine is up, which is mounted under ``prefix``."""
 
         async def is_ready() -> bool:
@@ -48,7 +48,7 @@ class ServiceProcess:
             return await _is_ready(http, prefix)
 
         async with http_client(self.url) as http:
-            await until(is_ready, UP_S)
+            await until(is_ready, within_s)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
         """Send a signal and wait for the end; how long it took, in seconds."""

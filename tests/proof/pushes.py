@@ -25,6 +25,8 @@ from tests.http.processes import SERVE, ServiceProcess, free_port
 KB = "/api/ingestion/kb/notes"
 VERBS = ("pause", "resume", "cancel", "start", "retry")
 PATIENCE_S = 300.0
+UP_S = 60.0
+"""Beside fifty clients a service takes long to be up."""
 FULL = {429, 503}
 """Answers that are no refusal: a limit, or a service that stops."""
 
@@ -45,14 +47,14 @@ class Pushes:
 
     async def run(self, clients: int) -> None:
         """Push all documents, with kills and verbs in between."""
-        await self._service.ready()
+        await self._service.ready(within_s=UP_S)
         async with anyio.create_task_group() as pushing:
             async with anyio.create_task_group() as tasks:
                 pushing.start_soon(self._disturb)
                 for _ in range(clients):
                     tasks.start_soon(self._push)
             pushing.cancel_scope.cancel()
-        await self._service.ready()
+        await self._service.ready(within_s=UP_S)
 
     async def _push(self) -> None:
         async with httpx2.AsyncClient(base_url=self._service.url, timeout=30) as http:
@@ -93,7 +95,7 @@ class Pushes:
         await self._service.stop(signal.SIGKILL)
         self._service.close()
         self._service = ServiceProcess(self._folder, self._port, self._command)
-        await self._service.ready()
+        await self._service.ready(within_s=UP_S)
 
     async def settle(self) -> list[dict[str, Any]]:
         """Let all be done: resume what is paused, push once more after what failed; all documents."""

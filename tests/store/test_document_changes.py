@@ -19,6 +19,7 @@ async def test_each_document_that_is_written_is_told_once_with_its_latest_change
         await made.publish(("a", LONG), ("b", LONG))
         assert hint.is_set()
         assert [uri for _, uri in changes.since("kb", 0, 10)] == ["a", "b"]
+        await made.note("c")
         seen = changes.last
         add = partial(failures.add, job=(made.key, made.seq), phase=JobPhase.LOADING, at=NOW)
         await database.write(lambda tx: add(tx, failed=[FailedDocument("c", "code", "error")]))

@@ -314,6 +314,7 @@ async def test_a_stamp_is_trusted_only_for_the_same_recipe(database: Database) -
 
 async def test_a_failure_counts_its_attempts_until_it_is_cleared(database: Database) -> None:
     made = await stock(database)
+    await made.note("a", "b")
     job = (made.key, made.seq)
     for error in ("first", "second"):
         bad = [FailedDocument("a", "load_error", error), FailedDocument("b", "load_error", error)]
@@ -335,6 +336,7 @@ async def test_documents_that_failed_are_given_back_to_their_phase_behind_all_ot
         lambda tx: documents.move(tx, [staged[0].id], DocumentState.CHUNKED, DocumentState.FAILED, NOW)
     )
     bad = [FailedDocument("a", "embed_error", "no")]
+    await made.note("a")
     await database.write(lambda tx: failures.add(tx, (made.key, made.seq), JobPhase.EMBEDDING, bad, NOW))
     requeued = await database.write(lambda tx: documents.requeue_failed(tx, made.seq, JobPhase.EMBEDDING, 10))
     assert requeued == (1, 3, 3)

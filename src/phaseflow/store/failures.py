@@ -27,12 +27,16 @@ class FailedDocument:
 
 
 def add(tx: Transaction, job: tuple[str, int], phase: JobPhase, failed: list[FailedDocument], at: datetime) -> None:
-    """Record failures of a job (KB key, job number); a document that failed before has one more attempt."""
+    """Record failures of a job (KB key, job number); a document that failed before has one more attempt.
+
+    One that was deleted, or skipped, while it was on its way has no failure: nobody wants it any more.
+    """
     kb_key, job_seq = job
     rows = json_array([[f.uri, f.code, f.error] for f in failed])
     tx.run(
         "INSERT INTO failures (kb_id, uri, job_seq, phase, code, error, attempts, at)"
-        " SELECT ?1, value ->> 0, ?2, ?3, value ->> 1, value ->> 2, 1, ?4 FROM json_each(?5) WHERE true"
+        " SELECT ?1, value ->> 0, ?2, ?3, value ->> 1, value ->> 2, 1, ?4 FROM json_each(?5) WHERE EXISTS"
+        "  (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = value ->> 0 AND c.skipped = 0)"
         " ON CONFLICT (kb_id, uri) DO UPDATE SET job_seq = excluded.job_seq, phase = excluded.phase,"
         " code = excluded.code, error = excluded.error, attempts = attempts + 1, at = excluded.at",
         kb_key, job_seq, phase, timestamp(at), rows,
