@@ -1,6 +1,7 @@
 """What the package promises before any of it runs."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import phaseflow
 from phaseflow import PhaseFlow
 
 ROOT = Path(__file__).parents[1]
@@ -40,6 +42,13 @@ def test_the_import_is_quick_starts_no_thread_and_loads_nothing_heavy() -> None:
 def test_the_import_leaves_the_logging_of_its_host_alone() -> None:
     code = "import logging; before = logging.root.handlers[:]; import phaseflow; assert logging.root.handlers == before"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_each_public_name_is_there_and_known_to_type_checkers() -> None:
+    listed = set(phaseflow._HOME_OF)
+    assert all(getattr(phaseflow, name) for name in listed)
+    block = Path(phaseflow.__file__).read_text("utf-8").partition("if TYPE_CHECKING:")[2].partition("_HOMES")[0]
+    assert set(re.findall(r"import (\w+) as \1", block)) == listed
 
 
 def test_types_are_announced() -> None:

@@ -10,19 +10,28 @@ if TYPE_CHECKING:
     from phaseflow.actors.context import Policies as Policies
     from phaseflow.components.uploads import UploadLimits as UploadLimits
     from phaseflow.domain.documents import DocumentInfo as DocumentInfo
+    from phaseflow.domain.errors import BackupFailed as BackupFailed
+    from phaseflow.domain.errors import Busy as Busy
+    from phaseflow.domain.errors import ComponentUnavailable as ComponentUnavailable
     from phaseflow.domain.errors import DatabaseHeld as DatabaseHeld
     from phaseflow.domain.errors import DocumentError as DocumentError
     from phaseflow.domain.errors import DocumentNotFound as DocumentNotFound
     from phaseflow.domain.errors import EmbedderDown as EmbedderDown
+    from phaseflow.domain.errors import EngineStopped as EngineStopped
     from phaseflow.domain.errors import HeldBySource as HeldBySource
+    from phaseflow.domain.errors import IndexUnavailable as IndexUnavailable
     from phaseflow.domain.errors import InvalidRequest as InvalidRequest
     from phaseflow.domain.errors import InvalidTransition as InvalidTransition
     from phaseflow.domain.errors import JobConflict as JobConflict
     from phaseflow.domain.errors import JobNotFound as JobNotFound
     from phaseflow.domain.errors import KnowledgeBaseNotFound as KnowledgeBaseNotFound
+    from phaseflow.domain.errors import NewerDatabase as NewerDatabase
+    from phaseflow.domain.errors import NotADatabase as NotADatabase
     from phaseflow.domain.errors import NoText as NoText
     from phaseflow.domain.errors import PhaseflowError as PhaseflowError
     from phaseflow.domain.errors import RateLimited as RateLimited
+    from phaseflow.domain.errors import SourceNotAllowed as SourceNotAllowed
+    from phaseflow.domain.errors import StoreUnavailable as StoreUnavailable
     from phaseflow.domain.errors import TransientError as TransientError
     from phaseflow.domain.errors import UploadTooLarge as UploadTooLarge
     from phaseflow.domain.ingestion import IngestionState as IngestionState
@@ -39,10 +48,12 @@ if TYPE_CHECKING:
     from phaseflow.domain.settings import WebSource as WebSource
     from phaseflow.domain.status import Failure as Failure
     from phaseflow.domain.status import JobStatusResponse as JobStatusResponse
+    from phaseflow.domain.status import KnowledgeBase as KnowledgeBase
     from phaseflow.domain.status import SearchHit as SearchHit
     from phaseflow.domain.status import SearchHits as SearchHits
     from phaseflow.domain.status import Transition as Transition
     from phaseflow.domain.vocabulary import Action as Action
+    from phaseflow.domain.vocabulary import DocumentStatus as DocumentStatus
     from phaseflow.domain.vocabulary import JobPhase as JobPhase
     from phaseflow.domain.vocabulary import JobStatus as JobStatus
     from phaseflow.domain.vocabulary import PhaseStatus as PhaseStatus
@@ -56,10 +67,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "phaseflow.actors.context": ("Policies",),
     "phaseflow.components.uploads": ("UploadLimits",),
+    "phaseflow.domain.documents": ("DocumentInfo",),
     "phaseflow.domain.errors": (
-        "DatabaseHeld", "DocumentError", "DocumentNotFound", "EmbedderDown", "HeldBySource", "InvalidRequest",
-        "InvalidTransition", "JobConflict", "JobNotFound", "KnowledgeBaseNotFound", "NoText", "PhaseflowError",
-        "RateLimited", "TransientError", "UploadTooLarge",
+        "BackupFailed", "Busy", "ComponentUnavailable", "DatabaseHeld", "DocumentError", "DocumentNotFound",
+        "EmbedderDown", "EngineStopped", "HeldBySource", "IndexUnavailable", "InvalidRequest", "InvalidTransition",
+        "JobConflict", "JobNotFound", "KnowledgeBaseNotFound", "NewerDatabase", "NoText", "NotADatabase",
+        "PhaseflowError", "RateLimited", "SourceNotAllowed", "StoreUnavailable", "TransientError", "UploadTooLarge",
     ),
     "phaseflow.domain.ingestion": ("IngestionState",),
     "phaseflow.domain.new_document": ("NewDocument",),
@@ -68,9 +81,11 @@ _HOMES = {
     "phaseflow.domain.remote_sources": ("FsspecSource", "GitSource"),
     "phaseflow.domain.settings": ("FolderSource", "Settings", "UploadSource", "WebSource"),
     "phaseflow.domain.status": (
-        "DocumentInfo", "Failure", "JobStatusResponse", "SearchHit", "SearchHits", "Transition",
+        "Failure", "JobStatusResponse", "KnowledgeBase", "SearchHit", "SearchHits", "Transition",
     ),
-    "phaseflow.domain.vocabulary": ("Action", "JobPhase", "JobStatus", "PhaseStatus", "SearchMode", "WaitingOn"),
+    "phaseflow.domain.vocabulary": (
+        "Action", "DocumentStatus", "JobPhase", "JobStatus", "PhaseStatus", "SearchMode", "WaitingOn",
+    ),
     "phaseflow.flow": ("Job", "PhaseFlow", "Reader"),
     "phaseflow.tracker": ("PhaseTracker",),
 }  # fmt: skip

@@ -47,7 +47,7 @@ class Components:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """The rules of trying again, giving up and holding back."""
+    """When a job tries again (``retry``), when a phase gives up (``budget``), and when it pauses itself (``guard``)."""
 
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     budget: BudgetPolicy = field(default_factory=BudgetPolicy)

@@ -12,7 +12,8 @@ LONGEST_WAIT_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Exponential backoff. At most ``tries`` attempts and ``most_s`` seconds of waiting, then the phase fails."""
+    """Exponential backoff: ``first_s`` seconds, then twice as long each time. After ``tries`` attempts or ``most_s``
+    seconds of waiting, whichever comes first, it is given up."""
 
     tries: int = 8
     first_s: float = 0.25
@@ -44,7 +45,8 @@ def workers_wait_s(times: int, asked_s: float | None) -> float:
 
 @dataclass(frozen=True, slots=True)
 class BudgetPolicy:
-    """How many documents may fail before the phase does: this many in a row, or this share of the last ``window``."""
+    """How many documents may fail before their phase does: ``in_a_row`` of them, or more than ``share`` (0 to 1) of the
+    last ``window``. Unsupported formats and links that lead nowhere do not count."""
 
     in_a_row: int = 10
     share: float = 0.15
@@ -78,7 +80,7 @@ class ErrorBudget:
 
 @dataclass(frozen=True, slots=True)
 class GuardPolicy:
-    """When a phase pauses itself instead of burning money or holding a slot.
+    """When a phase pauses itself instead of spending money or pressing a site.
 
     ``rate_limited_s``: after so many seconds in which every answer was a rate limit; waits that the server has asked
     for are waited out first. ``characters``: before more than this many characters have been sent since the job began

@@ -76,7 +76,7 @@ class FolderSource:
 
 @dataclass(frozen=True, config=_STRICT)
 class WebSource:
-    """Pages reached from the given addresses and their sites' sitemaps.
+    """Pages reached from the given addresses and their sites' sitemaps, ``max_pages`` at most.
 
     ``max_depth``: links followed from the given addresses, 0 for none; with it sitemaps are left out. None: no limit.
     """

@@ -65,7 +65,10 @@ class PhaseDetail(Value):
 
 
 class JobStatusResponse(Value):
-    """The status of a job, the same in every place where it is shown."""
+    """The status of a job, the same in every place where it is shown. Derived from what the database holds.
+
+    ``progress`` is 0 to 100, times are UTC, ``eta_seconds`` is None until every remaining phase has a total and a rate.
+    """
 
     job_id: str
     kb_id: str
@@ -86,7 +89,10 @@ class JobStatusResponse(Value):
 
 
 class Transition(Value):
-    """One entry of the append-only log. ``phase`` is None for a transition of the job."""
+    """One entry of the append-only log. ``phase`` is None for a transition of the job.
+
+    ``seq`` numbers the entries of a database in the order of their commits; no number is used twice.
+    """
 
     seq: int
     kb_id: str

@@ -75,7 +75,7 @@ _OVER = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
 
 
 class WaitingOn(StrEnum):
-    """Why nothing moves."""
+    """Why nothing moves. None where something does, or where nothing is to move any more."""
 
     UPSTREAM = "upstream"
     """The phase before has delivered nothing yet."""

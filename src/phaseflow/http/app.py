@@ -67,7 +67,7 @@ def create_app(
     A flow that its host has entered is used as it is; one that nobody has entered runs for the lifespan of the app.
     Starlette hosts do not run the lifespan of an app they mount: enter the flow in the host's own.
 
-    ``token``, of eight characters or more, is asked for on all but the health checks and the dashboard's files.
+    ``token``, of eight characters or more, is required for everything but the health checks and the dashboard's files.
     ``allowed_hosts`` are the names that requests may be meant for (``*``: the host has checked); with neither, only
     programs of this machine are answered. Pages of ``allowed_origins`` may call it (CORS).
     Which folders may be read is the flow's: ``PhaseFlow(check_source=AllowedRoots([…]))``.

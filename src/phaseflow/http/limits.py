@@ -1,4 +1,4 @@
-"""What the service gives at most."""
+"""The most that the service takes, and how long it waits. Bytes, seconds, or numbers of what the name says."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from phaseflow.http.problems import LimitReached
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the service gives at most."""
+    """The most that the service takes, and how long it waits. Bytes, seconds, or numbers of what the name says."""
 
     body_bytes: int = 4_194_304
     """Room for the longest source there is: a thousand addresses of 2,083 characters."""

@@ -12,7 +12,7 @@ class ComponentError(PhaseflowError):
 
 
 class DocumentError(ComponentError):
-    """This document cannot be used, and trying again at once would not help. The phase goes on.
+    """This document cannot be used, and trying again at once would not help. The phase continues.
 
     ``code`` names the kind in ``failures`` (``unsupported_format``, ``decode_error``, …). ``counts`` says whether
     the failure is part of the phase's error budget. ``gone`` says that the document does not exist any more.
@@ -40,7 +40,7 @@ class TransientError(ComponentError):
 
 
 class RateLimited(TransientError):
-    """The other side says that it is asked too much (429)."""
+    """The other side asks us to slow down (429). It is waited out, and counts as no attempt."""
 
     code = "rate_limited"
 
