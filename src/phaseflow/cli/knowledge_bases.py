@@ -127,9 +127,10 @@ def _changed(present: "Settings", pairs: Sequence[tuple[list[str], Any]]) -> "Se
             part.pop(keys[-1], None)
         else:
             part[keys[-1]] = value
-    if any(keys == ["embedder", "type"] for keys, _ in pairs):  # what belonged to the type before goes with it
-        told = {keys[1] for keys, _ in pairs if keys[0] == "embedder" and len(keys) > 1}
-        values["embedder"] = {key: value for key, value in values["embedder"].items() if key in told}
+    for name in ("embedder", "index"):
+        if any(keys == [name, "type"] for keys, _ in pairs):  # what belonged to the type before goes with it
+            told = {keys[1] for keys, _ in pairs if keys[0] == name and len(keys) > 1}
+            values[name] = {key: value for key, value in values[name].items() if key in told}
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

@@ -122,7 +122,11 @@ class Searching:
         kb, dimension, space = await self._readings.read(read)
         if request.mode is SearchMode.WORDS:
             return kb, QueryVector(), space
-        return kb, await embedded_query(kb, request.query, self._components.query_embedder, dimension), space
+        async with anyio.create_task_group() as tasks:
+            if space is not None:
+                tasks.start_soon(self._components.indexes.prepare, space.server)
+            embedded = await embedded_query(kb, request.query, self._components.query_embedder, dimension)
+        return kb, embedded, space
 
 
 def ranked(hits: Iterable[SearchHit], mode: SearchMode, by: QueryVector) -> SearchHits:

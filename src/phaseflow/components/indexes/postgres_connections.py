@@ -98,8 +98,9 @@ class PostgresConnections:
         """Do ``work`` on a connection in autocommit. A cancel cuts the connection, so that it never waits for a server
         that does not answer; the server then ends what it was doing."""
         async with self._room:
-            connection = await self._connection()
-            task = asyncio.ensure_future(work(connection))
+            known = self._from_idle()
+            connection = known or await self._connect()
+            task = asyncio.ensure_future(work(connection) if known else self._prepared(connection, work))
             try:
                 result = await asyncio.shield(task)
             except asyncio.CancelledError:
@@ -122,11 +123,19 @@ class PostgresConnections:
         while self._idle:
             await self._close(self._idle.pop())
 
-    async def _connection(self) -> "Connection":
+    def _from_idle(self) -> "Connection | None":
         while self._idle:
             connection = self._idle.pop()
             if not connection.closed:
                 return connection
+        return None
+
+    async def _prepared(self, connection: "Connection", work: "Callable[[Connection], Awaitable[T]]") -> T:
+        with suppress(self._psycopg.errors.UndefinedObject, self._psycopg.errors.InvalidParameterValue):
+            await connection.execute(_NOTICES_A_DEAD_CLIENT)  # not known to older servers, nor possible on all systems
+        return await work(connection)
+
+    async def _connect(self) -> "Connection":
         try:
             with anyio.fail_after(CONNECT_S):
                 connection = await self._psycopg.AsyncConnection.connect(
@@ -141,8 +150,6 @@ class PostgresConnections:
             raise self._told(error, error.sqlstate or state) from None
         except (OSError, UnicodeError):
             raise IndexUnavailable(f"{self} cannot be reached") from None
-        with suppress(self._psycopg.Error):  # older servers, and systems that cannot tell
-            await connection.execute(_NOTICES_A_DEAD_CLIENT)
         return connection
 
     async def _cut(self, connection: "Connection", task: "asyncio.Future[Any]") -> None:

@@ -22,6 +22,7 @@ from phaseflow.store.index_spaces import OWN
 PING_S = 2.0
 PINGED_S = 1.0
 CLOSE_S = 2.0
+OPEN_S = 10.0
 
 T = TypeVar("T")
 
@@ -36,6 +37,7 @@ class Indexes:
         self._opening = anyio.Lock()
         self._pinged: dict[str, tuple[float, str | None]] = {}
         self._pinging = anyio.Lock()
+        self._prepared: set[str] = set()
 
     @property
     def has_own(self) -> bool:
@@ -52,9 +54,19 @@ class Indexes:
         async with self._opening:
             if name not in self._opened:
                 index = self._make(name)
-                await contained(index.open(), "the index")
+                await bounded(index.open(), OPEN_S)
                 self._opened[name] = index
             return self._opened[name]
+
+    async def prepare(self, name: str) -> None:
+        """Open an index while there is something else to wait for; an error is left to the call that needs it."""
+        try:
+            index = await self.get(name)
+            if name not in self._prepared:
+                self._prepared.add(name)
+                await bounded(index.ping(), PING_S)
+        except PhaseflowError as error:
+            get_logger().debug("the index cannot be opened", index=name, error=str(error))
 
     async def why_down(self, name: str) -> str | None:
         """Why an index cannot be used now, in words that name it; None when it can. Whoever asks within a second gets
@@ -79,7 +91,7 @@ class Indexes:
     def told(self, name: str, error: Exception) -> str:
         """What an index has raised, in one line that names it."""
         said, shown = " ".join(str(error).split())[:300], self.shown(name)
-        return said if shown in said else f"{shown}: {said}"
+        return said if shown.removeprefix("the ") in said else f"{shown}: {said}"
 
     def shown(self, name: str) -> str:
         """How an index is called where people read it."""
@@ -105,6 +117,12 @@ class Indexes:
             return self._own
         from phaseflow.components.indexes.postgres import PostgresIndex
 
+        if name not in self._servers:
+            known = ", ".join(self._servers) or "none"
+            raise ComponentUnavailable(
+                f"this process knows no {self.shown(name).removeprefix('the ')}; known: {known}. Name it with"
+                " --index-server or PHASEFLOW_INDEX_SERVERS"
+            )
         return PostgresIndex(name, self._servers.address(name))
 
 
