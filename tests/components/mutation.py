@@ -13,16 +13,23 @@ import os
 import random
 import time
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import anyio
 import anyio.to_thread
+from PIL import Image, ImageDraw, ImageFont
 
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.components.sources import archive
+from phaseflow.components.sources.git.pack_check import check_pack
+from phaseflow.components.sources.remote.client_rules import check_rules
+from phaseflow.components.sources.remote.listing import size_of, stamp_of
 from phaseflow.components.sources.web.address import normalised
 from phaseflow.components.sources.web.answer import Answer
 from phaseflow.components.sources.web.body import Body
@@ -32,7 +39,9 @@ from phaseflow.components.sources.web.robots import Rules, parsed
 from phaseflow.components.sources.web.sitemap import read_sitemap, sitemap_limits
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.components.workers.process import Limits
-from phaseflow.domain.errors import DocumentError
+from phaseflow.components.workers.recognition import RecognisingPool, Recognition
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError, InvalidRequest, SourceNotAllowed
+from phaseflow.domain.remote_sources import FsspecSource, protocol_of
 from tests.components.binary_fixtures import SAMPLES, package
 
 TEXTS: Mapping[str, bytes] = {
@@ -97,6 +106,50 @@ def _archive(data: bytes) -> None:
         archive.read(BytesIO(data), member.name, "a.zip", LARGEST)
 
 
+def _pack(data: bytes) -> None:
+    try:
+        check_pack(BytesIO(data), max_object=LARGEST)
+    except ComponentUnavailable as error:
+        raise DocumentError(str(error), code="not a pack") from error
+
+
+def _listed_file(data: bytes) -> None:
+    """What a server says of a file: any words for its size, its checksum and its times."""
+    size, *words = data.decode("utf-8", "replace").split("\n")
+    info: dict[str, Any] = {"size": int(size) if size.isdecimal() and len(size) < 20 else size}
+    for name, word in zip(("ETag", "LastModified", "mtime", "Last-Modified"), words, strict=False):
+        info[name] = float(word) if word.replace(".", "").isdecimal() and word.isascii() and word != "." else word
+    assert (size_of(info) or 0) >= 0
+    stamp_of(info, datetime.now(UTC))
+    stamp_of({**info, "ETag": None}, datetime.now(UTC))
+
+
+def _address(data: bytes) -> None:
+    try:
+        source = FsspecSource(data.decode("utf-8", "replace"))
+    except ValueError as error:
+        raise DocumentError(str(error), code="not an address") from error
+    try:
+        check_rules(source, {})
+    except (SourceNotAllowed, InvalidRequest) as error:
+        raise DocumentError(str(error), code="not allowed") from error
+    assert protocol_of(source.url) in {"s3", "s3a", "gs", "gcs", "az", "abfs", "adl", "http", "https", "github"}
+    assert "::" not in source.url.replace("[::1]", "")
+
+
+def _picture() -> bytes:
+    image = Image.new("RGB", (300, 60), "white")
+    ImageDraw.Draw(image).text((10, 10), "Some words", fill="black", font=ImageFont.load_default(32))
+    file = BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+PICTURES: Mapping[str, bytes] = {"a.png": _picture()}
+"""Read by text recognition, which takes its time: one in a hundred of its turns is used."""
+SELDOM = 100
+
+
 def _is_normal(url: str) -> bool:
     return normalised(url, _SITE) == url
 
@@ -129,6 +182,16 @@ READERS: Mapping[str, tuple[Callable[[bytes], None], bytes]] = {
         b'<http://a.test/b>; rel="canonical"; x="y", <c>; rel=next\nphaseflow: noindex, other: none, nofollow',
     ),
     "packed body": (_body, gzip.compress(b"<p>" * 1000, mtime=0)),
+    "pack": (
+        _pack,
+        b"PACK\0\0\0\x02\0\0\0\x02\x35"
+        + zlib.compress(b"hello")
+        + b"\x64\x10"
+        + zlib.compress(b"\x05\x05\x90\x05")
+        + b"\0" * 20,
+    ),
+    "listed file": (_listed_file, b'12\n"abc"\nWed, 21 Oct 2015 07:28:00 GMT\n1700000000.5\n2024-01-01T00:00:00+00:00'),
+    "address": (_address, b"s3://bucket/a/b?c#d"),
     "archive": (_archive, package({"a/b.md": "# b", "c.txt": b"c" * 1000, "mimetype": "stored"})),
 }
 """The parsers that are not behind a worker process, each with something to read."""
@@ -136,7 +199,7 @@ READERS: Mapping[str, tuple[Callable[[bytes], None], bytes]] = {
 
 def samples() -> dict[str, bytes]:
     """The documents to be broken, by name."""
-    found = {**SAMPLES, **TEXTS, **{name: sample for name, (_, sample) in READERS.items()}}
+    found = {**SAMPLES, **TEXTS, **PICTURES, **{name: sample for name, (_, sample) in READERS.items()}}
     corpora = os.environ.get("PHASEFLOW_CORPORA")
     for path in sorted(Path(corpora, "formats", "files").iterdir()) if corpora else ():
         if path.stat().st_size <= LARGEST:
@@ -194,12 +257,14 @@ def faults(found: Extracted) -> list[str]:
     return [rule for rule, holds in rules.items() if not holds]
 
 
-async def outcome(pool: ExtractionPool, data: bytes, name: str) -> str:
+async def outcome(pool: ExtractionPool, data: bytes, name: str, recognising: RecognisingPool | None = None) -> str:
     """What came of a broken document: ``text``, the code of an error, or ``BROKEN`` and the rules."""
     if name in READERS:
         return await anyio.to_thread.run_sync(_outcome_of_reader, READERS[name][0], data)
     try:
-        found = await pool.extract(data, name)
+        found = await (
+            recognising.extract(data, name) if recognising and name in PICTURES else pool.extract(data, name)
+        )
     except DocumentError as error:
         return error.code
     broken = faults(found)
@@ -234,16 +299,20 @@ async def run(seed: int, seconds: float) -> Counter[tuple[str, str]]:
     async def read_on(pool: ExtractionPool) -> None:
         while time.monotonic() < end:
             name, number = next(todo)
+            if name in PICTURES and number % SELDOM:
+                continue
             chance = random.Random(f"{name}:{number}")  # noqa: S311  repeatable, not secret
             data = mutated(documents[name], chance)
-            came = await outcome(pool, data, name)
+            came = await outcome(pool, data, name, RecognisingPool(pool, recognition))
             found[PurePosixPath(name).suffix or name, came] += 1
             if came.startswith(("BROKEN", "extraction_")):
                 print(f"{name} with seed {number}: {came}", flush=True)
 
+    recognition = Recognition(1)
     async with ExtractionPool(limits=LIMITS) as pool, anyio.create_task_group() as tasks:
         for _ in range(pool.workers.capacity):
             tasks.start_soon(read_on, pool)
+    await recognition.aclose()
     return found
 
 
