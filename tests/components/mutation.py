@@ -118,7 +118,7 @@ def _listed_file(data: bytes) -> None:
     size, *words = data.decode("utf-8", "replace").split("\n")
     info: dict[str, Any] = {"size": int(size) if size.isdecimal() and len(size) < 20 else size}
     for name, word in zip(("ETag", "LastModified", "mtime", "Last-Modified"), words, strict=False):
-        info[name] = float(word) if word.replace(".", "").isdecimal() and word.isascii() and word != "." else word
+        info[name] = float(word) if word.replace(".", "", 1).isdecimal() and word.isascii() and word != "." else word
     assert (size_of(info) or 0) >= 0
     stamp_of(info, datetime.now(UTC))
     stamp_of({**info, "ETag": None}, datetime.now(UTC))

@@ -3,8 +3,8 @@
 import re
 
 _SHORTEST = 64
-_WINDOW = 64
-"""Characters. The smallest block covers one of them, wherever it begins."""
+_WINDOW = 120
+"""Characters. The smallest block (4 rows of 60 letters and a line end) covers one of them, wherever it begins."""
 _DATA = re.compile(
     r"(data:[\w.+-]{1,60}/[\w.+-]{1,100}(?:;[\w.+-]{1,60}(?:=[\w.+-]{1,60})?){0,5}?)"
     rf"(?:;base64,[A-Za-z0-9+/=_%-]{{{_SHORTEST},}}|,[^\s\"'()<>`]{{{_SHORTEST},}})",

@@ -63,7 +63,7 @@ _LETTER = re.compile("[À-ÖØ-öø-ÿŒœŠšŽžŸ]")
 _BEYOND = re.compile(rb"[\x80-\xff]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _WORD = re.compile(f"[{_ALPHABET}]+")
-_SHIFT = re.compile(rb"\x1b\$|~\{")
+_SHIFTS = (b"\x1b$", b"~{")
 
 
 def detect(data: bytes) -> str | None:
@@ -92,7 +92,7 @@ def detect_shifted(data: bytes) -> str | None:
     """Return the codec for Chinese, Japanese or Korean text in 7 bits (ISO-2022, HZ); None when it is none."""
     from chardet import detect
 
-    if not _SHIFT.search(data, 0, SAMPLE):
+    if all(data.find(sign, 0, SAMPLE) < 0 for sign in _SHIFTS):
         return None
     encoding = detect(_sample(data), compat_names=False)["encoding"]
     return encoding if encoding and encoding.startswith(("iso2022", "hz")) else None

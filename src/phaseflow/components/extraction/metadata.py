@@ -87,7 +87,7 @@ def _value(value: object) -> MetadataValue | None:
 
 def _text(value: str) -> str:
     """One line without control characters and halves of letters."""
-    signs = "".join(
-        sign for sign in value[: 2 * _LONGEST_TEXT] if sign.isprintable() or sign.isspace() or sign in _JOINERS
-    )
+    signs = value[: 2 * _LONGEST_TEXT]
+    if not signs.isprintable():
+        signs = "".join(sign for sign in signs if sign.isprintable() or sign.isspace() or sign in _JOINERS)
     return " ".join(signs.split())[:_LONGEST_TEXT].rstrip()

@@ -1,7 +1,7 @@
 """Dates, times and durations as a spreadsheet shows them."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 Token = tuple[str, str]
 """A kind and a text: a piece of a format code."""
@@ -19,19 +19,17 @@ _FEBRUARY_1900 = 60
 """Excel believes that 1900 was a leap year: the days before March are one later."""
 
 
-def moment(tokens: Sequence[Token], serial: float, *, is_1904: bool) -> str | None:
+def moment(tokens: tuple[Token, ...], serial: float, *, is_1904: bool) -> str | None:
     """Return days, as Excel counts them, as a date, a time or a duration; None beyond the end of its calendar."""
     if serial >= _LAST:
         return None
-    fraction = _second_digits(tokens)
-    unit = 10**fraction if any(text[0] in "sS" for kind, text in tokens if kind in ("date", "elapsed")) else 1000
+    fraction, unit, is_half = _resolution(tokens)
     # To the last digit that is shown, and not beyond it for what shows no seconds.
     total = round(serial * 86_400 * unit)
     seconds, part = divmod(total, unit)
     first = _FIRST_1904 if is_1904 else _FIRST_1900
     day = timedelta(days=1) if not is_1904 and serial < _FEBRUARY_1900 else timedelta()
     at = first + day + timedelta(seconds=seconds)
-    is_half = any(kind == "noon" for kind, _ in tokens)
     texts: list[str] = []
     after_second = False
     for kind, text in tokens:
@@ -53,9 +51,12 @@ def moment(tokens: Sequence[Token], serial: float, *, is_1904: bool) -> str | No
     return "".join(texts).strip()
 
 
-def _second_digits(tokens: Sequence[Token]) -> int:
-    """How many digits of a second are shown."""
-    return min(sum(kind == "digit" for kind, _ in tokens), 3)
+@lru_cache(maxsize=1000)
+def _resolution(tokens: tuple[Token, ...]) -> tuple[int, int, bool]:
+    """How many digits of a second are shown, in how many parts of one is counted, and whether a day has two halves."""
+    fraction = min(sum(kind == "digit" for kind, _ in tokens), 3)
+    has_seconds = any(text[0] in "sS" for kind, text in tokens if kind in ("date", "elapsed"))
+    return fraction, 10**fraction if has_seconds else 1000, any(kind == "noon" for kind, _ in tokens)
 
 
 def _date_part(text: str, at: datetime, *, is_half: bool) -> str:
