@@ -18,7 +18,7 @@ from phaseflow.components.workers.local import LocalWorkers
 from phaseflow.components.workers.process import Limits
 from phaseflow.components.workers.protocol import Model, Outcome, RawDocument, Workers
 from phaseflow.components.workers.ray.workers import RayWorkers
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError, WorkersDown
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError, WorkersDown, WorkerUnavailable
 from tests.components.test_workers import big_docx, is_there, pdf_bomb, until
 
 MIB = 1 << 20
@@ -195,7 +195,7 @@ async def test_work_that_is_ended_by_closing_is_gone_and_they_can_be_opened_agai
         try:
             await workers.extract([slow])
             ended.append(None)
-        except WorkersDown as error:
+        except (WorkersDown, WorkerUnavailable) as error:
             ended.append(error)
 
     async with anyio.create_task_group() as tasks:
@@ -227,3 +227,13 @@ async def test_a_model_that_cannot_be_sent_is_refused_in_words() -> None:
     workers._down = None
     with pytest.raises(ComponentUnavailable, match="Unpicklable says that it may run on a cluster, but cannot be"):
         await workers.embed(Model("unpicklable", Unpicklable()), ["a"])
+
+
+@pytest.mark.ray
+@pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
+async def test_a_model_of_the_script_itself_is_refused_in_words() -> None:
+    workers = RayWorkers(size=1)
+    workers._down = None
+    model = type("OfTheScript", (Shapes,), {"__module__": "__main__"})()
+    with pytest.raises(ComponentUnavailable, match="put it into a module"):
+        await workers.embed(Model("shapes", model), ["a"])

@@ -81,7 +81,7 @@ class Driver:
             raise RuntimeError(_without_code(error)) from error
         if how == messages.REFUSED:
             raise RuntimeError(why)
-        self._capacity = _capacity()
+        self._capacity = max(1, _capacity())
         self._send({"status": messages.READY, "capacity": self._capacity}, b"")
 
     def handle(self, head: dict[str, Any], body: bytes) -> None:
@@ -112,7 +112,9 @@ class Driver:
             except BaseException as error:  # noqa: BLE001  # Ray has many ways to say that it is gone
                 self.fail(f"the cluster is gone: {error}")
             self._seen = time.monotonic()
-            if found != self._capacity:
+            if not found and not self._is_joined:
+                self.fail("the node of this cluster is gone")
+            if found and found != self._capacity:
                 self._capacity = found
                 self._send({"status": messages.CAPACITY, "capacity": found}, b"")
 
@@ -154,8 +156,10 @@ class Driver:
             return  # cancelled: nobody waits for it
         try:
             how, why, body = future.result()
-        except BaseException as error:  # noqa: BLE001  # Ray's errors are many, and all mean that its worker is lost
-            how, why, body = messages.LOST, _without_code(error), b""
+        except BaseException as error:  # noqa: BLE001  # Ray's errors are many
+            if _is_end_of_node(error):
+                self.fail("the node of this cluster is gone")
+            how, why, body = messages.LOST if _is_of_worker(error) else messages.GONE, _without_code(error), b""
         try:
             self._send({"status": how, "id": number, "why": why}, body)
         except MalformedFrame as error:
@@ -184,7 +188,20 @@ def _capacity() -> int:
 
     untyped: Any = ray  # its types are there or not, as it is installed or not
     resources: dict[str, float] = untyped.cluster_resources()
-    return max(1, int(resources.get("CPU", 1)))
+    return int(resources.get("CPU", 0))
+
+
+def _is_end_of_node(error: BaseException) -> bool:
+    from ray.exceptions import LocalRayletDiedError
+
+    return isinstance(error, LocalRayletDiedError)
+
+
+def _is_of_worker(error: BaseException) -> bool:
+    """Whether a worker has ended in the middle of a call; anything else says nothing about what it had in hand."""
+    from ray.exceptions import OutOfMemoryError, WorkerCrashedError
+
+    return isinstance(error, WorkerCrashedError | OutOfMemoryError)
 
 
 def _without_code(error: BaseException) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
 
 READY, CAPACITY, DOWN = "ready", "capacity", "down"
-DONE, LOST, REFUSED, UNAVAILABLE = "done", "lost", "refused", "unavailable"
+DONE, LOST, GONE, REFUSED, UNAVAILABLE = "done", "lost", "gone", "refused", "unavailable"
 _SHAPE = struct.Struct("<II")
 
 

@@ -137,6 +137,10 @@ class RayWorkers:
 
     def _pickled(self, name: str, model: Model) -> bytes:
         if name not in self._models:
+            if type(model.embedder).__module__ == "__main__":
+                kind = type(model.embedder).__qualname__
+                message = f"{kind} says that it may run on a cluster, which cannot import the script that runs here"
+                raise ComponentUnavailable(f"{message}: put it into a module, or set remote = False")
             try:
                 self._models[name] = pickle.dumps(model.embedder)
             except Exception as error:
@@ -204,7 +208,7 @@ class RayWorkers:
 def _error(status: str, why: str) -> ComponentError:
     if status == messages.LOST:
         return WorkerLost(f"its worker was lost: {why}")
-    if status == messages.REFUSED:
+    if status in {messages.REFUSED, messages.GONE}:
         return WorkersDown(why)
     if status == messages.UNAVAILABLE:
         return ComponentUnavailable(why)
