@@ -43,9 +43,9 @@ from tests.proof.shelf import Shelf
 from tests.proof.victim import RemoteEmbedder
 
 LIVES_BETWEEN_CALMS = 12
-CALM_S = 60
-"""A calm in which a job does not come to its end within this is a job that is stuck."""
-RECOVERY_S = 60
+CALM_S = 180
+"""A calm in which a job does not come to its end within this is a job that is stuck, also on a machine that is busy."""
+RECOVERY_S = 180
 """The same, in a process that has met the full disk and all the faults."""
 FULLEST_MB = 120
 """A database that has grown to this is set aside for a new one: there must be room to fill."""
