@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phaseflow.domain.search_query import MOST_EXACT, how_exactly, parsed, phrase
+from phaseflow.domain.search_query import MOST_EXACT, how_exactly, is_name_of, parsed, phrase
 from phaseflow.domain.words import indexed_words, normalised
 from phaseflow.store.postings import TOKENIZE
 
@@ -84,6 +84,11 @@ def test_a_thing_on_its_own_comes_before_one_inside_a_longer_one(part: str, text
         ("zero\u200bwidth", "zerowidth"),
         ("\uff21\uff22\uff23", "ABC"),
         ("№ ⑫", "No 12"),
+        ("حَمْزَةُ بـــن", "حمزة بن"),
+        ("\ufef7\u064e", "لأ"),
+        ("שָׁלוֹם", "שלום"),
+        ("defence\u2011in\u2010depth \u22125", "defence-in-depth -5"),
+        ("it\u2019s", "it's"),
     ],
 )
 def test_letters_in_other_forms_are_the_same_words(text: str, words: str) -> None:
@@ -118,6 +123,39 @@ def test_a_word_broken_at_the_end_of_a_line_is_found_whole_and_in_parts() -> Non
 )
 def test_what_is_quoted_or_written_without_a_space_is_one_thing(query: str, exact: tuple[str, ...]) -> None:
     assert parsed(query).exact == exact
+
+
+@pytest.mark.parametrize(
+    ("query", "compounds"),
+    [
+        ("what does the page say about near-zero-downtime?", ("near-zero-downtime",)),
+        ("and/or the driver's seat, don't", ("and/or",)),
+        ("near-zero-downtime", ()),
+        ("B-17-32 is exact", ()),
+        ("a defence\u2011in\u2011depth strategy", ("defence-in-depth",)),
+    ],
+)
+def test_words_joined_in_a_sentence_may_be_one_thing(query: str, compounds: tuple[str, ...]) -> None:
+    assert parsed(query).compounds == compounds
+
+
+@pytest.mark.parametrize(
+    ("query", "is_name"),
+    [
+        ("pausing jobs", True),
+        ("Pausing  Jobs", True),
+        ("pause.md", True),
+        ("PAUSE", True),
+        ("guide/pause.md", True),
+        ("the/guide/pause.md", True),
+        ("pausing", False),
+        ("use.md", False),
+        ("how is pause.md read", False),
+        ("guide", False),
+    ],
+)
+def test_a_query_may_be_the_name_of_a_document(query: str, is_name: bool) -> None:
+    assert is_name_of(query, "Pausing jobs", "the/guide/Pause.md") == is_name
 
 
 @given(st.text(max_size=60))

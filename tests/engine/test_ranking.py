@@ -62,6 +62,25 @@ async def test_a_document_is_found_by_its_title_and_by_its_name(tmp_path: Path) 
     assert (title[0].uri, name[0].uri) == ("a.md", "deep/ember_falcon.md")
 
 
+async def test_what_has_the_name_asked_for_comes_before_what_links_to_it(tmp_path: Path) -> None:
+    links = "See [supply chain](supply-chain.md), again [supply-chain.md](supply-chain.md), on the supply chain.\n\n"
+    documents = {f"{n}.md": f"# Chapter {n}\n\n{links * 5}" for n in range(30)}
+    documents["supply-chain.md"] = (
+        "# Where parts come from\n\nPage of an unlike text.\n" + "Nothing else is here. " * 200
+    )
+    queries = ["supply-chain.md", "Supply-Chain", "where parts come from", "Chapter 7"]
+    found = await searched(tmp_path, documents, *queries)
+    assert [hits[0].uri for hits in found] == ["supply-chain.md", "supply-chain.md", "supply-chain.md", "7.md"]
+    assert all(1 >= hits[0].score >= hits[1].score for hits in found)
+
+
+async def test_words_joined_in_a_sentence_find_first_the_few_that_hold_them(tmp_path: Path) -> None:
+    documents = {f"{n}.md": "Zero downtime is near: near and zero, a downtime of zero. " * 4 for n in range(20)}
+    documents["held.md"] = "A migration with near-zero-downtime is planned. " + "Many other words follow here. " * 60
+    (hits,) = await searched(tmp_path, documents, "what does the page say about near-zero-downtime?")
+    assert hits[0].uri == "held.md"
+
+
 async def test_the_same_text_is_one_hit_that_names_its_other_places(tmp_path: Path) -> None:
     documents = {f"copy-{n}.txt": "Parking permits are renewed in the basement." for n in range(7)}
     documents["other.txt"] = "A permit for the roof is given out upstairs, parking is free."

@@ -62,6 +62,13 @@ class Fused:
         }
         return _sorted(self.known, list(both), list(both.values()), 1.0)
 
+    def with_first(self, places: Sequence[int]) -> "Fused":
+        """These before all others, as good as the best."""
+        scores = dict(zip(self.places.tolist(), self.scores.tolist(), strict=True))
+        best = max(scores.values(), default=1.0)
+        scores |= {place: best + scores.get(place, 0.0) * 1e-6 + 1e-9 for place in places}
+        return _sorted(self.known, list(scores), list(scores.values()), self.scale)
+
     def batches(self, size: int) -> Iterator[list[tuple[int, float]]]:
         """(passage, score), best first, so many at a time."""
         for first in range(0, len(self.places), size):

@@ -19,9 +19,10 @@ from phaseflow.components.resident import Passages, Resident, Vectors, numbers, 
 from phaseflow.components.word_ranking import Tokenizer, WordCounts
 from phaseflow.domain.filters import Filter
 from phaseflow.domain.identifiers import document_id
-from phaseflow.domain.search_query import how_exactly, parsed, phrase
+from phaseflow.domain.search_query import how_exactly, is_name_of, parsed, phrase
 from phaseflow.domain.status import Place, SearchHit
 from phaseflow.domain.vocabulary import SearchMode
+from phaseflow.domain.words import normalised
 from phaseflow.store import fields, passages, postings
 from phaseflow.store.knowledge_bases import name_of
 from phaseflow.store.passages import Found, Scope
@@ -37,6 +38,10 @@ MOST_HOLDING: Final = 1000
 """Passages looked at that hold what is quoted or written without a space; …"""
 MOST_READ: Final = 64
 """… and of these so many, the best, are read to see whether it stands there as it is written."""
+RARE: Final = 8
+"""Passages that hold words joined by a hyphen in a sentence, so that these count as one thing."""
+LONGEST_NAME: Final = 200
+"""Characters of a query that may be the title or the name of a document."""
 MOST_CANDIDATES: Final = 32_000
 """Passages of each ranking that are looked at where most of them are copies or have too low a score."""
 MORE_PLACES: Final = 20
@@ -90,6 +95,7 @@ class EmbeddedIndex:
         while True:
             ranking = fused(known, shares, most)
             ranking = _exact_first(tx, scope, table, known, ranking, request, is_let_through)
+            ranking = _named_first(tx, scope, table, known, ranking, request, is_let_through)
             hits = list(_hits(tx, scope, ranking, request))
             if len(hits) >= request.limit or most >= min(len(known.ids), MOST_CANDIDATES):
                 return hits
@@ -132,9 +138,10 @@ def _exact_first(
     is_let_through: "npt.NDArray[np.bool_] | None",
 ) -> Fused:
     """Passages that hold what is quoted, or written without a space, before those that do not."""
-    exact = parsed(request.query).exact
-    if not exact or table is None or request.mode is SearchMode.VECTORS:
+    if table is None or request.mode is SearchMode.VECTORS:
         return ranking
+    query = parsed(request.query)
+    exact = [*query.exact, *(part for part in query.compounds if _is_rare(tx, table, part))]
     holds: dict[int, float] = {}
     for part in exact:
         holding = ranking.best_first(_seen(known, postings.holding(tx, table, phrase(part), MOST_HOLDING)))
@@ -146,6 +153,35 @@ def _exact_first(
             how = how_exactly(part, f"{found.title}\n{found.uri}\n{found.text}") if found else 0.5
             holds[at] = holds.get(at, 0.0) + how / len(exact)
     return ranking.with_exact(holds) if holds else ranking
+
+
+def _is_rare(tx: Transaction, table: int, part: str) -> bool:
+    return 0 < len(postings.holding(tx, table, phrase(part), RARE + 1)) <= RARE
+
+
+def _named_first(
+    tx: Transaction,
+    scope: Scope,
+    table: int | None,
+    known: Passages,
+    ranking: Fused,
+    request: Request,
+    is_let_through: "npt.NDArray[np.bool_] | None",
+) -> Fused:
+    """A document whose title or name is what was asked for before those that speak of it."""
+    if table is None or request.mode is SearchMode.VECTORS or len(request.query) > LONGEST_NAME:
+        return ranking
+    if (words := phrase(normalised(request.query))) == '""':
+        return ranking
+    places = _seen(known, postings.holding(tx, table, f"{{title name}} : {words}", MOST_READ))
+    places = [at for at in places if is_let_through is None or is_let_through[at]]
+    found = passages.fetch(tx, scope, [known.ids[at].item() for at in places])
+    named = [
+        at
+        for at in places
+        if (hit := found.get(known.ids[at].item())) and is_name_of(request.query, hit.title, hit.uri)
+    ]
+    return ranking.with_first(named) if named else ranking
 
 
 def _seen(known: Passages, ids: Sequence[int]) -> list[int]:

@@ -18,13 +18,17 @@ _SOFT: Final = re.compile(r"[^\W\d_]+(?:['’/-][^\W\d_]+)*|(?:[^\W\d_]\.)+[^\W\
 """Plain words joined by a hyphen, an apostrophe or a slash, and abbreviations: in a sentence they are words, whose
 order counts anyway."""
 
+_COMPOUND: Final = re.compile(r"[^\W\d_]+(?:[/-][^\W\d_]+)+")
+
 
 @dataclass(frozen=True, slots=True)
 class ParsedQuery:
-    """``words``: the query as it is indexed. ``exact``: what is quoted or written without a space, normalised."""
+    """``words``: the query as it is indexed. ``exact``: what is quoted or written without a space, normalised.
+    ``compounds``: plain words joined by hyphens or slashes in a sentence: one thing if few passages hold it."""
 
     words: str
     exact: tuple[str, ...] = ()
+    compounds: tuple[str, ...] = ()
 
 
 def parsed(query: str) -> ParsedQuery:
@@ -37,7 +41,8 @@ def parsed(query: str) -> ParsedQuery:
     is_alone = len(words) == 1 and not exact
     exact += [word for word in words if _is_one_thing(word, is_alone=is_alone)]
     found = dict.fromkeys(part for each in exact if (part := " ".join(each.split())) and _WORD.search(part))
-    return ParsedQuery(indexed_words(text), tuple(found)[:MOST_EXACT])
+    compounds = dict.fromkeys(word for word in words if word not in found and _COMPOUND.fullmatch(word))
+    return ParsedQuery(indexed_words(text), tuple(found)[:MOST_EXACT], tuple(compounds)[:MOST_EXACT])
 
 
 def phrase(part: str) -> str:
@@ -51,9 +56,22 @@ def phrase(part: str) -> str:
     return f'"{" ".join(words)}" *'
 
 
+def is_name_of(query: str, title: str, uri: str) -> bool:
+    """Whether a query is the title of a document, its path or the end of that, or the name of its file without ending:
+    nothing but that."""
+    asked = _comparable(query)
+    path = _comparable(uri)
+    name = path.rpartition("/")[2]
+    return asked in {_comparable(title), name, name.rpartition(".")[0]} or f"/{path}".endswith(f"/{asked}")
+
+
+def _comparable(text: str) -> str:
+    return " ".join(normalised(text).casefold().split())
+
+
 def how_exactly(part: str, text: str) -> float:
     """1 when a text holds a thing as it is written, on its own; less inside a longer one, or only its words."""
-    text = " ".join(normalised(text).casefold().split())
+    text = _comparable(text)
     at, part = -1, part.casefold()
     best = 0.5
     while (at := text.find(part, at + 1)) >= 0:

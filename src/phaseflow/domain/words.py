@@ -10,7 +10,7 @@ import re
 import unicodedata
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Grows when ``indexed_words`` gives other words for some text: what was indexed before has to be indexed again."""
 
 UNSPACED: Final = (
@@ -26,6 +26,14 @@ UNSPACED: Final = (
 _INVISIBLE: Final = re.compile(
     "[\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]"
 )
+_VOWELS: Final = re.compile(
+    "[\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u0640\u064b-\u0652\u0656-\u065f\u0670\u06d6-\u06ed]"
+)
+"""Points of Hebrew, vowel signs and lengthening of Arabic: mostly they are left out."""
+_SAME_SIGNS: Final = str.maketrans(
+    dict.fromkeys("\u2010\u2011\u2212\ufe63\uff0d", "-") | dict.fromkeys("\u2018\u2019\u02bc", "'")
+)
+"""Hyphens that do not break and minus signs; apostrophes."""
 _RUN: Final = re.compile(f"[{UNSPACED}]+")
 _SPLITS_RUN: Final = re.compile("[\u0e2f\u0e4f\u0e5a\u0e5b\u0f04-\u0f14\u104a-\u104f\u17d4-\u17da\u30a0\u30fb]+")
 _BROKEN: Final = re.compile(r"(?<![^\W\d_])([^\W\d_]{2,}+)-\r?\n[ \t]*([^\W\d_A-Z]{2,})")
@@ -34,11 +42,18 @@ _MARK_WORDS: Final = {"++": " plusplus ", "#": " sharp "}
 
 
 def normalised(text: str) -> str:
-    """Letters in their common form (NFKC), without invisible characters such as soft hyphens."""
+    """Letters in their common form (NFKC), without invisible characters such as soft hyphens or the vowel signs
+    of Arabic and Hebrew; all hyphens and all apostrophes alike."""
     if text.isascii():
         return text
-    visible = _INVISIBLE.sub("", text)
-    return visible if unicodedata.is_normalized("NFKC", visible) else unicodedata.normalize("NFKC", visible)
+    text = _common(_VOWELS.sub("", _INVISIBLE.sub("", text)))
+    if _VOWELS.search(text):  # what was one sign with a letter
+        text = _common(_VOWELS.sub("", text))
+    return text.translate(_SAME_SIGNS)
+
+
+def _common(text: str) -> str:
+    return text if unicodedata.is_normalized("NFKC", text) else unicodedata.normalize("NFKC", text)
 
 
 def indexed_words(text: str) -> str:
