@@ -131,6 +131,7 @@ def test_what_is_quoted_or_written_without_a_space_is_one_thing(query: str, exac
         ("what does the page say about near-zero-downtime?", ("near-zero-downtime",)),
         ("and/or the driver's seat, don't", ("and/or",)),
         ("near-zero-downtime", ()),
+        ("in a longer question the words of near-zero-downtime are words", ()),
         ("B-17-32 is exact", ()),
         ("a defence\u2011in\u2011depth strategy", ("defence-in-depth",)),
     ],
