@@ -1,6 +1,7 @@
 """Names that come from outside."""
 
 import re
+import unicodedata
 from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address
 
@@ -12,6 +13,20 @@ JOB_ID = r"[^/.][^/]{0,199}"
 """What can be one part of a path: a slash would end it, and clients resolve ``.`` and ``..`` before they ask."""
 DOCUMENT_ID = r"doc_[0-9a-f]{24}"
 _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
+
+
+_UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Control characters, halves of surrogate pairs, separators of lines and paragraphs."""
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""They can make ``exe.md`` out of ``dm.exe`` for the eye."""
+
+
+def hides_something(name: str) -> bool:
+    """Whether a name holds characters that nobody sees and that mislead or break lines.
+
+    Joiners (Persian, Indic, emoji) and wide blanks are parts of names.
+    """
+    return any(unicodedata.category(letter) in _UNSEEN or letter in _TURNING for letter in name)
 
 
 def check_kb_id(kb_id: str) -> str:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.identifiers import hides_something
 from phaseflow.domain.validation import first_fault
 
 MetadataValue = str | bool | int | float | list[str]
@@ -90,7 +91,8 @@ def _without_nul(text: str) -> str:
 
 
 def _visible(text: str) -> str:
-    if not text.strip() or any(not letter.isprintable() for letter in text):
+    is_seen = any(letter.isprintable() and not letter.isspace() for letter in text)
+    if not is_seen or hides_something(text):
         raise ValueError("must be a name that can be seen, without control characters")
     return _whole(text)
 

@@ -76,6 +76,8 @@ class FileParts:
         """That was the body."""
         if not self._is_whole:
             raise InvalidRequest("body", "ends in the middle of a part; send it again")
+        if self._uri is not None:
+            raise InvalidRequest(URI, "no file follows it; send each before its file")
 
     def _begin_part(self) -> None:
         self._disposition = b""
@@ -121,6 +123,8 @@ class FileParts:
         self._value = None
         if field == METADATA:
             self._batch.metadata = json.dumps(as_metadata(METADATA, bytes(value)))
+        elif field == URI and self._uri is not None:
+            raise InvalidRequest(URI, "a file has two of them; send one before each file")
         elif field == URI:
             self._uri = check_uri(_text(field, value), field)
         else:

@@ -8,6 +8,7 @@ import re
 import unicodedata
 
 from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.identifiers import hides_something
 
 # Only bytes from 0x80 can fail to be UTF-8, so that only these escapes, and %25 itself, mean anything.
 _AMBIGUOUS = re.compile("%(?=25|[89A-F][0-9A-F])")
@@ -19,10 +20,6 @@ LONGEST_NAME = 255
 """Bytes of a file's name, or of a folder's before it; what the common file systems take."""
 LONGEST_PATH = 2048
 """Bytes of a relative path."""
-_UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Control characters, halves of surrogate pairs, separators of lines and paragraphs."""
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""They can make ``exe.md`` out of ``dm.exe`` for the eye."""
 
 
 def uri_of(path: str) -> str:
@@ -66,7 +63,7 @@ def _fault(name: str) -> str | None:
         return "begins with a dot, or one of the folders in it does, and what is hidden is not read"
     if "\\" in name:
         return "holds a backslash; put a slash between folders"
-    if any(unicodedata.category(letter) in _UNSEEN or letter in _TURNING for letter in name):
+    if hides_something(name):
         return "holds characters that cannot be seen"
     if len(name.encode()) > LONGEST_NAME:
         return f"is longer than {LONGEST_NAME} bytes"
