@@ -1,4 +1,6 @@
+import codecs
 import gzip
+import json
 import logging
 import socket
 import subprocess
@@ -121,6 +123,14 @@ async def test_the_wait_that_the_server_asks_for_is_handed_on(
     with pytest.raises(TransientError) as caught:
         await embedder.embed_documents(["a"])
     assert caught.value.retry_after_s == 7
+
+
+async def test_an_answer_that_begins_with_a_byte_order_mark_is_read(
+    server: FakeEmbeddingServer, embedder: OpenAIEmbedder
+) -> None:
+    row = {"index": 0, "embedding": [0.5] * server.dimension}
+    server.faults.append(Refusal(200, body=codecs.BOM_UTF8 + json.dumps({"data": [row]}).encode()))
+    assert (await embedder.embed_documents(["a"])).shape == (1, server.dimension)
 
 
 @pytest.mark.parametrize("flaw", [flaw for flaw in Flaw if flaw not in {Flaw.HANG, Flaw.OTHER_DIMENSION, Flaw.CUT_OFF}])

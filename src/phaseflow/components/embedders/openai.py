@@ -1,5 +1,6 @@
 """Any server that speaks the OpenAI embeddings protocol."""
 
+import codecs
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -244,7 +245,7 @@ def _rows(content: bytes) -> list[Any]:
     from pydantic_core import from_json
 
     try:
-        data = from_json(content)["data"]
+        data = from_json(content.removeprefix(codecs.BOM_UTF8))["data"]
         rows = [item["embedding"] for item in data]
         numbers = [item.get("index") for item in data]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
