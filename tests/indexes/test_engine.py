@@ -20,6 +20,7 @@ from phaseflow.domain.errors import (
 )
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.flow import outside_index
+from phaseflow.supervisor import index_keeper
 from tests.engine.components import CountingEmbedder
 from tests.indexes.file_index import FileIndex
 from tests.indexes.postgres import Postgres
@@ -112,13 +113,13 @@ async def test_what_is_found_is_what_is_searchable(place: Place) -> None:
             if place.kind == "postgres":
                 assert len(await reader.search("kb", "all about", mode="words")) == 2
         await until(lambda: not place.rows("SELECT 1 FROM index_outbox"))
-        await flow.delete_kb("kb")
+        assert set(place.embedder.paid.values()) == {1}, "each text is paid once"
+        await flow.delete_kb("kb")  # its vectors go at once
         place.write("z")
         await run(flow, place)
         assert await all_found(flow) == {"b.md", "c.md", "d.md", "z.md"}
         await until(lambda: not place.rows("SELECT 1 FROM index_outbox"))
         assert len(place.rows("SELECT 1 FROM index_spaces")) == (place.kind != "embedded")
-    assert set(place.embedder.paid.values()) == {1}, "each text is paid once"
 
 
 async def test_a_filter_still_finds_as_many_as_there_are(place: Place) -> None:
@@ -292,6 +293,49 @@ async def test_a_paused_job_makes_no_call_and_deletes_of_others_go_on(tmp_path: 
         await until(lambda: not place.rows("SELECT 1 FROM index_outbox"))
         assert len(index.documents(spaces["kb~1"])) == 2
         assert await all_found(flow) == {"b.md", "d.md"}
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+async def test_an_index_that_has_lost_more_than_a_step_is_filled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    monkeypatch.setattr(index_keeper, "PAGE", 4)
+    index = FileIndex(tmp_path / "index.db")
+    place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
+    place.write(*(f"n{n:02}" for n in range(19)))
+    async with place.flow() as flow:
+        await run(flow, place)
+    [(space,)] = place.rows("SELECT name FROM index_spaces")
+    all_of = index.documents(space)
+    with closing(sqlite3.connect(tmp_path / "index.db")) as connection:
+        if not kept:
+            connection.execute("DELETE FROM spaces")
+        connection.execute("DELETE FROM passages WHERE ? = 0 OR document % ?", (kept, kept or 1))
+        connection.commit()
+    assert len(index.documents(space)) < 10
+    async with place.flow():
+        await until(lambda: index.documents(space) == all_of)
+    assert place.embedder.paid.total() == 19
+
+
+async def test_what_is_gone_and_still_in_the_index_takes_no_place_among_the_hits(tmp_path: Path) -> None:
+    async def keep(call: str, documents: Sequence[IndexDocument]) -> None:
+        if call == "remove":
+            raise IndexUnavailable("down")
+
+    index = FileIndex(tmp_path / "index.db", keep)
+    place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
+    place.write(*(f"n{n:03}" for n in range(150)))
+    async with place.flow() as flow:
+        await run(flow, place)
+        for n in range(140):
+            (place.docs / f"n{n:03}.md").unlink()
+        await run(flow, place)
+        [(space,)] = place.rows("SELECT name FROM index_spaces")
+        assert len(index.documents(space)) == 150
+        assert len(await flow.search("kb", "all about", 10, mode="vectors")) == 10
+        index.fault = None
+        await until(lambda: len(index.documents(space)) == 10)
 
 
 async def test_a_start_drops_what_nobody_knows_and_puts_back_what_was_lost(tmp_path: Path) -> None:

@@ -137,7 +137,9 @@ def next_waiting(tx: Transaction, server: str) -> Waiting | None:
     if whole is not None:
         return Waiting(whole[0], (), (whole[1],))
     first = tx.row(
-        f"SELECT o.space FROM index_outbox AS o WHERE o.server = ? AND {_IS_FREE.format('o')} LIMIT 1", server
+        f"SELECT s.name FROM index_spaces AS s WHERE s.server = ?1 AND {_IS_FREE.format('s')} AND EXISTS"
+        " (SELECT 1 FROM index_outbox AS o WHERE o.server = ?1 AND o.space = s.name) LIMIT 1",
+        server,
     )
     return None if first is None else waiting_of(tx, server, first[0])
 
@@ -168,12 +170,13 @@ def settle(tx: Transaction, server: str, done: Waiting) -> bool:
     return False
 
 
-def passages_waiting(tx: Transaction, space: Space) -> int:
-    """How many passages the index may still propose that are gone."""
+def passages_waiting(tx: Transaction, space: Space, most: int) -> int:
+    """How many passages the index may still propose that are gone, as far as that is up to ``most`` documents."""
     return int(
         tx.value(
-            "SELECT coalesce(sum(passages), 0) FROM index_outbox WHERE server = ? AND space = ?",
-            space.server, space.name,
+            "SELECT coalesce(sum(passages), 0) FROM"
+            " (SELECT passages FROM index_outbox WHERE server = ? AND space = ? LIMIT ?)",
+            space.server, space.name, most,
         )
     )  # fmt: skip
 
@@ -188,12 +191,16 @@ def unknown(tx: Transaction, space: Space, document_ids: Sequence[int]) -> list[
     return [row[0] for row in rows]
 
 
-def missing(tx: Transaction, space: Space, document_ids: Sequence[int], after: int, last: int | None) -> list[int]:
-    """Which searchable documents with an id above ``after``, up to ``last``, are not among those an index has."""
+def missing(
+    tx: Transaction, space: Space, document_ids: Sequence[int], after: int, last: int | None, limit: int
+) -> list[int]:
+    """Which searchable documents with an id above ``after``, up to ``last``, are not among those an index has: the
+    first ``limit``."""
     rows = tx.rows(
         f"SELECT id FROM documents WHERE kb_id = ?1 AND index_version = ?2 AND {IS_SEARCHABLE} AND chunk_count > 0"
-        " AND id > ?3 AND (?4 IS NULL OR id <= ?4) AND id NOT IN (SELECT value FROM json_each(?5)) ORDER BY id",
-        space.kb_key, space.index_version, after, last, json_array(document_ids),
+        " AND id > ?3 AND (?4 IS NULL OR id <= ?4) AND id NOT IN (SELECT value FROM json_each(?5))"
+        " ORDER BY id LIMIT ?6",
+        space.kb_key, space.index_version, after, last, json_array(document_ids), limit,
     )  # fmt: skip
     return [row[0] for row in rows]
 

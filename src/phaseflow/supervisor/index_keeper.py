@@ -145,7 +145,7 @@ class IndexKeeper:
             if not await self._database.read(lambda tx: index_spaces.is_free(tx, space)):
                 return False
             ids = list(await bounded(index.document_ids(at, after, PAGE), CALL_S))
-            unknown, missing = await self._database.read(partial(_compared, space, ids, after))
+            unknown, missing, behind = await self._database.read(partial(_compared, space, ids, after))
             if unknown:
                 await bounded(index.remove(at, unknown), CALL_S)
             if missing:
@@ -154,7 +154,7 @@ class IndexKeeper:
             for document_id in missing:
                 if not await self._put_again(index, at, space, document_id):
                     return False
-            after = ids[-1] if ids else None
+            after = behind
         return True
 
     async def _put_again(self, index: Index, at: Space, space: index_spaces.Space, document_id: int) -> bool:
@@ -210,9 +210,12 @@ def _settle(server: str, waiting: Waiting, tx: Transaction) -> bool:
 
 def _compared(
     space: index_spaces.Space, ids: Sequence[int], after: int, tx: Transaction
-) -> tuple[list[int], list[int]]:
-    last = ids[-1] if ids else None
-    return index_spaces.unknown(tx, space, ids), index_spaces.missing(tx, space, ids, after, last)
+) -> tuple[list[int], list[int], int | None]:
+    """(those that the index should not have, some that it lacks, where the next step begins: None at the end)."""
+    last = ids[-1] if len(ids) >= PAGE else None
+    missing = index_spaces.missing(tx, space, ids, after, last, PAGE)
+    behind = missing[-1] if len(missing) >= PAGE else last
+    return index_spaces.unknown(tx, space, ids), missing, behind
 
 
 def _part(document_id: int, first: int, tx: Transaction) -> IndexDocument | None:
