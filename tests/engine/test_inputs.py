@@ -101,7 +101,7 @@ async def test_the_message_says_what_to_give(flow: PhaseFlow) -> None:
     assert str(await refused(lambda: call(flow, 5))) == "kb_id: must be a string, not int"
     start: Call = OTHERS["start.source"][1]
     assert str(await refused(lambda: start(flow, 5))) == (
-        "source: must be a path, FolderSource, WebSource, UploadSource or a mapping of their JSON shape, not int"
+        "source: must be a path, an address, a source such as FolderSource, or a mapping of its JSON shape, not int"
     )
 
 

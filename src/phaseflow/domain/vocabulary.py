@@ -88,7 +88,7 @@ class WaitingOn(StrEnum):
     QUEUE = "queue"
     """Other jobs have all slots."""
     WORKERS = "workers"
-    """No worker of the cluster can be reached; it continues by itself when one is back."""
+    """No worker of the cluster can be reached; the job continues when one is back."""
     INDEX = "index"
     """The index outside the database cannot be reached; it is tried again until it can."""
     INTERRUPTED = "interrupted"

@@ -265,7 +265,7 @@ def chosen_workers(given: "WorkersLike | None") -> "int | RayCluster | Workers |
         return given
     chosen = parse_workers(given, field)
     if isinstance(chosen, RayCluster) and find_spec("ray") is None:
-        raise MissingExtra("workers on a cluster of Ray", "ray")
+        raise MissingExtra("a cluster of Ray", "ray")
     return chosen
 
 

@@ -7,7 +7,7 @@ from phaseflow.domain.documents import DocumentChunk, DocumentInfo, PushedDocume
 from phaseflow.domain.errors import DocumentNotFound, InvalidRequest, NoText
 from phaseflow.domain.status import Page
 from phaseflow.domain.vocabulary import DocumentStatus
-from phaseflow.flow.inputs import as_count, as_text
+from phaseflow.flow.inputs import as_count, as_cursor_number, as_text
 from phaseflow.flow.readings import Readings
 from phaseflow.store import document_status, knowledge_bases, pushed, texts
 from phaseflow.store.document_status import View, Wanted
@@ -100,7 +100,7 @@ class DocumentQueries:
     async def chunks(self, kb_id: str, name: str, limit: int, cursor: str | None) -> Page[DocumentChunk]:
         """The passages of a document, by position."""
         as_count("limit", limit, 1, MOST_ITEMS)
-        after = 0 if cursor is None else _position(cursor)
+        after = as_cursor_number(cursor) or 0
 
         def read(tx: Transaction) -> list[DocumentChunk]:
             version = _version(tx, kb_id, name)
@@ -132,9 +132,3 @@ def _as_status(status: DocumentStatus | str | None) -> DocumentStatus | None:
         return None if status is None else DocumentStatus(status)
     except ValueError:
         raise InvalidRequest("status", f"must be one of {', '.join(DocumentStatus)}") from None
-
-
-def _position(cursor: str) -> int:
-    if not (as_text("cursor", cursor).isascii() and cursor.isdigit() and len(cursor) <= 18):
-        raise InvalidRequest("cursor", "is not one that this list has given; leave it out to begin at the start")
-    return int(cursor)

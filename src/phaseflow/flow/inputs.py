@@ -168,6 +168,15 @@ def as_count(field: str, value: int, least: int, most: int | None = None) -> int
     return value
 
 
+def as_cursor_number(cursor: str | None) -> int | None:
+    """The number that a list has given as its cursor; None at the start."""
+    if cursor is None:
+        return None
+    if not (as_text("cursor", cursor).isascii() and cursor.isdigit() and len(cursor) <= 18):
+        raise InvalidRequest("cursor", "is not one that this list has given; leave it out to begin at the start")
+    return int(cursor)
+
+
 def as_days(field: str, value: float) -> float:
     """A number of days, parts of one too."""
     if not isinstance(value, int | float) or isinstance(value, bool):

@@ -5,12 +5,12 @@ from typing import Any
 
 from phaseflow.components.index import EmbeddedIndex
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo, PushedDocument
-from phaseflow.domain.errors import InvalidRequest, JobNotFound
+from phaseflow.domain.errors import JobNotFound
 from phaseflow.domain.status import Failure, JobStatusResponse, KnowledgeBase, Page, SearchHits, Transition
 from phaseflow.domain.vocabulary import DocumentStatus, SearchMode
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.document_queries import MOST_ITEMS, DocumentQueries
-from phaseflow.flow.inputs import as_count, as_text
+from phaseflow.flow.inputs import as_count, as_cursor_number, as_text
 from phaseflow.flow.kb_view import KbView
 from phaseflow.flow.readings import Readings
 from phaseflow.flow.searching import Searching
@@ -86,7 +86,7 @@ class Queries:
     async def jobs(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[JobStatusResponse]:
         """The jobs of a knowledge base, newest first."""
         as_count("limit", limit, 1, MOST_ITEMS)
-        before, composed = _number(cursor), await self._readings.composer()
+        before, composed = as_cursor_number(cursor), await self._readings.composer()
 
         def read(tx: Transaction) -> Page[JobStatusResponse]:
             known_kb(tx, kb_id)
@@ -99,7 +99,7 @@ class Queries:
     async def transitions_of(self, job_id: str, limit: int = 100, cursor: str | None = None) -> Page[Transition]:
         """The log of a job, in order. Raises JobNotFound."""
         as_count("limit", limit, 1, MOST_ITEMS)
-        after = _number(cursor) or 0
+        after = as_cursor_number(cursor) or 0
 
         def read(tx: Transaction) -> list[Transition]:
             jobs.record(tx, as_text("job_id", job_id))
@@ -210,11 +210,3 @@ def latest_job(tx: Transaction, kb_id: str) -> JobRecord:
 
 def _text(cursor: str | None) -> str | None:
     return None if cursor is None else as_text("cursor", cursor)
-
-
-def _number(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    if not (as_text("cursor", cursor).isascii() and cursor.isdigit() and len(cursor) <= 18):
-        raise InvalidRequest("cursor", "is not one that this list has given; leave it out to begin at the start")
-    return int(cursor)

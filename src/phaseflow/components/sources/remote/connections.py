@@ -2,19 +2,16 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from phaseflow.components.operator_file import read_operator_file
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
 from phaseflow.domain.remote_sources import CONNECTION_NAME, LONGEST_URL
-from phaseflow.domain.validation import first_fault
 
 VARIABLE = "PHASEFLOW_CONNECTIONS"
-LONGEST_FILE = 1_000_000
-"""Bytes."""
 
 
 class NamedConnection(BaseModel):
@@ -54,22 +51,7 @@ _FILE: TypeAdapter[dict[str, NamedConnection]] = TypeAdapter(
 
 def named_connections() -> Connections:
     """Read the file; nothing when none is named. Raises InvalidRequest, saying what in it is wrong. Blocking."""
-    path = os.environ.get(VARIABLE, "").strip()
-    if not path:
-        return {}
-    try:
-        with Path(path).expanduser().open("rb") as file:
-            content = file.read(LONGEST_FILE + 1)
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InvalidRequest(VARIABLE, f"{path} cannot be read ({reason}); name a JSON file") from error
-    if len(content) > LONGEST_FILE:
-        raise InvalidRequest(VARIABLE, f"{path} has more than {LONGEST_FILE:,} bytes; it holds one object a connection")
-    try:
-        return _FILE.validate_json(content)
-    except ValidationError as error:
-        fault = first_fault(error)
-        raise InvalidRequest(VARIABLE, f"{path}: {fault.place or 'the file'}: {fault.problem}") from None
+    return read_operator_file(VARIABLE, _FILE, "connection")
 
 
 def connection_named(name: str, known: Connections) -> NamedConnection:

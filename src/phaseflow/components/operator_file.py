@@ -1,0 +1,39 @@
+"""What the operator of a service has set up under names: a JSON file that an environment variable names."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.validation import first_fault
+
+T = TypeVar("T")
+
+LONGEST_FILE = 1_000_000
+"""Bytes."""
+
+
+def read_operator_file(variable: str, shape: TypeAdapter[dict[str, T]], what: str) -> Mapping[str, T]:
+    """The objects by name; none when the variable names no file. ``what`` one of them is, for the message.
+
+    Raises InvalidRequest, saying what in the file is wrong. Blocking.
+    """
+    path = os.environ.get(variable, "").strip()
+    if not path:
+        return {}
+    try:
+        with Path(path).expanduser().open("rb") as file:
+            content = file.read(LONGEST_FILE + 1)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidRequest(variable, f"{path} cannot be read ({reason}); name a JSON file") from error
+    if len(content) > LONGEST_FILE:
+        raise InvalidRequest(variable, f"{path} has more than {LONGEST_FILE:,} bytes; it holds one object a {what}")
+    try:
+        return shape.validate_json(content)
+    except ValidationError as error:
+        fault = first_fault(error)
+        raise InvalidRequest(variable, f"{path}: {fault.place or 'the file'}: {fault.problem}") from None
