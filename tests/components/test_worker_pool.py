@@ -251,3 +251,14 @@ def test_the_size_of_a_batch_follows_the_time_that_it_took() -> None:
     size.learn(0, 1.0)
     size.learn(1, 0.0)
     assert size.bytes == pytest.approx(MOST_BYTES, rel=0.01)
+
+
+async def test_a_loader_has_two_batches_on_their_way_for_each_worker_elsewhere() -> None:
+    pool = ExtractionPool(LossyWorkers(1, size=4))
+    for _ in range(60):
+        pool._batch_size.learn(1 << 20, 16 * 0.004, 16)
+    assert pool.in_flight == 4 * 24 + 2, "quick documents: many, so that batches are full"
+    for _ in range(60):
+        pool._batch_size.learn(1 << 20, 30.0, 1)
+    assert pool.in_flight == 4 * 2 + 2, "slow ones: few, since a pause waits for them"
+    assert ExtractionPool(size=4).in_flight == 6

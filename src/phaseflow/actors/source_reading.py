@@ -93,9 +93,7 @@ class SourceReader:
         self._loader = loader
         is_site = getattr(loader, "follows_links", False)  # the others list what they have, and it ends
         self._limits = LoadingLimits(guard.rate_limited_s, stalled_s=guard.stalled_s if is_site else None)
-        in_flight = getattr(loader, "in_flight", IN_FLIGHT)
-        self._page = max(BATCH, 2 * in_flight)
-        self._limit = anyio.CapacityLimiter(in_flight)
+        self._limit = anyio.CapacityLimiter(self._in_flight())
         self._budget = ByteBudget()
 
     async def run(self, is_listed: bool) -> None:
@@ -127,10 +125,14 @@ class SourceReader:
 
     async def open_page(self) -> list[ListedEntry]:
         """The next documents that have not been read."""
-        seq = self._context.plan.attempt.job_seq
+        seq, most = self._context.plan.attempt.job_seq, max(BATCH, 2 * self._in_flight())
         return await self._context.database.read(
-            lambda tx: crawl_frontier.open_page(tx, seq, self.name, self._page, self.known)
+            lambda tx: crawl_frontier.open_page(tx, seq, self.name, most, self.known)
         )
+
+    def _in_flight(self) -> int:
+        found: int = getattr(self._loader, "in_flight", IN_FLIGHT)
+        return max(1, found)
 
     async def _list(self) -> None:
         async with aclosing(self._loader.list()) as pages:  # type: ignore[type-var]  # every async generator has aclose
@@ -197,6 +199,7 @@ class SourceReader:
             known = Known(bytes.fromhex(entry.known_hash), entry.known_stamp)
         listed = Entry(entry.uri, entry.size, entry.stamp, entry.depth)
         attempt, waited_s, limited, down = 1, 0.0, 0, 0
+        self._limit.total_tokens = self._in_flight()  # it may follow what documents take
         async with self._limit, self._budget.room(entry.size):
             began = self._limits.now()
             # Asked, not entered: the page is inside the gate already. A gate that closes ends the waits between

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LOSSES = 3
 """So many workers may be lost in a row on one document, or on one text, that is tried alone."""
-MOST_IN_FLIGHT = 128
+MOST_IN_FLIGHT = 256
 TARGET_S = 0.2
 """What a batch should take to read: long against the milliseconds of a call, short for a pause that waits for it."""
 LEAST_BYTES = 64 << 10
@@ -32,8 +32,8 @@ MOST_BYTES = 8 << 20
 _FIRST_BYTES = 256 << 10
 _WEIGHT = 0.2
 """Of the newest batch in the mean: documents of one kind mostly come in a row."""
-_PER_PLACE = 4
-"""Documents a loader has on their way for each worker elsewhere, so that batches form."""
+_PER_PLACE = 2, 24
+"""Documents a loader has on their way for each worker elsewhere: so many at the least and at the most."""
 
 
 class ExtractionPool:
@@ -62,8 +62,12 @@ class ExtractionPool:
 
     @property
     def in_flight(self) -> int:
-        """How many documents a loader should have on their way, so that the workers are never idle."""
-        per_place = _PER_PLACE if self.workers.is_remote else 1
+        """How many documents a loader should have on their way now, so that the workers are never idle.
+
+        For workers elsewhere two batches each, by what documents took so far: a pause waits for them.
+        """
+        least, most = _PER_PLACE if self.workers.is_remote else (1, 1)
+        per_place = min(max(int(2 * TARGET_S / self._batch_size.document_s), least), most)
         return min(self.workers.capacity * per_place + 2, MOST_IN_FLIGHT)
 
     def takes(self, data: bytes, name: str, *, declared_type: str | None = None) -> bool:
@@ -159,7 +163,7 @@ class ExtractionPool:
             with call:
                 self._settle(batch, await self.workers.extract([item.document for item in batch]))
                 size = sum(len(item.document.data) for item in batch)
-                self._batch_size.learn(size, self._clock() - began)
+                self._batch_size.learn(size, self._clock() - began, len(batch))
         except WorkerLost as error:
             self._settle(batch, [error] * len(batch))
         except Exception as error:
@@ -231,9 +235,13 @@ class BatchSize:
     bytes: float = _FIRST_BYTES
     """More than so many do not go together; a larger document goes alone."""
 
-    def learn(self, size: int, seconds: float) -> None:
+    document_s: float = 0.1
+    """What a document takes, seconds."""
+
+    def learn(self, size: int, seconds: float, documents: int = 1) -> None:
         """A batch of ``size`` bytes took so long to read, seconds."""
         if size <= 0 or seconds <= 0:
             return
+        self.document_s += _WEIGHT * (seconds / documents - self.document_s)
         wanted = min(max(size * TARGET_S / seconds, LEAST_BYTES), MOST_BYTES)
         self.bytes += _WEIGHT * (wanted - self.bytes)
