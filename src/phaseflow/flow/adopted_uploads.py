@@ -51,8 +51,10 @@ async def _adopt(database: Database, uploads: Uploads, kb_id: str) -> None:
 async def _adopt_file(database: Database, uploads: Uploads, kb_id: str, name: str) -> None:
     path = uploads.path(kb_id, name)
     push = await anyio.to_thread.run_sync(_push_of, path, uri_of(name))
-    await database.write(partial(_keep, kb_id=kb_id, push=push), durable=True)
+    is_new = await database.write(partial(_keep, kb_id=kb_id, push=push), durable=True)
     failpoints.hit("uploads.adopted")
+    if push.file is not None and not is_new:  # it has its row from a start that was killed here
+        await anyio.to_thread.run_sync(uploads.remove, kb_id, [push.file])
     await anyio.to_thread.run_sync(path.unlink)
 
 
@@ -69,10 +71,12 @@ def _push_of(path: Path, uri: str) -> Push:
     return Push(uri, size, digest, file=new.name)
 
 
-def _keep(tx: Transaction, kb_id: str, push: Push) -> None:
+def _keep(tx: Transaction, kb_id: str, push: Push) -> bool:
+    """False when a document of that uri is kept already."""
     kb = knowledge_bases.find(tx, kb_id)
     if kb is None or pushed.of(tx, kb.key, [push.uri]):
-        return
+        return False
     at = Clock().now()
     catalogue.note(tx, kb.key, PUSH, [push.uri], at)
     pushed.put(tx, kb.key, push, None, at)
+    return True
