@@ -3,7 +3,7 @@
 import sqlite3
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phaseflow.domain.search_query import MOST_EXACT, how_exactly, is_name_of, parsed, phrase
@@ -164,6 +164,7 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
     assert normalised(normalised(text)) == normalised(text)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_character_of_a_query_is_an_operator(query: str) -> None:
     connection = sqlite3.connect(":memory:")

@@ -42,6 +42,9 @@ RARE: Final = 8
 """Passages that hold words joined by a hyphen in a sentence, so that these count as one thing."""
 LONGEST_NAME: Final = 200
 """Characters of a query that may be the title or the name of a document."""
+MOST_COMPARED: Final = 200_000
+"""Places of the words of a title or a name, so that it is looked for: some 5 ms. In fewer than 100,000 passages nearly
+every one is; else its words rank it, which count more there than in a text."""
 MOST_CANDIDATES: Final = 32_000
 """Passages of each ranking that are looked at where most of them are copies or have too low a score."""
 MORE_PLACES: Final = 20
@@ -91,11 +94,12 @@ class EmbeddedIndex:
                 return []
         table = postings.find_table(tx, scope.kb_key, scope.index_version)
         shares = self._shares(tx, scope, known, table, request, is_let_through)
+        named = self._named(tx, known, table, request, is_let_through)
         most, hits = CANDIDATES, list[SearchHit]()
         while True:
             ranking = fused(known, shares, most)
             ranking = _exact_first(tx, scope, table, known, ranking, request, is_let_through)
-            ranking = _named_first(tx, scope, table, known, ranking, request, is_let_through)
+            ranking = ranking.with_first(named) if named else ranking
             hits = list(_hits(tx, scope, ranking, request))
             if len(hits) >= request.limit or most >= min(len(known.ids), MOST_CANDIDATES):
                 return hits
@@ -105,6 +109,26 @@ class EmbeddedIndex:
         """Drop what is kept of a knowledge base that was deleted."""
         self._passages.forget(kb_key)
         self._vectors.forget(kb_key)
+
+    def _named(
+        self,
+        tx: Transaction,
+        known: Passages,
+        table: int | None,
+        request: Request,
+        is_let_through: "npt.NDArray[np.bool_] | None",
+    ) -> list[int]:
+        """The documents whose title or name is what was asked for, by their first passages."""
+        if table is None or request.mode is SearchMode.VECTORS or len(request.query) > LONGEST_NAME:
+            return []
+        words = self._tokenizer.words(parsed(request.query).words)
+        counts = [self._counts.of(tx, table, word, known) for word in dict.fromkeys(words)]
+        if not words or sum(counts) > MOST_COMPARED:
+            return []
+        # Not only in the columns for titles and names: FTS5 would go through all places of a word to find one there.
+        holding = postings.first_holding(tx, table, phrase(normalised(request.query)), MOST_HOLDING)
+        titled = [chunk for chunk, title, uri in passages.names(tx, holding) if is_name_of(request.query, title, uri)]
+        return [at for at in _seen(known, titled) if is_let_through is None or is_let_through[at]]
 
     def _shares(
         self,
@@ -157,31 +181,6 @@ def _exact_first(
 
 def _is_rare(tx: Transaction, table: int, part: str) -> bool:
     return 0 < len(postings.holding(tx, table, phrase(part), RARE + 1)) <= RARE
-
-
-def _named_first(
-    tx: Transaction,
-    scope: Scope,
-    table: int | None,
-    known: Passages,
-    ranking: Fused,
-    request: Request,
-    is_let_through: "npt.NDArray[np.bool_] | None",
-) -> Fused:
-    """A document whose title or name is what was asked for before those that speak of it."""
-    if table is None or request.mode is SearchMode.VECTORS or len(request.query) > LONGEST_NAME:
-        return ranking
-    if (words := phrase(normalised(request.query))) == '""':
-        return ranking
-    places = _seen(known, postings.holding(tx, table, f"{{title name}} : {words}", MOST_READ))
-    places = [at for at in places if is_let_through is None or is_let_through[at]]
-    found = passages.fetch(tx, scope, [known.ids[at].item() for at in places])
-    named = [
-        at
-        for at in places
-        if (hit := found.get(known.ids[at].item())) and is_name_of(request.query, hit.title, hit.uri)
-    ]
-    return ranking.with_first(named) if named else ranking
 
 
 def _seen(known: Passages, ids: Sequence[int]) -> list[int]:

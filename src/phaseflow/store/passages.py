@@ -249,6 +249,15 @@ def containing(tx: Transaction, scope: Scope, expression: str, limit: int) -> li
     return [row[0] for row in rows]
 
 
+def names(tx: Transaction, chunk_ids: Sequence[int]) -> list[tuple[int, str, str]]:
+    """(chunk id, title, uri) of the documents of these chunks."""
+    rows = tx.rows(
+        f"SELECT p.value, d.title, d.uri FROM json_each(?) AS p JOIN documents AS d ON d.id = {document_of('p.value')}",
+        json_array(chunk_ids),
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A passage as it is shown. ``parts`` (JSON) are those around it, ``metadata`` (JSON) its document's."""

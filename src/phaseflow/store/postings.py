@@ -160,6 +160,16 @@ def holding(tx: Transaction, table: int, expression: str, limit: int) -> list[in
     return [int(number) for number in str(found or "").split()]
 
 
+def first_holding(tx: Transaction, table: int, expression: str, limit: int) -> list[int]:
+    """Of the passages that an FTS5 expression finds, those that are the first of their documents, by id."""
+    found = tx.value(
+        f"SELECT group_concat(rowid, ' ') FROM (SELECT rowid FROM passages_{table}"
+        f" WHERE passages_{table} MATCH ? AND rowid & {MOST_PIECES - 1} = 0 LIMIT ?)",
+        expression, limit,
+    )  # fmt: skip
+    return [int(number) for number in str(found or "").split()]
+
+
 def _table_for(tx: Transaction, kb_key: str, index_version: int) -> int:
     number = tx.value(
         "SELECT shard FROM index_tables AS t WHERE is_empty = 1 AND NOT EXISTS"
