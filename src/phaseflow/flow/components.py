@@ -114,11 +114,11 @@ class ComponentFactory:
     @property
     def embedding_calls(self) -> tuple[int, int, int]:
         """(calls to embedders, how many of them failed, characters of those answered) since the start."""
-        ports = [*self._embedders.values(), *([] if self._embedder is None else [self._embedder])]
+        adapters = [*self._embedders.values(), *([] if self._embedder is None else [self._embedder])]
         return (
-            sum(port.calls for port in ports),
-            sum(port.errors for port in ports),
-            sum(port.characters for port in ports),
+            sum(each.calls for each in adapters),
+            sum(each.errors for each in adapters),
+            sum(each.characters for each in adapters),
         )
 
     @asynccontextmanager

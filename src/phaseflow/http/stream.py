@@ -89,9 +89,9 @@ class EventStream(Response):
         ended = False
         async with anyio.create_task_group() as tasks:
             within = session.holding(tasks.cancel_scope) if session else nullcontext()
-            async with self._state.hub.stream(tasks.cancel_scope, connection) as listener:
+            async with self._state.hub.stream(tasks.cancel_scope, connection) as subscriber:
                 tasks.start_soon(_watch, receive, tasks.cancel_scope)
-                telling = _Telling(self._state.hub, listener, self._kb_id, send, with_log=self._with_log)
+                telling = _Telling(self._state.hub, subscriber, self._kb_id, send, with_log=self._with_log)
                 if self._documents and self._kb_id is not None:
                     tasks.start_soon(telling.documents, self._state.flow, self._kb_id)
                 with within:
@@ -104,9 +104,11 @@ class EventStream(Response):
 class _Telling:
     """What one client has, and the sends that bring it further."""
 
-    def __init__(self, hub: StreamHub, listener: Subscriber, kb_id: str | None, send: Send, *, with_log: bool) -> None:
-        self._broadcast = hub
-        self._listener = listener
+    def __init__(
+        self, hub: StreamHub, subscriber: Subscriber, kb_id: str | None, send: Send, *, with_log: bool
+    ) -> None:
+        self._hub = hub
+        self._subscriber = subscriber
         self._kb_id = kb_id
         self._send = send
         self._with_log = with_log
@@ -135,7 +137,7 @@ class _Telling:
 
     async def run(self, last_event_id: EventId | None) -> None:
         """Replay, then the statuses, then live, then the end."""
-        hub, kb_id = self._broadcast, self._kb_id
+        hub, kb_id = self._hub, self._kb_id
         opening, cursor = await hub.begin(last_event_id)
         await self._take(_start())
         self._begun.set()
@@ -162,9 +164,9 @@ class _Telling:
             if self._has_ended:
                 return
             self._has_ended = not message.get("more_body", True)
-            self._listener.sending_since = anyio.current_time()
+            self._subscriber.sending_since = anyio.current_time()
             await self._send(message)
-            self._listener.sending_since = None
+            self._subscriber.sending_since = None
 
 
 def _start() -> Message:

@@ -107,22 +107,22 @@ class StreamHub:
 
         ``scope`` is cancelled when the client takes nothing for too long, and has a deadline once streams are closed.
         """
-        listener = Subscriber(scope, connection)
+        subscriber = Subscriber(scope, connection)
         if not self._streams:  # an app that is mounted has no lifespan in which to listen
             self._hearing.enter_context(closing_on_signals(self.close))
-        self._streams.add(listener)
+        self._streams.add(subscriber)
         try:
             async with self._reading:
                 await self._ensure_pump()
-            yield listener
+            yield subscriber
         finally:
-            self._streams.remove(listener)
+            self._streams.remove(subscriber)
             if not self._streams:
                 self._hearing.close()
                 self._stop_pump()
 
     async def status(self, kb_id: str) -> CachedStatus | None:
-        """The status as it is now, or as old as the board allows, never older than one before; None when there is none.
+        """The status as it is now, or as old as the cache allows, never older than one before; None when there is none.
 
         For who asks again and again: without a trip to the database, which a job that runs at full speed makes long.
         """
@@ -252,10 +252,10 @@ class StreamHub:
             self._wake()
         if now >= self._look_at:
             self._look_at = now + LOOK_S
-            for listener in self._streams:
-                if listener.sending_since is not None and now - listener.sending_since > self._limits.send_s:
-                    listener.scope.cancel()
-            if any(listener.connection.is_draining for listener in self._streams):
+            for subscriber in self._streams:
+                if subscriber.sending_since is not None and now - subscriber.sending_since > self._limits.send_s:
+                    subscriber.scope.cancel()
+            if any(subscriber.connection.is_draining for subscriber in self._streams):
                 self.close()
         return max(0.0, min(self._look_at, self._beat_at) - now)
 
@@ -270,8 +270,8 @@ class StreamHub:
 
     def _end_streams(self) -> None:
         now = asyncio.get_running_loop().time()  # of anyio, too, which cannot tell it outside a task (after a signal)
-        for listener in self._streams:
-            listener.scope.deadline = min(listener.scope.deadline, now + CLOSE_S)
+        for subscriber in self._streams:
+            subscriber.scope.deadline = min(subscriber.scope.deadline, now + CLOSE_S)
         self._wake()
 
     def _wake(self) -> None:
