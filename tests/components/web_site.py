@@ -6,7 +6,7 @@ import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -120,6 +120,7 @@ class WebSite:
         self._news = anyio.Event()
         own = self.with_cookie.get(path) if "cookie" in headers else None
         reply = own or self.pages.get(host + path) or self.pages.get(path) or Reply(b"not here", 404)
+        reply = replace(reply, body=reply.body.replace(b"@path", path.encode()))  # else pages would be the same
         etag = reply.headers.get("etag")
         if etag is not None and headers.get("if-none-match") == etag:
             reply = Reply(status=304, type=None, headers=reply.headers)
@@ -221,7 +222,7 @@ def web_source(*urls: str, max_pages: int = 500, max_depth: int | None = None) -
 def html(*links: str, head: str = "", text: str = "Words of the page.", title: str = "A page") -> Reply:
     """A page with these links."""
     anchors = "".join(f'<a href="{link}">there</a> ' for link in links)
-    return Reply(f"<!doctype html><title>{title}</title>{head}<body><p>{text}</p>{anchors}</body>".encode())
+    return Reply(f"<!doctype html><title>{title}</title>{head}<body><p>{text}</p>{anchors}</body><!--@path-->".encode())
 
 
 def moved(to: str, status: int = 302) -> Reply:

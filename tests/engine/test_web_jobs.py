@@ -4,12 +4,15 @@ from pathlib import Path
 
 import anyio
 import pytest
+from pydantic import HttpUrl
 
 from phaseflow import PhaseFlow
+from phaseflow.components.sources.web import WebLoader
 from phaseflow.domain.errors import InvalidRequest, SourceNotAllowed
+from phaseflow.domain.settings import WebSource
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import JobStatus
-from tests.components.web_site import Reply, WebSite, moved
+from tests.components.web_site import QUICK, Reply, WebSite, moved
 from tests.engine.components import CountingEmbedder
 
 
@@ -170,3 +173,36 @@ async def test_what_was_read_is_stored_while_another_page_is_slow(database: Path
                     break
         await flow.cancel("site")
     assert status.metrics.documents_loaded == 1
+
+
+async def test_pages_of_the_same_bytes_are_one_document_that_names_the_others(database: Path) -> None:
+    site = website()
+    site.pages["/"] = page("Home", "welcome to the harbour", "/tides", "/tides?from=home", "/tides.html")
+    site.pages["/tides?from=home"] = site.pages["/tides.html"] = site.pages["/tides"]
+    async with site, PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow:
+        for _ in range(2):
+            final = await crawl(flow, site)
+            assert final.status is JobStatus.COMPLETED
+            at = site.url
+            found = {each.uri.removeprefix(at): each for each in (await flow.documents("site")).items}
+            tides = [uri for uri in found if uri.startswith("/tides")]
+            assert len(tides) == 1
+            others = found[tides[0]].metadata["also_at"]
+            assert isinstance(others, list)
+            assert sorted([*others, at + tides[0]]) == [f"{at}/tides", f"{at}/tides.html", f"{at}/tides?from=home"]
+            assert (final.metrics.documents_deleted, len(found)) == (0, 3)
+
+
+@pytest.mark.longest(60)
+async def test_a_sitemap_of_50000_addresses_is_read(database: Path) -> None:
+    site = website()
+    names = "".join(f"<url><loc>/page/{number:05}/of/the/manual.html</loc></url>" for number in range(50_000))
+    site.pages["/sitemap.xml"] = Reply(f"<urlset>{names}</urlset>".encode(), type="application/xml")
+    async with (
+        site,
+        WebLoader(
+            WebSource(urls=(HttpUrl(site.url + "/"),), max_pages=100_000), allow_private=allowed(site), limits=QUICK
+        ) as loader,
+    ):
+        pages = [page async for page in loader.list()]
+    assert sum(map(len, pages)) == 50_001

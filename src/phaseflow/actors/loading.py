@@ -16,7 +16,7 @@ from phaseflow.components.protocols import Document, Entry, Skipped, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable, SourceDown
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import catalogue, crawl_frontier, documents, failpoints, failures, inbox, job_sources, texts
+from phaseflow.store import catalogue, crawl_frontier, documents, failpoints, failures, inbox, job_sources, texts, twins
 from phaseflow.store.catalogue import PUSH
 from phaseflow.store.crawl_frontier import ListedEntry
 from phaseflow.store.documents import LoadedText, StagedDocument
@@ -190,6 +190,7 @@ class LoadingActor(Actor):
         seq, known = plan.attempt.job_seq, (plan.target.kb_key, plan.target.index_version)
         unchanged = [(entry, outcome) for entry, outcome in done if isinstance(outcome, Unchanged)]
         skipped = [entry for entry, outcome in done if isinstance(outcome, Skipped)]
+        same = [(outcome.twin, entry.uri) for entry, outcome in done if isinstance(outcome, Skipped) and outcome.twin]
         left_out = [entry for entry, outcome in done if isinstance(outcome, LeftOut)]
         failed = [(entry, outcome) for entry, outcome in done if isinstance(outcome, FailedDocument)]
         if begun is not None:
@@ -208,6 +209,7 @@ class LoadingActor(Actor):
         if skipped:
             crawl_frontier.settle(tx, seq, [entry.id for entry in skipped], EntryState.SKIPPED)
             catalogue.forget(tx, plan.target.kb_key, [entry.uri for entry in skipped])
+            twins.note(tx, plan.target, same)
         if failed:
             crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if not f.gone], EntryState.FAILED)
             crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if f.gone], EntryState.GONE)
@@ -221,10 +223,10 @@ class LoadingActor(Actor):
         if links:
             self.store_listed(tx, reader, list(links.values()), is_last=False)
         total = self._finished_total(tx) if links or skipped else None
-        same = len(unchanged) + len(left_out)
+        as_before = len(unchanged) + len(left_out)
         # Last, where other phases count first: the total depends on the links above. A stale attempt is refused all the
         # same, and what it has written here is rolled back with it.
-        counts = Done(len(loaded) + same, len(failed), same, len(loaded), total, -len(skipped))
+        counts = Done(len(loaded) + as_before, len(failed), as_before, len(loaded), total, -len(skipped))
         self.context.advance(tx, self.phase, counts)
         return staged
 

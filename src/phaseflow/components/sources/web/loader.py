@@ -21,6 +21,7 @@ from phaseflow.components.sources.web.sitemap import is_sitemap, read_sitemap, s
 from phaseflow.components.sources.web.ssrf import AddressPolicy, Resolver, resolve
 from phaseflow.components.sources.web.stamp import Stamp
 from phaseflow.components.sources.web.start_urls import Seeds, given_pages
+from phaseflow.components.sources.web.twins import Twins
 from phaseflow.components.workers.recognition import AnyPool
 from phaseflow.domain.errors import DocumentError, RateLimited, SourceDown, SourceNotAllowed, TransientError
 from phaseflow.domain.settings import WebSource
@@ -78,6 +79,7 @@ class WebLoader:
         self._links = Links(sites, self._robots, source.max_depth)
         self._seeds = Seeds(given, source, self._fetcher, self._robots, self._links, sleep)
         self._stand: dict[str, bool] = {}
+        self._twins = Twins()
         self._faults: Counter[str] = Counter()
         self._slow: Counter[str] = Counter()
         self.max_entries = source.max_pages
@@ -96,7 +98,8 @@ class WebLoader:
     async def load(self, entry: Entry, known: Known | None) -> Outcome:
         """Fetch one page.
 
-        Skipped: what redirects, has another canonical address, asks not to be indexed, and sitemaps. Unchanged: what
+        Skipped: what redirects, has another canonical address, asks not to be indexed, is byte for byte a page that
+        was read before, and sitemaps. Unchanged: what
         the server says is so (304), or whose bytes are the same.
 
         Raises DocumentError: ``not_found`` (404, 410), ``http_…`` (any other refusal), ``robots_disallowed``,
@@ -191,7 +194,10 @@ class WebLoader:
         if directives.noindex:
             return Skipped(entry, _NOINDEX, links)
         self._remember(entry.uri, stands=True)
-        return Unchanged(entry, known.content_hash, known.stamp, links)
+        async with self._twins.turn(known.content_hash, entry.uri) as twin:
+            if twin is not None:
+                return Skipped(entry, f"the same page as {twin}", links, twin)
+            return Unchanged(entry, known.content_hash, known.stamp, links)
 
     async def _sitemap(self, entry: Entry, answer: Answer) -> Skipped:
         limits = sitemap_limits(self._limits)
@@ -209,20 +215,16 @@ class WebLoader:
             reason = f"its canonical address is {canonical}"
             return Skipped(entry, reason, (Entry(canonical, depth=entry.depth), *links))
         stamp = Stamp.of(reading.answer, page.links).encoded(entry.uri)
-        if known is not None and known.content_hash == reading.digest:
-            return Unchanged(entry, reading.digest, stamp, links)
-        found = await self._extraction.text(reading.answer)
-        return Document(
-            entry,
-            found.text,
-            found.title,
-            found.media_type,
-            reading.digest,
-            stamp,
-            found.parts,
-            links,
-            found.metadata,
-        )
+        async with self._twins.turn(reading.digest, entry.uri) as twin:
+            if twin is not None:
+                return Skipped(entry, f"the same page as {twin}", links, twin)
+            if known is not None and known.content_hash == reading.digest:
+                return Unchanged(entry, reading.digest, stamp, links)
+            found = await self._extraction.text(reading.answer)
+            return Document(
+                entry, found.text, found.title, found.media_type, reading.digest, stamp, found.parts, links,
+                found.metadata,
+            )  # fmt: skip
 
     async def _read(self, answer: Answer) -> Reading:
         await self._extraction.check(answer)
