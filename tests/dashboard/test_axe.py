@@ -20,6 +20,9 @@ RUN = """async () => {
     return violations.map(({ id, nodes }) => `${id}: ${told(nodes)}`);
 }"""
 
+SIDEWAYS = """() => [document.documentElement, ...document.querySelectorAll("dialog[open], [open] .fields, article")]
+    .filter((node) => node.scrollWidth > node.clientWidth).map((node) => node.outerHTML.slice(0, 80))"""
+
 
 @pytest.fixture(scope="module")
 def axe() -> str:
@@ -77,3 +80,33 @@ async def test_no_state_has_a_fault(
         assert await faults(board, axe) == []
         await page.get_by_role("button", name="Remove").click()
         assert await faults(board, axe) == []
+
+
+@pytest.mark.parametrize(("colours", "width"), [("light", 1280), ("dark", 360)])
+async def test_no_form_has_a_fault_or_scrolls_sideways(
+    browser: "Browser", service: Service, axe: str, colours: Literal["light", "dark"], width: int
+) -> None:
+    write_documents(service.here / "docs", 1)
+    window = {"color_scheme": colours, "viewport": {"width": width, "height": 900}, "reduced_motion": "reduce"}
+    async with Board.opened(browser, service.url, **window) as board:
+        page = board.page
+        await board.go()
+        await page.locator(".welcome [data-new]").click()
+        await page.get_by_role("button", name="Browse").click()
+        await board.until(page.locator(".folder-picker"), "docs")
+        await page.get_by_role("button", name="Add a source").click()
+        await page.get_by_text("Passages and vectors").click()
+        await page.get_by_text("An embedding server").click()
+        await page.get_by_role("button", name="Test").click()
+        await board.until(page.locator(".try"), "Enter the address")
+        assert await faults(board, axe) == []
+        assert await page.evaluate(SIDEWAYS) == []
+        service.put("docs", "docs")
+        service.call("POST", "kb/docs/start", {})
+        service.until("docs", lambda status: status["status"] == "completed")
+        [one] = service.call("GET", "kb/docs/documents")["items"]
+        await board.go(f"kb/docs/documents/{one['id']}")
+        await page.get_by_role("button", name="Metadata").click()
+        await page.get_by_role("button", name="Add a name").click()
+        assert await faults(board, axe) == []
+        assert await page.evaluate(SIDEWAYS) == []
