@@ -93,9 +93,10 @@ async def measure(folders: list[str], rounds: int, size: int) -> None:
         documents = pdfs(folders) if folders else []
         megabytes = sum(len(data) for _, data in documents) / 1e6
         best: dict[str, float] = {}
+        pools = {"local": ExtractionPool(local), "ray": ExtractionPool(cluster)}
         for _ in range(rounds if documents else 0):
-            for name, workers in (("local", local), ("ray", cluster)):
-                seconds = await read_all(ExtractionPool(workers), documents)
+            for name, pool in pools.items():
+                seconds = await read_all(pool, documents)
                 best[name] = min(best.get(name, seconds), seconds)
         for name, seconds in best.items():
             print(
