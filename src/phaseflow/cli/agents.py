@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,6 +106,10 @@ class ServiceBackend:
         """A page of the knowledge bases."""
         return await self._service.kbs(limit, cursor)
 
+    async def documents(self, kb_id: str, limit: int, cursor: str | None) -> "Page[DocumentInfo]":
+        """A page of the documents."""
+        return await self._service.documents(kb_id, limit, cursor)
+
     async def document(self, kb_id: str, name: str) -> "DocumentInfo":
         """One document."""
         return await self._service.document(kb_id, name)
@@ -121,6 +125,11 @@ class ServiceBackend:
     async def status(self, kb_id: str) -> "JobStatusResponse":
         """The status of the newest job."""
         return await self._service.status(kb_id)
+
+    async def watch(self, kb_id: str) -> "AsyncGenerator[JobStatusResponse, None]":
+        """From the feed of the service."""
+        async for status in self._service.watch(kb_id):
+            yield status
 
     async def start(
         self, kb_id: str, source: dict[str, Any] | None, full: bool, hold: "Sequence[JobPhase]"

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
+from starlette.requests import Request
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from phaseflow.domain.errors import MissingExtra
 from phaseflow.http.app_state import AppState
+from phaseflow.http.endpoint import received
 from phaseflow.http.ingestion import check_room_for
 from phaseflow.http.middleware.access_log import KEY, LoggedRequest
 from phaseflow.http.problems import ExtraMissing, NotReady
@@ -19,7 +21,13 @@ from phaseflow.mcp.server import make_server
 if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
+    _Managers = tuple[StreamableHTTPSessionManager, StreamableHTTPSessionManager]
+    """The one that answers with JSON, and the one that answers with a stream, on which progress comes first."""
+
 PATH = "/mcp"
+PROGRESS = b'"progressToken"'
+"""Stands in requests whose client asks for progress. Elsewhere in one it does no harm."""
+STREAM = "text/event-stream"
 
 
 class Agents:
@@ -31,7 +39,7 @@ class Agents:
     def __init__(self, state: AppState) -> None:
         self._state = state
         self._starting = anyio.Lock()
-        self._manager: StreamableHTTPSessionManager | None = None
+        self._managers: _Managers | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,21 +49,24 @@ class Agents:
         self._state.access.check_trusted(scope.get("client"))
         if not self._state.is_ready:
             raise NotReady("the server is starting or stopping; ask again in a second")
-        manager = await self._running()
-        await manager.handle_request(scope, receive, send)
+        plain, streaming = await self._running()
+        request = Request(scope, receive)
+        body = await received(self._state, request, self._state.limits.body_bytes)
+        wants_progress = PROGRESS in body and STREAM in request.headers.get("accept", "")
+        await (streaming if wants_progress else plain).handle_request(scope, _again(body, receive), send)
 
-    async def _running(self) -> "StreamableHTTPSessionManager":
+    async def _running(self) -> "_Managers":
         async with self._starting:
-            if self._manager is None:
-                manager = await anyio.to_thread.run_sync(self._make)
+            if self._managers is None:
+                managers = await anyio.to_thread.run_sync(self._make)
                 started = anyio.Event()
-                self._task = asyncio.create_task(_run(manager, started))
+                self._task = asyncio.create_task(_run(managers, started))
                 await started.wait()
                 self._state.on_close(self._task.cancel)
-                self._manager = manager
-            return self._manager
+                self._managers = managers
+            return self._managers
 
-    def _make(self) -> "StreamableHTTPSessionManager":
+    def _make(self) -> "_Managers":
         state = self._state
         try:
             server = make_server(FlowBackend(state.flow, lambda kb_id: check_room_for(state, kb_id)))
@@ -63,17 +74,31 @@ class Agents:
             raise ExtraMissing(str(error)) from error
         from mcp.server.transport_security import TransportSecuritySettings
 
-        server.streamable_http_app(
-            json_response=True, stateless_http=True, max_request_body_size=state.limits.body_bytes,
-            transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # admission does it
-        )  # fmt: skip
-        return server.session_manager
+        def manager(*, answers_json: bool) -> "StreamableHTTPSessionManager":
+            server.streamable_http_app(
+                json_response=answers_json, stateless_http=True, max_request_body_size=state.limits.body_bytes,
+                transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # admission does
+            )  # fmt: skip
+            return server.session_manager
+
+        return manager(answers_json=True), manager(answers_json=False)
 
 
-async def _run(manager: "StreamableHTTPSessionManager", started: anyio.Event) -> None:
-    async with manager.run():
+async def _run(managers: "_Managers", started: anyio.Event) -> None:
+    plain, streaming = managers
+    async with plain.run(), streaming.run():
         started.set()
         await asyncio.get_running_loop().create_future()
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Give out a body that was read already, and then what comes after it: the end of the connection."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receiving() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return receiving
 
 
 def route(state: AppState) -> Route:

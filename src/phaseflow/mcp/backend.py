@@ -1,6 +1,6 @@
 """What the tools work on: an engine in this process, or a service elsewhere. Both are asked the same."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,10 +27,15 @@ class Backend(Protocol):
 
     async def search(self, kb_id: str, asked: Question) -> SearchResults: ...
     async def kbs(self, limit: int, cursor: str | None) -> Page[KnowledgeBase]: ...
+    async def documents(self, kb_id: str, limit: int, cursor: str | None) -> Page[DocumentInfo]: ...
     async def document(self, kb_id: str, name: str) -> DocumentInfo: ...
     async def document_text(self, kb_id: str, name: str) -> str: ...
     async def add(self, kb_id: str, documents: Sequence[NewDocument]) -> JobStatusResponse: ...
     async def status(self, kb_id: str) -> JobStatusResponse: ...
+    def watch(self, kb_id: str) -> AsyncGenerator[JobStatusResponse, None]:
+        """The status of the newest job now and after each change, until it is over."""
+        ...
+
     async def start(
         self, kb_id: str, source: dict[str, Any] | None, full: bool, hold: Sequence[JobPhase]
     ) -> JobStatusResponse: ...
@@ -44,6 +49,7 @@ class FlowBackend:
         self._flow = flow
         self._check_room = check_room
         self.kbs = flow.kbs
+        self.documents = flow.documents
         self.document = flow.document
         self.document_text = flow.document_text
         self.status = flow.status
@@ -67,6 +73,11 @@ class FlowBackend:
     async def act(self, action: Action, kb_id: str, phase: JobPhase | None) -> JobStatusResponse:
         """Carry out a verb."""
         return (await self._flow.act(action, kb_id, phase))[0]
+
+    async def watch(self, kb_id: str) -> AsyncGenerator[JobStatusResponse, None]:
+        """From the feed."""
+        async for status in (await self._flow.job(kb_id)).watch():
+            yield status
 
     async def _room(self, kb_id: str) -> None:
         if self._check_room is not None:

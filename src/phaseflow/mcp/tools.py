@@ -15,6 +15,7 @@ from phaseflow.domain.status import Count, JobStatusResponse, KnowledgeBase, Sea
 from phaseflow.domain.vocabulary import Action, JobPhase, SearchMode
 from phaseflow.flow.searching import MOST_HITS
 from phaseflow.mcp.backend import Backend, Question
+from phaseflow.mcp.following import Followers
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -100,6 +101,7 @@ class Tools:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._followers = Followers(backend)
 
     async def search(
         self,
@@ -149,7 +151,7 @@ class Tools:
 
         They can be searched once the job that this answers is completed; ask ``status``.
         """
-        return await self._backend.add(kb_id, documents)
+        return await self._followers.follow(await self._backend.add(kb_id, documents))
 
     async def status(self, kb_id: KbId) -> JobStatusResponse:
         """How the newest job of a knowledge base stands. ``allowed_actions`` are the tools that apply now."""
@@ -164,10 +166,10 @@ class Tools:
     ) -> JobStatusResponse:
         """Start an ingestion job: read the source of a knowledge base, or a new one, and make it searchable.
 
-        Answers at once; ask ``status`` for its progress. Documents that the source no longer has are taken out.
+        Ask ``status`` how it stands later on. Documents that the source no longer has are taken out.
         """
         given: dict[str, Any] | None = None if source is None else source.model_dump()
-        return await self._backend.start(kb_id, given, full, hold)
+        return await self._followers.follow(await self._backend.start(kb_id, given, full, hold))
 
     async def pause(self, kb_id: KbId, phase: Phase = None) -> JobStatusResponse:
         """Pause the job, or one phase of it, after the batch in hand. Nothing is lost."""

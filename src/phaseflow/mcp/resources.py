@@ -1,0 +1,93 @@
+"""Documents as resources: listed page by page through all knowledge bases, read a part at a time."""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from pydantic import TypeAdapter
+
+from phaseflow.domain.documents import DocumentInfo
+from phaseflow.domain.errors import InvalidRequest, KnowledgeBaseNotFound
+from phaseflow.mcp.backend import Backend
+from phaseflow.mcp.tools import DocumentText, Tools
+
+TEMPLATE = "phaseflow://kb/{kb_id}/documents/{id}{?start}"
+DESCRIPTION = (
+    "A document and its extracted text from character `start` on, as get_document answers it. `end` is the `start` of"
+    " the next part."
+)
+MEDIA_TYPE = "application/json"
+PAGE = 100
+"""Documents looked at for one page."""
+MOST_KBS = 20
+"""Knowledge bases looked at for one page: those without documents end with a short page and a cursor."""
+_PARTS = TypeAdapter(tuple[str | None, str | None, str | None])
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page begins: the knowledge bases behind a cursor, and in the first of them, ``kb_id``, its documents."""
+
+    kbs: str | None = None
+    kb_id: str | None = None
+    documents: str | None = None
+
+
+class Resources:
+    """The documents of a backend that can be read."""
+
+    def __init__(self, backend: Backend, tools: Tools) -> None:
+        self._backend = backend
+        self._tools = tools
+
+    async def page(self, cursor: str | None) -> tuple[list[tuple[str, DocumentInfo]], str | None]:
+        """Some documents that search sees, each with its address, and where the next page begins.
+
+        Raises InvalidRequest for a cursor that was not made here.
+        """
+        at: Place | None = _read(cursor)
+        found: list[tuple[str, DocumentInfo]] = []
+        left = PAGE
+        for _ in range(MOST_KBS):
+            if at is None or left == 0:
+                break
+            at, looked_at = await self._look(at, left, found)
+            left -= looked_at
+        return found, None if at is None else _written(at)
+
+    async def _look(self, at: Place, limit: int, found: list[tuple[str, DocumentInfo]]) -> tuple[Place | None, int]:
+        kbs = await self._backend.kbs(1, at.kbs)
+        if not kbs.items:
+            return None, 0
+        kb_id, behind = kbs.items[0].kb_id, None if kbs.next_cursor is None else Place(kbs.next_cursor)
+        try:
+            page = await self._backend.documents(kb_id, limit, at.documents if kb_id == at.kb_id else None)
+        except KnowledgeBaseNotFound:
+            return behind, 0  # deleted since
+        found += [(address(kb_id, document.id), document) for document in page.items if document.searchable]
+        return (Place(at.kbs, kb_id, page.next_cursor) if page.next_cursor else behind), len(page.items)
+
+    async def read(self, kb_id: str, name: str, start: str) -> DocumentText:
+        """A part of a document. Raises PhaseflowError."""
+        if not (start.isascii() and start.isdigit() and len(start) < 16):
+            raise InvalidRequest("start", "must be a whole number of 0 or more: the first character of the part")
+        return await self._tools.get_document(kb_id, name, int(start))
+
+
+def address(kb_id: str, document_id: str) -> str:
+    """The address of a document as a resource."""
+    return f"phaseflow://kb/{quote(kb_id, safe='')}/documents/{quote(document_id, safe='')}"
+
+
+def _written(at: Place) -> str:
+    return urlsafe_b64encode(json.dumps([at.kbs, at.kb_id, at.documents]).encode()).decode()
+
+
+def _read(cursor: str | None) -> Place:
+    if cursor is None:
+        return Place()
+    try:
+        return Place(*_PARTS.validate_json(urlsafe_b64decode(cursor.encode("ascii"))))
+    except ValueError:  # of base64, of the text and of the parts alike
+        raise InvalidRequest("cursor", "must be the nextCursor of the page before") from None

@@ -1,0 +1,162 @@
+"""Documents as resources, asked by the official client."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("mcp", reason="needs the development group: mcp")
+
+from mcp import ClientSession
+from mcp.shared.exceptions import MCPError
+from mcp.types import PaginatedRequestParams
+
+from phaseflow.flow import PhaseFlow
+from phaseflow.mcp import resources
+from phaseflow.mcp.resources import TEMPLATE
+from phaseflow.mcp.tools import DATA_NOTE, LONGEST_EXTRACT
+from tests.http.service import Service, serving
+from tests.mcp.test_tools import agent, completed, stdio
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    async with serving(PhaseFlow(tmp_path / "kb.db")) as service:
+        yield service
+
+
+async def fill(service: Service, kb_id: str, count: int, text: str = "Whales sing.") -> None:
+    await service.flow.add(kb_id, [{"uri": f"{n:03}.md", "text": f"# {n}\n\n{text}"} for n in range(count)])
+    await (await service.flow.job(kb_id)).wait()
+
+
+async def pages(session: ClientSession) -> AsyncIterator[list[Any]]:
+    cursor = None
+    while True:
+        page = await session.list_resources(params=PaginatedRequestParams(cursor=cursor))
+        yield page.resources
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+async def read(session: ClientSession, uri: str) -> dict[str, Any]:
+    contents = (await session.read_resource(uri)).contents
+    assert (len(contents), contents[0].uri, contents[0].mime_type) == (1, uri, "application/json")
+    return dict(json.loads(contents[0].text))  # type: ignore[union-attr]  # text, as its type says
+
+
+async def refusal(session: ClientSession, uri: str) -> str:
+    with pytest.raises(MCPError) as caught:
+        await session.read_resource(uri)
+    return str(caught.value)
+
+
+async def test_the_template_says_how_a_document_is_read(service: Service) -> None:
+    async with agent(service.url) as session:
+        (template,) = (await session.list_resource_templates()).resource_templates
+    assert (template.uri_template, template.mime_type) == (TEMPLATE, "application/json")
+    assert DATA_NOTE in (template.description or "")
+
+
+async def test_documents_of_all_knowledge_bases_are_listed_once_page_by_page(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "PAGE", 3)
+    for kb_id, count in (("a", 4), ("b", 1), ("c", 3)):
+        await fill(service, kb_id, count)
+    async with agent(service.url) as session:
+        found = [page async for page in pages(session)]
+    assert [len(page) for page in found] == [3, 3, 2]
+    listed = [one for page in found for one in page]
+    assert [one.name for one in listed] == [
+        "000.md",
+        "001.md",
+        "002.md",
+        "003.md",
+        "000.md",
+        "000.md",
+        "001.md",
+        "002.md",
+    ]
+    assert len({one.uri for one in listed}) == 8
+    assert listed[0].annotations.audience == ["assistant"]
+    assert listed[0].annotations.last_modified
+
+
+async def test_a_page_looks_at_a_bounded_number_of_knowledge_bases(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "MOST_KBS", 2)
+    for n in range(3):
+        assert (await service.http.post("/v1/vector_stores", json={"name": f"empty {n}"})).status_code == 200
+    await fill(service, "zz", 1)
+    async with agent(service.url) as session:
+        found = [[one.name for one in page] async for page in pages(session)]
+    assert [one for page in found for one in page] == ["000.md"]
+    assert len(found) > 1
+
+
+async def test_a_knowledge_base_that_is_gone_ends_no_listing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "PAGE", 2)
+    await fill(service, "a", 3)
+    await fill(service, "b", 3)
+    async with agent(service.url) as session:
+        first = await session.list_resources()
+        await service.flow.delete_kb("a")
+        rest = await session.list_resources(params=PaginatedRequestParams(cursor=first.next_cursor))
+    assert [one.name for one in rest.resources] == ["000.md", "001.md"]
+
+
+async def test_a_document_is_read_in_parts_that_meet(service: Service) -> None:
+    await fill(service, "long", 1, "Whales sing. " * 3000)
+    async with agent(service.url) as session:
+        uri = (await session.list_resources()).resources[0].uri
+        first = await read(session, uri)
+        assert (first["note"], first["start"], first["end"]) == (DATA_NOTE, 0, LONGEST_EXTRACT)
+        second = await read(session, f"{uri}?start={first['end']}")
+    assert second["end"] == second["characters"] == len(first["text"]) + len(second["text"])
+
+
+async def test_what_cannot_be_read_is_said_in_words(service: Service) -> None:
+    await fill(service, "a", 1)
+    async with agent(service.url) as session:
+        uri = (await session.list_resources()).resources[0].uri
+        assert "kb_not_found" in await refusal(session, "phaseflow://kb/nobody/documents/1")
+        assert "document_not_found" in await refusal(session, "phaseflow://kb/a/documents/nobody")
+        assert "Unknown resource" in await refusal(session, "file:///etc/passwd")
+        for start in ("-1", "x", "9" * 400, "%00", "1.5"):
+            assert "start" in await refusal(session, f"{uri}?start={start}")
+        for cursor in ("x", "Zm9v", "é", "WyJcdWQ4MDAiLG51bGwsbnVsbF0=", "W" * 100_000):
+            with pytest.raises(MCPError, match="cursor"):
+                await session.list_resources(params=PaginatedRequestParams(cursor=cursor))
+
+
+async def test_a_fault_of_the_server_is_told_without_its_inside(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("secret inside")
+
+    await fill(service, "a", 1)
+    monkeypatch.setattr("phaseflow.mcp.tools.DocumentText", broken)
+    async with agent(service.url) as session:
+        uri = (await session.list_resources()).resources[0].uri
+        told = await refusal(session, uri)
+        result = await session.call_tool("get_document", {"kb_id": "a", "id": "000.md"})
+    for text in (told, str(result.content)):
+        assert "Error" in text
+        assert not any(word in text for word in ("secret", "Traceback", "RuntimeError", ".py"))
+
+
+async def test_through_stdin_and_stdout_the_documents_of_a_service_are_listed_and_read(
+    service: Service, tmp_path: Path
+) -> None:
+    await fill(service, "a", 2)
+    async with stdio(tmp_path, "--server", service.url) as session:
+        listed = (await session.list_resources()).resources
+        assert [one.name for one in listed] == ["000.md", "001.md"]
+        assert "Whales" in (await read(session, listed[1].uri))["text"]
+        await completed(session, "a")
