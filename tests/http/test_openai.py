@@ -276,6 +276,26 @@ async def test_several_queries_are_ranked_together_and_none_is_rewritten(service
         assert (await ask(http, "POST", path, 400, json=wrong))["error"]["type"] == "invalid_request_error"
 
 
+async def test_a_filter_that_cannot_be_read_is_named_as_the_protocol_names_it(service: Service) -> None:
+    store, _ = await store_with(service.http)
+    one = {"type": "eq", "key": "n", "value": 1}
+    nested: dict[str, Any] = one
+    for _ in range(20):
+        nested = {"type": "and", "filters": [nested]}
+    wrong = {
+        "filters.type": {"type": "?"},
+        "filters.value": {"type": "eq", "key": "n"},
+        "filters.filters.1.key": {"type": "or", "filters": [one, {"type": "eq", "value": 1}]},
+        "filters": {"type": "and", "filters": [one] * 1000},
+        "filters.filters": {"type": "and", "filters": []},
+    }
+    for param, filters in [*wrong.items(), (None, nested)]:
+        asked = {"query": "x", "filters": filters}
+        error = (await ask(service.http, "POST", f"{STORES}/{store}/search", 400, json=asked))["error"]
+        assert error["param"] == param or (param is None and error["param"].startswith("filters."))
+        assert error["message"].startswith(error["param"])
+
+
 async def test_a_batch_is_followed_listed_and_cancelled(service: Service) -> None:
     http = service.http
     store, _ = await store_with(http)

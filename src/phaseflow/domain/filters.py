@@ -54,7 +54,7 @@ Filter = Comparison | Group
 
 def as_filter(given: Any, field: str = "filter") -> Filter | None:
     """A filter from JSON, as text or read already; None for none. Raises InvalidRequest, which names the place."""
-    return None if given is None else _Reader().filter(read_filter(given, field), field, 1)
+    return None if given is None else _Reader(field).filter(read_filter(given, field), field, 1)
 
 
 def read_filter(given: Any, field: str = "filter") -> Any:
@@ -74,13 +74,14 @@ def _read(text: str, field: str) -> Any:
 class _Reader:
     """Counts what it reads, so that a filter stays small."""
 
-    def __init__(self) -> None:
+    def __init__(self, field: str) -> None:
+        self._field = field
         self._parts = 0
 
     def filter(self, given: Any, at: str, depth: int) -> Filter:
         self._parts += 1
         if self._parts > MOST_PARTS:
-            raise InvalidRequest("filter", f"must have at most {MOST_PARTS} comparisons and groups")
+            raise InvalidRequest(self._field, f"must have at most {MOST_PARTS} comparisons and groups")
         if not isinstance(given, Mapping):
             raise InvalidRequest(at, "must be an object with type, key and value, or with type and filters")
         kind = given.get("type")

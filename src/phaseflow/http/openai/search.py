@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from phaseflow.domain.filters import as_filter
 from phaseflow.domain.status import SearchHit
 from phaseflow.http.endpoint import Endpoint, JsonResult, RequestContext
 from phaseflow.http.openai.errors import NotOffered
@@ -13,6 +14,7 @@ from phaseflow.http.openai.stores import STORE, use
 async def search_store(call: RequestContext[StorePath, SearchBody]) -> JsonResult:
     """Answers are those of the knowledge base's own search. Queries are never rewritten, and the answer says so."""
     kb_id, body = call.at.vector_store_id, call.body
+    as_filter(body.filters, "filters")  # as the protocol names it
     await use(call, kb_id)
     queries = [body.query] if isinstance(body.query, str) else body.query
     best: dict[tuple[str, int], SearchHit] = {}
