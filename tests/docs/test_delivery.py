@@ -110,6 +110,7 @@ def test_the_page_for_models_links_to_files_that_there_are() -> None:
     links = re.findall(r"\]\(([^)]+)\)", text)
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+    assert {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} <= set(links)
 
 
 def test_the_workflow_runs_what_everybody_runs() -> None:
