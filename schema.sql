@@ -118,6 +118,7 @@ CREATE TABLE job_entries (
     UNIQUE (job_seq, uri)
 ) STRICT;
 CREATE INDEX job_entries_open ON job_entries (job_seq, source, depth, id) WHERE state = 0;
+CREATE INDEX job_entries_unread ON job_entries (job_seq, uri) WHERE state = 0;
 CREATE INDEX job_entries_failed ON job_entries (job_seq, id) WHERE state IN (3, 5);
 
 -- The sources of the newest job that have been listed to their end, or could not be.

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -15,10 +16,12 @@ from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.vocabulary import DocumentStatus, JobPhase
 from phaseflow.store import document_status
+from phaseflow.store.connection import holds
 from phaseflow.store.database import Database
 from phaseflow.store.document_status import View, Wanted
 from phaseflow.store.session import open_session
 from phaseflow.store.states import DocumentState
+from phaseflow.store.transaction import Row, Transaction
 from tests.store.stock import Stock, stock
 
 AT = "2026-01-0{}T00:00:00.000Z"
@@ -151,6 +154,79 @@ async def test_status_lists_and_counts_agree_with_the_rule_whatever_the_rows(
         counts = await database.read(lambda tx: document_status.counts(tx, seen))
         assert {s: n for s, n in counts.model_dump().items() if n} == Counter(expected.values())
         assert [one.searchable for one in found] == [one.live for one in sorted(known, key=lambda k: k.uri)]
+
+
+@pytest.mark.parametrize(("scan", "scans", "stride"), [(1, 1, 1), (3, 2, 7), (200, 1, 4), (2, 50, 1000)])
+async def test_lists_hold_the_same_however_little_a_page_looks_at(
+    case: tuple[Path, Stock, list[Known], bool], monkeypatch: pytest.MonkeyPatch, scan: int, scans: int, stride: int
+) -> None:
+    for name, value in (("SCAN", scan), ("SCANS", scans), ("STRIDE", stride)):
+        monkeypatch.setattr(document_status, name, value)
+    path, made, known, is_cancelled = case
+    async with open_session(path) as database:
+        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        for status in DocumentStatus:
+            found = await listed(database, seen, Wanted(status), 2)
+            assert [one.uri for one in found] == sorted(
+                one.uri for one in known if one.status(is_cancelled=is_cancelled) == status
+            )
+
+
+FULL = re.compile(
+    r"SCAN (catalogue|documents|job_entries|requests|failures|pushed|[cdeflopr])\b|AUTOMATIC|(UNION|EXCEPT) USING TEMP"
+)
+"""In a plan: a table read from one end to the other, or collected and sorted."""
+
+
+class Plans(Transaction):
+    """Keeps how each statement is carried out."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self.lines: list[str] = []
+
+    def rows(self, sql: str, *parameters: object) -> list[Row]:
+        self.lines += [row[3] for row in super().rows(f"EXPLAIN QUERY PLAN {sql}", *parameters)]
+        return super().rows(sql, *parameters)
+
+
+async def test_a_list_looks_into_each_table_by_uri(case: tuple[Path, Stock, list[Known], bool]) -> None:
+    path, made, _, _ = case
+    with closing(sqlite3.connect(path)) as connection:
+        connection.create_function("holds", 2, holds)
+        seen = document_status.view(Transaction(connection), made.key, 1)
+        for status in (None, *DocumentStatus):
+            plans = Plans(connection)
+            document_status.page(plans, seen, Wanted(status), 10)
+            looks = [line for line in plans.lines if re.match(r"SEARCH \w+ USING", line)]
+            assert looks
+            assert [line for line in looks if not re.search(r"uri[=><]|rowid=", line)] == []
+            assert [line for line in plans.lines if FULL.search(line)] == []
+
+
+async def test_the_counts_judge_only_what_the_indexes_name(case: tuple[Path, Stock, list[Known], bool]) -> None:
+    path, made, _, _ = case
+    with closing(sqlite3.connect(path)) as connection:
+        plans = Plans(connection)
+        document_status.counts(plans, document_status.view(Transaction(connection), made.key, 1))
+    whole = ("documents_by_kb", "PRIMARY KEY (kb_id=?)")
+    assert [line for line in plans.lines if FULL.search(line) or any(name in line for name in whole)] == []
+
+
+async def test_looking_for_the_few_that_are_queued_ends_after_a_bounded_part_with_a_cursor(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document_status, "STRIDE", 10)
+    async with open_session(path) as database:
+        made = await stock(database)
+    known = [Known(f"{n:02}", live=True) for n in range(30)]
+    fill(path, made, [*known, Known("last.md")], is_cancelled=False, rebuilding=False)
+    async with open_session(path) as database:
+        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        wanted = Wanted(DocumentStatus.QUEUED)
+        page, after = await database.read(lambda tx: document_status.page(tx, seen, wanted, 3))
+        assert (page, after) == ([], "09")
+        assert [one.uri for one in await listed(database, seen, wanted, 3)] == ["last.md"]
 
 
 async def test_a_document_is_found_by_its_id_and_by_its_uri(case: tuple[Path, Stock, list[Known], bool]) -> None:

@@ -6,7 +6,7 @@ of it in hand; failed while a failure of it stands; indexed when a version of it
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -14,29 +14,31 @@ from typing import Any, Final
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo, effective_metadata
 from phaseflow.domain.status import DocumentCounts
 from phaseflow.domain.vocabulary import PHASES, DocumentStatus, JobPhase
-from phaseflow.store import texts
+from phaseflow.store import status_candidates, texts
 from phaseflow.store.pieces import number_of, pieces_of
 from phaseflow.store.states import IS_IN_HAND, IS_LISTED, IS_SEARCHABLE, DocumentState, EntryState
 from phaseflow.store.transaction import Row, Transaction
 
 SCAN: Final = 200
-"""Rows of the catalogue looked at in one statement, …"""
-SCANS: Final = 50
+"""Documents judged in one statement, …"""
+SCANS: Final = 20
 """… and how many of those a page makes: a filter that finds little ends with a short page and a cursor."""
+STRIDE: Final = 5000
+"""Rows of the catalogue that a page compares with what is searchable, by a merge of indexes: a tenth of judging."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """Whose documents, and by which index version and newest job (0: none) they are judged.
 
-    ``is_cancelled``: what that job has in hand goes nowhere. ``is_rebuilding``: it fills another index version.
+    ``is_cancelled``: what that job has in hand goes nowhere. ``rebuilds``: later index versions that hold documents.
     """
 
     kb_key: str
     index_version: int
     job_seq: int
     is_cancelled: bool
-    is_rebuilding: bool
+    rebuilds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,21 @@ class Wanted:
 def view(tx: Transaction, kb_key: str, index_version: int) -> View:
     """How the documents of a knowledge base are judged now."""
     row = tx.row(
-        "SELECT seq, cancelled_at IS NOT NULL, coalesce(index_version, ?2) <> ?2 FROM ingestion_jobs"
-        " WHERE kb_id = ?1 ORDER BY seq DESC LIMIT 1",
-        kb_key, index_version,
-    )  # fmt: skip
-    seq, is_cancelled, is_rebuilding = row or (0, False, False)
-    return View(kb_key, index_version, seq, bool(is_cancelled), bool(is_rebuilding))
+        "SELECT seq, cancelled_at IS NOT NULL FROM ingestion_jobs WHERE kb_id = ? ORDER BY seq DESC LIMIT 1", kb_key
+    )
+    seq, is_cancelled = row or (0, False)
+    return View(kb_key, index_version, seq, bool(is_cancelled), tuple(_rebuilds(tx, kb_key, index_version)))
+
+
+def _rebuilds(tx: Transaction, kb_key: str, index_version: int) -> Iterator[int]:
+    """From one to the next: one look-up each, however many documents they hold."""
+    version: int | None = index_version
+    while version := tx.value(
+        f"SELECT min(index_version) FROM documents INDEXED BY documents_live"
+        f" WHERE kb_id = ? AND index_version > ? AND {IS_SEARCHABLE}",
+        kb_key, version,
+    ):  # fmt: skip
+        yield version
 
 
 # ?1 KB key, ?2 index version, ?3 newest job, ?4 whether that is cancelled. The catalogue's rows are named c.
@@ -76,7 +87,7 @@ _STATUS: Final = (
     f"CASE WHEN c.skipped THEN 'skipped' WHEN r.id IS NOT NULL OR e.{IS_LISTED} THEN 'queued'"
     " WHEN o.id IS NOT NULL THEN iif(?4, 'queued', 'processing') WHEN f.uri IS NOT NULL THEN 'failed'"
     " WHEN l.id IS NOT NULL THEN 'indexed' WHEN EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = c.kb_id"
-    f"  AND d.index_version > ?2 AND d.uri = c.uri AND d.{IS_SEARCHABLE}) THEN 'processing' ELSE 'queued' END"
+    f"  AND d.index_version IN %s AND d.uri = c.uri AND d.{IS_SEARCHABLE}) THEN 'processing' ELSE 'queued' END"
 )
 _COLUMNS: Final = (
     "c.document_id, c.uri, c.source, c.metadata, c.replaces, c.attempts, c.created_at, r.requested_at, o.state,"
@@ -86,21 +97,6 @@ _COLUMNS: Final = (
     f" iif(o.state > {DocumentState.LOADED} OR l.id IS NULL, o.chunk_count, l.chunk_count)"
 )
 _PUSHED: Final = " LEFT JOIN pushed AS p ON p.kb_id = c.kb_id AND p.uri = c.uri"
-_OF_ALL: Final = "SELECT * FROM catalogue WHERE kb_id = ?1 AND uri > ?5 ORDER BY uri LIMIT ?6"
-_OF_STATUS: Final = {
-    DocumentStatus.SKIPPED: (
-        "SELECT * FROM catalogue WHERE kb_id = ?1 AND uri > ?5 AND skipped = 1 ORDER BY uri LIMIT ?6"
-    ),
-    DocumentStatus.FAILED: (
-        "SELECT c.* FROM (SELECT uri FROM failures WHERE kb_id = ?1 AND uri > ?5 ORDER BY uri LIMIT ?6) AS n"
-        " JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.uri"
-    ),
-    DocumentStatus.PROCESSING: (
-        f"SELECT c.* FROM (SELECT DISTINCT uri FROM documents WHERE kb_id = ?1 AND uri > ?5 AND {IS_IN_HAND}"
-        " ORDER BY uri LIMIT ?6) AS n JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.uri"
-    ),
-}
-"""Where to look for the documents of a status; for others, through the whole catalogue."""
 
 
 def page(
@@ -110,37 +106,45 @@ def page(
 
     Looks at a bounded number of rows, so a page may hold fewer than ``limit`` and yet not be the last.
     """
-    base = _base(seen, wanted.status)
+    candidates = status_candidates.of(wanted.status, seen.rebuilds, is_cancelled=seen.is_cancelled)
+    is_filtered = wanted != Wanted()
+    end = _stride(tx, seen, after) if " EXCEPT " in candidates else None
     rows: list[Row] = []
     for _ in range(SCANS):
         room = limit + 1 - len(rows)  # one more says whether this is the last page
-        step = SCAN if wanted.status or wanted.source or wanted.part else room
-        last = tx.value(f"SELECT max(uri), ?2, ?3, ?4 FROM ({base})", *_first(seen), after, step)
-        if last is None:
-            return [_info(row) for row in rows], None
+        step = SCAN if is_filtered else room
+        between = (after, b"" if end is None else end, step)  # to SQLite, a blob comes after every text
+        base = f"SELECT uri FROM ({candidates} ORDER BY uri LIMIT ?7)"
+        number, last = tx.rows(f"SELECT count(*), max(uri), ?2, ?3, ?4 FROM ({base})", *_first(seen), *between)[0][:2]
         rows += tx.rows(
-            f"SELECT {_STATUS} AS status, {_COLUMNS} FROM ({base}) AS c{_BESIDE}{_PUSHED}"
-            " WHERE (?7 IS NULL OR status = ?7) AND (?8 IS NULL OR c.source = ?8) AND (?9 = '' OR holds(c.uri, ?9))"
-            " ORDER BY c.uri LIMIT ?10",
-            *_first(seen), after, step, wanted.status, wanted.source, wanted.part, room,
+            f"SELECT {_status(seen)} AS status, {_COLUMNS} FROM ({base}) AS n"
+            f" CROSS JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.uri{_BESIDE}{_PUSHED}"
+            " WHERE (?8 IS NULL OR status = ?8) AND (?9 IS NULL OR c.source = ?9) AND (?10 = '' OR holds(c.uri, ?10))"
+            " ORDER BY n.uri LIMIT ?11",
+            *_first(seen), *between, wanted.status, wanted.source, wanted.part, room,
         )  # fmt: skip
         if len(rows) > limit:
             return [_info(row) for row in rows[:limit]], str(rows[limit - 1][2])
+        if number < step:
+            return [_info(row) for row in rows], end
         after = str(last)
     return [_info(row) for row in rows], after
 
 
-def _base(seen: View, status: DocumentStatus | None) -> str:
-    if status is DocumentStatus.PROCESSING and seen.is_rebuilding:
-        return _OF_ALL
-    return _OF_ALL if status is None else _OF_STATUS.get(status, _OF_ALL)
+def _stride(tx: Transaction, seen: View, after: str) -> str | None:
+    """The uri up to which a page looks; None: to the end."""
+    found: str | None = tx.value(
+        "SELECT uri FROM catalogue WHERE kb_id = ? AND uri > ? ORDER BY uri LIMIT 1 OFFSET ?",
+        seen.kb_key, after, STRIDE - 1,
+    )  # fmt: skip
+    return found
 
 
 def find(tx: Transaction, seen: View, name: str) -> DocumentInfo | None:
     """The document with this id or, where none has it, with this uri; None when there is neither."""
     for column in ("document_id", "uri"):
         row = tx.row(
-            f"SELECT {_STATUS}, {_COLUMNS} FROM catalogue AS c{_BESIDE}{_PUSHED}"
+            f"SELECT {_status(seen)}, {_COLUMNS} FROM catalogue AS c{_BESIDE}{_PUSHED}"
             f" WHERE c.kb_id = ?1 AND c.{column} = ?5",
             *_first(seen), name,
         )  # fmt: skip
@@ -152,8 +156,8 @@ def find(tx: Transaction, seen: View, name: str) -> DocumentInfo | None:
 def some(tx: Transaction, seen: View, uris: Sequence[str]) -> dict[str, DocumentInfo]:
     """Those of these documents that are known, by uri."""
     rows = tx.rows(
-        f"SELECT {_STATUS}, {_COLUMNS} FROM json_each(?5) AS n JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.value"
-        f"{_BESIDE}{_PUSHED}",
+        f"SELECT {_status(seen)}, {_COLUMNS} FROM json_each(?5) AS n"
+        f" JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.value{_BESIDE}{_PUSHED}",
         *_first(seen), json.dumps(list(uris)),
     )  # fmt: skip
     return {str(row[2]): _info(row) for row in rows}
@@ -166,37 +170,28 @@ def counts(tx: Transaction, seen: View) -> DocumentCounts:
     counted in the indexes.
     """
     found = dict.fromkeys(DocumentStatus, 0)
+    judged_alone = status_candidates.judged_alone(seen.rebuilds)
     judged = live_alone = 0  # judged; of those, searchable ones that do not stand unread in the crawl
     for status, is_live, is_listed, number in tx.rows(
-        f"SELECT {_STATUS}, l.id IS NOT NULL, e.state IS {EntryState.LISTED}, count(*)"
-        f" FROM ({_JUDGED}) AS n JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.uri{_BESIDE} GROUP BY 1, 2, 3",
-        *_first(seen),
-    ):
+        f"SELECT {_status(seen)}, l.id IS NOT NULL, e.state IS {EntryState.LISTED}, count(*)"
+        f" FROM ({judged_alone}) AS n CROSS JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.uri{_BESIDE}"
+        " GROUP BY 1, 2, 3",
+        *_first(seen), "", b"",
+    ):  # fmt: skip
         found[DocumentStatus(status)] += number
         judged += number
         live_alone += number if is_live and not is_listed else 0
     total, live = tx.rows(_SIZES, *_first(seen))[0]
-    read_again = int(tx.value(_LIVE_AND_LISTED, *_first(seen))) if live else 0
+    read_again = int(tx.value(status_candidates.READ_AGAIN, *_first(seen), "", b"")) if live else 0
     indexed = live - read_again - live_alone
     found[DocumentStatus.INDEXED] += indexed
     found[DocumentStatus.QUEUED] += total - judged - indexed
     return DocumentCounts(**found)
 
 
-_JUDGED: Final = (
-    "SELECT uri FROM catalogue WHERE kb_id = ?1 AND skipped = 1 UNION SELECT uri FROM requests WHERE kb_id = ?1"
-    f" UNION SELECT uri FROM documents WHERE kb_id = ?1 AND {IS_IN_HAND} AND job_seq = ?3"
-    " UNION SELECT uri FROM failures WHERE kb_id = ?1"
-    f" UNION SELECT uri FROM documents WHERE kb_id = ?1 AND index_version > ?2 AND {IS_SEARCHABLE}"
-)
 _SIZES: Final = (
     "SELECT (SELECT count(*) FROM catalogue WHERE kb_id = ?1),"
     f" (SELECT count(*) FROM documents WHERE kb_id = ?1 AND index_version = ?2 AND {IS_SEARCHABLE})"
-)
-_LIVE_AND_LISTED: Final = (
-    f"SELECT count(*) FROM job_entries AS e WHERE e.job_seq = ?3 AND e.{IS_LISTED} AND EXISTS"
-    " (SELECT 1 FROM documents AS l WHERE l.kb_id = ?1 AND l.index_version = ?2 AND l.uri = e.uri"
-    f" AND l.{IS_SEARCHABLE})"
 )
 
 
@@ -226,6 +221,10 @@ def chunks(tx: Transaction, document: int, limit: int, after: int) -> list[Docum
         DocumentChunk(position=position, start=start, end=stop, text=text)
         for (position, start, stop), (text, _) in zip(spans, found, strict=True)
     ]
+
+
+def _status(seen: View) -> str:
+    return _STATUS % f"({', '.join(map(str, seen.rebuilds)) or 'NULL'})"
 
 
 def _first(seen: View) -> tuple[str, int, int, bool]:

@@ -60,7 +60,7 @@ IS_ON_ITS_WAY: Final = f"state NOT IN ({DocumentState.SEARCHABLE}, {DocumentStat
 IS_IN_HAND: Final = f"state < {DocumentState.SEARCHABLE}"
 """Of ``documents``, with the index ``documents_in_hand``: a phase has it, or has it next."""
 IS_LISTED: Final = f"state = {EntryState.LISTED}"
-"""Of ``job_entries``, with the index ``job_entries_open``."""
+"""Of ``job_entries``, with the indexes ``job_entries_open`` and ``job_entries_unread``."""
 HAS_FAILED: Final = f"state IN ({EntryState.FAILED}, {EntryState.GONE:d})"
 """Of ``job_entries``, with the index ``job_entries_failed``."""
 IS_A_DOCUMENT: Final = f"state <> {EntryState.SKIPPED}"

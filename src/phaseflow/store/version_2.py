@@ -150,6 +150,7 @@ BEGIN
 END;
 DROP INDEX job_entries_open;
 CREATE INDEX job_entries_open ON job_entries (job_seq, source, depth, id) WHERE state = 0;
+CREATE INDEX job_entries_unread ON job_entries (job_seq, uri) WHERE state = 0;
 CREATE TABLE job_sources (
     job_seq INTEGER NOT NULL REFERENCES ingestion_jobs (seq) ON DELETE CASCADE,
     name    TEXT NOT NULL,
