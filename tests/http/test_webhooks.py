@@ -12,6 +12,8 @@ from phaseflow.client import Client
 from phaseflow.domain import webhooks as rules
 from phaseflow.domain.errors import InvalidRequest, SourceNotAllowed, WebhookNotFound
 from phaseflow.flow import PhaseFlow
+from phaseflow.store import webhooks
+from phaseflow.store.transaction import Transaction
 from tests.http.processes import ServiceProcess, free_port
 from tests.http.receiver import Receiver, receiving
 from tests.http.service import Service, documents, pass_through, serving, until
@@ -156,6 +158,42 @@ async def test_a_message_is_given_up_after_a_day_with_what_waits_behind_it(
     await pass_through(service.flow.tracker, "two", "own")
     await receiver.has_taken(1)
     assert receiver.taken[0]["data"]["job_id"] == "two"
+
+
+async def test_whatever_is_older_than_a_day_goes_with_the_message_that_is_given_up(
+    service: Service, client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the queue of an address that is gone holds a day's messages, however many there are."""
+    monkeypatch.setattr(webhooks, "GIVEN_UP", 2)
+    monkeypatch.setattr("phaseflow.flow.deliveries.LEAST_ATTEMPTS", 2)
+    receiver.hold, receiver.answers = anyio.Event(), [500, 500]
+    await _put(client, receiver)
+    for job in "12345":
+        await pass_through(service.flow.tracker, job, "own")
+
+    def age(tx: Transaction) -> None:
+        tx.run(
+            "UPDATE webhook_queue SET at = format('2020-01-01T00:00:%02d.000000Z', seq) WHERE seq <"
+            " (SELECT max(seq) FROM webhook_queue)"
+        )
+
+    await service.flow._engine.hub.database.write(age)
+    receiver.hold.set()
+    await receiver.has_taken(1)
+    assert [one["data"]["job_id"] for one in receiver.taken] == ["5"]
+    assert receiver.asked == 3
+
+
+async def test_a_message_is_small_whatever_a_program_reports(
+    service: Service, client: Client, receiver: Receiver
+) -> None:
+    await _put(client, receiver)
+    await service.flow.tracker.initialize_phases("one", "own")
+    await service.flow.tracker.start_phase("one", "loading")
+    await service.flow.tracker.fail_phase("one", "loading", "ä" * 1_000_000)
+    await receiver.has_taken(1)
+    error = receiver.taken[0]["data"]["error"]
+    assert (len(error), error[-1]) == (webhooks.LONGEST_ERROR + 1, "…")
 
 
 async def test_a_webhook_that_is_deleted_is_told_nothing_more(service: Service, client: Client) -> None:

@@ -23,7 +23,6 @@ from phaseflow.domain.webhooks import (
 )
 from phaseflow.store import failpoints, webhooks
 from phaseflow.store.database import STORE_RETRY_S
-from phaseflow.store.transaction import Transaction
 from phaseflow.store.webhooks import Message, Target
 from phaseflow.tracker import StateHub
 
@@ -138,17 +137,17 @@ class Deliveries:
             delivery = Delivery(event=message.event, at=now, http_status=http_status)
             await self._hub.database.write(lambda tx: webhooks.taken(tx, message, delivery))
             return
-        is_old = now - message.at >= timedelta(seconds=GIVE_UP_S)
+        until = now - timedelta(seconds=GIVE_UP_S)
         refused = DeliveryError(
             event=message.event, at=now, error=error[:LONGEST_ERROR], attempts=attempts,
-            given_up=is_old and attempts >= LEAST_ATTEMPTS,
+            given_up=message.at <= until and attempts >= LEAST_ATTEMPTS,
         )  # fmt: skip
-        next_at = now + timedelta(seconds=wait_s(attempts))
-
-        def write(tx: Transaction) -> None:
-            webhooks.refused(tx, message, refused, next_at)
-
-        await self._hub.database.write(write)
+        if refused.given_up:
+            while await self._hub.database.write(lambda tx: webhooks.give_up(tx, message, refused, until)):
+                pass
+        else:
+            next_at = now + timedelta(seconds=wait_s(attempts))
+            await self._hub.database.write(lambda tx: webhooks.refused(tx, message, refused, next_at))
         get_logger().warning(
             "webhook not delivered", webhook=message.target.name, event_type=message.event, error=refused.error,
             attempts=attempts, given_up=refused.given_up,

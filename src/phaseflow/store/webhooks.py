@@ -17,7 +17,13 @@ _WANTED = (
     " AND (w.kbs = '[]' OR EXISTS (SELECT 1 FROM json_each(w.kbs) WHERE value = ?2))"
 )
 GIVEN_UP = 1000
-"""Messages of the same age that one given up takes with it, in one transaction."""
+"""Messages that are given up in one transaction, with the one that was tried."""
+LONGEST_ERROR = 2000
+"""Characters of an error in a message: programs report what they like, and a message waits for a day, once for each
+webhook. The status and the failure have it whole."""
+_SHORTENED = (
+    f"CASE WHEN length(f.error) > {LONGEST_ERROR} THEN substr(f.error, 1, {LONGEST_ERROR}) || '…' ELSE f.error END"
+)
 _JOB_EVENTS = {event.rpartition(".")[2]: event for event in WebhookEvent if event.startswith("job.")}
 
 
@@ -49,6 +55,9 @@ def tell_of_job(tx: Transaction, transition: Transition) -> None:
     """Queue the end, the failure or the pause of a job for those who want to know."""
     event = _JOB_EVENTS.get(transition.to_status) if transition.phase is None else None
     if event is not None:
+        error = transition.error
+        if error is not None and len(error) > LONGEST_ERROR:
+            transition = transition.model_copy(update={"error": f"{error[:LONGEST_ERROR]}…"})
         data = transition.model_dump_json(by_alias=True)
         tx.run(
             "INSERT INTO webhook_queue (webhook, kb, event, data, at, next_at)"
@@ -62,7 +71,7 @@ def tell_of_failures(tx: Transaction, kb_key: str, kb_id: str, uris: Sequence[st
     tx.run(
         "INSERT INTO webhook_queue (webhook, kb, event, data, at, next_at)"
         " SELECT w.name, ?2, ?1, json_object('kb_id', ?2, 'job_id', j.id, 'uri', f.uri, 'phase', f.phase,"
-        "  'code', f.code, 'error', f.error, 'attempts', f.attempts, 'at', f.at), f.at, f.at"
+        f"  'code', f.code, 'error', {_SHORTENED}, 'attempts', f.attempts, 'at', f.at), f.at, f.at"
         " FROM json_each(?4) AS u JOIN failures AS f ON f.kb_id = ?3 AND f.uri = u.value"
         f" JOIN ingestion_jobs AS j ON j.seq = f.job_seq CROSS JOIN webhooks AS w WHERE {_WANTED} ORDER BY u.key",
         WebhookEvent.DOCUMENT_FAILED, kb_id, kb_key, json_array(uris),
@@ -155,18 +164,29 @@ def taken(tx: Transaction, message: Message, delivery: Delivery) -> None:
 
 
 def refused(tx: Transaction, message: Message, error: DeliveryError, next_at: datetime) -> None:
-    """An attempt has failed."""
-    if error.given_up:
-        tx.run(
-            "DELETE FROM webhook_queue WHERE seq IN (SELECT seq FROM webhook_queue"
-            " WHERE webhook = ? AND kb = ? AND at <= ? ORDER BY seq LIMIT ?)",
-            message.target.name, message.kb, timestamp(message.at), GIVEN_UP,
-        )  # fmt: skip
-    else:
-        tx.run(
-            "UPDATE webhook_queue SET attempts = ?, next_at = ? WHERE seq = ?",
-            error.attempts, timestamp(next_at), message.seq,
-        )  # fmt: skip
+    """An attempt has failed, and is made again."""
+    tx.run(
+        "UPDATE webhook_queue SET attempts = ?, next_at = ? WHERE seq = ?",
+        error.attempts, timestamp(next_at), message.seq,
+    )  # fmt: skip
+    _note_error(tx, message, error)
+
+
+def give_up(tx: Transaction, message: Message, error: DeliveryError, until: datetime) -> bool:
+    """An attempt has failed, and is not made again: for its knowledge base, neither is one for anything as old.
+
+    Some of what tells of a time up to ``until``, at most GIVEN_UP messages; whether there may be more.
+    """
+    gone = tx.rows(
+        "DELETE FROM webhook_queue WHERE seq IN (SELECT seq FROM webhook_queue"
+        " WHERE webhook = ? AND kb = ? AND (seq = ? OR at <= ?) ORDER BY seq LIMIT ?) RETURNING 1",
+        message.target.name, message.kb, message.seq, timestamp(max(until, message.at)), GIVEN_UP,
+    )  # fmt: skip
+    _note_error(tx, message, error)
+    return len(gone) == GIVEN_UP
+
+
+def _note_error(tx: Transaction, message: Message, error: DeliveryError) -> None:
     tx.run("UPDATE webhooks SET last_error = ? WHERE id = ?", error.model_dump_json(), message.target.id)
 
 
