@@ -36,6 +36,22 @@ def connected(database: Path) -> "closing[sqlite3.Connection]":
     return closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, isolation_level=None))
 
 
+def rows(database: Path) -> dict[str, list[Any]]:
+    """All rows of all jobs and knowledge bases at one moment, by table.
+
+    Without the segments of the full-text index, which are merged while no job runs, and what is noted of that; each
+    passage that is indexed changes rows of other tables too. ``PRAGMA data_version`` would not do in place of this:
+    it also changes when the WAL is cut, after an idle second.
+    """
+    with connected(database) as connection:
+        connection.execute("BEGIN")
+        names = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'passages\\_%' ESCAPE '\\'"
+            " AND name <> 'index_tables'"
+        ).fetchall()
+        return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for (name,) in names}
+
+
 def violations(database: Path) -> list[str]:
     """Everything in the file that contradicts something else in it; empty when the file is as it must be."""
     with connected(database) as connection:

@@ -124,10 +124,9 @@ class Engine(RuleBasedStateMachine):
         if not self._is_quiet():
             return
         assert (self.embedder.inside, self.loader.inside) == (0, 0)
-        with outcome.connected(self.database) as connection:
-            before = connection.execute("PRAGMA data_version").fetchone()
-            time.sleep(QUIET_S)
-            assert connection.execute("PRAGMA data_version").fetchone() == before
+        before = outcome.rows(self.database)
+        time.sleep(QUIET_S)
+        assert outcome.rows(self.database) == before
 
     @invariant()
     def the_file_does_not_contradict_itself(self) -> None:

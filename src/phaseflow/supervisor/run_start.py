@@ -10,7 +10,7 @@ from phaseflow.domain.indexed_with import OWN_INDEX, IndexedWith, made_again, st
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.ocr import mark
 from phaseflow.domain.settings import Settings
-from phaseflow.domain.vocabulary import Intent, JobPhase, PhaseStatus
+from phaseflow.domain.vocabulary import Intent, JobPhase, JobStatus, PhaseStatus
 from phaseflow.store import (
     crawl_frontier,
     documents,
@@ -156,7 +156,12 @@ def _target(
 
 
 def give_back_requests(tx: Transaction, job_id: str) -> int:
-    """Before a run: let some of what older jobs have taken from the inbox, and left, wait again; how many."""
+    """Before a run: let some of what older jobs have taken from the inbox, and left, wait again; how many.
+
+    None once a verb has taken the job out of the queue: it may be paused by now.
+    """
+    if jobs.record(tx, job_id).state.intent is None:
+        return 0
     return inbox.give_back(tx, job_id, DISCARD)
 
 
@@ -188,5 +193,10 @@ def _give_back(tx: Transaction, job_seq: int, phase: JobPhase) -> tuple[int, int
 
 
 def purge_leftovers(tx: Transaction, plan: Plan) -> int:
-    """Give some of what cancelled or failed jobs before this one left on its way to the janitor; how many documents."""
+    """Give some of what cancelled or failed jobs before this one left on its way to the janitor; how many documents.
+
+    None of a paused job: it had its turn, but all that could run of it is held.
+    """
+    if jobs.record(tx, plan.attempt.job_id).state.get_overall_status() is JobStatus.PAUSED:
+        return 0
     return documents.purge_staged(tx, plan.target.kb_key, plan.attempt.job_seq, DISCARD)

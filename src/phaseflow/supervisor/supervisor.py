@@ -135,7 +135,7 @@ class Supervisor:
         """Until someone has a word: what is left then waits for the next run."""
         discarded = 1
         database = self._hub.database
-        with suppress(StoreUnavailable):  # the engine stops
+        with suppress(StoreUnavailable, JobNotFound):  # the engine stops; deleted with its knowledge base
             while discarded and not self._mail[1].statistics().current_buffer_used:
                 discarded = await database.until_stored(
                     lambda: database.write(lambda tx: purge_leftovers(tx, self._plan)), self._not_stored
@@ -205,7 +205,8 @@ class Supervisor:
             return None
         if state.intent is Intent.RESUME:
             return [(self._take_turn, "resumed")]
-        for actor in self._actors:
+        # A guard's hold first: it is part of the pause, and would be written after that was reported.
+        for actor in sorted(self._actors, key=lambda actor: actor.hold_reason is None):
             if move := self._move_of(actor, state):
                 return move
         return None
@@ -217,8 +218,8 @@ class Supervisor:
         phase = state[actor.phase]
         if actor.failure is not None:
             return self._failing(actor, phase, state)
-        if actor.hold_reason is not None:
-            return self._holding(actor)
+        if (reason := actor.hold_reason) is not None:
+            return on(actor.phase, lambda p: p.hold(reason), reason)
         if phase.status is PhaseStatus.RUNNING:
             return self._move_of_running(actor, phase, state)
         if phase.status is PhaseStatus.NOT_STARTED and self._may_run(state, actor) and self._has_work(actor, state):
@@ -262,10 +263,6 @@ class Supervisor:
         if phase.status is PhaseStatus.NOT_STARTED and not state.get_overall_status().is_terminal:
             return self._starting(actor.phase)
         return None
-
-    def _holding(self, actor: Actor) -> Move:
-        reason = actor.hold_reason or ""
-        return on(actor.phase, lambda p: p.hold(reason), reason)
 
     def _is_settled(self, state: IngestionState) -> bool:
         if state.cancelled:
