@@ -93,7 +93,7 @@ except SystemExit as ended:
     assert not ended.code, ended.code
 ROOMS = {"actors", "supervisor", "tracker", "http", "flow.phase_flow", "components.embedders", "components.extraction"}
 heavy = {"numpy", "tokenizers", "structlog", "starlette", "httpx2", "chardet", "asyncssh"}
-print(*sorted((heavy | {f"phaseflow.{room}" for room in ROOMS}) & set(sys.modules)), file=sys.__stdout__)
+print("imported:", *sorted((heavy | {f"phaseflow.{room}" for room in ROOMS}) & set(sys.modules)), file=sys.__stdout__)
 """
 
 
@@ -110,4 +110,8 @@ def test_a_command_that_reads_imports_nothing_of_what_runs_jobs(filled: Path) ->
     for words in (["status", "kb"], ["kbs"], ["jobs", "kb"], ["documents", "kb"], ["failures", "kb"]):
         command = [sys.executable, "-c", READING, *words, "--db", str(filled), "--json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        assert (done.returncode, done.stdout.splitlines()[-1]) == (0, ""), (words, done.stdout[-200:], done.stderr)
+        assert (done.returncode, "imported:" in done.stdout.splitlines()) == (0, True), (
+            words,
+            done.stdout[-200:],
+            done.stderr,
+        )

@@ -29,8 +29,9 @@ def test_a_duration_reads_as_one_says_it(seconds: float, text: str) -> None:
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("reason", WaitingOn)
 def test_every_reason_to_wait_has_words_of_its_own(phase: JobPhase, reason: WaitingOn) -> None:
-    assert messages.waiting(phase, reason)
-    assert reason not in messages.waiting(phase, reason)
+    words = messages.waiting(phase, reason)
+    assert words not in {"", reason}
+    assert "_" not in words
 
 
 def test_a_phase_that_waits_for_the_one_before_names_it() -> None:

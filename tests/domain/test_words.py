@@ -169,6 +169,6 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
 def test_no_character_of_a_query_is_an_operator(query: str) -> None:
     connection = sqlite3.connect(":memory:")
     connection.execute(f"CREATE VIRTUAL TABLE t USING fts5 (text, {TOKENIZE})")
-    for part in parsed(query).exact:
+    for part in (*parsed(query).exact, query, f"{query}\0x", '"\0"'):
         connection.execute("SELECT count(*) FROM t WHERE t MATCH ?", (phrase(part),)).fetchall()
     connection.close()

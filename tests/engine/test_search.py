@@ -61,12 +61,13 @@ async def filled(folder: Path, database: Path) -> None:
         (wider, "vectors of 16 numbers, and those stored have 8"),
     ],
 )
+@pytest.mark.parametrize("mode", [SearchMode.HYBRID, SearchMode.VECTORS])
 async def test_whatever_the_embedder_does_the_words_answer_and_the_answer_says_so(
-    folder: Path, database: Path, ask: Callable[[str], Any], why: str
+    folder: Path, database: Path, ask: Callable[[str], Any], why: str, mode: SearchMode
 ) -> None:
     await filled(folder, database)
     async with PhaseFlow(database, embedder=Asked(ask)) as flow:
-        found = await flow.search("kb", "word3x4")
+        found = await flow.search("kb", "word3x4", mode=mode)
     assert found[0].uri == "doc003.md"
     assert found.mode is SearchMode.WORDS
     assert found.degraded is not None

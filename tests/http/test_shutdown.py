@@ -221,7 +221,7 @@ async def test_a_frozen_client_holds_up_no_host_with_middleware(
         for number in range(60):  # 9 MB: more than the buffers on the way take
             await fail_with_a_long_error(flow.tracker, f"job-{number}", "own")
         app = create_app(flow, limits=Limits(send_s=0.2, heartbeat_s=0.2))
-        open_streams = app.state.phaseflow._engine.hub
+        open_streams = app.state.phaseflow.hub
         with anyio.fail_after(20):
             async with foreign_server(middleware(app)) as url:
                 with frozen_client(url, f"{ALL}?last_event_id=0"):

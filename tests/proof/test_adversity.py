@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import anyio
@@ -181,5 +181,6 @@ def shifted(step: timedelta) -> object:
 
     class Shifted:
         now: Callable[[object], datetime] = staticmethod(lambda _: datetime.now(UTC) + step)
+        fromtimestamp: Callable[[float, tzinfo], datetime] = staticmethod(datetime.fromtimestamp)
 
     return Shifted

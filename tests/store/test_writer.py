@@ -103,7 +103,9 @@ async def test_a_request_that_fails_alone_leaves_nothing_and_no_transaction(data
     assert nobody_writes(path)
 
 
-@pytest.mark.parametrize("sql", ["INSERT INTO nowhere VALUES (1)", "nonsense", "INSERT INTO models (id) VALUES ('x')"])
+@pytest.mark.parametrize(
+    "sql", ["INSERT INTO models VALUES (1, 2, 3, 4, 5, 6, 7, 8)", "nonsense", "INSERT INTO models (id) VALUES ('x')"]
+)
 async def test_a_fault_of_the_statement_is_that_of_whoever_asked(database: Database, path: Path, sql: str) -> None:
     with pytest.raises(sqlite3.Error):
         await database.write(lambda tx: tx.run(sql))

@@ -50,7 +50,7 @@ def parsed(query: str) -> ParsedQuery:
 
 def phrase(part: str) -> str:
     """An exact thing as an FTS5 phrase."""
-    words = indexed_words(part.replace('"', " ")).split()
+    words = indexed_words(part.replace('"', " ").replace("\0", " ")).split()  # SQL would end at a NUL
     if not words or not is_unspaced(words[-1][0]):
         return f'"{" ".join(words)}"'
     # The last character of a run stands alone only where the run ends: in the text it may go on.

@@ -76,6 +76,8 @@ class Searching:
             now = knowledge_bases.get(tx, kb_id)
             is_same = now.model == kb.model  # else switched in between: the vector is of another kind
             asked = request.with_vector(embedded.vector if is_same else None)
+            if embedded.degraded or not is_same:
+                asked = replace(asked, mode=SearchMode.WORDS)  # as the answer says, also for who asked for vectors
             return self._index.search(tx, Scope(now.key, now.index_version), now.search_revision, asked), is_same
 
         hits, is_same = await self._readings.read_search(read)
