@@ -16,7 +16,7 @@ from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.status import as_json
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits, stream_hub
-from phaseflow.store.database import READERS
+from phaseflow.store.session import READERS
 from phaseflow.store.transaction import Transaction
 from tests.http.service import Service, documents, pass_through, serving, until
 

@@ -14,8 +14,8 @@ from anyio.lowlevel import checkpoint
 
 from phaseflow.domain.errors import EngineStopped, NotADatabase, StoreUnavailable
 from phaseflow.store import connection, failpoints
-from phaseflow.store.database import INBOX, Database, open_database
-from phaseflow.store.session import open_session
+from phaseflow.store.database import INBOX, Database
+from phaseflow.store.session import open_database, open_session
 from phaseflow.store.transaction import Transaction
 from tests.store.probes import names, nobody_reads, nobody_writes, put, select
 

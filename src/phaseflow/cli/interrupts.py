@@ -12,6 +12,10 @@ from phaseflow.cli.exit_codes import Exit
 
 LAST_S = 1.5
 """For what is left when a command is over and somebody wants it gone: more than ``streams.close`` takes."""
+SERVICE_S = 1.8
+"""For the service, from the signal to its end: more than a stop in good order takes, whatever its file does."""
+COMMAND_S = 4.0
+"""The same for a command with a job in the foreground, which first waits for the batch in hand and shows the end."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 """A terminal that is closed sends SIGHUP."""
 
@@ -36,7 +40,7 @@ class Interrupts:
     def __exit__(self, *exc_info: object) -> None:
         finish_on_signals()
         if self.asked:
-            _finish_soon()
+            _set_alarm(LAST_S)
 
     @property
     def asked(self) -> bool:
@@ -51,6 +55,7 @@ class Interrupts:
         if self.asked and number == signal.SIGINT:
             leave_at_once()
         self._count += 1
+        end_within(COMMAND_S)
         self._loop.call_soon_threadsafe(self._asked.set)
 
 
@@ -67,14 +72,21 @@ def _finish(number: int, frame: FrameType | None) -> None:
     is_second = signal.getitimer(signal.ITIMER_REAL)[0] > 0
     if is_second and number == signal.SIGINT:
         leave_at_once()
-    _finish_soon()
+    end_within(LAST_S)
 
 
-def _finish_soon() -> None:
-    """No thread: starting one in a handler may wait for a lock that the interrupted code holds."""
+def end_within(seconds: float) -> None:
+    """Leave the process at once in so long, should it not have ended by itself. The first call counts.
+
+    For signal handlers. No thread: starting one there may wait for a lock that the interrupted code holds.
+    """
     if not signal.getitimer(signal.ITIMER_REAL)[0]:
-        signal.signal(signal.SIGALRM, lambda number, frame: leave_at_once())
-        signal.setitimer(signal.ITIMER_REAL, LAST_S)
+        _set_alarm(seconds)
+
+
+def _set_alarm(seconds: float) -> None:
+    signal.signal(signal.SIGALRM, lambda number, frame: leave_at_once())
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _handle(handler: Callable[[int, FrameType | None], None]) -> None:

@@ -65,7 +65,7 @@ def serve(
 
     async def service() -> Exit:
         from phaseflow import http
-        from phaseflow.cli.interrupts import finish_on_signals
+        from phaseflow.cli.interrupts import SERVICE_S, end_within, finish_on_signals
         from phaseflow.components.workers.confinement import hide_memory
         from phaseflow.flow import PhaseFlow
 
@@ -80,8 +80,9 @@ def serve(
             )  # fmt: skip
             finish_on_signals()  # in place again when the server has put back what it found
             served = await http.serve(
-                flow, host=host, port=port, token=token, allowed_hosts=allow_host, started=announce
-            )
+                flow, host=host, port=port, token=token, allowed_hosts=allow_host, started=announce,
+                asked=lambda: end_within(SERVICE_S),
+            )  # fmt: skip
         except InvalidRequest as error:
             return complain(error, Exit.USAGE if error.field in _OPTIONS else Exit.FAILED)
         streams.close(soon=True)  # whoever stopped it waits for its end, and not for the last lines of a log

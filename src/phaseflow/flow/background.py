@@ -8,6 +8,7 @@ from phaseflow.domain.log import get_logger
 from phaseflow.flow.deliveries import Deliveries
 from phaseflow.flow.leases import LeaseKeeper
 from phaseflow.flow.source_sync import SourceSync
+from phaseflow.store.stop_deadline import WRITES_S
 from phaseflow.supervisor.index_keeper import IndexKeeper
 from phaseflow.supervisor.janitor import Janitor
 from phaseflow.tracker import StateHub
@@ -29,6 +30,7 @@ class Background:
     ) -> None:
         self._janitor = Janitor(hub.database, hub.clock, keep_vectors)
         self._indexes = indexes
+        self._ending = hub.database.ending
         parts = (self._janitor, indexes, LeaseKeeper(hub), Deliveries(hub, access), ClockKeeper(hub))
         self._parts = parts if sync is None else (*parts, sync)
 
@@ -45,8 +47,9 @@ class Background:
 
     async def finish(self) -> None:
         """When all else has ended: some of what is left, in a time that nobody notices."""
-        await self._janitor.finish()
-        await self._indexes.finish()
+        with self._ending.limit(WRITES_S):
+            await self._janitor.finish()
+            await self._indexes.finish()
 
 
 class ClockKeeper:

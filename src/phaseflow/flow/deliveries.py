@@ -23,6 +23,7 @@ from phaseflow.domain.webhooks import (
 )
 from phaseflow.store import failpoints, webhooks
 from phaseflow.store.database import STORE_RETRY_S
+from phaseflow.store.stop_deadline import WRITES_S
 from phaseflow.store.webhooks import Message, Target
 from phaseflow.tracker import StateHub
 
@@ -63,7 +64,7 @@ class Deliveries:
                 async with anyio.create_task_group() as tasks:
                     await self._look(tasks)
         finally:
-            with anyio.move_on_after(1, shield=True):
+            with self._hub.database.ending.limit(WRITES_S):
                 await self._close()
 
     async def _look(self, tasks: TaskGroup) -> None:

@@ -25,6 +25,7 @@ from phaseflow.flow.source_sync import InStep, SourceSync
 from phaseflow.snapshot import compose
 from phaseflow.store import jobs
 from phaseflow.store.session import open_session
+from phaseflow.store.stop_deadline import PARTS_S, WRITES_S
 from phaseflow.store.synced import last_listing
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.index_keeper import IndexKeeper
@@ -187,14 +188,18 @@ class Engine:
             if self._slots:
                 await self.components.open()
             try:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(scheduler.run)
-                    tasks.start_soon(background.run)
-                    started(_Running(hub, scheduler, sync))
-                    await stop.wait()
-                    background.stop()
-                    scheduler.stop()
+                with database.ending.limit(WRITES_S, shield=False):
+                    async with anyio.create_task_group() as tasks:
+                        tasks.start_soon(scheduler.run)
+                        tasks.start_soon(background.run)
+                        started(_Running(hub, scheduler, sync))
+                        await stop.wait()
+                        database.ending.begin()
+                        background.stop()
+                        scheduler.stop()
                 await background.finish()
             finally:
+                database.ending.begin()  # where it ends by an error
                 hub.feed.close()
-                await self.components.aclose()
+                with database.ending.limit(PARTS_S):
+                    await self.components.aclose()

@@ -36,8 +36,11 @@ class Server(uvicorn.Server):
     has_answered = False
     """It came so far that it could."""
 
-    def __init__(self, config: uvicorn.Config, state: AppState, started: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, state: AppState, started: Callable[[], None], asked: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._tell_asked = asked
         self._state = state
         self._tell_started = started
 
@@ -50,23 +53,31 @@ class Server(uvicorn.Server):
             self.has_answered = True
             self._tell_started()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal asks for the end."""
+        self._tell_asked()
+        super().handle_exit(sig, frame)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then whatever else is under way."""
         self._state.close()
         await super().shutdown(sockets)
 
 
-def server_for(app: Starlette, started: Callable[[], None] = lambda: None) -> Server:
+def server_for(
+    app: Starlette, started: Callable[[], None] = lambda: None, asked: Callable[[], None] = lambda: None
+) -> Server:
     """A server for the sockets that its ``serve(sockets=[…])`` is given; ``server.should_exit = True`` ends it.
 
-    For a host that runs the service in its own event loop, or in a thread with one of its own.
+    For a host that runs the service in its own event loop, or in a thread with one of its own. ``asked`` is called in
+    the handler of each signal that ends it.
     """
     config = uvicorn.Config(
         app, http=protocol_for(app.state.phaseflow.limits),
         log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, backlog=ACCEPTS,
         server_header=False, lifespan="on", ws="none",
     )  # fmt: skip
-    return Server(config, app.state.phaseflow, started)
+    return Server(config, app.state.phaseflow, started, asked)
 
 
 async def serve(
@@ -78,9 +89,11 @@ async def serve(
     allowed_hosts: Sequence[str] = (),
     limits: Limits | None = None,
     started: Callable[[str], None] = lambda url: None,
+    asked: Callable[[], None] = lambda: None,
 ) -> bool:
     """Serve an engine until SIGTERM, SIGHUP or Ctrl-C; ``started`` is called with the address once it answers.
 
+    ``asked`` is called in the handler of each of these signals: a host may want the process gone in a given time.
     False when Ctrl-C came before that, and it was never called.
     Jobs that are running then stop after the batch in hand, and go on at the next start. Raises InvalidRequest for a
     host that other machines can reach without a token, for a token that cannot be used and for an address that cannot
@@ -91,12 +104,12 @@ async def serve(
     elif not is_loopback(host):
         raise InvalidRequest("host", f"{host} can be reached by other machines: set a token, or serve on 127.0.0.1")
     names = [*LOOPBACK, *_names_of(host), *allowed_hosts]
-    with _bound(host, port) as listener, _Stop() as stop:
+    with _bound(host, port) as listener, _Stop(asked) as stop:
         app = create_app(flow, token=token, allowed_hosts=names, limits=limits)  # before any job runs: it sets rules
         async with flow:
             if stop.asked:
                 return not stop.interrupted
-            server = stop.server = server_for(app, lambda: started(_url(listener)))
+            server = stop.server = server_for(app, lambda: started(_url(listener)), asked)
             with _calm_collector():
                 await server.serve(sockets=[listener])
     return server.has_answered or not stop.interrupted
@@ -132,6 +145,9 @@ class _Stop:
     interrupted = False
     server: Server | None = None
 
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell = tell
+
     def __enter__(self) -> Self:
         in_main = threading.current_thread() is threading.main_thread()
         wanted = [n for n in ENDS if in_main and not is_ignored(n)]
@@ -143,6 +159,7 @@ class _Stop:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        self._tell()
         self.asked = True
         self.interrupted = self.interrupted or number == signal.SIGINT
         if self.server is not None:

@@ -1,23 +1,26 @@
 """A connection to the file: how it is opened, and what its errors mean."""
 
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import aiosqlite
-import anyio
 
 from phaseflow.domain.errors import NotADatabase, StoreUnavailable
 from phaseflow.domain.globs import glob
 from phaseflow.store.open_file import connected
+from phaseflow.store.stop_deadline import CLOSE_S, PARTS_S, StopDeadline
 
 T = TypeVar("T")
 
 BUSY_S = 5.0
 """How long a statement waits for a lock of another program, before it says that the file is locked."""
+WRITER_BUSY_S = 0.2
+"""The same for the writer, which looks in between whether the engine stops."""
 
 
 class Connection(aiosqlite.Connection):
@@ -36,19 +39,22 @@ class Connection(aiosqlite.Connection):
 
 
 @asynccontextmanager
-async def open_connection(path: Path, mode: str, *pragmas: str) -> AsyncIterator[Connection]:
+async def open_connection(
+    path: Path, mode: str, *pragmas: str, ending: StopDeadline | None = None
+) -> AsyncIterator[Connection]:
     """Open an absolute path for the length of the block; ``mode`` is ``rw``, ``ro`` or ``ro&immutable=1``.
 
     ``pragmas`` are set first. That reads the file, so it meets a full disk or a damaged file, which is explained.
+    What still runs there at the deadline ``ending`` is interrupted, and what cannot be is left to its thread.
     """
     uri = f"{path.as_uri()}?mode={mode}"
     with connected(path):
-        async with _opened(path, uri, pragmas) as connection:
+        async with _opened(path, uri, pragmas, ending or StopDeadline()) as connection:
             yield connection
 
 
 @asynccontextmanager
-async def _opened(path: Path, uri: str, pragmas: tuple[str, ...]) -> AsyncIterator[Connection]:
+async def _opened(path: Path, uri: str, pragmas: tuple[str, ...], ending: StopDeadline) -> AsyncIterator[Connection]:
     connection = Connection(partial(sqlite3.connect, uri, uri=True, isolation_level=None, timeout=BUSY_S), 64)
     try:
         try:
@@ -61,8 +67,16 @@ async def _opened(path: Path, uri: str, pragmas: tuple[str, ...]) -> AsyncIterat
             raise explained(error, path) from error
         yield connection
     finally:
-        with anyio.CancelScope(shield=True):
-            await connection.close()
+        await _close(connection, ending)
+
+
+async def _close(connection: Connection, ending: StopDeadline) -> None:
+    with ending.limit(CLOSE_S):
+        with ending.limit(PARTS_S) as patience, suppress(ValueError):  # it may never have been opened
+            await connection.call(lambda _: None)
+        if patience.cancelled_caught:
+            await connection.interrupt()
+        await connection.close()
 
 
 def holds(text: str, part: str) -> bool:
@@ -86,6 +100,20 @@ _CAUSES = {
     sqlite3.SQLITE_IOERR: "the disk reports an error; check it, then retry",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that it exists and its permissions",
 }
+
+
+def begin_immediate(connection: sqlite3.Connection, is_over: Callable[[], bool]) -> None:
+    """Begin to write. While another program has the file locked, wait for ``BUSY_S``, unless it is over before."""
+    give_up_at = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            is_busy = (error.sqlite_errorcode & 0xFF) == sqlite3.SQLITE_BUSY
+            if not is_busy or is_over() or time.monotonic() > give_up_at:
+                raise
+        else:
+            return
 
 
 def concerns_the_file(error: Exception) -> bool:

@@ -9,8 +9,8 @@ never told.
 
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,21 +20,16 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from phaseflow.background_task import OwnLoop
 from phaseflow.domain.errors import EngineStopped, StoreUnavailable
 from phaseflow.store import failpoints, upkeep
-from phaseflow.store.connection import Connection, explained, explaining, open_connection
+from phaseflow.store.connection import Connection, begin_immediate, explained, explaining
 from phaseflow.store.document_changes import DocumentChanges
-from phaseflow.store.open_file import OpenFile, open_file
-from phaseflow.store.read_pool import ReadPool, open_readers
+from phaseflow.store.open_file import OpenFile
+from phaseflow.store.read_pool import ReadPool
+from phaseflow.store.stop_deadline import PARTS_S, StopDeadline
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.write_request import Write, WriteRequest, in_turn
 
 T = TypeVar("T")
 
-READERS = 2
-"""Connections for short reads: statuses, lists, what a verb looks at."""
-LONG_READERS = 2
-"""Connections for whole texts and what else is long, so that no short read waits for one."""
-SEARCH_READERS = 2
-"""Connections for searches, so that nothing but a search waits for one: as many as two cores have work for."""
 STORE_RETRY_S = 0.5
 """How often those that must write try again while the file cannot be written."""
 INBOX = 64
@@ -43,34 +38,22 @@ SHARED_S = 0.02
 """Requests that wait share a transaction for so long; the others come next, after the verbs that came meanwhile."""
 IDLE_S = 1.0
 """After so long without a request the WAL is given back."""
-CHECKPOINT_PAGES = 4000
-"""The WAL is brought into the file at about 16 MB, in some 50 ms: a quarter of the syncs of the default."""
-WAL_BYTES = 16 << 20
-"""A WAL that a long read has let grow is cut to this when it begins anew."""
-
-PRAGMAS = (
-    "foreign_keys = ON",
-    f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
-    f"journal_size_limit = {WAL_BYTES}",
-    "cache_size = -16384",
-)
-"""Of the connection that writes."""
 
 
 class Database:
-    """A file that is open for writing, by the only process that may. Made by ``open_database``.
+    """A file that is open for writing, by the only process that may. Made by ``session.open_database``.
 
     ``unwritable`` says why the last write was not stored, without a path, or one that is owed; None when all were.
+    ``ending``: when whoever waits for the file gives up, once the engine stops.
     """
 
     def __init__(
-        self, path: Path, file: OpenFile, writer: Connection, reads: ReadPool, long_reads: ReadPool, searches: ReadPool
+        self, path: Path, file: OpenFile, writer: Connection, readers: Sequence[ReadPool], ending: StopDeadline
     ) -> None:
         self.path = path
+        self.ending = ending
         self._writer = writer
-        self._reads = reads
-        self._long_reads = long_reads
-        self._searches = searches
+        self._reads, self._long_reads, self._searches = readers
         self._loop = OwnLoop()
         self._file = file
         self._synchronous = ""
@@ -155,19 +138,23 @@ class Database:
     async def until_stored(self, write: Callable[[], Awaitable[T]], failed: Callable[[StoreUnavailable], None]) -> T:
         """Make a write that is owed, and again until the file can be written; what it returned.
 
-        ``failed`` hears of each attempt that was not stored; what it raises gives up. Cancelling does too.
+        ``failed`` hears of each attempt that was not stored; what it raises gives up. Cancelling does too, and a stop
+        soon after it has begun, with the last error.
         """
         try:
             return await write()
         except StoreUnavailable as error:
             failed(error)
+        since = anyio.current_time()
         with self.owed():
             while True:
-                await anyio.sleep(STORE_RETRY_S)
+                await self.ending.sleep(STORE_RETRY_S)
                 try:
                     return await write()
                 except StoreUnavailable as error:
                     failed(error)
+                    if self.ending.is_over(since):
+                        raise
 
     def close(self) -> None:
         """Take no more requests; ``serve`` ends when those that wait are done."""
@@ -177,18 +164,20 @@ class Database:
         """The writer: takes requests until ``close``. Ends with no transaction open."""
         async with self._asked:
             while (first := await self._next()) is not None:
-                with anyio.CancelScope(shield=True):
+                with self.ending.limit(PARTS_S) as patience:
                     waiting = [first]
                     while waiting:
                         waiting = in_turn([*waiting, *self._waiting()])
                         waiting = await self._carry_out(waiting)
+                if patience.cancelled_caught:
+                    return  # the file keeps its thread; those who waited have been told
 
     async def _next(self) -> WriteRequest[Any] | None:
         """The next request, None at the end. When none comes for a while, the WAL is brought in and given back."""
         try:
             with anyio.move_on_after(IDLE_S):
                 return await self._asked.receive()
-            with anyio.CancelScope(shield=True):
+            with self.ending.limit(PARTS_S):
                 await self.give_back_wal()
             return await self._asked.receive()
         except anyio.EndOfStream:
@@ -268,7 +257,7 @@ class Database:
         if synchronous != self._synchronous:
             connection.execute(f"PRAGMA synchronous = {synchronous}")
             self._synchronous = synchronous
-        connection.execute("BEGIN IMMEDIATE")
+        begin_immediate(connection, lambda: self.ending.is_asked)
 
     def _check_file(self) -> None:
         """SQLite would go on writing into a file that has lost its name, or its beginning."""
@@ -279,22 +268,3 @@ class Database:
 def _write_nothing_new(tx: Transaction) -> None:
     """A write that needs room like any other, and changes nothing."""
     tx.run(f"PRAGMA user_version = {tx.value('PRAGMA user_version')}")
-
-
-@asynccontextmanager
-async def open_database(path: Path) -> AsyncIterator[Database]:
-    """Open a file (absolute path) that ``schema.prepare`` has accepted. The caller has its lock and runs ``serve``."""
-    async with AsyncExitStack() as stack:
-        try:
-            file = stack.enter_context(open_file(path))
-        except OSError as error:
-            raise StoreUnavailable(f"cannot read {path}: {error.strerror}") from error
-        writer = await stack.enter_async_context(open_connection(path, "rw", *PRAGMAS))
-        await writer.call(upkeep.overwrite_deleted)
-        reads = await stack.enter_async_context(open_readers(path, READERS))
-        long_reads = await stack.enter_async_context(open_readers(path, LONG_READERS))
-        searches = await stack.enter_async_context(open_readers(path, SEARCH_READERS))
-        database = Database(path, file, writer, reads, long_reads, searches)
-        with explaining(path):
-            await writer.call(database.document_changes.attach)
-        yield database

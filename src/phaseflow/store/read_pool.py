@@ -12,6 +12,7 @@ import anyio
 from phaseflow.background_task import OwnLoop
 from phaseflow.domain.errors import EngineStopped, NotADatabase, StoreUnavailable
 from phaseflow.store.connection import Connection, explained, open_connection
+from phaseflow.store.stop_deadline import PARTS_S, StopDeadline
 from phaseflow.store.stopping import StoppableRead
 from phaseflow.store.transaction import Transaction
 
@@ -24,7 +25,8 @@ CLOSE_S = 2.0
 class ReadPool:
     """A few read-only connections, each lent for the length of one read."""
 
-    def __init__(self, connections: list[Connection]) -> None:
+    def __init__(self, connections: list[Connection], ending: StopDeadline) -> None:
+        self._ending = ending
         self._free = list(connections)
         self._count = len(connections)
         self._lent = anyio.Semaphore(self._count)
@@ -70,7 +72,7 @@ class ReadPool:
     async def close(self) -> None:
         """Lend no more, and wait until those that are lent are back, but not for ever."""
         self._closed.set()
-        with anyio.move_on_after(CLOSE_S, shield=True):
+        with self._ending.limit(PARTS_S), anyio.move_on_after(CLOSE_S):
             for _ in range(self._count):
                 await self._lent.acquire()
 
@@ -102,14 +104,15 @@ def _snapshot(connection: sqlite3.Connection, read: Callable[[Transaction], T], 
 
 
 @asynccontextmanager
-async def open_readers(path: Path, count: int = 1) -> AsyncIterator[ReadPool]:
+async def open_readers(path: Path, count: int = 1, ending: StopDeadline | None = None) -> AsyncIterator[ReadPool]:
     """Read a file beside the process that has it. Read-only connections neither write nor checkpoint.
 
     Raises StoreUnavailable where the file cannot be read as it is.
     """
-    mode = reading_mode(path, may_write=os.access(path.parent, os.W_OK))
+    mode, ending = reading_mode(path, may_write=os.access(path.parent, os.W_OK)), ending or StopDeadline()
     async with AsyncExitStack() as stack:
-        reads = ReadPool([await stack.enter_async_context(open_connection(path, mode)) for _ in range(count)])
+        opened = [await stack.enter_async_context(open_connection(path, mode, ending=ending)) for _ in range(count)]
+        reads = ReadPool(opened, ending)
         stack.push_async_callback(reads.close)
         yield reads
 

@@ -2,14 +2,39 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
 
-from phaseflow.store import schema
-from phaseflow.store.database import Database, open_database
+from phaseflow.domain.errors import StoreUnavailable
+from phaseflow.store import schema, upkeep
+from phaseflow.store.connection import WRITER_BUSY_S, explaining, open_connection
+from phaseflow.store.database import Database
 from phaseflow.store.lock import database_lock
+from phaseflow.store.open_file import open_file
+from phaseflow.store.read_pool import open_readers
+from phaseflow.store.stop_deadline import StopDeadline
+
+READERS = 2
+"""Connections for short reads: statuses, lists, what a verb looks at."""
+LONG_READERS = 2
+"""Connections for whole texts and what else is long, so that no short read waits for one."""
+SEARCH_READERS = 2
+"""Connections for searches, so that nothing but a search waits for one: as many as two cores have work for."""
+CHECKPOINT_PAGES = 4000
+"""The WAL is brought into the file at about 16 MB, in some 50 ms: a quarter of the syncs of the default."""
+WAL_BYTES = 16 << 20
+"""A WAL that a long read has let grow is cut to this when it begins anew."""
+
+PRAGMAS = (
+    "foreign_keys = ON",
+    f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+    f"journal_size_limit = {WAL_BYTES}",
+    "cache_size = -16384",
+    f"busy_timeout = {round(WRITER_BUSY_S * 1000)}",
+)
+"""Of the connection that writes."""
 
 
 @asynccontextmanager
@@ -28,4 +53,24 @@ async def open_session(path: Path) -> AsyncIterator[Database]:
             try:
                 yield database
             finally:
+                database.ending.begin()
                 database.close()
+
+
+@asynccontextmanager
+async def open_database(path: Path) -> AsyncIterator[Database]:
+    """Open a file (absolute path) that ``schema.prepare`` has accepted. The caller has its lock and runs ``serve``."""
+    async with AsyncExitStack() as stack:
+        try:
+            file = stack.enter_context(open_file(path))
+        except OSError as error:
+            raise StoreUnavailable(f"cannot read {path}: {error.strerror}") from error
+        ending = StopDeadline()
+        writer = await stack.enter_async_context(open_connection(path, "rw", *PRAGMAS, ending=ending))
+        await writer.call(upkeep.overwrite_deleted)
+        counts = (READERS, LONG_READERS, SEARCH_READERS)
+        readers = [await stack.enter_async_context(open_readers(path, count, ending)) for count in counts]
+        database = Database(path, file, writer, readers, ending)
+        with explaining(path):
+            await writer.call(database.document_changes.attach)
+        yield database

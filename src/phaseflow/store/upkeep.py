@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from phaseflow.domain.log import get_logger
-from phaseflow.store.connection import BUSY_S
+from phaseflow.store.connection import WRITER_BUSY_S
 from phaseflow.store.transaction import Transaction
 
 MERGE_PAGES: Final = 128
@@ -96,7 +96,7 @@ def cut_wal(connection: sqlite3.Connection) -> bool:
         get_logger().debug("the WAL is left as it is", error=str(error))
         return False
     finally:
-        connection.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
+        connection.execute(f"PRAGMA busy_timeout = {round(WRITER_BUSY_S * 1000)}")
 
 
 def overwrite_deleted(connection: sqlite3.Connection) -> None:

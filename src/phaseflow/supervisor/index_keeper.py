@@ -62,7 +62,7 @@ class IndexKeeper:
 
     async def finish(self) -> None:
         """At the end of an engine, when nothing runs any more: some of what is due, in a time that nobody notices."""
-        with anyio.move_on_after(FINISH_S, shield=True):
+        with anyio.move_on_after(FINISH_S):
             for server in self._indexes.names():
                 try:
                     while await self._remove_some(server):

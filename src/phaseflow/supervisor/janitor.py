@@ -63,11 +63,11 @@ class Janitor:
 
     async def finish(self) -> None:
         """At the end of an engine, when nothing runs any more: some of what is due, in a time that nobody notices."""
-        with anyio.move_on_after(FINISH_S, shield=True):
+        with anyio.move_on_after(FINISH_S):
             try:
                 while await self._do_what_is_due():
                     pass
-            except StoreError as error:
+            except (StoreError, EngineStopped) as error:
                 get_logger().debug("what is gone is left to the next start", error=str(error))
 
     async def vacuum(self) -> bool:

@@ -15,7 +15,7 @@ from phaseflow.actors.context import Components, Plan, Policies
 from phaseflow.actors.single_flight import SingleFlight
 from phaseflow.background_task import only_error
 from phaseflow.domain import tracing, verbs
-from phaseflow.domain.errors import JobNotFound, StoreError, StoreUnavailable
+from phaseflow.domain.errors import EngineStopped, JobNotFound, StoreError, StoreUnavailable
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger, log_failure
 from phaseflow.domain.phase import BY_INTERRUPTION
@@ -198,7 +198,7 @@ class Scheduler:
             tasks.start_soon(self._wake_later)
 
     async def _wake_later(self) -> None:
-        await anyio.sleep(STORE_RETRY_S)
+        await self._hub.database.ending.sleep(STORE_RETRY_S)
         self.wake()
 
     async def _supervise(self, job_id: str, kb_id: str) -> None:
@@ -206,7 +206,7 @@ class Scheduler:
             await self._run_job(job_id)
         except Exception as error:  # noqa: BLE001  # whatever it is becomes a failed phase: nobody is left waiting
             cause = only_error(error)
-            if self._stopping and isinstance(cause, StoreError):
+            if self._stopping and isinstance(cause, StoreError | EngineStopped):
                 self._log.warning("the next start goes on with the job", job=job_id, error=str(cause))
             else:
                 await self._fail(job_id, cause)
@@ -270,7 +270,7 @@ class Scheduler:
                 return  # deleted with its knowledge base
             except StoreError as unavailable:
                 self._log.warning("cannot write that the job failed, trying again", error=str(unavailable))
-                await anyio.sleep(STORE_RETRY_S)
+                await self._hub.database.ending.sleep(STORE_RETRY_S)
             else:
                 return
 

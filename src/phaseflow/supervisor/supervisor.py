@@ -20,13 +20,14 @@ from phaseflow.actors.indexing import IndexingActor
 from phaseflow.actors.loading import LoadingActor
 from phaseflow.actors.single_flight import SingleFlight
 from phaseflow.domain import verbs
-from phaseflow.domain.errors import JobNotFound, StoreUnavailable
+from phaseflow.domain.errors import EngineStopped, JobNotFound, StoreError, StoreUnavailable
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger, log_failure
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.vocabulary import Intent, JobPhase, JobStatus, PhaseStatus
 from phaseflow.store import failpoints
 from phaseflow.store.states import HANDED_TO
+from phaseflow.store.stop_deadline import WRITES_S
 from phaseflow.supervisor.moves import Move, completing, failing, on, pausing, unless_changed
 from phaseflow.supervisor.run_start import purge_leftovers
 from phaseflow.tracker import StateHub
@@ -276,22 +277,23 @@ class Supervisor:
         """All actors have ended, so nothing runs: say so where it does not say so yet, and go on later if it may."""
         now = self._hub.clock.now()
         reason = SHUTDOWN if self._stopping else DROPPED
-        until = anyio.current_time() + STOP_S
 
         def failed(error: StoreUnavailable) -> None:
-            if self._stopping and anyio.current_time() > until:
-                raise error
             self._log.warning("cannot write that nothing of the job runs, trying again", error=str(error))
 
         def change(state: IngestionState) -> IngestionState:
             return verbs.interrupt(state, now, go_on=True, reason=reason)
 
-        with anyio.CancelScope(shield=True):
+        database, given_up = self._hub.database, ""
+        with database.ending.limit(WRITES_S) as patience:
             try:
-                await self._hub.database.until_stored(
-                    lambda: self._hub.change(self.job_id, change, reason=reason), failed
-                )
+                await database.until_stored(lambda: self._hub.change(self.job_id, change, reason=reason), failed)
             except JobNotFound:
                 return  # deleted with its knowledge base
-            except StoreUnavailable as error:
-                self._log.warning("the next start will find the job interrupted", error=str(error))
+            except (StoreError, EngineStopped) as error:
+                if not self._stopping:
+                    raise
+                given_up = str(error)
+        if given_up or patience.cancelled_caught:
+            cause = given_up or "the file did not answer in time"
+            self._log.warning("the next start will find the job interrupted", error=cause)
