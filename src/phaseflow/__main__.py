@@ -23,8 +23,18 @@ def run() -> None:
     try:
         main(prog_name="phaseflow")
     finally:
+        _wait_for_threads()  # the interpreter would, once nothing can end it any more
         for number in _ENDS:
             signal.signal(number, signal.SIG_IGN)
+
+
+def _wait_for_threads() -> None:
+    """One that does not come back, as from a disk that hangs, keeps the program until a signal ends it."""
+    import threading
+
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

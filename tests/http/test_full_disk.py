@@ -1,8 +1,5 @@
 """A service on a filesystem that is really full says so, and goes on by itself when there is room."""
 
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +11,6 @@ from tests.http.processes import SERVE, free_port, process
 from tests.http.service import http_client, until
 
 KB = "/api/ingestion/kb/a"
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A filesystem of 6 MB of its own."""
-    where = tmp_path / "disk"
-    where.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(where)]
-    if sys.platform != "linux" or subprocess.run(words, capture_output=True, check=False).returncode:
-        pytest.skip("nothing can be mounted here")
-    try:
-        yield where
-    finally:
-        subprocess.run(["umount", "-l", str(where)], check=True)
 
 
 async def test_a_full_disk_is_said_and_the_job_goes_on_by_itself_once_there_is_room(
