@@ -284,16 +284,17 @@ class Supervisor:
         def change(state: IngestionState) -> IngestionState:
             return verbs.interrupt(state, now, go_on=True, reason=reason)
 
-        database, given_up = self._hub.database, ""
-        with database.ending.limit(WRITES_S) as patience:
+        database, given_up = self._hub.database, "the file did not answer in time"
+        with database.ending.limit(WRITES_S):
             try:
                 await database.until_stored(lambda: self._hub.change(self.job_id, change, reason=reason), failed)
             except JobNotFound:
-                return  # deleted with its knowledge base
+                given_up = ""  # deleted with its knowledge base
             except (StoreError, EngineStopped) as error:
                 if not self._stopping:
                     raise
                 given_up = str(error)
-        if given_up or patience.cancelled_caught:
-            cause = given_up or "the file did not answer in time"
-            self._log.warning("the next start will find the job interrupted", error=cause)
+            else:
+                given_up = ""
+        if given_up:
+            self._log.warning("the next start will find the job interrupted", error=given_up)
