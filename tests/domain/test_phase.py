@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from phaseflow.domain.errors import InvalidRequest, InvalidTransition
-from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.phase import LONGEST_ERROR, PhaseState
 from phaseflow.domain.vocabulary import JobPhase, PhaseStatus
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -166,3 +166,11 @@ def test_only_completed_is_terminal_and_only_running_and_paused_are_active() -> 
     phases = {status: PhaseState(JobPhase.LOADING, status) for status in PhaseStatus}
     assert [s for s, p in phases.items() if p.is_terminal()] == [PhaseStatus.COMPLETED]
     assert [s for s, p in phases.items() if p.is_active()] == [PhaseStatus.RUNNING, PhaseStatus.PAUSED]
+
+
+@pytest.mark.parametrize("length", [1, LONGEST_ERROR, LONGEST_ERROR + 1, 3_000_000])
+def test_an_error_is_kept_up_to_its_bound(length: int) -> None:
+    error = running().fail("x" * length, at(1)).error
+    assert error is not None
+    assert len(error) == min(length, LONGEST_ERROR)
+    assert error.endswith("…") is (length > LONGEST_ERROR)

@@ -168,6 +168,15 @@ async def test_a_failed_job_is_retried_by_a_program_that_can(service: Service) -
     assert (again["status"], again["requested"], again["error"]) == ("running", None, None)
 
 
+async def test_an_endless_error_is_cut_in_every_status(service: Service) -> None:
+    await _create(service)
+    await _report(service, "loading", "start")
+    failed = await _report(service, "loading", "fail", error="x" * 3_000_000)
+    shown = await service.http.get(f"{KB}/status")
+    assert failed["error"] == "x" * 3_999 + "…"
+    assert len(shown.text) < 20_000
+
+
 async def test_a_retry_is_not_offered_for_a_program_that_cannot(service: Service) -> None:
     await _create(service)
     await _report(service, "loading", "start")

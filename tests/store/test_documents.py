@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from phaseflow.domain.errors import ComponentUnavailable
+from phaseflow.domain.phase import LONGEST_ERROR
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import crawl_frontier, documents, failures, jobs, knowledge_bases, passages, vectors
 from phaseflow.store.database import Database
@@ -344,6 +345,15 @@ async def test_documents_that_failed_are_given_back_to_their_phase_behind_all_ot
     assert page == [staged[1], replace(staged[0], turn=staged[1].id + 1)]
     (later,) = await made.load(("c", LONG))
     assert later.id > page[-1].place
+
+
+async def test_the_error_of_a_document_is_cut(database: Database) -> None:
+    made = await stock(database)
+    await made.load(("a", LONG))
+    await made.note("a")
+    bad = [FailedDocument("a", "load_error", "x" * 3_000_000)]
+    await database.write(lambda tx: failures.add(tx, (made.key, made.seq), JobPhase.LOADING, bad, NOW))
+    assert await database.read(lambda tx: tx.row("SELECT length(error) FROM failures")) == (LONGEST_ERROR,)
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=90)

@@ -59,7 +59,7 @@ class TrackerCalls:
 
     @ServiceCall
     async def fail_phase(self, job_id: str, phase: JobPhase | str, error: str | BaseException) -> JobStatusResponse:
-        """running or paused → failed. ``error`` is a text for people, or an exception."""
+        """running or paused → failed. ``error`` is a text for people, or an exception; 4,000 characters are kept."""
         if not isinstance(error, str | BaseException):
             raise InvalidRequest("error", f"a text or an exception says why, not {error!r:.100}")
         text = error if isinstance(error, str) else str(error) or type(error).__name__

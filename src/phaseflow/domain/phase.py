@@ -16,6 +16,8 @@ BY_INTERRUPTION = "interrupted"
 """The reason of a hold that says that the process which ran the job has ended."""
 LARGEST_COUNT = 2**53
 """Of items: what every reader of JSON holds exactly."""
+LONGEST_ERROR = 4_000
+"""Characters of an error that are kept: every status holds it three times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,8 @@ class PhaseState:
         )
 
     def fail(self, error: str, at: datetime | None = None) -> Self:
-        """running or paused → failed."""
-        return replace(self._rest(PhaseMove.FAIL, at), completed_at=at, error=error)
+        """running or paused → failed. The error is kept as ``kept_error`` says."""
+        return replace(self._rest(PhaseMove.FAIL, at), completed_at=at, error=kept_error(error))
 
     def hold(self, reason: str) -> Self:
         """Ask it not to run. Raises InvalidTransition when it never will again."""
@@ -162,6 +164,11 @@ class PhaseState:
         status = move_phase(self.name, self.status, move)
         active_s = self.active_seconds(at) if at else self.active_s
         return replace(self, status=status, active_s=active_s, running_since=None, waiting_on=None, note=None)
+
+
+def kept_error(error: str) -> str:
+    """An error as it is stored: of a long one the first ``LONGEST_ERROR`` characters, ending with an ellipsis."""
+    return error if len(error) <= LONGEST_ERROR else f"{error[: LONGEST_ERROR - 1]}…"
 
 
 def _count(field: str, value: int) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from phaseflow.domain.phase import kept_error
 from phaseflow.domain.status import Failure, timestamp
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import webhooks
@@ -32,7 +33,7 @@ def add(tx: Transaction, job: tuple[str, int], phase: JobPhase, failed: list[Fai
     One that was deleted, or skipped, while it was on its way has no failure: nobody wants it any more.
     """
     kb_key, job_seq = job
-    rows = json_array([[f.uri, f.code, f.error] for f in failed])
+    rows = json_array([[f.uri, f.code, kept_error(f.error)] for f in failed])
     tx.run(
         "INSERT INTO failures (kb_id, uri, job_seq, phase, code, error, attempts, at)"
         " SELECT ?1, value ->> 0, ?2, ?3, value ->> 1, value ->> 2, 1, ?4 FROM json_each(?5) WHERE EXISTS"

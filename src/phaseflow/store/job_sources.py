@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from phaseflow.domain.phase import kept_error
 from phaseflow.store.transaction import Transaction, json_array
 
 
@@ -19,7 +20,7 @@ def fail(tx: Transaction, job_seq: int, name: str, error: str) -> None:
     tx.run(
         "INSERT INTO job_sources (job_seq, name, error) VALUES (?1, ?2, ?3)"
         " ON CONFLICT (job_seq, name) DO UPDATE SET error = coalesce(error, ?3)",
-        job_seq, name, error,
+        job_seq, name, kept_error(error),
     )  # fmt: skip
 
 

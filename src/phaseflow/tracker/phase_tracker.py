@@ -110,7 +110,7 @@ class PhaseTracker:
         return await self._move(job_id, phase, PhaseMove.COMPLETE, lambda p: p.complete(self._hub.clock.now()))
 
     async def fail_phase(self, job_id: str, phase: JobPhase | str, error: str | BaseException) -> JobStatusResponse:
-        """running or paused → failed. ``error`` is a text for people, or an exception."""
+        """running or paused → failed. ``error`` is a text for people, or an exception; 4,000 characters are kept."""
         if not isinstance(error, str | BaseException):
             raise InvalidRequest("error", f"a text or an exception says why, not {error!r:.100}")
         text = error if isinstance(error, str) else str(error) or type(error).__name__
