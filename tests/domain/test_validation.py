@@ -1,10 +1,10 @@
 """What is wrong with a value is told in our words, with its place."""
 
 import json
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import core_schema
 
 from phaseflow.domain.settings import SOURCE, Settings
@@ -76,3 +76,20 @@ def test_a_check_of_ours_says_what_it_says() -> None:
     with pytest.raises(ValidationError) as caught:
         Settings.model_validate({"chunk_size": 10, "chunk_overlap": 10})
     assert "Value error" not in first_fault(caught.value).problem
+
+
+def test_a_place_has_the_names_that_stand_in_the_json_and_none_of_the_kinds() -> None:
+    class Asked(BaseModel):
+        query: Annotated[str, Field(min_length=1)] | Annotated[list[Annotated[str, Field(min_length=1)]], Field()]
+        attributes: dict[Annotated[str, Field(max_length=2)], str] = {}
+
+    for given in ({"query": ""}, {"query": 5}, {"query": ["a", ""]}):
+        with pytest.raises(ValidationError) as raised:
+            Asked.model_validate(given)
+        assert first_fault(raised.value).place == "query"
+    with pytest.raises(ValidationError) as raised:
+        Asked.model_validate({"query": "a", "attributes": {"long": "x"}})
+    assert first_fault(raised.value).place == "attributes.long"
+    with pytest.raises(ValidationError) as raised:
+        Settings.model_validate({"index": {"type": "postgres", "server": 5}})
+    assert first_fault(raised.value, "settings").place == "settings.index.server"

@@ -312,6 +312,7 @@ async def test_a_batch_is_followed_listed_and_cancelled(service: Service) -> Non
     page = await ask(http, "GET", f"{path}/{batch['id']}/files", params={"order": "asc", "limit": 2})
     assert ([file["id"] for file in page["data"]], page["has_more"]) == (ids[:2], True)
     await ask(http, "GET", f"{path}/vsfb_nothing", 404)
+    assert (await ask(http, "POST", f"{path}/{batch['id']}/cancel"))["status"] == "completed"
 
 
 async def test_a_cancelled_batch_is_left_out_until_it_is_added_again(service: Service) -> None:

@@ -9,7 +9,11 @@ from pydantic_core import core_schema
 
 from phaseflow.domain.counting import counted
 
-_TAGS: Final = frozenset({"folder", "web", "upload", "fsspec", "git", "static", "openai", "named"})
+_TAGS: Final = frozenset(
+    {"folder", "web", "upload", "fsspec", "git", "static", "openai", "named", "embedded", "postgres"}
+)
+_KINDS_OF_VALUE: Final = ("constrained-", "list[", "[key]")
+"""How pydantic calls a member of a union, or a key, in a place."""
 """Of the variants of sources and embedders: they stand in a place although nobody wrote them there."""
 _KINDS: Final = frozenset(get_args(core_schema.ErrorType))
 _LINE: Final = re.compile(r"line (\d+) column (\d+)")
@@ -38,7 +42,8 @@ def first_fault(error: ValidationError, root: str = "") -> Fault:
 def _written(place: Sequence[int | str]) -> Iterator[str]:
     """The parts of a place that stand in the JSON; a source may have the name of a tag."""
     for before, part in zip(("", *place), place, strict=False):
-        if part not in _TAGS or before == "sources":
+        is_tag = part in _TAGS and before != "sources"
+        if not is_tag and not str(part).startswith(_KINDS_OF_VALUE):
             yield str(part)
 
 

@@ -65,16 +65,18 @@ async def get_batch(call: RequestContext[BatchPath, None]) -> Response | JsonRes
 
 
 async def cancel_batch(call: RequestContext[BatchPath, None]) -> Response | JsonResult:
-    """What is not indexed yet is left out, until it is added again."""
+    """What is not indexed yet is left out, until it is added again. A batch that is done stays as it is."""
     kb_id, flow = call.at.vector_store_id, call.state.flow
     note = await _note(call)
     job = (await flow.kb(kb_id)).job
-    for document in await flow.documents_named(kb_id, note.uris):
-        if shown_status(document.status, job) == "in_progress":
-            await _skip(call, document)
-    note = note.model_copy(update={"cancelled": True})
-    await flow.notes.put(kb_id, call.at.batch_id, note.model_dump_json())
-    call.state.hub.invalidate(kb_id)
+    documents = await flow.documents_named(kb_id, note.uris)
+    unfinished = [each for each in documents if shown_status(each.status, job) == "in_progress"]
+    for document in unfinished:
+        await _skip(call, document)
+    if unfinished:
+        note = note.model_copy(update={"cancelled": True})
+        await flow.notes.put(kb_id, call.at.batch_id, note.model_dump_json())
+        call.state.hub.invalidate(kb_id)
     return await _answer(call, kb_id, call.at.batch_id, note)
 
 
