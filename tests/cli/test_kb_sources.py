@@ -1,6 +1,9 @@
 """What a command makes of the sources of a knowledge base."""
 
+import pytest
+
 from phaseflow.cli.kb_sources import with_source
+from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.settings import SOURCE, FolderSource, UploadSource, WebSource
 from tests.cli.commands import Shell
 
@@ -65,3 +68,34 @@ def test_ingest_asks_before_it_takes_out_most_of_a_source_and_says_what_answers(
     assert len(shell.answer("documents", "waf")["items"]) == 12
     assert shell("ingest", "docs", "--kb", "waf", "--allow-deletes").returncode == 0
     assert len(shell.answer("documents", "waf")["items"]) == 1
+
+
+def test_a_file_of_a_folder_that_is_there_never_narrows_it() -> None:
+    present = {"default": FolderSource("/a")}
+    assert with_source(present, FolderSource("/a", include=("/two.md",))) == present
+    assert with_source(present, FolderSource("/a/deep", include=("/two.md",))) == present
+    some = FolderSource("/a", include=("*.txt",))
+    assert with_source({"default": some}, FolderSource("/a", include=("/n.txt",))) == {"default": some}
+    wider = FolderSource("/a", include=("*.txt", r"/of\ b/two.md"))
+    assert with_source({"default": some}, FolderSource("/a/of b", include=("/two.md",))) == {"default": wider}
+
+
+def test_a_pattern_of_ones_own_still_narrows_a_folder_that_is_there() -> None:
+    narrow = FolderSource("/a", include=("/docs/**",))
+    assert with_source({"default": FolderSource("/a")}, narrow) == {"default": narrow}
+
+
+def test_a_file_that_a_folder_does_not_take_is_not_lost_in_it() -> None:
+    hidden = FolderSource("/a/.deep", include=("/two.md",))
+    assert with_source({"default": FolderSource("/a")}, hidden) == {"default": FolderSource("/a"), "deep": hidden}
+    present = {"default": FolderSource("/a", exclude=("*.tmp",))}
+    with pytest.raises(InvalidRequest, match=r"'b\.tmp' is left out by --exclude of the source /a"):
+        with_source(present, FolderSource("/a", include=("/b.tmp",)))
+
+
+def test_ingest_of_a_file_of_a_folder_that_is_there_deletes_nothing(shell: Shell) -> None:
+    for name in ("n1.md", "n2.md", "deep/n3.md"):
+        shell.write(f"notes/{name}", f"# {name}\n\nText of {name}.\n")
+    for path in ("notes", "notes/n2.md", "notes/deep/n3.md"):
+        assert shell("ingest", path, "--kb", "team").returncode == 0
+        assert [item["uri"] for item in shell.answer("documents", "team")["items"]] == ["deep/n3.md", "n1.md", "n2.md"]

@@ -87,7 +87,7 @@ class Wanted:
         """Raise JobConflict when the open job has another source or other settings."""
         if kb.job is None:
             return
-        if self.source not in kb.sources.values():
+        if self.source not in kb.sources.values() and with_source(kb.sources, self.source) != kb.sources:
             differs = (
                 f"it reads {' and '.join(map(_named, kb.sources.values())) or 'nothing'}, not {_named(self.source)}"
             )
