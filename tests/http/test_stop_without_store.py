@@ -22,6 +22,8 @@ from tests.http.service import http_client, until
 KB = "/api/ingestion/kb/a"
 STOP_S = 2.3
 """2 s are promised; the rest is for a busy machine."""
+INGEST_S = 4.3
+"""A command shows the end as well; it leaves after 4 s."""
 
 STUCK = (
     sys.executable,
@@ -183,3 +185,31 @@ async def test_a_service_says_in_one_line_that_its_file_was_cut_off(tmp_path: Pa
     lines = again.stderr.decode().splitlines()
     assert (again.returncode, len(lines)) == (1, 1)
     assert "is damaged" in lines[0]
+
+
+@pytest.mark.parametrize("damage", [_replaced, _cut_off, _overwritten, _full])
+async def test_an_ingest_ends_soon_after_ctrl_c_when_the_file_takes_no_writes(
+    tmp_path: Path, small_disk: Path, damage: Callable[[Path], None]
+) -> None:
+    folder, path = write_folder(tmp_path / "docs", 1500, words=600), small_disk / "kb.db"
+    words = [sys.executable, "-m", "phaseflow", "ingest", str(folder), "--kb", "a", "--db", str(path), "--json"]
+    log = tmp_path / "log"
+
+    async def loads() -> bool:
+        assert command.returncode is None, log.read_text()
+        return '"items_processed"' in log.read_text()
+
+    with log.open("wb") as output:
+        command = await anyio.open_process(words, stdout=output, stderr=output)
+        try:
+            await until(loads, 30)
+            damage(path)
+            command.send_signal(signal.SIGINT)
+            with anyio.fail_after(INGEST_S):
+                await command.wait()
+        finally:
+            with suppress(ProcessLookupError):
+                command.kill()
+            await command.aclose()
+    assert command.returncode in {1, 3}
+    assert "Traceback" not in log.read_text()
