@@ -54,7 +54,7 @@ async def test_the_errors_of_a_phase_reach_its_user(client: Client) -> None:
     await client.tracker.initialize_phases("j", "mine", can_retry=True)
     await client.tracker.start_phase("j", "loading")
     failed = await client.tracker.fail_phase("j", "loading", OSError("disk full"))
-    assert (failed.error, failed.allowed_actions) == ("disk full", ["retry"])
+    assert (failed.error, failed.allowed_actions) == ("disk full", ["retry", "start"])
     await client.retry("mine")
     assert await client.tracker.wanted("j") == "retry"
     assert (await client.tracker.retry_phase("j", "loading")).status == "running"

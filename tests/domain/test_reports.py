@@ -99,7 +99,17 @@ def test_nothing_is_asked_of_a_program_that_is_gone() -> None:
     for state in _states():
         gone = reports.expire(state, AT)
         assert gone.requested is None or gone.get_overall_status().is_terminal
-        assert set(gone.allowed_actions()) <= {Action.CANCEL}
+        is_over = gone.get_overall_status().is_terminal
+        assert gone.allowed_actions() == ((Action.START,) if is_over else (Action.CANCEL,))
+
+
+def test_a_job_that_is_over_offers_the_next_one_and_a_retry_only_of_a_program_that_can() -> None:
+    started = _report(FIRST, lambda p: p.start(AT), runs=True)(NEW)
+    failed = _report(FIRST, lambda p: p.fail("no", AT))(started)
+    assert failed.allowed_actions() == (Action.RETRY, Action.START)
+    assert replace(failed, lease=Lease(60)).allowed_actions() == (Action.START,)
+    assert replace(failed, lease=None).allowed_actions() == (Action.START,)
+    assert verbs.cancel(started, AT).allowed_actions() == (Action.START,)
 
 
 def test_a_program_that_was_silent_has_been_running_what_its_silence_paused_and_nothing_else() -> None:

@@ -71,7 +71,7 @@ async def test_a_pipeline_elsewhere_reports_from_its_start_to_its_end(service: S
         shown = await _report(service, phase, "progress", items_processed=3, items_total=4)
         assert shown["phase_details"][phase.position]["progress"] == 75
         ended = await _report(service, phase, "complete")
-    assert (ended["status"], ended["progress"], ended["allowed_actions"]) == ("completed", 100.0, [])
+    assert (ended["status"], ended["progress"], ended["allowed_actions"]) == ("completed", 100.0, ["start"])
     assert (await service.http.get(f"{KB}/status")).json()["job_id"] == "j"
 
 
@@ -118,7 +118,8 @@ async def test_a_pause_can_be_taken_back_before_the_program_has_paused(service: 
 async def test_a_cancel_takes_effect_at_once_and_later_reports_say_so(service: Service) -> None:
     await _create(service)
     await _report(service, "loading", "start")
-    assert (await _ask(service, "cancel"))["status"] == "cancelled"
+    cancelled = await _ask(service, "cancel")
+    assert (cancelled["status"], cancelled["allowed_actions"]) == ("cancelled", ["start"])
     for what in ("complete", "pause"):
         refused = await _refusal(service, "loading", what)
         assert (refused["job_status"], refused["status"]) == ("cancelled", 409)
@@ -162,7 +163,7 @@ async def test_a_failed_job_is_retried_by_a_program_that_can(service: Service) -
     await _create(service, can_retry=True)
     await _report(service, "loading", "start")
     failed = await _report(service, "loading", "fail", error="disk full")
-    assert (failed["error"], failed["allowed_actions"]) == ("disk full", ["retry"])
+    assert (failed["error"], failed["allowed_actions"]) == ("disk full", ["retry", "start"])
     assert (await _ask(service, "retry"))["requested"] == "retry"
     again = await _report(service, "loading", "retry")
     assert (again["status"], again["requested"], again["error"]) == ("running", None, None)
@@ -177,10 +178,21 @@ async def test_an_endless_error_is_cut_in_every_status(service: Service) -> None
     assert len(shown.text) < 20_000
 
 
+async def test_a_job_that_is_over_makes_room_for_one_of_the_engine(service: Service, tmp_path: Path) -> None:
+    await _create(service)
+    await _ask(service, "cancel")
+    refused = await service.http.post(f"{KB}/resume")
+    assert (refused.status_code, refused.json()["allowed_actions"]) == (409, ["start"])
+    assert "allowed now: start" in refused.json()["detail"]
+    (tmp_path / "docs").mkdir()
+    started = await service.flow.start("mine", tmp_path / "docs")
+    assert started.job_id != "j"
+
+
 async def test_a_retry_is_not_offered_for_a_program_that_cannot(service: Service) -> None:
     await _create(service)
     await _report(service, "loading", "start")
-    assert (await _report(service, "loading", "fail", error="no"))["allowed_actions"] == []
+    assert (await _report(service, "loading", "fail", error="no"))["allowed_actions"] == ["start"]
     assert (await service.http.post(f"{KB}/retry")).status_code == 409
 
 
@@ -237,8 +249,8 @@ async def test_reports_and_renewals_keep_a_lease(service: Service) -> None:
 async def test_retry_is_offered_only_while_the_program_is_heard_of(service: Service) -> None:
     await _leased(service.flow, 0.5, can_retry=True)
     await service.flow.tracker.fail_phase("j", "loading", "no")
-    assert (await service.flow.status("mine")).allowed_actions == ["retry"]
-    await _until(service.flow, lambda status: not status.allowed_actions)
+    assert (await service.flow.status("mine")).allowed_actions == ["retry", "start"]
+    await _until(service.flow, lambda status: status.allowed_actions == ["start"])
 
 
 async def test_a_lease_outlives_the_service_and_runs_out_after_its_restart(tmp_path: Path) -> None:

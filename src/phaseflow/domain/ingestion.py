@@ -80,7 +80,7 @@ class IngestionState:
 
     def allowed_actions(self) -> tuple[Action, ...]:
         """The verbs that would be obeyed now. A job that no engine runs can only be cancelled, unless its program
-        reports over the wire, and so learns what is asked of it."""
+        reports over the wire, and so learns what is asked of it. Once it is over, an engine may start the next."""
         status = self.get_overall_status()
         if not self.managed:
             return self._allowed_elsewhere(status)
@@ -91,7 +91,7 @@ class IngestionState:
         is_heard = self.lease is not None and not self.lease.expired
         if status.is_terminal:
             can_retry = is_heard and self.lease is not None and self.lease.can_retry
-            return (Action.RETRY,) if can_retry and status is JobStatus.FAILED else ()
+            return tuple(action for action in _ALLOWED[status] if can_retry or action is not Action.RETRY)
         if not is_heard:
             return (Action.CANCEL,)
         if status is JobStatus.PAUSED:
