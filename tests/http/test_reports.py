@@ -98,6 +98,24 @@ async def test_a_resume_is_requested_until_the_program_runs_again(service: Servi
     assert (going_on["status"], going_on["requested"], going_on["waiting_on"]) == ("running", None, None)
 
 
+async def test_a_hold_of_a_phase_outlives_its_start_until_it_is_obeyed(service: Service) -> None:
+    await _create(service)
+    await _report(service, "loading", "start")
+    await _ask(service, "phases/embedding/pause")
+    assert (await _report(service, "embedding", "start"))["requested"] == "pause"
+    assert (await _report(service, "embedding", "progress", items_processed=1))["requested"] == "pause"
+    paused = await _report(service, "embedding", "pause")
+    assert (paused["requested"], paused["phase_details"][2]["status"]) == (None, "paused")
+
+
+async def test_a_hold_of_a_phase_that_is_taken_back_asks_for_nothing(service: Service) -> None:
+    await _create(service)
+    await _report(service, "loading", "start")
+    await _ask(service, "phases/embedding/pause")
+    await _ask(service, "phases/embedding/resume")
+    assert (await _report(service, "embedding", "start"))["requested"] is None
+
+
 async def test_a_pause_before_the_first_phase_and_its_end_are_legal_moves(service: Service) -> None:
     await _create(service)
     assert (await _ask(service, "pause"))["status"] == "paused"

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from phaseflow.domain.errors import InvalidTransition, JobConflict
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.phase import BY_INTERRUPTION, PhaseState
+from phaseflow.domain.phase import BY_INTERRUPTION, BY_USER, PhaseState
 from phaseflow.domain.verbs import released
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, JobStatus, PhaseStatus
 
@@ -53,7 +53,7 @@ def moved(
     try:
         _refuse_if_cancelled(state)
         state = state if obeys_at is None else _obeyed(state, obeys_at)
-        return state.with_phase(change(state[phase]))
+        return state.with_phase(_still_held(state[phase], change(state[phase])))
     except InvalidTransition as refused:
         refused.job_status = status
         raise
@@ -62,6 +62,12 @@ def moved(
 def _refuse_if_cancelled(state: IngestionState) -> None:
     if state.cancelled:
         raise InvalidTransition(f"job {state.job_id}", JobStatus.CANCELLED, "move any more")
+
+
+def _still_held(before: PhaseState, after: PhaseState) -> PhaseState:
+    """A phase that begins in spite of a hold keeps it: its program has yet to learn of it, as of any other pause."""
+    begins = before.status is PhaseStatus.NOT_STARTED and after.status is PhaseStatus.RUNNING
+    return after.hold(before.hold_reason or BY_USER) if begins and before.held else after
 
 
 def _obeyed(state: IngestionState, at: datetime) -> IngestionState:
