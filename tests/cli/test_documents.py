@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.commands import Shell
 
 
@@ -44,3 +46,17 @@ def test_the_text_of_a_document_is_one_json_document_when_asked_for(tmp_path: Pa
     shell = Shell(tmp_path)
     assert shell("add", "a.md", "--kb", "notes").returncode == 0
     assert shell.answer("document", "notes", "a.md", "--text") == {"text": "Of letters."}
+
+
+@pytest.mark.parametrize("name", ["a.md", "b.eml"])
+def test_a_document_that_is_loaded_alone_keeps_its_size(tmp_path: Path, name: str) -> None:
+    shell = Shell(tmp_path)
+    texts = {"a.md": "Of apples.", "b.eml": "From: ada@example.org\nSubject: Bears\n\nOf bears.\n"}
+    for each, text in texts.items():
+        shell.write(f"docs/{each}", text)
+    assert shell("ingest", "docs", "--kb", "notes").returncode == 0
+    shell.write(f"docs/{name}", texts[name] + "More of them.\n")
+    done = shell("retry", "notes", name)
+    assert done.returncode == 0, done.stderr
+    sizes = {one["uri"]: one["size"] for one in shell.answer("documents", "notes")["items"]}
+    assert sizes == {each: (tmp_path / "docs" / each).stat().st_size for each in texts}

@@ -265,7 +265,7 @@ async def test_a_document_has_text_title_hash_and_stamp(tmp_path: Path) -> None:
     (entry,) = await entries(source)
     document = await source.load(entry, None)
     digest = hashlib.blake2b(b"# Title\n\ntext", digest_size=16).digest()
-    expected = Document(entry, "# Title\n\ntext", "Title", "text/markdown", digest, "13:1000000007")
+    expected = Document(entry, "# Title\n\ntext", "Title", "text/markdown", digest, "13:1000000007", size=13)
     assert document == expected
 
 

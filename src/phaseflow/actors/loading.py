@@ -250,7 +250,7 @@ def _text(entry: ListedEntry, document: Document) -> LoadedText:
         text=storable(document.text),
         parts=document.parts,
         source=entry.source,
-        size=entry.size,
+        size=entry.size if document.size is None else document.size,
         metadata=document.metadata,
     )
 

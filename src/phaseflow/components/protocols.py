@@ -65,6 +65,8 @@ class Document:
     parts: tuple[tuple[int, str], ...] = ()
     links: tuple[Entry, ...] = ()
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+    size: int | None = None
+    """Bytes that were read. None: as many as the entry says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,6 +246,7 @@ class _Unread:
             self.stamp,
             found.parts,
             metadata=found.metadata,
+            size=len(self.data),
         )
 
 

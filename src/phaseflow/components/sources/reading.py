@@ -31,7 +31,15 @@ async def document_of(workers: AnyPool, entry: Entry, reading: Reading, known: K
     else:
         found = await anyio.to_thread.run_sync(partial(extract, reading.data, entry.uri), abandon_on_cancel=True)
     return Document(
-        entry, found.text, found.title, found.media_type, digest, reading.stamp, found.parts, metadata=found.metadata
+        entry,
+        found.text,
+        found.title,
+        found.media_type,
+        digest,
+        reading.stamp,
+        found.parts,
+        metadata=found.metadata,
+        size=len(reading.data),
     )
 
 

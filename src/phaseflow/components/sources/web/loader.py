@@ -223,7 +223,7 @@ class WebLoader:
             found = await self._extraction.text(reading.answer)
             return Document(
                 entry, found.text, found.title, found.media_type, reading.digest, stamp, found.parts, links,
-                found.metadata,
+                found.metadata, len(reading.answer.body),
             )  # fmt: skip
 
     async def _read(self, answer: Answer) -> Reading:
