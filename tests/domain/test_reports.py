@@ -121,3 +121,17 @@ def test_a_program_that_was_silent_has_been_running_what_its_silence_paused_and_
     assert {silent[phase].status for phase in (FIRST, SECOND)} == {PhaseStatus.PAUSED}
     heard = reports.heard_of(silent, AT)
     assert [heard[phase].status for phase in (FIRST, SECOND)] == [PhaseStatus.RUNNING, PhaseStatus.PAUSED]
+
+
+@pytest.mark.parametrize("phase", [None, FIRST])
+@pytest.mark.parametrize("change", [lambda p: p.pause(AT), lambda p: p.update_progress(1)])
+def test_a_pause_that_was_not_obeyed_before_a_silence_is_asked_for_again(
+    phase: JobPhase | None, change: Callable[[PhaseState], PhaseState]
+) -> None:
+    asked = verbs.pause(_report(FIRST, lambda p: p.start(AT), runs=True)(NEW), phase)
+    heard = reports.heard_of(reports.expire(asked, AT), AT)
+    assert (heard[FIRST].status, heard.requested) == (PhaseStatus.RUNNING, Action.PAUSE)
+    after = _report(FIRST, change)(reports.expire(asked, AT))
+    assert after.requested is (Action.PAUSE if after[FIRST].status is PhaseStatus.RUNNING else None)
+    assert after.is_held_somewhere
+    assert not after[FIRST].is_guarded

@@ -249,6 +249,18 @@ async def test_a_program_that_was_only_silent_goes_on_with_its_next_report(servi
     assert (await service.http.post(f"{JOBS}/j/renew")).json()["status"] == "running"
 
 
+@pytest.mark.parametrize("verb", ["pause", "phases/loading/pause"])
+async def test_a_pause_that_was_asked_for_before_a_silence_is_asked_for_after_it(service: Service, verb: str) -> None:
+    await _leased(service.flow, 1.5)
+    assert (await _ask(service, verb))["requested"] == "pause"
+    await _until(service.flow, lambda status: status.status == "paused")
+    carried = await _report(service, "loading", "progress", items_processed=5)
+    assert (carried["status"], carried["requested"]) == ("running", "pause")
+    await _until(service.flow, lambda status: status.status == "paused")
+    obeyed = await _report(service, "loading", "pause")
+    assert (obeyed["status"], obeyed["requested"], obeyed["waiting_on"]) == ("paused", None, "pause")
+
+
 async def test_a_program_that_was_started_again_resumes_its_phase(service: Service) -> None:
     await _leased(service.flow, 0.3)
     await _until(service.flow, lambda status: status.status == "paused")

@@ -29,15 +29,15 @@ def expire(state: IngestionState, at: datetime) -> IngestionState:
 def heard_of(state: IngestionState, at: datetime, phases: Collection[JobPhase] = PHASES) -> IngestionState:
     """The job once its program has been heard of: it was silent, not dead, and ``phases`` have been running all along.
 
-    What its user wants paused stays so.
+    A pause that its user has asked for, and that it has not obeyed yet, is asked of it again.
     """
     if state.lease is None or not state.lease.expired:
         return state
     state = replace(state, lease=replace(state.lease, expired=False))
-    if not state.is_held_by_interruption:
-        return state
-    state = replace(state, held=False, hold_reason=None)
-    return state.each(lambda p: p.resume(at) if _is_interrupted(p) else p, phases)
+    if state.is_held_by_interruption:
+        state = replace(state, held=False, hold_reason=None)
+    state = state.each(lambda p: _running_again(p, at) if _is_interrupted(p) else p, phases)
+    return state.each(lambda p: replace(p, hold_reason=BY_USER) if _is_interrupted(p) and p.held else p)
 
 
 def moved(
@@ -80,9 +80,13 @@ def _obeyed(state: IngestionState, at: datetime) -> IngestionState:
 
 
 def _interrupted(phase: PhaseState, at: datetime) -> PhaseState:
-    paused = phase.pause(at)
-    return paused if paused.held else replace(paused, hold_reason=BY_INTERRUPTION)
+    return replace(phase.pause(at), hold_reason=BY_INTERRUPTION)  # a hold stays, and is its user's once it is heard of
+
+
+def _running_again(phase: PhaseState, at: datetime) -> PhaseState:
+    running = phase.resume(at)
+    return running.hold(BY_USER) if phase.held else running
 
 
 def _is_interrupted(phase: PhaseState) -> bool:
-    return phase.status is PhaseStatus.PAUSED and not phase.held and phase.hold_reason == BY_INTERRUPTION
+    return phase.status is PhaseStatus.PAUSED and phase.hold_reason == BY_INTERRUPTION
