@@ -4,7 +4,7 @@ from datetime import datetime
 
 from phaseflow.domain.eta import eta_seconds, items_per_second
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.messages import job_waiting_on, message, phase_waiting_on
+from phaseflow.domain.messages import job_waiting_on, message, phase_waiting_on, source_down
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.status import JobStatusResponse, Metrics, PhaseDetail
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
@@ -39,7 +39,7 @@ def compose(record: JobRecord, now: datetime, unwritable: str | None = None) -> 
 
 def _sources_down(record: JobRecord) -> str | None:
     """Which sources could not be read, and why: the job has gone on without them."""
-    down = [f"the source {name!r} could not be read: {error}" for name, error in record.source_errors.items()]
+    down = [f"{source_down(name)}: {error}" for name, error in record.source_errors.items()]
     return "; ".join(down) or None
 
 

@@ -99,3 +99,16 @@ def test_ingest_of_a_file_of_a_folder_that_is_there_deletes_nothing(shell: Shell
     for path in ("notes", "notes/n2.md", "notes/deep/n3.md"):
         assert shell("ingest", path, "--kb", "team").returncode == 0
         assert [item["uri"] for item in shell.answer("documents", "team")["items"]] == ["deep/n3.md", "n1.md", "n2.md"]
+
+
+def test_a_source_that_cannot_be_read_is_named_and_fails_the_command_that_named_it(shell: Shell) -> None:
+    shell.write("docs/a.md", "# A\n\nApples.\n")
+    shell.write("wiki/b.md", "# B\n\nBananas.\n")
+    assert shell("ingest", "docs", "--kb", "both").returncode == 0
+    nobody = "http://127.0.0.1:9/"
+    site = shell("ingest", nobody, "--kb", "both", "--allow-private", "127.0.0.1")
+    assert "the source '127-0-0-1' could not be read: " in site.stderr.splitlines()[-2], site.stderr
+    assert site.returncode == 1
+    other = shell("ingest", "wiki", "--kb", "both", "--allow-private", "127.0.0.1")
+    assert "the source '127-0-0-1' could not be read: " in other.stderr.splitlines()[-2], other.stderr
+    assert other.returncode == 0

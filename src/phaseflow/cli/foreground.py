@@ -40,7 +40,10 @@ class Foreground:
     """The command wants a job that reads the sources: where one for the inbox comes first, it is begun after that."""
 
     async def run(
-        self, check: "Callable[[Reader], Awaitable[None]]", begin: "Callable[[PhaseFlow], Awaitable[Job]]"
+        self,
+        check: "Callable[[Reader], Awaitable[None]]",
+        begin: "Callable[[PhaseFlow], Awaitable[Job]]",
+        missed: "Callable[[PhaseFlow, JobStatusResponse], Awaitable[bool]] | None" = None,
     ) -> Exit:
         """Open the engine, begin or go on with a job, and follow it until it is over or paused.
 
@@ -48,7 +51,7 @@ class Foreground:
         Jobs of other knowledge bases do not run here. A cancel stops the job after the batch in hand, and so does a
         signal; a call that hangs then is abandoned, and what was in the air is asked for again when the job resumes.
         What waited for the job to be over (pushes, documents to load anew) is loaded by the next one, which is followed
-        too; the exit code is that of the last.
+        too; the exit code is that of the last, or 1 where ``missed`` says that one went without what the command named.
         """
         from phaseflow.cli.interrupts import Interrupts
         from phaseflow.components.workers.confinement import hide_memory
@@ -68,12 +71,14 @@ class Foreground:
                 if interrupts.asked:
                     return Exit.PAUSED
                 job, is_begun = await self._begin(flow, begin)
+                has_missed = False
                 while True:
                     final = await self._follow(flow, job, interrupts)
                     if final is not None and not self.as_json:
                         await self._sum_up(flow, final)
                     if final is None or not final.status.is_terminal or interrupts.asked:
                         break
+                    has_missed = has_missed or (missed is not None and await missed(flow, final))
                     if not is_begun:
                         job, is_begun = await self._begin(flow, begin)
                     elif (following := await flow.next_job(job)) is not None:
@@ -84,7 +89,9 @@ class Foreground:
                 async with Reader(self.db) as reader:
                     final = await reader.job_status(job.job_id)
                     await self._report(reader, final)
-        return exit_of(final.status) if is_begun else Exit.PAUSED
+        if not is_begun:
+            return Exit.PAUSED
+        return exit_of(final.status) or (Exit.FAILED if has_missed else Exit.COMPLETED)
 
     async def _begin(self, flow: "PhaseFlow", begin: "Callable[[PhaseFlow], Awaitable[Job]]") -> "tuple[Job, bool]":
         """A job to follow, and whether it is what the command wants: one for the inbox may come first."""

@@ -8,6 +8,7 @@ from phaseflow.cli.kb_sources import with_source
 from phaseflow.cli.messages import asks_to_delete
 from phaseflow.cli.terminal import say
 from phaseflow.domain.errors import JobConflict, KnowledgeBaseNotFound
+from phaseflow.domain.messages import source_down
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
 
 if TYPE_CHECKING:
@@ -76,6 +77,17 @@ class Wanted:
         found = stale(kb.indexed_with, IndexedWith.of(settings or kb.settings))
         if again := made_again(found, kb.documents, kb.chunks):
             say(f"{kb.kb_id} {again}")
+
+    async def missed(self, flow: "PhaseFlow | Client", final: "JobStatusResponse") -> bool:
+        """Whether a job that is over has gone on without the source of this command."""
+        if not final.error or final.status is not JobStatus.COMPLETED:
+            return False
+        sources = (await flow.kb(self.kb_id)).sources
+        return any(
+            source_down(name) in final.error
+            for name, source in sources.items()
+            if with_source({name: source}, self.source) == {name: source}
+        )
 
     async def _known(self, flow: "PhaseFlow | Reader") -> "KnowledgeBase | None":
         try:

@@ -87,7 +87,7 @@ def ingest(
         raise click.UsageError("--push sends files to a service; name it with --server")
     options.check_servers(chosen)
     foreground = Foreground(db, kb, as_json, not hold, allow_private, wanted.settings.address, keep_vectors, True)
-    run(lambda: foreground.run(wanted.check, wanted.begin))
+    run(lambda: foreground.run(wanted.check, wanted.begin, wanted.missed))
 
 
 @click.command()

@@ -114,7 +114,7 @@ def summary(status: "JobStatusResponse") -> Iterator[str]:
     lead = f"{status.kb_id}: {status.status}"
     if status.status is JobStatus.CANCELLED:
         lead += "; what was indexed stays searchable"
-    elif status.status is not JobStatus.COMPLETED:
+    elif status.status is not JobStatus.COMPLETED or status.error:  # one that went on without a source
         lead += f": {one_line(status.error or status.message)}"
     yield lead
     yield f"  {', '.join(parts)}"

@@ -35,10 +35,15 @@ class RemoteForeground:
     kb_id: str
     as_json: bool
 
-    async def run(self, begin: "Callable[[Client], Awaitable[Exit]]") -> Exit:
+    async def run(
+        self,
+        begin: "Callable[[Client], Awaitable[Exit]]",
+        missed: "Callable[[Client, JobStatusResponse], Awaitable[bool]] | None" = None,
+    ) -> Exit:
         """Begin or go on with a job, then follow the newest one and those after it for what waits.
 
-        The exit code is that of the last, or that of ``begin`` where all went well but for what it met. A signal
+        The exit code is that of the last, or that of ``begin`` where all went well but for what it met; it is 1 where
+        ``missed`` says that the last went without what the command named. A signal
         pauses the job of the service, which is durable there; so does one that comes while ``begin`` is at work.
         """
         from phaseflow.cli.interrupts import Interrupts
@@ -52,6 +57,8 @@ class RemoteForeground:
                 if final is None:
                     return await self._pause(client)
                 await self._sum_up(client, final)
+                if missed is not None and await missed(client, final):
+                    begun = Exit.FAILED
                 return exit_of(final.status) or begun or Exit.COMPLETED
 
     async def settled(self, client: "Client", *, shows: bool = False) -> "JobStatusResponse":

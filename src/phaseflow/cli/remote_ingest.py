@@ -39,7 +39,7 @@ class RemoteIngest:
 
     async def run(self) -> Exit:
         """Begin, and follow the job to its end."""
-        return await RemoteForeground(self.place, self.wanted.kb_id, self.as_json).run(self._begin)
+        return await RemoteForeground(self.place, self.wanted.kb_id, self.as_json).run(self._begin, self.wanted.missed)
 
     async def _begin(self, client: "Client") -> Exit:
         source, kb = self.wanted.source, await self._known(client)

@@ -86,6 +86,11 @@ def _paused_phases(state: IngestionState) -> list[PhaseState]:
 _NOT_STARTED = PhaseStatus.NOT_STARTED
 
 
+def source_down(name: str) -> str:
+    """What the status of a job says before the reason, of a source that the job has gone on without."""
+    return f"the source {name!r} could not be read"
+
+
 def message(state: IngestionState, documents_failed: int = 0) -> str:
     """One sentence on what the job does. A job that is over says how many of its documents failed."""
     status, phase = state.get_overall_status(), state[state.get_current_phase()]
