@@ -234,7 +234,7 @@ async def test_a_token_of_a_few_characters_is_refused_before_anything_is_made(tm
     flow = PhaseFlow(tmp_path / "kb.db")
     with pytest.raises(InvalidRequest, match="token_urlsafe"):
         create_app(flow, token=token)
-    with pytest.raises(InvalidRequest, match="soon guessed"):
+    with pytest.raises(InvalidRequest, match="soon guessed; at least 8 are required and 16 or more advised"):
         await serve(flow, port=0, token=token)
     assert list(tmp_path.iterdir()) == []
 

@@ -1,6 +1,7 @@
 """What the SOURCE arguments mean: one folder, some files, web addresses, or one address of another kind."""
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,7 +107,7 @@ def _web(arguments: Sequence[str], globs: Sequence[str], limits: Mapping[str, in
 
     others = [argument for argument in arguments if not _is_address(argument)]
     if others:
-        raise click.UsageError(f"{others[0]!r} is not a web address; a KB has one source, so use a second --kb for it")
+        raise click.UsageError(f"{others[0]!r} is not a web address; run ingest once more for it, with the same --kb")
     if globs:
         raise click.UsageError("--include and --exclude select files of a folder; leave them out with web addresses")
     given = {name: limit for name, limit in limits.items() if limit is not None}
@@ -145,11 +146,6 @@ def as_glob(name: str) -> str:
 
 
 def _one_folder(paths: Sequence[Path]) -> str:
-    parent = Path(os.path.commonpath(paths))
-    patterns = " ".join(f"--include '{_pattern(path, parent)}'" for path in paths if path != parent)
-    return f"a KB has one source; use a common parent instead: {parent} {patterns}".rstrip()
-
-
-def _pattern(path: Path, parent: Path) -> str:
-    relative = path.relative_to(parent).as_posix()
-    return f"{relative}/**" if path.is_dir() else relative
+    """What to do instead: a command for each folder, which the knowledge base then reads side by side."""
+    shown = " and then ".join(f"ingest {shlex.quote(str(path))}" for path in paths[:2])
+    return f"a folder is a source of its own: run ingest once for each with the same --kb ({shown}), or use two --kb"

@@ -41,7 +41,8 @@ def check_secret(token: str) -> str:
     if len(token) < SHORTEST_TOKEN:
         raise InvalidRequest(
             "token",
-            f"one of {counted(len(token), 'character')} is soon guessed; take {ADVISED_TOKEN} or more, such as what"
+            f"one of {counted(len(token), 'character')} is soon guessed; at least {SHORTEST_TOKEN} are required and"
+            f" {ADVISED_TOKEN} or more advised, such as what"
             " python3 -c 'import secrets; print(secrets.token_urlsafe(32))' prints",
         )
     return token
