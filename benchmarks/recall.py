@@ -160,7 +160,7 @@ class Peer:
                 self._words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
             )
         process = self._process
-        assert process.stdin is not None and process.stdout is not None  # noqa: PT018
+        assert process.stdin is not None and process.stdout is not None  # noqa: PT018  # both are what mypy needs
         try:
             process.stdin.write(f"{path.absolute()}\n")
             process.stdin.flush()

@@ -54,7 +54,7 @@ class Shell:
 
             async with Reader(self.here / "phaseflow.db") as reader:
                 with anyio.fail_after(TIMEOUT_S):
-                    while (await reader.status(kb_id)).requested != action:  # noqa: ASYNC110
+                    while (await reader.status(kb_id)).requested != action:  # noqa: ASYNC110  # nothing tells of it
                         await anyio.sleep(0.01)  # of another process, which sets no event here
 
         anyio.run(look)

@@ -56,7 +56,7 @@ class Forked:
         for pipe in (out, err, told):
             os.close(pipe[1])
         self.stdout = open(out[0], encoding="utf-8")  # noqa: SIM115  # closed with the process, as Popen does it
-        self.stderr = open(err[0], encoding="utf-8")  # noqa: SIM115
+        self.stderr = open(err[0], encoding="utf-8")  # noqa: SIM115  # closed by the caller
         self._told = told[0]
         self.pid = self._hear()
 

@@ -31,7 +31,7 @@ class LossyWorkers(LocalWorkers):
 
     def __init__(self, seed: int, share: float = 0.4, size: int = 2) -> None:
         super().__init__(size)
-        self._random = random.Random(seed)  # noqa: S311
+        self._random = random.Random(seed)  # noqa: S311  # no secret
         self._share = share
         self._alone: Counter[str] = Counter()
         self.read: Counter[str] = Counter()

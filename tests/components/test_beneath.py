@@ -136,7 +136,7 @@ async def test_a_check_passed_by_a_folder_does_not_hold_for_the_link_in_its_plac
         checks = 0
 
         def __call__(self, source: object) -> None:
-            super().__call__(source)  # type: ignore[arg-type]
+            super().__call__(source)  # type: ignore[arg-type]  # wrong on purpose
             self.checks += 1
             if self.checks == 2:
                 (docs / "sub").rename(docs / "aside")
@@ -163,7 +163,7 @@ async def test_descriptors_do_not_grow_with_the_depth_and_are_given_back(tmp_pat
     pages = loader.list()
     (entry,) = await anext(pages)
     assert descriptors() - before <= 4
-    await pages.aclose()  # type: ignore[attr-defined]
+    await pages.aclose()  # type: ignore[attr-defined]  # put there by the test
     del pages
     assert isinstance(await loader.load(entry, None), Document)
     assert descriptors() <= before

@@ -22,7 +22,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def changes(root: Path, *paths: str, **options: object) -> ChangedFiles:
-    return changed_files(FolderSource(str(root), **options), root, paths)  # type: ignore[arg-type]
+    return changed_files(FolderSource(str(root), **options), root, paths)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_files_are_read_and_those_that_are_no_documents_are_not(root: Path) -> None:

@@ -211,13 +211,13 @@ async def test_pages_of_a_server_of_files_are_asked_for_and_not_fetched_again(tm
 def _answers(status: int) -> Any:
     def make(kind: type[Pages]) -> type[Pages]:
         class Refusing(kind):  # type: ignore[misc, valid-type]
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:  # noqa: N802  # the name that http.server wants
                 if "secret" in self.path:
                     self.send_error(status)
                 else:
                     super().do_GET()
 
-            do_HEAD = do_GET  # noqa: N815
+            do_HEAD = do_GET  # noqa: N815  # the name that http.server wants
 
         return Refusing
 
@@ -369,7 +369,7 @@ async def test_a_job_waits_out_a_moment_of_trouble(tmp_path: Path) -> None:
 
     def make(kind: type[Pages]) -> type[Pages]:
         class Failing(kind):  # type: ignore[misc, valid-type]
-            def do_HEAD(self) -> None:  # noqa: N802
+            def do_HEAD(self) -> None:  # noqa: N802  # the name that http.server wants
                 if self.path.endswith(".md") and fail:
                     self.send_error(fail.pop())
                 else:

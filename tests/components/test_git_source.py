@@ -99,7 +99,7 @@ def served(made: Made) -> Iterator[tuple[str, list[str]]]:
     """The repository over HTTP: its address, and what is asked for."""
     application = make_wsgi_chain(DictBackend({"/docs.git": made.repo}))
     server: WSGIServer = WSGIServerLogger(("127.0.0.1", 0), Quiet)
-    server.asked = []  # type: ignore[attr-defined]
+    server.asked = []  # type: ignore[attr-defined]  # put there by the test
     server.set_app(application)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

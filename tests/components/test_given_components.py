@@ -26,7 +26,7 @@ class LoadsTooLittle(ListsOnly):
 
 
 class SearchesTooLittle(FileIndex):
-    async def search(self, query: str) -> list[Any]:  # type: ignore[override]
+    async def search(self, query: str) -> list[Any]:  # type: ignore[override]  # wider on purpose
         return []
 
 

@@ -115,7 +115,7 @@ async def test_who_is_cancelled_ends_the_call_and_the_others_are_read_all_the_sa
         gate.set()
         workers.gate = anyio.Event()  # the next batch stays in hand
         with anyio.fail_after(20):
-            while len(workers.batches) < 2:  # noqa: ASYNC110
+            while len(workers.batches) < 2:  # noqa: ASYNC110  # nothing tells of it
                 await anyio.sleep(0.01)
         assert workers.batches[1] == ["leader.rtf", "a.rtf", "follower.rtf"]
         scopes["leader"].cancel()
@@ -160,7 +160,7 @@ async def test_workers_that_are_lost_at_random_cost_no_document(seed: int) -> No
 async def test_three_workers_lost_in_a_row_on_one_document_alone_are_its_fault(tmp_path: Path) -> None:
     class Deadly(LocalWorkers):
         batch_documents = 4
-        batches: list[list[str]] = []  # noqa: RUF012
+        batches: list[list[str]] = []  # noqa: RUF012  # a test's own
 
         async def extract(self, batch: Sequence[RawDocument]) -> Sequence[Outcome]:
             self.batches.append([document.name for document in batch])

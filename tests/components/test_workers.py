@@ -47,7 +47,7 @@ def parser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
 async def until(condition: Callable[[], object]) -> None:
     with anyio.fail_after(20):
         # Nothing tells when a process of the system has ended.
-        while not condition():  # noqa: ASYNC110
+        while not condition():  # noqa: ASYNC110  # nothing tells of it
             await anyio.sleep(0.01)
 
 

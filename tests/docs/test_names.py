@@ -330,7 +330,7 @@ def _shown_messages() -> list[str]:
     return sorted({message for cell in cells for message in re.findall(r"`([^`]+)`", cell)})
 
 
-WITH_MESSAGES = ("The job paused by itself", "The job failed", "The database", "Search", "A command")
+WITH_MESSAGES = ("The job paused on its own", "The job failed", "The database", "Search", "A command")
 
 
 @pytest.mark.parametrize("message", _shown_messages())

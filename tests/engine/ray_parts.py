@@ -74,7 +74,7 @@ async def victim(database: str, folder: str, point: str) -> None:
         job = await flow.start("kb", folder)
         workers = flow._engine.components._workers.workers
         await eventually(lambda: workers.down is None, 90)
-        print("driver", workers.pid, flush=True)  # type: ignore[attr-defined]
+        print("driver", workers.pid, flush=True)  # type: ignore[attr-defined]  # put there by the test
         await eventually(lambda: at_work(workers.pid or 0, point))  # type: ignore[attr-defined]
         if point == "paused":
             await flow.pause("kb")

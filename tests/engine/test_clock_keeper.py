@@ -18,8 +18,8 @@ class LaterDatetime(datetime):
     """The class ``datetime`` of a machine that was suspended for two hours."""
 
     @classmethod
-    def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
-        return datetime.now(tz) + SUSPENDED  # type: ignore[arg-type]
+    def now(cls, tz: object = None) -> datetime:  # type: ignore[override]  # wider on purpose
+        return datetime.now(tz) + SUSPENDED  # type: ignore[arg-type]  # wrong on purpose
 
 
 async def test_a_reader_is_right_about_running_times_after_a_suspend(

@@ -179,7 +179,7 @@ async def test_an_index_is_not_built_anew_without_a_source(
 async def test_sources_that_cannot_be_are_refused(database: Path, given: object, said: str) -> None:
     async with PhaseFlow(database) as flow:
         with pytest.raises(InvalidRequest, match=said):
-            await flow.start("kb", sources=given)  # type: ignore[arg-type]
+            await flow.start("kb", sources=given)  # type: ignore[arg-type]  # wrong on purpose
         with pytest.raises(InvalidRequest, match="either source or sources"):
             await flow.put_kb("kb", "docs", sources={"a": "docs"})
 

@@ -41,7 +41,7 @@ class GoneWorkers(LocalWorkers):
 
     def __init__(self) -> None:
         super().__init__(2)
-        self.down: str | None = "the cluster is gone"  # type: ignore[assignment]
+        self.down: str | None = "the cluster is gone"  # type: ignore[assignment]  # set by the test
         self.asked = anyio.Event()
         self.embedded: list[str] = []
 
@@ -143,7 +143,7 @@ async def test_a_number_of_processes_is_the_most_there_are(papers: Path, databas
 @pytest.mark.parametrize("given", [0, "none", object(), LocalWorkers])
 async def test_what_is_no_choice_of_workers_is_refused(database: Path, given: object) -> None:
     with pytest.raises(InvalidRequest, match="workers"):
-        PhaseFlow(database, workers=given)  # type: ignore[arg-type]
+        PhaseFlow(database, workers=given)  # type: ignore[arg-type]  # wrong on purpose
 
 
 async def test_the_environment_is_read_and_named(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:

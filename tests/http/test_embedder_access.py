@@ -292,7 +292,7 @@ async def test_nor_what_a_server_of_another_protocol_says() -> None:
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, greet)
-        base_url = f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}/v1"  # noqa: S610
+        base_url = f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}/v1"  # noqa: S610  # no SQL
         async with OpenAIEmbedder(base_url, "m", guard=EmbedderAccess().guard_for(_chosen(base_url))) as embedder:
             with pytest.raises(Exception, match="cannot be reached") as refusal:
                 await embedder.embed_query("a")

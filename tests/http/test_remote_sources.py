@@ -182,12 +182,12 @@ async def test_no_redirect_leads_to_a_private_address(tmp_path: Path) -> None:
 
         def redirecting(kind: type[Pages]) -> type[Pages]:
             class Redirecting(kind):  # type: ignore[misc, valid-type]
-                def do_GET(self) -> None:  # noqa: N802
+                def do_GET(self) -> None:  # noqa: N802  # the name that http.server wants
                     self.send_response(302)
                     self.send_header("Location", f"{inner}{self.path}")
                     self.end_headers()
 
-                do_HEAD = do_GET  # noqa: N815
+                do_HEAD = do_GET  # noqa: N815  # the name that http.server wants
 
             return Redirecting
 

@@ -157,7 +157,7 @@ async def test_a_knowledge_base_moves_while_search_goes_on_and_nothing_is_paid(
         moving = new.settings or {"index": {"type": "embedded"}}
         job = await flow.start("kb", settings=moving, hold=["indexing"])
         with anyio.fail_after(30):
-            while (await job.status()).phase_details[2].status != "completed":  # noqa: ASYNC110
+            while (await job.status()).phase_details[2].status != "completed":  # noqa: ASYNC110  # nothing tells of it
                 await anyio.sleep(0.02)
             if way[0] != "file":
                 assert await all_found(flow) == names

@@ -46,7 +46,7 @@ class Faulty(FileIndex):
         if self.chance.random() < self.share:
             raise self.chance.choice([IndexUnavailable("down"), ConnectionResetError("gone"), DocumentError("no")])
 
-    async def put(self, space, documents):  # type: ignore[no-untyped-def]
+    async def put(self, space, documents):  # type: ignore[no-untyped-def]  # any test's
         await super().put(space, documents)
         if self.chance.random() < self.share:
             raise IndexUnavailable("down after it was done")
@@ -109,7 +109,7 @@ class Story:
             with suppress(PhaseflowError):
                 await flow.cancel("kb")
             done = await (await flow.start("kb", FolderSource(str(self.docs)), allow_deletes=True)).wait()
-            while not (status := await flow.status("kb")).status.is_terminal:  # noqa: ASYNC110
+            while not (status := await flow.status("kb")).status.is_terminal:  # noqa: ASYNC110  # nothing tells of it
                 await anyio.sleep(0.01)
             assert done.status == "completed", (done.message, status.message)
             while await flow._engine.read(lambda tx: tx.row("SELECT 1 FROM index_outbox")):  # noqa: ASYNC110

@@ -67,7 +67,7 @@ async def call(session: ClientSession, tool: str, **arguments: Any) -> dict[str,
 async def refusal(session: ClientSession, tool: str, **arguments: Any) -> str:
     result = await session.call_tool(tool, arguments)
     assert result.is_error
-    return str(result.content[0].text)  # type: ignore[union-attr]
+    return str(result.content[0].text)  # type: ignore[union-attr]  # a text
 
 
 async def completed(session: ClientSession, kb_id: str) -> None:

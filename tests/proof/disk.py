@@ -24,7 +24,7 @@ def enter_own_mounts(module: str) -> None:
     if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
         return
     environment = {**os.environ, OWN_MOUNTS: "1"}
-    os.execve(unshare, [*command, sys.executable, "-m", module, *sys.argv[1:]], environment)  # noqa: S606
+    os.execve(unshare, [*command, sys.executable, "-m", module, *sys.argv[1:]], environment)  # noqa: S606  # no shell
 
 
 class Disk:

@@ -65,7 +65,7 @@ class Kills:
         return is_reached
 
     async def _kill(self, cell: Cell, database: Path, docs: Path, base_url: str) -> bool:
-        process = self._forks.Process(  # type: ignore[attr-defined]
+        process = self._forks.Process(  # type: ignore[attr-defined]  # put there by the test
             target=live, args=(cell, database, docs, base_url, self._server.url, self._server.pid)
         )
         process.start()

@@ -98,8 +98,8 @@ def live(cell: Cell, database: Path, folder: Path, base_url: str, url: str, serv
         if left == 0:
             os.kill(os.getpid() if cell.who is Who.HEAD else server_pid, signal.SIGKILL)
 
-    postgres.WORTH_AN_INDEX = 1  # type: ignore[misc]
-    install = lambda: failpoints.install(cell.point, arrive)  # noqa: E731
+    postgres.WORTH_AN_INDEX = 1  # type: ignore[misc]  # bound in the loop
+    install = lambda: failpoints.install(cell.point, arrive)  # noqa: E731  # named for what it does
     anyio.run(_run, cell.errand, database, folder, base_url, url, install)
     raise SystemExit(3 if left > 0 else 0)
 

@@ -51,7 +51,7 @@ async def test_a_document_is_known_as_long_as_anything_holds_it(database: Databa
         "INSERT INTO pushed (kb_id, uri, size, digest, pushed_at) VALUES (?, 'pushed', 0, '', '')",
         "UPDATE catalogue SET skipped = 1 WHERE kb_id = ? AND uri = 'skipped'",
     ):
-        await database.write(lambda tx, sql=sql: tx.run(sql, made.key))  # type: ignore[misc]
+        await database.write(lambda tx, sql=sql: tx.run(sql, made.key))  # type: ignore[misc]  # bound in the loop
     later = await stock(database, job_id="later")
     await list_documents(later, "found")
     assert await database.read(

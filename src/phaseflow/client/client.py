@@ -228,7 +228,7 @@ class Calls(DocumentCalls):
     async def watch(self, kb_id: str) -> AsyncIterator[JobStatusResponse]:
         """The status of the newest job now and after each change, until it is over; the latest wins.
 
-        Reconnects by itself, with growing waits, for as long as it takes, even across a restart of the service.
+        Reconnects automatically, with growing waits, for as long as it takes, even across a restart of the service.
         """
         async with aclosing(self._events(kb_id, None)) as events:
             async for event in events:
@@ -243,8 +243,8 @@ class Calls(DocumentCalls):
     async def transitions(self, after: int | None = None, kb_id: str | None = None) -> AsyncIterator[Transition]:
         """Every transition after number ``after``, once and in order: replay, then live. None begins with now.
 
-        Reconnects by itself and resumes where it was. Raises HistoryLost when the log no longer reaches back that far.
-        Never ends by itself, unless the knowledge base is deleted (KnowledgeBaseNotFound).
+        Reconnects automatically and resumes where it was. Raises HistoryLost when the log does not reach so far back.
+        Never ends on its own, unless the knowledge base is deleted (KnowledgeBaseNotFound).
         """
         async with aclosing(self._events(kb_id, after)) as events:
             async for event in events:

@@ -18,7 +18,7 @@ _PASSING = frozenset({429, 500, 502, 503, 504})
 async def follow(http: httpx2.AsyncClient, path: str, after: int | None) -> AsyncGenerator[httpx2.ServerSentEvent]:
     """The events of a feed behind number ``after``, each once, over any number of connections; None begins with now.
 
-    Raises ServiceUnreachable when the first connection fails, and the refusals of the service. Never ends by itself.
+    Raises ServiceUnreachable when the first connection fails, and the refusals of the service. Never ends on its own.
     """
     last_id, wait_s, connected = "" if after is None else str(after), FIRST_WAIT_S, False
     while True:

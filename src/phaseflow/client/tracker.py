@@ -80,7 +80,7 @@ class TrackerCalls:
 
     @ServiceCall
     async def renew_lease(self, job_id: str) -> JobStatusResponse:
-        """Say that the program is alive, which the client does by itself."""
+        """Say that the program is alive, which the client does automatically."""
         return await self._connection.ask_patiently(JobStatusResponse, "POST", f"{job_path(job_id)}/renew")
 
     @ServiceCall

@@ -36,7 +36,7 @@ class Job:
         return await self._last(until_quiet=False)
 
     async def wait_until_idle(self) -> JobStatusResponse:
-        """The status once the job is over, or paused and will not resume by itself."""
+        """The status once the job is over, or paused and will not resume automatically."""
         return await self._last(until_quiet=True)
 
     async def _last(self, *, until_quiet: bool) -> JobStatusResponse:

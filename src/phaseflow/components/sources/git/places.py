@@ -25,7 +25,7 @@ def local_path(url: str) -> Path | None:
 def check_place(url: str) -> None:
     """Raise InvalidRequest for what is not the address of a repository, or when what reads them is not installed."""
     try:
-        import dulwich  # noqa: F401
+        import dulwich  # noqa: F401  # only whether it is there
     except ModuleNotFoundError as error:
         raise InvalidRequest("source", str(MissingExtra("a source of type git", "git"))) from error
     path = local_path(url)
