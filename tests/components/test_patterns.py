@@ -42,6 +42,7 @@ IN_FUNCTIONS = {
     "chunker._locate",
     "document_calls.document_path",
     "kb_sources._free_name",
+    "kb_sources._path",
     "markdown_headings.heading",
     "markup._extracted",
     "sync.seconds_of",

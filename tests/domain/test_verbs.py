@@ -78,7 +78,7 @@ def test_a_verb_twice_is_the_verb_once(state: IngestionState, verb: Action) -> N
 def test_a_job_that_no_engine_runs_can_only_be_cancelled(state: IngestionState) -> None:
     own = replace(state, managed=False, cancelled=False)
     over = own.get_overall_status().is_terminal
-    assert own.allowed_actions() == (() if over else (Action.CANCEL,))
+    assert own.allowed_actions() == ((Action.START,) if over else (Action.CANCEL,))
     for verb, act in VERBS.items():
         if verb in own.allowed_actions():
             assert act(own).get_overall_status() is JobStatus.CANCELLED

@@ -90,7 +90,7 @@ def globs(text: str, pattern: str) -> bool:
 
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_FOREIGN = ("no such table", "no such column", "Could not decode to UTF-8", "malformed JSON")
+_FOREIGN = ("no such table", "no such column", "no such index", "Could not decode to UTF-8", "malformed JSON")
 """How SQLite puts it, under the code of any mistake, when tables are gone or hold what was not written by us."""
 _CAUSES = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space, then retry",
