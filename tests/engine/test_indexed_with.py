@@ -103,5 +103,5 @@ async def test_a_job_says_from_its_first_moment_what_it_makes_again_and_how_much
             done = await job.wait()
         assert "again" not in done.message
         with anyio.fail_after(20):
-            last = await (await flow.start("kb", full=True, hold=["embedding"])).wait_until_idle()
+            last = await (await flow.start("kb", full=True, hold=["loading"])).wait_until_idle()
         assert "again" not in last.message
