@@ -102,7 +102,8 @@ class IndexingActor(Actor):
             except TransientError as error:
                 async with self.gate:
                     await self.context.write(lambda tx: self._wait_on(tx, WaitingOn.INDEX))
-                await self.gate.sleep(max(wait_s * (1 + random.random() / 4), error.retry_after_s or 0))  # noqa: S311
+                spread = 1 + random.random() / 4  # noqa: S311  # no secret
+                await self.gate.sleep(max(wait_s * spread, error.retry_after_s or 0))
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
             else:
                 return

@@ -113,7 +113,7 @@ class Wanted:
         raise JobConflict(Action.START, kb.job.status, kb.job.allowed_actions, why)
 
     async def go_on(self, flow: "PhaseFlow | Client", job: "JobStatusResponse") -> None:
-        """Resume the job, but for the phases that this command holds. One that is pending goes on by itself, and one
+        """Resume the job, but for the phases that this command holds. One that is pending goes on anyway, and one
         that asks before it takes out documents is not answered by the way."""
         if asks_to_delete(job) and not self.allow_deletes:
             return

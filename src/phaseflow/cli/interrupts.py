@@ -76,7 +76,7 @@ def _finish(number: int, frame: FrameType | None) -> None:
 
 
 def end_within(seconds: float) -> None:
-    """Leave the process at once in so long, should it not have ended by itself. The first call counts.
+    """Leave the process at once in so long, should it not have ended before. The first call counts.
 
     For signal handlers. No thread: starting one there may wait for a lock that the interrupted code holds.
     """

@@ -149,7 +149,7 @@ class RemoteForeground:
         except (JobNotFound, KnowledgeBaseNotFound):
             return Exit.PAUSED  # nothing has begun
         except JobConflict:
-            final = await client.status(self.kb_id)  # it ended by itself in the meantime
+            final = await client.status(self.kb_id)  # it has ended in the meantime
             await self._sum_up(client, final, shows=True)
             return exit_of(final.status)
         except PhaseflowError as error:
