@@ -67,8 +67,9 @@ def add(
     if trust is None or not added:
         return len(added), 0
     unchanged = tx.rows(
+        # The plus: by id, never through all that is listed and unread.
         f"UPDATE job_entries SET state = {EntryState.UNCHANGED}"
-        f" WHERE id >= ?1 AND job_seq = ?2 AND {IS_LISTED} AND stamp IS NOT NULL"
+        f" WHERE id >= ?1 AND +job_seq = ?2 AND {IS_LISTED} AND stamp IS NOT NULL"
         " AND EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = ?3 AND d.index_version = ?4"
         f"  AND d.uri = job_entries.uri AND d.{IS_SEARCHABLE} AND d.stamp = job_entries.stamp"
         "  AND d.recipe IN (?5, ?5 || ?6))"
