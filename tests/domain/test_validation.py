@@ -83,13 +83,43 @@ def test_a_place_has_the_names_that_stand_in_the_json_and_none_of_the_kinds() ->
         query: Annotated[str, Field(min_length=1)] | Annotated[list[Annotated[str, Field(min_length=1)]], Field()]
         attributes: dict[Annotated[str, Field(max_length=2)], str] = {}
 
-    for given in ({"query": ""}, {"query": 5}, {"query": ["a", ""]}):
+    for given, place in (({"query": ""}, "query"), ({"query": 5}, "query"), ({"query": ["a", ""]}, "query.1")):
         with pytest.raises(ValidationError) as raised:
             Asked.model_validate(given)
-        assert first_fault(raised.value).place == "query"
+        assert first_fault(raised.value).place == place
     with pytest.raises(ValidationError) as raised:
         Asked.model_validate({"query": "a", "attributes": {"long": "x"}})
     assert first_fault(raised.value).place == "attributes.long"
     with pytest.raises(ValidationError) as raised:
         Settings.model_validate({"index": {"type": "postgres", "server": 5}})
     assert first_fault(raised.value, "settings").place == "settings.index.server"
+
+
+class OfSomeKinds(BaseModel):
+    """Values of unions."""
+
+    one: (
+        Annotated[str, Field(min_length=1)] | Annotated[list[Annotated[str, Field(max_length=2)]], Field(min_length=1)]
+    ) = "a"
+    values: dict[str, Annotated[str, Field(max_length=2)] | bool | int | float] = {}
+    number: int = 1
+
+
+@pytest.mark.parametrize(
+    ("given", "place", "problem"),
+    [
+        ({"one": 5}, "one", "must be a text or a list"),
+        ({"one": []}, "one", "must have at least 1 item"),
+        ({"one": ""}, "one", "must have at least 1 character"),
+        ({"one": ["a", "abc"]}, "one.1", "must have at most 2 characters"),
+        ({"values": {"k": None}}, "values.k", "must be a text, true or false, or a number"),
+        ({"values": {"k": "abc"}}, "values.k", "must have at most 2 characters"),
+        ({"number": [], "one": []}, "one", "must have at least 1 item"),
+        ({"number": []}, "number", "must be a whole number"),
+    ],
+)
+def test_of_the_kinds_that_a_value_may_have_the_nearest_is_told(given: Any, place: str, problem: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        OfSomeKinds.model_validate(given)
+    fault = first_fault(caught.value)
+    assert (fault.place, fault.problem) == (place, problem)

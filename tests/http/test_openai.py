@@ -311,6 +311,13 @@ async def test_a_batch_is_followed_listed_and_cancelled(service: Service) -> Non
     assert (shown["status"], shown["file_counts"]["completed"], shown["file_counts"]["total"]) == ("completed", 3, 3)
     page = await ask(http, "GET", f"{path}/{batch['id']}/files", params={"order": "asc", "limit": 2})
     assert ([file["id"] for file in page["data"]], page["has_more"]) == (ids[:2], True)
+    before = await ask(
+        http, "GET", f"{path}/{batch['id']}/files", params={"order": "asc", "before": ids[2], "limit": 1}
+    )
+    assert ([file["id"] for file in before["data"]], before["has_more"]) == (ids[1:2], True)
+    after = await ask(http, "GET", f"{path}/{batch['id']}/files", params={"after": ids[1], "filter": "completed"})
+    assert ([file["id"] for file in after["data"]], after["has_more"]) == (ids[:1], False)
+    await ask(http, "GET", f"{path}/{batch['id']}/files", 400, params={"after": "file-nothing"})
     await ask(http, "GET", f"{path}/vsfb_nothing", 404)
     assert (await ask(http, "POST", f"{path}/{batch['id']}/cancel"))["status"] == "completed"
 
@@ -331,6 +338,25 @@ async def test_a_cancelled_batch_is_left_out_until_it_is_added_again(service: Se
     await ask(http, "POST", f"{STORES}/{store}/files", json={"file_id": id_})
     await until(lambda: is_done(http, store))
     assert (await ask(http, "GET", f"{STORES}/{store}/files/{id_}"))["status"] == "completed"
+
+
+async def test_large_batches_are_read_and_changed_in_groups(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("phaseflow.http.openai.adding.TOGETHER", 2)
+    monkeypatch.setattr("phaseflow.http.openai.objects.POLL_AFTER_MS_A_FILE", 100)
+    http = service.http
+    store, _ = await store_with(http, "a.md")
+    path = f"{STORES}/{store}/file_batches"
+    ids = [await sent(http, f"{n}.txt", f"Fruit {n}.") for n in range(5)]
+    await start_held(service.flow, store, "embedding")
+    batch = await ask(http, "POST", path, json={"file_ids": ids})
+    assert batch["file_counts"]["in_progress"] == 5
+    assert (await http.get(f"{path}/{batch['id']}")).headers["openai-poll-after-ms"] == "500"  # seldom for many files
+    cancelled = await ask(http, "POST", f"{path}/{batch['id']}/cancel")
+    assert (cancelled["status"], cancelled["file_counts"]["cancelled"]) == ("cancelled", 5)
+    page = await ask(http, "GET", f"{path}/{batch['id']}/files", params={"filter": "cancelled", "limit": 4})
+    assert ([file["id"] for file in page["data"]], page["has_more"]) == (ids[:0:-1], True)
+    again = await ask(http, "POST", path, json={"file_ids": ids})
+    assert again["file_counts"]["in_progress"] == 5
 
 
 async def test_a_client_that_polls_behind_a_cancelled_job_is_not_kept_waiting(service: Service) -> None:
@@ -402,9 +428,15 @@ async def test_what_is_not_there_changes_nothing(service: Service) -> None:
     assert (await ask(http, "GET", f"{STORES}/{store}"))["file_counts"]["total"] == 0
 
 
-@pytest.mark.parametrize("path", ["embeddings", "chat/completions", "responses"])
-async def test_what_this_service_cannot_do_is_an_error_that_says_so(service: Service, path: str) -> None:
-    refused = await ask(service.http, "POST", f"{V1}/{path}", 400, json={})
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "embeddings"), ("POST", "chat/completions"), ("GET", "responses/resp_1"), ("GET", "models/gpt-5"),
+        ("DELETE", "threads/thread_1"), ("POST", "uploads/upload_1/complete"), ("GET", "videos"),
+    ],
+)  # fmt: skip
+async def test_what_this_service_cannot_do_is_an_error_that_says_so(service: Service, method: str, path: str) -> None:
+    refused = await ask(service.http, method, f"{V1}/{path}", 400)
     assert (refused["error"]["code"], path in refused["error"]["message"]) == ("not_offered", True)
 
 

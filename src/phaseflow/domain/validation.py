@@ -2,19 +2,23 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 from pydantic import ValidationError
 from pydantic_core import core_schema
 
 from phaseflow.domain.counting import counted
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 _TAGS: Final = frozenset(
     {"folder", "web", "upload", "fsspec", "git", "static", "openai", "named", "embedded", "postgres"}
 )
-_KINDS_OF_VALUE: Final = ("constrained-", "list[", "[key]")
-"""How pydantic calls a member of a union, or a key, in a place."""
 """Of the variants of sources and embedders: they stand in a place although nobody wrote them there."""
+_KINDS_OF_VALUE: Final = ("constrained-", "list[", "[key]")
+_MEMBERS: Final = frozenset({"str", "bool", "int", "float", "dict"})
+"""How pydantic calls a member of a union, or a key, in a place."""
 _KINDS: Final = frozenset(get_args(core_schema.ErrorType))
 _LINE: Final = re.compile(r"line (\d+) column (\d+)")
 
@@ -30,13 +34,44 @@ class Fault(NamedTuple):
 
 def first_fault(error: ValidationError, root: str = "") -> Fault:
     """The first fault that pydantic has found; ``root`` stands before its place."""
-    first = error.errors(include_url=False)[0]
+    found = error.errors(include_url=False)
+    members = [each for each in found if _is_of_same_union(each["loc"], found[0]["loc"])]
+    first = next((each for each in members if not _is_of_kind(each)), found[0])
     place = ".".join(part for part in (root, *_written(first["loc"])) if part)
     kind = first["type"]
     problem = (
         _in_words(kind, first.get("ctx", {})) if kind in _KINDS else first["msg"]
     )  # one that a model of ours words
+    if first is found[0] and len(members) > 1 and _is_of_kind(first):
+        problem = f"must be {_any_of([_in_words(each['type'], {}) for each in members])}"
     return Fault(place, kind, problem, first["input"])
+
+
+def _is_of_same_union(place: Sequence[int | str], first: Sequence[int | str]) -> bool:
+    """Whether a fault was found in the same union of kinds as the first one."""
+    depth = len(first) - 1
+    return (
+        len(place) > depth >= 0
+        and place[:depth] == first[:depth]
+        and _is_member(place[depth])
+        and _is_member(first[depth])
+    )
+
+
+def _any_of(problems: Sequence[str]) -> str:
+    kinds = list(dict.fromkeys(problem.removeprefix("must be ") for problem in problems))
+    if "a number" in kinds and "a whole number" in kinds:
+        kinds.remove("a whole number")
+    return " or ".join(kinds) if len(kinds) < 3 else f"{', '.join(kinds[:-1])}, or {kinds[-1]}"
+
+
+def _is_member(part: int | str) -> bool:
+    return part in _MEMBERS or str(part).startswith(_KINDS_OF_VALUE)
+
+
+def _is_of_kind(fault: "ErrorDetails") -> bool:
+    """Whether the value is of another kind altogether: then another member of the union may say more."""
+    return fault["type"].endswith("_type")
 
 
 def _written(place: Sequence[int | str]) -> Iterator[str]:

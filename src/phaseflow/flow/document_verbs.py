@@ -5,7 +5,7 @@ finds in search it changes at once; what is on its way is looked at again when i
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -37,21 +37,19 @@ class DocumentVerbs:
 
     async def retry(self, kb_id: str, document: str) -> DocumentChange:
         """Load it anew, even if it is unchanged."""
+        return await self._change(kb_id, document, _retry)
 
-        def change(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None:
-            catalogue.set_skipped(tx, key, known.uri, skipped=False)
-            inbox.ask(tx, key, [known.uri], at, anew=True)
-
-        return await self._change(kb_id, document, change)
+    async def retry_each(self, kb_id: str, uris: Sequence[str]) -> None:
+        """Load each anew that there is, in one transaction; give a bounded number of them."""
+        await self._change_each(kb_id, uris, _retry)
 
     async def skip(self, kb_id: str, document: str) -> DocumentChange:
         """Take it out of search, and leave it out."""
+        return await self._change(kb_id, document, _skip)
 
-        def change(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None:
-            catalogue.set_skipped(tx, key, known.uri, skipped=True)
-            _take_out(tx, key, known.uri)
-
-        return await self._change(kb_id, document, change)
+    async def skip_each(self, kb_id: str, uris: Sequence[str]) -> None:
+        """Leave out each that there is, in one transaction; give a bounded number of them."""
+        await self._change_each(kb_id, uris, _skip)
 
     async def set_metadata(self, kb_id: str, document: str, metadata: Mapping[str, Any]) -> DocumentChange:
         """Replace its metadata."""
@@ -90,6 +88,28 @@ class DocumentVerbs:
         if file is not None:
             await anyio.to_thread.run_sync(self._engine.uploads.remove, kb_id, [file])
         return uri, job_id
+
+    async def _change_each(self, kb_id: str, uris: Sequence[str], change: Callable[..., None]) -> None:
+        check_kb_id(kb_id)
+
+        def write(tx: Transaction, at: datetime) -> None:
+            key = knowledge_bases.get(tx, kb_id).key
+            for uri in uris:
+                known = catalogue.find(tx, key, uri)
+                if known is not None:
+                    change(tx, key, known, at)
+
+        await self._engine.change_documents(kb_id, write)
+
+
+def _retry(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None:
+    catalogue.set_skipped(tx, key, known.uri, skipped=False)
+    inbox.ask(tx, key, [known.uri], at, anew=True)
+
+
+def _skip(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None:
+    catalogue.set_skipped(tx, key, known.uri, skipped=True)
+    _take_out(tx, key, known.uri)
 
 
 def _take_out(tx: Transaction, key: str, uri: str) -> None:

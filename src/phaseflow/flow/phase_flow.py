@@ -88,7 +88,7 @@ class PhaseFlow(Queries):
         self._starting = Starting(self._engine)
         self._control = Control(self._engine)
         self._intake = Documents(self._engine)
-        self._document_verbs = DocumentVerbs(self._engine)
+        self.document_verbs = DocumentVerbs(self._engine)
         self._upkeep = Upkeep(self._engine)
 
     async def __aenter__(self) -> Self:
@@ -250,19 +250,19 @@ class PhaseFlow(Queries):
 
         A job takes it as it takes what is pushed. Its searchable version stays until the new one is whole.
         """
-        return (await self._document_verbs.retry(kb_id, document))[0]
+        return (await self.document_verbs.retry(kb_id, document))[0]
 
     async def skip_document(self, kb_id: str, document: str) -> str:
         """Take a document out of search at once, and leave it out of every job until it is retried. Returns its uri."""
-        return (await self._document_verbs.skip(kb_id, document))[0]
+        return (await self.document_verbs.skip(kb_id, document))[0]
 
     async def delete_document(self, kb_id: str, document: str) -> str:
         """Take a document that was pushed out of the knowledge base, at once. Raises HeldBySource for any other."""
-        return (await self._document_verbs.delete(kb_id, document))[0]
+        return (await self.document_verbs.delete(kb_id, document))[0]
 
     async def remove_document(self, kb_id: str, uri: str) -> Job | None:
         """The same as ``delete_document``; the newest job of the knowledge base, None when it has never run."""
-        job_id = (await self._document_verbs.delete(kb_id, inputs.as_text("uri", uri)))[1]
+        job_id = (await self.document_verbs.delete(kb_id, inputs.as_text("uri", uri)))[1]
         return None if job_id is None else self._control.job(job_id, kb_id)
 
     async def set_metadata(self, kb_id: str, document: str, metadata: Mapping[str, Any]) -> str:
@@ -270,7 +270,7 @@ class PhaseFlow(Queries):
 
         Raises InvalidRequest, naming the field: at most 64 names and 16 KB; texts, numbers, booleans, lists of texts.
         """
-        return (await self._document_verbs.set_metadata(kb_id, document, metadata))[0]
+        return (await self.document_verbs.set_metadata(kb_id, document, metadata))[0]
 
     async def delete_kb(self, kb_id: str) -> None:
         """Delete a knowledge base and free its name. Raises JobConflict while a job is not over."""

@@ -163,7 +163,8 @@ def _answer_problem(request: Request, error: Exception) -> Response:
 
 
 def _error_response(scope: Scope, error: Exception) -> Response:
-    return (error_response if path_of(scope).startswith(PREFIX) else problem_response)(error)
+    path = path_of(scope)
+    return error_response(error, path) if path.startswith(PREFIX) else problem_response(error)
 
 
 def _lifespan(state: AppState) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:

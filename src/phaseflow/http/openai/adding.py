@@ -1,7 +1,7 @@
 """How files get into vector stores: copied into the knowledge base as documents, in groups."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from phaseflow.http.openai.requests import CHARACTERS_A_TOKEN, Auto, Static, Sto
 from phaseflow.store.kept_files import KeptFile
 
 TOGETHER = 50
-"""Files stored in one transaction."""
+"""Files stored or changed in one transaction."""
 _AGAIN = frozenset({DocumentStatus.SKIPPED, DocumentStatus.FAILED})
 
 
@@ -44,8 +44,8 @@ async def add_files(state: AppState, kb_id: str, files: Sequence[StoreFileBody])
             for file, metadata in zip(kept[first : first + TOGETHER], given[first : first + TOGETHER], strict=True):
                 await _copy(flow, file, batch, metadata)
             await flow.take_in(kb_id, batch)
-    for uri in again:
-        await flow.retry_document(kb_id, uri)
+    for few in in_groups(again):
+        await flow.document_verbs.retry_each(kb_id, few)
     state.hub.invalidate(kb_id)
     return uris
 
@@ -55,6 +55,11 @@ async def _copy(flow: PhaseFlow, file: KeptFile, batch: UploadBatch, metadata: s
     async for part in flow.files.parts(file):
         await anyio.to_thread.run_sync(batch.write, part)
     await anyio.to_thread.run_sync(partial(batch.end, metadata=metadata))
+
+
+def in_groups(uris: Sequence[str]) -> Iterator[Sequence[str]]:
+    """As many as are changed in one transaction."""
+    return (uris[first : first + TOGETHER] for first in range(0, len(uris), TOGETHER))
 
 
 def sizes_of(strategy: Static) -> dict[str, int]:

@@ -8,10 +8,9 @@ from typing import Any
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from phaseflow.domain.documents import DocumentInfo
-from phaseflow.domain.errors import DocumentNotFound, InvalidRequest
+from phaseflow.domain.errors import InvalidRequest
 from phaseflow.http.endpoint import Endpoint, JsonResult, RequestContext
-from phaseflow.http.openai.adding import add_files
+from phaseflow.http.openai.adding import add_files, in_groups
 from phaseflow.http.openai.objects import (
     FileBatch,
     FileCounts,
@@ -69,11 +68,14 @@ async def cancel_batch(call: RequestContext[BatchPath, None]) -> Response | Json
     kb_id, flow = call.at.vector_store_id, call.state.flow
     note = await _note(call)
     job = (await flow.kb(kb_id)).job
-    documents = await flow.documents_named(kb_id, note.uris)
-    unfinished = [each for each in documents if shown_status(each.status, job) == "in_progress"]
-    for document in unfinished:
-        await _skip(call, document)
-    if unfinished:
+    is_cancelled = False
+    for few in in_groups(note.uris):
+        documents = await flow.documents_named(kb_id, few)  # just before: what is indexed stays
+        unfinished = [each.uri for each in documents if shown_status(each.status, job) == "in_progress"]
+        if unfinished:
+            await flow.document_verbs.skip_each(kb_id, unfinished)
+            is_cancelled = True
+    if is_cancelled:
         note = note.model_copy(update={"cancelled": True})
         await flow.notes.put(kb_id, call.at.batch_id, note.model_dump_json())
         call.state.hub.invalidate(kb_id)
@@ -81,27 +83,23 @@ async def cancel_batch(call: RequestContext[BatchPath, None]) -> Response | Json
 
 
 async def list_batch_files(call: RequestContext[BatchFileList, None]) -> JsonResult:
-    at, flow = call.at, call.state.flow
-    kb = await flow.kb(at.vector_store_id)
-    documents = await flow.documents_named(kb.kb_id, (await _note(call)).uris)
-    files = sorted(shown_files(kb, documents), key=lambda file: file.id, reverse=at.order == "desc")
-    ids = [file.id for file in files]
-    if (cursor := at.after or at.before) is not None and cursor not in ids:
-        raise InvalidRequest("after" if at.after else "before", "is not a file of this batch")
-    if at.after is not None:
-        files = files[ids.index(at.after) + 1 :]
-    elif at.before is not None:
-        files = files[: ids.index(at.before)]
-    wanted = [file for file in files if at.filter is None or file.status == at.filter]
-    page = wanted[-at.limit :] if at.before is not None else wanted[: at.limit]
-    return JsonResult(Listed.of(page, has_more=len(wanted) > at.limit))
-
-
-async def _skip(call: RequestContext[BatchPath, None], document: DocumentInfo) -> None:
-    try:
-        await call.state.flow.skip_document(call.at.vector_store_id, document.uri)
-    except DocumentNotFound:
-        return  # it has just been deleted
+    """Reads the documents of the page alone, in the order of the ids that their uris begin with."""
+    at, kb = call.at, await call.state.flow.kb(call.at.vector_store_id)
+    uris = sorted((await _note(call)).uris, reverse=(at.order == "desc") == (at.before is None))
+    cursor = at.after or at.before
+    if cursor is not None:
+        place = next((place for place, uri in enumerate(uris) if uri.startswith(f"{cursor}/")), None)
+        if place is None:
+            raise InvalidRequest("after" if at.after else "before", "is not a file of this batch")
+        uris = uris[place + 1 :]
+    found: list[StoreFile] = []
+    for few in in_groups(uris):
+        files = shown_files(kb, await call.state.flow.documents_named(kb.kb_id, few))
+        found += [file for file in files if at.filter is None or file.status == at.filter]
+        if len(found) > at.limit:
+            break
+    page = found[: at.limit]
+    return JsonResult(Listed.of(page if at.before is None else page[::-1], has_more=len(found) > at.limit))
 
 
 async def _note(call: RequestContext[BatchPath, None]) -> Note:
@@ -114,16 +112,16 @@ async def _note(call: RequestContext[BatchPath, None]) -> Note:
 async def _answer(call: RequestContext[Any, Any], kb_id: str, batch_id: str, note: Note) -> Response | JsonResult:
     flow = call.state.flow
     job = (await flow.kb(kb_id)).job
-    statuses: list[Status] = [
-        shown_status(document.status, job) for document in await flow.documents_named(kb_id, note.uris)
-    ]
+    statuses: list[Status] = []
+    for few in in_groups(note.uris):
+        statuses += [shown_status(document.status, job) for document in await flow.documents_named(kb_id, few)]
     statuses += ["cancelled"] * (len(note.uris) - len(statuses))  # taken out since
     counts = FileCounts.of(statuses)
     batch = FileBatch(
         id=batch_id, created_at=seconds(note.created_at), vector_store_id=kb_id, file_counts=counts,
         status=_status(counts, note),
     )  # fmt: skip
-    return polled(batch, batch.status)
+    return polled(batch, batch.status, len(note.uris))
 
 
 def _status(counts: FileCounts, note: Note) -> Status:

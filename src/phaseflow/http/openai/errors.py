@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from phaseflow.domain.errors import InvalidRequest, KnowledgeBaseNotFound
+from phaseflow.domain.errors import DocumentNotFound, InvalidRequest, KnowledgeBaseNotFound
 from phaseflow.http.problems import HttpError, problem_response
 
 PREFIX = "/v1/"
@@ -25,8 +26,17 @@ class NotOffered(HttpError):
     code = "not_offered"
 
 
-def error_response(error: Exception) -> Response:
+_NOT_OFFERED = frozenset({
+    "admin", "assistants", "audio", "batches", "chat", "chatkit", "completions", "containers", "conversations", "edits",
+    "embeddings", "evals", "fine_tuning", "graders", "images", "models", "moderations", "organization", "projects",
+    "realtime", "responses", "skills", "threads", "uploads", "videos",
+})  # fmt: skip
+"""What else the protocol has, by the first part of the path."""
+
+
+def error_response(error: Exception, path: str) -> Response:
     """The answer to any error. A value that cannot be used is a 400, as clients of the protocol expect."""
+    error = _as_refusal(error, path.removeprefix(PREFIX))
     problem = problem_response(error)
     told = json.loads(bytes(problem.body))
     status = HTTPStatus.BAD_REQUEST if isinstance(error, InvalidRequest) else HTTPStatus(problem.status_code)
@@ -34,6 +44,8 @@ def error_response(error: Exception) -> Response:
     message = told["detail"]
     if isinstance(error, KnowledgeBaseNotFound):
         message = f"there is no vector store {error.kb_id!r}; create it, or list those there are"
+    if type(error) is DocumentNotFound:
+        message = f"vector store {error.kb_id!r} has no file {error.uri!r}; add it, or list those it has"
     body = {
         "message": message,
         "type": _TYPES.get(status, kind),
@@ -42,3 +54,13 @@ def error_response(error: Exception) -> Response:
     }
     headers = {name: problem.headers[name] for name in _KEPT if name in problem.headers}
     return JSONResponse({"error": body}, int(status), headers)
+
+
+def _as_refusal(error: Exception, path: str) -> Exception:
+    is_unknown = isinstance(error, HTTPException) and error.status_code == HTTPStatus.NOT_FOUND
+    if is_unknown and path.partition("/")[0] in _NOT_OFFERED:
+        return NotOffered(
+            f"this service keeps files and searches vector stores; it runs no models, so it does not offer {path:.100};"
+            " send that to a model server"
+        )
+    return error

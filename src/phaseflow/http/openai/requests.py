@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from phaseflow.domain.search_query import LONGEST_QUERY
 from phaseflow.http.endpoint import Parameters
 
-MOST_IN_BATCH = 500
-"""Files added to a vector store by one request: they are copied before it is answered."""
+MOST_IN_BATCH = 2000
+"""Files added to a vector store by one request, as the protocol has it."""
 CHARACTERS_A_TOKEN = 4
 """Chunks are cut by characters; a token of OpenAI's models is about four of English text."""
 
@@ -189,7 +189,13 @@ class BatchBody(Body):
         ]
 
 
-Query = Annotated[str, Field(min_length=1, max_length=LONGEST_QUERY, pattern=r"\S")]
+def _is_no_blank(query: str) -> str:
+    if not query.strip():
+        raise ValueError("must not be blank")
+    return query
+
+
+Query = Annotated[str, Field(min_length=1, max_length=LONGEST_QUERY), AfterValidator(_is_no_blank)]
 
 
 class RankingOptions(Body):

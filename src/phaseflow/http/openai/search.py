@@ -1,11 +1,8 @@
-"""Search of a vector store, and what the protocol has that is not offered."""
-
-from typing import Any
+"""Search of a vector store."""
 
 from phaseflow.domain.filters import as_filter
 from phaseflow.domain.status import SearchHit
 from phaseflow.http.endpoint import Endpoint, JsonResult, RequestContext
-from phaseflow.http.openai.errors import NotOffered
 from phaseflow.http.openai.objects import Found, SearchPage, Text, attributes_of, file_name_of
 from phaseflow.http.openai.requests import SearchBody, StorePath
 from phaseflow.http.openai.stores import STORE, use
@@ -37,26 +34,15 @@ def _found(hit: SearchHit) -> Found:
     )  # fmt: skip
 
 
-async def refuse(call: RequestContext[Any, None]) -> JsonResult:
-    raise NotOffered(
-        "this service keeps files and searches vector stores; it runs no models, so it does not offer"
-        f" {call.request.url.path.partition('/v1/')[2]}; send that to a model server"
-    )
-
-
-_NOT_OFFERED = (
-    "responses", "chat/completions", "completions", "embeddings", "models", "images/generations", "audio/speech",
-    "audio/transcriptions", "moderations", "fine_tuning/jobs", "batches", "uploads", "assistants", "threads",
-    "conversations",
-)  # fmt: skip
 ENDPOINTS = [
     Endpoint(
-        "POST", f"{STORE}/search", "Search a vector store", search_store, {200: SearchPage}, StorePath, SearchBody,
+        "POST",
+        f"{STORE}/search",
+        "Search a vector store",
+        search_store,
+        {200: SearchPage},
+        StorePath,
+        SearchBody,
         body_required=True,
     ),
-    *(
-        Endpoint(method, f"/v1/{path}", "Not offered", refuse, {})
-        for path in _NOT_OFFERED
-        for method in ("GET", "POST")
-    ),
-]  # fmt: skip
+]
