@@ -74,13 +74,14 @@ async def test_a_paused_phase_does_not_hold_up_those_before_it(tmp_path: Path) -
             await flow.pause("waf", "embedding")
             gate.let(1)
             await until(job, lambda now: now.phase_details[2].status == "paused")
-            stood = await until(job, lambda now: now.phase_details[1].status == "completed")
+            stood = await until(job, lambda now: now.status == "paused")
             arrived = gate.arrived
             gate.let(99)
             assert (await flow.resume("waf", "embedding")).phase_details[2].status in ("running", "completed")
             final = await job.wait()
     assert statuses(stood)[:3] == ["completed", "completed", "paused"]
     assert (stood.phase_details[2].waiting_on, stood.phase_details[3].waiting_on) == ("pause", "upstream")
+    assert stood.phase_details[3].items_processed == 1, "what was handed over before is searchable"
     assert arrived == 1
     assert (final.status, gate.done) == ("completed", 40)
 

@@ -66,22 +66,54 @@ def test_a_changed_phase_leaves_its_neighbours_and_the_old_state_alone(state: In
     assert [p for p in changed.phases if p is not other] == [p for p in state.phases if p.name != "chunking"]
 
 
-def test_a_job_is_stalled_when_a_guard_has_paused_a_phase_and_nothing_else_can_move() -> None:
+def chunked() -> IngestionState:
+    """A job whose first two phases are done."""
     state = IngestionState("job", "kb")
     for name in PHASES[:2]:
         state = state.with_phase(state[name].start(AT).complete(AT))
-    embedding = state[JobPhase.EMBEDDING].start(AT).hold("the budget is used up").pause(AT)
-    state = state.with_phase(embedding)
+    return state
+
+
+def handed(state: IngestionState, phase: JobPhase, available: int, done: int = 0) -> IngestionState:
+    """The same job, in which a phase was handed so many items and has done some of them."""
+    return state.with_phase(replace(state[phase], items_available=available, items_processed=done))
+
+
+@pytest.mark.parametrize("reason", [BY_USER, "the budget is used up"])
+def test_a_job_is_stalled_when_a_phase_is_paused_and_nothing_else_can_move(reason: str) -> None:
+    state = chunked()
+    pausing = state.with_phase(state[JobPhase.EMBEDDING].start(AT).hold(reason))
+    assert not pausing.is_stalled, "its batch in hand may hand over more"
+    state = pausing.with_phase(pausing[JobPhase.EMBEDDING].pause(AT))
     assert state.is_stalled
-    busy = replace(state[JobPhase.INDEXING].start(AT), items_available=5, items_processed=4)
-    assert not state.with_phase(busy).is_stalled
-    idle = state.with_phase(replace(busy, items_failed=1))
+    assert not handed(state, JobPhase.INDEXING, 5).is_stalled, "indexing has yet to begin"
+    busy = handed(state.with_phase(state[JobPhase.INDEXING].start(AT)), JobPhase.INDEXING, 5, 4)
+    assert not busy.is_stalled
+    idle = busy.with_phase(replace(busy[JobPhase.INDEXING], items_failed=1))
     assert idle.is_stalled
     assert not idle.may_run(JobPhase.INDEXING)
-    assert idle.why_paused(JobPhase.INDEXING) == "the budget is used up"
+    assert idle.why_paused(JobPhase.INDEXING) == reason
     assert not idle.with_phase(PhaseState(JobPhase.CHUNKING).start(AT)).is_stalled
-    asked_for = state.with_phase(state[JobPhase.EMBEDDING].release().hold(BY_USER))
-    assert not asked_for.is_stalled
+
+
+def test_a_job_is_stalled_when_a_phase_that_has_not_started_is_held_and_nothing_else_can_move() -> None:
+    state = chunked()
+    state = state.with_phase(state[JobPhase.EMBEDDING].hold(BY_USER))
+    assert state.is_stalled
+    assert state.with_phase(state[JobPhase.INDEXING].start(AT)).is_stalled
+    assert not chunked().with_phase(chunked()[JobPhase.INDEXING].hold(BY_USER)).is_stalled, "embedding may begin"
+
+
+def test_what_was_handed_over_begins_in_the_commit_that_would_pause_the_job() -> None:
+    state = chunked()
+    state = state.with_phase(state[JobPhase.EMBEDDING].start(AT).hold(BY_USER).pause(AT))
+    assert state.begun(AT) == state
+    begun = handed(state, JobPhase.INDEXING, 5).begun(AT)
+    assert (begun[JobPhase.INDEXING].status, begun.get_overall_status()) == (PhaseStatus.RUNNING, JobStatus.RUNNING)
+    assert begun.begun(AT) == begun
+    for held in replace(state, held=True), state.with_phase(state[JobPhase.INDEXING].hold(BY_USER)):
+        quiet = handed(held, JobPhase.INDEXING, 5)
+        assert quiet.begun(AT) == quiet
 
 
 def test_a_pause_has_the_reason_of_its_phase_else_that_of_the_job() -> None:

@@ -119,7 +119,8 @@ async def test_pausing_one_phase_lets_those_before_it_end(folder: Path, database
         await flow.pause("kb", JobPhase.EMBEDDING)
         embedder.gate.set()
         status = await until(flow, lambda s: s.phase_details[2].status is PhaseStatus.PAUSED)
-        loaded = await until(flow, lambda s: s.phase_details[1].status is PhaseStatus.COMPLETED)
+        loaded = await until(flow, lambda s: s.status is JobStatus.PAUSED)
+        assert loaded.phase_details[1].status is PhaseStatus.COMPLETED
         assert loaded.phase_details[0].status is PhaseStatus.COMPLETED
         assert "resume" in status.allowed_actions
         assert loaded.phase_details[2].waiting_on == "pause"

@@ -6,10 +6,12 @@ from pathlib import Path
 import anyio
 import pytest
 
-from phaseflow import JobPhase, JobStatus, PhaseFlow, RateLimited
+from phaseflow import JobPhase, JobStatus, PhaseFlow, PhaseStatus, RateLimited
 from phaseflow.actors import requests
 from phaseflow.domain.policy import LONGEST_WAIT_S
+from phaseflow.domain.vocabulary import WaitingOn
 from phaseflow.store import failpoints
+from phaseflow.store.states import DocumentState
 from tests.engine.components import CountingEmbedder, write_folder
 from tests.proof import outcome
 from tests.proof.test_seams import until_paused, until_quiet_writer
@@ -137,3 +139,40 @@ async def test_upkeep_of_the_file_beside_a_paused_job_changes_no_row(folder: Pat
         assert outcome.rows(database) == before
         await flow.set_metadata("kb", "doc000.md", {"number": 1})
         assert outcome.rows(database) != before, "a row that is written is seen"
+
+
+async def test_what_a_paused_phase_has_handed_over_is_indexed_before_the_job_says_paused(
+    folder: Path, database: Path
+) -> None:
+    embedder = CountingEmbedder()
+    embedder.close()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        job = await flow.start("kb", folder)
+        await embedder.until_called()
+        await flow.pause("kb", "embedding")
+        embedder.gate.set()
+        await until_paused(flow)
+        before = outcome.rows(database)
+        indexing = (await job.status()).phase_details[3]
+        assert (indexing.status, indexing.waiting_on) == (PhaseStatus.PAUSED, WaitingOn.UPSTREAM)
+        assert indexing.items_processed > 0
+        handed = f"SELECT count(*) FROM documents WHERE state = {DocumentState.EMBEDDED}"
+        assert select(database, handed) == [(0,)]
+        await until_quiet_writer(flow)
+        assert outcome.rows(database) == before
+        await flow.resume("kb", "embedding")
+        assert (await job.wait()).status is JobStatus.COMPLETED
+
+
+async def test_a_job_that_has_nothing_to_embed_stays_paused_before_a_phase_that_is_held(
+    folder: Path, database: Path
+) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", folder)).wait()
+        job = await flow.start("kb", folder, hold=["embedding"])
+        await until_paused(flow)
+        before = outcome.rows(database)
+        await until_quiet_writer(flow)
+        assert outcome.rows(database) == before
+        await flow.resume("kb")
+        assert (await job.wait()).status is JobStatus.COMPLETED

@@ -114,22 +114,25 @@ class IngestionState:
         return self.held and self.hold_reason == BY_INTERRUPTION
 
     @property
-    def guarded(self) -> PhaseState | None:
-        """The phase that a guard has paused, when there is one: nobody asked for this pause."""
-        return next((p for p in self.phases if p.status is PhaseStatus.PAUSED and p.is_guarded), None)
+    def blocked(self) -> PhaseState | None:
+        """The first phase that is paused, or has not started, until somebody resumes it, when there is one."""
+        return next((p for p in self.phases if p.held and p.status in _AT_REST), None)
 
     @property
     def is_stalled(self) -> bool:
-        """A guard has paused a phase, and no other phase has anything left to do until that one goes on.
+        """A phase is blocked, and no other has anything left to do until that one goes on."""
+        return self.blocked is not None and not any(self._can_move(p) for p in self.phases)
 
-        Phases before it have ended or do not run; those after it have done all that was handed over to them.
-        """
-        guarded = self.guarded
-        if guarded is None:
-            return False
-        at = guarded.name.position
-        idle = all(p.items_done >= p.items_available for p in self.phases[at + 1 :] if p.status is PhaseStatus.RUNNING)
-        return idle and not any(p.status is PhaseStatus.RUNNING for p in self.phases[:at])
+    def _can_move(self, phase: PhaseState) -> bool:
+        if phase.status is PhaseStatus.RUNNING:
+            return phase.held or self._has_more(phase)  # held: it is about to pause, and may hand over more before that
+        return phase.status is PhaseStatus.NOT_STARTED and not phase.held and self._has_more(phase)
+
+    def _has_more(self, phase: PhaseState) -> bool:
+        """It has something in hand, or its own end to make."""
+        before = phase.name.before
+        ends = before is None or self[before].status is PhaseStatus.COMPLETED
+        return ends or phase.items_done < phase.items_available
 
     def why_paused(self, phase: JobPhase) -> str | None:
         """The reason why a phase that does not run any more was paused, for the log and the message."""
@@ -137,7 +140,17 @@ class IngestionState:
         if failed is not None:
             return f"{failed} failed"
         reason = self[phase].hold_reason or self.hold_reason
-        return reason or (self.guarded.hold_reason if self.guarded is not None else None)
+        return reason or (self.blocked.hold_reason if self.blocked is not None else None)
+
+    def begun(self, at: datetime) -> Self:
+        """The same job, with the phases started for which work waits, where it would be paused otherwise.
+
+        A paused job is quiet, so what they have to do is begun in the commit that would pause it.
+        """
+        if self.get_overall_status() is not JobStatus.PAUSED:
+            return self
+        due = [p.name for p in self.phases if p.status is PhaseStatus.NOT_STARTED and p.items_done < p.items_available]
+        return self.each(lambda p: p.start(at), filter(self.may_run, due))
 
     def with_phase(self, phase: PhaseState) -> Self:
         """The same job with one phase replaced."""
@@ -158,6 +171,7 @@ class IngestionState:
         return replace(self, intent=intent, intent_phases=phases, queued_at=at if intent else None)
 
 
+_AT_REST = {PhaseStatus.PAUSED, PhaseStatus.NOT_STARTED}
 _ALLOWED: dict[JobStatus, tuple[Action, ...]] = {
     JobStatus.PENDING: (Action.PAUSE, Action.CANCEL),
     JobStatus.RUNNING: (Action.PAUSE, Action.CANCEL),

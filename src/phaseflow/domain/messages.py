@@ -35,7 +35,7 @@ def phase_waiting_on(state: IngestionState, phase: PhaseState) -> WaitingOn | No
     if phase.status in {PhaseStatus.COMPLETED, PhaseStatus.FAILED} or state.get_overall_status().is_terminal:
         return None
     if phase.status is PhaseStatus.PAUSED or (phase.status is PhaseStatus.NOT_STARTED and phase.held):
-        return WaitingOn.PAUSE if phase.held else _job_rests_for(state)
+        return WaitingOn.PAUSE if phase.held else _at_rest(state, phase)
     if phase.status is PhaseStatus.NOT_STARTED:
         return _not_started(state, phase)
     return phase.waiting_on or (WaitingOn.UPSTREAM if _is_starved(state, phase) else None)
@@ -47,6 +47,13 @@ def _not_started(state: IngestionState, phase: PhaseState) -> WaitingOn | None:
     if phase.name.before is not None:
         return WaitingOn.UPSTREAM
     return _job_rests_for(state) if state.intent or state.held else None
+
+
+def _at_rest(state: IngestionState, phase: PhaseState) -> WaitingOn:
+    """Of a phase that is paused with its job, or because one before it is and it has done all that it had."""
+    rests_for = _job_rests_for(state)
+    follows = rests_for is WaitingOn.PAUSE and not state.held and _is_starved(state, phase)
+    return WaitingOn.UPSTREAM if follows else rests_for
 
 
 def _job_rests_for(state: IngestionState) -> WaitingOn:
@@ -115,6 +122,8 @@ def _paused(state: IngestionState, phase: PhaseState) -> str:
         return f"{_DOING[phase.name]} goes on when {when}"
     if state.is_interrupted:
         return f"Interrupted in {phase.name}: {_counted(phase)} done; {_how_to_go_on(state)}"
+    if not state.held and state.blocked is not None:
+        phase = state.blocked
     reason = state.why_paused(phase.name)
     because = f" ({reason})" if reason and reason != "user" else ""
     return f"Paused in {phase.name}{because}: {_counted(phase)} done"

@@ -129,7 +129,7 @@ def take_turn(state: IngestionState, at: datetime) -> IngestionState:
     state = state.each(lambda p: p.resume(at) if p.status is PhaseStatus.PAUSED and not p.held else p)
     first = state.phases[0]
     begins = first.status is PhaseStatus.NOT_STARTED and state.may_run(first.name)
-    return state.with_phase(first.start(at)) if begins else state
+    return (state.with_phase(first.start(at)) if begins else state).begun(at)
 
 
 def released(state: IngestionState) -> IngestionState:

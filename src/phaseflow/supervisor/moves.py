@@ -45,12 +45,15 @@ def failing(phase: JobPhase, error: str, quiet: Sequence[JobPhase], at: datetime
     return [*on(phase, lambda p: p.fail(error, at)), (pause, f"{phase} failed")]
 
 
-def unless_changed(move: Move, seen: IngestionState) -> Move:
-    """The same for the state that it is right for: nothing, when a verb has come in between."""
+def unless_changed(move: Move, seen: IngestionState, at: datetime) -> Move:
+    """The same for the state that it is right for: nothing, when a verb has come in between.
+
+    Where it would pause the job while work waits for phases that have not started, they begin with it.
+    """
     first, reason = move[0]
 
     def change(state: IngestionState) -> IngestionState:
-        return first(state) if _requested(state) == _requested(seen) else state
+        return first(state).begun(at) if _requested(state) == _requested(seen) else state
 
     guarded: Change = change
     return [(guarded, reason), *move[1:]]

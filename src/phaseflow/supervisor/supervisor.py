@@ -53,7 +53,7 @@ class Supervisor:
         self._scope = anyio.CancelScope()
         self._stopping = False
         self._verbs = self._verbs_in_progress = 0
-        self._is_guarded = False
+        self._is_blocked = False
         self._mail = anyio.create_memory_object_stream[None](1)
         context = RunContext(plan, hub.database, hub.clock, self._touch, single_flight)
         self._actors = self._make_actors(context)
@@ -129,8 +129,8 @@ class Supervisor:
 
     def _touch(self) -> None:
         self._hub.feed.touch(self.kb_id, progress_only=True)
-        if self._is_guarded:
-            self.wake()  # this may have been the last that could move beside the phase that a guard has paused
+        if self._is_blocked:
+            self.wake()  # this may have been the last that could move beside a phase that is held
 
     async def _purge_leftovers(self) -> None:
         """Until someone has a word: what is left then waits for the next run."""
@@ -157,9 +157,8 @@ class Supervisor:
                 state = (await self._hub.record(self.job_id)).state
             except JobNotFound:
                 return True  # deleted with its knowledge base
-            # The snapshot may be older than a verb that came meanwhile, and would open a gate it has closed.
             if self._verbs != verbs_before:
-                continue  # it may be older than that verb
+                continue  # it may be older than that verb, and would open a gate that it has closed
             self._set_gates(state)
             move = self._next_move(state)
             if move is None:
@@ -168,7 +167,7 @@ class Supervisor:
 
     async def _make(self, move: Move, seen: IngestionState) -> None:
         """Make a move that was right for the state ``seen``; none, when a verb has come in between."""
-        steps = unless_changed(move, seen)
+        steps = unless_changed(move, seen, self._hub.clock.now())
         hub = self._hub
         made = await hub.database.until_stored(lambda: hub.change_in_steps(self.job_id, steps), self._not_stored)
         for actor in self._actors:
@@ -188,7 +187,7 @@ class Supervisor:
         self._log.warning("cannot write the state of the job, trying again", error=str(error))
 
     def _set_gates(self, state: IngestionState) -> None:
-        self._is_guarded = state.guarded is not None
+        self._is_blocked = state.blocked is not None
         for actor in self._actors:
             running = state[actor.phase].status is PhaseStatus.RUNNING
             # While a verb is being written, a gate left open would let one more paid call begin.
@@ -202,10 +201,11 @@ class Supervisor:
         return state.may_run(actor.phase) and actor.hold_reason is None and not (self._stopping or has_failure)
 
     def _next_move(self, state: IngestionState) -> Move | None:
-        if self._stopping or state.cancelled:
-            return None
-        if state.intent is Intent.RESUME:
+        if state.intent is Intent.RESUME and not (self._stopping or state.cancelled):
             return [(self._take_turn, "resumed")]
+        # A paused job is quiet: whatever its actors have come to meanwhile waits for a resume.
+        if self._stopping or state.cancelled or state.get_overall_status() is JobStatus.PAUSED:
+            return None
         # A guard's hold first: it is part of the pause, and would be written after that was reported.
         for actor in sorted(self._actors, key=lambda actor: actor.hold_reason is None):
             if move := self._move_of(actor, state):
