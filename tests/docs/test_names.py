@@ -124,7 +124,7 @@ def test_signatures_in_the_library_page_are_those_of_the_code(line: tuple[str, s
         protocols.Loader,
         protocols.Chunker,
         protocols.Embedder,
-        indexes.Index,
+        indexes.CountingIndex,
     )
     found = [getattr(kind, name) for kind in kinds if hasattr(kind, name)]
     assert any(_as_shown(function) == shown for function in found), [_as_shown(function) for function in found]

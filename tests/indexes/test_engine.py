@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from phaseflow import FolderSource, NewDocument, PhaseFlow, Reader
+from phaseflow.actors import index_audit
 from phaseflow.components.indexes import IndexDocument
 from phaseflow.domain.errors import (
     DocumentError,
@@ -20,7 +21,6 @@ from phaseflow.domain.errors import (
 )
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.flow import outside_index
-from phaseflow.supervisor import index_keeper
 from tests.engine.components import CountingEmbedder
 from tests.indexes.file_index import FileIndex
 from tests.indexes.postgres import Postgres
@@ -91,6 +91,12 @@ async def all_found(flow: PhaseFlow | Reader, kb: str = "kb") -> set[str]:
 async def until(holds: Callable[[], bool]) -> None:
     with anyio.fail_after(20):
         while not holds():  # noqa: ASYNC110  # nobody tells when the keeper is done
+            await anyio.sleep(0.02)
+
+
+async def until_whole(flow: PhaseFlow) -> None:
+    with anyio.fail_after(10):
+        while await flow.why_index_down():  # noqa: ASYNC110  # nobody tells when the keeper is done
             await anyio.sleep(0.02)
 
 
@@ -299,7 +305,7 @@ async def test_a_paused_job_makes_no_call_and_deletes_of_others_go_on(tmp_path: 
 async def test_an_index_that_has_lost_more_than_a_step_is_filled_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
-    monkeypatch.setattr(index_keeper, "PAGE", 4)
+    monkeypatch.setattr(index_audit, "PAGE", 4)
     index = FileIndex(tmp_path / "index.db")
     place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
     place.write(*(f"n{n:02}" for n in range(19)))
@@ -355,6 +361,7 @@ async def test_a_start_drops_what_nobody_knows_and_puts_back_what_was_lost(tmp_p
     again = FileIndex(tmp_path / "index.db")
     async with place.flow(index=again) as flow:
         await until(lambda: index.documents(space) == [lost, *kept])
+        await until_whole(flow)
         assert sorted(index.all_spaces()) == sorted([space, "pfffffffffffff_others"])
         assert await all_found(flow) == {"a.md", "b.md", "c.md", "d.md"}
 

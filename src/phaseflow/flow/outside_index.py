@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from phaseflow.components.indexes import Candidate, Query, Space
+from phaseflow.actors.index_audit import Reads, has_lost
+from phaseflow.components.indexes import Candidate, CountingIndex, Query, Space
 from phaseflow.components.indexes.registry import Indexes, bounded
 from phaseflow.domain.errors import IndexUnavailable, PhaseflowError
 from phaseflow.domain.log import get_logger
 from phaseflow.store import index_spaces
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.pieces import MOST_PIECES, piece_id
 
 if TYPE_CHECKING:
@@ -29,14 +31,68 @@ MOST: Final = 6400
 
 
 class OutsideSearch:
-    """One search of a space. ``waiting``: passages that the index may still have and search does not see."""
+    """One search of a space, of a knowledge base as it was when it was looked up. ``waiting``: passages that the index
+    may still have and search does not see."""
 
-    def __init__(self, indexes: Indexes, kb_id: str, space: index_spaces.Space, waiting: int, limit: int) -> None:
+    def __init__(
+        self, indexes: Indexes, kb: KnowledgeBaseRecord, space: index_spaces.Space, waiting: int, limit: int
+    ) -> None:
         self._indexes = indexes
-        self._kb_id = kb_id
+        self._kb_id = kb.id
+        self._search_revision = kb.search_revision
         self._space = space
         self._limit = max(2 * limit, LEAST) + min(waiting, MOST_WAITING)
         self._has_more = True
+        self._is_short = False
+        """It had fewer candidates than it was asked for: those should be all that there are."""
+
+    def refuse_lost(self) -> None:
+        """Raise IndexUnavailable where it is known that the index has only a part of what it was given."""
+        if self._space.name in self._indexes.losses:
+            raise self._lost()
+
+    async def check(self, database: Reads, proposed: Sequence[int], document_ids: Sequence[int] | None) -> None:
+        """After the last candidates, where they were few: raise IndexUnavailable when the index has lost passages.
+
+        Nobody can see the difference between a part and all of them by looking at hits.
+        """
+        if not self._is_short:
+            return
+        losses, name, server = self._indexes.losses, self._space.name, self._space.server
+        at, lacking = await database.read(
+            lambda tx: (
+                index_spaces.expected(tx, self._space),
+                index_spaces.unproposed(tx, self._space, proposed, document_ids),
+            )
+        )
+        if not lacking or at is None or at.search_revision != self._search_revision:
+            return  # nothing is missing, or what search sees has changed since the index was asked
+        if await self._has_lost(database, bool(proposed)):
+            losses.note(name, server)
+            raise self._lost()
+
+    async def _has_lost(self, database: Reads, has_some: bool) -> bool:
+        losses, name, server = self._indexes.losses, self._space.name, self._space.server
+        index = await self._indexes.get(server)
+        if not isinstance(index, CountingIndex):
+            losses.suspect(name)
+            return not has_some
+        now = anyio.current_time()
+        if has_some and losses.was_counted(name, now):
+            return False  # an approximate search may have fewer than there are
+        try:
+            is_lost = await has_lost(database, index, self._space)
+        except PhaseflowError as error:
+            get_logger().debug("the index cannot count", index=server, error=str(error))
+            return False
+        losses.counted(name, now)
+        return is_lost
+
+    def _lost(self) -> IndexUnavailable:
+        why = self._indexes.why_lost(self._space.server)
+        return IndexUnavailable(
+            f"{self._kb_id!r} cannot be searched by vectors: {why}; mode=words finds words meanwhile"
+        )
 
     @property
     def has_more(self) -> bool:
@@ -62,7 +118,8 @@ class OutsideSearch:
             why = self._indexes.told(self._space.server, error)
             get_logger().warning("the index cannot be searched", kb=self._kb_id, error=why)
             raise IndexUnavailable(f"{self._kb_id!r} cannot be searched by vectors: {why}") from None
-        self._has_more = len(ids) >= limit and limit < MOST
+        self._is_short = len(ids) < limit
+        self._has_more = not self._is_short and limit < MOST
         self._limit = limit * MORE
         return ids
 

@@ -104,13 +104,15 @@ class Searching:
 
         assert request.vector is not None
         waiting, document_ids = await self._readings.read_search(look)
-        asking = OutsideSearch(self._components.indexes, kb.id, space, waiting, request.limit)
+        asking = OutsideSearch(self._components.indexes, kb, space, waiting, request.limit)
+        asking.refuse_lost()
         while True:
             proposed = await asking.propose(request.query, request.vector, document_ids, until)
             hits = await self._readings.read_search(read)
             if hits is None:
                 return await self._search(kb.id, request.with_vector(None))
             if len(hits) >= request.limit or not asking.has_more:
+                await asking.check(self._readings, proposed, document_ids)
                 return ranked(hits, request.mode, QueryVector(request.vector))
 
     async def _query_vector(

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
-from phaseflow.store.pieces import pieces_of
+from phaseflow.store.pieces import document_of, pieces_of
 from phaseflow.store.states import IS_GONE, IS_SEARCHABLE
 from phaseflow.store.transaction import Transaction, json_array
 
@@ -191,24 +191,65 @@ def unknown(tx: Transaction, space: Space, document_ids: Sequence[int]) -> list[
     return [row[0] for row in rows]
 
 
-def missing(
-    tx: Transaction, space: Space, document_ids: Sequence[int], after: int, last: int | None, limit: int
-) -> list[int]:
-    """Which searchable documents with an id above ``after``, up to ``last``, are not among those an index has: the
-    first ``limit``."""
+def searchable(tx: Transaction, space: Space, after: int, limit: int) -> list[tuple[int, int]]:
+    """(id, passages) of the searchable documents of a space above ``after``, by id: the first ``limit``."""
     rows = tx.rows(
-        f"SELECT id FROM documents WHERE kb_id = ?1 AND index_version = ?2 AND {IS_SEARCHABLE} AND chunk_count > 0"
-        " AND id > ?3 AND (?4 IS NULL OR id <= ?4) AND id NOT IN (SELECT value FROM json_each(?5))"
-        " ORDER BY id LIMIT ?6",
-        space.kb_key, space.index_version, after, last, json_array(document_ids), limit,
+        # By id (+: by no index), which is their order: no step sorts all documents.
+        "SELECT id, chunk_count FROM documents WHERE id > ?3 AND +kb_id = ?1 AND index_version = ?2"
+        f" AND +{IS_SEARCHABLE} AND chunk_count > 0 ORDER BY id LIMIT ?4",
+        space.kb_key, space.index_version, after, limit,
     )  # fmt: skip
-    return [row[0] for row in rows]
+    return [(row[0], row[1]) for row in rows]
 
 
-def named(tx: Transaction, document_id: int) -> tuple[str, str]:
-    """(uri, title) of a document, which has passages."""
-    uri, title = tx.rows("SELECT uri, title FROM documents WHERE id = ?", document_id)[0]
-    return uri, title
+class Expected(NamedTuple):
+    """What an index must have of a space, at least."""
+
+    search_revision: int
+    passages: int
+
+
+def expected(tx: Transaction, space: Space) -> Expected | None:
+    """What search sees of a space; None when it is not the one that is searched any more."""
+    row = tx.row(
+        "SELECT k.search_revision, (SELECT coalesce(sum(chunk_count), 0) FROM documents AS d"
+        f"  WHERE d.kb_id = k.id AND d.index_version = k.index_version AND d.{IS_SEARCHABLE})"
+        " FROM index_spaces AS s JOIN knowledge_bases AS k ON k.id = s.kb_id AND k.index_version = s.index_version"
+        " WHERE s.name = ?",
+        space.name,
+    )
+    return None if row is None else Expected(*row)
+
+
+def unproposed(tx: Transaction, space: Space, proposed: Sequence[int], document_ids: Sequence[int] | None) -> int:
+    """How many of the passages that search sees, of all documents or only these, are not among those proposed."""
+    only = None if document_ids is None else json_array(document_ids)
+    rows = tx.rows(
+        f"WITH seen AS (SELECT id, chunk_count FROM documents WHERE kb_id = ?1 AND index_version = ?2"
+        f"  AND {IS_SEARCHABLE} AND (?4 IS NULL OR id IN (SELECT value FROM json_each(?4))))"
+        " SELECT (SELECT coalesce(sum(chunk_count), 0) FROM seen),"
+        f" (SELECT count(DISTINCT p.value) FROM json_each(?3) AS p JOIN seen AS d ON d.id = {document_of('p.value')})",
+        space.kb_key, space.index_version, json_array(proposed), only,
+    )  # fmt: skip
+    return max(0, int(rows[0][0]) - int(rows[0][1]))
+
+
+class Named(NamedTuple):
+    """A document as an index is told of it."""
+
+    uri: str
+    title: str
+    passages: int
+
+
+def named(tx: Transaction, space: Space, document_id: int) -> Named | None:
+    """A searchable document of a space; None when search sees it no more."""
+    row = tx.row(
+        f"SELECT uri, title, chunk_count FROM documents WHERE id = ? AND kb_id = ? AND index_version = ?"
+        f" AND {IS_SEARCHABLE}",
+        document_id, space.kb_key, space.index_version,
+    )  # fmt: skip
+    return None if row is None else Named(*row)
 
 
 def passages_of(tx: Transaction, document_id: int, first: int, limit: int) -> list[tuple[int, int, bytes]]:

@@ -5,18 +5,21 @@ own index calls, inside its gate, and a paused one makes none.
 """
 
 import random
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import anyio
 
+from phaseflow.actors.index_audit import IndexAudit, has_lost
 from phaseflow.background_task import only_error
-from phaseflow.components.indexes import Index, IndexDocument, Space
+from phaseflow.components.indexes import CountingIndex, Space
+from phaseflow.components.indexes.losses import COUNT_S
 from phaseflow.components.indexes.registry import Indexes, bounded
-from phaseflow.domain.errors import EngineStopped, PhaseflowError, StoreError
+from phaseflow.domain.errors import DocumentError, EngineStopped, PhaseflowError, StoreError
 from phaseflow.domain.log import get_logger
-from phaseflow.store import failpoints, index_spaces, texts
+from phaseflow.store import failpoints, index_spaces
 from phaseflow.store.database import Database
 from phaseflow.store.index_spaces import Waiting
 from phaseflow.store.transaction import Transaction
@@ -30,12 +33,13 @@ LONGEST_WAIT_S: Final = 30.0
 FINISH_S: Final = 0.5
 """How long the end of an engine may take for what is due."""
 READY_S: Final = 24 * 3600.0
-PAGE: Final = 1000
-"""Documents compared in one step of the audit, and …"""
-PART: Final = 256
-"""… passages of them put in one call, when they are missing."""
+SELDOM: Final = 100
+"""Whether an index has lost passages is looked at every ``COUNT_S``, and not more often than so many times what that
+takes."""
 
-T = TypeVar("T")
+
+class _JobStarted(Exception):
+    """A job of the knowledge base makes its own calls from here on."""
 
 
 class IndexKeeper:
@@ -48,6 +52,7 @@ class IndexKeeper:
         self._scope = anyio.CancelScope()
         self._audited: set[str] = set()
         self._made_ready: dict[str, int] = {}
+        self._look_at: dict[str, float] = {}
 
     def stop(self) -> None:
         """End at once; what was removed and not settled is removed again."""
@@ -90,7 +95,12 @@ class IndexKeeper:
         """One step; False when nothing is due."""
         if not await self._database.read(lambda tx: index_spaces.is_used(tx, server)):
             return False
-        return await self._remove_some(server) or await self._audit_some(server) or await self._make_ready(server)
+        return (
+            await self._remove_some(server)
+            or await self._audit_some(server)
+            or await self._make_ready(server)
+            or await self._look_for_losses(server)
+        )
 
     async def _remove_some(self, server: str) -> bool:
         waiting = await self._database.read(lambda tx: index_spaces.next_waiting(tx, server))
@@ -109,15 +119,35 @@ class IndexKeeper:
         return True
 
     async def _audit_some(self, server: str) -> bool:
-        """Once an engine: compare what the index has with what the database says."""
+        """Compare what the index has with what the database says: once an engine, and after each sign of a loss."""
         if server not in self._audited:
             await self._drop_unknown(server)
             self._audited.add(server)
             return True
+        losses = self._indexes.losses
         for space, _ in await self._free_spaces(server):
-            if space.name not in self._audited and space.dimension is not None:
+            is_due = space.name not in self._audited or losses.is_to_be_compared(space.name)
+            if is_due and space.dimension is not None:
                 if await self._audit(server, space):
                     self._audited.add(space.name)
+                    losses.found_whole(space.name)
+                return True
+        return False
+
+    async def _look_for_losses(self, server: str) -> bool:
+        """Every some seconds, where an index can count: True when it has fewer passages than it should."""
+        index = await self._indexes.get(server)
+        if not isinstance(index, CountingIndex):
+            return False
+        for space, _ in await self._free_spaces(server):
+            began = anyio.current_time()
+            if self._look_at.get(space.name, 0.0) > began:
+                continue
+            is_lost = await has_lost(self._database, index, space)
+            now = anyio.current_time()
+            self._look_at[space.name] = now + max(COUNT_S, SELDOM * (now - began))
+            if is_lost:
+                self._indexes.losses.note(space.name, server)
                 return True
         return False
 
@@ -139,34 +169,29 @@ class IndexKeeper:
 
     async def _audit(self, server: str, space: index_spaces.Space) -> bool:
         """False when a job of its knowledge base was started meanwhile."""
-        index, at = await self._indexes.get(server), Space(space.name, space.dimension or 0)
-        after: int | None = 0
-        while after is not None:
-            if not await self._database.read(lambda tx: index_spaces.is_free(tx, space)):
-                return False
-            ids = list(await bounded(index.document_ids(at, after, PAGE), CALL_S))
-            unknown, missing, behind = await self._database.read(partial(_compared, space, ids, after))
-            if unknown:
-                await bounded(index.remove(at, unknown), CALL_S)
-            if missing:
-                get_logger().warning("the index has lost documents; they are put again", documents=len(missing))
-                await bounded(index.create(at), CALL_S)
-            for document_id in missing:
-                if not await self._put_again(index, at, space, document_id):
-                    return False
-            after = behind
-        return True
 
-    async def _put_again(self, index: Index, at: Space, space: index_spaces.Space, document_id: int) -> bool:
-        first = 0
-        while True:
+        @asynccontextmanager
+        async def turn() -> AsyncIterator[None]:
             if not await self._database.read(lambda tx: index_spaces.is_free(tx, space)):
-                return False
-            part = await self._database.read_long(partial(_part, document_id, first))
-            if part is None:
-                return True
-            await bounded(index.put(at, [part]), CALL_S)
-            first += len(part.texts)
+                raise _JobStarted
+            yield
+
+        async def refused(document_id: int, error: DocumentError) -> None:
+            get_logger().warning("the index does not take a document again", document=document_id, error=str(error))
+
+        def lacking() -> None:
+            if space.name not in self._indexes.losses:
+                get_logger().warning("the index has lost documents; they are put again", index=server, kb=space.kb_key)
+            self._indexes.losses.note(space.name, server)
+
+        audit = IndexAudit(self._database, await self._indexes.get(server), space, turn, lacking, refused)
+        try:
+            await audit.run()
+        except _JobStarted:
+            return False
+        if audit.put:
+            get_logger().info("the index has all passages again", index=server, kb=space.kb_key, passages=audit.put)
+        return True
 
     async def _make_ready(self, server: str) -> bool:
         """After each change to what search sees, once no job is open; the index knows whether anything is due."""
@@ -206,25 +231,3 @@ class IndexKeeper:
 
 def _settle(server: str, waiting: Waiting, tx: Transaction) -> bool:
     return index_spaces.settle(tx, server, waiting)
-
-
-def _compared(
-    space: index_spaces.Space, ids: Sequence[int], after: int, tx: Transaction
-) -> tuple[list[int], list[int], int | None]:
-    """(those that the index should not have, some that it lacks, where the next step begins: None at the end)."""
-    last = ids[-1] if len(ids) >= PAGE else None
-    missing = index_spaces.missing(tx, space, ids, after, last, PAGE)
-    behind = missing[-1] if len(missing) >= PAGE else last
-    return index_spaces.unknown(tx, space, ids), missing, behind
-
-
-def _part(document_id: int, first: int, tx: Transaction) -> IndexDocument | None:
-    import numpy as np
-
-    rows = index_spaces.passages_of(tx, document_id, first, PART)
-    if not rows:
-        return None
-    uri, title = index_spaces.named(tx, document_id)
-    vectors = np.frombuffer(b"".join(row[2] for row in rows), "<f4").reshape(len(rows), -1)
-    slices = texts.slices(tx, [(document_id, start, stop) for start, stop, _ in rows])
-    return IndexDocument(document_id, uri, title, first, [text for text, _ in slices], vectors)

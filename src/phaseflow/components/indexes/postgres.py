@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from phaseflow.components.indexes.postgres_connections import PostgresConnections
+from phaseflow.components.indexes.postgres_setup import SCHEMA, set_up
 from phaseflow.components.indexes.protocol import Candidate, IndexDocument, Query, Space
 from phaseflow.domain.errors import ComponentUnavailable
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
     Connection = AsyncConnection[Any]
 
-SCHEMA: Final = "phaseflow"
-LEAST_VERSION: Final = (0, 8)
-"""Of pgvector: half precision came with 0.7, filters that find enough with 0.8."""
 MOST_DIMENSIONS: Final = 16_000
 """Of a vector that can be stored, and …"""
 MOST_INDEXED: Final = 4000
@@ -121,14 +119,28 @@ class PostgresIndex:
             yield name
 
     async def document_ids(self, space: Space, after: int, limit: int) -> Sequence[int]:
-        async def read(connection: "Connection") -> list[int]:
+        return [document_id for document_id, _ in await self.passages(space, after, limit)]
+
+    async def count(self, space: Space) -> int:
+        rows = await self._rows(space, f"SELECT count(*) FROM {_table(space.name)}", [])
+        return rows[0][0] if rows else 0
+
+    async def passages(self, space: Space, after: int, limit: int) -> Sequence[tuple[int, int]]:
+        rows = await self._rows(
+            space,
+            f"SELECT document_id, count(*) FROM {_table(space.name)} WHERE document_id > %s"
+            " GROUP BY 1 ORDER BY 1 LIMIT %s",
+            [after, limit],
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    async def _rows(self, space: Space, sql: str, parameters: Sequence[object]) -> list[tuple[int, ...]]:
+        """What a statement about a space answers; nothing of an unknown one."""
+
+        async def read(connection: "Connection") -> list[tuple[int, ...]]:
             if not await _exists(connection, space.name):
                 return []
-            found = await connection.execute(
-                f"SELECT DISTINCT document_id FROM {_table(space.name)} WHERE document_id > %s ORDER BY 1 LIMIT %s",
-                [after, limit],
-            )
-            return [row[0] for row in await found.fetchall()]
+            return await (await connection.execute(sql, parameters)).fetchall()
 
         return await self._connections.run(read)
 
@@ -149,43 +161,12 @@ class PostgresIndex:
 
     async def _create(self, connection: "Connection", space: Space) -> None:
         if not self._is_set_up:
-            await _set_up(connection, repr(self._connections))
+            await set_up(connection, repr(self._connections))
             self._is_set_up = True
         await connection.execute(
             f"CREATE TABLE IF NOT EXISTS {_table(space.name)} (document_id bigint, position int,"
             f" vector halfvec({int(space.dimension)}), PRIMARY KEY (document_id, position))"
         )
-
-
-async def _set_up(connection: "Connection", server: str) -> None:
-    """The extension and the schema. Two that do so at once are one: the lock is let go with the transaction."""
-    async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock(hashtext('phaseflow set up'))")
-        version = await _version(connection)
-        if version is None:
-            found = await connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'")
-            if await found.fetchone() is None:
-                raise ComponentUnavailable(f"{server} has no pgvector; install it there")
-            may = await connection.execute(
-                "SELECT rolsuper OR (SELECT bool_or(trusted) FROM pg_available_extension_versions"
-                "  WHERE name = 'vector') FROM pg_roles WHERE rolname = current_user"
-            )
-            if not ((await may.fetchone()) or [False])[0]:
-                raise ComponentUnavailable(
-                    f"{server} has pgvector, but not in this database: an administrator has to CREATE EXTENSION vector"
-                )
-            await connection.execute("CREATE EXTENSION vector")
-            version = await _version(connection)
-        if version is None or version < LEAST_VERSION:
-            least = ".".join(map(str, LEAST_VERSION))
-            raise ComponentUnavailable(f"{server} has an older pgvector; it takes {least} or newer")
-        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-
-
-async def _version(connection: "Connection") -> tuple[int, ...] | None:
-    found = await connection.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
-    row = await found.fetchone()
-    return None if row is None else tuple(int(part) for part in row[0].split(".") if part.isdecimal())
 
 
 def _table(space_name: str) -> str:

@@ -120,6 +120,23 @@ class Index(Protocol):
         ...
 
 
+@runtime_checkable
+class CountingIndex(Index, Protocol):
+    """An index that can also say how much it has: then a loss is noticed within seconds, and passage by passage.
+
+    Without these two methods it is noticed by a search that finds nothing, and at the start of an engine, document by
+    document.
+    """
+
+    async def count(self, space: Space) -> int:
+        """How many passages are in a space; 0 of an unknown one."""
+        ...
+
+    async def passages(self, space: Space, after: int, limit: int) -> Sequence[tuple[int, int]]:
+        """(document id, how many of its passages) above ``after``, ascending, at most ``limit`` documents."""
+        ...
+
+
 INDEX_CALLS: Final = {
     "open": "open()",
     "aclose": "aclose()",

@@ -7,6 +7,7 @@ from typing import TypeVar
 import anyio
 
 from phaseflow.components.contained import contained
+from phaseflow.components.indexes.losses import Losses
 from phaseflow.components.indexes.protocol import Index
 from phaseflow.components.indexes.servers import IndexServers
 from phaseflow.domain.errors import (
@@ -38,6 +39,7 @@ class Indexes:
         self._pinged: dict[str, tuple[float, str | None]] = {}
         self._pinging = anyio.Lock()
         self._prepared: set[str] = set()
+        self.losses = Losses()
 
     @property
     def has_own(self) -> bool:
@@ -76,7 +78,14 @@ class Indexes:
             if anyio.current_time() - at > PINGED_S:
                 why = await self._ping(name)
                 self._pinged[name] = anyio.current_time(), why
-            return why
+            return why or (self.why_lost(name) if self.losses.has_any(name) else None)
+
+    def why_lost(self, name: str) -> str:
+        """What to say where an index lacks passages that it was given."""
+        return (
+            f"{self.shown(name)} has lost passages; they are put back from the database as soon as no job of the"
+            " knowledge base is paused"
+        )
 
     async def _ping(self, name: str) -> str | None:
         try:

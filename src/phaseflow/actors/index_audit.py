@@ -1,0 +1,135 @@
+"""Comparing what an index outside the database has of a space with what the database says, and putting that right."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Final, Protocol, TypeVar
+
+from phaseflow.components.indexes import CountingIndex, Index, IndexDocument, Space
+from phaseflow.components.indexes.registry import bounded
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError
+from phaseflow.store import failpoints, index_spaces, texts
+from phaseflow.store.database import Database
+from phaseflow.store.transaction import Transaction
+
+CALL_S: Final = 10.0
+"""What one call may take, seconds."""
+PAGE: Final = 1000
+"""Documents compared in one step, and …"""
+PART: Final = 256
+"""… passages of them put in one call, when they are missing."""
+WHOLE: Final = 1 << 62
+"""In place of a number of passages, where the index does not say how many it has of a document."""
+
+T = TypeVar("T")
+
+
+class Reads(Protocol):
+    """Whatever can read the database."""
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        """What ``work`` returns, on one snapshot."""
+        ...
+
+
+async def has_lost(database: Reads, index: CountingIndex, space: index_spaces.Space) -> bool:
+    """Whether an index has fewer passages of a space than search should see. False also when that changed meanwhile:
+    it is for the next look to tell."""
+    before = await database.read(lambda tx: index_spaces.expected(tx, space))
+    if before is None or not before.passages:
+        return False
+    count = await bounded(index.count(Space(space.name, space.dimension or 0)), CALL_S)
+    if count >= before.passages:
+        return False
+    return before == await database.read(lambda tx: index_spaces.expected(tx, space))
+
+
+class IndexAudit:
+    """Brings an index in line with the database: puts what it lacks of a space, and removes what has no business there.
+
+    ``turn`` is entered for each step, and may raise. ``refused`` is awaited for a document that the index cannot take.
+    ``lacking``: told once, when the first one is found missing.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        index: Index,
+        space: index_spaces.Space,
+        turn: Callable[[], AbstractAsyncContextManager[None]],
+        lacking: Callable[[], None],
+        refused: Callable[[int, DocumentError], Awaitable[None]],
+    ) -> None:
+        self._database = database
+        self._index = index
+        self._space = space
+        self._at = Space(space.name, space.dimension or 0)
+        self._turn = turn
+        self._lacking = lacking
+        self._refused = refused
+        self.put = 0
+        """Passages that were missing and are there now."""
+
+    async def run(self) -> None:
+        """Compare all, in the order of the documents' ids. Raises what the index raises, and ``turn``."""
+        after: int | None = 0
+        while after is not None:
+            async with self._turn():
+                there = await self._there(after)
+                unknown, missing, after = await self._database.read(partial(_compared, self._space, there, after))
+                if unknown:
+                    await bounded(self._index.remove(self._at, unknown), CALL_S)
+                if missing:
+                    self._lacking()
+                    await bounded(self._index.create(self._at), CALL_S)
+            for document_id in missing:
+                await self._put(document_id)
+
+    async def _there(self, after: int) -> list[tuple[int, int]]:
+        if isinstance(self._index, CountingIndex):
+            return list(await bounded(self._index.passages(self._at, after, PAGE), CALL_S))
+        return [(key, WHOLE) for key in await bounded(self._index.document_ids(self._at, after, PAGE), CALL_S)]
+
+    async def _put(self, document_id: int) -> None:
+        first = 0
+        while True:
+            async with self._turn():
+                part = await self._database.read_long(partial(_part, self._space, document_id, first))
+                if part is None:
+                    return
+                failpoints.hit("index.putting_back")
+                try:
+                    await bounded(self._index.put(self._at, [part]), CALL_S)
+                except DocumentError as error:
+                    await self._refused(document_id, error)
+                    return
+            first += len(part.texts)
+            self.put += len(part.texts)
+
+
+def _compared(
+    space: index_spaces.Space, there: Sequence[tuple[int, int]], after: int, tx: Transaction
+) -> tuple[list[int], list[int], int | None]:
+    """(those that the index should not have, those that it lacks or has in part, where the next step begins: None at
+    the end)."""
+    wanted = index_spaces.searchable(tx, space, after, PAGE)
+    ends = [page[-1][0] for page in (there, wanted) if len(page) >= PAGE]
+    last = min(ends) if ends else None
+    has = {key: count for key, count in there if last is None or key <= last}
+    missing = [key for key, count in wanted if (last is None or key <= last) and has.get(key, 0) < count]
+    return index_spaces.unknown(tx, space, list(has)), missing, last
+
+
+def _part(space: index_spaces.Space, document_id: int, first: int, tx: Transaction) -> IndexDocument | None:
+    """Passages of a document from number ``first``; None behind the last one, or when search sees it no more."""
+    import numpy as np
+
+    found = index_spaces.named(tx, space, document_id)
+    if found is None or first >= found.passages:
+        return None
+    rows = index_spaces.passages_of(tx, document_id, first, PART)
+    if len(rows) < min(PART, found.passages - first):
+        raise ComponentUnavailable(f"{found.uri} has lost vectors; start a job with full=true")
+    vectors = np.frombuffer(b"".join(row[2] for row in rows), "<f4").reshape(len(rows), -1)
+    slices = texts.slices(tx, [(document_id, start, stop) for start, stop, _ in rows])
+    return IndexDocument(document_id, found.uri, found.title, first, [text for text, _ in slices], vectors)

@@ -1,0 +1,112 @@
+"""An index that has lost what it was given: search says so instead of finding less, and the rows come back."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import anyio
+import pytest
+
+from phaseflow.components.indexes import IndexDocument
+from phaseflow.domain.errors import IndexUnavailable
+from phaseflow.supervisor import index_keeper
+from tests.engine.components import CountingEmbedder
+from tests.indexes.file_index import FileIndex
+from tests.indexes.postgres import Postgres
+from tests.indexes.test_engine import Place, all_found, place_of, run, until, until_whole
+
+LONG = "all about {name} " * 400
+NAMES = tuple(f"n{n:02}" for n in range(12))
+
+
+@pytest.fixture(autouse=True)
+def attentive() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index_keeper, "COUNT_S", 0.05)
+        patch.setattr(index_keeper, "SELDOM", 1)
+        yield
+
+
+def rows_of(server: Postgres, space: str) -> list[tuple[object, ...]]:
+    if not server.rows(f"SELECT 1 FROM pg_tables WHERE tablename = '{space}'"):
+        return []
+    return server.rows(f'SELECT document_id, position FROM phaseflow."{space}" ORDER BY 1, 2')
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        'DELETE FROM phaseflow."{0}"',
+        'DROP TABLE phaseflow."{0}"',
+        'TRUNCATE phaseflow."{0}"',
+        'DELETE FROM phaseflow."{0}" WHERE position % 2 = 1',
+        'DELETE FROM phaseflow."{0}" WHERE document_id % 3 = 1',
+    ],
+)
+async def test_rows_that_somebody_else_has_removed_come_back_and_no_answer_passes_for_whole(
+    tmp_path: Path, postgres: Postgres, request: pytest.FixtureRequest, loss: str
+) -> None:
+    place = place_of("postgres", tmp_path, request)
+    place.write(*NAMES, text=LONG)
+    async with place.flow() as flow:
+        await run(flow, place)
+        [(space,)] = place.rows("SELECT name FROM index_spaces")
+        whole, found = rows_of(postgres, space), await all_found(flow)
+        assert len(whole) > len(NAMES) == len(found)
+        paid = place.embedder.paid.total()
+        postgres.rows(loss.format(space))
+        said: set[str] = set()
+        with anyio.fail_after(20):
+            while rows_of(postgres, space) != whole:
+                try:
+                    assert await all_found(flow) == found
+                except IndexUnavailable as error:
+                    said.add(str(error))
+                    assert await flow.search("kb", "all about", mode="words")
+        assert all("has lost passages" in each for each in said)
+        await until_whole(flow)
+        assert await all_found(flow) == found
+        assert place.embedder.paid.total() == paid
+
+
+async def test_a_search_of_an_index_that_was_emptied_says_so_at_once_also_while_nothing_can_be_put_back(
+    tmp_path: Path, postgres: Postgres, request: pytest.FixtureRequest
+) -> None:
+    place = place_of("postgres", tmp_path, request)
+    place.write(*NAMES)
+    async with place.flow() as flow:
+        await run(flow, place)
+        job = await flow.start("kb", hold=["loading"])
+        assert (await job.wait_until_idle()).status == "paused"
+        [(space,)] = place.rows("SELECT name FROM index_spaces")
+        postgres.rows(f'DELETE FROM phaseflow."{space}" WHERE document_id % 2 = 0')
+        for mode in ("vectors", "hybrid"):
+            with pytest.raises(IndexUnavailable, match=r"'main' has lost passages; .* no job .* is paused"):
+                await flow.search("kb", "all about", 10, mode=mode)
+        assert len(await flow.search("kb", "all about", 10, mode="words")) == 10
+        assert "has lost passages" in (await flow.why_index_down() or "")
+        await flow.resume("kb")
+        await job.wait()
+        await until(lambda: len(rows_of(postgres, space)) == len(NAMES))
+
+
+async def test_an_index_that_cannot_count_is_filled_again_once_a_search_finds_nothing(tmp_path: Path) -> None:
+    async def slowly(call: str, documents: Sequence[IndexDocument]) -> None:
+        await anyio.sleep(0.01)
+
+    index = FileIndex(tmp_path / "index.db", slowly)
+    place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
+    place.write(*NAMES)
+    async with place.flow() as flow:
+        await run(flow, place)
+        [(space,)] = place.rows("SELECT name FROM index_spaces")
+        whole = index.documents(space)
+        with closing(sqlite3.connect(tmp_path / "index.db")) as connection:
+            connection.execute("DELETE FROM passages")
+            connection.commit()
+        with pytest.raises(IndexUnavailable, match="the index of this program has lost passages"):
+            await flow.search("kb", "all about", mode="vectors")
+        await until(lambda: index.documents(space) == whole)
+        await until_whole(flow)
+        assert await all_found(flow) == {f"{name}.md" for name in NAMES}
