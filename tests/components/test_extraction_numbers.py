@@ -202,8 +202,16 @@ def test_rtf_shows_its_numbers_as_they_are_written() -> None:
         ("<ol style='list-style:none'><li>a</ol>", "- a"),
         ("<ul type=1><li>a</ul>", "- a"),
         ("<ol><li value=x>a<li value=99999999>b</ol>", "1. a\n2. b"),
+        ("<style>ol.leg > li{} .x, ol.leg{list-style-type:lower-roman}</style><ol class=leg><li>a<li>b</ol>",
+         "i. a\nii. b"),
+        ("<style>@media screen{ol{list-style:none}}</style><ol><li>a</ol>", "- a"),
+        ("<style>ol:hover{list-style:none} @import x; p{}</style><ol><li>a</ol>", "1. a"),
+        ("<ol style='list-style-type:armenian'><li value=24>a</ol>", "ԻԴ. a"),
+        ("<ol style='list-style-type:devanagari'><li value=12>a</ol>", "१२. a"),
+        ("<ol style=\"list-style-type: '§ '\"><li>a</ol>", "- a"),
+        ("<ol style='list-style-type:korean-hangul-formal'><li>a</ol>", "- a"),
     ],
-)
+)  # fmt: skip
 def test_lists_of_a_page_have_the_numbers_that_browsers_show(page: str, shown: str) -> None:
     assert extract(page.encode(), "a.html").text == shown
 
@@ -213,6 +221,10 @@ def test_numbers_are_written_as_they_are_counted() -> None:
     assert [letters(n) for n in (1, 26, 27, 703)] == ["a", "z", "aa", "aaa"]
     assert [repeated_letters(n) for n in (1, 26, 27, 54, 10**6)] == ["a", "z", "aa", "bbb", "1000000"]
     assert [chinese(n) for n in (1, 10, 12, 20, 101, 110)] == ["一", "十", "十二", "二十", "一百〇一", "一百一十"]
-    for form in filter(None, WORD.values()):
+    assert [WORD["cardinalText"](n) for n in (1, 20, 42)] == ["One", "Twenty", "Forty-two"]
+    assert [WORD["ordinalText"](n) for n in (2, 12, 20, 31)] == ["Second", "Twelfth", "Twentieth", "Thirty-first"]
+    assert [WORD["hebrew1"](n) for n in (2, 15, 121)] == ["ב", "טו", "קכא"]
+    assert [WORD[name](12) for name in ("hex", "hindiNumbers", "thaiNumbers")] == ["C", "१२", "๑๒"]
+    for form in WORD.values():
         for number in (-1, 0, 1, 10**6):
             assert len(form(number)) < 50

@@ -43,6 +43,22 @@ def test_in_a_page(page: str) -> None:
     assert extract(epub({"c": f"<html><body>{page}</p></body></html>"}), "a.epub").text == SHOWN
 
 
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ("<p>1<sup>1</sup>&frasl;<sub>2</sub> cups", "1 ¹⁄₂ cups"),
+        ("<p><sup>3</sup>/<sub>4</sub> inch", "³/₄ inch"),
+        ("<p>1<math><mfrac><mn>1</mn><mn>2</mn></mfrac></math> cups", "1 1/2 cups"),
+        ("<p><ruby>東京<rt>とう</rt></ruby>は<ruby>漢<rp>[</rp><rt>kan</rt><rp>]</rp></ruby>", "東京(とう)は漢[kan]"),
+        ("<p><del>100</del><ins>90</ins> <s>50</s>40 wo<del>o</del>rd", "100 90 50 40 woord"),
+        ("<style>.up{vertical-align:super}</style><p>10<span class=up>6</span>", "10⁶"),
+        ("<style>.up:hover{vertical-align:super}</style><p>10<span class=up>6</span>", "106"),
+    ],
+)
+def test_what_stands_apart_on_a_page_does_not_run_together(page: str, shown: str) -> None:
+    assert extract(page.encode(), "a.html").text == shown
+
+
 def test_in_code_cells_headings_and_items_of_a_page() -> None:
     page = (
         "<pre>x<sup>2</sup>\ny</pre><ol><li><sup>1</sup>a</ol><h2>m<sup>2</sup></h2><table><tr><th>m<sup>3</sup><td>x"
@@ -102,6 +118,8 @@ def test_in_rtf(body: str) -> None:
         ("<mfenced><mi>a</mi><mi>b</mi></mfenced>", "(a,b)"),
         ("<mtable><mtr><mtd><mn>1</mn></mtd><mtd><mn>0</mn></mtd></mtr><mtr><mtd><mn>2</mn></mtd></mtr></mtable>",
          "1, 0; 2"),
+        ("<mn>1</mn><mfrac><mn>1</mn><mn>2</mn></mfrac><mi>c</mi>", "1 1/2 c"),
+        ("<mmultiscripts><mi>C</mi><none/><mn>3</mn><mprescripts/><mn>6</mn><mn>14</mn></mmultiscripts>", "¹⁴₆C³"),
     ],
 )  # fmt: skip
 def test_mathml_is_one_line_that_means_the_same(formula: str, shown: str) -> None:

@@ -83,6 +83,7 @@ def test_declarative_shadow_roots_are_text(page: str, shown: str) -> None:
         "<div id=app>Loading…</div><script type=module src=a.js></script>",
         "<header>My app</header><app-root></app-root><script src=a.js></script>",
         "<script>document.write('x')</script>",
+        "<div id=own></div><footer>© 2024 Somebody</footer><script src=a.js></script>",
         "<h1>Shop</h1><noscript>Please turn on JavaScript.</noscript><script>go()</script>",
     ],
 )

@@ -46,7 +46,7 @@ class Formula:
             return
         node = self._open.pop()
         write = _WRITE.get(node.name)
-        text = write(node) if write else "".join(text for _, text in node.parts)
+        text = write(node) if write else _in_line(node.parts)
         if name not in _PROPERTIES:
             self._open[-1].parts.append((node.name, text[:_LONGEST]))
 
@@ -57,8 +57,45 @@ class Formula:
 
     @property
     def text(self) -> str:
-        whole = "".join(text for node in self._open for _, text in node.parts)
+        whole = "".join(_in_line(node.parts) for node in self._open)
         return whole if self._keeps_spaces else " ".join(whole.split())
+
+
+def _in_line(parts: Parts) -> str:
+    """The parts side by side; a fraction does not run into a number or name beside it: 1 1/2, a/b c."""
+    texts: list[str] = []
+    was_fraction = False
+    for name, text in parts:
+        if text and texts and (was_fraction or name in _FRACTIONS) and _ends_word(texts[-1]) and text[0].isalnum():
+            texts.append(" ")
+        if text:
+            texts.append(text)
+            was_fraction = name in _FRACTIONS
+    return "".join(texts)
+
+
+def _ends_word(text: str) -> bool:
+    return text[-1].isalnum()
+
+
+def _scripts(node: _Node) -> str:
+    """A base with pairs of what stands below and above it, and others before it: ¹⁴₆C."""
+    (_, shown), *rest = node.parts or [("", "")]
+    before, is_before = "", False
+    pairs: list[str] = []
+    for name, text in rest:
+        if name == "mprescripts":
+            is_before, pairs = True, []
+            continue
+        pairs.append(text)
+        if len(pairs) == 2:
+            below, above = pairs
+            pairs = []
+            if is_before:
+                before = _lowered(_raised(before, above), below)
+            else:
+                shown = _raised(_lowered(shown, below), above)
+    return before + shown
 
 
 def _of(node: _Node, name: str) -> str:
@@ -119,6 +156,7 @@ def _row(node: _Node) -> str:
     return ", ".join(text for name, text in node.parts if name in ("e", "mtd"))
 
 
+_FRACTIONS = frozenset(("f", "mfrac"))
 _FENCES = frozenset(("mfenced",))
 _PROPERTIES = frozenset(("chr", "begChr", "endChr", "sepChr"))
 _WRITE: Mapping[str, Callable[[_Node], str]] = {
@@ -129,6 +167,7 @@ _WRITE: Mapping[str, Callable[[_Node], str]] = {
     "munder": lambda node: _lowered(_at(node, 0), _at(node, 1)),
     "mover": lambda node: _raised(_at(node, 0), _at(node, 1)),
     "munderover": lambda node: _raised(_lowered(_at(node, 0), _at(node, 1)), _at(node, 2)) + " ",
+    "mmultiscripts": _scripts,
     "mfrac": lambda node: _fraction(_at(node, 0), _at(node, 1)),
     "msqrt": lambda node: f"√{_grouped(''.join(text for _, text in node.parts))}",
     "mroot": lambda node: _raised("", _at(node, 1)) + f"√{_grouped(_at(node, 0))}",

@@ -56,8 +56,8 @@ def extract(raw: Raw) -> Extracted:
     ``needs_scripts`` and ``no_text_layer`` for a page without text of its own.
     """
     page = parse(raw)
-    text = _content(page, _banners(page))
-    if len(text) <= _SHELL and _is_filled_by_scripts(page, text):
+    text, is_framework = _content(page, _banners(page))
+    if len(text) <= _SHELL and _is_filled_by_scripts(page, "" if is_framework else text):
         raise _needs_scripts(raw.name)
     if not text and page.css_first(_PICTURES) and not page.css_first("body a[href]"):
         raise no_text_layer(raw.name)
@@ -70,7 +70,7 @@ def extract_whole(raw: Raw, *, is_xml: bool = False) -> Extracted:
     ``is_xml``: it is XHTML whether it says so or not.
     """
     page = parse(raw, is_xml=is_xml)
-    return Extracted(_content(page, frozenset()), _title(page) or raw.base_name, MEDIA_TYPE)
+    return Extracted(_content(page, frozenset())[0], _title(page) or raw.base_name, MEDIA_TYPE)
 
 
 def parse(raw: Raw, *, is_xml: bool = False) -> "LexborHTMLParser":
@@ -119,17 +119,19 @@ def _needs_scripts(name: str) -> DocumentError:
     return DocumentError(message, code="needs_scripts", counts=False)
 
 
-def _content(page: "LexborHTMLParser", banners: frozenset[int]) -> str:
+def _content(page: "LexborHTMLParser", banners: frozenset[int]) -> tuple[str, bool]:
+    """Return the text, and whether it is only what frames the page."""
     body = page.body
     if body is None:
-        return _instead_of_frames(page)
+        return _instead_of_frames(page), False
     seen = visibility(page)
     chrome = seen.chrome | banners
     main = _main(page)
     is_content = main is not None and main.mem_id not in chrome and _holds_enough(main, body)
     content = main if main is not None and is_content else body
     # A page that is all navigation still has text: a silent nothing would be wrong.
-    return render(content, chrome, seen.alike) or render(body, seen.never, seen.alike)
+    text = render(content, chrome, seen.alike, seen.listed)
+    return text or render(body, seen.never, seen.alike, seen.listed), not text
 
 
 def _instead_of_frames(page: "LexborHTMLParser") -> str:

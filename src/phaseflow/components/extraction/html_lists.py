@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 _STYLE = re.compile(r"(?i)(?<![\w-])list-style(?:-type)?\s*:([^;]*)")
 _TYPES = frozenset("1aAiI")
-_BULLETS = frozenset(("none", "disc", "circle", "square"))
+_BULLETS = frozenset(("none", "disc", "circle", "square", "disclosure-open", "disclosure-closed"))
+_NOT_COUNTED_HERE = re.compile(
+    r"(?:korean|japanese|simp-chinese|trad-chinese|ethiopic|cjk|hiragana|katakana)-[\w-]+|symbols\(.*"
+)
+"""Styles that browsers know and this does not: no number is better than another one."""
+_QUOTED = ("'", '"')
 
 
 @dataclass(slots=True)
@@ -35,9 +40,9 @@ class HtmlList:
         return f"{form(number)}. " if form else BULLET
 
 
-def opened(node: "LexborNode") -> HtmlList:
-    """Return the list that an element opens."""
-    kind = _kind(node)
+def opened(node: "LexborNode", styled: str = "") -> HtmlList:
+    """Return the list that an element opens; ``styled`` is what a style sheet says of it."""
+    kind = _kind(node) or type_of(styled)
     if node.tag != "ol":
         # A list of points may be given numbers by its style.
         return HtmlList(1 if kind in HTML and kind not in _TYPES else None, kind=kind or "1")
@@ -57,9 +62,17 @@ def integer(node: "LexborNode", name: str, otherwise: int) -> int:
 def _kind(node: "LexborNode") -> str | None:
     """Return the type of the list, or of an item of its own; None when it says none."""
     found = _STYLE.search(node.attributes.get("style") or "")
-    words = found[1].lower().split() if found else []
-    styled = next((word for word in words if word in _BULLETS or (word in HTML and word not in _TYPES)), None)
-    if styled:
+    if found and (styled := type_of(found[1])):
         return styled
     kind = node.attributes.get("type") or ""
     return kind if kind in _TYPES else None
+
+
+def type_of(value: str) -> str | None:
+    """Return the type that a value of ``list-style`` names; that of points for what is not known, or is a text."""
+    for word in value.lower().split():
+        if word in _BULLETS or (word in HTML and word not in _TYPES):
+            return word
+        if word.startswith(_QUOTED) or _NOT_COUNTED_HERE.fullmatch(word):
+            return "none"
+    return None

@@ -38,20 +38,33 @@ _BLANK = re.compile(r"^\s*$")
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _LINK = re.compile(r"!?\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])")
 _REFERENCE = re.compile(r"\[([^\[\]]+)\]")
+_HTML_HEADING = re.compile(
+    r"\s{0,8}(?:<(?:div|center|p|header)\b[^<>]{0,200}>\s{0,8}){0,2}<(h[1-6])\b[^<>]{0,500}>(.{1,2000}?)</\1\s*>",
+    re.I | re.S,
+)
+_CODE_SPAN = re.compile(r"(`{1,5}[^`]{1,300}`{1,5})")
+_TAG = re.compile(r"</?[A-Za-z][\w-]{0,30}(?:\s[^<>]{0,500})?>|<!--[^<>]{0,500}-->")
+_ENTITY = re.compile(r"(?<!\\)&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _MARKED = re.compile(
     r"(?<![\\*])(\*{1,3}|`+)(?=\S)([^*`]+?)(?<=[^\s\\])\1|(?<!\w)(?<!\\)(_{1,3})(?=\S)(.+?)(?<=[^\s\\])\3(?!\w)"
 )
 
 
 def first_heading(text: str) -> str | None:
-    """Return the first heading that has words, in one line and without its marks; None when there is none."""
+    """Return the first heading that has words, in one line and without its marks; None when there is none.
+
+    A heading may be HTML, in a block of it: the first lines of many a README are.
+    """
     scan = _Scan()
     head = text[:_HEAD]
+    place = 0
     for line in head.split("\n"):
-        heading = scan.heading(line)
+        html = _HTML_HEADING.match(head, place) if "<" in line and not scan.is_in_code else None
+        heading = html[2] if html else scan.heading(line)
         words = _plain(heading, text) if heading else ""
         if words:
             return words
+        place += len(line) + 1
     return None
 
 
@@ -67,6 +80,10 @@ class _Scan:
         self._indent = 0
         """Blanks with which a line goes on in the item of a list that was begun last."""
         self._paragraph_indent = 0
+
+    @property
+    def is_in_code(self) -> bool:
+        return self._fence is not None or (self._html_end is not None and self._html_end.pattern != _BLANK.pattern)
 
     def heading(self, line: str) -> str | None:
         """Take a line; return the heading that it ends or is."""
@@ -154,10 +171,20 @@ def _without_definitions(paragraph: str) -> str:
 
 
 def _plain(heading: str, text: str) -> str:
-    words = _LINK.sub(r"\1", heading[:_LONGEST])
+    parts = _CODE_SPAN.split(heading[:_LONGEST])
+    parts[::2] = [
+        _ENTITY.sub(_unescaped, _TAG.sub("", part)) if "<" in part or "&" in part else part for part in parts[::2]
+    ]
+    words = _LINK.sub(r"\1", "".join(parts))
     words = _REFERENCE.sub(lambda found: found[1] if f"[{found[1]}]:".lower() in text.lower() else found[0], words)
     words = _MARKED.sub(lambda found: found[2] or found[4], words)
     return " ".join(_ESCAPED.sub(r"\1", words).split())
+
+
+def _unescaped(entity: re.Match[str]) -> str:
+    from html import unescape
+
+    return unescape(entity[0])
 
 
 def _without_closing(words: str) -> str:

@@ -12,6 +12,20 @@ _LATIN = "abcdefghijklmnopqrstuvwxyz"
 _RUSSIAN = "абвгдежзиклмнопрстуфхцчшщыэюя"
 _GREEK = "αβγδεζηθικλμνξοπρστυφχψω"
 _CHINESE = "〇一二三四五六七八九"
+_HEBREW = (
+    (400, "ת"), (300, "ש"), (200, "ר"), (100, "ק"), (90, "צ"), (80, "פ"), (70, "ע"), (60, "ס"), (50, "נ"), (40, "מ"),
+    (30, "ל"), (20, "כ"), (16, "טז"), (15, "טו"), (10, "י"), (9, "ט"), (8, "ח"), (7, "ז"), (6, "ו"), (5, "ה"), (4, "ד"),
+    (3, "ג"), (2, "ב"), (1, "א"),
+)  # fmt: skip
+_TEN_NAMES = "twenty thirty forty fifty sixty seventy eighty ninety"
+_UNIT_NAMES = """
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen
+"""
+_TENS, _UNITS = _TEN_NAMES.split(), _UNIT_NAMES.split()
+_ORDINAL_WORDS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth"} | {
+    "nine": "ninth", "twelve": "twelfth"
+}  # fmt: skip
 _TEN_THOUSANDS = 10_000
 
 
@@ -56,6 +70,53 @@ def ordinal(number: int) -> str:
     return f"{number}{ending}"
 
 
+def words(number: int) -> str:
+    """Return one, two, …, ninety-nine; numbers beyond, whose words differ between writers."""
+    if not 0 <= number < 100:
+        return str(number)
+    if number < len(_UNITS):
+        return _UNITS[number]
+    tens, unit = divmod(number, 10)
+    return _TENS[tens - 2] + (f"-{_UNITS[unit]}" if unit else "")
+
+
+def ordinal_words(number: int) -> str:
+    """Return first, second, …, ninety-ninth; 100th, …"""
+    if not 0 <= number < 100:
+        return ordinal(number)
+    before, dash, last = words(number).rpartition("-")
+    return before + dash + (_ORDINAL_WORDS.get(last) or (f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th"))
+
+
+def hebrew(number: int) -> str:
+    """Return א, ב, …, up to 999."""
+    if not 0 < number < 1000:
+        return str(number)
+    shown = ""
+    for value, sign in _HEBREW:
+        times, number = divmod(number, value)
+        shown += sign * times
+    return shown
+
+
+def _digits(zero: str) -> Callable[[int], str]:
+    """Return numbers in the ten digits that follow each other from ``zero`` on."""
+    table = {ord("0") + value: chr(ord(zero) + value) for value in range(10)}
+    return lambda number: str(number).translate(table)
+
+
+def _additive(letters: str) -> Callable[[int], str]:
+    """Return numbers in letters for 1 to 9, 10 to 90, and so on, written from the highest down."""
+
+    def show(number: int) -> str:
+        if not 0 < number < 10 ** (len(letters) // 9):
+            return str(number)
+        places = enumerate(reversed(str(number)))
+        return "".join(letters[9 * place + int(digit) - 1] for place, digit in places if digit != "0")[::-1]
+
+    return show
+
+
 def chinese(number: int) -> str:
     """Return 一, 二, …, 十, 十一, …, up to 9999."""
     if not 0 < number < _TEN_THOUSANDS:
@@ -85,7 +146,7 @@ def _from(first: int, last: int) -> str:
     return "".join(map(chr, range(first, last)))
 
 
-WORD: Mapping[str, Callable[[int], str] | None] = {
+WORD: Mapping[str, Callable[[int], str]] = {
     "decimal": decimal,
     "decimalZero": _padded(2),
     "decimalHalfWidth": decimal,
@@ -118,6 +179,17 @@ WORD: Mapping[str, Callable[[int], str] | None] = {
     ),
     "ganada": _listed("가나다라마바사아자차카타파하"),
     "chosung": _listed("ㄱㄴㄷㄹㅁㅂㅅㅇㅈㅊㅋㅌㅍㅎ"),
+    "hex": lambda number: f"{number:X}",
+    "chicago": lambda number: "*†‡§"[(number - 1) % 4] * ((number - 1) // 4 + 1) if 0 < number < 100 else str(number),
+    "cardinalText": lambda number: words(number).capitalize(),
+    "ordinalText": lambda number: ordinal_words(number).capitalize(),
+    "hebrew1": hebrew,
+    "hebrew2": lambda number: repeated_letters(number, "אבגדהוזחטיכלמנסעפצקרשת"),
+    "arabicAlpha": lambda number: repeated_letters(number, "أبتثجحخدذرزسشصضطظعغفقكلمنهوي"),
+    "arabicAbjad": lambda number: repeated_letters(number, "أبجدهوزحطيكلمنسعفصقرشتثخذضظغ"),
+    "hindiNumbers": _digits("०"),
+    "thaiNumbers": _digits("๐"),
+    "thaiLetters": lambda number: repeated_letters(number, "กขคงจฉชซฌญฎฏฐฑฒณดตถทธนบปผฝพฟภมยรลวศษสหฬอฮ"),
     "none": lambda number: "",
 }
 """The formats of Word (``w:numFmt``). One that is not here is not shown: no number is better than another one."""
@@ -141,5 +213,42 @@ HTML: Mapping[str, Callable[[int], str]] = {
     "simp-chinese-informal": chinese,
     "cjk-ideographic": chinese,
     "japanese-informal": chinese,
+    "armenian": _additive(_from(0x531, 0x531 + 36)),
+    "upper-armenian": _additive(_from(0x531, 0x531 + 36)),
+    "lower-armenian": _additive(_from(0x561, 0x561 + 36)),
+    "georgian": _additive("აბგდევზჱთიკლმნჲოპჟრსტჳფქღყშჩცძწჭხჴჯჰ"),
+    "hebrew": hebrew,
+    "cjk-heavenly-stem": _listed("甲乙丙丁戊己庚辛壬癸"),
+    "cjk-earthly-branch": _listed("子丑寅卯辰巳午未申酉戌亥"),
+    "hiragana": lambda number: letters(
+        number, "あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほまみむめもやゆよらりるれろわゐゑをん"
+    ),
+    "katakana": lambda number: letters(
+        number, "アイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワヰヱヲン"
+    ),
+    **{
+        name: _digits(zero)
+        for name, zero in {
+            "arabic-indic": "٠",
+            "persian": "۰",
+            "urdu": "۰",
+            "bengali": "০",
+            "devanagari": "०",
+            "gujarati": "૦",
+            "gurmukhi": "੦",
+            "kannada": "೦",
+            "khmer": "០",
+            "cambodian": "០",
+            "lao": "໐",
+            "malayalam": "൦",
+            "mongolian": "᠐",
+            "myanmar": "၀",
+            "oriya": "୦",
+            "tamil": "௦",
+            "telugu": "౦",
+            "thai": "๐",
+            "tibetan": "༠",
+        }.items()
+    },
 }
 """The types of HTML, which are those of OpenDocument too, and the styles of lists in CSS."""

@@ -16,6 +16,9 @@ _ROMAN = re.compile(r"(?<![^\W_])[IVXLCDM]+$")
 _BARE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+['′*†‡§]*")
 _TRADE = {"TM": "™", "SM": "℠"}
 _ABBREVIATED = {"o": "º", "a": "ª"}
+_MIXED = re.compile("[0-9]([\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,3}[/\u2044\u2215][\u2080-\u2089]{1,3})$")
+_OF_A_FRACTION = 4
+"""Pieces: the whole number, above, the stroke, below."""
 _LONGEST = 40
 """Characters: more is a text that somebody wanted small."""
 
@@ -64,6 +67,13 @@ def _set(text: str, words: str, before: str, signs: dict[int, int], mark: str) -
     return f"{lead}{mark}{words if _BARE.fullmatch(words) else f'({words})'}{tail}"
 
 
+def part_fraction(pieces: list[str]) -> None:
+    """Part a whole number from the fraction that the last pieces are: 1 ¹⁄₂, which is not eleven halves."""
+    tail = "".join(pieces[-_OF_A_FRACTION:])
+    if found := _MIXED.search(tail):
+        pieces[-_OF_A_FRACTION:] = [f"{tail[: found.start(1)]} {found[1]}"]
+
+
 @dataclass(slots=True)
 class Line:
     """A text that is collected run by run, some of them above or below the line."""
@@ -92,6 +102,7 @@ class Line:
         if self._run:
             before = self._pieces[-1] if self._pieces else ""
             self._pieces.append(_SETTERS[self._position]("".join(self._run), before))
+            part_fraction(self._pieces)
             self._run = []
 
 

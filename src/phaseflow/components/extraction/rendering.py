@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from phaseflow.components.extraction.formulas import Formula
+from phaseflow.components.extraction.html_flow import Flow
 from phaseflow.components.extraction.html_lists import HtmlList, integer, opened
 from phaseflow.components.extraction.markdown_writer import BULLET, table
-from phaseflow.components.extraction.raised import subscript, superscript
+from phaseflow.components.extraction.raised import part_fraction, subscript, superscript
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
@@ -25,7 +26,8 @@ _BLOCKS = frozenset(_BLOCK_NAMES.split()) | frozenset(_HEADINGS)
 _LINES = frozenset(("br", "dd", "dt", "tr", "td", "th", "caption", "option"))
 _RAISED: Mapping[str, Callable[[str, str], str]] = {"sup": superscript, "sub": subscript}
 _FORMULA = "math"
-_FORMING = _BLOCKS | _LINES | {"li", "pre", "img", *_RAISED}
+_STRUCK = frozenset(("del", "s", "strike"))
+_FORMING = _BLOCKS | _LINES | _STRUCK | {"li", "pre", "img", "rt", *_RAISED}
 # A table that holds these arranges a page; its cells are read one after another. Lists also stand in tables of data,
 # which have head cells.
 _LAYOUT = ", ".join(f"td {tag}, th {tag}" for tag in ("table", "pre", "blockquote", *_HEADINGS))
@@ -37,12 +39,14 @@ _MOST_COVERED = 50
 """Columns into which a cell above may reach: without a limit a small page could ask for billions of cells."""
 
 
-def render(root: "LexborNode", skipped: Set[int], alike: Mapping[int, str] = _NONE) -> str:
+def render(
+    root: "LexborNode", skipped: Set[int], alike: Mapping[int, str] = _NONE, listed: Mapping[int, str] = _NONE
+) -> str:
     """Return the text below ``root`` as Markdown, without the elements whose ``mem_id`` is in ``skipped``.
 
-    ``alike``: elements that look like another, whose tag it is.
+    ``alike``: elements that look like another, whose tag it is. ``listed``: what style sheets say of lists.
     """
-    page = _Page()
+    page = _Page(listed=listed)
     for node, entering in _walk(root, skipped):
         tag = node.tag or ""
         if alike and tag != _TEXT:
@@ -56,7 +60,7 @@ def render(root: "LexborNode", skipped: Set[int], alike: Mapping[int, str] = _NO
         elif entering:
             page.enter(tag, node)
         else:
-            page.leave(tag)
+            page.leave(tag, node)
     return page.text()
 
 
@@ -78,46 +82,10 @@ def _walk(root: "LexborNode", skipped: Set[int]) -> "Iterator[tuple[LexborNode, 
 
 
 @dataclass(slots=True)
-class _Flow:
-    """Running text: white space runs together, breaks and marks wait until there is something to set apart."""
-
-    pieces: list[str] = field(default_factory=list)
-    gap: int = 0
-    """Line ends due before the next word."""
-    space: bool = False
-    mark: str = ""
-    """What the next word's line begins with: a heading's or a list item's sign."""
-
-    def write(self, text: str) -> None:
-        words = text.split()
-        if not words:
-            self.space = self.space or bool(text)
-            return
-        self.put(" ".join(words), spaced=text[0].isspace())
-        self.space = text[-1].isspace()
-
-    def put(self, text: str, *, spaced: bool = False) -> None:
-        if self.gap and self.pieces:
-            self.pieces.append("\n" * self.gap)
-        elif (spaced or self.space) and self.pieces and not self.mark:
-            self.pieces.append(" ")
-        self.pieces.append(self.mark + text)
-        self.gap, self.space, self.mark = 0, False, ""
-
-    def end_line(self, lines: int) -> None:
-        # A paragraph that opens a list item stays on the item's line.
-        if not self.mark:
-            self.gap = max(self.gap, lines)
-        self.space = False
-
-    def text(self) -> str:
-        return "".join(self.pieces)
-
-
-@dataclass(slots=True)
 class _Page:
-    flow: _Flow = field(default_factory=_Flow)
-    outside: _Flow | None = None
+    listed: Mapping[int, str]
+    flow: Flow = field(default_factory=Flow)
+    outside: Flow | None = None
     """The text around the table cell in hand."""
     lists: list[HtmlList] = field(default_factory=list)
     raised: list[tuple[list[str], int]] = field(default_factory=list)
@@ -154,7 +122,8 @@ class _Page:
             self.formula_depth -= 1
             if not self.formula_depth:
                 text, self.formula = self.formula.text, None
-                self.write(text)
+                # 1 and the fraction 1/2 are not eleven halves.
+                self.write(f" {text}" if text[:1].isdigit() and self._last[-1:].isdigit() else text)
 
     def enter(self, tag: str, node: "LexborNode") -> None:
         self._break(tag)
@@ -163,17 +132,19 @@ class _Page:
         elif tag == "pre":
             self._open_pre()
         elif tag in ("ul", "ol"):
-            self.lists.append(opened(node))
+            self.lists.append(opened(node, self.listed.get(node.mem_id, "")))
         elif tag == "li":
             self._open_item(node)
         elif tag in _RAISED:
             self._open_raised()
+        elif tag == "rt":
+            self._mark_reading(node, "(")
         elif tag == "img":
             self.write(node.attributes.get("alt") or "")
         elif tag in ("table", "tr", "td", "th"):
             self._enter_table(tag, node)
 
-    def leave(self, tag: str) -> None:
+    def leave(self, tag: str, node: "LexborNode") -> None:
         if tag in _HEADINGS or tag == "li":
             self.flow.mark = ""
         elif tag == "pre":
@@ -182,6 +153,10 @@ class _Page:
             self.lists.pop()
         elif tag in _RAISED:
             self._close_raised(tag)
+        elif tag == "rt":
+            self._mark_reading(node, ")")
+        elif tag in _STRUCK:
+            self._part_struck(node)
         elif tag in ("table", "tr", "td", "th"):
             self._leave_table(tag)
         if tag != "br":
@@ -202,6 +177,25 @@ class _Page:
         indent = "  " * min(len(self.lists) - 1, 10)
         self.flow.mark = indent + (self.lists[-1].mark(node) if self.lists else BULLET)
 
+    def _mark_reading(self, node: "LexborNode", bracket: str) -> None:
+        """How a word is read stands above it; pages may have brackets of their own for it."""
+        if node.parent is not None and node.parent.css_first("rp") is None:
+            self.write(bracket)
+
+    def _part_struck(self, node: "LexborNode") -> None:
+        """What is struck out does not run into what stands in its place."""
+        following = node.next
+        text = (following.text() or "")[:1] if following is not None else ""
+        if following is not None and text.isalnum():
+            is_number = text.isdigit() and self._last[-1:].isdigit()
+            self.flow.space = self.flow.space or following.tag == "ins" or is_number
+
+    @property
+    def _last(self) -> str:
+        """The last piece of text, if nothing is due behind it."""
+        is_open = not self.flow.gap and not self.flow.space
+        return self.flow.pieces[-1] if self.flow.pieces and is_open else ""
+
     def _open_raised(self) -> None:
         if self.preformatted is None and (self.flow.mark or self.flow.gap):
             self.flow.put("")
@@ -214,6 +208,8 @@ class _Page:
         if pieces is self._pieces and run.strip() and "\n" not in run:
             before = pieces[begin - 1] if begin else ""
             pieces[begin:] = [_RAISED[tag](run, before)]
+            if not self.raised:
+                part_fraction(pieces)
 
     @property
     def _pieces(self) -> list[str]:
@@ -246,7 +242,7 @@ class _Page:
         else:
             self._pass_covered(self.rows[-1])
             self.spans = _span(node, "colspan", _WIDEST), _span(node, "rowspan", _TALLEST)
-            self.outside, self.flow = self.flow, _Flow()
+            self.outside, self.flow = self.flow, Flow()
 
     def _leave_table(self, tag: str) -> None:
         if self.rows is None:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from phaseflow.components.extraction.style_sheets import raised_and_listed
+
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -27,8 +29,12 @@ _RAISED = re.compile(r"(?i)(?<![\w-])vertical-align\s*:\s*(su[pb])(?:er)?\s*(?:!
 _UNSEEN = re.compile(r"(?i)(?<![\w-])(?:display\s*:\s*none|visibility\s*:\s*hidden)")
 _UNTIL_FOUND = "until-found"
 _PANELS = "[role=tabpanel], [role=region][aria-labelledby]"
-_UNFOLDS = "[aria-controls], [data-bs-target], [data-target], [role=tab][href], [popovertarget], [commandfor]"
+_UNFOLDS = (
+    "[aria-controls], [data-bs-target], [data-target], [role=tab][href], [data-toggle][href], [data-bs-toggle][href], "
+    "[popovertarget], [commandfor]"
+)
 _POINTERS = ("aria-controls", "data-bs-target", "data-target", "href", "popovertarget", "commandfor")
+_CLASS = re.compile(r"\.[A-Za-z_][\w-]*")
 _NO_PANELS = frozenset(("menu", "listbox", "tree", "grid", "true"))
 _SHADOW = re.compile(r"<(/?)template\b([^>]{0,2000}+)>", re.I)
 _SHADOW_MODE = re.compile(r"\bshadowrootmode\s*=\s*[\"']?(?:open|closed)", re.I)
@@ -49,6 +55,8 @@ class Visibility:
     """What is text in no page."""
     chrome: frozenset[int]
     """That, and what frames the page or cannot be seen."""
+    listed: Mapping[int, str]
+    """What style sheets say of lists: the value of ``list-style``."""
     alike: Mapping[int, str]
     """Elements that their style sets above or below the line, with the tag they are like, ``sup`` or ``sub``."""
 
@@ -71,7 +79,7 @@ def with_open_shadows(text: str) -> str:
 def visibility(page: "LexborHTMLParser") -> Visibility:
     """Look at a page once."""
     hidden: set[int] = set()
-    alike: dict[int, str] = {}
+    alike, listed = raised_and_listed(page)
     # Each look at the whole page takes time: one for several questions.
     for node in page.css(_LOOKED_AT):
         attributes = node.attributes
@@ -87,7 +95,7 @@ def visibility(page: "LexborHTMLParser") -> Visibility:
         (buttons if node.tag == "button" else roots).append(node)
     panels = _panels(page) if hidden or buttons else {}
     never = _ids(page, _NEVER) | frozenset(_mute_buttons(buttons, panels)) | frozenset(_unslotted(roots))
-    return Visibility(never, never | _ids(page, _CHROME) | (hidden - panels.keys()), alike)
+    return Visibility(never, never | _ids(page, _CHROME) | (hidden - panels.keys()), listed, alike)
 
 
 def _ids(page: "LexborHTMLParser", selector: str) -> frozenset[int]:
@@ -104,13 +112,17 @@ def _panels(page: "LexborHTMLParser") -> "dict[int, LexborNode | None]":
             for name in _POINTERS:
                 for target in (control.attributes.get(name) or "").split():
                     panel = by_id.get(target.removeprefix("#"))
-                    if panel is not None:
-                        panels[panel.mem_id] = control
+                    for each in [panel] if panel is not None else _of_class(page, target):
+                        panels[each.mem_id] = control
     for control in page.css("button[aria-expanded]"):
         following = _next_element(control) or _next_element(control.parent)
         if _unfolds_text(control) and following is not None:
             panels.setdefault(following.mem_id, control)
     return panels
+
+
+def _of_class(page: "LexborHTMLParser", target: str) -> "list[LexborNode]":
+    return page.css(target) if _CLASS.fullmatch(target) else []
 
 
 def _unfolds_text(control: "LexborNode") -> bool:

@@ -1,0 +1,40 @@
+"""The running text of a page while it is being put together."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Flow:
+    """Running text: white space runs together, breaks and marks wait until there is something to set apart."""
+
+    pieces: list[str] = field(default_factory=list)
+    gap: int = 0
+    """Line ends due before the next word."""
+    space: bool = False
+    mark: str = ""
+    """What the next word's line begins with: a heading's or a list item's sign."""
+
+    def write(self, text: str) -> None:
+        words = text.split()
+        if not words:
+            self.space = self.space or bool(text)
+            return
+        self.put(" ".join(words), spaced=text[0].isspace())
+        self.space = text[-1].isspace()
+
+    def put(self, text: str, *, spaced: bool = False) -> None:
+        if self.gap and self.pieces:
+            self.pieces.append("\n" * self.gap)
+        elif (spaced or self.space) and self.pieces and not self.mark:
+            self.pieces.append(" ")
+        self.pieces.append(self.mark + text)
+        self.gap, self.space, self.mark = 0, False, ""
+
+    def end_line(self, lines: int) -> None:
+        # A paragraph that opens a list item stays on the item's line.
+        if not self.mark:
+            self.gap = max(self.gap, lines)
+        self.space = False
+
+    def text(self) -> str:
+        return "".join(self.pieces)
