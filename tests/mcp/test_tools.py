@@ -16,6 +16,7 @@ pytest.importorskip("mcp", reason="needs the development group: mcp")
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
 
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import AllowedRoots
@@ -88,6 +89,47 @@ async def test_the_tools_say_what_they_do_and_what_they_take(service: Service) -
     assert all(tool.output_schema and tool.description for tool in tools.values())
     assert set(tools["search"].input_schema["properties"]) == {"kb_id", "q", "limit", "filter", "mode", "min_score"}
     assert tools["search"].input_schema["required"] == ["kb_id", "q"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "told"),
+    [
+        (
+            "status",
+            {"kb_id": "waf", "verbose": True},
+            "invalid_request: verbose: is not known here; check its spelling",
+        ),
+        ("status", {}, "invalid_request: kb_id: is required"),
+        ("search", {"kb_id": "waf", "q": "x", "limit": 1000}, "invalid_request: limit: must be at most 100"),
+        (
+            "search",
+            {"kb_id": "waf", "q": "x", "filter": {"type": "near"}},
+            "invalid_request: filter.type: must be one of",
+        ),
+        (
+            "start",
+            {"kb_id": "waf", "source": {"type": "folder", "path": "a", "max_pages": 1}},
+            "invalid_request: source.m",
+        ),
+        ("start", {"kb_id": "waf", "source": {"type": "tape"}}, "invalid_request: source: the 'type' must be one of"),
+        (
+            "add_documents",
+            {"kb_id": "waf", "documents": [{"uri": "a"}]},
+            "invalid_request: documents.0.text: is required",
+        ),
+        ("cancel", {"kb_id": "waf", "phase": "loading"}, "invalid_request: phase: is not known here"),
+    ],
+)
+async def test_arguments_that_cannot_be_used_are_refused_in_our_words(
+    service: Service, tool: str, arguments: dict[str, Any], told: str
+) -> None:
+    async with agent(service.url) as session:
+        schemas = {each.name: each.input_schema for each in (await session.list_tools()).tools}
+        assert (await refusal(session, tool, **arguments)).startswith(told)
+        with pytest.raises(MCPError, match="no prompts"):
+            await session.get_prompt("summary")
+    assert schemas[tool]["additionalProperties"] is False
+    assert (await service.http.get("/api/ingestion/kb")).json()["items"] == []
 
 
 async def test_an_agent_fills_a_knowledge_base_searches_it_and_reads(service: Service, tmp_path: Path) -> None:

@@ -46,16 +46,28 @@ def make_server(backend: Backend) -> "MCPServer":
         from mcp.types import ToolAnnotations
     except ImportError as error:
         raise MissingExtra("the Model Context Protocol", "mcp") from error
+    from phaseflow.mcp.checked_tool import CheckedTool
+
     tools = Tools(backend)
     resources = Resources(backend, tools)
-    server = MCPServer("phaseflow", instructions=INSTRUCTIONS, middleware=[_Listing(resources), _report_progress])
+    checked = []
     for name, (read_only, destructive, idempotent) in _HINTS.items():
         hints = ToolAnnotations(
             read_only_hint=read_only, destructive_hint=destructive, idempotent_hint=idempotent,
             open_world_hint=name == "start",
         )  # fmt: skip
         tool = getattr(tools, name)
-        server.add_tool(told(tool), name=name, description=getdoc(tool), annotations=hints, structured_output=True)
+        checked.append(
+            CheckedTool.from_function(
+                told(tool), name=name, description=getdoc(tool), annotations=hints, structured_output=True
+            )
+        )
+    server = MCPServer(
+        "phaseflow",
+        instructions=INSTRUCTIONS,
+        tools=checked,
+        middleware=[_refuse_prompts, _Listing(resources), _report_progress],
+    )
     _add_documents(server, resources)
     return server
 
@@ -106,6 +118,16 @@ class _Listing:
         if cursor is not None:
             answer["nextCursor"] = cursor
         return answer
+
+
+async def _refuse_prompts(ctx: "ServerRequestContext[Any, Any]", call_next: "CallNext") -> "HandlerResult":
+    """There are none, which the SDK would take for a fault of the server, and log as one."""
+    if ctx.method == "prompts/get":
+        from mcp.shared.exceptions import MCPError
+        from mcp.types import INVALID_PARAMS
+
+        raise MCPError(INVALID_PARAMS, "this server has no prompts; tools/list names what it does")
+    return await call_next(ctx)
 
 
 async def _report_progress(ctx: "ServerRequestContext[Any, Any]", call_next: "CallNext") -> "HandlerResult":

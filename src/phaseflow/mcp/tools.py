@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.errors import PhaseflowError
@@ -67,6 +67,7 @@ class DocumentText(BaseModel):
 class FolderToRead(BaseModel):
     """A folder that the server may read."""
 
+    model_config = ConfigDict(extra="forbid")
     type: Literal["folder"]
     path: str
     include: list[str] = []
@@ -76,6 +77,7 @@ class FolderToRead(BaseModel):
 class SitesToRead(BaseModel):
     """Web pages."""
 
+    model_config = ConfigDict(extra="forbid")
     type: Literal["web"]
     urls: Annotated[list[str], Field(min_length=1)]
     max_pages: Annotated[int, Field(ge=1)] = 500
@@ -160,7 +162,7 @@ class Tools:
     async def start(
         self,
         kb_id: KbId,
-        source: FolderToRead | SitesToRead | None = None,
+        source: Annotated[FolderToRead | SitesToRead, Field(discriminator="type")] | None = None,
         full: Annotated[bool, Field(description="Read unchanged documents, too.")] = False,
         hold: Annotated[list[JobPhase], Field(description="Phases that begin paused.")] = [],  # noqa: B006
     ) -> JobStatusResponse:
