@@ -6,13 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anyio
 import pytest
 
+from phaseflow.components.indexes.registry import Indexes
 from phaseflow.components.indexes.servers import IndexServers
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.settings import PostgresIndexSettings, Settings
 from phaseflow.flow import PhaseFlow
+from phaseflow.store.index_spaces import OWN
 from tests.http.service import documents, serving
+from tests.indexes.file_index import FileIndex
 
 KB = "/api/ingestion/kb/docs"
 SECRET = "s3cret"
@@ -102,3 +106,16 @@ def test_a_mistake_on_the_command_line_does_not_show_the_address(given: str, tmp
     assert ended.returncode == 2
     assert "index-server" in ended.stderr
     assert SECRET not in ended.stderr + ended.stdout
+
+
+async def test_an_index_that_hangs_keeps_nobody_longer_than_he_waits(tmp_path: Path) -> None:
+    class Hanging(FileIndex):
+        async def aclose(self) -> None:
+            await anyio.sleep_forever()
+
+    indexes = Indexes(IndexServers({}), Hanging(tmp_path / "index.db"))
+    await indexes.get(OWN)
+    with anyio.move_on_after(0.05) as waiting:
+        await indexes.aclose()
+    assert waiting.cancelled_caught
+    await indexes.aclose()  # it was given up

@@ -10,6 +10,7 @@ import pytest
 from phaseflow import FolderSource, InvalidRequest, JobPhase, PhaseFlow, Policies, RetryPolicy, UploadSource
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
 from phaseflow.components.sources import FolderLoader
+from phaseflow.components.sources.remote import FsspecLoader
 from phaseflow.domain.errors import SourceDown
 from phaseflow.flow.inputs import Source
 from phaseflow.flow.source_loaders import LoaderFor
@@ -288,3 +289,26 @@ async def test_uploads_alone_are_indexed_anew_with_another_embedder(database: Pa
         job = await flow.start("kb")
         assert (await job.wait()).status == "completed", (await job.status()).error
         assert (await flow.search("kb", "letter"))[0].uri == "pushed.md"
+
+
+async def test_the_loaders_of_a_job_are_closed_together(
+    database: Path, two: dict[str, FolderSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that hangs takes none of the time of another."""
+    closing = 0
+    both = anyio.Event()
+
+    async def aclose(loader: FsspecLoader) -> None:
+        nonlocal closing
+        closing += 1
+        if closing == len(two):
+            both.set()
+        await both.wait()
+        together.append(loader)
+
+    together: list[FsspecLoader] = []
+    monkeypatch.setattr(FsspecLoader, "aclose", aclose)
+    sources = {name: {"type": "fsspec", "url": Path(source.path).as_uri()} for name, source in two.items()}
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        assert (await (await flow.start("kb", sources=sources)).wait()).status == "completed"
+    assert len(together) == 2

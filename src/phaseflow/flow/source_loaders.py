@@ -1,7 +1,7 @@
 """The sources of a knowledge base: checked before they are stored, and the loaders that read them."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import PurePath
 
@@ -37,10 +37,12 @@ from phaseflow.flow.remote_sources import RemoteSources
 from phaseflow.store.catalogue import PUSH
 from phaseflow.store.database import Database
 from phaseflow.store.jobs import JobRecord
+from phaseflow.store.stop_deadline import PARTS_S
 
 LoaderFor = Callable[[Source], Loader]
 CLOSE_S = 2.0
-"""How long a loader may take to close its connections, seconds."""
+"""How long the loaders of a job may take to close their connections, seconds."""
+_Closeable = WebLoader | FsspecLoader | GitLoader
 
 
 class SourceLoaders:
@@ -77,8 +79,9 @@ class SourceLoaders:
         Raises SourceNotAllowed when its only source may not be read any more: since the start what is allowed may have
         changed, or a link been put into its way. One of several then fails by itself.
         """
-        async with AsyncExitStack() as stack:
-            found: dict[str, Loader] = {PUSH: self._push_loader(record, workers)}
+        found: dict[str, Loader] = {PUSH: self._push_loader(record, workers)}
+        made: list[_Closeable] = []
+        try:
             if isinstance(self._loader, Loader):
                 yield found | {DEFAULT_SOURCE: self._loader}
                 return
@@ -95,10 +98,20 @@ class SourceLoaders:
                         raise
                     loader = UnavailableLoader(error)
                 if isinstance(loader, WebLoader | FsspecLoader | GitLoader):
-                    stack.push_async_callback(_close, loader)
+                    made.append(loader)
                 is_prefixed = not isinstance(source, WebSource) and name != DEFAULT_SOURCE
                 found[name] = PrefixedLoader(loader, name) if is_prefixed else loader
             yield found
+        finally:
+            await self._close(made)
+
+    async def _close(self, loaders: Sequence[_Closeable]) -> None:
+        """All at once: at the end of an engine they share the time that its deadline leaves them."""
+        assert self._database is not None
+        with self._database.ending.limit(PARTS_S), anyio.move_on_after(CLOSE_S):
+            async with anyio.create_task_group() as tasks:
+                for loader in loaders:
+                    tasks.start_soon(loader.aclose)
 
     async def checked(self, source: SourceLike | None, sources: Mapping[str, SourceLike] | None = None) -> str | None:
         """Sources by name as they are stored, JSON; None for none. Raises InvalidRequest or SourceNotAllowed."""
@@ -186,8 +199,3 @@ def some_of(sources: str | None, names: Collection[str] | None) -> str | None:
         return sources
     found = {name: source for name, source in SOURCES.validate_json(sources).items() if name in names}
     return SOURCES.dump_json(found).decode() if found else sources
-
-
-async def _close(loader: WebLoader | FsspecLoader | GitLoader) -> None:
-    with anyio.move_on_after(CLOSE_S, shield=True):
-        await loader.aclose()

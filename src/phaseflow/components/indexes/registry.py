@@ -107,14 +107,17 @@ class Indexes:
         return "the index of this program" if name == OWN else f"the index server {name!r}"
 
     async def aclose(self) -> None:
-        """Close what was opened, each for a bounded time; what fails is logged."""
-        for name, index in self._opened.items():
-            try:
-                with anyio.CancelScope(shield=True):
-                    await bounded(index.aclose(), CLOSE_S)
-            except ComponentError as error:
-                get_logger().warning("the index could not be closed", index=name, error=str(error))
-        self._opened.clear()
+        """Close what was opened, all at once and for a bounded time; what fails is logged."""
+        opened, self._opened = self._opened, {}
+        async with anyio.create_task_group() as tasks:
+            for name, index in opened.items():
+                tasks.start_soon(self._close, name, index)
+
+    async def _close(self, name: str, index: Index) -> None:
+        try:
+            await bounded(index.aclose(), CLOSE_S)
+        except ComponentError as error:
+            get_logger().warning("the index could not be closed", index=name, error=str(error))
 
     def _make(self, name: str) -> Index:
         if name == OWN:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -87,7 +88,7 @@ class LocalWorkers:
         return await self._ask(self._take(), head, data)
 
     async def aclose(self) -> None:
-        """End all workers at once, and see them gone."""
+        """End all workers at once, and see them gone. Cancelling leaves that to a thread."""
         for timer in (*self._idle.values(), *self._leaving.values()):
             timer.cancel()
         workers = [*self._busy, *self._idle, *self._leaving]
@@ -95,9 +96,8 @@ class LocalWorkers:
         self._leaving.clear()
         for worker in workers:
             worker.kill()
-        with anyio.move_on_after(_CLOSE_S, shield=True):
-            for worker in workers:
-                await call_in_abandonable_thread(worker.end)
+        with anyio.move_on_after(_CLOSE_S):
+            await call_in_abandonable_thread(partial(_end, workers))
         self._starts.succeeded()  # those that were killed here say nothing about the next
 
     async def _ask(self, worker: Worker, head: Mapping[str, Any], data: bytes) -> Extracted | DocumentError:
@@ -148,6 +148,11 @@ class LocalWorkers:
 
     def _forget(self, worker: Worker) -> None:
         del self._leaving[worker]
+        worker.end()
+
+
+def _end(workers: Sequence[Worker]) -> None:
+    for worker in workers:
         worker.end()
 
 

@@ -76,10 +76,10 @@ class RemoteFileSystem:
             raise as_ours(error, what, self._secrets) from error
 
     async def aclose(self) -> None:
-        """Close its connections, as far as it has them and says how."""
+        """Close its connections, as far as it has them and says how. Cancelling leaves that to its thread."""
         opened, self._opened = self._opened, None
         if opened is not None:
-            with anyio.move_on_after(_CLOSE_S, shield=True):
+            with anyio.move_on_after(_CLOSE_S):
                 await call_in_abandonable_thread(partial(_close, opened[0]))
 
     async def _open(self) -> tuple[Any, str]:

@@ -73,7 +73,7 @@ class RayWorkers:
             self._start()
 
     async def aclose(self) -> None:
-        """End all calls, the driver, and a cluster of its own."""
+        """End all calls, the driver, and a cluster of its own. Cancelling leaves the last to its thread."""
         self._is_open = False
         if self._retry is not None:
             self._retry.cancel()
@@ -82,8 +82,7 @@ class RayWorkers:
         self._give_up_calls("the workers were closed")
         if driver is not None:
             driver.close()
-            with anyio.CancelScope(shield=True):
-                await call_in_abandonable_thread(driver.end)
+            await call_in_abandonable_thread(driver.end)
 
     async def extract(self, batch: Sequence[RawDocument]) -> Sequence[Outcome]:
         """Read documents on the cluster. Cancelling it ends the worker there."""
