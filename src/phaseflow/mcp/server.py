@@ -1,6 +1,5 @@
 """The server of the protocol, by the official SDK, which is imported when this is called."""
 
-from inspect import getdoc
 from typing import TYPE_CHECKING, Any
 
 from phaseflow.domain.errors import (
@@ -13,7 +12,7 @@ from phaseflow.domain.errors import (
 from phaseflow.mcp.backend import Backend
 from phaseflow.mcp.following import REPORT
 from phaseflow.mcp.resources import DESCRIPTION, MEDIA_TYPE, TEMPLATE, Resources
-from phaseflow.mcp.tools import DATA_NOTE, Tools, told
+from phaseflow.mcp.tools import DATA_NOTE, Tools
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
@@ -24,48 +23,22 @@ INSTRUCTIONS = (
     " chunking, embedding, indexing). Look with list_knowledge_bases, answer from search, and cite the uri of each"
     f" passage. {DATA_NOTE}"
 )
-# (read only, destructive, idempotent)
-_HINTS = {
-    "search": (True, False, True),
-    "list_knowledge_bases": (True, False, True),
-    "get_document": (True, False, True),
-    "status": (True, False, True),
-    "add_documents": (False, True, True),
-    "start": (False, True, False),
-    "pause": (False, False, True),
-    "resume": (False, False, True),
-    "retry": (False, False, True),
-    "cancel": (False, True, True),
-}
 
 
 def make_server(backend: Backend) -> "MCPServer":
     """A server with all tools and the documents as resources. Raises MissingExtra when the SDK is not installed."""
     try:
         from mcp.server import MCPServer
-        from mcp.types import ToolAnnotations
     except ImportError as error:
         raise MissingExtra("the Model Context Protocol", "mcp") from error
-    from phaseflow.mcp.checked_tool import CheckedTool
+    from phaseflow.mcp.checked_tools import checked_tools
 
     tools = Tools(backend)
     resources = Resources(backend, tools)
-    checked = []
-    for name, (read_only, destructive, idempotent) in _HINTS.items():
-        hints = ToolAnnotations(
-            read_only_hint=read_only, destructive_hint=destructive, idempotent_hint=idempotent,
-            open_world_hint=name == "start",
-        )  # fmt: skip
-        tool = getattr(tools, name)
-        checked.append(
-            CheckedTool.from_function(
-                told(tool), name=name, description=getdoc(tool), annotations=hints, structured_output=True
-            )
-        )
     server = MCPServer(
         "phaseflow",
         instructions=INSTRUCTIONS,
-        tools=checked,
+        tools=checked_tools(tools),
         middleware=[_refuse_prompts, _Listing(resources), _report_progress],
     )
     _add_documents(server, resources)

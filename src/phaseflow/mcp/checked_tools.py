@@ -1,14 +1,31 @@
-"""A tool that takes no argument it does not know, and says of others in our words what is wrong. Needs the SDK."""
+"""The tools as the SDK takes them: with hints, and refusing arguments that they do not know. Imports the SDK."""
 
+from inspect import getdoc
 from typing import Any
 
 from mcp.server.mcpserver.context import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
+from mcp.types import ToolAnnotations
 from pydantic import ValidationError
 
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.validation import first_fault
+from phaseflow.mcp.tools import Tools, told
+
+# (read only, destructive, idempotent)
+_HINTS = {
+    "search": (True, False, True),
+    "list_knowledge_bases": (True, False, True),
+    "get_document": (True, False, True),
+    "status": (True, False, True),
+    "add_documents": (False, True, True),
+    "start": (False, True, False),
+    "pause": (False, False, True),
+    "resume": (False, False, True),
+    "retry": (False, False, True),
+    "cancel": (False, True, True),
+}
 
 
 class CheckedTool(Tool):
@@ -35,3 +52,20 @@ class CheckedTool(Tool):
             if isinstance(error.__cause__, ToolError):
                 raise error.__cause__ from error.__cause__.__cause__  # without the name that the SDK puts before it
             raise
+
+
+def checked_tools(tools: Tools) -> list[Tool]:
+    """All of them."""
+    found: list[Tool] = []
+    for name, (read_only, destructive, idempotent) in _HINTS.items():
+        hints = ToolAnnotations(
+            read_only_hint=read_only, destructive_hint=destructive, idempotent_hint=idempotent,
+            open_world_hint=name == "start",
+        )  # fmt: skip
+        tool = getattr(tools, name)
+        found.append(
+            CheckedTool.from_function(
+                told(tool), name=name, description=getdoc(tool), annotations=hints, structured_output=True
+            )
+        )
+    return found
