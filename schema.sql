@@ -380,13 +380,15 @@ CREATE TABLE kb_notes (
 ) STRICT, WITHOUT ROWID;
 
 -- Index versions whose vectors stand in an index outside the database: under which name, which is never used again, and on
--- which server ('*': the program's own index). All others are searched here.
+-- which server ('*': the program's own index). All others are searched here. A second one of the same version is where it is
+-- about to move.
 CREATE TABLE index_spaces (
     name          TEXT PRIMARY KEY,
     kb_id         TEXT NOT NULL,
     index_version INTEGER NOT NULL,
     server        TEXT NOT NULL,
-    UNIQUE (kb_id, index_version)
+    is_next       INTEGER NOT NULL DEFAULT 0,     -- 1: being filled, and not searched yet
+    UNIQUE (kb_id, index_version, is_next)
 ) STRICT, WITHOUT ROWID;
 
 -- What is gone here and has yet to go there: a document, or with null a whole space. Filled by triggers, in the transaction in

@@ -152,6 +152,7 @@ async def test_a_knowledge_base_moves_while_search_goes_on_and_nothing_is_paid(
     async with old.flow() as flow:
         await run(flow, old)
     paid = old.embedder.paid.total()
+    made = old.rows("SELECT id, indexed_at, search_revision FROM documents WHERE state = 4 ORDER BY id")
     options = {**old.options, **new.options}
     if way[0] == "file":
         del options["index"]
@@ -160,6 +161,7 @@ async def test_a_knowledge_base_moves_while_search_goes_on_and_nothing_is_paid(
     async with new.flow(**options) as flow:
         if way[0] != "file":
             assert await all_found(flow) == names
+        old.write("n7", text="now all about {name}")
         moving = new.settings or {"index": {"type": "embedded"}}
         job = await flow.start("kb", settings=moving, hold=["indexing"])
         with anyio.fail_after(30):
@@ -174,10 +176,103 @@ async def test_a_knowledge_base_moves_while_search_goes_on_and_nothing_is_paid(
         assert (await flow.kb("kb")).stale == []
         await until(lambda: not new.rows("SELECT 1 FROM index_outbox WHERE server <> '*'"))
         assert len(new.rows("SELECT 1 FROM index_spaces")) == (way[1] == "postgres")
-    assert old.embedder.paid.total() == paid
+    assert old.embedder.paid.total() == paid + 1, "of the document that has changed"
+    now = new.rows("SELECT id, indexed_at, search_revision FROM documents WHERE state = 4 ORDER BY id")
+    assert len(set(now) & set(made)) == 19, "the others were neither read nor indexed again"
     if way[0] == "postgres":
         server: Postgres = request.getfixturevalue("postgres")
         assert server.rows("SELECT 1 FROM pg_tables WHERE schemaname = 'phaseflow'") == []
+
+
+class Slow(FileIndex):
+    """Takes documents one call after the other, as the test lets it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, self._wait)
+        self.let = 0
+
+    async def _wait(self, call: str, documents: Sequence[IndexDocument]) -> None:
+        while call == "put" and self.calls["put"] > self.let:  # noqa: ASYNC110  # the test's own pace
+            await anyio.sleep(0.01)
+
+
+async def test_a_move_that_is_paused_cancelled_and_called_off_leaves_search_and_nothing_else(tmp_path: Path) -> None:
+    place = Place("embedded", tmp_path, {}, {}, CountingEmbedder())
+    place.write(*(f"n{n}" for n in range(9)))
+    names = {f"n{n}.md" for n in range(9)}
+    async with place.flow() as flow:
+        await run(flow, place)
+    index = Slow(tmp_path / "index.db")
+    async with place.flow(index=index) as flow:
+        job = await flow.start("kb")
+        index.let = 3
+        await until(lambda: index.calls["put"] == 4)
+        status = await job.status()
+        assert (status.status, status.phase) == ("running", "indexing")
+        await flow.pause("kb")
+        index.let = 4
+        with anyio.fail_after(10):
+            assert (await job.wait_until_idle()).status == "paused"
+        assert len(index.documents(index.all_spaces()[0])) == 4
+        assert await all_found(flow) == names
+        await flow.resume("kb")
+        await until(lambda: index.calls["put"] == 5)
+        assert "bringing the vectors to the index" in (await job.status()).message
+        await flow.cancel("kb")
+        await job.wait()
+        assert await all_found(flow) == names
+    async with place.flow(index=index) as flow:  # it goes on where it was
+        index.let = 10**6
+        await run(flow, place)
+        assert index.calls["put"] == 5 + 9 - 4
+        assert await all_found(flow) == names
+    assert len(place.rows("SELECT 1 FROM documents")) == 9
+    async with place.flow() as flow:
+        await run(flow, place)
+        assert await all_found(flow) == names
+        assert place.rows("SELECT 1 FROM index_spaces") == []
+    async with place.flow(index=index) as flow:
+        await until(lambda: index.all_spaces() == [])
+        index.let = index.calls["put"] + 1
+        await flow.start("kb")
+        await until(lambda: index.calls["put"] > index.let)
+        await flow.cancel("kb")
+        assert len(place.rows("SELECT 1 FROM index_spaces WHERE is_next")) == 1
+    async with place.flow() as flow:
+        await run(flow, place)
+        assert place.rows("SELECT 1 FROM index_spaces") == []
+    async with place.flow(index=index) as flow:
+        await until(lambda: index.all_spaces() == [])
+    assert place.embedder.paid.total() == 9
+
+
+@pytest.mark.parametrize("refused", [{"n3.md"}, {f"n{n}.md" for n in range(9)}])
+async def test_documents_that_the_other_index_refuses_fail_alone_and_all_of_them_stay_where_they_are(
+    tmp_path: Path, refused: set[str]
+) -> None:
+    async def refuse(call: str, documents: Sequence[IndexDocument]) -> None:
+        if any(document.uri in refused for document in documents):
+            raise ValueError("no")
+
+    place = Place("embedded", tmp_path, {}, {}, CountingEmbedder())
+    place.write(*(f"n{n}" for n in range(9)))
+    names = {f"n{n}.md" for n in range(9)}
+    async with place.flow() as flow:
+        await run(flow, place)
+    async with place.flow(index=FileIndex(tmp_path / "index.db", refuse)) as flow:
+        job = await flow.start("kb")
+        with anyio.fail_after(10):
+            done = await job.wait()
+        if refused == names:
+            assert done.status == "failed"
+            assert await all_found(flow) == names
+        else:
+            assert (done.status, done.metrics.documents_failed) == ("completed", 1)
+            assert [(each.uri, each.phase) for each in (await flow.failures("kb")).items] == [("n3.md", "indexing")]
+            assert await all_found(flow) == names - refused
+        refused.clear()
+        await run(flow, place)
+        assert await all_found(flow) == names
 
 
 async def test_a_document_that_the_index_refuses_fails_alone(tmp_path: Path) -> None:

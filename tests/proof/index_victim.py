@@ -73,6 +73,8 @@ PLACES = [
     (Errand.INGEST, "index.removing", 1),
     (Errand.INGEST, "index.removed", 1),
     (Errand.INGEST, "indexing.withdrawn", 1),
+    (Errand.MOVE_OUT, "index.putting_back", 1),
+    (Errand.MOVE_OUT, "index.putting_back", 20),
     (Errand.MOVE_OUT, "indexing.put", 1),
     (Errand.MOVE_OUT, "indexing.ready", 1),
     (Errand.MOVE_OUT, "indexing.switched", 1),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from phaseflow.actors.single_flight import SingleFlight
 from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.indexes import Index
+from phaseflow.components.indexes.losses import Losses
 from phaseflow.components.protocols import Chunker, Loader
 from phaseflow.domain.errors import PhaseflowError, StoreUnavailable
 from phaseflow.domain.log import get_logger
@@ -39,6 +40,7 @@ class Components:
     embedder: EmbedderAdapter
     index: Index | None = None
     index_server: str | None = None
+    index_losses: Losses = field(default_factory=Losses)
     working_on: Callable[[], str | None] | None = None
     """What is being done that takes long within a document, in words."""
     has_own_chunker: bool = False
@@ -59,7 +61,8 @@ class Plan:
     """What one run of a job does: with which components, on which documents, by which rules.
 
     ``lists``: its sources are listed; ``listed``: by an earlier run; ``loaded``: one has completed the loading phase.
-    ``space``: the name of what it writes to in an index outside the database.
+    ``space``: the name of what it writes to in an index outside the database. ``moves``: search does not see that yet;
+    all that it sees is brought there first, or back into the database.
     """
 
     attempt: Attempt
@@ -76,6 +79,7 @@ class Plan:
     live_settings: str
     characters_sent: int
     space: str | None = None
+    moves: bool = False
 
 
 @dataclass(frozen=True, slots=True)

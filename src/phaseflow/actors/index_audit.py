@@ -1,15 +1,18 @@
 """Comparing what an index outside the database has of a space with what the database says, and putting that right."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from phaseflow.components.indexes import CountingIndex, Index, IndexDocument, Space
 from phaseflow.components.indexes.registry import bounded
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
-from phaseflow.store import failpoints, index_spaces, texts
+from phaseflow.store import documents, failpoints, index_spaces, knowledge_bases, texts
 from phaseflow.store.database import Database
+from phaseflow.store.failures import FailedDocument
+from phaseflow.store.states import DocumentState
 from phaseflow.store.transaction import Transaction
 
 CALL_S: Final = 10.0
@@ -22,6 +25,9 @@ WHOLE: Final = 1 << 62
 """In place of a number of passages, where the index does not say how many it has of a document."""
 
 T = TypeVar("T")
+
+
+RefusedDocument = tuple[int, FailedDocument]
 
 
 class Reads(Protocol):
@@ -47,8 +53,8 @@ async def has_lost(database: Reads, index: CountingIndex, space: index_spaces.Sp
 class IndexAudit:
     """Brings an index in line with the database: puts what it lacks of a space, and removes what has no business there.
 
-    ``turn`` is entered for each step, and may raise. ``refused`` is awaited for a document that the index cannot take.
-    ``lacking``: told once, when the first one is found missing.
+    ``turn`` is entered for each step, and ``spend`` is called for each document that was missing, with what the index
+    says if it does not take it; both may raise. ``lacking`` is called when documents are found missing.
     """
 
     def __init__(
@@ -57,8 +63,8 @@ class IndexAudit:
         index: Index,
         space: index_spaces.Space,
         turn: Callable[[], AbstractAsyncContextManager[None]],
-        lacking: Callable[[], None],
-        refused: Callable[[int, DocumentError], Awaitable[None]],
+        spend: Callable[[str | None], None] = lambda error: None,
+        lacking: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._index = index
@@ -66,7 +72,9 @@ class IndexAudit:
         self._at = Space(space.name, space.dimension or 0)
         self._turn = turn
         self._lacking = lacking
-        self._refused = refused
+        self._spend = spend
+        self.refused: list[RefusedDocument] = []
+        """Documents that the index does not take."""
         self.put = 0
         """Passages that were missing and are there now."""
 
@@ -96,15 +104,29 @@ class IndexAudit:
             async with self._turn():
                 part = await self._database.read_long(partial(_part, self._space, document_id, first))
                 if part is None:
+                    self._spend(None)
                     return
                 failpoints.hit("index.putting_back")
                 try:
                     await bounded(self._index.put(self._at, [part]), CALL_S)
                 except DocumentError as error:
-                    await self._refused(document_id, error)
+                    self.refused.append((document_id, FailedDocument(part.uri, error.code, str(error))))
+                    self._spend(f"{part.uri}: {error}")
                     return
             first += len(part.texts)
             self.put += len(part.texts)
+
+
+def withdraw_refused(
+    tx: Transaction, space: index_spaces.Space, refused: Sequence[RefusedDocument], at: datetime
+) -> list[FailedDocument]:
+    """Documents that the index has not taken are searchable no more; which of them were until now."""
+    found = [(key, failed) for key, failed in refused if index_spaces.named(tx, space, key) is not None]
+    if found:
+        knowledge_bases.next_search_revision(tx, space.kb_key)
+        ids = [key for key, _ in found]
+        documents.move(tx, ids, DocumentState.SEARCHABLE, DocumentState.FAILED, at)
+    return [failed for _, failed in found]
 
 
 def _compared(

@@ -1,17 +1,20 @@
 """What the indexing phase has to do with an index outside the database. All of it is done inside the gate."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from math import inf
 from typing import Final, TypeVar
 
 import anyio
 
-from phaseflow.actors.context import RunContext
+from phaseflow.actors.context import PhaseFailed, RunContext
 from phaseflow.actors.gate import Gate
+from phaseflow.actors.index_audit import IndexAudit, RefusedDocument, withdraw_refused
 from phaseflow.background_task import only_error
 from phaseflow.components.indexes import Index, IndexDocument, Space
 from phaseflow.components.indexes.registry import bounded
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import (
     BatchTooLarge,
     ComponentError,
@@ -20,7 +23,8 @@ from phaseflow.domain.errors import (
     TransientError,
 )
 from phaseflow.domain.log import get_logger
-from phaseflow.store import failpoints, index_spaces
+from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.store import failpoints, index_spaces, progress
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.transaction import Transaction
@@ -31,6 +35,8 @@ PART: Final = 512
 """Passages of a long document in one call."""
 CALL_S: Final = 10.0
 """What one call may take, seconds. A pause waits for no more than the one in hand."""
+TELL_S: Final = 1.0
+"""How often it is said how far the filling of an index has come."""
 READY_S: Final = 24 * 3600.0
 """The same for what builds an index over everything; a pause breaks it off."""
 REST_S: Final = 5.0
@@ -40,9 +46,17 @@ Refused = tuple[StagedDocument, FailedDocument]
 
 
 class IndexDelivery:
-    """Brings the documents of one run to an index, in few calls, before the database makes them searchable."""
+    """Brings the documents of one run to an index, in few calls, before the database makes them searchable.
 
-    def __init__(self, context: RunContext, gate: Gate, index: Index, server: str, space: str) -> None:
+    ``place``: the index, the name of its server, and that of the space. ``spend`` counts a document that it refuses
+    while it is filled, and may raise.
+    """
+
+    def __init__(
+        self, context: RunContext, gate: Gate, place: tuple[Index, str, str], spend: Callable[[str | None], None]
+    ) -> None:
+        index, server, space = place
+        self._spend = spend
         self._context = context
         self._gate = gate
         self._index = index
@@ -50,6 +64,9 @@ class IndexDelivery:
         self._name = space
         self._created = False
         self._rests_until = -inf
+        self._tells_at = -inf
+        self.refused: Sequence[RefusedDocument] = ()
+        """What search sees and the index has not taken, when it was filled."""
 
     async def put(self, batch: Sequence[StagedDocument]) -> tuple[list[StagedDocument], list[Refused]]:
         """Give documents to the index: (those taken, those that it refuses, each alone). Raises TransientError while
@@ -99,12 +116,43 @@ class IndexDelivery:
             self._created = True
         await self._call(self._index.put(space, found))
 
+    async def fill(self) -> None:
+        """Put all that search sees of the index version and the index lacks, from the stored vectors. Raises
+        TransientError while the index cannot be reached: what it has by then it keeps."""
+        space = await self._space()
+        if space is None or space.dimension is None:
+            return
+        losses = self._context.plan.components.index_losses
+        audit = IndexAudit(self._context.database, self._index, space, lambda: self._telling(audit), self._spend)
+        await audit.run()
+        if audit.refused and not audit.put:
+            raise PhaseFailed(f"the index takes no document; {audit.refused[-1][1].error}")
+        self.refused = audit.refused
+        losses.found_whole(self._name)
+
+    def withdraw_refused(self, tx: Transaction) -> list[FailedDocument]:
+        """Documents that the index has not taken when it was filled are searchable no more."""
+        space = index_spaces.by_name(tx, self._name)
+        return [] if space is None else withdraw_refused(tx, space, self.refused, self._context.clock.now())
+
+    async def _space(self) -> index_spaces.Space | None:
+        return await self._context.database.read(lambda tx: index_spaces.by_name(tx, self._name))
+
+    @asynccontextmanager
+    async def _telling(self, audit: IndexAudit) -> AsyncIterator[None]:
+        """A turn inside the gate, which now and then says how far it has come."""
+        async with self._gate:
+            if (now := anyio.current_time()) >= self._tells_at:
+                self._tells_at = now + TELL_S
+                note = f"bringing the vectors to the index, {counted(audit.put, 'passage')} so far"
+                attempt = self._context.plan.attempt
+                await self._context.write(lambda tx: progress.note(tx, attempt, JobPhase.INDEXING, note))
+            yield
+
     async def make_ready(self) -> None:
         """Have built what makes search fast, before search sees the space; a gate that closes breaks it off, and it is
         done when it has opened again. Raises TransientError while the index cannot be reached."""
-        found = await self._context.database.read(
-            lambda tx: index_spaces.find(tx, self._context.plan.target.kb_key, self._context.plan.target.index_version)
-        )
+        found = await self._space()
         if found is None or found.dimension is None:
             return
         space = Space(found.name, found.dimension)

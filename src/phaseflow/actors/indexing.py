@@ -13,6 +13,7 @@ from phaseflow.actors.index_delivery import IndexDelivery, Refused
 from phaseflow.actors.withdrawal import CLEAN_UP, Withdrawal
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.domain.errors import TransientError
+from phaseflow.domain.indexed_with import IndexedWith
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import (
     documents,
@@ -54,12 +55,15 @@ class IndexingActor(Actor):
         target = self.context.plan.target
         self._scope = Scope(target.kb_key, target.index_version)
         self._delivery = self._make_delivery()
+        self._is_to_move = self.context.plan.moves
         while batch := await self._next_batch():
+            await self._bring_up_to_date()
             for part in in_parts(batch, _sizes, (BATCH_CHUNKS, BATCH_CHARACTERS)):
                 await self._publish([await self._index_most(document) for document in part])
                 failpoints.hit("indexing.between")
         if self._receiver.is_complete:
             await self.refuse_only_failures()
+            await self._bring_up_to_date()
             if self.context.plan.lists:
                 await self._finish()
 
@@ -79,7 +83,38 @@ class IndexingActor(Actor):
         index, server = plan.components.index, plan.components.index_server
         if index is None or server is None or plan.space is None:
             return None
-        return IndexDelivery(self.context, self.gate, index, server, plan.space)
+        return IndexDelivery(self.context, self.gate, (index, server, plan.space), self.spend)
+
+    async def _bring_up_to_date(self) -> None:
+        """Before the first document: what search sees moves to another index, if it is to. And what the index has lost
+        since comes back."""
+        plan = self.context.plan
+        has_lost = plan.space is not None and plan.space in plan.components.index_losses
+        if not (self._is_to_move or has_lost):
+            return
+        if self._delivery is not None:
+            await self._until_taken(self._delivery.fill)
+            await self._until_taken(self._delivery.make_ready)
+        async with self.gate:
+            await self.context.write(self._move if self._is_to_move else self._withdraw_refused)
+        failpoints.hit("indexing.switched")
+        self._is_to_move = False
+
+    def _withdraw_refused(self, tx: Transaction) -> None:
+        self.context.advance(tx, self.phase, Done())
+        progress.note(tx, self.context.plan.attempt, self.phase, None)
+        if self._delivery is not None:
+            self.context.fail(tx, self.phase, self._delivery.withdraw_refused(tx))
+
+    def _move(self, tx: Transaction) -> None:
+        self._withdraw_refused(tx)
+        index_spaces.complete_move(tx, self._scope.kb_key, self._scope.index_version)
+        knowledge_bases.next_search_revision(tx, self._scope.kb_key)
+        live = knowledge_bases.get(tx, self.context.plan.attempt.kb_id).live_settings
+        if live is not None:
+            index = IndexedWith.model_validate_json(self.context.plan.live_settings).index
+            live = IndexedWith.model_validate_json(live).model_copy(update={"index": index}).model_dump_json()
+            knowledge_bases.set_live_settings(tx, self._scope.kb_key, self._scope.index_version, live)
 
     async def _publish(self, batch: Sequence[StagedDocument]) -> None:
         if self._delivery is None:

@@ -145,6 +145,7 @@ class EmbeddedIndex:
             words = word_ranking.scored(tx, table, known, query, self._counts)
             words = words if is_let_through is None else only(words, known, is_let_through)
         if request.proposed is not None and request.vector is not None:
+            self._vectors.forget(scope.kb_key)  # since they are searched elsewhere
             near = self._proposals.nearness(tx, scope, known, request.proposed, words, request.vector, is_let_through)
         elif request.mode is not SearchMode.WORDS and request.vector is not None:
             vectors = self._vectors.get(tx, scope, known.search_revision)

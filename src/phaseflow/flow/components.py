@@ -143,6 +143,7 @@ class ComponentFactory:
                 embedder=await self._embedder_for(settings),
                 index=None if server is None else await self.indexes.get(server),
                 index_server=server,
+                index_losses=self.indexes.losses,
                 has_own_chunker=self._chunker is not None,
                 has_own_embedder=self._embedder is not None,
             )

@@ -182,7 +182,7 @@ class Engine:
             sync = None
             if self._slots and self._only is None:  # else this engine does what it was told to, and nothing by itself
                 sync = SourceSync(database, hub.clock, in_step, [self.path, self.uploads.root])
-            keeper = IndexKeeper(database, self.components.indexes, self._only)
+            keeper = IndexKeeper(database, hub.clock, self.components.indexes, self._only)
             background = Background(hub, self.components.access, self.keep_vectors, sync, keeper)
             self.interrupted = await scheduler.recover_orphans(go_on=self._auto_resume)
             if self._slots:

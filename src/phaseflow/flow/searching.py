@@ -98,7 +98,7 @@ class Searching:
 
         def read(tx: Transaction) -> list[SearchHit] | None:
             now = knowledge_bases.get(tx, kb.id)
-            if now.index_version != kb.index_version:
+            if now.index_version != kb.index_version or not index_spaces.is_searched(tx, space.name):
                 return None  # switched in between
             return self._index.search(tx, scope, now.search_revision, replace(request, proposed=proposed))
 

@@ -52,26 +52,54 @@ def owner(tx: Transaction) -> str:
 def server_of(tx: Transaction, kb_key: str, index_version: int) -> str | None:
     """Where the vectors of an index version stand; None: in the database."""
     found: str | None = tx.value(
-        "SELECT server FROM index_spaces WHERE kb_id = ? AND index_version = ?", kb_key, index_version
+        "SELECT server FROM index_spaces WHERE kb_id = ? AND index_version = ? AND is_next = 0", kb_key, index_version
     )
     return found
 
 
-def ensure(tx: Transaction, kb_key: str, index_version: int, server: str | None) -> str | None:
-    """The space that a job writes to, made at its first run; None when it writes to the database alone."""
+def ensure(tx: Transaction, kb_key: str, index_version: int, server: str | None, *, moves: bool) -> str | None:
+    """The space that a job writes to, made at its first run; None when it writes to the database alone. ``moves``: not
+    the one that is searched, but the one that takes its place; one for another server, that a job has left, goes."""
+    tx.run(
+        "DELETE FROM index_spaces WHERE kb_id = ?1 AND is_next = 1"
+        " AND NOT (?3 AND index_version = ?2 AND server IS ?4)",
+        kb_key, index_version, moves, server,
+    )  # fmt: skip
     if server is None:
         return None
     tx.run(
-        "INSERT INTO index_spaces (name, kb_id, index_version, server) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        owner(tx) + secrets.token_hex(8), kb_key, index_version, server,
+        "INSERT INTO index_spaces (name, kb_id, index_version, server, is_next) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        owner(tx) + secrets.token_hex(8), kb_key, index_version, server, moves,
     )  # fmt: skip
-    name: str = tx.value("SELECT name FROM index_spaces WHERE kb_id = ? AND index_version = ?", kb_key, index_version)
+    name: str = tx.value(
+        "SELECT name FROM index_spaces WHERE kb_id = ? AND index_version = ? AND is_next = ?",
+        kb_key, index_version, moves,
+    )  # fmt: skip
     return name
+
+
+def complete_move(tx: Transaction, kb_key: str, index_version: int) -> None:
+    """Search the next space of an index version from now on, or the database where there is none."""
+    where = "WHERE kb_id = ? AND index_version = ? AND is_next ="
+    tx.run(f"DELETE FROM index_spaces {where} 0", kb_key, index_version)
+    tx.run(f"UPDATE index_spaces SET is_next = 0 {where} 1", kb_key, index_version)
 
 
 def find(tx: Transaction, kb_key: str, index_version: int) -> Space | None:
     """The space of an index version; None when it is searched in the database."""
-    rows = tx.rows(f"{_SPACES} WHERE s.kb_id = ? AND s.index_version = ?", kb_key, index_version)
+    rows = tx.rows(f"{_SPACES} WHERE s.kb_id = ? AND s.index_version = ? AND s.is_next = 0", kb_key, index_version)
+    return Space(*rows[0]) if rows else None
+
+
+def is_searched(tx: Transaction, name: str) -> bool:
+    """Whether a space is still the one that searches ask."""
+    return bool(tx.row("SELECT 1 FROM index_spaces WHERE name = ? AND is_next = 0", name))
+
+
+def by_name(tx: Transaction, name: str) -> Space | None:
+    """A space; None when it is gone."""
+    rows = tx.rows(f"{_SPACES} WHERE s.name = ?", name)
     return Space(*rows[0]) if rows else None
 
 
@@ -83,7 +111,7 @@ _SPACES: Final = (
 
 
 def keep_only(tx: Transaction, kb_key: str, index_version: int) -> None:
-    """All spaces of a knowledge base but this version's go."""
+    """All spaces of a knowledge base but those of this version go."""
     tx.run("DELETE FROM index_spaces WHERE kb_id = ? AND index_version <> ?", kb_key, index_version)
 
 
@@ -106,7 +134,7 @@ def used_servers(tx: Transaction) -> list[str]:
         row[0]
         for row in tx.rows(
             "SELECT DISTINCT s.server FROM index_spaces AS s JOIN knowledge_bases AS k"
-            " ON k.id = s.kb_id AND k.index_version = s.index_version ORDER BY 1"
+            " ON k.id = s.kb_id AND k.index_version = s.index_version WHERE s.is_next = 0 ORDER BY 1"
         )
     ]
 
@@ -114,8 +142,9 @@ def used_servers(tx: Transaction) -> list[str]:
 def free_spaces(tx: Transaction, server: str, only: Collection[str] | None) -> list[tuple[Space, int]]:
     """(space, search revision) of the knowledge bases without an open job, of all or only some by name."""
     rows = tx.rows(
-        f"SELECT s.*, k.search_revision FROM ({_SPACES} WHERE s.server = ?1) AS s JOIN knowledge_bases AS k"
-        f" ON k.id = s.kb_id AND k.index_version = s.index_version WHERE k.name IS NOT NULL AND {_IS_FREE.format('s')}"
+        f"SELECT s.*, k.search_revision FROM ({_SPACES} WHERE s.server = ?1 AND s.is_next = 0) AS s"
+        f" JOIN knowledge_bases AS k ON k.id = s.kb_id AND k.index_version = s.index_version WHERE k.name IS NOT NULL"
+        f" AND {_IS_FREE.format('s')}"
         " AND (?2 IS NULL OR k.name IN (SELECT value FROM json_each(?2))) ORDER BY s.name",
         server, None if only is None else json_array(list(only)),
     )  # fmt: skip
@@ -215,7 +244,7 @@ def expected(tx: Transaction, space: Space) -> Expected | None:
         "SELECT k.search_revision, (SELECT coalesce(sum(chunk_count), 0) FROM documents AS d"
         f"  WHERE d.kb_id = k.id AND d.index_version = k.index_version AND d.{IS_SEARCHABLE})"
         " FROM index_spaces AS s JOIN knowledge_bases AS k ON k.id = s.kb_id AND k.index_version = s.index_version"
-        " WHERE s.name = ?",
+        " WHERE s.name = ? AND s.is_next = 0",
         space.name,
     )
     return None if row is None else Expected(*row)

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from phaseflow.domain.errors import KnowledgeBaseNotFound
 from phaseflow.domain.status import timestamp
-from phaseflow.store import index_spaces
 from phaseflow.store.transaction import Row, Transaction
 
 
@@ -112,11 +111,11 @@ def target(tx: Transaction, record: KnowledgeBaseRecord, model: str, settings: s
     """The index version that a job with these vectors writes to, in an index outside the database where ``server``
     names one, noting what is being built.
 
-    Today's when it has the same vectors in the same place, or has none yet; else a later one, which search does not see
-    until ``switch``. An unfinished rebuild of the same kind is continued; another one keeps its version to itself.
+    Today's when it has the same vectors, wherever they are searched, or has none yet; else a later one, which search
+    does not see until ``switch``. An unfinished rebuild of the same kind is continued; another one keeps its version to
+    itself.
     """
-    today = index_spaces.server_of(tx, record.key, record.index_version)
-    if record.model is None or (record.model == model and today == server):
+    if record.model is None or record.model == model:
         tx.run(
             "UPDATE knowledge_bases SET model = ?2, live_settings = ?3, next_model = NULL WHERE id = ?1",
             record.key, model, settings,

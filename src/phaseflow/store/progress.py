@@ -97,8 +97,8 @@ def wait_on(tx: Transaction, attempt: Attempt, phase: JobPhase, reason: WaitingO
         raise _lost(attempt, phase)
 
 
-def note(tx: Transaction, attempt: Attempt, phase: JobPhase, words: str) -> None:
-    """Say what takes long in a running phase. Raises StaleRun when this attempt may not write any more."""
+def note(tx: Transaction, attempt: Attempt, phase: JobPhase, words: str | None) -> None:
+    """Say what takes long in a running phase; None: nothing. Raises StaleRun when this attempt may write no more."""
     row = tx.row(
         f"UPDATE ingestion_phase_status SET note = ?4 WHERE {_RUNNING} RETURNING 1",
         attempt.job_id, phase, attempt.number, words,

@@ -166,7 +166,7 @@ CREATE TABLE kb_notes (kb_id TEXT NOT NULL REFERENCES knowledge_bases (id) ON DE
     value TEXT NOT NULL, PRIMARY KEY (kb_id, key)) STRICT, WITHOUT ROWID;
 CREATE TABLE index_spaces (
     name TEXT PRIMARY KEY, kb_id TEXT NOT NULL, index_version INTEGER NOT NULL, server TEXT NOT NULL,
-    UNIQUE (kb_id, index_version)
+    is_next INTEGER NOT NULL DEFAULT 0, UNIQUE (kb_id, index_version, is_next)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE index_outbox (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,

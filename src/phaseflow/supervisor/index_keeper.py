@@ -5,21 +5,23 @@ own index calls, inside its gate, and a paused one makes none.
 """
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
 import anyio
 
-from phaseflow.actors.index_audit import IndexAudit, has_lost
+from phaseflow.actors.index_audit import IndexAudit, RefusedDocument, has_lost, withdraw_refused
 from phaseflow.background_task import only_error
 from phaseflow.components.indexes import CountingIndex, Space
 from phaseflow.components.indexes.losses import COUNT_S
 from phaseflow.components.indexes.registry import Indexes, bounded
-from phaseflow.domain.errors import DocumentError, EngineStopped, PhaseflowError, StoreError
+from phaseflow.domain.errors import EngineStopped, PhaseflowError, StoreError
 from phaseflow.domain.log import get_logger
-from phaseflow.store import failpoints, index_spaces
+from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.store import failpoints, failures, index_spaces
+from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
 from phaseflow.store.index_spaces import Waiting
 from phaseflow.store.transaction import Transaction
@@ -32,6 +34,8 @@ LONGEST_WAIT_S: Final = 30.0
 """An index that cannot be reached is tried again after so long, at most."""
 FINISH_S: Final = 0.5
 """How long the end of an engine may take for what is due."""
+NO_JOB: Final = 0
+"""In place of the number of a job, for what failed when none was open."""
 READY_S: Final = 24 * 3600.0
 SELDOM: Final = 100
 """Whether an index has lost passages is looked at every ``COUNT_S``, and not more often than so many times what that
@@ -45,8 +49,9 @@ class _JobStarted(Exception):
 class IndexKeeper:
     """``only``: the knowledge bases that this engine looks after, by name; what was deleted is everybody's."""
 
-    def __init__(self, database: Database, indexes: Indexes, only: Collection[str] | None = None) -> None:
+    def __init__(self, database: Database, clock: Clock, indexes: Indexes, only: Collection[str] | None = None) -> None:
         self._database = database
+        self._clock = clock
         self._indexes = indexes
         self._only = only
         self._scope = anyio.CancelScope()
@@ -176,22 +181,27 @@ class IndexKeeper:
                 raise _JobStarted
             yield
 
-        async def refused(document_id: int, error: DocumentError) -> None:
-            get_logger().warning("the index does not take a document again", document=document_id, error=str(error))
-
         def lacking() -> None:
             if space.name not in self._indexes.losses:
                 get_logger().warning("the index has lost documents; they are put again", index=server, kb=space.kb_key)
             self._indexes.losses.note(space.name, server)
 
-        audit = IndexAudit(self._database, await self._indexes.get(server), space, turn, lacking, refused)
+        audit = IndexAudit(self._database, await self._indexes.get(server), space, turn, lacking=lacking)
         try:
             await audit.run()
         except _JobStarted:
             return False
+        if audit.refused:
+            await self._database.write(partial(self._fail, space, audit.refused))
         if audit.put:
             get_logger().info("the index has all passages again", index=server, kb=space.kb_key, passages=audit.put)
         return True
+
+    def _fail(self, space: index_spaces.Space, refused: Sequence[RefusedDocument], tx: Transaction) -> None:
+        """The index does not take again what it had: these documents are read again by the next job."""
+        at = self._clock.now()
+        failed = withdraw_refused(tx, space, refused, at)
+        failures.add(tx, (space.kb_key, NO_JOB), JobPhase.INDEXING, failed, at)
 
     async def _make_ready(self, server: str) -> bool:
         """After each change to what search sees, once no job is open; the index knows whether anything is due."""

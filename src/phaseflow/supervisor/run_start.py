@@ -55,7 +55,8 @@ def start_run(
     made_by = _model_of(tx, components.embedder)
     made_with = _made_with(record, components, made_by)
     index_version, model = _target(tx, kb, record, made_by, made_with, components.index_server)
-    space = index_spaces.ensure(tx, kb.key, index_version, components.index_server)
+    moves = _moves(tx, kb, model, components.index_server)
+    space = index_spaces.ensure(tx, kb.key, index_version, components.index_server, moves=moves)
     lists = record.lists or index_version != kb.index_version
     if lists and not record.lists:
         jobs.let_list(tx, job_id)  # vectors of another model begin a new index, and all documents belong in it
@@ -81,6 +82,7 @@ def start_run(
         max_deleted_share=settings.max_deleted_share,
         live_settings=made_with.model_dump_json(),
         space=space,
+        moves=moves,
         characters_sent=0 if jobs.is_released(before, after) else record.characters_sent,
     )
     return plan, Changed(before, after, tuple(logged))
@@ -141,9 +143,7 @@ def _target(
             )
         return record.index_version, model
     if kb.model == model and kb.live_settings is not None:  # its passages are still those that older settings have cut
-        live = IndexedWith.model_validate_json(kb.live_settings).model_copy(
-            update={"embedder": made_with.embedder, "index": made_with.index}
-        )
+        live = IndexedWith.model_validate_json(kb.live_settings).model_copy(update={"embedder": made_with.embedder})
     else:
         live = made_with
     index_version = knowledge_bases.target(tx, kb, model, live.model_dump_json(), server)
@@ -153,6 +153,12 @@ def _target(
         )
     jobs.set_target(tx, record.state.job_id, index_version, model)
     return index_version, model
+
+
+def _moves(tx: Transaction, kb: KnowledgeBaseRecord, model: str, server: str | None) -> bool:
+    """Whether the vectors that a knowledge base has are to be searched somewhere else: they are copied, and the rest
+    stays as it is."""
+    return kb.model == model and index_spaces.server_of(tx, kb.key, kb.index_version) != server
 
 
 def give_back_requests(tx: Transaction, job_id: str) -> int:
