@@ -87,3 +87,9 @@ def test_a_filter_leaves_only_what_it_lets_through() -> None:
 @pytest.mark.parametrize("by", [Share(words(3), None), Share(None, None)])
 def test_without_vectors_the_words_decide(by: Share) -> None:
     assert ranked(by, 5) == ([3] if by.words else [])
+
+
+def test_what_holds_a_thing_as_written_comes_before_what_ranks_higher() -> None:
+    ranking = fused(KNOWN, Share(words(3, 9, 60), None)).with_exact({60: 0.5, 9: 0.75, 7: 1.0, 8: 1.0})
+    assert ranking.places[:5].tolist() == [7, 8, 9, 60, 3]
+    assert (np.diff(ranking.scores) <= 0).all()

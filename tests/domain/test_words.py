@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phaseflow.domain.search_query import MOST_EXACT, how_exactly, is_name_of, parsed, phrase
+from phaseflow.domain.search_query import MOST_EXACT, how_exactly, is_name_of, loose_phrase, parsed, phrase
 from phaseflow.domain.words import indexed_words, normalised
 from phaseflow.store.postings import TOKENIZE
 
@@ -45,6 +45,30 @@ def test_what_is_written_in_one_finds_the_text_that_has_it(part: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        ("4年2月2", "于2024年2月29日"),
+        ("002在日本", "自2002在日本起"),
+        ("SOFT发行", "CAPESOFT发行了"),
+        ("约40", "大约4000人"),
+    ],
+)
+def test_a_quotation_may_begin_or_end_inside_a_number_or_a_latin_word(part: str, text: str) -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.execute(f"CREATE VIRTUAL TABLE t USING fts5 (text, {TOKENIZE})")
+    connection.execute("INSERT INTO t VALUES (?)", (indexed_words(text),))
+    found = connection.execute("SELECT count(*) FROM t WHERE t MATCH ?", (loose_phrase(part),)).fetchone()
+    connection.close()
+    assert found == (1,)
+    assert how_exactly(part, text) == 0.75
+
+
+@pytest.mark.parametrize("part", ["plain words", "1.2.3", "合同副本", "x"])
+def test_only_a_quotation_cut_so_is_looked_for_loosely(part: str) -> None:
+    assert loose_phrase(part) is None
+
+
+@pytest.mark.parametrize(
     ("part", "text"), [("1.2.3", "version 1.3.2 of 2.3"), ("C++", "written in C, plus plus"), ("公布数据", CHINESE)]
 )
 def test_another_order_is_another_thing(part: str, text: str) -> None:
@@ -70,6 +94,8 @@ def test_another_order_is_another_thing(part: str, text: str) -> None:
         ("a-1", "文a-1文", 1.0),
         ("Pause All", "to pause\nall jobs", 1.0),
         ("合同副本", "公布合同副本。", 1.0),
+        ("34°C", "at -34°C", 0.75),
+        ("34°C", "from - 34°C", 1.0),
     ],
 )
 def test_a_thing_on_its_own_comes_before_one_inside_a_longer_one(part: str, text: str, how: float) -> None:
@@ -89,6 +115,11 @@ def test_a_thing_on_its_own_comes_before_one_inside_a_longer_one(part: str, text
         ("שָׁלוֹם", "שלום"),
         ("defence\u2011in\u2010depth \u22125", "defence-in-depth -5"),
         ("it\u2019s", "it's"),
+        ("Straße GROẞ", "Strasse GROss"),
+        ("Diyarbakır, İzmir", "Diyarbakir, Izmir"),
+        ("σοφός ΐ Ἀθῆναι", "σοφοσ ι Αθηναι"),
+        ("Ёлка зелёная", "Елка зеленая"),
+        ("Łódź, Smørrebrød, Ærø, œuvre", "Lódź, Smorrebrod, Aero, oeuvre"),
     ],
 )
 def test_letters_in_other_forms_are_the_same_words(text: str, words: str) -> None:

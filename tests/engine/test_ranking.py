@@ -81,6 +81,20 @@ async def test_words_joined_in_a_sentence_find_first_the_few_that_hold_them(tmp_
     assert hits[0].uri == "held.md"
 
 
+@pytest.mark.parametrize(
+    ("query", "others"), [("network-connected", 90), ("what does the page say about network-connected?", 30)]
+)
+async def test_a_thing_is_found_among_passages_that_only_have_its_words(
+    tmp_path: Path, query: str, others: int
+) -> None:
+    documents = {
+        f"{n:02}.md": f"Network connections: what does the page {n} say about networks?" for n in range(others)
+    }
+    documents["zz.md"] = "It runs on a network-connected set. " + "Many other words follow here. " * 60
+    (hits,) = await searched(tmp_path, documents, query)
+    assert hits[0].uri == "zz.md"
+
+
 async def test_the_same_text_is_one_hit_that_names_its_other_places(tmp_path: Path) -> None:
     documents = {f"copy-{n}.txt": "Parking permits are renewed in the basement." for n in range(7)}
     documents["other.txt"] = "A permit for the roof is given out upstairs, parking is free."

@@ -55,12 +55,16 @@ class Fused:
         return sorted(dict.fromkeys(places), key=lambda place: (rank.get(place, len(rank)), place))
 
     def with_exact(self, holds: Mapping[int, float]) -> "Fused":
-        """Those that hold what was asked for exactly (0 to 1) before the others."""
+        """Those before the others that hold what was asked for exactly (0 to 1): the more exactly, the earlier."""
         scores = dict(zip(self.places.tolist(), (self.scores * self.scale).tolist(), strict=True))
-        both = {
-            place: scores.get(place, 0.0) / 2 + holds.get(place, 0.0) / 2 for place in dict.fromkeys([*scores, *holds])
-        }
-        return _sorted(self.known, list(both), list(both.values()), 1.0)
+        order = sorted(
+            dict.fromkeys([*scores, *holds]),
+            key=lambda place: (-holds.get(place, 0.0), -scores.get(place, 0.0), place),
+        )
+        best_first = [scores.get(place, 0.0) / 2 + holds.get(place, 0.0) / 2 for place in order]
+        for n in range(len(order) - 2, -1, -1):  # what comes earlier has no lower score
+            best_first[n] = max(best_first[n], best_first[n + 1] + 1e-9)
+        return _sorted(self.known, order, best_first, 1.0)
 
     def with_first(self, places: Sequence[int]) -> "Fused":
         """These before all others, as good as the best."""

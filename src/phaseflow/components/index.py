@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
-from phaseflow.components import word_ranking
+from phaseflow.components import exact_things, word_ranking
+from phaseflow.components.exact_things import MOST_HOLDING
 from phaseflow.components.fusion import CANDIDATES, Fused, Share, fused, only
 from phaseflow.components.nearness import nearness
 from phaseflow.components.proposals import Proposals
@@ -19,7 +20,7 @@ from phaseflow.components.resident import Passages, Resident, Vectors, numbers, 
 from phaseflow.components.word_ranking import Tokenizer, WordCounts
 from phaseflow.domain.filters import Filter
 from phaseflow.domain.identifiers import document_id
-from phaseflow.domain.search_query import how_exactly, is_name_of, parsed, phrase
+from phaseflow.domain.search_query import is_name_of, parsed, phrase
 from phaseflow.domain.status import Place, SearchHit
 from phaseflow.domain.vocabulary import SearchMode
 from phaseflow.domain.words import normalised
@@ -34,12 +35,6 @@ if TYPE_CHECKING:
 
     Numbers = npt.NDArray[np.float32]
 
-MOST_HOLDING: Final = 1000
-"""Passages looked at that hold what is quoted or written without a space; …"""
-MOST_READ: Final = 64
-"""… and of these so many, the best, are read to see whether it stands there as it is written."""
-RARE: Final = 8
-"""Passages that hold words joined by a hyphen in a sentence, so that these count as one thing."""
 LONGEST_NAME: Final = 200
 """Characters of a query that may be the title or the name of a document."""
 MOST_COMPARED: Final = 200_000
@@ -98,7 +93,9 @@ class EmbeddedIndex:
         most, hits = CANDIDATES, list[SearchHit]()
         while True:
             ranking = fused(known, shares, most)
-            ranking = _exact_first(tx, scope, table, known, ranking, request, is_let_through)
+            if table is not None and request.mode is not SearchMode.VECTORS:
+                holds = exact_things.holders(tx, scope, table, ranking, parsed(request.query), is_let_through)
+                ranking = ranking.with_exact(holds) if holds else ranking
             ranking = ranking.with_first(named) if named else ranking
             hits = list(_hits(tx, scope, ranking, request))
             if len(hits) >= request.limit or most >= min(len(known.ids), MOST_CANDIDATES):
@@ -128,7 +125,7 @@ class EmbeddedIndex:
         # Not only in the columns for titles and names: FTS5 would go through all places of a word to find one there.
         holding = postings.first_holding(tx, table, phrase(normalised(request.query)), MOST_HOLDING)
         titled = [chunk for chunk, title, uri in passages.names(tx, holding) if is_name_of(request.query, title, uri)]
-        return [at for at in _seen(known, titled) if is_let_through is None or is_let_through[at]]
+        return [at for at in known.seen(titled) if is_let_through is None or is_let_through[at]]
 
     def _shares(
         self,
@@ -151,45 +148,6 @@ class EmbeddedIndex:
             vectors = self._vectors.get(tx, scope, known.search_revision)
             near = nearness(known, vectors, request.vector, is_let_through)
         return Share(words, near)
-
-
-def _exact_first(
-    tx: Transaction,
-    scope: Scope,
-    table: int | None,
-    known: Passages,
-    ranking: Fused,
-    request: Request,
-    is_let_through: "npt.NDArray[np.bool_] | None",
-) -> Fused:
-    """Passages that hold what is quoted, or written without a space, before those that do not."""
-    if table is None or request.mode is SearchMode.VECTORS:
-        return ranking
-    query = parsed(request.query)
-    exact = [*query.exact, *(part for part in query.compounds if _is_rare(tx, table, part))]
-    holds: dict[int, float] = {}
-    for part in exact:
-        holding = ranking.best_first(_seen(known, postings.holding(tx, table, phrase(part), MOST_HOLDING)))
-        if is_let_through is not None:
-            holding = [at for at in holding if is_let_through[at]]
-        texts = passages.fetch(tx, scope, [known.ids[at].item() for at in holding[:MOST_READ]])
-        for at in holding:
-            found = texts.get(known.ids[at].item())
-            how = how_exactly(part, f"{found.title}\n{found.uri}\n{found.text}") if found else 0.5
-            holds[at] = holds.get(at, 0.0) + how / len(exact)
-    return ranking.with_exact(holds) if holds else ranking
-
-
-def _is_rare(tx: Transaction, table: int, part: str) -> bool:
-    return 0 < len(postings.holding(tx, table, phrase(part), RARE + 1)) <= RARE
-
-
-def _seen(known: Passages, ids: Sequence[int]) -> list[int]:
-    import numpy as np
-
-    at, is_seen = known.places(np.array(ids, np.int64))
-    found: list[int] = at[is_seen].tolist()
-    return found
 
 
 def _hits(tx: Transaction, scope: Scope, ranking: Fused, request: Request) -> Iterator[SearchHit]:

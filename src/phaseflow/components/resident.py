@@ -1,7 +1,7 @@
 """What search keeps in memory of a knowledge base: its passages, their lengths, their vectors."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -60,6 +60,14 @@ class Passages:
     def places(self, ids: "Ids") -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]":
         """The places of passages, and which of them search sees."""
         return _places(self.ids, ids)
+
+    def seen(self, ids: Sequence[int]) -> list[int]:
+        """The places of those of these passages that search sees."""
+        import numpy as np
+
+        at, is_seen = self.places(np.array(ids, np.int64))
+        found: list[int] = at[is_seen].tolist()
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,25 @@ def parsed(query: str) -> ParsedQuery:
 
 def phrase(part: str) -> str:
     """An exact thing as an FTS5 phrase."""
-    words = indexed_words(part.replace('"', " ").replace("\0", " ")).split()  # SQL would end at a NUL
+    return _phrase_of(_words(part))
+
+
+def loose_phrase(part: str) -> str | None:
+    """The same where a quotation from a script without spaces begins or ends inside a number or a Latin word, as
+    ``4年2月2`` of ``2024年2月29日``: without its first word, and with any ending of its last; None where not."""
+    words = _words(part)
+    if len(words) < 2 or not any(map(is_unspaced, part)):
+        return None
+    begins, ends = (not is_unspaced(edge) for edge in (words[0][0], words[-1][0]))
+    rest = words[1:] if begins else words
+    return f'"{" ".join(rest)}" *' if ends else _phrase_of(rest) if begins else None
+
+
+def _words(part: str) -> list[str]:
+    return indexed_words(part.replace('"', " ").replace("\0", " ")).split()  # SQL would end at a NUL
+
+
+def _phrase_of(words: list[str]) -> str:
     if not words or not is_unspaced(words[-1][0]):
         return f'"{" ".join(words)}"'
     # The last character of a run stands alone only where the run ends: in the text it may go on.
@@ -78,9 +96,9 @@ def how_exactly(part: str, text: str) -> float:
     at, part = -1, part.casefold()
     best = 0.5
     while (at := text.find(part, at + 1)) >= 0:
-        if not _joins(text[max(0, at - 2) : at][::-1], part[0]) and not _joins(
-            text[at + len(part) : at + len(part) + 2], part[-1]
-        ):
+        before, after = text[max(0, at - 2) : at][::-1], text[at + len(part) : at + len(part) + 2]
+        is_negative = before[:1] == "-" and part[0].isdigit()
+        if not is_negative and not _joins(before, part[0]) and not _joins(after, part[-1]):
             return 1.0
         best = 0.75
     return best

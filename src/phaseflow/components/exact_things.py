@@ -1,0 +1,89 @@
+"""Passages that hold what is quoted in a query, or written in it without a space."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from phaseflow.components.fusion import Fused
+from phaseflow.domain.search_query import ParsedQuery, how_exactly, loose_phrase, phrase
+from phaseflow.store import passages, postings
+from phaseflow.store.passages import Scope
+from phaseflow.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Filtered = npt.NDArray[np.bool_] | None
+
+MOST_HOLDING: Final = 1000
+"""Passages looked at that hold the words of a thing, in its order."""
+MOST_READ: Final = 64
+"""Of these so many, the best, are read at once to see whether it stands there as it is written. More are read until
+one is found."""
+RARE: Final = 8
+"""Passages that hold words joined by a hyphen in a sentence, so that these count as one thing."""
+AS_WRITTEN: Final = 0.75
+"""How exactly a text holds a thing that stands in it, if perhaps inside a longer one."""
+
+
+def holders(
+    tx: Transaction, scope: Scope, table: int, ranking: Fused, query: ParsedQuery, is_let_through: "Filtered"
+) -> dict[int, float]:
+    """The places of passages that hold the exact things of a query, and how well (0 to 1)."""
+    look = _Look(tx, scope, table, ranking, is_let_through)
+    found = [look.exactly(part) for part in query.exact]
+    found += [rare for part in query.compounds if (rare := look.if_rare(part))]
+    holds: dict[int, float] = {}
+    for of_part in found:
+        for at, how in of_part.items():
+            holds[at] = holds.get(at, 0.0) + how / len(found)
+    return holds
+
+
+class _Look:
+    def __init__(self, tx: Transaction, scope: Scope, table: int, ranking: Fused, is_let_through: "Filtered") -> None:
+        self._tx = tx
+        self._scope = scope
+        self._table = table
+        self._ranking = ranking
+        self._is_let_through = is_let_through
+
+    def exactly(self, part: str) -> dict[int, float]:
+        """How exactly passages hold a thing; 0.5 where its words follow each other, as written or not."""
+        holding = self._holding(phrase(part), MOST_HOLDING)
+        if not holding and (loose := loose_phrase(part)):
+            holding = self._holding(loose, MOST_HOLDING)
+        holds = dict.fromkeys(holding, 0.5)
+        for first in range(0, len(holding), MOST_READ):
+            found = self._read(part, holding[first : first + MOST_READ])
+            holds |= found
+            if max(found.values()) >= AS_WRITTEN:
+                break
+        return holds
+
+    def if_rare(self, part: str) -> dict[int, float]:
+        """The same of words joined by a hyphen, if few passages hold them so; else nothing."""
+        holding = self._holding(phrase(part), MOST_READ + 1)
+        if not 0 < len(holding) <= MOST_READ:
+            return {}
+        holds = self._read(part, holding)
+        as_written = {at: how for at, how in holds.items() if how >= AS_WRITTEN}
+        if 0 < len(as_written) <= RARE:
+            return as_written
+        return holds if len(holds) <= RARE else {}
+
+    def _holding(self, expression: str, limit: int) -> list[int]:
+        """The places of those that an FTS5 expression finds, best first."""
+        known = self._ranking.known
+        found = known.seen(postings.holding(self._tx, self._table, expression, limit))
+        if self._is_let_through is not None:
+            found = [at for at in found if self._is_let_through[at]]
+        return self._ranking.best_first(found)
+
+    def _read(self, part: str, places: Sequence[int]) -> dict[int, float]:
+        ids = {at: self._ranking.known.ids[at].item() for at in places}
+        texts = passages.fetch(self._tx, self._scope, list(ids.values()))
+        return {
+            at: how_exactly(part, f"{found.title}\n{found.uri}\n{found.text}") if (found := texts.get(key)) else 0.5
+            for at, key in ids.items()
+        }
