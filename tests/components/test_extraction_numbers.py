@@ -4,7 +4,7 @@ import pytest
 
 from phaseflow.components.extraction import extract
 from phaseflow.components.extraction.ordinals import WORD, chinese, letters, repeated_letters, roman
-from tests.components.binary_fixtures import docx, odt, paragraph, rtf
+from tests.components.binary_fixtures import docx, odt, paragraph, pptx, rtf
 
 
 def level(place: int, text: str, form: str = "decimal", more: str = "") -> str:
@@ -228,3 +228,15 @@ def test_numbers_are_written_as_they_are_counted() -> None:
     for form in WORD.values():
         for number in (-1, 0, 1, 10**6):
             assert len(form(number)) < 50
+
+
+def test_points_of_slides_have_the_numbers_that_their_shape_or_they_say() -> None:
+    def point(text: str, properties: str = "") -> str:
+        return f'<a:p><a:pPr lvl="0">{properties}</a:pPr><a:r><a:t>{text}</a:t></a:r></a:p>'
+
+    circled = '<a:buAutoNum type="circleNumDbPlain"/>'
+    styled = '<a:lstStyle><a:lvl1pPr><a:buAutoNum type="romanLcPeriod" startAt="3"/></a:lvl1pPr></a:lstStyle>'
+    body = '<p:sp><p:nvPr><p:ph type="body"/></p:nvPr><p:txBody>{}</p:txBody></p:sp>'
+    own = body.format(point("a", circled) + point("b", circled))
+    of_shape = body.format(styled + point("c") + point("d") + point("e", '<a:buChar char="x"/>'))
+    assert extract(pptx(own, of_shape), "a.pptx").text == "① a\n② b\niii. c\niv. d\n- e"

@@ -4,7 +4,7 @@ import pytest
 
 from phaseflow.components.extraction import extract
 from phaseflow.components.extraction.raised import subscript, superscript
-from tests.components.binary_fixtures import docx, epub, odt, rtf
+from tests.components.binary_fixtures import docx, epub, odt, pptx, rtf
 
 SHOWN = "10⁶ and H₂O"
 
@@ -143,3 +143,10 @@ def test_formulas_of_word_are_one_line_that_means_the_same() -> None:
 def test_a_soft_hyphen_does_not_cut_a_word() -> None:
     assert extract("<p>Silben\xadtrennung".encode(), "a.html").text == "Silbentrennung"
     assert extract(odt("<text:p>Silben\xadtrennung</text:p>"), "a.odt").text == "Silbentrennung"
+
+
+def test_a_formula_on_a_slide_is_one_line() -> None:
+    t = "<a:r><a:t>{}</a:t></a:r>"
+    half = f"<a:oMath><a:f><a:num>{t.format(1)}</a:num><a:den>{t.format(2)}</a:den></a:f></a:oMath>"
+    slide = f"<p:sp><p:txBody><a:p>{t.format('1')}{half}{t.format(' cups')}</a:p></p:txBody></p:sp>"
+    assert extract(pptx(slide), "a.pptx").text == "1 1/2 cups"

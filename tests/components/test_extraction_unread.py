@@ -176,3 +176,9 @@ def test_pictures_beside_a_text_or_a_link_are_no_reason_to_refuse() -> None:
     assert extract(rtf(r"{\pict\pngblip 89504e47}text"), "a.rtf").text == "text"
     assert extract(b"<p><img src=a.png alt=word></p>", "a.html").text == "word"
     assert extract(b"<a href=/b><img src=a.png></a>", "a.html").text == ""
+
+
+def test_what_stands_for_a_drawing_is_read_and_a_hidden_shape_is_not() -> None:
+    described = '<p:graphicFrame><p:cNvPr id="1" name="x" descr="a chart of sales"/></p:graphicFrame>'
+    hidden = shape("unseen").replace("<p:nvSpPr>", '<p:nvSpPr><p:cNvPr id="2" name="x" hidden="1"/>')
+    assert extract(pptx(described + hidden + shape("seen")), "a.pptx").text == "a chart of sales\n\nseen"

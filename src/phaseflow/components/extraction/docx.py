@@ -77,5 +77,7 @@ def _add_chunk(package: Package, relation: Relation | None, draft: Draft) -> boo
 def _explain(package: Package, body: Body) -> None:
     if package.has_pictures():
         raise no_text_layer(package.name)
+    if any(name.startswith("word/embeddings/") for name in package.names()):
+        raise nothing_found(package.name, "it holds documents of other programs")
     if body.unread:
         raise nothing_found(package.name, "it has text of a kind that is not known")

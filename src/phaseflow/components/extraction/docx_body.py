@@ -7,11 +7,15 @@ from phaseflow.components.extraction.formulas import Formula
 from phaseflow.components.extraction.markdown_writer import BULLET, Draft, line
 from phaseflow.components.extraction.numbering import Numbering
 from phaseflow.components.extraction.raised import Line
-from phaseflow.components.extraction.styles import OFF, Styles
+from phaseflow.components.extraction.styles import OFF, Styles, position_of
+from phaseflow.components.extraction.symbol_fonts import is_symbol_font, shown_text
+from phaseflow.components.extraction.word_fields import Fields
 
 # Fallback repeats what Choice says; moveFrom and del are what tracked changes took out.
 _SKIPPED = frozenset(("Fallback", "moveFrom", "del", "rPrChange", "pPrChange", "sectPr", "tblGrid"))
 _FORMULA = "oMath"
+_OF_FIELDS = frozenset(("fldChar", "sym", "checkBox", "checked", "default", "result", "listEntry"))
+_OF_RUNS = frozenset(("rStyle", "vanish", "vertAlign", "position", "rFonts"))
 _SIGNS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "ptab": "\t"}
 
 
@@ -22,6 +26,9 @@ class _Paragraph:
     list_id: str | None = None
     list_level: int | None = None
     outline: int | None = None
+    mark: str | None = None
+    """What stands before it; worked out once, because that counts."""
+    is_marked: bool = False
     is_merged: bool = False
     """Its end is deleted: it belongs to the next one."""
 
@@ -52,8 +59,13 @@ class Body:
         self._paragraphs: list[_Paragraph] = []
         self._tables: list[_Table] = []
         self._in_properties = 0
-        self._in_text = False
+        self._in_text = self._in_code = False
         self._is_hidden = False
+        self._font = ""
+        self._fields = Fields(self._number_in_line)
+        self._around_reading: Line | None = None
+        self._reading = ""
+        """How the word in hand is read, which stands before it in the markup and above it on the page."""
         self._formula: Formula | None = None
         self._formula_depth = 0
         self._position = ""
@@ -74,13 +86,15 @@ class Body:
         elif name == "r":
             style = self._paragraphs[-1].style if self._paragraphs else ""
             self._is_hidden = bool(self._styles.hides(style))
-            self._position = self._styles.position(style) or ""
+            self._position, self._font = self._styles.position(style) or "", ""
         elif name in ("pPr", "tcPr"):
             self._in_properties += 1
         elif self._in_properties:
             self._set(name, attributes.get("val", ""))
-        elif name in ("rStyle", "vanish", "vertAlign"):
-            self._set_run(name, attributes.get("val", ""))
+        elif name in _OF_RUNS:
+            self._set_run(name, attributes)
+        elif name in _OF_FIELDS:
+            self._write_apart(self._fields.start(name, attributes))
         elif name in _SIGNS:
             self._write(_SIGNS[name])
         else:
@@ -99,6 +113,14 @@ class Body:
             self._is_hidden, self._position = False, ""
         elif name in ("pPr", "tcPr"):
             self._in_properties -= 1
+        elif name == "instrText":
+            self._in_code = False
+        elif name == "rt" and self._around_reading is not None:
+            self._reading = self._paragraphs[-1].line.take()
+            self._paragraphs[-1].line, self._around_reading = self._around_reading, None
+        elif name == "rubyBase":
+            self._write(f"({self._reading})" if self._reading else "")
+            self._reading = ""
         elif name in ("tbl", "tc"):
             self._close(name)
 
@@ -107,7 +129,9 @@ class Body:
             if self._formula is not None:
                 self._formula.data(text)
             else:
-                self._write(text)
+                self._write(shown_text(text, self._font) if self._font else text)
+        elif self._in_code and not self._skipping:
+            self._fields.data(text)
 
     def _start_formula(self, name: str, attributes: dict[str, str]) -> None:
         self._formula = self._formula or Formula(keeps_spaces=True)
@@ -123,16 +147,27 @@ class Body:
         self._formula_depth -= 1
         if not self._formula_depth:
             text, self._formula = self._formula.text, None
-            self._write(text)
+            self._write_apart(text)
 
-    def _set_run(self, name: str, value: str) -> None:
-        if name == "vertAlign":
-            self._position = value
+    def _set_run(self, name: str, attributes: dict[str, str]) -> None:
+        value = attributes.get("val", "")
+        if name in ("vertAlign", "position"):
+            self._position = position_of(name, value) or self._position
+            return
+        if name == "rFonts":
+            font = attributes.get("ascii", "")
+            self._font = font if is_symbol_font(font) else ""
             return
         hides = value not in OFF if name == "vanish" else self._styles.hides(value)
         self._is_hidden = self._is_hidden if hides is None else hides
         if name == "rStyle":
             self._position = self._styles.position(value) or self._position
+
+    def _write_apart(self, text: str) -> None:
+        """1 and the fraction 1/2 are not eleven halves."""
+        if text:
+            before = self._paragraphs[-1].line.last if self._paragraphs else ""
+            self._write(f" {text}" if text[0].isdigit() and before[-1:].isdigit() else text)
 
     def _write(self, text: str) -> None:
         if self._paragraphs:
@@ -158,10 +193,17 @@ class Body:
             paragraph.outline = _number(value, 9)
 
     def _open(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "altChunk":
+        if name == "instrText":
+            self._in_code = True
+        elif name == "rt" and self._paragraphs:
+            self._around_reading, self._paragraphs[-1].line = self._paragraphs[-1].line, Line()
+        elif name == "altChunk":
             self.unread = not self._add_chunk(attributes.get("r-id", "")) or self.unread
         elif name == "docPr" and attributes.get("descr"):
             self._write(f" {attributes['descr']} ")
+        elif name == "textpath" or (name == "shape" and attributes.get("alt")):
+            # Letters drawn by an older Word, and the description of what it drew.
+            self._write(f" {attributes.get('string' if name == 'textpath' else 'alt', '')} ")
         elif name == "tbl":
             self._tables.append(_Table())
         elif self._tables and name == "tr":
@@ -204,13 +246,26 @@ class Body:
         if not text.strip() and paragraph.is_merged:
             return
         # Those without text have a number, too, and count: the first column of a table, for example.
-        mark = self._mark(paragraph)
+        mark = self._mark_once(paragraph)
         if self._cell is not None:
             shown = "" if mark in (None, BULLET) else mark
             if text.strip() or shown:
                 self._cell.append(f"{shown}{text.strip()}".strip())
         elif text.strip():
             self._put_paragraph(paragraph, text, mark)
+
+    def _number_in_line(self, level: int | None) -> str | None:
+        """Count an item that stands inside a paragraph of a list."""
+        paragraph = self._paragraphs[-1] if self._paragraphs else _Paragraph()
+        if self._mark_once(paragraph) is None:
+            return None
+        list_id = paragraph.list_id or self._styles.list_of(paragraph.style)[0]
+        return self._numbering.mark(list_id, (paragraph.list_level or 0) + 1 if level is None else level)
+
+    def _mark_once(self, paragraph: _Paragraph) -> str | None:
+        if not paragraph.is_marked:
+            paragraph.mark, paragraph.is_marked = self._mark(paragraph), True
+        return paragraph.mark
 
     def _mark(self, paragraph: _Paragraph) -> str | None:
         list_id, level, styles = self._styles.list_of(paragraph.style)

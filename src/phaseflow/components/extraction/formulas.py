@@ -106,7 +106,7 @@ def _at(node: _Node, place: int) -> str:
     return node.parts[place][1] if place < len(node.parts) else ""
 
 
-def _grouped(text: str) -> str:
+def grouped(text: str) -> str:
     """In brackets, unless it is one number, one name, or in brackets already."""
     if len(text) <= 1 or text.replace(".", "", 1).isdigit() or text.isalpha():
         return text
@@ -115,21 +115,21 @@ def _grouped(text: str) -> str:
 
 def _raised(base: str, above: str) -> str:
     shown = power(above, base)
-    return base + (shown if shown != above or not above else f"^{_grouped(above)}")
+    return base + (shown if shown != above or not above else f"^{grouped(above)}")
 
 
 def _lowered(base: str, below: str) -> str:
     shown = subscript(below, base)
-    return base + (shown if shown != below or not below else f"_{_grouped(below)}")
+    return base + (shown if shown != below or not below else f"_{grouped(below)}")
 
 
 def _fraction(above: str, below: str) -> str:
-    return f"{_grouped(above)}/{_grouped(below)}"
+    return f"{grouped(above)}/{grouped(below)}"
 
 
 def _root(node: _Node) -> str:
     degree, inner = _of(node, "deg"), _of(node, "e")
-    return _raised("", degree) + f"√{_grouped(inner)}" if degree else f"√{_grouped(inner)}"
+    return _raised("", degree) + f"√{grouped(inner)}" if degree else f"√{grouped(inner)}"
 
 
 def _operator(node: _Node) -> str:
@@ -169,8 +169,8 @@ _WRITE: Mapping[str, Callable[[_Node], str]] = {
     "munderover": lambda node: _raised(_lowered(_at(node, 0), _at(node, 1)), _at(node, 2)) + " ",
     "mmultiscripts": _scripts,
     "mfrac": lambda node: _fraction(_at(node, 0), _at(node, 1)),
-    "msqrt": lambda node: f"√{_grouped(''.join(text for _, text in node.parts))}",
-    "mroot": lambda node: _raised("", _at(node, 1)) + f"√{_grouped(_at(node, 0))}",
+    "msqrt": lambda node: f"√{grouped(''.join(text for _, text in node.parts))}",
+    "mroot": lambda node: _raised("", _at(node, 1)) + f"√{grouped(_at(node, 0))}",
     "mfenced": _fenced,
     "mtable": _rows,
     "mtr": _row,

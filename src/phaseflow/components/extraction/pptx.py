@@ -3,9 +3,10 @@
 import re
 from dataclasses import dataclass, field
 
+from phaseflow.components.extraction.formulas import Formula
 from phaseflow.components.extraction.markdown_writer import BULLET, Draft, line
 from phaseflow.components.extraction.odf_styles import number_of
-from phaseflow.components.extraction.ordinals import HTML
+from phaseflow.components.extraction.ordinals import HTML, WORD
 from phaseflow.components.extraction.package import Elements, Package, Texts, no_text_layer
 from phaseflow.components.extraction.raised import Line
 from phaseflow.components.extraction.types import Extracted, Raw
@@ -17,6 +18,14 @@ _ATTACHED = {"chart": "", "diagramData": "", "notesSlide": "Notes: ", "comments"
 _FORMS = {"arabic": "1", "alphaLc": "a", "alphaUc": "A", "romanLc": "i", "romanUc": "I"}
 _FRAMES = {"Period": "{}. ", "ParenR": "{}) ", "ParenBoth": "({}) ", "Plain": "{} "}
 _AUTO = re.compile(r"(arabic|alphaLc|alphaUc|romanLc|romanUc)(Period|ParenR|ParenBoth|Plain)")
+_OTHER_FORMS = {
+    "circleNumDbPlain": WORD["decimalEnclosedCircle"], "circleNumWdBlackPlain": WORD["decimalEnclosedCircle"],
+    "circleNumWdWhitePlain": WORD["decimalEnclosedCircle"], "arabicDbPlain": WORD["decimalFullWidth"],
+    "ea1ChsPlain": WORD["chineseCounting"], "ea1ChtPlain": WORD["chineseCounting"],
+    "ea1JpnKorPlain": WORD["chineseCounting"], "hebrew2Minus": WORD["hebrew2"], "hindiNumPeriod": WORD["hindiNumbers"],
+    "thaiNumPeriod": WORD["thaiNumbers"],
+}  # fmt: skip
+_STYLE_LEVEL = re.compile(r"lvl([1-9])pPr")
 _NO_TITLES = ("", "PowerPoint Presentation")
 
 
@@ -101,12 +110,21 @@ class _Slide:
         self._position = ""
         self._counts: dict[int, tuple[str, int]] = {}
         """How far the numbered lists of each level have come, and how they are numbered."""
-        self._in_labels = self._is_picture = False
+        self._in_labels = self._is_hidden = False
+        self._styled: dict[int, tuple[str, int]] = {}
+        """How the shape numbers its points that do not say it themselves, by level."""
+        self._style_level = 0
+        self._formula: Formula | None = None
+        self._formula_depth = 0
         self._skipping = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if self._skipping or name == "Fallback":
             self._skipping += 1
+        elif name == "oMath" or self._formula is not None:
+            self._formula = self._formula or Formula(keeps_spaces=True)
+            self._formula_depth += 1
+            self._formula.start(name, attributes)
         elif name == "r":
             self._position = ""
         elif name == "t":
@@ -117,12 +135,11 @@ class _Slide:
         elif name == "pPr" and self._paragraph:
             level = attributes.get("lvl", "0")
             self._paragraph.level = int(level) if level in "012345678" and level else 0
-        elif name == "buNone" and self._paragraph:
-            self._paragraph.is_item = False
-        elif name == "buAutoNum" and self._paragraph:
-            self._paragraph.is_item = True
-            self._paragraph.form = attributes.get("type", "")
-            self._paragraph.start = number_of(attributes.get("startAt"), 1)
+            self._paragraph.form, self._paragraph.start = self._styled.get(self._paragraph.level, ("", 1))
+        elif name in ("buNone", "buChar", "buBlip") and self._paragraph:
+            self._paragraph.is_item, self._paragraph.form = name != "buNone", ""
+        elif name == "buAutoNum":
+            self._number(attributes.get("type", ""), number_of(attributes.get("startAt"), 1))
         elif name == "rPr":
             self._position = _position(attributes.get("baseline", ""))
         else:
@@ -131,6 +148,8 @@ class _Slide:
     def end(self, name: str) -> None:
         if self._skipping:
             self._skipping -= 1
+        elif self._formula is not None:
+            self._end_formula(name)
         elif name in ("t", "v"):
             self._taking, self._taking_labels = None, False
         elif name == "p":
@@ -147,10 +166,29 @@ class _Slide:
     def data(self, text: str) -> None:
         if self._skipping:
             return
-        if self._taking is not None:
+        if self._formula is not None:
+            self._formula.data(text if text.strip() else "")
+        elif self._taking is not None:
             self._taking.write(text, self._position)
         elif self._taking_labels:
             self.labels.append(text)
+
+    def _number(self, form: str, start: int) -> None:
+        if self._paragraph:
+            self._paragraph.is_item, self._paragraph.form, self._paragraph.start = True, form, start
+        elif self._style_level:
+            self._styled[self._style_level - 1] = form, start
+
+    def _end_formula(self, name: str) -> None:
+        if self._formula is None:
+            return
+        self._formula.end(name)
+        self._formula_depth -= 1
+        if not self._formula_depth:
+            text, self._formula = self._formula.text, None
+            if self._paragraph:
+                before = self._paragraph.line.last
+                self._paragraph.line.write(f" {text}" if text[:1].isdigit() and before[-1:].isdigit() else text)
 
     def _open(self, name: str, attributes: dict[str, str]) -> None:
         if name == "br" and self._paragraph:
@@ -158,9 +196,14 @@ class _Slide:
         elif name == "v":
             self._taking_labels = self._in_labels
         elif name in ("sp", "pic"):
-            self._placeholder, self._is_picture = None, name == "pic"
-        elif name == "cNvPr" and self._is_picture:
-            self._draft.put(attributes.get("descr", ""))
+            self._placeholder, self._is_hidden, self._styled = None, False, {}
+        elif name == "graphicFrame":
+            self._is_hidden = False
+        elif name == "cNvPr":
+            self._is_hidden = attributes.get("hidden", "0") in ("1", "true")
+            self._draft.put("" if self._is_hidden else attributes.get("descr", ""))
+        elif found := _STYLE_LEVEL.fullmatch(name):
+            self._style_level = int(found[1])
         elif name == "ph":
             self._placeholder = attributes.get("type", "")
         elif name == "strCache":
@@ -183,7 +226,7 @@ class _Slide:
     def _close_paragraph(self) -> None:
         paragraph, self._paragraph = self._paragraph, None
         text = paragraph.line.take() if paragraph else ""
-        if paragraph is None or not text.strip() or self._placeholder in _REPEATED:
+        if paragraph is None or not text.strip() or self._placeholder in _REPEATED or self._is_hidden:
             return
         if self._cell is not None:
             self._cell.append(text)
@@ -204,6 +247,8 @@ class _Slide:
             return BULLET
         count = count + 1 if before == form else paragraph.start
         self._counts[level] = form, count
+        if other := _OTHER_FORMS.get(paragraph.form):
+            return f"{other(count)}{'. ' if paragraph.form.endswith('Period') else ' '}"
         found = _AUTO.fullmatch(paragraph.form)
         return _FRAMES[found[2]].format(HTML[_FORMS[found[1]]](count)) if found else ""
 

@@ -91,6 +91,11 @@ class Line:
             self._position = position or ""
         (self._run if position else self._pieces).append(text)
 
+    @property
+    def last(self) -> str:
+        """The last piece of text that was written."""
+        return self._run[-1] if self._run else self._pieces[-1] if self._pieces else ""
+
     def take(self) -> str:
         """Return the text, and begin anew."""
         self._end_run()

@@ -15,6 +15,7 @@ _MOST = 1_000_000
 _MOST_RULES = 500
 _LONGEST = 2000
 _SAYS = re.compile(r"(?i)vertical-align\s*:\s*su[pb]|list-style(?:-type)?\s*:")
+_BEFORE = re.compile("[{;]")
 _ASIDE = re.compile(r"/\*.*?(?:\*/|\Z)", re.S)
 _ONE = r"(?:[A-Za-z][\w-]*+)?(?:[.#][A-Za-z_][\w-]*+)*+"
 _SIMPLE = re.compile(rf"(?=[A-Za-z.#]){_ONE}(?: (?:> )?(?=[A-Za-z.#]){_ONE}){{0,9}}")
@@ -48,7 +49,7 @@ def _rules(page: "LexborHTMLParser") -> Iterator[tuple[str, str]]:
             if not _SAYS.search(block):
                 continue
             # Behind the beginning of a rule around this one, or the end of a line such as @import.
-            for selector in re.split("[{;]", before[-_LONGEST:])[-1].split(","):
+            for selector in _BEFORE.split(before[-_LONGEST:])[-1].split(","):
                 words = " ".join(selector.replace(">", " > ").split())
                 if _SIMPLE.fullmatch(words) and left:
                     left -= 1

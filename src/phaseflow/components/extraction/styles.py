@@ -8,6 +8,16 @@ OFF = ("0", "false", "off")
 _HEADING_NAMES = {"title": 1} | {f"heading {level}": level for level in range(1, 10)}
 
 
+def position_of(name: str, value: str) -> str | None:
+    """Return what ``vertAlign`` says, and of ``position``, which is a height, ``superscript`` or ``subscript``."""
+    if name == "vertAlign":
+        return value
+    shift = value.lstrip("-")
+    if not shift.isdigit() or not int(shift[:4]):
+        return None
+    return "subscript" if value.startswith("-") else "superscript"
+
+
 @dataclass(slots=True)
 class _Style:
     style_id: str = ""
@@ -41,8 +51,8 @@ class Styles:
             self._style.list_id = value
         elif name == "ilvl" and value.isdigit():
             self._style.list_level = int(value[:3])
-        elif name == "vertAlign":
-            self._style.position = value
+        elif name in ("vertAlign", "position"):
+            self._style.position = position_of(name, value) or self._style.position
         elif name == "vanish":
             self._style.is_hidden = value not in OFF
 
