@@ -159,7 +159,7 @@ CREATE TABLE documents (
 ) STRICT;
 CREATE UNIQUE INDEX documents_live ON documents (kb_id, index_version, uri) WHERE state = 4;
 CREATE INDEX documents_open ON documents (job_seq, state, coalesce(turn, id)) WHERE state NOT IN (4, 10);
-CREATE INDEX documents_in_hand ON documents (kb_id, uri) WHERE state < 4;
+CREATE INDEX documents_in_hand ON documents (kb_id, uri, job_seq) WHERE state < 4;
 CREATE INDEX documents_gone ON documents (kb_id, id) WHERE state = 10;
 CREATE INDEX documents_by_kb ON documents (kb_id, search_revision);
 

@@ -48,7 +48,7 @@ async def test_documents_are_listed(service: Service) -> None:
         await (await service.flow.job("waf")).wait()
     code, out, _ = await _run(service, "documents", "waf", "--limit", "2", "--filter", ".MD", "--json")
     page = json.loads(out)
-    assert (code, [one["uri"] for one in page["items"]], page["next_cursor"]) == (0, ["0.md", "1.md"], "1.md")
+    assert (code, [one["uri"] for one in page["items"]], page["next_cursor"]) == (0, ["0.md", "1.md"], "after:1.md")
 
 
 @pytest.mark.parametrize(

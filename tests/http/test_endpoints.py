@@ -210,8 +210,8 @@ async def test_documents_are_listed_page_by_page_or_by_a_part_of_their_uri(
     await _completed(service, "waf", source)
     first = (await service.http.get(f"{KB}/waf/documents", params={"limit": 2})).json()
     assert first["items"][0].keys() == DocumentInfo.model_fields.keys()
-    assert ([one["uri"] for one in first["items"]], first["next_cursor"]) == (["0.md", "1.md"], "1.md")
-    second = (await service.http.get(f"{KB}/waf/documents", params={"cursor": "1.md"})).json()
+    assert ([one["uri"] for one in first["items"]], first["next_cursor"]) == (["0.md", "1.md"], "after:1.md")
+    second = (await service.http.get(f"{KB}/waf/documents", params={"cursor": first["next_cursor"]})).json()
     assert ([one["uri"] for one in second["items"]], second["next_cursor"]) == (["2.md"], None)
     found = (await service.http.get(f"{KB}/waf/documents", params={"q": "2.MD"})).json()
     assert [one["uri"] for one in found["items"]] == ["2.md"]

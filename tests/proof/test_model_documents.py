@@ -23,7 +23,7 @@ from phaseflow.domain.errors import ComponentUnavailable, DocumentNotFound, Held
 from phaseflow.domain.status import DocumentCounts
 from phaseflow.domain.vocabulary import Action, DocumentStatus
 from phaseflow.flow.inputs import Source
-from phaseflow.store import document_status, knowledge_bases
+from phaseflow.store import document_counts, document_status, knowledge_bases
 from phaseflow.store.document_status import Wanted
 from phaseflow.store.transaction import Transaction
 from tests.engine.components import write_folder
@@ -216,7 +216,7 @@ def _look(tx: Transaction) -> tuple[DocumentCounts, Listed, set[str]]:
     rows = tx.rows(
         "SELECT uri FROM documents WHERE kb_id = ? AND index_version = ? AND state = 4", kb.key, kb.index_version
     )
-    return document_status.counts(tx, seen), listed, {row[0] for row in rows}
+    return document_counts.counts(tx, seen), listed, {row[0] for row in rows}
 
 
 def test_no_sequence_of_pushes_and_verbs_on_documents_breaks_the_invariants() -> None:

@@ -9,7 +9,7 @@ import anyio
 
 from phaseflow.store import leftovers, upkeep
 from phaseflow.store.database import Database
-from phaseflow.store.transaction import Transaction
+from phaseflow.store.transaction import Row, Transaction
 
 
 def select(path: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -45,6 +45,26 @@ def put(tx: Transaction, name: str) -> str:
 def names(path: Path) -> list[str]:
     """The rows of ``put``, in order."""
     return [row[0] for row in select(path, "SELECT fingerprint FROM models ORDER BY id")]
+
+
+class Steps(Transaction):
+    """Counts the steps of SQLite: what a statement costs, whatever the machine does."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self.taken = 0
+        self._bare = connection
+
+    def rows(self, sql: str, *parameters: object) -> list[Row]:
+        self._bare.set_progress_handler(self._count, 10)
+        try:
+            return super().rows(sql, *parameters)
+        finally:
+            self._bare.set_progress_handler(None, 0)
+
+    def _count(self) -> int:
+        self.taken += 10
+        return 0
 
 
 async def until_removed(database: Database) -> None:

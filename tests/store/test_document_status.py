@@ -15,7 +15,7 @@ import pytest
 from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.vocabulary import DocumentStatus, JobPhase
-from phaseflow.store import document_status
+from phaseflow.store import document_counts, document_status
 from phaseflow.store.connection import holds
 from phaseflow.store.database import Database
 from phaseflow.store.document_status import View, Wanted
@@ -139,7 +139,7 @@ async def case(request: pytest.FixtureRequest, path: Path) -> tuple[Path, Stock,
 
 
 async def test_status_lists_and_counts_agree_with_the_rule_whatever_the_rows(
-    case: tuple[Path, Stock, list[Known], bool],
+    case: tuple[Path, Stock, list[Known], bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, made, known, is_cancelled = case
     expected = {one.uri: one.status(is_cancelled=is_cancelled) for one in known}
@@ -151,8 +151,10 @@ async def test_status_lists_and_counts_agree_with_the_rule_whatever_the_rows(
             for status in DocumentStatus:
                 of_status = await listed(database, seen, Wanted(status), limit)
                 assert [one.uri for one in of_status] == sorted(u for u, s in expected.items() if s == status)
-        counts = await database.read(lambda tx: document_status.counts(tx, seen))
-        assert {s: n for s, n in counts.model_dump().items() if n} == Counter(expected.values())
+        for few in (0, document_counts.FEW, 1000):  # all looked up, some, all merged
+            monkeypatch.setattr(document_counts, "FEW", few)
+            counts = await database.read(lambda tx: document_counts.counts(tx, seen))
+            assert {s: n for s, n in counts.model_dump().items() if n} == Counter(expected.values())
         assert [one.searchable for one in found] == [one.live for one in sorted(known, key=lambda k: k.uri)]
 
 
@@ -208,7 +210,7 @@ async def test_the_counts_judge_only_what_the_indexes_name(case: tuple[Path, Sto
     path, made, _, _ = case
     with closing(sqlite3.connect(path)) as connection:
         plans = Plans(connection)
-        document_status.counts(plans, document_status.view(Transaction(connection), made.key, 1))
+        document_counts.counts(plans, document_status.view(Transaction(connection), made.key, 1))
     whole = ("documents_by_kb", "PRIMARY KEY (kb_id=?)")
     assert [line for line in plans.lines if FULL.search(line) or any(name in line for name in whole)] == []
 
@@ -217,6 +219,7 @@ async def test_looking_for_the_few_that_are_queued_ends_after_a_bounded_part_wit
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(document_status, "STRIDE", 10)
+    monkeypatch.setattr(document_status, "LOOK_LONGER_S", 0)
     async with open_session(path) as database:
         made = await stock(database)
     known = [Known(f"{n:02}", live=True) for n in range(30)]
@@ -283,6 +286,7 @@ async def test_a_filter_that_finds_little_ends_after_a_bounded_look_with_a_curso
 ) -> None:
     monkeypatch.setattr(document_status, "SCAN", 5)
     monkeypatch.setattr(document_status, "SCANS", 2)
+    monkeypatch.setattr(document_status, "LOOK_LONGER_S", 0)
     async with open_session(path) as database:
         made = await stock(database)
     known = [Known(f"{n:02}", live=True) for n in range(30)]
@@ -302,4 +306,4 @@ async def test_what_is_not_of_this_knowledge_base_is_not_seen(path: Path) -> Non
     async with open_session(path) as database:
         seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
         assert [one.status for one in await listed(database, seen, Wanted(), 10)] == ["indexed"]
-        assert (await database.read(lambda tx: document_status.counts(tx, seen))).skipped == 0
+        assert (await database.read(lambda tx: document_counts.counts(tx, seen))).skipped == 0

@@ -320,7 +320,7 @@ async def test_a_failure_counts_its_attempts_until_it_is_cleared(database: Datab
     for error in ("first", "second"):
         bad = [FailedDocument("a", "load_error", error), FailedDocument("b", "load_error", error)]
         await database.write(partial(failures.add, job=job, phase=JobPhase.LOADING, failed=bad, at=NOW))
-    first = await database.read(lambda tx: failures.page(tx, made.key, 1, None))
+    first = await database.read(lambda tx: failures.page(tx, made.key, 1, ""))
     second = await database.read(lambda tx: failures.page(tx, made.key, 1, first[-1].uri))
     assert await database.read(lambda tx: failures.count(tx, made.key)) == 2
     assert [(f.uri, f.error, f.attempts) for f in first + second] == [("a", "second", 2), ("b", "second", 2)]

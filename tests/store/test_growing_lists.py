@@ -1,38 +1,22 @@
-"""What one page of a listing costs does not grow with what was listed before."""
+"""What a page of a listing, and a count, costs does not grow with what it is not about."""
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
-from phaseflow.store import crawl_frontier
+import pytest
+
+from phaseflow.store import crawl_frontier, document_counts, document_status
 from phaseflow.store.session import open_session
 from phaseflow.store.states import EntryState
-from phaseflow.store.transaction import Row, Transaction
+from tests.store.probes import Steps
 from tests.store.stock import NOW, stock
+from tests.store.test_document_status import Known, fill
 
 PAGE = 50
 PAGES = 40
 KNOWN = (1, "recipe", "mark")
-
-
-class Steps(Transaction):
-    """Counts the steps of SQLite."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__(connection)
-        self.taken = 0
-        self._bare = connection
-
-    def rows(self, sql: str, *parameters: object) -> list[Row]:
-        self._bare.set_progress_handler(self._count, 10)
-        try:
-            return super().rows(sql, *parameters)
-        finally:
-            self._bare.set_progress_handler(None, 0)
-
-    def _count(self) -> int:
-        self.taken += 1
-        return 0
 
 
 async def test_a_page_costs_the_same_at_the_end_of_a_long_list(path: Path) -> None:
@@ -49,3 +33,32 @@ async def test_a_page_costs_the_same_at_the_end_of_a_long_list(path: Path) -> No
             crawl_frontier.settle(tx, made.seq, [entry.id for entry in read], EntryState.LOADED)
             costs.append(tx.taken)
     assert costs[-1] < 1.3 * costs[1]
+
+
+MANY = 2000
+A_ROW = 90
+"""Steps for a document that two indexes name, which are merged; judging one takes 145."""
+
+
+@pytest.mark.parametrize(
+    "each",
+    [
+        Known("", requested=True),
+        Known("", requested=True, live=True),
+        Known("", entry=1, in_hand=2),
+        Known("", failed=True),
+        Known("", live=True),
+    ],
+    ids=["pushed", "retried", "in hand", "failed", "searchable"],
+)
+async def test_documents_that_are_alike_are_counted_without_judging_each(path: Path, each: Known) -> None:
+    async with open_session(path) as database:
+        made = await stock(database)
+    known = [replace(each, uri=f"{n:04}", skipped=n % 100 == 0) for n in range(MANY)]
+    fill(path, made, known, is_cancelled=False, rebuilding=False)
+    with closing(sqlite3.connect(path)) as connection:
+        tx = Steps(connection)
+        counts = document_counts.counts(tx, document_status.view(tx, made.key, 1))
+    assert counts.skipped == MANY // 100
+    assert sum(counts.model_dump().values()) == MANY
+    assert tx.taken < A_ROW * MANY

@@ -7,7 +7,7 @@ from phaseflow.domain.documents import DocumentChunk, DocumentInfo, PushedDocume
 from phaseflow.domain.errors import DocumentNotFound, InvalidRequest, NoText
 from phaseflow.domain.status import Page
 from phaseflow.domain.vocabulary import DocumentStatus
-from phaseflow.flow.inputs import as_count, as_cursor_number, as_text
+from phaseflow.flow.inputs import as_count, as_cursor_name, as_cursor_number, as_text, cursor_after
 from phaseflow.flow.readings import Readings
 from phaseflow.store import document_status, knowledge_bases, pushed, texts
 from phaseflow.store.document_status import View, Wanted
@@ -39,14 +39,14 @@ class DocumentQueries:
     ) -> Page[DocumentInfo]:
         """Documents by uri, those that match."""
         as_count("limit", limit, 1, MOST_ITEMS)
-        after = "" if cursor is None else as_text("cursor", cursor)
+        after = as_cursor_name(cursor)
         if len(as_text("q", q)) > LONGEST_PART:
             raise InvalidRequest("q", f"must have at most {LONGEST_PART} characters")
         wanted = Wanted(_as_status(status), None if source is None else as_text("source", source), q)
 
         def read(tx: Transaction) -> Page[DocumentInfo]:
             found, following = document_status.page(tx, _view(tx, kb_id), wanted, limit, after)
-            return Page(items=found, next_cursor=following)
+            return Page(items=found, next_cursor=None if following is None else cursor_after(following))
 
         return await self._readings.read(read)
 
@@ -55,7 +55,7 @@ class DocumentQueries:
     ) -> Page[PushedDocument]:
         """What is kept of the documents that were pushed, by uri: of all, or of those of one ``origin``."""
         as_count("limit", limit, 1, MOST_ITEMS)
-        after = "" if cursor is None else as_text("cursor", cursor)
+        after = as_cursor_name(cursor)
         of = None if origin is None else as_text("origin", origin)
 
         def read(tx: Transaction) -> list[PushedDocument]:
@@ -64,7 +64,7 @@ class DocumentQueries:
             return [PushedDocument(uri=p.uri, size=p.size, digest=p.digest, origin=p.origin) for p in found]
 
         found = await self._readings.read(read)
-        return Page(items=found[:limit], next_cursor=found[limit - 1].uri if len(found) > limit else None)
+        return Page(items=found[:limit], next_cursor=cursor_after(found[limit - 1].uri) if len(found) > limit else None)
 
     async def named(self, kb_id: str, uris: Sequence[str]) -> list[DocumentInfo]:
         """Those of these documents that are known, in the order given."""

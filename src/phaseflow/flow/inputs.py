@@ -36,6 +36,8 @@ SettingsLike = Settings | Mapping[str, Any]
 File = str | Path | tuple[str, bytes]
 
 MOST_DAYS = 36_500
+CURSOR = "after:"
+"""Begins the cursor of a list by name: any other text would be a place in the list, too."""
 
 _SCHEMES = ("http://", "https://")
 GIT_PREFIX = "git+"
@@ -173,8 +175,26 @@ def as_cursor_number(cursor: str | None) -> int | None:
     if cursor is None:
         return None
     if not (as_text("cursor", cursor).isascii() and cursor.isdigit() and len(cursor) <= 18):
-        raise InvalidRequest("cursor", "is not one that this list has given; leave it out to begin at the start")
+        raise _foreign_cursor()
     return int(cursor)
+
+
+def cursor_after(name: str) -> str:
+    """The cursor of a list by name, behind this one."""
+    return CURSOR + name
+
+
+def as_cursor_name(cursor: str | None) -> str:
+    """The name behind which ``cursor`` stands; the empty one at the start."""
+    if cursor is None:
+        return ""
+    if not as_text("cursor", cursor).startswith(CURSOR):
+        raise _foreign_cursor()
+    return cursor.removeprefix(CURSOR)
+
+
+def _foreign_cursor() -> InvalidRequest:
+    return InvalidRequest("cursor", "is not one that this list has given; leave it out to begin at the start")
 
 
 def as_days(field: str, value: float) -> float:

@@ -8,7 +8,7 @@ from phaseflow.domain.status import KnowledgeBase
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.inputs import Source
 from phaseflow.flow.readings import Composed, Readings
-from phaseflow.store import document_status, jobs, passages
+from phaseflow.store import document_counts, document_status, jobs, passages
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.passages import Scope
 from phaseflow.store.transaction import Transaction
@@ -45,7 +45,7 @@ class KbView:
             stale=[] if live is None else self._stale(live, settings, record),
             documents=documents,
             chunks=chunks,
-            counts=document_status.counts(tx, document_status.view(tx, record.key, record.index_version)),
+            counts=document_counts.counts(tx, document_status.view(tx, record.key, record.index_version)),
             created_at=record.created_at,
             updated_at=record.updated_at,
             job=None if latest is None else composed(latest),

@@ -10,7 +10,7 @@ from phaseflow.domain.status import Failure, JobStatusResponse, KnowledgeBase, P
 from phaseflow.domain.vocabulary import DocumentStatus, SearchMode
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.document_queries import MOST_ITEMS, DocumentQueries
-from phaseflow.flow.inputs import as_count, as_cursor_number, as_text
+from phaseflow.flow.inputs import as_count, as_cursor_name, as_cursor_number, as_text, cursor_after
 from phaseflow.flow.kb_view import KbView
 from phaseflow.flow.readings import Readings
 from phaseflow.flow.searching import Searching
@@ -42,12 +42,12 @@ class Queries:
     async def kbs(self, limit: int = 100, cursor: str | None = None) -> Page[KnowledgeBase]:
         """Knowledge bases by name, each with the status of its newest job."""
         as_count("limit", limit, 1, MOST_ITEMS)
-        after, composed = _text(cursor), await self._readings.composer()
+        after, composed = as_cursor_name(cursor), await self._readings.composer()
 
         def read(tx: Transaction) -> Page[KnowledgeBase]:
             records = knowledge_bases.page(tx, limit + 1, after)
             items = [self._kbs.compose(tx, record, composed) for record in records[:limit]]
-            return Page(items=items, next_cursor=items[-1].kb_id if len(records) > limit else None)
+            return Page(items=items, next_cursor=cursor_after(items[-1].kb_id) if len(records) > limit else None)
 
         return await self._readings.read(read)
 
@@ -111,13 +111,13 @@ class Queries:
     async def failures(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[Failure]:
         """The documents that failed, by uri."""
         as_count("limit", limit, 1, MOST_ITEMS)
-        after = _text(cursor)
+        after = as_cursor_name(cursor)
 
         def read(tx: Transaction) -> list[Failure]:
             return failures.page(tx, known_kb(tx, kb_id).key, limit + 1, after)
 
         found = await self._readings.read(read)
-        return Page(items=found[:limit], next_cursor=found[limit - 1].uri if len(found) > limit else None)
+        return Page(items=found[:limit], next_cursor=cursor_after(found[limit - 1].uri) if len(found) > limit else None)
 
     async def count_failures(self, kb_id: str) -> int:
         """How many documents failed."""
@@ -206,7 +206,3 @@ def latest_job(tx: Transaction, kb_id: str) -> JobRecord:
         known_kb(tx, kb_id)
         raise JobNotFound(kb_id)
     return record
-
-
-def _text(cursor: str | None) -> str | None:
-    return None if cursor is None else as_text("cursor", cursor)

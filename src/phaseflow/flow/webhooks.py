@@ -8,7 +8,7 @@ from phaseflow.components.sources.web.ssrf import check_sites
 from phaseflow.domain.errors import InvalidRequest, WebhookNotFound
 from phaseflow.domain.status import Page
 from phaseflow.domain.webhooks import SECRET_BYTES, Webhook, WebhookBody, shown_secret
-from phaseflow.flow.inputs import as_count, as_text
+from phaseflow.flow.inputs import as_count, as_cursor_name, cursor_after
 from phaseflow.store import webhooks
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.webhooks import Target
@@ -59,9 +59,11 @@ class Webhooks:
     async def list(self, limit: int = 100, cursor: str | None = None) -> Page[Webhook]:
         """Webhooks by name."""
         as_count("limit", limit, 1, MOST_ITEMS)
-        after = None if cursor is None else as_text("cursor", cursor)
+        after = as_cursor_name(cursor)
         found = await self._hub.database.read(lambda tx: webhooks.page(tx, limit + 1, after))
-        return Page(items=found[:limit], next_cursor=found[limit - 1].name if len(found) > limit else None)
+        return Page(
+            items=found[:limit], next_cursor=cursor_after(found[limit - 1].name) if len(found) > limit else None
+        )
 
     async def delete(self, name: str) -> None:
         """Delete a webhook with what it has yet to be told. Raises WebhookNotFound."""

@@ -14,6 +14,7 @@ from phaseflow.domain.vocabulary import DocumentStatus, JobPhase, SearchMode
 from phaseflow.domain.webhooks import WEBHOOK_NAME
 from phaseflow.flow.document_queries import LONGEST_PART, MOST_ITEMS
 from phaseflow.flow.documents import TOGETHER
+from phaseflow.flow.inputs import CURSOR
 from phaseflow.flow.searching import MOST_HITS
 from phaseflow.http.endpoint import Parameters
 
@@ -25,7 +26,12 @@ NumberCursor = Annotated[
     Field(pattern="^[0-9]{1,18}$", description="`next_cursor` of the page before; left out at the beginning."),
 ]
 TextCursor = Annotated[
-    str | None, Field(max_length=4096, description="`next_cursor` of the page before; left out at the beginning.")
+    str | None,
+    Field(
+        pattern=f"^{CURSOR}",
+        max_length=8192,
+        description="`next_cursor` of the page before; left out at the beginning.",
+    ),
 ]
 
 LAST_EVENT_ID = "Last-Event-ID"
@@ -150,7 +156,7 @@ class SearchBody(BaseModel):
 class DocumentQuery(KbPath):
     """One uploaded document."""
 
-    uri: Annotated[str, Field(min_length=1, max_length=4096, description="The document, as the upload answered it.")]
+    uri: Annotated[str, Field(min_length=1, max_length=8192, description="The document, as the upload answered it.")]
 
 
 class WebhookPath(Parameters):
@@ -170,7 +176,7 @@ class FolderQuery(Parameters):
     """A folder to look into."""
 
     path: Annotated[
-        str | None, Field(min_length=1, max_length=4096, description="As a source names it; left out: where to begin.")
+        str | None, Field(min_length=1, max_length=8192, description="As a source names it; left out: where to begin.")
     ] = None
 
 
@@ -281,4 +287,4 @@ class MetadataBody(_Body):
 class LoginBody(_Body):
     """The token, once; a cookie stands for it from then on."""
 
-    token: Annotated[str, Field(max_length=4096)]
+    token: Annotated[str, Field(max_length=8192)]

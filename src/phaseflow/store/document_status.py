@@ -6,17 +6,17 @@ of it in hand; failed while a failure of it stands; indexed when a version of it
 """
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo, effective_metadata
-from phaseflow.domain.status import DocumentCounts
 from phaseflow.domain.vocabulary import PHASES, DocumentStatus, JobPhase
 from phaseflow.store import status_candidates, texts
 from phaseflow.store.pieces import number_of, pieces_of
-from phaseflow.store.states import IS_IN_HAND, IS_LISTED, IS_SEARCHABLE, DocumentState, EntryState
+from phaseflow.store.states import IS_IN_HAND, IS_LISTED, IS_SEARCHABLE, DocumentState
 from phaseflow.store.transaction import Row, Transaction
 
 SCAN: Final = 200
@@ -24,7 +24,11 @@ SCAN: Final = 200
 SCANS: Final = 20
 """… and how many of those a page makes: a filter that finds little ends with a short page and a cursor."""
 STRIDE: Final = 5000
-"""Rows of the catalogue that a page compares with what is searchable, by a merge of indexes: a tenth of judging."""
+"""Rows of the catalogue that are compared with what is searchable at once, by a merge of indexes."""
+LOOK_S: Final = 0.01
+"""CPU seconds for which a page looks for more of the few that it has found, …"""
+LOOK_LONGER_S: Final = 0.05
+"""… and for the first one, before it ends empty, with a cursor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +108,21 @@ def page(
 ) -> tuple[list[DocumentInfo], str | None]:
     """Documents by uri, those behind ``after``, and the uri to go on after (None at the end).
 
-    Looks at a bounded number of rows, so a page may hold fewer than ``limit`` and yet not be the last.
+    Looks for a bounded time, so a page may hold fewer than ``limit`` and yet not be the last, and in very large
+    knowledge bases even none.
     """
+    began, found = time.thread_time(), list[DocumentInfo]()
+    following: str | None = after
+    while following is not None:
+        more, following = _look(tx, seen, wanted, limit - len(found), following)
+        found += more
+        if len(found) == limit or time.thread_time() >= began + (LOOK_S if found else LOOK_LONGER_S):
+            break
+    return found, following
+
+
+def _look(tx: Transaction, seen: View, wanted: Wanted, limit: int, after: str) -> tuple[list[DocumentInfo], str | None]:
+    """A page of those in the next part of the catalogue."""
     candidates = status_candidates.of(wanted.status, seen.rebuilds, is_cancelled=seen.is_cancelled)
     is_filtered = wanted != Wanted()
     end = _stride(tx, seen, after) if " EXCEPT " in candidates else None
@@ -115,13 +132,13 @@ def page(
         step = SCAN if is_filtered else room
         between = (after, b"" if end is None else end, step)  # to SQLite, a blob comes after every text
         base = f"SELECT uri FROM ({candidates} ORDER BY uri LIMIT ?7)"
-        number, last = tx.rows(f"SELECT count(*), max(uri), ?2, ?3, ?4 FROM ({base})", *_first(seen), *between)[0][:2]
+        number, last = tx.rows(f"SELECT count(*), max(uri), ?2, ?3, ?4 FROM ({base})", *scope(seen), *between)[0][:2]
         rows += tx.rows(
             f"SELECT {_status(seen)} AS status, {_COLUMNS} FROM ({base}) AS n"
             f" CROSS JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.uri{_BESIDE}{_PUSHED}"
             " WHERE (?8 IS NULL OR status = ?8) AND (?9 IS NULL OR c.source = ?9) AND (?10 = '' OR holds(c.uri, ?10))"
             " ORDER BY n.uri LIMIT ?11",
-            *_first(seen), *between, wanted.status, wanted.source, wanted.part, room,
+            *scope(seen), *between, wanted.status, wanted.source, wanted.part, room,
         )  # fmt: skip
         if len(rows) > limit:
             return [_info(row) for row in rows[:limit]], str(rows[limit - 1][2])
@@ -132,7 +149,7 @@ def page(
 
 
 def _stride(tx: Transaction, seen: View, after: str) -> str | None:
-    """The uri up to which a page looks; None: to the end."""
+    """The uri up to which is looked at once; None: to the end."""
     found: str | None = tx.value(
         "SELECT uri FROM catalogue WHERE kb_id = ? AND uri > ? ORDER BY uri LIMIT 1 OFFSET ?",
         seen.kb_key, after, STRIDE - 1,
@@ -146,7 +163,7 @@ def find(tx: Transaction, seen: View, name: str) -> DocumentInfo | None:
         row = tx.row(
             f"SELECT {_status(seen)}, {_COLUMNS} FROM catalogue AS c{_BESIDE}{_PUSHED}"
             f" WHERE c.kb_id = ?1 AND c.{column} = ?5",
-            *_first(seen), name,
+            *scope(seen), name,
         )  # fmt: skip
         if row is not None:
             return _info(row)
@@ -158,41 +175,9 @@ def some(tx: Transaction, seen: View, uris: Sequence[str]) -> dict[str, Document
     rows = tx.rows(
         f"SELECT {_status(seen)}, {_COLUMNS} FROM json_each(?5) AS n"
         f" JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.value{_BESIDE}{_PUSHED}",
-        *_first(seen), json.dumps(list(uris)),
+        *scope(seen), json.dumps(list(uris)),
     )  # fmt: skip
     return {str(row[2]): _info(row) for row in rows}
-
-
-def counts(tx: Transaction, seen: View) -> DocumentCounts:
-    """The documents by status; their sum is the number of rows in the catalogue.
-
-    Those about which there is more to say than that they are searchable, or listed, are judged one by one; the rest is
-    counted in the indexes.
-    """
-    found = dict.fromkeys(DocumentStatus, 0)
-    judged_alone = status_candidates.judged_alone(seen.rebuilds)
-    judged = live_alone = 0  # judged; of those, searchable ones that do not stand unread in the crawl
-    for status, is_live, is_listed, number in tx.rows(
-        f"SELECT {_status(seen)}, l.id IS NOT NULL, e.state IS {EntryState.LISTED}, count(*)"
-        f" FROM ({judged_alone}) AS n CROSS JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.uri{_BESIDE}"
-        " GROUP BY 1, 2, 3",
-        *_first(seen), "", b"",
-    ):  # fmt: skip
-        found[DocumentStatus(status)] += number
-        judged += number
-        live_alone += number if is_live and not is_listed else 0
-    total, live = tx.rows(_SIZES, *_first(seen))[0]
-    read_again = int(tx.value(status_candidates.READ_AGAIN, *_first(seen), "", b"")) if live else 0
-    indexed = live - read_again - live_alone
-    found[DocumentStatus.INDEXED] += indexed
-    found[DocumentStatus.QUEUED] += total - judged - indexed
-    return DocumentCounts(**found)
-
-
-_SIZES: Final = (
-    "SELECT (SELECT count(*) FROM catalogue WHERE kb_id = ?1),"
-    f" (SELECT count(*) FROM documents WHERE kb_id = ?1 AND index_version = ?2 AND {IS_SEARCHABLE})"
-)
 
 
 def version_of(tx: Transaction, seen: View, uri: str) -> tuple[int, str, int] | None:
@@ -227,7 +212,8 @@ def _status(seen: View) -> str:
     return _STATUS % f"({', '.join(map(str, seen.rebuilds)) or 'NULL'})"
 
 
-def _first(seen: View) -> tuple[str, int, int, bool]:
+def scope(seen: View) -> tuple[str, int, int, bool]:
+    """?1 to ?4 of the statements."""
     return seen.kb_key, seen.index_version, seen.job_seq, seen.is_cancelled
 
 

@@ -71,11 +71,11 @@ def clear_missing(
     return str(rows[-1][0])
 
 
-def page(tx: Transaction, kb_key: str, limit: int, after: str | None) -> list[Failure]:
+def page(tx: Transaction, kb_key: str, limit: int, after: str) -> list[Failure]:
     """Failures by uri, those behind ``after``."""
     rows = tx.rows(
         "SELECT uri, phase, code, error, attempts, at FROM failures"
-        " WHERE kb_id = ?1 AND (?2 IS NULL OR uri > ?2) ORDER BY uri LIMIT ?3",
+        " WHERE kb_id = ? AND uri > ? ORDER BY uri LIMIT ?",
         kb_key, after, limit,
     )  # fmt: skip
     return [

@@ -89,11 +89,9 @@ def get(tx: Transaction, kb_id: str) -> KnowledgeBaseRecord:
     return record
 
 
-def page(tx: Transaction, limit: int, after: str | None) -> list[KnowledgeBaseRecord]:
+def page(tx: Transaction, limit: int, after: str) -> list[KnowledgeBaseRecord]:
     """Knowledge bases by name, those behind ``after``."""
-    rows = tx.rows(
-        f"SELECT {_COLUMNS} FROM knowledge_bases WHERE name > coalesce(?1, '') ORDER BY name LIMIT ?2", after, limit
-    )
+    rows = tx.rows(f"SELECT {_COLUMNS} FROM knowledge_bases WHERE name > ? ORDER BY name LIMIT ?", after, limit)
     return [_record(row) for row in rows]
 
 

@@ -13,9 +13,9 @@ from phaseflow.store.states import IS_IN_HAND, IS_LISTED, IS_SEARCHABLE
 # ?1 to ?4 as in document_status; ?5 and ?6: after the one uri, up to the other.
 # INDEXED BY: a file has no statistics, without which the planner takes any index that begins with the knowledge base.
 _BETWEEN: Final = "uri > ?5 AND uri <= ?6"
-_KNOWN: Final = f"SELECT uri FROM catalogue WHERE kb_id = ?1 AND {_BETWEEN}"
+KNOWN: Final = f"SELECT uri FROM catalogue WHERE kb_id = ?1 AND {_BETWEEN}"
 _FAILED: Final = f"SELECT uri FROM failures WHERE kb_id = ?1 AND {_BETWEEN}"
-_REQUESTED: Final = f"SELECT uri FROM requests WHERE kb_id = ?1 AND {_BETWEEN}"
+_REQUESTED: Final = f"SELECT uri FROM requests WHERE kb_id = ?1 AND (coalesce(job_seq, 0) <> ?3 OR ?4) AND {_BETWEEN}"
 _SKIPPED: Final = (
     f"SELECT uri FROM catalogue INDEXED BY catalogue_skipped WHERE kb_id = ?1 AND skipped = 1 AND {_BETWEEN}"
 )
@@ -23,7 +23,8 @@ _UNREAD: Final = (
     f"SELECT uri FROM job_entries INDEXED BY job_entries_unread WHERE job_seq = ?3 AND {IS_LISTED} AND {_BETWEEN}"
 )
 _IN_HAND: Final = (
-    f"SELECT DISTINCT uri FROM documents INDEXED BY documents_in_hand WHERE kb_id = ?1 AND {IS_IN_HAND} AND {_BETWEEN}"
+    "SELECT DISTINCT uri FROM documents INDEXED BY documents_in_hand"
+    f" WHERE kb_id = ?1 AND {IS_IN_HAND} AND {_BETWEEN} AND job_seq = ?3"
 )
 _LIVE: Final = (
     "SELECT uri FROM documents INDEXED BY documents_live"
@@ -32,32 +33,47 @@ _LIVE: Final = (
 _NOW: Final = _LIVE % "?2"
 MERGED: Final = " ORDER BY uri LIMIT -1"
 """Without a LIMIT SQLite would drop the order, and fill a table to merge in."""
-READ_AGAIN: Final = f"SELECT count(*), ?4 FROM ({_NOW} INTERSECT {_UNREAD}{MERGED})"
-"""How many are searchable and stand unread in the crawl"""
 
 
 def of(status: DocumentStatus | None, rebuilds: Sequence[int], *, is_cancelled: bool) -> str:
-    """All that have a status, and some that have not. ``rebuilds``: later index versions that hold documents."""
+    """All that have a status, and hardly one that has not. ``rebuilds``: later index versions that hold documents."""
+    asked = f"EXCEPT {_SKIPPED} EXCEPT {_REQUESTED} EXCEPT {_UNREAD}"
     match status:
         case DocumentStatus.SKIPPED:
             return _SKIPPED
         case DocumentStatus.FAILED:
-            return _FAILED
+            return f"{_FAILED} {asked} EXCEPT {_IN_HAND}"
         case DocumentStatus.INDEXED:
-            return f"{_NOW} EXCEPT {_UNREAD}"
+            return f"{_NOW} {asked} EXCEPT {_IN_HAND} EXCEPT {_FAILED}"
         case DocumentStatus.PROCESSING:
-            return " UNION ".join([*_rebuilt(rebuilds), _IN_HAND])
+            return " UNION ".join([*_rebuilt(rebuilds), _IN_HAND]) + f" {asked}"
         case DocumentStatus.QUEUED:
-            idle = f"{_KNOWN} EXCEPT {_NOW} EXCEPT {_FAILED}"
-            hand = f"UNION {_IN_HAND}" if is_cancelled else f"EXCEPT {_IN_HAND} AND job_seq = ?3"
-            return f"{idle} {hand} UNION {_REQUESTED} UNION {_UNREAD} EXCEPT {_SKIPPED}"
+            idle = f"{KNOWN} EXCEPT {_NOW} EXCEPT {_FAILED} EXCEPT {_IN_HAND}"
+            hand = f"UNION {_IN_HAND} " if is_cancelled else ""
+            return f"{idle} {hand}UNION {_REQUESTED} UNION {_UNREAD} EXCEPT {_SKIPPED}"
         case None:
-            return _KNOWN
+            return KNOWN
 
 
-def judged_alone(rebuilds: Sequence[int]) -> str:
-    """All about which there is more to say than that they are searchable, or listed."""
-    return " UNION ".join([*_rebuilt(rebuilds), _SKIPPED, _REQUESTED, _IN_HAND, _FAILED]) + MERGED
+def by_rule(rebuilds: Sequence[int], *, is_cancelled: bool) -> list[tuple[DocumentStatus, str]]:
+    """What decides about a status, in the order in which it does; whatever is left is queued.
+
+    Some of what is in hand, or has failed, may be of documents that are no longer known.
+    """
+    return [
+        (DocumentStatus.SKIPPED, _SKIPPED),
+        (DocumentStatus.QUEUED, _REQUESTED),
+        (DocumentStatus.QUEUED, _UNREAD),
+        (DocumentStatus.QUEUED if is_cancelled else DocumentStatus.PROCESSING, _IN_HAND),
+        (DocumentStatus.FAILED, _FAILED),
+        (DocumentStatus.INDEXED, _NOW),
+        *((DocumentStatus.PROCESSING, each) for each in _rebuilt(rebuilds)),
+    ]
+
+
+def is_one_of(uris: str) -> str:
+    """SQL: whether ``n.uri`` is one of these."""
+    return f"EXISTS ({uris.replace(_BETWEEN, 'uri = n.uri')})"
 
 
 def _rebuilt(rebuilds: Sequence[int]) -> list[str]:

@@ -49,7 +49,7 @@ ALTER TABLE documents ADD COLUMN changed_at TEXT;
 ALTER TABLE documents ADD COLUMN indexed_at TEXT;
 DROP INDEX documents_open;
 CREATE INDEX documents_open ON documents (job_seq, state, coalesce(turn, id)) WHERE state NOT IN (4, 10);
-CREATE INDEX documents_in_hand ON documents (kb_id, uri) WHERE state < 4;
+CREATE INDEX documents_in_hand ON documents (kb_id, uri, job_seq) WHERE state < 4;
 CREATE INDEX documents_gone ON documents (kb_id, id) WHERE state = 10;
 ALTER TABLE texts RENAME TO texts_of_version_1;
 CREATE TABLE texts (id INTEGER PRIMARY KEY, text TEXT NOT NULL, parts TEXT NOT NULL) STRICT;

@@ -109,9 +109,9 @@ def find(tx: Transaction, name: str) -> Webhook | None:
     return None if row is None else _webhook(row)
 
 
-def page(tx: Transaction, limit: int, after: str | None) -> list[Webhook]:
+def page(tx: Transaction, limit: int, after: str) -> list[Webhook]:
     """Webhooks by name, those behind ``after``."""
-    rows = tx.rows(f"{_SHOWN} WHERE name > coalesce(?, '') ORDER BY name LIMIT ?", after, limit)
+    rows = tx.rows(f"{_SHOWN} WHERE name > ? ORDER BY name LIMIT ?", after, limit)
     return [_webhook(row) for row in rows]
 
 
