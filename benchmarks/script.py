@@ -1,12 +1,15 @@
 """The other side of the comparison: what people write today. One loop, no status, no way to stop or go on.
 
-Reads the same files, strips the same front matter, cuts with the same splitter at the same size, embeds with the same
-vectors, and writes the same text, chunks, vectors and full-text rows to SQLite.
+Reads the same files, strips the same front matter, cuts with the same splitter at the same size, puts the same headings
+above each passage, embeds with the same vectors, and writes the same fields of text and context to SQLite: titles,
+metadata and texts of documents; ranges, contexts and vectors of passages; and a full-text index of the same columns, of
+the same words.
 
     python benchmarks/script.py FOLDER DATABASE [static|constant]
 """
 
 import hashlib
+import json
 import sqlite3
 import sys
 from pathlib import Path
@@ -14,13 +17,23 @@ from pathlib import Path
 import numpy as np
 from semantic_text_splitter import MarkdownSplitter
 
+from phaseflow.components.context import contexts
 from phaseflow.components.embedders import StaticEmbedder
 from phaseflow.components.extraction import extract
+from phaseflow.domain.words import indexed_words
 
 TABLES = """
-CREATE TABLE documents (id INTEGER PRIMARY KEY, uri TEXT UNIQUE, title TEXT, hash BLOB, text TEXT);
-CREATE TABLE chunks (id INTEGER PRIMARY KEY, document_id INTEGER, start INTEGER, stop INTEGER, vector BLOB);
-CREATE VIRTUAL TABLE passages USING fts5 (text, content = '', tokenize = "porter unicode61 remove_diacritics 2");
+CREATE TABLE documents (
+    id INTEGER PRIMARY KEY, uri TEXT UNIQUE, title TEXT, media_type TEXT, hash BLOB, size INTEGER, metadata TEXT,
+    text TEXT
+);
+CREATE TABLE chunks (
+    id INTEGER PRIMARY KEY, document_id INTEGER, start INTEGER, stop INTEGER, context TEXT, vector BLOB
+);
+CREATE VIRTUAL TABLE passages USING fts5 (
+    text, headings, title, name, content = '',
+    tokenize = "porter unicode61 remove_diacritics 2 categories 'L* M* N* Co'"
+);
 """
 BATCH = 256
 COMMIT_EVERY = 32
@@ -54,22 +67,36 @@ def ingest(folder: Path, database: Path, embedder) -> int:
     for number, path in enumerate(sorted(folder.rglob("*.md")), start=1):
         data = path.read_bytes()
         document = extract(data, path.name)
-        passages = splitter.chunk_indices(document.text)
-        texts = [text for _, text in passages]
+        uri = str(path.relative_to(folder))
+        pieces = splitter.chunk_indices(document.text)
+        spans = [(start, start + len(text)) for start, text in pieces]
+        above = contexts(document.text, document.media_type, document.title, uri, spans)
+        texts = [f"{head}\n\n{text}" if head else text for head, (_, text) in zip(above, pieces, strict=True)]
         batches = (texts[n : n + BATCH] for n in range(0, len(texts), BATCH))
         vectors = [vector for batch in batches for vector in embedder.embed_documents(batch)]
+        facts = (document.title, document.media_type, hashlib.blake2b(data).digest(), len(data))
         connection.execute(
-            "INSERT INTO documents VALUES (?, ?, ?, ?, ?)",
-            (number, str(path.relative_to(folder)), document.title, hashlib.blake2b(data).digest(), document.text),
+            "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (number, uri, *facts, json.dumps(dict(document.metadata)), document.text),
         )
         first = number << 20
         rows = [
-            (first + n, number, start, start + len(text), vector.tobytes())
-            for n, ((start, text), vector) in enumerate(zip(passages, vectors, strict=True))
+            (first + n, number, *span, head, vector.tobytes())
+            for n, (span, head, vector) in enumerate(zip(spans, above, vectors, strict=True))
         ]
-        connection.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?)", rows)
+        connection.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)", rows)
+        names = (document.title, uri)
         connection.executemany(
-            "INSERT INTO passages (rowid, text) VALUES (?, ?)", [(first + n, text) for n, text in enumerate(texts)]
+            "INSERT INTO passages (rowid, text, headings, title, name) VALUES (?, ?, ?, ?, ?)",
+            [
+                (
+                    first + n,
+                    indexed_words(text),
+                    indexed_words(head),
+                    *(map(indexed_words, names) if not n else ("", "")),
+                )
+                for n, ((_, text), head) in enumerate(zip(pieces, above, strict=True))
+            ],
         )
         chunks += len(texts)
         if number % COMMIT_EVERY == 0:

@@ -103,7 +103,7 @@ def embed(tx: Transaction, staged: Sequence[StagedDocument], model: str = "m") -
 def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument]) -> None:
     """Embedded documents become searchable."""
     for document in staged:
-        passages.index(tx, scope, passages.encoded(document))
+        passages.index(tx, scope, passages.packed(document))
     passages.publish(tx, scope, staged, NOW)
 
 

@@ -26,15 +26,16 @@ from phaseflow.store import (
     progress,
 )
 from phaseflow.store.documents import StagedDocument
-from phaseflow.store.passages import Encoded, Scope
+from phaseflow.store.passages import Scope
+from phaseflow.store.postings import Packed
 from phaseflow.store.progress import Done
 from phaseflow.store.states import DocumentState
 from phaseflow.store.transaction import Transaction
 
-BATCH_CHUNKS = 512
+BATCH_CHUNKS = 1024
 """Chunks made searchable in one transaction: full-text inserts are cheaper in large ones; a verb waits for one, some
 20 ms."""
-BATCH_CHARACTERS = 500_000
+BATCH_CHARACTERS = 1_000_000
 """Characters of them, where they are long."""
 BATCH_WAIT_S = 0.25
 """How long a smaller batch waits for more, seconds."""
@@ -148,8 +149,8 @@ class IndexingActor(Actor):
 
     async def _publish_once(self, batch: Sequence[StagedDocument]) -> None:
         good, failed = (list(batch), []) if self._delivery is None else await self._delivery.put(batch)
-        encoded = await call_in_abandonable_thread(partial(passages.encoded_rest, good))
-        await self.context.write(lambda tx: self._store(tx, good, encoded, failed))
+        packed = await call_in_abandonable_thread(partial(passages.packed_rest, good))
+        await self.context.write(lambda tx: self._store(tx, good, packed, failed))
         for _ in good:
             self.spend(None)
         for _, failure in failed:
@@ -162,28 +163,28 @@ class IndexingActor(Actor):
         """
         indexed = document.indexed
         while (step := _step(document, indexed)) < len(document.spans):
-            encoded = await call_in_abandonable_thread(partial(passages.encoded, document, indexed, step))
+            packed = await call_in_abandonable_thread(partial(passages.packed, document, indexed, step))
             async with self.gate:
-                await self.context.write(partial(self._store_some, document.id, encoded, indexed, step))
+                await self.context.write(partial(self._store_some, document.id, packed, indexed, step))
             indexed = step
             failpoints.hit("indexing.indexed_some")
         return replace(document, indexed=indexed)
 
-    def _store_some(self, document_id: int, encoded: Encoded, before: int, after: int, tx: Transaction) -> None:
+    def _store_some(self, document_id: int, packed: Packed, before: int, after: int, tx: Transaction) -> None:
         self.context.advance(tx, self.phase, Done())
         passages.note_indexed(tx, document_id, before, after)
-        passages.index(tx, self._scope, encoded)
+        passages.index(tx, self._scope, packed)
 
     def _store(
         self,
         tx: Transaction,
         good: list[StagedDocument],
-        encoded: Encoded,
+        packed: Packed,
         failed: list[Refused],
     ) -> None:
         done = Done(sum(len(d.spans) for d in good), sum(len(d.spans) for d, _ in failed))
         self.context.advance(tx, self.phase, done)
-        passages.index(tx, self._scope, encoded)
+        passages.index(tx, self._scope, packed)
         at = self.context.clock.now()
         passages.publish(tx, self._scope, good, at)
         uris = [d.uri for d in good]

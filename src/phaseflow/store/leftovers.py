@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from phaseflow.store import postings, texts, unused_vectors
 from phaseflow.store.knowledge_bases import IS_LIVE
 from phaseflow.store.pieces import number_of, piece_id, pieces_of
+from phaseflow.store.postings import Passage
 from phaseflow.store.states import IS_GONE
 from phaseflow.store.transaction import Row, Transaction, json_array
 
@@ -189,10 +190,10 @@ def _delete_words(
     tx: Transaction, described: Mapping[int, _Described], wanted: Sequence[tuple[int, int, int, int, str]]
 ) -> None:
     slices = texts.slices(tx, [(document, start, stop) for document, _, start, stop, _ in wanted])
-    rows: dict[tuple[str, int], list[list[object]]] = {}
+    found: dict[tuple[str, int], list[Passage]] = {}
     for (document, position, _, _, context), (text, _) in zip(wanted, slices, strict=True):
         of = described[document]
-        row = postings.row(piece_id(document, position), text, context, of.title, of.uri)
-        rows.setdefault((of.kb_key, of.index_version), []).append(row)
-    for (kb_key, index_version), some in rows.items():
-        postings.take_out(tx, kb_key, index_version, json_array(some), len(some))
+        passage = Passage(piece_id(document, position), text, context, of.title, of.uri)
+        found.setdefault((of.kb_key, of.index_version), []).append(passage)
+    for (kb_key, index_version), some in found.items():
+        postings.take_out(tx, kb_key, index_version, postings.packed(some))

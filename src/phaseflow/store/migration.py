@@ -11,8 +11,9 @@ from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.log import get_logger
 from phaseflow.store import failpoints, postings, texts
 from phaseflow.store.pieces import piece_id
+from phaseflow.store.postings import Passage
 from phaseflow.store.texts import segmented
-from phaseflow.store.transaction import Transaction, json_array
+from phaseflow.store.transaction import Transaction
 from phaseflow.store.version_2 import TO_VERSION_2
 
 MIGRATIONS: dict[int, str] = {1: TO_VERSION_2}
@@ -74,13 +75,13 @@ def _index_again(connection: sqlite3.Connection) -> None:
                 document, indexed, _INDEX_STEP,
             )  # fmt: skip
             slices = texts.slices(tx, [(document, *span) for span in spans])
-            rows = [
-                postings.row(piece_id(document, n), text, "", title, uri) for n, (text, _) in enumerate(slices, indexed)
-            ]
-            postings.put(tx, kb_key, index_version, json_array(rows), len(rows))
+            passages = postings.packed(
+                Passage(piece_id(document, n), text, "", title, uri) for n, (text, _) in enumerate(slices, indexed)
+            )
+            postings.put(tx, kb_key, index_version, passages)
             tx.run(
                 "UPDATE documents SET indexed = iif(?2 = 0, chunk_count, indexed + ?2) WHERE id = ?1",
-                document, len(rows),
+                document, passages.size,
             )  # fmt: skip
             connection.execute("COMMIT")
         except sqlite3.Error:

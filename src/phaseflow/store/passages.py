@@ -1,10 +1,10 @@
 """What search sees: the full-text index, and the passages of searchable documents with their vectors."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.status import timestamp
@@ -12,6 +12,7 @@ from phaseflow.store import documents, knowledge_bases, postings, texts
 from phaseflow.store.catalogue import EFFECTIVE_METADATA, PUSH
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.pieces import PIECE_BITS, document_of, pieces_of
+from phaseflow.store.postings import Packed, Passage
 from phaseflow.store.pushed import STAMP
 from phaseflow.store.states import IS_ON_ITS_WAY, IS_SEARCHABLE, DocumentState, EntryState
 from phaseflow.store.transaction import Transaction, json_array
@@ -38,40 +39,27 @@ class Scope:
     index_version: int
 
 
-class Encoded(NamedTuple):
-    """Passages as ``index`` takes them."""
-
-    rows: str
-    size: int
-
-
-def encoded(document: StagedDocument, first: int = 0, last: int | None = None) -> Encoded:
+def packed(document: StagedDocument, first: int = 0, last: int | None = None) -> Packed:
     """The passages of a document from ``first`` up to ``last``, as ``index`` takes them.
 
     Made before the transaction, so that the writer need not.
     """
-    return _encoded(_rows(document, first, last))
+    return postings.packed(_passages(document, first, last))
 
 
-def encoded_rest(documents: Iterable[StagedDocument]) -> Encoded:
+def packed_rest(documents: Iterable[StagedDocument]) -> Packed:
     """The passages of documents that are not in the full-text index yet."""
-    return _encoded([row for document in documents for row in _rows(document, document.indexed, None)])
+    return postings.packed(passage for document in documents for passage in _passages(document, document.indexed, None))
 
 
-def _encoded(rows: list[list[object]]) -> Encoded:
-    return Encoded(json_array(rows), len(rows))
+def _passages(document: StagedDocument, first: int, last: int | None) -> Iterator[Passage]:
+    for n, (start, end) in enumerate(document.spans[first:last], first):
+        yield Passage(document.chunk_id(n), document.text[start:end], document.context(n), document.title, document.uri)
 
 
-def _rows(document: StagedDocument, first: int, last: int | None) -> list[list[object]]:
-    return [
-        postings.row(document.chunk_id(n), document.text[start:end], document.context(n), document.title, document.uri)
-        for n, (start, end) in enumerate(document.spans[first:last], first)
-    ]
-
-
-def index(tx: Transaction, scope: Scope, passages: Encoded) -> None:
+def index(tx: Transaction, scope: Scope, passages: Packed) -> None:
     """Put passages into the full-text index. Those of a document that is not searchable are seen by nobody."""
-    postings.put(tx, scope.kb_key, scope.index_version, passages.rows, passages.size)
+    postings.put(tx, scope.kb_key, scope.index_version, passages)
 
 
 def note_indexed(tx: Transaction, document_id: int, before: int, after: int) -> None:
