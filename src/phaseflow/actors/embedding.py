@@ -33,9 +33,14 @@ class EmbeddingActor(Actor):
         batcher = Batcher(self._receiver, release.take_in, embedder.batch_size, is_awaited=not self.context.plan.lists)
         calls = EmbeddingCalls(self.context, self.gate, release, self.hold)
         retries = EmbeddingRetries(self.context, self.gate, release, calls)
-        await _Workers(retries, embedder.in_flight).run(batcher)
+        await _Workers(retries, embedder.in_flight + _storing(embedder.in_flight)).run(batcher)
         if self._receiver.is_complete:
             await self.refuse_only_failures()
+
+
+def _storing(calls: int) -> int:
+    """Batches in hand beside those with a call under way: they are looked up, or have their answer and are stored."""
+    return (calls + 1) // 2
 
 
 class _Workers:

@@ -1,8 +1,8 @@
 """The calls of the embedding phase: one attempt at a batch, within the limits of the server and the user."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import anyio
 
@@ -29,6 +29,28 @@ class Spent:
     seconds: float = 0.0
 
 
+class _Slot:
+    """One of the calls that may be under way at once. It is free again with the answer, not when that is stored."""
+
+    def __init__(self, slots: anyio.Semaphore) -> None:
+        self._slots = slots
+        self._is_taken = False
+
+    async def __aenter__(self) -> Self:
+        await self._slots.acquire()
+        self._is_taken = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let the next call begin. Once it was called, this does nothing."""
+        if self._is_taken:
+            self._is_taken = False
+            self._slots.release()
+
+
 class EmbeddingCalls:
     """Makes the calls, several at once, and has their vectors stored by ``release``.
 
@@ -42,11 +64,14 @@ class EmbeddingCalls:
         self._release = release
         self._hold = hold
         self._embedder = context.plan.components.embedder
+        self._slots = anyio.Semaphore(self._embedder.in_flight)
         self._throttle = self._embedder.throttle
         self._throttle.forget_backoff()
         self._limited_since: float | None = None
         self._sent = context.plan.characters_sent
         self._reserved = 0
+        self._claims_ended = 0
+        self._others_ended = context.single_flight.ended
         self.is_stopped = False
 
     def stop(self) -> None:
@@ -67,7 +92,8 @@ class EmbeddingCalls:
         while not self.is_stopped and (chunks := self._release.still_wanted(chunks)):
             await self._await_turn()
             try:
-                others = await self._in_turn(chunks, spent)
+                async with _Slot(self._slots) as slot:
+                    others = await self._in_turn(self._release.still_wanted(chunks), spent, slot)
             except RateLimited as error:
                 self._guard_against(error)
                 continue
@@ -96,16 +122,16 @@ class EmbeddingCalls:
                 self._throttle.forget_backoff()
         await self._throttle.until_free()
 
-    async def _in_turn(self, chunks: Sequence[Chunk], spent: Spent) -> list[Claim]:
+    async def _in_turn(self, chunks: Sequence[Chunk], spent: Spent, slot: _Slot) -> list[Claim]:
         async with self._gate:
             # Asked again inside: the waits before were outside the gate, and by now the gate may have been closed and
             # opened, or another batch may have been told to wait.
             with self._throttle.turn() as may_call:
-                if not may_call:  # while the gate was closed, or another batch was faster
-                    return []
+                if not may_call or self.is_stopped or not chunks:
+                    return []  # while the gate was closed or no slot was free, or another batch was faster
                 begun = anyio.current_time()
                 try:
-                    return await self._within_budget(chunks)
+                    return await self._within_budget(chunks, slot)
                 finally:
                     spent.seconds += anyio.current_time() - begun
 
@@ -123,7 +149,7 @@ class EmbeddingCalls:
         why = f"for {since_s:.0f} s" if since_s >= most_s else f"and asks to wait for {asked_s / 3600:.0f} hours"
         self._hold(f"the embedding server answers only with rate limits {why} ({error}); resume when it has room again")
 
-    async def _within_budget(self, chunks: Sequence[Chunk]) -> list[Claim]:
+    async def _within_budget(self, chunks: Sequence[Chunk], slot: _Slot) -> list[Claim]:
         """One attempt, unless the guard forbids it; then the phase is held, and the gate closed."""
         most = self._context.plan.policies.guard.characters
         size = sum(len(chunk.text) for chunk in chunks)
@@ -135,27 +161,36 @@ class EmbeddingCalls:
         # within the budget, not each of them.
         self._reserved += size
         try:
-            return await self._ask_and_store(chunks)
+            return await self._ask_and_store(chunks, slot)
         finally:
             self._reserved -= size
 
-    async def _ask_and_store(self, chunks: Sequence[Chunk]) -> list[Claim]:
+    async def _ask_and_store(self, chunks: Sequence[Chunk], slot: _Slot) -> list[Claim]:
         """One call for the texts that nobody has; the claims of other jobs that embed some of them right now."""
         texts = {chunk.text_hash: chunk.text for chunk in chunks}
         with self._context.single_flight.claim(self._context.plan.model, texts) as (claimed, others):
-            # Looked up again inside the claim: another job may have stored the text between the look-up of this batch
-            # and the claim. Only a text that is in neither is paid for.
-            known = await self._release.known(list(texts))
-            new = [text_hash for text_hash in claimed if text_hash not in known]
-            result = BatchResult(texts=[*known, *new], hashes=new)
-            if new:
-                wanted = [texts[text_hash] for text_hash in new]
-                result.characters = sum(map(len, wanted))
-                result.vectors = await self._ask(wanted)
-                self._sent += result.characters
-            if result.texts:
-                await self._release.store(result)
+            try:
+                await self._ask_what_is_new(texts, claimed, slot)
+            finally:
+                self._claims_ended += 1
             return others
+
+    async def _ask_what_is_new(self, texts: dict[bytes, str], claimed: Sequence[bytes], slot: _Slot) -> None:
+        known: Set[bytes] = frozenset()
+        # Looked up again inside the claim, if another job has embedded anything since this run began: it may have
+        # stored a text between the look-up of this batch and the claim. Only a text that is in neither is paid for.
+        if self._context.single_flight.ended - self._claims_ended > self._others_ended:
+            known = await self._release.known(list(texts))
+        new = [text_hash for text_hash in claimed if text_hash not in known]
+        result = BatchResult(texts=[*known, *new], hashes=new)
+        if new:
+            wanted = [texts[text_hash] for text_hash in new]
+            result.characters = sum(map(len, wanted))
+            result.vectors = await self._ask(wanted)
+            self._sent += result.characters
+        slot.release()
+        if result.texts:
+            await self._release.store(result)
 
     async def _ask(self, texts: list[str]) -> "Vectors":
         try:

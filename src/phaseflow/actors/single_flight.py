@@ -15,9 +15,13 @@ class Claim:
 
 
 class SingleFlight:
-    """Who embeds what, by model and text hash. In memory: it means nothing after a crash."""
+    """Who embeds what, by model and text hash. In memory: it means nothing after a crash.
+
+    ``ended`` counts the claims that have ended: what they were on may be stored since.
+    """
 
     def __init__(self) -> None:
+        self.ended = 0
         self._claims: dict[tuple[str, bytes], Claim] = {}
 
     @contextmanager
@@ -35,4 +39,5 @@ class SingleFlight:
         finally:
             for text_hash in mine.hashes:
                 del self._claims[(model, text_hash)]
+            self.ended += 1
             mine.ended.set()
