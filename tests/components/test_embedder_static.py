@@ -96,6 +96,14 @@ def test_threads_that_call_at_once_get_their_own_vectors() -> None:
         assert np.array_equal(vectors, fresh.embed_documents(batch))
 
 
+def test_the_files_are_read_once_for_all_embedders_of_a_process(copy: Path) -> None:
+    first, second = StaticEmbedder(copy), StaticEmbedder(copy)
+    vector = first.embed_query(TEXTS[0])
+    for file in (copy / "weights").iterdir():
+        file.unlink()
+    assert np.array_equal(second.embed_query(TEXTS[0]), vector)
+
+
 async def test_the_settings_make_the_embedder() -> None:
     async with make_embedder(StaticEmbedderSettings()) as port:
         assert port.fingerprint == StaticEmbedder().fingerprint

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,7 +36,8 @@ class StaticEmbedder:
     """The mean of a text's token vectors, normalised to length 1; a text without tokens is all zeros.
 
     The files are looked at when it is made (ComponentUnavailable if they are missing or not the known ones) and
-    loaded on first use: 0.2 s, 80 MB with the libraries. A text's vector does not depend on the texts beside it.
+    loaded on first use, once for all of a process: 0.2 s, 80 MB with the libraries. A text's vector does not depend
+    on the texts beside it.
     Thread-safe: calls run side by side, and the tokenizer itself uses all cores, unless the host sets
     ``TOKENIZERS_PARALLELISM=false``; this is left to the host, as both ways are as fast with two calls at once.
     """
@@ -142,6 +144,7 @@ def _add_file(digest: blake2b, path: Path) -> None:
             digest.update(file.read(_SLICE_BYTES))
 
 
+@lru_cache(maxsize=1)  # 32 MB that never change: all engines and knowledge bases of a process can have the same
 def _load(folder: Path) -> _Model:
     import numpy as np
     from safetensors import safe_open
