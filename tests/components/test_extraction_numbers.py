@@ -187,6 +187,20 @@ def test_rtf_shows_its_numbers_as_they_are_written() -> None:
     assert extract(rtf(body), "a.rtf").text == "(a) one\n- two\n\n# 2.1 Head"
 
 
+def test_rtf_that_leaves_the_numbers_to_its_tables_shows_them() -> None:
+    level = r"{\listlevel\levelnfc%d\levelstartat%d{\leveltext %s;}{\levelnumbers\'01;}}"
+    levels = level % (0, 5, r"\'02\'00.") + level % (4, 1, r"\'04(\'00\'01)") + level % (23, 1, r"\'01\'b7")
+    tables = (
+        r"{\*\listtable{\list" + levels + r"\listid7}}{\*\listoverridetable{\listoverride\listid7"
+        r"\listoverridecount0\ls1}}"
+    )
+    item = r"\pard\ls1\ilvl%d %s\par"
+    body = "".join(item % each for each in [(0, "a"), (1, "b"), (0, "c"), (1, "d"), (2, "e")]) + r"\pard f\par"
+    assert extract(rtf(tables + body), "a.rtf").text == "5. a\n  (5a) b\n6. c\n  (6a) d\n    - e\n\nf"
+    said = r"{\listtext 9.\tab}"
+    assert extract(rtf(tables + body.replace(" a", said + "a")), "a.rtf").text.startswith("9. a\n\nb")
+
+
 @pytest.mark.parametrize(
     ("page", "shown"),
     [

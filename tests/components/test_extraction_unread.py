@@ -182,3 +182,21 @@ def test_what_stands_for_a_drawing_is_read_and_a_hidden_shape_is_not() -> None:
     described = '<p:graphicFrame><p:cNvPr id="1" name="x" descr="a chart of sales"/></p:graphicFrame>'
     hidden = shape("unseen").replace("<p:nvSpPr>", '<p:nvSpPr><p:cNvPr id="2" name="x" hidden="1"/>')
     assert extract(pptx(described + hidden + shape("seen")), "a.pptx").text == "a chart of sales\n\nseen"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (r"{\header every page\par}{\headerf every page\par}{\footer {\field{\*\fldinst PAGE}{\fldrslt 3}}\par}a\par",
+         "a\n\nevery page\n\n3"),
+        (r"a {\object\objemb{\*\objclass Sheet}{\*\objdata 0105}{\result b}} c\par", "a b c"),
+        (r"{\*\do\dobxpage{\dptxbx{\dptxbxtext drawn\par}}}a\par", "a\n\ndrawn"),
+        (r"a {\upr{ascii}{\*\ud{\u1103 D}}} b\par", "a я b"),
+        (r"{\fonttbl{\f2\fcharset2 Symbol;}{\f3 Arial;}}{\f2 a\u-4032 ?} {\f3 a}\par", "α≅ a"),
+        (r"10{\up6 6} H{\dn4 2}O {\up0 x}\par", "10⁶ H₂O x"),
+        (r"see {\field{\*\fldinst HYPERLINK \"http://x\"}{\fldrslt the link}}, {\field{\*\fldinst PAGE}{\fldrslt 12}}.\par",
+         "see the link, 12."),
+    ],
+)  # fmt: skip
+def test_rtf_is_read_as_it_is_shown(body: str, text: str) -> None:
+    assert extract(rtf(body), "a.rtf").text == text

@@ -3,22 +3,33 @@
 Own reading, in one pass: striprtf 0.0.35 gives no headings, and cells without the rows they stand in.
 """
 
-import codecs
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 
 from phaseflow.components.extraction.markdown_writer import BULLET, Draft, line
 from phaseflow.components.extraction.package import no_text_layer
+from phaseflow.components.extraction.rtf_letters import Letters
+from phaseflow.components.extraction.rtf_lists import Lists
 from phaseflow.components.extraction.rtf_state import Group, Paragraph
-from phaseflow.components.extraction.rtf_words import APART, ASIDES, CHARSETS, LIST_MARKS, MARKS, SIGNS
+from phaseflow.components.extraction.rtf_words import (
+    APART,
+    ASIDES,
+    CHARSETS,
+    HEADERS,
+    LIST_MARKS,
+    LIST_TABLES,
+    MARKS,
+    POSITIONS,
+    SIGNS,
+    known,
+    tokens,
+)
+from phaseflow.components.extraction.symbol_fonts import is_symbol_font
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
 
-_TOKEN = re.compile(rb"\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-fA-F]{2})|\\([^a-zA-Z])|([{}])|([^\\{}\r\n]+)")
 _MAX_DEPTH = 1000
-_POSITIONS = {b"super": "superscript", b"sub": "subscript", b"nosupersub": ""}
-_KEPT = frozenset((b"title", b"stylesheet")) | LIST_MARKS
+_KEPT = frozenset((b"title", b"stylesheet", b"fonttbl", b"leveltext")) | LIST_MARKS
 """Groups whose text says something about the document."""
 _HEADING = re.compile(r"\s*heading (\d)\b", re.I)
 
@@ -44,7 +55,7 @@ class _Reader:
         self.draft = draft
         self.title: str | None = None
         self.has_pictures = False
-        self._encoding = "cp1252"
+        self._letters = Letters(self._write)
         self._group = Group()
         self._begins_group = False
         self._groups: list[Group] = []
@@ -53,44 +64,39 @@ class _Reader:
         self._cells: list[str] = []
         self._rows: list[list[str]] = []
         self._fonts: dict[int, str] = {}
+        self._symbols: dict[int, str] = {}
+        self._lists = Lists()
+        self._counts_lists = False
+        self._headers: dict[str, None] = {}
         self._levels: dict[int, int] = {}
         self._number = 0
-        self._bytes = bytearray()
-        self._to_skip = 0
         self._said: list[str] = []
-        self._high = 0
         self._asides: list[str] = []
 
     def read(self, data: bytes) -> None:
         begins_next = False
-        for token in self._tokens(data):
+        # Nearly all writers say the numbers; where they do, an item without one has none.
+        self._counts_lists = b"\\listtext" not in data and b"\\ls" in data
+        for token in tokens(data):
             word, number, code, mark, brace, text = token.groups()
             self._begins_group, begins_next = begins_next, brace == b"{"
             if code is not None:
-                self._byte(int(code, 16))
+                self._letters.byte(int(code, 16))
             elif text is not None:
-                self._text(text)
+                self._letters.text(text)
             else:
-                self._flush_bytes()
+                self._letters.flush(self._group)
                 if brace is not None:
                     self._brace(brace)
                 elif mark is not None:
                     self._mark(mark)
                 else:
                     self._word(word, None if number is None else int(number))
-        self._flush_bytes()
+        self._letters.flush(self._group)
         self._paragraph.in_table = False
         self._end_paragraph()
-
-    def _tokens(self, data: bytes) -> Iterator[re.Match[bytes]]:
-        """Yield the tokens, without the binary data that ``\\bin`` announces."""
-        place = 0
-        while token := _TOKEN.search(data, place):
-            place = token.end()
-            if token[1] == b"bin" and token[2]:
-                place += max(int(token[2]), 0)
-            else:
-                yield token
+        for text in self._headers:
+            self.draft.put(text)
 
     def _brace(self, brace: bytes) -> None:
         if brace == b"{":
@@ -109,12 +115,20 @@ class _Reader:
             self.title = said
         elif group.destination == b"stylesheet" and (heading := _HEADING.match(said)):
             self._levels[self._number] = int(heading[1])
+        elif group.destination == b"fonttbl":
+            self._name_font(said)
+        elif group.destination == b"leveltext":
+            self._lists.define_text(said)
         elif group.destination in LIST_MARKS:
             self._paragraph.list_mark = said
         if group.destination in _KEPT:
             self._said = []
         if group.outside is not None:
-            self._asides.append(self._paragraph.line.take().strip())
+            text = self._paragraph.line.take().strip()
+            if group.is_header:
+                self._headers.setdefault(text)
+            else:
+                self._asides.append(text)
             self._paragraph = group.outside
 
     def _mark(self, mark: bytes) -> None:
@@ -129,20 +143,24 @@ class _Reader:
 
     def _word(self, word: bytes, number: int | None) -> None:
         group = self._group
-        if word in ASIDES and group.destination in (b"", b"*", b"shpinst"):
-            group.destination, group.outside = b"", self._paragraph
+        if word in ASIDES and group.destination in (b"", b"*", b"shpinst", b"do"):
+            group.destination, group.outside, group.is_header = b"", self._paragraph, word in HEADERS
             self._paragraph = Paragraph(is_aside=True)
         elif group.destination == b"*":
-            # A destination that may be passed over, and is.
-            group.destination = word if word in APART else b"unknown"
+            # A destination that may be passed over, and is; but for what is said again in other letters.
+            group.destination = group.around if word == b"ud" else word if word in APART else b"unknown"
             self.has_pictures = self.has_pictures or word == b"shppict"
         elif word == b"title" and group.destination == b"info":
             group.destination, self._said = b"title", []
+        elif word == b"upr":
+            group.around, group.destination = group.destination, word
+        elif group.destination in LIST_TABLES:
+            self._define_list(word, number or 0)
         elif word in APART and not group.destination:
             group.destination, self._said = word, []
             self.has_pictures = self.has_pictures or word == b"pict"
         elif word == b"u" and number is not None:
-            self._unicode(number)
+            self._letters.unicode(number, self._group)
         elif group.destination in (b"fonttbl", b"stylesheet"):
             self._define(group.destination, word, number or 0)
         elif word in SIGNS:
@@ -153,34 +171,37 @@ class _Reader:
     def _state(self, word: bytes, number: int | None) -> None:
         group = self._group
         if word == b"ansicpg":
-            self._encoding = _known(f"cp{number}")
+            self._letters.encoding = known(f"cp{number}")
         elif word == b"mac":
-            self._encoding = "mac_roman"
+            self._letters.encoding = "mac_roman"
         elif word == b"uc":
             group.unicode_skip = number or 0
         elif word == b"f":
-            group.encoding = self._fonts.get(number or 0, "")
+            group.encoding, group.symbols = self._fonts.get(number or 0, ""), self._symbols.get(number or 0, "")
         elif word == b"v":
             group.is_hidden = number != 0
         elif word == b"deleted":
             group.is_deleted = number != 0
-        elif word in _POSITIONS:
-            group.position = _POSITIONS[word] if number != 0 else ""
+        elif word in POSITIONS:
+            group.position = POSITIONS[word] if number != 0 else ""
         elif word == b"plain":
-            group.is_hidden, group.position = False, ""
+            group.is_hidden, group.position, group.symbols = False, "", ""
         elif not group.destination:
             self._paragraph_state(word, number)
 
     def _paragraph_state(self, word: bytes, number: int | None) -> None:
         paragraph = self._paragraph
         if word == b"pard":
-            paragraph.style, paragraph.outline, paragraph.in_table, paragraph.list_level = 0, None, False, 0
+            paragraph.style, paragraph.outline, paragraph.in_table = 0, None, False
+            paragraph.list_level = paragraph.list_number = 0
         elif word == b"intbl":
             paragraph.in_table = True
         elif word == b"s":
             paragraph.style = number or 0
         elif word == b"outlinelevel":
             paragraph.outline = number
+        elif word == b"ls":
+            paragraph.list_number = number or 0
         elif word == b"ilvl":
             paragraph.list_level = number or 0
         elif paragraph.is_aside:
@@ -192,6 +213,8 @@ class _Reader:
 
     def _define(self, destination: bytes, word: bytes, number: int) -> None:
         if word == (b"f" if destination == b"fonttbl" else b"s"):
+            if destination == b"fonttbl":
+                self._name_font("".join(self._said))
             self._number = number
             self._said = []
         elif word == b"fcharset" and number in CHARSETS:
@@ -199,35 +222,16 @@ class _Reader:
         elif word == b"outlinelevel" and destination == b"stylesheet" and 0 <= number < 9:
             self._levels.setdefault(self._number, number + 1)
 
-    def _unicode(self, number: int) -> None:
-        self._to_skip = self._group.unicode_skip
-        unit = number & 0xFFFF
-        if 0xD800 <= unit < 0xDC00:
-            self._high = unit
-            return
-        if 0xDC00 <= unit < 0xE000:
-            high, self._high = self._high, 0
-            if high:
-                self._write(chr(0x10000 + ((high - 0xD800) << 10) + unit - 0xDC00))
-            return
-        self._write(chr(unit))
-
-    def _byte(self, value: int) -> None:
-        if self._to_skip:
-            self._to_skip -= 1
+    def _define_list(self, word: bytes, number: int) -> None:
+        if word == b"leveltext":
+            self._group.destination, self._said = word, []
         else:
-            self._bytes.append(value)
+            self._lists.define(word, number)
 
-    def _text(self, text: bytes) -> None:
-        skipped, self._to_skip = self._to_skip, max(self._to_skip - len(text), 0)
-        # The second byte of a double-byte character may be an ordinary letter.
-        self._bytes += text[skipped:]
-
-    def _flush_bytes(self) -> None:
-        if self._bytes:
-            text = self._bytes.decode(self._group.encoding or self._encoding, "replace")
-            self._bytes.clear()
-            self._write(text)
+    def _name_font(self, said: str) -> None:
+        name = said.partition(";")[0].strip()
+        if is_symbol_font(name):
+            self._symbols[self._number] = name
 
     def _write(self, text: str) -> None:
         group = self._group
@@ -246,6 +250,8 @@ class _Reader:
             paragraph.line.write("\n")
             return
         text, mark, paragraph.list_mark = paragraph.line.take(), paragraph.list_mark, None
+        if mark is None and paragraph.list_number and self._counts_lists:
+            mark = self._lists.mark(paragraph.list_number, paragraph.list_level)
         if paragraph.in_table:
             if text.strip():
                 self._cell.append(text + " ")
@@ -280,10 +286,3 @@ class _Reader:
         rows = [*self._rows, self._cells] if self._cells else self._rows
         self._rows, self._cells = [], []
         self.draft.table(rows)
-
-
-def _known(encoding: str) -> str:
-    try:
-        return codecs.lookup(encoding).name
-    except LookupError:
-        return "cp1252"

@@ -1,0 +1,52 @@
+"""The letters of RTF: bytes in the encoding of their font, and numbers of Unicode with a substitute behind them."""
+
+from collections.abc import Callable
+
+from phaseflow.components.extraction.rtf_state import Group
+from phaseflow.components.extraction.symbol_fonts import shown
+
+
+class Letters:
+    """Collects bytes until something else comes, and hands on text."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self.encoding = "cp1252"
+        self._write = write
+        self._bytes = bytearray()
+        self._to_skip = 0
+        """Bytes of the substitute that are still to come."""
+        self._high = 0
+
+    def unicode(self, number: int, group: Group) -> None:
+        self._to_skip = group.unicode_skip
+        unit = number & 0xFFFF
+        if 0xD800 <= unit < 0xDC00:
+            self._high = unit
+            return
+        if 0xDC00 <= unit < 0xE000:
+            high, self._high = self._high, 0
+            if high:
+                self._write(chr(0x10000 + ((high - 0xD800) << 10) + unit - 0xDC00))
+            return
+        self._write(shown(unit, group.symbols) if group.symbols else chr(unit))
+
+    def byte(self, value: int) -> None:
+        if self._to_skip:
+            self._to_skip -= 1
+        else:
+            self._bytes.append(value)
+
+    def text(self, text: bytes) -> None:
+        skipped, self._to_skip = self._to_skip, max(self._to_skip - len(text), 0)
+        # The second byte of a double-byte character may be an ordinary letter.
+        self._bytes += text[skipped:]
+
+    def flush(self, group: Group) -> None:
+        if not self._bytes:
+            return
+        if group.symbols:
+            text = "".join(shown(code, group.symbols) for code in self._bytes)
+        else:
+            text = self._bytes.decode(group.encoding or self.encoding, "replace")
+        self._bytes.clear()
+        self._write(text)
