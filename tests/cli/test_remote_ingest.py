@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from phaseflow import FolderSource
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import AllowedRoots, create_app
 from tests.cli.commands import Shell, ended
@@ -202,3 +203,23 @@ async def test_a_service_that_goes_away_is_waited_for(tmp_path: Path, here: Shel
         process_context.__exit__(None, None, None)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["status"] == "completed"
+
+
+async def test_a_source_that_was_given_by_a_relative_path_is_known_again(
+    tmp_path: Path, here: Shell, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(here.here)  # the service's directory, while it runs in this process
+    for name in ("a.md", "below/b.md", "draft.md"):
+        (tmp_path / "there" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "there" / name).write_text(f"Of {name}.")
+    source = FolderSource("../there", exclude=("draft.md",))
+    await (await service.flow.start("k", source)).wait()
+    for given in ("below/b.md", "."):
+        done = await run(here, service, "ingest", str(tmp_path / "there" / given), "--kb", "k", "--exclude", "draft.md")
+        assert done.returncode == 0, done.stderr
+        kb = await service.flow.kb("k")
+        assert kb.sources == {"default": source}
+    assert await found(service) == {"a.md": "default", "below/b.md": "default"}
+    done = await run(here, service, "ingest", str(tmp_path / "there" / "draft.md"), "--kb", "k")
+    assert (done.returncode, "is left out by --exclude" in done.stderr) == (2, True), done.stderr
+    assert await found(service) == {"a.md": "default", "below/b.md": "default"}

@@ -1,6 +1,8 @@
 """``ingest --server``: the source is read by the service where it can be, else the files are pushed to it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -22,13 +24,14 @@ from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus
 if TYPE_CHECKING:
     from phaseflow.cli.folder_push import FolderPush
     from phaseflow.client import Client
-    from phaseflow.domain.status import KnowledgeBase
+    from phaseflow.domain.status import JobStatusResponse, KnowledgeBase
+    from phaseflow.flow.inputs import Source
 
 SHOWN = 5
 """Files that could not be pushed which are named; the rest are counted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RemoteIngest:
     """What the command does with a service. ``push``: send the files even if it could read the folder."""
 
@@ -39,20 +42,27 @@ class RemoteIngest:
 
     async def run(self) -> Exit:
         """Begin, and follow the job to its end."""
-        return await RemoteForeground(self.place, self.wanted.kb_id, self.as_json).run(self._begin, self.wanted.missed)
+        return await RemoteForeground(self.place, self.wanted.kb_id, self.as_json).run(self._begin, self._missed)
+
+    async def _missed(self, client: "Client", final: "JobStatusResponse") -> bool:
+        return await self.wanted.missed(client, final)
 
     async def _begin(self, client: "Client") -> Exit:
         source, kb = self.wanted.source, await self._known(client)
         if not isinstance(source, FolderSource):
-            await self._start(client, kb)
+            present = {} if kb is None or self.wanted.replace else kb.sources
+            await self._start(client, kb, with_source(present, source))
             return Exit.COMPLETED
         from phaseflow.cli.folder_push import FolderPush
 
         push = FolderPush(client, self.wanted.kb_id, source, names_files=names_files(source))
         is_pushed = kb is not None and bool(await push.known(limit=1))
         if not self.push and not is_pushed and is_loopback(urlsplit(self.place.server or "").hostname):
+            present = {} if kb is None or self.wanted.replace else kb.sources
+            self.wanted = replace(self.wanted, source=await _as_it_is_there(client, source, present))
+            sources = with_source(present, self.wanted.source)  # what this refuses, the user has asked for
             try:
-                await self._start(client, kb)
+                await self._start(client, kb, sources)
             except (SourceNotAllowed, InvalidRequest) as error:
                 if isinstance(error, InvalidRequest) and not (error.field or "").startswith("source"):
                     raise
@@ -60,16 +70,15 @@ class RemoteIngest:
                 return Exit.COMPLETED
         return await self._push(client, kb, push)
 
-    async def _start(self, client: "Client", kb: "KnowledgeBase | None") -> None:
+    async def _start(self, client: "Client", kb: "KnowledgeBase | None", sources: "dict[str, Source]") -> None:
         """Start a job that reads the source there, or go on with the one that does."""
         wanted = self.wanted
         settings = wanted.settings.over(None if kb is None else kb.settings)
         if settings is not None:
             wanted.say_what_is_made_again(kb, settings)
-        present = {} if kb is None or wanted.replace else kb.sources
         try:
             await client.start(
-                wanted.kb_id, sources=with_source(present, wanted.source), full=wanted.full, hold=list(wanted.hold),
+                wanted.kb_id, sources=sources, full=wanted.full, hold=list(wanted.hold),
                 settings=settings, allow_deletes=wanted.allow_deletes,
             )  # fmt: skip
         except JobConflict:
@@ -143,6 +152,25 @@ class RemoteIngest:
             return await client.kb(self.wanted.kb_id)
         except KnowledgeBaseNotFound:
             return None
+
+
+async def _as_it_is_there(client: "Client", source: FolderSource, present: "Mapping[str, Source]") -> FolderSource:
+    """A folder under the path that a source of the knowledge base has for it, or for a folder above it.
+
+    A path that was given relative to the service's directory is told as it was given. Which folder it names, the
+    service knows.
+    """
+    there = [each.path for each in present.values() if each.type == "folder" and not PurePath(each.path).is_absolute()]
+    try:
+        real = PurePath((await client.folders(source.path)).path or "") if there else PurePath()
+        for path in there:
+            above = (await client.folders(path)).path or ""
+            if real.is_relative_to(above):
+                below = real.relative_to(above)
+                return replace(source, path=str(PurePath(path) / below) if below.parts else path)
+    except (SourceNotAllowed, InvalidRequest):
+        return source  # it cannot be read there
+    return source
 
 
 def refuse_what_the_service_decides(context: click.Context, names: tuple[str, ...]) -> None:

@@ -13,6 +13,7 @@ from phaseflow.client.connection import Connection, job_path, part
 from phaseflow.client.definitions import definition
 from phaseflow.client.document_calls import DocumentCalls, document_path, kb_path, naming
 from phaseflow.client.errors import HistoryLost
+from phaseflow.domain.choices import FolderListing
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo
 from phaseflow.domain.filters import read_filter
 from phaseflow.domain.settings import AnySource, Settings
@@ -104,6 +105,13 @@ class Calls(DocumentCalls):
     async def kb(self, kb_id: str) -> KnowledgeBase:
         """One knowledge base with its newest job."""
         return await self._ask(KnowledgeBase, "GET", kb_path(kb_id))
+
+    @ServiceCall
+    async def folders(self, path: str | None = None) -> FolderListing:
+        """What a folder of the service's machine holds; without a path, the folders that sources may lie below."""
+        return await self._ask(
+            FolderListing, "GET", "/api/ingestion/folders", params={} if path is None else {"path": path}
+        )
 
     @ServiceCall
     async def put_kb(
