@@ -238,7 +238,7 @@ CREATE TABLE models (
     dimension   INTEGER
 ) STRICT;
 
--- Float32, little-endian, length 1. Kept by (model, text hash): one that is paid for is not computed again while it is kept (unused_vectors).
+-- Of length 1: float32, little-endian, or in fewer bytes where an index outside has them too (components/stored_vectors). Kept by (model, text hash): one that is paid for is not computed again while it is kept (unused_vectors).
 CREATE TABLE vectors (
     id        INTEGER PRIMARY KEY,
     model_id  INTEGER NOT NULL REFERENCES models (id),

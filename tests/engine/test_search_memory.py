@@ -1,6 +1,8 @@
 """What search keeps in memory follows what is searchable, in either form of the vectors."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +13,7 @@ import pytest
 from phaseflow import PhaseFlow
 from phaseflow.components import resident, word_ranking
 from phaseflow.components.resident import Vectors, updated_passages, updated_vectors
+from phaseflow.components.stored_vectors import MOST_OFF, stored
 from phaseflow.components.vectors import CompactRows
 from phaseflow.components.word_ranking import WordCounts
 from phaseflow.store import knowledge_bases, passages
@@ -92,11 +95,32 @@ async def test_vectors_are_read_as_they_are_stored_whatever_bytes_they_have(tmp_
         def look(tx: Transaction) -> None:
             scope = Scope(knowledge_bases.get(tx, "kb").key, 1)
             stored = as_stored(tx, scope)
-            text, packed = passages.vectors_since(tx, scope, -1, min(stored), max(stored))
+            text, packed, *_ = passages.vectors_since(tx, scope, -1, min(stored), max(stored))
             assert packed == b"".join(stored[int(each)].tobytes() for each in text.split())
             assert len(stored) == 20
 
         await read(tmp_path, look)
+
+
+async def test_small_and_exact_vectors_of_a_model_are_read_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resident, "BATCH", 7)
+    write(tmp_path / "docs", range(20), 1)
+    async with PhaseFlow(tmp_path / "kb.db", embedder=CountingEmbedder()) as flow:
+        await finished(await flow.start("kb", tmp_path / "docs"))
+    found = await read(tmp_path, lambda tx: as_stored(tx, Scope(knowledge_bases.get(tx, "kb").key, 1)))
+    with closing(sqlite3.connect(tmp_path / "kb.db")) as connection:
+        for chunk, row in list(found.items())[2:13]:
+            [small] = stored(row[None], small=True)
+            connection.execute(
+                "UPDATE vectors SET vector = ? WHERE id = (SELECT vector_id FROM chunks WHERE id = ?)", (small, chunk)
+            )
+        connection.commit()
+    kept = await read(tmp_path, lambda tx: updated_vectors(tx, Scope(knowledge_bases.get(tx, "kb").key, 1), None))
+    off = np.linalg.norm(kept.rows.at(np.arange(20)) - np.array([found[each] for each in sorted(found)]), axis=1)
+    assert off.max() <= MOST_OFF
+    assert (off == 0).sum() == 9
 
 
 async def test_the_count_of_a_common_word_is_estimated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,6 +120,9 @@ async def test_what_is_found_is_what_is_searchable(place: Place) -> None:
                 assert len(await reader.search("kb", "all about", mode="words")) == 2
         await until(lambda: not place.rows("SELECT 1 FROM index_outbox"))
         assert set(place.embedder.paid.values()) == {1}, "each text is paid once"
+        [(least, most)] = place.rows("SELECT min(length(vector)), max(length(vector)) FROM vectors")
+        exact = 4 * place.rows("SELECT dimension FROM models")[0][0]
+        assert (most == least == exact) if place.kind == "embedded" else (most < exact)
         await flow.delete_kb("kb")  # its vectors go at once
         place.write("z")
         await run(flow, place)

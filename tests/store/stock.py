@@ -95,7 +95,7 @@ def embed(tx: Transaction, staged: Sequence[StagedDocument], model: str = "m") -
     """A vector of two numbers for each passage."""
     number = vectors.model_id(tx, model)
     hashes = list(dict.fromkeys(h for document in staged for h in document.hashes))
-    vectors.add(tx, number, hashes, b"".join(h[:8] for h in hashes))
+    vectors.add(tx, number, hashes, [h[:8] for h in hashes])
     vectors.attach(tx, number, [d.chunk_id(n) for d in staged for n in range(len(d.spans))])
     documents.move(tx, [d.id for d in staged], DocumentState.CHUNKED, DocumentState.EMBEDDED, NOW)
 

@@ -32,11 +32,3 @@ class BatchResult:
     characters: int = 0
     rejected: dict[bytes, tuple[str, str]] = field(default_factory=dict)
     is_stored: bool = False
-
-
-def packed(found: "Vectors") -> bytes:
-    """Float32 bytes of the vectors, each brought to length 1 (a zero vector stays as it is)."""
-    import numpy as np
-
-    lengths = np.linalg.norm(found, axis=1, keepdims=True)
-    return np.ascontiguousarray(found / np.where(lengths > 0, lengths, 1), dtype="<f4").tobytes()

@@ -8,6 +8,7 @@ from typing import Final, Protocol, TypeVar
 
 from phaseflow.components.indexes import CountingIndex, Index, IndexDocument, Space
 from phaseflow.components.indexes.registry import bounded
+from phaseflow.components.stored_vectors import read_all
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 from phaseflow.store import documents, failpoints, index_spaces, knowledge_bases, texts
 from phaseflow.store.database import Database
@@ -144,14 +145,12 @@ def _compared(
 
 def _part(space: index_spaces.Space, document_id: int, first: int, tx: Transaction) -> IndexDocument | None:
     """Passages of a document from number ``first``; None behind the last one, or when search sees it no more."""
-    import numpy as np
-
     found = index_spaces.named(tx, space, document_id)
     if found is None or first >= found.passages:
         return None
     rows = index_spaces.passages_of(tx, document_id, first, PART)
     if len(rows) < min(PART, found.passages - first):
         raise ComponentUnavailable(f"{found.uri} has lost vectors; start a job with full=true")
-    vectors = np.frombuffer(b"".join(row[2] for row in rows), "<f4").reshape(len(rows), -1)
+    vectors = read_all([row[2] for row in rows])
     slices = texts.slices(tx, [(document_id, start, stop) for start, stop, _ in rows])
     return IndexDocument(document_id, found.uri, found.title, first, [text for text, _ in slices], vectors)

@@ -14,6 +14,7 @@ from phaseflow.actors.index_audit import IndexAudit, RefusedDocument, withdraw_r
 from phaseflow.background_task import only_error
 from phaseflow.components.indexes import Index, IndexDocument, Space
 from phaseflow.components.indexes.registry import bounded
+from phaseflow.components.stored_vectors import read_all
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import (
     BatchTooLarge,
@@ -212,11 +213,9 @@ def _vectors(parts: Sequence[tuple[int, int]], tx: Transaction) -> list[list[byt
 
 
 def _index_document(document: StagedDocument, first: int, packed: Sequence[bytes]) -> IndexDocument:
-    import numpy as np
-
     spans = document.spans[first : first + PART]
     if len(packed) != len(spans):
         raise ComponentUnavailable(f"{document.uri} has lost vectors; start a job with full=true")
-    vectors = np.frombuffer(b"".join(packed), "<f4").reshape(len(packed), -1)
+    vectors = read_all(packed)
     texts = [document.text[start:end] for start, end in spans]
     return IndexDocument(document.id, document.uri, document.title, first, texts, vectors)

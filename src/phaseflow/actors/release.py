@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from phaseflow.actors.batch_result import BatchResult, packed
+from phaseflow.actors.batch_result import BatchResult
 from phaseflow.actors.context import RunContext
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.handoff import Sender
 from phaseflow.actors.pending_documents import Chunk, PendingDocuments
+from phaseflow.components.stored_vectors import stored, unit
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import documents, progress, vectors
 from phaseflow.store.documents import StagedDocument
@@ -135,7 +136,8 @@ class OrderedRelease:
         for each in results:
             if each.vectors is not None:
                 self._check_dimension(tx, each.vectors)
-                vectors.add(tx, plan.model_id, each.hashes, packed(each.vectors))
+                is_small = plan.space is not None  # an index outside the database has them, too
+                vectors.add(tx, plan.model_id, each.hashes, stored(unit(each.vectors), small=is_small))
         progress.count_characters(tx, plan.attempt.job_seq, sum(each.characters for each in results))
         vectors.attach(tx, plan.model_id, [chunk.chunk_id for chunk in done])
         at = self._context.clock.now()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from phaseflow.components.fusion import CANDIDATES, Share, candidates
 from phaseflow.components.nearness import Nearness
 from phaseflow.components.resident import Passages, Vectors
+from phaseflow.components.stored_vectors import read_all
 from phaseflow.components.vectors import ExactRows
 from phaseflow.components.word_ranking import WordScores
 from phaseflow.store import passages
@@ -92,5 +93,4 @@ def _matrix(tx: Transaction, known: Passages, places: "Places") -> "tuple[Ids, N
     import numpy as np
 
     rows = passages.vectors_of(tx, known.ids[places].tolist())
-    matrix = np.frombuffer(b"".join(row[1] for row in rows), "<f4").reshape(len(rows), -1 if rows else 0)
-    return np.array([row[0] for row in rows], np.int64), matrix
+    return np.array([row[0] for row in rows], np.int64), read_all([row[1] for row in rows])

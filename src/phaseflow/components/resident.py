@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from phaseflow.components import stored_vectors
 from phaseflow.components.vectors import CompactBuilder, CompactRows, ExactRows, Rows
 from phaseflow.store import passages
 from phaseflow.store.passages import Scope
@@ -187,13 +188,21 @@ def _read(tx: Transaction, scope: Scope, after: int, wanted: "Ids", old: Rows | 
     def matrices() -> "Iterator[Numbers]":
         for first in range(0, len(wanted), BATCH):
             some = wanted[first : first + BATCH]
-            text, packed = passages.vectors_since(tx, scope, after, int(some[0]), int(some[-1]))
-            if text:
-                found.append(numbers(text))
-                yield np.frombuffer(packed, "<f4").reshape(len(found[-1]), -1)
+            ids, matrix = _vectors_since(tx, scope, after, int(some[0]), int(some[-1]))
+            if len(ids):
+                found.append(ids)
+                yield matrix
 
     rows = _with_more(old, matrices(), len(wanted), lambda: _sample(tx, scope, after, wanted))
     return np.concatenate(found) if found else np.empty(0, np.int64), rows
+
+
+def _vectors_since(tx: Transaction, scope: Scope, after: int, first: int, last: int) -> "tuple[Ids, Numbers]":
+    text, packed, least, most = passages.vectors_since(tx, scope, after, first, last)
+    ids = numbers(text)
+    if least == most > 0:
+        return ids, stored_vectors.read(packed, most)
+    return ids, stored_vectors.read_all([row[1] for row in passages.vectors_of(tx, ids.tolist())])
 
 
 def _with_more(
@@ -226,9 +235,9 @@ def _sample(tx: Transaction, scope: Scope, after: int, wanted: "Ids") -> "Number
 
     read = []
     for at in range(0, len(wanted), len(wanted) // SAMPLES + 1):
-        text, packed = passages.vectors_since(tx, scope, after, int(wanted[at]), int(wanted[at]) + SAMPLES)
-        if text:
-            read.append(np.frombuffer(packed, "<f4").reshape(text.count(" ") + 1, -1))
+        ids, matrix = _vectors_since(tx, scope, after, int(wanted[at]), int(wanted[at]) + SAMPLES)
+        if len(ids):
+            read.append(matrix)
     return np.concatenate(read).mean(axis=0) if read else None
 
 

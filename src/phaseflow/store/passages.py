@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.status import timestamp
@@ -193,15 +193,26 @@ def sizes_since(tx: Transaction, scope: Scope, search_revision: int) -> tuple[st
     return (found[0] or "", found[1] or "") if found else ("", "")
 
 
-def vectors_since(tx: Transaction, scope: Scope, search_revision: int, first: int, last: int) -> tuple[str, bytes]:
+class PackedVectors(NamedTuple):
+    """Vectors one behind the other, the ids of their chunks with blanks between them, and the sizes of the smallest and
+    the largest, in bytes."""
+
+    ids: str
+    packed: bytes
+    least: int
+    most: int
+
+
+def vectors_since(tx: Transaction, scope: Scope, search_revision: int, first: int, last: int) -> PackedVectors:
     """Of the chunks from ``first`` to ``last`` whose documents became searchable after ``search_revision``, those that
-    have a vector: their ids with blanks between them, and their vectors, one behind the other.
+    have a vector.
 
     One row, so that the GIL is taken once: row by row a million vectors take three times as long, and far longer
     beside other threads. As SQLite keeps texts in UTF-8, to put blobs together as texts changes no byte of them.
     """
     found = tx.row(
-        "SELECT group_concat(id, ' '), CAST(group_concat(vector, '') AS BLOB) FROM (SELECT c.id, v.vector"
+        "SELECT group_concat(id, ' '), CAST(group_concat(vector, '') AS BLOB), min(length(vector)), max(length(vector))"
+        " FROM (SELECT c.id, v.vector"
         # One bound each: with two, SQLite may begin at the one that is further away.
         f" FROM documents AS d CROSS JOIN chunks AS c ON c.id >= max(?4, d.id << {PIECE_BITS})"
         f" AND c.id < min(?5 + 1, d.id + 1 << {PIECE_BITS})"
@@ -211,7 +222,8 @@ def vectors_since(tx: Transaction, scope: Scope, search_revision: int, first: in
         " AND +d.search_revision > ?3 ORDER BY d.id, c.id)",
         scope.kb_key, scope.index_version, search_revision, first, last,
     )  # fmt: skip
-    return (found[0] or "", found[1] or b"") if found else ("", b"")
+    ids, packed, least, most = found or ("", b"", 0, 0)
+    return PackedVectors(ids or "", packed or b"", least or 0, most or 0)
 
 
 def vectors_of(tx: Transaction, chunk_ids: Sequence[int]) -> list[tuple[int, bytes]]:

@@ -1,10 +1,10 @@
 """Vectors by (model, text hash): paid for once, kept for every document, job and knowledge base that needs them."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.store.documents import HASH_BYTES
-from phaseflow.store.pieces import pieces_of
 from phaseflow.store.transaction import Transaction, json_array
 
 
@@ -47,16 +47,21 @@ def known(tx: Transaction, model: int, hashes: Sequence[bytes]) -> set[bytes]:
     return {hashes[row[0]] for row in rows}
 
 
-def add(tx: Transaction, model: int, hashes: Sequence[bytes], packed: bytes) -> None:
-    """Store vectors; ``packed`` is their float32 bytes, one behind the other. One that is there already stays."""
+def add(tx: Transaction, model: int, hashes: Sequence[bytes], vectors: Sequence[bytes]) -> None:
+    """Store vectors (``components/stored_vectors``). One that is there already stays."""
     if not hashes:
         return
     tx.run(
         "INSERT INTO vectors (model_id, text_hash, vector)"
-        " SELECT ?1, substr(?2, 1 + ?3 * key, ?3), substr(?4, 1 + ?5 * key, ?5) FROM json_each(?6) WHERE true"
-        " ON CONFLICT DO NOTHING",
-        model, b"".join(hashes), HASH_BYTES, packed, len(packed) // len(hashes), json_array([0] * len(hashes)),
+        " SELECT ?1, substr(?2, 1 + ?3 * key, ?3), substr(?4, 1 + (value ->> 0), value ->> 1) FROM json_each(?5)"
+        " WHERE true ON CONFLICT DO NOTHING",
+        model, b"".join(hashes), HASH_BYTES, b"".join(vectors), json_array(_places(vectors)),
     )  # fmt: skip
+
+
+def _places(vectors: Sequence[bytes]) -> list[tuple[int, int]]:
+    sizes = [len(each) for each in vectors]
+    return list(zip(accumulate(sizes, initial=0), sizes, strict=False))
 
 
 def attach(tx: Transaction, model: int, chunk_ids: Sequence[int]) -> None:
@@ -67,13 +72,3 @@ def attach(tx: Transaction, model: int, chunk_ids: Sequence[int]) -> None:
         " WHERE id IN (SELECT value FROM json_each(?2))",
         model, json_array(chunk_ids),
     )  # fmt: skip
-
-
-def of_document(tx: Transaction, document_id: int) -> list[bytes]:
-    """The vectors of a document's chunks, in order."""
-    rows = tx.rows(
-        "SELECT v.vector FROM chunks AS c JOIN vectors AS v ON v.id = c.vector_id"
-        f" WHERE {pieces_of('c.id', '?1')} ORDER BY c.id",
-        document_id,
-    )
-    return [row[0] for row in rows]
