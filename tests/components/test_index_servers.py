@@ -108,6 +108,47 @@ def test_a_mistake_on_the_command_line_does_not_show_the_address(given: str, tmp
     assert SECRET not in ended.stderr + ended.stdout
 
 
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        (f"postgresql://u:{SECRET}@db.test:99999/x", "a port that is not a number from 1 to 65535"),
+        (f"postgresql://u:{SECRET}@db.test:0/x", "a port"),
+        (f"postgresql://u:{SECRET}@db.test:abc/x", "a port"),
+        (f"postgresql://u:{SECRET}@db.test/x?port=-1", "a port"),
+        (f"postgresql://u:{SECRET}@one.test:5432,two.test:70000/x", "a port"),
+        (f"postgresql://u:{SECRET}@[::1/x", "a host that cannot be one"),
+        (f"postgresql://u:{SECRET}%zz@db.test/x", "a % that is not followed"),
+        (f"postgresql://u:{SECRET}@db.test/x?sslmod=require", "cannot be understood; check its parts"),
+    ],
+)
+async def test_an_address_that_cannot_be_one_ends_the_start(address: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match=told) as raised:
+        PhaseFlow(tmp_path / "kb.db", index_servers={"main": address})
+    assert SECRET not in str(raised.value)
+    assert raised.value.__cause__ is None
+    assert not (tmp_path / "kb.db").exists()
+
+
+def test_addresses_of_all_forms_are_taken() -> None:
+    forms = [
+        "postgresql://", "postgres:///x", "postgresql://db.test", "postgresql://u:p%40%3A@db.test:5432/x?sslmode=require",
+        "postgresql://u@[::1]:5432/x", "postgresql://one.test:1,two.test/x", "postgresql://%2Frun%2Fpostgresql/x",
+        "postgresql:///x?host=/run/postgresql&port=5433",
+    ]  # fmt: skip
+    IndexServers({f"s{number}": form for number, form in enumerate(forms)}).check_with_driver()
+
+
+def test_the_service_does_not_start_with_a_port_that_cannot_be_one(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [
+            sys.executable, "-m", "phaseflow", "serve", "--db", str(tmp_path / "x.db"), "--port", "0",
+            "--index-server", "main=postgresql://db.test:99999/x",
+        ],
+        capture_output=True, text=True, timeout=60, check=False, env=os.environ,
+    )  # fmt: skip
+    assert (ended.returncode, "main has a port" in ended.stderr) == (2, True), ended.stderr
+
+
 async def test_an_index_that_hangs_keeps_nobody_longer_than_he_waits(tmp_path: Path) -> None:
     class Hanging(FileIndex):
         async def aclose(self) -> None:

@@ -65,6 +65,7 @@ class Engine:
         auto_resume: bool,
         only: Collection[str] | None,
     ) -> None:
+        components.index_servers.check_with_driver()
         components.index_servers.check(settings.index)
         self.path = path
         self.components = components

@@ -190,7 +190,7 @@ class Queries:
         return await self._searching.search(kb_id, query, limit, filter=filter, mode=mode, min_score=min_score)
 
     async def why_index_down(self) -> str | None:
-        """Why an index outside the database that searches need cannot be used now, in words that name it; else None."""
+        """Why indexes outside the database that searches or open jobs need cannot be used now, by name; else None."""
         return await self._searching.why_down()
 
 

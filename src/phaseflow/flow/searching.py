@@ -60,11 +60,17 @@ class Searching:
         )
 
     async def why_down(self) -> str | None:
-        """Why an index outside the database that is searched cannot be used now; None when all can."""
-        for server in await self._readings.read(index_spaces.used_servers):
-            if why := await self._components.indexes.why_down(server):
-                return why
-        return None
+        """Why indexes outside the database that are needed cannot be used now, by name; None when all can."""
+        servers = await self._readings.read(index_spaces.needed_servers)
+        reasons: dict[str, str | None] = {}
+
+        async def ask(server: str) -> None:
+            reasons[server] = await self._components.indexes.why_down(server)
+
+        async with anyio.create_task_group() as asking:  # each may take a while to be given up
+            for server in servers:
+                asking.start_soon(ask, server)
+        return "; ".join(why for server in servers if (why := reasons[server])) or None
 
     async def _search(self, kb_id: str, request: Request) -> SearchHits:
         until = anyio.current_time() + SEARCH_S

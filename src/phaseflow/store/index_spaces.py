@@ -128,13 +128,17 @@ def is_used(tx: Transaction, server: str) -> bool:
     )
 
 
-def used_servers(tx: Transaction) -> list[str]:
-    """Where vectors of knowledge bases stand that can be searched."""
+def needed_servers(tx: Transaction) -> list[str]:
+    """Where vectors stand that can be searched, and where open jobs bring theirs. What a job that is over has left
+    without a searchable document is needed by nobody."""
     return [
         row[0]
         for row in tx.rows(
             "SELECT DISTINCT s.server FROM index_spaces AS s JOIN knowledge_bases AS k"
-            " ON k.id = s.kb_id AND k.index_version = s.index_version WHERE s.is_next = 0 ORDER BY 1"
+            " ON k.id = s.kb_id AND k.name IS NOT NULL"
+            f" WHERE NOT {_IS_FREE.format('s')} OR (k.index_version = s.index_version AND s.is_next = 0"
+            "  AND EXISTS (SELECT 1 FROM documents AS d INDEXED BY documents_live WHERE d.kb_id = s.kb_id"
+            f"   AND d.index_version = s.index_version AND d.{IS_SEARCHABLE})) ORDER BY 1"
         )
     ]
 

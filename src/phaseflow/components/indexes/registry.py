@@ -1,5 +1,6 @@
 """The indexes outside the database that an engine knows, by name: opened at their first use, one object each."""
 
+from collections import defaultdict
 from collections.abc import Awaitable
 from math import inf
 from typing import TypeVar
@@ -37,7 +38,7 @@ class Indexes:
         self._opened: dict[str, Index] = {}
         self._opening = anyio.Lock()
         self._pinged: dict[str, tuple[float, str | None]] = {}
-        self._pinging = anyio.Lock()
+        self._pinging: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
         self._prepared: set[str] = set()
         self.losses = Losses()
 
@@ -73,7 +74,7 @@ class Indexes:
     async def why_down(self, name: str) -> str | None:
         """Why an index cannot be used now, in words that name it; None when it can. Whoever asks within a second gets
         the same answer: anybody may ask."""
-        async with self._pinging:
+        async with self._pinging[name]:
             at, why = self._pinged.get(name, (-inf, None))
             if anyio.current_time() - at > PINGED_S:
                 why = await self._ping(name)

@@ -1,9 +1,11 @@
 """Index servers that the operator has set up under a name: an index outside the database has no other address."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qsl
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,6 +16,10 @@ VARIABLE: Final = "PHASEFLOW_INDEX_SERVERS"
 LONGEST: Final = 1_000_000
 """Bytes of what the variable holds, or names."""
 SCHEMES: Final = ("postgresql://", "postgres://")
+MOST_PORT: Final = 65_535
+_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\[\]:]*)(?::(?P<port>.*))?", re.DOTALL)
+_AFTER_HOSTS: Final = re.compile(r"[/?]")
+_BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _NAME: TypeAdapter[str] = TypeAdapter(IndexServerName)
 _NAMED: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
 
@@ -28,6 +34,7 @@ class IndexServers:
     def __init__(self, given: Mapping[str, str] | None = None, field: str = "index_servers") -> None:
         if given is not None and not isinstance(given, Mapping):
             raise InvalidRequest(field, f"must be a mapping of names to addresses, not {type(given).__name__}")
+        self._field = field
         self._addresses = {**_checked(_from_environment(), VARIABLE), **_checked(given or {}, field)}
 
     def __repr__(self) -> str:
@@ -40,6 +47,21 @@ class IndexServers:
         """Raise InvalidRequest for a name that no server has."""
         if isinstance(settings, PostgresIndexSettings):
             self.address(settings.server)
+
+    def check_with_driver(self) -> None:
+        """Let the driver, where it is installed, look at the addresses, too. Raises InvalidRequest. Imports it."""
+        if not self._addresses:
+            return
+        try:
+            from psycopg import Error
+            from psycopg.conninfo import conninfo_to_dict
+        except ImportError:
+            return  # whoever uses a server is told which extra is missing
+        for name, address in self._addresses.items():
+            try:
+                conninfo_to_dict(address)
+            except Error:  # its words hold what was given
+                raise InvalidRequest(*_unusable(name, self._field, "cannot be understood; check its parts")) from None
 
     def address(self, name: str) -> str:
         """The address of a server, with its password. Raises InvalidRequest when the operator has set up none."""
@@ -86,5 +108,31 @@ def _checked(addresses: Mapping[str, str], field: str) -> Mapping[str, str]:
                 field, "a server is named with letters, digits, _, - and . (up to 63), and not `embedded`"
             ) from None
         if not (isinstance(address, str) and address.startswith(SCHEMES) and address.isprintable()):
-            raise InvalidRequest(field, f"the address of {name} must begin with postgresql:// and be one line")
+            raise InvalidRequest(*_unusable(name, field, "must begin with postgresql:// and be one line"))
+        if problem := _problem(address):
+            raise InvalidRequest(*_unusable(name, field, problem))
     return addresses
+
+
+def _unusable(name: str, field: str, problem: str) -> tuple[str, str]:
+    return field, f"the address of {name} {problem}"
+
+
+def _problem(address: str) -> str | None:
+    """What is wrong with the hosts, ports and escapes of an address; nothing of it is quoted."""
+    authority, *query = _AFTER_HOSTS.split(address.partition("://")[2], maxsplit=1)
+    if _BROKEN_ESCAPE.search(address):
+        return "has a % that is not followed by two hexadecimal digits; write %25 for a % itself"
+    ports = [value for key, value in parse_qsl(query[0].rpartition("?")[2] if query else "") if key == "port"]
+    for host in authority.rpartition("@")[2].split(","):
+        found = _HOST.fullmatch(host)
+        if found is None:
+            return "has a host that cannot be one; put an IPv6 address in [ ], and escape : / @ and ? in a password"
+        ports.append(found["port"] or "")
+    if not all(port == "" or _is_port(port) for port in ",".join(ports).split(",")):
+        return f"has a port that is not a number from 1 to {MOST_PORT}; escape : / @ and ? in a password"
+    return None
+
+
+def _is_port(given: str) -> bool:
+    return given.isascii() and given.isdigit() and len(given) < 6 and 1 <= int(given) <= MOST_PORT
