@@ -52,6 +52,22 @@ def test_a_title_counts_unless_it_is_the_name_of_the_file_or_stands_in_the_passa
     assert above("Budgets\n\n" + text, "Budgets\n\nFirst", "Budgets", "b.txt", "text/plain") == [""]
 
 
+def test_what_a_document_says_of_itself_stands_above_its_first_passage() -> None:
+    text = "First part.\n\nSecond part."
+    said = {
+        "tags": ["okapi", "gnu antelope"],
+        "description": "How to cross\n " + "x" * 900,
+        "author": "Q",
+        "draft": True,
+    }
+    first, second = contexts(text, "text/markdown", "Title", "a.md", [(0, 11), (13, 25)], said)
+    assert first.split("\n")[0] == "Title"
+    assert first.split("\n")[1].startswith("How to cross xxx")
+    assert first.endswith("\nokapi, gnu antelope")
+    assert len(first) < 500
+    assert second == "Title"
+
+
 def test_what_stands_above_is_bounded() -> None:
     text = "\n".join(f"{'#' * (n % 6 + 1)} {'heading ' * 24}{n}" for n in range(300)) + "\n\nThe end."
     assert len(contexts(text, "text/markdown", "t" * 10_000, "a", [(text.index("The end"), len(text))])[0]) <= 700

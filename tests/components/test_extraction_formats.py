@@ -1,6 +1,7 @@
 """Mailboxes, cards, calendars, flat OpenDocument; titles and properties of texts; pictures that stand as letters."""
 
 from base64 import b64encode
+from hashlib import sha512
 
 import pytest
 
@@ -179,6 +180,28 @@ def test_blocks_of_base64_are_no_text_and_words_are() -> None:
     assert without_blobs(f'"{rows}"').count("\n") < 3
     for words in ("ACGT" * 200, "a" * 1000, "/usr/lib/x" * 100, "9" * 500, "=" * 400, "0123456789abcdef" * 40):
         assert without_blobs(words) == words
+
+
+@pytest.mark.parametrize(
+    ("name", "wrapped"),
+    [
+        ("a.txt", "first\n{}\nlast"),
+        ("a.py", 'first = "{}"\nlast = 1\n'),
+        ("a.csv", "first,picture\nlast,{}\n"),
+        ("a.json", '{{"first": 1, "picture": "{}", "last": 2}}'),
+        ("a.html", "<p>first</p><pre>{}</pre><p>last</p>"),
+        ("a.eml", "Subject: first\n\n{}\n\nlast\n"),
+        ("a.rtf", r"{{\rtf1 first\par {}\par last}}"),
+    ],
+)
+def test_blocks_of_base64_and_hex_are_no_text_in_any_format(name: str, wrapped: str) -> None:
+    rows = [PICTURE[place : place + 64] for place in range(0, len(PICTURE), 64)]
+    blobs = [PICTURE, sha512(b"").hexdigest() + sha512(b"1").hexdigest(), PICTURE.translate(str.maketrans("+/", "-_"))]
+    blobs += {"a.txt": ["\n".join(rows)], "a.html": ["\n".join(rows)], "a.json": ["\\n".join(rows)]}.get(name, [])
+    for blob in blobs:
+        text = extract(wrapped.format(blob).encode(), name).text
+        assert "last" in text
+        assert len(text) < 300, text
 
 
 def test_percent_encoded_drawings_are_no_text() -> None:

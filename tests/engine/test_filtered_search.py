@@ -1,6 +1,7 @@
 """Filters: applied before the ranking, over built-in fields and metadata, with as many hits as there are."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,8 @@ async def found(flow: PhaseFlow, wanted: dict[str, Any], query: str = "engine pa
         (compared("gt", "size", 1_000_000), 0),
         (compared("gte", "indexed_at", "2020-01-01"), 62),
         (compared("lt", "indexed_at", "2020-01-01"), 0),
+        (compared("lt", "indexed_at", datetime(2020, 1, 1, tzinfo=UTC)), 0),
+        (compared("gt", "indexed_at", datetime(2020, 1, 1, tzinfo=UTC)), 62),
         (compared("eq", "nobody has this", "x"), 0),
         (compared("eq", "author", True), 0),
         ({"type": "and", "filters": [compared("eq", "author", "Bob"), compared("lt", "year", 2010)]}, 4),
@@ -101,6 +104,8 @@ async def test_a_filter_follows_the_metadata_that_holds(flow: PhaseFlow) -> None
     assert await found(flow, compared("eq", "author", "Eve")) == ["guide/07.md"]
     assert await found(flow, compared("eq", "draft", True)) == ["guide/07.md"]
     assert await found(flow, compared("eq", "draft", "true")) == []
+    for no_text in ("glob", "*"), ("glob", "[!a-z]*"), ("lt", "zzz"), ("lte", "\x02"), ("gte", ""):
+        assert await found(flow, compared(no_text[0], "draft", no_text[1])) == []
     await database.write(lambda tx: tx.run(change, "{}"))
     assert await found(flow, compared("eq", "author", "Eve")) == []
 

@@ -62,6 +62,16 @@ async def test_a_document_is_found_by_its_title_and_by_its_name(tmp_path: Path) 
     assert (title[0].uri, name[0].uri) == ("a.md", "deep/ember_falcon.md")
 
 
+async def test_a_document_is_found_by_its_tags_and_its_description(tmp_path: Path) -> None:
+    body = "Press the button and wait until the light is green.\n\n"
+    documents = {f"{n}.md": f"# Page {n}\n\n{body * 30}" for n in range(20)}
+    matter = "tags: [okapi, gnu antelope]\ndescription: How to cross where numbats live\n"
+    documents["found.md"] = f"---\n{matter}---\n# Page\n\n{body * 30}"
+    for mode in (SearchMode.WORDS, SearchMode.HYBRID):
+        found = await searched(tmp_path, documents, "okapi", "gnu antelope", "where do numbats live", mode=mode)
+        assert [hits[0].uri for hits in found] == ["found.md"] * 3
+
+
 async def test_what_has_the_name_asked_for_comes_before_what_links_to_it(tmp_path: Path) -> None:
     links = "See [supply chain](supply-chain.md), again [supply-chain.md](supply-chain.md), on the supply chain.\n\n"
     documents = {f"{n}.md": f"# Chapter {n}\n\n{links * 5}" for n in range(30)}

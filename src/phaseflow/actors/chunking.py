@@ -88,7 +88,7 @@ class ChunkingActor(Actor):
             return FailedDocument(
                 document.uri, "too_many_chunks", f"{counted(len(spans), 'chunk')}; choose a larger chunk_size"
             )
-        above = contexts(document.text, document.media_type, document.title, document.uri, spans)
+        above = contexts(document.text, document.media_type, document.title, document.uri, spans, document.own_metadata)
         cut = replace(document, spans=spans, contexts=above if any(above) else (), embedded=[False] * len(spans))
         return replace(cut, hashes=[text_hash(text) for text in cut.embedded_texts()])
 

@@ -1,26 +1,38 @@
-"""What stands above a passage: the title of its document, the headings it is under, the head row of its table.
+"""What stands above a passage: the title of its document, the headings it is under, the head row of its table; above
+the first one also what the document says of itself: its description and its tags.
 
 A passage is searched together with it, by words and by vector; the text of the passage stays the exact slice.
 """
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-RULES: Final = 1
+RULES: Final = 2
 """Grows when ``contexts`` gives another context for some passage: documents are then cut again by the next job."""
 LONGEST_LINE: Final = 200
 """Characters of a title, a heading or a head row; what is longer is left out."""
 LONGEST: Final = 400
 """Characters of all of them; the nearest headings come first."""
+ABOUT: Final = ("description", "summary", "abstract", "tags", "keywords", "categories")
+"""Metadata found in a document that says what it is about."""
+LONGEST_ABOUT: Final = 400
+"""Characters of each; the rest is left out."""
 _STRUCTURE: Final = re.compile(r"^ {0,3}(?:(#{1,6})[ \t]+([^\n]{1,200})(?:\n|\Z)|(```|~~~))", re.MULTILINE)
 _DELIMITER: Final = re.compile(r"^(?=[^\n|]*+\|)[|:\- \t]++$", re.MULTILINE)
 _ROWS: Final = re.compile(r"(?:\n[ \t]*\|[^\n]*)*")
 
 
-def contexts(text: str, media_type: str, title: str, uri: str, spans: Sequence[tuple[int, int]]) -> list[str]:
+def contexts(
+    text: str,
+    media_type: str,
+    title: str,
+    uri: str,
+    spans: Sequence[tuple[int, int]],
+    metadata: Mapping[str, object] | None = None,
+) -> list[str]:
     """The context of each passage, lines of which the first are the most general; '' where there is none.
 
     The title counts unless it is only the name of the file: a renamed document is the same document. Takes time linear
@@ -41,8 +53,17 @@ def contexts(text: str, media_type: str, title: str, uri: str, spans: Sequence[t
         lines = [heading for _, heading in path]
         if head and head not in lines and head not in text[start : min(end, start + 2 * LONGEST_LINE)]:
             lines.insert(0, head)
-        found.append("\n".join([*_fitting(lines), *_head_row(text, tables, start)]))
+        about = () if found else _about(metadata or {})
+        found.append("\n".join([*_fitting(lines), *about, *_head_row(text, tables, start)]))
     return found
+
+
+def _about(metadata: Mapping[str, object]) -> Iterator[str]:
+    for name in ABOUT:
+        value = metadata.get(name)
+        said = ", ".join(map(str, value)) if isinstance(value, list) else value if isinstance(value, str) else ""
+        if line := " ".join(said[: 2 * LONGEST_ABOUT].split())[:LONGEST_ABOUT].strip():
+            yield line
 
 
 def _is_name(title: str, uri: str) -> bool:

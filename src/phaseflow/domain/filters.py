@@ -123,6 +123,8 @@ def _only(given: Mapping[str, Any], names: Sequence[str], at: str) -> None:
 
 
 def _value(kind: str, key: str, value: Any, at: str) -> Scalar:
+    if isinstance(value, datetime):  # a program's; JSON has none
+        value = value.isoformat()
     if not isinstance(value, (str, int, float, bool)):
         raise InvalidRequest(at, "must be a string, a number or a boolean")
     if not isinstance(value, str) and not (abs(value) < 1 << 63 and isfinite(value)):

@@ -1,6 +1,7 @@
 """Documents on their way: what one phase hands over to the next is the rows in its state, by id."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -52,6 +53,7 @@ class StagedDocument:
     ``spans`` are (start, end) in characters, ``hashes`` those of the passages; ``embedded``: has a chunk its vector.
     ``contexts``: what stands above each passage, where it is known. ``turn``: its place in the hand-over when it failed
     and was given back. ``indexed``: so many of its passages, from the first, stand in the full-text index already.
+    ``own_metadata``, found in the document, is there until it is cut.
     """
 
     id: int
@@ -65,6 +67,7 @@ class StagedDocument:
     turn: int = 0
     indexed: int = 0
     contexts: Sequence[str] = ()
+    own_metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def place(self) -> int:
@@ -140,21 +143,11 @@ def _insert(
 ) -> list[StagedDocument]:
     rows = json_array(
         [
-            [
-                d.uri,
-                d.title,
-                d.media_type,
-                d.content_hash,
-                d.stamp,
-                len(d.text),
-                d.source,
-                d.size,
-                dict(d.metadata),
-                where.mark if d.has_pages_without_text else "",
-            ]
+            [d.uri, d.title, d.media_type, d.content_hash, d.stamp, len(d.text), d.source, d.size, dict(d.metadata),
+             where.mark if d.has_pages_without_text else ""]
             for d in loaded
         ]
-    )
+    )  # fmt: skip
     ids = tx.rows(
         "INSERT INTO documents (kb_id, job_seq, index_version, recipe, state, uri, title, media_type, content_hash,"
         "  stamp, characters, source, size, own_metadata, changed_at)"
@@ -163,7 +156,9 @@ def _insert(
         where.kb_key, where.job_seq, where.index_version, where.recipe, state, rows, timestamp(at),
     )  # fmt: skip
     by_uri = {row[0]: row[1] for row in ids}
-    return [StagedDocument(by_uri[d.uri], d.uri, d.title, d.media_type, d.text) for d in loaded]
+    return [
+        StagedDocument(by_uri[d.uri], d.uri, d.title, d.media_type, d.text, own_metadata=d.metadata) for d in loaded
+    ]
 
 
 def add_chunks(tx: Transaction, document: StagedDocument, first: int, last: int) -> None:
@@ -212,7 +207,8 @@ def staged(
 ) -> list[StagedDocument]:
     """The next documents of a job in a state, by turn: at most ``limit``, and about ``characters`` of text."""
     rows = tx.rows(
-        "SELECT id, uri, title, media_type, coalesce(turn, 0), indexed FROM ("
+        "SELECT id, uri, title, media_type, coalesce(turn, 0), indexed,"
+        f" iif(?2 = {DocumentState.LOADED}, own_metadata, '{{}}') FROM ("
         " SELECT *, coalesce(turn, id) AS place, sum(characters) OVER"
         "  (ORDER BY coalesce(turn, id) ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
         f" FROM (SELECT * FROM documents WHERE job_seq = ?1 AND state = ?2 AND {IS_ON_ITS_WAY}"
@@ -222,8 +218,10 @@ def staged(
     )  # fmt: skip
     whole = texts.of_documents(tx, [row[0] for row in rows])
     found = [
-        StagedDocument(key, uri, title, media_type, whole[key], turn=turn, indexed=indexed)
-        for key, uri, title, media_type, turn, indexed in rows
+        StagedDocument(
+            key, uri, title, media_type, whole[key], turn=turn, indexed=indexed, own_metadata=json.loads(metadata)
+        )
+        for key, uri, title, media_type, turn, indexed, metadata in rows
     ]
     return found if state == DocumentState.LOADED or not found else _with_chunks(tx, found)
 

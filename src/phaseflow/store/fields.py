@@ -17,6 +17,7 @@ _MODIFIED: Final = (
 _LAST: Final = "\U0010ffff"
 TRUE, FALSE = "\x01true", "\x01false"
 """Booleans as ``document_fields`` has them: no text is one."""
+_IS_TEXT: Final = f"{{}} NOT IN ('{TRUE}', '{FALSE}')"
 
 
 def matching(tx: Transaction, scope: Scope, wanted: Filter) -> str:
@@ -61,7 +62,7 @@ def _compared(wanted: Comparison, text: str, number: str, values: list[Scalar]) 
         pattern = str(wanted.values[0])
         prefix = literal_prefix(pattern)
         values += [prefix, prefix + _LAST, pattern]
-        return f"({text} >= ? AND {text} <= ? AND globs({text}, ?))"
+        return f"({text} >= ? AND {text} <= ? AND {_IS_TEXT.format(text)} AND globs({text}, ?))"
     if wanted.type in ("in", "nin", "eq", "ne"):
         texts = [_text(value) for value in wanted.values if isinstance(value, (str, bool))]
         numbers = [value for value in wanted.values if not isinstance(value, (str, bool))]
@@ -71,7 +72,8 @@ def _compared(wanted: Comparison, text: str, number: str, values: list[Scalar]) 
         return f"({' OR '.join(some)})"
     (value,) = wanted.values
     values.append(value)
-    return f"{text if isinstance(value, str) else number} {_OPERATORS[wanted.type]} ?"
+    operator = _OPERATORS[wanted.type]
+    return f"({text} {operator} ? AND {_IS_TEXT.format(text)})" if isinstance(value, str) else f"{number} {operator} ?"
 
 
 def _text(value: str | bool) -> str:

@@ -1,4 +1,4 @@
-"""Pictures and other files that stand within a text as letters, and nobody reads: ``data:`` addresses and base64."""
+"""Pictures and other files that stand in a text as letters, and nobody reads: ``data:`` addresses, base64 and hex."""
 
 import re
 
@@ -10,10 +10,15 @@ _DATA = re.compile(
     rf"(?:;base64,[A-Za-z0-9+/=_%-]{{{_SHORTEST},}}|,[^\s\"'()<>`]{{{_SHORTEST},}})",
     re.I,
 )
-_RUN = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{256,}={0,2}(?![A-Za-z0-9+/=])")
+_RUN = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{256,}={0,2}(?![A-Za-z0-9+/=_-])")
 _ROW = "[A-Za-z0-9+/]"
-_LINES = re.compile(rf"(?m)^{_ROW}{{60,76}}\n(?:{_ROW}{{60,76}}\n){{3,}}(?:{_ROW}{{1,76}}={{0,2}}$)?")
-_INSIDE = re.compile(r"[A-Za-z0-9+/=\n]+")
+_LAST = rf"(?:{_ROW}{{1,76}}={{1,2}}|(?=[A-Za-z+/]*[0-9])(?=[0-9+/]*[A-Za-z]){_ROW}{{1,76}})"
+"""A word behind the rows is no row of them."""
+_LINES = re.compile(rf"(?m)^{_ROW}{{60,76}}\n(?:{_ROW}{{60,76}}\n){{3,}}(?:{_LAST}$)?")
+_ESCAPED = re.compile(rf"(?:{_ROW}{{60,76}}\\(?:r\\)?n){{4,}}(?:{_ROW}{{1,76}}={{0,2}})?")
+"""The same as strings of JSON and of source have it."""
+_INSIDE = re.compile(r"[A-Za-z0-9+/=_\\\n-]+")
+_HEX = re.compile(r"[0-9a-f\s]+|[0-9A-F\s]+")
 _KINDS = (re.compile("[A-Z]"), re.compile("[a-z]"), re.compile("[0-9]"))
 
 
@@ -25,7 +30,11 @@ def without_data(text: str) -> str:
 def without_blobs(text: str) -> str:
     """Return a text without the content of ``data:`` addresses, and without blocks of base64."""
     text = without_data(text)
-    return _LINES.sub(_unless_words, _RUN.sub(_unless_words, text)) if _has_long_runs(text) else text
+    if not _has_long_runs(text):
+        return text
+    for blob in (_RUN, _LINES, _ESCAPED):
+        text = blob.sub(_unless_words, text)
+    return text
 
 
 def _has_long_runs(text: str) -> bool:
@@ -37,6 +46,10 @@ def _has_long_runs(text: str) -> bool:
 
 
 def _unless_words(run: re.Match[str]) -> str:
-    """Keep rows of letters that are no base64: that has capitals, small letters and digits in any piece."""
+    """Keep rows of letters that are no base64, which has capitals, small letters and digits in any piece, nor hex,
+    which has all 16 digits about as often."""
     letters = run[0][:2000]
+    if _HEX.fullmatch(letters):
+        often = [letters.lower().count(digit) for digit in "0123456789abcdef"]
+        return "" if min(often) > len(letters) // 100 and letters[:64] not in letters[64:] else run[0]
     return "" if all(len(kind.findall(letters)) > len(letters) // 50 for kind in _KINDS) else run[0]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from phaseflow.components.extraction.blobs import without_blobs
 from phaseflow.components.extraction.formats import FORMATS, PLAIN, UNSUPPORTED, Format
 from phaseflow.components.extraction.metadata import within_limits
 from phaseflow.components.extraction.types import Extracted, Raw
@@ -75,6 +76,8 @@ def extract(
     if not data:
         return Extracted("", Raw(data, name).base_name, PLAIN)
     found = _format(data, name, declared_type).extractor(Raw(data, name, declared_charset))
+    if not found.parts:  # they are places in the text
+        found = replace(found, text=without_blobs(found.text))
     said: dict[str, object] = dict(found.metadata)
     if damaged := found.text.count("\ufffd"):
         said[UNREADABLE] = max(round(damaged / len(found.text), 6), 1e-6)
