@@ -10,6 +10,7 @@ from phaseflow.components.extraction.formats import FORMATS
 from phaseflow.components.extraction.registry import LARGE
 from phaseflow.domain.errors import DocumentError
 from tests.components.binary_fixtures import (
+    ODF,
     SAMPLES,
     STRICT_S,
     A,
@@ -423,12 +424,24 @@ class TestOpenDocument:
         )
         assert extract(odt(styles + body), "a.odt").text == "ab\n\nc"
 
-    def test_deleted_text_and_descriptions_are_left_out(self) -> None:
+    def test_deleted_text_is_left_out_and_descriptions_are_read(self) -> None:
         body = (
             "<text:tracked-changes><text:p>gone</text:p></text:tracked-changes>"
-            "<text:p>a<draw:frame><svg:title>no</svg:title></draw:frame></text:p>"
+            "<text:p>a<draw:frame><svg:desc>a picture of it</svg:desc></draw:frame>b</text:p>"
         )
-        assert extract(odt(body), "a.odt").text == "a"
+        assert extract(odt(body), "a.odt").text == "ab\n\na picture of it"
+
+    def test_what_stands_on_every_page_is_said_once_and_hidden_text_not_at_all(self) -> None:
+        names = f'xmlns:office="{ODF}office:1.0" xmlns:text="{ODF}text:1.0" xmlns:style="{ODF}style:1.0"'
+        head = "<style:master-page><style:{0}><text:p>{1} <text:page-number>4</text:page-number></text:p></style:{0}>"
+        pages = (head.format("header", "Head") + "</style:master-page>") * 2
+        styles = f"<office:document-styles {names}><office:master-styles>{pages}</office:master-styles>"
+        body = '<text:p>a <text:hidden-text text:is-hidden="true">no</text:hidden-text></text:p>'
+        data = odt(body, **{"styles.xml": f"{styles}</office:document-styles>"})
+        assert extract(data, "a.odt").text == "a\n\nHead 4"
+        flat = f"<office:master-styles>{pages}</office:master-styles><office:body>{body}</office:body>"
+        flat = f"<office:document {names}>{flat}</office:document>"
+        assert extract(flat.encode(), "a.fodt").text == "a\n\nHead 4"
 
     def test_an_encrypted_document_says_so(self) -> None:
         manifest = "<manifest><file-entry><encryption-data/></file-entry></manifest>"

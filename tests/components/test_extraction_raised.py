@@ -145,6 +145,11 @@ def test_a_soft_hyphen_does_not_cut_a_word() -> None:
     assert extract(odt("<text:p>Silben\xadtrennung</text:p>"), "a.odt").text == "Silbentrennung"
 
 
+def test_how_a_word_is_read_stands_behind_it() -> None:
+    ruby = "<text:ruby><text:ruby-base>東京</text:ruby-base><text:ruby-text>とう</text:ruby-text></text:ruby>"
+    assert extract(odt(f"<text:p>{ruby}は</text:p>"), "a.odt").text == "東京(とう)は"
+
+
 def test_a_formula_on_a_slide_is_one_line() -> None:
     t = "<a:r><a:t>{}</a:t></a:r>"
     half = f"<a:oMath><a:f><a:num>{t.format(1)}</a:num><a:den>{t.format(2)}</a:den></a:f></a:oMath>"

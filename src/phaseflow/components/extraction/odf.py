@@ -5,6 +5,7 @@ from phaseflow.components.extraction.markdown import MEDIA_TYPE
 from phaseflow.components.extraction.markdown_writer import Draft, line
 from phaseflow.components.extraction.metadata import office_properties
 from phaseflow.components.extraction.odf_content import Content
+from phaseflow.components.extraction.odf_pages import OfPages
 from phaseflow.components.extraction.odf_styles import Styles
 from phaseflow.components.extraction.package import (
     Elements,
@@ -36,6 +37,10 @@ def extract(raw: Raw) -> Extracted:
         if member in package:
             package.parse(member, styles)
     package.parse("content.xml", Content(draft, styles, lambda place: _formula(package, place)))
+    if "styles.xml" in package:
+        pages = OfPages(draft, styles)
+        package.parse("styles.xml", pages)
+        pages.finish()
     if draft.is_empty and package.has_pictures():
         raise no_text_layer(raw.name)
     said = Properties()
@@ -63,29 +68,33 @@ def extract_flat(raw: Raw) -> Extracted:
 
     chunks = [raw.data[place : place + _PIECE] for place in range(0, len(raw.data), _PIECE)]
     parse_xml(chunks, Elements(look), malformed, raw.name)
-    parse_xml(chunks, _InMeta(said), malformed, raw.name)
-    parse_xml(chunks, Content(draft, styles, lambda place: ""), malformed, raw.name)
+    parse_xml(chunks, _Inside("meta", said), malformed, raw.name)
+    parse_xml(chunks, _Inside("body", Content(draft, styles, lambda place: "")), malformed, raw.name)
+    pages = OfPages(draft, styles)
+    parse_xml(chunks, _Inside("master-styles", pages), malformed, raw.name)
+    pages.finish()
     if draft.is_empty and has_pictures:
         raise no_text_layer(raw.name)
     return draft.finish(said.said.get("title"), metadata=office_properties(said.said))
 
 
-class _InMeta:
-    """Passes on the events of the head of a flat document."""
+class _Inside:
+    """Passes on the events of one of the parts of a flat document."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, part: str, handler: Handler) -> None:
+        self._part = part
         self._handler = handler
         self._is_inside = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._is_inside = self._is_inside or name == "meta"
+        self._is_inside = self._is_inside or name == self._part
         if self._is_inside:
             self._handler.start(name, attributes)
 
     def end(self, name: str) -> None:
         if self._is_inside:
             self._handler.end(name)
-        self._is_inside = self._is_inside and name != "meta"
+        self._is_inside = self._is_inside and name != self._part
 
     def data(self, text: str) -> None:
         if self._is_inside:

@@ -7,9 +7,11 @@ from phaseflow.components.extraction.markdown_writer import BULLET, Draft, line
 from phaseflow.components.extraction.odf_styles import Styles, number_of
 from phaseflow.components.extraction.raised import Line
 
-# Deleted text, style samples, and descriptions of pictures that stand inside paragraphs.
-_SKIPPED = frozenset(("tracked-changes", "svg-title", "svg-desc", "forms", "binary-data", "sequence-decls"))
-_NUMBERS = frozenset(("note-citation", "page-number"))
+# Deleted text, style samples, pictures as letters.
+_SKIPPED = frozenset(("tracked-changes", "forms", "binary-data", "sequence-decls", "note-citation"))
+_DESCRIPTIONS = frozenset(("svg-title", "svg-desc"))
+"""Of pictures and drawings."""
+_FIELDS_THAT_HIDE = frozenset(("hidden-text", "hidden-paragraph"))
 # Who wrote a comment and when stands in it as text.
 _OF_COMMENTS = frozenset(("creator", "date", "creator-initials"))
 _ASIDES = frozenset(("note-body", "annotation"))
@@ -36,7 +38,8 @@ class _Paragraph:
 class _List:
     style: str
     number: int
-    name: str = ""
+    root: str = ""
+    """The first of the lists that count on from each other."""
 
 
 @dataclass(slots=True)
@@ -57,7 +60,10 @@ class Content:
         self._tables: list[_Table] = []
         self._lists: list[_List] = []
         self._counts: dict[tuple[str, int], int] = {}
-        """How far lists have come, by style or name and by depth."""
+        """How far lists have come, by their root and by depth."""
+        self._roots: dict[str, str] = {}
+        """By the name of the list, and of each style the list that had it last."""
+        self._unnamed = 0
         self._headings = [0] * _LEVELS
         self._positions: list[str] = []
         """Above or below the line: of each span that is open."""
@@ -87,6 +93,12 @@ class Content:
             self._open_list(name, attributes)
         elif name in _ASIDES:
             self._in_aside += 1
+        elif name in _DESCRIPTIONS:
+            self._in_aside += 1
+            self._paragraphs.append(_Paragraph())
+        elif name == "ruby-text":
+            # How a word is read stands above it.
+            self._write("(")
         else:
             self._open(name, attributes)
 
@@ -103,6 +115,11 @@ class Content:
             self._close_list()
         elif name in _ASIDES:
             self._in_aside -= 1
+        elif name in _DESCRIPTIONS:
+            self._close_paragraph()
+            self._in_aside -= 1
+        elif name == "ruby-text":
+            self._write(")")
         elif name == "notes":
             self._notes = ""
         elif name == "frame":
@@ -140,7 +157,10 @@ class Content:
     def _is_unseen(self, name: str, attributes: dict[str, str]) -> bool:
         if name in _HIDEABLE:
             return attributes.get("display") == "none" or attributes.get("style-name", "") in self._styles.hidden
-        return name in _SKIPPED or name in _NUMBERS or (self._in_aside > 0 and name in _OF_COMMENTS)
+        if name in _FIELDS_THAT_HIDE:
+            return attributes.get("is-hidden") == "true"
+        is_of_slide = name == "page-number" and self._slides > 0
+        return name in _SKIPPED or is_of_slide or (self._in_aside > 0 and name in _OF_COMMENTS)
 
     def _open_list(self, name: str, attributes: dict[str, str]) -> None:
         if name == "list-item":
@@ -152,16 +172,23 @@ class Content:
         style = attributes.get("style-name") or (self._lists[-1].style if self._lists else "")
         depth = len(self._lists) + 1
         number = self._styles.first(style, depth) - 1
+        before = ""
         if "continue-list" in attributes:
-            number = self._counts.get((attributes["continue-list"], depth), number)
+            before = self._roots.get(attributes["continue-list"], "")
         elif attributes.get("continue-numbering") == "true":
-            number = self._counts.get((style, depth), number)
-        self._lists.append(_List(style, number, attributes.get("id", "")))
+            before = self._lists[0].root if self._lists else self._roots.get(f"\0{style}", "")
+        if before:
+            number = self._counts.get((before, depth), number)
+        self._unnamed += 1
+        root = before or (self._lists[0].root if self._lists else f"\0{self._unnamed}")
+        if not self._lists:
+            self._roots[f"\0{style}"] = root
+        self._roots[attributes.get("id", "")] = root
+        self._lists.append(_List(style, number, root))
 
     def _close_list(self) -> None:
         depth, done = len(self._lists), self._lists.pop()
-        for name in filter(None, (done.style, done.name)):
-            self._counts[name, depth] = done.number
+        self._counts[done.root, depth] = done.number
 
     def _open_frame(self, kind: str) -> None:
         self._is_title = kind == "title"
