@@ -19,6 +19,7 @@ from phaseflow import (
     PhaseStatus,
     UploadSource,
 )
+from phaseflow.actors import indexing, requests
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.store import failpoints
 from tests.engine.components import CountingEmbedder, write_folder
@@ -71,6 +72,13 @@ async def test_a_push_creates_the_knowledge_base_and_is_searchable_soon(flow: Ph
     await searchable(flow, "a", "b")
     assert (await flow.kb("kb")).source == UploadSource()
     assert (await over(flow)).metrics.documents_loaded == 2
+
+
+async def test_what_comes_alone_waits_for_no_other(flow: PhaseFlow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "ASKED_FOR_WAIT_S", 60)
+    monkeypatch.setattr(requests, "LINGER_S", 60)
+    await flow.add("kb", [note("a")])
+    await searchable(flow, "a")
 
 
 async def test_pushes_one_after_the_other_are_a_job_or_two(flow: PhaseFlow) -> None:

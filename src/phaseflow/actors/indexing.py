@@ -8,7 +8,7 @@ from functools import partial
 import anyio
 
 from phaseflow.actors.actor import Actor
-from phaseflow.actors.batching import in_parts
+from phaseflow.actors.batching import ALONE_S, in_parts
 from phaseflow.actors.index_delivery import IndexDelivery, Refused
 from phaseflow.actors.withdrawal import CLEAN_UP, Withdrawal
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
@@ -40,7 +40,7 @@ BATCH_CHARACTERS = 1_000_000
 BATCH_WAIT_S = 0.25
 """How long a smaller batch waits for more, seconds."""
 ASKED_FOR_WAIT_S = 0.01
-"""The same where the job only takes what is asked for: somebody waits for it."""
+"""The same where the job only takes what is asked for: somebody waits for it. What comes alone is not kept waiting."""
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 5.0
 """An index that cannot be reached is tried again after so long, at first and at most."""
@@ -57,6 +57,7 @@ class IndexingActor(Actor):
         self._scope = Scope(target.kb_key, target.index_version)
         self._delivery = self._make_delivery()
         self._is_to_move = self.context.plan.moves
+        self._last_at = -ALONE_S
         while batch := await self._next_batch():
             await self._bring_up_to_date()
             for part in in_parts(batch, _sizes, (BATCH_CHUNKS, BATCH_CHARACTERS)):
@@ -73,11 +74,18 @@ class IndexingActor(Actor):
         assert self._receiver is not None
         batch = list(await self._receiver.next())
         more: Sequence[StagedDocument] = batch
-        with anyio.move_on_after(BATCH_WAIT_S if self.context.plan.lists else ASKED_FOR_WAIT_S):
+        with anyio.move_on_after(self._wait_s()):
             while more and sum(len(d.spans) for d in batch) < BATCH_CHUNKS:
                 more = await self._receiver.next()
                 batch.extend(more)
         return batch
+
+    def _wait_s(self) -> float:
+        if self.context.plan.lists:
+            return BATCH_WAIT_S
+        now = anyio.current_time()
+        is_alone, self._last_at = now - self._last_at > ALONE_S, now
+        return 0 if is_alone else ASKED_FOR_WAIT_S
 
     def _make_delivery(self) -> IndexDelivery | None:
         plan = self.context.plan
