@@ -92,7 +92,8 @@ try:
 except SystemExit as ended:
     assert not ended.code, ended.code
 ROOMS = {"actors", "supervisor", "tracker", "http", "flow.phase_flow", "components.embedders", "components.extraction"}
-heavy = {"numpy", "tokenizers", "structlog", "starlette", "httpx2", "chardet", "asyncssh"}
+ROOMS |= {"components.extraction.registry", "components.sources.folder", "components.workers.pool"}
+heavy = {"numpy", "numpy.ma", "tokenizers", "structlog", "starlette", "httpx2", "chardet", "asyncssh"}
 print("imported:", *sorted((heavy | {f"phaseflow.{room}" for room in ROOMS}) & set(sys.modules)), file=sys.__stdout__)
 """
 
@@ -116,3 +117,11 @@ def test_a_command_that_reads_imports_nothing_of_what_runs_jobs(filled: Path) ->
             done.stdout[-200:],
             done.stderr,
         )
+
+
+def test_a_search_imports_nothing_that_reads_documents(filled: Path) -> None:
+    command = [sys.executable, "-c", READING, "search", "kb", "a pause", "--db", str(filled), "--json"]
+    env = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=env)
+    needed = "numpy phaseflow.components.embedders phaseflow.components.extraction tokenizers"
+    assert done.stdout.splitlines()[-1] == f"imported: {needed}"

@@ -177,8 +177,16 @@ def candidates(known: Passages, by: Share, most: int) -> "npt.NDArray[np.int64]"
         found.append(all_of[by.words.passages[all_of] > 0])
     if by.nearness is not None:
         found.append(by.nearness.highest(most))
-    places: npt.NDArray[np.int64] = np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
-    return places
+    return distinct(np.concatenate(found)) if found else np.empty(0, np.int64)
+
+
+def distinct(places: "npt.NDArray[np.int64]") -> "npt.NDArray[np.int64]":
+    """Each once, ascending. ``np.unique`` does the same, after it has imported ``numpy.ma``: 20 ms of a command."""
+    import numpy as np
+
+    places = np.sort(places)
+    found: npt.NDArray[np.int64] = places[np.flatnonzero(np.diff(places, prepend=places[:1] - 1))]
+    return found
 
 
 def _highest(scores: "Numbers", most: int) -> "npt.NDArray[np.int64]":

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from phaseflow.components.fusion import CANDIDATES, Share, candidates
+from phaseflow.components.fusion import CANDIDATES, Share, candidates, distinct
 from phaseflow.components.nearness import Nearness
 from phaseflow.components.resident import Passages, Vectors
 from phaseflow.components.stored_vectors import read_all
@@ -61,7 +61,7 @@ class Proposals:
             found = candidates(known, Share(words, None), CANDIDATES)
             best = np.argsort(-words.passages[found], kind="stable")[:MOST_BY_WORDS]
             places = np.concatenate([places, found[best]])
-        vectors = _read(tx, known, np.unique(places))
+        vectors = _read(tx, known, distinct(places))
         if not len(vectors.ids):
             return None
         rows, cosines, _ = vectors.rows.nearest(query, None)
@@ -76,7 +76,7 @@ class Proposals:
             then, mean = self._means.get(scope, (0, None))
         if mean is None or abs(len(known.ids) - then) * 10 > then:
             evenly = np.linspace(0, len(known.ids) - 1, min(SAMPLE, len(known.ids))).astype(np.int64)
-            mean = _matrix(tx, known, np.unique(evenly))[1].mean(axis=0)
+            mean = _matrix(tx, known, distinct(evenly))[1].mean(axis=0)
             with self._lock:
                 if len(self._means) >= MOST_KEPT:
                     self._means.clear()

@@ -227,7 +227,8 @@ class ComponentFactory:
         async with self._making:
             if key not in self._embedders:
                 self._embedders[key] = await self._make_embedder(settings)
-                self._embedders[key].run_in(self._workers)
+                if not isinstance(self._chosen_workers, int | None):  # those of this machine embed nothing
+                    self._embedders[key].run_in(self._workers)
             return self._embedders[key]
 
     async def _make_embedder(self, settings: Settings) -> "EmbedderAdapter":

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from phaseflow.actors.index_audit import Reads, has_lost
 from phaseflow.components.indexes import Candidate, CountingIndex, Query, Space
 from phaseflow.components.indexes.registry import Indexes, bounded
 from phaseflow.domain.errors import IndexUnavailable, PhaseflowError
@@ -17,6 +16,8 @@ from phaseflow.store.pieces import MOST_PIECES, piece_id
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from phaseflow.actors.index_audit import Reads
 
 SEARCH_S: Final = 4.0
 """What it may take with the embedding of the query, seconds: less than a search, so that the answer names the index."""
@@ -51,7 +52,7 @@ class OutsideSearch:
         if self._space.name in self._indexes.losses:
             raise self._lost()
 
-    async def check(self, database: Reads, proposed: Sequence[int], document_ids: Sequence[int] | None) -> None:
+    async def check(self, database: "Reads", proposed: Sequence[int], document_ids: Sequence[int] | None) -> None:
         """After the last candidates, where they were few: raise IndexUnavailable when the index has lost passages.
 
         Nobody can see the difference between a part and all of them by looking at hits.
@@ -71,7 +72,7 @@ class OutsideSearch:
             losses.note(name, server)
             raise self._lost()
 
-    async def _has_lost(self, database: Reads, has_some: bool) -> bool:
+    async def _has_lost(self, database: "Reads", has_some: bool) -> bool:
         losses, name, server = self._indexes.losses, self._space.name, self._space.server
         index = await self._indexes.get(server)
         if not isinstance(index, CountingIndex):
@@ -80,6 +81,8 @@ class OutsideSearch:
         now = anyio.current_time()
         if has_some and losses.was_counted(name, now):
             return False  # an approximate search may have fewer than there are
+        from phaseflow.actors.index_audit import has_lost  # what reads statuses need not know the actors
+
         try:
             is_lost = await has_lost(database, index, self._space)
         except PhaseflowError as error:
