@@ -90,6 +90,7 @@ _HOMES = {
     "phaseflow.tracker": ("PhaseTracker",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = list(_HOME_OF)
 
 
 def __getattr__(name: str) -> "Any":

@@ -82,3 +82,17 @@ def test_the_bare_command_shows_its_help_line_by_line(shell: Shell) -> None:
     assert done.stderr.startswith("Usage: phaseflow [OPTIONS] COMMAND")
     assert "\\n" not in done.stderr
     assert any(line.strip().startswith("ingest ") for line in done.stderr.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("--db x.db serve", "--db belongs after the command: phaseflow serve --db ..."),
+        ("--json", "--json belongs after the command: phaseflow COMMAND --json ..."),
+        ("--kb a serve", "No such option '--kb'"),
+    ],
+)
+def test_an_option_before_the_command_is_told_where_it_belongs(shell: Shell, line: str, told: str) -> None:
+    done = shell(*line.split())
+    assert done.returncode == 2
+    assert told in done.stderr

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from phaseflow import PhaseFlow
-from phaseflow.components.protocols import Entry
+from phaseflow.components.protocols import Document, Entry, Known
 from tests.indexes.file_index import FileIndex
 
 
@@ -59,3 +59,49 @@ def test_what_cannot_work_is_refused_by_name(tmp_path: Path, components: dict[st
 
 def test_a_function_that_makes_loaders_is_taken_as_one(tmp_path: Path) -> None:
     PhaseFlow(tmp_path / "kb.db", loader=lambda source: ListsOnly())  # type: ignore[arg-type,return-value]
+
+
+class ListsAList:
+    def list(self) -> list[Entry]:
+        return [Entry("a")]
+
+    async def load(self, entry: Entry, known: Known | None) -> Any:
+        return {"text": "x"}
+
+
+class ListsEntries(ListsAList):
+    async def list(self) -> AsyncIterator[Any]:  # type: ignore[override]  # the mistake
+        yield Entry("a")
+
+
+class ListsNumbers(ListsAList):
+    async def list(self) -> AsyncIterator[Any]:  # type: ignore[override]  # the mistake
+        yield [Entry(5)]  # type: ignore[arg-type]  # the mistake
+
+
+class LoadsDicts(ListsAList):
+    async def list(self) -> AsyncIterator[Any]:  # type: ignore[override]  # the mistake
+        yield [Entry("a")]
+
+
+class LoadsBytes(LoadsDicts):
+    async def load(self, entry: Entry, known: Known | None) -> Any:
+        return Document(entry, b"x", "t", "text/plain", b"1")  # type: ignore[arg-type]  # the mistake
+
+
+@pytest.mark.parametrize(
+    ("loader", "told"),
+    [
+        (ListsAList(), "ListsAList.list() returned a list: write it as an asynchronous generator"),
+        (ListsEntries(), "ListsEntries.list() yielded an Entry: yield lists of Entry"),
+        (ListsNumbers(), "ListsNumbers.list() yielded an Entry whose uri is an int, not str"),
+        (LoadsDicts(), "LoadsDicts.load() returned a dict: return a Document, Unchanged or Skipped"),
+        (LoadsBytes(), "TypeError: LoadsBytes.load() returned a Document whose text is a bytes, not str"),
+    ],
+)
+async def test_what_a_loader_answers_wrongly_is_told_in_words(tmp_path: Path, loader: Any, told: str) -> None:
+    async with PhaseFlow(tmp_path / "kb.db", loader=loader) as flow:
+        final = await (await flow.start("kb")).wait()
+        failures = await flow.failures("kb")
+
+    assert (final.error or failures.items[0].error).startswith(told)

@@ -1,7 +1,6 @@
 """How loading reads one source: lists it, then reads what is new, at the pace that the source allows."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ from phaseflow.actors.gate import Gate
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.background_task import only_error
 from phaseflow.components.contained import contained
+from phaseflow.components.loader_answers import checked_document, checked_page, pages_of
 from phaseflow.components.protocols import Document, Entry, Known, Loader, Skipped, Unchanged
 from phaseflow.domain.errors import (
     ComponentError,
@@ -135,14 +135,15 @@ class SourceReader:
         return max(1, found)
 
     async def _list(self) -> None:
-        async with aclosing(self._loader.list()) as pages:  # type: ignore[type-var]  # every async generator has aclose
+        async with pages_of(self._loader) as pages:
             while await self._list_page(pages):
                 failpoints.hit("loading.listed")
 
     async def _list_page(self, pages: Any) -> bool:
         async with self._gate:
             try:
-                page: Sequence[Entry] | None = await contained(anext(pages, None), "the loader")
+                given = await contained(anext(pages, None), "the loader")
+                page = None if given is None else checked_page(self._loader, given)
             except Exception as error:
                 raise _CannotList(error) from error
             await self._context.write(lambda tx: self._loading.store_listed(tx, self, page or (), is_last=page is None))
@@ -207,7 +208,8 @@ class SourceReader:
             # it.
             while self._gate.is_open:
                 try:
-                    outcomes[entry.id] = await contained(self._loader.load(listed, known), "the loader")
+                    found = await contained(self._loader.load(listed, known), "the loader")
+                    outcomes[entry.id] = checked_document(self._loader, found)
                     self._limits.passed()
                 except RateLimited as error:  # no fault of the page, and no attempt
                     limited += 1

@@ -65,6 +65,17 @@ class Program(click.Group):
         failed = streams.close(soon=code == Exit.PAUSED)
         sys.exit(Exit.FAILED if failed is not None and code == Exit.COMPLETED else code)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Say of an option that stands before the command that it belongs after it."""
+        try:
+            return super().parse_args(ctx, [*args])
+        except click.NoSuchOption as error:
+            chosen = [name for name in args if name in self.commands]
+            if not any(_takes(self.commands[name], error.option_name) for name in chosen or self.commands):
+                raise
+            said = f"{error.option_name} belongs after the command: {ctx.command_path} {next(iter(chosen), 'COMMAND')}"
+            raise click.UsageError(f"{said} {error.option_name} ...", ctx) from None
+
     def _outcome(self, *args: Any, **extra: Any) -> int:
         try:
             return int(super().main(*args, **extra) or 0)
@@ -79,6 +90,10 @@ class Program(click.Group):
             return error.exit_code
         except click.Abort:
             return Exit.PAUSED
+
+
+def _takes(command: click.Command, option: str) -> bool:
+    return any(option in parameter.opts for parameter in command.params)
 
 
 def _explain(error: click.UsageError) -> None:

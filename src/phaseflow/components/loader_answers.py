@@ -1,0 +1,84 @@
+"""What a program's own loader has answered, checked before anything is stored: a mistake in it is told in words."""
+
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from phaseflow.components.protocols import Document, Entry, Loader, Skipped, Unchanged
+from phaseflow.domain.errors import ComponentUnavailable
+
+Loaded = Document | Unchanged | Skipped
+_TEXT, _TEXT_OR_NONE = (str,), (str, type(None))
+_ENTRY: Mapping[str, tuple[type, ...]] = {"uri": _TEXT, "size": (int, type(None)), "stamp": _TEXT_OR_NONE}
+_FIELDS: Mapping[type, Mapping[str, tuple[type, ...]]] = {
+    Document: {
+        "entry": (Entry,), "text": _TEXT, "title": _TEXT, "media_type": _TEXT, "content_hash": (bytes,),
+        "stamp": _TEXT_OR_NONE, "links": (tuple, list),
+    },
+    Unchanged: {"entry": (Entry,), "content_hash": (bytes,), "stamp": _TEXT_OR_NONE, "links": (tuple, list)},
+    Skipped: {"entry": (Entry,), "links": (tuple, list)},
+}  # fmt: skip
+
+
+@asynccontextmanager
+async def pages_of(loader: Loader) -> AsyncIterator[AsyncIterator[Sequence[Entry]]]:
+    """The pages that a loader lists, for the length of the block. Raises ComponentUnavailable where it lists none."""
+    given: Any = loader.list()
+    if inspect.iscoroutine(given):
+        given.close()
+    if not isinstance(given, AsyncIterable):
+        raise ComponentUnavailable(
+            f"{_name(loader)}.list() returned {_a(given)}: write it as an asynchronous generator"
+            " (`async def` with `yield`) of lists of Entry"
+        )
+    pages = aiter(given)
+    try:
+        yield pages
+    finally:
+        if (close := getattr(pages, "aclose", None)) is not None:
+            await close()
+
+
+def checked_page(loader: Loader, page: Any) -> Sequence[Entry]:
+    """A page as ``list`` has yielded it. Raises ComponentUnavailable for anything but a list of entries."""
+    if not isinstance(page, list | tuple):
+        raise ComponentUnavailable(f"{_name(loader)}.list() yielded {_a(page)}: yield lists of Entry, a page at a time")
+    for entry in page:
+        if not isinstance(entry, Entry):
+            raise ComponentUnavailable(
+                f"{_name(loader)}.list() yielded a list that holds {_a(entry)}: it must hold Entry objects"
+            )
+        if wrong := _wrong_field(entry, _ENTRY):
+            raise ComponentUnavailable(f"{_name(loader)}.list() yielded an Entry whose {wrong}")
+    return page
+
+
+def checked_document(loader: Loader, found: Any) -> Loaded:
+    """What ``load`` has returned. Raises ComponentUnavailable for what no loader returns, TypeError for a document
+    that cannot be one, or none: that says nothing about the others."""
+    fields = _FIELDS.get(type(found))
+    if fields is None:
+        said = f"{_name(loader)}.load() returned {_a(found)}: return a Document, Unchanged or Skipped"
+        raise TypeError(said) if found is None else ComponentUnavailable(said)
+    if wrong := _wrong_field(found, fields):
+        raise TypeError(f"{_name(loader)}.load() returned {_a(found)} whose {wrong}")
+    answer: Loaded = found
+    return answer
+
+
+def _wrong_field(value: object, fields: Mapping[str, tuple[type, ...]]) -> str | None:
+    for name, kinds in fields.items():
+        given = getattr(value, name)
+        if not isinstance(given, kinds):
+            return f"{name} is {_a(given)}, not {kinds[0].__name__}"
+    return None
+
+
+def _a(value: object) -> str:
+    name = type(value).__name__
+    return "nothing" if value is None else f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+
+
+def _name(loader: Loader) -> str:
+    return type(loader).__qualname__
