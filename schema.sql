@@ -127,6 +127,7 @@ CREATE TABLE job_sources (
     name    TEXT NOT NULL,
     listed  INTEGER NOT NULL DEFAULT 0,           -- 1: to its end; what it does not have any more is known
     error   TEXT,                                 -- why it could not be listed, or read
+    displaced TEXT,                               -- JSON [how many, one of them]: what it has under uris of what was pushed
     PRIMARY KEY (job_seq, name)
 ) STRICT, WITHOUT ROWID;
 
@@ -196,10 +197,18 @@ CREATE TABLE catalogue (
     replaces    INTEGER NOT NULL DEFAULT 0,       -- 1: stands in place of the metadata found in the document; 0: over it
     attempts    INTEGER NOT NULL DEFAULT 0,       -- how often it was loaded
     created_at  TEXT NOT NULL,
+    changed_at  TEXT,                             -- when it was skipped, loaded, or given metadata last
     PRIMARY KEY (kb_id, uri)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX catalogue_by_id ON catalogue (kb_id, document_id);
 CREATE INDEX catalogue_skipped ON catalogue (kb_id, uri) WHERE skipped = 1;
+
+-- Documents that were skipped and that no source has any more: one that comes back under such a uri is skipped, too.
+CREATE TABLE left_out (
+    kb_id TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
+    uri   TEXT NOT NULL,
+    PRIMARY KEY (kb_id, uri)
+) STRICT, WITHOUT ROWID;
 
 -- What was pushed: the source named push. A small document is in its row, a larger one in a file.
 CREATE TABLE pushed (

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from phaseflow import (
+    FolderSource,
     HeldBySource,
     InvalidRequest,
     JobPhase,
@@ -404,3 +405,38 @@ async def test_a_bad_document_fails_alone_and_is_tried_again_when_it_is_pushed_a
     await flow.add("kb", [note("a")])
     await searchable(flow, "a", "b")
     assert (await flow.failures("kb")).items == []
+
+
+async def test_a_skipped_document_leaves_with_its_file_and_is_skipped_again_when_that_comes_back(
+    flow: PhaseFlow, tmp_path: Path
+) -> None:
+    folder = write_folder(tmp_path / "notes", 3)
+    await (await flow.start("kb", FolderSource(str(folder)))).wait()
+    await flow.skip_document("kb", "doc001.md")
+    skipped = await flow.document("kb", "doc001.md")
+    assert skipped.updated_at > (await flow.document("kb", "doc000.md")).updated_at
+    (folder / "doc001.md").rename(tmp_path / "away.md")
+    await (await flow.start("kb", FolderSource(str(folder)))).wait()
+    assert [one.uri for one in (await flow.documents("kb")).items] == ["doc000.md", "doc002.md"]
+    (tmp_path / "away.md").rename(folder / "doc001.md")
+    await (await flow.start("kb", FolderSource(str(folder)))).wait()
+    back = await flow.document("kb", "doc001.md")
+    assert (back.status, back.searchable, back.id) == ("skipped", False, skipped.id)
+    await flow.retry_document("kb", "doc001.md")
+    await (await flow.job("kb")).wait()
+    assert (await flow.document("kb", "doc001.md")).status == "indexed"
+
+
+async def test_a_file_that_has_the_name_of_a_pushed_document_is_left_out_and_the_job_says_so(
+    flow: PhaseFlow, tmp_path: Path
+) -> None:
+    await flow.add("kb", [NewDocument(uri="doc001.md", text="Pushed.")])
+    folder = write_folder(tmp_path / "notes", 3)
+    final = await (await flow.start("kb", FolderSource(str(folder)))).wait()
+    left_out = "1 document of the source 'default' is left out, since another was pushed under the same name: doc001.md"
+    assert final.message.endswith(f" indexed; {left_out}")
+    assert (await flow.document("kb", "doc001.md")).source == "push"
+    await flow.delete_document("kb", "doc001.md")
+    final = await (await flow.start("kb", FolderSource(str(folder)))).wait()
+    assert "left out" not in final.message
+    assert (await flow.document("kb", "doc001.md")).source == "default"

@@ -34,7 +34,7 @@ async def test_a_listed_document_is_known_once_under_its_id(database: Database, 
 async def test_a_document_that_another_source_holds_now_keeps_its_row(database: Database, path: Path) -> None:
     made = await stock(database)
     await list_documents(made, "a")
-    await database.write(partial(catalogue.count_attempts, kb_key=made.key, uris=["a"]))
+    await database.write(partial(catalogue.count_attempts, kb_key=made.key, uris=["a"], at=NOW))
     await database.write(partial(catalogue.note, kb_key=made.key, source="push", uris=["a"], at=NOW))
     assert known(path, "uri", "source", "attempts") == [("a", "push", 1)]
 
@@ -56,15 +56,19 @@ async def test_a_document_is_known_as_long_as_anything_holds_it(database: Databa
     await list_documents(later, "found")
     assert await database.read(
         partial(catalogue.missing, uncertain=[], kb_key=made.key, job_seq=later.seq, after="", limit=10)
-    ) == (["gone"], "skipped")  # fmt: skip
+    ) == (["gone", "skipped"], "skipped")  # fmt: skip
     await database.write(partial(catalogue.forget, kb_key=made.key, uris=uris))
-    assert known(path) == [(uri,) for uri in ("asked", "failed", "found", "live", "pushed", "skipped")]
+    assert known(path) == [(uri,) for uri in ("asked", "failed", "found", "live", "pushed")]
+    await list_documents(later, "gone", "skipped")  # back again
+    assert known(path, "uri", "skipped")[3:] == [("gone", 0), ("live", 0), ("pushed", 0), ("skipped", 1)]
+    assert select(path, "SELECT * FROM left_out") == []
 
 
 async def test_a_deleted_knowledge_base_leaves_no_row(database: Database, path: Path) -> None:
     made, other = await stock(database), await stock(database, "other", "other")
     await list_documents(made, "a", "b")
     await list_documents(other, "a")
+    await database.write(lambda tx: tx.run("INSERT INTO left_out VALUES (?, 'c')", made.key))
     for table in ("pushed (kb_id, uri, size, digest, pushed_at)", "requests (kb_id, uri, anew, job_seq, requested_at)"):
         await database.write(
             lambda tx, table=table: tx.run(f"INSERT INTO {table} VALUES (?, 'a', 0, 1, '')", made.key)  # type: ignore[misc]
@@ -72,7 +76,7 @@ async def test_a_deleted_knowledge_base_leaves_no_row(database: Database, path: 
     await database.write(partial(knowledge_bases.remove, kb_id="kb"))
     await clean(database)
     assert known(path, "kb_id") == [(other.key,)]
-    assert select(path, "SELECT 1 FROM pushed UNION ALL SELECT 1 FROM requests") == []
+    assert select(path, "SELECT 1 FROM pushed UNION ALL SELECT 1 FROM requests UNION ALL SELECT 1 FROM left_out") == []
 
 
 async def test_a_version_says_where_it_came_from_and_since_when_it_is_searchable(

@@ -123,6 +123,9 @@ class LoadingActor(Actor):
         found_new, unchanged = crawl_frontier.add(
             tx, seq, rows, trust, reader.max_entries, at=self.context.clock.now(), source=reader.name
         )
+        if displaced := crawl_frontier.displaced(tx, plan.target.kb_key, reader.name, [row[0] for row in rows]):
+            reader.displaced.update(displaced)
+            job_sources.displace(tx, seq, reader.name, reader.displaced)
         if is_last:
             job_sources.finish(tx, seq, reader.name)
         total = self._finished_total(tx) if is_last else None
@@ -215,7 +218,7 @@ class LoadingActor(Actor):
             crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if f.gone], EntryState.GONE)
             self.context.fail(tx, self.phase, [outcome for _, outcome in failed])
         tried = [entry.uri for entry, outcome in done if not isinstance(outcome, Skipped | LeftOut)]
-        catalogue.count_attempts(tx, plan.target.kb_key, tried)
+        catalogue.count_attempts(tx, plan.target.kb_key, tried, at)
         found = [link for _, outcome in done if not isinstance(outcome, FailedDocument) for link in outcome.links]
         # Several pages lead to the same address: the shortest way counts, so the deepest come first and are
         # overwritten. Else the depth limit would depend on which page was read first.

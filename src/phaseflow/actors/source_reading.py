@@ -83,6 +83,7 @@ class SourceReader:
         self.name = name
         self.error = error
         self.is_done = False
+        self.displaced: set[str] = set()
         target, guard = loading.context.plan.target, loading.context.plan.policies.guard
         self.known = (target.kb_key, target.index_version, target.recipe, target.mark)
         self.max_entries: int | None = getattr(loader, "max_entries", None)

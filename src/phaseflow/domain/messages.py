@@ -98,6 +98,14 @@ def source_down(name: str) -> str:
     return f"the source {name!r} could not be read"
 
 
+def displaced(name: str, number: int, uri: str) -> str:
+    """What a status says of documents of a source that have the uris of others, which were pushed."""
+    left_out, others = ("is", "another was") if number == 1 else ("are", "others were")
+    which = "" if number == 1 else ", for example"
+    some = f"{counted(number, 'document')} of the source {name!r}"
+    return f"{some} {left_out} left out, since {others} pushed under the same name{which}: {uri}"
+
+
 def message(state: IngestionState, documents_failed: int = 0) -> str:
     """One sentence on what the job does. A job that is over says how many of its documents failed."""
     status, phase = state.get_overall_status(), state[state.get_current_phase()]

@@ -103,12 +103,12 @@ class DocumentVerbs:
 
 
 def _retry(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None:
-    catalogue.set_skipped(tx, key, known.uri, skipped=False)
+    catalogue.set_skipped(tx, key, known.uri, skipped=False, at=at)
     inbox.ask(tx, key, [known.uri], at, anew=True)
 
 
 def _skip(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None:
-    catalogue.set_skipped(tx, key, known.uri, skipped=True)
+    catalogue.set_skipped(tx, key, known.uri, skipped=True, at=at)
     _take_out(tx, key, known.uri)
 
 

@@ -20,7 +20,7 @@ EFFECTIVE_METADATA: Final = (
 )
 """SQL for the metadata of a version ``d`` of the document ``c``: what was given goes before what is found in it."""
 _HELD: Final = (
-    "skipped = 1 OR EXISTS (SELECT 1 FROM failures AS f WHERE f.kb_id = c.kb_id AND f.uri = c.uri)"
+    "EXISTS (SELECT 1 FROM failures AS f WHERE f.kb_id = c.kb_id AND f.uri = c.uri)"
     " OR EXISTS (SELECT 1 FROM requests AS r WHERE r.kb_id = c.kb_id AND r.uri = c.uri)"
     " OR EXISTS (SELECT 1 FROM pushed AS p WHERE p.kb_id = c.kb_id AND p.uri = c.uri)"
     " OR EXISTS (SELECT 1 FROM documents AS d JOIN knowledge_bases AS k ON k.id = d.kb_id"
@@ -68,17 +68,20 @@ def knows_any(tx: Transaction, kb_key: str, source: str, uris: Sequence[str]) ->
     return row is not None
 
 
-def set_skipped(tx: Transaction, kb_key: str, uri: str, *, skipped: bool) -> None:
+def set_skipped(tx: Transaction, kb_key: str, uri: str, *, skipped: bool, at: datetime) -> None:
     """Leave a document out from now on, or no longer."""
-    tx.run("UPDATE catalogue SET skipped = ?3 WHERE kb_id = ?1 AND uri = ?2", kb_key, uri, skipped)
+    tx.run(
+        "UPDATE catalogue SET skipped = ?3, changed_at = ?4 WHERE kb_id = ?1 AND uri = ?2",
+        kb_key, uri, skipped, timestamp(at),
+    )  # fmt: skip
 
 
 def set_metadata(tx: Transaction, kb_key: str, uri: str, metadata: str | None, *, replaces: bool, at: datetime) -> None:
     """Give a document metadata (JSON), over what is found in it or in place of that. Its searchable version has it at
     once."""
     tx.run(
-        "UPDATE catalogue SET metadata = ?3, replaces = ?4 WHERE kb_id = ?1 AND uri = ?2",
-        kb_key, uri, metadata, replaces,
+        "UPDATE catalogue SET metadata = ?3, replaces = ?4, changed_at = ?5 WHERE kb_id = ?1 AND uri = ?2",
+        kb_key, uri, metadata, replaces, timestamp(at),
     )  # fmt: skip
     tx.run(
         f"UPDATE documents AS d SET metadata = {EFFECTIVE_METADATA}, changed_at = ?3 FROM catalogue AS c"
@@ -99,7 +102,7 @@ def _known(row: Row) -> KnownDocument:
 
 
 def note(tx: Transaction, kb_key: str, source: str, uris: Sequence[str], at: datetime) -> None:
-    """Know these documents, which ``source`` holds now."""
+    """Know these documents, which ``source`` holds now. One that was skipped before it went is skipped again."""
     if not uris:
         return
     known: dict[str, str] = dict(
@@ -109,11 +112,14 @@ def note(tx: Transaction, kb_key: str, source: str, uris: Sequence[str], at: dat
         )
     )  # fmt: skip
     name = name_of(kb_key)
+    new = json_array([[uri, document_id(name, uri)] for uri in uris if uri not in known])
     tx.run(
-        "INSERT INTO catalogue (kb_id, uri, document_id, source, created_at)"
-        " SELECT ?1, value ->> 0, value ->> 1, ?2, ?3 FROM json_each(?4)",
-        kb_key, source, timestamp(at), json_array([[uri, document_id(name, uri)] for uri in uris if uri not in known]),
+        "INSERT INTO catalogue (kb_id, uri, document_id, source, skipped, created_at)"
+        " SELECT ?1, value ->> 0, value ->> 1, ?2,"
+        " EXISTS (SELECT 1 FROM left_out WHERE kb_id = ?1 AND uri = value ->> 0), ?3 FROM json_each(?4)",
+        kb_key, source, timestamp(at), new,
     )  # fmt: skip
+    tx.run("DELETE FROM left_out WHERE kb_id = ?1 AND uri IN (SELECT value ->> 0 FROM json_each(?2))", kb_key, new)
     if moved := [uri for uri, held_by in known.items() if held_by != source]:
         tx.run(
             "UPDATE catalogue SET source = ?2 WHERE kb_id = ?1 AND uri IN (SELECT value FROM json_each(?3))",
@@ -121,23 +127,26 @@ def note(tx: Transaction, kb_key: str, source: str, uris: Sequence[str], at: dat
         )  # fmt: skip
 
 
-def count_attempts(tx: Transaction, kb_key: str, uris: Sequence[str]) -> None:
+def count_attempts(tx: Transaction, kb_key: str, uris: Sequence[str], at: datetime) -> None:
     """These documents have been loaded, or could not be, once more."""
     if uris:
         tx.run(
-            "UPDATE catalogue SET attempts = attempts + 1 WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))",
-            kb_key, json_array(uris),
+            "UPDATE catalogue SET attempts = attempts + 1, changed_at = ?3"
+            " WHERE kb_id = ?1 AND uri IN (SELECT value FROM json_each(?2))",
+            kb_key, json_array(uris), timestamp(at),
         )  # fmt: skip
 
 
 def forget(tx: Transaction, kb_key: str, uris: Sequence[str]) -> None:
-    """Know these documents no more, unless one is searchable, failed, skipped, pushed or asked for."""
+    """Know these documents no more, unless one is searchable, failed, pushed or asked for.
+
+    That one was skipped is remembered, for the case that it comes back.
+    """
     if uris:
-        tx.run(
-            "DELETE FROM catalogue AS c WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))"
-            f" AND NOT ({_HELD})",
-            kb_key, json_array(uris),
-        )  # fmt: skip
+        which = f"kb_id = ?1 AND uri IN (SELECT value FROM json_each(?2)) AND NOT ({_HELD})"
+        values = (kb_key, json_array(uris))
+        tx.run(f"INSERT INTO left_out SELECT kb_id, uri FROM catalogue AS c WHERE {which} AND skipped = 1", *values)
+        tx.run(f"DELETE FROM catalogue AS c WHERE {which}", *values)
 
 
 def missing(

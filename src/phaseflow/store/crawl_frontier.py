@@ -1,5 +1,6 @@
 """What the source of a job has: the frontier of its crawl."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -77,6 +78,16 @@ def add(
         added[0][0], job_seq, *trust,
     )  # fmt: skip
     return len(added), len(unchanged)
+
+
+def displaced(tx: Transaction, kb_key: str, source: str, uris: Sequence[str]) -> list[str]:
+    """Those of these documents of a source that ``add`` leaves out, since others were pushed under their uris."""
+    if source == catalogue.PUSH:
+        return []
+    rows = tx.rows(
+        "SELECT uri FROM pushed WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))", kb_key, json_array(uris)
+    )
+    return [row[0] for row in rows]
 
 
 def count(tx: Transaction, job_seq: int) -> int:

@@ -94,8 +94,8 @@ _STATUS: Final = (
     f"  AND d.index_version IN %s AND d.uri = c.uri AND d.{IS_SEARCHABLE}) THEN 'processing' ELSE 'queued' END"
 )
 _COLUMNS: Final = (
-    "c.document_id, c.uri, c.source, c.metadata, c.replaces, c.attempts, c.created_at, r.requested_at, o.state,"
-    " o.changed_at, f.phase, f.code, f.error, f.attempts, f.at, l.id, l.indexed_at,"
+    "c.document_id, c.uri, c.source, c.metadata, c.replaces, c.attempts, c.created_at, c.changed_at, r.requested_at,"
+    " o.state, o.changed_at, f.phase, f.code, f.error, f.attempts, f.at, l.id, l.indexed_at,"
     " coalesce(o.title, l.title, p.title), coalesce(o.media_type, l.media_type, p.media_type),"
     " coalesce(o.size, p.size, e.size, l.size), coalesce(o.own_metadata, l.own_metadata, '{}'),"
     f" iif(o.state > {DocumentState.LOADED} OR l.id IS NULL, o.chunk_count, l.chunk_count)"
@@ -219,11 +219,12 @@ def scope(seen: View) -> tuple[str, int, int, bool]:
 
 def _info(row: Row) -> DocumentInfo:
     (
-        status, document_id, uri, source, given, replaces, attempts, created_at, requested_at, in_hand, changed_at,
-        phase, code, error, failed_attempts, failed_at, live, indexed_at, title, media_type, size, own, count,
+        status, document_id, uri, source, given, replaces, attempts, created_at, touched_at, requested_at, in_hand,
+        changed_at, phase, code, error, failed_attempts, failed_at, live, indexed_at, title, media_type, size, own,
+        count,
     ) = row  # fmt: skip
     has_failed = status == DocumentStatus.FAILED
-    moments = [at for at in (created_at, requested_at, changed_at, failed_at, indexed_at) if at is not None]
+    moments = [at for at in (created_at, touched_at, requested_at, changed_at, failed_at, indexed_at) if at is not None]
     return DocumentInfo(
         id=document_id,
         uri=uri,

@@ -24,6 +24,15 @@ def fail(tx: Transaction, job_seq: int, name: str, error: str) -> None:
     )  # fmt: skip
 
 
+def displace(tx: Transaction, job_seq: int, name: str, uris: Collection[str]) -> None:
+    """So far, the source has these documents under uris of what was pushed, which goes before."""
+    tx.run(
+        "INSERT INTO job_sources (job_seq, name, displaced) VALUES (?1, ?2, ?3)"
+        " ON CONFLICT (job_seq, name) DO UPDATE SET displaced = ?3",
+        job_seq, name, json_array([len(uris), min(uris)]),
+    )  # fmt: skip
+
+
 def forget_failures(tx: Transaction, job_seq: int) -> None:
     """Let the sources that failed be tried again."""
     tx.run("UPDATE job_sources SET error = NULL WHERE job_seq = ?", job_seq)

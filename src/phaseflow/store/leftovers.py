@@ -86,7 +86,7 @@ def _remove_of_deleted(tx: Transaction, key: str) -> None:
         tx.run("DELETE FROM index_shards WHERE kb_id = ?", key)
     if found := tx.rows("SELECT id, indexed, kb_id FROM documents WHERE kb_id = ? LIMIT ?", key, STEP_DOCUMENTS):
         _remove_documents(tx, found, at_once=True)
-    elif any(_delete_by_uri(tx, table, key) for table in ("failures", "requests", "pushed", "catalogue")):
+    elif any(_delete_by_uri(tx, table, key) for table in ("failures", "requests", "pushed", "catalogue", "left_out")):
         return
     elif job := tx.row("SELECT seq, id FROM ingestion_jobs WHERE kb_id = ? LIMIT 1", key):
         left = _delete_some(tx, "job_entries", "job_seq", job[0]) or _delete_some(tx, "transitions", "job_id", job[1])

@@ -63,6 +63,12 @@ CREATE TABLE catalogue (
     replaces    INTEGER NOT NULL DEFAULT 0,
     attempts    INTEGER NOT NULL DEFAULT 0,
     created_at  TEXT NOT NULL,
+    changed_at  TEXT,
+    PRIMARY KEY (kb_id, uri)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE left_out (
+    kb_id TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
+    uri   TEXT NOT NULL,
     PRIMARY KEY (kb_id, uri)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX catalogue_by_id ON catalogue (kb_id, document_id);
@@ -156,6 +162,7 @@ CREATE TABLE job_sources (
     name    TEXT NOT NULL,
     listed  INTEGER NOT NULL DEFAULT 0,
     error   TEXT,
+    displaced TEXT,
     PRIMARY KEY (job_seq, name)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE kept_files (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
