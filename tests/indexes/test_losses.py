@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from phaseflow.actors import index_delivery
 from phaseflow.components.indexes import IndexDocument
 from phaseflow.domain.errors import IndexUnavailable
 from phaseflow.supervisor import index_keeper
@@ -110,3 +111,46 @@ async def test_an_index_that_cannot_count_is_filled_again_once_a_search_finds_no
         await until(lambda: index.documents(space) == whole)
         await until_whole(flow)
         assert await all_found(flow) == {f"{name}.md" for name in NAMES}
+
+
+NO_ROOM = """
+CREATE FUNCTION phaseflow.no_room() RETURNS trigger LANGUAGE plpgsql AS
+    $$BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END$$;
+CREATE TRIGGER no_room BEFORE INSERT ON phaseflow."{0}" FOR EACH ROW EXECUTE FUNCTION phaseflow.no_room()
+"""
+
+
+@pytest.mark.parametrize("harm", ["stopped", "full"])
+async def test_ingestion_waits_for_a_server_that_stands_still_or_has_no_room_and_goes_on_with_it(
+    tmp_path: Path, postgres: Postgres, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    monkeypatch.setattr(index_delivery, "CALL_S", 0.5)
+    place = place_of("postgres", tmp_path, request)
+    place.write(*NAMES)
+    async with place.flow() as flow:
+        await run(flow, place)
+        [(space,)] = place.rows("SELECT name FROM index_spaces")
+        try:
+            if harm == "stopped":
+                postgres.stop()
+            else:
+                postgres.rows(NO_ROOM.format(space))
+            place.write("more")
+            job = await flow.start("kb")
+            with anyio.fail_after(20):
+                async for status in job.watch():
+                    if status.waiting_on == "index":
+                        break
+            assert (status.status, status.metrics.documents_failed) == ("running", 0)
+            assert len(await flow.search("kb", "all about", 100, mode="words")) == len(NAMES)
+            if harm == "full":
+                assert len(await flow.search("kb", "all about", 100, mode="vectors")) == len(NAMES)
+        finally:
+            if harm == "stopped":
+                postgres.go_on()
+            else:
+                postgres.rows("DROP FUNCTION phaseflow.no_room CASCADE")
+        with anyio.fail_after(20):
+            assert (await job.wait()).status == "completed"
+        assert await all_found(flow) == {f"{name}.md" for name in (*NAMES, "more")}
+        assert set(place.embedder.paid.values()) == {1}

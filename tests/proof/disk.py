@@ -30,11 +30,12 @@ def enter_own_mounts(module: str) -> None:
 class Disk:
     """A folder on a filesystem of its own, where the process may mount; ``is_real`` is False where it may not."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, size_mb: int = SIZE_MB) -> None:
         folder.mkdir()
         self.folder = folder
+        self._size_mb = size_mb
         self._balloon = folder / "balloon"
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "phaseflow-chaos", str(folder)]
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "phaseflow-chaos", str(folder)]
         try:
             self.is_real = (
                 OWN_MOUNTS in os.environ and not subprocess.run(mount, capture_output=True, check=False).returncode
@@ -44,7 +45,7 @@ class Disk:
 
     def __str__(self) -> str:
         if self.is_real:
-            return f"a filesystem of {SIZE_MB} MB of its own, which is filled and emptied"
+            return f"a filesystem of {self._size_mb} MB of its own, which is filled and emptied"
         return "simulated: this process may not mount a filesystem, so commits fail as on a full disk"
 
     @property

@@ -1,8 +1,9 @@
-"""The head, or the PostgreSQL that has the index, is killed at each named point: ``./tasks index-kills [--times N]``.
+"""The head, or the PostgreSQL that has the index, comes to harm at each named point: ``./tasks index-kills``.
 
-Each cell: a knowledge base is filled, a process works on it, and one of the two gets ``kill -9`` at the point. Then all
-goes on. In the end hits are the searchable documents, the outbox is empty, the spaces and the documents of the server
-are those that the database knows, and no text was paid for twice but those of the calls in hand.
+Each cell: a knowledge base is filled, a process works on it, and at the point one of the two gets ``kill -9``, or the
+server stands still for ``--stopped`` seconds, or its disk is full. Then all goes on. In the end hits are the searchable
+documents, the outbox is empty, the spaces and the documents of the server are those that the database knows, and no
+text was paid for twice but those of the calls in hand.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import anyio
@@ -23,17 +24,32 @@ from phaseflow import FolderSource, PhaseFlow
 from phaseflow.domain.errors import JobConflict, KnowledgeBaseNotFound
 from tests.components.fake_embedding_server import FakeEmbeddingServer
 from tests.indexes.postgres import Postgres
-from tests.proof.index_victim import CELLS, Cell, Errand, Who, live, until_settled
+from tests.proof.disk import Disk, enter_own_mounts
+from tests.proof.index_victim import CELLS, Cell, Errand, Who, arrived_at, live, until_settled
 from tests.proof.victim import BATCH, IN_FLIGHT, RemoteEmbedder
 
-GO_ON_S = 60
+GO_ON_S = 150
+NO_ROOM = "No space left on device"
+STOPPED_S = 30.0
+FULL_S = 4.0
+SIZE_MB = 192
+"""The disk of the server."""
 
 
 class Kills:
     """One server for all cells; each has a database and a folder of its own."""
 
-    def __init__(self, root: Path, server: Postgres, forks: multiprocessing.context.BaseContext) -> None:
+    def __init__(
+        self,
+        root: Path,
+        server: Postgres,
+        forks: multiprocessing.context.BaseContext,
+        disk: Disk | None = None,
+        stopped_s: float = STOPPED_S,
+    ) -> None:
         self._root = root
+        self._disk = disk
+        self._stopped_s = stopped_s
         self._server = server
         self._forks = forks
         self._number = 0
@@ -69,9 +85,12 @@ class Kills:
             target=live, args=(cell, database, docs, base_url, self._server.url, self._server.pid)
         )
         process.start()
+        arrived = arrived_at(database)
         with anyio.fail_after(GO_ON_S):
             while process.is_alive():
                 await anyio.sleep(0.02)
+                if arrived.exists():
+                    await self._harm(cell.who, arrived)
                 if not self._server.is_running:
                     await anyio.to_thread.run_sync(self._server.start)
         if not self._server.is_running:
@@ -79,6 +98,20 @@ class Kills:
         assert process.exitcode in {0, 3, -signal.SIGKILL}, f"the head ended with {process.exitcode}"
         assert (process.exitcode == -signal.SIGKILL) <= (cell.who is Who.HEAD)
         return bool(process.exitcode != 3)
+
+    async def _harm(self, who: Who, arrived: Path) -> None:
+        """Do it, say so, and end it after a while."""
+        if who is Who.STOPPED:
+            await anyio.to_thread.run_sync(self._server.stop)
+            arrived.unlink()
+            await anyio.sleep(self._stopped_s)
+            await anyio.to_thread.run_sync(self._server.go_on)
+        else:
+            assert self._disk is not None
+            self._disk.fill(0)
+            arrived.unlink()
+            await anyio.sleep(FULL_S)
+            self._disk.empty()
 
     async def _go_on(self, cell: Cell, database: Path, docs: Path, embedder: RemoteEmbedder) -> None:
         with anyio.fail_after(GO_ON_S):
@@ -138,12 +171,20 @@ def _write(docs: Path, numbers: Sequence[int], word: str) -> None:
         (docs / f"d{number:02}.md").write_text(f"# Document {number}\n\nThis {word} was all about number {number}.\n")
 
 
-async def _main(times: int, only: str) -> int:
+async def _main(times: int, only: str, stopped_s: float) -> int:
     broken: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as folder, Postgres() as server:
-        kills = Kills(Path(folder), server, multiprocessing.get_context("forkserver"))
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, ExitStack() as stack:
+        disk = Disk(Path(folder) / "disk", SIZE_MB)
+        stack.callback(disk.close)
+        for each in (Path(folder), disk.folder):
+            each.chmod(0o755)  # the server may run as somebody else
+        server = stack.enter_context(Postgres(disk.folder))
+        kills = Kills(Path(folder), server, multiprocessing.get_context("forkserver"), disk, stopped_s)
         for cell in [each for each in CELLS if only in str(each)]:
-            began, reached = time.monotonic(), 0
+            if cell.who is Who.FULL and not disk.is_real:
+                print(f"{cell}: left out, this process may not mount a filesystem")
+                continue
+            began, reached, refused = time.monotonic(), 0, server.log.count(NO_ROOM)
             for _ in range(times):
                 try:
                     reached += await kills.prove(cell)
@@ -151,7 +192,9 @@ async def _main(times: int, only: str) -> int:
                     broken[str(cell)] += 1
                     print(f"{cell}: {type(error).__name__}: {error}", flush=True)
             took_s = time.monotonic() - began
-            print(f"{cell}: {times} times, the point reached {reached}, {took_s:.0f} s", flush=True)
+            refused = server.log.count(NO_ROOM) - refused
+            also = f", {refused} calls without room" if cell.who is Who.FULL else ""
+            print(f"{cell}: {times} times, the point reached {reached}{also}, {took_s:.0f} s", flush=True)
             if not reached:
                 broken[f"{cell}: never reached"] += 1
     for cell_name, count in broken.items():
@@ -163,5 +206,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--only", default="", help="only cells whose name has this in it")
+    parser.add_argument("--stopped", type=float, default=STOPPED_S, help="seconds that the server stands still")
     given = parser.parse_args()
-    sys.exit(anyio.run(_main, given.times, given.only))
+    enter_own_mounts("tests.proof.index_kills")
+    sys.exit(anyio.run(_main, given.times, given.only, given.stopped))

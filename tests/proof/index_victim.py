@@ -1,7 +1,8 @@
-"""A process with a knowledge base in a PostgreSQL, in which one of the two is killed at a named point."""
+"""A process with a knowledge base in a PostgreSQL, in which one of the two comes to harm at a named point."""
 
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
@@ -17,14 +18,22 @@ from tests.proof.victim import RemoteEmbedder
 Settings = dict[str, dict[str, str]]
 OUTSIDE: Settings = {"index": {"type": "postgres", "server": "main"}}
 INSIDE: Settings = {"index": {"type": "embedded"}}
-LONGEST_S = 40
+LONGEST_S = 120
+SEEN_S = 20.0
+"""How long the one who does the harm may take to see that the point is reached."""
 
 
 class Who(StrEnum):
-    """Who is killed."""
+    """What happens at the point."""
 
     HEAD = "head"
+    """The head is killed."""
     SERVER = "server"
+    """The PostgreSQL is killed, and started again at once."""
+    STOPPED = "stopped"
+    """It stands still (SIGSTOP) for half a minute: connections stay, and nothing answers."""
+    FULL = "full"
+    """Its disk is full for some seconds."""
 
 
 class Errand(StrEnum):
@@ -87,7 +96,20 @@ PLACES = [
     (Errand.PAUSE, "supervisor.paused", 1),
     (Errand.CANCEL, "scheduler.applied", 1),
 ]
-CELLS = [Cell(who, *place) for who in Who for place in PLACES]
+WAITS = [
+    (Errand.INGEST, "indexing.putting", 1),
+    (Errand.INGEST, "index.removing", 1),
+    (Errand.MOVE_OUT, "index.putting_back", 1),
+    (Errand.MOVE_OUT, "indexing.ready", 1),
+    (Errand.MOVE_IN, "index.removing", 1),
+    (Errand.DELETE, "index.removing", 1),
+    (Errand.PAUSE, "supervisor.paused", 1),
+    (Errand.CANCEL, "scheduler.applied", 1),
+]
+CELLS = [
+    *(Cell(who, *place) for who in (Who.HEAD, Who.SERVER) for place in PLACES),
+    *(Cell(who, *place) for who in (Who.STOPPED, Who.FULL) for place in WAITS),
+]
 
 
 def live(cell: Cell, database: Path, folder: Path, base_url: str, url: str, server_pid: int) -> None:
@@ -98,12 +120,28 @@ def live(cell: Cell, database: Path, folder: Path, base_url: str, url: str, serv
         nonlocal left
         left -= 1
         if left == 0:
-            os.kill(os.getpid() if cell.who is Who.HEAD else server_pid, signal.SIGKILL)
+            if cell.who in {Who.HEAD, Who.SERVER}:
+                os.kill(os.getpid() if cell.who is Who.HEAD else server_pid, signal.SIGKILL)
+            else:
+                _call_for_harm(arrived_at(database))
 
     postgres.WORTH_AN_INDEX = 1  # type: ignore[misc]  # bound in the loop
     install = lambda: failpoints.install(cell.point, arrive)  # noqa: E731  # named for what it does
     anyio.run(_run, cell.errand, database, folder, base_url, url, install)
     raise SystemExit(3 if left > 0 else 0)
+
+
+def arrived_at(database: Path) -> Path:
+    """The file that says that the point is reached, until the harm is done."""
+    return database.with_name("arrived")
+
+
+def _call_for_harm(arrived: Path) -> None:
+    """Let nothing go on before it is done."""
+    arrived.touch()
+    until = time.monotonic() + SEEN_S
+    while arrived.exists() and time.monotonic() < until:
+        time.sleep(0.005)
 
 
 async def _run(
