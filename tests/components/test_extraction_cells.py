@@ -8,7 +8,7 @@ import pytest
 from phaseflow.components.extraction import extract
 from phaseflow.components.extraction.number_format import shown
 from phaseflow.domain.errors import DocumentError
-from tests.components.binary_fixtures import ODF, S, package, record, xls, xlsx
+from tests.components.binary_fixtures import ODF, S, package, record, relations, xls, xlsx
 
 
 @pytest.mark.parametrize(
@@ -18,9 +18,14 @@ from tests.components.binary_fixtures import ODF, S, package, record, xls, xlsx
         (42, "00000", "00042"), (4930123456, "+#", "+4930123456"), (-5, "#,##0;(#,##0)", "(5)"), (-3, "0", "-3"),
         (6.02e23, "0.00E+00", "6.02E+23"), (0.1 + 0.2, "0.00", "0.30"), (1.005, "0.00", "1.01"), (-0.001, "0.0", "0.0"),
         (123456789, "000-00-0000", "123-45-6789"), (1234567, "0.0,,", "1.2"), (12000, "#,##0,", "12"),
+        (0.75, "# ?/?", "3/4"), (1.75, "# ?/?", "1 3/4"), (-0.25, "# ?/?", "-1/4"), (2, "# ?/?", "2"),
+        (0, "# ?/?", "0"),
+        (0.333, "# ??/??", "1/3"), (1.5, "# ?/8", "1 4/8"), (0.999, "# ?/2", "1"), (2.5, "?/?", "5/2"),
+        (0.5, '# ?/100" in"', "50/100 in"), (12345.6789, "##0.0E+0", "12.3E+3"), (0.00012, "##0.0E+0", "120.0E-6"),
+        (999999, "##0.0E+0", "1.0E+6"), (0, "##0.0E+0", "0.0E+0"), (6.02e-23, "0.0E-00", "6.0E-23"),
         (0, '0;-0;"none"', "none"), (5, '[>=10]"many";[<10]"few"', "few"), (12, 'General" km"', "12 km"),
         (1234.5, '_-* #,##0.00\\ "€"_-;-* #,##0.00\\ "€"_-', "1,234.50 €"), (-0.125, "0.0%;[Red]-0.0%", "-12.5%"),
-        (7, '"No. "000', "No. 007"), (5, "@", None), (5, "# ?/?", None), (5, ";;;", None), (5, "0" * 300, None),
+        (7, '"No. "000', "No. 007"), (5, "@", None), (5, ";;;", None), (5, "0" * 300, None),
         (1.5, "[h]:mm", "36:00"), (1.5, "[hh]:mm:ss", "36:00:00"), (1, "[s]", "86400"), (0.0007, "mm:ss.0", "01:00.5"),
         (0.3541666666666667, "h:mm AM/PM", "8:30 AM"), (0.99999999, "hh:mm:ss", "00:00:00"), (0, "h AM/PM", "12 AM"),
         (45362, "d. mmmm yyyy", "11. March 2024"), (45362.75, "dd/mm/yyyy hh:mm", "11/03/2024 18:00"),
@@ -54,6 +59,61 @@ def test_excel() -> None:
     assert "| 20% | 00042 | 36:00 | 0.3 |" in extract(data, "a.xlsx").text
 
 
+def test_texts_are_shown_as_they_are_framed_and_raised_and_cells_may_have_no_name() -> None:
+    texts = (
+        "<si><r><t>10</t></r><r><rPr><vertAlign val='superscript'/></rPr><t>6</t></r><r><t> cells</t></r></si>"
+        "<si><t>東京</t><rPh><t>とう</t></rPh></si>"
+    )
+    row = (
+        '<row><c t="s"><v>0</v></c><c t="s" s="0"><v>1</v></c><c s="1"><v>0.75</v></c>'
+        '<c t="inlineStr"><is><r><t>H</t></r><r><rPr><vertAlign val="subscript"/></rPr><t>2</t></r></is></c></row>'
+    )
+    members = {"xl/styles.xml": styles("0;0;0;&quot;No. &quot;@", "0%")}
+    data = xlsx({"One": row}, **members, **{"xl/sharedStrings.xml": f"<sst {S}>{texts}</sst>"})
+    assert "| 10⁶ cells | No. 東京 | 75% | H₂ |" in extract(data, "a.xlsx").text
+    # An accounting format has a place for texts, and nothing beside them.
+    plain = xlsx(
+        {"One": '<row r="1"><c r="A1" s="0" t="inlineStr"><is><t>x</t></is></c></row>'},
+        **{"xl/styles.xml": styles("0;0;0;_(@_)")},
+    )
+    assert "| x |" in extract(plain, "a.xlsx").text
+
+
+def test_binary_workbooks() -> None:
+    def wide(text: str) -> bytes:
+        return struct.pack("<I", len(text)) + text.encode("utf-16-le")
+
+    def binary(kind: int, body: bytes = b"") -> bytes:
+        number = bytes([kind]) if kind < 0x80 else bytes([kind & 0x7F | 0x80, kind >> 7])
+        return number + bytes([len(body)]) + body
+
+    book = binary(131) + binary(153, b"\0" * 12) + binary(143)
+    book += binary(156, struct.pack("<II", 0, 1) + wide("worksheet1") + wide("One")) + binary(144) + binary(132)
+    codes = ("0.0%", "00000", "[h]:mm")
+    formats = b"".join(binary(44, struct.pack("<H", 164 + n) + wide(code)) for n, code in enumerate(codes))
+    cell_styles = b"".join(binary(47, struct.pack("<HH", 0, n) + bytes(12)) for n in (0, 164, 165, 166))
+    sheet = binary(129) + binary(148, struct.pack("<IIII", 0, 0, 0, 3)) + binary(145) + binary(0, bytes(25))
+    sheet += binary(5, struct.pack("<IId", 0, 1, 0.475)) + binary(2, struct.pack("<III", 1, 2, 42 << 2 | 2))
+    sheet += binary(9, struct.pack("<IId", 2, 3, 1.5) + bytes(10)) + binary(5, struct.pack("<IId", 3, 0, 7.5))
+    relation = relations(worksheet1="worksheets/sheet1.bin", styles1="styles.bin")
+    data = package(
+        {
+            "_rels/.rels": relations(officeDocument="xl/workbook.bin"),
+            "xl/workbook.bin": book,
+            "xl/_rels/workbook.bin.rels": relation,
+            "xl/styles.bin": binary(278)
+            + binary(615, struct.pack("<I", 3))
+            + formats
+            + binary(616)
+            + binary(617, struct.pack("<I", 4))
+            + cell_styles
+            + binary(618),
+            "xl/worksheets/sheet1.bin": sheet + binary(146) + binary(130),
+        }
+    )
+    assert "| 47.5% | 00042 | 36:00 | 7.5 |" in extract(data, "a.xlsb").text
+
+
 def test_a_cell_that_is_cut_by_the_end_of_a_piece_is_shown_too() -> None:
     rows = "".join(f'<row r="{n}"><c r="A{n}" s="0"><v>0.{n:05}</v></c></row>' for n in range(1, 5001))
     text = extract(xlsx({"One": rows}, **{"xl/styles.xml": styles("0.000%")}), "a.xlsx").text
@@ -79,6 +139,29 @@ def test_opendocument_shows_what_the_document_says_is_shown() -> None:
     kind = "application/vnd.oasis.opendocument.spreadsheet"
     data = package({"mimetype": kind, "content.xml": content, "META-INF/manifest.xml": "<m/>"})
     assert "| 47.5% | 9,90 € | 36:00 | 007 | 007 |" in extract(data, "a.ods").text
+
+
+def test_opendocument_says_texts_in_lines_and_comments_and_drawings_beside() -> None:
+    names = " ".join(f'xmlns:{name}="{ODF}{name}:1.0"' for name in ("office", "text", "table", "style", "draw"))
+    styled = '<style:style style:name="T1"><style:text-properties style:text-position="super 58%"/></style:style>'
+    note = '<office:annotation><dc:creator xmlns:dc="d">Ann</dc:creator><text:p>a remark</text:p></office:annotation>'
+    row = (
+        f"<table:table-row><table:table-cell office:value-type='string'>{note}<text:p>10<text:span"
+        ' text:style-name="T1">6</text:span> cells</text:p></table:table-cell>'
+        f'<table:table-cell office:value-type="percentage" office:value="0.5">{note}<text:p>50%</text:p>'
+        "<draw:frame><draw:text-box><text:p>boxed</text:p></draw:text-box></draw:frame></table:table-cell>"
+        '<table:table-cell office:value-type="boolean" office:boolean-value="true"><text:p>WAHR</text:p>'
+        "</table:table-cell></table:table-row>"
+    )
+    content = (
+        f"<office:document-content {names}>{styled}<office:body><office:spreadsheet>"
+        f'<table:table table:name="A">{row}</table:table></office:spreadsheet></office:body></office:document-content>'
+    )
+    kind = "application/vnd.oasis.opendocument.spreadsheet"
+    data = package({"mimetype": kind, "content.xml": content, "META-INF/manifest.xml": "<m/>"})
+    text = extract(data, "a.ods").text
+    assert "| 10⁶ cells | 50% | WAHR |" in text
+    assert text.endswith("a remark\n\na remark\n\nboxed")
 
 
 class TestOldExcel:

@@ -184,6 +184,18 @@ def test_what_stands_for_a_drawing_is_read_and_a_hidden_shape_is_not() -> None:
     assert extract(pptx(described + hidden + shape("seen")), "a.pptx").text == "a chart of sales\n\nseen"
 
 
+def test_conversations_beside_a_sheet_are_read_and_what_stands_for_them_is_not() -> None:
+    comments = "<comments><text><t>[Threaded comment] Your version</t></text><text><t>a note</t></text></comments>"
+    members = {
+        "xl/worksheets/_rels/sheet1.xml.rels": relations(comments1="../c.xml", threadedComment1="../t.xml"),
+        "xl/c.xml": comments,
+        "xl/t.xml": "<ThreadedComments><threadedComment><text>said so</text></threadedComment></ThreadedComments>",
+    }
+    text = extract(xlsx({"One": cells("a")}, **members), "a.xlsx").text
+    assert text.endswith("a note\n\nsaid so")
+    assert "Your version" not in text
+
+
 @pytest.mark.parametrize(
     ("body", "text"),
     [

@@ -1,18 +1,21 @@
-"""Numbers in the sheets of a workbook as they are shown: Excel's and OpenDocument's files."""
+"""Cells in the sheets of an Excel workbook as they are shown."""
 
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from html import unescape
 
-from phaseflow.components.extraction.number_format import BUILTIN, GENERAL, shown
+from phaseflow.components.extraction.number_format import BUILTIN, GENERAL, shown, text_frame
 from phaseflow.components.extraction.package import Package
+from phaseflow.components.extraction.sheet_cells import SharedTexts, SheetCells
 from phaseflow.components.extraction.workbook import Place, place_of
 
 _LONGEST = 1 << 20
 """Bytes that a cell may take before it is given up."""
 _ATTRIBUTE = re.compile(rb"\b([rst])\s*=\s*[\"']([^\"']*)[\"']")
 _STYLES = "xl/styles.xml"
+_TEXTS = "xl/sharedStrings.xml"
+_RAISED = b"vertAlign"
+_NAMELESS = re.compile(rb"<(?:\w+:)?c(?:>|\s(?![^<>]*\br\s*=)[^<>]*>)")
 
 
 class CellFormats:
@@ -25,6 +28,9 @@ class CellFormats:
         if _STYLES in package:
             package.parse(_STYLES, found)
         self._codes = {str(place).encode(): code for place, code in enumerate(found.styles) if code}
+        frames = {place: text_frame(code) for place, code in self._codes.items()}
+        self._frames = {place.decode(): frame for place, frame in frames.items() if frame}
+        self._shared = self._shared_texts()
         if self._codes:
             styles = b"|".join(sorted(self._codes))
             # The first way is how nearly all programs write a cell; to take attributes apart takes longer.
@@ -37,6 +43,12 @@ class CellFormats:
 
     def shown(self, sheet: str) -> Iterator[tuple[Place, str]]:
         """Yield the numbers of a sheet as they are shown, where they have a format."""
+        if self._frames or self._shared or self._is_to_be_parsed(sheet):
+            codes = {place.decode(): code for place, code in self._codes.items()}
+            cells = SheetCells(codes, self._frames, self._shared, self._is_1904)
+            self._package.parse(sheet, cells)
+            yield from cells.found.items()
+            return
         if not self._codes:
             return
         rest = b""
@@ -51,6 +63,22 @@ class CellFormats:
                 elif (found := self._shown(attributes, other)) is not None:
                     yield found
             rest = text[end:] if len(text) - end < _LONGEST else b""
+
+    def _is_to_be_parsed(self, sheet: str) -> bool:
+        """Whether texts stand above the line in the sheet itself, or its cells do not say where they are."""
+        for place, chunk in enumerate(self._package.chunks(sheet)):
+            if _RAISED in chunk or (not place and self._codes and _NAMELESS.search(chunk)):
+                return True
+        return False
+
+    def _shared_texts(self) -> dict[int, str]:
+        if _TEXTS not in self._package:
+            return {}
+        if not self._frames and not any(_RAISED in chunk for chunk in self._package.chunks(_TEXTS)):
+            return {}
+        shared = SharedTexts(wants_all=bool(self._frames))
+        self._package.parse(_TEXTS, shared)
+        return shared.texts
 
     def _shown(self, attributes: bytes, value: bytes) -> tuple[Place, str] | None:
         said = dict(_ATTRIBUTE.findall(attributes))
@@ -93,50 +121,3 @@ class _Formats:
             self._in_cells = False
 
     def data(self, text: str) -> None: ...
-
-
-_ODS = re.compile(
-    rb"<(?:(table:table)\s([^<>]*)|(table:table-row)\b([^<>]*)|(table:(?:covered-)?table-cell)\b([^<>]*?)(/?))>"
-)
-_FORMATTED = re.compile(
-    rb"office:value-type=\"(?:percentage|currency|time|date)\"|number:min-integer-digits=\"(?:[2-9]|\d\d)\""
-)
-_TEXT = re.compile(rb"<text:p\b[^<>]*>(.*?)</text:p>", re.S)
-_TAGS = re.compile(rb"<[^<>]*>")
-_TYPED = re.compile(rb"office:value-type=\"(?:percentage|currency|time|date|float)\"")
-_REPEATED = re.compile(rb"table:number-(?:columns|rows)-repeated=\"(\d{1,7})\"")
-_NAME = re.compile(rb"table:name=\"([^\"]*)\"")
-_MOST_SHOWN = 50
-"""Repetitions of one cell that are shown each."""
-
-
-def shown_in_ods(package: Package, member: str = "content.xml") -> Iterator[tuple[str, Place, str]]:
-    """Yield the numbers of an OpenDocument spreadsheet as they are shown: the sheet's name, the place, the text.
-
-    The document says itself how each is shown. Those with a plain format are not looked at if none has another.
-    """
-    content = package.read(member) if member in package else b""
-    if not _FORMATTED.search(content):
-        return
-    name, row, column, repeated_row = "", -1, 0, 1
-    for match in _ODS.finditer(content):
-        if match[1]:
-            found = _NAME.search(match[2])
-            name, row, column, repeated_row = unescape(found[1].decode("utf-8", "replace")) if found else "", -1, 0, 1
-        elif match[3]:
-            row, column, repeated_row = row + repeated_row, 0, _repeated(match[4])
-        else:
-            repeated = _repeated(match[6])
-            if not match[7] and _TYPED.search(match[6]):
-                end = content.find(b"</table:table-cell>", match.end())
-                text = _TEXT.search(content, match.end(), end) if end >= 0 else None
-                if text and (words := unescape(_TAGS.sub(b"", text[1]).decode("utf-8", "replace")).strip()):
-                    for y in range(row, row + min(repeated_row, _MOST_SHOWN)):
-                        for x in range(column, column + min(repeated, _MOST_SHOWN)):
-                            yield name, (y, x), words
-            column += repeated
-
-
-def _repeated(attributes: bytes) -> int:
-    found = _REPEATED.search(attributes)
-    return int(found[1]) if found else 1

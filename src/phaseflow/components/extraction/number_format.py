@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 
+from phaseflow.components.extraction.fraction_format import fraction, scientific
 from phaseflow.components.extraction.moment_format import Token, moment
 
 GENERAL = "General"
@@ -174,12 +175,14 @@ def _number(tokens: Sequence[Token], value: float) -> str | None:
         return "".join(
             plain(value) if kind == "general" else text for kind, text in tokens if kind in ("general", "literal")
         ).strip()
-    if ("sign", "/") in tokens or ("sign", "@") in tokens:
+    if ("sign", "@") in tokens:
         return None
+    if ("sign", "/") in tokens:
+        return fraction(tokens, value)
     if "digit" not in kinds:
         return "".join(text for kind, text in tokens if kind == "literal").strip()
     if "exponent" in kinds:
-        return _scientific(tokens, value)
+        return scientific(tokens, value)
     last = len(kinds) - 1 - kinds[::-1].index("digit")
     point = next((place for place, token in enumerate(tokens) if token == ("sign", ".")), len(tokens))
     whole_end = min(point, last + 1)
@@ -252,17 +255,17 @@ def _rest(tokens: Sequence[Token], digits: str) -> list[str]:
     return texts
 
 
-def _scientific(tokens: Sequence[Token], value: float) -> str | None:
-    kinds = [kind for kind, _ in tokens]
-    exponent = kinds.index("exponent")
-    point = next((place for place, token in enumerate(tokens) if token == ("sign", ".")), exponent)
-    if sum(kind == "digit" for kind in kinds[:point]) != 1:
+def text_frame(code: str) -> tuple[str, str] | None:
+    """Return what a format puts before and behind a text; None when that is nothing."""
+    sections = _sections(code) if "@" in code else None
+    tokens = next((each.tokens for each in reversed(sections or ()) if ("sign", "@") in each.tokens), None)
+    if tokens is None:
         return None
-    decimals = sum(kind == "digit" for kind in kinds[point:exponent])
-    mantissa, _, power = f"{value:.{decimals}e}".partition("e")
-    width = sum(kind == "digit" for kind in kinds[exponent:])
-    sign = "-" if power.startswith("-") else "+" if tokens[exponent][1].endswith("+") else ""
-    return f"{mantissa}E{sign}{power.lstrip('+-').lstrip('0').rjust(width, '0')}"
+    place = tokens.index(("sign", "@"))
+    before, after = (
+        "".join(text for kind, text in part if kind == "literal") for part in (tokens[:place], tokens[place:])
+    )
+    return (before, after) if before.strip() or after.strip() else None
 
 
 def plain(value: float) -> str:

@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from phaseflow.components.extraction.cell_formats import CellFormats, shown_in_ods
+from phaseflow.components.extraction.cell_formats import CellFormats
 from phaseflow.components.extraction.libraries import library
 from phaseflow.components.extraction.markdown_writer import Draft
 from phaseflow.components.extraction.number_format import plain
 from phaseflow.components.extraction.odf import refuse_encrypted
+from phaseflow.components.extraction.ods import Ods
 from phaseflow.components.extraction.ole import EndlessChain
 from phaseflow.components.extraction.package import Package, encrypted, no_text_layer, nothing_found
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.components.extraction.workbook import PassedOver, Place, passed_over, sheets_of
 from phaseflow.components.extraction.xls import old_workbook, unread
+from phaseflow.components.extraction.xlsb import binary_workbook
 from phaseflow.domain.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -84,10 +86,14 @@ class _Beside:
 
 def _beside_xml(package: Package) -> _Beside:
     if "content.xml" in package:
+        ods = Ods(package)
         by_sheet: dict[str, list[tuple[Place, str]]] = {}
-        for name, place, text in shown_in_ods(package):
+        for name, place, text in ods.shown():
             by_sheet.setdefault(name, []).append((place, text))
-        return _Beside({}, lambda name: by_sheet.get(name, ()))
+        said = {name: PassedOver({}, texts) for name, texts in ods.remarks().items()}
+        return _Beside(said, lambda name: by_sheet.get(name, ()))
+    if (binary := binary_workbook(package)) is not None:
+        return _Beside({}, binary.cells)
     listed, is_1904 = sheets_of(package)
     formats, members = CellFormats(package, is_1904=is_1904), dict(listed)
     return _Beside(passed_over(package, listed), lambda name: formats.shown(members[name]) if name in members else ())

@@ -11,6 +11,8 @@ _UNREAD = re.compile(
     rb"</(?:\w+:)?f>\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</|</(?:\w+:)?c>)"  # a formula without a value
     rb"|\bt=[\"']e[\"']"  # an error, as #DIV/0!
 )
+_STAND_IN = "[Threaded comment]"
+"""What stands in the place of a conversation for programs that do not know them."""
 _OVERLAP = 64
 _REFERENCE = re.compile(r"([A-Za-z]{1,3})(\d{1,7})")
 
@@ -87,7 +89,11 @@ def _remarks(package: Package, sheet: str) -> Iterator[str]:
         if relation.kind == "comments":
             comments = Texts("text")
             package.parse(relation.target, comments)
-            yield from comments.texts
+            yield from (text for text in comments.texts if not text.startswith(_STAND_IN))
+        elif relation.kind == "threadedComment":
+            threads = Texts("text")
+            package.parse(relation.target, threads)
+            yield from threads.texts
         elif relation.kind == "drawing":
             yield drawn(package, relation.target)
             for inner in package.relations(relation.target).values():

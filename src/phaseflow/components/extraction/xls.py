@@ -112,17 +112,17 @@ def _numbers(kind: int, body: bytes) -> Iterator[tuple[int, int, int, float]]:
         yield struct.unpack_from("<HHHd", body)
     elif kind == _RK and len(body) >= 10:
         row, column, style, packed = struct.unpack_from("<HHHI", body)
-        yield row, column, style, _unpacked(packed)
+        yield row, column, style, unpacked(packed)
     elif kind == _MULRK and len(body) >= 6:
         row, column = struct.unpack_from("<HH", body)
         for place, (style, packed) in enumerate(struct.iter_unpack("<HI", body[4 : 4 + (len(body) - 6) // 6 * 6])):
-            yield row, column + place, style, _unpacked(packed)
+            yield row, column + place, style, unpacked(packed)
     # A formula whose last two bytes of the value are set has a text or an error for a value.
     elif kind == _FORMULA and len(body) >= 14 and body[12:14] != b"\xff\xff":
         yield struct.unpack_from("<HHHd", body)
 
 
-def _unpacked(packed: int) -> float:
+def unpacked(packed: int) -> float:
     """Return the number that Excel packs into 30 bits: an integer or the upper half of a float, perhaps times 100."""
     if packed & 2:
         signed = packed >> 2

@@ -1,0 +1,119 @@
+"""What calamine passes over in a binary Excel workbook (``xlsb``): formats of numbers."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from phaseflow.components.extraction.number_format import BUILTIN, shown
+from phaseflow.components.extraction.package import Package
+from phaseflow.components.extraction.workbook import Place
+from phaseflow.components.extraction.xls import unpacked
+
+_ROW, _RK, _REAL, _FORMULA = 0, 2, 5, 9
+_FORMAT, _STYLE, _STYLES, _END_OF_STYLES = 44, 47, 617, 618
+_PROPERTIES, _SHEET = 153, 156
+_LARGEST = 1 << 24
+"""Bytes of a record: more is damage."""
+_MAIN = "xl/workbook.bin"
+_STYLE_MEMBER = "xl/styles.bin"
+
+
+@dataclass(slots=True)
+class BinaryWorkbook:
+    """Sheets by name with their members, and formats by the number of the style."""
+
+    package: Package
+    is_1904: bool = False
+    sheets: dict[str, str] = field(default_factory=dict)
+    codes: dict[int, str] = field(default_factory=dict)
+
+    def cells(self, name: str) -> Iterator[tuple[Place, str]]:
+        """Yield the numbers of a sheet as they are shown, where they have a format."""
+        if name not in self.sheets or not self.codes:
+            return
+        row = 0
+        for kind, body in _records(self.package, self.sheets[name]):
+            if kind == _ROW and len(body) >= 4:
+                row = struct.unpack_from("<I", body)[0]
+            elif kind in (_RK, _REAL, _FORMULA) and len(body) >= (12 if kind == _RK else 16):
+                column, style = struct.unpack_from("<II", body)
+                code = self.codes.get(style & 0xFFFFFF)
+                if code:
+                    packed = struct.unpack_from("<I" if kind == _RK else "<d", body, 8)[0]
+                    text = shown(unpacked(packed) if kind == _RK else packed, code, is_1904=self.is_1904)
+                    if text is not None:
+                        yield (row, column), text
+
+
+def binary_workbook(package: Package) -> BinaryWorkbook | None:
+    """Read the names of the sheets and the formats; None when the document is no such workbook."""
+    main = package.main(_MAIN)
+    if main not in package or not main.endswith(".bin"):
+        return None
+    book, relations = BinaryWorkbook(package), package.relations(main)
+    for kind, body in _records(package, main):
+        if kind == _PROPERTIES and body:
+            book.is_1904 = bool(body[0] & 1)
+        elif kind == _SHEET and len(body) >= 8:
+            relation, place = _string(body, 8)
+            name, _ = _string(body, place)
+            if relation in relations:
+                book.sheets[name] = relations[relation].target
+    styles = next((each.target for each in relations.values() if each.kind == "styles"), _STYLE_MEMBER)
+    if styles in package:
+        book.codes = _codes(package, styles)
+    return book
+
+
+def _codes(package: Package, member: str) -> dict[int, str]:
+    formats, found, is_inside = dict(BUILTIN), list[int](), False
+    for kind, body in _records(package, member):
+        if kind == _FORMAT and len(body) >= 6:
+            formats[struct.unpack_from("<H", body)[0]] = _string(body, 2)[0]
+        elif kind in (_STYLES, _END_OF_STYLES):
+            is_inside = kind == _STYLES
+        elif kind == _STYLE and is_inside and len(body) >= 4:
+            found.append(struct.unpack_from("<H", body, 2)[0])
+    return {place: formats[number] for place, number in enumerate(found) if number in formats}
+
+
+def _records(package: Package, member: str) -> Iterator[tuple[int, bytes]]:
+    """Yield the records of a member, whose kind and length are numbers of seven bits a byte; ends at damage."""
+    held, place = b"", 0
+    for chunk in package.chunks(member):
+        held, place = held[place:] + chunk, 0
+        while (found := _head(held, place)) is not None:
+            kind, length, begin = found
+            if length > _LARGEST:
+                return
+            if begin + length > len(held):
+                break
+            yield kind, held[begin : begin + length]
+            place = begin + length
+
+
+def _head(data: bytes, place: int) -> tuple[int, int, int] | None:
+    """Return kind, length and where the body begins; None when the data end before."""
+    numbers: list[int] = []
+    for most in (2, 4):
+        number = 0
+        for shift in range(most):
+            if place >= len(data):
+                return None
+            byte, place = data[place], place + 1
+            number |= (byte & 0x7F) << 7 * shift
+            if not byte & 0x80:
+                break
+        numbers.append(number)
+    return numbers[0], numbers[1], place
+
+
+def _string(body: bytes, place: int) -> tuple[str, int]:
+    """Return a text and where it ends; ``""`` for none."""
+    if place + 4 > len(body):
+        return "", len(body)
+    length = struct.unpack_from("<I", body, place)[0]
+    if length == 0xFFFFFFFF:
+        return "", place + 4
+    end = place + 4 + 2 * length
+    return body[place + 4 : end].decode("utf-16-le", "replace"), end
