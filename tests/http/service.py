@@ -12,6 +12,7 @@ import anyio
 import httpx2
 from starlette.types import ASGIApp
 
+from phaseflow.components.certificates import trusted
 from phaseflow.domain import phase as bounds
 from phaseflow.domain.vocabulary import PHASES
 from phaseflow.flow import PhaseFlow
@@ -42,7 +43,7 @@ async def serving(flow: PhaseFlow, **options: Any) -> AsyncIterator[Service]:
 def http_client(url: str) -> httpx2.AsyncClient:
     """A client with as many connections as it likes, which heeds no proxy of the machine."""
     limits = httpx2.Limits(max_connections=None)
-    return httpx2.AsyncClient(base_url=url, timeout=10, trust_env=False, limits=limits)
+    return httpx2.AsyncClient(base_url=url, timeout=10, trust_env=False, limits=limits, verify=trusted())
 
 
 async def until(holds: Callable[[], Awaitable[bool]], within_s: float = READY_S) -> None:

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
-import httpx2
 from fastapi import Depends, FastAPI, Header, HTTPException
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -18,7 +17,7 @@ from phaseflow.client import Client
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import create_app
 from tests.http.listening import stream
-from tests.http.service import TRANSITIONS_OF_A_PASSAGE, foreign_server, listening_for, pass_through
+from tests.http.service import TRANSITIONS_OF_A_PASSAGE, foreign_server, http_client, listening_for, pass_through
 
 PREFIX = "/tools/ingestion"
 
@@ -66,7 +65,7 @@ def starlette_host(flow: PhaseFlow) -> Starlette:
 
 async def test_a_fastapi_host_mounts_it_under_a_prefix(tmp_path: Path) -> None:
     flow = PhaseFlow(tmp_path / "kb.db")
-    async with foreign_server(fastapi_host(flow)) as url, httpx2.AsyncClient(base_url=url) as http:
+    async with foreign_server(fastapi_host(flow)) as url, http_client(url) as http:
         await pass_through(flow.tracker, "mine", "own")
         assert (await http.get("/own", headers={"x-key": "host key"})).json() == {"kbs": "1"}
         status = await http.get(f"{PREFIX}/api/ingestion/kb/own/status")
@@ -77,7 +76,7 @@ async def test_a_fastapi_host_mounts_it_under_a_prefix(tmp_path: Path) -> None:
 
 async def test_a_starlette_host_mounts_it_under_a_prefix(tmp_path: Path) -> None:
     flow = PhaseFlow(tmp_path / "kb.db")
-    async with foreign_server(starlette_host(flow)) as url, httpx2.AsyncClient(base_url=url) as http:
+    async with foreign_server(starlette_host(flow)) as url, http_client(url) as http:
         assert (await http.get(f"{PREFIX}/readyz")).status_code == 200
         document = (await http.get(f"{PREFIX}/openapi.json")).json()
         assert document["servers"] == [{"url": PREFIX}]
@@ -90,7 +89,7 @@ async def test_the_cookie_belongs_to_the_prefix(tmp_path: Path) -> None:
     flow = PhaseFlow(tmp_path / "kb.db")
     async with flow:
         host = Starlette(routes=[Mount(PREFIX, create_app(flow, token="a long secret"))])
-        async with foreign_server(host) as url, httpx2.AsyncClient(base_url=url) as http:
+        async with foreign_server(host) as url, http_client(url) as http:
             assert (await http.get(f"{PREFIX}/")).status_code == 200
             assert (await http.get(f"{PREFIX}/api/ingestion/kb")).status_code == 401
             answer = await http.post(f"{PREFIX}/login", json={"token": "a long secret"})
@@ -100,14 +99,14 @@ async def test_the_cookie_belongs_to_the_prefix(tmp_path: Path) -> None:
 
 async def test_an_app_whose_engine_nobody_entered_runs_it_itself(tmp_path: Path) -> None:
     flow = PhaseFlow(tmp_path / "kb.db")
-    async with listening_for(create_app(flow)) as url, httpx2.AsyncClient(base_url=url) as http:
+    async with listening_for(create_app(flow)) as url, http_client(url) as http:
         assert (await http.get("/readyz")).status_code == 200
     assert not flow.is_running
 
 
 async def test_a_mounted_app_whose_engine_is_not_up_says_so(tmp_path: Path) -> None:
     host = Starlette(routes=[Mount(PREFIX, create_app(PhaseFlow(tmp_path / "kb.db")))])
-    async with foreign_server(host) as url, httpx2.AsyncClient(base_url=url) as http:
+    async with foreign_server(host) as url, http_client(url) as http:
         codes = [
             (await http.get(f"{PREFIX}{path}")).status_code for path in ("/healthz", "/readyz", "/api/ingestion/kb")
         ]
@@ -119,7 +118,7 @@ async def test_a_mounted_app_whose_engine_is_not_up_says_so(tmp_path: Path) -> N
 async def test_two_engines_in_one_process_do_not_meet(tmp_path: Path) -> None:
     async with PhaseFlow(tmp_path / "one.db") as one, PhaseFlow(tmp_path / "two.db") as two:
         host = Starlette(routes=[Mount("/one", create_app(one)), Mount("/two", create_app(two))])
-        async with foreign_server(host) as url, httpx2.AsyncClient(base_url=url) as http:
+        async with foreign_server(host) as url, http_client(url) as http:
             await pass_through(one.tracker, "mine", "own")
             found = [len((await http.get(f"/{name}/api/ingestion/kb")).json()["items"]) for name in ("one", "two")]
             text = (await http.get("/two/metrics")).text
@@ -130,6 +129,6 @@ async def test_two_engines_in_one_process_do_not_meet(tmp_path: Path) -> None:
 async def test_streams_end_when_a_foreign_server_stops_by_itself(tmp_path: Path) -> None:
     flow = PhaseFlow(tmp_path / "kb.db")
     with anyio.fail_after(4):
-        async with foreign_server(starlette_host(flow)) as url, httpx2.AsyncClient(base_url=url) as http:
+        async with foreign_server(starlette_host(flow)) as url, http_client(url) as http:
             opened = await http.send(http.build_request("GET", f"{PREFIX}/api/ingestion/events"), stream=True)
             assert opened.status_code == 200

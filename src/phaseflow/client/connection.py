@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from phaseflow.client.errors import ServiceError, ServiceUnreachable, fault
 from phaseflow.client.events import FIRST_WAIT_S, LONGEST_WAIT_S, follow
 from phaseflow.client.renewals import Renewals
+from phaseflow.components.certificates import trusted
 from phaseflow.domain.errors import BackupFailed, EngineStopped, PhaseflowError
 from phaseflow.domain.identifiers import check_token
 from phaseflow.domain.status import JobStatusResponse
@@ -31,7 +32,7 @@ class Connection:
     def __init__(self, url: str, token: str | None) -> None:
         self.url = url.rstrip("/")
         headers = {"Authorization": f"Bearer {check_token(token)}"} if token else {}
-        self._http = httpx2.AsyncClient(base_url=f"{self.url}/", headers=headers, timeout=TIMEOUT_S)
+        self._http = httpx2.AsyncClient(base_url=f"{self.url}/", headers=headers, timeout=TIMEOUT_S, verify=trusted())
         self.renewals = Renewals(self._renew)
 
     async def open(self) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import TaskGroup
 
+from phaseflow.components.certificates import trusted
 from phaseflow.components.embedders import EmbedderAccess
 from phaseflow.components.sources.web.address import normalised
 from phaseflow.domain.errors import EngineStopped, PhaseflowError, StoreError
@@ -172,7 +173,7 @@ class Deliveries:
         guard = self._access.policy_for(normalised(url) or url) if chosen_by_client else None
         transport = None if guard is None else GuardedTransport(guard, AT_ONCE_EACH)
         return httpx2.AsyncClient(
-            transport=transport, timeout=ATTEMPT_S, follow_redirects=False, trust_env=guard is None
+            transport=transport, verify=trusted(), timeout=ATTEMPT_S, follow_redirects=False, trust_env=guard is None
         )
 
     async def _close(self) -> None:

@@ -3,6 +3,7 @@
 import httpcore2
 import httpx2
 
+from phaseflow.components.certificates import trusted
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.components.sources.web.transport import GuardedBackend
 
@@ -15,7 +16,7 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
     """
 
     def __init__(self, guard: AddressPolicy, max_connections: int) -> None:
-        context = httpx2.create_ssl_context()
+        context = trusted()
         super().__init__(verify=context, trust_env=False)
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=context, max_connections=max_connections, network_backend=GuardedBackend(guard)

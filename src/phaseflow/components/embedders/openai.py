@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import anyio
 
+from phaseflow.components.certificates import trusted
 from phaseflow.components.embedders.answer import ACCEPTED, Answer, Bounds, bounds, read_body
 from phaseflow.components.embedders.retry_after import retry_after_s
 from phaseflow.components.embedders.throttle import Pace
@@ -185,6 +186,7 @@ class OpenAIEmbedder:
             return httpx2.AsyncClient(
                 headers=headers,
                 timeout=None,
+                verify=trusted(),
                 limits=httpx2.Limits(max_connections=connections),
                 follow_redirects=False,
                 trust_env=self._trust_env,

@@ -8,8 +8,8 @@ from typing import Self
 
 import anyio
 import httpcore2
-import httpx2
 
+from phaseflow.components.certificates import trusted
 from phaseflow.components.sources.web.address import site_of
 from phaseflow.components.sources.web.answer import Answer, SiteDown, TooSlow
 from phaseflow.components.sources.web.body import ACCEPTED, Body
@@ -108,7 +108,7 @@ class Wire:
         cls, guard: AddressPolicy, limits: Limits, user_agent: str, ssl_context: ssl.SSLContext | None = None
     ) -> Self:
         # Reading the certificates takes 80 ms: not on the event loop.
-        context = ssl_context or await anyio.to_thread.run_sync(httpx2.create_ssl_context)
+        context = ssl_context or await anyio.to_thread.run_sync(trusted)
         pool = httpcore2.AsyncConnectionPool(
             ssl_context=context,
             max_connections=_CONNECTIONS,
