@@ -348,3 +348,33 @@ async def test_at_most_so_many_documents_a_second_are_told(
                 events += 1
                 latest[event.data["uri"]] = event.data["status"]
     assert events <= 40 * (anyio.current_time() - began) + 10
+
+
+async def test_a_client_that_comes_back_hears_of_the_documents_that_changed_meanwhile(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docs = documents(tmp_path / "docs", 6)
+    await (await service.flow.start("own", FolderSource(str(docs)))).wait()
+    last = (await service.flow.transitions_of((await service.flow.status("own")).job_id)).items[-1].seq
+    first, second, third, *_ = (one.uri for one in (await service.flow.documents("own")).items)
+    await anyio.sleep(0.002)  # times have milliseconds
+    await service.flow.skip_document("own", first)
+    await service.flow.set_metadata("own", second, {"k": 1})
+    await service.flow.retry_document("own", third)
+    await (await service.flow.job("own")).wait()
+
+    async def told_again() -> dict[str, object]:
+        found: dict[str, object] = {}
+        async with stream(service.http, f"{OWN}?documents=true&last_event_id={last}") as told:
+            with anyio.fail_after(10):
+                while len(found) < 3:
+                    event = await told.next()
+                    if event.name == "reset":
+                        return {"reset": event.data}
+                    if event.name == "document":
+                        found[event.data["uri"]] = event.data["status"]
+        return found
+
+    assert await told_again() == {first: "skipped", second: "indexed", third: "indexed"}
+    monkeypatch.setattr("phaseflow.http.stream.REPLAYED", 2)
+    assert await told_again() == {"reset": {"oldest": last + 1}}

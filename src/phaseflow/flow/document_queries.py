@@ -9,7 +9,7 @@ from phaseflow.domain.status import Page
 from phaseflow.domain.vocabulary import DocumentStatus
 from phaseflow.flow.inputs import as_count, as_cursor_name, as_cursor_number, as_text, cursor_after
 from phaseflow.flow.readings import Readings
-from phaseflow.store import document_status, knowledge_bases, pushed, texts
+from phaseflow.store import changed_documents, document_status, knowledge_bases, pushed, texts
 from phaseflow.store.document_status import View, Wanted
 from phaseflow.store.transaction import Transaction
 
@@ -74,6 +74,15 @@ class DocumentQueries:
             return [found[uri] for uri in uris if uri in found]
 
         return await self._readings.read(read)
+
+    async def changed_after(self, kb_id: str, seq: int, limit: int) -> list[str]:
+        """The first ``limit`` documents by uri that have changed since transition number ``seq`` was made."""
+
+        def read(tx: Transaction) -> list[str]:
+            kb = knowledge_bases.get(tx, as_text("kb_id", kb_id))
+            return changed_documents.changed_since(tx, kb.key, changed_documents.moment_of(tx, seq), limit)
+
+        return await self._readings.read_long(read)
 
     async def one(self, kb_id: str, name: str) -> DocumentInfo:
         """One document."""

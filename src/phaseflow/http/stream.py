@@ -1,6 +1,6 @@
 """An endless answer: Server-Sent Events at the pace of the client."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 
 import anyio
@@ -29,6 +29,8 @@ _COMMENT = b":\n\n"
 DOCUMENTS_PER_S = 20
 """Documents that one stream is told of in a second, at most."""
 DOCUMENTS_AT_ONCE = 5
+REPLAYED = 1000
+"""Documents that a client is told of which comes back: some 50 seconds. More are listed sooner than told."""
 
 
 class Reset(BaseModel):
@@ -115,6 +117,7 @@ class _Telling:
         self._taking = anyio.Lock(fast_acquire=True)
         self._has_ended = False
         self._begun = anyio.Event()
+        self._missed_after: int | None = None
 
     async def documents(self, flow: PhaseFlow, kb_id: str) -> None:
         """The documents that change, until the stream ends."""
@@ -122,6 +125,7 @@ class _Telling:
         with changes.listening(), suppress(PhaseflowError):  # the end of the engine is the end of the stream, too
             number = changes.last
             await self._begun.wait()
+            await self._missed_documents(flow, kb_id)
             while True:
                 hint = changes.hint()
                 changed = changes.since(kb_id, number, DOCUMENTS_AT_ONCE)
@@ -129,17 +133,38 @@ class _Telling:
                     await hint.wait()
                     continue
                 number = changed[-1][0]
-                objects = await flow.documents_named(kb_id, [uri for _, uri in changed])
-                data = b"".join(b"event: document\ndata: %b\n\n" % one.model_dump_json().encode() for one in objects)
-                if data:
-                    await self._take({"type": "http.response.body", "body": data, "more_body": True})
-                await anyio.sleep(len(objects) / DOCUMENTS_PER_S)
+                await self._tell_documents(flow, kb_id, [uri for _, uri in changed])
+
+    async def _missed_documents(self, flow: PhaseFlow, kb_id: str) -> None:
+        """Those that have changed since the last id of a client that comes back; ``reset`` where these are too many."""
+        seq = self._missed_after
+        if seq is None:
+            return
+        missed = await flow.documents_changed_after(kb_id, seq, REPLAYED + 1)
+        if len(missed) > REPLAYED:
+            await self._tell(b'event: reset\ndata: {"oldest": %d}\n\n' % (seq + 1))
+            return
+        for first in range(0, len(missed), DOCUMENTS_AT_ONCE):
+            await self._tell_documents(flow, kb_id, missed[first : first + DOCUMENTS_AT_ONCE])
+
+    async def _tell_documents(self, flow: PhaseFlow, kb_id: str, uris: Sequence[str]) -> None:
+        objects = await flow.documents_named(kb_id, uris)
+        if objects:
+            await self._tell(
+                b"".join(b"event: document\ndata: %b\n\n" % one.model_dump_json().encode() for one in objects)
+            )
+            await anyio.sleep(len(objects) / DOCUMENTS_PER_S)
+
+    async def _tell(self, events: bytes) -> None:
+        await self._take({"type": "http.response.body", "body": events, "more_body": True})
 
     async def run(self, last_event_id: EventId | None) -> None:
         """Replay, then the statuses, then live, then the end."""
         hub, kb_id = self._hub, self._kb_id
         opening, cursor = await hub.begin(last_event_id)
         await self._take(_start())
+        if last_event_id is not None and not opening:
+            self._missed_after = cursor.seq
         self._begun.set()
         waiting = b":\nid: %d\n\n" % cursor.seq  # so that a client that has been told nothing can go on, too
         heartbeats = hub.heartbeats
@@ -153,7 +178,7 @@ class _Telling:
             data, waiting = data or waiting, b""
             if data:
                 data = hub.with_log(data) if self._with_log else data
-                await self._take({"type": "http.response.body", "body": data, "more_body": True})
+                await self._tell(data)
             if block is None:
                 await hint.wait()
         await self._take({"type": "http.response.body", "body": b""})
