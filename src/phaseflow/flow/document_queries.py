@@ -9,7 +9,7 @@ from phaseflow.domain.status import Page
 from phaseflow.domain.vocabulary import DocumentStatus
 from phaseflow.flow.inputs import as_count, as_cursor_name, as_cursor_number, as_text, cursor_after
 from phaseflow.flow.readings import Readings
-from phaseflow.store import changed_documents, document_status, knowledge_bases, pushed, texts
+from phaseflow.store import catalogue, document_status, knowledge_bases, pushed, texts, transitions
 from phaseflow.store.document_status import View, Wanted
 from phaseflow.store.transaction import Transaction
 
@@ -80,7 +80,7 @@ class DocumentQueries:
 
         def read(tx: Transaction) -> list[str]:
             kb = knowledge_bases.get(tx, as_text("kb_id", kb_id))
-            return changed_documents.changed_since(tx, kb.key, changed_documents.moment_of(tx, seq), limit)
+            return catalogue.changed_since(tx, kb.key, transitions.moment_of(tx, seq), limit)
 
         return await self._readings.read_long(read)
 

@@ -163,3 +163,20 @@ def missing(
     return [uri for uri, source, is_held in rows if not is_held and source not in uncertain], rows[-1][
         0
     ] if rows else None
+
+
+_SINCE = (
+    "SELECT uri FROM catalogue WHERE kb_id = ?1 AND (created_at >= ?2 OR changed_at >= ?2)"
+    " UNION SELECT uri FROM requests WHERE kb_id = ?1 AND requested_at >= ?2"
+    " UNION SELECT uri FROM documents WHERE kb_id = ?1 AND (changed_at >= ?2 OR indexed_at >= ?2)"
+    " UNION SELECT uri FROM failures WHERE kb_id = ?1 AND at >= ?2"
+)
+
+
+def changed_since(tx: Transaction, kb_key: str, at: datetime | None, limit: int) -> list[str]:
+    """The first documents by uri that were changed then or later; all for None. Some may not be known any more.
+
+    Looks at every row: some 100 ms of 100,000 documents.
+    """
+    since = "" if at is None else timestamp(at)
+    return [row[0] for row in tx.rows(f"{_SINCE} ORDER BY uri LIMIT ?3", kb_key, since, limit)]

@@ -43,6 +43,12 @@ def after(tx: Transaction, seq: int, limit: int, kb_id: str | None = None) -> li
     return [_transition(row) for row in rows]
 
 
+def moment_of(tx: Transaction, seq: int) -> datetime | None:
+    """When the newest transition up to this number was made; None when there is none."""
+    at = tx.value("SELECT at FROM transitions WHERE seq <= ? ORDER BY seq DESC LIMIT 1", seq)
+    return None if at is None else datetime.fromisoformat(at)
+
+
 def of_job(tx: Transaction, job_id: str, seq: int, limit: int) -> list[Transition]:
     """The transitions of one job after number ``seq``, in order."""
     rows = tx.rows(
