@@ -123,6 +123,24 @@ async def test_the_vectors_of_a_deleted_knowledge_base_go_at_once_but_for_those_
         assert embedder.calls == before
 
 
+async def test_a_document_that_comes_back_is_not_paid_for_again_though_a_base_with_the_same_text_was_deleted(
+    tmp_path: Path, database: Path
+) -> None:
+    embedder = CountingEmbedder()
+    source = write(tmp_path / "docs", "bothzz", count=1)
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        await ingest(flow, "kb", source)
+        await ingest(flow, "other", source)
+        (tmp_path / "docs" / "doc0.md").unlink()
+        await ingest(flow, "kb", source)
+        await until(lambda: select(database, "SELECT count(*) FROM unused_vectors") != [(0,)])
+        await flow.delete_kb("other")
+        await until(lambda: select(database, "SELECT count(*) FROM knowledge_bases") == [(1,)])
+        await until(lambda: select(database, "SELECT count(*) FROM unused_vectors WHERE since = ''") == [(0,)])
+        await ingest(flow, "kb", write(tmp_path / "docs", "bothzz", count=1))
+    assert max(embedder.paid.values()) == 1
+
+
 async def test_no_vector_is_freed_while_a_job_looks_texts_up(tmp_path: Path, database: Path) -> None:
     embedder = CountingEmbedder()
     async with PhaseFlow(database, embedder=embedder, keep_vectors=0) as flow:

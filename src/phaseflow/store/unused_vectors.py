@@ -6,6 +6,7 @@ from typing import Final
 
 from phaseflow.domain.status import timestamp
 from phaseflow.store.documents import HASH_BYTES
+from phaseflow.store.pieces import document_of
 from phaseflow.store.transaction import Row, Transaction, json_array
 
 STEP_VECTORS: Final = 500
@@ -15,6 +16,11 @@ _AFTER_ALL: Final = "A"
 
 _NOW: Final = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 _IS_NAMED: Final = "EXISTS (SELECT 1 FROM chunks AS c WHERE c.vector_id = v.id)"
+_IS_NAMED_HERE: Final = (
+    "EXISTS (SELECT 1 FROM (SELECT c.id FROM chunks AS c WHERE c.vector_id = v.id LIMIT 8) AS n"
+    f" JOIN documents AS d ON d.id = {document_of('n.id')} WHERE d.kb_id = ?1)"
+)
+"""In the same knowledge base, as far as a look at a few tells: to note one that is named costs a row."""
 _EMBEDDING: Final = (
     "SELECT 1 FROM ingestion_jobs AS j JOIN ingestion_phase_status AS p ON p.job_id = j.id"
     " WHERE (j.completed_at IS NULL OR j.intent IS NOT NULL) AND j.managed"
@@ -26,6 +32,7 @@ _EMBEDDING: Final = (
 def let_go(tx: Transaction, kb_key: str, chunks: Sequence[Row], *, at_once: bool) -> None:
     """Note the vectors that only these deleted chunks (vector id or None, text hash) of a knowledge base have named.
 
+    Another one may name them still: they are kept for this one, also when that is deleted, whose own go ``at_once``.
     A chunk that has not got its vector yet may have been paid for: then those of its text are meant.
     """
     named = {vector for vector, _ in chunks if vector is not None}
@@ -34,7 +41,7 @@ def let_go(tx: Transaction, kb_key: str, chunks: Sequence[Row], *, at_once: bool
     tx.run(
         "INSERT OR REPLACE INTO unused_vectors (kb_id, vector_id, since)"
         f" SELECT ?1, v.id, iif(?3, '', {_NOW}) FROM json_each(?2) AS f JOIN vectors AS v ON v.id = f.value"
-        f" WHERE NOT {_IS_NAMED}",
+        f" WHERE NOT {_IS_NAMED if at_once else _IS_NAMED_HERE}",
         kb_key, json_array(sorted(named)), at_once,
     )  # fmt: skip
 
