@@ -58,3 +58,83 @@ async def test_what_is_listed_is_counted_page_by_page(database: Path, tmp_path: 
         loader.turns.release()
         final = await job.wait()
         assert (final.metrics.documents_found, final.phase_details[0].items_total) == (4, 4)
+
+
+class Picky:
+    """Reads what is not in ``bad``."""
+
+    def __init__(self, *bad: str) -> None:
+        self.bad = set(bad)
+
+    async def list(self) -> AsyncIterator[Sequence[Entry]]:
+        yield [Entry(uri) for uri in "abc"]
+
+    async def load(self, entry: Entry, known: Known | None) -> Document:
+        if entry.uri in self.bad:
+            raise ValueError("it cannot be read")
+        return Document(entry, f"The letter {entry.uri}.", entry.uri, "text/plain", entry.uri.encode().ljust(16))
+
+
+async def _failed(flow: PhaseFlow) -> int:
+    """How many documents have failed, as the knowledge base and its newest job say."""
+    kb = await flow.kb("kb")
+    assert kb.job is not None
+    assert kb.job.metrics.documents_failed == kb.counts.failed
+    assert ("failed" in kb.job.message) == (kb.counts.failed > 0)
+    return kb.counts.failed
+
+
+async def test_a_failed_document_that_is_skipped_is_no_failure_of_the_newest_job_any_more(database: Path) -> None:
+    loader = Picky("a", "b")
+    async with PhaseFlow(database, loader=loader, embedder=CountingEmbedder()) as flow:
+        first = await flow.start("kb")
+        await first.wait()
+        assert await _failed(flow) == 2
+        await flow.skip_document("kb", "a")
+        await flow.skip_document("kb", "a")
+        assert await _failed(flow) == 1
+        assert (await first.status()).phase_details[0].items_failed == 2, "what the phase has met is history"
+        loader.bad.clear()
+        await flow.retry_document("kb", "b")
+        assert await _failed(flow) == 0
+        with anyio.fail_after(10):
+            while (await flow.kb("kb")).counts.indexed < 2:  # noqa: ASYNC110  # any of several changes
+                await anyio.sleep(0.02)
+        assert await _failed(flow) == 0
+
+
+async def test_documents_that_are_asked_for_again_are_taken_once_from_those_that_failed(database: Path) -> None:
+    loader, embedder = Picky("a", "b"), CountingEmbedder()
+    embedder.close()
+    async with PhaseFlow(database, loader=loader, embedder=embedder) as flow:
+        job = await flow.start("kb")
+        await embedder.until_called()
+        for _ in range(2):
+            await flow.retry_document("kb", "a")
+            assert (await job.status()).metrics.documents_failed == 1 == (await flow.kb("kb")).counts.failed
+        await flow.skip_document("kb", "b")
+        assert (await job.status()).metrics.documents_failed == 0 == (await flow.kb("kb")).counts.failed
+        loader.bad.clear()
+        embedder.gate.set()
+        with anyio.fail_after(10):
+            while (await flow.kb("kb")).counts.indexed < 2:  # noqa: ASYNC110  # any of several changes
+                await anyio.sleep(0.02)
+        assert await _failed(flow) == 0
+
+
+async def test_a_retry_of_the_job_takes_back_only_what_still_counts_as_failed(database: Path) -> None:
+    loader = Picky("a", "b", "c")
+
+    def refuse(texts: Sequence[str]) -> None:
+        raise PermissionError("no")
+
+    async with PhaseFlow(database, loader=loader, embedder=CountingEmbedder(refuse)) as flow:
+        loader.bad.discard("c")
+        job = await flow.start("kb")
+        assert (await job.wait()).status == "failed"
+        failed = (await flow.kb("kb")).counts.failed
+        await flow.skip_document("kb", "a")
+        assert (await job.status()).metrics.documents_failed == (await flow.kb("kb")).counts.failed == failed - 1
+        await flow.retry("kb")
+        await job.wait()
+        assert (await job.status()).metrics.documents_failed == (await flow.kb("kb")).counts.failed

@@ -104,6 +104,7 @@ class DocumentVerbs:
 
 def _retry(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None:
     catalogue.set_skipped(tx, key, known.uri, skipped=False, at=at)
+    failures.uncount(tx, key, known.uri)
     inbox.ask(tx, key, [known.uri], at, anew=True)
 
 
@@ -115,5 +116,6 @@ def _skip(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None
 def _take_out(tx: Transaction, key: str, uri: str) -> None:
     """Out of search, out of the inbox and out of the failures; a version on its way is gone when it gets there."""
     inbox.withdraw(tx, key, uri)
+    failures.uncount(tx, key, uri)
     failures.clear(tx, key, [uri])
     passages.withdraw_live(tx, key, uri)

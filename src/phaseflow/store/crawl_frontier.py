@@ -149,14 +149,14 @@ def settle(tx: Transaction, job_seq: int, ids: list[int], state: EntryState) -> 
     )  # fmt: skip
 
 
-def requeue_failed(tx: Transaction, job_seq: int, limit: int) -> int:
-    """Let up to ``limit`` failed documents be read again; how many."""
+def requeue_failed(tx: Transaction, job_seq: int, limit: int) -> list[str]:
+    """Let up to ``limit`` failed documents be read again; their uris."""
     rows = tx.rows(
         f"UPDATE job_entries SET state = {EntryState.LISTED} WHERE id IN"
-        f" (SELECT id FROM job_entries WHERE job_seq = ? AND {HAS_FAILED} LIMIT ?) RETURNING 1",
+        f" (SELECT id FROM job_entries WHERE job_seq = ? AND {HAS_FAILED} LIMIT ?) RETURNING uri",
         job_seq, limit,
     )  # fmt: skip
-    return len(rows)
+    return [row[0] for row in rows]
 
 
 def refresh_stamps(tx: Transaction, known: tuple[str, int], stamps: list[tuple[str, str | None]]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from phaseflow.domain.phase import kept_error
 from phaseflow.domain.status import Failure, timestamp
@@ -11,6 +12,9 @@ from phaseflow.store import webhooks
 from phaseflow.store.knowledge_bases import name_of
 from phaseflow.store.states import IS_A_DOCUMENT
 from phaseflow.store.transaction import Transaction, json_array
+
+NO_JOB: Final = 0
+"""In place of the number of a job: no job counts this failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +32,53 @@ class FailedDocument:
 
 
 def add(tx: Transaction, job: tuple[str, int], phase: JobPhase, failed: list[FailedDocument], at: datetime) -> None:
-    """Record failures of a job (KB key, job number); a document that failed before has one more attempt.
+    """Record and count failures of a job (KB key, job number); a document that failed before has one more attempt.
 
     One that was deleted, or skipped, while it was on its way has no failure: nobody wants it any more.
     """
     kb_key, job_seq = job
     rows = json_array([[f.uri, f.code, kept_error(f.error)] for f in failed])
-    tx.run(
+    noted = tx.rows(
         "INSERT INTO failures (kb_id, uri, job_seq, phase, code, error, attempts, at)"
         " SELECT ?1, value ->> 0, ?2, ?3, value ->> 1, value ->> 2, 1, ?4 FROM json_each(?5) WHERE EXISTS"
         "  (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = value ->> 0 AND c.skipped = 0)"
         " ON CONFLICT (kb_id, uri) DO UPDATE SET job_seq = excluded.job_seq, phase = excluded.phase,"
-        " code = excluded.code, error = excluded.error, attempts = attempts + 1, at = excluded.at",
+        " code = excluded.code, error = excluded.error, attempts = attempts + 1, at = excluded.at RETURNING 1",
         kb_key, job_seq, phase, timestamp(at), rows,
     )  # fmt: skip
     webhooks.tell_of_failures(tx, kb_key, name_of(kb_key), [f.uri for f in failed])
-    tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed + ? WHERE seq = ?", len(failed), job_seq)
+    tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed + ? WHERE seq = ?", len(noted), job_seq)
 
 
 def clear(tx: Transaction, kb_key: str, uris: list[str]) -> None:
     """Forget the failures of documents that succeeded."""
     tx.run("DELETE FROM failures WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))", kb_key, json_array(uris))
+
+
+def uncount(tx: Transaction, kb_key: str, uri: str) -> None:
+    """The newest job counts the failure of this document no longer, for it is asked for again, or wanted no more.
+
+    So what its status says of failed documents, and what its knowledge base does, are the same. The counts of older
+    jobs are history.
+    """
+    newest = tx.value("SELECT max(seq) FROM ingestion_jobs WHERE kb_id = ?", kb_key)
+    found = tx.row(
+        "UPDATE failures SET job_seq = ? WHERE kb_id = ? AND uri = ? AND job_seq = ? RETURNING 1",
+        NO_JOB, kb_key, uri, newest,
+    )  # fmt: skip
+    if found is not None:
+        tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed - 1 WHERE seq = ?", newest)
+
+
+def standing(tx: Transaction, job: tuple[str, int], uris: list[str]) -> int:
+    """Of how many of these documents a failure in this job (KB key, job number) is known."""
+    return int(
+        tx.value(
+            "SELECT count(*) FROM json_each(?3) AS d JOIN failures AS f"
+            " ON f.kb_id = ?1 AND f.uri = d.value AND f.job_seq = ?2",
+            *job, json_array(uris),
+        )
+    )  # fmt: skip
 
 
 def clear_missing(

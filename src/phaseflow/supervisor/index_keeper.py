@@ -34,8 +34,6 @@ LONGEST_WAIT_S: Final = 30.0
 """An index that cannot be reached is tried again after so long, at most."""
 FINISH_S: Final = 0.5
 """How long the end of an engine may take for what is due."""
-NO_JOB: Final = 0
-"""In place of the number of a job, for what failed when none was open."""
 READY_S: Final = 24 * 3600.0
 SELDOM: Final = 100
 """Whether an index has lost passages is looked at every ``COUNT_S``, and not more often than so many times what that
@@ -201,7 +199,7 @@ class IndexKeeper:
         """The index does not take again what it had: these documents are read again by the next job."""
         at = self._clock.now()
         failed = withdraw_refused(tx, space, refused, at)
-        failures.add(tx, (space.kb_key, NO_JOB), JobPhase.INDEXING, failed, at)
+        failures.add(tx, (space.kb_key, failures.NO_JOB), JobPhase.INDEXING, failed, at)
 
     async def _make_ready(self, server: str) -> bool:
         """After each change to what search sees, once no job is open; the index knows whether anything is due."""

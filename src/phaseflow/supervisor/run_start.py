@@ -15,6 +15,7 @@ from phaseflow.store import (
     crawl_frontier,
     documents,
     failpoints,
+    failures,
     inbox,
     index_spaces,
     job_sources,
@@ -182,18 +183,20 @@ def requeue_failed(tx: Transaction, job_id: str) -> int:
     for phase in record.state.phases:
         if phase.status is PhaseStatus.COMPLETED:
             continue
-        count, items = _give_back(tx, record.seq, phase.name)
-        if count:
+        count, items = _give_back(tx, record, phase.name)
+        if items or count:
             progress.count_requeued(tx, job_id, phase.name, count, items)
-            return count
+            return max(count, items)
     return 0
 
 
-def _give_back(tx: Transaction, job_seq: int, phase: JobPhase) -> tuple[int, int]:
-    """(documents, items) that a phase has failed before and will do again."""
+def _give_back(tx: Transaction, record: JobRecord, phase: JobPhase) -> tuple[int, int]:
+    """(documents that count as failed, items) that a phase has failed before and will do again."""
+    job_seq = record.seq
     if phase is JobPhase.LOADING:
-        count = crawl_frontier.requeue_failed(tx, job_seq, DISCARD)
-        return count, count
+        uris = crawl_frontier.requeue_failed(tx, job_seq, DISCARD)
+        key = knowledge_bases.get(tx, record.state.kb_id).key
+        return failures.standing(tx, (key, job_seq), uris), len(uris)  # one that was skipped since has no failure
     count, open_chunks, chunks = documents.requeue_failed(tx, job_seq, phase, DISCARD)
     return count, {JobPhase.CHUNKING: count, JobPhase.EMBEDDING: open_chunks}.get(phase, chunks)
 
