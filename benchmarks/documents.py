@@ -1,6 +1,6 @@
 """Documents as objects: push to searchable, lists and counts of 100,000, watch to searchable, the cost of joining.
 
-    python benchmarks/documents.py [--documents 100000] [--pushes 100]
+    python benchmarks/documents.py [--documents 100000] [--pushes 100] [--only push,watch,joining,list]
 
 - push: from the call to searchable, into an idle knowledge base, with the static embedder.
 - list: a page of 100 documents by each status, and the counts, of so many documents.
@@ -186,18 +186,23 @@ async def joining(home: Path) -> None:
     )
 
 
-async def main(documents: int, count: int) -> None:
+async def main(documents: int, count: int, wanted: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as home:
-        await pushes(Path(home), count)
-        await watches(Path(home), max(2, count // 10))
-        await joining(Path(home))
-        await lists(Path(home), documents)
+        if "push" in wanted:
+            await pushes(Path(home), count)
+        if "watch" in wanted:
+            await watches(Path(home), max(2, count // 10))
+        if "joining" in wanted:
+            await joining(Path(home))
+        if "list" in wanted:
+            await lists(Path(home), documents)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--documents", type=int, default=100_000)
     parser.add_argument("--pushes", type=int, default=100)
+    parser.add_argument("--only", default="push,watch,joining,list")
     given = parser.parse_args()
-    asyncio.run(main(given.documents, given.pushes))
+    asyncio.run(main(given.documents, given.pushes, given.only.split(",")))
     sys.exit(1 if MISSED else 0)

@@ -2,27 +2,28 @@
 
     python benchmarks/ingest.py FOLDER [--rounds 5] [--only static,constant,remote,unchanged,memory]
 
-FOLDER holds Markdown files; five copies of it (the first line of each document changed) are what is ingested. Each
-round runs the one, then the other, as processes of their own; medians of the seconds of whole processes, and the ratio
-round by round. `remote` compares with the ideal of an embedding server that takes 50 ms for a batch of 64, 8 at once:
-the time of its calls, or that of the same job with a free embedder where that is longer. `unchanged` is the second run
-on the same folder. `memory` compares one copy with ten.
+FOLDER holds Markdown files; five copies of it (the first line of each document changed) are what is ingested, so that
+phaseflow finds most vectors in the store after the first copy. Each round runs the one, then the other, as processes of
+their own; medians of the seconds of whole processes, of the clock and of the processor, and the ratio round by round.
+`remote` compares with the ideal of an embedding server that takes 50 ms for a batch of 64, 8 at once: the time of its
+calls, or that of the same job with a free embedder where that is longer. `unchanged` is the second run on the same
+folder, of both; the script keeps hashes and times. `memory` compares one copy with ten.
 """
 
 import argparse
-import json
 import math
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-HERE = Path(__file__).parent
+from processes import HERE, Compared, Run, run
+
 BATCH, DELAY_S, IN_FLIGHT = 64, 0.050, 8
 
 
@@ -39,63 +40,65 @@ def copies(folder: Path, target: Path, count: int) -> Path:
     return target
 
 
-def run(program: str, *arguments: object) -> tuple[float, str]:
-    """Seconds of a whole process, and what it printed last."""
-    began = time.perf_counter()
-    command = [sys.executable, str(HERE / program), *map(str, arguments)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return time.perf_counter() - began, done.stdout.strip().splitlines()[-1]
+def ours(folder: Path, database: Path, kind: str) -> Run:
+    """One ingestion, from the start of the process to its end."""
+    done = run("once.py", folder, database, kind)
+    assert done.answer()["status"] == "completed", done.said
+    return done
 
 
-def against_script(kind: str, folder: Path, work: Path, rounds: int) -> None:
-    ours, script = [], []
+def against_script(kind: str, folder: Path, work: Path, rounds: int) -> Compared:
+    """phaseflow and the script in turn, each from nothing."""
+    found = Compared([], [])
     for number in range(rounds):
-        seconds, _ = run("script.py", folder, work / f"script-{kind}-{number}.db", kind)
-        script.append(seconds)
-        seconds, said = run("once.py", folder, work / f"ours-{kind}-{number}.db", kind)
-        assert json.loads(said)["status"] == "completed", said
-        ours.append(seconds)
-    ratios = [a / b for a, b in zip(ours, script, strict=True)]
-    print(
-        f"{kind:10} phaseflow {median(ours):6.2f} s   script {median(script):6.2f} s"
-        f"   ratio {median(ratios):5.2f}   ({min(ratios):.2f}–{max(ratios):.2f})"
-    )
+        place = work / f"{kind}-{folder.name}-{number}"
+        found.theirs.append(run("script.py", folder, f"{place}-script.db", kind))
+        found.ours.append(ours(folder, place.with_suffix(".db"), kind))
+    return found
 
 
-def remote(folder: Path, work: Path, rounds: int) -> None:
-    ratios, seconds = [], []
+def unchanged(folder: Path, work: Path, rounds: int) -> Compared:
+    """The second run on the same folder, of phaseflow and of the script, which keeps hashes and times."""
+    mine, script = work / "again.db", work / "again-script.db"
+    ours(folder, mine, "constant")
+    run("script.py", folder, script, "constant")
+    found = Compared([], [])
+    for _ in range(rounds):
+        found.theirs.append(run("script.py", folder, script, "constant"))
+        found.ours.append(ours(folder, mine, "constant"))
+        assert found.ours[-1].answer()["documents_loaded"] == 0, found.ours[-1].said
+    return found
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Seconds of the jobs; those of the calls alone, with all slots busy; the ratios to the longer of calls and job
+    with a free embedder."""
+
+    seconds: list[float]
+    calls_s: float
+    ratios: list[float]
+
+
+def remote(folder: Path, work: Path, rounds: int) -> Remote:
+    """A job whose vectors come from a server that takes ``DELAY_S`` for a batch."""
+    found = Remote([], 0.0, [])
     with embedding_server() as url:
         for number in range(rounds):
-            free = json.loads(run("once.py", folder, work / f"free-{number}.db", "constant")[1])
-            paid = json.loads(run("once.py", folder, work / f"remote-{number}.db", url)[1])
+            free = ours(folder, work / f"free-{number}.db", "constant").answer()
+            paid = ours(folder, work / f"remote-{number}.db", url).answer()
             calls_s = math.ceil(paid["embeddings_computed"] / BATCH / IN_FLIGHT) * DELAY_S
-            ratios.append(paid["seconds"] / max(calls_s, free["seconds"]))
-            seconds.append(paid["seconds"])
-    print(
-        f"remote     phaseflow {median(seconds):6.2f} s   ideal  {calls_s:6.2f} s of calls"
-        f"   ratio {median(ratios):5.2f} to the longer of calls and a free embedder"
-    )
+            found.ratios.append(paid["seconds"] / max(calls_s, free["seconds"]))
+            found.seconds.append(paid["seconds"])
+            found = replace(found, calls_s=calls_s)
+    return found
 
 
-def unchanged(folder: Path, work: Path, rounds: int) -> None:
-    ratios, second_s = [], []
-    for number in range(rounds):
-        database = work / f"again-{number}.db"
-        first = json.loads(run("once.py", folder, database, "static")[1])
-        second = json.loads(run("once.py", folder, database, "static")[1])
-        assert second["documents_loaded"] == 0, second
-        ratios.append(second["seconds"] / first["seconds"])
-        second_s.append(second["seconds"])
-    print(f"unchanged  second run {median(second_s):6.3f} s, {median(ratios):.3f} of the first")
-
-
-def memory(folder: Path, work: Path) -> None:
-    one = json.loads(run("once.py", copies(folder, work / "one", 1), work / "one.db", "static")[1])
-    ten = json.loads(run("once.py", copies(folder, work / "ten", 10), work / "ten.db", "static")[1])
-    print(
-        f"memory     {one['documents_loaded']} documents {one['peak_mb']:.0f} MB, "
-        f"{ten['documents_loaded']} documents {ten['peak_mb']:.0f} MB: {ten['peak_mb'] - one['peak_mb']:+.0f} MB"
-    )
+def memory(folder: Path, work: Path) -> tuple[float, float]:
+    """MB at the most of one copy, and of ten."""
+    places = [copies(folder, work / name, count) for name, count in (("one", 1), ("ten", 10))]
+    one, ten = (ours(place, place.with_suffix(".db"), "static").answer()["peak_mb"] for place in places)
+    return one, ten
 
 
 @contextmanager
@@ -122,13 +125,18 @@ def main() -> None:
         folder = copies(options.folder, work / "five", 5)
         for kind in ("static", "constant"):
             if kind in wanted:
-                against_script(kind, folder, work, options.rounds)
+                print(against_script(kind, folder, work, options.rounds).line(kind, "script"))
         if "remote" in wanted:
-            remote(folder, work, options.rounds)
+            found = remote(folder, work, options.rounds)
+            print(
+                f"remote     phaseflow {median(found.seconds):6.2f} s   ideal  {found.calls_s:6.2f} s of calls"
+                f"   ratio {median(found.ratios):5.2f} to the longer of calls and a free embedder"
+            )
         if "unchanged" in wanted:
-            unchanged(folder, work, options.rounds)
+            print(unchanged(folder, work, options.rounds).line("unchanged", "script"))
         if "memory" in wanted:
-            memory(options.folder, work)
+            one, ten = memory(options.folder, work)
+            print(f"memory     one copy {one:.0f} MB, ten copies {ten:.0f} MB: {ten - one:+.0f} MB")
 
 
 if __name__ == "__main__":

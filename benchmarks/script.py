@@ -1,9 +1,11 @@
-"""The other side of the comparison: what people write today. One loop, no status, no way to stop or go on.
+"""The other side of the comparison: what people write today. One loop, no status, no way to pause or resume.
 
 Reads the same files, strips the same front matter, cuts with the same splitter at the same size, puts the same headings
 above each passage, embeds with the same vectors, and writes the same fields of text and context to SQLite: titles,
 metadata and texts of documents; ranges, contexts and vectors of passages; and a full-text index of the same columns, of
 the same words.
+
+It keeps the hash and the time of each file: in a second run it reads those that have changed.
 
     python benchmarks/script.py FOLDER DATABASE [static|constant]
 """
@@ -23,14 +25,14 @@ from phaseflow.components.extraction import extract
 from phaseflow.domain.words import indexed_words
 
 TABLES = """
-CREATE TABLE documents (
-    id INTEGER PRIMARY KEY, uri TEXT UNIQUE, title TEXT, media_type TEXT, hash BLOB, size INTEGER, metadata TEXT,
-    text TEXT
+CREATE TABLE IF NOT EXISTS documents (
+    id INTEGER PRIMARY KEY, uri TEXT UNIQUE, title TEXT, media_type TEXT, hash BLOB, stamp TEXT, size INTEGER,
+    metadata TEXT, text TEXT
 );
-CREATE TABLE chunks (
+CREATE TABLE IF NOT EXISTS chunks (
     id INTEGER PRIMARY KEY, document_id INTEGER, start INTEGER, stop INTEGER, context TEXT, vector BLOB
 );
-CREATE VIRTUAL TABLE passages USING fts5 (
+CREATE VIRTUAL TABLE IF NOT EXISTS passages USING fts5 (
     text, headings, title, name, content = '',
     tokenize = "porter unicode61 remove_diacritics 2 categories 'L* M* N* Co'"
 );
@@ -62,21 +64,30 @@ def ingest(folder: Path, database: Path, embedder) -> int:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.executescript(TABLES)
     splitter = MarkdownSplitter(1000, overlap=100)
-    chunks = 0
+    known = {
+        uri: (stamp, digest) for uri, stamp, digest in connection.execute("SELECT uri, stamp, hash FROM documents")
+    }
+    chunks, last = 0, connection.execute("SELECT coalesce(max(id), 0) FROM documents").fetchone()[0]
     connection.execute("BEGIN")
-    for number, path in enumerate(sorted(folder.rglob("*.md")), start=1):
+    for number, path in enumerate(sorted(folder.rglob("*.md")), start=last + 1):
+        uri, info = str(path.relative_to(folder)), path.stat()
+        stamp = f"{info.st_size}:{info.st_mtime_ns}"
+        if uri in known and known[uri][0] == stamp:
+            continue
         data = path.read_bytes()
+        digest = hashlib.blake2b(data).digest()
+        if uri in known and known[uri][1] == digest:
+            continue
         document = extract(data, path.name)
-        uri = str(path.relative_to(folder))
         pieces = splitter.chunk_indices(document.text)
         spans = [(start, start + len(text)) for start, text in pieces]
         above = contexts(document.text, document.media_type, document.title, uri, spans)
         texts = [f"{head}\n\n{text}" if head else text for head, (_, text) in zip(above, pieces, strict=True)]
         batches = (texts[n : n + BATCH] for n in range(0, len(texts), BATCH))
         vectors = [vector for batch in batches for vector in embedder.embed_documents(batch)]
-        facts = (document.title, document.media_type, hashlib.blake2b(data).digest(), len(data))
+        facts = (document.title, document.media_type, digest, stamp, len(data))
         connection.execute(
-            "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (number, uri, *facts, json.dumps(dict(document.metadata)), document.text),
         )
         first = number << 20

@@ -1,0 +1,107 @@
+"""How soon verbs and statuses are answered beside eight searches and a job that reads a large document.
+
+python -m benchmarks beside [--passages 100000] [--rounds 100]
+
+The corpus of `search`, of so many passages. Eight searches are on their way all the time, and a job of another
+knowledge base indexes a document of 20,000 passages, again and again. Pause and resume in turn, from the call to its
+answer, which comes when it is committed; then statuses.
+"""
+
+import argparse
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from search import BESIDE, PASSAGES, Constant, Zipf, timed, told
+
+from phaseflow import FolderSource, PhaseFlow
+from phaseflow.components.protocols import Document, Entry, Known
+from phaseflow.domain.errors import JobConflict
+
+LARGE = "large.txt"
+LARGE_PASSAGES = 20_000
+
+
+class Corpus(Zipf):
+    """The source of the path `large` has one document."""
+
+    is_large = False
+
+    async def list(self) -> AsyncIterator[Sequence[Entry]]:
+        if self.is_large:
+            yield [Entry(LARGE, LARGE_PASSAGES * 700)]
+            return
+        async for page in super().list():
+            yield page
+
+    async def load(self, entry: Entry, known: Known | None) -> Document:
+        if entry.uri != LARGE:
+            return await super().load(entry, known)
+        text = await asyncio.to_thread(lambda: "\n\n".join(map(self.text, range(LARGE_PASSAGES // PASSAGES))))
+        return Document(entry, text, entry.uri, "text/plain", text[:16].encode().ljust(16))
+
+
+async def working(flow: PhaseFlow) -> None:
+    """Index the large document until cancelled."""
+    while True:
+        try:
+            await (await flow.start("large", FolderSource("."), full=True)).wait()
+        except JobConflict:  # it was paused in between
+            await asyncio.sleep(0.01)
+
+
+async def searching(flow: PhaseFlow, corpus: Corpus, questions: int) -> None:
+    """Search until cancelled."""
+    while True:
+        for number in range(questions):
+            await flow.search("kb", corpus.question(number))
+
+
+async def verbs(flow: PhaseFlow, rounds: int) -> list[float]:
+    """Seconds of each answer. A job may have ended when its verb comes: that is answered, too, and counts."""
+    found = []
+    for number in range(rounds):
+        verb = flow.resume if number % 2 else flow.pause
+
+        async def ask(verb=verb) -> None:
+            try:
+                await verb("large")
+            except JobConflict:
+                return
+
+        found.append(await timed(ask))
+        await asyncio.sleep(0.02)
+    await flow.resume("large") if (await flow.status("large")).status == "paused" else None
+    return found
+
+
+async def main(passages: int, rounds: int) -> None:
+    corpus = Corpus(passages // PASSAGES)
+    with tempfile.TemporaryDirectory() as name:
+        async with PhaseFlow(Path(name) / "kb.db", loader=corpus, embedder=Constant()) as flow:
+            await (await flow.start("kb", FolderSource("."))).wait()
+            corpus.is_large = True
+            job = await flow.start("large", FolderSource("."))
+            async with asyncio.TaskGroup() as tasks:
+                running = [tasks.create_task(searching(flow, corpus, 100)) for _ in range(BESIDE)]
+                running.append(tasks.create_task(working(flow)))
+                async for status in job.watch():
+                    if status.phase_details[0].items_processed:
+                        break
+                print(f"verb beside {BESIDE} searches and a job    {told(await verbs(flow, rounds))}", flush=True)
+                statuses = []
+                for _ in range(rounds):
+                    statuses.append(await timed(lambda: flow.status("kb")))
+                    await asyncio.sleep(0.01)
+                print(f"status beside {BESIDE} searches and a job  {told(statuses)}", flush=True)
+                for task in running:
+                    task.cancel()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks beside")
+    parser.add_argument("--passages", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=100)
+    given = parser.parse_args()
+    asyncio.run(main(given.passages, given.rounds))
