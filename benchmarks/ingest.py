@@ -85,8 +85,8 @@ def remote(folder: Path, work: Path, rounds: int) -> Remote:
     found = Remote([], 0.0, [])
     with embedding_server() as url:
         for number in range(rounds):
-            free = ours(folder, work / f"free-{number}.db", "constant").answer()
-            paid = ours(folder, work / f"remote-{number}.db", url).answer()
+            free = ours(folder, work / f"free-{folder.name}-{number}.db", "constant").answer()
+            paid = ours(folder, work / f"remote-{folder.name}-{number}.db", url).answer()
             calls_s = math.ceil(paid["embeddings_computed"] / BATCH / IN_FLIGHT) * DELAY_S
             found.ratios.append(paid["seconds"] / max(calls_s, free["seconds"]))
             found.seconds.append(paid["seconds"])

@@ -16,6 +16,9 @@ _BYTECODE = "PYTHONDONTWRITEBYTECODE"
 """With it, each run would compile all that it imports."""
 
 
+LONGEST_S = 900
+
+
 @dataclass(frozen=True)
 class Run:
     """Seconds of the clock and of the processor, with those of its children; the last line that was printed."""
@@ -39,7 +42,9 @@ def timed(command: list[str]) -> Run:
     """Any program. Raises CalledProcessError when it fails."""
     env = {name: value for name, value in os.environ.items() if name != _BYTECODE}
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=env, cwd=HERE.parent)
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=env, cwd=HERE.parent, timeout=LONGEST_S
+    )
     seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Run(seconds, cpu, done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "")
