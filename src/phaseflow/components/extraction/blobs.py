@@ -1,6 +1,7 @@
 """Pictures and other files that stand in a text as letters, and nobody reads: ``data:`` addresses, base64 and hex."""
 
 import re
+from collections.abc import Iterator
 
 _SHORTEST = 64
 _WINDOW = 120
@@ -30,19 +31,32 @@ def without_data(text: str) -> str:
 def without_blobs(text: str) -> str:
     """Return a text without the content of ``data:`` addresses, and without blocks of base64."""
     text = without_data(text)
-    if not _has_long_runs(text):
-        return text
-    for blob in (_RUN, _LINES, _ESCAPED):
-        text = blob.sub(_unless_words, text)
-    return text
+    pieces: list[str] = []
+    place = 0
+    for begin, end in _long_runs(text):
+        run = text[begin:end]
+        for blob in (_RUN, _LINES, _ESCAPED):
+            run = blob.sub(_unless_words, run)
+        pieces += [text[place:begin], run]
+        place = end
+    return "".join((*pieces, text[place:])) if pieces else text
 
 
-def _has_long_runs(text: str) -> bool:
-    """Whether a block may be in a text: a look at every window, which is much quicker than a regular expression."""
-    return any(
-        text.find(" ", place, place + _WINDOW) < 0 and _INSIDE.fullmatch(text, place, place + _WINDOW)
-        for place in range(0, len(text) - _WINDOW, _WINDOW)
-    )
+def _long_runs(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where blocks may be, from a blank to the next.
+
+    A look at every window, which is much quicker than regular expressions over a whole text.
+    """
+    end = 0
+    for place in range(0, len(text) - _WINDOW, _WINDOW):
+        if place < end or text.find(" ", place, place + _WINDOW) >= 0:
+            continue
+        if _INSIDE.fullmatch(text, place, place + _WINDOW):
+            begin = max(text.rfind(" ", end, place) + 1, end)
+            following = text.find(" ", place)
+            # The blank shows that the last row ends before it.
+            end = following + 1 if following >= 0 else len(text)
+            yield begin, end
 
 
 def _unless_words(run: re.Match[str]) -> str:

@@ -11,6 +11,12 @@ _MONTHS = (
     "December",
 )  # fmt: skip
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_NUMBERS = {
+    "yyyy": "{0.year:04d}", "yyy": "{0.year:04d}", "m": "{0.month}", "mm": "{0.month:02d}", "d": "{0.day}",
+    "dd": "{0.day:02d}", "h": "{0.hour}", "hh": "{0.hour:02d}", "n": "{0.minute}", "nn": "{0.minute:02d}",
+    "s": "{0.second}", "ss": "{0.second:02d}",
+}  # fmt: skip
+"""The parts of a date that are numbers, as fields of one. Not years of two digits, which are none."""
 _FIRST_1904 = datetime(1904, 1, 1)
 _FIRST_1900 = datetime(1899, 12, 30)
 _LAST = 2_957_003
@@ -30,6 +36,8 @@ def moment(tokens: tuple[Token, ...], serial: float, *, is_1904: bool) -> str | 
     first = _FIRST_1904 if is_1904 else _FIRST_1900
     day = timedelta(days=1) if not is_1904 and serial < _FEBRUARY_1900 else timedelta()
     at = first + day + timedelta(seconds=seconds)
+    if (template := _template(tokens)) is not None:
+        return template.format(at)
     texts: list[str] = []
     after_second = False
     for kind, text in tokens:
@@ -57,6 +65,20 @@ def _resolution(tokens: tuple[Token, ...]) -> tuple[int, int, bool]:
     fraction = min(sum(kind == "digit" for kind, _ in tokens), 3)
     has_seconds = any(text[0] in "sS" for kind, text in tokens if kind in ("date", "elapsed"))
     return fraction, 10**fraction if has_seconds else 1000, any(kind == "noon" for kind, _ in tokens)
+
+
+@lru_cache(maxsize=1000)
+def _template(tokens: tuple[Token, ...]) -> str | None:
+    """Return a date of numbers alone, as most are, as a text to be filled in: quicker than part by part."""
+    pieces: list[str] = []
+    for kind, text in tokens:
+        if kind == "date" and (part := _NUMBERS.get(text.lower())) is not None:
+            pieces.append(part)
+        elif kind in ("date", "elapsed", "noon", "digit") or "{" in text or "}" in text:
+            return None
+        else:
+            pieces.append(text)
+    return "".join(pieces).strip()
 
 
 def _date_part(text: str, at: datetime, *, is_half: bool) -> str:

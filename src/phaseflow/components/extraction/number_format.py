@@ -62,6 +62,8 @@ def shown(value: float, code: str, *, is_1904: bool = False) -> str | None:
     quick = _quick(code)
     if quick is not None and abs(value) < _QUICK_BELOW:
         return quick[value < 0](value) or None
+    if value > 0 and (date := _date(code)) is not None:
+        return moment(date, value, is_1904=is_1904)
     sections = _sections(code)
     found = _choose(sections, value) if sections else None
     if found is None:
@@ -129,6 +131,14 @@ def _sections(code: str) -> tuple[_Section, ...] | None:
         elif kind != "fill":
             tokens.append(("literal" if kind in ("quoted", "escaped") else kind, text))
     return tuple(sections)
+
+
+@lru_cache(maxsize=1000)
+def _date(code: str) -> tuple[Token, ...] | None:
+    """Return the format of a code whose positive numbers are dates, whatever they are."""
+    sections = _sections(code)
+    is_date = sections and sections[0].is_date and not any(section.condition for section in sections)
+    return sections[0].tokens if sections and is_date else None
 
 
 def _is_foreign(place: str) -> bool:

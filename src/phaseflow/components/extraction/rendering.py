@@ -282,4 +282,4 @@ def _is_layout(node: "LexborNode") -> bool:
 
 
 def _span(node: "LexborNode", name: str, most: int) -> int:
-    return min(max(integer(node, name, 1), 1), most)
+    return min(max(integer(node, name, 1), 1), most) if name in node.attributes else 1

@@ -7,7 +7,7 @@ a word, in strict OOXML. What calamine returns is compared with what the file ho
 import datetime
 import re
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -122,12 +122,9 @@ def _add_sheets(workbook: "CalamineWorkbook", draft: Draft, beside: _Beside) -> 
         sheet = workbook.get_sheet_by_name(name)
         if sheet.height * sheet.width > MAX_CELLS:
             raise _too_large(draft.name, name, sheet.total_height, sheet.total_width)
-        rows = [[_shown(cell) for cell in row] for row in sheet.iter_rows()]
         more = beside.passed.get(name, _NOTHING)
         left = sheet.start[1] if sheet.start else 0
-        for (row, column), text in beside.shown(name):
-            if row < len(rows) and left <= column < left + len(rows[row]):
-                rows[row][column - left] = text
+        rows = _rows(sheet.iter_rows(), beside.shown(name), left)
         if more.cells:
             rows = _completed(rows, left, more.cells, draft.name)
         draft.part(name)
@@ -137,6 +134,21 @@ def _add_sheets(workbook: "CalamineWorkbook", draft: Draft, beside: _Beside) -> 
             draft.put(remark)
         has_text = has_text or any(any(row) for row in rows) or any(more.remarks)
     return has_text
+
+
+def _rows(values: "Iterable[Sequence[Any]]", shown: Iterable[tuple[Place, str]], left: int) -> list[list[str]]:
+    """Return the rows of a sheet, whose columns begin with ``left``; ``shown`` goes before the values."""
+    by_row: dict[int, list[tuple[int, str]]] = {}
+    for (place, column), text in shown:
+        by_row.setdefault(place, []).append((column - left, text))
+    rows: list[list[str]] = []
+    for number, row in enumerate(values):
+        cells: list[Any] = list(row)
+        for column, text in by_row.get(number, ()):
+            if 0 <= column < len(cells):
+                cells[column] = text
+        rows.append([cell if isinstance(cell, str) else _shown(cell) for cell in cells])
+    return rows
 
 
 def _completed(rows: list[list[str]], left: int, more: Mapping[Place, str], name: str) -> list[list[str]]:
@@ -154,8 +166,6 @@ def _completed(rows: list[list[str]], left: int, more: Mapping[Place, str], name
 
 
 def _shown(cell: Any) -> str:
-    if isinstance(cell, str):
-        return cell
     if isinstance(cell, bool):
         return "TRUE" if cell else "FALSE"
     if isinstance(cell, float):

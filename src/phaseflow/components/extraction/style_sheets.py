@@ -4,11 +4,11 @@ Not what they hide: sheets hide what scripts unfold, and that is text.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from selectolax.lexbor import LexborHTMLParser
+    from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 _MOST = 1_000_000
 """Characters of a sheet that are read."""
@@ -24,11 +24,13 @@ _RAISED = re.compile(r"(?i)(?<![\w-])vertical-align\s*:\s*(su[pb])(?:er)?\s*(?:!
 _LISTED = re.compile(r"(?i)(?<![\w-])list-style(?:-type)?\s*:([^;]*)")
 
 
-def raised_and_listed(page: "LexborHTMLParser") -> tuple[dict[int, str], dict[int, str]]:
+def raised_and_listed(
+    page: "LexborHTMLParser", sheets: "Sequence[LexborNode]"
+) -> tuple[dict[int, str], dict[int, str]]:
     """Return by ``mem_id`` the elements that are like ``sup`` and ``sub``, and what ``list-style`` says of others."""
     raised: dict[int, str] = {}
     listed: dict[int, str] = {}
-    for selector, block in _rules(page):
+    for selector, block in _rules(sheets):
         up, kind = _RAISED.search(block), _LISTED.search(block)
         for node in page.css(selector):
             if up and node.tag not in ("sup", "sub"):
@@ -38,9 +40,9 @@ def raised_and_listed(page: "LexborHTMLParser") -> tuple[dict[int, str], dict[in
     return raised, listed
 
 
-def _rules(page: "LexborHTMLParser") -> Iterator[tuple[str, str]]:
+def _rules(sheets: "Sequence[LexborNode]") -> Iterator[tuple[str, str]]:
     left = _MOST_RULES
-    for sheet in page.css("style"):
+    for sheet in sheets:
         text = sheet.text()[:_MOST] if sheet.attributes.get("media") != "print" else ""
         if not _SAYS.search(text):
             continue

@@ -24,7 +24,6 @@ _CHROME = (
     "nav, [role=navigation], [role=search], [role=menu], [role=menubar], [role=contentinfo], "
     "[role=banner], a.headerlink"
 )
-_LOOKED_AT = "[hidden], [aria-hidden=true], [style]"
 _RAISED = re.compile(r"(?i)(?<![\w-])vertical-align\s*:\s*(su[pb])(?:er)?\s*(?:!|;|\Z)")
 _UNSEEN = re.compile(r"(?i)(?<![\w-])(?:display\s*:\s*none|visibility\s*:\s*hidden)")
 _UNTIL_FOUND = "until-found"
@@ -38,7 +37,10 @@ _CLASS = re.compile(r"\.[A-Za-z_][\w-]*")
 _NO_PANELS = frozenset(("menu", "listbox", "tree", "grid", "true"))
 _SHADOW = re.compile(r"<(/?)template\b([^>]{0,2000}+)>", re.I)
 _SHADOW_MODE = re.compile(r"\bshadowrootmode\s*=\s*[\"']?(?:open|closed)", re.I)
+_SHADOW_WORDS = ("shadowrootmode", "shadowRootMode", "SHADOWROOTMODE", "ShadowRootMode")
+"""As anybody writes it: small letters of every page would cost more than all else here."""
 SHADOW_ROOT = "shadow-root"
+_LOOKED_AT = f"[hidden], [aria-hidden=true], [style], button, style, {SHADOW_ROOT}"
 _ALWAYS_TEXT = frozenset(("h1", "h2", "h3", "h4", "h5", "h6", "summary", "dt", "legend", "caption", "figcaption"))
 _INLINE = frozenset(("a", "b", "code", "em", "i", "kbd", "label", "mark", "samp", "small", "span", "strong", "u"))
 _TEXT = "-text"
@@ -63,7 +65,7 @@ class Visibility:
 
 def with_open_shadows(text: str) -> str:
     """Return the page with declarative shadow roots as elements, which parsers leave out with other templates."""
-    if "shadowrootmode" not in text.lower():
+    if not any(word in text for word in _SHADOW_WORDS):
         return text
     opened: list[bool] = []
 
@@ -79,9 +81,15 @@ def with_open_shadows(text: str) -> str:
 def visibility(page: "LexborHTMLParser") -> Visibility:
     """Look at a page once."""
     hidden: set[int] = set()
-    alike, listed = raised_and_listed(page)
+    alike: dict[int, str] = {}
+    buttons: list[LexborNode] = []
+    roots: list[LexborNode] = []
+    sheets: list[LexborNode] = []
+    lists = {"button": buttons, SHADOW_ROOT: roots, "style": sheets}
     # Each look at the whole page takes time: one for several questions.
     for node in page.css(_LOOKED_AT):
+        if (kind := lists.get(node.tag or "")) is not None:
+            kind.append(node)
         attributes = node.attributes
         style = attributes.get("style") or ""
         is_hidden = "hidden" in attributes and attributes["hidden"] != _UNTIL_FOUND
@@ -89,10 +97,8 @@ def visibility(page: "LexborHTMLParser") -> Visibility:
             hidden.add(node.mem_id)
         if style and (raised := _RAISED.search(style)):
             alike[node.mem_id] = raised[1].lower()
-    buttons: list[LexborNode] = []
-    roots: list[LexborNode] = []
-    for node in page.css(f"button, {SHADOW_ROOT}"):
-        (buttons if node.tag == "button" else roots).append(node)
+    styled, listed = raised_and_listed(page, sheets)
+    alike = styled | alike
     panels = _panels(page) if hidden or buttons else {}
     never = _ids(page, _NEVER) | frozenset(_mute_buttons(buttons, panels)) | frozenset(_unslotted(roots))
     return Visibility(never, never | _ids(page, _CHROME) | (hidden - panels.keys()), listed, alike)
