@@ -1,19 +1,29 @@
 """How fast search is, and what it costs: synthetic corpora, questions with common words.
 
-python -m benchmarks search [--passages N …] [--questions N]
+python -m benchmarks search [--passages N …] [--questions N] [--folder FOLDER] [--peers]
 
-Documents of ten passages of words by Zipf's law, vectors of 256 numbers that cost nothing. For each size: passages
-ingested a second and bytes a passage; the first search after a start; a hybrid search, one at a time, also with a
-filter that lets one document of a hundred through; a status beside eight searches at a time; memory that search took.
+Documents of ten passages of words by Zipf's law, vectors of 256 numbers that cost nothing. For each size: the first
+search after a start; a hybrid search, one at a time, also with a filter that lets one document of a hundred through; a
+status beside eight searches at a time; memory that search took; and a plain FTS5 query of the same words, ranked by its
+own BM25, on the same machine at the same time. CPU is that of the whole process for a search, which a busy machine does
+not change.
+
+Corpora are made once, in minutes for a million passages, and kept in FOLDER (a folder of its own in the one for
+temporary files) until the tables or the words of the index change. --peers adds sqlite-vec and pgvector to the table
+(see search_peers.py). Each row is measured in a process of its own.
 """
 
 import argparse
 import asyncio
 import hashlib
 import random
+import resource
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +31,7 @@ import numpy.typing as npt
 
 from phaseflow import FolderSource, PhaseFlow
 from phaseflow.components.protocols import Document, Entry, Known
+from phaseflow.domain import words
 
 VOCABULARY = 50_000
 WORDS = 110
@@ -29,6 +40,9 @@ PASSAGES = 10
 """Of a document."""
 DIMENSION = 256
 BESIDE = 8
+MOST_S = 15.0
+"""A row asks no more questions after so long: some of the others take a second for one."""
+SCHEMA = Path(__file__).parent.parent / "schema.sql"
 
 
 def _vocabulary() -> npt.NDArray[np.str_]:
@@ -102,55 +116,155 @@ async def timed(ask: Callable[[], Awaitable[object]]) -> float:
     return time.perf_counter() - begun
 
 
-async def measured(folder: Path, passages: int, questions: int) -> None:
-    """Print the figures of one size."""
-    source, database = Zipf(passages // PASSAGES), folder / f"{passages}.db"
-    async with PhaseFlow(database, loader=source, embedder=Constant()) as flow:
-        begun = time.perf_counter()
+@dataclass(frozen=True)
+class Row:
+    """Seconds, and bytes a passage; None where it was not measured."""
+
+    name: str
+    passages: int
+    first: float
+    alone: Sequence[float]
+    cpu: float
+    filtered: Sequence[float] | None = None
+    status: Sequence[float] | None = None
+    memory: float | None = None
+    stored: float | None = None
+
+    def shown(self) -> str:
+        """A row of the table, in milliseconds."""
+        cells = [
+            self.name,
+            f"{self.passages:,}",
+            f"{self.first * 1000:.0f}",
+            _two(self.alone),
+            f"{self.cpu * 1000:.1f}",
+        ]
+        cells += [_two(self.filtered), _two(self.status), _number(self.memory), _number(self.stored)]
+        return f"| {' | '.join(cells)} |"
+
+
+HEAD = """
+| | passages | first | alone p50, p99 | CPU | filter p50, p99 | status p50, p99 | memory a passage | file a passage |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
+
+
+def _two(times: Sequence[float] | None) -> str:
+    return "–" if times is None else ", ".join(f"{each * 1000:.1f}" for each in (_at(times, 0.5), _at(times, 0.99)))
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f}"
+
+
+def _at(times: Sequence[float], share: float) -> float:
+    ordered = sorted(times)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def cpu_s() -> float:
+    """Seconds of the processor that this process took."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+async def asked_until(asked: Sequence[str], ask: Callable[[str], Awaitable[object]]) -> tuple[list[float], float]:
+    """Seconds of each, one at a time for at most ``MOST_S``, and of the processor for one."""
+    times: list[float] = []
+    began, before = time.perf_counter(), cpu_s()
+    for question in asked:
+        times.append(await timed(lambda question=question: ask(question)))
+        if time.perf_counter() - began > MOST_S:
+            break
+    return times, (cpu_s() - before) / len(times)
+
+
+def database_of(folder: Path, passages: int) -> Path:
+    """The database of a size. Others do for another form of the file."""
+    form = hashlib.blake2b(SCHEMA.read_bytes() + bytes([words.VERSION]), digest_size=4).hexdigest()
+    return folder / f"{passages}-{form}.db"
+
+
+async def ingested(database: Path, passages: int) -> None:
+    """Make the corpus of a size."""
+    source = Zipf(passages // PASSAGES)
+    building = database.with_suffix(".building")
+    for beside in database.parent.glob(f"{building.name}*"):
+        beside.unlink()
+    async with PhaseFlow(building, loader=source, embedder=Constant()) as flow:
+        begun, before = time.perf_counter(), cpu_s()
         job = await flow.start("kb", FolderSource("."))
-        await job.wait()
-        took = time.perf_counter() - begun
+        done = await job.wait()
+        took, used = time.perf_counter() - begun, cpu_s() - before
+        assert done.status == "completed", done.message
         chunks = (await flow.kb("kb")).chunks
-    size = database.stat().st_size
-    print(f"{chunks} passages: {chunks / took:.0f} a second, {size / chunks:.0f} bytes a passage")
-    before = resident()
+    building.rename(database)
+    print(
+        f"{chunks:,} passages made: {chunks / took:.0f} a second, {used / chunks * 1e6:.0f} µs of CPU each", flush=True
+    )
+
+
+async def measured(database: Path, passages: int, questions: int) -> Row:
+    """What phaseflow takes."""
+    source = Zipf(passages // PASSAGES)
+    asked = [source.question(n) for n in range(1, questions + 1)]
     async with PhaseFlow(database, loader=source, embedder=Constant()) as flow:
+        before = resident()
         first = await timed(lambda: flow.search("kb", source.question(0)))
-        print(f"  first search          {first * 1000:.0f} ms")
-        asked = [source.question(n) for n in range(1, questions + 1)]
-        alone = [await timed(lambda question=question: flow.search("kb", question)) for question in asked]
-        print(f"  hybrid                {told(alone)}")
+        alone, cpu = await asked_until(asked, lambda question: flow.search("kb", question))
         wanted = {"type": "eq", "key": "hundredth", "value": 7}
-        some = [await timed(lambda question=question: flow.search("kb", question, filter=wanted)) for question in asked]
-        print(f"  with a filter         {told(some)}")
-        taken = resident() - before
-        print(f"  memory                {taken / chunks:.0f} bytes a passage")
+        some, _ = await asked_until(asked, lambda question: flow.search("kb", question, filter=wanted))
+        memory = (resident() - before) / passages
         beside: list[float] = []
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(_searching(flow, source, asked)) for _ in range(BESIDE)]
-            for _ in range(questions):
+            running = [tasks.create_task(_searching(flow, asked[n::BESIDE])) for n in range(BESIDE)]
+            while len(beside) < questions:
                 beside.append(await timed(lambda: flow.status("kb")))
                 await asyncio.sleep(0.01)
             for task in running:
                 task.cancel()
-        print(f"  status beside {BESIDE}       {told(beside)}")
+    return Row("phaseflow", passages, first, alone, cpu, some, beside, memory)
 
 
-async def _searching(flow: PhaseFlow, source: Zipf, asked: Sequence[str]) -> None:
+async def _searching(flow: PhaseFlow, asked: Sequence[str]) -> None:
     while True:
         for question in asked:
             await flow.search("kb", question)
 
 
-async def main() -> None:
+def _phaseflow(folder: Path, passages: int, questions: int) -> Row:
+    database = database_of(folder, passages)
+    if not database.exists():
+        asyncio.run(ingested(database, passages))
+    return replace(asyncio.run(measured(database, passages, questions)), stored=database.stat().st_size / passages)
+
+
+def _row(row: Callable[[Path, int, int], Row], name: str, folder: Path, passages: int, questions: int) -> str:
+    try:
+        return row(folder, passages, questions).shown()
+    except Exception as error:  # noqa: BLE001  # the row says what
+        return f"| {name} | {passages:,} | {type(error).__name__}: {error} |"
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks search")
-    parser.add_argument("--passages", type=int, nargs="*", default=[10_000, 100_000])
+    parser.add_argument("--passages", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "phaseflow-search")
+    parser.add_argument("--peers", action="store_true", help="beside sqlite-vec and pgvector")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        for passages in options.passages:
-            await measured(Path(name), passages, options.questions)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    from search_peers import PEERS, fts5
+
+    kinds = {"phaseflow": _phaseflow, "plain FTS5": fts5, **(PEERS if options.peers else {})}
+    shown = [HEAD]
+    for passages in options.passages:
+        for name, row in kinds.items():
+            with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+                given = (row, name, options.folder, passages, options.questions)
+                shown.append(alone.submit(_row, *given).result())
+            print(shown[-1], flush=True)
+    print("\n".join(shown))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()
