@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -32,6 +33,7 @@ import numpy.typing as npt
 from phaseflow import FolderSource, PhaseFlow
 from phaseflow.components.protocols import Document, Entry, Known
 from phaseflow.domain import words
+from phaseflow.domain.errors import Busy
 
 VOCABULARY = 50_000
 WORDS = 110
@@ -209,7 +211,7 @@ async def measured(database: Path, passages: int, questions: int) -> Row:
     asked = [source.question(n) for n in range(1, questions + 1)]
     async with PhaseFlow(database, loader=source, embedder=Constant()) as flow:
         before = resident()
-        first = await timed(lambda: flow.search("kb", source.question(0)))
+        first = await timed(lambda: _until_answered(flow, source.question(0)))
         alone, cpu = await asked_until(asked, lambda question: flow.search("kb", question))
         wanted = {"type": "eq", "key": "hundredth", "value": 7}
         some, _ = await asked_until(asked, lambda question: flow.search("kb", question, filter=wanted))
@@ -225,10 +227,19 @@ async def measured(database: Path, passages: int, questions: int) -> Row:
     return Row("phaseflow", passages, first, alone, cpu, some, beside, memory)
 
 
+async def _until_answered(flow: PhaseFlow, question: str) -> None:
+    """On a busy machine, reading a large knowledge base takes longer than a search may."""
+    while True:
+        with suppress(Busy):
+            await flow.search("kb", question)
+            return
+
+
 async def _searching(flow: PhaseFlow, asked: Sequence[str]) -> None:
     while True:
         for question in asked:
-            await flow.search("kb", question)
+            with suppress(Busy):
+                await flow.search("kb", question)
 
 
 def _phaseflow(folder: Path, passages: int, questions: int) -> Row:

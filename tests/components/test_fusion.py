@@ -35,7 +35,7 @@ def near(
     matrix: npt.NDArray[np.float32], query: npt.NDArray[np.float32], only: npt.NDArray[np.bool_] | None = None
 ) -> Nearness:
     rows = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
-    found = nearness(KNOWN, Vectors(1, KNOWN.ids, ExactRows(rows.astype(np.float32))), query, only)
+    found = nearness(KNOWN, Vectors(1, KNOWN.ids, ExactRows(rows.astype(np.float32)), KNOWN.ids), query, only)
     assert found is not None
     return found
 

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from phaseflow.components import vectors
+from phaseflow.components import resident, vectors
 from phaseflow.components.vectors import CompactBuilder, CompactRows, ExactRows, bit_counter, counted_by_table, packed
 
 COUNT, DIMENSION = 6000, 100
@@ -30,13 +30,13 @@ def compact(matrix: npt.NDArray[np.float32], mean: npt.NDArray[np.float32] | Non
 
 
 def test_the_nearest_are_found_although_few_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectors, "LOOKED_AT", COUNT // 20)
+    monkeypatch.setattr(vectors, "LEAST_LOOKED_AT", 0)
     rows, found = compact(MATRIX), list[float]()
     for row in MATRIX[::300]:
         query = row + 0.03 * DICE.standard_normal(DIMENSION).astype(np.float32)
         query /= np.linalg.norm(query)
         places, cosines, _ = rows.nearest(query, None)
-        assert len(places) <= COUNT // 20
+        assert len(places) <= COUNT // vectors.ONE_OF
         assert np.abs(cosines - MATRIX[places] @ query).max() < 0.01
         best = set(np.argsort(-(MATRIX @ query))[:10].tolist())
         found.append(len(best & set(places.tolist())) / 10)
@@ -70,3 +70,10 @@ def test_bits_are_counted_the_same_by_every_numpy() -> None:
     words = packed(DICE.standard_normal((50, 70)) > 0)
     assert words.shape == (2, 50)
     assert np.array_equal(bit_counter()(words[0]), counted_by_table(words[0]))
+
+
+def test_many_numbers_are_read_some_at_a_time() -> None:
+    many = [n * 1_000_003 for n in range(40_000)]
+    text = " ".join(map(str, many))
+    assert len(text) > 3 * resident._PIECE
+    assert resident.numbers(text).tolist() == many

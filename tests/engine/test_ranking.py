@@ -8,6 +8,10 @@ import pytest
 
 from benchmarks import retrieval
 from phaseflow import PhaseFlow, SearchHits, SearchMode
+from phaseflow.components import exact_things
+from phaseflow.store import postings
+from phaseflow.store.pieces import PIECE_BITS
+from phaseflow.store.transaction import Transaction
 from tests.engine.test_control import finished
 
 
@@ -103,6 +107,28 @@ async def test_a_thing_is_found_among_passages_that_only_have_its_words(
     documents["zz.md"] = "It runs on a network-connected set. " + "Many other words follow here. " * 60
     (hits,) = await searched(tmp_path, documents, query)
     assert hits[0].uri == "zz.md"
+
+
+async def test_a_phrase_of_common_words_is_looked_for_in_a_bounded_part_and_where_it_ranks_high(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = {f"{n:02}.md": f"alpha beta gamma {n}, beta gamma alpha beta" for n in range(60)}
+    documents["50.md"] = "once upon a time there was beta alpha and nothing more"
+    looked: list[tuple[int, int]] = []
+    holding = postings.holding
+
+    def noted(tx: Transaction, table: int, expression: str, limit: int, first: int, last: int) -> list[int]:
+        looked.append((first >> PIECE_BITS, last >> PIECE_BITS))
+        return holding(tx, table, expression, limit, first, last)
+
+    monkeypatch.setattr(postings, "holding", noted)
+    monkeypatch.setattr(exact_things, "MOST_PLACES", 80)
+    monkeypatch.setattr(exact_things, "SLICE", 8)
+    (hits,) = await searched(tmp_path, documents, '"beta alpha"')
+    assert hits[0].uri == "50.md"
+    assert hits[0].score > 0.5 > hits[1].score
+    assert max(last - first for first, last in looked) < 8
+    assert 0 < sum(last - first + 1 for first, last in looked) < 40
 
 
 async def test_the_same_text_is_one_hit_that_names_its_other_places(tmp_path: Path) -> None:

@@ -57,7 +57,11 @@ async def test_vectors_follow_what_is_searchable(
     def look(tx: Transaction) -> None:
         kb = knowledge_bases.get(tx, "kb")
         scope = Scope(kb.key, kb.index_version)
-        kept.append(updated_vectors(tx, scope, kept[-1] if kept else None))
+        known = updated_passages(tx, scope, None)
+        with monkeypatch.context() as once:  # what is searchable was read for the passages
+            once.setattr(passages, "live_documents", None)
+            once.setattr(passages, "sizes_since", None)
+            kept.append(updated_vectors(tx, scope, kept[-1] if kept else None, known))
         stored = as_stored(tx, scope)
         assert kept[-1].ids.tolist() == sorted(stored)
         rows = kept[-1].rows.at(np.arange(len(stored)))
@@ -117,7 +121,12 @@ async def test_small_and_exact_vectors_of_a_model_are_read_side_by_side(
                 "UPDATE vectors SET vector = ? WHERE id = (SELECT vector_id FROM chunks WHERE id = ?)", (small, chunk)
             )
         connection.commit()
-    kept = await read(tmp_path, lambda tx: updated_vectors(tx, Scope(knowledge_bases.get(tx, "kb").key, 1), None))
+
+    def kept_of(tx: Transaction) -> Vectors:
+        scope = Scope(knowledge_bases.get(tx, "kb").key, 1)
+        return updated_vectors(tx, scope, None, updated_passages(tx, scope, None))
+
+    kept = await read(tmp_path, kept_of)
     off = np.linalg.norm(kept.rows.at(np.arange(20)) - np.array([found[each] for each in sorted(found)]), axis=1)
     assert off.max() <= MOST_OFF
     assert (off == 0).sum() == 9

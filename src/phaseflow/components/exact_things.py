@@ -1,10 +1,11 @@
 """Passages that hold what is quoted in a query, or written in it without a space."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from phaseflow.components.fusion import Fused
 from phaseflow.domain.search_query import ParsedQuery, how_exactly, loose_phrase, phrase
+from phaseflow.domain.words import indexed_words
 from phaseflow.store import passages, postings
 from phaseflow.store.passages import Scope
 from phaseflow.store.transaction import Transaction
@@ -22,37 +23,53 @@ MOST_READ: Final = 64
 one is found."""
 RARE: Final = 8
 """Passages that hold words joined by a hyphen in a sentence, so that these count as one thing."""
+MOST_PLACES: Final = 4_000_000
+"""Places of the words of exact things, so that all passages are looked at: some 40 ms. Beyond, it is a part of them,
+and those that rank high."""
+SLICE: Final = 100_000
+"""Passages looked at in one statement."""
 AS_WRITTEN: Final = 0.75
 """How exactly a text holds a thing that stands in it, if perhaps inside a longer one."""
 
 
-def holders(
-    tx: Transaction, scope: Scope, table: int, ranking: Fused, query: ParsedQuery, is_let_through: "Filtered"
-) -> dict[int, float]:
-    """The places of passages that hold the exact things of a query, and how well (0 to 1)."""
-    look = _Look(tx, scope, table, ranking, is_let_through)
-    found = [look.exactly(part) for part in query.exact]
-    found += [rare for part in query.compounds if (rare := look.if_rare(part))]
-    holds: dict[int, float] = {}
-    for of_part in found:
-        for at, how in of_part.items():
-            holds[at] = holds.get(at, 0.0) + how / len(found)
-    return holds
+class Look:
+    """Looks for exact things in the passages of a knowledge base, those that rank high first.
 
+    ``places_of``: about at how many places the words of a text stand.
+    """
 
-class _Look:
-    def __init__(self, tx: Transaction, scope: Scope, table: int, ranking: Fused, is_let_through: "Filtered") -> None:
+    def __init__(
+        self,
+        tx: Transaction,
+        scope: Scope,
+        table: int,
+        ranking: Fused,
+        places_of: Callable[[str], int],
+        is_let_through: "Filtered" = None,
+    ) -> None:
         self._tx = tx
         self._scope = scope
         self._table = table
         self._ranking = ranking
+        self._places_of = places_of
         self._is_let_through = is_let_through
+        self._room = MOST_PLACES
+
+    def holders(self, query: ParsedQuery) -> dict[int, float]:
+        """The places of passages that hold the exact things of a query, and how well (0 to 1)."""
+        found = [self.exactly(part) for part in query.exact]
+        found += [rare for part in query.compounds if (rare := self.if_rare(part))]
+        holds: dict[int, float] = {}
+        for of_part in found:
+            for at, how in of_part.items():
+                holds[at] = holds.get(at, 0.0) + how / len(found)
+        return holds
 
     def exactly(self, part: str) -> dict[int, float]:
         """How exactly passages hold a thing; 0.5 where its words follow each other, as written or not."""
-        holding = self._holding(phrase(part), MOST_HOLDING)
+        holding = self._holding(part, phrase(part), MOST_HOLDING)
         if not holding and (loose := loose_phrase(part)):
-            holding = self._holding(loose, MOST_HOLDING)
+            holding = self._holding(part, loose, MOST_HOLDING)
         holds = dict.fromkeys(holding, 0.5)
         for first in range(0, len(holding), MOST_READ):
             found = self._read(part, holding[first : first + MOST_READ])
@@ -63,7 +80,7 @@ class _Look:
 
     def if_rare(self, part: str) -> dict[int, float]:
         """The same of words joined by a hyphen, if few passages hold them so; else nothing."""
-        holding = self._holding(phrase(part), MOST_READ + 1)
+        holding = self._holding(part, phrase(part), MOST_READ + 1)
         if not 0 < len(holding) <= MOST_READ:
             return {}
         holds = self._read(part, holding)
@@ -72,13 +89,27 @@ class _Look:
             return as_written
         return holds if len(holds) <= RARE else {}
 
-    def _holding(self, expression: str, limit: int) -> list[int]:
+    def _holding(self, part: str, expression: str, limit: int) -> list[int]:
         """The places of those that an FTS5 expression finds, best first."""
-        known = self._ranking.known
-        found = known.seen(postings.holding(self._tx, self._table, expression, limit))
+        ids = self._ranking.known.ids
+        wanted = self._places_of(indexed_words(part))
+        end = len(ids) if wanted <= self._room else len(ids) * self._room // wanted
+        self._room -= min(wanted, self._room)
+        found: list[int] = []
+        # Some at a time: nothing ends a statement of FTS5, however long it looks for the next passage.
+        for first in range(0, end, SLICE):
+            last = min(first + SLICE, end) - 1
+            span = ids[first].item(), ids[last].item()
+            found += postings.holding(self._tx, self._table, expression, limit - len(found), *span)
+            if len(found) >= limit:
+                break
+        places = self._ranking.known.seen(found)
+        if end < len(ids):
+            best = [at for at in self._ranking.places[:MOST_READ].tolist() if at >= end]
+            places += [at for at, how in self._read(part, best).items() if how >= AS_WRITTEN]
         if self._is_let_through is not None:
-            found = [at for at in found if self._is_let_through[at]]
-        return self._ranking.best_first(found)
+            places = [at for at in places if self._is_let_through[at]]
+        return self._ranking.best_first(places)
 
     def _read(self, part: str, places: Sequence[int]) -> dict[int, float]:
         ids = {at: self._ranking.known.ids[at].item() for at in places}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from phaseflow.components.nearness import Nearness
-from phaseflow.components.resident import Passages
+from phaseflow.components.resident import Passages, runs
 from phaseflow.components.word_ranking import WordScores
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ FURTHER: Final = 0.5
 """A passage counts so much beside a better one of the same document: a result is not one document's."""
 CANDIDATES: Final = 500
 """Passages, and documents, that each ranking contributes."""
+MOST_OF_ONE: Final = 64
+"""Passages of a document that ranks high, from its first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +116,13 @@ def fused(known: Passages, by: Share, most: int = CANDIDATES) -> Fused:
         absolute += (1 - share) * np.minimum(1, (passage + document) / 2 / by.words.full)
     if by.nearness is None:
         return _scaled(known, places, _one_of_each_first(owners, own, whole), absolute)
-    cosines = np.clip(by.nearness.of(places), 0, 1)
+    rows = by.nearness.rows(places)
+    cosines = np.clip(rows.cosines(by.nearness.query), 0, 1)
     absolute += share * cosines
     scores = _with_vectors(owners, own, whole, share, cosines)
     if by.words is not None:
         highest = places[np.argsort(-scores, kind="stable")[:FEEDBACK]]
-        moved = by.nearness.to_moved(highest, FEEDBACK_WEIGHT, places)
+        moved = rows.cosines(by.nearness.moved(highest, FEEDBACK_WEIGHT))
         scores = _with_vectors(owners, own, whole, share, np.clip(moved, 0, 1))
     return _scaled(known, places, scores, absolute)
 
@@ -171,9 +174,8 @@ def candidates(known: Passages, by: Share, most: int) -> "npt.NDArray[np.int64]"
         found.append(_highest(by.words.passages, most))
         documents = _highest(by.words.documents, most)
         firsts = np.searchsorted(known.document_of, documents)
-        lasts = np.searchsorted(known.document_of, documents, side="right")
-        some = [np.arange(a, min(b, a + 64)) for a, b in zip(firsts.tolist(), lasts.tolist(), strict=True)]
-        all_of = np.concatenate(some) if some else firsts
+        counts = np.minimum(np.searchsorted(known.document_of, documents, side="right") - firsts, MOST_OF_ONE)
+        all_of = np.arange(counts.sum()) + np.repeat(firsts - (counts.cumsum() - counts), counts)
         found.append(all_of[by.words.passages[all_of] > 0])
     if by.nearness is not None:
         found.append(by.nearness.highest(most))
@@ -197,14 +199,13 @@ def _highest(scores: "Numbers", most: int) -> "npt.NDArray[np.int64]":
     return found[np.argpartition(-scores[found], most - 1)[:most]] if len(found) > most else found
 
 
-def _best_of(owners: "npt.NDArray[np.int64]", values: "Numbers") -> "npt.NDArray[np.float64]":
+def _best_of(owners: "npt.NDArray[np.int64]", values: "Numbers | npt.NDArray[np.float64]") -> "npt.NDArray[np.float64]":
     """For each, the highest value of its document (``owners`` ascends)."""
     import numpy as np
 
-    best = np.zeros(int(owners[-1]) - int(owners[0]) + 1)
-    np.maximum.at(best, owners - owners[0], values)
-    found: npt.NDArray[np.float64] = best[owners - owners[0]]
-    return found
+    firsts = runs(owners)
+    best: npt.NDArray[np.float64] = np.maximum.reduceat(np.asarray(values, np.float64), firsts)
+    return np.repeat(best, np.diff(np.append(firsts, len(owners))))
 
 
 def _one_of_each_first(
@@ -214,8 +215,8 @@ def _one_of_each_first(
     import numpy as np
 
     scores = own * FURTHER
-    order = np.lexsort((-own, owners))
-    firsts = order[np.flatnonzero(np.append(True, owners[order][1:] != owners[order][:-1]))]
+    best = np.flatnonzero(own == _best_of(owners, own))
+    firsts = best[runs(owners[best])]  # of equal ones the first
     scores[firsts] = whole[firsts]
     return scores
 

@@ -6,7 +6,7 @@ A convex combination of scores (Bruch, Gai and Ingber, "An Analysis of Fusion Fu
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
@@ -71,15 +71,15 @@ class EmbeddedIndex:
     """Searches what the database holds. Keeps passages and vectors in memory, up to date at each search."""
 
     def __init__(self) -> None:
-        self._passages: Resident[Passages] = Resident(updated_passages)
-        self._vectors: Resident[Vectors] = Resident(updated_vectors)
+        self._passages: Resident[Passages] = Resident()
+        self._vectors: Resident[Vectors] = Resident()
         self._tokenizer = Tokenizer()
         self._counts = WordCounts()
         self._proposals = Proposals()
 
     def search(self, tx: Transaction, scope: Scope, search_revision: int, request: Request) -> list[SearchHit]:
         """The best passages in the snapshot ``tx`` sees, best first, each text once."""
-        known = self._passages.get(tx, scope, search_revision)
+        known = self._passages.get(tx, scope, search_revision, lambda old: updated_passages(tx, scope, old))
         if not len(known.ids):
             return []
         is_let_through = None
@@ -94,7 +94,8 @@ class EmbeddedIndex:
         while True:
             ranking = fused(known, shares, most)
             if table is not None and request.mode is not SearchMode.VECTORS:
-                holds = exact_things.holders(tx, scope, table, ranking, parsed(request.query), is_let_through)
+                look = exact_things.Look(tx, scope, table, ranking, self._places_of(tx, table, known), is_let_through)
+                holds = look.holders(parsed(request.query))
                 ranking = ranking.with_exact(holds) if holds else ranking
             ranking = ranking.with_first(named) if named else ranking
             hits = list(_hits(tx, scope, ranking, request))
@@ -107,6 +108,14 @@ class EmbeddedIndex:
         self._passages.forget(kb_key)
         self._vectors.forget(kb_key)
 
+    def _places_of(self, tx: Transaction, table: int, known: Passages) -> Callable[[str], int]:
+        """About at how many places the words of a text stand."""
+
+        def places_of(text: str) -> int:
+            return sum(self._counts.of(tx, table, word, known) for word in set(self._tokenizer.words(text)))
+
+        return places_of
+
     def _named(
         self,
         tx: Transaction,
@@ -118,9 +127,8 @@ class EmbeddedIndex:
         """The documents whose title or name is what was asked for, by their first passages."""
         if table is None or request.mode is SearchMode.VECTORS or len(request.query) > LONGEST_NAME:
             return []
-        words = self._tokenizer.words(parsed(request.query).words)
-        counts = [self._counts.of(tx, table, word, known) for word in dict.fromkeys(words)]
-        if not words or sum(counts) > MOST_COMPARED:
+        words = parsed(request.query).words
+        if not 0 < self._places_of(tx, table, known)(words) <= MOST_COMPARED:
             return []
         # Not only in the columns for titles and names: FTS5 would go through all places of a word to find one there.
         holding = postings.first_holding(tx, table, phrase(normalised(request.query)), MOST_HOLDING)
@@ -145,7 +153,8 @@ class EmbeddedIndex:
             self._vectors.forget(scope.kb_key)  # since they are searched elsewhere
             near = self._proposals.nearness(tx, scope, known, request.proposed, words, request.vector, is_let_through)
         elif request.mode is not SearchMode.WORDS and request.vector is not None:
-            vectors = self._vectors.get(tx, scope, known.search_revision)
+            revision = known.search_revision
+            vectors = self._vectors.get(tx, scope, revision, lambda old: updated_vectors(tx, scope, old, known))
             near = nearness(known, vectors, request.vector, is_let_through)
         return Share(words, near)
 

@@ -43,27 +43,35 @@ class Nearness:
 
     def of(self, places: "Places") -> "Numbers":
         """The cosines of some passages; 0 where there is no vector."""
-        return self._to(self.query, places)
+        return self.rows(places).cosines(self.query)
 
-    def to_moved(self, towards: "Places", weight: float, places: "Places") -> "Numbers":
-        """The cosines of passages to the query moved towards the mean of some, by so much of its own length."""
+    def moved(self, towards: "Places", weight: float) -> "Numbers":
+        """The query moved towards the mean of some passages, by so much of its own length; of length 1."""
         import numpy as np
 
-        moved = self.query + weight * self._rows(towards).mean(axis=0)
-        length = float(np.linalg.norm(moved))
-        return self._to(moved / (length or 1.0), places)
+        moved = self.query + weight * self.rows(towards).matrix.mean(axis=0)
+        return np.asarray(moved / (float(np.linalg.norm(moved)) or 1.0), np.float32)
 
-    def _to(self, query: "Numbers", places: "Places") -> "Numbers":
-        import numpy as np
-
-        cosines: Numbers = np.einsum("ij,j->i", self._rows(places), query)
-        return cosines
-
-    def _rows(self, places: "Places") -> "Numbers":
+    def rows(self, places: "Places") -> "Few":
+        """The vectors of some passages."""
         at, is_there = self.vectors.places(self.known.ids[places])
-        rows = self.vectors.rows.at(at)
-        rows[~is_there] = 0
-        return rows
+        matrix = self.vectors.rows.at(at)
+        matrix[~is_there] = 0
+        return Few(matrix)
+
+
+@dataclass(frozen=True, slots=True)
+class Few:
+    """Vectors that are compared more than once; 0 where there is none."""
+
+    matrix: "Numbers"
+
+    def cosines(self, query: "Numbers") -> "Numbers":
+        """Those to a vector of length 1."""
+        import numpy as np
+
+        cosines: Numbers = np.einsum("ij,j->i", self.matrix, query)
+        return cosines
 
 
 def nearness(

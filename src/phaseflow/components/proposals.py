@@ -86,7 +86,7 @@ class Proposals:
 
 def _read(tx: Transaction, known: Passages, places: "Places") -> Vectors:
     ids, matrix = _matrix(tx, known, places)
-    return Vectors(known.search_revision, ids, ExactRows(matrix))
+    return Vectors(known.search_revision, ids, ExactRows(matrix), known.ids[places])
 
 
 def _matrix(tx: Transaction, known: Passages, places: "Places") -> "tuple[Ids, Numbers]":

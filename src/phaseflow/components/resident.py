@@ -27,6 +27,8 @@ BATCH = 1024
 """Vectors read in one statement."""
 MOST_EXACT = 50_000
 """Vectors that are kept as they are; more are kept in a smaller form."""
+_PIECE = 1 << 17
+"""Characters: half a millisecond."""
 SAMPLES = 64
 """Places from which vectors are taken to tell their mean, and how many from each."""
 
@@ -55,8 +57,7 @@ class Passages:
         """Which passages are those of these documents."""
         import numpy as np
 
-        found: npt.NDArray[np.bool_] = np.isin(self.documents, ids)[self.document_of]
-        return found
+        return np.isin(self.documents, ids).take(self.document_of)
 
     def places(self, ids: "Ids") -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]":
         """The places of passages, and which of them search sees."""
@@ -78,10 +79,12 @@ class Vectors:
     search_revision: int
     ids: "Ids"
     rows: Rows
+    of: "Ids"
+    """The passages among which they were looked for."""
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Bytes, without the passages, which are kept anyway."""
         return self.ids.nbytes + self.rows.size
 
     def places(self, ids: "Ids") -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]":
@@ -103,19 +106,25 @@ T = TypeVar("T", bound=_Sized)
 class Resident(Generic[T]):
     """Keeps one thing for each knowledge base, and brings it up to date. Thread-safe: one updates at a time."""
 
-    def __init__(self, updated: Callable[[Transaction, Scope, T | None], T]) -> None:
-        self._updated = updated
+    def __init__(self) -> None:
         self._kept: OrderedDict[str, tuple[Scope, T]] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, tx: Transaction, scope: Scope, search_revision: int, most_bytes: int = MOST_BYTES) -> T:
-        """What belongs to the snapshot ``tx`` sees."""
+    def get(
+        self,
+        tx: Transaction,
+        scope: Scope,
+        search_revision: int,
+        updated: Callable[[T | None], T],
+        most_bytes: int = MOST_BYTES,
+    ) -> T:
+        """What belongs to the snapshot ``tx`` sees, made by ``updated`` from what is kept."""
         with self._lock:
             kept = self._kept.get(scope.kb_key)
             known = kept[1] if kept is not None and kept[0] == scope else None
             if known is None or known.search_revision != search_revision:
                 with tx.to_the_end():  # else a search that is cut off would leave the next one as much to read
-                    known = self._updated(tx, scope, known)
+                    known = updated(known)
             self._kept[scope.kb_key] = scope, known
             self._kept.move_to_end(scope.kb_key)
             size = sum(each.size for _, each in self._kept.values())
@@ -137,10 +146,11 @@ def updated_passages(tx: Transaction, scope: Scope, old: Passages | None) -> Pas
     new_ids, new_lengths = passages.sizes_since(tx, scope, old.search_revision if old else -1)
     ids, lengths = numbers(new_ids), numbers(new_lengths).astype(np.float32)
     if old is not None:
-        keep = np.isin(old.ids >> PIECE_BITS, numbers(live))
+        keep = old.of_documents(numbers(live))
         ids, lengths = np.concatenate([old.ids[keep], ids]), np.concatenate([old.lengths[keep], lengths])
-    order = np.argsort(ids, kind="stable")
-    ids, lengths = ids[order], lengths[order]
+    if not (ids[1:] > ids[:-1]).all():
+        order = np.argsort(ids, kind="stable")
+        ids, lengths = ids.take(order), lengths.take(order)
     owners = ids >> PIECE_BITS
     firsts = runs(owners)
     counts = np.diff(np.append(firsts, len(ids)))
@@ -157,26 +167,24 @@ def updated_passages(tx: Transaction, scope: Scope, old: Passages | None) -> Pas
     )
 
 
-def updated_vectors(tx: Transaction, scope: Scope, old: Vectors | None) -> Vectors:
-    """Without the documents that are gone, and with those that came since."""
+def updated_vectors(tx: Transaction, scope: Scope, old: Vectors | None, known: Passages) -> Vectors:
+    """Those of ``known``: without those of passages that are gone, and with those that came since."""
     import numpy as np
 
-    revision, live = passages.live_documents(tx, scope)
     after = old.search_revision if old else -1
-    since, _ = passages.sizes_since(tx, scope, after)
-    wanted = np.sort(numbers(since))
+    wanted = known.ids if old is None else known.ids[~_places(old.of, known.ids)[1]]
     if old is None or not len(old.ids):
-        return Vectors(revision, *_read(tx, scope, after, wanted, None))
-    keep = np.isin(old.ids >> PIECE_BITS, numbers(live))
+        return Vectors(known.search_revision, *_read(tx, scope, after, wanted, None), known.ids)
+    keep = known.places(old.ids)[1]
     kept_ids, kept = (old.ids, old.rows) if keep.all() else (old.ids[keep], old.rows.taken(keep))
     if not len(wanted):
-        return Vectors(revision, kept_ids, kept)
+        return Vectors(known.search_revision, kept_ids, kept, known.ids)
     ids, rows = _read(tx, scope, after, wanted, kept)
     ids = np.concatenate([kept_ids, ids])
     if not (ids[1:] > ids[:-1]).all():
         order = np.argsort(ids)
         ids, rows = ids[order], rows.taken(order)
-    return Vectors(revision, ids, rows)
+    return Vectors(known.search_revision, ids, rows, known.ids)
 
 
 def _read(tx: Transaction, scope: Scope, after: int, wanted: "Ids", old: Rows | None) -> "tuple[Ids, Rows]":
@@ -250,10 +258,18 @@ def _places(known: "Ids", ids: "Ids") -> "tuple[npt.NDArray[np.int64], npt.NDArr
 
 
 def numbers(text: str) -> "Ids":
-    """Numbers with blanks between them, as one row of SQL brings them."""
+    """Numbers with blanks between them, as one row of SQL brings them. Some at a time: NumPy keeps the GIL."""
     import numpy as np
 
-    return np.fromstring(text, np.int64, sep=" ") if text else np.empty(0, np.int64)
+    if len(text) <= _PIECE:
+        return np.fromstring(text, np.int64, sep=" ") if text else np.empty(0, np.int64)
+    found, at = [], 0
+    while at < len(text):
+        end = text.find(" ", at + _PIECE)
+        end = len(text) if end < 0 else end
+        found.append(np.fromstring(text[at:end], np.int64, sep=" "))
+        at = end + 1
+    return np.concatenate(found)
 
 
 def runs(values: "npt.NDArray[Any]") -> "npt.NDArray[np.int64]":

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     Places = npt.NDArray[np.int64]
 
 LOOKED_AT: Final = 20_000
-"""Vectors, nearest by their bits, whose cosine is computed."""
+"""Vectors, nearest by their bits, whose cosine is computed, …"""
+LEAST_LOOKED_AT: Final = 4_000
+ONE_OF: Final = 16
+"""… and of fewer one of so many, so that the share is not below what it is of a million."""
+_COUNTED: Final = 1 << 16
+_MOST_BITS: Final = 1 << 16
 _ROWS: Final = 4096
 """Computed at once: what fits into the processor's cache."""
 
@@ -39,7 +44,7 @@ class ExactRows:
 
     def at(self, places: "Places") -> "Numbers":
         """Some of them."""
-        return self.matrix[places]
+        return self.matrix.take(places, axis=0)
 
     def taken(self, places: "Places | npt.NDArray[np.bool_]") -> "ExactRows":
         """Those at these places."""
@@ -56,7 +61,7 @@ class ExactRows:
         import numpy as np
 
         # Not ``@``: that is BLAS, whose threads wait for each other where the cores have other work.
-        matrix = self.matrix if among is None else self.matrix[among]
+        matrix = self.matrix if among is None else self.matrix.take(among, axis=0)
         cosines: Numbers = np.einsum("ij,j->i", matrix, query)
         return np.arange(len(self)) if among is None else among, cosines, float(cosines.mean())
 
@@ -84,8 +89,8 @@ class CompactRows:
         """Some of them."""
         import numpy as np
 
-        rows: Numbers = self.small[places].astype(np.float32)
-        rows *= self.scales[places, None]
+        rows: Numbers = self.small.take(places, axis=0).astype(np.float32)
+        rows *= self.scales.take(places)[:, None]
         return rows
 
     def taken(self, places: "Places | npt.NDArray[np.bool_]") -> "CompactRows":
@@ -113,14 +118,17 @@ class CompactRows:
         """The places that are nearest by their bits, their cosines, and the mean of all."""
         import numpy as np
 
-        if among is None or len(among) > LOOKED_AT:
-            apart = self._apart(query, among)
-            closest = _lowest(apart, LOOKED_AT)
+        count = len(self) if among is None else len(among)
+        looked_at = min(LOOKED_AT, max(LEAST_LOOKED_AT, count // ONE_OF))
+        if among is None or count > looked_at:
+            closest = _lowest(self._apart(query, among), looked_at)
             among = closest if among is None else among[closest]
         cosines = np.empty(len(among), np.float32)
         for first in range(0, len(among), _ROWS):
             some = among[first : first + _ROWS]
-            cosines[first : first + _ROWS] = np.einsum("ij,j->i", self.small[some].astype(np.float32), query)
+            cosines[first : first + _ROWS] = np.einsum(
+                "ij,j->i", self.small.take(some, axis=0).astype(np.float32), query
+            )
         cosines *= self.scales[among]
         return among, cosines, float(self.mean @ query)
 
@@ -132,7 +140,7 @@ class CompactRows:
         wanted = packed((query > self.mean)[None])
         apart = np.zeros(len(self) if among is None else len(among), np.uint16)
         for of_all, word in zip(self.bits, wanted[:, 0], strict=True):
-            apart += count((of_all if among is None else of_all[among]) ^ word)
+            apart += count((of_all if among is None else of_all.take(among)) ^ word)
         return apart
 
 
@@ -203,7 +211,9 @@ def _lowest(values: "npt.NDArray[np.uint16]", most: int) -> "Places":
 
     if len(values) <= most:
         return np.arange(len(values))
-    up_to = np.cumsum(np.bincount(values))
+    # Some at a time: it keeps the GIL. (So does ``values[places]``, but not ``values.take(places)``.)
+    pieces = (values[first : first + _COUNTED] for first in range(0, len(values), _COUNTED))
+    up_to = np.cumsum(sum(np.bincount(piece, minlength=_MOST_BITS) for piece in pieces))
     last = int(np.searchsorted(up_to, most))
     below = np.flatnonzero(values < last)
     equal = np.flatnonzero(values == last)[: most - len(below)]

@@ -197,12 +197,17 @@ def places(tx: Transaction, table: int, first: str, last: str, limit: int) -> tu
     return (found[0] or "", found[1] or "") if found else ("", "")
 
 
-def holding(tx: Transaction, table: int, expression: str, limit: int) -> list[int]:
-    """The passages that an FTS5 expression finds, by id."""
+def holding(
+    tx: Transaction, table: int, expression: str, limit: int, first: int = 0, last: int = (1 << 63) - 1
+) -> list[int]:
+    """The passages from ``first`` to ``last`` that an FTS5 expression finds, by id.
+
+    What it takes goes by how often the words of a phrase stand in these passages, also where none is found.
+    """
     found = tx.value(
-        f"SELECT group_concat(rowid, ' ') FROM"
-        f" (SELECT rowid FROM passages_{table} WHERE passages_{table} MATCH ? LIMIT ?)",
-        expression, limit,
+        f"SELECT group_concat(rowid, ' ') FROM (SELECT rowid FROM passages_{table}"
+        f" WHERE passages_{table} MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)",
+        expression, first, last, limit,
     )  # fmt: skip
     return [int(number) for number in str(found or "").split()]
 
