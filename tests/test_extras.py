@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.matrices import first_of_each
+
 ROOT = Path(__file__).parents[1]
 LEFT_OUT = {"ray"}
 """Large, and of use to clusters only; docs/DEPLOY.md says so."""
@@ -73,11 +75,16 @@ def test_all_brings_every_extra_but_those_that_the_docs_leave_out() -> None:
         assert re.search(rf"`all` leaves out `{name}`", page)
 
 
+def _way(extra: str) -> str:
+    """How somebody meets the lack of an extra: as a document, a source, an import…"""
+    return ".".join(CASES[extra][2].partition("(")[0].split(".")[:2])
+
+
 def test_each_extra_has_its_case() -> None:
     assert set(CASES) | SILENT | {"all"} == set(_extras())
 
 
-@pytest.mark.parametrize("extra", sorted(CASES))
+@pytest.mark.parametrize("extra", first_of_each(sorted(CASES), _way))
 def test_whoever_lacks_an_extra_is_told_its_name(extra: str, tmp_path: Path) -> None:
     blocked, options, attempt = CASES[extra]
     (tmp_path / "a.md").write_text("Whales sing.", encoding="utf-8")

@@ -14,6 +14,7 @@ import pytest
 from phaseflow.cli.interrupts import Interrupts
 from phaseflow.http.signals import ENDS
 from tests.cli.commands import Shell
+from tests.matrices import first_of_each
 
 _STUCK = """
 import asyncio, os, signal
@@ -99,7 +100,7 @@ def test_the_second_ctrl_c_leaves_at_once_also_when_the_loop_is_stuck() -> None:
     assert (done.returncode, done.stdout) == (3, "")
 
 
-@pytest.mark.parametrize("number", ENDS)
+@pytest.mark.parametrize("number", first_of_each(ENDS))
 @pytest.mark.parametrize("moment", _MOMENTS)
 def test_a_signal_in_the_last_moment_of_a_job_changes_no_exit_code(
     library: Shell, number: signal.Signals, moment: str
@@ -112,7 +113,7 @@ def test_a_signal_in_the_last_moment_of_a_job_changes_no_exit_code(
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("moment", _MOMENTS[1:])
+@pytest.mark.parametrize("moment", first_of_each(_MOMENTS[1:]))
 def test_a_signal_in_the_last_moment_of_an_answer_changes_no_exit_code(shell: Shell, moment: str) -> None:
     words = [sys.executable, "-c", _LATE, "SIGINT", moment, "--version"]
     done = subprocess.run(words, cwd=shell.here, env=shell.environment(), capture_output=True, timeout=30, check=False)

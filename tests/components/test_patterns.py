@@ -18,10 +18,12 @@ from typing import Any
 import pytest
 
 import phaseflow
+from tests.matrices import first_of_each
 
-CHARACTERS = 100_000
-MOST_S = 1.0
-"""Of processor time for one use. All take some ten milliseconds; one that is quadratic takes minutes."""
+CHARACTERS = (20_000, 100_000)
+"""By default, and in the thorough tests."""
+SHARE_S = 1 / 80_000
+"""Processor time a character, at most: a hundred times what all take. A quadratic one takes seconds for the fewer."""
 BOUNDED = {
     # What meets these is cut before, to so many characters.
     "components.extraction.data._FEED": 20_000,
@@ -173,14 +175,16 @@ def timed() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("timed")
+@pytest.mark.parametrize("characters", first_of_each(CHARACTERS))
 @pytest.mark.parametrize("name", sorted(FOUND))
-def test_no_text_keeps_a_pattern_busy(name: str) -> None:
+def test_no_text_keeps_a_pattern_busy(name: str, characters: int) -> None:
     pattern, ways = FOUND[name]
-    for text in _hostile(pattern, BOUNDED.get(name, CHARACTERS)):
+    most_s = SHARE_S * characters
+    for text in _hostile(pattern, min(BOUNDED.get(name, characters), characters)):
         data = text.encode("latin-1", "replace") if isinstance(pattern.pattern, bytes) else text
         for way in sorted({"finditer" if way not in {"match", "fullmatch"} else way for way in ways}):
             began = time.process_time()
-            signal.setitimer(signal.ITIMER_PROF, MOST_S)
+            signal.setitimer(signal.ITIMER_PROF, most_s)
             try:
                 found = getattr(pattern, way)(data)
                 assert way != "finditer" or sum(1 for _ in found) >= 0

@@ -17,6 +17,7 @@ from phaseflow.components.workers.process import Limits
 from phaseflow.components.workers.recognition import PageProgress, Recognition
 from phaseflow.domain.errors import DocumentError
 from phaseflow.domain.ocr import LANGUAGES
+from tests.matrices import first_of_each
 
 BUDGET = "The quarterly budget of 2024"
 
@@ -80,7 +81,7 @@ def test_the_languages_are_those_of_the_models_in_the_wheel() -> None:
     assert {named_otherwise.get(each, each) for each in LANGUAGES} <= there
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+@pytest.mark.parametrize("kind", first_of_each(["PNG", "JPEG", "TIFF"]))
 async def test_the_text_of_a_picture_is_read_by_a_confined_process(kind: str) -> None:
     progress, recognition = PageProgress(), Recognition(1)
     pages = (drawn(BUDGET), drawn("Second page")) if kind == "TIFF" else (drawn(BUDGET),)
@@ -153,6 +154,7 @@ async def test_a_scan_is_read_from_end_to_end(corpora: Path) -> None:
     await recognition.aclose()
 
 
+@pytest.mark.thorough
 async def test_another_setting_reads_the_affected_documents_anew_and_only_these(tmp_path: Path) -> None:
     folder = tmp_path / "docs"
     folder.mkdir()

@@ -22,6 +22,7 @@ def test_each_benchmark_stands_in_its_page() -> None:
 
 
 @pytest.mark.longest(60)
+@pytest.mark.thorough
 def test_a_peer_that_is_not_installed_is_a_row_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "one.md").write_text("# One\n\nThe first.\n", "utf-8")
     (tmp_path / "two.md").write_text("# Two\n\nThe second, which is longer.\n", "utf-8")

@@ -12,6 +12,7 @@ import pytest
 from phaseflow import FolderSource, PhaseFlow
 from phaseflow.store import failpoints
 from phaseflow.store.database import Database
+from tests.matrices import first_of_each
 from tests.store.probes import until_removed
 
 STEPS = 100
@@ -82,7 +83,9 @@ async def measured(folder: Path, database: Path, paragraphs: int, *, repeat: boo
     return longest
 
 
-@pytest.mark.parametrize("repeat", [False, True], ids=["all passages differ", "all passages are the same"])
+@pytest.mark.parametrize(
+    "repeat", first_of_each([False, True]), ids=["all passages differ", "all passages are the same"]
+)
 async def test_no_transaction_grows_with_a_document(tmp_path: Path, repeat: bool) -> None:
     with anyio.fail_after(100):
         small = await measured(tmp_path / "a", tmp_path / "a.db", 3000, repeat=repeat)

@@ -13,6 +13,7 @@ from tests.http.service import http_client, until
 KB = "/api/ingestion/kb/a"
 
 
+@pytest.mark.thorough
 async def test_a_full_disk_is_said_and_the_job_goes_on_by_itself_once_there_is_room(
     tmp_path: Path, small_disk: Path
 ) -> None:

@@ -97,6 +97,7 @@ def ending_streams(app: ASGIApp) -> ASGIApp:
     return wrapped
 
 
+@pytest.mark.thorough
 async def test_what_the_service_does_is_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Schemathesis sends what the description allows and what it forbids, and compares the answers with it."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import anyio
 import httpx2
+import pytest
 
 from phaseflow.client import Client
 from phaseflow.domain.errors import PhaseflowError
@@ -91,6 +92,7 @@ async def _last_of_all(folder: Path) -> int:
     return len(logged)
 
 
+@pytest.mark.thorough
 async def test_every_client_has_every_transition_once_whatever_happens(tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"

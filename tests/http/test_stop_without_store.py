@@ -18,6 +18,7 @@ from phaseflow.flow import PhaseFlow
 from tests.engine.components import write_folder
 from tests.http.processes import SERVE, ServiceProcess, free_port, process
 from tests.http.service import http_client, until
+from tests.matrices import first_of_each
 
 KB = "/api/ingestion/kb/a"
 STOP_S = 2.3
@@ -122,8 +123,8 @@ async def _listens_no_more(service: ServiceProcess) -> bool:
     return False
 
 
-@pytest.mark.parametrize("state", ["idle", "running", "paused"])
-@pytest.mark.parametrize("damage", [_replaced, _cut_off, _overwritten, _full])
+@pytest.mark.parametrize("state", first_of_each(["running", "idle", "paused"]))
+@pytest.mark.parametrize("damage", first_of_each([_full, _replaced, _cut_off, _overwritten]))
 async def test_a_stop_is_quick_when_the_file_takes_no_writes(
     tmp_path: Path, small_disk: Path, damage: Callable[[Path], None], state: str
 ) -> None:
@@ -187,7 +188,7 @@ async def test_a_service_says_in_one_line_that_its_file_was_cut_off(tmp_path: Pa
     assert "is damaged" in lines[0]
 
 
-@pytest.mark.parametrize("damage", [_replaced, _cut_off, _overwritten, _full])
+@pytest.mark.parametrize("damage", first_of_each([_replaced, _cut_off, _overwritten, _full]))
 async def test_an_ingest_ends_soon_after_ctrl_c_when_the_file_takes_no_writes(
     tmp_path: Path, small_disk: Path, damage: Callable[[Path], None]
 ) -> None:

@@ -14,6 +14,7 @@ from phaseflow import JobStatus, PhaseFlow
 from phaseflow.store.documents import text_hash
 from tests.components.fake_embedding_server import FakeEmbeddingServer
 from tests.engine.components import write_folder
+from tests.matrices import first_of_each
 from tests.proof import outcome, push_victim
 from tests.proof.push_victim import ALL, Case, Errand, answered, settled
 from tests.proof.test_kill_matrix import PRELOADED, ended, go_on, served
@@ -120,7 +121,7 @@ def check_whole(database: Path, server: FakeEmbeddingServer, lost: set[str]) -> 
     assert {text for text, times in server.texts.items() if times > 1} <= lost
 
 
-@pytest.mark.parametrize("case", PUSHES, ids=str)
+@pytest.mark.parametrize("case", first_of_each(PUSHES, lambda case: case.errand), ids=str)
 async def test_what_was_pushed_is_kept_once_and_paid_for_once(
     tmp_path: Path, forks: Forks, expected: dict[str, outcome.Passages], case: Case
 ) -> None:
@@ -136,7 +137,7 @@ async def test_what_was_pushed_is_kept_once_and_paid_for_once(
     assert [(name,) for name in files] == select(database, "SELECT file FROM pushed WHERE file IS NOT NULL")
 
 
-@pytest.mark.parametrize("case", REMOVALS, ids=str)
+@pytest.mark.parametrize("case", first_of_each(REMOVALS, lambda case: case.errand), ids=str)
 async def test_most_of_a_source_goes_with_consent_only_and_consent_is_kept(
     tmp_path: Path, forks: Forks, thinned: Path, case: Case
 ) -> None:

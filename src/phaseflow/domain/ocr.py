@@ -10,11 +10,6 @@ LANGUAGES = (
     "sk", "sl", "sq", "sv", "sw", "tl", "tr", "uz", "vi", "zh",
 )  # fmt: skip
 """Those that the models in the wheel of ``rapidocr`` read, all of them by one model; codes of ISO 639-1."""
-OCR = "ocr"
-"""The key under which metadata says that text was recognised."""
-PAGES_BY_OCR = "pages_by_ocr"
-PAGES_WITHOUT_TEXT = "pages_without_text"
-"""The keys under which metadata says of how many pages the text was recognised, and how many have none."""
 
 
 def _known(languages: tuple[str, ...]) -> tuple[str, ...]:

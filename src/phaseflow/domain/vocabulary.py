@@ -140,3 +140,10 @@ class Intent(StrEnum):
     """To go on from where it was paused."""
     RETRY = "retry"
     """To run its failed phases again."""
+
+
+OCR = "ocr"
+"""The key under which metadata says that text was recognised."""
+PAGES_BY_OCR = "pages_by_ocr"
+PAGES_WITHOUT_TEXT = "pages_without_text"
+"""The keys under which metadata says of how many pages the text was recognised, and how many have none."""

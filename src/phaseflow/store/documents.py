@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from phaseflow.domain.ocr import OCR, PAGES_WITHOUT_TEXT
 from phaseflow.domain.status import timestamp
-from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.domain.vocabulary import OCR, PAGES_WITHOUT_TEXT, JobPhase
 from phaseflow.store import texts
 from phaseflow.store.pieces import document_of, piece_id, pieces_of
 from phaseflow.store.states import HANDED_TO, IS_ON_ITS_WAY, DocumentState

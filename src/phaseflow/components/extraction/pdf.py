@@ -18,7 +18,7 @@ from phaseflow.components.extraction.package import encrypted, no_text_layer
 from phaseflow.components.extraction.plain import MEDIA_TYPE
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
-from phaseflow.domain.ocr import OCR, PAGES_BY_OCR, PAGES_WITHOUT_TEXT
+from phaseflow.domain.vocabulary import OCR, PAGES_BY_OCR, PAGES_WITHOUT_TEXT
 
 _WRONG_PASSWORD = 4
 _UNKNOWN_SECURITY = 5

@@ -19,7 +19,7 @@ from phaseflow.components.extraction.reading_order import Box, as_text
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError
-from phaseflow.domain.ocr import OCR, PAGES_BY_OCR, PAGES_WITHOUT_TEXT
+from phaseflow.domain.vocabulary import OCR, PAGES_BY_OCR, PAGES_WITHOUT_TEXT
 
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 _DPI = 200

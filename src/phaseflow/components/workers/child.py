@@ -13,7 +13,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from phaseflow.components.extraction.recognition import answer as recognise
 from phaseflow.components.extraction.registry import extract
 from phaseflow.components.workers.answers import FAILED, OUT_OF_MEMORY, READ, READY
 from phaseflow.components.workers.confinement import confine, die_with
@@ -85,6 +84,9 @@ def _send(file: int, pieces: list[bytes]) -> None:
 def _answer(head: dict[str, Any], body: bytes) -> Frame:
     try:
         if "ocr" in head:
+            # Imported here, for it doubles the time that a worker takes to start, and few are asked for it.
+            from phaseflow.components.extraction.recognition import answer as recognise
+
             found = recognise(body, head["name"], head["ocr"])
         else:
             found = extract(body, head["name"], declared_charset=head["charset"], declared_type=head["type"])

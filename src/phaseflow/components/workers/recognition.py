@@ -15,7 +15,7 @@ from phaseflow.components.workers.pool import LOSSES, ExtractionPool
 from phaseflow.components.workers.process import Limits
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError, WorkerLost
-from phaseflow.domain.ocr import PAGES_WITHOUT_TEXT
+from phaseflow.domain.vocabulary import PAGES_WITHOUT_TEXT
 
 PAGE_LIMITS = Limits(time_s=60.0, memory_bytes=4 << 30, idle_s=30.0)
 """What one page may cost. With its models and a page a process takes 0.7 GiB; one that keeps a quarter of its limit is
