@@ -125,3 +125,14 @@ def test_a_search_imports_nothing_that_reads_documents(filled: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=env)
     needed = "numpy phaseflow.components.embedders phaseflow.components.extraction tokenizers"
     assert done.stdout.splitlines()[-1] == f"imported: {needed}"
+
+
+def test_an_engine_imports_neither_the_logging_of_commands_nor_their_output(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, sys\nfrom phaseflow import PhaseFlow\n"
+        "async def main():\n    async with PhaseFlow(sys.argv[1]):\n        pass\nasyncio.run(main())\n"
+        "print(*sorted({'structlog', 'rich', 'click', 'starlette'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "kb.db")]
+    env = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}}
+    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=env).stdout == "\n"
