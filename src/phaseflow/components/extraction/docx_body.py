@@ -1,8 +1,8 @@
 """The body of a part of a Word document: its events as blocks of Markdown."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from phaseflow.components.extraction.docx_blocks import Paragraph, Table
 from phaseflow.components.extraction.formulas import Formula
 from phaseflow.components.extraction.markdown_writer import BULLET, Draft, line
 from phaseflow.components.extraction.numbering import Numbering
@@ -17,29 +17,13 @@ _FORMULA = "oMath"
 _OF_FIELDS = frozenset(("fldChar", "sym", "checkBox", "checked", "default", "result", "listEntry"))
 _OF_RUNS = frozenset(("rStyle", "vanish", "vertAlign", "position", "rFonts"))
 _SIGNS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "ptab": "\t"}
-
-
-@dataclass(slots=True)
-class _Paragraph:
-    line: Line = field(default_factory=Line)
-    style: str = ""
-    list_id: str | None = None
-    list_level: int | None = None
-    outline: int | None = None
-    mark: str | None = None
-    """What stands before it; worked out once, because that counts."""
-    is_marked: bool = False
-    is_merged: bool = False
-    """Its end is deleted: it belongs to the next one."""
-
-
-@dataclass(slots=True)
-class _Table:
-    rows: list[list[str]] = field(default_factory=list)
-    cell: list[str] | None = None
-    span: int = 1
-    is_covered: bool = False
-    """The cell in hand lies under the one above it: what it holds is not seen."""
+_OF_PARAGRAPHS = frozenset(("pStyle", "numId", "ilvl", "outlineLvl", "gridSpan", "vMerge"))
+_ENDED = frozenset(("t", "p", "r", "pPr", "tcPr", "instrText", "rt", "rubyBase", "tbl", "tc"))
+_STARTED = (
+    (_ENDED | _OF_PARAGRAPHS | _OF_FIELDS | _OF_RUNS | _SKIPPED | frozenset(_SIGNS))
+    | frozenset((_FORMULA, "altChunk", "docPr", "textpath", "shape", "tr"))
+)  # fmt: skip
+"""Two in three elements say nothing about the text."""
 
 
 class Body:
@@ -56,8 +40,8 @@ class Body:
         self._styles = styles
         self._numbering = numbering
         self._skipping = 0
-        self._paragraphs: list[_Paragraph] = []
-        self._tables: list[_Table] = []
+        self._paragraphs: list[Paragraph] = []
+        self._tables: list[Table] = []
         self._in_properties = 0
         self._in_text = self._in_code = False
         self._is_hidden = False
@@ -73,6 +57,14 @@ class Body:
         self.unread = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name in _STARTED or self._skipping or self._formula is not None:
+            self._start(name, attributes)
+
+    def end(self, name: str) -> None:
+        if name in _ENDED or self._skipping or self._formula is not None:
+            self._end(name)
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
         if self._skipping or name in _SKIPPED:
             self._skipping += 1
             if name == "del" and self._in_properties and self._paragraphs:
@@ -82,7 +74,7 @@ class Body:
         elif name == "t":
             self._in_text = True
         elif name == "p":
-            self._paragraphs.append(_Paragraph())
+            self._paragraphs.append(Paragraph())
         elif name == "r":
             style = self._paragraphs[-1].style if self._paragraphs else ""
             self._is_hidden = bool(self._styles.hides(style))
@@ -100,7 +92,7 @@ class Body:
         else:
             self._open(name, attributes)
 
-    def end(self, name: str) -> None:
+    def _end(self, name: str) -> None:
         if self._skipping:
             self._skipping -= 1
         elif self._formula is not None:
@@ -205,7 +197,7 @@ class Body:
             # Letters drawn by an older Word, and the description of what it drew.
             self._write(f" {attributes.get('string' if name == 'textpath' else 'alt', '')} ")
         elif name == "tbl":
-            self._tables.append(_Table())
+            self._tables.append(Table())
         elif self._tables and name == "tr":
             self._tables[-1].rows.append([])
         elif self._tables and name == "tc":
@@ -256,18 +248,18 @@ class Body:
 
     def _number_in_line(self, level: int | None) -> str | None:
         """Count an item that stands inside a paragraph of a list."""
-        paragraph = self._paragraphs[-1] if self._paragraphs else _Paragraph()
+        paragraph = self._paragraphs[-1] if self._paragraphs else Paragraph()
         if self._mark_once(paragraph) is None:
             return None
         list_id = paragraph.list_id or self._styles.list_of(paragraph.style)[0]
         return self._numbering.mark(list_id, (paragraph.list_level or 0) + 1 if level is None else level)
 
-    def _mark_once(self, paragraph: _Paragraph) -> str | None:
+    def _mark_once(self, paragraph: Paragraph) -> str | None:
         if not paragraph.is_marked:
             paragraph.mark, paragraph.is_marked = self._mark(paragraph), True
         return paragraph.mark
 
-    def _mark(self, paragraph: _Paragraph) -> str | None:
+    def _mark(self, paragraph: Paragraph) -> str | None:
         list_id, level, styles = self._styles.list_of(paragraph.style)
         if paragraph.list_id is not None:
             list_id, level = paragraph.list_id, paragraph.list_level or 0
@@ -278,7 +270,7 @@ class Body:
         paragraph.list_level = self._numbering.level_of(list_id, styles) if level is None else level
         return self._numbering.mark(list_id, paragraph.list_level)
 
-    def _put_paragraph(self, paragraph: _Paragraph, text: str, mark: str | None) -> None:
+    def _put_paragraph(self, paragraph: Paragraph, text: str, mark: str | None) -> None:
         level = self._styles.level(paragraph.style, paragraph.outline)
         if level is not None:
             self._draft.section(level, line(text), "" if mark in (None, BULLET) else mark)

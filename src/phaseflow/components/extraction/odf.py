@@ -33,14 +33,12 @@ def extract(raw: Raw) -> Extracted:
     refuse_encrypted(package)
     draft = Draft(raw.name)
     styles = Styles()
-    for member in ("styles.xml", "content.xml"):
+    pages = OfPages(draft, styles)
+    for member, handler in (("styles.xml", pages), ("content.xml", styles)):
         if member in package:
-            package.parse(member, styles)
+            package.parse(member, handler)
     package.parse("content.xml", Content(draft, styles, lambda place: _formula(package, place)))
-    if "styles.xml" in package:
-        pages = OfPages(draft, styles)
-        package.parse("styles.xml", pages)
-        pages.finish()
+    pages.finish()
     if draft.is_empty and package.has_pictures():
         raise no_text_layer(raw.name)
     said = Properties()

@@ -8,7 +8,10 @@ _HEADS = frozenset(("header", "footer", "header-first", "footer-first", "header-
 
 
 class OfPages:
-    """Takes the events of ``styles.xml``: what stands at the head and foot of every page is said once, at the end."""
+    """Takes the events of ``styles.xml``, and hands the styles on to ``styles``, which stand before the pages.
+
+    What stands at the head and foot of every page is said once, at the end.
+    """
 
     def __init__(self, draft: Draft, styles: Styles) -> None:
         self._draft = draft
@@ -20,7 +23,9 @@ class OfPages:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if self._content is not None:
             self._content.start(name, attributes)
-        elif name in _HEADS and attributes.get("display") != "false":
+        elif name not in _HEADS:
+            self._styles.start(name, attributes)
+        elif attributes.get("display") != "false":
             self._apart = Draft(self._draft.name)
             self._content = Content(self._apart, self._styles, lambda place: "")
 

@@ -144,7 +144,8 @@ def parse_xml(chunks: Iterable[bytes], handler: Handler, malformed: Callable[[st
     short = _Short()
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        handler.start(short[name], {short[key]: value for key, value in attributes.items()})
+        # Most elements have no attributes.
+        handler.start(short[name], attributes and {short[key]: value for key, value in attributes.items()})
 
     def refuse_entity(*_: object) -> None:
         raise malformed("it declares XML entities")

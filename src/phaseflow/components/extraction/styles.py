@@ -35,6 +35,10 @@ class Styles:
 
     def __init__(self) -> None:
         self._styles: dict[str, _Style] = {}
+        # Asked for every paragraph and run; the answers stand once the styles are read.
+        self._hiding: dict[str, bool | None] = {}
+        self._positions: dict[str, str | None] = {}
+        self._lists: dict[str, tuple[str | None, int | None, list[str]]] = {}
         self._style = _Style()
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -62,7 +66,10 @@ class Styles:
 
     def hides(self, style: str) -> bool | None:
         """Return whether text of a style is hidden, None where the style does not say."""
-        return next((each.is_hidden for each in self._line_of(style) if each.is_hidden is not None), None)
+        if style not in self._hiding:
+            said = (each.is_hidden for each in self._line_of(style) if each.is_hidden is not None)
+            self._hiding[style] = next(said, None)
+        return self._hiding[style]
 
     def level(self, style: str, outline: int | None) -> int | None:
         """Return the level of a heading, None for running text. ``outline`` is what the paragraph itself says."""
@@ -77,14 +84,20 @@ class Styles:
 
     def list_of(self, style: str) -> tuple[str | None, int | None, list[str]]:
         """Return the list and the level in it that a style puts a paragraph in, and the styles that may say so."""
+        if style in self._lists:
+            return self._lists[style]
         line = list(self._line_of(style))
         list_id = next((each.list_id for each in line if each.list_id is not None), None)
         level = next((each.list_level for each in line if each.list_level is not None), None)
-        return list_id, level, [each.style_id for each in line]
+        self._lists[style] = list_id, level, [each.style_id for each in line]
+        return self._lists[style]
 
     def position(self, style: str) -> str | None:
         """Return ``superscript`` or ``subscript`` for text of a style; None where the style does not say."""
-        return next((each.position for each in self._line_of(style) if each.position is not None), None)
+        if style not in self._positions:
+            said = (each.position for each in self._line_of(style) if each.position is not None)
+            self._positions[style] = next(said, None)
+        return self._positions[style]
 
     def _line_of(self, style: str) -> Iterator[_Style]:
         for _ in range(_MAX_INHERITED):
