@@ -121,12 +121,15 @@ async def test_settings_hold_and_full(here: Shell, service: Service, embedder: C
     words = ("ingest", "docs", "--kb", "k")
     done = await run(here, service, *words, "--chunk-size", "100", "--chunk-overlap", "0", "--hold", "embedding")
     assert (done.returncode, embedder.calls) == (3, 0), done.stderr
+    assert f"paused; phaseflow resume k --server {service.url} goes on" in done.stderr
     assert (await service.flow.kb("k")).settings.chunk_size == 100
     done = await run(here, service, *words)  # the same command goes on
     assert done.returncode == 0, done.stderr
     assert embedder.calls > 0
     attempts = (await service.flow.document("k", "a.md")).attempts
-    assert (await run(here, service, *words, "--full")).returncode == 0
+    await service.flow.put_kb("k", settings={"chunk_size": 200, "chunk_overlap": 0})
+    done = await run(here, service, *words, "--full")
+    assert (done.returncode, "k was indexed with another chunk_size" in done.stderr) == (0, True), done.stderr
     assert (await service.flow.document("k", "a.md")).attempts > attempts
 
 

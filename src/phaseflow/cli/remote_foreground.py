@@ -29,11 +29,12 @@ PAUSE_S = 8.0
 
 @dataclass(frozen=True, slots=True)
 class RemoteForeground:
-    """How a job of a service is followed."""
+    """How a job of a service is followed. ``repeatable``: the same command goes on with it after a pause."""
 
     place: Place
     kb_id: str
     as_json: bool
+    repeatable: bool = True
 
     async def run(
         self,
@@ -168,7 +169,8 @@ class RemoteForeground:
         page = await client.failures(final.kb_id, limit=messages.FIRST_FEW)
         say_lines(messages.failures(final, page.items, self._command("failures")))
         retry, resume, cancel = (self._command(verb) for verb in ("retry", "resume", "cancel"))
-        advice = messages.how_to_go_on(final, "the same command", retry, resume, cancel)
+        again = "the same command" if self.repeatable else resume
+        advice = messages.how_to_go_on(final, again, retry, resume, cancel)
         if advice:
             say(advice)
 

@@ -42,7 +42,9 @@ class RemoteIngest:
 
     async def run(self) -> Exit:
         """Begin, and follow the job to its end."""
-        return await RemoteForeground(self.place, self.wanted.kb_id, self.as_json).run(self._begin, self._missed)
+        place, wanted = self.place, self.wanted
+        following = RemoteForeground(place, wanted.kb_id, self.as_json, repeatable=not wanted.hold)
+        return await following.run(self._begin, self._missed)
 
     async def _missed(self, client: "Client", final: "JobStatusResponse") -> bool:
         return await self.wanted.missed(client, final)
@@ -74,8 +76,7 @@ class RemoteIngest:
         """Start a job that reads the source there, or go on with the one that does."""
         wanted = self.wanted
         settings = wanted.settings.over(None if kb is None else kb.settings)
-        if settings is not None:
-            wanted.say_what_is_made_again(kb, settings)
+        wanted.say_what_is_made_again(kb, settings)
         try:
             await client.start(
                 wanted.kb_id, sources=sources, full=wanted.full, hold=list(wanted.hold),
@@ -125,8 +126,7 @@ class RemoteIngest:
         """Bring settings and sources to what is wanted, before the first file is sent."""
         wanted = self.wanted
         settings = wanted.settings.over(None if kb is None else kb.settings)
-        if settings is not None:
-            wanted.say_what_is_made_again(kb, settings)
+        wanted.say_what_is_made_again(kb, settings)
         if kb is None or settings is not None:
             await client.put_kb(wanted.kb_id, UploadSource() if kb is None else None, settings)
         if kb is not None and wanted.replace and any(each.type != "upload" for each in kb.sources.values()):

@@ -12,6 +12,6 @@ own.
 """
 
 from phaseflow.client.clients import Client, SyncClient
-from phaseflow.client.errors import HistoryLost, ServiceError, ServiceUnreachable
+from phaseflow.client.errors import ForeignAnswer, HistoryLost, ServiceError, ServiceUnreachable
 
-__all__ = ["Client", "HistoryLost", "ServiceError", "ServiceUnreachable", "SyncClient"]
+__all__ = ["Client", "ForeignAnswer", "HistoryLost", "ServiceError", "ServiceUnreachable", "SyncClient"]

@@ -12,7 +12,7 @@ from phaseflow.client.calls import ServiceCall, ServiceFeed
 from phaseflow.client.connection import Connection, job_path, part
 from phaseflow.client.definitions import definition
 from phaseflow.client.document_calls import DocumentCalls, document_path, kb_path, naming
-from phaseflow.client.errors import HistoryLost
+from phaseflow.client.errors import HistoryLost, check_empty
 from phaseflow.domain.choices import FolderListing
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo
 from phaseflow.domain.filters import read_filter
@@ -182,7 +182,7 @@ class Calls(DocumentCalls):
     async def document_text(self, kb_id: str, name: str) -> str:
         """The text that was extracted from a document."""
         with naming(kb_id, name):
-            return (await self._connection.send("GET", f"{document_path(kb_id, name)}/text")).text
+            return await self._connection.text(f"{document_path(kb_id, name)}/text")
 
     @ServiceCall
     async def document_chunks(
@@ -273,7 +273,7 @@ class Calls(DocumentCalls):
         return await self._connection.ask(model, method, path, **options)
 
     async def _send(self, method: str, path: str, **options: Any) -> None:
-        await self._connection.send(method, path, **options)
+        check_empty(await self._connection.send(method, path, **options))
 
 
 def _page(limit: int, cursor: str | None) -> dict[str, str]:

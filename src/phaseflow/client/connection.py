@@ -9,18 +9,21 @@ from urllib.parse import quote
 import anyio
 import anyio.to_thread
 import httpx2
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from phaseflow.client.errors import ServiceError, ServiceUnreachable, fault
+from phaseflow.client.errors import ForeignAnswer, ServiceError, ServiceUnreachable, check_kind, fault
 from phaseflow.client.events import FIRST_WAIT_S, LONGEST_WAIT_S, follow
 from phaseflow.client.renewals import Renewals
 from phaseflow.components.certificates import trusted
 from phaseflow.domain.errors import BackupFailed, EngineStopped, PhaseflowError
 from phaseflow.domain.identifiers import check_token
 from phaseflow.domain.status import JobStatusResponse
+from phaseflow.domain.validation import first_fault
 from phaseflow.store.private_files import made_whole
 
 TIMEOUT_S = 30.0
+JSON, TEXT, DATABASE = "application/json", "text/plain", "application/vnd.sqlite3"
+"""What the service answers with."""
 RESTART_S = 30.0
 """How long a program that reports waits for a service that restarts: half of a lease, unless it chose another one."""
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -46,7 +49,14 @@ class Connection:
 
     async def ask(self, model: type[ModelT], method: str, path: str, **options: Any) -> ModelT:
         """Send a request and read its answer."""
-        return model.model_validate_json((await self.send(method, path, **options)).content)
+        response = await self.send(method, path, **options)
+        check_kind(response, JSON)
+        try:
+            return model.model_validate_json(response.content)
+        except ValidationError as error:
+            fault = first_fault(error)
+            said = f"{fault.place} {fault.problem}".strip()
+            raise ForeignAnswer(str(response.url), f"JSON that cannot be read here ({said})") from None
 
     async def ask_patiently(self, model: type[ModelT], method: str, path: str, **options: Any) -> ModelT:
         """The same, sent again for as long as the service restarts, but never twice once it may have been heard."""
@@ -59,6 +69,12 @@ class Connection:
                     raise
             await anyio.sleep(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+    async def text(self, path: str) -> str:
+        """Read a text."""
+        response = await self.send("GET", path)
+        check_kind(response, TEXT)
+        return response.text
 
     async def send(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """Send a request. Raises ServiceUnreachable and what the answer stands for."""
@@ -90,6 +106,7 @@ class Connection:
                 if not response.is_success:
                     await response.aread()
                     raise fault(response)
+                check_kind(response, DATABASE)
                 async for piece in response.aiter_bytes():
                     yield piece
         except httpx2.TransportError as error:

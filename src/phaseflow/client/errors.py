@@ -3,6 +3,7 @@
 PhaseflowError
 ├── ServiceError           the service refused, with a code of its own (``unauthorized``, ``unknown_host``, …)
 ├── ServiceUnreachable     nobody answers
+├── ForeignAnswer          something answers there, and not as the service does
 └── HistoryLost            transitions that were asked for are not in the log any more
 """
 
@@ -35,6 +36,18 @@ class ServiceUnreachable(PhaseflowError):
         self.url = url
 
 
+class ForeignAnswer(PhaseflowError):
+    """What came back is not of the service: a page of a proxy, a sign-in, another program."""
+
+    code = "foreign_answer"
+
+    def __init__(self, url: str, what: str) -> None:
+        super().__init__(
+            f"{url} answered with {what}, not as phaseflow serve does; check the address and what stands before it"
+        )
+        self.url = url
+
+
 class HistoryLost(PhaseflowError):
     """Transitions were deleted before they could be told. Read the statuses, then go on from ``oldest``."""
 
@@ -51,6 +64,7 @@ _MEMBERS: dict[type[PhaseflowError], dict[str, str]] = {
     errors.InvalidTransition: {"job_status": "job_status"},
 }
 """The attributes of an error, each with the member of the answer that holds it."""
+_OF_A_PROXY = frozenset({502, 503, 504})
 _KINDS: dict[str, type[PhaseflowError]] = {
     kind.code: kind
     for kind in (
@@ -66,7 +80,7 @@ _KINDS: dict[str, type[PhaseflowError]] = {
 def fault(response: "httpx2.Response") -> PhaseflowError:
     """The error that an answer stands for, with the message and the members that it came with."""
     problem = _problem(response)
-    detail = str(problem.get("detail", f"{response.url} answered {response.status_code}; is that phaseflow serve?"))
+    detail = str(problem.get("detail", _unexplained(response)))
     code = str(problem.get("code", "unknown"))
     kind = _KINDS.get(code)
     if kind is None:
@@ -75,6 +89,34 @@ def fault(response: "httpx2.Response") -> PhaseflowError:
     for name, member in _MEMBERS.get(kind, {}).items():
         setattr(error, name, problem.get(member))
     return error
+
+
+def check_kind(response: "httpx2.Response", media_type: str) -> None:
+    """Raise ForeignAnswer for a success of another kind than the one that was asked for."""
+    given = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given != media_type:
+        raise ForeignAnswer(str(response.url), _printable(given, 80) if given else "nothing")
+
+
+def check_empty(response: "httpx2.Response") -> None:
+    """Raise ForeignAnswer for a success with something in it, where the service answers with nothing."""
+    if response.status_code != 204:
+        raise ForeignAnswer(str(response.url), f"{response.status_code} and something in it")
+
+
+def _unexplained(response: "httpx2.Response") -> str:
+    """What to say of a refusal that does not come from the service."""
+    status = response.status_code
+    if response.has_redirect_location:
+        target = _printable(response.headers["location"], 200)
+        return f"{response.url} redirects to {target}; give the address that answers itself"
+    if status in _OF_A_PROXY:
+        return f"{response.url} answered {status}: the proxy there does not reach it; is phaseflow serve running?"
+    return f"{response.url} answered {status}; is that phaseflow serve?"
+
+
+def _printable(given: str, most: int) -> str:
+    return "".join(character for character in given if character.isprintable())[:most]
 
 
 def _problem(response: "httpx2.Response") -> Mapping[str, Any]:

@@ -5,12 +5,13 @@ from collections.abc import AsyncGenerator
 import anyio
 import httpx2
 
-from phaseflow.client.errors import ServiceUnreachable, fault
+from phaseflow.client.errors import ForeignAnswer, ServiceUnreachable, check_kind, fault
 
 SILENCE_S = 45.0
 """The service sends a comment every 15 s: three missed, and the connection is dead."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 2.0
 """Between connections; doubled each time that nothing has come."""
+STREAM = "text/event-stream"
 _PASSING = frozenset({429, 500, 502, 503, 504})
 """Answers of a service that restarts, or of the proxy before it."""
 
@@ -26,7 +27,7 @@ async def follow(http: httpx2.AsyncClient, path: str, after: int | None) -> Asyn
         timeout = httpx2.Timeout(SILENCE_S)
         try:
             async with http.sse(path, headers=headers, timeout=timeout) as source:
-                await _check(source.response)
+                await _check(source.response, is_first=not connected)
                 connected = True
                 async for event in source:
                     wait_s, last_id = FIRST_WAIT_S, event.id or last_id
@@ -38,8 +39,14 @@ async def follow(http: httpx2.AsyncClient, path: str, after: int | None) -> Asyn
         wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
 
-async def _check(response: httpx2.Response) -> None:
+async def _check(response: httpx2.Response, *, is_first: bool) -> None:
     if response.is_success:
+        try:
+            check_kind(response, STREAM)
+        except ForeignAnswer as error:
+            if is_first:
+                raise
+            raise httpx2.ConnectError(str(error)) from error  # the page of a proxy while the service restarts
         return
     await response.aread()
     if response.status_code in _PASSING:

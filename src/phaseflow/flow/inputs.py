@@ -175,7 +175,7 @@ def as_cursor_number(cursor: str | None) -> int | None:
     if cursor is None:
         return None
     if not (as_text("cursor", cursor).isascii() and cursor.isdigit() and len(cursor) <= 18):
-        raise _foreign_cursor()
+        raise foreign_cursor()
     return int(cursor)
 
 
@@ -189,11 +189,12 @@ def as_cursor_name(cursor: str | None) -> str:
     if cursor is None:
         return ""
     if not as_text("cursor", cursor).startswith(CURSOR):
-        raise _foreign_cursor()
+        raise foreign_cursor()
     return cursor.removeprefix(CURSOR)
 
 
-def _foreign_cursor() -> InvalidRequest:
+def foreign_cursor() -> InvalidRequest:
+    """What a cursor is answered with that no page can have ended with."""
     return InvalidRequest("cursor", "is not one that this list has given; leave it out to begin at the start")
 
 

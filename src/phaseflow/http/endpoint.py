@@ -17,6 +17,7 @@ from phaseflow.domain.documents import DocumentsChanged
 from phaseflow.domain.errors import InvalidRequest, PhaseflowError
 from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, Page
 from phaseflow.domain.validation import first_fault
+from phaseflow.flow.inputs import foreign_cursor
 from phaseflow.http.app_state import AppState
 from phaseflow.http.middleware.access_log import KEY, LoggedRequest
 from phaseflow.http.problems import BodyInterrupted, BodyTooLarge, NotReady, UnsupportedMediaType
@@ -191,6 +192,8 @@ def checked(model: type[ModelT], body: bytes | dict[str, str]) -> ModelT:
 
 def _first_fault(error: ValidationError) -> InvalidRequest:
     fault = first_fault(error)
+    if fault.place == "cursor":
+        return foreign_cursor()
     return InvalidRequest(fault.place or "body", fault.problem)
 
 
