@@ -155,3 +155,14 @@ async def test_twenty_two_idle_knowledge_bases_fit_on_one_screen(board: Board, s
         service.put(f"kb-{number:02}", ".")
     await board.go()
     await board.expect(board.row("kb-21")).to_be_in_viewport(ratio=1)
+
+
+async def test_a_paused_run_stands_under_paused(board: Board, service: Service) -> None:
+    write_documents(service.here / "docs", 3)
+    service.put("docs", "docs")
+    service.call("POST", "kb/docs/start", {"hold": ["loading"]})
+    service.until("docs", lambda status: status["status"] == "paused")
+    await board.go()
+    await board.until(board.page.locator('kb-list [data-group="paused"]'), "docs")
+    service.call("POST", "kb/docs/resume")
+    await board.until(board.page.locator('kb-list [data-group="rest"]'), "3 documents")

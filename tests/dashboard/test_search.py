@@ -78,3 +78,44 @@ async def test_what_a_cut_leaves_of_a_table_is_shown_as_text(board: Board, servi
     assert await board.page.evaluate(SHOWN, [code, "return"]) == code
     table = "| a | b |\n|---|---|\n| 1 | 2 |"
     assert "|" not in await board.page.evaluate(SHOWN, [table, "a"])
+
+
+async def test_a_search_is_narrowed_to_documents_and_to_words_and_has_that_in_its_address(
+    board: Board, service: Service
+) -> None:
+    docs = service.here / "docs"
+    (docs / "guide").mkdir(parents=True)
+    for name, author in (("guide/tusks.md", "Ann"), ("guide/teeth.md", "Bob"), ("notes.md", "Ann")):
+        (docs / name).write_text(f"---\nauthor: {author}\nyear: 1851\n---\n# {name}\n\nThe narwhal has a tusk.\n")
+    service.put("docs", "docs")
+    service.call("POST", "kb/docs/start", {})
+    service.until("docs", lambda status: status["status"] == "completed")
+    page = board.page
+    await board.go("kb/docs/search?q=narwhal")
+    titles = page.locator(".found h3")
+    await board.until(page.locator(".search .told"), "in 3 documents")
+    where = page.get_by_label("Only in documents")
+    for text, told in (
+        ("guide/*", "in 2 documents"),
+        ("author=Ann", "in 2 documents"),
+        ("year = 1851", "in 3 documents"),
+        ("teeth", "in 1 document,"),
+        ("author=Zoe", "Nothing found in these documents"),
+    ):
+        await where.fill(text)
+        await where.press("Enter")
+        await board.until(page.locator(".search .told"), told)
+    await where.fill("guide/*")
+    await page.get_by_label("How to search").select_option("words")
+    await page.wait_for_function("location.hash.endsWith('search?q=narwhal&mode=words&where=guide%2F*')")
+    await board.until(page.locator(".search .told"), "in 2 documents")
+    await page.go_back()
+    await page.wait_for_function("!location.hash.includes('mode=words')")
+    assert await page.get_by_label("How to search").input_value() == "hybrid"
+    await page.go_forward()
+    await board.until(titles.first, "guide/")
+    assert (await page.get_by_label("How to search").input_value(), await where.input_value()) == ("words", "guide/*")
+    asked = page.url
+    await page.get_by_role("tab", name="Documents").click()
+    await page.get_by_role("tab", name="Search").click()
+    assert page.url == asked

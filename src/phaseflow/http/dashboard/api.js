@@ -2,8 +2,8 @@
  * The HTTP API as functions. Each takes the address of the server as its last argument; left out, it is the server
  * that these files came from. Each rejects with ApiError.
  *
- * @import {Failure, DocumentChunk, DocumentFilter, DocumentInfo, DocumentVerb, EmbedderAnswer, EmbeddingServers, FolderListing, IngestionJob, JobPhase, KnowledgeBase, Page, Problem,
- *   SearchResults, Settings, Source, StartOrder, Transition, Verb} from "./phaseflow.d.ts"
+ * @import {Failure, DocumentChunk, DocumentFilter, DocumentInfo, DocumentVerb, EmbedderAnswer, EmbeddingServers, Filter, FolderListing, IngestionJob, JobPhase, KnowledgeBase, Page, Problem,
+ *   SearchMode, SearchResults, Settings, Source, StartOrder, Transition, Verb} from "./phaseflow.d.ts"
  */
 
 export const HERE = new URL("..", import.meta.url).href;
@@ -147,10 +147,13 @@ export const deleteKb = (kbId, base = HERE) => ask(base, "DELETE", kbPath(kbId))
  * The passages that answer best, best first.
  * @param {string} kbId
  * @param {string} query
+ * @param {{mode?: SearchMode, filter?: Filter | null}} [narrowed]
  * @returns {Promise<SearchResults>}
  */
-export async function search(kbId, query, limit = 10, base = HERE) {
-  const asked = new URLSearchParams({ q: query, limit: String(limit) });
+export async function search(kbId, query, limit = 10, base = HERE, narrowed = {}) {
+  const { mode = "hybrid", filter = null } = narrowed;
+  const asked = new URLSearchParams({ q: query, limit: String(limit), mode });
+  if (filter) asked.set("filter", JSON.stringify(filter));
   return ask(base, "GET", kbPath(kbId, `/search?${asked}`));
 }
 

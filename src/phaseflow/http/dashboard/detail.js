@@ -119,7 +119,7 @@ export class Detail {
   /** @param {string} name */
   press(name, mayFocus = true) {
     const { search, documents } = this.panels;
-    this.wishes.tab(name, name === "search" ? { q: search.query } : name === "documents" ? documents.filters.query() : {});
+    this.wishes.tab(name, name === "search" ? search.last : name === "documents" ? documents.filters.query() : {});
     if (name === "search" && mayFocus) search.focus();
   }
 

@@ -14,7 +14,9 @@ import { count, counted, statusWord } from "./words.js";
 
 const SHEETS = await Promise.all([sheet("shared.css"), sheet("kb-list.css")]);
 /** In the order in which they are shown. @type {[string, string][]} */
-const GROUPS = [["failed", "Failed"], ["open", "Running"], ["rest", "Idle"]];
+const GROUPS = [["failed", "Failed"], ["open", "Running"], ["paused", "Paused"], ["rest", "Idle"]];
+/** Until somebody does something about them, each in the group of its name. */
+const STANDS = new Set(["failed", "paused"]);
 /** Fewer than this are seen at a glance. */
 const WORTH_A_FILTER = 8;
 /** "3 minutes ago" grows old. */
@@ -152,7 +154,7 @@ export class KbListElement extends HTMLElement {
   /** @param {string} kbId */
   listOf(kbId) {
     const job = this.store?.kbs.get(kbId)?.job;
-    const group = job?.status === "failed" ? "failed" : job && !isOver(job) ? "open" : "rest";
+    const group = job && STANDS.has(job.status) ? job.status : job && !isOver(job) ? "open" : "rest";
     return /** @type {HTMLUListElement} */ (this.lists.get(group));
   }
 

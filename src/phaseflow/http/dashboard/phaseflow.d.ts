@@ -246,9 +246,17 @@ export interface SearchHit {
 }
 
 /** The passages found, best first. `degraded` says why they are not ranked by vectors and words. */
+export type SearchMode = "hybrid" | "words" | "vectors";
+
+/** Which documents a search is about, in the form of OpenAI's vector stores. */
+export type Filter =
+  | { type: "eq" | "ne" | "gt" | "gte" | "lt" | "lte" | "glob"; key: string; value: string | number | boolean }
+  | { type: "in" | "nin"; key: string; value: (string | number)[] }
+  | { type: "and" | "or"; filters: Filter[] };
+
 export interface SearchResults {
   hits: SearchHit[];
-  mode: "hybrid" | "words" | "vectors";
+  mode: SearchMode;
   degraded: string | null;
 }
 

@@ -10,6 +10,7 @@ import * as api from "./api.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { addressOf } from "./place.js";
+import { SearchFilters } from "./search-filters.js";
 import { partOf, shown, wordsOf } from "./snippet.js";
 import { capital, count, counted } from "./words.js";
 
@@ -30,7 +31,10 @@ export class SearchPanel {
     this.store = store;
     this.kbId = kbId;
     this.asked = 0;
-    this.query = "";
+    this.shown = "";
+    /** What was asked for last, for an address. @type {Record<string, string>} */
+    this.last = {};
+    this.filters = new SearchFilters(store, kbId, () => this.submit());
     this.input = el("input", {
       type: "search", name: "q", maxlength: "2000", autocomplete: "off", "aria-label": `Search in ${kbId}`,
       placeholder: "Ask in your own words",
@@ -44,7 +48,7 @@ export class SearchPanel {
       event.preventDefault();
       this.submit();
     });
-    this.node = el("div", { class: "card search" }, form, this.told, this.degraded, this.hits);
+    this.node = el("div", { class: "card search" }, form, this.filters.node, this.told, this.degraded, this.hits);
   }
 
   focus() {
@@ -55,7 +59,7 @@ export class SearchPanel {
   submit() {
     const query = this.input.value.trim();
     if (!query) return;
-    const address = addressOf(this.kbId, ["search"], { q: query });
+    const address = addressOf(this.kbId, ["search"], { q: query, ...this.filters.query() });
     if (location.hash === address) void this.ask(query);
     else location.hash = address;
   }
@@ -63,19 +67,22 @@ export class SearchPanel {
   /** @param {Place} place */
   open(place) {
     const query = place.query.get("q") ?? "";
-    if (!query || query === this.query) return;
+    this.filters.show();
+    if (!query || place.query.toString() === this.shown) return;
     this.input.value = query;
+    this.filters.take(place.query);
+    this.shown = place.query.toString();
     void this.ask(query);
   }
 
   /** @param {string} query */
   async ask(query) {
-    this.query = query;
+    this.last = { q: query, ...this.filters.query() };
     const mine = (this.asked += 1);
     setText(this.told, "Searching…");
     setAttribute(this.hits, "aria-busy", "true");
     try {
-      const found = await api.search(this.kbId, query, MOST, this.store.base);
+      const found = await api.search(this.kbId, query, MOST, this.store.base, this.filters.value());
       if (mine === this.asked) this.show(found, query);
     } catch (error) {
       if (mine !== this.asked) return;
@@ -108,7 +115,7 @@ export class SearchPanel {
    * @param {number} documents
    */
   words(hits, documents) {
-    if (hits.length === 0) return "Nothing found. Has the run got as far as indexing?";
+    if (hits.length === 0) return this.filters.value().filter ? "Nothing found in these documents." : "Nothing found. Has the run got as far as indexing?";
     const told = `${counted(hits.length, "passage")} in ${counted(documents, "document")}, best first`;
     return scoreWords(hits[0].score) === LOOSE ? `${told}. None is close to what you asked.` : told;
   }
