@@ -197,3 +197,12 @@ def test_a_chunker_is_taken_as_it_is_and_a_splitter_is_wrapped(chunker: Markdown
 def test_anything_else_is_refused_with_what_it_lacks() -> None:
     with pytest.raises(TypeError, match="split_text"):
         as_chunker(object())  # type: ignore[arg-type]  # the mistake under test
+
+
+def test_a_splitter_that_returns_no_strings_is_told_by_name() -> None:
+    class Objects:
+        def split_text(self, text: str) -> list[object]:
+            return [object()]
+
+    with pytest.raises(TypeError, match=r"Objects.split_text\(\) returned object objects; use a splitter that"):
+        as_chunker(Objects()).spans("text", "text/plain")  # type: ignore[arg-type]  # the mistake

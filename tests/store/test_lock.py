@@ -1,5 +1,6 @@
 """One engine a file: the second is told who has it, and a dead one blocks nobody."""
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -177,3 +178,17 @@ async def test_looking_at_the_file_takes_no_lock_from_the_engine_in_the_same_pro
         check_file(path)
         locks = Path("/proc/locks").read_text()
         assert f"{os.getpid()}" in "".join(line for line in locks.splitlines() if f":{path.stat().st_ino} " in line)
+
+
+def test_a_full_disk_leaves_out_the_name_of_the_holder_and_keeps_the_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with database_lock(path):
+        monkeypatch.undo()
+        assert is_held(path)
+        with pytest.raises(DatabaseHeld, match="another process"), database_lock(path):
+            pass

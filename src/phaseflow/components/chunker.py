@@ -73,7 +73,11 @@ class SplitterChunker:
 
     def spans(self, text: str, media_type: str) -> list[Span]:
         found: list[Span] = []
-        for piece in self._splitter.split_text(text):
+        pieces: Sequence[Any] = self._splitter.split_text(text)
+        for piece in pieces:
+            if not isinstance(piece, str):
+                splitter, kind = type(self._splitter).__qualname__, type(piece).__name__
+                raise TypeError(f"{splitter}.split_text() returned {kind} objects; use a splitter that returns strings")
             if piece and not piece.isspace():
                 found.append(_locate(text, piece, found[-1] if found else None, len(found)))
         return found

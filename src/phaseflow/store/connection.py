@@ -97,7 +97,7 @@ _CAUSES = {
     sqlite3.SQLITE_READONLY: "it is read-only; check its permissions, then retry",
     sqlite3.SQLITE_BUSY: "another program has it locked; close that program, then retry",
     sqlite3.SQLITE_LOCKED: "another program has it locked; close that program, then retry",
-    sqlite3.SQLITE_IOERR: "the disk reports an error; check it, then retry",
+    sqlite3.SQLITE_IOERR: "the disk reports an error, or is full; check it and its free space, then retry",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that it exists and its permissions",
 }
 

@@ -77,8 +77,7 @@ def database_lock(database: Path) -> Iterator[None]:
     _held.add(fd)
     try:
         _lock(fd, database)
-        os.ftruncate(fd, 0)
-        _write(fd, f"{os.getpid()}\n{_host()}\n{_namespace()}\n".encode())
+        _note_holder(fd)
         yield
     finally:
         if fd in _held:  # else this is a forked child, which has closed it
@@ -127,11 +126,14 @@ def _lock(fd: int, database: Path) -> None:
             return
 
 
-def _write(fd: int, text: bytes) -> None:
-    if hasattr(os, "pwrite"):
-        os.pwrite(fd, text, 0)
-    else:
-        os.write(fd, b"\n")
+def _note_holder(fd: int) -> None:
+    """Say who has the file. On a full disk it stays empty: the lock holds all the same."""
+    with suppress(OSError):
+        os.ftruncate(fd, 0)
+        if hasattr(os, "pwrite"):
+            os.pwrite(fd, f"{os.getpid()}\n{_host()}\n{_namespace()}\n".encode(), 0)
+        else:
+            os.write(fd, b"\n")
 
 
 def _lock_file(database: Path) -> Path:

@@ -83,7 +83,8 @@ def prepare(path: Path) -> None:
     except OSError as error:
         raise StoreUnavailable(f"cannot create {path}: {error.strerror}") from error
     except sqlite3.OperationalError as error:
-        raise StoreUnavailable(f"cannot open {path}: {error}") from error
+        said = f"cannot open {path}: {error}; check the disk, its free space and the permissions, then retry"
+        raise StoreUnavailable(said) from error
     except sqlite3.DatabaseError as error:
         raise _damaged(path, error) from error
 
