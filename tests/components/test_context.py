@@ -71,6 +71,8 @@ def test_what_a_document_says_of_itself_stands_above_its_first_passage() -> None
 def test_what_stands_above_is_bounded() -> None:
     text = "\n".join(f"{'#' * (n % 6 + 1)} {'heading ' * 24}{n}" for n in range(300)) + "\n\nThe end."
     assert len(contexts(text, "text/markdown", "t" * 10_000, "a", [(text.index("The end"), len(text))])[0]) <= 700
+    table = f"{'Text. ' * 900}\n\n| a | {'wide ' * 60} |\n|---|---|\n" + "| row | of it |\n" * 90
+    assert contexts(table, "text/markdown", "", "a", [(table.index("| row"), len(table))]) == [""]
 
 
 @pytest.mark.parametrize(

@@ -89,8 +89,9 @@ def _tables(text: str) -> list[tuple[int, int, str]]:
     for line in _DELIMITER.finditer(text):
         if "-" not in line[0] or (found and line.start() < found[-1][1]):
             continue
-        begin = text.rfind("\n", max(0, line.start() - LONGEST_LINE), max(0, line.start() - 1)) + 1
-        row = text[begin : line.start()].strip()
+        earliest = max(0, line.start() - LONGEST_LINE)
+        begin = text.rfind("\n", earliest, max(0, line.start() - 1)) + 1
+        row = text[begin : line.start()].strip() if begin or not earliest else ""  # a longer one is left out
         rows = _ROWS.match(text, line.end())
         if "|" in row and rows:
             found.append((line.start(), rows.end(), row))
