@@ -95,3 +95,15 @@ def at_work(session: int, point: str) -> bool:
 def main() -> None:
     """The victim, as a program."""
     anyio.run(victim, sys.argv[1], sys.argv[2], sys.argv[3])
+
+
+def elsewhere(database: str, folder: str, address: str) -> None:
+    """A head whose documents are read on a cluster at an address."""
+
+    async def run() -> None:
+        from phaseflow import PhaseFlow
+
+        async with PhaseFlow(database, workers=address, embedder=SlowEmbedder()) as flow:
+            await (await flow.start("kb", folder)).wait()
+
+    anyio.run(run)
