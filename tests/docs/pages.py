@@ -1,7 +1,7 @@
 """The pages of the documentation, and the blocks of code that stand in them."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -11,17 +11,22 @@ PAGES = [README, ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 ANY = "…"
 """Stands in shown output for what differs from run to run, and alone on a line for any number of lines."""
 
-_BLOCK = re.compile(r"^(?P<fence>```+)(?P<language>\S*)\n(?P<code>.*?)^(?P=fence)$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"(?:^<!-- not run: (?P<beyond>[^\n]+) -->\n)?^(?P<fence>```+)(?P<language>\S*)\n(?P<code>.*?)^(?P=fence)$",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced block. ``shown`` is the block of plain text right after a program: what it prints."""
+    """A fenced block. ``shown`` is the block of plain text right after a program: what it prints. ``beyond`` is what a
+    test does not have that it needs, as the comment right before it says."""
 
     language: str
     code: str
     line: int
     shown: str | None = None
+    beyond: str | None = None
 
 
 def text_of(name: str) -> str:
@@ -34,11 +39,12 @@ def blocks(text: str) -> list[Block]:
     found: list[Block] = []
     end = 0
     for match in _BLOCK.finditer(text):
-        block = Block(match["language"], match["code"], text.count("\n", 0, match.start()) + 1)
+        line = text.count("\n", 0, match.start("fence")) + 1
+        block = Block(match["language"], match["code"], line, beyond=match["beyond"])
         follows = found and found[-1].language == "python" and not text[end : match.start()].strip()
         if block.language == "text" and follows:
             before = found.pop()
-            block = Block(before.language, before.code, before.line, block.code)
+            block = replace(before, shown=block.code)
         found.append(block)
         end = match.end()
     return found

@@ -19,7 +19,6 @@ from tests.docs.program import END
 
 LONGEST_S = 60
 _SERVERS = ("phaseflow serve", "uvicorn ", "python service.py")
-_SERVICE = ":8000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +44,26 @@ def commands(block: Block) -> list[Command]:
 class Terminal:
     """One reader who types a page. A server that is started runs beside it until the next one, or the end.
 
-    ``ports``: those that are taken in place of the ones that the pages name, ``{":8000": 43210}``.
+    ``addresses``: what is taken in place of what the pages name, ``{":8000": ":43210"}``. ``port``: of the service.
     """
 
-    def __init__(self, folder: Path, ports: Mapping[str, int]) -> None:
+    def __init__(self, folder: Path, addresses: Mapping[str, str], port: int) -> None:
         self._folder = folder
-        self._ports = ports
-        self._port = ports[_SERVICE]
+        self._addresses = dict(addresses)
+        self._port = port
         mine = {name: value for name, value in os.environ.items() if not name.startswith(("PHASEFLOW_", "COLUMNS"))}
         bin_folder = str(Path(sys.executable).parent)
         self._environment = mine | {"PATH": f"{bin_folder}:{mine['PATH']}", "HOME": str(folder), "NO_PROXY": "*"}
         self._server: subprocess.Popen[bytes] | None = None
         self._exit_code = 0
 
+    def stand_in(self, named: str, mine: str) -> None:
+        """Take an address in place of one that the pages name."""
+        self._addresses[named] = mine
+
     def type(self, command: Command, *, may_fail: bool = False) -> None:
         """Run a command and compare its output."""
-        line = self._at_my_ports(command.line)
+        line = self._at_my_addresses(command.line)
         if name := re.match(r"export (\w+)=", line):
             value = self._run(["bash", "-c", f"{line}; printenv {name[1]}"]).stdout
             self._environment[name[1]] = value.rstrip("\n")
@@ -78,7 +81,7 @@ class Terminal:
         """Run Python programs, in one process, and compare what each prints."""
         paths = [self._folder / f"line-{program.line}.py" for program in programs]
         for path, program in zip(paths, programs, strict=True):
-            path.write_text(self._at_my_ports(program.code), encoding="utf-8")
+            path.write_text(self._at_my_addresses(program.code), encoding="utf-8")
         done = self._run([sys.executable, str(Path(__file__).with_name("program.py")), *map(str, paths)])
         assert done.returncode == 0, done.stdout
         for program, printed in zip(programs, done.stdout.split(END), strict=False):
@@ -111,7 +114,7 @@ class Terminal:
             )
         self._until_up(log)
         for shown in (command.shown or "").splitlines():
-            assert self._at_my_ports(shown) in log.read_text(encoding="utf-8")
+            assert self._at_my_addresses(shown) in log.read_text(encoding="utf-8")
 
     def _until_up(self, log: Path) -> None:
         assert self._server is not None
@@ -126,10 +129,10 @@ class Terminal:
 
     def _compare(self, what: str, shown: str | None, printed: str) -> None:
         if shown is not None:
-            expected = output_pattern(self._at_my_ports(shown))
+            expected = output_pattern(self._at_my_addresses(shown))
             assert expected.fullmatch(squeezed(printed)), f"{what} printed\n{printed}\nand not\n{shown}"
 
-    def _at_my_ports(self, text: str) -> str:
-        for named, mine in self._ports.items():
-            text = text.replace(named, f":{mine}")
+    def _at_my_addresses(self, text: str) -> str:
+        for named, mine in self._addresses.items():
+            text = text.replace(named, mine)
         return text

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 
@@ -15,18 +16,18 @@ from tests.docs.pages import DOCS, PAGES, Block, blocks, output_pattern, prose, 
 from tests.docs.servers import model_server, web_site
 from tests.docs.terminal import Command, Terminal, commands
 from tests.http.processes import free_port
+from tests.indexes.postgres import Postgres
 
 ELSEWHERE = {"INGESTION_API.md", "DASHBOARD.md"}
 """Their examples are run by tests of the service and of the dashboard."""
-BEYOND = {"BENCHMARKS.md", "FORMATS.md", "SCALE.md", "SOURCES.md"}
-"""Some of their examples need what a test does not have: an hour, scans, a cluster, a bucket."""
-RUN = [page for page in PAGES if page.name not in ELSEWHERE | BEYOND]
+RUN = [page for page in PAGES if page.name not in ELSEWHERE]
 FRAMEWORKS = re.compile(
     r"^(?:from|import) (?:langchain|llama_index|haystack|openai|phaseflow\.integrations)", re.MULTILINE
 )
 """Examples with what the default tests do without."""
 NEEDS = {"INTEGRATIONS.md": ("mcp", "opentelemetry.sdk")}
 """Optional packages that the examples of a page import."""
+INDEX_SERVER = "postgresql://phaseflow:PASSWORD@db.internal/phaseflow"
 INSTALLS = "pip install"
 """Commands that ``.ci/quick-start`` runs."""
 
@@ -38,7 +39,8 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     _write_notes(folder / "notes")
     shutil.copytree(DOCS, folder / "docs")
     with model_server() as models, web_site() as site:
-        terminal = Terminal(folder, {":8000": free_port(), ":8080": site, ":11434": models})
+        ports = {":8000": free_port(), ":8080": site, ":11434": models}
+        terminal = Terminal(folder, {named: f":{mine}" for named, mine in ports.items()}, ports[":8000"])
         try:
             yield terminal
         finally:
@@ -60,7 +62,11 @@ def _write_notes(folder: Path) -> None:
 def test_the_examples_of_a_page_do_what_it_says(page: Path, terminal: Terminal) -> None:
     for module in NEEDS.get(page.name, ()):
         pytest.importorskip(module, reason="comes with the development group")
-    _run([block for block in _runnable(page) if not FRAMEWORKS.search(block.code)], terminal)
+    found = [block for block in _runnable(page) if not FRAMEWORKS.search(block.code)]
+    with ExitStack() as stack:
+        if any(INDEX_SERVER in block.code for block in found):
+            terminal.stand_in(INDEX_SERVER, stack.enter_context(Postgres()).url)
+        _run(found, terminal)
 
 
 @pytest.mark.adapters
@@ -81,7 +87,7 @@ def _run(found: list[Block], terminal: Terminal) -> None:
 
 def _runnable(page: Path) -> list[Block]:
     found = blocks(page.read_text(encoding="utf-8"))
-    return [block for block in found if block.language in {"python", "console", "sh"}]
+    return [block for block in found if block.language in {"python", "console", "sh"} and block.beyond is None]
 
 
 def _type_all(terminal: Terminal, typed: list[Command]) -> None:

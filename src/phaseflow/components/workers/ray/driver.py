@@ -38,7 +38,8 @@ def main(address: str, capacity: int, folder: str) -> None:
     try:
         driver.connect(address, capacity)
     except BaseException as error:  # noqa: BLE001  # whatever it is, the service is told and tries again
-        driver.fail(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+        named = "" if isinstance(error, RuntimeError) else f"{type(error).__name__}: "
+        driver.fail(named + _without_code(error))
     Thread(target=driver.watch, daemon=True).start()
     while True:
         driver.handle(*requests.get())
@@ -208,6 +209,8 @@ def _without_code(error: BaseException) -> str:
     """The last line of an error of Ray, which may hold a whole traceback of the cluster."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = lines[-1] if lines else type(error).__name__
+    if "ray client connection timeout" in said:
+        return f"{said}; nobody answers there, or the cluster asks for a token: set RAY_AUTH_TOKEN"
     if "No module named 'phaseflow" in str(error):
         return "phaseflow is not installed on the cluster; install the same version on all its nodes"
     return said[:500]

@@ -153,4 +153,13 @@ def _environment(*, has_own: bool) -> dict[str, str]:
             "RAY_AUTH_MODE": "token",  # nobody else on this machine
             "RAY_AUTH_TOKEN": secrets.token_hex(16),
         }
+    elif "RAY_AUTH_MODE" not in kept and _has_token():
+        said["RAY_AUTH_MODE"] = "token"  # Ray's client sends the token that it has only when told so
     return kept | said
+
+
+def _has_token() -> bool:
+    """Whether Ray knows a token for clusters that ask for one, where it looks for it."""
+    if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
+        return True
+    return (Path(os.environ.get("HOME") or "/") / ".ray" / "auth_token").is_file()
