@@ -26,7 +26,7 @@ from tests.components.fake_embedding_server import FakeEmbeddingServer
 from tests.indexes.postgres import Postgres
 from tests.proof.disk import Disk, enter_own_mounts
 from tests.proof.index_victim import CELLS, Cell, Errand, Who, arrived_at, live, until_settled
-from tests.proof.victim import BATCH, IN_FLIGHT, RemoteEmbedder
+from tests.proof.victim import AT_RISK, RemoteEmbedder
 
 GO_ON_S = 150
 NO_ROOM = "No space left on device"
@@ -76,7 +76,7 @@ class Kills:
             await embedder.aclose()
             twice = [text for text, times in paid.texts.items() if times > 1]
         self._check(cell, database, docs)
-        most = 2 * BATCH * IN_FLIGHT  # of the head that was killed; a cancel drops as many
+        most = 2 * AT_RISK  # of the head that was killed; a cancel drops as many
         assert len(twice) <= most, f"{len(twice)} texts were paid for twice"
         return is_reached
 

@@ -2,7 +2,7 @@
 
 Each case: a process works and kills itself at a point. What it has left must not contradict itself. Then an engine goes
 on to the end: the same documents, passages, vectors and search results as without a kill, and the embedding server has
-been asked twice for nothing but what was in flight at the kill.
+been asked twice for nothing but what was in flight at the kill, or being stored.
 """
 
 import multiprocessing
@@ -24,7 +24,7 @@ from tests.engine.components import write_folder
 from tests.matrices import first_of_each
 from tests.proof import outcome, victim
 from tests.proof.test_crash import left_behind
-from tests.proof.victim import BATCH, IN_FLIGHT, SETTINGS, Case, Errand, RemoteEmbedder
+from tests.proof.victim import AT_RISK, SETTINGS, Case, Errand, RemoteEmbedder
 from tests.store.probes import until_removed
 
 QUERIES = ("word20x7", "word22x30", "word45x1", "again8x2")
@@ -230,7 +230,7 @@ async def kill_and_go_on(bench: Bench, forks: multiprocessing.context.ForkServer
     assert outcome.searchable(database) == bench.expected
     assert await hits(database) == bench.hits
     assert outcome.leftovers(database) == 0
-    assert len(lost) <= BATCH * IN_FLIGHT
+    assert len(lost) <= AT_RISK
     assert {text for text, times in server.texts.items() if times > 1} <= lost
     assert not {text_hash(text) for text in server.texts} & before
     return True

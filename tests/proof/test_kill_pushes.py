@@ -18,7 +18,7 @@ from tests.matrices import first_of_each
 from tests.proof import outcome, push_victim
 from tests.proof.push_victim import ALL, Case, Errand, answered, settled
 from tests.proof.test_kill_matrix import PRELOADED, ended, go_on, served
-from tests.proof.victim import BATCH, IN_FLIGHT, RemoteEmbedder
+from tests.proof.victim import AT_RISK, RemoteEmbedder
 from tests.store.probes import select, until_merged
 
 PUSHES = [
@@ -117,7 +117,7 @@ def check_whole(database: Path, server: FakeEmbeddingServer, lost: set[str]) -> 
     assert outcome.violations(database) == []
     assert outcome.index_is_whole(database)
     assert outcome.leftovers(database) == 0
-    assert len(lost) <= BATCH * IN_FLIGHT
+    assert len(lost) <= AT_RISK
     assert {text for text, times in server.texts.items() if times > 1} <= lost
 
 

@@ -20,6 +20,8 @@ from tests.store.probes import until_merged
 SETTINGS = {"chunk_size": 200, "chunk_overlap": 20}
 BATCH = 8
 IN_FLIGHT = 2
+AT_RISK = BATCH * (IN_FLIGHT + 1)
+"""Texts that a kill may cost: those of the calls under way, and those of an answer that is being stored."""
 LONGEST_S = 20
 
 
