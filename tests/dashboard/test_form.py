@@ -110,6 +110,34 @@ async def test_when_runs_start_by_themselves_is_set_and_taken_back(board: Board,
     assert service.call("GET", "kb/docs")["settings"].get("sync") is None
 
 
+async def test_languages_of_scans_and_an_index_server_are_set_and_what_is_wrong_is_said_at_the_field(
+    board: Board, service: Service
+) -> None:
+    service.put("docs", ".")
+    page = board.page
+    await opened(board, "kb/docs")
+    await page.locator("#kb-form summary").click()
+    languages, server = page.get_by_label("Read scans in"), page.get_by_label("Index server")
+    for field, wrong, at, told in (
+        (languages, "en, klingon", "#e-languages", "klingon"),
+        (server, "nowhere", "#e-index-server", "nowhere"),
+    ):
+        await field.fill(wrong)
+        await page.locator("#kb-form").get_by_role("button", name="Save").click()
+        await board.until(page.locator(at), told)
+        await field.fill("")
+    await languages.fill("en de")
+    await saved(board)
+    assert service.call("GET", "kb/docs")["settings"]["ocr"] == {"languages": ["en", "de"]}
+    await opened(board, "kb/docs")
+    await page.locator("#kb-form summary").click()
+    assert await languages.input_value() == "en, de"
+    await languages.fill("")
+    await saved(board)
+    settings = service.call("GET", "kb/docs")["settings"]
+    assert (settings.get("ocr"), settings["index"]) == (None, {"type": "embedded"})
+
+
 async def test_other_kinds_of_sources_keep_what_the_form_does_not_show(board: Board, service: Service) -> None:
     source = {"type": "git", "url": "https://1.1.1.1/guide.git", "ref": "main", "include": ["docs/**"]}
     service.call("PUT", "kb/guide", {"source": source})

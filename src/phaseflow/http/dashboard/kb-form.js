@@ -14,9 +14,10 @@ import { DEFAULT, freeName, NAME, SourceFields } from "./source-fields.js";
 const PLACES = [
   [/^kb_id/, "name"], [/^settings\.chunk_size/, "chunk_size"], [/^settings\.embedder\.base_url/, "base_url"],
   [/^settings\.embedder\.model/, "model"], [/^settings\.embedder\.server/, "server"], [/^settings\.sync/, "every"],
+  [/^settings\.ocr/, "languages"], [/^settings\.index/, "index_server"],
   [/^settings\.chunk_overlap|^settings$/, "chunk_overlap"],
 ];
-const MORE = new Set(["chunk_size", "chunk_overlap", "base_url", "model", "server"]);
+const MORE = new Set(["chunk_size", "chunk_overlap", "base_url", "model", "server", "languages", "index_server"]);
 const EVERY = /^[1-9][0-9]{0,8}[smhd]$/;
 
 export class KbForm {
@@ -80,6 +81,8 @@ export class KbForm {
     this.field("chunk_overlap").value = String(settings.chunk_overlap);
     this.field("watch").checked = settings.sync?.watch ?? false;
     this.field("every").value = settings.sync?.every ?? "";
+    this.field("languages").value = settings.ocr?.languages.join(", ") ?? "";
+    this.field("index_server").value = settings.index?.server ?? "";
   }
 
   addSource() {
@@ -184,9 +187,12 @@ export class KbForm {
   settings() {
     const every = this.value("every").trim() || null;
     const watch = this.field("watch").checked && !this.field("watch").disabled;
+    const languages = this.value("languages").toLowerCase().split(/[\s,;]+/).filter(Boolean);
+    const server = this.value("index_server").trim();
     return {
       chunk_size: Number(this.value("chunk_size")), chunk_overlap: Number(this.value("chunk_overlap")), embedder: this.embedder.settings(),
-      sync: every || watch ? { every, watch } : null,
+      sync: every || watch ? { every, watch } : null, ocr: languages.length ? { languages } : null,
+      index: server ? { type: "postgres", server } : { type: "embedded" },
     };
   }
 

@@ -143,6 +143,8 @@ export interface Settings {
   chunk_size: number;
   chunk_overlap: number;
   sync?: SyncSettings | null;
+  ocr?: { languages: string[] } | null;
+  index?: { type: "embedded" | "postgres"; server?: string };
   embedder: { type: "static" } | OpenAIEmbedder | { type: "openai"; server: string };
 }
 
