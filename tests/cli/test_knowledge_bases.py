@@ -59,6 +59,10 @@ def test_settings_are_shown_and_changed_by_key(anywhere: Anywhere) -> None:
     assert anywhere("settings", "waf").stderr.splitlines()[0] == "chunk_size = 1000"
     changed = anywhere.answer("settings", "waf", "chunk_size=800", "chunk_overlap=50")
     assert (changed["chunk_size"], changed["chunk_overlap"]) == (800, 50)
+    said = anywhere("settings", "waf").stderr.splitlines()[-1]
+    assert said.startswith(
+        "The index is older. waf was indexed with another chunk_size and chunk_overlap: every document"
+    )
     assert anywhere.answer("settings", "waf", "chunk_size=")["chunk_size"] == 1000
 
 

@@ -95,16 +95,20 @@ def _pair(change: str) -> tuple[list[str], Any]:
 
 async def _settings(place: Place, as_json: bool, kb_id: str, pairs: Sequence[tuple[list[str], Any]]) -> Exit:
     async with place.reading() as reader:
-        shown = (await reader.kb(kb_id)).settings
+        kb = await reader.kb(kb_id)
     if pairs:
-        wanted = _changed(shown, pairs)
+        wanted = _changed(kb.settings, pairs)
         async with changing(place) as flow:
-            shown = (await flow.put_kb(kb_id, None, wanted)).settings
+            kb = await flow.put_kb(kb_id, None, wanted)
     if as_json:
-        answer(shown)
+        answer(kb.settings)
         return Exit.COMPLETED
-    for key, value in _flat(shown.model_dump(mode="json")):
+    for key, value in _flat(kb.settings.model_dump(mode="json")):
         say(f"{key} = {value}")
+    from phaseflow.domain.indexed_with import made_again
+
+    if again := made_again(kb.stale, kb.documents, kb.chunks):
+        say(f"The index is older. {kb_id} {again}; its next job does that")
     return Exit.COMPLETED
 
 
