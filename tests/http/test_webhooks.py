@@ -130,6 +130,22 @@ async def test_a_failed_attempt_is_made_again_with_the_same_id_and_holds_up_its_
     assert not error.given_up
 
 
+async def test_a_receiver_that_hangs_holds_up_no_other(service: Service, client: Client, receiver: Receiver) -> None:
+    receiver.hold = anyio.Event()
+    try:
+        await _put(client, receiver)
+        async with receiving() as other:
+            made = await client.put_webhook("other", other.url, kbs=["last"])
+            other.secret = made.secret or ""
+            for number in range(20):
+                await pass_through(service.flow.tracker, f"job-{number}", f"kb-{number}")
+            await pass_through(service.flow.tracker, "last", "last")
+            await other.has_taken(1)
+            assert receiver.asked == 4
+    finally:
+        receiver.hold.set()
+
+
 async def test_a_redirect_is_not_followed(service: Service, client: Client, receiver: Receiver) -> None:
     await _put(client, receiver)
     receiver.answers = [307]

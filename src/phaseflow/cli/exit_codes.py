@@ -68,7 +68,8 @@ def complain(error: PhaseflowError, code: Exit | None = None) -> Exit:
 
     A value that cannot be used was given on the command line, also where only the engine or a service could tell.
     """
-    say("phaseflow: " + " ".join(str(error).split()))
+    hint = "; --token or PHASEFLOW_TOKEN says which" if error.code == "unauthorized" else ""
+    say("phaseflow: " + " ".join(str(error).split()) + hint)
     if code is not None:
         return code
     return Exit.USAGE if isinstance(error, InvalidRequest) else Exit.FAILED

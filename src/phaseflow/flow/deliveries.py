@@ -88,15 +88,12 @@ class Deliveries:
         if next_at is None:
             return float("inf")
         if len(self._busy) < AT_ONCE:
-            found = await database.read(lambda tx: webhooks.due(tx, now, LONGEST_WAIT_S, list(self._busy), AT_ONCE))
-            for message in found:
-                if len(self._busy) < AT_ONCE and self._has_room(message.target.name):
-                    self._busy[message.seq] = message.target.name
-                    tasks.start_soon(self._deliver, message)
+            busy = dict(self._busy)
+            found = await database.read(lambda tx: webhooks.due(tx, now, LONGEST_WAIT_S, busy, AT_ONCE_EACH))
+            for message in found[: AT_ONCE - len(self._busy)]:
+                self._busy[message.seq] = message.target.name
+                tasks.start_soon(self._deliver, message)
         return min(LONGEST_LOOK_S, max(0.0, (next_at - now).total_seconds()) or LONGEST_LOOK_S)
-
-    def _has_room(self, name: str) -> bool:
-        return sum(busy == name for busy in self._busy.values()) < AT_ONCE_EACH
 
     async def _deliver(self, message: Message) -> None:
         try:

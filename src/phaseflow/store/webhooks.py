@@ -4,7 +4,7 @@ So neither a crash nor a restart loses or invents a message.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -130,17 +130,21 @@ _HEADS = (
 """The first messages: one look-up in the index each, however many wait behind them."""
 
 
-def due(tx: Transaction, at: datetime, longest_wait_s: float, busy: Collection[int], limit: int) -> list[Message]:
-    """The first messages of each webhook and knowledge base that are due, without those in hand.
+def due(tx: Transaction, at: datetime, longest_wait_s: float, busy: Mapping[int, str], each: int) -> list[Message]:
+    """The first messages of each webhook and knowledge base that are due, those that may be begun beside those in hand
+    (their numbers, each with its webhook): of one webhook, ``each`` at once, however many of it are due.
 
     One that is due later than any wait can be was put off before the clock was set back.
     """
     rows = tx.rows(
         f"{_HEADS} SELECT q.seq, q.kb, q.event, q.data, q.at, q.attempts, w.name, w.id, w.url, w.chosen_by_client,"
         " w.secret FROM q JOIN webhooks AS w ON w.name = q.webhook"
-        " WHERE (q.next_at <= ? OR q.next_at > ?) AND q.seq NOT IN (SELECT value FROM json_each(?))"
-        " ORDER BY q.next_at, q.seq LIMIT ?",
-        timestamp(at), timestamp(at + timedelta(seconds=longest_wait_s)), json_array(busy), limit,
+        " JOIN (SELECT seq, row_number() OVER (PARTITION BY webhook ORDER BY next_at, seq) AS place FROM q"
+        "  WHERE (next_at <= ?1 OR next_at > ?2) AND seq NOT IN (SELECT CAST(key AS INTEGER) FROM json_each(?3)))"
+        " AS d ON d.seq = q.seq"
+        " WHERE d.place <= ?4 - (SELECT count(*) FROM json_each(?3) AS b WHERE b.value = q.webhook)"
+        " ORDER BY q.next_at, q.seq",
+        timestamp(at), timestamp(at + timedelta(seconds=longest_wait_s)), json.dumps(busy), each,
     )  # fmt: skip
     return [
         Message(
