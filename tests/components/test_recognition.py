@@ -4,6 +4,7 @@ import ctypes
 import io
 import os
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,21 @@ from phaseflow.domain.ocr import LANGUAGES
 from tests.matrices import first_of_each
 
 BUDGET = "The quarterly budget of 2024"
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One event loop for the module, since the processes below belong to it."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def recognition(anyio_backend: str) -> AsyncIterator[Recognition]:
+    """One process for all tests that only read: loading the models takes a second each time."""
+    opened = Recognition(1)
+    yield opened
+    await opened.aclose()
+    assert opened.pids == []
 
 
 def drawn(*lines: str, turned: int = 0) -> Image.Image:
@@ -82,8 +98,8 @@ def test_the_languages_are_those_of_the_models_in_the_wheel() -> None:
 
 
 @pytest.mark.parametrize("kind", first_of_each(["PNG", "JPEG", "TIFF"]))
-async def test_the_text_of_a_picture_is_read_by_a_confined_process(kind: str) -> None:
-    progress, recognition = PageProgress(), Recognition(1)
+async def test_the_text_of_a_picture_is_read_by_a_confined_process(recognition: Recognition, kind: str) -> None:
+    progress = PageProgress()
     pages = (drawn(BUDGET), drawn("Second page")) if kind == "TIFF" else (drawn(BUDGET),)
     found = await recognition.text(as_file(pages[0], kind, *pages[1:]), "a.picture", progress)
     expected = [*words(BUDGET), "Second", "page"] if kind == "TIFF" else words(BUDGET)
@@ -91,20 +107,17 @@ async def test_the_text_of_a_picture_is_read_by_a_confined_process(kind: str) ->
     assert (found.metadata["ocr"], found.metadata["pages_by_ocr"]) == (True, len(pages))
     assert [label for _, label in found.parts] == (["page 1", "page 2"] if kind == "TIFF" else [])
     assert progress.words() is None
-    await recognition.aclose()
-    assert recognition.pids == []
+    assert len(recognition.pids) == 1
 
 
-async def test_a_page_on_its_side_or_on_its_head_is_turned() -> None:
-    recognition = Recognition(1)
+async def test_a_page_on_its_side_or_on_its_head_is_turned(recognition: Recognition) -> None:
     for turned in (90, 180):
         found = await recognition.text(as_file(drawn(BUDGET, turned=turned), "PNG"), "a.png", PageProgress())
         assert words(found.text) == words(BUDGET)
-    await recognition.aclose()
 
 
-async def test_only_pages_without_a_text_layer_are_recognised_and_keep_their_place() -> None:
-    recognition, seen = Recognition(1), []
+async def test_only_pages_without_a_text_layer_are_recognised_and_keep_their_place(recognition: Recognition) -> None:
+    seen = []
 
     class Noted(PageProgress):
         def begin(self, name: str, page: int, pages: int) -> None:
@@ -115,7 +128,6 @@ async def test_only_pages_without_a_text_layer_are_recognised_and_keep_their_pla
     assert [label for _, label in found.parts] == ["page 1", "page 2", "page 3"]
     assert found.metadata["pages_by_ocr"] == 1
     assert seen == [("mixed.pdf", 1, 1)]
-    await recognition.aclose()
 
 
 @pytest.mark.parametrize(
@@ -128,12 +140,10 @@ async def test_only_pages_without_a_text_layer_are_recognised_and_keep_their_pla
     ],
     ids=["empty", "cut off", "rubbish", "bomb"],
 )
-async def test_a_picture_without_text_or_damaged_is_told(data: bytes, code: str) -> None:
-    recognition = Recognition(1)
+async def test_a_picture_without_text_or_damaged_is_told(recognition: Recognition, data: bytes, code: str) -> None:
     with pytest.raises(DocumentError) as caught:
         await recognition.text(data, "a.png", PageProgress())
     assert caught.value.code == code
-    await recognition.aclose()
 
 
 async def test_a_page_has_its_time() -> None:
@@ -144,6 +154,7 @@ async def test_a_page_has_its_time() -> None:
     await recognition.aclose()
 
 
+@pytest.mark.thorough
 async def test_a_scan_is_read_from_end_to_end(corpora: Path) -> None:
     data = (corpora / "formats/files/scanned-medical-report-no-text-layer.pdf").read_bytes()
     recognition = Recognition(2)
@@ -185,7 +196,7 @@ async def test_another_setting_reads_the_affected_documents_anew_and_only_these(
 
 async def test_the_status_says_which_page_is_read(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
-    pages = [drawn(*[BUDGET] * 12) for _ in range(3)]
+    pages = [drawn(*[BUDGET] * 4) for _ in range(3)]
     (tmp_path / "docs" / "scan.tiff").write_bytes(as_file(pages[0], "TIFF", *pages[1:]))
     said = set()
     async with PhaseFlow(tmp_path / "kb.db") as flow:
