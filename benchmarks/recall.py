@@ -35,6 +35,9 @@ MEMBERS = {
     **dict.fromkeys((".odt", ".odp", ".ods"), r"content\.xml"),
 }
 """Where the text stands in a package."""
+INLINE = ["a", "b", "em", "font", "i", "s", "span", "strong", "u"]
+ENCODING = re.compile(rb"encoding=[\"']([-\w.]+)")
+DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 AROUND = "script, style, template, noscript, nav, [role=navigation], footer, [role=contentinfo], [role=search], header"
 """Of a page, what is not its content."""
 
@@ -54,8 +57,17 @@ def in_package(path: Path) -> str:
 
 
 def in_xml(data: bytes, suffix: str = "") -> str:
+    from phaseflow.components.extraction.decoding import text_of
+    from phaseflow.components.extraction.types import Raw
+
     texts: list[str] = []
-    for element in ElementTree.fromstring(data).iter():
+    try:
+        root = ElementTree.fromstring(data)
+    except ValueError:  # an encoding that this parser does not know
+        declared = ENCODING.search(data[:200])
+        text = text_of(Raw(data, "a.xml", declared[1].decode() if declared else None))
+        root = ElementTree.fromstring(DECLARATION.sub("", text))
+    for element in root.iter():
         kind = str(element.tag).rpartition("}")[2]
         if suffix == ".docx" and kind in {"p", "tab", "br"}:
             texts.append(" ")  # a word may be cut into several runs, never into several paragraphs
@@ -67,7 +79,7 @@ def in_xml(data: bytes, suffix: str = "") -> str:
             texts.append(f"{'' if end == '' else ' '}{element.text or ''}{end if element.text is None else ''}")
             texts.append(element.tail or "")
     found = "".join(texts)
-    return in_html(found.encode()) if "</" in found else found  # feeds have pages in them
+    return in_html(found.encode()) if "</" in found or "&#" in found else found  # feeds have pages in them
 
 
 def in_html(data: bytes) -> str:
@@ -79,6 +91,9 @@ def in_html(data: bytes) -> str:
     tree = LexborHTMLParser(text_of(Raw(data, "a.txt")))
     for hidden in tree.css(AROUND):
         hidden.decompose()
+    # A word may be cut into several styles, never into several paragraphs.
+    tree.unwrap_tags(INLINE)
+    tree.merge_text_nodes()
     return tree.body.text(separator=" ") if tree.body else ""
 
 
