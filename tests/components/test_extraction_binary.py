@@ -123,6 +123,27 @@ def test_an_office_document_with_a_password_is_encrypted(extension: str) -> None
 
 
 class TestPdf:
+    def test_columns_that_are_drawn_line_by_line_are_read_one_after_the_other_and_tables_by_rows(self) -> None:
+        def page(*columns: list[str]) -> str:
+            rows = [
+                f"1 0 0 1 {30 + 150 * x} {400 - 14 * y} Tm ({text}) Tj"
+                for y, row in enumerate(zip(*columns, strict=True))
+                for x, text in enumerate(row)
+            ]
+            content = f"BT /F 10 Tf {' '.join(rows)} ET".encode()
+            return lines_of(pdf("x").replace(b"[0 0 300 100]", b"[0 0 400 500]"), content)
+
+        def lines_of(data: bytes, content: bytes) -> str:
+            begin, end = data.index(b"<</Length"), data.index(b"endstream")
+            stream = b"<</Length %d>>stream\n%s\n" % (len(content), content)
+            return extract(data[:begin] + stream + data[end:], "a.pdf").text
+
+        left = [f"left line {n} of the column" for n in range(8)]
+        right = [f"right line {n} of the other" for n in range(8)]
+        assert page(left, right).split() == " ".join(left + right).split()
+        names, prices = [f"part {n}" for n in range(8)], [f"{n}.50" for n in range(8)]
+        assert page(names, prices).split()[:6] == ["part", "0", "0.50", "part", "1", "1.50"]
+
     def test_pages_are_parts_and_the_title_is_the_property(self) -> None:
         document = extract(pdf("One", "Two", title="A title"), "a.pdf")
         expected = Extracted("One\n\nTwo", "A title", "text/plain", ((0, "page 1"), (5, "page 2")))

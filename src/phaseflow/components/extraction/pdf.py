@@ -15,6 +15,7 @@ from phaseflow.components.extraction.libraries import library
 from phaseflow.components.extraction.markdown_writer import Draft, line
 from phaseflow.components.extraction.metadata import office_properties
 from phaseflow.components.extraction.package import encrypted, no_text_layer
+from phaseflow.components.extraction.pdf_columns import in_columns
 from phaseflow.components.extraction.plain import MEDIA_TYPE
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
@@ -139,7 +140,8 @@ class _Pages:
         # As viewers show it: iv, A-3. Not all documents number their pages.
         draft.part(f"page {self._document.get_page_label(number) or number + 1}")
         text_page = page.get_textpage()
-        text = _BROKEN_WORD.sub(_joined, text_page.get_text_range())
+        text = text_page.get_text_range()
+        text = _BROKEN_WORD.sub(_joined, in_columns(page, text_page, text.count("\n") + 1, raw) or text)
         text_page.close()
         if not text.strip():
             if next(iter(page.get_objects(max_depth=1)), None) is not None:

@@ -30,10 +30,10 @@ def as_text(boxes: Sequence[Box], width: float) -> str:
 
 def _blocks(boxes: list[Box], width: float) -> list[list[Box]]:
     """Parts of the page in the order of reading. What goes across columns (a title) stands between them."""
-    columns = _columns(boxes, width)
-    if columns is None:
+    sides = columns(boxes, width)
+    if sides is None:
         return [boxes]
-    start, edge = columns
+    start, edge = sides
     across = sorted((box for box in boxes if box.left < edge and box.right > start), key=lambda box: box.top)
     found: list[list[Box]] = []
     above = float("-inf")
@@ -49,7 +49,7 @@ def _blocks(boxes: list[Box], width: float) -> list[list[Box]]:
     return [block for block in found if block]
 
 
-def _columns(boxes: list[Box], width: float) -> tuple[float, float] | None:
+def columns(boxes: list[Box], width: float) -> tuple[float, float] | None:
     """Where the second of two columns of prose begins and the first mostly ends, if there are such."""
     best: tuple[float, float] | None = None
     for box in boxes:
