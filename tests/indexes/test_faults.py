@@ -4,7 +4,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import anyio
@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 
 from phaseflow import FolderSource, NewDocument, PhaseFlow
 from phaseflow.actors import index_delivery, indexing
-from phaseflow.components.indexes import IndexDocument
+from phaseflow.components.indexes import IndexDocument, Space
 from phaseflow.domain.errors import DocumentError, IndexUnavailable, PhaseflowError
 from phaseflow.supervisor import index_keeper
 from tests.engine.components import CountingEmbedder
 from tests.indexes.file_index import FileIndex
 
-VERBS = ("write", "remove", "run", "push", "skip", "cancel", "pause", "restart", "delete", "search")
+VERBS = (
+    "write", "remove", "run", "push", "skip", "cancel", "pause", "restart", "delete", "search",
+    "lose", "move", "rewind",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +37,7 @@ def impatient() -> Iterator[None]:
 
 
 class Faulty(FileIndex):
-    """Fails some calls, before or after they have done their work. ``share`` 0: none."""
+    """Fails some calls, before or after they have done their work. ``share`` 0: none. It can count."""
 
     def __init__(self, path: Path, chance: random.Random) -> None:
         super().__init__(path)
@@ -46,10 +49,36 @@ class Faulty(FileIndex):
         if self.chance.random() < self.share:
             raise self.chance.choice([IndexUnavailable("down"), ConnectionResetError("gone"), DocumentError("no")])
 
+    def lose(self, share: float) -> None:
+        """Somebody else removes rows."""
+        with closing(self._connect()) as connection:
+            connection.execute("DELETE FROM passages WHERE document % 97 < ?", (97 * share,))
+
+    async def count(self, space: Space) -> int:
+        await self._begin("count")
+        return sum(count for _, count in self._passages(space, 0, -1))
+
+    async def passages(self, space: Space, after: int, limit: int) -> list[tuple[int, int]]:
+        await self._begin("passages")
+        return self._passages(space, after, limit)
+
+    def _passages(self, space: Space, after: int, limit: int) -> list[tuple[int, int]]:
+        with closing(self._connect()) as connection:
+            return connection.execute(
+                "SELECT document, count(*) FROM passages WHERE space = ? AND document > ?"
+                " GROUP BY 1 ORDER BY 1 LIMIT ?",
+                (space.name, after, limit),
+            ).fetchall()
+
     async def put(self, space, documents):  # type: ignore[no-untyped-def]  # any test's
         await super().put(space, documents)
         if self.chance.random() < self.share:
             raise IndexUnavailable("down after it was done")
+
+
+async def searchable(flow: PhaseFlow) -> set[str]:
+    """What the documents say."""
+    return {each.uri for each in (await flow.documents("kb", 1000)).items if each.searchable and each.chunks}
 
 
 class Story:
@@ -62,6 +91,9 @@ class Story:
         self.embedder = CountingEmbedder()
         self.docs = folder / "docs"
         self.docs.mkdir()
+        self.database = folder / "kb.db"
+        self.may_lack = False
+        """Somebody has removed rows, or the database is older than the index."""
         self._write()
 
     def _write(self) -> None:
@@ -70,14 +102,53 @@ class Story:
             (self.docs / f"{number}.md").write_text(f"# {number}\n\nall of {self.chance.random()}\n")
 
     async def tell(self, verbs: Sequence[str]) -> None:
-        left = list(verbs)
+        left, is_inside = list(verbs), False
         while left:
-            async with PhaseFlow(self.folder / "kb.db", embedder=self.embedder, index=self.index) as flow:
-                while left and (verb := left.pop(0)) != "restart":
+            index = None if is_inside else self.index
+            async with PhaseFlow(self.database, embedder=self.embedder, index=index) as flow:
+                while left and (verb := left.pop(0)) not in {"restart", "move", "rewind"}:
                     await self._do(flow, verb)
+            is_inside ^= verb == "move"
+            if verb == "rewind":
+                self._rewind()
         self.index.share = 0
-        async with PhaseFlow(self.folder / "kb.db", embedder=self.embedder, index=self.index) as flow:
+        async with PhaseFlow(self.database, embedder=self.embedder, index=self.index) as flow:
             await self._settle(flow)
+            self.may_lack = False
+            for name in sorted(path.name for path in self.docs.iterdir())[::2]:
+                (self.docs / name).unlink()
+            self._write()  # what is gone now was compared before, and only the outbox knows of it
+            await self._settle(flow)
+
+    def _rewind(self) -> None:
+        """To the copy of the last time, as from a backup; the index stays as it is."""
+        kept = self.folder / "kept"
+        last = kept.exists()
+        if last:
+            for path in self.folder.glob("kb.db*"):
+                path.unlink()
+            for path in kept.iterdir():
+                shutil.copy(path, self.folder)
+            self.may_lack = True
+            self.embedder.paid.clear()  # it does not know what it has paid since
+        else:
+            kept.mkdir()
+            for path in self.folder.glob("kb.db*"):
+                shutil.copy(path, kept)
+
+    async def _look(self, flow: PhaseFlow) -> None:
+        """A search finds all that is searchable, or says that it cannot."""
+        share, self.index.share = self.index.share, 0
+        before = await searchable(flow)
+        try:
+            found = {hit.uri for hit in await flow.search("kb", "all", 100, mode="vectors")}
+            if before == await searchable(flow):
+                assert found == before
+        except IndexUnavailable:
+            if not self.may_lack:
+                raise
+        finally:
+            self.index.share = share
 
     async def _do(self, flow: PhaseFlow, verb: str) -> None:
         names = sorted(path.name for path in self.docs.iterdir())
@@ -99,8 +170,11 @@ class Story:
                 await flow.pause("kb")
             elif verb == "delete":
                 await flow.delete_kb("kb")
+            elif verb == "lose":
+                self.index.lose(self.chance.random())
+                self.may_lack = True
             elif verb == "search":
-                await flow.search("kb", "all")
+                await self._look(flow)
         except PhaseflowError:
             return  # it does not fit the moment
 
@@ -120,12 +194,12 @@ class Story:
                     tx.rows("SELECT name FROM index_spaces"),
                 )
             )
-            searchable = {
-                each.uri for each in (await flow.documents("kb", 1000)).items if each.searchable and each.chunks
-            }
+            await self._look(flow)
             while self.index.documents(space) != ids or self.index.all_spaces() != [space]:  # noqa: ASYNC110
                 await anyio.sleep(0.01)
-        assert {hit.uri for hit in await flow.search("kb", "all", 100, mode="vectors")} == searchable
+            while await flow.why_index_down():  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+        assert {hit.uri for hit in await flow.search("kb", "all", 100, mode="vectors")} == await searchable(flow)
         assert max(self.embedder.paid.values()) <= 1 + self.embedder.in_flight
 
 

@@ -175,3 +175,28 @@ async def test_building_can_be_dropped_and_leaves_nothing(postgres: Postgres) ->
     assert postgres.rows("SELECT 1 FROM pg_indexes WHERE indexdef LIKE '%hnsw%'") == []
     assert len(await index.search(Space(SPACE.name, 256), Query("", vectors[0], 3))) == 3
     await index.aclose()
+
+
+@pytest.mark.parametrize(("given", "taken"), [("64MB", "256MB"), ("300MB", "300MB")])
+async def test_an_index_is_built_in_the_memory_that_the_server_is_set_to_or_in_enough_for_most(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch, given: str, taken: str
+) -> None:
+    monkeypatch.setattr(postgres_index, "WORTH_AN_INDEX", 10)
+    postgres.rows(
+        f"ALTER ROLE phaseflow SET maintenance_work_mem = '{given}'; CREATE TABLE public.seen (memory text);"
+        " CREATE FUNCTION public.see() RETURNS event_trigger LANGUAGE plpgsql AS"
+        "  $$BEGIN INSERT INTO public.seen VALUES (current_setting('maintenance_work_mem')); END$$;"
+        " CREATE EVENT TRIGGER see ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION public.see()"
+    )
+    try:
+        index = PostgresIndex("main", postgres.url)
+        await index.create(SPACE)
+        await _fill(index, 1, 20)
+        await index.ready(SPACE)
+        await index.aclose()
+        assert postgres.rows("SELECT memory FROM public.seen") == [(taken,)]
+    finally:
+        postgres.rows(
+            "DROP EVENT TRIGGER see; DROP FUNCTION public.see; DROP TABLE public.seen;"
+            " ALTER ROLE phaseflow RESET maintenance_work_mem"
+        )

@@ -32,7 +32,7 @@ FEW_DOCUMENTS: Final = 5_000
 """A filter that lets so many through is searched exactly."""
 MOST_EF: Final = 1000
 MEMORY: Final = "256MB"
-"""For building an index: 300,000 vectors of 256 numbers are built in memory."""
+"""For building an index, where the server is not set to more: 300,000 vectors of 256 numbers are built in memory."""
 _COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _COPY_END: Final = b"\xff\xff"
 
@@ -256,8 +256,11 @@ async def _build(connection: "Connection", space: Space) -> None:
         rows, behind = rows + size, segment.after
     name = f"{space.name}_{behind:x}_{last:x}"
     async with connection.transaction():
-        for setting, value in (("statement_timeout", "0"), ("maintenance_work_mem", MEMORY)):
-            await connection.execute("SELECT set_config(%s, %s, true)", [setting, value])
+        await connection.execute(
+            "SELECT set_config('statement_timeout', '0', true), set_config('maintenance_work_mem', greatest("
+            "  pg_size_bytes(current_setting('maintenance_work_mem')), pg_size_bytes(%s)) / 1024 || 'kB', true)",
+            [MEMORY],
+        )
         await connection.execute(
             f'CREATE INDEX "{name}" ON {table} USING hnsw (vector halfvec_cosine_ops)'
             f" WHERE document_id > {int(behind)} AND document_id <= {int(last)}"
