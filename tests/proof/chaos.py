@@ -118,7 +118,7 @@ class Chaos:
         self.shelf.change()
         server.texts.clear()
         server.faults.extend(dice.choice(FAULTS) for _ in range(dice.choice((0, 0, 1, 3, 10))))
-        deletes = self._count_deletes()
+        bases = self._bases()
         if dice.random() < 0.1:
             self._fill()
         async with self._weather():
@@ -131,7 +131,7 @@ class Chaos:
         self._empty()
         await self._until_idle(server)
         await self.onlooker.check_dead()
-        self._look(server, model, may_pay_again=self._count_deletes() > deletes)
+        self._look(server, model, may_pay_again=not bases <= self._bases())
         self.figures.looks_from_beside = self.onlooker.looks
 
     async def _riot(self, server: FakeEmbeddingServer, model: str) -> None:
@@ -252,8 +252,10 @@ class Chaos:
         for each in {*self._known, whose}:
             self._known[each] = outcome.embedded(self.database, each, kept=True)
 
-    def _count_deletes(self) -> int:
-        return self.notes.read_text().count("anew\n") if self.notes.exists() else 0
+    def _bases(self) -> set[str]:
+        """The knowledge bases that there are, by keys that are never used again. Asked of the file: a deletion whose
+        caller was cancelled, or killed, before it could say so has deleted all the same."""
+        return outcome.bases(self.database) if self.database.exists() else set()
 
     def _begin_anew_when_large(self) -> None:
         if self.disk.used_mb < FULLEST_MB or not self.disk.is_real:

@@ -100,6 +100,15 @@ def embedded(database: Path, fingerprint: str | None = None, *, kept: bool = Fal
             return set()
 
 
+def bases(database: Path) -> set[str]:
+    """The keys of the knowledge bases that were not deleted."""
+    with connected(database) as connection:
+        try:
+            return {row[0] for row in connection.execute("SELECT id FROM knowledge_bases WHERE name IS NOT NULL")}
+        except sqlite3.OperationalError:  # killed before there was a table
+            return set()
+
+
 def last_seq(database: Path) -> int:
     """The highest number that the log has ever given, also when a knowledge base was deleted with its part of it."""
     with connected(database) as connection:

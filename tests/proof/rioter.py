@@ -136,8 +136,7 @@ async def _give_verbs(flow: PhaseFlow, kb: str, riot: Riot, dice: random.Random,
                     raise AssertionError(f"refused what is allowed: {conflict}") from conflict
             except (JobNotFound, KnowledgeBaseNotFound, StoreUnavailable):
                 pass
-        if verb != "anew":
-            _note(riot.notes, verb)
+        _note(riot.notes, verb)
         await anyio.sleep(dice.random() ** 3 * 0.3)
 
 
@@ -148,7 +147,6 @@ async def _give(flow: PhaseFlow, kb: str, verb: str, riot: Riot, dice: random.Ra
         await flow.start(kb, riot.folder, full=dice.random() < 0.1, hold=hold, settings=SETTINGS)
     elif verb == "anew":
         await flow.delete_kb(kb)
-        _note(riot.notes, verb)  # at once: what was paid for it may have gone with it
         await flow.start(kb, riot.folder, settings=SETTINGS)
     elif verb == "ask":
         await flow.search(kb, "word7x3 again")
