@@ -1,5 +1,6 @@
 """The calls of the embedding phase: one attempt at a batch, within the limits of the server and the user."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -20,6 +21,10 @@ from phaseflow.store import failpoints, progress
 
 if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
+
+
+ANSWERED = 2**16
+"""Texts that are remembered as answered: more than the batches that were looked up and not yet sent can hold."""
 
 
 @dataclass(slots=True)
@@ -72,6 +77,7 @@ class EmbeddingCalls:
         self._reserved = 0
         self._claims_ended = 0
         self._others_ended = context.single_flight.ended
+        self._answered: OrderedDict[bytes, None] = OrderedDict()
         self.is_stopped = False
 
     def stop(self) -> None:
@@ -177,9 +183,11 @@ class EmbeddingCalls:
 
     async def _ask_what_is_new(self, texts: dict[bytes, str], claimed: Sequence[bytes], slot: _Slot) -> None:
         known: Set[bytes] = frozenset()
-        # Looked up again inside the claim, if another job has embedded anything since this run began: it may have
-        # stored a text between the look-up of this batch and the claim. Only a text that is in neither is paid for.
-        if self._context.single_flight.ended - self._claims_ended > self._others_ended:
+        # Looked up again inside the claim, if another job has embedded anything since this run began, or another batch
+        # one of these texts: it may have been stored between the look-up of this batch and the claim. Only a text that
+        # is in neither is paid for.
+        others = self._context.single_flight.ended - self._claims_ended > self._others_ended
+        if others or any(text_hash in self._answered for text_hash in claimed):
             known = await self._release.known(list(texts))
         new = [text_hash for text_hash in claimed if text_hash not in known]
         result = BatchResult(texts=[*known, *new], hashes=new)
@@ -188,9 +196,15 @@ class EmbeddingCalls:
             result.characters = sum(map(len, wanted))
             result.vectors = await self._ask(wanted)
             self._sent += result.characters
+            self._note_answered(new)
         slot.release()
         if result.texts:
             await self._release.store(result)
+
+    def _note_answered(self, hashes: Sequence[bytes]) -> None:
+        self._answered.update(dict.fromkeys(hashes))
+        while len(self._answered) > ANSWERED:
+            self._answered.popitem(last=False)
 
     async def _ask(self, texts: list[str]) -> "Vectors":
         try:
