@@ -20,8 +20,10 @@ ABOUT: Final = ("description", "summary", "abstract", "tags", "keywords", "categ
 """Metadata found in a document that says what it is about."""
 LONGEST_ABOUT: Final = 400
 """Characters of each; the rest is left out."""
-_STRUCTURE: Final = re.compile(r"^ {0,3}(?:(#{1,6})[ \t]+([^\n]{1,200})(?:\n|\Z)|(```|~~~))", re.MULTILINE)
-_DELIMITER: Final = re.compile(r"^(?=[^\n|]*+\|)[|:\- \t]++$", re.MULTILINE)
+# Of a text with a line break before it: a pattern that begins with one goes from line to line, one with ^ from
+# character to character, which takes three times as long.
+_STRUCTURE: Final = re.compile(r"\n {0,3}(?:(#{1,6})[ \t]+([^\n]{1,200})(?=\n|\Z)|(```|~~~))")
+_DELIMITER: Final = re.compile(r"\n(?=[^\n|]*+\|)[|:\- \t]++(?=\n|\Z)")
 _ROWS: Final = re.compile(r"(?:\n[ \t]*\|[^\n]*)*")
 
 
@@ -75,7 +77,7 @@ def _headings(text: str) -> list[tuple[int, int, str]]:
     """(offset, level, heading) of a Markdown text, but for those inside fences."""
     found: list[tuple[int, int, str]] = []
     fence = None
-    for line in _STRUCTURE.finditer(text):
+    for line in _STRUCTURE.finditer(f"\n{text}"):
         if line[3]:
             fence = line[3] if fence is None else None if fence == line[3] else fence
         elif fence is None and (heading := line[2].strip(" \t#")):
@@ -86,13 +88,13 @@ def _headings(text: str) -> list[tuple[int, int, str]]:
 def _tables(text: str) -> list[tuple[int, int, str]]:
     """(offset behind the head, end, head row) of each table."""
     found: list[tuple[int, int, str]] = []
-    for line in _DELIMITER.finditer(text):
+    for line in _DELIMITER.finditer(f"\n{text}"):
         if "-" not in line[0] or (found and line.start() < found[-1][1]):
             continue
         earliest = max(0, line.start() - LONGEST_LINE)
         begin = text.rfind("\n", earliest, max(0, line.start() - 1)) + 1
         row = text[begin : line.start()].strip() if begin or not earliest else ""  # a longer one is left out
-        rows = _ROWS.match(text, line.end())
+        rows = _ROWS.match(text, line.end() - 1)
         if "|" in row and rows:
             found.append((line.start(), rows.end(), row))
     return found
