@@ -5,8 +5,8 @@
 `empty call`: the time of one call with a document that takes no time to read, one after the other, milliseconds.
 `head` and `driver`: processor time that a document costs the service and its driver process, milliseconds, in batches
 as they form by themselves. `PDFs`: all PDF files below the folders, copied until there are enough, with `--size`
-workers; the two kinds of workers in turns, the best of the rounds, and the ratio. Needs the extra `ray`, and starts a
-cluster of its own.
+workers; the two kinds of workers in turns, the best of the rounds, and the ratio, also of the processor time that all
+processes together have taken: on a busy machine, look at that. Needs the extra `ray`, and starts a cluster of its own.
 """
 
 import argparse
@@ -41,6 +41,20 @@ def ms_of(pid: int | None) -> float:
         return 0.0
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return 1000 * (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def all_ms(session: int | None) -> float:
+    """Processor time of this process and of those that belong to it: in a session, or in none but its own."""
+    total = own_ms()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and int(entry.name) != os.getpid():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[3]) == session or (session is None and int(fields[1]) == os.getpid()):
+                total += 1000 * sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return total
 
 
 async def read_all(pool: ExtractionPool, documents: Documents) -> float:
@@ -93,17 +107,23 @@ async def measure(folders: list[str], rounds: int, size: int) -> None:
         documents = pdfs(folders) if folders else []
         megabytes = sum(len(data) for _, data in documents) / 1e6
         best: dict[str, float] = {}
+        spent: dict[str, float] = {}
         pools = {"local": ExtractionPool(local), "ray": ExtractionPool(cluster)}
         for _ in range(rounds if documents else 0):
             for name, pool in pools.items():
+                session = cluster.pid if name == "ray" else None
+                before = all_ms(session)
                 seconds = await read_all(pool, documents)
                 best[name] = min(best.get(name, seconds), seconds)
+                spent[name] = min(spent.get(name, 1e12), all_ms(session) - before)
         for name, seconds in best.items():
             print(
                 f"{name:6} {len(documents)} PDFs, {megabytes:.1f} MB: {seconds:6.2f} s, {megabytes / seconds:.2f} MB/s"
             )
         if best:
-            print(f"ray / local: {best['local'] / best['ray']:.2f}")
+            print(
+                f"ray / local: {best['local'] / best['ray']:.2f}, by processor time {spent['local'] / spent['ray']:.2f}"
+            )
     finally:
         await cluster.aclose()
         await local.aclose()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from phaseflow import FolderSource, NewDocument, PhaseFlow
@@ -203,7 +203,10 @@ class Story:
         assert max(self.embedder.paid.values()) <= 1 + self.embedder.in_flight
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@example(["run", "run", "move", "write", "run", "run", "move", "run", "search"], 3)
+@example(["run", "run", "rewind", "write", "push", "run", "run", "rewind", "search"], 4)
+@example(["run", "run", "lose", "search", "restart", "search", "pause", "push", "lose", "search"], 5)
 @given(st.lists(st.sampled_from(VERBS), min_size=4, max_size=14), st.integers(0, 2**16))
 def test_what_can_be_found_is_what_the_documents_say(verbs: list[str], seed: int) -> None:
     folder = Path(tempfile.mkdtemp(prefix="pf-faults-"))

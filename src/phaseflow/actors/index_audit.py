@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from phaseflow.components.indexes import CountingIndex, Index, IndexDocument, Space
+from phaseflow.components.indexes.answers import as_count, as_passages
 from phaseflow.components.indexes.registry import bounded
 from phaseflow.components.stored_vectors import read_all
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
@@ -22,8 +23,6 @@ PAGE: Final = 1000
 """Documents compared in one step, and …"""
 PART: Final = 256
 """… passages of them put in one call, when they are missing."""
-WHOLE: Final = 1 << 62
-"""In place of a number of passages, where the index does not say how many it has of a document."""
 
 T = TypeVar("T")
 
@@ -45,7 +44,7 @@ async def has_lost(database: Reads, index: CountingIndex, space: index_spaces.Sp
     before = await database.read(lambda tx: index_spaces.expected(tx, space))
     if before is None or not before.passages:
         return False
-    count = await bounded(index.count(Space(space.name, space.dimension or 0)), CALL_S)
+    count = as_count(await bounded(index.count(Space(space.name, space.dimension or 0)), CALL_S))
     if count >= before.passages:
         return False
     return before == await database.read(lambda tx: index_spaces.expected(tx, space))
@@ -95,9 +94,8 @@ class IndexAudit:
                 await self._put(document_id)
 
     async def _there(self, after: int) -> list[tuple[int, int]]:
-        if isinstance(self._index, CountingIndex):
-            return list(await bounded(self._index.passages(self._at, after, PAGE), CALL_S))
-        return [(key, WHOLE) for key in await bounded(self._index.document_ids(self._at, after, PAGE), CALL_S)]
+        call = self._index.passages if isinstance(self._index, CountingIndex) else self._index.document_ids
+        return as_passages(await bounded(call(self._at, after, PAGE), CALL_S), after, PAGE)
 
     async def _put(self, document_id: int) -> None:
         first = 0

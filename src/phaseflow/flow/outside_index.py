@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from phaseflow.components.indexes import Candidate, CountingIndex, Query, Space
+from phaseflow.components.indexes import CountingIndex, Query, Space
+from phaseflow.components.indexes.answers import as_candidates
 from phaseflow.components.indexes.registry import Indexes, bounded
 from phaseflow.domain.errors import IndexUnavailable, PhaseflowError
 from phaseflow.domain.log import get_logger
 from phaseflow.store import index_spaces
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
-from phaseflow.store.pieces import MOST_PIECES, piece_id
+from phaseflow.store.pieces import piece_id
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,20 +116,13 @@ class OutsideSearch:
             index = await self._indexes.get(self._space.server)
             space = Space(self._space.name, len(vector))
             call = index.search(space, Query(text, vector, limit, document_ids))
-            found = await bounded(call, max(until - anyio.current_time(), 0.1))
-            ids = [_id(candidate) for candidate in found][:limit]
-        except (PhaseflowError, TypeError, ValueError) as error:
+            found = as_candidates(await bounded(call, max(until - anyio.current_time(), 0.1)), limit)
+        except PhaseflowError as error:
             why = self._indexes.told(self._space.server, error)
             get_logger().warning("the index cannot be searched", kb=self._kb_id, error=why)
             raise IndexUnavailable(f"{self._kb_id!r} cannot be searched by vectors: {why}") from None
+        ids = [piece_id(document, position) for document, position in found]
         self._is_short = len(ids) < limit
         self._has_more = not self._is_short and limit < MOST
         self._limit = limit * MORE
         return ids
-
-
-def _id(candidate: Candidate) -> int:
-    document, position = candidate
-    if not 0 <= position < MOST_PIECES:
-        raise ValueError(f"it answered with passage {position}")
-    return piece_id(int(document), int(position))

@@ -1,0 +1,67 @@
+"""Whatever an index of a program answers, the engine stays up, and a search says what is wrong or is right."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import numpy as np
+import pytest
+
+from phaseflow.components.indexes import Candidate
+from phaseflow.components.indexes.answers import WHOLE, as_candidates, as_count, as_passages
+from phaseflow.domain.errors import IndexUnavailable
+from phaseflow.supervisor import index_keeper
+from tests.engine.components import CountingEmbedder
+from tests.indexes.file_index import FileIndex
+from tests.indexes.test_engine import Place, run
+
+NONSENSE: list[Any] = [None, 5, [None], ["a"], [(1, 2, 3)], [(float("nan"), 0)], [(1.5, 0)], [(2**70, 1)], [(-5, 0)]]
+
+
+@pytest.mark.parametrize("answer", [*NONSENSE, [(1, -1)], [(1, 2**40)]], ids=str)
+def test_what_is_no_list_of_candidates_is_refused(answer: Any) -> None:
+    with pytest.raises(IndexUnavailable, match="its search answered with something else"):
+        as_candidates(answer, 10)
+
+
+@pytest.mark.parametrize("answer", [*NONSENSE, [3, 3], [5, 4], [1, 2], [(3, "x")], [3, 4, 5, 6]], ids=str)
+def test_what_is_no_page_of_documents_is_refused(answer: Any) -> None:
+    with pytest.raises(IndexUnavailable, match="its document_ids or passages answered with something else"):
+        as_passages(answer, 2, 3)
+
+
+def test_what_fits_is_taken_also_as_numbers_of_numpy() -> None:
+    assert as_passages(np.array([3, 9]), 2, 3) == [(3, WHOLE), (9, WHOLE)]
+    assert as_passages([[3, np.int64(2)]], 2, 3) == [(3, 2)]
+    assert as_candidates(np.array([[1, 2], [3, 4]]), 1) == [Candidate(1, 2)]
+    assert as_count(7) == 7
+    for answer in (None, "5", -1, 1.0):
+        with pytest.raises(IndexUnavailable, match="its count answered"):
+            as_count(answer)
+
+
+@pytest.mark.parametrize(("call", "answer"), [("document_ids", None), ("document_ids", [1] * 1000), ("count", "many")])
+async def test_an_engine_outlives_what_its_index_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, answer: Any
+) -> None:
+    monkeypatch.setattr(index_keeper, "LOOK_S", 0.01)
+    monkeypatch.setattr(index_keeper, "LONGEST_WAIT_S", 0.05)
+    asked = anyio.Event()
+
+    async def answered(*given: Any) -> Any:
+        asked.set()
+        return answer
+
+    calls: dict[str, Callable[..., Any]] = {call: lambda self, *given: answered(*given)}
+    if call == "count":
+        calls["passages"] = FileIndex.document_ids
+    odd = type("Odd", (FileIndex,), calls)
+    place = Place("file", tmp_path, {"index": odd(tmp_path / "index.db")}, {}, CountingEmbedder())
+    place.write(*"abc")
+    async with place.flow() as flow:
+        await run(flow, place)
+        with anyio.fail_after(10):
+            await asked.wait()
+        await run(flow, place, full=True)
+        assert len(await flow.search("kb", "all about", mode="vectors")) == 3
