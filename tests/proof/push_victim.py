@@ -28,6 +28,8 @@ class Errand(StrEnum):
     """Push half of the notes, the large document and the other notes, and let all be indexed."""
     PUSH_AFTER_FAILURE = "push-after-failure"
     """The same, but the embedder refuses what was pushed first, and the next push starts another job."""
+    DELETE = "delete"
+    """Push all, and delete the knowledge base once it is indexed."""
     REMOVE = "remove"
     """Start a job whose source has lost most of its documents, and consent when it asks."""
 
@@ -99,6 +101,11 @@ async def _push_after_failure(flow: PhaseFlow, embedder: RemoteEmbedder, record:
     await settled(flow)
 
 
+async def _delete(flow: PhaseFlow, embedder: RemoteEmbedder, record: Path) -> None:
+    await _push(flow, embedder, record)
+    await flow.delete_kb("kb")
+
+
 async def _remove(flow: PhaseFlow, embedder: RemoteEmbedder, record: Path) -> None:
     job = await flow.start("kb", settings=SETTINGS)
     await job.wait_until_idle()
@@ -119,5 +126,6 @@ def _record(database: Path) -> Path:
 _ERRANDS: dict[Errand, Callable[[PhaseFlow, RemoteEmbedder, Path], Awaitable[None]]] = {
     Errand.PUSH: _push,
     Errand.PUSH_AFTER_FAILURE: _push_after_failure,
+    Errand.DELETE: _delete,
     Errand.REMOVE: _remove,
 }

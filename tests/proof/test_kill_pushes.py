@@ -32,12 +32,14 @@ PUSHES = [
     Case(Errand.PUSH_AFTER_FAILURE, "run_start.given_back", 1),
     Case(Errand.PUSH_AFTER_FAILURE, "loading.taking", 2),
     Case(Errand.PUSH_AFTER_FAILURE, "loading.taken", 2),
+    Case(Errand.DELETE, "uploads.put_away", 1),  # the files are away, and the transaction is not stored
 ]
 REMOVALS = [
     Case(Errand.REMOVE, "indexing.guarded", 1),
     Case(Errand.REMOVE, "supervisor.paused", 1),
     Case(Errand.REMOVE, "run_start.resume", 1),
     Case(Errand.REMOVE, "indexing.withdrawn", 1),
+    Case(Errand.REMOVE, "loading.listed", 1),
 ]
 BEFORE, AFTER = 30, 10
 

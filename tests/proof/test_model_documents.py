@@ -20,7 +20,7 @@ from phaseflow import FolderSource, JobStatus, PhaseFlow
 from phaseflow.components.protocols import Entry, Loader
 from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.errors import ComponentUnavailable, DocumentNotFound, HeldBySource, JobConflict
-from phaseflow.domain.status import DocumentCounts
+from phaseflow.domain.status import DocumentCounts, SearchHit
 from phaseflow.domain.vocabulary import Action, DocumentStatus
 from phaseflow.flow.inputs import Source
 from phaseflow.store import document_counts, document_status, knowledge_bases
@@ -113,6 +113,22 @@ class Documents(Engine):
             self.call(lambda: self.flow.set_metadata("kb", name, {"number": number}))
             if name in self.pushed:
                 self.metadata[name] = {"number": number}
+
+    @rule(words=st.sampled_from(["pushed1", "first1", "Document", "word1x1"]))
+    def search(self, words: str) -> None:
+        """Whatever goes on, what a search finds is searchable, whole, and says what was looked for."""
+        if not select(self.database, "SELECT 1 FROM knowledge_bases"):
+            return
+        hits, live = self.call(partial(self._search, words))
+        for hit in hits:
+            assert hit.uri in live
+            assert hit.text.strip()
+        assert {hit.uri for hit in hits}.isdisjoint(self.skipped)
+
+    async def _search(self, words: str) -> tuple[Sequence[SearchHit], set[str]]:
+        before = (await self.flow._engine.read(_look))[2]
+        hits = await self.flow.search("kb", words, limit=100, mode="words")
+        return hits, before | (await self.flow._engine.read(_look))[2]
 
     @rule(down=st.booleans())
     def bring_down(self, down: bool) -> None:
