@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import shutil
 import socket
 import threading
@@ -15,7 +16,7 @@ from phaseflow.components.protocols import Document, Entry, Known, Loader, Uncha
 from phaseflow.components.sources import FolderLoader
 from phaseflow.components.sources import folder as folder_module
 from phaseflow.components.sources.tree import Found, Tree
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
 from phaseflow.domain.settings import FolderSource
 
 LATER_NS = 10_000_000_000
@@ -313,6 +314,22 @@ async def test_an_unreadable_file_says_so(tmp_path: Path) -> None:
     write(tmp_path, "a.md")
     (tmp_path / "a.md").chmod(0)
     assert (await failure(loader(tmp_path), "a.md")).code == "unreadable"
+
+
+async def test_a_process_with_too_many_files_open_tries_again(tmp_path: Path) -> None:
+    write(tmp_path, "a.md")
+    source = loader(tmp_path)
+    await source.load(Entry("a.md"), None)  # its thread and what it imports are there
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        with pytest.raises(TransientError, match="raise the limit on open files"):
+            await source.load(Entry("a.md"), None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert isinstance(await source.load(Entry("a.md"), None), Document)
 
 
 async def test_a_folder_in_the_place_of_a_file_is_unreadable(tmp_path: Path) -> None:

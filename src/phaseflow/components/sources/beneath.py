@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from phaseflow.components.sources.engine_files import EngineFiles, SeenEngineFiles
-from phaseflow.domain.errors import ComponentUnavailable
+from phaseflow.domain.errors import ComponentUnavailable, TransientError
 from phaseflow.domain.settings import as_given
 
 _CLOSED = os.O_CLOEXEC | os.O_NOFOLLOW
@@ -165,7 +165,8 @@ def opened(path: str, roots: Sequence[str] | None, engine_files: EngineFiles | N
     except FileNotFoundError as error:
         raise ComponentUnavailable(f"there is no folder {given}; check the path, or mount it") from error
     except OSError as error:
-        raise ComponentUnavailable(f"cannot read {given} ({error.strerror}); fix its permissions") from error
+        kind = TransientError if lacks_descriptors(error) else ComponentUnavailable
+        raise kind(f"cannot read {given} ({error.strerror}); {advice(error)}") from error
     except ValueError as error:
         raise ComponentUnavailable(f"cannot read {given} ({error}); check the path") from error
     try:
@@ -175,6 +176,16 @@ def opened(path: str, roots: Sequence[str] | None, engine_files: EngineFiles | N
     finally:
         if fd is not None:
             os.close(fd)
+
+
+def lacks_descriptors(error: OSError) -> bool:
+    """The process, or the machine, has too many files open: that says nothing about this one."""
+    return error.errno in {errno.EMFILE, errno.ENFILE}
+
+
+def advice(error: OSError) -> str:
+    """What to do about a file that could not be read."""
+    return "raise the limit on open files (ulimit -n)" if lacks_descriptors(error) else "fix its permissions"
 
 
 def _root_of(real: str, roots: Sequence[str] | None) -> str | None:

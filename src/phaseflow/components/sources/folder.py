@@ -19,14 +19,14 @@ import anyio.to_thread
 from phaseflow.components.extraction import Extracted, extract
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
 from phaseflow.components.sources import archive
-from phaseflow.components.sources.beneath import Outside, Place, opened
+from phaseflow.components.sources.beneath import Outside, Place, advice, lacks_descriptors, opened
 from phaseflow.components.sources.engine_files import EngineFiles
 from phaseflow.components.sources.names import path_of, uri_of
 from phaseflow.components.sources.patterns import Globs
 from phaseflow.components.sources.tree import Found, Tree
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.components.workers.recognition import AnyPool
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
 from phaseflow.domain.settings import FolderSource, as_given
 
 _T = TypeVar("_T")
@@ -217,7 +217,9 @@ class FolderLoader:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise _not_found(uri) from error
         except OSError as error:
-            message = f"cannot read {uri} ({error.strerror}); fix its permissions and retry"
+            message = f"cannot read {uri} ({error.strerror}); {advice(error)} and retry"
+            if lacks_descriptors(error):
+                raise TransientError(message) from error
             raise DocumentError(message, code="unreadable") from error
 
 

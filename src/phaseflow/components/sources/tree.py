@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from operator import itemgetter
 
-from phaseflow.components.sources.beneath import FILE, LINK_IN_THE_WAY, Folder
+from phaseflow.components.sources.beneath import FILE, LINK_IN_THE_WAY, Folder, advice
 from phaseflow.components.sources.patterns import Globs, Ignores, ignores
 from phaseflow.domain.errors import ComponentUnavailable
 
@@ -247,4 +247,4 @@ def _read(fd: int, prefix: str) -> str:
 
 def _unreadable(name: str, error: OSError) -> ComponentUnavailable:
     why = error.strerror or str(error)
-    return ComponentUnavailable(f"cannot read {name} ({why}): fix its permissions, or leave it out with exclude")
+    return ComponentUnavailable(f"cannot read {name} ({why}): {advice(error)}, or leave it out with exclude")
