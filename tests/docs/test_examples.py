@@ -97,6 +97,13 @@ def _type_all(terminal: Terminal, typed: list[Command]) -> None:
         terminal.type(command, may_fail=following is not None and following.line == "echo $?")
 
 
+def test_programs_that_report_their_phases_are_short() -> None:
+    reporting = [b for b in blocks((DOCS / "INTEGRATIONS.md").read_text("utf-8")) if "complete_phase(" in b.code]
+    assert len(reporting) == 3
+    for block in reporting:
+        assert len([line for line in block.code.splitlines() if line.strip()]) < 30, block.line
+
+
 LANGUAGES = {
     "console", "css", "html", "http", "ini", "js", "json", "jsx", "mermaid", "nginx", "python", "sh", "text",
 }  # fmt: skip
