@@ -32,6 +32,7 @@ from tests.components.binary_fixtures import ODF, S, package, record, relations,
         (61, "d.m.yy", "1.3.00"), (1, "d.m.yy", "1.1.00"), (45362, "ddd", "Mon"),
         (45362, "[$-407]dd.mm.yyyy", "11.03.2024"), (45362, "[$-407]d. mmmm yyyy", None),
         (45362, "[$-F800]dddd, mmmm dd", None), (-1, "yyyy", None), (1e9, "yyyy", None),
+        (float("inf"), "0%", None), (float("nan"), "# ?/?", None),
     ],
 )  # fmt: skip
 def test_a_number_is_shown_by_its_format(value: float, code: str, text: str | None) -> None:

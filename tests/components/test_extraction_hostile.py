@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import anyio
@@ -14,6 +14,7 @@ from phaseflow.components.protocols import Document, Entry
 from phaseflow.components.sources.folder import FolderLoader
 from phaseflow.domain.errors import DocumentError
 from phaseflow.domain.settings import FolderSource
+from tests.components.binary_fixtures import package
 
 HEADS = {
     "md": ("", "---\na: b\n", "+++\n", "---\ntitle: "),
@@ -28,6 +29,7 @@ HEADS = {
 PIECES = (
     "<", "<!--", "<![CDATA[", "<a b='", "<script ", "<title>", "</", "&#1", "\\", "\\u00e9", "---\n", " \n", "a\n=",
     "`", "{", "[", '"', "=?utf-8?q?", "\n ", "title:\n ", "\u00e9",
+    "a<rt>b</rt>", "<button data-target='.x'>a</button><p class=x hidden>b", "<style>.a{list-style:none}",
 )  # fmt: skip
 MOST_S = 3.0
 """Of one core. All take under half a second; one that is quadratic takes minutes."""
@@ -45,6 +47,17 @@ def test_no_text_read_in_the_service_takes_long(extension: str) -> None:
                 continue
             finally:
                 assert time.thread_time() - before < MOST_S, (head, piece)
+
+
+def test_a_sheet_of_styles_and_drawings_without_end_is_read_in_linear_time() -> None:
+    for piece in ("<style:style style:name='a'", "<draw:g>", "<text:span text:style-name='T'>"):
+        content = "<table:table-cell office:value-type='percentage'>style:text-position" + piece * 40_000 + "</x>"
+        kind = "application/vnd.oasis.opendocument.spreadsheet"
+        data = package({"mimetype": kind, "content.xml": content, "META-INF/manifest.xml": "<m/>"})
+        before = time.thread_time()
+        with suppress(DocumentError):
+            extract(data, "a.ods")
+        assert time.thread_time() - before < MOST_S, piece
 
 
 def test_titles_that_never_end_are_not_searched_again_and_again() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
+from math import isfinite
 
 from phaseflow.components.extraction.fraction_format import fraction, scientific
 from phaseflow.components.extraction.moment_format import Token, moment
@@ -59,6 +60,8 @@ def shown(value: float, code: str, *, is_1904: bool = False) -> str | None:
     A date that is written with names of another language than English, or as the reader's own system writes it, is not
     known.
     """
+    if not isfinite(value):
+        return None
     quick = _quick(code)
     if quick is not None and abs(value) < _QUICK_BELOW:
         return quick[value < 0](value) or None

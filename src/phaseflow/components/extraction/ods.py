@@ -24,8 +24,8 @@ _NAME = re.compile(rb"table:name=\"([^\"]*)\"")
 _MOST_SHOWN = 50
 """Repetitions of one cell that are shown each."""
 _CELL_END = b"</table:table-cell>"
-_ASIDE = re.compile(rb"<(office:annotation|draw:[\w-]+)\b[^<>]*(?<!/)>.*?</\1>", re.S)
-_STYLE = re.compile(rb"<style:style\b([^<>]*)>\s*<style:text-properties\b([^<>]*)")
+_ASIDE = re.compile(rb"<(/?)(?:office:annotation|draw:[\w-]{1,40})\b([^<>]*)>")
+_STYLE = re.compile(rb"<style:style\b([^<>]{0,1000})>\s{0,100}<style:text-properties\b([^<>]{0,2000})")
 _STYLE_NAME = re.compile(rb"style:name=\"([^\"]*)\"")
 _POSITION = re.compile(rb"style:text-position=\"(super|sub|-?\d+)")
 _SPAN = re.compile(rb"(<text:span\b[^<>]*text:style-name=\"([^\"]*)\"[^<>]*>)|(</text:span>)|(<[^<>]*>)|([^<]+)")
@@ -73,7 +73,7 @@ class Ods:
         end = self._content.find(_CELL_END, begin)
         cell = self._content[begin:end] if end >= 0 else b""
         if any(sign in cell for sign in _BESIDE):
-            cell = _ASIDE.sub(b"", cell)
+            cell = _without_asides(cell)
         if not is_number and not any(name in cell for name in self._positions):
             return ""
         return " ".join(filter(None, (self._text(found[1]) for found in _TEXT.finditer(cell))))
@@ -98,6 +98,23 @@ class Ods:
         found = _Remarks()
         self._package.parse(self._member, found)
         return {name: tuple(texts) for name, texts in found.by_sheet.items()}
+
+
+def _without_asides(cell: bytes) -> bytes:
+    """Return a cell without the comments and drawings in it, however deep they stand in each other."""
+    pieces: list[bytes] = []
+    place = depth = 0
+    for tag in _ASIDE.finditer(cell):
+        if tag[1]:
+            depth = max(depth - 1, 0)
+            place = tag.end()
+        elif not tag[2].endswith(b"/"):
+            if not depth:
+                pieces.append(cell[place : tag.start()])
+            depth += 1
+    if not depth:
+        pieces.append(cell[place:])
+    return b"".join(pieces)
 
 
 def _positions(content: bytes) -> dict[bytes, str]:

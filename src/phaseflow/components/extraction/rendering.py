@@ -179,7 +179,10 @@ class _Page:
 
     def _mark_reading(self, node: "LexborNode", bracket: str) -> None:
         """How a word is read stands above it; pages may have brackets of their own for it."""
-        if node.parent is not None and node.parent.css_first("rp") is None:
+        beside = node.prev if bracket == "(" else node.next
+        while beside is not None and beside.tag == _TEXT and not (beside.text_content or "").strip():
+            beside = beside.next if bracket == ")" else beside.prev
+        if beside is None or beside.tag != "rp":
             self.write(bracket)
 
     def _part_struck(self, node: "LexborNode") -> None:

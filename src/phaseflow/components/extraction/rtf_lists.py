@@ -13,6 +13,8 @@ _BULLET = 23
 _LEVELS = 9
 _LARGEST = 1_000_000
 _MOST = 100_000
+_LONGEST = 40
+"""Characters before an item."""
 
 
 @dataclass(slots=True)
@@ -62,7 +64,7 @@ class Lists:
     def define_text(self, said: str) -> None:
         """Take what a level shows, of which the first character says the length."""
         if said and self._list.levels:
-            self._list.levels[-1].text = said[1 : 1 + ord(said[0])]
+            self._list.levels[-1].text = said[1 : 1 + min(ord(said[0]), _LONGEST)]
 
     def mark(self, number: int, place: int) -> str | None:
         """Count an item; return what stands before it; ``""`` where that is not known, None where it is no item."""

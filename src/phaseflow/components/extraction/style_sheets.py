@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _MOST = 1_000_000
 """Characters of a sheet that are read."""
-_MOST_RULES = 500
+_MOST_RULES = 200
 _LONGEST = 2000
 _SAYS = re.compile(r"(?i)vertical-align\s*:\s*su[pb]|list-style(?:-type)?\s*:")
 _BEFORE = re.compile("[{;]")

@@ -34,6 +34,8 @@ _UNFOLDS = (
 )
 _POINTERS = ("aria-controls", "data-bs-target", "data-target", "href", "popovertarget", "commandfor")
 _CLASS = re.compile(r"\.[A-Za-z_][\w-]*")
+_MOST_CLASSES = 100
+"""Classes that are looked up on the whole page."""
 _NO_PANELS = frozenset(("menu", "listbox", "tree", "grid", "true"))
 _SHADOW = re.compile(r"<(/?)template\b([^>]{0,2000}+)>", re.I)
 _SHADOW_MODE = re.compile(r"\bshadowrootmode\s*=\s*[\"']?(?:open|closed)", re.I)
@@ -113,22 +115,22 @@ def _panels(page: "LexborHTMLParser") -> "dict[int, LexborNode | None]":
     panels: dict[int, LexborNode | None] = {node.mem_id: None for node in page.css(_PANELS)}
     unfolding = [node for node in page.css(_UNFOLDS) if _unfolds_text(node)]
     if unfolding:
+        seen: set[str] = set()
         by_id = {node.attributes["id"]: node for node in page.css("[id]")}
         for control in unfolding:
             for name in _POINTERS:
                 for target in (control.attributes.get(name) or "").split():
                     panel = by_id.get(target.removeprefix("#"))
-                    for each in [panel] if panel is not None else _of_class(page, target):
-                        panels[each.mem_id] = control
+                    if panel is not None:
+                        panels[panel.mem_id] = control
+                    elif _CLASS.fullmatch(target) and target not in seen and len(seen) < _MOST_CLASSES:
+                        seen.add(target)
+                        panels |= {each.mem_id: control for each in page.css(target)}
     for control in page.css("button[aria-expanded]"):
         following = _next_element(control) or _next_element(control.parent)
         if _unfolds_text(control) and following is not None:
             panels.setdefault(following.mem_id, control)
     return panels
-
-
-def _of_class(page: "LexborHTMLParser", target: str) -> "list[LexborNode]":
-    return page.css(target) if _CLASS.fullmatch(target) else []
 
 
 def _unfolds_text(control: "LexborNode") -> bool:
