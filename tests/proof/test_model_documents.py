@@ -18,8 +18,9 @@ from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
 from phaseflow import FolderSource, JobStatus, PhaseFlow
 from phaseflow.components.protocols import Entry, Loader
+from phaseflow.components.sources.changed_files import ChangedFiles
 from phaseflow.domain.documents import DocumentInfo
-from phaseflow.domain.errors import ComponentUnavailable, DocumentNotFound, HeldBySource, JobConflict
+from phaseflow.domain.errors import ComponentUnavailable, DocumentNotFound, HeldBySource, InvalidRequest, JobConflict
 from phaseflow.domain.status import DocumentCounts, SearchHit
 from phaseflow.domain.vocabulary import Action, DocumentStatus
 from phaseflow.flow.inputs import Source
@@ -124,6 +125,25 @@ class Documents(Engine):
             assert hit.uri in live
             assert hit.text.strip()
         assert {hit.uri for hit in hits}.isdisjoint(self.skipped)
+
+    @rule(number=st.integers(0, 3), only=st.booleans())
+    def be_in_step(self, number: int, only: bool) -> None:
+        """A run is due, of all sources or one; or a file was changed and is read alone, as a watch asks for it."""
+        if not select(self.database, "SELECT 1 FROM knowledge_bases WHERE sources IS NOT NULL"):
+            return
+        starting = self.flow._starting
+        if number == 0:
+            try:
+                self.call(lambda: starting.start_in_step("kb", ["default"] if only else None))
+            except (JobConflict, ComponentUnavailable, InvalidRequest):
+                return
+            return
+        path = self.folder / f"doc{number:03}.md"
+        if path.exists():
+            self._pushes += 1
+            path.write_text(f"# Edited {self._pushes}\n\nedited{self._pushes}\n", encoding="utf-8")
+            changed = ChangedFiles(uris=frozenset([path.name]))
+            self.call(lambda: starting.ask_in_step("kb", {"default": changed}))
 
     async def _search(self, words: str) -> tuple[Sequence[SearchHit], set[str]]:
         before = (await self.flow._engine.read(_look))[2]
