@@ -147,7 +147,8 @@ def test_a_word_broken_at_the_end_of_a_line_is_found_whole_and_in_parts() -> Non
         ("and so on .. and ...so on", ()),
         ("is it '.' or .,", ()),
         ("C# beside .NET, «a-1».", ("a-1", "C#", ".NET")),
-        (" ".join(f"a-{n}" for n in range(9)), tuple(f"a-{n}" for n in range(MOST_EXACT))),
+        (" ".join(f'"a-{n}"' for n in range(9)), tuple(f"a-{n}" for n in range(MOST_EXACT))),
+        ('in a longer question what follows is exact, "b-2", and a-1 not', ("b-2",)),
         ("a-1 or A-1 or a-1", ("a-1", "A-1")),
         ('" ! " and § !', ()),
     ],
@@ -164,6 +165,7 @@ def test_what_is_quoted_or_written_without_a_space_is_one_thing(query: str, exac
         ("near-zero-downtime", ()),
         ("in a longer question the words of near-zero-downtime are words", ()),
         ("B-17-32 is exact", ()),
+        ("which of the two is newer in that long list, 1.2.3-rc1 or § 3.2", ("§ 3.2", "1.2.3-rc1")),
         ("a defence\u2011in\u2011depth strategy", ("defence-in-depth",)),
     ],
 )

@@ -49,6 +49,15 @@ async def test_an_identifier_finds_first_the_document_that_holds_it(tmp_path: Pa
     assert [hits[0].uri for hits in found] == list(documents)
 
 
+async def test_in_a_long_question_only_what_few_passages_hold_comes_first(tmp_path: Path) -> None:
+    documents = {f"{n:02}.md": f"IL-6 is one of many, see {n}. " + "Other words follow here. " * 20 for n in range(20)}
+    documents["answer.md"] = "Fasting in the winter lowers inflammation markers of older walruses."
+    documents["rare.md"] = "The report of case B-17-32 says nothing else. " + "Other words follow here. " * 20
+    asked = "does fasting in the winter lower inflammation markers like {} of older walruses"
+    common, rare = await searched(tmp_path, documents, asked.format("IL-6"), asked.format("B-17-32"))
+    assert (common[0].uri, rare[0].uri) == ("answer.md", "rare.md")
+
+
 async def test_a_phrase_in_quotes_comes_before_its_words(tmp_path: Path) -> None:
     documents = {f"{n}.txt": "The dead letter of the law, a letter queue, dead as can be." for n in range(5)}
     documents["held.txt"] = "Messages that fail go to the dead letter queue, " + "and so on and on " * 40

@@ -1,6 +1,7 @@
 """What a query asks for: its words, and the things in it that are to stand in a text as they are written."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +12,8 @@ LONGEST_QUERY: Final = 2000
 MOST_EXACT: Final = 8
 """Exact things of a query that are looked up; further ones count as words."""
 FEW_WORDS: Final = 8
-"""Of a short question. In longer ones, words joined by a hyphen as one thing made rankings 2 % worse."""
+"""Of a short question. In longer ones, what is written without a space as one thing, however many passages hold it,
+made rankings 2 % worse."""
 _QUOTED: Final = re.compile(r'"([^"]+)"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|「([^」]+)」|『([^』]+)』')
 _SECTION: Final = re.compile(r"§+\s*[\w.()-]*\w")
 _AROUND: Final = "\"'“”„«»‘’`´,;:!?()[]{}<>…。，、；：！？（）「」『』."
@@ -25,8 +27,9 @@ _COMPOUND: Final = re.compile(r"[^\W\d_]+(?:[/-][^\W\d_]+)+")
 
 @dataclass(frozen=True, slots=True)
 class ParsedQuery:
-    """``words``: the query as it is indexed. ``exact``: what is quoted or written without a space, normalised.
-    ``compounds``: plain words joined by hyphens or slashes in a short question: one thing if few passages hold it."""
+    """``words``: the query as it is indexed. ``exact``: what is quoted, or written without a space in a short question,
+    normalised. ``compounds``, which are one thing if few passages hold them: in a short question plain words joined by
+    hyphens or slashes, in a longer one all that is written without a space."""
 
     words: str
     exact: tuple[str, ...] = ()
@@ -36,16 +39,24 @@ class ParsedQuery:
 def parsed(query: str) -> ParsedQuery:
     """Nothing in a query is an operator but quotation marks, which keep words together; unpaired ones mean nothing."""
     text = normalised(query).replace("\0", " ")
-    exact = [next(filter(None, quoted.groups())) for quoted in _QUOTED.finditer(text)]
+    quoted = [next(filter(None, found.groups())) for found in _QUOTED.finditer(text)]
     rest = _QUOTED.sub(" ", text)
-    exact += _SECTION.findall(rest)
     words = [word for each in _SECTION.sub(" ", rest).split() if (word := _bare(each))]
-    is_alone = len(words) == 1 and not exact
-    exact += [word for word in words if _is_one_thing(word, is_alone=is_alone)]
-    found = dict.fromkeys(part for each in exact if (part := " ".join(each.split())) and _WORD.search(part))
-    few = words if len(words) <= FEW_WORDS else []
-    compounds = dict.fromkeys(word for word in few if word not in found and _COMPOUND.fullmatch(word))
-    return ParsedQuery(indexed_words(text), tuple(found)[:MOST_EXACT], tuple(compounds)[:MOST_EXACT])
+    is_alone = len(words) == 1 and not quoted and not _SECTION.search(rest)
+    joined = _SECTION.findall(rest) + [word for word in words if _is_one_thing(word, is_alone=is_alone)]
+    is_short = len(words) <= FEW_WORDS
+    exact = _things([*quoted, *joined] if is_short else quoted)
+    compounds = _things(word for word in words if _COMPOUND.fullmatch(word)) if is_short else _things(joined)
+    return ParsedQuery(
+        indexed_words(text),
+        tuple(exact)[:MOST_EXACT],
+        tuple(word for word in compounds if word not in exact)[:MOST_EXACT],
+    )
+
+
+def _things(found: Iterable[str]) -> list[str]:
+    each = dict.fromkeys(" ".join(part.split()) for part in found)
+    return [part for part in each if _WORD.search(part)]
 
 
 def phrase(part: str) -> str:
