@@ -151,6 +151,11 @@ def test_a_word_broken_at_the_end_of_a_line_is_found_whole_and_in_parts() -> Non
         ('in a longer question what follows is exact, "b-2", and a-1 not', ("b-2",)),
         ("a-1 or A-1 or a-1", ("a-1", "A-1")),
         ('" ! " and § !', ()),
+        ("¿Cuántos puntos?", ()),
+        ("من هو الملك؟", ()),
+        ("– a list • of “points” — and ¡more!", ("points",)),
+        ("क्या यह है।", ()),
+        ("a \u0301\u0302 mark", ()),
     ],
 )
 def test_what_is_quoted_or_written_without_a_space_is_one_thing(query: str, exact: tuple[str, ...]) -> None:

@@ -1,6 +1,7 @@
 """What a query asks for: its words, and the things in it that are to stand in a text as they are written."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,8 @@ made rankings 2 % worse."""
 _QUOTED: Final = re.compile(r'"([^"]+)"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|「([^」]+)」|『([^』]+)』')
 _SECTION: Final = re.compile(r"§+\s*[\w.()-]*\w")
 _AROUND: Final = "\"'“”„«»‘’`´,;:!?()[]{}<>…。，、；：！？（）「」『』."
+_OF_WORDS: Final = "#@&%*/\\_-§"
+"""Punctuation that may be part of a thing at its edge."""
 _WORD: Final = re.compile(r"[^\W_]+")
 _SOFT: Final = re.compile(r"[^\W\d_]+(?:['’/-][^\W\d_]+)*|(?:[^\W\d_]\.)+[^\W\d_]?")
 """Plain words joined by a hyphen, an apostrophe or a slash, and abbreviations: in a sentence they are words, whose
@@ -125,15 +128,26 @@ def _joins(beyond: str, edge: str) -> bool:
 
 
 def _bare(word: str) -> str:
-    """Without the punctuation around it; a dot before a word belongs to it (.gitignore)."""
-    end = word.rstrip(_AROUND)
-    start = end.lstrip(_AROUND.replace(".", ""))
-    return start if start[:1] == "." and start[1:2].isalnum() else start.lstrip(".")
+    """Without the punctuation around it, of whatever script; a dot before a word belongs to it (.gitignore)."""
+    start, end = 0, len(word)
+    while end and _is_around(word[end - 1]):
+        end -= 1
+    while start < end and word[start] != "." and _is_around(word[start]):
+        start += 1
+    word = word[start:end]
+    return word if word[:1] == "." and word[1:2].isalnum() else word.lstrip(".")
+
+
+def _is_around(character: str) -> bool:
+    return character in _AROUND or (character not in _OF_WORDS and unicodedata.category(character)[0] == "P")
 
 
 def _is_one_thing(word: str, *, is_alone: bool) -> bool:
     if any(map(is_unspaced, word)):
         return len(word) > 1
+    word = "".join(each for each in word if unicodedata.category(each)[0] != "M")  # vowel signs of Indian scripts
+    if not word:
+        return False
     is_compound = len(_WORD.findall(word)) > 1 or not word[-1].isalnum() or not word[0].isalnum()
     if is_alone or not is_compound:
         return is_compound
