@@ -182,6 +182,7 @@ async def test_a_knowledge_base_ranks_as_if_it_were_alone(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif("PHASEFLOW_CORPORA" not in os.environ, reason="needs the test corpora")
+@pytest.mark.thorough
 async def test_words_and_vectors_together_rank_better_than_plain_bm25(tmp_path: Path) -> None:
     folder = Path(os.environ["PHASEFLOW_CORPORA"]) / "retrieval"
     made = retrieval.collection(folder)

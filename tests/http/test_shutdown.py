@@ -35,6 +35,7 @@ from tests.http.service import (
     until,
     url_of,
 )
+from tests.matrices import first_of_each
 
 STREAMS = 200
 KB = "/api/ingestion/kb"
@@ -95,7 +96,7 @@ async def _start_a_long_job(service: ServiceProcess, folder: Path) -> None:
         await until(loads)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", first_of_each([signal.SIGTERM, signal.SIGINT]))
 @pytest.mark.parametrize(("command", "limit_s"), [(SERVE, 2.0), (PLAIN_UVICORN, 4.0)])
 async def test_a_stop_is_quick_with_streams_open_and_a_job_running(
     tmp_path: Path, command: Sequence[str], limit_s: float, number: signal.Signals

@@ -87,6 +87,7 @@ def _command(folder: Path, url: str, *arguments: str) -> subprocess.CompletedPro
 
 
 @pytest.mark.longest(120)
+@pytest.mark.thorough
 def test_the_command_line_moves_a_knowledge_base_and_searches_it(tmp_path: Path, postgres: Postgres) -> None:
     docs = str(documents(tmp_path / "docs", 3))
     assert _command(tmp_path, postgres.url, "ingest", docs, "--kb", "docs", "--index", "main").returncode == 0
