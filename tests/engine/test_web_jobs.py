@@ -193,6 +193,25 @@ async def test_pages_of_the_same_bytes_are_one_document_that_names_the_others(da
             assert (final.metrics.documents_deleted, len(found)) == (0, 3)
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_page_names_those_that_were_left_out_in_its_favour(database: Path, is_first: bool) -> None:
+    site = website()
+    links = ("/tides", "/tides?sort=a", "/tides?sort=b")
+    site.pages["/"] = page("Home", "welcome to the harbour", *(links if is_first else links[:0:-1]))
+    tides = b'<html><head><link rel="canonical" href="/tides"></head><body><p>high water at %s</p></body></html>'
+    for number, link in enumerate(links):
+        site.pages[link] = Reply(tides % str(number).encode())
+    async with site, PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow:
+        for _ in range(2):
+            final = await crawl(flow, site)
+            assert final.status is JobStatus.COMPLETED
+            found = {each.uri.removeprefix(site.url): each for each in (await flow.documents("site")).items}
+            others = found["/tides"].metadata["also_at"]
+            assert isinstance(others, list)
+            assert sorted(others) == [f"{site.url}/tides?sort=a", f"{site.url}/tides?sort=b"]
+            assert not found.keys() & set(links[1:])
+
+
 @pytest.mark.longest(60)
 async def test_a_sitemap_of_50000_addresses_is_read(database: Path) -> None:
     site = website()

@@ -84,7 +84,7 @@ class Skipped:
     """Neither a document nor a failure: a redirect, a page that asks not to be indexed.
 
     It is not counted; what the knowledge base has under its uri is removed at the end. ``twin``: the uri of the
-    document that is the same, whose metadata will name this one (``also_at``).
+    document that is the same or stands for it, whose metadata will name this one (``also_at``).
     """
 
     entry: Entry

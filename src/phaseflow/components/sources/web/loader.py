@@ -213,7 +213,9 @@ class WebLoader:
         canonical = await self._canonical(entry, reading)
         if canonical is not None:
             reason = f"its canonical address is {canonical}"
-            return Skipped(entry, reason, (Entry(canonical, depth=entry.depth), *links))
+            # The page that it names may be a document already, or become one later.
+            self._twins.add_alias(canonical, entry.uri)
+            return Skipped(entry, reason, (Entry(canonical, depth=entry.depth), *links), canonical)
         stamp = Stamp.of(reading.answer, page.links).encoded(entry.uri)
         async with self._twins.turn(reading.digest, entry.uri) as twin:
             if twin is not None:
@@ -221,9 +223,11 @@ class WebLoader:
             if known is not None and known.content_hash == reading.digest:
                 return Unchanged(entry, reading.digest, stamp, links)
             found = await self._extraction.text(reading.answer)
+            also_at = self._twins.aliases(entry.uri)
+            metadata = {**found.metadata, "also_at": also_at} if also_at else found.metadata
             return Document(
                 entry, found.text, found.title, found.media_type, reading.digest, stamp, found.parts, links,
-                found.metadata, len(reading.answer.body),
+                metadata, len(reading.answer.body),
             )  # fmt: skip
 
     async def _read(self, answer: Answer) -> Reading:

@@ -7,6 +7,8 @@ import anyio
 
 _REMEMBERED = 100_000
 """Pages of one crawl, by 16 bytes and an address each."""
+_MOST_ALIASES = 50
+"""Of one page: as many as its metadata name."""
 
 
 class Twins:
@@ -15,6 +17,20 @@ class Twins:
     def __init__(self) -> None:
         self._first: dict[bytes, str] = {}
         self._reading: dict[bytes, anyio.Event] = {}
+        self._aliases: dict[str, list[str]] = {}
+        """By canonical address, those that named it."""
+        self._count = 0
+
+    def add_alias(self, canonical: str, url: str) -> None:
+        """Remember an address that was left out in favour of another, which may not have been read yet."""
+        others = self._aliases.setdefault(canonical, [])
+        if len(others) < _MOST_ALIASES and self._count < _REMEMBERED and url not in others:
+            others.append(url)
+            self._count += 1
+
+    def aliases(self, url: str) -> list[str]:
+        """Return the addresses that were left out in favour of this one."""
+        return list(self._aliases.get(url, ()))
 
     @asynccontextmanager
     async def turn(self, digest: bytes, url: str) -> AsyncIterator[str | None]:
