@@ -1,6 +1,7 @@
 """What every index outside the database does alike."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import anyio
 import numpy as np
@@ -108,6 +109,11 @@ async def _fill(index: PostgresIndex, first: int, count: int) -> None:
         )
 
 
+async def _followed(connection: Any) -> str:
+    [setting] = await (await connection.execute("SHOW hnsw.ef_search")).fetchone()
+    return str(setting)
+
+
 async def test_new_rows_get_an_index_of_their_own_and_those_alike_become_one(
     postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +141,9 @@ async def test_new_rows_get_an_index_of_their_own_and_those_alike_become_one(
     assert set(before) & set(plan), "the index and what it does not cover are both searched"
     await index.ready(SPACE)
     assert covered() == ["((document_id > 0) AND (document_id <= 1000))"]
+    monkeypatch.setattr(postgres_index, "ROWS_AN_EF", 10)
+    await found(index, query, 10)
+    assert await index._connections.run(_followed) == "100", "in a larger one more neighbours are followed"
     assert len(set(await found(index, query, 10)) & set(plan)) >= 8, "an index over all finds about the same"
     chosen = list(range(1, 1000, 3))
     some = await found(index, query, 100, chosen)

@@ -31,6 +31,9 @@ ALIKE: Final = 4
 FEW_DOCUMENTS: Final = 5_000
 """A filter that lets so many through is searched exactly."""
 MOST_EF: Final = 1000
+"""Of ``hnsw.ef_search``: how many neighbours are followed at a time, …"""
+ROWS_AN_EF: Final = 1000
+"""… one for so many rows, since the more there are, the more of the nearest would be missed."""
 MEMORY: Final = "256MB"
 """For building an index, where the server is not set to more: 300,000 vectors of 256 numbers are built in memory."""
 _COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
@@ -43,6 +46,7 @@ class _Segment(NamedTuple):
     name: str
     after: int
     last: int
+    rows: int
 
 
 class PostgresIndex:
@@ -148,11 +152,12 @@ class PostgresIndex:
         async def read(connection: "Connection") -> list[Candidate]:
             if not await _exists(connection, space.name):
                 return []
-            sql, parameters = _nearest(space, query, await _segments(connection, space.name))
+            segments = await _segments(connection, space.name)
+            sql, parameters = _nearest(space, query, segments)
             await connection.execute(
                 "SELECT set_config('hnsw.ef_search', %s, false), set_config('hnsw.iterative_scan', 'relaxed_order',"
                 " false)",
-                [str(min(max(query.limit, 40), MOST_EF))],
+                [str(min(max([query.limit, 40, *(segment.rows // ROWS_AN_EF for segment in segments)]), MOST_EF))],
             )
             found = await connection.execute(sql, parameters)
             return [Candidate(*row) for row in await found.fetchall()]
@@ -210,13 +215,12 @@ def _copied(documents: Sequence[IndexDocument]) -> bytes:
 async def _segments(connection: "Connection", space_name: str) -> list[_Segment]:
     """The indexes of a table, by what they cover. Their names say it."""
     found = await connection.execute(
-        "SELECT c.relname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid"
+        "SELECT c.relname, c.reltuples::bigint FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid"
         " WHERE i.indrelid = to_regclass(%s) AND i.indisvalid AND NOT i.indisprimary",
         [_table(space_name)],
     )
-    names = [row[0] for row in await found.fetchall()]
-    parts = [(name, name.removeprefix(f"{space_name}_").split("_")) for name in names]
-    return sorted((_Segment(name, int(a, 16), int(b, 16)) for name, (a, b) in parts), key=lambda s: s.after)
+    parts = [(*row, row[0].removeprefix(f"{space_name}_").split("_")) for row in await found.fetchall()]
+    return sorted((_Segment(name, int(a, 16), int(b, 16), rows) for name, rows, (a, b) in parts), key=lambda s: s.after)
 
 
 def _nearest(space: Space, query: Query, segments: Sequence[_Segment]) -> tuple[str, list[Any]]:
