@@ -362,6 +362,10 @@ def main() -> int:
     options = parser.parse_args()
     if not options.no_small_disk:
         enter_own_mounts("tests.proof.chaos")
+    # Ignored where a shell or nohup starts this in the background, and a command that is sent one before it has its own
+    # handlers would never hear of it.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     logging.disable()  # the server says at length that it has cut off an answer
     root = Path(tempfile.mkdtemp(prefix="phaseflow-chaos-"))
     disk = Disk(root / "disk")
