@@ -176,6 +176,7 @@ async def joining(home: Path) -> None:
                 before = cpu()
                 for _ in range(pushed):
                     await push(flow)
+                await (await flow.job("kb")).wait()  # in the job they were read, cut, embedded and indexed, too
                 each = cpu() - before
     share = (spent["with pushes"] - each) / spent["alone"] - 1
     is_missed = share > 0.05
