@@ -56,7 +56,7 @@ async def test_documents_are_listed(service: Service) -> None:
     [
         (("retry", "waf"), TOKEN, "allowed now"),
         (("pause", "nobody"), TOKEN, "'nobody'"),
-        (("pause", "waf"), "x", "token"),
+        (("pause", "waf"), "x", "--token or PHASEFLOW_TOKEN says which"),
     ],
 )
 async def test_a_refusal_is_one_line(service: Service, words: tuple[str, ...], token: str, told: str) -> None:
