@@ -199,6 +199,21 @@ def test_anything_else_is_refused_with_what_it_lacks() -> None:
         as_chunker(object())  # type: ignore[arg-type]  # the mistake under test
 
 
+def test_a_splitter_that_returns_documents_is_taken() -> None:
+    class Document:
+        def __init__(self, text: str) -> None:
+            self.page_content = text
+            self.metadata = {"Header 1": "A"}
+
+    class Headers:
+        def split_text(self, text: str) -> list[Document]:
+            return [Document(piece) for piece in text.split("# ")[1:]]
+
+    text = "# A\none\n# B\ntwo\n"
+    spans = as_chunker(Headers()).spans(text, "text/markdown")  # type: ignore[arg-type]
+    assert [text[start:end].split() for start, end in spans] == [["A", "one"], ["B", "two"]]
+
+
 def test_a_splitter_that_returns_no_strings_is_told_by_name() -> None:
     class Objects:
         def split_text(self, text: str) -> list[object]:

@@ -14,7 +14,7 @@ from phaseflow.components.protocols import Document, Entry
 from phaseflow.components.sources.folder import FolderLoader
 from phaseflow.domain.errors import DocumentError
 from phaseflow.domain.settings import FolderSource
-from tests.components.binary_fixtures import package
+from tests.components.binary_fixtures import package, xlsx
 
 HEADS = {
     "md": ("", "---\na: b\n", "+++\n", "---\ntitle: "),
@@ -58,6 +58,14 @@ def test_a_sheet_of_styles_and_drawings_without_end_is_read_in_linear_time() -> 
         with suppress(DocumentError):
             extract(data, "a.ods")
         assert time.thread_time() - before < MOST_S, piece
+
+
+def test_a_cell_of_text_without_end_is_refused_before_it_is_read() -> None:
+    sheet = '<row r="1"><c r="A1" t="inlineStr"><is><t>' + "a" * 9_000_000
+    before = time.thread_time()
+    with pytest.raises(DocumentError, match="in one cell") as caught:
+        extract(xlsx({"One": sheet}), "a.xlsx")
+    assert (caught.value.code, time.thread_time() - before < MOST_S) == ("too_large", True)
 
 
 def test_titles_that_never_end_are_not_searched_again_and_again() -> None:

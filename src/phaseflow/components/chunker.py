@@ -62,6 +62,9 @@ class MarkdownChunker:
 class SplitterChunker:
     """Takes a splitter of LangChain's shape, ``split_text(str) -> list[str]``, as it is.
 
+    Those that return documents (``page_content``) are taken too: what their metadata say of headings, every passage
+    has from the text itself.
+
     Each piece is found again in the text, after the start of the one before it, so that pieces may overlap. A piece
     whose white space was changed is found by its words; one that is not in the text raises
     DocumentError(code="chunk_not_in_text").
@@ -75,11 +78,12 @@ class SplitterChunker:
         found: list[Span] = []
         pieces: Sequence[Any] = self._splitter.split_text(text)
         for piece in pieces:
-            if not isinstance(piece, str):
+            words = piece if isinstance(piece, str) else getattr(piece, "page_content", None)
+            if not isinstance(words, str):
                 splitter, kind = type(self._splitter).__qualname__, type(piece).__name__
                 raise TypeError(f"{splitter}.split_text() returned {kind} objects; use a splitter that returns strings")
-            if piece and not piece.isspace():
-                found.append(_locate(text, piece, found[-1] if found else None, len(found)))
+            if words and not words.isspace():
+                found.append(_locate(text, words, found[-1] if found else None, len(found)))
         return found
 
 

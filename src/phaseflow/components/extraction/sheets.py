@@ -36,6 +36,8 @@ _ZIP = b"PK\x03\x04"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _NOTHING = PassedOver({}, ())
 _LONGEST_CELL = 250
+_LONGEST_TEXT = 8_000_000
+"""Bytes: Excel takes 32,767 characters."""
 # Not of a cell without content, which only has a style: the library passes it over, however far away it is.
 _REFERENCE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["'][^<>]{0,2000}+(?<!/)>""")
 _VALUE = re.compile(rb"<(?:\w+:)?(?:v|is|t|p)>[^<]|office:value=")
@@ -196,7 +198,15 @@ def _measure(package: Package, sheet: str) -> None:
     is_sheet = sheet.startswith("xl/worksheets/")
     rows = columns = 0
     cut = b""
+    text_length = 0
     for chunk in package.chunks(sheet):
+        # The library takes a text of any length into memory, several times over.
+        text_length = 0 if b"<" in chunk or not sheet.endswith(".xml") else text_length + len(chunk)
+        if text_length > _LONGEST_TEXT:
+            message = (
+                f"{package.name} has a text of more than {_LONGEST_TEXT:,} bytes in one cell; split it or exclude it"
+            )
+            raise DocumentError(message, code="too_large")
         if is_sheet:
             # A tag may be cut in two by the end of a chunk.
             text = cut + chunk
