@@ -1,7 +1,7 @@
 """Passages worth finding, and what stands above them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from phaseflow.components.bare_passages import is_bare
@@ -90,6 +90,7 @@ def test_what_says_something_is_not_bare(text: str) -> None:
 
 
 @given(st.lists(LINES, max_size=40).map("\n".join), st.integers(20, 300))
+@example("## Heading of some length\n\n# A\n# A\n# A\n## Heading of some length", 33)
 def test_no_passage_is_bare_where_there_is_room_for_what_follows(text: str, size: int) -> None:
     spans = MarkdownChunker(size, 0).spans(text, "text/markdown")
     assert all(end - start <= size for start, end in spans)

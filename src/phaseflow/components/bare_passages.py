@@ -1,7 +1,7 @@
 """No passage that says nothing by itself: a heading, a fence, a rule, the head of a table go with what follows."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from phaseflow.components.protocols import Span
@@ -63,13 +63,14 @@ def _before_blank(text: str, start: int, end: int) -> int:
     return start + len(text[start:end].rstrip())
 
 
-def _cut(text: str, start: int, end: int, size: int) -> list[Span]:
-    """A span, in two where it is too long for one."""
-    if end - start <= size:
-        return [Span(start, end)]
-    at = _break(text, start + size // 2, start + size)
-    rest = at + len(text[at:end]) - len(text[at:end].lstrip())
-    return [Span(start, _before_blank(text, start, at)), Span(rest, end)]
+def _cut(text: str, start: int, end: int, size: int) -> Iterator[Span]:
+    """A span, in as few as it takes where it is too long for one."""
+    while end - start > size:
+        # Not before the middle, nor so early that the rest would need one more cut than it must.
+        at = _break(text, min(max(start + size // 2, end - size), start + size - 1), start + size)
+        yield Span(start, _before_blank(text, start, at))
+        start = at + len(text[at:end]) - len(text[at:end].lstrip())
+    yield Span(start, end)
 
 
 def _break(text: str, first: int, last: int) -> int:
