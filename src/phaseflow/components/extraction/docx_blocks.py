@@ -18,6 +18,17 @@ class Paragraph:
     is_merged: bool = False
     """Its end is deleted: it belongs to the next one."""
 
+    def set(self, name: str, value: str) -> None:
+        """Take a property, which may be another thing's."""
+        if name == "pStyle":
+            self.style = value
+        elif name == "numId":
+            self.list_id = value
+        elif name == "ilvl":
+            self.list_level = _number(value, 0)
+        elif name == "outlineLvl":
+            self.outline = _number(value, 9)
+
 
 @dataclass(slots=True)
 class Table:
@@ -26,3 +37,25 @@ class Table:
     span: int = 1
     is_covered: bool = False
     """The cell in hand lies under the one above it: what it holds is not seen."""
+
+    def set(self, name: str, value: str) -> None:
+        """Take a property of the cell in hand, which may be another thing's."""
+        if name == "gridSpan":
+            self.span = min(_number(value, 1), 100)
+        elif name == "vMerge":
+            self.is_covered = value != "restart"
+
+    def open_cell(self) -> None:
+        """Begin a cell of one column."""
+        self.cell, self.span, self.is_covered = [], 1, False
+
+    def close_cell(self) -> None:
+        """Put what is in the cell in hand into its row, with an empty one for each further column that it covers."""
+        if self.cell is not None and self.rows:
+            text = "" if self.is_covered else "\n\n".join(self.cell)
+            self.rows[-1] += [text] + [""] * (self.span - 1)
+            self.cell = None
+
+
+def _number(value: str, otherwise: int) -> int:
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 6 else otherwise

@@ -168,21 +168,10 @@ class Body:
             self.unread = True
 
     def _set(self, name: str, value: str) -> None:
-        if name == "gridSpan" and self._tables:
-            self._tables[-1].span = min(_number(value, 1), 100)
-        elif name == "vMerge" and self._tables:
-            self._tables[-1].is_covered = value != "restart"
-        if not self._paragraphs:
-            return
-        paragraph = self._paragraphs[-1]
-        if name == "pStyle":
-            paragraph.style = value
-        elif name == "numId":
-            paragraph.list_id = value
-        elif name == "ilvl":
-            paragraph.list_level = _number(value, 0)
-        elif name == "outlineLvl":
-            paragraph.outline = _number(value, 9)
+        if self._tables:
+            self._tables[-1].set(name, value)
+        if self._paragraphs:
+            self._paragraphs[-1].set(name, value)
 
     def _open(self, name: str, attributes: dict[str, str]) -> None:
         if name == "instrText":
@@ -201,8 +190,7 @@ class Body:
         elif self._tables and name == "tr":
             self._tables[-1].rows.append([])
         elif self._tables and name == "tc":
-            table = self._tables[-1]
-            table.cell, table.span, table.is_covered = [], 1, False
+            self._tables[-1].open_cell()
 
     def _close(self, name: str) -> None:
         if not self._tables:
@@ -211,10 +199,8 @@ class Body:
         if name == "tbl":
             self._tables.pop()
             self._put_table(table.rows)
-        elif table.cell is not None and table.rows:
-            text = "" if table.is_covered else "\n\n".join(table.cell)
-            table.rows[-1] += [text] + [""] * (table.span - 1)
-            table.cell = None
+        else:
+            table.close_cell()
 
     def _put_table(self, rows: list[list[str]]) -> None:
         if self._cell is not None:
@@ -278,7 +264,3 @@ class Body:
             self._draft.put(text)
         else:
             self._draft.item(paragraph.list_level or 0, text, mark)
-
-
-def _number(value: str, otherwise: int) -> int:
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 6 else otherwise
