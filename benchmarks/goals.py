@@ -81,7 +81,8 @@ def dbos(folder: Path, work: Path, options: argparse.Namespace) -> Compared:
         for runs, python, program, more in peers:
             state = work / f"{program}-{number}"
             state.mkdir()
-            runs.append(timed([python, str(HERE / "peers" / program), str(folder), str(state), "constant", *more]))
+            command = [python, str(HERE / "peers" / program), str(folder), str(state), "constant", *more]
+            runs.append(timed(command, PYTHONPATH=str(HERE)))
     return found
 
 
@@ -236,8 +237,12 @@ def main() -> None:
         work = Path(name)
         warm(options.folder, work)
         for part in options.only.split(","):
-            for row in MEASURES[part](options.folder, work, options):
-                show(row.cells())
+            try:
+                for row in MEASURES[part](options.folder, work, options):
+                    show(row.cells())
+            except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+                said = f"{error} {getattr(error, 'stderr', None) or ''}".split()
+                show([part, "", "not measured", "", " ".join(said)[-500:].replace("|", " ")])
     machine = (
         f"{os.cpu_count()} processors, {platform.system()} {platform.release()}, Python {platform.python_version()}"
     )

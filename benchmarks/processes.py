@@ -38,9 +38,9 @@ def run(*command: object, module: str | None = None) -> Run:
     return timed([sys.executable, *program, *map(str, command if module else command[1:])])
 
 
-def timed(command: list[str]) -> Run:
+def timed(command: list[str], **environment: str) -> Run:
     """Any program. Raises CalledProcessError when it fails."""
-    env = {name: value for name, value in os.environ.items() if name != _BYTECODE}
+    env = {name: value for name, value in os.environ.items() if name != _BYTECODE} | environment
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
         command, check=True, capture_output=True, text=True, env=env, cwd=HERE.parent, timeout=LONGEST_S
