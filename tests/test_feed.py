@@ -246,6 +246,13 @@ async def test_a_closed_feed_still_tells_what_was_committed(tracker: PhaseTracke
         assert [t.seq async for t in tracker.feed.transitions()] == []
 
 
+async def test_the_statuses_of_a_closed_feed_end_with_the_one_there_is(tracker: PhaseTracker) -> None:
+    await begin(tracker, "job")
+    tracker.feed.close()
+    with fail_after(5):
+        assert [status.status async for status in tracker.feed.statuses("job", "kb")] == ["paused"]
+
+
 async def test_a_cancelled_subscriber_is_gone(tracker: PhaseTracker) -> None:
     async with create_task_group() as tasks:
         tasks.start_soon(collect, tracker, 1000)

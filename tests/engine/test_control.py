@@ -426,6 +426,19 @@ async def test_a_budget_of_characters_pauses_embedding_and_each_resume_allows_as
     assert resumes > 1
 
 
+async def test_a_budget_that_is_used_to_its_last_character_pauses_nothing(folder: Path, tmp_path: Path) -> None:
+    embedder = CountingEmbedder()
+    async with PhaseFlow(tmp_path / "first.db", embedder=embedder) as flow:
+        await (await flow.start("kb", folder)).wait()
+    sent = sum(len(text) * times for text, times in embedder.paid.items())
+    policies = Policies(guard=GuardPolicy(characters=sent))
+    async with PhaseFlow(tmp_path / "second.db", embedder=CountingEmbedder(), policies=policies) as flow:
+        with anyio.fail_after(20):
+            async for status in (await flow.start("kb", folder)).watch():
+                assert "budget" not in status.message
+        assert status.status is JobStatus.COMPLETED
+
+
 async def test_leaving_the_block_stops_after_the_batch_and_the_next_one_goes_on(folder: Path, database: Path) -> None:
     embedder = CountingEmbedder()
     embedder.close()

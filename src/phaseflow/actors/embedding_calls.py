@@ -195,11 +195,15 @@ class EmbeddingCalls:
             wanted = [texts[text_hash] for text_hash in new]
             result.characters = sum(map(len, wanted))
             result.vectors = await self._ask(wanted)
-            self._sent += result.characters
             self._note_answered(new)
         slot.release()
-        if result.texts:
-            await self._release.store(result)
+        try:
+            if result.texts:
+                await self._release.store(result)
+        finally:
+            # Not with the answer: what is being stored is still reserved, and counting it twice would leave too little
+            # of the budget for the call that begins meanwhile.
+            self._sent += result.characters
 
     def _note_answered(self, hashes: Sequence[bytes]) -> None:
         self._answered.update(dict.fromkeys(hashes))
