@@ -97,8 +97,8 @@ def fts5(folder: Path, count: int, questions: int) -> "Row":
 
 def sqlite_vec(folder: Path, count: int, questions: int) -> "Row":
     """Words by FTS5 and vectors by ``vec0``, joined as its guide to hybrid search shows."""
-    import apsw  # type: ignore[import-not-found, unused-ignore]
-    import sqlite_vec as extension  # type: ignore[import-not-found, unused-ignore]
+    import apsw  # type: ignore[import-not-found, unused-ignore]  # installed for this comparison only
+    import sqlite_vec as extension  # type: ignore[import-not-found, unused-ignore]  # installed for this comparison only
 
     database = folder / f"{count}-vec.db"
     is_new = not database.exists()
@@ -167,7 +167,7 @@ def pgvector(folder: Path, count: int, questions: int) -> "Row":
     with _Kept(Path("/tmp") / f"pf-search-{folder.name}") as server, psycopg.connect(server.local) as connection:
         connection.autocommit = True
         table = f"p{count}"
-        if not connection.execute("SELECT to_regclass(%s)", (f"{table}_ready",)).fetchone()[0]:  # type: ignore[index]
+        if not connection.execute("SELECT to_regclass(%s)", (f"{table}_ready",)).fetchone()[0]:  # type: ignore[index]  # a SELECT without FROM has one row
             _fill(connection, table, count)
         connection.execute("SET hnsw.ef_search = 40")
         connection.execute("SET ivfflat.probes = 10")

@@ -26,7 +26,7 @@ from statistics import median
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from ingest import copies  # noqa: E402
+from ingest import copies  # noqa: E402  # found by the path added above
 
 LONGEST_S = 900
 QUIET = {

@@ -210,7 +210,7 @@ def test_a_splitter_that_returns_documents_is_taken() -> None:
             return [Document(piece) for piece in text.split("# ")[1:]]
 
     text = "# A\none\n# B\ntwo\n"
-    spans = as_chunker(Headers()).spans(text, "text/markdown")  # type: ignore[arg-type]
+    spans = as_chunker(Headers()).spans(text, "text/markdown")  # type: ignore[arg-type]  # it has the shape of a splitter, not its types
     assert [text[start:end].split() for start, end in spans] == [["A", "one"], ["B", "two"]]
 
 

@@ -210,7 +210,7 @@ async def test_pages_of_a_server_of_files_are_asked_for_and_not_fetched_again(tm
 
 def _answers(status: int) -> Any:
     def make(kind: type[Pages]) -> type[Pages]:
-        class Refusing(kind):  # type: ignore[misc, valid-type]
+        class Refusing(kind):  # type: ignore[misc, valid-type]  # a base that is given
             def do_GET(self) -> None:  # noqa: N802  # the name that http.server wants
                 if "secret" in self.path:
                     self.send_error(status)
@@ -368,7 +368,7 @@ async def test_a_job_waits_out_a_moment_of_trouble(tmp_path: Path) -> None:
     fail = [503, 503]
 
     def make(kind: type[Pages]) -> type[Pages]:
-        class Failing(kind):  # type: ignore[misc, valid-type]
+        class Failing(kind):  # type: ignore[misc, valid-type]  # a base that is given
             def do_HEAD(self) -> None:  # noqa: N802  # the name that http.server wants
                 if self.path.endswith(".md") and fail:
                     self.send_error(fail.pop())

@@ -103,7 +103,7 @@ def served(made: Made) -> Iterator[tuple[str, list[str]]]:
     server.set_app(application)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/docs.git", server.asked  # type: ignore[attr-defined]
+    yield f"http://127.0.0.1:{server.server_port}/docs.git", server.asked  # type: ignore[attr-defined]  # put there above
     server.shutdown()
     server.server_close()
     thread.join(10)

@@ -58,7 +58,7 @@ def test_what_cannot_work_is_refused_by_name(tmp_path: Path, components: dict[st
 
 
 def test_a_function_that_makes_loaders_is_taken_as_one(tmp_path: Path) -> None:
-    PhaseFlow(tmp_path / "kb.db", loader=lambda source: ListsOnly())  # type: ignore[arg-type,return-value]
+    PhaseFlow(tmp_path / "kb.db", loader=lambda source: ListsOnly())  # type: ignore[arg-type,return-value]  # the mistake under test
 
 
 class ListsAList:

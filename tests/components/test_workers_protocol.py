@@ -152,7 +152,7 @@ async def test_a_cancelled_call_leaves_no_work_behind(workers: LocalWorkers | Ra
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(workers.extract, [slow])
         with anyio.fail_after(30):
-            while not (working := {pid for pid in readers(owner(workers)) if seconds(pid) > 0.5}):  # noqa: ASYNC110
+            while not (working := {pid for pid in readers(owner(workers)) if seconds(pid) > 0.5}):  # noqa: ASYNC110  # seen in the process table only
                 await anyio.sleep(0.02)
         tasks.cancel_scope.cancel()
     cancelled = time.monotonic()
@@ -201,7 +201,7 @@ async def test_work_that_is_ended_by_closing_is_gone_and_they_can_be_opened_agai
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(read)
         with anyio.fail_after(30):
-            while not (working := {pid for pid in readers(owner(workers)) if seconds(pid) > 0.2}):  # noqa: ASYNC110
+            while not (working := {pid for pid in readers(owner(workers)) if seconds(pid) > 0.2}):  # noqa: ASYNC110  # seen in the process table only
                 await anyio.sleep(0.02)
         closing = time.monotonic()
         await workers.aclose()

@@ -75,7 +75,7 @@ async def victim(database: str, folder: str, point: str) -> None:
         workers = flow._engine.components._workers.workers
         await eventually(lambda: workers.down is None, 90)
         print("driver", workers.pid, flush=True)  # type: ignore[attr-defined]  # put there by the test
-        await eventually(lambda: at_work(workers.pid or 0, point))  # type: ignore[attr-defined]
+        await eventually(lambda: at_work(workers.pid or 0, point))  # type: ignore[attr-defined]  # of these workers only
         if point == "paused":
             await flow.pause("kb")
             async for status in job.watch():

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import anyio
@@ -41,7 +41,7 @@ FULL = 2
 QUICK = Policies(retry=RetryPolicy(tries=4, first_s=0.01, most_s=1))
 
 
-async def until(flow: PhaseFlow, condition, kb: str = "kb") -> JobStatusResponse:  # type: ignore[no-untyped-def]
+async def until(flow: PhaseFlow, condition: Callable[[JobStatusResponse], bool], kb: str = "kb") -> JobStatusResponse:
     """The first status for which ``condition`` holds."""
     with anyio.fail_after(10):
         async for status in (await flow.job(kb)).watch():

@@ -157,7 +157,7 @@ async def test_texts_whose_vectors_are_none_are_found_too(folder: Path, database
 
         async def embed_documents(self, texts: list[str]) -> list[list[float]]:
             rows = await super().embed_documents(texts)
-            return [[None] * 8 if POISON in text else row for text, row in zip(texts, rows, strict=True)]  # type: ignore[list-item]
+            return [[None] * 8 if POISON in text else row for text, row in zip(texts, rows, strict=True)]  # type: ignore[list-item]  # wrong on purpose
 
     async with PhaseFlow(database, embedder=Nulls(), policies=QUICK) as flow:
         final = await finished(await flow.start("kb", folder))

@@ -55,7 +55,7 @@ ON_A_KB: dict[str, Call] = {
 @pytest.mark.parametrize("call", ON_A_KB.values(), ids=ON_A_KB)
 async def test_a_kb_id_is_text(flow: PhaseFlow, call: Call) -> None:
     for wrong in NO_TEXT:
-        assert (await refused(lambda wrong=wrong: call(flow, wrong))).field == "kb_id"  # type: ignore[misc]
+        assert (await refused(lambda wrong=wrong: call(flow, wrong))).field == "kb_id"  # type: ignore[misc]  # bound in the loop
 
 
 OTHERS: dict[str, tuple[str, Call, list[Any]]] = {
@@ -92,7 +92,7 @@ OTHERS: dict[str, tuple[str, Call, list[Any]]] = {
 @pytest.mark.parametrize(("field", "call", "wrong"), OTHERS.values(), ids=OTHERS)
 async def test_a_value_of_a_wrong_kind_is_named(flow: PhaseFlow, field: str, call: Call, wrong: list[Any]) -> None:
     for value in wrong:
-        assert (await refused(lambda value=value: call(flow, value))).field == field  # type: ignore[misc]
+        assert (await refused(lambda value=value: call(flow, value))).field == field  # type: ignore[misc]  # bound in the loop
     assert (await flow.jobs("kb")).items == (await flow.jobs("sent")).items == []
 
 

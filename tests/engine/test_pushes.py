@@ -227,7 +227,7 @@ async def test_of_two_pushes_of_one_uri_the_later_one_counts(flow: PhaseFlow) ->
     await flow.add("kb", [note("a", "new"), note("b"), note("a", "newest")])
     await searchable(flow, "a", "b")
     with anyio.fail_after(20):
-        while not any("newest" in hit.text for hit in await flow.search("kb", "letter a")):  # noqa: ASYNC110
+        while not any("newest" in hit.text for hit in await flow.search("kb", "letter a")):  # noqa: ASYNC110  # nobody tells when
             await anyio.sleep(0.02)
     await over(flow)
     assert (await flow.kb("kb")).documents == 2

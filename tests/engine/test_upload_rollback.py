@@ -72,8 +72,8 @@ async def test_a_deletion_and_a_new_one_of_the_same_name_are_both_taken_back(flo
     before = _files(flow.path)
 
     def both(tx: object) -> None:
-        flow._engine.definitions.remove(tx, "waf")  # type: ignore[arg-type]  # wrong on purpose
-        flow._engine.definitions.to_push(tx, "waf", flow._engine.hub.clock.now())  # type: ignore[arg-type]
+        flow._engine.definitions.remove(tx, "waf")  # type: ignore[arg-type]  # a Transaction, as the writer gives it
+        flow._engine.definitions.to_push(tx, "waf", flow._engine.hub.clock.now())  # type: ignore[arg-type]  # a Transaction, as the writer gives it
         _refuse()
 
     with pytest.raises(StoreUnavailable):

@@ -30,7 +30,7 @@ async def _push(service: Service, *documents: dict[str, Any]) -> Any:
 
 async def _indexed(service: Service, place: str) -> Any:
     with anyio.fail_after(20):
-        while (document := (await service.http.get(place)).json())["status"] != "indexed":  # noqa: ASYNC110
+        while (document := (await service.http.get(place)).json())["status"] != "indexed":  # noqa: ASYNC110  # polled, as a program does
             await anyio.sleep(0.02)
     return document
 

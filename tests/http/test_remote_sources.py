@@ -181,7 +181,7 @@ async def test_no_redirect_leads_to_a_private_address(tmp_path: Path) -> None:
     with page_server(tmp_path) as (inner, asked):
 
         def redirecting(kind: type[Pages]) -> type[Pages]:
-            class Redirecting(kind):  # type: ignore[misc, valid-type]
+            class Redirecting(kind):  # type: ignore[misc, valid-type]  # a base that is given
                 def do_GET(self) -> None:  # noqa: N802  # the name that http.server wants
                     self.send_response(302)
                     self.send_header("Location", f"{inner}{self.path}")

@@ -186,7 +186,7 @@ class Story:
             while not (status := await flow.status("kb")).status.is_terminal:  # noqa: ASYNC110  # nothing tells of it
                 await anyio.sleep(0.01)
             assert done.status == "completed", (done.message, status.message)
-            while await flow._engine.read(lambda tx: tx.row("SELECT 1 FROM index_outbox")):  # noqa: ASYNC110
+            while await flow._engine.read(lambda tx: tx.row("SELECT 1 FROM index_outbox")):  # noqa: ASYNC110  # nobody tells when
                 await anyio.sleep(0.01)
             ids, [(space,)] = await flow._engine.read(
                 lambda tx: (
@@ -195,9 +195,9 @@ class Story:
                 )
             )
             await self._look(flow)
-            while self.index.documents(space) != ids or self.index.all_spaces() != [space]:  # noqa: ASYNC110
+            while self.index.documents(space) != ids or self.index.all_spaces() != [space]:  # noqa: ASYNC110  # nobody tells when
                 await anyio.sleep(0.01)
-            while await flow.why_index_down():  # noqa: ASYNC110
+            while await flow.why_index_down():  # noqa: ASYNC110  # nobody tells when
                 await anyio.sleep(0.01)
         assert {hit.uri for hit in await flow.search("kb", "all", 100, mode="vectors")} == await searchable(flow)
         assert max(self.embedder.paid.values()) <= 1 + self.embedder.in_flight

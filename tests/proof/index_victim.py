@@ -159,7 +159,7 @@ async def _run(
 
 async def until_settled(flow: PhaseFlow) -> None:
     """Until the index has removed all that is gone."""
-    while await flow._engine.read(lambda tx: tx.row("SELECT 1 FROM index_outbox LIMIT 1")):  # noqa: ASYNC110
+    while await flow._engine.read(lambda tx: tx.row("SELECT 1 FROM index_outbox LIMIT 1")):  # noqa: ASYNC110  # nobody tells when
         await anyio.sleep(0.02)
 
 

@@ -96,7 +96,7 @@ async def test_a_pause_before_the_run_leaves_in_the_inbox_what_an_older_job_had_
             embedder.gate.set()
             await flow.resume("kb")
             with anyio.fail_after(20):
-                while {hit.uri for hit in await flow.search("kb", "letter")} != {"a", "b"}:  # noqa: ASYNC110
+                while {hit.uri for hit in await flow.search("kb", "letter")} != {"a", "b"}:  # noqa: ASYNC110  # nobody tells when
                     await anyio.sleep(0.05)
 
 

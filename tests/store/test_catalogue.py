@@ -71,7 +71,7 @@ async def test_a_deleted_knowledge_base_leaves_no_row(database: Database, path: 
     await database.write(lambda tx: tx.run("INSERT INTO left_out VALUES (?, 'c')", made.key))
     for table in ("pushed (kb_id, uri, size, digest, pushed_at)", "requests (kb_id, uri, anew, job_seq, requested_at)"):
         await database.write(
-            lambda tx, table=table: tx.run(f"INSERT INTO {table} VALUES (?, 'a', 0, 1, '')", made.key)  # type: ignore[misc]
+            lambda tx, table=table: tx.run(f"INSERT INTO {table} VALUES (?, 'a', 0, 1, '')", made.key)  # type: ignore[misc]  # bound in the loop
         )
     await database.write(partial(knowledge_bases.remove, kb_id="kb"))
     await clean(database)

@@ -164,7 +164,7 @@ class Tools:
         kb_id: KbId,
         source: Annotated[FolderToRead | SitesToRead, Field(discriminator="type")] | None = None,
         full: Annotated[bool, Field(description="Read unchanged documents, too.")] = False,
-        hold: Annotated[list[JobPhase], Field(description="Phases that begin paused.")] = [],  # noqa: B006
+        hold: Annotated[list[JobPhase], Field(description="Phases that begin paused.")] = [],  # noqa: B006  # the schema shows it; never changed
     ) -> JobStatusResponse:
         """Start an ingestion job: read the source of a knowledge base, or a new one, and make it searchable.
 

@@ -217,7 +217,7 @@ class IndexKeeper:
         is_done = False
 
         async def watch() -> None:
-            while await self._database.read(lambda tx: index_spaces.is_free(tx, space)):  # noqa: ASYNC110
+            while await self._database.read(lambda tx: index_spaces.is_free(tx, space)):  # noqa: ASYNC110  # no event tells of a started job
                 await anyio.sleep(LOOK_S)
             scope.cancel()
 

@@ -45,7 +45,7 @@ class DriverProcess:
         ended: Callable[[str], None],
     ) -> None:
         parent = tempfile.gettempdir()
-        self._folder = tempfile.mkdtemp(prefix="pf-ray-", dir=parent if len(parent) <= _SHORT else "/tmp")  # noqa: S108
+        self._folder = tempfile.mkdtemp(prefix="pf-ray-", dir=parent if len(parent) <= _SHORT else "/tmp")  # noqa: S108  # mkdtemp makes its own private name there
         self._received, self._ended = received, ended
         self._decoder, self._unsent = Decoder(), deque[memoryview]()
         paths = json.dumps([str(Path(each).absolute()) for each in sys.path])
