@@ -318,6 +318,19 @@ async def test_a_move_whose_caller_is_cancelled_during_the_commit_is_made_and_to
         assert [t.to_status for t in await log(tracker, 2)] == ["running", "running"]
 
 
+async def test_those_who_watch_are_told_before_anybody_acts_on_what_was_committed(tracker: PhaseTracker) -> None:
+    hub, order = tracker._hub, list[str]()
+    before = hub.feed.last_seq
+
+    def acts(changed: Changed) -> None:
+        assert changed.logged
+        order.append(f"acts, {hub.feed.last_seq - before} told")
+
+    hub.then = lambda changed: order.append("hears")
+    await hub.change("job", lambda s: s.with_phase(s[JobPhase.LOADING].start(hub.clock.now())), then=acts)
+    assert order == ["hears", "acts, 2 told"]
+
+
 async def _quietly(call: Awaitable[object]) -> None:
     await call
 

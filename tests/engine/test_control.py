@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -453,6 +454,34 @@ async def test_leaving_the_block_stops_after_the_batch_and_the_next_one_goes_on(
     assert final.status is JobStatus.COMPLETED
     assert max(embedder.paid.values()) == 1
     assert "shutdown" in {t.reason for t in log}
+
+
+async def test_a_job_that_takes_its_turn_while_the_engine_stops_begins_no_batch(folder: Path, database: Path) -> None:
+    begins, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begins.set()
+        assert go_on.wait(10)
+
+    failpoints.install("run_start.start", hold)
+    embedder = CountingEmbedder()
+    try:
+        with anyio.fail_after(10):
+            async with PhaseFlow(database, embedder=embedder) as flow:
+                job = await flow.start("kb", folder)
+                await anyio.to_thread.run_sync(begins.wait)
+                flow._engine.scheduler.stop()  # it has no supervisor to tell yet
+                go_on.set()
+    finally:
+        go_on.set()
+        failpoints.clear()
+    assert embedder.calls == 0
+    async with PhaseFlow(database, embedder=embedder, auto_resume=False) as flow:
+        left = await flow.status("kb")
+        assert (left.job_id, left.status) == (job.job_id, JobStatus.PAUSED)
+        assert left.phase_details[0].items_processed == 0
+        await flow.resume("kb")
+        assert (await finished(await flow.job("kb"))).status is JobStatus.COMPLETED
 
 
 async def test_leaving_the_block_does_not_wait_for_an_embedder_that_hangs(folder: Path, database: Path) -> None:
