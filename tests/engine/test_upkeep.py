@@ -2,8 +2,9 @@
 
 import sqlite3
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -11,8 +12,9 @@ import anyio.from_thread
 import pytest
 
 from phaseflow import FolderSource, InvalidRequest, PhaseFlow
-from phaseflow.domain.errors import BackupFailed
-from phaseflow.store import backup, failpoints, upkeep
+from phaseflow.domain.errors import BackupFailed, StoreUnavailable
+from phaseflow.store import backup, failpoints, leftovers, upkeep
+from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor import janitor
 from tests.engine.components import CountingEmbedder
 from tests.store.full_text import check_consistent
@@ -78,6 +80,128 @@ async def test_the_engine_frees_by_itself(tmp_path: Path, database: Path) -> Non
         await until(lambda: not readable(database, "firstzz"))
         await until(lambda: vectors(database) == 0)
         await until(lambda: database.stat().st_size < large / 2)
+
+
+class Looks:
+    """Counts how often the janitor has asked whether a job runs; ``is_busy``: it is told that one does."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self.is_busy = False
+        self._may_rest = upkeep.may_rest
+        patch.setattr(upkeep, "may_rest", self._look)
+
+    def _look(self, tx: Transaction) -> bool:
+        self.count += 1
+        return self._may_rest(tx) and not self.is_busy
+
+    async def some(self) -> None:
+        seen = self.count
+        await until(lambda: self.count > seen + 8)
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    monkeypatch.setattr(janitor, "LOOK_S", 0.01)
+    return Looks(monkeypatch)
+
+
+@pytest.fixture
+def steps() -> Iterator[list[str]]:
+    """The steps of the janitor that have changed the file."""
+    made: list[str] = []
+    for step in ("removed_some", "freed_vectors", "merged", "gave_back"):
+        failpoints.install(f"janitor.{step}", partial(made.append, step))
+    yield made
+    failpoints.clear()
+
+
+async def test_what_makes_the_file_smaller_waits_until_no_job_runs(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch, looks: Looks, steps: list[str]
+) -> None:
+    monkeypatch.setattr(janitor, "FINISH_S", 10.0)
+    embedder = CountingEmbedder()
+    async with PhaseFlow(database, embedder=embedder, keep_vectors=0) as flow:
+        await ingest(flow, "old", write(tmp_path / "a", "firstzz", 30))
+        await ingest(flow, "kb", write(tmp_path / "b", "secondzz"))
+        await flow.vacuum()
+        embedder.close()
+        write(tmp_path / "b", "thirdzz", 3)
+        job = await flow.start("kb")
+        await embedder.until_called()
+        steps.clear()
+        await flow.delete_kb("old")
+        await until(lambda: select(database, "SELECT count(*) FROM knowledge_bases") == [(1,)])
+        await looks.some()
+        assert "removed_some" in steps
+        assert not {"merged", "gave_back"} & set(steps)
+        assert select(database, "PRAGMA freelist_count") != [(0,)]
+        monkeypatch.setattr(janitor, "LOOK_S", 1000.0)
+        seen = looks.count
+        for _ in range(20):
+            await flow.kb("kb")
+        assert looks.count < seen + 8, "between its looks it rests, though there will be something to do"
+        embedder.gate.set()
+        assert (await job.wait()).status == "completed"
+    assert {"merged", "gave_back"} <= set(steps)
+    assert select(database, "PRAGMA freelist_count") == [(0,)]
+
+
+async def test_giving_pages_back_ends_with_the_step_during_which_a_job_begins(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch, looks: Looks, steps: list[str]
+) -> None:
+    monkeypatch.setattr(upkeep, "FREE_PAGES", 1)
+
+    def begins() -> None:
+        steps.append("gave_back")
+        looks.is_busy = True
+
+    async with PhaseFlow(database, embedder=CountingEmbedder(), keep_vectors=0) as flow:
+        await ingest(flow, "kb", write(tmp_path / "a", "firstzz"))
+        failpoints.install("janitor.gave_back", begins)
+        await flow.delete_kb("kb")
+        await until(lambda: looks.is_busy)
+        await looks.some()
+        assert steps.count("gave_back") == 1
+        assert select(database, "PRAGMA freelist_count") != [(0,)]
+        failpoints.clear()
+        looks.is_busy = False
+        await until(lambda: select(database, "PRAGMA freelist_count") == [(0,)])
+
+
+async def test_what_was_deleted_last_is_freed_before_the_engine_has_ended(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(janitor, "LOOK_S", 1000.0)
+    monkeypatch.setattr(janitor, "FINISH_S", 10.0)
+    async with PhaseFlow(database, embedder=CountingEmbedder(), keep_vectors=0) as flow:
+        await ingest(flow, "kb", write(tmp_path / "a", "firstzz"))
+        await flow.delete_kb("kb")
+        assert readable(database, "firstzz")
+    assert not readable(database, "firstzz")
+    assert vectors(database) == 0
+
+
+async def test_what_cannot_be_freed_is_tried_again(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(janitor, "RETRY_S", 0.01)
+    monkeypatch.setattr(janitor, "LOOK_S", 0.01)
+    left, remove_some = 3, leftovers.remove_some
+
+    def refuse(tx: Transaction) -> bool:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise StoreUnavailable("the disk is full")
+        return remove_some(tx)
+
+    async with PhaseFlow(database, embedder=CountingEmbedder(), keep_vectors=0) as flow:
+        await ingest(flow, "kb", write(tmp_path / "a", "firstzz"))
+        monkeypatch.setattr(leftovers, "remove_some", refuse)
+        await flow.delete_kb("kb")
+        await until(lambda: left < 0 and not readable(database, "firstzz"))
+    assert caplog.text.count("cannot remove what is gone, trying again") == 3
 
 
 async def test_words_of_removed_passages_leave_a_large_index_within_the_hour(

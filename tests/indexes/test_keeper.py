@@ -1,0 +1,187 @@
+"""The keeper of an index: it does what is due once, leaves a whole index in peace, and makes way for jobs."""
+
+import logging
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import anyio
+import pytest
+
+from phaseflow.actors import index_audit
+from phaseflow.components.indexes import IndexDocument, Space
+from phaseflow.domain.errors import IndexUnavailable
+from phaseflow.store import index_spaces
+from phaseflow.store.transaction import Transaction
+from phaseflow.supervisor import index_keeper
+from tests.engine.components import CountingEmbedder
+from tests.indexes.file_index import FileIndex
+from tests.indexes.test_engine import Fault, Place, all_found, run, until
+
+NEVER_S = 1000.0
+
+
+class CountingIndex(FileIndex):
+    async def count(self, space: Space) -> int:
+        await self._begin("count")
+        return sum(count for _, count in self._passages(space, 0, -1))
+
+    async def passages(self, space: Space, after: int, limit: int) -> list[tuple[int, int]]:
+        await self._begin("passages")
+        return self._passages(space, after, limit)
+
+    def _passages(self, space: Space, after: int, limit: int) -> list[tuple[int, int]]:
+        return [(each, 1) for each in self.documents(space.name, after, limit)]  # the documents are short
+
+
+class Looks:
+    """Counts how often the keeper has looked whether anything is due."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self._is_used = index_spaces.is_used
+        patch.setattr(index_spaces, "is_used", self._look)
+        patch.setattr(index_keeper, "LOOK_S", 0.005)
+
+    def _look(self, tx: Transaction, server: str) -> bool:
+        self.count += 1
+        return self._is_used(tx, server)
+
+    async def some(self) -> None:
+        seen = self.count
+        await until(lambda: self.count > seen + 8)
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    return Looks(monkeypatch)
+
+
+def place_with(folder: Path, *names: str, fault: Fault | None = None) -> tuple[Place, FileIndex]:
+    index = FileIndex(folder / "index.db", fault)
+    place = Place("file", folder, {"index": index}, {}, CountingEmbedder())
+    place.write(*names)
+    return place, index
+
+
+@pytest.mark.parametrize(("least_s", "times"), [(NEVER_S, 0.0), (0.0, 1e9)])
+async def test_an_index_that_is_whole_is_left_in_peace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: Looks, least_s: float, times: float
+) -> None:
+    monkeypatch.setattr(index_keeper, "COUNT_S", least_s)
+    monkeypatch.setattr(index_keeper, "SELDOM", times)
+    place, _ = place_with(tmp_path, *"abc")
+    index = place.options["index"] = CountingIndex(tmp_path / "index.db")
+    async with place.flow() as flow:
+        await run(flow, place)
+        await until(lambda: index.calls["count"] == 1)  # the last of all that it does
+        made = index.calls.copy()
+        await looks.some()
+        del made["ping"], index.calls["ping"]
+        assert index.calls == made
+        assert (made["spaces"], made["passages"], made["ready"]) == (1, 1, 1)
+        place.write("d")
+        await run(flow, place)
+        await until(lambda: index.calls["ready"] == 2)
+        await looks.some()
+        assert (index.calls["spaces"], index.calls["passages"], index.calls["ready"]) == (1, 1, 2)
+
+
+@pytest.mark.parametrize("harm", [None, "down", "hangs"])
+async def test_what_was_deleted_last_goes_with_the_engine_and_else_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str | None
+) -> None:
+    monkeypatch.setattr(index_keeper, "LOOK_S", NEVER_S)
+    is_harmed = harm is not None
+
+    async def fault(call: str, documents: Sequence[IndexDocument]) -> None:
+        if call == "drop" and is_harmed:
+            if harm == "down":
+                raise IndexUnavailable("down")
+            await anyio.sleep_forever()
+
+    place, index = place_with(tmp_path, "a", fault=fault)
+    with anyio.fail_after(10):
+        async with place.flow() as flow:
+            await run(flow, place)
+            await flow.delete_kb("kb")
+            assert index.all_spaces()
+    assert index.calls["drop"] == 1
+    assert bool(index.all_spaces()) == bool(place.rows("SELECT 1 FROM index_outbox")) == is_harmed
+    is_harmed = False
+    async with place.flow():
+        await until(lambda: not index.all_spaces())
+        await until(lambda: not place.rows("SELECT 1 FROM index_outbox"))
+
+
+async def test_a_comparison_ends_where_a_job_is_started_and_is_made_anew_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: Looks
+) -> None:
+    monkeypatch.setattr(index_audit, "PAGE", 2)
+    place, index = place_with(tmp_path, *"abcdef")
+    async with place.flow() as flow:
+        await run(flow, place)
+    [(space,)] = place.rows("SELECT name FROM index_spaces")
+    whole = index.documents(space)
+    with closing(sqlite3.connect(tmp_path / "index.db")) as connection:
+        connection.execute("DELETE FROM passages WHERE document = ?", (whole[-1],))
+        connection.commit()
+    go_on = anyio.Event()
+
+    async def fault(call: str, documents: Sequence[IndexDocument]) -> None:
+        if call == "document_ids" and index.calls[call] == 2:
+            await go_on.wait()
+
+    index = FileIndex(tmp_path / "index.db", fault)
+    async with place.flow(index=index) as flow:
+        await until(lambda: index.inside == 1)
+        job = await flow.start("kb", hold=["loading"])
+        assert (await job.wait_until_idle()).status == "paused"
+        go_on.set()
+        await looks.some()
+        assert (index.calls["document_ids"], index.calls["put"]) == (2, 0)
+        await flow.cancel("kb")
+        await until(lambda: index.documents(space) == whole)
+
+
+async def test_a_job_does_not_wait_until_an_index_is_made_fast_and_that_is_done_after_it(
+    tmp_path: Path, looks: Looks
+) -> None:
+    async def fault(call: str, documents: Sequence[IndexDocument]) -> None:
+        if call == "ready" and index.calls[call] == 1:
+            await anyio.sleep_forever()
+
+    place, index = place_with(tmp_path, "a", fault=fault)
+    async with place.flow() as flow:
+        await run(flow, place)
+        await until(lambda: index.inside == 1)
+        job = await flow.start("kb", hold=["loading"])
+        assert (await job.wait_until_idle()).status == "paused"
+        await until(lambda: index.inside == 0)
+        await looks.some()
+        assert index.calls["ready"] == 1
+        await flow.cancel("kb")
+        await until(lambda: index.calls["ready"] == 2)
+        await looks.some()
+        assert index.calls["ready"] == 2
+        assert await all_found(flow) == {"a.md"}
+
+
+async def test_an_index_that_was_down_for_long_is_tidied_soon_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: Looks, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(index_keeper, "LONGEST_WAIT_S", 0.02)
+
+    async def fault(call: str, documents: Sequence[IndexDocument]) -> None:
+        if call == "spaces" and index.calls[call] <= 14:  # were its waits only doubled, the last would be 80 s
+            raise IndexUnavailable("down")
+
+    place, index = place_with(tmp_path, "a", fault=fault)
+    with caplog.at_level(logging.WARNING, "phaseflow"):
+        async with place.flow() as flow:
+            await run(flow, place)
+            await until(lambda: index.calls["ready"] == 1)
+    told = [record for record in caplog.records if record.message == "cannot tidy up, trying again"]
+    assert len(told) == 14
+    assert {getattr(record, "where", None) for record in told} == {"the index of this program"}
