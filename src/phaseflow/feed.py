@@ -53,7 +53,7 @@ class Feed:
         """Tell transitions that have just been committed."""
         for transition in logged:
             if len(self._recent) == RECENT:
-                self._floor = self._recent[0].seq
+                self._floor = self._recent[0].seq  # of the one that falls out now: from here on, memory has all
             self._recent.append(transition)
             self.last_seq = transition.seq
             self._count(transition.kb_id, moved=True)
@@ -66,6 +66,7 @@ class Feed:
 
     def forget(self, kb_id: str) -> None:
         """Say that a knowledge base has been deleted, its part of the log too."""
+        # Once, and not by a filter at each read. The floor stays, since its rows are gone from the log as well.
         self._recent = deque((t for t in self._recent if t.kb_id != kb_id), maxlen=RECENT)
         self.touch(kb_id)
 

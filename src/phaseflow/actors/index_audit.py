@@ -83,13 +83,16 @@ class IndexAudit:
         after: int | None = 0
         while after is not None:
             async with self._turn():
+                # The index first. What is put between the two looks is missing at worst, and put twice; the other way
+                # round it would be unknown, and be removed.
                 there = await self._there(after)
                 unknown, missing, after = await self._database.read(partial(_compared, self._space, there, after))
                 if unknown:
                     await bounded(self._index.remove(self._at, unknown), CALL_S)
                 if missing:
                     self._lacking()
-                    await bounded(self._index.create(self._at), CALL_S)
+                    await bounded(self._index.create(self._at), CALL_S)  # the space itself may be what was lost
+            # In turns of its own: a long document would keep a pause, or a job, waiting for all of its parts.
             for document_id in missing:
                 await self._put(document_id)
 
@@ -134,6 +137,7 @@ def _compared(
     """(those that the index should not have, those that it lacks or has in part, where the next step begins: None at
     the end)."""
     wanted = index_spaces.searchable(tx, space, after, PAGE)
+    # Where a page is full, nobody knows what its side has behind it: only what is known of both sides is compared.
     ends = [page[-1][0] for page in (there, wanted) if len(page) >= PAGE]
     last = min(ends) if ends else None
     has = {key: count for key, count in there if last is None or key <= last}

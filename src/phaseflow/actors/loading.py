@@ -189,6 +189,8 @@ class LoadingActor(Actor):
         loaded: list[LoadedText],
         begun: StagedDocument | None,
     ) -> list[StagedDocument]:
+        # All that may become of a document in one function, and all of it in one transaction: an entry that is settled
+        # without its text, failure, request or count would stay like that after a crash.
         plan, at = self.context.plan, self.context.clock.now()
         seq, known = plan.attempt.job_seq, (plan.target.kb_key, plan.target.index_version)
         unchanged = [(entry, outcome) for entry, outcome in done if isinstance(outcome, Unchanged)]
@@ -205,7 +207,10 @@ class LoadingActor(Actor):
         if unchanged:
             crawl_frontier.settle(tx, seq, [entry.id for entry, _ in unchanged], EntryState.UNCHANGED)
             crawl_frontier.refresh_stamps(tx, known, [(entry.uri, outcome.stamp) for entry, outcome in unchanged])
+            # Only of these: a document that was read anew keeps its failure, and its request below, until it is
+            # searchable, for a later phase may fail it again.
             failures.clear(tx, plan.target.kb_key, [entry.uri for entry, _ in unchanged])
+        # Not SKIPPED, which means that the source has no such document: it has this one, so it counts and stays.
         crawl_frontier.settle(tx, seq, [entry.id for entry in left_out], EntryState.UNCHANGED)
         settled = [entry.uri for entry in (*(entry for entry, _ in unchanged), *skipped, *left_out)]
         inbox.settle(tx, plan.target.kb_key, seq, settled)

@@ -37,6 +37,7 @@ class OpenFile:
 
         Only where nothing is being written to the file, so in the thread of the connection that writes.
         """
+        # By its inode: another file at the same path is no sign of life of the one that SQLite writes.
         here = os.fstat(self._fd)
         try:
             is_same = os.path.samestat(self._path.stat(), here)
@@ -46,7 +47,7 @@ class OpenFile:
             return "was deleted or replaced while in use; put it back or start anew"
         os.lseek(self._fd, 0, os.SEEK_SET)
         head = os.read(self._fd, HEAD_BYTES)
-        missing = size_by_head(head) - here.st_size
+        missing = size_by_head(head) - here.st_size  # below 0 is no fault: SQLite counts by the head alone
         if not head.startswith(SQLITE_MAGIC) or missing > self._bytes_in_wal():
             return "was cut off or overwritten while in use; stop the engine and restore a copy of it"
         return None
@@ -102,7 +103,7 @@ def may_be_open(path: Path) -> bool:
 
 
 def _close(fd: int) -> None:
-    found = os.fstat(fd)
+    found = os.fstat(fd)  # not by its path, where another file may be by now
     inode = (found.st_dev, found.st_ino)
     with _guard:
         if inode in _connections:

@@ -137,6 +137,7 @@ def take_out(tx: Transaction, kb_key: str, index_version: int, passages: Packed)
         kb_key, index_version, passages.size,
     )  # fmt: skip
     tx.run("UPDATE index_tables SET removed = removed + ? WHERE shard = ?", passages.size, number)
+    # Only of a version that nobody will write to again: a knowledge base that is merely empty keeps its table.
     tx.run(
         "DELETE FROM index_shards WHERE kb_id = ?1 AND index_version = ?2 AND passages <= 0 AND NOT EXISTS"
         " (SELECT 1 FROM knowledge_bases WHERE id = ?1 AND index_version <= ?2 AND name IS NOT NULL)",
@@ -158,6 +159,8 @@ def empty_some(tx: Transaction) -> bool:
     number = tx.value(_UNUSED)
     if number is None:
         return False
+    # Row by row of what FTS5 keeps a table in, since its own ``delete-all`` takes as long as the table is large. That
+    # comes last, for the records of the whole table. Nobody reads it meanwhile.
     if not tx.rows(
         f"DELETE FROM passages_{number}_data WHERE id IN"
         f" (SELECT id FROM passages_{number}_data WHERE id > {_FIRST_PAGE} LIMIT {_STEP}) RETURNING 1"

@@ -202,7 +202,7 @@ class Supervisor:
 
     def _next_move(self, state: IngestionState) -> Move | None:
         if state.intent is Intent.RESUME and not (self._stopping or state.cancelled):
-            return [(self._take_turn, "resumed")]
+            return [(self._take_turn, "resumed")]  # it still has its slot; through the queue, its run would end first
         # A paused job is quiet: whatever its actors have come to meanwhile waits for a resume.
         if self._stopping or state.cancelled or state.get_overall_status() is JobStatus.PAUSED:
             return None
@@ -251,7 +251,7 @@ class Supervisor:
         return actor.gate.has_waiters or self._has_ended(actor, state)
 
     def _has_ended(self, actor: Actor, state: IngestionState) -> bool:
-        before = actor.phase.before
+        before = actor.phase.before  # phases complete in order, and an actor may be done before this one is
         return actor.has_finished and (before is None or state[before].status is PhaseStatus.COMPLETED)
 
     def _failing(self, actor: Actor, phase: PhaseState, state: IngestionState) -> Move | None:
@@ -262,7 +262,7 @@ class Supervisor:
             quiet = [a.phase for a in self._actors if self._is_to_pause(a, state)]
             return failing(actor.phase, error, quiet, self._hub.clock.now())
         if phase.status is PhaseStatus.NOT_STARTED and not state.get_overall_status().is_terminal:
-            return self._starting(actor.phase)
+            return self._starting(actor.phase)  # only what runs can fail: the next look makes that move
         return None
 
     def _is_settled(self, state: IngestionState) -> bool:

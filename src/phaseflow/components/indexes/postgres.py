@@ -82,6 +82,7 @@ class PostgresIndex:
 
         async def write(connection: "Connection") -> None:
             async with connection.transaction(), connection.cursor() as cursor:
+                # COPY knows no ON CONFLICT, and a put may be repeated.
                 await cursor.execute(
                     f"DELETE FROM {_table(space.name)} AS t USING unnest(%s::bigint[], %s::int[], %s::int[])"
                     " AS n (id, first, behind) WHERE t.document_id = n.id AND position >= first AND position < behind",
@@ -229,11 +230,13 @@ def _nearest(space: Space, query: Query, segments: Sequence[_Segment]) -> tuple[
     near = f"vector <=> %s::halfvec({int(space.dimension)})"
     of = f"SELECT document_id, position, {near} AS distance FROM {_table(space.name)}"
     if query.document_ids is not None and len(query.document_ids) <= FEW_DOCUMENTS:
+        # MATERIALIZED: else an HNSW index may be walked for them, which meets few of them among all the others.
         chosen = f"SELECT * FROM {_table(space.name)} WHERE document_id = ANY(%s)"
         return (
             f"WITH chosen AS MATERIALIZED ({chosen}) SELECT document_id, position FROM chosen ORDER BY {near} LIMIT %s",
             [list(query.document_ids), vector, query.limit],
         )
+    # One part a segment: PostgreSQL uses a partial index only where its own condition stands in the statement.
     behind = segments[-1].last if segments else 0
     ranges = [*(f"document_id > {s.after} AND document_id <= {s.last}" for s in segments), f"document_id > {behind}"]
     also, more = ("", []) if query.document_ids is None else (" AND document_id = ANY(%s)", [list(query.document_ids)])
@@ -259,6 +262,7 @@ async def _build(connection: "Connection", space: Space) -> None:
         merged.append(segment)
         rows, behind = rows + size, segment.after
     name = f"{space.name}_{behind:x}_{last:x}"
+    # The new index and the end of those it replaces at once: a search sees each range covered, and no two overlap.
     async with connection.transaction():
         await connection.execute(
             "SELECT set_config('statement_timeout', '0', true), set_config('maintenance_work_mem', greatest("
