@@ -35,6 +35,8 @@ async def bring_to_an_end(flow: PhaseFlow, kb: str, documents: Path) -> None:
     for status in await flow.latest():
         if status.kb_id == kb:
             await go_on(flow, kb)
-    final = await (await flow.start(kb, documents, settings=SETTINGS)).wait()
+    # The riot may have thinned the folder out: without a yes beforehand the job would wait for one, for ever.
+    job = await flow.start(kb, documents, settings=SETTINGS, allow_deletes=True)
+    final = await job.wait()
     if final.status is not JobStatus.COMPLETED or final.metrics.documents_failed:
         raise Contradiction(f"in the calm: {final.model_dump_json(indent=1)}")
