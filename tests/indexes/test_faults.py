@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from phaseflow import FolderSource, NewDocument, PhaseFlow
 from phaseflow.actors import index_delivery, indexing
-from phaseflow.components.indexes import IndexDocument, Space
+from phaseflow.components.indexes import IndexDocument, Space, losses
 from phaseflow.domain.errors import DocumentError, IndexUnavailable, PhaseflowError
 from phaseflow.supervisor import index_keeper
 from tests.engine.components import CountingEmbedder
@@ -29,6 +29,7 @@ VERBS = (
 @pytest.fixture(autouse=True)
 def impatient() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(losses, "COUNT_S", 0.0)  # each search counts anew: what was lost since is seen at once
         patch.setattr(indexing, "FIRST_WAIT_S", 0.01)
         patch.setattr(index_delivery, "REST_S", 0.05)
         patch.setattr(index_keeper, "LOOK_S", 0.02)
