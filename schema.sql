@@ -115,11 +115,13 @@ CREATE TABLE job_entries (
     depth   INTEGER NOT NULL DEFAULT 0,
     state   INTEGER NOT NULL DEFAULT 0,
     source  TEXT NOT NULL DEFAULT 'default',
+    twin    TEXT,                                 -- the uri of what has the same bytes, where that is the document
     UNIQUE (job_seq, uri)
 ) STRICT;
 CREATE INDEX job_entries_open ON job_entries (job_seq, source, depth, id) WHERE state = 0;
 CREATE INDEX job_entries_unread ON job_entries (job_seq, uri) WHERE state = 0;
 CREATE INDEX job_entries_failed ON job_entries (job_seq, id) WHERE state IN (3, 5);
+CREATE INDEX job_entries_twins ON job_entries (job_seq, uri) WHERE twin IS NOT NULL;
 
 -- The sources of the newest job that have been listed to their end, or could not be.
 CREATE TABLE job_sources (

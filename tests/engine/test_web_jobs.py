@@ -1,5 +1,8 @@
 """A website through the whole engine: crawled, searched, crawled again."""
 
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -8,12 +11,16 @@ from pydantic import HttpUrl
 
 from phaseflow import PhaseFlow
 from phaseflow.components.sources.web import WebLoader
+from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.errors import InvalidRequest, SourceNotAllowed
+from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.settings import WebSource
 from phaseflow.domain.status import JobStatusResponse
-from phaseflow.domain.vocabulary import JobStatus
+from phaseflow.domain.vocabulary import DocumentStatus, JobStatus
+from phaseflow.store.transaction import Transaction
 from tests.components.web_site import QUICK, Reply, WebSite, moved
 from tests.engine.components import CountingEmbedder
+from tests.store.full_text import check_consistent
 
 
 def page(title: str, words: str, *links: str) -> Reply:
@@ -185,12 +192,109 @@ async def test_pages_of_the_same_bytes_are_one_document_that_names_the_others(da
             assert final.status is JobStatus.COMPLETED
             at = site.url
             found = {each.uri.removeprefix(at): each for each in (await flow.documents("site")).items}
-            tides = [uri for uri in found if uri.startswith("/tides")]
-            assert len(tides) == 1
-            others = found[tides[0]].metadata["also_at"]
+            assert sorted(found) == ["/", "/moon", "/tides"]
+            others = found["/tides"].metadata["also_at"]
             assert isinstance(others, list)
-            assert sorted([*others, at + tides[0]]) == [f"{at}/tides", f"{at}/tides.html", f"{at}/tides?from=home"]
-            assert (final.metrics.documents_deleted, len(found)) == (0, 3)
+            assert sorted(others) == [f"{at}/tides.html", f"{at}/tides?from=home"]
+            assert final.metrics.documents_deleted == 0
+
+
+def manual(*links: str, pages: Sequence[str] = ()) -> WebSite:
+    """A page of links, and chapters that stand under an address with ``index.html`` and one without."""
+    chapters = {path: page("Chapter", "of " + path.removesuffix("index.html")) for path in (*links, *pages)}
+    return WebSite({"/": page("Home", "the manual", *links)} | chapters)
+
+
+async def held(flow: PhaseFlow, site: WebSite) -> dict[str, DocumentInfo]:
+    """The documents by path; counted as the job and its knowledge base count them."""
+    found = {each.uri.removeprefix(site.url): each for each in (await flow.documents("site")).items}
+    kb, status = await flow.kb("site"), await (await flow.job("site")).status()
+    assert kb.documents == len(found) == status.metrics.documents_found - status.metrics.documents_failed
+    for uri, document in found.items():
+        assert document.id == document_id("site", site.url + uri)
+    return found
+
+
+@pytest.mark.parametrize(
+    "order", [("/t/index.html", "/t/", "/t"), ("/t", "/t/", "/t/index.html"), ("/t/", "/t", "/t/index.html")]
+)
+async def test_the_shortest_address_is_the_document_whatever_is_read_first(
+    database: Path, order: tuple[str, ...]
+) -> None:
+    site, embedder = manual(*order), CountingEmbedder()
+    site.pages["/t"] = site.pages["/t/index.html"] = site.pages["/t/"]
+    async with site, PhaseFlow(database, embedder=embedder, allow_private=allowed(site)) as flow:
+        for crawled in range(3):
+            final = await crawl(flow, site)
+            found = await held(flow, site)
+            assert sorted(found) == ["/", "/t"]
+            others = found["/t"].metadata["also_at"]
+            assert isinstance(others, list)
+            assert sorted(others) == [f"{site.url}/t/", f"{site.url}/t/index.html"]
+            counts = final.metrics
+            assert (counts.documents_deleted, counts.documents_unchanged) == (0, 2 if crawled else 0)
+        assert max(embedder.paid.values()) == 1
+        assert (await flow.search("site", "chapter", limit=1))[0].uri == f"{site.url}/t"
+
+
+async def test_a_shorter_address_that_comes_later_takes_a_document_over_and_gives_it_back(database: Path) -> None:
+    names = [f"/t{n}/" for n in range(11)]  # so many that the guard of deletions would ask
+    long = [f"{name}index.html" for name in names]
+    site, embedder = manual(*long), CountingEmbedder()
+    async with site, PhaseFlow(database, embedder=embedder, allow_private=allowed(site)) as flow:
+        await crawl(flow, site)
+        assert sorted(await held(flow, site)) == sorted(["/", *long])
+        await flow.set_metadata("site", f"{site.url}{long[0]}", {"topic": "tides"})
+        # Of every second pair the longer one is read first.
+        links = [uri for n, pair in enumerate(zip(names, long, strict=True)) for uri in (pair[::-1] if n % 2 else pair)]
+        site.pages["/"] = page("Home", "the manual", *links)
+        site.pages |= {name: site.pages[name + "index.html"] for name in names}
+        paid = embedder.paid.copy()
+        final = await crawl(flow, site)
+        found = await held(flow, site)
+        assert sorted(found) == sorted(["/", *names])
+        assert found[names[0]].metadata["topic"] == "tides"
+        assert final.metrics.documents_deleted == 0
+        assert all("the manual" in text for text in embedder.paid - paid)
+        site.pages |= {name: Reply(b"gone", 404) for name in names[:2]}
+        await crawl(flow, site)
+        gone = {each.uri for each in (await flow.failures("site")).items}
+        assert gone == {site.url + name for name in names[:2]}
+        left = {each.uri for each in (await flow.documents("site", status=DocumentStatus.INDEXED)).items}
+        assert {uri.removeprefix(site.url) for uri in left} == {"/", *long[:2], *names[2:]}
+    with closing(sqlite3.connect(database)) as connection:
+        check_consistent(Transaction(connection))
+
+
+async def test_what_an_earlier_run_has_loaded_is_still_the_same_page(database: Path) -> None:
+    site, embedder = manual("/t/index.html", "/t/"), CountingEmbedder()
+    site.pages["/t/"], text = Reply(hang=True), site.pages["/t/index.html"]
+    embedder.gate = anyio.Event()
+    async with site:
+        async with PhaseFlow(database, embedder=embedder, allow_private=allowed(site)) as flow:
+            job = await flow.start("site", {"type": "web", "urls": [site.url + "/"]})
+            with anyio.fail_after(20):
+                async for status in job.watch():
+                    if status.metrics.documents_loaded == 2:
+                        break
+        site.pages["/t/"] = text
+        embedder.gate.set()
+        async with PhaseFlow(database, embedder=embedder, allow_private=allowed(site)) as flow:
+            with anyio.fail_after(20):
+                final = await (await flow.job("site")).wait()
+            assert sorted(await held(flow, site)) == ["/", "/t/"]
+    assert (final.metrics.documents_loaded, final.metrics.documents_deleted) == (2, 0)
+
+
+async def test_a_full_crawl_keeps_a_document_that_another_page_is_left_out_for(database: Path) -> None:
+    site = manual("/t")
+    site.pages["/t/index.html"] = site.pages["/t"]
+    async with site, PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow:
+        await crawl(flow, site, max_pages=2)
+        site.pages["/"] = page("Home", "the manual", "/t/index.html")
+        final = await crawl(flow, site, max_pages=2)
+        assert sorted(await held(flow, site)) == ["/", "/t"]
+    assert final.metrics.documents_deleted == 0
 
 
 @pytest.mark.parametrize("is_first", [True, False])

@@ -24,6 +24,7 @@ from phaseflow.store import (
     knowledge_bases,
     passages,
     progress,
+    twins,
 )
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.passages import Scope
@@ -41,6 +42,8 @@ BATCH_WAIT_S = 0.25
 """How long a smaller batch waits for more, seconds."""
 ASKED_FOR_WAIT_S = 0.01
 """The same where the job only takes what is asked for: somebody waits for it. What comes alone is not kept waiting."""
+TWINS = 16
+"""Addresses of documents of the same bytes looked at in one transaction: of each, one passage is indexed anew."""
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 5.0
 """An index that cannot be reached is tried again after so long, at first and at most."""
@@ -213,8 +216,13 @@ class IndexingActor(Actor):
         while True:
             async with self.gate:
                 if not await self.context.write(self._clean_up):
-                    return
+                    break
             failpoints.hit("indexing.cleaned")
+        # Last: what the crawl left out is gone by now, and has not gone before somebody has agreed to it.
+        after: str | None = ""
+        while after is not None:
+            async with self.gate:
+                after = await self.context.write(partial(self._settle_twins, after))
 
     def _is_to_switch(self, tx: Transaction) -> bool:
         return knowledge_bases.get(tx, self.context.plan.attempt.kb_id).index_version != self._scope.index_version
@@ -225,6 +233,10 @@ class IndexingActor(Actor):
         knowledge_bases.switch(tx, self._scope.kb_key, self._scope.index_version, plan.model)
         knowledge_bases.set_live_settings(tx, self._scope.kb_key, self._scope.index_version, plan.live_settings)
         index_spaces.keep_only(tx, self._scope.kb_key, self._scope.index_version)
+
+    def _settle_twins(self, after: str, tx: Transaction) -> str | None:
+        self.context.advance(tx, self.phase, Done())
+        return twins.settle(tx, self._scope, self.context.plan.attempt.job_seq, after, TWINS, self.context.clock.now())
 
     def _clean_up(self, tx: Transaction) -> int:
         self.context.advance(tx, self.phase, Done())

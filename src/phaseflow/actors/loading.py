@@ -195,7 +195,8 @@ class LoadingActor(Actor):
         seq, known = plan.attempt.job_seq, (plan.target.kb_key, plan.target.index_version)
         unchanged = [(entry, outcome) for entry, outcome in done if isinstance(outcome, Unchanged)]
         skipped = [entry for entry, outcome in done if isinstance(outcome, Skipped)]
-        same = [(outcome.twin, entry.uri) for entry, outcome in done if isinstance(outcome, Skipped) and outcome.twin]
+        twin_of = [(o.twin, entry.uri, o.is_same) for entry, o in done if isinstance(o, Skipped) and o.twin]
+        listed_again = 0
         left_out = [entry for entry, outcome in done if isinstance(outcome, LeftOut)]
         failed = [(entry, outcome) for entry, outcome in done if isinstance(outcome, FailedDocument)]
         if begun is not None:
@@ -217,7 +218,8 @@ class LoadingActor(Actor):
         if skipped:
             crawl_frontier.settle(tx, seq, [entry.id for entry in skipped], EntryState.SKIPPED)
             catalogue.forget(tx, plan.target.kb_key, [entry.uri for entry in skipped])
-            twins.note(tx, plan.target, same)
+            twins.note(tx, plan.target, [(twin, uri) for twin, uri, _ in twin_of])
+            listed_again = twins.mark_same(tx, seq, [(twin, uri) for twin, uri, is_same in twin_of if is_same])
         if failed:
             crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if not f.gone], EntryState.FAILED)
             crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if f.gone], EntryState.GONE)
@@ -234,7 +236,7 @@ class LoadingActor(Actor):
         as_before = len(unchanged) + len(left_out)
         # Last, where other phases count first: the total depends on the links above. A stale attempt is refused all the
         # same, and what it has written here is rolled back with it.
-        counts = Done(len(loaded) + as_before, len(failed), as_before, len(loaded), total, -len(skipped))
+        counts = Done(len(loaded) + as_before, len(failed), as_before, len(loaded), total, listed_again - len(skipped))
         self.context.advance(tx, self.phase, counts)
         return staged
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import anyio
@@ -26,7 +27,7 @@ from phaseflow.domain.errors import (
 )
 from phaseflow.domain.policy import workers_wait_s
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
-from phaseflow.store import crawl_frontier, failpoints, progress
+from phaseflow.store import crawl_frontier, failpoints, progress, twins
 from phaseflow.store.crawl_frontier import ListedEntry
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.transaction import Transaction
@@ -36,6 +37,8 @@ BATCH = 32
 STORE_S = 0.5
 """What has been read waits no longer to be stored: a site that answers every ten seconds is lost a page by a kill, not
 a batch, and its progress is seen."""
+EXPECTED = 1000
+"""Documents that a loader is told of at once."""
 IN_FLIGHT = 4
 """Documents read at once, unless the loader has an ``in_flight`` of its own."""
 
@@ -101,11 +104,25 @@ class SourceReader:
         """Read all there is, and what is asked for beside it, until the phase says that no more will come. What the
         source itself fails with is the phase's to judge. Cancelling drops what is not stored."""
         try:
+            await self._say_what_is_known()
             await self._read(is_listed)
             while await self._loading.has_more(self):
                 await self._read(is_listed=True)
         finally:
             self.is_done = True
+
+    async def _say_what_is_known(self) -> None:
+        """Tell the loader which documents there are, if it wants to know."""
+        if (expect := getattr(self._loader, "expect_documents", None)) is None:
+            return
+        key, seq = self.known[0], self._context.plan.attempt.job_seq
+        in_hand = partial(twins.documents_in_hand, kb_key=key, job_seq=seq)
+        for look in (partial(twins.documents_of, kb_key=key), in_hand):
+            after: str | None = ""
+            while after is not None:
+                page = partial(look, source=self.name, after=after, limit=EXPECTED)
+                found, after = await self._context.database.read(page)
+                expect(found)
 
     async def _read(self, is_listed: bool) -> None:
         """Read what there is now."""

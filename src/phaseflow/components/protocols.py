@@ -84,13 +84,15 @@ class Skipped:
     """Neither a document nor a failure: a redirect, a page that asks not to be indexed.
 
     It is not counted; what the knowledge base has under its uri is removed at the end. ``twin``: the uri of the
-    document that is the same or stands for it, whose metadata will name this one (``also_at``).
+    document that is the same or stands for it, whose metadata will name this one (``also_at``). ``is_same``: byte for
+    byte, so that the shorter of the two uris is the document's when the crawl ends.
     """
 
     entry: Entry
     reason: str
     links: tuple[Entry, ...] = ()
     twin: str | None = None
+    is_same: bool = False
 
 
 class Span(NamedTuple):
@@ -106,7 +108,9 @@ class Loader(Protocol):
 
     Optional attributes, with their defaults: ``in_flight: int`` (4: documents read at once),
     ``max_entries: int | None`` (None: documents of one crawl, in the order found; more are left out),
-    ``follows_links: bool`` (False: a document that could not be read may hide others, so that none counts as gone).
+    ``follows_links: bool`` (False: a document that could not be read may hide others, so that none counts as gone),
+    ``expect_documents(documents: Sequence[tuple[str, bytes]])`` (called before the first ``load``, with the uri and the
+    ``content_hash`` of each document that the knowledge base has of this source).
     """
 
     def list(self) -> AsyncIterator[Sequence[Entry]]:

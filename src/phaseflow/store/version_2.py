@@ -20,6 +20,7 @@ CREATE UNIQUE INDEX knowledge_bases_by_name ON knowledge_bases (name);
 ALTER TABLE ingestion_jobs ADD COLUMN lists INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE ingestion_phase_status ADD COLUMN note TEXT;
 ALTER TABLE job_entries ADD COLUMN source TEXT NOT NULL DEFAULT 'default';
+ALTER TABLE job_entries ADD COLUMN twin TEXT;
 UPDATE job_entries SET source = 'push'
 WHERE job_seq IN (SELECT seq FROM ingestion_jobs WHERE sources ->> '$.default.type' = 'upload');
 CREATE TABLE webhooks (name TEXT PRIMARY KEY, id TEXT NOT NULL, url TEXT NOT NULL, chosen_by_client INTEGER NOT NULL,
@@ -38,6 +39,7 @@ ALTER TABLE ingestion_jobs ADD COLUMN allow_deletes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ingestion_jobs ADD COLUMN made_again TEXT;
 CREATE INDEX ingestion_jobs_leased ON ingestion_jobs (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX job_entries_failed ON job_entries (job_seq, id) WHERE state IN (3, 5);
+CREATE INDEX job_entries_twins ON job_entries (job_seq, uri) WHERE twin IS NOT NULL;
 ALTER TABLE documents ADD COLUMN characters INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE documents ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE documents ADD COLUMN turn INTEGER;

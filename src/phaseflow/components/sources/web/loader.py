@@ -15,22 +15,20 @@ from phaseflow.components.sources.web.fetching import Fetcher, refusal, target_o
 from phaseflow.components.sources.web.limits import Limits
 from phaseflow.components.sources.web.links import Links
 from phaseflow.components.sources.web.rate_limit import Clock, Sleep
-from phaseflow.components.sources.web.reading import Reading, check_type, read, said
+from phaseflow.components.sources.web.reading import Reading, read, said
 from phaseflow.components.sources.web.robots import Robots
 from phaseflow.components.sources.web.sitemap import is_sitemap, read_sitemap, sitemap_limits
 from phaseflow.components.sources.web.ssrf import AddressPolicy, Resolver, resolve
 from phaseflow.components.sources.web.stamp import Stamp
+from phaseflow.components.sources.web.standing import Standing, wanted
 from phaseflow.components.sources.web.start_urls import Seeds, given_pages
 from phaseflow.components.sources.web.twins import Twins
 from phaseflow.components.workers.recognition import AnyPool
-from phaseflow.domain.errors import DocumentError, RateLimited, SourceDown, SourceNotAllowed, TransientError
+from phaseflow.domain.errors import DocumentError, SourceDown, SourceNotAllowed
 from phaseflow.domain.settings import WebSource
 
 USER_AGENT = "phaseflow"
 _MOST_IN_FLIGHT = 16
-_REMEMBERED = 10_000
-_PATIENCE = 5
-"""Attempts at a canonical address, fewer than the engine makes at the page that names it."""
 _SLOW_TRIES = 2
 """Attempts at a page that is answered too slowly: each takes a minute, and the next page waits behind it."""
 _NOINDEX = "asks not to be indexed"
@@ -78,9 +76,8 @@ class WebLoader:
         self._is_one_site = len(sites) == 1
         self._links = Links(sites, self._robots, source.max_depth)
         self._seeds = Seeds(given, source, self._fetcher, self._robots, self._links, sleep)
-        self._stand: dict[str, bool] = {}
+        self._standing = Standing(self._fetcher, self._robots, self._read)
         self._twins = Twins()
-        self._faults: Counter[str] = Counter()
         self._slow: Counter[str] = Counter()
         self.max_entries = source.max_pages
         self.in_flight = min(_MOST_IN_FLIGHT, self._limits.at_once * max(1, len(sites)))
@@ -94,6 +91,10 @@ class WebLoader:
         """
         async for page in self._seeds.pages():
             yield page
+
+    def expect_documents(self, documents: Sequence[tuple[str, bytes]]) -> None:
+        """Remember which addresses are documents: a new page with the bytes of one is left out in its favour."""
+        self._twins.expect(documents)
 
     async def load(self, entry: Entry, known: Known | None) -> Outcome:
         """Fetch one page.
@@ -140,7 +141,7 @@ class WebLoader:
     async def _load(self, entry: Entry, known: Known | None, *, again: bool = False) -> Outcome:
         stamp = Stamp.decoded(known.stamp, entry.uri) if known else Stamp()
         await self._check_rules(entry.uri)
-        answer = await self._fetcher.get(entry.uri, stamp.conditions(), wanted=_wanted)
+        answer = await self._fetcher.get(entry.uri, stamp.conditions(), wanted=wanted)
         if answer.is_redirect:
             moved = await self._redirected(entry, answer)
             if moved is None and not again:  # it has set a cookie and led back
@@ -193,10 +194,10 @@ class WebLoader:
         links = await self._links.entries(entry, () if directives.nofollow else stamp.links)
         if directives.noindex:
             return Skipped(entry, _NOINDEX, links)
-        self._remember(entry.uri, stands=True)
+        self._standing.remember(entry.uri, stands=True)
         async with self._twins.turn(known.content_hash, entry.uri) as twin:
             if twin is not None:
-                return Skipped(entry, f"the same page as {twin}", links, twin)
+                return Skipped(entry, f"the same page as {twin}", links, twin, is_same=True)
             return Unchanged(entry, known.content_hash, known.stamp, links)
 
     async def _sitemap(self, entry: Entry, answer: Answer) -> Skipped:
@@ -217,11 +218,12 @@ class WebLoader:
             self._twins.add_alias(canonical, entry.uri)
             return Skipped(entry, reason, (Entry(canonical, depth=entry.depth), *links), canonical)
         stamp = Stamp.of(reading.answer, page.links).encoded(entry.uri)
-        async with self._twins.turn(reading.digest, entry.uri) as twin:
-            if twin is not None:
-                return Skipped(entry, f"the same page as {twin}", links, twin)
-            if known is not None and known.content_hash == reading.digest:
+        async with self._twins.turn(reading.digest, entry.uri) as read_before:
+            if read_before is None and known is not None and known.content_hash == reading.digest:
                 return Unchanged(entry, reading.digest, stamp, links)
+            twin = read_before or await self._standing_twin(entry, reading.digest)
+            if twin is not None:
+                return Skipped(entry, f"the same page as {twin}", links, twin, is_same=True)
             found = await self._extraction.text(reading.answer)
             also_at = self._twins.aliases(entry.uri)
             metadata = {**found.metadata, "also_at": also_at} if also_at else found.metadata
@@ -242,43 +244,19 @@ class WebLoader:
         """
         target = reading.page.canonical
         if target is None or target == entry.uri or not self._links.same_site(target, entry.uri):
-            self._remember(entry.uri, stands=True)
+            self._standing.remember(entry.uri, stands=True)
             return None
-        if target not in self._stand:
-            self._remember(target, stands=await self._stands(target))
-        return target if self._stand[target] else None
+        return target if await self._standing.holds(target) else None
 
-    async def _stands(self, url: str) -> bool:
-        if not await self._robots.allow(url):
-            return False
-        try:
-            answer = await self._fetcher.get(url, wanted=_wanted)
-            if not answer.is_success and not answer.is_redirect:
-                raise refusal(answer)
-        except (DocumentError, TooSlow):
-            return False
-        except RateLimited:
-            raise
-        except TransientError:
-            self._faults[url] += 1
-            if self._faults[url] < _PATIENCE:
-                raise
-            return False
-        if not answer.is_success:
-            return False
-        page = (await self._read(answer)).page
-        return page.canonical in {None, url} and not page.directives.noindex
-
-    def _remember(self, url: str, *, stands: bool) -> None:
-        if len(self._stand) >= _REMEMBERED:
-            self._stand.pop(next(iter(self._stand)))
-        self._stand[url] = stands
-
-
-def _wanted(answer: Answer) -> bool:
-    if answer.is_success:
-        check_type(answer)
-    return answer.is_success
+    async def _standing_twin(self, entry: Entry, digest: bytes) -> str | None:
+        """The address that was the document with these bytes in an earlier crawl, if it still is."""
+        url = self._twins.expected(digest)
+        if url is None or url == entry.uri or not self._links.same_site(url, entry.uri):
+            return None
+        if not await self._robots.allow(url) or not await self._standing.keeps(url, digest):
+            return None
+        self._twins.agree(digest, url)
+        return url
 
 
 def _nothing(_: Answer) -> bool:

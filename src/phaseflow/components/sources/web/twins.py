@@ -1,6 +1,10 @@
-"""Pages that are the same, byte for byte, under several addresses: the one that is found first is the document."""
+"""Pages that are the same, byte for byte, under several addresses: one is the document.
 
-from collections.abc import AsyncIterator
+It is the one that the knowledge base has already, else the one that is read first. The engine gives the document the
+shortest of the addresses when the crawl ends (``store.twins``), so that none is taken out only to come back.
+"""
+
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -16,10 +20,24 @@ class Twins:
 
     def __init__(self) -> None:
         self._first: dict[bytes, str] = {}
+        self._expected: dict[bytes, str] = {}
         self._reading: dict[bytes, anyio.Event] = {}
         self._aliases: dict[str, list[str]] = {}
         """By canonical address, those that named it."""
         self._count = 0
+
+    def expect(self, documents: Sequence[tuple[str, bytes]]) -> None:
+        """Remember documents of an earlier crawl (address, digest): whether they still stand is to be asked."""
+        for url, digest in documents[: max(0, _REMEMBERED - len(self._expected))]:
+            self._expected[digest] = url
+
+    def expected(self, digest: bytes) -> str | None:
+        """The address that was the document with these bytes in an earlier crawl."""
+        return self._expected.get(digest)
+
+    def agree(self, digest: bytes, url: str) -> None:
+        """The page at ``url`` is the document with these bytes, in this crawl too."""
+        self._first[digest] = url
 
     def add_alias(self, canonical: str, url: str) -> None:
         """Remember an address that was left out in favour of another, which may not have been read yet."""
@@ -48,7 +66,7 @@ class Twins:
         done = self._reading[digest] = anyio.Event()
         try:
             yield None
-            self._first[digest] = url
+            self._first.setdefault(digest, url)
             if len(self._first) > _REMEMBERED:
                 del self._first[next(iter(self._first))]
         finally:
