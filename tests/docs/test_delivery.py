@@ -114,9 +114,8 @@ def test_the_page_for_models_links_to_files_that_there_are() -> None:
 
 
 def test_the_workflow_runs_what_everybody_runs() -> None:
-    job, adapters = yaml.safe_load(_text(".github/workflows/ci.yml"))["jobs"].values()
+    (job,) = yaml.safe_load(_text(".github/workflows/ci.yml"))["jobs"].values()
     assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
-    assert [step["run"] for step in adapters["steps"] if "run" in step] == ["./tasks adapters"]
     lowest = re.search(r'requires-python = ">=([\d.]+)"', _text("pyproject.toml"))
     assert lowest is not None
     assert job["strategy"]["matrix"]["python"][0] == lowest[1]
