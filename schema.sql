@@ -269,6 +269,7 @@ CREATE TABLE unused_vectors (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX unused_vectors_by_age ON unused_vectors (since);
 CREATE INDEX unused_vectors_by_vector ON unused_vectors (vector_id);
+CREATE INDEX unused_vectors_kept ON unused_vectors (kb_id) WHERE since > '';
 
 -- The tables of FTS5, passages_N, which are made when they are first needed, all the same (store/postings); rowid = chunks.id.
 -- Without content of their own: the text is in texts.

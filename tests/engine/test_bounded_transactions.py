@@ -1,6 +1,7 @@
 """No transaction grows with a document: one that is four times as long takes more of them, not longer ones."""
 
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import numpy.typing as npt
 import pytest
 
 from phaseflow import FolderSource, PhaseFlow
-from phaseflow.store import failpoints
+from phaseflow.store import failpoints, unused_vectors
 from phaseflow.store.database import Database
+from phaseflow.store.schema import schema_sql
+from phaseflow.store.transaction import Transaction
 from tests.matrices import first_of_each
 from tests.store.probes import until_removed
 
@@ -95,6 +98,30 @@ async def test_no_transaction_grows_with_a_document(tmp_path: Path, repeat: bool
     # FTS5 merges its segments in steps too, but the places of one word whole: here all passages have the same words.
     assert large.rows <= (1.5 if repeat else 1.3) * small.rows
     assert large.steps <= 1.3 * small.steps
+
+
+async def test_letting_go_of_a_deleted_knowledge_base_passes_over_no_vector_that_has_gone_before(
+    tmp_path: Path,
+) -> None:
+    gone, kept, steps = 20_000, 10, 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += STEPS
+
+    with closing(sqlite3.connect(tmp_path / "kb.db")) as connection:
+        connection.executescript(schema_sql())
+        connection.executemany(
+            "INSERT INTO unused_vectors VALUES ('kb~1', ?, iif(?, '', '2026'))",
+            ((n, n < gone) for n in range(gone + kept)),
+        )
+        connection.set_progress_handler(step, STEPS)
+        tx = Transaction(connection)
+        assert unused_vectors.let_go_of_all(tx, "kb~1", 2 * kept)
+        assert not unused_vectors.let_go_of_all(tx, "kb~1", 2 * kept)
+        connection.set_progress_handler(None, STEPS)
+        assert connection.execute("SELECT count(*) FROM unused_vectors WHERE since > ''").fetchone() == (0,)
+    assert steps < gone / 4
 
 
 async def test_a_wal_is_given_back_when_nobody_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,7 @@ CREATE TABLE unused_vectors (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX unused_vectors_by_age ON unused_vectors (since);
 CREATE INDEX unused_vectors_by_vector ON unused_vectors (vector_id);
+CREATE INDEX unused_vectors_kept ON unused_vectors (kb_id) WHERE since > '';
 ALTER TABLE chunks ADD COLUMN context TEXT NOT NULL DEFAULT '';
 CREATE TABLE index_tables (
     shard    INTEGER PRIMARY KEY,
