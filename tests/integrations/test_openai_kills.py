@@ -155,5 +155,5 @@ async def check(client: AsyncOpenAI, answered: Answered) -> None:
             text = [part.text or "" async for part in client.vector_stores.files.content(id_, vector_store_id=store)]
             assert "".join(text).strip() == answered.files[id_].decode().strip()
     for (store, batch), ids in answered.batches.items():
-        counts = (await client.vector_stores.file_batches.retrieve(batch, vector_store_id=store)).file_counts
-        assert counts.total == counts.completed + counts.cancelled == len(ids)
+        of_batch = (await client.vector_stores.file_batches.retrieve(batch, vector_store_id=store)).file_counts
+        assert of_batch.total == of_batch.completed + of_batch.cancelled == len(ids)
