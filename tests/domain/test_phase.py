@@ -70,6 +70,13 @@ class Phase(RuleBasedStateMachine):
         assert self.phase.items_processed >= before.items_processed
         assert self.phase.items_failed >= before.items_failed
 
+    @precondition(lambda self: self.phase.status is not PhaseStatus.COMPLETED)
+    @rule(total=COUNTS)
+    def the_phase_before_ends(self, total: int) -> None:
+        before = self.phase
+        self.phase = before.with_total(total)
+        assert self.phase.status is before.status
+
     @precondition(lambda self: self.phase.status is not PhaseStatus.RUNNING)
     @rule(processed=COUNTS)
     def no_progress(self, processed: int) -> None:
@@ -80,6 +87,11 @@ class Phase(RuleBasedStateMachine):
     def progress_never_goes_back_within_a_run(self) -> None:
         assert self.phase.progress >= self.low
         self.low = self.phase.progress
+
+    @invariant()
+    def progress_follows_from_the_counts_once_there_is_a_total(self) -> None:
+        done, total = self.phase.items_done, self.phase.items_total
+        assert self.phase.progress >= (min(99, 100 * done // total) if total else 0)
 
     @invariant()
     def progress_is_below_a_hundred_until_it_is_completed(self) -> None:

@@ -202,6 +202,8 @@ def _progress_faults(connection: sqlite3.Connection) -> Iterator[str]:
             yield f"{phase} of {job} is {status} at {progress} %"
         if total is not None and done > total:
             yield f"{phase} of {job} has done {done} of {total}"
+        if total and progress < min(99, 100 * done // total):
+            yield f"{phase} of {job} has done {done} of {total} and stands at {progress} %"
 
 
 _STATES = (

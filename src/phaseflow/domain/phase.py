@@ -113,8 +113,14 @@ class PhaseState:
             items_reused=max(self.items_reused, _count("items_reused", items_reused)),
         )
         total = self.items_total if items_total is None else _count("items_total", items_total)
-        if total is not None:
-            state = replace(state, items_total=max(total, state.items_done))
+        return state.with_total(total) if total is not None else state
+
+    def with_total(self, items_total: int) -> Self:
+        """The same phase once its total is known, whatever its status: never less than what is done.
+
+        Progress follows at once, not with the next batch. It is kept because it must not go back when a total grows.
+        """
+        state = replace(self, items_total=max(items_total, self.items_done))
         return replace(state, progress=max(self.progress, state._fraction()))
 
     def is_terminal(self) -> bool:

@@ -1,7 +1,6 @@
 """The moves that a supervisor makes: pure, each a list of steps that are stored together, with their reasons."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from phaseflow.domain.ingestion import IngestionState
@@ -25,7 +24,7 @@ def completing(phase: JobPhase, at: datetime) -> Move:
         if phase is PHASES[-1]:
             return after
         following = after[PHASES[phase.position + 1]]
-        return after.with_phase(replace(following, items_total=following.items_available))
+        return after.with_phase(following.with_total(following.items_available))
 
     return [(change, None)]
 
