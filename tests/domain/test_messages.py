@@ -85,6 +85,26 @@ def test_a_paused_job_waits_on_its_pause_until_it_is_queued() -> None:
     assert message(queued) == "Loading goes on when a slot is free"
 
 
+def test_a_resume_ends_the_hold_of_a_phase_and_a_pause_of_it_the_resume() -> None:
+    queued = verbs.resume(fresh(JobPhase.LOADING), LATER)
+    assert phase_waiting_on(queued, queued[JobPhase.LOADING]) is WaitingOn.QUEUE
+    held = verbs.pause(queued, JobPhase.LOADING)
+    assert held.get_overall_status() is JobStatus.PAUSED
+    assert phase_waiting_on(held, held[JobPhase.LOADING]) is WaitingOn.PAUSE
+    assert job_waiting_on(held) is WaitingOn.PAUSE
+    assert message(held) == "Paused in loading: 0 documents done"
+
+
+def test_a_resume_of_one_phase_leaves_the_others_waiting_on_their_pause() -> None:
+    held = verbs.pause(running(JobPhase.CHUNKING)).each(
+        lambda p: p.pause(LATER) if p.status is PhaseStatus.RUNNING else p
+    )
+    queued = verbs.resume(held, LATER, JobPhase.CHUNKING)
+    waits = [phase_waiting_on(queued, phase) for phase in queued.phases]
+    assert waits == [WaitingOn.PAUSE, WaitingOn.QUEUE, WaitingOn.PAUSE, WaitingOn.PAUSE]
+    assert message(queued) == "Chunking goes on when a slot is free"
+
+
 def test_a_failed_job_that_is_to_be_retried_waits_on_the_queue() -> None:
     state = running()
     failed = state.with_phase(state[JobPhase.LOADING].fail("it broke", LATER))

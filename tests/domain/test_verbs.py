@@ -187,6 +187,27 @@ def test_pausing_the_only_phase_of_a_queued_resume_leaves_the_queue() -> None:
     assert verbs.pause(queued, JobPhase.LOADING).intent is None
 
 
+@given(state=states(), phase=st.sampled_from(PHASES))
+@settings(max_examples=300)
+@example(state=verbs.resume(fresh(JobPhase.LOADING), T0), phase=JobPhase.LOADING)
+def test_a_job_that_a_paused_phase_keeps_from_moving_waits_for_no_slot(state: IngestionState, phase: JobPhase) -> None:
+    try:
+        held = verbs.pause(state, phase)
+    except JobConflict:
+        return
+    if held.intent in {Intent.START, Intent.RESUME}:
+        assert not verbs.take_turn(held, LATER).is_stalled
+
+
+def test_what_was_resumed_beside_a_phase_that_is_paused_again_goes_on_with_it() -> None:
+    queued = verbs.resume(verbs.pause(fresh(JobPhase.LOADING)), T0)
+    held = verbs.pause(queued, JobPhase.LOADING)
+    assert [held.held, *(p.held for p in held.phases)] == [False, True, False, False, False]
+    turned = verbs.take_turn(verbs.resume(held, LATER, JobPhase.LOADING), LATER)
+    assert turned[JobPhase.LOADING].status is PhaseStatus.RUNNING
+    assert not turned.is_held_somewhere
+
+
 def test_a_job_whose_first_phase_is_held_waits_for_no_slot() -> None:
     assert verbs.pause(fresh(), JobPhase.LOADING) == fresh(JobPhase.LOADING)
 

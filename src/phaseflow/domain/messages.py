@@ -3,7 +3,8 @@
 from phaseflow.domain.counting import counted, counted_of
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import PhaseState
-from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus, WaitingOn
+from phaseflow.domain.verbs import released
+from phaseflow.domain.vocabulary import Intent, JobPhase, JobStatus, PhaseStatus, WaitingOn
 
 _DOING = {
     JobPhase.LOADING: "Loading",
@@ -34,11 +35,18 @@ def phase_waiting_on(state: IngestionState, phase: PhaseState) -> WaitingOn | No
     """Why this phase does not move, or None."""
     if phase.status in {PhaseStatus.COMPLETED, PhaseStatus.FAILED} or state.get_overall_status().is_terminal:
         return None
-    if phase.status is PhaseStatus.PAUSED or (phase.status is PhaseStatus.NOT_STARTED and phase.held):
-        return WaitingOn.PAUSE if phase.held else _at_rest(state, phase)
+    is_held = _stays_held(state, phase)
+    if phase.status is PhaseStatus.PAUSED or (phase.status is PhaseStatus.NOT_STARTED and is_held):
+        return WaitingOn.PAUSE if is_held else _at_rest(state, phase)
     if phase.status is PhaseStatus.NOT_STARTED:
         return _not_started(state, phase)
     return phase.waiting_on or (WaitingOn.UPSTREAM if _is_starved(state, phase) else None)
+
+
+def _stays_held(state: IngestionState, phase: PhaseState) -> bool:
+    """It is held, also when the job gets the slot that it waits for: a resume ends holds as soon as it is asked for."""
+    queued = state.managed and state.intent is Intent.RESUME
+    return (released(state)[phase.name] if queued else phase).held
 
 
 def _not_started(state: IngestionState, phase: PhaseState) -> WaitingOn | None:
@@ -126,6 +134,7 @@ def message(state: IngestionState, documents_failed: int = 0) -> str:
 
 def _paused(state: IngestionState, phase: PhaseState) -> str:
     if state.intent:
+        phase = next((state[name] for name in state.intent_phases if not state[name].is_terminal()), phase)
         when = "a slot is free" if state.managed else "its program does"
         return f"{_DOING[phase.name]} goes on when {when}"
     if state.is_interrupted:

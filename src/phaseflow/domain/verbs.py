@@ -39,7 +39,11 @@ def _pause_phase(state: IngestionState, phase: JobPhase, reason: str) -> Ingesti
         return held
     wanted = state.intent_phases or tuple(p.name for p in state.phases if not p.is_terminal())
     rest = tuple(p for p in wanted if p is not phase)
-    return replace(held, intent_phases=rest) if rest else _unqueued(held)
+    if not rest:
+        return _unqueued(held)
+    queued = replace(held, intent_phases=rest)
+    stays = state.managed and state.queued_at is not None and take_turn(queued, state.queued_at).is_stalled
+    return _unqueued(released(queued)) if stays else queued
 
 
 def _unqueued(state: IngestionState) -> IngestionState:
