@@ -1,6 +1,8 @@
 """Several sources of one knowledge base: each for itself, none in the way of another, and none lost silently."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +254,62 @@ async def test_a_source_that_is_replaced_or_removed_counts_the_same_way(
         other = FolderSource(str(write_folder(tmp_path / "other", 1)))
         asked = await (await flow.start("kb", sources={"default": few, "many": other})).wait_until_idle()
         assert "29 of 30 documents of the source 'many'" in asked.message
+
+
+def replace_all(source: FolderSource, name: str, number: int) -> None:
+    """Other files in place of those in the folder."""
+    thin_out(source, 0)
+    for n in range(number):
+        Path(source.path, f"{name}{n:03}.md").write_text(f"Of {name} {n}.")
+
+
+async def test_what_a_job_has_added_is_not_what_a_source_had(database: Path, many: FolderSource) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", many)).wait()
+        replace_all(many, "other", 40)
+        asked = await (await flow.start("kb")).wait_until_idle()
+        assert (asked.status, len(await uris(flow))) == ("paused", 70)
+        assert "30 of 30 documents of the source 'default'" in asked.message
+        await flow.cancel("kb")  # is no answer, and what the job has added counts no more in the next
+        asked = await (await flow.start("kb")).wait_until_idle()
+        assert "30 of 30 documents of the source 'default'" in asked.message
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        job = await flow.job("kb")
+        assert "30 of 30 documents" in (await job.wait_until_idle()).message
+        await flow.resume("kb")
+        assert (await job.wait()).metrics.documents_deleted == 30
+        thin_out(many, 20)
+        assert (await (await flow.start("kb")).wait()).metrics.documents_deleted == 20  # of 40
+
+
+async def test_a_job_names_all_sources_of_which_most_would_go_and_takes_out_of_no_other(
+    database: Path, many: FolderSource, tmp_path: Path
+) -> None:
+    other = FolderSource(str(write_folder(tmp_path / "other", 30, words=20)))
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", sources={"default": many, "other": other})).wait()
+        thin_out(many, 10)
+        thin_out(other, 11)
+        job = await flow.start("kb")
+        asked = (await job.wait_until_idle()).message
+        assert "20 of 30 documents of the source 'default' and 19 of 30 documents of the source 'other'" in asked
+        only = asked[asked.index("it would") :].replace(" and 19 of 30 documents of the source 'other'", "")
+    with (
+        closing(sqlite3.connect(database)) as connection,
+        connection,
+    ):  # as if it had been asked while the other was down
+        connection.execute(
+            "UPDATE ingestion_phase_status SET hold_reason = ? WHERE hold_reason LIKE 'it would%'", (only,)
+        )
+        connection.execute("UPDATE transitions SET reason = ? WHERE reason LIKE 'it would%'", (only,))
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        job = await flow.job("kb")
+        await flow.resume("kb")
+        again = await job.wait_until_idle()
+        assert (again.status, len(await uris(flow))) == ("paused", 60)
+        assert "19 of 30 documents of the source 'other'" in again.message
+        await flow.resume("kb")
+        assert (await job.wait()).metrics.documents_deleted == 39
 
 
 async def test_an_index_that_is_built_anew_asks_too(database: Path, many: FolderSource) -> None:

@@ -11,11 +11,11 @@ from phaseflow.domain.policy import why_not_delete
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import (
     catalogue,
+    consent,
     crawl_frontier,
     failpoints,
     failures,
     job_sources,
-    jobs,
     knowledge_bases,
     passages,
     progress,
@@ -76,23 +76,27 @@ class Withdrawal:
     async def _await_consent(self) -> None:
         """Pause the phase before most of a source would go, until somebody resumes it."""
         had, gone = await self._census()
-        reason = why_not_delete(had, gone, self._context.plan.max_deleted_share)
+        share = self._context.plan.max_deleted_share
+        reason = why_not_delete(had, gone, share)
+        over = [name for name in had if why_not_delete({name: had[name]}, {name: gone[name]}, share)]
         # ``hold`` asks the supervisor to close the gate, and the next round waits in it: that is the pause. Somebody
         # who resumes gives consent in the same commit. A gate that opens without it (resumed for another reason) leads
         # here again.
         while reason is not None:
             async with self._gate:
-                if await self._context.database.read(self._has_consent):
+                if await self._context.database.read(partial(self._has_consent, over)):
                     return
             failpoints.hit("indexing.guarded")
             self._hold(reason)
 
-    def _has_consent(self, tx: Transaction) -> bool:
-        return jobs.allows_deletes(tx, self._context.plan.attempt.job_id)
+    def _has_consent(self, names: Sequence[str], tx: Transaction) -> bool:
+        return consent.given(tx, self._context.plan.attempt.job_id, names)
 
     async def _census(self) -> tuple[Counter[str], Counter[str]]:
-        """How many searchable documents there are of each source, and how many of these are gone."""
+        """How many searchable documents there were of each source before the job, and how many of these are gone."""
         plan = self._context.plan
+        key, seq = self._scope.kb_key, plan.attempt.job_seq
+        since = await self._context.database.read(lambda tx: consent.counted_from(tx, key, seq))
         had, gone = Counter[str](), Counter[str]()
         # Counted in full before anything goes: a guard that looks at each page would have taken out most of them by the
         # time that the share is known. In pages, for one statement over a million documents would hold a reader for
@@ -101,7 +105,7 @@ class Withdrawal:
         while after is not None:
             async with self._gate:
                 found, after = await self._context.database.read(
-                    partial(_counted, plan.attempt.kb_id, plan.attempt.job_seq, self._uncertain, after)
+                    partial(_counted, plan.attempt.kb_id, seq, since, self._uncertain, after)
                 )
             for source, documents, missing in found:
                 had[source] += documents
@@ -151,10 +155,10 @@ class Withdrawal:
 
 
 def _counted(
-    kb_id: str, seq: int, uncertain: Sequence[str], after: str, tx: Transaction
+    kb_id: str, seq: int, since: str, uncertain: Sequence[str], after: str, tx: Transaction
 ) -> tuple[list[tuple[str, int, int]], str | None]:
     kb = knowledge_bases.get(tx, kb_id)  # what is searchable now, also when another index is being built
-    return passages.census(tx, Scope(kb.key, kb.index_version), seq, uncertain, after, CLEAN_UP)
+    return passages.census(tx, Scope(kb.key, kb.index_version), seq, since, uncertain, after, CLEAN_UP)
 
 
 def _missing(

@@ -26,18 +26,14 @@ LIMIT_WAIT_S = 2.0
 
 @dataclass(slots=True)
 class Pushed:
-    """What became of a folder. ``gone``: uris that were pushed from there and are not there any more, by uri;
-    ``refused``: why files could not be read, or taken."""
+    """What became of a folder. ``had``: how many documents had been pushed from there before; ``gone``: uris of those
+    that are not there any more, by uri; ``refused``: why files could not be read, or taken."""
 
+    had: int = 0
     sent: int = 0
     same: int = 0
     gone: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-
-    @property
-    def total(self) -> int:
-        """Documents that were pushed from the folder, before what is gone is removed."""
-        return self.sent + self.same + len(self.gone)
 
 
 def origin_of(source: "FolderSource") -> str:
@@ -77,6 +73,7 @@ class FolderPush:
         """Push what is not ``known``; with ``full`` everything. Raises ComponentUnavailable when the folder cannot be
         read to its end: then nothing is known to be gone. Cancelling it leaves what was sent."""
         left, loader = dict(known), FolderLoader(self._source)
+        self._done.had = len(known)
         async for page in loader.list():
             for entry in page:
                 await self._bring(loader, entry, left, full=full)

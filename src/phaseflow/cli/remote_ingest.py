@@ -108,13 +108,13 @@ class RemoteIngest:
         self._say(done.sent, done.same, done.refused)
         if done.gone:
             share = (await client.kb(wanted.kb_id)).settings.max_deleted_share
-            why = why_not_delete({PUSH: done.total}, {PUSH: len(done.gone)}, share)
+            why = why_not_delete({PUSH: done.had}, {PUSH: len(done.gone)}, share)
             if why is None or wanted.allow_deletes:
                 await push.remove_gone()
                 say(f"removed {counted(len(done.gone), 'document')} gone from the folder")
             else:
                 say(
-                    f"{len(done.gone):,} of {counted(done.total, 'document')} that were pushed from here are gone here;"
+                    f"{len(done.gone):,} of {counted(done.had, 'document')} that were pushed from here are gone here;"
                     " they stay searchable: --allow-deletes removes them"
                 )
         if held and JobPhase.LOADING not in wanted.hold:

@@ -100,12 +100,22 @@ WOULD_DELETE = "it would take out "
 
 
 def why_not_delete(had: Mapping[str, int], gone: Mapping[str, int], most_share: float) -> str | None:
-    """Why a job should ask before it takes out documents, or None. By source: how many it had, how many would go."""
+    """Why a job should ask before it takes out documents, or None. By source: how many it had before the job, how many
+    would go. All sources are named of which too many would."""
     over = [
-        f"{counted_of(gone[name], had[name], 'document')} of the source {name!r}"
+        f"{counted_of(gone[name], had[name], 'document')}{_of_source(name)}"
         for name in sorted(had)
         if gone.get(name, 0) >= FEW_DELETED and gone[name] > most_share * had[name]
     ]
     if not over:
         return None
     return f"{WOULD_DELETE}{' and '.join(over)}; resume to take them out, or cancel and check the source"
+
+
+def is_named(name: str, reason: str) -> bool:
+    """Whether ``reason``, for which a job asks, names a source."""
+    return _of_source(name) in reason
+
+
+def _of_source(name: str) -> str:
+    return f" of the source {name!r}"

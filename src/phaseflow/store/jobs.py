@@ -10,11 +10,10 @@ from phaseflow.domain.errors import JobNotFound, StaleRun
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.lease import Lease
 from phaseflow.domain.phase import PhaseState
-from phaseflow.domain.policy import WOULD_DELETE
 from phaseflow.domain.status import Transition, timestamp
 from phaseflow.domain.transitions import check_job_move
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, PhaseStatus, WaitingOn
-from phaseflow.store import transitions
+from phaseflow.store import consent, transitions
 from phaseflow.store.knowledge_bases import IS_LIVE, KEY_OF, name_of
 from phaseflow.store.transaction import Row, Transaction, json_array
 
@@ -179,8 +178,7 @@ def save(
             logged.append(transitions.append(tx, after, new.name, (old.status, new.status), (reason, new.error), at))
     if after != before:
         _save_job(tx, after, at)
-    if _is_consent(before, after):
-        tx.run("UPDATE ingestion_jobs SET allow_deletes = 1 WHERE id = ?", after.job_id)
+    consent.note(tx, before, after)
     if is_released(before, after):
         tx.run("UPDATE ingestion_jobs SET characters_sent = 0 WHERE id = ?", after.job_id)
     if status != was:
@@ -192,17 +190,6 @@ def save(
 def is_released(before: IngestionState, after: IngestionState) -> bool:
     """Someone has ended a hold on embedding: its budget of characters begins anew."""
     return before[JobPhase.EMBEDDING].held and not after[JobPhase.EMBEDDING].held
-
-
-def _is_consent(before: IngestionState, after: IngestionState) -> bool:
-    """Someone has resumed a job that asked before taking out documents."""
-    asked, now = before[JobPhase.INDEXING], after[JobPhase.INDEXING]
-    return (asked.hold_reason or "").startswith(WOULD_DELETE) and asked.held and not now.held and not after.cancelled
-
-
-def allows_deletes(tx: Transaction, job_id: str) -> bool:
-    """Whether a job may take out any number of documents."""
-    return bool(tx.value("SELECT allow_deletes FROM ingestion_jobs WHERE id = ?", job_id))
 
 
 def begin_attempt(tx: Transaction, job_id: str, made_again: str | None = None) -> int:

@@ -102,17 +102,19 @@ def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument], at:
 
 
 def census(
-    tx: Transaction, scope: Scope, job_seq: int, uncertain: Sequence[str], after: str, limit: int
+    tx: Transaction, scope: Scope, job_seq: int, since: str, uncertain: Sequence[str], after: str, limit: int
 ) -> tuple[list[tuple[str, int, int]], str | None]:
     """Of the next ``limit`` searchable documents by uri: (source, how many, how many of them ``missing`` would name)
-    by source; and the uri to go on after, None at the end."""
+    by source, without those found that were not known before ``since``; and the uri to go on after, None at the end."""
     rows = tx.rows(
-        f"SELECT d.uri, {_SOURCE}, {_FOUND} FROM documents AS d"
+        f"SELECT d.uri, {_SOURCE}, {_FOUND}, EXISTS"
+        " (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri AND c.created_at >= ?6)"
+        " FROM documents AS d"
         f" WHERE kb_id = ?1 AND index_version = ?2 AND {IS_SEARCHABLE} AND uri > ?4 ORDER BY uri LIMIT ?5",
-        scope.kb_key, scope.index_version, job_seq, after, limit,
+        scope.kb_key, scope.index_version, job_seq, after, limit, since,
     )  # fmt: skip
-    had = Counter(source for _, source, _ in rows)
-    gone = Counter(source for _, source, found in rows if not found and source not in uncertain)
+    had = Counter(source for _, source, found, is_new in rows if not (found and is_new))
+    gone = Counter(source for _, source, found, _ in rows if not found and source not in uncertain)
     return [(source, count, gone[source]) for source, count in had.items()], rows[-1][0] if rows else None
 
 
