@@ -10,6 +10,7 @@ import anyio
 import httpx2
 import pytest
 
+from phaseflow import FolderSource
 from phaseflow.components.uploads import UploadLimits
 from phaseflow.flow import PhaseFlow
 from phaseflow.http.openai import requests, stores
@@ -174,6 +175,19 @@ async def test_knowledge_bases_of_other_faces_are_vector_stores(service: Service
     assert await ask(service.http, "GET", f"{STORES}/notes/files/{file['id']}") == file
     [found] = (await ask(service.http, "POST", f"{STORES}/notes/search", json={"query": "pears"}))["data"]
     assert (found["file_id"], found["filename"]) == (file["id"], "n.md")
+
+
+async def test_a_store_uses_what_its_files_use_whatever_holds_them(service: Service, tmp_path: Path) -> None:
+    (docs := tmp_path / "docs").mkdir()
+    (docs / "plums.md").write_text("# Plums\n\nA note about plums.\n")
+    await service.flow.add("notes", [{"uri": "n.md", "text": "A note about pears."}])
+    job = await service.flow.start("notes", sources={"garden": FolderSource(str(docs))})
+    assert (await job.wait()).status == "completed"
+    await until(lambda: is_done(service.http, "notes"))
+    files = (await ask(service.http, "GET", f"{STORES}/notes/files"))["data"]
+    assert len(files) == 2
+    used = (await ask(service.http, "GET", f"{STORES}/notes"))["usage_bytes"]
+    assert used == sum(file["usage_bytes"] for file in files) > (docs / "plums.md").stat().st_size
 
 
 async def test_vector_stores_are_paged_with_cursors(service: Service) -> None:

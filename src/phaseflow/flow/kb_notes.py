@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from phaseflow.domain.documents import DocumentInfo
-from phaseflow.store import document_status, kb_notes, knowledge_bases, pushed
+from phaseflow.store import document_counts, document_status, kb_notes, knowledge_bases, pushed
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import StateHub
 
@@ -31,9 +31,14 @@ class KbNotes:
 
         await self._hub.database.write(write, durable=True)
 
-    async def pushed_bytes(self, kb_id: str) -> int:
-        """The sizes of all that was pushed into a knowledge base, added up."""
-        return await self._hub.database.read(lambda tx: pushed.kept_bytes(tx, knowledge_bases.get(tx, kb_id).key))
+    async def used_bytes(self, kb_id: str) -> int:
+        """The sizes of all that was pushed into a knowledge base, and of what search sees of its other sources."""
+
+        def read(tx: Transaction) -> int:
+            kb = knowledge_bases.get(tx, kb_id)
+            return pushed.kept_bytes(tx, kb.key) + document_counts.bytes_of_sources(tx, kb.key, kb.index_version)
+
+        return await self._hub.database.read(read)
 
     async def kbs_by_age(self, beyond: str | None, limit: int, *, newest_first: bool) -> Sequence[str]:
         """The names of knowledge bases in the order of their creation, those behind the one named."""

@@ -8,7 +8,9 @@ from typing import Final
 from phaseflow.domain.status import DocumentCounts
 from phaseflow.domain.vocabulary import DocumentStatus
 from phaseflow.store import status_candidates
+from phaseflow.store.catalogue import PUSH
 from phaseflow.store.document_status import View, scope
+from phaseflow.store.states import IS_SEARCHABLE
 from phaseflow.store.status_candidates import KNOWN, MERGED, is_one_of
 from phaseflow.store.transaction import Transaction
 
@@ -65,3 +67,12 @@ class _Counted:
 
     def _count(self, uris: str, which: str = "") -> int:
         return int(self._tx.value(f"SELECT count(*), {_EVERY} FROM ({uris}{MERGED}){which}", *self._values))
+
+
+def bytes_of_sources(tx: Transaction, kb_key: str, index_version: int) -> int:
+    """The sizes of the documents that search sees of all sources but what was pushed, added up."""
+    found = tx.value(
+        f"SELECT sum(size) FROM documents WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE} AND source <> ?",
+        kb_key, index_version, PUSH,
+    )  # fmt: skip
+    return int(found or 0)

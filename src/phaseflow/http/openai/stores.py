@@ -157,7 +157,7 @@ async def _shown(call: RequestContext[Any, Any], kb_id: str) -> VectorStore:
     days = note.expires_after_days
     return VectorStore(
         id=kb_id, created_at=seconds(kb.created_at), name=note.name, description=note.description,
-        usage_bytes=await call.state.flow.notes.pushed_bytes(kb_id), file_counts=counts, status=status,
+        usage_bytes=await call.state.flow.notes.used_bytes(kb_id), file_counts=counts, status=status,
         expires_after=None if days is None else Expiry(anchor="last_active_at", days=days),
         expires_at=None if note.expires_at is None else seconds(note.expires_at),
         last_active_at=seconds(note.last_active_at), metadata=note.metadata,
