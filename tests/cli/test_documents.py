@@ -41,6 +41,19 @@ def test_a_document_that_failed_fails_the_command_that_added_it(tmp_path: Path) 
     assert shell("retry", "notes", "bad.pdf").returncode == 1
 
 
+def test_the_retry_of_a_document_waits_after_a_cancelled_job_and_says_so(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.write("a.md", "Of letters.")
+    shell.write("docs/b.md", "Of numbers.")
+    assert shell("add", "a.md", "--kb", "notes").returncode == 0
+    assert shell("ingest", "docs", "--kb", "notes", "--hold", "loading").returncode == 3
+    assert shell("cancel", "notes").returncode == 0
+    told = shell("retry", "notes", "a.md")
+    assert told.returncode == 3, told.stderr
+    assert "a.md: waits for the next start or push" in told.stdout + told.stderr
+    assert shell.answer("status", "notes")["status"] == "cancelled"
+
+
 def test_the_text_of_a_document_is_one_json_document_when_asked_for(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("Of letters.")
     shell = Shell(tmp_path)

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from phaseflow import (
+    DocumentStatus,
     FolderSource,
     HeldBySource,
     InvalidRequest,
@@ -191,6 +192,40 @@ async def test_what_a_job_had_taken_that_came_to_nothing_comes_with_the_next_pus
     embedder.fault = None
     await flow.add("kb", [note("b")])
     await searchable(flow, "a", "b")
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+async def test_after_a_failed_or_cancelled_job_a_retry_of_a_document_waits_for_what_goes_on(
+    flow: PhaseFlow, embedder: CountingEmbedder, end: str
+) -> None:
+    await flow.add("kb", [note("a")])
+    await over(flow)
+    embedder.close()
+    await flow.add("kb", [note("b")])
+    with anyio.fail_after(20):
+        await embedder.until_called()
+    if end == "cancelled":
+        await flow.cancel("kb")
+    else:
+        embedder.fault = _broken
+    embedder.gate.set()
+    ended = await over(flow)
+    embedder.fault = None
+    await flow.retry_document("kb", "a")
+    await flow.set_metadata("kb", "a", {"n": 1})
+    await flow.skip_document("kb", "b")
+    after = await flow.status("kb")
+    assert (after.job_id, after.status) == (ended.job_id, end)
+    assert (await flow.document("kb", "a")).status is DocumentStatus.QUEUED
+    if end == "failed":
+        await flow.retry("kb")
+    else:
+        await flow.add("kb", [note("c")])
+    with anyio.fail_after(20):
+        while (await flow.document("kb", "a")).attempts < 2:  # noqa: ASYNC110  # by one job or the next
+            await anyio.sleep(0.02)
+    await over(flow)
+    assert (await flow.document("kb", "a")).status is DocumentStatus.INDEXED
 
 
 def _broken(texts: object) -> None:

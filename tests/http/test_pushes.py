@@ -120,6 +120,20 @@ async def test_one_document_is_retried_skipped_described_and_deleted_by_its_id(s
         assert (gone.status_code, gone.json()["code"]) == (404, "document_not_found")
 
 
+async def test_the_retry_of_a_document_says_that_it_waits_after_a_cancelled_job(service: Service) -> None:
+    (document,) = (await _push(service, {"uri": "a", "text": "Of letters."}))["documents"]
+    place = f"{TO}/{document['id']}"
+    await _indexed(service, place)
+    await _over(service)
+    assert "message" not in (await service.http.post(f"{place}/retry")).json()
+    await _over(service)
+    (await service.http.post(f"{KB}/start", json={"hold": ["loading"]})).raise_for_status()
+    cancelled = (await service.http.post(f"{KB}/cancel")).json()
+    answer = (await service.http.post(f"{place}/retry")).json()
+    assert (answer["status"], answer["message"]) == ("queued", "waits for the next start or push")
+    assert (await service.http.get(f"{KB}/status")).json()["job_id"] == cancelled["job_id"]
+
+
 async def test_a_document_without_a_text_is_known_and_says_so(service: Service) -> None:
     (await service.http.put(KB, json={"source": {"type": "upload"}})).raise_for_status()
     (await service.http.post(f"{KB}/start", json={"hold": ["loading"]})).raise_for_status()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from phaseflow.client import Client
-    from phaseflow.domain.documents import DocumentInfo
+    from phaseflow.domain.documents import DocumentInfo, DocumentRetried
     from phaseflow.domain.status import JobStatusResponse
     from phaseflow.flow import Job, PhaseFlow
 
@@ -151,18 +151,34 @@ async def retry_here(place: Place, as_json: bool, kb_id: str, uri: str) -> Exit:
     """Load one document anew, and wait for it."""
     async with place.reading() as reader:
         await reader.document(kb_id, uri)
+    from phaseflow.domain.documents import retried
+
     if place.server:
+        from phaseflow.cli.remote_foreground import RemoteForeground
+
         async with place.client() as client:
             known = await client.retry_document(kb_id, uri)
-            return await _settled_there(client, place, as_json, kb_id, [known.uri], "loaded anew")
+            status = await RemoteForeground(place, kb_id, as_json).settled(client)
+            found = retried(await client.document(kb_id, known.uri), status)
+        return _retried(found, status, as_json)
     from phaseflow.flow import PhaseFlow
 
     async with PhaseFlow(place.db, only=[kb_id], index_servers=options.index_servers()) as flow:
         await flow.retry_document(kb_id, uri)
         status = await _last_status(flow, await flow.job(kb_id))
-        found = await flow.document(kb_id, uri)
-    _told_of([found], as_json, "loaded anew")
-    return _exit_with(status, [found])
+        found = retried(await flow.document(kb_id, uri), status)
+    return _retried(found, status, as_json)
+
+
+def _retried(found: "DocumentRetried", status: "JobStatusResponse", as_json: bool) -> Exit:
+    if found.message is None:
+        _told_of([found], as_json, "loaded anew")
+        return _exit_with(status, [found])
+    if as_json:
+        answer(found)
+    else:
+        say(f"{found.uri}: {found.message}")
+    return Exit.PAUSED  # neither done nor failed: it can go on
 
 
 def _told_of(documents: "list[DocumentInfo]", as_json: bool, what: str) -> Exit:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from phaseflow.client.calls import ServiceCall
 from phaseflow.client.connection import part
 from phaseflow.client.documents import Given, files_of
-from phaseflow.domain.documents import DocumentInfo, DocumentsChanged, PushedDocument
+from phaseflow.domain.documents import DocumentInfo, DocumentRetried, DocumentsChanged, PushedDocument
 from phaseflow.domain.errors import DocumentNotFound
 from phaseflow.domain.identifiers import DOCUMENT_ID, document_id
 from phaseflow.domain.new_document import NewDocument
@@ -67,10 +67,10 @@ class DocumentCalls:
         return await self._ask(DocumentsChanged, "DELETE", f"{kb_path(kb_id)}/documents", params={"uri": document})
 
     @ServiceCall
-    async def retry_document(self, kb_id: str, document: str) -> DocumentInfo:
-        """Load a document anew, even if it is unchanged."""
+    async def retry_document(self, kb_id: str, document: str) -> DocumentRetried:
+        """Load a document anew, even if it is unchanged; ``message`` says what it waits for, where that is not now."""
         with naming(kb_id, document):
-            return await self._ask(DocumentInfo, "POST", f"{document_path(kb_id, document)}/retry")
+            return await self._ask(DocumentRetried, "POST", f"{document_path(kb_id, document)}/retry")
 
     @ServiceCall
     async def skip_document(self, kb_id: str, document: str) -> DocumentInfo:

@@ -1,12 +1,20 @@
 """A document as its users see it: one object a uri, whose status is derived from the rows that the phases move."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Final
+
+from pydantic import Field
 
 from phaseflow.domain.status import Count, JobStatusResponse, Timestamp, Value
-from phaseflow.domain.vocabulary import DocumentStatus, JobPhase
+from phaseflow.domain.vocabulary import DocumentStatus, JobPhase, JobStatus
 
 MetadataValue = str | bool | int | float | list[str]
+_FOR_A_START: Final = "waits for the next start or push"
+_WAITS_AFTER: Final = {
+    JobStatus.FAILED: f"{_FOR_A_START}, or for a retry of the failed job",
+    JobStatus.CANCELLED: _FOR_A_START,
+    JobStatus.PAUSED: "waits for the job to be resumed",
+}
 
 
 class DocumentInfo(Value):
@@ -36,6 +44,12 @@ class DocumentInfo(Value):
     indexed_at: Timestamp | None
 
 
+class DocumentRetried(DocumentInfo):
+    """A document that is to be loaded anew; ``message`` says what it waits for, where nothing goes on by itself."""
+
+    message: Annotated[str | None, Field(exclude_if=lambda message: message is None)] = None
+
+
 class DocumentsChanged(Value):
     """Documents that were taken in, in the order sent, and the newest job of their knowledge base."""
 
@@ -60,6 +74,13 @@ class DocumentChunk(Value):
     start: Count
     end: Count
     text: str
+
+
+def retried(document: DocumentInfo, job: JobStatusResponse | None) -> DocumentRetried:
+    """The answer to a retry of a document, by the newest job of its knowledge base."""
+    is_waiting = document.status is DocumentStatus.QUEUED
+    message = _WAITS_AFTER.get(job.status) if is_waiting and job is not None else None
+    return DocumentRetried(**{name: getattr(document, name) for name in DocumentInfo.model_fields}, message=message)
 
 
 def effective_metadata(own: Mapping[str, Any], given: Mapping[str, Any] | None, *, replaces: bool) -> dict[str, Any]:

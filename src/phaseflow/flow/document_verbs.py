@@ -40,8 +40,8 @@ class DocumentVerbs:
         return await self._change(kb_id, document, _retry)
 
     async def retry_each(self, kb_id: str, uris: Sequence[str]) -> None:
-        """Load each anew that there is, in one transaction; give a bounded number of them."""
-        await self._change_each(kb_id, uris, _retry)
+        """Load each anew that there is, in one transaction, as if they were pushed again; give a bounded number."""
+        await self._change_each(kb_id, uris, _retry, is_push=True)
 
     async def skip(self, kb_id: str, document: str) -> DocumentChange:
         """Take it out of search, and leave it out."""
@@ -89,7 +89,9 @@ class DocumentVerbs:
             await anyio.to_thread.run_sync(self._engine.uploads.remove, kb_id, [file])
         return uri, job_id
 
-    async def _change_each(self, kb_id: str, uris: Sequence[str], change: Callable[..., None]) -> None:
+    async def _change_each(
+        self, kb_id: str, uris: Sequence[str], change: Callable[..., None], *, is_push: bool = False
+    ) -> None:
         check_kb_id(kb_id)
 
         def write(tx: Transaction, at: datetime) -> None:
@@ -99,7 +101,7 @@ class DocumentVerbs:
                 if known is not None:
                     change(tx, key, known, at)
 
-        await self._engine.change_documents(kb_id, write)
+        await self._engine.change_documents(kb_id, write, is_push=is_push)
 
 
 def _retry(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None:

@@ -95,7 +95,7 @@ class Documents:
             return replaced
 
         with disk():
-            replaced, job_id = await self._engine.change_documents(kb_id, change)
+            replaced, job_id = await self._engine.change_documents(kb_id, change, is_push=True)
         assert job_id is not None
         if replaced:
             await anyio.to_thread.run_sync(self._engine.uploads.remove, kb_id, replaced)

@@ -119,14 +119,19 @@ class Engine:
             raise EngineStopped("the engine is not running: use PhaseFlow in an `async with` block")
         return self._running
 
-    async def change_documents(self, kb_id: str, change: Callable[[Transaction, datetime], T]) -> tuple[T, str | None]:
-        """Write durably, and make a job for what waits in the inbox where one is due: (the value, the newest job)."""
+    async def change_documents(
+        self, kb_id: str, change: Callable[[Transaction, datetime], T], *, is_push: bool = False
+    ) -> tuple[T, str | None]:
+        """Write durably, and make a job for what waits in the inbox where one is due: (the value, the newest job).
+
+        After a failed or cancelled job one is due only for what is pushed; all else waits for that, or for a start.
+        """
         hub, scheduler = self.hub, self.scheduler
         at = hub.clock.now()
 
         def write(tx: Transaction) -> tuple[T, str | None, bool]:
             # In one transaction: after a crash between two, documents would wait in the inbox with no job to take them.
-            value, made = change(tx, at), make_own_job(tx, kb_id, at)
+            value, made = change(tx, at), make_own_job(tx, kb_id, at, is_push=is_push)
             return value, made or jobs.latest_id(tx, kb_id), made is not None
 
         def written(result: tuple[T, str | None, bool]) -> None:

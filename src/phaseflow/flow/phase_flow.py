@@ -248,7 +248,7 @@ class PhaseFlow(Queries):
     async def retry_document(self, kb_id: str, document: str) -> str:
         """Load a document anew, even if it is unchanged; one that was skipped is taken in again. Returns its uri.
 
-        A job takes it as it takes what is pushed. Its searchable version stays until the new one is whole.
+        A job takes it as it takes what is pushed; after a failed or cancelled one it waits for the next start or push.
         """
         return (await self.document_verbs.retry(kb_id, document))[0]
 

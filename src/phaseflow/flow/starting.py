@@ -77,7 +77,7 @@ class Starting:
                 inbox.ask(tx, kb.key, mine, at)
             return listed
 
-        return (await self._engine.change_documents(kb_id, change))[0]
+        return (await self._engine.change_documents(kb_id, change, is_push=True))[0]
 
     async def put_kb(
         self,

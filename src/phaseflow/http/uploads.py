@@ -8,7 +8,7 @@ import anyio
 import anyio.to_thread
 from starlette.requests import ClientDisconnect, Request
 
-from phaseflow.domain.documents import DocumentInfo, DocumentsChanged
+from phaseflow.domain.documents import DocumentInfo, DocumentRetried, DocumentsChanged, retried
 from phaseflow.domain.errors import DocumentNotFound, HeldBySource, KnowledgeBaseNotFound, UploadTooLarge
 from phaseflow.flow.documents import Taken
 from phaseflow.http import requests
@@ -66,7 +66,9 @@ async def _deleted(call: RequestContext[Any, None], kb_id: str, document: str) -
 
 
 async def retry_document(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
-    return await _changed(call, await call.state.flow.retry_document(call.at.kb_id, call.at.document_id), 202)
+    flow, kb_id = call.state.flow, call.at.kb_id
+    document = await flow.document(kb_id, await flow.retry_document(kb_id, call.at.document_id))
+    return JsonResult(retried(document, (await flow.kb(kb_id)).job), 202)
 
 
 async def skip_document(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
@@ -135,7 +137,7 @@ ENDPOINTS = [
     ),
     Endpoint(
         "POST", f"{DOCUMENT}/retry", "Load a document anew, even if it is unchanged", retry_document,
-        {202: DocumentInfo}, requests.DocumentPath, problems=_NO_DOCUMENT,
+        {202: DocumentRetried}, requests.DocumentPath, problems=_NO_DOCUMENT,
     ),
     Endpoint(
         "POST", f"{DOCUMENT}/skip", "Take a document out, and leave it out until it is retried", skip_document,

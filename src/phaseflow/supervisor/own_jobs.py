@@ -24,14 +24,14 @@ GAVE_WAY = "start"
 """The reason in the log of a job that nobody started, when somebody starts one."""
 
 
-def make_own_job(tx: Transaction, kb_id: str, at: datetime) -> str | None:
+def make_own_job(tx: Transaction, kb_id: str, at: datetime, *, is_push: bool = False) -> str | None:
     """Make a job for what waits in the inbox of a knowledge base; its id, None when there is no need of one.
 
-    It lists no source, so that it takes nothing out. After a job that failed or was cancelled one is made only for what
-    was asked for since: somebody has to see the failure, or wants it to be over.
+    It lists no source, so that it takes nothing out. After a job that failed or was cancelled one is made only when
+    something is pushed (``is_push``): somebody has to see the failure, and can retry it, or wants it to be over.
     """
     kb = knowledge_bases.find(tx, kb_id)
-    if kb is None or not is_own_job_due(tx, kb_id):
+    if kb is None or not is_own_job_due(tx, kb_id, is_push=is_push):
         return None
     dequeue_failed_job(tx, kb_id, at)
     state = IngestionState(uuid.uuid4().hex, kb_id).queue(Intent.START, at)
@@ -73,16 +73,18 @@ def _of_the_index(kb: KnowledgeBaseRecord) -> str:
     return Settings.model_validate_json(kb.settings).model_copy(update=made).model_dump_json()
 
 
-def is_own_job_due(tx: Transaction, kb_id: str) -> bool:
-    """Something waits, and no job is open, nor waits for its retry."""
+def is_own_job_due(tx: Transaction, kb_id: str, *, is_push: bool = False) -> bool:
+    """Something waits, and no job is open, nor waits for its retry; after a failed or cancelled one: it was pushed."""
     latest = jobs.latest(tx, kb_id)
     if latest is None:
         return inbox.waits_since(tx, kb_id, None)
     status = latest.state.get_overall_status()
     if not status.is_terminal or latest.state.intent is not None:
         return False
-    since = None if status is JobStatus.COMPLETED else format_time(latest.completed_at)
-    return inbox.waits_since(tx, kb_id, since)
+    if status is JobStatus.COMPLETED:
+        return inbox.waits_since(tx, kb_id, None)
+    # The push makes its job in its own transaction, so that nobody else ever has to make one here.
+    return is_push and inbox.waits_since(tx, kb_id, format_time(latest.completed_at))
 
 
 class OwnJobs:
