@@ -127,18 +127,36 @@ async def test_a_job_that_stays_paused_in_its_turn_takes_nothing_away(folder: Pa
             assert (await (await flow.job("kb")).wait()).status is JobStatus.COMPLETED
 
 
-async def test_upkeep_of_the_file_beside_a_paused_job_changes_no_row(folder: Path, database: Path) -> None:
+def words(database: Path, table: int) -> list[object]:
+    """All rows of one table of the full-text index, and what is noted of it."""
+    parts = ("data", "idx", "docsize", "config")
+    of_table = select(database, f"SELECT * FROM index_tables WHERE shard = {table}")
+    return [of_table, *(select(database, f"SELECT * FROM passages_{table}_{part}") for part in parts)]
+
+
+async def test_upkeep_of_the_file_beside_a_paused_job_changes_no_row_and_no_words_of_its_own(
+    folder: Path, database: Path
+) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
-        await (await flow.start("kb", folder)).wait()
+        for kb in ("kb", "other"):
+            await (await flow.start(kb, folder)).wait()
         write_folder(folder, 6, words=60)
-        await (await flow.start("kb", folder)).wait()
+        for kb in ("kb", "other"):
+            await (await flow.start(kb, folder)).wait()
+        await until_merged(flow._engine.hub.database)
         await flow.start("kb", folder, hold=["loading"])
-        before = outcome.rows(database)
+        removed = "UPDATE index_tables SET removed = 1"
+        await flow._engine.hub.database.write(lambda tx: tx.run(removed))  # that of the paused job would be first
+        before = outcome.rows(database), words(database, 1)
+        await until(lambda: select(database, "SELECT removed FROM index_tables WHERE shard = 2") == [(0,)])
         await until_merged(flow._engine.hub.database)
         assert await flow._engine.hub.database.give_back_wal()
-        assert outcome.rows(database) == before
+        assert (await flow.vacuum()).waits_for == ["kb"]
+        assert (outcome.rows(database), words(database, 1)) == before
         await flow.set_metadata("kb", "doc000.md", {"number": 1})
-        assert outcome.rows(database) != before, "a row that is written is seen"
+        assert outcome.rows(database) != before[0], "a row that is written is seen"
+        await flow.cancel("kb")
+        await until(lambda: select(database, "SELECT removed FROM index_tables WHERE shard = 1") == [(0,)])
 
 
 async def test_what_a_paused_phase_has_handed_over_is_indexed_before_the_job_says_paused(

@@ -14,6 +14,7 @@ from phaseflow.store.pieces import number_of, piece_id, pieces_of
 from phaseflow.store.postings import Passage
 from phaseflow.store.states import IS_GONE
 from phaseflow.store.transaction import Row, Transaction, json_array
+from phaseflow.store.upkeep import QUIET
 
 STEP_DOCUMENTS: Final = 100
 """Documents looked at in one step; …"""
@@ -26,19 +27,14 @@ STEP_ROWS: Final = 2_000
 STEP_SEGMENTS: Final = 128
 """Segments of texts deleted in one step: 8 million characters."""
 
-_QUIET: Final = (
-    "(SELECT j.kb_id FROM ingestion_jobs AS j WHERE (j.completed_at IS NULL OR j.intent IS NOT NULL)"
-    " AND j.completed_at IS NULL AND NOT EXISTS"
-    " (SELECT 1 FROM ingestion_phase_status AS p WHERE p.job_id = j.id AND p.status = 'running'))"
-)
-_GONE: Final = f"SELECT id, indexed, kb_id FROM documents WHERE {IS_GONE} AND kb_id NOT IN {_QUIET} LIMIT ?"
+_GONE: Final = f"SELECT id, indexed, kb_id FROM documents WHERE {IS_GONE} AND kb_id NOT IN {QUIET} LIMIT ?"
 _DELETED: Final = "SELECT id FROM knowledge_bases WHERE name IS NULL LIMIT 1"
 _OLDER_CRAWL: Final = (
     "WITH RECURSIVE crawls (seq) AS (SELECT min(job_seq) FROM job_entries UNION ALL"
     "  SELECT (SELECT min(job_seq) FROM job_entries WHERE job_seq > crawls.seq) FROM crawls WHERE seq IS NOT NULL)"
     " SELECT crawls.seq FROM crawls JOIN ingestion_jobs AS j ON j.seq = crawls.seq"
     " WHERE EXISTS (SELECT 1 FROM ingestion_jobs AS newer WHERE newer.kb_id = j.kb_id AND newer.seq > j.seq"
-    f"  AND newer.index_version IS NOT NULL) AND j.kb_id NOT IN {_QUIET} LIMIT 1"
+    f"  AND newer.index_version IS NOT NULL) AND j.kb_id NOT IN {QUIET} LIMIT 1"
 )
 """A crawl is of use until a newer job of its knowledge base has begun."""
 
@@ -65,7 +61,9 @@ def kept_for(tx: Transaction) -> list[str]:
     """The names of the knowledge bases whose open jobs do not run: what nobody sees of them is left alone."""
     rows = tx.rows(
         "SELECT k.name FROM knowledge_bases AS k WHERE k.name IS NOT NULL"
-        f" AND k.id IN {_QUIET} AND EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = k.id AND d.{IS_GONE})"
+        f" AND k.id IN {QUIET} AND (EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = k.id AND d.{IS_GONE})"
+        "  OR EXISTS (SELECT 1 FROM index_shards AS s JOIN index_tables AS t ON t.shard = s.shard"
+        "   WHERE s.kb_id = k.id AND t.removed > 0))"
         " ORDER BY k.name LIMIT 100"
     )
     return [row[0] for row in rows]

@@ -21,6 +21,17 @@ FEW_PAGES: Final = 500
 WORTH_IT: Final = 10
 """A larger one when this many times as many passages were removed as it has pages. Else it is left to the hour."""
 
+QUIET: Final = (
+    "(SELECT j.kb_id FROM ingestion_jobs AS j WHERE (j.completed_at IS NULL OR j.intent IS NOT NULL)"
+    " AND j.completed_at IS NULL AND NOT EXISTS"
+    " (SELECT 1 FROM ingestion_phase_status AS p WHERE p.job_id = j.id AND p.status = 'running'))"
+)
+"""SQL: the knowledge bases whose job is open and does not run. What belongs to them is left alone."""
+_MERGEABLE: Final = (
+    "SELECT shard, removed FROM index_tables WHERE removed > 0"
+    f" AND shard NOT IN (SELECT s.shard FROM index_shards AS s WHERE s.kb_id IN {QUIET})"
+)
+
 _INCREMENTAL: Final = 2
 """PRAGMA auto_vacuum of a file whose unused pages can be given back one by one."""
 
@@ -34,8 +45,8 @@ class FileSize:
 
 
 def has_removed_words(tx: Transaction, *, worth_it: bool = False) -> bool:
-    """Whether the full-text index still has words of removed passages; ``worth_it``: so many that it should be merged
-    now."""
+    """Whether the full-text index still has words of removed passages that may be cleared; ``worth_it``: so many that
+    it should be merged now."""
     return _table_to_merge(tx, worth_it=worth_it) is not None
 
 
@@ -53,7 +64,7 @@ def merge_some(tx: Transaction) -> bool:
 
 
 def _table_to_merge(tx: Transaction, *, worth_it: bool) -> int | None:
-    for table, removed in tx.rows("SELECT shard, removed FROM index_tables WHERE removed > 0"):
+    for table, removed in tx.rows(_MERGEABLE):
         pages = tx.value(f"SELECT count(*) FROM passages_{table}_idx") if worth_it else 0
         if pages <= FEW_PAGES or removed * WORTH_IT >= pages:
             return int(table)
