@@ -34,8 +34,8 @@ def test_an_error_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_error_inside_a_group_is_the_one_that_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _ends_with(ExceptionGroup("outer", [ExceptionGroup("inner", [JobNotFound("waf")])])) == 1
-    assert capsys.readouterr().err == "phaseflow: there is no job for 'waf'; start one first\n"
+    assert _ends_with(ExceptionGroup("outer", [ExceptionGroup("inner", [JobNotFound("waf", is_kb=True)])])) == 1
+    assert capsys.readouterr().err == "phaseflow: 'waf' has no job yet; start one first\n"
 
 
 def test_a_database_in_use_names_its_holder(capsys: pytest.CaptureFixture[str]) -> None:

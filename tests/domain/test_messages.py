@@ -125,7 +125,7 @@ def test_a_job_says_why_its_only_running_phase_does_not_move(reason: WaitingOn, 
 
 
 def test_a_pause_under_way_is_said() -> None:
-    assert message(verbs.pause(running())).startswith("Pausing: Loading")
+    assert message(verbs.pause(running())).startswith("Pausing while loading: ")
 
 
 def test_the_reason_of_a_guard_stands_in_the_message() -> None:

@@ -7,12 +7,13 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import core_schema
 
+from phaseflow.domain.identifiers import KB_ID_PATTERN
 from phaseflow.domain.settings import SOURCE, Settings
 from phaseflow.domain.validation import _in_words, first_fault
 
 CONTEXT: dict[str, Any] = {
     "error": "EOF while parsing a value at line 3 column 7", "expected": "'a' or 'b'", "discriminator": "'type'",
-    "expected_tags": "'a', 'b'", "tag": "c", "pattern": "[a-z]+", "expected_schemes": "'http' or 'https'",
+    "expected_tags": "'a', 'b'", "tag": "c", "pattern": KB_ID_PATTERN, "expected_schemes": "'http' or 'https'",
     "gt": 1, "ge": 1, "lt": 1, "le": 1, "multiple_of": 2, "min_length": 1, "max_length": 2, "actual_length": 0,
     "field_type": "List",
 }  # fmt: skip

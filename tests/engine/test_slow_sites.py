@@ -244,3 +244,18 @@ async def test_waits_that_the_site_asked_for_are_no_stall() -> None:
     assert limits.why_stalled(9, stored=False) is None
     assert "brought no page" in str(limits.why_stalled(2, stored=False))
     assert limits.why_stalled(9, stored=False) is None  # after the pause it counts anew
+
+
+async def test_a_page_that_is_given_up_says_after_how_many_attempts(database: Path) -> None:
+    site = Dripping()
+    site.answers = {"/": page("/500"), "/500": b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"}
+    policies = Policies(retry=RetryPolicy(tries=3, first_s=0.01))
+    async with (
+        site.serving() as url,
+        loader(url) as web,
+        PhaseFlow(database, loader=web, embedder=CountingEmbedder(), policies=policies) as flow,
+    ):
+        await finished(await flow.start("kb"))
+        failures = (await flow.failures("kb")).items
+    assert [one.error for one in failures] == [f"{url}/500 answered 500; gave up after 3 attempts"]
+    assert site.asked["/500"] == 3

@@ -173,7 +173,7 @@ async def test_an_index_is_not_built_anew_without_a_source(
     ("given", "said"),
     [
         ({"push": "docs"}, "source of what was pushed"),
-        ({"No": "docs"}, "must match"),
+        ({"No": "docs"}, "lower-case letters"),
         ({}, "at least 1"),
         ("docs", "a mapping"),
         ({"a": {"type": "folder"}}, "path"),

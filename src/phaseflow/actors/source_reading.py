@@ -15,6 +15,7 @@ from phaseflow.background_task import only_error
 from phaseflow.components.contained import contained
 from phaseflow.components.loader_answers import checked_document, checked_page, pages_of
 from phaseflow.components.protocols import Document, Entry, Known, Loader, Skipped, Unchanged
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import (
     ComponentError,
     ComponentUnavailable,
@@ -247,7 +248,8 @@ class SourceReader:
                         raise  # while other pages pass, it is this one that cannot be reached
                     if wait_s is None:
                         counts = not isinstance(error, WorkerUnavailable)
-                        outcomes[entry.id] = FailedDocument(entry.uri, error.code, str(error), counts)
+                        why = f"{error}; gave up after {counted(attempt, 'attempt')}"
+                        outcomes[entry.id] = FailedDocument(entry.uri, error.code, why, counts)
                         return
                     attempt, waited_s = attempt + 1, waited_s + wait_s
                     await self._show(WaitingOn.RETRY)

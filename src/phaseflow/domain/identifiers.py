@@ -6,12 +6,17 @@ from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address
 
 from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.patterns import NAME_WORDS, worded
 
 _TOKEN = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 KB_ID = r"[a-z0-9][a-z0-9_-]{0,62}"
 JOB_ID = r"[^/.][^/]{0,199}"
 """What can be one part of a path: a slash would end it, and clients resolve ``.`` and ``..`` before they ask."""
+JOB_ID_WORDS = "must be 1 to 200 characters, none a '/', the first no '.'"
 DOCUMENT_ID = r"doc_[0-9a-f]{24}"
+KB_ID_PATTERN = worded(f"^{KB_ID}$", NAME_WORDS)
+JOB_ID_PATTERN = worded(f"^{JOB_ID}$", JOB_ID_WORDS)
+DOCUMENT_ID_PATTERN = worded(f"^{DOCUMENT_ID}$", "must be the id of a document, as the list of documents has it")
 _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
@@ -32,9 +37,7 @@ def hides_something(name: str) -> bool:
 def check_kb_id(kb_id: str) -> str:
     """The name of a knowledge base, or InvalidRequest."""
     if not isinstance(kb_id, str) or not re.fullmatch(KB_ID, kb_id):
-        raise InvalidRequest(
-            "kb_id", f"{kb_id!r} must be 1 to 63 lower-case letters, digits, '-' or '_', not beginning with '-' or '_'"
-        )
+        raise InvalidRequest("kb_id", f"{kb_id!r} {NAME_WORDS}")
     return kb_id
 
 
@@ -48,7 +51,7 @@ def check_token(token: str) -> str:
 def check_job_id(job_id: str) -> str:
     """The id of a job, or InvalidRequest."""
     if not isinstance(job_id, str) or not re.fullmatch(JOB_ID, job_id) or _HALF_A_CHARACTER.search(job_id):
-        raise InvalidRequest("job_id", f"{job_id!r:.100} must be 1 to 200 characters, none a '/', the first no '.'")
+        raise InvalidRequest("job_id", f"{job_id!r:.100} {JOB_ID_WORDS}")
     return job_id
 
 

@@ -159,7 +159,7 @@ def _running(state: IngestionState) -> str:
     phase = next(iter([*moving, *running]), state[state.get_current_phase()])
     doing = f"{_DOING[phase.name]} {_counted(phase)}" + (f": {phase.note}" if phase.note else "")
     if state.requested:
-        return f"Pausing: {doing}"
+        return f"Pausing while {_DOING[phase.name].lower()}: {_counted(phase)} done"
     reason = job_waiting_on(state)
     paused = _paused_phases(state)
     if reason is WaitingOn.PAUSE and paused:

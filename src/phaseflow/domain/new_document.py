@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.identifiers import hides_something
+from phaseflow.domain.patterns import worded
 from phaseflow.domain.validation import first_fault
 
 MetadataValue = str | bool | int | float | list[str]
@@ -123,6 +124,8 @@ def _checked(kind: TypeAdapter[str], value: str, field: str) -> str:
 
 Metadata = Annotated[dict[str, Any], BeforeValidator(_checked_metadata)]
 
+_MEDIA_TYPE = worded(r"^[\w.+-]+/[\w.+-]+( *;.*)?$", "must be a media type, such as text/markdown")
+
 
 class NewDocument(BaseModel):
     """A text to be pushed. A document that was pushed under the same ``uri`` before is replaced.
@@ -136,5 +139,5 @@ class NewDocument(BaseModel):
     uri: Uri
     text: Annotated[str, AfterValidator(_without_nul)]
     title: Annotated[str | None, Field(min_length=1, max_length=1000)] = None
-    media_type: Annotated[str | None, Field(max_length=200, pattern=r"^[\w.+-]+/[\w.+-]+( *;.*)?$")] = None
+    media_type: Annotated[str | None, Field(max_length=200, pattern=_MEDIA_TYPE)] = None
     metadata: Metadata | None = None

@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from phaseflow.domain.patterns import SERVER_WORDS, worded
+
 _STRICT = ConfigDict(extra="forbid")
 LONGEST_URL = 2083
-CONNECTION_NAME = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
+CONNECTION_NAME = worded("^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", SERVER_WORDS)
 _PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::.*)?://")
 _HOST = re.compile(r"(?<=://)\[[0-9A-Fa-f:.]+\]")
 """An IPv6 address, whose colons part nothing."""

@@ -21,6 +21,7 @@ from pydantic.dataclasses import dataclass
 from pydantic.json_schema import SkipJsonSchema
 
 from phaseflow.domain.ocr import OcrSettings
+from phaseflow.domain.patterns import NAME_WORDS, SERVER_WORDS, worded
 from phaseflow.domain.remote_sources import FsspecSource, GitSource
 from phaseflow.domain.sync import SyncSettings
 
@@ -112,12 +113,12 @@ def _not_reserved(name: str) -> str:
     return name
 
 
-SourceName = Annotated[str, Field(pattern=f"^{SOURCE_NAME}$"), AfterValidator(_not_reserved)]
+SourceName = Annotated[str, Field(pattern=worded(f"^{SOURCE_NAME}$", NAME_WORDS)), AfterValidator(_not_reserved)]
 Sources = Annotated[dict[SourceName, Source], Field(min_length=1, max_length=100)]
 SOURCES: TypeAdapter[dict[str, AnySource]] = TypeAdapter(Sources)
 
 
-EMBEDDER_NAME = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
+EMBEDDER_NAME = worded("^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", SERVER_WORDS)
 
 
 def _is_none(value: object) -> bool:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import core_schema
 
 from phaseflow.domain.counting import counted
+from phaseflow.domain.patterns import words_of
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -107,7 +108,7 @@ _WITH_CONTEXT: Final[dict[str, Callable[[Mapping[str, Any]], str]]] = {
     "union_tag_not_found": lambda c: f"must have a {c['discriminator']}",
     "string_too_short": lambda c: f"must have at least {counted(c['min_length'], 'character')}",
     "string_too_long": lambda c: f"must have at most {counted(c['max_length'], 'character')}",
-    "string_pattern_mismatch": lambda c: f"must match {c['pattern']}",
+    "string_pattern_mismatch": lambda c: words_of(c["pattern"]),
     "too_short": lambda c: f"must have at least {counted(c['min_length'], 'item')}",
     "too_long": lambda c: f"must have at most {counted(c['max_length'], 'item')}",
     "url_scheme": lambda c: f"must be a URL that begins with {c['expected_schemes']}",

@@ -9,11 +9,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from phaseflow.domain.identifiers import KB_ID
+from phaseflow.domain.identifiers import KB_ID_PATTERN
 from phaseflow.domain.settings import Address
 from phaseflow.domain.status import Timestamp
 
-WEBHOOK_NAME = KB_ID
+WEBHOOK_NAME = KB_ID_PATTERN
 SECRET_BYTES = 32
 """The standard asks for 24 to 64."""
 SECRET_PREFIX = "whsec_"  # noqa: S105  # what secrets begin with
@@ -53,7 +53,7 @@ class WebhookBody(BaseModel):
     url: Address
     events: Annotated[list[WebhookEvent], Field(min_length=1), AfterValidator(_once)] = list(WebhookEvent)
     kbs: Annotated[
-        list[Annotated[str, Field(pattern=f"^{KB_ID}$")]], Field(max_length=1000), AfterValidator(_once)
+        list[Annotated[str, Field(pattern=KB_ID_PATTERN)]], Field(max_length=1000), AfterValidator(_once)
     ] = []
 
 

@@ -211,5 +211,5 @@ def latest_job(tx: Transaction, kb_id: str) -> JobRecord:
     record = jobs.latest(tx, as_text("kb_id", kb_id))
     if record is None:
         known_kb(tx, kb_id)
-        raise JobNotFound(kb_id)
+        raise JobNotFound(kb_id, is_kb=True)
     return record

@@ -5,8 +5,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from phaseflow.domain.filters import LONGEST_FILTER
-from phaseflow.domain.identifiers import DOCUMENT_ID, JOB_ID, KB_ID
+from phaseflow.domain.identifiers import DOCUMENT_ID_PATTERN, JOB_ID_PATTERN, KB_ID_PATTERN
 from phaseflow.domain.new_document import LONGEST_ORIGIN, Metadata, NewDocument
+from phaseflow.domain.patterns import worded
 from phaseflow.domain.phase import LARGEST_COUNT
 from phaseflow.domain.search_query import LONGEST_QUERY
 from phaseflow.domain.settings import Settings, Source, Sources
@@ -18,17 +19,21 @@ from phaseflow.flow.inputs import CURSOR
 from phaseflow.flow.searching import MOST_HITS
 from phaseflow.http.endpoint import Parameters
 
-KbId = Annotated[str, Field(pattern=f"^{KB_ID}$", description="The name of a knowledge base.")]
-JobId = Annotated[str, Field(pattern=f"^{JOB_ID}$", description="The id of a job.")]
+_NUMBER_CURSOR = worded("^[0-9]{1,18}$", "must be the `next_cursor` of the page before")
+_TEXT_CURSOR = worded(f"^{CURSOR}", "must be the `next_cursor` of the page before")
+
+KbId = Annotated[str, Field(pattern=KB_ID_PATTERN, description="The name of a knowledge base.")]
+JobId = Annotated[str, Field(pattern=JOB_ID_PATTERN, description="The id of a job.")]
+_NOT_BLANK = worded(r"\S", "must hold more than blanks")
 Limit = Annotated[int, Field(ge=1, le=MOST_ITEMS, description="Items in one answer, at most.")]
 NumberCursor = Annotated[
     str | None,
-    Field(pattern="^[0-9]{1,18}$", description="`next_cursor` of the page before; left out at the beginning."),
+    Field(pattern=_NUMBER_CURSOR, description="`next_cursor` of the page before; left out at the beginning."),
 ]
 TextCursor = Annotated[
     str | None,
     Field(
-        pattern=f"^{CURSOR}",
+        pattern=_TEXT_CURSOR,
         max_length=8192,
         description="`next_cursor` of the page before; left out at the beginning.",
     ),
@@ -107,7 +112,7 @@ class PushedList(KbPath):
 class DocumentPath(KbPath):
     """One document."""
 
-    document_id: Annotated[str, Field(pattern=f"^{DOCUMENT_ID}$", description="The `id` of a document.")]
+    document_id: Annotated[str, Field(pattern=DOCUMENT_ID_PATTERN, description="The `id` of a document.")]
 
 
 class ChunkList(DocumentPath):
@@ -124,7 +129,9 @@ class TransitionList(JobPath):
     cursor: NumberCursor = None
 
 
-Question = Annotated[str, Field(min_length=1, max_length=LONGEST_QUERY, pattern=r"\S", description="The question.")]
+Question = Annotated[
+    str, Field(min_length=1, max_length=LONGEST_QUERY, pattern=_NOT_BLANK, description="The question.")
+]
 MostHits = Annotated[int, Field(ge=1, le=MOST_HITS, description="Passages, at most.")]
 Mode = Annotated[SearchMode, Field(description="By what passages are ranked.")]
 MinScore = Annotated[float, Field(ge=0, le=1, description="Hits with a lower score are left out.")]
@@ -162,7 +169,7 @@ class DocumentQuery(KbPath):
 class WebhookPath(Parameters):
     """One webhook."""
 
-    name: Annotated[str, Field(pattern=f"^{WEBHOOK_NAME}$", description="The name of a webhook.")]
+    name: Annotated[str, Field(pattern=WEBHOOK_NAME, description="The name of a webhook.")]
 
 
 class WebhookList(Parameters):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.errors import PhaseflowError
-from phaseflow.domain.identifiers import KB_ID
+from phaseflow.domain.identifiers import KB_ID_PATTERN
 from phaseflow.domain.new_document import NewDocument
 from phaseflow.domain.search_query import LONGEST_QUERY
 from phaseflow.domain.status import Count, JobStatusResponse, KnowledgeBase, SearchHit
@@ -33,7 +33,7 @@ LONGEST_EXTRACT = 20_000
 """Characters of a document in one answer."""
 MOST_DOCUMENTS = 100
 
-KbId = Annotated[str, Field(pattern=f"^{KB_ID}$", description="The knowledge base, as list_knowledge_bases names it.")]
+KbId = Annotated[str, Field(pattern=KB_ID_PATTERN, description="The knowledge base, as list_knowledge_bases names it.")]
 Phase = Annotated[JobPhase | None, Field(description="One phase only; left out: the whole job.")]
 
 

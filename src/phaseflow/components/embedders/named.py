@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter
 
 from phaseflow.components.operator_file import read_operator_file
+from phaseflow.domain.patterns import VARIABLE_WORDS, worded
 from phaseflow.domain.settings import EMBEDDER_NAME, OpenAIEmbedderSettings
 
 VARIABLE = "PHASEFLOW_EMBEDDERS"
@@ -14,7 +15,7 @@ VARIABLE = "PHASEFLOW_EMBEDDERS"
 class NamedEmbedder(OpenAIEmbedderSettings):
     """A server with its model. ``api_key_env`` is the environment variable that holds its key; None: it needs none."""
 
-    api_key_env: Annotated[str | None, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] = None
+    api_key_env: Annotated[str | None, Field(pattern=worded("^[A-Za-z_][A-Za-z0-9_]*$", VARIABLE_WORDS))] = None
 
 
 Named = Mapping[str, NamedEmbedder]

@@ -47,7 +47,7 @@ class Package:
         try:
             self._archive = zipfile.ZipFile(BytesIO(raw.data))
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, RuntimeError) as error:
-            raise self.malformed(str(error)) from error
+            raise self.malformed("it cannot be unpacked") from error
         # Writers do not agree on the case of names; the standard says that it does not matter.
         self._members = {info.filename.lower().replace("\\", "/"): info for info in self._archive.infolist()}
 
@@ -83,7 +83,7 @@ class Package:
                     self._spend(info.filename, place)
                     yield chunk
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-            raise self.malformed(str(error)) from error
+            raise self.malformed("it cannot be unpacked") from error
 
     def parse(self, member: str, handler: Handler) -> None:
         """Send the events of an XML member to ``handler``. Entities are refused; nothing is fetched."""

@@ -90,7 +90,7 @@ def opened(raw: Raw) -> Iterator[Any]:
         raise _refusal(raw.name, error) from error
     with document:
         if not len(document):
-            raise _refusal(raw.name, "it has no pages")
+            raise _refusal(raw.name, None, " (it has no pages)")
         yield document
 
 
@@ -204,8 +204,8 @@ def _title(properties: Mapping[str, str]) -> str | None:
     return None if _FILE_NAME.match(title) else title
 
 
-def _refusal(name: str, error: Any) -> DocumentError:
+def _refusal(name: str, error: Any, why: str = "") -> DocumentError:
     if getattr(error, "err_code", None) in (_WRONG_PASSWORD, _UNKNOWN_SECURITY):
         return encrypted(name)
-    message = f"{name} is damaged or no PDF ({error}); print or save it anew, or exclude it"
+    message = f"{name} is damaged or no PDF{why}; print or save it anew, or exclude it"
     return DocumentError(message, code="malformed")

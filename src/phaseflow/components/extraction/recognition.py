@@ -152,7 +152,7 @@ def _opened_picture(raw: Raw) -> Any:
     try:
         image = image_library.open(io.BytesIO(raw.data), formats=("PNG", "JPEG", "TIFF"))
     except (OSError, ValueError, SyntaxError) as error:
-        raise _damaged(raw, error) from error
+        raise _damaged(raw) from error
     if image.width * image.height > MOST_PIXELS:
         message = (
             f"{raw.name} has {image.width:,} x {image.height:,} pixels, more than the {MOST_PIXELS:,} that are looked"
@@ -167,7 +167,7 @@ def _frames(raw: Raw) -> int:
         try:
             return int(getattr(image, "n_frames", 1))
         except (OSError, ValueError, SyntaxError) as error:
-            raise _damaged(raw, error) from error
+            raise _damaged(raw) from error
 
 
 def _picture(raw: Raw, frame: int) -> Any:
@@ -192,12 +192,12 @@ def _picture(raw: Raw, frame: int) -> Any:
             flat = flat.convert("RGB")
             flat.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
         except (OSError, ValueError, SyntaxError, EOFError) as error:
-            raise _damaged(raw, error) from error
+            raise _damaged(raw) from error
         return np.ascontiguousarray(np.asarray(flat)[:, :, ::-1])
 
 
-def _damaged(raw: Raw, error: Exception) -> DocumentError:
-    return DocumentError(f"{raw.name} is a damaged picture ({error}); save it again, or exclude it", code="malformed")
+def _damaged(raw: Raw) -> DocumentError:
+    return DocumentError(f"{raw.name} is damaged or no picture; save it again, or exclude it", code="malformed")
 
 
 __all__ = ["MOST_PAGES", "OCR", "PAGES_BY_OCR", "PAGES_WITHOUT_TEXT", "answer", "is_picture"]

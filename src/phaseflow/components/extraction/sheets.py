@@ -62,12 +62,12 @@ def extract(raw: Raw) -> Extracted:
     except calamine.PasswordError as error:
         raise encrypted(raw.name) from error
     except (calamine.CalamineError, OSError, ValueError) as error:
-        raise _malformed(raw, error) from error
+        raise _malformed(raw) from error
     except BaseException as error:
         # A panic of Rust is no Exception, and names lines of the library.
         if type(error).__name__ != _PANIC:
             raise
-        raise _malformed(raw, ValueError("its parts contradict each other")) from error
+        raise _malformed(raw, " (its parts contradict each other)") from error
     if not has_text and package is not None:
         _explain(package)
     if not has_text and beside.has_pictures:
@@ -108,7 +108,7 @@ def _beside_records(raw: Raw) -> _Beside:
         remarks = unread(book)
     except EndlessChain as error:
         # The library would go round for ever.
-        raise _malformed(raw, error) from error
+        raise _malformed(raw, f" ({error})") from error
     except (ValueError, KeyError, struct.error):
         return _Beside({}, lambda name: ())
     if book.is_encrypted:
@@ -238,8 +238,8 @@ def _explain(package: Package) -> None:
         raise no_text_layer(package.name)
 
 
-def _malformed(raw: Raw, error: Exception) -> DocumentError:
+def _malformed(raw: Raw, why: str = "") -> DocumentError:
     if raw.data.startswith(_OLE) and "EncryptedPackage".encode("utf-16-le") in raw.data:
         return encrypted(raw.name)
-    message = f"{raw.name} is damaged or no spreadsheet ({error}); open and save it again, or exclude it"
+    message = f"{raw.name} is damaged or no spreadsheet{why}; open and save it again, or exclude it"
     return DocumentError(message, code="malformed")

@@ -64,7 +64,7 @@ class PushLoader:
             data = content if content is not None else await _in_thread(partial(self._bytes, kept))
             if data is not None:
                 return _document(listed, kept, await self._extracted(data, kept))
-        raise TransientError(f"{entry.uri} was replaced while it was read; it is tried again")
+        raise TransientError(f"{entry.uri} was replaced while it was read")
 
     def _bytes(self, kept: Pushed) -> bytes | None:
         """None when the file was replaced after its row was read."""

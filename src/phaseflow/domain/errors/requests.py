@@ -50,8 +50,8 @@ class JobNotFound(PhaseflowError):
 
     code = "job_not_found"
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"there is no job for {what!r}; start one first")
+    def __init__(self, what: str, *, is_kb: bool = False) -> None:
+        super().__init__(f"{what!r} has no job yet; start one first" if is_kb else f"no job has the id {what!r}")
         self.what = what
 
 

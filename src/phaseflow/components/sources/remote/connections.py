@@ -9,9 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from phaseflow.components.operator_file import read_operator_file
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
+from phaseflow.domain.patterns import VARIABLE_WORDS, worded
 from phaseflow.domain.remote_sources import CONNECTION_NAME, LONGEST_URL
 
 VARIABLE = "PHASEFLOW_CONNECTIONS"
+
+
+_PROTOCOL = worded(r"^[a-z][a-z0-9+.-]{0,30}$", "must be how such addresses begin, as s3 or sftp")
 
 
 class NamedConnection(BaseModel):
@@ -20,9 +24,9 @@ class NamedConnection(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    protocol: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]{0,30}$")]
+    protocol: Annotated[str, Field(pattern=_PROTOCOL)]
     options: Mapping[str, Any] = {}
-    env: Mapping[str, Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]] = {}
+    env: Mapping[str, Annotated[str, Field(pattern=worded("^[A-Za-z_][A-Za-z0-9_]*$", VARIABLE_WORDS))]] = {}
     url: Annotated[str | None, Field(min_length=1, max_length=LONGEST_URL)] = None
 
     def secrets(self) -> dict[str, str]:

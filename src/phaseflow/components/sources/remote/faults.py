@@ -53,7 +53,7 @@ def as_ours(error: BaseException, what: str, secrets: Collection[str] = ()) -> C
     if status == 429:
         return RateLimited(f"{what}: asked to slow down (429)")
     if status is not None and (status >= 500 or status == 408):
-        return TransientError(f"{what}: the server answered {status}; it is tried again")
+        return TransientError(f"{what}: the server answered {status}")
     if status is None and _is_of_the_network(error):
         return SourceDown(f"{what} cannot be reached ({_words(error, secrets)})")
     return DocumentError(f"{what} cannot be read ({_words(error, secrets)})", code="unreadable")

@@ -31,7 +31,7 @@ class NoAnswer(TransientError):
     """A call took too long and was left behind."""
 
     def __init__(self, what: str, limit_s: float) -> None:
-        super().__init__(f"{what}: no answer within {limit_s:.0f} s; it is tried again")
+        super().__init__(f"{what}: no answer within {limit_s:.0f} s")
 
 
 class RemoteFileSystem:

@@ -140,7 +140,7 @@ def refusal(answer: Answer) -> ComponentError:
     if status == 429:
         return RateLimited(f"{url} answered 429: too many requests", retry_after_s=_asked_wait_s(answer))
     if status >= 500 or status in _PASSING:
-        return TransientError(f"{url} answered {status}; it is tried again", retry_after_s=_asked_wait_s(answer))
+        return TransientError(f"{url} answered {status}", retry_after_s=_asked_wait_s(answer))
     return DocumentError(f"{url} answered {status}; {_advice(status)}", code=f"http_{status}")
 
 

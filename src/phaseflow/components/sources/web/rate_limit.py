@@ -52,7 +52,7 @@ class Pace:
     def _refuse_while_closed(self) -> None:
         left_s = self._closed_until - self._clock()
         if left_s > 0:
-            message = f"{self._site} asked to be left alone for another {left_s:.0f} s; it is tried again then"
+            message = f"{self._site} asked to be left alone for another {left_s:.0f} s"
             raise RateLimited(message, retry_after_s=left_s)
 
     async def _wait(self) -> None:

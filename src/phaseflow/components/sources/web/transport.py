@@ -144,7 +144,7 @@ class Wire:
             site = site_of(url)
             raise SiteDown(f"{site} cannot be reached ({_words(error)}); resume or retry when it can", site) from error
         except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError) as error:
-            raise TransientError(f"{url} was not answered ({_words(error)}); it is tried again") from error
+            raise TransientError(f"{url} was not answered ({_words(error)})") from error
 
     async def aclose(self) -> None:
         """Close the connections. Idempotent."""
