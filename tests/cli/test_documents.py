@@ -73,3 +73,31 @@ def test_a_document_that_is_loaded_alone_keeps_its_size(tmp_path: Path, name: st
     assert done.returncode == 0, done.stderr
     sizes = {one["uri"]: one["size"] for one in shell.answer("documents", "notes")["items"]}
     assert sizes == {each: (tmp_path / "docs" / each).stat().st_size for each in texts}
+
+
+def test_several_files_are_told_as_one_json_document(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.write("a.md", "Of letters.")
+    shell.write("b.md", "Of numbers.")
+    added = shell.answer("add", "a.md", "b.md", "--kb", "notes")
+    assert [one["uri"] for one in added["documents"]] == ["a.md", "b.md"]
+    assert added["job"]["status"] == "completed"
+
+
+def test_two_files_of_one_name_are_refused_and_named(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.write("x/n.md", "Of letters.")
+    shell.write("y/n.md", "Of numbers.")
+    refused = shell("add", "x/n.md", "y/n.md", "--kb", "notes")
+    assert refused.returncode == 2
+    assert "x/n.md and y/n.md have the same name" in " ".join(refused.stderr.split())
+    assert not (tmp_path / "phaseflow.db").exists()
+
+
+def test_a_setting_that_does_not_fit_with_another_is_told_without_a_field(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.write("a.md", "Of letters.")
+    assert shell("add", "a.md", "--kb", "notes").returncode == 0
+    assert "Error: chunk_overlap (100) must" in shell("settings", "notes", "chunk_size=50").stderr
+    told = shell("status", "notes", "--server", "foo").stderr
+    assert told.count("such as") == 1, told

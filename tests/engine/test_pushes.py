@@ -475,3 +475,9 @@ async def test_a_file_that_has_the_name_of_a_pushed_document_is_left_out_and_the
     final = await (await flow.start("kb", FolderSource(str(folder)))).wait()
     assert "left out" not in final.message
     assert (await flow.document("kb", "doc001.md")).source == "default"
+
+
+@pytest.mark.parametrize("source", ["", {"type": "folder", "path": ""}])
+async def test_an_empty_path_is_no_folder(flow: PhaseFlow, source: str | dict[str, str]) -> None:
+    with pytest.raises(InvalidRequest, match=r"path: must have at least 1 character"):
+        await flow.start("kb", source)

@@ -194,3 +194,26 @@ async def test_a_uri_belongs_to_the_file_behind_it(service: Service, parts: Any)
     answer = await service.http.post(TO, files=parts)
     assert (answer.status_code, answer.json()["field"]) == (422, "uri")
     assert (await service.http.get(KB)).status_code == 404
+
+
+async def test_what_is_empty_beyond_64_bits_or_no_number_is_told_as_that(service: Service) -> None:
+    for source in ({"type": "folder", "path": ""}, {"type": "git", "url": ""}, {"type": "web", "urls": [""]}):
+        for asked in (
+            service.http.put(KB, json={"source": source}),
+            service.http.post(f"{KB}/start", json={"source": source}),
+        ):
+            answer = await asked
+            assert answer.status_code == 422, answer.text
+            assert answer.json()["field"].startswith("source.")
+    pushed = await _push(service, {"uri": "a", "text": "Of letters."})
+    place = f"{TO}/{pushed['documents'][0]['id']}"
+    huge = await service.http.patch(place, json={"metadata": {"n": 2**64}})
+    assert "must be a number of 64 bits" in huge.json()["detail"]
+    score = await service.http.get(f"{KB}/search", params={"q": "letters", "min_score": "nan"})
+    assert "must be a number between 0 and 1" in score.json()["detail"]
+    await _over(service)
+    (await service.http.post(f"{place}/skip")).raise_for_status()
+    text = await service.http.get(f"{place}/text")
+    assert (text.status_code, "is skipped" in text.json()["detail"]) == (404, True)
+    (await service.http.put(KB, json={"settings": {"sync": {}}})).raise_for_status()
+    assert "sync" not in (await service.http.get(KB)).json()["settings"]

@@ -1,6 +1,7 @@
 """add, skip and remove: documents that are pushed, and those that are left out."""
 
 import json
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,6 @@ from phaseflow.domain.counting import counted
 from phaseflow.domain.vocabulary import DocumentStatus, JobStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from phaseflow.client import Client
     from phaseflow.domain.documents import DocumentInfo, DocumentRetried
     from phaseflow.domain.status import JobStatusResponse
     from phaseflow.flow import Job, PhaseFlow
@@ -59,23 +57,50 @@ def _value(text: str) -> Any:
 @anywhere
 def add(files: tuple[Path, ...], kb: str, metadata: dict[str, Any] | None, place: Place, as_json: bool) -> None:
     """Push FILEs into a knowledge base, whatever its job does, and wait until they are searchable."""
+    _check_names(files)
     run(lambda: _add(place, as_json, kb, files, metadata))
+
+
+def _check_names(files: tuple[Path, ...]) -> None:
+    """Raise click.UsageError where two files have one name: a document's uri is the name of its file."""
+    by_name: dict[str, Path] = {}
+    for file in files:
+        other = by_name.setdefault(unicodedata.normalize("NFC", file.name), file)
+        if other.resolve() != file.resolve():
+            raise click.UsageError(
+                f"{other} and {file} have the same name, and would be one document; rename one of them, or read their"
+                " folder with `phaseflow ingest`, which keeps their paths"
+            )
 
 
 async def _add(
     place: Place, as_json: bool, kb_id: str, files: tuple[Path, ...], metadata: dict[str, Any] | None
 ) -> Exit:
     if place.server:
+        from phaseflow.cli.remote_foreground import RemoteForeground
+
         async with place.client() as client:
             taken = await client.upload(kb_id, files, metadata)
-            return await _settled_there(client, place, as_json, kb_id, [one.uri for one in taken.documents], "taken in")
+            status = await RemoteForeground(place, kb_id, as_json).settled(client)
+            found = [await client.document(kb_id, uri) for uri in dict.fromkeys(one.uri for one in taken.documents)]
+        return _added(found, status, as_json)
     from phaseflow.flow import PhaseFlow
 
     async with PhaseFlow(place.db, only=[kb_id], index_servers=options.index_servers()) as flow:
         job = await flow.add_documents(kb_id, files, metadata)
         status = await _last_status(flow, job)
         found = await flow.documents_named(kb_id, list(dict.fromkeys(path.name for path in files)))
-    _told_of(found, as_json, "taken in")
+    return _added(found, status, as_json)
+
+
+def _added(found: "list[DocumentInfo]", status: "JobStatusResponse", as_json: bool) -> Exit:
+    """With ``--json`` one document, such as the service answers to a push."""
+    if as_json:
+        from phaseflow.domain.documents import DocumentsChanged
+
+        answer(DocumentsChanged(documents=found, job=status))
+    else:
+        _told_of(found, as_json, "taken in")
     return _exit_with(status, found)
 
 
@@ -87,18 +112,6 @@ async def _last_status(flow: "PhaseFlow", job: "Job") -> "JobStatusResponse":
         if following is None:
             return status
         job = following
-
-
-async def _settled_there(
-    client: "Client", place: Place, as_json: bool, kb_id: str, uris: "Sequence[str]", what: str
-) -> Exit:
-    """Wait for the jobs of a service that take these documents, and say what has become of them."""
-    from phaseflow.cli.remote_foreground import RemoteForeground
-
-    status = await RemoteForeground(place, kb_id, as_json).settled(client)
-    found = [await client.document(kb_id, uri) for uri in dict.fromkeys(uris)]
-    _told_of(found, as_json, what)
-    return _exit_with(status, found)
 
 
 def _exit_with(status: "JobStatusResponse", found: "list[DocumentInfo]") -> Exit:

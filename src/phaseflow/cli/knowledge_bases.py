@@ -140,7 +140,7 @@ def _changed(present: "Settings", pairs: Sequence[tuple[list[str], Any]]) -> "Se
     except ValidationError as error:
         fault = first_fault(error)
         why = "there is no such setting" if fault.kind == "extra_forbidden" else fault.problem
-        raise click.UsageError(f"{fault.place}: {why}") from None
+        raise click.UsageError(f"{fault.place}: {why}" if fault.place else why) from None
 
 
 def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, str]]:

@@ -82,7 +82,8 @@ def _server(url: str) -> str:
         TypeAdapter(Address).validate_python(url)
     except ValidationError as error:
         shown = url.rpartition("@")[2][:100]  # what stands before it may be a password
-        raise ValueError(f"{shown!r} {first_fault(error).problem}, such as http://127.0.0.1:8000") from None
+        problem = first_fault(error).problem.partition(", such as ")[0]
+        raise ValueError(f"{shown!r} {problem}, such as http://127.0.0.1:8000") from None
     return url
 
 

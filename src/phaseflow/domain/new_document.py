@@ -36,7 +36,9 @@ def check_metadata(metadata: Mapping[str, Any], field: str = "metadata") -> dict
         if fault := _fault_of_key(key):
             raise InvalidRequest(field, fault)
         if not _is_value(value):
-            raise InvalidRequest(f"{field}.{key}", "must be a string, a number, a boolean, or a list of strings")
+            is_number = isinstance(value, int | float)
+            kinds = "a number of 64 bits" if is_number else "a string, a number, a boolean, or a list of strings"
+            raise InvalidRequest(f"{field}.{key}", f"must be {kinds}")
     kept = dict(metadata)
     try:
         size = len(json.dumps(kept, ensure_ascii=False).encode())

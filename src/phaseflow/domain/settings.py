@@ -68,7 +68,7 @@ class FolderSource:
     one level deep, in place of the archives.
     """
 
-    path: Annotated[str, BeforeValidator(_as_text)]
+    path: Annotated[str, Field(min_length=1), BeforeValidator(_as_text)]
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     archives: Annotated[bool, Field(exclude_if=not_)] = False
@@ -228,6 +228,11 @@ def _is_usual_share(share: float) -> bool:
     return share == USUAL_SHARE
 
 
+def _none_if_off(sync: SyncSettings | None) -> SyncSettings | None:
+    """One that starts nothing says the same as none."""
+    return sync if sync is not None and (sync.every is not None or sync.watch) else None
+
+
 class Settings(BaseModel):
     """How the documents of a knowledge base are cut, embedded and searched. Sizes are in characters.
 
@@ -240,7 +245,7 @@ class Settings(BaseModel):
     chunk_overlap: Annotated[int, Field(ge=0, le=100_000)] = 100
     embedder: _Embedder = StaticEmbedderSettings()
     index: IndexSettings = EmbeddedIndexSettings()
-    sync: Annotated[SyncSettings | None, Field(exclude_if=_is_none)] = None
+    sync: Annotated[SyncSettings | None, AfterValidator(_none_if_off), Field(exclude_if=_is_none)] = None
     ocr: Annotated[OcrSettings | None, Field(exclude_if=_is_none)] = None
     max_deleted_share: Annotated[float, Field(ge=0, le=1, exclude_if=_is_usual_share)] = USUAL_SHARE
 

@@ -1,10 +1,11 @@
 """What is wrong with a value from outside, in our words: pydantic finds it, and says it in those of a programmer."""
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
-from pydantic import ValidationError
+from pydantic import BeforeValidator, ValidationError
 from pydantic_core import core_schema
 
 from phaseflow.domain.counting import counted
@@ -46,6 +47,20 @@ def first_fault(error: ValidationError, root: str = "") -> Fault:
     if first is found[0] and len(members) > 1 and _is_of_kind(first):
         problem = f"must be {_any_of([_in_words(each['type'], {}) for each in members])}"
     return Fault(place, kind, problem, first["input"])
+
+
+def _not_nan(score: Any) -> Any:
+    try:
+        is_number = not math.isnan(float(score))
+    except (TypeError, ValueError, OverflowError):
+        return score  # whatever else is wrong with it is told with its kind, or its bounds
+    if not is_number:
+        raise ValueError("must be a number between 0 and 1")
+    return score
+
+
+NOT_NAN: Final = BeforeValidator(_not_nan)
+"""Before the bounds of a share: what is not a number is beyond every bound, and "at most 1" says nothing of it."""
 
 
 def _is_of_same_union(place: Sequence[int | str], first: Sequence[int | str]) -> bool:

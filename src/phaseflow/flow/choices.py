@@ -9,7 +9,7 @@ from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.sources.subfolders import folders_in, top_folders
 from phaseflow.domain.choices import EmbedderAnswer, EmbeddingServers, FolderListing
-from phaseflow.domain.errors import Busy, ComponentError
+from phaseflow.domain.errors import Busy, ComponentError, InvalidRequest
 from phaseflow.domain.settings import FolderSource, Settings
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.inputs import SettingsLike, as_settings, as_text
@@ -40,6 +40,8 @@ class Choices:
         """
         sources = self._components.sources
         roots = sources.roots
+        if path == "":
+            raise InvalidRequest("path", "must have at least 1 character")
         if path is None or roots is None:
             return top_folders(roots or ())
         with anyio.move_on_after(LISTING_S):

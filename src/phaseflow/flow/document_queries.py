@@ -94,7 +94,8 @@ class DocumentQueries:
         def begin(tx: Transaction) -> tuple[int, str, int]:
             version = _version(tx, kb_id, name)
             if version is None:
-                raise NoText(kb_id, name)
+                status = _found(tx, _view(tx, kb_id), kb_id, name).status
+                raise NoText(kb_id, name, is_skipped=status is DocumentStatus.SKIPPED)
             return version
 
         number, uri, characters = await self._readings.read(begin)

@@ -17,7 +17,6 @@ from phaseflow.domain.settings import (
     SOURCE,
     SOURCES,
     AnySource,
-    FolderSource,
     Settings,
 )
 from phaseflow.domain.validation import first_fault
@@ -66,7 +65,7 @@ def as_source(source: SourceLike) -> Source:
             {"type": "git", "url": source[len(GIT_PREFIX) :]} if is_git else {"type": "fsspec", "url": source}
         )
     if isinstance(source, str | Path):
-        return FolderSource(str(source))
+        source = {"type": "folder", "path": str(source)}
     if isinstance(source, Source):
         return source
     if not isinstance(source, Mapping):

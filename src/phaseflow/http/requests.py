@@ -11,6 +11,7 @@ from phaseflow.domain.patterns import worded
 from phaseflow.domain.phase import LARGEST_COUNT
 from phaseflow.domain.search_query import LONGEST_QUERY
 from phaseflow.domain.settings import Settings, Source, Sources
+from phaseflow.domain.validation import NOT_NAN
 from phaseflow.domain.vocabulary import DocumentStatus, JobPhase, SearchMode
 from phaseflow.domain.webhooks import WEBHOOK_NAME
 from phaseflow.flow.document_queries import LONGEST_PART, MOST_ITEMS
@@ -134,7 +135,8 @@ Question = Annotated[
 ]
 MostHits = Annotated[int, Field(ge=1, le=MOST_HITS, description="Passages, at most.")]
 Mode = Annotated[SearchMode, Field(description="By what passages are ranked.")]
-MinScore = Annotated[float, Field(ge=0, le=1, description="Hits with a lower score are left out.")]
+
+MinScore = Annotated[float, NOT_NAN, Field(ge=0, le=1, description="Hits with a lower score are left out.")]
 
 
 class SearchQuery(KbPath):

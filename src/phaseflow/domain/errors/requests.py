@@ -67,13 +67,16 @@ class DocumentNotFound(PhaseflowError):
 
 
 class NoText(DocumentNotFound):
-    """The document is known, and nothing has been extracted from it yet."""
+    """The document is known, and nothing has been extracted from it yet, or it is skipped."""
 
     code = "no_text"
 
-    def __init__(self, kb_id: str, uri: str) -> None:
+    def __init__(self, kb_id: str, uri: str, *, is_skipped: bool = False) -> None:
         super().__init__(kb_id, uri)
-        self.args = (f"nothing was extracted from {uri!r} yet; its status says why",)
+        if is_skipped:
+            self.args = (f"{uri!r} is skipped, so that nothing of it is kept; retry it to take it in again",)
+        else:
+            self.args = (f"nothing was extracted from {uri!r} yet; its status says why",)
 
 
 class WebhookNotFound(PhaseflowError):
