@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from phaseflow.domain import verbs
 from phaseflow.domain.errors import JobConflict
 from phaseflow.domain.ingestion import IngestionState
+from phaseflow.domain.messages import job_waiting_on, message, phase_waiting_on
 from phaseflow.domain.transitions import check_job_move
-from phaseflow.domain.vocabulary import PHASES, Action, Intent, JobPhase, JobStatus, PhaseStatus
+from phaseflow.domain.vocabulary import PHASES, Action, Intent, JobPhase, JobStatus, PhaseStatus, WaitingOn
 from tests.domain.walks import T0, fresh, states, step, walk
 
 LATER = T0 + timedelta(days=1)
@@ -169,6 +170,17 @@ def test_an_interruption_goes_on_with_no_phase_that_was_held(state: IngestionSta
 @given(state=states())
 def test_an_engine_that_is_told_not_to_go_on_leaves_no_job_queued(state: IngestionState) -> None:
     assert verbs.interrupt(state, LATER, go_on=False, reason="interrupted").intent is None
+
+
+def test_a_resumed_job_whose_engine_dies_before_its_turn_is_interrupted_and_not_paused_by_its_user() -> None:
+    paused = step(verbs.pause(running()), ("rest", JobPhase.LOADING), LATER)
+    assert not verbs.left_behind(paused, dict.fromkeys(PHASES, LATER)).is_interrupted
+    for queued in (verbs.resume(paused, LATER), verbs.resume(fresh(JobPhase.LOADING), LATER)):
+        left = verbs.left_behind(queued, dict.fromkeys(PHASES, LATER))
+        assert (left.is_interrupted, left.intent) == (True, None)
+        assert job_waiting_on(left) is WaitingOn.INTERRUPTED
+        assert phase_waiting_on(left, left[JobPhase.LOADING]) is WaitingOn.INTERRUPTED
+        assert "phaseflow resume kb goes on with it" in message(left)
 
 
 def test_pausing_a_phase_takes_it_out_of_a_queued_resume() -> None:

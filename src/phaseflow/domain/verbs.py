@@ -149,11 +149,13 @@ def released(state: IngestionState) -> IngestionState:
 def interrupt(state: IngestionState, at: datetime, *, go_on: bool, reason: str) -> IngestionState:
     """What a job becomes when its engine stops, or is found dead: quiet, and queued again unless its user holds it.
 
-    With ``go_on`` False it is held until someone resumes it.
+    With ``go_on`` False it is held until someone resumes it; a queued resume has ended the pause of its user.
     """
     running = any(p.status is PhaseStatus.RUNNING for p in state.phases)
     state = state.each(lambda p: p.pause(at) if p.status is PhaseStatus.RUNNING else p)
     between = state.get_overall_status() is JobStatus.RUNNING
+    if not go_on and state.managed and state.intent is Intent.RESUME and not state.get_overall_status().is_terminal:
+        state = released(state)
     stays = state.held or state.get_overall_status().is_terminal
     if not (running or between or state.intent):
         return state
