@@ -26,13 +26,14 @@ from phaseflow.components.sources.web import sitemap, start_urls
 from phaseflow.components.sources.web.page import MAX_LINKS
 from phaseflow.components.workers.process import Limits as WorkerLimits
 from phaseflow.domain import errors, identifiers, search_query
-from phaseflow.domain.errors import PhaseflowError
+from phaseflow.domain.errors import PhaseflowError, StoreError
 from phaseflow.domain.policy import BudgetPolicy, GuardPolicy, RetryPolicy
 from phaseflow.domain.settings import OpenAIEmbedderSettings, Settings, WebSource
 from phaseflow.flow import control, document_queries, searching
 from phaseflow.http import Limits as ServiceLimits
 from phaseflow.http import create_app
 from phaseflow.http.access import LOOPBACK
+from phaseflow.http.problems import HttpError
 from phaseflow.store.connection import BUSY_S
 from tests.docs.pages import DOCS, PAGES, README, ROOT, heading_anchors, prose, text_of
 
@@ -173,6 +174,16 @@ def _errors() -> list[type[PhaseflowError]]:
 def test_every_error_stands_in_the_library_page_with_its_code(error: type[PhaseflowError]) -> None:
     line = next(line for line in LIBRARY.splitlines() if line.startswith(f"| `{error.__name__}` |"))
     assert "or its own" in line or "of the answer" in line or f"`{error.code}`" in line
+
+
+def _below(kind: type[PhaseflowError]) -> set[type[PhaseflowError]]:
+    return {kind}.union(*map(_below, kind.__subclasses__()))
+
+
+def test_every_code_of_the_service_and_of_its_database_is_in_the_table_of_problems() -> None:
+    codes = {each.code for each in _below(HttpError) | _below(StoreError) if each.__module__.startswith("phaseflow.")}
+    listed = [line for line in API.splitlines() if line.startswith("|")]
+    assert [code for code in sorted(codes) if not any(f"`{code}`" in line for line in listed)] == []
 
 
 OF_A_PHASE = {"phase_failed"}

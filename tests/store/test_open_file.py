@@ -1,6 +1,7 @@
 """Whether a file that is open is still the one that SQLite has."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from phaseflow import PhaseFlow, Reader
+from phaseflow.domain.errors import NotADatabase, StoreUnavailable
+from phaseflow.store.connection import explained
 from phaseflow.store.open_file import SQLITE_MAGIC, open_file
+from phaseflow.store.session import open_session
 
 PAGE = 4096
 
@@ -99,3 +103,26 @@ async def test_the_descriptors_of_closed_engines_go_with_the_last_connection(tmp
     async with Reader(path):
         await _an_engine(path)
     assert len(os.listdir("/dev/fd")) == before
+
+
+async def test_a_read_of_a_file_that_was_taken_away_names_that_and_not_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "kb.db"
+    async with open_session(path) as database:
+        path.rename(tmp_path / "elsewhere.db")
+
+        def fails(_: object) -> None:
+            raise NotADatabase("disk I/O error")
+
+        with pytest.raises(StoreUnavailable, match="deleted or replaced"):
+            await database.read(fails)
+
+
+@pytest.mark.parametrize(("may_write", "said"), [(False, "cannot be written"), (True, "the disk reports an error")])
+def test_a_file_that_nobody_may_write_is_no_fault_of_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_write: bool, said: str
+) -> None:
+    (tmp_path / "kb.db").touch()
+    monkeypatch.setattr(os, "access", lambda *_: may_write)  # root, who may run this, is stopped by no permission
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+    assert said in str(explained(error, tmp_path / "kb.db"))

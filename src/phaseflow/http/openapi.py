@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
-from phaseflow.domain.errors import EngineStopped, InvalidRequest, PhaseflowError, StoreUnavailable
+from phaseflow.domain.errors import EngineStopped, InvalidRequest, NotADatabase, PhaseflowError, StoreUnavailable
 from phaseflow.http.access import SAFE_METHODS
 from phaseflow.http.endpoint import FORM, JSON, MULTIPART, Endpoint, Parameters
 from phaseflow.http.event_id import PATTERN
@@ -26,7 +26,7 @@ from phaseflow.http.problems import (
 )
 
 _REFS = "#/components/schemas/{model}"
-_ANYWHERE: tuple[type[PhaseflowError], ...] = (UnknownHost, EngineStopped, StoreUnavailable, BodyTooLarge)
+_ANYWHERE: tuple[type[PhaseflowError], ...] = (UnknownHost, EngineStopped, StoreUnavailable, NotADatabase, BodyTooLarge)
 VERSION = "1"
 """Of the API: grows when a client has to change."""
 EVENT_STREAM = "text/event-stream"

@@ -180,6 +180,8 @@ def problem_response(error: Exception) -> Response:
 def _said(error: PhaseflowError) -> str:
     if isinstance(error, errors.StoreUnavailable) and error.reason:
         return f"the database cannot be used, and nothing was changed: {error.reason}"
+    if isinstance(error, errors.NotADatabase):
+        return "the database file is damaged, cut off or overwritten; stop the service and restore a copy of it"
     if isinstance(error, errors.IndexUnavailable):
         return "the index cannot be searched now; the service's log says why"
     return _UNSAID if isinstance(error, _SECRETIVE) else str(error)

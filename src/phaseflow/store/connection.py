@@ -1,5 +1,6 @@
 """A connection to the file: how it is opened, and what its errors mean."""
 
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -102,6 +103,9 @@ _CAUSES = {
 }
 
 
+_UNWRITABLE = "it cannot be written; check its permissions and attributes (`lsattr`), then retry"
+
+
 def begin_immediate(connection: sqlite3.Connection, is_over: Callable[[], bool]) -> None:
     """Begin to write. While another program has the file locked, wait for ``BUSY_S``, unless it is over before."""
     give_up_at = time.monotonic() + BUSY_S
@@ -145,6 +149,8 @@ def explained(error: BaseException, path: Path | None) -> BaseException:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if _is_damage(error):
         return NotADatabase(f"{name} is damaged ({error}); it was left as it is. Restore a copy of it")
+    if code == sqlite3.SQLITE_IOERR and path is not None and path.exists() and not os.access(path, os.W_OK):
+        return StoreUnavailable(f"{path} cannot be used: {_UNWRITABLE} ({error})", _UNWRITABLE)
     if code in _CAUSES:
         return StoreUnavailable(f"{name} cannot be used: {_CAUSES[code]} ({error})", _CAUSES[code])
     return error

@@ -18,7 +18,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from phaseflow.background_task import OwnLoop
-from phaseflow.domain.errors import EngineStopped, StoreUnavailable
+from phaseflow.domain.errors import EngineStopped, StoreError, StoreUnavailable
 from phaseflow.store import failpoints, upkeep
 from phaseflow.store.connection import Connection, begin_immediate, explained, explaining
 from phaseflow.store.document_changes import DocumentChanges
@@ -74,15 +74,24 @@ class Database:
 
         Cancelling leaves it to end unseen. Raises EngineStopped once the database is closed.
         """
-        return await self._reads.read(read)
+        return await self._explained(self._reads.read(read))
 
     async def read_long(self, read: Callable[[Transaction], T]) -> T:
         """The same for what may take long, such as a search: no ``read`` waits for it."""
-        return await self._long_reads.read(read)
+        return await self._explained(self._long_reads.read(read))
 
     async def search(self, read: Callable[[Transaction], T]) -> T:
         """The same for a search, on connections of their own. Cancelling stops it."""
-        return await self._searches.read_while_wanted(read)
+        return await self._explained(self._searches.read_while_wanted(read))
+
+    async def _explained(self, reading: Awaitable[T]) -> T:
+        """What SQLite makes of a file that was taken away is a fault of the disk: the true cause is named instead."""
+        try:
+            return await reading
+        except StoreError as error:
+            if gone := self._file.gone():
+                raise StoreUnavailable(f"{self.path} {gone}", f"the file {gone}") from error
+            raise
 
     async def write(self, write: Write[T], *, durable: bool = False, then: Callable[[T], None] | None = None) -> T:
         """Run ``write`` in a transaction and return what it returned, after the commit.

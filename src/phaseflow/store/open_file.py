@@ -39,18 +39,22 @@ class OpenFile:
         """
         # By its inode: another file at the same path is no sign of life of the one that SQLite writes.
         here = os.fstat(self._fd)
-        try:
-            is_same = os.path.samestat(self._path.stat(), here)
-        except OSError:
-            is_same = False
-        if not is_same:
-            return "was deleted or replaced while in use; put it back or start anew"
+        if gone := self.gone():
+            return gone
         os.lseek(self._fd, 0, os.SEEK_SET)
         head = os.read(self._fd, HEAD_BYTES)
         missing = size_by_head(head) - here.st_size  # below 0 is no fault: SQLite counts by the head alone
         if not head.startswith(SQLITE_MAGIC) or missing > self._bytes_in_wal():
             return "was cut off or overwritten while in use; stop the engine and restore a copy of it"
         return None
+
+    def gone(self) -> str | None:
+        """Whether the path names another file by now, or none: two system calls, from any thread."""
+        try:
+            is_same = os.path.samestat(self._path.stat(), os.fstat(self._fd))
+        except OSError:
+            is_same = False
+        return None if is_same else "was deleted or replaced while in use; put it back or start anew"
 
     def _bytes_in_wal(self) -> int:
         """What the WAL may still bring into the file: a full disk can stop that after the head was written."""

@@ -207,7 +207,7 @@ class Scheduler:
         except Exception as error:  # noqa: BLE001  # whatever it is becomes a failed phase: nobody is left waiting
             cause = only_error(error)
             if self._stopping and isinstance(cause, StoreError | EngineStopped):
-                self._log.warning("the next start goes on with the job", job=job_id, error=str(cause))
+                self._log.warning("the job waits for a start that can go on", job=job_id, error=str(cause))
             else:
                 await self._fail(job_id, cause)
         finally:
