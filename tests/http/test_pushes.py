@@ -108,7 +108,8 @@ async def test_one_document_is_retried_skipped_described_and_deleted_by_its_id(s
         skipped = await service.http.post(f"{place}/skip")
         assert (skipped.status_code, skipped.json()["status"], skipped.json()["searchable"]) == (202, "skipped", False)
     retried = await service.http.post(f"{place}/retry")
-    assert (retried.status_code, retried.json()["status"]) == (202, "queued")
+    assert retried.status_code == 202
+    assert retried.json()["status"] in {"queued", "processing"}  # a job may have it already
     assert (await _indexed(service, place))["attempts"] == 2
     described = await service.http.patch(place, json={"metadata": {"author": "Ada"}})
     assert (described.status_code, described.json()["metadata"]) == (200, {"author": "Ada"})
