@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from phaseflow.domain.settings import SOURCE, AnySource, FolderSource, Settings
+from phaseflow.domain.settings import SOURCE, AnySource, Settings
 
 Source = AnySource
 
@@ -24,5 +24,6 @@ def definition(
 
 
 def _source(source: Source | str | Path) -> Any:
-    given = FolderSource(str(source)) if isinstance(source, str | Path) else source
-    return SOURCE.dump_python(given, mode="json")
+    if isinstance(source, str | Path):
+        return {"type": "folder", "path": str(source)}  # what is wrong with it, the service says
+    return SOURCE.dump_python(source, mode="json")
