@@ -18,12 +18,13 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from phaseflow.background_task import OwnLoop
-from phaseflow.domain.errors import EngineStopped, StoreError, StoreUnavailable
+from phaseflow.domain.errors import EngineStopped, NotADatabase, StoreError, StoreUnavailable
 from phaseflow.store import failpoints, upkeep
 from phaseflow.store.connection import Connection, begin_immediate, explained, explaining
 from phaseflow.store.document_changes import DocumentChanges
 from phaseflow.store.open_file import OpenFile
 from phaseflow.store.read_pool import ReadPool
+from phaseflow.store.schema import APPLICATION_ID
 from phaseflow.store.stop_deadline import PARTS_S, StopDeadline
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.write_request import Write, WriteRequest, in_turn
@@ -91,6 +92,13 @@ class Database:
         except StoreError as error:
             if gone := self._file.gone():
                 raise StoreUnavailable(f"{self.path} {gone}", f"the file {gone}") from error
+            raise
+        except (TypeError, ValueError) as error:
+            # Statements that were prepared for our tables may go on for a while on what was written over them.
+            if self._file.is_of_another(APPLICATION_ID):
+                raise NotADatabase(
+                    f"{self.path} was overwritten with another database; restore a copy of it"
+                ) from error
             raise
 
     async def write(self, write: Write[T], *, durable: bool = False, then: Callable[[T], None] | None = None) -> T:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 SQLITE_MAGIC = b"SQLite format 3\x00"
 HEAD_BYTES = 100
-_COUNTER, _PAGES, _COUNTER_OF_PAGES = slice(24, 28), slice(28, 32), slice(92, 96)
+_COUNTER, _PAGES, _MADE_BY, _COUNTER_OF_PAGES = slice(24, 28), slice(28, 32), slice(68, 72), slice(92, 96)
 
 
 _Inode = tuple[int, int]
@@ -55,6 +55,13 @@ class OpenFile:
         except OSError:
             is_same = False
         return None if is_same else "was deleted or replaced while in use; put it back or start anew"
+
+    def is_of_another(self, application_id: int) -> bool:
+        """Whether the file is by now one that another program made. False while the WAL has more to say."""
+        head = os.pread(self._fd, HEAD_BYTES, 0)
+        return (
+            len(head) == HEAD_BYTES and head[_MADE_BY] != application_id.to_bytes(4, "big") and not self._bytes_in_wal()
+        )
 
     def _bytes_in_wal(self) -> int:
         """What the WAL may still bring into the file: a full disk can stop that after the head was written."""
