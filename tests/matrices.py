@@ -1,4 +1,4 @@
-"""Matrices of cases: each kind is tried by default, each cell by ``./tasks thorough``, which CI runs too."""
+"""Matrices of cases: each kind is tried by default, each cell by ``./tasks thorough``."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
