@@ -139,7 +139,7 @@ async def test_the_limit_on_memory_holds_for_each_document(workers: LocalWorkers
 
 async def test_the_limit_on_time_holds_for_each_document(workers: LocalWorkers | RayWorkers) -> None:
     async with limited(workers, Limits(time_s=1.0)):
-        slow = RawDocument(big_docx(150_000), "slow.docx")
+        slow = RawDocument(big_docx(600_000), "slow.docx")
         with anyio.fail_after(60):
             error, after = await workers.extract([slow, RawDocument(rtf("after"), "b.rtf")])
         assert isinstance(error, DocumentError)
@@ -148,7 +148,7 @@ async def test_the_limit_on_time_holds_for_each_document(workers: LocalWorkers |
 
 
 async def test_a_cancelled_call_leaves_no_work_behind(workers: LocalWorkers | RayWorkers) -> None:
-    slow = RawDocument(big_docx(150_000), "slow.docx")
+    slow = RawDocument(big_docx(600_000), "slow.docx")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(workers.extract, [slow])
         with anyio.fail_after(30):
