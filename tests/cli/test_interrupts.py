@@ -64,7 +64,7 @@ async def main():
     with Interrupts():
         print("works", flush=True)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(50)
+    time.sleep(50)  # what is tried is that the signal ends it
 
 asyncio.run(main())
 """

@@ -30,7 +30,7 @@ def unit(found: "Numbers") -> "Numbers":
 
 
 def stored(rows: "Numbers", *, small: bool) -> list[bytes]:
-    """Rows of length 1, or 0, as they are stored."""
+    """The stored form of rows of length 1 or 0."""
     import numpy as np
 
     if not small:

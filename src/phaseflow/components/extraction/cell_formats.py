@@ -1,4 +1,4 @@
-"""Cells in the sheets of an Excel workbook as they are shown."""
+"""What the cells in the sheets of an Excel workbook show."""
 
 import re
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ class CellFormats:
             )
 
     def shown(self, sheet: str) -> Iterator[tuple[Place, str]]:
-        """Yield the numbers of a sheet as they are shown, where they have a format."""
+        """Yield what the numbers of a sheet show, where they have a format."""
         if self._frames or self._shared or self._is_to_be_parsed(sheet):
             codes = {place.decode(): code for place, code in self._codes.items()}
             cells = SheetCells(codes, self._frames, self._shared, self._is_1904)

@@ -42,7 +42,7 @@ class Ods:
         self._positions = _positions(self._content)
 
     def shown(self) -> Iterator[tuple[str, Place, str]]:
-        """Yield the cells as they are shown: the sheet's name, the place, the text.
+        """Yield what each cell shows: the sheet's name, the place, the text.
 
         The document says itself how each is shown. Numbers with a plain format are not looked at if none has another,
         nor texts if none of them stands above or below the line.

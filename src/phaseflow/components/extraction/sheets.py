@@ -82,7 +82,7 @@ class _Beside:
 
     passed: Mapping[str, PassedOver]
     shown: Callable[[str], Iterable[tuple[Place, str]]]
-    """Numbers as they are shown, where that is not how they stand."""
+    """What numbers show, where that is not how they are stored."""
     has_pictures: bool = False
 
 

@@ -30,7 +30,7 @@ class OldWorkbook:
     data: bytes = b""
 
     def cells(self, begin: int) -> Iterator[tuple[Place, str]]:
-        """Yield the numbers of a sheet as they are shown, where they have a format."""
+        """Yield what the numbers of a sheet show, where they have a format."""
         if not self.codes:
             return
         for kind, body in _records(self.data, begin):

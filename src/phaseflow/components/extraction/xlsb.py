@@ -28,7 +28,7 @@ class BinaryWorkbook:
     codes: dict[int, str] = field(default_factory=dict)
 
     def cells(self, name: str) -> Iterator[tuple[Place, str]]:
-        """Yield the numbers of a sheet as they are shown, where they have a format."""
+        """Yield what the numbers of a sheet show, where they have a format."""
         if name not in self.sheets or not self.codes:
             return
         row = 0
