@@ -100,10 +100,13 @@ def settle(tx: Transaction, scope: Scope, job_seq: int, after: str, limit: int, 
 
 
 def _document_of(tx: Transaction, job_seq: int, uri: str) -> str:
-    """The uri that a document has now: it may have taken a shorter one since. Each is shorter than the one before."""
-    while (shorter := tx.value("SELECT twin FROM job_entries WHERE job_seq = ? AND uri = ?", job_seq, uri)) is not None:
-        uri = str(shorter)
-    return uri
+    """The uri that a document has now: it may have taken a shorter one since, and that one another."""
+    while True:
+        taken = tx.value("SELECT twin FROM job_entries WHERE job_seq = ? AND uri = ?", job_seq, uri)
+        # Only ever a shorter one, so that no circle of entries can hold the writer.
+        if taken is None or (len(taken), taken) >= (len(uri), uri):
+            return uri
+        uri = str(taken)
 
 
 _MAY_TAKE = (
