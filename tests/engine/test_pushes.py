@@ -179,14 +179,7 @@ async def test_what_a_job_had_taken_that_came_to_nothing_comes_with_the_next_pus
 ) -> None:
     embedder.close()
     await flow.add("kb", [note("a")])
-    with anyio.fail_after(20):
-        await embedder.until_called()
-    if end == "cancelled":
-        await flow.cancel("kb")
-    else:
-        embedder.fault = _broken
-    embedder.gate.set()
-    assert (await over(flow)).status == end
+    assert (await _ended(flow, embedder, end)).status == end
     await anyio.sleep(0.1)  # nothing starts by itself: somebody has to see this
     assert (await flow.status("kb")).status == end
     embedder.fault = None
@@ -202,14 +195,7 @@ async def test_after_a_failed_or_cancelled_job_a_retry_of_a_document_waits_for_w
     await over(flow)
     embedder.close()
     await flow.add("kb", [note("b")])
-    with anyio.fail_after(20):
-        await embedder.until_called()
-    if end == "cancelled":
-        await flow.cancel("kb")
-    else:
-        embedder.fault = _broken
-    embedder.gate.set()
-    ended = await over(flow)
+    ended = await _ended(flow, embedder, end)
     embedder.fault = None
     await flow.retry_document("kb", "a")
     await flow.set_metadata("kb", "a", {"n": 1})
@@ -226,6 +212,18 @@ async def test_after_a_failed_or_cancelled_job_a_retry_of_a_document_waits_for_w
             await anyio.sleep(0.02)
     await over(flow)
     assert (await flow.document("kb", "a")).status is DocumentStatus.INDEXED
+
+
+async def _ended(flow: PhaseFlow, embedder: CountingEmbedder, end: str) -> JobStatusResponse:
+    """Let the job come to nothing in the call that it waits for."""
+    with anyio.fail_after(20):
+        await embedder.until_called()
+    if end == "cancelled":
+        await flow.cancel("kb")
+    else:
+        embedder.fault = _broken
+    embedder.gate.set()
+    return await over(flow)
 
 
 def _broken(texts: object) -> None:

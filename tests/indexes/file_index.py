@@ -121,3 +121,23 @@ class FileIndex:
             return []
         nearness = np.stack([np.frombuffer(row[2], "<f4") for row in rows]) @ query.vector
         return [Candidate(*rows[n][:2]) for n in np.argsort(-nearness, kind="stable")[: query.limit]]
+
+
+class CountingFileIndex(FileIndex):
+    """One that can also say how much it has."""
+
+    async def count(self, space: Space) -> int:
+        await self._begin("count")
+        return sum(count for _, count in self._passages(space, 0, -1))
+
+    async def passages(self, space: Space, after: int, limit: int) -> list[tuple[int, int]]:
+        await self._begin("passages")
+        return self._passages(space, after, limit)
+
+    def _passages(self, space: Space, after: int, limit: int) -> list[tuple[int, int]]:
+        with closing(self._connect()) as connection:
+            return connection.execute(
+                "SELECT document, count(*) FROM passages WHERE space = ? AND document > ?"
+                " GROUP BY 1 ORDER BY 1 LIMIT ?",
+                (space.name, after, limit),
+            ).fetchall()

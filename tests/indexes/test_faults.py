@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from phaseflow import FolderSource, NewDocument, PhaseFlow
 from phaseflow.actors import index_delivery, indexing
-from phaseflow.components.indexes import IndexDocument, Space, losses
+from phaseflow.components.indexes import IndexDocument, losses
 from phaseflow.domain.errors import DocumentError, IndexUnavailable, PhaseflowError
 from phaseflow.supervisor import index_keeper
 from tests.engine.components import CountingEmbedder
-from tests.indexes.file_index import FileIndex
+from tests.indexes.file_index import CountingFileIndex
 
 VERBS = (
     "write", "remove", "run", "push", "skip", "cancel", "pause", "restart", "delete", "search",
@@ -37,8 +37,8 @@ def impatient() -> Iterator[None]:
         yield
 
 
-class Faulty(FileIndex):
-    """Fails some calls, before or after they have done their work. ``share`` 0: none. It can count."""
+class Faulty(CountingFileIndex):
+    """Fails some calls, before or after they have done their work. ``share`` 0: none."""
 
     def __init__(self, path: Path, chance: random.Random) -> None:
         super().__init__(path)
@@ -54,22 +54,6 @@ class Faulty(FileIndex):
         """Somebody else removes rows."""
         with closing(self._connect()) as connection:
             connection.execute("DELETE FROM passages WHERE document % 97 < ?", (97 * share,))
-
-    async def count(self, space: Space) -> int:
-        await self._begin("count")
-        return sum(count for _, count in self._passages(space, 0, -1))
-
-    async def passages(self, space: Space, after: int, limit: int) -> list[tuple[int, int]]:
-        await self._begin("passages")
-        return self._passages(space, after, limit)
-
-    def _passages(self, space: Space, after: int, limit: int) -> list[tuple[int, int]]:
-        with closing(self._connect()) as connection:
-            return connection.execute(
-                "SELECT document, count(*) FROM passages WHERE space = ? AND document > ?"
-                " GROUP BY 1 ORDER BY 1 LIMIT ?",
-                (space.name, after, limit),
-            ).fetchall()
 
     async def put(self, space, documents):  # type: ignore[no-untyped-def]  # any test's
         await super().put(space, documents)

@@ -10,29 +10,16 @@ import anyio
 import pytest
 
 from phaseflow.actors import index_audit
-from phaseflow.components.indexes import IndexDocument, Space
+from phaseflow.components.indexes import IndexDocument
 from phaseflow.domain.errors import IndexUnavailable
 from phaseflow.store import index_spaces
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor import index_keeper
 from tests.engine.components import CountingEmbedder
-from tests.indexes.file_index import FileIndex
+from tests.indexes.file_index import CountingFileIndex, FileIndex
 from tests.indexes.test_engine import Fault, Place, all_found, run, until
 
 NEVER_S = 1000.0
-
-
-class CountingIndex(FileIndex):
-    async def count(self, space: Space) -> int:
-        await self._begin("count")
-        return sum(count for _, count in self._passages(space, 0, -1))
-
-    async def passages(self, space: Space, after: int, limit: int) -> list[tuple[int, int]]:
-        await self._begin("passages")
-        return self._passages(space, after, limit)
-
-    def _passages(self, space: Space, after: int, limit: int) -> list[tuple[int, int]]:
-        return [(each, 1) for each in self.documents(space.name, after, limit)]  # the documents are short
 
 
 class Looks:
@@ -72,7 +59,7 @@ async def test_an_index_that_is_whole_is_left_in_peace(
     monkeypatch.setattr(index_keeper, "COUNT_S", least_s)
     monkeypatch.setattr(index_keeper, "SELDOM", times)
     place, _ = place_with(tmp_path, *"abc")
-    index = place.options["index"] = CountingIndex(tmp_path / "index.db")
+    index = place.options["index"] = CountingFileIndex(tmp_path / "index.db")
     async with place.flow() as flow:
         await run(flow, place)
         await until(lambda: index.calls["count"] == 1)  # the last of all that it does
