@@ -1,7 +1,7 @@
 """An index that has lost what it was given: search says so instead of finding less, and the rows come back."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -9,11 +9,11 @@ import anyio
 import pytest
 
 from phaseflow.actors import index_delivery
-from phaseflow.components.indexes import IndexDocument
+from phaseflow.components.indexes import Candidate, IndexDocument, Query, Space
 from phaseflow.domain.errors import IndexUnavailable
 from phaseflow.supervisor import index_keeper
 from tests.engine.components import CountingEmbedder
-from tests.indexes.file_index import FileIndex
+from tests.indexes.file_index import CountingFileIndex, FileIndex
 from tests.indexes.postgres import Postgres
 from tests.indexes.test_engine import Place, all_found, place_of, run, until, until_whole
 
@@ -154,3 +154,37 @@ async def test_ingestion_waits_for_a_server_that_stands_still_or_has_no_room_and
             assert (await job.wait()).status == "completed"
         assert await all_found(flow) == {f"{name}.md" for name in (*NAMES, "more")}
         assert set(place.embedder.paid.values()) == {1}
+
+
+class LateIndex(CountingFileIndex):
+    """Its answers to searches arrive late. ``late`` is awaited when one has been found, and None: they do not."""
+
+    late: Callable[[], Awaitable[None]] | None = None
+
+    async def search(self, space: Space, query: Query) -> Sequence[Candidate]:
+        found = await super().search(space, query)
+        if self.late is not None:
+            await self.late()
+        return found
+
+
+async def test_an_answer_from_before_the_rows_came_back_does_not_pass_for_whole(tmp_path: Path) -> None:
+    index = LateIndex(tmp_path / "index.db")
+    place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
+    place.write(*NAMES)
+    async with place.flow() as flow:
+        await run(flow, place)
+        [(space,)] = place.rows("SELECT name FROM index_spaces")
+        whole = index.documents(space)
+
+        async def until_all_is_back() -> None:
+            await until(lambda: index.documents(space) == whole)
+            await until_whole(flow)
+
+        index.late = until_all_is_back
+        with closing(sqlite3.connect(tmp_path / "index.db")) as connection:
+            connection.execute("DELETE FROM passages WHERE document % 2 = 0")
+            connection.commit()
+        with pytest.raises(IndexUnavailable, match="has lost passages"):
+            await flow.search("kb", "all about", 20, mode="vectors")
+        assert len(await flow.search("kb", "all about", 20, mode="vectors")) == len(NAMES)

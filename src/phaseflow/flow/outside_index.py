@@ -44,6 +44,7 @@ class OutsideSearch:
         self._search_revision = kb.search_revision
         self._space = space
         self._limit = max(2 * limit, LEAST) + min(waiting, MOST_WAITING)
+        self._losses_before = indexes.losses.times(space.name)
         self._has_more = True
         self._is_short = False
         """It had fewer candidates than it was asked for: those should be all that there are."""
@@ -69,6 +70,8 @@ class OutsideSearch:
         )
         if not lacking or at is None or at.search_revision != self._search_revision:
             return  # nothing is missing, or what search sees has changed since the index was asked
+        if losses.times(name) != self._losses_before:
+            raise self._lost()  # noticed, and perhaps put back, since the index was asked
         if await self._has_lost(database, bool(proposed)):
             losses.note(name, server)
             raise self._lost()

@@ -1,5 +1,6 @@
 """What indexes outside the database have lost, as far as it was noticed."""
 
+from collections import Counter
 from math import inf
 from typing import Final
 
@@ -15,6 +16,7 @@ class Losses:
         self._servers: dict[str, str] = {}
         self._suspected: set[str] = set()
         self._counted_at: dict[str, float] = {}
+        self._times: Counter[str] = Counter()
 
     def __contains__(self, space: str) -> bool:
         return space in self._servers
@@ -22,6 +24,11 @@ class Losses:
     def note(self, space: str, server: str) -> None:
         """The index on ``server`` has lost passages of a space."""
         self._servers[space] = server
+        self._times[space] += 1
+
+    def times(self, space: str) -> int:
+        """How often a loss was noted: an answer from before one may be a part, though the index is whole again."""
+        return self._times[space]
 
     def suspect(self, space: str) -> None:
         """It may have: somebody should compare."""
