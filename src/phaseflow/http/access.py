@@ -16,7 +16,7 @@ from phaseflow.http.problems import CrossOrigin, HttpError, LocalOnly, Unauthori
 from phaseflow.http.sessions import Session, Sessions
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-SHORTEST_TOKEN = 8
+_SHORTEST_TOKEN = 8
 """Guesses are slowed, but a word of a few letters is found all the same."""
 ADVISED_TOKEN = 16
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -38,10 +38,10 @@ def check_secret(token: str) -> str:
     """A token that a service may ask for, or InvalidRequest: a header can carry it, and it is not soon guessed."""
     if token:
         check_token(token)
-    if len(token) < SHORTEST_TOKEN:
+    if len(token) < _SHORTEST_TOKEN:
         raise InvalidRequest(
             "token",
-            f"one of {counted(len(token), 'character')} is soon guessed; at least {SHORTEST_TOKEN} are required and"
+            f"one of {counted(len(token), 'character')} is soon guessed; at least {_SHORTEST_TOKEN} are required and"
             f" {ADVISED_TOKEN} or more advised, such as what"
             " python3 -c 'import secrets; print(secrets.token_urlsafe(32))' prints",
         )

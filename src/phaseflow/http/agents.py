@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     """The one that answers with JSON, and the one that answers with a stream, on which progress comes first."""
 
 PATH = "/mcp"
-PROGRESS = b'"progressToken"'
+_PROGRESS = b'"progressToken"'
 """Stands in requests whose client asks for progress. Elsewhere in one it does no harm."""
-STREAM = "text/event-stream"
+_STREAM = "text/event-stream"
 
 
-class Agents:
+class _Agents:
     """The application behind the route. Without sessions: each request stands for itself, also after a restart.
 
     The SDK is imported with the first request; what it runs in the background ends with the service.
@@ -52,7 +52,7 @@ class Agents:
         plain, streaming = await self._running()
         request = Request(scope, receive)
         body = await received(self._state, request, self._state.limits.body_bytes)
-        wants_progress = PROGRESS in body and STREAM in request.headers.get("accept", "")
+        wants_progress = _PROGRESS in body and _STREAM in request.headers.get("accept", "")
         await (streaming if wants_progress else plain).handle_request(scope, _again(body, receive), send)
 
     async def _running(self) -> "_Managers":
@@ -103,4 +103,4 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 def route(state: AppState) -> Route:
     """The route. Without sessions there is nothing to listen for (GET) or to end (DELETE)."""
-    return Route(PATH, Agents(state), methods=["POST"])
+    return Route(PATH, _Agents(state), methods=["POST"])

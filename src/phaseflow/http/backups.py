@@ -17,7 +17,7 @@ DATABASE = "application/vnd.sqlite3"
 _PIECE = 256 * 1024
 
 
-class CopyOfDatabase(Response):
+class _CopyOfDatabase(Response):
     """The copy is made when this is sent, and gone when it has been taken, when the client has left, or when the
     service stops. A client that takes nothing for as long as the limits say is dropped."""
 
@@ -58,14 +58,14 @@ class CopyOfDatabase(Response):
             raise NotReady("the service is stopping; ask again when it is back")
 
 
-async def backup(call: RequestContext[Parameters, None]) -> Response:
+async def _backup(call: RequestContext[Parameters, None]) -> Response:
     call.state.access.check_trusted(call.request.scope.get("client"))
-    return CopyOfDatabase(call.state)
+    return _CopyOfDatabase(call.state)
 
 
 ENDPOINTS = [
     Endpoint(
-        "POST", "/api/ingestion/backup", "A copy of the database as it is now, with all that was pushed", backup,
+        "POST", "/api/ingestion/backup", "A copy of the database as it is now, with all that was pushed", _backup,
         {200: DATABASE}, problems=(LocalOnly, Busy, StoreUnavailable, NotReady),
     )
 ]  # fmt: skip

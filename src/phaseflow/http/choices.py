@@ -8,29 +8,29 @@ from phaseflow.http.endpoint import Endpoint, JsonResult, Parameters, RequestCon
 _NOT_ALLOWED = (SourceNotAllowed, InvalidRequest, Busy)
 
 
-async def list_folders(call: RequestContext[requests.FolderQuery, None]) -> JsonResult:
+async def _list_folders(call: RequestContext[requests.FolderQuery, None]) -> JsonResult:
     return JsonResult(await call.state.flow.choices.folders(call.at.path))
 
 
-async def list_embedding_servers(call: RequestContext[Parameters, None]) -> JsonResult:
+async def _list_embedding_servers(call: RequestContext[Parameters, None]) -> JsonResult:
     return JsonResult(call.state.flow.choices.embedding_servers())
 
 
-async def try_embedder(call: RequestContext[Parameters, requests.EmbedderTrialBody]) -> JsonResult:
+async def _try_embedder(call: RequestContext[Parameters, requests.EmbedderTrialBody]) -> JsonResult:
     return JsonResult(await call.state.flow.choices.try_embedder(call.body.settings, call.body.kb_id))
 
 
 ENDPOINTS = [
     Endpoint(
-        "GET", "/api/ingestion/folders", "The folders that a source can name, one level at a time", list_folders,
+        "GET", "/api/ingestion/folders", "The folders that a source can name, one level at a time", _list_folders,
         {200: FolderListing}, requests.FolderQuery, problems=_NOT_ALLOWED,
     ),
     Endpoint(
-        "GET", "/api/ingestion/embedders", "The embedding servers that the operator has named", list_embedding_servers,
+        "GET", "/api/ingestion/embedders", "The embedding servers that the operator has named", _list_embedding_servers,
         {200: EmbeddingServers},
     ),
     Endpoint(
-        "POST", "/api/ingestion/embedders/try", "Ask an embedder for one vector", try_embedder, {200: EmbedderAnswer},
+        "POST", "/api/ingestion/embedders/try", "Ask an embedder for one vector", _try_embedder, {200: EmbedderAnswer},
         body=requests.EmbedderTrialBody, body_required=True, problems=_NOT_ALLOWED,
     ),
 ]  # fmt: skip

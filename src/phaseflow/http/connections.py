@@ -22,7 +22,7 @@ from phaseflow.http.limits import Limits
 
 ACCEPTS = 16
 """Connections taken in one turn of the event loop. Python tries on so often also when it has no descriptor left."""
-TOLD_AGAIN_S = 60.0
+_TOLD_AGAIN_S = 60.0
 LOCAL_RESERVE = 16
 """Places that clients of this machine have above the limit: health checks and the operator get through."""
 _BASE: Any = AutoHTTPProtocol
@@ -72,7 +72,7 @@ class Connections:
 
     def _make_room(self, may_go: Callable[[str], bool]) -> bool:
         now = time.monotonic()
-        if now - self._told_at > TOLD_AGAIN_S:
+        if now - self._told_at > _TOLD_AGAIN_S:
             self._told_at = now
             get_logger().warning("connections are at their limit", open=self._open.total(), most=self._most)
         oldest = next((each for each, address in self._waiting.items() if may_go(address)), None)
@@ -155,7 +155,7 @@ def quiet_accepts(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         nonlocal told_at
         if context.get("message") != _OUT_OF_DESCRIPTORS:
             (before or type(loop).default_exception_handler)(loop, context)
-        elif time.monotonic() - told_at > TOLD_AGAIN_S:
+        elif time.monotonic() - told_at > _TOLD_AGAIN_S:
             told_at = time.monotonic()
             # To the log of asyncio, which is heard under every server: it is where a traceback would have gone.
             logging.getLogger("asyncio").error(

@@ -16,28 +16,28 @@ DOCUMENT = f"{DOCUMENTS}/{{document_id}}"
 TEXT = "text/plain; charset=utf-8"
 
 
-async def list_documents(call: RequestContext[requests.DocumentList, None]) -> JsonResult:
+async def _list_documents(call: RequestContext[requests.DocumentList, None]) -> JsonResult:
     at = call.at
     found = await call.state.flow.documents(at.kb_id, at.limit, at.cursor, at.q, status=at.status, source=at.source)
     return JsonResult(found)
 
 
-async def list_pushed(call: RequestContext[requests.PushedList, None]) -> JsonResult:
+async def _list_pushed(call: RequestContext[requests.PushedList, None]) -> JsonResult:
     at = call.at
     return JsonResult(await call.state.flow.pushed_documents(at.kb_id, at.limit, at.cursor, origin=at.origin))
 
 
-async def get_document(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
+async def _get_document(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
     return JsonResult(await call.state.flow.document(call.at.kb_id, call.at.document_id))
 
 
-async def get_document_text(call: RequestContext[requests.DocumentPath, None]) -> StreamingResponse:
+async def _get_document_text(call: RequestContext[requests.DocumentPath, None]) -> StreamingResponse:
     pieces = call.state.flow.text_pieces(call.at.kb_id, call.at.document_id)
     first = await anext(pieces)  # what is not there is answered before a status is sent
     return StreamingResponse(_encoded(first, pieces), media_type=TEXT, headers={"x-content-type-options": "nosniff"})
 
 
-async def list_document_chunks(call: RequestContext[requests.ChunkList, None]) -> JsonResult:
+async def _list_document_chunks(call: RequestContext[requests.ChunkList, None]) -> JsonResult:
     at = call.at
     return JsonResult(await call.state.flow.document_chunks(at.kb_id, at.document_id, at.limit, at.cursor))
 
@@ -50,14 +50,14 @@ async def _encoded(first: str, pieces: AsyncIterator[str]) -> AsyncIterator[byte
 
 _NO_DOCUMENT = (KnowledgeBaseNotFound, DocumentNotFound)
 ENDPOINTS = [
-    Endpoint("GET", DOCUMENTS, "The documents, by uri", list_documents, {200: Page[DocumentInfo]},
+    Endpoint("GET", DOCUMENTS, "The documents, by uri", _list_documents, {200: Page[DocumentInfo]},
              requests.DocumentList, problems=(KnowledgeBaseNotFound,)),
-    Endpoint("GET", f"{KB}/pushed", "What is kept of the documents that were pushed, by uri", list_pushed,
+    Endpoint("GET", f"{KB}/pushed", "What is kept of the documents that were pushed, by uri", _list_pushed,
              {200: Page[PushedDocument]}, requests.PushedList, problems=(KnowledgeBaseNotFound,)),
-    Endpoint("GET", DOCUMENT, "One document", get_document, {200: DocumentInfo}, requests.DocumentPath,
+    Endpoint("GET", DOCUMENT, "One document", _get_document, {200: DocumentInfo}, requests.DocumentPath,
              problems=_NO_DOCUMENT),
-    Endpoint("GET", f"{DOCUMENT}/text", "The text that was extracted from a document", get_document_text, {200: TEXT},
+    Endpoint("GET", f"{DOCUMENT}/text", "The text that was extracted from a document", _get_document_text, {200: TEXT},
              requests.DocumentPath, problems=(*_NO_DOCUMENT, NoText)),
-    Endpoint("GET", f"{DOCUMENT}/chunks", "The passages of a document", list_document_chunks,
+    Endpoint("GET", f"{DOCUMENT}/chunks", "The passages of a document", _list_document_chunks,
              {200: Page[DocumentChunk]}, requests.ChunkList, problems=_NO_DOCUMENT),
 ]  # fmt: skip

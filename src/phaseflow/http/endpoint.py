@@ -64,9 +64,9 @@ class JsonResult:
     status: int = 200
 
 
-Events = Mapping[str, type[BaseModel]]
+_Events = Mapping[str, type[BaseModel]]
 """What the events of a stream carry, by their names."""
-ResultKind = type[BaseModel] | Events | str | None
+_ResultKind = type[BaseModel] | _Events | str | None
 Handler = Callable[[RequestContext[Any, Any]], Awaitable[JsonResult | Response]]
 
 
@@ -83,7 +83,7 @@ class Endpoint:
     path: str
     summary: str
     handle: Handler
-    answers: Mapping[int, ResultKind]
+    answers: Mapping[int, _ResultKind]
     parameters: type[Parameters] = Parameters
     body: type[BaseModel] | None = None
     body_required: bool = False
@@ -95,7 +95,7 @@ class Endpoint:
     @property
     def name(self) -> str:
         """What clients may call it, unique."""
-        name = str(getattr(self.handle, "__name__", ""))
+        name = str(getattr(self.handle, "__name__", "")).lstrip("_")
         return f"{name}_phase" if "phase" in self.path_names else name
 
     @property
@@ -197,7 +197,7 @@ def _first_fault(error: ValidationError) -> InvalidRequest:
     return InvalidRequest(fault.place or "body", fault.problem)
 
 
-class PathRoutes:
+class _PathRoutes:
     """The endpoints of one path; the ASGI application behind its route."""
 
     def __init__(self, state: AppState, endpoints: Sequence[Endpoint]) -> None:
@@ -221,4 +221,4 @@ class PathRoutes:
 def routes(state: AppState, endpoints: Sequence[Endpoint]) -> list[Route]:
     """One route a path, so that a method it does not take is answered with all those it takes."""
     paths = dict.fromkeys(endpoint.path for endpoint in endpoints)
-    return [Route(path, PathRoutes(state, [e for e in endpoints if e.path == path])) for path in paths]
+    return [Route(path, _PathRoutes(state, [e for e in endpoints if e.path == path])) for path in paths]

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-MOST_DIGITS = 30
+_MOST_DIGITS = 30
 """A number with more of them is in no log either, and Python refuses to read one of thousands."""
 _ID = re.compile(r"([0-9]+)(?:-([0-9a-f]{1,32}))?")
 PATTERN = "^[0-9]+(-[0-9a-f]+)?$"
@@ -22,7 +22,7 @@ class EventId:
     def of(cls, text: str | None) -> Self | None:
         """The id in a header or a query; None when it is none."""
         match = _ID.fullmatch(text or "")
-        return None if match is None else cls(int(match[1][:MOST_DIGITS]), match[2])
+        return None if match is None else cls(int(match[1][:_MOST_DIGITS]), match[2])
 
 
 _ID_LINE = re.compile(rb"^(id: [0-9]+)$", re.MULTILINE)

@@ -12,12 +12,12 @@ from phaseflow.http.problems import LimitReached
 
 PEERS = 4096
 """Peers remembered. With more of them at once, the pace for all together still holds."""
-IPV6_HOST_BITS = 64
+_IPV6_HOST_BITS = 64
 """One customer of a provider has so many addresses."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class _Pace:
     """So many at once, then so many a second, and so many that may wait for their turn."""
 
     at_once: float
@@ -25,14 +25,14 @@ class Pace:
     waiting: float
 
 
-OF_ONE = Pace(at_once=10, per_s=1, waiting=5)
-OF_ALL = Pace(at_once=100, per_s=10, waiting=50)
+OF_ONE = _Pace(at_once=10, per_s=1, waiting=5)
+OF_ALL = _Pace(at_once=100, per_s=10, waiting=50)
 
 
 class _Budget:
     """What is left of a pace. Below zero are the tries that wait."""
 
-    def __init__(self, pace: Pace, now: float) -> None:
+    def __init__(self, pace: _Pace, now: float) -> None:
         self._pace = pace
         self._left = pace.at_once
         self._seen = now
@@ -90,5 +90,5 @@ def _network(address: str) -> str:
     except ValueError:
         return address[:64]
     if isinstance(parsed, IPv6Address):
-        return str(parsed.ipv4_mapped or int(parsed) >> IPV6_HOST_BITS)
+        return str(parsed.ipv4_mapped or int(parsed) >> _IPV6_HOST_BITS)
     return str(parsed)

@@ -39,27 +39,27 @@ _NO_JOB = (KnowledgeBaseNotFound, JobNotFound)
 _VERB = (KnowledgeBaseNotFound, JobNotFound, JobConflict, InvalidTransition)
 
 
-async def list_kbs(call: RequestContext[requests.KbList, None]) -> JsonResult:
+async def _list_kbs(call: RequestContext[requests.KbList, None]) -> JsonResult:
     return JsonResult(await call.state.flow.kbs(call.at.limit, call.at.cursor))
 
 
-async def get_kb(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+async def _get_kb(call: RequestContext[requests.KbPath, None]) -> JsonResult:
     return JsonResult(await call.state.flow.kb(call.at.kb_id))
 
 
-async def put_kb(call: RequestContext[requests.KbPath, requests.KnowledgeBaseBody]) -> JsonResult:
+async def _put_kb(call: RequestContext[requests.KbPath, requests.KnowledgeBaseBody]) -> JsonResult:
     await check_room(call)
     return JsonResult(
         await call.state.flow.put_kb(call.at.kb_id, call.body.source, call.body.settings, sources=call.body.sources)
     )
 
 
-async def delete_kb(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+async def _delete_kb(call: RequestContext[requests.KbPath, None]) -> JsonResult:
     await call.state.flow.delete_kb(call.at.kb_id)
     return JsonResult(None, 204)
 
 
-async def start(call: RequestContext[requests.KbPath, requests.StartBody | None]) -> JsonResult:
+async def _start(call: RequestContext[requests.KbPath, requests.StartBody | None]) -> JsonResult:
     body = call.body or requests.StartBody()
     await check_room(call)
     job = await call.state.flow.start(
@@ -74,23 +74,23 @@ async def start(call: RequestContext[requests.KbPath, requests.StartBody | None]
     return JsonResult(await job.status(), 202)
 
 
-async def pause(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+async def _pause(call: RequestContext[requests.KbPath, None]) -> JsonResult:
     return await _act(call, Action.PAUSE)
 
 
-async def resume(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+async def _resume(call: RequestContext[requests.KbPath, None]) -> JsonResult:
     return await _act(call, Action.RESUME)
 
 
-async def cancel(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+async def _cancel(call: RequestContext[requests.KbPath, None]) -> JsonResult:
     return await _act(call, Action.CANCEL)
 
 
-async def retry(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+async def _retry(call: RequestContext[requests.KbPath, None]) -> JsonResult:
     return await _act(call, Action.RETRY)
 
 
-async def status(call: RequestContext[requests.KbPath, None]) -> JsonResult | Response:
+async def _status(call: RequestContext[requests.KbPath, None]) -> JsonResult | Response:
     shown = await call.state.hub.status(call.at.kb_id)
     if shown is None:
         return JsonResult(await call.state.flow.status(call.at.kb_id))
@@ -98,42 +98,42 @@ async def status(call: RequestContext[requests.KbPath, None]) -> JsonResult | Re
     return Response(shown.json, media_type=JSON)
 
 
-async def list_jobs(call: RequestContext[requests.JobList, None]) -> JsonResult:
+async def _list_jobs(call: RequestContext[requests.JobList, None]) -> JsonResult:
     return JsonResult(await call.state.flow.jobs(call.at.kb_id, call.at.limit, call.at.cursor))
 
 
-async def list_failures(call: RequestContext[requests.FailureList, None]) -> JsonResult:
+async def _list_failures(call: RequestContext[requests.FailureList, None]) -> JsonResult:
     return JsonResult(await call.state.flow.failures(call.at.kb_id, call.at.limit, call.at.cursor))
 
 
-async def search(call: RequestContext[requests.SearchQuery, None]) -> JsonResult:
-    return await _search(call, call.at)
+async def _search(call: RequestContext[requests.SearchQuery, None]) -> JsonResult:
+    return await _found(call, call.at)
 
 
-async def search_by_body(call: RequestContext[requests.KbPath, requests.SearchBody]) -> JsonResult:
-    return await _search(call, call.body)
+async def _search_by_body(call: RequestContext[requests.KbPath, requests.SearchBody]) -> JsonResult:
+    return await _found(call, call.body)
 
 
-async def _search(call: RequestContext[Any, Any], asked: requests.SearchQuery | requests.SearchBody) -> JsonResult:
+async def _found(call: RequestContext[Any, Any], asked: requests.SearchQuery | requests.SearchBody) -> JsonResult:
     found = await call.state.flow.search(
         call.at.kb_id, asked.q, asked.limit, filter=asked.filter, mode=asked.mode, min_score=asked.min_score
     )
     return JsonResult(SearchResults.of(found))
 
 
-async def get_job(call: RequestContext[requests.JobPath, None]) -> JsonResult:
+async def _get_job(call: RequestContext[requests.JobPath, None]) -> JsonResult:
     return JsonResult(await call.state.flow.job_status(call.at.job_id))
 
 
-async def list_transitions(call: RequestContext[requests.TransitionList, None]) -> JsonResult:
+async def _list_transitions(call: RequestContext[requests.TransitionList, None]) -> JsonResult:
     return JsonResult(await call.state.flow.transitions_of(call.at.job_id, call.at.limit, call.at.cursor))
 
 
-async def events(call: RequestContext[requests.FeedQuery, None]) -> Response:
+async def _events(call: RequestContext[requests.FeedQuery, None]) -> Response:
     return EventStream(call.state, None, _last_event_id(call), with_log=call.at.log_ids)
 
 
-async def kb_events(call: RequestContext[requests.KbFeedQuery, None]) -> Response:
+async def _kb_events(call: RequestContext[requests.KbFeedQuery, None]) -> Response:
     with suppress(JobNotFound):  # it has never run: the stream opens and waits
         await call.state.flow.status(call.at.kb_id)
     return EventStream(
@@ -198,39 +198,39 @@ _STARTING: tuple[type[PhaseflowError], ...] = (
     KnowledgeBaseNotFound, JobConflict, SourceNotAllowed, InvalidRequest, LimitReached,
 )  # fmt: skip
 ENDPOINTS = [
-    _read(KBS, "All knowledge bases, each with its latest job", list_kbs, Page[KnowledgeBase], requests.KbList),
-    _read(KB, "One knowledge base", get_kb, KnowledgeBase, requests.KbPath, _NO_KB),
+    _read(KBS, "All knowledge bases, each with its latest job", _list_kbs, Page[KnowledgeBase], requests.KbList),
+    _read(KB, "One knowledge base", _get_kb, KnowledgeBase, requests.KbPath, _NO_KB),
     Endpoint(
-        "PUT", KB, "Create or change a knowledge base", put_kb, {200: KnowledgeBase}, requests.KbPath,
+        "PUT", KB, "Create or change a knowledge base", _put_kb, {200: KnowledgeBase}, requests.KbPath,
         requests.KnowledgeBaseBody, body_required=True,
         problems=(KnowledgeBaseNotFound, SourceNotAllowed, InvalidRequest, LimitReached),
     ),
     Endpoint(
-        "DELETE", KB, "Delete a knowledge base with its index and history", delete_kb, {204: None}, requests.KbPath,
+        "DELETE", KB, "Delete a knowledge base with its index and history", _delete_kb, {204: None}, requests.KbPath,
         problems=(KnowledgeBaseNotFound, JobConflict),
     ),
     Endpoint(
-        "POST", f"{KB}/start", "Start a job; a source creates the knowledge base", start, {202: JobStatusResponse},
+        "POST", f"{KB}/start", "Start a job; a source creates the knowledge base", _start, {202: JobStatusResponse},
         requests.KbPath, requests.StartBody, problems=_STARTING,
     ),
-    _verb("pause", "Pause the job after the batch in hand", pause),
-    _verb("resume", "Go on from exactly where it stood", resume),
-    _verb("cancel", "End the job; what was indexed stays searchable", cancel),
-    _verb("retry", "Go on with a failed job", retry),
-    _phase_verb("pause", "Pause one phase, or hold it before it starts", pause),
-    _phase_verb("resume", "Go on with one phase", resume),
-    _read(f"{KB}/status", "The status of the latest job", status, JobStatusResponse, requests.KbPath, _NO_JOB),
-    _read(f"{KB}/jobs", "The jobs, newest first", list_jobs, Page[JobStatusResponse], requests.JobList, _NO_KB),
-    _read(f"{KB}/failures", "Documents that failed", list_failures, Page[Failure], requests.FailureList, _NO_KB),
-    _read(f"{KB}/search", "The passages that answer best", search, SearchResults, requests.SearchQuery, _SEARCH),
+    _verb("pause", "Pause the job after the batch in hand", _pause),
+    _verb("resume", "Go on from exactly where it stood", _resume),
+    _verb("cancel", "End the job; what was indexed stays searchable", _cancel),
+    _verb("retry", "Go on with a failed job", _retry),
+    _phase_verb("pause", "Pause one phase, or hold it before it starts", _pause),
+    _phase_verb("resume", "Go on with one phase", _resume),
+    _read(f"{KB}/status", "The status of the latest job", _status, JobStatusResponse, requests.KbPath, _NO_JOB),
+    _read(f"{KB}/jobs", "The jobs, newest first", _list_jobs, Page[JobStatusResponse], requests.JobList, _NO_KB),
+    _read(f"{KB}/failures", "Documents that failed", _list_failures, Page[Failure], requests.FailureList, _NO_KB),
+    _read(f"{KB}/search", "The passages that answer best", _search, SearchResults, requests.SearchQuery, _SEARCH),
     Endpoint(
-        "POST", f"{KB}/search", "The same, asked as JSON", search_by_body, {200: SearchResults}, requests.KbPath,
+        "POST", f"{KB}/search", "The same, asked as JSON", _search_by_body, {200: SearchResults}, requests.KbPath,
         requests.SearchBody, body_required=True, problems=_SEARCH,
     ),
-    _read(f"{KB}/events", "The live feed of one knowledge base", kb_events, EVENTS, requests.KbFeedQuery,
+    _read(f"{KB}/events", "The live feed of one knowledge base", _kb_events, EVENTS, requests.KbFeedQuery,
           (KnowledgeBaseNotFound, LimitReached)),
-    _read("/api/ingestion/events", "The live feed of all", events, EVENTS, requests.FeedQuery, (LimitReached,)),
-    _read(JOB, "One job, also one that is over", get_job, JobStatusResponse, requests.JobPath, (JobNotFound,)),
-    _read(f"{JOB}/transitions", "The log of a job", list_transitions, Page[Transition], requests.TransitionList,
+    _read("/api/ingestion/events", "The live feed of all", _events, EVENTS, requests.FeedQuery, (LimitReached,)),
+    _read(JOB, "One job, also one that is over", _get_job, JobStatusResponse, requests.JobPath, (JobNotFound,)),
+    _read(f"{JOB}/transitions", "The log of a job", _list_transitions, Page[Transition], requests.TransitionList,
           (JobNotFound,)),
 ]  # fmt: skip

@@ -17,7 +17,7 @@ _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
+class _Items:
     """What one phase has done, over all jobs."""
 
     phase: str
@@ -26,11 +26,11 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class _Facts:
     """How the engine stands at one instant. ``jobs`` counts the newest job of each knowledge base by its status."""
 
     jobs: Counter[JobStatus]
-    items: list[Items]
+    items: list[_Items]
     feed_clients: int
     writer_queue: int
     embedding_calls: int
@@ -63,13 +63,13 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-async def _facts(flow: PhaseFlow, streams: int) -> Facts:
+async def _facts(flow: PhaseFlow, streams: int) -> _Facts:
     totals = await flow.totals()
     calls, errors, characters = flow.embedding_calls
-    return Facts(
+    return _Facts(
         jobs=Counter(status.status for status in await flow.latest()),
         items=[
-            Items(t.phase, {"processed": t.processed, "failed": t.failed, "reused": t.reused}, t.active_s)
+            _Items(t.phase, {"processed": t.processed, "failed": t.failed, "reused": t.reused}, t.active_s)
             for t in totals
         ],
         feed_clients=streams + flow.tracker.feed.clients,
@@ -81,7 +81,7 @@ async def _facts(flow: PhaseFlow, streams: int) -> Facts:
 
 
 class _FactsCollector(Collector):
-    facts: Facts | None = None
+    facts: _Facts | None = None
 
     def describe(self) -> Iterable[Metric]:
         return []
@@ -94,15 +94,15 @@ class _FactsCollector(Collector):
         yield from _engine(self.facts)
 
 
-def _jobs(facts: Facts) -> Iterator[Metric]:
+def _jobs(facts: _Facts) -> Iterator[Metric]:
     jobs = GaugeMetricFamily("phaseflow_jobs", "Newest jobs of the knowledge bases, by status.", labels=["status"])
     for status in JobStatus:
         jobs.add_metric([status], facts.jobs[status])
     yield jobs
 
 
-def _phases(facts: Facts) -> Iterator[Metric]:
-    items = CounterMetricFamily("phaseflow_items", "Items done by a phase.", labels=["phase", "result"])
+def _phases(facts: _Facts) -> Iterator[Metric]:
+    items = CounterMetricFamily("phaseflow_items", "_Items done by a phase.", labels=["phase", "result"])
     seconds = CounterMetricFamily("phaseflow_phase_seconds", "Running time of a phase.", labels=["phase"])
     for phase in facts.items:
         for result, count in phase.results.items():
@@ -112,7 +112,7 @@ def _phases(facts: Facts) -> Iterator[Metric]:
     yield seconds
 
 
-def _engine(facts: Facts) -> Iterator[Metric]:
+def _engine(facts: _Facts) -> Iterator[Metric]:
     yield GaugeMetricFamily("phaseflow_feed_clients", "Open subscriptions to the live feed.", facts.feed_clients)
     yield GaugeMetricFamily("phaseflow_writer_queue", "Writes that wait for the database.", facts.writer_queue)
     yield CounterMetricFamily("phaseflow_embedding_calls", "Calls to embedders.", facts.embedding_calls)

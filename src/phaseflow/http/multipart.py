@@ -11,14 +11,14 @@ from phaseflow.domain.new_document import LONGEST_ORIGIN, LONGEST_URI, MOST_BYTE
 from phaseflow.http.endpoint import MULTIPART
 from phaseflow.http.problems import UnsupportedMediaType
 
-FIELD = "files"
-METADATA = "metadata"
+_FIELD = "files"
+_METADATA = "metadata"
 """A part of this name is JSON: what is said about all the files."""
 URI = "uri"
 """A part of this name is the uri of the next file, in place of its name."""
-ORIGIN = "origin"
+_ORIGIN = "origin"
 """A part of this name says where all the files come from."""
-_LONGEST = {METADATA: 2 * MOST_BYTES, URI: 4 * LONGEST_URI, ORIGIN: 4 * LONGEST_ORIGIN}
+_LONGEST = {_METADATA: 2 * MOST_BYTES, URI: 4 * LONGEST_URI, _ORIGIN: 4 * LONGEST_ORIGIN}
 """Bytes of the parts that are no files, blanks and characters of four bytes included."""
 _ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}
 """What browsers make of these in the name of a file (HTML, multipart/form-data encoding algorithm)."""
@@ -29,7 +29,7 @@ def boundary_of(content_type: str) -> bytes:
     kind, options = parse_options_header(content_type)
     if kind != MULTIPART.encode():
         told = kind.decode("latin-1") or "of no kind"
-        raise UnsupportedMediaType(f"the body is {told}; send files as {MULTIPART}, each as a part named {FIELD!r}")
+        raise UnsupportedMediaType(f"the body is {told}; send files as {MULTIPART}, each as a part named {_FIELD!r}")
     boundary = options.get(b"boundary", b"")
     if not boundary:
         raise InvalidRequest("body", f"the Content-Type {MULTIPART} names no boundary; let your HTTP library write it")
@@ -96,10 +96,10 @@ class FileParts:
         if field in _LONGEST:
             self._value = field, bytearray()
             return
-        if field != FIELD:
-            raise InvalidRequest(FIELD, f"a part is named {field[:100]!r}; name each {FIELD!r}, or {METADATA!r}")
+        if field != _FIELD:
+            raise InvalidRequest(_FIELD, f"a part is named {field[:100]!r}; name each {_FIELD!r}, or {_METADATA!r}")
         if b"filename" not in options:
-            raise InvalidRequest(FIELD, "a part is not a file; send its name as filename")
+            raise InvalidRequest(_FIELD, "a part is not a file; send its name as filename")
         if self._uri is not None:
             self._batch.begin_document(self._uri)
             self._uri = None
@@ -121,8 +121,8 @@ class FileParts:
             return
         field, value = self._value
         self._value = None
-        if field == METADATA:
-            self._batch.metadata = json.dumps(as_metadata(METADATA, bytes(value)))
+        if field == _METADATA:
+            self._batch.metadata = json.dumps(as_metadata(_METADATA, bytes(value)))
         elif field == URI and self._uri is not None:
             raise InvalidRequest(URI, "a file has two of them; send one before each file")
         elif field == URI:
@@ -138,7 +138,7 @@ def _file_name(raw: bytes) -> str:
     try:
         name = raw.decode("utf-8")
     except UnicodeDecodeError:
-        raise InvalidRequest(FIELD, "the name of a file is no UTF-8; rename it") from None
+        raise InvalidRequest(_FIELD, "the name of a file is no UTF-8; rename it") from None
     for escape, letter in _ESCAPES.items():
         name = name.replace(escape, letter)
     return name

@@ -29,18 +29,18 @@ _REFS = "#/components/schemas/{model}"
 _ANYWHERE: tuple[type[PhaseflowError], ...] = (UnknownHost, EngineStopped, StoreUnavailable, NotADatabase, BodyTooLarge)
 VERSION = "1"
 """Of the API: grows when a client has to change."""
-EVENT_STREAM = "text/event-stream"
-Json = dict[str, Any]
+_EVENT_STREAM = "text/event-stream"
+_Json = dict[str, Any]
 
 
-def document(endpoints: Sequence[Endpoint], prefix: str, *, cookie: str | None) -> Json:
+def document(endpoints: Sequence[Endpoint], prefix: str, *, cookie: str | None) -> _Json:
     """The description of the endpoints, mounted under ``prefix``; ``cookie`` is named where a token is asked for."""
     with_token = cookie is not None
     schemas = _Schemas(endpoints)
-    paths: dict[str, Json] = {}
+    paths: dict[str, _Json] = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas, with_token)
-    components: Json = {"schemas": schemas.definitions}
+    components: _Json = {"schemas": schemas.definitions}
     if with_token:
         components["securitySchemes"] = {
             "token": {"type": "http", "scheme": "bearer"},
@@ -57,7 +57,7 @@ def document(endpoints: Sequence[Endpoint], prefix: str, *, cookie: str | None) 
 
 _ABOUT = "Document ingestion in four durable phases whose status never lies."
 
-_FILES: Json = {
+_FILES: _Json = {
     "type": "object",
     "properties": {
         "files": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}},
@@ -87,27 +87,27 @@ class _Schemas:
             wanted += [(m, "validation") for m in [endpoint.parameters, endpoint.body] if m is not None]
         unique = list(dict.fromkeys(wanted))
         self._refs, found = models_json_schema(unique, ref_template=_REFS, schema_generator=_Generator)
-        self.definitions: Json = found["$defs"]
+        self.definitions: _Json = found["$defs"]
         self._parameters = {model: self._taken(model) for model in dict.fromkeys(e.parameters for e in endpoints)}
 
-    def ref(self, model: type[BaseModel], mode: JsonSchemaMode = "serialization") -> Json:
+    def ref(self, model: type[BaseModel], mode: JsonSchemaMode = "serialization") -> _Json:
         """A reference to the schema of a model."""
         return dict(self._refs[model, mode])
 
-    def parameters(self, model: type[Parameters]) -> Json:
+    def parameters(self, model: type[Parameters]) -> _Json:
         """The schema of parameters, which stand in their endpoint and not among the components."""
         return self._parameters[model]
 
-    def _taken(self, model: type[BaseModel]) -> Json:
+    def _taken(self, model: type[BaseModel]) -> _Json:
         name = self._refs[model, "validation"]["$ref"].rpartition("/")[2]
-        taken: Json = self.definitions.pop(name)
+        taken: _Json = self.definitions.pop(name)
         return taken
 
 
 class _Generator(GenerateJsonSchema):
     """Where a union is told apart by a tag, the tag is required, also where a model alone has a default for it."""
 
-    def tagged_union_schema(self, schema: Any) -> Json:
+    def tagged_union_schema(self, schema: Any) -> _Json:
         made = super().tagged_union_schema(schema)
         tag = made.get("discriminator", {}).get("propertyName")
         for choice in made.get("oneOf", []):
@@ -117,8 +117,8 @@ class _Generator(GenerateJsonSchema):
         return made
 
 
-def _operation(endpoint: Endpoint, schemas: _Schemas, with_token: bool) -> Json:
-    operation: Json = {
+def _operation(endpoint: Endpoint, schemas: _Schemas, with_token: bool) -> _Json:
+    operation: _Json = {
         "operationId": endpoint.name,
         "summary": endpoint.summary,
         "parameters": _parameters(endpoint, schemas),
@@ -139,7 +139,7 @@ def _operation(endpoint: Endpoint, schemas: _Schemas, with_token: bool) -> Json:
     return operation
 
 
-def _parameters(endpoint: Endpoint, schemas: _Schemas) -> list[Json]:
+def _parameters(endpoint: Endpoint, schemas: _Schemas) -> list[_Json]:
     model = schemas.parameters(endpoint.parameters)
     found = []
     for name, schema in model.get("properties", {}).items():
@@ -157,7 +157,7 @@ def _place(endpoint: Endpoint, name: str) -> str:
     return "header" if name in endpoint.parameters.headers else "query"
 
 
-def _without_null(schema: Json) -> Json:
+def _without_null(schema: _Json) -> _Json:
     """A parameter that may be None may be left out; there is no null in a query or a header."""
     choices = [choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"]
     if len(choices) != 1:
@@ -166,8 +166,8 @@ def _without_null(schema: Json) -> Json:
     return rest | dict(choices[0])
 
 
-def _answers(endpoint: Endpoint, schemas: _Schemas) -> Json:
-    answers: Json = {}
+def _answers(endpoint: Endpoint, schemas: _Schemas) -> _Json:
+    answers: _Json = {}
     for status, kind in endpoint.answers.items():
         answers[str(status)] = {"description": endpoint.summary}
         if isinstance(kind, str):
@@ -175,19 +175,19 @@ def _answers(endpoint: Endpoint, schemas: _Schemas) -> Json:
             answers[str(status)]["content"] = {kind.split(";")[0]: {"schema": schema}}
         elif isinstance(kind, Mapping):
             events = [_event(name, schemas.ref(model)) for name, model in kind.items()]
-            answers[str(status)]["content"] = {EVENT_STREAM: {"schema": {"anyOf": events}}}
+            answers[str(status)]["content"] = {_EVENT_STREAM: {"schema": {"anyOf": events}}}
         elif kind is not None:
             answers[str(status)]["content"] = {JSON: {"schema": schemas.ref(kind)}}
     return answers
 
 
-def _event(name: str, data: Json) -> Json:
+def _event(name: str, data: _Json) -> _Json:
     carried = {"type": "string", "contentMediaType": JSON, "contentSchema": data}
     properties = {"event": {"const": name}, "id": {"type": "string", "pattern": PATTERN}, "data": carried}
     return {"type": "object", "properties": properties, "required": ["event", "id", "data"]}
 
 
-def _problems(endpoint: Endpoint, schemas: _Schemas, with_token: bool) -> Json:
+def _problems(endpoint: Endpoint, schemas: _Schemas, with_token: bool) -> _Json:
     by_status: dict[int, list[type[PhaseflowError]]] = {}
     for error in dict.fromkeys([*endpoint.problems, *_implied(endpoint, with_token)]):
         by_status.setdefault(int(status_of(error)), []).append(error)
@@ -208,7 +208,7 @@ def _implied(endpoint: Endpoint, with_token: bool) -> Iterable[type[PhaseflowErr
         yield InvalidRequest
 
 
-def _problem(errors: list[type[PhaseflowError]], schemas: _Schemas) -> Json:
+def _problem(errors: list[type[PhaseflowError]], schemas: _Schemas) -> _Json:
     codes = ", ".join(f"`{error.code}`" for error in errors)
     models = list(dict.fromkeys(MODELS.get(error.code, Problem) for error in errors))
     refs = [schemas.ref(model) for model in models]

@@ -16,7 +16,7 @@ from phaseflow.http.problems import LimitReached, NotReady, Unauthorized
 from phaseflow.http.requests import LoginBody
 from phaseflow.http.sessions import LONGEST_S
 
-STORE_S = 8.0
+_STORE_S = 8.0
 """How long a look at the database may take: longer than a lock of another program is waited for."""
 
 
@@ -33,14 +33,14 @@ class Readiness(BaseModel):
     interrupted: int
 
 
-async def healthz(call: RequestContext[Parameters, None]) -> JsonResult:
+async def _healthz(call: RequestContext[Parameters, None]) -> JsonResult:
     return JsonResult(Health())
 
 
-async def readyz(call: RequestContext[Parameters, None]) -> JsonResult:
+async def _readyz(call: RequestContext[Parameters, None]) -> JsonResult:
     if not call.state.is_ready:
         raise NotReady("the engine is starting or stopping; ask again in a second")
-    with anyio.move_on_after(STORE_S) as looking:
+    with anyio.move_on_after(_STORE_S) as looking:
         try:
             await call.state.flow.check_store()
         except StoreUnavailable as error:
@@ -48,28 +48,28 @@ async def readyz(call: RequestContext[Parameters, None]) -> JsonResult:
         except WorkersDown as error:
             raise NotReady(str(error)) from error
     if looking.cancelled_caught:
-        raise NotReady(f"the database has not answered within {STORE_S:.0f} seconds; ask again")
+        raise NotReady(f"the database has not answered within {_STORE_S:.0f} seconds; ask again")
     if down := await call.state.flow.why_index_down():
         raise NotReady(down)
     return JsonResult(Readiness(interrupted=len(call.state.flow.interrupted)))
 
 
-async def vacuum(call: RequestContext[Parameters, None]) -> JsonResult:
+async def _vacuum(call: RequestContext[Parameters, None]) -> JsonResult:
     return JsonResult(await call.state.flow.vacuum())
 
 
-async def metrics(call: RequestContext[Parameters, None]) -> Response:
+async def _metrics(call: RequestContext[Parameters, None]) -> Response:
     text = await call.state.metrics.render(call.state.flow, call.state.hub.clients)
     return Response(text, media_type=METRICS)
 
 
-async def describe(call: RequestContext[Parameters, None]) -> Response:
+async def _describe(call: RequestContext[Parameters, None]) -> Response:
     prefix = str(call.request.scope.get("root_path", ""))
     cookie = _cookie_name(call) if call.state.access.token is not None else None
     return JSONResponse(openapi.document(call.state.endpoints, prefix, cookie=cookie))
 
 
-async def login(call: RequestContext[Parameters, LoginBody]) -> Response:
+async def _login(call: RequestContext[Parameters, LoginBody]) -> Response:
     access, request = call.state.access, call.request
     response = Response(status_code=204)
     if access.token is None:
@@ -84,7 +84,7 @@ async def login(call: RequestContext[Parameters, LoginBody]) -> Response:
     return response
 
 
-async def logout(call: RequestContext[Parameters, None]) -> Response:
+async def _logout(call: RequestContext[Parameters, None]) -> Response:
     _end_sessions(call)
     response = Response(status_code=204)
     response.delete_cookie(
@@ -111,16 +111,18 @@ def _cookie_path(call: RequestContext[Parameters, object]) -> str:
 
 
 ENDPOINTS = [
-    Endpoint("GET", "/healthz", "Whether the process is alive", healthz, {200: Health}, public=True),
-    Endpoint("GET", "/readyz", "Whether the engine is up", readyz, {200: Readiness}, problems=(NotReady,), public=True),
+    Endpoint("GET", "/healthz", "Whether the process is alive", _healthz, {200: Health}, public=True),
     Endpoint(
-        "POST", "/api/ingestion/vacuum", "Free what nobody needs any more", vacuum, {200: Vacuumed},
+        "GET", "/readyz", "Whether the engine is up", _readyz, {200: Readiness}, problems=(NotReady,), public=True,
     ),
-    Endpoint("GET", "/metrics", "Numbers for Prometheus", metrics, {200: METRICS}),
-    Endpoint("GET", "/openapi.json", "This description", describe, {200: "application/json"}),
     Endpoint(
-        "POST", "/login", "Exchange the token for a session's cookie", login, {204: None}, body=LoginBody,
+        "POST", "/api/ingestion/vacuum", "Free what nobody needs any more", _vacuum, {200: Vacuumed},
+    ),
+    Endpoint("GET", "/metrics", "Numbers for Prometheus", _metrics, {200: METRICS}),
+    Endpoint("GET", "/openapi.json", "This description", _describe, {200: "application/json"}),
+    Endpoint(
+        "POST", "/login", "Exchange the token for a session's cookie", _login, {204: None}, body=LoginBody,
         body_required=True, takes_form=True, problems=(Unauthorized, LimitReached), public=True,
     ),
-    Endpoint("POST", "/logout", "End the session of the cookie", logout, {204: None}, public=True),
+    Endpoint("POST", "/logout", "End the session of the cookie", _logout, {204: None}, public=True),
 ]  # fmt: skip

@@ -16,13 +16,13 @@ _CACHE = "no-cache"
 _SCRIPT = "text/javascript"
 
 
-def folder() -> Path:
+def _folder() -> Path:
     """Where the files of the dashboard are."""
     return Path(str(resources.files("phaseflow.http") / "dashboard"))
 
 
-async def page(call: RequestContext[Parameters, None]) -> Response:
-    return FileResponse(folder() / "index.html", headers={"Cache-Control": _CACHE}, media_type="text/html")
+async def _page(call: RequestContext[Parameters, None]) -> Response:
+    return FileResponse(_folder() / "index.html", headers={"Cache-Control": _CACHE}, media_type="text/html")
 
 
 class _Files(StaticFiles):
@@ -32,16 +32,16 @@ class _Files(StaticFiles):
         return response
 
 
-async def feed(call: RequestContext[Parameters, None]) -> Response:
-    return FileResponse(folder() / "feed.js", headers={"Cache-Control": _CACHE}, media_type=_SCRIPT)
+async def _feed(call: RequestContext[Parameters, None]) -> Response:
+    return FileResponse(_folder() / "feed.js", headers={"Cache-Control": _CACHE}, media_type=_SCRIPT)
 
 
 def static() -> Mount:
     """The route of the files."""
-    return Mount("/static", _Files(directory=folder()), name="static")
+    return Mount("/static", _Files(directory=_folder()), name="static")
 
 
 ENDPOINTS = [
-    Endpoint("GET", "/", "The dashboard", page, {200: "text/html"}, public=True),
-    Endpoint("GET", "/feed.js", "The module that reads the live feed in a page", feed, {200: _SCRIPT}, public=True),
+    Endpoint("GET", "/", "The dashboard", _page, {200: "text/html"}, public=True),
+    Endpoint("GET", "/feed.js", "The module that reads the live feed in a page", _feed, {200: _SCRIPT}, public=True),
 ]

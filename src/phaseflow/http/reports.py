@@ -13,42 +13,42 @@ from phaseflow.http.problems import LimitReached
 Report = RequestContext[requests.JobPhasePath, None]
 
 
-async def create_job(call: RequestContext[Parameters, requests.JobBody]) -> JsonResult:
+async def _create_job(call: RequestContext[Parameters, requests.JobBody]) -> JsonResult:
     body = call.body
     await check_room_for(call.state, body.kb_id)
     lease = Lease(body.lease_s, body.can_retry)
     return JsonResult(await call.state.flow.tracker.initialize_phases(body.job_id, body.kb_id, lease=lease), 201)
 
 
-async def renew_lease(call: RequestContext[requests.JobPath, None]) -> JsonResult:
+async def _renew_lease(call: RequestContext[requests.JobPath, None]) -> JsonResult:
     return JsonResult(await call.state.flow.tracker.renew_lease(call.at.job_id))
 
 
-async def report_start(call: Report) -> JsonResult:
+async def _report_start(call: Report) -> JsonResult:
     return JsonResult(await call.state.flow.tracker.start_phase(call.at.job_id, call.at.phase))
 
 
-async def report_pause(call: Report) -> JsonResult:
+async def _report_pause(call: Report) -> JsonResult:
     return JsonResult(await call.state.flow.tracker.pause_phase(call.at.job_id, call.at.phase))
 
 
-async def report_resume(call: Report) -> JsonResult:
+async def _report_resume(call: Report) -> JsonResult:
     return JsonResult(await call.state.flow.tracker.resume_phase(call.at.job_id, call.at.phase))
 
 
-async def report_complete(call: Report) -> JsonResult:
+async def _report_complete(call: Report) -> JsonResult:
     return JsonResult(await call.state.flow.tracker.complete_phase(call.at.job_id, call.at.phase))
 
 
-async def report_retry(call: Report) -> JsonResult:
+async def _report_retry(call: Report) -> JsonResult:
     return JsonResult(await call.state.flow.tracker.retry_phase(call.at.job_id, call.at.phase))
 
 
-async def report_fail(call: RequestContext[requests.JobPhasePath, requests.FailBody]) -> JsonResult:
+async def _report_fail(call: RequestContext[requests.JobPhasePath, requests.FailBody]) -> JsonResult:
     return JsonResult(await call.state.flow.tracker.fail_phase(call.at.job_id, call.at.phase, call.body.error))
 
 
-async def report_progress(call: RequestContext[requests.JobPhasePath, requests.ProgressBody]) -> JsonResult:
+async def _report_progress(call: RequestContext[requests.JobPhasePath, requests.ProgressBody]) -> JsonResult:
     counts = call.body.items_processed, call.body.items_total
     return JsonResult(await call.state.flow.tracker.update_progress(call.at.job_id, call.at.phase, *counts))
 
@@ -62,19 +62,19 @@ def _report(name: str, summary: str, handle: Any, body: Any = None) -> Endpoint:
 
 ENDPOINTS = [
     Endpoint(
-        "POST", "/api/ingestion/jobs", "Create a job that its program runs itself, and reports on", create_job,
+        "POST", "/api/ingestion/jobs", "Create a job that its program runs itself, and reports on", _create_job,
         {201: JobStatusResponse}, body=requests.JobBody, body_required=True,
         problems=(JobConflict, InvalidRequest, LimitReached),
     ),
     Endpoint(
-        "POST", f"{JOB}/renew", "Say that the program of a job is alive", renew_lease, {200: JobStatusResponse},
+        "POST", f"{JOB}/renew", "Say that the program of a job is alive", _renew_lease, {200: JobStatusResponse},
         requests.JobPath, problems=(JobNotFound,),
     ),
-    _report("start", "A phase has started", report_start),
-    _report("pause", "A phase is paused", report_pause),
-    _report("resume", "A phase is running again", report_resume),
-    _report("complete", "A phase is completed", report_complete),
-    _report("fail", "A phase has failed", report_fail, requests.FailBody),
-    _report("retry", "A failed phase is running again", report_retry),
-    _report("progress", "The counts of a running phase", report_progress, requests.ProgressBody),
+    _report("start", "A phase has started", _report_start),
+    _report("pause", "A phase is paused", _report_pause),
+    _report("resume", "A phase is running again", _report_resume),
+    _report("complete", "A phase is completed", _report_complete),
+    _report("fail", "A phase has failed", _report_fail, requests.FailBody),
+    _report("retry", "A failed phase is running again", _report_retry),
+    _report("progress", "The counts of a running phase", _report_progress, requests.ProgressBody),
 ]  # fmt: skip

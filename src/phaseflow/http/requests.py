@@ -26,12 +26,12 @@ _TEXT_CURSOR = worded(f"^{CURSOR}", "must be the `next_cursor` of the page befor
 KbId = Annotated[str, Field(pattern=KB_ID_PATTERN, description="The name of a knowledge base.")]
 JobId = Annotated[str, Field(pattern=JOB_ID_PATTERN, description="The id of a job.")]
 _NOT_BLANK = worded(r"\S", "must hold more than blanks")
-Limit = Annotated[int, Field(ge=1, le=MOST_ITEMS, description="Items in one answer, at most.")]
+_Limit = Annotated[int, Field(ge=1, le=MOST_ITEMS, description="Items in one answer, at most.")]
 NumberCursor = Annotated[
     str | None,
     Field(pattern=_NUMBER_CURSOR, description="`next_cursor` of the page before; left out at the beginning."),
 ]
-TextCursor = Annotated[
+_TextCursor = Annotated[
     str | None,
     Field(
         pattern=_TEXT_CURSOR,
@@ -40,7 +40,7 @@ TextCursor = Annotated[
     ),
 ]
 
-LAST_EVENT_ID = "Last-Event-ID"
+_LAST_EVENT_ID = "Last-Event-ID"
 
 
 class KbPath(Parameters):
@@ -70,29 +70,29 @@ class JobPhasePath(JobPath):
 class KbList(Parameters):
     """A page of the knowledge bases."""
 
-    limit: Limit = 100
-    cursor: TextCursor = None
+    limit: _Limit = 100
+    cursor: _TextCursor = None
 
 
 class JobList(KbPath):
     """A page of the jobs of a knowledge base."""
 
-    limit: Limit = 100
+    limit: _Limit = 100
     cursor: NumberCursor = None
 
 
 class FailureList(KbPath):
     """A page of the failures of a knowledge base."""
 
-    limit: Limit = 100
-    cursor: TextCursor = None
+    limit: _Limit = 100
+    cursor: _TextCursor = None
 
 
 class DocumentList(KbPath):
     """A page of the documents of a knowledge base."""
 
-    limit: Limit = 100
-    cursor: TextCursor = None
+    limit: _Limit = 100
+    cursor: _TextCursor = None
     q: Annotated[
         str, Field(max_length=LONGEST_PART, description="A part of the uri, in upper or lower case; empty: all.")
     ] = ""
@@ -103,8 +103,8 @@ class DocumentList(KbPath):
 class PushedList(KbPath):
     """A page of what was pushed."""
 
-    limit: Limit = 100
-    cursor: TextCursor = None
+    limit: _Limit = 100
+    cursor: _TextCursor = None
     origin: Annotated[
         str | None, Field(max_length=LONGEST_ORIGIN, description="Only what came from there, as its sender called it.")
     ] = None
@@ -119,36 +119,36 @@ class DocumentPath(KbPath):
 class ChunkList(DocumentPath):
     """A page of the passages of a document."""
 
-    limit: Limit = 100
+    limit: _Limit = 100
     cursor: NumberCursor = None
 
 
 class TransitionList(JobPath):
     """A page of the log of a job."""
 
-    limit: Limit = 100
+    limit: _Limit = 100
     cursor: NumberCursor = None
 
 
 Question = Annotated[
     str, Field(min_length=1, max_length=LONGEST_QUERY, pattern=_NOT_BLANK, description="The question.")
 ]
-MostHits = Annotated[int, Field(ge=1, le=MOST_HITS, description="Passages, at most.")]
+_MostHits = Annotated[int, Field(ge=1, le=MOST_HITS, description="Passages, at most.")]
 Mode = Annotated[SearchMode, Field(description="By what passages are ranked.")]
 
-MinScore = Annotated[float, NOT_NAN, Field(ge=0, le=1, description="Hits with a lower score are left out.")]
+_MinScore = Annotated[float, NOT_NAN, Field(ge=0, le=1, description="Hits with a lower score are left out.")]
 
 
 class SearchQuery(KbPath):
     """A question to a knowledge base."""
 
     q: Question
-    limit: MostHits = 10
+    limit: _MostHits = 10
     filter: Annotated[
         str | None, Field(max_length=LONGEST_FILTER, description="Which documents count: a filter as JSON.")
     ] = None
     mode: Mode = SearchMode.HYBRID
-    min_score: MinScore = 0.0
+    min_score: _MinScore = 0.0
 
 
 class SearchBody(BaseModel):
@@ -156,10 +156,10 @@ class SearchBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     q: Question
-    limit: MostHits = 10
+    limit: _MostHits = 10
     filter: Annotated[dict[str, Any] | None, Field(description="Which documents count, in OpenAI's form.")] = None
     mode: Mode = SearchMode.HYBRID
-    min_score: MinScore = 0.0
+    min_score: _MinScore = 0.0
 
 
 class DocumentQuery(KbPath):
@@ -177,8 +177,8 @@ class WebhookPath(Parameters):
 class WebhookList(Parameters):
     """A page of the webhooks."""
 
-    limit: Limit = 100
-    cursor: TextCursor = None
+    limit: _Limit = 100
+    cursor: _TextCursor = None
 
 
 class FolderQuery(Parameters):
@@ -192,10 +192,10 @@ class FolderQuery(Parameters):
 class FeedQuery(Parameters):
     """Where to go on in the live feed."""
 
-    headers: ClassVar[frozenset[str]] = frozenset({LAST_EVENT_ID})
+    headers: ClassVar[frozenset[str]] = frozenset({_LAST_EVENT_ID})
     header_id: Annotated[
         str | None,
-        Field(alias=LAST_EVENT_ID, description="`last_event_id`, as browsers send it by themselves; goes before it."),
+        Field(alias=_LAST_EVENT_ID, description="`last_event_id`, as browsers send it by themselves; goes before it."),
     ] = None
     log_ids: Annotated[
         bool, Field(description="Whether ids say which log they come from: then those of another are told apart.")
@@ -219,7 +219,7 @@ def _marked(settings: Settings) -> Settings:
     return settings.marked(chosen_by_client=True)
 
 
-ClientSettings = Annotated[Settings, AfterValidator(_marked)]
+_ClientSettings = Annotated[Settings, AfterValidator(_marked)]
 """Settings as every body takes them: what they name gets no key of the operator and reaches nothing inside."""
 
 
@@ -231,7 +231,7 @@ class KnowledgeBaseBody(_Body):
 
     source: Source | None = None
     sources: Sources | None = None
-    settings: ClientSettings | None = None
+    settings: _ClientSettings | None = None
 
 
 class StartBody(_Body):
@@ -243,7 +243,7 @@ class StartBody(_Body):
 
     source: Source | None = None
     sources: Sources | None = None
-    settings: ClientSettings | None = None
+    settings: _ClientSettings | None = None
     full: bool = False
     hold: list[JobPhase] = []
     allow_deletes: bool = False
@@ -252,7 +252,7 @@ class StartBody(_Body):
 class EmbedderTrialBody(_Body):
     """Settings whose embedder is to be tried out; ``kb_id``: for this knowledge base, which may have it already."""
 
-    settings: ClientSettings
+    settings: _ClientSettings
     kb_id: KbId | None = None
 
 

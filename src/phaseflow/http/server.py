@@ -23,10 +23,10 @@ from phaseflow.http.connections import ACCEPTS, protocol_for
 from phaseflow.http.limits import Limits
 from phaseflow.http.signals import ENDS, is_ignored
 
-GRACE_S = 1
+_GRACE_S = 1
 """Answers that are not done so long after the end was asked for are cut off."""
-BACKLOG = 2048
-YOUNG_OBJECTS = 10_000
+_BACKLOG = 2048
+_YOUNG_OBJECTS = 10_000
 """New objects before the collector looks at them; Python's 700 makes it look at all streams again and again."""
 
 
@@ -48,7 +48,7 @@ class Server(uvicorn.Server):
         """Start, and say so, unless the end was asked for in the meantime."""
         await super().startup(sockets)
         for listener in sockets or []:
-            listener.listen(BACKLOG)  # asyncio has one number for those that wait and those taken at once
+            listener.listen(_BACKLOG)  # asyncio has one number for those that wait and those taken at once
         if not self.should_exit:
             self.has_answered = True
             self._tell_started()
@@ -74,7 +74,7 @@ def server_for(
     """
     config = uvicorn.Config(
         app, http=protocol_for(app.state.phaseflow.limits),
-        log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, backlog=ACCEPTS,
+        log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_S, backlog=ACCEPTS,
         server_header=False, lifespan="on", ws="none",
     )  # fmt: skip
     return Server(config, app.state.phaseflow, started, asked)
@@ -124,7 +124,7 @@ def _calm_collector() -> Iterator[None]:
     before = gc.get_threshold()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, *before[1:])
+    gc.set_threshold(_YOUNG_OBJECTS, *before[1:])
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ from phaseflow.domain.status import JobStatusResponse
 from phaseflow.feed import STATUS_INTERVAL_S, Feed
 from phaseflow.flow import PhaseFlow
 
-MAX_AGE_S = 2.5 * STATUS_INTERVAL_S
+_MAX_AGE_S = 2.5 * STATUS_INTERVAL_S
 """The counts and times of a running job may be shown when they are as old as this; all else is as it is now."""
 
 
@@ -53,7 +53,7 @@ class StatusCache:
         if shown.read_at <= feed.told_at(kb_id):
             return None
         is_exact = not shown.running and shown.revision == feed.revision(kb_id)
-        return shown if is_exact or anyio.current_time() - shown.read_at <= MAX_AGE_S else None
+        return shown if is_exact or anyio.current_time() - shown.read_at <= _MAX_AGE_S else None
 
     async def read(self, kb_id: str) -> CachedStatus | None:
         """What is current, read for this if need be; None when there is no job to read of."""
@@ -72,7 +72,7 @@ class StatusCache:
     async def refresh_stale(self) -> None:
         """Read the running jobs again that nobody has looked at for some time."""
         now = anyio.current_time()
-        for kb_id in [kb for kb, one in self._shown.items() if one.running and now - one.read_at > MAX_AGE_S]:
+        for kb_id in [kb for kb, one in self._shown.items() if one.running and now - one.read_at > _MAX_AGE_S]:
             await self._read(kb_id)
 
     async def refresh(self, every_s: float) -> float:

@@ -28,7 +28,7 @@ _HEADERS = [
 _COMMENT = b":\n\n"
 DOCUMENTS_PER_S = 20
 """Documents that one stream is told of in a second, at most."""
-DOCUMENTS_AT_ONCE = 5
+_DOCUMENTS_AT_ONCE = 5
 REPLAYED = 1000
 """Documents that a client is told of which comes back: some 50 seconds. More are listed sooner than told."""
 
@@ -128,7 +128,7 @@ class _Telling:
             await self._missed_documents(flow, kb_id)
             while True:
                 hint = changes.hint()
-                changed = changes.since(kb_id, number, DOCUMENTS_AT_ONCE)
+                changed = changes.since(kb_id, number, _DOCUMENTS_AT_ONCE)
                 if not changed:
                     await hint.wait()
                     continue
@@ -144,8 +144,8 @@ class _Telling:
         if len(missed) > REPLAYED:
             await self._tell(b'event: reset\ndata: {"oldest": %d}\n\n' % (seq + 1))
             return
-        for first in range(0, len(missed), DOCUMENTS_AT_ONCE):
-            await self._tell_documents(flow, kb_id, missed[first : first + DOCUMENTS_AT_ONCE])
+        for first in range(0, len(missed), _DOCUMENTS_AT_ONCE):
+            await self._tell_documents(flow, kb_id, missed[first : first + _DOCUMENTS_AT_ONCE])
 
     async def _tell_documents(self, flow: PhaseFlow, kb_id: str, uris: Sequence[str]) -> None:
         objects = await flow.documents_named(kb_id, uris)

@@ -24,25 +24,25 @@ from phaseflow.http.limits import Limits
 from phaseflow.http.signals import closing_on_signals
 from phaseflow.http.status_cache import CachedStatus, StatusCache
 
-ENCODED = 2000
+_ENCODED = 2000
 """Transitions kept encoded: as many as the feed keeps in memory."""
-SEND_S = 20e-6
+_SEND_S = 20e-6
 """What it takes to bring an event to one more client (measured)."""
-SHARE = 0.01
+_SHARE = 0.01
 """Of a core, for telling progress: the more listen, the less often they hear of it, so that the job is not slowed."""
-SLOWEST_PROGRESS_S = 1.0
+_SLOWEST_PROGRESS_S = 1.0
 """Progress is told so often however many listen."""
 LOOK_S = 0.25
 """How often the server is asked whether it is on its way down; it tells nobody."""
 POLLING_MEMORY_S = 3.0
 """Who has asked for a status is expected to ask again within this time."""
-CLOSE_S = 0.3
+_CLOSE_S = 0.3
 """How long a client has to take the end of its stream when the server stops."""
 
 
 def progress_s(clients: int) -> float:
     """Seconds between two statuses of a job that tell nothing but progress, while so many clients listen."""
-    return min(max(STATUS_INTERVAL_S, clients * SEND_S / SHARE), SLOWEST_PROGRESS_S)
+    return min(max(STATUS_INTERVAL_S, clients * _SEND_S / _SHARE), _SLOWEST_PROGRESS_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ class StreamHub:
             data = transition.model_dump_json(by_alias=True).encode()
             event = b"id: %d\nevent: transition\ndata: %b\n\n" % (transition.seq, data)
             self._encoded[transition.seq] = event
-            if len(self._encoded) > ENCODED:
+            if len(self._encoded) > _ENCODED:
                 self._encoded.popitem(last=False)
         return event
 
@@ -271,7 +271,7 @@ class StreamHub:
     def _end_streams(self) -> None:
         now = asyncio.get_running_loop().time()  # of anyio, too, which cannot tell it outside a task (after a signal)
         for subscriber in self._streams:
-            subscriber.scope.deadline = min(subscriber.scope.deadline, now + CLOSE_S)
+            subscriber.scope.deadline = min(subscriber.scope.deadline, now + _CLOSE_S)
         self._wake()
 
     def _wake(self) -> None:

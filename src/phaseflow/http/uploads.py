@@ -20,7 +20,7 @@ from phaseflow.http.multipart import FileParts, boundary_of
 from phaseflow.http.problems import BodyInterrupted, BodyTooLarge, LimitReached, NotReady
 
 
-async def add_documents(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+async def _add_documents(call: RequestContext[requests.KbPath, None]) -> JsonResult:
     content_type = call.request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() == JSON:
         return await _add_texts(call)
@@ -52,11 +52,11 @@ async def _answered(call: RequestContext[requests.KbPath, None], taken: Taken) -
     return JsonResult(DocumentsChanged(documents=documents, job=await flow.job_status(taken.job_id)), 202)
 
 
-async def delete_document(call: RequestContext[requests.DocumentQuery, None]) -> JsonResult:
+async def _delete_document(call: RequestContext[requests.DocumentQuery, None]) -> JsonResult:
     return await _deleted(call, call.at.kb_id, call.at.uri)
 
 
-async def delete_document_by_id(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
+async def _delete_document_by_id(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
     return await _deleted(call, call.at.kb_id, call.at.document_id)
 
 
@@ -65,17 +65,17 @@ async def _deleted(call: RequestContext[Any, None], kb_id: str, document: str) -
     return JsonResult(DocumentsChanged(documents=[], job=None if job is None else await job.status()), 202)
 
 
-async def retry_document(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
+async def _retry_document(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
     flow, kb_id = call.state.flow, call.at.kb_id
     document = await flow.document(kb_id, await flow.retry_document(kb_id, call.at.document_id))
     return JsonResult(retried(document, (await flow.kb(kb_id)).job), 202)
 
 
-async def skip_document(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
+async def _skip_document(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
     return await _changed(call, await call.state.flow.skip_document(call.at.kb_id, call.at.document_id), 202)
 
 
-async def set_metadata(call: RequestContext[requests.DocumentPath, requests.MetadataBody]) -> JsonResult:
+async def _set_metadata(call: RequestContext[requests.DocumentPath, requests.MetadataBody]) -> JsonResult:
     flow, at = call.state.flow, call.at
     return await _changed(call, await flow.set_metadata(at.kb_id, at.document_id, call.body.metadata), 200)
 
@@ -117,30 +117,30 @@ async def _within(idle_s: float, stream: AsyncIterator[bytes]) -> bytes | None:
 _NO_DOCUMENT = (KnowledgeBaseNotFound, DocumentNotFound)
 ENDPOINTS = [
     Endpoint(
-        "POST", DOCUMENTS, "Take documents in: files, or texts as JSON; creates the knowledge base", add_documents,
+        "POST", DOCUMENTS, "Take documents in: files, or texts as JSON; creates the knowledge base", _add_documents,
         {202: DocumentsChanged}, requests.KbPath, requests.NewDocumentsBody, takes_files=True,
         problems=(HeldBySource, LimitReached, UploadTooLarge, BodyInterrupted, NotReady),
     ),
     Endpoint(
-        "DELETE", DOCUMENTS, "Take a document out that was sent, by its uri", delete_document,
+        "DELETE", DOCUMENTS, "Take a document out that was sent, by its uri", _delete_document,
         {202: DocumentsChanged}, requests.DocumentQuery,
         problems=(KnowledgeBaseNotFound, DocumentNotFound, HeldBySource),
     ),
     Endpoint(
-        "DELETE", DOCUMENT, "Take a document out that was sent", delete_document_by_id,
+        "DELETE", DOCUMENT, "Take a document out that was sent", _delete_document_by_id,
         {202: DocumentsChanged}, requests.DocumentPath, problems=(*_NO_DOCUMENT, HeldBySource),
     ),
     Endpoint(
-        "PATCH", DOCUMENT, "Replace the metadata of a document; nothing is embedded again", set_metadata,
+        "PATCH", DOCUMENT, "Replace the metadata of a document; nothing is embedded again", _set_metadata,
         {200: DocumentInfo}, requests.DocumentPath, requests.MetadataBody, body_required=True,
         problems=_NO_DOCUMENT,
     ),
     Endpoint(
-        "POST", f"{DOCUMENT}/retry", "Load a document anew, even if it is unchanged", retry_document,
+        "POST", f"{DOCUMENT}/retry", "Load a document anew, even if it is unchanged", _retry_document,
         {202: DocumentRetried}, requests.DocumentPath, problems=_NO_DOCUMENT,
     ),
     Endpoint(
-        "POST", f"{DOCUMENT}/skip", "Take a document out, and leave it out until it is retried", skip_document,
+        "POST", f"{DOCUMENT}/skip", "Take a document out, and leave it out until it is retried", _skip_document,
         {202: DocumentInfo}, requests.DocumentPath, problems=_NO_DOCUMENT,
     ),
 ]  # fmt: skip

@@ -20,9 +20,9 @@ from phaseflow.http.connection import Connection
 from phaseflow.http.metrics import Metrics
 
 KEY = "phaseflow.record"
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """What may go into the log from a client's X-Request-ID."""
-UNANSWERED = 499
+_UNANSWERED = 499
 """Stands in the log where the client left before it had an answer; nginx uses the same number."""
 _HEADERS = {
     "x-content-type-options": "nosniff",
@@ -40,7 +40,7 @@ class LoggedRequest:
     """What is noted of one request while it is answered. ``bound`` names its knowledge base and its job."""
 
     route: str = "unmatched"
-    status: int = UNANSWERED
+    status: int = _UNANSWERED
     bound: dict[str, str] = field(default_factory=dict)
 
 
@@ -58,7 +58,7 @@ class AccessLog:
             return
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         record = scope[KEY] = LoggedRequest()
         scope[CONNECTION] = Connection(receive)
         started = time.perf_counter()
@@ -97,7 +97,7 @@ class ErrorResponder:
                 raise
             if not isinstance(error, PhaseflowError):
                 get_logger().error("request failed", path=scope["path"], exc_info=error)
-            if scope[KEY].status != UNANSWERED:
+            if scope[KEY].status != _UNANSWERED:
                 raise
             await self._respond(scope, error)(scope, receive, send)
 

@@ -26,14 +26,14 @@ from phaseflow.http.openai.store_files import shown_files
 from phaseflow.http.openai.stores import STORE, use
 from phaseflow.http.problems import HttpError
 
-BATCHES = f"{STORE}/file_batches"
-BATCH = f"{BATCHES}/{{batch_id}}"
-MOST_BATCHES = 1000
+_BATCHES = f"{STORE}/file_batches"
+BATCH = f"{_BATCHES}/{{batch_id}}"
+_MOST_BATCHES = 1000
 """Batches remembered of a vector store; then the oldest is forgotten, its files are not."""
 _PREFIX = "vsfb_"
 
 
-class BatchNotFound(HttpError):
+class _BatchNotFound(HttpError):
     """No batch of that id, or one that was forgotten."""
 
     http_status = HTTPStatus.NOT_FOUND
@@ -48,22 +48,22 @@ class Note(BaseModel):
     cancelled: bool = False
 
 
-async def create_batch(call: RequestContext[StorePath, BatchBody]) -> Response | JsonResult:
+async def _create_batch(call: RequestContext[StorePath, BatchBody]) -> Response | JsonResult:
     kb_id = call.at.vector_store_id
     await use(call, kb_id)
     uris = await add_files(call.state, kb_id, call.body.each)
     now = datetime.now(UTC)
     batch_id = f"{_PREFIX}{int(now.timestamp() * 1000):012x}{secrets.token_hex(6)}"
     note = Note(created_at=now, uris=list(dict.fromkeys(uris)))
-    await call.state.flow.notes.put(kb_id, batch_id, note.model_dump_json(), most=MOST_BATCHES + 1, prefix=_PREFIX)
+    await call.state.flow.notes.put(kb_id, batch_id, note.model_dump_json(), most=_MOST_BATCHES + 1, prefix=_PREFIX)
     return await _answer(call, kb_id, batch_id, note)
 
 
-async def get_batch(call: RequestContext[BatchPath, None]) -> Response | JsonResult:
+async def _get_batch(call: RequestContext[BatchPath, None]) -> Response | JsonResult:
     return await _answer(call, call.at.vector_store_id, call.at.batch_id, await _note(call))
 
 
-async def cancel_batch(call: RequestContext[BatchPath, None]) -> Response | JsonResult:
+async def _cancel_batch(call: RequestContext[BatchPath, None]) -> Response | JsonResult:
     """What is not indexed yet is left out, until it is added again. A batch that is done stays as it is."""
     kb_id, flow = call.at.vector_store_id, call.state.flow
     note = await _note(call)
@@ -82,7 +82,7 @@ async def cancel_batch(call: RequestContext[BatchPath, None]) -> Response | Json
     return await _answer(call, kb_id, call.at.batch_id, note)
 
 
-async def list_batch_files(call: RequestContext[BatchFileList, None]) -> JsonResult:
+async def _list_batch_files(call: RequestContext[BatchFileList, None]) -> JsonResult:
     """Reads the documents of the page alone, in the order of the ids that their uris begin with."""
     at, kb = call.at, await call.state.flow.kb(call.at.vector_store_id)
     uris = sorted((await _note(call)).uris, reverse=(at.order == "desc") == (at.before is None))
@@ -105,7 +105,7 @@ async def list_batch_files(call: RequestContext[BatchFileList, None]) -> JsonRes
 async def _note(call: RequestContext[BatchPath, None]) -> Note:
     kept = await call.state.flow.notes.get(call.at.vector_store_id, call.at.batch_id)
     if kept is None or not call.at.batch_id.startswith(_PREFIX):
-        raise BatchNotFound(f"vector store {call.at.vector_store_id!r} has no batch {call.at.batch_id!r}")
+        raise _BatchNotFound(f"vector store {call.at.vector_store_id!r} has no batch {call.at.batch_id!r}")
     return Note.model_validate_json(kept)
 
 
@@ -136,10 +136,10 @@ def _status(counts: FileCounts, note: Note) -> Status:
 
 ENDPOINTS = [
     Endpoint(
-        "POST", BATCHES, "Add files to a vector store", create_batch, {200: FileBatch}, StorePath, BatchBody,
+        "POST", _BATCHES, "Add files to a vector store", _create_batch, {200: FileBatch}, StorePath, BatchBody,
         body_required=True,
     ),
-    Endpoint("GET", BATCH, "One batch", get_batch, {200: FileBatch}, BatchPath),
-    Endpoint("POST", f"{BATCH}/cancel", "Leave out what is not indexed", cancel_batch, {200: FileBatch}, BatchPath),
-    Endpoint("GET", f"{BATCH}/files", "Its files", list_batch_files, {200: Listed[StoreFile]}, BatchFileList),
+    Endpoint("GET", BATCH, "One batch", _get_batch, {200: FileBatch}, BatchPath),
+    Endpoint("POST", f"{BATCH}/cancel", "Leave out what is not indexed", _cancel_batch, {200: FileBatch}, BatchPath),
+    Endpoint("GET", f"{BATCH}/files", "Its files", _list_batch_files, {200: Listed[StoreFile]}, BatchFileList),
 ]  # fmt: skip

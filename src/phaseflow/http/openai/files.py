@@ -18,12 +18,12 @@ from phaseflow.http.uploads import body_pieces
 
 FILES = "/v1/files"
 FILE = f"{FILES}/{{file_id}}"
-PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
+_PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 SHORTEST_S, LONGEST_S = 3600, 2_592_000
 """Of what a file may be kept for, where it is to expire: an hour to 30 days, as the protocol has it."""
 
 
-async def create_file(call: RequestContext[Any, None]) -> JsonResult:
+async def _create_file(call: RequestContext[Any, None]) -> JsonResult:
     form = FileForm(call.request.headers.get("content-type", ""))
     with call.state.seats.uploading() as until_stopped:
         async with AsyncExitStack() as stack:
@@ -45,18 +45,18 @@ async def create_file(call: RequestContext[Any, None]) -> JsonResult:
             return JsonResult(FileObject.of(await incoming.keep(_purpose(form.fields), _expires_after_s(form.fields))))
 
 
-async def list_files(call: RequestContext[FileList, None]) -> JsonResult:
+async def _list_files(call: RequestContext[FileList, None]) -> JsonResult:
     at = call.at
     found = await call.state.flow.files.page(at.purpose, at.after, at.limit + 1, newest_first=at.order == "desc")
     shown = [FileObject.of(file) for file in found[: at.limit]]
     return JsonResult(Listed.of(shown, has_more=len(found) > at.limit))
 
 
-async def get_file(call: RequestContext[FilePath, None]) -> JsonResult:
+async def _get_file(call: RequestContext[FilePath, None]) -> JsonResult:
     return JsonResult(FileObject.of(await call.state.flow.files.get(call.at.file_id)))
 
 
-async def get_file_content(call: RequestContext[FilePath, None]) -> StreamingResponse:
+async def _get_file_content(call: RequestContext[FilePath, None]) -> StreamingResponse:
     file = await call.state.flow.files.get(call.at.file_id)
     headers = {
         "content-length": str(file.size),
@@ -66,7 +66,7 @@ async def get_file_content(call: RequestContext[FilePath, None]) -> StreamingRes
     return StreamingResponse(parts, media_type="application/octet-stream", headers=headers)
 
 
-async def delete_file(call: RequestContext[FilePath, None]) -> JsonResult:
+async def _delete_file(call: RequestContext[FilePath, None]) -> JsonResult:
     """Also out of the vector stores that hold it, as the protocol has it."""
     flow = call.state.flow
     file = await flow.files.get(call.at.file_id)
@@ -83,8 +83,8 @@ async def delete_file(call: RequestContext[FilePath, None]) -> JsonResult:
 
 def _purpose(fields: dict[str, str]) -> str:
     purpose = fields.get("purpose", "")
-    if purpose not in PURPOSES:
-        raise InvalidRequest("purpose", f"must be one of {', '.join(PURPOSES)}")
+    if purpose not in _PURPOSES:
+        raise InvalidRequest("purpose", f"must be one of {', '.join(_PURPOSES)}")
     return purpose
 
 
@@ -102,9 +102,9 @@ def _expires_after_s(fields: dict[str, str]) -> int | None:
 
 
 ENDPOINTS = [
-    Endpoint("POST", FILES, "Send a file", create_file, {200: FileObject}, takes_files=True),
-    Endpoint("GET", FILES, "All files", list_files, {200: Listed[FileObject]}, FileList),
-    Endpoint("GET", FILE, "One file", get_file, {200: FileObject}, FilePath),
-    Endpoint("GET", f"{FILE}/content", "Its bytes", get_file_content, {200: "application/octet-stream"}, FilePath),
-    Endpoint("DELETE", FILE, "Delete a file, also from vector stores", delete_file, {200: Deleted}, FilePath),
+    Endpoint("POST", FILES, "Send a file", _create_file, {200: FileObject}, takes_files=True),
+    Endpoint("GET", FILES, "All files", _list_files, {200: Listed[FileObject]}, FileList),
+    Endpoint("GET", FILE, "One file", _get_file, {200: FileObject}, FilePath),
+    Endpoint("GET", f"{FILE}/content", "Its bytes", _get_file_content, {200: "application/octet-stream"}, FilePath),
+    Endpoint("DELETE", FILE, "Delete a file, also from vector stores", _delete_file, {200: Deleted}, FilePath),
 ]

@@ -6,7 +6,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.http.multipart import boundary_of
 
-LONGEST_FIELDS = 65_536
+_LONGEST_FIELDS = 65_536
 """Bytes of all fields and headers."""
 LONGEST_NAME = 255
 """Characters of the name of a file."""
@@ -53,8 +53,8 @@ class FileForm:
 
     def _add(self, to: bytearray, data: bytes) -> None:
         self._small += len(data)
-        if self._small > LONGEST_FIELDS:
-            raise InvalidRequest("body", f"its fields have more than {LONGEST_FIELDS:,} bytes")
+        if self._small > _LONGEST_FIELDS:
+            raise InvalidRequest("body", f"its fields have more than {_LONGEST_FIELDS:,} bytes")
         to.extend(data)
 
     def _begin_part(self) -> None:

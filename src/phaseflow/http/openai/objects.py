@@ -13,10 +13,10 @@ from phaseflow.http.endpoint import JSON, JsonResult
 from phaseflow.store.kept_files import KeptFile
 
 Status = Literal["in_progress", "completed", "failed", "cancelled"]
-ErrorCode = Literal["server_error", "unsupported_file", "invalid_file"]
+_ErrorCode = Literal["server_error", "unsupported_file", "invalid_file"]
 StoreStatus = Literal["expired", "in_progress", "completed"]
-Scalar = str | bool | int | float
-POLL_AFTER_MS = 200
+_Scalar = str | bool | int | float
+_POLL_AFTER_MS = 200
 """The SDK waits a second otherwise."""
 POLL_AFTER_MS_A_FILE = 2
 """To look at a file takes a tenth of a millisecond: clients that wait keep a twentieth of a core busy at most."""
@@ -102,14 +102,14 @@ def polled(value: BaseModel, status: Status, files: int = 1) -> Response | JsonR
     """An answer that clients ask for again and again while it is in progress: the SDK is told how soon."""
     if status != "in_progress":
         return JsonResult(value)
-    after_ms = max(POLL_AFTER_MS, files * POLL_AFTER_MS_A_FILE)
+    after_ms = max(_POLL_AFTER_MS, files * POLL_AFTER_MS_A_FILE)
     return Response(value.model_dump_json(), media_type=JSON, headers={"openai-poll-after-ms": str(after_ms)})
 
 
 class LastError(BaseModel):
     """Why a file failed."""
 
-    code: ErrorCode
+    code: _ErrorCode
     message: str
 
 
@@ -123,7 +123,7 @@ class StoreFile(BaseModel):
     vector_store_id: str
     status: Status
     last_error: LastError | None
-    attributes: dict[str, Scalar]
+    attributes: dict[str, _Scalar]
     chunking_strategy: dict[str, Any]
 
     @classmethod
@@ -131,14 +131,14 @@ class StoreFile(BaseModel):
         """The object of a document of a knowledge base whose newest job is ``job``."""
         status = shown_status(document.status, job)
         return cls(
-            id=file_id_of(document), usage_bytes=document.size or 0, created_at=seconds(document.created_at),
+            id=_file_id_of(document), usage_bytes=document.size or 0, created_at=seconds(document.created_at),
             vector_store_id=kb_id, status=status, last_error=_error(document, status, job),
             attributes=attributes_of(document.metadata), chunking_strategy=chunking,
         )  # fmt: skip
 
 
 def _error(document: DocumentInfo, status: Status, job: JobStatusResponse | None) -> LastError | None:
-    code: ErrorCode = "server_error"
+    code: _ErrorCode = "server_error"
     if document.error is not None:
         code = "unsupported_file" if document.code in _UNSUPPORTED else "invalid_file"
         return LastError(code=code, message=document.error)
@@ -147,7 +147,7 @@ def _error(document: DocumentInfo, status: Status, job: JobStatusResponse | None
     return None
 
 
-def file_id_of(document: DocumentInfo) -> str:
+def _file_id_of(document: DocumentInfo) -> str:
     """The id under which a document is a file."""
     id_, slash, _ = document.uri.partition("/")
     return id_ if slash and id_.startswith("file-") else document.id
@@ -159,7 +159,7 @@ def file_name_of(uri: str) -> str:
     return name if slash and id_.startswith("file-") else uri
 
 
-def attributes_of(metadata: dict[str, Any]) -> dict[str, Scalar]:
+def attributes_of(metadata: dict[str, Any]) -> dict[str, _Scalar]:
     """Metadata as the protocol has it: lists are joined with commas."""
     return {key: ", ".join(value) if isinstance(value, list) else value for key, value in metadata.items()}
 
@@ -212,7 +212,7 @@ class Found(BaseModel):
     file_id: str
     filename: str
     score: float
-    attributes: dict[str, Scalar]
+    attributes: dict[str, _Scalar]
     content: list[Text]
 
 

@@ -7,14 +7,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from phaseflow.domain.search_query import LONGEST_QUERY
 from phaseflow.http.endpoint import Parameters
 
-MOST_IN_BATCH = 2000
+_MOST_IN_BATCH = 2000
 """Files added to a vector store by one request, as the protocol has it."""
 CHARACTERS_A_TOKEN = 4
 """Chunks are cut by characters; a token of OpenAI's models is about four of English text."""
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
-Order = Literal["asc", "desc"]
-Status = Literal["in_progress", "completed", "failed", "cancelled"]
+_Order = Literal["asc", "desc"]
+_Status = Literal["in_progress", "completed", "failed", "cancelled"]
 
 
 class FilePath(Parameters):
@@ -28,7 +28,7 @@ class FileList(Parameters):
 
     purpose: Annotated[str | None, Field(max_length=100)] = None
     limit: Annotated[int, Field(ge=1, le=10_000)] = 10_000
-    order: Order = "desc"
+    order: _Order = "desc"
     after: Id | None = None
 
 
@@ -36,7 +36,7 @@ class Cursors(Parameters):
     """A page of a list."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
-    order: Order = "desc"
+    order: _Order = "desc"
     after: Id | None = None
     before: Id | None = None
 
@@ -63,7 +63,7 @@ class StoreFileList(Cursors):
     """A page of the files of a vector store."""
 
     vector_store_id: Id
-    filter: Status | None = None
+    filter: _Status | None = None
 
 
 class BatchPath(StorePath):
@@ -85,7 +85,7 @@ class Body(BaseModel):
 Metadata = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
 ]
-Attributes = Annotated[
+_Attributes = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)] | bool | int | float],
     Field(max_length=16),
 ]
@@ -128,7 +128,7 @@ class ExpiresAfter(Body):
 
 
 Name = Annotated[str, Field(max_length=1000)]
-FileIds = Annotated[list[Id], Field(max_length=MOST_IN_BATCH)]
+_FileIds = Annotated[list[Id], Field(max_length=_MOST_IN_BATCH)]
 
 
 class StoreBody(Body):
@@ -136,7 +136,7 @@ class StoreBody(Body):
 
     name: Name | None = None
     description: Name | None = None
-    file_ids: FileIds = []
+    file_ids: _FileIds = []
     metadata: Metadata | None = None
     expires_after: ExpiresAfter | None = None
     chunking_strategy: Chunking | None = None
@@ -154,22 +154,22 @@ class StoreFileBody(Body):
     """A file for a vector store."""
 
     file_id: Id
-    attributes: Attributes | None = None
+    attributes: _Attributes | None = None
     chunking_strategy: Chunking | None = None
 
 
 class AttributesBody(Body):
     """The attributes of a file, in place of those it has."""
 
-    attributes: Attributes | None
+    attributes: _Attributes | None
 
 
 class BatchBody(Body):
     """Files for a vector store: ``file_ids`` with the same attributes, or ``files`` each with its own."""
 
-    file_ids: FileIds | None = None
-    files: Annotated[list[StoreFileBody], Field(max_length=MOST_IN_BATCH)] | None = None
-    attributes: Attributes | None = None
+    file_ids: _FileIds | None = None
+    files: Annotated[list[StoreFileBody], Field(max_length=_MOST_IN_BATCH)] | None = None
+    attributes: _Attributes | None = None
     chunking_strategy: Chunking | None = None
 
     @model_validator(mode="after")

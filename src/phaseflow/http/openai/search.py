@@ -8,7 +8,7 @@ from phaseflow.http.openai.requests import SearchBody, StorePath
 from phaseflow.http.openai.stores import STORE, use
 
 
-async def search_store(call: RequestContext[StorePath, SearchBody]) -> JsonResult:
+async def _search_store(call: RequestContext[StorePath, SearchBody]) -> JsonResult:
     """Answers are those of the knowledge base's own search. Queries are never rewritten, and the answer says so."""
     kb_id, body = call.at.vector_store_id, call.body
     as_filter(body.filters, "filters")  # as the protocol names it
@@ -39,7 +39,7 @@ ENDPOINTS = [
         "POST",
         f"{STORE}/search",
         "Search a vector store",
-        search_store,
+        _search_store,
         {200: SearchPage},
         StorePath,
         SearchBody,

@@ -15,24 +15,24 @@ from phaseflow.http.openai.objects import Deleted, Listed, StoreFile, Text, Text
 from phaseflow.http.openai.requests import AttributesBody, StoreFileBody, StoreFileList, StoreFilePath, StorePath
 from phaseflow.http.openai.stores import STORE, use
 
-STORE_FILES = f"{STORE}/files"
-STORE_FILE = f"{STORE_FILES}/{{file_id}}"
+_STORE_FILES = f"{STORE}/files"
+_STORE_FILE = f"{_STORE_FILES}/{{file_id}}"
 SCAN, SCANS = 200, 50
 """Documents looked at in one read, and reads for a page: a filter that finds little ends with a short page."""
 
 
-async def add_store_file(call: RequestContext[StorePath, StoreFileBody]) -> Response | JsonResult:
+async def _add_store_file(call: RequestContext[StorePath, StoreFileBody]) -> Response | JsonResult:
     kb_id = call.at.vector_store_id
     await use(call, kb_id)
     [uri] = await add_files(call.state, kb_id, [call.body])
     return await _answer(call, kb_id, await call.state.flow.document(kb_id, uri))
 
 
-async def list_store_files(call: RequestContext[StoreFileList, None]) -> JsonResult:
+async def _list_store_files(call: RequestContext[StoreFileList, None]) -> JsonResult:
     at, flow = call.at, call.state.flow
     kb = await flow.kb(at.vector_store_id)
     cursor = at.after or at.before
-    beyond = None if cursor is None else (await found_file(flow, kb.kb_id, cursor)).uri
+    beyond = None if cursor is None else (await _found_file(flow, kb.kb_id, cursor)).uri
     last_first = (at.order == "desc") == (at.before is None)
 
     def is_wanted(document: DocumentInfo) -> bool:
@@ -43,34 +43,34 @@ async def list_store_files(call: RequestContext[StoreFileList, None]) -> JsonRes
     return JsonResult(Listed.of(shown_files(kb, found if at.before is None else found[::-1]), has_more=has_more))
 
 
-async def get_store_file(call: RequestContext[StoreFilePath, None]) -> Response | JsonResult:
+async def _get_store_file(call: RequestContext[StoreFilePath, None]) -> Response | JsonResult:
     kb_id = call.at.vector_store_id
-    return await _answer(call, kb_id, await found_file(call.state.flow, kb_id, call.at.file_id))
+    return await _answer(call, kb_id, await _found_file(call.state.flow, kb_id, call.at.file_id))
 
 
-async def update_store_file(call: RequestContext[StoreFilePath, AttributesBody]) -> Response | JsonResult:
+async def _update_store_file(call: RequestContext[StoreFilePath, AttributesBody]) -> Response | JsonResult:
     kb_id, flow = call.at.vector_store_id, call.state.flow
-    found = await found_file(flow, kb_id, call.at.file_id)
+    found = await _found_file(flow, kb_id, call.at.file_id)
     await flow.set_metadata(kb_id, found.uri, call.body.attributes or {})
     return await _answer(call, kb_id, await flow.document(kb_id, found.uri))
 
 
-async def delete_store_file(call: RequestContext[StoreFilePath, None]) -> JsonResult:
+async def _delete_store_file(call: RequestContext[StoreFilePath, None]) -> JsonResult:
     """Out of the vector store; the file itself stays. Raises HeldBySource for a document of another source."""
     kb_id, flow = call.at.vector_store_id, call.state.flow
-    await flow.delete_document(kb_id, (await found_file(flow, kb_id, call.at.file_id)).uri)
+    await flow.delete_document(kb_id, (await _found_file(flow, kb_id, call.at.file_id)).uri)
     call.state.hub.invalidate(kb_id)
     return JsonResult(Deleted(id=call.at.file_id, object="vector_store.file.deleted"))
 
 
-async def get_store_file_content(call: RequestContext[StoreFilePath, None]) -> JsonResult:
+async def _get_store_file_content(call: RequestContext[StoreFilePath, None]) -> JsonResult:
     kb_id, flow = call.at.vector_store_id, call.state.flow
-    document = await found_file(flow, kb_id, call.at.file_id)
+    document = await _found_file(flow, kb_id, call.at.file_id)
     pieces = [Text(text=piece) async for piece in flow.text_pieces(kb_id, document.uri)]
     return JsonResult(TextPage(object="vector_store.file_content.page", data=pieces))
 
 
-async def found_file(flow: PhaseFlow, kb_id: str, file_id: str) -> DocumentInfo:
+async def _found_file(flow: PhaseFlow, kb_id: str, file_id: str) -> DocumentInfo:
     """The document that is the file of an id. Raises DocumentNotFound."""
     if not file_id.startswith("file-"):
         return await flow.document(kb_id, file_id)
@@ -115,15 +115,15 @@ async def _scan(
 
 ENDPOINTS = [
     Endpoint(
-        "POST", STORE_FILES, "Add a file to a vector store", add_store_file, {200: StoreFile}, StorePath, StoreFileBody,
-        body_required=True,
+        "POST", _STORE_FILES, "Add a file to a vector store", _add_store_file, {200: StoreFile}, StorePath,
+        StoreFileBody, body_required=True,
     ),
-    Endpoint("GET", STORE_FILES, "Its files", list_store_files, {200: Listed[StoreFile]}, StoreFileList),
-    Endpoint("GET", STORE_FILE, "One file of it", get_store_file, {200: StoreFile}, StoreFilePath),
+    Endpoint("GET", _STORE_FILES, "Its files", _list_store_files, {200: Listed[StoreFile]}, StoreFileList),
+    Endpoint("GET", _STORE_FILE, "One file of it", _get_store_file, {200: StoreFile}, StoreFilePath),
     Endpoint(
-        "POST", STORE_FILE, "Change the attributes of a file", update_store_file, {200: StoreFile}, StoreFilePath,
+        "POST", _STORE_FILE, "Change the attributes of a file", _update_store_file, {200: StoreFile}, StoreFilePath,
         AttributesBody, body_required=True,
     ),
-    Endpoint("DELETE", STORE_FILE, "Take a file out", delete_store_file, {200: Deleted}, StoreFilePath),
-    Endpoint("GET", f"{STORE_FILE}/content", "Its text", get_store_file_content, {200: TextPage}, StoreFilePath),
+    Endpoint("DELETE", _STORE_FILE, "Take a file out", _delete_store_file, {200: Deleted}, StoreFilePath),
+    Endpoint("GET", f"{_STORE_FILE}/content", "Its text", _get_store_file_content, {200: TextPage}, StoreFilePath),
 ]  # fmt: skip

@@ -27,7 +27,7 @@ _TRIES = 20
 _PAUSE_S = 0.05
 
 
-class StoreExpired(HttpError):
+class _StoreExpired(HttpError):
     """A vector store that was not used for as long as its creator has said."""
 
     http_status = HTTPStatus.BAD_REQUEST
@@ -55,7 +55,7 @@ class Note(BaseModel):
         return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
 
 
-async def create_store(call: RequestContext[Any, StoreBody | None]) -> JsonResult:
+async def _create_store(call: RequestContext[Any, StoreBody | None]) -> JsonResult:
     body, flow = call.body or StoreBody(), call.state.flow
     for file_id in body.file_ids:
         await flow.files.get(file_id)
@@ -75,7 +75,7 @@ async def create_store(call: RequestContext[Any, StoreBody | None]) -> JsonResul
     return JsonResult(await _shown(call, kb_id))
 
 
-async def list_stores(call: RequestContext[Cursors, None]) -> JsonResult:
+async def _list_stores(call: RequestContext[Cursors, None]) -> JsonResult:
     at = call.at
     newest_first = (at.order == "desc") == (at.before is None)
     found = await call.state.flow.notes.kbs_by_age(at.after or at.before, at.limit + 1, newest_first=newest_first)
@@ -83,11 +83,11 @@ async def list_stores(call: RequestContext[Cursors, None]) -> JsonResult:
     return JsonResult(Listed.of(shown if at.before is None else shown[::-1], has_more=len(found) > at.limit))
 
 
-async def get_store(call: RequestContext[StorePath, None]) -> JsonResult:
+async def _get_store(call: RequestContext[StorePath, None]) -> JsonResult:
     return JsonResult(await _shown(call, call.at.vector_store_id))
 
 
-async def update_store(call: RequestContext[StorePath, StoreChanges | None]) -> JsonResult:
+async def _update_store(call: RequestContext[StorePath, StoreChanges | None]) -> JsonResult:
     body, kb_id = call.body or StoreChanges(), call.at.vector_store_id
     note = await _note(call, await call.state.flow.kb(kb_id))
     changes: dict[str, Any] = {"last_active_at": datetime.now(UTC)}
@@ -101,7 +101,7 @@ async def update_store(call: RequestContext[StorePath, StoreChanges | None]) -> 
     return JsonResult(await _shown(call, kb_id))
 
 
-async def delete_store(call: RequestContext[StorePath, None]) -> JsonResult:
+async def _delete_store(call: RequestContext[StorePath, None]) -> JsonResult:
     """A job that is open is cancelled first: a client of this protocol knows no jobs. The files stay."""
     flow, kb_id = call.state.flow, call.at.vector_store_id
     for left in reversed(range(_TRIES)):
@@ -129,7 +129,7 @@ async def use(call: RequestContext[Any, Any], kb_id: str) -> KnowledgeBase:
     kb = await call.state.flow.kb(kb_id)
     note = await _note(call, kb)
     if note.is_expired:
-        raise StoreExpired(
+        raise _StoreExpired(
             f"vector store {kb_id!r} has expired; give it another expires_after to use it again, or delete it"
         )
     now = datetime.now(UTC)
@@ -165,9 +165,9 @@ async def _shown(call: RequestContext[Any, Any], kb_id: str) -> VectorStore:
 
 
 ENDPOINTS = [
-    Endpoint("POST", STORES, "Create a vector store", create_store, {200: VectorStore}, body=StoreBody),
-    Endpoint("GET", STORES, "All vector stores", list_stores, {200: Listed[VectorStore]}, Cursors),
-    Endpoint("GET", STORE, "One vector store", get_store, {200: VectorStore}, StorePath),
-    Endpoint("POST", STORE, "Change a vector store", update_store, {200: VectorStore}, StorePath, StoreChanges),
-    Endpoint("DELETE", STORE, "Delete a vector store", delete_store, {200: Deleted}, StorePath),
+    Endpoint("POST", STORES, "Create a vector store", _create_store, {200: VectorStore}, body=StoreBody),
+    Endpoint("GET", STORES, "All vector stores", _list_stores, {200: Listed[VectorStore]}, Cursors),
+    Endpoint("GET", STORE, "One vector store", _get_store, {200: VectorStore}, StorePath),
+    Endpoint("POST", STORE, "Change a vector store", _update_store, {200: VectorStore}, StorePath, StoreChanges),
+    Endpoint("DELETE", STORE, "Delete a vector store", _delete_store, {200: Deleted}, StorePath),
 ]
