@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 BATCH_WAIT_S = 0.05
 """How long a smaller batch waits for more texts, seconds: a call costs the same however few it carries."""
-LONE_WAIT_S = 0.005
+_LONE_WAIT_S = 0.005
 """The same for a document that comes alone, and for which somebody waits."""
 ALONE_S = 0.5
 """It comes alone when nothing has come for so long before it."""
@@ -51,7 +51,7 @@ class Batcher:
                 continue
             now = anyio.current_time()
             is_alone = self._is_awaited and not waiting and now - last_at > ALONE_S
-            last_at, wait_s = now, LONE_WAIT_S if is_alone else BATCH_WAIT_S
+            last_at, wait_s = now, _LONE_WAIT_S if is_alone else BATCH_WAIT_S
             waiting.extend(await self._take_in(documents))
             while len(waiting) >= self._size:
                 await send.send(waiting[: self._size])

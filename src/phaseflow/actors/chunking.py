@@ -24,7 +24,7 @@ STORE_CHUNKS = 2048
 """Chunks stored in one transaction, which takes some 15 ms."""
 
 Outcome = StagedDocument | FailedDocument
-Cut = tuple[StagedDocument, Outcome]
+_Cut = tuple[StagedDocument, Outcome]
 
 
 class ChunkingActor(Actor):
@@ -53,7 +53,7 @@ class ChunkingActor(Actor):
                 self.spend(f"{outcome.uri}: {outcome.error}" if isinstance(outcome, FailedDocument) else None)
         return batch[len(done) :]
 
-    async def _store_most(self, part: Sequence[Cut]) -> int:
+    async def _store_most(self, part: Sequence[_Cut]) -> int:
         """Store the chunks of a large document but the last ones, a bounded number at a time; how many.
 
         They count for nothing yet: what a crash leaves of them is stored once more, under the same ids.
@@ -92,7 +92,7 @@ class ChunkingActor(Actor):
         cut = replace(document, spans=spans, contexts=above if any(above) else (), embedded=[False] * len(spans))
         return replace(cut, hashes=[text_hash(text) for text in cut.embedded_texts()])
 
-    def _store(self, tx: Transaction, part: Sequence[Cut], stored: int) -> list[StagedDocument]:
+    def _store(self, tx: Transaction, part: Sequence[_Cut], stored: int) -> list[StagedDocument]:
         cut = [outcome for _, outcome in part if isinstance(outcome, StagedDocument)]
         failed = [(document.id, outcome) for document, outcome in part if isinstance(outcome, FailedDocument)]
         chunks = sum(len(document.spans) for document in cut)
@@ -109,5 +109,5 @@ class ChunkingActor(Actor):
         self._sender.offer(cut)
 
 
-def _chunks(cut: Cut) -> tuple[int]:
+def _chunks(cut: _Cut) -> tuple[int]:
     return (len(cut[1].spans) if isinstance(cut[1], StagedDocument) else 1,)

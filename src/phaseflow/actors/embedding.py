@@ -16,7 +16,7 @@ from phaseflow.actors.release import OrderedRelease
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import failpoints
 
-DRAIN_S = 10.0
+_DRAIN_S = 10.0
 """How long a phase that fails waits for the answers that are on their way, before it drops them."""
 
 
@@ -80,4 +80,4 @@ class _Workers:
         self._fault = self._fault or error
         self._retries.stop()
         self._feeding.cancel()
-        self._working.deadline = min(self._working.deadline, anyio.current_time() + DRAIN_S)
+        self._working.deadline = min(self._working.deadline, anyio.current_time() + _DRAIN_S)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
 
 
-ANSWERED = 2**16
+_ANSWERED = 2**16
 """Texts that are remembered as answered: more than the batches that were looked up and not yet sent can hold."""
 
 
@@ -207,7 +207,7 @@ class EmbeddingCalls:
 
     def _note_answered(self, hashes: Sequence[bytes]) -> None:
         self._answered.update(dict.fromkeys(hashes))
-        while len(self._answered) > ANSWERED:
+        while len(self._answered) > _ANSWERED:
             self._answered.popitem(last=False)
 
     async def _ask(self, texts: list[str]) -> "Vectors":

@@ -16,13 +16,13 @@ from phaseflow.domain.policy import workers_wait_s
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import progress
 
-QUICK_TRIES = 2
+_QUICK_TRIES = 2
 """Attempts at a part of a batch whose own tries are used up."""
-QUICK_WAIT_S = 0.25
+_QUICK_WAIT_S = 0.25
 """The wait between them."""
-PARTS_WITHOUT_SUCCESS = 16
+_PARTS_WITHOUT_SUCCESS = 16
 """So many parts of one batch may fail in a row while nothing else of the embedder passes; then it is the server …"""
-SECONDS_WITHOUT_SUCCESS = 120.0
+_SECONDS_WITHOUT_SUCCESS = 120.0
 """… and also after so long: each part may take its time-out."""
 FEW = 3
 """So many texts may be blamed because others have passed before, if none has passed meanwhile."""
@@ -87,7 +87,7 @@ class EmbeddingRetries:
         if len(chunks) == 1:
             await self.reject(chunks[0], error)
             return
-        for half in halves(chunks):
+        for half in _halves(chunks):
             await self.embed(half)
 
     async def reject(self, chunk: Chunk, error: Exception) -> None:
@@ -105,10 +105,10 @@ class EmbeddingRetries:
     async def try_quickly(self, chunks: Sequence[Chunk]) -> TransientError | None:
         """A few attempts at a part of a batch; the last fault, or None when it is stored or rejected."""
         fault: TransientError | None = None
-        for _ in range(QUICK_TRIES):
+        for _ in range(_QUICK_TRIES):
             if fault is not None:
                 await self._calls.show(WaitingOn.RETRY)
-                await self._calls.sleep(max(QUICK_WAIT_S, fault.retry_after_s or 0.0))
+                await self._calls.sleep(max(_QUICK_WAIT_S, fault.retry_after_s or 0.0))
             try:
                 await self._attempt(chunks, Spent())
             except TextsRejected as rejected:
@@ -154,7 +154,7 @@ class _Isolation:
         if len(chunks) == 1:
             self._alone.append((chunks[0], self._error))
         while parts and not self._retries.is_stopped:
-            parts = [half for part in parts if len(part) > 1 for half in halves(part) if await self._fails(half)]
+            parts = [half for part in parts if len(part) > 1 for half in _halves(part) if await self._fails(half)]
         if self._retries.is_stopped:
             return
         if self._alone and not await self._others_pass():
@@ -175,7 +175,7 @@ class _Isolation:
 
     def _nothing_passes(self) -> bool:
         lasted_s = anyio.current_time() - self._began
-        is_long = self._failed_parts >= PARTS_WITHOUT_SUCCESS or lasted_s > SECONDS_WITHOUT_SUCCESS
+        is_long = self._failed_parts >= _PARTS_WITHOUT_SUCCESS or lasted_s > _SECONDS_WITHOUT_SUCCESS
         return is_long and self._retries.successes == self._successes
 
     async def _others_pass(self) -> bool:
@@ -185,7 +185,7 @@ class _Isolation:
         return len(self._alone) <= FEW and await self._retries.has_succeeded_before()
 
 
-def halves(chunks: Sequence[Chunk]) -> tuple[Sequence[Chunk], Sequence[Chunk]]:
+def _halves(chunks: Sequence[Chunk]) -> tuple[Sequence[Chunk], Sequence[Chunk]]:
     """Both halves of two or more chunks."""
     middle = len(chunks) // 2
     return chunks[:middle], chunks[middle:]

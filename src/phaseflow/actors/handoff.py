@@ -20,12 +20,12 @@ BUFFER = 8
 """Batches in a channel; more give no more speed."""
 READ_DOCUMENTS = 32
 """Documents read from the store at once, and …"""
-READ_CHARACTERS = 1_000_000
+_READ_CHARACTERS = 1_000_000
 """… about how much text, so that memory stays flat."""
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class _Batch:
     """Documents by ascending place. ``after``: the place of the last one handed over before them."""
 
     after: int
@@ -41,8 +41,8 @@ class Handoff:
     """Both ends of one channel, between two actors of one run."""
 
     def __init__(self, database: Database, job_seq: int, state: DocumentState) -> None:
-        send: MemoryObjectSendStream[Batch]
-        receive: MemoryObjectReceiveStream[Batch]
+        send: MemoryObjectSendStream[_Batch]
+        receive: MemoryObjectReceiveStream[_Batch]
         send, receive = anyio.create_memory_object_stream(BUFFER)
         self.sender = Sender(send)
         self.receiver = Receiver(receive, self.sender, database, job_seq, state)
@@ -51,7 +51,7 @@ class Handoff:
 class Sender:
     """The sender's end."""
 
-    def __init__(self, send: MemoryObjectSendStream[Batch]) -> None:
+    def __init__(self, send: MemoryObjectSendStream[_Batch]) -> None:
         self._send = send
         self.last = 0
         self.is_complete = False
@@ -60,7 +60,7 @@ class Sender:
         """Hand over documents that have been committed. Never waits."""
         if not staged:
             return
-        batch = Batch(self.last, staged)
+        batch = _Batch(self.last, staged)
         assert batch.after < batch.documents[0].place
         self.last = batch.last
         try:
@@ -79,7 +79,7 @@ class Receiver:
 
     def __init__(
         self,
-        receive: MemoryObjectReceiveStream[Batch],
+        receive: MemoryObjectReceiveStream[_Batch],
         sender: Sender,
         database: Database,
         job_seq: int,
@@ -124,7 +124,7 @@ class Receiver:
         """Receive no more."""
         self._receive.close()
 
-    async def _take(self) -> Batch | None:
+    async def _take(self) -> _Batch | None:
         """The next batch in the channel; None when more was handed over than it holds. Raises EndOfStream."""
         # The channel first, then the sender's ``last``: a full channel still holds batches that fit, and only what
         # follows them has to be read. Looking at ``last`` first would read from the store all that a full channel has.
@@ -138,7 +138,7 @@ class Receiver:
         last = self._sender.last
         cursor = self._cursor
         found = await self._database.read_long(
-            lambda tx: documents.staged(tx, self._job_seq, self._state, cursor, READ_DOCUMENTS, READ_CHARACTERS)
+            lambda tx: documents.staged(tx, self._job_seq, self._state, cursor, READ_DOCUMENTS, _READ_CHARACTERS)
         )
         self._cursor = found[-1].place if found else max(self._cursor, last)
         return found

@@ -21,7 +21,7 @@ CALL_S: Final = 10.0
 """What one call may take, seconds."""
 PAGE: Final = 1000
 """Documents compared in one step, and …"""
-PART: Final = 256
+_PART: Final = 256
 """… passages of them put in one call, when they are missing."""
 
 T = TypeVar("T")
@@ -150,8 +150,8 @@ def _part(space: index_spaces.Space, document_id: int, first: int, tx: Transacti
     found = index_spaces.named(tx, space, document_id)
     if found is None or first >= found.passages:
         return None
-    rows = index_spaces.passages_of(tx, document_id, first, PART)
-    if len(rows) < min(PART, found.passages - first):
+    rows = index_spaces.passages_of(tx, document_id, first, _PART)
+    if len(rows) < min(_PART, found.passages - first):
         raise ComponentUnavailable(f"{found.uri} has lost vectors; start a job with full=true")
     vectors = read_all([row[2] for row in rows])
     slices = texts.slices(tx, [(document_id, start, stop) for start, stop, _ in rows])

@@ -32,11 +32,11 @@ from phaseflow.store.transaction import Transaction
 
 T = TypeVar("T")
 
-PART: Final = 512
+_PART: Final = 512
 """Passages of a long document in one call."""
 CALL_S: Final = 10.0
 """What one call may take, seconds. A pause waits for no more than the one in hand."""
-TELL_S: Final = 1.0
+_TELL_S: Final = 1.0
 """How often it is said how far the filling of an index has come."""
 READY_S: Final = 24 * 3600.0
 """The same for what builds an index over everything; a pause breaks it off."""
@@ -97,8 +97,8 @@ class IndexDelivery:
         return list(some), []
 
     async def _put_whole(self, some: Sequence[StagedDocument]) -> None:
-        parts = [(d, n) for d in some for n in range(0, len(d.spans), PART)]
-        if sum(len(d.spans) for d in some) <= 2 * PART:
+        parts = [(d, n) for d in some for n in range(0, len(d.spans), _PART)]
+        if sum(len(d.spans) for d in some) <= 2 * _PART:
             await self._put_parts(parts)
         else:
             for part in parts:
@@ -144,7 +144,7 @@ class IndexDelivery:
         """A turn inside the gate, which now and then says how far it has come."""
         async with self._gate:
             if (now := anyio.current_time()) >= self._tells_at:
-                self._tells_at = now + TELL_S
+                self._tells_at = now + _TELL_S
                 note = f"bringing the vectors to the index, {counted(audit.put, 'passage')} so far"
                 attempt = self._context.plan.attempt
                 await self._context.write(lambda tx: progress.note(tx, attempt, JobPhase.INDEXING, note))
@@ -204,16 +204,16 @@ class IndexDelivery:
 
 def _in_calls(batch: Sequence[StagedDocument]) -> list[Sequence[StagedDocument]]:
     """Long documents alone, the others together."""
-    short = [document for document in batch if len(document.spans) <= PART]
-    return [each for each in (short, *([d] for d in batch if len(d.spans) > PART)) if each]
+    short = [document for document in batch if len(document.spans) <= _PART]
+    return [each for each in (short, *([d] for d in batch if len(d.spans) > _PART)) if each]
 
 
 def _vectors(parts: Sequence[tuple[int, int]], tx: Transaction) -> list[list[bytes]]:
-    return [[row[2] for row in index_spaces.passages_of(tx, key, first, PART)] for key, first in parts]
+    return [[row[2] for row in index_spaces.passages_of(tx, key, first, _PART)] for key, first in parts]
 
 
 def _index_document(document: StagedDocument, first: int, packed: Sequence[bytes]) -> IndexDocument:
-    spans = document.spans[first : first + PART]
+    spans = document.spans[first : first + _PART]
     if len(packed) != len(spans):
         raise ComponentUnavailable(f"{document.uri} has lost vectors; start a job with full=true")
     vectors = read_all(packed)

@@ -36,13 +36,13 @@ from phaseflow.store.transaction import Transaction
 BATCH_CHUNKS = 1024
 """Chunks made searchable in one transaction: full-text inserts are cheaper in large ones; a verb waits for one, some
 20 ms."""
-BATCH_CHARACTERS = 1_000_000
+_BATCH_CHARACTERS = 1_000_000
 """Characters of them, where they are long."""
 BATCH_WAIT_S = 0.25
 """How long a smaller batch waits for more, seconds."""
 ASKED_FOR_WAIT_S = 0.01
 """The same where the job only takes what is asked for: somebody waits for it. What comes alone is not kept waiting."""
-TWINS = 16
+_TWINS = 16
 """Addresses of documents of the same bytes looked at in one transaction: of each, one passage is indexed anew."""
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 5.0
@@ -63,7 +63,7 @@ class IndexingActor(Actor):
         self._last_at = -ALONE_S
         while batch := await self._next_batch():
             await self._bring_up_to_date()
-            for part in in_parts(batch, _sizes, (BATCH_CHUNKS, BATCH_CHARACTERS)):
+            for part in in_parts(batch, _sizes, (BATCH_CHUNKS, _BATCH_CHARACTERS)):
                 await self._publish([await self._index_most(document) for document in part])
                 failpoints.hit("indexing.between")
         if self._receiver.is_complete:
@@ -236,7 +236,7 @@ class IndexingActor(Actor):
 
     def _settle_twins(self, after: str, tx: Transaction) -> str | None:
         self.context.advance(tx, self.phase, Done())
-        return twins.settle(tx, self._scope, self.context.plan.attempt.job_seq, after, TWINS, self.context.clock.now())
+        return twins.settle(tx, self._scope, self.context.plan.attempt.job_seq, after, _TWINS, self.context.clock.now())
 
     def _clean_up(self, tx: Transaction) -> int:
         self.context.advance(tx, self.phase, Done())
@@ -245,7 +245,7 @@ class IndexingActor(Actor):
 
 def _step(document: StagedDocument, first: int) -> int:
     """Up to which passage the next transaction goes: so many, or so much text."""
-    last, room = first, BATCH_CHARACTERS
+    last, room = first, _BATCH_CHARACTERS
     while last < min(first + BATCH_CHUNKS, len(document.spans)) and room > 0:
         start, end = document.spans[last]
         last, room = last + 1, room - (end - start)

@@ -11,11 +11,11 @@ from phaseflow.store import crawl_frontier, failpoints, inbox
 from phaseflow.store.progress import Done
 from phaseflow.store.transaction import Transaction
 
-TAKE: Final = 500
+_TAKE: Final = 500
 """Documents taken in one transaction."""
 LINGER_S: Final = 0.5
 """How long a job that only takes what is asked for waits for more: so that a thousand pushes make a few jobs."""
-TAKE_S: Final = 30.0
+_TAKE_S: Final = 30.0
 """How long a job takes what is asked for once it has read all else: then it is the turn of another job."""
 
 
@@ -88,7 +88,7 @@ class Requests:
     async def take_more(self) -> bool:
         """Whether more is asked for, when all else is read. A job that does nothing else waits a little for it."""
         if self._until is None:
-            self._until = anyio.current_time() + TAKE_S
+            self._until = anyio.current_time() + _TAKE_S
         if await self.take():
             return True
         if self._context.plan.lists:
@@ -104,5 +104,5 @@ class Requests:
     def _take(self, tx: Transaction) -> None:
         plan = self._context.plan
         failpoints.hit("loading.taking")
-        found = inbox.take(tx, plan.target.kb_key, plan.attempt.job_seq, TAKE, plan.components.loaders)
+        found = inbox.take(tx, plan.target.kb_key, plan.attempt.job_seq, _TAKE, plan.components.loaders)
         self._context.advance(tx, JobPhase.LOADING, Done(found=found))

@@ -34,8 +34,8 @@ from phaseflow.store.failures import FailedDocument
 from phaseflow.store.transaction import Transaction
 
 BATCH = 32
-"""Documents read and stored together, where reading them takes no longer than ``STORE_S``."""
-STORE_S = 0.5
+"""Documents read and stored together, where reading them takes no longer than ``_STORE_S``."""
+_STORE_S = 0.5
 """What has been read waits no longer to be stored: a site that answers every ten seconds is lost a page by a kill, not
 a batch, and its progress is seen."""
 EXPECTED = 1000
@@ -191,7 +191,7 @@ class SourceReader:
         is_last = False
         looked = self._limits.now()
         while not is_last:
-            with anyio.move_on_after(STORE_S):
+            with anyio.move_on_after(_STORE_S):
                 await ended.wait()
             is_last = ended.is_set()
             done = [(entry, outcomes.pop(entry.id)) for entry in page if entry.id in outcomes]

@@ -53,7 +53,7 @@ def mcp(
 
         if server:
             async with Place(db, server, token).client() as service:
-                await _talk(make_server(ServiceBackend(service)))
+                await _talk(make_server(_ServiceBackend(service)))
             return Exit.COMPLETED
         from phaseflow.flow import PhaseFlow
         from phaseflow.http import AllowedRoots
@@ -89,7 +89,7 @@ def _plain_streams() -> Iterator[None]:
             sys.stdin, sys.stdout = ours
 
 
-class ServiceBackend:
+class _ServiceBackend:
     """The tools through a running service."""
 
     def __init__(self, service: "Client") -> None:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from phaseflow.domain.settings import FolderSource
 
 TOGETHER = 100
-TOGETHER_BYTES = 8 * 1024 * 1024
+_TOGETHER_BYTES = 8 * 1024 * 1024
 """Files of one request, and about how many bytes."""
-LIMIT_TRIES = 30
-LIMIT_WAIT_S = 2.0
+_LIMIT_TRIES = 30
+_LIMIT_WAIT_S = 2.0
 """A service that takes as much as it can at once is asked again."""
 
 
@@ -36,7 +36,7 @@ class Pushed:
     refused: list[str] = field(default_factory=list)
 
 
-def origin_of(source: "FolderSource") -> str:
+def _origin_of(source: "FolderSource") -> str:
     """What the service is told about where the files come from: this machine and the folder."""
     return uri_of(f"{socket.gethostname()}:{os.path.abspath(source.path)}")
 
@@ -52,7 +52,7 @@ class FolderPush:
         self._client = client
         self._kb_id = kb_id
         self._source = source
-        self._origin = origin_of(source)
+        self._origin = _origin_of(source)
         self._names_files = names_files
         self._batch: list[tuple[str, bytes]] = []
         self._size = 0
@@ -101,7 +101,7 @@ class FolderPush:
         if left.pop(entry.uri, None) == hashlib.blake2b(data, digest_size=16).hexdigest() and not full:
             self._done.same += 1
             return
-        if self._batch and (len(self._batch) == TOGETHER or self._size + len(data) > TOGETHER_BYTES):
+        if self._batch and (len(self._batch) == TOGETHER or self._size + len(data) > _TOGETHER_BYTES):
             await self._send()
         self._batch.append((entry.uri, data))
         self._size += len(data)
@@ -128,13 +128,13 @@ class FolderPush:
 
         from phaseflow.client import ServiceError
 
-        for tries in range(LIMIT_TRIES):
+        for tries in range(_LIMIT_TRIES):
             try:
                 await self._client.push_files(self._kb_id, batch, self._origin)
             except ServiceError as error:
-                if error.code != "limit_reached" or tries == LIMIT_TRIES - 1:
+                if error.code != "limit_reached" or tries == _LIMIT_TRIES - 1:
                     raise
-                await anyio.sleep(LIMIT_WAIT_S)
+                await anyio.sleep(_LIMIT_WAIT_S)
             else:
                 return
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from phaseflow.domain.status import JobStatusResponse
     from phaseflow.flow import Job, PhaseFlow, Reader
 
-DEFAULT_DB = Path("phaseflow.db")
-IN_HAND_S = 1.0
+_DEFAULT_DB = Path("phaseflow.db")
+_IN_HAND_S = 1.0
 """What the batches in hand get when somebody wants the command to stop; closing the engine gives them as long again."""
 
 
@@ -137,7 +137,7 @@ class Foreground:
             say(advice)
 
     def _command(self, verb: str, kb_id: str) -> str:
-        where = "" if self.db == DEFAULT_DB else f" --db {shlex.quote(str(self.db))}"
+        where = "" if self.db == _DEFAULT_DB else f" --db {shlex.quote(str(self.db))}"
         return f"phaseflow {verb} {kb_id}{where}"
 
 
@@ -150,7 +150,7 @@ async def _pause_when_asked(flow: "PhaseFlow", kb_id: str, interrupts: "Interrup
     import anyio
 
     await interrupts.wait()
-    time.deadline = anyio.current_time() + IN_HAND_S
+    time.deadline = anyio.current_time() + _IN_HAND_S
     say("pausing after the batch in hand; Ctrl-C again leaves at once")
     try:
         await flow.pause(kb_id)

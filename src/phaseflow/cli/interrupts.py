@@ -10,11 +10,11 @@ from typing import Self
 from phaseflow.cli import streams
 from phaseflow.cli.exit_codes import Exit
 
-LAST_S = 1.5
+_LAST_S = 1.5
 """For what is left when a command is over and somebody wants it gone: more than ``streams.close`` takes."""
 SERVICE_S = 1.8
 """For the service, from the signal to its end: more than a stop in good order takes, whatever its file does."""
-COMMAND_S = 4.0
+_COMMAND_S = 4.0
 """The same for a command with a job in the foreground, which first waits for the batch in hand and shows the end."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 """A terminal that is closed sends SIGHUP."""
@@ -40,7 +40,7 @@ class Interrupts:
     def __exit__(self, *exc_info: object) -> None:
         finish_on_signals()
         if self.asked:
-            _set_alarm(LAST_S)
+            _set_alarm(_LAST_S)
 
     @property
     def asked(self) -> bool:
@@ -53,14 +53,14 @@ class Interrupts:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.asked and number == signal.SIGINT:
-            leave_at_once()
+            _leave_at_once()
         self._count += 1
-        end_within(COMMAND_S)
+        end_within(_COMMAND_S)
         self._loop.call_soon_threadsafe(self._asked.set)
 
 
 def finish_on_signals() -> None:
-    """From here on a signal gives the process ``LAST_S`` to end by itself, with the exit code that it has earned.
+    """From here on a signal gives the process ``_LAST_S`` to end by itself, with the exit code that it has earned.
 
     For a command that is over but for writing its output out: the handlers of before would end it with another code,
     or by the signal. A second Ctrl-C leaves at once.
@@ -71,8 +71,8 @@ def finish_on_signals() -> None:
 def _finish(number: int, frame: FrameType | None) -> None:
     is_second = signal.getitimer(signal.ITIMER_REAL)[0] > 0
     if is_second and number == signal.SIGINT:
-        leave_at_once()
-    end_within(LAST_S)
+        _leave_at_once()
+    end_within(_LAST_S)
 
 
 def end_within(seconds: float) -> None:
@@ -85,7 +85,7 @@ def end_within(seconds: float) -> None:
 
 
 def _set_alarm(seconds: float) -> None:
-    signal.signal(signal.SIGALRM, lambda number, frame: leave_at_once())
+    signal.signal(signal.SIGALRM, lambda number, frame: _leave_at_once())
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
@@ -95,7 +95,7 @@ def _handle(handler: Callable[[int, FrameType | None], None]) -> None:
             signal.signal(number, handler)
 
 
-def leave_at_once() -> None:
+def _leave_at_once() -> None:
     """End the process without another step, with a usable terminal."""
     streams.show_cursor()
     os._exit(Exit.PAUSED)

@@ -11,7 +11,7 @@ from phaseflow.domain.counting import counted
 
 LONGEST_LINE = 4_000
 """Characters of one line; a name or an error beyond that says nothing more to a person."""
-LONGEST_CELL = 300
+_LONGEST_CELL = 300
 """Characters of a cell in a table."""
 _JOINERS = frozenset("\u200c\u200d")
 """Not printable by Unicode's classes, but part of how Persian, Hindi and emoji are written."""
@@ -36,7 +36,7 @@ def one_line(text: str, most: int = LONGEST_LINE) -> str:
 
 def cell(text: str) -> str:
     """The text as a cell of a table."""
-    return one_line(text, LONGEST_CELL)
+    return one_line(text, _LONGEST_CELL)
 
 
 def safe_json(document: str) -> str:

@@ -11,7 +11,7 @@ from phaseflow.cli import streams
 from phaseflow.cli.exit_codes import Exit
 from phaseflow.cli.terminal import say, say_lines
 
-HOMES = {
+_HOMES = {
     "agents": ("mcp",),
     "documents": ("add", "remove", "skip"),
     "ingesting": ("ingest", "resume", "retry"),
@@ -26,7 +26,7 @@ HOMES = {
 
 class _Commands(MutableMapping[str, click.Command]):
     def __init__(self) -> None:
-        self._homes = {name: home for home, names in HOMES.items() for name in names}
+        self._homes = {name: home for home, names in _HOMES.items() for name in names}
         self._loaded: dict[str, click.Command] = {}
 
     def __getitem__(self, name: str) -> click.Command:
@@ -52,7 +52,7 @@ LONGEST = 1000
 """Characters of a mistake in usage: it may quote what was given."""
 
 
-class Program(click.Group):
+class _Program(click.Group):
     """Runs a command between the opening and the closing of its outputs, and shows its usage errors."""
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> NoReturn:
@@ -105,7 +105,7 @@ def _explain(error: click.UsageError) -> None:
     say(f"Error: {message if len(message) <= LONGEST else message[:LONGEST] + '…'}")
 
 
-@click.group(cls=Program, commands=_Commands(), context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Program, commands=_Commands(), context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="phaseflow", message="%(prog)s %(version)s")
 def main() -> None:
     """Document ingestion in four durable phases whose status never lies."""

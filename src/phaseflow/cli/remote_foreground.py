@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from phaseflow.client import Client
     from phaseflow.domain.status import JobStatusResponse
 
-FOLLOWING_S = 3.0
+_FOLLOWING_S = 3.0
 """How long the next job for what waits may take to be made."""
 PAUSE_S = 8.0
 """How long a pause may take to reach the service, and the batch in hand to end there."""
@@ -123,7 +123,7 @@ class RemoteForeground:
         """Whether another job has been made for what the last one has left."""
         import anyio
 
-        with anyio.move_on_after(FOLLOWING_S):
+        with anyio.move_on_after(_FOLLOWING_S):
             while True:
                 kb = await client.kb(self.kb_id)
                 if kb.job is not None and kb.job.job_id != job_id:

@@ -11,7 +11,7 @@ SILENCE_S = 45.0
 """The service sends a comment every 15 s: three missed, and the connection is dead."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 2.0
 """Between connections; doubled each time that nothing has come."""
-STREAM = "text/event-stream"
+_STREAM = "text/event-stream"
 _PASSING = frozenset({429, 500, 502, 503, 504})
 """Answers of a service that restarts, or of the proxy before it."""
 
@@ -42,7 +42,7 @@ async def follow(http: httpx2.AsyncClient, path: str, after: int | None) -> Asyn
 async def _check(response: httpx2.Response, *, is_first: bool) -> None:
     if response.is_success:
         try:
-            check_kind(response, STREAM)
+            check_kind(response, _STREAM)
         except ForeignAnswer as error:
             if is_first:
                 raise

@@ -13,7 +13,7 @@ from phaseflow.domain.vocabulary import Action
 
 LEASE_S = 60.0
 """What a job has whose lease this program has not chosen."""
-SHARE = 3
+_SHARE = 3
 """A lease is renewed so many times before it would end."""
 _PASSING = 500
 
@@ -39,7 +39,7 @@ class Renewals:
             self._jobs.pop(status.job_id, None)
             return
         known = self._jobs.get(status.job_id)
-        every_s = known.every_s if known is not None and lease_s is None else (lease_s or LEASE_S) / SHARE
+        every_s = known.every_s if known is not None and lease_s is None else (lease_s or LEASE_S) / _SHARE
         self._jobs[status.job_id] = _Renewal(every_s, _now() + every_s)
         if known is None:
             self._woken.set()

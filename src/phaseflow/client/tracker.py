@@ -10,7 +10,7 @@ from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus
 
 
-class TrackerCalls:
+class _TrackerCalls:
     """The methods of ``PhaseTracker``, over the wire.
 
     All return the status, and ``requested`` in it is what the user asks of the program. An illegal report raises
@@ -106,11 +106,11 @@ class TrackerCalls:
         return status
 
 
-class Tracker(TrackerCalls, AsyncFace):
+class Tracker(_TrackerCalls, AsyncFace):
     """Of a ``Client``."""
 
 
-class SyncTracker(TrackerCalls, SyncFace):
+class SyncTracker(_TrackerCalls, SyncFace):
     """Of a ``SyncClient``."""
 
     def __init__(self, connection: Connection, loop: LoopThread) -> None:

@@ -16,9 +16,9 @@ LONGEST_LINE: Final = 200
 """Characters of a title, a heading or a head row; what is longer is left out."""
 LONGEST: Final = 400
 """Characters of all of them; the nearest headings come first."""
-ABOUT: Final = ("description", "summary", "abstract", "tags", "keywords", "categories")
+_ABOUT: Final = ("description", "summary", "abstract", "tags", "keywords", "categories")
 """Metadata found in a document that says what it is about."""
-LONGEST_ABOUT: Final = 400
+_LONGEST_ABOUT: Final = 400
 """Characters of each; the rest is left out."""
 # Of a text with a line break before it: a pattern that begins with one goes from line to line, one with ^ from
 # character to character, which takes three times as long.
@@ -61,10 +61,10 @@ def contexts(
 
 
 def _about(metadata: Mapping[str, object]) -> Iterator[str]:
-    for name in ABOUT:
+    for name in _ABOUT:
         value = metadata.get(name)
         said = ", ".join(map(str, value)) if isinstance(value, list) else value if isinstance(value, str) else ""
-        if line := " ".join(said[: 2 * LONGEST_ABOUT].split())[:LONGEST_ABOUT].strip():
+        if line := " ".join(said[: 2 * _LONGEST_ABOUT].split())[:_LONGEST_ABOUT].strip():
             yield line
 
 

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 MOST_HOLDING: Final = 1000
 """Passages looked at that hold the words of a thing, in its order."""
-MOST_READ: Final = 64
+_MOST_READ: Final = 64
 """Of these so many, the best, are read at once to see whether it stands there as it is written. More are read until
 one is found."""
-RARE: Final = 8
+_RARE: Final = 8
 """Passages that hold words joined by a hyphen in a sentence, so that these count as one thing."""
 MOST_PLACES: Final = 4_000_000
 """Places of the words of exact things, so that all passages are looked at: some 40 ms. Beyond, it is a part of them,
 and those that rank high."""
 SLICE: Final = 100_000
 """Passages looked at in one statement."""
-AS_WRITTEN: Final = 0.75
+_AS_WRITTEN: Final = 0.75
 """How exactly a text holds a thing that stands in it, if perhaps inside a longer one."""
 
 
@@ -71,23 +71,23 @@ class Look:
         if not holding and (loose := loose_phrase(part)):
             holding = self._holding(part, loose, MOST_HOLDING)
         holds = dict.fromkeys(holding, 0.5)
-        for first in range(0, len(holding), MOST_READ):
-            found = self._read(part, holding[first : first + MOST_READ])
+        for first in range(0, len(holding), _MOST_READ):
+            found = self._read(part, holding[first : first + _MOST_READ])
             holds |= found
-            if max(found.values()) >= AS_WRITTEN:
+            if max(found.values()) >= _AS_WRITTEN:
                 break
         return holds
 
     def if_rare(self, part: str) -> dict[int, float]:
         """The same of words joined by a hyphen, if few passages hold them so; else nothing."""
-        holding = self._holding(part, phrase(part), MOST_READ + 1)
-        if not 0 < len(holding) <= MOST_READ:
+        holding = self._holding(part, phrase(part), _MOST_READ + 1)
+        if not 0 < len(holding) <= _MOST_READ:
             return {}
         holds = self._read(part, holding)
-        as_written = {at: how for at, how in holds.items() if how >= AS_WRITTEN}
-        if 0 < len(as_written) <= RARE:
+        as_written = {at: how for at, how in holds.items() if how >= _AS_WRITTEN}
+        if 0 < len(as_written) <= _RARE:
             return as_written
-        return holds if len(holds) <= RARE else {}
+        return holds if len(holds) <= _RARE else {}
 
     def _holding(self, part: str, expression: str, limit: int) -> list[int]:
         """The places of those that an FTS5 expression finds, best first."""
@@ -105,8 +105,8 @@ class Look:
                 break
         places = self._ranking.known.seen(found)
         if end < len(ids):
-            best = [at for at in self._ranking.places[:MOST_READ].tolist() if at >= end]
-            places += [at for at, how in self._read(part, best).items() if how >= AS_WRITTEN]
+            best = [at for at in self._ranking.places[:_MOST_READ].tolist() if at >= end]
+            places += [at for at, how in self._read(part, best).items() if how >= _AS_WRITTEN]
         if self._is_let_through is not None:
             places = [at for at in places if self._is_let_through[at]]
         return self._ranking.best_first(places)

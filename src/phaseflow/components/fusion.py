@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
     Numbers = npt.NDArray[np.float32]
 
-VECTORS_SHARE: Final = 0.5
+_VECTORS_SHARE: Final = 0.5
 """Of a hybrid score at most; the words have the rest. Between 0.4 and 0.5 rankings are about as good."""
-LEAST_SHARE: Final = 0.2
+_LEAST_SHARE: Final = 0.2
 """Of vectors to which what the words find best is no nearer than the rest."""
-AGREEMENT: Final = 0.35
+_AGREEMENT: Final = 0.35
 """How near, between the mean (0) and the nearest (1), it is where vectors are of use."""
-DOCUMENTS_SHARE: Final = 0.75
+_DOCUMENTS_SHARE: Final = 0.75
 """Of the words' score of a passage, what its whole document has."""
-FEEDBACK: Final = 3
+_FEEDBACK: Final = 3
 """Documents ranked highest, to which the query is moved, …"""
-FEEDBACK_WEIGHT: Final = 0.4
+_FEEDBACK_WEIGHT: Final = 0.4
 """… so far beside its own length (Rocchio, 1971): what is near to them ranks higher."""
-FURTHER: Final = 0.5
+_FURTHER: Final = 0.5
 """A passage counts so much beside a better one of the same document: a result is not one document's."""
 CANDIDATES: Final = 500
 """Passages, and documents, that each ranking contributes."""
-MOST_OF_ONE: Final = 64
+_MOST_OF_ONE: Final = 64
 """Passages of a document that ranks high, from its first."""
 
 
@@ -121,8 +121,8 @@ def fused(known: Passages, by: Share, most: int = CANDIDATES) -> Fused:
     absolute += share * cosines
     scores = _with_vectors(owners, own, whole, share, cosines)
     if by.words is not None:
-        highest = places[np.argsort(-scores, kind="stable")[:FEEDBACK]]
-        moved = rows.cosines(by.nearness.moved(highest, FEEDBACK_WEIGHT))
+        highest = places[np.argsort(-scores, kind="stable")[:_FEEDBACK]]
+        moved = rows.cosines(by.nearness.moved(highest, _FEEDBACK_WEIGHT))
         scores = _with_vectors(owners, own, whole, share, np.clip(moved, 0, 1))
     return _scaled(known, places, scores, absolute)
 
@@ -132,15 +132,15 @@ def _vectors_share(by: Share) -> float:
     if by.words is None or by.nearness is None:
         return 0.0 if by.nearness is None else 1.0
     if not by.words.has_any:
-        return VECTORS_SHARE
+        return _VECTORS_SHARE
     mean = by.nearness.mean
-    best = float(by.nearness.of(_highest(by.words.passages, FEEDBACK)).mean())
+    best = float(by.nearness.of(_highest(by.words.passages, _FEEDBACK)).mean())
     agreement = (best - mean) / max(by.nearness.nearest - mean, 1e-6)
-    return LEAST_SHARE + (VECTORS_SHARE - LEAST_SHARE) * min(1.0, max(0.0, agreement / AGREEMENT))
+    return _LEAST_SHARE + (_VECTORS_SHARE - _LEAST_SHARE) * min(1.0, max(0.0, agreement / _AGREEMENT))
 
 
 def _mixed(passage: "npt.NDArray[np.float64]", document: "npt.NDArray[np.float64]") -> "npt.NDArray[np.float64]":
-    return (1 - DOCUMENTS_SHARE) * passage + DOCUMENTS_SHARE * document
+    return (1 - _DOCUMENTS_SHARE) * passage + _DOCUMENTS_SHARE * document
 
 
 def _with_vectors(
@@ -174,7 +174,7 @@ def candidates(known: Passages, by: Share, most: int) -> "npt.NDArray[np.int64]"
         found.append(_highest(by.words.passages, most))
         documents = _highest(by.words.documents, most)
         firsts = np.searchsorted(known.document_of, documents)
-        counts = np.minimum(np.searchsorted(known.document_of, documents, side="right") - firsts, MOST_OF_ONE)
+        counts = np.minimum(np.searchsorted(known.document_of, documents, side="right") - firsts, _MOST_OF_ONE)
         all_of = np.arange(counts.sum()) + np.repeat(firsts - (counts.cumsum() - counts), counts)
         found.append(all_of[by.words.passages[all_of] > 0])
     if by.nearness is not None:
@@ -214,7 +214,7 @@ def _one_of_each_first(
     """The best passage of a document stands for it; its others count by their own, and less."""
     import numpy as np
 
-    scores = own * FURTHER
+    scores = own * _FURTHER
     best = np.flatnonzero(own == _best_of(owners, own))
     firsts = best[runs(owners[best])]  # of equal ones the first
     scores[firsts] = whole[firsts]

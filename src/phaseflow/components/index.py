@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 LONGEST_NAME: Final = 200
 """Characters of a query that may be the title or the name of a document."""
-MOST_COMPARED: Final = 200_000
+_MOST_COMPARED: Final = 200_000
 """Places of the words of a title or a name, so that it is looked for: some 5 ms. In fewer than 100,000 passages nearly
 every one is; else its words rank it, which count more there than in a text."""
-MOST_CANDIDATES: Final = 32_000
+_MOST_CANDIDATES: Final = 32_000
 """Passages of each ranking that are looked at where most of them are copies or have too low a score."""
-MORE_PLACES: Final = 20
+_MORE_PLACES: Final = 20
 """Other places of the same text that a hit names at most."""
 
 
@@ -99,7 +99,7 @@ class EmbeddedIndex:
                 ranking = ranking.with_exact(holds) if holds else ranking
             ranking = ranking.with_first(named) if named else ranking
             hits = list(_hits(tx, scope, ranking, request))
-            if len(hits) >= request.limit or most >= min(len(known.ids), MOST_CANDIDATES):
+            if len(hits) >= request.limit or most >= min(len(known.ids), _MOST_CANDIDATES):
                 return hits
             most *= 8
 
@@ -128,7 +128,7 @@ class EmbeddedIndex:
         if table is None or request.mode is SearchMode.VECTORS or len(request.query) > LONGEST_NAME:
             return []
         words = parsed(request.query).words
-        if not 0 < self._places_of(tx, table, known)(words) <= MOST_COMPARED:
+        if not 0 < self._places_of(tx, table, known)(words) <= _MOST_COMPARED:
             return []
         # Not only in the columns for titles and names: FTS5 would go through all places of a word to find one there.
         holding = postings.first_holding(tx, table, phrase(normalised(request.query)), MOST_HOLDING)
@@ -171,7 +171,7 @@ def _hits(tx: Transaction, scope: Scope, ranking: Fused, request: Request) -> It
             if (first := hits.get(same)) is None:
                 if len(hits) < request.limit:
                     hits[same] = _hit(found, score, scope)
-            elif len(first.also_in) < MORE_PLACES:
+            elif len(first.also_in) < _MORE_PLACES:
                 also = Place(uri=found.uri, start=found.start, end=found.end)
                 hits[same] = first.model_copy(update={"also_in": [*first.also_in, also]})
         if len(hits) >= request.limit or some[-1][1] < request.min_score:

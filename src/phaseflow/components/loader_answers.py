@@ -8,7 +8,7 @@ from typing import Any
 from phaseflow.components.protocols import Document, Entry, Loader, Skipped, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable
 
-Loaded = Document | Unchanged | Skipped
+_Loaded = Document | Unchanged | Skipped
 _TEXT, _TEXT_OR_NONE = (str,), (str, type(None))
 _ENTRY: Mapping[str, tuple[type, ...]] = {"uri": _TEXT, "size": (int, type(None)), "stamp": _TEXT_OR_NONE}
 _FIELDS: Mapping[type, Mapping[str, tuple[type, ...]]] = {
@@ -54,7 +54,7 @@ def checked_page(loader: Loader, page: Any) -> Sequence[Entry]:
     return page
 
 
-def checked_document(loader: Loader, found: Any) -> Loaded:
+def checked_document(loader: Loader, found: Any) -> _Loaded:
     """What ``load`` has returned. Raises ComponentUnavailable for what no loader returns, TypeError for a document
     that cannot be one, or none: that says nothing about the others."""
     fields = _FIELDS.get(type(found))
@@ -63,7 +63,7 @@ def checked_document(loader: Loader, found: Any) -> Loaded:
         raise TypeError(said) if found is None else ComponentUnavailable(said)
     if wrong := _wrong_field(found, fields):
         raise TypeError(f"{_name(loader)}.load() returned {_a(found)} whose {wrong}")
-    answer: Loaded = found
+    answer: _Loaded = found
     return answer
 
 

@@ -12,7 +12,7 @@ from phaseflow.domain.validation import first_fault
 
 T = TypeVar("T")
 
-LONGEST_FILE = 1_000_000
+_LONGEST_FILE = 1_000_000
 """Bytes."""
 
 
@@ -26,12 +26,12 @@ def read_operator_file(variable: str, shape: TypeAdapter[dict[str, T]], what: st
         return {}
     try:
         with Path(path).expanduser().open("rb") as file:
-            content = file.read(LONGEST_FILE + 1)
+            content = file.read(_LONGEST_FILE + 1)
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InvalidRequest(variable, f"{path} cannot be read ({reason}); name a JSON file") from error
-    if len(content) > LONGEST_FILE:
-        raise InvalidRequest(variable, f"{path} has more than {LONGEST_FILE:,} bytes; it holds one object a {what}")
+    if len(content) > _LONGEST_FILE:
+        raise InvalidRequest(variable, f"{path} has more than {_LONGEST_FILE:,} bytes; it holds one object a {what}")
     try:
         return shape.validate_json(content)
     except ValidationError as error:

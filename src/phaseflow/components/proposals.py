@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     Ids = npt.NDArray[np.int64]
     Places = npt.NDArray[np.int64]
 
-MOST_BY_WORDS: Final = 1500
+_MOST_BY_WORDS: Final = 1500
 """Passages that words rank high whose vectors are read, beside those proposed: some 10 ms."""
-SAMPLE: Final = 256
+_SAMPLE: Final = 256
 """Passages by which the mean of all vectors is estimated."""
-MOST_KEPT: Final = 1000
+_MOST_KEPT: Final = 1000
 """Knowledge bases whose mean is remembered."""
 
 
@@ -59,7 +59,7 @@ class Proposals:
         places = at[is_seen if is_let_through is None else is_seen & is_let_through[at]]
         if words is not None and words.has_any:
             found = candidates(known, Share(words, None), CANDIDATES)
-            best = np.argsort(-words.passages[found], kind="stable")[:MOST_BY_WORDS]
+            best = np.argsort(-words.passages[found], kind="stable")[:_MOST_BY_WORDS]
             places = np.concatenate([places, found[best]])
         vectors = _read(tx, known, distinct(places))
         if not len(vectors.ids):
@@ -75,10 +75,10 @@ class Proposals:
         with self._lock:
             then, mean = self._means.get(scope, (0, None))
         if mean is None or abs(len(known.ids) - then) * 10 > then:
-            evenly = np.linspace(0, len(known.ids) - 1, min(SAMPLE, len(known.ids))).astype(np.int64)
+            evenly = np.linspace(0, len(known.ids) - 1, min(_SAMPLE, len(known.ids))).astype(np.int64)
             mean = _matrix(tx, known, distinct(evenly))[1].mean(axis=0)
             with self._lock:
-                if len(self._means) >= MOST_KEPT:
+                if len(self._means) >= _MOST_KEPT:
                     self._means.clear()
                 self._means[scope] = len(known.ids), mean
         return mean

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Numbers = npt.NDArray[np.float32]
     Places = npt.NDArray[np.int64]
 
-LOOKED_AT: Final = 20_000
+_LOOKED_AT: Final = 20_000
 """Vectors, nearest by their bits, whose cosine is computed, …"""
 LEAST_LOOKED_AT: Final = 4_000
 ONE_OF: Final = 16
@@ -119,7 +119,7 @@ class CompactRows:
         import numpy as np
 
         count = len(self) if among is None else len(among)
-        looked_at = min(LOOKED_AT, max(LEAST_LOOKED_AT, count // ONE_OF))
+        looked_at = min(_LOOKED_AT, max(LEAST_LOOKED_AT, count // ONE_OF))
         if among is None or count > looked_at:
             closest = _lowest(self._apart(query, among), looked_at)
             among = closest if among is None else among[closest]

@@ -29,23 +29,23 @@ if TYPE_CHECKING:
 
 K1, B = 1.5, 0.75
 """BM25's saturation and the weight of lengths."""
-NEIGHBOURS = 0.2
+_NEIGHBOURS = 0.2
 """Weight of two words that follow each other as in the query, beside that of a word."""
-COLUMN_WEIGHTS = (1.0, 0.6, 2.0, 1.5)
+_COLUMN_WEIGHTS = (1.0, 0.6, 2.0, 1.5)
 """Of a word in the text, in the headings above it, in its document's title and in its name."""
 MOST_PLACES = 15_000
 """Places of words that are looked at, those of the rarest words first: 5 ms. The words that are left out then stand
 so often that they tell little. The first word is looked at all the same, up to as many."""
 MOST_COUNTED = 20_000
 """Places of a word that are counted: more than are looked at."""
-MOST_COUNTS = 50_000
+_MOST_COUNTS = 50_000
 """Counts of words that are remembered, of all knowledge bases."""
 MOST_WORDS = 512
 """Different words of a query that are looked up."""
 _LAST = "\U0010ffff"
 _COLUMN_BITS = 20
 """A place in a passage is its column, shifted, plus the number of the word; a passage has at most 10^5 characters."""
-_STEP = len(COLUMN_WEIGHTS) << _COLUMN_BITS
+_STEP = len(_COLUMN_WEIGHTS) << _COLUMN_BITS
 """Greater than any place in a passage."""
 
 
@@ -67,7 +67,7 @@ class WordCounts:
                 return 0  # looked for again next time: a word that came in since is found at once
             if count == MOST_COUNTED:
                 count = max(count, count * passages // max(1, int(known.ids.searchsorted(last))))
-            if len(self._kept) >= MOST_COUNTS:
+            if len(self._kept) >= _MOST_COUNTS:
                 self._kept.clear()
             self._kept[table, word] = count, passages
         return count
@@ -186,7 +186,7 @@ class _Sheet:
         import numpy as np
 
         self._known = known
-        self._weights = np.array(COLUMN_WEIGHTS)
+        self._weights = np.array(_COLUMN_WEIGHTS)
         self.passages = np.zeros(len(known.ids))
         self.documents = np.zeros(len(known.documents))
         self.full = 0.0
@@ -209,7 +209,7 @@ class _Sheet:
             at = np.searchsorted(there, wanted)
             at[at == len(there)] = 0
             both = there[at] == wanted
-            self._add(first.passages[both], self._weights[first.positions[both] >> _COLUMN_BITS], NEIGHBOURS)
+            self._add(first.passages[both], self._weights[first.positions[both] >> _COLUMN_BITS], _NEIGHBOURS)
 
     def _add(self, at: "npt.NDArray[np.int64]", weights: "npt.NDArray[np.float64]", share: float) -> float:
         """Add BM25 of something that stands at these passages (ascending), with these weights; its weight."""

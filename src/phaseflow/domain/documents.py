@@ -8,7 +8,7 @@ from pydantic import Field
 from phaseflow.domain.status import Count, JobStatusResponse, Timestamp, Value
 from phaseflow.domain.vocabulary import DocumentStatus, JobPhase, JobStatus
 
-MetadataValue = str | bool | int | float | list[str]
+_MetadataValue = str | bool | int | float | list[str]
 _FOR_A_START: Final = "waits for the next start or push"
 _WAITS_AFTER: Final = {
     JobStatus.FAILED: f"{_FOR_A_START}, or for a retry of the failed job",
@@ -38,7 +38,7 @@ class DocumentInfo(Value):
     attempts: Count
     code: str | None
     error: str | None
-    metadata: dict[str, MetadataValue]
+    metadata: dict[str, _MetadataValue]
     created_at: Timestamp
     updated_at: Timestamp
     indexed_at: Timestamp | None

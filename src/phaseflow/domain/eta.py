@@ -6,7 +6,7 @@ from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus
 
-SHORTEST_S = 1.0
+_SHORTEST_S = 1.0
 """A rate over less running time than this (seconds) is noise."""
 
 
@@ -37,6 +37,6 @@ def _seconds_left(state: IngestionState, phase: PhaseState, now: datetime) -> fl
     if total is None and phase.name is JobPhase.INDEXING:
         total = state[JobPhase.EMBEDDING].items_total
     rate = items_per_second(phase, now)
-    if total is None or rate is None or phase.active_seconds(now) < SHORTEST_S:
+    if total is None or rate is None or phase.active_seconds(now) < _SHORTEST_S:
         return None
     return max(0, total - phase.items_done) / rate

@@ -16,13 +16,13 @@ MOST_PARTS: Final = 64
 """Comparisons and groups of one filter."""
 DEEPEST: Final = 8
 """Groups inside groups."""
-MOST_VALUES: Final = 1000
+_MOST_VALUES: Final = 1000
 """Values of ``in`` and ``nin``."""
-LONGEST_VALUE: Final = 4096
+_LONGEST_VALUE: Final = 4096
 """Characters of a string that is compared."""
 LONGEST_FILTER: Final = 32_000
 """Characters of a filter as JSON text."""
-LONGEST_KEY: Final = 256
+_LONGEST_KEY: Final = 256
 COMPARISONS: Final = ("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "glob")
 TIMES: Final = ("modified_at", "indexed_at")
 BUILT_IN: Final = ("uri", "source", "title", "media_type", "size", *TIMES)
@@ -104,15 +104,15 @@ class _Reader:
 def _comparison(kind: str, given: Mapping[str, Any], at: str) -> Comparison:
     _only(given, ("type", "key", "value"), at)
     key = given.get("key")
-    if not isinstance(key, str) or not 1 <= len(key) <= LONGEST_KEY:
-        raise InvalidRequest(f"{at}.key", f"must be a string of 1 to {LONGEST_KEY} characters")
+    if not isinstance(key, str) or not 1 <= len(key) <= _LONGEST_KEY:
+        raise InvalidRequest(f"{at}.key", f"must be a string of 1 to {_LONGEST_KEY} characters")
     if "value" not in given:
         raise InvalidRequest(f"{at}.value", "is missing")
     value = given["value"]
     values: Sequence[Any] = [value]
     if kind in ("in", "nin"):
-        if not isinstance(value, Sequence) or isinstance(value, str) or len(value) > MOST_VALUES:
-            raise InvalidRequest(f"{at}.value", f"must be a list of at most {MOST_VALUES} values")
+        if not isinstance(value, Sequence) or isinstance(value, str) or len(value) > _MOST_VALUES:
+            raise InvalidRequest(f"{at}.value", f"must be a list of at most {_MOST_VALUES} values")
         values = value
     return Comparison(kind, key, tuple(_value(kind, key, each, f"{at}.value") for each in values))
 
@@ -129,8 +129,8 @@ def _value(kind: str, key: str, value: Any, at: str) -> Scalar:
         raise InvalidRequest(at, "must be a string, a number or a boolean")
     if not isinstance(value, str) and not (abs(value) < 1 << 63 and isfinite(value)):
         raise InvalidRequest(at, "must be a number of 64 bits")
-    if isinstance(value, str) and (len(value) > LONGEST_VALUE or _is_broken(value)):
-        raise InvalidRequest(at, f"must be valid Unicode of at most {LONGEST_VALUE} characters")
+    if isinstance(value, str) and (len(value) > _LONGEST_VALUE or _is_broken(value)):
+        raise InvalidRequest(at, f"must be valid Unicode of at most {_LONGEST_VALUE} characters")
     if kind == "glob" and not (isinstance(value, str) and len(value) <= globs.LONGEST):
         raise InvalidRequest(
             at, f"must be a pattern of at most {counted(globs.LONGEST, 'character')}, such as guide/*.md"

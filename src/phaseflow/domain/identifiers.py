@@ -12,10 +12,10 @@ _TOKEN = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 KB_ID = r"[a-z0-9][a-z0-9_-]{0,62}"
 JOB_ID = r"[^/.][^/]{0,199}"
 """What can be one part of a path: a slash would end it, and clients resolve ``.`` and ``..`` before they ask."""
-JOB_ID_WORDS = "must be 1 to 200 characters, none a '/', the first no '.'"
+_JOB_ID_WORDS = "must be 1 to 200 characters, none a '/', the first no '.'"
 DOCUMENT_ID = r"doc_[0-9a-f]{24}"
 KB_ID_PATTERN = worded(f"^{KB_ID}$", NAME_WORDS)
-JOB_ID_PATTERN = worded(f"^{JOB_ID}$", JOB_ID_WORDS)
+JOB_ID_PATTERN = worded(f"^{JOB_ID}$", _JOB_ID_WORDS)
 DOCUMENT_ID_PATTERN = worded(f"^{DOCUMENT_ID}$", "must be the id of a document, as the list of documents has it")
 _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 
@@ -51,7 +51,7 @@ def check_token(token: str) -> str:
 def check_job_id(job_id: str) -> str:
     """The id of a job, or InvalidRequest."""
     if not isinstance(job_id, str) or not re.fullmatch(JOB_ID, job_id) or _HALF_A_CHARACTER.search(job_id):
-        raise InvalidRequest("job_id", f"{job_id!r:.100} {JOB_ID_WORDS}")
+        raise InvalidRequest("job_id", f"{job_id!r:.100} {_JOB_ID_WORDS}")
     return job_id
 
 

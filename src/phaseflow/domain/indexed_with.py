@@ -18,7 +18,7 @@ from phaseflow.domain.settings import (
 _VALUE = ConfigDict(frozen=True, extra="forbid")
 CUT_AGAIN = "every document is cut again, and passages whose text changes are embedded again"
 EMBEDDED_AGAIN = "every passage is embedded again"
-MOVED = "its vectors are copied there; nothing is read or embedded again"
+_MOVED = "its vectors are copied there; nothing is read or embedded again"
 OWN_INDEX = "own"
 """The fingerprint of an index that the program has given: there is one."""
 _WHAT_MAKES_VECTORS = ("base_url", "model", "dimensions", "query_prefix", "document_prefix")
@@ -90,7 +90,7 @@ def stale(live: IndexedWith, following: IndexedWith) -> list[StaleSetting]:
     if _maker(live.embedder) != _maker(following.embedder):
         found.append(StaleSetting(setting="embedder", cost=EMBEDDED_AGAIN))
     if live.index != following.index:
-        found.append(StaleSetting(setting="index", cost=MOVED))
+        found.append(StaleSetting(setting="index", cost=_MOVED))
     return found
 
 

@@ -13,11 +13,11 @@ from phaseflow.domain.identifiers import hides_something
 from phaseflow.domain.patterns import worded
 from phaseflow.domain.validation import first_fault
 
-MetadataValue = str | bool | int | float | list[str]
-MOST_KEYS: Final = 64
+_MetadataValue = str | bool | int | float | list[str]
+_MOST_KEYS: Final = 64
 MOST_BYTES: Final = 16 * 1024
 """Of metadata as JSON, in UTF-8."""
-LONGEST_KEY: Final = 200
+_LONGEST_KEY: Final = 200
 LONGEST_URI: Final = 2048
 """Characters."""
 LONGEST_ORIGIN: Final = 4096
@@ -26,12 +26,12 @@ BUILT_IN: Final = ("uri", "source", "title", "media_type", "size", "modified_at"
 """Fields of every document, which metadata cannot shadow."""
 
 
-def check_metadata(metadata: Mapping[str, Any], field: str = "metadata") -> dict[str, MetadataValue]:
+def check_metadata(metadata: Mapping[str, Any], field: str = "metadata") -> dict[str, _MetadataValue]:
     """Metadata as it can be kept. Raises InvalidRequest, naming the field."""
     if not isinstance(metadata, Mapping):
         raise InvalidRequest(field, f"must be an object of names and values, not {type(metadata).__name__}")
-    if len(metadata) > MOST_KEYS:
-        raise InvalidRequest(field, f"has {len(metadata)} names; at most {MOST_KEYS} are kept")
+    if len(metadata) > _MOST_KEYS:
+        raise InvalidRequest(field, f"has {len(metadata)} names; at most {_MOST_KEYS} are kept")
     for key, value in metadata.items():
         if fault := _fault_of_key(key):
             raise InvalidRequest(field, fault)
@@ -49,7 +49,7 @@ def check_metadata(metadata: Mapping[str, Any], field: str = "metadata") -> dict
     return kept
 
 
-def as_metadata(field: str, text: str | bytes) -> dict[str, MetadataValue]:
+def as_metadata(field: str, text: str | bytes) -> dict[str, _MetadataValue]:
     """Metadata from JSON. Raises InvalidRequest, naming the field."""
     try:
         value = json.loads(text)
@@ -59,8 +59,8 @@ def as_metadata(field: str, text: str | bytes) -> dict[str, MetadataValue]:
 
 
 def _fault_of_key(key: object) -> str | None:
-    if not isinstance(key, str) or not key.strip() or len(key) > LONGEST_KEY:
-        return f"the name {key!r:.100} must be a string of 1 to {LONGEST_KEY} characters"
+    if not isinstance(key, str) or not key.strip() or len(key) > _LONGEST_KEY:
+        return f"the name {key!r:.100} must be a string of 1 to {_LONGEST_KEY} characters"
     return f"{key!r} is a field of every document; choose another name" if key in BUILT_IN else None
 
 
@@ -72,7 +72,7 @@ def _is_value(value: object) -> bool:
     return isinstance(value, str | bool) or (isinstance(value, list) and all(isinstance(each, str) for each in value))
 
 
-def _checked_metadata(value: Any) -> dict[str, MetadataValue]:
+def _checked_metadata(value: Any) -> dict[str, _MetadataValue]:
     try:
         return check_metadata(value)
     except InvalidRequest as error:
@@ -100,8 +100,8 @@ def _visible(text: str) -> str:
     return _whole(text)
 
 
-Uri = Annotated[str, Field(min_length=1, max_length=LONGEST_URI), AfterValidator(_visible)]
-_URI: TypeAdapter[str] = TypeAdapter(Uri)
+_Uri = Annotated[str, Field(min_length=1, max_length=LONGEST_URI), AfterValidator(_visible)]
+_URI: TypeAdapter[str] = TypeAdapter(_Uri)
 _ORIGIN: TypeAdapter[str] = TypeAdapter(
     Annotated[str, Field(min_length=1, max_length=LONGEST_ORIGIN), AfterValidator(_visible)]
 )
@@ -138,7 +138,7 @@ class NewDocument(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    uri: Uri
+    uri: _Uri
     text: Annotated[str, AfterValidator(_without_nul)]
     title: Annotated[str | None, Field(min_length=1, max_length=1000)] = None
     media_type: Annotated[str | None, Field(max_length=200, pattern=_MEDIA_TYPE)] = None

@@ -34,13 +34,13 @@ class RetryPolicy:
         return max(min(wait_s, left_s), asked_s)
 
 
-MOST_WORKERS_WAIT_S = 5.0
+_MOST_WORKERS_WAIT_S = 5.0
 """A cluster that is back is noticed after so long at the latest."""
 
 
 def workers_wait_s(times: int, asked_s: float | None) -> float:
     """Seconds until work is offered again to workers that could not be reached so many times in a row."""
-    return max(min(MOST_WORKERS_WAIT_S, 0.1 * 2.0 ** min(times - 1, 10)), asked_s or 0.0)
+    return max(min(_MOST_WORKERS_WAIT_S, 0.1 * 2.0 ** min(times - 1, 10)), asked_s or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class GuardPolicy:
     stalled_s: float | None = 900.0
 
 
-FEW_DELETED = 10
+_FEW_DELETED = 10
 """Fewer documents than this may always go."""
 WOULD_DELETE = "it would take out "
 """How the reason begins for which a job pauses before it takes out most of a source."""
@@ -105,7 +105,7 @@ def why_not_delete(had: Mapping[str, int], gone: Mapping[str, int], most_share: 
     over = [
         f"{counted_of(gone[name], had[name], 'document')}{_of_source(name)}"
         for name in sorted(had)
-        if gone.get(name, 0) >= FEW_DELETED and gone[name] > most_share * had[name]
+        if gone.get(name, 0) >= _FEW_DELETED and gone[name] > most_share * had[name]
     ]
     if not over:
         return None

@@ -12,7 +12,7 @@ LONGEST_QUERY: Final = 2000
 """Characters."""
 MOST_EXACT: Final = 8
 """Exact things of a query that are looked up; further ones count as words."""
-FEW_WORDS: Final = 8
+_FEW_WORDS: Final = 8
 """Of a short question. In longer ones, what is written without a space as one thing, however many passages hold it,
 made rankings 2 % worse."""
 _QUOTED: Final = re.compile(r'"([^"]+)"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|「([^」]+)」|『([^』]+)』')
@@ -47,7 +47,7 @@ def parsed(query: str) -> ParsedQuery:
     words = [word for each in _SECTION.sub(" ", rest).split() if (word := _bare(each))]
     is_alone = len(words) == 1 and not quoted and not _SECTION.search(rest)
     joined = _SECTION.findall(rest) + [word for word in words if _is_one_thing(word, is_alone=is_alone)]
-    is_short = len(words) <= FEW_WORDS
+    is_short = len(words) <= _FEW_WORDS
     exact = _things([*quoted, *joined] if is_short else quoted)
     compounds = _things(word for word in words if _COMPOUND.fullmatch(word)) if is_short else _things(joined)
     return ParsedQuery(

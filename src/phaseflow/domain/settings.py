@@ -27,13 +27,13 @@ from phaseflow.domain.sync import SyncSettings
 
 _STRICT = ConfigDict(extra="forbid")
 # What most sources do not ask for is left out of their JSON (``exclude_if``), so that it stays as it was given.
-LONGEST_ADDRESS = 2083
+_LONGEST_ADDRESS = 2083
 """Characters, as stored: what pydantic takes. Writing an address out (its slash, its escapes) can make it longer."""
 
 
 def _fits(address: HttpUrl) -> HttpUrl:
-    if len(str(address)) > LONGEST_ADDRESS:
-        raise ValueError(f"an address may have {LONGEST_ADDRESS} characters once it is written out")
+    if len(str(address)) > _LONGEST_ADDRESS:
+        raise ValueError(f"an address may have {_LONGEST_ADDRESS} characters once it is written out")
     return address
 
 
@@ -104,7 +104,7 @@ DEFAULT_SOURCE = "default"
 """The name of a source that was given without one. Its documents have no prefix."""
 PUSH = "push"
 """The name of the source of what was pushed, and of no other."""
-SOURCE_NAME = "[a-z0-9][a-z0-9_-]{0,62}"
+_SOURCE_NAME = "[a-z0-9][a-z0-9_-]{0,62}"
 
 
 def _not_reserved(name: str) -> str:
@@ -113,8 +113,8 @@ def _not_reserved(name: str) -> str:
     return name
 
 
-SourceName = Annotated[str, Field(pattern=worded(f"^{SOURCE_NAME}$", NAME_WORDS)), AfterValidator(_not_reserved)]
-Sources = Annotated[dict[SourceName, Source], Field(min_length=1, max_length=100)]
+_SourceName = Annotated[str, Field(pattern=worded(f"^{_SOURCE_NAME}$", NAME_WORDS)), AfterValidator(_not_reserved)]
+Sources = Annotated[dict[_SourceName, Source], Field(min_length=1, max_length=100)]
 SOURCES: TypeAdapter[dict[str, AnySource]] = TypeAdapter(Sources)
 
 
@@ -220,12 +220,12 @@ class PostgresIndexSettings(BaseModel):
 IndexSettings = Annotated[EmbeddedIndexSettings | PostgresIndexSettings, Field(discriminator="type")]
 
 
-USUAL_SHARE = 0.5
+_USUAL_SHARE = 0.5
 """Of the documents of a source, that may go without a question."""
 
 
 def _is_usual_share(share: float) -> bool:
-    return share == USUAL_SHARE
+    return share == _USUAL_SHARE
 
 
 def _none_if_off(sync: SyncSettings | None) -> SyncSettings | None:
@@ -247,7 +247,7 @@ class Settings(BaseModel):
     index: IndexSettings = EmbeddedIndexSettings()
     sync: Annotated[SyncSettings | None, AfterValidator(_none_if_off), Field(exclude_if=_is_none)] = None
     ocr: Annotated[OcrSettings | None, Field(exclude_if=_is_none)] = None
-    max_deleted_share: Annotated[float, Field(ge=0, le=1, exclude_if=_is_usual_share)] = USUAL_SHARE
+    max_deleted_share: Annotated[float, Field(ge=0, le=1, exclude_if=_is_usual_share)] = _USUAL_SHARE
 
     @model_validator(mode="after")
     def _overlap_is_smaller(self) -> "Settings":

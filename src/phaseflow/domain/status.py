@@ -22,7 +22,7 @@ Timestamp = Annotated[
     PlainSerializer(timestamp, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-Percent = Annotated[int, Field(ge=0, le=100)]
+_Percent = Annotated[int, Field(ge=0, le=100)]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -51,7 +51,7 @@ class PhaseDetail(Value):
 
     name: JobPhase
     status: PhaseStatus
-    progress: Percent
+    progress: _Percent
     items_processed: Count
     items_total: Count | None
     items_failed: Count

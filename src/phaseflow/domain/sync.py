@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 LONGEST_S = 366 * 86_400
-FALLBACK_S = 600
+_FALLBACK_S = 600
 """How often a folder is read that cannot be watched, where no time was given."""
 
 
@@ -44,7 +44,7 @@ class SyncSettings(BaseModel):
         """How often a job starts by the clock; None for never."""
         if self.every is not None:
             return timedelta(seconds=seconds_of(self.every))
-        return timedelta(seconds=FALLBACK_S) if self.watch and watch_failed else None
+        return timedelta(seconds=_FALLBACK_S) if self.watch and watch_failed else None
 
 
 def due_at(last: datetime | None, interval: timedelta | None, now: datetime) -> datetime | None:

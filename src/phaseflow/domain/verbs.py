@@ -16,7 +16,7 @@ from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_INTERRUPTION, BY_USER, PhaseState
 from phaseflow.domain.vocabulary import PHASES, Action, Intent, JobPhase, JobStatus, PhaseStatus
 
-CANCELLED_BY_USER = "Cancelled by user"
+_CANCELLED_BY_USER = "Cancelled by user"
 
 
 def pause(state: IngestionState, phase: JobPhase | None = None, reason: str = BY_USER) -> IngestionState:
@@ -97,7 +97,7 @@ def cancel(state: IngestionState, at: datetime) -> IngestionState:
         return state
     if state.get_overall_status().is_terminal:
         raise _conflict(state, Action.CANCEL)
-    ended = state.each(lambda p: p.fail(CANCELLED_BY_USER, at) if p.is_active() else p)
+    ended = state.each(lambda p: p.fail(_CANCELLED_BY_USER, at) if p.is_active() else p)
     return replace(ended.each(PhaseState.release).queue(None, at), cancelled=True, held=False, hold_reason=None)
 
 

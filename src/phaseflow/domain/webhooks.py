@@ -16,7 +16,7 @@ from phaseflow.domain.status import Timestamp
 WEBHOOK_NAME = KB_ID_PATTERN
 SECRET_BYTES = 32
 """The standard asks for 24 to 64."""
-SECRET_PREFIX = "whsec_"  # noqa: S105  # what secrets begin with
+_SECRET_PREFIX = "whsec_"  # noqa: S105  # what secrets begin with
 ATTEMPT_S = 15.0
 """How long one attempt may take."""
 GIVE_UP_S = 86_400.0
@@ -95,7 +95,7 @@ class Webhook(BaseModel):
 
 def shown_secret(secret: bytes) -> str:
     """A secret as receivers take it."""
-    return SECRET_PREFIX + base64.b64encode(secret).decode()
+    return _SECRET_PREFIX + base64.b64encode(secret).decode()
 
 
 def signed(secret: bytes, message_id: str, at_s: int, body: bytes) -> Mapping[str, str]:

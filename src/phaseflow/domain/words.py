@@ -13,7 +13,7 @@ from typing import Final
 VERSION: Final = 3
 """Grows when ``indexed_words`` gives other words for some text: what was indexed before has to be indexed again."""
 
-UNSPACED: Final = (
+_UNSPACED: Final = (
     "\u0e00-\u0eff"  # Thai, Lao
     "\u0f00-\u0fff"  # Tibetan
     "\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f"  # Burmese
@@ -47,7 +47,7 @@ _SAME: Final = (
 diacritics FTS5 takes off: German sharp s, ligatures, letters with a stroke, the dotted and the dotless i of Turkish,
 Russian yo, the last sigma of a Greek word and the accents of Greek."""
 _ANY_SAME: Final = re.compile(f"[{''.join(_SAME)}]")  # ten times as quick as str.translate
-_RUN: Final = re.compile(f"[{UNSPACED}]+")
+_RUN: Final = re.compile(f"[{_UNSPACED}]+")
 _SPLITS_RUN: Final = re.compile("[\u0e2f\u0e4f\u0e5a\u0e5b\u0f04-\u0f14\u104a-\u104f\u17d4-\u17da\u30a0\u30fb]+")
 _BROKEN: Final = re.compile(r"(?<![^\W\d_])([^\W\d_]{2,}+)-\r?\n[ \t]*([^\W\d_A-Z]{2,})")
 _MARKS: Final = re.compile(r"(\+\+(?<=[A-Za-z]\+\+)|#(?<=[A-Za-z]#)(?!\w))")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from phaseflow.domain.errors import InvalidRequest
 
 VARIABLE = "PHASEFLOW_WORKERS"
-MOST_PROCESSES = 1024
+_MOST_PROCESSES = 1024
 _RAY_ADDRESS = re.compile(r"ray://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 CHOICES = "must be a number of processes, ray, or ray://HOST:PORT"
 
@@ -24,8 +24,8 @@ def parse_workers(given: int | str, field: str = "workers") -> int | RayCluster:
     if isinstance(given, bool) or (not re.fullmatch("-?[0-9]{1,9}", words) and not words.startswith("ray")):
         raise InvalidRequest(field, f"{CHOICES}, not {words[:100]!r}")
     if not words.startswith("ray"):
-        if not 1 <= int(words) <= MOST_PROCESSES:
-            raise InvalidRequest(field, f"must be 1 to {MOST_PROCESSES:,} processes, not {int(words):,}")
+        if not 1 <= int(words) <= _MOST_PROCESSES:
+            raise InvalidRequest(field, f"must be 1 to {_MOST_PROCESSES:,} processes, not {int(words):,}")
         return int(words)
     address = _RAY_ADDRESS.fullmatch(words)
     if words != "ray" and (address is None or not 1 <= int(address[2]) <= 65_535):

@@ -19,7 +19,7 @@ from phaseflow.store.database import Database
 from phaseflow.store.pushed import INLINE_BYTES, Push
 from phaseflow.store.transaction import Transaction
 
-LOOK = 500
+_LOOK = 500
 """Files looked up in the database at once."""
 
 
@@ -37,7 +37,7 @@ async def adopt_uploads(database: Database, uploads: Uploads) -> None:
 
 async def _adopt(database: Database, uploads: Uploads, kb_id: str) -> None:
     names = uploads.names(kb_id)
-    while found := await anyio.to_thread.run_sync(lambda: list(islice(names, LOOK))):
+    while found := await anyio.to_thread.run_sync(lambda: list(islice(names, _LOOK))):
         older = [name for name in found if not name.startswith(".")]
         if older:
             get_logger().info("keeping uploaded files in the new way; this is done once", kb=kb_id, files=len(older))

@@ -31,7 +31,7 @@ class Background:
         self._janitor = Janitor(hub.database, hub.clock, keep_vectors)
         self._indexes = indexes
         self._ending = hub.database.ending
-        parts = (self._janitor, indexes, LeaseKeeper(hub), Deliveries(hub, access), ClockKeeper(hub))
+        parts = (self._janitor, indexes, LeaseKeeper(hub), Deliveries(hub, access), _ClockKeeper(hub))
         self._parts = parts if sync is None else (*parts, sync)
 
     async def run(self) -> None:
@@ -52,7 +52,7 @@ class Background:
             await self._indexes.finish()
 
 
-class ClockKeeper:
+class _ClockKeeper:
     """Brings what is stored of running times after a step of the wall clock, also while no job makes a move.
 
     The engine itself knows of a step when it asks its clock; a reader in another process knows only the rows.

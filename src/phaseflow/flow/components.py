@@ -69,7 +69,7 @@ class ComponentFactory:
         self.index_servers = IndexServers(index_servers)
         self.indexes = Indexes(self.index_servers, index)
         self._embedders: dict[tuple[str, bool], EmbedderAdapter] = {}
-        self._chosen_workers = chosen_workers(workers)
+        self._chosen_workers = _chosen_workers(workers)
         self._recognition: Recognition | None = None
         self._making = anyio.Lock()
 
@@ -249,7 +249,7 @@ def _as_embedder(embedder: Any) -> "EmbedderAdapter":
     return as_embedder(embedder)
 
 
-def chosen_workers(given: "WorkersLike | None") -> "int | RayCluster | Workers | None":
+def _chosen_workers(given: "WorkersLike | None") -> "int | RayCluster | Workers | None":
     """The choice of workers, checked; None: by PHASEFLOW_WORKERS, else as many processes as there are cores.
 
     Raises InvalidRequest for what is none, MissingExtra for Ray where its extra is absent.

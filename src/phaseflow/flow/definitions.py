@@ -9,7 +9,7 @@ from phaseflow.store import knowledge_bases, pushed
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.transaction import Transaction
 
-UPLOAD = SOURCES.dump_json({DEFAULT_SOURCE: UploadSource()}).decode()
+_UPLOAD = SOURCES.dump_json({DEFAULT_SOURCE: UploadSource()}).decode()
 
 
 class Definitions:
@@ -36,7 +36,7 @@ class Definitions:
             if kb is None:
                 raise KnowledgeBaseNotFound(kb_id)
             if kb.sources is None and pushed.is_all(tx, kb.key):
-                sources = UPLOAD  # its jobs were another program's: what was pushed beside them is all it can load
+                sources = _UPLOAD  # its jobs were another program's: what was pushed beside them is all it can load
             elif kb.sources is None:
                 raise InvalidRequest("source", f"knowledge base {kb_id!r} has no source; start it with one")
         if kb is None or sources is not None or settings is not None:
@@ -46,7 +46,7 @@ class Definitions:
     def to_push(self, tx: Transaction, kb_id: str, at: datetime) -> KnowledgeBaseRecord:
         """The knowledge base that documents are pushed into; an unknown one is created, without any other source."""
         if knowledge_bases.find(tx, kb_id) is None:
-            knowledge_bases.put(tx, kb_id, UPLOAD, self.settings_json(None, None), at)
+            knowledge_bases.put(tx, kb_id, _UPLOAD, self.settings_json(None, None), at)
         return knowledge_bases.get(tx, kb_id)
 
     def put(self, tx: Transaction, kb_id: str, sources: str | None, settings: Settings | None, at: datetime) -> None:

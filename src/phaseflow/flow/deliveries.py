@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 AT_ONCE = 16
 """Attempts in progress, of all webhooks, …"""
-AT_ONCE_EACH = 4
+_AT_ONCE_EACH = 4
 """… and of one, so that a slow one leaves room for the others."""
 PAUSE_S = 0.1
 """Between two looks: a running job wakes the feed with each batch."""
-LONGEST_LOOK_S = 5.0
+_LONGEST_LOOK_S = 5.0
 """It looks at least this often while something waits: the wall clock may step."""
 LONGEST_ERROR = 500
 """Characters of an error that are kept."""
@@ -89,11 +89,11 @@ class Deliveries:
             return float("inf")
         if len(self._busy) < AT_ONCE:
             busy = dict(self._busy)
-            found = await database.read(lambda tx: webhooks.due(tx, now, LONGEST_WAIT_S, busy, AT_ONCE_EACH))
+            found = await database.read(lambda tx: webhooks.due(tx, now, LONGEST_WAIT_S, busy, _AT_ONCE_EACH))
             for message in found[: AT_ONCE - len(self._busy)]:
                 self._busy[message.seq] = message.target.name
                 tasks.start_soon(self._deliver, message)
-        return min(LONGEST_LOOK_S, max(0.0, (next_at - now).total_seconds()) or LONGEST_LOOK_S)
+        return min(_LONGEST_LOOK_S, max(0.0, (next_at - now).total_seconds()) or _LONGEST_LOOK_S)
 
     async def _deliver(self, message: Message) -> None:
         try:
@@ -168,7 +168,7 @@ class Deliveries:
         from phaseflow.components.embedders.guarded import GuardedTransport
 
         guard = self._access.policy_for(normalised(url) or url) if chosen_by_client else None
-        transport = None if guard is None else GuardedTransport(guard, AT_ONCE_EACH)
+        transport = None if guard is None else GuardedTransport(guard, _AT_ONCE_EACH)
         return httpx2.AsyncClient(
             transport=transport, verify=trusted(), timeout=ATTEMPT_S, follow_redirects=False, trust_env=guard is None
         )

@@ -17,7 +17,7 @@ MOST_ITEMS = 1000
 """Items of a list in one answer."""
 LONGEST_PART = 200
 """Characters of a uri that a list of documents is asked for."""
-PIECE_SEGMENTS = 16
+_PIECE_SEGMENTS = 16
 """Segments of a text read at once: a million characters."""
 
 
@@ -99,11 +99,11 @@ class DocumentQueries:
             return version
 
         number, uri, characters = await self._readings.read(begin)
-        for first in range(0, characters // texts.SEGMENT + 1, PIECE_SEGMENTS):
+        for first in range(0, characters // texts.SEGMENT + 1, _PIECE_SEGMENTS):
             piece = await self._readings.read_long(
-                partial(texts.piece, document_id=number, first=first, count=PIECE_SEGMENTS)
+                partial(texts.piece, document_id=number, first=first, count=_PIECE_SEGMENTS)
             )
-            if len(piece) != min(PIECE_SEGMENTS * texts.SEGMENT, characters - first * texts.SEGMENT):
+            if len(piece) != min(_PIECE_SEGMENTS * texts.SEGMENT, characters - first * texts.SEGMENT):
                 raise DocumentNotFound(kb_id, uri)  # a newer version has taken its place, and the janitor was quick
             yield piece
 

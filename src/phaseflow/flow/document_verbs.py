@@ -22,7 +22,7 @@ from phaseflow.store.transaction import Transaction
 
 Change = Callable[[Transaction, str, KnownDocument, datetime], str | None]
 """Changes a document of a knowledge base (by its key); a file that nothing names any more."""
-DocumentChange = tuple[str, str | None]
+_DocumentChange = tuple[str, str | None]
 """The uri of the document that was changed, and the newest job of its knowledge base."""
 
 
@@ -35,7 +35,7 @@ class DocumentVerbs:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def retry(self, kb_id: str, document: str) -> DocumentChange:
+    async def retry(self, kb_id: str, document: str) -> _DocumentChange:
         """Load it anew, even if it is unchanged."""
         return await self._change(kb_id, document, _retry)
 
@@ -43,7 +43,7 @@ class DocumentVerbs:
         """Load each anew that there is, in one transaction, as if they were pushed again; give a bounded number."""
         await self._change_each(kb_id, uris, _retry, is_push=True)
 
-    async def skip(self, kb_id: str, document: str) -> DocumentChange:
+    async def skip(self, kb_id: str, document: str) -> _DocumentChange:
         """Take it out of search, and leave it out."""
         return await self._change(kb_id, document, _skip)
 
@@ -51,7 +51,7 @@ class DocumentVerbs:
         """Leave out each that there is, in one transaction; give a bounded number of them."""
         await self._change_each(kb_id, uris, _skip)
 
-    async def set_metadata(self, kb_id: str, document: str, metadata: Mapping[str, Any]) -> DocumentChange:
+    async def set_metadata(self, kb_id: str, document: str, metadata: Mapping[str, Any]) -> _DocumentChange:
         """Replace its metadata."""
         given = json.dumps(check_metadata(metadata))
 
@@ -60,7 +60,7 @@ class DocumentVerbs:
 
         return await self._change(kb_id, document, change)
 
-    async def delete(self, kb_id: str, document: str) -> DocumentChange:
+    async def delete(self, kb_id: str, document: str) -> _DocumentChange:
         """Take out one that was pushed. Raises HeldBySource for any other."""
 
         def change(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> str | None:
@@ -73,7 +73,7 @@ class DocumentVerbs:
 
         return await self._change(kb_id, document, change)
 
-    async def _change(self, kb_id: str, document: str, change: Change) -> DocumentChange:
+    async def _change(self, kb_id: str, document: str, change: Change) -> _DocumentChange:
         check_kb_id(kb_id)
         name = as_text("document", document)
 

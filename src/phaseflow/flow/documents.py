@@ -25,7 +25,7 @@ from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.pushed import Push, Pushed
 from phaseflow.store.transaction import Transaction
 
-DISCARD_S = 2.0
+_DISCARD_S = 2.0
 """How long an upload that was given up may take to go; what is left then, goes when the next engine starts."""
 TOGETHER = 100
 """Documents of a program that are stored in one transaction."""
@@ -79,7 +79,7 @@ class Documents:
             try:
                 yield batch
             finally:
-                with anyio.move_on_after(DISCARD_S, shield=True):
+                with anyio.move_on_after(_DISCARD_S, shield=True):
                     await anyio.to_thread.run_sync(batch.discard, abandon_on_cancel=True)
 
     async def take_in(self, kb_id: str, batch: UploadBatch) -> Taken:

@@ -34,7 +34,7 @@ SourceLike = Source | str | Path | Mapping[str, Any]
 SettingsLike = Settings | Mapping[str, Any]
 File = str | Path | tuple[str, bytes]
 
-MOST_DAYS = 36_500
+_MOST_DAYS = 36_500
 CURSOR = "after:"
 """Begins the cursor of a list by name: any other text would be a place in the list, too."""
 
@@ -51,7 +51,7 @@ def as_settings(settings: SettingsLike | None) -> Settings | None:
     try:
         return Settings.model_validate(dict(settings))
     except ValidationError as error:
-        raise invalid("settings", error) from error
+        raise _invalid("settings", error) from error
 
 
 def as_source(source: SourceLike) -> Source:
@@ -75,7 +75,7 @@ def as_source(source: SourceLike) -> Source:
     try:
         return SOURCE.validate_python(dict(source))
     except ValidationError as error:
-        raise invalid("source", error) from error
+        raise _invalid("source", error) from error
 
 
 def as_sources(source: SourceLike | None, sources: Mapping[str, SourceLike] | None) -> dict[str, Source] | None:
@@ -92,7 +92,7 @@ def as_sources(source: SourceLike | None, sources: Mapping[str, SourceLike] | No
     try:
         return SOURCES.validate_python(found)
     except ValidationError as error:
-        raise invalid("sources", error) from error
+        raise _invalid("sources", error) from error
 
 
 def as_phase(name: JobPhase | str) -> JobPhase:
@@ -140,7 +140,7 @@ def _as_new_document(number: int, document: NewDocument | Mapping[str, Any]) -> 
     try:
         return NewDocument.model_validate(dict(document))
     except ValidationError as error:
-        raise invalid(f"documents.{number}", error) from error
+        raise _invalid(f"documents.{number}", error) from error
 
 
 def as_names(field: str, names: Collection[str]) -> Collection[str]:
@@ -200,9 +200,9 @@ def foreign_cursor() -> InvalidRequest:
 def as_days(field: str, value: float) -> float:
     """A number of days, parts of one too."""
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise _wrong(field, f"a number of days, 0 to {MOST_DAYS}", value)
-    if not 0 <= value <= MOST_DAYS:
-        raise InvalidRequest(field, f"must be a number of days, 0 to {MOST_DAYS}")
+        raise _wrong(field, f"a number of days, 0 to {_MOST_DAYS}", value)
+    if not 0 <= value <= _MOST_DAYS:
+        raise InvalidRequest(field, f"must be a number of days, 0 to {_MOST_DAYS}")
     return value
 
 
@@ -223,7 +223,7 @@ def _wrong(field: str, wanted: str, given: object) -> InvalidRequest:
     return InvalidRequest(field, f"must be {wanted}, not {type(given).__name__}")
 
 
-def invalid(root: str, error: ValidationError) -> InvalidRequest:
+def _invalid(root: str, error: ValidationError) -> InvalidRequest:
     """The first fault that was found, as an error of ours."""
     fault = first_fault(error, root)
     return InvalidRequest(fault.place, fault.problem)

@@ -18,7 +18,7 @@ from phaseflow.tracker import StateHub
 
 MOST_FILES = 10_000
 """Files kept at once; documents of knowledge bases are no part of them."""
-DISCARD_S = 2.0
+_DISCARD_S = 2.0
 """How long a file that was given up may take to go; what is left then, goes before the next one comes in."""
 
 
@@ -103,7 +103,7 @@ class KeptFiles:
                 yield incoming
             finally:
                 if not incoming.is_kept:
-                    with anyio.move_on_after(DISCARD_S, shield=True):
+                    with anyio.move_on_after(_DISCARD_S, shield=True):
                         await self._remove(number)
         finally:
             self._coming_in.discard(id_)

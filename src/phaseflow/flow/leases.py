@@ -13,7 +13,7 @@ from phaseflow.store.database import STORE_RETRY_S
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import Changed, StateHub, change_in
 
-LONGEST_LOOK_S = 5.0
+_LONGEST_LOOK_S = 5.0
 """It looks at least this often while there are leases: the wall clock may step."""
 
 
@@ -36,7 +36,7 @@ class LeaseKeeper:
                 try:
                     granted = self._hub.lease_granted
                     left_s = await self._end_some()
-                    with anyio.move_on_after(None if left_s is None else min(left_s, LONGEST_LOOK_S)):
+                    with anyio.move_on_after(None if left_s is None else min(left_s, _LONGEST_LOOK_S)):
                         await granted.wait()
                 except EngineStopped:
                     return

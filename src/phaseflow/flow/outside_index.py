@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 SEARCH_S: Final = 4.0
 """What it may take with the embedding of the query, seconds: less than a search, so that the answer names the index."""
-LEAST: Final = 100
+_LEAST: Final = 100
 """Passages asked for at least: the head ranks them by their exact vectors, and by words."""
 MOST_WAITING: Final = 2000
 """More passages that are gone, and that the index has yet to forget, are not made up for at once."""
-MORE: Final = 8
+_MORE: Final = 8
 """So many times as many are asked for when too few of them could be used, …"""
 MOST: Final = 6400
 """… up to these."""
@@ -43,7 +43,7 @@ class OutsideSearch:
         self._kb_id = kb.id
         self._search_revision = kb.search_revision
         self._space = space
-        self._limit = max(2 * limit, LEAST) + min(waiting, MOST_WAITING)
+        self._limit = max(2 * limit, _LEAST) + min(waiting, MOST_WAITING)
         self._losses_before = indexes.losses.times(space.name)
         self._has_more = True
         self._is_short = False
@@ -127,5 +127,5 @@ class OutsideSearch:
         ids = [piece_id(document, position) for document, position in found]
         self._is_short = len(ids) < limit
         self._has_more = not self._is_short and limit < MOST
-        self._limit = limit * MORE
+        self._limit = limit * _MORE
         return ids

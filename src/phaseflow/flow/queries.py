@@ -54,7 +54,7 @@ class Queries:
     async def kb(self, kb_id: str) -> KnowledgeBase:
         """One knowledge base with the status of its newest job."""
         composed = await self._readings.composer()
-        return await self._readings.read(lambda tx: self._kbs.compose(tx, known_kb(tx, kb_id), composed))
+        return await self._readings.read(lambda tx: self._kbs.compose(tx, _known_kb(tx, kb_id), composed))
 
     async def status(self, kb_id: str) -> JobStatusResponse:
         """The status of the newest job. Raises JobNotFound when the knowledge base has never run."""
@@ -89,7 +89,7 @@ class Queries:
         before, composed = as_cursor_number(cursor), await self._readings.composer()
 
         def read(tx: Transaction) -> Page[JobStatusResponse]:
-            known_kb(tx, kb_id)
+            _known_kb(tx, kb_id)
             records = jobs.history(tx, kb_id, limit + 1, before)
             items = [composed(record) for record in records[:limit]]
             return Page(items=items, next_cursor=str(records[limit - 1].seq) if len(records) > limit else None)
@@ -114,14 +114,14 @@ class Queries:
         after = as_cursor_name(cursor)
 
         def read(tx: Transaction) -> list[Failure]:
-            return failures.page(tx, known_kb(tx, kb_id).key, limit + 1, after)
+            return failures.page(tx, _known_kb(tx, kb_id).key, limit + 1, after)
 
         found = await self._readings.read(read)
         return Page(items=found[:limit], next_cursor=cursor_after(found[limit - 1].uri) if len(found) > limit else None)
 
     async def count_failures(self, kb_id: str) -> int:
         """How many documents failed."""
-        return await self._readings.read(lambda tx: failures.count(tx, known_kb(tx, kb_id).key))
+        return await self._readings.read(lambda tx: failures.count(tx, _known_kb(tx, kb_id).key))
 
     async def documents(
         self,
@@ -201,7 +201,7 @@ class Queries:
         return await self._searching.why_down()
 
 
-def known_kb(tx: Transaction, kb_id: str) -> KnowledgeBaseRecord:
+def _known_kb(tx: Transaction, kb_id: str) -> KnowledgeBaseRecord:
     """One knowledge base. Raises KnowledgeBaseNotFound."""
     return knowledge_bases.get(tx, as_text("kb_id", kb_id))
 
@@ -210,6 +210,6 @@ def latest_job(tx: Transaction, kb_id: str) -> JobRecord:
     """The newest job of a knowledge base. Raises KnowledgeBaseNotFound, or JobNotFound when it has never run."""
     record = jobs.latest(tx, as_text("kb_id", kb_id))
     if record is None:
-        known_kb(tx, kb_id)
+        _known_kb(tx, kb_id)
         raise JobNotFound(kb_id, is_kb=True)
     return record

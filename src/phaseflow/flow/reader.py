@@ -29,7 +29,7 @@ from phaseflow.store.transaction import Transaction
 
 T = TypeVar("T")
 
-SEEN_AFTER = timedelta(seconds=0.25)
+_SEEN_AFTER = timedelta(seconds=0.25)
 """Running times beside another process are shown as of so long ago: that process may be about to commit the end of one,
 and a longer time than it stores is shown by nobody."""
 
@@ -104,7 +104,7 @@ class _File:
         def composed(record: JobRecord) -> JobStatusResponse:
             # Asked before and after the record was read: a holder in between is one that has just begun or ended.
             if was_held or is_held(self._path):
-                return compose(record, self.now() - SEEN_AFTER)
+                return compose(record, self.now() - _SEEN_AFTER)
             return compose(replace(record, state=verbs.left_behind(record.state, record.last_signs)), self.now())
 
         return composed

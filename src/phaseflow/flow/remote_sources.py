@@ -26,7 +26,7 @@ from phaseflow.components.workers.recognition import AnyPool
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
 from phaseflow.domain.remote_sources import FsspecSource, GitSource
 
-RemoteSource = FsspecSource | GitSource
+_RemoteSource = FsspecSource | GitSource
 
 
 class RemoteSources:
@@ -50,7 +50,7 @@ class RemoteSources:
             None if database is None else database.with_name(f"{database.name}{REPOSITORIES}")
         )
 
-    async def check(self, source: RemoteSource) -> None:
+    async def check(self, source: _RemoteSource) -> None:
         """Raise InvalidRequest or SourceNotAllowed for a source that cannot or may not be read."""
         await self._connection(source)
         if self._roots is not None:
@@ -58,7 +58,7 @@ class RemoteSources:
         if isinstance(source, FsspecSource):
             await _in_thread(partial(file_system, source))
 
-    async def loader(self, source: RemoteSource, workers: AnyPool) -> Loader:
+    async def loader(self, source: _RemoteSource, workers: AnyPool) -> Loader:
         """What reads a source. Raises SourceNotAllowed, and ComponentUnavailable when it cannot be made."""
         try:
             connection = await self._connection(source)
@@ -80,7 +80,7 @@ class RemoteSources:
         """Remove the copies of repositories that no job reads just now: they can be had again."""
         await _in_thread(self._repositories.purge)
 
-    async def _connection(self, source: RemoteSource) -> NamedConnection | None:
+    async def _connection(self, source: _RemoteSource) -> NamedConnection | None:
         if self._connections is None:
             self._connections = await _in_thread(named_connections)
         known = self._connections

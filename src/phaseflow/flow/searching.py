@@ -89,7 +89,7 @@ class Searching:
         hits, is_same = await self._readings.read_search(read)
         if not is_same and request.mode is not SearchMode.WORDS:
             embedded = without_vector(kb, "its embedder was changed meanwhile; search again")
-        return ranked(hits, request.mode, embedded)
+        return _ranked(hits, request.mode, embedded)
 
     async def _search_outside(
         self, kb: KnowledgeBaseRecord, space: index_spaces.Space, request: Request, until: float
@@ -119,7 +119,7 @@ class Searching:
                 return await self._search(kb.id, request.with_vector(None))
             if len(hits) >= request.limit or not asking.has_more:
                 await asking.check(self._readings, proposed, document_ids)
-                return ranked(hits, request.mode, QueryVector(request.vector))
+                return _ranked(hits, request.mode, QueryVector(request.vector))
 
     async def _query_vector(
         self, kb_id: str, request: Request
@@ -139,7 +139,7 @@ class Searching:
         return kb, embedded, space
 
 
-def ranked(hits: Iterable[SearchHit], mode: SearchMode, by: QueryVector) -> SearchHits:
+def _ranked(hits: Iterable[SearchHit], mode: SearchMode, by: QueryVector) -> SearchHits:
     """Hits with how they were ranked."""
     return SearchHits(hits, SearchMode.WORDS if by.degraded else mode, by.degraded)
 

@@ -40,7 +40,7 @@ from phaseflow.store.jobs import JobRecord
 from phaseflow.store.stop_deadline import PARTS_S
 
 LoaderFor = Callable[[Source], Loader]
-CLOSE_S = 2.0
+_CLOSE_S = 2.0
 """How long the loaders of a job may take to close their connections, seconds."""
 _Closeable = WebLoader | FsspecLoader | GitLoader
 
@@ -108,7 +108,7 @@ class SourceLoaders:
     async def _close(self, loaders: Sequence[_Closeable]) -> None:
         """All at once: at the end of an engine they share the time that its deadline leaves them."""
         assert self._database is not None
-        with self._database.ending.limit(PARTS_S), anyio.move_on_after(CLOSE_S):
+        with self._database.ending.limit(PARTS_S), anyio.move_on_after(_CLOSE_S):
             async with anyio.create_task_group() as tasks:
                 for loader in loaders:
                     tasks.start_soon(loader.aclose)

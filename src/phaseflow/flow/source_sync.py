@@ -27,10 +27,10 @@ LOOK_S = 0.5
 """How often it is looked which jobs are due, and whether one that was in the way is over."""
 RETRY_S = 30.0
 """When a start was refused, or a folder could not be watched, it is tried again after so long."""
-MOST_WATCHES = 256
+_MOST_WATCHES = 256
 """Folders watched at once: a thread each, that sleeps."""
-BUSY_JOBS = 10
-BUSY_ASKS = 30
+_BUSY_JOBS = 10
+_BUSY_ASKS = 30
 CALM_S = 30.0
 """After so many jobs that list, or that read what has changed, in a minute, changes are collected for so long:
 something writes all the time."""
@@ -63,8 +63,8 @@ class _Kept:
     changed: dict[str, ChangedFiles] = field(default_factory=dict)
     not_before: float = 0.0
     error: str | None = None
-    starts: deque[float] = field(default_factory=lambda: deque(maxlen=BUSY_JOBS))
-    asks: deque[float] = field(default_factory=lambda: deque(maxlen=BUSY_ASKS))
+    starts: deque[float] = field(default_factory=lambda: deque(maxlen=_BUSY_JOBS))
+    asks: deque[float] = field(default_factory=lambda: deque(maxlen=_BUSY_ASKS))
 
     def note(self, changes: Mapping[str, ChangedFiles]) -> None:
         """More has changed, by source."""
@@ -104,7 +104,7 @@ class SourceSync:
 
     async def run(self) -> None:
         """Until ``stop``. Cancelling is the same."""
-        self._limiter = anyio.CapacityLimiter(MOST_WATCHES)
+        self._limiter = anyio.CapacityLimiter(_MOST_WATCHES)
         try:
             with self._scope:
                 async with anyio.create_task_group() as tasks:
@@ -163,8 +163,8 @@ class SourceSync:
             if old is not None and not (old.has_ended and anyio.current_time() >= old.retry_at):
                 continue
             watch = self._watches[key] = _Watch(source, error=None if old is None else old.error)
-            if len(self._watches) > MOST_WATCHES:
-                watch.error = f"more than {MOST_WATCHES} folders cannot be watched at once"
+            if len(self._watches) > _MOST_WATCHES:
+                watch.error = f"more than {_MOST_WATCHES} folders cannot be watched at once"
                 watch.has_ended, watch.retry_at = True, anyio.current_time() + RETRY_S
             else:
                 tasks.start_soon(self._run_watch, key, watch)

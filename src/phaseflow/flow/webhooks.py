@@ -14,7 +14,7 @@ from phaseflow.store.transaction import Transaction
 from phaseflow.store.webhooks import Target
 from phaseflow.tracker import StateHub
 
-MOST_WEBHOOKS = 100
+_MOST_WEBHOOKS = 100
 MOST_ITEMS = 1000
 
 
@@ -44,8 +44,8 @@ class Webhooks:
         )  # fmt: skip
 
         def write(tx: Transaction) -> tuple[Webhook, bool]:
-            if webhooks.count(tx) >= MOST_WEBHOOKS and webhooks.find(tx, name) is None:
-                raise InvalidRequest("name", f"there are {MOST_WEBHOOKS} webhooks, which is all; delete one first")
+            if webhooks.count(tx) >= _MOST_WEBHOOKS and webhooks.find(tx, name) is None:
+                raise InvalidRequest("name", f"there are {_MOST_WEBHOOKS} webhooks, which is all; delete one first")
             created = webhooks.put(tx, shown, target, at)
             return _found(tx, name), created
 

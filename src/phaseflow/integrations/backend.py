@@ -16,7 +16,7 @@ from phaseflow.domain.vocabulary import DocumentStatus
 from phaseflow.flow import PhaseFlow
 
 T = TypeVar("T")
-Work = Callable[[], Coroutine[Any, Any, T]]
+_Work = Callable[[], Coroutine[Any, Any, T]]
 
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.02, 0.5
 """How often it is looked whether a document is searchable: seldom where it takes long."""
@@ -69,7 +69,7 @@ class Backend:
             f"{uri} is stored, but not searchable after {within_s:g} s; see the status of {self.kb_id!r}"
         )
 
-    def run(self, work: Work[T]) -> T:
+    def run(self, work: _Work[T]) -> T:
         """Do it in the loop where it belongs. Blocking."""
         if isinstance(self._target, SyncClient):
             return self._target._loop.call(work)
@@ -80,7 +80,7 @@ class Backend:
             )  # fmt: skip
         return asyncio.run_coroutine_threadsafe(work(), self._loop).result()
 
-    async def arun(self, work: Work[T]) -> T:
+    async def arun(self, work: _Work[T]) -> T:
         """The same without blocking."""
         if isinstance(self._target, SyncClient):
             return await anyio.to_thread.run_sync(partial(self.run, work), abandon_on_cancel=True)

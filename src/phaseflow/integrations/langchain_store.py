@@ -16,7 +16,7 @@ from phaseflow.domain.new_document import BUILT_IN
 from phaseflow.flow import PhaseFlow
 from phaseflow.integrations.backend import Backend
 
-Scored = list[tuple[Document, float]]
+_Scored = list[tuple[Document, float]]
 TOGETHER = 50
 """Texts pushed by one call."""
 
@@ -71,10 +71,10 @@ class PhaseflowVectorStore(VectorStore):
     async def asimilarity_search(self, query: str, k: int = 4, **options: Any) -> list[Document]:
         return [document for document, _ in await self.asimilarity_search_with_score(query, k, **options)]
 
-    def similarity_search_with_score(self, query: str, k: int = 4, filter: Any = None, **_: Any) -> Scored:
+    def similarity_search_with_score(self, query: str, k: int = 4, filter: Any = None, **_: Any) -> _Scored:
         return self._backend.run(partial(self._search, query, k, filter))
 
-    async def asimilarity_search_with_score(self, query: str, k: int = 4, filter: Any = None, **_: Any) -> Scored:
+    async def asimilarity_search_with_score(self, query: str, k: int = 4, filter: Any = None, **_: Any) -> _Scored:
         return await self._backend.arun(partial(self._search, query, k, filter))
 
     def _select_relevance_score_fn(self) -> Any:
@@ -119,7 +119,7 @@ class PhaseflowVectorStore(VectorStore):
                 found.append(Document(await self._backend.ask("document_text", uri), id=uri, metadata=_given(metadata)))
         return found
 
-    async def _search(self, query: str, k: int, filter: Any) -> Scored:
+    async def _search(self, query: str, k: int, filter: Any) -> _Scored:
         try:
             hits = await self._backend.ask("search", query, k, filter=filter)
         except KnowledgeBaseNotFound:

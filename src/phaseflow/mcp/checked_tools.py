@@ -28,7 +28,7 @@ _HINTS = {
 }
 
 
-class CheckedTool(Tool):
+class _CheckedTool(Tool):
     """The SDK's own drops what it does not know, and answers faults as pydantic tells them to programmers."""
 
     def model_post_init(self, context: Any) -> None:
@@ -64,7 +64,7 @@ def checked_tools(tools: Tools) -> list[Tool]:
         )  # fmt: skip
         tool = getattr(tools, name)
         found.append(
-            CheckedTool.from_function(
+            _CheckedTool.from_function(
                 told(tool), name=name, description=getdoc(tool), annotations=hints, structured_output=True
             )
         )

@@ -26,7 +26,7 @@ _PARTS = TypeAdapter(tuple[str | None, str | None, str | None])
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class _Place:
     """Where a page begins: the knowledge bases behind a cursor, and in the first of them, ``kb_id``, its documents."""
 
     kbs: str | None = None
@@ -46,7 +46,7 @@ class Resources:
 
         Raises InvalidRequest for a cursor that was not made here.
         """
-        at: Place | None = _read(cursor)
+        at: _Place | None = _read(cursor)
         found: list[tuple[str, DocumentInfo]] = []
         left = PAGE
         for _ in range(MOST_KBS):
@@ -56,17 +56,17 @@ class Resources:
             left -= looked_at
         return found, None if at is None else _written(at)
 
-    async def _look(self, at: Place, limit: int, found: list[tuple[str, DocumentInfo]]) -> tuple[Place | None, int]:
+    async def _look(self, at: _Place, limit: int, found: list[tuple[str, DocumentInfo]]) -> tuple[_Place | None, int]:
         kbs = await self._backend.kbs(1, at.kbs)
         if not kbs.items:
             return None, 0
-        kb_id, behind = kbs.items[0].kb_id, None if kbs.next_cursor is None else Place(kbs.next_cursor)
+        kb_id, behind = kbs.items[0].kb_id, None if kbs.next_cursor is None else _Place(kbs.next_cursor)
         try:
             page = await self._backend.documents(kb_id, limit, at.documents if kb_id == at.kb_id else None)
         except KnowledgeBaseNotFound:
             return behind, 0  # deleted since
-        found += [(address(kb_id, document.id), document) for document in page.items if document.searchable]
-        return (Place(at.kbs, kb_id, page.next_cursor) if page.next_cursor else behind), len(page.items)
+        found += [(_address(kb_id, document.id), document) for document in page.items if document.searchable]
+        return (_Place(at.kbs, kb_id, page.next_cursor) if page.next_cursor else behind), len(page.items)
 
     async def read(self, kb_id: str, name: str, start: str) -> DocumentText:
         """A part of a document. Raises PhaseflowError."""
@@ -75,19 +75,19 @@ class Resources:
         return await self._tools.get_document(kb_id, name, int(start))
 
 
-def address(kb_id: str, document_id: str) -> str:
+def _address(kb_id: str, document_id: str) -> str:
     """The address of a document as a resource."""
     return f"phaseflow://kb/{quote(kb_id, safe='')}/documents/{quote(document_id, safe='')}"
 
 
-def _written(at: Place) -> str:
+def _written(at: _Place) -> str:
     return urlsafe_b64encode(json.dumps([at.kbs, at.kb_id, at.documents]).encode()).decode()
 
 
-def _read(cursor: str | None) -> Place:
+def _read(cursor: str | None) -> _Place:
     if cursor is None:
-        return Place()
+        return _Place()
     try:
-        return Place(*_PARTS.validate_json(urlsafe_b64decode(cursor.encode("ascii"))))
+        return _Place(*_PARTS.validate_json(urlsafe_b64decode(cursor.encode("ascii"))))
     except ValueError:  # of base64, of the text and of the parts alike
         raise InvalidRequest("cursor", "must be the nextCursor of the page before") from None

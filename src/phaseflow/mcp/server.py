@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mcp.server import MCPServer
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 
-INSTRUCTIONS = (
+_INSTRUCTIONS = (
     "Search and fill knowledge bases: collections of documents that phaseflow ingests in four phases (loading,"
     " chunking, embedding, indexing). Look with list_knowledge_bases, answer from search, and cite the uri of each"
     f" passage. {DATA_NOTE}"
@@ -37,7 +37,7 @@ def make_server(backend: Backend) -> "MCPServer":
     resources = Resources(backend, tools)
     server = MCPServer(
         "phaseflow",
-        instructions=INSTRUCTIONS,
+        instructions=_INSTRUCTIONS,
         tools=checked_tools(tools),
         middleware=[_refuse_prompts, _Listing(resources), _report_progress],
     )

@@ -61,7 +61,7 @@ async def _opened(path: Path, uri: str, pragmas: tuple[str, ...], ending: StopDe
         try:
             await connection
             await connection.create_function("holds", 2, holds, deterministic=True)
-            await connection.create_function("globs", 2, globs, deterministic=True)
+            await connection.create_function("globs", 2, _globs, deterministic=True)
             for pragma in pragmas:
                 await connection.execute_fetchall(f"PRAGMA {pragma}")
         except sqlite3.Error as error:
@@ -85,7 +85,7 @@ def holds(text: str, part: str) -> bool:
     return part.casefold() in text.casefold()
 
 
-def globs(text: str, pattern: str) -> bool:
+def _globs(text: str, pattern: str) -> bool:
     """The SQL function of that name: a text matches a glob."""
     return glob(pattern)(text)
 

@@ -35,7 +35,7 @@ STORE_RETRY_S = 0.5
 """How often those that must write try again while the file cannot be written."""
 INBOX = 64
 """Requests that may wait for the writer before whoever asks has to."""
-SHARED_S = 0.02
+_SHARED_S = 0.02
 """Requests that wait share a transaction for so long; the others come next, after the verbs that came meanwhile."""
 IDLE_S = 1.0
 """After so long without a request the WAL is given back."""
@@ -237,7 +237,7 @@ class Database:
         try:
             self._begin(connection, durable=any(request.durable for request in group))
             # By time, not by number: a verb waits behind all of these. The first one always goes.
-            until_s = time.monotonic() + SHARED_S
+            until_s = time.monotonic() + _SHARED_S
             while done < len(group) and (done == 0 or time.monotonic() < until_s):
                 group[done].run(connection, alone=len(group) == 1)
                 done += 1

@@ -12,7 +12,7 @@ from phaseflow.domain.status import timestamp
 from phaseflow.store.catalogue import PUSH
 from phaseflow.store.transaction import Transaction, json_array
 
-FOR_LATER: Final = 0
+_FOR_LATER: Final = 0
 """In place of the number of a job: the open job is done with this document, and leaves it to the next one."""
 
 
@@ -80,7 +80,7 @@ def take(tx: Transaction, kb_key: str, job_seq: int, limit: int, sources: Collec
     new = [(uri, source if source in sources else PUSH) for _, uri, source, state in found if state is None]
     tx.run(
         "UPDATE requests SET job_seq = d.value ->> 1 FROM json_each(?) AS d WHERE requests.id = d.value ->> 0",
-        json_array([[key, FOR_LATER if state else job_seq] for key, _, _, state in found]),
+        json_array([[key, _FOR_LATER if state else job_seq] for key, _, _, state in found]),
     )
     tx.run(
         "INSERT INTO job_entries (job_seq, uri, source) SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2)",

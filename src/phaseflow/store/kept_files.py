@@ -8,7 +8,7 @@ from phaseflow.domain.status import timestamp
 from phaseflow.store.transaction import Row, Transaction, json_array
 
 PART_BYTES: Final = 256 * 1024
-PARTS_REMOVED: Final = 16
+_PARTS_REMOVED: Final = 16
 """Parts deleted in one transaction."""
 _PARTS_OF_A_FILE: Final = 1 << 20
 _COLUMNS: Final = "number, id, name, purpose, size, created_at, expires_at"
@@ -106,7 +106,7 @@ def remove_some(tx: Transaction, number: int) -> bool:
     first, last = number * _PARTS_OF_A_FILE, (number + 1) * _PARTS_OF_A_FILE
     gone = tx.rows(
         "DELETE FROM kept_parts WHERE id IN (SELECT id FROM kept_parts WHERE id >= ? AND id < ? LIMIT ?) RETURNING id",
-        first, last, PARTS_REMOVED,
+        first, last, _PARTS_REMOVED,
     )  # fmt: skip
     if gone:
         return True

@@ -7,7 +7,7 @@ from phaseflow.store.knowledge_bases import IS_LIVE
 from phaseflow.store.transaction import Transaction
 
 _UNTIL = "strftime('%Y-%m-%dT%H:%M:%fZ', ?1, printf('+%.3f seconds', lease_s))"
-EXPIRED = 20
+_EXPIRED = 20
 """Leases that end in one transaction."""
 
 
@@ -36,7 +36,7 @@ def ended(tx: Transaction, at: datetime) -> list[str]:
     """Jobs whose leases have ended, a bounded number of them."""
     rows = tx.rows(
         f"SELECT id FROM ingestion_jobs WHERE lease_until <= ? AND {IS_LIVE} ORDER BY lease_until LIMIT ?",
-        timestamp(at), EXPIRED,
+        timestamp(at), _EXPIRED,
     )  # fmt: skip
     return [row[0] for row in rows]
 

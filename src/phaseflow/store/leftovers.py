@@ -16,15 +16,15 @@ from phaseflow.store.states import IS_GONE
 from phaseflow.store.transaction import Row, Transaction, json_array
 from phaseflow.store.upkeep import QUIET
 
-STEP_DOCUMENTS: Final = 100
+_STEP_DOCUMENTS: Final = 100
 """Documents looked at in one step; …"""
-STEP_PASSAGES: Final = 128
+_STEP_PASSAGES: Final = 128
 """… passages taken out of the full-text index, …"""
-STEP_CHARACTERS: Final = 150_000
+_STEP_CHARACTERS: Final = 150_000
 """… characters of them, …"""
-STEP_ROWS: Final = 2_000
+_STEP_ROWS: Final = 2_000
 """… and other rows deleted."""
-STEP_SEGMENTS: Final = 128
+_STEP_SEGMENTS: Final = 128
 """Segments of texts deleted in one step: 8 million characters."""
 
 _GONE: Final = f"SELECT id, indexed, kb_id FROM documents WHERE {IS_GONE} AND kb_id NOT IN {QUIET} LIMIT ?"
@@ -46,7 +46,7 @@ def are_there(tx: Transaction) -> bool:
 
 def remove_some(tx: Transaction) -> bool:
     """One step; False when there is nothing (more) to remove."""
-    if gone := tx.rows(_GONE, STEP_DOCUMENTS):
+    if gone := tx.rows(_GONE, _STEP_DOCUMENTS):
         _remove_documents(tx, gone)
     elif deleted := tx.value(_DELETED):
         _remove_of_deleted(tx, deleted)
@@ -82,7 +82,7 @@ def _remove_of_deleted(tx: Transaction, key: str) -> None:
     """
     if postings.has_table_alone(tx, key):
         tx.run("DELETE FROM index_shards WHERE kb_id = ?", key)
-    if found := tx.rows("SELECT id, indexed, kb_id FROM documents WHERE kb_id = ? LIMIT ?", key, STEP_DOCUMENTS):
+    if found := tx.rows("SELECT id, indexed, kb_id FROM documents WHERE kb_id = ? LIMIT ?", key, _STEP_DOCUMENTS):
         _remove_documents(tx, found, at_once=True)
     elif any(_delete_by_uri(tx, table, key) for table in ("failures", "requests", "pushed", "catalogue", "left_out")):
         return
@@ -90,7 +90,7 @@ def _remove_of_deleted(tx: Transaction, key: str) -> None:
         left = _delete_some(tx, "job_entries", "job_seq", job[0]) or _delete_some(tx, "transitions", "job_id", job[1])
         if not left:
             tx.run("DELETE FROM ingestion_jobs WHERE seq = ?", job[0])
-    elif not unused_vectors.let_go_of_all(tx, key, STEP_ROWS):
+    elif not unused_vectors.let_go_of_all(tx, key, _STEP_ROWS):
         tx.run("DELETE FROM knowledge_bases WHERE id = ?", key)
 
 
@@ -98,7 +98,7 @@ def _delete_by_uri(tx: Transaction, table: str, key: str) -> bool:
     rows = tx.rows(
         f"DELETE FROM {table} WHERE kb_id = ?1 AND uri IN (SELECT uri FROM {table} WHERE kb_id = ?1 LIMIT ?2)"
         " RETURNING 1",
-        key, STEP_ROWS,
+        key, _STEP_ROWS,
     )  # fmt: skip
     return bool(rows)
 
@@ -108,7 +108,7 @@ def _delete_some(tx: Transaction, table: str, column: str, value: object) -> boo
     key = {"job_entries": "id", "transitions": "seq"}[table]
     rows = tx.rows(
         f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {column} = ? LIMIT ?) RETURNING 1",
-        value, STEP_ROWS,
+        value, _STEP_ROWS,
     )  # fmt: skip
     return bool(rows)
 
@@ -117,7 +117,7 @@ def _remove_documents(tx: Transaction, found: list[Row], *, at_once: bool = Fals
     """Take as many passages of these documents (id, indexed, KB key) out of the index as a step may, then their other
     rows. ``at_once``: their vectors are not kept."""
     indexed = _take_out(tx, [(document, count) for document, count, _ in found if count])
-    rows, segments = STEP_ROWS, STEP_SEGMENTS
+    rows, segments = _STEP_ROWS, _STEP_SEGMENTS
     for document, count, key in found:
         if indexed.get(document, count):
             continue
@@ -138,7 +138,7 @@ def _take_out(tx: Transaction, found: list[Row]) -> dict[int, int]:
     """Take passages out of the full-text index, the last of each document first; how many each then has in it."""
     left: dict[int, int] = {}
     wanted: list[tuple[int, int, int, int, str]] = []
-    room, characters = STEP_PASSAGES, STEP_CHARACTERS
+    room, characters = _STEP_PASSAGES, _STEP_CHARACTERS
     described = _described(tx, [document for document, _ in found])
     for document, count in found:
         if room <= 0 or characters <= 0:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from phaseflow.domain.errors import DatabaseHeld, StoreUnavailable
 from phaseflow.store.private_files import open_private
 
-TRY_S = 0.25
+_TRY_S = 0.25
 """How long an engine tries: a reader that asks who holds the file has the lock for some microseconds."""
 _TRY_AGAIN_S = 0.01
 
@@ -114,7 +114,7 @@ def holder(database: Path) -> str:
 
 
 def _lock(fd: int, database: Path) -> None:
-    deadline = time.monotonic() + TRY_S
+    deadline = time.monotonic() + _TRY_S
     while True:
         try:
             _try_lock(fd)

@@ -1,7 +1,7 @@
 """The full-text index: which words stand where in the passages.
 
 Knowledge bases are apart: each index version of each has a table of FTS5 to itself, so that neither its statistics nor
-the time it takes depend on its neighbours. Beyond ``MOST_TABLES`` they share the tables that hold least: every
+the time it takes depend on its neighbours. Beyond ``_MOST_TABLES`` they share the tables that hold least: every
 connection reads the names of all tables, which takes 40 ms at some thousands. The tables have no content of their own;
 to take a passage out, FTS5 needs the same words again. A table that nobody uses any more is emptied in steps, and used
 again.
@@ -17,7 +17,7 @@ from phaseflow.store.transaction import Transaction, json_array
 
 COLUMNS: Final = ("text", "headings", "title", "name")
 """Of a passage: its text and what stands above it; of its document, with the first passage: title and path."""
-MOST_TABLES: Final = 200
+_MOST_TABLES: Final = 200
 _LONGEST_NAME: Final = 300
 
 TOKENIZE: Final = "tokenize = \"porter unicode61 remove_diacritics 2 categories 'L* M* N* Co'\""
@@ -240,7 +240,7 @@ def _table_for(tx: Transaction, kb_key: str, index_version: int) -> int:
 def _new_table(tx: Transaction) -> int | None:
     """The number of another table; None when there are enough."""
     number = int(tx.value("SELECT coalesce(max(shard), 0) + 1 FROM index_tables"))
-    if number > MOST_TABLES:
+    if number > _MOST_TABLES:
         return None
     tx.run("INSERT INTO index_tables (shard) VALUES (?)", number)
     for statement in _TABLE_PARTS:

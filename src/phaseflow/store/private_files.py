@@ -41,7 +41,7 @@ def make_database_file(path: Path) -> None:
     with suppress(FileExistsError):
         os.close(open_private(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
     for suffix in BESIDE:
-        tighten(path.with_name(path.name + suffix))
+        _tighten(path.with_name(path.name + suffix))
 
 
 def tighten_folder(folder: Path) -> None:
@@ -53,11 +53,11 @@ def tighten_folder(folder: Path) -> None:
         if not folder.lstat().st_mode & _OTHERS:
             return
         for path in _below(folder):
-            tighten(path)
-        tighten(folder)
+            _tighten(path)
+        _tighten(folder)
 
 
-def tighten(path: Path) -> None:
+def _tighten(path: Path) -> None:
     """Take from others what they may do with a file or folder; its owner's rights stay, and links are not followed."""
     with suppress(FileNotFoundError):
         found = path.lstat()
@@ -88,7 +88,7 @@ def made_whole(target: Path) -> Iterator[Path]:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     partial = target.with_name(target.name + ".partial")
     try:
-        remove_database(partial)
+        _remove_database(partial)
         os.close(open_private(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL))
         yield partial
         sync_folder(partial)
@@ -96,10 +96,10 @@ def made_whole(target: Path) -> Iterator[Path]:
         sync_folder(target.parent)
     finally:
         with suppress(OSError):
-            remove_database(partial)
+            _remove_database(partial)
 
 
-def remove_database(path: Path) -> None:
+def _remove_database(path: Path) -> None:
     """Remove a database with all that stands beside it. Raises OSError."""
     for suffix in BESIDE:
         path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from phaseflow.store.transaction import Transaction
 
 T = TypeVar("T")
 
-CLOSE_S = 2.0
+_CLOSE_S = 2.0
 """How long closing waits for readers: longer than any of them takes."""
 
 
@@ -72,7 +72,7 @@ class ReadPool:
     async def close(self) -> None:
         """Lend no more, and wait until those that are lent are back, but not for ever."""
         self._closed.set()
-        with self._ending.limit(PARTS_S), anyio.move_on_after(CLOSE_S):
+        with self._ending.limit(PARTS_S), anyio.move_on_after(_CLOSE_S):
             for _ in range(self._count):
                 await self._lent.acquire()
 

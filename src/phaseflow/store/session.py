@@ -18,19 +18,19 @@ from phaseflow.store.stop_deadline import StopDeadline
 
 READERS = 2
 """Connections for short reads: statuses, lists, what a verb looks at."""
-LONG_READERS = 2
+_LONG_READERS = 2
 """Connections for whole texts and what else is long, so that no short read waits for one."""
-SEARCH_READERS = 2
+_SEARCH_READERS = 2
 """Connections for searches, so that nothing but a search waits for one: as many as two cores have work for."""
-CHECKPOINT_PAGES = 4000
+_CHECKPOINT_PAGES = 4000
 """The WAL is brought into the file at about 16 MB, in some 50 ms: a quarter of the syncs of the default."""
-WAL_BYTES = 16 << 20
+_WAL_BYTES = 16 << 20
 """A WAL that a long read has let grow is cut to this when it begins anew."""
 
-PRAGMAS = (
+_PRAGMAS = (
     "foreign_keys = ON",
-    f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
-    f"journal_size_limit = {WAL_BYTES}",
+    f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+    f"journal_size_limit = {_WAL_BYTES}",
     "cache_size = -16384",
     f"busy_timeout = {round(WRITER_BUSY_S * 1000)}",
 )
@@ -66,9 +66,9 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
         except OSError as error:
             raise StoreUnavailable(f"cannot read {path}: {error.strerror}") from error
         ending = StopDeadline()
-        writer = await stack.enter_async_context(open_connection(path, "rw", *PRAGMAS, ending=ending))
+        writer = await stack.enter_async_context(open_connection(path, "rw", *_PRAGMAS, ending=ending))
         await writer.call(upkeep.overwrite_deleted)
-        counts = (READERS, LONG_READERS, SEARCH_READERS)
+        counts = (READERS, _LONG_READERS, _SEARCH_READERS)
         readers = [await stack.enter_async_context(open_readers(path, count, ending)) for count in counts]
         database = Database(path, file, writer, readers, ending)
         with explaining(path):

@@ -6,7 +6,7 @@ from typing import Final
 
 import anyio
 
-OWED_S: Final = 0.4
+_OWED_S: Final = 0.4
 """How long after a stop, or after its first failure, a write that the file did not take is tried again, …"""
 AGAIN_S: Final = 0.1
 """… and how often."""
@@ -46,7 +46,7 @@ class StopDeadline:
     def is_over(self, since: float) -> bool:
         """A write that has failed since that moment is not tried again."""
         began = self._began
-        return anyio.current_time() >= min(max(began, since) + OWED_S, began + WRITES_S)
+        return anyio.current_time() >= min(max(began, since) + _OWED_S, began + WRITES_S)
 
     async def sleep(self, seconds: float) -> None:
         """Wait before another try, but for a moment only once the stop has begun."""

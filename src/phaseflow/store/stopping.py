@@ -11,7 +11,7 @@ STEPS = 1_000_000
 """Steps of SQLite between two looks, some 20 ms: each takes the interpreter lock."""
 
 
-class ReadStopped(Exception):  # nobody sees it: who waited has gone
+class _ReadStopped(Exception):  # nobody sees it: who waited has gone
     """Nobody waits for this read any more."""
 
 
@@ -55,5 +55,5 @@ class StoppableRead(Transaction):
 
     def rows(self, sql: str, *parameters: object) -> list[Row]:
         if self._is_stopped and not self._is_held_off:
-            raise ReadStopped
+            raise _ReadStopped
         return super().rows(sql, *parameters)

@@ -53,7 +53,7 @@ class Transaction:
 
     def rows(self, sql: str, *parameters: object) -> list[Row]:
         """All rows of a statement; with RETURNING, also those of a write. No cursor is left open to pin the WAL."""
-        return self._connection.execute(sql, bound(sql, parameters)).fetchall()
+        return self._connection.execute(sql, _bound(sql, parameters)).fetchall()
 
     def row(self, sql: str, *parameters: object) -> Row | None:
         """The first row, or None."""
@@ -73,7 +73,7 @@ class Transaction:
         self._connection.executemany(sql, rows)
 
 
-def bound(sql: str, parameters: Sequence[object]) -> Sequence[object] | dict[str, object]:
+def _bound(sql: str, parameters: Sequence[object]) -> Sequence[object] | dict[str, object]:
     """The parameters as sqlite3 takes them: numbered ones (``?1``) by name, which every Python understands.
 
     Python 3.12.0 to 3.12.3 take ``?1`` for a name and warn when they are given a sequence (python/cpython#117995).

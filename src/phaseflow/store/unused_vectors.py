@@ -9,7 +9,7 @@ from phaseflow.store.documents import HASH_BYTES
 from phaseflow.store.pieces import document_of
 from phaseflow.store.transaction import Row, Transaction, json_array
 
-STEP_VECTORS: Final = 500
+_STEP_VECTORS: Final = 500
 """Vectors freed in one transaction: of 1,536 numbers they are 3 MB."""
 _AFTER_ALL: Final = "A"
 """In place of a moment: behind all of them."""
@@ -71,7 +71,7 @@ def free_some(tx: Transaction, before: str) -> bool:
     """Free some that were let go of before a moment; False when there are no more, or while a job embeds."""
     if tx.row(_EMBEDDING):
         return False
-    due = tx.rows("SELECT kb_id, vector_id FROM unused_vectors WHERE since <= ? LIMIT ?", before, STEP_VECTORS)
+    due = tx.rows("SELECT kb_id, vector_id FROM unused_vectors WHERE since <= ? LIMIT ?", before, _STEP_VECTORS)
     rows = json_array([list(row) for row in due])
     tx.run(  # with types, without which the index is not used
         "DELETE FROM unused_vectors WHERE (kb_id, vector_id) IN"

@@ -12,7 +12,7 @@ from phaseflow.domain.log import get_logger
 from phaseflow.store.connection import WRITER_BUSY_S
 from phaseflow.store.transaction import Transaction
 
-MERGE_PAGES: Final = 128
+_MERGE_PAGES: Final = 128
 """Pages of the full-text index written in one transaction."""
 FREE_PAGES: Final = 256
 """Pages given back in one transaction; each may have to be filled with the last one of the file."""
@@ -57,7 +57,7 @@ def merge_some(tx: Transaction) -> bool:
     if table is None:
         return False
     before = tx.value("SELECT total_changes()")
-    tx.run(f"INSERT INTO passages_{table} (passages_{table}, rank) VALUES ('merge', ?)", -MERGE_PAGES)
+    tx.run(f"INSERT INTO passages_{table} (passages_{table}, rank) VALUES ('merge', ?)", -_MERGE_PAGES)
     if tx.value("SELECT total_changes()") - before < 2:  # as its documentation says: fewer, and nothing was done
         tx.run("UPDATE index_tables SET removed = 0 WHERE shard = ?", table)
     return True

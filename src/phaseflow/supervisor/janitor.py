@@ -15,9 +15,9 @@ LOOK_S = 0.2
 """How often it looks whether there is anything to remove."""
 RETRY_S = 5.0
 """How long it waits when the database cannot be written."""
-SHARE = 2.0
+_SHARE = 2.0
 """It pauses for this many times as long as a step took, so that the writer is for the others most of the time."""
-IDLE_SHARE = 0.2
+_IDLE_SHARE = 0.2
 """The same while no job runs."""
 MERGE_EVERY_S = 3600.0
 """How long words of removed passages may stay in a large index, of which they are a small part."""
@@ -25,7 +25,7 @@ KEEP_DAYS = 30.0
 """How long vectors that nobody uses are kept, unless the program says otherwise."""
 FINISH_S = 0.4
 """How long the end of an engine may take for what is due."""
-WAL_S = 5.0
+_WAL_S = 5.0
 """How long a vacuum waits for those who read, before it leaves the WAL to the next idle second."""
 
 Step = Callable[[Transaction], bool]
@@ -78,7 +78,7 @@ class Janitor:
         """
         for name, step in self._steps().items():
             await self._repeat(name, step, share=1.0)
-        with anyio.move_on_after(WAL_S):
+        with anyio.move_on_after(_WAL_S):
             while not await self._database.give_back_wal():  # noqa: ASYNC110  # nobody tells when they have read
                 await anyio.sleep(LOOK_S)
             return True
@@ -91,7 +91,7 @@ class Janitor:
         steps = self._steps()
         for name in due:
             alone = name in {"merged", "gave_back"}
-            share = IDLE_SHARE if is_idle else SHARE
+            share = _IDLE_SHARE if is_idle else _SHARE
             await self._repeat(name, _while_idle(steps[name]) if alone else steps[name], share)
             if name == "merged":
                 self._merged_at = anyio.current_time()

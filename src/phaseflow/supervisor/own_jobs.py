@@ -20,7 +20,7 @@ from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import Changed, StateHub, change_in, dequeue_failed_job, ensure_no_active_job
 
-GAVE_WAY = "start"
+_GAVE_WAY = "start"
 """The reason in the log of a job that nobody started, when somebody starts one."""
 
 
@@ -51,7 +51,7 @@ def end_own_job(tx: Transaction, kb_id: str, clock: Clock) -> Changed | None:
     if found is None:
         return None
     at = clock.now()
-    return change_in(tx, found.state.job_id, lambda state: verbs.cancel(state, at), clock, GAVE_WAY)
+    return change_in(tx, found.state.job_id, lambda state: verbs.cancel(state, at), clock, _GAVE_WAY)
 
 
 def _open_own_job(tx: Transaction, kb_id: str) -> JobRecord | None:

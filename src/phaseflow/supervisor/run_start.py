@@ -34,7 +34,7 @@ from phaseflow.store.progress import Attempt
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import Changed
 
-EXTRACTION = "3"
+_EXTRACTION = "3"
 """Grows when the same bytes are extracted as another text: documents are then made again."""
 DISCARD = 500
 """Documents of older jobs given to the janitor in one transaction, and documents given back on a retry."""
@@ -115,7 +115,7 @@ def _made_with(record: JobRecord, components: Components, made_by: str) -> Index
 
 def _recipe(chunker: Chunker, model: str) -> str:
     """How a document becomes passages, with all that can change: what was made in another way is made again."""
-    return f"{EXTRACTION} {chunker.fingerprint} context{context.RULES} words{words.VERSION} {model}"
+    return f"{_EXTRACTION} {chunker.fingerprint} context{context.RULES} words{words.VERSION} {model}"
 
 
 def _model_of(tx: Transaction, embedder: EmbedderAdapter) -> str:

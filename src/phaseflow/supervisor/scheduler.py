@@ -28,10 +28,10 @@ from phaseflow.supervisor.run_start import give_back_requests, index_made_again,
 from phaseflow.supervisor.supervisor import Supervisor
 from phaseflow.tracker import Change, Changed, StateHub, Step
 
-ComponentsFor = Callable[[JobRecord], AbstractAsyncContextManager[Components]]
+_ComponentsFor = Callable[[JobRecord], AbstractAsyncContextManager[Components]]
 
 
-ORIGINS = 1000
+_ORIGINS = 1000
 """Requests that are remembered for the traces, of jobs that wait for their turn."""
 
 
@@ -44,7 +44,7 @@ class Scheduler:
     def __init__(
         self,
         hub: StateHub,
-        components_for: ComponentsFor,
+        components_for: _ComponentsFor,
         policies: Policies,
         *,
         slots: int,
@@ -140,7 +140,7 @@ class Scheduler:
         """Whose request a job runs for next, for the traces."""
         if origin is not None:
             self._origins[job_id] = origin
-            if len(self._origins) > ORIGINS:
+            if len(self._origins) > _ORIGINS:
                 del self._origins[next(iter(self._origins))]
 
     def _obey(self, changed: Changed, origin: tracing.Origin | None) -> None:

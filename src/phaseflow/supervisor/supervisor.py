@@ -34,9 +34,9 @@ from phaseflow.tracker import StateHub
 
 STOP_S = 1.0
 """How long a stop waits for the batches in hand, before it drops them."""
-SHUTDOWN = "shutdown"
+_SHUTDOWN = "shutdown"
 """The reason in the log when an engine stops in good order."""
-DROPPED = "dropped"
+_DROPPED = "dropped"
 """The reason in the log when a failed job had to let go of what it had in hand, for a new job."""
 
 
@@ -276,7 +276,7 @@ class Supervisor:
     async def _leave(self) -> None:
         """All actors have ended, so nothing runs: say so where it does not say so yet, and go on later if it may."""
         now = self._hub.clock.now()
-        reason = SHUTDOWN if self._stopping else DROPPED
+        reason = _SHUTDOWN if self._stopping else _DROPPED
 
         def failed(error: StoreUnavailable) -> None:
             self._log.warning("cannot write that nothing of the job runs, trying again", error=str(error))

@@ -25,7 +25,7 @@ from phaseflow.store.transaction import Transaction
 from phaseflow.tracker.admission import admit_new_job
 from phaseflow.tracker.state_hub import Changed, StateHub, change_in
 
-HEARD_OF = "reported again"
+_HEARD_OF = "reported again"
 """The reason in the log when a program reports that was taken for dead."""
 
 
@@ -138,7 +138,7 @@ class PhaseTracker:
 
         def write(tx: Transaction) -> Changed:
             clock, at = self._hub.clock, self._hub.clock.now()
-            changed = change_in(tx, job_id, lambda state: reports.heard_of(state, at), clock, HEARD_OF)
+            changed = change_in(tx, job_id, lambda state: reports.heard_of(state, at), clock, _HEARD_OF)
             leases.renew(tx, job_id, clock.running_now())
             return changed
 
@@ -168,7 +168,7 @@ class PhaseTracker:
             known, started = ((), at) if runs else ((name,), None)
             # Two entries in the log, one commit: a program that was taken for dead is running again before its report
             # is judged, else a report that comes a second late would be refused as illegal.
-            heard_of = change_in(tx, job_id, lambda s: reports.heard_of(s, at, known), clock, HEARD_OF)
+            heard_of = change_in(tx, job_id, lambda s: reports.heard_of(s, at, known), clock, _HEARD_OF)
             leases.renew(tx, job_id, clock.running_now())
             moved = change_in(tx, job_id, lambda s: reports.moved(s, name, change, started), clock, reason)
             return Changed(heard_of.before, moved.after, heard_of.logged + moved.logged)

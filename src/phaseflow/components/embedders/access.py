@@ -14,8 +14,8 @@ from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
 from phaseflow.domain.identifiers import is_loopback
 from phaseflow.domain.settings import Address, EmbedderSettings, NamedEmbedderSettings, OpenAIEmbedderSettings
 
-KEY_VARIABLE = "PHASEFLOW_EMBEDDING_API_KEY"
-URL_VARIABLE = "PHASEFLOW_EMBEDDING_URL"
+_KEY_VARIABLE = "PHASEFLOW_EMBEDDING_API_KEY"
+_URL_VARIABLE = "PHASEFLOW_EMBEDDING_URL"
 
 
 class EmbedderAccess:
@@ -33,7 +33,7 @@ class EmbedderAccess:
     def __init__(
         self, operator_url: str | None = None, allow_private: Collection[str] = (), *, resolver: Resolver = resolve
     ) -> None:
-        given = operator_url or os.environ.get(URL_VARIABLE, "").strip()
+        given = operator_url or os.environ.get(_URL_VARIABLE, "").strip()
         self._operator_url = _operator_address(given) if given else None
         self._allow_private = tuple(allow_private)
         AddressPolicy(
@@ -82,8 +82,8 @@ class EmbedderAccess:
         ]
         return EmbeddingServers(
             servers=servers,
-            key_variable=KEY_VARIABLE,
-            url_variable=URL_VARIABLE,
+            key_variable=_KEY_VARIABLE,
+            url_variable=_URL_VARIABLE,
             has_key=self._operator_url is not None and embedding_api_key() is not None,
         )
 
@@ -119,7 +119,7 @@ class EmbedderAccess:
 
 def embedding_api_key() -> str | None:
     """The key for the embedding server from ``PHASEFLOW_EMBEDDING_API_KEY``, or None."""
-    return os.environ.get(KEY_VARIABLE, "").strip() or None
+    return os.environ.get(_KEY_VARIABLE, "").strip() or None
 
 
 def _key_of(server: NamedEmbedder) -> str | None:

@@ -38,7 +38,7 @@ call that hangs keeps its place, so that searches do not fill the process with t
 _MESSAGE_LENGTH = 300
 
 
-InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
+_InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
 class EmbedderAdapter:
@@ -146,7 +146,7 @@ class EmbedderAdapter:
         assert self._pool is not None
         return await self._pool.embed(Model(self.fingerprint, self._embedder), texts)
 
-    async def _call(self, method: Callable[[Any], Any], argument: Any, in_thread: InThread) -> Any:
+    async def _call(self, method: Callable[[Any], Any], argument: Any, in_thread: _InThread) -> Any:
         begun, texts = self.throttle.clock(), 1 if isinstance(argument, str) else len(argument)
         try:
             with tracing.span("embedding call", model=self.fingerprint or "", texts=texts):
@@ -163,7 +163,7 @@ class EmbedderAdapter:
         await self._queries.acquire()
         return await contained(call_in_abandonable_thread(call, self._queries.release), "the embedder")
 
-    async def _translating(self, method: Callable[[Any], Any], argument: Any, in_thread: InThread) -> Any:
+    async def _translating(self, method: Callable[[Any], Any], argument: Any, in_thread: _InThread) -> Any:
         self.calls += 1
         try:
             if iscoroutinefunction(method):

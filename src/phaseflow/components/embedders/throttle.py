@@ -14,7 +14,7 @@ FIRST_S = 0.25
 """The first wait after a rate limit that names none; it doubles with each further one …"""
 MOST_S = 15.0
 """… up to this."""
-READABLE_S = 1.0
+_READABLE_S = 1.0
 """A server that asks for less than this asks for nothing: the wait then doubles as if it had named none."""
 
 
@@ -87,7 +87,7 @@ class Throttle:
             self._rounds += 1
             self._limited_at = now
         wait_s = asked_s or 0.0
-        if wait_s < READABLE_S:
+        if wait_s < _READABLE_S:
             wait_s = max(wait_s, min(MOST_S, FIRST_S * 2 ** min(10, max(0, self._rounds - 1))))
         else:
             self._asked_until = max(self._asked_until, now + wait_s)

@@ -12,16 +12,16 @@ from collections.abc import Iterable
 
 from phaseflow.domain.errors import DocumentError
 
-MAX_TAGS = 500_000
+_MAX_TAGS = 500_000
 """Each takes about 350 bytes as a node: 170 MB."""
-MAX_ATTRIBUTES = 500
+_MAX_ATTRIBUTES = 500
 _MAX_STEPS = 50_000_000
 """Elements passed on the way up, over all tags: about 0.3 s. An ordinary page of 10,000 tags takes 150,000."""
 _MAX_REOPENED = 500_000
 _USUAL_FORMATTING = 20
 _HARMLESS = 1000
 """So few tags stay under both limits whatever they are."""
-_LONG_TAG = 2 * MAX_ATTRIBUTES
+_LONG_TAG = 2 * _MAX_ATTRIBUTES
 """Characters below which a tag cannot hold too many attributes."""
 
 _TAG = re.compile(r"""<(/?)([a-zA-Z][^\s/>]*+)((?:[^>"'=]++|=\s*+"[^"]*+"|=\s*+'[^']*+'|["'=])*+)""")
@@ -40,11 +40,11 @@ _FLAT = frozenset(_FLAT_NAMES.split())
 def check_complexity(text: str, name: str) -> None:
     """Raise DocumentError ``too_complex`` when parsing this page would take out of all proportion to its size."""
     tags = _TAG.findall(text)
-    if len(tags) > MAX_TAGS:
-        raise _too_complex(name, f"more than {MAX_TAGS:,} tags")
+    if len(tags) > _MAX_TAGS:
+        raise _too_complex(name, f"more than {_MAX_TAGS:,} tags")
     for _, _, attributes in tags:
-        if len(attributes) > _LONG_TAG and _count(attributes) > MAX_ATTRIBUTES:
-            raise _too_complex(name, f"a tag with more than {MAX_ATTRIBUTES} attributes")
+        if len(attributes) > _LONG_TAG and _count(attributes) > _MAX_ATTRIBUTES:
+            raise _too_complex(name, f"a tag with more than {_MAX_ATTRIBUTES} attributes")
     if len(tags) > _HARMLESS and _is_deep(tags):
         raise _too_complex(name, "elements nested too deeply")
 

@@ -10,7 +10,7 @@ from phaseflow.components.extraction.encoding.wide import wide_encoding
 from phaseflow.components.extraction.types import Raw
 from phaseflow.domain.errors import DocumentError
 
-Declaration = Callable[[bytes], str | None]
+_Declaration = Callable[[bytes], str | None]
 """Finds the charset that the first bytes of a document declare."""
 
 HEAD = 4096
@@ -35,7 +35,7 @@ _MARKS = (
 )
 
 
-def text_of(raw: Raw, declaration: Declaration | None = None) -> str:
+def text_of(raw: Raw, declaration: _Declaration | None = None) -> str:
     """Return the document as text with ``\\n`` line ends, without a byte order mark and without NULs.
 
     A NUL here and there in a text that is one otherwise is left out, as browsers do.
@@ -44,12 +44,12 @@ def text_of(raw: Raw, declaration: Declaration | None = None) -> str:
     text = _decoded(raw, declaration)
     if "\0" in text:
         if not _has_few_nuls(raw.data):
-            raise not_text(raw.name)
+            raise _not_text(raw.name)
         text = text.replace("\0", "")
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
-def _decoded(raw: Raw, declaration: Declaration | None) -> str:
+def _decoded(raw: Raw, declaration: _Declaration | None) -> str:
     data = raw.data
     for mark, encoding in _MARKS:
         if data.startswith(mark):
@@ -70,7 +70,7 @@ def _decoded(raw: Raw, declaration: Declaration | None) -> str:
     return _detected(raw) if text is None else text
 
 
-def _usable(raw: Raw, declaration: Declaration | None, head: int) -> list[str]:
+def _usable(raw: Raw, declaration: _Declaration | None, head: int) -> list[str]:
     """Return the codecs that are declared for the document and in it."""
     inside = codec_of(declaration(raw.data[:head])) if declaration else None
     # A declaration that could be read as bytes is not UTF-16: whoever writes that means Unicode (WHATWG).
@@ -135,11 +135,11 @@ def _with_nuls(raw: Raw) -> str:
         return raw.data.decode(encoding, "replace")
     codec = codec_of(raw.charset)
     if codec is None or not is_wide(codec):
-        raise not_text(raw.name)
+        raise _not_text(raw.name)
     try:
         return raw.data.decode(codec)
     except UnicodeDecodeError as error:
-        raise not_text(raw.name) from error
+        raise _not_text(raw.name) from error
 
 
 def _detected(raw: Raw) -> str:
@@ -148,12 +148,12 @@ def _detected(raw: Raw) -> str:
     if _is_binary(sample):
         if encoding := wide_encoding(data):
             return data.decode(encoding, "replace")
-        raise not_text(raw.name)
+        raise _not_text(raw.name)
     if _is_damaged_utf8(sample):
         return data.decode("utf-8", "replace")
     encoding = detect(data)
     if encoding is None:
-        raise not_text(raw.name)
+        raise _not_text(raw.name)
     for codec in (codec_of(encoding), encoding):
         if codec and (text := _decoded_as(data, codec)) is not None:
             return text
@@ -173,7 +173,7 @@ def _is_damaged_utf8(sample: bytes) -> bool:
     return beyond_ascii - broken > 10 * broken
 
 
-def not_text(name: str) -> DocumentError:
+def _not_text(name: str) -> DocumentError:
     """The error for bytes that are no text in any encoding."""
     message = f"A binary file is not supported: {name} is not text; exclude it"
     return DocumentError(message, code="unsupported_format", counts=False)

@@ -42,7 +42,7 @@ class HtmlList:
 
 def opened(node: "LexborNode", styled: str = "") -> HtmlList:
     """Return the list that an element opens; ``styled`` is what a style sheet says of it."""
-    kind = _kind(node) or type_of(styled)
+    kind = _kind(node) or _type_of(styled)
     if node.tag != "ol":
         # A list of points may be given numbers by its style.
         return HtmlList(1 if kind in HTML and kind not in _TYPES else None, kind=kind or "1")
@@ -62,13 +62,13 @@ def integer(node: "LexborNode", name: str, otherwise: int) -> int:
 def _kind(node: "LexborNode") -> str | None:
     """Return the type of the list, or of an item of its own; None when it says none."""
     found = _STYLE.search(node.attributes.get("style") or "")
-    if found and (styled := type_of(found[1])):
+    if found and (styled := _type_of(found[1])):
         return styled
     kind = node.attributes.get("type") or ""
     return kind if kind in _TYPES else None
 
 
-def type_of(value: str) -> str | None:
+def _type_of(value: str) -> str | None:
     """Return the type that a value of ``list-style`` names; that of points for what is not known, or is a text."""
     for word in value.lower().split():
         if word in _BULLETS or (word in HTML and word not in _TYPES):

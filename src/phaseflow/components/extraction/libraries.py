@@ -5,7 +5,7 @@ from typing import Any
 
 from phaseflow.domain.errors import DocumentError, MissingExtra
 
-EXTRAS = {
+_EXTRAS = {
     "pypdfium2": "pdf", "python_calamine": "sheets", "rapidocr": "ocr", "PIL.Image": "ocr", "PIL.ImageOps": "ocr"
 }  # fmt: skip
 """The extra that brings each library. The default installation has them; a distribution may leave them out."""
@@ -18,5 +18,5 @@ def library(module: str, what: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name not in {module, module.partition(".")[0]}:
             raise
-        message = str(MissingExtra(f"reading {what}", EXTRAS[module]))
+        message = str(MissingExtra(f"reading {what}", _EXTRAS[module]))
         raise DocumentError(message, code=MissingExtra.code, counts=False) from error

@@ -51,12 +51,12 @@ class Draft:
     def item(self, level: int, text: str, mark: str = BULLET) -> None:
         """An item of a list; ``level`` begins with 0, ``mark`` is what stands before it, with the space between."""
         if text.strip():
-            body = clean(mark + text.strip()).strip().replace("\n", " ")
+            body = _clean(mark + text.strip()).strip().replace("\n", " ")
             self._add("  " * min(level, 10) + body, is_item=True)
 
     def put(self, text: str) -> None:
         """A paragraph, or a block that is Markdown already."""
-        self._add(clean(text).strip(), is_item=False)
+        self._add(_clean(text).strip(), is_item=False)
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
         self.put(table(rows))
@@ -108,10 +108,10 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 def line(text: str) -> str:
     """Return the text as one line, white space run together."""
-    return " ".join(clean(text).split())
+    return " ".join(_clean(text).split())
 
 
-def clean(text: str) -> str:
+def _clean(text: str) -> str:
     """Return the text with ``\\n`` line ends and without control characters."""
     if _DIRT.search(text) is None:
         return text

@@ -8,7 +8,7 @@ from phaseflow.components.extraction.markdown_writer import BULLET
 from phaseflow.components.extraction.ordinals import WORD, decimal
 from phaseflow.components.extraction.styles import OFF
 
-LEVELS = 9
+_LEVELS = 9
 _PLACE = re.compile("%([1-9])")
 _LARGEST = 1_000_000
 _SUFFIX = {"nothing": "", "space": " ", "tab": " "}
@@ -36,7 +36,7 @@ class _Abstract:
     """The style of lists that stands in its place."""
     style: str = ""
     """The style of lists that it is."""
-    counts: list[int | None] = field(default_factory=lambda: [None] * LEVELS)
+    counts: list[int | None] = field(default_factory=lambda: [None] * _LEVELS)
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class Numbering:
             self._define(name, value, attributes)
 
     def end(self, name: str) -> None:
-        if name == "lvl" and self._place is not None and self._place < LEVELS:
+        if name == "lvl" and self._place is not None and self._place < _LEVELS:
             holder = self._instance or self._abstract
             if holder is not None:
                 holder.levels[self._place] = self._level
@@ -125,7 +125,7 @@ class Numbering:
         abstract = self._resolved(instance)
         if instance is None or abstract is None:
             return None
-        place = min(place, LEVELS - 1)
+        place = min(place, _LEVELS - 1)
         levels = self._levels(instance)
         level = levels.get(place)
         if level is None:
@@ -146,7 +146,7 @@ class Numbering:
         instance.begun.add(place)
         count = counts[place]
         counts[place] = start if begins or count is None else min(count + 1, _LARGEST)
-        for below in range(place + 1, LEVELS):
+        for below in range(place + 1, _LEVELS):
             restart = levels[below].restart if below in levels else None
             if restart is None or 0 < place + 1 <= restart:
                 counts[below] = None

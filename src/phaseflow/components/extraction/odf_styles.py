@@ -15,7 +15,7 @@ _PLACE = re.compile("%(\\d{1,2})%")
 
 
 @dataclass(frozen=True, slots=True)
-class ListLevel:
+class _ListLevel:
     """How the items of one level of a list are numbered."""
 
     form: str = ""
@@ -43,7 +43,7 @@ class Styles:
         self.hidden: set[str] = set()
         self.positions: dict[str, str] = {}
         """``superscript`` or ``subscript``, by the style of the text."""
-        self.levels: dict[tuple[str, int], ListLevel | None] = {}
+        self.levels: dict[tuple[str, int], _ListLevel | None] = {}
         """How lists are numbered, by style and level, from 1; None for bullets. Headings have the style ``""``."""
         self._style = ""
 
@@ -106,8 +106,8 @@ class Styles:
         return level.start if level else 1
 
 
-def _level(attributes: Mapping[str, str]) -> ListLevel:
-    return ListLevel(
+def _level(attributes: Mapping[str, str]) -> _ListLevel:
+    return _ListLevel(
         form=attributes.get("num-format", ""),
         prefix=attributes.get("num-prefix", ""),
         suffix=attributes.get("num-suffix", ""),

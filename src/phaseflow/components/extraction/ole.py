@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator
 
-SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _HEADER = 512
 _ENTRY = 128
 _LAST = 0xFFFFFFFA
@@ -20,7 +20,7 @@ class OleFile:
     """Reads streams. Raises ValueError for what is damaged; no chain is followed further than the file is long."""
 
     def __init__(self, data: bytes) -> None:
-        if not data.startswith(SIGNATURE) or len(data) < _HEADER:
+        if not data.startswith(_SIGNATURE) or len(data) < _HEADER:
             raise ValueError("it is not a compound file")
         self._data = data
         shift = struct.unpack_from("<H", data, 30)[0]

@@ -64,13 +64,13 @@ def repeated_letters(number: int, alphabet: str = _LATIN) -> str:
     return alphabet[place] * (times + 1)
 
 
-def ordinal(number: int) -> str:
+def _ordinal(number: int) -> str:
     """Return 1st, 2nd, 3rd, …"""
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"
 
 
-def words(number: int) -> str:
+def _words(number: int) -> str:
     """Return one, two, …, ninety-nine; numbers beyond, whose words differ between writers."""
     if not 0 <= number < 100:
         return str(number)
@@ -80,15 +80,15 @@ def words(number: int) -> str:
     return _TENS[tens - 2] + (f"-{_UNITS[unit]}" if unit else "")
 
 
-def ordinal_words(number: int) -> str:
+def _ordinal_words(number: int) -> str:
     """Return first, second, …, ninety-ninth; 100th, …"""
     if not 0 <= number < 100:
-        return ordinal(number)
-    before, dash, last = words(number).rpartition("-")
+        return _ordinal(number)
+    before, dash, last = _words(number).rpartition("-")
     return before + dash + (_ORDINAL_WORDS.get(last) or (f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th"))
 
 
-def hebrew(number: int) -> str:
+def _hebrew(number: int) -> str:
     """Return א, ב, …, up to 999."""
     if not 0 < number < 1000:
         return str(number)
@@ -155,7 +155,7 @@ WORD: Mapping[str, Callable[[int], str]] = {
     "decimalEnclosedParen": _listed(_from(0x2474, 0x2488)),
     "decimalEnclosedFullstop": _listed(_from(0x2488, 0x249C)),
     "numberInDash": lambda number: f"- {number} -",
-    "ordinal": ordinal,
+    "ordinal": _ordinal,
     "upperRoman": roman,
     "lowerRoman": lambda number: roman(number).lower(),
     "upperLetter": lambda number: repeated_letters(number).upper(),
@@ -181,9 +181,9 @@ WORD: Mapping[str, Callable[[int], str]] = {
     "chosung": _listed("ㄱㄴㄷㄹㅁㅂㅅㅇㅈㅊㅋㅌㅍㅎ"),
     "hex": lambda number: f"{number:X}",
     "chicago": lambda number: "*†‡§"[(number - 1) % 4] * ((number - 1) // 4 + 1) if 0 < number < 100 else str(number),
-    "cardinalText": lambda number: words(number).capitalize(),
-    "ordinalText": lambda number: ordinal_words(number).capitalize(),
-    "hebrew1": hebrew,
+    "cardinalText": lambda number: _words(number).capitalize(),
+    "ordinalText": lambda number: _ordinal_words(number).capitalize(),
+    "hebrew1": _hebrew,
     "hebrew2": lambda number: repeated_letters(number, "אבגדהוזחטיכלמנסעפצקרשת"),
     "arabicAlpha": lambda number: repeated_letters(number, "أبتثجحخدذرزسشصضطظعغفقكلمنهوي"),
     "arabicAbjad": lambda number: repeated_letters(number, "أبجدهوزحطيكلمنسعفصقرشتثخذضظغ"),
@@ -217,7 +217,7 @@ HTML: Mapping[str, Callable[[int], str]] = {
     "upper-armenian": _additive(_from(0x531, 0x531 + 36)),
     "lower-armenian": _additive(_from(0x561, 0x561 + 36)),
     "georgian": _additive("აბგდევზჱთიკლმნჲოპჟრსტჳფქღყშჩცძწჭხჴჯჰ"),
-    "hebrew": hebrew,
+    "hebrew": _hebrew,
     "cjk-heavenly-stem": _listed("甲乙丙丁戊己庚辛壬癸"),
     "cjk-earthly-branch": _listed("子丑寅卯辰巳午未申酉戌亥"),
     "hiragana": lambda number: letters(

@@ -25,7 +25,7 @@ _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 _DPI = 200
 _LONGEST_SIDE = 4000
 """Pixels; what is larger is made smaller before it is looked at."""
-MOST_PIXELS = 100_000_000
+_MOST_PIXELS = 100_000_000
 MOST_PAGES = 500
 """Of one document whose text is recognised: a page takes seconds."""
 _LEAST_SCORE = 0.5
@@ -153,9 +153,9 @@ def _opened_picture(raw: Raw) -> Any:
         image = image_library.open(io.BytesIO(raw.data), formats=("PNG", "JPEG", "TIFF"))
     except (OSError, ValueError, SyntaxError) as error:
         raise _damaged(raw) from error
-    if image.width * image.height > MOST_PIXELS:
+    if image.width * image.height > _MOST_PIXELS:
         message = (
-            f"{raw.name} has {image.width:,} x {image.height:,} pixels, more than the {MOST_PIXELS:,} that are looked"
+            f"{raw.name} has {image.width:,} x {image.height:,} pixels, more than the {_MOST_PIXELS:,} that are looked"
             " at; make it smaller"
         )
         raise DocumentError(message, code="too_large")
@@ -178,7 +178,7 @@ def _picture(raw: Raw, frame: int) -> Any:
         try:
             if frame:
                 image.seek(frame)
-            if image.width * image.height > MOST_PIXELS:
+            if image.width * image.height > _MOST_PIXELS:
                 raise DocumentError(f"{raw.name} has a page of too many pixels; make it smaller", code="too_large")
             image.draft("RGB", (_LONGEST_SIDE, _LONGEST_SIDE))
             shown = operations.exif_transpose(image)

@@ -157,12 +157,12 @@ def _by_content(data: bytes, name: str, extension: str) -> Format:
     if markup is not None:
         return markup
     if extension in _REFUSED:
-        raise unsupported(name, _REFUSED[extension])
+        raise _unsupported(name, _REFUSED[extension])
     if data.startswith((_ZIP, _OLE)):
-        raise unsupported(name, "An archive" if data.startswith(_ZIP) else "An old Office file")
+        raise _unsupported(name, "An archive" if data.startswith(_ZIP) else "An old Office file")
     for signature, kind in _SIGNATURES.items():
         if data.startswith(signature):
-            raise unsupported(name, kind)
+            raise _unsupported(name, kind)
     return _KNOWN["txt"]
 
 
@@ -188,7 +188,7 @@ _OPEN_ZIP = "unpack it, have ZIP archives of a folder opened (--archives, or arc
 _RECOGNISED = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
-def unsupported(name: str, kind: str) -> DocumentError:
+def _unsupported(name: str, kind: str) -> DocumentError:
     """The error for a document of a kind that cannot be read."""
     is_zip = kind == "An archive" and name.lower().endswith(".zip")
     is_inside = ".zip/" in name.lower()  # one level is opened: nothing to turn on for what is deeper

@@ -6,7 +6,7 @@ from phaseflow.components.extraction.blobs import without_blobs
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.types import Extracted, Raw
 
-MEDIA_TYPE = "text/x-rst"
+_MEDIA_TYPE = "text/x-rst"
 _HEAD = 20_000
 # A line with a row of one mark below it that is as long as the line.
 _SECTION = re.compile(r"^(?P<title>[^\s.][^\n]*)\n(?P<row>([=\-`:'\"~^_*+#<>])\3{2,})[ \t]*$", re.M)
@@ -15,7 +15,7 @@ _SECTION = re.compile(r"^(?P<title>[^\s.][^\n]*)\n(?P<row>([=\-`:'\"~^_*+#<>])\3
 def extract(raw: Raw) -> Extracted:
     """Return the source as it is. Title: the first section's, else the name of the file."""
     text = without_blobs(text_of(raw))
-    return Extracted(text, _title(text) or raw.base_name, MEDIA_TYPE)
+    return Extracted(text, _title(text) or raw.base_name, _MEDIA_TYPE)
 
 
 def _title(text: str) -> str | None:

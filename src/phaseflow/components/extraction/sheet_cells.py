@@ -10,7 +10,7 @@ from phaseflow.components.extraction.workbook import Place, place_of
 _PHONETIC = "rPh"
 
 
-class RichText:
+class _RichText:
     """Takes the events of a text that may have runs above or below the line."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class SharedTexts:
     def __init__(self, *, wants_all: bool) -> None:
         self.texts: dict[int, str] = {}
         self._wants_all = wants_all
-        self._rich = RichText()
+        self._rich = _RichText()
         self._count = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -84,7 +84,7 @@ class SheetCells:
     shared: Mapping[int, str]
     is_1904: bool = False
     found: dict[Place, str] = field(default_factory=dict)
-    _rich: RichText = field(default_factory=RichText)
+    _rich: _RichText = field(default_factory=_RichText)
     _place: Place = (-1, -1)
     _style: str = ""
     _kind: str = ""

@@ -41,8 +41,8 @@ _SHADOW = re.compile(r"<(/?)template\b([^>]{0,2000}+)>", re.I)
 _SHADOW_MODE = re.compile(r"\bshadowrootmode\s*=\s*[\"']?(?:open|closed)", re.I)
 _SHADOW_WORDS = ("shadowrootmode", "shadowRootMode", "SHADOWROOTMODE", "ShadowRootMode")
 """As anybody writes it: small letters of every page would cost more than all else here."""
-SHADOW_ROOT = "shadow-root"
-_LOOKED_AT = f"[hidden], [aria-hidden=true], [style], button, style, {SHADOW_ROOT}"
+_SHADOW_ROOT = "shadow-root"
+_LOOKED_AT = f"[hidden], [aria-hidden=true], [style], button, style, {_SHADOW_ROOT}"
 _ALWAYS_TEXT = frozenset(("h1", "h2", "h3", "h4", "h5", "h6", "summary", "dt", "legend", "caption", "figcaption"))
 _INLINE = frozenset(("a", "b", "code", "em", "i", "kbd", "label", "mark", "samp", "small", "span", "strong", "u"))
 _TEXT = "-text"
@@ -73,9 +73,9 @@ def with_open_shadows(text: str) -> str:
 
     def element(tag: re.Match[str]) -> str:
         if tag[1]:
-            return f"</{SHADOW_ROOT}>" if opened and opened.pop() else tag[0]
+            return f"</{_SHADOW_ROOT}>" if opened and opened.pop() else tag[0]
         opened.append(_SHADOW_MODE.search(tag[2]) is not None)
-        return f"<{SHADOW_ROOT}>" if opened[-1] else tag[0]
+        return f"<{_SHADOW_ROOT}>" if opened[-1] else tag[0]
 
     return _SHADOW.sub(element, text)
 
@@ -87,7 +87,7 @@ def visibility(page: "LexborHTMLParser") -> Visibility:
     buttons: list[LexborNode] = []
     roots: list[LexborNode] = []
     sheets: list[LexborNode] = []
-    lists = {"button": buttons, SHADOW_ROOT: roots, "style": sheets}
+    lists = {"button": buttons, _SHADOW_ROOT: roots, "style": sheets}
     # Each look at the whole page takes time: one for several questions.
     for node in page.css(_LOOKED_AT):
         if (kind := lists.get(node.tag or "")) is not None:

@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
     Connection = AsyncConnection[Any]
 
-MOST_DIMENSIONS: Final = 16_000
+_MOST_DIMENSIONS: Final = 16_000
 """Of a vector that can be stored, and …"""
-MOST_INDEXED: Final = 4000
+_MOST_INDEXED: Final = 4000
 """… of one that HNSW can index; longer ones are searched exactly."""
 WORTH_AN_INDEX: Final = 10_000
 """Rows: fewer are searched exactly, in some milliseconds."""
-ALIKE: Final = 4
+_ALIKE: Final = 4
 """An index that is not this many times as large as the one behind it becomes one with it."""
 FEW_DOCUMENTS: Final = 5_000
 """A filter that lets so many through is searched exactly."""
-MOST_EF: Final = 1000
+_MOST_EF: Final = 1000
 """Of ``hnsw.ef_search``: how many neighbours are followed at a time, …"""
 ROWS_AN_EF: Final = 1000
 """… one for so many rows, since the more there are, the more of the nearest would be missed."""
-MEMORY: Final = "256MB"
+_MEMORY: Final = "256MB"
 """For building an index, where the server is not set to more: 300,000 vectors of 256 numbers are built in memory."""
 _COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _COPY_END: Final = b"\xff\xff"
@@ -69,9 +69,9 @@ class PostgresIndex:
         await self._connections.run(look)
 
     async def create(self, space: Space) -> None:
-        if space.dimension > MOST_DIMENSIONS:
+        if space.dimension > _MOST_DIMENSIONS:
             raise ComponentUnavailable(
-                f"{self._connections!r} takes no vectors longer than {MOST_DIMENSIONS} numbers:"
+                f"{self._connections!r} takes no vectors longer than {_MOST_DIMENSIONS} numbers:"
                 f" these have {space.dimension}"
             )
         await self._connections.run(lambda connection: self._create(connection, space))
@@ -158,7 +158,7 @@ class PostgresIndex:
             await connection.execute(
                 "SELECT set_config('hnsw.ef_search', %s, false), set_config('hnsw.iterative_scan', 'relaxed_order',"
                 " false)",
-                [str(min(max([query.limit, 40, *(segment.rows // ROWS_AN_EF for segment in segments)]), MOST_EF))],
+                [str(min(max([query.limit, 40, *(segment.rows // ROWS_AN_EF for segment in segments)]), _MOST_EF))],
             )
             found = await connection.execute(sql, parameters)
             return [Candidate(*row) for row in await found.fetchall()]
@@ -247,7 +247,7 @@ def _nearest(space: Space, query: Query, segments: Sequence[_Segment]) -> tuple[
 
 async def _build(connection: "Connection", space: Space) -> None:
     """Cover what no index covers, where that is worth it; with neighbours of about the same size as one."""
-    if space.dimension > MOST_INDEXED or not await _exists(connection, space.name):
+    if space.dimension > _MOST_INDEXED or not await _exists(connection, space.name):
         return
     table, segments = _table(space.name), await _segments(connection, space.name)
     behind = segments[-1].last if segments else 0
@@ -257,7 +257,7 @@ async def _build(connection: "Connection", space: Space) -> None:
     merged: list[_Segment] = []
     for segment in reversed(segments):
         size, _ = await _count(connection, table, segment.after, segment.last)
-        if size > ALIKE * rows:
+        if size > _ALIKE * rows:
             break
         merged.append(segment)
         rows, behind = rows + size, segment.after
@@ -267,7 +267,7 @@ async def _build(connection: "Connection", space: Space) -> None:
         await connection.execute(
             "SELECT set_config('statement_timeout', '0', true), set_config('maintenance_work_mem', greatest("
             "  pg_size_bytes(current_setting('maintenance_work_mem')), pg_size_bytes(%s)) / 1024 || 'kB', true)",
-            [MEMORY],
+            [_MEMORY],
         )
         await connection.execute(
             f'CREATE INDEX "{name}" ON {table} USING hnsw (vector halfvec_cosine_ops)'

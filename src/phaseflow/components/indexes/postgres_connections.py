@@ -30,14 +30,14 @@ T = TypeVar("T")
 
 AT_ONCE: Final = 8
 """Connections; further calls wait for one."""
-CONNECT_S: Final = 3
-STATEMENT_S: Final = 15
+_CONNECT_S: Final = 3
+_STATEMENT_S: Final = 15
 """After so long the server ends a statement, where a call does not say otherwise."""
-LOCK_S: Final = 5
+_LOCK_S: Final = 5
 """How long a statement waits for what others have locked."""
-CUT_S: Final = 1.0
+_CUT_S: Final = 1.0
 """How long a connection that was cut gets to notice."""
-_OPTIONS: Final = f"-c statement_timeout={STATEMENT_S}s -c lock_timeout={LOCK_S}s"
+_OPTIONS: Final = f"-c statement_timeout={_STATEMENT_S}s -c lock_timeout={_LOCK_S}s"
 _NOTICES_A_DEAD_CLIENT: Final = "SELECT set_config('client_connection_check_interval', '1s', false)"
 
 _REFUSED: Final = {
@@ -137,13 +137,13 @@ class PostgresConnections:
 
     async def _connect(self) -> "Connection":
         try:
-            with anyio.fail_after(CONNECT_S):
+            with anyio.fail_after(_CONNECT_S):
                 connection = await self._psycopg.AsyncConnection.connect(
-                    self._address, autocommit=True, connect_timeout=CONNECT_S, options=self._options,
+                    self._address, autocommit=True, connect_timeout=_CONNECT_S, options=self._options,
                     application_name="phaseflow", keepalives_idle=10, keepalives_interval=5, keepalives_count=3,
                 )  # fmt: skip
         except TimeoutError:
-            raise IndexUnavailable(f"{self} did not answer within {CONNECT_S} s") from None
+            raise IndexUnavailable(f"{self} did not answer within {_CONNECT_S} s") from None
         except self._psycopg.Error as error:
             said = str(error)
             state = next((state for words, state in _AT_CONNECT if words in said), None)
@@ -157,7 +157,7 @@ class PostgresConnections:
         with suppress(OSError, self._psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as wire:
             wire.shutdown(socket.SHUT_RDWR)
         with anyio.CancelScope(shield=True):
-            await asyncio.wait([task], timeout=CUT_S)
+            await asyncio.wait([task], timeout=_CUT_S)
             if not task.done():
                 task.cancel()
             elif not task.cancelled():

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     Connection = AsyncConnection[Any]
 
 SCHEMA: Final = "phaseflow"
-LEAST_VERSION: Final = (0, 8)
+_LEAST_VERSION: Final = (0, 8)
 """Of pgvector: half precision came with 0.7, filters that find enough with 0.8."""
 
 
@@ -33,8 +33,8 @@ async def set_up(connection: "Connection", server: str) -> None:
                 )
             await connection.execute("CREATE EXTENSION vector")
             version = await _version(connection)
-        if version is None or version < LEAST_VERSION:
-            least = ".".join(map(str, LEAST_VERSION))
+        if version is None or version < _LEAST_VERSION:
+            least = ".".join(map(str, _LEAST_VERSION))
             raise ComponentUnavailable(f"{server} has an older pgvector; it takes {least} or newer")
         await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
 

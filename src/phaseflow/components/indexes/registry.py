@@ -21,10 +21,10 @@ from phaseflow.domain.errors import (
 from phaseflow.domain.log import get_logger
 from phaseflow.store.index_spaces import OWN
 
-PING_S = 2.0
-PINGED_S = 1.0
-CLOSE_S = 2.0
-OPEN_S = 10.0
+_PING_S = 2.0
+_PINGED_S = 1.0
+_CLOSE_S = 2.0
+_OPEN_S = 10.0
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ class Indexes:
         async with self._opening:
             if name not in self._opened:
                 index = self._make(name)
-                await bounded(index.open(), OPEN_S)
+                await bounded(index.open(), _OPEN_S)
                 self._opened[name] = index
             return self._opened[name]
 
@@ -67,7 +67,7 @@ class Indexes:
             index = await self.get(name)
             if name not in self._prepared:
                 self._prepared.add(name)
-                await bounded(index.ping(), PING_S)
+                await bounded(index.ping(), _PING_S)
         except PhaseflowError as error:
             get_logger().debug("the index cannot be opened", index=name, error=str(error))
 
@@ -76,7 +76,7 @@ class Indexes:
         the same answer: anybody may ask."""
         async with self._pinging[name]:
             at, why = self._pinged.get(name, (-inf, None))
-            if anyio.current_time() - at > PINGED_S:
+            if anyio.current_time() - at > _PINGED_S:
                 why = await self._ping(name)
                 self._pinged[name] = anyio.current_time(), why
             return why or (self.why_lost(name) if self.losses.has_any(name) else None)
@@ -91,7 +91,7 @@ class Indexes:
     async def _ping(self, name: str) -> str | None:
         try:
             index = await self.get(name)
-            await bounded(index.ping(), PING_S)
+            await bounded(index.ping(), _PING_S)
         except PhaseflowError as error:
             get_logger().warning("the index cannot be used", index=name, error=str(error))
             # What a program's own index says may hold what strangers are not to read.
@@ -116,7 +116,7 @@ class Indexes:
 
     async def _close(self, name: str, index: Index) -> None:
         try:
-            await bounded(index.aclose(), CLOSE_S)
+            await bounded(index.aclose(), _CLOSE_S)
         except ComponentError as error:
             get_logger().warning("the index could not be closed", index=name, error=str(error))
 

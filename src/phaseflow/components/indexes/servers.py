@@ -15,8 +15,8 @@ from phaseflow.domain.settings import EmbeddedIndexSettings, IndexServerName, Po
 VARIABLE: Final = "PHASEFLOW_INDEX_SERVERS"
 LONGEST: Final = 1_000_000
 """Bytes of what the variable holds, or names."""
-SCHEMES: Final = ("postgresql://", "postgres://")
-MOST_PORT: Final = 65_535
+_SCHEMES: Final = ("postgresql://", "postgres://")
+_MOST_PORT: Final = 65_535
 _HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\[\]:]*)(?::(?P<port>.*))?", re.DOTALL)
 _AFTER_HOSTS: Final = re.compile(r"[/?]")
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -107,7 +107,7 @@ def _checked(addresses: Mapping[str, str], field: str) -> Mapping[str, str]:
             raise InvalidRequest(
                 field, "a server is named with letters, digits, _, - and . (up to 63), and not `embedded`"
             ) from None
-        if not (isinstance(address, str) and address.startswith(SCHEMES) and address.isprintable()):
+        if not (isinstance(address, str) and address.startswith(_SCHEMES) and address.isprintable()):
             raise InvalidRequest(*_unusable(name, field, "must begin with postgresql:// and be one line"))
         if problem := _problem(address):
             raise InvalidRequest(*_unusable(name, field, problem))
@@ -130,9 +130,9 @@ def _problem(address: str) -> str | None:
             return "has a host that cannot be one; put an IPv6 address in [ ], and escape : / @ and ? in a password"
         ports.append(found["port"] or "")
     if not all(port == "" or _is_port(port) for port in ",".join(ports).split(",")):
-        return f"has a port that is not a number from 1 to {MOST_PORT}; escape : / @ and ? in a password"
+        return f"has a port that is not a number from 1 to {_MOST_PORT}; escape : / @ and ? in a password"
     return None
 
 
 def _is_port(given: str) -> bool:
-    return given.isascii() and given.isdigit() and len(given) < 6 and 1 <= int(given) <= MOST_PORT
+    return given.isascii() and given.isdigit() and len(given) < 6 and 1 <= int(given) <= _MOST_PORT

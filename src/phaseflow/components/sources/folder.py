@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 
 PAGE_SIZE = 1000
 MAX_BYTES = 64 * 1024 * 1024
-RACY_NS = 2_000_000_000
+_RACY_NS = 2_000_000_000
 """FAT keeps modification times to two seconds; other file systems are finer. A file younger than this could change
 again and keep its stamp."""
 _ANY_ENGINE = EngineFiles()
@@ -198,7 +198,7 @@ class FolderLoader:
                 return _read(file, uri, self._max_bytes)
 
     def _stamp(self, size: int, mtime_ns: int | None) -> str | None:
-        return f"{size}:{mtime_ns}" if mtime_ns is not None and mtime_ns < self._clock() - RACY_NS else None
+        return f"{size}:{mtime_ns}" if mtime_ns is not None and mtime_ns < self._clock() - _RACY_NS else None
 
     @contextmanager
     def _file(self, place: Place, path: str, uri: str) -> Iterator[BinaryIO]:

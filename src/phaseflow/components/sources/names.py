@@ -18,7 +18,7 @@ _SURROGATES = 0xDC00
 """``os.fsdecode`` maps the byte 0x80 to U+DC80 (PEP 383)."""
 LONGEST_NAME = 255
 """Bytes of a file's name, or of a folder's before it; what the common file systems take."""
-LONGEST_PATH = 2048
+_LONGEST_PATH = 2048
 """Bytes of a relative path."""
 
 
@@ -49,8 +49,8 @@ def safe_name(name: str) -> str:
     """
     kept = unicodedata.normalize("NFC", name)
     fault = next((fault for part in kept.split("/") if (fault := _fault(part))), None)
-    if fault is None and len(kept.encode()) > LONGEST_PATH:
-        fault = f"is longer than {LONGEST_PATH} bytes with its folders"
+    if fault is None and len(kept.encode()) > _LONGEST_PATH:
+        fault = f"is longer than {_LONGEST_PATH} bytes with its folders"
     if fault:
         raise InvalidRequest("files", f"the name {name[:100]!r} {fault}; rename the file")
     return kept

@@ -18,7 +18,7 @@ _OPEN_HIDDEN = frozenset({".github"})
 _IGNORE_LIMIT = 1 << 20
 """A ``.gitignore`` is a few lines. A larger one is refused: cut off, it would let in what the rest leaves out."""
 
-FileId = tuple[int, int]
+_FileId = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class _Level:
     """The same without links: what it is opened by."""
     names: Iterator[_Name]
     ignores: Ignores | None
-    trail: frozenset[FileId]
+    trail: frozenset[_FileId]
     """The folder and those above it, to see a link that leads back."""
     linked: bool
     """Reached through a link to a folder."""
@@ -126,7 +126,7 @@ class Tree:
         return ignores(text, prefix, above) if text else above
 
     def _open(
-        self, prefix: str, place: str, above: Ignores | None, trail: frozenset[FileId], *, linked: bool
+        self, prefix: str, place: str, above: Ignores | None, trail: frozenset[_FileId], *, linked: bool
     ) -> _Level | None:
         try:
             fd = self._enter(place)
@@ -219,7 +219,7 @@ def _is_visible(name: str) -> bool:
     return not name.startswith(".") or name in _OPEN_HIDDEN
 
 
-def _identity(info: os.stat_result) -> FileId:
+def _identity(info: os.stat_result) -> _FileId:
     return info.st_dev, info.st_ino
 
 

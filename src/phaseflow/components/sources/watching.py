@@ -12,10 +12,10 @@ from phaseflow.components.sources.patterns import Globs
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.domain.settings import FolderSource
 
-DEBOUNCE_MS = 400
+_DEBOUNCE_MS = 400
 """A burst of changes is told at once, after so long at most."""
-STEP_MS = 50
-LOOK_MS = 500
+_STEP_MS = 50
+_LOOK_MS = 500
 """How often it is seen whether the folder is still the same one."""
 
 
@@ -37,8 +37,8 @@ def watch_folder(
     try:
         before = os.stat(root)
         changes = _library().watch(
-            root if root.is_dir() else root.parent, watch_filter=None, debounce=DEBOUNCE_MS, step=STEP_MS,
-            rust_timeout=LOOK_MS, yield_on_timeout=True, stop_event=stop, raise_interrupt=False, force_polling=False,
+            root if root.is_dir() else root.parent, watch_filter=None, debounce=_DEBOUNCE_MS, step=_STEP_MS,
+            rust_timeout=_LOOK_MS, yield_on_timeout=True, stop_event=stop, raise_interrupt=False, force_polling=False,
         )  # fmt: skip
         has_begun = False
         for found in changes:

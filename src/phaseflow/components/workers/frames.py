@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 _SIZES = struct.Struct(">IQ")
-MOST_HEAD = 4 << 20
+_MOST_HEAD = 4 << 20
 """Bytes of a head: a few numbers and names, and the places of up to some 100,000 pages or sheets."""
-MOST_BODY = 256 << 20
+_MOST_BODY = 256 << 20
 """Bytes of a body: a file, or its text, which has at most 64,000,000 characters of up to four bytes."""
 
 Frame = tuple[dict[str, Any], bytes]
@@ -62,7 +62,7 @@ class Decoder:
 
 
 def _check(words: int, size: int) -> None:
-    if words > MOST_HEAD or size > MOST_BODY:
+    if words > _MOST_HEAD or size > _MOST_BODY:
         raise MalformedFrame(f"a head of {words:,} and a body of {size:,} bytes are too large")
 
 

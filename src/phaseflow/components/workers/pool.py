@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 LOSSES = 3
 """So many workers may be lost in a row on one document, or on one text, that is tried alone."""
-MOST_IN_FLIGHT = 256
-TARGET_S = 0.2
+_MOST_IN_FLIGHT = 256
+_TARGET_S = 0.2
 """What a batch should take to read: long against the milliseconds of a call, short for a pause that waits for it."""
 LEAST_BYTES = 64 << 10
 MOST_BYTES = 8 << 20
@@ -67,8 +67,8 @@ class ExtractionPool:
         For workers elsewhere two batches each, by what documents took so far: a pause waits for them.
         """
         least, most = _PER_PLACE if self.workers.is_remote else (1, 1)
-        per_place = min(max(int(2 * TARGET_S / self._batch_size.document_s), least), most)
-        return min(self.workers.capacity * per_place + 2, MOST_IN_FLIGHT)
+        per_place = min(max(int(2 * _TARGET_S / self._batch_size.document_s), least), most)
+        return min(self.workers.capacity * per_place + 2, _MOST_IN_FLIGHT)
 
     def takes(self, data: bytes, name: str, *, declared_type: str | None = None) -> bool:
         """Say whether a document belongs in a worker. Raises DocumentError ``unsupported_format``."""
@@ -230,7 +230,7 @@ class _Item:
 
 @dataclass(slots=True)
 class BatchSize:
-    """Learns from each batch how many bytes a worker reads in ``TARGET_S``."""
+    """Learns from each batch how many bytes a worker reads in ``_TARGET_S``."""
 
     bytes: float = _FIRST_BYTES
     """More than so many do not go together; a larger document goes alone."""
@@ -243,5 +243,5 @@ class BatchSize:
         if size <= 0 or seconds <= 0:
             return
         self.document_s += _WEIGHT * (seconds / documents - self.document_s)
-        wanted = min(max(size * TARGET_S / seconds, LEAST_BYTES), MOST_BYTES)
+        wanted = min(max(size * _TARGET_S / seconds, LEAST_BYTES), MOST_BYTES)
         self.bytes += _WEIGHT * (wanted - self.bytes)

@@ -17,7 +17,7 @@ from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError, WorkerLost
 from phaseflow.domain.vocabulary import PAGES_WITHOUT_TEXT
 
-PAGE_LIMITS = Limits(time_s=60.0, memory_bytes=4 << 30, idle_s=30.0)
+_PAGE_LIMITS = Limits(time_s=60.0, memory_bytes=4 << 30, idle_s=30.0)
 """What one page may cost. With its models and a page a process takes 0.7 GiB; one that keeps a quarter of its limit is
 replaced."""
 
@@ -46,7 +46,7 @@ class PageProgress:
 class Recognition:
     """The processes that recognise text, at most one a core, started with the first page. Used by one event loop."""
 
-    def __init__(self, size: int | None = None, limits: Limits = PAGE_LIMITS) -> None:
+    def __init__(self, size: int | None = None, limits: Limits = _PAGE_LIMITS) -> None:
         self._workers = LocalWorkers(size or usable_cores(), limits)
         self._places = anyio.CapacityLimiter(self._workers.capacity)
 

@@ -12,8 +12,8 @@ from urllib3.exceptions import NewConnectionError
 
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 
-CONNECT_S = 10.0
-READ_S = 60.0
+_CONNECT_S = 10.0
+_READ_S = 60.0
 _REDIRECTS = 5
 
 
@@ -26,7 +26,7 @@ def guarded_pool(policy: AddressPolicy) -> urllib3.PoolManager:
             addresses = anyio.run(policy.addresses, host, port)
             for place, address in enumerate(addresses):
                 try:
-                    return socket.create_connection((address, port), CONNECT_S)
+                    return socket.create_connection((address, port), _CONNECT_S)
                 except OSError:
                     if place == len(addresses) - 1:
                         raise
@@ -35,7 +35,7 @@ def guarded_pool(policy: AddressPolicy) -> urllib3.PoolManager:
         raise NewConnectionError(connection, f"{host} has no address")
 
     pool = urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=CONNECT_S, read=READ_S),
+        timeout=urllib3.Timeout(connect=_CONNECT_S, read=_READ_S),
         retries=urllib3.Retry(total=_REDIRECTS, connect=0, read=0, redirect=_REDIRECTS, other=0),
     )
     pool.pool_classes_by_scheme = {

@@ -5,7 +5,7 @@ from typing import IO
 
 from phaseflow.domain.errors import ComponentUnavailable
 
-MAX_OBJECT = 256 * 1024 * 1024
+_MAX_OBJECT = 256 * 1024 * 1024
 """Bytes of one object, unpacked: each is in memory while a pack is taken in."""
 _HEAD = 12
 _PIECE = 1 << 16
@@ -14,7 +14,7 @@ _SIZES = 20
 """Bytes in which a delta says the sizes of its base and its result."""
 
 
-def check_pack(pack: IO[bytes], id_bytes: int = 20, max_object: int = MAX_OBJECT) -> None:
+def check_pack(pack: IO[bytes], id_bytes: int = 20, max_object: int = _MAX_OBJECT) -> None:
     """Raise ComponentUnavailable when an object of a pack is larger than ``max_object``, or it is not a pack.
 
     https://git-scm.com/docs/pack-format. Memory does not grow with what is packed; the time is that of unpacking it.

@@ -18,7 +18,7 @@ from phaseflow.components.sources.remote.faults import as_ours
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.store.private_files import make_folder
 
-MAX_PACK = 1 << 30
+_MAX_PACK = 1 << 30
 """Bytes of one fetch, packed."""
 FETCH_S = 900.0
 _UNUSED_S = 7 * 86_400.0
@@ -80,7 +80,7 @@ class Repositories:
 class Fetch:
     """One fetch of one commit into a copy. ``stop`` ends it, from any thread, at its next byte."""
 
-    def __init__(self, client: Any, path: str, ref: str | None, shown: str, max_pack: int = MAX_PACK) -> None:
+    def __init__(self, client: Any, path: str, ref: str | None, shown: str, max_pack: int = _MAX_PACK) -> None:
         self._client = client
         self._path = path
         self._ref = ref

@@ -11,9 +11,9 @@ from phaseflow.components.sources.web.ssrf import AddressPolicy, check_sites
 from phaseflow.domain.errors import SourceNotAllowed
 from phaseflow.domain.remote_sources import FsspecSource, GitSource, links_of, protocol_of
 
-OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "adl"})
+_OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "adl"})
 """Their servers follow from the environment of the operator, as their credentials do."""
-PUBLIC = frozenset({"http", "https", "github"})
+_PUBLIC = frozenset({"http", "https", "github"})
 """On the public internet, and read without credentials."""
 _LOCAL = frozenset({
     "file", "local", "memory", "dir", "data", "cached", "filecache", "simplecache", "blockcache", "reference", "zip",
@@ -76,7 +76,7 @@ async def check_public(source: FsspecSource | GitSource, allow_private: Collecti
 
 
 def _check_open(source: FsspecSource, protocol: str) -> None:
-    if protocol not in OBJECT_STORES | PUBLIC:
+    if protocol not in _OBJECT_STORES | _PUBLIC:
         raise SourceNotAllowed(
             f"this server reads {protocol}:// addresses only through a connection that its operator has named;"
             " give its name as connection"

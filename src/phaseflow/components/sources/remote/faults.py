@@ -45,7 +45,7 @@ def as_ours(error: BaseException, what: str, secrets: Collection[str] = ()) -> C
     if isinstance(error, FileNotFoundError) or status in {404, 410} or _is(error, _MISSING):
         return DocumentError(f"{what} is not there", code="not_found", counts=False, gone=True)
     if isinstance(error, PermissionError) or status in {401, 403} or _is(error, _DENIED):
-        return Denied(f"{what} may not be read (access denied{_number(status)}); check the credentials and its rights")
+        return _Denied(f"{what} may not be read (access denied{_number(status)}); check the credentials and its rights")
     if isinstance(error, ImportError):
         return ComponentUnavailable(f"{_words(error, secrets)}; install what is missing")
     if type(error).__name__ == "FileExpired":
@@ -59,7 +59,7 @@ def as_ours(error: BaseException, what: str, secrets: Collection[str] = ()) -> C
     return DocumentError(f"{what} cannot be read ({_words(error, secrets)})", code="unreadable")
 
 
-class Denied(DocumentError):
+class _Denied(DocumentError):
     """The other side does not let this be read."""
 
     def __init__(self, message: str) -> None:

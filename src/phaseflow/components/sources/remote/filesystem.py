@@ -17,7 +17,7 @@ from phaseflow.domain.remote_sources import FsspecSource, links_of, protocol_of
 
 T = TypeVar("T")
 
-CONNECT_S = 10.0
+_CONNECT_S = 10.0
 ANSWER_S = 60.0
 """How long one call may take that brings no content, such as the list of a folder."""
 _CLOSE_S = 2.0
@@ -117,7 +117,7 @@ class RemoteFileSystem:
         if self.protocol in _HOSTED:
             options |= _http_options(self._policy)
         if file_system(self._source).__module__ == "fsspec.implementations.sftp":
-            options |= {"timeout": CONNECT_S, "banner_timeout": CONNECT_S, "auth_timeout": CONNECT_S}
+            options |= {"timeout": _CONNECT_S, "banner_timeout": _CONNECT_S, "auth_timeout": _CONNECT_S}
         if self._connection is not None:
             secrets = self._connection.secrets()
             self._secrets = tuple(value for value in secrets.values() if len(value) > 3)
@@ -164,7 +164,7 @@ def _http_options(policy: AddressPolicy | None) -> dict[str, Any]:
     import aiohttp
 
     options: dict[str, Any] = {
-        "client_kwargs": {"timeout": aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=ANSWER_S / 2)}
+        "client_kwargs": {"timeout": aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=ANSWER_S / 2)}
     }
     if policy is not None:
         from phaseflow.components.sources.remote.guarded_http import guarded_client

@@ -18,7 +18,7 @@ DEEPEST = 64
 """Folders within folders: a server that makes them up would never end."""
 MOST_FOLDERS = 100_000
 """That are known and not read yet; each is a path in memory."""
-MOST_IN_FOLDER = 1_000_000
+_MOST_IN_FOLDER = 1_000_000
 """Names in one folder of a server that does not list in pages."""
 _RACY = timedelta(seconds=2)
 _CHECKSUMS = (
@@ -115,8 +115,8 @@ class Listing:
             if error.gone and folder.depth:
                 return (), folder.path
             raise
-        if len(names) > MOST_IN_FOLDER:
-            raise ComponentUnavailable(f"{self._shown} has a folder of more than {MOST_IN_FOLDER:,} names; split it")
+        if len(names) > _MOST_IN_FOLDER:
+            raise ComponentUnavailable(f"{self._shown} has a folder of more than {_MOST_IN_FOLDER:,} names; split it")
         return names, top
 
     def _kept(self, names: Names, top: str) -> list[tuple[str, dict[str, Any]]]:

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 MAX_BYTES = 64 * 1024 * 1024
 TOTAL_S = 60.0
-SLOWEST_RATE = 65_536
+_SLOWEST_RATE = 65_536
 """Bytes a second: a large file gets the time that it takes at this rate on top of ``TOTAL_S``."""
 _PIECE = 1 << 20
 _BLOCK = 8 << 20
@@ -129,7 +129,7 @@ class FsspecLoader:
     async def _read(self, entry: Entry) -> bytes:
         self._check_size(entry, entry.size)
         size = self._max_bytes if entry.size is None else entry.size
-        limit_s = self._total_s + size / SLOWEST_RATE
+        limit_s = self._total_s + size / _SLOWEST_RATE
         until = time.monotonic() + limit_s
         return await self._call(entry, lambda fs, place: self._content(fs, place, entry, until), limit_s)
 

@@ -53,7 +53,7 @@ class Body:
     def whole(self) -> bytes:
         """Return everything that came. Raises DocumentError ``malformed`` when the packed stream has no end."""
         if not self.is_full and not all(unpacker.is_complete for unpacker in self._unpackers):
-            raise malformed(self._url)
+            raise _malformed(self._url)
         data = b"".join(self._pieces)
         return data[: self._limits.max_bytes] if self._cut else data
 
@@ -61,7 +61,7 @@ class Body:
         try:
             yield from self._through(data, self._unpackers)
         except zlib.error as error:
-            raise malformed(self._url) from error
+            raise _malformed(self._url) from error
 
     def _through(self, data: bytes, unpackers: Sequence["Unpacker"]) -> Iterator[bytes]:
         if not unpackers:
@@ -135,7 +135,7 @@ def gunzipped(data: bytes, url: str, limits: Limits) -> bytes:
     return body.whole()
 
 
-def malformed(url: str) -> DocumentError:
+def _malformed(url: str) -> DocumentError:
     """The error for an answer whose packing is broken."""
     return DocumentError(
         f"the answer of {url} is compressed incorrectly; fix the server or exclude it", code="malformed"

@@ -27,7 +27,7 @@ from phaseflow.components.workers.recognition import AnyPool
 from phaseflow.domain.errors import DocumentError, SourceDown, SourceNotAllowed
 from phaseflow.domain.settings import WebSource
 
-USER_AGENT = "phaseflow"
+_USER_AGENT = "phaseflow"
 _MOST_IN_FLIGHT = 16
 _SLOW_TRIES = 2
 """Attempts at a page that is answered too slowly: each takes a minute, and the next page waits behind it."""
@@ -57,7 +57,7 @@ class WebLoader:
         *,
         allow_private: Collection[str] = (),
         limits: Limits | None = None,
-        user_agent: str = USER_AGENT,
+        user_agent: str = _USER_AGENT,
         workers: AnyPool | None = None,
         resolver: Resolver = resolve,
         ssl_context: ssl.SSLContext | None = None,

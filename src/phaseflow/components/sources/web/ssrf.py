@@ -127,11 +127,11 @@ def _named(given: str) -> _Named:
     try:
         host = ipaddress.ip_address(host).compressed
     except ValueError:
-        host = normalised_host(host)
+        host = _normalised_host(host)
     return _Named(host, int(match[2]) if match[2] else None)
 
 
-def normalised_host(host: str) -> str:
+def _normalised_host(host: str) -> str:
     """Return a host as it stands in a normalised address; an impossible one stays, and matches nothing."""
     address = normalised(f"http://{host}/")
     return host_and_port(address)[0] if address else host

@@ -24,7 +24,7 @@ _DRAINED = 64 * 1024
 """A body that nobody wants is read all the same when it is this short: cheaper than a new connection."""
 _DRAIN_S = 0.5
 
-SocketOption = httpcore2.SOCKET_OPTION
+_SocketOption = httpcore2.SOCKET_OPTION
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
@@ -44,7 +44,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         port: int,
         timeout: float | None = None,  # noqa: ASYNC109  the library's signature
         local_address: str | None = None,
-        socket_options: Iterable[SocketOption] | None = None,
+        socket_options: Iterable[_SocketOption] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         try:
             with anyio.fail_after(timeout):
@@ -60,7 +60,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         addresses: Iterable[str],
         port: int,
         timeout: float | None,  # noqa: ASYNC109  the library's signature
-        socket_options: Iterable[SocketOption] | None,
+        socket_options: Iterable[_SocketOption] | None,
     ) -> httpcore2.AsyncNetworkStream:
         failure: Exception = httpcore2.ConnectError("no address")
         for address in addresses:
@@ -74,7 +74,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         self,
         path: str,
         timeout: float | None = None,  # noqa: ASYNC109  the library's signature
-        socket_options: Iterable[SocketOption] | None = None,
+        socket_options: Iterable[_SocketOption] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         raise httpcore2.ConnectError(f"{path}: no sockets of this machine")
 

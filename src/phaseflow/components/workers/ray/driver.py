@@ -31,7 +31,7 @@ def main(address: str, capacity: int, folder: str) -> None:
     """Serve one service until its input ends. Without an ``address`` the cluster is one of its own, in ``folder``."""
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)  # meant for the service, which finishes its batch and then closes the pipe
-    driver = Driver(os.dup(1), folder)
+    driver = _Driver(os.dup(1), folder)
     os.dup2(2, 1)  # a library that prints must not write into the answers
     requests: queue.SimpleQueue[Frame] = queue.SimpleQueue()
     Thread(target=_receive, args=(requests, driver), daemon=True).start()
@@ -45,7 +45,7 @@ def main(address: str, capacity: int, folder: str) -> None:
         driver.handle(*requests.get())
 
 
-class Driver:
+class _Driver:
     """Calls on their way, by the id that the service gave them."""
 
     def __init__(self, answers: int, folder: str) -> None:
@@ -175,7 +175,7 @@ class Driver:
                     rest = rest[os.write(self._answers, rest) :]
 
 
-def _receive(requests: "queue.SimpleQueue[Frame]", driver: Driver) -> None:
+def _receive(requests: "queue.SimpleQueue[Frame]", driver: _Driver) -> None:
     decoder = Decoder()
     while data := os.read(0, _CHUNK):
         decoder.feed(data)
