@@ -7,7 +7,8 @@ from functools import partial
 
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.settings import Settings
-from phaseflow.store import catalogue, documents, jobs, knowledge_bases, leftovers, passages, vectors
+from phaseflow.store import documents, jobs, knowledge_bases, leftovers, passages, vectors
+from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.database import Database
 from phaseflow.store.documents import LoadedText, StagedDocument, Target, text_hash
 from phaseflow.store.jobs import JobRecord
@@ -56,7 +57,7 @@ class Stock:
 
     async def note(self, *uris: str) -> None:
         """Know documents."""
-        await self.database.write(lambda tx: catalogue.note(tx, self.key, "default", uris, NOW))
+        await self.database.write(lambda tx: Catalogue(tx, self.key).note("default", uris, NOW))
 
     async def publish(self, *texts: tuple[str, str]) -> list[StagedDocument]:
         """The whole way of documents, in one transaction a phase."""

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import catalogue, crawl_frontier, failures, knowledge_bases
+from phaseflow.store import crawl_frontier, failures, knowledge_bases
+from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.database import Database
 from phaseflow.store.failures import FailedDocument
 from tests.store.probes import select
@@ -34,8 +35,8 @@ async def test_a_listed_document_is_known_once_under_its_id(database: Database, 
 async def test_a_document_that_another_source_holds_now_keeps_its_row(database: Database, path: Path) -> None:
     made = await stock(database)
     await list_documents(made, "a")
-    await database.write(partial(catalogue.count_attempts, kb_key=made.key, uris=["a"], at=NOW))
-    await database.write(partial(catalogue.note, kb_key=made.key, source="push", uris=["a"], at=NOW))
+    await database.write(lambda tx: Catalogue(tx, made.key).count_attempts(uris=["a"], at=NOW))
+    await database.write(lambda tx: Catalogue(tx, made.key).note(source="push", uris=["a"], at=NOW))
     assert known(path, "uri", "source", "attempts") == [("a", "push", 1)]
 
 
@@ -55,9 +56,9 @@ async def test_a_document_is_known_as_long_as_anything_holds_it(database: Databa
     later = await stock(database, job_id="later")
     await list_documents(later, "found")
     assert await database.read(
-        partial(catalogue.missing, uncertain=[], kb_key=made.key, job_seq=later.seq, after="", limit=10)
+        lambda tx: Catalogue(tx, made.key).missing(later.seq, uncertain=[], after="", limit=10)
     ) == (["gone", "skipped"], "skipped")  # fmt: skip
-    await database.write(partial(catalogue.forget, kb_key=made.key, uris=uris))
+    await database.write(lambda tx: Catalogue(tx, made.key).forget(uris=uris))
     assert known(path) == [(uri,) for uri in ("asked", "failed", "found", "live", "pushed")]
     await list_documents(later, "gone", "skipped")  # back again
     assert known(path, "uri", "skipped")[3:] == [("gone", 0), ("live", 0), ("pushed", 0), ("skipped", 1)]

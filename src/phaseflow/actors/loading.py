@@ -16,8 +16,8 @@ from phaseflow.components.protocols import Document, Entry, Skipped, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable, SourceDown
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import catalogue, crawl_frontier, documents, failpoints, failures, inbox, job_sources, texts, twins
-from phaseflow.store.catalogue import PUSH
+from phaseflow.store import crawl_frontier, documents, failpoints, failures, inbox, job_sources, texts, twins
+from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.crawl_frontier import ListedEntry
 from phaseflow.store.documents import LoadedText, StagedDocument
 from phaseflow.store.failures import FailedDocument
@@ -217,7 +217,7 @@ class LoadingActor(Actor):
         inbox.settle(tx, plan.target.kb_key, seq, settled)
         if skipped:
             crawl_frontier.settle(tx, seq, [entry.id for entry in skipped], EntryState.SKIPPED)
-            catalogue.forget(tx, plan.target.kb_key, [entry.uri for entry in skipped])
+            Catalogue(tx, plan.target.kb_key).forget([entry.uri for entry in skipped])
             twins.note(tx, plan.target, [(twin, uri) for twin, uri, _ in twin_of])
             listed_again = twins.mark_same(tx, seq, [(twin, uri) for twin, uri, is_same in twin_of if is_same])
         if failed:
@@ -225,7 +225,7 @@ class LoadingActor(Actor):
             crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if f.gone], EntryState.GONE)
             self.context.fail(tx, self.phase, [outcome for _, outcome in failed])
         tried = [entry.uri for entry, outcome in done if not isinstance(outcome, Skipped | LeftOut)]
-        catalogue.count_attempts(tx, plan.target.kb_key, tried, at)
+        Catalogue(tx, plan.target.kb_key).count_attempts(tried, at)
         found = [link for _, outcome in done if not isinstance(outcome, FailedDocument) for link in outcome.links]
         # Several pages lead to the same address: the shortest way counts, so the deepest come first and are
         # overwritten. Else the depth limit would depend on which page was read first.

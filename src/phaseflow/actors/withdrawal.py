@@ -10,7 +10,6 @@ from phaseflow.actors.gate import Gate
 from phaseflow.domain.policy import why_not_delete
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import (
-    catalogue,
     consent,
     crawl_frontier,
     failpoints,
@@ -20,6 +19,7 @@ from phaseflow.store import (
     passages,
     progress,
 )
+from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.passages import Scope
 from phaseflow.store.progress import Done
 from phaseflow.store.transaction import Transaction
@@ -125,7 +125,7 @@ class Withdrawal:
     def _withdraw(self, gone: Sequence[Gone], tx: Transaction) -> None:
         self._context.advance(tx, JobPhase.INDEXING, Done())
         passages.withdraw(tx, self._scope, [key for key, _, _ in gone])
-        catalogue.forget(tx, self._scope.kb_key, [uri for _, uri, _ in gone])
+        Catalogue(tx, self._scope.kb_key).forget([uri for _, uri, _ in gone])
         progress.count_deleted(tx, self._context.plan.attempt.job_seq, len(gone))
 
     async def _forget_failures(self) -> None:
@@ -151,7 +151,7 @@ class Withdrawal:
 
     def _forget_documents(self, uris: Sequence[str], tx: Transaction) -> None:
         self._context.advance(tx, JobPhase.INDEXING, Done())
-        catalogue.forget(tx, self._scope.kb_key, uris)
+        Catalogue(tx, self._scope.kb_key).forget(uris)
 
 
 def _counted(
@@ -168,4 +168,4 @@ def _missing(
 
 
 def _unknown(key: str, seq: int, uncertain: Sequence[str], after: str, tx: Transaction) -> tuple[list[str], str | None]:
-    return catalogue.missing(tx, key, seq, uncertain, after, CLEAN_UP)
+    return Catalogue(tx, key).missing(seq, uncertain, after, CLEAN_UP)

@@ -12,8 +12,8 @@ import anyio.to_thread
 from phaseflow.components.sources.names import uri_of
 from phaseflow.components.uploads import Uploads, disk
 from phaseflow.domain.log import get_logger
-from phaseflow.store import catalogue, failpoints, knowledge_bases, pushed
-from phaseflow.store.catalogue import PUSH
+from phaseflow.store import failpoints, knowledge_bases, pushed
+from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
 from phaseflow.store.pushed import INLINE_BYTES, Push
@@ -77,6 +77,6 @@ def _keep(tx: Transaction, kb_id: str, push: Push) -> bool:
     if kb is None or pushed.of(tx, kb.key, [push.uri]):
         return False
     at = Clock().now()
-    catalogue.note(tx, kb.key, PUSH, [push.uri], at)
+    Catalogue(tx, kb.key).note(PUSH, [push.uri], at)
     pushed.put(tx, kb.key, push, None, at)
     return True

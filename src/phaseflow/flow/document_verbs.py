@@ -16,8 +16,8 @@ from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.new_document import check_metadata
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.inputs import as_text
-from phaseflow.store import catalogue, failures, inbox, knowledge_bases, passages, pushed
-from phaseflow.store.catalogue import PUSH, KnownDocument
+from phaseflow.store import failures, inbox, knowledge_bases, passages, pushed
+from phaseflow.store.catalogue import PUSH, Catalogue, KnownDocument
 from phaseflow.store.transaction import Transaction
 
 Change = Callable[[Transaction, str, KnownDocument, datetime], str | None]
@@ -56,7 +56,7 @@ class DocumentVerbs:
         given = json.dumps(check_metadata(metadata))
 
         def change(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None:
-            catalogue.set_metadata(tx, key, known.uri, given, replaces=True, at=at)
+            Catalogue(tx, key).set_metadata(known.uri, given, replaces=True, at=at)
 
         return await self._change(kb_id, document, change)
 
@@ -68,7 +68,7 @@ class DocumentVerbs:
                 raise HeldBySource(known.uri, known.source, "skip it instead, or delete it there")
             _take_out(tx, key, known.uri)
             gone = pushed.remove(tx, key, known.uri)
-            catalogue.remove(tx, key, known.uri)
+            Catalogue(tx, key).remove(known.uri)
             return None if gone is None else gone.file
 
         return await self._change(kb_id, document, change)
@@ -79,7 +79,7 @@ class DocumentVerbs:
 
         def write(tx: Transaction, at: datetime) -> tuple[str, str | None]:
             kb = knowledge_bases.get(tx, kb_id)
-            known = catalogue.find(tx, kb.key, name)
+            known = Catalogue(tx, kb.key).find(name)
             if known is None:
                 raise DocumentNotFound(kb_id, name)
             return known.uri, change(tx, kb.key, known, at)
@@ -97,7 +97,7 @@ class DocumentVerbs:
         def write(tx: Transaction, at: datetime) -> None:
             key = knowledge_bases.get(tx, kb_id).key
             for uri in uris:
-                known = catalogue.find(tx, key, uri)
+                known = Catalogue(tx, key).find(uri)
                 if known is not None:
                     change(tx, key, known, at)
 
@@ -105,13 +105,13 @@ class DocumentVerbs:
 
 
 def _retry(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None:
-    catalogue.set_skipped(tx, key, known.uri, skipped=False, at=at)
+    Catalogue(tx, key).set_skipped(known.uri, skipped=False, at=at)
     failures.uncount(tx, key, known.uri)
     inbox.ask(tx, key, [known.uri], at, anew=True)
 
 
 def _skip(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None:
-    catalogue.set_skipped(tx, key, known.uri, skipped=True, at=at)
+    Catalogue(tx, key).set_skipped(known.uri, skipped=True, at=at)
     _take_out(tx, key, known.uri)
 
 

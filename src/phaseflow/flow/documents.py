@@ -19,8 +19,8 @@ from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.new_document import NewDocument, check_metadata
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.inputs import File, as_files, as_new_documents
-from phaseflow.store import catalogue, inbox, knowledge_bases, pushed
-from phaseflow.store.catalogue import PUSH, KnownDocument
+from phaseflow.store import inbox, knowledge_bases, pushed
+from phaseflow.store.catalogue import PUSH, Catalogue, KnownDocument
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.pushed import Push, Pushed
 from phaseflow.store.transaction import Transaction
@@ -104,7 +104,7 @@ class Documents:
     def _check_free(self, tx: Transaction, kb_id: str, uris: Sequence[str]) -> None:
         kb = knowledge_bases.find(tx, kb_id)
         if kb is not None:
-            _refuse_held(catalogue.of(tx, kb.key, uris))
+            _refuse_held(Catalogue(tx, kb.key).of(uris))
 
 
 def _store(
@@ -112,13 +112,14 @@ def _store(
 ) -> list[str]:
     """Keep pushes and ask for those that are new or other than before; the files that nothing names."""
     uris = [push.uri for push in pushes]
-    known, kept = catalogue.of(tx, kb.key, uris), pushed.of(tx, kb.key, uris)
+    catalogue = Catalogue(tx, kb.key)
+    known, kept = catalogue.of(uris), pushed.of(tx, kb.key, uris)
     _refuse_held(known)
     more = sum(push.size - (kept[push.uri].size if push.uri in kept else 0) for push in pushes)
     if more > 0 and pushed.kept_bytes(tx, kb.key) + more > limits.kb_bytes:
         raise kb_is_full(limits)
     new = [push for push in pushes if not _is_kept(push, kept.get(push.uri))]
-    catalogue.note(tx, kb.key, PUSH, [push.uri for push in new], at)
+    catalogue.note(PUSH, [push.uri for push in new], at)
     for push in new:
         pushed.put(tx, kb.key, push, kept.get(push.uri), at)
     for origin in {push.origin for push in pushes}:
@@ -127,7 +128,7 @@ def _store(
     for push in pushes:
         before = known.get(push.uri)
         if push.metadata is not None and (before is None or not _is_given(push.metadata, before)):
-            catalogue.set_metadata(tx, kb.key, push.uri, push.metadata, replaces=False, at=at)
+            catalogue.set_metadata(push.uri, push.metadata, replaces=False, at=at)
     wanted = {push.uri for push in new} | {uri for uri in uris if uri in kept and inbox.is_asked_for(tx, kb.key, uri)}
     skipped = {uri for uri, document in known.items() if document.is_skipped}
     inbox.ask(tx, kb.key, sorted(wanted - skipped, key=uris.index), at)

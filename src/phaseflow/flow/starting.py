@@ -17,8 +17,8 @@ from phaseflow.flow import inputs
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.job import Job
 from phaseflow.flow.source_loaders import some_of
-from phaseflow.store import catalogue, inbox, jobs, knowledge_bases
-from phaseflow.store.catalogue import PUSH
+from phaseflow.store import inbox, jobs, knowledge_bases
+from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.giving_way import giving_way
 from phaseflow.supervisor.own_jobs import end_own_job, refuse_beside_a_job
@@ -65,15 +65,15 @@ class Starting:
 
         def change(tx: Transaction, at: datetime) -> list[str]:
             kb = knowledge_bases.get(tx, kb_id)
-            listed = []
+            listed, catalogue = [], Catalogue(tx, kb.key)
             for source, found in changes.items():
                 uris, gone = (sorted(source_uris(source, each)) for each in (found.uris, found.gone))
-                held_by = {uri: known.source for uri, known in catalogue.of(tx, kb.key, uris).items()}
-                if set(held_by.values()) - {source, PUSH} or catalogue.knows_any(tx, kb.key, source, gone):
+                held_by = {uri: known.source for uri, known in catalogue.of(uris).items()}
+                if set(held_by.values()) - {source, PUSH} or catalogue.knows_any(source, gone):
                     listed.append(source)
                     continue
                 mine = [uri for uri in uris if held_by.get(uri) != PUSH]  # what was pushed goes before a file
-                catalogue.note(tx, kb.key, source, mine, at)
+                catalogue.note(source, mine, at)
                 inbox.ask(tx, kb.key, mine, at)
             return listed
 

@@ -40,129 +40,138 @@ class KnownDocument:
     metadata: str | None
 
 
-def of(tx: Transaction, kb_key: str, uris: Sequence[str]) -> dict[str, KnownDocument]:
-    """Those of these documents that it knows, by uri."""
-    rows = tx.rows(
-        f"SELECT {_COLUMNS} FROM catalogue WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))",
-        kb_key, json_array(uris),
-    )  # fmt: skip
-    return {row[0]: _known(row) for row in rows}
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The documents that one knowledge base knows."""
 
+    tx: Transaction
+    kb_key: str
 
-def find(tx: Transaction, kb_key: str, id_or_uri: str) -> KnownDocument | None:
-    """One document by its id, or by its uri."""
-    row = tx.row(
-        f"SELECT {_COLUMNS} FROM catalogue WHERE kb_id = ?1 AND document_id = ?2", kb_key, id_or_uri
-    ) or tx.row(f"SELECT {_COLUMNS} FROM catalogue WHERE kb_id = ?1 AND uri = ?2", kb_key, id_or_uri)
-    return None if row is None else _known(row)
+    def of(self, uris: Sequence[str]) -> dict[str, KnownDocument]:
+        """Those of these documents that it knows, by uri."""
+        rows = self.tx.rows(
+            f"SELECT {_COLUMNS} FROM catalogue WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))",
+            self.kb_key, json_array(uris),
+        )  # fmt: skip
+        return {row[0]: _known(row) for row in rows}
 
+    def find(self, id_or_uri: str) -> KnownDocument | None:
+        """One document by its id, or by its uri."""
+        row = self.tx.row(
+            f"SELECT {_COLUMNS} FROM catalogue WHERE kb_id = ?1 AND document_id = ?2", self.kb_key, id_or_uri
+        ) or self.tx.row(f"SELECT {_COLUMNS} FROM catalogue WHERE kb_id = ?1 AND uri = ?2", self.kb_key, id_or_uri)
+        return None if row is None else _known(row)
 
-def knows_any(tx: Transaction, kb_key: str, source: str, uris: Sequence[str]) -> bool:
-    """Whether a source holds any of these documents, or any in a folder of that name."""
-    mine = "SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.source = ?2"
-    row = tx.row(
-        f"SELECT 1 FROM json_each(?3) AS u WHERE EXISTS ({mine} AND c.uri = u.value)"
-        f" OR EXISTS ({mine} AND c.uri > u.value || '/' AND c.uri < u.value || '0') LIMIT 1",
-        kb_key, source, json_array(uris),
-    )  # fmt: skip
-    return row is not None
+    def knows_any(self, source: str, uris: Sequence[str]) -> bool:
+        """Whether a source holds any of these documents, or any in a folder of that name."""
+        mine = "SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.source = ?2"
+        row = self.tx.row(
+            f"SELECT 1 FROM json_each(?3) AS u WHERE EXISTS ({mine} AND c.uri = u.value)"
+            f" OR EXISTS ({mine} AND c.uri > u.value || '/' AND c.uri < u.value || '0') LIMIT 1",
+            self.kb_key, source, json_array(uris),
+        )  # fmt: skip
+        return row is not None
 
+    def set_skipped(self, uri: str, *, skipped: bool, at: datetime) -> None:
+        """Leave a document out from now on, or no longer."""
+        self.tx.run(
+            "UPDATE catalogue SET skipped = ?3, changed_at = ?4 WHERE kb_id = ?1 AND uri = ?2",
+            self.kb_key, uri, skipped, timestamp(at),
+        )  # fmt: skip
 
-def set_skipped(tx: Transaction, kb_key: str, uri: str, *, skipped: bool, at: datetime) -> None:
-    """Leave a document out from now on, or no longer."""
-    tx.run(
-        "UPDATE catalogue SET skipped = ?3, changed_at = ?4 WHERE kb_id = ?1 AND uri = ?2",
-        kb_key, uri, skipped, timestamp(at),
-    )  # fmt: skip
+    def set_metadata(self, uri: str, metadata: str | None, *, replaces: bool, at: datetime) -> None:
+        """Give a document metadata (JSON), over what is found in it or in place of that.
 
+        Its searchable version has it at once.
+        """
+        self.tx.run(
+            "UPDATE catalogue SET metadata = ?3, replaces = ?4, changed_at = ?5 WHERE kb_id = ?1 AND uri = ?2",
+            self.kb_key, uri, metadata, replaces, timestamp(at),
+        )  # fmt: skip
+        self.tx.run(
+            f"UPDATE documents AS d SET metadata = {EFFECTIVE_METADATA}, changed_at = ?3 FROM catalogue AS c"
+            f" WHERE c.kb_id = ?1 AND c.uri = ?2 AND d.kb_id = ?1 AND d.uri = ?2 AND d.{IS_SEARCHABLE}"
+            f" AND d.index_version IN {VERSIONS_IN_USE}",
+            self.kb_key, uri, timestamp(at),
+        )  # fmt: skip
 
-def set_metadata(tx: Transaction, kb_key: str, uri: str, metadata: str | None, *, replaces: bool, at: datetime) -> None:
-    """Give a document metadata (JSON), over what is found in it or in place of that. Its searchable version has it at
-    once."""
-    tx.run(
-        "UPDATE catalogue SET metadata = ?3, replaces = ?4, changed_at = ?5 WHERE kb_id = ?1 AND uri = ?2",
-        kb_key, uri, metadata, replaces, timestamp(at),
-    )  # fmt: skip
-    tx.run(
-        f"UPDATE documents AS d SET metadata = {EFFECTIVE_METADATA}, changed_at = ?3 FROM catalogue AS c"
-        f" WHERE c.kb_id = ?1 AND c.uri = ?2 AND d.kb_id = ?1 AND d.uri = ?2 AND d.{IS_SEARCHABLE}"
-        f" AND d.index_version IN {VERSIONS_IN_USE}",
-        kb_key, uri, timestamp(at),
-    )  # fmt: skip
+    def remove(self, uri: str) -> None:
+        """Know a document no more."""
+        self.tx.run("DELETE FROM catalogue WHERE kb_id = ? AND uri = ?", self.kb_key, uri)
 
+    def note(self, source: str, uris: Sequence[str], at: datetime) -> None:
+        """Know these documents, which ``source`` holds now. One that was skipped before it went is skipped again."""
+        if not uris:
+            return
+        known: dict[str, str] = dict(
+            self.tx.rows(
+                "SELECT uri, source FROM catalogue WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))",
+                self.kb_key, json_array(uris),
+            )
+        )  # fmt: skip
+        name = name_of(self.kb_key)
+        new = json_array([[uri, document_id(name, uri)] for uri in uris if uri not in known])
+        self.tx.run(
+            "INSERT INTO catalogue (kb_id, uri, document_id, source, skipped, created_at)"
+            " SELECT ?1, value ->> 0, value ->> 1, ?2,"
+            " EXISTS (SELECT 1 FROM left_out WHERE kb_id = ?1 AND uri = value ->> 0), ?3 FROM json_each(?4)",
+            self.kb_key, source, timestamp(at), new,
+        )  # fmt: skip
+        self.tx.run(
+            "DELETE FROM left_out WHERE kb_id = ?1 AND uri IN (SELECT value ->> 0 FROM json_each(?2))", self.kb_key, new
+        )
+        if moved := [uri for uri, held_by in known.items() if held_by != source]:
+            self.tx.run(
+                "UPDATE catalogue SET source = ?2 WHERE kb_id = ?1 AND uri IN (SELECT value FROM json_each(?3))",
+                self.kb_key, source, json_array(moved),
+            )  # fmt: skip
 
-def remove(tx: Transaction, kb_key: str, uri: str) -> None:
-    """Know a document no more."""
-    tx.run("DELETE FROM catalogue WHERE kb_id = ? AND uri = ?", kb_key, uri)
+    def count_attempts(self, uris: Sequence[str], at: datetime) -> None:
+        """These documents have been loaded, or could not be, once more."""
+        if uris:
+            self.tx.run(
+                "UPDATE catalogue SET attempts = attempts + 1, changed_at = ?3"
+                " WHERE kb_id = ?1 AND uri IN (SELECT value FROM json_each(?2))",
+                self.kb_key, json_array(uris), timestamp(at),
+            )  # fmt: skip
+
+    def forget(self, uris: Sequence[str]) -> None:
+        """Know these documents no more, unless one is searchable, failed, pushed or asked for.
+
+        That one was skipped is remembered, for the case that it comes back.
+        """
+        if uris:
+            which = f"kb_id = ?1 AND uri IN (SELECT value FROM json_each(?2)) AND NOT ({_HELD})"
+            values = (self.kb_key, json_array(uris))
+            self.tx.run(
+                f"INSERT INTO left_out SELECT kb_id, uri FROM catalogue AS c WHERE {which} AND skipped = 1", *values
+            )
+            self.tx.run(f"DELETE FROM catalogue AS c WHERE {which}", *values)
+
+    def missing(self, job_seq: int, uncertain: Sequence[str], after: str, limit: int) -> tuple[list[str], str | None]:
+        """Of the next ``limit`` documents by uri, those that the completed crawl of a job did not find and nothing else
+        keeps; and the uri to go on after, None at the end. Of ``uncertain`` sources, none is missing."""
+        rows = self.tx.rows(
+            "SELECT c.uri, c.source, EXISTS"
+            f" (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = c.uri AND e.{IS_A_DOCUMENT})"
+            f" OR {_HELD} FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri > ?3 ORDER BY c.uri LIMIT ?4",
+            self.kb_key, job_seq, after, limit,
+        )  # fmt: skip
+        gone = [uri for uri, source, is_held in rows if not is_held and source not in uncertain]
+        return gone, rows[-1][0] if rows else None
+
+    def changed_since(self, at: datetime | None, limit: int) -> list[str]:
+        """The first documents by uri that were changed then or later; all for None. Some may not be known any more.
+
+        Looks at every row: some 100 ms of 100,000 documents.
+        """
+        since = "" if at is None else timestamp(at)
+        return [row[0] for row in self.tx.rows(f"{_SINCE} ORDER BY uri LIMIT ?3", self.kb_key, since, limit)]
 
 
 def _known(row: Row) -> KnownDocument:
     uri, key, source, skipped, metadata = row
     return KnownDocument(uri, key, source, bool(skipped), metadata)
-
-
-def note(tx: Transaction, kb_key: str, source: str, uris: Sequence[str], at: datetime) -> None:
-    """Know these documents, which ``source`` holds now. One that was skipped before it went is skipped again."""
-    if not uris:
-        return
-    known: dict[str, str] = dict(
-        tx.rows(
-            "SELECT uri, source FROM catalogue WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))",
-            kb_key, json_array(uris),
-        )
-    )  # fmt: skip
-    name = name_of(kb_key)
-    new = json_array([[uri, document_id(name, uri)] for uri in uris if uri not in known])
-    tx.run(
-        "INSERT INTO catalogue (kb_id, uri, document_id, source, skipped, created_at)"
-        " SELECT ?1, value ->> 0, value ->> 1, ?2,"
-        " EXISTS (SELECT 1 FROM left_out WHERE kb_id = ?1 AND uri = value ->> 0), ?3 FROM json_each(?4)",
-        kb_key, source, timestamp(at), new,
-    )  # fmt: skip
-    tx.run("DELETE FROM left_out WHERE kb_id = ?1 AND uri IN (SELECT value ->> 0 FROM json_each(?2))", kb_key, new)
-    if moved := [uri for uri, held_by in known.items() if held_by != source]:
-        tx.run(
-            "UPDATE catalogue SET source = ?2 WHERE kb_id = ?1 AND uri IN (SELECT value FROM json_each(?3))",
-            kb_key, source, json_array(moved),
-        )  # fmt: skip
-
-
-def count_attempts(tx: Transaction, kb_key: str, uris: Sequence[str], at: datetime) -> None:
-    """These documents have been loaded, or could not be, once more."""
-    if uris:
-        tx.run(
-            "UPDATE catalogue SET attempts = attempts + 1, changed_at = ?3"
-            " WHERE kb_id = ?1 AND uri IN (SELECT value FROM json_each(?2))",
-            kb_key, json_array(uris), timestamp(at),
-        )  # fmt: skip
-
-
-def forget(tx: Transaction, kb_key: str, uris: Sequence[str]) -> None:
-    """Know these documents no more, unless one is searchable, failed, pushed or asked for.
-
-    That one was skipped is remembered, for the case that it comes back.
-    """
-    if uris:
-        which = f"kb_id = ?1 AND uri IN (SELECT value FROM json_each(?2)) AND NOT ({_HELD})"
-        values = (kb_key, json_array(uris))
-        tx.run(f"INSERT INTO left_out SELECT kb_id, uri FROM catalogue AS c WHERE {which} AND skipped = 1", *values)
-        tx.run(f"DELETE FROM catalogue AS c WHERE {which}", *values)
-
-
-def missing(
-    tx: Transaction, kb_key: str, job_seq: int, uncertain: Sequence[str], after: str, limit: int
-) -> tuple[list[str], str | None]:
-    """Of the next ``limit`` documents by uri, those that the completed crawl of a job did not find and nothing else
-    keeps; and the uri to go on after, None at the end. Of ``uncertain`` sources, none is missing."""
-    rows = tx.rows(
-        "SELECT c.uri, c.source, EXISTS"
-        f" (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = c.uri AND e.{IS_A_DOCUMENT})"
-        f" OR {_HELD} FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri > ?3 ORDER BY c.uri LIMIT ?4",
-        kb_key, job_seq, after, limit,
-    )  # fmt: skip
-    return [uri for uri, source, is_held in rows if not is_held and source not in uncertain], rows[-1][
-        0
-    ] if rows else None
 
 
 _SINCE = (
@@ -171,12 +180,3 @@ _SINCE = (
     " UNION SELECT uri FROM documents WHERE kb_id = ?1 AND (changed_at >= ?2 OR indexed_at >= ?2)"
     " UNION SELECT uri FROM failures WHERE kb_id = ?1 AND at >= ?2"
 )
-
-
-def changed_since(tx: Transaction, kb_key: str, at: datetime | None, limit: int) -> list[str]:
-    """The first documents by uri that were changed then or later; all for None. Some may not be known any more.
-
-    Looks at every row: some 100 ms of 100,000 documents.
-    """
-    since = "" if at is None else timestamp(at)
-    return [row[0] for row in tx.rows(f"{_SINCE} ORDER BY uri LIMIT ?3", kb_key, since, limit)]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from phaseflow.store import catalogue
+from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.states import HAS_FAILED, IS_A_DOCUMENT, IS_LISTED, IS_SEARCHABLE, EntryState
 from phaseflow.store.transaction import Transaction, json_array
 
@@ -64,7 +65,7 @@ def add(
         "  (SELECT 1 FROM pushed AS p WHERE p.kb_id = ?5 AND p.uri = f.value ->> 0)) LIMIT ?3 RETURNING id, uri",
         job_seq, rows, -1 if most is None else _room(tx, job_seq, source, most), source, kb_key,
     )  # fmt: skip
-    catalogue.note(tx, kb_key, source, [row[1] for row in added], at)
+    Catalogue(tx, kb_key).note(source, [row[1] for row in added], at)
     if trust is None or not added:
         return len(added), 0
     unchanged = tx.rows(

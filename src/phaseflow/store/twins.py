@@ -10,8 +10,8 @@ from datetime import datetime
 
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.status import timestamp
-from phaseflow.store import catalogue, failures, knowledge_bases, postings, texts
-from phaseflow.store.catalogue import EFFECTIVE_METADATA, PUSH
+from phaseflow.store import failures, knowledge_bases, postings, texts
+from phaseflow.store.catalogue import EFFECTIVE_METADATA, PUSH, Catalogue
 from phaseflow.store.documents import Target
 from phaseflow.store.passages import Scope
 from phaseflow.store.pieces import piece_id
@@ -170,7 +170,7 @@ def _move_catalogue(tx: Transaction, key: str, old: str, new: str, at: datetime)
     """What was given to the document goes along; what the new uri has been given goes before it."""
     there = tx.row("SELECT metadata, replaces FROM catalogue WHERE kb_id = ? AND uri = ?", key, new)
     metadata, replaces = there or (None, 0)
-    catalogue.remove(tx, key, new)
+    Catalogue(tx, key).remove(new)
     tx.run(
         "UPDATE catalogue SET uri = ?3, document_id = ?4, changed_at = ?5, replaces = max(replaces, ?7), metadata ="
         " iif(?6 IS NULL, metadata, json_patch(coalesce(metadata, '{}'), ?6)) WHERE kb_id = ?1 AND uri = ?2",
