@@ -19,7 +19,6 @@ from phaseflow.store import (
     documents,
     failpoints,
     failures,
-    inbox,
     index_spaces,
     knowledge_bases,
     passages,
@@ -27,6 +26,7 @@ from phaseflow.store import (
     twins,
 )
 from phaseflow.store.documents import StagedDocument
+from phaseflow.store.inbox import Inbox
 from phaseflow.store.passages import Scope
 from phaseflow.store.postings import Packed
 from phaseflow.store.progress import Done
@@ -200,7 +200,7 @@ class IndexingActor(Actor):
         passages.publish(tx, self._scope, good, at)
         uris = [d.uri for d in good]
         failures.clear(tx, self._scope.kb_key, uris)
-        inbox.settle(tx, self._scope.kb_key, self.context.plan.attempt.job_seq, uris)
+        Inbox(tx, self._scope.kb_key).settle(self.context.plan.attempt.job_seq, uris)
         if failed:
             documents.move(tx, [d.id for d, _ in failed], DocumentState.EMBEDDED, DocumentState.FAILED, at)
             self.context.fail(tx, self.phase, [failure for _, failure in failed])

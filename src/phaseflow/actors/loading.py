@@ -16,11 +16,12 @@ from phaseflow.components.protocols import Document, Entry, Skipped, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable, SourceDown
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import crawl_frontier, documents, failpoints, failures, inbox, job_sources, texts, twins
+from phaseflow.store import crawl_frontier, documents, failpoints, failures, job_sources, texts, twins
 from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.crawl_frontier import ListedEntry
 from phaseflow.store.documents import LoadedText, StagedDocument
 from phaseflow.store.failures import FailedDocument
+from phaseflow.store.inbox import Inbox
 from phaseflow.store.progress import Done
 from phaseflow.store.states import EntryState
 from phaseflow.store.transaction import Transaction
@@ -214,7 +215,7 @@ class LoadingActor(Actor):
         # Not SKIPPED, which means that the source has no such document: it has this one, so it counts and stays.
         crawl_frontier.settle(tx, seq, [entry.id for entry in left_out], EntryState.UNCHANGED)
         settled = [entry.uri for entry in (*(entry for entry, _ in unchanged), *skipped, *left_out)]
-        inbox.settle(tx, plan.target.kb_key, seq, settled)
+        Inbox(tx, plan.target.kb_key).settle(seq, settled)
         if skipped:
             crawl_frontier.settle(tx, seq, [entry.id for entry in skipped], EntryState.SKIPPED)
             Catalogue(tx, plan.target.kb_key).forget([entry.uri for entry in skipped])

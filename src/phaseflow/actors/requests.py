@@ -7,7 +7,8 @@ import anyio
 from phaseflow.actors.context import RunContext
 from phaseflow.actors.gate import Gate
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import crawl_frontier, failpoints, inbox
+from phaseflow.store import crawl_frontier, failpoints
+from phaseflow.store.inbox import Inbox
 from phaseflow.store.progress import Done
 from phaseflow.store.transaction import Transaction
 
@@ -77,7 +78,7 @@ class Requests:
         while self._until is None or anyio.current_time() < self._until:
             async with self._gate:
                 self._noted = anyio.Event()
-                if not await self._context.database.read(lambda tx: inbox.has_waiting(tx, key)):
+                if not await self._context.database.read(lambda tx: Inbox(tx, key).has_waiting()):
                     return found
                 await self._context.write(self._take)
             found = True
@@ -104,5 +105,5 @@ class Requests:
     def _take(self, tx: Transaction) -> None:
         plan = self._context.plan
         failpoints.hit("loading.taking")
-        found = inbox.take(tx, plan.target.kb_key, plan.attempt.job_seq, _TAKE, plan.components.loaders)
+        found = Inbox(tx, plan.target.kb_key).take(plan.attempt.job_seq, _TAKE, plan.components.loaders)
         self._context.advance(tx, JobPhase.LOADING, Done(found=found))

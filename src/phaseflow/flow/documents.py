@@ -19,8 +19,9 @@ from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.new_document import NewDocument, check_metadata
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.inputs import File, as_files, as_new_documents
-from phaseflow.store import inbox, knowledge_bases, pushed
+from phaseflow.store import knowledge_bases, pushed
 from phaseflow.store.catalogue import PUSH, Catalogue, KnownDocument
+from phaseflow.store.inbox import Inbox
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.pushed import Push, Pushed
 from phaseflow.store.transaction import Transaction
@@ -129,9 +130,9 @@ def _store(
         before = known.get(push.uri)
         if push.metadata is not None and (before is None or not _is_given(push.metadata, before)):
             catalogue.set_metadata(push.uri, push.metadata, replaces=False, at=at)
-    wanted = {push.uri for push in new} | {uri for uri in uris if uri in kept and inbox.is_asked_for(tx, kb.key, uri)}
+    wanted = {push.uri for push in new} | {uri for uri in uris if uri in kept and Inbox(tx, kb.key).is_asked_for(uri)}
     skipped = {uri for uri, document in known.items() if document.is_skipped}
-    inbox.ask(tx, kb.key, sorted(wanted - skipped, key=uris.index), at)
+    Inbox(tx, kb.key).ask(sorted(wanted - skipped, key=uris.index), at)
     replaced = [kept[push.uri].file for push in new if push.uri in kept]
     return [file for file in (*replaced, *(push.file for push in pushes if push not in new)) if file is not None]
 

@@ -17,8 +17,9 @@ from phaseflow.flow import inputs
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.job import Job
 from phaseflow.flow.source_loaders import some_of
-from phaseflow.store import inbox, jobs, knowledge_bases
+from phaseflow.store import jobs, knowledge_bases
 from phaseflow.store.catalogue import PUSH, Catalogue
+from phaseflow.store.inbox import Inbox
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.giving_way import giving_way
 from phaseflow.supervisor.own_jobs import end_own_job, refuse_beside_a_job
@@ -74,7 +75,7 @@ class Starting:
                     continue
                 mine = [uri for uri in uris if held_by.get(uri) != PUSH]  # what was pushed goes before a file
                 catalogue.note(source, mine, at)
-                inbox.ask(tx, kb.key, mine, at)
+                Inbox(tx, kb.key).ask(mine, at)
             return listed
 
         return (await self._engine.change_documents(kb_id, change, is_push=True))[0]

@@ -5,6 +5,7 @@ not by edge, so that it does not matter when it came, or how often anybody was t
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -16,30 +17,71 @@ _FOR_LATER: Final = 0
 """In place of the number of a job: the open job is done with this document, and leaves it to the next one."""
 
 
-def ask(tx: Transaction, kb_key: str, uris: Sequence[str], at: datetime, *, anew: bool = False) -> None:
-    """Want these documents loaded; ``anew``: even if unchanged. What a job has taken already is wanted again."""
-    if uris:
-        tx.run(
-            "INSERT INTO requests (kb_id, uri, anew, requested_at) SELECT ?1, value, ?2, ?3 FROM json_each(?4)"
-            " WHERE true ON CONFLICT (kb_id, uri) DO UPDATE SET anew = max(anew, excluded.anew), job_seq = NULL,"
-            " requested_at = excluded.requested_at",
-            kb_key, anew, timestamp(at), json_array(uris),
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """What somebody wants loaded of one knowledge base, beside what its sources bring."""
+
+    tx: Transaction
+    kb_key: str
+
+    def ask(self, uris: Sequence[str], at: datetime, *, anew: bool = False) -> None:
+        """Want these documents loaded; ``anew``: even if unchanged. What a job has taken already is wanted again."""
+        if uris:
+            self.tx.run(
+                "INSERT INTO requests (kb_id, uri, anew, requested_at) SELECT ?1, value, ?2, ?3 FROM json_each(?4)"
+                " WHERE true ON CONFLICT (kb_id, uri) DO UPDATE SET anew = max(anew, excluded.anew), job_seq = NULL,"
+                " requested_at = excluded.requested_at",
+                self.kb_key, anew, timestamp(at), json_array(uris),
+            )  # fmt: skip
+
+    def withdraw(self, uri: str) -> None:
+        """Nobody wants this document loaded any more."""
+        self.tx.run("DELETE FROM requests WHERE kb_id = ? AND uri = ?", self.kb_key, uri)
+
+    def is_asked_for(self, uri: str) -> bool:
+        """Whether somebody waits for this document to be loaded."""
+        return self.tx.row("SELECT 1 FROM requests WHERE kb_id = ? AND uri = ?", self.kb_key, uri) is not None
+
+    def has_waiting(self) -> bool:
+        """Whether anything waits that the open job may take."""
+        return (
+            self.tx.row("SELECT 1 FROM requests WHERE kb_id = ? AND job_seq IS NULL LIMIT 1", self.kb_key) is not None
+        )
+
+    def take(self, job_seq: int, limit: int, sources: Collection[str]) -> int:
+        """Take up to ``limit`` documents that wait into the entries of the open job; how many of them are new to it.
+
+        One that it has listed and not read yet is as it was. One that it is done with waits for the next job. Of those
+        whose source the job does not have, the source ``push`` finds that they are gone.
+        """
+        found = self.tx.rows(
+            "SELECT r.id, r.uri, coalesce(c.source, 'default'), e.state FROM requests AS r"
+            " LEFT JOIN catalogue AS c ON c.kb_id = r.kb_id AND c.uri = r.uri"
+            " LEFT JOIN job_entries AS e ON e.job_seq = ?2 AND e.uri = r.uri"
+            " WHERE r.kb_id = ?1 AND r.job_seq IS NULL ORDER BY r.id LIMIT ?3",
+            self.kb_key, job_seq, limit,
         )  # fmt: skip
+        # Three kinds, told apart by the entry that the job has of it. None yet: it gets one. Listed and not read: that
+        # entry will do, and only the request is marked. Read already: an entry is settled once, so the request waits for
+        # the next job; reopening the entry would make counts go back.
+        new = [(uri, source if source in sources else PUSH) for _, uri, source, state in found if state is None]
+        self.tx.run(
+            "UPDATE requests SET job_seq = d.value ->> 1 FROM json_each(?) AS d WHERE requests.id = d.value ->> 0",
+            json_array([[key, _FOR_LATER if state else job_seq] for key, _, _, state in found]),
+        )
+        self.tx.run(
+            "INSERT INTO job_entries (job_seq, uri, source) SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2)",
+            job_seq, json_array(new),
+        )  # fmt: skip
+        return len(new)
 
-
-def withdraw(tx: Transaction, kb_key: str, uri: str) -> None:
-    """Nobody wants this document loaded any more."""
-    tx.run("DELETE FROM requests WHERE kb_id = ? AND uri = ?", kb_key, uri)
-
-
-def is_asked_for(tx: Transaction, kb_key: str, uri: str) -> bool:
-    """Whether somebody waits for this document to be loaded."""
-    return tx.row("SELECT 1 FROM requests WHERE kb_id = ? AND uri = ?", kb_key, uri) is not None
-
-
-def has_waiting(tx: Transaction, kb_key: str) -> bool:
-    """Whether anything waits that the open job may take."""
-    return tx.row("SELECT 1 FROM requests WHERE kb_id = ? AND job_seq IS NULL LIMIT 1", kb_key) is not None
+    def settle(self, job_seq: int, uris: Sequence[str]) -> None:
+        """A job is done with these documents: they are searchable, unchanged, or failed."""
+        if uris:
+            self.tx.run(
+                "DELETE FROM requests WHERE kb_id = ?1 AND job_seq = ?2 AND uri IN (SELECT value FROM json_each(?3))",
+                self.kb_key, job_seq, json_array(uris),
+            )  # fmt: skip
 
 
 def waits_since(tx: Transaction, kb_id: str, after: str | None) -> bool:
@@ -59,43 +101,6 @@ def waiting_kbs(tx: Transaction) -> list[str]:
         " AND EXISTS (SELECT 1 FROM requests AS r WHERE r.kb_id = k.id)"
     )
     return [row[0] for row in rows]
-
-
-def take(tx: Transaction, kb_key: str, job_seq: int, limit: int, sources: Collection[str]) -> int:
-    """Take up to ``limit`` documents that wait into the entries of the open job; how many of them are new to it.
-
-    One that it has listed and not read yet is as it was. One that it is done with waits for the next job. Of those
-    whose source the job does not have, the source ``push`` finds that they are gone.
-    """
-    found = tx.rows(
-        "SELECT r.id, r.uri, coalesce(c.source, 'default'), e.state FROM requests AS r"
-        " LEFT JOIN catalogue AS c ON c.kb_id = r.kb_id AND c.uri = r.uri"
-        " LEFT JOIN job_entries AS e ON e.job_seq = ?2 AND e.uri = r.uri"
-        " WHERE r.kb_id = ?1 AND r.job_seq IS NULL ORDER BY r.id LIMIT ?3",
-        kb_key, job_seq, limit,
-    )  # fmt: skip
-    # Three kinds, told apart by the entry that the job has of it. None yet: it gets one. Listed and not read: that
-    # entry will do, and only the request is marked. Read already: an entry is settled once, so the request waits for
-    # the next job; reopening the entry would make counts go back.
-    new = [(uri, source if source in sources else PUSH) for _, uri, source, state in found if state is None]
-    tx.run(
-        "UPDATE requests SET job_seq = d.value ->> 1 FROM json_each(?) AS d WHERE requests.id = d.value ->> 0",
-        json_array([[key, _FOR_LATER if state else job_seq] for key, _, _, state in found]),
-    )
-    tx.run(
-        "INSERT INTO job_entries (job_seq, uri, source) SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2)",
-        job_seq, json_array(new),
-    )  # fmt: skip
-    return len(new)
-
-
-def settle(tx: Transaction, kb_key: str, job_seq: int, uris: Sequence[str]) -> None:
-    """A job is done with these documents: they are searchable, unchanged, or failed."""
-    if uris:
-        tx.run(
-            "DELETE FROM requests WHERE kb_id = ?1 AND job_seq = ?2 AND uri IN (SELECT value FROM json_each(?3))",
-            kb_key, job_seq, json_array(uris),
-        )  # fmt: skip
 
 
 def give_back(tx: Transaction, job_id: str, limit: int) -> int:
