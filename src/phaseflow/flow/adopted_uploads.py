@@ -16,7 +16,7 @@ from phaseflow.store import failpoints, knowledge_bases, pushed
 from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
-from phaseflow.store.pushed import INLINE_BYTES, Push
+from phaseflow.store.pushed import INLINE_BYTES, Push, PushedDocuments
 from phaseflow.store.transaction import Transaction
 
 _LOOK = 500
@@ -74,9 +74,9 @@ def _push_of(path: Path, uri: str) -> Push:
 def _keep(tx: Transaction, kb_id: str, push: Push) -> bool:
     """False when a document of that uri is kept already."""
     kb = knowledge_bases.find(tx, kb_id)
-    if kb is None or pushed.of(tx, kb.key, [push.uri]):
+    if kb is None or PushedDocuments(tx, kb.key).of([push.uri]):
         return False
     at = Clock().now()
     Catalogue(tx, kb.key).note(PUSH, [push.uri], at)
-    pushed.put(tx, kb.key, push, None, at)
+    PushedDocuments(tx, kb.key).put(push, None, at)
     return True

@@ -5,8 +5,9 @@ from datetime import datetime
 from phaseflow.components.uploads import Uploads, disk
 from phaseflow.domain.errors import InvalidRequest, KnowledgeBaseNotFound
 from phaseflow.domain.settings import DEFAULT_SOURCE, SOURCES, Settings, UploadSource
-from phaseflow.store import knowledge_bases, pushed
+from phaseflow.store import knowledge_bases
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store.pushed import PushedDocuments
 from phaseflow.store.transaction import Transaction
 
 _UPLOAD = SOURCES.dump_json({DEFAULT_SOURCE: UploadSource()}).decode()
@@ -35,7 +36,7 @@ class Definitions:
         if sources is None and self._needs_source:
             if kb is None:
                 raise KnowledgeBaseNotFound(kb_id)
-            if kb.sources is None and pushed.is_all(tx, kb.key):
+            if kb.sources is None and PushedDocuments(tx, kb.key).is_all():
                 sources = _UPLOAD  # its jobs were another program's: what was pushed beside them is all it can load
             elif kb.sources is None:
                 raise InvalidRequest("source", f"knowledge base {kb_id!r} has no source; start it with one")

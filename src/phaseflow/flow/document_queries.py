@@ -9,9 +9,10 @@ from phaseflow.domain.status import Page
 from phaseflow.domain.vocabulary import DocumentStatus
 from phaseflow.flow.inputs import as_count, as_cursor_name, as_cursor_number, as_text, cursor_after
 from phaseflow.flow.readings import Readings
-from phaseflow.store import document_status, knowledge_bases, pushed, texts, transitions
+from phaseflow.store import document_status, knowledge_bases, texts, transitions
 from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.document_status import View, Wanted
+from phaseflow.store.pushed import PushedDocuments
 from phaseflow.store.transaction import Transaction
 
 MOST_ITEMS = 1000
@@ -61,7 +62,7 @@ class DocumentQueries:
 
         def read(tx: Transaction) -> list[PushedDocument]:
             kb = knowledge_bases.get(tx, as_text("kb_id", kb_id))
-            found = pushed.by_uri(tx, kb.key, of, limit + 1, after)
+            found = PushedDocuments(tx, kb.key).by_uri(of, limit + 1, after)
             return [PushedDocument(uri=p.uri, size=p.size, digest=p.digest, origin=p.origin) for p in found]
 
         found = await self._readings.read(read)

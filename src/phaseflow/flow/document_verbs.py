@@ -16,9 +16,10 @@ from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.new_document import check_metadata
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.inputs import as_text
-from phaseflow.store import failures, knowledge_bases, passages, pushed
+from phaseflow.store import failures, knowledge_bases, passages
 from phaseflow.store.catalogue import PUSH, Catalogue, KnownDocument
 from phaseflow.store.inbox import Inbox
+from phaseflow.store.pushed import PushedDocuments
 from phaseflow.store.transaction import Transaction
 
 Change = Callable[[Transaction, str, KnownDocument, datetime], str | None]
@@ -68,7 +69,7 @@ class DocumentVerbs:
             if known.source != PUSH:
                 raise HeldBySource(known.uri, known.source, "skip it instead, or delete it there")
             _take_out(tx, key, known.uri)
-            gone = pushed.remove(tx, key, known.uri)
+            gone = PushedDocuments(tx, key).remove(known.uri)
             Catalogue(tx, key).remove(known.uri)
             return None if gone is None else gone.file
 

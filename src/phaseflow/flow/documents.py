@@ -19,11 +19,11 @@ from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.new_document import NewDocument, check_metadata
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.inputs import File, as_files, as_new_documents
-from phaseflow.store import knowledge_bases, pushed
+from phaseflow.store import knowledge_bases
 from phaseflow.store.catalogue import PUSH, Catalogue, KnownDocument
 from phaseflow.store.inbox import Inbox
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
-from phaseflow.store.pushed import Push, Pushed
+from phaseflow.store.pushed import Push, Pushed, PushedDocuments
 from phaseflow.store.transaction import Transaction
 
 _DISCARD_S = 2.0
@@ -114,18 +114,18 @@ def _store(
     """Keep pushes and ask for those that are new or other than before; the files that nothing names."""
     uris = [push.uri for push in pushes]
     catalogue = Catalogue(tx, kb.key)
-    known, kept = catalogue.of(uris), pushed.of(tx, kb.key, uris)
+    known, kept = catalogue.of(uris), PushedDocuments(tx, kb.key).of(uris)
     _refuse_held(known)
     more = sum(push.size - (kept[push.uri].size if push.uri in kept else 0) for push in pushes)
-    if more > 0 and pushed.kept_bytes(tx, kb.key) + more > limits.kb_bytes:
+    if more > 0 and PushedDocuments(tx, kb.key).kept_bytes() + more > limits.kb_bytes:
         raise kb_is_full(limits)
     new = [push for push in pushes if not _is_kept(push, kept.get(push.uri))]
     catalogue.note(PUSH, [push.uri for push in new], at)
     for push in new:
-        pushed.put(tx, kb.key, push, kept.get(push.uri), at)
+        PushedDocuments(tx, kb.key).put(push, kept.get(push.uri), at)
     for origin in {push.origin for push in pushes}:
         same = [push.uri for push in pushes if push.origin == origin and push.uri in kept]
-        pushed.set_origin(tx, kb.key, [uri for uri in same if kept[uri].origin != origin], origin)
+        PushedDocuments(tx, kb.key).set_origin([uri for uri in same if kept[uri].origin != origin], origin)
     for push in pushes:
         before = known.get(push.uri)
         if push.metadata is not None and (before is None or not _is_given(push.metadata, before)):

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from phaseflow.domain.documents import DocumentInfo
-from phaseflow.store import document_counts, document_status, kb_notes, knowledge_bases, pushed
+from phaseflow.store import document_counts, document_status, kb_notes, knowledge_bases
+from phaseflow.store.pushed import PushedDocuments
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import StateHub
 
@@ -36,7 +37,9 @@ class KbNotes:
 
         def read(tx: Transaction) -> int:
             kb = knowledge_bases.get(tx, kb_id)
-            return pushed.kept_bytes(tx, kb.key) + document_counts.bytes_of_sources(tx, kb.key, kb.index_version)
+            return PushedDocuments(tx, kb.key).kept_bytes() + document_counts.bytes_of_sources(
+                tx, kb.key, kb.index_version
+            )
 
         return await self._hub.database.read(read)
 

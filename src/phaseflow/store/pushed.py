@@ -55,13 +55,70 @@ class Pushed:
 _COLUMNS: Final = "id, uri, title, media_type, size, digest, file, origin"
 
 
-def of(tx: Transaction, kb_key: str, uris: Sequence[str]) -> dict[str, Pushed]:
-    """What is kept of these documents, by uri."""
-    rows = tx.rows(
-        f"SELECT {_COLUMNS} FROM pushed WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))",
-        kb_key, json_array(uris),
-    )  # fmt: skip
-    return {row[1]: Pushed(*row) for row in rows}
+@dataclass(frozen=True, slots=True)
+class PushedDocuments:
+    """What was pushed to one knowledge base, and is kept."""
+
+    tx: Transaction
+    kb_key: str
+
+    def of(self, uris: Sequence[str]) -> dict[str, Pushed]:
+        """What is kept of these documents, by uri."""
+        rows = self.tx.rows(
+            f"SELECT {_COLUMNS} FROM pushed WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))",
+            self.kb_key, json_array(uris),
+        )  # fmt: skip
+        return {row[1]: Pushed(*row) for row in rows}
+
+    def put(self, push: Push, older: Pushed | None, at: datetime) -> None:
+        """Keep a document in place of an older one."""
+        self.tx.run(
+            "INSERT INTO pushed (kb_id, uri, title, media_type, size, digest, file, content, pushed_at, origin)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (kb_id, uri) DO UPDATE SET title = ?3,"
+            " media_type = ?4, size = ?5, digest = ?6, file = ?7, content = ?8, pushed_at = ?9, origin = ?10",
+            self.kb_key, push.uri, push.title, push.media_type, push.size, push.digest, push.file, push.content, timestamp(at),
+            push.origin,
+        )  # fmt: skip
+        _count_bytes(self.tx, self.kb_key, push.size - (0 if older is None else older.size))
+
+    def set_origin(self, uris: Sequence[str], origin: str | None) -> None:
+        """What is kept of these documents has come from there last."""
+        if uris:
+            self.tx.run(
+                "UPDATE pushed SET origin = ?2 WHERE kb_id = ?1 AND uri IN (SELECT value FROM json_each(?3))",
+                self.kb_key, origin, json_array(uris),
+            )  # fmt: skip
+
+    def by_uri(self, origin: str | None, limit: int, after: str) -> list[Pushed]:
+        """The first documents behind ``after``, of one origin; of all for None."""
+        which = "" if origin is None else " AND origin = ?4"
+        rows = self.tx.rows(
+            f"SELECT {_COLUMNS} FROM pushed WHERE kb_id = ?1 AND uri > ?2{which} ORDER BY uri LIMIT ?3",
+            self.kb_key, after, limit, *([] if origin is None else [origin]),
+        )  # fmt: skip
+        return [Pushed(*row) for row in rows]
+
+    def remove(self, uri: str) -> Pushed | None:
+        """Keep it no more; what was kept of it, None when there was nothing."""
+        row = self.tx.row(f"DELETE FROM pushed WHERE kb_id = ? AND uri = ? RETURNING {_COLUMNS}", self.kb_key, uri)
+        if row is None:
+            return None
+        gone = Pushed(*row)
+        _count_bytes(self.tx, self.kb_key, -gone.size)
+        return gone
+
+    def is_all(self) -> bool:
+        """Whether documents were pushed into a knowledge base, and it has no others."""
+        row = self.tx.row(
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM pushed WHERE kb_id = ?1)"
+            " AND NOT EXISTS (SELECT 1 FROM catalogue WHERE kb_id = ?1 AND source <> 'push')",
+            self.kb_key,
+        )  # fmt: skip
+        return row is not None
+
+    def kept_bytes(self) -> int:
+        """The sizes of all that was pushed into a knowledge base, added up."""
+        return int(self.tx.value("SELECT pushed_bytes FROM knowledge_bases WHERE id = ?", self.kb_key) or 0)
 
 
 def with_content(tx: Transaction, job_seq: int, uri: str) -> tuple[Pushed, bytes | None] | None:
@@ -82,62 +139,6 @@ def page(tx: Transaction, job_seq: int, after: int, limit: int) -> list[Pushed]:
         job_seq, after, limit,
     )  # fmt: skip
     return [Pushed(*row) for row in rows]
-
-
-def put(tx: Transaction, kb_key: str, push: Push, older: Pushed | None, at: datetime) -> None:
-    """Keep a document in place of an older one."""
-    tx.run(
-        "INSERT INTO pushed (kb_id, uri, title, media_type, size, digest, file, content, pushed_at, origin)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (kb_id, uri) DO UPDATE SET title = ?3,"
-        " media_type = ?4, size = ?5, digest = ?6, file = ?7, content = ?8, pushed_at = ?9, origin = ?10",
-        kb_key, push.uri, push.title, push.media_type, push.size, push.digest, push.file, push.content, timestamp(at),
-        push.origin,
-    )  # fmt: skip
-    _count_bytes(tx, kb_key, push.size - (0 if older is None else older.size))
-
-
-def set_origin(tx: Transaction, kb_key: str, uris: Sequence[str], origin: str | None) -> None:
-    """What is kept of these documents has come from there last."""
-    if uris:
-        tx.run(
-            "UPDATE pushed SET origin = ?2 WHERE kb_id = ?1 AND uri IN (SELECT value FROM json_each(?3))",
-            kb_key, origin, json_array(uris),
-        )  # fmt: skip
-
-
-def by_uri(tx: Transaction, kb_key: str, origin: str | None, limit: int, after: str) -> list[Pushed]:
-    """The first documents behind ``after``, of one origin; of all for None."""
-    which = "" if origin is None else " AND origin = ?4"
-    rows = tx.rows(
-        f"SELECT {_COLUMNS} FROM pushed WHERE kb_id = ?1 AND uri > ?2{which} ORDER BY uri LIMIT ?3",
-        kb_key, after, limit, *([] if origin is None else [origin]),
-    )  # fmt: skip
-    return [Pushed(*row) for row in rows]
-
-
-def remove(tx: Transaction, kb_key: str, uri: str) -> Pushed | None:
-    """Keep it no more; what was kept of it, None when there was nothing."""
-    row = tx.row(f"DELETE FROM pushed WHERE kb_id = ? AND uri = ? RETURNING {_COLUMNS}", kb_key, uri)
-    if row is None:
-        return None
-    gone = Pushed(*row)
-    _count_bytes(tx, kb_key, -gone.size)
-    return gone
-
-
-def is_all(tx: Transaction, kb_key: str) -> bool:
-    """Whether documents were pushed into a knowledge base, and it has no others."""
-    row = tx.row(
-        "SELECT 1 WHERE EXISTS (SELECT 1 FROM pushed WHERE kb_id = ?1)"
-        " AND NOT EXISTS (SELECT 1 FROM catalogue WHERE kb_id = ?1 AND source <> 'push')",
-        kb_key,
-    )  # fmt: skip
-    return row is not None
-
-
-def kept_bytes(tx: Transaction, kb_key: str) -> int:
-    """The sizes of all that was pushed into a knowledge base, added up."""
-    return int(tx.value("SELECT pushed_bytes FROM knowledge_bases WHERE id = ?", kb_key) or 0)
 
 
 def files(tx: Transaction, kb_id: str, names: Sequence[str]) -> set[str]:
