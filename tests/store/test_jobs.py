@@ -15,8 +15,9 @@ from phaseflow.domain.errors import InvalidTransition, JobNotFound, StaleRun
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import LONGEST_ERROR
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, PhaseStatus
-from phaseflow.store import job_sources, jobs, knowledge_bases, progress, transitions
+from phaseflow.store import jobs, knowledge_bases, progress, transitions
 from phaseflow.store.database import Database
+from phaseflow.store.job_sources import JobSources
 from phaseflow.store.progress import Done
 from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
@@ -210,5 +211,5 @@ async def test_a_second_job_of_the_same_name_is_no_job(database: Database, path:
 
 async def test_the_error_of_a_source_is_cut(database: Database) -> None:
     made = await stock(database)
-    await database.write(lambda tx: job_sources.fail(tx, made.seq, "wiki", "x" * 3_000_000))
+    await database.write(lambda tx: JobSources(tx, made.seq).fail("wiki", "x" * 3_000_000))
     assert len((await made.record()).source_errors["wiki"]) == LONGEST_ERROR

@@ -16,12 +16,13 @@ from phaseflow.components.protocols import Document, Entry, Skipped, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable, SourceDown
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import crawl_frontier, documents, failpoints, failures, job_sources, texts, twins
+from phaseflow.store import crawl_frontier, documents, failpoints, failures, texts, twins
 from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.crawl_frontier import ListedEntry
 from phaseflow.store.documents import LoadedText, StagedDocument
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.inbox import Inbox
+from phaseflow.store.job_sources import JobSources
 from phaseflow.store.progress import Done
 from phaseflow.store.states import EntryState
 from phaseflow.store.transaction import Transaction
@@ -55,8 +56,8 @@ class LoadingActor(Actor):
         if not plan.lists and not plan.listed:
             async with self.gate:
                 await self.context.write(self._begin_without_list)
-        failed = await self.context.database.read(lambda tx: job_sources.failed(tx, seq))
-        listed = await self.context.database.read(lambda tx: job_sources.listed(tx, seq))
+        failed = await self.context.database.read(lambda tx: JobSources(tx, seq).failed())
+        listed = await self.context.database.read(lambda tx: JobSources(tx, seq).listed())
         self._readers = [
             SourceReader(self, name, loader, ComponentUnavailable(failed[name]) if name in failed else None)
             for name, loader in plan.components.loaders.items()
@@ -113,7 +114,7 @@ class LoadingActor(Actor):
         return all(each.error is not None for each in sources)
 
     def _store_given_up(self, tx: Transaction, name: str, error: str) -> None:
-        job_sources.fail(tx, self.context.plan.attempt.job_seq, name, error)
+        JobSources(tx, self.context.plan.attempt.job_seq).fail(name, error)
         self.context.advance(tx, self.phase, Done(total=self._finished_total(tx)))
 
     def store_listed(self, tx: Transaction, reader: SourceReader, found: Sequence[Entry], *, is_last: bool) -> None:
@@ -126,9 +127,9 @@ class LoadingActor(Actor):
         )
         if displaced := crawl_frontier.displaced(tx, plan.target.kb_key, reader.name, [row[0] for row in rows]):
             reader.displaced.update(displaced)
-            job_sources.displace(tx, seq, reader.name, reader.displaced)
+            JobSources(tx, seq).displace(reader.name, reader.displaced)
         if is_last:
-            job_sources.finish(tx, seq, reader.name)
+            JobSources(tx, seq).finish(reader.name)
         total = self._finished_total(tx) if is_last else None
         self.context.advance(tx, self.phase, Done(processed=unchanged, reused=unchanged, total=total, found=found_new))
 
@@ -137,7 +138,7 @@ class LoadingActor(Actor):
         seq = self.context.plan.attempt.job_seq
         if not self.context.plan.lists:
             return crawl_frontier.count(tx, seq)
-        over = job_sources.listed(tx, seq) | job_sources.failed(tx, seq).keys()
+        over = JobSources(tx, seq).listed() | JobSources(tx, seq).failed().keys()
         if not over >= {reader.name for reader in self._readers}:
             return None
         crawl_frontier.finish_listing(tx, seq)

@@ -14,12 +14,12 @@ from phaseflow.store import (
     crawl_frontier,
     failpoints,
     failures,
-    job_sources,
     knowledge_bases,
     passages,
     progress,
 )
 from phaseflow.store.catalogue import Catalogue
+from phaseflow.store.job_sources import JobSources
 from phaseflow.store.passages import Scope
 from phaseflow.store.progress import Done
 from phaseflow.store.transaction import Transaction
@@ -56,7 +56,7 @@ class Withdrawal:
     def _find_uncertain(self, tx: Transaction) -> list[str]:
         plan = self._context.plan
         seq = plan.attempt.job_seq
-        failed, kb = job_sources.failed(tx, seq), knowledge_bases.get(tx, plan.attempt.kb_id)
+        failed, kb = JobSources(tx, seq).failed(), knowledge_bases.get(tx, plan.attempt.kb_id)
         sources = json.loads(kb.sources or "{}")
         held = {name for name, source in sources.items() if source.get("type") != "upload"}  # the others hold nothing
         others = held - plan.components.loaders.keys()  # this job does not read them
@@ -71,7 +71,7 @@ class Withdrawal:
             for name, loader in plan.components.loaders.items()
             if getattr(loader, "follows_links", False) and crawl_frontier.any_failed(tx, seq, name)
         ]
-        return sorted({*led_elsewhere, *others, *job_sources.uncertain(tx, seq, plan.components.loaders)})
+        return sorted({*led_elsewhere, *others, *JobSources(tx, seq).uncertain(plan.components.loaders)})
 
     async def _await_consent(self) -> None:
         """Pause the phase before most of a source would go, until somebody resumes it."""

@@ -18,7 +18,6 @@ from phaseflow.store import (
     failures,
     inbox,
     index_spaces,
-    job_sources,
     jobs,
     knowledge_bases,
     passages,
@@ -27,6 +26,7 @@ from phaseflow.store import (
 )
 from phaseflow.store.clock import Clock
 from phaseflow.store.documents import Target
+from phaseflow.store.job_sources import JobSources
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.passages import Scope
@@ -62,7 +62,7 @@ def start_run(
     if lists and not record.lists:
         jobs.let_list(tx, job_id)  # vectors of another model begin a new index, and all documents belong in it
     if before.intent is Intent.RETRY and before[JobPhase.LOADING].status is PhaseStatus.FAILED:
-        job_sources.forget_failures(tx, record.seq)
+        JobSources(tx, record.seq).forget_failures()
     attempt = jobs.begin_attempt(tx, job_id, again if lists else None)
     documents.give_up_unfinished(tx, record.seq)
     failpoints.hit(f"run_start.{before.intent}")
