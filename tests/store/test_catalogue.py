@@ -5,8 +5,9 @@ from pathlib import Path
 
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import crawl_frontier, failures, knowledge_bases
+from phaseflow.store import failures, knowledge_bases
 from phaseflow.store.catalogue import Catalogue
+from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.database import Database
 from phaseflow.store.failures import FailedDocument
 from tests.store.probes import select
@@ -15,9 +16,7 @@ from tests.store.stock import NOW, Stock, clean, stock
 
 async def list_documents(made: Stock, *uris: str, source: str = "default") -> None:
     rows: list[tuple[str, int | None, str | None, int]] = [(uri, 3, None, 0) for uri in uris]
-    await made.database.write(
-        partial(crawl_frontier.add, job_seq=made.seq, found=rows, trust=None, at=NOW, source=source)
-    )
+    await made.database.write(lambda tx: Frontier(tx, made.seq).add(found=rows, trust=None, at=NOW, source=source))
 
 
 def known(path: Path, *columns: str) -> list[tuple[object, ...]]:

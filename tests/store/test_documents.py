@@ -13,6 +13,7 @@ from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.domain.phase import LONGEST_ERROR
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import crawl_frontier, documents, failures, jobs, knowledge_bases, passages, vectors
+from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.database import Database
 from phaseflow.store.documents import StagedDocument, text_hash
 from phaseflow.store.failures import FailedDocument
@@ -144,9 +145,9 @@ async def test_a_crawl_takes_out_what_it_did_not_find_and_keeps_what_failed(data
     made = await stock(database)
     await made.publish(("found", "one"), ("failed", "two"), ("gone", "three"), ("gone too", "four"))
     await database.write(
-        lambda tx: crawl_frontier.add(tx, made.seq, [("found", None, None, 0), ("failed", None, None, 0)], None, at=NOW)
+        lambda tx: Frontier(tx, made.seq).add([("found", None, None, 0), ("failed", None, None, 0)], None, at=NOW)
     )
-    await database.write(lambda tx: crawl_frontier.settle(tx, made.seq, [2], EntryState.FAILED))
+    await database.write(lambda tx: Frontier(tx, made.seq).settle([2], EntryState.FAILED))
     gone: list[str] = []
     after: str | None = ""
     while after is not None:
@@ -269,14 +270,15 @@ async def test_a_knowledge_base_that_is_deleted_leaves_vectors_only(database: Da
 async def test_a_crawl_knows_each_document_once(database: Database) -> None:
     made = await stock(database)
     page: list[Found] = [("a", 1, "s", 0), ("b", 2, None, 1)]
-    assert await database.write(lambda tx: crawl_frontier.add(tx, made.seq, page, None, at=NOW)) == (2, 0)
-    assert await database.write(
-        lambda tx: crawl_frontier.add(tx, made.seq, [*page, ("c", 3, "s", 0)], None, at=NOW)
-    ) == (1, 0)
-    found_so_far = await database.read(
-        lambda tx: crawl_frontier.open_page(tx, made.seq, "default", 10, (made.key, 1, "recipe", " ocr"))
+    assert await database.write(lambda tx: Frontier(tx, made.seq).add(page, None, at=NOW)) == (2, 0)
+    assert await database.write(lambda tx: Frontier(tx, made.seq).add([*page, ("c", 3, "s", 0)], None, at=NOW)) == (
+        1,
+        0,
     )
-    assert await database.read(lambda tx: crawl_frontier.count(tx, made.seq)) == 3
+    found_so_far = await database.read(
+        lambda tx: Frontier(tx, made.seq).open_page("default", 10, (made.key, 1, "recipe", " ocr"))
+    )
+    assert await database.read(lambda tx: Frontier(tx, made.seq).count()) == 3
     assert [(e.uri, e.size, e.stamp, e.depth) for e in found_so_far] == [("a", 1, "s", 0), ("c", 3, "s", 0)]
 
 
@@ -285,9 +287,9 @@ async def test_what_is_found_by_a_shorter_way_is_read_in_its_turn(database: Data
 
     async def found(*names: tuple[str, int]) -> list[tuple[str, int]]:
         rows: list[Found] = [(name, None, None, depth) for name, depth in names]
-        await database.write(lambda tx: crawl_frontier.add(tx, made.seq, rows, None, at=NOW))
+        await database.write(lambda tx: Frontier(tx, made.seq).add(rows, None, at=NOW))
         page = await database.read(
-            lambda tx: crawl_frontier.open_page(tx, made.seq, "default", 10, (made.key, 1, "recipe", " ocr"))
+            lambda tx: Frontier(tx, made.seq).open_page("default", 10, (made.key, 1, "recipe", " ocr"))
         )
         return [(entry.uri, entry.depth) for entry in page]
 
@@ -298,9 +300,9 @@ async def test_what_is_found_by_a_shorter_way_is_read_in_its_turn(database: Data
 async def test_a_crawl_has_room_for_new_documents_only(database: Database) -> None:
     made = await stock(database)
     page: list[Found] = [(name, None, None, 0) for name in "abcde"]
-    assert await database.write(lambda tx: crawl_frontier.add(tx, made.seq, page[:3], None, 4, at=NOW)) == (3, 0)
-    assert await database.write(lambda tx: crawl_frontier.add(tx, made.seq, page, None, 4, at=NOW)) == (1, 0)
-    assert await database.write(lambda tx: crawl_frontier.add(tx, made.seq, page, None, 4, at=NOW)) == (0, 0)
+    assert await database.write(lambda tx: Frontier(tx, made.seq).add(page[:3], None, 4, at=NOW)) == (3, 0)
+    assert await database.write(lambda tx: Frontier(tx, made.seq).add(page, None, 4, at=NOW)) == (1, 0)
+    assert await database.write(lambda tx: Frontier(tx, made.seq).add(page, None, 4, at=NOW)) == (0, 0)
     assert select(database.path, "SELECT uri FROM job_entries") == [("a",), ("b",), ("c",), ("d",)]
 
 
@@ -312,7 +314,7 @@ async def test_a_stamp_is_trusted_only_for_the_same_recipe(database: Database) -
     for n, (recipe, unchanged) in enumerate([("recipe", 1), ("another", 0)]):
         job = await stock(database, job_id=f"job{n}")
         trust = (made.key, 1, recipe, " ocr")
-        assert await database.write(partial(crawl_frontier.add, at=NOW, job_seq=job.seq, found=page, trust=trust)) == (
+        assert await database.write(lambda tx: Frontier(tx, job.seq).add(at=NOW, found=page, trust=trust)) == (
             3,
             unchanged,
         )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from phaseflow.store import crawl_frontier, document_counts, document_status
+from phaseflow.store import document_counts, document_status
+from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.session import open_session
 from phaseflow.store.states import EntryState
 from tests.store.probes import Steps
@@ -28,9 +29,9 @@ async def test_a_page_costs_the_same_at_the_end_of_a_long_list(path: Path) -> No
         for page in range(PAGES):
             tx = Steps(connection)
             uris = [f"{page:03}/{n}" for n in range(PAGE)]
-            crawl_frontier.add(tx, made.seq, [(uri, 1, "stamp", 0) for uri in uris], trust, at=NOW)
-            read = crawl_frontier.open_page(tx, made.seq, "default", 10, trust)
-            crawl_frontier.settle(tx, made.seq, [entry.id for entry in read], EntryState.LOADED)
+            Frontier(tx, made.seq).add([(uri, 1, "stamp", 0) for uri in uris], trust, at=NOW)
+            read = Frontier(tx, made.seq).open_page("default", 10, trust)
+            Frontier(tx, made.seq).settle([entry.id for entry in read], EntryState.LOADED)
             costs.append(tx.taken)
     assert costs[-1] < 1.3 * costs[1]
 

@@ -4,7 +4,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from phaseflow.store import crawl_frontier, twins
+from phaseflow.store import twins
+from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.passages import Scope
 from phaseflow.store.session import open_session
 from phaseflow.store.states import EntryState
@@ -17,9 +18,9 @@ async def test_addresses_that_name_one_another_in_a_circle_come_to_an_end(path: 
         made = await stock(database)
     with closing(sqlite3.connect(path)) as connection:
         tx = Transaction(connection)
-        crawl_frontier.add(tx, made.seq, [(uri, 1, "stamp", 0) for uri in ("t", "t/i")], None, at=NOW)
-        read = crawl_frontier.open_page(tx, made.seq, "default", 10, (made.key, 1, "recipe", "mark"))
-        crawl_frontier.settle(tx, made.seq, [entry.id for entry in read], EntryState.SKIPPED)
+        Frontier(tx, made.seq).add([(uri, 1, "stamp", 0) for uri in ("t", "t/i")], None, at=NOW)
+        read = Frontier(tx, made.seq).open_page("default", 10, (made.key, 1, "recipe", "mark"))
+        Frontier(tx, made.seq).settle([entry.id for entry in read], EntryState.SKIPPED)
         twins.mark_same(tx, made.seq, [("t", "t/i"), ("t/i", "t")])
         assert twins.settle(tx, Scope(made.key, 1), made.seq, "", 16, NOW) == "t/i"
         assert twins.settle(tx, Scope(made.key, 1), made.seq, "t/i", 16, NOW) is None

@@ -18,7 +18,7 @@ from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import crawl_frontier, documents, failpoints, failures, texts, twins
 from phaseflow.store.catalogue import PUSH, Catalogue
-from phaseflow.store.crawl_frontier import ListedEntry
+from phaseflow.store.crawl_frontier import Frontier, ListedEntry
 from phaseflow.store.documents import LoadedText, StagedDocument
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.inbox import Inbox
@@ -83,7 +83,7 @@ class LoadingActor(Actor):
         return has_more
 
     def _begin_without_list(self, tx: Transaction) -> None:
-        crawl_frontier.finish_listing(tx, self.context.plan.attempt.job_seq)
+        Frontier(tx, self.context.plan.attempt.job_seq).finish_listing()
         self.context.advance(tx, self.phase, Done(total=self._finished_total(tx)))
 
     def is_alone(self, reader: SourceReader) -> bool:
@@ -122,8 +122,8 @@ class LoadingActor(Actor):
         plan, seq = self.context.plan, self.context.plan.attempt.job_seq
         trust = None if plan.full else reader.known
         rows = [(e.uri, e.size, e.stamp, e.depth) for e in found]
-        found_new, unchanged = crawl_frontier.add(
-            tx, seq, rows, trust, reader.max_entries, at=self.context.clock.now(), source=reader.name
+        found_new, unchanged = Frontier(tx, seq).add(
+            rows, trust, reader.max_entries, at=self.context.clock.now(), source=reader.name
         )
         if displaced := crawl_frontier.displaced(tx, plan.target.kb_key, reader.name, [row[0] for row in rows]):
             reader.displaced.update(displaced)
@@ -137,12 +137,12 @@ class LoadingActor(Actor):
         """How many documents there are, once no source is being listed any more."""
         seq = self.context.plan.attempt.job_seq
         if not self.context.plan.lists:
-            return crawl_frontier.count(tx, seq)
+            return Frontier(tx, seq).count()
         over = JobSources(tx, seq).listed() | JobSources(tx, seq).failed().keys()
         if not over >= {reader.name for reader in self._readers}:
             return None
-        crawl_frontier.finish_listing(tx, seq)
-        return crawl_frontier.count(tx, seq)
+        Frontier(tx, seq).finish_listing()
+        return Frontier(tx, seq).count()
 
     async def store(self, reader: SourceReader, done: list[Loaded]) -> None:
         """Store what became of documents of a source. One after the other: documents are handed over in the order of
@@ -206,25 +206,25 @@ class LoadingActor(Actor):
             staged = [begun]
         else:
             staged = documents.add(tx, plan.target, loaded, at) if loaded else []
-        crawl_frontier.settle(tx, seq, [text.entry_id for text in loaded], EntryState.LOADED)
+        Frontier(tx, seq).settle([text.entry_id for text in loaded], EntryState.LOADED)
         if unchanged:
-            crawl_frontier.settle(tx, seq, [entry.id for entry, _ in unchanged], EntryState.UNCHANGED)
+            Frontier(tx, seq).settle([entry.id for entry, _ in unchanged], EntryState.UNCHANGED)
             crawl_frontier.refresh_stamps(tx, known, [(entry.uri, outcome.stamp) for entry, outcome in unchanged])
             # Only of these: a document that was read anew keeps its failure, and its request below, until it is
             # searchable, for a later phase may fail it again.
             failures.clear(tx, plan.target.kb_key, [entry.uri for entry, _ in unchanged])
         # Not SKIPPED, which means that the source has no such document: it has this one, so it counts and stays.
-        crawl_frontier.settle(tx, seq, [entry.id for entry in left_out], EntryState.UNCHANGED)
+        Frontier(tx, seq).settle([entry.id for entry in left_out], EntryState.UNCHANGED)
         settled = [entry.uri for entry in (*(entry for entry, _ in unchanged), *skipped, *left_out)]
         Inbox(tx, plan.target.kb_key).settle(seq, settled)
         if skipped:
-            crawl_frontier.settle(tx, seq, [entry.id for entry in skipped], EntryState.SKIPPED)
+            Frontier(tx, seq).settle([entry.id for entry in skipped], EntryState.SKIPPED)
             Catalogue(tx, plan.target.kb_key).forget([entry.uri for entry in skipped])
             twins.note(tx, plan.target, [(twin, uri) for twin, uri, _ in twin_of])
             listed_again = twins.mark_same(tx, seq, [(twin, uri) for twin, uri, is_same in twin_of if is_same])
         if failed:
-            crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if not f.gone], EntryState.FAILED)
-            crawl_frontier.settle(tx, seq, [entry.id for entry, f in failed if f.gone], EntryState.GONE)
+            Frontier(tx, seq).settle([entry.id for entry, f in failed if not f.gone], EntryState.FAILED)
+            Frontier(tx, seq).settle([entry.id for entry, f in failed if f.gone], EntryState.GONE)
             self.context.fail(tx, self.phase, [outcome for _, outcome in failed])
         tried = [entry.uri for entry, outcome in done if not isinstance(outcome, Skipped | LeftOut)]
         Catalogue(tx, plan.target.kb_key).count_attempts(tried, at)

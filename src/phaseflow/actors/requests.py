@@ -7,7 +7,8 @@ import anyio
 from phaseflow.actors.context import RunContext
 from phaseflow.actors.gate import Gate
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import crawl_frontier, failpoints
+from phaseflow.store import failpoints
+from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.inbox import Inbox
 from phaseflow.store.progress import Done
 from phaseflow.store.transaction import Transaction
@@ -100,7 +101,7 @@ class Requests:
 
     def _has_unread(self, tx: Transaction) -> bool:
         """A reader may have looked just before something was taken."""
-        return crawl_frontier.has_unread(tx, self._context.plan.attempt.job_seq)
+        return Frontier(tx, self._context.plan.attempt.job_seq).has_unread()
 
     def _take(self, tx: Transaction) -> None:
         plan = self._context.plan

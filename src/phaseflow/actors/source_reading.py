@@ -28,8 +28,8 @@ from phaseflow.domain.errors import (
 )
 from phaseflow.domain.policy import workers_wait_s
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
-from phaseflow.store import crawl_frontier, failpoints, progress, twins
-from phaseflow.store.crawl_frontier import ListedEntry
+from phaseflow.store import failpoints, progress, twins
+from phaseflow.store.crawl_frontier import Frontier, ListedEntry
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.transaction import Transaction
 
@@ -145,9 +145,7 @@ class SourceReader:
     async def open_page(self) -> list[ListedEntry]:
         """The next documents that have not been read."""
         seq, most = self._context.plan.attempt.job_seq, max(BATCH, 2 * self._in_flight())
-        return await self._context.database.read(
-            lambda tx: crawl_frontier.open_page(tx, seq, self.name, most, self.known)
-        )
+        return await self._context.database.read(lambda tx: Frontier(tx, seq).open_page(self.name, most, self.known))
 
     def _in_flight(self) -> int:
         found: int = getattr(self._loader, "in_flight", IN_FLIGHT)

@@ -11,7 +11,6 @@ from phaseflow.domain.policy import why_not_delete
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import (
     consent,
-    crawl_frontier,
     failpoints,
     failures,
     knowledge_bases,
@@ -19,6 +18,7 @@ from phaseflow.store import (
     progress,
 )
 from phaseflow.store.catalogue import Catalogue
+from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.job_sources import JobSources
 from phaseflow.store.passages import Scope
 from phaseflow.store.progress import Done
@@ -69,7 +69,7 @@ class Withdrawal:
         led_elsewhere = [
             name
             for name, loader in plan.components.loaders.items()
-            if getattr(loader, "follows_links", False) and crawl_frontier.any_failed(tx, seq, name)
+            if getattr(loader, "follows_links", False) and Frontier(tx, seq).any_failed(name)
         ]
         return sorted({*led_elsewhere, *others, *JobSources(tx, seq).uncertain(plan.components.loaders)})
 

@@ -28,57 +28,125 @@ class ListedEntry:
     is_skipped: int = 0
 
 
-def add(
-    tx: Transaction,
-    job_seq: int,
-    found: list[tuple[str, int | None, str | None, int]],
-    trust: tuple[str, int, str, str] | None,
-    most: int | None = None,
-    *,
-    at: datetime,
-    source: str = "default",
-) -> tuple[int, int]:
-    """Add (uri, size, stamp, depth) rows that are new to the crawl; (how many are new, how many of them are unchanged).
+@dataclass(frozen=True, slots=True)
+class Frontier:
+    """What the sources of one job have, as far as they were listed."""
 
-    Each uri may stand there once. One that is known and was not read yet takes the lower depth. Of the new ones the
-    first are added, as many as a crawl of at most ``most`` has room for. ``trust`` is (KB key, index version, recipe,
-    its mark): a document whose stamp is that of its searchable version is unchanged and will not be read. None trusts
-    none.
-    From here on the knowledge base knows them, as held by ``source``. What was pushed under one of these uris goes
-    before what another source has there.
-    """
-    rows = json_array(found)
-    kb_key = tx.value("SELECT kb_id FROM ingestion_jobs WHERE seq = ?", job_seq)
-    tx.run(
-        # An insert that never adds: UPDATE … FROM would go through all that is open.
-        "INSERT INTO job_entries (job_seq, uri, depth) SELECT ?1, value ->> 0, value ->> 3 FROM json_each(?2) AS f"
-        " WHERE EXISTS (SELECT 1 FROM job_entries"
-        f"  WHERE job_seq = ?1 AND uri = f.value ->> 0 AND +{IS_LISTED} AND depth > f.value ->> 3)"
-        " ON CONFLICT (job_seq, uri) DO UPDATE SET depth = excluded.depth",
-        job_seq, rows,
-    )  # fmt: skip
-    added = tx.rows(
-        "INSERT INTO job_entries (job_seq, uri, size, stamp, depth, source)"
-        " SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, ?4 FROM json_each(?2) AS f"
-        " WHERE NOT EXISTS (SELECT 1 FROM job_entries WHERE job_seq = ?1 AND uri = f.value ->> 0)"
-        f" AND (?4 = '{catalogue.PUSH}' OR NOT EXISTS"
-        "  (SELECT 1 FROM pushed AS p WHERE p.kb_id = ?5 AND p.uri = f.value ->> 0)) LIMIT ?3 RETURNING id, uri",
-        job_seq, rows, -1 if most is None else _room(tx, job_seq, source, most), source, kb_key,
-    )  # fmt: skip
-    Catalogue(tx, kb_key).note(source, [row[1] for row in added], at)
-    if trust is None or not added:
-        return len(added), 0
-    unchanged = tx.rows(
-        # The plus: by id, never through all that is listed and unread.
-        f"UPDATE job_entries SET state = {EntryState.UNCHANGED}"
-        f" WHERE id >= ?1 AND +job_seq = ?2 AND {IS_LISTED} AND stamp IS NOT NULL"
-        " AND EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = ?3 AND d.index_version = ?4"
-        f"  AND d.uri = job_entries.uri AND d.{IS_SEARCHABLE} AND d.stamp = job_entries.stamp"
-        "  AND d.recipe IN (?5, ?5 || ?6))"
-        " RETURNING 1",
-        added[0][0], job_seq, *trust,
-    )  # fmt: skip
-    return len(added), len(unchanged)
+    tx: Transaction
+    job_seq: int
+
+    def add(
+        self,
+        found: list[tuple[str, int | None, str | None, int]],
+        trust: tuple[str, int, str, str] | None,
+        most: int | None = None,
+        *,
+        at: datetime,
+        source: str = "default",
+    ) -> tuple[int, int]:
+        """Add (uri, size, stamp, depth) rows that are new to the crawl; (how many are new, how many of them are unchanged).
+
+        Each uri may stand there once. One that is known and was not read yet takes the lower depth. Of the new ones the
+        first are added, as many as a crawl of at most ``most`` has room for. ``trust`` is (KB key, index version, recipe,
+        its mark): a document whose stamp is that of its searchable version is unchanged and will not be read. None trusts
+        none.
+        From here on the knowledge base knows them, as held by ``source``. What was pushed under one of these uris goes
+        before what another source has there.
+        """
+        rows = json_array(found)
+        kb_key = self.tx.value("SELECT kb_id FROM ingestion_jobs WHERE seq = ?", self.job_seq)
+        self.tx.run(
+            # An insert that never adds: UPDATE … FROM would go through all that is open.
+            "INSERT INTO job_entries (job_seq, uri, depth) SELECT ?1, value ->> 0, value ->> 3 FROM json_each(?2) AS f"
+            " WHERE EXISTS (SELECT 1 FROM job_entries"
+            f"  WHERE job_seq = ?1 AND uri = f.value ->> 0 AND +{IS_LISTED} AND depth > f.value ->> 3)"
+            " ON CONFLICT (job_seq, uri) DO UPDATE SET depth = excluded.depth",
+            self.job_seq, rows,
+        )  # fmt: skip
+        added = self.tx.rows(
+            "INSERT INTO job_entries (job_seq, uri, size, stamp, depth, source)"
+            " SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, ?4 FROM json_each(?2) AS f"
+            " WHERE NOT EXISTS (SELECT 1 FROM job_entries WHERE job_seq = ?1 AND uri = f.value ->> 0)"
+            f" AND (?4 = '{catalogue.PUSH}' OR NOT EXISTS"
+            "  (SELECT 1 FROM pushed AS p WHERE p.kb_id = ?5 AND p.uri = f.value ->> 0)) LIMIT ?3 RETURNING id, uri",
+            self.job_seq, rows, -1 if most is None else _room(self.tx, self.job_seq, source, most), source, kb_key,
+        )  # fmt: skip
+        Catalogue(self.tx, kb_key).note(source, [row[1] for row in added], at)
+        if trust is None or not added:
+            return len(added), 0
+        unchanged = self.tx.rows(
+            # The plus: by id, never through all that is listed and unread.
+            f"UPDATE job_entries SET state = {EntryState.UNCHANGED}"
+            f" WHERE id >= ?1 AND +job_seq = ?2 AND {IS_LISTED} AND stamp IS NOT NULL"
+            " AND EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = ?3 AND d.index_version = ?4"
+            f"  AND d.uri = job_entries.uri AND d.{IS_SEARCHABLE} AND d.stamp = job_entries.stamp"
+            "  AND d.recipe IN (?5, ?5 || ?6))"
+            " RETURNING 1",
+            added[0][0], self.job_seq, *trust,
+        )  # fmt: skip
+        return len(added), len(unchanged)
+
+    def count(self) -> int:
+        """How many documents the crawl has found so far, without those that turned out to be none."""
+        return int(
+            self.tx.value(f"SELECT count(*) FROM job_entries WHERE job_seq = ? AND {IS_A_DOCUMENT}", self.job_seq)
+        )
+
+    def any_failed(self, source: str) -> bool:
+        """Whether a document that the source has could not be read."""
+        failed = f"{HAS_FAILED} AND state = {EntryState.FAILED}"  # the former, for the index
+        row = self.tx.row(
+            f"SELECT 1 FROM job_entries WHERE job_seq = ? AND {failed} AND source = ? LIMIT 1", self.job_seq, source
+        )
+        return row is not None
+
+    def has_unread(self) -> bool:
+        """Whether any document is still to be read."""
+        return (
+            self.tx.row(f"SELECT 1 FROM job_entries WHERE job_seq = ? AND {IS_LISTED} LIMIT 1", self.job_seq)
+            is not None
+        )
+
+    def finish_listing(self) -> None:
+        """All sources have been listed to their end, or cannot be."""
+        self.tx.run("UPDATE ingestion_jobs SET listed = 1 WHERE seq = ?", self.job_seq)
+
+    def open_page(self, source: str, limit: int, known: tuple[str, int, str, str]) -> list[ListedEntry]:
+        """The first documents of a source not read yet, all of the lowest depth there is: short ways are found before long
+        ones.
+
+        ``known`` is (KB key, index version, recipe, its mark) of what is searchable.
+        """
+        rows = self.tx.rows(
+            "SELECT e.id, e.uri, e.size, e.stamp, e.depth, iif(r.anew, NULL, d.content_hash), d.stamp, e.source,"
+            " coalesce(c.skipped, 0) FROM job_entries AS e"
+            " LEFT JOIN requests AS r ON r.kb_id = ?3 AND r.uri = e.uri AND r.job_seq = ?1"
+            " LEFT JOIN catalogue AS c ON c.kb_id = ?3 AND c.uri = e.uri"
+            f" LEFT JOIN documents AS d ON d.kb_id = ?3 AND d.index_version = ?4 AND d.uri = e.uri AND d.{IS_SEARCHABLE}"
+            "  AND d.recipe IN (?5, ?5 || ?6)"
+            f" WHERE e.job_seq = ?1 AND e.source = ?7 AND e.{IS_LISTED}"
+            f"  AND e.depth = (SELECT min(depth) FROM job_entries WHERE job_seq = ?1 AND source = ?7 AND {IS_LISTED})"
+            " ORDER BY e.id LIMIT ?2",
+            self.job_seq, limit, *known, source,
+        )  # fmt: skip
+        return [ListedEntry(*row) for row in rows]
+
+    def settle(self, ids: list[int], state: EntryState) -> None:
+        """Note what became of documents."""
+        self.tx.run(
+            # The plus: by id, never through all that the crawl has.
+            "UPDATE job_entries SET state = ?3 WHERE +job_seq = ?1 AND id IN (SELECT value FROM json_each(?2))",
+            self.job_seq, json_array(ids), state,
+        )  # fmt: skip
+
+    def requeue_failed(self, limit: int) -> list[str]:
+        """Let up to ``limit`` failed documents be read again; their uris."""
+        rows = self.tx.rows(
+            f"UPDATE job_entries SET state = {EntryState.LISTED} WHERE id IN"
+            f" (SELECT id FROM job_entries WHERE job_seq = ? AND {HAS_FAILED} LIMIT ?) RETURNING uri",
+            self.job_seq, limit,
+        )  # fmt: skip
+        return [row[0] for row in rows]
 
 
 def displaced(tx: Transaction, kb_key: str, source: str, uris: Sequence[str]) -> list[str]:
@@ -91,73 +159,9 @@ def displaced(tx: Transaction, kb_key: str, source: str, uris: Sequence[str]) ->
     return [row[0] for row in rows]
 
 
-def count(tx: Transaction, job_seq: int) -> int:
-    """How many documents the crawl has found so far, without those that turned out to be none."""
-    return int(tx.value(f"SELECT count(*) FROM job_entries WHERE job_seq = ? AND {IS_A_DOCUMENT}", job_seq))
-
-
 def _room(tx: Transaction, job_seq: int, source: str, most: int) -> int:
     found = tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ? AND source = ?", job_seq, source)
     return max(0, most - int(found))
-
-
-def any_failed(tx: Transaction, job_seq: int, source: str) -> bool:
-    """Whether a document that the source has could not be read."""
-    failed = f"{HAS_FAILED} AND state = {EntryState.FAILED}"  # the former, for the index
-    row = tx.row(f"SELECT 1 FROM job_entries WHERE job_seq = ? AND {failed} AND source = ? LIMIT 1", job_seq, source)
-    return row is not None
-
-
-def has_unread(tx: Transaction, job_seq: int) -> bool:
-    """Whether any document is still to be read."""
-    return tx.row(f"SELECT 1 FROM job_entries WHERE job_seq = ? AND {IS_LISTED} LIMIT 1", job_seq) is not None
-
-
-def finish_listing(tx: Transaction, job_seq: int) -> None:
-    """All sources have been listed to their end, or cannot be."""
-    tx.run("UPDATE ingestion_jobs SET listed = 1 WHERE seq = ?", job_seq)
-
-
-def open_page(
-    tx: Transaction, job_seq: int, source: str, limit: int, known: tuple[str, int, str, str]
-) -> list[ListedEntry]:
-    """The first documents of a source not read yet, all of the lowest depth there is: short ways are found before long
-    ones.
-
-    ``known`` is (KB key, index version, recipe, its mark) of what is searchable.
-    """
-    rows = tx.rows(
-        "SELECT e.id, e.uri, e.size, e.stamp, e.depth, iif(r.anew, NULL, d.content_hash), d.stamp, e.source,"
-        " coalesce(c.skipped, 0) FROM job_entries AS e"
-        " LEFT JOIN requests AS r ON r.kb_id = ?3 AND r.uri = e.uri AND r.job_seq = ?1"
-        " LEFT JOIN catalogue AS c ON c.kb_id = ?3 AND c.uri = e.uri"
-        f" LEFT JOIN documents AS d ON d.kb_id = ?3 AND d.index_version = ?4 AND d.uri = e.uri AND d.{IS_SEARCHABLE}"
-        "  AND d.recipe IN (?5, ?5 || ?6)"
-        f" WHERE e.job_seq = ?1 AND e.source = ?7 AND e.{IS_LISTED}"
-        f"  AND e.depth = (SELECT min(depth) FROM job_entries WHERE job_seq = ?1 AND source = ?7 AND {IS_LISTED})"
-        " ORDER BY e.id LIMIT ?2",
-        job_seq, limit, *known, source,
-    )  # fmt: skip
-    return [ListedEntry(*row) for row in rows]
-
-
-def settle(tx: Transaction, job_seq: int, ids: list[int], state: EntryState) -> None:
-    """Note what became of documents."""
-    tx.run(
-        # The plus: by id, never through all that the crawl has.
-        "UPDATE job_entries SET state = ?3 WHERE +job_seq = ?1 AND id IN (SELECT value FROM json_each(?2))",
-        job_seq, json_array(ids), state,
-    )  # fmt: skip
-
-
-def requeue_failed(tx: Transaction, job_seq: int, limit: int) -> list[str]:
-    """Let up to ``limit`` failed documents be read again; their uris."""
-    rows = tx.rows(
-        f"UPDATE job_entries SET state = {EntryState.LISTED} WHERE id IN"
-        f" (SELECT id FROM job_entries WHERE job_seq = ? AND {HAS_FAILED} LIMIT ?) RETURNING uri",
-        job_seq, limit,
-    )  # fmt: skip
-    return [row[0] for row in rows]
 
 
 def refresh_stamps(tx: Transaction, known: tuple[str, int], stamps: list[tuple[str, str | None]]) -> None:

@@ -12,7 +12,6 @@ from phaseflow.domain.ocr import mark
 from phaseflow.domain.settings import Settings
 from phaseflow.domain.vocabulary import Intent, JobPhase, JobStatus, PhaseStatus
 from phaseflow.store import (
-    crawl_frontier,
     documents,
     failpoints,
     failures,
@@ -25,6 +24,7 @@ from phaseflow.store import (
     vectors,
 )
 from phaseflow.store.clock import Clock
+from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.documents import Target
 from phaseflow.store.job_sources import JobSources
 from phaseflow.store.jobs import JobRecord
@@ -194,7 +194,7 @@ def _give_back(tx: Transaction, record: JobRecord, phase: JobPhase) -> tuple[int
     """(documents that count as failed, items) that a phase has failed before and will do again."""
     job_seq = record.seq
     if phase is JobPhase.LOADING:
-        uris = crawl_frontier.requeue_failed(tx, job_seq, DISCARD)
+        uris = Frontier(tx, job_seq).requeue_failed(DISCARD)
         key = knowledge_bases.get(tx, record.state.kb_id).key
         return failures.standing(tx, (key, job_seq), uris), len(uris)  # one that was skipped since has no failure
     count, open_chunks, chunks = documents.requeue_failed(tx, job_seq, phase, DISCARD)
