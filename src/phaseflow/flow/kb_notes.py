@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from phaseflow.domain.documents import DocumentInfo
 from phaseflow.store import document_counts, document_status, kb_notes, knowledge_bases
+from phaseflow.store.kb_notes import Notes
 from phaseflow.store.pushed import PushedDocuments
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import StateHub
@@ -18,7 +19,7 @@ class KbNotes:
 
     async def get(self, kb_id: str, key: str) -> str | None:
         """A note, or None."""
-        return await self._hub.database.read(lambda tx: kb_notes.find(tx, knowledge_bases.get(tx, kb_id).key, key))
+        return await self._hub.database.read(lambda tx: Notes(tx, knowledge_bases.get(tx, kb_id).key).find(key))
 
     async def put(self, kb_id: str, key: str, value: str, *, most: int | None = None, prefix: str = "") -> None:
         """Keep a note, durable when this returns. With more than ``most`` notes, the first whose key begins with
@@ -26,9 +27,9 @@ class KbNotes:
 
         def write(tx: Transaction) -> None:
             kb_key = knowledge_bases.get(tx, kb_id).key
-            kb_notes.put(tx, kb_key, key, value)
-            if most is not None and kb_notes.count(tx, kb_key) > most:
-                kb_notes.remove_first(tx, kb_key, prefix)
+            Notes(tx, kb_key).put(key, value)
+            if most is not None and Notes(tx, kb_key).count() > most:
+                Notes(tx, kb_key).remove_first(prefix)
 
         await self._hub.database.write(write, durable=True)
 
@@ -60,7 +61,7 @@ class KbNotes:
 
         def read(tx: Transaction) -> Sequence[DocumentInfo]:
             kb = knowledge_bases.get(tx, kb_id)
-            uris = kb_notes.uris(tx, kb.key, beyond, limit, last_first=last_first)
+            uris = Notes(tx, kb.key).uris(beyond, limit, last_first=last_first)
             found = document_status.some(tx, document_status.view(tx, kb.key, kb.index_version), uris)
             return [found[uri] for uri in uris if uri in found]
 
