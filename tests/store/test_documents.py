@@ -314,10 +314,9 @@ async def test_a_stamp_is_trusted_only_for_the_same_recipe(database: Database) -
     for n, (recipe, unchanged) in enumerate([("recipe", 1), ("another", 0)]):
         job = await stock(database, job_id=f"job{n}")
         trust = (made.key, 1, recipe, " ocr")
-        assert await database.write(lambda tx: Frontier(tx, job.seq).add(at=NOW, found=page, trust=trust)) == (
-            3,
-            unchanged,
-        )
+        frontier = partial(Frontier, job_seq=job.seq)
+        added = await database.write(lambda tx, of=frontier, trust=trust: of(tx).add(page, trust, at=NOW))  # type: ignore[misc]  # bound in the loop
+        assert added == (3, unchanged)
 
 
 async def test_a_failure_counts_its_attempts_until_it_is_cleared(database: Database) -> None:

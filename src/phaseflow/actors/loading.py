@@ -122,27 +122,29 @@ class LoadingActor(Actor):
         plan, seq = self.context.plan, self.context.plan.attempt.job_seq
         trust = None if plan.full else reader.known
         rows = [(e.uri, e.size, e.stamp, e.depth) for e in found]
-        found_new, unchanged = Frontier(tx, seq).add(
+        sources, frontier = JobSources(tx, seq), Frontier(tx, seq)
+        found_new, unchanged = frontier.add(
             rows, trust, reader.max_entries, at=self.context.clock.now(), source=reader.name
         )
         if displaced := crawl_frontier.displaced(tx, plan.target.kb_key, reader.name, [row[0] for row in rows]):
             reader.displaced.update(displaced)
-            JobSources(tx, seq).displace(reader.name, reader.displaced)
+            sources.displace(reader.name, reader.displaced)
         if is_last:
-            JobSources(tx, seq).finish(reader.name)
+            sources.finish(reader.name)
         total = self._finished_total(tx) if is_last else None
         self.context.advance(tx, self.phase, Done(processed=unchanged, reused=unchanged, total=total, found=found_new))
 
     def _finished_total(self, tx: Transaction) -> int | None:
         """How many documents there are, once no source is being listed any more."""
         seq = self.context.plan.attempt.job_seq
+        frontier, sources = Frontier(tx, seq), JobSources(tx, seq)
         if not self.context.plan.lists:
-            return Frontier(tx, seq).count()
-        over = JobSources(tx, seq).listed() | JobSources(tx, seq).failed().keys()
+            return frontier.count()
+        over = sources.listed() | sources.failed().keys()
         if not over >= {reader.name for reader in self._readers}:
             return None
-        Frontier(tx, seq).finish_listing()
-        return Frontier(tx, seq).count()
+        frontier.finish_listing()
+        return frontier.count()
 
     async def store(self, reader: SourceReader, done: list[Loaded]) -> None:
         """Store what became of documents of a source. One after the other: documents are handed over in the order of
@@ -195,6 +197,7 @@ class LoadingActor(Actor):
         # without its text, failure, request or count would stay like that after a crash.
         plan, at = self.context.plan, self.context.clock.now()
         seq, known = plan.attempt.job_seq, (plan.target.kb_key, plan.target.index_version)
+        frontier, catalogue = Frontier(tx, seq), Catalogue(tx, plan.target.kb_key)
         unchanged = [(entry, outcome) for entry, outcome in done if isinstance(outcome, Unchanged)]
         skipped = [entry for entry, outcome in done if isinstance(outcome, Skipped)]
         twin_of = [(o.twin, entry.uri, o.is_same) for entry, o in done if isinstance(o, Skipped) and o.twin]
@@ -206,28 +209,28 @@ class LoadingActor(Actor):
             staged = [begun]
         else:
             staged = documents.add(tx, plan.target, loaded, at) if loaded else []
-        Frontier(tx, seq).settle([text.entry_id for text in loaded], EntryState.LOADED)
+        frontier.settle([text.entry_id for text in loaded], EntryState.LOADED)
         if unchanged:
-            Frontier(tx, seq).settle([entry.id for entry, _ in unchanged], EntryState.UNCHANGED)
+            frontier.settle([entry.id for entry, _ in unchanged], EntryState.UNCHANGED)
             crawl_frontier.refresh_stamps(tx, known, [(entry.uri, outcome.stamp) for entry, outcome in unchanged])
             # Only of these: a document that was read anew keeps its failure, and its request below, until it is
             # searchable, for a later phase may fail it again.
             failures.clear(tx, plan.target.kb_key, [entry.uri for entry, _ in unchanged])
         # Not SKIPPED, which means that the source has no such document: it has this one, so it counts and stays.
-        Frontier(tx, seq).settle([entry.id for entry in left_out], EntryState.UNCHANGED)
+        frontier.settle([entry.id for entry in left_out], EntryState.UNCHANGED)
         settled = [entry.uri for entry in (*(entry for entry, _ in unchanged), *skipped, *left_out)]
         Inbox(tx, plan.target.kb_key).settle(seq, settled)
         if skipped:
-            Frontier(tx, seq).settle([entry.id for entry in skipped], EntryState.SKIPPED)
-            Catalogue(tx, plan.target.kb_key).forget([entry.uri for entry in skipped])
+            frontier.settle([entry.id for entry in skipped], EntryState.SKIPPED)
+            catalogue.forget([entry.uri for entry in skipped])
             twins.note(tx, plan.target, [(twin, uri) for twin, uri, _ in twin_of])
             listed_again = twins.mark_same(tx, seq, [(twin, uri) for twin, uri, is_same in twin_of if is_same])
         if failed:
-            Frontier(tx, seq).settle([entry.id for entry, f in failed if not f.gone], EntryState.FAILED)
-            Frontier(tx, seq).settle([entry.id for entry, f in failed if f.gone], EntryState.GONE)
+            frontier.settle([entry.id for entry, f in failed if not f.gone], EntryState.FAILED)
+            frontier.settle([entry.id for entry, f in failed if f.gone], EntryState.GONE)
             self.context.fail(tx, self.phase, [outcome for _, outcome in failed])
         tried = [entry.uri for entry, outcome in done if not isinstance(outcome, Skipped | LeftOut)]
-        Catalogue(tx, plan.target.kb_key).count_attempts(tried, at)
+        catalogue.count_attempts(tried, at)
         found = [link for _, outcome in done if not isinstance(outcome, FailedDocument) for link in outcome.links]
         # Several pages lead to the same address: the shortest way counts, so the deepest come first and are
         # overwritten. Else the depth limit would depend on which page was read first.

@@ -113,26 +113,26 @@ def _store(
 ) -> list[str]:
     """Keep pushes and ask for those that are new or other than before; the files that nothing names."""
     uris = [push.uri for push in pushes]
-    catalogue = Catalogue(tx, kb.key)
-    known, kept = catalogue.of(uris), PushedDocuments(tx, kb.key).of(uris)
+    catalogue, pushed, inbox = Catalogue(tx, kb.key), PushedDocuments(tx, kb.key), Inbox(tx, kb.key)
+    known, kept = catalogue.of(uris), pushed.of(uris)
     _refuse_held(known)
     more = sum(push.size - (kept[push.uri].size if push.uri in kept else 0) for push in pushes)
-    if more > 0 and PushedDocuments(tx, kb.key).kept_bytes() + more > limits.kb_bytes:
+    if more > 0 and pushed.kept_bytes() + more > limits.kb_bytes:
         raise kb_is_full(limits)
     new = [push for push in pushes if not _is_kept(push, kept.get(push.uri))]
     catalogue.note(PUSH, [push.uri for push in new], at)
     for push in new:
-        PushedDocuments(tx, kb.key).put(push, kept.get(push.uri), at)
+        pushed.put(push, kept.get(push.uri), at)
     for origin in {push.origin for push in pushes}:
         same = [push.uri for push in pushes if push.origin == origin and push.uri in kept]
-        PushedDocuments(tx, kb.key).set_origin([uri for uri in same if kept[uri].origin != origin], origin)
+        pushed.set_origin([uri for uri in same if kept[uri].origin != origin], origin)
     for push in pushes:
         before = known.get(push.uri)
         if push.metadata is not None and (before is None or not _is_given(push.metadata, before)):
             catalogue.set_metadata(push.uri, push.metadata, replaces=False, at=at)
-    wanted = {push.uri for push in new} | {uri for uri in uris if uri in kept and Inbox(tx, kb.key).is_asked_for(uri)}
+    wanted = {push.uri for push in new} | {uri for uri in uris if uri in kept and inbox.is_asked_for(uri)}
     skipped = {uri for uri, document in known.items() if document.is_skipped}
-    Inbox(tx, kb.key).ask(sorted(wanted - skipped, key=uris.index), at)
+    inbox.ask(sorted(wanted - skipped, key=uris.index), at)
     replaced = [kept[push.uri].file for push in new if push.uri in kept]
     return [file for file in (*replaced, *(push.file for push in pushes if push not in new)) if file is not None]
 

@@ -26,10 +26,10 @@ class KbNotes:
         ``prefix`` goes."""
 
         def write(tx: Transaction) -> None:
-            kb_key = knowledge_bases.get(tx, kb_id).key
-            Notes(tx, kb_key).put(key, value)
-            if most is not None and Notes(tx, kb_key).count() > most:
-                Notes(tx, kb_key).remove_first(prefix)
+            notes = Notes(tx, knowledge_bases.get(tx, kb_id).key)
+            notes.put(key, value)
+            if most is not None and notes.count() > most:
+                notes.remove_first(prefix)
 
         await self._hub.database.write(write, durable=True)
 
@@ -38,9 +38,8 @@ class KbNotes:
 
         def read(tx: Transaction) -> int:
             kb = knowledge_bases.get(tx, kb_id)
-            return PushedDocuments(tx, kb.key).kept_bytes() + document_counts.bytes_of_sources(
-                tx, kb.key, kb.index_version
-            )
+            pushed = PushedDocuments(tx, kb.key).kept_bytes()
+            return pushed + document_counts.bytes_of_sources(tx, kb.key, kb.index_version)
 
         return await self._hub.database.read(read)
 

@@ -44,12 +44,12 @@ class Frontier:
         at: datetime,
         source: str = "default",
     ) -> tuple[int, int]:
-        """Add (uri, size, stamp, depth) rows that are new to the crawl; (how many are new, how many of them are unchanged).
+        """Add (uri, size, stamp, depth) rows that are new to the crawl.
 
-        Each uri may stand there once. One that is known and was not read yet takes the lower depth. Of the new ones the
-        first are added, as many as a crawl of at most ``most`` has room for. ``trust`` is (KB key, index version, recipe,
-        its mark): a document whose stamp is that of its searchable version is unchanged and will not be read. None trusts
-        none.
+        Returns how many are new, and how many of them are unchanged. Each uri may stand there once. One that is known
+        and was not read yet takes the lower depth. Of the new ones the first are added, as many as a crawl of at most
+        ``most`` has room for. ``trust`` is (KB key, index version, recipe, its mark): a document whose stamp is that
+        of its searchable version is unchanged and will not be read. None trusts none.
         From here on the knowledge base knows them, as held by ``source``. What was pushed under one of these uris goes
         before what another source has there.
         """
@@ -69,7 +69,7 @@ class Frontier:
             " WHERE NOT EXISTS (SELECT 1 FROM job_entries WHERE job_seq = ?1 AND uri = f.value ->> 0)"
             f" AND (?4 = '{catalogue.PUSH}' OR NOT EXISTS"
             "  (SELECT 1 FROM pushed AS p WHERE p.kb_id = ?5 AND p.uri = f.value ->> 0)) LIMIT ?3 RETURNING id, uri",
-            self.job_seq, rows, -1 if most is None else _room(self.tx, self.job_seq, source, most), source, kb_key,
+            self.job_seq, rows, -1 if most is None else self._room(source, most), source, kb_key,
         )  # fmt: skip
         Catalogue(self.tx, kb_key).note(source, [row[1] for row in added], at)
         if trust is None or not added:
@@ -88,9 +88,8 @@ class Frontier:
 
     def count(self) -> int:
         """How many documents the crawl has found so far, without those that turned out to be none."""
-        return int(
-            self.tx.value(f"SELECT count(*) FROM job_entries WHERE job_seq = ? AND {IS_A_DOCUMENT}", self.job_seq)
-        )
+        sql = f"SELECT count(*) FROM job_entries WHERE job_seq = ? AND {IS_A_DOCUMENT}"
+        return int(self.tx.value(sql, self.job_seq))
 
     def any_failed(self, source: str) -> bool:
         """Whether a document that the source has could not be read."""
@@ -102,18 +101,15 @@ class Frontier:
 
     def has_unread(self) -> bool:
         """Whether any document is still to be read."""
-        return (
-            self.tx.row(f"SELECT 1 FROM job_entries WHERE job_seq = ? AND {IS_LISTED} LIMIT 1", self.job_seq)
-            is not None
-        )
+        row = self.tx.row(f"SELECT 1 FROM job_entries WHERE job_seq = ? AND {IS_LISTED} LIMIT 1", self.job_seq)
+        return row is not None
 
     def finish_listing(self) -> None:
         """All sources have been listed to their end, or cannot be."""
         self.tx.run("UPDATE ingestion_jobs SET listed = 1 WHERE seq = ?", self.job_seq)
 
     def open_page(self, source: str, limit: int, known: tuple[str, int, str, str]) -> list[ListedEntry]:
-        """The first documents of a source not read yet, all of the lowest depth there is: short ways are found before long
-        ones.
+        """The first documents of a source not read yet, all of the lowest depth there is: short ways come first.
 
         ``known`` is (KB key, index version, recipe, its mark) of what is searchable.
         """
@@ -122,8 +118,8 @@ class Frontier:
             " coalesce(c.skipped, 0) FROM job_entries AS e"
             " LEFT JOIN requests AS r ON r.kb_id = ?3 AND r.uri = e.uri AND r.job_seq = ?1"
             " LEFT JOIN catalogue AS c ON c.kb_id = ?3 AND c.uri = e.uri"
-            f" LEFT JOIN documents AS d ON d.kb_id = ?3 AND d.index_version = ?4 AND d.uri = e.uri AND d.{IS_SEARCHABLE}"
-            "  AND d.recipe IN (?5, ?5 || ?6)"
+            f" LEFT JOIN documents AS d ON d.kb_id = ?3 AND d.index_version = ?4 AND d.uri = e.uri"
+            f"  AND d.{IS_SEARCHABLE} AND d.recipe IN (?5, ?5 || ?6)"
             f" WHERE e.job_seq = ?1 AND e.source = ?7 AND e.{IS_LISTED}"
             f"  AND e.depth = (SELECT min(depth) FROM job_entries WHERE job_seq = ?1 AND source = ?7 AND {IS_LISTED})"
             " ORDER BY e.id LIMIT ?2",
@@ -148,6 +144,10 @@ class Frontier:
         )  # fmt: skip
         return [row[0] for row in rows]
 
+    def _room(self, source: str, most: int) -> int:
+        found = self.tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ? AND source = ?", self.job_seq, source)
+        return max(0, most - int(found))
+
 
 def displaced(tx: Transaction, kb_key: str, source: str, uris: Sequence[str]) -> list[str]:
     """Those of these documents of a source that ``add`` leaves out, since others were pushed under their uris."""
@@ -157,11 +157,6 @@ def displaced(tx: Transaction, kb_key: str, source: str, uris: Sequence[str]) ->
         "SELECT uri FROM pushed WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))", kb_key, json_array(uris)
     )
     return [row[0] for row in rows]
-
-
-def _room(tx: Transaction, job_seq: int, source: str, most: int) -> int:
-    found = tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ? AND source = ?", job_seq, source)
-    return max(0, most - int(found))
 
 
 def refresh_stamps(tx: Transaction, known: tuple[str, int], stamps: list[tuple[str, str | None]]) -> None:

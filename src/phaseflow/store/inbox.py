@@ -62,8 +62,8 @@ class Inbox:
             self.kb_key, job_seq, limit,
         )  # fmt: skip
         # Three kinds, told apart by the entry that the job has of it. None yet: it gets one. Listed and not read: that
-        # entry will do, and only the request is marked. Read already: an entry is settled once, so the request waits for
-        # the next job; reopening the entry would make counts go back.
+        # entry will do, and only the request is marked. Read already: an entry is settled once, so the request waits
+        # for the next job; reopening the entry would make counts go back.
         new = [(uri, source if source in sources else PUSH) for _, uri, source, state in found if state is None]
         self.tx.run(
             "UPDATE requests SET job_seq = d.value ->> 1 FROM json_each(?) AS d WHERE requests.id = d.value ->> 0",

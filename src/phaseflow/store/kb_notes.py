@@ -27,7 +27,7 @@ class Notes:
         )  # fmt: skip
 
     def count(self) -> int:
-        """How many there are about a knowledge base."""
+        """How many there are."""
         return int(self.tx.value("SELECT count(*) FROM kb_notes WHERE kb_id = ?", self.kb_key))
 
     def remove_first(self, prefix: str) -> None:
@@ -39,10 +39,11 @@ class Notes:
         )  # fmt: skip
 
     def uris(self, beyond: str | None, limit: int, *, last_first: bool) -> Sequence[str]:
-        """The documents of a knowledge base by uri, those behind the one named."""
+        """The documents by uri, those behind the one named."""
         sign, order = ("<", "DESC") if last_first else (">", "ASC")
         rows = self.tx.rows(
-            f"SELECT uri FROM catalogue WHERE kb_id = ?1 AND (?2 IS NULL OR uri {sign} ?2) ORDER BY uri {order} LIMIT ?3",
+            f"SELECT uri FROM catalogue WHERE kb_id = ?1 AND (?2 IS NULL OR uri {sign} ?2)"
+            f" ORDER BY uri {order} LIMIT ?3",
             self.kb_key, beyond, limit,
         )  # fmt: skip
         return [row[0] for row in rows]

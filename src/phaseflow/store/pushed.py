@@ -76,8 +76,8 @@ class PushedDocuments:
             "INSERT INTO pushed (kb_id, uri, title, media_type, size, digest, file, content, pushed_at, origin)"
             " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (kb_id, uri) DO UPDATE SET title = ?3,"
             " media_type = ?4, size = ?5, digest = ?6, file = ?7, content = ?8, pushed_at = ?9, origin = ?10",
-            self.kb_key, push.uri, push.title, push.media_type, push.size, push.digest, push.file, push.content, timestamp(at),
-            push.origin,
+            self.kb_key, push.uri, push.title, push.media_type, push.size, push.digest, push.file, push.content,
+            timestamp(at), push.origin,
         )  # fmt: skip
         _count_bytes(self.tx, self.kb_key, push.size - (0 if older is None else older.size))
 
