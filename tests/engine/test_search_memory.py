@@ -17,7 +17,7 @@ from phaseflow.components.stored_vectors import MOST_OFF, stored
 from phaseflow.components.vectors import CompactRows
 from phaseflow.components.word_ranking import WordCounts
 from phaseflow.store import knowledge_bases, passages
-from phaseflow.store.passages import Scope
+from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.read_pool import open_readers
 from phaseflow.store.transaction import Transaction
 from tests.engine.components import CountingEmbedder
@@ -99,7 +99,7 @@ async def test_vectors_are_read_as_they_are_stored_whatever_bytes_they_have(tmp_
         def look(tx: Transaction) -> None:
             scope = Scope(knowledge_bases.get(tx, "kb").key, 1)
             stored = as_stored(tx, scope)
-            text, packed, *_ = passages.vectors_since(tx, scope, -1, min(stored), max(stored))
+            text, packed, *_ = SearchablePassages(tx, scope).vectors_since(-1, min(stored), max(stored))
             assert packed == b"".join(stored[int(each)].tobytes() for each in text.split())
             assert len(stored) == 20
 

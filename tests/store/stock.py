@@ -12,7 +12,7 @@ from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.database import Database
 from phaseflow.store.documents import LoadedText, StagedDocument, Target, text_hash
 from phaseflow.store.jobs import JobRecord
-from phaseflow.store.passages import Scope
+from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.progress import Attempt
 from phaseflow.store.states import DocumentState
 from phaseflow.store.transaction import Transaction
@@ -104,8 +104,8 @@ def embed(tx: Transaction, staged: Sequence[StagedDocument], model: str = "m") -
 def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument]) -> None:
     """Embedded documents become searchable."""
     for document in staged:
-        passages.index(tx, scope, passages.packed(document))
-    passages.publish(tx, scope, staged, NOW)
+        SearchablePassages(tx, scope).index(passages.packed(document))
+    SearchablePassages(tx, scope).publish(staged, NOW)
 
 
 async def clean(database: Database) -> None:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.domain.phase import LONGEST_ERROR
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import crawl_frontier, documents, failures, jobs, knowledge_bases, passages, vectors
+from phaseflow.store import crawl_frontier, documents, failures, jobs, knowledge_bases, vectors
 from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.database import Database
 from phaseflow.store.documents import StagedDocument, text_hash
 from phaseflow.store.failures import FailedDocument
+from phaseflow.store.passages import SearchablePassages
 from phaseflow.store.pieces import piece_id
 from phaseflow.store.session import open_session
 from phaseflow.store.states import DocumentState, EntryState
@@ -33,8 +34,8 @@ async def found(made: Stock, word: str) -> list[str]:
     """The uris of the passages with a word, as search sees them."""
 
     def read(tx: Transaction) -> list[str]:
-        chunks = passages.containing(tx, made.scope, f'"{word}"', 100)
-        return sorted(row.uri for row in passages.fetch(tx, made.scope, chunks).values())
+        chunks = SearchablePassages(tx, made.scope).containing(f'"{word}"', 100)
+        return sorted(row.uri for row in SearchablePassages(tx, made.scope).fetch(chunks).values())
 
     return await made.database.read(read)
 
@@ -126,7 +127,7 @@ async def test_a_new_version_takes_the_place_of_the_old_one_in_one_step(database
 async def test_a_document_that_was_withdrawn_leaves_no_row(database: Database) -> None:
     made = await stock(database)
     gone, kept = await made.publish(("a", LONG), ("b", "alpha whale"))
-    await database.write(lambda tx: passages.withdraw(tx, made.scope, [gone.id]))
+    await database.write(lambda tx: SearchablePassages(tx, made.scope).withdraw([gone.id]))
     assert await found(made, "alpha") == ["b"]
     assert await is_sound(database)
     for owners in ("SELECT DISTINCT id >> 20 FROM texts", "SELECT DISTINCT id >> 20 FROM chunks"):
@@ -136,7 +137,7 @@ async def test_a_document_that_was_withdrawn_leaves_no_row(database: Database) -
 async def test_vectors_stay_when_their_document_goes(database: Database) -> None:
     made = await stock(database)
     (gone,) = await made.publish(("a", LONG))
-    await database.write(lambda tx: passages.withdraw(tx, made.scope, [gone.id]))
+    await database.write(lambda tx: SearchablePassages(tx, made.scope).withdraw([gone.id]))
     await clean(database)
     assert await database.read(lambda tx: vectors.known(tx, 1, gone.hashes)) == set(gone.hashes)
 
@@ -155,16 +156,16 @@ async def test_a_crawl_takes_out_what_it_did_not_find_and_keeps_what_failed(data
         gone.extend(uri for _, uri, _ in page)
         await database.write(partial(_withdraw, made, [key for key, _, _ in page]))
     assert gone == ["gone", "gone too"]
-    assert await database.read(lambda tx: passages.counts(tx, made.scope)) == (2, 2)
+    assert await database.read(lambda tx: SearchablePassages(tx, made.scope).counts()) == (2, 2)
     assert await is_sound(database)
 
 
 def _missing(made: Stock, after: str, tx: Transaction) -> tuple[list[tuple[int, str, str]], str | None]:
-    return passages.missing(tx, made.scope, made.seq, [], after, 1)
+    return SearchablePassages(tx, made.scope).missing(made.seq, [], after, 1)
 
 
 def _withdraw(made: Stock, ids: list[int], tx: Transaction) -> None:
-    passages.withdraw(tx, made.scope, ids)
+    SearchablePassages(tx, made.scope).withdraw(ids)
 
 
 async def test_a_text_has_one_vector_a_model_however_often_it_stands_somewhere(database: Database) -> None:
@@ -210,7 +211,7 @@ async def test_search_sees_the_old_epoch_until_it_is_switched_in_one_step(databa
     await database.write(lambda tx: knowledge_bases.switch(tx, made.key, 2, "n"))
     kb = await database.read(lambda tx: knowledge_bases.get(tx, "kb"))
     assert (kb.index_version, kb.model, kb.next_model) == (2, "n", None)
-    assert await database.write(lambda tx: passages.withdraw_other_versions(tx, rebuilt.scope, 100)) == 1
+    assert await database.write(lambda tx: SearchablePassages(tx, rebuilt.scope).withdraw_other_versions(100)) == 1
     assert await found(rebuilt, "whale") == ["a"]
     assert await is_sound(database)
 
@@ -381,9 +382,9 @@ async def test_whatever_is_replaced_by_whatever_search_sees_the_last_of_each_and
             await made.publish(*version)
             last.update(version)
         assert await is_sound(database)
-        ids = await database.read(lambda tx: passages.live_documents(tx, made.scope))
+        ids = await database.read(lambda tx: SearchablePassages(tx, made.scope).live_documents())
         chunks = [row[0] for row in await database.read(lambda tx: tx.rows("SELECT id FROM chunks ORDER BY id"))]
-        hits = await database.read(lambda tx: passages.fetch(tx, made.scope, chunks))
+        hits = await database.read(lambda tx: SearchablePassages(tx, made.scope).fetch(chunks))
         assert len(ids[1].split()) == len(last)
         texts: dict[str, str] = dict.fromkeys(last, "")
         for hit in hits.values():

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from phaseflow.domain.identifiers import document_id
-from phaseflow.store import documents, failpoints, knowledge_bases, migration, passages, schema
+from phaseflow.store import documents, failpoints, knowledge_bases, migration, schema
 from phaseflow.store.documents import text_hash
-from phaseflow.store.passages import Scope
+from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.session import open_session
 from phaseflow.store.states import DocumentState
 from tests.store.full_text import check_consistent
@@ -138,8 +138,8 @@ async def test_each_document_of_version_1_is_there_in_its_state(old: Path, broke
             assert found.text == next(text for _, at, text in TEXTS.values() if at == state)
         kb = await database.read(lambda tx: knowledge_bases.get(tx, "kb"))
         scope = Scope(kb.key, 1)
-        chunks = await database.read(lambda tx: passages.containing(tx, scope, "8999", 10))
-        hits = await database.read(lambda tx: passages.fetch(tx, scope, chunks))
+        chunks = await database.read(lambda tx: SearchablePassages(tx, scope).containing("8999", 10))
+        hits = await database.read(lambda tx: SearchablePassages(tx, scope).fetch(chunks))
         assert [(hit.uri, hit.text) for hit in hits.values()] == [("long", LONG[len(LONG) // SIZE * SIZE :])]
         assert [hit.parts for hit in hits.values()] == ['[[140000,"page 3"]]']
         assert select(old, "SELECT id, characters FROM documents") == [

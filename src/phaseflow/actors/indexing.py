@@ -27,7 +27,7 @@ from phaseflow.store import (
 )
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.inbox import Inbox
-from phaseflow.store.passages import Scope
+from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.postings import Packed
 from phaseflow.store.progress import Done
 from phaseflow.store.states import DocumentState
@@ -184,7 +184,7 @@ class IndexingActor(Actor):
     def _store_some(self, document_id: int, packed: Packed, before: int, after: int, tx: Transaction) -> None:
         self.context.advance(tx, self.phase, Done())
         passages.note_indexed(tx, document_id, before, after)
-        passages.index(tx, self._scope, packed)
+        SearchablePassages(tx, self._scope).index(packed)
 
     def _store(
         self,
@@ -195,9 +195,9 @@ class IndexingActor(Actor):
     ) -> None:
         done = Done(sum(len(d.spans) for d in good), sum(len(d.spans) for d, _ in failed))
         self.context.advance(tx, self.phase, done)
-        passages.index(tx, self._scope, packed)
+        SearchablePassages(tx, self._scope).index(packed)
         at = self.context.clock.now()
-        passages.publish(tx, self._scope, good, at)
+        SearchablePassages(tx, self._scope).publish(good, at)
         uris = [d.uri for d in good]
         failures.clear(tx, self._scope.kb_key, uris)
         Inbox(tx, self._scope.kb_key).settle(self.context.plan.attempt.job_seq, uris)
@@ -240,7 +240,7 @@ class IndexingActor(Actor):
 
     def _clean_up(self, tx: Transaction) -> int:
         self.context.advance(tx, self.phase, Done())
-        return passages.withdraw_other_versions(tx, self._scope, CLEAN_UP)
+        return SearchablePassages(tx, self._scope).withdraw_other_versions(CLEAN_UP)
 
 
 def _step(document: StagedDocument, first: int) -> int:

@@ -14,13 +14,12 @@ from phaseflow.store import (
     failpoints,
     failures,
     knowledge_bases,
-    passages,
     progress,
 )
 from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.job_sources import JobSources
-from phaseflow.store.passages import Scope
+from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.progress import Done
 from phaseflow.store.transaction import Transaction
 
@@ -124,7 +123,7 @@ class Withdrawal:
 
     def _withdraw(self, gone: Sequence[Gone], tx: Transaction) -> None:
         self._context.advance(tx, JobPhase.INDEXING, Done())
-        passages.withdraw(tx, self._scope, [key for key, _, _ in gone])
+        SearchablePassages(tx, self._scope).withdraw([key for key, _, _ in gone])
         Catalogue(tx, self._scope.kb_key).forget([uri for _, uri, _ in gone])
         progress.count_deleted(tx, self._context.plan.attempt.job_seq, len(gone))
 
@@ -158,13 +157,13 @@ def _counted(
     kb_id: str, seq: int, since: str, uncertain: Sequence[str], after: str, tx: Transaction
 ) -> tuple[list[tuple[str, int, int]], str | None]:
     kb = knowledge_bases.get(tx, kb_id)  # what is searchable now, also when another index is being built
-    return passages.census(tx, Scope(kb.key, kb.index_version), seq, since, uncertain, after, CLEAN_UP)
+    return SearchablePassages(tx, Scope(kb.key, kb.index_version)).census(seq, since, uncertain, after, CLEAN_UP)
 
 
 def _missing(
     scope: Scope, seq: int, uncertain: Sequence[str], after: str, tx: Transaction
 ) -> tuple[list[Gone], str | None]:
-    return passages.missing(tx, scope, seq, uncertain, after, CLEAN_UP)
+    return SearchablePassages(tx, scope).missing(seq, uncertain, after, CLEAN_UP)
 
 
 def _unknown(key: str, seq: int, uncertain: Sequence[str], after: str, tx: Transaction) -> tuple[list[str], str | None]:

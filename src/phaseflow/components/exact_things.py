@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 from phaseflow.components.fusion import Fused
 from phaseflow.domain.search_query import ParsedQuery, how_exactly, loose_phrase, phrase
 from phaseflow.domain.words import indexed_words
-from phaseflow.store import passages, postings
-from phaseflow.store.passages import Scope
+from phaseflow.store import postings
+from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Look:
 
     def _read(self, part: str, places: Sequence[int]) -> dict[int, float]:
         ids = {at: self._ranking.known.ids[at].item() for at in places}
-        texts = passages.fetch(self._tx, self._scope, list(ids.values()))
+        texts = SearchablePassages(self._tx, self._scope).fetch(list(ids.values()))
         return {
             at: how_exactly(part, f"{found.title}\n{found.uri}\n{found.text}") if (found := texts.get(key)) else 0.5
             for at, key in ids.items()

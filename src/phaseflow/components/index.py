@@ -26,7 +26,7 @@ from phaseflow.domain.vocabulary import SearchMode
 from phaseflow.domain.words import normalised
 from phaseflow.store import fields, passages, postings
 from phaseflow.store.knowledge_bases import name_of
-from phaseflow.store.passages import Found, Scope
+from phaseflow.store.passages import Found, Scope, SearchablePassages
 from phaseflow.store.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _hits(tx: Transaction, scope: Scope, ranking: Fused, request: Request) -> It
     """The best passages; those with the same text are one hit, which names the other places."""
     hits: dict[str, SearchHit] = {}
     for some in ranking.batches(max(2 * request.limit, 20)):
-        rows = passages.fetch(tx, scope, [passage for passage, _ in some])
+        rows = SearchablePassages(tx, scope).fetch([passage for passage, _ in some])
         for passage, score in some:
             if (found := rows.get(passage)) is None or score < request.min_score:
                 continue

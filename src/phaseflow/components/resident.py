@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from phaseflow.components import stored_vectors
 from phaseflow.components.vectors import CompactBuilder, CompactRows, ExactRows, Rows
 from phaseflow.store import passages
-from phaseflow.store.passages import Scope
+from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.pieces import PIECE_BITS
 from phaseflow.store.transaction import Transaction
 
@@ -142,8 +142,8 @@ def updated_passages(tx: Transaction, scope: Scope, old: Passages | None) -> Pas
     """Without the documents that are gone, and with those that came since."""
     import numpy as np
 
-    revision, live = passages.live_documents(tx, scope)
-    new_ids, new_lengths = passages.sizes_since(tx, scope, old.search_revision if old else -1)
+    revision, live = SearchablePassages(tx, scope).live_documents()
+    new_ids, new_lengths = SearchablePassages(tx, scope).sizes_since(old.search_revision if old else -1)
     ids, lengths = numbers(new_ids), numbers(new_lengths).astype(np.float32)
     if old is not None:
         keep = old.of_documents(numbers(live))
@@ -206,7 +206,7 @@ def _read(tx: Transaction, scope: Scope, after: int, wanted: "Ids", old: Rows | 
 
 
 def _vectors_since(tx: Transaction, scope: Scope, after: int, first: int, last: int) -> "tuple[Ids, Numbers]":
-    text, packed, least, most = passages.vectors_since(tx, scope, after, first, last)
+    text, packed, least, most = SearchablePassages(tx, scope).vectors_since(after, first, last)
     ids = numbers(text)
     if least == most > 0:
         return ids, stored_vectors.read(packed, most)

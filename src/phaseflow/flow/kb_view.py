@@ -8,9 +8,9 @@ from phaseflow.domain.status import KnowledgeBase
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.inputs import Source
 from phaseflow.flow.readings import Composed, Readings
-from phaseflow.store import document_counts, document_status, jobs, passages
+from phaseflow.store import document_counts, document_status, jobs
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
-from phaseflow.store.passages import Scope
+from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.transaction import Transaction
 
 
@@ -31,7 +31,7 @@ class KbView:
         latest = jobs.latest(tx, record.id)
         stored = {} if record.sources is None else SOURCES.validate_json(record.sources)
         sources = {name: _as_given(source) for name, source in stored.items()}
-        documents, chunks = passages.counts(tx, Scope(record.key, record.index_version))
+        documents, chunks = SearchablePassages(tx, Scope(record.key, record.index_version)).counts()
         settings = Settings.model_validate_json(record.settings)
         live = None
         if documents and record.live_settings is not None:

@@ -57,9 +57,168 @@ def _passages(document: StagedDocument, first: int, last: int | None) -> Iterato
         yield Passage(document.chunk_id(n), document.text[start:end], document.context(n), document.title, document.uri)
 
 
-def index(tx: Transaction, scope: Scope, passages: Packed) -> None:
-    """Put passages into the full-text index. Those of a document that is not searchable are seen by nobody."""
-    postings.put(tx, scope.kb_key, scope.index_version, passages)
+@dataclass(frozen=True, slots=True)
+class SearchablePassages:
+    """What search sees of one version of an index, and how that changes."""
+
+    tx: Transaction
+    scope: Scope
+
+    def index(self, passages: Packed) -> None:
+        """Put passages into the full-text index. Those of a document that is not searchable are seen by nobody."""
+        postings.put(self.tx, self.scope.kb_key, self.scope.index_version, passages)
+
+    def publish(self, staged: Sequence[StagedDocument], at: datetime) -> None:
+        """Make embedded documents, whose passages are indexed, searchable: each in place of its older version. One that was
+        skipped or deleted while it was on its way is gone instead.
+
+        One step that writes no more than a few rows a document.
+        """
+        search_revision = knowledge_bases.next_search_revision(self.tx, self.scope.kb_key)
+        ids = json_array([d.id for d in staged])
+        older = self.tx.rows(
+            f"SELECT id FROM documents WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE}"
+            " AND uri IN (SELECT value FROM json_each(?))",
+            self.scope.kb_key, self.scope.index_version, json_array([d.uri for d in staged]),
+        )  # fmt: skip
+        documents.withdraw(self.tx, [row[0] for row in older])
+        self.tx.run(
+            f"UPDATE documents AS d SET state = {DocumentState.SEARCHABLE}, search_revision = ?1, indexed = chunk_count,"
+            f" turn = NULL, changed_at = ?2, indexed_at = ?2, metadata = coalesce((SELECT {EFFECTIVE_METADATA}"
+            "  FROM catalogue AS c WHERE c.kb_id = d.kb_id AND c.uri = d.uri), own_metadata)"
+            " WHERE id IN (SELECT value FROM json_each(?3))",
+            search_revision, timestamp(at), ids,
+        )  # fmt: skip
+        self.tx.run(
+            f"UPDATE documents AS d SET state = {DocumentState.GONE}, search_revision = NULL"
+            f" WHERE id IN (SELECT value FROM json_each(?1)) AND {_UNWANTED}",
+            ids,
+        )
+
+    def census(
+        self, job_seq: int, since: str, uncertain: Sequence[str], after: str, limit: int
+    ) -> tuple[list[tuple[str, int, int]], str | None]:
+        """Of the next ``limit`` searchable documents by uri: (source, how many, how many of them ``missing`` would name)
+        by source, without those found that were not known before ``since``; and the uri to go on after, None at the end."""
+        rows = self.tx.rows(
+            f"SELECT d.uri, {_SOURCE}, {_FOUND}, EXISTS"
+            " (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri AND c.created_at >= ?6)"
+            " FROM documents AS d"
+            f" WHERE kb_id = ?1 AND index_version = ?2 AND {IS_SEARCHABLE} AND uri > ?4 ORDER BY uri LIMIT ?5",
+            self.scope.kb_key, self.scope.index_version, job_seq, after, limit, since,
+        )  # fmt: skip
+        had = Counter(source for _, source, found, is_new in rows if not (found and is_new))
+        gone = Counter(source for _, source, found, _ in rows if not found and source not in uncertain)
+        return [(source, count, gone[source]) for source, count in had.items()], rows[-1][0] if rows else None
+
+    def missing(
+        self, job_seq: int, uncertain: Sequence[str], after: str, limit: int
+    ) -> tuple[list[tuple[int, str, str]], str | None]:
+        """Of the next ``limit`` searchable documents by uri: (id, uri, source) of those that the completed crawl of a job
+        did not find; and the uri to go on after, None at the end. Of ``uncertain`` sources, none is missing."""
+        rows = self.tx.rows(
+            f"SELECT d.id, d.uri, {_SOURCE}, {_FOUND} FROM documents AS d"
+            f" WHERE kb_id = ?1 AND index_version = ?2 AND {IS_SEARCHABLE} AND uri > ?4 ORDER BY uri LIMIT ?5",
+            self.scope.kb_key, self.scope.index_version, job_seq, after, limit,
+        )  # fmt: skip
+        gone = [(key, uri, source) for key, uri, source, found in rows if not found and source not in uncertain]
+        return gone, rows[-1][1] if rows else None
+
+    def withdraw(self, ids: Sequence[int]) -> None:
+        """Take searchable documents out."""
+        if ids:
+            knowledge_bases.next_search_revision(self.tx, self.scope.kb_key)
+            documents.withdraw(self.tx, ids)
+
+    def withdraw_other_versions(self, limit: int) -> int:
+        """Take out up to ``limit`` documents of any other index version than this one; how many."""
+        rows = self.tx.rows(
+            f"SELECT id FROM documents WHERE kb_id = ?1 AND index_version < ?2 AND {IS_SEARCHABLE} UNION ALL"
+            f" SELECT id FROM documents WHERE kb_id = ?1 AND index_version > ?2 AND {IS_SEARCHABLE} LIMIT ?3",
+            self.scope.kb_key, self.scope.index_version, limit,
+        )  # fmt: skip
+        self.withdraw([row[0] for row in rows])
+        return len(rows)
+
+    def counts(self) -> tuple[int, int]:
+        """(documents, chunks) that search sees."""
+        row = self.tx.row(
+            "SELECT count(*), coalesce(sum(chunk_count), 0) FROM documents"
+            f" WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE}",
+            self.scope.kb_key, self.scope.index_version,
+        )  # fmt: skip
+        return (row[0], row[1]) if row else (0, 0)
+
+    def live_documents(self) -> tuple[int, str]:
+        """The search revision of a knowledge base, and the ids of the documents that search sees then, with blanks
+        between them."""
+        found = self.tx.value(
+            f"SELECT group_concat(id, ' ') FROM documents WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE}",
+            self.scope.kb_key, self.scope.index_version,
+        )  # fmt: skip
+        return int(
+            self.tx.value("SELECT search_revision FROM knowledge_bases WHERE id = ?", self.scope.kb_key) or 0
+        ), found or ""
+
+    def sizes_since(self, search_revision: int) -> tuple[str, str]:
+        """The chunks of the documents that became searchable after ``search_revision``, and their characters: numbers
+        with blanks between them. One row, so that the GIL is taken once."""
+        found = self.tx.row(
+            "SELECT group_concat(c.id, ' '), group_concat(c.stop - c.start, ' ')"
+            f" FROM documents AS d JOIN chunks AS c ON {pieces_of('c.id', 'd.id')}"
+            f" WHERE d.kb_id = ? AND d.index_version = ? AND d.{IS_SEARCHABLE} AND d.search_revision > ?",
+            self.scope.kb_key, self.scope.index_version, search_revision,
+        )  # fmt: skip
+        return (found[0] or "", found[1] or "") if found else ("", "")
+
+    def vectors_since(self, search_revision: int, first: int, last: int) -> PackedVectors:
+        """Of the chunks from ``first`` to ``last`` whose documents became searchable after ``search_revision``, those that
+        have a vector.
+
+        One row, so that the GIL is taken once: row by row a million vectors take three times as long, and far longer
+        beside other threads. As SQLite keeps texts in UTF-8, to put blobs together as texts changes no byte of them.
+        """
+        found = self.tx.row(
+            "SELECT group_concat(id, ' '), CAST(group_concat(vector, '') AS BLOB), min(length(vector)), max(length(vector))"
+            " FROM (SELECT c.id, v.vector"
+            # One bound each: with two, SQLite may begin at the one that is further away.
+            f" FROM documents AS d CROSS JOIN chunks AS c ON c.id >= max(?4, d.id << {PIECE_BITS})"
+            f" AND c.id < min(?5 + 1, d.id + 1 << {PIECE_BITS})"
+            f" CROSS JOIN vectors AS v ON v.id = c.vector_id WHERE d.id BETWEEN {document_of('?4')} AND"
+            # By their ids (+: by no index), which is their order: no sorting, and no document that is not between the two.
+            f" {document_of('?5')} AND +d.kb_id = ?1 AND d.index_version = ?2 AND +d.{IS_SEARCHABLE}"
+            " AND +d.search_revision > ?3 ORDER BY d.id, c.id)",
+            self.scope.kb_key, self.scope.index_version, search_revision, first, last,
+        )  # fmt: skip
+        ids, packed, least, most = found or ("", b"", 0, 0)
+        return PackedVectors(ids or "", packed or b"", least or 0, most or 0)
+
+    def containing(self, expression: str, limit: int) -> list[int]:
+        """The chunks that search sees and an FTS5 expression finds, by id."""
+        table = postings.find_table(self.tx, self.scope.kb_key, self.scope.index_version)
+        if table is None:
+            return []
+        rows = self.tx.rows(
+            f"SELECT p.value FROM json_each(?) AS p JOIN documents AS d ON d.id = {document_of('p.value')}"
+            f" WHERE d.kb_id = ? AND d.index_version = ? AND d.{IS_SEARCHABLE}",
+            json_array(postings.holding(self.tx, table, expression, limit)), self.scope.kb_key, self.scope.index_version,
+        )  # fmt: skip
+        return [row[0] for row in rows]
+
+    def fetch(self, chunk_ids: Sequence[int]) -> dict[int, Found]:
+        """Those of these chunks that search still sees."""
+        rows = self.tx.rows(
+            "SELECT c.id, d.id, d.uri, d.title, c.start, c.stop, d.metadata FROM chunks AS c"
+            f" JOIN documents AS d ON d.id = {document_of('c.id')}"
+            f" WHERE c.id IN (SELECT value FROM json_each(?)) AND d.kb_id = ? AND d.index_version = ?"
+            f" AND d.{IS_SEARCHABLE}",
+            json_array(chunk_ids), self.scope.kb_key, self.scope.index_version,
+        )  # fmt: skip
+        slices = texts.slices(self.tx, [(document, start, stop) for _, document, _, _, start, stop, _ in rows])
+        return {
+            chunk: Found(uri, title, text, start, stop, parts, metadata)
+            for (chunk, _, uri, title, start, stop, metadata), (text, parts) in zip(rows, slices, strict=True)
+        }
 
 
 def note_indexed(tx: Transaction, document_id: int, before: int, after: int) -> None:
@@ -71,72 +230,6 @@ def note_indexed(tx: Transaction, document_id: int, before: int, after: int) -> 
     )  # fmt: skip
     if row is None:
         raise StaleRun(f"document {document_id} is in other hands")
-
-
-def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument], at: datetime) -> None:
-    """Make embedded documents, whose passages are indexed, searchable: each in place of its older version. One that was
-    skipped or deleted while it was on its way is gone instead.
-
-    One step that writes no more than a few rows a document.
-    """
-    search_revision = knowledge_bases.next_search_revision(tx, scope.kb_key)
-    ids = json_array([d.id for d in staged])
-    older = tx.rows(
-        f"SELECT id FROM documents WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE}"
-        " AND uri IN (SELECT value FROM json_each(?))",
-        scope.kb_key, scope.index_version, json_array([d.uri for d in staged]),
-    )  # fmt: skip
-    documents.withdraw(tx, [row[0] for row in older])
-    tx.run(
-        f"UPDATE documents AS d SET state = {DocumentState.SEARCHABLE}, search_revision = ?1, indexed = chunk_count,"
-        f" turn = NULL, changed_at = ?2, indexed_at = ?2, metadata = coalesce((SELECT {EFFECTIVE_METADATA}"
-        "  FROM catalogue AS c WHERE c.kb_id = d.kb_id AND c.uri = d.uri), own_metadata)"
-        " WHERE id IN (SELECT value FROM json_each(?3))",
-        search_revision, timestamp(at), ids,
-    )  # fmt: skip
-    tx.run(
-        f"UPDATE documents AS d SET state = {DocumentState.GONE}, search_revision = NULL"
-        f" WHERE id IN (SELECT value FROM json_each(?1)) AND {_UNWANTED}",
-        ids,
-    )
-
-
-def census(
-    tx: Transaction, scope: Scope, job_seq: int, since: str, uncertain: Sequence[str], after: str, limit: int
-) -> tuple[list[tuple[str, int, int]], str | None]:
-    """Of the next ``limit`` searchable documents by uri: (source, how many, how many of them ``missing`` would name)
-    by source, without those found that were not known before ``since``; and the uri to go on after, None at the end."""
-    rows = tx.rows(
-        f"SELECT d.uri, {_SOURCE}, {_FOUND}, EXISTS"
-        " (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri AND c.created_at >= ?6)"
-        " FROM documents AS d"
-        f" WHERE kb_id = ?1 AND index_version = ?2 AND {IS_SEARCHABLE} AND uri > ?4 ORDER BY uri LIMIT ?5",
-        scope.kb_key, scope.index_version, job_seq, after, limit, since,
-    )  # fmt: skip
-    had = Counter(source for _, source, found, is_new in rows if not (found and is_new))
-    gone = Counter(source for _, source, found, _ in rows if not found and source not in uncertain)
-    return [(source, count, gone[source]) for source, count in had.items()], rows[-1][0] if rows else None
-
-
-def missing(
-    tx: Transaction, scope: Scope, job_seq: int, uncertain: Sequence[str], after: str, limit: int
-) -> tuple[list[tuple[int, str, str]], str | None]:
-    """Of the next ``limit`` searchable documents by uri: (id, uri, source) of those that the completed crawl of a job
-    did not find; and the uri to go on after, None at the end. Of ``uncertain`` sources, none is missing."""
-    rows = tx.rows(
-        f"SELECT d.id, d.uri, {_SOURCE}, {_FOUND} FROM documents AS d"
-        f" WHERE kb_id = ?1 AND index_version = ?2 AND {IS_SEARCHABLE} AND uri > ?4 ORDER BY uri LIMIT ?5",
-        scope.kb_key, scope.index_version, job_seq, after, limit,
-    )  # fmt: skip
-    gone = [(key, uri, source) for key, uri, source, found in rows if not found and source not in uncertain]
-    return gone, rows[-1][1] if rows else None
-
-
-def withdraw(tx: Transaction, scope: Scope, ids: Sequence[int]) -> None:
-    """Take searchable documents out."""
-    if ids:
-        knowledge_bases.next_search_revision(tx, scope.kb_key)
-        documents.withdraw(tx, ids)
 
 
 def withdraw_live(tx: Transaction, kb_key: str, uri: str) -> bool:
@@ -152,49 +245,6 @@ def withdraw_live(tx: Transaction, kb_key: str, uri: str) -> bool:
     return bool(rows)
 
 
-def withdraw_other_versions(tx: Transaction, scope: Scope, limit: int) -> int:
-    """Take out up to ``limit`` documents of any other index version than this one; how many."""
-    rows = tx.rows(
-        f"SELECT id FROM documents WHERE kb_id = ?1 AND index_version < ?2 AND {IS_SEARCHABLE} UNION ALL"
-        f" SELECT id FROM documents WHERE kb_id = ?1 AND index_version > ?2 AND {IS_SEARCHABLE} LIMIT ?3",
-        scope.kb_key, scope.index_version, limit,
-    )  # fmt: skip
-    withdraw(tx, scope, [row[0] for row in rows])
-    return len(rows)
-
-
-def counts(tx: Transaction, scope: Scope) -> tuple[int, int]:
-    """(documents, chunks) that search sees."""
-    row = tx.row(
-        "SELECT count(*), coalesce(sum(chunk_count), 0) FROM documents"
-        f" WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE}",
-        scope.kb_key, scope.index_version,
-    )  # fmt: skip
-    return (row[0], row[1]) if row else (0, 0)
-
-
-def live_documents(tx: Transaction, scope: Scope) -> tuple[int, str]:
-    """The search revision of a knowledge base, and the ids of the documents that search sees then, with blanks
-    between them."""
-    found = tx.value(
-        f"SELECT group_concat(id, ' ') FROM documents WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE}",
-        scope.kb_key, scope.index_version,
-    )  # fmt: skip
-    return int(tx.value("SELECT search_revision FROM knowledge_bases WHERE id = ?", scope.kb_key) or 0), found or ""
-
-
-def sizes_since(tx: Transaction, scope: Scope, search_revision: int) -> tuple[str, str]:
-    """The chunks of the documents that became searchable after ``search_revision``, and their characters: numbers
-    with blanks between them. One row, so that the GIL is taken once."""
-    found = tx.row(
-        "SELECT group_concat(c.id, ' '), group_concat(c.stop - c.start, ' ')"
-        f" FROM documents AS d JOIN chunks AS c ON {pieces_of('c.id', 'd.id')}"
-        f" WHERE d.kb_id = ? AND d.index_version = ? AND d.{IS_SEARCHABLE} AND d.search_revision > ?",
-        scope.kb_key, scope.index_version, search_revision,
-    )  # fmt: skip
-    return (found[0] or "", found[1] or "") if found else ("", "")
-
-
 class PackedVectors(NamedTuple):
     """Vectors one behind the other, the ids of their chunks with blanks between them, and the sizes of the smallest and
     the largest, in bytes."""
@@ -205,29 +255,6 @@ class PackedVectors(NamedTuple):
     most: int
 
 
-def vectors_since(tx: Transaction, scope: Scope, search_revision: int, first: int, last: int) -> PackedVectors:
-    """Of the chunks from ``first`` to ``last`` whose documents became searchable after ``search_revision``, those that
-    have a vector.
-
-    One row, so that the GIL is taken once: row by row a million vectors take three times as long, and far longer
-    beside other threads. As SQLite keeps texts in UTF-8, to put blobs together as texts changes no byte of them.
-    """
-    found = tx.row(
-        "SELECT group_concat(id, ' '), CAST(group_concat(vector, '') AS BLOB), min(length(vector)), max(length(vector))"
-        " FROM (SELECT c.id, v.vector"
-        # One bound each: with two, SQLite may begin at the one that is further away.
-        f" FROM documents AS d CROSS JOIN chunks AS c ON c.id >= max(?4, d.id << {PIECE_BITS})"
-        f" AND c.id < min(?5 + 1, d.id + 1 << {PIECE_BITS})"
-        f" CROSS JOIN vectors AS v ON v.id = c.vector_id WHERE d.id BETWEEN {document_of('?4')} AND"
-        # By their ids (+: by no index), which is their order: no sorting, and no document that is not between the two.
-        f" {document_of('?5')} AND +d.kb_id = ?1 AND d.index_version = ?2 AND +d.{IS_SEARCHABLE}"
-        " AND +d.search_revision > ?3 ORDER BY d.id, c.id)",
-        scope.kb_key, scope.index_version, search_revision, first, last,
-    )  # fmt: skip
-    ids, packed, least, most = found or ("", b"", 0, 0)
-    return PackedVectors(ids or "", packed or b"", least or 0, most or 0)
-
-
 def vectors_of(tx: Transaction, chunk_ids: Sequence[int]) -> list[tuple[int, bytes]]:
     """(chunk id, vector) of those of these chunks that have one, by id."""
     rows = tx.rows(
@@ -236,19 +263,6 @@ def vectors_of(tx: Transaction, chunk_ids: Sequence[int]) -> list[tuple[int, byt
         json_array(chunk_ids),
     )
     return [(row[0], row[1]) for row in rows]
-
-
-def containing(tx: Transaction, scope: Scope, expression: str, limit: int) -> list[int]:
-    """The chunks that search sees and an FTS5 expression finds, by id."""
-    table = postings.find_table(tx, scope.kb_key, scope.index_version)
-    if table is None:
-        return []
-    rows = tx.rows(
-        f"SELECT p.value FROM json_each(?) AS p JOIN documents AS d ON d.id = {document_of('p.value')}"
-        f" WHERE d.kb_id = ? AND d.index_version = ? AND d.{IS_SEARCHABLE}",
-        json_array(postings.holding(tx, table, expression, limit)), scope.kb_key, scope.index_version,
-    )  # fmt: skip
-    return [row[0] for row in rows]
 
 
 def names(tx: Transaction, chunk_ids: Sequence[int]) -> list[tuple[int, str, str]]:
@@ -271,19 +285,3 @@ class Found:
     end: int
     parts: str
     metadata: str
-
-
-def fetch(tx: Transaction, scope: Scope, chunk_ids: Sequence[int]) -> dict[int, Found]:
-    """Those of these chunks that search still sees."""
-    rows = tx.rows(
-        "SELECT c.id, d.id, d.uri, d.title, c.start, c.stop, d.metadata FROM chunks AS c"
-        f" JOIN documents AS d ON d.id = {document_of('c.id')}"
-        f" WHERE c.id IN (SELECT value FROM json_each(?)) AND d.kb_id = ? AND d.index_version = ?"
-        f" AND d.{IS_SEARCHABLE}",
-        json_array(chunk_ids), scope.kb_key, scope.index_version,
-    )  # fmt: skip
-    slices = texts.slices(tx, [(document, start, stop) for _, document, _, _, start, stop, _ in rows])
-    return {
-        chunk: Found(uri, title, text, start, stop, parts, metadata)
-        for (chunk, _, uri, title, start, stop, metadata), (text, parts) in zip(rows, slices, strict=True)
-    }

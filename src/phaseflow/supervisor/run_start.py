@@ -19,7 +19,6 @@ from phaseflow.store import (
     index_spaces,
     jobs,
     knowledge_bases,
-    passages,
     progress,
     vectors,
 )
@@ -29,7 +28,7 @@ from phaseflow.store.documents import Target
 from phaseflow.store.job_sources import JobSources
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
-from phaseflow.store.passages import Scope
+from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.progress import Attempt
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import Changed
@@ -101,7 +100,7 @@ def index_made_again(tx: Transaction, job_id: str, components: Components) -> st
         return None
     made_with = _made_with(record, components, _model_of(tx, components.embedder))
     found = stale(IndexedWith.model_validate_json(kb.live_settings), made_with)
-    return made_again(found, *passages.counts(tx, Scope(kb.key, kb.index_version))) if found else None
+    return made_again(found, *SearchablePassages(tx, Scope(kb.key, kb.index_version)).counts()) if found else None
 
 
 def _made_with(record: JobRecord, components: Components, made_by: str) -> IndexedWith:
