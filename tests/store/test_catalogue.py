@@ -45,7 +45,9 @@ async def test_a_document_is_known_as_long_as_anything_holds_it(database: Databa
     uris = ["asked", "failed", "gone", "live", "pushed", "skipped"]
     await list_documents(made, *uris)
     failed = [FailedDocument("failed", "load_error", "no")]
-    await database.write(partial(failures.add, job=(made.key, 1), phase=JobPhase.LOADING, failed=failed, at=NOW))
+    await database.write(
+        partial(failures.add, kb_key=made.key, job_seq=1, phase=JobPhase.LOADING, failed=failed, at=NOW)
+    )
     for sql in (
         "INSERT INTO requests (kb_id, uri, requested_at) VALUES (?, 'asked', '')",
         "INSERT INTO pushed (kb_id, uri, size, digest, pushed_at) VALUES (?, 'pushed', 0, '', '')",

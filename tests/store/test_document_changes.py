@@ -1,7 +1,5 @@
 """Which documents have changed is known to whoever listens, whatever wrote."""
 
-from functools import partial
-
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import failures
 from phaseflow.store.database import Database
@@ -21,8 +19,8 @@ async def test_each_document_that_is_written_is_told_once_with_its_latest_change
         assert [uri for _, uri in changes.since("kb", 0, 10)] == ["a", "b"]
         await made.note("c")
         seen = changes.last
-        add = partial(failures.add, job=(made.key, made.seq), phase=JobPhase.LOADING, at=NOW)
-        await database.write(lambda tx: add(tx, failed=[FailedDocument("c", "code", "error")]))
+        failed = [FailedDocument("c", "code", "error")]
+        await database.write(lambda tx: failures.add(tx, made.key, made.seq, JobPhase.LOADING, failed, NOW))
         await database.write(lambda tx: failures.clear(tx, made.key, ["a", "c"]))
         assert changes.since("kb", seen, 10) == [(changes.last, "c")]
         assert [uri for _, uri in changes.since("kb", 0, 2)] == ["a", "b"]

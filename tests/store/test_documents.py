@@ -323,10 +323,11 @@ async def test_a_stamp_is_trusted_only_for_the_same_recipe(database: Database) -
 async def test_a_failure_counts_its_attempts_until_it_is_cleared(database: Database) -> None:
     made = await stock(database)
     await made.note("a", "b")
-    job = (made.key, made.seq)
     for error in ("first", "second"):
         bad = [FailedDocument("a", "load_error", error), FailedDocument("b", "load_error", error)]
-        await database.write(partial(failures.add, job=job, phase=JobPhase.LOADING, failed=bad, at=NOW))
+        await database.write(
+            partial(failures.add, kb_key=made.key, job_seq=made.seq, phase=JobPhase.LOADING, failed=bad, at=NOW)
+        )
     first = await database.read(lambda tx: failures.page(tx, made.key, 1, ""))
     second = await database.read(lambda tx: failures.page(tx, made.key, 1, first[-1].uri))
     assert await database.read(lambda tx: failures.count(tx, made.key)) == 2
@@ -345,7 +346,7 @@ async def test_documents_that_failed_are_given_back_to_their_phase_behind_all_ot
     )
     bad = [FailedDocument("a", "embed_error", "no")]
     await made.note("a")
-    await database.write(lambda tx: failures.add(tx, (made.key, made.seq), JobPhase.EMBEDDING, bad, NOW))
+    await database.write(lambda tx: failures.add(tx, made.key, made.seq, JobPhase.EMBEDDING, bad, NOW))
     requeued = await database.write(lambda tx: documents.requeue_failed(tx, made.seq, JobPhase.EMBEDDING, 10))
     assert requeued == (1, 3, 3)
     page = await database.read(lambda tx: documents.staged(tx, made.seq, DocumentState.CHUNKED, 0, 10, 10**6))
@@ -359,7 +360,7 @@ async def test_the_error_of_a_document_is_cut(database: Database) -> None:
     await made.load(("a", LONG))
     await made.note("a")
     bad = [FailedDocument("a", "load_error", "x" * 3_000_000)]
-    await database.write(lambda tx: failures.add(tx, (made.key, made.seq), JobPhase.LOADING, bad, NOW))
+    await database.write(lambda tx: failures.add(tx, made.key, made.seq, JobPhase.LOADING, bad, NOW))
     assert await database.read(lambda tx: tx.row("SELECT length(error) FROM failures")) == (LONGEST_ERROR,)
 
 

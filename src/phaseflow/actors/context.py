@@ -121,7 +121,7 @@ class RunContext:
         if failed:
             where = self.plan.target
             Inbox(tx, where.kb_key).settle(where.job_seq, [each.uri for each in failed])
-            failures.add(tx, (where.kb_key, where.job_seq), phase, list(failed), self.clock.now())
+            failures.add(tx, where.kb_key, where.job_seq, phase, failed, self.clock.now())
 
     def backoff_s(self, attempt: int, waited_s: float, asked_s: float | None) -> float | None:
         """Seconds to wait before the next attempt, None to give up."""

@@ -31,12 +31,13 @@ class FailedDocument:
     gone: bool = False
 
 
-def add(tx: Transaction, job: tuple[str, int], phase: JobPhase, failed: list[FailedDocument], at: datetime) -> None:
-    """Record and count failures of a job (KB key, job number); a document that failed before has one more attempt.
+def add(
+    tx: Transaction, kb_key: str, job_seq: int, phase: JobPhase, failed: Sequence[FailedDocument], at: datetime
+) -> None:
+    """Record and count failures of a job; a document that failed before has one more attempt.
 
     One that was deleted, or skipped, while it was on its way has no failure: nobody wants it any more.
     """
-    kb_key, job_seq = job
     rows = json_array([[f.uri, f.code, kept_error(f.error)] for f in failed])
     noted = tx.rows(
         "INSERT INTO failures (kb_id, uri, job_seq, phase, code, error, attempts, at)"
@@ -70,13 +71,13 @@ def uncount(tx: Transaction, kb_key: str, uri: str) -> None:
         tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed - 1 WHERE seq = ?", newest)
 
 
-def standing(tx: Transaction, job: tuple[str, int], uris: list[str]) -> int:
-    """Of how many of these documents a failure in this job (KB key, job number) is known."""
+def standing(tx: Transaction, kb_key: str, job_seq: int, uris: list[str]) -> int:
+    """Of how many of these documents a failure in this job is known."""
     return int(
         tx.value(
             "SELECT count(*) FROM json_each(?3) AS d JOIN failures AS f"
             " ON f.kb_id = ?1 AND f.uri = d.value AND f.job_seq = ?2",
-            *job, json_array(uris),
+            kb_key, job_seq, json_array(uris),
         )
     )  # fmt: skip
 

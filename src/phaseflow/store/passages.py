@@ -57,6 +57,29 @@ def _passages(document: StagedDocument, first: int, last: int | None) -> Iterato
         yield Passage(document.chunk_id(n), document.text[start:end], document.context(n), document.title, document.uri)
 
 
+class PackedVectors(NamedTuple):
+    """Vectors one behind the other, the ids of their chunks with blanks between them, and the sizes of the smallest and
+    the largest, in bytes."""
+
+    ids: str
+    packed: bytes
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A passage as it is shown. ``parts`` (JSON) are those around it, ``metadata`` (JSON) its document's."""
+
+    uri: str
+    title: str
+    text: str
+    start: int
+    end: int
+    parts: str
+    metadata: str
+
+
 @dataclass(frozen=True, slots=True)
 class SearchablePassages:
     """What search sees of one version of an index, and how that changes."""
@@ -69,10 +92,9 @@ class SearchablePassages:
         postings.put(self.tx, self.scope.kb_key, self.scope.index_version, passages)
 
     def publish(self, staged: Sequence[StagedDocument], at: datetime) -> None:
-        """Make embedded documents, whose passages are indexed, searchable: each in place of its older version. One that was
-        skipped or deleted while it was on its way is gone instead.
+        """Make embedded documents, whose passages are indexed, searchable: each in place of its older version.
 
-        One step that writes no more than a few rows a document.
+        One that was skipped or deleted while it was on its way is gone instead. One step that writes no more than a few rows a document.
         """
         search_revision = knowledge_bases.next_search_revision(self.tx, self.scope.kb_key)
         ids = json_array([d.id for d in staged])
@@ -98,8 +120,10 @@ class SearchablePassages:
     def census(
         self, job_seq: int, since: str, uncertain: Sequence[str], after: str, limit: int
     ) -> tuple[list[tuple[str, int, int]], str | None]:
-        """Of the next ``limit`` searchable documents by uri: (source, how many, how many of them ``missing`` would name)
-        by source, without those found that were not known before ``since``; and the uri to go on after, None at the end."""
+        """Of the next ``limit`` searchable documents by uri: (source, how many, how many of them ``missing`` would name).
+
+        By source, without those found that were not known before ``since``; and the uri to go on after, None at the end.
+        """
         rows = self.tx.rows(
             f"SELECT d.uri, {_SOURCE}, {_FOUND}, EXISTS"
             " (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri AND c.created_at >= ?6)"
@@ -114,8 +138,8 @@ class SearchablePassages:
     def missing(
         self, job_seq: int, uncertain: Sequence[str], after: str, limit: int
     ) -> tuple[list[tuple[int, str, str]], str | None]:
-        """Of the next ``limit`` searchable documents by uri: (id, uri, source) of those that the completed crawl of a job
-        did not find; and the uri to go on after, None at the end. Of ``uncertain`` sources, none is missing."""
+        """Of the next ``limit`` searchable documents by uri: (id, uri, source) of those that the completed crawl of a
+        job did not find; and the uri to go on after, None at the end. Of ``uncertain`` sources, none is missing."""
         rows = self.tx.rows(
             f"SELECT d.id, d.uri, {_SOURCE}, {_FOUND} FROM documents AS d"
             f" WHERE kb_id = ?1 AND index_version = ?2 AND {IS_SEARCHABLE} AND uri > ?4 ORDER BY uri LIMIT ?5",
@@ -156,9 +180,8 @@ class SearchablePassages:
             f"SELECT group_concat(id, ' ') FROM documents WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE}",
             self.scope.kb_key, self.scope.index_version,
         )  # fmt: skip
-        return int(
-            self.tx.value("SELECT search_revision FROM knowledge_bases WHERE id = ?", self.scope.kb_key) or 0
-        ), found or ""
+        revision = self.tx.value("SELECT search_revision FROM knowledge_bases WHERE id = ?", self.scope.kb_key)
+        return int(revision or 0), found or ""
 
     def sizes_since(self, search_revision: int) -> tuple[str, str]:
         """The chunks of the documents that became searchable after ``search_revision``, and their characters: numbers
@@ -172,20 +195,20 @@ class SearchablePassages:
         return (found[0] or "", found[1] or "") if found else ("", "")
 
     def vectors_since(self, search_revision: int, first: int, last: int) -> PackedVectors:
-        """Of the chunks from ``first`` to ``last`` whose documents became searchable after ``search_revision``, those that
-        have a vector.
+        """Of the chunks from ``first`` to ``last`` whose documents became searchable after ``search_revision``, those
+        that have a vector.
 
         One row, so that the GIL is taken once: row by row a million vectors take three times as long, and far longer
         beside other threads. As SQLite keeps texts in UTF-8, to put blobs together as texts changes no byte of them.
         """
         found = self.tx.row(
-            "SELECT group_concat(id, ' '), CAST(group_concat(vector, '') AS BLOB), min(length(vector)), max(length(vector))"
-            " FROM (SELECT c.id, v.vector"
+            "SELECT group_concat(id, ' '), CAST(group_concat(vector, '') AS BLOB), min(length(vector)),"
+            " max(length(vector)) FROM (SELECT c.id, v.vector"
             # One bound each: with two, SQLite may begin at the one that is further away.
             f" FROM documents AS d CROSS JOIN chunks AS c ON c.id >= max(?4, d.id << {PIECE_BITS})"
             f" AND c.id < min(?5 + 1, d.id + 1 << {PIECE_BITS})"
             f" CROSS JOIN vectors AS v ON v.id = c.vector_id WHERE d.id BETWEEN {document_of('?4')} AND"
-            # By their ids (+: by no index), which is their order: no sorting, and no document that is not between the two.
+            # By their ids (+: by no index), which is their order: no sorting, and no document outside the two.
             f" {document_of('?5')} AND +d.kb_id = ?1 AND d.index_version = ?2 AND +d.{IS_SEARCHABLE}"
             " AND +d.search_revision > ?3 ORDER BY d.id, c.id)",
             self.scope.kb_key, self.scope.index_version, search_revision, first, last,
@@ -201,7 +224,8 @@ class SearchablePassages:
         rows = self.tx.rows(
             f"SELECT p.value FROM json_each(?) AS p JOIN documents AS d ON d.id = {document_of('p.value')}"
             f" WHERE d.kb_id = ? AND d.index_version = ? AND d.{IS_SEARCHABLE}",
-            json_array(postings.holding(self.tx, table, expression, limit)), self.scope.kb_key, self.scope.index_version,
+            json_array(postings.holding(self.tx, table, expression, limit)),
+            self.scope.kb_key, self.scope.index_version,
         )  # fmt: skip
         return [row[0] for row in rows]
 
@@ -245,16 +269,6 @@ def withdraw_live(tx: Transaction, kb_key: str, uri: str) -> bool:
     return bool(rows)
 
 
-class PackedVectors(NamedTuple):
-    """Vectors one behind the other, the ids of their chunks with blanks between them, and the sizes of the smallest and
-    the largest, in bytes."""
-
-    ids: str
-    packed: bytes
-    least: int
-    most: int
-
-
 def vectors_of(tx: Transaction, chunk_ids: Sequence[int]) -> list[tuple[int, bytes]]:
     """(chunk id, vector) of those of these chunks that have one, by id."""
     rows = tx.rows(
@@ -272,16 +286,3 @@ def names(tx: Transaction, chunk_ids: Sequence[int]) -> list[tuple[int, str, str
         json_array(chunk_ids),
     )
     return [(row[0], row[1], row[2]) for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A passage as it is shown. ``parts`` (JSON) are those around it, ``metadata`` (JSON) its document's."""
-
-    uri: str
-    title: str
-    text: str
-    start: int
-    end: int
-    parts: str
-    metadata: str

@@ -199,7 +199,7 @@ class IndexKeeper:
         """The index does not take again what it had: these documents are read again by the next job."""
         at = self._clock.now()
         failed = withdraw_refused(tx, space, refused, at)
-        failures.add(tx, (space.kb_key, failures.NO_JOB), JobPhase.INDEXING, failed, at)
+        failures.add(tx, space.kb_key, failures.NO_JOB, JobPhase.INDEXING, failed, at)
 
     async def _make_ready(self, server: str) -> bool:
         """After each change to what search sees, once no job is open; the index knows whether anything is due."""

@@ -195,7 +195,7 @@ def _give_back(tx: Transaction, record: JobRecord, phase: JobPhase) -> tuple[int
     if phase is JobPhase.LOADING:
         uris = Frontier(tx, job_seq).requeue_failed(DISCARD)
         key = knowledge_bases.get(tx, record.state.kb_id).key
-        return failures.standing(tx, (key, job_seq), uris), len(uris)  # one that was skipped since has no failure
+        return failures.standing(tx, key, job_seq, uris), len(uris)  # one that was skipped since has no failure
     count, open_chunks, chunks = documents.requeue_failed(tx, job_seq, phase, DISCARD)
     return count, {JobPhase.CHUNKING: count, JobPhase.EMBEDDING: open_chunks}.get(phase, chunks)
 
