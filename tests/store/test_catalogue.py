@@ -5,11 +5,11 @@ from pathlib import Path
 
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import failures, knowledge_bases
+from phaseflow.store import knowledge_bases
 from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.database import Database
-from phaseflow.store.failures import FailedDocument
+from phaseflow.store.failures import FailedDocument, Failures
 from tests.store.probes import select
 from tests.store.stock import NOW, Stock, clean, stock
 
@@ -46,7 +46,7 @@ async def test_a_document_is_known_as_long_as_anything_holds_it(database: Databa
     await list_documents(made, *uris)
     failed = [FailedDocument("failed", "load_error", "no")]
     await database.write(
-        partial(failures.add, kb_key=made.key, job_seq=1, phase=JobPhase.LOADING, failed=failed, at=NOW)
+        lambda tx: Failures(tx, made.key).add(job_seq=1, phase=JobPhase.LOADING, failed=failed, at=NOW)
     )
     for sql in (
         "INSERT INTO requests (kb_id, uri, requested_at) VALUES (?, 'asked', '')",

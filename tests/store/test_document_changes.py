@@ -1,10 +1,9 @@
 """Which documents have changed is known to whoever listens, whatever wrote."""
 
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import failures
 from phaseflow.store.database import Database
 from phaseflow.store.document_changes import KEPT, DocumentChanges
-from phaseflow.store.failures import FailedDocument
+from phaseflow.store.failures import FailedDocument, Failures
 from tests.store.stock import NOW, stock
 
 LONG = "alpha beta gamma delta epsilon zeta eta theta"
@@ -20,8 +19,8 @@ async def test_each_document_that_is_written_is_told_once_with_its_latest_change
         await made.note("c")
         seen = changes.last
         failed = [FailedDocument("c", "code", "error")]
-        await database.write(lambda tx: failures.add(tx, made.key, made.seq, JobPhase.LOADING, failed, NOW))
-        await database.write(lambda tx: failures.clear(tx, made.key, ["a", "c"]))
+        await database.write(lambda tx: Failures(tx, made.key).add(made.seq, JobPhase.LOADING, failed, NOW))
+        await database.write(lambda tx: Failures(tx, made.key).clear(["a", "c"]))
         assert changes.since("kb", seen, 10) == [(changes.last, "c")]
         assert [uri for _, uri in changes.since("kb", 0, 2)] == ["a", "b"]
         assert changes.since("other", 0, 10) == []

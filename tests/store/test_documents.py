@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.domain.phase import LONGEST_ERROR
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import crawl_frontier, documents, failures, jobs, knowledge_bases, vectors
+from phaseflow.store import crawl_frontier, documents, jobs, knowledge_bases, vectors
 from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.database import Database
 from phaseflow.store.documents import StagedDocument, text_hash
-from phaseflow.store.failures import FailedDocument
+from phaseflow.store.failures import FailedDocument, Failures
 from phaseflow.store.passages import SearchablePassages
 from phaseflow.store.pieces import piece_id
 from phaseflow.store.session import open_session
@@ -326,13 +326,13 @@ async def test_a_failure_counts_its_attempts_until_it_is_cleared(database: Datab
     for error in ("first", "second"):
         bad = [FailedDocument("a", "load_error", error), FailedDocument("b", "load_error", error)]
         await database.write(
-            partial(failures.add, kb_key=made.key, job_seq=made.seq, phase=JobPhase.LOADING, failed=bad, at=NOW)
+            lambda tx: Failures(tx, made.key).add(job_seq=made.seq, phase=JobPhase.LOADING, failed=bad, at=NOW)
         )
-    first = await database.read(lambda tx: failures.page(tx, made.key, 1, ""))
-    second = await database.read(lambda tx: failures.page(tx, made.key, 1, first[-1].uri))
-    assert await database.read(lambda tx: failures.count(tx, made.key)) == 2
+    first = await database.read(lambda tx: Failures(tx, made.key).page(1, ""))
+    second = await database.read(lambda tx: Failures(tx, made.key).page(1, first[-1].uri))
+    assert await database.read(lambda tx: Failures(tx, made.key).count()) == 2
     assert [(f.uri, f.error, f.attempts) for f in first + second] == [("a", "second", 2), ("b", "second", 2)]
-    await database.write(lambda tx: failures.clear(tx, made.key, ["a"]))
+    await database.write(lambda tx: Failures(tx, made.key).clear(["a"]))
     assert select(database.path, "SELECT uri FROM failures") == [("b",)]
     assert (await made.record()).documents_failed == 4
 
@@ -346,7 +346,7 @@ async def test_documents_that_failed_are_given_back_to_their_phase_behind_all_ot
     )
     bad = [FailedDocument("a", "embed_error", "no")]
     await made.note("a")
-    await database.write(lambda tx: failures.add(tx, made.key, made.seq, JobPhase.EMBEDDING, bad, NOW))
+    await database.write(lambda tx: Failures(tx, made.key).add(made.seq, JobPhase.EMBEDDING, bad, NOW))
     requeued = await database.write(lambda tx: documents.requeue_failed(tx, made.seq, JobPhase.EMBEDDING, 10))
     assert requeued == (1, 3, 3)
     page = await database.read(lambda tx: documents.staged(tx, made.seq, DocumentState.CHUNKED, 0, 10, 10**6))
@@ -360,7 +360,7 @@ async def test_the_error_of_a_document_is_cut(database: Database) -> None:
     await made.load(("a", LONG))
     await made.note("a")
     bad = [FailedDocument("a", "load_error", "x" * 3_000_000)]
-    await database.write(lambda tx: failures.add(tx, made.key, made.seq, JobPhase.LOADING, bad, NOW))
+    await database.write(lambda tx: Failures(tx, made.key).add(made.seq, JobPhase.LOADING, bad, NOW))
     assert await database.read(lambda tx: tx.row("SELECT length(error) FROM failures")) == (LONGEST_ERROR,)
 
 

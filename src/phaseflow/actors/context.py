@@ -13,11 +13,11 @@ from phaseflow.domain.errors import PhaseflowError, StoreUnavailable
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.policy import BudgetPolicy, GuardPolicy, RetryPolicy
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import failpoints, failures
+from phaseflow.store import failpoints
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database, T
 from phaseflow.store.documents import Target
-from phaseflow.store.failures import FailedDocument
+from phaseflow.store.failures import FailedDocument, Failures
 from phaseflow.store.inbox import Inbox
 from phaseflow.store.progress import Attempt, Done, advance
 from phaseflow.store.transaction import Transaction
@@ -121,7 +121,7 @@ class RunContext:
         if failed:
             where = self.plan.target
             Inbox(tx, where.kb_key).settle(where.job_seq, [each.uri for each in failed])
-            failures.add(tx, where.kb_key, where.job_seq, phase, failed, self.clock.now())
+            Failures(tx, where.kb_key).add(where.job_seq, phase, failed, self.clock.now())
 
     def backoff_s(self, attempt: int, waited_s: float, asked_s: float | None) -> float | None:
         """Seconds to wait before the next attempt, None to give up."""

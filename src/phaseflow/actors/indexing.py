@@ -18,7 +18,6 @@ from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import (
     documents,
     failpoints,
-    failures,
     index_spaces,
     knowledge_bases,
     passages,
@@ -26,6 +25,7 @@ from phaseflow.store import (
     twins,
 )
 from phaseflow.store.documents import StagedDocument
+from phaseflow.store.failures import Failures
 from phaseflow.store.inbox import Inbox
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.postings import Packed
@@ -199,7 +199,7 @@ class IndexingActor(Actor):
         at = self.context.clock.now()
         SearchablePassages(tx, self._scope).publish(good, at)
         uris = [d.uri for d in good]
-        failures.clear(tx, self._scope.kb_key, uris)
+        Failures(tx, self._scope.kb_key).clear(uris)
         Inbox(tx, self._scope.kb_key).settle(self.context.plan.attempt.job_seq, uris)
         if failed:
             documents.move(tx, [d.id for d, _ in failed], DocumentState.EMBEDDED, DocumentState.FAILED, at)

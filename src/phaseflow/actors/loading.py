@@ -16,11 +16,11 @@ from phaseflow.components.protocols import Document, Entry, Skipped, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable, SourceDown
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import crawl_frontier, documents, failpoints, failures, texts, twins
+from phaseflow.store import crawl_frontier, documents, failpoints, texts, twins
 from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.crawl_frontier import Frontier, ListedEntry
 from phaseflow.store.documents import LoadedText, StagedDocument
-from phaseflow.store.failures import FailedDocument
+from phaseflow.store.failures import FailedDocument, Failures
 from phaseflow.store.inbox import Inbox
 from phaseflow.store.job_sources import JobSources
 from phaseflow.store.progress import Done
@@ -215,7 +215,7 @@ class LoadingActor(Actor):
             crawl_frontier.refresh_stamps(tx, known, [(entry.uri, outcome.stamp) for entry, outcome in unchanged])
             # Only of these: a document that was read anew keeps its failure, and its request below, until it is
             # searchable, for a later phase may fail it again.
-            failures.clear(tx, plan.target.kb_key, [entry.uri for entry, _ in unchanged])
+            Failures(tx, plan.target.kb_key).clear([entry.uri for entry, _ in unchanged])
         # Not SKIPPED, which means that the source has no such document: it has this one, so it counts and stays.
         frontier.settle([entry.id for entry in left_out], EntryState.UNCHANGED)
         settled = [entry.uri for entry in (*(entry for entry, _ in unchanged), *skipped, *left_out)]

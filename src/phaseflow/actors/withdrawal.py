@@ -12,12 +12,12 @@ from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import (
     consent,
     failpoints,
-    failures,
     knowledge_bases,
     progress,
 )
 from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.crawl_frontier import Frontier
+from phaseflow.store.failures import Failures
 from phaseflow.store.job_sources import JobSources
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.progress import Done
@@ -136,7 +136,7 @@ class Withdrawal:
     def _forget_some(self, after: str, tx: Transaction) -> str | None:
         self._context.advance(tx, JobPhase.INDEXING, Done())
         seq = self._context.plan.attempt.job_seq
-        return failures.clear_missing(tx, self._scope.kb_key, seq, self._uncertain, after, CLEAN_UP)
+        return Failures(tx, self._scope.kb_key).clear_missing(seq, self._uncertain, after, CLEAN_UP)
 
     async def _forget_unknown(self) -> None:
         """What an earlier crawl has found and this one has not, and never became searchable or failed."""

@@ -16,8 +16,9 @@ from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.new_document import check_metadata
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.inputs import as_text
-from phaseflow.store import failures, knowledge_bases, passages
+from phaseflow.store import knowledge_bases, passages
 from phaseflow.store.catalogue import PUSH, Catalogue, KnownDocument
+from phaseflow.store.failures import Failures
 from phaseflow.store.inbox import Inbox
 from phaseflow.store.pushed import PushedDocuments
 from phaseflow.store.transaction import Transaction
@@ -108,7 +109,7 @@ class DocumentVerbs:
 
 def _retry(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None:
     Catalogue(tx, key).set_skipped(known.uri, skipped=False, at=at)
-    failures.uncount(tx, key, known.uri)
+    Failures(tx, key).uncount(known.uri)
     Inbox(tx, key).ask([known.uri], at, anew=True)
 
 
@@ -120,6 +121,6 @@ def _skip(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None
 def _take_out(tx: Transaction, key: str, uri: str) -> None:
     """Out of search, out of the inbox and out of the failures; a version on its way is gone when it gets there."""
     Inbox(tx, key).withdraw(uri)
-    failures.uncount(tx, key, uri)
-    failures.clear(tx, key, [uri])
+    Failures(tx, key).uncount(uri)
+    Failures(tx, key).clear([uri])
     passages.withdraw_live(tx, key, uri)

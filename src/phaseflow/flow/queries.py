@@ -14,7 +14,8 @@ from phaseflow.flow.inputs import as_count, as_cursor_name, as_cursor_number, as
 from phaseflow.flow.kb_view import KbView
 from phaseflow.flow.readings import Readings
 from phaseflow.flow.searching import Searching
-from phaseflow.store import failures, jobs, knowledge_bases, progress, transitions
+from phaseflow.store import jobs, knowledge_bases, progress, transitions
+from phaseflow.store.failures import Failures
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.progress import Total
@@ -114,14 +115,14 @@ class Queries:
         after = as_cursor_name(cursor)
 
         def read(tx: Transaction) -> list[Failure]:
-            return failures.page(tx, _known_kb(tx, kb_id).key, limit + 1, after)
+            return Failures(tx, _known_kb(tx, kb_id).key).page(limit + 1, after)
 
         found = await self._readings.read(read)
         return Page(items=found[:limit], next_cursor=cursor_after(found[limit - 1].uri) if len(found) > limit else None)
 
     async def count_failures(self, kb_id: str) -> int:
         """How many documents failed."""
-        return await self._readings.read(lambda tx: failures.count(tx, _known_kb(tx, kb_id).key))
+        return await self._readings.read(lambda tx: Failures(tx, _known_kb(tx, kb_id).key).count())
 
     async def documents(
         self,

@@ -31,90 +31,95 @@ class FailedDocument:
     gone: bool = False
 
 
-def add(
-    tx: Transaction, kb_key: str, job_seq: int, phase: JobPhase, failed: Sequence[FailedDocument], at: datetime
-) -> None:
-    """Record and count failures of a job; a document that failed before has one more attempt.
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """The failures of one knowledge base."""
 
-    One that was deleted, or skipped, while it was on its way has no failure: nobody wants it any more.
-    """
-    rows = json_array([[f.uri, f.code, kept_error(f.error)] for f in failed])
-    noted = tx.rows(
-        "INSERT INTO failures (kb_id, uri, job_seq, phase, code, error, attempts, at)"
-        " SELECT ?1, value ->> 0, ?2, ?3, value ->> 1, value ->> 2, 1, ?4 FROM json_each(?5) WHERE EXISTS"
-        "  (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = value ->> 0 AND c.skipped = 0)"
-        " ON CONFLICT (kb_id, uri) DO UPDATE SET job_seq = excluded.job_seq, phase = excluded.phase,"
-        " code = excluded.code, error = excluded.error, attempts = attempts + 1, at = excluded.at RETURNING 1",
-        kb_key, job_seq, phase, timestamp(at), rows,
-    )  # fmt: skip
-    webhooks.tell_of_failures(tx, kb_key, name_of(kb_key), [f.uri for f in failed])
-    tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed + ? WHERE seq = ?", len(noted), job_seq)
+    tx: Transaction
+    kb_key: str
 
+    def add(self, job_seq: int, phase: JobPhase, failed: Sequence[FailedDocument], at: datetime) -> None:
+        """Record and count failures of a job; a document that failed before has one more attempt.
 
-def clear(tx: Transaction, kb_key: str, uris: list[str]) -> None:
-    """Forget the failures of documents that succeeded."""
-    tx.run("DELETE FROM failures WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))", kb_key, json_array(uris))
-
-
-def uncount(tx: Transaction, kb_key: str, uri: str) -> None:
-    """The newest job counts the failure of this document no longer, for it is asked for again, or wanted no more.
-
-    So what its status says of failed documents, and what its knowledge base does, are the same. The counts of older
-    jobs are history.
-    """
-    newest = tx.value("SELECT max(seq) FROM ingestion_jobs WHERE kb_id = ?", kb_key)
-    found = tx.row(
-        "UPDATE failures SET job_seq = ? WHERE kb_id = ? AND uri = ? AND job_seq = ? RETURNING 1",
-        NO_JOB, kb_key, uri, newest,
-    )  # fmt: skip
-    if found is not None:
-        tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed - 1 WHERE seq = ?", newest)
-
-
-def standing(tx: Transaction, kb_key: str, job_seq: int, uris: list[str]) -> int:
-    """Of how many of these documents a failure in this job is known."""
-    return int(
-        tx.value(
-            "SELECT count(*) FROM json_each(?3) AS d JOIN failures AS f"
-            " ON f.kb_id = ?1 AND f.uri = d.value AND f.job_seq = ?2",
-            kb_key, job_seq, json_array(uris),
+        One that was deleted, or skipped, while it was on its way has no failure: nobody wants it any more.
+        """
+        rows = json_array([[f.uri, f.code, kept_error(f.error)] for f in failed])
+        noted = self.tx.rows(
+            "INSERT INTO failures (kb_id, uri, job_seq, phase, code, error, attempts, at)"
+            " SELECT ?1, value ->> 0, ?2, ?3, value ->> 1, value ->> 2, 1, ?4 FROM json_each(?5) WHERE EXISTS"
+            "  (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = value ->> 0 AND c.skipped = 0)"
+            " ON CONFLICT (kb_id, uri) DO UPDATE SET job_seq = excluded.job_seq, phase = excluded.phase,"
+            " code = excluded.code, error = excluded.error, attempts = attempts + 1, at = excluded.at RETURNING 1",
+            self.kb_key, job_seq, phase, timestamp(at), rows,
+        )  # fmt: skip
+        webhooks.tell_of_failures(self.tx, self.kb_key, name_of(self.kb_key), [f.uri for f in failed])
+        self.tx.run(
+            "UPDATE ingestion_jobs SET documents_failed = documents_failed + ? WHERE seq = ?", len(noted), job_seq
         )
-    )  # fmt: skip
 
+    def clear(self, uris: list[str]) -> None:
+        """Forget the failures of documents that succeeded."""
+        self.tx.run(
+            "DELETE FROM failures WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))",
+            self.kb_key,
+            json_array(uris),
+        )
 
-def clear_missing(
-    tx: Transaction, kb_key: str, job_seq: int, uncertain: Sequence[str], after: str, limit: int
-) -> str | None:
-    """Of the next ``limit`` failures by uri, forget those of documents that the sources of the job have not any more.
+    def uncount(self, uri: str) -> None:
+        """The newest job counts the failure of this document no longer, for it is asked for again, or wanted no more.
 
-    The uri to go on after, None at the end. Those of ``uncertain`` sources stay.
-    """
-    rows = tx.rows("SELECT uri FROM failures WHERE kb_id = ? AND uri > ? ORDER BY uri LIMIT ?", kb_key, after, limit)
-    if not rows:
-        return None
-    tx.run(
-        "DELETE FROM failures WHERE kb_id = ?1 AND uri IN (SELECT value FROM json_each(?3)) AND NOT EXISTS"
-        f" (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = failures.uri AND e.{IS_A_DOCUMENT})"
-        " AND NOT EXISTS (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = failures.uri"
-        "  AND c.source IN (SELECT value FROM json_each(?4)))",
-        kb_key, job_seq, json_array([row[0] for row in rows]), json_array(uncertain),
-    )  # fmt: skip
-    return str(rows[-1][0])
+        So what its status says of failed documents, and what its knowledge base does, are the same. The counts of older
+        jobs are history.
+        """
+        newest = self.tx.value("SELECT max(seq) FROM ingestion_jobs WHERE kb_id = ?", self.kb_key)
+        found = self.tx.row(
+            "UPDATE failures SET job_seq = ? WHERE kb_id = ? AND uri = ? AND job_seq = ? RETURNING 1",
+            NO_JOB, self.kb_key, uri, newest,
+        )  # fmt: skip
+        if found is not None:
+            self.tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed - 1 WHERE seq = ?", newest)
 
+    def standing(self, job_seq: int, uris: list[str]) -> int:
+        """Of how many of these documents a failure in this job is known."""
+        return int(
+            self.tx.value(
+                "SELECT count(*) FROM json_each(?3) AS d JOIN failures AS f"
+                " ON f.kb_id = ?1 AND f.uri = d.value AND f.job_seq = ?2",
+                self.kb_key, job_seq, json_array(uris),
+            )
+        )  # fmt: skip
 
-def page(tx: Transaction, kb_key: str, limit: int, after: str) -> list[Failure]:
-    """Failures by uri, those behind ``after``."""
-    rows = tx.rows(
-        "SELECT uri, phase, code, error, attempts, at FROM failures"
-        " WHERE kb_id = ? AND uri > ? ORDER BY uri LIMIT ?",
-        kb_key, after, limit,
-    )  # fmt: skip
-    return [
-        Failure(uri=uri, phase=phase, code=code, error=error, attempts=attempts, at=datetime.fromisoformat(at))
-        for uri, phase, code, error, attempts, at in rows
-    ]
+    def clear_missing(self, job_seq: int, uncertain: Sequence[str], after: str, limit: int) -> str | None:
+        """Of the next ``limit`` failures by uri, forget those of documents that the sources of the job have not any more.
 
+        The uri to go on after, None at the end. Those of ``uncertain`` sources stay.
+        """
+        rows = self.tx.rows(
+            "SELECT uri FROM failures WHERE kb_id = ? AND uri > ? ORDER BY uri LIMIT ?", self.kb_key, after, limit
+        )
+        if not rows:
+            return None
+        self.tx.run(
+            "DELETE FROM failures WHERE kb_id = ?1 AND uri IN (SELECT value FROM json_each(?3)) AND NOT EXISTS"
+            f" (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = failures.uri AND e.{IS_A_DOCUMENT})"
+            " AND NOT EXISTS (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = failures.uri"
+            "  AND c.source IN (SELECT value FROM json_each(?4)))",
+            self.kb_key, job_seq, json_array([row[0] for row in rows]), json_array(uncertain),
+        )  # fmt: skip
+        return str(rows[-1][0])
 
-def count(tx: Transaction, kb_key: str) -> int:
-    """How many documents of a knowledge base failed."""
-    return int(tx.value("SELECT count(*) FROM failures WHERE kb_id = ?", kb_key))
+    def page(self, limit: int, after: str) -> list[Failure]:
+        """Failures by uri, those behind ``after``."""
+        rows = self.tx.rows(
+            "SELECT uri, phase, code, error, attempts, at FROM failures"
+            " WHERE kb_id = ? AND uri > ? ORDER BY uri LIMIT ?",
+            self.kb_key, after, limit,
+        )  # fmt: skip
+        return [
+            Failure(uri=uri, phase=phase, code=code, error=error, attempts=attempts, at=datetime.fromisoformat(at))
+            for uri, phase, code, error, attempts, at in rows
+        ]
+
+    def count(self) -> int:
+        """How many documents of a knowledge base failed."""
+        return int(self.tx.value("SELECT count(*) FROM failures WHERE kb_id = ?", self.kb_key))

@@ -94,7 +94,8 @@ class SearchablePassages:
     def publish(self, staged: Sequence[StagedDocument], at: datetime) -> None:
         """Make embedded documents, whose passages are indexed, searchable: each in place of its older version.
 
-        One that was skipped or deleted while it was on its way is gone instead. One step that writes no more than a few rows a document.
+        One that was skipped or deleted while it was on its way is gone instead. One step that writes no more than a
+        few rows a document.
         """
         search_revision = knowledge_bases.next_search_revision(self.tx, self.scope.kb_key)
         ids = json_array([d.id for d in staged])
@@ -105,8 +106,8 @@ class SearchablePassages:
         )  # fmt: skip
         documents.withdraw(self.tx, [row[0] for row in older])
         self.tx.run(
-            f"UPDATE documents AS d SET state = {DocumentState.SEARCHABLE}, search_revision = ?1, indexed = chunk_count,"
-            f" turn = NULL, changed_at = ?2, indexed_at = ?2, metadata = coalesce((SELECT {EFFECTIVE_METADATA}"
+            f"UPDATE documents AS d SET state = {DocumentState.SEARCHABLE}, search_revision = ?1,"
+            f" indexed = chunk_count, turn = NULL, changed_at = ?2, indexed_at = ?2, metadata = coalesce((SELECT {EFFECTIVE_METADATA}"
             "  FROM catalogue AS c WHERE c.kb_id = d.kb_id AND c.uri = d.uri), own_metadata)"
             " WHERE id IN (SELECT value FROM json_each(?3))",
             search_revision, timestamp(at), ids,
@@ -120,9 +121,10 @@ class SearchablePassages:
     def census(
         self, job_seq: int, since: str, uncertain: Sequence[str], after: str, limit: int
     ) -> tuple[list[tuple[str, int, int]], str | None]:
-        """Of the next ``limit`` searchable documents by uri: (source, how many, how many of them ``missing`` would name).
+        """Of the next ``limit`` searchable documents by uri: (source, how many, how many of them ``missing`` names).
 
-        By source, without those found that were not known before ``since``; and the uri to go on after, None at the end.
+        By source, without those found that were not known before ``since``; and the uri to go on after, None at the
+        end.
         """
         rows = self.tx.rows(
             f"SELECT d.uri, {_SOURCE}, {_FOUND}, EXISTS"

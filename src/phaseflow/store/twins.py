@@ -10,9 +10,10 @@ from datetime import datetime
 
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.status import timestamp
-from phaseflow.store import failures, knowledge_bases, postings, texts
+from phaseflow.store import knowledge_bases, postings, texts
 from phaseflow.store.catalogue import EFFECTIVE_METADATA, PUSH, Catalogue
 from phaseflow.store.documents import Target
+from phaseflow.store.failures import Failures
 from phaseflow.store.passages import Scope
 from phaseflow.store.pieces import piece_id
 from phaseflow.store.postings import Passage
@@ -152,7 +153,7 @@ def _rename(tx: Transaction, scope: Scope, job_seq: int, old: str, new: str, at:
             "UPDATE job_entries SET state = ?3, twin = ?4 WHERE job_seq = ?1 AND uri = ?2",
             job_seq, uri, its_state, twin,
         )  # fmt: skip
-    failures.clear(tx, key, [new])
+    Failures(tx, key).clear([new])
     knowledge_bases.next_search_revision(tx, key)
 
 

@@ -14,7 +14,6 @@ from phaseflow.domain.vocabulary import Intent, JobPhase, JobStatus, PhaseStatus
 from phaseflow.store import (
     documents,
     failpoints,
-    failures,
     inbox,
     index_spaces,
     jobs,
@@ -25,6 +24,7 @@ from phaseflow.store import (
 from phaseflow.store.clock import Clock
 from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.documents import Target
+from phaseflow.store.failures import Failures
 from phaseflow.store.job_sources import JobSources
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
@@ -195,7 +195,7 @@ def _give_back(tx: Transaction, record: JobRecord, phase: JobPhase) -> tuple[int
     if phase is JobPhase.LOADING:
         uris = Frontier(tx, job_seq).requeue_failed(DISCARD)
         key = knowledge_bases.get(tx, record.state.kb_id).key
-        return failures.standing(tx, key, job_seq, uris), len(uris)  # one that was skipped since has no failure
+        return Failures(tx, key).standing(job_seq, uris), len(uris)  # one that was skipped since has no failure
     count, open_chunks, chunks = documents.requeue_failed(tx, job_seq, phase, DISCARD)
     return count, {JobPhase.CHUNKING: count, JobPhase.EMBEDDING: open_chunks}.get(phase, chunks)
 
