@@ -325,9 +325,8 @@ async def test_a_failure_counts_its_attempts_until_it_is_cleared(database: Datab
     await made.note("a", "b")
     for error in ("first", "second"):
         bad = [FailedDocument("a", "load_error", error), FailedDocument("b", "load_error", error)]
-        await database.write(
-            lambda tx: Failures(tx, made.key).add(job_seq=made.seq, phase=JobPhase.LOADING, failed=bad, at=NOW)
-        )
+        fail = partial(Failures.add, job_seq=made.seq, phase=JobPhase.LOADING, failed=bad, at=NOW)
+        await database.write(lambda tx, fail=fail: fail(Failures(tx, made.key)))  # type: ignore[misc]  # bound in the loop
     first = await database.read(lambda tx: Failures(tx, made.key).page(1, ""))
     second = await database.read(lambda tx: Failures(tx, made.key).page(1, first[-1].uri))
     assert await database.read(lambda tx: Failures(tx, made.key).count()) == 2

@@ -90,7 +90,7 @@ class Failures:
         )  # fmt: skip
 
     def clear_missing(self, job_seq: int, uncertain: Sequence[str], after: str, limit: int) -> str | None:
-        """Of the next ``limit`` failures by uri, forget those of documents that the sources of the job have not any more.
+        """Of the next ``limit`` failures by uri, forget those of documents that no source of the job has any more.
 
         The uri to go on after, None at the end. Those of ``uncertain`` sources stay.
         """
@@ -121,5 +121,5 @@ class Failures:
         ]
 
     def count(self) -> int:
-        """How many documents of a knowledge base failed."""
+        """How many documents failed."""
         return int(self.tx.value("SELECT count(*) FROM failures WHERE kb_id = ?", self.kb_key))

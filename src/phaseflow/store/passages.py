@@ -107,7 +107,8 @@ class SearchablePassages:
         documents.withdraw(self.tx, [row[0] for row in older])
         self.tx.run(
             f"UPDATE documents AS d SET state = {DocumentState.SEARCHABLE}, search_revision = ?1,"
-            f" indexed = chunk_count, turn = NULL, changed_at = ?2, indexed_at = ?2, metadata = coalesce((SELECT {EFFECTIVE_METADATA}"
+            " indexed = chunk_count, turn = NULL, changed_at = ?2, indexed_at = ?2,"
+            f" metadata = coalesce((SELECT {EFFECTIVE_METADATA}"
             "  FROM catalogue AS c WHERE c.kb_id = d.kb_id AND c.uri = d.uri), own_metadata)"
             " WHERE id IN (SELECT value FROM json_each(?3))",
             search_revision, timestamp(at), ids,

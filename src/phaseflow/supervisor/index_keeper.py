@@ -20,10 +20,10 @@ from phaseflow.components.indexes.registry import Indexes, bounded
 from phaseflow.domain.errors import EngineStopped, PhaseflowError, StoreError
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import failpoints, failures, index_spaces
+from phaseflow.store import failpoints, index_spaces
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
-from phaseflow.store.failures import Failures
+from phaseflow.store.failures import NO_JOB, Failures
 from phaseflow.store.index_spaces import Waiting
 from phaseflow.store.transaction import Transaction
 
@@ -200,7 +200,7 @@ class IndexKeeper:
         """The index does not take again what it had: these documents are read again by the next job."""
         at = self._clock.now()
         failed = withdraw_refused(tx, space, refused, at)
-        Failures(tx, space.kb_key).add(failures.NO_JOB, JobPhase.INDEXING, failed, at)
+        Failures(tx, space.kb_key).add(NO_JOB, JobPhase.INDEXING, failed, at)
 
     async def _make_ready(self, server: str) -> bool:
         """After each change to what search sees, once no job is open; the index knows whether anything is due."""
