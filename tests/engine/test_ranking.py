@@ -9,9 +9,8 @@ import pytest
 from benchmarks import retrieval
 from phaseflow import PhaseFlow, SearchHits, SearchMode
 from phaseflow.components import exact_things
-from phaseflow.store import postings
 from phaseflow.store.pieces import PIECE_BITS
-from phaseflow.store.transaction import Transaction
+from phaseflow.store.postings import WordTable
 from tests.engine.test_control import finished
 
 
@@ -124,13 +123,13 @@ async def test_a_phrase_of_common_words_is_looked_for_in_a_bounded_part_and_wher
     documents = {f"{n:02}.md": f"alpha beta gamma {n}, beta gamma alpha beta" for n in range(60)}
     documents["50.md"] = "once upon a time there was beta alpha and nothing more"
     looked: list[tuple[int, int]] = []
-    holding = postings.holding
+    holding = WordTable.holding
 
-    def noted(tx: Transaction, table: int, expression: str, limit: int, first: int, last: int) -> list[int]:
+    def noted(self: WordTable, expression: str, limit: int, first: int, last: int) -> list[int]:
         looked.append((first >> PIECE_BITS, last >> PIECE_BITS))
-        return holding(tx, table, expression, limit, first, last)
+        return holding(self, expression, limit, first, last)
 
-    monkeypatch.setattr(postings, "holding", noted)
+    monkeypatch.setattr(WordTable, "holding", noted)
     monkeypatch.setattr(exact_things, "MOST_PLACES", 80)
     monkeypatch.setattr(exact_things, "SLICE", 8)
     (hits,) = await searched(tmp_path, documents, '"beta alpha"')

@@ -16,6 +16,7 @@ from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.progress import Attempt
 from phaseflow.store.states import DocumentState
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.vectors import ModelVectors
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SIZE = 20
@@ -96,8 +97,8 @@ def embed(tx: Transaction, staged: Sequence[StagedDocument], model: str = "m") -
     """A vector of two numbers for each passage."""
     number = vectors.model_id(tx, model)
     hashes = list(dict.fromkeys(h for document in staged for h in document.hashes))
-    vectors.add(tx, number, hashes, [h[:8] for h in hashes])
-    vectors.attach(tx, number, [d.chunk_id(n) for d in staged for n in range(len(d.spans))])
+    ModelVectors(tx, number).add(hashes, [h[:8] for h in hashes])
+    ModelVectors(tx, number).attach([d.chunk_id(n) for d in staged for n in range(len(d.spans))])
     documents.move(tx, [d.id for d in staged], DocumentState.CHUNKED, DocumentState.EMBEDDED, NOW)
 
 

@@ -22,6 +22,7 @@ from phaseflow.store.pieces import piece_id
 from phaseflow.store.session import open_session
 from phaseflow.store.states import DocumentState, EntryState
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.vectors import ModelVectors
 from tests.store.full_text import check_consistent, indexed_passages
 from tests.store.probes import select
 from tests.store.stock import NOW, Stock, clean, cut, embed, publish, stock
@@ -139,7 +140,7 @@ async def test_vectors_stay_when_their_document_goes(database: Database) -> None
     (gone,) = await made.publish(("a", LONG))
     await database.write(lambda tx: SearchablePassages(tx, made.scope).withdraw([gone.id]))
     await clean(database)
-    assert await database.read(lambda tx: vectors.known(tx, 1, gone.hashes)) == set(gone.hashes)
+    assert await database.read(lambda tx: ModelVectors(tx, 1).known(gone.hashes)) == set(gone.hashes)
 
 
 async def test_a_crawl_takes_out_what_it_did_not_find_and_keeps_what_failed(database: Database) -> None:
@@ -185,18 +186,18 @@ async def test_a_text_has_one_vector_a_model_however_often_it_stands_somewhere(d
 async def test_a_vector_that_is_there_already_stays(database: Database) -> None:
     key = text_hash("a")
     model = await database.write(lambda tx: vectors.model_id(tx, "m"))
-    await database.write(lambda tx: vectors.add(tx, model, [key], [b"12345678"]))
-    await database.write(lambda tx: vectors.add(tx, model, [text_hash("b"), key], [b"aaaaaaaa", b"bbbbbbbb"]))
+    await database.write(lambda tx: ModelVectors(tx, model).add([key], [b"12345678"]))
+    await database.write(lambda tx: ModelVectors(tx, model).add([text_hash("b"), key], [b"aaaaaaaa", b"bbbbbbbb"]))
     rows = select(database.path, "SELECT vector FROM vectors ORDER BY id")
     assert rows == [(b"12345678",), (b"aaaaaaaa",)]
 
 
 async def test_a_model_that_changes_its_dimension_is_refused(database: Database) -> None:
     model = await database.write(lambda tx: vectors.model_id(tx, "m"))
-    await database.write(lambda tx: vectors.check_dimension(tx, model, 256))
-    await database.write(lambda tx: vectors.check_dimension(tx, model, 256))
+    await database.write(lambda tx: ModelVectors(tx, model).check_dimension(256))
+    await database.write(lambda tx: ModelVectors(tx, model).check_dimension(256))
     with pytest.raises(ComponentUnavailable, match="vectors of 3 numbers, but those stored under its name have 256"):
-        await database.write(lambda tx: vectors.check_dimension(tx, model, 3))
+        await database.write(lambda tx: ModelVectors(tx, model).check_dimension(3))
 
 
 async def test_search_sees_the_old_epoch_until_it_is_switched_in_one_step(database: Database) -> None:

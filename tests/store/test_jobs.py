@@ -15,10 +15,10 @@ from phaseflow.domain.errors import InvalidTransition, JobNotFound, StaleRun
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import LONGEST_ERROR
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, PhaseStatus
-from phaseflow.store import jobs, knowledge_bases, progress, transitions
+from phaseflow.store import jobs, knowledge_bases, transitions
 from phaseflow.store.database import Database
 from phaseflow.store.job_sources import JobSources
-from phaseflow.store.progress import Done
+from phaseflow.store.progress import Done, PhaseProgress
 from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
 from tests.domain.walks import Step, steps, walk
@@ -163,7 +163,7 @@ async def test_counts_change_with_the_rows_they_speak_of_or_not_at_all(database:
     made = await stock(database)
 
     def broken(tx: Transaction) -> None:
-        progress.advance(tx, made.attempt, JobPhase.LOADING, Done(processed=5, handed_over=5), NOW)
+        PhaseProgress(tx, made.attempt, JobPhase.LOADING).advance(Done(processed=5, handed_over=5), NOW)
         raise ValueError("the rows could not be stored")
 
     with suppress(ValueError):
@@ -175,8 +175,9 @@ async def test_counts_change_with_the_rows_they_speak_of_or_not_at_all(database:
 async def test_a_batch_adds_to_its_phase_and_to_what_the_next_one_has(database: Database) -> None:
     made = await stock(database)
     for _ in range(2):
-        done = Done(processed=3, failed=1, reused=2, handed_over=7, total=10)
-        await database.write(partial(progress.advance, attempt=made.attempt, phase=JobPhase.LOADING, done=done, at=NOW))
+        await database.write(
+            lambda tx: PhaseProgress(tx, made.attempt, JobPhase.LOADING).advance(Done(3, 1, 2, 7, 10), NOW)
+        )
     state = (await made.record()).state
     loading = state[JobPhase.LOADING]
     assert (loading.items_processed, loading.items_failed, loading.items_reused) == (6, 2, 4)
@@ -188,9 +189,9 @@ async def test_an_old_attempt_can_write_no_more(database: Database) -> None:
     made = await stock(database)
     await database.write(lambda tx: jobs.begin_attempt(tx, made.job_id))
     with pytest.raises(StaleRun, match="attempt 1 of job job may not write to loading any more"):
-        await database.write(lambda tx: progress.advance(tx, made.attempt, JobPhase.LOADING, Done(1), NOW))
+        await database.write(lambda tx: PhaseProgress(tx, made.attempt, JobPhase.LOADING).advance(Done(1), NOW))
     new = replace(made.attempt, number=2)
-    await database.write(lambda tx: progress.advance(tx, new, JobPhase.LOADING, Done(1), NOW))
+    await database.write(lambda tx: PhaseProgress(tx, new, JobPhase.LOADING).advance(Done(1), NOW))
 
 
 @pytest.mark.parametrize("status", [s for s in PhaseStatus if s is not PhaseStatus.RUNNING])
@@ -199,7 +200,7 @@ async def test_a_phase_that_does_not_run_takes_no_counts(database: Database, sta
     sql = "UPDATE ingestion_phase_status SET status = ? WHERE phase_name = 'loading'"
     await database.write(lambda tx: tx.run(sql, status))
     with pytest.raises(StaleRun):
-        await database.write(lambda tx: progress.advance(tx, made.attempt, JobPhase.LOADING, Done(1), NOW))
+        await database.write(lambda tx: PhaseProgress(tx, made.attempt, JobPhase.LOADING).advance(Done(1), NOW))
 
 
 async def test_a_second_job_of_the_same_name_is_no_job(database: Database, path: Path) -> None:

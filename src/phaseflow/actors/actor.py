@@ -12,7 +12,7 @@ from phaseflow.domain import tracing
 from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.policy import ErrorBudget
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import progress
+from phaseflow.store.progress import PhaseProgress
 
 
 class Actor(ABC):
@@ -91,7 +91,7 @@ class Actor(ABC):
         if self._succeeded or not self._last_error or not self.context.plan.lists:
             return
         if await self.context.database.read(
-            lambda tx: progress.has_succeeded(tx, self.context.plan.attempt, self.phase)
+            lambda tx: PhaseProgress(tx, self.context.plan.attempt, self.phase).has_succeeded()
         ):
             return
         raise PhaseFailed(f"every document failed; the last one: {self._last_error}")

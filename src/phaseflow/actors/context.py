@@ -19,7 +19,7 @@ from phaseflow.store.database import Database, T
 from phaseflow.store.documents import Target
 from phaseflow.store.failures import FailedDocument, Failures
 from phaseflow.store.inbox import Inbox
-from phaseflow.store.progress import Attempt, Done, advance
+from phaseflow.store.progress import Attempt, Done, PhaseProgress
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.write_request import Write
 
@@ -113,7 +113,7 @@ class RunContext:
 
     def advance(self, tx: Transaction, phase: JobPhase, done: Done) -> None:
         """Count; first in each transaction, for it refuses the writes of a run that is over."""
-        advance(tx, self.plan.attempt, phase, done, self.clock.running_now())
+        PhaseProgress(tx, self.plan.attempt, phase).advance(done, self.clock.running_now())
         failpoints.hit(f"{phase}.writing")
 
     def fail(self, tx: Transaction, phase: JobPhase, failed: Sequence[FailedDocument]) -> None:

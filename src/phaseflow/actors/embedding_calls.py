@@ -17,7 +17,8 @@ from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import ComponentUnavailable, RateLimited, TransientError
 from phaseflow.domain.policy import LONGEST_WAIT_S
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
-from phaseflow.store import failpoints, progress
+from phaseflow.store import failpoints
+from phaseflow.store.progress import PhaseProgress
 
 if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
@@ -111,7 +112,7 @@ class EmbeddingCalls:
         async with self._gate:
             if not unless():
                 await self._context.write(
-                    lambda tx: progress.wait_on(tx, self._context.plan.attempt, JobPhase.EMBEDDING, reason)
+                    lambda tx: PhaseProgress(tx, self._context.plan.attempt, JobPhase.EMBEDDING).wait_on(reason)
                 )
 
     async def sleep(self, seconds: float) -> None:

@@ -14,7 +14,7 @@ from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import BatchTooLarge, DimensionMismatch, EmbedderDown, TransientError, WorkersDown
 from phaseflow.domain.policy import workers_wait_s
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
-from phaseflow.store import progress
+from phaseflow.store.progress import PhaseProgress
 
 _QUICK_TRIES = 2
 """Attempts at a part of a batch whose own tries are used up."""
@@ -133,7 +133,7 @@ class EmbeddingRetries:
     async def has_succeeded_before(self) -> bool:
         """Whether any text of this job was embedded, in this run or an earlier one."""
         return await self._context.database.read(
-            lambda tx: progress.has_succeeded(tx, self._context.plan.attempt, JobPhase.EMBEDDING)
+            lambda tx: PhaseProgress(tx, self._context.plan.attempt, JobPhase.EMBEDDING).has_succeeded()
         )
 
 

@@ -25,9 +25,10 @@ from phaseflow.domain.errors import (
 )
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import failpoints, index_spaces, progress
+from phaseflow.store import failpoints, index_spaces
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.failures import FailedDocument
+from phaseflow.store.progress import PhaseProgress
 from phaseflow.store.transaction import Transaction
 
 T = TypeVar("T")
@@ -147,7 +148,7 @@ class IndexDelivery:
                 self._tells_at = now + _TELL_S
                 note = f"bringing the vectors to the index, {counted(audit.put, 'passage')} so far"
                 attempt = self._context.plan.attempt
-                await self._context.write(lambda tx: progress.note(tx, attempt, JobPhase.INDEXING, note))
+                await self._context.write(lambda tx: PhaseProgress(tx, attempt, JobPhase.INDEXING).note(note))
             yield
 
     async def make_ready(self) -> None:

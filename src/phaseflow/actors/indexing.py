@@ -21,7 +21,6 @@ from phaseflow.store import (
     index_spaces,
     knowledge_bases,
     passages,
-    progress,
     twins,
 )
 from phaseflow.store.documents import StagedDocument
@@ -29,7 +28,7 @@ from phaseflow.store.failures import Failures
 from phaseflow.store.inbox import Inbox
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.postings import Packed
-from phaseflow.store.progress import Done
+from phaseflow.store.progress import Done, PhaseProgress
 from phaseflow.store.states import DocumentState
 from phaseflow.store.transaction import Transaction
 
@@ -114,7 +113,7 @@ class IndexingActor(Actor):
 
     def _withdraw_refused(self, tx: Transaction) -> None:
         self.context.advance(tx, self.phase, Done())
-        progress.note(tx, self.context.plan.attempt, self.phase, None)
+        PhaseProgress(tx, self.context.plan.attempt, self.phase).note(None)
         if self._delivery is not None:
             self.context.fail(tx, self.phase, self._delivery.withdraw_refused(tx))
 
@@ -156,7 +155,7 @@ class IndexingActor(Actor):
                 return
 
     def _wait_on(self, tx: Transaction, reason: WaitingOn) -> None:
-        progress.wait_on(tx, self.context.plan.attempt, self.phase, reason)
+        PhaseProgress(tx, self.context.plan.attempt, self.phase).wait_on(reason)
 
     async def _publish_once(self, batch: Sequence[StagedDocument]) -> None:
         good, failed = (list(batch), []) if self._delivery is None else await self._delivery.put(batch)

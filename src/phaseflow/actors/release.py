@@ -14,12 +14,13 @@ from phaseflow.actors.handoff import Sender
 from phaseflow.actors.pending_documents import Chunk, PendingDocuments
 from phaseflow.components.stored_vectors import stored, unit
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
-from phaseflow.store import documents, progress, vectors
+from phaseflow.store import documents, progress
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.failures import FailedDocument
-from phaseflow.store.progress import Done
+from phaseflow.store.progress import Done, PhaseProgress
 from phaseflow.store.states import DocumentState
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.vectors import ModelVectors
 
 if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
@@ -65,7 +66,7 @@ class OrderedRelease:
     async def known(self, hashes: Sequence[bytes]) -> set[bytes]:
         """Those of these texts that have a vector in the store."""
         model_id = self._context.plan.model_id
-        return await self._context.database.read_long(lambda tx: vectors.known(tx, model_id, hashes))
+        return await self._context.database.read_long(lambda tx: ModelVectors(tx, model_id).known(hashes))
 
     def still_wanted(self, chunks: Iterable[Chunk]) -> list[Chunk]:
         """Those of these chunks whose text is still waited for."""
@@ -126,6 +127,7 @@ class OrderedRelease:
     ) -> None:
         """``computed``: so many of the chunks ``done`` have a vector that was computed for them."""
         plan = self._context.plan
+        vectors = ModelVectors(tx, plan.model_id)
         counts = Done(
             processed=len(done),
             failed=sum(self._pending.open_chunks(key) for key in failed),
@@ -137,23 +139,22 @@ class OrderedRelease:
             if each.vectors is not None:
                 self._check_dimension(tx, each.vectors)
                 is_small = plan.space is not None  # an index outside the database has them, too
-                vectors.add(tx, plan.model_id, each.hashes, stored(unit(each.vectors), small=is_small))
+                vectors.add(each.hashes, stored(unit(each.vectors), small=is_small))
         progress.count_characters(tx, plan.attempt.job_seq, sum(each.characters for each in results))
-        vectors.attach(tx, plan.model_id, [chunk.chunk_id for chunk in done])
+        vectors.attach([chunk.chunk_id for chunk in done])
         at = self._context.clock.now()
         documents.move(tx, [d.id for d in ready], DocumentState.CHUNKED, DocumentState.EMBEDDED, at)
         if failed:
             documents.move(tx, failed, DocumentState.CHUNKED, DocumentState.FAILED, at)
             self._context.fail(tx, JobPhase.EMBEDDING, list(failed.values()))
         if self._context.plan.components.embedder.throttle.wait_s():
-            progress.wait_on(
-                tx, plan.attempt, JobPhase.EMBEDDING, WaitingOn.RATE_LIMIT
-            )  # what was stored had been asked
+            # Again, since counting says that it moves: what was stored here had been asked for before.
+            PhaseProgress(tx, plan.attempt, JobPhase.EMBEDDING).wait_on(WaitingOn.RATE_LIMIT)
 
     def _check_dimension(self, tx: Transaction, found: "Vectors") -> None:
         dimension = int(found.shape[1])
         if dimension != self._dimension:
-            vectors.check_dimension(tx, self._context.plan.model_id, dimension)
+            ModelVectors(tx, self._context.plan.model_id).check_dimension(dimension)
 
     def _settle(
         self,

@@ -28,9 +28,10 @@ from phaseflow.domain.errors import (
 )
 from phaseflow.domain.policy import workers_wait_s
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
-from phaseflow.store import failpoints, progress, twins
+from phaseflow.store import failpoints, twins
 from phaseflow.store.crawl_frontier import Frontier, ListedEntry
 from phaseflow.store.failures import FailedDocument
+from phaseflow.store.progress import PhaseProgress
 from phaseflow.store.transaction import Transaction
 
 BATCH = 32
@@ -281,12 +282,12 @@ class SourceReader:
         note = words() if words is not None else None
         if note is not None and note != self._note:
             attempt = self._context.plan.attempt
-            await self._context.write(lambda tx: progress.note(tx, attempt, JobPhase.LOADING, note))
+            await self._context.write(lambda tx: PhaseProgress(tx, attempt, JobPhase.LOADING).note(note))
         self._note = note
 
     async def _show(self, reason: WaitingOn) -> None:
         attempt = self._context.plan.attempt
-        await self._context.write(lambda tx: progress.wait_on(tx, attempt, JobPhase.LOADING, reason))
+        await self._context.write(lambda tx: PhaseProgress(tx, attempt, JobPhase.LOADING).wait_on(reason))
 
 
 async def _failure_of(work: Callable[[], Awaitable[None]]) -> Exception | None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 from phaseflow.components.fusion import Fused
 from phaseflow.domain.search_query import ParsedQuery, how_exactly, loose_phrase, phrase
 from phaseflow.domain.words import indexed_words
-from phaseflow.store import postings
 from phaseflow.store.passages import Scope, SearchablePassages
+from phaseflow.store.postings import WordTable
 from phaseflow.store.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Look:
         for first in range(0, end, SLICE):
             last = min(first + SLICE, end) - 1
             span = ids[first].item(), ids[last].item()
-            found += postings.holding(self._tx, self._table, expression, limit - len(found), *span)
+            found += WordTable(self._tx, self._table).holding(expression, limit - len(found), *span)
             if len(found) >= limit:
                 break
         places = self._ranking.known.seen(found)

@@ -27,6 +27,7 @@ from phaseflow.domain.words import normalised
 from phaseflow.store import fields, passages, postings
 from phaseflow.store.knowledge_bases import name_of
 from phaseflow.store.passages import Found, Scope, SearchablePassages
+from phaseflow.store.postings import WordTable
 from phaseflow.store.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class EmbeddedIndex:
         if not 0 < self._places_of(tx, table, known)(words) <= _MOST_COMPARED:
             return []
         # Not only in the columns for titles and names: FTS5 would go through all places of a word to find one there.
-        holding = postings.first_holding(tx, table, phrase(normalised(request.query)), MOST_HOLDING)
+        holding = WordTable(tx, table).first_holding(phrase(normalised(request.query)), MOST_HOLDING)
         titled = [chunk for chunk, title, uri in passages.names(tx, holding) if is_name_of(request.query, title, uri)]
         return [at for at in known.seen(titled) if is_let_through is None or is_let_through[at]]
 

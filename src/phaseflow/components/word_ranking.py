@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from phaseflow.components.resident import Passages, numbers, runs
 from phaseflow.domain.words import is_unspaced
 from phaseflow.store import postings
+from phaseflow.store.postings import WordTable
 from phaseflow.store.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class WordCounts:
         passages = len(known.ids)
         count, then = self._kept.get((table, word), (0, -1))
         if then < 0 or abs(passages - then) * 10 > then:
-            count, last = postings.count(tx, table, word, MOST_COUNTED)
+            count, last = WordTable(tx, table).count(word, MOST_COUNTED)
             if not count:
                 return 0  # looked for again next time: a word that came in since is found at once
             if count == MOST_COUNTED:
@@ -170,7 +171,7 @@ def _may_begin_more(word: str) -> bool:
 
 def _places(tx: Transaction, table: int, known: Passages, word: str, limit: int) -> _Places:
     last = word + _LAST if _may_begin_more(word) else word
-    ids, positions = map(numbers, postings.places(tx, table, word, last, limit))
+    ids, positions = map(numbers, WordTable(tx, table).places(word, last, limit))
     at, is_seen = known.places(ids)
     found = _Places(at[is_seen], positions[is_seen])
     if last == word:

@@ -12,7 +12,7 @@ from phaseflow.store import documents, knowledge_bases, postings, texts
 from phaseflow.store.catalogue import EFFECTIVE_METADATA, PUSH
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.pieces import PIECE_BITS, document_of, pieces_of
-from phaseflow.store.postings import Packed, Passage
+from phaseflow.store.postings import Packed, Passage, WordTable
 from phaseflow.store.pushed import STAMP
 from phaseflow.store.states import IS_ON_ITS_WAY, IS_SEARCHABLE, DocumentState, EntryState
 from phaseflow.store.transaction import Transaction, json_array
@@ -227,7 +227,7 @@ class SearchablePassages:
         rows = self.tx.rows(
             f"SELECT p.value FROM json_each(?) AS p JOIN documents AS d ON d.id = {document_of('p.value')}"
             f" WHERE d.kb_id = ? AND d.index_version = ? AND d.{IS_SEARCHABLE}",
-            json_array(postings.holding(self.tx, table, expression, limit)),
+            json_array(WordTable(self.tx, table).holding(expression, limit)),
             self.scope.kb_key, self.scope.index_version,
         )  # fmt: skip
         return [row[0] for row in rows]

@@ -8,6 +8,7 @@ again.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -178,51 +179,59 @@ def is_emptying(tx: Transaction) -> bool:
     return tx.value(_UNUSED) is not None
 
 
-def count(tx: Transaction, table: int, word: str, limit: int) -> tuple[int, int]:
-    """How often an indexed word stands in a table, up to ``limit``, and the last passage that was looked at for it."""
-    found = tx.row(
-        f"SELECT count(*), max(doc) FROM (SELECT doc FROM word_places_{table} WHERE term = ? LIMIT ?)", word, limit
-    )
-    return (found[0], found[1] or 0) if found else (0, 0)
+@dataclass(frozen=True, slots=True)
+class WordTable:
+    """One table of the full-text index."""
 
+    tx: Transaction
+    number: int
 
-def places(tx: Transaction, table: int, first: str, last: str, limit: int) -> tuple[str, str]:
-    """Where the words from ``first`` to ``last`` stand: passages and, for each, column * 2^20 + number of the word; at
-    most ``limit``, by word and place, as numbers with blanks between them. One row, so that the GIL is taken once."""
-    # ``fts5vocab`` instead of MATCH with a rank: FTS5 ranks every passage that has any of the words before it applies a
-    # limit, 4 s for common words among a million passages.
-    columns = " ".join(f"WHEN '{name}' THEN {number << 20}" for number, name in enumerate(COLUMNS))
-    found = tx.row(
-        f"SELECT group_concat(doc, ' '), group_concat(place, ' ') FROM (SELECT doc, offset + CASE col {columns} END"
-        f" AS place FROM word_places_{table} WHERE term >= ?1 AND term <= ?2 LIMIT ?3)",
-        first, last, limit,
-    )  # fmt: skip
-    return (found[0] or "", found[1] or "") if found else ("", "")
+    def count(self, word: str, limit: int) -> tuple[int, int]:
+        """How often an indexed word stands in it, up to ``limit``, and the last passage that was looked at for it."""
+        found = self.tx.row(
+            f"SELECT count(*), max(doc) FROM (SELECT doc FROM word_places_{self.number} WHERE term = ? LIMIT ?)",
+            word,
+            limit,
+        )
+        return (found[0], found[1] or 0) if found else (0, 0)
 
+    def places(self, first: str, last: str, limit: int) -> tuple[str, str]:
+        """Where the words from ``first`` to ``last`` stand: passages and, for each, column * 2^20 + number of the word.
 
-def holding(
-    tx: Transaction, table: int, expression: str, limit: int, first: int = 0, last: int = (1 << 63) - 1
-) -> list[int]:
-    """The passages from ``first`` to ``last`` that an FTS5 expression finds, by id.
+        At most ``limit``, by word and place, as numbers with blanks between them. One row, so that the GIL is taken
+        once.
+        """
+        # ``fts5vocab`` instead of MATCH with a rank: FTS5 ranks every passage that has any of the words before it
+        # applies a limit, 4 s for common words among a million passages.
+        columns = " ".join(f"WHEN '{name}' THEN {number << 20}" for number, name in enumerate(COLUMNS))
+        found = self.tx.row(
+            "SELECT group_concat(doc, ' '), group_concat(place, ' ') FROM"
+            f" (SELECT doc, offset + CASE col {columns} END AS place FROM word_places_{self.number}"
+            " WHERE term >= ?1 AND term <= ?2 LIMIT ?3)",
+            first, last, limit,
+        )  # fmt: skip
+        return (found[0] or "", found[1] or "") if found else ("", "")
 
-    What it takes goes by how often the words of a phrase stand in these passages, also where none is found.
-    """
-    found = tx.value(
-        f"SELECT group_concat(rowid, ' ') FROM (SELECT rowid FROM passages_{table}"
-        f" WHERE passages_{table} MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)",
-        expression, first, last, limit,
-    )  # fmt: skip
-    return [int(number) for number in str(found or "").split()]
+    def holding(self, expression: str, limit: int, first: int = 0, last: int = (1 << 63) - 1) -> list[int]:
+        """The passages from ``first`` to ``last`` that an FTS5 expression finds, by id.
 
+        What it takes goes by how often the words of a phrase stand in these passages, also where none is found.
+        """
+        found = self.tx.value(
+            f"SELECT group_concat(rowid, ' ') FROM (SELECT rowid FROM passages_{self.number}"
+            f" WHERE passages_{self.number} MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)",
+            expression, first, last, limit,
+        )  # fmt: skip
+        return [int(number) for number in str(found or "").split()]
 
-def first_holding(tx: Transaction, table: int, expression: str, limit: int) -> list[int]:
-    """Of the passages that an FTS5 expression finds, those that are the first of their documents, by id."""
-    found = tx.value(
-        f"SELECT group_concat(rowid, ' ') FROM (SELECT rowid FROM passages_{table}"
-        f" WHERE passages_{table} MATCH ? AND rowid & {MOST_PIECES - 1} = 0 LIMIT ?)",
-        expression, limit,
-    )  # fmt: skip
-    return [int(number) for number in str(found or "").split()]
+    def first_holding(self, expression: str, limit: int) -> list[int]:
+        """Of the passages that an FTS5 expression finds, those that are the first of their documents, by id."""
+        found = self.tx.value(
+            f"SELECT group_concat(rowid, ' ') FROM (SELECT rowid FROM passages_{self.number}"
+            f" WHERE passages_{self.number} MATCH ? AND rowid & {MOST_PIECES - 1} = 0 LIMIT ?)",
+            expression, limit,
+        )  # fmt: skip
+        return [int(number) for number in str(found or "").split()]
 
 
 def _table_for(tx: Transaction, kb_key: str, index_version: int) -> int:

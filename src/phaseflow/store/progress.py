@@ -42,29 +42,70 @@ class Done:
     found: int = 0
 
 
-def advance(tx: Transaction, attempt: Attempt, phase: JobPhase, done: Done, at: datetime) -> None:
-    """Add to the counts of a running phase. Raises StaleRun when this attempt may not write any more.
+@dataclass(frozen=True, slots=True)
+class PhaseProgress:
+    """What one phase of one attempt says of itself. Nothing is written once the attempt is over."""
 
-    One statement, since this stands in every batch: the progress is that of ``PhaseState.update_progress``, in SQL.
-    """
-    row = tx.row(
-        "UPDATE ingestion_phase_status SET items_processed = items_processed + ?4, items_failed = items_failed + ?5,"
-        " items_reused = items_reused + ?6, items_total = coalesce(?7, items_total + ?10), waiting_on = NULL,"
-        " note = NULL, updated_at = ?8, items_available = items_available + ?10,"
-        " progress = max(progress, min(?9, coalesce(100 * (items_processed + ?4 + items_failed + ?5)"
-        "  / nullif(coalesce(?7, items_total + ?10), 0), 0)))"
-        f" WHERE {_RUNNING} RETURNING 1",
-        attempt.job_id, phase, attempt.number, done.processed, done.failed, done.reused, done.total, timestamp(at),
-        MOST_BEFORE_THE_END, done.found,
-    )  # fmt: skip
-    if row is None:
-        raise _lost(attempt, phase)
-    if done.handed_over:
-        tx.run(
-            "UPDATE ingestion_phase_status SET items_available = items_available + ?3"
-            " WHERE job_id = ?1 AND phase_name = ?2",
-            attempt.job_id, PHASES[phase.position + 1], done.handed_over,
+    tx: Transaction
+    attempt: Attempt
+    phase: JobPhase
+
+    def advance(self, done: Done, at: datetime) -> None:
+        """Add to the counts of a running phase. Raises StaleRun when this attempt may not write any more.
+
+        One statement, since this stands in every batch: the progress is that of ``PhaseState.update_progress``, in SQL.
+        """
+        row = self.tx.row(
+            "UPDATE ingestion_phase_status SET items_processed = items_processed + ?4,"
+            " items_failed = items_failed + ?5, items_reused = items_reused + ?6,"
+            " items_total = coalesce(?7, items_total + ?10), waiting_on = NULL,"
+            " note = NULL, updated_at = ?8, items_available = items_available + ?10,"
+            " progress = max(progress, min(?9, coalesce(100 * (items_processed + ?4 + items_failed + ?5)"
+            "  / nullif(coalesce(?7, items_total + ?10), 0), 0)))"
+            f" WHERE {_RUNNING} RETURNING 1",
+            self.attempt.job_id, self.phase, self.attempt.number, done.processed, done.failed, done.reused, done.total,
+            timestamp(at), MOST_BEFORE_THE_END, done.found,
         )  # fmt: skip
+        if row is None:
+            raise self._lost()
+        if done.handed_over:
+            self.tx.run(
+                "UPDATE ingestion_phase_status SET items_available = items_available + ?3"
+                " WHERE job_id = ?1 AND phase_name = ?2",
+                self.attempt.job_id, PHASES[self.phase.position + 1], done.handed_over,
+            )  # fmt: skip
+
+    def wait_on(self, reason: WaitingOn | None) -> None:
+        """Say why a running phase does not move. Raises StaleRun when this attempt is over."""
+        row = self.tx.row(
+            f"UPDATE ingestion_phase_status SET waiting_on = ?4 WHERE {_RUNNING} RETURNING 1",
+            self.attempt.job_id, self.phase, self.attempt.number, reason,
+        )  # fmt: skip
+        if row is None:
+            raise self._lost()
+
+    def note(self, words: str | None) -> None:
+        """Say what takes long in a running phase; None: nothing. Raises StaleRun when this attempt is over."""
+        row = self.tx.row(
+            f"UPDATE ingestion_phase_status SET note = ?4 WHERE {_RUNNING} RETURNING 1",
+            self.attempt.job_id, self.phase, self.attempt.number, words,
+        )  # fmt: skip
+        if row is None:
+            raise self._lost()
+
+    def has_succeeded(self) -> bool:
+        """Whether any item of a phase has, or a document did not have to go through it because it is unchanged."""
+        row = self.tx.row(
+            "SELECT 1 FROM ingestion_phase_status WHERE job_id = ?1"
+            " AND (phase_name = ?2 AND items_processed > 0 OR phase_name = 'loading' AND items_reused > 0)",
+            self.attempt.job_id, self.phase,
+        )  # fmt: skip
+        return row is not None
+
+    def _lost(self) -> StaleRun:
+        return StaleRun(
+            f"attempt {self.attempt.number} of job {self.attempt.job_id} may not write to {self.phase} any more"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,36 +126,6 @@ def totals(tx: Transaction) -> list[Total]:
         " FROM ingestion_phase_status GROUP BY phase_name"
     )
     return [Total(JobPhase(name), *counts) for name, *counts in rows]
-
-
-def wait_on(tx: Transaction, attempt: Attempt, phase: JobPhase, reason: WaitingOn | None) -> None:
-    """Say why a running phase does not move. Raises StaleRun when this attempt may not write any more."""
-    row = tx.row(
-        f"UPDATE ingestion_phase_status SET waiting_on = ?4 WHERE {_RUNNING} RETURNING 1",
-        attempt.job_id, phase, attempt.number, reason,
-    )  # fmt: skip
-    if row is None:
-        raise _lost(attempt, phase)
-
-
-def note(tx: Transaction, attempt: Attempt, phase: JobPhase, words: str | None) -> None:
-    """Say what takes long in a running phase; None: nothing. Raises StaleRun when this attempt may write no more."""
-    row = tx.row(
-        f"UPDATE ingestion_phase_status SET note = ?4 WHERE {_RUNNING} RETURNING 1",
-        attempt.job_id, phase, attempt.number, words,
-    )  # fmt: skip
-    if row is None:
-        raise _lost(attempt, phase)
-
-
-def has_succeeded(tx: Transaction, attempt: Attempt, phase: JobPhase) -> bool:
-    """Whether any item of a phase has, or a document did not have to go through it because it is unchanged."""
-    row = tx.row(
-        "SELECT 1 FROM ingestion_phase_status WHERE job_id = ?1"
-        " AND (phase_name = ?2 AND items_processed > 0 OR phase_name = 'loading' AND items_reused > 0)",
-        attempt.job_id, phase,
-    )  # fmt: skip
-    return row is not None
 
 
 def settle_active_time(tx: Transaction) -> None:
@@ -164,7 +175,3 @@ def count_requeued(tx: Transaction, job_id: str, phase: JobPhase, documents: int
 def count_characters(tx: Transaction, job_seq: int, characters: int) -> None:
     """Add to the characters that a job has sent to the embedder."""
     tx.run("UPDATE ingestion_jobs SET characters_sent = characters_sent + ? WHERE seq = ?", characters, job_seq)
-
-
-def _lost(attempt: Attempt, phase: JobPhase) -> StaleRun:
-    return StaleRun(f"attempt {attempt.number} of job {attempt.job_id} may not write to {phase} any more")
