@@ -16,7 +16,7 @@ from phaseflow.components.resident import Vectors, updated_passages, updated_vec
 from phaseflow.components.stored_vectors import MOST_OFF, stored
 from phaseflow.components.vectors import CompactRows
 from phaseflow.components.word_ranking import WordCounts
-from phaseflow.store import knowledge_bases, passages
+from phaseflow.store import knowledge_bases
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.read_pool import open_readers
 from phaseflow.store.transaction import Transaction
@@ -59,8 +59,8 @@ async def test_vectors_follow_what_is_searchable(
         scope = Scope(kb.key, kb.index_version)
         known = updated_passages(tx, scope, None)
         with monkeypatch.context() as once:  # what is searchable was read for the passages
-            once.setattr(passages, "live_documents", None)
-            once.setattr(passages, "sizes_since", None)
+            once.setattr(SearchablePassages, "live_documents", None)
+            once.setattr(SearchablePassages, "sizes_since", None)
             kept.append(updated_vectors(tx, scope, kept[-1] if kept else None, known))
         stored = as_stored(tx, scope)
         assert kept[-1].ids.tolist() == sorted(stored)
