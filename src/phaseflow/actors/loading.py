@@ -8,9 +8,10 @@ import anyio
 from phaseflow.actors.actor import Actor
 from phaseflow.actors.batching import in_parts
 from phaseflow.actors.context import RunContext
+from phaseflow.actors.document_reading import LeftOut, Loaded
 from phaseflow.actors.handoff import Receiver, Sender
 from phaseflow.actors.requests import Requests
-from phaseflow.actors.source_reading import LeftOut, Loaded, SourceReader
+from phaseflow.actors.source_reading import SourceReader
 from phaseflow.actors.storable_text import storable
 from phaseflow.components.protocols import Document, Entry, Skipped, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable, SourceDown

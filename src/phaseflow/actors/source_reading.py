@@ -1,7 +1,6 @@
 """How loading reads one source: lists it, then reads what is new, at the pace that the source allows."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -9,28 +8,18 @@ import anyio
 
 from phaseflow.actors.byte_budget import ByteBudget
 from phaseflow.actors.context import RunContext
+from phaseflow.actors.document_reading import DocumentReader, Loaded, Outcome
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.loading_limits import LoadingLimits
+from phaseflow.actors.put_aside import PutAside
 from phaseflow.background_task import only_error
 from phaseflow.components.contained import contained
-from phaseflow.components.loader_answers import checked_document, checked_page, pages_of
-from phaseflow.components.protocols import Document, Entry, Known, Loader, Skipped, Unchanged
-from phaseflow.domain.counting import counted
-from phaseflow.domain.errors import (
-    ComponentError,
-    ComponentUnavailable,
-    DocumentError,
-    RateLimited,
-    SourceDown,
-    TransientError,
-    WorkersDown,
-    WorkerUnavailable,
-)
-from phaseflow.domain.policy import workers_wait_s
+from phaseflow.components.loader_answers import checked_page, pages_of
+from phaseflow.components.protocols import Document, Entry, Loader, Unchanged
+from phaseflow.domain.errors import ComponentError
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import failpoints, twins
 from phaseflow.store.crawl_frontier import Frontier, ListedEntry
-from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import PhaseProgress
 from phaseflow.store.transaction import Transaction
 
@@ -43,18 +32,6 @@ EXPECTED = 1000
 """Documents that a loader is told of at once."""
 IN_FLIGHT = 4
 """Documents read at once, unless the loader has an ``in_flight`` of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """The document is skipped on request: it is not read."""
-
-    links: tuple[Entry, ...] = ()
-
-
-Outcome = Document | Unchanged | Skipped | LeftOut | FailedDocument
-Loaded = tuple[ListedEntry, Outcome]
-"""A document of the crawl, and what became of it."""
 
 
 class _CannotList(Exception):
@@ -89,7 +66,7 @@ class SourceReader:
         self.error = error
         self.is_done = False
         self.displaced: set[str] = set()
-        target, guard = loading.context.plan.target, loading.context.plan.policies.guard
+        target, policies = loading.context.plan.target, loading.context.plan.policies
         self.known = (target.kb_key, target.index_version, target.recipe, target.mark)
         self.max_entries: int | None = getattr(loader, "max_entries", None)
         self._loading = loading
@@ -98,9 +75,16 @@ class SourceReader:
         self._note: str | None = None
         self._loader = loader
         is_site = getattr(loader, "follows_links", False)  # the others list what they have, and it ends
-        self._limits = LoadingLimits(guard.rate_limited_s, stalled_s=guard.stalled_s if is_site else None)
+        self._limits = LoadingLimits(
+            policies.guard.rate_limited_s, stalled_s=policies.guard.stalled_s if is_site else None
+        )
         self._limit = anyio.CapacityLimiter(self._in_flight())
         self._budget = ByteBudget()
+        self._aside = PutAside(self._limits, max(policies.budget.in_a_row, self._in_flight()))
+        self._documents = DocumentReader(
+            loading.context, loading.gate, loader, self._limits, self._aside, self._pause_if
+        )
+        self._waits_for_depth = getattr(loader, "max_depth", None) is not None
 
     async def run(self, is_listed: bool) -> None:
         """Read all there is, and what is asked for beside it, until the phase says that no more will come. What the
@@ -134,19 +118,42 @@ class SourceReader:
                 return
             if not is_listed:
                 await self._list()
-            while page := await self.open_page():
+            await self._read_listed()
+        except (_CannotList, ComponentError) as error:
+            self._aside.forget()
+            await self._loading.give_up(self, error.cause if isinstance(error, _CannotList) else error)
+
+    async def _read_listed(self) -> None:
+        while True:
+            waiting, due = self._aside.sorted_out()
+            only = None if self._aside.has_room() else due
+            if page := await self.open_page(waiting, only):
                 async with self._gate:
                     await self._load(page)
                 failpoints.hit("loading.between")
-        except _CannotList as error:
-            await self._loading.give_up(self, error.cause)
-        except ComponentError as error:
-            await self._loading.give_up(self, error)
+            elif waiting:
+                await self._wait_for_those_aside()
+            else:
+                return
 
-    async def open_page(self) -> list[ListedEntry]:
-        """The next documents that have not been read."""
+    async def open_page(self, aside: Sequence[int] = (), only: Sequence[int] | None = None) -> list[ListedEntry]:
+        """The next documents that have not been read, without those put ``aside``, or of ``only`` these."""
         seq, most = self._context.plan.attempt.job_seq, max(BATCH, 2 * self._in_flight())
-        return await self._context.database.read(lambda tx: Frontier(tx, seq).open_page(self.name, most, self.known))
+        return await self._context.database.read(
+            lambda tx: Frontier(tx, seq).open_page(
+                self.name, most, self.known, aside=aside, only=only, by_depth=self._waits_for_depth
+            )
+        )
+
+    async def _wait_for_those_aside(self) -> None:
+        """Wait, outside the gate, until a document that failed for now may be tried again."""
+        async with self._gate:
+            await self._documents.show(WaitingOn.RETRY)
+        began = self._limits.now()
+        await self._gate.sleep(self._aside.wait_s())
+        self._pause_if(self._limits.why_stalled(self._limits.now() - began, stored=False))
+        if not self._gate.is_open:
+            self._aside.forget()
 
     def _in_flight(self) -> int:
         found: int = getattr(self._loader, "in_flight", IN_FLIGHT)
@@ -210,72 +217,11 @@ class SourceReader:
         return True
 
     async def _load_one(self, entry: ListedEntry, outcomes: dict[int, Outcome]) -> None:
-        if entry.is_skipped:
-            outcomes[entry.id] = LeftOut()
-            return
-        known = None
-        if entry.known_hash is not None:
-            known = Known(bytes.fromhex(entry.known_hash), entry.known_stamp)
-        listed = Entry(entry.uri, entry.size, entry.stamp, entry.depth)
-        attempt, waited_s, limited, down = 1, 0.0, 0, 0
         self._limit.total_tokens = self._in_flight()  # it may follow what documents take
         async with self._limit, self._budget.room(entry.size):
-            began = self._limits.now()
-            # Asked, not entered: the page is inside the gate already. A gate that closes ends the waits between
-            # attempts and leaves the document without an outcome; it is still open in the list, and the next run reads
-            # it.
-            while self._gate.is_open:
-                try:
-                    found = await contained(self._loader.load(listed, known), "the loader")
-                    outcomes[entry.id] = checked_document(self._loader, found)
-                    self._limits.passed()
-                except RateLimited as error:  # no fault of the page, and no attempt
-                    limited += 1
-                    await self._wait_out(error, limited)
-                    continue
-                except WorkersDown as error:  # no fault of the document, and no attempt: it is waited for
-                    down += 1
-                    await self._show(WaitingOn.WORKERS)
-                    await self._gate.sleep(workers_wait_s(down, error.retry_after_s))
-                    continue
-                except TransientError as error:
-                    wait_s = self._context.backoff_s(attempt, waited_s, error.retry_after_s)
-                    # A server that is gone fails every page in the same way. If nothing was answered since this page
-                    # began, it is the source that is down, and the job should say so once instead of failing ten
-                    # thousand documents.
-                    if wait_s is None and isinstance(error, SourceDown) and self._limits.last_success <= began:
-                        raise  # while other pages pass, it is this one that cannot be reached
-                    if wait_s is None:
-                        counts = not isinstance(error, WorkerUnavailable)
-                        why = f"{error}; gave up after {counted(attempt, 'attempt')}"
-                        outcomes[entry.id] = FailedDocument(entry.uri, error.code, why, counts)
-                        return
-                    attempt, waited_s = attempt + 1, waited_s + wait_s
-                    await self._show(WaitingOn.RETRY)
-                    await self._gate.sleep(wait_s)
-                    continue
-                except DocumentError as error:
-                    self._limits.forget()
-                    outcomes[entry.id] = FailedDocument(entry.uri, error.code, str(error), error.counts, error.gone)
-                except ComponentUnavailable:
-                    raise
-                except ImportError as error:
-                    message = f"the loader cannot work: {error}; install what is missing"
-                    raise ComponentUnavailable(message) from error
-                except Exception as error:  # noqa: BLE001  # whatever a loader raises is the document's failure
-                    outcomes[entry.id] = FailedDocument(entry.uri, "load_error", f"{type(error).__name__}: {error}")
-                return
-
-    async def _wait_out(self, error: RateLimited, times: int) -> None:
-        """Wait as the source asks, shown; or pause the phase when it has answered nothing else for too long."""
-        if self._pause_if(self._limits.why_pause(error)):
-            return
-        await self._show(WaitingOn.RATE_LIMIT)
-        self._limits.waiting += 1
-        await self._gate.sleep(self._limits.wait_s(error, times))
-        self._limits.waiting -= 1
-        if not self._gate.is_open:
-            self._limits.forget()
+            # Without room it stays open in the list, for a later page.
+            if self._aside.has_room(entry.id) and (outcome := await self._documents.read(entry)) is not None:
+                outcomes[entry.id] = outcome
 
     async def _say_what_takes_long(self) -> None:
         words = self._context.plan.components.working_on
@@ -284,10 +230,6 @@ class SourceReader:
             attempt = self._context.plan.attempt
             await self._context.write(lambda tx: PhaseProgress(tx, attempt, JobPhase.LOADING).note(note))
         self._note = note
-
-    async def _show(self, reason: WaitingOn) -> None:
-        attempt = self._context.plan.attempt
-        await self._context.write(lambda tx: PhaseProgress(tx, attempt, JobPhase.LOADING).wait_on(reason))
 
 
 async def _failure_of(work: Callable[[], Awaitable[None]]) -> Exception | None:

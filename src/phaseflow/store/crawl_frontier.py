@@ -108,11 +108,23 @@ class Frontier:
         """All sources have been listed to their end, or cannot be."""
         self.tx.run("UPDATE ingestion_jobs SET listed = 1 WHERE seq = ?", self.job_seq)
 
-    def open_page(self, source: str, limit: int, known: tuple[str, int, str, str]) -> list[ListedEntry]:
+    def open_page(
+        self,
+        source: str,
+        limit: int,
+        known: tuple[str, int, str, str],
+        *,
+        aside: Sequence[int] = (),
+        only: Sequence[int] | None = None,
+        by_depth: bool = False,
+    ) -> list[ListedEntry]:
         """The first documents of a source not read yet, all of the lowest depth there is: short ways come first.
 
-        ``known`` is (KB key, index version, recipe, its mark) of what is searchable.
+        ``known`` is (KB key, index version, recipe, its mark) of what is searchable. Those with the ids ``aside`` are
+        left out; ``by_depth``, none is deeper than they are. With ``only``, those with these ids are all that there is.
         """
+        among = f"{'NOT IN' if only is None else 'IN'} (SELECT value FROM json_each(?8))"
+        lowest = "" if by_depth and only is None else f" AND id {among}"
         rows = self.tx.rows(
             "SELECT e.id, e.uri, e.size, e.stamp, e.depth, iif(r.anew, NULL, d.content_hash), d.stamp, e.source,"
             " coalesce(c.skipped, 0) FROM job_entries AS e"
@@ -120,10 +132,11 @@ class Frontier:
             " LEFT JOIN catalogue AS c ON c.kb_id = ?3 AND c.uri = e.uri"
             f" LEFT JOIN documents AS d ON d.kb_id = ?3 AND d.index_version = ?4 AND d.uri = e.uri"
             f"  AND d.{IS_SEARCHABLE} AND d.recipe IN (?5, ?5 || ?6)"
-            f" WHERE e.job_seq = ?1 AND e.source = ?7 AND e.{IS_LISTED}"
-            f"  AND e.depth = (SELECT min(depth) FROM job_entries WHERE job_seq = ?1 AND source = ?7 AND {IS_LISTED})"
+            f" WHERE e.job_seq = ?1 AND e.source = ?7 AND e.{IS_LISTED} AND e.id {among}"
+            "  AND e.depth = (SELECT min(depth) FROM job_entries"
+            f"   WHERE job_seq = ?1 AND source = ?7 AND {IS_LISTED}{lowest})"
             " ORDER BY e.id LIMIT ?2",
-            self.job_seq, limit, *known, source,
+            self.job_seq, limit, *known, source, json_array(aside if only is None else only),
         )  # fmt: skip
         return [ListedEntry(*row) for row in rows]
 

@@ -80,6 +80,7 @@ class WebLoader:
         self._twins = Twins()
         self._slow: Counter[str] = Counter()
         self.max_entries = source.max_pages
+        self.max_depth = source.max_depth
         self.in_flight = min(_MOST_IN_FLIGHT, self._limits.at_once * max(1, len(sites)))
 
     async def list(self) -> AsyncIterator[Sequence[Entry]]:

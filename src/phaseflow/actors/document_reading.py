@@ -1,0 +1,131 @@
+"""How loading reads one document: its attempts, and what becomes of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from phaseflow.actors.context import RunContext
+from phaseflow.actors.gate import Gate
+from phaseflow.actors.loading_limits import LoadingLimits
+from phaseflow.actors.put_aside import PutAside
+from phaseflow.components.contained import contained
+from phaseflow.components.loader_answers import checked_document
+from phaseflow.components.protocols import Document, Entry, Known, Loader, Skipped, Unchanged
+from phaseflow.domain.counting import counted
+from phaseflow.domain.errors import (
+    ComponentUnavailable,
+    DocumentError,
+    RateLimited,
+    SourceDown,
+    TransientError,
+    WorkersDown,
+    WorkerUnavailable,
+)
+from phaseflow.domain.policy import workers_wait_s
+from phaseflow.domain.vocabulary import JobPhase, WaitingOn
+from phaseflow.store.crawl_frontier import ListedEntry
+from phaseflow.store.failures import FailedDocument
+from phaseflow.store.progress import PhaseProgress
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """The document is skipped on request: it is not read."""
+
+    links: tuple[Entry, ...] = ()
+
+
+Outcome = Document | Unchanged | Skipped | LeftOut | FailedDocument
+Loaded = tuple[ListedEntry, Outcome]
+"""A document of the crawl, and what became of it."""
+
+
+class DocumentReader:
+    """Reads documents of one source, inside the gate. ``pause_if`` pauses the phase for a reason, if there is one and
+    nothing else can go on; it answers whether it did."""
+
+    def __init__(
+        self,
+        context: RunContext,
+        gate: Gate,
+        loader: Loader,
+        limits: LoadingLimits,
+        aside: PutAside,
+        pause_if: Callable[[str | None], bool],
+    ) -> None:
+        self._context = context
+        self._gate = gate
+        self._loader = loader
+        self._limits = limits
+        self._aside = aside
+        self._pause_if = pause_if
+
+    async def read(self, entry: ListedEntry) -> Outcome | None:
+        """What becomes of a document; None for now where it is put aside for its next attempt, and where the gate has
+        closed meanwhile: it is still open in the list then, and is read later.
+
+        Raises SourceDown and ComponentUnavailable when nothing of the source can be read.
+        """
+        if entry.is_skipped:
+            return LeftOut()
+        tries, limited, down = self._aside.tries(entry.id), 0, 0
+        while self._gate.is_open:  # asked, not entered: the page is inside the gate already
+            try:
+                outcome = await self._load(entry)
+            except RateLimited as error:  # no fault of the page, and no attempt
+                limited += 1
+                await self._wait_out(error, limited)
+            except WorkersDown as error:  # no fault of the document, and no attempt: it is waited for
+                down += 1
+                await self.show(WaitingOn.WORKERS)
+                await self._gate.sleep(workers_wait_s(down, error.retry_after_s))
+            except TransientError as error:
+                wait_s = self._context.backoff_s(tries.attempt, tries.waited_s, error.retry_after_s)
+                if wait_s is not None:
+                    self._aside.put(entry.id, tries, wait_s)
+                    return None
+                # A server that is gone fails every page in the same way. If nothing was answered since this page began,
+                # it is the source that is down, and the job should say so once instead of failing ten thousand
+                # documents. While other pages pass, it is this one that cannot be reached.
+                if isinstance(error, SourceDown) and self._limits.last_success <= tries.began:
+                    raise
+                self._aside.settle(entry.id)
+                counts = not isinstance(error, WorkerUnavailable)
+                why = f"{error}; gave up after {counted(tries.attempt, 'attempt')}"
+                return FailedDocument(entry.uri, error.code, why, counts)
+            else:
+                self._aside.settle(entry.id)
+                return outcome
+        return None
+
+    async def show(self, reason: WaitingOn) -> None:
+        """Have the status say why nothing moves."""
+        attempt = self._context.plan.attempt
+        await self._context.write(lambda tx: PhaseProgress(tx, attempt, JobPhase.LOADING).wait_on(reason))
+
+    async def _load(self, entry: ListedEntry) -> Outcome:
+        known = None if entry.known_hash is None else Known(bytes.fromhex(entry.known_hash), entry.known_stamp)
+        listed = Entry(entry.uri, entry.size, entry.stamp, entry.depth)
+        try:
+            found = checked_document(self._loader, await contained(self._loader.load(listed, known), "the loader"))
+        except (TransientError, ComponentUnavailable):
+            raise
+        except DocumentError as error:
+            self._limits.forget()
+            return FailedDocument(entry.uri, error.code, str(error), error.counts, error.gone)
+        except ImportError as error:
+            raise ComponentUnavailable(f"the loader cannot work: {error}; install what is missing") from error
+        except Exception as error:  # noqa: BLE001  # whatever a loader raises is the document's failure
+            return FailedDocument(entry.uri, "load_error", f"{type(error).__name__}: {error}")
+        self._limits.passed()
+        return found
+
+    async def _wait_out(self, error: RateLimited, times: int) -> None:
+        """Wait as the source asks, shown; or pause the phase when it has answered nothing else for too long."""
+        if self._pause_if(self._limits.why_pause(error)):
+            return
+        await self.show(WaitingOn.RATE_LIMIT)
+        self._limits.waiting += 1
+        await self._gate.sleep(self._limits.wait_s(error, times))
+        self._limits.waiting -= 1
+        if not self._gate.is_open:
+            self._limits.forget()

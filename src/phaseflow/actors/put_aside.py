@@ -1,0 +1,70 @@
+"""Documents of a source that failed for now: each is tried again when its time has come, and the others go on."""
+
+from dataclasses import dataclass
+
+from phaseflow.actors.loading_limits import LoadingLimits
+
+MOST = 32
+"""Documents put aside before the others wait too."""
+
+
+@dataclass(slots=True)
+class Tries:
+    """How often one document was tried, since when, and how long it has waited in between (seconds)."""
+
+    began: float
+    attempt: int = 1
+    waited_s: float = 0.0
+    due: float = 0.0
+
+
+class PutAside:
+    """By the id of its entry, what is known of each document that has failed for now. A crash forgets it: what has no
+    outcome is read again.
+
+    ``few``: where nothing has been answered since the first of them began, it may be the source that fails. Then no
+    more than so many are put aside, so that it is asked no faster and found out no later.
+    """
+
+    def __init__(self, limits: LoadingLimits, few: int) -> None:
+        self._limits = limits
+        self._few = few
+        self._tries: dict[int, Tries] = {}
+
+    def tries(self, entry_id: int) -> Tries:
+        """What is known of a document, or the beginning of its first attempt."""
+        return self._tries.get(entry_id) or Tries(self._limits.now())
+
+    def put(self, entry_id: int, tries: Tries, wait_s: float) -> None:
+        """Let a document wait for its next attempt."""
+        tries.attempt, tries.waited_s, tries.due = (
+            tries.attempt + 1,
+            tries.waited_s + wait_s,
+            self._limits.now() + wait_s,
+        )
+        self._tries[entry_id] = tries
+
+    def settle(self, entry_id: int) -> None:
+        """A document has its outcome."""
+        self._tries.pop(entry_id, None)
+
+    def forget(self) -> None:
+        """Let all be tried at once, each as for the first time: after a pause, or where the source is given up."""
+        self._tries.clear()
+
+    def has_room(self, entry_id: int | None = None) -> bool:
+        """Whether this document, or a further one, may be tried."""
+        if entry_id in self._tries or not self._tries:
+            return True
+        others_pass = self._limits.last_success > min(tries.began for tries in self._tries.values())
+        return len(self._tries) < (MOST if others_pass else self._few)
+
+    def sorted_out(self) -> tuple[list[int], list[int]]:
+        """Those whose time has not come, and those that are due."""
+        now = self._limits.now()
+        waiting = [entry_id for entry_id, tries in self._tries.items() if tries.due > now]
+        return waiting, [entry_id for entry_id, tries in self._tries.items() if tries.due <= now]
+
+    def wait_s(self) -> float:
+        """Seconds until the first may be tried again."""
+        return max(0.0, min(tries.due for tries in self._tries.values()) - self._limits.now())

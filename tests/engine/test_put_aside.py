@@ -1,0 +1,134 @@
+"""Documents that fail for now and are tried again: they hold nobody else up."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import anyio
+
+from phaseflow import JobStatus, JobStatusResponse, PhaseFlow, Policies, RetryPolicy
+from phaseflow.actors.loading_limits import LoadingLimits
+from phaseflow.actors.put_aside import MOST, PutAside
+from phaseflow.actors.source_reading import IN_FLIGHT
+from phaseflow.components.protocols import Document, Entry, Known
+from phaseflow.domain.errors import TransientError
+from phaseflow.domain.policy import BudgetPolicy
+from tests.engine.components import CountingEmbedder
+from tests.engine.test_control import QUICK, finished, until
+
+PATIENT = Policies(retry=RetryPolicy(tries=3, first_s=50, most_s=60))
+"""A second attempt comes after most of a minute: a test that sees the others read has not waited for it."""
+
+
+class Faulty:
+    """A loader in which some documents fail for a while; each one links to the next one of a chain."""
+
+    follows_links = True
+
+    def __init__(self, uris: Sequence[str], failing: dict[str, int], max_depth: int | None = None) -> None:
+        self.uris = uris
+        self.failing = failing
+        self.max_depth = max_depth
+        self.read: list[str] = []
+
+    async def list(self) -> AsyncIterator[Sequence[Entry]]:
+        yield [Entry(uri) for uri in self.uris]
+
+    async def load(self, entry: Entry, known: Known | None) -> Document:
+        if self.failing.get(entry.uri, 0):
+            self.failing[entry.uri] -= 1
+            raise TransientError("the server answered 500")
+        self.read.append(entry.uri)
+        links = (Entry(f"deeper-{entry.uri}", depth=1),) if entry.depth == 0 else ()
+        text = f"What stands in {entry.uri}."
+        return Document(entry, text, entry.uri, "text/plain", entry.uri.encode()[:16], links=links)
+
+
+def flow_with(database: Path, loader: Faulty, policies: Policies = PATIENT) -> PhaseFlow:
+    return PhaseFlow(database, loader=loader, embedder=CountingEmbedder(), policies=policies)
+
+
+def is_waiting_after(count: int, status: JobStatusResponse) -> bool:
+    loading = status.phase_details[0]
+    return loading.items_processed == count and loading.waiting_on == "retry"
+
+
+async def test_all_others_are_read_while_some_wait_for_their_next_attempt(database: Path) -> None:
+    uris = [f"{n}.txt" for n in range(100)]
+    loader = Faulty(uris, dict.fromkeys(uris[:5], 1))
+    async with flow_with(database, loader) as flow:
+        job = await flow.start("kb")
+        with anyio.fail_after(20):
+            await until(flow, lambda s: is_waiting_after(190, s))
+            await flow.pause("kb")
+            await until(flow, lambda s: s.status is JobStatus.PAUSED)
+            await flow.resume("kb")
+            final = await finished(job)
+    assert (final.status, final.metrics.documents_found, final.metrics.documents_failed) == (
+        JobStatus.COMPLETED,
+        200,
+        0,
+    ), "and after a pause they are tried at once"
+
+
+async def test_with_a_depth_limit_the_deeper_ones_wait(database: Path) -> None:
+    uris = [f"{n}.txt" for n in range(40)]
+    loader = Faulty(uris, {uris[0]: 1}, max_depth=3)
+    async with flow_with(database, loader) as flow:
+        await flow.start("kb")
+        with anyio.fail_after(20):
+            await until(flow, lambda s: is_waiting_after(39, s))
+        assert sorted(loader.read) == sorted(uris[1:])
+        await flow.cancel("kb")
+
+
+async def test_a_document_that_never_can_be_read_fails_after_its_attempts(database: Path) -> None:
+    loader = Faulty(["a.txt", "b.txt"], {"a.txt": 100})
+    async with flow_with(database, loader, QUICK) as flow:
+        final = await finished(await flow.start("kb"))
+        [failed] = (await flow.failures("kb")).items
+    assert (final.status, failed.uri) == (JobStatus.COMPLETED, "a.txt")
+    assert failed.error.endswith("gave up after 4 attempts")
+    assert loader.failing["a.txt"] == 96
+
+
+async def test_a_source_that_fails_every_document_is_asked_for_few(database: Path) -> None:
+    uris = [f"{n}.txt" for n in range(1000)]
+    loader = Faulty(uris, dict.fromkeys(uris, 100))
+    async with flow_with(database, loader) as flow:
+        await flow.start("kb")
+        with anyio.fail_after(20):
+            await until(flow, lambda s: is_waiting_after(0, s))
+        asked = sum(100 - left for left in loader.failing.values())
+        await flow.cancel("kb")
+    assert asked == BudgetPolicy().in_a_row
+
+
+async def test_while_others_pass_more_are_put_aside_but_not_all(database: Path) -> None:
+    uris = [f"{n}.txt" for n in range(1000)]
+    loader = Faulty(uris, {uri: 100 for n, uri in enumerate(uris) if n % 2})
+    async with flow_with(database, loader) as flow:
+        await flow.start("kb")
+        with anyio.fail_after(20):
+            await until(flow, lambda s: s.phase_details[0].waiting_on == "retry")
+        asked = sum(100 - left for left in loader.failing.values())
+        await flow.cancel("kb")
+    assert MOST <= asked <= MOST + IN_FLIGHT
+
+
+async def test_those_aside_are_due_in_their_time() -> None:
+    now = [100.0]
+    limits = LoadingLimits(None, lambda: now[0])
+    aside = PutAside(limits, few=2)
+    aside.put(1, aside.tries(1), 5)
+    assert (aside.has_room(), aside.sorted_out(), aside.wait_s()) == (True, ([1], []), 5)
+    aside.put(2, aside.tries(2), 9)
+    assert (aside.has_room(), aside.has_room(2), aside.has_room(3)) == (False, True, False)
+    now[0] = 107
+    assert (aside.sorted_out(), aside.wait_s()) == (([2], [1]), 0)
+    assert (aside.tries(1).attempt, aside.tries(1).waited_s, aside.tries(1).began) == (2, 5, 100)
+    limits.passed()
+    assert aside.has_room(3), "others pass: it is not the source"
+    aside.settle(1)
+    assert (aside.tries(1).attempt, aside.wait_s()) == (1, 2)
+    aside.forget()
+    assert aside.sorted_out() == ([], [])
