@@ -130,6 +130,7 @@ CREATE TABLE job_sources (
     listed  INTEGER NOT NULL DEFAULT 0,           -- 1: to its end; what it does not have any more is known
     error   TEXT,                                 -- why it could not be listed, or read
     displaced TEXT,                               -- JSON [how many, one of them]: what it has under uris of what was pushed
+    canonical TEXT,                               -- JSON [how many, one of them]: what names another document as the one that stands for it
     PRIMARY KEY (job_seq, name)
 ) STRICT, WITHOUT ROWID;
 

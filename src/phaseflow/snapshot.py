@@ -4,7 +4,7 @@ from datetime import datetime
 
 from phaseflow.domain.eta import eta_seconds, items_per_second
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.messages import displaced, job_waiting_on, message, phase_waiting_on, source_down
+from phaseflow.domain.messages import by_canonical, displaced, job_waiting_on, message, phase_waiting_on, source_down
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.status import JobStatusResponse, Metrics, PhaseDetail
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
@@ -50,7 +50,9 @@ def _with_trouble(message: str, record: JobRecord, unwritable: str | None) -> st
     if down is not None and status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
         message = f"{message}; {down}"
     if status is not JobStatus.CANCELLED:
-        message = "; ".join([message, *(displaced(name, *each) for name, each in record.displaced.items())])
+        left_out = [displaced(name, *each) for name, each in record.displaced.items()]
+        left_out += [by_canonical(name, *each) for name, each in record.canonical.items()]
+        message = "; ".join([message, *left_out])
     if unwritable is None or status.is_terminal:
         return message
     return f"{message}. The database cannot be written, tried again until it can: {unwritable}"

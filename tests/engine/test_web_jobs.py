@@ -309,6 +309,9 @@ async def test_a_page_names_those_that_were_left_out_in_its_favour(database: Pat
         for _ in range(2):
             final = await crawl(flow, site)
             assert final.status is JobStatus.COMPLETED
+            why = "since they name another as canonical, for example"
+            left_out = f"2 pages of the source 'default' are left out, {why}: {site.url}/tides?"
+            assert left_out in final.message
             found = {each.uri.removeprefix(site.url): each for each in (await flow.documents("site")).items}
             others = found["/tides"].metadata["also_at"]
             assert isinstance(others, list)

@@ -225,6 +225,8 @@ class LoadingActor(Actor):
             frontier.settle([entry.id for entry in skipped], EntryState.SKIPPED)
             catalogue.forget([entry.uri for entry in skipped])
             twins.note(tx, plan.target, [(twin, uri) for twin, uri, _ in twin_of])
+            if canonical := [uri for _, uri, is_same in twin_of if not is_same]:
+                JobSources(tx, seq).add_canonical(reader.name, canonical)
             listed_again = twins.mark_same(tx, seq, [(twin, uri) for twin, uri, is_same in twin_of if is_same])
         if failed:
             frontier.settle([entry.id for entry, f in failed if not f.gone], EntryState.FAILED)

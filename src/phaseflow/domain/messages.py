@@ -114,6 +114,13 @@ def displaced(name: str, number: int, uri: str) -> str:
     return f"{some} {left_out} left out, since {others} pushed under the same name{which}: {uri}"
 
 
+def by_canonical(name: str, number: int, uri: str) -> str:
+    """What a status says of pages of a source that name another as their canonical address."""
+    why = "is left out, since it names" if number == 1 else "are left out, since they name"
+    which = "" if number == 1 else ", for example"
+    return f"{counted(number, 'page')} of the source {name!r} {why} another as canonical{which}: {uri}"
+
+
 def message(state: IngestionState, documents_failed: int = 0) -> str:
     """One sentence on what the job does. A job that is over says how many of its documents failed."""
     status, phase = state.get_overall_status(), state[state.get_current_phase()]

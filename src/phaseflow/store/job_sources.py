@@ -1,6 +1,6 @@
 """The sources of a job: which have been listed to their end, and which could not be."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from phaseflow.domain.phase import kept_error
@@ -36,6 +36,15 @@ class JobSources:
             "INSERT INTO job_sources (job_seq, name, displaced) VALUES (?1, ?2, ?3)"
             " ON CONFLICT (job_seq, name) DO UPDATE SET displaced = ?3",
             self.job_seq, name, json_array([len(uris), min(uris)]),
+        )  # fmt: skip
+
+    def add_canonical(self, name: str, uris: Sequence[str]) -> None:
+        """These of the source are left out, too, in favour of the documents that they name as standing for them."""
+        self.tx.run(
+            "INSERT INTO job_sources (job_seq, name, canonical) VALUES (?1, ?2, json_array(?3, ?4))"
+            " ON CONFLICT (job_seq, name) DO UPDATE SET canonical ="
+            "  json_array(coalesce(canonical ->> 0, 0) + ?3, coalesce(canonical ->> 1, ?4))",
+            self.job_seq, name, len(uris), uris[0],
         )  # fmt: skip
 
     def forget_failures(self) -> None:

@@ -22,7 +22,8 @@ from phaseflow.store.transaction import Row, Transaction, json_array
 class JobRecord:
     """A job as the database holds it. ``newest``: no later job of its knowledge base exists.
     ``source_errors``: why sources could not be read, by name; ``displaced``: how many documents of a source are left
-    out for pushed ones, and one of them. ``lists``: it lists its sources, and does not only take what is asked for.
+    out for pushed ones, and one of them; ``canonical``: the same of those that name another as the one that stands for
+    them. ``lists``: it lists its sources, and does not only take what is asked for.
 
     ``made_again``: what of the index it makes again, and why. ``last_signs``: when each phase was written last.
     """
@@ -47,6 +48,7 @@ class JobRecord:
     made_again: str | None = None
     source_errors: Mapping[str, str] = field(default_factory=dict)
     displaced: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    canonical: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     last_signs: Mapping[JobPhase, datetime] = field(default_factory=dict)
 
 
@@ -60,7 +62,7 @@ _JOB = (
     " queued_at, listed, documents_deleted, documents_failed, characters_sent, cancelled_at, created_at, started_at,"
     " completed_at, lease_s, lease_until, can_retry, made_again,"
     " seq = (SELECT max(seq) FROM ingestion_jobs AS other WHERE other.kb_id = ingestion_jobs.kb_id),"
-    " (SELECT json_group_array(json_array(name, error, json(displaced))) FROM job_sources WHERE job_seq = seq),"
+    " (SELECT json_group_array(json_array(name, error, json(displaced), json(canonical))) FROM job_sources WHERE job_seq = seq),"
     f" (SELECT json_group_array(json_array(phase_name, updated_at, {_PHASE})) FROM"
     "  (SELECT * FROM ingestion_phase_status WHERE job_id = ingestion_jobs.id ORDER BY id))"
 )
@@ -266,8 +268,9 @@ def _record(row: Row) -> JobRecord:
         index_version=index_version, model=model, listed=bool(listed), documents_deleted=deleted,
         documents_failed=failed, characters_sent=characters, created_at=datetime.fromisoformat(created_at),
         started_at=parse_time(started_at), completed_at=parse_time(completed_at), newest=bool(newest),
-        made_again=made_again, source_errors={name: error for name, error, _ in seen if error is not None},
-        displaced={name: tuple(some) for name, _, some in seen if some},
+        made_again=made_again, source_errors={name: error for name, error, *_ in seen if error is not None},
+        displaced={name: tuple(some) for name, _, some, _ in seen if some},
+        canonical={name: tuple(some) for name, _, _, some in seen if some},
         last_signs={JobPhase(name): datetime.fromisoformat(at) for name, at, *_ in found},
     )  # fmt: skip
 

@@ -166,6 +166,7 @@ CREATE TABLE job_sources (
     listed  INTEGER NOT NULL DEFAULT 0,
     error   TEXT,
     displaced TEXT,
+    canonical TEXT,
     PRIMARY KEY (job_seq, name)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE kept_files (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
