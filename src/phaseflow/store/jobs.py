@@ -62,7 +62,8 @@ _JOB = (
     " queued_at, listed, documents_deleted, documents_failed, characters_sent, cancelled_at, created_at, started_at,"
     " completed_at, lease_s, lease_until, can_retry, made_again,"
     " seq = (SELECT max(seq) FROM ingestion_jobs AS other WHERE other.kb_id = ingestion_jobs.kb_id),"
-    " (SELECT json_group_array(json_array(name, error, json(displaced), json(canonical))) FROM job_sources WHERE job_seq = seq),"
+    " (SELECT json_group_array(json_array(name, error, json(displaced), json(canonical)))"
+    "  FROM job_sources WHERE job_seq = seq),"
     f" (SELECT json_group_array(json_array(phase_name, updated_at, {_PHASE})) FROM"
     "  (SELECT * FROM ingestion_phase_status WHERE job_id = ingestion_jobs.id ORDER BY id))"
 )

@@ -20,6 +20,7 @@ _CHARSET = re.compile(
     rb"charset[\t\n\f\r ]*=[\t\n\f\r ]*(?:\"([^\"]*)\"|'([^']*)'|([^\t\n\f\r ;\"'][^\t\n\f\r ;]*))", re.I
 )
 _XML = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([-\w.]+)")
+_LABEL = re.compile(r"[\w.:+-]+", re.A)
 _TEXT = frozenset((b"script", b"style", b"title", b"textarea", b"xmp", b"iframe", b"noembed", b"noframes"))
 """Elements whose content is text, whatever it looks like."""
 
@@ -106,7 +107,8 @@ def _label(attributes: dict[bytes, bytes]) -> str | None:
         found = _CHARSET.search(attributes.get(b"content", b""))
         label = (found[1] or found[2] or found[3]) if found else None
     spelled = (label or b"").strip(_SPACE).decode("ascii", "replace")
-    codec = codec_of(spelled)
+    # Python would pass over other signs: a quote that was never opened ends no label.
+    codec = codec_of(spelled) if _LABEL.fullmatch(spelled) else None
     if codec is None:
         return None
     # A declaration that could be read as bytes is not UTF-16.
