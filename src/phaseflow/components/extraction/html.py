@@ -16,7 +16,7 @@ from phaseflow.components.extraction.package import no_text_layer
 from phaseflow.components.extraction.page_properties import page_properties
 from phaseflow.components.extraction.rendering import render
 from phaseflow.components.extraction.types import Extracted, Raw
-from phaseflow.components.extraction.visibility import visibility, with_open_shadows
+from phaseflow.components.extraction.visibility import FRAMING, visibility, with_open_shadows
 from phaseflow.domain.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def extract(raw: Raw) -> Extracted:
     ``needs_scripts`` and ``no_text_layer`` for a page without text of its own.
     """
     page = parse(raw)
-    text, is_framework = _content(page, _banners(page))
+    text, is_framework = _content(page)
     if len(text) <= _SHELL and _is_filled_by_scripts(page, "" if is_framework else text):
         raise _needs_scripts(raw.name)
     if not text and page.css_first(_PICTURES) and not page.css_first("body a[href]"):
@@ -70,7 +70,7 @@ def extract_whole(raw: Raw, *, is_xml: bool = False) -> Extracted:
     ``is_xml``: it is XHTML whether it says so or not.
     """
     page = parse(raw, is_xml=is_xml)
-    return Extracted(_content(page, frozenset())[0], _title(page) or raw.base_name, MEDIA_TYPE)
+    return Extracted(_content(page, is_whole=True)[0], _title(page) or raw.base_name, MEDIA_TYPE)
 
 
 def parse(raw: Raw, *, is_xml: bool = False) -> "LexborHTMLParser":
@@ -119,18 +119,19 @@ def _needs_scripts(name: str) -> DocumentError:
     return DocumentError(message, code="needs_scripts", counts=False)
 
 
-def _content(page: "LexborHTMLParser", banners: frozenset[int]) -> tuple[str, bool]:
-    """Return the text, and whether it is only what frames the page."""
+def _content(page: "LexborHTMLParser", *, is_whole: bool = False) -> tuple[str, bool]:
+    """Return the text, and whether it is only what frames the page. ``is_whole``: nothing is the head of a site."""
     body = page.body
     if body is None:
         return _instead_of_frames(page), False
-    seen = visibility(page)
-    chrome = seen.chrome | banners
-    main = _main(page)
+    words = page.raw_html.lower()
+    seen = visibility(page, words)
+    chrome = seen.chrome if is_whole else seen.chrome | _banners(page, words)
+    main = _main(page, words)
     is_content = main is not None and main.mem_id not in chrome and _holds_enough(main, body)
     content = main if main is not None and is_content else body
     # A page that is all navigation still has text: a silent nothing would be wrong.
-    text = render(content, chrome, seen.alike, seen.listed)
+    text = render(content, chrome, seen.alike, seen.listed, FRAMING)
     return text or render(body, seen.never, seen.alike, seen.listed), not text
 
 
@@ -142,25 +143,22 @@ def _instead_of_frames(page: "LexborHTMLParser") -> str:
     return render(body, frozenset()) if body else ""
 
 
-def _banners(page: "LexborHTMLParser") -> frozenset[int]:
+def _banners(page: "LexborHTMLParser", words: bytes) -> frozenset[int]:
     """The site's own head and foot, which belong to no part of the page; but not the one with the page's only h1."""
-    of_a_part = _ids(page, _OF_A_PART)
+    banners = page.css(_BANNERS) if b"<header" in words or b"<footer" in words else []
+    if not banners:
+        return frozenset()
+    of_a_part = frozenset(node.mem_id for node in page.css(_OF_A_PART))
     sole = len(page.css("h1")) == 1
     return frozenset(
-        node.mem_id
-        for node in page.css(_BANNERS)
-        if node.mem_id not in of_a_part and not (sole and node.css_first("h1"))
+        node.mem_id for node in banners if node.mem_id not in of_a_part and not (sole and node.css_first("h1"))
     )
 
 
-def _main(page: "LexborHTMLParser") -> "LexborNode | None":
-    found = page.css(_MAIN)
+def _main(page: "LexborHTMLParser", words: bytes) -> "LexborNode | None":
+    found = page.css(_MAIN) if b"<main" in words or b"role" in words else []
     return found[0] if len(found) == 1 else None
 
 
 def _holds_enough(main: "LexborNode", body: "LexborNode") -> bool:
     return len(main.text()) > _MAIN_SHARE * len(body.text())
-
-
-def _ids(page: "LexborHTMLParser", selector: str) -> frozenset[int]:
-    return frozenset(node.mem_id for node in page.css(selector))

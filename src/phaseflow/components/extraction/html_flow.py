@@ -19,15 +19,17 @@ class Flow:
         if not words:
             self.space = self.space or bool(text)
             return
-        self.put(" ".join(words), spaced=text[0].isspace())
+        self.space = self.space or text[0].isspace()
+        self.put(" ".join(words))
         self.space = text[-1].isspace()
 
-    def put(self, text: str, *, spaced: bool = False) -> None:
-        if self.gap and self.pieces:
-            self.pieces.append("\n" * self.gap)
-        elif (spaced or self.space) and self.pieces and not self.mark:
-            self.pieces.append(" ")
-        self.pieces.append(self.mark + text)
+    def put(self, text: str) -> None:
+        if self.pieces:
+            if self.gap:
+                self.pieces.append("\n" * self.gap)
+            elif self.space and not self.mark:
+                self.pieces.append(" ")
+        self.pieces.append(self.mark + text if self.mark else text)
         self.gap, self.space, self.mark = 0, False, ""
 
     def end_line(self, lines: int) -> None:

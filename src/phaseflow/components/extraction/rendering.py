@@ -1,14 +1,16 @@
 """An HTML tree as Markdown text, in one pass and without recursion, whatever the depth."""
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from phaseflow.components.extraction.formulas import Formula
 from phaseflow.components.extraction.html_flow import Flow
-from phaseflow.components.extraction.html_lists import HtmlList, integer, opened
+from phaseflow.components.extraction.html_lists import HtmlList, opened
+from phaseflow.components.extraction.html_tables import is_layout, span
 from phaseflow.components.extraction.markdown_writer import BULLET, table
 from phaseflow.components.extraction.raised import part_fraction, subscript, superscript
+from phaseflow.components.extraction.visibility import NEVER
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
@@ -22,16 +24,16 @@ _BLOCK_NAMES = """
     address article aside blockquote body center details dl dialog div fieldset figcaption figure footer form header
     hgroup hr legend main nav ol p section summary table ul
 """
-_BLOCKS = frozenset(_BLOCK_NAMES.split()) | frozenset(_HEADINGS)
-_LINES = frozenset(("br", "dd", "dt", "tr", "td", "th", "caption", "option"))
+_LINE_NAMES = "br dd dt tr td th caption option"
+_LINE_ENDS = dict.fromkeys((*_BLOCK_NAMES.split(), *_HEADINGS), 2) | dict.fromkeys(_LINE_NAMES.split(), 1)
+"""How many line ends part an element from what stands around it."""
 _RAISED: Mapping[str, Callable[[str, str], str]] = {"sup": superscript, "sub": subscript}
 _FORMULA = "math"
 _STRUCK = frozenset(("del", "s", "strike"))
-_FORMING = _BLOCKS | _LINES | _STRUCK | {"li", "pre", "img", "rt", *_RAISED}
-# A table that holds these arranges a page; its cells are read one after another. Lists also stand in tables of data,
-# which have head cells.
-_LAYOUT = ", ".join(f"td {tag}, th {tag}" for tag in ("table", "pre", "blockquote", *_HEADINGS))
-_LISTS = "td ul, td ol"
+_TABLE = frozenset(("table", "tr", "td", "th"))
+_OPENING = _TABLE | _HEADINGS.keys() | _RAISED.keys() | {"li", "pre", "ul", "ol", "rt", "img"}
+_CLOSING = (_OPENING - {"img"}) | _STRUCK
+_FORMING = _LINE_ENDS.keys() | _OPENING | _CLOSING
 _WIDEST = 20
 """Columns that a cell is taken to span: a wider one is a title above all the others."""
 _TALLEST = 1000
@@ -40,45 +42,47 @@ _MOST_COVERED = 50
 
 
 def render(
-    root: "LexborNode", skipped: Set[int], alike: Mapping[int, str] = _NONE, listed: Mapping[int, str] = _NONE
+    root: "LexborNode",
+    skipped: Set[int],
+    alike: Mapping[int, str] = _NONE,
+    listed: Mapping[int, str] = _NONE,
+    without: Set[str] = NEVER,
 ) -> str:
-    """Return the text below ``root`` as Markdown, without the elements whose ``mem_id`` is in ``skipped``.
+    """Return the text below ``root`` as Markdown, without the elements whose ``mem_id`` is in ``skipped``, and those
+    whose tag is in ``without``.
 
     ``alike``: elements that look like another, whose tag it is. ``listed``: what style sheets say of lists.
     """
     page = _Page(listed=listed)
-    for node, entering in _walk(root, skipped):
-        tag = node.tag or ""
-        if alike and tag != _TEXT:
-            tag = alike.get(node.mem_id, tag)
-        if tag == _TEXT:
-            page.write(node.text_content or "")
-        elif tag == _FORMULA or page.formula is not None:
-            page.in_formula(tag, node, entering=entering)
-        elif tag not in _FORMING:
-            continue
-        elif entering:
-            page.enter(tag, node)
-        else:
+    node = None if root.mem_id in skipped else root
+    above: list[tuple[LexborNode, str]] = []
+    # Every look at a node makes an object: one look at each, and none on the way up.
+    while True:
+        while node is not None:
+            tag = node.tag or ""
+            if tag in without or node.mem_id in skipped:
+                node = node.next
+                continue
+            if tag == _TEXT:
+                page.write(node.text_content or "")
+                node = node.next
+                continue
+            if alike:
+                tag = alike.get(node.mem_id, tag)
+            if page.formula is not None or tag == _FORMULA:
+                page.enter_formula(tag, node)
+            elif tag in _FORMING:
+                page.enter(tag, node)
+            above.append((node, tag))
+            node = node.first_child
+        if not above:
+            return page.text()
+        node, tag = above.pop()
+        if page.formula is not None:
+            page.leave_formula(tag)
+        elif tag in _FORMING:
             page.leave(tag, node)
-    return page.text()
-
-
-def _walk(root: "LexborNode", skipped: Set[int]) -> "Iterator[tuple[LexborNode, bool]]":
-    """Yield every node on the way down (True), and every element again on the way up (False)."""
-    todo: list[tuple[LexborNode, bool]] = [(root, True)]
-    while todo:
-        node, entering = todo.pop()
-        following = None if node is root else node.next
-        if entering and node.mem_id not in skipped:
-            yield node, True
-            if node.tag != _TEXT:
-                todo.append((node, False))
-                following = node.first_child
-        elif not entering:
-            yield node, False
-        if following is not None:
-            todo.append((following, True))
+        node = node.next if above else None
 
 
 @dataclass(slots=True)
@@ -111,42 +115,62 @@ class _Page:
         else:
             self.flow.write(text.replace(_SOFT_HYPHEN, "") if _SOFT_HYPHEN in text else text)
 
-    def in_formula(self, tag: str, node: "LexborNode", *, entering: bool) -> None:
+    def enter_formula(self, tag: str, node: "LexborNode") -> None:
         """Take an element of a formula, which ends with the one that began it."""
-        if entering:
-            self.formula = self.formula or Formula()
-            self.formula.start(tag, node.attributes)
-            self.formula_depth += 1
-        elif self.formula is not None:
-            self.formula.end(tag)
-            self.formula_depth -= 1
-            if not self.formula_depth:
-                text, self.formula = self.formula.text, None
-                # 1 and the fraction 1/2 are not eleven halves.
-                self.write(f" {text}" if text[:1].isdigit() and self._last[-1:].isdigit() else text)
+        self.formula = self.formula or Formula()
+        self.formula.start(tag, node.attributes)
+        self.formula_depth += 1
+
+    def leave_formula(self, tag: str) -> None:
+        assert self.formula is not None
+        self.formula.end(tag)
+        self.formula_depth -= 1
+        if not self.formula_depth:
+            text, self.formula = self.formula.text, None
+            # 1 and the fraction 1/2 are not eleven halves.
+            self.write(f" {text}" if text[:1].isdigit() and self._last[-1:].isdigit() else text)
 
     def enter(self, tag: str, node: "LexborNode") -> None:
         self._break(tag)
-        if tag in _HEADINGS:
+        if tag in _OPENING:
+            self._open(tag, node)
+
+    def leave(self, tag: str, node: "LexborNode") -> None:
+        if tag in _CLOSING:
+            self._close(tag, node)
+        if tag != "br":
+            self._break(tag)
+
+    def _break(self, tag: str) -> None:
+        if self.preformatted is not None:
+            if tag == "br":
+                self.preformatted.append("\n")
+        elif (lines := _LINE_ENDS.get(tag)) is not None:
+            self.flow.end_line(1 if self.lists and tag in ("ul", "ol") else lines)
+
+    def _open(self, tag: str, node: "LexborNode") -> None:
+        if tag == "li":
+            self._open_item(node)
+        elif tag in _TABLE:
+            self._enter_table(tag, node)
+        elif tag in _HEADINGS:
             self.flow.mark = _HEADINGS[tag]
         elif tag == "pre":
             self._open_pre()
         elif tag in ("ul", "ol"):
             self.lists.append(opened(node, self.listed.get(node.mem_id, "")))
-        elif tag == "li":
-            self._open_item(node)
         elif tag in _RAISED:
             self._open_raised()
         elif tag == "rt":
             self._mark_reading(node, "(")
-        elif tag == "img":
+        else:
             self.write(node.attributes.get("alt") or "")
-        elif tag in ("table", "tr", "td", "th"):
-            self._enter_table(tag, node)
 
-    def leave(self, tag: str, node: "LexborNode") -> None:
+    def _close(self, tag: str, node: "LexborNode") -> None:
         if tag in _HEADINGS or tag == "li":
             self.flow.mark = ""
+        elif tag in _TABLE:
+            self._leave_table(tag)
         elif tag == "pre":
             self._close_pre()
         elif tag in ("ul", "ol"):
@@ -155,21 +179,8 @@ class _Page:
             self._close_raised(tag)
         elif tag == "rt":
             self._mark_reading(node, ")")
-        elif tag in _STRUCK:
+        else:
             self._part_struck(node)
-        elif tag in ("table", "tr", "td", "th"):
-            self._leave_table(tag)
-        if tag != "br":
-            self._break(tag)
-
-    def _break(self, tag: str) -> None:
-        if self.preformatted is not None:
-            if tag == "br":
-                self.preformatted.append("\n")
-        elif tag in _BLOCKS:
-            self.flow.end_line(1 if self.lists and tag in ("ul", "ol") else 2)
-        elif tag in _LINES:
-            self.flow.end_line(1)
 
     def _open_item(self, node: "LexborNode") -> None:
         self.flow.mark = ""
@@ -237,14 +248,14 @@ class _Page:
 
     def _enter_table(self, tag: str, node: "LexborNode") -> None:
         if tag == "table":
-            self.rows, self.covered = None if _is_layout(node) else [], {}
+            self.rows, self.covered = None if is_layout(node) else [], {}
         elif self.rows is None:
             return
         elif tag == "tr":
             self.rows.append([])
         else:
             self._pass_covered(self.rows[-1])
-            self.spans = _span(node, "colspan", _WIDEST), _span(node, "rowspan", _TALLEST)
+            self.spans = span(node, "colspan", _WIDEST), span(node, "rowspan", _TALLEST)
             self.outside, self.flow = self.flow, Flow()
 
     def _leave_table(self, tag: str) -> None:
@@ -275,14 +286,3 @@ class _Page:
         if text:
             self.flow.end_line(2)
             self.flow.put(text)
-
-
-def _is_layout(node: "LexborNode") -> bool:
-    parts = list(node.iter())
-    if any(part.css_first(_LAYOUT) for part in parts):
-        return True
-    return any(part.css_first(_LISTS) for part in parts) and not any(part.css_first("th") for part in parts)
-
-
-def _span(node: "LexborNode", name: str, most: int) -> int:
-    return min(max(integer(node, name, 1), 1), most) if name in node.attributes else 1

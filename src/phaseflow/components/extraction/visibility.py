@@ -14,16 +14,23 @@ from phaseflow.components.extraction.style_sheets import raised_and_listed
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+_NEVER_NAMES = "script style template noscript svg canvas iframe object select head"
+NEVER = frozenset(_NEVER_NAMES.split())
+"""Elements that are text in no page."""
+FRAMING = NEVER | {"nav"}
+"""Those, and the ones that frame a page."""
 _TEX = '[encoding="application/x-tex"]'
-_NEVER = (
-    "script, style, template, noscript, svg, canvas, iframe, object, select, head, dialog:not([open]), "
+# To look for something on the whole page takes time: each is looked for if its word stands in the page.
+_MUTE = {
+    b"<dialog": "dialog:not([open])",
     # Formulas say everything twice: TeX reads best.
-    f"annotation-xml, annotation:not({_TEX}), semantics:has(> annotation{_TEX}) > :not(annotation)"
-)
-_CHROME = (
-    "nav, [role=navigation], [role=search], [role=menu], [role=menubar], [role=contentinfo], "
-    "[role=banner], a.headerlink"
-)
+    b"annotation": f"annotation-xml, annotation:not({_TEX}), semantics:has(> annotation{_TEX}) > :not(annotation)",
+}
+_ROLES = "navigation search menu menubar contentinfo banner"
+_CHROME = {
+    b"role": ", ".join(f"[role={role}]" for role in _ROLES.split()),
+    b"headerlink": "a.headerlink",
+}
 _RAISED = re.compile(r"(?i)(?<![\w-])vertical-align\s*:\s*(su[pb])(?:er)?\s*(?:!|;|\Z)")
 _UNSEEN = re.compile(r"(?i)(?<![\w-])(?:display\s*:\s*none|visibility\s*:\s*hidden)")
 _UNTIL_FOUND = "until-found"
@@ -42,7 +49,12 @@ _SHADOW_MODE = re.compile(r"\bshadowrootmode\s*=\s*[\"']?(?:open|closed)", re.I)
 _SHADOW_WORDS = ("shadowrootmode", "shadowRootMode", "SHADOWROOTMODE", "ShadowRootMode")
 """As anybody writes it: small letters of every page would cost more than all else here."""
 _SHADOW_ROOT = "shadow-root"
-_LOOKED_AT = f"[hidden], [aria-hidden=true], [style], button, style, {_SHADOW_ROOT}"
+_LOOKED_AT = {
+    b"hidden": "[hidden], [aria-hidden=true]",
+    b"style": "[style], style",
+    b"<button": "button",
+    _SHADOW_ROOT.encode(): _SHADOW_ROOT,
+}
 _ALWAYS_TEXT = frozenset(("h1", "h2", "h3", "h4", "h5", "h6", "summary", "dt", "legend", "caption", "figcaption"))
 _INLINE = frozenset(("a", "b", "code", "em", "i", "kbd", "label", "mark", "samp", "small", "span", "strong", "u"))
 _TEXT = "-text"
@@ -56,9 +68,9 @@ class Visibility:
     """Elements by ``mem_id``."""
 
     never: frozenset[int]
-    """What is text in no page."""
+    """What is text in no page, beside ``NEVER``."""
     chrome: frozenset[int]
-    """That, and what frames the page or cannot be seen."""
+    """That, and what frames the page or cannot be seen, beside ``FRAMING``."""
     listed: Mapping[int, str]
     """What style sheets say of lists: the value of ``list-style``."""
     alike: Mapping[int, str]
@@ -80,8 +92,8 @@ def with_open_shadows(text: str) -> str:
     return _SHADOW.sub(element, text)
 
 
-def visibility(page: "LexborHTMLParser") -> Visibility:
-    """Look at a page once."""
+def visibility(page: "LexborHTMLParser", words: bytes) -> Visibility:
+    """Look at a page once; ``words`` is its source in small letters."""
     hidden: set[int] = set()
     alike: dict[int, str] = {}
     buttons: list[LexborNode] = []
@@ -89,7 +101,7 @@ def visibility(page: "LexborHTMLParser") -> Visibility:
     sheets: list[LexborNode] = []
     lists = {"button": buttons, _SHADOW_ROOT: roots, "style": sheets}
     # Each look at the whole page takes time: one for several questions.
-    for node in page.css(_LOOKED_AT):
+    for node in _found(page, words, _LOOKED_AT):
         if (kind := lists.get(node.tag or "")) is not None:
             kind.append(node)
         attributes = node.attributes
@@ -102,12 +114,19 @@ def visibility(page: "LexborHTMLParser") -> Visibility:
     styled, listed = raised_and_listed(page, sheets)
     alike = styled | alike
     panels = _panels(page) if hidden or buttons else {}
-    never = _ids(page, _NEVER) | frozenset(_mute_buttons(buttons, panels)) | frozenset(_unslotted(roots))
-    return Visibility(never, never | _ids(page, _CHROME) | (hidden - panels.keys()), listed, alike)
+    never = {*_ids(page, words, _MUTE), *_mute_buttons(buttons, panels), *_unslotted(roots)}
+    chrome = never.union(_ids(page, words, _CHROME), hidden - panels.keys())
+    return Visibility(frozenset(never), frozenset(chrome), listed, alike)
 
 
-def _ids(page: "LexborHTMLParser", selector: str) -> frozenset[int]:
-    return frozenset(node.mem_id for node in page.css(selector))
+def _found(page: "LexborHTMLParser", words: bytes, selectors: Mapping[bytes, str]) -> "list[LexborNode]":
+    """Return the elements that any of the selectors finds whose word is among ``words``, those of the page."""
+    wanted = ", ".join(selector for word, selector in selectors.items() if word in words)
+    return page.css(wanted) if wanted else []
+
+
+def _ids(page: "LexborHTMLParser", words: bytes, selectors: Mapping[bytes, str]) -> Iterator[int]:
+    return (node.mem_id for node in _found(page, words, selectors))
 
 
 def _panels(page: "LexborHTMLParser") -> "dict[int, LexborNode | None]":
