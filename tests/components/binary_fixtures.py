@@ -58,8 +58,9 @@ def shape(text: str, kind: str | None = None) -> str:
     return f"<p:sp><p:nvSpPr>{placeholder}</p:nvSpPr><p:txBody>{lines}</p:txBody></p:sp>"
 
 
-def pptx(*slides: str, notes: str = "") -> bytes:
-    """A presentation of slides, which stand in the archive in the wrong order. The notes belong to the first."""
+def pptx(*slides: str, notes: str = "", layout: str = "", master: str = "") -> bytes:
+    """A presentation of slides, which stand in the archive in the wrong order. The notes belong to the first, the
+    layout and its master to all that have no notes."""
     order = "".join(f'<p:sldId id="{256 + n}" r:id="slide{n}"/>' for n in range(len(slides)))
     members: dict[str, str | bytes] = {
         f"ppt/slides/slide{n}.xml": f"<p:sld {P} {A} {R}>{slide}</p:sld>" for n, slide in reversed([*enumerate(slides)])
@@ -67,6 +68,12 @@ def pptx(*slides: str, notes: str = "") -> bytes:
     if notes:
         members["ppt/slides/_rels/slide0.xml.rels"] = relations(notesSlide="../notesSlides/n.xml")
         members["ppt/notesSlides/n.xml"] = f"<p:notes {P} {A}>{shape(notes, 'body')}{shape('1', 'sldNum')}</p:notes>"
+    if layout:
+        of_slides = relations(slideLayout="../slideLayouts/l.xml")
+        members |= {f"ppt/slides/_rels/slide{n}.xml.rels": of_slides for n in range(len(slides))}
+        members["ppt/slideLayouts/l.xml"] = f"<p:sldLayout {P} {A}>{layout}</p:sldLayout>"
+        members["ppt/slideLayouts/_rels/l.xml.rels"] = relations(slideMaster="../slideMasters/m.xml")
+        members["ppt/slideMasters/m.xml"] = f"<p:sldMaster {P} {A}>{master}</p:sldMaster>"
     return package(
         {
             "_rels/.rels": relations(officeDocument="ppt/presentation.xml"),

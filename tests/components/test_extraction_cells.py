@@ -110,9 +110,13 @@ def test_binary_workbooks() -> None:
             + cell_styles
             + binary(618),
             "xl/worksheets/sheet1.bin": sheet + binary(146) + binary(130),
+            "xl/worksheets/_rels/sheet1.bin.rels": relations(comments1="../comments1.bin"),
+            "xl/comments1.bin": binary(628) + binary(637, b"\0" + wide("ask Ann")) + binary(629),
         }
     )
-    assert "| 47.5% | 00042 | 36:00 | 7.5 |" in extract(data, "a.xlsb").text
+    text = extract(data, "a.xlsb").text
+    assert "| 47.5% | 00042 | 36:00 | 7.5 |" in text
+    assert text.endswith("\n\nask Ann")
 
 
 def test_a_cell_that_is_cut_by_the_end_of_a_piece_is_shown_too() -> None:

@@ -254,3 +254,27 @@ def test_points_of_slides_have_the_numbers_that_their_shape_or_they_say() -> Non
     own = body.format(point("a", circled) + point("b", circled))
     of_shape = body.format(styled + point("c") + point("d") + point("e", '<a:buChar char="x"/>'))
     assert extract(pptx(own, of_shape), "a.pptx").text == "① a\n② b\niii. c\niv. d\n- e"
+
+
+def test_points_of_slides_have_the_numbers_that_their_layout_or_its_master_says() -> None:
+    def sheet(*placeholders: tuple[str, str]) -> str:
+        return "".join(
+            f"<p:sp><p:nvPr><p:ph {said}/></p:nvPr><p:txBody><a:lstStyle>{style}</a:lstStyle></p:txBody></p:sp>"
+            for said, style in placeholders
+        )
+
+    def body(said: str, *points: str) -> str:
+        return f"<p:sp><p:nvPr><p:ph {said}/></p:nvPr><p:txBody>{''.join(points)}</p:txBody></p:sp>"
+
+    def first(mark: str) -> str:
+        return f"<a:lvl1pPr>{mark}</a:lvl1pPr>"
+
+    a, b = (f"<a:p><a:r><a:t>{text}</a:t></a:r></a:p>" for text in "ab")
+    below = '<a:p><a:pPr lvl="1"/><a:r><a:t>c</a:t></a:r></a:p>'
+    none, letters = "<a:buNone/>", '<a:buAutoNum type="alphaLcParenR"/>'
+    layout = sheet(('type="body" idx="1"', first(letters)), ('type="body" idx="2"', first(none)), ('idx="3"', ""))
+    styles = f'{first("<a:buChar/>")}<a:lvl2pPr><a:buAutoNum type="arabicPeriod"/></a:lvl2pPr>'
+    master = sheet(('type="title"', first(none))) + f"<p:txStyles><p:bodyStyle>{styles}</p:bodyStyle></p:txStyles>"
+    slides = body('idx="1"', a, b, below), body('idx="2"', a, b), body('type="obj" idx="3"', a, below)
+    found = extract(pptx(*slides, layout=layout, master=master), "a.pptx").text
+    assert found == "a) a\nb) b\n  1. c\n\na\n\nb\n\n- a\n  1. c"

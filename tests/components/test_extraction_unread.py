@@ -137,7 +137,7 @@ def test_a_star_within_a_group_of_rtf_hides_nothing() -> None:
 def test_a_text_without_end_is_refused_where_it_is_too_much(
     name: str, member: str, begin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("phaseflow.components.extraction.package.MAX_CHARS", 100_000)
+    monkeypatch.setattr("phaseflow.components.extraction.xml_events.MAX_CHARS", 100_000)
     read: list[int] = []
     whole = Package.chunks
 

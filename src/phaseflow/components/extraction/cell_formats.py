@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from phaseflow.components.extraction.number_format import BUILTIN, GENERAL, shown, text_frame
+from phaseflow.components.extraction.number_format import BUILTIN, GENERAL, QUICK_BELOW, quick_ways, shown, text_frame
 from phaseflow.components.extraction.package import Package
 from phaseflow.components.extraction.sheet_cells import SharedTexts, SheetCells
 from phaseflow.components.extraction.workbook import Place, place_of
@@ -51,14 +51,18 @@ class CellFormats:
             return
         if not self._codes:
             return
-        rest = b""
+        rest, quick = b"", {style: quick_ways(code) for style, code in self._codes.items()}
         for chunk in self._package.chunks(sheet):
             text = rest + chunk
             end = max(text.rfind(b"</c>"), text.rfind(b":c>"), 0)
             for column, row, style, value, attributes, other in self._cells.findall(text, 0, end):
                 if column:
-                    words = shown(float(value), self._codes[style], is_1904=self._is_1904)
-                    if words is not None:
+                    number, ways = float(value), quick[style]
+                    if ways is not None and -QUICK_BELOW < number < QUICK_BELOW:
+                        words: str | None = ways[number < 0](number)
+                    else:
+                        words = shown(number, self._codes[style], is_1904=self._is_1904)
+                    if words:
                         yield (int(row) - 1, _column(column)), words
                 elif (found := self._shown(attributes, other)) is not None:
                     yield found

@@ -7,16 +7,9 @@ from phaseflow.components.extraction import html
 from phaseflow.components.extraction.markdown_headings import first_heading
 from phaseflow.components.extraction.markdown_writer import Draft
 from phaseflow.components.extraction.metadata import office_properties
-from phaseflow.components.extraction.package import (
-    Elements,
-    Package,
-    Properties,
-    encrypted,
-    no_text_layer,
-    nothing_found,
-    resolved,
-)
+from phaseflow.components.extraction.package import Package, encrypted, no_text_layer, nothing_found, resolved
 from phaseflow.components.extraction.types import Extracted, Raw
+from phaseflow.components.extraction.xml_events import Elements, Properties
 from phaseflow.components.protocols import MetadataValue
 
 _MOST_OF_A_CHAPTER = 4 * html.MAX_CHARS

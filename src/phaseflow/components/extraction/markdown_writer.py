@@ -15,6 +15,9 @@ MAX_CHARS = 64_000_000
 BULLET = "- "
 # What XML and SQLite do not take, and Markdown has no use for.
 # A soft hyphen says where a word may be broken; in the middle of one it would not be found.
+_EDGE = "\0"
+"""Between cells: a sign that none of them has."""
+_UNTIDY = re.compile("[\x01-\x1f\x7f\xad\ufffe\uffff\ud800-\udfff|]|[^\\S ]| (?=[ \0]|\\Z)|(?<=\0) |\\A ")
 _DIRT = re.compile("[\x00-\x08\x0b-\x1f\x7f\xad\ufffe\uffff\ud800-\udfff]")
 
 
@@ -96,14 +99,21 @@ class Draft:
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Return rows as a Markdown table whose first row is the head; empty rows and empty last columns are left out."""
-    lines = [[line(cell).replace("|", "\\|") for cell in row] for row in rows]
-    lines = [cells for cells in lines if any(cells)]
-    width = max((_used(cells) for cells in lines), default=0)
-    if width == 0:
+    lines = [text for row in rows if (text := _cells(row))]
+    if not lines:
         return ""
-    filled = [cells[:width] + [""] * (width - len(cells)) for cells in lines]
-    head, *body = filled
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * width, *body))
+    width = max(text.count(_EDGE) for text in lines) + 1
+    head, *body = (text + _EDGE * (width - 1 - text.count(_EDGE)) for text in lines)
+    return "\n".join(f"| {text.replace(_EDGE, ' | ')} |" for text in (head, _EDGE.join(["---"] * width), *body))
+
+
+def _cells(row: Sequence[str]) -> str:
+    """Return the cells of a row as lines, parted by ``_EDGE``, without empty ones at the end."""
+    text = _EDGE.join(row)
+    # A look at a whole row instead of one at every cell: nearly all are lines already.
+    if _UNTIDY.search(text) or text.count(_EDGE) >= len(row):
+        text = _EDGE.join(line(cell).replace("|", "\\|") for cell in row)
+    return text.rstrip(_EDGE)
 
 
 def line(text: str) -> str:
@@ -116,7 +126,3 @@ def _clean(text: str) -> str:
     if _DIRT.search(text) is None:
         return text
     return _DIRT.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\v", "\n").replace("\f", "\n"))
-
-
-def _used(cells: Sequence[str]) -> int:
-    return max((place for place, cell in enumerate(cells, 1) if cell), default=0)

@@ -34,7 +34,9 @@ _TOKEN = re.compile(
 _FRAME = r"(?:\"[^\"]*\"|\\.|[ $€£()+-])*"
 _QUICK = re.compile(rf"(?P<before>{_FRAME})(?P<whole>#,##0|0+)(?P<decimals>\.0+)?(?P<after>(?P<percent>%)?{_FRAME})")
 _LITERAL = re.compile(r"\"([^\"]*)\"|\\(.)")
-_QUICK_BELOW = 1e13
+QUICK_BELOW = 1e13
+_SHORT = 16
+"""Letters in which no number has more than 15 digits."""
 _TIE = 1 + 1e-15
 """Excel keeps 15 digits: what is half to them is rounded up, though the number may be a little less than half."""
 _CONDITION = re.compile(r"(<=|>=|<>|<|>|=)\s*(-?[\d.]+)")
@@ -62,8 +64,8 @@ def shown(value: float, code: str, *, is_1904: bool = False) -> str | None:
     """
     if not isfinite(value):
         return None
-    quick = _quick(code)
-    if quick is not None and abs(value) < _QUICK_BELOW:
+    quick = quick_ways(code)
+    if quick is not None and abs(value) < QUICK_BELOW:
         return quick[value < 0](value) or None
     if value > 0 and (date := _date(code)) is not None:
         return moment(date, value, is_1904=is_1904)
@@ -79,8 +81,9 @@ def shown(value: float, code: str, *, is_1904: bool = False) -> str | None:
 
 
 @lru_cache(maxsize=1000)
-def _quick(code: str) -> tuple[Callable[[float], str], Callable[[float], str]] | None:
-    """Return how numbers from zero on and those below are shown, for the plain formats that most cells have."""
+def quick_ways(code: str) -> tuple[Callable[[float], str], Callable[[float], str]] | None:
+    """Return how numbers from zero on and those below are shown, for the plain formats that most cells have, as far as
+    they are smaller than ``QUICK_BELOW``. ``""`` is for what is shown as it stands."""
     found = [_QUICK.fullmatch(section) for section in code[: _LONGEST + 1].split(";")]
     if len(code) > _LONGEST or len(found) > 2 or not all(found):
         return None
@@ -285,5 +288,8 @@ def plain(value: float) -> str:
     """Return a number without a format, with as many digits as Excel keeps."""
     if value.is_integer() and abs(value) < 1e15:
         return str(int(value))
+    whole = repr(value)
+    if len(whole) <= _SHORT and "e" not in whole:
+        return whole
     short = f"{value:.15g}"
-    return short if float(short) == value or len(short) < len(repr(value)) else repr(value)
+    return short if float(short) == value or len(short) < len(whole) else whole

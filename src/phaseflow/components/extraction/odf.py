@@ -7,18 +7,9 @@ from phaseflow.components.extraction.metadata import office_properties
 from phaseflow.components.extraction.odf_content import Content
 from phaseflow.components.extraction.odf_pages import OfPages
 from phaseflow.components.extraction.odf_styles import Styles
-from phaseflow.components.extraction.package import (
-    Elements,
-    Handler,
-    Package,
-    Properties,
-    Texts,
-    encrypted,
-    no_text_layer,
-    parse_xml,
-    resolved,
-)
+from phaseflow.components.extraction.package import Package, encrypted, no_text_layer, resolved
 from phaseflow.components.extraction.types import Extracted, Raw
+from phaseflow.components.extraction.xml_events import Elements, Handler, Properties, Texts, parse_xml
 from phaseflow.domain.errors import DocumentError
 
 _PIECE = 65_536

@@ -2,36 +2,25 @@
 
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from io import BytesIO
 from posixpath import join, normpath
-from typing import Protocol
 from urllib.parse import unquote
-from xml.parsers import expat
 
-from phaseflow.components.extraction.markdown_writer import MAX_CHARS
 from phaseflow.components.extraction.metadata import office_properties
 from phaseflow.components.extraction.types import Raw
+from phaseflow.components.extraction.xml_events import Handler, Properties, Texts, parse_xml, too_large
 from phaseflow.components.protocols import MetadataValue
 from phaseflow.domain.errors import DocumentError
 
 MAX_UNPACKED = 512 * 1024 * 1024
 """Bytes read from one document, over all its members. Markup packs 10 to 20 times."""
 _CHUNK = 65_536
-_LONGEST_PROPERTY = 10_000
+_MOST_HELD = 16 * 1024 * 1024
+"""Bytes of members that are held."""
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
 _PICTURE_ENDS = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp", ".emf", ".wmf", ".webp", ".svg")
-
-
-class Handler(Protocol):
-    """Takes the events of an XML member. Names and attributes come without their namespace."""
-
-    def start(self, name: str, attributes: dict[str, str]) -> None: ...
-
-    def end(self, name: str) -> None: ...
-
-    def data(self, text: str) -> None: ...
 
 
 class Package:
@@ -42,6 +31,9 @@ class Package:
         self._left = MAX_UNPACKED
         self._read: dict[str, int] = {}
         """How far each member has been read: to read it again costs nothing more."""
+        self._held: dict[str, list[bytes]] = {}
+        """Members that are read again need not be unpacked again, as long as there is room for them."""
+        self._room = _MOST_HELD
         if raw.data.startswith(_OLE):
             raise _ole(raw)
         try:
@@ -65,7 +57,7 @@ class Package:
             pieces.append(chunk)
             size += len(chunk)
             if size > most:
-                raise _too_large(self.name, f"holds more than {most:,} bytes in {member}")
+                raise too_large(self.name, f"holds more than {most:,} bytes in {member}")
         return b"".join(pieces)
 
     def chunks(self, member: str) -> Iterator[bytes]:
@@ -76,12 +68,21 @@ class Package:
         if info.flag_bits & 1:
             raise encrypted(self.name)
         try:
+            if (held := self._held.get(info.filename)) is not None:
+                yield from held
+                return
+            pieces: list[bytes] = []
             with self._archive.open(info) as file:
                 place = 0
                 while chunk := file.read(_CHUNK):
                     place += len(chunk)
                     self._spend(info.filename, place)
+                    if place <= self._room:
+                        pieces.append(chunk)
                     yield chunk
+            if place <= self._room:
+                self._held[info.filename] = pieces
+                self._room -= place
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
             raise self.malformed("it cannot be unpacked") from error
 
@@ -132,43 +133,7 @@ class Package:
             self._read[member] = place
             self._left -= place - before
         if self._left < 0:
-            raise _too_large(self.name, f"unpacks to more than {MAX_UNPACKED:,} bytes")
-
-
-def parse_xml(chunks: Iterable[bytes], handler: Handler, malformed: Callable[[str], DocumentError], name: str) -> None:
-    """Send the events of XML to ``handler``. Entities are refused; nothing is fetched. Raises DocumentError
-    ``too_large`` at the text that is too much, however much of it would follow.
-    """
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.buffer_text = True
-    short = _Short()
-
-    def start(name: str, attributes: dict[str, str]) -> None:
-        # Most elements have no attributes.
-        handler.start(short[name], attributes and {short[key]: value for key, value in attributes.items()})
-
-    def refuse_entity(*_: object) -> None:
-        raise malformed("it declares XML entities")
-
-    left = MAX_CHARS
-
-    def data(text: str) -> None:
-        nonlocal left
-        left -= len(text)
-        if left < 0:
-            raise _too_large(name, f"holds more than {MAX_CHARS:,} characters of text")
-        handler.data(text)
-
-    parser.StartElementHandler = start
-    parser.EndElementHandler = lambda name: handler.end(short[name])
-    parser.CharacterDataHandler = data
-    parser.EntityDeclHandler = refuse_entity
-    try:
-        for chunk in chunks:
-            parser.Parse(chunk, False)
-        parser.Parse(b"", True)
-    except expat.ExpatError as error:
-        raise malformed(str(error)) from error
+            raise too_large(self.name, f"unpacks to more than {MAX_UNPACKED:,} bytes")
 
 
 class Relation:
@@ -179,57 +144,6 @@ class Relation:
     def __init__(self, kind: str, target: str) -> None:
         self.kind = kind
         self.target = target
-
-
-class Texts:
-    """Takes the texts of all elements of one name."""
-
-    def __init__(self, name: str) -> None:
-        self.texts: list[str] = []
-        self._name = name
-        self._pieces: list[str] | None = None
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        if name == self._name:
-            self._pieces = []
-
-    def end(self, name: str) -> None:
-        if name == self._name and self._pieces is not None:
-            self.texts.append("".join(self._pieces))
-            self._pieces = None
-
-    def data(self, text: str) -> None:
-        if self._pieces is not None:
-            self._pieces.append(text)
-
-
-class Properties:
-    """Takes the first text of each element, by its name."""
-
-    def __init__(self) -> None:
-        self.said: dict[str, str] = {}
-        self._name = ""
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._name = name.lower()
-
-    def end(self, name: str) -> None:
-        self._name = ""
-
-    def data(self, text: str) -> None:
-        if self._name and text.strip() and len(text) <= _LONGEST_PROPERTY:
-            self.said.setdefault(self._name, text)
-
-
-class Elements:
-    """Takes every element's start by a call."""
-
-    def __init__(self, call: Callable[[str, dict[str, str]], None]) -> None:
-        self.start = call
-
-    def end(self, name: str) -> None: ...
-
-    def data(self, text: str) -> None: ...
 
 
 class _Relations:
@@ -248,28 +162,10 @@ class _Relations:
     def data(self, text: str) -> None: ...
 
 
-class _Short(dict[str, str]):
-    """Names without their namespace, each worked out once; but ``svg:title`` is no title, and ``r:id`` no ``id``."""
-
-    def __missing__(self, name: str) -> str:
-        space, _, local = name.rpartition(" ")
-        mark = "svg-" if ":svg-" in space else "r-" if _is_of_relations(space) else ""
-        self[name] = short = mark + local
-        return short
-
-
-def _is_of_relations(space: str) -> bool:
-    return "officeDocument" in space and space.endswith("/relationships")
-
-
 def resolved(folder: str, target: str) -> str:
     """Return the member that a reference in ``folder`` means."""
     path = unquote(target.partition("#")[0])
     return normpath(path.lstrip("/") if path.startswith("/") else join(folder, path))
-
-
-def _too_large(name: str, what: str) -> DocumentError:
-    return DocumentError(f"{name} {what}; split it or exclude it", code="too_large")
 
 
 def encrypted(name: str) -> DocumentError:

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 from phaseflow.components.extraction.formulas import Formula
 from phaseflow.components.extraction.markdown_writer import BULLET, Draft, line
-from phaseflow.components.extraction.odf_styles import number_of
 from phaseflow.components.extraction.ordinals import HTML, WORD
-from phaseflow.components.extraction.package import Elements, Package, Texts, no_text_layer
+from phaseflow.components.extraction.package import Package, no_text_layer
+from phaseflow.components.extraction.pptx_layouts import Inherited, Layouts, LevelMarks, Mark, mark_of
 from phaseflow.components.extraction.raised import Line
 from phaseflow.components.extraction.types import Extracted, Raw
+from phaseflow.components.extraction.xml_events import Elements, Texts
 
 _TITLES = frozenset(("title", "ctrTitle"))
 # On every slide, and no content of it.
@@ -25,7 +26,6 @@ _OTHER_FORMS = {
     "ea1JpnKorPlain": WORD["chineseCounting"], "hebrew2Minus": WORD["hebrew2"], "hindiNumPeriod": WORD["hindiNumbers"],
     "thaiNumPeriod": WORD["thaiNumbers"],
 }  # fmt: skip
-_STYLE_LEVEL = re.compile(r"lvl([1-9])pPr")
 _NO_TITLES = ("", "PowerPoint Presentation")
 
 
@@ -35,10 +35,10 @@ def extract(raw: Raw) -> Extracted:
     Raises DocumentError ``encrypted``, ``malformed``, ``too_large``, ``no_text_layer``.
     """
     package = Package(raw)
-    draft = Draft(raw.name)
+    draft, layouts = Draft(raw.name), Layouts(package)
     for number, slide in enumerate(_slides(package), 1):
         draft.part(f"slide {number}")
-        package.parse(slide, _Slide(draft))
+        package.parse(slide, _Slide(draft, layouts.of(slide)))
         _add_attached(package, slide, draft)
     if draft.is_empty and package.has_pictures():
         raise no_text_layer(raw.name)
@@ -76,7 +76,7 @@ def _add_attached(package: Package, slide: str, draft: Draft) -> None:
 def drawn(package: Package, member: str) -> str:
     """Return what a chart, a diagram, a drawing or a page of notes of any Office document says."""
     apart = Draft(package.name)
-    found = _Slide(apart, has_points=False)
+    found = _Slide(apart, Inherited(), has_points=False)
     package.parse(member, found)
     apart.put(", ".join(dict.fromkeys(found.labels)))
     return "".join(apart.pieces)
@@ -95,10 +95,11 @@ class _Paragraph:
 class _Slide:
     """Turns the events of a slide, a chart or a page of notes into blocks."""
 
-    def __init__(self, draft: Draft, *, has_points: bool = True) -> None:
+    def __init__(self, draft: Draft, inherited: Inherited, *, has_points: bool = True) -> None:
         self.labels: list[str] = []
         """The names of a chart's series and categories."""
         self._draft = draft
+        self._inherited = inherited
         self._has_points = has_points
         self._placeholder: str | None = None
         self._paragraph: _Paragraph | None = None
@@ -111,9 +112,8 @@ class _Slide:
         self._counts: dict[int, tuple[str, int]] = {}
         """How far the numbered lists of each level have come, and how they are numbered."""
         self._in_labels = self._is_hidden = False
-        self._styled: dict[int, tuple[str, int]] = {}
-        """How the shape numbers its points that do not say it themselves, by level."""
-        self._style_level = 0
+        self._styled = LevelMarks()
+        """How the shape marks its points that do not say it themselves."""
         self._formula: Formula | None = None
         self._formula_depth = 0
         self._skipping = 0
@@ -132,14 +132,13 @@ class _Slide:
         elif name == "p":
             # Text of a placeholder that is not the title is a list of points.
             self._paragraph = _Paragraph(is_item=self._has_points and self._placeholder in ("", "body", "obj"))
+            self._set_mark(self._styled.found.get(0))
         elif name == "pPr" and self._paragraph:
             level = attributes.get("lvl", "0")
             self._paragraph.level = int(level) if level in "012345678" and level else 0
-            self._paragraph.form, self._paragraph.start = self._styled.get(self._paragraph.level, ("", 1))
-        elif name in ("buNone", "buChar", "buBlip") and self._paragraph:
-            self._paragraph.is_item, self._paragraph.form = name != "buNone", ""
-        elif name == "buAutoNum":
-            self._number(attributes.get("type", ""), number_of(attributes.get("startAt"), 1))
+            self._set_mark(self._styled.found.get(self._paragraph.level))
+        elif self._paragraph and (mark := mark_of(name, attributes)):
+            self._set_mark(mark)
         elif name == "rPr":
             self._position = _position(attributes.get("baseline", ""))
         else:
@@ -162,6 +161,8 @@ class _Slide:
             self._in_labels = False
         elif name in ("tc", "tbl"):
             self._close(name)
+        else:
+            self._styled.end(name)
 
     def data(self, text: str) -> None:
         if self._skipping:
@@ -173,11 +174,10 @@ class _Slide:
         elif self._taking_labels:
             self.labels.append(text)
 
-    def _number(self, form: str, start: int) -> None:
-        if self._paragraph:
-            self._paragraph.is_item, self._paragraph.form, self._paragraph.start = True, form, start
-        elif self._style_level:
-            self._styled[self._style_level - 1] = form, start
+    def _set_mark(self, mark: Mark | None) -> None:
+        if self._paragraph and mark is not None:
+            form, self._paragraph.start = mark
+            self._paragraph.is_item, self._paragraph.form = form is not None, form or ""
 
     def _end_formula(self, name: str) -> None:
         if self._formula is None:
@@ -196,16 +196,15 @@ class _Slide:
         elif name == "v":
             self._taking_labels = self._in_labels
         elif name in ("sp", "pic"):
-            self._placeholder, self._is_hidden, self._styled = None, False, {}
+            self._placeholder, self._is_hidden, self._styled = None, False, LevelMarks()
         elif name == "graphicFrame":
             self._is_hidden = False
         elif name == "cNvPr":
             self._is_hidden = attributes.get("hidden", "0") in ("1", "true")
             self._draft.put("" if self._is_hidden else attributes.get("descr", ""))
-        elif found := _STYLE_LEVEL.fullmatch(name):
-            self._style_level = int(found[1])
         elif name == "ph":
             self._placeholder = attributes.get("type", "")
+            self._styled = LevelMarks(self._inherited.marks(attributes))
         elif name == "strCache":
             self._in_labels = True
         elif name == "tbl":
@@ -214,6 +213,8 @@ class _Slide:
             self._rows.append([])
         elif self._rows is not None and name == "tc":
             self._cell = []
+        else:
+            self._styled.start(name, attributes)
 
     def _close(self, name: str) -> None:
         if name == "tbl" and self._rows is not None:

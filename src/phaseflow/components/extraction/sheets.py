@@ -40,6 +40,7 @@ _LONGEST_TEXT = 8_000_000
 """Bytes: Excel takes 32,767 characters."""
 # Not of a cell without content, which only has a style: the library passes it over, however far away it is.
 _REFERENCE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["'][^<>]{0,2000}+(?<!/)>""")
+_FAR = re.compile(rb"[\"'](?:[A-Za-z]{3}\d{1,7}|[A-Za-z]{1,2}\d{5,7})[\"']")
 _VALUE = re.compile(rb"<(?:\w+:)?(?:v|is|t|p)>[^<]|office:value=")
 
 
@@ -95,7 +96,8 @@ def _beside_xml(package: Package) -> _Beside:
         said = {name: PassedOver({}, texts) for name, texts in ods.remarks().items()}
         return _Beside(said, lambda name: by_sheet.get(name, ()))
     if (binary := binary_workbook(package)) is not None:
-        return _Beside({}, binary.cells)
+        said = {name: PassedOver({}, binary.remarks(name)) for name in binary.sheets}
+        return _Beside(said, binary.cells)
     listed, is_1904 = sheets_of(package)
     formats, members = CellFormats(package, is_1904=is_1904), dict(listed)
     return _Beside(passed_over(package, listed), lambda name: formats.shown(members[name]) if name in members else ())
@@ -192,12 +194,11 @@ def _look_inside(package: Package) -> None:
     for name in package.names():
         if name.endswith((".xml", ".bin")):
             _measure(package, name)
+        if name.startswith("xl/worksheets/") and _reaches_far(package, name):
+            _measure_sheet(package, name)
 
 
 def _measure(package: Package, sheet: str) -> None:
-    is_sheet = sheet.startswith("xl/worksheets/")
-    rows = columns = 0
-    cut = b""
     text_length = 0
     for chunk in package.chunks(sheet):
         # The library takes a text of any length into memory, several times over.
@@ -207,13 +208,28 @@ def _measure(package: Package, sheet: str) -> None:
                 f"{package.name} has a text of more than {_LONGEST_TEXT:,} bytes in one cell; split it or exclude it"
             )
             raise DocumentError(message, code="too_large")
-        if is_sheet:
-            # A tag may be cut in two by the end of a chunk.
-            text = cut + chunk
-            cut = chunk[-_LONGEST_CELL:]
-            found = _REFERENCE.findall(text)
-            columns = max(columns, max(map(_column, {letters for letters, _ in found}), default=0))
-            rows = max(rows, max((int(digits) for _, digits in found), default=0))
+
+
+def _reaches_far(package: Package, sheet: str) -> bool:
+    """Whether a sheet may have so many cells at all: most have nothing beyond row 9999 or column ZZ."""
+    cut = b""
+    for chunk in package.chunks(sheet):
+        # A reference may be cut in two by the end of a chunk.
+        if _FAR.search(cut + chunk):
+            return True
+        cut = chunk[-_LONGEST_CELL:]
+    return False
+
+
+def _measure_sheet(package: Package, sheet: str) -> None:
+    rows = columns = 0
+    cut = b""
+    for chunk in package.chunks(sheet):
+        text = cut + chunk
+        cut = chunk[-_LONGEST_CELL:]
+        found = _REFERENCE.findall(text)
+        columns = max(columns, max(map(_column, {letters for letters, _ in found}), default=0))
+        rows = max(rows, max((int(digits) for _, digits in found), default=0))
     if rows * columns > MAX_CELLS:
         raise _too_large(package.name, sheet, rows, columns)
 

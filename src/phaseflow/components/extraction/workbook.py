@@ -4,14 +4,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from phaseflow.components.extraction.package import Elements, Package, Texts
+from phaseflow.components.extraction.package import Package
 from phaseflow.components.extraction.pptx import drawn
+from phaseflow.components.extraction.xml_events import Elements, Texts
 
 _UNREAD = re.compile(
     rb"</(?:\w+:)?f>\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</|</(?:\w+:)?c>)"  # a formula without a value
     rb"|\bt=[\"']e[\"']"  # an error, as #DIV/0!
 )
-_STAND_IN = "[Threaded comment]"
+STAND_IN = "[Threaded comment]"
 """What stands in the place of a conversation for programs that do not know them."""
 _OVERLAP = 64
 _SIGNS_OF_UNREAD = (b"f>", b'"e"', b"'e'")
@@ -53,7 +54,7 @@ def sheets_of(package: Package) -> tuple[list[tuple[str, str]], bool]:
 
 def passed_over(package: Package, sheets: Sequence[tuple[str, str]]) -> dict[str, PassedOver]:
     """Return what was passed over, by the name of the sheet."""
-    return {name: PassedOver(_cells(package, sheet), tuple(_remarks(package, sheet)), sheet) for name, sheet in sheets}
+    return {name: PassedOver(_cells(package, sheet), tuple(remarks(package, sheet)), sheet) for name, sheet in sheets}
 
 
 def place_of(reference: str) -> Place | None:
@@ -85,14 +86,15 @@ def _has_unread(package: Package, sheet: str) -> bool:
     return False
 
 
-def _remarks(package: Package, sheet: str) -> Iterator[str]:
+def remarks(package: Package, sheet: str) -> Iterator[str]:
+    """Yield what comments, conversations, drawings and charts of a sheet say, as far as they are XML."""
     for relation in package.relations(sheet).values():
-        if relation.target not in package:
+        if relation.target not in package or relation.target.lower().endswith(".bin"):
             continue
         if relation.kind == "comments":
             comments = Texts("text")
             package.parse(relation.target, comments)
-            yield from (text for text in comments.texts if not text.startswith(_STAND_IN))
+            yield from (text for text in comments.texts if not text.startswith(STAND_IN))
         elif relation.kind == "threadedComment":
             threads = Texts("text")
             package.parse(relation.target, threads)

@@ -1,4 +1,4 @@
-"""What calamine passes over in a binary Excel workbook (``xlsb``): formats of numbers."""
+"""What calamine passes over in a binary Excel workbook (``xlsb``): formats of numbers, and comments."""
 
 import struct
 from collections.abc import Iterator
@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 from phaseflow.components.extraction.number_format import BUILTIN, shown
 from phaseflow.components.extraction.package import Package
-from phaseflow.components.extraction.workbook import Place
+from phaseflow.components.extraction.workbook import STAND_IN, Place, remarks
 from phaseflow.components.extraction.xls import unpacked
 
 _ROW, _RK, _REAL, _FORMULA = 0, 2, 5, 9
 _FORMAT, _STYLE, _STYLES, _END_OF_STYLES = 44, 47, 617, 618
 _PROPERTIES, _SHEET = 153, 156
+_COMMENT_TEXT = 637
 _LARGEST = 1 << 24
 """Bytes of a record: more is damage."""
 _MAIN = "xl/workbook.bin"
@@ -43,6 +44,17 @@ class BinaryWorkbook:
                     text = shown(unpacked(packed) if kind == _RK else packed, code, is_1904=self.is_1904)
                     if text is not None:
                         yield (row, column), text
+
+    def remarks(self, name: str) -> tuple[str, ...]:
+        """Return what comments, drawings and charts of a sheet say."""
+        sheet = self.sheets[name]
+        found: list[str] = []
+        for relation in self.package.relations(sheet).values():
+            if relation.kind == "comments" and relation.target in self.package and relation.target.endswith(".bin"):
+                # Behind a byte that says whether some of the letters are bold and the like.
+                records = _records(self.package, relation.target)
+                found += [_string(body, 1)[0] for kind, body in records if kind == _COMMENT_TEXT]
+        return (*(text for text in found if not text.startswith(STAND_IN)), *remarks(self.package, sheet))
 
 
 def binary_workbook(package: Package) -> BinaryWorkbook | None:

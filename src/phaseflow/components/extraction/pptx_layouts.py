@@ -1,0 +1,132 @@
+"""How the points of a slide are marked where the slide does not say: its layout does, and the master of that."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from phaseflow.components.extraction.odf_styles import number_of
+from phaseflow.components.extraction.package import Package
+
+Mark = tuple[str | None, int]
+"""How points are numbered, ``""`` for bullets and None for no mark at all, and the number of the first."""
+Marks = Mapping[int, Mark]
+"""By level, from 0."""
+
+BULLETED = ("", 1)
+_NONE: Marks = {}
+_LEVEL = re.compile(r"lvl([1-9])pPr")
+_KINDS = {"": "body", "obj": "body", "ctrTitle": "title", "subTitle": "body"}
+"""What a placeholder of a master stands for that of a layout or slide."""
+
+
+@dataclass(slots=True)
+class LevelMarks:
+    """Takes the events of a style of lists: ``found`` has the levels that say how they are marked."""
+
+    found: dict[int, Mark] = field(default_factory=dict)
+    level: int | None = None
+    """Of the style that is open."""
+
+    def start(self, name: str, attributes: Mapping[str, str]) -> None:
+        if level := _LEVEL.fullmatch(name):
+            self.level = int(level[1]) - 1
+        elif self.level is not None and (mark := mark_of(name, attributes)) is not None:
+            self.found[self.level] = mark
+
+    def end(self, name: str) -> None:
+        if _LEVEL.fullmatch(name):
+            self.level = None
+
+
+def mark_of(name: str, attributes: Mapping[str, str]) -> Mark | None:
+    """Return what an element says of the mark of a point; None when it says nothing."""
+    if name == "buAutoNum":
+        return attributes.get("type", ""), number_of(attributes.get("startAt"), 1)
+    if name in ("buChar", "buBlip"):
+        return BULLETED
+    return (None, 1) if name == "buNone" else None
+
+
+@dataclass(slots=True)
+class _Sheet:
+    """A layout or a master: what its placeholders say, by number and by kind."""
+
+    by_number: dict[str, Marks] = field(default_factory=dict)
+    by_kind: dict[str, Marks] = field(default_factory=dict)
+    body: LevelMarks = field(default_factory=LevelMarks)
+    """Of a master: what holds for all text that is no title."""
+    _shape: LevelMarks = field(default_factory=LevelMarks)
+    _in_body: bool = False
+    _in_shape: bool = False
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "sp":
+            self._shape = LevelMarks()
+        elif name == "ph":
+            self.by_kind.setdefault(_kind(attributes), self._shape.found)
+            if number := attributes.get("idx"):
+                self.by_number[number] = self._shape.found
+        elif name in ("bodyStyle", "lstStyle"):
+            self._in_body, self._in_shape = name == "bodyStyle", name == "lstStyle"
+        elif self._in_body:
+            self.body.start(name, attributes)
+        elif self._in_shape:
+            self._shape.start(name, attributes)
+
+    def end(self, name: str) -> None:
+        if name in ("bodyStyle", "lstStyle"):
+            self._in_body = self._in_shape = False
+        elif self._in_body:
+            self.body.end(name)
+        elif self._in_shape:
+            self._shape.end(name)
+
+    def data(self, text: str) -> None: ...
+
+
+class Layouts:
+    """The layouts and masters of a presentation, each read once."""
+
+    def __init__(self, package: Package) -> None:
+        self._package = package
+        self._sheets: dict[str, _Sheet] = {}
+
+    def of(self, slide: str) -> "Inherited":
+        """Return what the slide gets from its layout."""
+        layout = self._behind(slide, "slideLayout")
+        master = self._behind(layout, "slideMaster") if layout else None
+        return Inherited(self._sheet(layout), self._sheet(master))
+
+    def _behind(self, member: str, kind: str) -> str | None:
+        relations = self._package.relations(member).values()
+        return next((each.target for each in relations if each.kind == kind and each.target in self._package), None)
+
+    def _sheet(self, member: str | None) -> _Sheet:
+        if member is None:
+            return _Sheet()
+        if member not in self._sheets:
+            self._sheets[member] = sheet = _Sheet()
+            self._package.parse(member, sheet)
+        return self._sheets[member]
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """What one slide gets."""
+
+    layout: _Sheet = field(default_factory=_Sheet)
+    master: _Sheet = field(default_factory=_Sheet)
+
+    def marks(self, placeholder: Mapping[str, str]) -> dict[int, Mark]:
+        """Return how the points of a placeholder are marked, given its attributes."""
+        kind = _kind(placeholder)
+        said = self.layout.by_number.get(placeholder.get("idx", ""))
+        said = self.layout.by_kind.get(kind, _NONE) if said is None else said
+        if kind != "body":
+            return dict(said)
+        return {**self.master.body.found, **self.master.by_kind.get(kind, _NONE), **said}
+
+
+def _kind(placeholder: Mapping[str, str]) -> str:
+    kind = placeholder.get("type", "")
+    return _KINDS.get(kind, kind)

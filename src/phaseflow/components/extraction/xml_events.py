@@ -1,0 +1,126 @@
+"""XML by its events: names without their namespaces, no entities, and no more text than a document may have."""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+from xml.parsers import expat
+
+from phaseflow.components.extraction.markdown_writer import MAX_CHARS
+from phaseflow.domain.errors import DocumentError
+
+_LONGEST_PROPERTY = 10_000
+
+
+class Handler(Protocol):
+    """Takes the events of an XML member. Names and attributes come without their namespace."""
+
+    def start(self, name: str, attributes: dict[str, str]) -> None: ...
+
+    def end(self, name: str) -> None: ...
+
+    def data(self, text: str) -> None: ...
+
+
+def parse_xml(chunks: Iterable[bytes], handler: Handler, malformed: Callable[[str], DocumentError], name: str) -> None:
+    """Send the events of XML to ``handler``. Entities are refused; nothing is fetched. Raises DocumentError
+    ``too_large`` at the text that is too much, however much of it would follow.
+    """
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
+    short = _Short()
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        # Most elements have no attributes.
+        handler.start(short[name], attributes and {short[key]: value for key, value in attributes.items()})
+
+    def refuse_entity(*_: object) -> None:
+        raise malformed("it declares XML entities")
+
+    left = MAX_CHARS
+
+    def data(text: str) -> None:
+        nonlocal left
+        left -= len(text)
+        if left < 0:
+            raise too_large(name, f"holds more than {MAX_CHARS:,} characters of text")
+        handler.data(text)
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = lambda name: handler.end(short[name])
+    parser.CharacterDataHandler = data
+    parser.EntityDeclHandler = refuse_entity
+    try:
+        for chunk in chunks:
+            parser.Parse(chunk, False)
+        parser.Parse(b"", True)
+    except expat.ExpatError as error:
+        raise malformed(str(error)) from error
+
+
+class Texts:
+    """Takes the texts of all elements of one name."""
+
+    def __init__(self, name: str) -> None:
+        self.texts: list[str] = []
+        self._name = name
+        self._pieces: list[str] | None = None
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name == self._name:
+            self._pieces = []
+
+    def end(self, name: str) -> None:
+        if name == self._name and self._pieces is not None:
+            self.texts.append("".join(self._pieces))
+            self._pieces = None
+
+    def data(self, text: str) -> None:
+        if self._pieces is not None:
+            self._pieces.append(text)
+
+
+class Properties:
+    """Takes the first text of each element, by its name."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, str] = {}
+        self._name = ""
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._name = name.lower()
+
+    def end(self, name: str) -> None:
+        self._name = ""
+
+    def data(self, text: str) -> None:
+        if self._name and text.strip() and len(text) <= _LONGEST_PROPERTY:
+            self.said.setdefault(self._name, text)
+
+
+class Elements:
+    """Takes every element's start by a call."""
+
+    def __init__(self, call: Callable[[str, dict[str, str]], None]) -> None:
+        self.start = call
+
+    def end(self, name: str) -> None: ...
+
+    def data(self, text: str) -> None: ...
+
+
+class _Short(dict[str, str]):
+    """Names without their namespace, each worked out once; but ``svg:title`` is no title, and ``r:id`` no ``id``."""
+
+    def __missing__(self, name: str) -> str:
+        space, _, local = name.rpartition(" ")
+        mark = "svg-" if ":svg-" in space else "r-" if _is_of_relations(space) else ""
+        self[name] = short = mark + local
+        return short
+
+
+def _is_of_relations(space: str) -> bool:
+    return "officeDocument" in space and space.endswith("/relationships")
+
+
+def too_large(name: str, what: str) -> DocumentError:
+    """The error for a document that is over a limit."""
+    return DocumentError(f"{name} {what}; split it or exclude it", code="too_large")
