@@ -61,6 +61,8 @@ class Feed:
 
     def touch(self, kb_id: str, *, progress_only: bool = False) -> None:
         """Say that the status of a knowledge base may have changed, or nothing but its counts."""
+        # Everybody is woken, and looks at the revision of what he watches. An event for each knowledge base would have
+        # to be found and kept for each watcher; a look at a number costs less than that.
         self._count(kb_id, moved=not progress_only)
         self.wake()
 

@@ -43,6 +43,8 @@ class Batcher:
     async def feed(self, send: MemoryObjectSendStream[list[Chunk]]) -> None:
         """Send batches until no more documents will come. Cancelling drops the batch that is being formed."""
         waiting: list[Chunk] = []
+        # The wait begins anew with each group of documents, so that a slow but steady loader still fills batches. What
+        # that can cost is bounded: a batch has ``size`` chunks, and a sender that has ended sends what there is.
         last_at, wait_s = -ALONE_S, BATCH_WAIT_S
         while (documents := await self._next(wait_s if waiting else None)) != []:
             if documents is None:
@@ -50,6 +52,8 @@ class Batcher:
                 waiting = []
                 continue
             now = anyio.current_time()
+            # After a silence only: a document that somebody has pushed is searchable at once, and of a thousand that
+            # follow one another, no more than the first makes a call of its own.
             is_alone = self._is_awaited and not waiting and now - last_at > ALONE_S
             last_at, wait_s = now, _LONE_WAIT_S if is_alone else BATCH_WAIT_S
             waiting.extend(await self._take_in(documents))
@@ -75,7 +79,7 @@ def in_parts(items: Sequence[T], sizes: Callable[[T], tuple[int, ...]], room: tu
     """
     parts: list[list[T]] = []
     left: tuple[int, ...] = ()
-    for item in items:
+    for item in items:  # in order, not packed best: documents are handed over in the order of their ids
         taken = sizes(item)
         if not parts or any(size > rest for size, rest in zip(taken, left, strict=True)):
             parts.append([])

@@ -49,6 +49,8 @@ class EmbeddingRetries:
 
     async def embed(self, chunks: Sequence[Chunk]) -> None:
         """Return once each of these texts is stored or rejected. Raises PhaseFailed when it is the server."""
+        # ``successes`` as they were before the first try: whether anything else has passed since is what tells a text
+        # at which the server breaks from a server that is broken.
         attempt, waited_s, spent, successes = 1, 0.0, Spent(), self._calls.successes
         while True:
             try:
@@ -59,6 +61,7 @@ class EmbeddingRetries:
             except TransientError as error:
                 wait_s = self._context.backoff_s(attempt, waited_s + spent.seconds, error.retry_after_s)
                 if wait_s is None:
+                    # No text can be the cause of these two: looking for it would only ask a dead server again.
                     if isinstance(error, EmbedderDown | DimensionMismatch):
                         raise _given_up(attempt, error) from error
                     await _Isolation(self, attempt, successes, error).run(chunks)
@@ -71,6 +74,8 @@ class EmbeddingRetries:
 
     async def _attempt(self, chunks: Sequence[Chunk], spent: Spent) -> None:
         """One attempt, once there are workers to make it."""
+        # No attempt, and without an end: no text is to blame, and machines that are being replaced may take hours. The
+        # status says what is waited for, and a pause ends the wait.
         down = 0
         while True:
             try:
@@ -150,6 +155,8 @@ class _Isolation:
 
     async def run(self, chunks: Sequence[Chunk]) -> None:
         self._began = anyio.current_time()
+        # Level by level, not to the end of one half first: after a few calls the parts of one level have been spread
+        # over the whole batch, so that a single bad text is told from a broken server early.
         parts = [chunks]
         if len(chunks) == 1:
             self._alone.append((chunks[0], self._error))
@@ -157,6 +164,8 @@ class _Isolation:
             parts = [half for part in parts if len(part) > 1 for half in _halves(part) if await self._fails(half)]
         if self._retries.is_stopped:
             return
+        # Blamed only at the end, all together: until then it may turn out to have been the server, and a document that
+        # has failed once is not taken back.
         if self._alone and not await self._others_pass():
             raise _given_up(self._attempts, self._error) from self._error
         for chunk, error in self._alone:

@@ -64,6 +64,8 @@ class Gate:
             await self._left.wait()
 
     async def __aenter__(self) -> Self:
+        # A loop, since a gate that was opened may be closed again before whoever waited for that has run: all of them
+        # wake at once, and a pause in between must hold for the last of them, too.
         while not self.is_open:
             self._waiting += 1
             self._report()
@@ -81,6 +83,8 @@ class Gate:
         self._batches.end(error)
         self._inside -= 1
         assert self._inside >= 0
+        # Replaced, and not a condition that is kept up to date: an event is set once, so a waiter that wakes late still
+        # wakes, and looks for itself whether the gate is drained.
         if not self._inside:
             self._left.set()
             self._left = anyio.Event()

@@ -135,6 +135,8 @@ class Receiver:
         return await self._receive.receive()
 
     async def _read(self) -> Sequence[StagedDocument]:
+        # Taken before the read: all up to there is committed, so when nothing is found the cursor may pass it. Taken
+        # after, it could pass documents that were committed during the read.
         last = self._sender.last
         cursor = self._cursor
         found = await self._database.read_long(

@@ -28,6 +28,8 @@ class SingleFlight:
     def claim(self, model: str, hashes: Iterable[bytes]) -> Iterator[tuple[Sequence[bytes], list[Claim]]]:
         """For the length of the block: (those that nobody else embeds, the claims on the others)."""
         mine, others = Claim(), []
+        # No wait in here, so that two jobs that want the same two texts in different orders cannot wait for each other:
+        # each takes what is free, does that, and only then waits for what the other has.
         for text_hash in hashes:
             claim = self._claims.setdefault((model, text_hash), mine)
             if claim is mine:

@@ -37,6 +37,8 @@ def _pause_phase(state: IngestionState, phase: JobPhase, reason: str) -> Ingesti
         return _unqueued(held) if phase is PHASES[0] else held  # a slot would be of no use to it
     if state.intent is not Intent.RESUME:
         return held
+    # The job waits for its turn to resume, and this phase is not to be part of that any more. Of what is left, see what
+    # the turn would come to: a job that could move nothing would get a slot only to say that it is paused.
     wanted = state.intent_phases or tuple(p.name for p in state.phases if not p.is_terminal())
     rest = tuple(p for p in wanted if p is not phase)
     if not rest:
@@ -140,6 +142,8 @@ def released(state: IngestionState) -> IngestionState:
     """Without the holds that a queued resume ends."""
     wanted = state.intent_phases or PHASES
     if state.held:
+        # The job's hold stands for all its phases. When only some are resumed, it becomes a hold of each of the others:
+        # simply dropped, it would let them run too.
         reason = state.hold_reason or BY_USER
         others = [p.name for p in state.phases if p.name not in wanted and not p.is_terminal()]
         state = replace(state.each(lambda p: p.hold(reason), others), held=False, hold_reason=None)
@@ -151,18 +155,24 @@ def interrupt(state: IngestionState, at: datetime, *, go_on: bool, reason: str) 
 
     With ``go_on`` False it is held until someone resumes it; a queued resume has ended the pause of its user.
     """
+    # In this order. Asked after the phases are paused, a job that is still "running" is one that stood between two
+    # phases: one completed, the next not begun. Nothing of it ran, but it has to go on as well.
     running = any(p.status is PhaseStatus.RUNNING for p in state.phases)
     state = state.each(lambda p: p.pause(at) if p.status is PhaseStatus.RUNNING else p)
     between = state.get_overall_status() is JobStatus.RUNNING
     if not go_on and state.managed and state.intent is Intent.RESUME and not state.get_overall_status().is_terminal:
         state = released(state)
     stays = state.held or state.get_overall_status().is_terminal
+    # Neither at work nor waiting for a turn: a crash says nothing new about it, and must not change what a user sees.
     if not (running or between or state.intent):
         return state
     if not go_on:
         return _unqueued(state) if stays else replace(_unqueued(state), held=True, hold_reason=reason)
+    # Also what was paused and then killed: whoever paused it has seen that, and nothing may be spent before a resume.
     if stays:
         return state
+    # The phases by name, since none means all: those that are held one by one must stay so. Without any that is free
+    # there is nothing to queue for; a queue entry would only take a slot and give it back.
     free = tuple(p.name for p in state.phases if not p.held and not p.is_terminal())
     return state.queue(Intent.RESUME, at, free) if free and not state.intent else state
 

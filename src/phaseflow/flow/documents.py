@@ -115,10 +115,13 @@ def _store(
     uris = [push.uri for push in pushes]
     catalogue, pushed, inbox = Catalogue(tx, kb.key), PushedDocuments(tx, kb.key), Inbox(tx, kb.key)
     known, kept = catalogue.of(uris), pushed.of(uris)
-    _refuse_held(known)
+    _refuse_held(known)  # again, here where nothing comes in between: a source may have listed one since
+    # By how much the knowledge base grows: a full one still takes a version that is no larger than the one before.
     more = sum(push.size - (kept[push.uri].size if push.uri in kept else 0) for push in pushes)
     if more > 0 and pushed.kept_bytes() + more > limits.kb_bytes:
         raise kb_is_full(limits)
+    # Only what differs is written. A push that says the same again, as a client does that has lost the answer, changes
+    # no row, wakes nobody, and costs no loading.
     new = [push for push in pushes if not _is_kept(push, kept.get(push.uri))]
     catalogue.note(PUSH, [push.uri for push in new], at)
     for push in new:
@@ -130,6 +133,8 @@ def _store(
         before = known.get(push.uri)
         if push.metadata is not None and (before is None or not _is_given(push.metadata, before)):
             catalogue.set_metadata(push.uri, push.metadata, replaces=False, at=at)
+    # What is the same but still waits is asked for once more: after a failed job, only what was asked for since makes
+    # another one (``own_jobs``). What was skipped is kept, and not asked for until somebody takes that back.
     wanted = {push.uri for push in new} | {uri for uri in uris if uri in kept and inbox.is_asked_for(uri)}
     skipped = {uri for uri, document in known.items() if document.is_skipped}
     inbox.ask(sorted(wanted - skipped, key=uris.index), at)

@@ -48,8 +48,11 @@ class StatusCache:
     def current(self, kb_id: str) -> CachedStatus | None:
         """What would be read now, but for the latest counts of a running job; None when it is not at hand."""
         shown, feed = self._shown.get(kb_id), self._feed
+        # Never stale in what matters: a status, a phase, a hold. Only counts and running times may be a little old, and
+        # only of a running job, whose every batch changes them: each poll would be another trip to the database.
         if shown is None or not shown.json or feed.has_moved(kb_id, shown.revision):
             return None
+        # Somebody has been given a newer one elsewhere (the answer to a verb): an older one after that would go back.
         if shown.read_at <= feed.told_at(kb_id):
             return None
         is_exact = not shown.running and shown.revision == feed.revision(kb_id)
@@ -64,7 +67,7 @@ class StatusCache:
 
     async def read_all(self) -> None:
         """Begin anew with what the database holds."""
-        revisions, now = self._feed.revisions(), anyio.current_time()
+        revisions, now = self._feed.revisions(), anyio.current_time()  # before the read, as in ``_read``
         self._shown.clear()
         for status in await self._flow.latest():
             self._show(status, revisions.get(status.kb_id, 0), now)
@@ -96,6 +99,8 @@ class StatusCache:
         return self._flow.tracker.feed
 
     async def _read(self, kb_id: str) -> None:
+        # The revision before the read: what changes during it has a higher one, and is read again. Taken after it, a
+        # change that the read has missed would count as shown.
         revision, now = self._feed.revision(kb_id), anyio.current_time()
         try:
             self._show(await self._flow.status(kb_id), revision, now)

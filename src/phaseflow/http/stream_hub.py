@@ -175,6 +175,8 @@ class StreamHub:
 
     async def after(self, cursor: Cursor, kb_id: str | None) -> EventBlock | None:
         """What follows a cursor: transitions in order, at most a page, then the statuses once none is missing."""
+        # Most streams stand at the same cursor, so a block is made once and sent to all of them. It says what there was
+        # when it was begun; one that took so long that there is more by now is sent, but not kept.
         current = (self._feed.last_seq, self._cache.stamp, self._watermark)
         if current != self._blocks_of:
             self._blocks, self._blocks_of = {}, current
@@ -197,6 +199,7 @@ class StreamHub:
             parts += [self._encode(transition) for transition in page]
             seq = max(last, page[-1].seq if page else 0) if len(page) < PAGE else page[-1].seq
         stamp = cursor.stamp
+        # A status is sent after all transitions that it may show: else a client would see "paused" before the pause.
         if seq >= self._watermark:
             parts += [b"id: %d\n%b" % (seq, event) for event in self._cache.since(stamp, kb_id)]
             stamp = self._cache.stamp

@@ -251,6 +251,8 @@ class Database:
             failure = explained(error, self.path)
             if isinstance(failure, StoreUnavailable):
                 self.unwritable = failure.reason or "its file cannot be used"
+            # All of them, also those that were not begun: what has failed is the transaction or the file, not a request
+            # (its own errors stay in its savepoint), and the next transaction would fail in the same way.
             for request in group:
                 request.error = request.error or failure
             done = len(group)

@@ -49,6 +49,8 @@ def unless_changed(move: Move, seen: IngestionState, at: datetime) -> Move:
 
     Where it would pause the job while work waits for phases that have not started, they begin with it.
     """
+    # The first step alone, since the others follow from it (``failing``): where it does nothing, they find nothing to
+    # do. And by what a verb can change, not the whole state: counts change with every batch, so no move would be made.
     first, reason = move[0]
 
     def change(state: IngestionState) -> IngestionState:

@@ -116,6 +116,8 @@ class StateHub:
 
 def change_in(tx: Transaction, job_id: str, change: Change, clock: Clock, reason: str | None = None) -> Changed:
     """The body of ``StateHub.change``, inside a transaction that does more."""
+    # Read in the transaction that writes: no state that was read earlier is ever written back, so two changes at the
+    # same time are one after the other, and neither undoes the other.
     before = jobs.record(tx, job_id).state
     after = change(before)
     if after == before:
