@@ -70,6 +70,8 @@ class Foreground:
             ) as flow:  # fmt: skip
                 if interrupts.asked:
                     return Exit.PAUSED
+                # One after the other: a job for the inbox may have to end before that of the command can begin, and
+                # what came in while it ran makes another one. When the command returns, all of it has to be done.
                 job, is_begun = await self._begin(flow, begin)
                 has_missed = False
                 while True:

@@ -57,6 +57,8 @@ class RemoteIngest:
             return Exit.COMPLETED
         from phaseflow.cli.folder_push import FolderPush
 
+        # A folder is read by the service only where it is sure to be the same folder: on the same machine. And what was
+        # pushed once is pushed again, for the same document would otherwise have two sources.
         push = FolderPush(client, self.wanted.kb_id, source, names_files=names_files(source))
         is_pushed = kb is not None and bool(await push.known(limit=1))
         if not self.push and not is_pushed and is_loopback(urlsplit(self.place.server or "").hostname):
@@ -104,6 +106,8 @@ class RemoteIngest:
                 hold=[JobPhase.LOADING, *wanted.hold],
                 allow_deletes=wanted.allow_deletes,
             )
+        # Sent first, and taken out after that: broken off in between, files that were moved are there twice rather than
+        # not at all.
         done = await push.run(known, full=wanted.full)
         self._say(done.sent, done.same, done.refused)
         if done.gone:

@@ -47,12 +47,15 @@ def contexts(
     found: list[str] = []
     path: list[tuple[int, str]] = []
     at = 0
+    # Passages and headings are both in order, so one walk does for all: a look back from each passage would take the
+    # square of a long text.
     for start, end in spans:
         while at < len(headings) and headings[at][0] < start:
             _, level, heading = headings[at]
             path = [*(each for each in path if each[0] < level), (level, heading)]
             at += 1
         lines = [heading for _, heading in path]
+        # Not where the passage begins with it: indexed twice, it would count twice.
         if head and head not in lines and head not in text[start : min(end, start + 2 * LONGEST_LINE)]:
             lines.insert(0, head)
         about = () if found else _about(metadata or {})

@@ -218,6 +218,8 @@ def _with_more(
 ) -> Rows:
     import numpy as np
 
+    # Once compact, always compact: to and fro at the limit would read all vectors each time. And all rows are packed
+    # around one mean, whatever comes later, for those of two packings could not be compared.
     if (len(old) if old is not None else 0) + most <= MOST_EXACT and not isinstance(old, CompactRows):
         read = list(matrices)
         exact = ExactRows(np.concatenate(read) if read else np.empty((0, 0), np.float32))

@@ -200,6 +200,7 @@ class Engine:
                         tasks.start_soon(background.run)
                         started(_Running(hub, scheduler, sync))
                         await stop.wait()
+                        # The deadline before the stops: whatever they wait for from here on must count against it.
                         database.ending.begin()
                         background.stop()
                         scheduler.stop()

@@ -93,6 +93,8 @@ class SourceLoaders:
                     continue
                 try:
                     loader = await self._loader_for(source, workers)
+                # Of several, one that cannot be read must not keep the others from being read; it fails when its turn
+                # comes, and the status says so. Alone, there is nothing else to do, and the job says it at once.
                 except (SourceNotAllowed, ComponentUnavailable) as error:
                     if len(sources) == 1 and record.lists:
                         raise

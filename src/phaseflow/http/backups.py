@@ -40,6 +40,7 @@ class _CopyOfDatabase(Response):
                 has_begun = True
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 while piece := await anyio.to_thread.run_sync(partial(file.read, _PIECE)):
+                    # A time for each piece, not for all: a large copy may take as long as it likes while it is taken.
                     with anyio.move_on_after(self._state.limits.answer_idle_s) as patience:
                         await send({"type": "http.response.body", "body": piece, "more_body": True})
                     if patience.cancelled_caught:

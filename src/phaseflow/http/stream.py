@@ -168,6 +168,8 @@ class _Telling:
         self._begun.set()
         waiting = b":\nid: %d\n\n" % cursor.seq  # so that a client that has been told nothing can go on, too
         heartbeats = hub.heartbeats
+        # The hint before the look, as everywhere: what comes in between sets it, and the next round finds it. A stream
+        # keeps no queue, only its place: one that is slow gets the newest status, not all those that it has missed.
         while not hub.has_ended(kb_id):
             hint = hub.hint()
             block = await hub.after(cursor, kb_id)

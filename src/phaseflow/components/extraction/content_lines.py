@@ -55,6 +55,8 @@ def extract(raw: Raw) -> Extracted:
     text = text_of(raw)
     draft = Draft(raw.name)
     entries, calendar = 0, ""
+    # A stack, since an event holds alarms and a calendar holds time zones, whose lines belong to neither. What is not
+    # closed counts for nothing, and so does a line outside of all.
     open_entries: list[_Entry] = []
     is_one = False
     for name, parameters, value in _properties(text):

@@ -65,6 +65,8 @@ class Body:
             self._end(name)
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
+        # Deleted and moved text, and the second choice of what is drawn in two ways. Counted, not noted, for they stand
+        # in one another. First of all, so that nothing in them is taken for anything.
         if self._skipping or name in _SKIPPED:
             self._skipping += 1
             if name == "del" and self._in_properties and self._paragraphs:
@@ -107,6 +109,7 @@ class Body:
             self._in_properties -= 1
         elif name == "instrText":
             self._in_code = False
+        # The reading of a sign comes before the sign; it is kept until that has ended, and then put behind it.
         elif name == "rt" and self._around_reading is not None:
             self._reading = self._paragraphs[-1].line.take()
             self._paragraphs[-1].line, self._around_reading = self._around_reading, None

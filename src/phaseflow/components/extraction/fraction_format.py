@@ -20,6 +20,8 @@ def fraction(tokens: Sequence[Token], value: float) -> str | None:
     size = abs(value)
     has_whole = len(groups) > 1
     whole = int(size) if has_whole else 0
+    # Digits after the slash are a denominator that the format prescribes (# ?/8). Placeholders only say how long it may
+    # be: then it is the nearest fraction with a denominator of so many digits.
     fixed = "".join(text for _, text in below)
     if fixed.isdigit() and int(fixed):
         denominator = int(fixed)
@@ -27,6 +29,7 @@ def fraction(tokens: Sequence[Token], value: float) -> str | None:
     else:
         found = Fraction(f"{size - whole:.15g}").limit_denominator(10 ** len(below) - 1)
         numerator, denominator = found.numerator, found.denominator
+    # Rounding may have made a whole one of it: 0.99 in eighths is 1, not 8/8.
     if has_whole and numerator >= denominator:
         whole, numerator = whole + 1, 0
     texts = [str(whole)] if has_whole and (whole or not numerator) else []
@@ -54,6 +57,7 @@ def scientific(tokens: Sequence[Token], value: float) -> str | None:
     else:
         number = floor(log10(abs(value))) // digits * digits if value else 0
         mantissa = f"{value / 10.0**number:.{decimals}f}"
+        # Rounded up, it may have a digit more than the format has places before the point: 999.96 as ##0.0E+0.
         if abs(float(mantissa)) >= 10**digits:
             number += digits
             mantissa = f"{value / 10.0**number:.{decimals}f}"

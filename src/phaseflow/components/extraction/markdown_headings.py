@@ -87,6 +87,8 @@ class _Scan:
 
     def heading(self, line: str) -> str | None:
         """Take a line; return the heading that it ends or is."""
+        # In the order in which CommonMark decides. What is open (code, HTML) takes the line, whatever it looks like.
+        # Then a line below a paragraph may make a heading of that. Only then does the line speak for itself.
         line, quotes, indent = self._without_containers(line)
         if self._fence is not None:
             if re.match(rf" {{0,3}}{re.escape(self._fence)}{re.escape(self._fence[0])}*[ \t]*$", line):

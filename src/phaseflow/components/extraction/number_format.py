@@ -116,6 +116,7 @@ def _sections(code: str) -> tuple[_Section, ...] | None:
     sections: list[_Section] = []
     tokens: list[Token] = []
     condition: tuple[str, float] | None = None
+    # One more round than there are tokens, as if a semicolon ended the code: the last section has none.
     for match in (*_TOKEN.finditer(code), None):
         kind, text = (match.lastgroup or "literal", match[match.lastgroup or 0] or "") if match else ("literal", ";")
         if kind == "literal" and text == ";":
@@ -186,6 +187,8 @@ def _choose(sections: Sequence[_Section], value: float) -> tuple[_Section, float
 
 
 def _number(tokens: Sequence[Token], value: float) -> str | None:
+    # From the rarest to the usual: each of the first ones changes what the signs after it mean, so that they cannot be
+    # told apart one by one. None wherever a format cannot be followed to the end: the plain number is never wrong.
     kinds = [kind for kind, _ in tokens]
     if "general" in kinds:
         return "".join(
@@ -235,6 +238,7 @@ def _rounded(value: float, shift: int, decimals: int) -> Decimal:
 
 def _whole(tokens: Sequence[Token], digits: str, *, is_grouped: bool) -> list[str]:
     """Put the digits before the point in their places, from the right; those left over stand before the first."""
+    # From the right, since a number fills the last places first, and commas are counted from the point.
     left = list(digits)
     places = [place for place, (kind, _) in enumerate(tokens) if kind == "digit"]
     texts: list[str] = []

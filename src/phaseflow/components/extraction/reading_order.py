@@ -37,6 +37,8 @@ def _blocks(boxes: list[Box], width: float) -> list[list[Box]]:
     across = sorted((box for box in boxes if box.left < edge and box.right > start), key=lambda box: box.top)
     found: list[list[Box]] = []
     above = float("-inf")
+    # Between two lines that go across, the left column is read to its end, then the right one; and each of them in the
+    # same way, since three columns are two, one of which is two.
     for ruler in [*across, None]:
         until = float("inf") if ruler is None else ruler.top
         middle = [box for box in boxes if box not in across and above <= _centre(box) < until]
@@ -51,6 +53,8 @@ def _blocks(boxes: list[Box], width: float) -> list[list[Box]]:
 
 def columns(boxes: list[Box], width: float) -> tuple[float, float] | None:
     """Where the second of two columns of prose begins and the first mostly ends, if there are such."""
+    # Every right edge is tried as the end of the first column, and the widest gap behind one wins. A sum of free width
+    # over the page is quicker, but one long line across is enough to close the gap for it.
     best: tuple[float, float] | None = None
     for box in boxes:
         edge = box.right

@@ -254,6 +254,9 @@ async def _build(connection: "Connection", space: Space) -> None:
     rows, last = await _count(connection, table, behind, None)
     if rows < WORTH_AN_INDEX:
         return
+    # As a log-structured tree does it: a new index takes in the neighbours that are not much larger than itself. So
+    # there are few of them, and each row is indexed anew a logarithmic number of times; one index for all would be made
+    # over and over.
     merged: list[_Segment] = []
     for segment in reversed(segments):
         size, _ = await _count(connection, table, segment.after, segment.last)

@@ -100,6 +100,8 @@ class PostgresConnections:
         async with self._room:
             known = self._from_idle()
             connection = known or await self._connect()
+            # A task of its own behind a shield: cancelled inside, psycopg waits for the server to acknowledge, and a
+            # server that does not answer is why the call is given up.
             task = asyncio.ensure_future(work(connection) if known else self._prepared(connection, work))
             try:
                 result = await asyncio.shield(task)

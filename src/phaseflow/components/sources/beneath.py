@@ -154,6 +154,8 @@ def opened(path: str, roots: Sequence[str] | None, engine_files: EngineFiles | N
     """
     given = as_given(path)
     try:
+        # Resolved once; what it came to is then opened below a root, folder by folder, following no link
+        # (``_opened_below``). To check a path and then open it leaves a moment in which a link can be put there.
         real = os.path.realpath(path)
         seen = engine_files.look() if engine_files is not None else None
         root = _root_of(real, roots)

@@ -158,6 +158,8 @@ class Tree:
         info = self._stat(level, name, place, kind)
         if info is None:
             return None
+        # Links are followed once, and only to what is below the root: two folders that link to each other would make an
+        # endless tree, and a hundred links to one folder a hundred copies of it.
         if stat.S_ISDIR(info.st_mode):
             if kind is _Kind.LINK and (
                 level.linked or _identity(info) in level.trail or not self._takes_folder(level, name)

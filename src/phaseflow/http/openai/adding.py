@@ -38,6 +38,8 @@ async def add_files(state: AppState, kb_id: str, files: Sequence[StoreFileBody])
     await _apply_chunking(flow, await flow.kb(kb_id), files)
     await check_room_for(state, kb_id, makes_job=False)
     uris = [f"{file.id}/{file.name}" for file in kept]
+    # Looked up before they are pushed: a push of the same loads nothing again, but who adds a file that has failed, or
+    # was cancelled, wants just that.
     again = [each.uri for each in await flow.documents_named(kb_id, uris) if each.status in _AGAIN]
     for first in range(0, len(kept), TOGETHER):
         async with flow.receiving(kb_id) as batch:
