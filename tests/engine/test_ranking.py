@@ -130,7 +130,7 @@ async def test_a_phrase_of_common_words_is_looked_for_in_a_bounded_part_and_wher
         return holding(self, expression, limit, first, last)
 
     monkeypatch.setattr(WordTable, "holding", noted)
-    monkeypatch.setattr(exact_things, "MOST_PLACES", 80)
+    monkeypatch.setattr(exact_things, "MOST_HAVING", 60)
     monkeypatch.setattr(exact_things, "SLICE", 8)
     (hits,) = await searched(tmp_path, documents, '"beta alpha"')
     assert hits[0].uri == "50.md"

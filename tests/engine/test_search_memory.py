@@ -11,13 +11,14 @@ import numpy.typing as npt
 import pytest
 
 from phaseflow import PhaseFlow
-from phaseflow.components import resident, word_ranking
+from phaseflow.components import resident, word_places, word_ranking
 from phaseflow.components.resident import Vectors, updated_passages, updated_vectors
 from phaseflow.components.stored_vectors import MOST_OFF, stored
 from phaseflow.components.vectors import CompactRows
-from phaseflow.components.word_ranking import WordCounts
+from phaseflow.components.word_places import Tokenizer, WordCounts
 from phaseflow.store import knowledge_bases
 from phaseflow.store.passages import Scope, SearchablePassages
+from phaseflow.store.postings import WordTable
 from phaseflow.store.read_pool import open_readers
 from phaseflow.store.transaction import Transaction
 from tests.engine.components import CountingEmbedder
@@ -133,7 +134,7 @@ async def test_small_and_exact_vectors_of_a_model_are_read_side_by_side(
 
 
 async def test_the_count_of_a_common_word_is_estimated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(word_ranking, "MOST_COUNTED", 20)
+    monkeypatch.setattr(word_places, "MOST_COUNTED", 20)
     write(tmp_path / "docs", range(100), 1)
     async with PhaseFlow(tmp_path / "kb.db", embedder=CountingEmbedder()) as flow:
         await finished(await flow.start("kb", tmp_path / "docs"))
@@ -141,8 +142,36 @@ async def test_the_count_of_a_common_word_is_estimated(tmp_path: Path, monkeypat
         def look(tx: Transaction) -> tuple[int, int]:
             kb = knowledge_bases.get(tx, "kb")
             known = updated_passages(tx, Scope(kb.key, kb.index_version), None)
-            return WordCounts().of(tx, 1, "version", known), WordCounts().of(tx, 1, "v1x33", known)
+            counts = WordCounts(Tokenizer())
+            return counts.of(tx, 1, "version", known), counts.of(tx, 1, "v1x33", known)
 
         common, rare = await read(tmp_path, look)
     assert 90 <= common <= 120
     assert rare == 1
+
+
+async def test_a_common_word_is_read_once_while_nothing_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_words = list[str]()
+    places = WordTable.places
+
+    def noted(self: WordTable, first: str, last: str, limit: int) -> tuple[str, str]:
+        read_words.append(first)
+        return places(self, first, last, limit)
+
+    monkeypatch.setattr(WordTable, "places", noted)
+    monkeypatch.setattr(word_ranking, "LEAST_REMEMBERED", 20)
+    write(tmp_path / "docs", range(50), 1)
+    async with PhaseFlow(tmp_path / "kb.db", embedder=CountingEmbedder()) as flow:
+        await finished(await flow.start("kb", tmp_path / "docs"))
+        asked = ["version v1x33", "version v1x7", "v1x33 version"]
+        first = [[hit.uri for hit in await flow.search("kb", each)] for each in asked]
+        assert read_words.count("version") == 1
+        again = [[hit.uri for hit in await flow.search("kb", each)] for each in asked]
+        assert again == first
+        assert [uris[0] for uris in first] == ["33.md", "7.md", "33.md"]
+        write(tmp_path / "docs", range(50, 60), 1)
+        await finished(await flow.start("kb", tmp_path / "docs"))
+        assert {hit.uri for hit in await flow.search("kb", "version", limit=100)} == {f"{n}.md" for n in range(60)}
+        assert read_words.count("version") == 2

@@ -23,9 +23,9 @@ _MOST_READ: Final = 64
 one is found."""
 _RARE: Final = 8
 """Passages that hold words joined by a hyphen in a sentence, so that these count as one thing."""
-MOST_PLACES: Final = 4_000_000
-"""Places of the words of exact things, so that all passages are looked at: some 40 ms. Beyond, it is a part of them,
-and those that rank high."""
+MOST_HAVING: Final = 2_000_000
+"""Passages that have the words of exact things, added up over these, so that all passages are looked at: some 40 ms.
+Beyond, it is a part of them, and those that rank high."""
 SLICE: Final = 100_000
 """Passages looked at in one statement."""
 _AS_WRITTEN: Final = 0.75
@@ -35,7 +35,7 @@ _AS_WRITTEN: Final = 0.75
 class Look:
     """Looks for exact things in the passages of a knowledge base, those that rank high first.
 
-    ``places_of``: about at how many places the words of a text stand.
+    ``having``: about how many passages have the words of a text, added up over these.
     """
 
     def __init__(
@@ -44,16 +44,16 @@ class Look:
         scope: Scope,
         table: int,
         ranking: Fused,
-        places_of: Callable[[str], int],
+        having: Callable[[str], int],
         is_let_through: "Filtered" = None,
     ) -> None:
         self._tx = tx
         self._scope = scope
         self._table = table
         self._ranking = ranking
-        self._places_of = places_of
+        self._having = having
         self._is_let_through = is_let_through
-        self._room = MOST_PLACES
+        self._room = MOST_HAVING
 
     def holders(self, query: ParsedQuery) -> dict[int, float]:
         """The places of passages that hold the exact things of a query, and how well (0 to 1)."""
@@ -92,7 +92,7 @@ class Look:
     def _holding(self, part: str, expression: str, limit: int) -> list[int]:
         """The places of those that an FTS5 expression finds, best first."""
         ids = self._ranking.known.ids
-        wanted = self._places_of(indexed_words(part))
+        wanted = self._having(indexed_words(part))
         end = len(ids) if wanted <= self._room else len(ids) * self._room // wanted
         self._room -= min(wanted, self._room)
         found: list[int] = []

@@ -1,7 +1,7 @@
 """Words and vectors, passages and documents: one score between 0 and 1 for each passage."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from phaseflow.components.nearness import Nearness
@@ -90,7 +90,7 @@ def only(words: WordScores, known: Passages, is_let_through: "npt.NDArray[np.boo
     documents = np.zeros_like(words.documents)
     owners = known.document_of[is_let_through]
     documents[owners] = words.documents[owners]
-    return WordScores(np.where(is_let_through, words.passages, 0), documents, words.full)
+    return replace(words, passages=np.where(is_let_through, words.passages, 0), documents=documents)
 
 
 def fused(known: Passages, by: Share, most: int = CANDIDATES) -> Fused:

@@ -17,7 +17,8 @@ from phaseflow.components.fusion import CANDIDATES, Fused, Share, fused, only
 from phaseflow.components.nearness import nearness
 from phaseflow.components.proposals import Proposals
 from phaseflow.components.resident import Passages, Resident, Vectors, numbers, updated_passages, updated_vectors
-from phaseflow.components.word_ranking import Tokenizer, WordCounts
+from phaseflow.components.word_places import Tokenizer, WordCounts
+from phaseflow.components.word_ranking import Terms, WordScores
 from phaseflow.domain.filters import Filter
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.search_query import is_name_of, parsed, phrase
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 LONGEST_NAME: Final = 200
 """Characters of a query that may be the title or the name of a document."""
 _MOST_COMPARED: Final = 200_000
-"""Places of the words of a title or a name, so that it is looked for: some 5 ms. In fewer than 100,000 passages nearly
-every one is; else its words rank it, which count more there than in a text."""
+"""Passages that have the words of a title or a name all of which are common, so that it is looked for: some 5 ms.
+Beyond, its words rank it, which count more there than in a text."""
 _MOST_CANDIDATES: Final = 32_000
 """Passages of each ranking that are looked at where most of them are copies or have too low a score."""
 _MORE_PLACES: Final = 20
@@ -75,7 +76,7 @@ class EmbeddedIndex:
         self._passages: Resident[Passages] = Resident()
         self._vectors: Resident[Vectors] = Resident()
         self._tokenizer = Tokenizer()
-        self._counts = WordCounts()
+        self._terms = Terms(WordCounts(self._tokenizer))
         self._proposals = Proposals()
 
     def search(self, tx: Transaction, scope: Scope, search_revision: int, request: Request) -> list[SearchHit]:
@@ -90,12 +91,12 @@ class EmbeddedIndex:
                 return []
         table = postings.find_table(tx, scope.kb_key, scope.index_version)
         shares = self._shares(tx, scope, known, table, request, is_let_through)
-        named = self._named(tx, known, table, request, is_let_through)
+        named = self._named(tx, known, table, shares.words, request, is_let_through)
         most, hits = CANDIDATES, list[SearchHit]()
         while True:
             ranking = fused(known, shares, most)
             if table is not None and request.mode is not SearchMode.VECTORS:
-                look = exact_things.Look(tx, scope, table, ranking, self._places_of(tx, table, known), is_let_through)
+                look = exact_things.Look(tx, scope, table, ranking, self._having(tx, table, known), is_let_through)
                 holds = look.holders(parsed(request.query))
                 ranking = ranking.with_exact(holds) if holds else ranking
             ranking = ranking.with_first(named) if named else ranking
@@ -109,31 +110,35 @@ class EmbeddedIndex:
         self._passages.forget(kb_key)
         self._vectors.forget(kb_key)
 
-    def _places_of(self, tx: Transaction, table: int, known: Passages) -> Callable[[str], int]:
-        """About at how many places the words of a text stand."""
+    def _having(self, tx: Transaction, table: int, known: Passages) -> Callable[[str], int]:
+        """About how many passages have the words of a text, added up over these."""
 
-        def places_of(text: str) -> int:
-            return sum(self._counts.of(tx, table, word, known) for word in set(self._tokenizer.words(text)))
+        def having(text: str) -> int:
+            return sum(self._terms.counts.of(tx, table, word, known) for word in set(self._tokenizer.words(text)))
 
-        return places_of
+        return having
 
     def _named(
         self,
         tx: Transaction,
         known: Passages,
         table: int | None,
+        words: WordScores | None,
         request: Request,
         is_let_through: "npt.NDArray[np.bool_] | None",
     ) -> list[int]:
         """The documents whose title or name is what was asked for, by their first passages."""
-        if table is None or request.mode is SearchMode.VECTORS or len(request.query) > LONGEST_NAME:
+        if table is None or words is None or len(request.query) > LONGEST_NAME:
             return []
-        words = parsed(request.query).words
-        if not 0 < self._places_of(tx, table, known)(words) <= _MOST_COMPARED:
+        if words.in_names is not None:
+            holding = known.ids[words.in_names[:MOST_HOLDING]].tolist()
+        elif 0 < self._having(tx, table, known)(parsed(request.query).words) <= _MOST_COMPARED:
+            # Not only in the columns for names: FTS5 would go through all places of a word to find one there.
+            holding = WordTable(tx, table).first_holding(phrase(normalised(request.query)), MOST_HOLDING)
+        else:
             return []
-        # Not only in the columns for titles and names: FTS5 would go through all places of a word to find one there.
-        holding = WordTable(tx, table).first_holding(phrase(normalised(request.query)), MOST_HOLDING)
-        titled = [chunk for chunk, title, uri in passages.names(tx, holding) if is_name_of(request.query, title, uri)]
+        named = passages.names(tx, holding) if holding else ()
+        titled = [chunk for chunk, title, uri in named if is_name_of(request.query, title, uri)]
         return [at for at in known.seen(titled) if is_let_through is None or is_let_through[at]]
 
     def _shares(
@@ -148,7 +153,7 @@ class EmbeddedIndex:
         words = near = None
         if request.mode is not SearchMode.VECTORS:
             query = self._tokenizer.words(parsed(request.query).words)
-            words = word_ranking.scored(tx, table, known, query, self._counts)
+            words = word_ranking.scored(tx, table, known, query, self._terms)
             words = words if is_let_through is None else only(words, known, is_let_through)
         if request.proposed is not None and request.vector is not None:
             self._vectors.forget(scope.kb_key)  # since they are searched elsewhere

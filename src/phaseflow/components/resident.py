@@ -33,7 +33,7 @@ SAMPLES = 64
 """Places from which vectors are taken to tell their mean, and how many from each."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Passages:
     """The passages of a knowledge base that search sees, by id, and their documents."""
 

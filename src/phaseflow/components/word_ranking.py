@@ -7,18 +7,17 @@ Dependencies", SIGIR 2005).
 """
 
 import itertools
-import sqlite3
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 from threading import Lock
 from typing import TYPE_CHECKING
+from weakref import ReferenceType, ref
 
-from phaseflow.components.resident import Passages, numbers, runs
-from phaseflow.domain.words import is_unspaced
-from phaseflow.store import postings
-from phaseflow.store.postings import WordTable
+from phaseflow.components import word_places
+from phaseflow.components.resident import Passages, runs
+from phaseflow.components.word_places import Places, WordCounts, in_both, may_begin_more
 from phaseflow.store.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -37,50 +36,27 @@ _COLUMN_WEIGHTS = (1.0, 0.6, 2.0, 1.5)
 MOST_PLACES = 15_000
 """Places of words that are looked at, those of the rarest words first: 5 ms. The words that are left out then stand
 so often that they tell little. The first word is looked at all the same, up to as many."""
-MOST_COUNTED = 20_000
-"""Places of a word that are counted: more than are looked at."""
-_MOST_COUNTS = 50_000
-"""Counts of words that are remembered, of all knowledge bases."""
 MOST_WORDS = 512
 """Different words of a query that are looked up."""
-_LAST = "\U0010ffff"
-_COLUMN_BITS = 20
-"""A place in a passage is its column, shifted, plus the number of the word; a passage has at most 10^5 characters."""
-_STEP = len(_COLUMN_WEIGHTS) << _COLUMN_BITS
-"""Greater than any place in a passage."""
-
-
-class WordCounts:
-    """How often words stand in a table: to count them, FTS5 goes through all their places, 200 ms for a common one in
-    a million passages. So those of common words are estimated, by how far the first of them reach, and all are
-    remembered until the knowledge base has become a tenth larger or smaller. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[int, str], tuple[int, int]] = {}
-
-    def of(self, tx: Transaction, table: int, word: str, known: Passages) -> int:
-        """About how often; exactly where it is less often than ``MOST_COUNTED``."""
-        passages = len(known.ids)
-        count, then = self._kept.get((table, word), (0, -1))
-        if then < 0 or abs(passages - then) * 10 > then:
-            count, last = WordTable(tx, table).count(word, MOST_COUNTED)
-            if not count:
-                return 0  # looked for again next time: a word that came in since is found at once
-            if count == MOST_COUNTED:
-                count = max(count, count * passages // max(1, int(known.ids.searchsorted(last))))
-            if len(self._kept) >= _MOST_COUNTS:
-                self._kept.clear()
-            self._kept[table, word] = count, passages
-        return count
+LEAST_REMEMBERED = 200
+"""Places of a word that is remembered: those of a rare one are read as quickly."""
+_MOST_REMEMBERED = 500_000
+"""Places of remembered words, of all knowledge bases: 20 MB at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class WordScores:
-    """BM25 of all passages and of all documents, and what a text would have that holds each word once."""
+    """BM25 of all passages and of all documents, and what a text would have that holds each word once.
+
+    ``in_names``: the places of passages whose document has all words that were looked at in its title or its name, of
+    which a document that is called like the query is one. None where that is not known: even the rarest word stands so
+    often that only a part of its places was looked at.
+    """
 
     passages: "Numbers"
     documents: "Numbers"
     full: float
+    in_names: "npt.NDArray[np.int64] | None" = None
 
     @property
     def has_any(self) -> bool:
@@ -88,149 +64,127 @@ class WordScores:
         return bool(len(self.passages) and self.passages.max() > 0)
 
 
-class Tokenizer:
-    """Cuts a query into words exactly as the index does, with FTS5 itself. Thread-safe."""
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """BM25 of something that stands in passages: theirs, and that of their documents, in the order of both."""
 
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._connection: sqlite3.Connection | None = None
-
-    def words(self, text: str) -> list[str]:
-        """The words of a text that went through ``indexed_words``, in order."""
-        with self._lock:
-            connection = self._connection = self._connection or _opened()
-            connection.execute("INSERT INTO query (rowid, text) VALUES (1, ?)", (text,))
-            rows = connection.execute("SELECT term FROM places ORDER BY offset").fetchall()
-            connection.execute("DELETE FROM query")
-        return _without_ends([row[0] for row in rows])
-
-
-def _without_ends(words: list[str]) -> list[str]:
-    """Without the last character of what is written without spaces: where the query ends, the text may go on."""
-    return [
-        word
-        for n, word in enumerate(words)
-        if not (n and _may_begin_more(word) and len(words[n - 1]) == 2 and words[n - 1][1] == word)
-    ]
-
-
-def _opened() -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    connection.execute(f"CREATE VIRTUAL TABLE query USING fts5 (text, {postings.TOKENIZE})")
-    connection.execute("CREATE VIRTUAL TABLE places USING fts5vocab (query, instance)")
-    return connection
+    weight: float
+    at: "Ids"
+    passages: "npt.NDArray[np.float64]"
+    owners: "Ids"
+    documents: "npt.NDArray[np.float64]"
 
 
 @dataclass(frozen=True, slots=True)
-class _Places:
-    """Where a word stands: places of passages, and places in them; both ascending."""
+class _Term:
+    """A word among the passages as they were then, by at most ``limit`` of its places. ``is_whole``: these are all."""
 
-    passages: "npt.NDArray[np.int64]"
-    positions: "npt.NDArray[np.int64]"
+    known: "ReferenceType[Passages]"
+    limit: int
+    places: Places
+    is_whole: bool
+    ranked: _Ranked
+
+    def fits(self, limit: int) -> bool:
+        """Whether it is the same by at most so many."""
+        return self.is_whole and len(self.places) < limit
 
 
-def scored(
-    tx: Transaction, table: int | None, known: Passages, words: Sequence[str], remembered: WordCounts
-) -> WordScores:
+class Terms:
+    """The words that were searched for, with their places and scores: common words come again in the next query, and
+    to read 15,000 places takes 5 ms. Remembered while what search sees does not change. Thread-safe."""
+
+    def __init__(self, counts: WordCounts) -> None:
+        self.counts = counts
+        self._kept: OrderedDict[tuple[int, str], _Term] = OrderedDict()
+        self._size = 0
+        self._lock = Lock()
+
+    def look_up(self, tx: Transaction, table: int, known: Passages, word: str, limit: int) -> _Term:
+        """A word, by at most ``limit`` of its places."""
+        with self._lock:
+            kept = self._kept.get((table, word))
+            if kept is not None and kept.known() is known and (kept.limit == limit or kept.fits(limit)):
+                self._kept.move_to_end((table, word))
+                return kept
+        places, is_whole = word_places.read(tx, table, known, word, limit)
+        term = _Term(ref(known), limit, places, is_whole, _ranked(known, places))
+        if len(places) >= LEAST_REMEMBERED and (is_whole or limit == MOST_PLACES):
+            self._remember((table, word), term)
+        return term
+
+    def _remember(self, key: tuple[int, str], term: _Term) -> None:
+        with self._lock:
+            self._size += len(term.places) - (len(old.places) if (old := self._kept.pop(key, None)) else 0)
+            self._kept[key] = term
+            while self._size > _MOST_REMEMBERED:
+                self._size -= len(self._kept.popitem(last=False)[1].places)
+
+
+def scored(tx: Transaction, table: int | None, known: Passages, words: Sequence[str], terms: Terms) -> WordScores:
     """Score all passages by the words of a query, which came from ``Tokenizer``.
 
     A word counts as often as the query has it: long questions repeat what they are about.
     """
     import numpy as np
 
-    sheet = _Sheet(known)
+    passages, documents, full = np.zeros(len(known.ids)), np.zeros(len(known.documents)), 0.0
     times = Counter(words)
     distinct = list(times)[:MOST_WORDS]
-    counts = {word: 0 if table is None else remembered.of(tx, table, word, known) for word in distinct}
-    room, found = MOST_PLACES, dict[str, _Places]()
+    counts = {word: 0 if table is None else terms.counts.of(tx, table, word, known) for word in distinct}
+    room, found, in_names = MOST_PLACES, dict[str, Places](), None
     # Rarest first, until the room for places is used up: rare words decide the order, and a word that half of all
     # passages have moves every score by about the same. Leaving out all words above some frequency would drop the only
     # word of a short question. What is left out still counts in ``full``, so that scores stay comparable.
     for word in sorted(distinct, key=lambda each: counts[each]):
-        if table is None or (not counts[word] and not _may_begin_more(word)):
-            sheet.expect(0, times[word])
+        if table is None or (not counts[word] and not may_begin_more(word)):
+            full += times[word] * _weight(len(known.ids), 0)
+            in_names = np.empty(0, np.int64)
             continue
-        if counts[word] > room and found:
-            sheet.expect(min(len(known.ids), counts[word]), times[word])
+        term = None if counts[word] > room and found else terms.look_up(tx, table, known, word, max(1, room))
+        if term is None or (found and not term.is_whole):
+            full += times[word] * _weight(len(known.ids), min(len(known.ids), counts[word]))
+            room = 0
             continue
-        found[word] = _places(tx, table, known, word, max(1, room))
-        room -= len(found[word].passages)
-        sheet.add_word(found[word], times[word])
+        found[word] = term.places
+        room -= len(term.places)
+        full += times[word] * term.ranked.weight
+        _add(passages, documents, term.ranked, times[word])
+        if term.is_whole:
+            named = term.places.in_names()
+            in_names = named if in_names is None else in_both(in_names, named)
     for first, second in dict.fromkeys(itertools.pairwise(words)):
-        if first in found and second in found:
-            sheet.add_pair(found[first], found[second])
-    return WordScores(
-        np.asarray(sheet.passages, np.float32), np.asarray(sheet.documents, np.float32), max(sheet.full, 1e-9)
+        if first in found and second in found and len(both := found[first].before(found[second])):
+            _add(passages, documents, _ranked(known, both), _NEIGHBOURS)
+    return WordScores(np.asarray(passages, np.float32), np.asarray(documents, np.float32), max(full, 1e-9), in_names)
+
+
+def _add(
+    passages: "npt.NDArray[np.float64]", documents: "npt.NDArray[np.float64]", ranked: _Ranked, times: float
+) -> None:
+    passages[ranked.at] += times * ranked.passages
+    documents[ranked.owners] += times * ranked.documents
+
+
+def _ranked(known: Passages, places: Places) -> _Ranked:
+    """BM25 of something that stands at these places."""
+    import numpy as np
+
+    if not len(places):
+        none, scores = np.empty(0, np.int64), np.empty(0)
+        return _Ranked(_weight(len(known.ids), 0), none, scores, none, scores)
+    at = places.passages
+    firsts = runs(at)
+    often, at = np.add.reduceat(np.array(_COLUMN_WEIGHTS)[places.columns], firsts), at[firsts]
+    weight = _weight(len(known.ids), len(at))
+    passages = weight * _saturated(often, known.lengths[at] / known.mean_length)
+    owners = known.document_of[at]
+    firsts = runs(owners)
+    often, owners = np.add.reduceat(often, firsts), owners[firsts]
+    documents = _weight(len(known.documents), len(owners)) * _saturated(
+        often, known.document_lengths[owners] / known.mean_document_length
     )
-
-
-def _may_begin_more(word: str) -> bool:
-    """A single character of a script without spaces stands in the index as the first of two."""
-    return len(word) == 1 and is_unspaced(word)
-
-
-def _places(tx: Transaction, table: int, known: Passages, word: str, limit: int) -> _Places:
-    last = word + _LAST if _may_begin_more(word) else word
-    ids, positions = map(numbers, WordTable(tx, table).places(word, last, limit))
-    at, is_seen = known.places(ids)
-    found = _Places(at[is_seen], positions[is_seen])
-    if last == word:
-        return found
-    order = (found.passages * _STEP + found.positions).argsort(kind="stable")
-    return _Places(found.passages[order], found.positions[order])
-
-
-class _Sheet:
-    """Adds up the scores of a query."""
-
-    def __init__(self, known: Passages) -> None:
-        import numpy as np
-
-        self._known = known
-        self._weights = np.array(_COLUMN_WEIGHTS)
-        self.passages = np.zeros(len(known.ids))
-        self.documents = np.zeros(len(known.documents))
-        self.full = 0.0
-
-    def expect(self, passages: int, times: int) -> None:
-        """A word that no passage has, or that so many have and that is left out."""
-        self.full += times * _weight(len(self._known.ids), passages)
-
-    def add_word(self, places: _Places, times: int) -> None:
-        """Count a word that the query has so many times."""
-        self.full += self._add(places.passages, self._weights[places.positions >> _COLUMN_BITS], times)
-
-    def add_pair(self, first: _Places, second: _Places) -> None:
-        """Count the places where the second word follows the first."""
-        import numpy as np
-
-        wanted = first.passages * _STEP + first.positions + 1
-        there = second.passages * _STEP + second.positions
-        if len(wanted) and len(there):
-            at = np.searchsorted(there, wanted)
-            at[at == len(there)] = 0
-            both = there[at] == wanted
-            self._add(first.passages[both], self._weights[first.positions[both] >> _COLUMN_BITS], _NEIGHBOURS)
-
-    def _add(self, at: "npt.NDArray[np.int64]", weights: "npt.NDArray[np.float64]", share: float) -> float:
-        """Add BM25 of something that stands at these passages (ascending), with these weights; its weight."""
-        import numpy as np
-
-        if not len(at):
-            return _weight(len(self._known.ids), 0) * share
-        known, firsts = self._known, runs(at)
-        often, at = np.add.reduceat(weights, firsts), at[firsts]
-        rarity = _weight(len(known.ids), len(at)) * share
-        self.passages[at] += rarity * _saturated(often, known.lengths[at] / known.mean_length)
-        owners = known.document_of[at]
-        firsts = runs(owners)
-        often, owners = np.add.reduceat(often, firsts), owners[firsts]
-        self.documents[owners] += (
-            _weight(len(known.documents), len(owners))
-            * share
-            * _saturated(often, known.document_lengths[owners] / known.mean_document_length)
-        )
-        return rarity
+    return _Ranked(weight, at, passages, owners, documents)
 
 
 def _weight(total: int, having: int) -> float:

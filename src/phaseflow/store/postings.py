@@ -195,6 +195,16 @@ class WordTable:
         )
         return (found[0], found[1] or 0) if found else (0, 0)
 
+    def count_holding(self, expression: str, limit: int) -> tuple[int, int]:
+        """How many passages an FTS5 expression finds, up to ``limit``, and the last of them. For one word that takes a
+        fifth of the time of ``count``."""
+        found = self.tx.row(
+            f"SELECT count(*), max(rowid) FROM (SELECT rowid FROM passages_{self.number}"
+            f" WHERE passages_{self.number} MATCH ? LIMIT ?)",
+            expression, limit,
+        )  # fmt: skip
+        return (found[0], found[1] or 0) if found else (0, 0)
+
     def places(self, first: str, last: str, limit: int) -> tuple[str, str]:
         """Where the words from ``first`` to ``last`` stand: passages and, for each, column * 2^20 + number of the word.
 

@@ -1,0 +1,154 @@
+"""Where the words of a query stand in the passages of a knowledge base, as the full-text index says."""
+
+import sqlite3
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from phaseflow.components.resident import Passages, numbers, runs
+from phaseflow.domain.words import is_unspaced
+from phaseflow.store import postings
+from phaseflow.store.postings import WordTable
+from phaseflow.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Ids = npt.NDArray[np.int64]
+
+MOST_COUNTED: Final = 20_000
+"""Passages that have a word, or places of it, that are counted: more than are looked at."""
+_MOST_COUNTS: Final = 50_000
+"""Counts of words that are remembered, of all knowledge bases."""
+_LAST: Final = "\U0010ffff"
+_COLUMN_BITS: Final = 20
+"""A place in a passage is its column, shifted, plus the number of the word; a passage has at most 10^5 characters."""
+_PASSAGE_BITS: Final = 22
+"""There are four columns."""
+_FIRST_NAME: Final = 2
+"""Columns from this one on are what a document is called."""
+
+
+class Tokenizer:
+    """Cuts a query into words exactly as the index does, with FTS5 itself. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def words(self, text: str) -> list[str]:
+        """The words of a text that went through ``indexed_words``, in order."""
+        with self._lock:
+            connection = self._connection = self._connection or _opened()
+            connection.execute("INSERT INTO query (rowid, text) VALUES (1, ?)", (text,))
+            rows = connection.execute("SELECT term FROM places ORDER BY offset").fetchall()
+            connection.execute("DELETE FROM query")
+        return _without_ends([row[0] for row in rows])
+
+    def keeps(self, word: str) -> bool:
+        """Whether a word of the index is found by an expression, in which it is stemmed once more."""
+        return self.words(word) == [word]
+
+
+def _without_ends(words: list[str]) -> list[str]:
+    """Without the last character of what is written without spaces: where the query ends, the text may go on."""
+    return [
+        word
+        for n, word in enumerate(words)
+        if not (n and may_begin_more(word) and len(words[n - 1]) == 2 and words[n - 1][1] == word)
+    ]
+
+
+def _opened() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.execute(f"CREATE VIRTUAL TABLE query USING fts5 (text, {postings.TOKENIZE})")
+    connection.execute("CREATE VIRTUAL TABLE places USING fts5vocab (query, instance)")
+    return connection
+
+
+class WordCounts:
+    """How many passages of a table have a word. To count them, FTS5 goes through all of them, 40 ms for a common word
+    in a million. So those of common words are estimated, by how far the first of them reach, and all are remembered
+    until the knowledge base has become a tenth larger or smaller. Thread-safe."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._kept: dict[tuple[int, str], tuple[int, int]] = {}
+
+    def of(self, tx: Transaction, table: int, word: str, known: Passages) -> int:
+        """About how many; where a word is not that of an expression, how often it stands there. Exactly below
+        ``MOST_COUNTED``."""
+        passages = len(known.ids)
+        count, then = self._kept.get((table, word), (0, -1))
+        if then < 0 or abs(passages - then) * 10 > then:
+            if self._tokenizer.keeps(word):
+                count, last = WordTable(tx, table).count_holding(f'"{word}"', MOST_COUNTED)
+            else:
+                count, last = WordTable(tx, table).count(word, MOST_COUNTED)
+            if not count:
+                return 0  # looked for again next time: a word that came in since is found at once
+            if count == MOST_COUNTED:
+                count = max(count, count * passages // max(1, int(known.ids.searchsorted(last))))
+            if len(self._kept) >= _MOST_COUNTS:
+                self._kept.clear()
+            self._kept[table, word] = count, passages
+        return count
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a word stands, ascending: the place of the passage, shifted, plus the place in it."""
+
+    keys: "Ids"
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def passages(self) -> "Ids":
+        """The places of the passages, one for each."""
+        return self.keys >> _PASSAGE_BITS
+
+    @property
+    def columns(self) -> "Ids":
+        """The columns, one for each."""
+        return self.keys >> _COLUMN_BITS & 3
+
+    def in_names(self) -> "Ids":
+        """The places of passages that have it in the title or the name of their document, each once."""
+        named = self.passages[self.columns >= _FIRST_NAME]
+        return named[runs(named)]
+
+    def before(self, next_one: "Places") -> "Places":
+        """Those that another word follows."""
+        if len(next_one) < len(self):
+            return Places(_in_both(next_one.keys - 1, self.keys))
+        return Places(_in_both(self.keys, next_one.keys - 1))
+
+
+def read(tx: Transaction, table: int, known: Passages, word: str, limit: int) -> tuple[Places, bool]:
+    """Up to ``limit`` places of a word, and whether these are all."""
+    last = word + _LAST if may_begin_more(word) else word
+    ids, positions = map(numbers, WordTable(tx, table).places(word, last, limit))
+    at, is_seen = known.places(ids)
+    keys = (at[is_seen] << _PASSAGE_BITS) + positions[is_seen]
+    if last != word:
+        keys.sort()
+    return Places(keys), len(ids) < limit
+
+
+def may_begin_more(word: str) -> bool:
+    """A single character of a script without spaces stands in the index as the first of two."""
+    return len(word) == 1 and is_unspaced(word)
+
+
+def in_both(first: "Ids", second: "Ids") -> "Ids":
+    """What two ascending arrays without repetitions have in common."""
+    return _in_both(*sorted((first, second), key=len))
+
+
+def _in_both(few: "Ids", many: "Ids") -> "Ids":
+    at = many.searchsorted(few)
+    at[at == len(many)] = 0
+    return few[many[at] == few] if len(many) else few[:0]
