@@ -200,11 +200,16 @@ CREATE TABLE catalogue (
     replaces    INTEGER NOT NULL DEFAULT 0,       -- 1: stands in place of the metadata found in the document; 0: over it
     attempts    INTEGER NOT NULL DEFAULT 0,       -- how often it was loaded
     created_at  TEXT NOT NULL,
-    changed_at  TEXT,                             -- when it was skipped, loaded, or given metadata last
+    changed_at  TEXT,                             -- when it was asked for, skipped, or given metadata last
+    title       TEXT,                             -- this and what follows: of the last version that was seen, when it
+    media_type  TEXT,                             -- failed or was skipped; there may be no version left to tell it
+    size        INTEGER,                          -- bytes
+    own_metadata TEXT,                            -- JSON object
     PRIMARY KEY (kb_id, uri)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX catalogue_by_id ON catalogue (kb_id, document_id);
 CREATE INDEX catalogue_skipped ON catalogue (kb_id, uri) WHERE skipped = 1;
+CREATE INDEX catalogue_by_change ON catalogue (kb_id, coalesce(changed_at, created_at));
 
 -- Documents that were skipped and that no source has any more: one that comes back under such a uri is skipped, too.
 CREATE TABLE left_out (
@@ -337,6 +342,7 @@ CREATE TABLE failures (
     at       TEXT NOT NULL,
     PRIMARY KEY (kb_id, uri)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX failures_by_time ON failures (kb_id, at);
 
 -- Addresses that are told what has become of jobs and documents. events and kbs are JSON; no kbs: all.
 CREATE TABLE webhooks (

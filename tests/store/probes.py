@@ -67,6 +67,18 @@ class Steps(Transaction):
         return 0
 
 
+class Plans(Transaction):
+    """Keeps how each statement is carried out."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self.lines: list[str] = []
+
+    def rows(self, sql: str, *parameters: object) -> list[Row]:
+        self.lines += [row[3] for row in super().rows(f"EXPLAIN QUERY PLAN {sql}", *parameters)]
+        return super().rows(sql, *parameters)
+
+
 async def until_removed(database: Database) -> None:
     """Until the janitor of a running engine has nothing left to remove."""
     with anyio.fail_after(20):

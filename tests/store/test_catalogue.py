@@ -34,7 +34,7 @@ async def test_a_listed_document_is_known_once_under_its_id(database: Database, 
 async def test_a_document_that_another_source_holds_now_keeps_its_row(database: Database, path: Path) -> None:
     made = await stock(database)
     await list_documents(made, "a")
-    await database.write(lambda tx: Catalogue(tx, made.key).count_attempts(uris=["a"], at=NOW))
+    await database.write(lambda tx: Catalogue(tx, made.key).count_attempts(["a"]))
     await database.write(lambda tx: Catalogue(tx, made.key).note(source="push", uris=["a"], at=NOW))
     assert known(path, "uri", "source", "attempts") == [("a", "push", 1)]
 

@@ -21,7 +21,8 @@ from phaseflow.store.database import Database
 from phaseflow.store.document_status import View, Wanted
 from phaseflow.store.session import open_session
 from phaseflow.store.states import DocumentState
-from phaseflow.store.transaction import Row, Transaction
+from phaseflow.store.transaction import Transaction
+from tests.store.probes import Plans
 from tests.store.stock import Stock, stock
 
 AT = "2026-01-0{}T00:00:00.000Z"
@@ -178,18 +179,6 @@ FULL = re.compile(
     r"SCAN (catalogue|documents|job_entries|requests|failures|pushed|[cdeflopr])\b|AUTOMATIC|(UNION|EXCEPT) USING TEMP"
 )
 """In a plan: a table read from one end to the other, or collected and sorted."""
-
-
-class Plans(Transaction):
-    """Keeps how each statement is carried out."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__(connection)
-        self.lines: list[str] = []
-
-    def rows(self, sql: str, *parameters: object) -> list[Row]:
-        self.lines += [row[3] for row in super().rows(f"EXPLAIN QUERY PLAN {sql}", *parameters)]
-        return super().rows(sql, *parameters)
 
 
 async def test_a_list_looks_into_each_table_by_uri(case: tuple[Path, Stock, list[Known], bool]) -> None:

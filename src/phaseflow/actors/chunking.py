@@ -100,8 +100,8 @@ class ChunkingActor(Actor):
         at = self.context.clock.now()
         documents.cut(tx, cut, at, stored)
         if failed:
-            documents.move(tx, [each[0] for each in failed], DocumentState.LOADED, DocumentState.FAILED, at)
             self.context.fail(tx, self.phase, [outcome for _, outcome in failed])
+            documents.move(tx, [each[0] for each in failed], DocumentState.LOADED, DocumentState.FAILED, at)
         return cut
 
     def _hand_over(self, cut: list[StagedDocument]) -> None:

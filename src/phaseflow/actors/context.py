@@ -14,6 +14,7 @@ from phaseflow.domain.log import get_logger
 from phaseflow.domain.policy import BudgetPolicy, GuardPolicy, RetryPolicy
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import failpoints
+from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database, T
 from phaseflow.store.documents import Target
@@ -117,10 +118,12 @@ class RunContext:
         failpoints.hit(f"{phase}.writing")
 
     def fail(self, tx: Transaction, phase: JobPhase, failed: Sequence[FailedDocument]) -> None:
-        """Record documents that failed."""
+        """Record documents that failed. Call it while their versions are still in hand."""
         if failed:
             where = self.plan.target
-            Inbox(tx, where.kb_key).settle(where.job_seq, [each.uri for each in failed])
+            uris = [each.uri for each in failed]
+            Inbox(tx, where.kb_key).settle(where.job_seq, uris)
+            Catalogue(tx, where.kb_key).keep_details(where.job_seq, uris)
             Failures(tx, where.kb_key).add(where.job_seq, phase, failed, self.clock.now())
 
     def backoff_s(self, attempt: int, waited_s: float, asked_s: float | None) -> float | None:

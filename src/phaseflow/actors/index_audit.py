@@ -12,8 +12,9 @@ from phaseflow.components.indexes.registry import bounded
 from phaseflow.components.stored_vectors import read_all
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 from phaseflow.store import documents, failpoints, index_spaces, knowledge_bases, texts
+from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.database import Database
-from phaseflow.store.failures import FailedDocument
+from phaseflow.store.failures import NO_JOB, FailedDocument
 from phaseflow.store.states import DocumentState
 from phaseflow.store.transaction import Transaction
 
@@ -126,6 +127,7 @@ def withdraw_refused(
     found = [(key, failed) for key, failed in refused if index_spaces.named(tx, space, key) is not None]
     if found:
         knowledge_bases.next_search_revision(tx, space.kb_key)
+        Catalogue(tx, space.kb_key).keep_details(NO_JOB, [failed.uri for _, failed in found])
         ids = [key for key, _ in found]
         documents.move(tx, ids, DocumentState.SEARCHABLE, DocumentState.FAILED, at)
     return [failed for _, failed in found]

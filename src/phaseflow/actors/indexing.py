@@ -201,8 +201,8 @@ class IndexingActor(Actor):
         Failures(tx, self._scope.kb_key).clear(uris)
         Inbox(tx, self._scope.kb_key).settle(self.context.plan.attempt.job_seq, uris)
         if failed:
-            documents.move(tx, [d.id for d, _ in failed], DocumentState.EMBEDDED, DocumentState.FAILED, at)
             self.context.fail(tx, self.phase, [failure for _, failure in failed])
+            documents.move(tx, [d.id for d, _ in failed], DocumentState.EMBEDDED, DocumentState.FAILED, at)
 
     async def _finish(self) -> None:
         """The crawl is complete and all of it is searchable: take out what is gone, switch, clean up."""

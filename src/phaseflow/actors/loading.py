@@ -233,7 +233,7 @@ class LoadingActor(Actor):
             frontier.settle([entry.id for entry, f in failed if f.gone], EntryState.GONE)
             self.context.fail(tx, self.phase, [outcome for _, outcome in failed])
         tried = [entry.uri for entry, outcome in done if not isinstance(outcome, Skipped | LeftOut)]
-        catalogue.count_attempts(tried, at)
+        catalogue.count_attempts(tried)
         found = [link for _, outcome in done if not isinstance(outcome, FailedDocument) for link in outcome.links]
         # Several pages lead to the same address: the shortest way counts, so the deepest come first and are
         # overwritten. Else the depth limit would depend on which page was read first.

@@ -145,8 +145,8 @@ class OrderedRelease:
         at = self._context.clock.now()
         documents.move(tx, [d.id for d in ready], DocumentState.CHUNKED, DocumentState.EMBEDDED, at)
         if failed:
-            documents.move(tx, failed, DocumentState.CHUNKED, DocumentState.FAILED, at)
             self._context.fail(tx, JobPhase.EMBEDDING, list(failed.values()))
+            documents.move(tx, failed, DocumentState.CHUNKED, DocumentState.FAILED, at)
         if self._context.plan.components.embedder.throttle.wait_s():
             # Again, since counting says that it moves: what was stored here had been asked for before.
             PhaseProgress(tx, plan.attempt, JobPhase.EMBEDDING).wait_on(WaitingOn.RATE_LIMIT)

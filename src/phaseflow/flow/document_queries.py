@@ -9,8 +9,7 @@ from phaseflow.domain.status import Page
 from phaseflow.domain.vocabulary import DocumentStatus
 from phaseflow.flow.inputs import as_count, as_cursor_name, as_cursor_number, as_text, cursor_after
 from phaseflow.flow.readings import Readings
-from phaseflow.store import document_status, knowledge_bases, texts, transitions
-from phaseflow.store.catalogue import Catalogue
+from phaseflow.store import document_status, knowledge_bases, missed_documents, texts, transitions
 from phaseflow.store.document_status import View, Wanted
 from phaseflow.store.pushed import PushedDocuments
 from phaseflow.store.transaction import Transaction
@@ -82,7 +81,7 @@ class DocumentQueries:
 
         def read(tx: Transaction) -> list[str]:
             kb = knowledge_bases.get(tx, as_text("kb_id", kb_id))
-            return Catalogue(tx, kb.key).changed_since(transitions.moment_of(tx, seq), limit)
+            return missed_documents.since(tx, kb.key, transitions.moment_of(tx, seq), limit)
 
         return await self._readings.read_long(read)
 

@@ -16,8 +16,8 @@ from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.new_document import check_metadata
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.inputs import as_text
-from phaseflow.store import knowledge_bases, passages
-from phaseflow.store.catalogue import PUSH, Catalogue, KnownDocument
+from phaseflow.store import jobs, knowledge_bases, passages
+from phaseflow.store.catalogue import Catalogue, KnownDocument
 from phaseflow.store.failures import Failures
 from phaseflow.store.inbox import Inbox
 from phaseflow.store.pushed import PushedDocuments
@@ -64,10 +64,10 @@ class DocumentVerbs:
         return await self._change(kb_id, document, change)
 
     async def delete(self, kb_id: str, document: str) -> _DocumentChange:
-        """Take out one that was pushed. Raises HeldBySource for any other."""
+        """Take out one that was pushed, or whose source is gone. Raises HeldBySource for any other."""
 
         def change(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> str | None:
-            if known.source != PUSH:
+            if known.source in Catalogue(tx, key).holders():
                 raise HeldBySource(known.uri, known.source, "skip it instead, or delete it there")
             _take_out(tx, key, known.uri)
             gone = PushedDocuments(tx, key).remove(known.uri)
@@ -114,7 +114,9 @@ def _retry(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> Non
 
 
 def _skip(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None:
-    Catalogue(tx, key).set_skipped(known.uri, skipped=True, at=at)
+    catalogue = Catalogue(tx, key)
+    catalogue.keep_details(jobs.newest_seq(tx, key), [known.uri])
+    catalogue.set_skipped(known.uri, skipped=True, at=at)
     _take_out(tx, key, known.uri)
 
 

@@ -105,7 +105,7 @@ class Documents:
     def _check_free(self, tx: Transaction, kb_id: str, uris: Sequence[str]) -> None:
         kb = knowledge_bases.find(tx, kb_id)
         if kb is not None:
-            _refuse_held(Catalogue(tx, kb.key).of(uris))
+            _refuse_held(Catalogue(tx, kb.key), uris)
 
 
 def _store(
@@ -115,7 +115,7 @@ def _store(
     uris = [push.uri for push in pushes]
     catalogue, pushed, inbox = Catalogue(tx, kb.key), PushedDocuments(tx, kb.key), Inbox(tx, kb.key)
     known, kept = catalogue.of(uris), pushed.of(uris)
-    _refuse_held(known)  # again, here where nothing comes in between: a source may have listed one since
+    _refuse_held(catalogue, uris)  # again, here where nothing comes in between: a source may have listed one since
     # By how much the knowledge base grows: a full one still takes a version that is no larger than the one before.
     more = sum(push.size - (kept[push.uri].size if push.uri in kept else 0) for push in pushes)
     if more > 0 and pushed.kept_bytes() + more > limits.kb_bytes:
@@ -142,9 +142,10 @@ def _store(
     return [file for file in (*replaced, *(push.file for push in pushes if push not in new)) if file is not None]
 
 
-def _refuse_held(known: Mapping[str, KnownDocument]) -> None:
-    for document in known.values():
-        if document.source != PUSH:
+def _refuse_held(catalogue: Catalogue, uris: Sequence[str]) -> None:
+    holders = catalogue.holders()
+    for document in catalogue.of(uris).values():
+        if document.source in holders:
             raise HeldBySource(document.uri, document.source, "change it there, or push it under another uri")
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.status import timestamp
 from phaseflow.store.knowledge_bases import VERSIONS_IN_USE, name_of
-from phaseflow.store.states import IS_A_DOCUMENT, IS_SEARCHABLE
+from phaseflow.store.states import IS_A_DOCUMENT, IS_IN_HAND, IS_SEARCHABLE
 from phaseflow.store.transaction import Row, Transaction, json_array
 
 PUSH: Final = "push"
@@ -62,6 +62,17 @@ class Catalogue:
         ) or self.tx.row(f"SELECT {_COLUMNS} FROM catalogue WHERE kb_id = ?1 AND uri = ?2", self.kb_key, id_or_uri)
         return None if row is None else _known(row)
 
+    def holders(self) -> set[str]:
+        """The sources that hold documents: those of the knowledge base, and those that its open job reads."""
+        rows = self.tx.rows(
+            "SELECT s.key FROM (SELECT sources FROM knowledge_bases WHERE id = ?1 UNION ALL"
+            " SELECT sources FROM (SELECT sources, completed_at FROM ingestion_jobs WHERE kb_id = ?1 ORDER BY seq DESC"
+            "  LIMIT 1) WHERE completed_at IS NULL) AS k, json_each(coalesce(k.sources, '{}')) AS s"
+            " WHERE s.value ->> '$.type' <> 'upload'",
+            self.kb_key,
+        )
+        return {row[0] for row in rows}
+
     def knows_any(self, source: str, uris: Sequence[str]) -> bool:
         """Whether a source holds any of these documents, or any in a folder of that name."""
         mine = "SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.source = ?2"
@@ -95,6 +106,22 @@ class Catalogue:
             self.kb_key, uri, timestamp(at),
         )  # fmt: skip
 
+    def keep_details(self, job_seq: int, uris: Sequence[str]) -> None:
+        """Keep what the newest versions of these documents, or the crawl of a job, say of them: title, media type, size
+        and metadata. Call it before the versions go."""
+        self.tx.run(
+            "UPDATE catalogue AS c SET title = coalesce(d.title, c.title), size = coalesce(d.size, e.size, c.size),"
+            " media_type = coalesce(d.media_type, c.media_type),"
+            " own_metadata = coalesce(d.own_metadata, c.own_metadata)"
+            " FROM json_each(?2) AS n LEFT JOIN job_entries AS e ON e.job_seq = ?3 AND e.uri = n.value"
+            " LEFT JOIN documents AS d ON d.id = coalesce("
+            f"  (SELECT max(id) FROM documents AS o WHERE o.kb_id = ?1 AND o.uri = n.value AND o.{IS_IN_HAND}),"
+            f"  (SELECT max(id) FROM documents AS l WHERE l.kb_id = ?1 AND l.uri = n.value AND l.{IS_SEARCHABLE}"
+            f"   AND l.index_version IN {VERSIONS_IN_USE}))"
+            " WHERE c.kb_id = ?1 AND c.uri = n.value",
+            self.kb_key, json_array(uris), job_seq,
+        )  # fmt: skip
+
     def remove(self, uri: str) -> None:
         """Know a document no more."""
         self.tx.run("DELETE FROM catalogue WHERE kb_id = ? AND uri = ?", self.kb_key, uri)
@@ -126,13 +153,21 @@ class Catalogue:
                 self.kb_key, source, json_array(moved),
             )  # fmt: skip
 
-    def count_attempts(self, uris: Sequence[str], at: datetime) -> None:
+    def note_change(self, uris: Sequence[str], at: datetime) -> None:
+        """Something was asked of these documents. Of those that are new, it is known already."""
+        self.tx.run(
+            "UPDATE catalogue SET changed_at = ?3 WHERE kb_id = ?1 AND uri IN (SELECT value FROM json_each(?2))"
+            " AND created_at < ?3",
+            self.kb_key, json_array(uris), timestamp(at),
+        )  # fmt: skip
+
+    def count_attempts(self, uris: Sequence[str]) -> None:
         """These documents have been loaded, or could not be, once more."""
         if uris:
             self.tx.run(
-                "UPDATE catalogue SET attempts = attempts + 1, changed_at = ?3"
+                "UPDATE catalogue SET attempts = attempts + 1"
                 " WHERE kb_id = ?1 AND uri IN (SELECT value FROM json_each(?2))",
-                self.kb_key, json_array(uris), timestamp(at),
+                self.kb_key, json_array(uris),
             )  # fmt: skip
 
     def forget(self, uris: Sequence[str]) -> None:
@@ -160,23 +195,7 @@ class Catalogue:
         gone = [uri for uri, source, is_held in rows if not is_held and source not in uncertain]
         return gone, rows[-1][0] if rows else None
 
-    def changed_since(self, at: datetime | None, limit: int) -> list[str]:
-        """The first documents by uri that were changed then or later; all for None. Some may not be known any more.
-
-        Looks at every row: some 100 ms of 100,000 documents.
-        """
-        since = "" if at is None else timestamp(at)
-        return [row[0] for row in self.tx.rows(f"{_SINCE} ORDER BY uri LIMIT ?3", self.kb_key, since, limit)]
-
 
 def _known(row: Row) -> KnownDocument:
     uri, key, source, skipped, metadata = row
     return KnownDocument(uri, key, source, bool(skipped), metadata)
-
-
-_SINCE = (
-    "SELECT uri FROM catalogue WHERE kb_id = ?1 AND (created_at >= ?2 OR changed_at >= ?2)"
-    " UNION SELECT uri FROM requests WHERE kb_id = ?1 AND requested_at >= ?2"
-    " UNION SELECT uri FROM documents WHERE kb_id = ?1 AND (changed_at >= ?2 OR indexed_at >= ?2)"
-    " UNION SELECT uri FROM failures WHERE kb_id = ?1 AND at >= ?2"
-)

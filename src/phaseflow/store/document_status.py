@@ -96,8 +96,9 @@ _STATUS: Final = (
 _COLUMNS: Final = (
     "c.document_id, c.uri, c.source, c.metadata, c.replaces, c.attempts, c.created_at, c.changed_at, r.requested_at,"
     " o.state, o.changed_at, f.phase, f.code, f.error, f.attempts, f.at, l.id, l.indexed_at,"
-    " coalesce(o.title, l.title, p.title), coalesce(o.media_type, l.media_type, p.media_type),"
-    " coalesce(o.size, p.size, e.size, l.size), coalesce(o.own_metadata, l.own_metadata, '{}'),"
+    " coalesce(o.title, l.title, p.title, c.title), coalesce(o.media_type, l.media_type, c.media_type, p.media_type),"
+    " coalesce(o.size, p.size, e.size, l.size, c.size),"
+    " coalesce(o.own_metadata, l.own_metadata, c.own_metadata, '{}'),"
     f" iif(o.state > {DocumentState.LOADED} OR l.id IS NULL, o.chunk_count, l.chunk_count)"
 )
 _PUSHED: Final = " LEFT JOIN pushed AS p ON p.kb_id = c.kb_id AND p.uri = c.uri"

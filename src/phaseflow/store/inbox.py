@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from phaseflow.domain.status import timestamp
-from phaseflow.store.catalogue import PUSH
+from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.transaction import Transaction, json_array
 
 _FOR_LATER: Final = 0
@@ -33,6 +33,7 @@ class Inbox:
                 " requested_at = excluded.requested_at",
                 self.kb_key, anew, timestamp(at), json_array(uris),
             )  # fmt: skip
+            Catalogue(self.tx, self.kb_key).note_change(uris, at)
 
     def withdraw(self, uri: str) -> None:
         """Nobody wants this document loaded any more."""

@@ -211,6 +211,11 @@ def let_list(tx: Transaction, job_id: str) -> None:
     tx.run("UPDATE ingestion_jobs SET lists = 1 WHERE id = ?", job_id)
 
 
+def newest_seq(tx: Transaction, kb_key: str) -> int:
+    """The number of the newest job of a knowledge base, 0 when it has never run."""
+    return int(tx.value("SELECT max(seq) FROM ingestion_jobs WHERE kb_id = ?", kb_key) or 0)
+
+
 def latest_id(tx: Transaction, kb_id: str) -> str | None:
     """The id of the newest job of a knowledge base."""
     found = tx.value(f"SELECT id FROM ingestion_jobs WHERE kb_id = {KEY_OF} ORDER BY seq DESC LIMIT 1", kb_id)

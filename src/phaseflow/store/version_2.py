@@ -66,6 +66,10 @@ CREATE TABLE catalogue (
     attempts    INTEGER NOT NULL DEFAULT 0,
     created_at  TEXT NOT NULL,
     changed_at  TEXT,
+    title       TEXT,
+    media_type  TEXT,
+    size        INTEGER,
+    own_metadata TEXT,
     PRIMARY KEY (kb_id, uri)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE left_out (
@@ -75,6 +79,8 @@ CREATE TABLE left_out (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX catalogue_by_id ON catalogue (kb_id, document_id);
 CREATE INDEX catalogue_skipped ON catalogue (kb_id, uri) WHERE skipped = 1;
+CREATE INDEX catalogue_by_change ON catalogue (kb_id, coalesce(changed_at, created_at));
+CREATE INDEX failures_by_time ON failures (kb_id, at);
 CREATE TABLE pushed (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     kb_id      TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,

@@ -7,7 +7,7 @@
  */
 
 import * as api from "./api.js";
-import { documentWord, isSent, sourceName } from "./document-words.js";
+import { documentWord, isRemovable, sourceName } from "./document-words.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { capital, count, counted } from "./words.js";
@@ -120,7 +120,7 @@ export class DocumentBulk {
   /** @param {BulkVerb} verb */
   async act(verb) {
     await this.busy(async () => {
-      const waiting = (await this.all(this.filter())).filter((one) => verb !== "remove" || isSent(one, this.store.kbs.get(this.kbId)));
+      const waiting = (await this.all(this.filter())).filter((one) => verb !== "remove" || isRemovable(one, this.store.kbs.get(this.kbId)));
       const total = waiting.length;
       let [done, refused] = [0, 0];
       const work = async () => {

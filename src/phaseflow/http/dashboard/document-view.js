@@ -8,7 +8,7 @@
 
 import * as api from "./api.js";
 import { DocumentText } from "./document-text.js";
-import { documentLook, documentNote, documentWord, isSent, sizeWords, sourceName } from "./document-words.js";
+import { documentLook, documentNote, documentWord, isRemovable, sizeWords, sourceName } from "./document-words.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { icon, setIcon } from "./icons.js";
 import { MetadataForm } from "./metadata-form.js";
@@ -122,7 +122,7 @@ export class DocumentView {
   showVerbs(one) {
     setText(/** @type {Element} */ (this.verbs.retry.lastElementChild), one.status === "failed" ? "Retry" : one.status === "skipped" ? "Take back in" : "Read again");
     this.verbs.skip.hidden = one.status === "skipped";
-    this.verbs.remove.hidden = !isSent(one, this.store.kbs.get(this.kbId));
+    this.verbs.remove.hidden = !isRemovable(one, this.store.kbs.get(this.kbId));
     setAttribute(/** @type {Element} */ (this.verbs.retry.parentElement), "hidden", false);
   }
 

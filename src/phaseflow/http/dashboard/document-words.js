@@ -42,11 +42,11 @@ export function sizeWords(bytes) {
 export const allDocuments = (kb) => (kb ? DOCUMENT_STATUSES.reduce((sum, status) => sum + kb.counts[status], 0) : 0);
 
 /**
- * It was sent here, so it can be removed here; what a source holds is skipped instead.
+ * No source holds it: it was sent here, or its source is gone. So it can be removed; what a source holds is skipped.
  * @param {DocumentInfo} one
  * @param {KnowledgeBase | undefined} kb
  */
-export const isSent = (one, kb) => one.source === "push" || kb?.source?.type === "upload";
+export const isRemovable = (one, kb) => kb !== undefined && (kb.sources[one.source]?.type ?? "upload") === "upload";
 
 /** @param {string} source */
 export const sourceName = (source) => (source === "push" ? "sent here" : source);
