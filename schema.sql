@@ -129,10 +129,26 @@ CREATE TABLE job_sources (
     name    TEXT NOT NULL,
     listed  INTEGER NOT NULL DEFAULT 0,           -- 1: to its end; what it does not have any more is known
     error   TEXT,                                 -- why it could not be listed, or read
-    displaced TEXT,                               -- JSON [how many, one of them]: what it has under uris of what was pushed
+    displaced TEXT,                               -- JSON {holder: [how many, one of them]}: what displaced_entries has of it
     canonical TEXT,                               -- JSON [how many, one of them]: what names another document as the one that stands for it
     PRIMARY KEY (job_seq, name)
 ) STRICT, WITHOUT ROWID;
+
+-- What sources of the newest job have under uris that others hold: it is left out of the job.
+CREATE TABLE displaced_entries (
+    id      INTEGER PRIMARY KEY,
+    job_seq INTEGER NOT NULL REFERENCES ingestion_jobs (seq) ON DELETE CASCADE,
+    source  TEXT NOT NULL,
+    holder  TEXT NOT NULL,                        -- the source that has it, or had it last; push: it was pushed
+    uri     TEXT NOT NULL,
+    size    INTEGER,
+    stamp   TEXT,
+    depth   INTEGER NOT NULL DEFAULT 0,
+    reading INTEGER NOT NULL DEFAULT 0,           -- for its links: 0 it is not read, 1 still to be read, 2 read
+    UNIQUE (job_seq, source, uri)
+) STRICT;
+CREATE INDEX displaced_entries_by_holder ON displaced_entries (job_seq, holder, source, uri);
+CREATE INDEX displaced_entries_unread ON displaced_entries (job_seq, source, depth, id) WHERE reading = 1;
 
 -- One version of a document. state: 0 being stored, 1 loaded, 2 chunked, 3 embedded, 4 searchable, 9 failed, 10 gone (for
 -- the janitor to remove). What the phase after state n has to do is the rows in state n, by turn: the table is the

@@ -8,6 +8,7 @@ from phaseflow.domain.messages import by_canonical, displaced, job_waiting_on, m
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.status import JobStatusResponse, Metrics, PhaseDetail
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
+from phaseflow.store.catalogue import PUSH
 from phaseflow.store.jobs import JobRecord
 
 
@@ -50,12 +51,20 @@ def _with_trouble(message: str, record: JobRecord, unwritable: str | None) -> st
     if down is not None and status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
         message = f"{message}; {down}"
     if status is not JobStatus.CANCELLED:
-        left_out = [displaced(name, *each) for name, each in record.displaced.items()]
-        left_out += [by_canonical(name, *each) for name, each in record.canonical.items()]
-        message = "; ".join([message, *left_out])
+        message = "; ".join([message, *_left_out(record)])
     if unwritable is None or status.is_terminal:
         return message
     return f"{message}. The database cannot be written, tried again until it can: {unwritable}"
+
+
+def _left_out(record: JobRecord) -> list[str]:
+    """Which documents of sources are not in the job, and why."""
+    held = [
+        displaced(name, None if holder == PUSH else holder, *some)
+        for name, found in record.displaced.items()
+        for holder, some in found.items()
+    ]
+    return held + [by_canonical(name, *some) for name, some in record.canonical.items()]
 
 
 def _allowed(record: JobRecord) -> list[Action]:

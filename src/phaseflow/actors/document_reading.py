@@ -34,7 +34,14 @@ class LeftOut:
     links: tuple[Entry, ...] = ()
 
 
-Outcome = Document | Unchanged | Skipped | LeftOut | FailedDocument
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Another source holds the page: only what it leads to counts."""
+
+    links: tuple[Entry, ...] = ()
+
+
+Outcome = Document | Unchanged | Skipped | LeftOut | Followed | FailedDocument
 Loaded = tuple[ListedEntry, Outcome]
 """A document of the crawl, and what became of it."""
 
@@ -71,6 +78,8 @@ class DocumentReader:
         while self._gate.is_open:  # asked, not entered: the page is inside the gate already
             try:
                 outcome = await self._load(entry)
+                if entry.is_held:
+                    outcome = Followed() if isinstance(outcome, FailedDocument) else Followed(outcome.links)
             except RateLimited as error:  # no fault of the page, and no attempt
                 limited += 1
                 await self._wait_out(error, limited)
@@ -91,6 +100,8 @@ class DocumentReader:
                 self._aside.settle(entry.id)
                 counts = not isinstance(error, WorkerUnavailable)
                 why = f"{error}; gave up after {counted(tries.attempt, 'attempt')}"
+                if entry.is_held:
+                    return Followed()
                 return FailedDocument(entry.uri, error.code, why, counts)
             else:
                 self._aside.settle(entry.id)

@@ -8,9 +8,10 @@ import anyio
 from phaseflow.actors.actor import Actor
 from phaseflow.actors.batching import in_parts
 from phaseflow.actors.context import RunContext
-from phaseflow.actors.document_reading import LeftOut, Loaded
+from phaseflow.actors.document_reading import Followed, LeftOut, Loaded
 from phaseflow.actors.handoff import Receiver, Sender
 from phaseflow.actors.requests import Requests
+from phaseflow.actors.source_lists import SourceLists
 from phaseflow.actors.source_reading import SourceReader
 from phaseflow.actors.storable_text import storable
 from phaseflow.components.protocols import Document, Entry, Skipped, Unchanged
@@ -20,6 +21,7 @@ from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import crawl_frontier, documents, failpoints, texts, twins
 from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.crawl_frontier import Frontier, ListedEntry
+from phaseflow.store.displaced import DisplacedEntries
 from phaseflow.store.documents import LoadedText, StagedDocument
 from phaseflow.store.failures import FailedDocument, Failures
 from phaseflow.store.inbox import Inbox
@@ -45,6 +47,7 @@ class LoadingActor(Actor):
     ) -> None:
         super().__init__(context, report, receiver, sender)
         self._readers: list[SourceReader] = []
+        self.lists = SourceLists(context, self.gate)
         self._storing = anyio.Lock()
         self._requests = Requests(context, self.gate)
 
@@ -54,18 +57,19 @@ class LoadingActor(Actor):
             return  # the gate stays closed: what is asked for waits for the next job
         seq = plan.attempt.job_seq
         await self._requests.take()  # first: what is asked for is read even if its source lists it as unchanged
-        if not plan.lists and not plan.listed:
-            async with self.gate:
-                await self.context.write(self._begin_without_list)
         failed = await self.context.database.read(lambda tx: JobSources(tx, seq).failed())
         listed = await self.context.database.read(lambda tx: JobSources(tx, seq).listed())
         self._readers = [
             SourceReader(self, name, loader, ComponentUnavailable(failed[name]) if name in failed else None)
             for name, loader in plan.components.loaders.items()
         ]
+        await self.lists.begin(self._readers)
+        if not plan.lists and not plan.listed:
+            async with self.gate:
+                await self.context.write(self.lists.begin_without_list)
         async with anyio.create_task_group() as tasks:
             for reader in self._readers:
-                tasks.start_soon(reader.run, plan.listed or not plan.lists or reader.name in listed)
+                tasks.start_soon(reader.run, not plan.lists or reader.name in listed)
             await self._requests.run(len(self._readers))
 
     def asked(self) -> None:
@@ -83,10 +87,6 @@ class LoadingActor(Actor):
         reader.is_done = not has_more
         return has_more
 
-    def _begin_without_list(self, tx: Transaction) -> None:
-        Frontier(tx, self.context.plan.attempt.job_seq).finish_listing()
-        self.context.advance(tx, self.phase, Done(total=self._finished_total(tx)))
-
     def is_alone(self, reader: SourceReader) -> bool:
         """Whether no other source has anything left to read."""
         return all(each.is_done for each in self._readers if each is not reader)
@@ -99,13 +99,15 @@ class LoadingActor(Actor):
         if not is_known:
             get_logger().warning("a source cannot be read; going on without it", source=reader.name, error=str(error))
             async with self.gate:
-                await self.context.write(lambda tx: self._store_given_up(tx, reader.name, str(error)))
+                await self.context.write(lambda tx: self.lists.give_up(tx, reader.name, str(error)))
         code, why = getattr(error, "code", SourceDown.code), str(error)
+
+        def outcome(entry: ListedEntry) -> Followed | FailedDocument:
+            return Followed() if entry.is_held else FailedDocument(entry.uri, code, why, counts=False)
+
         while page := await reader.open_page():
             async with self.gate:
-                await self.store(
-                    reader, [(entry, FailedDocument(entry.uri, code, why, counts=False)) for entry in page]
-                )
+                await self.store(reader, [(entry, outcome(entry)) for entry in page])
 
     def _is_hopeless(self, reader: SourceReader) -> bool:
         """Whether nothing of what the job is for can be read. What was pushed is always beside the sources."""
@@ -113,39 +115,6 @@ class LoadingActor(Actor):
             return reader.name == PUSH
         sources = [each for each in self._readers if each.name != PUSH] or self._readers
         return all(each.error is not None for each in sources)
-
-    def _store_given_up(self, tx: Transaction, name: str, error: str) -> None:
-        JobSources(tx, self.context.plan.attempt.job_seq).fail(name, error)
-        self.context.advance(tx, self.phase, Done(total=self._finished_total(tx)))
-
-    def store_listed(self, tx: Transaction, reader: SourceReader, found: Sequence[Entry], *, is_last: bool) -> None:
-        """Write what a source has into the entries of the job."""
-        plan, seq = self.context.plan, self.context.plan.attempt.job_seq
-        trust = None if plan.full else reader.known
-        rows = [(e.uri, e.size, e.stamp, e.depth) for e in found]
-        sources, frontier = JobSources(tx, seq), Frontier(tx, seq)
-        found_new, unchanged = frontier.add(
-            rows, trust, reader.max_entries, at=self.context.clock.now(), source=reader.name
-        )
-        if displaced := crawl_frontier.displaced(tx, plan.target.kb_key, reader.name, [row[0] for row in rows]):
-            reader.displaced.update(displaced)
-            sources.displace(reader.name, reader.displaced)
-        if is_last:
-            sources.finish(reader.name)
-        total = self._finished_total(tx) if is_last else None
-        self.context.advance(tx, self.phase, Done(processed=unchanged, reused=unchanged, total=total, found=found_new))
-
-    def _finished_total(self, tx: Transaction) -> int | None:
-        """How many documents there are, once no source is being listed any more."""
-        seq = self.context.plan.attempt.job_seq
-        frontier, sources = Frontier(tx, seq), JobSources(tx, seq)
-        if not self.context.plan.lists:
-            return frontier.count()
-        over = sources.listed() | sources.failed().keys()
-        if not over >= {reader.name for reader in self._readers}:
-            return None
-        frontier.finish_listing()
-        return frontier.count()
 
     async def store(self, reader: SourceReader, done: list[Loaded]) -> None:
         """Store what became of documents of a source. One after the other: documents are handed over in the order of
@@ -204,6 +173,7 @@ class LoadingActor(Actor):
         twin_of = [(o.twin, entry.uri, o.is_same) for entry, o in done if isinstance(o, Skipped) and o.twin]
         listed_again = 0
         left_out = [entry for entry, outcome in done if isinstance(outcome, LeftOut)]
+        DisplacedEntries(tx, seq).settle([entry.id for entry, outcome in done if isinstance(outcome, Followed)])
         failed = [(entry, outcome) for entry, outcome in done if isinstance(outcome, FailedDocument)]
         if begun is not None:
             documents.finish(tx, begun.id, at)
@@ -232,15 +202,15 @@ class LoadingActor(Actor):
             frontier.settle([entry.id for entry, f in failed if not f.gone], EntryState.FAILED)
             frontier.settle([entry.id for entry, f in failed if f.gone], EntryState.GONE)
             self.context.fail(tx, self.phase, [outcome for _, outcome in failed])
-        tried = [entry.uri for entry, outcome in done if not isinstance(outcome, Skipped | LeftOut)]
+        tried = [entry.uri for entry, outcome in done if not isinstance(outcome, Skipped | LeftOut | Followed)]
         catalogue.count_attempts(tried)
         found = [link for _, outcome in done if not isinstance(outcome, FailedDocument) for link in outcome.links]
         # Several pages lead to the same address: the shortest way counts, so the deepest come first and are
         # overwritten. Else the depth limit would depend on which page was read first.
         links = {link.uri: link for link in sorted(found, key=_depth, reverse=True)}
         if links:
-            self.store_listed(tx, reader, list(links.values()), is_last=False)
-        total = self._finished_total(tx) if links or skipped else None
+            self.lists.store(tx, reader, list(links.values()), is_last=False)
+        total = self.lists.total(tx) if links or skipped or reader.follows_links else None
         as_before = len(unchanged) + len(left_out)
         # Last, where other phases count first: the total depends on the links above. A stale attempt is refused all the
         # same, and what it has written here is rolled back with it.

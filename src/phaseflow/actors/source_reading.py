@@ -8,7 +8,7 @@ import anyio
 
 from phaseflow.actors.byte_budget import ByteBudget
 from phaseflow.actors.context import RunContext
-from phaseflow.actors.document_reading import DocumentReader, Loaded, Outcome
+from phaseflow.actors.document_reading import DocumentReader, Followed, Loaded, Outcome
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.actors.put_aside import PutAside
@@ -20,6 +20,7 @@ from phaseflow.domain.errors import ComponentError
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import failpoints, twins
 from phaseflow.store.crawl_frontier import Frontier, ListedEntry
+from phaseflow.store.displaced import DisplacedEntries
 from phaseflow.store.progress import PhaseProgress
 from phaseflow.store.transaction import Transaction
 
@@ -42,18 +43,24 @@ class _CannotList(Exception):
         self.cause = cause
 
 
+class Lists(Protocol):
+    """What the sources of a job have."""
+
+    def store(self, tx: Transaction, reader: "SourceReader", found: Sequence[Entry], *, is_last: bool) -> None: ...
+    async def let_in(self, reader: "SourceReader") -> None: ...
+
+
 class Loading(Protocol):
     """The phase that a reader works for."""
 
     context: RunContext
     gate: Gate
 
+    @property
+    def lists(self) -> Lists: ...
     def hold(self, reason: str) -> None: ...
     def is_alone(self, reader: "SourceReader") -> bool: ...
     async def has_more(self, reader: "SourceReader") -> bool: ...
-    def store_listed(
-        self, tx: Transaction, reader: "SourceReader", found: Sequence[Entry], *, is_last: bool
-    ) -> None: ...
     async def store(self, reader: "SourceReader", done: list[Loaded]) -> None: ...
     async def give_up(self, reader: "SourceReader", error: Exception) -> None: ...
 
@@ -65,7 +72,8 @@ class SourceReader:
         self.name = name
         self.error = error
         self.is_done = False
-        self.displaced: set[str] = set()
+        self.follows_links = bool(getattr(loader, "follows_links", False))  # the others list what they have
+        self.has_let_in = False  # what others have in place of what it does not have any more (``SourceLists.let_in``)
         target, policies = loading.context.plan.target, loading.context.plan.policies
         self.known = (target.kb_key, target.index_version, target.recipe, target.mark)
         self.max_entries: int | None = getattr(loader, "max_entries", None)
@@ -74,10 +82,8 @@ class SourceReader:
         self._gate = loading.gate
         self._note: str | None = None
         self._loader = loader
-        is_site = getattr(loader, "follows_links", False)  # the others list what they have, and it ends
-        self._limits = LoadingLimits(
-            policies.guard.rate_limited_s, stalled_s=policies.guard.stalled_s if is_site else None
-        )
+        stalled_s = policies.guard.stalled_s if self.follows_links else None
+        self._limits = LoadingLimits(policies.guard.rate_limited_s, stalled_s=stalled_s)
         self._limit = anyio.CapacityLimiter(self._in_flight())
         self._budget = ByteBudget()
         self._aside = PutAside(self._limits, max(policies.budget.in_a_row, self._in_flight()))
@@ -118,7 +124,9 @@ class SourceReader:
                 return
             if not is_listed:
                 await self._list()
+            await self._loading.lists.let_in(self)
             await self._read_listed()
+            await self._loading.lists.let_in(self)
         except (_CannotList, ComponentError) as error:
             self._aside.forget()
             await self._loading.give_up(self, error.cause if isinstance(error, _CannotList) else error)
@@ -137,13 +145,19 @@ class SourceReader:
                 return
 
     async def open_page(self, aside: Sequence[int] = (), only: Sequence[int] | None = None) -> list[ListedEntry]:
-        """The next documents that have not been read, without those put ``aside``, or of ``only`` these."""
+        """The next documents that have not been read, then the pages that others hold, for their links; without those
+        put ``aside``, or of ``only`` these."""
         seq, most = self._context.plan.attempt.job_seq, max(BATCH, 2 * self._in_flight())
-        return await self._context.database.read(
-            lambda tx: Frontier(tx, seq).open_page(
+
+        def look(tx: Transaction) -> list[ListedEntry]:
+            page = Frontier(tx, seq).open_page(
                 self.name, most, self.known, aside=aside, only=only, by_depth=self._waits_for_depth
             )
-        )
+            if page or not self.follows_links:
+                return page
+            return DisplacedEntries(tx, seq).open_page(self.name, most, aside=aside, only=only)
+
+        return await self._context.database.read(look)
 
     async def _wait_for_those_aside(self) -> None:
         """Wait, outside the gate, until a document that failed for now may be tried again."""
@@ -171,7 +185,7 @@ class SourceReader:
                 page = None if given is None else checked_page(self._loader, given)
             except Exception as error:
                 raise _CannotList(error) from error
-            await self._context.write(lambda tx: self._loading.store_listed(tx, self, page or (), is_last=page is None))
+            await self._context.write(lambda tx: self._loading.lists.store(tx, self, page or (), is_last=page is None))
             return page is not None
 
     async def _load(self, page: list[ListedEntry]) -> None:
@@ -204,7 +218,7 @@ class SourceReader:
             if done:
                 await self._loading.store(self, done)
             since, looked = looked, self._limits.now()
-            stored = any(isinstance(outcome, Document | Unchanged) for _, outcome in done)
+            stored = any(isinstance(outcome, Document | Unchanged | Followed) for _, outcome in done)
             self._pause_if(self._limits.why_stalled(looked - since, stored=stored))
             if not is_last:
                 await self._say_what_takes_long()

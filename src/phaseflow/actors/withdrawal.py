@@ -1,6 +1,5 @@
 """The end of a crawl: what its sources do not have any more is taken out of search, but never silently most of it."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -56,9 +55,7 @@ class Withdrawal:
         plan = self._context.plan
         seq = plan.attempt.job_seq
         failed, kb = JobSources(tx, seq).failed(), knowledge_bases.get(tx, plan.attempt.kb_id)
-        sources = json.loads(kb.sources or "{}")
-        held = {name for name, source in sources.items() if source.get("type") != "upload"}  # the others hold nothing
-        others = held - plan.components.loaders.keys()  # this job does not read them
+        others = kb.holders() - plan.components.loaders.keys()  # this job does not read them
         if (failed or others) and kb.index_version != self._scope.index_version:
             name, error = next(iter(failed.items()), (min(others, default=""), "this job reads the others only"))
             raise PhaseFailed(

@@ -106,12 +106,14 @@ def source_down(name: str) -> str:
     return f"the source {name!r} could not be read"
 
 
-def displaced(name: str, number: int, uri: str) -> str:
-    """What a status says of documents of a source that have the uris of others, which were pushed."""
-    left_out, others = ("is", "another was") if number == 1 else ("are", "others were")
-    which = "" if number == 1 else ", for example"
-    some = f"{counted(number, 'document')} of the source {name!r}"
-    return f"{some} {left_out} left out, since {others} pushed under the same name{which}: {uri}"
+def displaced(name: str, holder: str | None, number: int, uri: str) -> str:
+    """What a status says of documents of a source that have the uris of others, which ``holder`` has; None: pushed."""
+    left_out, which = ("is", "") if number == 1 else ("are", ", for example")
+    some = f"{counted(number, 'document')} of the source {name!r} {left_out} left out, since"
+    if holder is None:
+        return f"{some} {'another was' if number == 1 else 'others were'} pushed under the same name{which}: {uri}"
+    theirs = "one under the same name" if number == 1 else "documents under the same names"
+    return f"{some} the source {holder!r} has {theirs}{which}: {uri}"
 
 
 def by_canonical(name: str, number: int, uri: str) -> str:

@@ -4,9 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from phaseflow.store import catalogue
 from phaseflow.store.catalogue import Catalogue
-from phaseflow.store.states import HAS_FAILED, IS_A_DOCUMENT, IS_LISTED, IS_SEARCHABLE, EntryState
+from phaseflow.store.states import (
+    HAS_FAILED,
+    IS_A_DOCUMENT,
+    IS_LISTED,
+    IS_SEARCHABLE,
+    IS_TO_BE_FOLLOWED,
+    EntryState,
+    Reading,
+)
 from phaseflow.store.transaction import Transaction, json_array
 
 
@@ -14,7 +21,7 @@ from phaseflow.store.transaction import Transaction, json_array
 class ListedEntry:
     """A document that the source has, and what the knowledge base holds of it: its content hash (hex) and stamp.
 
-    ``is_skipped``: 1 when it is left out on request.
+    ``is_skipped``: 1 when it is left out on request. ``is_held``: another source holds it; its links count.
     """
 
     id: int
@@ -26,6 +33,7 @@ class ListedEntry:
     known_stamp: str | None = None
     source: str = "default"
     is_skipped: int = 0
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +58,8 @@ class Frontier:
         and was not read yet takes the lower depth. Of the new ones the first are added, as many as a crawl of at most
         ``most`` has room for. ``trust`` is (KB key, index version, recipe, its mark): a document whose stamp is that
         of its searchable version is unchanged and will not be read. None trusts none.
-        From here on the knowledge base knows them, as held by ``source``. What was pushed under one of these uris goes
-        before what another source has there.
+        From here on the knowledge base knows them, as held by ``source``: what another holds was taken out of them
+        before (``DisplacedEntries.keep_out``).
         """
         rows = json_array(found)
         kb_key = self.tx.value("SELECT kb_id FROM ingestion_jobs WHERE seq = ?", self.job_seq)
@@ -59,17 +67,17 @@ class Frontier:
             # An insert that never adds: UPDATE … FROM would go through all that is open.
             "INSERT INTO job_entries (job_seq, uri, depth) SELECT ?1, value ->> 0, value ->> 3 FROM json_each(?2) AS f"
             " WHERE EXISTS (SELECT 1 FROM job_entries"
-            f"  WHERE job_seq = ?1 AND uri = f.value ->> 0 AND +{IS_LISTED} AND depth > f.value ->> 3)"
+            "  WHERE job_seq = ?1 AND uri = f.value ->> 0 AND +source = ?3"
+            f"  AND +{IS_LISTED} AND depth > f.value ->> 3)"
             " ON CONFLICT (job_seq, uri) DO UPDATE SET depth = excluded.depth",
-            self.job_seq, rows,
+            self.job_seq, rows, source,
         )  # fmt: skip
         added = self.tx.rows(
             "INSERT INTO job_entries (job_seq, uri, size, stamp, depth, source)"
             " SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, ?4 FROM json_each(?2) AS f"
             " WHERE NOT EXISTS (SELECT 1 FROM job_entries WHERE job_seq = ?1 AND uri = f.value ->> 0)"
-            f" AND (?4 = '{catalogue.PUSH}' OR NOT EXISTS"
-            "  (SELECT 1 FROM pushed AS p WHERE p.kb_id = ?5 AND p.uri = f.value ->> 0)) LIMIT ?3 RETURNING id, uri",
-            self.job_seq, rows, -1 if most is None else self._room(source, most), source, kb_key,
+            " LIMIT ?3 RETURNING id, uri",
+            self.job_seq, rows, -1 if most is None else self.room(source, most), source,
         )  # fmt: skip
         Catalogue(self.tx, kb_key).note(source, [row[1] for row in added], at)
         if trust is None or not added:
@@ -99,10 +107,15 @@ class Frontier:
         )
         return row is not None
 
-    def has_unread(self) -> bool:
-        """Whether any document is still to be read."""
-        row = self.tx.row(f"SELECT 1 FROM job_entries WHERE job_seq = ? AND {IS_LISTED} LIMIT 1", self.job_seq)
-        return row is not None
+    def has_unread(self, source: str | None = None) -> bool:
+        """Whether anything is still to be read, for its links too; of one source, or of all."""
+        which = "job_seq = ?1" if source is None else "job_seq = ?1 AND source = ?2"
+        found = self.tx.value(
+            f"SELECT EXISTS (SELECT 1 FROM job_entries WHERE {which} AND {IS_LISTED})"
+            f" OR EXISTS (SELECT 1 FROM displaced_entries WHERE {which} AND {IS_TO_BE_FOLLOWED})",
+            self.job_seq, *([] if source is None else [source]),
+        )  # fmt: skip
+        return bool(found)
 
     def finish_listing(self) -> None:
         """All sources have been listed to their end, or cannot be."""
@@ -157,19 +170,14 @@ class Frontier:
         )  # fmt: skip
         return [row[0] for row in rows]
 
-    def _room(self, source: str, most: int) -> int:
-        found = self.tx.value("SELECT count(*) FROM job_entries WHERE job_seq = ? AND source = ?", self.job_seq, source)
+    def room(self, source: str, most: int) -> int:
+        """How many more documents of a source a crawl of at most ``most`` takes."""
+        found = self.tx.value(
+            "SELECT (SELECT count(*) FROM job_entries WHERE job_seq = ?1 AND source = ?2) + (SELECT count(*)"
+            f" FROM displaced_entries WHERE job_seq = ?1 AND source = ?2 AND reading <> {Reading.NOT})",
+            self.job_seq, source,
+        )  # fmt: skip
         return max(0, most - int(found))
-
-
-def displaced(tx: Transaction, kb_key: str, source: str, uris: Sequence[str]) -> list[str]:
-    """Those of these documents of a source that ``add`` leaves out, since others were pushed under their uris."""
-    if source == catalogue.PUSH:
-        return []
-    rows = tx.rows(
-        "SELECT uri FROM pushed WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))", kb_key, json_array(uris)
-    )
-    return [row[0] for row in rows]
 
 
 def refresh_stamps(tx: Transaction, known: tuple[str, int], stamps: list[tuple[str, str | None]]) -> None:

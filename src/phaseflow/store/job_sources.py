@@ -30,14 +30,6 @@ class JobSources:
             self.job_seq, name, kept_error(error),
         )  # fmt: skip
 
-    def displace(self, name: str, uris: Collection[str]) -> None:
-        """So far, the source has these documents under uris of what was pushed, which goes before."""
-        self.tx.run(
-            "INSERT INTO job_sources (job_seq, name, displaced) VALUES (?1, ?2, ?3)"
-            " ON CONFLICT (job_seq, name) DO UPDATE SET displaced = ?3",
-            self.job_seq, name, json_array([len(uris), min(uris)]),
-        )  # fmt: skip
-
     def add_canonical(self, name: str, uris: Sequence[str]) -> None:
         """These of the source are left out, too, in favour of the documents that they name as standing for them."""
         self.tx.run(

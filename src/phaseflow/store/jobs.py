@@ -22,8 +22,8 @@ from phaseflow.store.transaction import Row, Transaction, json_array
 class JobRecord:
     """A job as the database holds it. ``newest``: no later job of its knowledge base exists.
     ``source_errors``: why sources could not be read, by name; ``displaced``: how many documents of a source are left
-    out for pushed ones, and one of them; ``canonical``: the same of those that name another as the one that stands for
-    them. ``lists``: it lists its sources, and does not only take what is asked for.
+    out, by the source that holds their uris, and one of them; ``canonical``: the same of those that name another as the
+    one that stands for them. ``lists``: it lists its sources, and does not only take what is asked for.
 
     ``made_again``: what of the index it makes again, and why. ``last_signs``: when each phase was written last.
     """
@@ -47,7 +47,7 @@ class JobRecord:
     newest: bool
     made_again: str | None = None
     source_errors: Mapping[str, str] = field(default_factory=dict)
-    displaced: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    displaced: Mapping[str, Mapping[str, tuple[int, str]]] = field(default_factory=dict)
     canonical: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     last_signs: Mapping[JobPhase, datetime] = field(default_factory=dict)
 
@@ -275,7 +275,7 @@ def _record(row: Row) -> JobRecord:
         documents_failed=failed, characters_sent=characters, created_at=datetime.fromisoformat(created_at),
         started_at=parse_time(started_at), completed_at=parse_time(completed_at), newest=bool(newest),
         made_again=made_again, source_errors={name: error for name, error, *_ in seen if error is not None},
-        displaced={name: tuple(some) for name, _, some, _ in seen if some},
+        displaced={name: some for name, _, some, _ in seen if some},
         canonical={name: tuple(some) for name, _, _, some in seen if some},
         last_signs={JobPhase(name): datetime.fromisoformat(at) for name, at, *_ in found},
     )  # fmt: skip

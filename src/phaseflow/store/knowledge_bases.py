@@ -1,5 +1,6 @@
 """Knowledge bases: their source, their settings, and which vectors search uses."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +27,11 @@ class KnowledgeBaseRecord:
     search_revision: int
     created_at: datetime
     updated_at: datetime
+
+    def holders(self) -> set[str]:
+        """The names of its sources that hold documents: what was uploaded is held by no source."""
+        sources = json.loads(self.sources or "{}")
+        return {name for name, source in sources.items() if source.get("type") != "upload"}
 
 
 _COLUMNS = (

@@ -29,19 +29,24 @@ _STEP_SEGMENTS: Final = 128
 
 _GONE: Final = f"SELECT id, indexed, kb_id FROM documents WHERE {IS_GONE} AND kb_id NOT IN {QUIET} LIMIT ?"
 _DELETED: Final = "SELECT id FROM knowledge_bases WHERE name IS NULL LIMIT 1"
-_OLDER_CRAWL: Final = (
-    "WITH RECURSIVE crawls (seq) AS (SELECT min(job_seq) FROM job_entries UNION ALL"
-    "  SELECT (SELECT min(job_seq) FROM job_entries WHERE job_seq > crawls.seq) FROM crawls WHERE seq IS NOT NULL)"
+_OLDER_CRAWLS: Final = {
+    table: f"WITH RECURSIVE crawls (seq) AS (SELECT min(job_seq) FROM {table} UNION ALL"
+    f"  SELECT (SELECT min(job_seq) FROM {table} WHERE job_seq > crawls.seq) FROM crawls WHERE seq IS NOT NULL)"
     " SELECT crawls.seq FROM crawls JOIN ingestion_jobs AS j ON j.seq = crawls.seq"
     " WHERE EXISTS (SELECT 1 FROM ingestion_jobs AS newer WHERE newer.kb_id = j.kb_id AND newer.seq > j.seq"
     f"  AND newer.index_version IS NOT NULL) AND j.kb_id NOT IN {QUIET} LIMIT 1"
-)
+    for table in ("job_entries", "displaced_entries")
+}
 """A crawl is of use until a newer job of its knowledge base has begun."""
 
 
 def are_there(tx: Transaction) -> bool:
     """Whether ``remove_some`` would find anything."""
-    return postings.is_emptying(tx) or bool(tx.row(_GONE, 1) or tx.row(_DELETED) or tx.row(_OLDER_CRAWL))
+    return (
+        postings.is_emptying(tx)
+        or bool(tx.row(_GONE, 1) or tx.row(_DELETED))
+        or any(tx.row(older) for older in _OLDER_CRAWLS.values())
+    )
 
 
 def remove_some(tx: Transaction) -> bool:
@@ -50,11 +55,16 @@ def remove_some(tx: Transaction) -> bool:
         _remove_documents(tx, gone)
     elif deleted := tx.value(_DELETED):
         _remove_of_deleted(tx, deleted)
-    elif (crawl := tx.value(_OLDER_CRAWL)) is not None:
-        _delete_some(tx, "job_entries", "job_seq", crawl)
-    else:
+    elif not _remove_of_older_crawl(tx):
         return postings.empty_some(tx)
     return True
+
+
+def _remove_of_older_crawl(tx: Transaction) -> bool:
+    for table, older in _OLDER_CRAWLS.items():
+        if (crawl := tx.value(older)) is not None:
+            return _delete_some(tx, table, "job_seq", crawl)
+    return False
 
 
 def kept_for(tx: Transaction) -> list[str]:
@@ -87,9 +97,10 @@ def _remove_of_deleted(tx: Transaction, key: str) -> None:
     elif any(_delete_by_uri(tx, table, key) for table in ("failures", "requests", "pushed", "catalogue", "left_out")):
         return
     elif job := tx.row("SELECT seq, id FROM ingestion_jobs WHERE kb_id = ? LIMIT 1", key):
-        left = _delete_some(tx, "job_entries", "job_seq", job[0]) or _delete_some(tx, "transitions", "job_id", job[1])
-        if not left:
-            tx.run("DELETE FROM ingestion_jobs WHERE seq = ?", job[0])
+        seq, job_id = job
+        crawled = (_delete_some(tx, table, "job_seq", seq) for table in _OLDER_CRAWLS)
+        if not any(crawled) and not _delete_some(tx, "transitions", "job_id", job_id):
+            tx.run("DELETE FROM ingestion_jobs WHERE seq = ?", seq)
     elif not unused_vectors.let_go_of_all(tx, key, _STEP_ROWS):
         tx.run("DELETE FROM knowledge_bases WHERE id = ?", key)
 
@@ -105,7 +116,7 @@ def _delete_by_uri(tx: Transaction, table: str, key: str) -> bool:
 
 def _delete_some(tx: Transaction, table: str, column: str, value: object) -> bool:
     """Up to a step's number of rows; whether there were any."""
-    key = {"job_entries": "id", "transitions": "seq"}[table]
+    key = "seq" if table == "transitions" else "id"
     rows = tx.rows(
         f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {column} = ? LIMIT ?) RETURNING 1",
         value, _STEP_ROWS,

@@ -42,6 +42,17 @@ class EntryState(IntEnum):
     """The source listed it, and then had it no more."""
 
 
+class Reading(IntEnum):
+    """Whether a page that another source holds is read for its links (``displaced_entries.reading``)."""
+
+    NOT = 0
+    """Its source follows no links, or has no room for more pages."""
+    LISTED = 1
+    """Still to be read."""
+    READ = 2
+    """What it leads to is known."""
+
+
 HANDED_TO: Final = {
     JobPhase.CHUNKING: DocumentState.LOADED,
     JobPhase.EMBEDDING: DocumentState.CHUNKED,
@@ -63,5 +74,7 @@ IS_LISTED: Final = f"state = {EntryState.LISTED}"
 """Of ``job_entries``, with the indexes ``job_entries_open`` and ``job_entries_unread``."""
 HAS_FAILED: Final = f"state IN ({EntryState.FAILED}, {EntryState.GONE:d})"
 """Of ``job_entries``, with the index ``job_entries_failed``."""
+IS_TO_BE_FOLLOWED: Final = f"reading = {Reading.LISTED}"
+"""Of ``displaced_entries``, with the index ``displaced_entries_unread``."""
 IS_A_DOCUMENT: Final = f"state <> {EntryState.SKIPPED}"
 """Of ``job_entries``."""

@@ -79,7 +79,9 @@ def mark_same(tx: Transaction, job_seq: int, twins: Sequence[tuple[str, str]]) -
         tx.run("UPDATE job_entries SET twin = ?3 WHERE job_seq = ?1 AND uri = ?2", job_seq, other, uri)
         rows = tx.rows(
             "INSERT INTO job_entries (job_seq, uri, depth, source) SELECT job_seq, ?3, depth, source FROM job_entries"
-            " WHERE job_seq = ?1 AND uri = ?2 ON CONFLICT (job_seq, uri) DO NOTHING RETURNING 1",
+            " WHERE job_seq = ?1 AND uri = ?2 AND NOT EXISTS (SELECT 1 FROM displaced_entries AS d"
+            "  WHERE d.job_seq = ?1 AND d.source = job_entries.source AND d.uri = ?3)"
+            " ON CONFLICT (job_seq, uri) DO NOTHING RETURNING 1",
             job_seq, other, uri,
         )  # fmt: skip
         added += len(rows)
@@ -114,6 +116,7 @@ _MAY_TAKE = (
     f"SELECT d.id, d.title, d.chunk_count, d.own_metadata, e.state FROM documents AS d"
     f" JOIN job_entries AS e ON e.job_seq = ?3 AND e.uri = d.uri AND e.state < {EntryState.FAILED}"
     f" JOIN job_entries AS s ON s.job_seq = ?3 AND s.uri = ?5 AND s.state = {EntryState.SKIPPED}"
+    " AND s.source = e.source"
     f" WHERE d.kb_id = ?1 AND d.index_version = ?2 AND d.uri = ?4 AND d.{IS_SEARCHABLE}"
     f" AND NOT EXISTS (SELECT 1 FROM documents AS o WHERE o.kb_id = ?1 AND o.index_version = ?2 AND o.uri = ?5"
     f"  AND o.{IS_SEARCHABLE})"

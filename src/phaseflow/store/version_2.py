@@ -175,6 +175,20 @@ CREATE TABLE job_sources (
     canonical TEXT,
     PRIMARY KEY (job_seq, name)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE displaced_entries (
+    id      INTEGER PRIMARY KEY,
+    job_seq INTEGER NOT NULL REFERENCES ingestion_jobs (seq) ON DELETE CASCADE,
+    source  TEXT NOT NULL,
+    holder  TEXT NOT NULL,
+    uri     TEXT NOT NULL,
+    size    INTEGER,
+    stamp   TEXT,
+    depth   INTEGER NOT NULL DEFAULT 0,
+    reading INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (job_seq, source, uri)
+) STRICT;
+CREATE INDEX displaced_entries_by_holder ON displaced_entries (job_seq, holder, source, uri);
+CREATE INDEX displaced_entries_unread ON displaced_entries (job_seq, source, depth, id) WHERE reading = 1;
 CREATE TABLE kept_files (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
     purpose TEXT NOT NULL DEFAULT '', size INTEGER NOT NULL DEFAULT 0, is_whole INTEGER NOT NULL DEFAULT 0,
     created_at TEXT NOT NULL, expires_at TEXT) STRICT;
