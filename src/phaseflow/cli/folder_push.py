@@ -26,10 +26,9 @@ _LIMIT_WAIT_S = 2.0
 
 @dataclass(slots=True)
 class Pushed:
-    """What became of a folder. ``had``: how many documents had been pushed from there before; ``gone``: uris of those
-    that are not there any more, by uri; ``refused``: why files could not be read, or taken."""
+    """What became of a folder. ``gone``: uris of what was pushed from there before and is not there any more;
+    ``refused``: why files could not be read, or taken."""
 
-    had: int = 0
     sent: int = 0
     same: int = 0
     gone: list[str] = field(default_factory=list)
@@ -69,16 +68,26 @@ class FolderPush:
             if cursor is None or limit is not None:
                 return found
 
-    async def run(self, known: dict[str, str], *, full: bool = False) -> Pushed:
-        """Push what is not ``known``; with ``full`` everything. Raises ComponentUnavailable when the folder cannot be
-        read to its end: then nothing is known to be gone. Cancelling it leaves what was sent."""
+    async def gone(self, known: dict[str, str]) -> list[str]:
+        """Uris of what is ``known`` and not there any more; pushes nothing. Raises ComponentUnavailable when the folder
+        cannot be read to its end: then nothing is known to be gone."""
+        if not known:
+            return []
+        left = set(known)
+        async for page in FolderLoader(self._source).list():
+            left.difference_update(entry.uri for entry in page)
+        return sorted(uri for uri in left if not self._names_files or not self._exists(uri))
+
+    async def run(self, known: dict[str, str], gone: list[str], *, full: bool = False) -> Pushed:
+        """Push what is not ``known``; with ``full`` everything. What was ``gone`` and is there again is pushed like the
+        rest; what goes meanwhile is found gone the next time. Raises ComponentUnavailable when the folder cannot be
+        read to its end. Cancelling it leaves what was sent."""
         left, loader = dict(known), FolderLoader(self._source)
-        self._done.had = len(known)
         async for page in loader.list():
             for entry in page:
                 await self._bring(loader, entry, left, full=full)
         await self._send()
-        self._done.gone = sorted(uri for uri in left if not self._names_files or not self._exists(uri))
+        self._done.gone = [uri for uri in gone if uri in left]
         return self._done
 
     async def remove_gone(self) -> None:

@@ -43,7 +43,8 @@ class RemoteForeground:
     ) -> Exit:
         """Begin or go on with a job, then follow the newest one and those after it for what waits.
 
-        The exit code is that of the last, or that of ``begin`` where all went well but for what it met; it is 1 where
+        The exit code is that of the last, or that of ``begin`` where all went well but for what it met; 3 at once where
+        ``begin`` says so: it has asked, and begun nothing. It is 1 where
         ``missed`` says that the last went without what the command named. A signal
         pauses the job of the service, which is durable there; so does one that comes while ``begin`` is at work.
         """
@@ -53,6 +54,8 @@ class RemoteForeground:
         with Interrupts() as interrupts:
             async with self.place.client() as client:
                 begun = await self._begin(client, begin, interrupts)
+                if begun is Exit.PAUSED:
+                    return begun
                 with screen_for(self.as_json) as screen:
                     final = None if begun is None else await self._follow_all(client, screen, interrupts)
                 if final is None:

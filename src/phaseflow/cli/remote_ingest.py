@@ -92,12 +92,17 @@ class RemoteIngest:
 
     async def _push(self, client: "Client", kb: "KnowledgeBase | None", push: "FolderPush") -> Exit:
         wanted = self.wanted
-        if kb is not None and kb.job is not None and not kb.job.status.is_terminal:
-            if wanted.hold or wanted.full or wanted.replace:
-                raise JobConflict(Action.START, kb.job.status, kb.job.allowed_actions)
-            await wanted.go_on(client, kb.job)
-        await self._prepare(client, kb)
+        job = None if kb is None or kb.job is None or kb.job.status.is_terminal else kb.job
+        if job is not None and (wanted.hold or wanted.full or wanted.replace):
+            raise JobConflict(Action.START, job.status, job.allowed_actions)
         known = {} if kb is None else await push.known()
+        # Before anything is sent: what is new would make the share of what goes smaller when the command is repeated.
+        gone = await push.gone(known)
+        if kb is not None and self._asks(kb, len(known), len(gone)):
+            return Exit.PAUSED
+        if job is not None:
+            await wanted.go_on(client, job)
+        await self._prepare(client, kb)
         held = wanted.full or bool(wanted.hold)
         if held:  # one job for all: it begins when all are there
             await client.start(
@@ -108,23 +113,26 @@ class RemoteIngest:
             )
         # Sent first, and taken out after that: broken off in between, files that were moved are there twice rather than
         # not at all.
-        done = await push.run(known, full=wanted.full)
+        done = await push.run(known, gone, full=wanted.full)
         self._say(done.sent, done.same, done.refused)
         if done.gone:
-            share = (await client.kb(wanted.kb_id)).settings.max_deleted_share
-            why = why_not_delete({PUSH: done.had}, {PUSH: len(done.gone)}, share)
-            if why is None or wanted.allow_deletes:
-                await push.remove_gone()
-                say(f"removed {counted(len(done.gone), 'document')} gone from the folder")
-            else:
-                say(
-                    f"{len(done.gone):,} of {counted(done.had, 'document')} that were pushed from here are gone here;"
-                    " they stay searchable: --allow-deletes removes them"
-                )
+            await push.remove_gone()
+            say(f"removed {counted(len(done.gone), 'document')} gone from the folder")
         if held and JobPhase.LOADING not in wanted.hold:
             await client.resume(wanted.kb_id, JobPhase.LOADING)
         await self._go_on_with_what_waits(client)
         return Exit.FAILED if done.refused else Exit.COMPLETED
+
+    def _asks(self, kb: "KnowledgeBase", had: int, gone: int) -> bool:
+        """Whether most of what was pushed from the folder would go, and nobody has said yes to that; says so."""
+        settings = self.wanted.settings.over(kb.settings) or kb.settings
+        if self.wanted.allow_deletes or not why_not_delete({PUSH: had}, {PUSH: gone}, settings.max_deleted_share):
+            return False
+        say(
+            f"{gone:,} of {counted(had, 'document')} that were pushed from here are gone here; nothing was pushed or"
+            " removed: check the folder, or say --allow-deletes to push what is there and remove the others"
+        )
+        return True
 
     async def _prepare(self, client: "Client", kb: "KnowledgeBase | None") -> None:
         """Bring settings and sources to what is wanted, before the first file is sent."""
