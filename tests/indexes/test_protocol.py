@@ -11,7 +11,7 @@ import pytest
 from phaseflow.components.indexes import Candidate, Index, IndexDocument, Query, Space
 from phaseflow.components.indexes import postgres as postgres_index
 from phaseflow.components.indexes.postgres import WORTH_AN_INDEX, PostgresIndex
-from tests.indexes.postgres import Postgres
+from tests.indexes.postgres import PASSWORD, Postgres
 
 Numbers = npt.NDArray[np.float32]
 SPACE = Space("pf_test_1", 16)
@@ -209,3 +209,35 @@ async def test_an_index_is_built_in_the_memory_that_the_server_is_set_to_or_in_e
             "DROP EVENT TRIGGER see; DROP FUNCTION public.see; DROP TABLE public.seen;"
             " ALTER ROLE phaseflow RESET maintenance_work_mem"
         )
+
+
+async def test_a_server_that_was_started_again_or_emptied_costs_no_call(postgres: Postgres) -> None:
+    index = PostgresIndex("main", postgres.url, "pf_test")
+    await index.create(SPACE)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(index.ping)
+    ours = "FROM pg_stat_activity WHERE application_name LIKE 'phaseflow%'"
+    assert len(postgres.rows(f"SELECT pg_terminate_backend(pid) {ours}")) > 3
+    await index.put(SPACE, [a_document(1, some_vectors(2))])
+    postgres.rows(f"SELECT pg_terminate_backend(pid) {ours}")
+    assert len(await found(index, some_vectors(1)[0])) == 2
+    postgres.rows("DROP SCHEMA phaseflow CASCADE")
+    await index.create(SPACE)
+    assert await index.count(SPACE) == 0
+    await index.aclose()
+
+
+async def test_a_user_that_owns_the_schema_needs_no_right_to_make_one(postgres: Postgres) -> None:
+    postgres.rows(
+        "CREATE EXTENSION IF NOT EXISTS vector; CREATE SCHEMA phaseflow; CREATE ROLE limited LOGIN PASSWORD 'limited';"
+        " GRANT USAGE, CREATE ON SCHEMA phaseflow TO limited"
+    )
+    index = PostgresIndex("main", postgres.url.replace(f"phaseflow:{PASSWORD}", "limited:limited"), "pf_test")
+    try:
+        await index.create(SPACE)
+        await index.put(SPACE, [a_document(1, some_vectors(2))])
+        assert await index.count(SPACE) == 2
+    finally:
+        await index.aclose()
+        postgres.rows("DROP OWNED BY limited; DROP ROLE limited")

@@ -23,7 +23,7 @@ from phaseflow.flow.definitions import Definitions
 from phaseflow.flow.readings import Composed
 from phaseflow.flow.source_sync import InStep, SourceSync
 from phaseflow.snapshot import compose
-from phaseflow.store import jobs
+from phaseflow.store import index_spaces, jobs
 from phaseflow.store.session import open_session
 from phaseflow.store.stop_deadline import PARTS_S, WRITES_S
 from phaseflow.store.synced import last_listing
@@ -181,6 +181,7 @@ class Engine:
         async with open_session(self.path) as database:
             await adopt_uploads(database, self.uploads)
             self.components.sources.attach(database)
+            self.components.indexes.owner = await database.read(index_spaces.owner)
             hub = await StateHub.attach(database)
             scheduler = Scheduler(
                 hub, self.components.components_for, self._policies, slots=self._slots, only=self._only

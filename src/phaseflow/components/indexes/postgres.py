@@ -7,10 +7,12 @@ neighbours of about the same size become one. What no index covers yet is search
 Vectors are stored as half precision, which is enough to propose candidates; the head ranks them by the exact ones.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from phaseflow.components.indexes.postgres_claim import PostgresClaim
 from phaseflow.components.indexes.postgres_connections import PostgresConnections
+from phaseflow.components.indexes.postgres_copy import put
 from phaseflow.components.indexes.postgres_setup import SCHEMA, set_up
 from phaseflow.components.indexes.protocol import Candidate, IndexDocument, Query, Space
 from phaseflow.domain.errors import ComponentUnavailable
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
     Connection = AsyncConnection[Any]
+
+T = TypeVar("T")
 
 _MOST_DIMENSIONS: Final = 16_000
 """Of a vector that can be stored, and …"""
@@ -34,10 +38,11 @@ _MOST_EF: Final = 1000
 """Of ``hnsw.ef_search``: how many neighbours are followed at a time, …"""
 ROWS_AN_EF: Final = 1000
 """… one for so many rows, since the more there are, the more of the nearest would be missed."""
+_EF_CONSTRUCTION: Final = 128
+"""Twice what pgvector takes by itself: with that, too few of the nearest of a million are found, however many
+neighbours a search follows."""
 _MEMORY: Final = "256MB"
 """For building an index, where the server is not set to more: 300,000 vectors of 256 numbers are built in memory."""
-_COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
-_COPY_END: Final = b"\xff\xff"
 
 
 class _Segment(NamedTuple):
@@ -50,23 +55,34 @@ class _Segment(NamedTuple):
 
 
 class PostgresIndex:
-    """``address`` is a libpq URI; ``name`` is what people call the server."""
+    """``address`` is a libpq URI; ``name`` is what people call the server.
 
-    def __init__(self, name: str, address: str) -> None:
+    ``owner``: what the names of all spaces begin with that this process writes to. Only one process of an owner can use
+    the server at a time. None for one that only searches, beside the one that writes.
+    """
+
+    def __init__(self, name: str, address: str, owner: str | None = None) -> None:
         self._connections = PostgresConnections(name, address)
-        self._is_set_up = False
+        self._claim = None if owner is None else PostgresClaim(self._connections, owner)
 
     async def open(self) -> None:
         """Connections are made when they are needed."""
 
     async def aclose(self) -> None:
+        if self._claim is not None:
+            await self._claim.let_go()
         await self._connections.aclose()
+
+    async def hold(self) -> int:
+        """Have the server for this process alone: how often that was begun, since another one may have had it in
+        between. Raises IndexUnavailable while another process of the same owner has it."""
+        return 0 if self._claim is None else await self._claim.hold()
 
     async def ping(self) -> None:
         async def look(connection: "Connection") -> None:
             await connection.execute("SELECT 1")
 
-        await self._connections.run(look)
+        await self._held(look)
 
     async def create(self, space: Space) -> None:
         if space.dimension > _MOST_DIMENSIONS:
@@ -74,26 +90,10 @@ class PostgresIndex:
                 f"{self._connections!r} takes no vectors longer than {_MOST_DIMENSIONS} numbers:"
                 f" these have {space.dimension}"
             )
-        await self._connections.run(lambda connection: self._create(connection, space))
+        await self._held(lambda connection: _create(connection, space, repr(self._connections)))
 
     async def put(self, space: Space, documents: Sequence[IndexDocument]) -> None:
-        rows = _copied(documents)
-        spans = [(d.document_id, d.first, d.first + len(d.vectors)) for d in documents]
-
-        async def write(connection: "Connection") -> None:
-            async with connection.transaction(), connection.cursor() as cursor:
-                # COPY knows no ON CONFLICT, and a put may be repeated.
-                await cursor.execute(
-                    f"DELETE FROM {_table(space.name)} AS t USING unnest(%s::bigint[], %s::int[], %s::int[])"
-                    " AS n (id, first, behind) WHERE t.document_id = n.id AND position >= first AND position < behind",
-                    [list(each) for each in zip(*spans, strict=True)],
-                )
-                copying = f"COPY {_table(space.name)} (document_id, position, vector) FROM STDIN (FORMAT binary)"
-                async with cursor.copy(copying) as copy:
-                    await copy.write(rows)
-
-        if spans:
-            await self._connections.run(write)
+        await self._held(lambda connection: put(connection, _table(space.name), documents))
 
     async def remove(self, space: Space, document_ids: Sequence[int]) -> None:
         async def delete(connection: "Connection") -> None:
@@ -103,17 +103,21 @@ class PostgresIndex:
                     [list(document_ids)],
                 )
 
-        await self._connections.run(delete)
+        await self._held(delete)
 
     async def ready(self, space: Space) -> None:
-        await self._connections.run(lambda connection: _build(connection, space))
+        async def analyze(connection: "Connection") -> None:
+            await connection.execute(f"ANALYZE {_table(space.name)}")
+
+        if await self._held(lambda connection: _build(connection, space)):
+            await self._connections.run(analyze)  # by itself: until it ends, searches would wait for dropped indexes
 
     async def drop(self, space_name: str) -> None:
         async def drop(connection: "Connection") -> None:
             if await _exists(connection, space_name):
                 await connection.execute(f"DROP TABLE IF EXISTS {_table(space_name)}")
 
-        await self._connections.run(drop)
+        await self._held(drop)
 
     async def spaces(self) -> AsyncIterator[str]:
         async def names(connection: "Connection") -> list[str]:
@@ -127,8 +131,12 @@ class PostgresIndex:
         return [document_id for document_id, _ in await self.passages(space, after, limit)]
 
     async def count(self, space: Space) -> int:
-        rows = await self._rows(space, f"SELECT count(*) FROM {_table(space.name)}", [])
-        return rows[0][0] if rows else 0
+        async def count(connection: "Connection") -> int:
+            if not await _exists(connection, space.name):
+                return 0
+            return (await _count(connection, _table(space.name), 0, None))[0]
+
+        return await self._held(count)
 
     async def passages(self, space: Space, after: int, limit: int) -> Sequence[tuple[int, int]]:
         rows = await self._rows(
@@ -150,10 +158,12 @@ class PostgresIndex:
         return await self._connections.run(read)
 
     async def search(self, space: Space, query: Query) -> Sequence[Candidate]:
+        await self.hold()  # another head would have removed what this one knows
+
         async def read(connection: "Connection") -> list[Candidate]:
-            if not await _exists(connection, space.name):
-                return []
             segments = await _segments(connection, space.name)
+            if segments is None:
+                return []
             sql, parameters = _nearest(space, query, segments)
             await connection.execute(
                 "SELECT set_config('hnsw.ef_search', %s, false), set_config('hnsw.iterative_scan', 'relaxed_order',"
@@ -165,14 +175,16 @@ class PostgresIndex:
 
         return await self._connections.run(read)
 
-    async def _create(self, connection: "Connection", space: Space) -> None:
-        if not self._is_set_up:
-            await set_up(connection, repr(self._connections))
-            self._is_set_up = True
-        await connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {_table(space.name)} (document_id bigint, position int,"
-            f" vector halfvec({int(space.dimension)}), PRIMARY KEY (document_id, position))"
-        )
+    async def _held(self, work: "Callable[[Connection], Awaitable[T]]") -> T:
+        """Do ``work`` in one transaction, with the server held by this process alone."""
+        if self._claim is not None:
+            return await self._claim.run(work)
+
+        async def once(connection: "Connection") -> T:
+            async with connection.transaction():
+                return await work(connection)
+
+        return await self._connections.run(once)
 
 
 def _table(space_name: str) -> str:
@@ -181,47 +193,32 @@ def _table(space_name: str) -> str:
     return f'{SCHEMA}."{space_name}"'
 
 
+async def _create(connection: "Connection", space: Space, server: str) -> None:
+    await set_up(connection, server)  # each time: somebody may have dropped the schema, or made the database anew
+    await connection.execute(
+        f"CREATE TABLE IF NOT EXISTS {_table(space.name)} (document_id bigint, position int,"
+        f" vector halfvec({int(space.dimension)}), PRIMARY KEY (document_id, position))"
+    )
+
+
 async def _exists(connection: "Connection", space_name: str) -> bool:
     found = await connection.execute("SELECT to_regclass(%s) IS NOT NULL", [_table(space_name)])
     row = await found.fetchone()
     return bool(row and row[0])
 
 
-def _copied(documents: Sequence[IndexDocument]) -> bytes:
-    """The rows as COPY takes them, in binary: a vector is its length, two empty bytes, and its numbers."""
-    import numpy as np
-
-    if not documents:
-        return b""
-    dimension = documents[0].vectors.shape[1]
-    row = np.dtype(
-        [
-            ("fields", ">i2"), ("l1", ">i4"), ("document", ">i8"), ("l2", ">i4"), ("position", ">i4"), ("l3", ">i4"),
-            ("dimension", ">i2"), ("unused", ">i2"), ("vector", ">f2", (dimension,)),
-        ]
-    )  # fmt: skip
-    rows = np.zeros(sum(len(d.vectors) for d in documents), row)
-    rows["fields"], rows["l1"], rows["l2"] = 3, 8, 4
-    rows["l3"], rows["dimension"] = 4 + 2 * dimension, dimension
-    at = 0
-    for document in documents:
-        behind = at + len(document.vectors)
-        rows["document"][at:behind] = document.document_id
-        rows["position"][at:behind] = np.arange(document.first, document.first + len(document.vectors))
-        rows["vector"][at:behind] = document.vectors
-        at = behind
-    return _COPY_HEADER + rows.tobytes() + _COPY_END
-
-
-async def _segments(connection: "Connection", space_name: str) -> list[_Segment]:
-    """The indexes of a table, by what they cover. Their names say it."""
+async def _segments(connection: "Connection", space_name: str) -> list[_Segment] | None:
+    """The indexes of a table, by what they cover: their names say it. None without the table."""
     found = await connection.execute(
-        "SELECT c.relname, c.reltuples::bigint FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid"
-        " WHERE i.indrelid = to_regclass(%s) AND i.indisvalid AND NOT i.indisprimary",
+        "SELECT c.relname, c.reltuples::bigint FROM (SELECT to_regclass(%s) AS oid) AS t"
+        " LEFT JOIN (pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid)"
+        " ON i.indrelid = t.oid AND i.indisvalid AND NOT i.indisprimary WHERE t.oid IS NOT NULL",
         [_table(space_name)],
     )
-    parts = [(*row, row[0].removeprefix(f"{space_name}_").split("_")) for row in await found.fetchall()]
-    return sorted((_Segment(name, int(a, 16), int(b, 16), rows) for name, rows, (a, b) in parts), key=lambda s: s.after)
+    rows = await found.fetchall()
+    named = [(name, count, name.removeprefix(f"{space_name}_").split("_")) for name, count in rows if name is not None]
+    segments = [_Segment(name, int(after, 16), int(last, 16), count) for name, count, (after, last) in named]
+    return sorted(segments, key=lambda segment: segment.after) if rows else None
 
 
 def _nearest(space: Space, query: Query, segments: Sequence[_Segment]) -> tuple[str, list[Any]]:
@@ -245,15 +242,16 @@ def _nearest(space: Space, query: Query, segments: Sequence[_Segment]) -> tuple[
     return sql, [*([vector, *more, vector, query.limit] * len(parts)), query.limit]
 
 
-async def _build(connection: "Connection", space: Space) -> None:
-    """Cover what no index covers, where that is worth it; with neighbours of about the same size as one."""
-    if space.dimension > _MOST_INDEXED or not await _exists(connection, space.name):
-        return
+async def _build(connection: "Connection", space: Space) -> bool:
+    """Cover what no index covers, where that is worth it; with neighbours of about the same size as one. The new index
+    and the end of those that it replaces are one transaction: a search sees each range covered, and no two overlap."""
     table, segments = _table(space.name), await _segments(connection, space.name)
+    if space.dimension > _MOST_INDEXED or segments is None:
+        return False
     behind = segments[-1].last if segments else 0
     rows, last = await _count(connection, table, behind, None)
     if rows < WORTH_AN_INDEX:
-        return
+        return False
     # As a log-structured tree does it: a new index takes in the neighbours that are not much larger than itself. So
     # there are few of them, and each row is indexed anew a logarithmic number of times; one index for all would be made
     # over and over.
@@ -265,20 +263,19 @@ async def _build(connection: "Connection", space: Space) -> None:
         merged.append(segment)
         rows, behind = rows + size, segment.after
     name = f"{space.name}_{behind:x}_{last:x}"
-    # The new index and the end of those it replaces at once: a search sees each range covered, and no two overlap.
-    async with connection.transaction():
-        await connection.execute(
-            "SELECT set_config('statement_timeout', '0', true), set_config('maintenance_work_mem', greatest("
-            "  pg_size_bytes(current_setting('maintenance_work_mem')), pg_size_bytes(%s)) / 1024 || 'kB', true)",
-            [_MEMORY],
-        )
-        await connection.execute(
-            f'CREATE INDEX "{name}" ON {table} USING hnsw (vector halfvec_cosine_ops)'
-            f" WHERE document_id > {int(behind)} AND document_id <= {int(last)}"
-        )
-        for segment in merged:
-            await connection.execute(f'DROP INDEX {SCHEMA}."{segment.name}"')
-    await connection.execute(f"ANALYZE {table}")
+    await connection.execute(
+        "SELECT set_config('statement_timeout', '0', true), set_config('maintenance_work_mem', greatest("
+        "  pg_size_bytes(current_setting('maintenance_work_mem')), pg_size_bytes(%s)) / 1024 || 'kB', true)",
+        [_MEMORY],
+    )
+    await connection.execute(
+        f'CREATE INDEX "{name}" ON {table} USING hnsw (vector halfvec_cosine_ops)'
+        f" WITH (ef_construction = {_EF_CONSTRUCTION})"
+        f" WHERE document_id > {int(behind)} AND document_id <= {int(last)}"
+    )
+    for segment in merged:
+        await connection.execute(f'DROP INDEX {SCHEMA}."{segment.name}"')
+    return True
 
 
 async def _count(connection: "Connection", table: str, after: int, last: int | None) -> tuple[int, int]:

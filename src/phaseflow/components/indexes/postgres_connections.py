@@ -98,32 +98,60 @@ class PostgresConnections:
         """Do ``work`` on a connection in autocommit. A cancel cuts the connection, so that it never waits for a server
         that does not answer; the server then ends what it was doing."""
         async with self._room:
-            known = self._from_idle()
-            connection = known or await self._connect()
-            # A task of its own behind a shield: cancelled inside, psycopg waits for the server to acknowledge, and a
-            # server that does not answer is why the call is given up.
-            task = asyncio.ensure_future(work(connection) if known else self._prepared(connection, work))
-            try:
-                result = await asyncio.shield(task)
-            except asyncio.CancelledError:
-                await self._cut(connection, task)
-                raise
-            except self._psycopg.Error as error:
-                if error.sqlstate is None or connection.broken or connection.closed:
-                    await self._close(connection)
-                else:
-                    self._idle.append(connection)
-                raise self._told(error, error.sqlstate) from None
-            except BaseException:
-                await self._close(connection)
-                raise
-            self._idle.append(connection)
-            return result
+            while (connection := self._from_idle()) is not None:
+                try:
+                    return await self._on(connection, work(connection))
+                except IndexUnavailable:
+                    if not connection.closed:
+                        raise
+                    await self.aclose()  # the server has closed what it had, as when it was started again
+            connection = await self._connect()
+            return await self._on(connection, self._prepared(connection, work))
+
+    async def _on(self, connection: "Connection", work: "Awaitable[T]") -> T:
+        try:
+            return await self._attempt(connection, work)
+        finally:
+            if not connection.closed:
+                self._idle.append(connection)
+
+    async def keep(self, work: "Callable[[Connection], Awaitable[object]]") -> "Connection":
+        """A connection beside the others that is the caller's to close, once ``work`` has been done on it."""
+        connection = await self._connect()
+        try:
+            await self._attempt(connection, work(connection))
+        except BaseException:
+            await self.close(connection)
+            raise
+        return connection
+
+    async def _attempt(self, connection: "Connection", work: "Awaitable[T]") -> T:
+        """Await work on a connection, which is closed by whatever ends it but an error that the server reports."""
+        # A task of its own behind a shield: cancelled inside, psycopg waits for the server to acknowledge, and a server
+        # that does not answer is why the call is given up.
+        task = asyncio.ensure_future(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await self._cut(connection, task)
+            raise
+        except self._psycopg.Error as error:
+            if error.sqlstate is None or connection.broken:
+                await self.close(connection)
+            raise self._told(error, error.sqlstate) from None
+        except BaseException:
+            await self.close(connection)
+            raise
 
     async def aclose(self) -> None:
         """Close those that nobody uses."""
         while self._idle:
-            await self._close(self._idle.pop())
+            await self.close(self._idle.pop())
+
+    async def close(self, connection: "Connection") -> None:
+        """Close a connection, whatever state it is in."""
+        with suppress(self._psycopg.Error):
+            await connection.close()
 
     def _from_idle(self) -> "Connection | None":
         while self._idle:
@@ -164,11 +192,7 @@ class PostgresConnections:
                 task.cancel()
             elif not task.cancelled():
                 task.exception()  # seen; nobody waits for it
-            await self._close(connection)
-
-    async def _close(self, connection: "Connection") -> None:
-        with suppress(self._psycopg.Error):
-            await connection.close()
+            await self.close(connection)
 
     def _told(self, error: "Error", state: str | None) -> ComponentError:
         if state is None:

@@ -36,7 +36,9 @@ async def set_up(connection: "Connection", server: str) -> None:
         if version is None or version < _LEAST_VERSION:
             least = ".".join(map(str, _LEAST_VERSION))
             raise ComponentUnavailable(f"{server} has an older pgvector; it takes {least} or newer")
-        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        found = await connection.execute("SELECT to_regnamespace(%s) IS NULL", [SCHEMA])
+        if ((await found.fetchone()) or [True])[0]:  # IF NOT EXISTS asks for the right to make one all the same
+            await connection.execute(f"CREATE SCHEMA {SCHEMA}")
 
 
 async def _version(connection: "Connection") -> tuple[int, ...] | None:

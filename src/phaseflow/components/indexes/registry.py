@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Awaitable
 from math import inf
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import anyio
 
@@ -29,8 +29,23 @@ _OPEN_S = 10.0
 T = TypeVar("T")
 
 
+@runtime_checkable
+class ExclusiveIndex(Protocol):
+    """An index that one process can use at a time, of all that have a copy of a database."""
+
+    async def hold(self) -> int:
+        """Have it: how often that was begun, since another one may have had it, and changed it, in between."""
+        ...
+
+
 class Indexes:
-    """``own`` is the program's. Made servers are closed with it; so is ``own``, once it was opened."""
+    """``own`` is the program's. Made servers are closed with it; so is ``own``, once it was opened.
+
+    ``owner``: what the names of all spaces begin with, once this is the process that writes them; one that only reads
+    leaves it None.
+    """
+
+    owner: str | None = None
 
     def __init__(self, servers: IndexServers, own: Index | None = None) -> None:
         self._servers = servers
@@ -60,6 +75,12 @@ class Indexes:
                 await bounded(index.open(), _OPEN_S)
                 self._opened[name] = index
             return self._opened[name]
+
+    async def times_held(self, name: str) -> int:
+        """How often this process has begun to have an index for itself. When it grows, the index may be another than
+        before. Raises IndexUnavailable while another process has it."""
+        index = await self.get(name)
+        return await bounded(index.hold(), OPEN_S) if isinstance(index, ExclusiveIndex) else 0
 
     async def prepare(self, name: str) -> None:
         """Open an index while there is something else to wait for; an error is left to the call that needs it."""
@@ -136,7 +157,7 @@ class Indexes:
                 f"this process knows no {self.shown(name).removeprefix('the ')}; known: {known}. Name it with"
                 " --index-server or PHASEFLOW_INDEX_SERVERS"
             )
-        return PostgresIndex(name, self._servers.address(name))
+        return PostgresIndex(name, self._servers.address(name), self.owner)
 
 
 async def bounded(call: Awaitable[T], timeout_s: float) -> T:
