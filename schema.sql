@@ -426,18 +426,20 @@ CREATE TABLE index_spaces (
     UNIQUE (kb_id, index_version, is_next)
 ) STRICT, WITHOUT ROWID;
 
--- What is gone here and has yet to go there: a document, or with null a whole space. Filled by triggers, in the transaction in
--- which it goes; a row is deleted when the index has removed it.
+-- What is gone here and has yet to go there: a document, or with null a whole space; and what has been renamed. Filled by triggers,
+-- in the transaction in which it goes; a row is deleted when the index has done it.
 CREATE TABLE index_outbox (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     server      TEXT NOT NULL,
     space       TEXT NOT NULL,
     kb_id       TEXT NOT NULL,
     document_id INTEGER,
-    passages    INTEGER NOT NULL DEFAULT 0
+    passages    INTEGER NOT NULL DEFAULT 0,
+    again       INTEGER NOT NULL DEFAULT 0         -- 1: not gone, but to be put again: it has another uri now
 ) STRICT;
 CREATE INDEX index_outbox_by_space ON index_outbox (server, space, id);
 CREATE INDEX index_outbox_whole ON index_outbox (server, space) WHERE document_id IS NULL;
+CREATE INDEX index_outbox_renamed ON index_outbox (server, space, id) WHERE again = 1;
 CREATE TRIGGER documents_leave_index AFTER UPDATE OF state ON documents
 WHEN new.state = 10 AND old.state IN (3, 4, 9)
 BEGIN
@@ -450,6 +452,13 @@ BEGIN
     INSERT INTO index_outbox (server, space, kb_id, document_id, passages)
     SELECT server, name, kb_id, old.id, old.chunk_count FROM index_spaces
     WHERE kb_id = old.kb_id AND index_version = old.index_version;
+END;
+CREATE TRIGGER documents_renamed_in_index AFTER UPDATE OF uri ON documents
+WHEN new.state = 4 AND new.chunk_count > 0 AND new.uri <> old.uri
+BEGIN
+    INSERT INTO index_outbox (server, space, kb_id, document_id, again)
+    SELECT server, name, kb_id, new.id, 1 FROM index_spaces
+    WHERE kb_id = new.kb_id AND index_version = new.index_version;
 END;
 CREATE TRIGGER index_spaces_leave AFTER DELETE ON index_spaces
 BEGIN

@@ -9,13 +9,15 @@ from pathlib import Path
 import anyio
 import pytest
 
+from phaseflow import PhaseFlow
 from phaseflow.actors import index_audit
-from phaseflow.components.indexes import IndexDocument
+from phaseflow.components.indexes import IndexDocument, Space
 from phaseflow.domain.errors import IndexUnavailable
-from phaseflow.store import index_spaces
+from phaseflow.store import failpoints, index_spaces
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor import index_keeper
 from tests.engine.components import CountingEmbedder
+from tests.engine.test_web_jobs import allowed, crawl, manual, page
 from tests.indexes.file_index import CountingFileIndex, FileIndex
 from tests.indexes.test_engine import Fault, Place, all_found, run, until
 
@@ -172,3 +174,49 @@ async def test_an_index_that_was_down_for_long_is_tidied_soon_after(
     told = [record for record in caplog.records if record.message == "cannot tidy up, trying again"]
     assert len(told) == 14
     assert {getattr(record, "where", None) for record in told} == {"the index of this program"}
+
+
+class Told(FileIndex):
+    """Keeps by which uri it was told of each document."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.uris: dict[int, str] = {}
+        self.is_down = False
+
+    async def put(self, space: Space, documents: Sequence[IndexDocument]) -> None:
+        await super().put(space, documents)
+        if self.is_down:
+            raise IndexUnavailable("down")
+        self.uris |= {document.document_id: document.uri for document in documents}
+
+
+async def test_an_index_is_told_of_a_document_that_takes_a_shorter_address_also_by_the_next_engine(
+    tmp_path: Path, looks: Looks, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(failpoints.clear)
+    site, index, embedder = manual("/t/index.html"), Told(tmp_path / "index.db"), CountingEmbedder()
+
+    def flow() -> PhaseFlow:
+        return PhaseFlow(tmp_path / "kb.db", embedder=embedder, index=index, allow_private=allowed(site))
+
+    async with site:
+        async with flow() as first:
+            await crawl(first, site)
+            [(document, _)] = [each for each in index.uris.items() if each[1].endswith("/t/index.html")]
+            site.pages["/"] = page("Home", "the manual", "/t/index.html", "/t/")
+            site.pages["/t/"] = site.pages["/t/index.html"]
+            # The job can still index; what comes after it finds the index down.
+            failpoints.install("indexing.switched", lambda: setattr(index, "is_down", True))
+            await crawl(first, site)
+            await looks.some()
+            assert index.uris[document].endswith("/t/index.html")
+        failpoints.clear()
+        index.is_down = False
+        async with flow() as second:
+            await until(lambda: index.uris[document] == f"{site.url}/t/")
+            place = Place("file", tmp_path, {}, {}, embedder)
+            await until(lambda: not place.rows("SELECT 1 FROM index_outbox"))
+            found = {hit.uri for hit in await second.search("site", "chapter", mode="vectors")}
+            assert found == {f"{site.url}/", f"{site.url}/t/"}
+    assert max(embedder.paid.values()) == 1

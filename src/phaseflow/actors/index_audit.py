@@ -77,7 +77,7 @@ class IndexAudit:
         self.refused: list[RefusedDocument] = []
         """Documents that the index does not take."""
         self.put = 0
-        """Passages that were missing and are there now."""
+        """Passages that were put."""
 
     async def run(self) -> None:
         """Compare all, in the order of the documents' ids. Raises what the index raises, and ``turn``."""
@@ -96,6 +96,11 @@ class IndexAudit:
             # In turns of its own: a long document would keep a pause, or a job, waiting for all of its parts.
             for document_id in missing:
                 await self._put(document_id)
+
+    async def put_again(self, document_ids: Sequence[int]) -> None:
+        """Put documents as they are now, those that search still sees. Raises what the index raises, and ``turn``."""
+        for document_id in document_ids:
+            await self._put(document_id)
 
     async def _there(self, after: int) -> list[tuple[int, int]]:
         call = self._index.passages if isinstance(self._index, CountingIndex) else self._index.document_ids

@@ -25,7 +25,7 @@ from phaseflow.domain.errors import (
 )
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import failpoints, index_spaces
+from phaseflow.store import failpoints, index_outbox, index_spaces
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import PhaseProgress
@@ -187,7 +187,7 @@ class IndexDelivery:
         """Let the index forget some of what is gone. When it cannot, that waits: nobody sees what it still has."""
         if anyio.current_time() < self._rests_until:
             return
-        waiting = await self._context.database.read(lambda tx: index_spaces.waiting_of(tx, self._server, self._name))
+        waiting = await self._context.database.read(lambda tx: index_outbox.waiting_of(tx, self._server, self._name))
         if waiting is None:
             return
         failpoints.hit("index.removing")
@@ -197,7 +197,7 @@ class IndexDelivery:
             get_logger().warning("the index cannot remove documents", index=self._server, error=str(error))
             self._rests_until = anyio.current_time() + REST_S
             return
-        await self._context.write(lambda tx: index_spaces.settle(tx, self._server, waiting))
+        await self._context.write(lambda tx: index_outbox.settle(tx, self._server, waiting))
 
     async def _call(self, call: Awaitable[T]) -> T:
         return await bounded(call, CALL_S)

@@ -18,7 +18,7 @@ from phaseflow.flow.inputs import as_count, as_text
 from phaseflow.flow.outside_index import MOST_WAITING, SEARCH_S, OutsideSearch
 from phaseflow.flow.query_vector import QueryVector, embedded_query, without_vector
 from phaseflow.flow.readings import Readings
-from phaseflow.store import fields, index_spaces, knowledge_bases, vectors
+from phaseflow.store import fields, index_outbox, index_spaces, knowledge_bases, vectors
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.passages import Scope
 from phaseflow.store.transaction import Transaction
@@ -100,7 +100,7 @@ class Searching:
         def look(tx: Transaction) -> tuple[int, list[int] | None]:
             found = None if request.filter is None else fields.matching(tx, scope, request.filter)
             ids = None if found is None else [int(number) for number in found.split()]
-            return index_spaces.passages_waiting(tx, space, MOST_WAITING), ids
+            return index_outbox.passages_waiting(tx, space, MOST_WAITING), ids
 
         def read(tx: Transaction) -> list[SearchHit] | None:
             now = knowledge_bases.get(tx, kb.id)

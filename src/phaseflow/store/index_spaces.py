@@ -1,4 +1,4 @@
-"""Index versions whose vectors stand in an index outside the database, and what has yet to go there.
+"""Index versions whose vectors stand in an index outside the database.
 
 The rows here decide: what is searchable is what ``documents`` says, and what is gone leaves a row in ``index_outbox``
 by a trigger, in the same transaction. So a crash at any point leaves at most something in the index that nobody sees,
@@ -15,10 +15,7 @@ from phaseflow.store.transaction import Transaction, json_array
 
 OWN: Final = "*"
 """In place of the name of a server: the index that the program has given."""
-STEP: Final = 500
-"""Rows of the outbox in one call of an index."""
-
-_IS_FREE: Final = (
+IS_FREE: Final = (
     "NOT EXISTS (SELECT 1 FROM ingestion_jobs AS j"
     " WHERE j.kb_id = {0}.kb_id AND j.managed = 1 AND j.completed_at IS NULL)"
 )
@@ -33,14 +30,6 @@ class Space(NamedTuple):
     kb_key: str
     index_version: int
     dimension: int | None
-
-
-class Waiting(NamedTuple):
-    """Rows of the outbox that one call can carry out. No ``document_ids``: the whole space is gone."""
-
-    space: str
-    document_ids: Sequence[int]
-    rows: Sequence[int]
 
 
 def owner(tx: Transaction) -> str:
@@ -136,7 +125,7 @@ def needed_servers(tx: Transaction) -> list[str]:
         for row in tx.rows(
             "SELECT DISTINCT s.server FROM index_spaces AS s JOIN knowledge_bases AS k"
             " ON k.id = s.kb_id AND k.name IS NOT NULL"
-            f" WHERE NOT {_IS_FREE.format('s')} OR (k.index_version = s.index_version AND s.is_next = 0"
+            f" WHERE NOT {IS_FREE.format('s')} OR (k.index_version = s.index_version AND s.is_next = 0"
             "  AND EXISTS (SELECT 1 FROM documents AS d INDEXED BY documents_live WHERE d.kb_id = s.kb_id"
             f"   AND d.index_version = s.index_version AND d.{IS_SEARCHABLE})) ORDER BY 1"
         )
@@ -148,7 +137,7 @@ def free_spaces(tx: Transaction, server: str, only: Collection[str] | None) -> l
     rows = tx.rows(
         f"SELECT s.*, k.search_revision FROM ({_SPACES} WHERE s.server = ?1 AND s.is_next = 0) AS s"
         f" JOIN knowledge_bases AS k ON k.id = s.kb_id AND k.index_version = s.index_version WHERE k.name IS NOT NULL"
-        f" AND {_IS_FREE.format('s')}"
+        f" AND {IS_FREE.format('s')}"
         " AND (?2 IS NULL OR k.name IN (SELECT value FROM json_each(?2))) ORDER BY s.name",
         server, None if only is None else json_array(list(only)),
     )  # fmt: skip
@@ -157,61 +146,7 @@ def free_spaces(tx: Transaction, server: str, only: Collection[str] | None) -> l
 
 def is_free(tx: Transaction, space: Space) -> bool:
     """Whether the space is still there, and no job of its knowledge base is open."""
-    return bool(tx.row(f"SELECT 1 FROM index_spaces AS s WHERE s.name = ? AND {_IS_FREE.format('s')}", space.name))
-
-
-def next_waiting(tx: Transaction, server: str) -> Waiting | None:
-    """What the index on a server should remove next, but nothing of a knowledge base whose job is open."""
-    whole = tx.row(
-        f"SELECT o.space, o.id FROM index_outbox AS o WHERE o.server = ? AND o.document_id IS NULL"
-        f" AND {_IS_FREE.format('o')} ORDER BY o.space LIMIT 1",
-        server,
-    )
-    if whole is not None:
-        return Waiting(whole[0], (), (whole[1],))
-    first = tx.row(
-        f"SELECT s.name FROM index_spaces AS s WHERE s.server = ?1 AND {_IS_FREE.format('s')} AND EXISTS"
-        " (SELECT 1 FROM index_outbox AS o WHERE o.server = ?1 AND o.space = s.name) LIMIT 1",
-        server,
-    )
-    return None if first is None else waiting_of(tx, server, first[0])
-
-
-def waiting_of(tx: Transaction, server: str, space: str) -> Waiting | None:
-    """What the index should remove from a space next."""
-    rows = tx.rows(
-        "SELECT id, document_id FROM index_outbox WHERE server = ? AND space = ? AND document_id IS NOT NULL"
-        " ORDER BY id LIMIT ?",
-        server, space, STEP,
-    )  # fmt: skip
-    return Waiting(space, [row[1] for row in rows], [row[0] for row in rows]) if rows else None
-
-
-def settle(tx: Transaction, server: str, done: Waiting) -> bool:
-    """The index has removed it. True when there is more of it to settle: rows of a space that is gone as a whole."""
-    if done.document_ids:
-        tx.run("DELETE FROM index_outbox WHERE id IN (SELECT value FROM json_each(?))", json_array(done.rows))
-        return False
-    rows = tx.rows(
-        "DELETE FROM index_outbox WHERE id IN (SELECT id FROM index_outbox WHERE server = ?1 AND space = ?2"
-        "  AND document_id IS NOT NULL LIMIT ?3) RETURNING 1",
-        server, done.space, 4 * STEP,
-    )  # fmt: skip
-    if rows:
-        return True
-    tx.run("DELETE FROM index_outbox WHERE id IN (SELECT value FROM json_each(?))", json_array(done.rows))
-    return False
-
-
-def passages_waiting(tx: Transaction, space: Space, most: int) -> int:
-    """How many passages the index may still propose that are gone, as far as that is up to ``most`` documents."""
-    return int(
-        tx.value(
-            "SELECT coalesce(sum(passages), 0) FROM"
-            " (SELECT passages FROM index_outbox WHERE server = ? AND space = ? LIMIT ?)",
-            space.server, space.name, most,
-        )
-    )  # fmt: skip
+    return bool(tx.row(f"SELECT 1 FROM index_spaces AS s WHERE s.name = ? AND {IS_FREE.format('s')}", space.name))
 
 
 def unknown(tx: Transaction, space: Space, document_ids: Sequence[int]) -> list[int]:

@@ -20,11 +20,11 @@ from phaseflow.components.indexes.registry import Indexes, bounded
 from phaseflow.domain.errors import EngineStopped, PhaseflowError, StoreError
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import failpoints, index_spaces
+from phaseflow.store import failpoints, index_outbox, index_spaces
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
 from phaseflow.store.failures import NO_JOB, Failures
-from phaseflow.store.index_spaces import Waiting
+from phaseflow.store.index_outbox import Waiting
 from phaseflow.store.transaction import Transaction
 
 LOOK_S: Final = 0.5
@@ -54,7 +54,7 @@ class IndexKeeper:
         self._indexes = indexes
         self._only = only
         self._scope = anyio.CancelScope()
-        self._audited: set[str] = set()
+        self._audited: dict[str, int] = {}
         self._made_ready: dict[str, int] = {}
         self._look_at: dict[str, float] = {}
 
@@ -102,12 +102,13 @@ class IndexKeeper:
         return (
             await self._remove_some(server)
             or await self._audit_some(server)
+            or await self._put_renamed(server)
             or await self._make_ready(server)
             or await self._look_for_losses(server)
         )
 
     async def _remove_some(self, server: str) -> bool:
-        waiting = await self._database.read(lambda tx: index_spaces.next_waiting(tx, server))
+        waiting = await self._database.read(lambda tx: index_outbox.next_waiting(tx, server))
         if waiting is None:
             return False
         failpoints.hit("index.removing")
@@ -123,17 +124,19 @@ class IndexKeeper:
         return True
 
     async def _audit_some(self, server: str) -> bool:
-        """Compare what the index has with what the database says: once an engine, and after each sign of a loss."""
-        if server not in self._audited:
+        """Compare what the index has with what the database says: once an engine, whenever another process may have had
+        the index since, and after each sign of a loss."""
+        times = await self._indexes.times_held(server)
+        if self._audited.get(server) != times:
             await self._drop_unknown(server)
-            self._audited.add(server)
+            self._audited[server] = times
             return True
         losses = self._indexes.losses
         for space, _ in await self._free_spaces(server):
-            is_due = space.name not in self._audited or losses.is_to_be_compared(space.name)
+            is_due = self._audited.get(space.name) != times or losses.is_to_be_compared(space.name)
             if is_due and space.dimension is not None:
                 if await self._audit(server, space):
-                    self._audited.add(space.name)
+                    self._audited[space.name] = times
                     losses.found_whole(space.name)
                 return True
         return False
@@ -173,6 +176,27 @@ class IndexKeeper:
 
     async def _audit(self, server: str, space: index_spaces.Space) -> bool:
         """False when a job of its knowledge base was started meanwhile."""
+        put = await self._bring_in_line(server, space, IndexAudit.run)
+        if put:
+            get_logger().info("the index has all passages again", index=server, kb=space.kb_key, passages=put)
+        return put is not None
+
+    async def _put_renamed(self, server: str) -> bool:
+        """What has another uri than the index was told; a crash in between has it told twice."""
+        found = await self._database.read(lambda tx: index_outbox.next_renamed(tx, server))
+        if found is None:
+            return False
+        space, waiting = found
+        put = await self._bring_in_line(server, space, lambda audit: audit.put_again(waiting.document_ids))
+        if put is not None:
+            failpoints.hit("index.renamed")
+            await self._database.write(partial(_settle, server, waiting))
+        return True
+
+    async def _bring_in_line(
+        self, server: str, space: index_spaces.Space, work: Callable[[IndexAudit], Awaitable[None]]
+    ) -> int | None:
+        """How many passages were put; None when a job of the knowledge base was started meanwhile."""
 
         @asynccontextmanager
         async def turn() -> AsyncIterator[None]:
@@ -187,14 +211,12 @@ class IndexKeeper:
 
         audit = IndexAudit(self._database, await self._indexes.get(server), space, turn, lacking=lacking)
         try:
-            await audit.run()
+            await work(audit)
         except _JobStarted:
-            return False
+            return None
         if audit.refused:
             await self._database.write(partial(self._fail, space, audit.refused))
-        if audit.put:
-            get_logger().info("the index has all passages again", index=server, kb=space.kb_key, passages=audit.put)
-        return True
+        return audit.put
 
     def _fail(self, space: index_spaces.Space, refused: Sequence[RefusedDocument], tx: Transaction) -> None:
         """The index does not take again what it had: these documents are read again by the next job."""
@@ -239,4 +261,4 @@ class IndexKeeper:
 
 
 def _settle(server: str, waiting: Waiting, tx: Transaction) -> bool:
-    return index_spaces.settle(tx, server, waiting)
+    return index_outbox.settle(tx, server, waiting)
