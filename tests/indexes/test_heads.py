@@ -26,12 +26,14 @@ IN_USE = "the index server 'main' is in use by another phaseflow, which has a co
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_claim, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(postgres_claim, "PATIENCE_S", 0.2)
 
 
 def cut_off_the_head(server: Postgres) -> None:
     """The server lets go of the connection by which a head has it, as when a network breaks."""
-    server.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'phaseflow head'")
+    server.rows(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'phaseflow head'"
+    )
 
 
 async def heads(server: Postgres) -> tuple[PostgresIndex, PostgresIndex]:

@@ -218,9 +218,9 @@ async def test_a_server_that_was_started_again_or_emptied_costs_no_call(postgres
         for _ in range(4):
             tasks.start_soon(index.ping)
     ours = "FROM pg_stat_activity WHERE application_name LIKE 'phaseflow%'"
-    assert len(postgres.rows(f"SELECT pg_terminate_backend(pid) {ours}")) > 3
+    assert len(postgres.rows(f"SELECT pg_terminate_backend(pid, 5000) {ours}")) > 3
     await index.put(SPACE, [a_document(1, some_vectors(2))])
-    postgres.rows(f"SELECT pg_terminate_backend(pid) {ours}")
+    postgres.rows(f"SELECT pg_terminate_backend(pid, 5000) {ours}")
     assert len(await found(index, some_vectors(1)[0])) == 2
     postgres.rows("DROP SCHEMA phaseflow CASCADE")
     await index.create(SPACE)

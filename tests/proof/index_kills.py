@@ -8,6 +8,8 @@ text was paid for twice but those of the calls in hand.
 
 import argparse
 import multiprocessing
+import secrets
+import shutil
 import signal
 import sqlite3
 import sys
@@ -15,17 +17,21 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
 
 from phaseflow import FolderSource, PhaseFlow
 from phaseflow.domain.errors import JobConflict, KnowledgeBaseNotFound
+from phaseflow.store import failpoints
 from tests.components.fake_embedding_server import FakeEmbeddingServer
 from tests.indexes.postgres import Postgres
 from tests.proof.disk import Disk, enter_own_mounts
-from tests.proof.index_victim import CELLS, Cell, Errand, Who, arrived_at, live, until_settled
+from tests.proof.index_cluster import Cluster, slow_docx
+from tests.proof.index_victim import CELLS, Cell, Errand, Who, arrived_at, live, run_errand, until_settled
 from tests.proof.victim import AT_RISK, RemoteEmbedder
 
 GO_ON_S = 150
@@ -34,10 +40,22 @@ STOPPED_S = 30.0
 FULL_S = 4.0
 SIZE_MB = 192
 """The disk of the server."""
+PRELOADED = ["tests.proof.index_victim", "numpy", "psycopg", "httpx2", "semantic_text_splitter"]
+"""What a process would else import for each kill."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """Two knowledge bases as they are before an errand, and what has been paid for them."""
+
+    folder: Path
+    schema: str
+    paid: Counter[str]
 
 
 class Kills:
-    """One server for all cells; each has a database and a folder of its own."""
+    """One server for all cells; each begins with copies of the same database, folder and tables. ``cluster``: what the
+    cells of a cluster kill; it must outlive them."""
 
     def __init__(
         self,
@@ -46,39 +64,75 @@ class Kills:
         forks: multiprocessing.context.BaseContext,
         disk: Disk | None = None,
         stopped_s: float = STOPPED_S,
+        cluster: "Cluster | None" = None,
     ) -> None:
+        self._folder = root / "run"
         self._root = root
         self._disk = disk
         self._stopped_s = stopped_s
         self._server = server
         self._forks = forks
-        self._number = 0
+        self._cluster = cluster
+        self._templates: dict[str, _Template] = {}
+
+    @property
+    def _database(self) -> Path:
+        return self._folder / "kb.db"
+
+    @property
+    def _docs(self) -> Path:
+        return self._folder / "docs"
 
     async def prove(self, cell: Cell) -> bool:
         """Raises AssertionError where a rule is broken; False when the point was not reached."""
-        self._number += 1
-        folder = self._root / f"{self._number}"
-        docs, database = folder / "docs", folder / "kb.db"
-        docs.mkdir(parents=True)
+        database, docs = self._database, self._docs
         async with FakeEmbeddingServer(delay_s=0.001) as paid:
             embedder = RemoteEmbedder(paid.base_url)
-            _write(docs, range(24), "once")
-            async with PhaseFlow(database, embedder=embedder, index_servers={"main": self._server.url}) as flow:
-                for kb in ("kb", "other"):
-                    job = await flow.start(kb, FolderSource(str(docs)), settings=cell.errand.before)
-                    assert (await job.wait()).status == "completed"
+            await self._begin(cell, embedder, paid)
             _write(docs, range(8), "again")
             _write(docs, range(24, 34), "once")
+            if cell.who.is_of_cluster:
+                _write_for_workers(docs)
             for number in range(8, 12):
                 (docs / f"d{number:02}.md").unlink()
-            is_reached = await self._kill(cell, database, docs, paid.base_url)
+            kill = self._kill_of_cluster if cell.who.is_of_cluster else self._kill
+            is_reached = await kill(cell, database, docs, paid.base_url)
             await self._go_on(cell, database, docs, embedder)
             await embedder.aclose()
             twice = [text for text, times in paid.texts.items() if times > 1]
         self._check(cell, database, docs)
-        most = 2 * AT_RISK  # of the head that was killed; a cancel drops as many
+        most = 0 if cell.who.is_of_cluster and cell.errand is not Errand.CANCEL else 2 * AT_RISK
+        # Of the head that was killed; a cancel drops as many.
         assert len(twice) <= most, f"{len(twice)} texts were paid for twice"
         return is_reached
+
+    async def _begin(self, cell: Cell, embedder: RemoteEmbedder, paid: FakeEmbeddingServer) -> None:
+        """The state before an errand, made once for all that begin with the same."""
+        kind = cell.errand.before["index"]["type"]
+        await anyio.to_thread.run_sync(self._server.rows, "DROP SCHEMA IF EXISTS phaseflow CASCADE")
+        if kind not in self._templates:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._docs.mkdir(parents=True)
+            _write(self._docs, range(24), "once")
+            async with PhaseFlow(self._database, embedder=embedder, index_servers={"main": self._server.url}) as flow:
+                for kb in ("kb", "other"):
+                    job = await flow.start(kb, FolderSource(str(self._docs)), settings=cell.errand.before)
+                    assert (await job.wait()).status == "completed"
+            made = _Template(self._root / kind, f"made_{secrets.token_hex(4)}", paid.texts.copy())
+            shutil.copytree(self._folder, made.folder)
+            self._server.rows(f"CREATE SCHEMA IF NOT EXISTS phaseflow; ALTER SCHEMA phaseflow RENAME TO {made.schema}")
+            self._templates[kind] = made
+        template = self._templates[kind]
+        shutil.rmtree(self._folder)
+        shutil.copytree(template.folder, self._folder)
+        paid.texts.update(template.paid - paid.texts)
+        tables = self._server.rows(f"SELECT tablename FROM pg_tables WHERE schemaname = '{template.schema}'")
+        copies = (
+            f'CREATE TABLE phaseflow."{name}" (LIKE {template.schema}."{name}" INCLUDING ALL);'
+            f' INSERT INTO phaseflow."{name}" SELECT * FROM {template.schema}."{name}";'
+            for (name,) in tables
+        )
+        self._server.rows(f"CREATE SCHEMA phaseflow; {' '.join(copies)}")
 
     async def _kill(self, cell: Cell, database: Path, docs: Path, base_url: str) -> bool:
         process = self._forks.Process(  # type: ignore[attr-defined]  # put there by the test
@@ -99,6 +153,26 @@ class Kills:
         assert (process.exitcode == -signal.SIGKILL) <= (cell.who is Who.HEAD)
         return bool(process.exitcode != 3)
 
+    async def _kill_of_cluster(self, cell: Cell, database: Path, docs: Path, base_url: str) -> bool:
+        assert self._cluster is not None
+        await self._cluster.until_up()
+        left = cell.arrival
+
+        def arrive() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0 and self._cluster is not None:
+                self._cluster.kill(cell.who)
+
+        try:
+            await run_errand(
+                cell.errand, database, docs, base_url, self._server.url,
+                lambda: failpoints.install(cell.point, arrive), self._cluster,
+            )  # fmt: skip
+        finally:
+            failpoints.clear()
+        return left <= 0
+
     async def _harm(self, who: Who, arrived: Path) -> None:
         """Do it, say so, and end it after a while."""
         if who is Who.STOPPED:
@@ -115,7 +189,10 @@ class Kills:
 
     async def _go_on(self, cell: Cell, database: Path, docs: Path, embedder: RemoteEmbedder) -> None:
         with anyio.fail_after(GO_ON_S):
-            async with PhaseFlow(database, embedder=embedder, index_servers={"main": self._server.url}) as flow:
+            workers = self._cluster if cell.who.is_of_cluster else None
+            async with PhaseFlow(
+                database, embedder=embedder, index_servers={"main": self._server.url}, workers=workers
+            ) as flow:
                 if cell.errand is Errand.DELETE:
                     await _delete(flow)
                 else:
@@ -166,37 +243,59 @@ async def _delete(flow: PhaseFlow) -> None:
         return  # it was deleted before the kill
 
 
+def _write_for_workers(docs: Path) -> None:
+    """Documents that are read on a cluster: some at once, some while the first are indexed."""
+    for number in range(40, 46):
+        (docs / f"r{number}.rtf").write_bytes(rb"{\rtf1 This once was all about number %d\par}" % number)
+    for number in range(46, 50):
+        (docs / f"s{number}.docx").write_bytes(slow_docx(f"This once was all about number {number}"))
+
+
 def _write(docs: Path, numbers: Sequence[int], word: str) -> None:
     for number in numbers:
         (docs / f"d{number:02}.md").write_text(f"# Document {number}\n\nThis {word} was all about number {number}.\n")
 
 
-async def _main(times: int, only: str, stopped_s: float) -> int:
+def _may_not(cell: Cell, disk: Disk) -> str | None:
+    """Why a cell cannot be tried here."""
+    if cell.who is Who.FULL and not disk.is_real:
+        return "this process may not mount a filesystem"
+    return "the extra ray is not installed" if cell.who.is_of_cluster and find_spec("ray") is None else None
+
+
+async def _main(times: int, only: Sequence[str], stopped_s: float) -> int:
     broken: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder, ExitStack() as stack:
-        disk = Disk(Path(folder) / "disk", SIZE_MB)
-        stack.callback(disk.close)
-        for each in (Path(folder), disk.folder):
-            each.chmod(0o755)  # the server may run as somebody else
-        server = stack.enter_context(Postgres(disk.folder))
-        kills = Kills(Path(folder), server, multiprocessing.get_context("forkserver"), disk, stopped_s)
-        for cell in [each for each in CELLS if only in str(each)]:
-            if cell.who is Who.FULL and not disk.is_real:
-                print(f"{cell}: left out, this process may not mount a filesystem")
-                continue
-            began, reached, refused = time.monotonic(), 0, server.log.count(NO_ROOM)
-            for _ in range(times):
-                try:
-                    reached += await kills.prove(cell)
-                except (AssertionError, TimeoutError) as error:
-                    broken[str(cell)] += 1
-                    print(f"{cell}: {type(error).__name__}: {error}", flush=True)
-            took_s = time.monotonic() - began
-            refused = server.log.count(NO_ROOM) - refused
-            also = f", {refused} calls without room" if cell.who is Who.FULL else ""
-            print(f"{cell}: {times} times, the point reached {reached}{also}, {took_s:.0f} s", flush=True)
-            if not reached:
-                broken[f"{cell}: never reached"] += 1
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        async with AsyncExitStack() as stack:
+            disk = Disk(Path(folder) / "disk", SIZE_MB)
+            stack.callback(disk.close)
+            for each in (Path(folder), disk.folder):
+                each.chmod(0o755)  # the server may run as somebody else
+            server = stack.enter_context(Postgres(disk.folder))
+            forks = multiprocessing.get_context("forkserver")
+            forks.set_forkserver_preload(PRELOADED)
+            cluster = Cluster()
+            stack.push_async_callback(cluster.end)
+            kills = Kills(Path(folder), server, forks, disk, stopped_s, cluster)
+            for cell in [each for each in CELLS if not only or any(word in str(each) for word in only)]:
+                if why := _may_not(cell, disk):
+                    print(f"{cell}: left out, {why}")
+                    continue
+                began, reached, refused = time.monotonic(), 0, server.log.count(NO_ROOM)
+                cluster.busy = 0
+                for _ in range(times):
+                    try:
+                        reached += await kills.prove(cell)
+                    except (AssertionError, TimeoutError) as error:
+                        broken[str(cell)] += 1
+                        print(f"{cell}: {type(error).__name__}: {error}", flush=True)
+                took_s = time.monotonic() - began
+                refused = server.log.count(NO_ROOM) - refused
+                also = f", {refused} calls without room" if cell.who is Who.FULL else ""
+                also = f", {cluster.busy} with documents in hand" if cell.who.is_of_cluster else also
+                print(f"{cell}: {times} times, the point reached {reached}{also}, {took_s:.0f} s", flush=True)
+                if not reached:
+                    broken[f"{cell}: never reached"] += 1
     for cell_name, count in broken.items():
         print(f"BROKEN {cell_name} {count}")
     return 1 if broken else 0
@@ -205,7 +304,7 @@ async def _main(times: int, only: str, stopped_s: float) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=20)
-    parser.add_argument("--only", default="", help="only cells whose name has this in it")
+    parser.add_argument("--only", action="append", default=[], help="only cells with this in their name; repeatable")
     parser.add_argument("--stopped", type=float, default=STOPPED_S, help="seconds that the server stands still")
     given = parser.parse_args()
     enter_own_mounts("tests.proof.index_kills")

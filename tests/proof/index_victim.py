@@ -12,6 +12,7 @@ import anyio
 
 from phaseflow import FolderSource, JobPhase, PhaseFlow
 from phaseflow.components.indexes import postgres
+from phaseflow.components.workers.protocol import Workers
 from phaseflow.store import failpoints
 from tests.proof.victim import RemoteEmbedder
 
@@ -34,6 +35,15 @@ class Who(StrEnum):
     """It stands still (SIGSTOP) for half a minute: connections stay, and nothing answers."""
     FULL = "full"
     """Its disk is full for some seconds."""
+    WORKER = "worker"
+    """A worker on a cluster of Ray is killed, one that has work where there is one."""
+    RAYLET = "raylet"
+    """The node of that cluster is killed."""
+
+    @property
+    def is_of_cluster(self) -> bool:
+        """Documents are read on a cluster, a part of which is killed; the head lives on."""
+        return self in {Who.WORKER, Who.RAYLET}
 
 
 class Errand(StrEnum):
@@ -106,9 +116,22 @@ WAITS = [
     (Errand.PAUSE, "supervisor.paused", 1),
     (Errand.CANCEL, "scheduler.applied", 1),
 ]
+OF_CLUSTER = [
+    (Errand.INGEST, "indexing.putting", 1),
+    (Errand.INGEST, "indexing.put", 1),
+    (Errand.INGEST, "indexing.between", 1),
+    (Errand.INGEST, "index.removing", 1),
+    (Errand.MOVE_OUT, "indexing.ready", 1),
+    (Errand.MOVE_OUT, "indexing.switched", 1),
+    (Errand.MOVE_IN, "index.removing", 1),
+    (Errand.DELETE, "index.removing", 1),
+    (Errand.PAUSE, "supervisor.paused", 1),
+    (Errand.CANCEL, "scheduler.applied", 1),
+]
 CELLS = [
     *(Cell(who, *place) for who in (Who.HEAD, Who.SERVER) for place in PLACES),
     *(Cell(who, *place) for who in (Who.STOPPED, Who.FULL) for place in WAITS),
+    *(Cell(who, *place) for who in (Who.WORKER, Who.RAYLET) for place in OF_CLUSTER),
 ]
 
 
@@ -127,7 +150,7 @@ def live(cell: Cell, database: Path, folder: Path, base_url: str, url: str, serv
 
     postgres.WORTH_AN_INDEX = 1  # type: ignore[misc]  # bound in the loop
     install = lambda: failpoints.install(cell.point, arrive)  # noqa: E731  # named for what it does
-    anyio.run(_run, cell.errand, database, folder, base_url, url, install)
+    anyio.run(run_errand, cell.errand, database, folder, base_url, url, install)
     raise SystemExit(3 if left > 0 else 0)
 
 
@@ -144,12 +167,19 @@ def _call_for_harm(arrived: Path) -> None:
         time.sleep(0.005)
 
 
-async def _run(
-    errand: Errand, database: Path, folder: Path, base_url: str, url: str, install: Callable[[], None]
+async def run_errand(
+    errand: Errand,
+    database: Path,
+    folder: Path,
+    base_url: str,
+    url: str,
+    install: Callable[[], None],
+    workers: Workers | None = None,
 ) -> None:
+    """Do it, with ``install`` called when the point may be reached, until the index has removed all that is gone."""
     embedder = RemoteEmbedder(base_url)
     with anyio.fail_after(LONGEST_S):
-        async with PhaseFlow(database, embedder=embedder, index_servers={"main": url}) as flow:
+        async with PhaseFlow(database, embedder=embedder, index_servers={"main": url}, workers=workers) as flow:
             if errand is not Errand.DELETE:
                 install()
             await _ERRANDS.get(errand, _ingest)(flow, errand, folder, install)

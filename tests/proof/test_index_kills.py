@@ -8,7 +8,7 @@ import pytest
 
 from tests.indexes.postgres import Postgres
 from tests.matrices import first_of_each
-from tests.proof.index_kills import Kills
+from tests.proof.index_kills import PRELOADED, Kills
 from tests.proof.index_victim import CELLS, Cell, Errand, Who
 
 SOME = [
@@ -30,7 +30,7 @@ def server() -> Iterator[Postgres]:
 @pytest.fixture(scope="module")
 def forks() -> multiprocessing.context.ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.proof.index_victim", "numpy", "psycopg", "httpx2", "semantic_text_splitter"])
+    context.set_forkserver_preload(PRELOADED)
     return context
 
 
