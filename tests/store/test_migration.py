@@ -1,6 +1,7 @@
 """A file of version 1 becomes one of today's: the same documents, whatever their state, also when it is broken off."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -81,16 +82,27 @@ _TABLES = (
 
 
 def shape(path: Path) -> dict[str, list[tuple[object, ...]]]:
-    """The columns of each table, and the indexes."""
-    tables = select(path, _TABLES)
-    columns = {
-        name: select(path, f"SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_xinfo('{name}')")
-        for (name,) in tables
-    }
-    indexes = select(
-        path, "SELECT name, replace(sql, char(10), ' ') FROM sqlite_schema WHERE type = 'index' ORDER BY 1"
+    """All that a file decides by its tables: columns, keys, checks and kinds of tables; indexes, triggers and views."""
+    found: dict[str, list[tuple[object, ...]]] = {}
+    for (name,) in select(path, _TABLES):
+        found[f"columns of {name}"] = select(
+            path, f"SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo('{name}')"
+        )
+        found[f"keys of {name}"] = select(
+            path,
+            f'SELECT "from", "table", "to", on_update, on_delete FROM pragma_foreign_key_list(\'{name}\') ORDER BY 1',
+        )
+        ((sql,),) = select(path, f"SELECT coalesce(sql, '') FROM sqlite_schema WHERE name = '{name}'")
+        found[f"checks of {name}"] = [(" ".join(check.split()),) for check in sorted(_CHECK.findall(str(sql)))]
+    found["kinds"] = select(
+        path, f"SELECT name, wr, strict FROM pragma_table_list WHERE name IN ({_TABLES}) ORDER BY 1"
     )
-    return {**columns, "": indexes}
+    others = select(path, "SELECT type, name, sql FROM sqlite_schema WHERE type IN ('index', 'trigger', 'view')")
+    found["others"] = sorted((kind, name, " ".join(str(sql).split())) for kind, name, sql in others)
+    return found
+
+
+_CHECK = re.compile(r"CHECK\s*(\((?:[^()]|\([^()]*\))*\))", re.IGNORECASE)
 
 
 async def test_a_file_of_version_1_has_the_tables_of_a_new_one(old: Path, tmp_path: Path) -> None:

@@ -1,4 +1,8 @@
-"""What changes the tables of version 1 into those of version 2."""
+"""What changes the tables of version 1 into those of version 2.
+
+It says again what ``schema.sql`` says of the new tables, for a step once released must not change when the schema does.
+A test compares a file that was brought forward with a new one: columns, keys, checks, indexes, triggers.
+"""
 
 from typing import Final
 
