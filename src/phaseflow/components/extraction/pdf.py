@@ -5,10 +5,9 @@ is one reason why this runs in a process of its own.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from ctypes import POINTER, cast, create_string_buffer
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from phaseflow.components.extraction.libraries import library
@@ -16,6 +15,7 @@ from phaseflow.components.extraction.markdown_writer import Draft, line
 from phaseflow.components.extraction.metadata import office_properties
 from phaseflow.components.extraction.package import encrypted, no_text_layer
 from phaseflow.components.extraction.pdf_columns import in_columns
+from phaseflow.components.extraction.pdf_text import TextReader
 from phaseflow.components.extraction.plain import MEDIA_TYPE
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
@@ -90,7 +90,7 @@ def opened(raw: Raw) -> Iterator[Any]:
         raise _refusal(raw.name, error) from error
     with document:
         if not len(document):
-            raise _refusal(raw.name, None, " (it has no pages)")
+            raise _refusal(raw.name, why=" (it has no pages)")
         yield document
 
 
@@ -117,42 +117,45 @@ class _Pages:
 
         Raises DocumentError ``malformed`` when none can be read: a list of pages that contains itself, for example.
         """
-        unread, count = 0, len(self._document)
+        raw, document, count = self._pdfium.raw, self._document.raw, len(self._document)
+        unread, reader = 0, TextReader(raw)
         for number in range(count):
-            try:
-                page = self._document[number]
-            except self._pdfium.PdfiumError as error:
+            page = raw.FPDF_LoadPage(document, number)
+            if not page:
                 unread += 1
                 if unread > number and (unread == count or unread >= _MOST_UNREAD):
-                    raise _refusal(self._draft.name, error) from error
+                    raise _refusal(self._draft.name)
                 continue
-            self._add_page(page, number)
+            notes, has_fields = _marks(page, reader)
+            if has_fields:
+                # What is filled in stands beside the page, not on it.
+                raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY)
+                raw.FPDF_ClosePage(page)
+                page = raw.FPDF_LoadPage(document, number)
+            # Not all documents number their pages.
+            self._draft.part(f"page {reader.label(document, number) or number + 1}")
+            self._add_page(page, number, notes, reader)
+            raw.FPDF_ClosePage(page)
         return bool(self.without_text) or unread > 0
 
-    def _add_page(self, page: Any, number: int) -> None:
-        draft, raw = self._draft, self._pdfium.raw
-        notes, has_fields = _marks(page, raw)
-        if has_fields:
-            # What is filled in stands beside the page, not on it.
-            raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY)
-            page.close()
-            page = self._document[number]
-        # As viewers show it: iv, A-3. Not all documents number their pages.
-        draft.part(f"page {self._document.get_page_label(number) or number + 1}")
-        text_page = page.get_textpage()
-        text = text_page.get_text_range()
-        text = _BROKEN_WORD.sub(_joined, in_columns(page, text_page, text.count("\n") + 1, raw) or text)
-        text_page.close()
-        if not text.strip():
-            if next(iter(page.get_objects(max_depth=1)), None) is not None:
+    def _add_page(self, page: Any, number: int, notes: Sequence[str], reader: TextReader) -> None:
+        draft, raw = self._draft, reader.raw
+        text_page = raw.FPDFText_LoadPage(page)
+        text = reader.page_text(text_page)
+        text = _BROKEN_WORD.sub(_joined, in_columns(page, text_page, text, reader) or text)
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        raw.FPDFText_ClosePage(text_page)
+        if not text or text.isspace():
+            if raw.FPDFPage_CountObjects(page) > 0:
                 self.without_text.append(number)
             text = self._recognised.get(number, "")
-        draft.put(_LIGATURE.sub(lambda found: found[0].encode("utf-16-le").decode("utf-16-be"), text))
-        shown = line(text)
+        if _LIGATURE.search(text):
+            text = _LIGATURE.sub(lambda found: found[0].encode("utf-16-le").decode("utf-16-be"), text)
+        draft.put(text)
+        shown = line(text) if notes else ""
         for note in notes:
             if line(note) not in shown:
                 draft.put(note)
-        page.close()
 
 
 def _joined(broken: re.Match[str]) -> str:
@@ -160,14 +163,15 @@ def _joined(broken: re.Match[str]) -> str:
     return "-" if broken[1] else ""
 
 
-def _marks(page: Any, raw: Any) -> tuple[list[str], bool]:
+def _marks(page: Any, reader: TextReader) -> tuple[list[str], bool]:
     """Return what readers noted on a page (sticky notes, text beside it, remarks on what they marked), and whether it
     has fields of a form or text that a reader typed on it.
     """
+    raw = reader.raw
     count = raw.FPDFPage_GetAnnotCount(page)
     if count < 1:
         return [], False
-    noted = {getattr(raw, f"FPDF_ANNOT_{kind}") for kind in _NOTES}
+    noted = _kinds_of_notes(raw)
     notes: list[str] = []
     has_fields = False
     for place in range(min(count, _MOST_NOTES)):
@@ -177,26 +181,22 @@ def _marks(page: Any, raw: Any) -> tuple[list[str], bool]:
         kind = raw.FPDFAnnot_GetSubtype(mark)
         has_fields = has_fields or kind in (raw.FPDF_ANNOT_WIDGET, raw.FPDF_ANNOT_FREETEXT)
         if kind in noted:
-            notes.append(_string(partial(raw.FPDFAnnot_GetStringValue, mark, b"Contents"), raw))
+            notes.append(reader.string(partial(raw.FPDFAnnot_GetStringValue, mark, b"Contents"), _LONGEST_NOTE))
         raw.FPDFPage_CloseAnnot(mark)
     return list(filter(None, notes)), has_fields
 
 
+@cache
+def _kinds_of_notes(raw: Any) -> frozenset[int]:
+    return frozenset(getattr(raw, f"FPDF_ANNOT_{kind}") for kind in _NOTES)
+
+
 def _attachments(document: Any, raw: Any) -> Iterator[str]:
+    reader = TextReader(raw)
     for place in range(min(raw.FPDFDoc_GetAttachmentCount(document), _MOST_NOTES)):
         found = raw.FPDFDoc_GetAttachment(document, place)
         if found:
-            yield line(_string(partial(raw.FPDFAttachment_GetName, found), raw))
-
-
-def _string(read: Callable[[Any, int], int], raw: Any) -> str:
-    """Return a string of the library, which says its size first and then writes it as UTF-16."""
-    size = read(None, 0)
-    if not 2 < size <= _LONGEST_NOTE:
-        return ""
-    held = create_string_buffer(size)
-    read(cast(held, POINTER(raw.FPDF_WCHAR)), size)
-    return held.raw[: size - 2].decode("utf-16-le", "replace")
+            yield line(reader.string(partial(raw.FPDFAttachment_GetName, found), _LONGEST_NOTE))
 
 
 def _title(properties: Mapping[str, str]) -> str | None:
@@ -204,7 +204,7 @@ def _title(properties: Mapping[str, str]) -> str | None:
     return None if _FILE_NAME.match(title) else title
 
 
-def _refusal(name: str, error: Any, why: str = "") -> DocumentError:
+def _refusal(name: str, error: Any = None, why: str = "") -> DocumentError:
     if getattr(error, "err_code", None) in (_WRONG_PASSWORD, _UNKNOWN_SECURITY):
         return encrypted(name)
     message = f"{name} is damaged or no PDF{why}; print or save it anew, or exclude it"

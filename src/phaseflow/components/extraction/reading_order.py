@@ -1,5 +1,6 @@
 """Lines that were found on a page, as a reader reads them: columns one after the other, and rows of tables together."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
@@ -56,19 +57,24 @@ def columns(boxes: list[Box], width: float) -> tuple[float, float] | None:
     # Every right edge is tried as the end of the first column, and the widest gap behind one wins. A sum of free width
     # over the page is quicker, but one long line across is enough to close the gap for it.
     best: tuple[float, float] | None = None
-    for box in boxes:
-        edge = box.right
-        left = [each for each in boxes if each.right <= edge]
-        right = [each for each in boxes if each.left >= edge + _LEAST_GAP * width]
-        crossing = len(boxes) - len(left) - len(right)
-        if min(len(left), len(right)) < _LEAST_LINES or crossing > 0.2 * len(boxes):
+    lefts, rights = sorted(box.left for box in boxes), sorted(box.right for box in boxes)
+    for edge in dict.fromkeys(box.right for box in boxes):
+        first = bisect_left(lefts, edge + _LEAST_GAP * width)
+        on_left, on_right = bisect_right(rights, edge), len(boxes) - first
+        crossing = len(boxes) - on_left - on_right
+        if min(on_left, on_right) < _LEAST_LINES or crossing > 0.2 * len(boxes):
             continue
-        if min(median(each.right - each.left for each in side) for side in (left, right)) < _LEAST_WIDTH * width:
-            continue
-        start = min(each.left for each in right)
-        if best is None or start - edge > best[0] - best[1]:
+        start = lefts[first]
+        is_wider = best is None or start - edge > best[0] - best[1]
+        if is_wider and _are_prose(boxes, start, edge, _LEAST_WIDTH * width):
             best = start, edge
     return best
+
+
+def _are_prose(boxes: list[Box], start: float, edge: float, least: float) -> bool:
+    left = [box.right - box.left for box in boxes if box.right <= edge]
+    right = [box.right - box.left for box in boxes if box.left >= start]
+    return min(median(left), median(right)) >= least
 
 
 def _rows(boxes: list[Box]) -> str:
