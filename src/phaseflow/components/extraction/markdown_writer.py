@@ -17,7 +17,10 @@ BULLET = "- "
 # A soft hyphen says where a word may be broken; in the middle of one it would not be found.
 _EDGE = "\0"
 """Between cells: a sign that none of them has."""
-_UNTIDY = re.compile("[\x01-\x1f\x7f\xad\ufffe\uffff\ud800-\udfff|]|[^\\S ]| (?=[ \0]|\\Z)|(?<=\0) |\\A ")
+_UNTIDY = re.compile(
+    "[\x01-\x1f\x7f\x85\xa0\xad\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ud800-\udfff\ufffe\uffff|]"
+)
+_GAPS = ("  ", " \0", "\0 ")
 _DIRT = re.compile("[\x00-\x08\x0b-\x1f\x7f\xad\ufffe\uffff\ud800-\udfff]")
 
 
@@ -111,7 +114,12 @@ def _cells(row: Sequence[str]) -> str:
     """Return the cells of a row as lines, parted by ``_EDGE``, without empty ones at the end."""
     text = _EDGE.join(row)
     # A look at a whole row instead of one at every cell: nearly all are lines already.
-    if _UNTIDY.search(text) or text.count(_EDGE) >= len(row):
+    if (
+        _UNTIDY.search(text)
+        or any(gap in text for gap in _GAPS)
+        or text != text.strip()
+        or text.count(_EDGE) >= len(row)
+    ):
         text = _EDGE.join(line(cell).replace("|", "\\|") for cell in row)
     return text.rstrip(_EDGE)
 

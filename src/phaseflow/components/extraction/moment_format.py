@@ -1,7 +1,8 @@
 """Dates, times and durations as a spreadsheet shows them."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 
 Token = tuple[str, str]
 """A kind and a text: a piece of a format code."""
@@ -27,16 +28,32 @@ _FEBRUARY_1900 = 60
 
 def moment(tokens: tuple[Token, ...], serial: float, *, is_1904: bool) -> str | None:
     """Return days, as Excel counts them, as a date, a time or a duration; None beyond the end of its calendar."""
+    return moments(tokens)(serial, is_1904)
+
+
+@lru_cache(maxsize=1000)
+def moments(tokens: tuple[Token, ...]) -> Callable[[float, bool], str | None]:
+    """Return ``moment`` for one format."""
+    return partial(_moment, tokens, _resolution(tokens), _template(tokens))
+
+
+def _moment(
+    tokens: tuple[Token, ...],
+    resolution: tuple[int, int, bool],
+    template: str | None,
+    serial: float,
+    is_1904: bool,  # given by place, as it is quicker
+) -> str | None:
     if serial >= _LAST:
         return None
-    fraction, unit, is_half = _resolution(tokens)
+    fraction, unit, is_half = resolution
     # To the last digit that is shown, and not beyond it for what shows no seconds.
     total = round(serial * 86_400 * unit)
     seconds, part = divmod(total, unit)
     first = _FIRST_1904 if is_1904 else _FIRST_1900
     day = timedelta(days=1) if not is_1904 and serial < _FEBRUARY_1900 else timedelta()
     at = first + day + timedelta(seconds=seconds)
-    if (template := _template(tokens)) is not None:
+    if template is not None:
         return template.format(at)
     texts: list[str] = []
     after_second = False
@@ -59,7 +76,6 @@ def moment(tokens: tuple[Token, ...], serial: float, *, is_1904: bool) -> str | 
     return "".join(texts).strip()
 
 
-@lru_cache(maxsize=1000)
 def _resolution(tokens: tuple[Token, ...]) -> tuple[int, int, bool]:
     """How many digits of a second are shown, in how many parts of one is counted, and whether a day has two halves."""
     fraction = min(sum(kind == "digit" for kind, _ in tokens), 3)
@@ -67,7 +83,6 @@ def _resolution(tokens: tuple[Token, ...]) -> tuple[int, int, bool]:
     return fraction, 10**fraction if has_seconds else 1000, any(kind == "noon" for kind, _ in tokens)
 
 
-@lru_cache(maxsize=1000)
 def _template(tokens: tuple[Token, ...]) -> str | None:
     """Return a date of numbers alone, as most are, as a text to be filled in: quicker than part by part."""
     pieces: list[str] = []

@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import isfinite
 
 from phaseflow.components.extraction.fraction_format import fraction, scientific
-from phaseflow.components.extraction.moment_format import Token, moment
+from phaseflow.components.extraction.moment_format import Token, moment, moments
 
 GENERAL = "General"
 BUILTIN: Mapping[int, str] = {
@@ -68,7 +68,7 @@ def shown(value: float, code: str, *, is_1904: bool = False) -> str | None:
     if quick is not None and abs(value) < QUICK_BELOW:
         return quick[value < 0](value) or None
     if value > 0 and (date := _date(code)) is not None:
-        return moment(date, value, is_1904=is_1904)
+        return date(value, is_1904)
     sections = _sections(code)
     found = _choose(sections, value) if sections else None
     if found is None:
@@ -141,11 +141,11 @@ def _sections(code: str) -> tuple[_Section, ...] | None:
 
 
 @lru_cache(maxsize=1000)
-def _date(code: str) -> tuple[Token, ...] | None:
-    """Return the format of a code whose positive numbers are dates, whatever they are."""
+def _date(code: str) -> Callable[[float, bool], str | None] | None:
+    """Return how the positive numbers of a code are shown, if they are dates, whatever they are."""
     sections = _sections(code)
     is_date = sections and sections[0].is_date and not any(section.condition for section in sections)
-    return sections[0].tokens if sections and is_date else None
+    return moments(sections[0].tokens) if sections and is_date else None
 
 
 def _is_foreign(place: str) -> bool:
