@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
 
 UP_S = 120
-EMPTY_PARAGRAPHS = 60_000
+EMPTY_PARAGRAPHS = 30_000
 NAMES = {Who.WORKER: ("ray::read", "ray::IDLE", "ray::"), Who.RAYLET: ("raylet/raylet",)}
 
 
