@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from phaseflow import FolderSource, NewDocument, PhaseFlow, Reader
 from phaseflow.actors import index_audit
-from phaseflow.components.indexes import IndexDocument
+from phaseflow.components.indexes import IndexDocument, Space
 from phaseflow.domain.errors import (
     DocumentError,
     IndexUnavailable,
@@ -22,7 +23,7 @@ from phaseflow.domain.errors import (
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.flow import outside_index
 from tests.engine.components import CountingEmbedder
-from tests.indexes.file_index import FileIndex
+from tests.indexes.file_index import CountingFileIndex, FileIndex
 from tests.indexes.postgres import Postgres
 
 KINDS = ["embedded", "file", "postgres"]
@@ -199,7 +200,10 @@ class Slow(FileIndex):
             await anyio.sleep(0.01)
 
 
-async def test_a_move_that_is_paused_cancelled_and_called_off_leaves_search_and_nothing_else(tmp_path: Path) -> None:
+async def test_a_move_that_is_paused_cancelled_and_called_off_leaves_search_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_audit, "TOGETHER", 1)
     place = Place("embedded", tmp_path, {}, {}, CountingEmbedder())
     place.write(*(f"n{n}" for n in range(9)))
     names = {f"n{n}.md" for n in range(9)}
@@ -306,6 +310,26 @@ async def test_documents_go_out_in_few_calls(tmp_path: Path) -> None:
     assert index.calls["put"] < 20
     assert index.calls["create"] == 1
     assert (index.calls["open"], index.calls["aclose"]) == (1, 1)
+
+
+async def test_short_documents_move_together_and_long_ones_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_audit, "TOGETHER", 40)
+    monkeypatch.setattr(index_audit, "_PART", 8)
+    place = Place("embedded", tmp_path, {}, {}, CountingEmbedder())
+    place.write(*(f"n{n}" for n in range(100)))
+    place.write("long", text="all about {name} " * 1000)
+    async with place.flow() as flow:
+        await run(flow, place)
+        chunks = (await flow.kb("kb")).chunks
+    index = CountingFileIndex(tmp_path / "index.db")
+    async with place.flow(index=index) as flow:
+        await run(flow, place)
+        [(space,)] = place.rows("SELECT name FROM index_spaces")
+        assert sum(count for _, count in index._passages(Space(space, 0), 0, -1)) == chunks > 110
+        assert index.calls["put"] == ceil(100 / 40) + ceil((chunks - 100) / 8)
+    assert set(place.embedder.paid.values()) == {1}
 
 
 @pytest.mark.parametrize("error", [IndexUnavailable("it is down"), ConnectionResetError("gone")])

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import anyio
 
 from phaseflow import FolderSource, JobPhase, PhaseFlow
+from phaseflow.actors import index_audit
 from phaseflow.components.indexes import postgres
 from phaseflow.components.workers.protocol import Workers
 from phaseflow.store import failpoints
@@ -148,7 +149,8 @@ def live(cell: Cell, database: Path, folder: Path, base_url: str, url: str, serv
             else:
                 _call_for_harm(arrived_at(database))
 
-    postgres.WORTH_AN_INDEX = 1  # type: ignore[misc]  # bound in the loop
+    postgres.WORTH_AN_INDEX = 1  # type: ignore[misc]  # Final for others
+    index_audit.TOGETHER = 1  # type: ignore[misc]  # Final for others
     install = lambda: failpoints.install(cell.point, arrive)  # noqa: E731  # named for what it does
     anyio.run(run_errand, cell.errand, database, folder, base_url, url, install)
     raise SystemExit(3 if left > 0 else 0)

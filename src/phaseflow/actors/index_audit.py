@@ -1,6 +1,6 @@
 """Comparing what an index outside the database has of a space with what the database says, and putting that right."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from functools import partial
@@ -23,7 +23,9 @@ CALL_S: Final = 10.0
 PAGE: Final = 1000
 """Documents compared in one step, and …"""
 _PART: Final = 256
-"""… passages of them put in one call, when they are missing."""
+"""… passages of one put in one call, when they are missing, …"""
+TOGETHER: Final = 512
+"""… and of several short ones: a call for each would take several times as long."""
 
 T = TypeVar("T")
 
@@ -94,8 +96,8 @@ class IndexAudit:
                     self._lacking()
                     await bounded(self._index.create(self._at), CALL_S)  # the space itself may be what was lost
             # In turns of its own: a long document would keep a pause, or a job, waiting for all of its parts.
-            for document_id in missing:
-                await self._put(document_id)
+            for some in _in_calls(missing):
+                await self._put_together(some)
 
     async def put_again(self, document_ids: Sequence[int]) -> None:
         """Put documents as they are now, those that search still sees. Raises what the index raises, and ``turn``."""
@@ -105,6 +107,28 @@ class IndexAudit:
     async def _there(self, after: int) -> list[tuple[int, int]]:
         call = self._index.passages if isinstance(self._index, CountingIndex) else self._index.document_ids
         return as_passages(await bounded(call(self._at, after, PAGE), CALL_S), after, PAGE)
+
+    async def _put_together(self, document_ids: Sequence[int]) -> None:
+        """Short documents in one call; where the index refuses one of them, in halves."""
+        if len(document_ids) == 1:
+            await self._put(document_ids[0])
+            return
+        async with self._turn():
+            parts = await self._database.read_long(partial(_parts, self._space, document_ids))
+            failpoints.hit("index.putting_back")
+            try:
+                await bounded(self._index.put(self._at, parts), CALL_S)
+            except DocumentError:
+                is_refused = True
+            else:
+                is_refused = False
+                self.put += sum(len(part.texts) for part in parts)
+                for _ in document_ids:
+                    self._spend(None)
+        if is_refused:
+            half = len(document_ids) // 2
+            await self._put_together(document_ids[:half])
+            await self._put_together(document_ids[half:])
 
     async def _put(self, document_id: int) -> None:
         first = 0
@@ -140,16 +164,35 @@ def withdraw_refused(
 
 def _compared(
     space: index_spaces.Space, there: Sequence[tuple[int, int]], after: int, tx: Transaction
-) -> tuple[list[int], list[int], int | None]:
-    """(those that the index should not have, those that it lacks or has in part, where the next step begins: None at
-    the end)."""
+) -> tuple[list[int], list[tuple[int, int]], int | None]:
+    """(those that the index should not have; those that it lacks or has in part, with the number of their passages;
+    where the next step begins: None at the end)."""
     wanted = index_spaces.searchable(tx, space, after, PAGE)
     # Where a page is full, nobody knows what its side has behind it: only what is known of both sides is compared.
     ends = [page[-1][0] for page in (there, wanted) if len(page) >= PAGE]
     last = min(ends) if ends else None
     has = {key: count for key, count in there if last is None or key <= last}
-    missing = [key for key, count in wanted if (last is None or key <= last) and has.get(key, 0) < count]
+    missing = [(key, count) for key, count in wanted if (last is None or key <= last) and has.get(key, 0) < count]
     return index_spaces.unknown(tx, space, list(has)), missing, last
+
+
+def _in_calls(documents: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
+    """Documents, by id and passages, in the order in which they are put: short ones together, a long one alone."""
+    some, size = list[int](), 0
+    for document_id, passages in documents:
+        if some and (size + passages > TOGETHER or passages > _PART):
+            yield some
+            some, size = [], 0
+        some.append(document_id)
+        size += TOGETHER if passages > _PART else passages
+    if some:
+        yield some
+
+
+def _parts(space: index_spaces.Space, document_ids: Sequence[int], tx: Transaction) -> list[IndexDocument]:
+    """Short documents, those that search still sees."""
+    found = [_part(space, document_id, 0, tx) for document_id in document_ids]
+    return [part for part in found if part is not None]
 
 
 def _part(space: index_spaces.Space, document_id: int, first: int, tx: Transaction) -> IndexDocument | None:
