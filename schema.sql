@@ -175,7 +175,8 @@ CREATE TABLE documents (
     metadata     TEXT NOT NULL DEFAULT '{}',      -- JSON object: what holds, from own_metadata and the catalogue's
     own_metadata TEXT NOT NULL DEFAULT '{}',      -- JSON object: found in the document
     changed_at   TEXT,                            -- of its state
-    indexed_at   TEXT
+    indexed_at   TEXT,
+    text_type    TEXT                             -- media type of the text, where it is not that of the document
 ) STRICT;
 CREATE UNIQUE INDEX documents_live ON documents (kb_id, index_version, uri) WHERE state = 4;
 CREATE INDEX documents_open ON documents (job_seq, state, coalesce(turn, id)) WHERE state NOT IN (4, 10);

@@ -162,7 +162,9 @@ class TestData:
             "<description>&lt;p&gt;One&lt;/p&gt;</description>"
             "<x><![CDATA[<b>Two</b> &amp; three]]></x></item></channel></rss>"
         )
-        assert read(feed, "a.xml") == Extracted("News & more\nOne\nTwo & three", "News & more", "text/plain")
+        assert read(feed, "a.xml") == Extracted(
+            "News & more\nOne\nTwo & three", "News & more", "text/plain", read_as="application/xml"
+        )
 
     @pytest.mark.parametrize(
         "article",
@@ -219,7 +221,8 @@ class TestNotebook:
             {"cell_type": "code", "source": "x = 1", "outputs": [{"text": "no"}]},
         ]
         notebook = json.dumps({"cells": cells, "metadata": {"language_info": {"name": "python"}}, "nbformat": 4})
-        expected = Extracted("# Title\ntext\n\n```python\nx = 1\n```", "Title", "text/markdown")
+        text, is_a = "# Title\ntext\n\n```python\nx = 1\n```", "application/x-ipynb+json"
+        expected = Extracted(text, "Title", "text/markdown", read_as=is_a)
         assert read(notebook, "a.ipynb") == expected
 
     @pytest.mark.parametrize("text", ["{", "[]", '{"cells": 1}', "[" * 100_000, '{"cells": [1, {"source": [2]}]'])

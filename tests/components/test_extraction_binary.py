@@ -146,7 +146,8 @@ class TestPdf:
 
     def test_pages_are_parts_and_the_title_is_the_property(self) -> None:
         document = extract(pdf("One", "Two", title="A title"), "a.pdf")
-        expected = Extracted("One\n\nTwo", "A title", "text/plain", ((0, "page 1"), (5, "page 2")))
+        parts = ((0, "page 1"), (5, "page 2"))
+        expected = Extracted("One\n\nTwo", "A title", "text/plain", parts, read_as="application/pdf")
         assert document == expected
 
     @pytest.mark.parametrize("title", ["", "Microsoft Word - x.doc", "report.tex", "untitled"])

@@ -39,7 +39,8 @@ def body(mail: str) -> list[str]:
 class TestParts:
     def test_headers_and_plain_body_are_the_text(self) -> None:
         mail = "From: a@b.c\nTo: d@e.f\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\nX-Spam: no\n\nHello\n"
-        assert read(mail) == Extracted("From: a@b.c\nTo: d@e.f\nSubject: Grüße\n\nHello", "Grüße", "text/plain")
+        text = "From: a@b.c\nTo: d@e.f\nSubject: Grüße\n\nHello"
+        assert read(mail) == Extracted(text, "Grüße", "text/plain", read_as="message/rfc822")
 
     def test_an_html_body_is_read_and_attachments_are_named(self) -> None:
         assert body(multipart("mixed", HTML, FILE)) == ["page", "Attachments: x.pdf"]

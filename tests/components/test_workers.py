@@ -98,7 +98,7 @@ def pdf_bomb(unpacked: int) -> bytes:
 
 async def test_a_worker_gives_what_extraction_gives(pool: ExtractionPool) -> None:
     found = await pool.extract(RTF, "folder/a.rtf")
-    assert found == Extracted("Hello from a worker.", "a.rtf", "text/markdown")
+    assert found == Extracted("Hello from a worker.", "a.rtf", "text/markdown", read_as="application/rtf")
 
 
 async def test_the_declared_type_and_charset_reach_the_worker(pool: ExtractionPool) -> None:

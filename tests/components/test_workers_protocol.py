@@ -113,7 +113,7 @@ async def test_a_batch_has_an_outcome_for_each_in_its_order(workers: LocalWorker
     ]
     with anyio.fail_after(60):
         first, second, third, fourth, fifth = await workers.extract(batch)
-    assert first == Extracted("first", "first.rtf", "text/markdown")
+    assert first == Extracted("first", "first.rtf", "text/markdown", read_as="application/rtf")
     assert isinstance(second, DocumentError)
     assert (second.code, second.counts) == ("malformed", True)
     assert isinstance(third, Extracted)

@@ -11,7 +11,9 @@ from phaseflow import FolderSource, HeldBySource, PhaseFlow, UploadSource
 from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.errors import DocumentError
 from tests.engine.components import CountingEmbedder, write_folder
+from tests.store.probes import select
 
+IS_A_PAGE = {"type": "eq", "key": "media_type", "value": "text/html"}
 FRONT_MATTER = "---\ntitle: Pausing\nauthor: Ada\n---\nHow to pause it.\n"
 
 
@@ -82,6 +84,22 @@ async def test_the_media_type_is_that_which_a_document_was_read_as(flow: PhaseFl
     assert (await flow.document("kb", "a.md")).media_type == "text/markdown"
     await flow.skip_document("kb", "a.md")
     assert (await flow.document("kb", "a.md")).media_type == "text/markdown"
+
+
+async def test_a_page_is_a_page_though_its_text_is_markdown(tmp_path: Path, flow: PhaseFlow, database: Path) -> None:
+    folder = write_folder(tmp_path / "docs", 0)
+    (folder / "a.html").write_text("<h1>One</h1><p>First.</p><h1>Two</h1><p>Second.</p>")
+    (folder / "b.tsv").write_text("name\tcity\nAda\tLondon\n")
+    (folder / "c.py").write_text("print()\n")
+    (folder / "d.docx").write_text("<html><body>An export that is called otherwise.")
+    await (await flow.start("kb", FolderSource(str(folder)))).wait()
+    assert [one.media_type for one in (await flow.documents("kb")).items] == [
+        "text/html", "text/tab-separated-values", "text/plain", "text/html",
+    ]  # fmt: skip
+    assert select(database, "SELECT text_type FROM documents ORDER BY uri") == [
+        ("text/markdown",), ("text/csv",), (None,), ("text/markdown",),
+    ]  # fmt: skip
+    assert [hit.uri for hit in await flow.search("kb", "First", filter=IS_A_PAGE)][:1] == ["a.html"]
 
 
 async def test_a_document_whose_source_is_gone_can_be_deleted_or_replaced(tmp_path: Path, flow: PhaseFlow) -> None:

@@ -14,7 +14,7 @@ _ENTRY: Mapping[str, tuple[type, ...]] = {"uri": _TEXT, "size": (int, type(None)
 _FIELDS: Mapping[type, Mapping[str, tuple[type, ...]]] = {
     Document: {
         "entry": (Entry,), "text": _TEXT, "title": _TEXT, "media_type": _TEXT, "content_hash": (bytes,),
-        "stamp": _TEXT_OR_NONE, "links": (tuple, list),
+        "stamp": _TEXT_OR_NONE, "links": (tuple, list), "read_as": _TEXT_OR_NONE,
     },
     Unchanged: {"entry": (Entry,), "content_hash": (bytes,), "stamp": _TEXT_OR_NONE, "links": (tuple, list)},
     Skipped: {"entry": (Entry,), "links": (tuple, list)},

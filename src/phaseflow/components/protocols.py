@@ -67,6 +67,8 @@ class Document:
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
     size: int | None = None
     """Bytes that were read. None: as many as the entry says."""
+    read_as: str | None = None
+    """The media type of what was read, where ``media_type``, that of the text, is another."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ def text_hash(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class LoadedText:
-    """A document to be stored by loading. ``content_hash`` is hex, ``size`` in bytes, ``metadata`` found in it."""
+    """A document to be stored by loading. ``content_hash`` is hex, ``size`` in bytes, ``metadata`` found in it, and
+    ``text_type`` the media type of its text, where that is another."""
 
     entry_id: int
     uri: str
@@ -38,6 +39,7 @@ class LoadedText:
     source: str = "default"
     size: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    text_type: str | None = None
 
     @property
     def has_pages_without_text(self) -> bool:
@@ -52,7 +54,7 @@ class StagedDocument:
     ``spans`` are (start, end) in characters, ``hashes`` those of the passages; ``embedded``: has a chunk its vector.
     ``contexts``: what stands above each passage, where it is known. ``turn``: its place in the hand-over when it failed
     and was given back. ``indexed``: so many of its passages, from the first, stand in the full-text index already.
-    ``own_metadata``, found in the document, is there until it is cut.
+    ``own_metadata``, found in the document, is there until it is cut. ``media_type`` is that of the text.
     """
 
     id: int
@@ -143,20 +145,22 @@ def _insert(
     rows = json_array(
         [
             [d.uri, d.title, d.media_type, d.content_hash, d.stamp, len(d.text), d.source, d.size, dict(d.metadata),
-             where.mark if d.has_pages_without_text else ""]
+             where.mark if d.has_pages_without_text else "", None if d.text_type == d.media_type else d.text_type]
             for d in loaded
         ]
     )  # fmt: skip
     ids = tx.rows(
         "INSERT INTO documents (kb_id, job_seq, index_version, recipe, state, uri, title, media_type, content_hash,"
-        "  stamp, characters, source, size, own_metadata, changed_at)"
+        "  stamp, characters, source, size, own_metadata, text_type, changed_at)"
         " SELECT ?1, ?2, ?3, ?4 || (value ->> 9), ?5, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4,"
-        "  value ->> 5, value ->> 6, value ->> 7, value -> 8, ?7 FROM json_each(?6) ORDER BY key RETURNING uri, id",
+        "  value ->> 5, value ->> 6, value ->> 7, value -> 8, value ->> 10, ?7 FROM json_each(?6) ORDER BY key"
+        " RETURNING uri, id",
         where.kb_key, where.job_seq, where.index_version, where.recipe, state, rows, timestamp(at),
     )  # fmt: skip
     by_uri = {row[0]: row[1] for row in ids}
     return [
-        StagedDocument(by_uri[d.uri], d.uri, d.title, d.media_type, d.text, own_metadata=d.metadata) for d in loaded
+        StagedDocument(by_uri[d.uri], d.uri, d.title, d.text_type or d.media_type, d.text, own_metadata=d.metadata)
+        for d in loaded
     ]
 
 
@@ -206,7 +210,7 @@ def staged(
 ) -> list[StagedDocument]:
     """The next documents of a job in a state, by turn: at most ``limit``, and about ``characters`` of text."""
     rows = tx.rows(
-        "SELECT id, uri, title, media_type, coalesce(turn, 0), indexed,"
+        "SELECT id, uri, title, coalesce(text_type, media_type), coalesce(turn, 0), indexed,"
         f" iif(?2 = {DocumentState.LOADED}, own_metadata, '{{}}') FROM ("
         " SELECT *, coalesce(turn, id) AS place, sum(characters) OVER"
         "  (ORDER BY coalesce(turn, id) ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"

@@ -53,6 +53,7 @@ ALTER TABLE documents ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE documents ADD COLUMN own_metadata TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE documents ADD COLUMN changed_at TEXT;
 ALTER TABLE documents ADD COLUMN indexed_at TEXT;
+ALTER TABLE documents ADD COLUMN text_type TEXT;
 DROP INDEX documents_open;
 CREATE INDEX documents_open ON documents (job_seq, state, coalesce(turn, id)) WHERE state NOT IN (4, 10);
 CREATE INDEX documents_in_hand ON documents (kb_id, uri, job_seq) WHERE state < 4;

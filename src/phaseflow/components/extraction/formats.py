@@ -106,6 +106,13 @@ FORMATS = (
     Format("RTF", rtf.extract, ("rtf",), ("application/rtf", "text/rtf"), True),
 )
 
+TYPES: Mapping[str, str] = {
+    "tsv": "text/tab-separated-values", "tab": "text/tab-separated-values", "xhtml": "application/xhtml+xml",
+    "xht": "application/xhtml+xml", "atom": "application/atom+xml", "mht": "multipart/related",
+    "mhtml": "multipart/related", "xls": _EXCEL, "odp": f"{_OPEN}presentation", "otp": f"{_OPEN}presentation",
+}  # fmt: skip
+"""The media types of extensions that are not the first of their format."""
+
 UNSUPPORTED: Mapping[str, tuple[str, ...]] = {
     "An old Word document": ("doc", "dot"),
     "An old PowerPoint presentation": ("ppt", "pps"),

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -21,7 +21,12 @@ from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError
 from phaseflow.domain.vocabulary import OCR, PAGES_BY_OCR, PAGES_WITHOUT_TEXT
 
-_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
+_SIGNATURES = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"II*\x00": "image/tiff",
+    b"MM\x00*": "image/tiff",
+}
 _DPI = 200
 _LONGEST_SIDE = 4000
 """Pixels; what is larger is made smaller before it is looked at."""
@@ -35,7 +40,7 @@ _DOUBT = 0.8
 
 def is_picture(data: bytes) -> bool:
     """Say whether this is a picture whose text can be recognised: PNG, JPEG or TIFF."""
-    return data.startswith(_SIGNATURES)
+    return data.startswith(tuple(_SIGNATURES))
 
 
 def answer(data: bytes, name: str, asked: Mapping[str, Any]) -> Extracted:
@@ -105,13 +110,14 @@ def _whole(raw: Raw, texts: Mapping[int, str]) -> Extracted:
         message = f"{raw.name} holds pictures, and no text was recognised in them; exclude it"
         raise DocumentError(message, code="no_text_layer", counts=False)
     if not is_picture(raw.data):
-        return pdf.extract(raw, texts)
+        return replace(pdf.extract(raw, texts), read_as="application/pdf")
     draft = Draft(raw.name)
     for page, text in texts.items():
         if len(texts) > 1:
             draft.part(f"page {page + 1}")
         draft.put(text)
-    return draft.finish(raw.base_name, MEDIA_TYPE, {OCR: True, PAGES_BY_OCR: len(texts)})
+    found = draft.finish(raw.base_name, MEDIA_TYPE, {OCR: True, PAGES_BY_OCR: len(texts)})
+    return replace(found, read_as=next(kind for start, kind in _SIGNATURES.items() if raw.data.startswith(start)))
 
 
 @cache

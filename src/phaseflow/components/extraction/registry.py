@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from phaseflow.components.extraction.blobs import without_blobs
-from phaseflow.components.extraction.formats import FORMATS, PLAIN, UNSUPPORTED, Format
+from phaseflow.components.extraction.formats import FORMATS, PLAIN, TYPES, UNSUPPORTED, Format
 from phaseflow.components.extraction.metadata import within_limits
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
@@ -75,13 +75,16 @@ def extract(
     """
     if not data:
         return Extracted("", Raw(data, name).base_name, PLAIN)
-    found = _format(data, name, declared_type).extractor(Raw(data, name, declared_charset))
+    named = _format(data, name, declared_type)
+    found = named.extractor(Raw(data, name, declared_charset))
     if not found.parts:  # they are places in the text
         found = replace(found, text=without_blobs(found.text))
     said: dict[str, object] = dict(found.metadata)
     if damaged := found.text.count("\ufffd"):
         said[UNREADABLE] = max(round(damaged / len(found.text), 6), 1e-6)
-    return replace(found, metadata=within_limits(said)) if said else found
+    metadata = within_limits(said) if said else found.metadata
+    own_type = _own_type(named, name, declared_type)
+    return replace(found, metadata=metadata, read_as=None if own_type == found.media_type else own_type)
 
 
 def needs_worker(data: bytes, name: str, *, declared_type: str | None = None) -> bool:
@@ -123,6 +126,15 @@ def _named(extension: str, declared_type: str | None) -> Format | None:
     if declared and (media_type not in _MISLEADING or extension not in _KNOWN):
         return declared
     return _KNOWN.get(extension)
+
+
+def _own_type(read: Format, name: str, declared_type: str | None) -> str | None:
+    """The media type of a document: the declared one, if it stands for the format, else that of the name."""
+    declared = (declared_type or "").partition(";")[0].strip().lower()
+    if declared in read.media_types:
+        return declared
+    by_name = TYPES.get(PurePosixPath(name).suffix[1:].lower())
+    return by_name if by_name in read.media_types else next(iter(read.media_types), None)
 
 
 def _fits(named: Format, data: bytes) -> bool:

@@ -26,7 +26,8 @@ class Extracted:
     """A document as text.
 
     ``text`` has ``\\n`` line ends, no NUL and no lone surrogate. ``media_type`` is that of ``text``: an HTML page
-    comes out as ``text/markdown``. ``parts`` and ``metadata`` are those of ``Document``.
+    comes out as ``text/markdown``; ``read_as`` is that of the document, where it is another one. ``parts`` and
+    ``metadata`` are those of ``Document``.
     """
 
     text: str
@@ -34,6 +35,7 @@ class Extracted:
     media_type: str
     parts: tuple[tuple[int, str], ...] = ()
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+    read_as: str | None = None
 
 
 Extractor = Callable[[Raw], Extracted]

@@ -249,6 +249,7 @@ class _Unread:
             found.parts,
             metadata=found.metadata,
             size=len(self.data),
+            read_as=found.read_as,
         )
 
 

@@ -107,5 +107,5 @@ def _is_same(kept: Pushed, known: Known) -> bool:
 def _document(entry: Entry, kept: Pushed, found: Extracted) -> Document:
     return Document(
         entry, found.text, kept.title or found.title, found.media_type, bytes.fromhex(kept.digest), kept.stamp,
-        found.parts, metadata=found.metadata, size=kept.size,
+        found.parts, metadata=found.metadata, size=kept.size, read_as=found.read_as,
     )  # fmt: skip

@@ -40,6 +40,7 @@ async def document_of(workers: AnyPool, entry: Entry, reading: Reading, known: K
         found.parts,
         metadata=found.metadata,
         size=len(reading.data),
+        read_as=found.read_as,
     )
 
 

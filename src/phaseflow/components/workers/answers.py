@@ -30,7 +30,8 @@ def outcome(answer: Frame) -> Extracted | DocumentError:
     except UnicodeDecodeError as error:
         raise MalformedFrame("the text is not UTF-8") from error
     parts, metadata = _parts(head.get("parts")), _metadata(head.get("metadata", {}))
-    return Extracted(text, _text(head, "title"), _text(head, "type"), parts, metadata)
+    read_as = None if head.get("read_as") is None else _text(head, "read_as")
+    return Extracted(text, _text(head, "title"), _text(head, "type"), parts, metadata, read_as)
 
 
 def _text(head: dict[str, Any], key: str) -> str:

@@ -100,7 +100,10 @@ def _answer(head: dict[str, Any], body: bytes) -> Frame:
         why = f" ({type(error).__name__}: {error})"[:200] if isinstance(error, Exception) else ""
         message = f"{head['name']} cannot be read{why}; open and save it again, or exclude it"
         return {"status": FAILED, "code": "malformed", "message": message, "counts": True}, b""
-    said = {"title": found.title, "type": found.media_type, "parts": found.parts, "metadata": dict(found.metadata)}
+    said = {
+        "title": found.title, "type": found.media_type, "read_as": found.read_as, "parts": found.parts,
+        "metadata": dict(found.metadata),
+    }  # fmt: skip
     return {"status": READ, **said}, text
 
 

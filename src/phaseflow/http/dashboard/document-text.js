@@ -16,7 +16,8 @@ import { capital, count, counted } from "./words.js";
 export const PART = 200_000;
 /** What is shown before a place that is far into the text. */
 const BEFORE = 2_000;
-const VERBATIM = /^text\/(?!markdown|html|csv|rtf)|json|xml(?!.*officedocument)|yaml|toml|script/;
+/** What is extracted as Markdown; the text of all else is shown as it is. */
+const RENDERED = /markdown|html|csv|tab-separated|officedocument|ms-excel|opendocument|epub|rtf|ipynb/;
 const CHOSEN = "passage-chosen";
 const ODD = "passage-odd";
 
@@ -72,7 +73,7 @@ export class DocumentText {
    * @param {DocumentInfo} one
    */
   async show(one) {
-    this.isPlain = VERBATIM.test(one.media_type ?? "");
+    this.isPlain = one.media_type !== null && !RENDERED.test(one.media_type);
     this.node.hidden = one.status === "skipped" || (one.chunks === 0 && !one.searchable && one.status !== "processing");
     if (!this.node.hidden) await this.read(true);
   }

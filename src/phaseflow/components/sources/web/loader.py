@@ -230,7 +230,7 @@ class WebLoader:
             metadata = {**found.metadata, "also_at": also_at} if also_at else found.metadata
             return Document(
                 entry, found.text, found.title, found.media_type, reading.digest, stamp, found.parts, links,
-                metadata, len(reading.answer.body),
+                metadata, len(reading.answer.body), found.read_as,
             )  # fmt: skip
 
     async def _read(self, answer: Answer) -> Reading:

@@ -81,7 +81,10 @@ def code_version() -> str:
 
 def _encoded(found: Extracted | ComponentError) -> list[bytes]:
     if isinstance(found, Extracted):
-        said = {"title": found.title, "type": found.media_type, "parts": found.parts, "metadata": dict(found.metadata)}
+        said = {
+            "title": found.title, "type": found.media_type, "read_as": found.read_as, "parts": found.parts,
+            "metadata": dict(found.metadata),
+        }  # fmt: skip
         return encode({"status": READ, **said}, found.text.encode())
     return encode(_said(found), b"")
 
