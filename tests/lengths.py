@@ -19,6 +19,7 @@ MAY_BE_SHORT = {
     "phaseflow.client.definitions": "what the client says a knowledge base is to be; the client is the protocol",
     "phaseflow.components.embedders.guarded": "knows the HTTP library, so it is imported only where it is used",
     "phaseflow.components.embedders.named": "what the operator names is a matter apart from who may use it",
+    "phaseflow.components.extraction.html_tables": "rendering is as long as a module may be",
     "phaseflow.components.extraction.page_properties": "what a page says about itself, whatever else it says",
     "phaseflow.components.extraction.rst": "one module a format",
     "phaseflow.components.extraction.rtf_state": "the reader of RTF is as long as a module may be",

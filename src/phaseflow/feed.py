@@ -107,11 +107,6 @@ class Feed:
         """Say that somebody is given a status that is read now."""
         self._told_at[kb_id] = anyio.current_time()
 
-    async def changed(self, since: anyio.Event | None = None) -> None:
-        """Wait for the next wake-up, or for the one that ``since`` (from ``hint``) stands for."""
-        self._loop.check()
-        await (since or self._changed).wait()
-
     def hint(self) -> anyio.Event:
         """Set at the next wake-up. Take it before looking, wait for it after: nothing is missed in between."""
         return self._changed

@@ -13,7 +13,7 @@ from phaseflow.domain import reports, verbs
 from phaseflow.domain.errors import InvalidTransition, JobConflict
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.lease import Lease
-from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.phase import BY_USER, PhaseState
 from phaseflow.domain.transitions import check_job_move
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
 
@@ -134,4 +134,4 @@ def test_a_pause_that_was_not_obeyed_before_a_silence_is_asked_for_again(
     after = _report(FIRST, change)(reports.expire(asked, AT))
     assert after.requested is (Action.PAUSE if after[FIRST].status is PhaseStatus.RUNNING else None)
     assert after.is_held_somewhere
-    assert not after[FIRST].is_guarded
+    assert after[FIRST].hold_reason in {None, BY_USER}

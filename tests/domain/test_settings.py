@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 import pytest
 from pydantic import ValidationError
 
-from phaseflow.domain.settings import FolderSource, Settings, anchored, as_given
+from phaseflow.domain.settings import SOURCE, FolderSource, Settings, WebSource, anchored, as_given
 
 SERVER = {"type": "openai", "base_url": "http://127.0.0.1:9000/v1", "model": "m"}
 
@@ -28,6 +28,18 @@ def test_an_overlap_is_smaller_than_its_chunk(overlap: int, fits: bool) -> None:
         return
     with pytest.raises(ValidationError, match="must be smaller than chunk_size"):
         Settings(chunk_size=100, chunk_overlap=overlap)
+
+
+@pytest.mark.parametrize(("path", "fits"), [("a" * 2074, True), ("ä" * 346, False), ("a" * 2072 + "ä", False)])
+def test_an_address_fits_as_it_is_written_out(path: str, fits: bool) -> None:
+    given = {"type": "web", "urls": [f"http://h/{path}"]}
+    if fits:
+        source = SOURCE.validate_python(given)
+        assert isinstance(source, WebSource)
+        assert len(str(source.urls[0])) == 2083
+        return
+    with pytest.raises(ValidationError, match="2083 characters once it is written out"):
+        SOURCE.validate_python(given)
 
 
 def test_a_path_is_stored_with_the_directory_it_was_given_in_and_told_as_it_was_given() -> None:

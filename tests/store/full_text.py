@@ -4,6 +4,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from phaseflow.store import postings
+from phaseflow.store.passages import Scope, SearchablePassages
+from phaseflow.store.postings import WordTable
 from phaseflow.store.transaction import Transaction
 
 
@@ -11,6 +14,13 @@ def check_consistent(tx: Transaction) -> None:
     """FTS5's own check of all tables that are in use."""
     for (number,) in tx.rows("SELECT DISTINCT shard FROM index_shards"):
         tx.run(f"INSERT INTO passages_{number} (passages_{number}) VALUES ('integrity-check')")
+
+
+def containing(tx: Transaction, scope: Scope, expression: str, limit: int = 100) -> list[int]:
+    """The searchable passages that an FTS5 expression finds, by id."""
+    table = postings.find_table(tx, scope.kb_key, scope.index_version)
+    found = [] if table is None else WordTable(tx, table).holding(expression, limit)
+    return sorted(SearchablePassages(tx, scope).fetch(found))
 
 
 def indexed_passages(path: Path) -> list[tuple[int]]:

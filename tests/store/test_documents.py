@@ -23,7 +23,7 @@ from phaseflow.store.session import open_session
 from phaseflow.store.states import DocumentState, EntryState
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.vectors import ModelVectors
-from tests.store.full_text import check_consistent, indexed_passages
+from tests.store.full_text import check_consistent, containing, indexed_passages
 from tests.store.probes import select
 from tests.store.stock import NOW, Stock, clean, cut, embed, publish, stock
 
@@ -35,7 +35,7 @@ async def found(made: Stock, word: str) -> list[str]:
     """The uris of the passages with a word, as search sees them."""
 
     def read(tx: Transaction) -> list[str]:
-        chunks = SearchablePassages(tx, made.scope).containing(f'"{word}"', 100)
+        chunks = containing(tx, made.scope, f'"{word}"')
         return sorted(row.uri for row in SearchablePassages(tx, made.scope).fetch(chunks).values())
 
     return await made.database.read(read)

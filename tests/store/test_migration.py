@@ -16,7 +16,7 @@ from phaseflow.store.documents import text_hash
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.session import open_session
 from phaseflow.store.states import DocumentState
-from tests.store.full_text import check_consistent
+from tests.store.full_text import check_consistent, containing
 from tests.store.probes import select
 from tests.store.stock import clean
 
@@ -150,7 +150,7 @@ async def test_each_document_of_version_1_is_there_in_its_state(old: Path, broke
             assert found.text == next(text for _, at, text in TEXTS.values() if at == state)
         kb = await database.read(lambda tx: knowledge_bases.get(tx, "kb"))
         scope = Scope(kb.key, 1)
-        chunks = await database.read(lambda tx: SearchablePassages(tx, scope).containing("8999", 10))
+        chunks = await database.read(lambda tx: containing(tx, scope, "8999"))
         hits = await database.read(lambda tx: SearchablePassages(tx, scope).fetch(chunks))
         assert [(hit.uri, hit.text) for hit in hits.values()] == [("long", LONG[len(LONG) // SIZE * SIZE :])]
         assert [hit.parts for hit in hits.values()] == ['[[140000,"page 3"]]']

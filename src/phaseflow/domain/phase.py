@@ -132,11 +132,6 @@ class PhaseState:
         return self.status in {PhaseStatus.RUNNING, PhaseStatus.PAUSED}
 
     @property
-    def is_guarded(self) -> bool:
-        """Held by a guard, not by its user."""
-        return self.held and self.hold_reason not in {None, BY_USER}
-
-    @property
     def items_done(self) -> int:
         """Items that need no more work: those that succeeded and those that failed."""
         return self.items_processed + self.items_failed

@@ -23,11 +23,6 @@ def _tracer() -> Any | None:
     return trace.get_tracer("phaseflow")
 
 
-def is_on() -> bool:
-    """The API is installed."""
-    return _tracer() is not None
-
-
 def span(name: str, **attributes: str | int) -> AbstractContextManager[Any]:
     """A span for the length of the block, below the one around it. What is raised through it is recorded."""
     tracer = _tracer()

@@ -12,7 +12,7 @@ from phaseflow.store import documents, knowledge_bases, postings, texts
 from phaseflow.store.catalogue import EFFECTIVE_METADATA, PUSH
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.pieces import PIECE_BITS, document_of, pieces_of
-from phaseflow.store.postings import Packed, Passage, WordTable
+from phaseflow.store.postings import Packed, Passage
 from phaseflow.store.pushed import STAMP
 from phaseflow.store.states import IS_ON_ITS_WAY, IS_SEARCHABLE, DocumentState, EntryState
 from phaseflow.store.transaction import Transaction, json_array
@@ -218,19 +218,6 @@ class SearchablePassages:
         )  # fmt: skip
         ids, packed, least, most = found or ("", b"", 0, 0)
         return PackedVectors(ids or "", packed or b"", least or 0, most or 0)
-
-    def containing(self, expression: str, limit: int) -> list[int]:
-        """The chunks that search sees and an FTS5 expression finds, by id."""
-        table = postings.find_table(self.tx, self.scope.kb_key, self.scope.index_version)
-        if table is None:
-            return []
-        rows = self.tx.rows(
-            f"SELECT p.value FROM json_each(?) AS p JOIN documents AS d ON d.id = {document_of('p.value')}"
-            f" WHERE d.kb_id = ? AND d.index_version = ? AND d.{IS_SEARCHABLE}",
-            json_array(WordTable(self.tx, table).holding(expression, limit)),
-            self.scope.kb_key, self.scope.index_version,
-        )  # fmt: skip
-        return [row[0] for row in rows]
 
     def fetch(self, chunk_ids: Sequence[int]) -> dict[int, Found]:
         """Those of these chunks that search still sees."""
