@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phaseflow.domain.policy import LONGEST_WAIT_S, BudgetPolicy, ErrorBudget, RetryPolicy
+from phaseflow.domain.policy import LONGEST_WAIT_S, BudgetPolicy, ErrorBudget, RetryPolicy, workers_wait_s
 
 SECONDS = st.floats(0, 1000)
 
@@ -93,3 +93,10 @@ def test_a_few_bad_documents_of_a_few_are_no_bad_job(bad: int) -> None:
 def test_jitter_lengthens_a_wait_by_up_to_a_quarter() -> None:
     assert RetryPolicy(first_s=8, most_s=100).wait_s(1, 0, jitter=0.5) == 9
     assert RetryPolicy(first_s=8, most_s=100).wait_s(2, 0, jitter=0.5) == 18
+
+
+def test_workers_that_are_gone_are_looked_for_less_and_less_often_up_to_every_five_seconds() -> None:
+    waits = [workers_wait_s(times, None) for times in (*range(1, 9), 100_000)]
+    assert waits == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
+    assert workers_wait_s(1, 30.0) == 30.0
+    assert workers_wait_s(7, 1.0) == 5.0
