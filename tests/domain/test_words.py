@@ -158,6 +158,10 @@ def test_a_word_broken_at_the_end_of_a_line_is_found_whole_and_in_parts() -> Non
         ("– a list • of “points” — and ¡more!", ("points",)),
         ("क्या यह है।", ()),
         ("a \u0301\u0302 mark", ()),
+        ("jets -dash papers and flow/ of 97% or $12.50", ()),
+        ("97%", ("97%",)),
+        ('the so "called" words that a longer question has in quotes are not', ()),
+        ("a paper...in Science—how and--why", ()),
     ],
 )
 def test_what_is_quoted_or_written_without_a_space_is_one_thing(query: str, exact: tuple[str, ...]) -> None:
@@ -165,19 +169,23 @@ def test_what_is_quoted_or_written_without_a_space_is_one_thing(query: str, exac
 
 
 @pytest.mark.parametrize(
-    ("query", "compounds"),
+    ("query", "rare", "compounds"),
     [
-        ("what does the page say about near-zero-downtime?", ("near-zero-downtime",)),
-        ("and/or the driver's seat, don't", ("and/or",)),
-        ("near-zero-downtime", ()),
-        ("in a longer question the words of near-zero-downtime are words", ()),
-        ("B-17-32 is exact", ()),
-        ("which of the two is newer in that long list, 1.2.3-rc1 or § 3.2", ("§ 3.2", "1.2.3-rc1")),
-        ("a defence\u2011in\u2011depth strategy", ("defence-in-depth",)),
+        ("what does the page say about near-zero-downtime?", (), ("near-zero-downtime",)),
+        ("and/or the driver's seat, don't", (), ("and/or",)),
+        ("near-zero-downtime", (), ()),
+        ("in a longer question the words of near-zero-downtime stand together", (), ("near-zero-downtime",)),
+        ("B-17-32 is exact", (), ()),
+        ("which of the two is newer in that long list, 1.2.3-rc1 or § 3.2", ("§ 3.2", "1.2.3-rc1"), ()),
+        ("a warming of approximately 3°C or 24% in the years of 2016-17 was found", (), ()),
+        ("a defence\u2011in\u2011depth strategy", (), ("defence-in-depth",)),
+        ("jets -dash papers flow/ of 97% or $12.50", ("-dash", "flow/", "97%", "$12.50"), ()),
     ],
 )
-def test_words_joined_in_a_sentence_may_be_one_thing(query: str, compounds: tuple[str, ...]) -> None:
-    assert parsed(query).compounds == compounds
+def test_words_joined_in_a_sentence_may_be_one_thing(
+    query: str, rare: tuple[str, ...], compounds: tuple[str, ...]
+) -> None:
+    assert (parsed(query).rare, parsed(query).compounds) == (rare, compounds)
 
 
 @pytest.mark.parametrize(

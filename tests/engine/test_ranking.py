@@ -57,6 +57,17 @@ async def test_in_a_long_question_only_what_few_passages_hold_comes_first(tmp_pa
     assert (common[0].uri, rare[0].uri) == ("answer.md", "rare.md")
 
 
+async def test_words_joined_by_a_hyphen_and_stray_signs_do_not_outweigh_the_rest_of_a_question(tmp_path: Path) -> None:
+    other = "Other words follow here. " * 20
+    documents = {f"{n:02}.md": f"Papers of room {n} -dash are on shelf {n}. {other}" for n in range(20)}
+    documents["form.md"] = f"Birth-weight stands on the second line of the form. {other}"
+    documents["asthma.md"] = f"Babies with a low weight at birth suffer from asthma in childhood. {other}"
+    documents["jets.md"] = f"Experiments on supersonic jets. {other}"
+    asked = ["Birth-weight is associated with childhood asthma", "supersonic jets -dash experimental papers"]
+    found = await searched(tmp_path, documents, *asked, mode=SearchMode.WORDS)
+    assert [hits[0].uri for hits in found] == ["asthma.md", "jets.md"]
+
+
 async def test_a_phrase_in_quotes_comes_before_its_words(tmp_path: Path) -> None:
     documents = {f"{n}.txt": "The dead letter of the law, a letter queue, dead as can be." for n in range(5)}
     documents["held.txt"] = "Messages that fail go to the dead letter queue, " + "and so on and on " * 40

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from phaseflow.components.fusion import Fused
-from phaseflow.domain.search_query import ParsedQuery, how_exactly, loose_phrase, phrase
+from phaseflow.domain.search_query import how_exactly, loose_phrase, phrase
 from phaseflow.domain.words import indexed_words
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.postings import WordTable
@@ -55,10 +55,10 @@ class Look:
         self._is_let_through = is_let_through
         self._room = MOST_HAVING
 
-    def holders(self, query: ParsedQuery) -> dict[int, float]:
-        """The places of passages that hold the exact things of a query, and how well (0 to 1)."""
-        found = [self.exactly(part) for part in query.exact]
-        found += [rare for part in query.compounds if (rare := self.if_rare(part))]
+    def holders(self, exact: Sequence[str], rare: Sequence[str]) -> dict[int, float]:
+        """The places of passages that hold exact things, and things that few passages hold, and how well (0 to 1)."""
+        found = [self.exactly(part) for part in exact]
+        found += [by_few for part in rare if (by_few := self.if_rare(part))]
         holds: dict[int, float] = {}
         for of_part in found:
             for at, how in of_part.items():
@@ -66,7 +66,8 @@ class Look:
         return holds
 
     def exactly(self, part: str) -> dict[int, float]:
-        """How exactly passages hold a thing; 0.5 where its words follow each other, as written or not."""
+        """How exactly passages hold a thing; 0.5 where its words follow each other, as written or not. A thing of one
+        word is only held as it is written: the word itself counts anyway."""
         holding = self._holding(part, phrase(part), MOST_HOLDING)
         if not holding and (loose := loose_phrase(part)):
             holding = self._holding(part, loose, MOST_HOLDING)
@@ -76,7 +77,8 @@ class Look:
             holds |= found
             if max(found.values()) >= _AS_WRITTEN:
                 break
-        return holds
+        is_one_word = " " not in indexed_words(part).strip()
+        return {at: how for at, how in holds.items() if how >= _AS_WRITTEN} if is_one_word else holds
 
     def if_rare(self, part: str) -> dict[int, float]:
         """The same of words joined by a hyphen, if few passages hold them so; else nothing."""
@@ -87,7 +89,7 @@ class Look:
         as_written = {at: how for at, how in holds.items() if how >= _AS_WRITTEN}
         if 0 < len(as_written) <= _RARE:
             return as_written
-        return holds if len(holds) <= _RARE else {}
+        return holds if len(holds) <= _RARE and " " in indexed_words(part).strip() else {}
 
     def _holding(self, part: str, expression: str, limit: int) -> list[int]:
         """The places of those that an FTS5 expression finds, best first."""

@@ -4,6 +4,7 @@ A convex combination of scores (Bruch, Gai and Ingber, "An Analysis of Fusion Fu
 2023), not of ranks: by ranks, what one ranking finds outstanding counts no more than what the other finds passable.
 """
 
+import itertools
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
@@ -21,10 +22,10 @@ from phaseflow.components.word_places import Tokenizer, WordCounts
 from phaseflow.components.word_ranking import Terms, WordScores
 from phaseflow.domain.filters import Filter
 from phaseflow.domain.identifiers import document_id
-from phaseflow.domain.search_query import is_name_of, parsed, phrase
+from phaseflow.domain.search_query import ParsedQuery, is_name_of, parsed, phrase
 from phaseflow.domain.status import Place, SearchHit
 from phaseflow.domain.vocabulary import SearchMode
-from phaseflow.domain.words import normalised
+from phaseflow.domain.words import indexed_words, normalised
 from phaseflow.store import fields, passages, postings
 from phaseflow.store.knowledge_bases import name_of
 from phaseflow.store.passages import Found, Scope, SearchablePassages
@@ -90,14 +91,15 @@ class EmbeddedIndex:
             if not is_let_through.any():
                 return []
         table = postings.find_table(tx, scope.kb_key, scope.index_version)
-        shares = self._shares(tx, scope, known, table, request, is_let_through)
+        query = parsed(request.query)
+        shares = self._shares(tx, scope, known, table, request, query, is_let_through)
         named = self._named(tx, known, table, shares.words, request, is_let_through)
         most, hits = CANDIDATES, list[SearchHit]()
         while True:
             ranking = fused(known, shares, most)
-            if table is not None and request.mode is not SearchMode.VECTORS:
+            if table is not None and shares.words is not None:
                 look = exact_things.Look(tx, scope, table, ranking, self._having(tx, table, known), is_let_through)
-                holds = look.holders(parsed(request.query))
+                holds = look.holders(query.exact, self._rare(query, shares.words))
                 ranking = ranking.with_exact(holds) if holds else ranking
             ranking = ranking.with_first(named) if named else ranking
             hits = list(_hits(tx, scope, ranking, request))
@@ -117,6 +119,20 @@ class EmbeddedIndex:
             return sum(self._terms.counts.of(tx, table, word, known) for word in set(self._tokenizer.words(text)))
 
         return having
+
+    def _rare(self, query: ParsedQuery, words: WordScores) -> list[str]:
+        """What of a query is one thing where few passages hold it."""
+        return [*query.rare, *(part for part in query.compounds if self._is_what_matters(part, query, words))]
+
+    def _is_what_matters(self, part: str, query: ParsedQuery, words: WordScores) -> bool:
+        """Whether all other words of a query tell less than one thing can, or these stand too often to be looked at."""
+        parts = self._words_of(part)
+        if not all(word in words.weights for word in parts):
+            return query.is_short
+        return words.full - sum(words.weights[word] for word in parts) <= words.highest
+
+    def _words_of(self, part: str) -> list[str]:
+        return self._tokenizer.words(indexed_words(part))
 
     def _named(
         self,
@@ -148,12 +164,14 @@ class EmbeddedIndex:
         known: Passages,
         table: int | None,
         request: Request,
+        query: ParsedQuery,
         is_let_through: "npt.NDArray[np.bool_] | None",
     ) -> Share:
         words = near = None
         if request.mode is not SearchMode.VECTORS:
-            query = self._tokenizer.words(parsed(request.query).words)
-            words = word_ranking.scored(tx, table, known, query, self._terms)
+            asked = self._tokenizer.words(query.words)
+            joined = {pair for part in query.compounds for pair in itertools.pairwise(self._words_of(part))}
+            words = word_ranking.scored(tx, table, known, asked, self._terms, joined)
             words = words if is_let_through is None else only(words, known, is_let_through)
         if request.proposed is not None and request.vector is not None:
             self._vectors.forget(scope.kb_key)  # since they are searched elsewhere

@@ -8,8 +8,8 @@ Dependencies", SIGIR 2005).
 
 import itertools
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from math import log
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -31,6 +31,8 @@ K1, B = 1.5, 0.75
 """BM25's saturation and the weight of lengths."""
 _NEIGHBOURS = 0.2
 """Weight of two words that follow each other as in the query, beside that of a word."""
+_JOINED = 0.4
+"""The same where the query joins them by a hyphen or a slash."""
 _COLUMN_WEIGHTS = (1.0, 0.6, 2.0, 1.5)
 """Of a word in the text, in the headings above it, in its document's title and in its name."""
 MOST_PLACES = 15_000
@@ -50,13 +52,16 @@ class WordScores:
 
     ``in_names``: the places of passages whose document has all words that were looked at in its title or its name, of
     which a document that is called like the query is one. None where that is not known: even the rarest word stands so
-    often that only a part of its places was looked at.
+    often that only a part of its places was looked at. ``weights``: what the words that were looked at add
+    to ``full``. ``highest``: what a word would that one passage has.
     """
 
     passages: "Numbers"
     documents: "Numbers"
     full: float
     in_names: "npt.NDArray[np.int64] | None" = None
+    weights: Mapping[str, float] = field(default_factory=dict)
+    highest: float = 0.0
 
     @property
     def has_any(self) -> bool:
@@ -121,8 +126,15 @@ class Terms:
                 self._size -= len(self._kept.popitem(last=False)[1].places)
 
 
-def scored(tx: Transaction, table: int | None, known: Passages, words: Sequence[str], terms: Terms) -> WordScores:
-    """Score all passages by the words of a query, which came from ``Tokenizer``.
+def scored(
+    tx: Transaction,
+    table: int | None,
+    known: Passages,
+    words: Sequence[str],
+    terms: Terms,
+    joined: Set[tuple[str, str]] = frozenset(),
+) -> WordScores:
+    """Score all passages by the words of a query, which came from ``Tokenizer``. ``joined``: pairs of these.
 
     A word counts as often as the query has it: long questions repeat what they are about.
     """
@@ -133,6 +145,7 @@ def scored(tx: Transaction, table: int | None, known: Passages, words: Sequence[
     distinct = list(times)[:MOST_WORDS]
     counts = {word: 0 if table is None else terms.counts.of(tx, table, word, known) for word in distinct}
     room, found, in_names = MOST_PLACES, dict[str, Places](), None
+    weights = dict[str, float]()
     # Rarest first, until the room for places is used up: rare words decide the order, and a word that half of all
     # passages have moves every score by about the same. Leaving out all words above some frequency would drop the only
     # word of a short question. What is left out still counts in ``full``, so that scores stay comparable.
@@ -148,15 +161,23 @@ def scored(tx: Transaction, table: int | None, known: Passages, words: Sequence[
             continue
         found[word] = term.places
         room -= len(term.places)
-        full += times[word] * term.ranked.weight
+        weights[word] = times[word] * term.ranked.weight
+        full += weights[word]
         _add(passages, documents, term.ranked, times[word])
         if term.is_whole:
             named = term.places.in_names()
             in_names = named if in_names is None else in_both(in_names, named)
     for first, second in dict.fromkeys(itertools.pairwise(words)):
         if first in found and second in found and len(both := found[first].before(found[second])):
-            _add(passages, documents, _ranked(known, both), _NEIGHBOURS)
-    return WordScores(np.asarray(passages, np.float32), np.asarray(documents, np.float32), max(full, 1e-9), in_names)
+            _add(passages, documents, _ranked(known, both), _JOINED if (first, second) in joined else _NEIGHBOURS)
+    return WordScores(
+        passages=np.asarray(passages, np.float32),
+        documents=np.asarray(documents, np.float32),
+        full=max(full, 1e-9),
+        in_names=in_names,
+        weights=weights,
+        highest=_weight(len(known.ids), 1),
+    )
 
 
 def _add(

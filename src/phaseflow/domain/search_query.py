@@ -28,32 +28,51 @@ order counts anyway."""
 _COMPOUND: Final = re.compile(r"[^\W\d_]+(?:[/-][^\W\d_]+)+")
 
 
+_DASH: Final = re.compile(r"[—―…]|(?<=\w)(?:--+|\.\.+)(?=\w)")
+"""Punctuation between words that have no space around it."""
+_QUANTITY: Final = re.compile(r"[~<>±$€£+-]*\d+(?:[.,:/–-]\d+)?(?:[%‰°€$£]+[CFK]?)?")
+_WEAK: Final = re.compile(r"[-/][^\W\d_]{3,}|[^\W\d_]{3,}[-/]|[~<>±+-]*(?:[$€£]\d[\d.,]*|\d[\d.,]*[%‰°€$£]+[CFK]?)")
+"""A word with a stray hyphen or slash, and amounts: one thing only where few passages hold them."""
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedQuery:
-    """``words``: the query as it is indexed. ``exact``: what is quoted, or written without a space in a short question,
-    normalised. ``compounds``, which are one thing if few passages hold them: in a short question plain words joined by
-    hyphens or slashes, in a longer one all that is written without a space."""
+    """``words``: the query as it is indexed. The others are normalised.
+
+    ``exact``: what is quoted, or written without a space in a short question: what holds it comes first. ``rare``: the
+    same for amounts, and in a longer one for all that is so written, where few passages hold it. ``compounds``: plain
+    words joined by hyphens or slashes, which count for more where they stand together, and as ``rare`` where the rest
+    of the query tells little.
+    """
 
     words: str
     exact: tuple[str, ...] = ()
+    rare: tuple[str, ...] = ()
     compounds: tuple[str, ...] = ()
+    is_short: bool = True
 
 
 def parsed(query: str) -> ParsedQuery:
     """Nothing in a query is an operator but quotation marks, which keep words together; unpaired ones mean nothing."""
     text = normalised(query).replace("\0", " ")
     quoted = [next(filter(None, found.groups())) for found in _QUOTED.finditer(text)]
-    rest = _QUOTED.sub(" ", text)
+    rest = _DASH.sub(" ", _QUOTED.sub(" ", text))
     words = [word for each in _SECTION.sub(" ", rest).split() if (word := _bare(each))]
     is_alone = len(words) == 1 and not quoted and not _SECTION.search(rest)
     joined = _SECTION.findall(rest) + [word for word in words if _is_one_thing(word, is_alone=is_alone)]
     is_short = len(words) <= _FEW_WORDS
-    exact = _things([*quoted, *joined] if is_short else quoted)
-    compounds = _things(word for word in words if _COMPOUND.fullmatch(word)) if is_short else _things(joined)
+    # A plain word in quotes in a longer question is mostly one that its author does not want to be taken for his own.
+    weak = [] if is_alone else [part for part in joined if _WEAK.fullmatch(part)]
+    strong = [part for part in joined if part not in weak]
+    exact = _things([*quoted, *strong] if is_short else (part for part in quoted if not part.isalpha()))
+    rare = _things(weak if is_short else (part for part in joined if not _QUANTITY.fullmatch(part)))
+    compounds = _things(word for word in words if _COMPOUND.fullmatch(word))
     return ParsedQuery(
         indexed_words(text),
         tuple(exact)[:MOST_EXACT],
+        tuple(rare)[:MOST_EXACT],
         tuple(word for word in compounds if word not in exact)[:MOST_EXACT],
+        is_short,
     )
 
 
