@@ -168,7 +168,7 @@ class Feed:
         """The status of a job, as the database holds it. Raises JobNotFound."""
 
         async def read() -> JobStatusResponse:
-            record = await self._database.read(lambda tx: jobs.record(tx, job_id))
+            record = await self._database.read(lambda tx: jobs.record(tx, job_id), one_statement=True)
             return compose(record, self._clock.running_now(), self._database.unwritable)
 
         return await self._clock.read_steadily(read)

@@ -259,8 +259,8 @@ async def test_half_a_body_holds_up_no_stop(tmp_path: Path) -> None:
             assert client.recv(100).startswith(b"HTTP/1.1 503")
 
 
-async def test_the_garbage_collector_is_calm_while_it_serves_and_as_before_afterwards(tmp_path: Path) -> None:
-    before, frozen = gc.get_threshold(), gc.get_freeze_count()
+async def test_the_interpreter_is_set_for_serving_and_as_before_afterwards(tmp_path: Path) -> None:
+    before, frozen, turn_s = gc.get_threshold(), gc.get_freeze_count(), sys.getswitchinterval()
     started = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(partial(serve, PhaseFlow(tmp_path / "kb.db"), port=0, started=lambda _: started.set()))
@@ -268,8 +268,9 @@ async def test_the_garbage_collector_is_calm_while_it_serves_and_as_before_after
             await started.wait()
         assert gc.get_threshold()[0] > before[0]
         assert gc.get_freeze_count() > frozen
+        assert sys.getswitchinterval() <= 0.001 < turn_s
         signal.raise_signal(signal.SIGTERM)
-    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
+    assert (gc.get_threshold(), gc.get_freeze_count(), sys.getswitchinterval()) == (before, 0, turn_s)
 
 
 def _own_server(path: Path, listener: socket.socket, started: Callable[[], None]) -> uvicorn.Server:

@@ -1,7 +1,7 @@
 """The chunking actor: cuts texts into passages."""
 
 from asyncio import CancelledError
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -36,34 +36,44 @@ class ChunkingActor(Actor):
         assert self._receiver is not None
         while batch := await self._receiver.next():
             while batch:
-                async with self.gate:
-                    batch = await self._cut(batch)
+                batch = await self._cut(batch)
                 failpoints.hit("chunking.between")
         if self._receiver.is_complete:
             await self.refuse_only_failures()
 
     async def _cut(self, batch: Sequence[StagedDocument]) -> Sequence[StagedDocument]:
         """Cut and store documents until the gate is closed; those that are left."""
-        outcomes = await call_in_abandonable_thread(lambda: self._cut_in_thread(batch))
-        done = list(zip(batch, outcomes, strict=False))
-        for part in in_parts(done, _chunks, (STORE_CHUNKS,)):
-            stored = await self._store_most(part)
-            await self.context.write(partial(self._store, part=part, stored=stored), self._hand_over)
-            for _, outcome in part:
-                self.spend(f"{outcome.uri}: {outcome.error}" if isinstance(outcome, FailedDocument) else None)
+        async with self.gate:
+            outcomes = await call_in_abandonable_thread(lambda: self._cut_in_thread(batch))
+            done = list(zip(batch, outcomes, strict=False))
+            steps = self._steps(done)
+            await next(steps)()
+        for step in steps:  # of many chunks: a pause does not wait for all of them
+            async with self.gate:
+                await step()
         return batch[len(done) :]
 
-    async def _store_most(self, part: Sequence[_Cut]) -> int:
-        """Store the chunks of a large document but the last ones, a bounded number at a time; how many.
+    def _steps(self, done: Sequence[_Cut]) -> Iterator[Callable[[], Awaitable[None]]]:
+        """What stores documents that were cut, a bounded number of chunks at a time.
 
-        They count for nothing yet: what a crash leaves of them is stored once more, under the same ids.
+        Those of a large document count for nothing before the last: what a crash leaves of them is stored once more,
+        under the same ids.
         """
-        stored, outcome = 0, part[0][1]
-        while isinstance(outcome, StagedDocument) and len(outcome.spans) - stored > STORE_CHUNKS:
-            await self.context.write(partial(self._store_some, document=outcome, first=stored))
-            stored += STORE_CHUNKS
-            failpoints.hit("chunking.stored_some")
-        return stored
+        for part in in_parts(done, _chunks, (STORE_CHUNKS,)):
+            stored, outcome = 0, part[0][1]
+            while isinstance(outcome, StagedDocument) and len(outcome.spans) - stored > STORE_CHUNKS:
+                yield partial(self._store_most, outcome, stored)
+                stored += STORE_CHUNKS
+            yield partial(self._store_part, part, stored)
+
+    async def _store_most(self, document: StagedDocument, first: int) -> None:
+        await self.context.write(partial(self._store_some, document=document, first=first))
+        failpoints.hit("chunking.stored_some")
+
+    async def _store_part(self, part: Sequence[_Cut], stored: int) -> None:
+        await self.context.write(partial(self._store, part=part, stored=stored), self._hand_over)
+        for _, outcome in part:
+            self.spend(f"{outcome.uri}: {outcome.error}" if isinstance(outcome, FailedDocument) else None)
 
     def _store_some(self, tx: Transaction, document: StagedDocument, first: int) -> None:
         self.context.advance(tx, self.phase, Done())

@@ -20,6 +20,15 @@ class Chunk:
 _NONE: frozenset[int] = frozenset()
 
 
+def open_chunks_of(document: StagedDocument) -> list[Chunk]:
+    """The chunks of a document that need a vector. Of thousands it takes long: made in a thread."""
+    return [
+        Chunk(document.id, document.chunk_id(n), document.hashes[n], text)
+        for n, text in enumerate(document.embedded_texts())
+        if not document.embedded[n]
+    ]
+
+
 @dataclass(slots=True)
 class _Pending:
     document: StagedDocument
@@ -36,13 +45,9 @@ class PendingDocuments:
         self._outcomes: dict[int, str | None] = {}
         self._undecided: deque[int] = deque()
 
-    def add(self, document: StagedDocument) -> list[Chunk]:
-        """Take a document in; its chunks that need a vector."""
-        chunks = [
-            Chunk(document.id, document.chunk_id(n), document.hashes[n], text)
-            for n, text in enumerate(document.embedded_texts())
-            if not document.embedded[n]
-        ]
+    def add(self, document: StagedDocument, chunks: list[Chunk] | None = None) -> list[Chunk]:
+        """Take a document in; its chunks that need a vector, ``open_chunks_of`` where they are not given."""
+        chunks = open_chunks_of(document) if chunks is None else chunks
         self._undecided.append(document.id)
         self._pending[document.id] = _Pending(document, {chunk.chunk_id for chunk in chunks})
         return chunks

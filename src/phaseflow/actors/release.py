@@ -11,7 +11,8 @@ from phaseflow.actors.batch_result import BatchResult
 from phaseflow.actors.context import RunContext
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.handoff import Sender
-from phaseflow.actors.pending_documents import Chunk, PendingDocuments
+from phaseflow.actors.pending_documents import Chunk, PendingDocuments, open_chunks_of
+from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.components.stored_vectors import stored, unit
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import documents, progress
@@ -50,7 +51,9 @@ class OrderedRelease:
 
     async def take_in(self, staged: Sequence[StagedDocument]) -> list[Chunk]:
         """Take documents in; their chunks whose texts have to be asked for. What has its vector is stored as done."""
-        chunks = [chunk for document in staged for chunk in self._pending.add(document)]
+        chunks: list[Chunk] = []
+        for document in staged:
+            chunks += self._pending.add(document, await _open_chunks_of(document))
         wanted: list[Chunk] = []
         for part in _parts(chunks):
             async with self._gate:  # from the look-up on: no vector is freed while the phase runs
@@ -176,6 +179,12 @@ class OrderedRelease:
         # are in flight.
         for error in self._pending.decided():
             self._spend(error)
+
+
+async def _open_chunks_of(document: StagedDocument) -> list[Chunk]:
+    if len(document.spans) <= STORE_CHUNKS:
+        return open_chunks_of(document)
+    return await call_in_abandonable_thread(partial(open_chunks_of, document))
 
 
 def _parts(chunks: Sequence[Chunk]) -> list[Sequence[Chunk]]:

@@ -59,7 +59,7 @@ class Control:
         return Job(job_id, kb_id, self._engine.hub.feed)
 
     async def _latest(self, kb_id: str) -> JobRecord:
-        return await self._engine.read(lambda tx: latest_job(tx, kb_id))
+        return await self._engine.read(lambda tx: latest_job(tx, kb_id), one_statement=True)
 
     async def _settle(self, job_id: str) -> None:
         hub = self._engine.hub

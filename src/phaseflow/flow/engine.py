@@ -143,10 +143,10 @@ class Engine:
         value, job_id, _ = await hub.database.write(write, durable=True, then=written)
         return value, job_id
 
-    async def read(self, read: Callable[[Transaction], T]) -> T:
+    async def read(self, read: Callable[[Transaction], T], *, one_statement: bool = False) -> T:
         """For what is short; by one clock, also when the wall clock steps meanwhile."""
         hub = self.hub
-        return await hub.clock.read_steadily(lambda: hub.database.read(read))
+        return await hub.clock.read_steadily(lambda: hub.database.read(read, one_statement=one_statement))
 
     async def read_long(self, read: Callable[[Transaction], T]) -> T:
         """For what may take long."""

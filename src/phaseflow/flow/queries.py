@@ -60,7 +60,7 @@ class Queries:
     async def status(self, kb_id: str) -> JobStatusResponse:
         """The status of the newest job. Raises JobNotFound when the knowledge base has never run."""
         composed = await self._readings.composer()
-        return await self._readings.read(lambda tx: composed(latest_job(tx, kb_id)))
+        return await self._readings.read(lambda tx: composed(latest_job(tx, kb_id)), one_statement=True)
 
     async def latest(self) -> list[JobStatusResponse]:
         """The status of the newest job of each knowledge base that has one."""
@@ -78,7 +78,8 @@ class Queries:
     async def job_status(self, job_id: str) -> JobStatusResponse:
         """The status of any job, with its full view of the phases. Raises JobNotFound."""
         composed = await self._readings.composer()
-        return await self._readings.read(lambda tx: composed(jobs.record(tx, as_text("job_id", job_id))))
+        name = as_text("job_id", job_id)
+        return await self._readings.read(lambda tx: composed(jobs.record(tx, name)), one_statement=True)
 
     async def reads_sources(self, job_id: str) -> bool:
         """Whether a job reads the sources: one that was made for what waits in the inbox takes that alone."""

@@ -89,11 +89,11 @@ class _File:
         self._path = path
         self.pool: ReadPool | None = None
 
-    async def read(self, read: Callable[[Transaction], T]) -> T:
+    async def read(self, read: Callable[[Transaction], T], *, one_statement: bool = False) -> T:
         """For everything: a reader has one kind of connections."""
         if self.pool is None:
             raise StoreUnavailable("the reader is not open: use it in an `async with` block")
-        return await self.pool.read(read)
+        return await self.pool.read(read, one_statement=one_statement)
 
     read_long = read_search = read
 

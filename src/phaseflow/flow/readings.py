@@ -16,7 +16,7 @@ Composed = Callable[[JobRecord], JobStatusResponse]
 class Readings(Protocol):
     """Reads of one database, each a function that runs whole on one snapshot. Cancelling a read does nothing."""
 
-    async def read(self, read: Callable[[Transaction], T]) -> T:
+    async def read(self, read: Callable[[Transaction], T], *, one_statement: bool = False) -> T:
         """For what is short: a status, a page of a list."""
 
     async def read_long(self, read: Callable[[Transaction], T]) -> T:

@@ -3,6 +3,7 @@
 import gc
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -28,6 +29,9 @@ _GRACE_S = 1
 _BACKLOG = 2048
 _YOUNG_OBJECTS = 10_000
 """New objects before the collector looks at them; Python's 700 makes it look at all streams again and again."""
+TURN_S = 0.0005
+"""How long a thread keeps the interpreter when others want it; Python's 5 ms. A status wants it some five times, and
+beside searches and a job it waits nearly as often."""
 
 
 class Server(uvicorn.Server):
@@ -110,7 +114,7 @@ async def serve(
             if stop.asked:
                 return not stop.interrupted
             server = stop.server = server_for(app, lambda: started(_url(listener)), asked)
-            with _calm_collector():
+            with _calm_collector(), short_turns():
                 await server.serve(sockets=[listener])
     return server.has_answered or not stop.interrupted
 
@@ -130,6 +134,17 @@ def _calm_collector() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+@contextmanager
+def short_turns() -> Iterator[None]:
+    """Let no thread that computes, such as a search, keep the event loop from its turn for long."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(TURN_S, before))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 class _Stop:

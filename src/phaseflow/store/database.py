@@ -39,6 +39,8 @@ _SHARED_S = 0.02
 """Requests that wait share a transaction for so long; the others come next, after the verbs that came meanwhile."""
 IDLE_S = 1.0
 """After so long without a request the WAL is given back."""
+WRITING_S = 0.1
+"""So long after a transaction, another is taken to follow: searches then go one at a time."""
 
 
 class Database:
@@ -60,6 +62,8 @@ class Database:
         self._synchronous = ""
         self.unwritable: str | None = None
         self.document_changes = DocumentChanges()
+        self._searching = anyio.Lock()
+        self._written_at = float("-inf")
         self._owed = 0
         inbox: tuple[MemoryObjectSendStream[WriteRequest[Any]], MemoryObjectReceiveStream[WriteRequest[Any]]]
         inbox = anyio.create_memory_object_stream(INBOX)
@@ -70,20 +74,28 @@ class Database:
         """Requests that wait for the writer."""
         return self._asked.statistics().current_buffer_used
 
-    async def read(self, read: Callable[[Transaction], T]) -> T:
-        """Run ``read`` on a consistent view, which never waits for a write, and return what it returned.
+    async def read(self, read: Callable[[Transaction], T], *, one_statement: bool = False) -> T:
+        """Run ``read`` on a consistent view, which never waits for a write, and return what it returned. It is quicker
+        where that is ``one_statement``.
 
         Cancelling leaves it to end unseen. Raises EngineStopped once the database is closed.
         """
-        return await self._explained(self._reads.read(read))
+        return await self._explained(self._reads.read(read, one_statement=one_statement))
 
     async def read_long(self, read: Callable[[Transaction], T]) -> T:
         """The same for what may take long, such as a search: no ``read`` waits for it."""
         return await self._explained(self._long_reads.read(read))
 
     async def search(self, read: Callable[[Transaction], T]) -> T:
-        """The same for a search, on connections of their own. Cancelling stops it."""
-        return await self._explained(self._searches.read_while_wanted(read))
+        """The same for a search, on connections of their own. Cancelling stops it.
+
+        While a job writes, one at a time: two would share the interpreter with it, be no quicker, and let statuses and
+        verbs wait twice as long for their turn.
+        """
+        if time.monotonic() - self._written_at > WRITING_S:
+            return await self._explained(self._searches.read_while_wanted(read))
+        async with self._searching:
+            return await self._explained(self._searches.read_while_wanted(read))
 
     async def _explained(self, reading: Awaitable[T]) -> T:
         """What SQLite makes of a file that was taken away is a fault of the disk: the true cause is named instead."""
@@ -214,6 +226,7 @@ class Database:
         except BaseException:
             self._leave(group)
             raise
+        self._written_at = time.monotonic()
         # In the order of the transaction; who has asked is woken after everybody else has been told.
         self.document_changes.tell()
         for request in group[:done]:

@@ -33,9 +33,12 @@ class ReadPool:
         self._closed = anyio.Event()
         self._loop = OwnLoop()
 
-    async def read(self, read: Callable[[Transaction], T]) -> T:
+    async def read(self, read: Callable[[Transaction], T], *, one_statement: bool = False) -> T:
         """Run ``read`` in a read transaction on the next free connection. Raises EngineStopped after ``close``,
         WrongEventLoop.
+
+        ``one_statement``: it needs no transaction, since a statement sees one snapshot. Each of the two that begin and
+        end one would wait for the interpreter lock like any other.
 
         Cancelling does not stop what is on its way to the connection's thread: it runs to the end of its transaction,
         and whoever has the connection next comes after it.
@@ -43,7 +46,7 @@ class ReadPool:
         self._loop.check()
         connection = await self._lend()
         try:
-            return await connection.call(lambda bare: _snapshot(bare, read))
+            return await connection.call(lambda bare: _snapshot(bare, read, begin=not one_statement))
         finally:
             self._free.append(connection)
             self._lent.release()
@@ -87,9 +90,16 @@ class ReadPool:
         raise EngineStopped("the database was closed")
 
 
-def _snapshot(connection: sqlite3.Connection, read: Callable[[Transaction], T], tx: Transaction | None = None) -> T:
+def _snapshot(
+    connection: sqlite3.Connection,
+    read: Callable[[Transaction], T],
+    tx: Transaction | None = None,
+    *,
+    begin: bool = True,
+) -> T:
     try:
-        connection.execute("BEGIN")
+        if begin:
+            connection.execute("BEGIN")
         return read(tx or Transaction(connection))
     except sqlite3.Error as error:
         raise explained(error, None) from error

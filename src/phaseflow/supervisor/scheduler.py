@@ -172,7 +172,7 @@ class Scheduler:
         if len(self._supervisors) >= self._slots:
             return
         try:
-            queue = await self._hub.database.read(jobs.queued)
+            queue = await self._hub.database.read(jobs.queued, one_statement=True)
         except StoreError as error:
             self._log.warning("cannot read the queue, trying again", error=str(error))
             tasks.start_soon(self._wake_later)

@@ -55,7 +55,7 @@ class StateHub:
 
     async def record(self, job_id: str) -> JobRecord:
         """The job as the database holds it. Raises JobNotFound."""
-        return await self.database.read(lambda tx: jobs.record(tx, job_id))
+        return await self.database.read(lambda tx: jobs.record(tx, job_id), one_statement=True)
 
     async def change(
         self,
