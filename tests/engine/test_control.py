@@ -65,6 +65,34 @@ async def finished(job: Job) -> JobStatusResponse:
         return await job.wait()
 
 
+async def test_pause_does_not_wait_until_all_passages_of_a_large_document_are_stored(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phaseflow.actors.chunking.STORE_CHUNKS", 2)
+    (tmp_path / "large.txt").write_text("\n\n".join(f"Paragraph {n}. " + "word " * 150 for n in range(300)))
+    steps, reached = list[None](), anyio.Event()
+
+    def step() -> None:
+        steps.append(None)
+        reached.set()
+
+    failpoints.install("chunking.stored_some", step)
+    try:
+        async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+            job = await flow.start("kb", tmp_path / "large.txt")
+            with anyio.fail_after(10):
+                await reached.wait()
+            assert (await flow.pause("kb")).status == "paused"
+            stored = len(steps)
+            assert stored < 100
+            await flow.resume("kb")
+            done = await finished(job)
+    finally:
+        failpoints.clear()
+    assert len(steps) > stored
+    assert done.metrics.chunks_indexed == done.metrics.chunks_created == 300
+
+
 async def test_pause_lets_the_calls_in_flight_finish_and_stores_them(folder: Path, database: Path) -> None:
     embedder = CountingEmbedder()
     embedder.close()

@@ -75,6 +75,33 @@ async def test_requests_that_wait_together_share_one_transaction(database: Datab
     assert len(commits) <= 2
 
 
+async def test_searches_go_one_at_a_time_while_something_is_written(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, begun, go_on = threading.Barrier(2), list[int](), threading.Event()
+    with fail_after(10):
+        async with create_task_group() as tasks:
+            for _ in range(2):  # nobody writes
+                tasks.start_soon(database.search, lambda _: together.wait(10))
+
+    def search(number: int, tx: Transaction) -> None:
+        begun.append(number)
+        assert go_on.wait(10)
+
+    monkeypatch.setattr("phaseflow.store.database.WRITING_S", 60)
+    await database.write(partial(put, name="a"))
+    with fail_after(10):
+        async with create_task_group() as tasks:
+            for number in range(2):
+                tasks.start_soon(database.search, partial(search, number))
+            while not database._searching.statistics().tasks_waiting:
+                await checkpoint()
+            assert await database.read(lambda tx: tx.value("SELECT fingerprint FROM models")) == "a"
+            assert begun in ([], [0])
+            go_on.set()
+    assert begun == [0, 1]
+
+
 async def test_a_request_that_fails_takes_no_neighbour_with_it(database: Database, path: Path) -> None:
     errors: list[Exception] = []
 

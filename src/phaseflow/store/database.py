@@ -75,8 +75,8 @@ class Database:
         return self._asked.statistics().current_buffer_used
 
     async def read(self, read: Callable[[Transaction], T], *, one_statement: bool = False) -> T:
-        """Run ``read`` on a consistent view, which never waits for a write, and return what it returned. It is quicker
-        where that is ``one_statement``.
+        """Run ``read`` on a consistent view, which never waits for a write, and return what it returned; quicker where
+        it is ``one_statement``.
 
         Cancelling leaves it to end unseen. Raises EngineStopped once the database is closed.
         """
@@ -87,11 +87,8 @@ class Database:
         return await self._explained(self._long_reads.read(read))
 
     async def search(self, read: Callable[[Transaction], T]) -> T:
-        """The same for a search, on connections of their own. Cancelling stops it.
-
-        While a job writes, one at a time: two would share the interpreter with it, be no quicker, and let statuses and
-        verbs wait twice as long for their turn.
-        """
+        """The same for a search, on connections of their own. Cancelling stops it. While a job writes, one at a time:
+        two are no quicker beside it, and statuses and verbs would wait twice as long for the interpreter."""
         if time.monotonic() - self._written_at > WRITING_S:
             return await self._explained(self._searches.read_while_wanted(read))
         async with self._searching:
