@@ -19,6 +19,9 @@ def test_a_file_is_pushed_left_out_loaded_anew_and_removed(tmp_path: Path) -> No
     assert "a.md: indexed" in said("add", "a.md", "--kb", "notes", "--metadata", "author=Ada", "--metadata", "n=2")
     shown = shell.answer("document", "notes", "a.md")
     assert (shown["source"], shown["metadata"]) == ("push", {"author": "Ada", "n": 2})
+    changed = said("metadata", "notes", "a.md", "author=", "team=core", "tag=x", "tag=y", "done=true")
+    assert changed == 'n = 2\nteam = core\ntag = ["x", "y"]\ndone = true\n'
+    assert shell.answer("metadata", "notes", "a.md") == {"n": 2, "team": "core", "tag": ["x", "y"], "done": True}
     assert "a.md: skipped" in said("skip", "notes", "a.md")
     assert "a.md: indexed" in said("retry", "notes", "a.md")
     assert "removed a.md" in said("remove", "notes", "a.md")
@@ -29,6 +32,7 @@ def test_metadata_that_cannot_be_kept_is_a_mistake_of_usage(tmp_path: Path) -> N
     shell = Shell(tmp_path)
     for wrong in ("author", "uri=x"):
         assert shell("add", "a.md", "--kb", "notes", "--metadata", wrong).returncode == 2
+        assert shell("metadata", "notes", "a.md", wrong).returncode == 2
     assert not (tmp_path / "phaseflow.db").exists()
 
 

@@ -60,6 +60,7 @@ WALK: dict[str, tuple[tuple[str, ...], int]] = {
     "documents": (("k",), 0),
     "document": (("k", "a.md"), 0),
     "jobs": (("k",), 0),
+    "metadata": (("k", "a.md", "team=core"), 0),
     "skip": (("k", "a.md"), 0),
     "retry": (("k", "a.md"), 0),
     "failures": (("k",), 0),

@@ -17,6 +17,7 @@ COMMANDS = [
     "delete",
     "add",
     "skip",
+    "metadata",
     "remove",
     "documents",
     "document",

@@ -81,10 +81,10 @@ def test_documents_that_failed_are_seen_in_the_list(capsys: pytest.CaptureFixtur
         stale=[],
         documents=54,
         chunks=60,
-        counts=DocumentCounts(),
+        counts=DocumentCounts(failed=5),
         created_at=AT,
         updated_at=AT,
-        job=job(metrics={"documents_failed": 5}),
+        job=job(),
     )
     draw(tables.kbs([kb]))
     head, row = (line.split() for line in capsys.readouterr().err.splitlines()[-2:])

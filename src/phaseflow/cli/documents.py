@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from phaseflow.cli import options
+from phaseflow.cli.document_metadata import as_metadata
 from phaseflow.cli.exit_codes import Exit, exit_of, run
 from phaseflow.cli.parameters import EXISTING_FILE, KB, NAME
 from phaseflow.cli.place import Place, anywhere, changing
@@ -21,39 +22,10 @@ if TYPE_CHECKING:
     from phaseflow.flow import Job, PhaseFlow
 
 
-def _as_metadata(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any] | None:
-    """KEY=VALUE, the value being JSON or else a text; KEY given twice is a list."""
-    from phaseflow.domain.errors import InvalidRequest
-    from phaseflow.domain.new_document import check_metadata
-
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        key, is_pair, text = pair.partition("=")
-        if not is_pair:
-            raise click.BadParameter(f"{pair!r} is not KEY=VALUE")
-        found[key] = [*_several(found[key]), text] if key in found else _value(text)
-    try:
-        return check_metadata(found) if pairs else None
-    except InvalidRequest as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def _several(value: Any) -> list[str]:
-    return value if isinstance(value, list) else [str(value)]
-
-
-def _value(text: str) -> Any:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, bool | int | float) else text
-
-
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=EXISTING_FILE)
 @click.option("--kb", type=KB, required=True, help="The knowledge base; an unknown one is created.")
-@click.option("--metadata", metavar="KEY=VALUE", multiple=True, callback=_as_metadata, help="Said about all files.")
+@click.option("--metadata", metavar="KEY=VALUE", multiple=True, callback=as_metadata, help="Said about all files.")
 @anywhere
 def add(files: tuple[Path, ...], kb: str, metadata: dict[str, Any] | None, place: Place, as_json: bool) -> None:
     """Push FILEs into a knowledge base, whatever its job does, and wait until they are searchable."""

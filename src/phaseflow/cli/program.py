@@ -13,6 +13,7 @@ from phaseflow.cli.terminal import say, say_lines
 
 _HOMES = {
     "agents": ("mcp",),
+    "document_metadata": ("metadata",),
     "documents": ("add", "remove", "skip"),
     "ingesting": ("ingest", "resume", "retry"),
     "knowledge_bases": ("delete", "kbs", "settings"),

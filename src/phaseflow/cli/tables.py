@@ -22,8 +22,9 @@ def kbs(items: Sequence[KnowledgeBase]) -> Table:
     table = _table("KB", "documents", "chunks", "status", "progress", "failed", "")
     for kb in items:
         job = kb.job
-        state = ("never ran", "", "", "") if job is None else (job.status, _percent(job), _failed(job), job.message)
-        table.add_row(_text(kb.kb_id), f"{kb.documents:,}", f"{kb.chunks:,}", *map(_text, state))
+        state, progress, message = ("never ran", "", "") if job is None else (job.status, _percent(job), job.message)
+        told = (state, progress, _number(kb.counts.failed), message)
+        table.add_row(_text(kb.kb_id), f"{kb.documents:,}", f"{kb.chunks:,}", *map(_text, told))
     return table
 
 
@@ -37,7 +38,7 @@ def jobs(items: Sequence[JobStatusResponse]) -> Table:
             _percent(job),
             _at(job.started_at),
             _at(job.completed_at),
-            _failed(job),
+            _number(job.metrics.documents_failed),
             _text(job.message),
         )
     return table
@@ -107,9 +108,9 @@ def _percent(job: JobStatusResponse) -> str:
     return f"{job.progress:.0f} %"
 
 
-def _failed(job: JobStatusResponse) -> str:
+def _number(failed: int) -> str:
     """Documents that failed; empty when none has, so that those are seen that have."""
-    return f"{job.metrics.documents_failed:,}" if job.metrics.documents_failed else ""
+    return f"{failed:,}" if failed else ""
 
 
 def _at(moment: datetime | None) -> str:

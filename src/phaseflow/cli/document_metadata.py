@@ -1,0 +1,86 @@
+"""What is said about documents: KEY=VALUE on the command line, and the command that shows and changes it."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from phaseflow.cli.exit_codes import Exit, run
+from phaseflow.cli.parameters import KB, NAME
+from phaseflow.cli.place import Place, anywhere, changing
+from phaseflow.cli.terminal import answer_text, say
+
+
+def as_metadata(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> dict[str, Any] | None:
+    """KEY=VALUE, the value being JSON or else a text; KEY given twice is a list. None when there is none."""
+    return _checked(_parsed(pairs)) if pairs else None
+
+
+def _as_changes(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> dict[str, Any]:
+    """The same; an empty value is None."""
+    changes = {key: None if value == "" else value for key, value in _parsed(pairs).items()}
+    _checked({key: value for key, value in changes.items() if value is not None})
+    return changes
+
+
+def _parsed(pairs: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, is_pair, text = pair.partition("=")
+        if not is_pair:
+            raise click.BadParameter(f"{pair!r} is not KEY=VALUE")
+        found[key] = [*_several(found[key]), text] if key in found else _value(text)
+    return found
+
+
+def _checked(metadata: dict[str, Any]) -> dict[str, Any]:
+    from phaseflow.domain.errors import InvalidRequest
+    from phaseflow.domain.new_document import check_metadata
+
+    try:
+        return check_metadata(metadata)
+    except InvalidRequest as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _several(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [str(value)]
+
+
+def _value(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, bool | int | float) else text
+
+
+@click.command()
+@click.argument("kb", type=KB)
+@click.argument("uri", type=NAME)
+@click.argument("changes", metavar="[KEY=VALUE]...", nargs=-1, callback=_as_changes)
+@anywhere
+def metadata(kb: str, uri: str, changes: dict[str, Any], place: Place, as_json: bool) -> None:
+    """The metadata of a document of KB; with KEY=VALUE, change them.
+
+    VALUE is a number, true, false or text; KEY given twice is a list, and an empty VALUE removes KEY. Nothing is
+    embedded again.
+    """
+    run(lambda: _metadata(place, as_json, kb, uri, changes))
+
+
+async def _metadata(place: Place, as_json: bool, kb_id: str, uri: str, changes: dict[str, Any]) -> Exit:
+    async with place.reading() as reader:
+        known = await reader.document(kb_id, uri)  # before the engine is opened: what is not there changes nothing
+    shown = dict(known.metadata)
+    if changes:
+        shown = {key: value for key, value in {**shown, **changes}.items() if value is not None}
+        async with changing(place) as flow:
+            await flow.set_metadata(kb_id, known.id, shown)
+    if as_json:
+        answer_text(json.dumps(shown, ensure_ascii=False))
+        return Exit.COMPLETED
+    for key, value in shown.items():
+        say(f"{key} = {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+    return Exit.COMPLETED
