@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from phaseflow import FolderSource, PhaseFlow
+from phaseflow import FolderSource, PhaseFlow, Settings
 from phaseflow.store import failpoints, unused_vectors
 from phaseflow.store.database import Database
 from phaseflow.store.schema import schema_sql
@@ -23,6 +23,10 @@ STEPS = 100
 """SQLite's virtual machine reports each time it has made so many steps."""
 OF_FTS5 = re.compile(r"-- .*'passages_\d+_(?:data|idx|docsize|config|content)'", re.DOTALL)
 """What FTS5 runs inside our statements, on its own tables."""
+
+
+SMALL = Settings(chunk_size=350, chunk_overlap=0)
+"""A passage a paragraph, so that few words make many."""
 
 
 class EqualVectors:
@@ -103,9 +107,9 @@ async def measured(folder: Path, database: Path, paragraphs: int, *, repeat: boo
 
         await store._writer.call(watch)  # nobody else shows what SQLite does
         for version in ("first", "second"):
-            text = (f"{version} {'same' if repeat else n} " + "word " * 150 for n in range(paragraphs))
+            text = (f"{version} {'same' if repeat else n} " + "word " * 60 for n in range(paragraphs))
             (folder / "large.md").write_text("\n\n".join(text))
-            await (await flow.start("kb", FolderSource(str(folder)), full=True)).wait()
+            await (await flow.start("kb", FolderSource(str(folder)), settings=SMALL, full=True)).wait()
         assert (await flow.kb("kb")).chunks >= paragraphs
         await flow.delete_kb("kb")
         await until_removed(store)
