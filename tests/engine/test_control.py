@@ -436,12 +436,14 @@ async def test_a_budget_of_characters_pauses_embedding_and_each_resume_allows_as
     policies = Policies(guard=GuardPolicy(characters=8000))
     async with PhaseFlow(database, embedder=embedder, policies=policies) as flow:
         job = await flow.start("kb", folder)
+        before = -1
         for resumes in range(1, 20):
             status = await until(
                 flow, lambda s: s.status.is_terminal or s.phase_details[2].status is PhaseStatus.PAUSED
             )
             sent = sum(len(text) * times for text, times in embedder.paid.items())
-            assert sent <= 8000 * resumes
+            assert before < sent <= 8000 * resumes
+            before = sent
             if status.status.is_terminal:
                 break
             assert "budget of 8,000 characters" in status.message
@@ -453,6 +455,21 @@ async def test_a_budget_of_characters_pauses_embedding_and_each_resume_allows_as
             await until(flow, lambda s: s.phase_details[2].status is not PhaseStatus.PAUSED)
         assert (await finished(job)).status is JobStatus.COMPLETED
     assert resumes > 1
+
+
+async def test_a_stop_gives_no_new_budget(folder: Path, database: Path) -> None:
+    embedder = CountingEmbedder()
+    embedder.close()
+    policies = Policies(guard=GuardPolicy(characters=8000))
+    async with PhaseFlow(database, embedder=embedder, policies=policies) as flow:
+        await flow.start("kb", folder)
+        with anyio.fail_after(10):
+            await embedder.until_full()
+        embedder.gate.set()
+    assert embedder.paid
+    async with PhaseFlow(database, embedder=embedder, policies=policies) as flow:
+        await until(flow, lambda s: "budget of 8,000 characters" in s.message)
+    assert sum(len(text) * times for text, times in embedder.paid.items()) <= 8000
 
 
 async def test_a_budget_that_is_used_to_its_last_character_pauses_nothing(folder: Path, tmp_path: Path) -> None:
@@ -517,10 +534,13 @@ async def test_leaving_the_block_does_not_wait_for_an_embedder_that_hangs(folder
     embedder.close()
     with anyio.fail_after(3):
         async with PhaseFlow(database, embedder=embedder) as flow:
-            await flow.start("kb", folder)
+            job = await flow.start("kb", folder)
             await embedder.until_called()
     async with PhaseFlow(database, embedder=CountingEmbedder(), auto_resume=False) as flow:
         assert (await flow.status("kb")).status is JobStatus.PAUSED
+        # Dropped in time to say so: a run that is cut off with the file would be found interrupted.
+        logged = (await flow.transitions_of(job.job_id)).items
+        assert {t.reason for t in logged if t.to_status == "paused"} == {"shutdown"}
         await flow.resume("kb")
         assert (await finished(await flow.job("kb"))).status is JobStatus.COMPLETED
 
