@@ -52,7 +52,9 @@ NEAR = {
         "tests/engine/test_loading_limits.py", "tests/proof/test_seams.py",
     ],
     "supervisor": [
-        "tests/engine/test_control.py", "tests/proof/test_seams.py", "tests/engine/test_ingestion.py",
+        "tests/engine/test_moves.py", "tests/engine/test_control.py", "tests/engine/test_upkeep.py",
+        "tests/indexes/test_keeper.py", "tests/indexes/test_losses.py", "tests/proof/test_seams.py",
+        "tests/engine/test_ingestion.py",
         "tests/engine/test_giving_way.py", "tests/engine/test_pushes.py", "tests/engine/test_contained.py",
         "tests/engine/test_owed_writes.py", "tests/contract/test_verbs.py",
     ],
