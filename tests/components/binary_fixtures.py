@@ -194,7 +194,16 @@ SAMPLES: Mapping[str, bytes] = {
         + "</w:tc><w:tc>" + paragraph("next") + "</w:tc></w:tr></w:tbl>", title="T",
     ),
     "a.pptx": pptx(shape("Slide", "title") + shape("one\ntwo", "body"), notes="Say this"),
+    "b.pptx": pptx(
+        shape("one\ntwo", "body"), layout='<p:sp><p:ph type="body" idx="1"/><a:lstStyle><a:lvl1pPr><a:buAutoNum type='
+        '"arabicPeriod"/></a:lvl1pPr></a:lstStyle></p:sp>', master="<p:bodyStyle><a:lvl2pPr/></p:bodyStyle>",
+    ),
     "a.xlsx": xlsx({"First": cells("a|b", "c|d")}),
+    "b.xlsx": xlsx(
+        {"First": "".join(f'<row r="{n}"><c r="A{n}" s="{n % 3}"><v>{n}.5</v></c></row>' for n in range(1, 9))},
+        **{"xl/styles.xml": f'<styleSheet {S}><numFmts><numFmt numFmtId="164" formatCode="[h]:mm"/></numFmts><cellXfs>'
+           '<xf numFmtId="164"/><xf numFmtId="14"/><xf numFmtId="10"/></cellXfs></styleSheet>'},
+    ),
     "a.odt": odt("<office:body><text:h text:outline-level='1'>Top</text:h><text:p>text</text:p></office:body>"),
     "a.epub": epub({"one": "<h1>One</h1><p>text</p>"}),
     "a.rtf": rtf(r"\pard\s1 Top\par\pard text \'e4\par\trowd\pard\intbl a\cell b\cell\row"),
