@@ -1,13 +1,12 @@
 """What the cells in the sheets of an Excel workbook show."""
 
 import re
-from collections.abc import Iterator
-from functools import lru_cache
 
-from phaseflow.components.extraction.number_format import BUILTIN, GENERAL, QUICK_BELOW, quick_ways, shown, text_frame
+from phaseflow.components.extraction.common_formats import QUICK_BELOW
+from phaseflow.components.extraction.number_format import BUILTIN, GENERAL, positive_way, shown, text_frame
 from phaseflow.components.extraction.package import Package
 from phaseflow.components.extraction.sheet_cells import SharedTexts, SheetCells
-from phaseflow.components.extraction.workbook import Place, place_of
+from phaseflow.components.extraction.workbook import ByRow, Place, by_row, place_of
 
 _LONGEST = 1 << 20
 """Bytes that a cell may take before it is given up."""
@@ -41,32 +40,37 @@ class CellFormats:
                 rb"<(?:\w+:)?v>([-+0-9.eE]+)<" % (styles, styles)
             )
 
-    def shown(self, sheet: str) -> Iterator[tuple[Place, str]]:
-        """Yield what the numbers of a sheet show, where they have a format."""
+    def shown(self, sheet: str) -> ByRow:
+        """Return what the numbers of a sheet show, where they have a format."""
         if self._frames or self._shared or self._is_to_be_parsed(sheet):
             codes = {place.decode(): code for place, code in self._codes.items()}
             cells = SheetCells(codes, self._frames, self._shared, self._is_1904)
             self._package.parse(sheet, cells)
-            yield from cells.found.items()
-            return
+            return by_row(cells.found.items())
+        found: dict[int, list[tuple[int, str]]] = {}
         if not self._codes:
-            return
-        rest, quick = b"", {style: quick_ways(code) for style, code in self._codes.items()}
+            return found
+        columns, last, cells_of_row = _Columns(), b"", list[tuple[int, str]]()
+        rest, quick = b"", {style: positive_way(code, is_1904=self._is_1904) for style, code in self._codes.items()}
         for chunk in self._package.chunks(sheet):
             text = rest + chunk
             end = max(text.rfind(b"</c>"), text.rfind(b":c>"), 0)
             for column, row, style, value, attributes, other in self._cells.findall(text, 0, end):
                 if column:
-                    number, ways = float(value), quick[style]
-                    if ways is not None and -QUICK_BELOW < number < QUICK_BELOW:
-                        words: str | None = ways[number < 0](number)
+                    number, way = float(value), quick[style]
+                    if way is not None and 0 < number < QUICK_BELOW:
+                        words = way(number)
                     else:
                         words = shown(number, self._codes[style], is_1904=self._is_1904)
                     if words:
-                        yield (int(row) - 1, _column(column)), words
-                elif (found := self._shown(attributes, other)) is not None:
-                    yield found
+                        if row != last:
+                            last, cells_of_row = row, found.setdefault(int(row) - 1, [])
+                        cells_of_row.append((columns[column], words))
+                elif (other_cell := self._shown(attributes, other)) is not None:
+                    (place, at), words = other_cell
+                    found.setdefault(place, []).append((at, words))
             rest = text[end:] if len(text) - end < _LONGEST else b""
+        return found
 
     def _is_to_be_parsed(self, sheet: str) -> bool:
         """Whether texts stand above the line in the sheet itself, or its cells do not say where they are."""
@@ -96,10 +100,13 @@ class CellFormats:
         return None if text is None else (place, text)
 
 
-@lru_cache(maxsize=1000)
-def _column(letters: bytes) -> int:
-    place = place_of(letters.decode("ascii") + "1")
-    return place[1] if place else 0
+class _Columns(dict[bytes, int]):
+    """Columns by their letters, each worked out once."""
+
+    def __missing__(self, letters: bytes) -> int:
+        place = place_of(letters.decode("ascii") + "1")
+        self[letters] = column = place[1] if place else 0
+        return column
 
 
 class _Formats:

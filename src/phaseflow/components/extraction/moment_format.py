@@ -18,10 +18,14 @@ _NUMBERS = {
     "s": "{0.second}", "ss": "{0.second:02d}",
 }  # fmt: skip
 """The parts of a date that are numbers, as fields of one. Not years of two digits, which are none."""
+_ELAPSED = {"h": 1, "m": 2, "s": 3}
+"""The places of whole hours, minutes and seconds in a text to be filled in."""
 _FIRST_1904 = datetime(1904, 1, 1)
 _FIRST_1900 = datetime(1899, 12, 30)
+_DAY = timedelta(days=1)
 _LAST = 2_957_003
 """Days from 1904 to the end of 9999."""
+_REMEMBERED = 1024
 _FEBRUARY_1900 = 60
 """Excel believes that 1900 was a leap year: the days before March are one later."""
 
@@ -31,10 +35,11 @@ def moment(tokens: tuple[Token, ...], serial: float, *, is_1904: bool) -> str | 
     return moments(tokens)(serial, is_1904)
 
 
-@lru_cache(maxsize=1000)
+@lru_cache(maxsize=100)
 def moments(tokens: tuple[Token, ...]) -> Callable[[float, bool], str | None]:
     """Return ``moment`` for one format."""
-    return partial(_moment, tokens, _resolution(tokens), _template(tokens))
+    # Dates come again, from row to row.
+    return lru_cache(maxsize=_REMEMBERED)(partial(_moment, tokens, _resolution(tokens), _template(tokens)))
 
 
 def _moment(
@@ -50,11 +55,13 @@ def _moment(
     # To the last digit that is shown, and not beyond it for what shows no seconds.
     total = round(serial * 86_400 * unit)
     seconds, part = divmod(total, unit)
-    first = _FIRST_1904 if is_1904 else _FIRST_1900
-    day = timedelta(days=1) if not is_1904 and serial < _FEBRUARY_1900 else timedelta()
-    at = first + day + timedelta(seconds=seconds)
+    if template is not None and "{0" not in template:
+        return template.format(None, seconds // 3600, seconds // 60, seconds)
+    at = (_FIRST_1904 if is_1904 else _FIRST_1900) + timedelta(0, seconds)
+    if serial < _FEBRUARY_1900 and not is_1904:
+        at += _DAY
     if template is not None:
-        return template.format(at)
+        return template.format(at, seconds // 3600, seconds // 60, seconds)
     texts: list[str] = []
     after_second = False
     for kind, text in tokens:
@@ -84,15 +91,17 @@ def _resolution(tokens: tuple[Token, ...]) -> tuple[int, int, bool]:
 
 
 def _template(tokens: tuple[Token, ...]) -> str | None:
-    """Return a date of numbers alone, as most are, as a text to be filled in: quicker than part by part."""
+    """Return a date or duration of numbers alone, as most are, as a text to be filled in: quicker than part by part."""
     pieces: list[str] = []
     for kind, text in tokens:
         if kind == "date" and (part := _NUMBERS.get(text.lower())) is not None:
             pieces.append(part)
-        elif kind in ("date", "elapsed", "noon", "digit") or "{" in text or "}" in text:
+        elif kind == "elapsed":
+            pieces.append(f"{{{_ELAPSED[text[0]]}:0{len(text)}d}}")
+        elif kind in ("date", "noon", "digit"):
             return None
         else:
-            pieces.append(text)
+            pieces.append(text.replace("{", "{{").replace("}", "}}"))
     return "".join(pieces).strip()
 
 

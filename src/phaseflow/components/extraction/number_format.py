@@ -7,6 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from math import isfinite
 
+from phaseflow.components.extraction.common_formats import LONGEST, QUICK_BELOW, quick_ways
 from phaseflow.components.extraction.fraction_format import fraction, scientific
 from phaseflow.components.extraction.moment_format import Token, moment, moments
 
@@ -31,18 +32,11 @@ _TOKEN = re.compile(
     """,
     re.X | re.I | re.S,
 )
-_FRAME = r"(?:\"[^\"]*\"|\\.|[ $€£()+-])*"
-_QUICK = re.compile(rf"(?P<before>{_FRAME})(?P<whole>#,##0|0+)(?P<decimals>\.0+)?(?P<after>(?P<percent>%)?{_FRAME})")
-_LITERAL = re.compile(r"\"([^\"]*)\"|\\(.)")
-QUICK_BELOW = 1e13
 _SHORT = 16
 """Letters in which no number has more than 15 digits."""
-_TIE = 1 + 1e-15
-"""Excel keeps 15 digits: what is half to them is rounded up, though the number may be a little less than half."""
 _CONDITION = re.compile(r"(<=|>=|<>|<|>|=)\s*(-?[\d.]+)")
 _ELAPSED = re.compile(r"h+|m+|s+", re.I)
 _ENGLISH = 0x09
-_LONGEST = 255
 _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     "<": lambda a, b: a < b, "<=": lambda a, b: a <= b, ">": lambda a, b: a > b, ">=": lambda a, b: a >= b,
     "=": lambda a, b: a == b, "<>": lambda a, b: a != b,
@@ -80,38 +74,18 @@ def shown(value: float, code: str, *, is_1904: bool = False) -> str | None:
     return _number(section.tokens, number) or None
 
 
-@lru_cache(maxsize=1000)
-def quick_ways(code: str) -> tuple[Callable[[float], str], Callable[[float], str]] | None:
-    """Return how numbers from zero on and those below are shown, for the plain formats that most cells have, as far as
-    they are smaller than ``QUICK_BELOW``. ``""`` is for what is shown as it stands."""
-    found = [_QUICK.fullmatch(section) for section in code[: _LONGEST + 1].split(";")]
-    if len(code) > _LONGEST or len(found) > 2 or not all(found):
-        return None
-    ways = [_way(section, is_signed=place == 0) for place, section in enumerate(found) if section]
-    return ways[0], ways[-1]
-
-
-def _way(section: re.Match[str], *, is_signed: bool) -> Callable[[float], str]:
-    before, whole, decimals, after = section["before"], section["whole"], section["decimals"] or "", section["after"]
-    zeros, places = whole.count("0"), max(len(decimals) - 1, 0)
-    width = zeros + places + (1 if places else 0)
-    spec = f",.{places}f" if "," in whole else f"0{width}.{places}f"
-    scale = (100 if section["percent"] else 1) * _TIE
-    nothing = f"{0:{spec}}"
-    head, tail = (_LITERAL.sub(lambda part: part[1] or part[2] or "", text) for text in (before, after))
-
-    def show(value: float) -> str:
-        digits = f"{abs(value) * scale:{spec}}"
-        sign = "-" if is_signed and value < 0 and digits != nothing else ""
-        return f"{sign}{head}{digits}{tail}".strip()
-
-    return show
+def positive_way(code: str, *, is_1904: bool) -> Callable[[float], str | None] | None:
+    """Return how positive numbers smaller than ``QUICK_BELOW`` are shown; None when that depends on the number."""
+    if (quick := quick_ways(code)) is not None:
+        return quick[0]
+    date = _date(code)
+    return None if date is None else lambda value: date(value, is_1904)
 
 
 @lru_cache(maxsize=1000)
 def _sections(code: str) -> tuple[_Section, ...] | None:
     """Take a code apart; None for one that cannot be followed, or says nothing."""
-    if len(code) > _LONGEST:
+    if len(code) > LONGEST:
         return None
     sections: list[_Section] = []
     tokens: list[Token] = []

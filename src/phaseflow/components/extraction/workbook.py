@@ -1,7 +1,7 @@
 """What calamine passes over in an Excel workbook: errors, uncalculated formulas, comments, text in drawings."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from phaseflow.components.extraction.package import Package
@@ -20,6 +20,8 @@ _REFERENCE = re.compile(r"([A-Za-z]{1,3})(\d{1,7})")
 
 Place = tuple[int, int]
 """Row and column of a cell, from 0."""
+ByRow = Mapping[int, Sequence[tuple[int, str]]]
+"""What cells show: columns and texts, by row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,14 @@ def sheets_of(package: Package) -> tuple[list[tuple[str, str]], bool]:
 def passed_over(package: Package, sheets: Sequence[tuple[str, str]]) -> dict[str, PassedOver]:
     """Return what was passed over, by the name of the sheet."""
     return {name: PassedOver(_cells(package, sheet), tuple(remarks(package, sheet)), sheet) for name, sheet in sheets}
+
+
+def by_row(cells: Iterable[tuple[Place, str]]) -> ByRow:
+    """Return what cells show by row."""
+    found: dict[int, list[tuple[int, str]]] = {}
+    for (row, column), text in cells:
+        found.setdefault(row, []).append((column, text))
+    return found
 
 
 def place_of(reference: str) -> Place | None:
