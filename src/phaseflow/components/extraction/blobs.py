@@ -11,6 +11,7 @@ _DATA = re.compile(
     rf"(?:;base64,[A-Za-z0-9+/=_%-]{{{_SHORTEST},}}|,[^\s\"'()<>`]{{{_SHORTEST},}})",
     re.I,
 )
+_BEGIN = "data:"
 _RUN = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{256,}={0,2}(?![A-Za-z0-9+/=_-])")
 _ROW = "[A-Za-z0-9+/]"
 _LAST = rf"(?:{_ROW}{{1,76}}={{1,2}}|(?=[A-Za-z+/]*[0-9])(?=[0-9+/]*[A-Za-z]){_ROW}{{1,76}})"
@@ -25,7 +26,15 @@ _KINDS = (re.compile("[A-Z]"), re.compile("[a-z]"), re.compile("[0-9]"))
 
 def without_data(text: str) -> str:
     """Return a text without the content of ``data:`` addresses, whose type stays."""
-    return _DATA.sub(r"\1", text) if "data:" in text else text
+    pieces: list[str] = []
+    place, begin = 0, text.find(_BEGIN)
+    # The words stand in many a text without being an address: found as they are, the pattern is tried only there.
+    while begin >= 0:
+        if (found := _DATA.match(text, begin)) is not None:
+            pieces += [text[place:begin], found[1]]
+            place = found.end()
+        begin = text.find(_BEGIN, max(place, begin + 1))
+    return "".join((*pieces, text[place:])) if pieces else text
 
 
 def without_blobs(text: str) -> str:
@@ -47,16 +56,21 @@ def _long_runs(text: str) -> Iterator[tuple[int, int]]:
 
     A look at every window, which is much quicker than regular expressions over a whole text.
     """
-    end = 0
-    for place in range(0, len(text) - _WINDOW, _WINDOW):
-        if place < end or text.find(" ", place, place + _WINDOW) >= 0:
+    end = place = 0
+    while place < len(text) - _WINDOW:
+        if (blank := text.rfind(" ", place, place + _WINDOW)) >= 0:
+            # What begins behind it and is long enough covers all of the window that begins a window later.
+            place = blank + 1 + _WINDOW
             continue
-        if _INSIDE.fullmatch(text, place, place + _WINDOW):
-            begin = max(text.rfind(" ", end, place) + 1, end)
-            following = text.find(" ", place)
+        is_inside = _INSIDE.fullmatch(text, place, place + _WINDOW)
+        place += _WINDOW
+        if is_inside:
+            begin = max(text.rfind(" ", end, place - _WINDOW) + 1, end)
+            following = text.find(" ", place - _WINDOW)
             # The blank shows that the last row ends before it.
             end = following + 1 if following >= 0 else len(text)
             yield begin, end
+            place = end
 
 
 def _unless_words(run: re.Match[str]) -> str:

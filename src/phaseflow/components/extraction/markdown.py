@@ -2,7 +2,6 @@
 
 import re
 
-from phaseflow.components.extraction.blobs import without_blobs
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.front_matter import front_matter
 from phaseflow.components.extraction.markdown_headings import first_heading
@@ -29,7 +28,7 @@ def extract(raw: Raw) -> Extracted:
     said = front_matter(matter[1], is_toml=text.startswith("+")) if matter else {}
     declared = said.pop("title", None)
     title = declared if isinstance(declared, str) else first_heading(body) or raw.base_name
-    return Extracted(without_blobs(body), title, MEDIA_TYPE, metadata=said)
+    return Extracted(body, title, MEDIA_TYPE, metadata=said)
 
 
 def _front_matter(text: str) -> re.Match[str] | None:

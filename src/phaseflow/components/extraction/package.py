@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from phaseflow.components.extraction.metadata import office_properties
 from phaseflow.components.extraction.types import Raw
-from phaseflow.components.extraction.xml_events import Handler, Properties, Texts, parse_xml, too_large
+from phaseflow.components.extraction.xml_events import Handler, Properties, parse_xml, too_large
 from phaseflow.components.protocols import MetadataValue
 from phaseflow.domain.errors import DocumentError
 
@@ -34,6 +34,8 @@ class Package:
         self._held: dict[str, list[bytes]] = {}
         """Members that are read again need not be unpacked again, as long as there is room for them."""
         self._room = _MOST_HELD
+        self._relations: dict[str, dict[str, Relation]] = {}
+        self._said: dict[str, str] | None = None
         if raw.data.startswith(_OLE):
             raise _ole(raw)
         try:
@@ -94,10 +96,12 @@ class Package:
         """Return what a member of an Office document refers to, by id; none when it refers to nothing."""
         folder, _, base = member.rpartition("/")
         listing = f"{folder}/_rels/{base}.rels" if folder else f"_rels/{base}.rels"
-        found = _Relations(folder)
-        if listing in self:
-            self.parse(listing, found)
-        return found.by_id
+        if member not in self._relations:
+            found = _Relations(folder)
+            if listing in self:
+                self.parse(listing, found)
+            self._relations[member] = found.by_id
+        return self._relations[member]
 
     def main(self, default: str) -> str:
         """Return the member that the document begins with."""
@@ -108,17 +112,19 @@ class Package:
 
     def title(self) -> str | None:
         """Return the title among the properties of an Office document."""
-        found = Texts("title")
-        if "docProps/core.xml" in self:
-            self.parse("docProps/core.xml", found)
-        return next(iter(found.texts), None)
+        return self._properties().get("title")
 
     def properties(self) -> dict[str, MetadataValue]:
         """Return what an Office document says about itself besides its title."""
-        found = Properties()
-        if "docProps/core.xml" in self:
-            self.parse("docProps/core.xml", found)
-        return office_properties(found.said)
+        return office_properties(self._properties())
+
+    def _properties(self) -> dict[str, str]:
+        if self._said is None:
+            found = Properties()
+            if "docProps/core.xml" in self:
+                self.parse("docProps/core.xml", found)
+            self._said = found.said
+        return self._said
 
     def has_pictures(self) -> bool:
         return any(name.endswith(_PICTURE_ENDS) and "thumbnail" not in name for name in self._members)

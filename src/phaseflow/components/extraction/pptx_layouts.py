@@ -1,6 +1,5 @@
 """How the points of a slide are marked where the slide does not say: its layout does, and the master of that."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,7 +13,9 @@ Marks = Mapping[int, Mark]
 
 BULLETED = ("", 1)
 _NONE: Marks = {}
-_LEVEL = re.compile(r"lvl([1-9])pPr")
+_MARKS = (b"buAutoNum", b"buNone")
+"""What makes a difference: points have bullets else."""
+_LEVELS = {f"lvl{number}pPr": number - 1 for number in range(1, 10)}
 _KINDS = {"": "body", "obj": "body", "ctrTitle": "title", "subTitle": "body"}
 """What a placeholder of a master stands for that of a layout or slide."""
 
@@ -28,18 +29,20 @@ class LevelMarks:
     """Of the style that is open."""
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
-        if level := _LEVEL.fullmatch(name):
-            self.level = int(level[1]) - 1
+        if name in _LEVELS:
+            self.level = _LEVELS[name]
         elif self.level is not None and (mark := mark_of(name, attributes)) is not None:
             self.found[self.level] = mark
 
     def end(self, name: str) -> None:
-        if _LEVEL.fullmatch(name):
+        if name in _LEVELS:
             self.level = None
 
 
 def mark_of(name: str, attributes: Mapping[str, str]) -> Mark | None:
     """Return what an element says of the mark of a point; None when it says nothing."""
+    if not name.startswith("bu"):
+        return None
     if name == "buAutoNum":
         return attributes.get("type", ""), number_of(attributes.get("startAt"), 1)
     if name in ("buChar", "buBlip"):
@@ -106,7 +109,10 @@ class Layouts:
             return _Sheet()
         if member not in self._sheets:
             self._sheets[member] = sheet = _Sheet()
-            self._package.parse(member, sheet)
+            # To look takes a fraction of the time: that titles have no bullets says every master.
+            markup = self._package.read(member)
+            if any(mark in _without_titles(markup) for mark in _MARKS):
+                self._package.parse(member, sheet)
         return self._sheets[member]
 
 
@@ -125,6 +131,11 @@ class Inherited:
         if kind != "body":
             return dict(said)
         return {**self.master.body.found, **self.master.by_kind.get(kind, _NONE), **said}
+
+
+def _without_titles(markup: bytes) -> bytes:
+    begin, end = markup.find(b"titleStyle>"), markup.rfind(b"titleStyle>")
+    return markup[:begin] + markup[end:] if begin >= 0 else markup
 
 
 def _kind(placeholder: Mapping[str, str]) -> str:

@@ -5,7 +5,7 @@ The table is in ``formats``; here is how a document finds its row.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import PurePosixPath
+from posixpath import splitext
 
 from phaseflow.components.extraction.blobs import without_blobs
 from phaseflow.components.extraction.formats import FORMATS, PLAIN, TYPES, UNSUPPORTED, Format
@@ -110,7 +110,7 @@ _MISLEADING = frozenset(("text/plain", "application/octet-stream", "application/
 
 
 def _format(data: bytes, name: str, declared_type: str | None) -> Format:
-    extension = PurePosixPath(name).suffix[1:].lower()
+    extension = splitext(name)[1][1:].lower()
     named = _named(extension, declared_type)
     if named is None:
         return _by_signature(data) or _by_content(data, name, extension)

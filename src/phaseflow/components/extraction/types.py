@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from posixpath import basename
 
 from phaseflow.components.protocols import MetadataValue
 
@@ -18,7 +18,7 @@ class Raw:
     @property
     def base_name(self) -> str:
         """The last part of the name: the title of a document that has none of its own."""
-        return PurePosixPath(self.name).name or self.name
+        return basename(self.name.rstrip("/")) or self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from phaseflow.components.extraction.markdown_writer import MAX_CHARS
 from phaseflow.domain.errors import DocumentError
 
 _LONGEST_PROPERTY = 10_000
+_MOST_NAMES = 5000
+"""Of elements and attributes that are remembered: more than all office formats have."""
 
 
 class Handler(Protocol):
@@ -26,7 +28,7 @@ def parse_xml(chunks: Iterable[bytes], handler: Handler, malformed: Callable[[st
     """
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
-    short = _Short()
+    short = _SHORT
 
     def start(name: str, attributes: dict[str, str]) -> None:
         # Most elements have no attributes.
@@ -112,6 +114,8 @@ class _Short(dict[str, str]):
 
     def __missing__(self, name: str) -> str:
         space, _, local = name.rpartition(" ")
+        if len(self) >= _MOST_NAMES:
+            self.clear()
         mark = "svg-" if ":svg-" in space else "r-" if _is_of_relations(space) else ""
         self[name] = short = mark + local
         return short
@@ -119,6 +123,9 @@ class _Short(dict[str, str]):
 
 def _is_of_relations(space: str) -> bool:
     return "officeDocument" in space and space.endswith("/relationships")
+
+
+_SHORT = _Short()
 
 
 def too_large(name: str, what: str) -> DocumentError:
