@@ -133,7 +133,7 @@ def _own_type(read: Format, name: str, declared_type: str | None) -> str | None:
     declared = (declared_type or "").partition(";")[0].strip().lower()
     if declared in read.media_types:
         return declared
-    by_name = TYPES.get(PurePosixPath(name).suffix[1:].lower())
+    by_name = TYPES.get(splitext(name)[1][1:].lower())
     return by_name if by_name in read.media_types else next(iter(read.media_types), None)
 
 
