@@ -244,6 +244,8 @@ class IndexingActor(Actor):
 
 def _step(document: StagedDocument, first: int) -> int:
     """Up to which passage the next transaction goes: so many, or so much text."""
+    if len(document.spans) - first <= BATCH_CHUNKS and len(document.text) <= _BATCH_CHARACTERS:
+        return len(document.spans)
     last, room = first, _BATCH_CHARACTERS
     while last < min(first + BATCH_CHUNKS, len(document.spans)) and room > 0:
         start, end = document.spans[last]

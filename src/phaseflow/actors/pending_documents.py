@@ -54,11 +54,11 @@ class PendingDocuments:
 
     def still_open(self, chunks: Iterable[Chunk]) -> list[Chunk]:
         """Those of these chunks whose document has not failed meanwhile, and that are not done."""
-        return [
-            chunk
-            for chunk in chunks
-            if (pending := self._pending.get(chunk.document_id)) is not None and chunk.chunk_id in pending.open
-        ]
+        return [chunk for chunk in chunks if self._is_open(chunk)]
+
+    def _is_open(self, chunk: Chunk) -> bool:
+        pending = self._pending.get(chunk.document_id)
+        return pending is not None and chunk.chunk_id in pending.open
 
     def wait(self, chunk: Chunk) -> bool:
         """Let a chunk wait for the vector of its text; True when it is the first to want it."""
@@ -70,7 +70,7 @@ class PendingDocuments:
         """Those of these chunks (each the first of its text) whose text some chunk still waits for."""
         wanted = []
         for chunk in chunks:
-            if self.still_open(self._waiting.get(chunk.text_hash, ())):
+            if any(map(self._is_open, self._waiting.get(chunk.text_hash, ()))):
                 wanted.append(chunk)
             else:
                 self._waiting.pop(chunk.text_hash, None)
@@ -78,7 +78,8 @@ class PendingDocuments:
 
     def take(self, text_hashes: Iterable[bytes]) -> list[Chunk]:
         """The chunks that wait for these texts, which thereby wait no more."""
-        return [chunk for text_hash in text_hashes for chunk in self.still_open(self._waiting.pop(text_hash, ()))]
+        taken = [chunk for text_hash in text_hashes for chunk in self._waiting.pop(text_hash, ())]
+        return self.still_open(taken)
 
     def is_open(self, document_id: int) -> bool:
         """Neither handed over nor failed."""
