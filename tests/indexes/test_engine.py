@@ -382,6 +382,21 @@ async def test_a_search_of_an_index_that_hangs_is_answered_in_time(
         assert place.options["index"].inside == 0
 
 
+async def test_an_index_has_a_second_also_when_the_embedding_has_taken_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phaseflow.flow.searching.SEARCH_S", 0.0)
+
+    async def think(call: str, documents: Sequence[IndexDocument]) -> None:
+        await anyio.sleep(0.15)
+
+    place = Place("file", tmp_path, {"index": FileIndex(tmp_path / "index.db", think)}, {}, CountingEmbedder())
+    place.write("a")
+    async with place.flow() as flow:
+        await run(flow, place)
+        assert len(await flow.search("kb", "a", mode="vectors")) == 1
+
+
 async def test_an_index_that_answers_with_something_else_is_an_error_that_says_so(tmp_path: Path) -> None:
     class Odd(FileIndex):
         async def search(self, space: Any, query: Any) -> Any:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SEARCH_S: Final = 4.0
 """What it may take with the embedding of the query, seconds: less than a search, so that the answer names the index."""
+_LEAST_S: Final = 1.0
+"""What the index gets at least, seconds, when the embedding has taken the rest: it must not be blamed for that."""
 _LEAST: Final = 100
 """Passages asked for at least: the head ranks them by their exact vectors, and by words."""
 MOST_WAITING: Final = 2000
@@ -119,7 +121,7 @@ class OutsideSearch:
             index = await self._indexes.get(self._space.server)
             space = Space(self._space.name, len(vector))
             call = index.search(space, Query(text, vector, limit, document_ids))
-            found = as_candidates(await bounded(call, max(until - anyio.current_time(), 0.1)), limit)
+            found = as_candidates(await bounded(call, max(until - anyio.current_time(), _LEAST_S)), limit)
         except PhaseflowError as error:
             why = self._indexes.told(self._space.server, error)
             get_logger().warning("the index cannot be searched", kb=self._kb_id, error=why)

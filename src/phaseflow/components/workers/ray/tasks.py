@@ -5,6 +5,8 @@ A document is read in a confined process of its own, as on the machine of the se
 
 import asyncio
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from inspect import isawaitable
 from threading import Timer
 from typing import Any
@@ -29,7 +31,9 @@ def read(version: str, limits: tuple[float, int, float], documents: bytes) -> An
     if refused := _refused(version):
         return refused
     reader = _readers.setdefault(limits, _Reader(Limits(*limits)))
-    return messages.DONE, "", messages.outcomes([reader.read(head, data) for head, data in messages.frames(documents)])
+    with reader.in_use():
+        found = [reader.read(head, data) for head, data in messages.frames(documents)]
+    return messages.DONE, "", messages.outcomes(found)
 
 
 def embed(version: str, name: str, pickled: list[Any], texts: list[str]) -> Answer:
@@ -67,9 +71,20 @@ class _Reader:
         self._worker: Worker | None = None
         self._timer: Timer | None = None
 
-    def read(self, head: dict[str, Any], data: bytes) -> Any:
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """For a batch: a timer for each document would cost as much as a small one."""
         if self._timer is not None:
             self._timer.cancel()
+        try:
+            yield
+        finally:
+            if self._worker is not None:
+                self._timer = Timer(self._limits.idle_s, self._worker.end)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def read(self, head: dict[str, Any], data: bytes) -> Any:
         if self._worker is None or not self._worker.is_alive:
             self._worker = Worker(self._limits, dies_with_parent=True)
         try:
@@ -77,11 +92,6 @@ class _Reader:
         except (DocumentError, WorkerLost, WorkerUnavailable) as error:
             self._worker = None
             return error
-        finally:
-            if self._worker is not None:
-                self._timer = Timer(self._limits.idle_s, self._worker.end)
-                self._timer.daemon = True
-                self._timer.start()
 
 
 def _loaded(name: str, pickled: list[Any]) -> Any:
