@@ -28,6 +28,7 @@ from phaseflow.domain.vocabulary import Intent, JobPhase, JobStatus, PhaseStatus
 from phaseflow.store import failpoints
 from phaseflow.store.states import HANDED_TO
 from phaseflow.store.stop_deadline import WRITES_S
+from phaseflow.supervisor.draining import Draining
 from phaseflow.supervisor.moves import Move, completing, failing, on, pausing, unless_changed
 from phaseflow.supervisor.run_start import purge_leftovers
 from phaseflow.tracker import StateHub
@@ -57,6 +58,8 @@ class Supervisor:
         self._mail = anyio.create_memory_object_stream[None](1)
         context = RunContext(plan, hub.database, hub.clock, self._touch, single_flight)
         self._actors = self._make_actors(context)
+        self._draining = Draining(self._actors)
+        self.until_drained = self._draining.until_drained
 
     async def run(self) -> None:
         """Oversee the job. Cancelling drops the work in hand; what is committed stays."""
@@ -100,11 +103,6 @@ class Supervisor:
         finally:
             self._verbs_in_progress -= 1
             self.wake()
-
-    async def until_drained(self) -> None:
-        """Wait until nothing is in hand while the gates are closed."""
-        for actor in self._actors:
-            await actor.gate.until_drained()
 
     def abandon(self) -> None:
         """Drop everything in hand at once: the job was cancelled."""
@@ -160,6 +158,8 @@ class Supervisor:
             if self._verbs != verbs_before:
                 continue  # it may be older than that verb, and would open a gate that it has closed
             self._set_gates(state)
+            if not self._stopping and await self._draining.beside_failure():
+                continue
             move = self._next_move(state)
             if move is None:
                 return self._is_settled(state)
