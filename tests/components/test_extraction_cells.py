@@ -195,6 +195,12 @@ class TestOldExcel:
         assert caught.value.code == "malformed"
         assert "slice" not in str(caught.value)
 
+    @pytest.mark.parametrize("rows", [(0, 0x80000018), (0x80000000, 0x18)])
+    def test_a_sheet_that_claims_more_rows_than_there_can_be_is_refused(self, rows: tuple[int, int]) -> None:
+        size = record(0x200, struct.pack("<IIHHH", *rows, 0, 4, 0))
+        with pytest.raises(DocumentError, match="more rows or columns than there can be"):
+            extract(xls(size), "a.xls")
+
     @pytest.mark.parametrize("sector", [1, 2])
     def test_a_chain_of_sectors_that_goes_round_is_malformed(self, sector: int) -> None:
         data = bytearray(xls(b""))

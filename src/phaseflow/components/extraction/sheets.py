@@ -22,7 +22,7 @@ from phaseflow.components.extraction.ole import EndlessChain
 from phaseflow.components.extraction.package import Package, encrypted, no_text_layer, nothing_found
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.components.extraction.workbook import ByRow, PassedOver, Place, by_row, passed_over, sheets_of
-from phaseflow.components.extraction.xls import old_workbook, unread
+from phaseflow.components.extraction.xls import ImpossibleSize, old_workbook, unread
 from phaseflow.components.extraction.xlsb import binary_workbook
 from phaseflow.domain.errors import DocumentError
 
@@ -109,8 +109,8 @@ def _beside_records(raw: Raw) -> _Beside:
     try:
         book = old_workbook(raw.data)
         remarks = unread(book)
-    except EndlessChain as error:
-        # The library would go round for ever.
+    except (EndlessChain, ImpossibleSize) as error:
+        # The library would go round for ever, or take the process with it.
         raise _malformed(raw, f" ({error})") from error
     except (ValueError, KeyError, struct.error):
         return _Beside({}, lambda name: {})

@@ -10,10 +10,15 @@ from phaseflow.components.extraction.ole import OleFile
 Place = tuple[int, int]
 _BOF, _EOF, _FILEPASS, _1904, _SHEET = 0x809, 0x0A, 0x2F, 0x22, 0x85
 _FORMAT, _XF, _CONTINUE, _TXO = 0x41E, 0xE0, 0x3C, 0x1B6
-_PICTURES = 0xEB
+_PICTURES, _DIMENSIONS = 0xEB, 0x200
+_MOST_ROWS, _MOST_COLUMNS = 65_536, 256
 _NUMBER, _RK, _MULRK, _FORMULA = 0x203, 0x27E, 0xBD, 0x06
 _BIFF8 = 0x600
 _WORKBOOKS = ("workbook", "book")
+
+
+class ImpossibleSize(ValueError):
+    """A sheet claims to be so large that the library would end the process: it takes the memory at once."""
 
 
 @dataclass(slots=True)
@@ -43,11 +48,13 @@ class OldWorkbook:
                     yield (row, column), text
 
     def remarks(self, begin: int) -> Iterator[str]:
-        """Yield the texts of boxes and comments."""
+        """Yield the texts of boxes and comments. Raises ImpossibleSize."""
         length = 0
         for kind, body in _records(self.data, begin):
             if kind == _EOF:
                 return
+            if kind == _DIMENSIONS and len(body) >= 12 and not _is_possible(body):
+                raise ImpossibleSize("it says that a sheet has more rows or columns than there can be")
             if kind == _TXO and len(body) >= 12:
                 length = struct.unpack_from("<H", body, 10)[0]
             elif kind == _CONTINUE and length and body:
@@ -87,6 +94,11 @@ def old_workbook(data: bytes) -> OldWorkbook:
             styles.append(struct.unpack_from("<H", body, 2)[0])
     book.codes = {place: formats[number] for place, number in enumerate(styles) if number in formats}
     return book
+
+
+def _is_possible(body: bytes) -> bool:
+    top, rows, left, columns = struct.unpack_from("<IIHH", body)
+    return top <= rows <= _MOST_ROWS and left <= columns <= _MOST_COLUMNS
 
 
 def _records(data: bytes, begin: int) -> Iterator[tuple[int, bytes]]:
