@@ -357,9 +357,17 @@ class TestSheets:
     def test_a_workbook_without_cells_is_empty(self) -> None:
         assert extract(xlsx({"S": ""}), "a.xlsx").text == ""
 
-    def test_a_lone_cell_in_the_far_corner_is_refused_before_it_takes_the_memory(self) -> None:
-        far = '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>2</v></c></row>'
+    @pytest.mark.parametrize(
+        "cell", ['r="XFD1048576"', 'r="B299999999"', "r = 'b20000001'", 'r="ZZZZZ9"', ""],
+        ids=["corner", "row", "spelled", "column", "nameless"],
+    )  # fmt: skip
+    def test_a_lone_cell_in_the_far_corner_is_refused_before_it_takes_the_memory(self, cell: str) -> None:
+        far = f'<row r="1"><c r="A1"><v>1</v></c></row><row r="20000001"><c {cell}><v>2</v></c></row>'
         assert refusal(xlsx({"S": far}), "a.xlsx").code == "too_large"
+
+    def test_cells_that_do_not_say_where_they_stand_are_measured_by_their_rows(self) -> None:
+        rows = "".join(f'<row r="{99_999 + n}">{"<c><v>7</v></c>" * 3}</row>' for n in range(5000))
+        assert extract(xlsx({"S": rows}), "a.xlsx").text.count("| 7 | 7 | 7 |") == 5000
 
     def test_an_empty_cell_in_the_far_corner_takes_no_room(self) -> None:
         far = '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576" s="1"/></row>'

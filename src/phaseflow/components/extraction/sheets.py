@@ -7,7 +7,7 @@ a word, in strict OOXML. What calamine returns is compared with what the file ho
 import datetime
 import re
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -39,9 +39,12 @@ _LONGEST_CELL = 250
 _LONGEST_TEXT = 8_000_000
 """Bytes: Excel takes 32,767 characters."""
 # Not of a cell without content, which only has a style: the library passes it over, however far away it is.
-_REFERENCE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["'][^<>]{0,2000}+(?<!/)>""")
+_REFERENCE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,9})(\d{1,20})["'][^<>]{0,2000}+(?<!/)>""")
+_NAMELESS = re.compile(
+    rb"<(?:\w+:)?(?:row\b[^<>]{0,2000}?\br\s*=\s*[\"'](\d{1,20})|c(?:>|\s(?![^<>]{0,2000}\br\s*=)[^<>]{0,2000}+(?<!/)>))"
+)
 # One for each quote: what begins with one sign is found several times as fast.
-_FAR = tuple(re.compile(rb"%s[A-Za-z](?:[A-Za-z]{2}\d|[A-Za-z]?\d{5})" % quote) for quote in (b'"', b"'"))
+_FAR = tuple(re.compile(rb"%s(?:[A-Za-z](?:[A-Za-z]{2,8}\d|[A-Za-z]?\d{5})|\d{5})" % quote) for quote in (b'"', b"'"))
 _VALUE = re.compile(rb"<(?:\w+:)?(?:v|is|t|p)>[^<]|office:value=")
 
 
@@ -221,16 +224,30 @@ def _reaches_far(package: Package, sheet: str) -> bool:
 
 
 def _measure_sheet(package: Package, sheet: str) -> None:
-    rows = columns = 0
-    cut = b""
-    for chunk in package.chunks(sheet):
-        text = cut + chunk
-        cut = chunk[-_LONGEST_CELL:]
-        found = _REFERENCE.findall(text)
+    rows = columns = row = cells = 0
+    for tags in _whole_tags(package.chunks(sheet)):
+        found = _REFERENCE.findall(tags)
         columns = max(columns, max(map(_column, {letters for letters, _ in found}), default=0))
         rows = max(rows, max((int(digits) for _, digits in found), default=0))
+        # Cells need not say where they stand: they have the number of their row, and come one after the other.
+        for tag in _NAMELESS.finditer(tags):
+            if tag[1]:
+                row, cells = int(tag[1]), 0
+            else:
+                cells += 1
+                rows, columns = max(rows, row), max(columns, cells)
     if rows * columns > MAX_CELLS:
         raise _too_large(package.name, sheet, rows, columns)
+
+
+def _whole_tags(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        text = rest + chunk
+        end = max(text.rfind(b"<"), 0)
+        yield text[:end]
+        rest = text[end:]
+    yield rest
 
 
 def _column(letters: bytes) -> int:

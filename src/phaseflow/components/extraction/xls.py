@@ -97,7 +97,7 @@ def old_workbook(data: bytes) -> OldWorkbook:
 
 
 def _is_possible(body: bytes) -> bool:
-    top, rows, left, columns = struct.unpack_from("<IIHH", body)
+    top, rows, left, columns = map(int, struct.unpack_from("<IIHH", body))
     return top <= rows <= _MOST_ROWS and left <= columns <= _MOST_COLUMNS
 
 
