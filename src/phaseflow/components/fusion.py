@@ -29,7 +29,9 @@ _FEEDBACK_WEIGHT: Final = 0.4
 _FURTHER: Final = 0.5
 """A passage counts so much beside a better one of the same document: a result is not one document's."""
 CANDIDATES: Final = 500
-"""Passages, and documents, that each ranking contributes."""
+"""Passages that each ranking contributes, …"""
+_DOCUMENTS_OF: Final = 3
+"""… and one document for so many."""
 _MOST_OF_ONE: Final = 64
 """Passages of a document that ranks high, from its first."""
 
@@ -121,7 +123,7 @@ def fused(known: Passages, by: Share, most: int = CANDIDATES) -> Fused:
     absolute += share * cosines
     scores = _with_vectors(owners, own, whole, share, cosines)
     if by.words is not None:
-        highest = places[np.argsort(-scores, kind="stable")[:_FEEDBACK]]
+        highest = places[_highest(scores, _FEEDBACK)]
         moved = rows.cosines(by.nearness.moved(highest, _FEEDBACK_WEIGHT))
         scores = _with_vectors(owners, own, whole, share, np.clip(moved, 0, 1))
     return _scaled(known, places, scores, absolute)
@@ -172,7 +174,7 @@ def candidates(known: Passages, by: Share, most: int) -> "npt.NDArray[np.int64]"
     found = []
     if by.words is not None and by.words.has_any:
         found.append(_highest(by.words.passages, most))
-        documents = _highest(by.words.documents, most)
+        documents = _highest(by.words.documents, max(1, most // _DOCUMENTS_OF))
         firsts = np.searchsorted(known.document_of, documents)
         counts = np.minimum(np.searchsorted(known.document_of, documents, side="right") - firsts, _MOST_OF_ONE)
         all_of = np.arange(counts.sum()) + np.repeat(firsts - (counts.cumsum() - counts), counts)
@@ -191,7 +193,7 @@ def distinct(places: "npt.NDArray[np.int64]") -> "npt.NDArray[np.int64]":
     return found
 
 
-def _highest(scores: "Numbers", most: int) -> "npt.NDArray[np.int64]":
+def _highest(scores: "Numbers | npt.NDArray[np.float64]", most: int) -> "npt.NDArray[np.int64]":
     """The places of the highest scores above 0."""
     import numpy as np
 

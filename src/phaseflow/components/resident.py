@@ -14,6 +14,8 @@ from phaseflow.store.pieces import PIECE_BITS
 from phaseflow.store.transaction import Transaction
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import numpy as np
     import numpy.typing as npt
 
@@ -234,9 +236,23 @@ def _with_more(
     builder = CompactBuilder(most + (len(old) if isinstance(old, ExactRows) else 0), mean)
     if isinstance(old, ExactRows):
         builder.add(old.matrix)
-    for matrix in matrices:
-        builder.add(matrix)
+    _add_beside(builder, matrices)
     return builder.built() if compact is None else compact.joined(builder.built())
+
+
+def _add_beside(builder: CompactBuilder, matrices: "Iterator[Numbers]") -> None:
+    """Make the smaller form of vectors in a thread, while this one reads the next from the database: both let go of the
+    GIL, and each takes its share of the first search."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1, "phaseflow-vectors") as beside:
+        adding: Future[None] | None = None
+        for matrix in matrices:
+            if adding is not None:
+                adding.result()  # never more than two of them in memory
+            adding = beside.submit(builder.add, matrix)
+        if adding is not None:
+            adding.result()
 
 
 def _sample(tx: Transaction, scope: Scope, after: int, wanted: "Ids") -> "Numbers | None":
