@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phaseflow.domain import globs
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.filters import DEEPEST, MOST_PARTS, Comparison, Group, as_filter
 from phaseflow.domain.globs import glob, literal_prefix
@@ -65,6 +66,31 @@ def test_what_cannot_be_used_is_refused_with_its_place(given: Any, field: str) -
     with pytest.raises(InvalidRequest) as caught:
         as_filter(given)
     assert str(caught.value.field).startswith(field)
+
+
+def compared(**given: Any) -> dict[str, Any]:
+    return {"type": "eq", "key": "a", "value": 1, **given}
+
+
+@pytest.mark.parametrize(
+    ("most", "too_much"),
+    [
+        (compared(value="x" * 4096), compared(value="x" * 4097)),
+        (compared(type="glob", value="*" * globs.LONGEST), compared(type="glob", value="*" * (globs.LONGEST + 1))),
+        (compared(value=(1 << 63) - 1), compared(value=1 << 63)),
+        (compared(key="k" * 256), compared(key="k" * 257)),
+        (compared(type="in", value=[1] * 1000), compared(type="in", value=[1] * 1001)),
+        (nested(DEEPEST), nested(DEEPEST + 1)),
+        ({"type": "or", "filters": [EQ] * (MOST_PARTS - 1)}, {"type": "or", "filters": [EQ] * MOST_PARTS}),
+        (compared(key="size", value=0.5), compared(key="size", value=True)),
+        (compared(key="uri", value="1"), compared(key="uri", value=1)),
+    ],
+    ids=["text", "glob", "number", "key", "values", "depth", "parts", "size", "built in"],
+)
+def test_a_filter_is_taken_up_to_its_bounds(most: Any, too_much: Any) -> None:
+    assert as_filter(most) is not None
+    with pytest.raises(InvalidRequest):
+        as_filter(too_much)
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,12 @@ def test_a_quotation_may_begin_or_end_inside_a_number_or_a_latin_word(part: str,
     assert how_exactly(part, text) == 0.75
 
 
+def test_a_phrase_in_a_script_without_spaces_ends_with_its_last_pair() -> None:
+    assert phrase("合同副本") == '"合同 同副 副本"'
+    assert phrase("合同 b") == '"合同 同 b"'
+    assert phrase("合") == '"合" *'
+
+
 @pytest.mark.parametrize("part", ["plain words", "1.2.3", "合同副本", "x"])
 def test_only_a_quotation_cut_so_is_looked_for_loosely(part: str) -> None:
     assert loose_phrase(part) is None
@@ -160,6 +166,7 @@ def test_a_word_broken_at_the_end_of_a_line_is_found_whole_and_in_parts() -> Non
         ("a \u0301\u0302 mark", ()),
         ("jets -dash papers and flow/ of 97% or $12.50", ()),
         ("97%", ("97%",)),
+        ("猫 合同", ("合同",)),
         ('the so "called" words that a longer question has in quotes are not', ()),
         ("a paper...in Science—how and--why", ()),
     ],
