@@ -339,19 +339,19 @@ async def test_a_failure_counts_its_attempts_until_it_is_cleared(database: Datab
 
 async def test_documents_that_failed_are_given_back_to_their_phase_behind_all_others(database: Database) -> None:
     made = await stock(database)
-    staged = [cut(document) for document in await made.load(("a", LONG), ("b", LONG))]
+    staged = [cut(document) for document in await made.load(("a", LONG), ("b", LONG), ("c", LONG))]
     await database.write(lambda tx: documents.cut(tx, staged, NOW))
-    await database.write(
-        lambda tx: documents.move(tx, [staged[0].id], DocumentState.CHUNKED, DocumentState.FAILED, NOW)
-    )
-    bad = [FailedDocument("a", "embed_error", "no")]
-    await made.note("a")
+    gone = [staged[0].id, staged[1].id]
+    await database.write(lambda tx: documents.move(tx, gone, DocumentState.CHUNKED, DocumentState.FAILED, NOW))
+    bad = [FailedDocument(uri, "embed_error", "no") for uri in "ab"]
+    await made.note("a", "b")
     await database.write(lambda tx: Failures(tx, made.key).add(made.seq, JobPhase.EMBEDDING, bad, NOW))
     requeued = await database.write(lambda tx: documents.requeue_failed(tx, made.seq, JobPhase.EMBEDDING, 10))
-    assert requeued == (1, 3, 3)
+    assert requeued == (2, 6, 6)
     page = await database.read(lambda tx: documents.staged(tx, made.seq, DocumentState.CHUNKED, 0, 10, 10**6))
-    assert page == [staged[1], replace(staged[0], turn=staged[1].id + 1)]
-    (later,) = await made.load(("c", LONG))
+    last = staged[2].id
+    assert page == [staged[2], replace(staged[0], turn=last + 1), replace(staged[1], turn=last + 2)]
+    (later,) = await made.load(("d", LONG))
     assert later.id > page[-1].place
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -116,7 +117,8 @@ async def test_an_older_file_without_room_to_be_written_anew_is_used_as_it_is(
     old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "REBUILD_ROOM", 1e18)
+        free = schema.REBUILD_ROOM * old.stat().st_size - 1
+        patch.setattr(schema.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
         async with open_session(old) as database:
             assert await database._writer.call(lambda c: c.execute("PRAGMA secure_delete").fetchone()) == (1,)
         assert select(old, "PRAGMA auto_vacuum") == [(0,)]
