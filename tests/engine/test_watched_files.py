@@ -49,9 +49,7 @@ def lists(database: Path) -> int:
     return int(select(database, "SELECT count(*) FROM ingestion_jobs WHERE lists")[0][0])
 
 
-async def test_an_edit_of_one_among_thousands_lists_none(
-    database: Path, folder: Path, looks: Counter[str]
-) -> None:
+async def test_an_edit_of_one_among_thousands_lists_none(database: Path, folder: Path, looks: Counter[str]) -> None:
     for number in range(FOLDERS):
         (folder / f"part{number}").mkdir()
         for name in range(FILES):

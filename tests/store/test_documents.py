@@ -337,6 +337,13 @@ async def test_a_failure_counts_its_attempts_until_it_is_cleared(database: Datab
     assert (await made.record()).documents_failed == 4
 
 
+async def test_a_passage_is_embedded_with_what_stands_above_it(database: Database) -> None:
+    (loaded,) = await (await stock(database)).load(("a", "one whale, two whales"))
+    document = replace(loaded, spans=[(0, 9), (11, 21)], contexts=["Whales", ""])
+    assert document.embedded_texts() == ["Whales\n\none whale", "two whales"]
+    assert replace(document, contexts=[]).embedded_texts() == document.passages() == ["one whale", "two whales"]
+
+
 async def test_documents_that_failed_are_given_back_to_their_phase_behind_all_others(database: Database) -> None:
     made = await stock(database)
     staged = [cut(document) for document in await made.load(("a", LONG), ("b", LONG), ("c", LONG))]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -118,7 +119,7 @@ async def test_an_older_file_without_room_to_be_written_anew_is_used_as_it_is(
 ) -> None:
     with monkeypatch.context() as patch:
         free = schema.REBUILD_ROOM * old.stat().st_size - 1
-        patch.setattr(schema.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+        patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
         async with open_session(old) as database:
             assert await database._writer.call(lambda c: c.execute("PRAGMA secure_delete").fetchone()) == (1,)
         assert select(old, "PRAGMA auto_vacuum") == [(0,)]
