@@ -1,5 +1,6 @@
 """Two sources with a document under one uri: it stays with its holder; the other is told of, and comes in its turn."""
 
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -129,6 +130,25 @@ async def test_the_other_one_comes_in_the_job_that_finds_its_holder_without_it(
     final = await run(flow, folders.sources)
     assert await shared(flow) == ("wiki", "The one of wiki.")
     assert "of the source 'default' is left out, since the source 'wiki' has one" in final.message
+
+
+@pytest.mark.parametrize("text", ["The one of another.", "The one of default."])
+async def test_a_document_that_changes_hands_is_read_even_if_it_looks_the_same(
+    flow: PhaseFlow, folders: Folders, text: str
+) -> None:
+    """Size and time of change say nothing about the file of another folder."""
+    folders.write("wiki", "x.md", text)
+    folders.write("default", SHARED, "The one of default.")
+    for path in (folders.here / "default" / SHARED, folders.here / "wiki" / "x.md"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    await run(flow, folders.sources)
+    (folders.here / "default" / SHARED).unlink()
+    await run(flow, folders.sources)
+    assert await shared(flow) == ("wiki", text)
+    final = await run(flow, folders.sources)  # its stamp is that of its new source now
+    assert final.metrics.documents_unchanged == 3
+    stamps = "SELECT DISTINCT source FROM documents WHERE state = 4 AND uri LIKE 'wiki/%'"
+    assert select(folders.database, stamps) == [("wiki",)]
 
 
 async def test_documents_of_a_source_that_was_taken_away_keep_none_out(flow: PhaseFlow, folders: Folders) -> None:

@@ -183,7 +183,8 @@ class LoadingActor(Actor):
         frontier.settle([text.entry_id for text in loaded], EntryState.LOADED)
         if unchanged:
             frontier.settle([entry.id for entry, _ in unchanged], EntryState.UNCHANGED)
-            crawl_frontier.refresh_stamps(tx, known, [(entry.uri, outcome.stamp) for entry, outcome in unchanged])
+            stamps = [(entry.uri, outcome.stamp) for entry, outcome in unchanged]
+            crawl_frontier.refresh_stamps(tx, known, stamps, reader.name)
             # Only of these: a document that was read anew keeps its failure, and its request below, until it is
             # searchable, for a later phase may fail it again.
             Failures(tx, plan.target.kb_key).clear([entry.uri for entry, _ in unchanged])

@@ -57,7 +57,7 @@ class Frontier:
         Returns how many are new, and how many of them are unchanged. Each uri may stand there once. One that is known
         and was not read yet takes the lower depth. Of the new ones the first are added, as many as a crawl of at most
         ``most`` has room for. ``trust`` is (KB key, index version, recipe, its mark): a document whose stamp is that
-        of its searchable version is unchanged and will not be read. None trusts none.
+        of its searchable version, which came from the same source, is unchanged and will not be read. None trusts none.
         From here on the knowledge base knows them, as held by ``source``: what another holds was taken out of them
         before (``DisplacedEntries.keep_out``).
         """
@@ -88,6 +88,7 @@ class Frontier:
             f" WHERE id >= ?1 AND +job_seq = ?2 AND {IS_LISTED} AND stamp IS NOT NULL"
             " AND EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = ?3 AND d.index_version = ?4"
             f"  AND d.uri = job_entries.uri AND d.{IS_SEARCHABLE} AND d.stamp = job_entries.stamp"
+            "  AND d.source = job_entries.source"
             "  AND d.recipe IN (?5, ?5 || ?6))"
             " RETURNING 1",
             added[0][0], self.job_seq, *trust,
@@ -139,7 +140,8 @@ class Frontier:
         among = f"{'NOT IN' if only is None else 'IN'} (SELECT value FROM json_each(?8))"
         lowest = "" if by_depth and only is None else f" AND id {among}"
         rows = self.tx.rows(
-            "SELECT e.id, e.uri, e.size, e.stamp, e.depth, iif(r.anew, NULL, d.content_hash), d.stamp, e.source,"
+            "SELECT e.id, e.uri, e.size, e.stamp, e.depth, iif(r.anew, NULL, d.content_hash),"
+            " iif(d.source = e.source, d.stamp, NULL), e.source,"
             " coalesce(c.skipped, 0) FROM job_entries AS e"
             " LEFT JOIN requests AS r ON r.kb_id = ?3 AND r.uri = e.uri AND r.job_seq = ?1"
             " LEFT JOIN catalogue AS c ON c.kb_id = ?3 AND c.uri = e.uri"
@@ -180,11 +182,14 @@ class Frontier:
         return max(0, most - int(found))
 
 
-def refresh_stamps(tx: Transaction, known: tuple[str, int], stamps: list[tuple[str, str | None]]) -> None:
-    """Note the newest stamps of documents that were read and found unchanged, so that they need not be read again."""
+def refresh_stamps(
+    tx: Transaction, known: tuple[str, int], stamps: list[tuple[str, str | None]], source: str = "default"
+) -> None:
+    """Note the newest stamps of documents that were read and found unchanged, so that they need not be read again, and
+    the source that has them now."""
     tx.run(
-        "UPDATE documents SET stamp = s.stamp"
+        "UPDATE documents SET stamp = s.stamp, source = ?4"
         " FROM (SELECT value ->> 0 AS uri, value ->> 1 AS stamp FROM json_each(?3)) AS s"
         f" WHERE kb_id = ?1 AND index_version = ?2 AND documents.uri = s.uri AND {IS_SEARCHABLE}",
-        *known, json_array(stamps),
+        *known, json_array(stamps), source,
     )  # fmt: skip
