@@ -124,6 +124,22 @@ async def test_a_killed_engine_leaves_an_interrupted_job_and_its_clocks_stand_st
     assert final.phase_details[2].active_seconds >= embedding.active_seconds
 
 
+async def test_what_opens_the_file_in_between_leaves_an_interrupted_job_to_the_next_engine(database: Path) -> None:
+    with process(ENGINE, database, write_folder(database.parent / "docs", 12)) as engine:
+        kill(engine)
+    shell = Shell(database.parent)
+    assert shell("settings", "other", "chunk_size=500", "--db", str(database)).returncode == 0
+    assert (await look(database)).waiting_on == WaitingOn.INTERRUPTED
+    async with PhaseFlow(database, embedder=CountingEmbedder(), auto_resume=False) as flow:
+        assert (await flow.status("kb")).waiting_on == WaitingOn.INTERRUPTED
+        await flow.pause("other")
+    assert (await look(database)).waiting_on == WaitingOn.INTERRUPTED
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        final = await (await flow.job("kb")).wait()
+        assert (await flow.status("other")).waiting_on == WaitingOn.PAUSE, "a pause asked for meanwhile stays"
+    assert final.status is JobStatus.COMPLETED
+
+
 async def test_a_killed_program_with_its_own_pipeline_is_not_running_either(database: Path) -> None:
     with process(PROGRAM, database) as program:
         assert (await look(database)).status is JobStatus.RUNNING

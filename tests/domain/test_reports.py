@@ -15,7 +15,7 @@ from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.lease import Lease
 from phaseflow.domain.phase import BY_USER, PhaseState
 from phaseflow.domain.transitions import check_job_move
-from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
+from phaseflow.domain.vocabulary import PHASES, Action, JobPhase, JobStatus, PhaseStatus
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 Move = Callable[[IngestionState], IngestionState]
@@ -33,7 +33,7 @@ def _report(phase: JobPhase, change: Callable[[PhaseState], PhaseState], *, runs
     """As the tracker takes one."""
 
     def move(state: IngestionState) -> IngestionState:
-        heard_of = reports.heard_of(state, AT, () if runs else (phase,))
+        heard_of = reports.heard_of(state, AT, () if runs else PHASES)
         return reports.moved(heard_of, phase, change, AT if runs else None)
 
     return move

@@ -12,6 +12,7 @@ from phaseflow.domain import verbs
 from phaseflow.domain.errors import JobConflict
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.messages import job_waiting_on, message, phase_waiting_on
+from phaseflow.domain.phase import BY_INTERRUPTION, BY_USER
 from phaseflow.domain.transitions import check_job_move
 from phaseflow.domain.vocabulary import PHASES, Action, Intent, JobPhase, JobStatus, PhaseStatus, WaitingOn
 from tests.domain.walks import T0, fresh, states, step, walk
@@ -269,6 +270,22 @@ def test_a_pause_is_requested_until_it_has_taken_effect(state: IngestionState) -
 def test_a_pause_that_was_committed_outlives_the_process() -> None:
     found = verbs.interrupt(verbs.pause(running()), LATER, go_on=True, reason="interrupted")
     assert (found.get_overall_status(), found.held, found.intent) == (JobStatus.PAUSED, True, None)
+
+
+def test_an_engine_that_goes_on_takes_up_what_another_one_left_interrupted() -> None:
+    left = verbs.interrupt(running(), LATER, go_on=False, reason=BY_INTERRUPTION)
+    assert (left.get_overall_status(), left.intent) == (JobStatus.PAUSED, None)
+    taken_up = verbs.interrupt(left, LATER, go_on=True, reason=BY_INTERRUPTION)
+    assert (taken_up.held, taken_up.intent) == (False, Intent.RESUME)
+    assert verbs.take_turn(taken_up, LATER).get_overall_status() is JobStatus.RUNNING
+
+
+def test_a_pause_of_an_interrupted_job_is_its_users_and_outlives_the_next_engine() -> None:
+    left = verbs.interrupt(running(), LATER, go_on=False, reason=BY_INTERRUPTION)
+    paused = verbs.pause(left)
+    assert verbs.pause(paused) is paused
+    found = verbs.interrupt(paused, LATER, go_on=True, reason=BY_INTERRUPTION)
+    assert (found.held, found.hold_reason, found.intent) == (True, BY_USER, None)
 
 
 def test_a_retry_that_gets_its_slot_runs_what_failed_and_what_that_paused_and_nothing_else() -> None:

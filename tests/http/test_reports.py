@@ -242,9 +242,11 @@ async def test_a_program_that_dies_between_two_phases_is_shown_too(service: Serv
 
 async def test_a_program_that_was_only_silent_goes_on_with_its_next_report(service: Service) -> None:
     await _leased(service.flow, 0.3)
+    await service.flow.tracker.start_phase("j", "chunking")
     await _until(service.flow, lambda status: status.status == "paused")
     alive = await service.flow.tracker.update_progress("j", "loading", 5)
     assert (alive.status, alive.phase_details[0].items_processed) == ("running", 5)
+    assert alive.phase_details[1].status == "running", "with all that ran"
     await _until(service.flow, lambda status: status.status == "paused")
     assert (await service.http.post(f"{JOBS}/j/renew")).json()["status"] == "running"
 

@@ -66,5 +66,5 @@ async def changing(place: Place) -> "AsyncIterator[PhaseFlow | Client]":
         return
     from phaseflow.flow import PhaseFlow
 
-    async with PhaseFlow(place.db, slots=0, auto_resume=False, index_servers=options.index_servers()) as flow:
+    async with PhaseFlow(place.db, slots=0, index_servers=options.index_servers()) as flow:
         yield flow

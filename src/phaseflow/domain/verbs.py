@@ -24,7 +24,9 @@ def pause(state: IngestionState, phase: JobPhase | None = None, reason: str = BY
     _refuse_if_over(state, Action.PAUSE)
     if phase is not None:
         return _pause_phase(state, phase, reason)
-    if state.held and state.intent is None:
+    # Also one that an interruption holds: from now on it is this pause, which no later engine ends.
+    is_taken_over = state.managed and state.is_held_by_interruption
+    if state.held and state.intent is None and not is_taken_over:
         return state
     return replace(_unqueued(state), held=True, hold_reason=reason)
 
@@ -153,8 +155,11 @@ def released(state: IngestionState) -> IngestionState:
 def interrupt(state: IngestionState, at: datetime, *, go_on: bool, reason: str) -> IngestionState:
     """What a job becomes when its engine stops, or is found dead: quiet, and queued again unless its user holds it.
 
-    With ``go_on`` False it is held until someone resumes it; a queued resume has ended the pause of its user.
+    With ``go_on`` False it is held until someone resumes it, or an engine is started that goes on; a queued resume has
+    ended the pause of its user.
     """
+    if go_on and state.managed and state.is_held_by_interruption:
+        return _gone_on(replace(state, held=False, hold_reason=None), at)
     # In this order. Asked after the phases are paused, a job that is still "running" is one that stood between two
     # phases: one completed, the next not begun. Nothing of it ran, but it has to go on as well.
     running = any(p.status is PhaseStatus.RUNNING for p in state.phases)
@@ -169,10 +174,12 @@ def interrupt(state: IngestionState, at: datetime, *, go_on: bool, reason: str) 
     if not go_on:
         return _unqueued(state) if stays else replace(_unqueued(state), held=True, hold_reason=reason)
     # Also what was paused and then killed: whoever paused it has seen that, and nothing may be spent before a resume.
-    if stays:
-        return state
-    # The phases by name, since none means all: those that are held one by one must stay so. Without any that is free
-    # there is nothing to queue for; a queue entry would only take a slot and give it back.
+    return state if stays else _gone_on(state, at)
+
+
+def _gone_on(state: IngestionState, at: datetime) -> IngestionState:
+    """Queued to resume. The phases by name, since none means all: those that are held one by one must stay so. Without
+    any that is free there is nothing to queue for; a queue entry would only take a slot and give it back."""
     free = tuple(p.name for p in state.phases if not p.held and not p.is_terminal())
     return state.queue(Intent.RESUME, at, free) if free and not state.intent else state
 

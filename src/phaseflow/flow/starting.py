@@ -23,7 +23,7 @@ from phaseflow.store.inbox import Inbox
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.giving_way import giving_way
 from phaseflow.supervisor.own_jobs import end_own_job, refuse_beside_a_job
-from phaseflow.tracker import Changed, admit_new_job
+from phaseflow.tracker import Changed, admit_new_job, change_in
 
 
 class Starting:
@@ -114,23 +114,27 @@ class Starting:
         state = IngestionState(uuid.uuid4().hex, kb_id)
         at = hub.clock.now()
 
-        def create(tx: Transaction) -> Changed | None:
+        def hold(new: IngestionState) -> IngestionState:
+            return new.each(lambda phase: phase.hold(BY_USER), held)
+
+        def create(tx: Transaction) -> list[Changed]:
             ended = end_own_job(tx, kb_id, hub.clock) if by_user else None
             admit_new_job(tx, kb_id, at)
             kb = self._engine.definitions.to_start(tx, kb_id, given, chosen, at)
             queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
             jobs.create(
-                tx, queued.each(lambda p: p.hold(BY_USER), held),
-                sources=some_of(kb.sources, only), settings=kb.settings, full=full, at=at,
+                tx, queued, sources=some_of(kb.sources, only), settings=kb.settings, full=full, at=at,
                 allow_deletes=allow_deletes,
             )  # fmt: skip
-            return ended
+            # A move of its own: a job that begins paused was pending before, also for those who follow the log.
+            paused = change_in(tx, state.job_id, hold, hub.clock, BY_USER) if held else None
+            return [each for each in (ended, paused) if each is not None]
 
         origin = tracing.origin()
 
-        def created(ended: Changed | None) -> None:
-            if ended is not None:
-                hub.tell(ended)
+        def created(changed: list[Changed]) -> None:
+            for each in changed:
+                hub.tell(each)
             scheduler.note_origin(state.job_id, origin)
             hub.feed.touch(kb_id)
             scheduler.abandon(kb_id)

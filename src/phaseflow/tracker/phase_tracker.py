@@ -17,7 +17,7 @@ from phaseflow.domain.phase import BY_USER, PhaseState
 from phaseflow.domain.settings import Settings
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.transitions import PhaseMove
-from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.domain.vocabulary import PHASES, JobPhase
 from phaseflow.feed import Feed
 from phaseflow.store import jobs, knowledge_bases, leases, leftovers
 from phaseflow.store.session import open_session
@@ -165,7 +165,9 @@ class PhaseTracker:
 
         def write(tx: Transaction) -> Changed:
             clock, at = self._hub.clock, self._hub.clock.now()
-            known, started = ((), at) if runs else ((name,), None)
+            # A report of what runs says that its program lives, and with it all that ran; one that begins something may
+            # come from a program that was started again.
+            known, started = ((), at) if runs else (PHASES, None)
             # Two entries in the log, one commit: a program that was taken for dead is running again before its report
             # is judged, else a report that comes a second late would be refused as illegal.
             heard_of = change_in(tx, job_id, lambda s: reports.heard_of(s, at, known), clock, _HEARD_OF)
