@@ -20,7 +20,7 @@ import sys, threading, time
 started = time.perf_counter()
 import phaseflow
 spent = time.perf_counter() - started
-heavy = {"numpy", "tokenizers", "selectolax", "httpx2", "semantic_text_splitter", "starlette", "uvicorn", "rich"}
+heavy = {"numpy", "selectolax", "httpx2", "semantic_text_splitter", "starlette", "uvicorn", "rich"}
 print(spent, threading.active_count(), *sorted(heavy & set(sys.modules)))
 """
 
@@ -93,7 +93,7 @@ except SystemExit as ended:
     assert not ended.code, ended.code
 ROOMS = {"actors", "supervisor", "tracker", "http", "flow.phase_flow", "components.embedders", "components.extraction"}
 ROOMS |= {"components.extraction.registry", "components.sources.folder", "components.workers.pool"}
-heavy = {"numpy", "numpy.ma", "tokenizers", "structlog", "starlette", "httpx2", "chardet", "asyncssh"}
+heavy = {"numpy", "numpy.ma", "structlog", "starlette", "httpx2", "chardet", "asyncssh"}
 print("imported:", *sorted((heavy | {f"phaseflow.{room}" for room in ROOMS}) & set(sys.modules)), file=sys.__stdout__)
 """
 
@@ -123,7 +123,7 @@ def test_a_search_imports_nothing_that_reads_documents(filled: Path) -> None:
     command = [sys.executable, "-c", READING, "search", "kb", "a pause", "--db", str(filled), "--json"]
     env = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}}
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=env)
-    needed = "numpy phaseflow.components.embedders phaseflow.components.extraction tokenizers"
+    needed = "numpy phaseflow.components.embedders phaseflow.components.extraction"
     assert done.stdout.splitlines()[-1] == f"imported: {needed}"
 
 
