@@ -382,3 +382,13 @@ async def test_whoever_was_told_a_status_is_shown_none_that_is_older(tracker: Ph
     await tracker.update_progress("job", "loading", 1, 2)
     assert tracker.feed.told_at("kb") > before
     assert tracker.feed.told_at("nobody's") == 0.0
+
+
+async def test_a_revision_is_nothing_before_the_first_change_and_counts_each(tracker: PhaseTracker) -> None:
+    feed = tracker.feed
+    assert (feed.revision("never"), feed.has_moved("never", 0)) == (0, False)
+    feed.touch("never", progress_only=True)
+    assert (feed.revision("never"), feed.has_moved("never", 0)) == (1, False)
+    feed.touch("never")
+    assert (feed.revision("never"), feed.has_moved("never", 1)) == (2, True)
+    assert not feed.has_moved("never", 2)

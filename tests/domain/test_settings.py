@@ -3,9 +3,18 @@
 from pathlib import PurePosixPath
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from phaseflow.domain.settings import SOURCE, FolderSource, Settings, WebSource, anchored, as_given
+from phaseflow.domain.settings import (
+    EMBEDDED,
+    SOURCE,
+    FolderSource,
+    IndexServerName,
+    Settings,
+    WebSource,
+    anchored,
+    as_given,
+)
 
 SERVER = {"type": "openai", "base_url": "http://127.0.0.1:9000/v1", "model": "m"}
 
@@ -21,7 +30,7 @@ def test_a_size_beyond_its_bounds_is_refused(fault: dict[str, int]) -> None:
         Settings.model_validate({"chunk_size": 100_000, **fault})
 
 
-@pytest.mark.parametrize(("overlap", "fits"), [(99, True), (100, False)])
+@pytest.mark.parametrize(("overlap", "fits"), [(99, True), (100, False), (101, False)])
 def test_an_overlap_is_smaller_than_its_chunk(overlap: int, fits: bool) -> None:
     if fits:
         assert Settings(chunk_size=100, chunk_overlap=overlap).chunk_overlap == overlap
@@ -40,6 +49,29 @@ def test_an_address_fits_as_it_is_written_out(path: str, fits: bool) -> None:
         return
     with pytest.raises(ValidationError, match="2083 characters once it is written out"):
         SOURCE.validate_python(given)
+
+
+@pytest.mark.parametrize(
+    ("ref", "fits"),
+    [("main", True), ("release/1.0", True), ("a" * 40, True), ("a b", False), ("-x", False), ("", False)],
+)
+def test_a_ref_is_a_name_or_an_id(ref: str, fits: bool) -> None:
+    given = {"type": "git", "url": "https://example.org/manuals.git", "ref": ref}
+    if fits:
+        assert SOURCE.validate_python(given).ref == ref  # type: ignore[union-attr]  # the source of a repository
+        return
+    with pytest.raises(ValidationError, match="is not the name of a branch or tag"):
+        SOURCE.validate_python(given)
+
+
+@pytest.mark.parametrize(("name", "fits"), [("vectors", True), ("a1", True), (EMBEDDED, False)])
+def test_an_index_server_has_any_name_but_that_of_the_index_inside(name: str, fits: bool) -> None:
+    server = TypeAdapter(IndexServerName)
+    if fits:
+        assert server.validate_python(name) == name
+        return
+    with pytest.raises(ValidationError, match="is the index inside the database"):
+        server.validate_python(name)
 
 
 def test_a_path_is_stored_with_the_directory_it_was_given_in_and_told_as_it_was_given() -> None:

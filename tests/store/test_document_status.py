@@ -251,6 +251,16 @@ async def test_a_failure_tells_its_phase_and_reason_and_who_is_in_hand_the_phase
     assert not second.searchable
 
 
+async def test_a_document_that_waits_for_a_new_index_to_be_used_is_in_indexing(path: Path) -> None:
+    async with open_session(path) as database:
+        made = await stock(database)
+    fill(path, made, [Known("a", rebuilt=True)], is_cancelled=False, rebuilding=True)
+    async with open_session(path) as database:
+        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        (one,) = await listed(database, seen, Wanted(), 10)
+    assert (one.status, one.phase) == ("processing", JobPhase.INDEXING)
+
+
 async def test_metadata_that_was_given_goes_over_that_of_the_document_or_in_its_place(path: Path) -> None:
     async with open_session(path) as database:
         made = await stock(database)
