@@ -84,8 +84,8 @@ def _rest(client: socket.socket) -> bytes:
         return b"".join(parts)
 
 
-async def _start_a_long_job(service: ServiceProcess, folder: Path) -> None:
-    source = {"type": "folder", "path": str(documents(folder, 3000))}
+async def _start_a_long_job(service: ServiceProcess, folder: Path, size: int = 1000) -> None:
+    source = {"type": "folder", "path": str(documents(folder, size))}
 
     async def loads() -> bool:
         status = (await http.get(f"{KB}/waf/status")).json()
@@ -103,7 +103,7 @@ async def test_a_stop_is_quick_with_streams_open_and_a_job_running(
 ) -> None:
     with process(tmp_path, free_port(), command) as service:
         await service.ready()
-        await _start_a_long_job(service, tmp_path / "docs")
+        await _start_a_long_job(service, tmp_path / "docs", 3000)
         clients = await _open_streams(service.url, STREAMS)
         spent_s = await service.stop(number)
     assert spent_s < limit_s
