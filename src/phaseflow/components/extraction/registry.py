@@ -77,14 +77,16 @@ def extract(
         return Extracted("", Raw(data, name).base_name, PLAIN)
     named = _format(data, name, declared_type)
     found = named.extractor(Raw(data, name, declared_charset))
-    if not found.parts:  # they are places in the text
-        found = replace(found, text=without_blobs(found.text))
+    # Parts are places in the text.
+    text = found.text if found.parts else without_blobs(found.text)
     said: dict[str, object] = dict(found.metadata)
-    if damaged := found.text.count("\ufffd"):
-        said[UNREADABLE] = max(round(damaged / len(found.text), 6), 1e-6)
-    metadata = within_limits(said) if said else found.metadata
+    if damaged := text.count("\ufffd"):
+        said[UNREADABLE] = max(round(damaged / len(text), 6), 1e-6)
     own_type = _own_type(named, name, declared_type)
-    return replace(found, metadata=metadata, read_as=None if own_type == found.media_type else own_type)
+    read_as = None if own_type == found.media_type else own_type
+    if text is found.text and not said and read_as == found.read_as:
+        return found
+    return replace(found, text=text, metadata=within_limits(said), read_as=read_as)
 
 
 def needs_worker(data: bytes, name: str, *, declared_type: str | None = None) -> bool:
