@@ -176,3 +176,50 @@ async def test_a_site_that_answers_nothing_but_errors_fails_the_phase_and_a_retr
     assert final.metrics.documents_loaded == len(whole)
     assert outcome.searchable(database) == whole
     assert went_on(site, usual, database, before, in_hand=PAGES)
+
+
+TWINS = 20
+"""Pages with two addresses: more than are settled in one transaction."""
+DYING = """
+import os, pathlib, signal, sys, anyio
+from phaseflow.store import twins
+from tests.proof.test_crawl import crawl
+
+settle, last = twins.settle, [None] * int(sys.argv[3])
+
+def dying(*given):
+    found = settle(*given)
+    last.pop()
+    if not last:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return found
+
+twins.settle = dying
+anyio.run(crawl, pathlib.Path(sys.argv[1]), sys.argv[2])
+"""
+
+
+def twin_pages() -> WebSite:
+    long, short = ([f"/{name}{at}" for at in range(TWINS)] for name in ("the/long/address/of/page/", "p"))
+    pages = {
+        path: Reply(f"<!doctype html><p>word{at}".encode()) for paths in (long, short) for at, path in enumerate(paths)
+    }
+    return WebSite({"/0": html(*long, *short), **pages})
+
+
+async def test_documents_take_their_shortest_addresses_though_the_process_dies_while_they_do(database: Path) -> None:
+    async with twin_pages() as site:
+        with anyio.fail_after(60):
+            # In the second of two transactions: what the first has done stays, and the rest is done again.
+            command = [sys.executable, "-c", DYING, str(database), site.url, "2"]
+            environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+            died = await anyio.run_process(command, env=environment, check=False, stdout=None, stderr=None)
+            assert died.returncode == -signal.SIGKILL
+            assert outcome.violations(database) == []
+            site.asked.clear()
+            async with engine(database) as flow:
+                assert (await (await flow.job("kb")).wait()).status is JobStatus.COMPLETED
+    found = {uri.removeprefix(site.url) for uri in outcome.searchable(database)}
+    assert found == {"/0", *(f"/p{at}" for at in range(TWINS))}
+    assert not site.paths - Counter(["/robots.txt"])
+    assert outcome.violations(database) == []
