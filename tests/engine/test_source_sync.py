@@ -131,7 +131,7 @@ async def test_a_watch_that_is_refused_says_so_and_the_clock_takes_over(
     class Refusing:
         @staticmethod
         def watch(*paths: object, **options: object) -> None:
-            raise OSError("OS file watch limit reached")
+            raise OSError('OS file watch limit reached. about ["a"] (Error { kind: MaxFilesWatch })')
 
     monkeypatch.setattr(watching, "_library", lambda: Refusing)
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
@@ -139,7 +139,7 @@ async def test_a_watch_that_is_refused_says_so_and_the_clock_takes_over(
 
         async def told() -> bool:
             kb = await flow.kb("kb")
-            return kb.sync is not None and "cannot be watched" in (kb.sync.error or "")
+            return kb.sync is not None and "cannot be watched (OS file watch limit reached.);" in (kb.sync.error or "")
 
         await until(told)
         await until(lambda: has(flow, "doc000.md", "doc001.md", "doc002.md"))

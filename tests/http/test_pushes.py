@@ -135,6 +135,22 @@ async def test_the_retry_of_a_document_says_that_it_waits_after_a_cancelled_job(
     assert (await service.http.get(f"{KB}/status")).json()["job_id"] == cancelled["job_id"]
 
 
+async def test_a_verb_on_one_document_counts_no_others(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    (document,) = (await _push(service, {"uri": "a", "text": "Of letters."}))["documents"]
+    place = f"{TO}/{document['id']}"
+    await _indexed(service, place)
+    await _over(service)
+
+    def counts(*_: object) -> None:
+        raise AssertionError("all documents are counted for one")
+
+    monkeypatch.setattr("phaseflow.store.document_counts.counts", counts)
+    for verb in ("retry", "skip"):
+        assert (await service.http.post(f"{place}/{verb}")).status_code == 202
+    assert (await service.http.patch(place, json={"metadata": {}})).status_code == 200
+    await _push(service, {"uri": "b", "text": "Of others."})
+
+
 async def test_a_document_without_a_text_is_known_and_says_so(service: Service) -> None:
     (await service.http.put(KB, json={"source": {"type": "upload"}})).raise_for_status()
     (await service.http.post(f"{KB}/start", json={"hold": ["loading"]})).raise_for_status()

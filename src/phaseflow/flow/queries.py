@@ -1,6 +1,7 @@
 """What can be asked: the same answers from a running engine and from a reader beside it."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from phaseflow.components.index import EmbeddedIndex
@@ -61,6 +62,12 @@ class Queries:
         """The status of the newest job. Raises JobNotFound when the knowledge base has never run."""
         composed = await self._readings.composer()
         return await self._readings.read(lambda tx: composed(latest_job(tx, kb_id)), one_statement=True)
+
+    async def newest_status(self, kb_id: str) -> JobStatusResponse | None:
+        """The same, but None when it has never run; without the counts of all its documents that ``kb`` makes."""
+        with suppress(JobNotFound):
+            return await self.status(kb_id)
+        return None
 
     async def latest(self) -> list[JobStatusResponse]:
         """The status of the newest job of each knowledge base that has one."""

@@ -68,7 +68,7 @@ async def _deleted(call: RequestContext[Any, None], kb_id: str, document: str) -
 async def _retry_document(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
     flow, kb_id = call.state.flow, call.at.kb_id
     document = await flow.document(kb_id, await flow.retry_document(kb_id, call.at.document_id))
-    return JsonResult(retried(document, (await flow.kb(kb_id)).job), 202)
+    return JsonResult(retried(document, await flow.newest_status(kb_id)), 202)
 
 
 async def _skip_document(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:

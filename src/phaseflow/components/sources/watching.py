@@ -55,9 +55,14 @@ def watch_folder(
         raise ComponentUnavailable(f"there is no folder {source.path!r} any more") from error
     except Exception as error:
         raise ComponentUnavailable(
-            f"the folder {source.path!r} cannot be watched ({error}); it is read at set times instead. A limit of the"
-            " kernel can be raised (fs.inotify.max_user_watches)"
+            f"the folder {source.path!r} cannot be watched ({_words(error)}); it is read at set times instead. A limit"
+            " of the kernel can be raised (fs.inotify.max_user_watches)"
         ) from error
+
+
+def _words(error: Exception) -> str:
+    """What the library says for people; behind that stand its own structures and every path."""
+    return str(error).partition(" about [")[0]
 
 
 def _library() -> Any:

@@ -4,7 +4,7 @@
  * @import {DocumentInfo} from "./phaseflow.d.ts"
  */
 
-import { documentLook, documentNote, documentWord, sizeWords } from "./document-words.js";
+import { documentLook, documentNote, documentWord, isNamed, sizeWords } from "./document-words.js";
 import { el, setAttribute, setText, setTime } from "./dom.js";
 import { icon, setIcon } from "./icons.js";
 import { addressOf } from "./place.js";
@@ -36,7 +36,7 @@ export class DocumentRow {
   show(one) {
     this.shown = one;
     const look = documentLook(one.status);
-    setText(this.title, one.title === one.uri ? "" : one.title);
+    setText(this.title, isNamed(one) ? one.title : "");
     setAttribute(this.node, "data-status", look);
     setIcon(this.mark, look);
     setText(this.word, documentWord(one.status));

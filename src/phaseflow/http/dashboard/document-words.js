@@ -48,5 +48,11 @@ export const allDocuments = (kb) => (kb ? DOCUMENT_STATUSES.reduce((sum, status)
  */
 export const isRemovable = (one, kb) => kb !== undefined && (kb.sources[one.source]?.type ?? "upload") === "upload";
 
+/**
+ * Whether its title says more than its name.
+ * @param {DocumentInfo} one
+ */
+export const isNamed = (one) => one.title !== one.uri && !one.uri.endsWith(`/${one.title}`);
+
 /** @param {string} source */
 export const sourceName = (source) => (source === "push" ? "sent here" : source);

@@ -12,11 +12,11 @@ import { isOver } from "./store.js";
 import { count, counted, rate, statusWord, timeLeft } from "./words.js";
 
 const DRAW_EVERY_MS = 500;
-/** Totals since the database was made, which no stream tells. */
+/** Totals since the database was made, and of calls since the service was started, which no stream tells. */
 const TOTALS_EVERY_MS = 5000;
 const NUMBERS = [
   "Runs now", "Runs that failed", "Documents", "Documents that failed", "Passages", "Loading, documents", "Embedding, passages",
-  "Vectors computed", "Vectors reused", "Embedding calls", "Calls that failed", "Characters embedded",
+  "Vectors computed", "Vectors reused", "Embedding calls since the start", "Calls that failed since then", "Characters embedded since then",
 ];
 
 export class ServiceView {

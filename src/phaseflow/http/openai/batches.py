@@ -67,7 +67,7 @@ async def _cancel_batch(call: RequestContext[BatchPath, None]) -> Response | Jso
     """What is not indexed yet is left out, until it is added again. A batch that is done stays as it is."""
     kb_id, flow = call.at.vector_store_id, call.state.flow
     note = await _note(call)
-    job = (await flow.kb(kb_id)).job
+    job = await flow.newest_status(kb_id)
     is_cancelled = False
     for few in in_groups(note.uris):
         documents = await flow.documents_named(kb_id, few)  # just before: what is indexed stays
@@ -111,7 +111,7 @@ async def _note(call: RequestContext[BatchPath, None]) -> Note:
 
 async def _answer(call: RequestContext[Any, Any], kb_id: str, batch_id: str, note: Note) -> Response | JsonResult:
     flow = call.state.flow
-    job = (await flow.kb(kb_id)).job
+    job = await flow.newest_status(kb_id)
     statuses: list[Status] = []
     for few in in_groups(note.uris):
         statuses += [shown_status(document.status, job) for document in await flow.documents_named(kb_id, few)]
