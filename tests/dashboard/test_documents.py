@@ -241,6 +241,28 @@ async def test_all_that_failed_can_be_retried_at_once(board: Board, service: Ser
     service.until("docs", lambda status: status["status"] == "completed" and status["metrics"]["documents_found"] == 3)
 
 
+async def test_what_a_retried_document_waits_for_is_said(board: Board, service: Service) -> None:
+    (service.here / "docs" / "deep").mkdir(parents=True)
+    (service.here / "docs" / "deep" / "bare.md").write_text("Without a title.")
+    service.put("docs", "docs")
+    service.call("POST", "kb/docs/start", {})
+    service.until("docs", lambda status: status["status"] == "completed")
+    service.call("POST", "kb/docs/start", {"hold": ["loading"]})
+    service.call("POST", "kb/docs/cancel")
+    await board.go("kb/docs/documents")
+    row = board.page.locator(ROWS)
+    await board.until(row, "deep/bare.md")
+    assert await row.locator(".title").inner_text() == ""  # the file's name a second time
+    await board.page.get_by_role("button", name="Read all again").click()
+    await board.page.locator("#asking").get_by_role("button", name="Read all again").click()
+    await board.until(
+        board.page.locator(".bulk"), "1 document will be loaded anew; each waits for the next start or push"
+    )
+    await row.get_by_role("link").click()
+    await board.page.get_by_role("button", name="Read again").click()
+    await board.until(board.page.locator(".standing-card .told"), "It waits for the next start or push.")
+
+
 async def test_files_are_dropped_on_any_page_whatever_its_run_does(
     board: Board, service: Service, embedding: EmbeddingServer
 ) -> None:

@@ -2,7 +2,7 @@
  * The HTTP API as functions. Each takes the address of the server as its last argument; left out, it is the server
  * that these files came from. Each rejects with ApiError.
  *
- * @import {Failure, DocumentChunk, DocumentFilter, DocumentInfo, DocumentVerb, EmbedderAnswer, EmbeddingServers, Filter, FolderListing, IngestionJob, JobPhase, KnowledgeBase, Page, Problem,
+ * @import {Failure, DocumentChunk, DocumentFilter, DocumentInfo, DocumentRetried, DocumentVerb, EmbedderAnswer, EmbeddingServers, Filter, FolderListing, IngestionJob, JobPhase, KnowledgeBase, Page, Problem,
  *   SearchMode, SearchResults, Settings, Source, StartOrder, Transition, Verb} from "./phaseflow.d.ts"
  */
 
@@ -227,7 +227,7 @@ export const documentChunks = (kbId, id, cursor = null, base = HERE) => page(bas
  * @param {string} kbId
  * @param {string} id
  * @param {DocumentVerb} verb
- * @returns {Promise<DocumentInfo>}
+ * @returns {Promise<DocumentRetried>}
  */
 export const actOnDocument = (kbId, id, verb, base = HERE) => ask(base, "POST", documentPath(kbId, id, `/${verb}`));
 

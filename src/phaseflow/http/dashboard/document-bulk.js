@@ -37,6 +37,8 @@ export class DocumentBulk {
     this.filter = filter;
     this.isBusy = false;
     this.isStopped = false;
+    /** What the documents wait for that have been retried. */
+    this.waitsFor = "";
     this.told = el("span", { class: "told", role: "status" });
     this.buttons = {
       retry: this.button("retry", "Retry all", () => (this.filter().status === "failed" ? this.act("retry") : this.askTo("retry"))),
@@ -123,6 +125,7 @@ export class DocumentBulk {
       const waiting = (await this.all(this.filter())).filter((one) => verb !== "remove" || isRemovable(one, this.store.kbs.get(this.kbId)));
       const total = waiting.length;
       let [done, refused] = [0, 0];
+      this.waitsFor = "";
       const work = async () => {
         for (let one = waiting.shift(); one && !this.isStopped; one = waiting.shift()) {
           if (await this.actOn(verb, one)) done += 1;
@@ -132,7 +135,8 @@ export class DocumentBulk {
       };
       await Promise.all(Array.from({ length: AT_ONCE }, work)).finally(() => waiting.splice(0));
       const left = total - done - refused;
-      return [`${counted(done, "document")} ${DONE[verb]}`, refused ? `${count(refused)} refused` : "", left ? `stopped, ${count(left)} left` : ""].filter(Boolean).join("; ");
+      const waits = this.waitsFor && `each ${this.waitsFor}`;
+      return [`${counted(done, "document")} ${DONE[verb]}`, waits, refused ? `${count(refused)} refused` : "", left ? `stopped, ${count(left)} left` : ""].filter(Boolean).join("; ");
     });
   }
 
@@ -144,7 +148,7 @@ export class DocumentBulk {
   async actOn(verb, one) {
     try {
       if (verb === "remove") await api.deleteDocument(this.kbId, one.uri, this.store.base);
-      else await api.actOnDocument(this.kbId, one.id, verb, this.store.base);
+      else this.waitsFor = (await api.actOnDocument(this.kbId, one.id, verb, this.store.base)).message ?? "";
       return true;
     } catch (error) {
       if (error instanceof api.ApiError && OF_ONE.has(error.status)) return false;

@@ -142,15 +142,11 @@ export class DocumentView {
   /** @param {DocumentVerb} verb */
   act(verb) {
     void this.busy(async () => {
-      this.show(await api.actOnDocument(this.kbId, this.id, verb, this.store.base));
-      return verb === "skip" ? "It is taken out, and left out until you take it back in." : this.when();
+      const one = await api.actOnDocument(this.kbId, this.id, verb, this.store.base);
+      this.show(one);
+      if (verb === "skip") return "It is taken out, and left out until you take it back in.";
+      return one.message ? `It ${one.message}.` : "It is loaded anew, even if it is unchanged.";
     });
-  }
-
-  /** When a run takes it, as far as can be said. */
-  when() {
-    const status = this.store.kbs.get(this.kbId)?.job?.status;
-    return status === "paused" ? "It is loaded anew when the run is resumed." : "It is loaded anew, even if it is unchanged.";
   }
 
   askToRemove() {

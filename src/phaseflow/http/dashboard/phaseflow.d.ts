@@ -216,6 +216,11 @@ export interface DocumentInfo {
   indexed_at: string | null;
 }
 
+/** The answer to a retry. `message`: what it waits for, if for anything. */
+export interface DocumentRetried extends DocumentInfo {
+  message?: string;
+}
+
 /** `text` is exactly the characters `start` to `end` of the document's extracted text. */
 export interface DocumentChunk {
   position: number;
