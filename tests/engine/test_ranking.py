@@ -1,5 +1,6 @@
 """What a search finds first: on small documents, and on a collection with judgements."""
 
+import itertools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,6 +56,17 @@ async def test_in_a_long_question_only_what_few_passages_hold_comes_first(tmp_pa
     asked = "does fasting in the winter lower inflammation markers like {} of older walruses"
     common, rare = await searched(tmp_path, documents, asked.format("IL-6"), asked.format("B-17-32"))
     assert (common[0].uri, rare[0].uri) == ("answer.md", "rare.md")
+
+
+async def test_a_name_of_joined_words_comes_first_where_the_question_is_about_nothing_else(tmp_path: Path) -> None:
+    names = ["-".join(part) for part in itertools.permutations(["backup", "update", "order", "engine"], 3)]
+    filler = "Order the update, update the backup order, engine by engine. "
+    documents = {f"{n}.txt": filler * (n % 5) + f"It is {name} today. " for n, name in enumerate(names)}
+    asked = [
+        form.format(name) for name in names for form in ("where is {} used?", "{} or which others of it, say when")
+    ]
+    found = await searched(tmp_path, documents, *asked)
+    assert [hits[0].uri for hits in found] == [f"{n // 2}.txt" for n in range(len(asked))]
 
 
 async def test_words_joined_by_a_hyphen_and_stray_signs_do_not_outweigh_the_rest_of_a_question(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ class EmbeddedIndex:
         parts = self._words_of(part)
         if not all(word in words.weights for word in parts):
             return query.is_short
-        return words.full - sum(words.weights[word] for word in parts) <= words.highest
+        return sum(weight for word, weight in words.weights.items() if word not in parts) <= words.highest
 
     def _words_of(self, part: str) -> list[str]:
         return self._tokenizer.words(indexed_words(part))
