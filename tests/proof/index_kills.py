@@ -25,7 +25,8 @@ from pathlib import Path
 import anyio
 
 from phaseflow import FolderSource, PhaseFlow
-from phaseflow.domain.errors import JobConflict, KnowledgeBaseNotFound
+from phaseflow.domain.errors import Busy, IndexUnavailable, JobConflict, KnowledgeBaseNotFound
+from phaseflow.domain.status import SearchHits
 from phaseflow.store import failpoints
 from tests.components.fake_embedding_server import FakeEmbeddingServer
 from tests.indexes.postgres import Postgres
@@ -41,8 +42,8 @@ STOPPED_S = 30.0
 FULL_S = 4.0
 SIZE_MB = 192
 """The disk of the server."""
-PRELOADED = ["tests.proof.index_victim", "numpy", "psycopg", "httpx2", "semantic_text_splitter"]
-"""What a process would else import for each kill."""
+PRELOADED = ["tests.proof.index_kills", "numpy", "psycopg", "httpx2", "semantic_text_splitter"]
+"""What a process would else import for each kill: beside what it needs also the program that starts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +199,9 @@ class Kills:
                     await _delete(flow)
                 else:
                     await _finish(flow, docs, cell)
-                    found = {hit.uri for hit in await flow.search("kb", QUERY, 100, mode="vectors")}
+                    found = {hit.uri for hit in await _hits(flow, "kb")}
                     assert found == {path.name for path in docs.iterdir()}, "hits are the searchable documents"
-                assert len(await flow.search("other", QUERY, 100, mode="vectors")) == 24
+                assert len(await _hits(flow, "other")) == 24
                 await until_settled(flow)
 
     def _check(self, cell: Cell, database: Path, docs: Path) -> None:
@@ -221,6 +222,15 @@ class Kills:
                 )
                 kept = self._server.rows(f'SELECT DISTINCT document_id FROM phaseflow."{name}" ORDER BY 1')
                 assert kept == known, f"the documents in {kb}"
+
+
+async def _hits(flow: PhaseFlow, kb: str) -> SearchHits:
+    """What a search finds; on a busy machine, when it is answered in time."""
+    while True:
+        try:
+            return await flow.search(kb, QUERY, 100, mode="vectors")
+        except (Busy, IndexUnavailable):
+            await anyio.sleep(0.1)
 
 
 async def _finish(flow: PhaseFlow, docs: Path, cell: Cell) -> None:
@@ -287,7 +297,7 @@ async def _main(times: int, only: Sequence[str], stopped_s: float) -> int:
                 for _ in range(times):
                     try:
                         reached += await kills.prove(cell)
-                    except (AssertionError, TimeoutError) as error:
+                    except Exception as error:  # noqa: BLE001  # whatever it is, the other cells are worth trying
                         broken[str(cell)] += 1
                         print(f"{cell}: {type(error).__name__}: {error}", flush=True)
                 took_s = time.monotonic() - began
