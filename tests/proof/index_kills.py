@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 
 import anyio
@@ -274,8 +275,26 @@ def _may_not(cell: Cell, disk: Disk) -> str | None:
     return "the extra ray is not installed" if cell.who.is_of_cluster and find_spec("ray") is None else None
 
 
-async def _main(times: int, only: Sequence[str], stopped_s: float) -> int:
-    broken: Counter[str] = Counter()
+@dataclass(slots=True)
+class _Count:
+    """What has become of a cell."""
+
+    times: int = 0
+    reached: int = 0
+    busy: int = 0
+    seconds: float = 0.0
+    refused: int = 0
+    broken: int = 0
+
+    def __str__(self) -> str:
+        said = f"{self.times} times, the point reached {self.reached}, {self.seconds:.0f} s"
+        said += f", {self.busy} with documents in hand" if self.busy else ""
+        said += f", {self.refused} calls without room" if self.refused else ""
+        return said + (f", BROKEN {self.broken}" if self.broken else "")
+
+
+async def _main(times: int, minutes: float, only: Sequence[str], stopped_s: float) -> int:
+    until = time.monotonic() + 60 * minutes
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         async with AsyncExitStack() as stack:
             disk = Disk(Path(folder) / "disk", SIZE_MB)
@@ -288,35 +307,42 @@ async def _main(times: int, only: Sequence[str], stopped_s: float) -> int:
             cluster = Cluster()
             stack.push_async_callback(cluster.end)
             kills = Kills(Path(folder), server, forks, disk, stopped_s, cluster)
+            counts: dict[Cell, _Count] = {}
             for cell in [each for each in CELLS if not only or any(word in str(each) for word in only)]:
                 if why := _may_not(cell, disk):
                     print(f"{cell}: left out, {why}")
-                    continue
-                began, reached, refused = time.monotonic(), 0, server.log.count(NO_ROOM)
-                cluster.busy = 0
-                for _ in range(times):
-                    try:
-                        reached += await kills.prove(cell)
-                    except Exception as error:  # noqa: BLE001  # whatever it is, the other cells are worth trying
-                        broken[str(cell)] += 1
-                        print(f"{cell}: {type(error).__name__}: {error}", flush=True)
-                took_s = time.monotonic() - began
-                refused = server.log.count(NO_ROOM) - refused
-                also = f", {refused} calls without room" if cell.who is Who.FULL else ""
-                also = f", {cluster.busy} with documents in hand" if cell.who.is_of_cluster else also
-                print(f"{cell}: {times} times, the point reached {reached}{also}, {took_s:.0f} s", flush=True)
-                if not reached:
-                    broken[f"{cell}: never reached"] += 1
-    for cell_name, count in broken.items():
-        print(f"BROKEN {cell_name} {count}")
-    return 1 if broken else 0
+                else:
+                    counts[cell] = _Count()
+            for number in range(times):  # in rounds: whenever it ends, each cell was tried about as often
+                for cell, count in counts.items():
+                    if time.monotonic() < until:
+                        refused, cluster.busy = server.log.count(NO_ROOM), 0
+                        await _try(kills, cell, count)
+                        count.refused += server.log.count(NO_ROOM) - refused
+                        count.busy += cluster.busy
+                print(f"round {number + 1}, {sum(count.broken for count in counts.values())} broken", flush=True)
+    for cell, count in counts.items():
+        print(f"{cell}: {count}")
+    return 1 if any(count.broken or not count.reached for count in counts.values()) else 0
+
+
+async def _try(kills: Kills, cell: Cell, count: _Count) -> None:
+    began = time.monotonic()
+    count.times += 1
+    try:
+        count.reached += await kills.prove(cell)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the other cells are worth trying
+        count.broken += 1
+        print(f"{cell}: {type(error).__name__}: {error}", flush=True)
+    count.seconds += time.monotonic() - began
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--minutes", type=float, default=inf, help="no more cells after so long")
     parser.add_argument("--only", action="append", default=[], help="only cells with this in their name; repeatable")
     parser.add_argument("--stopped", type=float, default=STOPPED_S, help="seconds that the server stands still")
     given = parser.parse_args()
     enter_own_mounts("tests.proof.index_kills")
-    sys.exit(anyio.run(_main, given.times, given.only, given.stopped))
+    sys.exit(anyio.run(_main, given.times, given.minutes, given.only, given.stopped))
