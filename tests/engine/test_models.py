@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from phaseflow import JobStatus, PhaseFlow
+import pytest
+
+from phaseflow import JobPhase, JobStatus, PhaseFlow
 from phaseflow.domain.status import JobStatusResponse
 from tests.engine.components import vector_of
-from tests.engine.test_control import finished
+from tests.engine.test_control import finished, until
 
 
 class Sized:
@@ -74,3 +76,21 @@ async def test_a_declared_dimension_is_compared_before_anything_is_sent(folder: 
     assert final.status is JobStatus.FAILED
     assert "vectors of 16 numbers, but those stored under its name have 8" in str(final.error)
     assert wider.calls == 0
+
+
+@pytest.mark.parametrize(("first", "second"), [("a", "b"), ("b", "a")])
+async def test_a_job_goes_on_with_the_model_it_began_with_or_says_that_it_cannot(
+    folder: Path, database: Path, first: str, second: str
+) -> None:
+    async with PhaseFlow(database, embedder=Sized(first)) as flow:
+        await flow.start("kb", folder, hold=[JobPhase.EMBEDDING])
+        await until(flow, lambda s: s.status is JobStatus.PAUSED)
+    async with PhaseFlow(database, embedder=Sized(second)) as flow:
+        await flow.resume("kb")
+        final = await finished(await flow.job("kb"))
+    assert final.status is JobStatus.FAILED
+    assert "but this job began with" in str(final.error)
+    assert final.metrics.embeddings_computed == 0
+    async with PhaseFlow(database, embedder=Sized(first)) as flow:
+        await flow.retry("kb")
+        assert (await finished(await flow.job("kb"))).status is JobStatus.COMPLETED
