@@ -489,7 +489,9 @@ async def test_a_budget_that_is_used_to_its_last_character_pauses_nothing(folder
         assert status.status is JobStatus.COMPLETED
 
 
-async def test_leaving_the_block_stops_after_the_batch_and_the_next_one_goes_on(folder: Path, database: Path) -> None:
+async def test_leaving_the_block_stops_after_the_batch_and_the_next_one_goes_on(
+    folder: Path, database: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     embedder = CountingEmbedder()
     embedder.close()
     async with PhaseFlow(database, embedder=embedder) as flow:
@@ -503,6 +505,7 @@ async def test_leaving_the_block_stops_after_the_batch_and_the_next_one_goes_on(
     assert final.status is JobStatus.COMPLETED
     assert max(embedder.paid.values()) == 1
     assert "shutdown" in {t.reason for t in log}
+    assert "the next start will find the job interrupted" not in caplog.text
 
 
 async def test_a_job_that_takes_its_turn_while_the_engine_stops_begins_no_batch(folder: Path, database: Path) -> None:
