@@ -40,6 +40,7 @@ NEAR = {
         "tests/store", "tests/test_feed.py", "tests/engine/test_ingestion.py", "tests/engine/test_pushes.py",
         "tests/engine/test_search.py", "tests/engine/test_filtered_search.py", "tests/engine/test_upkeep.py",
         "tests/engine/test_catalogue.py", "tests/engine/test_sources.py", "tests/engine/test_bounded_transactions.py",
+        "tests/indexes/test_keeper.py", "tests/indexes/test_losses.py",
     ],
     "tracker": [
         "tests/test_tracker.py", "tests/test_feed.py", "tests/contract/test_phase_tracker.py",
