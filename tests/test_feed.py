@@ -14,7 +14,7 @@ import phaseflow.feed as feeds
 from phaseflow import PhaseFlow, PhaseTracker
 from phaseflow.domain.errors import JobNotFound
 from phaseflow.domain.status import JobStatusResponse, Transition
-from phaseflow.domain.vocabulary import JobStatus
+from phaseflow.domain.vocabulary import JobPhase, JobStatus
 from phaseflow.feed import STATUS_INTERVAL_S
 from phaseflow.store import transitions as log
 from phaseflow.store.transaction import Transaction
@@ -392,3 +392,14 @@ async def test_a_revision_is_nothing_before_the_first_change_and_counts_each(tra
     feed.touch("never")
     assert (feed.revision("never"), feed.has_moved("never", 1)) == (2, True)
     assert not feed.has_moved("never", 2)
+
+
+async def test_a_knowledge_base_that_is_forgotten_takes_no_other_with_it(tracker: PhaseTracker) -> None:
+    await tracker.initialize_phases("first", "a-kb")
+    for job_id in ("first", "job", "other"):
+        await tracker.start_phase(job_id, JobPhase.LOADING)
+    before = await tracker.feed.since(0)
+    tracker.feed.forget("kb")
+    after = await tracker.feed.since(0)
+    assert after == [transition for transition in before if transition.kb_id != "kb"]
+    assert {transition.kb_id for transition in after} == {"a-kb", "other-kb"}

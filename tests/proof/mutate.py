@@ -176,6 +176,8 @@ def _mutated(spec: Any, base: Path) -> tuple[Mutant, Path, str] | None:
         return None
     changed, original = mutated.splitlines(), text.splitlines()
     line = next((n for n, pair in enumerate(zip(original, changed, strict=False)) if pair[0] != pair[1]), None)
+    while line is not None and not original[line].strip():
+        line += 1  # a decorator goes with the blank line above it
     if line is None or original[line].lstrip().startswith(_FOR_US):
         return None
     mutant = Mutant(str(path.relative_to(base)), line + 1, original[line].strip(), changed[line].strip())
