@@ -146,6 +146,20 @@ def test_opendocument_shows_what_the_document_says_is_shown() -> None:
     assert "| 47.5% | 9,90 € | 36:00 | 007 | 007 |" in extract(data, "a.ods").text
 
 
+def test_opendocument_shows_numbers_as_they_are_shown_though_no_style_says_how() -> None:
+    names = " ".join(f'xmlns:{name}="{ODF}{name}:1.0"' for name in ("office", "text", "table"))
+    cell = '<table:table-cell office:value-type="float" office:value="{}"><text:p>{}</text:p></table:table-cell>'
+    row = f"<table:table-row>{cell.format('42', '42')}{cell.format('7.5', '7,50')}</table:table-row>"
+    content = (
+        f"<office:document-content {names}><office:body><office:spreadsheet>"
+        f'<table:table table:name="A">{row}</table:table>'
+        "</office:spreadsheet></office:body></office:document-content>"
+    )
+    kind = "application/vnd.oasis.opendocument.spreadsheet"
+    data = package({"mimetype": kind, "content.xml": content, "META-INF/manifest.xml": "<m/>"})
+    assert "| 42 | 7,50 |" in extract(data, "a.ods").text
+
+
 def test_opendocument_says_texts_in_lines_and_comments_and_drawings_beside() -> None:
     names = " ".join(f'xmlns:{name}="{ODF}{name}:1.0"' for name in ("office", "text", "table", "style", "draw"))
     styled = '<style:style style:name="T1"><style:text-properties style:text-position="super 58%"/></style:style>'

@@ -16,6 +16,10 @@ _FORMATTED = re.compile(
     rb"office:value-type=\"(?:percentage|currency|time|date|boolean)\"|number:min-integer-digits=\"(?:[2-9]|\d\d)\""
     rb"|<number:(?:fraction|scientific-number|text|embedded-text)\b|number:grouping=\"true\""
 )
+# Numbers that are not shown as they are, whatever styles the document has.
+_OTHERWISE = re.compile(
+    rb"office:value=\"([^\"<>]{1,30}+)\"[^<>]{0,500}+>\s{0,100}+<text:p\b[^<>]{0,500}+>(?!\1</text:p>)"
+)
 _TEXT = re.compile(rb"<text:p\b[^<>]*>(.*?)</text:p>", re.S)
 _TAGS = re.compile(rb"<[^<>]*>")
 _TYPED = re.compile(rb"office:value-type=\"(?:percentage|currency|time|date|float|boolean)\"")
@@ -44,10 +48,10 @@ class Ods:
     def shown(self) -> Iterator[tuple[str, Place, str]]:
         """Yield what each cell shows: the sheet's name, the place, the text.
 
-        The document says itself how each is shown. Numbers with a plain format are not looked at if none has another,
-        nor texts if none of them stands above or below the line.
+        The document says itself how each is shown. Numbers are not looked at if all are shown as they are, nor texts
+        if none of them stands above or below the line.
         """
-        if not self._positions and not _FORMATTED.search(self._content):
+        if not self._positions and not _FORMATTED.search(self._content) and not _OTHERWISE.search(self._content):
             return
         name, row, column, repeated_row = "", -1, 0, 1
         for match in _ODS.finditer(self._content):
