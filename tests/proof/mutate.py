@@ -57,7 +57,8 @@ NEAR = {
         "tests/indexes/test_keeper.py", "tests/indexes/test_losses.py", "tests/proof/test_seams.py",
         "tests/engine/test_ingestion.py",
         "tests/engine/test_giving_way.py", "tests/engine/test_pushes.py", "tests/engine/test_contained.py",
-        "tests/engine/test_owed_writes.py", "tests/contract/test_verbs.py",
+        "tests/engine/test_owed_writes.py", "tests/contract/test_verbs.py", "tests/engine/test_sources.py",
+        "tests/engine/test_models.py", "tests/engine/test_indexed_with.py",
     ],
 }  # fmt: skip
 """The tests that have to notice a mutant of each room; those that mostly do come first."""
