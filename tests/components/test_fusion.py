@@ -93,3 +93,12 @@ def test_what_holds_a_thing_as_written_comes_before_what_ranks_higher() -> None:
     ranking = fused(KNOWN, Share(words(3, 9, 60), None)).with_exact({60: 0.5, 9: 0.75, 7: 1.0, 8: 1.0})
     assert ranking.places[:5].tolist() == [7, 8, 9, 60, 3]
     assert (np.diff(ranking.scores) <= 0).all()
+
+
+def test_where_nothing_is_near_and_no_word_is_found_scores_are_numbers() -> None:
+    matrix = np.abs(DICE.standard_normal((COUNT, 8)))
+    away = near(matrix, -np.ones(8, np.float32))
+    found = fused(KNOWN, Share(words(), away))
+    scores = [score for batch in found.batches(50) for _, score in batch]
+    assert len(scores) > 3
+    assert set(scores) == {0.0}

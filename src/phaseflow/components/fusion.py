@@ -123,7 +123,7 @@ def fused(known: Passages, by: Share, most: int = CANDIDATES) -> Fused:
     absolute += share * cosines
     scores = _with_vectors(owners, own, whole, share, cosines)
     if by.words is not None:
-        highest = places[_highest(scores, _FEEDBACK)]
+        highest = places[np.argpartition(-scores, min(_FEEDBACK, len(scores)) - 1)[:_FEEDBACK]]
         moved = rows.cosines(by.nearness.moved(highest, _FEEDBACK_WEIGHT))
         scores = _with_vectors(owners, own, whole, share, np.clip(moved, 0, 1))
     return _scaled(known, places, scores, absolute)
@@ -193,7 +193,7 @@ def distinct(places: "npt.NDArray[np.int64]") -> "npt.NDArray[np.int64]":
     return found
 
 
-def _highest(scores: "Numbers | npt.NDArray[np.float64]", most: int) -> "npt.NDArray[np.int64]":
+def _highest(scores: "Numbers", most: int) -> "npt.NDArray[np.int64]":
     """The places of the highest scores above 0."""
     import numpy as np
 
