@@ -1,11 +1,12 @@
 """Documents as objects: push to searchable, lists and counts of 100,000, watch to searchable, the cost of joining.
 
-    python benchmarks/documents.py [--documents 100000] [--pushes 100] [--only push,watch,joining,list]
+    python benchmarks/documents.py [--documents 100000] [--pushes 100] [--rounds 5] [--only push,watch,joining,list]
 
 - push: from the call to searchable, into an idle knowledge base, with the static embedder.
 - list: a page of 100 documents by each status, and the counts, of so many documents.
 - watch: from the write of a file to searchable.
-- joining: CPU seconds of a job at full speed, alone and with 50 pushes a second beside it, less what these cost alone.
+- joining: CPU seconds of a job at full speed, alone and with 50 pushes a second beside it, less what these cost alone;
+  the median of several pairs.
 
 Prints p50, p99 and the worst in milliseconds with the target; exit code 1 when a target is missed. The times are those
 of a machine that does nothing else.
@@ -14,6 +15,7 @@ of a machine that does nothing else.
 import argparse
 import asyncio
 import resource
+import statistics
 import sys
 import tempfile
 import time
@@ -143,7 +145,7 @@ async def beside(work: Callable[[], Awaitable[object]]) -> AsyncIterator[list[in
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def joining(home: Path) -> None:
+async def joining(home: Path, rounds: int) -> None:
     """What pushes beside a job cost the job."""
     folder = home / "join"
     folder.mkdir()
@@ -157,8 +159,10 @@ async def joining(home: Path) -> None:
         number += 1
         await flow.add("kb", [{"uri": f"n{number}", "text": f"A note about subject {number}."}])
 
-    for name in ("alone", "with pushes"):
-        async with PhaseFlow(home / f"join {name}.db", embedder=Constant()) as flow:
+    shares = []
+    for turn in range(rounds * 2):
+        name = ("alone", "with pushes")[turn % 2]
+        async with PhaseFlow(home / f"join {turn}.db", embedder=Constant()) as flow:
             await flow.add("kb", [{"uri": "warm", "text": "Warm."}])
             await (await flow.job("kb")).wait()
             before = cpu()
@@ -178,23 +182,28 @@ async def joining(home: Path) -> None:
                     await push(flow)
                 await (await flow.job("kb")).wait()  # in the job they were read, cut, embedded and indexed, too
                 each = cpu() - before
-    share = (spent["with pushes"] - each) / spent["alone"] - 1
+        if name == "alone":
+            continue
+        shares.append((spent["with pushes"] - each) / spent["alone"] - 1)
+        print(
+            f"{'joining':34} {spent['alone']:.2f} s of CPU alone, {spent['with pushes']:.2f} s with {pushed} pushes"
+            f" that cost {each:.2f} s by themselves: {shares[-1]:+.1%}",
+            flush=True,
+        )
+    share = statistics.median(shares)
     is_missed = share > 0.05
     MISSED.extend(["joining"] if is_missed else [])
-    print(
-        f"{'joining':34} {spent['alone']:.2f} s of CPU alone, {spent['with pushes']:.2f} s with {pushed} pushes that"
-        f" cost {each:.2f} s by themselves: {share:+.1%}  target 5 %{'  MISSED' if is_missed else ''}"
-    )
+    print(f"{'joining, median of the pairs':34} {share:+.1%}  target 5 %{'  MISSED' if is_missed else ''}")
 
 
-async def main(documents: int, count: int, wanted: Sequence[str]) -> None:
+async def main(documents: int, count: int, rounds: int, wanted: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as home:
         if "push" in wanted:
             await pushes(Path(home), count)
         if "watch" in wanted:
             await watches(Path(home), max(2, count // 10))
         if "joining" in wanted:
-            await joining(Path(home))
+            await joining(Path(home), rounds)
         if "list" in wanted:
             await lists(Path(home), documents)
 
@@ -203,7 +212,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--documents", type=int, default=100_000)
     parser.add_argument("--pushes", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="push,watch,joining,list")
     given = parser.parse_args()
-    asyncio.run(main(given.documents, given.pushes, given.only.split(",")))
+    asyncio.run(main(given.documents, given.pushes, given.rounds, given.only.split(",")))
     sys.exit(1 if MISSED else 0)
