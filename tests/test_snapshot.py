@@ -38,6 +38,19 @@ def record(state: IngestionState, *, newest: bool = True) -> JobRecord:
     )  # fmt: skip
 
 
+def _waits(status: JobStatusResponse) -> list[tuple[str, str | None]]:
+    return [(status.status, status.waiting_on), *((p.status, p.waiting_on) for p in status.phase_details)]
+
+
+@given(state=states())
+@settings(max_examples=200)
+def test_what_runs_waits_while_the_database_cannot_be_written(state: IngestionState) -> None:
+    usual, full = (compose(record(state), NOW, unwritable) for unwritable in (None, "the disk is full"))
+    for before, after in zip(_waits(usual), _waits(full), strict=True):
+        assert after == ((before[0], "retry") if before == ("running", None) else before)
+    assert full.status != "running" or full.waiting_on is not None
+
+
 @given(state=states(), seconds=st.floats(0, 1e7))
 @settings(max_examples=200)
 def test_any_state_has_exactly_the_fields_of_the_contract(state: IngestionState, seconds: float) -> None:

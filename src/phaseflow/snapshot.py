@@ -7,7 +7,7 @@ from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.messages import by_canonical, displaced, job_waiting_on, message, phase_waiting_on, source_down
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.status import JobStatusResponse, Metrics, PhaseDetail
-from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
+from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus, WaitingOn
 from phaseflow.store.catalogue import PUSH
 from phaseflow.store.jobs import JobRecord
 
@@ -27,14 +27,14 @@ def compose(record: JobRecord, now: datetime, unwritable: str | None = None) -> 
         message=_with_trouble(message(state, metrics.documents_failed), record, unwritable),
         error=failed.error if failed else _sources_down(record),
         requested=state.requested,
-        waiting_on=job_waiting_on(state),
+        waiting_on=_unless_unwritable(job_waiting_on(state), state.get_overall_status(), unwritable),
         allowed_actions=_allowed(record),
         eta_seconds=None if eta_s is None else round(eta_s, 1),
         metrics=metrics,
         created_at=record.created_at,
         started_at=record.started_at,
         completed_at=record.completed_at,
-        phase_details=[_detail(state, phase, now) for phase in state.phases],
+        phase_details=[_detail(state, phase, now, unwritable) for phase in state.phases],
     )
 
 
@@ -90,7 +90,15 @@ def _metrics(record: JobRecord) -> Metrics:
     )
 
 
-def _detail(state: IngestionState, phase: PhaseState, now: datetime) -> PhaseDetail:
+def _unless_unwritable(
+    reason: WaitingOn | None, status: JobStatus | PhaseStatus, unwritable: str | None
+) -> WaitingOn | None:
+    """Why a job or a phase does not move: nothing that runs moves while what it does cannot be stored."""
+    is_running = status in {JobStatus.RUNNING, PhaseStatus.RUNNING}
+    return WaitingOn.RETRY if reason is None and unwritable is not None and is_running else reason
+
+
+def _detail(state: IngestionState, phase: PhaseState, now: datetime, unwritable: str | None) -> PhaseDetail:
     rate = items_per_second(phase, now)
     return PhaseDetail(
         name=JobPhase(phase.name),
@@ -104,6 +112,6 @@ def _detail(state: IngestionState, phase: PhaseState, now: datetime) -> PhaseDet
         completed_at=phase.completed_at,
         active_seconds=round(phase.active_seconds(now), 3),
         items_per_second=None if rate is None else round(rate, 2),
-        waiting_on=phase_waiting_on(state, phase),
+        waiting_on=_unless_unwritable(phase_waiting_on(state, phase), phase.status, unwritable),
         error=phase.error,
     )
