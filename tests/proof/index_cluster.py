@@ -5,10 +5,13 @@ import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import anyio
+
 from phaseflow.components.workers.protocol import Model, Outcome, RawDocument
 from phaseflow.components.workers.ray.workers import RayWorkers
+from phaseflow.domain.errors import ComponentError
 from tests.components.test_workers import docx
-from tests.engine.ray_parts import eventually, named
+from tests.engine.ray_parts import named
 from tests.proof.index_victim import Who
 
 if TYPE_CHECKING:
@@ -60,8 +63,16 @@ class Cluster:
         return await self._workers.embed(model, texts)
 
     async def until_up(self) -> None:
+        """Until it reads a document: what was killed last may not have been noticed yet."""
         await self._workers.open()
-        await eventually(lambda: self.down is None, UP_S)
+        with anyio.fail_after(UP_S):
+            while True:
+                try:
+                    await self._workers.extract([RawDocument(rb"{\rtf1 x\par}", "x.rtf")])
+                except ComponentError:
+                    await anyio.sleep(0.1)
+                else:
+                    return
 
     def kill(self, who: Who) -> None:
         """Kill a part with ``kill -9``."""

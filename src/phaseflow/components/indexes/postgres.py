@@ -36,7 +36,7 @@ FEW_DOCUMENTS: Final = 5_000
 """A filter that lets so many through is searched exactly."""
 _MOST_EF: Final = 1000
 """Of ``hnsw.ef_search``: how many neighbours are followed at a time, …"""
-ROWS_AN_EF: Final = 1000
+ROWS_AN_EF: Final = 2500
 """… one for so many rows, since the more there are, the more of the nearest would be missed."""
 _EF_CONSTRUCTION: Final = 128
 """Twice what pgvector takes by itself: with that, too few of the nearest of a million are found, however many
