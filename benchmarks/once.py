@@ -9,7 +9,7 @@ import resource
 import sys
 import time
 
-from script import Constant
+from constant import Constant
 
 from phaseflow import FolderSource, PhaseFlow
 

@@ -16,7 +16,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
-import numpy as np
+from constant import Constant
 from semantic_text_splitter import MarkdownSplitter
 
 from phaseflow.components.context import contexts
@@ -39,22 +39,6 @@ CREATE VIRTUAL TABLE IF NOT EXISTS passages USING fts5 (
 """
 BATCH = 256
 COMMIT_EVERY = 32
-
-
-class Constant:
-    """A free embedder: the same vector for every text."""
-
-    fingerprint = "constant"
-    batch_size = 256
-    in_flight = 2
-
-    def embed_documents(self, texts):
-        vectors = np.zeros((len(texts), 256), np.float32)
-        vectors[:, 0] = 1
-        return vectors
-
-    def embed_query(self, text):
-        return self.embed_documents([text])[0]
 
 
 def ingest(folder: Path, database: Path, embedder) -> int:

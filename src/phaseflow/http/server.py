@@ -114,9 +114,16 @@ async def serve(
             if stop.asked:
                 return not stop.interrupted
             server = stop.server = server_for(app, lambda: started(_url(listener)), asked)
-            with _calm_collector(), short_turns():
+            with set_for_serving():
                 await server.serve(sockets=[listener])
     return server.has_answered or not stop.interrupted
+
+
+@contextmanager
+def set_for_serving() -> Iterator[None]:
+    """The interpreter as a service needs it: what computes for long, or collects garbage, keeps nobody waiting."""
+    with _calm_collector(), _short_turns():
+        yield
 
 
 @contextmanager
@@ -137,7 +144,7 @@ def _calm_collector() -> Iterator[None]:
 
 
 @contextmanager
-def short_turns() -> Iterator[None]:
+def _short_turns() -> Iterator[None]:
     """Let no thread that computes, such as a search, keep the event loop from its turn for long."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(min(TURN_S, before))

@@ -2,27 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 
-from phaseflow.components.extraction import (
-    content_lines,
-    docx,
-    epub,
-    html,
-    mail,
-    mailbox,
-    markdown,
-    markup,
-    notebook,
-    odf,
-    pdf,
-    plain,
-    pptx,
-    rst,
-    rtf,
-    sheets,
-)
-from phaseflow.components.extraction.data import extract_csv, extract_json, extract_xml
-from phaseflow.components.extraction.types import Extractor
+from phaseflow.components.extraction.plain import CODE_EXTENSIONS
+from phaseflow.components.extraction.types import Extracted, Extractor, Raw
 
 MARKDOWN = "text/markdown"
 PLAIN = "text/plain"
@@ -42,68 +25,80 @@ class Format:
     """Text, and yet such a parser."""
 
 
+def _in(module: str, name: str = "extract") -> Extractor:
+    """An extractor whose module is imported with the first document that it reads: a job mostly has a few formats."""
+
+    def extract(raw: Raw) -> Extracted:
+        extractor: Extractor = getattr(import_module(f"phaseflow.components.extraction.{module}"), name)
+        return extractor(raw)
+
+    return extract
+
+
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _OPEN = "application/vnd.oasis.opendocument."
 _EXCEL = "application/vnd.ms-excel"
 
 FORMATS = (
-    Format("Markdown", markdown.extract, ("md", "markdown", "mdown", "mkd", "mdx", "qmd", "rmd"), (MARKDOWN,)),
-    Format("plain text", plain.extract_text, ("txt", "text", "log", "asc"), (PLAIN,)),
-    Format("AsciiDoc", markup.extract_asciidoc, ("adoc", "asciidoc"), ("text/asciidoc",)),
-    Format("Org", markup.extract_org, ("org",), ("text/org", "text/x-org")),
-    Format("LaTeX", markup.extract_latex, ("tex", "latex", "ltx"), ("application/x-latex", "text/x-tex")),
-    Format("reStructuredText", rst.extract, ("rst", "rest"), ("text/x-rst",)),
-    Format("HTML", html.extract, ("html", "htm", "xhtml", "xht"), ("text/html", "application/xhtml+xml")),
-    Format("CSV", extract_csv, ("csv", "tsv", "tab"), ("text/csv", "text/tab-separated-values")),
-    Format("JSON", extract_json, ("json", "geojson", "json5"), ("application/json",)),
-    Format("JSON Lines", extract_json, ("jsonl", "ndjson"), ("application/jsonl", "application/x-ndjson")),
-    Format("feed", extract_xml, ("rss", "atom"), ("application/rss+xml", "application/atom+xml")),
-    Format("XML", extract_xml, ("xml", "xsd", "xsl", "xslt", "svg"), ("application/xml", "text/xml")),
+    Format("Markdown", _in("markdown"), ("md", "markdown", "mdown", "mkd", "mdx", "qmd", "rmd"), (MARKDOWN,)),
+    Format("plain text", _in("plain", "extract_text"), ("txt", "text", "log", "asc"), (PLAIN,)),
+    Format("AsciiDoc", _in("markup", "extract_asciidoc"), ("adoc", "asciidoc"), ("text/asciidoc",)),
+    Format("Org", _in("markup", "extract_org"), ("org",), ("text/org", "text/x-org")),
+    Format("LaTeX", _in("markup", "extract_latex"), ("tex", "latex", "ltx"), ("application/x-latex", "text/x-tex")),
+    Format("reStructuredText", _in("rst"), ("rst", "rest"), ("text/x-rst",)),
+    Format("HTML", _in("html"), ("html", "htm", "xhtml", "xht"), ("text/html", "application/xhtml+xml")),
+    Format("CSV", _in("data", "extract_csv"), ("csv", "tsv", "tab"), ("text/csv", "text/tab-separated-values")),
+    Format("JSON", _in("data", "extract_json"), ("json", "geojson", "json5"), ("application/json",)),
+    Format(
+        "JSON Lines", _in("data", "extract_json"), ("jsonl", "ndjson"), ("application/jsonl", "application/x-ndjson")
+    ),
+    Format("feed", _in("data", "extract_xml"), ("rss", "atom"), ("application/rss+xml", "application/atom+xml")),
+    Format("XML", _in("data", "extract_xml"), ("xml", "xsd", "xsl", "xslt", "svg"), ("application/xml", "text/xml")),
     Format(
         "e-mail",
-        mail.extract,
+        _in("mail"),
         ("eml", "mht", "mhtml"),
         ("message/rfc822", "multipart/related"),
         is_risky=True,
     ),
-    Format("mailbox", mailbox.extract, ("mbox", "mbx"), ("application/mbox",), is_risky=True),
-    Format("vCard", content_lines.extract, ("vcf", "vcard"), ("text/vcard", "text/x-vcard"), is_risky=True),
-    Format("calendar", content_lines.extract, ("ics", "ical", "ifb"), ("text/calendar",), is_risky=True),
-    Format("notebook", notebook.extract, ("ipynb",), ("application/x-ipynb+json",)),
-    Format("source code", plain.extract_code, plain.CODE_EXTENSIONS),
-    Format("PDF", pdf.extract, ("pdf",), ("application/pdf", "application/x-pdf"), is_binary=True),
-    Format("Word", docx.extract, ("docx", "docm", "dotx", "dotm"), (f"{_OFFICE}wordprocessingml.document",), True),
+    Format("mailbox", _in("mailbox"), ("mbox", "mbx"), ("application/mbox",), is_risky=True),
+    Format("vCard", _in("content_lines"), ("vcf", "vcard"), ("text/vcard", "text/x-vcard"), is_risky=True),
+    Format("calendar", _in("content_lines"), ("ics", "ical", "ifb"), ("text/calendar",), is_risky=True),
+    Format("notebook", _in("notebook"), ("ipynb",), ("application/x-ipynb+json",)),
+    Format("source code", _in("plain", "extract_code"), CODE_EXTENSIONS),
+    Format("PDF", _in("pdf"), ("pdf",), ("application/pdf", "application/x-pdf"), is_binary=True),
+    Format("Word", _in("docx"), ("docx", "docm", "dotx", "dotm"), (f"{_OFFICE}wordprocessingml.document",), True),
     Format(
         "PowerPoint",
-        pptx.extract,
+        _in("pptx"),
         ("pptx", "pptm", "ppsx", "ppsm", "potx", "potm"),
         (f"{_OFFICE}presentationml.presentation",),
         True,
     ),
     Format(
         "Excel",
-        sheets.extract,
+        _in("sheets"),
         ("xlsx", "xlsm", "xlsb", "xltx", "xltm", "xls"),
         (f"{_OFFICE}spreadsheetml.sheet", _EXCEL),
         True,
     ),
     Format(
         "OpenDocument text",
-        odf.extract,
+        _in("odf"),
         ("odt", "ott", "odp", "otp", "odg"),
         (f"{_OPEN}text", f"{_OPEN}presentation"),
         True,
     ),
     Format(
         "flat OpenDocument",
-        odf.extract_flat,
+        _in("odf", "extract_flat"),
         ("fodt", "fodp", "fodg", "fods"),
         (f"{_OPEN}text-flat-xml",),
         is_risky=True,
     ),
-    Format("OpenDocument spreadsheet", sheets.extract, ("ods", "ots"), (f"{_OPEN}spreadsheet",), True),
-    Format("EPUB", epub.extract, ("epub",), ("application/epub+zip",), True),
-    Format("RTF", rtf.extract, ("rtf",), ("application/rtf", "text/rtf"), True),
+    Format("OpenDocument spreadsheet", _in("sheets"), ("ods", "ots"), (f"{_OPEN}spreadsheet",), True),
+    Format("EPUB", _in("epub"), ("epub",), ("application/epub+zip",), True),
+    Format("RTF", _in("rtf"), ("rtf",), ("application/rtf", "text/rtf"), True),
 )
 
 TYPES: Mapping[str, str] = {

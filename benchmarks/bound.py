@@ -1,0 +1,121 @@
+"""What an ingestion cannot do without: the work on texts, and the same rows by a bare script in one transaction.
+
+    python -m benchmarks bound FOLDER [--copies 5]
+
+FOLDER holds Markdown files, as for `ingest`; the vectors are constant. Seconds of the processor in one thread, of the
+same documents: reading and extracting; cutting, with what stands above each passage; the words of the index; then the
+rows that the ingestion has left, table by table, copied into an empty file of the same schema in one transaction.
+Beside them what the ingestion took as a whole, of which the rest is what it does for the sake of its status: four
+states of each document and their counts, hand-over from phase to phase, many transactions instead of one, and the
+start of a job.
+"""
+
+import argparse
+import asyncio
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import ingest
+from constant import Constant
+
+from phaseflow import FolderSource, PhaseFlow
+from phaseflow.components.chunker import MarkdownChunker
+from phaseflow.components.context import contexts
+from phaseflow.components.extraction import extract
+from phaseflow.store import postings, schema
+from phaseflow.store.documents import text_hash
+from phaseflow.store.pieces import piece_id
+from phaseflow.store.transaction import Transaction
+
+TABLES = ("knowledge_bases", "ingestion_jobs", "ingestion_phase_status", "transitions", "job_entries", "job_sources",
+          "catalogue", "documents", "texts", "models", "vectors", "chunks")  # fmt: skip
+
+
+def timed(what: str, work: Callable[[], object]) -> float:
+    """Seconds of the processor, shown."""
+    began = time.process_time()
+    work()
+    spent = time.process_time() - began
+    print(f"{what:58} {spent:6.2f} s", flush=True)
+    return spent
+
+
+async def ingested(folder: Path, database: Path) -> None:
+    async with PhaseFlow(database, embedder=Constant()) as flow:
+        done = await (await flow.start("bench", FolderSource(str(folder), include=["**/*.md"]))).wait()
+        assert done.status == "completed", done.message
+
+
+def copied(database: Path, table: str) -> Callable[[sqlite3.Connection], None]:
+    """Copies the rows of a table, but for what is computed."""
+
+    def copy(connection: sqlite3.Connection) -> None:
+        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        names = ", ".join(columns)
+        connection.execute(f"INSERT OR REPLACE INTO main.{table} ({names}) SELECT {names} FROM old.{table}")
+
+    return copy
+
+
+def main(folder: Path, copies: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        place, old, new = ingest.copies(folder, work / "copies", copies), work / "old.db", work / "new.db"
+        files = sorted(place.rglob("*.md"))
+        whole = timed(
+            "the ingestion as a whole, without the start of Python", lambda: asyncio.run(ingested(place, old))
+        )
+        documents: list = []
+        texts = timed(
+            "reading and extracting", lambda: documents.extend(extract(file.read_bytes(), file.name) for file in files)
+        )
+        chunker, cut = MarkdownChunker(), []
+
+        def cutting() -> None:
+            for file, document in zip(files, documents, strict=True):
+                uri = str(file.relative_to(place))
+                spans = chunker.spans(document.text, document.media_type)
+                above = contexts(document.text, document.media_type, document.title, uri, spans)
+                for head, (start, end) in zip(above, spans, strict=True):
+                    text_hash(f"{head}\n\n{document.text[start:end]}")
+                cut.append((uri, document, spans, above))
+
+        texts += timed("cutting, headings above passages, hashes", cutting)
+        packed: list[postings.Packed] = []
+
+        def words() -> None:
+            for number, (uri, document, spans, above) in enumerate(cut, 1):
+                packed.append(
+                    postings.packed(
+                        postings.Passage(piece_id(number, n), document.text[start:end], head, document.title, uri)
+                        for n, ((start, end), head) in enumerate(zip(spans, above, strict=True))
+                    )
+                )
+
+        texts += timed("words of the index", words)
+        schema.prepare(new)
+        with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+            for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -16384", "foreign_keys = OFF"):
+                connection.execute(f"PRAGMA {pragma}")
+            connection.execute("ATTACH ? AS old", (str(old),))
+            connection.execute("BEGIN")
+            rows = 0.0
+            for table in TABLES:
+                rows += timed(f"rows: {table}", lambda table=table: copied(old, table)(connection))
+            tx = Transaction(connection)
+            key = tx.value("SELECT id FROM knowledge_bases")
+            rows += timed("rows: full-text index", lambda: [postings.put(tx, key, 1, each) for each in packed])
+            rows += timed("commit", lambda: connection.execute("COMMIT"))
+    print(f"\nbound {texts + rows:.2f} s ({texts:.2f} of texts, {rows:.2f} of rows): {whole / (texts + rows):.2f} ×")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks bound")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--copies", type=int, default=5)
+    given = parser.parse_args()
+    main(given.folder, given.copies)
