@@ -43,9 +43,9 @@ def _notebook(size: float) -> str:
 SHAPES: dict[str, tuple[str, Callable[[float], str]]] = {
     "prose": ("md", lambda size: _filled(size, lambda: _some(100))),
     "one-line": ("txt", lambda size: _filled(size, lambda: _some(100), " ")),
-    "letters": ("txt", lambda size: "a " * int(size / 2)),
-    "one-word": ("txt", lambda size: "whale " * int(size / 6)),
-    "no-blanks": ("txt", lambda size: "x" * int(size)),
+    "letters": ("txt", lambda size: "a " * int(size / 2) + _some(3)),
+    "one-word": ("txt", lambda size: "whale " * int(size / 6) + _some(3)),
+    "no-blanks": ("txt", lambda size: "x" * int(size) + _some(3)),
     "headings": ("md", lambda size: _filled(size, lambda: f"## {_some(3)}\n\n{_some(20)}")),
     "html": ("html", lambda size: _filled(size, lambda: f"<h2>{_some(3)}</h2><p>{_some(40)}</p>", "\n")),
     "nested": ("html", lambda size: f"{'<div>' * 20_000}{_filled(size, lambda: _some(100))}{'</div>' * 20_000}"),
