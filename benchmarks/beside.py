@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from search import BESIDE, PASSAGES, Constant, Zipf, timed, told
@@ -104,7 +105,8 @@ async def main(passages: int, rounds: int) -> None:
                 answered.clear()
                 began = time.perf_counter()
                 for number in range(rounds):
-                    statuses.append(await timed(lambda: flow.status("large" if number % 2 else "kb")))  # noqa: B023
+                    asked = partial(flow.status, "large" if number % 2 else "kb")
+                    statuses.append(await timed(asked))
                     await asyncio.sleep(0.01)
                 spent = time.perf_counter() - began
                 print(f"status beside {BESIDE} searches and a job  {told(statuses)}", flush=True)
