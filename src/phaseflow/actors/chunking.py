@@ -12,7 +12,7 @@ from phaseflow.components.context import contexts
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import documents, failpoints
+from phaseflow.store import documents, failpoints, taken_out
 from phaseflow.store.documents import StagedDocument, text_hash
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.pieces import MOST_PIECES
@@ -77,7 +77,8 @@ class ChunkingActor(Actor):
 
     def _store_some(self, tx: Transaction, document: StagedDocument, first: int) -> None:
         self.context.advance(tx, self.phase, Done())
-        documents.add_chunks(tx, document, first, first + STORE_CHUNKS)
+        if taken_out.in_hand(tx, [document.id], DocumentState.LOADED):
+            documents.add_chunks(tx, document, first, first + STORE_CHUNKS)
 
     def _cut_in_thread(self, batch: Sequence[StagedDocument]) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -103,6 +104,8 @@ class ChunkingActor(Actor):
         return replace(cut, hashes=[text_hash(text) for text in cut.embedded_texts()])
 
     def _store(self, tx: Transaction, part: Sequence[_Cut], stored: int) -> list[StagedDocument]:
+        wanted = taken_out.in_hand(tx, [document.id for document, _ in part], DocumentState.LOADED)
+        part = [each for each in part if each[0].id in wanted]
         cut = [outcome for _, outcome in part if isinstance(outcome, StagedDocument)]
         failed = [(document.id, outcome) for document, outcome in part if isinstance(outcome, FailedDocument)]
         chunks = sum(len(document.spans) for document in cut)

@@ -24,12 +24,19 @@ class EmbeddingActor(Actor):
     """Documents with passages in; documents whose passages all have vectors out, in the order of their ids."""
 
     phase = JobPhase.EMBEDDING
+    _release: OrderedRelease | None = None
+
+    def taken_out(self) -> None:
+        """Documents were skipped or deleted."""
+        if self._release is not None:  # else nothing is in hand yet
+            self._release.taken_out()
 
     async def work(self) -> None:
         assert self._receiver is not None
         assert self._sender is not None
         embedder = self.context.plan.components.embedder
         release = OrderedRelease(self.context, self.gate, self._sender, self.spend)
+        self._release = release
         batcher = Batcher(self._receiver, release.take_in, embedder.batch_size, is_awaited=not self.context.plan.lists)
         calls = EmbeddingCalls(self.context, self.gate, release, self.hold)
         retries = EmbeddingRetries(self.context, self.gate, release, calls)

@@ -131,6 +131,8 @@ class EmbeddingCalls:
 
     async def _in_turn(self, chunks: Sequence[Chunk], spent: Spent, slot: _Slot) -> list[Claim]:
         async with self._gate:
+            await self._release.drop_taken_out()
+            chunks = self._release.still_wanted(chunks)
             # Asked again inside: the waits before were outside the gate, and by now the gate may have been closed and
             # opened, or another batch may have been told to wait.
             with self._throttle.turn() as may_call:

@@ -21,6 +21,7 @@ from phaseflow.store import (
     index_spaces,
     knowledge_bases,
     passages,
+    taken_out,
     twins,
 )
 from phaseflow.store.documents import StagedDocument
@@ -158,13 +159,27 @@ class IndexingActor(Actor):
         PhaseProgress(tx, self.context.plan.attempt, self.phase).wait_on(reason)
 
     async def _publish_once(self, batch: Sequence[StagedDocument]) -> None:
+        batch = await self._still_wanted(batch)  # an index outside must not get again what it was told to forget
         good, failed = (list(batch), []) if self._delivery is None else await self._delivery.put(batch)
-        packed = await call_in_abandonable_thread(partial(passages.packed_rest, good))
-        await self.context.write(lambda tx: self._store(tx, good, packed, failed))
+        is_stored = not (good or failed)
+        while not is_stored:
+            packed = await call_in_abandonable_thread(partial(passages.packed_rest, good))
+            is_stored = await self.context.write(partial(self._store, good=good, packed=packed, failed=failed))
+            if not is_stored:
+                good = await self._still_wanted(good)
+                kept = {document.id for document in await self._still_wanted([document for document, _ in failed])}
+                failed = [each for each in failed if each[0].id in kept]
+                is_stored = not (good or failed)
         for _ in good:
             self.spend(None)
         for _, failure in failed:
             self.spend(f"{failure.uri}: {failure.error}")
+
+    async def _still_wanted(self, batch: Sequence[StagedDocument]) -> list[StagedDocument]:
+        """Without those that were skipped or deleted meanwhile."""
+        ids = [document.id for document in batch]
+        wanted = await self.context.database.read(lambda tx: taken_out.in_hand(tx, ids, DocumentState.EMBEDDED))
+        return [document for document in batch if document.id in wanted]
 
     async def _index_most(self, document: StagedDocument) -> StagedDocument:
         """Put the passages of a large document into the full-text index but the last ones, a bounded number at a time.
@@ -182,6 +197,8 @@ class IndexingActor(Actor):
 
     def _store_some(self, document_id: int, packed: Packed, before: int, after: int, tx: Transaction) -> None:
         self.context.advance(tx, self.phase, Done())
+        if not taken_out.in_hand(tx, [document_id], DocumentState.EMBEDDED):
+            return
         passages.note_indexed(tx, document_id, before, after)
         SearchablePassages(tx, self._scope).index(packed)
 
@@ -191,7 +208,11 @@ class IndexingActor(Actor):
         good: list[StagedDocument],
         packed: Packed,
         failed: list[Refused],
-    ) -> None:
+    ) -> bool:
+        """False, and nothing is stored, when any of them was skipped or deleted meanwhile."""
+        ids = [document.id for document in (*good, *(document for document, _ in failed))]
+        if len(taken_out.in_hand(tx, ids, DocumentState.EMBEDDED)) < len(ids):
+            return False
         done = Done(sum(len(d.spans) for d in good), sum(len(d.spans) for d, _ in failed))
         self.context.advance(tx, self.phase, done)
         SearchablePassages(tx, self._scope).index(packed)
@@ -203,6 +224,7 @@ class IndexingActor(Actor):
         if failed:
             self.context.fail(tx, self.phase, [failure for _, failure in failed])
             documents.move(tx, [d.id for d, _ in failed], DocumentState.EMBEDDED, DocumentState.FAILED, at)
+        return True
 
     async def _finish(self) -> None:
         """The crawl is complete and all of it is searchable: take out what is gone, switch, clean up."""

@@ -18,7 +18,7 @@ from phaseflow.components.protocols import Document, Entry, Skipped, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable, SourceDown
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import crawl_frontier, documents, failpoints, texts, twins
+from phaseflow.store import crawl_frontier, documents, failpoints, taken_out, texts, twins
 from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.crawl_frontier import Frontier, ListedEntry
 from phaseflow.store.displaced import DisplacedEntries
@@ -27,7 +27,7 @@ from phaseflow.store.failures import FailedDocument, Failures
 from phaseflow.store.inbox import Inbox
 from phaseflow.store.job_sources import JobSources
 from phaseflow.store.progress import Done
-from phaseflow.store.states import EntryState
+from phaseflow.store.states import DocumentState, EntryState
 from phaseflow.store.transaction import Transaction
 
 STORE_CHARACTERS = 32 * texts.SEGMENT
@@ -217,7 +217,10 @@ class LoadingActor(Actor):
         # same, and what it has written here is rolled back with it.
         counts = Done(len(loaded) + as_before, len(failed), as_before, len(loaded), total, listed_again - len(skipped))
         self.context.advance(tx, self.phase, counts)
-        return staged
+        # What was skipped or deleted while it was read is loaded, and goes no further.
+        taken_out.take_out_some(tx, plan.target.kb_key, [each.uri for each in staged])
+        wanted = taken_out.in_hand(tx, [each.id for each in staged], DocumentState.LOADED)
+        return [each for each in staged if each.id in wanted]
 
     def _hand_over(self, staged: list[StagedDocument]) -> None:
         assert self._sender is not None

@@ -103,6 +103,18 @@ class PendingDocuments:
         del self._pending[document_id]
         self._outcomes[document_id] = error
 
+    @property
+    def ids(self) -> list[int]:
+        """The documents that are open."""
+        return list(self._pending)
+
+    def drop(self, ids: Iterable[int]) -> bool:
+        """Nobody wants these documents any more; whether any of them was open."""
+        dropped = [key for key in ids if self._pending.pop(key, None) is not None]
+        for key in dropped:
+            self._undecided.remove(key)
+        return bool(dropped)
+
     def ready(self, done: Iterable[Chunk] = (), failed: Iterable[int] = ()) -> Sequence[StagedDocument]:
         """The documents that can be handed over once ``done`` and ``failed`` are stored: none before them is open."""
         settled: dict[int, set[int]] = {}

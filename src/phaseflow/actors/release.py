@@ -15,7 +15,7 @@ from phaseflow.actors.pending_documents import Chunk, PendingDocuments, open_chu
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.components.stored_vectors import stored, unit
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
-from phaseflow.store import documents, progress
+from phaseflow.store import documents, progress, taken_out, unused_vectors
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import Done, PhaseProgress
@@ -48,10 +48,32 @@ class OrderedRelease:
         self._storing = anyio.Lock()
         self._results: list[BatchResult] = []
         self._dimension = 0
+        self._told = self._looked = 0
+
+    def taken_out(self) -> None:
+        """Documents were skipped or deleted: what is in hand of them is to be dropped."""
+        self._told += 1
+
+    async def drop_taken_out(self) -> None:
+        """Drop what is in hand of documents that were skipped or deleted, before anything is paid for it. Inside the
+        gate."""
+        if self._looked == self._told:
+            return
+        async with self._storing:
+            told, ids = self._told, self._pending.ids
+            wanted = await self._context.database.read_long(
+                lambda tx: taken_out.in_hand(tx, ids, DocumentState.CHUNKED)
+            )
+            is_shorter = self._pending.drop(set(ids) - wanted)
+            self._looked = told
+        if is_shorter:
+            await self.store(BatchResult())  # those behind them may be ready
 
     async def take_in(self, staged: Sequence[StagedDocument]) -> list[Chunk]:
         """Take documents in; their chunks whose texts have to be asked for. What has its vector is stored as done."""
         chunks: list[Chunk] = []
+        if self._told:
+            self._told += 1  # they may be from before: looked at once more, with what is in hand
         for document in staged:
             chunks += self._pending.add(document, await _open_chunks_of(document))
         wanted: list[Chunk] = []
@@ -97,14 +119,18 @@ class OrderedRelease:
             # Documents leave with the last part only. If an earlier one is all that gets stored, its chunks have their
             # vectors and their documents are read again from the store: nothing is handed over half.
             *most, last = _parts(done) or [[]]
+            gone: set[int] = set()
             for n, part in enumerate(most):
                 stored = results if n == 0 else ()
-                await self._context.write(partial(self._write, results=stored, done=part, computed=computed))
+                gone |= await self._context.write(partial(self._write, results=stored, done=part, computed=computed))
                 computed = max(0, computed - len(part))
             stored = () if most else results
-            await self._context.write(
+            gone |= await self._context.write(
                 partial(self._write, results=stored, done=last, computed=computed, failed=failed, ready=ready)
             )
+            self._pending.drop(gone)
+            failed = {key: failure for key, failure in failed.items() if key not in gone}
+            ready = [document for document in ready if document.id not in gone]
             # Memory follows the rows: had it changed first, a write that fails would leave chunks that count as done
             # here and nowhere else, and their documents would never leave.
             self._settle(results, done, failed, ready)
@@ -127,10 +153,17 @@ class OrderedRelease:
         computed: int,
         failed: Mapping[int, FailedDocument] = MappingProxyType({}),
         ready: Sequence[StagedDocument] = (),
-    ) -> None:
-        """``computed``: so many of the chunks ``done`` have a vector that was computed for them."""
+    ) -> set[int]:
+        """The documents of which nothing is stored, for they were skipped or deleted meanwhile. ``computed``: so many
+        of the chunks ``done`` have a vector that was computed for them."""
         plan = self._context.plan
         vectors = ModelVectors(tx, plan.model_id)
+        ids = {*failed, *(chunk.document_id for chunk in done), *(document.id for document in ready)}
+        gone = ids - taken_out.in_hand(tx, ids, DocumentState.CHUNKED)
+        unwanted = [chunk for chunk in done if chunk.document_id in gone]
+        done = [chunk for chunk in done if chunk.document_id not in gone]
+        failed = {key: failure for key, failure in failed.items() if key not in gone}
+        ready = [document for document in ready if document.id not in gone]
         counts = Done(
             processed=len(done),
             failed=sum(self._pending.open_chunks(key) for key in failed),
@@ -153,6 +186,10 @@ class OrderedRelease:
         if self._context.plan.components.embedder.throttle.wait_s():
             # Again, since counting says that it moves: what was stored here had been asked for before.
             PhaseProgress(tx, plan.attempt, JobPhase.EMBEDDING).wait_on(WaitingOn.RATE_LIMIT)
+        if unwanted:  # their vectors are paid for: kept for a while, as those of a document that was deleted
+            rows = [(None, chunk.text_hash) for chunk in unwanted]
+            unused_vectors.let_go(tx, plan.target.kb_key, rows, at_once=False)
+        return gone
 
     def _check_dimension(self, tx: Transaction, found: "Vectors") -> None:
         dimension = int(found.shape[1])

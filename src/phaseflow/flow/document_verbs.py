@@ -16,7 +16,7 @@ from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.new_document import check_metadata
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.inputs import as_text
-from phaseflow.store import jobs, knowledge_bases, passages
+from phaseflow.store import jobs, knowledge_bases, passages, taken_out
 from phaseflow.store.catalogue import Catalogue, KnownDocument
 from phaseflow.store.failures import Failures
 from phaseflow.store.inbox import Inbox
@@ -48,11 +48,11 @@ class DocumentVerbs:
 
     async def skip(self, kb_id: str, document: str) -> _DocumentChange:
         """Take it out of search, and leave it out."""
-        return await self._change(kb_id, document, _skip)
+        return await self._change(kb_id, document, _skip, takes_out=True)
 
     async def skip_each(self, kb_id: str, uris: Sequence[str]) -> None:
         """Leave out each that there is, in one transaction; give a bounded number of them."""
-        await self._change_each(kb_id, uris, _skip)
+        await self._change_each(kb_id, uris, _skip, takes_out=True)
 
     async def set_metadata(self, kb_id: str, document: str, metadata: Mapping[str, Any]) -> _DocumentChange:
         """Replace its metadata."""
@@ -69,14 +69,14 @@ class DocumentVerbs:
         def change(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> str | None:
             if known.source in Catalogue(tx, key).holders():
                 raise HeldBySource(known.uri, known.source, "skip it instead, or delete it there")
-            _take_out(tx, key, known.uri)
             gone = PushedDocuments(tx, key).remove(known.uri)
+            _take_out(tx, key, known.uri)
             Catalogue(tx, key).remove(known.uri)
             return None if gone is None else gone.file
 
-        return await self._change(kb_id, document, change)
+        return await self._change(kb_id, document, change, takes_out=True)
 
-    async def _change(self, kb_id: str, document: str, change: Change) -> _DocumentChange:
+    async def _change(self, kb_id: str, document: str, change: Change, *, takes_out: bool = False) -> _DocumentChange:
         check_kb_id(kb_id)
         name = as_text("document", document)
 
@@ -87,13 +87,21 @@ class DocumentVerbs:
                 raise DocumentNotFound(kb_id, name)
             return known.uri, change(tx, kb.key, known, at)
 
-        (uri, file), job_id = await self._engine.change_documents(kb_id, write)
+        (uri, file), job_id = await self._engine.change_documents(
+            kb_id, write, taken_out=(lambda changed: [changed[0]]) if takes_out else None
+        )
         if file is not None:
             await anyio.to_thread.run_sync(self._engine.uploads.remove, kb_id, [file])
         return uri, job_id
 
     async def _change_each(
-        self, kb_id: str, uris: Sequence[str], change: Callable[..., None], *, is_push: bool = False
+        self,
+        kb_id: str,
+        uris: Sequence[str],
+        change: Callable[..., None],
+        *,
+        is_push: bool = False,
+        takes_out: bool = False,
     ) -> None:
         check_kb_id(kb_id)
 
@@ -104,7 +112,9 @@ class DocumentVerbs:
                 if known is not None:
                     change(tx, key, known, at)
 
-        await self._engine.change_documents(kb_id, write, is_push=is_push)
+        await self._engine.change_documents(
+            kb_id, write, is_push=is_push, taken_out=(lambda _: uris) if takes_out else None
+        )
 
 
 def _retry(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None:
@@ -121,8 +131,9 @@ def _skip(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None
 
 
 def _take_out(tx: Transaction, key: str, uri: str) -> None:
-    """Out of search, out of the inbox and out of the failures; a version on its way is gone when it gets there."""
+    """Out of search, the inbox and the failures, and off its way; after it was skipped, or what was pushed removed."""
     Inbox(tx, key).withdraw(uri)
     Failures(tx, key).uncount(uri)
     Failures(tx, key).clear([uri])
     passages.withdraw_live(tx, key, uri)
+    taken_out.take_out(tx, key, uri)

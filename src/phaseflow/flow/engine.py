@@ -1,6 +1,6 @@
 """``Engine``: what the parts of ``PhaseFlow`` share, how it begins, and how it ends."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -120,9 +120,16 @@ class Engine:
         return self._running
 
     async def change_documents(
-        self, kb_id: str, change: Callable[[Transaction, datetime], T], *, is_push: bool = False
+        self,
+        kb_id: str,
+        change: Callable[[Transaction, datetime], T],
+        *,
+        is_push: bool = False,
+        taken_out: Callable[[T], Sequence[str]] | None = None,
     ) -> tuple[T, str | None]:
         """Write durably, and make a job for what waits in the inbox where one is due: (the value, the newest job).
+
+        ``taken_out`` tells from the value which documents were taken out.
 
         After a failed or cancelled job one is due only for what is pushed; all else waits for that, or for a start.
         """
@@ -138,6 +145,9 @@ class Engine:
             hub.feed.touch(kb_id)
             if result[2]:
                 scheduler.abandon(kb_id)
+            supervisor = scheduler.supervisor_of(kb_id)
+            if supervisor is not None and taken_out is not None:
+                supervisor.taken_out(taken_out(result[0]))
             scheduler.asked(kb_id)
 
         value, job_id, _ = await hub.database.write(write, durable=True, then=written)

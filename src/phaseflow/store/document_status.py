@@ -17,6 +17,7 @@ from phaseflow.domain.vocabulary import PHASES, DocumentStatus, JobPhase
 from phaseflow.store import status_candidates, texts
 from phaseflow.store.pieces import number_of, pieces_of
 from phaseflow.store.states import IS_IN_HAND, IS_LISTED, IS_SEARCHABLE, DocumentState
+from phaseflow.store.taken_out import UNWANTED
 from phaseflow.store.transaction import Row, Transaction
 
 SCAN: Final = 200
@@ -81,7 +82,7 @@ _BESIDE: Final = (
     " LEFT JOIN requests AS r ON r.kb_id = c.kb_id AND r.uri = c.uri AND (coalesce(r.job_seq, 0) <> ?3 OR ?4)"
     " LEFT JOIN job_entries AS e ON e.job_seq = ?3 AND e.uri = c.uri"
     " LEFT JOIN documents AS o ON o.id = (SELECT max(id) FROM documents AS d"
-    f"  WHERE d.kb_id = c.kb_id AND d.uri = c.uri AND d.{IS_IN_HAND} AND d.job_seq = ?3)"
+    f"  WHERE d.kb_id = c.kb_id AND d.uri = c.uri AND d.{IS_IN_HAND} AND d.job_seq = ?3 AND NOT c.skipped)"
     " LEFT JOIN failures AS f ON f.kb_id = c.kb_id AND f.uri = c.uri"
     f" LEFT JOIN documents AS l ON l.kb_id = c.kb_id AND l.index_version = ?2 AND l.uri = c.uri AND l.{IS_SEARCHABLE}"
 )
@@ -189,7 +190,7 @@ def version_of(tx: Transaction, seen: View, uri: str) -> tuple[int, str, int] | 
         seen.kb_key, seen.index_version, uri,
     ) or tx.row(
         f"SELECT d.id, d.uri, d.characters FROM documents AS d WHERE d.kb_id = ?1 AND d.uri = ?2 AND d.{IS_IN_HAND}"
-        f" AND d.state > {DocumentState.STORING} ORDER BY d.id DESC LIMIT 1",
+        f" AND d.state > {DocumentState.STORING} AND NOT {UNWANTED} ORDER BY d.id DESC LIMIT 1",
         seen.kb_key, uri,
     )  # fmt: skip
     return None if row is None else (row[0], row[1], row[2])

@@ -9,12 +9,12 @@ from typing import Final, NamedTuple
 from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.status import timestamp
 from phaseflow.store import documents, knowledge_bases, postings, texts
-from phaseflow.store.catalogue import EFFECTIVE_METADATA, PUSH
+from phaseflow.store.catalogue import EFFECTIVE_METADATA
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.pieces import PIECE_BITS, document_of, pieces_of
 from phaseflow.store.postings import Packed, Passage
-from phaseflow.store.pushed import STAMP
 from phaseflow.store.states import IS_ON_ITS_WAY, IS_SEARCHABLE, DocumentState, EntryState
+from phaseflow.store.taken_out import UNWANTED
 from phaseflow.store.transaction import Transaction, json_array
 
 _SOURCE: Final = "coalesce((SELECT source FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri), d.source)"
@@ -22,13 +22,6 @@ _FOUND: Final = (
     f"EXISTS (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?3 AND e.uri = d.uri AND e.state < {EntryState.SKIPPED})"
     " AND NOT EXISTS (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri AND c.skipped = 1)"
 )
-_UNWANTED: Final = (
-    "(EXISTS (SELECT 1 FROM catalogue AS c WHERE c.kb_id = d.kb_id AND c.uri = d.uri AND c.skipped = 1)"
-    f" OR d.source = '{PUSH}' AND NOT EXISTS (SELECT 1 FROM pushed AS p WHERE p.kb_id = d.kb_id AND p.uri = d.uri"
-    f"  AND (d.stamp IS NULL OR d.stamp NOT GLOB '{STAMP}*' OR d.stamp GLOB '{STAMP}' || p.id || ' *')))"
-)
-"""SQL for versions that are not to be seen: of a document that is skipped, or was pushed and then deleted, even if it
-has been pushed again since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +108,7 @@ class SearchablePassages:
         )  # fmt: skip
         self.tx.run(
             f"UPDATE documents AS d SET state = {DocumentState.GONE}, search_revision = NULL"
-            f" WHERE id IN (SELECT value FROM json_each(?1)) AND {_UNWANTED}",
+            f" WHERE id IN (SELECT value FROM json_each(?1)) AND {UNWANTED}",
             ids,
         )
 

@@ -10,7 +10,7 @@ from phaseflow.domain.indexed_with import OWN_INDEX, IndexedWith, made_again, st
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.ocr import mark
 from phaseflow.domain.settings import Settings
-from phaseflow.domain.vocabulary import Intent, JobPhase, JobStatus, PhaseStatus
+from phaseflow.domain.vocabulary import Intent, JobPhase, PhaseStatus
 from phaseflow.store import (
     documents,
     failpoints,
@@ -198,13 +198,3 @@ def _give_back(tx: Transaction, record: JobRecord, phase: JobPhase) -> tuple[int
         return Failures(tx, key).standing(job_seq, uris), len(uris)  # one that was skipped since has no failure
     count, open_chunks, chunks = documents.requeue_failed(tx, job_seq, phase, DISCARD)
     return count, {JobPhase.CHUNKING: count, JobPhase.EMBEDDING: open_chunks}.get(phase, chunks)
-
-
-def purge_leftovers(tx: Transaction, plan: Plan) -> int:
-    """Give some of what cancelled or failed jobs before this one left on its way to the janitor; how many documents.
-
-    None of a paused job: it had its turn, but all that could run of it is held.
-    """
-    if jobs.record(tx, plan.attempt.job_id).state.get_overall_status() is JobStatus.PAUSED:
-        return 0
-    return documents.purge_staged(tx, plan.target.kb_key, plan.attempt.job_seq, DISCARD)

@@ -5,8 +5,8 @@ Whenever either may have changed it looks at both and makes one move after anoth
 matter what happened in between, or how often it is told.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
@@ -28,9 +28,9 @@ from phaseflow.domain.vocabulary import Intent, JobPhase, JobStatus, PhaseStatus
 from phaseflow.store import failpoints
 from phaseflow.store.states import HANDED_TO
 from phaseflow.store.stop_deadline import WRITES_S
+from phaseflow.supervisor.clearing import Clearing
 from phaseflow.supervisor.draining import Draining
 from phaseflow.supervisor.moves import Move, completing, failing, on, pausing, unless_changed
-from phaseflow.supervisor.run_start import purge_leftovers
 from phaseflow.tracker import StateHub
 
 STOP_S = 1.0
@@ -60,6 +60,7 @@ class Supervisor:
         self._actors = self._make_actors(context)
         self._draining = Draining(self._actors)
         self.until_drained = self._draining.until_drained
+        self._clearing = Clearing(hub.database, plan, self._not_stored)
 
     async def run(self) -> None:
         """Oversee the job. Cancelling drops the work in hand; what is committed stays."""
@@ -67,7 +68,7 @@ class Supervisor:
         async with send, receive:
             try:
                 with self._scope:
-                    await self._purge_leftovers()
+                    await self._clearing.purge_leftovers(lambda: self._mail[1].statistics().current_buffer_used > 0)
                     await self._work(receive)
             finally:
                 for actor in self._actors:
@@ -104,6 +105,12 @@ class Supervisor:
             self._verbs_in_progress -= 1
             self.wake()
 
+    def taken_out(self, uris: Sequence[str]) -> None:
+        """These documents were skipped or deleted: nothing begins on them any more."""
+        self._clearing.taken_out(uris)
+        self._drop_taken_out()
+        self.wake()
+
     def abandon(self) -> None:
         """Drop everything in hand at once: the job was cancelled."""
         self._scope.cancel()
@@ -118,27 +125,15 @@ class Supervisor:
         loaded, chunked, embedded = (Handoff(context.database, seq, state) for state in HANDED_TO.values())
         loading = LoadingActor(context, self.wake, None, loaded.sender)
         self.asked, self.hurry = loading.asked, loading.hurry
-        return [
-            loading,
-            ChunkingActor(context, self.wake, loaded.receiver, chunked.sender),
-            EmbeddingActor(context, self.wake, chunked.receiver, embedded.sender),
-            IndexingActor(context, self.wake, embedded.receiver, None),
-        ]
+        chunking = ChunkingActor(context, self.wake, loaded.receiver, chunked.sender)
+        embedding = EmbeddingActor(context, self.wake, chunked.receiver, embedded.sender)
+        self._drop_taken_out = embedding.taken_out
+        return [loading, chunking, embedding, IndexingActor(context, self.wake, embedded.receiver, None)]
 
     def _touch(self) -> None:
         self._hub.feed.touch(self.kb_id, progress_only=True)
         if self._is_blocked:
             self.wake()  # this may have been the last that could move beside a phase that is held
-
-    async def _purge_leftovers(self) -> None:
-        """Until someone has a word: what is left then waits for the next run."""
-        discarded = 1
-        database = self._hub.database
-        with suppress(StoreUnavailable, JobNotFound):  # the engine stops; deleted with its knowledge base
-            while discarded and not self._mail[1].statistics().current_buffer_used:
-                discarded = await database.until_stored(
-                    lambda: database.write(lambda tx: purge_leftovers(tx, self._plan)), self._not_stored
-                )
 
     async def _oversee(self, mail: MemoryObjectReceiveStream[None]) -> None:
         with anyio.CancelScope() as waiting:
@@ -157,6 +152,10 @@ class Supervisor:
                 return True  # deleted with its knowledge base
             if self._verbs != verbs_before:
                 continue  # it may be older than that verb, and would open a gate that it has closed
+            if self._clearing.is_due and state.get_overall_status() is JobStatus.RUNNING:
+                await self._clearing.take_out()
+                self._drop_taken_out()  # again: it may have looked before
+                continue
             self._set_gates(state)
             if not self._stopping and await self._draining.beside_failure():
                 continue
