@@ -47,6 +47,22 @@ COUNTS_OF_VERSIONS = ("chunking", "embedding", "indexing")
 """What a verb takes out has been counted by these; its rows are gone."""
 
 
+_IN_HAND = (
+    "SELECT count(*) FROM documents AS d WHERE d.job_seq = j.seq AND d.state = 1",
+    "SELECT count(c.id) FROM documents AS d JOIN chunks AS c ON c.id >= d.id << 20 AND c.id < (d.id + 1) << 20"
+    " WHERE d.job_seq = j.seq AND d.state = 2 AND c.vector_id IS NULL",
+    "SELECT coalesce(sum(d.chunk_count), 0) FROM documents AS d WHERE d.job_seq = j.seq AND d.state = 3",
+)
+_LEFT_AND_IN_HAND = (
+    "SELECT * FROM (SELECT p.phase_name, p.items_available - p.items_processed - p.items_failed AS has_left,"
+    f" CASE p.phase_name WHEN 'chunking' THEN ({_IN_HAND[0]}) WHEN 'embedding' THEN ({_IN_HAND[1]})"
+    f" ELSE ({_IN_HAND[2]}) END AS in_hand FROM ingestion_jobs AS j JOIN ingestion_phase_status AS p ON p.job_id = j.id"
+    " WHERE p.phase_name <> 'loading' AND j.cancelled_at IS NULL AND j.seq ="
+    "  (SELECT max(n.seq) FROM ingestion_jobs AS n WHERE n.kb_id = j.kb_id)) WHERE has_left <> in_hand"
+)
+"""Of the newest job, the phases whose counts leave something else to be done than their rows do."""
+
+
 class DownLoader(PieceOfLoader):
     """A source that can be down."""
 
@@ -170,6 +186,12 @@ class Documents(Engine):
         if self.taken_out:
             found = [each for each in found if not (each.startswith(COUNTS_OF_VERSIONS) and " its rows are " in each)]
         assert found == []
+
+    @invariant()
+    def what_a_phase_has_to_do_is_what_it_has_in_hand(self) -> None:
+        """Also of documents that were skipped or deleted: nothing of them is left to be done, or paid for."""
+        if self.database.exists() and hasattr(self, "flow"):
+            assert select(self.database, _LEFT_AND_IN_HAND) == []
 
     @invariant()
     def a_document_has_one_status(self) -> None:
