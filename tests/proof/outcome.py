@@ -100,6 +100,18 @@ def embedded(database: Path, fingerprint: str | None = None, *, kept: bool = Fal
             return set()
 
 
+def waited_for(database: Path, uri: str | None = None) -> set[bytes]:
+    """The hashes of the texts that wait for their vectors: of the document ``uri``, or of all that are wanted."""
+    with connected(database) as connection:
+        rows = connection.execute(
+            "SELECT c.text_hash FROM documents AS d JOIN chunks AS c ON c.id >= d.id << 20 AND c.id < (d.id + 1) << 20"
+            " WHERE d.state = 2 AND c.vector_id IS NULL AND iif(?1 IS NULL, EXISTS (SELECT 1 FROM catalogue AS k"
+            "  WHERE k.kb_id = d.kb_id AND k.uri = d.uri AND k.skipped = 0), d.uri = ?1)",
+            (uri,),
+        )
+        return {row[0] for row in rows}
+
+
 def bases(database: Path) -> set[str]:
     """The keys of the knowledge bases that were not deleted."""
     with connected(database) as connection:

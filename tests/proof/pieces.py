@@ -66,11 +66,17 @@ class PieceOfEmbedder(Piece):
         super().__init__()
         self.database = database
         self.paid_again: list[str] = []
+        self.unwanted: set[bytes] = set()
+        """Hashes of texts of documents that were taken out; …"""
+        self.paid_in_vain: list[str] = []
+        """… and those that were asked for all the same, while no other document had them."""
 
     async def embed_documents(self, texts: list[str]) -> list[list[float]]:
         with self._at_work():
             stored = outcome.embedded(self.database)
             self.paid_again += [text for text in texts if text_hash(text) in stored]
+            unwanted = self.unwanted and self.unwanted - outcome.waited_for(self.database)
+            self.paid_in_vain += [text for text in texts if text_hash(text) in unwanted]
             await self._pass()
             return [vector_of(text) for text in texts]
 

@@ -105,7 +105,9 @@ class Documents(Engine):
     @rule(name=ANY)
     def skip_document(self, name: str) -> None:
         if self._known(name):
+            waiting = outcome.waited_for(self.database, name)
             self.call(lambda: self.flow.skip_document("kb", name))
+            self.embedder.unwanted |= waiting
             self.skipped.add(name)
             self.taken_out = True
 
@@ -113,12 +115,14 @@ class Documents(Engine):
     def delete_document(self, name: str) -> None:
         if not self._known(name):
             return
+        waiting = outcome.waited_for(self.database, name)
         try:
             self.call(lambda: self.flow.delete_document("kb", name))
         except HeldBySource:
             assert name not in self.pushed
             return
         assert name in self.pushed
+        self.embedder.unwanted |= waiting
         self.taken_out = True
         del self.pushed[name]
         self.metadata.pop(name, None)
@@ -227,6 +231,7 @@ class Documents(Engine):
         for name, said in self.metadata.items():
             assert self.call(partial(self.flow.document, "kb", name)).metadata == said
         assert self.embedder.paid_again == []
+        assert self.embedder.paid_in_vain == []
 
     def _expected(self) -> dict[str, str]:
         held = {path.name: path.read_bytes() for path in self.folder.iterdir()}
