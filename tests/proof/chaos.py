@@ -303,8 +303,14 @@ class Chaos:
         """
         completed = 0
         for _ in range(4):
+            # The riot may have thinned the folder out: without a yes beforehand each job would wait for one.
             command = terminal.Command(
-                self.database, self.shelf.folder, server.base_url, self.notes.with_suffix(".log"), wait_s=CALM_S
+                self.database,
+                self.shelf.folder,
+                server.base_url,
+                self.notes.with_suffix(".log"),
+                wait_s=CALM_S,
+                allow_deletes=True,
             )
             completed += await anyio.to_thread.run_sync(command.ended, None) == 0
             if completed == 2:

@@ -24,7 +24,8 @@ POINTS = (
     "chunking.between",
     "embedding.answered", "embedding.writing", "embedding.between", "indexing.writing", "indexing.between",
     "indexing.withdrawn", "indexing.switched", "indexing.cleaned", "supervisor.running", "supervisor.paused",
-    "supervisor.completed", "supervisor.failed", "janitor.removed_some",
+    "supervisor.completed", "supervisor.failed", "janitor.removed_some", "clearing.taken_out", "loading.listed",
+    "loading.taken", "indexing.guarded", "run_start.requeued",
 )  # fmt: skip
 VERBS = ("start", "start", "anew", "pause", "resume", "resume", "cancel", "retry", "pause phase", "resume phase", "ask")
 POLICIES = Policies(

@@ -25,13 +25,22 @@ ENDS_S = 15
 class Command:
     """One process. ``ended`` says how it ended, and raises Contradiction when that was not as it should."""
 
-    def __init__(self, database: Path, documents: Path, base_url: str, log: Path, *, wait_s: float = ENDS_S) -> None:
+    def __init__(
+        self,
+        database: Path,
+        documents: Path,
+        base_url: str,
+        log: Path,
+        *,
+        wait_s: float = ENDS_S,
+        allow_deletes: bool = False,
+    ) -> None:
         self._log = log
         self._wait_s = wait_s
         words = [
             "ingest", documents, "--kb", KB, "--db", database, "--embedder", "openai", "--embedding-url", base_url,
             "--embedding-model", MODEL, "--chunk-size", SETTINGS["chunk_size"], "--chunk-overlap",
-            SETTINGS["chunk_overlap"],
+            SETTINGS["chunk_overlap"], *(["--allow-deletes"] if allow_deletes else []),
         ]  # fmt: skip
         command = [sys.executable, "-m", "phaseflow", *map(str, words)]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PHASEFLOW_")}
