@@ -74,10 +74,16 @@ class Actor(ABC):
         self.gate.close()
         self._report()
 
-    def spend(self, error: str | None) -> None:
-        """Count one document against the error budget. Raises PhaseFailed when it is spent."""
+    def spend(self, error: str | None, *, is_known: bool = False) -> None:
+        """Count one document against the error budget. Raises PhaseFailed when it is spent.
+
+        ``is_known``: it failed in an earlier job, so that it says nothing new about the phase: whoever has a dozen
+        broken documents retried learns that they are still broken, and the others go on.
+        """
         self._succeeded += error is None
         self._last_error = error or self._last_error
+        if is_known:
+            return
         why = self.budget.spend(error is not None)
         if why is not None:
             raise PhaseFailed(f"{why}; the last one: {self._last_error}")

@@ -133,11 +133,11 @@ class LoadingActor(Actor):
         await self.context.write(
             partial(self._store, reader=reader, done=part, loaded=loaded, begun=begun), self._hand_over
         )
-        for _, outcome in part:
+        for entry, outcome in part:
             if not isinstance(outcome, FailedDocument):
                 self.spend(None)
             elif outcome.counts:
-                self.spend(f"{outcome.uri}: {outcome.error}")
+                self.spend(f"{outcome.uri}: {outcome.error}", is_known=bool(entry.has_failed))
 
     async def _store_text(self, loaded: LoadedText) -> StagedDocument:
         """Store a large text, some segments at a time. It is nobody's yet: what a crash leaves of it is read again."""

@@ -21,7 +21,8 @@ from phaseflow.store.transaction import Transaction, json_array
 class ListedEntry:
     """A document that the source has, and what the knowledge base holds of it: its content hash (hex) and stamp.
 
-    ``is_skipped``: 1 when it is left out on request. ``is_held``: another source holds it; its links count.
+    ``is_skipped``: 1 when it is left out on request. ``has_failed``: 1 when it failed in an earlier job.
+    ``is_held``: another source holds it; its links count.
     """
 
     id: int
@@ -33,6 +34,7 @@ class ListedEntry:
     known_stamp: str | None = None
     source: str = "default"
     is_skipped: int = 0
+    has_failed: int = 0
     is_held: bool = False
 
 
@@ -142,7 +144,9 @@ class Frontier:
         rows = self.tx.rows(
             "SELECT e.id, e.uri, e.size, e.stamp, e.depth, iif(r.anew, NULL, d.content_hash),"
             " iif(d.source = e.source, d.stamp, NULL), e.source,"
-            " coalesce(c.skipped, 0) FROM job_entries AS e"
+            " coalesce(c.skipped, 0),"
+            " EXISTS (SELECT 1 FROM failures AS f WHERE f.kb_id = ?3 AND f.uri = e.uri AND f.job_seq <> ?1)"
+            " FROM job_entries AS e"
             " LEFT JOIN requests AS r ON r.kb_id = ?3 AND r.uri = e.uri AND r.job_seq = ?1"
             " LEFT JOIN catalogue AS c ON c.kb_id = ?3 AND c.uri = e.uri"
             f" LEFT JOIN documents AS d ON d.kb_id = ?3 AND d.index_version = ?4 AND d.uri = e.uri"
