@@ -258,6 +258,8 @@ async def test_attributes_are_metadata_that_a_search_is_filtered_by(service: Ser
         "filters": [{"type": "eq", "key": "ripe", "value": True}, {"type": "gte", "key": "n", "value": 3}],
     }
     assert await found(filters=wanted) == ["b.txt"]
+    refused = await ask(http, "POST", f"{path}/{id_}", 400, json={"attributes": {"title": "mine"}})
+    assert refused["error"]["param"].startswith("attributes")
     await ask(http, "POST", f"{path}/{id_}", json={"attributes": {"n": 2}})
     assert await found(filters=wanted) == []
     assert await found(filters={"type": "lt", "key": "n", "value": 3}) == ["b.txt"]

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.errors import DocumentNotFound
+from phaseflow.domain.new_document import check_metadata
 from phaseflow.domain.status import KnowledgeBase
 from phaseflow.flow import PhaseFlow
 from phaseflow.http.endpoint import Endpoint, JsonResult, RequestContext
@@ -51,7 +52,7 @@ async def _get_store_file(call: RequestContext[StoreFilePath, None]) -> Response
 async def _update_store_file(call: RequestContext[StoreFilePath, AttributesBody]) -> Response | JsonResult:
     kb_id, flow = call.at.vector_store_id, call.state.flow
     found = await _found_file(flow, kb_id, call.at.file_id)
-    await flow.set_metadata(kb_id, found.uri, call.body.attributes or {})
+    await flow.set_metadata(kb_id, found.uri, check_metadata(call.body.attributes or {}, "attributes"))
     return await _answer(call, kb_id, await flow.document(kb_id, found.uri))
 
 
