@@ -5,13 +5,14 @@ from pathlib import Path
 
 import anyio
 
-from phaseflow import JobStatus, JobStatusResponse, PhaseFlow, Policies, RetryPolicy
+from phaseflow import GuardPolicy, JobStatus, JobStatusResponse, PhaseFlow, Policies, RateLimited, RetryPolicy
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.actors.put_aside import MOST, PutAside
 from phaseflow.actors.source_reading import IN_FLIGHT
 from phaseflow.components.protocols import Document, Entry, Known
-from phaseflow.domain.errors import TransientError
+from phaseflow.domain.errors import LeftAlone, TransientError
 from phaseflow.domain.policy import BudgetPolicy
+from phaseflow.domain.vocabulary import WaitingOn
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_control import QUICK, finished, until
 
@@ -43,6 +44,21 @@ class Faulty:
         return Document(entry, text, entry.uri, "text/plain", entry.uri.encode()[:16], links=links)
 
 
+class Refusing(Faulty):
+    """A site with a page that it always refuses for its rate, and that is then left alone for a while, as a whole."""
+
+    closed_until = 0.0
+
+    async def load(self, entry: Entry, known: Known | None) -> Document:
+        now = anyio.current_time()
+        if now < self.closed_until:
+            raise LeftAlone("left alone", retry_after_s=self.closed_until - now)
+        if entry.uri in self.failing:
+            self.closed_until = now + 0.3
+            raise RateLimited("answered 429", retry_after_s=0.3)
+        return await super().load(entry, known)
+
+
 def flow_with(database: Path, loader: Faulty, policies: Policies = PATIENT) -> PhaseFlow:
     return PhaseFlow(database, loader=loader, embedder=CountingEmbedder(), policies=policies)
 
@@ -68,6 +84,21 @@ async def test_all_others_are_read_while_some_wait_for_their_next_attempt(databa
         200,
         0,
     ), "and after a pause they are tried at once"
+
+
+async def test_a_page_that_is_always_refused_for_its_rate_keeps_no_other_back(database: Path) -> None:
+    loader = Refusing([f"{n}.txt" for n in range(60)], {"1.txt": 10**6})
+    policies = Policies(guard=GuardPolicy(rate_limited_s=2))
+    async with flow_with(database, loader, policies) as flow:
+        job = await flow.start("kb")
+        with anyio.fail_after(20):
+            paused = await until(flow, lambda s: s.status is JobStatus.PAUSED)
+            assert "answers only with rate limits" in paused.message
+            assert (await flow.kb("kb")).documents == 118, "59 pages and what they link to are searchable"
+            await flow.skip_document("kb", "1.txt")
+            await flow.resume("kb")
+            final = await finished(job)
+    assert (final.status, final.metrics.documents_failed) == (JobStatus.COMPLETED, 0)
 
 
 async def test_with_a_depth_limit_the_deeper_ones_wait(database: Path) -> None:
@@ -120,15 +151,15 @@ async def test_those_aside_are_due_in_their_time() -> None:
     limits = LoadingLimits(None, lambda: now[0])
     aside = PutAside(limits, few=2)
     aside.put(1, aside.tries(1), 5)
-    assert (aside.has_room(), aside.sorted_out(), aside.wait_s()) == (True, ([1], []), 5)
+    assert (aside.has_room(), aside.sorted_out(), aside.next()) == (True, ([1], []), (5, WaitingOn.RETRY))
     aside.put(2, aside.tries(2), 9)
     assert (aside.has_room(), aside.has_room(2), aside.has_room(3)) == (False, True, False)
     now[0] = 107
-    assert (aside.sorted_out(), aside.wait_s()) == (([2], [1]), 0)
+    assert (aside.sorted_out(), aside.next()[0]) == (([2], [1]), 0)
     assert (aside.tries(1).attempt, aside.tries(1).waited_s, aside.tries(1).began) == (2, 5, 100)
     limits.passed()
     assert aside.has_room(3), "others pass: it is not the source"
     aside.settle(1)
-    assert (aside.tries(1).attempt, aside.wait_s()) == (1, 2)
+    assert (aside.tries(1).attempt, aside.next()[0]) == (1, 2)
     aside.forget()
     assert aside.sorted_out() == ([], [])

@@ -14,6 +14,7 @@ from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import (
     ComponentUnavailable,
     DocumentError,
+    LeftAlone,
     RateLimited,
     SourceDown,
     TransientError,
@@ -25,6 +26,9 @@ from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store.crawl_frontier import ListedEntry
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import PhaseProgress
+
+AFTER_OTHERS_S = 0.5
+"""How long a page that a site has refused waits for those that were not asked since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +78,23 @@ class DocumentReader:
         """
         if entry.is_skipped:
             return LeftOut()
-        tries, limited, down = self._aside.tries(entry.id), 0, 0
+        tries, down = self._aside.tries(entry.id), 0
         while self._gate.is_open:  # asked, not entered: the page is inside the gate already
             try:
                 outcome = await self._load(entry)
                 if entry.is_held:
                     outcome = Followed() if isinstance(outcome, FailedDocument) else Followed(outcome.links)
             except RateLimited as error:  # no fault of the page, and no attempt
-                limited += 1
-                await self._wait_out(error, limited)
+                is_own = not isinstance(error, LeftAlone)
+                tries.limited += is_own
+                if not getattr(self._loader, "follows_links", False):
+                    await self._wait_out(error, tries.limited)
+                elif not self._pause_if(self._limits.why_pause(error)):
+                    # A site keeps its own pace. What it has no room for waits beside the others, and those that were
+                    # not asked meanwhile go first: it may be this page alone that is refused, for ever.
+                    room_s = self._limits.wait_s(error, tries.limited) + (AFTER_OTHERS_S if is_own else 0)
+                    self._aside.put_limited(entry.id, tries, room_s)
+                    return None
             except WorkersDown as error:  # no fault of the document, and no attempt: it is waited for
                 down += 1
                 await self.show(WaitingOn.WORKERS)

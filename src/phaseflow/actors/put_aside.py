@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from phaseflow.actors.loading_limits import LoadingLimits
+from phaseflow.domain.vocabulary import WaitingOn
 
 MOST = 32
 """Documents put aside before the others wait too."""
@@ -10,12 +11,15 @@ MOST = 32
 
 @dataclass(slots=True)
 class Tries:
-    """How often one document was tried, since when, and how long it has waited in between (seconds)."""
+    """How often one document was tried, since when, and how long it has waited in between (seconds). ``limited``: how
+    often the source had no room for it, which is no attempt; ``reason``: what it waits on."""
 
     began: float
     attempt: int = 1
     waited_s: float = 0.0
     due: float = 0.0
+    limited: int = 0
+    reason: WaitingOn = WaitingOn.RETRY
 
 
 class PutAside:
@@ -37,11 +41,13 @@ class PutAside:
 
     def put(self, entry_id: int, tries: Tries, wait_s: float) -> None:
         """Let a document wait for its next attempt."""
-        tries.attempt, tries.waited_s, tries.due = (
-            tries.attempt + 1,
-            tries.waited_s + wait_s,
-            self._limits.now() + wait_s,
-        )
+        tries.attempt, tries.waited_s = tries.attempt + 1, tries.waited_s + wait_s
+        tries.due, tries.reason = self._limits.now() + wait_s, WaitingOn.RETRY
+        self._tries[entry_id] = tries
+
+    def put_limited(self, entry_id: int, tries: Tries, wait_s: float) -> None:
+        """Let a document wait until its source has room again."""
+        tries.due, tries.reason = self._limits.now() + wait_s, WaitingOn.RATE_LIMIT
         self._tries[entry_id] = tries
 
     def settle(self, entry_id: int) -> None:
@@ -65,6 +71,7 @@ class PutAside:
         waiting = [entry_id for entry_id, tries in self._tries.items() if tries.due > now]
         return waiting, [entry_id for entry_id, tries in self._tries.items() if tries.due <= now]
 
-    def wait_s(self) -> float:
-        """Seconds until the first may be tried again."""
-        return max(0.0, min(tries.due for tries in self._tries.values()) - self._limits.now())
+    def next(self) -> tuple[float, WaitingOn]:
+        """Seconds until the first may be tried again, and what it waits on."""
+        first = min(self._tries.values(), key=lambda tries: tries.due)
+        return max(0.0, first.due - self._limits.now()), first.reason

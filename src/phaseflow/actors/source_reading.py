@@ -161,13 +161,16 @@ class SourceReader:
 
     async def _wait_for_those_aside(self) -> None:
         """Wait, outside the gate, until a document that failed for now may be tried again."""
+        wait_s, reason = self._aside.next()
         async with self._gate:
-            await self._documents.show(WaitingOn.RETRY)
+            await self._documents.show(reason)
         began = self._limits.now()
-        await self._gate.sleep(self._aside.wait_s())
-        self._pause_if(self._limits.why_stalled(self._limits.now() - began, stored=False))
+        await self._gate.sleep(wait_s)
+        if reason is WaitingOn.RETRY:  # what a source asked for is no standstill
+            self._pause_if(self._limits.why_stalled(self._limits.now() - began, stored=False))
         if not self._gate.is_open:
             self._aside.forget()
+            self._limits.forget()
 
     def _in_flight(self) -> int:
         found: int = getattr(self._loader, "in_flight", IN_FLIGHT)

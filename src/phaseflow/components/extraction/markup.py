@@ -19,7 +19,7 @@ _ADOC_TITLE = re.compile(r"^(?:=|#)[ \t]+([^\n]+?)(?:[ \t]+=)?[ \t]*$")
 _ADOC_HEADING = re.compile(
     r"^={2,6}[ \t]+([^\n]+)$|^(?P<fence>-{4,}|={4,}|\.{4,}|\+{4,}|/{4,}|_{4,}|\*{4,}|`{3,})[^\n]*$", re.M
 )
-_ADOC_AUTHOR = re.compile(r"^[\w][^\n:=<>]*?(?=[ \t]*(?:<[^<>\n]*>)?[ \t]*(?:$|;))")
+_ADOC_AUTHOR = re.compile(r"^\w[^\n:;=<>]*(?=(?:<[^<>\n]*>[ \t]*)?(?:$|;))")
 _ORG_KEYWORD = re.compile(r"^[ \t]*#\+([A-Za-z_]+):[ \t]*([^\n]*)$", re.M)
 _ORG_HEADING = re.compile(r"^\*+[ \t]+([^\n]+)$|^[ \t]*#\+(?P<begin>BEGIN|END)_(?P<block>\w+)[^\n]*$", re.M | re.I)
 _ORG_MARKS = re.compile(r"^(?:TODO|DONE|NEXT|WAITING|CANCELLED)[ \t]+|\[#[A-Z]\][ \t]*|[ \t]+:[\w@#%:]+:[ \t]*$")

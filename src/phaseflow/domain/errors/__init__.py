@@ -28,6 +28,7 @@ PhaseflowError
     ├── DocumentError        this document cannot be used; the phase goes on
     ├── TransientError       try again later (timeout, 5xx)
     │   ├── RateLimited      try again later, the server said so (429)
+    │   │   └── LeftAlone    not asked at all until then
     │   ├── EmbedderDown     the embedding server cannot be reached at all
     │   ├── DimensionMismatch  vectors of another length than before
     │   ├── IndexUnavailable  the index outside the database does not answer
@@ -46,6 +47,7 @@ from phaseflow.domain.errors.components import DimensionMismatch as DimensionMis
 from phaseflow.domain.errors.components import DocumentError as DocumentError
 from phaseflow.domain.errors.components import EmbedderDown as EmbedderDown
 from phaseflow.domain.errors.components import IndexUnavailable as IndexUnavailable
+from phaseflow.domain.errors.components import LeftAlone as LeftAlone
 from phaseflow.domain.errors.components import RateLimited as RateLimited
 from phaseflow.domain.errors.components import SourceDown as SourceDown
 from phaseflow.domain.errors.components import TransientError as TransientError

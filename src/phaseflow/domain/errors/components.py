@@ -45,6 +45,10 @@ class RateLimited(TransientError):
     code = "rate_limited"
 
 
+class LeftAlone(RateLimited):
+    """It was not asked at all, since it wants to be left alone for a while, whoever asks."""
+
+
 class EmbedderDown(TransientError):
     """The embedding server cannot be reached at all, so no text is the cause. The engine tries again with backoff,
     then the phase fails."""

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 from phaseflow.components.sources.web.limits import Limits
-from phaseflow.domain.errors import RateLimited
+from phaseflow.domain.errors import LeftAlone
 
 Clock = Callable[[], float]
 """Seconds that only go forward."""
@@ -30,7 +30,7 @@ class Pace:
     async def turn(self) -> AsyncIterator[None]:
         """Wait for the turn of one request, and hold a slot for as long as the block lasts.
 
-        Raises RateLimited at once while the site asked to be left alone. A cancel gives the slot back.
+        Raises LeftAlone at once while the site asked to be left alone. A cancel gives the slot back.
         """
         async with self._slots:
             self._refuse_while_closed()
@@ -53,7 +53,7 @@ class Pace:
         left_s = self._closed_until - self._clock()
         if left_s > 0:
             message = f"{self._site} asked to be left alone for another {left_s:.0f} s"
-            raise RateLimited(message, retry_after_s=left_s)
+            raise LeftAlone(message, retry_after_s=left_s)
 
     async def _wait(self) -> None:
         now = self._clock()
