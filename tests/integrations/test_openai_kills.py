@@ -149,7 +149,7 @@ async def check(client: AsyncOpenAI, answered: Answered) -> None:
         counts = (await client.vector_stores.retrieve(store)).file_counts
         assert inside - answered.doubtful <= set(files)
         assert set(files) <= inside | answered.doubtful
-        assert Counter(file.status for file in files.values()) == {"completed": counts.completed}
+        assert Counter(file.status for file in files.values()) == Counter(completed=counts.completed)
         assert counts.total == counts.completed == len(files)
         for id_ in files:
             text = [part.text or "" async for part in client.vector_stores.files.content(id_, vector_store_id=store)]
