@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import anyio
+import pytest
 
 from phaseflow import GuardPolicy, JobStatus, JobStatusResponse, PhaseFlow, Policies, RateLimited, RetryPolicy
+from phaseflow.actors.document_reading import DocumentReader
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.actors.put_aside import MOST, PutAside
 from phaseflow.actors.source_reading import IN_FLIGHT
@@ -101,6 +103,33 @@ async def test_a_page_that_is_always_refused_for_its_rate_keeps_no_other_back(da
     assert (final.status, final.metrics.documents_failed) == (JobStatus.COMPLETED, 0)
 
 
+async def test_documents_that_are_skipped_while_they_are_aside_hold_nothing_up(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = 0
+    show = DocumentReader.show
+
+    async def counted(reader: DocumentReader, reason: WaitingOn) -> None:
+        nonlocal shown
+        shown += 1
+        await show(reader, reason)
+
+    monkeypatch.setattr(DocumentReader, "show", counted)
+    most = BudgetPolicy().in_a_row
+    failing = [f"a{n}.txt" for n in range(most)]
+    loader = Faulty([*failing, "z.txt"], dict.fromkeys(failing, 10**6))
+    policies = Policies(retry=RetryPolicy(tries=3, first_s=1))
+    async with flow_with(database, loader, policies) as flow:
+        job = await flow.start("kb")
+        with anyio.fail_after(20):
+            await until(flow, lambda s: is_waiting_after(0, s))
+            for uri in failing:
+                await flow.skip_document("kb", uri)
+            final = await finished(job)
+    assert (final.status, final.metrics.documents_failed, "z.txt" in loader.read) == (JobStatus.COMPLETED, 0, True)
+    assert 0 < shown < 5 * most, "and nobody looks again and again"
+
+
 async def test_with_a_depth_limit_the_deeper_ones_wait(database: Path) -> None:
     uris = [f"{n}.txt" for n in range(40)]
     loader = Faulty(uris, {uris[0]: 1}, max_depth=3)
@@ -151,15 +180,15 @@ async def test_those_aside_are_due_in_their_time() -> None:
     limits = LoadingLimits(None, lambda: now[0])
     aside = PutAside(limits, few=2)
     aside.put(1, aside.tries(1), 5)
-    assert (aside.has_room(), aside.sorted_out(), aside.next()) == (True, ([1], []), (5, WaitingOn.RETRY))
+    assert (aside.has_room(), aside.sorted_out(), aside.next([1])) == (True, ([1], []), (5, WaitingOn.RETRY))
     aside.put(2, aside.tries(2), 9)
     assert (aside.has_room(), aside.has_room(2), aside.has_room(3)) == (False, True, False)
     now[0] = 107
-    assert (aside.sorted_out(), aside.next()[0]) == (([2], [1]), 0)
+    assert (aside.sorted_out(), aside.next([2])[0]) == (([2], [1]), 2)
     assert (aside.tries(1).attempt, aside.tries(1).waited_s, aside.tries(1).began) == (2, 5, 100)
     limits.passed()
     assert aside.has_room(3), "others pass: it is not the source"
     aside.settle(1)
-    assert (aside.tries(1).attempt, aside.next()[0]) == (1, 2)
+    assert (aside.tries(1).attempt, aside.next([2])[0]) == (1, 2)
     aside.forget()
     assert aside.sorted_out() == ([], [])

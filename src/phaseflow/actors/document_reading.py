@@ -77,6 +77,7 @@ class DocumentReader:
         Raises SourceDown and ComponentUnavailable when nothing of the source can be read.
         """
         if entry.is_skipped:
+            self._aside.settle(entry.id)
             return LeftOut()
         tries, down = self._aside.tries(entry.id), 0
         while self._gate.is_open:  # asked, not entered: the page is inside the gate already

@@ -1,5 +1,6 @@
 """Documents of a source that failed for now: each is tried again when its time has come, and the others go on."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from phaseflow.actors.loading_limits import LoadingLimits
@@ -54,6 +55,11 @@ class PutAside:
         """A document has its outcome."""
         self._tries.pop(entry_id, None)
 
+    def drop(self, entry_ids: Collection[int]) -> None:
+        """These documents need no further attempt."""
+        for entry_id in entry_ids:
+            self.settle(entry_id)
+
     def forget(self) -> None:
         """Let all be tried at once, each as for the first time: after a pause, or where the source is given up."""
         self._tries.clear()
@@ -71,7 +77,7 @@ class PutAside:
         waiting = [entry_id for entry_id, tries in self._tries.items() if tries.due > now]
         return waiting, [entry_id for entry_id, tries in self._tries.items() if tries.due <= now]
 
-    def next(self) -> tuple[float, WaitingOn]:
-        """Seconds until the first may be tried again, and what it waits on."""
-        first = min(self._tries.values(), key=lambda tries: tries.due)
+    def next(self, waiting: Collection[int]) -> tuple[float, WaitingOn]:
+        """Seconds until the first of those ``waiting`` may be tried again, and what it waits on."""
+        first = min((self._tries[entry_id] for entry_id in waiting), key=lambda tries: tries.due)
         return max(0.0, first.due - self._limits.now()), first.reason

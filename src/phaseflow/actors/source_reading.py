@@ -139,8 +139,10 @@ class SourceReader:
                 async with self._gate:
                     await self._load(page)
                 failpoints.hit("loading.between")
+            elif due:
+                self._aside.drop(due)  # their time has come, and they are not in the list any more
             elif waiting:
-                await self._wait_for_those_aside()
+                await self._wait_for_those_aside(waiting)
             else:
                 return
 
@@ -159,9 +161,9 @@ class SourceReader:
 
         return await self._context.database.read(look)
 
-    async def _wait_for_those_aside(self) -> None:
+    async def _wait_for_those_aside(self, waiting: Sequence[int]) -> None:
         """Wait, outside the gate, until a document that failed for now may be tried again."""
-        wait_s, reason = self._aside.next()
+        wait_s, reason = self._aside.next(waiting)
         async with self._gate:
             await self._documents.show(reason)
         began = self._limits.now()
