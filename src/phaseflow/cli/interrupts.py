@@ -60,7 +60,7 @@ class Interrupts:
 
 
 def finish_on_signals() -> None:
-    """From here on a signal gives the process ``_LAST_S`` to end by itself, with the exit code that it has earned.
+    """From here on a signal leaves the process ``_LAST_S`` to end in order, with the exit code that it has earned.
 
     For a command that is over but for writing its output out: the handlers of before would end it with another code,
     or by the signal. A second Ctrl-C leaves at once.

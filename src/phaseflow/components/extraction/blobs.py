@@ -28,7 +28,7 @@ def without_data(text: str) -> str:
     """Return a text without the content of ``data:`` addresses, whose type stays."""
     pieces: list[str] = []
     place, begin = 0, text.find(_BEGIN)
-    # The words stand in many a text without being an address: found as they are, the pattern is tried only there.
+    # Many texts hold these words and no address. They are looked for literally, and the pattern is tried only there.
     while begin >= 0:
         if (found := _DATA.match(text, begin)) is not None:
             pieces += [text[place:begin], found[1]]

@@ -16,7 +16,7 @@ _FORMATTED = re.compile(
     rb"office:value-type=\"(?:percentage|currency|time|date|boolean)\"|number:min-integer-digits=\"(?:[2-9]|\d\d)\""
     rb"|<number:(?:fraction|scientific-number|text|embedded-text)\b|number:grouping=\"true\""
 )
-# Numbers that are not shown as they are, whatever styles the document has.
+# Numbers that every document shows in another form than they are stored in, whatever its styles.
 _OTHERWISE = re.compile(
     rb"office:value=\"([^\"<>]{1,30}+)\"[^<>]{0,500}+>\s{0,100}+<text:p\b[^<>]{0,500}+>(?!\1</text:p>)"
 )
