@@ -100,7 +100,7 @@ class IndexAudit:
                 await self._put_together(some)
 
     async def put_again(self, document_ids: Sequence[int]) -> None:
-        """Put documents again as search sees them; not those it has no more. Raises what the index raises, and ``turn``."""
+        """Put documents as search sees them now, if it still does. Raises what the index raises, and ``turn``."""
         for document_id in document_ids:
             await self._put(document_id)
 
