@@ -70,7 +70,7 @@ class Shell:
         """The environment of the commands: ours, without what would change what they do."""
         mine = {name: value for name, value in os.environ.items() if not name.startswith("PHASEFLOW_")}
         source = str(Path(__file__).parents[2] / "src")
-        return mine | {"PYTHONPATH": source, "TOKENIZERS_PARALLELISM": "false"}
+        return mine | {"PYTHONPATH": source}
 
 
 def ended(process: Forked) -> "subprocess.CompletedProcess[str]":

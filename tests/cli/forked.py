@@ -26,7 +26,7 @@ from typing import Any
 
 LATE = ["anyio._backends._asyncio", "anyio._core._fileio", "numpy.ma", "opentelemetry.trace", "semantic_text_splitter"]
 """What the program imports only when it is used, beside its own modules."""
-NO_THREADS = {"OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+NO_THREADS = {"OPENBLAS_NUM_THREADS": "1"}
 """For the process that forks: a fork would lose them."""
 APART = ("phaseflow.__main__", "phaseflow.integrations")
 """The former runs, the latter need frameworks of others."""

@@ -120,7 +120,7 @@ SENTENCES = [
 def _environment() -> dict[str, str]:
     mine = {name: value for name, value in os.environ.items() if not name.startswith("PHASEFLOW_")}
     source = str(Path(__file__).parents[2] / "src")
-    return mine | {"PYTHONPATH": source, "TOKENIZERS_PARALLELISM": "false"}
+    return mine | {"PYTHONPATH": source}
 
 
 def free_port() -> int:
