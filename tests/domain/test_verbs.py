@@ -276,8 +276,25 @@ def test_an_engine_that_goes_on_takes_up_what_another_one_left_interrupted() -> 
     left = verbs.interrupt(running(), LATER, go_on=False, reason=BY_INTERRUPTION)
     assert (left.get_overall_status(), left.intent) == (JobStatus.PAUSED, None)
     taken_up = verbs.interrupt(left, LATER, go_on=True, reason=BY_INTERRUPTION)
-    assert (taken_up.held, taken_up.intent) == (False, Intent.RESUME)
+    assert (taken_up.intent, job_waiting_on(taken_up)) == (Intent.RESUME, WaitingOn.QUEUE)
     assert verbs.take_turn(taken_up, LATER).get_overall_status() is JobStatus.RUNNING
+
+
+@given(state=states(), engines=st.lists(st.booleans(), max_size=4))
+@example(
+    state=verbs.interrupt(fresh().queue(Intent.START, T0), T0, go_on=False, reason=BY_INTERRUPTION), engines=[True]
+)
+def test_engines_that_find_a_job_one_after_the_other_make_legal_moves_and_the_last_has_its_way(
+    state: IngestionState, engines: list[bool]
+) -> None:
+    if state.lease is not None:
+        return
+    for go_on in (*engines, True):
+        found = verbs.interrupt(state, LATER, go_on=go_on, reason=BY_INTERRUPTION)
+        check_job_move(state.get_overall_status(), found.get_overall_status())
+        state = found
+    if state.is_held_by_interruption:
+        assert state.intent, "it goes on with its turn"
 
 
 def test_a_pause_of_an_interrupted_job_is_its_users_and_outlives_the_next_engine() -> None:

@@ -159,7 +159,10 @@ def interrupt(state: IngestionState, at: datetime, *, go_on: bool, reason: str) 
     ended the pause of its user.
     """
     if go_on and state.managed and state.is_held_by_interruption:
-        return _gone_on(replace(state, held=False, hold_reason=None), at)
+        # As a resume leaves it: the hold ends with the turn. A job of which nothing has begun would be pending without
+        # it, and nothing leads from paused to there.
+        has_free = any(not p.held and not p.is_terminal() for p in state.phases)
+        return _gone_on(state, at) if has_free else replace(state, held=False, hold_reason=None)
     # In this order. Asked after the phases are paused, a job that is still "running" is one that stood between two
     # phases: one completed, the next not begun. Nothing of it ran, but it has to go on as well.
     running = any(p.status is PhaseStatus.RUNNING for p in state.phases)
