@@ -221,6 +221,30 @@ async def test_looking_for_the_few_that_are_queued_ends_after_a_bounded_part_wit
         assert [one.uri for one in await listed(database, seen, wanted, 3)] == ["last.md"]
 
 
+async def test_that_none_is_queued_is_found_by_counting_where_all_that_were_not_skipped_are_searchable(
+    path: Path,
+) -> None:
+    async with open_session(path) as database:
+        made = await stock(database)
+    known = [
+        Known("a", live=True),
+        Known("b", skipped=True),
+        Known("c", skipped=True, live=True),
+        Known("d", live=True),
+    ]
+    fill(path, made, known, is_cancelled=False, rebuilding=False)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.create_function("holds", 2, holds)
+        seen = document_status.view(Transaction(connection), made.key, 1)
+        counted = Plans(connection)
+        assert document_status.page(counted, seen, Wanted(DocumentStatus.QUEUED), 10) == ([], None)
+        connection.execute("DELETE FROM documents WHERE uri = 'd'")
+        merged = Plans(connection)
+        found, _ = document_status.page(merged, seen, Wanted(DocumentStatus.QUEUED), 10)
+    assert [one.uri for one in found] == ["d"]
+    assert [any("EXCEPT" in line for line in plans.lines) for plans in (counted, merged)] == [False, True]
+
+
 async def test_a_document_is_found_by_its_id_and_by_its_uri(case: tuple[Path, Stock, list[Known], bool]) -> None:
     path, made, known, is_cancelled = case
     async with open_session(path) as database:

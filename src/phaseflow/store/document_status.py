@@ -128,11 +128,16 @@ def _look(tx: Transaction, seen: View, wanted: Wanted, limit: int, after: str) -
     candidates = status_candidates.of(wanted.status, seen.rebuilds, is_cancelled=seen.is_cancelled)
     is_filtered = wanted != Wanted()
     end = _stride(tx, seen, after) if " EXCEPT " in candidates else None
+    until = b"" if end is None else end  # to SQLite, a blob comes after every text
+    if wanted.status is DocumentStatus.QUEUED and tx.value(
+        status_candidates.HAS_NONE_QUEUED, *scope(seen), after, until
+    ):
+        return [], end
     rows: list[Row] = []
     for _ in range(SCANS):
         room = limit + 1 - len(rows)  # one more says whether this is the last page
         step = SCAN if is_filtered else room
-        between = (after, b"" if end is None else end, step)  # to SQLite, a blob comes after every text
+        between = (after, until, step)
         base = f"SELECT uri FROM ({candidates} ORDER BY uri LIMIT ?7)"
         number, last = tx.rows(f"SELECT count(*), max(uri), ?2, ?3, ?4 FROM ({base})", *scope(seen), *between)[0][:2]
         rows += tx.rows(

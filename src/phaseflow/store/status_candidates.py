@@ -31,6 +31,13 @@ _LIVE: Final = (
     f" WHERE kb_id = ?1 AND index_version = %s AND {IS_SEARCHABLE} AND {_BETWEEN}"
 )
 _NOW: Final = _LIVE % "?2"
+HAS_NONE_QUEUED: Final = (
+    f"SELECT (SELECT count(*) FROM ({KNOWN})) - (SELECT count(*) FROM ({_SKIPPED})) = (SELECT count(*) FROM ({_NOW}))"
+    f" - (SELECT count(*) FROM ({_SKIPPED}) AS n WHERE EXISTS ({_NOW.replace(_BETWEEN, 'uri = n.uri')}))"
+    f" AND NOT EXISTS ({_REQUESTED}) AND NOT EXISTS ({_UNREAD}) AND NOT EXISTS ({_IN_HAND})"
+)
+"""Whether nothing between two uris is queued, found by counting alone: whatever was not skipped is searchable. Where it
+says no, there may be none nevertheless."""
 MERGED: Final = " ORDER BY uri LIMIT -1"
 """Without a LIMIT SQLite would drop the order, and fill a table to merge in."""
 
