@@ -29,6 +29,7 @@ from phaseflow.components.extraction import extract
 from phaseflow.store import postings, schema
 from phaseflow.store.documents import text_hash
 from phaseflow.store.pieces import piece_id
+from phaseflow.store.postings import WordIndex
 from phaseflow.store.transaction import Transaction
 
 TABLES = ("knowledge_bases", "ingestion_jobs", "ingestion_phase_status", "transitions", "job_entries", "job_sources",
@@ -108,7 +109,7 @@ def main(folder: Path, copies: int) -> None:
                 rows += timed(f"rows: {table}", lambda table=table: copied(old, table)(connection))
             tx = Transaction(connection)
             key = tx.value("SELECT id FROM knowledge_bases")
-            rows += timed("rows: full-text index", lambda: [postings.put(tx, key, 1, each) for each in packed])
+            rows += timed("rows: full-text index", lambda: [WordIndex(tx, key, 1).put(each) for each in packed])
             rows += timed("commit", lambda: connection.execute("COMMIT"))
     print(f"\nbound {texts + rows:.2f} s ({texts:.2f} of texts, {rows:.2f} of rows): {whole / (texts + rows):.2f} ×")
 

@@ -16,8 +16,7 @@ from phaseflow.domain.errors import JobNotFound
 from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.domain.vocabulary import JobPhase, JobStatus
 from phaseflow.feed import STATUS_INTERVAL_S
-from phaseflow.store import transitions as log
-from phaseflow.store.transaction import Transaction
+from phaseflow.store.transitions import TransitionLog
 from tests.store.probes import select
 
 
@@ -40,12 +39,12 @@ async def read_from_log(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers after which the log was read, rather than the memory."""
     reads: list[int] = []
 
-    def after(tx: Transaction, seq: int, limit: int, kb_id: str | None) -> list[Transition]:
+    def after(log: TransitionLog, seq: int, limit: int, kb_id: str | None) -> list[Transition]:
         reads.append(seq)
-        return original(tx, seq, limit, kb_id)
+        return original(log, seq, limit, kb_id)
 
-    original = log.after
-    monkeypatch.setattr(log, "after", after)
+    original = TransitionLog.after
+    monkeypatch.setattr(TransitionLog, "after", after)
     return reads
 
 

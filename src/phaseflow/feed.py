@@ -13,9 +13,10 @@ from phaseflow.background_task import OwnLoop
 from phaseflow.domain.errors import EngineStopped
 from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.snapshot import compose
-from phaseflow.store import jobs, transitions
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
+from phaseflow.store.jobs import Jobs
+from phaseflow.store.transitions import TransitionLog
 
 RECENT = 2000
 """Transitions kept in memory; whoever is further behind reads the database."""
@@ -114,12 +115,12 @@ class Feed:
     async def since(self, seq: int, kb_id: str | None = None) -> list[Transition]:
         """The next transitions after ``seq``, at most a page; from memory when it reaches back so far."""
         if seq < self._floor:
-            return await self._database.read(lambda tx: transitions.after(tx, seq, PAGE, kb_id))
+            return await self._database.read(lambda tx: TransitionLog(tx).after(seq, PAGE, kb_id))
         return [t for t in self._recent if t.seq > seq and kb_id in {None, t.kb_id}][:PAGE]
 
     async def oldest(self) -> int:
         """The lowest number still in the log; what came before cannot be told any more."""
-        return await self._database.read(transitions.oldest)
+        return await self._database.read(lambda tx: TransitionLog(tx).oldest())
 
     async def transitions(self, after: int | None = None, kb_id: str | None = None) -> AsyncIterator[Transition]:
         """Every transition after number ``after``, once and in order: replay, then live. None begins with now.
@@ -168,7 +169,7 @@ class Feed:
         """The status of a job, as the database holds it. Raises JobNotFound."""
 
         async def read() -> JobStatusResponse:
-            record = await self._database.read(lambda tx: jobs.record(tx, job_id), one_statement=True)
+            record = await self._database.read(lambda tx: Jobs(tx).record(job_id), one_statement=True)
             return compose(record, self._clock.running_now(), self._database.unwritable)
 
         return await self._clock.read_steadily(read)

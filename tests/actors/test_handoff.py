@@ -12,8 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from phaseflow.actors.handoff import BUFFER, READ_DOCUMENTS, Handoff
-from phaseflow.store import documents
-from phaseflow.store.documents import LoadedText, StagedDocument
+from phaseflow.store.documents import LoadedText, StagedDocument, StagedDocuments
 from phaseflow.store.session import open_session
 from phaseflow.store.states import DocumentState
 from tests.store.stock import NOW, Stock, stock
@@ -50,7 +49,9 @@ def handoff(made: Stock) -> Iterator[Handoff]:
 async def send(made: Stock, handoff: Handoff, *uris: str, text: str = "text") -> list[StagedDocument]:
     """As an actor does it: commit, then offer."""
     loaded = [LoadedText(0, uri, uri, "text/plain", "00", None, text) for uri in uris]
-    return await made.database.write(lambda tx: documents.add(tx, made.target, loaded, NOW), then=handoff.sender.offer)
+    return await made.database.write(
+        lambda tx: StagedDocuments(tx).add(made.target, loaded, NOW), then=handoff.sender.offer
+    )
 
 
 async def rest(handoff: Handoff, idle: int = 0) -> list[str]:

@@ -12,10 +12,11 @@ import numpy.typing as npt
 import pytest
 
 from phaseflow import FolderSource, PhaseFlow, Settings
-from phaseflow.store import failpoints, unused_vectors
+from phaseflow.store import failpoints
 from phaseflow.store.database import Database
 from phaseflow.store.schema import schema_sql
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.unused_vectors import UnusedVectors
 from tests.matrices import first_of_each
 from tests.store.probes import until_removed
 
@@ -152,8 +153,8 @@ async def test_letting_go_of_a_deleted_knowledge_base_passes_over_no_vector_that
         )
         connection.set_progress_handler(step, STEPS)
         tx = Transaction(connection)
-        assert unused_vectors.let_go_of_all(tx, "kb~1", 2 * kept)
-        assert not unused_vectors.let_go_of_all(tx, "kb~1", 2 * kept)
+        assert UnusedVectors(tx).let_go_of_all("kb~1", 2 * kept)
+        assert not UnusedVectors(tx).let_go_of_all("kb~1", 2 * kept)
         connection.set_progress_handler(None, STEPS)
         assert connection.execute("SELECT count(*) FROM unused_vectors WHERE since > ''").fetchone() == (0,)
     assert steps < gone / 4

@@ -11,8 +11,9 @@ import pytest
 from phaseflow import FolderSource, PhaseFlow
 from phaseflow.components.protocols import Document, Entry, Known
 from phaseflow.domain.filters import COMPARISONS, as_filter
-from phaseflow.store import fields, knowledge_bases
+from phaseflow.store import fields
 from phaseflow.store.documents import text_hash
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.passages import Scope
 from tests.engine.test_control import finished
 
@@ -124,7 +125,7 @@ async def test_documents_that_are_gone_leave_no_fields(flow: PhaseFlow) -> None:
 @pytest.mark.parametrize("kind", COMPARISONS)
 async def test_a_comparison_of_metadata_uses_an_index(flow: PhaseFlow, kind: str) -> None:
     def plan(tx: Any) -> str:
-        kb = knowledge_bases.get(tx, "kb")
+        kb = KnowledgeBases(tx).get("kb")
         wanted = as_filter(compared(kind, "author", ["Bob"] if kind in ("in", "nin") else "Bob"))
         assert wanted is not None
         sql, values = fields.statement(Scope(kb.key, kb.index_version), wanted)

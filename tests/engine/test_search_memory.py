@@ -16,7 +16,7 @@ from phaseflow.components.resident import Vectors, updated_passages, updated_vec
 from phaseflow.components.stored_vectors import MOST_OFF, stored
 from phaseflow.components.vectors import CompactRows
 from phaseflow.components.word_places import Tokenizer, WordCounts
-from phaseflow.store import knowledge_bases
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.postings import WordTable
 from phaseflow.store.read_pool import open_readers
@@ -56,7 +56,7 @@ async def test_vectors_follow_what_is_searchable(
     folder, kept = tmp_path / "docs", list[Vectors]()
 
     def look(tx: Transaction) -> None:
-        kb = knowledge_bases.get(tx, "kb")
+        kb = KnowledgeBases(tx).get("kb")
         scope = Scope(kb.key, kb.index_version)
         known = updated_passages(tx, scope, None)
         with monkeypatch.context() as once:  # what is searchable was read for the passages
@@ -98,7 +98,7 @@ async def test_vectors_are_read_as_they_are_stored_whatever_bytes_they_have(tmp_
         await finished(await flow.start("kb", tmp_path / "docs"))
 
         def look(tx: Transaction) -> None:
-            scope = Scope(knowledge_bases.get(tx, "kb").key, 1)
+            scope = Scope(KnowledgeBases(tx).get("kb").key, 1)
             stored = as_stored(tx, scope)
             text, packed, *_ = SearchablePassages(tx, scope).vectors_since(-1, min(stored), max(stored))
             assert packed == b"".join(stored[int(each)].tobytes() for each in text.split())
@@ -114,7 +114,7 @@ async def test_small_and_exact_vectors_of_a_model_are_read_side_by_side(
     write(tmp_path / "docs", range(20), 1)
     async with PhaseFlow(tmp_path / "kb.db", embedder=CountingEmbedder()) as flow:
         await finished(await flow.start("kb", tmp_path / "docs"))
-    found = await read(tmp_path, lambda tx: as_stored(tx, Scope(knowledge_bases.get(tx, "kb").key, 1)))
+    found = await read(tmp_path, lambda tx: as_stored(tx, Scope(KnowledgeBases(tx).get("kb").key, 1)))
     with closing(sqlite3.connect(tmp_path / "kb.db")) as connection:
         for chunk, row in list(found.items())[2:13]:
             [small] = stored(row[None], small=True)
@@ -124,7 +124,7 @@ async def test_small_and_exact_vectors_of_a_model_are_read_side_by_side(
         connection.commit()
 
     def kept_of(tx: Transaction) -> Vectors:
-        scope = Scope(knowledge_bases.get(tx, "kb").key, 1)
+        scope = Scope(KnowledgeBases(tx).get("kb").key, 1)
         return updated_vectors(tx, scope, None, updated_passages(tx, scope, None))
 
     kept = await read(tmp_path, kept_of)
@@ -140,7 +140,7 @@ async def test_the_count_of_a_common_word_is_estimated(tmp_path: Path, monkeypat
         await finished(await flow.start("kb", tmp_path / "docs"))
 
         def look(tx: Transaction) -> tuple[int, int]:
-            kb = knowledge_bases.get(tx, "kb")
+            kb = KnowledgeBases(tx).get("kb")
             known = updated_passages(tx, Scope(kb.key, kb.index_version), None)
             counts = WordCounts(Tokenizer())
             return counts.of(tx, 1, "version", known), counts.of(tx, 1, "v1x33", known)

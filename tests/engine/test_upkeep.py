@@ -13,8 +13,9 @@ import pytest
 
 from phaseflow import FolderSource, InvalidRequest, PhaseFlow
 from phaseflow.domain.errors import BackupFailed, StoreUnavailable
-from phaseflow.store import backup, failpoints, leftovers, upkeep
-from phaseflow.store.transaction import Transaction
+from phaseflow.store import backup, failpoints, upkeep
+from phaseflow.store.leftovers import Leftovers
+from phaseflow.store.upkeep import FreeSpace
 from phaseflow.supervisor import janitor
 from tests.engine.components import CountingEmbedder
 from tests.store.full_text import check_consistent
@@ -89,12 +90,13 @@ class Looks:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.count = 0
         self.is_busy = False
-        self._may_rest = upkeep.may_rest
-        patch.setattr(upkeep, "may_rest", self._look)
+        may_rest = FreeSpace.may_rest
 
-    def _look(self, tx: Transaction) -> bool:
-        self.count += 1
-        return self._may_rest(tx) and not self.is_busy
+        def look(space: FreeSpace) -> bool:
+            self.count += 1
+            return may_rest(space) and not self.is_busy
+
+        patch.setattr(FreeSpace, "may_rest", look)
 
     async def some(self) -> None:
         seen = self.count
@@ -188,18 +190,18 @@ async def test_what_cannot_be_freed_is_tried_again(
 ) -> None:
     monkeypatch.setattr(janitor, "RETRY_S", 0.01)
     monkeypatch.setattr(janitor, "LOOK_S", 0.01)
-    left, remove_some = 3, leftovers.remove_some
+    left, remove_some = 3, Leftovers.remove_some
 
-    def refuse(tx: Transaction) -> bool:
+    def refuse(leftovers: Leftovers) -> bool:
         nonlocal left
         left -= 1
         if left >= 0:
             raise StoreUnavailable("the disk is full")
-        return remove_some(tx)
+        return remove_some(leftovers)
 
     async with PhaseFlow(database, embedder=CountingEmbedder(), keep_vectors=0) as flow:
         await ingest(flow, "kb", write(tmp_path / "a", "firstzz"))
-        monkeypatch.setattr(leftovers, "remove_some", refuse)
+        monkeypatch.setattr(Leftovers, "remove_some", refuse)
         await flow.delete_kb("kb")
         await until(lambda: left < 0 and not readable(database, "firstzz"))
     assert caplog.text.count("cannot remove what is gone, trying again") == 3

@@ -14,7 +14,7 @@ from phaseflow import FolderSource
 from phaseflow.components.uploads import UploadLimits
 from phaseflow.flow import PhaseFlow
 from phaseflow.http.openai import requests, stores
-from phaseflow.store import kept_files
+from phaseflow.store.kept_files import KeptFileRows
 from phaseflow.store.transaction import Transaction
 from tests.http.processes import free_port, process
 from tests.http.service import Service, http_client, serving, until
@@ -140,8 +140,8 @@ async def test_what_was_broken_off_or_has_expired_goes_before_the_next_file_come
 
     def age(tx: Transaction) -> None:
         tx.run("UPDATE kept_files SET expires_at = '2020-01-01T00:00:00.000Z' WHERE id = ?", expired["id"])
-        number = kept_files.begin(tx, "file-broken", "broken", datetime(2020, 1, 1, tzinfo=UTC))
-        kept_files.add_part(tx, number, 0, b"half")
+        number = KeptFileRows(tx).begin("file-broken", "broken", datetime(2020, 1, 1, tzinfo=UTC))
+        KeptFileRows(tx).add_part(number, 0, b"half")
 
     await flow._engine.hub.database.write(age)
     await ask(http, "GET", f"{V1}/files/{expired['id']}", 404)

@@ -12,8 +12,8 @@ from phaseflow.domain.errors import JobConflict
 from phaseflow.domain.lease import Lease
 from phaseflow.domain.vocabulary import PHASES
 from phaseflow.flow import PhaseFlow
-from phaseflow.store import leases
 from phaseflow.store.clock import Clock
+from phaseflow.store.leases import Leases
 from tests.http.service import Service, serving
 
 WITHIN_S = 20
@@ -297,11 +297,11 @@ async def test_a_lease_outlives_the_service_and_runs_out_after_its_restart(tmp_p
 async def test_a_wall_clock_that_is_set_ends_no_lease(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = service.flow._engine.hub
     await _leased(service.flow, 60)
-    before = await hub.database.read(leases.first_end)
+    before = await hub.database.read(lambda tx: Leases(tx).first_end())
     with monkeypatch.context() as set_forward:
         set_forward.setattr(Clock, "step", lambda _: timedelta(hours=1))
         await hub.follow_clock()
-    after = await hub.database.read(leases.first_end)
+    after = await hub.database.read(lambda tx: Leases(tx).first_end())
     assert before is not None
     assert after is not None
     assert abs(after - before - timedelta(hours=1)) < timedelta(seconds=1)

@@ -13,8 +13,8 @@ from phaseflow import PhaseFlow
 from phaseflow.actors import index_audit
 from phaseflow.components.indexes import IndexDocument, Space
 from phaseflow.domain.errors import IndexUnavailable
-from phaseflow.store import failpoints, index_spaces
-from phaseflow.store.transaction import Transaction
+from phaseflow.store import failpoints
+from phaseflow.store.index_spaces import Spaces
 from phaseflow.supervisor import index_keeper
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_web_jobs import allowed, crawl, manual, page
@@ -29,13 +29,14 @@ class Looks:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        self._is_used = index_spaces.is_used
-        patch.setattr(index_spaces, "is_used", self._look)
-        patch.setattr(index_keeper, "LOOK_S", 0.005)
+        is_used = Spaces.is_used
 
-    def _look(self, tx: Transaction, server: str) -> bool:
-        self.count += 1
-        return self._is_used(tx, server)
+        def look(spaces: Spaces, server: str) -> bool:
+            self.count += 1
+            return is_used(spaces, server)
+
+        patch.setattr(Spaces, "is_used", look)
+        patch.setattr(index_keeper, "LOOK_S", 0.005)
 
     async def some(self) -> None:
         seen = self.count

@@ -182,10 +182,10 @@ TWINS = 20
 """Pages with two addresses: more than are settled in one transaction."""
 DYING = """
 import os, pathlib, signal, sys, anyio
-from phaseflow.store import twins
+from phaseflow.store.twins import Twins
 from tests.proof.test_crawl import crawl
 
-settle, last = twins.settle, [None] * int(sys.argv[3])
+settle, last = Twins.settle, [None] * int(sys.argv[3])
 
 def dying(*given):
     found = settle(*given)
@@ -194,7 +194,7 @@ def dying(*given):
         os.kill(os.getpid(), signal.SIGKILL)
     return found
 
-twins.settle = dying
+Twins.settle = dying
 anyio.run(crawl, pathlib.Path(sys.argv[1]), sys.argv[2])
 """
 

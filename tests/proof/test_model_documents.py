@@ -25,8 +25,9 @@ from phaseflow.domain.errors import ComponentUnavailable, DocumentNotFound, Held
 from phaseflow.domain.status import DocumentCounts, SearchHit
 from phaseflow.domain.vocabulary import Action, DocumentStatus
 from phaseflow.flow.inputs import Source
-from phaseflow.store import document_counts, document_status, knowledge_bases
+from phaseflow.store import document_counts, document_status
 from phaseflow.store.document_status import Wanted
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.transaction import Transaction
 from tests.engine.components import write_folder
 from tests.proof import outcome
@@ -282,7 +283,7 @@ Listed = dict[DocumentStatus | None, list[DocumentInfo]]
 
 def _look(tx: Transaction) -> tuple[DocumentCounts, Listed, set[str]]:
     """The counts, the lists by status (None: of all), and the uris that the index holds: of one moment."""
-    kb = knowledge_bases.find(tx, "kb")
+    kb = KnowledgeBases(tx).find("kb")
     if kb is None:
         return DocumentCounts(), {status: [] for status in (None, *DocumentStatus)}, set()
     seen = document_status.view(tx, kb.key, kb.index_version)

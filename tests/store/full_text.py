@@ -4,9 +4,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from phaseflow.store import postings
 from phaseflow.store.passages import Scope, SearchablePassages
-from phaseflow.store.postings import WordTable
+from phaseflow.store.postings import WordIndex, WordTable
 from phaseflow.store.transaction import Transaction
 
 
@@ -18,7 +17,7 @@ def check_consistent(tx: Transaction) -> None:
 
 def containing(tx: Transaction, scope: Scope, expression: str, limit: int = 100) -> list[int]:
     """The searchable passages that an FTS5 expression finds, by id."""
-    table = postings.find_table(tx, scope.kb_key, scope.index_version)
+    table = WordIndex(tx, scope.kb_key, scope.index_version).table()
     found = [] if table is None else WordTable(tx, table).holding(expression, limit)
     return sorted(SearchablePassages(tx, scope).fetch(found))
 

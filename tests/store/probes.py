@@ -7,9 +7,10 @@ from typing import Any
 
 import anyio
 
-from phaseflow.store import leftovers, upkeep
 from phaseflow.store.database import Database
+from phaseflow.store.leftovers import Leftovers
 from phaseflow.store.transaction import Row, Transaction
+from phaseflow.store.upkeep import FreeSpace
 
 
 def select(path: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -82,7 +83,7 @@ class Plans(Transaction):
 async def until_removed(database: Database) -> None:
     """Until the janitor of a running engine has nothing left to remove."""
     with anyio.fail_after(20):
-        while await database.read(leftovers.are_there):  # noqa: ASYNC110  # nobody tells when
+        while await database.read(lambda tx: Leftovers(tx).are_there()):  # noqa: ASYNC110  # nobody tells when
             await anyio.sleep(0.01)
 
 
@@ -90,5 +91,5 @@ async def until_merged(database: Database) -> None:
     """Until the janitor of a running engine, none of whose jobs run, has cleared the words of what was removed."""
     await until_removed(database)
     with anyio.fail_after(20):
-        while await database.read(upkeep.has_removed_words):  # noqa: ASYNC110  # nobody tells when
+        while await database.read(lambda tx: FreeSpace(tx).has_removed_words()):  # noqa: ASYNC110  # nobody tells when
             await anyio.sleep(0.01)

@@ -7,11 +7,13 @@ from functools import partial
 
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.settings import Settings
-from phaseflow.store import documents, jobs, knowledge_bases, leftovers, passages, vectors
+from phaseflow.store import passages, vectors
 from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.database import Database
-from phaseflow.store.documents import LoadedText, StagedDocument, Target, text_hash
-from phaseflow.store.jobs import JobRecord
+from phaseflow.store.documents import LoadedText, StagedDocument, StagedDocuments, Target, text_hash
+from phaseflow.store.jobs import JobRecord, Jobs
+from phaseflow.store.knowledge_bases import KnowledgeBases
+from phaseflow.store.leftovers import Leftovers
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.progress import Attempt
 from phaseflow.store.states import DocumentState
@@ -47,14 +49,14 @@ class Stock:
         return Attempt(self.job_id, self.seq, self.kb_id, 1)
 
     async def record(self) -> JobRecord:
-        return await self.database.read(lambda tx: jobs.record(tx, self.job_id))
+        return await self.database.read(lambda tx: Jobs(tx).record(self.job_id))
 
     async def load(self, *texts: tuple[str, str]) -> list[StagedDocument]:
         """Documents from (uri, text)."""
         loaded = [
             LoadedText(0, uri, uri.upper(), "text/plain", text_hash(text).hex(), None, text) for uri, text in texts
         ]
-        return await self.database.write(lambda tx: documents.add(tx, self.target, loaded, NOW))
+        return await self.database.write(lambda tx: StagedDocuments(tx).add(self.target, loaded, NOW))
 
     async def note(self, *uris: str) -> None:
         """Know documents."""
@@ -63,7 +65,7 @@ class Stock:
     async def publish(self, *texts: tuple[str, str]) -> list[StagedDocument]:
         """The whole way of documents, in one transaction a phase."""
         staged = [cut(document) for document in await self.load(*texts)]
-        await self.database.write(lambda tx: documents.cut(tx, staged, NOW))
+        await self.database.write(lambda tx: StagedDocuments(tx).cut(staged, NOW))
         await self.database.write(lambda tx: embed(tx, staged))
         await self.database.write(lambda tx: publish(tx, self.scope, staged))
         return staged
@@ -72,18 +74,18 @@ class Stock:
 async def stock(database: Database, kb_id: str = "kb", job_id: str = "job", index_version: int = 1) -> Stock:
     """A knowledge base, new or there already, with a new running job."""
     await database.write(partial(create, kb_id=kb_id, job_id=job_id))
-    seq = await database.read(lambda tx: jobs.record(tx, job_id).seq)
-    key = await database.read(lambda tx: knowledge_bases.get(tx, kb_id).key)
+    seq = await database.read(lambda tx: Jobs(tx).record(job_id).seq)
+    key = await database.read(lambda tx: KnowledgeBases(tx).get(kb_id).key)
     return Stock(database, kb_id, job_id, seq, index_version, key)
 
 
 def create(tx: Transaction, kb_id: str, job_id: str) -> None:
-    if knowledge_bases.find(tx, kb_id) is None:
-        knowledge_bases.put(tx, kb_id, None, Settings().model_dump_json(), NOW)
+    if KnowledgeBases(tx).find(kb_id) is None:
+        KnowledgeBases(tx).put(kb_id, None, Settings().model_dump_json(), NOW)
     state = IngestionState(job_id, kb_id)
-    jobs.create(tx, state, sources=None, settings="{}", full=False, at=NOW)
-    jobs.begin_attempt(tx, job_id)
-    jobs.save(tx, state, state.each(lambda p: p.start(NOW)), reason=None, at=NOW)
+    Jobs(tx).create(state, sources=None, settings="{}", full=False, at=NOW)
+    Jobs(tx).begin_attempt(job_id)
+    Jobs(tx).save(state, state.each(lambda p: p.start(NOW)), reason=None, at=NOW)
 
 
 def cut(document: StagedDocument) -> StagedDocument:
@@ -99,7 +101,7 @@ def embed(tx: Transaction, staged: Sequence[StagedDocument], model: str = "m") -
     hashes = list(dict.fromkeys(h for document in staged for h in document.hashes))
     ModelVectors(tx, number).add(hashes, [h[:8] for h in hashes])
     ModelVectors(tx, number).attach([d.chunk_id(n) for d in staged for n in range(len(d.spans))])
-    documents.move(tx, [d.id for d in staged], DocumentState.CHUNKED, DocumentState.EMBEDDED, NOW)
+    StagedDocuments(tx).move([d.id for d in staged], DocumentState.CHUNKED, DocumentState.EMBEDDED, NOW)
 
 
 def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument]) -> None:
@@ -111,5 +113,5 @@ def publish(tx: Transaction, scope: Scope, staged: Sequence[StagedDocument]) -> 
 
 async def clean(database: Database) -> None:
     """Let the janitor's work be done."""
-    while await database.write(leftovers.remove_some):
+    while await database.write(lambda tx: Leftovers(tx).remove_some()):
         pass

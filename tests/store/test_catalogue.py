@@ -1,15 +1,14 @@
 """Which documents a knowledge base knows, and since when it does not any more."""
 
-from functools import partial
 from pathlib import Path
 
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import knowledge_bases
 from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.database import Database
 from phaseflow.store.failures import FailedDocument, Failures
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from tests.store.probes import select
 from tests.store.stock import NOW, Stock, clean, stock
 
@@ -75,7 +74,7 @@ async def test_a_deleted_knowledge_base_leaves_no_row(database: Database, path: 
         await database.write(
             lambda tx, table=table: tx.run(f"INSERT INTO {table} VALUES (?, 'a', 0, 1, '')", made.key)  # type: ignore[misc]  # bound in the loop
         )
-    await database.write(partial(knowledge_bases.remove, kb_id="kb"))
+    await database.write(lambda tx: KnowledgeBases(tx).remove("kb"))
     await clean(database)
     assert known(path, "kb_id") == [(other.key,)]
     assert select(path, "SELECT 1 FROM pushed UNION ALL SELECT 1 FROM requests UNION ALL SELECT 1 FROM left_out") == []

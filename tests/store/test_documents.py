@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.domain.phase import LONGEST_ERROR
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import crawl_frontier, documents, jobs, knowledge_bases, vectors
+from phaseflow.store import crawl_frontier, vectors
 from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.database import Database
-from phaseflow.store.documents import StagedDocument, text_hash
+from phaseflow.store.documents import StagedDocument, StagedDocuments, text_hash
 from phaseflow.store.failures import FailedDocument, Failures
+from phaseflow.store.jobs import Jobs
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.passages import SearchablePassages
 from phaseflow.store.pieces import piece_id
 from phaseflow.store.session import open_session
@@ -72,12 +74,18 @@ async def test_the_id_of_a_chunk_follows_from_document_and_position(database: Da
 async def test_what_was_handed_over_comes_back_as_it_was(database: Database) -> None:
     made = await stock(database)
     loaded = await made.load(("a", LONG), ("b", "näïve 🎈 \n"), ("c", ""))
-    assert await database.read(lambda tx: documents.staged(tx, made.seq, DocumentState.LOADED, 0, 100, 10**6)) == loaded
-    pieces = [cut(document) for document in loaded]
-    await database.write(lambda tx: documents.cut(tx, pieces, NOW))
-    assert await database.read(lambda tx: documents.staged(tx, made.seq, DocumentState.LOADED, 0, 100, 10**6)) == []
     assert (
-        await database.read(lambda tx: documents.staged(tx, made.seq, DocumentState.CHUNKED, 0, 100, 10**6)) == pieces
+        await database.read(lambda tx: StagedDocuments(tx).next_of(made.seq, DocumentState.LOADED, 0, 100, 10**6))
+        == loaded
+    )
+    pieces = [cut(document) for document in loaded]
+    await database.write(lambda tx: StagedDocuments(tx).cut(pieces, NOW))
+    assert (
+        await database.read(lambda tx: StagedDocuments(tx).next_of(made.seq, DocumentState.LOADED, 0, 100, 10**6)) == []
+    )
+    assert (
+        await database.read(lambda tx: StagedDocuments(tx).next_of(made.seq, DocumentState.CHUNKED, 0, 100, 10**6))
+        == pieces
     )
 
 
@@ -87,7 +95,9 @@ async def test_a_page_ends_at_so_many_documents_or_so_much_text(database: Databa
 
     async def page(after: int, limit: int, characters: int) -> list[str]:
         return await database.read(
-            lambda tx: [d.uri for d in documents.staged(tx, made.seq, DocumentState.LOADED, after, limit, characters)]
+            lambda tx: [
+                d.uri for d in StagedDocuments(tx).next_of(made.seq, DocumentState.LOADED, after, limit, characters)
+            ]
         )
 
     assert await page(0, 3, 10**6) == ["0", "1", "2"]
@@ -102,7 +112,7 @@ async def test_pages_one_after_the_other_are_all_of_it(database: Database) -> No
     seen: list[StagedDocument] = []
     while True:
         page = await database.read(
-            lambda tx: documents.staged(tx, made.seq, DocumentState.LOADED, seen[-1].id if seen else 0, 7, 300)
+            lambda tx: StagedDocuments(tx).next_of(made.seq, DocumentState.LOADED, seen[-1].id if seen else 0, 7, 300)
         )
         if not page:
             break
@@ -114,7 +124,7 @@ async def test_a_new_version_takes_the_place_of_the_old_one_in_one_step(database
     made = await stock(database)
     await made.publish(("a", "the old whale"), ("b", "an old herring"))
     staged = [cut(document) for document in await made.load(("a", "the new shark"))]
-    await database.write(lambda tx: documents.cut(tx, staged, NOW))
+    await database.write(lambda tx: StagedDocuments(tx).cut(staged, NOW))
     await database.write(lambda tx: embed(tx, staged))
     assert await found(made, "whale") == ["a"]
     assert await found(made, "shark") == []
@@ -207,10 +217,10 @@ async def test_search_sees_the_old_epoch_until_it_is_switched_in_one_step(databa
     rebuilt = await stock(database, job_id="rebuild", index_version=await database.write(partial(_target, model="n")))
     assert rebuilt.index_version == 2
     await rebuilt.publish(("a", "the old whale"))
-    assert await database.read(lambda tx: knowledge_bases.get(tx, "kb").index_version) == 1
+    assert await database.read(lambda tx: KnowledgeBases(tx).get("kb").index_version) == 1
     assert await found(made, "whale") == ["a"]
-    await database.write(lambda tx: knowledge_bases.switch(tx, made.key, 2, "n"))
-    kb = await database.read(lambda tx: knowledge_bases.get(tx, "kb"))
+    await database.write(lambda tx: KnowledgeBases(tx).switch(made.key, 2, "n"))
+    kb = await database.read(lambda tx: KnowledgeBases(tx).get("kb"))
     assert (kb.index_version, kb.model, kb.next_model) == (2, "n", None)
     assert await database.write(lambda tx: SearchablePassages(tx, rebuilt.scope).withdraw_other_versions(100)) == 1
     assert await found(rebuilt, "whale") == ["a"]
@@ -218,7 +228,11 @@ async def test_search_sees_the_old_epoch_until_it_is_switched_in_one_step(databa
 
 
 def _target(tx: Transaction, model: str) -> int:
-    return knowledge_bases.target(tx, knowledge_bases.get(tx, "kb"), model, "{}")
+    return KnowledgeBases(tx).target(KnowledgeBases(tx).get("kb"), model, "{}")
+
+
+def _set_target(tx: Transaction, job_id: str, index_version: int, model: str) -> None:
+    Jobs(tx).set_target(job_id, index_version, model)
 
 
 async def test_two_rebuilds_with_different_vectors_do_not_share_an_epoch(database: Database) -> None:
@@ -229,16 +243,16 @@ async def test_two_rebuilds_with_different_vectors_do_not_share_an_epoch(databas
     for n, model in enumerate(["b", "c", "b", "live", "c", "d"]):
         await stock(database, job_id=f"job{n}")
         index_version = await database.write(partial(_target, model=model))
-        await database.write(partial(jobs.set_target, job_id=f"job{n}", index_version=index_version, model=model))
+        await database.write(partial(_set_target, job_id=f"job{n}", index_version=index_version, model=model))
         index_versions.append(index_version)
     assert index_versions == [2, 3, 2, 1, 3, 4]
 
 
 async def test_a_switch_back_to_an_older_epoch_changes_nothing(database: Database) -> None:
     made = await stock(database)
-    await database.write(lambda tx: knowledge_bases.switch(tx, made.key, 2, "n"))
-    await database.write(lambda tx: knowledge_bases.switch(tx, made.key, 1, "m"))
-    assert await database.read(lambda tx: knowledge_bases.get(tx, made.kb_id).index_version) == 2
+    await database.write(lambda tx: KnowledgeBases(tx).switch(made.key, 2, "n"))
+    await database.write(lambda tx: KnowledgeBases(tx).switch(made.key, 1, "m"))
+    assert await database.read(lambda tx: KnowledgeBases(tx).get(made.kb_id).index_version) == 2
 
 
 async def test_what_an_older_job_left_on_its_way_is_removed_and_what_is_searchable_stays(database: Database) -> None:
@@ -247,7 +261,7 @@ async def test_what_an_older_job_left_on_its_way_is_removed_and_what_is_searchab
     await old.load(("half", "two"), ("other half", "three"))
     new = await stock(database, job_id="new")
     await new.load(("mine", "four"))
-    removed = [await database.write(lambda tx: documents.purge_staged(tx, new.key, new.seq, 1)) for _ in range(3)]
+    removed = [await database.write(lambda tx: StagedDocuments(tx).purge_older(new.key, new.seq, 1)) for _ in range(3)]
     assert removed == [1, 1, 0]
     await clean(database)
     assert select(database.path, "SELECT uri FROM documents ORDER BY uri") == [("done",), ("mine",)]
@@ -259,7 +273,7 @@ async def test_a_knowledge_base_that_is_deleted_leaves_vectors_only(database: Da
     await made.load(("b", LONG))
     other = await stock(database, "other", "other")
     await other.publish(("a", LONG))
-    await database.write(lambda tx: knowledge_bases.remove(tx, "kb"))
+    await database.write(lambda tx: KnowledgeBases(tx).remove("kb"))
     await clean(database)
     assert select(database.path, "SELECT name FROM knowledge_bases") == [("other",)]
     assert select(database.path, "SELECT kb_id FROM documents") == [(other.key,)]
@@ -347,15 +361,15 @@ async def test_a_passage_is_embedded_with_what_stands_above_it(database: Databas
 async def test_documents_that_failed_are_given_back_to_their_phase_behind_all_others(database: Database) -> None:
     made = await stock(database)
     staged = [cut(document) for document in await made.load(("a", LONG), ("b", LONG), ("c", LONG))]
-    await database.write(lambda tx: documents.cut(tx, staged, NOW))
+    await database.write(lambda tx: StagedDocuments(tx).cut(staged, NOW))
     gone = [staged[0].id, staged[1].id]
-    await database.write(lambda tx: documents.move(tx, gone, DocumentState.CHUNKED, DocumentState.FAILED, NOW))
+    await database.write(lambda tx: StagedDocuments(tx).move(gone, DocumentState.CHUNKED, DocumentState.FAILED, NOW))
     bad = [FailedDocument(uri, "embed_error", "no") for uri in "ab"]
     await made.note("a", "b")
     await database.write(lambda tx: Failures(tx, made.key).add(made.seq, JobPhase.EMBEDDING, bad, NOW))
-    requeued = await database.write(lambda tx: documents.requeue_failed(tx, made.seq, JobPhase.EMBEDDING, 10))
+    requeued = await database.write(lambda tx: StagedDocuments(tx).requeue_failed(made.seq, JobPhase.EMBEDDING, 10))
     assert requeued == (2, 6, 6)
-    page = await database.read(lambda tx: documents.staged(tx, made.seq, DocumentState.CHUNKED, 0, 10, 10**6))
+    page = await database.read(lambda tx: StagedDocuments(tx).next_of(made.seq, DocumentState.CHUNKED, 0, 10, 10**6))
     last = staged[2].id
     assert page == [staged[2], replace(staged[0], turn=last + 1), replace(staged[1], turn=last + 2)]
     (later,) = await made.load(("d", LONG))
@@ -406,6 +420,6 @@ async def test_half_of_a_document_is_never_stored(database: Database, path: Path
     (document,) = [cut(document) for document in await made.load(("a", LONG))]
     broken = replace(document, spans=[*document.spans, (-1, 2**70)], hashes=[*document.hashes, b"0" * 16])
     with pytest.raises(sqlite3.Error):
-        await database.write(lambda tx: documents.cut(tx, [broken], NOW))
+        await database.write(lambda tx: StagedDocuments(tx).cut([broken], NOW))
     assert select(path, "SELECT count(*) FROM chunks") == [(0,)]
     assert select(path, "SELECT state FROM documents") == [(DocumentState.LOADED,)]

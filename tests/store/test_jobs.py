@@ -15,12 +15,14 @@ from phaseflow.domain.errors import InvalidTransition, JobNotFound, StaleRun
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import LONGEST_ERROR
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, PhaseStatus
-from phaseflow.store import jobs, knowledge_bases, transitions
 from phaseflow.store.database import Database
 from phaseflow.store.job_sources import JobSources
+from phaseflow.store.jobs import Jobs
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.progress import Done, PhaseProgress
 from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.transitions import TransitionLog
 from tests.domain.walks import Step, steps, walk
 from tests.store.probes import select
 from tests.store.stock import NOW, Stock, create, stock
@@ -29,7 +31,7 @@ LATER = NOW + timedelta(seconds=10)
 
 
 async def save(made: Stock, before: IngestionState, after: IngestionState) -> list[tuple[str | None, str, str]]:
-    logged = await made.database.write(lambda tx: jobs.save(tx, before, after, reason="test", at=LATER))
+    logged = await made.database.write(lambda tx: Jobs(tx).save(before, after, reason="test", at=LATER))
     return [(each.phase, each.from_status, each.to_status) for each in logged]
 
 
@@ -55,16 +57,20 @@ async def test_any_walk_of_a_job_is_stored_and_logged_step_by_step(
 ) -> None:
     states = walk(taken)
     async with open_session(tmp_path_factory.mktemp("walk") / "kb.db") as database:
-        await database.write(lambda tx: knowledge_bases.put(tx, "kb", None, "{}", NOW))
-        await database.write(lambda tx: jobs.create(tx, states[0], sources=None, settings="{}", full=False, at=NOW))
+        await database.write(lambda tx: KnowledgeBases(tx).put("kb", None, "{}", NOW))
+        await database.write(lambda tx: Jobs(tx).create(states[0], sources=None, settings="{}", full=False, at=NOW))
         for before, after in pairwise(states):
-            await database.write(partial(jobs.save, before=before, after=after, reason=None, at=LATER))
-            assert await database.read(lambda tx: jobs.record(tx, "job").state) == after
-        log = await database.read(lambda tx: transitions.of_job(tx, "job", 0, 1000))
+            await database.write(partial(_save, before=before, after=after))
+            assert await database.read(lambda tx: Jobs(tx).record("job").state) == after
+        log = await database.read(lambda tx: TransitionLog(tx).of_job("job", 0, 1000))
     for phase in PHASES:
         story = ["not_started", *(t.to_status for t in log if t.phase is phase)]
         assert story == ["not_started", *_changes([s[phase].status for s in states])]
     assert [t.to_status for t in log if t.phase is None] == _changes([s.get_overall_status() for s in states])
+
+
+def _save(tx: Transaction, before: IngestionState, after: IngestionState) -> None:
+    Jobs(tx).save(before, after, reason=None, at=LATER)
 
 
 def _changes(statuses: list[str]) -> list[str]:
@@ -76,7 +82,7 @@ async def test_phases_are_logged_before_the_job_and_with_its_error(database: Dat
     before = (await made.record()).state
     after = before.with_phase(before[JobPhase.CHUNKING].fail("it broke", LATER))
     assert await save(made, before, after) == [("chunking", "running", "failed"), (None, "running", "failed")]
-    last = await database.read(lambda tx: transitions.of_job(tx, made.job_id, 0, 100)[-1])
+    last = await database.read(lambda tx: TransitionLog(tx).of_job(made.job_id, 0, 100)[-1])
     assert (last.error, last.reason) == ("it broke", "test")
 
 
@@ -103,30 +109,30 @@ async def test_a_move_of_the_job_that_the_table_forbids_changes_nothing(database
 
 async def test_a_number_of_the_log_is_never_used_again(database: Database) -> None:
     made = await stock(database)
-    last = await database.read(transitions.last)
-    await database.write(lambda tx: knowledge_bases.remove(tx, "kb"))
-    assert await database.read(transitions.last) == last
-    assert await database.read(transitions.oldest) == last + 1
+    last = await database.read(lambda tx: TransitionLog(tx).last())
+    await database.write(lambda tx: KnowledgeBases(tx).remove("kb"))
+    assert await database.read(lambda tx: TransitionLog(tx).last()) == last
+    assert await database.read(lambda tx: TransitionLog(tx).oldest()) == last + 1
     other = await stock(database, job_id="other")
     assert other.seq == made.seq + 1
-    assert await database.read(lambda tx: [t.seq for t in transitions.after(tx, 0, 1)]) == [last + 1]
+    assert await database.read(lambda tx: [t.seq for t in TransitionLog(tx).after(0, 1)]) == [last + 1]
 
 
 async def test_the_log_of_an_empty_file_begins_with_one(database: Database) -> None:
-    assert await database.read(lambda tx: (transitions.last(tx), transitions.oldest(tx))) == (0, 1)
+    assert await database.read(lambda tx: (TransitionLog(tx).last(), TransitionLog(tx).oldest())) == (0, 1)
 
 
 async def test_a_new_job_has_four_phases_and_no_transition(database: Database) -> None:
-    await database.write(lambda tx: knowledge_bases.put(tx, "kb", None, "{}", NOW))
+    await database.write(lambda tx: KnowledgeBases(tx).put("kb", None, "{}", NOW))
     state = IngestionState("job", "kb").queue(Intent.START, NOW)
-    await database.write(lambda tx: jobs.create(tx, state, sources=None, settings="{}", full=True, at=NOW))
+    await database.write(lambda tx: Jobs(tx).create(state, sources=None, settings="{}", full=True, at=NOW))
     assert (await Stock(database, "kb", "job", 1).record()).state == state
     assert select(database.path, "SELECT count(*) FROM transitions") == [(0,)]
 
 
 async def test_a_job_that_does_not_exist_is_said_not_to(database: Database) -> None:
     with pytest.raises(JobNotFound, match="nobody"):
-        await database.read(lambda tx: jobs.record(tx, "nobody"))
+        await database.read(lambda tx: Jobs(tx).record("nobody"))
 
 
 async def test_the_queue_is_first_come_first_served(database: Database) -> None:
@@ -134,15 +140,15 @@ async def test_the_queue_is_first_come_first_served(database: Database) -> None:
         made = await stock(database, f"kb{n}", f"job{n}")
         before = (await made.record()).state
         await save(made, before, before.queue(Intent.RESUME, NOW + timedelta(seconds=seconds)))
-    assert await database.read(jobs.queued) == [("job1", "kb1"), ("job2", "kb2"), ("job0", "kb0")]
+    assert await database.read(lambda tx: Jobs(tx).queued()) == [("job1", "kb1"), ("job2", "kb2"), ("job0", "kb0")]
 
 
 async def test_history_is_newest_first_in_pages(database: Database) -> None:
     for n in range(5):
         await stock(database, job_id=f"job{n}")
-    first = await database.read(lambda tx: jobs.history(tx, "kb", 2, None))
-    second = await database.read(lambda tx: jobs.history(tx, "kb", 2, first[-1].seq))
-    newest = await database.read(lambda tx: jobs.latest(tx, "kb"))
+    first = await database.read(lambda tx: Jobs(tx).history("kb", 2, None))
+    second = await database.read(lambda tx: Jobs(tx).history("kb", 2, first[-1].seq))
+    newest = await database.read(lambda tx: Jobs(tx).latest("kb"))
     assert [r.state.job_id for r in first + second] == ["job4", "job3", "job2", "job1"]
     assert [r.newest for r in first] == [True, False]
     assert newest == first[0]
@@ -187,7 +193,7 @@ async def test_a_batch_adds_to_its_phase_and_to_what_the_next_one_has(database: 
 
 async def test_an_old_attempt_can_write_no_more(database: Database) -> None:
     made = await stock(database)
-    await database.write(lambda tx: jobs.begin_attempt(tx, made.job_id))
+    await database.write(lambda tx: Jobs(tx).begin_attempt(made.job_id))
     with pytest.raises(StaleRun, match="attempt 1 of job job may not write to loading any more"):
         await database.write(lambda tx: PhaseProgress(tx, made.attempt, JobPhase.LOADING).advance(Done(1), NOW))
     new = replace(made.attempt, number=2)

@@ -13,11 +13,13 @@ from types import SimpleNamespace
 import pytest
 
 from phaseflow.domain.identifiers import document_id
-from phaseflow.store import documents, failpoints, knowledge_bases, migration, schema
-from phaseflow.store.documents import text_hash
+from phaseflow.store import failpoints, migration, schema
+from phaseflow.store.documents import StagedDocument, StagedDocuments, text_hash
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.session import open_session
 from phaseflow.store.states import DocumentState
+from phaseflow.store.transaction import Transaction
 from tests.store.full_text import check_consistent, containing
 from tests.store.probes import select
 from tests.store.stock import clean
@@ -139,6 +141,10 @@ async def test_vectors_that_nobody_used_in_version_1_begin_to_be_kept_for_a_whil
     assert select(old, "SELECT kb_id, vector_id FROM unused_vectors") == [("", 2)]
 
 
+def _first_of(tx: Transaction, state: DocumentState) -> list[StagedDocument]:
+    return StagedDocuments(tx).next_of(1, state, 0, 10, 10**6)
+
+
 @pytest.mark.parametrize("broken_off_at", [None, 1, 3, 6])
 async def test_each_document_of_version_1_is_there_in_its_state(old: Path, broken_off_at: int | None) -> None:
     if broken_off_at is not None:
@@ -147,11 +153,9 @@ async def test_each_document_of_version_1_is_there_in_its_state(old: Path, broke
         assert select(old, "PRAGMA user_version") == [(schema.VERSION,)]
     async with open_session(old) as database:
         for state in (DocumentState.LOADED, DocumentState.CHUNKED, DocumentState.EMBEDDED, DocumentState.FAILED):
-            (found,) = await database.read(
-                partial(documents.staged, job_seq=1, state=state, after_turn=0, limit=10, characters=10**6)
-            )
+            (found,) = await database.read(partial(_first_of, state=state))
             assert found.text == next(text for _, at, text in TEXTS.values() if at == state)
-        kb = await database.read(lambda tx: knowledge_bases.get(tx, "kb"))
+        kb = await database.read(lambda tx: KnowledgeBases(tx).get("kb"))
         scope = Scope(kb.key, 1)
         chunks = await database.read(lambda tx: containing(tx, scope, "8999"))
         hits = await database.read(lambda tx: SearchablePassages(tx, scope).fetch(chunks))
@@ -214,7 +218,7 @@ async def _break_off(path: Path, arrival: int, place: str = "schema.moved") -> N
 
 async def test_a_knowledge_base_of_version_1_can_be_deleted_and_made_anew(old: Path) -> None:
     async with open_session(old) as database:
-        await database.write(lambda tx: knowledge_bases.remove(tx, "kb"))
+        await database.write(lambda tx: KnowledgeBases(tx).remove("kb"))
         await clean(database)
         await database.write(check_consistent)
         for table in ("documents", "texts", "chunks", "passages_1_docsize", "ingestion_jobs", "knowledge_bases"):

@@ -54,13 +54,13 @@ import anyio
 from pathlib import Path
 from phaseflow.store.session import open_session
 from phaseflow.domain.settings import Settings
-from phaseflow.store import knowledge_bases
+from phaseflow.store.knowledge_bases import KnowledgeBases
 
 async def main() -> None:
     async with open_session(Path(sys.argv[1])) as database:
         for number in range(40):
             await database.write(
-                lambda tx: knowledge_bases.put(tx, f"{sys.argv[2]}-{number}", None, "{}", datetime.now(UTC))
+                lambda tx: KnowledgeBases(tx).put(f"{sys.argv[2]}-{number}", None, "{}", datetime.now(UTC))
             )
 
 anyio.run(main)

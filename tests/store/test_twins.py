@@ -4,12 +4,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from phaseflow.store import twins
 from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.passages import Scope
 from phaseflow.store.session import open_session
 from phaseflow.store.states import EntryState
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.twins import Twins
 from tests.store.stock import NOW, stock
 
 
@@ -21,6 +21,6 @@ async def test_addresses_that_name_one_another_in_a_circle_come_to_an_end(path: 
         Frontier(tx, made.seq).add([(uri, 1, "stamp", 0) for uri in ("t", "t/i")], None, at=NOW)
         read = Frontier(tx, made.seq).open_page("default", 10, (made.key, 1, "recipe", "mark"))
         Frontier(tx, made.seq).settle([entry.id for entry in read], EntryState.SKIPPED)
-        twins.mark_same(tx, made.seq, [("t", "t/i"), ("t/i", "t")])
-        assert twins.settle(tx, Scope(made.key, 1), made.seq, "", 16, NOW) == "t/i"
-        assert twins.settle(tx, Scope(made.key, 1), made.seq, "t/i", 16, NOW) is None
+        Twins(tx).mark_same(made.seq, [("t", "t/i"), ("t/i", "t")])
+        assert Twins(tx).settle(Scope(made.key, 1), made.seq, "", 16, NOW) == "t/i"
+        assert Twins(tx).settle(Scope(made.key, 1), made.seq, "t/i", 16, NOW) is None

@@ -12,8 +12,8 @@ from phaseflow.components.context import contexts
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import documents, failpoints, taken_out
-from phaseflow.store.documents import StagedDocument, text_hash
+from phaseflow.store import failpoints, taken_out
+from phaseflow.store.documents import StagedDocument, StagedDocuments, text_hash
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.pieces import MOST_PIECES
 from phaseflow.store.progress import Done
@@ -78,7 +78,7 @@ class ChunkingActor(Actor):
     def _store_some(self, tx: Transaction, document: StagedDocument, first: int) -> None:
         self.context.advance(tx, self.phase, Done())
         if taken_out.in_hand(tx, [document.id], DocumentState.LOADED):
-            documents.add_chunks(tx, document, first, first + STORE_CHUNKS)
+            StagedDocuments(tx).add_chunks(document, first, first + STORE_CHUNKS)
 
     def _cut_in_thread(self, batch: Sequence[StagedDocument]) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -111,10 +111,10 @@ class ChunkingActor(Actor):
         chunks = sum(len(document.spans) for document in cut)
         self.context.advance(tx, self.phase, Done(len(cut), len(failed), handed_over=chunks))
         at = self.context.clock.now()
-        documents.cut(tx, cut, at, stored)
+        StagedDocuments(tx).cut(cut, at, stored)
         if failed:
             self.context.fail(tx, self.phase, [outcome for _, outcome in failed])
-            documents.move(tx, [each[0] for each in failed], DocumentState.LOADED, DocumentState.FAILED, at)
+            StagedDocuments(tx).move([each[0] for each in failed], DocumentState.LOADED, DocumentState.FAILED, at)
         return cut
 
     def _hand_over(self, cut: list[StagedDocument]) -> None:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from phaseflow.store import documents
 from phaseflow.store.database import Database
-from phaseflow.store.documents import StagedDocument
+from phaseflow.store.documents import StagedDocument, StagedDocuments
 from phaseflow.store.states import DocumentState
 
 BUFFER = 8
@@ -140,7 +139,7 @@ class Receiver:
         last = self._sender.last
         cursor = self._cursor
         found = await self._database.read_long(
-            lambda tx: documents.staged(tx, self._job_seq, self._state, cursor, READ_DOCUMENTS, _READ_CHARACTERS)
+            lambda tx: StagedDocuments(tx).next_of(self._job_seq, self._state, cursor, READ_DOCUMENTS, _READ_CHARACTERS)
         )
         self._cursor = found[-1].place if found else max(self._cursor, last)
         return found

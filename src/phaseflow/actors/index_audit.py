@@ -11,11 +11,15 @@ from phaseflow.components.indexes.answers import as_count, as_passages
 from phaseflow.components.indexes.registry import bounded
 from phaseflow.components.stored_vectors import read_all
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
-from phaseflow.store import documents, failpoints, index_spaces, knowledge_bases, texts
+from phaseflow.store import failpoints, index_spaces
 from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.database import Database
+from phaseflow.store.documents import StagedDocuments
 from phaseflow.store.failures import NO_JOB, FailedDocument
+from phaseflow.store.index_spaces import SpaceContents
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.states import DocumentState
+from phaseflow.store.texts import Texts
 from phaseflow.store.transaction import Transaction
 
 CALL_S: Final = 10.0
@@ -44,13 +48,13 @@ class Reads(Protocol):
 async def has_lost(database: Reads, index: CountingIndex, space: index_spaces.Space) -> bool:
     """Whether an index has fewer passages of a space than search should see. False also when that changed meanwhile:
     it is for the next look to tell."""
-    before = await database.read(lambda tx: index_spaces.expected(tx, space))
+    before = await database.read(lambda tx: SpaceContents(tx, space).expected())
     if before is None or not before.passages:
         return False
     count = as_count(await bounded(index.count(Space(space.name, space.dimension or 0)), CALL_S))
     if count >= before.passages:
         return False
-    return before == await database.read(lambda tx: index_spaces.expected(tx, space))
+    return before == await database.read(lambda tx: SpaceContents(tx, space).expected())
 
 
 class IndexAudit:
@@ -153,12 +157,12 @@ def withdraw_refused(
     tx: Transaction, space: index_spaces.Space, refused: Sequence[RefusedDocument], at: datetime
 ) -> list[FailedDocument]:
     """Documents that the index has not taken are searchable no more; which of them were until now."""
-    found = [(key, failed) for key, failed in refused if index_spaces.named(tx, space, key) is not None]
+    found = [(key, failed) for key, failed in refused if SpaceContents(tx, space).named(key) is not None]
     if found:
-        knowledge_bases.next_search_revision(tx, space.kb_key)
+        KnowledgeBases(tx).next_search_revision(space.kb_key)
         Catalogue(tx, space.kb_key).keep_details(NO_JOB, [failed.uri for _, failed in found])
         ids = [key for key, _ in found]
-        documents.move(tx, ids, DocumentState.SEARCHABLE, DocumentState.FAILED, at)
+        StagedDocuments(tx).move(ids, DocumentState.SEARCHABLE, DocumentState.FAILED, at)
     return [failed for _, failed in found]
 
 
@@ -167,13 +171,13 @@ def _compared(
 ) -> tuple[list[int], list[tuple[int, int]], int | None]:
     """(those that the index should not have; those that it lacks or has in part, with the number of their passages;
     where the next step begins: None at the end)."""
-    wanted = index_spaces.searchable(tx, space, after, PAGE)
+    wanted = SpaceContents(tx, space).searchable(after, PAGE)
     # Where a page is full, nobody knows what its side has behind it: only what is known of both sides is compared.
     ends = [page[-1][0] for page in (there, wanted) if len(page) >= PAGE]
     last = min(ends) if ends else None
     has = {key: count for key, count in there if last is None or key <= last}
     missing = [(key, count) for key, count in wanted if (last is None or key <= last) and has.get(key, 0) < count]
-    return index_spaces.unknown(tx, space, list(has)), missing, last
+    return SpaceContents(tx, space).unknown(list(has)), missing, last
 
 
 def _in_calls(documents: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
@@ -197,12 +201,12 @@ def _parts(space: index_spaces.Space, document_ids: Sequence[int], tx: Transacti
 
 def _part(space: index_spaces.Space, document_id: int, first: int, tx: Transaction) -> IndexDocument | None:
     """Passages of a document from number ``first``; None behind the last one, or when search sees it no more."""
-    found = index_spaces.named(tx, space, document_id)
+    found = SpaceContents(tx, space).named(document_id)
     if found is None or first >= found.passages:
         return None
     rows = index_spaces.passages_of(tx, document_id, first, _PART)
     if len(rows) < min(_PART, found.passages - first):
         raise ComponentUnavailable(f"{found.uri} has lost vectors; start a job with full=true")
     vectors = read_all([row[2] for row in rows])
-    slices = texts.slices(tx, [(document_id, start, stop) for start, stop, _ in rows])
+    slices = Texts(tx).slices([(document_id, start, stop) for start, stop, _ in rows])
     return IndexDocument(document_id, found.uri, found.title, first, [text for text, _ in slices], vectors)

@@ -25,9 +25,11 @@ from phaseflow.domain.errors import (
 )
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import failpoints, index_outbox, index_spaces
+from phaseflow.store import failpoints, index_spaces
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.failures import FailedDocument
+from phaseflow.store.index_outbox import IndexOutbox
+from phaseflow.store.index_spaces import Spaces
 from phaseflow.store.progress import PhaseProgress
 from phaseflow.store.transaction import Transaction
 
@@ -134,11 +136,11 @@ class IndexDelivery:
 
     def withdraw_refused(self, tx: Transaction) -> list[FailedDocument]:
         """Documents that the index has not taken when it was filled are searchable no more."""
-        space = index_spaces.by_name(tx, self._name)
+        space = Spaces(tx).by_name(self._name)
         return [] if space is None else withdraw_refused(tx, space, self.refused, self._context.clock.now())
 
     async def _space(self) -> index_spaces.Space | None:
-        return await self._context.database.read(lambda tx: index_spaces.by_name(tx, self._name))
+        return await self._context.database.read(lambda tx: Spaces(tx).by_name(self._name))
 
     @asynccontextmanager
     async def _telling(self, audit: IndexAudit) -> AsyncIterator[None]:
@@ -187,7 +189,7 @@ class IndexDelivery:
         """Let the index forget some of what is gone. When it cannot, that waits: nobody sees what it still has."""
         if anyio.current_time() < self._rests_until:
             return
-        waiting = await self._context.database.read(lambda tx: index_outbox.waiting_of(tx, self._server, self._name))
+        waiting = await self._context.database.read(lambda tx: IndexOutbox(tx, self._server).gone_of(self._name))
         if waiting is None:
             return
         failpoints.hit("index.removing")
@@ -197,7 +199,7 @@ class IndexDelivery:
             get_logger().warning("the index cannot remove documents", index=self._server, error=str(error))
             self._rests_until = anyio.current_time() + REST_S
             return
-        await self._context.write(lambda tx: index_outbox.settle(tx, self._server, waiting))
+        await self._context.write(lambda tx: IndexOutbox(tx, self._server).settle(waiting))
 
     async def _call(self, call: Awaitable[T]) -> T:
         return await bounded(call, CALL_S)

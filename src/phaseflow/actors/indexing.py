@@ -16,22 +16,21 @@ from phaseflow.domain.errors import TransientError
 from phaseflow.domain.indexed_with import IndexedWith
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import (
-    documents,
     failpoints,
-    index_spaces,
-    knowledge_bases,
     passages,
     taken_out,
-    twins,
 )
-from phaseflow.store.documents import StagedDocument
+from phaseflow.store.documents import StagedDocument, StagedDocuments
 from phaseflow.store.failures import Failures
 from phaseflow.store.inbox import Inbox
+from phaseflow.store.index_spaces import Spaces
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.postings import Packed
 from phaseflow.store.progress import Done, PhaseProgress
 from phaseflow.store.states import DocumentState
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.twins import Twins
 
 BATCH_CHUNKS = 1024
 """Chunks made searchable in one transaction: full-text inserts are cheaper in large ones; a verb waits for one, some
@@ -120,13 +119,13 @@ class IndexingActor(Actor):
 
     def _move(self, tx: Transaction) -> None:
         self._withdraw_refused(tx)
-        index_spaces.complete_move(tx, self._scope.kb_key, self._scope.index_version)
-        knowledge_bases.next_search_revision(tx, self._scope.kb_key)
-        live = knowledge_bases.get(tx, self.context.plan.attempt.kb_id).live_settings
+        Spaces(tx).complete_move(self._scope.kb_key, self._scope.index_version)
+        KnowledgeBases(tx).next_search_revision(self._scope.kb_key)
+        live = KnowledgeBases(tx).get(self.context.plan.attempt.kb_id).live_settings
         if live is not None:
             index = IndexedWith.model_validate_json(self.context.plan.live_settings).index
             live = IndexedWith.model_validate_json(live).model_copy(update={"index": index}).model_dump_json()
-            knowledge_bases.set_live_settings(tx, self._scope.kb_key, self._scope.index_version, live)
+            KnowledgeBases(tx).set_live_settings(self._scope.kb_key, self._scope.index_version, live)
 
     async def _publish(self, batch: Sequence[StagedDocument]) -> None:
         if self._delivery is None:
@@ -223,7 +222,7 @@ class IndexingActor(Actor):
         Inbox(tx, self._scope.kb_key).settle(self.context.plan.attempt.job_seq, uris)
         if failed:
             self.context.fail(tx, self.phase, [failure for _, failure in failed])
-            documents.move(tx, [d.id for d, _ in failed], DocumentState.EMBEDDED, DocumentState.FAILED, at)
+            StagedDocuments(tx).move([d.id for d, _ in failed], DocumentState.EMBEDDED, DocumentState.FAILED, at)
         return True
 
     async def _finish(self) -> None:
@@ -246,18 +245,18 @@ class IndexingActor(Actor):
                 after = await self.context.write(partial(self._settle_twins, after))
 
     def _is_to_switch(self, tx: Transaction) -> bool:
-        return knowledge_bases.get(tx, self.context.plan.attempt.kb_id).index_version != self._scope.index_version
+        return KnowledgeBases(tx).get(self.context.plan.attempt.kb_id).index_version != self._scope.index_version
 
     def _switch(self, tx: Transaction) -> None:
         plan = self.context.plan
         self.context.advance(tx, self.phase, Done())
-        knowledge_bases.switch(tx, self._scope.kb_key, self._scope.index_version, plan.model)
-        knowledge_bases.set_live_settings(tx, self._scope.kb_key, self._scope.index_version, plan.live_settings)
-        index_spaces.keep_only(tx, self._scope.kb_key, self._scope.index_version)
+        KnowledgeBases(tx).switch(self._scope.kb_key, self._scope.index_version, plan.model)
+        KnowledgeBases(tx).set_live_settings(self._scope.kb_key, self._scope.index_version, plan.live_settings)
+        Spaces(tx).keep_only(self._scope.kb_key, self._scope.index_version)
 
     def _settle_twins(self, after: str, tx: Transaction) -> str | None:
         self.context.advance(tx, self.phase, Done())
-        return twins.settle(tx, self._scope, self.context.plan.attempt.job_seq, after, _TWINS, self.context.clock.now())
+        return Twins(tx).settle(self._scope, self.context.plan.attempt.job_seq, after, _TWINS, self.context.clock.now())
 
     def _clean_up(self, tx: Transaction) -> int:
         self.context.advance(tx, self.phase, Done())

@@ -18,17 +18,19 @@ from phaseflow.components.protocols import Document, Entry, Skipped, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable, SourceDown
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import crawl_frontier, documents, failpoints, taken_out, texts, twins
+from phaseflow.store import crawl_frontier, failpoints, taken_out, texts
 from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.crawl_frontier import Frontier, ListedEntry
 from phaseflow.store.displaced import DisplacedEntries
-from phaseflow.store.documents import LoadedText, StagedDocument
+from phaseflow.store.documents import LoadedText, StagedDocument, StagedDocuments
 from phaseflow.store.failures import FailedDocument, Failures
 from phaseflow.store.inbox import Inbox
 from phaseflow.store.job_sources import JobSources
 from phaseflow.store.progress import Done
 from phaseflow.store.states import DocumentState, EntryState
+from phaseflow.store.texts import Texts
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.twins import Twins
 
 STORE_CHARACTERS = 32 * texts.SEGMENT
 """Characters of text stored in one transaction, some 20 ms."""
@@ -149,11 +151,11 @@ class LoadingActor(Actor):
 
     def _begin_text(self, tx: Transaction, loaded: LoadedText) -> StagedDocument:
         self.context.advance(tx, self.phase, Done())
-        return documents.begin(tx, self.context.plan.target, loaded, self.context.clock.now())
+        return StagedDocuments(tx).begin(self.context.plan.target, loaded, self.context.clock.now())
 
     def _store_some(self, tx: Transaction, document_id: int, first: int, segments: Sequence[texts.Segment]) -> None:
         self.context.advance(tx, self.phase, Done())
-        texts.add(tx, [(document_id, first + n, each) for n, each in enumerate(segments)])
+        Texts(tx).add([(document_id, first + n, each) for n, each in enumerate(segments)])
 
     def _store(
         self,
@@ -176,10 +178,10 @@ class LoadingActor(Actor):
         DisplacedEntries(tx, seq).settle([entry.id for entry, outcome in done if isinstance(outcome, Followed)])
         failed = [(entry, outcome) for entry, outcome in done if isinstance(outcome, FailedDocument)]
         if begun is not None:
-            documents.finish(tx, begun.id, at)
+            StagedDocuments(tx).finish(begun.id, at)
             staged = [begun]
         else:
-            staged = documents.add(tx, plan.target, loaded, at) if loaded else []
+            staged = StagedDocuments(tx).add(plan.target, loaded, at) if loaded else []
         frontier.settle([text.entry_id for text in loaded], EntryState.LOADED)
         if unchanged:
             frontier.settle([entry.id for entry, _ in unchanged], EntryState.UNCHANGED)
@@ -195,10 +197,10 @@ class LoadingActor(Actor):
         if skipped:
             frontier.settle([entry.id for entry in skipped], EntryState.SKIPPED)
             catalogue.forget([entry.uri for entry in skipped])
-            twins.note(tx, plan.target, [(twin, uri) for twin, uri, _ in twin_of])
+            Twins(tx).note(plan.target, [(twin, uri) for twin, uri, _ in twin_of])
             if canonical := [uri for _, uri, is_same in twin_of if not is_same]:
                 JobSources(tx, seq).add_canonical(reader.name, canonical)
-            listed_again = twins.mark_same(tx, seq, [(twin, uri) for twin, uri, is_same in twin_of if is_same])
+            listed_again = Twins(tx).mark_same(seq, [(twin, uri) for twin, uri, is_same in twin_of if is_same])
         if failed:
             frontier.settle([entry.id for entry, f in failed if not f.gone], EntryState.FAILED)
             frontier.settle([entry.id for entry, f in failed if f.gone], EntryState.GONE)

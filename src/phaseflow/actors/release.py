@@ -15,12 +15,13 @@ from phaseflow.actors.pending_documents import Chunk, PendingDocuments, open_chu
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.components.stored_vectors import stored, unit
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
-from phaseflow.store import documents, progress, taken_out, unused_vectors
-from phaseflow.store.documents import StagedDocument
+from phaseflow.store import progress, taken_out
+from phaseflow.store.documents import StagedDocument, StagedDocuments
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import Done, PhaseProgress
 from phaseflow.store.states import DocumentState
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.unused_vectors import UnusedVectors
 from phaseflow.store.vectors import ModelVectors
 
 if TYPE_CHECKING:
@@ -179,16 +180,16 @@ class OrderedRelease:
         progress.count_characters(tx, plan.attempt.job_seq, sum(each.characters for each in results))
         vectors.attach([chunk.chunk_id for chunk in done])
         at = self._context.clock.now()
-        documents.move(tx, [d.id for d in ready], DocumentState.CHUNKED, DocumentState.EMBEDDED, at)
+        StagedDocuments(tx).move([d.id for d in ready], DocumentState.CHUNKED, DocumentState.EMBEDDED, at)
         if failed:
             self._context.fail(tx, JobPhase.EMBEDDING, list(failed.values()))
-            documents.move(tx, failed, DocumentState.CHUNKED, DocumentState.FAILED, at)
+            StagedDocuments(tx).move(failed, DocumentState.CHUNKED, DocumentState.FAILED, at)
         if self._context.plan.components.embedder.throttle.wait_s():
             # Again, since counting says that it moves: what was stored here had been asked for before.
             PhaseProgress(tx, plan.attempt, JobPhase.EMBEDDING).wait_on(WaitingOn.RATE_LIMIT)
         if unwanted:  # their vectors are paid for: kept for a while, as those of a document that was deleted
             rows = [(None, chunk.text_hash) for chunk in unwanted]
-            unused_vectors.let_go(tx, plan.target.kb_key, rows, at_once=False)
+            UnusedVectors(tx).let_go(plan.target.kb_key, rows, at_once=False)
         return gone
 
     def _check_dimension(self, tx: Transaction, found: "Vectors") -> None:

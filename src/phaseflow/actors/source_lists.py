@@ -8,11 +8,12 @@ from phaseflow.actors.gate import Gate
 from phaseflow.actors.source_reading import SourceReader
 from phaseflow.components.protocols import Entry
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import failpoints, knowledge_bases
+from phaseflow.store import failpoints
 from phaseflow.store.catalogue import PUSH
 from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.displaced import DisplacedEntries, DisplacedEntry
 from phaseflow.store.job_sources import JobSources
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.progress import Done
 from phaseflow.store.transaction import Transaction
 
@@ -139,4 +140,4 @@ class SourceLists:
         return LARGEST if most is None else Frontier(tx, self._seq).room(reader.name, most)
 
     def _names(self, tx: Transaction) -> set[str]:
-        return knowledge_bases.get(tx, self._context.plan.attempt.kb_id).holders()
+        return KnowledgeBases(tx).get(self._context.plan.attempt.kb_id).holders()

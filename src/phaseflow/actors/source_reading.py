@@ -18,11 +18,12 @@ from phaseflow.components.loader_answers import checked_page, pages_of
 from phaseflow.components.protocols import Document, Entry, Loader, Unchanged
 from phaseflow.domain.errors import ComponentError
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
-from phaseflow.store import failpoints, twins
+from phaseflow.store import failpoints
 from phaseflow.store.crawl_frontier import Frontier, ListedEntry
 from phaseflow.store.displaced import DisplacedEntries
 from phaseflow.store.progress import PhaseProgress
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.twins import Twins
 
 BATCH = 32
 """Documents read and stored together, where reading them takes no longer than ``_STORE_S``."""
@@ -108,12 +109,17 @@ class SourceReader:
         if (expect := getattr(self._loader, "expect_documents", None)) is None:
             return
         key, seq = self.known[0], self._context.plan.attempt.job_seq
-        in_hand = partial(twins.documents_in_hand, kb_key=key, job_seq=seq)
-        for look in (partial(twins.documents_of, kb_key=key), in_hand):
+
+        def searchable(tx: Transaction, after: str) -> tuple[list[tuple[str, bytes]], str | None]:
+            return Twins(tx).documents_of(key, self.name, after, EXPECTED)
+
+        def in_hand(tx: Transaction, after: str) -> tuple[list[tuple[str, bytes]], str | None]:
+            return Twins(tx).documents_in_hand(key, seq, self.name, after, EXPECTED)
+
+        for look in (searchable, in_hand):
             after: str | None = ""
             while after is not None:
-                page = partial(look, source=self.name, after=after, limit=EXPECTED)
-                found, after = await self._context.database.read(page)
+                found, after = await self._context.database.read(partial(look, after=after))
                 expect(found)
 
     async def _read(self, is_listed: bool) -> None:

@@ -11,13 +11,13 @@ from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import (
     consent,
     failpoints,
-    knowledge_bases,
     progress,
 )
 from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.failures import Failures
 from phaseflow.store.job_sources import JobSources
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.progress import Done
 from phaseflow.store.transaction import Transaction
@@ -54,7 +54,7 @@ class Withdrawal:
     def _find_uncertain(self, tx: Transaction) -> list[str]:
         plan = self._context.plan
         seq = plan.attempt.job_seq
-        failed, kb = JobSources(tx, seq).failed(), knowledge_bases.get(tx, plan.attempt.kb_id)
+        failed, kb = JobSources(tx, seq).failed(), KnowledgeBases(tx).get(plan.attempt.kb_id)
         others = kb.holders() - plan.components.loaders.keys()  # this job does not read them
         if (failed or others) and kb.index_version != self._scope.index_version:
             name, error = next(iter(failed.items()), (min(others, default=""), "this job reads the others only"))
@@ -153,7 +153,7 @@ class Withdrawal:
 def _counted(
     kb_id: str, seq: int, since: str, uncertain: Sequence[str], after: str, tx: Transaction
 ) -> tuple[list[tuple[str, int, int]], str | None]:
-    kb = knowledge_bases.get(tx, kb_id)  # what is searchable now, also when another index is being built
+    kb = KnowledgeBases(tx).get(kb_id)  # what is searchable now, also when another index is being built
     return SearchablePassages(tx, Scope(kb.key, kb.index_version)).census(seq, since, uncertain, after, CLEAN_UP)
 
 

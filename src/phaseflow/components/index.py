@@ -26,10 +26,10 @@ from phaseflow.domain.search_query import ParsedQuery, is_name_of, parsed, phras
 from phaseflow.domain.status import Place, SearchHit
 from phaseflow.domain.vocabulary import SearchMode
 from phaseflow.domain.words import indexed_words, normalised
-from phaseflow.store import fields, passages, postings
+from phaseflow.store import fields, passages
 from phaseflow.store.knowledge_bases import name_of
 from phaseflow.store.passages import Found, Scope, SearchablePassages
-from phaseflow.store.postings import WordTable
+from phaseflow.store.postings import WordIndex, WordTable
 from phaseflow.store.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class EmbeddedIndex:
             is_let_through = known.of_documents(numbers(fields.matching(tx, scope, request.filter)))
             if not is_let_through.any():
                 return []
-        table = postings.find_table(tx, scope.kb_key, scope.index_version)
+        table = WordIndex(tx, scope.kb_key, scope.index_version).table()
         query = parsed(request.query)
         shares = self._shares(tx, scope, known, table, request, query, is_let_through)
         named = self._named(tx, known, table, shares.words, request, is_let_through)

@@ -12,10 +12,11 @@ import anyio.to_thread
 from phaseflow.components.sources.names import uri_of
 from phaseflow.components.uploads import Uploads, disk
 from phaseflow.domain.log import get_logger
-from phaseflow.store import failpoints, knowledge_bases, pushed
+from phaseflow.store import failpoints, pushed
 from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.pushed import INLINE_BYTES, Push, PushedDocuments
 from phaseflow.store.transaction import Transaction
 
@@ -30,7 +31,7 @@ async def adopt_uploads(database: Database, uploads: Uploads) -> None:
     and the next start goes on.
     """
     with disk():
-        await anyio.to_thread.run_sync(uploads.recover, await database.read(knowledge_bases.live))
+        await anyio.to_thread.run_sync(uploads.recover, await database.read(lambda tx: KnowledgeBases(tx).live()))
         for kb_id in await anyio.to_thread.run_sync(uploads.kbs):
             await _adopt(database, uploads, kb_id)
 
@@ -73,7 +74,7 @@ def _push_of(path: Path, uri: str) -> Push:
 
 def _keep(tx: Transaction, kb_id: str, push: Push) -> bool:
     """False when a document of that uri is kept already."""
-    kb = knowledge_bases.find(tx, kb_id)
+    kb = KnowledgeBases(tx).find(kb_id)
     if kb is None or PushedDocuments(tx, kb.key).of([push.uri]):
         return False
     at = Clock().now()

@@ -13,7 +13,7 @@ from phaseflow.domain.errors import Busy, ComponentError, InvalidRequest
 from phaseflow.domain.settings import FolderSource, Settings
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.inputs import SettingsLike, as_settings, as_text
-from phaseflow.store import knowledge_bases
+from phaseflow.store.knowledge_bases import KnowledgeBases
 
 LISTING_S = 5.0
 """What looking into a folder may take, seconds: a network file system that hangs must not hang its callers."""
@@ -76,7 +76,7 @@ class Choices:
         return EmbedderAnswer(dimension=dimension, error=error, seconds=round(perf_counter() - begun, 3))
 
     async def _in_place_of_stored(self, settings: Settings, kb_id: str) -> Settings:
-        kb = await self._engine.read(lambda tx: knowledge_bases.find(tx, kb_id))
+        kb = await self._engine.read(lambda tx: KnowledgeBases(tx).find(kb_id))
         return settings if kb is None else settings.in_place_of(Settings.model_validate_json(kb.settings))
 
     async def _answer(self, settings: Settings) -> tuple[int | None, str | None]:

@@ -10,8 +10,7 @@ from phaseflow.flow import inputs
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.job import Job
 from phaseflow.flow.queries import latest_job
-from phaseflow.store import jobs
-from phaseflow.store.jobs import JobRecord
+from phaseflow.store.jobs import JobRecord, Jobs
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.own_jobs import is_own_job_due
 
@@ -47,7 +46,7 @@ class Control:
         """The job after one that is over, made where something waits in the inbox; None: there is none."""
 
         def look(tx: Transaction) -> bool:
-            return jobs.latest_id(tx, job.kb_id) != job.job_id or is_own_job_due(tx, job.kb_id)
+            return Jobs(tx).latest_id(job.kb_id) != job.job_id or is_own_job_due(tx, job.kb_id)
 
         if not await self._engine.read(look):
             return None

@@ -5,8 +5,7 @@ from datetime import datetime
 from phaseflow.components.uploads import Uploads, disk
 from phaseflow.domain.errors import InvalidRequest, KnowledgeBaseNotFound
 from phaseflow.domain.settings import DEFAULT_SOURCE, SOURCES, Settings, UploadSource
-from phaseflow.store import knowledge_bases
-from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.pushed import PushedDocuments
 from phaseflow.store.transaction import Transaction
 
@@ -32,7 +31,7 @@ class Definitions:
 
         Raises KnowledgeBaseNotFound without a source on an unknown one, InvalidRequest where there is none to read.
         """
-        kb = knowledge_bases.find(tx, kb_id)
+        kb = KnowledgeBases(tx).find(kb_id)
         if sources is None and self._needs_source:
             if kb is None:
                 raise KnowledgeBaseNotFound(kb_id)
@@ -41,26 +40,26 @@ class Definitions:
             elif kb.sources is None:
                 raise InvalidRequest("source", f"knowledge base {kb_id!r} has no source; start it with one")
         if kb is None or sources is not None or settings is not None:
-            knowledge_bases.put(tx, kb_id, sources, self.settings_json(settings, kb), at)
-        return knowledge_bases.get(tx, kb_id)
+            KnowledgeBases(tx).put(kb_id, sources, self.settings_json(settings, kb), at)
+        return KnowledgeBases(tx).get(kb_id)
 
     def to_push(self, tx: Transaction, kb_id: str, at: datetime) -> KnowledgeBaseRecord:
         """The knowledge base that documents are pushed into; an unknown one is created, without any other source."""
-        if knowledge_bases.find(tx, kb_id) is None:
-            knowledge_bases.put(tx, kb_id, _UPLOAD, self.settings_json(None, None), at)
-        return knowledge_bases.get(tx, kb_id)
+        if KnowledgeBases(tx).find(kb_id) is None:
+            KnowledgeBases(tx).put(kb_id, _UPLOAD, self.settings_json(None, None), at)
+        return KnowledgeBases(tx).get(kb_id)
 
     def put(self, tx: Transaction, kb_id: str, sources: str | None, settings: Settings | None, at: datetime) -> None:
         """Create or change a knowledge base. Raises KnowledgeBaseNotFound without a source on an unknown one."""
-        kb = knowledge_bases.find(tx, kb_id)
+        kb = KnowledgeBases(tx).find(kb_id)
         if kb is None and sources is None:
             raise KnowledgeBaseNotFound(kb_id)
-        knowledge_bases.put(tx, kb_id, sources, self.settings_json(settings, kb), at)
+        KnowledgeBases(tx).put(kb_id, sources, self.settings_json(settings, kb), at)
 
     def remove(self, tx: Transaction, kb_id: str) -> str:
         """Delete a knowledge base; its key, by which ``Uploads.empty_trash`` deletes its files once that is stored."""
-        key = knowledge_bases.get(tx, kb_id).key
-        knowledge_bases.remove(tx, kb_id)
+        key = KnowledgeBases(tx).get(kb_id).key
+        KnowledgeBases(tx).remove(kb_id)
         with disk():
             self._uploads.move_to_trash(kb_id, key, tx)
         return key

@@ -22,10 +22,10 @@ from phaseflow.domain.webhooks import (
     signed,
     wait_s,
 )
-from phaseflow.store import failpoints, webhooks
+from phaseflow.store import failpoints
 from phaseflow.store.database import STORE_RETRY_S
 from phaseflow.store.stop_deadline import WRITES_S
-from phaseflow.store.webhooks import Message, Target
+from phaseflow.store.webhooks import Message, Target, WebhookQueue
 from phaseflow.tracker import StateHub
 
 if TYPE_CHECKING:
@@ -84,12 +84,12 @@ class Deliveries:
     async def _start_due(self, tasks: TaskGroup) -> float:
         """Start what is due; the seconds until something may be."""
         database, now = self._hub.database, self._hub.clock.now()
-        next_at = await database.read(webhooks.next_due)
+        next_at = await database.read(lambda tx: WebhookQueue(tx).next_due())
         if next_at is None:
             return float("inf")
         if len(self._busy) < AT_ONCE:
             busy = dict(self._busy)
-            found = await database.read(lambda tx: webhooks.due(tx, now, LONGEST_WAIT_S, busy, _AT_ONCE_EACH))
+            found = await database.read(lambda tx: WebhookQueue(tx).due(now, LONGEST_WAIT_S, busy, _AT_ONCE_EACH))
             for message in found[: AT_ONCE - len(self._busy)]:
                 self._busy[message.seq] = message.target.name
                 tasks.start_soon(self._deliver, message)
@@ -134,7 +134,7 @@ class Deliveries:
         now, attempts = self._hub.clock.now(), message.attempts + 1
         if error is None:
             delivery = Delivery(event=message.event, at=now, http_status=http_status)
-            await self._hub.database.write(lambda tx: webhooks.taken(tx, message, delivery))
+            await self._hub.database.write(lambda tx: WebhookQueue(tx).taken(message, delivery))
             return
         until = now - timedelta(seconds=GIVE_UP_S)
         refused = DeliveryError(
@@ -142,11 +142,11 @@ class Deliveries:
             given_up=message.at <= until and attempts >= LEAST_ATTEMPTS,
         )  # fmt: skip
         if refused.given_up:
-            while await self._hub.database.write(lambda tx: webhooks.give_up(tx, message, refused, until)):
+            while await self._hub.database.write(lambda tx: WebhookQueue(tx).give_up(message, refused, until)):
                 pass
         else:
             next_at = now + timedelta(seconds=wait_s(attempts))
-            await self._hub.database.write(lambda tx: webhooks.refused(tx, message, refused, next_at))
+            await self._hub.database.write(lambda tx: WebhookQueue(tx).refused(message, refused, next_at))
         get_logger().warning(
             "webhook not delivered", webhook=message.target.name, event_type=message.event, error=refused.error,
             attempts=attempts, given_up=refused.given_up,

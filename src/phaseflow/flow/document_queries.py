@@ -9,10 +9,13 @@ from phaseflow.domain.status import Page
 from phaseflow.domain.vocabulary import DocumentStatus
 from phaseflow.flow.inputs import as_count, as_cursor_name, as_cursor_number, as_text, cursor_after
 from phaseflow.flow.readings import Readings
-from phaseflow.store import document_status, knowledge_bases, missed_documents, texts, transitions
+from phaseflow.store import document_status, missed_documents, texts
 from phaseflow.store.document_status import View, Wanted
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.pushed import PushedDocuments
+from phaseflow.store.texts import Texts
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.transitions import TransitionLog
 
 MOST_ITEMS = 1000
 """Items of a list in one answer."""
@@ -60,7 +63,7 @@ class DocumentQueries:
         of = None if origin is None else as_text("origin", origin)
 
         def read(tx: Transaction) -> list[PushedDocument]:
-            kb = knowledge_bases.get(tx, as_text("kb_id", kb_id))
+            kb = KnowledgeBases(tx).get(as_text("kb_id", kb_id))
             found = PushedDocuments(tx, kb.key).by_uri(of, limit + 1, after)
             return [PushedDocument(uri=p.uri, size=p.size, digest=p.digest, origin=p.origin) for p in found]
 
@@ -80,8 +83,8 @@ class DocumentQueries:
         """The first ``limit`` documents by uri that have changed since transition number ``seq`` was made."""
 
         def read(tx: Transaction) -> list[str]:
-            kb = knowledge_bases.get(tx, as_text("kb_id", kb_id))
-            return missed_documents.since(tx, kb.key, transitions.moment_of(tx, seq), limit)
+            kb = KnowledgeBases(tx).get(as_text("kb_id", kb_id))
+            return missed_documents.since(tx, kb.key, TransitionLog(tx).moment_of(seq), limit)
 
         return await self._readings.read_long(read)
 
@@ -101,9 +104,7 @@ class DocumentQueries:
 
         number, uri, characters = await self._readings.read(begin)
         for first in range(0, characters // texts.SEGMENT + 1, _PIECE_SEGMENTS):
-            piece = await self._readings.read_long(
-                partial(texts.piece, document_id=number, first=first, count=_PIECE_SEGMENTS)
-            )
+            piece = await self._readings.read_long(partial(_piece, number=number, first=first))
             if len(piece) != min(_PIECE_SEGMENTS * texts.SEGMENT, characters - first * texts.SEGMENT):
                 raise DocumentNotFound(kb_id, uri)  # a newer version has taken its place, and the janitor was quick
             yield piece
@@ -122,7 +123,7 @@ class DocumentQueries:
 
 
 def _view(tx: Transaction, kb_id: str) -> View:
-    kb = knowledge_bases.get(tx, as_text("kb_id", kb_id))
+    kb = KnowledgeBases(tx).get(as_text("kb_id", kb_id))
     return document_status.view(tx, kb.key, kb.index_version)
 
 
@@ -131,6 +132,10 @@ def _found(tx: Transaction, seen: View, kb_id: str, name: str) -> DocumentInfo:
     if document is None:
         raise DocumentNotFound(kb_id, name)
     return document
+
+
+def _piece(tx: Transaction, number: int, first: int) -> str:
+    return Texts(tx).piece(number, first, _PIECE_SEGMENTS)
 
 
 def _version(tx: Transaction, kb_id: str, name: str) -> tuple[int, str, int] | None:

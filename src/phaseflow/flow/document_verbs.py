@@ -16,10 +16,12 @@ from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.new_document import check_metadata
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.inputs import as_text
-from phaseflow.store import jobs, knowledge_bases, passages, taken_out
+from phaseflow.store import passages, taken_out
 from phaseflow.store.catalogue import Catalogue, KnownDocument
 from phaseflow.store.failures import Failures
 from phaseflow.store.inbox import Inbox
+from phaseflow.store.jobs import Jobs
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.pushed import PushedDocuments
 from phaseflow.store.transaction import Transaction
 
@@ -81,7 +83,7 @@ class DocumentVerbs:
         name = as_text("document", document)
 
         def write(tx: Transaction, at: datetime) -> tuple[str, str | None]:
-            kb = knowledge_bases.get(tx, kb_id)
+            kb = KnowledgeBases(tx).get(kb_id)
             known = Catalogue(tx, kb.key).find(name)
             if known is None:
                 raise DocumentNotFound(kb_id, name)
@@ -106,7 +108,7 @@ class DocumentVerbs:
         check_kb_id(kb_id)
 
         def write(tx: Transaction, at: datetime) -> None:
-            key = knowledge_bases.get(tx, kb_id).key
+            key = KnowledgeBases(tx).get(kb_id).key
             for uri in uris:
                 known = Catalogue(tx, key).find(uri)
                 if known is not None:
@@ -125,7 +127,7 @@ def _retry(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> Non
 
 def _skip(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None:
     catalogue = Catalogue(tx, key)
-    catalogue.keep_details(jobs.newest_seq(tx, key), [known.uri])
+    catalogue.keep_details(Jobs(tx).newest_seq(key), [known.uri])
     catalogue.set_skipped(known.uri, skipped=True, at=at)
     _take_out(tx, key, known.uri)
 

@@ -19,10 +19,9 @@ from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.new_document import NewDocument, check_metadata
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.inputs import File, as_files, as_new_documents
-from phaseflow.store import knowledge_bases
 from phaseflow.store.catalogue import PUSH, Catalogue, KnownDocument
 from phaseflow.store.inbox import Inbox
-from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.pushed import Push, Pushed, PushedDocuments
 from phaseflow.store.transaction import Transaction
 
@@ -103,7 +102,7 @@ class Documents:
         return Taken([push.uri for push in pushes], job_id)
 
     def _check_free(self, tx: Transaction, kb_id: str, uris: Sequence[str]) -> None:
-        kb = knowledge_bases.find(tx, kb_id)
+        kb = KnowledgeBases(tx).find(kb_id)
         if kb is not None:
             _refuse_held(Catalogue(tx, kb.key), uris)
 

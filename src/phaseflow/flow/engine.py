@@ -23,7 +23,8 @@ from phaseflow.flow.definitions import Definitions
 from phaseflow.flow.readings import Composed
 from phaseflow.flow.source_sync import InStep, SourceSync
 from phaseflow.snapshot import compose
-from phaseflow.store import index_spaces, jobs
+from phaseflow.store.index_spaces import Spaces
+from phaseflow.store.jobs import Jobs
 from phaseflow.store.session import open_session
 from phaseflow.store.stop_deadline import PARTS_S, WRITES_S
 from phaseflow.store.synced import last_listing
@@ -139,7 +140,7 @@ class Engine:
         def write(tx: Transaction) -> tuple[T, str | None, bool]:
             # In one transaction: after a crash between two, documents would wait in the inbox with no job to take them.
             value, made = change(tx, at), make_own_job(tx, kb_id, at, is_push=is_push)
-            return value, made or jobs.latest_id(tx, kb_id), made is not None
+            return value, made or Jobs(tx).latest_id(kb_id), made is not None
 
         def written(result: tuple[T, str | None, bool]) -> None:
             hub.feed.touch(kb_id)
@@ -191,7 +192,7 @@ class Engine:
         async with open_session(self.path) as database:
             await adopt_uploads(database, self.uploads)
             self.components.sources.attach(database)
-            self.components.indexes.owner = await database.read(index_spaces.owner)
+            self.components.indexes.owner = await database.read(lambda tx: Spaces(tx).owner())
             hub = await StateHub.attach(database)
             scheduler = Scheduler(
                 hub, self.components.components_for, self._policies, slots=self._slots, only=self._only

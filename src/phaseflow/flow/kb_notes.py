@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from phaseflow.domain.documents import DocumentInfo
-from phaseflow.store import document_counts, document_status, kb_notes, knowledge_bases
+from phaseflow.store import document_counts, document_status, kb_notes
 from phaseflow.store.kb_notes import Notes
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.pushed import PushedDocuments
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import StateHub
@@ -19,14 +20,14 @@ class KbNotes:
 
     async def get(self, kb_id: str, key: str) -> str | None:
         """A note, or None."""
-        return await self._hub.database.read(lambda tx: Notes(tx, knowledge_bases.get(tx, kb_id).key).find(key))
+        return await self._hub.database.read(lambda tx: Notes(tx, KnowledgeBases(tx).get(kb_id).key).find(key))
 
     async def put(self, kb_id: str, key: str, value: str, *, most: int | None = None, prefix: str = "") -> None:
         """Keep a note, durable when this returns. With more than ``most`` notes, the first whose key begins with
         ``prefix`` goes."""
 
         def write(tx: Transaction) -> None:
-            notes = Notes(tx, knowledge_bases.get(tx, kb_id).key)
+            notes = Notes(tx, KnowledgeBases(tx).get(kb_id).key)
             notes.put(key, value)
             if most is not None and notes.count() > most:
                 notes.remove_first(prefix)
@@ -37,7 +38,7 @@ class KbNotes:
         """The sizes of all that was pushed into a knowledge base, and of what search sees of its other sources."""
 
         def read(tx: Transaction) -> int:
-            kb = knowledge_bases.get(tx, kb_id)
+            kb = KnowledgeBases(tx).get(kb_id)
             pushed = PushedDocuments(tx, kb.key).kept_bytes()
             return pushed + document_counts.bytes_of_sources(tx, kb.key, kb.index_version)
 
@@ -48,7 +49,7 @@ class KbNotes:
 
         def read(tx: Transaction) -> Sequence[str]:
             if beyond is not None:
-                knowledge_bases.get(tx, beyond)
+                KnowledgeBases(tx).get(beyond)
             return kb_notes.kbs_by_age(tx, beyond, limit, newest_first=newest_first)
 
         return await self._hub.database.read(read)
@@ -59,7 +60,7 @@ class KbNotes:
         """Documents in the order of their uris, or in the opposite one, those behind the uri ``beyond``."""
 
         def read(tx: Transaction) -> Sequence[DocumentInfo]:
-            kb = knowledge_bases.get(tx, kb_id)
+            kb = KnowledgeBases(tx).get(kb_id)
             uris = Notes(tx, kb.key).uris(beyond, limit, last_first=last_first)
             found = document_status.some(tx, document_status.view(tx, kb.key, kb.index_version), uris)
             return [found[uri] for uri in uris if uri in found]

@@ -8,7 +8,8 @@ from phaseflow.domain.status import KnowledgeBase
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.inputs import Source
 from phaseflow.flow.readings import Composed, Readings
-from phaseflow.store import document_counts, document_status, jobs
+from phaseflow.store import document_counts, document_status
+from phaseflow.store.jobs import Jobs
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.transaction import Transaction
@@ -28,7 +29,7 @@ class KbView:
 
     def compose(self, tx: Transaction, record: KnowledgeBaseRecord, composed: Composed) -> KnowledgeBase:
         """One knowledge base; ``composed`` makes the status of its newest job."""
-        latest = jobs.latest(tx, record.id)
+        latest = Jobs(tx).latest(record.id)
         stored = {} if record.sources is None else SOURCES.validate_json(record.sources)
         sources = {name: _as_given(source) for name, source in stored.items()}
         documents, chunks = SearchablePassages(tx, Scope(record.key, record.index_version)).counts()

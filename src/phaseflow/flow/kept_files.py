@@ -4,15 +4,13 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from functools import partial
 
 import anyio
 
 from phaseflow.components.uploads import UploadLimits
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import FileNotKept, UploadTooLarge
-from phaseflow.store import kept_files
-from phaseflow.store.kept_files import PART_BYTES, KeptFile
+from phaseflow.store.kept_files import PART_BYTES, KeptFile, KeptFileRows
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import StateHub
 
@@ -56,8 +54,8 @@ class IncomingFile:
         expires_at = None if expires_after_s is None else at + timedelta(seconds=expires_after_s)
 
         def finish(tx: Transaction) -> KeptFile:
-            kept_files.finish(tx, self._number, purpose, self._size, expires_at)
-            found = kept_files.find(tx, self._id, at)
+            KeptFileRows(tx).finish(self._number, purpose, self._size, expires_at)
+            found = KeptFileRows(tx).find(self._id, at)
             assert found is not None
             return found
 
@@ -66,8 +64,8 @@ class IncomingFile:
         return kept
 
     async def _store(self, data: bytes) -> None:
-        add = partial(kept_files.add_part, number=self._number, position=self._parts, data=data)
-        await self._hub.database.write(add)
+        position = self._parts
+        await self._hub.database.write(lambda tx: KeptFileRows(tx).add_part(self._number, position, data))
         self._parts += 1
 
 
@@ -88,12 +86,12 @@ class KeptFiles:
         id_ = f"file-{int(at.timestamp() * 1000):012x}{secrets.token_hex(6)}"
 
         def begin(tx: Transaction) -> int:
-            files, size = kept_files.totals(tx)
+            files, size = KeptFileRows(tx).totals()
             if files >= MOST_FILES or size >= self._limits.kb_bytes:
                 raise UploadTooLarge(
                     f"{counted(files, 'file')} with {size:,} bytes, which is all there is room for; delete some first"
                 )
-            return kept_files.begin(tx, id_, name, at)
+            return KeptFileRows(tx).begin(id_, name, at)
 
         self._coming_in.add(id_)
         try:
@@ -110,7 +108,7 @@ class KeptFiles:
 
     async def get(self, id_: str) -> KeptFile:
         """One file. Raises FileNotKept."""
-        found = await self._hub.database.read(lambda tx: kept_files.find(tx, id_, self._hub.clock.now()))
+        found = await self._hub.database.read(lambda tx: KeptFileRows(tx).find(id_, self._hub.clock.now()))
         if found is None:
             raise FileNotKept(id_)
         return found
@@ -122,23 +120,26 @@ class KeptFiles:
         behind = None if after is None else (await self.get(after)).number
         at: datetime = self._hub.clock.now()
         return await self._hub.database.read(
-            lambda tx: kept_files.page(tx, at, purpose, behind, limit, newest_first=newest_first)
+            lambda tx: KeptFileRows(tx).page(at, purpose, behind, limit, newest_first=newest_first)
         )
 
     async def parts(self, file: KeptFile) -> AsyncIterator[bytes]:
         """The bytes of a file. Raises FileNotKept when it goes meanwhile."""
         sent = position = 0
         while sent < file.size:
-            part = await self._hub.database.read(partial(kept_files.part, number=file.number, position=position))
+            part = await self._part(file.number, position)
             if part is None:
                 raise FileNotKept(file.id)
             yield part
             sent, position = sent + len(part), position + 1
 
+    async def _part(self, number: int, position: int) -> bytes | None:
+        return await self._hub.database.read(lambda tx: KeptFileRows(tx).part(number, position))
+
     async def remove(self, id_: str) -> None:
         """Keep a file no more. Raises FileNotKept."""
         file = await self.get(id_)
-        await self._hub.database.write(partial(kept_files.hide, number=file.number), durable=True)
+        await self._hub.database.write(lambda tx: KeptFileRows(tx).hide(file.number), durable=True)
         await self._remove(file.number)
 
     async def _sweep(self) -> None:
@@ -146,11 +147,11 @@ class KeptFiles:
         at = self._hub.clock.now()
 
         def remove(tx: Transaction) -> bool:
-            return kept_files.remove_some_leftovers(tx, at, frozenset(self._coming_in))
+            return KeptFileRows(tx).remove_some_leftovers(at, frozenset(self._coming_in))
 
         while await self._hub.database.write(remove):
             pass
 
     async def _remove(self, number: int) -> None:
-        while await self._hub.database.write(partial(kept_files.remove_some, number=number)):
+        while await self._hub.database.write(lambda tx: KeptFileRows(tx).remove_some(number)):
             pass

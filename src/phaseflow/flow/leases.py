@@ -8,8 +8,9 @@ from phaseflow.domain import reports
 from phaseflow.domain.errors import EngineStopped, StoreError
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.phase import BY_INTERRUPTION
-from phaseflow.store import failpoints, leases
+from phaseflow.store import failpoints
 from phaseflow.store.database import STORE_RETRY_S
+from phaseflow.store.leases import Leases
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import Changed, StateHub, change_in
 
@@ -48,8 +49,8 @@ class LeaseKeeper:
         """Give each job a whole lease: nobody could report while no engine was up."""
         at = self._hub.clock.running_now()
         try:
-            if await self._hub.database.read(leases.first_end) is not None:
-                await self._hub.database.write(lambda tx: leases.renew_all(tx, at))
+            if await self._hub.database.read(lambda tx: Leases(tx).first_end()) is not None:
+                await self._hub.database.write(lambda tx: Leases(tx).renew_all(at))
         except (EngineStopped, StoreError) as error:
             get_logger().warning("cannot renew leases; they end as they stand", error=str(error))
 
@@ -57,7 +58,7 @@ class LeaseKeeper:
         """End what is due; the seconds until the next one is, None without any lease."""
         hub = self._hub
         await hub.follow_clock()
-        until = await hub.database.read(leases.first_end)
+        until = await hub.database.read(lambda tx: Leases(tx).first_end())
         if until is None:
             return None
         left_s = (until - hub.clock.running_now()).total_seconds()
@@ -71,7 +72,7 @@ class LeaseKeeper:
         clock, at = self._hub.clock, self._hub.clock.now()
         return [
             change_in(tx, job_id, lambda state: reports.expire(state, at), clock, BY_INTERRUPTION)
-            for job_id in leases.ended(tx, clock.running_now())
+            for job_id in Leases(tx).ended(clock.running_now())
         ]
 
     def _tell(self, ended: Sequence[Changed]) -> None:

@@ -11,6 +11,7 @@ from phaseflow.components.indexes.registry import Indexes, bounded
 from phaseflow.domain.errors import IndexUnavailable, PhaseflowError
 from phaseflow.domain.log import get_logger
 from phaseflow.store import index_spaces
+from phaseflow.store.index_spaces import SpaceContents
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.pieces import piece_id
 
@@ -66,8 +67,8 @@ class OutsideSearch:
         losses, name, server = self._indexes.losses, self._space.name, self._space.server
         at, lacking = await database.read(
             lambda tx: (
-                index_spaces.expected(tx, self._space),
-                index_spaces.unproposed(tx, self._space, proposed, document_ids),
+                SpaceContents(tx, self._space).expected(),
+                SpaceContents(tx, self._space).unproposed(proposed, document_ids),
             )
         )
         if not lacking or at is None or at.search_revision != self._search_revision:

@@ -15,12 +15,13 @@ from phaseflow.flow.inputs import as_count, as_cursor_name, as_cursor_number, as
 from phaseflow.flow.kb_view import KbView
 from phaseflow.flow.readings import Readings
 from phaseflow.flow.searching import Searching
-from phaseflow.store import jobs, knowledge_bases, progress, transitions
+from phaseflow.store import progress
 from phaseflow.store.failures import Failures
-from phaseflow.store.jobs import JobRecord
-from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store.jobs import JobRecord, Jobs
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.progress import Total
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.transitions import TransitionLog
 
 
 class Queries:
@@ -47,7 +48,7 @@ class Queries:
         after, composed = as_cursor_name(cursor), await self._readings.composer()
 
         def read(tx: Transaction) -> Page[KnowledgeBase]:
-            records = knowledge_bases.page(tx, limit + 1, after)
+            records = KnowledgeBases(tx).page(limit + 1, after)
             items = [self._kbs.compose(tx, record, composed) for record in records[:limit]]
             return Page(items=items, next_cursor=cursor_after(items[-1].kb_id) if len(records) > limit else None)
 
@@ -72,7 +73,7 @@ class Queries:
     async def latest(self) -> list[JobStatusResponse]:
         """The status of the newest job of each knowledge base that has one."""
         composed = await self._readings.composer()
-        return await self._readings.read(lambda tx: [composed(record) for record in jobs.newest(tx)])
+        return await self._readings.read(lambda tx: [composed(record) for record in Jobs(tx).newest()])
 
     async def totals(self) -> list[Total]:
         """The counts of each phase, over all jobs."""
@@ -80,17 +81,17 @@ class Queries:
 
     async def load(self) -> tuple[int, int]:
         """(knowledge bases, jobs that are not over)."""
-        return await self._readings.read(lambda tx: (knowledge_bases.count(tx), jobs.count_unfinished(tx)))
+        return await self._readings.read(lambda tx: (KnowledgeBases(tx).count(), Jobs(tx).count_unfinished()))
 
     async def job_status(self, job_id: str) -> JobStatusResponse:
         """The status of any job, with its full view of the phases. Raises JobNotFound."""
         composed = await self._readings.composer()
         name = as_text("job_id", job_id)
-        return await self._readings.read(lambda tx: composed(jobs.record(tx, name)), one_statement=True)
+        return await self._readings.read(lambda tx: composed(Jobs(tx).record(name)), one_statement=True)
 
     async def reads_sources(self, job_id: str) -> bool:
         """Whether a job reads the sources: one that was made for what waits in the inbox takes that alone."""
-        return await self._readings.read(lambda tx: jobs.record(tx, as_text("job_id", job_id)).lists)
+        return await self._readings.read(lambda tx: Jobs(tx).record(as_text("job_id", job_id)).lists)
 
     async def jobs(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[JobStatusResponse]:
         """The jobs of a knowledge base, newest first."""
@@ -99,7 +100,7 @@ class Queries:
 
         def read(tx: Transaction) -> Page[JobStatusResponse]:
             _known_kb(tx, kb_id)
-            records = jobs.history(tx, kb_id, limit + 1, before)
+            records = Jobs(tx).history(kb_id, limit + 1, before)
             items = [composed(record) for record in records[:limit]]
             return Page(items=items, next_cursor=str(records[limit - 1].seq) if len(records) > limit else None)
 
@@ -111,8 +112,8 @@ class Queries:
         after = as_cursor_number(cursor) or 0
 
         def read(tx: Transaction) -> list[Transition]:
-            jobs.record(tx, as_text("job_id", job_id))
-            return transitions.of_job(tx, job_id, after, limit + 1)
+            Jobs(tx).record(as_text("job_id", job_id))
+            return TransitionLog(tx).of_job(job_id, after, limit + 1)
 
         found = await self._readings.read(read)
         return Page(items=found[:limit], next_cursor=str(found[limit - 1].seq) if len(found) > limit else None)
@@ -212,12 +213,12 @@ class Queries:
 
 def _known_kb(tx: Transaction, kb_id: str) -> KnowledgeBaseRecord:
     """One knowledge base. Raises KnowledgeBaseNotFound."""
-    return knowledge_bases.get(tx, as_text("kb_id", kb_id))
+    return KnowledgeBases(tx).get(as_text("kb_id", kb_id))
 
 
 def latest_job(tx: Transaction, kb_id: str) -> JobRecord:
     """The newest job of a knowledge base. Raises KnowledgeBaseNotFound, or JobNotFound when it has never run."""
-    record = jobs.latest(tx, as_text("kb_id", kb_id))
+    record = Jobs(tx).latest(as_text("kb_id", kb_id))
     if record is None:
         _known_kb(tx, kb_id)
         raise JobNotFound(kb_id, is_kb=True)

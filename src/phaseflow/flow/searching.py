@@ -18,8 +18,9 @@ from phaseflow.flow.inputs import as_count, as_text
 from phaseflow.flow.outside_index import MOST_WAITING, SEARCH_S, OutsideSearch
 from phaseflow.flow.query_vector import QueryVector, embedded_query, without_vector
 from phaseflow.flow.readings import Readings
-from phaseflow.store import fields, index_outbox, index_spaces, knowledge_bases, vectors
-from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store import fields, index_outbox, index_spaces, vectors
+from phaseflow.store.index_spaces import Spaces
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.passages import Scope
 from phaseflow.store.transaction import Transaction
 
@@ -61,7 +62,7 @@ class Searching:
 
     async def why_down(self) -> str | None:
         """Why indexes outside the database that are needed cannot be used now, by name; None when all can."""
-        servers = await self._readings.read(index_spaces.needed_servers)
+        servers = await self._readings.read(lambda tx: Spaces(tx).needed_servers())
         reasons: dict[str, str | None] = {}
 
         async def ask(server: str) -> None:
@@ -79,7 +80,7 @@ class Searching:
             return await self._search_outside(kb, space, request.with_vector(embedded.vector), until)
 
         def read(tx: Transaction) -> tuple[list[SearchHit], bool]:
-            now = knowledge_bases.get(tx, kb_id)
+            now = KnowledgeBases(tx).get(kb_id)
             is_same = now.model == kb.model  # else switched in between: the vector is of another kind
             asked = request.with_vector(embedded.vector if is_same else None)
             if embedded.degraded or not is_same:
@@ -103,8 +104,8 @@ class Searching:
             return index_outbox.passages_waiting(tx, space, MOST_WAITING), ids
 
         def read(tx: Transaction) -> list[SearchHit] | None:
-            now = knowledge_bases.get(tx, kb.id)
-            if now.index_version != kb.index_version or not index_spaces.is_searched(tx, space.name):
+            now = KnowledgeBases(tx).get(kb.id)
+            if now.index_version != kb.index_version or not Spaces(tx).is_searched(space.name):
                 return None  # switched in between
             return self._index.search(tx, scope, now.search_revision, replace(request, proposed=proposed))
 
@@ -125,9 +126,9 @@ class Searching:
         self, kb_id: str, request: Request
     ) -> tuple[KnowledgeBaseRecord, QueryVector, index_spaces.Space | None]:
         def read(tx: Transaction) -> tuple[KnowledgeBaseRecord, int | None, index_spaces.Space | None]:
-            kb = knowledge_bases.get(tx, as_text("kb_id", kb_id))
+            kb = KnowledgeBases(tx).get(as_text("kb_id", kb_id))
             dimension = None if kb.model is None else vectors.dimension(tx, kb.model)
-            return kb, dimension, index_spaces.find(tx, kb.key, kb.index_version)
+            return kb, dimension, Spaces(tx).find(kb.key, kb.index_version)
 
         kb, dimension, space = await self._readings.read(read)
         if request.mode is SearchMode.WORDS:

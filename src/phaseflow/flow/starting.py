@@ -17,9 +17,10 @@ from phaseflow.flow import inputs
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.job import Job
 from phaseflow.flow.source_loaders import some_of
-from phaseflow.store import jobs, knowledge_bases
 from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.inbox import Inbox
+from phaseflow.store.jobs import Jobs
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.giving_way import giving_way
 from phaseflow.supervisor.own_jobs import end_own_job, refuse_beside_a_job
@@ -65,7 +66,7 @@ class Starting:
         await self._check_stored(kb_id, None, takes_source=True)
 
         def change(tx: Transaction, at: datetime) -> list[str]:
-            kb = knowledge_bases.get(tx, kb_id)
+            kb = KnowledgeBases(tx).get(kb_id)
             listed, catalogue = [], Catalogue(tx, kb.key)
             for source, found in changes.items():
                 uris, gone = (sorted(source_uris(source, each)) for each in (found.uris, found.gone))
@@ -122,8 +123,8 @@ class Starting:
             admit_new_job(tx, kb_id, at)
             kb = self._engine.definitions.to_start(tx, kb_id, given, chosen, at)
             queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
-            jobs.create(
-                tx, queued, sources=some_of(kb.sources, only), settings=kb.settings, full=full, at=at,
+            Jobs(tx).create(
+                queued, sources=some_of(kb.sources, only), settings=kb.settings, full=full, at=at,
                 allow_deletes=allow_deletes,
             )  # fmt: skip
             # A move of its own: a job that begins paused was pending before, also for those who follow the log.
@@ -145,7 +146,7 @@ class Starting:
 
     async def _check_stored(self, kb_id: str, chosen: Settings | None, *, takes_source: bool = False) -> None:
         """Check what a job would take: what is allowed may have changed since it was stored."""
-        kb = await self._engine.read(lambda tx: knowledge_bases.find(tx, kb_id))
+        kb = await self._engine.read(lambda tx: KnowledgeBases(tx).find(kb_id))
         if takes_source and kb is not None and kb.sources is not None:
             await self._engine.components.sources.check_stored(kb.sources)
         await self._engine.components.check_settings(self._engine.definitions.settings_json(chosen, kb))

@@ -13,9 +13,11 @@ from phaseflow.domain.errors import Busy
 from phaseflow.domain.status import Vacuumed
 from phaseflow.flow import inputs
 from phaseflow.flow.engine import Engine
-from phaseflow.store import knowledge_bases, leftovers, upkeep
 from phaseflow.store.backup import copy_database
+from phaseflow.store.knowledge_bases import KnowledgeBases
+from phaseflow.store.leftovers import Leftovers
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.upkeep import FreeSpace
 from phaseflow.supervisor.janitor import Janitor
 from phaseflow.tracker import dequeue_failed_job, ensure_no_active_job
 
@@ -32,7 +34,7 @@ class Upkeep:
         engine, hub, scheduler = self._engine, self._engine.hub, self._engine.scheduler
 
         def remove(tx: Transaction) -> str:
-            knowledge_bases.get(tx, inputs.as_text("kb_id", kb_id))
+            KnowledgeBases(tx).get(inputs.as_text("kb_id", kb_id))
             ensure_no_active_job(tx, kb_id, "delete")
             dequeue_failed_job(tx, kb_id, hub.clock.now())
             return engine.definitions.remove(tx, kb_id)
@@ -50,7 +52,7 @@ class Upkeep:
         """Free what nobody needs, in steps; ``rebuild`` then writes the file anew."""
         hub = self._engine.hub
         database = hub.database
-        before = await database.read(upkeep.size)
+        before = await database.read(lambda tx: FreeSpace(tx).size())
         janitor = Janitor(database, hub.clock, self._engine.keep_vectors)
         await janitor.vacuum()
         await self._engine.components.sources.remote.purge()
@@ -59,7 +61,7 @@ class Upkeep:
             await janitor.vacuum()
 
         def look(tx: Transaction) -> tuple[int, list[str]]:
-            return upkeep.size(tx).total, leftovers.kept_for(tx)
+            return FreeSpace(tx).size().total, Leftovers(tx).kept_for()
 
         size, kept = await database.read(look)
         return Vacuumed(size_bytes=size, freed_bytes=max(0, before.total - size), waits_for=kept)

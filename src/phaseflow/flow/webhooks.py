@@ -9,9 +9,8 @@ from phaseflow.domain.errors import InvalidRequest, WebhookNotFound
 from phaseflow.domain.status import Page
 from phaseflow.domain.webhooks import SECRET_BYTES, Webhook, WebhookBody, shown_secret
 from phaseflow.flow.inputs import as_count, as_cursor_name, cursor_after
-from phaseflow.store import webhooks
 from phaseflow.store.transaction import Transaction
-from phaseflow.store.webhooks import Target
+from phaseflow.store.webhooks import Target, WebhookRows
 from phaseflow.tracker import StateHub
 
 _MOST_WEBHOOKS = 100
@@ -44,9 +43,9 @@ class Webhooks:
         )  # fmt: skip
 
         def write(tx: Transaction) -> tuple[Webhook, bool]:
-            if webhooks.count(tx) >= _MOST_WEBHOOKS and webhooks.find(tx, name) is None:
+            if WebhookRows(tx).count() >= _MOST_WEBHOOKS and WebhookRows(tx).find(name) is None:
                 raise InvalidRequest("name", f"there are {_MOST_WEBHOOKS} webhooks, which is all; delete one first")
-            created = webhooks.put(tx, shown, target, at)
+            created = WebhookRows(tx).put(shown, target, at)
             return _found(tx, name), created
 
         found, created = await self._hub.database.write(write, durable=True, then=lambda _: self._hub.feed.wake())
@@ -60,7 +59,7 @@ class Webhooks:
         """Webhooks by name."""
         as_count("limit", limit, 1, MOST_ITEMS)
         after = as_cursor_name(cursor)
-        found = await self._hub.database.read(lambda tx: webhooks.page(tx, limit + 1, after))
+        found = await self._hub.database.read(lambda tx: WebhookRows(tx).page(limit + 1, after))
         return Page(
             items=found[:limit], next_cursor=cursor_after(found[limit - 1].name) if len(found) > limit else None
         )
@@ -69,14 +68,14 @@ class Webhooks:
         """Delete a webhook with what it has yet to be told. Raises WebhookNotFound."""
 
         def write(tx: Transaction) -> None:
-            if not webhooks.remove(tx, name):
+            if not WebhookRows(tx).remove(name):
                 raise WebhookNotFound(name)
 
         await self._hub.database.write(write, durable=True)
 
 
 def _found(tx: Transaction, name: str) -> Webhook:
-    webhook = webhooks.find(tx, name)
+    webhook = WebhookRows(tx).find(name)
     if webhook is None:
         raise WebhookNotFound(name)
     return webhook

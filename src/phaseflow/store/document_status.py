@@ -14,10 +14,11 @@ from typing import Any, Final
 
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo, effective_metadata
 from phaseflow.domain.vocabulary import PHASES, DocumentStatus, JobPhase
-from phaseflow.store import status_candidates, texts
+from phaseflow.store import status_candidates
 from phaseflow.store.pieces import number_of, pieces_of
 from phaseflow.store.states import IS_IN_HAND, IS_LISTED, IS_SEARCHABLE, DocumentState
 from phaseflow.store.taken_out import UNWANTED
+from phaseflow.store.texts import Texts
 from phaseflow.store.transaction import Row, Transaction
 
 SCAN: Final = 200
@@ -208,7 +209,7 @@ def chunks(tx: Transaction, document: int, limit: int, after: int) -> list[Docum
         " ORDER BY id LIMIT ?3",
         document, after, limit,
     )  # fmt: skip
-    found = texts.slices(tx, [(document, start, stop) for _, start, stop in spans])
+    found = Texts(tx).slices([(document, start, stop) for _, start, stop in spans])
     return [
         DocumentChunk(position=position, start=start, end=stop, text=text)
         for (position, start, stop), (text, _) in zip(spans, found, strict=True)

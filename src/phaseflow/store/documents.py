@@ -9,10 +9,9 @@ from typing import Any
 
 from phaseflow.domain.status import timestamp
 from phaseflow.domain.vocabulary import OCR, PAGES_WITHOUT_TEXT, JobPhase
-from phaseflow.store import texts
 from phaseflow.store.pieces import document_of, piece_id, pieces_of
 from phaseflow.store.states import HANDED_TO, IS_ON_ITS_WAY, DocumentState
-from phaseflow.store.texts import Parts, segmented
+from phaseflow.store.texts import Parts, Texts, segmented
 from phaseflow.store.transaction import Row, Transaction, json_array
 
 HASH_BYTES = 16
@@ -109,34 +108,135 @@ class Target:
     mark: str = ""
 
 
-def add(tx: Transaction, where: Target, loaded: Sequence[LoadedText], at: datetime) -> list[StagedDocument]:
-    """Store texts; ids ascend in the order given."""
-    found = _insert(tx, where, loaded, DocumentState.LOADED, at)
-    texts.add(
-        tx,
-        ((document.id, n, each) for document, text in zip(found, loaded, strict=True)
-         for n, each in enumerate(segmented(text.text, text.parts))),
-    )  # fmt: skip
-    return found
+@dataclass(frozen=True, slots=True)
+class StagedDocuments:
+    """The documents on their way, of any job."""
 
+    tx: Transaction
 
-def begin(tx: Transaction, where: Target, loaded: LoadedText, at: datetime) -> StagedDocument:
-    """A document whose text follows in several transactions. Nobody sees it and nothing counts it before ``finish``."""
-    return _insert(tx, where, [loaded], DocumentState.STORING, at)[0]
+    def add(self, where: Target, loaded: Sequence[LoadedText], at: datetime) -> list[StagedDocument]:
+        """Store texts; ids ascend in the order given."""
+        found = _insert(self.tx, where, loaded, DocumentState.LOADED, at)
+        Texts(self.tx).add(
+            ((document.id, n, each) for document, text in zip(found, loaded, strict=True)
+             for n, each in enumerate(segmented(text.text, text.parts))),
+        )  # fmt: skip
+        return found
 
+    def begin(self, where: Target, loaded: LoadedText, at: datetime) -> StagedDocument:
+        """A document whose text follows in several transactions. Nobody sees it and nothing counts it before
+        ``finish``."""
+        return _insert(self.tx, where, [loaded], DocumentState.STORING, at)[0]
 
-def finish(tx: Transaction, document_id: int, at: datetime) -> None:
-    """All of the document's text is stored: it is loaded."""
-    move(tx, [document_id], DocumentState.STORING, DocumentState.LOADED, at)
+    def finish(self, document_id: int, at: datetime) -> None:
+        """All of the document's text is stored: it is loaded."""
+        self.move([document_id], DocumentState.STORING, DocumentState.LOADED, at)
 
+    def give_up_unfinished(self, job_seq: int) -> None:
+        """What an earlier run of a job has stored in part is gone; its entries are still open."""
+        self.tx.run(
+            f"UPDATE documents SET state = {DocumentState.GONE}"
+            f" WHERE job_seq = ? AND state = {DocumentState.STORING} AND {IS_ON_ITS_WAY}",
+            job_seq,
+        )
 
-def give_up_unfinished(tx: Transaction, job_seq: int) -> None:
-    """What an earlier run of a job has stored in part is gone; its entries are still open."""
-    tx.run(
-        f"UPDATE documents SET state = {DocumentState.GONE}"
-        f" WHERE job_seq = ? AND state = {DocumentState.STORING} AND {IS_ON_ITS_WAY}",
-        job_seq,
-    )
+    def add_chunks(self, document: StagedDocument, first: int, last: int) -> None:
+        """Store the chunks of a loaded document from position ``first`` up to ``last``; ``cut`` then counts them."""
+        _insert_chunks(self.tx, [(document, n) for n in range(first, min(last, len(document.spans)))])
+
+    def cut(self, documents: Sequence[StagedDocument], at: datetime, first: int = 0) -> None:
+        """Store the chunks of loaded documents, which thereby are chunked. Those before position ``first`` are
+        stored."""
+        _insert_chunks(self.tx, [(d, n) for d in documents for n in range(first, len(d.spans))])
+        counts = json_array([[d.id, len(d.spans)] for d in documents])
+        self.tx.run(  # what a run that was broken off has stored beyond them, if its chunker cut in another way
+            "DELETE FROM chunks WHERE id IN (SELECT c.id FROM json_each(?) AS d JOIN chunks AS c"
+            f" ON {pieces_of('c.id', 'd.value ->> 0', first='d.value ->> 1')})",
+            counts,
+        )
+        self.tx.run(
+            f"UPDATE documents SET state = {DocumentState.CHUNKED}, chunk_count = c.n, changed_at = ?2"
+            " FROM (SELECT value ->> 0 AS id, value ->> 1 AS n FROM json_each(?1)) AS c"
+            f" WHERE documents.id = c.id AND state = {DocumentState.LOADED}",
+            counts, timestamp(at),
+        )  # fmt: skip
+
+    def move(self, ids: Iterable[int], before: DocumentState, after: DocumentState, at: datetime) -> None:
+        """Take documents from one state to another."""
+        self.tx.run(
+            "UPDATE documents SET state = ?, changed_at = ? WHERE id IN (SELECT value FROM json_each(?)) AND state = ?",
+            after, timestamp(at), json_array(ids), before,
+        )  # fmt: skip
+
+    def next_of(
+        self, job_seq: int, state: DocumentState, after_turn: int, limit: int, characters: int
+    ) -> list[StagedDocument]:
+        """The next documents of a job in a state, by turn: at most ``limit``, and about ``characters`` of text."""
+        rows = self.tx.rows(
+            "SELECT id, uri, title, coalesce(text_type, media_type), coalesce(turn, 0), indexed,"
+            f" iif(?2 = {DocumentState.LOADED}, own_metadata, '{{}}') FROM ("
+            " SELECT *, coalesce(turn, id) AS place, sum(characters) OVER"
+            "  (ORDER BY coalesce(turn, id) ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
+            f" FROM (SELECT * FROM documents WHERE job_seq = ?1 AND state = ?2 AND {IS_ON_ITS_WAY}"
+            "  AND coalesce(turn, id) > ?3 ORDER BY coalesce(turn, id) LIMIT ?4))"
+            " WHERE before IS NULL OR before < ?5 ORDER BY place",
+            job_seq, state, after_turn, limit, characters,
+        )  # fmt: skip
+        whole = Texts(self.tx).of_documents([row[0] for row in rows])
+        found = [
+            StagedDocument(
+                key, uri, title, media_type, whole[key], turn=turn, indexed=indexed, own_metadata=json.loads(metadata)
+            )
+            for key, uri, title, media_type, turn, indexed, metadata in rows
+        ]
+        return found if state == DocumentState.LOADED or not found else _with_chunks(self.tx, found)
+
+    def purge_older(self, kb_key: str, before_job: int, limit: int) -> int:
+        """Give up to ``limit`` documents that older jobs left on their way to the janitor; how many."""
+        rows = self.tx.rows(
+            f"UPDATE documents SET state = {DocumentState.GONE} WHERE id IN"
+            f" (SELECT d.id FROM ingestion_jobs AS j JOIN documents AS d ON d.job_seq = j.seq AND d.{IS_ON_ITS_WAY}"
+            "  WHERE j.kb_id = ? AND j.seq < ? LIMIT ?) RETURNING 1",
+            kb_key, before_job, limit,
+        )  # fmt: skip
+        return len(rows)
+
+    def withdraw(self, ids: Sequence[int]) -> None:
+        """No search sees these documents any more; the janitor removes them. Vectors stay: they are paid for."""
+        gone = DocumentState.GONE
+        self.tx.run(
+            f"UPDATE documents SET state = {gone} WHERE id IN (SELECT value FROM json_each(?))", json_array(ids)
+        )
+
+    def requeue_failed(self, job_seq: int, phase: JobPhase, limit: int) -> tuple[int, int, int]:
+        """Give up to ``limit`` documents that failed in a phase after loading back to it.
+
+        Returns (documents, chunks without a vector, chunks). Their turn comes after all others: cursors go by it, and
+        the documents behind them have gone on meanwhile.
+        """
+        failed = self.tx.rows(
+            f"SELECT id FROM documents WHERE job_seq = ?1 AND state = {DocumentState.FAILED} AND {IS_ON_ITS_WAY} AND"
+            " EXISTS"
+            " (SELECT 1 FROM failures AS f WHERE f.kb_id = documents.kb_id AND f.uri = documents.uri AND f.job_seq = ?1"
+            "  AND f.phase = ?2) ORDER BY coalesce(turn, id) LIMIT ?3",
+            job_seq, phase, limit,
+        )  # fmt: skip
+        if not failed:
+            return 0, 0, 0
+        ids = json_array([row[0] for row in failed])
+        last = self.tx.value(
+            "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'documents' RETURNING seq", len(failed)
+        )  # no document ever gets these numbers as its id
+        self.tx.run(
+            "UPDATE documents SET state = ?2, turn = ?3 + d.key FROM json_each(?1) AS d WHERE documents.id = d.value",
+            ids, HANDED_TO[phase], last - len(failed) + 1,
+        )  # fmt: skip
+        unembedded, chunks = self.tx.rows(
+            "SELECT count(*) FILTER (WHERE c.vector_id IS NULL), count(*) FROM json_each(?1) AS d"
+            f" JOIN chunks AS c ON {pieces_of('c.id', 'd.value')}",
+            ids,
+        )[0]
+        return len(failed), unembedded, chunks
 
 
 def _insert(
@@ -164,28 +264,6 @@ def _insert(
     ]
 
 
-def add_chunks(tx: Transaction, document: StagedDocument, first: int, last: int) -> None:
-    """Store the chunks of a loaded document from position ``first`` up to ``last``; ``cut`` then counts them."""
-    _insert_chunks(tx, [(document, n) for n in range(first, min(last, len(document.spans)))])
-
-
-def cut(tx: Transaction, documents: Sequence[StagedDocument], at: datetime, first: int = 0) -> None:
-    """Store the chunks of loaded documents, which thereby are chunked. Those before position ``first`` are stored."""
-    _insert_chunks(tx, [(d, n) for d in documents for n in range(first, len(d.spans))])
-    counts = json_array([[d.id, len(d.spans)] for d in documents])
-    tx.run(  # what a run that was broken off has stored beyond them, if its chunker cut in another way
-        "DELETE FROM chunks WHERE id IN (SELECT c.id FROM json_each(?) AS d JOIN chunks AS c"
-        f" ON {pieces_of('c.id', 'd.value ->> 0', first='d.value ->> 1')})",
-        counts,
-    )
-    tx.run(
-        f"UPDATE documents SET state = {DocumentState.CHUNKED}, chunk_count = c.n, changed_at = ?2"
-        " FROM (SELECT value ->> 0 AS id, value ->> 1 AS n FROM json_each(?1)) AS c"
-        f" WHERE documents.id = c.id AND state = {DocumentState.LOADED}",
-        counts, timestamp(at),
-    )  # fmt: skip
-
-
 def _insert_chunks(tx: Transaction, chunks: Sequence[tuple[StagedDocument, int]]) -> None:
     """They may be there already, from a run that was broken off."""
     tx.run(
@@ -195,38 +273,6 @@ def _insert_chunks(tx: Transaction, chunks: Sequence[tuple[StagedDocument, int]]
         json_array([[d.chunk_id(n), *d.spans[n], *d.contexts[n : n + 1]] for d, n in chunks]),
         b"".join(d.hashes[n] for d, n in chunks), HASH_BYTES,
     )  # fmt: skip
-
-
-def move(tx: Transaction, ids: Iterable[int], before: DocumentState, after: DocumentState, at: datetime) -> None:
-    """Take documents from one state to another."""
-    tx.run(
-        "UPDATE documents SET state = ?, changed_at = ? WHERE id IN (SELECT value FROM json_each(?)) AND state = ?",
-        after, timestamp(at), json_array(ids), before,
-    )  # fmt: skip
-
-
-def staged(
-    tx: Transaction, job_seq: int, state: DocumentState, after_turn: int, limit: int, characters: int
-) -> list[StagedDocument]:
-    """The next documents of a job in a state, by turn: at most ``limit``, and about ``characters`` of text."""
-    rows = tx.rows(
-        "SELECT id, uri, title, coalesce(text_type, media_type), coalesce(turn, 0), indexed,"
-        f" iif(?2 = {DocumentState.LOADED}, own_metadata, '{{}}') FROM ("
-        " SELECT *, coalesce(turn, id) AS place, sum(characters) OVER"
-        "  (ORDER BY coalesce(turn, id) ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
-        f" FROM (SELECT * FROM documents WHERE job_seq = ?1 AND state = ?2 AND {IS_ON_ITS_WAY}"
-        "  AND coalesce(turn, id) > ?3 ORDER BY coalesce(turn, id) LIMIT ?4))"
-        " WHERE before IS NULL OR before < ?5 ORDER BY place",
-        job_seq, state, after_turn, limit, characters,
-    )  # fmt: skip
-    whole = texts.of_documents(tx, [row[0] for row in rows])
-    found = [
-        StagedDocument(
-            key, uri, title, media_type, whole[key], turn=turn, indexed=indexed, own_metadata=json.loads(metadata)
-        )
-        for key, uri, title, media_type, turn, indexed, metadata in rows
-    ]
-    return found if state == DocumentState.LOADED or not found else _with_chunks(tx, found)
 
 
 def _with_chunks(tx: Transaction, found: Sequence[StagedDocument]) -> list[StagedDocument]:
@@ -251,50 +297,3 @@ def _with_chunks(tx: Transaction, found: Sequence[StagedDocument]) -> list[Stage
 
 def _contexts(chunks: Sequence[Row]) -> Sequence[str]:
     return [chunk[5] for chunk in chunks] if any(chunk[5] for chunk in chunks) else ()
-
-
-def purge_staged(tx: Transaction, kb_key: str, before_job: int, limit: int) -> int:
-    """Give up to ``limit`` documents that older jobs left on their way to the janitor; how many."""
-    rows = tx.rows(
-        f"UPDATE documents SET state = {DocumentState.GONE} WHERE id IN"
-        f" (SELECT d.id FROM ingestion_jobs AS j JOIN documents AS d ON d.job_seq = j.seq AND d.{IS_ON_ITS_WAY}"
-        "  WHERE j.kb_id = ? AND j.seq < ? LIMIT ?) RETURNING 1",
-        kb_key, before_job, limit,
-    )  # fmt: skip
-    return len(rows)
-
-
-def withdraw(tx: Transaction, ids: Sequence[int]) -> None:
-    """No search sees these documents any more; the janitor removes them. Vectors stay: they are paid for."""
-    gone = DocumentState.GONE
-    tx.run(f"UPDATE documents SET state = {gone} WHERE id IN (SELECT value FROM json_each(?))", json_array(ids))
-
-
-def requeue_failed(tx: Transaction, job_seq: int, phase: JobPhase, limit: int) -> tuple[int, int, int]:
-    """Give up to ``limit`` documents that failed in a phase after loading back to it.
-
-    Returns (documents, chunks without a vector, chunks). Their turn comes after all others: cursors go by it, and the
-    documents behind them have gone on meanwhile.
-    """
-    failed = tx.rows(
-        f"SELECT id FROM documents WHERE job_seq = ?1 AND state = {DocumentState.FAILED} AND {IS_ON_ITS_WAY} AND EXISTS"
-        " (SELECT 1 FROM failures AS f WHERE f.kb_id = documents.kb_id AND f.uri = documents.uri AND f.job_seq = ?1"
-        "  AND f.phase = ?2) ORDER BY coalesce(turn, id) LIMIT ?3",
-        job_seq, phase, limit,
-    )  # fmt: skip
-    if not failed:
-        return 0, 0, 0
-    ids = json_array([row[0] for row in failed])
-    last = tx.value(
-        "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'documents' RETURNING seq", len(failed)
-    )  # no document ever gets these numbers as its id
-    tx.run(
-        "UPDATE documents SET state = ?2, turn = ?3 + d.key FROM json_each(?1) AS d WHERE documents.id = d.value",
-        ids, HANDED_TO[phase], last - len(failed) + 1,
-    )  # fmt: skip
-    unembedded, chunks = tx.rows(
-        "SELECT count(*) FILTER (WHERE c.vector_id IS NULL), count(*) FROM json_each(?1) AS d"
-        f" JOIN chunks AS c ON {pieces_of('c.id', 'd.value')}",
-        ids,
-    )[0]
-    return len(failed), unembedded, chunks

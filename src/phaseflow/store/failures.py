@@ -8,10 +8,10 @@ from typing import Final
 from phaseflow.domain.phase import kept_error
 from phaseflow.domain.status import Failure, timestamp
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import webhooks
 from phaseflow.store.knowledge_bases import name_of
 from phaseflow.store.states import IS_A_DOCUMENT
 from phaseflow.store.transaction import Transaction, json_array
+from phaseflow.store.webhooks import WebhookQueue
 
 NO_JOB: Final = 0
 """In place of the number of a job: no job counts this failure."""
@@ -52,7 +52,7 @@ class Failures:
             " code = excluded.code, error = excluded.error, attempts = attempts + 1, at = excluded.at RETURNING 1",
             self.kb_key, job_seq, phase, timestamp(at), rows,
         )  # fmt: skip
-        webhooks.tell_of_failures(self.tx, self.kb_key, name_of(self.kb_key), [f.uri for f in failed])
+        WebhookQueue(self.tx).tell_of_failures(self.kb_key, name_of(self.kb_key), [f.uri for f in failed])
         self.tx.run(
             "UPDATE ingestion_jobs SET documents_failed = documents_failed + ? WHERE seq = ?", len(noted), job_seq
         )

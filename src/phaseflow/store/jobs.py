@@ -13,9 +13,10 @@ from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.status import Transition, timestamp
 from phaseflow.domain.transitions import check_job_move
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, PhaseStatus, WaitingOn
-from phaseflow.store import consent, transitions
+from phaseflow.store import consent
 from phaseflow.store.knowledge_bases import IS_LIVE, KEY_OF, name_of
 from phaseflow.store.transaction import Row, Transaction, json_array
+from phaseflow.store.transitions import TransitionLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,145 +82,147 @@ def format_time(at: datetime | None) -> str | None:
     return None if at is None else timestamp(at)
 
 
-def create(
-    tx: Transaction,
-    state: IngestionState,
-    *,
-    sources: str | None,
-    settings: str,
-    full: bool,
-    at: datetime,
-    allow_deletes: bool = False,
-    lists: bool = True,
-) -> None:
-    """Store a new job with its four phases, none of them started. No transition: it comes from nowhere."""
-    tx.run(
-        "INSERT INTO ingestion_jobs (id, kb_id, managed, sources, settings, full_run, created_at, lease_s, can_retry,"
-        f" allow_deletes, lists) VALUES (?, {KEY_OF}, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        state.job_id, state.kb_id, state.managed, sources, settings, full, timestamp(at),
-        state.lease and state.lease.seconds, bool(state.lease and state.lease.can_retry), allow_deletes, lists,
-    )  # fmt: skip
-    tx.run(
-        "INSERT INTO ingestion_phase_status (job_id, phase_name, status, created_at, updated_at)"
-        " SELECT ?1, value, 'not_started', ?2, ?2 FROM json_each(?3)",
-        state.job_id, timestamp(at), json_array(PHASES),
-    )  # fmt: skip
-    for phase in state.phases:
-        _save_phase(tx, state.job_id, PhaseState(phase.name), phase, at)
-    _save_job(tx, state, at)
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """All jobs: each with its phases, in its knowledge base."""
 
+    tx: Transaction
 
-def record(tx: Transaction, job_id: str) -> JobRecord:
-    """One job. Raises JobNotFound."""
-    row = tx.row(f"SELECT {_JOB} FROM ingestion_jobs WHERE id = ? AND {IS_LIVE}", job_id)
-    if row is None:
-        raise JobNotFound(job_id)
-    return _record(row)
+    def create(
+        self,
+        state: IngestionState,
+        *,
+        sources: str | None,
+        settings: str,
+        full: bool,
+        at: datetime,
+        allow_deletes: bool = False,
+        lists: bool = True,
+    ) -> None:
+        """Store a new job with its four phases, none of them started. No transition: it comes from nowhere."""
+        self.tx.run(
+            "INSERT INTO ingestion_jobs (id, kb_id, managed, sources, settings, full_run, created_at, lease_s,"
+            " can_retry,"
+            f" allow_deletes, lists) VALUES (?, {KEY_OF}, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            state.job_id, state.kb_id, state.managed, sources, settings, full, timestamp(at),
+            state.lease and state.lease.seconds, bool(state.lease and state.lease.can_retry), allow_deletes, lists,
+        )  # fmt: skip
+        self.tx.run(
+            "INSERT INTO ingestion_phase_status (job_id, phase_name, status, created_at, updated_at)"
+            " SELECT ?1, value, 'not_started', ?2, ?2 FROM json_each(?3)",
+            state.job_id, timestamp(at), json_array(PHASES),
+        )  # fmt: skip
+        for phase in state.phases:
+            _save_phase(self.tx, state.job_id, PhaseState(phase.name), phase, at)
+        _save_job(self.tx, state, at)
 
+    def record(self, job_id: str) -> JobRecord:
+        """One job. Raises JobNotFound."""
+        row = self.tx.row(f"SELECT {_JOB} FROM ingestion_jobs WHERE id = ? AND {IS_LIVE}", job_id)
+        if row is None:
+            raise JobNotFound(job_id)
+        return _record(row)
 
-def latest(tx: Transaction, kb_id: str) -> JobRecord | None:
-    """The newest job of a knowledge base, or None when it has never run."""
-    row = tx.row(f"SELECT {_JOB} FROM ingestion_jobs WHERE kb_id = {KEY_OF} ORDER BY seq DESC LIMIT 1", kb_id)
-    return None if row is None else _record(row)
+    def latest(self, kb_id: str) -> JobRecord | None:
+        """The newest job of a knowledge base, or None when it has never run."""
+        row = self.tx.row(f"SELECT {_JOB} FROM ingestion_jobs WHERE kb_id = {KEY_OF} ORDER BY seq DESC LIMIT 1", kb_id)
+        return None if row is None else _record(row)
 
+    def newest(self) -> list[JobRecord]:
+        """The newest job of each knowledge base."""
+        rows = self.tx.rows(
+            f"SELECT {_JOB} FROM ingestion_jobs WHERE seq IN"
+            " (SELECT (SELECT max(seq) FROM ingestion_jobs WHERE kb_id = k.id) FROM knowledge_bases AS k"
+            "  WHERE k.name IS NOT NULL)"
+        )
+        return [_record(row) for row in rows]
 
-def newest(tx: Transaction) -> list[JobRecord]:
-    """The newest job of each knowledge base."""
-    rows = tx.rows(
-        f"SELECT {_JOB} FROM ingestion_jobs WHERE seq IN"
-        " (SELECT (SELECT max(seq) FROM ingestion_jobs WHERE kb_id = k.id) FROM knowledge_bases AS k"
-        "  WHERE k.name IS NOT NULL)"
-    )
-    return [_record(row) for row in rows]
+    def history(self, kb_id: str, limit: int, before: int | None) -> list[JobRecord]:
+        """Jobs of a knowledge base, newest first, older than the job number ``before``."""
+        rows = self.tx.rows(
+            f"SELECT {_JOB} FROM ingestion_jobs WHERE kb_id = (SELECT id FROM knowledge_bases WHERE name = ?1)"
+            " AND (?2 IS NULL OR seq < ?2) ORDER BY seq DESC LIMIT ?3",
+            kb_id, before, limit,
+        )  # fmt: skip
+        return [_record(row) for row in rows]
 
+    def unfinished(self) -> list[JobRecord]:
+        """Jobs that are not over, or wait in the queue, or have a phase that is said to run, oldest first."""
+        rows = self.tx.rows(
+            f"SELECT {_JOB} FROM ingestion_jobs WHERE {IS_LIVE} AND (completed_at IS NULL OR intent IS NOT NULL"
+            " OR id IN (SELECT job_id FROM ingestion_phase_status WHERE status = 'running')) ORDER BY seq"
+        )
+        return [_record(row) for row in rows]
 
-def history(tx: Transaction, kb_id: str, limit: int, before: int | None) -> list[JobRecord]:
-    """Jobs of a knowledge base, newest first, older than the job number ``before``."""
-    rows = tx.rows(
-        f"SELECT {_JOB} FROM ingestion_jobs WHERE kb_id = (SELECT id FROM knowledge_bases WHERE name = ?1)"
-        " AND (?2 IS NULL OR seq < ?2) ORDER BY seq DESC LIMIT ?3",
-        kb_id, before, limit,
-    )  # fmt: skip
-    return [_record(row) for row in rows]
+    def count_unfinished(self) -> int:
+        """How many jobs are not over, or wait in the queue."""
+        return int(
+            self.tx.value("SELECT count(*) FROM ingestion_jobs WHERE completed_at IS NULL OR intent IS NOT NULL")
+        )
 
+    def queued(self) -> list[tuple[str, str]]:
+        """(job id, KB id) of the jobs that wait for a slot, first come first."""
+        rows = self.tx.rows(
+            "SELECT id, kb_id FROM ingestion_jobs WHERE intent IS NOT NULL AND managed ORDER BY queued_at, seq"
+        )
+        return [(row[0], name_of(row[1])) for row in rows]
 
-def unfinished(tx: Transaction) -> list[JobRecord]:
-    """Jobs that are not over, or wait in the queue, or have a phase that is said to run, oldest first."""
-    rows = tx.rows(
-        f"SELECT {_JOB} FROM ingestion_jobs WHERE {IS_LIVE} AND (completed_at IS NULL OR intent IS NOT NULL"
-        " OR id IN (SELECT job_id FROM ingestion_phase_status WHERE status = 'running')) ORDER BY seq"
-    )
-    return [_record(row) for row in rows]
+    def save(
+        self, before: IngestionState, after: IngestionState, *, reason: str | None, at: datetime
+    ) -> list[Transition]:
+        """Store what changed and log the transitions, phases first, then the job.
 
+        Raises InvalidTransition for a change of the job's status that the table forbids, StaleRun when the database
+        holds another status than ``before``.
+        """
+        status, was = after.get_overall_status(), before.get_overall_status()
+        check_job_move(was, status)
+        logged = []
+        for old, new in zip(before.phases, after.phases, strict=True):
+            if old != new:
+                _save_phase(self.tx, after.job_id, old, new, at)
+            if old.status != new.status:
+                logged.append(
+                    TransitionLog(self.tx).append(after, new.name, (old.status, new.status), (reason, new.error), at)
+                )
+        if after != before:
+            _save_job(self.tx, after, at)
+        consent.note(self.tx, before, after)
+        if is_released(before, after):
+            self.tx.run("UPDATE ingestion_jobs SET characters_sent = 0 WHERE id = ?", after.job_id)
+        if status != was:
+            error = next((p.error for p in after.phases if p.status is PhaseStatus.FAILED), None)
+            logged.append(TransitionLog(self.tx).append(after, None, (was, status), (reason, error), at))
+        return logged
 
-def count_unfinished(tx: Transaction) -> int:
-    """How many jobs are not over, or wait in the queue."""
-    return int(tx.value("SELECT count(*) FROM ingestion_jobs WHERE completed_at IS NULL OR intent IS NOT NULL"))
+    def begin_attempt(self, job_id: str, made_again: str | None = None) -> int:
+        """A new attempt of the job, whose number its writes carry; the one before can write no more."""
+        sql = "UPDATE ingestion_jobs SET attempt = attempt + 1, made_again = ?2 WHERE id = ?1 RETURNING attempt"
+        return int(self.tx.value(sql, job_id, made_again))
 
+    def set_target(self, job_id: str, index_version: int, model: str) -> None:
+        """Note which documents and which vectors the job writes."""
+        self.tx.run(
+            "UPDATE ingestion_jobs SET index_version = ?2, model = ?3 WHERE id = ?1", job_id, index_version, model
+        )
 
-def queued(tx: Transaction) -> list[tuple[str, str]]:
-    """(job id, KB id) of the jobs that wait for a slot, first come first."""
-    rows = tx.rows("SELECT id, kb_id FROM ingestion_jobs WHERE intent IS NOT NULL AND managed ORDER BY queued_at, seq")
-    return [(row[0], name_of(row[1])) for row in rows]
+    def let_list(self, job_id: str) -> None:
+        """Let a job that was made for what is asked for list its sources after all."""
+        self.tx.run("UPDATE ingestion_jobs SET lists = 1 WHERE id = ?", job_id)
 
+    def newest_seq(self, kb_key: str) -> int:
+        """The number of the newest job of a knowledge base, 0 when it has never run."""
+        return int(self.tx.value("SELECT max(seq) FROM ingestion_jobs WHERE kb_id = ?", kb_key) or 0)
 
-def save(
-    tx: Transaction, before: IngestionState, after: IngestionState, *, reason: str | None, at: datetime
-) -> list[Transition]:
-    """Store what changed and log the transitions, phases first, then the job.
-
-    Raises InvalidTransition for a change of the job's status that the table forbids, StaleRun when the database
-    holds another status than ``before``.
-    """
-    status, was = after.get_overall_status(), before.get_overall_status()
-    check_job_move(was, status)
-    logged = []
-    for old, new in zip(before.phases, after.phases, strict=True):
-        if old != new:
-            _save_phase(tx, after.job_id, old, new, at)
-        if old.status != new.status:
-            logged.append(transitions.append(tx, after, new.name, (old.status, new.status), (reason, new.error), at))
-    if after != before:
-        _save_job(tx, after, at)
-    consent.note(tx, before, after)
-    if is_released(before, after):
-        tx.run("UPDATE ingestion_jobs SET characters_sent = 0 WHERE id = ?", after.job_id)
-    if status != was:
-        error = next((p.error for p in after.phases if p.status is PhaseStatus.FAILED), None)
-        logged.append(transitions.append(tx, after, None, (was, status), (reason, error), at))
-    return logged
+    def latest_id(self, kb_id: str) -> str | None:
+        """The id of the newest job of a knowledge base."""
+        found = self.tx.value(f"SELECT id FROM ingestion_jobs WHERE kb_id = {KEY_OF} ORDER BY seq DESC LIMIT 1", kb_id)
+        return None if found is None else str(found)
 
 
 def is_released(before: IngestionState, after: IngestionState) -> bool:
     """Someone has ended a hold on embedding: its budget of characters begins anew."""
     return before[JobPhase.EMBEDDING].held and not after[JobPhase.EMBEDDING].held
-
-
-def begin_attempt(tx: Transaction, job_id: str, made_again: str | None = None) -> int:
-    """A new attempt of the job, whose number its writes carry; the one before can write no more."""
-    sql = "UPDATE ingestion_jobs SET attempt = attempt + 1, made_again = ?2 WHERE id = ?1 RETURNING attempt"
-    return int(tx.value(sql, job_id, made_again))
-
-
-def set_target(tx: Transaction, job_id: str, index_version: int, model: str) -> None:
-    """Note which documents and which vectors the job writes."""
-    tx.run("UPDATE ingestion_jobs SET index_version = ?2, model = ?3 WHERE id = ?1", job_id, index_version, model)
-
-
-def let_list(tx: Transaction, job_id: str) -> None:
-    """Let a job that was made for what is asked for list its sources after all."""
-    tx.run("UPDATE ingestion_jobs SET lists = 1 WHERE id = ?", job_id)
-
-
-def newest_seq(tx: Transaction, kb_key: str) -> int:
-    """The number of the newest job of a knowledge base, 0 when it has never run."""
-    return int(tx.value("SELECT max(seq) FROM ingestion_jobs WHERE kb_id = ?", kb_key) or 0)
-
-
-def latest_id(tx: Transaction, kb_id: str) -> str | None:
-    """The id of the newest job of a knowledge base."""
-    found = tx.value(f"SELECT id FROM ingestion_jobs WHERE kb_id = {KEY_OF} ORDER BY seq DESC LIMIT 1", kb_id)
-    return None if found is None else str(found)
 
 
 def _save_phase(tx: Transaction, job_id: str, old: PhaseState, new: PhaseState, at: datetime) -> None:

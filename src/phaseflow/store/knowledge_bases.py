@@ -56,9 +56,105 @@ def name_of(key: str) -> str:
     return key.partition("~")[0]
 
 
-def live(tx: Transaction) -> dict[str, str]:
-    """The names of all knowledge bases, by their keys."""
-    return dict(tx.rows("SELECT id, name FROM knowledge_bases WHERE name IS NOT NULL"))
+@dataclass(frozen=True, slots=True)
+class KnowledgeBases:
+    """All knowledge bases, and what search sees of each."""
+
+    tx: Transaction
+
+    def live(self) -> dict[str, str]:
+        """The names of all knowledge bases, by their keys."""
+        return dict(self.tx.rows("SELECT id, name FROM knowledge_bases WHERE name IS NOT NULL"))
+
+    def put(self, kb_id: str, sources: str | None, settings: str, at: datetime) -> bool:
+        """Create or change a knowledge base; True when it was created. Sources of None leave those that it has."""
+        known = self.find(kb_id)
+        self.tx.run(
+            "INSERT INTO knowledge_bases (id, name, sources, settings, created_at, updated_at)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?5)"
+            " ON CONFLICT (id) DO UPDATE SET sources = coalesce(?3, sources), settings = ?4, updated_at = ?5",
+            _new_key(self.tx, kb_id) if known is None else known.key, kb_id, sources, settings, timestamp(at),
+        )  # fmt: skip
+        return known is None
+
+    def find(self, kb_id: str) -> KnowledgeBaseRecord | None:
+        """One knowledge base, or None."""
+        row = self.tx.row(f"SELECT {_COLUMNS} FROM knowledge_bases WHERE name = ?", kb_id)
+        return None if row is None else _record(row)
+
+    def get(self, kb_id: str) -> KnowledgeBaseRecord:
+        """One knowledge base. Raises KnowledgeBaseNotFound."""
+        record = self.find(kb_id)
+        if record is None:
+            raise KnowledgeBaseNotFound(kb_id)
+        return record
+
+    def page(self, limit: int, after: str) -> list[KnowledgeBaseRecord]:
+        """Knowledge bases by name, those behind ``after``."""
+        rows = self.tx.rows(
+            f"SELECT {_COLUMNS} FROM knowledge_bases WHERE name > ? ORDER BY name LIMIT ?", after, limit
+        )
+        return [_record(row) for row in rows]
+
+    def count(self) -> int:
+        """How many there are."""
+        return int(self.tx.value("SELECT count(*) FROM knowledge_bases WHERE name IS NOT NULL"))
+
+    def remove(self, kb_id: str) -> None:
+        """Delete it: one row, however large it is. Nobody finds it any more; the janitor removes what hangs on it."""
+        self.tx.run("UPDATE knowledge_bases SET name = NULL, sources = NULL WHERE name = ?", kb_id)
+
+    def target(self, record: KnowledgeBaseRecord, model: str, settings: str, server: str | None = None) -> int:
+        """The index version that a job with these vectors writes to, in an index outside the database where ``server``
+        names one, noting what is being built.
+
+        Today's when it has the same vectors, wherever they are searched, or has none yet; else a later one, which
+        search does not see until ``switch``. An unfinished rebuild of the same kind is continued; another one keeps its
+        version to itself.
+        """
+        if record.model is None or record.model == model:
+            self.tx.run(
+                "UPDATE knowledge_bases SET model = ?2, live_settings = ?3, next_model = NULL WHERE id = ?1",
+                record.key, model, settings,
+            )  # fmt: skip
+            return record.index_version
+        self.tx.run("UPDATE knowledge_bases SET next_model = ?2 WHERE id = ?1", record.key, model)
+        same, highest = (
+            self.tx.rows(
+                "SELECT max(j.index_version) FILTER (WHERE j.model = ?2 AND s.server IS ?4), max(j.index_version)"
+                " FROM ingestion_jobs AS j LEFT JOIN index_spaces AS s ON s.kb_id = j.kb_id"
+                "  AND s.index_version = j.index_version WHERE j.kb_id = ?1 AND j.index_version > ?3",
+                record.key, model, record.index_version, server,
+            )
+        )[0]  # fmt: skip
+        return int(same or (highest or record.index_version) + 1)
+
+    def switch(self, key: str, index_version: int, model: str) -> None:
+        """Let search see ``index_version`` from now on. One row, however large the knowledge base."""
+        self.tx.run(
+            "UPDATE knowledge_bases SET index_version = ?2, model = ?3, next_model = NULL,"
+            " search_revision = search_revision + 1 WHERE id = ?1 AND index_version < ?2",
+            key, index_version, model,
+        )  # fmt: skip
+
+    def set_live_settings(self, key: str, index_version: int, settings: str) -> None:
+        """Note what made all that search sees, once a job has made all of it."""
+        self.tx.run(
+            "UPDATE knowledge_bases SET live_settings = ? WHERE id = ? AND index_version = ?",
+            settings,
+            key,
+            index_version,
+        )
+
+    def next_search_revision(self, key: str) -> int:
+        """Note that what search sees is about to change; the new search revision."""
+        return int(
+            self.tx.value(
+                "UPDATE knowledge_bases SET search_revision = search_revision + 1 WHERE id = ? RETURNING"
+                " search_revision",
+                key,
+            )
+        )
 
 
 def _new_key(tx: Transaction, name: str) -> str:
@@ -67,100 +163,6 @@ def _new_key(tx: Transaction, name: str) -> str:
         " ON CONFLICT (name) DO UPDATE SET last = last + 1 RETURNING last"
     )
     return f"{name}~{number}"
-
-
-def put(tx: Transaction, kb_id: str, sources: str | None, settings: str, at: datetime) -> bool:
-    """Create or change a knowledge base; True when it was created. Sources of None leave those that it has."""
-    known = find(tx, kb_id)
-    tx.run(
-        "INSERT INTO knowledge_bases (id, name, sources, settings, created_at, updated_at)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?5)"
-        " ON CONFLICT (id) DO UPDATE SET sources = coalesce(?3, sources), settings = ?4, updated_at = ?5",
-        _new_key(tx, kb_id) if known is None else known.key, kb_id, sources, settings, timestamp(at),
-    )  # fmt: skip
-    return known is None
-
-
-def find(tx: Transaction, kb_id: str) -> KnowledgeBaseRecord | None:
-    """One knowledge base, or None."""
-    row = tx.row(f"SELECT {_COLUMNS} FROM knowledge_bases WHERE name = ?", kb_id)
-    return None if row is None else _record(row)
-
-
-def get(tx: Transaction, kb_id: str) -> KnowledgeBaseRecord:
-    """One knowledge base. Raises KnowledgeBaseNotFound."""
-    record = find(tx, kb_id)
-    if record is None:
-        raise KnowledgeBaseNotFound(kb_id)
-    return record
-
-
-def page(tx: Transaction, limit: int, after: str) -> list[KnowledgeBaseRecord]:
-    """Knowledge bases by name, those behind ``after``."""
-    rows = tx.rows(f"SELECT {_COLUMNS} FROM knowledge_bases WHERE name > ? ORDER BY name LIMIT ?", after, limit)
-    return [_record(row) for row in rows]
-
-
-def count(tx: Transaction) -> int:
-    """How many there are."""
-    return int(tx.value("SELECT count(*) FROM knowledge_bases WHERE name IS NOT NULL"))
-
-
-def remove(tx: Transaction, kb_id: str) -> None:
-    """Delete it: one row, however large it is. Nobody finds it any more; the janitor removes what hangs on it."""
-    tx.run("UPDATE knowledge_bases SET name = NULL, sources = NULL WHERE name = ?", kb_id)
-
-
-def target(tx: Transaction, record: KnowledgeBaseRecord, model: str, settings: str, server: str | None = None) -> int:
-    """The index version that a job with these vectors writes to, in an index outside the database where ``server``
-    names one, noting what is being built.
-
-    Today's when it has the same vectors, wherever they are searched, or has none yet; else a later one, which search
-    does not see until ``switch``. An unfinished rebuild of the same kind is continued; another one keeps its version to
-    itself.
-    """
-    if record.model is None or record.model == model:
-        tx.run(
-            "UPDATE knowledge_bases SET model = ?2, live_settings = ?3, next_model = NULL WHERE id = ?1",
-            record.key, model, settings,
-        )  # fmt: skip
-        return record.index_version
-    tx.run("UPDATE knowledge_bases SET next_model = ?2 WHERE id = ?1", record.key, model)
-    same, highest = (
-        tx.rows(
-            "SELECT max(j.index_version) FILTER (WHERE j.model = ?2 AND s.server IS ?4), max(j.index_version)"
-            " FROM ingestion_jobs AS j LEFT JOIN index_spaces AS s ON s.kb_id = j.kb_id"
-            "  AND s.index_version = j.index_version WHERE j.kb_id = ?1 AND j.index_version > ?3",
-            record.key, model, record.index_version, server,
-        )
-    )[0]  # fmt: skip
-    return int(same or (highest or record.index_version) + 1)
-
-
-def switch(tx: Transaction, key: str, index_version: int, model: str) -> None:
-    """Let search see ``index_version`` from now on. One row, however large the knowledge base."""
-    tx.run(
-        "UPDATE knowledge_bases SET index_version = ?2, model = ?3, next_model = NULL,"
-        " search_revision = search_revision + 1 WHERE id = ?1 AND index_version < ?2",
-        key, index_version, model,
-    )  # fmt: skip
-
-
-def set_live_settings(tx: Transaction, key: str, index_version: int, settings: str) -> None:
-    """Note what made all that search sees, once a job has made all of it."""
-    tx.run(
-        "UPDATE knowledge_bases SET live_settings = ? WHERE id = ? AND index_version = ?", settings, key, index_version
-    )
-
-
-def next_search_revision(tx: Transaction, key: str) -> int:
-    """Note that what search sees is about to change; the new search revision."""
-    return int(
-        tx.value(
-            "UPDATE knowledge_bases SET search_revision = search_revision + 1 WHERE id = ? RETURNING search_revision",
-            key,
-        )
-    )
 
 
 def _record(row: Row) -> KnowledgeBaseRecord:

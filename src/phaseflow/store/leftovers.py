@@ -6,14 +6,17 @@ a paused job is quiet.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from phaseflow.store import postings, texts, unused_vectors
+from phaseflow.store import postings
 from phaseflow.store.knowledge_bases import IS_LIVE
 from phaseflow.store.pieces import number_of, piece_id, pieces_of
-from phaseflow.store.postings import Passage
+from phaseflow.store.postings import Passage, WordIndex
 from phaseflow.store.states import IS_GONE
+from phaseflow.store.texts import Texts
 from phaseflow.store.transaction import Row, Transaction, json_array
+from phaseflow.store.unused_vectors import UnusedVectors
 from phaseflow.store.upkeep import QUIET
 
 _STEP_DOCUMENTS: Final = 100
@@ -40,24 +43,45 @@ _OLDER_CRAWLS: Final = {
 """A crawl is of use until a newer job of its knowledge base has begun."""
 
 
-def are_there(tx: Transaction) -> bool:
-    """Whether ``remove_some`` would find anything."""
-    return (
-        postings.is_emptying(tx)
-        or bool(tx.row(_GONE, 1) or tx.row(_DELETED))
-        or any(tx.row(older) for older in _OLDER_CRAWLS.values())
-    )
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What is deleted or replaced, and still has rows."""
 
+    tx: Transaction
 
-def remove_some(tx: Transaction) -> bool:
-    """One step; False when there is nothing (more) to remove."""
-    if gone := tx.rows(_GONE, _STEP_DOCUMENTS):
-        _remove_documents(tx, gone)
-    elif deleted := tx.value(_DELETED):
-        _remove_of_deleted(tx, deleted)
-    elif not _remove_of_older_crawl(tx):
-        return postings.empty_some(tx)
-    return True
+    def are_there(self) -> bool:
+        """Whether ``remove_some`` would find anything."""
+        return (
+            postings.is_emptying(self.tx)
+            or bool(self.tx.row(_GONE, 1) or self.tx.row(_DELETED))
+            or any(self.tx.row(older) for older in _OLDER_CRAWLS.values())
+        )
+
+    def remove_some(self) -> bool:
+        """One step; False when there is nothing (more) to remove."""
+        if gone := self.tx.rows(_GONE, _STEP_DOCUMENTS):
+            _remove_documents(self.tx, gone)
+        elif deleted := self.tx.value(_DELETED):
+            _remove_of_deleted(self.tx, deleted)
+        elif not _remove_of_older_crawl(self.tx):
+            return postings.empty_some(self.tx)
+        return True
+
+    def kept_for(self) -> list[str]:
+        """The names of the knowledge bases whose open jobs do not run: what nobody sees of them is left alone."""
+        rows = self.tx.rows(
+            "SELECT k.name FROM knowledge_bases AS k WHERE k.name IS NOT NULL"
+            f" AND k.id IN {QUIET} AND (EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = k.id AND d.{IS_GONE})"
+            "  OR EXISTS (SELECT 1 FROM index_shards AS s JOIN index_tables AS t ON t.shard = s.shard"
+            "   WHERE s.kb_id = k.id AND t.removed > 0))"
+            " ORDER BY k.name LIMIT 100"
+        )
+        return [row[0] for row in rows]
+
+    def free_job_id(self, job_id: str) -> None:
+        """Let a job of a deleted knowledge base go before its turn: a program makes a new one under its id."""
+        if self.tx.row(f"SELECT 1 FROM ingestion_jobs WHERE id = ? AND NOT {IS_LIVE}", job_id):
+            self.tx.run("DELETE FROM ingestion_jobs WHERE id = ?", job_id)
 
 
 def _remove_of_older_crawl(tx: Transaction) -> bool:
@@ -65,24 +89,6 @@ def _remove_of_older_crawl(tx: Transaction) -> bool:
         if (crawl := tx.value(older)) is not None:
             return _delete_some(tx, table, "job_seq", crawl)
     return False
-
-
-def kept_for(tx: Transaction) -> list[str]:
-    """The names of the knowledge bases whose open jobs do not run: what nobody sees of them is left alone."""
-    rows = tx.rows(
-        "SELECT k.name FROM knowledge_bases AS k WHERE k.name IS NOT NULL"
-        f" AND k.id IN {QUIET} AND (EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = k.id AND d.{IS_GONE})"
-        "  OR EXISTS (SELECT 1 FROM index_shards AS s JOIN index_tables AS t ON t.shard = s.shard"
-        "   WHERE s.kb_id = k.id AND t.removed > 0))"
-        " ORDER BY k.name LIMIT 100"
-    )
-    return [row[0] for row in rows]
-
-
-def free_job_id(tx: Transaction, job_id: str) -> None:
-    """Let a job of a deleted knowledge base go before its turn: a program makes a new one under its id."""
-    if tx.row(f"SELECT 1 FROM ingestion_jobs WHERE id = ? AND NOT {IS_LIVE}", job_id):
-        tx.run("DELETE FROM ingestion_jobs WHERE id = ?", job_id)
 
 
 def _remove_of_deleted(tx: Transaction, key: str) -> None:
@@ -101,7 +107,7 @@ def _remove_of_deleted(tx: Transaction, key: str) -> None:
         crawled = (_delete_some(tx, table, "job_seq", seq) for table in _OLDER_CRAWLS)
         if not any(crawled) and not _delete_some(tx, "transitions", "job_id", job_id):
             tx.run("DELETE FROM ingestion_jobs WHERE seq = ?", seq)
-    elif not unused_vectors.let_go_of_all(tx, key, _STEP_ROWS):
+    elif not UnusedVectors(tx).let_go_of_all(key, _STEP_ROWS):
         tx.run("DELETE FROM knowledge_bases WHERE id = ?", key)
 
 
@@ -137,9 +143,9 @@ def _remove_documents(tx: Transaction, found: list[Row], *, at_once: bool = Fals
             " LIMIT ?2) RETURNING vector_id, text_hash",
             document, rows,
         )  # fmt: skip
-        unused_vectors.let_go(tx, key, chunks, at_once=at_once)
+        UnusedVectors(tx).let_go(key, chunks, at_once=at_once)
         rows -= len(chunks)
-        segments -= texts.remove(tx, document, segments)
+        segments -= Texts(tx).remove(document, segments)
         if rows <= 0 or segments <= 0:
             return  # this one may have more
         tx.run("DELETE FROM documents WHERE id = ?", document)
@@ -198,11 +204,11 @@ def _described(tx: Transaction, ids: Sequence[int]) -> dict[int, _Described]:
 def _delete_words(
     tx: Transaction, described: Mapping[int, _Described], wanted: Sequence[tuple[int, int, int, int, str]]
 ) -> None:
-    slices = texts.slices(tx, [(document, start, stop) for document, _, start, stop, _ in wanted])
+    slices = Texts(tx).slices([(document, start, stop) for document, _, start, stop, _ in wanted])
     found: dict[tuple[str, int], list[Passage]] = {}
     for (document, position, _, _, context), (text, _) in zip(wanted, slices, strict=True):
         of = described[document]
         passage = Passage(piece_id(document, position), text, context, of.title, of.uri)
         found.setdefault((of.kb_key, of.index_version), []).append(passage)
     for (kb_key, index_version), some in found.items():
-        postings.take_out(tx, kb_key, index_version, postings.packed(some))
+        WordIndex(tx, kb_key, index_version).take_out(postings.packed(some))

@@ -9,10 +9,10 @@ from typing import Final
 
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.log import get_logger
-from phaseflow.store import failpoints, postings, texts
+from phaseflow.store import failpoints, postings
 from phaseflow.store.pieces import piece_id
-from phaseflow.store.postings import Passage
-from phaseflow.store.texts import segmented
+from phaseflow.store.postings import Passage, WordIndex
+from phaseflow.store.texts import Texts, segmented
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.version_2 import TO_VERSION_2
 
@@ -74,11 +74,11 @@ def _index_again(connection: sqlite3.Connection) -> None:
                 " ORDER BY id LIMIT ?3",
                 document, indexed, _INDEX_STEP,
             )  # fmt: skip
-            slices = texts.slices(tx, [(document, *span) for span in spans])
+            slices = Texts(tx).slices([(document, *span) for span in spans])
             passages = postings.packed(
                 Passage(piece_id(document, n), text, "", title, uri) for n, (text, _) in enumerate(slices, indexed)
             )
-            postings.put(tx, kb_key, index_version, passages)
+            WordIndex(tx, kb_key, index_version).put(passages)
             tx.run(
                 "UPDATE documents SET indexed = iif(?2 = 0, chunk_count, indexed + ?2) WHERE id = ?1",
                 document, passages.size,

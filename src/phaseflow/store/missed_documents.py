@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from phaseflow.domain.status import timestamp
-from phaseflow.store import jobs
+from phaseflow.store.jobs import Jobs
 from phaseflow.store.states import IS_ON_ITS_WAY, DocumentState
 from phaseflow.store.transaction import Transaction
 
@@ -40,7 +40,7 @@ def since(tx: Transaction, kb_key: str, at: datetime | None, limit: int) -> list
     Looks at a few times ``limit`` rows at most, whatever the knowledge base holds. Where it finds ``limit``, there may
     be more.
     """
-    newest = jobs.newest_seq(tx, kb_key)
+    newest = Jobs(tx).newest_seq(kb_key)
     moment = "" if at is None else timestamp(at)
     every = ", ".join(f"?{number}" for number in range(1, 6))  # of numbered parameters, one that is not used is refused
     found: set[str] = set()

@@ -8,13 +8,15 @@ from typing import Final, NamedTuple
 
 from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.status import timestamp
-from phaseflow.store import documents, knowledge_bases, postings, texts
+from phaseflow.store import knowledge_bases, postings
 from phaseflow.store.catalogue import EFFECTIVE_METADATA
-from phaseflow.store.documents import StagedDocument
+from phaseflow.store.documents import StagedDocument, StagedDocuments
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.pieces import PIECE_BITS, document_of, pieces_of
-from phaseflow.store.postings import Packed, Passage
+from phaseflow.store.postings import Packed, Passage, WordIndex
 from phaseflow.store.states import IS_ON_ITS_WAY, IS_SEARCHABLE, DocumentState, EntryState
 from phaseflow.store.taken_out import UNWANTED
+from phaseflow.store.texts import Texts
 from phaseflow.store.transaction import Transaction, json_array
 
 _SOURCE: Final = "coalesce((SELECT source FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri), d.source)"
@@ -82,7 +84,7 @@ class SearchablePassages:
 
     def index(self, passages: Packed) -> None:
         """Put passages into the full-text index. Those of a document that is not searchable are seen by nobody."""
-        postings.put(self.tx, self.scope.kb_key, self.scope.index_version, passages)
+        WordIndex(self.tx, self.scope.kb_key, self.scope.index_version).put(passages)
 
     def publish(self, staged: Sequence[StagedDocument], at: datetime) -> None:
         """Make embedded documents, whose passages are indexed, searchable: each in place of its older version.
@@ -90,14 +92,14 @@ class SearchablePassages:
         One that was skipped or deleted while it was on its way is gone instead. One step that writes no more than a
         few rows a document.
         """
-        search_revision = knowledge_bases.next_search_revision(self.tx, self.scope.kb_key)
+        search_revision = KnowledgeBases(self.tx).next_search_revision(self.scope.kb_key)
         ids = json_array([d.id for d in staged])
         older = self.tx.rows(
             f"SELECT id FROM documents WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE}"
             " AND uri IN (SELECT value FROM json_each(?))",
             self.scope.kb_key, self.scope.index_version, json_array([d.uri for d in staged]),
         )  # fmt: skip
-        documents.withdraw(self.tx, [row[0] for row in older])
+        StagedDocuments(self.tx).withdraw([row[0] for row in older])
         self.tx.run(
             f"UPDATE documents AS d SET state = {DocumentState.SEARCHABLE}, search_revision = ?1,"
             " indexed = chunk_count, turn = NULL, changed_at = ?2, indexed_at = ?2,"
@@ -147,8 +149,8 @@ class SearchablePassages:
     def withdraw(self, ids: Sequence[int]) -> None:
         """Take searchable documents out."""
         if ids:
-            knowledge_bases.next_search_revision(self.tx, self.scope.kb_key)
-            documents.withdraw(self.tx, ids)
+            KnowledgeBases(self.tx).next_search_revision(self.scope.kb_key)
+            StagedDocuments(self.tx).withdraw(ids)
 
     def withdraw_other_versions(self, limit: int) -> int:
         """Take out up to ``limit`` documents of any other index version than this one; how many."""
@@ -221,7 +223,7 @@ class SearchablePassages:
             f" AND d.{IS_SEARCHABLE}",
             json_array(chunk_ids), self.scope.kb_key, self.scope.index_version,
         )  # fmt: skip
-        slices = texts.slices(self.tx, [(document, start, stop) for _, document, _, _, start, stop, _ in rows])
+        slices = Texts(self.tx).slices([(document, start, stop) for _, document, _, _, start, stop, _ in rows])
         return {
             chunk: Found(uri, title, text, start, stop, parts, metadata)
             for (chunk, _, uri, title, start, stop, metadata), (text, parts) in zip(rows, slices, strict=True)
@@ -247,8 +249,8 @@ def withdraw_live(tx: Transaction, kb_key: str, uri: str) -> bool:
         kb_key, uri,
     )  # fmt: skip
     if rows:
-        knowledge_bases.next_search_revision(tx, kb_key)
-        documents.withdraw(tx, [row[0] for row in rows])
+        KnowledgeBases(tx).next_search_revision(kb_key)
+        StagedDocuments(tx).withdraw([row[0] for row in rows])
     return bool(rows)
 
 

@@ -104,46 +104,54 @@ def _path(uri: str) -> str:
     return (uri.partition("://")[2].partition("/")[2] if "://" in uri else uri)[-_LONGEST_NAME:]
 
 
-def find_table(tx: Transaction, kb_key: str, index_version: int) -> int | None:
-    """The number of the table that holds an index version; None while nothing of it is indexed."""
-    found = tx.value("SELECT shard FROM index_shards WHERE kb_id = ? AND index_version = ?", kb_key, index_version)
-    return None if found is None else int(found)
+@dataclass(frozen=True, slots=True)
+class WordIndex:
+    """The full-text index of one index version, in a table to itself while there are not too many."""
 
+    tx: Transaction
+    kb_key: str
+    index_version: int
 
-def put(tx: Transaction, kb_key: str, index_version: int, passages: Packed) -> None:
-    """Index passages."""
-    number = find_table(tx, kb_key, index_version)
-    if number is None:
-        number = _table_for(tx, kb_key, index_version)
-    tx.run(
-        f"INSERT INTO passages_{number} (rowid, text, headings, title, name) SELECT {_CUT} FROM json_each(?1)",
-        passages.places, passages.words,
-    )  # fmt: skip
-    tx.run(
-        "UPDATE index_shards SET passages = passages + ?3 WHERE kb_id = ?1 AND index_version = ?2",
-        kb_key, index_version, passages.size,
-    )  # fmt: skip
+    def table(self) -> int | None:
+        """The number of the table that holds an index version; None while nothing of it is indexed."""
+        found = self.tx.value(
+            "SELECT shard FROM index_shards WHERE kb_id = ? AND index_version = ?", self.kb_key, self.index_version
+        )
+        return None if found is None else int(found)
 
+    def put(self, passages: Packed) -> None:
+        """Index passages."""
+        number = self.table()
+        if number is None:
+            number = _table_for(self.tx, self.kb_key, self.index_version)
+        self.tx.run(
+            f"INSERT INTO passages_{number} (rowid, text, headings, title, name) SELECT {_CUT} FROM json_each(?1)",
+            passages.places, passages.words,
+        )  # fmt: skip
+        self.tx.run(
+            "UPDATE index_shards SET passages = passages + ?3 WHERE kb_id = ?1 AND index_version = ?2",
+            self.kb_key, self.index_version, passages.size,
+        )  # fmt: skip
 
-def take_out(tx: Transaction, kb_key: str, index_version: int, passages: Packed) -> None:
-    """Take passages out, with the same words that were put in."""
-    number = find_table(tx, kb_key, index_version)
-    tx.run(
-        f"INSERT INTO passages_{number} (passages_{number}, rowid, text, headings, title, name)"
-        f" SELECT 'delete', {_CUT} FROM json_each(?1)",
-        passages.places, passages.words,
-    )  # fmt: skip
-    tx.run(
-        "UPDATE index_shards SET passages = passages - ?3 WHERE kb_id = ?1 AND index_version = ?2",
-        kb_key, index_version, passages.size,
-    )  # fmt: skip
-    tx.run("UPDATE index_tables SET removed = removed + ? WHERE shard = ?", passages.size, number)
-    # Only of a version that nobody will write to again: a knowledge base that is merely empty keeps its table.
-    tx.run(
-        "DELETE FROM index_shards WHERE kb_id = ?1 AND index_version = ?2 AND passages <= 0 AND NOT EXISTS"
-        " (SELECT 1 FROM knowledge_bases WHERE id = ?1 AND index_version <= ?2 AND name IS NOT NULL)",
-        kb_key, index_version,
-    )  # fmt: skip
+    def take_out(self, passages: Packed) -> None:
+        """Take passages out, with the same words that were put in."""
+        number = self.table()
+        self.tx.run(
+            f"INSERT INTO passages_{number} (passages_{number}, rowid, text, headings, title, name)"
+            f" SELECT 'delete', {_CUT} FROM json_each(?1)",
+            passages.places, passages.words,
+        )  # fmt: skip
+        self.tx.run(
+            "UPDATE index_shards SET passages = passages - ?3 WHERE kb_id = ?1 AND index_version = ?2",
+            self.kb_key, self.index_version, passages.size,
+        )  # fmt: skip
+        self.tx.run("UPDATE index_tables SET removed = removed + ? WHERE shard = ?", passages.size, number)
+        # Only of a version that nobody will write to again: a knowledge base that is merely empty keeps its table.
+        self.tx.run(
+            "DELETE FROM index_shards WHERE kb_id = ?1 AND index_version = ?2 AND passages <= 0 AND NOT EXISTS"
+            " (SELECT 1 FROM knowledge_bases WHERE id = ?1 AND index_version <= ?2 AND name IS NOT NULL)",
+            self.kb_key, self.index_version,
+        )  # fmt: skip
 
 
 def has_table_alone(tx: Transaction, kb_key: str) -> bool:

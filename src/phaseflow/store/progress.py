@@ -7,8 +7,8 @@ from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.phase import MOST_BEFORE_THE_END
 from phaseflow.domain.status import timestamp
 from phaseflow.domain.vocabulary import PHASES, JobPhase, WaitingOn
-from phaseflow.store import leases
 from phaseflow.store.clock import Clock
+from phaseflow.store.leases import Leases
 from phaseflow.store.transaction import Transaction
 
 _RUNNING = (
@@ -154,7 +154,7 @@ def follow_clock(tx: Transaction, clock: Clock) -> None:
         " WHERE status = 'running' AND running_since IS NOT NULL",
         step.total_seconds(),
     )
-    leases.move(tx, step)
+    Leases(tx).move(step)
 
 
 def count_deleted(tx: Transaction, job_seq: int, deleted: int) -> None:

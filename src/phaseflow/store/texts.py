@@ -51,61 +51,63 @@ def _segments(text: str, parts: Parts) -> Iterator[Segment]:
         yield Segment(text[start : start + SEGMENT], json_array(inside))
 
 
-def add(tx: Transaction, segments: Iterable[tuple[int, int, Segment]]) -> None:
-    """Store (document id, number, segment); one that is there already is replaced."""
-    tx.many(
-        "INSERT OR REPLACE INTO texts (id, text, parts) VALUES (?, ?, ?)",
-        [(piece_id(document, number), each.text, each.parts) for document, number, each in segments],
-    )
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts of all documents."""
 
+    tx: Transaction
 
-def of_documents(tx: Transaction, ids: Sequence[int]) -> dict[int, str]:
-    """The whole texts of documents."""
-    found: dict[int, list[str]] = {document_id: [] for document_id in ids}
-    for document_id, text in tx.rows(
-        f"SELECT {document_of('t.id')}, t.text FROM json_each(?) AS d"
-        f" JOIN texts AS t ON {pieces_of('t.id', 'd.value')} ORDER BY t.id",
-        json_array(ids),
-    ):
-        found[document_id].append(text)
-    return {document_id: "".join(pieces) for document_id, pieces in found.items()}
-
-
-def piece(tx: Transaction, document_id: int, first: int, count: int) -> str:
-    """Up to ``count`` segments of a document from number ``first``, as one text."""
-    rows = tx.rows(
-        f"SELECT text FROM texts WHERE {pieces_of('id', '?1', first='?2', before='?2 + ?3')} ORDER BY id",
-        document_id, first, count,
-    )  # fmt: skip
-    return "".join(row[0] for row in rows)
-
-
-def slices(tx: Transaction, wanted: Sequence[tuple[int, int, int]]) -> list[tuple[str, str]]:
-    """(the text, the JSON of the parts around its start) for each (document id, start, end)."""
-    first_last = [
-        (piece_id(document, start // SEGMENT), piece_id(document, max(start, end - 1) // SEGMENT))
-        for document, start, end in wanted
-    ]
-    numbers = sorted({number for first, last in first_last for number in range(first, last + 1)})
-    rows = tx.rows(
-        "SELECT id, text, parts FROM texts WHERE id IN (SELECT value FROM json_each(?))", json_array(numbers)
-    )
-    segments = {row[0]: Segment(row[1], row[2]) for row in rows}
-    nothing = Segment("", "[]")
-    found = []
-    for (first, last), (_, start, end) in zip(first_last, wanted, strict=True):
-        text = "".join(segments.get(number, nothing).text for number in range(first, last + 1))
-        begin = start - start // SEGMENT * SEGMENT
-        found.append((text[begin : begin + end - start], segments.get(first, nothing).parts))
-    return found
-
-
-def remove(tx: Transaction, document_id: int, most: int) -> int:
-    """Delete up to ``most`` segments of a document; how many."""
-    return len(
-        tx.rows(
-            f"DELETE FROM texts WHERE id IN (SELECT id FROM texts WHERE {pieces_of('id', '?1')}"
-            " LIMIT ?2) RETURNING 1",
-            document_id, most,
+    def add(self, segments: Iterable[tuple[int, int, Segment]]) -> None:
+        """Store (document id, number, segment); one that is there already is replaced."""
+        self.tx.many(
+            "INSERT OR REPLACE INTO texts (id, text, parts) VALUES (?, ?, ?)",
+            [(piece_id(document, number), each.text, each.parts) for document, number, each in segments],
         )
-    )  # fmt: skip
+
+    def of_documents(self, ids: Sequence[int]) -> dict[int, str]:
+        """The whole texts of documents."""
+        found: dict[int, list[str]] = {document_id: [] for document_id in ids}
+        for document_id, text in self.tx.rows(
+            f"SELECT {document_of('t.id')}, t.text FROM json_each(?) AS d"
+            f" JOIN texts AS t ON {pieces_of('t.id', 'd.value')} ORDER BY t.id",
+            json_array(ids),
+        ):
+            found[document_id].append(text)
+        return {document_id: "".join(pieces) for document_id, pieces in found.items()}
+
+    def piece(self, document_id: int, first: int, count: int) -> str:
+        """Up to ``count`` segments of a document from number ``first``, as one text."""
+        rows = self.tx.rows(
+            f"SELECT text FROM texts WHERE {pieces_of('id', '?1', first='?2', before='?2 + ?3')} ORDER BY id",
+            document_id, first, count,
+        )  # fmt: skip
+        return "".join(row[0] for row in rows)
+
+    def slices(self, wanted: Sequence[tuple[int, int, int]]) -> list[tuple[str, str]]:
+        """(the text, the JSON of the parts around its start) for each (document id, start, end)."""
+        first_last = [
+            (piece_id(document, start // SEGMENT), piece_id(document, max(start, end - 1) // SEGMENT))
+            for document, start, end in wanted
+        ]
+        numbers = sorted({number for first, last in first_last for number in range(first, last + 1)})
+        rows = self.tx.rows(
+            "SELECT id, text, parts FROM texts WHERE id IN (SELECT value FROM json_each(?))", json_array(numbers)
+        )
+        segments = {row[0]: Segment(row[1], row[2]) for row in rows}
+        nothing = Segment("", "[]")
+        found = []
+        for (first, last), (_, start, end) in zip(first_last, wanted, strict=True):
+            text = "".join(segments.get(number, nothing).text for number in range(first, last + 1))
+            begin = start - start // SEGMENT * SEGMENT
+            found.append((text[begin : begin + end - start], segments.get(first, nothing).parts))
+        return found
+
+    def remove(self, document_id: int, most: int) -> int:
+        """Delete up to ``most`` segments of a document; how many."""
+        return len(
+            self.tx.rows(
+                f"DELETE FROM texts WHERE id IN (SELECT id FROM texts WHERE {pieces_of('id', '?1')}"
+                " LIMIT ?2) RETURNING 1",
+                document_id, most,
+            )
+        )  # fmt: skip

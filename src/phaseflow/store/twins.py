@@ -6,100 +6,106 @@ that has the same bytes. Then no phase has it in hand, and nothing is to be load
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.status import timestamp
-from phaseflow.store import knowledge_bases, postings, texts
+from phaseflow.store import knowledge_bases, postings
 from phaseflow.store.catalogue import EFFECTIVE_METADATA, PUSH, Catalogue
 from phaseflow.store.documents import Target
 from phaseflow.store.failures import Failures
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.passages import Scope
 from phaseflow.store.pieces import piece_id
-from phaseflow.store.postings import Passage
+from phaseflow.store.postings import Passage, WordIndex
 from phaseflow.store.states import IS_IN_HAND, IS_ON_ITS_WAY, IS_SEARCHABLE, DocumentState, EntryState
+from phaseflow.store.texts import Texts
 from phaseflow.store.transaction import Transaction
 
 MOST = 50
 """Of the other uris that a document names: metadata are bounded."""
 
 
-def documents_of(
-    tx: Transaction, kb_key: str, source: str, after: str, limit: int
-) -> tuple[list[tuple[str, bytes]], str | None]:
-    """Of the next ``limit`` documents that search sees by uri, those of a source: (uri, content hash); and the uri to
-    go on after, None at the end."""
-    rows = tx.rows(
-        "SELECT d.uri, d.content_hash, d.source FROM knowledge_bases AS k"
-        f" JOIN documents AS d ON d.kb_id = k.id AND d.index_version = k.index_version AND d.{IS_SEARCHABLE}"
-        " WHERE k.id = ?1 AND d.uri > ?2 ORDER BY d.uri LIMIT ?3",
-        kb_key, after, limit,
-    )  # fmt: skip
-    found = [(uri, bytes.fromhex(digest)) for uri, digest, held_by in rows if held_by == source]
-    return found, rows[-1][0] if rows else None
+@dataclass(frozen=True, slots=True)
+class Twins:
+    """The other uris of documents."""
 
+    tx: Transaction
 
-def documents_in_hand(
-    tx: Transaction, kb_key: str, job_seq: int, source: str, after: str, limit: int
-) -> tuple[list[tuple[str, bytes]], str | None]:
-    """The same of those that a job has loaded, and search does not see yet."""
-    rows = tx.rows(
-        f"SELECT uri, content_hash, source FROM documents WHERE kb_id = ?1 AND uri > ?3 AND job_seq = ?2"
-        f" AND {IS_IN_HAND} AND state >= {DocumentState.LOADED} ORDER BY uri LIMIT ?4",
-        kb_key, job_seq, after, limit,
-    )  # fmt: skip
-    found = [(uri, bytes.fromhex(digest)) for uri, digest, held_by in rows if held_by == source]
-    return found, rows[-1][0] if rows else None
-
-
-def note(tx: Transaction, where: Target, twins: Sequence[tuple[str, str]]) -> None:
-    """Have the metadata of documents name the other addresses that have the same bytes, at most ``MOST`` each.
-
-    ``twins`` are (uri of the document, the other one).
-    """
-    for uri, other in twins:
-        tx.run(
-            "UPDATE documents SET"
-            " own_metadata = json_set(own_metadata, '$.also_at',"
-            "  json_insert(coalesce(own_metadata -> '$.also_at', json('[]')), '$[#]', ?4)),"
-            f" metadata = iif({IS_SEARCHABLE}, json_set(metadata, '$.also_at',"
-            "  json_insert(coalesce(metadata -> '$.also_at', json('[]')), '$[#]', ?4)), metadata)"
-            f" WHERE kb_id = ?1 AND index_version = ?2 AND uri = ?3 AND ({IS_SEARCHABLE} OR {IS_ON_ITS_WAY})"
-            "  AND json_array_length(coalesce(own_metadata -> '$.also_at', '[]')) < ?5"
-            "  AND NOT EXISTS (SELECT 1 FROM json_each(own_metadata, '$.also_at') WHERE value = ?4)",
-            where.kb_key, where.index_version, uri, other, MOST,
+    def documents_of(
+        self, kb_key: str, source: str, after: str, limit: int
+    ) -> tuple[list[tuple[str, bytes]], str | None]:
+        """Of the next ``limit`` documents that search sees by uri, those of a source: (uri, content hash); and the uri
+        to go on after, None at the end."""
+        rows = self.tx.rows(
+            "SELECT d.uri, d.content_hash, d.source FROM knowledge_bases AS k"
+            f" JOIN documents AS d ON d.kb_id = k.id AND d.index_version = k.index_version AND d.{IS_SEARCHABLE}"
+            " WHERE k.id = ?1 AND d.uri > ?2 ORDER BY d.uri LIMIT ?3",
+            kb_key, after, limit,
         )  # fmt: skip
+        found = [(uri, bytes.fromhex(digest)) for uri, digest, held_by in rows if held_by == source]
+        return found, rows[-1][0] if rows else None
 
-
-def mark_same(tx: Transaction, job_seq: int, twins: Sequence[tuple[str, str]]) -> int:
-    """Note which entries of a crawl have the same bytes as a document (uri of the document, the other one), and have
-    the document read in any event: room or not, it must not be lost in favour of nothing. How many are new."""
-    added = 0
-    for uri, other in twins:
-        tx.run("UPDATE job_entries SET twin = ?3 WHERE job_seq = ?1 AND uri = ?2", job_seq, other, uri)
-        rows = tx.rows(
-            "INSERT INTO job_entries (job_seq, uri, depth, source) SELECT job_seq, ?3, depth, source FROM job_entries"
-            " WHERE job_seq = ?1 AND uri = ?2 AND NOT EXISTS (SELECT 1 FROM displaced_entries AS d"
-            "  WHERE d.job_seq = ?1 AND d.source = job_entries.source AND d.uri = ?3)"
-            " ON CONFLICT (job_seq, uri) DO NOTHING RETURNING 1",
-            job_seq, other, uri,
+    def documents_in_hand(
+        self, kb_key: str, job_seq: int, source: str, after: str, limit: int
+    ) -> tuple[list[tuple[str, bytes]], str | None]:
+        """The same of those that a job has loaded, and search does not see yet."""
+        rows = self.tx.rows(
+            f"SELECT uri, content_hash, source FROM documents WHERE kb_id = ?1 AND uri > ?3 AND job_seq = ?2"
+            f" AND {IS_IN_HAND} AND state >= {DocumentState.LOADED} ORDER BY uri LIMIT ?4",
+            kb_key, job_seq, after, limit,
         )  # fmt: skip
-        added += len(rows)
-    return added
+        found = [(uri, bytes.fromhex(digest)) for uri, digest, held_by in rows if held_by == source]
+        return found, rows[-1][0] if rows else None
 
+    def note(self, where: Target, twins: Sequence[tuple[str, str]]) -> None:
+        """Have the metadata of documents name the other addresses that have the same bytes, at most ``MOST`` each.
 
-def settle(tx: Transaction, scope: Scope, job_seq: int, after: str, limit: int, at: datetime) -> str | None:
-    """Give the documents of a crawl that is over the shortest of the uris that have the same bytes, by characters, then
-    by alphabet. Looks at the next ``limit`` such uris; the one to go on after, None at the end."""
-    rows = tx.rows(
-        "SELECT uri, twin FROM job_entries WHERE job_seq = ? AND twin IS NOT NULL AND uri > ? ORDER BY uri LIMIT ?",
-        job_seq, after, limit,
-    )  # fmt: skip
-    for uri, twin in rows:
-        now = _document_of(tx, job_seq, twin)
-        if (len(uri), uri) < (len(now), now):
-            _rename(tx, scope, job_seq, now, uri, at)
-    return str(rows[-1][0]) if rows else None
+        ``twins`` are (uri of the document, the other one).
+        """
+        for uri, other in twins:
+            self.tx.run(
+                "UPDATE documents SET"
+                " own_metadata = json_set(own_metadata, '$.also_at',"
+                "  json_insert(coalesce(own_metadata -> '$.also_at', json('[]')), '$[#]', ?4)),"
+                f" metadata = iif({IS_SEARCHABLE}, json_set(metadata, '$.also_at',"
+                "  json_insert(coalesce(metadata -> '$.also_at', json('[]')), '$[#]', ?4)), metadata)"
+                f" WHERE kb_id = ?1 AND index_version = ?2 AND uri = ?3 AND ({IS_SEARCHABLE} OR {IS_ON_ITS_WAY})"
+                "  AND json_array_length(coalesce(own_metadata -> '$.also_at', '[]')) < ?5"
+                "  AND NOT EXISTS (SELECT 1 FROM json_each(own_metadata, '$.also_at') WHERE value = ?4)",
+                where.kb_key, where.index_version, uri, other, MOST,
+            )  # fmt: skip
+
+    def mark_same(self, job_seq: int, twins: Sequence[tuple[str, str]]) -> int:
+        """Note which entries of a crawl have the same bytes as a document (uri of the document, the other one), and
+        have the document read in any event: room or not, it must not be lost in favour of nothing. How many are new."""
+        added = 0
+        for uri, other in twins:
+            self.tx.run("UPDATE job_entries SET twin = ?3 WHERE job_seq = ?1 AND uri = ?2", job_seq, other, uri)
+            rows = self.tx.rows(
+                "INSERT INTO job_entries (job_seq, uri, depth, source) SELECT job_seq, ?3, depth, source FROM"
+                " job_entries"
+                " WHERE job_seq = ?1 AND uri = ?2 AND NOT EXISTS (SELECT 1 FROM displaced_entries AS d"
+                "  WHERE d.job_seq = ?1 AND d.source = job_entries.source AND d.uri = ?3)"
+                " ON CONFLICT (job_seq, uri) DO NOTHING RETURNING 1",
+                job_seq, other, uri,
+            )  # fmt: skip
+            added += len(rows)
+        return added
+
+    def settle(self, scope: Scope, job_seq: int, after: str, limit: int, at: datetime) -> str | None:
+        """Give the documents of a crawl that is over the shortest of the uris that have the same bytes, by characters,
+        then by alphabet. Looks at the next ``limit`` such uris; the one to go on after, None at the end."""
+        rows = self.tx.rows(
+            "SELECT uri, twin FROM job_entries WHERE job_seq = ? AND twin IS NOT NULL AND uri > ? ORDER BY uri LIMIT ?",
+            job_seq, after, limit,
+        )  # fmt: skip
+        for uri, twin in rows:
+            now = _document_of(self.tx, job_seq, twin)
+            if (len(uri), uri) < (len(now), now):
+                _rename(self.tx, scope, job_seq, now, uri, at)
+        return str(rows[-1][0]) if rows else None
 
 
 def _document_of(tx: Transaction, job_seq: int, uri: str) -> str:
@@ -157,17 +163,17 @@ def _rename(tx: Transaction, scope: Scope, job_seq: int, old: str, new: str, at:
             job_seq, uri, its_state, twin,
         )  # fmt: skip
     Failures(tx, key).clear([new])
-    knowledge_bases.next_search_revision(tx, key)
+    KnowledgeBases(tx).next_search_revision(key)
 
 
 def _index_anew(tx: Transaction, scope: Scope, document: int, title: str, uris: tuple[str, str]) -> None:
     """The words of the uri stand with the first passage: it is taken out with the old ones and put in with the new."""
     first = piece_id(document, 0)
     start, stop, context = tx.rows("SELECT start, stop, context FROM chunks WHERE id = ?", first)[0]
-    text = texts.slices(tx, [(document, start, stop)])[0][0]
+    text = Texts(tx).slices([(document, start, stop)])[0][0]
     before, after = (postings.packed([Passage(first, text, context, title, uri)]) for uri in uris)
-    postings.take_out(tx, scope.kb_key, scope.index_version, before)
-    postings.put(tx, scope.kb_key, scope.index_version, after)
+    WordIndex(tx, scope.kb_key, scope.index_version).take_out(before)
+    WordIndex(tx, scope.kb_key, scope.index_version).put(after)
 
 
 def _move_catalogue(tx: Transaction, key: str, old: str, new: str, at: datetime) -> None:

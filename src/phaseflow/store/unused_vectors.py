@@ -1,6 +1,7 @@
 """Vectors that no passage names any more: kept for a while, in case a document comes back, then freed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -29,61 +30,69 @@ _EMBEDDING: Final = (
 """A text that was looked up a moment ago is about to name its vector: none is freed meanwhile."""
 
 
-def let_go(tx: Transaction, kb_key: str, chunks: Sequence[Row], *, at_once: bool) -> None:
-    """Note the vectors that only these deleted chunks (vector id or None, text hash) of a knowledge base have named.
+@dataclass(frozen=True, slots=True)
+class UnusedVectors:
+    """Vectors that no chunk names any more."""
 
-    Another one may name them still: they are kept for this one, also when that is deleted, whose own go ``at_once``.
-    A chunk that has not got its vector yet may have been paid for: then those of its text are meant.
-    """
-    named = {vector for vector, _ in chunks if vector is not None}
-    unattached = [text_hash for vector, text_hash in chunks if vector is None]
-    named.update(_of_texts(tx, unattached))
-    tx.run(
-        "INSERT OR REPLACE INTO unused_vectors (kb_id, vector_id, since)"
-        f" SELECT ?1, v.id, iif(?3, '', {_NOW}) FROM json_each(?2) AS f JOIN vectors AS v ON v.id = f.value"
-        f" WHERE NOT {_IS_NAMED if at_once else _IS_NAMED_HERE}",
-        kb_key, json_array(sorted(named)), at_once,
-    )  # fmt: skip
+    tx: Transaction
 
+    def let_go(self, kb_key: str, chunks: Sequence[Row], *, at_once: bool) -> None:
+        """Note the vectors that only these deleted chunks (vector id or None, text hash) of a knowledge base have
+        named.
 
-def let_go_of_all(tx: Transaction, kb_key: str, limit: int) -> bool:
-    """Let up to ``limit`` vectors of a deleted knowledge base go at once; whether there were any."""
-    rows = tx.rows(
-        # By an index of its own: by the key, each step would pass over all that have gone in the steps before.
-        "UPDATE unused_vectors SET since = '' WHERE kb_id = ?1 AND vector_id IN (SELECT vector_id"
-        " FROM unused_vectors INDEXED BY unused_vectors_kept WHERE kb_id = ?1 AND since > '' LIMIT ?2) RETURNING 1",
-        kb_key, limit,
-    )  # fmt: skip
-    return bool(rows)
+        Another one may name them still: they are kept for this one, also when that is deleted, whose own go
+        ``at_once``. A chunk that has not got its vector yet may have been paid for: then those of its text are meant.
+        """
+        named = {vector for vector, _ in chunks if vector is not None}
+        unattached = [text_hash for vector, text_hash in chunks if vector is None]
+        named.update(_of_texts(self.tx, unattached))
+        self.tx.run(
+            "INSERT OR REPLACE INTO unused_vectors (kb_id, vector_id, since)"
+            f" SELECT ?1, v.id, iif(?3, '', {_NOW}) FROM json_each(?2) AS f JOIN vectors AS v ON v.id = f.value"
+            f" WHERE NOT {_IS_NAMED if at_once else _IS_NAMED_HERE}",
+            kb_key, json_array(sorted(named)), at_once,
+        )  # fmt: skip
+
+    def let_go_of_all(self, kb_key: str, limit: int) -> bool:
+        """Let up to ``limit`` vectors of a deleted knowledge base go at once; whether there were any."""
+        rows = self.tx.rows(
+            # By an index of its own: by the key, each step would pass over all that have gone in the steps before.
+            "UPDATE unused_vectors SET since = '' WHERE kb_id = ?1 AND vector_id IN (SELECT vector_id"
+            " FROM unused_vectors INDEXED BY unused_vectors_kept WHERE kb_id = ?1 AND since > '' LIMIT ?2) RETURNING 1",
+            kb_key, limit,
+        )  # fmt: skip
+        return bool(rows)
+
+    def are_due(self, before: str) -> bool:
+        """Whether ``free_some`` would free any."""
+        return bool(self.tx.row("SELECT 1 FROM unused_vectors WHERE since <= ? LIMIT 1", before)) and not self.tx.row(
+            _EMBEDDING
+        )
+
+    def free_some(self, before: str) -> bool:
+        """Free some that were let go of before a moment; False when there are no more, or while a job embeds."""
+        if self.tx.row(_EMBEDDING):
+            return False
+        due = self.tx.rows(
+            "SELECT kb_id, vector_id FROM unused_vectors WHERE since <= ? LIMIT ?", before, _STEP_VECTORS
+        )
+        rows = json_array([list(row) for row in due])
+        self.tx.run(  # with types, without which the index is not used
+            "DELETE FROM unused_vectors WHERE (kb_id, vector_id) IN"
+            " (SELECT CAST(value ->> 0 AS TEXT), CAST(value ->> 1 AS INTEGER) FROM json_each(?))",
+            rows,
+        )
+        self.tx.run(
+            "DELETE FROM vectors AS v WHERE v.id IN (SELECT value ->> 1 FROM json_each(?))"
+            f" AND NOT {_IS_NAMED} AND NOT EXISTS (SELECT 1 FROM unused_vectors AS u WHERE u.vector_id = v.id)",
+            rows,
+        )
+        return bool(due)
 
 
 def due_before(now: datetime, keep_days: float) -> str:
     """The moment before which a vector must have been let go of to be freed, as the functions below take it."""
     return timestamp(now - timedelta(days=keep_days)) if keep_days else _AFTER_ALL
-
-
-def are_due(tx: Transaction, before: str) -> bool:
-    """Whether ``free_some`` would free any."""
-    return bool(tx.row("SELECT 1 FROM unused_vectors WHERE since <= ? LIMIT 1", before)) and not tx.row(_EMBEDDING)
-
-
-def free_some(tx: Transaction, before: str) -> bool:
-    """Free some that were let go of before a moment; False when there are no more, or while a job embeds."""
-    if tx.row(_EMBEDDING):
-        return False
-    due = tx.rows("SELECT kb_id, vector_id FROM unused_vectors WHERE since <= ? LIMIT ?", before, _STEP_VECTORS)
-    rows = json_array([list(row) for row in due])
-    tx.run(  # with types, without which the index is not used
-        "DELETE FROM unused_vectors WHERE (kb_id, vector_id) IN"
-        " (SELECT CAST(value ->> 0 AS TEXT), CAST(value ->> 1 AS INTEGER) FROM json_each(?))",
-        rows,
-    )
-    tx.run(
-        "DELETE FROM vectors AS v WHERE v.id IN (SELECT value ->> 1 FROM json_each(?))"
-        f" AND NOT {_IS_NAMED} AND NOT EXISTS (SELECT 1 FROM unused_vectors AS u WHERE u.vector_id = v.id)",
-        rows,
-    )
-    return bool(due)
 
 
 def _of_texts(tx: Transaction, hashes: Sequence[bytes]) -> list[int]:

@@ -44,23 +44,53 @@ class FileSize:
     unused: int
 
 
-def has_removed_words(tx: Transaction, *, worth_it: bool = False) -> bool:
-    """Whether the full-text index still has words of removed passages that may be cleared; ``worth_it``: so many that
-    it should be merged now."""
-    return _table_to_merge(tx, worth_it=worth_it) is not None
+@dataclass(frozen=True, slots=True)
+class FreeSpace:
+    """What of the file is in no use, and how it is given back."""
 
+    tx: Transaction
 
-def merge_some(tx: Transaction) -> bool:
-    """Write some pages of the one segment that all of a table's are merged into; False when there is nothing removed
-    left in any."""
-    table = _table_to_merge(tx, worth_it=False)
-    if table is None:
-        return False
-    before = tx.value("SELECT total_changes()")
-    tx.run(f"INSERT INTO passages_{table} (passages_{table}, rank) VALUES ('merge', ?)", -_MERGE_PAGES)
-    if tx.value("SELECT total_changes()") - before < 2:  # as its documentation says: fewer, and nothing was done
-        tx.run("UPDATE index_tables SET removed = 0 WHERE shard = ?", table)
-    return True
+    def has_removed_words(self, *, worth_it: bool = False) -> bool:
+        """Whether the full-text index still has words of removed passages that may be cleared; ``worth_it``: so many
+        that it should be merged now."""
+        return _table_to_merge(self.tx, worth_it=worth_it) is not None
+
+    def merge_some(self) -> bool:
+        """Write some pages of the one segment that all of a table's are merged into; False when there is nothing
+        removed left in any."""
+        table = _table_to_merge(self.tx, worth_it=False)
+        if table is None:
+            return False
+        before = self.tx.value("SELECT total_changes()")
+        self.tx.run(f"INSERT INTO passages_{table} (passages_{table}, rank) VALUES ('merge', ?)", -_MERGE_PAGES)
+        if (
+            self.tx.value("SELECT total_changes()") - before < 2
+        ):  # as its documentation says: fewer, and nothing was done
+            self.tx.run("UPDATE index_tables SET removed = 0 WHERE shard = ?", table)
+        return True
+
+    def size(self) -> FileSize:
+        """How large the file is."""
+        page = self.tx.value("PRAGMA page_size")
+        return FileSize(page * self.tx.value("PRAGMA page_count"), page * self.tx.value("PRAGMA freelist_count"))
+
+    def has_free_pages(self) -> bool:
+        """Whether ``give_back_some`` has anything to give back."""
+        return bool(self.tx.value("PRAGMA freelist_count")) and self.tx.value("PRAGMA auto_vacuum") == _INCREMENTAL
+
+    def give_back_some(self) -> bool:
+        """Shorten the file by some of the pages that it does not use; False when there are none."""
+        if not self.has_free_pages():
+            return False
+        self.tx.run(f"PRAGMA incremental_vacuum({FREE_PAGES})")
+        return True
+
+    def may_rest(self) -> bool:
+        """No phase of any job runs: the time for what nobody waits for."""
+        return not self.tx.row(
+            "SELECT 1 FROM ingestion_jobs AS j JOIN ingestion_phase_status AS p ON p.job_id = j.id"
+            " WHERE (j.completed_at IS NULL OR j.intent IS NOT NULL) AND p.status = 'running' LIMIT 1"
+        )
 
 
 def _table_to_merge(tx: Transaction, *, worth_it: bool) -> int | None:
@@ -69,33 +99,6 @@ def _table_to_merge(tx: Transaction, *, worth_it: bool) -> int | None:
         if pages <= FEW_PAGES or removed * WORTH_IT >= pages:
             return int(table)
     return None
-
-
-def size(tx: Transaction) -> FileSize:
-    """How large the file is."""
-    page = tx.value("PRAGMA page_size")
-    return FileSize(page * tx.value("PRAGMA page_count"), page * tx.value("PRAGMA freelist_count"))
-
-
-def has_free_pages(tx: Transaction) -> bool:
-    """Whether ``give_back_some`` has anything to give back."""
-    return bool(tx.value("PRAGMA freelist_count")) and tx.value("PRAGMA auto_vacuum") == _INCREMENTAL
-
-
-def give_back_some(tx: Transaction) -> bool:
-    """Shorten the file by some of the pages that it does not use; False when there are none."""
-    if not has_free_pages(tx):
-        return False
-    tx.run(f"PRAGMA incremental_vacuum({FREE_PAGES})")
-    return True
-
-
-def may_rest(tx: Transaction) -> bool:
-    """No phase of any job runs: the time for what nobody waits for."""
-    return not tx.row(
-        "SELECT 1 FROM ingestion_jobs AS j JOIN ingestion_phase_status AS p ON p.job_id = j.id"
-        " WHERE (j.completed_at IS NULL OR j.intent IS NOT NULL) AND p.status = 'running' LIMIT 1"
-    )
 
 
 def cut_wal(connection: sqlite3.Connection) -> bool:

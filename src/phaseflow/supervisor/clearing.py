@@ -8,8 +8,10 @@ from typing import Final
 from phaseflow.actors.context import Plan
 from phaseflow.domain.errors import JobNotFound, StoreUnavailable
 from phaseflow.domain.vocabulary import JobStatus
-from phaseflow.store import documents, failpoints, jobs, taken_out
+from phaseflow.store import failpoints, taken_out
 from phaseflow.store.database import Database
+from phaseflow.store.documents import StagedDocuments
+from phaseflow.store.jobs import Jobs
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.run_start import DISCARD
 
@@ -76,7 +78,7 @@ class Clearing:
         """None of a paused job: it had its turn, but all that could run of it is held."""
         if self._is_paused(tx):
             return 0
-        return documents.purge_staged(tx, self._plan.target.kb_key, self._plan.attempt.job_seq, DISCARD)
+        return StagedDocuments(tx).purge_older(self._plan.target.kb_key, self._plan.attempt.job_seq, DISCARD)
 
     def _is_paused(self, tx: Transaction) -> bool:
-        return jobs.record(tx, self._plan.attempt.job_id).state.get_overall_status() is JobStatus.PAUSED
+        return Jobs(tx).record(self._plan.attempt.job_id).state.get_overall_status() is JobStatus.PAUSED

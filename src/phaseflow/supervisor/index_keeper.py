@@ -20,11 +20,12 @@ from phaseflow.components.indexes.registry import Indexes, bounded
 from phaseflow.domain.errors import EngineStopped, PhaseflowError, StoreError
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import failpoints, index_outbox, index_spaces
+from phaseflow.store import failpoints, index_spaces
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
 from phaseflow.store.failures import NO_JOB, Failures
-from phaseflow.store.index_outbox import Waiting
+from phaseflow.store.index_outbox import IndexOutbox, Waiting
+from phaseflow.store.index_spaces import SpaceContents, Spaces
 from phaseflow.store.transaction import Transaction
 
 LOOK_S: Final = 0.5
@@ -97,7 +98,7 @@ class IndexKeeper:
 
     async def _do_some(self, server: str) -> bool:
         """One step; False when nothing is due."""
-        if not await self._database.read(lambda tx: index_spaces.is_used(tx, server)):
+        if not await self._database.read(lambda tx: Spaces(tx).is_used(server)):
             return False
         return (
             await self._remove_some(server)
@@ -108,7 +109,7 @@ class IndexKeeper:
         )
 
     async def _remove_some(self, server: str) -> bool:
-        waiting = await self._database.read(lambda tx: index_outbox.next_waiting(tx, server))
+        waiting = await self._database.read(lambda tx: IndexOutbox(tx, server).next_gone())
         if waiting is None:
             return False
         failpoints.hit("index.removing")
@@ -160,7 +161,7 @@ class IndexKeeper:
 
     async def _drop_unknown(self, server: str) -> None:
         index = await self._indexes.get(server)
-        ours = await self._database.read(index_spaces.owner)
+        ours = await self._database.read(lambda tx: Spaces(tx).owner())
         found: list[str] = []
 
         async def look() -> None:
@@ -169,7 +170,7 @@ class IndexKeeper:
                     found.append(name)
 
         await bounded(look(), CALL_S)
-        known = await self._database.read(lambda tx: index_spaces.names(tx, server))  # later: none is new to it
+        known = await self._database.read(lambda tx: Spaces(tx).names(server))  # later: none is new to it
         for name in found:
             if name not in known:
                 await bounded(index.drop(name), CALL_S)
@@ -183,7 +184,7 @@ class IndexKeeper:
 
     async def _put_renamed(self, server: str) -> bool:
         """What has another uri than the index was told; a crash in between has it told twice."""
-        found = await self._database.read(lambda tx: index_outbox.next_renamed(tx, server))
+        found = await self._database.read(lambda tx: IndexOutbox(tx, server).next_renamed())
         if found is None:
             return False
         space, waiting = found
@@ -200,7 +201,7 @@ class IndexKeeper:
 
         @asynccontextmanager
         async def turn() -> AsyncIterator[None]:
-            if not await self._database.read(lambda tx: index_spaces.is_free(tx, space)):
+            if not await self._database.read(lambda tx: SpaceContents(tx, space).is_free()):
                 raise _JobStarted
             yield
 
@@ -240,7 +241,7 @@ class IndexKeeper:
         is_done = False
 
         async def watch() -> None:
-            while await self._database.read(lambda tx: index_spaces.is_free(tx, space)):  # noqa: ASYNC110  # no event tells of a started job
+            while await self._database.read(lambda tx: SpaceContents(tx, space).is_free()):  # noqa: ASYNC110  # no event tells of a started job
                 await anyio.sleep(LOOK_S)
             scope.cancel()
 
@@ -257,8 +258,8 @@ class IndexKeeper:
         return is_done
 
     async def _free_spaces(self, server: str) -> list[tuple[index_spaces.Space, int]]:
-        return await self._database.read(lambda tx: index_spaces.free_spaces(tx, server, self._only))
+        return await self._database.read(lambda tx: Spaces(tx).free_spaces(server, self._only))
 
 
 def _settle(server: str, waiting: Waiting, tx: Transaction) -> bool:
-    return index_outbox.settle(tx, server, waiting)
+    return IndexOutbox(tx, server).settle(waiting)

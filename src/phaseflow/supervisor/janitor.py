@@ -6,10 +6,13 @@ import anyio
 
 from phaseflow.domain.errors import EngineStopped, StoreError
 from phaseflow.domain.log import get_logger
-from phaseflow.store import failpoints, leftovers, unused_vectors, upkeep
+from phaseflow.store import failpoints, unused_vectors
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
+from phaseflow.store.leftovers import Leftovers
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.unused_vectors import UnusedVectors
+from phaseflow.store.upkeep import FreeSpace
 
 LOOK_S = 0.2
 """How often it looks whether there is anything to remove."""
@@ -87,7 +90,7 @@ class Janitor:
     async def _do_what_is_due(self) -> bool:
         """Whether there was anything; then more may be due."""
         is_time = anyio.current_time() - self._merged_at >= MERGE_EVERY_S
-        due, is_idle = await self._database.read(lambda tx: (self._due(tx, merge=is_time), upkeep.may_rest(tx)))
+        due, is_idle = await self._database.read(lambda tx: (self._due(tx, merge=is_time), FreeSpace(tx).may_rest()))
         steps = self._steps()
         for name in due:
             alone = name in {"merged", "gave_back"}
@@ -99,10 +102,10 @@ class Janitor:
 
     def _steps(self) -> dict[str, Step]:
         return {
-            "removed_some": leftovers.remove_some,
-            "freed_vectors": lambda tx: unused_vectors.free_some(tx, self._due_before()),
-            "merged": upkeep.merge_some,
-            "gave_back": upkeep.give_back_some,
+            "removed_some": lambda tx: Leftovers(tx).remove_some(),
+            "freed_vectors": lambda tx: UnusedVectors(tx).free_some(self._due_before()),
+            "merged": lambda tx: FreeSpace(tx).merge_some(),
+            "gave_back": lambda tx: FreeSpace(tx).give_back_some(),
         }
 
     def _due_before(self) -> str:
@@ -111,15 +114,15 @@ class Janitor:
     def _due(self, tx: Transaction, *, merge: bool) -> list[str]:
         """The names of the steps that have something to do now; ``merge``: however little it is worth."""
         due = []
-        if leftovers.are_there(tx):
+        if Leftovers(tx).are_there():
             due.append("removed_some")
-        if unused_vectors.are_due(tx, self._due_before()):
+        if UnusedVectors(tx).are_due(self._due_before()):
             due.append("freed_vectors")
-        if due or not upkeep.may_rest(tx):
+        if due or not FreeSpace(tx).may_rest():
             return due
-        if upkeep.has_removed_words(tx, worth_it=not merge):
+        if FreeSpace(tx).has_removed_words(worth_it=not merge):
             return ["merged"]
-        return ["gave_back"] if upkeep.has_free_pages(tx) else []
+        return ["gave_back"] if FreeSpace(tx).has_free_pages() else []
 
     async def _repeat(self, name: str, step: Step, share: float) -> None:
         while True:
@@ -131,4 +134,4 @@ class Janitor:
 
 
 def _while_idle(step: Step) -> Step:
-    return lambda tx: upkeep.may_rest(tx) and step(tx)
+    return lambda tx: FreeSpace(tx).may_rest() and step(tx)

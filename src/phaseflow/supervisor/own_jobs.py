@@ -13,10 +13,10 @@ from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.settings import Settings
 from phaseflow.domain.vocabulary import Intent, JobStatus
-from phaseflow.store import inbox, jobs, knowledge_bases
+from phaseflow.store import inbox
 from phaseflow.store.clock import Clock
-from phaseflow.store.jobs import JobRecord, format_time
-from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store.jobs import JobRecord, Jobs, format_time
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import Changed, StateHub, change_in, dequeue_failed_job, ensure_no_active_job
 
@@ -30,12 +30,12 @@ def make_own_job(tx: Transaction, kb_id: str, at: datetime, *, is_push: bool = F
     It lists no source, so that it takes nothing out. After a job that failed or was cancelled one is made only when
     something is pushed (``is_push``): somebody has to see the failure, and can retry it, or wants it to be over.
     """
-    kb = knowledge_bases.find(tx, kb_id)
+    kb = KnowledgeBases(tx).find(kb_id)
     if kb is None or not is_own_job_due(tx, kb_id, is_push=is_push):
         return None
     dequeue_failed_job(tx, kb_id, at)
     state = IngestionState(uuid.uuid4().hex, kb_id).queue(Intent.START, at)
-    jobs.create(tx, state, sources=kb.sources, settings=_of_the_index(kb), full=False, at=at, lists=False)
+    Jobs(tx).create(state, sources=kb.sources, settings=_of_the_index(kb), full=False, at=at, lists=False)
     return state.job_id
 
 
@@ -55,7 +55,7 @@ def end_own_job(tx: Transaction, kb_id: str, clock: Clock) -> Changed | None:
 
 
 def _open_own_job(tx: Transaction, kb_id: str) -> JobRecord | None:
-    latest = jobs.latest(tx, kb_id)
+    latest = Jobs(tx).latest(kb_id)
     is_own = latest is not None and latest.state.managed and not latest.lists
     return latest if is_own and latest and not latest.state.get_overall_status().is_terminal else None
 
@@ -75,7 +75,7 @@ def _of_the_index(kb: KnowledgeBaseRecord) -> str:
 
 def is_own_job_due(tx: Transaction, kb_id: str, *, is_push: bool = False) -> bool:
     """Something waits, and no job is open, nor waits for its retry; after a failed or cancelled one: it was pushed."""
-    latest = jobs.latest(tx, kb_id)
+    latest = Jobs(tx).latest(kb_id)
     if latest is None:
         return inbox.waits_since(tx, kb_id, None)
     status = latest.state.get_overall_status()

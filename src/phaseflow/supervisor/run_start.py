@@ -12,22 +12,21 @@ from phaseflow.domain.ocr import mark
 from phaseflow.domain.settings import Settings
 from phaseflow.domain.vocabulary import Intent, JobPhase, PhaseStatus
 from phaseflow.store import (
-    documents,
     failpoints,
     inbox,
     index_spaces,
     jobs,
-    knowledge_bases,
     progress,
     vectors,
 )
 from phaseflow.store.clock import Clock
 from phaseflow.store.crawl_frontier import Frontier
-from phaseflow.store.documents import Target
+from phaseflow.store.documents import StagedDocuments, Target
 from phaseflow.store.failures import Failures
+from phaseflow.store.index_spaces import Spaces
 from phaseflow.store.job_sources import JobSources
-from phaseflow.store.jobs import JobRecord
-from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store.jobs import JobRecord, Jobs
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.progress import Attempt
 from phaseflow.store.transaction import Transaction
@@ -47,27 +46,27 @@ def start_run(
     ``again``: what ``index_made_again`` has said. None, and nothing changed, when a verb has taken the job out of the
     queue since it was given its slot.
     """
-    record = jobs.record(tx, job_id)
+    record = Jobs(tx).record(job_id)
     before = record.state
     if before.intent is None:
         return None
-    kb = knowledge_bases.get(tx, before.kb_id)
+    kb = KnowledgeBases(tx).get(before.kb_id)
     made_by = _model_of(tx, components.embedder)
     made_with = _made_with(record, components, made_by)
     index_version, model = _target(tx, kb, record, made_by, made_with, components.index_server)
     moves = _moves(tx, kb, model, components.index_server)
-    space = index_spaces.ensure(tx, kb.key, index_version, components.index_server, moves=moves)
+    space = Spaces(tx).ensure(kb.key, index_version, components.index_server, moves=moves)
     lists = record.lists or index_version != kb.index_version
     if lists and not record.lists:
-        jobs.let_list(tx, job_id)  # vectors of another model begin a new index, and all documents belong in it
+        Jobs(tx).let_list(job_id)  # vectors of another model begin a new index, and all documents belong in it
     if before.intent is Intent.RETRY and before[JobPhase.LOADING].status is PhaseStatus.FAILED:
         JobSources(tx, record.seq).forget_failures()
-    attempt = jobs.begin_attempt(tx, job_id, again if lists else None)
-    documents.give_up_unfinished(tx, record.seq)
+    attempt = Jobs(tx).begin_attempt(job_id, again if lists else None)
+    StagedDocuments(tx).give_up_unfinished(record.seq)
     failpoints.hit(f"run_start.{before.intent}")
     at, settings = clock.now(), Settings.model_validate_json(record.settings)
     after = verbs.take_turn(before, at).measured(before, clock.end_of_stretches(tx))
-    logged = jobs.save(tx, before, after, reason=_REASONS.get(before.intent), at=at)
+    logged = Jobs(tx).save(before, after, reason=_REASONS.get(before.intent), at=at)
     plan = Plan(
         attempt=Attempt(job_id, record.seq, before.kb_id, attempt),
         target=Target(record.seq, kb.key, index_version, _recipe(components.chunker, model), mark(settings.ocr)),
@@ -94,8 +93,8 @@ _REASONS: dict[Intent | None, str] = {Intent.RESUME: "resumed", Intent.RETRY: "r
 def index_made_again(tx: Transaction, job_id: str, components: Components) -> str | None:
     """What a job is about to make again, in words, since that costs as much as it did the first time. To be read
     before ``start_run``: counting takes a time that grows with the index."""
-    record = jobs.record(tx, job_id)
-    kb = knowledge_bases.get(tx, record.state.kb_id)
+    record = Jobs(tx).record(job_id)
+    kb = KnowledgeBases(tx).get(record.state.kb_id)
     if kb.live_settings is None:
         return None
     made_with = _made_with(record, components, _model_of(tx, components.embedder))
@@ -146,19 +145,19 @@ def _target(
         live = IndexedWith.model_validate_json(kb.live_settings).model_copy(update={"embedder": made_with.embedder})
     else:
         live = made_with
-    index_version = knowledge_bases.target(tx, kb, model, live.model_dump_json(), server)
+    index_version = KnowledgeBases(tx).target(kb, model, live.model_dump_json(), server)
     if index_version != kb.index_version and kb.model != model:
         get_logger().warning(
             "every passage is embedded again: the embedder has changed", kb=kb.id, before=kb.model, after=model
         )
-    jobs.set_target(tx, record.state.job_id, index_version, model)
+    Jobs(tx).set_target(record.state.job_id, index_version, model)
     return index_version, model
 
 
 def _moves(tx: Transaction, kb: KnowledgeBaseRecord, model: str, server: str | None) -> bool:
     """Whether the vectors that a knowledge base has are to be searched somewhere else: they are copied, and the rest
     stays as it is."""
-    return kb.model == model and index_spaces.server_of(tx, kb.key, kb.index_version) != server
+    return kb.model == model and Spaces(tx).server_of(kb.key, kb.index_version) != server
 
 
 def give_back_requests(tx: Transaction, job_id: str) -> int:
@@ -166,7 +165,7 @@ def give_back_requests(tx: Transaction, job_id: str) -> int:
 
     None once a verb has taken the job out of the queue: it may be paused by now.
     """
-    if jobs.record(tx, job_id).state.intent is None:
+    if Jobs(tx).record(job_id).state.intent is None:
         return 0
     return inbox.give_back(tx, job_id, DISCARD)
 
@@ -176,7 +175,7 @@ def requeue_failed(tx: Transaction, job_id: str) -> int:
 
     Rows and counts change together, so that a crash in between leaves a retry that has less to give back.
     """
-    record = jobs.record(tx, job_id)
+    record = Jobs(tx).record(job_id)
     if record.state.intent is not Intent.RETRY:
         return 0
     for phase in record.state.phases:
@@ -194,7 +193,7 @@ def _give_back(tx: Transaction, record: JobRecord, phase: JobPhase) -> tuple[int
     job_seq = record.seq
     if phase is JobPhase.LOADING:
         uris = Frontier(tx, job_seq).requeue_failed(DISCARD)
-        key = knowledge_bases.get(tx, record.state.kb_id).key
+        key = KnowledgeBases(tx).get(record.state.kb_id).key
         return Failures(tx, key).standing(job_seq, uris), len(uris)  # one that was skipped since has no failure
-    count, open_chunks, chunks = documents.requeue_failed(tx, job_seq, phase, DISCARD)
+    count, open_chunks, chunks = StagedDocuments(tx).requeue_failed(job_seq, phase, DISCARD)
     return count, {JobPhase.CHUNKING: count, JobPhase.EMBEDDING: open_chunks}.get(phase, chunks)

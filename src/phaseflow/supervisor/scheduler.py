@@ -20,9 +20,9 @@ from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger, log_failure
 from phaseflow.domain.phase import BY_INTERRUPTION
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus
-from phaseflow.store import failpoints, jobs, progress
+from phaseflow.store import failpoints, progress
 from phaseflow.store.database import STORE_RETRY_S
-from phaseflow.store.jobs import JobRecord
+from phaseflow.store.jobs import JobRecord, Jobs
 from phaseflow.supervisor.own_jobs import OwnJobs
 from phaseflow.supervisor.run_start import give_back_requests, index_made_again, requeue_failed, start_run
 from phaseflow.supervisor.supervisor import Supervisor
@@ -67,7 +67,7 @@ class Scheduler:
 
     async def recover_orphans(self, *, go_on: bool) -> list[str]:
         """Pause what a dead process left running, and queue it again when ``go_on``; the ids of those jobs."""
-        records = await self._hub.database.read(jobs.unfinished)
+        records = await self._hub.database.read(lambda tx: Jobs(tx).unfinished())
         if any(phase.status is PhaseStatus.RUNNING for record in records for phase in record.state.phases):
             await self._hub.database.write(progress.settle_active_time)
         found = []
@@ -172,7 +172,7 @@ class Scheduler:
         if len(self._supervisors) >= self._slots:
             return
         try:
-            queue = await self._hub.database.read(jobs.queued, one_statement=True)
+            queue = await self._hub.database.read(lambda tx: Jobs(tx).queued(), one_statement=True)
         except StoreError as error:
             self._log.warning("cannot read the queue, trying again", error=str(error))
             tasks.start_soon(self._wake_later)

@@ -19,7 +19,10 @@ from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.transitions import PhaseMove
 from phaseflow.domain.vocabulary import PHASES, JobPhase
 from phaseflow.feed import Feed
-from phaseflow.store import jobs, knowledge_bases, leases, leftovers
+from phaseflow.store.jobs import Jobs
+from phaseflow.store.knowledge_bases import KnowledgeBases
+from phaseflow.store.leases import Leases
+from phaseflow.store.leftovers import Leftovers
 from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker.admission import admit_new_job
@@ -76,15 +79,15 @@ class PhaseTracker:
         at = self._hub.clock.now()
 
         def create(tx: Transaction) -> None:
-            leftovers.free_job_id(tx, job_id)
+            Leftovers(tx).free_job_id(job_id)
             if tx.row("SELECT 1 FROM ingestion_jobs WHERE id = ?", job_id):
                 raise InvalidRequest("job_id", f"a job {job_id!r} exists already; choose another id")
             admit_new_job(tx, kb_id, at)
-            if knowledge_bases.find(tx, kb_id) is None:
-                knowledge_bases.put(tx, kb_id, None, Settings().model_dump_json(), at)
+            if KnowledgeBases(tx).find(kb_id) is None:
+                KnowledgeBases(tx).put(kb_id, None, Settings().model_dump_json(), at)
             state = IngestionState(job_id, kb_id, managed=False, lease=lease)
-            jobs.create(tx, state, sources=None, settings="{}", full=False, at=at)
-            leases.renew(tx, job_id, self._hub.clock.running_now())
+            Jobs(tx).create(state, sources=None, settings="{}", full=False, at=at)
+            Leases(tx).renew(job_id, self._hub.clock.running_now())
 
         def created(_: None) -> None:
             self._hub.feed.touch(kb_id)
@@ -139,7 +142,7 @@ class PhaseTracker:
         def write(tx: Transaction) -> Changed:
             clock, at = self._hub.clock, self._hub.clock.now()
             changed = change_in(tx, job_id, lambda state: reports.heard_of(state, at), clock, _HEARD_OF)
-            leases.renew(tx, job_id, clock.running_now())
+            Leases(tx).renew(job_id, clock.running_now())
             return changed
 
         await self._hub.database.write(write, durable=True, then=lambda c: self._tell_report(c, progress_only=False))
@@ -171,7 +174,7 @@ class PhaseTracker:
             # Two entries in the log, one commit: a program that was taken for dead is running again before its report
             # is judged, else a report that comes a second late would be refused as illegal.
             heard_of = change_in(tx, job_id, lambda s: reports.heard_of(s, at, known), clock, _HEARD_OF)
-            leases.renew(tx, job_id, clock.running_now())
+            Leases(tx).renew(job_id, clock.running_now())
             moved = change_in(tx, job_id, lambda s: reports.moved(s, name, change, started), clock, reason)
             return Changed(heard_of.before, moved.after, heard_of.logged + moved.logged)
 

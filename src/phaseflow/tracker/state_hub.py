@@ -9,12 +9,12 @@ import anyio
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.status import Transition
 from phaseflow.feed import Feed
-from phaseflow.store import jobs, progress
-from phaseflow.store import transitions as log
+from phaseflow.store import progress
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
-from phaseflow.store.jobs import JobRecord
+from phaseflow.store.jobs import JobRecord, Jobs
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.transitions import TransitionLog
 
 Change = Callable[[IngestionState], IngestionState]
 Step = tuple[Change, str | None]  # and its reason, for the log
@@ -49,13 +49,13 @@ class StateHub:
     async def attach(cls, database: Database) -> Self:
         """The hub of an open database."""
         clock = Clock()
-        identity = await database.read(log.identity)
-        last_seq = await database.read(log.last)
+        identity = await database.read(lambda tx: TransitionLog(tx).identity())
+        last_seq = await database.read(lambda tx: TransitionLog(tx).last())
         return cls(database, Feed(database, clock, last_seq, identity), clock)
 
     async def record(self, job_id: str) -> JobRecord:
         """The job as the database holds it. Raises JobNotFound."""
-        return await self.database.read(lambda tx: jobs.record(tx, job_id), one_statement=True)
+        return await self.database.read(lambda tx: Jobs(tx).record(job_id), one_statement=True)
 
     async def change(
         self,
@@ -118,9 +118,9 @@ def change_in(tx: Transaction, job_id: str, change: Change, clock: Clock, reason
     """The body of ``StateHub.change``, inside a transaction that does more."""
     # Read in the transaction that writes: no state that was read earlier is ever written back, so two changes at the
     # same time are one after the other, and neither undoes the other.
-    before = jobs.record(tx, job_id).state
+    before = Jobs(tx).record(job_id).state
     after = change(before)
     if after == before:
         return Changed(before, after)
     after = after.measured(before, clock.end_of_stretches(tx))
-    return Changed(before, after, tuple(jobs.save(tx, before, after, reason=reason, at=clock.now())))
+    return Changed(before, after, tuple(Jobs(tx).save(before, after, reason=reason, at=clock.now())))
