@@ -187,29 +187,6 @@ def rtf(body: str) -> bytes:
     return ("{" + rf"\rtf1\ansi\ansicpg1252{fonts}{styles}{info}" + body + "}").encode("ascii")
 
 
-SAMPLES: Mapping[str, bytes] = {
-    "a.pdf": pdf("Page one", "Page two", title="A title"),
-    "a.docx": docx(
-        paragraph("Top", '<w:outlineLvl w:val="0"/>') + paragraph("text") + "<w:tbl><w:tr><w:tc>" + paragraph("cell")
-        + "</w:tc><w:tc>" + paragraph("next") + "</w:tc></w:tr></w:tbl>", title="T",
-    ),
-    "a.pptx": pptx(shape("Slide", "title") + shape("one\ntwo", "body"), notes="Say this"),
-    "b.pptx": pptx(
-        shape("one\ntwo", "body"), layout='<p:sp><p:ph type="body" idx="1"/><a:lstStyle><a:lvl1pPr><a:buAutoNum type='
-        '"arabicPeriod"/></a:lvl1pPr></a:lstStyle></p:sp>', master="<p:bodyStyle><a:lvl2pPr/></p:bodyStyle>",
-    ),
-    "a.xlsx": xlsx({"First": cells("a|b", "c|d")}),
-    "b.xlsx": xlsx(
-        {"First": "".join(f'<row r="{n}"><c r="A{n}" s="{n % 3}"><v>{n}.5</v></c></row>' for n in range(1, 9))},
-        **{"xl/styles.xml": f'<styleSheet {S}><numFmts><numFmt numFmtId="164" formatCode="[h]:mm"/></numFmts><cellXfs>'
-           '<xf numFmtId="164"/><xf numFmtId="14"/><xf numFmtId="10"/></cellXfs></styleSheet>'},
-    ),
-    "a.odt": odt("<office:body><text:h text:outline-level='1'>Top</text:h><text:p>text</text:p></office:body>"),
-    "a.epub": epub({"one": "<h1>One</h1><p>text</p>"}),
-    "a.rtf": rtf(r"\pard\s1 Top\par\pard text \'e4\par\trowd\pard\intbl a\cell b\cell\row"),
-}  # fmt: skip
-
-
 def ole(name: str, stream: bytes) -> bytes:
     """A compound file with one stream."""
     size = max(len(stream), 4096)
@@ -247,3 +224,88 @@ def xls(sheet: bytes, *codes: str, before: bytes = b"") -> bytes:
     listed = struct.pack("<I", place) + listed[4:]
     inside = record(0x809, struct.pack("<HHHHII", 0x600, 0x10, 0, 0, 0, 0)) + sheet + record(0x0A, b"")
     return ole("Workbook", begin + record(0x85, listed) + record(0x0A, b"") + inside)
+
+
+def xlsb_text(text: str) -> bytes:
+    return struct.pack("<I", len(text)) + text.encode("utf-16-le")
+
+
+def xlsb_record(kind: int, body: bytes = b"") -> bytes:
+    """A record of a binary Excel workbook, of at most 127 bytes."""
+    number = bytes([kind]) if kind < 0x80 else bytes([kind & 0x7F | 0x80, kind >> 7])
+    return number + bytes([len(body)]) + body
+
+
+def xlsb_row(number: int) -> bytes:
+    """The head of a row, from 0: cells follow."""
+    return xlsb_record(0, struct.pack("<I", number) + bytes(21))
+
+
+def xlsb_cell(kind: int, column: int, value: float, style: int = 0) -> bytes:
+    """A cell with a number: 5 as it is (float), 2 packed (int), 9 of a formula (float)."""
+    packed = struct.pack("<I", int(value) << 2 | 2) if kind == 2 else struct.pack("<d", value)
+    return xlsb_record(kind, struct.pack("<II", column, style) + packed + (bytes(10) if kind == 9 else b""))
+
+
+def xlsb(rows: bytes, *codes: str, comment: str = "") -> bytes:
+    """A binary workbook of one sheet, ``One``; style n has the n-th of ``codes``. ``rows`` begin in row 0."""
+    book = xlsb_record(131) + xlsb_record(153, bytes(12)) + xlsb_record(143)
+    book += xlsb_record(156, struct.pack("<II", 0, 1) + xlsb_text("worksheet1") + xlsb_text("One"))
+    formats = b"".join(xlsb_record(44, struct.pack("<H", 164 + n) + xlsb_text(code)) for n, code in enumerate(codes))
+    cell_styles = b"".join(xlsb_record(47, struct.pack("<HH", 0, 164 + n) + bytes(12)) for n in range(len(codes)))
+    sheet = xlsb_record(129) + xlsb_record(148, struct.pack("<IIII", 0, 0, 0, 3)) + xlsb_record(145) + xlsb_row(0)
+    return package(
+        {
+            "_rels/.rels": relations(officeDocument="xl/workbook.bin"),
+            "xl/workbook.bin": book + xlsb_record(144) + xlsb_record(132),
+            "xl/_rels/workbook.bin.rels": relations(worksheet1="worksheets/sheet1.bin", styles1="styles.bin"),
+            "xl/styles.bin": xlsb_record(278)
+            + xlsb_record(615, struct.pack("<I", len(codes)))
+            + formats
+            + xlsb_record(616)
+            + xlsb_record(617, struct.pack("<I", len(codes)))
+            + cell_styles
+            + xlsb_record(618),
+            "xl/worksheets/sheet1.bin": sheet + rows + xlsb_record(146) + xlsb_record(130),
+            "xl/worksheets/_rels/sheet1.bin.rels": relations(comments1="../comments1.bin"),
+            "xl/comments1.bin": xlsb_record(628) + xlsb_record(637, b"\0" + xlsb_text(comment)) + xlsb_record(629),
+        }
+    )
+
+
+def ods(cells: str) -> bytes:
+    """A spreadsheet of one sheet, ``S``, with one row."""
+    names = " ".join(f'xmlns:{name}="{ODF}{name}:1.0"' for name in ("office", "text", "table"))
+    content = (
+        f"<office:document-content {names}><office:body><office:spreadsheet>"
+        f'<table:table table:name="S"><table:table-row>{cells}</table:table-row></table:table></office:spreadsheet>'
+        "</office:body></office:document-content>"
+    )
+    kind = "application/vnd.oasis.opendocument.spreadsheet"
+    return package({"mimetype": kind, "content.xml": content, "META-INF/manifest.xml": "<m/>"})
+
+
+SAMPLES: Mapping[str, bytes] = {
+    "a.pdf": pdf("Page one", "Page two", title="A title"),
+    "a.docx": docx(
+        paragraph("Top", '<w:outlineLvl w:val="0"/>') + paragraph("text") + "<w:tbl><w:tr><w:tc>" + paragraph("cell")
+        + "</w:tc><w:tc>" + paragraph("next") + "</w:tc></w:tr></w:tbl>", title="T",
+    ),
+    "a.pptx": pptx(shape("Slide", "title") + shape("one\ntwo", "body"), notes="Say this"),
+    "b.pptx": pptx(
+        shape("one\ntwo", "body"), layout='<p:sp><p:ph type="body" idx="1"/><a:lstStyle><a:lvl1pPr><a:buAutoNum type='
+        '"arabicPeriod"/></a:lvl1pPr></a:lstStyle></p:sp>', master="<p:bodyStyle><a:lvl2pPr/></p:bodyStyle>",
+    ),
+    "a.xlsx": xlsx({"First": cells("a|b", "c|d")}),
+    "b.xlsx": xlsx(
+        {"First": "".join(f'<row r="{n}"><c r="A{n}" s="{n % 3}"><v>{n}.5</v></c></row>' for n in range(1, 9))},
+        **{"xl/styles.xml": f'<styleSheet {S}><numFmts><numFmt numFmtId="164" formatCode="[h]:mm"/></numFmts><cellXfs>'
+           '<xf numFmtId="164"/><xf numFmtId="14"/><xf numFmtId="10"/></cellXfs></styleSheet>'},
+    ),
+    "a.odt": odt("<office:body><text:h text:outline-level='1'>Top</text:h><text:p>text</text:p></office:body>"),
+    "a.epub": epub({"one": "<h1>One</h1><p>text</p>"}),
+    "a.ods": ods("<table:table-cell office:value-type='string'><text:p>a</text:p></table:table-cell>"),
+    "a.xls": xls(record(0x203, struct.pack("<HHHd", 0, 0, 0, 0.475)), "0.0%"),
+    "a.xlsb": xlsb(xlsb_cell(5, 0, 0.475), "0.0%", comment="ask Ann"),
+    "a.rtf": rtf(r"\pard\s1 Top\par\pard text \'e4\par\trowd\pard\intbl a\cell b\cell\row"),
+}  # fmt: skip

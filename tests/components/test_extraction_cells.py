@@ -8,7 +8,17 @@ import pytest
 from phaseflow.components.extraction import extract
 from phaseflow.components.extraction.number_format import shown
 from phaseflow.domain.errors import DocumentError
-from tests.components.binary_fixtures import ODF, S, package, record, relations, xls, xlsx
+from tests.components.binary_fixtures import (
+    ODF,
+    S,
+    package,
+    record,
+    xls,
+    xlsb,
+    xlsb_cell,
+    xlsb_row,
+    xlsx,
+)
 
 
 @pytest.mark.parametrize(
@@ -81,42 +91,34 @@ def test_texts_are_shown_as_they_are_framed_and_raised_and_cells_may_have_no_nam
 
 
 def test_binary_workbooks() -> None:
-    def wide(text: str) -> bytes:
-        return struct.pack("<I", len(text)) + text.encode("utf-16-le")
-
-    def binary(kind: int, body: bytes = b"") -> bytes:
-        number = bytes([kind]) if kind < 0x80 else bytes([kind & 0x7F | 0x80, kind >> 7])
-        return number + bytes([len(body)]) + body
-
-    book = binary(131) + binary(153, b"\0" * 12) + binary(143)
-    book += binary(156, struct.pack("<II", 0, 1) + wide("worksheet1") + wide("One")) + binary(144) + binary(132)
-    codes = ("0.0%", "00000", "[h]:mm")
-    formats = b"".join(binary(44, struct.pack("<H", 164 + n) + wide(code)) for n, code in enumerate(codes))
-    cell_styles = b"".join(binary(47, struct.pack("<HH", 0, n) + bytes(12)) for n in (0, 164, 165, 166))
-    sheet = binary(129) + binary(148, struct.pack("<IIII", 0, 0, 0, 3)) + binary(145) + binary(0, bytes(25))
-    sheet += binary(5, struct.pack("<IId", 0, 1, 0.475)) + binary(2, struct.pack("<III", 1, 2, 42 << 2 | 2))
-    sheet += binary(9, struct.pack("<IId", 2, 3, 1.5) + bytes(10)) + binary(5, struct.pack("<IId", 3, 0, 7.5))
-    relation = relations(worksheet1="worksheets/sheet1.bin", styles1="styles.bin")
-    data = package(
-        {
-            "_rels/.rels": relations(officeDocument="xl/workbook.bin"),
-            "xl/workbook.bin": book,
-            "xl/_rels/workbook.bin.rels": relation,
-            "xl/styles.bin": binary(278)
-            + binary(615, struct.pack("<I", 3))
-            + formats
-            + binary(616)
-            + binary(617, struct.pack("<I", 4))
-            + cell_styles
-            + binary(618),
-            "xl/worksheets/sheet1.bin": sheet + binary(146) + binary(130),
-            "xl/worksheets/_rels/sheet1.bin.rels": relations(comments1="../comments1.bin"),
-            "xl/comments1.bin": binary(628) + binary(637, b"\0" + wide("ask Ann")) + binary(629),
-        }
-    )
-    text = extract(data, "a.xlsb").text
+    cells = xlsb_cell(5, 0, 0.475, 0) + xlsb_cell(2, 1, 42, 1) + xlsb_cell(9, 2, 1.5, 2) + xlsb_cell(5, 3, 7.5, 9)
+    text = extract(xlsb(cells, "0.0%", "00000", "[h]:mm", comment="ask Ann"), "a.xlsb").text
     assert "| 47.5% | 00042 | 36:00 | 7.5 |" in text
     assert text.endswith("\n\nask Ann")
+
+
+@pytest.mark.parametrize("codes", [(), ("0.0%",)])
+def test_cells_of_a_binary_workbook_that_are_too_far_apart_are_refused_before_the_library_reads_them(
+    codes: tuple[str, ...],
+) -> None:
+    near = xlsb_cell(5, 0, 1.5) + xlsb_row(1000) + xlsb_cell(5, 1000, 2.5)
+    assert extract(xlsb(near, *codes), "a.xlsb").text.count("\n") > 2
+    for row, column in ((1_048_575, 16_383), (0, 2**32 - 1), (1_048_575, 20)):
+        far = xlsb_cell(5, 0, 1.5) + xlsb_row(row) + xlsb_cell(5, column, 2.5)
+        with pytest.raises(DocumentError) as caught:
+            extract(xlsb(far, *codes), "a.xlsb")
+        assert caught.value.code == "too_large"
+        assert f"row {row + 1:,} and column {column + 1:,}" in str(caught.value)
+    row_of_two = xlsb_row(1_048_575) + xlsb_cell(5, 0, 1.5) + xlsb_cell(5, 100, 2.5)
+    with pytest.raises(DocumentError, match="reaches to row"):
+        extract(xlsb(row_of_two, *codes), "a.xlsb")
+
+
+def test_a_record_of_a_binary_workbook_that_no_program_writes_hides_nothing_behind_it() -> None:
+    far = xlsb_row(1_048_575) + xlsb_cell(5, 16_383, 2.5)
+    with pytest.raises(DocumentError) as caught:
+        extract(xlsb(xlsb_cell(5, 0, 1.5) + b"\x93\x01\xff\xff\xff\x7f" + far), "a.xlsb")
+    assert caught.value.code == "malformed"
 
 
 def test_a_cell_that_is_cut_by_the_end_of_a_piece_is_shown_too() -> None:

@@ -204,6 +204,18 @@ def test_blocks_of_base64_and_hex_are_no_text_in_any_format(name: str, wrapped: 
         assert len(text) < 300, text
 
 
+def test_parts_stand_where_they_begin_when_a_block_before_them_is_left_out() -> None:
+    top, following = (paragraph(words, '<w:outlineLvl w:val="0"/>') for words in ("Top", "Next"))
+    body = paragraph(PICTURE) + top + paragraph(PICTURE) + following + paragraph("last")
+    found = extract(docx(body), "a.docx")
+    assert PICTURE not in found.text
+    assert [(found.text[begin:].partition("\n")[0], label) for begin, label in found.parts] == [
+        ("# Top", "Top"),
+        ("# Next", "Next"),
+    ]
+    assert found.text.endswith("last")
+
+
 def test_percent_encoded_drawings_are_no_text() -> None:
     drawing = "%3Csvg xmlns=%22x%22%3E".replace(" ", "%20") + "%3Cpath%20d=%22M0%200%22/%3E" * 9
     assert extract(f"![w](data:image/svg+xml,{drawing}) b".encode(), "a.md").text == "![w](data:image/svg+xml) b"

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 _SHORTEST = 64
 _WINDOW = 120
 """Characters. The smallest block (4 rows of 60 letters and a line end) covers one of them, wherever it begins."""
+_SPACED = re.compile(rf"(?s)(?:.{{0,{2 * _WINDOW - 1}}} )*+")
+"""Up to the first blank behind which there is none for as long as the smallest block: one look at a whole text."""
 _DATA = re.compile(
     r"(data:[\w.+-]{1,60}/[\w.+-]{1,100}(?:;[\w.+-]{1,60}(?:=[\w.+-]{1,60})?){0,5}?)"
     rf"(?:;base64,[A-Za-z0-9+/=_%-]{{{_SHORTEST},}}|,[^\s\"'()<>`]{{{_SHORTEST},}})",
@@ -52,25 +54,16 @@ def without_blobs(text: str) -> str:
 
 
 def _long_runs(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where blocks may be, from a blank to the next.
-
-    A look at every window, which is much quicker than regular expressions over a whole text.
-    """
-    end = place = 0
-    while place < len(text) - _WINDOW:
-        if (blank := text.rfind(" ", place, place + _WINDOW)) >= 0:
-            # What begins behind it and is long enough covers all of the window that begins a window later.
-            place = blank + 1 + _WINDOW
-            continue
-        is_inside = _INSIDE.fullmatch(text, place, place + _WINDOW)
-        place += _WINDOW
-        if is_inside:
-            begin = max(text.rfind(" ", end, place - _WINDOW) + 1, end)
-            following = text.find(" ", place - _WINDOW)
-            # The blank shows that the last row ends before it.
-            end = following + 1 if following >= 0 else len(text)
+    """Yield where blocks may be, from a blank to the next."""
+    end = 0
+    while (found := _SPACED.match(text, end)) is not None and len(text) - found.end() >= 2 * _WINDOW:
+        begin = found.end()
+        following = text.find(" ", begin)
+        # The blank shows that the last row ends before it.
+        end = following + 1 if following >= 0 else len(text)
+        windows = range(begin, end - _WINDOW + 1, _WINDOW)
+        if any(_INSIDE.fullmatch(text, place, place + _WINDOW) for place in windows):
             yield begin, end
-            place = end
 
 
 def _unless_words(run: re.Match[str]) -> str:

@@ -2,7 +2,7 @@
 
 import re
 
-from phaseflow.components.extraction.blobs import without_blobs, without_data
+from phaseflow.components.extraction.blobs import without_blobs
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.plain import MEDIA_TYPE
 from phaseflow.components.extraction.types import Extracted, Raw
@@ -33,7 +33,7 @@ def extract_csv(raw: Raw) -> Extracted:
 
 def extract_json(raw: Raw) -> Extracted:
     """Return the source with ``\\uXXXX`` as the letters they stand for, else as it is; it need not be valid."""
-    text = without_data(text_of(raw))
+    text = text_of(raw)
     readable = _ESCAPES.sub(_readable, text) if "\\u" in text else text
     return Extracted(readable, raw.base_name, "application/json")
 
@@ -43,10 +43,11 @@ def extract_xml(raw: Raw) -> Extracted:
 
     No entity is resolved but the standard ones, and those only in feeds.
     """
-    text = without_blobs(text_of(raw, _declared))
+    text = text_of(raw, _declared)
     if not _FEED.match(_ASIDE.sub("", text[:_HEAD])):
         readable = _REFERENCES.sub(_referred, text) if "&#" in text else text
         return Extracted(readable, raw.base_name, "application/xml")
+    text = without_blobs(text)
     title = _FIRST_TITLE.search(text, 0, _HEAD)
     return Extracted(_feed_text(text), (title and title[2] and _line(title[1])) or raw.base_name, MEDIA_TYPE)
 

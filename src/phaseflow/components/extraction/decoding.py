@@ -34,6 +34,8 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 
+_BEGIN_OF_MARKS = frozenset(mark[:1] for mark, _ in _MARKS)
+
 
 def text_of(raw: Raw, declaration: _Declaration | None = None) -> str:
     """Return the document as text with ``\\n`` line ends, without a byte order mark and without NULs.
@@ -51,7 +53,7 @@ def text_of(raw: Raw, declaration: _Declaration | None = None) -> str:
 
 def _decoded(raw: Raw, declaration: _Declaration | None) -> str:
     data = raw.data
-    for mark, encoding in _MARKS:
+    for mark, encoding in _MARKS if data[:1] in _BEGIN_OF_MARKS else ():
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace")
     usable = _usable(raw, declaration, HEAD)
@@ -72,6 +74,8 @@ def _decoded(raw: Raw, declaration: _Declaration | None) -> str:
 
 def _usable(raw: Raw, declaration: _Declaration | None, head: int) -> list[str]:
     """Return the codecs that are declared for the document and in it."""
+    if declaration is None and raw.charset is None:
+        return []
     inside = codec_of(declaration(raw.data[:head])) if declaration else None
     # A declaration that could be read as bytes is not UTF-16: whoever writes that means Unicode (WHATWG).
     both = (codec_of(raw.charset), "utf-8" if inside and is_wide(inside) else inside)

@@ -28,8 +28,13 @@ class Format:
 def _in(module: str, name: str = "extract") -> Extractor:
     """An extractor whose module is imported with the first document that it reads: a job mostly has a few formats."""
 
+    extractor: Extractor | None = None
+
     def extract(raw: Raw) -> Extracted:
-        extractor: Extractor = getattr(import_module(f"phaseflow.components.extraction.{module}"), name)
+        nonlocal extractor
+        if extractor is None:
+            extractor = getattr(import_module(f"phaseflow.components.extraction.{module}"), name)
+            assert extractor is not None
         return extractor(raw)
 
     return extract

@@ -38,11 +38,18 @@ def within_limits(said: Mapping[str, object]) -> dict[str, MetadataValue]:
         if not key or held is None or len(kept) >= MAX_KEYS:
             continue
         # With the quotes, the colon and the comma between two of them.
-        added = len(json.dumps(key)) + len(json.dumps(held)) + 4
+        added = _size(key) + _size(held) + 4
         if size + added <= MAX_BYTES:
             kept[key] = held
             size += added
     return kept
+
+
+def _size(value: MetadataValue) -> int:
+    """Return how many bytes a value is as JSON. Most are texts in ASCII, of which only quotes and the like take two."""
+    if isinstance(value, str) and value.isascii() and value.isprintable():
+        return len(value) + value.count('"') + value.count("\\") + 2
+    return len(json.dumps(value))
 
 
 def office_properties(said: Mapping[str, str]) -> dict[str, MetadataValue]:
@@ -88,6 +95,8 @@ def _value(value: object) -> MetadataValue | None:
 def _text(value: str) -> str:
     """One line without control characters and halves of letters."""
     signs = value[: 2 * _LONGEST_TEXT]
+    if len(signs) <= _LONGEST_TEXT and signs.isprintable() and "  " not in signs:
+        return signs.strip()
     if not signs.isprintable():
         signs = "".join(sign for sign in signs if sign.isprintable() or sign.isspace() or sign in _JOINERS)
     return " ".join(signs.split())[:_LONGEST_TEXT].rstrip()

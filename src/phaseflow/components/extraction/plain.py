@@ -2,7 +2,6 @@
 
 import re
 
-from phaseflow.components.extraction.blobs import without_data
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.types import Extracted, Raw
 
@@ -23,7 +22,7 @@ _CODING = re.compile(rb"coding[:=][ \t]*([-\w.]+)")
 
 def extract_text(raw: Raw) -> Extracted:
     """Return the text as it is. Title: the name of the file."""
-    return Extracted(without_data(text_of(raw)), raw.base_name, MEDIA_TYPE)
+    return Extracted(text_of(raw), raw.base_name, MEDIA_TYPE)
 
 
 def extract_code(raw: Raw) -> Extracted:
@@ -31,7 +30,7 @@ def extract_code(raw: Raw) -> Extracted:
 
     Title: the name of the file.
     """
-    return Extracted(without_data(text_of(raw, _coding)), raw.base_name, MEDIA_TYPE)
+    return Extracted(text_of(raw, _coding), raw.base_name, MEDIA_TYPE)
 
 
 def _coding(head: bytes) -> str | None:

@@ -4,13 +4,12 @@ The table is in ``formats``; here is how a document finds its row.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from posixpath import splitext
 
 from phaseflow.components.extraction.blobs import without_blobs
 from phaseflow.components.extraction.formats import FORMATS, PLAIN, TYPES, UNSUPPORTED, Format
 from phaseflow.components.extraction.metadata import within_limits
-from phaseflow.components.extraction.types import Extracted, Raw
+from phaseflow.components.extraction.types import Extracted, Parts, Raw
 from phaseflow.domain.errors import DocumentError
 
 LARGE = 256 * 1024
@@ -51,6 +50,10 @@ _MEMBERS: Mapping[bytes, str] = {
     b"opendocument.spreadsheet": "ods",
 }
 _WORKBOOK = "Workbook".encode("utf-16-le")
+_AROUND_WORKBOOKS = tuple(
+    name.encode("utf-16-le") for name in ("EncryptedPackage", "WordDocument", "PowerPoint Document")
+)
+"""Documents of others may hold a workbook."""
 _HTML_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body")
 _XML = b"<?xml"
 _XHTML = b"<html"
@@ -75,18 +78,20 @@ def extract(
     """
     if not data:
         return Extracted("", Raw(data, name).base_name, PLAIN)
-    named = _format(data, name, declared_type)
+    extension, declared = _extension(name), _media_type(declared_type)
+    named = _format(data, name, extension, declared)
     found = named.extractor(Raw(data, name, declared_charset))
-    # Parts are places in the text.
-    text = found.text if found.parts else without_blobs(found.text)
-    said: dict[str, object] = dict(found.metadata)
+    text, parts = found.text, found.parts
+    if (clean := without_blobs(text)) is not text:
+        text, parts = _without_blobs_in_parts(text, parts) if parts else (clean, parts)
+    said: Mapping[str, object] = found.metadata
     if damaged := text.count("\ufffd"):
-        said[UNREADABLE] = max(round(damaged / len(text), 6), 1e-6)
-    own_type = _own_type(named, name, declared_type)
+        said = {**said, UNREADABLE: max(round(damaged / len(text), 6), 1e-6)}
+    own_type = _own_type(named, extension, declared)
     read_as = None if own_type == found.media_type else own_type
     if text is found.text and not said and read_as == found.read_as:
         return found
-    return replace(found, text=text, metadata=within_limits(said), read_as=read_as)
+    return Extracted(text, found.title, found.media_type, parts, within_limits(said) if said else {}, read_as)
 
 
 def needs_worker(data: bytes, name: str, *, declared_type: str | None = None) -> bool:
@@ -96,8 +101,30 @@ def needs_worker(data: bytes, name: str, *, declared_type: str | None = None) ->
     """
     if not data:
         return False
-    found = _format(data, name, declared_type)
+    found = _format(data, name, _extension(name), _media_type(declared_type))
     return found.is_binary or found.is_risky or len(data) > LARGE
+
+
+def _extension(name: str) -> str:
+    return splitext(name)[1][1:].lower()
+
+
+def _media_type(declared: str | None) -> str:
+    return declared.partition(";")[0].strip().lower() if declared else ""
+
+
+def _without_blobs_in_parts(text: str, parts: Parts) -> tuple[str, Parts]:
+    """Return the text without blocks of base64, and where its parts begin then; what was nothing else is no part."""
+    pieces = [without_blobs(text[: parts[0][0]])]
+    kept: list[tuple[int, str]] = []
+    length = len(pieces[0])
+    ends = (*(begin for begin, _ in parts[1:]), len(text))
+    for (begin, label), end in zip(parts, ends, strict=True):
+        if piece := without_blobs(text[begin:end]):
+            kept.append((length, label))
+            pieces.append(piece)
+            length += len(piece)
+    return "".join(pieces), tuple(kept)
 
 
 def _by_extension(formats: Iterable[Format]) -> Mapping[str, Format]:
@@ -111,9 +138,8 @@ _MISLEADING = frozenset(("text/plain", "application/octet-stream", "application/
 """Servers send these for whatever they do not know: the extension knows better."""
 
 
-def _format(data: bytes, name: str, declared_type: str | None) -> Format:
-    extension = splitext(name)[1][1:].lower()
-    named = _named(extension, declared_type)
+def _format(data: bytes, name: str, extension: str, declared: str) -> Format:
+    named = _named(extension, declared)
     if named is None:
         return _by_signature(data) or _by_content(data, name, extension)
     if _fits(named, data):
@@ -122,20 +148,18 @@ def _format(data: bytes, name: str, declared_type: str | None) -> Format:
     return _by_signature(data) or (_by_markup(data) if named.is_binary else None) or _by_columns(named, data) or named
 
 
-def _named(extension: str, declared_type: str | None) -> Format | None:
-    media_type = (declared_type or "").partition(";")[0].strip().lower()
-    declared = _DECLARED.get(media_type)
+def _named(extension: str, media_type: str) -> Format | None:
+    declared = _DECLARED.get(media_type) if media_type else None
     if declared and (media_type not in _MISLEADING or extension not in _KNOWN):
         return declared
     return _KNOWN.get(extension)
 
 
-def _own_type(read: Format, name: str, declared_type: str | None) -> str | None:
+def _own_type(read: Format, extension: str, declared: str) -> str | None:
     """The media type of a document: the declared one, if it stands for the format, else that of the name."""
-    declared = (declared_type or "").partition(";")[0].strip().lower()
     if declared in read.media_types:
         return declared
-    by_name = TYPES.get(splitext(name)[1][1:].lower())
+    by_name = TYPES.get(extension)
     return by_name if by_name in read.media_types else next(iter(read.media_types), None)
 
 
@@ -147,7 +171,7 @@ def _fits(named: Format, data: bytes) -> bool:
     if named.is_binary and data.startswith(_ZIP):
         packed = _packed(data)
         return not packed or named in packed
-    return named.is_binary and data.startswith(_OLE)
+    return named.is_binary and data.startswith(_OLE) and (named is _KNOWN["xls"] or not _is_workbook(data))
 
 
 def _by_signature(data: bytes) -> Format | None:
@@ -156,9 +180,13 @@ def _by_signature(data: bytes) -> Format | None:
         return _KNOWN["pdf"]
     if data.startswith(_RTF):
         return _KNOWN["rtf"]
-    if data.startswith(_OLE) and _WORKBOOK in data:
+    if data.startswith(_OLE) and _is_workbook(data):
         return _KNOWN["xls"]
     return next(iter(_packed(data)), None) if data.startswith(_ZIP) else None
+
+
+def _is_workbook(data: bytes) -> bool:
+    return _WORKBOOK in data and not any(name in data for name in _AROUND_WORKBOOKS)
 
 
 def _packed(data: bytes) -> list[Format]:
@@ -191,9 +219,10 @@ def _by_markup(data: bytes) -> Format | None:
 
 
 def _by_columns(named: Format, data: bytes) -> Format | None:
-    first = data[:_MARKUP_HEAD].partition(b"\n")[0]
-    is_table = named is _KNOWN["xls"] and b"\t" in first and b"\0" not in data[:_MARKUP_HEAD]
-    return _KNOWN["csv"] if is_table else None
+    if named is not _KNOWN["xls"]:
+        return None
+    head = data[:_MARKUP_HEAD]
+    return _KNOWN["csv"] if b"\t" in head.partition(b"\n")[0] and b"\0" not in head else None
 
 
 _OPEN_ZIP = "unpack it, have ZIP archives of a folder opened (--archives, or archives: true in the source)"

@@ -21,7 +21,15 @@ from phaseflow.components.extraction.ods import Ods
 from phaseflow.components.extraction.ole import EndlessChain
 from phaseflow.components.extraction.package import Package, encrypted, no_text_layer, nothing_found
 from phaseflow.components.extraction.types import Extracted, Raw
-from phaseflow.components.extraction.workbook import ByRow, PassedOver, Place, by_row, passed_over, sheets_of
+from phaseflow.components.extraction.workbook import (
+    ByRow,
+    PassedOver,
+    Place,
+    by_row,
+    passed_over,
+    reaches_too_far,
+    sheets_of,
+)
 from phaseflow.components.extraction.xls import ImpossibleSize, old_workbook, unread
 from phaseflow.components.extraction.xlsb import binary_workbook
 from phaseflow.domain.errors import DocumentError
@@ -101,7 +109,7 @@ def _beside_xml(package: Package) -> _Beside:
         return _Beside(said, lambda name: by_sheet.get(name, {}))
     if (binary := binary_workbook(package)) is not None:
         said = {name: PassedOver({}, binary.remarks(name)) for name in binary.sheets}
-        return _Beside(said, lambda name: by_row(binary.cells(name)))
+        return _Beside(said, lambda name: by_row(binary.cells(name, MAX_CELLS)))
     listed, is_1904 = sheets_of(package)
     formats, members = CellFormats(package, is_1904=is_1904), dict(listed)
     return _Beside(passed_over(package, listed), lambda name: formats.shown(members[name]) if name in members else {})
@@ -127,12 +135,15 @@ def _beside_records(raw: Raw) -> _Beside:
 def _add_sheets(workbook: "CalamineWorkbook", draft: Draft, beside: _Beside) -> bool:
     has_text = False
     for name in workbook.sheet_names:
+        # Before the library reads the sheet: what is too far away in it ends here.
+        shown = beside.shown(name)
         sheet = workbook.get_sheet_by_name(name)
-        if sheet.height * sheet.width > MAX_CELLS:
-            raise _too_large(draft.name, name, sheet.total_height, sheet.total_width)
+        # All rows come, those before the first cell too.
+        if sheet.total_height * sheet.width > MAX_CELLS:
+            raise reaches_too_far(draft.name, name, sheet.total_height, sheet.total_width)
         more = beside.passed.get(name, _NOTHING)
         left = sheet.start[1] if sheet.start else 0
-        rows = _rows(sheet.iter_rows(), beside.shown(name), left)
+        rows = _rows(sheet.iter_rows(), shown, left)
         if more.cells:
             rows = _completed(rows, left, more.cells, draft.name)
         draft.part(name)
@@ -161,7 +172,7 @@ def _completed(rows: list[list[str]], left: int, more: Mapping[Place, str], name
     height = max(len(rows), 1 + max(row for row, _ in more))
     width = max(left + max(map(len, rows), default=0), 1 + max(column for _, column in more))
     if height * width > MAX_CELLS:
-        raise _too_large(name, "with formulas", height, width)
+        raise reaches_too_far(name, "with formulas", height, width)
     whole = [[""] * left + row + [""] * (width - left - len(row)) for row in rows]
     whole += [[""] * width for _ in range(height - len(rows))]
     for (row, column), text in more.items():
@@ -237,7 +248,7 @@ def _measure_sheet(package: Package, sheet: str) -> None:
                 cells += 1
                 rows, columns = max(rows, row), max(columns, cells)
     if rows * columns > MAX_CELLS:
-        raise _too_large(package.name, sheet, rows, columns)
+        raise reaches_too_far(package.name, sheet, rows, columns)
 
 
 def _whole_tags(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -255,11 +266,6 @@ def _column(letters: bytes) -> int:
     for letter in letters.upper():
         number = number * 26 + letter - 64
     return number
-
-
-def _too_large(name: str, sheet: str, rows: int, columns: int) -> DocumentError:
-    message = f"{name}: sheet {sheet} reaches to row {rows:,} and column {columns:,}; delete what is empty, or split it"
-    return DocumentError(message, code="too_large")
 
 
 def _explain(package: Package) -> None:

@@ -6,6 +6,9 @@ from posixpath import basename
 
 from phaseflow.components.protocols import MetadataValue
 
+Parts = tuple[tuple[int, str], ...]
+"""Where the parts of a document begin in its text, ascending, and what they are called."""
+
 
 @dataclass(frozen=True, slots=True)
 class Raw:
@@ -33,7 +36,7 @@ class Extracted:
     text: str
     title: str
     media_type: str
-    parts: tuple[tuple[int, str], ...] = ()
+    parts: Parts = ()
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
     read_as: str | None = None
 

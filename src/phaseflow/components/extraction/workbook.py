@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from phaseflow.components.extraction.package import Package
 from phaseflow.components.extraction.pptx import drawn
 from phaseflow.components.extraction.xml_events import Elements, Texts
+from phaseflow.domain.errors import DocumentError
 
 _UNREAD = re.compile(
     rb"</(?:\w+:)?f>\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</|</(?:\w+:)?c>)"  # a formula without a value
@@ -65,6 +66,14 @@ def by_row(cells: Iterable[tuple[Place, str]]) -> ByRow:
     for (row, column), text in cells:
         found.setdefault(row, []).append((column, text))
     return found
+
+
+def reaches_too_far(document: str, sheet: str, rows: int, columns: int) -> DocumentError:
+    """The error for a sheet whose cells are so far from each other that what is between them takes too much memory."""
+    message = (
+        f"{document}: sheet {sheet} reaches to row {rows:,} and column {columns:,}; delete what is empty, or split it"
+    )
+    return DocumentError(message, code="too_large")
 
 
 def place_of(reference: str) -> Place | None:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 
 from phaseflow.components.extraction.number_format import BUILTIN, shown
 from phaseflow.components.extraction.package import Package
-from phaseflow.components.extraction.workbook import STAND_IN, Place, remarks
+from phaseflow.components.extraction.workbook import STAND_IN, Place, reaches_too_far, remarks
 from phaseflow.components.extraction.xls import unpacked
 
 _ROW, _RK, _REAL, _FORMULA = 0, 2, 5, 9
+_FILLED = frozenset(range(2, 12))
+"""Cells that hold something, and not only a style."""
 _FORMAT, _STYLE, _STYLES, _END_OF_STYLES = 44, 47, 617, 618
 _PROPERTIES, _SHEET = 153, 156
 _COMMENT_TEXT = 637
@@ -28,18 +30,23 @@ class BinaryWorkbook:
     sheets: dict[str, str] = field(default_factory=dict)
     codes: dict[int, str] = field(default_factory=dict)
 
-    def cells(self, name: str) -> Iterator[tuple[Place, str]]:
-        """Yield what the numbers of a sheet show, where they have a format."""
-        if name not in self.sheets or not self.codes:
+    def cells(self, name: str, most: int) -> Iterator[tuple[Place, str]]:
+        """Yield what the numbers of a sheet show, where they have a format.
+
+        Raises DocumentError ``too_large`` at a cell so far from the others that there would be more than ``most``,
+        ``malformed`` at a record that no program writes.
+        """
+        if name not in self.sheets:
             return
-        row = 0
+        row, reach = 0, _Reach(self.package.name, name, most)
         for kind, body in _records(self.package, self.sheets[name]):
             if kind == _ROW and len(body) >= 4:
                 row = struct.unpack_from("<I", body)[0]
-            elif kind in (_RK, _REAL, _FORMULA) and len(body) >= (12 if kind == _RK else 16):
+            elif kind in _FILLED and len(body) >= 8:
                 column, style = struct.unpack_from("<II", body)
+                reach.take(row, column)
                 code = self.codes.get(style & 0xFFFFFF)
-                if code:
+                if code and kind in (_RK, _REAL, _FORMULA) and len(body) >= (12 if kind == _RK else 16):
                     packed = struct.unpack_from("<I" if kind == _RK else "<d", body, 8)[0]
                     text = shown(unpacked(packed) if kind == _RK else packed, code, is_1904=self.is_1904)
                     if text is not None:
@@ -57,6 +64,27 @@ class BinaryWorkbook:
         return (*(text for text in found if not text.startswith(STAND_IN)), *remarks(self.package, sheet))
 
 
+@dataclass(slots=True)
+class _Reach:
+    """How far the cells of a sheet reach, from the first row and the first of their columns: the library takes memory
+    for all that may be between them, and gives every row."""
+
+    document: str
+    sheet: str
+    most: int
+    rows: int = 0
+    left: int | None = None
+    right: int = 0
+
+    def take(self, row: int, column: int) -> None:
+        left = column if self.left is None else self.left
+        if row < self.rows and left <= column <= self.right:
+            return
+        self.rows, self.left, self.right = max(self.rows, row + 1), min(left, column), max(self.right, column)
+        if self.rows * (self.right - self.left + 1) > self.most:
+            raise reaches_too_far(self.document, self.sheet, self.rows, self.right + 1)
+
+
 def binary_workbook(package: Package) -> BinaryWorkbook | None:
     """Read the names of the sheets and the formats; None when the document is no such workbook."""
     main = package.main(_MAIN)
@@ -70,7 +98,7 @@ def binary_workbook(package: Package) -> BinaryWorkbook | None:
             relation, place = _string(body, 8)
             name, _ = _string(body, place)
             if relation in relations:
-                book.sheets[name] = relations[relation].target
+                book.sheets.setdefault(name, relations[relation].target)
     styles = next((each.target for each in relations.values() if each.kind == "styles"), _STYLE_MEMBER)
     if styles in package:
         book.codes = _codes(package, styles)
@@ -90,14 +118,17 @@ def _codes(package: Package, member: str) -> dict[int, str]:
 
 
 def _records(package: Package, member: str) -> Iterator[tuple[int, bytes]]:
-    """Yield the records of a member, whose kind and length are numbers of seven bits a byte; ends at damage."""
+    """Yield the records of a member, whose kind and length are numbers of seven bits a byte.
+
+    Raises DocumentError ``malformed`` at one that is too long: the library would read on behind it.
+    """
     held, place = b"", 0
     for chunk in package.chunks(member):
         held, place = held[place:] + chunk, 0
         while (found := _head(held, place)) is not None:
             kind, length, begin = found
             if length > _LARGEST:
-                return
+                raise package.malformed(f"{member} has a record of {length:,} bytes")
             if begin + length > len(held):
                 break
             yield kind, held[begin : begin + length]
