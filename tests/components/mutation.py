@@ -4,13 +4,15 @@ So are broken ``robots.txt``, sitemaps, pages and archives, by the parsers of th
 which work in threads and have to be quick about it.
 
 By hand, for an hour: ``python -m tests.components.mutation --seconds 3600 --seed 1``. With PHASEFLOW_CORPORA the
-known documents of the shared test data are broken too. Prints what came out, by format; ends with 1 if a rule broke.
+known documents of the shared test data are broken too. Prints what came out, by format, each minute and at the end,
+also when it is stopped (SIGINT, SIGTERM); ends with 1 if a rule broke.
 """
 
 import argparse
 import gzip
 import os
 import random
+import signal
 import time
 import zipfile
 import zlib
@@ -64,6 +66,18 @@ TEXTS: Mapping[str, bytes] = {
     "a.mht": b"MIME-Version: 1.0\nContent-Type: multipart/related; boundary=b\n\n--b\nContent-Type: text/html\n"
     b"Content-Transfer-Encoding: quoted-printable\n\n<p>a=3Db</p>\n--b--\n",
     "a.py": b"# -*- coding: latin-1 -*-\nx = '\xe9'\n",
+    "a.adoc": b"= T\nA. Author <a@b.c>\n:keywords: a, b\n\n== H\n\n----\n== code\n----\n",
+    "a.org": b"#+TITLE: T\n#+FILETAGS: :a:b:\n* TODO [#A] H :tag:\n#+BEGIN_SRC c\n* code\n#+END_SRC\n",
+    "a.tex": b"\\title{A \\emph{T} \\'e}\n\\begin{a}\n\\section[s]{H {\\bf b}} % \\section{no}\n\\end{a}\n",
+    "a.mbox": b"From a@b Mon Jan  1 00:00:00 2024\nSubject: one\n\n>From x\n\nFrom c@d Tue Jan  2 00:00:00 2024\n"
+    b"Subject: =?utf-8?b?w7w=?=\nContent-Type: text/html\n\n<p>two\n",
+    "a.vcf": b"BEGIN:VCARD\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:M=C3=BC=\nller;Ann;;Dr.;\nTEL;HOME:1\nADR:;;a;b\n"
+    b"PHOTO;ENCODING=b:AAAA\n BBBB\nEND:VCARD\n",
+    "a.ics": b"BEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:Fa\n ir\nDTSTART;TZID=Europe/Berlin:20240311T090000\n"
+    b'ATTENDEE;CN="Ann, B":mailto:ann@b.example\nBEGIN:VALARM\nEND:VALARM\nEND:VEVENT\nEND:VCALENDAR\n',
+    "a.fodt": b"<office:document xmlns:office='urn:x:office' xmlns:text='urn:text'><office:meta><title>T</title>"
+    b"</office:meta><office:body><text:h text:outline-level='1'>a</text:h><text:list><text:list-item><text:p>x"
+    b"<text:span>y</text:span></text:p></text:list-item></text:list></office:body></office:document>",
 }
 LARGEST = 300_000
 LIMITS = Limits(time_s=20, memory_bytes=512 << 20)
@@ -137,17 +151,23 @@ def _address(data: bytes) -> None:
     assert "::" not in source.url.replace("[::1]", "")
 
 
-def _picture() -> bytes:
+def _picture(kind: str) -> bytes:
     image = Image.new("RGB", (300, 60), "white")
     ImageDraw.Draw(image).text((10, 10), "Some words", fill="black", font=ImageFont.load_default(32))
     file = BytesIO()
-    image.save(file, "PNG")
+    image.save(file, kind)
     return file.getvalue()
 
 
-PICTURES: Mapping[str, bytes] = {"a.png": _picture()}
+PICTURES: Mapping[str, bytes] = {
+    "a.png": _picture("PNG"),
+    "a.jpg": _picture("JPEG"),
+    "a.tif": _picture("TIFF"),
+    "scan.pdf": _picture("PDF"),
+}
 """Read by text recognition, which takes its time: one in a hundred of its turns is used."""
 SELDOM = 100
+REPORT_S = 60
 
 
 def _is_normal(url: str) -> bool:
@@ -291,41 +311,75 @@ def cases(seed: int) -> Iterator[tuple[str, int]]:
         seed += 1
 
 
-async def run(seed: int, seconds: float) -> Counter[tuple[str, str]]:
-    documents, found = samples(), Counter[tuple[str, str]]()
-    end = time.monotonic() + seconds
-    todo = cases(seed)
+class Run:
+    """Reads broken documents until the time is over or a signal ends it; ``totals`` say what came of them."""
 
-    async def read_on(pool: ExtractionPool) -> None:
-        while time.monotonic() < end:
-            name, number = next(todo)
+    def __init__(self, seed: int, seconds: float, report_s: float = REPORT_S) -> None:
+        self._documents = samples()
+        self._todo = cases(seed)
+        self._report_s = report_s
+        self._began = time.monotonic()
+        self._end = self._began + seconds
+        self._found = Counter[tuple[str, str]]()
+        self._ended_by = ""
+
+    @property
+    def is_broken(self) -> bool:
+        return any(came.startswith("BROKEN") for _, came in self._found)
+
+    def totals(self) -> str:
+        rows = [f"{suffix:14} {came:40} {times:>8,}" for (suffix, came), times in sorted(self._found.items())]
+        told = f"{time.monotonic() - self._began:,.0f} s{self._ended_by}"
+        return "\n".join((*rows, f"{'all':14} {told:40} {self._found.total():>8,}"))
+
+    async def run(self) -> None:
+        recognition = Recognition(1)
+        async with ExtractionPool(limits=LIMITS) as pool, anyio.create_task_group() as around:
+            around.start_soon(self._stop_at_signal, around.cancel_scope)
+            around.start_soon(self._report)
+            async with anyio.create_task_group() as readers:
+                for _ in range(pool.workers.capacity):
+                    readers.start_soon(self._read_on, pool, RecognisingPool(pool, recognition))
+            around.cancel_scope.cancel()
+        await recognition.aclose()
+
+    async def _read_on(self, pool: ExtractionPool, recognising: RecognisingPool) -> None:
+        while time.monotonic() < self._end:
+            name, number = next(self._todo)
             if name in PICTURES and number % SELDOM:
                 continue
             chance = random.Random(f"{name}:{number}")  # noqa: S311  repeatable, not secret
-            data = mutated(documents[name], chance)
-            came = await outcome(pool, data, name, RecognisingPool(pool, recognition))
-            found[PurePosixPath(name).suffix or name, came] += 1
+            data = mutated(self._documents[name], chance)
+            came = await outcome(pool, data, name, recognising)
+            self._found[PurePosixPath(name).suffix or name, came] += 1
             if came.startswith(("BROKEN", "extraction_")):
                 print(f"{name} with seed {number}: {came}", flush=True)
 
-    recognition = Recognition(1)
-    async with ExtractionPool(limits=LIMITS) as pool, anyio.create_task_group() as tasks:
-        for _ in range(pool.workers.capacity):
-            tasks.start_soon(read_on, pool)
-    await recognition.aclose()
-    return found
+    async def _stop_at_signal(self, scope: anyio.CancelScope) -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                self._ended_by = f", ended by {signal.Signals(number).name}"
+                scope.cancel()
+                return
+
+    async def _report(self) -> None:
+        while True:
+            await anyio.sleep(self._report_s)
+            print(f"{self.totals()}\n", flush=True)
 
 
 def main() -> int:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--seconds", type=float, default=60)
     words.add_argument("--seed", type=int, default=1)
+    words.add_argument("--report", type=float, default=REPORT_S, help="seconds from one table of totals to the next")
     chosen = words.parse_args()
-    found = anyio.run(run, chosen.seed, chosen.seconds)
-    for (suffix, came), times in sorted(found.items()):
-        print(f"{suffix:14} {came:40} {times:>8,}")
-    print(f"{'all':14} {'':40} {sum(found.values()):>8,}")
-    return int(any(came.startswith("BROKEN") for _, came in found))
+    fuzzing = Run(chosen.seed, chosen.seconds, chosen.report)
+    try:
+        anyio.run(fuzzing.run)
+    finally:
+        print(fuzzing.totals(), flush=True)
+    return int(fuzzing.is_broken)
 
 
 if __name__ == "__main__":
