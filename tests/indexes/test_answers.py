@@ -8,9 +8,12 @@ import anyio
 import numpy as np
 import pytest
 
-from phaseflow.components.indexes import Candidate
+from phaseflow.components.indexes import Candidate, registry
 from phaseflow.components.indexes.answers import WHOLE, as_candidates, as_count, as_passages
+from phaseflow.components.indexes.postgres import PostgresIndex
+from phaseflow.components.indexes.servers import IndexServers
 from phaseflow.domain.errors import IndexUnavailable
+from phaseflow.store.index_spaces import OWN
 from phaseflow.supervisor import index_keeper
 from tests.engine.components import CountingEmbedder
 from tests.indexes.file_index import FileIndex
@@ -65,3 +68,35 @@ async def test_an_engine_outlives_what_its_index_answers(
             await asked.wait()
         await run(flow, place, full=True)
         assert len(await flow.search("kb", "all about", mode="vectors")) == 3
+
+
+class Shut(FileIndex):
+    """Never done with opening."""
+
+    async def open(self) -> None:
+        await anyio.sleep_forever()
+
+
+async def test_an_index_that_hangs_where_it_is_opened_is_named_in_time_and_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phaseflow.flow.searching.SEARCH_S", 0.2)
+    monkeypatch.setattr(registry, "_PING_S", 0.1)
+    place = Place("file", tmp_path, {"index": FileIndex(tmp_path / "index.db")}, {}, CountingEmbedder())
+    place.write("a")
+    async with place.flow() as flow:
+        await run(flow, place)
+    async with place.flow(index=Shut(tmp_path / "index.db")) as flow:
+        with anyio.fail_after(4):
+            with pytest.raises(IndexUnavailable, match="the index of this program"):
+                await flow.search("kb", "all about", mode="vectors")
+            assert "the index of this program" in (await flow.why_index_down() or "")
+            assert len(await flow.search("kb", "all about", mode="words")) == 1
+    servers = IndexServers({"main": "postgresql://nobody.invalid/x"})
+    indexes = registry.Indexes(servers, Shut(tmp_path / "index.db"))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(indexes.get, OWN)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(4):
+            assert isinstance(await indexes.get("main"), PostgresIndex)
+        tasks.cancel_scope.cancel()

@@ -118,10 +118,9 @@ class OutsideSearch:
         if document_ids is not None and not document_ids:
             self._has_more = False
             return []
+        query = Query(text, vector, limit, document_ids)
         try:
-            index = await self._indexes.get(self._space.server)
-            space = Space(self._space.name, len(vector))
-            call = index.search(space, Query(text, vector, limit, document_ids))
+            call = self._nearest(Space(self._space.name, len(vector)), query)
             found = as_candidates(await bounded(call, max(until - anyio.current_time(), _LEAST_S)), limit)
         except PhaseflowError as error:
             why = self._indexes.told(self._space.server, error)
@@ -132,3 +131,7 @@ class OutsideSearch:
         self._has_more = not self._is_short and limit < MOST
         self._limit = limit * _MORE
         return ids
+
+    async def _nearest(self, space: Space, query: Query) -> object:
+        """Of an index that is opened first where it is not: that may hang as any other call."""
+        return await (await self._indexes.get(self._space.server)).search(space, query)

@@ -51,7 +51,7 @@ class Indexes:
         self._servers = servers
         self._own = own
         self._opened: dict[str, Index] = {}
-        self._opening = anyio.Lock()
+        self._opening: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
         self._pinged: dict[str, tuple[float, str | None]] = {}
         self._pinging: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
         self._prepared: set[str] = set()
@@ -68,8 +68,8 @@ class Indexes:
 
     async def get(self, name: str) -> Index:
         """An index, opened. Raises ComponentUnavailable for a name that nobody has set up, MissingExtra, and what its
-        ``open`` raises: it is then tried again by the next call."""
-        async with self._opening:
+        ``open`` raises: it is then tried again by the next call. May take ``_OPEN_S``; others need not wait for it."""
+        async with self._opening[name]:
             if name not in self._opened:
                 index = self._make(name)
                 await bounded(index.open(), _OPEN_S)
@@ -84,11 +84,11 @@ class Indexes:
 
     async def prepare(self, name: str) -> None:
         """Open an index while there is something else to wait for; an error is left to the call that needs it."""
+        if name in self._prepared:
+            return
+        self._prepared.add(name)
         try:
-            index = await self.get(name)
-            if name not in self._prepared:
-                self._prepared.add(name)
-                await bounded(index.ping(), _PING_S)
+            await bounded(self._opened_and_pinged(name), _PING_S)
         except PhaseflowError as error:
             get_logger().debug("the index cannot be opened", index=name, error=str(error))
 
@@ -111,13 +111,15 @@ class Indexes:
 
     async def _ping(self, name: str) -> str | None:
         try:
-            index = await self.get(name)
-            await bounded(index.ping(), _PING_S)
+            await bounded(self._opened_and_pinged(name), _PING_S)
         except PhaseflowError as error:
             get_logger().warning("the index cannot be used", index=name, error=str(error))
             # What a program's own index says may hold what strangers are not to read.
             return f"{self.shown(name)} cannot be used; the log says why" if name == OWN else self.told(name, error)
         return None
+
+    async def _opened_and_pinged(self, name: str) -> None:
+        await (await self.get(name)).ping()
 
     def told(self, name: str, error: Exception) -> str:
         """What an index has raised, in one line that names it."""
