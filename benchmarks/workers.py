@@ -6,27 +6,32 @@
 `head` and `driver`: processor time that a document costs the service and its driver process, milliseconds, in batches
 as they form by themselves. `PDFs`: all PDF files below the folders, copied until there are enough, with `--size`
 workers; the two kinds of workers in turns, the best of the rounds, and the ratio, also of the processor time that all
-processes together have taken: on a busy machine, look at that. Needs the extra `ray`, and starts a cluster of its own.
+processes together have taken, with who has taken it: on a busy machine, look at that. In the end, what a cluster takes
+that has nothing to do. Needs the extra `ray`, and starts a cluster of its own.
 """
 
 import argparse
 import os
 import resource
 import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
 
 from phaseflow.components.workers.local import LocalWorkers
 from phaseflow.components.workers.pool import ExtractionPool
-from phaseflow.components.workers.protocol import Workers
+from phaseflow.components.workers.protocol import Outcome, RawDocument, Workers
 from phaseflow.components.workers.ray.workers import RayWorkers
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError
 
 EMPTY = rb"{\rtf1 x\par}"
 MANY = 2_000
 ENOUGH = 300
 """PDF files of a round, at least."""
+IDLE_S = 5
 
 Documents = list[tuple[str, bytes]]
 
@@ -43,18 +48,40 @@ def ms_of(pid: int | None) -> float:
     return 1000 * (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def all_ms(session: int | None) -> float:
-    """Processor time of this process and of those that belong to it: in a session, or in none but its own."""
-    total = own_ms()
+Spent = Counter[str]
+"""Processor time by what has spent it, milliseconds."""
+_KINDS = (
+    ("workers.child import main", "reading"), ("ray.driver import main", "driver"), ("ray::", "Ray's workers"),
+    ("raylet/raylet", "raylet"), ("gcs_server", "GCS"),
+)  # fmt: skip
+
+
+def kind_of(words: str) -> str:
+    """What a process is, by the words that it was started with."""
+    return next((kind for part, kind in _KINDS if part in words), "Ray's agents and monitors")
+
+
+def spent(session: int | None) -> Spent:
+    """By this process, and by all those of a session; without one by those that this process has started to read
+    documents, also those that have ended since."""
+    found: Spent = Counter({"head": round(own_ms())})
+    if session is None:
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        found["reading"] += round(1000 * (ended.ru_utime + ended.ru_stime))
     for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and int(entry.name) != os.getpid():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[3]) == session or (session is None and int(fields[1]) == os.getpid()):
-                total += 1000 * sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-    return total
+        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        kind = kind_of(words)
+        is_ours = int(fields[1]) == os.getpid() and kind == "reading" if session is None else int(fields[3]) == session
+        if is_ours:
+            found[kind] += 1000 * sum(map(int, fields[11:13])) // os.sysconf("SC_CLK_TCK")
+            found["reading"] += 1000 * sum(map(int, fields[13:15])) // os.sysconf("SC_CLK_TCK")
+    return found
 
 
 async def read_all(pool: ExtractionPool, documents: Documents) -> float:
@@ -73,6 +100,16 @@ async def read_all(pool: ExtractionPool, documents: Documents) -> float:
         for name, data in documents:
             tasks.start_soon(read, name, data)
     return time.perf_counter() - began
+
+
+class Counted(RayWorkers):
+    """Counts its calls."""
+
+    made = 0
+
+    async def extract(self, batch: Sequence[RawDocument]) -> Sequence[Outcome]:
+        self.made += 1
+        return await super().extract(batch)
 
 
 async def overhead(name: str, workers: Workers, driver: int | None) -> None:
@@ -97,7 +134,7 @@ def pdfs(folders: list[str]) -> Documents:
 
 
 async def measure(folders: list[str], rounds: int, size: int) -> None:
-    local, cluster = LocalWorkers(size), RayWorkers(size=size)
+    local, cluster = LocalWorkers(size), Counted(size=size)
     await cluster.open()
     try:
         while cluster.down is not None:  # noqa: ASYNC110  # the cluster is another process
@@ -107,23 +144,32 @@ async def measure(folders: list[str], rounds: int, size: int) -> None:
         documents = pdfs(folders) if folders else []
         megabytes = sum(len(data) for _, data in documents) / 1e6
         best: dict[str, float] = {}
-        spent: dict[str, float] = {}
+        least: dict[str, Spent] = {}
         pools = {"local": ExtractionPool(local), "ray": ExtractionPool(cluster)}
         for _ in range(rounds if documents else 0):
             for name, pool in pools.items():
                 session = cluster.pid if name == "ray" else None
-                before = all_ms(session)
+                before, cluster.made = spent(session), 0
                 seconds = await read_all(pool, documents)
+                used = spent(session)
+                used.subtract(before)
                 best[name] = min(best.get(name, seconds), seconds)
-                spent[name] = min(spent.get(name, 1e12), all_ms(session) - before)
+                least[name] = min(least.get(name, used), used, key=Spent.total)
         for name, seconds in best.items():
             print(
                 f"{name:6} {len(documents)} PDFs, {megabytes:.1f} MB: {seconds:6.2f} s, {megabytes / seconds:.2f} MB/s"
             )
+            shares = ", ".join(f"{kind} {ms / 1000:.2f}" for kind, ms in least[name].most_common() if ms >= 5)
+            print(f"       of the processor {least[name].total() / 1000:.2f} s: {shares}")
         if best:
-            print(
-                f"ray / local: {best['local'] / best['ray']:.2f}, by processor time {spent['local'] / spent['ray']:.2f}"
-            )
+            print(f"       in {counted(cluster.made, 'call')} the last time")
+            by_processor = least["local"].total() / least["ray"].total()
+            print(f"ray / local: {best['local'] / best['ray']:.2f}, by processor time {by_processor:.2f}")
+        before = spent(cluster.pid)
+        await anyio.sleep(IDLE_S)
+        used = spent(cluster.pid)
+        used.subtract(before)
+        print(f"a cluster of our own with nothing to do: {used.total() / IDLE_S:.0f} ms of the processor a second")
     finally:
         await cluster.aclose()
         await local.aclose()
