@@ -85,26 +85,29 @@ async def test_a_whole_transaction_is_one_trip_to_the_thread_of_its_connection(t
 
 @pytest.mark.parametrize("module", [httptools_impl, h11_impl])
 def test_the_answers_of_uvicorn_show_their_connection(module: Any) -> None:
-    """Breaks when uvicorn changes how it answers: a client that stops reading is not dropped, and a stop under a plain
-    uvicorn waits for its limit while streams are open."""
+    """Breaks when uvicorn changes how it answers: a client that stops reading is not dropped, one that has left is seen
+    by a task of its stream, and a stop under a plain uvicorn waits for its limit while streams are open."""
     cycle = module.RequestResponseCycle
     assert inspect.iscoroutinefunction(getattr(cycle, _ANSWERING))
     source = inspect.getsource(module)
     for part in ("self.scope = scope", "self.transport = transport", "self.keep_alive = "):
         assert part in source
     assert "self.cycle.keep_alive = False" in source  # what a server that stops does
+    assert "self.disconnected = False" in source
+    assert "self.cycle.disconnected = True" in source  # when the connection is lost
     assert inspect.iscoroutinefunction(cycle.receive)  # a method, so that it leads to the cycle
-    seen: dict[str, Any] = {"keep_alive": True}
+    seen: dict[str, Any] = {"keep_alive": True, "disconnected": False}
 
     class Answer:
         keep_alive = property(lambda self: seen["keep_alive"])
+        disconnected = property(lambda self: seen["disconnected"])
 
         async def receive(self) -> Any: ...
 
     connection = Connection(Answer().receive)
-    assert not connection.is_draining
-    seen["keep_alive"] = False
-    assert connection.is_draining
+    assert (connection.is_draining, connection.tells_its_end, connection.is_gone) == (False, True, False)
+    seen |= {"keep_alive": False, "disconnected": True}
+    assert (connection.is_draining, connection.is_gone) == (True, True)
 
 
 async def test_the_transport_of_the_http_library_connects_through_its_pool() -> None:

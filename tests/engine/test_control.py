@@ -35,6 +35,7 @@ from phaseflow.domain.errors import (
 )
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.store import failpoints
+from phaseflow.store.read_pool import ReadPool
 from phaseflow.supervisor.supervisor import Supervisor
 from tests.engine.components import CountingEmbedder
 
@@ -64,6 +65,31 @@ def rows_of(database: Path) -> list[tuple[object, ...]]:
 async def finished(job: Job) -> JobStatusResponse:
     with anyio.fail_after(20):
         return await job.wait()
+
+
+async def test_a_verb_takes_two_reads_and_one_write_whatever_is_stored_meanwhile(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside searches and a job each read waits for its turns of the interpreter."""
+    (tmp_path / "a.md").write_text("A letter.")
+    reads = list[str]()
+    async with PhaseFlow(database) as flow:
+        job = await flow.start("kb", tmp_path, hold=["embedding"])
+        with anyio.fail_after(10):
+            await job.wait_until_idle()
+        plain = ReadPool.read
+
+        async def counted(self: ReadPool, read: Callable[..., object], **more: bool) -> object:
+            reads.append(getattr(read, "__qualname__", ""))
+            return await plain(self, read, **more)
+
+        monkeypatch.setattr(ReadPool, "read", counted)
+        status = await flow.pause("kb", "indexing")
+        assert status.phase_details[3].waiting_on == "pause"
+    asked = [name.partition(".<locals>")[0] for name in reads]
+    assert [name for name in asked if name.startswith(("Control.", "StateHub.", "Feed."))] == [
+        "Control._latest", "Feed.status_of",
+    ]  # fmt: skip
 
 
 async def test_pause_does_not_wait_until_all_passages_of_a_large_document_are_stored(

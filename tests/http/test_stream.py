@@ -1,6 +1,8 @@
 """The live feed over HTTP: snapshot, transitions, statuses, replay, and how a stream ends."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -307,6 +309,20 @@ async def test_a_stream_that_is_sent_too_much_ends(tmp_path: Path) -> None:
             await service.http.request("GET", ALL, content=parts())
         await _until_clients(service, 0)
         assert 'status="500"' not in (await service.http.get("/metrics")).text
+
+
+async def test_a_stream_takes_no_task_beside_that_of_the_server(service: Service) -> None:
+    """What 1,000 streams take is mostly tasks: each is some 4 kB with what it waits in."""
+    async with AsyncExitStack() as stack:
+        for number in range(4):
+            opened = await stack.enter_async_context(stream(service.http))
+            await opened.block()
+            found = [task for task in asyncio.all_tasks() if "phaseflow" in str(task.get_stack(limit=1))]
+            if number == 0:
+                before = len(found)
+        answering = [task for task in asyncio.all_tasks() if "run_asgi" in repr(task.get_coro())]
+        assert (len(answering), len(found)) == (4, before)
+    await _until_clients(service, 0)
 
 
 async def test_documents_that_change_are_told_where_it_is_asked_for_the_latest_of_each(

@@ -4,6 +4,7 @@ import sqlite3
 from datetime import timedelta
 
 import anyio
+import pytest
 
 from phaseflow.store.clock import Clock
 from phaseflow.store.transaction import Transaction
@@ -48,6 +49,25 @@ async def test_what_was_read_before_the_end_of_a_stretch_is_read_again() -> None
             tx.tell_end()
         return reads
 
+    assert await clock.read_steadily(read) == 2
+
+
+async def test_what_was_read_before_the_end_of_a_stretch_is_read_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, reads = Clock(), 0
+
+    async def read() -> int:
+        nonlocal reads
+        reads += 1
+        if reads == 1:
+            tx = transaction()
+            clock.end_of_stretches(tx)
+            tx.tell_end()
+        return reads
+
+    async def sleep(seconds: float) -> None:
+        raise AssertionError("a status that nothing is in the way of waits")
+
+    monkeypatch.setattr(anyio, "sleep", sleep)
     assert await clock.read_steadily(read) == 2
 
 

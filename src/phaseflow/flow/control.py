@@ -30,12 +30,14 @@ class Control:
         verb = inputs.as_action(action)
         name = None if phase is None else inputs.as_phase(phase)
         record = await self._latest(kb_id)
-        change = verbs.change_for(verb, hub.clock.now(), name)
-        changed = await scheduler.apply(record.state.job_id, change, reason=BY_USER)
-        moved = changed.after != changed.before
-        if moved:
-            await self._settle(record.state.job_id)
-        return await hub.feed.status_of(record.state.job_id), moved
+        change, job_id = verbs.change_for(verb, hub.clock.now(), name), record.state.job_id
+        with hub.watching(job_id) as watch:
+            changed = await scheduler.apply(record.state, change, reason=BY_USER)
+            moved = changed.after != changed.before
+            if moved:
+                with anyio.move_on_after(VERB_RESPONSE_S):
+                    await watch.until(lambda state: state.requested is None and state.intent is None)
+        return await hub.feed.status_of(job_id), moved
 
     async def newest(self, kb_id: str) -> Job:
         """The newest job of a knowledge base."""
@@ -59,13 +61,3 @@ class Control:
 
     async def _latest(self, kb_id: str) -> JobRecord:
         return await self._engine.read(lambda tx: latest_job(tx, kb_id), one_statement=True)
-
-    async def _settle(self, job_id: str) -> None:
-        hub = self._engine.hub
-        with anyio.move_on_after(VERB_RESPONSE_S):
-            while True:
-                hint = hub.feed.hint()
-                state = (await hub.record(job_id)).state
-                if state.requested is None and state.intent is None:
-                    return
-                await hint.wait()

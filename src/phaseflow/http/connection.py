@@ -19,9 +19,10 @@ class Connection:
     """One client's connection.
 
     ASGI has no word for two things that an endless answer needs: to drop a client that takes nothing, and that the
-    server is on its way down (uvicorn says so only when all answers have ended). Where the server is uvicorn, both can
-    be seen on the object that ``receive`` is a method of. Elsewhere nothing is known, and a stop waits for the limit of
-    the server.
+    server is on its way down (uvicorn says so only when all answers have ended). That a client has left it says in a
+    message, for which a task would have to wait: 4 kB of a stream. Where the server is uvicorn, all three can be seen
+    on the object that ``receive`` is a method of. Elsewhere nothing is known, and a stop waits for the limit of the
+    server.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -33,6 +34,16 @@ class Connection:
         if not hasattr(self._cycle, "transport"):
             self._cycle = _answering(scope)
             self._kept_alive = self._keep_alive
+
+    @property
+    def tells_its_end(self) -> bool:
+        """``is_gone`` will say that the client has left, so that nobody need wait for a message about it."""
+        return hasattr(self._cycle, "disconnected")
+
+    @property
+    def is_gone(self) -> bool:
+        """The client has left. False where nothing is known."""
+        return bool(getattr(self._cycle, "disconnected", False))
 
     @property
     def is_draining(self) -> bool:

@@ -82,90 +82,65 @@ class EventStream(Response):
         connection = scope.get(KEY) or Connection(receive)
         connection.find(scope)
         with self._state.seats.taken(scope.get("client")):
-            if not await self._serve(receive, send, connection, scope.get(SESSION)):
+            is_watched = connection.tells_its_end and not _has_body(scope)
+            if not await self._serve(None if is_watched else receive, send, connection, scope.get(SESSION)):
                 connection.drop()
                 await anyio.lowlevel.checkpoint()  # the server sees that the connection is gone, and asks for no end
 
-    async def _serve(self, receive: Receive, send: Send, connection: Connection, session: Session | None) -> bool:
-        """True when the client has taken everything up to an orderly end."""
-        ended = False
-        async with anyio.create_task_group() as tasks:
-            within = session.holding(tasks.cancel_scope) if session else nullcontext()
-            async with self._state.hub.stream(tasks.cancel_scope, connection) as subscriber:
-                tasks.start_soon(_watch, receive, tasks.cancel_scope)
-                telling = _Telling(self._state.hub, subscriber, self._kb_id, send, with_log=self._with_log)
-                if self._documents and self._kb_id is not None:
-                    tasks.start_soon(telling.documents, self._state.flow, self._kb_id)
-                with within:
+    async def _serve(
+        self, receive: Receive | None, send: Send, connection: Connection, session: Session | None
+    ) -> bool:
+        """True when the client has taken everything up to an orderly end. ``receive`` is listened to, where given."""
+        hub = self._state.hub
+        with anyio.CancelScope() as scope, session.holding(scope) if session else nullcontext():
+            subscriber = hub.add(scope, connection)
+            try:
+                await hub.ready()
+                telling = _Telling(hub, subscriber, self._kb_id, send, with_log=self._with_log)
+                if self._documents or receive is not None:
+                    await self._serve_with_tasks(receive, telling)
+                else:  # as most are: a group and its tasks would be a third of what a stream takes
                     await telling.run(self._last_event_id)
-                ended = True
+                return True
+            finally:
+                hub.remove(subscriber)
+        return False
+
+    async def _serve_with_tasks(self, receive: Receive | None, telling: "_Telling") -> None:
+        async with anyio.create_task_group() as tasks:
+            if receive is not None:
+                tasks.start_soon(_watch, receive, telling.subscriber.scope)
+            if self._documents and self._kb_id is not None:
+                documents = _Documents(telling, self._state.flow, self._kb_id)
+                telling.documents = documents
+                tasks.start_soon(documents.run)
+            await telling.run(self._last_event_id)
             tasks.cancel_scope.cancel()
-        return ended
 
 
 class _Telling:
-    """What one client has, and the sends that bring it further."""
+    """What one client has, and the sends that bring it further. ``documents`` tells beside it, where that is wanted."""
+
+    __slots__ = ("_has_ended", "_hub", "_kb_id", "_send", "_with_log", "documents", "subscriber")
 
     def __init__(
         self, hub: StreamHub, subscriber: Subscriber, kb_id: str | None, send: Send, *, with_log: bool
     ) -> None:
         self._hub = hub
-        self._subscriber = subscriber
+        self.subscriber = subscriber
         self._kb_id = kb_id
         self._send = send
         self._with_log = with_log
-        self._taking = anyio.Lock(fast_acquire=True)
         self._has_ended = False
-        self._begun = anyio.Event()
-        self._missed_after: int | None = None
-
-    async def documents(self, flow: PhaseFlow, kb_id: str) -> None:
-        """The documents that change, until the stream ends."""
-        changes = flow.document_changes
-        with changes.listening(), suppress(PhaseflowError):  # the end of the engine is the end of the stream, too
-            number = changes.last
-            await self._begun.wait()
-            await self._missed_documents(flow, kb_id)
-            while True:
-                hint = changes.hint()
-                changed = changes.since(kb_id, number, _DOCUMENTS_AT_ONCE)
-                if not changed:
-                    await hint.wait()
-                    continue
-                number = changed[-1][0]
-                await self._tell_documents(flow, kb_id, [uri for _, uri in changed])
-
-    async def _missed_documents(self, flow: PhaseFlow, kb_id: str) -> None:
-        """Those that have changed since the last id of a client that comes back; ``reset`` where these are too many."""
-        seq = self._missed_after
-        if seq is None:
-            return
-        missed = await flow.documents_changed_after(kb_id, seq, REPLAYED + 1)
-        if len(missed) > REPLAYED:
-            await self._tell(b'event: reset\ndata: {"oldest": %d}\n\n' % (seq + 1))
-            return
-        for first in range(0, len(missed), _DOCUMENTS_AT_ONCE):
-            await self._tell_documents(flow, kb_id, missed[first : first + _DOCUMENTS_AT_ONCE])
-
-    async def _tell_documents(self, flow: PhaseFlow, kb_id: str, uris: Sequence[str]) -> None:
-        objects = await flow.documents_named(kb_id, uris)
-        if objects:
-            await self._tell(
-                b"".join(b"event: document\ndata: %b\n\n" % one.model_dump_json().encode() for one in objects)
-            )
-            await anyio.sleep(len(objects) / DOCUMENTS_PER_S)
-
-    async def _tell(self, events: bytes) -> None:
-        await self._take({"type": "http.response.body", "body": events, "more_body": True})
+        self.documents: _Documents | None = None
 
     async def run(self, last_event_id: EventId | None) -> None:
         """Replay, then the statuses, then live, then the end."""
         hub, kb_id = self._hub, self._kb_id
         opening, cursor = await hub.begin(last_event_id)
         await self._take(_start())
-        if last_event_id is not None and not opening:
-            self._missed_after = cursor.seq
-        self._begun.set()
+        if self.documents is not None:
+            self.documents.begin(cursor.seq if last_event_id is not None and not opening else None)
         waiting = b":\nid: %d\n\n" % cursor.seq  # so that a client that has been told nothing can go on, too
         heartbeats = hub.heartbeats
         # The hint before the look, as everywhere: what comes in between sets it, and the next round finds it. A stream
@@ -180,24 +155,92 @@ class _Telling:
             data, waiting = data or waiting, b""
             if data:
                 data = hub.with_log(data) if self._with_log else data
-                await self._tell(data)
+                await self.tell(data)
             if block is None:
                 await hint.wait()
         await self._take({"type": "http.response.body", "body": b""})
 
+    async def tell(self, events: bytes) -> None:
+        """Send events, unless the end was sent."""
+        await self._take({"type": "http.response.body", "body": events, "more_body": True})
+
     async def _take(self, message: Message) -> None:
         """Send, under the eyes of the hub: it ends the stream when this takes too long."""
-        async with self._taking:
-            if self._has_ended:
-                return
-            self._has_ended = not message.get("more_body", True)
-            self._subscriber.sending_since = anyio.current_time()
-            await self._send(message)
-            self._subscriber.sending_since = None
+        if self.documents is None:
+            await self._take_alone(message)
+            return
+        async with self.documents.taking:
+            await self._take_alone(message)
+
+    async def _take_alone(self, message: Message) -> None:
+        if self._has_ended:
+            return
+        self._has_ended = not message.get("more_body", True)
+        self.subscriber.sending_since = anyio.current_time()
+        await self._send(message)
+        self.subscriber.sending_since = None
+
+
+class _Documents:
+    """The documents that change, told beside the transitions and statuses of a stream. One of both sends at a time."""
+
+    def __init__(self, telling: _Telling, flow: PhaseFlow, kb_id: str) -> None:
+        self._telling = telling
+        self._flow = flow
+        self._kb_id = kb_id
+        self.taking = anyio.Lock(fast_acquire=True)
+        self._begun = anyio.Event()
+        self._missed_after: int | None = None
+
+    def begin(self, missed_after: int | None) -> None:
+        """The answer has begun; with what changed after a transition, for a client that comes back."""
+        self._missed_after = missed_after
+        self._begun.set()
+
+    async def run(self) -> None:
+        """Until the stream ends."""
+        changes = self._flow.document_changes
+        with changes.listening(), suppress(PhaseflowError):  # the end of the engine is the end of the stream, too
+            number = changes.last
+            await self._begun.wait()
+            await self._tell_missed()
+            while True:
+                hint = changes.hint()
+                changed = changes.since(self._kb_id, number, _DOCUMENTS_AT_ONCE)
+                if not changed:
+                    await hint.wait()
+                    continue
+                number = changed[-1][0]
+                await self._tell([uri for _, uri in changed])
+
+    async def _tell_missed(self) -> None:
+        """Those that have changed since the last id of a client that comes back; ``reset`` where these are too many."""
+        seq = self._missed_after
+        if seq is None:
+            return
+        missed = await self._flow.documents_changed_after(self._kb_id, seq, REPLAYED + 1)
+        if len(missed) > REPLAYED:
+            await self._telling.tell(b'event: reset\ndata: {"oldest": %d}\n\n' % (seq + 1))
+            return
+        for first in range(0, len(missed), _DOCUMENTS_AT_ONCE):
+            await self._tell(missed[first : first + _DOCUMENTS_AT_ONCE])
+
+    async def _tell(self, uris: Sequence[str]) -> None:
+        objects = await self._flow.documents_named(self._kb_id, uris)
+        if objects:
+            await self._telling.tell(
+                b"".join(b"event: document\ndata: %b\n\n" % one.model_dump_json().encode() for one in objects)
+            )
+            await anyio.sleep(len(objects) / DOCUMENTS_PER_S)
 
 
 def _start() -> Message:
     return {"type": "http.response.start", "status": 200, "headers": list(_HEADERS)}
+
+
+def _has_body(scope: Scope) -> bool:
+    """What a client sends has to be received: it is too much soon, and then it is cut off."""
+    return any(name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
 
 
 async def _watch(receive: Receive, scope: anyio.CancelScope) -> None:

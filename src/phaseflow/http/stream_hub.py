@@ -6,8 +6,7 @@ who are there, so it is made once and kept until something new happens. Nothing 
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +32,7 @@ _SHARE = 0.01
 _SLOWEST_PROGRESS_S = 1.0
 """Progress is told so often however many listen."""
 LOOK_S = 0.25
-"""How often the server is asked whether it is on its way down; it tells nobody."""
+"""How often the server is asked whether it is on its way down, and which clients have left; it tells nobody."""
 POLLING_MEMORY_S = 3.0
 """Who has asked for a status is expected to ask again within this time."""
 _CLOSE_S = 0.3
@@ -101,25 +100,29 @@ class StreamHub:
         """Streams that are open."""
         return len(self._streams)
 
-    @asynccontextmanager
-    async def stream(self, scope: anyio.CancelScope, connection: Connection) -> AsyncIterator[Subscriber]:
-        """Take part until the end of the block.
+    def add(self, scope: anyio.CancelScope, connection: Connection) -> Subscriber:
+        """One more takes part, until ``remove``.
 
-        ``scope`` is cancelled when the client takes nothing for too long, and has a deadline once streams are closed.
+        ``scope`` is cancelled when the client has left or takes nothing for too long, and has a deadline once streams
+        are closed.
         """
         subscriber = Subscriber(scope, connection)
         if not self._streams:  # an app that is mounted has no lifespan in which to listen
             self._hearing.enter_context(closing_on_signals(self.close))
         self._streams.add(subscriber)
-        try:
-            async with self._reading:
-                await self._ensure_pump()
-            yield subscriber
-        finally:
-            self._streams.remove(subscriber)
-            if not self._streams:
-                self._hearing.close()
-                self._stop_pump()
+        return subscriber
+
+    def remove(self, subscriber: Subscriber) -> None:
+        """It has ended."""
+        self._streams.remove(subscriber)
+        if not self._streams:
+            self._hearing.close()
+            self._stop_pump()
+
+    async def ready(self) -> None:
+        """Statuses are read, and will be while anybody takes part."""
+        async with self._reading:
+            await self._ensure_pump()
 
     async def status(self, kb_id: str) -> CachedStatus | None:
         """The status as it is now, or as old as the cache allows, never older than one before; None when there is none.
@@ -256,7 +259,8 @@ class StreamHub:
         if now >= self._look_at:
             self._look_at = now + LOOK_S
             for subscriber in self._streams:
-                if subscriber.sending_since is not None and now - subscriber.sending_since > self._limits.send_s:
+                since = subscriber.sending_since
+                if subscriber.connection.is_gone or (since is not None and now - since > self._limits.send_s):
                     subscriber.scope.cancel()
             if any(subscriber.connection.is_draining for subscriber in self._streams):
                 self.close()

@@ -80,8 +80,10 @@ class Clock:
         for _ in range(_READS):
             before = self._changes
             found = await read()
-            if before == self._changes and not self._follows:
-                return found
+            if not self._follows:
+                if before == self._changes:
+                    return found
+                continue  # a stretch has ended, and is committed: what is read now is from after it
             await anyio.sleep(0.01)
         return await read()
 

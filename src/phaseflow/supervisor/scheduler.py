@@ -121,14 +121,14 @@ class Scheduler:
         self._own_jobs.note(kb_id)
         self.wake()
 
-    async def apply(self, job_id: str, change: Change, *, reason: str | None = None) -> Changed:
-        """Carry out a verb; whoever runs the job is told with its commit, even if the caller has gone by then.
+    async def apply(self, found: IngestionState, change: Change, *, reason: str | None = None) -> Changed:
+        """Carry out a verb on a job ``found`` so; who runs it is told with its commit, even if the caller is gone then.
 
-        What is refused, or is so already, is found out by reading: it closes no gate, which would break off a batch.
+        What is refused, or is so already, closes no gate, which would break off a batch.
         """
-        before = (await self._hub.record(job_id)).state
-        if change(before) == before:
-            return Changed(before, before)
+        if change(found) == found:
+            return Changed(found, found)
+        job_id = found.job_id
         supervisor = self._supervisors.get(job_id)
         with nullcontext() if supervisor is None else supervisor.gates_closed():
             origin = tracing.origin()

@@ -1,6 +1,7 @@
 """The engine's hub of state changes: what a job's state becomes is decided, stored, logged and told here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -29,6 +30,26 @@ class Changed:
     logged: tuple[Transition, ...] = ()
 
 
+class StateWatch:
+    """What has become of one job since somebody began to watch it: its state after each commit, without a look at the
+    database for each batch that is stored meanwhile."""
+
+    def __init__(self) -> None:
+        self._latest: IngestionState | None = None
+        self._changed = anyio.Event()
+
+    async def until(self, holds: Callable[[IngestionState], bool]) -> None:
+        """Wait for a state, committed since the watch began, for which ``holds`` is true."""
+        while self._latest is None or not holds(self._latest):
+            await self._changed.wait()
+
+    def see(self, state: IngestionState) -> None:
+        """This was committed."""
+        self._latest = state
+        self._changed.set()
+        self._changed = anyio.Event()
+
+
 class StateHub:
     """The database of one engine with its clock and its feed, and every change of a job's state.
 
@@ -44,6 +65,7 @@ class StateHub:
         """Set, and replaced, when a lease was given or changed."""
         self.then: Callable[[Changed], None] = lambda _: None
         """Who else is told of each change: the scheduler."""
+        self._watches: dict[StateWatch, str] = {}
 
     @classmethod
     async def attach(cls, database: Database) -> Self:
@@ -56,6 +78,16 @@ class StateHub:
     async def record(self, job_id: str) -> JobRecord:
         """The job as the database holds it. Raises JobNotFound."""
         return await self.database.read(lambda tx: Jobs(tx).record(job_id), one_statement=True)
+
+    @contextmanager
+    def watching(self, job_id: str) -> Iterator[StateWatch]:
+        """Watch a job for the length of the block."""
+        watch = StateWatch()
+        self._watches[watch] = job_id
+        try:
+            yield watch
+        finally:
+            del self._watches[watch]
 
     async def change(
         self,
@@ -106,6 +138,9 @@ class StateHub:
             self.feed.publish(changed.logged)
         elif changed.after != changed.before:
             self.feed.touch(changed.after.kb_id, progress_only=progress_only)
+        for watch, job_id in self._watches.items():
+            if job_id == changed.after.job_id:
+                watch.see(changed.after)
         self.then(changed)
 
     def tell_lease(self) -> None:
