@@ -142,8 +142,8 @@ async def test_the_count_of_a_common_word_is_estimated(tmp_path: Path, monkeypat
         def look(tx: Transaction) -> tuple[int, int]:
             kb = KnowledgeBases(tx).get("kb")
             known = updated_passages(tx, Scope(kb.key, kb.index_version), None)
-            counts = WordCounts(Tokenizer())
-            return counts.of(tx, 1, "version", known), counts.of(tx, 1, "v1x33", known)
+            counts = WordCounts(Tokenizer()).of(tx, 1, ["version", "v1x33"], known)
+            return counts["version"], counts["v1x33"]
 
         common, rare = await read(tmp_path, look)
     assert 90 <= common <= 120
@@ -175,3 +175,33 @@ async def test_a_common_word_is_read_once_while_nothing_changes(
         await finished(await flow.start("kb", tmp_path / "docs"))
         assert {hit.uri for hit in await flow.search("kb", "version", limit=100)} == {f"{n}.md" for n in range(60)}
         assert read_words.count("version") == 2
+
+
+async def test_what_there_is_no_room_for_is_not_read_to_find_that_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_words, counted = list[str](), list[str]()
+    places, count = WordTable.places, WordTable.count
+
+    def noted(self: WordTable, first: str, last: str, limit: int) -> tuple[str, str]:
+        read_words.append(first)
+        return places(self, first, last, limit)
+
+    def counting(self: WordTable, word: str, limit: int) -> tuple[int, int]:
+        counted.append(word)
+        return count(self, word, limit)
+
+    monkeypatch.setattr(WordTable, "places", noted)
+    monkeypatch.setattr(WordTable, "count", counting)
+    monkeypatch.setattr(word_ranking, "MOST_PLACES", 120)
+    (tmp_path / "docs").mkdir()
+    for number in range(50):  # fewer passages have it than there is room for, and more places
+        (tmp_path / "docs" / f"{number}.md").write_text(f"v1x{number} often often often\n", "utf-8")
+    async with PhaseFlow(tmp_path / "kb.db", embedder=CountingEmbedder()) as flow:
+        await finished(await flow.start("kb", tmp_path / "docs"))
+        for number in (33, 7, 21):
+            hits = await flow.search("kb", f"often v1x{number}", mode="words", limit=1)
+            assert hits[0].uri == f"{number}.md"
+        assert "often" not in read_words
+        assert counted.count("often") == 1
+        assert len(await flow.search("kb", "often", mode="words", limit=50)) > 30  # alone, it is looked at all the same

@@ -28,7 +28,7 @@ _FEEDBACK_WEIGHT: Final = 0.4
 """… so far beside its own length (Rocchio, 1971): what is near to them ranks higher."""
 _FURTHER: Final = 0.5
 """A passage counts so much beside a better one of the same document: a result is not one document's."""
-CANDIDATES: Final = 500
+CANDIDATES: Final = 200
 """Passages that each ranking contributes, …"""
 _DOCUMENTS_OF: Final = 3
 """… and one document for so many."""

@@ -116,7 +116,7 @@ class EmbeddedIndex:
         """About how many passages have the words of a text, added up over these."""
 
         def having(text: str) -> int:
-            return sum(self._terms.counts.of(tx, table, word, known) for word in set(self._tokenizer.words(text)))
+            return sum(self._terms.counts.of(tx, table, self._tokenizer.words(text), known).values())
 
         return having
 

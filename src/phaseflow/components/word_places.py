@@ -1,6 +1,7 @@
 """Where the words of a query stand in the passages of a knowledge base, as the full-text index says."""
 
 import sqlite3
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -46,9 +47,12 @@ class Tokenizer:
             connection.execute("DELETE FROM query")
         return _without_ends([row[0] for row in rows])
 
-    def keeps(self, word: str) -> bool:
-        """Whether a word of the index is found by an expression, in which it is stemmed once more."""
-        return self.words(word) == [word]
+    def kept(self, words: Sequence[str]) -> set[str]:
+        """Those words of the index that an expression finds, in which they are stemmed once more."""
+        again = self.words(" ".join(words))
+        if len(again) == len(words):  # at once: one by one, they take as long as it takes to count them
+            return {word for word, stemmed in zip(words, again, strict=True) if stemmed == word}
+        return {word for word in words if self.words(word) == [word]}
 
 
 def _without_ends(words: list[str]) -> list[str]:
@@ -76,24 +80,31 @@ class WordCounts:
         self._tokenizer = tokenizer
         self._kept: dict[tuple[int, str], tuple[int, int]] = {}
 
-    def of(self, tx: Transaction, table: int, word: str, known: Passages) -> int:
-        """About how many; where a word is not that of an expression, how often it stands there. Exactly below
-        ``MOST_COUNTED``."""
+    def of(self, tx: Transaction, table: int, words: Iterable[str], known: Passages) -> dict[str, int]:
+        """About how many have each word; where a word is not that of an expression, how often it stands there. Exactly
+        below ``MOST_COUNTED``."""
         passages = len(known.ids)
-        count, then = self._kept.get((table, word), (0, -1))
-        if then < 0 or abs(passages - then) * 10 > then:
-            if self._tokenizer.keeps(word):
+        counts: dict[str, int] = {}
+        missing = list[str]()
+        for word in dict.fromkeys(words):
+            counts[word], then = self._kept.get((table, word), (0, -1))
+            if then < 0 or abs(passages - then) * 10 > then:
+                missing.append(word)
+        kept = self._tokenizer.kept(missing) if missing else set[str]()
+        for word in missing:
+            if word in kept:
                 count, last = WordTable(tx, table).count_holding(f'"{word}"', MOST_COUNTED)
             else:
                 count, last = WordTable(tx, table).count(word, MOST_COUNTED)
-            if not count:
-                return 0  # looked for again next time: a word that came in since is found at once
             if count == MOST_COUNTED:
                 count = max(count, count * passages // max(1, int(known.ids.searchsorted(last))))
+            counts[word] = count
+            if not count:
+                continue  # looked for again next time: a word that came in since is found at once
             if len(self._kept) >= _MOST_COUNTS:
                 self._kept.clear()
             self._kept[table, word] = count, passages
-        return count
+        return counts
 
 
 @dataclass(frozen=True, slots=True)

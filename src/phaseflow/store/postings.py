@@ -222,11 +222,13 @@ class WordTable:
         # ``fts5vocab`` instead of MATCH with a rank: FTS5 ranks every passage that has any of the words before it
         # applies a limit, 4 s for common words among a million passages.
         columns = " ".join(f"WHEN '{name}' THEN {number << 20}" for number, name in enumerate(COLUMNS))
+        # A range compares the word of each row, which takes a tenth longer.
+        wanted, words = ("= ?2", (first,)) if first == last else ("BETWEEN ?2 AND ?3", (first, last))
         found = self.tx.row(
             "SELECT group_concat(doc, ' '), group_concat(place, ' ') FROM"
             f" (SELECT doc, offset + CASE col {columns} END AS place FROM word_places_{self.number}"
-            " WHERE term >= ?1 AND term <= ?2 LIMIT ?3)",
-            first, last, limit,
+            f" WHERE term {wanted} LIMIT ?1)",
+            limit, *words,
         )  # fmt: skip
         return (found[0] or "", found[1] or "") if found else ("", "")
 
