@@ -134,7 +134,8 @@ CREATE TABLE job_sources (
     PRIMARY KEY (job_seq, name)
 ) STRICT, WITHOUT ROWID;
 
--- What sources of the newest job have under uris that others hold: it is left out of the job.
+-- What sources of the newest job have under uris that others hold: it is left out of the job. Where source and holder are
+-- the same, a page that was read and is to be read again for its links: a shorter way to it was found.
 CREATE TABLE displaced_entries (
     id      INTEGER PRIMARY KEY,
     job_seq INTEGER NOT NULL REFERENCES ingestion_jobs (seq) ON DELETE CASCADE,

@@ -1,7 +1,7 @@
 """The gate: a closed one with nobody inside is a quiet phase."""
 
 import pytest
-from anyio import CancelScope, create_task_group, current_time, fail_after
+from anyio import CancelScope, create_task_group, current_time, fail_after, wait_all_tasks_blocked
 from anyio.lowlevel import checkpoint
 
 from phaseflow.actors.gate import Gate
@@ -132,3 +132,23 @@ async def test_a_sleep_before_an_open_gate_lasts_as_long_as_was_said(gate: Gate)
     began = current_time()
     await gate.sleep(0.02)
     assert current_time() - began >= 0.02
+
+
+async def test_closed_for_counts_from_the_last_time_that_it_closed() -> None:
+    gate = Gate(lambda: None)
+    gate.open()
+    ended_at: list[float] = []
+
+    async def wait() -> None:
+        await gate.closed_for(0.2)
+        ended_at.append(current_time())
+
+    with fail_after(5):
+        async with create_task_group() as tasks:
+            tasks.start_soon(wait)
+            gate.close()
+            await wait_all_tasks_blocked()
+            gate.open()
+            gate.close()
+            began = current_time()
+    assert ended_at[0] - began > 0.19

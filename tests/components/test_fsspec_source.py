@@ -294,6 +294,19 @@ async def test_a_read_that_hangs_does_not_hold_up_a_cancel(tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("hanging")
+async def test_a_read_that_hangs_does_not_hold_up_a_pause(tmp_path: Path) -> None:
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        job = await flow.start("kb", {"type": "fsspec", "url": "hanging://x"})
+        with anyio.fail_after(10):
+            while not _Hanging.calls:  # noqa: ASYNC110  # it happens in a thread
+                await anyio.sleep(0.01)
+            await flow.pause("kb")
+            async for status in job.watch():
+                if status.status == "paused":
+                    break
+
+
+@pytest.mark.usefixtures("hanging")
 async def test_a_read_that_hangs_is_given_up_after_its_time() -> None:
     loader = FsspecLoader(source("hanging://x"), total_s=0.05)
     entry = (await listed(loader))[0]

@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from phaseflow import GuardPolicy, JobStatus, JobStatusResponse, PhaseFlow, Policies, RateLimited, RetryPolicy
+from phaseflow.actors import source_reading
 from phaseflow.actors.document_reading import DocumentReader
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.actors.put_aside import MOST, PutAside
@@ -130,14 +131,18 @@ async def test_documents_that_are_skipped_while_they_are_aside_hold_nothing_up(
     assert 0 < shown < 5 * most, "and nobody looks again and again"
 
 
-async def test_with_a_depth_limit_the_deeper_ones_wait(database: Path) -> None:
+async def test_with_a_depth_limit_the_deeper_ones_wait_but_not_for_ever(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_reading, "LATE_BY_DEPTH_S", 2.0)
     uris = [f"{n}.txt" for n in range(40)]
     loader = Faulty(uris, {uris[0]: 1}, max_depth=3)
     async with flow_with(database, loader) as flow:
         await flow.start("kb")
         with anyio.fail_after(20):
             await until(flow, lambda s: is_waiting_after(39, s))
-        assert sorted(loader.read) == sorted(uris[1:])
+            assert sorted(loader.read) == sorted(uris[1:])
+            await until(flow, lambda s: is_waiting_after(78, s))
         await flow.cancel("kb")
 
 

@@ -182,6 +182,7 @@ async def test_pages_that_drip_fail_alone_and_the_wait_is_shown(database: Path) 
         failures = (await flow.failures("kb")).items
     assert (final.status, final.metrics.documents_loaded) == (JobStatus.COMPLETED, 2)
     assert [(one.uri, one.code) for one in failures] == [(f"{url}/slow", "too_slow")]
+    assert failures[0].error.endswith("gave up after 2 attempts")
     assert site.asked["/slow"] == 2
 
 

@@ -18,6 +18,11 @@ class ByteBudget:
         self._used = 0
         self._line: deque[tuple[int, anyio.Event]] = deque()
 
+    @property
+    def has_line(self) -> bool:
+        """Whether somebody waits for room."""
+        return bool(self._line)
+
     @asynccontextmanager
     async def room(self, size: int | None) -> AsyncIterator[None]:
         """Hold room for a document of so many bytes (None: unknown, and not counted) for the length of the block."""

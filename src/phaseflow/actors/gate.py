@@ -58,6 +58,15 @@ class Gate:
         with anyio.move_on_after(seconds):
             await self._closed.wait()
 
+    async def closed_for(self, seconds: float) -> None:
+        """Wait until the gate has been closed for so long, without an opening in between."""
+        while True:
+            await self._closed.wait()
+            with anyio.move_on_after(seconds) as waiting:
+                await self._opened.wait()
+            if waiting.cancelled_caught:
+                return
+
     async def until_drained(self) -> None:
         """Wait until nobody is inside a gate that stays closed."""
         while not self.is_drained:

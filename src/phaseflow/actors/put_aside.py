@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from math import inf
 
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.domain.vocabulary import WaitingOn
@@ -76,6 +77,18 @@ class PutAside:
         now = self._limits.now()
         waiting = [entry_id for entry_id, tries in self._tries.items() if tries.due > now]
         return waiting, [entry_id for entry_id, tries in self._tries.items() if tries.due <= now]
+
+    def late(self, after_s: float) -> list[int]:
+        """Those whose first attempt began so many seconds ago."""
+        since = self._limits.now() - after_s
+        return [entry_id for entry_id, tries in self._tries.items() if tries.began <= since]
+
+    def until_late_s(self, after_s: float) -> float:
+        """Seconds until there is another one of these."""
+        now = self._limits.now()
+        return min(
+            (left_s for tries in self._tries.values() if (left_s := tries.began + after_s - now) > 0), default=inf
+        )
 
     def next(self, waiting: Collection[int]) -> tuple[float, WaitingOn]:
         """Seconds until the first of those ``waiting`` may be tried again, and what it waits on."""

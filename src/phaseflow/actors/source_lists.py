@@ -51,6 +51,8 @@ class SourceLists:
             reader.name, [(e.uri, e.size, e.stamp, e.depth) for e in found], plan.target.kb_key,
             self._others, self._complete(tx, self._others - {reader.name}), follow=self._room(tx, reader),
         )  # fmt: skip
+        if reader.has_max_depth:
+            DisplacedEntries(tx, self._seq).read_again(reader.name, rows)
         new, unchanged = Frontier(tx, self._seq).add(
             rows, None if plan.full else reader.known, reader.max_entries,
             at=self._context.clock.now(), source=reader.name,

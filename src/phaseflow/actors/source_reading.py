@@ -1,6 +1,6 @@
 """How loading reads one source: lists it, then reads what is new, at the pace that the source allows."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from phaseflow.actors.document_reading import DocumentReader, Followed, Loaded, 
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.actors.put_aside import PutAside
-from phaseflow.background_task import only_error
+from phaseflow.actors.reading_window import BATCH, ReadingWindow
 from phaseflow.components.contained import contained
 from phaseflow.components.loader_answers import checked_page, pages_of
 from phaseflow.components.protocols import Document, Entry, Loader, Unchanged
@@ -25,15 +25,14 @@ from phaseflow.store.progress import PhaseProgress
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.twins import Twins
 
-BATCH = 32
-"""Documents read and stored together, where reading them takes no longer than ``_STORE_S``."""
-_STORE_S = 0.5
-"""What has been read waits no longer to be stored: a site that answers every ten seconds is lost a page by a kill, not
-a batch, and its progress is seen."""
 EXPECTED = 1000
 """Documents that a loader is told of at once."""
 IN_FLIGHT = 4
 """Documents read at once, unless the loader has an ``in_flight`` of its own."""
+LATE_S = 2.0
+"""Short ways come first, but for a page that takes longer than this nothing deeper waits."""
+LATE_BY_DEPTH_S = 10.0
+"""The same where the depth is limited. What was read meanwhile, and then turns out to lie nearer, is read again."""
 
 
 class _CannotList(Exception):
@@ -91,7 +90,9 @@ class SourceReader:
         self._documents = DocumentReader(
             loading.context, loading.gate, loader, self._limits, self._aside, self._pause_if
         )
-        self._waits_for_depth = getattr(loader, "max_depth", None) is not None
+        self.has_max_depth = getattr(loader, "max_depth", None) is not None
+        self._may_drop = bool(getattr(loader, "drops_reads", self.follows_links))
+        self._looked = 0.0
 
     async def run(self, is_listed: bool) -> None:
         """Read all there is, and what is asked for beside it, until the phase says that no more will come. What the
@@ -140,27 +141,34 @@ class SourceReader:
     async def _read_listed(self) -> None:
         while True:
             waiting, due = self._aside.sorted_out()
-            only = None if self._aside.has_room() else due
-            if page := await self.open_page(waiting, only):
+            if page := await self._open_more():
                 async with self._gate:
-                    await self._load(page)
-                failpoints.hit("loading.between")
-            elif due:
+                    await self._read_window(page)
+            elif due and not await self.open_page(only=due):
                 self._aside.drop(due)  # their time has come, and they are not in the list any more
             elif waiting:
                 await self._wait_for_those_aside(waiting)
             else:
                 return
 
-    async def open_page(self, aside: Sequence[int] = (), only: Sequence[int] | None = None) -> list[ListedEntry]:
+    async def _open_more(self, in_hand: Collection[int] = (), late: Collection[int] = ()) -> list[ListedEntry]:
+        """The next documents to be read, beside those in hand. Deeper ones wait for those that are neither ``late``
+        nor aside; where the depth is limited, for those aside too until they are late."""
+        waiting, due = self._aside.sorted_out()
+        due = [entry_id for entry_id in due if entry_id not in in_hand]
+        only = None if self._aside.has_room() else due
+        passed = self._aside.late(LATE_BY_DEPTH_S) if self.has_max_depth else waiting
+        return await self.open_page([*waiting, *in_hand], only, {*late, *passed}.difference(due))
+
+    async def open_page(
+        self, aside: Sequence[int] = (), only: Sequence[int] | None = None, passed: Collection[int] = ()
+    ) -> list[ListedEntry]:
         """The next documents that have not been read, then the pages that others hold, for their links; without those
-        put ``aside``, or of ``only`` these."""
+        put ``aside``, or of ``only`` these. None is deeper than one aside that is not ``passed``."""
         seq, most = self._context.plan.attempt.job_seq, max(BATCH, 2 * self._in_flight())
 
         def look(tx: Transaction) -> list[ListedEntry]:
-            page = Frontier(tx, seq).open_page(
-                self.name, most, self.known, aside=aside, only=only, by_depth=self._waits_for_depth
-            )
+            page = Frontier(tx, seq).open_page(self.name, most, self.known, aside=aside, only=only, passed=[*passed])
             if page or not self.follows_links:
                 return page
             return DisplacedEntries(tx, seq).open_page(self.name, most, aside=aside, only=only)
@@ -170,6 +178,8 @@ class SourceReader:
     async def _wait_for_those_aside(self, waiting: Sequence[int]) -> None:
         """Wait, outside the gate, until a document that failed for now may be tried again."""
         wait_s, reason = self._aside.next(waiting)
+        if self.has_max_depth:
+            wait_s = min(wait_s, self._aside.until_late_s(LATE_BY_DEPTH_S))
         async with self._gate:
             await self._documents.show(reason)
         began = self._limits.now()
@@ -199,40 +209,23 @@ class SourceReader:
             await self._context.write(lambda tx: self._loading.lists.store(tx, self, page or (), is_last=page is None))
             return page is not None
 
-    async def _load(self, page: list[ListedEntry]) -> None:
-        outcomes: dict[int, Outcome] = {}
-        ended = anyio.Event()
-        # A task of its own stores what has been read while the rest of the page is still being read, so that a slow
-        # document keeps nobody else's back. A failure is carried past it as a value: raised at once, it would cancel
-        # the storing, and what was read already would be read, and paid for, again.
-        async with anyio.create_task_group() as keeper:
-            keeper.start_soon(self._keep, page, outcomes, ended)
-            failure = await _failure_of(lambda: self._load_all(page, outcomes))
-            ended.set()
-        if failure is not None:
-            raise failure
+    async def _read_window(self, first: list[ListedEntry]) -> None:
+        window = ReadingWindow(
+            self._gate, self._limit, self._budget, open_more=self._open_more, read=self._read_one, keep=self._keep,
+            late_s=LATE_BY_DEPTH_S if self.has_max_depth else LATE_S, may_drop=self._may_drop,
+        )  # fmt: skip
+        self._looked = self._limits.now()
+        await window.run(first)
 
-    async def _load_all(self, page: list[ListedEntry], outcomes: dict[int, Outcome]) -> None:
-        async with anyio.create_task_group() as tasks:
-            for entry in page:
-                tasks.start_soon(self._load_one, entry, outcomes)
-
-    async def _keep(self, page: list[ListedEntry], outcomes: dict[int, Outcome], ended: anyio.Event) -> None:
-        """Store what has been read, until nothing more will be."""
-        is_last = False
-        looked = self._limits.now()
-        while not is_last:
-            with anyio.move_on_after(_STORE_S):
-                await ended.wait()
-            is_last = ended.is_set()
-            done = [(entry, outcomes.pop(entry.id)) for entry in page if entry.id in outcomes]
-            if done:
-                await self._loading.store(self, done)
-            since, looked = looked, self._limits.now()
-            stored = any(isinstance(outcome, Document | Unchanged | Followed) for _, outcome in done)
-            self._pause_if(self._limits.why_stalled(looked - since, stored=stored))
-            if not is_last:
-                await self._say_what_takes_long()
+    async def _keep(self, done: list[Loaded], reads_on: bool) -> None:
+        """Store what has been read."""
+        if done:
+            await self._loading.store(self, done)
+        since, self._looked = self._looked, self._limits.now()
+        stored = any(isinstance(outcome, Document | Unchanged | Followed) for _, outcome in done)
+        self._pause_if(self._limits.why_stalled(self._looked - since, stored=stored))
+        if reads_on:
+            await self._say_what_takes_long()
 
     def _pause_if(self, reason: str | None) -> bool:
         """Pause the phase for a reason, unless other sources still have something to read: they are not held up."""
@@ -241,12 +234,10 @@ class SourceReader:
         self._loading.hold(reason)
         return True
 
-    async def _load_one(self, entry: ListedEntry, outcomes: dict[int, Outcome]) -> None:
+    async def _read_one(self, entry: ListedEntry) -> Outcome | None:
         self._limit.total_tokens = self._in_flight()  # it may follow what documents take
-        async with self._limit, self._budget.room(entry.size):
-            # Without room it stays open in the list, for a later page.
-            if self._aside.has_room(entry.id) and (outcome := await self._documents.read(entry)) is not None:
-                outcomes[entry.id] = outcome
+        # Without room it stays open in the list, for later.
+        return await self._documents.read(entry) if self._aside.has_room(entry.id) else None
 
     async def _say_what_takes_long(self) -> None:
         words = self._context.plan.components.working_on
@@ -255,12 +246,3 @@ class SourceReader:
             attempt = self._context.plan.attempt
             await self._context.write(lambda tx: PhaseProgress(tx, attempt, JobPhase.LOADING).note(note))
         self._note = note
-
-
-async def _failure_of(work: Callable[[], Awaitable[None]]) -> Exception | None:
-    try:
-        await work()
-    except Exception as error:  # noqa: BLE001  # raised once what was read is stored
-        cause = only_error(error)
-        return cause if isinstance(cause, Exception) else error
-    return None

@@ -111,7 +111,10 @@ class Loader(Protocol):
     Optional attributes, with their defaults: ``in_flight: int`` (4: documents read at once),
     ``max_entries: int | None`` (None: documents of one crawl, in the order found; more are left out),
     ``follows_links: bool`` (False: a document that could not be read may hide others, so that none counts as gone),
-    ``max_depth: int | None`` (None; with it deeper documents wait for those that failed for now and are tried again),
+    ``max_depth: int | None`` (None; with it deeper documents wait up to ten seconds for those that hang, or that failed
+    for now and are tried again; one that then turns out to lie nearer is read once more),
+    ``drops_reads: bool`` (as ``follows_links``: what is still being read a second after a pause is cancelled, and read
+    again when the job goes on),
     ``expect_documents(documents: Sequence[tuple[str, bytes]])`` (called before the first ``load``, with the uri and the
     ``content_hash`` of each document that the knowledge base has of this source).
     """

@@ -132,15 +132,16 @@ class Frontier:
         *,
         aside: Sequence[int] = (),
         only: Sequence[int] | None = None,
-        by_depth: bool = False,
+        passed: Sequence[int] = (),
     ) -> list[ListedEntry]:
         """The first documents of a source not read yet, all of the lowest depth there is: short ways come first.
 
         ``known`` is (KB key, index version, recipe, its mark) of what is searchable. Those with the ids ``aside`` are
-        left out; ``by_depth``, none is deeper than they are. With ``only``, those with these ids are all that there is.
+        left out, but none is deeper than those of them that are not ``passed``. With ``only``, those with these ids
+        are all that there is.
         """
         among = f"{'NOT IN' if only is None else 'IN'} (SELECT value FROM json_each(?8))"
-        lowest = "" if by_depth and only is None else f" AND id {among}"
+        lowest = "NOT IN (SELECT value FROM json_each(?9))" if only is None else among
         rows = self.tx.rows(
             "SELECT e.id, e.uri, e.size, e.stamp, e.depth, iif(r.anew, NULL, d.content_hash),"
             " iif(d.source = e.source, d.stamp, NULL), e.source,"
@@ -153,9 +154,9 @@ class Frontier:
             f"  AND d.{IS_SEARCHABLE} AND d.recipe IN (?5, ?5 || ?6)"
             f" WHERE e.job_seq = ?1 AND e.source = ?7 AND e.{IS_LISTED} AND e.id {among}"
             "  AND e.depth = (SELECT min(depth) FROM job_entries"
-            f"   WHERE job_seq = ?1 AND source = ?7 AND {IS_LISTED}{lowest})"
+            f"   WHERE job_seq = ?1 AND source = ?7 AND {IS_LISTED} AND id {lowest})"
             " ORDER BY e.id LIMIT ?2",
-            self.job_seq, limit, *known, source, json_array(aside if only is None else only),
+            self.job_seq, limit, *known, source, json_array(aside if only is None else only), json_array(passed),
         )  # fmt: skip
         return [ListedEntry(*row) for row in rows]
 
@@ -180,7 +181,8 @@ class Frontier:
         """How many more documents of a source a crawl of at most ``most`` takes."""
         found = self.tx.value(
             "SELECT (SELECT count(*) FROM job_entries WHERE job_seq = ?1 AND source = ?2) + (SELECT count(*)"
-            f" FROM displaced_entries WHERE job_seq = ?1 AND source = ?2 AND reading <> {Reading.NOT})",
+            f" FROM displaced_entries WHERE job_seq = ?1 AND source = ?2 AND holder <> ?2"
+            f" AND reading <> {Reading.NOT})",
             self.job_seq, source,
         )  # fmt: skip
         return max(0, most - int(found))

@@ -1,5 +1,7 @@
 """Documents that sources have under uris that others hold: a uri is one document, and it stays with its holder.
 
+Beside them, those that a source holds itself and has to read once more for their links (``holder`` is ``source``).
+
 What was pushed goes before what any source has. Between sources, the one that the catalogue names keeps a uri for as
 long as it is a source of the knowledge base: which of two lists first differs from job to job.
 """
@@ -12,7 +14,7 @@ from typing import NamedTuple
 
 from phaseflow.store.catalogue import PUSH
 from phaseflow.store.crawl_frontier import ListedEntry
-from phaseflow.store.states import IS_TO_BE_FOLLOWED, Reading
+from phaseflow.store.states import IS_TO_BE_FOLLOWED, WAS_READ, Reading
 from phaseflow.store.transaction import Transaction, json_array
 
 Found = tuple[str, int | None, str | None, int]
@@ -54,7 +56,7 @@ class DisplacedEntries:
         uris = json_array([row[0] for row in found])
         before = set(
             self.tx.rows(
-                "SELECT holder, uri FROM displaced_entries WHERE job_seq = ?1 AND source = ?2"
+                "SELECT holder, uri FROM displaced_entries WHERE job_seq = ?1 AND source = ?2 AND holder <> ?2"
                 " AND uri IN (SELECT value FROM json_each(?3))",
                 self.job_seq, source, uris,
             )
@@ -73,16 +75,47 @@ class DisplacedEntries:
             self.tx.run(
                 "INSERT INTO displaced_entries (job_seq, source, holder, uri, size, stamp, depth, reading)"
                 " SELECT ?1, ?2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4,"
-                f" iif(key < ?4, {Reading.LISTED}, {Reading.NOT:d}) FROM json_each(?3)",
+                f" iif(key < ?4, {Reading.LISTED}, {Reading.NOT:d}) FROM json_each(?3) WHERE true"
+                " ON CONFLICT (job_seq, source, uri)"
+                " DO UPDATE SET holder = excluded.holder, reading = excluded.reading",
                 self.job_seq, source, json_array([(holder, *rows[uri]) for holder, uri in sorted(more)]), follow,
             )  # fmt: skip
         if more or less:
             self._count(source, Counter(holder for holder, _ in more), Counter(holder for holder, _ in less))
         return [row for row in found if row[0] not in held]
 
+    def read_again(self, source: str, found: Sequence[Found]) -> None:
+        """Have pages of a source be read for what they lead to once more, where a shorter way to them was ``found``
+        after they had been read: how far a crawl of limited depth goes from a page follows from its own depth."""
+        rows, again = json_array(found), "DO UPDATE SET depth = excluded.depth, reading = excluded.reading"
+        self.tx.run(
+            "INSERT INTO displaced_entries (job_seq, source, holder, uri, depth, reading)"
+            f" SELECT ?1, ?2, d.holder, d.uri, f.value ->> 3, {Reading.LISTED:d} FROM json_each(?3) AS f"
+            " CROSS JOIN displaced_entries AS d ON d.job_seq = ?1 AND d.source = ?2 AND d.uri = f.value ->> 0"
+            f" WHERE d.depth > f.value ->> 3 AND d.reading <> {Reading.NOT:d}"
+            f" ON CONFLICT (job_seq, source, uri) {again}",
+            self.job_seq, source, rows,
+        )  # fmt: skip
+        nearer = self.tx.rows(
+            "INSERT INTO displaced_entries (job_seq, source, holder, uri, depth, reading)"
+            f" SELECT ?1, ?2, ?2, e.uri, f.value ->> 3, {Reading.LISTED:d} FROM json_each(?3) AS f"
+            " CROSS JOIN job_entries AS e ON e.job_seq = ?1 AND e.uri = f.value ->> 0"
+            f" WHERE e.source = ?2 AND e.{WAS_READ} AND e.depth > f.value ->> 3"
+            "  AND NOT EXISTS (SELECT 1 FROM ingestion_jobs AS j JOIN catalogue AS c ON c.kb_id = j.kb_id"
+            "   AND c.uri = e.uri AND c.skipped WHERE j.seq = ?1)"
+            f" ON CONFLICT (job_seq, source, uri) {again} RETURNING uri, depth",
+            self.job_seq, source, rows,
+        )  # fmt: skip
+        if nearer:
+            self.tx.run(
+                "INSERT INTO job_entries (job_seq, uri, depth) SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2)"
+                " WHERE true ON CONFLICT (job_seq, uri) DO UPDATE SET depth = excluded.depth",
+                self.job_seq, json_array(nearer),
+            )  # fmt: skip
+
     def has_any(self, holder: str) -> bool:
         """Whether anything of other sources is left out because of this one."""
-        sql = "SELECT 1 FROM displaced_entries WHERE job_seq = ? AND holder = ? LIMIT 1"
+        sql = "SELECT 1 FROM displaced_entries WHERE job_seq = ? AND holder = ? AND source <> holder LIMIT 1"
         return self.tx.row(sql, self.job_seq, holder) is not None
 
     def open_page(
@@ -117,7 +150,8 @@ class DisplacedEntries:
         rows = self.tx.rows(
             "SELECT d.source, d.uri, d.size, d.stamp, d.depth,"
             " EXISTS (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?1 AND e.uri = d.uri)"
-            " FROM displaced_entries AS d WHERE d.job_seq = ?1 AND d.holder = ?2 AND (d.source, d.uri) > (?3, ?4)"
+            " FROM displaced_entries AS d WHERE d.job_seq = ?1 AND d.holder = ?2 AND d.source <> ?2"
+            "  AND (d.source, d.uri) > (?3, ?4)"
             " ORDER BY d.source, d.uri LIMIT ?5",
             self.job_seq, holder, *after, limit,
         )  # fmt: skip

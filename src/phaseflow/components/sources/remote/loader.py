@@ -18,6 +18,7 @@ from phaseflow.components.sources.remote.listing import Listing, size_of, stamp_
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.components.workers.recognition import AnyPool
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
 from phaseflow.domain.remote_sources import FsspecSource
 
@@ -43,6 +44,8 @@ class FsspecLoader:
 
     An unchanged file is not read: its ETag or checksum, else its size and time of change, are those of last time.
     """
+
+    drops_reads = True
 
     def __init__(
         self,
@@ -106,7 +109,7 @@ class FsspecLoader:
             if self._slow[entry.uri] < _SLOW_TRIES:
                 raise
             del self._slow[entry.uri]
-            raise DocumentError(str(error), code="too_slow") from error
+            raise DocumentError(f"{error}; gave up after {counted(_SLOW_TRIES, 'attempt')}", code="too_slow") from error
         self._slow.pop(entry.uri, None)
         return found
 

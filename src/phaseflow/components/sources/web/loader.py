@@ -24,13 +24,14 @@ from phaseflow.components.sources.web.standing import Standing, wanted
 from phaseflow.components.sources.web.start_urls import Seeds, given_pages
 from phaseflow.components.sources.web.twins import Twins
 from phaseflow.components.workers.recognition import AnyPool
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError, SourceDown, SourceNotAllowed
 from phaseflow.domain.settings import WebSource
 
 _USER_AGENT = "phaseflow"
 _MOST_IN_FLIGHT = 16
 _SLOW_TRIES = 2
-"""Attempts at a page that is answered too slowly: each takes a minute, and the next page waits behind it."""
+"""Attempts at a page that is answered too slowly: each takes a minute and one of the few requests at once."""
 _NOINDEX = "asks not to be indexed"
 
 Outcome = Document | Unchanged | Skipped
@@ -118,7 +119,7 @@ class WebLoader:
             if self._slow[entry.uri] < _SLOW_TRIES:
                 raise
             del self._slow[entry.uri]
-            raise DocumentError(str(error), code="too_slow") from error
+            raise DocumentError(f"{error}; gave up after {counted(_SLOW_TRIES, 'attempt')}", code="too_slow") from error
         except SourceNotAllowed as error:
             raise DocumentError(str(error), code="source_not_allowed") from error
         except SiteDown as error:

@@ -1,0 +1,148 @@
+"""Which documents of a source are read at once: as some are stored, the next ones of its list are opened."""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AsyncExitStack
+
+import anyio
+import anyio.abc
+
+from phaseflow.actors.byte_budget import ByteBudget
+from phaseflow.actors.document_reading import Loaded, Outcome
+from phaseflow.actors.gate import Gate
+from phaseflow.background_task import only_error
+from phaseflow.store import failpoints
+from phaseflow.store.crawl_frontier import ListedEntry
+
+BATCH = 32
+"""Documents stored together, where reading them takes no longer than ``_LOOK_S``."""
+_LOOK_S = 0.5
+"""What has been read waits no longer to be stored: a site that answers every ten seconds is lost a page by a kill, not
+a batch, and its progress is seen."""
+DROP_S = 1.0
+"""How long a page that is being read may keep a phase from its pause; then it is dropped, and read again later."""
+
+OpenMore = Callable[[Collection[int], Collection[int]], Awaitable[list[ListedEntry]]]
+"""The next documents of the list without those in hand; the second ones of them do not keep deeper ones back."""
+Read = Callable[[ListedEntry], Awaitable[Outcome | None]]
+"""Reads a document. None where it stays open in the list."""
+Keep = Callable[[list[Loaded], bool], Awaitable[None]]
+"""Stores what has been read, if anything; the flag says whether others are still being read."""
+
+
+class ReadingWindow:
+    """Documents of one source on their way: a slow one takes up a place and keeps no other back.
+
+    ``limiter`` says how many are read at once. A document holds its room in ``budget`` until it is stored. After
+    ``late_s`` those that are deeper do not wait for it any longer. ``may_drop``: what hangs when the gate closes is
+    dropped, and stays open in the list.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        limiter: anyio.CapacityLimiter,
+        budget: ByteBudget,
+        *,
+        open_more: OpenMore,
+        read: Read,
+        keep: Keep,
+        late_s: float,
+        may_drop: bool,
+    ) -> None:
+        self._gate = gate
+        self._limiter = limiter
+        self._budget = budget
+        self._open_more = open_more
+        self._read = read
+        self._keep = keep
+        self._late_s = late_s
+        self._may_drop = may_drop
+        self._in_hand: dict[int, ListedEntry] = {}  # in the order in which they were opened
+        self._reading: set[int] = set()
+        self._began: dict[int, float] = {}
+        self._outcomes: dict[int, Outcome] = {}
+        self._failure: Exception | None = None
+        self._is_dropped = False
+        self._changed, self._stored = anyio.Event(), anyio.Event()
+
+    async def run(self, first: Sequence[ListedEntry]) -> None:
+        """Read documents, the ``first`` ones and what follows them in the list, until there is nothing to be read now,
+        or the gate has closed. Call it inside the gate.
+
+        Raises what reading one has raised, once what was read before is stored. Cancelling drops what is not stored.
+        """
+        async with anyio.create_task_group() as tasks:
+            if self._may_drop:
+                tasks.start_soon(self._drop_when_closed)
+            self._begin(tasks, first)
+            while self._in_hand and self._failure is None and not self._is_dropped:
+                if self._gate.is_open and len(self._in_hand) <= max(BATCH, 2 * self._limiter.total_tokens):
+                    self._begin(tasks, await self._open_more(self._in_hand, self._late()))
+                await self._wait()
+                await self._store()
+                failpoints.hit("loading.between")
+            tasks.cancel_scope.cancel()
+        if self._outcomes:
+            await self._store()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _drop_when_closed(self) -> None:
+        await self._gate.closed_for(DROP_S)
+        self._is_dropped = True
+        self._changed.set()
+
+    def _begin(self, tasks: anyio.abc.TaskGroup, entries: Sequence[ListedEntry]) -> None:
+        for entry in entries:
+            self._in_hand[entry.id] = entry
+            self._reading.add(entry.id)
+            tasks.start_soon(self._read_one, entry)
+
+    async def _read_one(self, entry: ListedEntry) -> None:
+        outcome = None
+        async with AsyncExitStack() as room:
+            try:
+                async with self._limiter:
+                    await room.enter_async_context(self._budget.room(entry.size))
+                    self._began[entry.id] = anyio.current_time()
+                    outcome = await self._read(entry)
+            except Exception as error:  # noqa: BLE001  # raised by ``run``: from here it would cancel what is being stored
+                cause = only_error(error)
+                self._failure = self._failure or (cause if isinstance(cause, Exception) else error)
+            self._reading.discard(entry.id)
+            self._began.pop(entry.id, None)
+            if outcome is None:
+                del self._in_hand[entry.id]
+            else:
+                self._outcomes[entry.id] = outcome
+            if self._has_news():
+                self._changed.set()
+            if outcome is not None and entry.size:
+                await self._stored.wait()
+
+    async def _wait(self) -> None:
+        """Wait until it is time to store something, or to look what has become of the gate and the list."""
+        self._changed = anyio.Event()
+        if not self._has_news():
+            with anyio.move_on_after(_LOOK_S):
+                await self._changed.wait()
+
+    def _has_news(self) -> bool:
+        if self._failure is not None or self._is_dropped or not self._reading or len(self._outcomes) >= BATCH:
+            return True
+        return bool(self._outcomes) and (self._budget.has_line or all(map(self._is_late, self._reading)))
+
+    async def _store(self) -> None:
+        done = [(self._in_hand[key], self._outcomes.pop(key)) for key in [*self._in_hand] if key in self._outcomes]
+        stored, self._stored = self._stored, anyio.Event()
+        await self._keep(done, bool(self._reading))
+        for entry, _ in done:  # only now: else they would be opened again
+            del self._in_hand[entry.id]
+        stored.set()
+
+    def _late(self) -> list[int]:
+        return [entry_id for entry_id in self._in_hand if self._is_late(entry_id)]
+
+    def _is_late(self, entry_id: int) -> bool:
+        began = self._began.get(entry_id)
+        return began is not None and anyio.current_time() - began >= self._late_s

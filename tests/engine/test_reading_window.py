@@ -1,0 +1,85 @@
+"""A page that hangs takes up one place of a crawl: the others are read, and a pause does not wait for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from phaseflow import JobStatus, PhaseFlow, Policies, RetryPolicy
+from phaseflow.actors import source_reading
+from phaseflow.components.sources.web import WebLoader
+from phaseflow.domain.settings import WebSource
+from phaseflow.domain.status import JobStatusResponse
+from phaseflow.flow.inputs import Source
+from tests.components.web_site import QUICK, Reply, WebSite, html
+from tests.engine.components import CountingEmbedder
+from tests.engine.test_control import finished, until
+
+HANGS = Reply(hang=True)
+
+
+def flow_with(database: Path, policies: Policies | None = None) -> PhaseFlow:
+    def loader(source: Source) -> WebLoader:
+        assert isinstance(source, WebSource)
+        return WebLoader(source, allow_private=["127.0.0.1"], limits=QUICK)
+
+    return PhaseFlow(database, loader=loader, embedder=CountingEmbedder(), policies=policies or Policies())
+
+
+def has_read(count: int) -> Callable[[JobStatusResponse], bool]:
+    return lambda status: status.phase_details[0].items_processed == count
+
+
+async def test_one_page_that_hangs_keeps_no_other_back_and_no_pause(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_reading, "LATE_S", 0.2)
+    pages = {"/": html(*(f"/{n}" for n in range(60)), title="Home", text="home")}
+    for n in range(60):
+        pages[f"/{n}"] = html(f"/{n}/deeper", title=f"Page {n}", text=f"word{n}")
+        pages[f"/{n}/deeper"] = html(title=f"Deeper {n}", text=f"deep{n}")
+    hanging = pages["/3"]
+    async with WebSite({**pages, "/3": HANGS}) as site, flow_with(database) as flow:
+        job = await flow.start("kb", {"type": "web", "urls": [site.url + "/"]})
+        with anyio.fail_after(20):  # of the minute that the page would have
+            await until(flow, has_read(1 + 59 + 59))
+            await flow.pause("kb")
+            await until(flow, lambda s: s.status is JobStatus.PAUSED)
+            asked = site.paths.total()
+            site.pages["/3"] = hanging
+            assert site.paths.total() == asked
+            await flow.resume("kb")
+            final = await finished(job)
+    assert (final.status, final.metrics.documents_loaded, final.metrics.documents_failed) == (
+        JobStatus.COMPLETED,
+        121,
+        0,
+    ), "what was dropped is read after the pause, and nothing else"
+    assert {path for path, times in site.paths.items() if times > 1} - {"/robots.txt"} == {"/3"}
+
+
+async def test_what_turns_out_to_lie_nearer_is_read_again_for_its_links(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_reading, "LATE_BY_DEPTH_S", 0.1)
+    pages = {
+        "/": html("/late", "/one", title="Home", text="home"),
+        "/late": Reply(b"", 500),
+        "/one": html("/two", title="One", text="one"),
+        "/two": html("/near", title="Two", text="two"),
+        "/near": html("/end", title="Near", text="near"),
+        "/end": html("/beyond", title="End", text="end"),
+        "/beyond": html(title="Beyond", text="beyond"),
+    }
+    patient = Policies(retry=RetryPolicy(first_s=1.5))
+    async with WebSite(pages) as site, flow_with(database, patient) as flow:
+        job = await flow.start("kb", {"type": "web", "urls": [site.url + "/"], "max_depth": 3})
+        with anyio.fail_after(20):
+            await until(flow, has_read(4))
+            site.pages["/late"] = html("/near", title="Late", text="late")
+            final = await finished(job)
+        found = {each.uri.removeprefix(site.url) for each in (await flow.documents("kb")).items}
+    assert (final.status, final.metrics.documents_loaded) == (JobStatus.COMPLETED, 6)
+    assert found == {"/", "/late", "/one", "/two", "/near", "/end"}, "as if /late had answered at once"
+    assert site.paths["/near"] == 2
