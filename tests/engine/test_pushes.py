@@ -22,6 +22,7 @@ from phaseflow import (
     UploadSource,
 )
 from phaseflow.actors import indexing, requests
+from phaseflow.components.protocols import Document, Entry, Known
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.store import failpoints
 from tests.engine.components import CountingEmbedder, write_folder
@@ -103,6 +104,44 @@ async def test_a_push_joins_a_job_that_still_loads(tmp_path: Path, flow: PhaseFl
     assert (final.metrics.documents_found, final.metrics.documents_loaded) == (2, 2)
     assert len((await flow.jobs("kb")).items) == 1
     await searchable(flow, "a", "doc000.md")
+
+
+class SlowLoader:
+    """A source of one document, which is being read until ``go_on``."""
+
+    def __init__(self) -> None:
+        self.is_read, self.go_on = anyio.Event(), anyio.Event()
+
+    async def list(self) -> AsyncIterator[list[Entry]]:
+        yield [Entry("slow")]
+
+    async def load(self, entry: Entry, known: Known | None) -> Document:
+        self.is_read.set()
+        await self.go_on.wait()
+        return Document(entry, "The letter slow.", "slow", "text/plain", b"slow")
+
+
+async def test_pushes_beside_a_source_that_is_read_are_taken_together_and_wake_nobody(
+    database: Path, embedder: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "TOGETHER_S", 60)
+    loader, taken = SlowLoader(), list[None]()
+    failpoints.install("loading.taken", lambda: taken.append(None))
+    async with PhaseFlow(database, embedder=embedder, loader=loader) as flow:
+        with anyio.fail_after(20):
+            job = await flow.start("kb", FolderSource("any"))
+            await loader.is_read.wait()
+            await flow.add("kb", [note("first")])
+            await searchable(flow, "first")
+            feed = flow.tracker.feed
+            revision, woken = feed.revision("kb"), flow._engine.scheduler._woken
+            for number in range(20):
+                await flow.add("kb", [note(f"n{number}")])
+            assert (len(taken), feed.has_moved("kb", revision), woken.is_set()) == (1, False, False)
+            loader.go_on.set()
+            assert (await job.wait()).metrics.documents_loaded == 22
+        assert len(taken) == 2
+    failpoints.clear()
 
 
 async def test_a_push_into_a_job_that_has_loaded_waits_for_the_next_one(

@@ -17,6 +17,9 @@ _TAKE: Final = 500
 """Documents taken in one transaction."""
 LINGER_S: Final = 0.5
 """How long a job that only takes what is asked for waits for more: so that a thousand pushes make a few jobs."""
+TOGETHER_S: Final = 0.2
+"""While other documents are read, what is asked for is taken no more often than this: however little it is, each of the
+four phases makes a batch of it."""
 _TAKE_S: Final = 30.0
 """How long a job takes what is asked for once it has read all else: then it is the turn of another job."""
 
@@ -32,6 +35,7 @@ class Requests:
         self._gate = gate
         self._noted = anyio.Event()
         self._until: float | None = None
+        self._taken_at = float("-inf")
         self._idle = 0
         self._changed = anyio.Event()
         self._round = anyio.Event()
@@ -53,6 +57,7 @@ class Requests:
         while not self._is_over:
             await self._changed.wait()
             self._changed = anyio.Event()
+            await self._collect(readers)
             found = self._noted.is_set() and await self.take()
             # The phase may end only when all readers are idle at once and the store has nothing for them: a reader that
             # found nothing may have looked a moment before something was taken.
@@ -75,17 +80,32 @@ class Requests:
 
     async def take(self) -> bool:
         """Take all that waits; whether there was anything."""
-        key, found = self._context.plan.target.kb_key, False
-        while self._until is None or anyio.current_time() < self._until:
+        key, taken, found = self._context.plan.target.kb_key, _TAKE, False
+        while taken == _TAKE and not self._is_ended:
             async with self._gate:
-                self._noted = anyio.Event()
+                self._noted = anyio.Event()  # before the look: what is committed after it is told of again
                 if not await self._context.database.read(lambda tx: Inbox(tx, key).has_waiting()):
                     return found
-                await self._context.write(self._take)
-            found = True
+                taken = await self._context.write(self._take)
+            found, self._taken_at = True, anyio.current_time()
             failpoints.hit("loading.taken")
-        self._noted = anyio.Event()
+        if self._is_ended:
+            self._noted = anyio.Event()
         return found
+
+    @property
+    def _is_ended(self) -> bool:
+        return self._until is not None and anyio.current_time() >= self._until
+
+    async def _collect(self, readers: int) -> None:
+        """Wait for more of what is asked for, while any of the readers has other documents to read."""
+        while self._noted.is_set() and self._idle < readers and not self._is_ended:
+            wait_s = self._taken_at + TOGETHER_S - anyio.current_time()
+            if wait_s <= 0:
+                return
+            with anyio.move_on_after(wait_s):
+                await self._changed.wait()
+                self._changed = anyio.Event()
 
     async def take_more(self) -> bool:
         """Whether more is asked for, when all else is read. A job that does nothing else waits a little for it."""
@@ -103,8 +123,9 @@ class Requests:
         """A reader may have looked just before something was taken."""
         return Frontier(tx, self._context.plan.attempt.job_seq).has_unread()
 
-    def _take(self, tx: Transaction) -> None:
+    def _take(self, tx: Transaction) -> int:
         plan = self._context.plan
         failpoints.hit("loading.taking")
-        found = Inbox(tx, plan.target.kb_key).take(plan.attempt.job_seq, _TAKE, plan.components.loaders)
-        self._context.advance(tx, JobPhase.LOADING, Done(found=found))
+        taken, new = Inbox(tx, plan.target.kb_key).take(plan.attempt.job_seq, _TAKE, plan.components.loaders)
+        self._context.advance(tx, JobPhase.LOADING, Done(found=new))
+        return taken

@@ -22,11 +22,13 @@ from phaseflow.flow.inputs import File, as_files, as_new_documents
 from phaseflow.store.catalogue import PUSH, Catalogue, KnownDocument
 from phaseflow.store.inbox import Inbox
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
-from phaseflow.store.pushed import Push, Pushed, PushedDocuments
+from phaseflow.store.pushed import INLINE_BYTES, Push, Pushed, PushedDocuments
 from phaseflow.store.transaction import Transaction
 
 _DISCARD_S = 2.0
 """How long an upload that was given up may take to go; what is left then, goes when the next engine starts."""
+_SMALL = INLINE_BYTES // 4
+"""So many characters are taken here, not in a thread: it takes less time than the way there, and is never a file."""
 TOGETHER = 100
 """Documents of a program that are stored in one transaction."""
 
@@ -52,14 +54,23 @@ class Documents:
         if not given:
             raise InvalidRequest("documents", "there is none; give at least one")
         check_kb_id(kb_id)
-        await self._engine.read(partial(self._check_free, kb_id=kb_id, uris=[each.uri for each in given]))
+        if len(given) > TOGETHER:  # before anything is stored; what is stored at once is looked at there
+            await self._engine.read(partial(self._check_free, kb_id=kb_id, uris=[each.uri for each in given]))
         for first in range(0, len(given), TOGETHER):
-            async with self.receiving(kb_id) as batch:
-                for each in given[first : first + TOGETHER]:
-                    await anyio.to_thread.run_sync(_take_text, batch, each)
-                taken = await self.take_in(kb_id, batch)
+            taken = await self._add_some(kb_id, given[first : first + TOGETHER])
             uris |= dict.fromkeys(taken.uris)
         return Taken(list(uris), taken.job_id)
+
+    async def _add_some(self, kb_id: str, given: Sequence[NewDocument]) -> Taken:
+        if sum(len(each.text) for each in given) <= _SMALL:
+            batch = UploadBatch(self._engine.uploads)  # which touches no disk for it, so there is nothing to discard
+            for each in given:
+                _take_text(batch, each)
+            return await self.take_in(kb_id, batch)
+        async with self.receiving(kb_id) as batch:
+            for each in given:
+                await anyio.to_thread.run_sync(_take_text, batch, each)
+            return await self.take_in(kb_id, batch)
 
     async def add_files(self, kb_id: str, files: Iterable[File], metadata: Mapping[str, Any] | None) -> Taken:
         """Push files, all of them or none."""

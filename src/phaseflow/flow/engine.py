@@ -143,7 +143,8 @@ class Engine:
             return value, made or Jobs(tx).latest_id(kb_id), made is not None
 
         def written(result: tuple[T, str | None, bool]) -> None:
-            hub.feed.touch(kb_id)
+            # A push beside a job changes no more than counts: those who watch need not look again for each of them.
+            hub.feed.touch(kb_id, progress_only=taken_out is None and not result[2])
             if result[2]:
                 scheduler.abandon(kb_id)
             supervisor = scheduler.supervisor_of(kb_id)

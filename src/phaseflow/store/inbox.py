@@ -49,8 +49,9 @@ class Inbox:
             self.tx.row("SELECT 1 FROM requests WHERE kb_id = ? AND job_seq IS NULL LIMIT 1", self.kb_key) is not None
         )
 
-    def take(self, job_seq: int, limit: int, sources: Collection[str]) -> int:
-        """Take up to ``limit`` documents that wait into the entries of the open job; how many of them are new to it.
+    def take(self, job_seq: int, limit: int, sources: Collection[str]) -> tuple[int, int]:
+        """Take up to ``limit`` documents that wait into the entries of the open job: (how many there were, how many of
+        them are new to it).
 
         One that it has listed and not read yet is as it was. One that it is done with waits for the next job. Of those
         whose source the job does not have, the source ``push`` finds that they are gone.
@@ -74,7 +75,7 @@ class Inbox:
             "INSERT INTO job_entries (job_seq, uri, source) SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2)",
             job_seq, json_array(new),
         )  # fmt: skip
-        return len(new)
+        return len(found), len(new)
 
     def settle(self, job_seq: int, uris: Sequence[str]) -> None:
         """A job is done with these documents: they are searchable, unchanged, or failed."""

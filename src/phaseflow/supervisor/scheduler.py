@@ -115,9 +115,9 @@ class Scheduler:
 
     def asked(self, kb_id: str) -> None:
         """Something has come into the inbox of a knowledge base: the open job may take it, else a new one is due."""
-        supervisor = self.supervisor_of(kb_id)
-        if supervisor is not None:
-            supervisor.asked()
+        if (supervisor := self.supervisor_of(kb_id)) is not None:
+            supervisor.asked()  # at its end it is looked again: pushes beside a job are no looks at the queue
+            return
         self._own_jobs.note(kb_id)
         self.wake()
 
