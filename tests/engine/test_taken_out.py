@@ -1,5 +1,6 @@
 """Documents that are skipped or deleted while a job has them in hand: no phase goes on, and nothing more is paid."""
 
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import anyio
 import pytest
 
 from phaseflow import DocumentStatus, JobStatus, PhaseFlow, UploadSource
+from phaseflow.actors import embedding_calls
+from phaseflow.actors.release import OrderedRelease
 from phaseflow.domain.status import JobStatusResponse, KnowledgeBase
 from phaseflow.domain.vocabulary import JobPhase
 from tests.engine.components import CountingEmbedder, SpinningChunker
@@ -120,6 +123,37 @@ async def test_what_is_taken_out_while_it_is_embedded_is_not_paid_for(
     await until_removed(flow._engine.hub.database)
     assert select(database, "SELECT count(*) FROM documents") == [(COUNT - 2,)]
     assert select(database, "SELECT count(*) FROM chunks WHERE id >> 20 NOT IN (SELECT id FROM documents)") == [(0,)]
+
+
+class Everything(OrderedDict[bytes, None]):
+    """As if every text had been answered before, so that each is looked up once more before the call."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+async def test_what_is_taken_out_during_the_last_look_before_a_call_is_not_paid_for(
+    flow: PhaseFlow, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, skipped = OrderedRelease.known, list[str]()
+
+    async def known_and_skipped(release: OrderedRelease, hashes: Sequence[bytes]) -> set[bytes]:
+        found = await known(release, hashes)
+        if embedder.asked and len(hashes) <= embedder.batch_size and not skipped:
+            skipped.append(NAMES[0])
+            await flow.skip_document("kb", NAMES[0])
+        return found
+
+    monkeypatch.setattr(embedding_calls, "OrderedDict", Everything)
+    monkeypatch.setattr(OrderedRelease, "known", known_and_skipped)
+    embedder.close()
+    await begun(flow)
+    await embedder.until_called()
+    await until_cut(flow)
+    embedder.gate.set()
+    agrees(await finished(flow), COUNT - 1)
+    assert skipped
+    assert embedder.asked_of(NAMES[0]) == embedder.batch_size
 
 
 @pytest.mark.parametrize("verb", ["skip", "delete"])

@@ -192,7 +192,8 @@ class EmbeddingCalls:
         others = self._context.single_flight.ended - self._claims_ended > self._others_ended
         if others or any(text_hash in self._answered for text_hash in claimed):
             known = await self._release.known(list(texts))
-        new = [text_hash for text_hash in claimed if text_hash not in known]
+            await self._release.drop_taken_out()  # meanwhile; from here to the call nothing is waited for
+        new = [text_hash for text_hash in claimed if text_hash not in known and self._release.waits_for(text_hash)]
         result = BatchResult(texts=[*known, *new], hashes=new)
         if new:
             wanted = [texts[text_hash] for text_hash in new]

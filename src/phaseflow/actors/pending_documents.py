@@ -70,11 +70,15 @@ class PendingDocuments:
         """Those of these chunks (each the first of its text) whose text some chunk still waits for."""
         wanted = []
         for chunk in chunks:
-            if any(map(self._is_open, self._waiting.get(chunk.text_hash, ()))):
+            if self.waits_for(chunk.text_hash):
                 wanted.append(chunk)
             else:
                 self._waiting.pop(chunk.text_hash, None)
         return wanted
+
+    def waits_for(self, text_hash: bytes) -> bool:
+        """Whether any chunk waits for the vector of a text."""
+        return any(map(self._is_open, self._waiting.get(text_hash, ())))
 
     def take(self, text_hashes: Iterable[bytes]) -> list[Chunk]:
         """The chunks that wait for these texts, which thereby wait no more."""

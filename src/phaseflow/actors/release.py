@@ -58,17 +58,14 @@ class OrderedRelease:
     async def drop_taken_out(self) -> None:
         """Drop what is in hand of documents that were skipped or deleted, before anything is paid for it. Inside the
         gate."""
-        if self._looked == self._told:
-            return
-        async with self._storing:
-            told, ids = self._told, self._pending.ids
-            wanted = await self._context.database.read_long(
-                lambda tx: taken_out.in_hand(tx, ids, DocumentState.CHUNKED)
-            )
-            is_shorter = self._pending.drop(set(ids) - wanted)
-            self._looked = told
-        if is_shorter:
-            await self.store(BatchResult())  # those behind them may be ready
+        while self._looked != self._told:  # also if more were taken out during the look
+            async with self._storing:
+                told, ids = self._told, self._pending.ids
+                wanted = await self._context.database.read_long(partial(_in_hand, ids))
+                is_shorter = self._pending.drop(set(ids) - wanted)
+                self._looked = told
+            if is_shorter:
+                await self.store(BatchResult())  # those behind them may be ready
 
     async def take_in(self, staged: Sequence[StagedDocument]) -> list[Chunk]:
         """Take documents in; their chunks whose texts have to be asked for. What has its vector is stored as done."""
@@ -97,6 +94,10 @@ class OrderedRelease:
     def still_wanted(self, chunks: Iterable[Chunk]) -> list[Chunk]:
         """Those of these chunks whose text is still waited for."""
         return self._pending.still_wanted(chunks)
+
+    def waits_for(self, text_hash: bytes) -> bool:
+        """Whether any document in hand still needs the vector of a text."""
+        return self._pending.waits_for(text_hash)
 
     async def store(self, result: BatchResult) -> None:
         """Store a result, and whatever other batches have brought meanwhile.
@@ -217,6 +218,10 @@ class OrderedRelease:
         # are in flight.
         for error in self._pending.decided():
             self._spend(error)
+
+
+def _in_hand(ids: Sequence[int], tx: Transaction) -> set[int]:
+    return taken_out.in_hand(tx, ids, DocumentState.CHUNKED)
 
 
 async def _open_chunks_of(document: StagedDocument) -> list[Chunk]:
