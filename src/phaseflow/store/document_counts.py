@@ -66,7 +66,9 @@ class _Counted:
         return size - self._count(" UNION ".join(self._sets), f" AS n WHERE {both}")
 
     def _count(self, uris: str, which: str = "") -> int:
-        return int(self._tx.value(f"SELECT count(*), {_EVERY} FROM ({uris}{MERGED}){which}", *self._values))
+        # What needs no merge is counted in its index: a row of each that is only counted takes twice the time.
+        merged = MERGED if uris.count("SELECT ") > 1 or "DISTINCT" in uris else ""
+        return int(self._tx.value(f"SELECT count(*), {_EVERY} FROM ({uris}{merged}){which}", *self._values))
 
 
 def bytes_of_sources(tx: Transaction, kb_key: str, index_version: int) -> int:
