@@ -237,6 +237,15 @@ async def test_the_shortest_address_is_the_document_whatever_is_read_first(
         assert (await flow.search("site", "chapter", limit=1))[0].uri == f"{site.url}/t"
 
 
+async def test_a_document_that_is_called_by_its_address_is_called_by_the_one_it_takes(database: Path) -> None:
+    site = manual("/tides/notes.txt", "/n.txt")
+    site.pages["/tides/notes.txt"] = site.pages["/n.txt"] = Reply(b"Ebb and flow.", 200, "text/plain")
+    async with site, PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow:
+        await crawl(flow, site)
+        assert {name: each.title for name, each in (await held(flow, site)).items()} == {"/": "Home", "/n.txt": "n.txt"}
+        assert [hit.title for hit in await flow.search("site", "ebb", limit=1, mode="words")] == ["n.txt"]
+
+
 async def test_a_shorter_address_that_comes_later_takes_a_document_over_and_gives_it_back(database: Path) -> None:
     names = [f"/t{n}/" for n in range(11)]  # so many that the guard of deletions would ask
     long = [f"{name}index.html" for name in names]

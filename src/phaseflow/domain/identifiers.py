@@ -4,6 +4,7 @@ import re
 import unicodedata
 from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address
+from urllib.parse import unquote
 
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.patterns import NAME_WORDS, worded
@@ -55,7 +56,10 @@ def check_job_id(job_id: str) -> str:
     return job_id
 
 
-DOCUMENT_ID = r"doc_[0-9a-f]{24}"
+def name_in(url: str) -> str:
+    """The path of an address as that of a file: without its query, so that its extension can be seen."""
+    path = unquote(url.partition("?")[0])
+    return path + "index" if path.endswith("/") else path
 
 
 def document_id(kb_id: str, uri: str) -> str:

@@ -8,8 +8,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from posixpath import basename
 
-from phaseflow.domain.identifiers import document_id
+from phaseflow.domain.identifiers import document_id, name_in
 from phaseflow.domain.status import timestamp
 from phaseflow.store import knowledge_bases, postings
 from phaseflow.store.catalogue import EFFECTIVE_METADATA, PUSH, Catalogue
@@ -143,13 +144,18 @@ def _rename(tx: Transaction, scope: Scope, job_seq: int, old: str, new: str, at:
     if row is None:
         return
     document, title, chunk_count, own_metadata, state = row
+    # What has no title is called by its address, and so from now on by the new one.
+    titles = (title, _name(new) if title == _name(old) else title)
     if chunk_count:
-        _index_anew(tx, scope, document, title, (old, new))
+        _index_anew(tx, scope, document, titles, (old, new))
     own = json.loads(own_metadata)
     named = [uri for uri in own.get("also_at", ()) if uri not in {old, new}]
     own["also_at"] = [*named[: MOST - 1], old]
     # Touched under both names, for those who follow the changes of documents.
-    tx.run("UPDATE documents SET own_metadata = ?2, metadata = metadata WHERE id = ?1", document, json.dumps(own))
+    tx.run(
+        "UPDATE documents SET own_metadata = ?2, title = ?3, metadata = metadata WHERE id = ?1",
+        document, json.dumps(own), titles[1],
+    )  # fmt: skip
     _move_catalogue(tx, key, old, new, at)
     tx.run(
         # Without its stamp, which the server has given for the other address.
@@ -166,12 +172,20 @@ def _rename(tx: Transaction, scope: Scope, job_seq: int, old: str, new: str, at:
     KnowledgeBases(tx).next_search_revision(key)
 
 
-def _index_anew(tx: Transaction, scope: Scope, document: int, title: str, uris: tuple[str, str]) -> None:
-    """The words of the uri stand with the first passage: it is taken out with the old ones and put in with the new."""
+def _name(uri: str) -> str:
+    """What a page without a title is called."""
+    return basename(name_in(uri)) or uri
+
+
+def _index_anew(tx: Transaction, scope: Scope, document: int, titles: tuple[str, str], uris: tuple[str, str]) -> None:
+    """The words of title and uri stand with the first passage: it is taken out with the old ones and put in with the
+    new."""
     first = piece_id(document, 0)
     start, stop, context = tx.rows("SELECT start, stop, context FROM chunks WHERE id = ?", first)[0]
     text = Texts(tx).slices([(document, start, stop)])[0][0]
-    before, after = (postings.packed([Passage(first, text, context, title, uri)]) for uri in uris)
+    before, after = (
+        postings.packed([Passage(first, text, context, title, uri)]) for title, uri in zip(titles, uris, strict=True)
+    )
     WordIndex(tx, scope.kb_key, scope.index_version).take_out(before)
     WordIndex(tx, scope.kb_key, scope.index_version).put(after)
 

@@ -3,7 +3,6 @@
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from urllib.parse import unquote
 
 import anyio
 import anyio.to_thread
@@ -12,6 +11,7 @@ from phaseflow.components.extraction.types import Raw
 from phaseflow.components.sources.web.answer import Answer
 from phaseflow.components.sources.web.page import Page, directives_from_headers, read_page
 from phaseflow.domain.errors import DocumentError
+from phaseflow.domain.identifiers import name_in
 
 _HTML = frozenset(("text/html", "application/xhtml+xml"))
 _XML = frozenset(("application/xml", "text/xml"))
@@ -35,8 +35,7 @@ class Reading:
 
 def name_of(answer: Answer) -> str:
     """Return the address without its query, so that its extension can be seen."""
-    path = unquote(answer.url.partition("?")[0])
-    return path + "index" if path.endswith("/") else path
+    return name_in(answer.url)
 
 
 async def read(answer: Answer, agent: str) -> Reading:
