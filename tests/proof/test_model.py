@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import anyio
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -44,6 +44,9 @@ POLICIES = Policies(
     budget=BudgetPolicy(in_a_row=5),
     guard=GuardPolicy(rate_limited_s=0.5),
 )
+UNSHRUNK = (Phase.explicit, Phase.generate)
+"""Timing decides, so that a shorter sequence says little, and looking for one takes longer than a test may: what has
+failed would not be told."""
 QUIET_S = 0.05
 """What would be written would be written within this."""
 ANSWER_S = 8
@@ -248,7 +251,7 @@ def test_no_sequence_of_verbs_faults_and_crashes_breaks_the_invariants() -> None
         Engine,
         settings=settings(
             max_examples=12, stateful_step_count=30, deadline=None, derandomize=True, database=None,
-            suppress_health_check=list(HealthCheck),
+            phases=UNSHRUNK, suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip
 
@@ -262,6 +265,7 @@ def test_no_long_sequence_breaks_them_either() -> None:
             stateful_step_count=50,
             deadline=None,
             database=None,
+            phases=UNSHRUNK,
             suppress_health_check=list(HealthCheck),
         ),
     )
