@@ -83,3 +83,17 @@ async def test_what_turns_out_to_lie_nearer_is_read_again_for_its_links(
     assert (final.status, final.metrics.documents_loaded) == (JobStatus.COMPLETED, 6)
     assert found == {"/", "/late", "/one", "/two", "/near", "/end"}, "as if /late had answered at once"
     assert site.paths["/near"] == 2
+
+
+async def test_a_site_that_hangs_before_it_has_named_a_page_holds_up_no_pause(database: Path) -> None:
+    pages = {"/": html(title="Home", text="home"), "/robots.txt": HANGS}
+    async with WebSite(pages) as site, flow_with(database) as flow:
+        job = await flow.start("kb", {"type": "web", "urls": [site.url + "/"]})
+        with anyio.fail_after(10):
+            await site.until_asked("/robots.txt")
+            await flow.pause("kb")
+            await until(flow, lambda s: s.status is JobStatus.PAUSED)
+            del site.pages["/robots.txt"]
+            await flow.resume("kb")
+            final = await finished(job)
+    assert (final.status, final.metrics.documents_loaded) == (JobStatus.COMPLETED, 1)

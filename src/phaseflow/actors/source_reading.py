@@ -12,7 +12,7 @@ from phaseflow.actors.document_reading import DocumentReader, Followed, Loaded, 
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.actors.put_aside import PutAside
-from phaseflow.actors.reading_window import BATCH, ReadingWindow
+from phaseflow.actors.reading_window import BATCH, DROP_S, ReadingWindow
 from phaseflow.components.contained import contained
 from phaseflow.components.loader_answers import checked_page, pages_of
 from phaseflow.components.protocols import Document, Entry, Loader, Unchanged
@@ -41,6 +41,10 @@ class _CannotList(Exception):
     def __init__(self, cause: Exception) -> None:
         super().__init__(str(cause))
         self.cause = cause
+
+
+class _Dropped(Exception):
+    """The gate has closed while a source was asked for its list, and it did not answer."""
 
 
 class Lists(Protocol):
@@ -91,7 +95,7 @@ class SourceReader:
             loading.context, loading.gate, loader, self._limits, self._aside, self._pause_if
         )
         self.has_max_depth = getattr(loader, "max_depth", None) is not None
-        self._may_drop = bool(getattr(loader, "drops_reads", self.follows_links))
+        self._may_drop = bool(getattr(loader, "drops_reads", False))
         self._looked = 0.0
 
     async def run(self, is_listed: bool) -> None:
@@ -195,19 +199,52 @@ class SourceReader:
         return max(1, found)
 
     async def _list(self) -> None:
-        async with pages_of(self._loader) as pages:
-            while await self._list_page(pages):
-                failpoints.hit("loading.listed")
+        while not await self._list_all():
+            failpoints.hit("loading.dropped")
+
+    async def _list_all(self) -> bool:
+        """False where the list was dropped: it is begun anew once the gate is open, and what is known is passed."""
+        try:
+            async with pages_of(self._loader) as pages:
+                while await self._list_page(pages):
+                    failpoints.hit("loading.listed")
+        except _Dropped:
+            return False
+        return True
 
     async def _list_page(self, pages: Any) -> bool:
         async with self._gate:
             try:
-                given = await contained(anext(pages, None), "the loader")
+                given = await self._next_page(pages)
                 page = None if given is None else checked_page(self._loader, given)
+            except _Dropped:
+                raise
             except Exception as error:
                 raise _CannotList(error) from error
             await self._context.write(lambda tx: self._loading.lists.store(tx, self, page or (), is_last=page is None))
             return page is not None
+
+    async def _next_page(self, pages: Any) -> Any:
+        if not self._may_drop:
+            return await contained(anext(pages, None), "the loader")
+        given: list[Any] = []
+
+        async def ask() -> None:
+            try:
+                given.append(await contained(anext(pages, None), "the loader"))
+            except Exception as error:  # noqa: BLE001  # raised below, so that no group is made of it
+                given.append(error)
+            tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            await self._gate.closed_for(DROP_S)
+            tasks.cancel_scope.cancel()
+        if not given:
+            raise _Dropped
+        if isinstance(given[0], Exception):
+            raise given[0]
+        return given[0]
 
     async def _read_window(self, first: list[ListedEntry]) -> None:
         window = ReadingWindow(

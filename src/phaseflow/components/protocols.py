@@ -113,8 +113,8 @@ class Loader(Protocol):
     ``follows_links: bool`` (False: a document that could not be read may hide others, so that none counts as gone),
     ``max_depth: int | None`` (None; with it deeper documents wait up to ten seconds for those that hang, or that failed
     for now and are tried again; one that then turns out to lie nearer is read once more),
-    ``drops_reads: bool`` (as ``follows_links``: what is still being read a second after a pause is cancelled, and read
-    again when the job goes on),
+    ``drops_reads: bool`` (False: a pause waits for what is being read or listed. True: what still is a second later is
+    cancelled, and begun anew when the job goes on; each page of ``list`` is then asked for by another task),
     ``expect_documents(documents: Sequence[tuple[str, bytes]])`` (called before the first ``load``, with the uri and the
     ``content_hash`` of each document that the knowledge base has of this source).
     """

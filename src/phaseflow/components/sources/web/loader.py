@@ -51,6 +51,7 @@ class WebLoader:
     """
 
     follows_links = True
+    drops_reads = True
 
     def __init__(
         self,
