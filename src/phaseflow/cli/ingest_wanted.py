@@ -55,6 +55,8 @@ class Wanted:
                     self.kb_id, sources=with_source(present, self.source), full=self.full, hold=list(self.hold),
                     settings=settings, allow_deletes=self.allow_deletes,
                 )  # fmt: skip
+            # Between the look and the start, a push may have made a job for the inbox. That one is followed first; a
+            # job that reads sources is somebody else's, and a conflict.
             except JobConflict:
                 job = await flow.job(self.kb_id)
                 if await flow.reads_sources(job.job_id):

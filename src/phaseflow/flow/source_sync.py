@@ -206,6 +206,8 @@ class SourceSync:
         now = self._clock.now()
         due = due_at(kb.last_at, sync.interval(watch_failed=self.has_failed(kb.key)), now)
         is_due = due is not None and due <= now
+        # Taken before the first wait: what changes from here on is a change of its own. Where no job is started, it is
+        # put back below, so that a change is never lost and at worst looked at twice.
         taken, kept.changed = kept.changed, {}
         try:
             if taken and kb.is_indexed and not is_due and all(each.is_all for each in taken.values()):

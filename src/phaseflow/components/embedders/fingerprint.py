@@ -119,11 +119,16 @@ class _Search:
             value = _plain(value) if is_model or words & _SHAPES_VECTORS else value
             is_plain = isinstance(value, str | int | float | PurePath | Enum)
             if is_plain and (is_model or (words & _SHAPES_VECTORS and not addresses)):
+                # A default that a new release of a library adds would change the fingerprint of an embedder that nobody
+                # has touched, and all its texts would be paid for again. A default that alone says which model it is
+                # must count.
                 at_default = name in defaults and defaults[name] == value
                 if value != "" and not (at_default and (has_model or not is_model)):
                     found[name.lstrip("_")] = _shown(value)
             elif not is_plain:
                 deeper += [(name.lstrip("_") + place, each) for place, each in _inside(value)]
+        # Only now is it known whether this level names its model, which decides what counts of the levels below; so
+        # those are looked into last, whatever the order of the attributes.
         names_model = has_model or any(_words(name) & _NAMES_MODEL for name in found)
         for name, value in deeper if depth < _DEEPEST else ():
             only = addresses or (names_model and not isinstance(value, Mapping))
@@ -149,6 +154,9 @@ class _Search:
             return False
         if isinstance(value, BaseException):
             return False
+        # What cannot be looked into (a function, an object with slots or of C) counts as hiding a model. Wrong in that
+        # direction, a program is asked for a fingerprint; wrong in the other, two models share an index and nobody
+        # notices.
         is_open = hasattr(value, "__dict__") and not callable(value)
         return depth >= _DEEPEST or not is_open or self.may_hide(value, depth + 1)
 
@@ -171,6 +179,7 @@ def _all_held(holder: Any) -> dict[str, Any]:
         return {name: value for name, value in holder.items() if isinstance(name, str)}
     held: dict[str, Any] = {}
     kind = holder if isinstance(holder, type) else type(holder)
+    # Not dir(): that runs the properties of a stranger's code, of which some connect to a server.
     for base in reversed(kind.__mro__):
         if base.__module__.partition(".")[0] not in {"builtins", "typing", "pydantic", "abc"}:
             plain = (item for item in vars(base).items() if isinstance(item[1], str | int | float | PurePath | Enum))

@@ -69,6 +69,8 @@ class CellFormats:
                 elif (other_cell := self._shown(attributes, other)) is not None:
                     (place, at), words = other_cell
                     found.setdefault(place, []).append((at, words))
+            # A cell may lie across two chunks: what follows the last whole one waits for the next chunk. A cell without
+            # an end would be carried along, and searched, for ever.
             rest = text[end:] if len(text) - end < _LONGEST else b""
         return found
 

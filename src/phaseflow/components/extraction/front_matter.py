@@ -79,6 +79,8 @@ def _value(written: str, below: list[str]) -> MetadataValue | None:
         # A mapping below is nested; other lines are a text that begins there.
         lines = [line.strip() for line in below if line.strip()]
         return None if any(map(_KEY.match, lines)) else _text(" ".join(lines))
+    # No YAML library: its anchors and tags make a page of megabytes out of a few lines, and a page whose front matter
+    # is not quite YAML should keep the keys that can be read.
     whole = " ".join([written, *(line.strip() for line in below if not line.lstrip().startswith("#"))]).strip()
     if whole.startswith("["):
         inside = whole[1:].partition("]")[0] if whole.count("]") == 1 else whole[1:].rpartition("]")[0]

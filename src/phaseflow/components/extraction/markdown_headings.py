@@ -127,6 +127,7 @@ class _Scan:
         quotes = indent = 0
         if self._indent and line[: self._indent].isspace() and len(line) > self._indent:
             line, indent = line[self._indent :], self._indent
+        # Inside a fence only the quotes that it stands in are taken off: a further sign, or a bullet, is code.
         while self._fence is None or quotes < self._quotes:
             if quote := _QUOTE.match(line):
                 line, quotes = line[quote.end() :], quotes + 1
@@ -142,6 +143,7 @@ class _Scan:
                 self._paragraph, self._indent = [], indent
             else:
                 break
+        # Text at the margin ends the list, but for a paragraph that merely goes on there without its blanks.
         if not indent and line.strip() and not self._paragraph:
             self._indent = 0
         return line, quotes, indent

@@ -61,8 +61,11 @@ def _set(text: str, words: str, before: str, signs: dict[int, int], mark: str) -
         return text if is_apart else f" {text.lstrip()}"
     if not words[0].isalnum() and words[0] not in "+-\u2212\u2013":
         return text
+    # A word that stands alone is a word, however high it was set; a number alone is the mark of a note, and must not be
+    # read as a number of the text.
     if is_apart and not any(sign.isdigit() for sign in words):
         return text
+    # Blanks stay outside the sign: x ^2 and x^ 2 would be taken apart when the text is cut into words.
     lead, tail = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
     return f"{lead}{mark}{words if _BARE.fullmatch(words) else f'({words})'}{tail}"
 

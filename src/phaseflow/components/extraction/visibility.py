@@ -142,9 +142,12 @@ def _panels(page: "LexborHTMLParser") -> "dict[int, LexborNode | None]":
                     panel = by_id.get(target.removeprefix("#"))
                     if panel is not None:
                         panels[panel.mem_id] = control
+                    # Some point at a class instead of an id. Each is a look at the whole page, so there is an end to
+                    # them.
                     elif _CLASS.fullmatch(target) and target not in seen and len(seen) < _MOST_CLASSES:
                         seen.add(target)
                         panels |= {each.mem_id: control for each in page.css(target)}
+    # Last, and never in place of what a page has said: a button that names nothing unfolds what comes next.
     for control in page.css("button[aria-expanded]"):
         following = _next_element(control) or _next_element(control.parent)
         if _unfolds_text(control) and following is not None:

@@ -67,6 +67,7 @@ class OldWorkbook:
 def old_workbook(data: bytes) -> OldWorkbook:
     """Read the beginning of a workbook. Raises ValueError when it is damaged or none."""
     file = OleFile(data)
+    # Both may be there, in a file for Excel 5 and 97: the newer stream has all, the other one lacks letters.
     name = next((name for name in _WORKBOOKS if name in file), None)
     if name is None:
         raise ValueError("there is no workbook in it")
