@@ -14,6 +14,7 @@ from phaseflow import (
     FolderSource,
     HeldBySource,
     InvalidRequest,
+    Job,
     JobPhase,
     JobStatus,
     NewDocument,
@@ -22,7 +23,8 @@ from phaseflow import (
     UploadSource,
 )
 from phaseflow.actors import indexing, requests
-from phaseflow.components.protocols import Document, Entry, Known
+from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
+from phaseflow.components.sources.pushed import PushLoader
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.store import failpoints
 from tests.engine.components import CountingEmbedder, write_folder
@@ -303,6 +305,42 @@ async def test_of_two_pushes_of_one_uri_the_later_one_counts(flow: PhaseFlow) ->
             await anyio.sleep(0.02)
     await over(flow)
     assert (await flow.kb("kb")).documents == 2
+
+
+@pytest.mark.parametrize("verb", ["push", "retry", "delete and push"])
+async def test_what_is_asked_for_while_it_is_read_is_read_again(
+    database: Path, embedder: CountingEmbedder, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    load, has_read, has_taken, go_on = PushLoader.load, anyio.Event(), anyio.Event(), anyio.Event()
+    found: list[Document | Unchanged | Skipped] = []
+
+    async def load_slowly(loader: PushLoader, entry: Entry, known: Known | None) -> Document | Unchanged | Skipped:
+        found.append(await load(loader, entry, known))
+        has_read.set()
+        await go_on.wait()
+        return found[-1]
+
+    monkeypatch.setattr(PushLoader, "load", load_slowly)
+    monkeypatch.setattr(requests, "TOGETHER_S", 0)
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        with anyio.fail_after(20):
+            await flow.add("kb", [note("a", "Old.")])
+            await has_read.wait()
+            failpoints.install("loading.taken", has_taken.set)
+            if verb == "retry":
+                await flow.retry_document("kb", "a")
+            elif verb == "delete and push":
+                await flow.delete_document("kb", "a")
+            if verb != "retry":
+                await flow.add("kb", [note("a", "New.")])
+            await has_taken.wait()
+            go_on.set()
+            job: Job | None = await flow.job("kb")
+            while job is not None:
+                await job.wait()
+                job = await flow.next_job(job)
+        assert ("New." in await flow.document_text("kb", "a"), len(found)) == (verb != "retry", 2)
+    failpoints.clear()
 
 
 async def test_another_title_of_the_same_text_is_another_document_and_costs_no_embedding(

@@ -192,8 +192,10 @@ class LoadingActor(Actor):
             Failures(tx, plan.target.kb_key).clear([entry.uri for entry, _ in unchanged])
         # Not SKIPPED, which means that the source has no such document: it has this one, so it counts and stays.
         frontier.settle([entry.id for entry in left_out], EntryState.UNCHANGED)
+        inbox = Inbox(tx, plan.target.kb_key)
+        inbox.leave_newer(seq, [(entry.uri, entry.request) for entry, _ in done if not entry.is_held])
         settled = [entry.uri for entry in (*(entry for entry, _ in unchanged), *skipped, *left_out)]
-        Inbox(tx, plan.target.kb_key).settle(seq, settled)
+        inbox.settle(seq, settled)
         if skipped:
             frontier.settle([entry.id for entry in skipped], EntryState.SKIPPED)
             catalogue.forget([entry.uri for entry in skipped])

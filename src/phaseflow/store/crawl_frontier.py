@@ -22,7 +22,7 @@ class ListedEntry:
     """A document that the source has, and what the knowledge base holds of it: its content hash (hex) and stamp.
 
     ``is_skipped``: 1 when it is left out on request. ``has_failed``: 1 when it failed in an earlier job.
-    ``is_held``: another source holds it; its links count.
+    ``is_held``: another source holds it; its links count. ``request``: the number of the request for it.
     """
 
     id: int
@@ -36,6 +36,7 @@ class ListedEntry:
     is_skipped: int = 0
     has_failed: int = 0
     is_held: bool = False
+    request: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class Frontier:
             "SELECT e.id, e.uri, e.size, e.stamp, e.depth, iif(r.anew, NULL, d.content_hash),"
             " iif(d.source = e.source, d.stamp, NULL), e.source,"
             " coalesce(c.skipped, 0),"
-            " EXISTS (SELECT 1 FROM failures AS f WHERE f.kb_id = ?3 AND f.uri = e.uri AND f.job_seq <> ?1)"
+            " EXISTS (SELECT 1 FROM failures AS f WHERE f.kb_id = ?3 AND f.uri = e.uri AND f.job_seq <> ?1), 0, r.id"
             " FROM job_entries AS e"
             " LEFT JOIN requests AS r ON r.kb_id = ?3 AND r.uri = e.uri AND r.job_seq = ?1"
             " LEFT JOIN catalogue AS c ON c.kb_id = ?3 AND c.uri = e.uri"

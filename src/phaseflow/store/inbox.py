@@ -25,12 +25,13 @@ class Inbox:
     kb_key: str
 
     def ask(self, uris: Sequence[str], at: datetime, *, anew: bool = False) -> None:
-        """Want these documents loaded; ``anew``: even if unchanged. What a job has taken already is wanted again."""
+        """Want these documents loaded; ``anew``: even if unchanged. What a job has taken already is wanted again, under
+        a number of its own."""
         if uris:
             self.tx.run(
-                "INSERT INTO requests (kb_id, uri, anew, requested_at) SELECT ?1, value, ?2, ?3 FROM json_each(?4)"
-                " WHERE true ON CONFLICT (kb_id, uri) DO UPDATE SET anew = max(anew, excluded.anew), job_seq = NULL,"
-                " requested_at = excluded.requested_at",
+                "INSERT OR REPLACE INTO requests (kb_id, uri, anew, requested_at)"
+                " SELECT ?1, value, max(?2, coalesce(r.anew, 0)), ?3 FROM json_each(?4)"
+                " LEFT JOIN requests AS r ON r.kb_id = ?1 AND r.uri = value",
                 self.kb_key, anew, timestamp(at), json_array(uris),
             )  # fmt: skip
             Catalogue(self.tx, self.kb_key).note_change(uris, at)
@@ -76,6 +77,17 @@ class Inbox:
             job_seq, json_array(new),
         )  # fmt: skip
         return len(found), len(new)
+
+    def leave_newer(self, job_seq: int, read: Sequence[tuple[str, int | None]]) -> None:
+        """Leave to the next job what was asked for again while a job read it: nobody knows what of it that has seen.
+
+        ``read`` are (uri, the number of the request that was there before, None: none).
+        """
+        self.tx.run(
+            "UPDATE requests SET job_seq = ?3 FROM json_each(?4) AS d WHERE requests.kb_id = ?1"
+            " AND requests.job_seq = ?2 AND requests.uri = d.value ->> 0 AND requests.id IS NOT d.value ->> 1",
+            self.kb_key, job_seq, _FOR_LATER, json_array(read),
+        )  # fmt: skip
 
     def settle(self, job_seq: int, uris: Sequence[str]) -> None:
         """A job is done with these documents: they are searchable, unchanged, or failed."""
