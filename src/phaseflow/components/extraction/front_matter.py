@@ -18,6 +18,7 @@ _INLINE_ITEM = re.compile(r"\s*(?:\"((?:[^\"\\]|\\.)*)\"|'((?:[^']|'')*)'|([^,\"
 _LONGEST_LIST = 4_000
 """Characters of a list in one line that are looked at."""
 _WORDS: dict[str, bool | None] = {"true": True, "yes": True, "false": False, "no": False, "null": None, "~": None}
+_LONGEST_WORD = max(map(len, _WORDS))
 
 
 def front_matter(text: str, *, is_toml: bool = False) -> dict[str, MetadataValue]:
@@ -47,14 +48,24 @@ def _toml(text: str) -> Iterator[tuple[str, MetadataValue]]:
 
 def _yaml(text: str) -> Iterator[tuple[str, MetadataValue]]:
     lines = text.split("\n")
+    last = len(lines) - 1
     for place, line in enumerate(lines):
         found = _KEY.match(line)
         if not found:
             continue
-        below = list(_below(lines, place + 1))
-        value = _value(found[2] or "", below)
+        key, written = found.groups("")
+        # Most are a text in one line, and the next begins another: nothing else need be asked.
+        if written[:1].isalpha() and place < last and lines[place + 1][:1].isalpha():
+            value = _unquoted(written)
+        else:
+            value = _value(written, list(_below(lines, place + 1)))
         if value is not None:
-            yield found[1].lower(), value
+            yield key.lower(), value
+
+
+def _unquoted(written: str) -> MetadataValue | None:
+    bare = _bare(written)
+    return _WORDS.get(bare.lower(), bare) if len(bare) <= _LONGEST_WORD else bare
 
 
 def _below(lines: list[str], place: int) -> Iterator[str]:
@@ -89,10 +100,9 @@ def _value(written: str, below: list[str]) -> MetadataValue | None:
         return None
     if whole[0] not in "\"'":
         bare = _bare(whole)
-        if bare.lower() in _WORDS:
-            return _WORDS[bare.lower()]
         if _NUMBER.fullmatch(bare):
             return float(bare) if "." in bare else int(bare)
+        return _unquoted(whole)
     return _text(whole)
 
 

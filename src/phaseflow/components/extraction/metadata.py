@@ -10,6 +10,9 @@ from phaseflow.components.protocols import MetadataValue
 MAX_KEYS = 64
 MAX_BYTES = 16_384
 """Of all of a document's metadata as JSON."""
+_MOST_OF_A_SIGN = 12
+"""Bytes that JSON takes for one."""
+_AROUND = 10
 _LONGEST_KEY = 200
 _LONGEST_TEXT = 4000
 _MOST_ITEMS = 100
@@ -31,25 +34,25 @@ def within_limits(said: Mapping[str, object]) -> dict[str, MetadataValue]:
     """Return what can be kept, in the order given: texts without control characters, cut to 4,000 characters; numbers;
     booleans; lists of up to 100 texts. What is empty, of another kind, or beyond 64 keys or 16 KB is left out.
     """
-    kept: dict[str, MetadataValue] = {}
-    size = 2
+    found: dict[str, MetadataValue] = {}
+    signs = 0
     for spelled, value in said.items():
         key, held = _text(spelled)[:_LONGEST_KEY], _value(value)
-        if not key or held is None or len(kept) >= MAX_KEYS:
-            continue
+        if key and held is not None:
+            found[key] = held
+            signs += len(key) + (len(held) if isinstance(held, str) else len(str(held)))
+    # To measure each takes longer than all else here, and most documents say little.
+    if len(found) <= MAX_KEYS and _MOST_OF_A_SIGN * signs + _AROUND * len(found) <= MAX_BYTES:
+        return found
+    kept: dict[str, MetadataValue] = {}
+    size = 2
+    for key, held in found.items():
         # With the quotes, the colon and the comma between two of them.
-        added = _size(key) + _size(held) + 4
-        if size + added <= MAX_BYTES:
+        added = len(json.dumps(key)) + len(json.dumps(held)) + 4
+        if size + added <= MAX_BYTES and len(kept) < MAX_KEYS:
             kept[key] = held
             size += added
     return kept
-
-
-def _size(value: MetadataValue) -> int:
-    """Return how many bytes a value is as JSON. Most are texts in ASCII, of which only quotes and the like take two."""
-    if isinstance(value, str) and value.isascii() and value.isprintable():
-        return len(value) + value.count('"') + value.count("\\") + 2
-    return len(json.dumps(value))
 
 
 def office_properties(said: Mapping[str, str]) -> dict[str, MetadataValue]:
@@ -94,9 +97,9 @@ def _value(value: object) -> MetadataValue | None:
 
 def _text(value: str) -> str:
     """One line without control characters and halves of letters."""
+    if len(value) <= _LONGEST_TEXT and value.isprintable() and "  " not in value:
+        return value.strip()
     signs = value[: 2 * _LONGEST_TEXT]
-    if len(signs) <= _LONGEST_TEXT and signs.isprintable() and "  " not in signs:
-        return signs.strip()
     if not signs.isprintable():
         signs = "".join(sign for sign in signs if sign.isprintable() or sign.isspace() or sign in _JOINERS)
     return " ".join(signs.split())[:_LONGEST_TEXT].rstrip()
