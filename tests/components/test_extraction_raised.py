@@ -152,6 +152,8 @@ def test_how_a_word_is_read_stands_behind_it() -> None:
 
 def test_a_formula_on_a_slide_is_one_line() -> None:
     t = "<a:r><a:t>{}</a:t></a:r>"
-    half = f"<a:oMath><a:f><a:num>{t.format(1)}</a:num><a:den>{t.format(2)}</a:den></a:f></a:oMath>"
+    m = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+    one, two = (f"<m:r><m:t>{number}</m:t></m:r>" for number in (1, 2))
+    half = f"<m:oMath {m}><m:f><m:num>{one}</m:num><m:den>{two}</m:den></m:f></m:oMath>"
     slide = f"<p:sp><p:txBody><a:p>{t.format('1')}{half}{t.format(' cups')}</a:p></p:txBody></p:sp>"
     assert extract(pptx(slide), "a.pptx").text == "1 1/2 cups"

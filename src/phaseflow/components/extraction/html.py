@@ -45,6 +45,7 @@ _MOUNTS = (
     "#root, #app, #__next, #__nuxt, #___gatsby, #svelte, #main, #react-root, #app-root, #application, app-root, my-app"
 )
 _MAIN = "main, [role=main]"
+_ROLE_OF_MAIN = re.compile(rb"role\s*=\s*[\"']?main")
 _MAIN_SHARE = 0.25
 """A main element with less of the page's text than this is a shell that scripts fill, or a teaser."""
 
@@ -156,7 +157,7 @@ def _banners(page: "LexborHTMLParser", words: bytes) -> frozenset[int]:
 
 
 def _main(page: "LexborHTMLParser", words: bytes) -> "LexborNode | None":
-    found = page.css(_MAIN) if b"<main" in words or b"role" in words else []
+    found = page.css(_MAIN) if b"<main" in words or (b"role" in words and _ROLE_OF_MAIN.search(words)) else []
     return found[0] if len(found) == 1 else None
 
 

@@ -19,8 +19,13 @@ class Flow:
         if not words:
             self.space = self.space or bool(text)
             return
-        self.space = self.space or text[0].isspace()
-        self.put(" ".join(words))
+        line = " ".join(words)
+        if self.mark or self.gap or not self.pieces:
+            self.put(line)
+        else:
+            if self.space or text[0].isspace():
+                self.pieces.append(" ")
+            self.pieces.append(line)
         self.space = text[-1].isspace()
 
     def put(self, text: str) -> None:

@@ -89,6 +89,11 @@ class _Scan:
         """Take a line; return the heading that it ends or is."""
         # In the order in which CommonMark decides. What is open (code, HTML) takes the line, whatever it looks like.
         # Then a line below a paragraph may make a heading of that. Only then does the line speak for itself.
+        if line[:1].isalpha() and self._fence is None and self._html_end is None:
+            # No sign of anything: a line of a paragraph.
+            self._indent = self._indent if self._paragraph else 0
+            self._go_on(line, 0, 0)
+            return None
         line, quotes, indent = self._without_containers(line)
         if self._fence is not None:
             if re.match(rf" {{0,3}}{re.escape(self._fence)}{re.escape(self._fence[0])}*[ \t]*$", line):
@@ -113,10 +118,13 @@ class _Scan:
             return _without_closing(atx[1] or "")
         if self._opens(line):
             return None
+        self._go_on(line, quotes, indent)
+        return None
+
+    def _go_on(self, line: str, quotes: int, indent: int) -> None:
         if not self._paragraph:
             self._quotes, self._paragraph_indent = quotes, indent
         self._paragraph.append(line.strip())
-        return None
 
     def _goes_on(self, quotes: int, indent: int) -> bool:
         """Whether a line is in the containers of the paragraph, and does not only go on with it."""

@@ -1,18 +1,21 @@
 """OpenDocument texts and presentations: headings, lists and tables as Markdown."""
 
+from collections.abc import Callable
+
 from phaseflow.components.extraction.formulas import Formula
 from phaseflow.components.extraction.markdown import MEDIA_TYPE
 from phaseflow.components.extraction.markdown_writer import Draft, line
 from phaseflow.components.extraction.metadata import office_properties
-from phaseflow.components.extraction.odf_content import Content
-from phaseflow.components.extraction.odf_pages import OfPages
-from phaseflow.components.extraction.odf_styles import Styles
+from phaseflow.components.extraction.odf_content import CONTENT, Content
+from phaseflow.components.extraction.odf_pages import HEADS, OfPages
+from phaseflow.components.extraction.odf_styles import STYLES, Styles
 from phaseflow.components.extraction.package import Package, encrypted, no_text_layer, resolved
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.components.extraction.xml_events import Elements, Handler, Properties, Texts, parse_xml
 from phaseflow.domain.errors import DocumentError
 
 _PIECE = 65_536
+_BODY = "body"
 
 
 def extract(raw: Raw) -> Extracted:
@@ -25,10 +28,13 @@ def extract(raw: Raw) -> Extracted:
     draft = Draft(raw.name)
     styles = Styles()
     pages = OfPages(draft, styles)
-    for member, handler in (("styles.xml", pages), ("content.xml", styles)):
-        if member in package:
-            package.parse(member, handler)
-    package.parse("content.xml", Content(draft, styles, lambda place: _formula(package, place)))
+    if "styles.xml" in package:
+        package.parse("styles.xml", pages, STYLES | HEADS | CONTENT)
+    content = Content(draft, styles, lambda place: _formula(package, place))
+    whole = _StylesThenContent(styles, content)
+    package.parse("content.xml", whole, STYLES | CONTENT | {_BODY})
+    if not whole.has_body:
+        package.parse("content.xml", content, CONTENT)
     pages.finish()
     if draft.is_empty and package.has_pictures():
         raise no_text_layer(raw.name)
@@ -65,6 +71,25 @@ def extract_flat(raw: Raw) -> Extracted:
     if draft.is_empty and has_pictures:
         raise no_text_layer(raw.name)
     return draft.finish(said.said.get("title"), metadata=office_properties(said.said))
+
+
+class _StylesThenContent:
+    """Hands the events before the body to the styles, and those in it to the content: one look is enough."""
+
+    def __init__(self, styles: Styles, content: Content) -> None:
+        self._styles = styles
+        self._content = content
+        self.has_body = False
+        self.end: Callable[[str], None] = styles.end
+        self.data: Callable[[str], None] = styles.data
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if self.has_body:
+            self._content.start(name, attributes)
+        elif name == _BODY:
+            self.has_body, self.end, self.data = True, self._content.end, self._content.data
+        else:
+            self._styles.start(name, attributes)
 
 
 class _Inside:

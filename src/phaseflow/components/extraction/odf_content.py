@@ -19,6 +19,11 @@ _ASIDES = frozenset(("note-body", "annotation"))
 _REPEATED = frozenset(("header", "footer", "date-time", "page-number"))
 _HIDEABLE = frozenset(("p", "h", "span", "section"))
 _SIGNS = {"tab": "\t", "line-break": "\n"}
+_NAMES = """
+    s number list list-item ruby-text page-number object notes frame page table table-row table-cell covered-table-cell
+"""
+CONTENT = _SKIPPED.union(_DESCRIPTIONS, _FIELDS_THAT_HIDE, _OF_COMMENTS, _ASIDES, _HIDEABLE, _SIGNS, _NAMES.split())
+"""Elements of which the content is told."""
 _LEVELS = 10
 _MAX_SPACES = 100
 _MAX_REPEATED = 20

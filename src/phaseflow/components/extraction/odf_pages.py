@@ -4,7 +4,7 @@ from phaseflow.components.extraction.markdown_writer import Draft
 from phaseflow.components.extraction.odf_content import Content
 from phaseflow.components.extraction.odf_styles import Styles
 
-_HEADS = frozenset(("header", "footer", "header-first", "footer-first", "header-left", "footer-left"))
+HEADS = frozenset(("header", "footer", "header-first", "footer-first", "header-left", "footer-left"))
 
 
 class OfPages:
@@ -23,14 +23,14 @@ class OfPages:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if self._content is not None:
             self._content.start(name, attributes)
-        elif name not in _HEADS:
+        elif name not in HEADS:
             self._styles.start(name, attributes)
         elif attributes.get("display") != "false":
             self._apart = Draft(self._draft.name)
             self._content = Content(self._apart, self._styles, lambda place: "")
 
     def end(self, name: str) -> None:
-        if self._content is not None and name in _HEADS:
+        if self._content is not None and name in HEADS:
             self._said.setdefault("".join(self._apart.pieces))
             self._content = None
         elif self._content is not None:

@@ -10,6 +10,9 @@ from phaseflow.components.extraction.ordinals import HTML, repeated_letters
 _TITLE = "Title"
 _LEVEL = "list-level-style-"
 _OUTLINE = "outline-style"
+_LEVELS = tuple(f"{_LEVEL}{kind}" for kind in ("number", "bullet", "image"))
+STYLES = frozenset(("list-style", "style", "text-properties", _OUTLINE, "outline-level-style", *_LEVELS))
+"""Elements of which styles are told."""
 _POSITION = re.compile(r"(super|sub|-?\d+)")
 _PLACE = re.compile("%(\\d{1,2})%")
 

@@ -88,9 +88,9 @@ class Package:
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
             raise self.malformed("it cannot be unpacked") from error
 
-    def parse(self, member: str, handler: Handler) -> None:
-        """Send the events of an XML member to ``handler``. Entities are refused; nothing is fetched."""
-        parse_xml(self.chunks(member), handler, lambda why: self.malformed(f"{member}: {why}"), self.name)
+    def parse(self, member: str, handler: Handler, only: frozenset[str] | None = None) -> None:
+        """Send the events of an XML member to ``handler``, as ``parse_xml`` does."""
+        parse_xml(self.chunks(member), handler, lambda why: self.malformed(f"{member}: {why}"), self.name, only)
 
     def relations(self, member: str) -> dict[str, "Relation"]:
         """Return what a member of an Office document refers to, by id; none when it refers to nothing."""

@@ -7,7 +7,7 @@ from phaseflow.components.extraction.formulas import Formula
 from phaseflow.components.extraction.markdown_writer import BULLET, Draft, line
 from phaseflow.components.extraction.ordinals import HTML, WORD
 from phaseflow.components.extraction.package import Package, no_text_layer
-from phaseflow.components.extraction.pptx_layouts import Inherited, Layouts, LevelMarks, Mark, mark_of
+from phaseflow.components.extraction.pptx_layouts import LEVELS, MARKS, Inherited, Layouts, LevelMarks, Mark, mark_of
 from phaseflow.components.extraction.raised import Line
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.components.extraction.xml_events import Elements, Texts
@@ -26,6 +26,9 @@ _OTHER_FORMS = {
     "ea1JpnKorPlain": WORD["chineseCounting"], "hebrew2Minus": WORD["hebrew2"], "hindiNumPeriod": WORD["hindiNumbers"],
     "thaiNumPeriod": WORD["thaiNumbers"],
 }  # fmt: skip
+_NAMES = "Fallback oMath r t p pPr rPr br v sp pic graphicFrame cNvPr ph strCache tbl tr tc txBody"
+_TOLD = MARKS.union(LEVELS, _NAMES.split())
+"""Elements that say something. Most of a slide is where things stand and how they look."""
 _NO_TITLES = ("", "PowerPoint Presentation")
 
 
@@ -38,7 +41,7 @@ def extract(raw: Raw) -> Extracted:
     draft, layouts = Draft(raw.name), Layouts(package)
     for number, slide in enumerate(_slides(package), 1):
         draft.part(f"slide {number}")
-        package.parse(slide, _Slide(draft, layouts.of(slide)))
+        package.parse(slide, _Slide(draft, layouts.of(slide)), _TOLD)
         _add_attached(package, slide, draft)
     if draft.is_empty and package.has_pictures():
         raise no_text_layer(raw.name)
@@ -77,7 +80,7 @@ def drawn(package: Package, member: str) -> str:
     """Return what a chart, a diagram, a drawing or a page of notes of any Office document says."""
     apart = Draft(package.name)
     found = _Slide(apart, Inherited(), has_points=False)
-    package.parse(member, found)
+    package.parse(member, found, _TOLD)
     apart.put(", ".join(dict.fromkeys(found.labels)))
     return "".join(apart.pieces)
 

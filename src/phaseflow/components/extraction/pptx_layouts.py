@@ -13,7 +13,10 @@ Marks = Mapping[int, Mark]
 
 BULLETED = ("", 1)
 _NONE: Marks = {}
-_LEVELS = {f"lvl{number}pPr": number - 1 for number in range(1, 10)}
+LEVELS = {f"lvl{number}pPr": number - 1 for number in range(1, 10)}
+MARKS = frozenset(("buAutoNum", "buChar", "buBlip", "buNone"))
+_TOLD = MARKS.union(LEVELS, ("sp", "ph", "bodyStyle", "lstStyle"))
+"""Elements of a layout that are asked for."""
 _KINDS = {"": "body", "obj": "body", "ctrTitle": "title", "subTitle": "body"}
 """What a placeholder of a master stands for that of a layout or slide."""
 
@@ -27,19 +30,19 @@ class LevelMarks:
     """Of the style that is open."""
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
-        if name in _LEVELS:
-            self.level = _LEVELS[name]
+        if name in LEVELS:
+            self.level = LEVELS[name]
         elif self.level is not None and (mark := mark_of(name, attributes)) is not None:
             self.found[self.level] = mark
 
     def end(self, name: str) -> None:
-        if name in _LEVELS:
+        if name in LEVELS:
             self.level = None
 
 
 def mark_of(name: str, attributes: Mapping[str, str]) -> Mark | None:
     """Return what an element says of the mark of a point; None when it says nothing."""
-    if not name.startswith("bu"):
+    if name not in MARKS:
         return None
     if name == "buAutoNum":
         return attributes.get("type", ""), number_of(attributes.get("startAt"), 1)
@@ -109,7 +112,7 @@ class Layouts:
             self._sheets[member] = sheet = _Sheet()
             # To look takes a fraction of the time, and most say nothing that makes a difference.
             if _marks_points(self._package.read(member)):
-                self._package.parse(member, sheet)
+                self._package.parse(member, sheet, _TOLD)
         return self._sheets[member]
 
 

@@ -86,12 +86,13 @@ class Line:
     """What stands above or below the line, and is not at its end yet."""
     _position: str = ""
 
-    def write(self, text: str, position: str | None = None) -> None:
+    def write(self, text: str, position: str = "") -> None:
         """Add text in a position: ``superscript``, ``subscript``, or any other word for on the line."""
-        position = position if position in _SETTERS else ""
         if position != self._position:
-            self._end_run()
-            self._position = position or ""
+            position = position if position in _SETTERS else ""
+            if position != self._position:
+                self._end_run()
+                self._position = position
         (self._run if position else self._pieces).append(text)
 
     @property

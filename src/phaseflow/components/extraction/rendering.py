@@ -60,11 +60,14 @@ def render(
     while True:
         while node is not None:
             tag = node.tag or ""
-            if tag in without or node.mem_id in skipped:
+            if skipped and node.mem_id in skipped:
                 node = node.next
                 continue
             if tag == _TEXT:
                 page.write(node.text_content or "")
+                node = node.next
+                continue
+            if tag in without:
                 node = node.next
                 continue
             if alike:
@@ -108,12 +111,12 @@ class _Page:
         return self.flow.text()
 
     def write(self, text: str) -> None:
-        if self.formula is not None:
+        if self.formula is None and self.preformatted is None:
+            self.flow.write(text.replace(_SOFT_HYPHEN, "") if _SOFT_HYPHEN in text else text)
+        elif self.formula is not None:
             self.formula.data(text)
         elif self.preformatted is not None:
             self.preformatted.append(text)
-        else:
-            self.flow.write(text.replace(_SOFT_HYPHEN, "") if _SOFT_HYPHEN in text else text)
 
     def enter_formula(self, tag: str, node: "LexborNode") -> None:
         """Take an element of a formula, which ends with the one that began it."""

@@ -55,6 +55,8 @@ _LOOKED_AT = {
     b"<button": "button",
     _SHADOW_ROOT.encode(): _SHADOW_ROOT,
 }
+_AS_MARKUP = {b"role": re.compile(rb"role\s*="), b"style": re.compile(rb"style\s*=|<style")}
+"""Words that stand in many a page without being markup of it."""
 _ALWAYS_TEXT = frozenset(("h1", "h2", "h3", "h4", "h5", "h6", "summary", "dt", "legend", "caption", "figcaption"))
 _INLINE = frozenset(("a", "b", "code", "em", "i", "kbd", "label", "mark", "samp", "small", "span", "strong", "u"))
 _TEXT = "-text"
@@ -79,6 +81,8 @@ class Visibility:
 
 def with_open_shadows(text: str) -> str:
     """Return the page with declarative shadow roots as elements, which parsers leave out with other templates."""
+    if "emplate" not in text and "EMPLATE" not in text:
+        return text
     if not any(word in text for word in _SHADOW_WORDS):
         return text
     opened: list[bool] = []
@@ -121,7 +125,11 @@ def visibility(page: "LexborHTMLParser", words: bytes) -> Visibility:
 
 def _found(page: "LexborHTMLParser", words: bytes, selectors: Mapping[bytes, str]) -> "list[LexborNode]":
     """Return the elements that any of the selectors finds whose word is among ``words``, those of the page."""
-    wanted = ", ".join(selector for word, selector in selectors.items() if word in words)
+    wanted = ", ".join(
+        selector
+        for word, selector in selectors.items()
+        if word in words and (word not in _AS_MARKUP or _AS_MARKUP[word].search(words))
+    )
     return page.css(wanted) if wanted else []
 
 

@@ -1,12 +1,15 @@
 """XML by its events: names without their namespaces, no entities, and no more text than a document may have."""
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Protocol
 from xml.parsers import expat
 
 from phaseflow.components.extraction.markdown_writer import MAX_CHARS
 from phaseflow.domain.errors import DocumentError
 
+_OF_FORMULAS = "/math"
+"""Ends the namespace of formulas in Office documents."""
 _LONGEST_PROPERTY = 10_000
 _MOST_NAMES = 5000
 """Of elements and attributes that are remembered: more than all office formats have."""
@@ -22,9 +25,15 @@ class Handler(Protocol):
     def data(self, text: str) -> None: ...
 
 
-def parse_xml(chunks: Iterable[bytes], handler: Handler, malformed: Callable[[str], DocumentError], name: str) -> None:
-    """Send the events of XML to ``handler``. Entities are refused; nothing is fetched. Raises DocumentError
-    ``too_large`` at the text that is too much, however much of it would follow.
+def parse_xml(
+    chunks: Iterable[bytes],
+    handler: Handler,
+    malformed: Callable[[str], DocumentError],
+    name: str,
+    only: frozenset[str] | None = None,
+) -> None:
+    """Send the events of XML to ``handler``, of elements those in ``only`` and all of formulas. Entities are refused;
+    nothing is fetched. Raises DocumentError ``too_large`` at the text that is too much, however much would follow.
     """
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
@@ -33,6 +42,20 @@ def parse_xml(chunks: Iterable[bytes], handler: Handler, malformed: Callable[[st
     def start(name: str, attributes: dict[str, str]) -> None:
         # Most elements have no attributes.
         handler.start(short[name], attributes and {short[key]: value for key, value in attributes.items()})
+
+    def end(name: str) -> None:
+        handler.end(short[name])
+
+    if only is not None:
+        known = _known(only)
+
+        def start(name: str, attributes: dict[str, str]) -> None:
+            if told := known[name]:
+                handler.start(told, attributes and {short[key]: value for key, value in attributes.items()})
+
+        def end(name: str) -> None:
+            if told := known[name]:
+                handler.end(told)
 
     def refuse_entity(*_: object) -> None:
         raise malformed("it declares XML entities")
@@ -47,7 +70,7 @@ def parse_xml(chunks: Iterable[bytes], handler: Handler, malformed: Callable[[st
         handler.data(text)
 
     parser.StartElementHandler = start
-    parser.EndElementHandler = lambda name: handler.end(short[name])
+    parser.EndElementHandler = end
     parser.CharacterDataHandler = data
     parser.EntityDeclHandler = refuse_entity
     try:
@@ -119,6 +142,24 @@ class _Short(dict[str, str]):
         mark = "svg-" if ":svg-" in space else "r-" if _is_of_relations(space) else ""
         self[name] = short = mark + local
         return short
+
+
+class _Known(_Short):
+    """Names of elements, ``""`` for those that nobody asks for: in most documents they are the larger part."""
+
+    def __init__(self, only: frozenset[str]) -> None:
+        self._only = only
+
+    def __missing__(self, name: str) -> str:
+        short = super().__missing__(name)
+        if short not in self._only and not name.rpartition(" ")[0].endswith(_OF_FORMULAS):
+            self[name] = short = ""
+        return short
+
+
+@cache
+def _known(only: frozenset[str]) -> _Known:
+    return _Known(only)
 
 
 def _is_of_relations(space: str) -> bool:

@@ -31,7 +31,8 @@ def declared_charset(head: bytes) -> str | None:
     A ``<meta>`` goes before the XML declaration. One inside a script counts only if there is no other and the bytes are
     not UTF-8: programs that write pages keep their heads there.
     """
-    inside, outside = _scan(head)
+    # Whatever declares a charset has this word in it.
+    inside, outside = _scan(head) if b"charset" in head.lower() else (None, None)
     if outside is None and (found := _XML.match(head)):
         outside = found[1].decode("ascii", "replace")
     return outside or (None if _is_utf8(head) else inside)
