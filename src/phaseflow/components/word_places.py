@@ -92,11 +92,8 @@ class WordCounts:
                 missing.append(word)
         kept = self._tokenizer.kept(missing) if missing else set[str]()
         for word in missing:
-            if word in kept:
-                count, last = WordTable(tx, table).count_holding(f'"{word}"', MOST_COUNTED)
-            else:
-                count, last = WordTable(tx, table).count(word, MOST_COUNTED)
-            if count == MOST_COUNTED:
+            count, last = self._counted(WordTable(tx, table), word, passages, is_kept=word in kept)
+            if count == MOST_COUNTED and last:
                 count = max(count, count * passages // max(1, int(known.ids.searchsorted(last))))
             counts[word] = count
             if not count:
@@ -105,6 +102,15 @@ class WordCounts:
                 self._kept.clear()
             self._kept[table, word] = count, passages
         return counts
+
+    @staticmethod
+    def _counted(table: WordTable, word: str, passages: int, *, is_kept: bool) -> tuple[int, int]:
+        """How many, and the last that was looked at if these may not be all."""
+        if not is_kept:
+            return table.count(word, MOST_COUNTED)
+        if passages <= MOST_COUNTED:
+            return table.count_holding(f'"{word}"', MOST_COUNTED), 0
+        return table.reach(f'"{word}"', MOST_COUNTED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,8 @@ LEAST_REMEMBERED = 200
 """Places of a word that is remembered: those of a rare one are read as quickly."""
 _MOST_REMEMBERED = 500_000
 """Places of remembered words, of all knowledge bases: 20 MB at most."""
-_MOST_TIMES = 8
-"""How often a word stands in the passages that have it, on average, at most, but for few."""
+_MOST_TIMES = 2
+"""How often most words stand in the passages that have them, on average, at most."""
 _MOST_WORDS_COUNTED = 10_000
 """Words whose places are counted and remembered."""
 
@@ -108,7 +108,8 @@ class Terms:
         self.counts = counts
         self._kept: OrderedDict[tuple[int, str], _Term] = OrderedDict()
         self._size = 0
-        self._counted: dict[tuple[int, str], tuple[ReferenceType[Passages], int]] = {}
+        self._counted: dict[tuple[int, str], tuple[ReferenceType[Passages], int, int]] = {}
+        """Of how many places, and up to how many they were counted."""
         self._lock = Lock()
 
     def look_up(self, tx: Transaction, table: int, known: Passages, word: str, limit: int) -> _Term:
@@ -126,16 +127,19 @@ class Terms:
 
     def has_room(self, tx: Transaction, table: int, known: Passages, word: str, having: int, limit: int) -> bool:
         """Whether a word that so many passages have stands in fewer places than ``limit``. Where it may not, they are
-        counted, once: that takes a fifth of the time of reading them only to find that there are too many."""
+        counted: that takes a fifth of the time of reading them only to find that there are too many."""
         if having > limit or having * _MOST_TIMES < limit or may_begin_more(word):
             return having <= limit
-        counted = self._counted.get((table, word))
-        if counted is None or counted[0]() is not known:
+        kept = self._kept.get((table, word))
+        if kept is not None and kept.known() is known and kept.is_whole:
+            return kept.fits(limit)
+        then, counted, up_to = self._counted.get((table, word), (None, 0, 0))
+        if then is None or then() is not known or counted == up_to < limit:
             if len(self._counted) >= _MOST_WORDS_COUNTED:
                 self._counted.clear()
-            counted = ref(known), WordTable(tx, table).count(word, MOST_PLACES)[0]
-            self._counted[table, word] = counted
-        return counted[1] < limit
+            counted = WordTable(tx, table).count(word, limit)[0]
+            self._counted[table, word] = ref(known), counted, limit
+        return counted < limit
 
     def _remember(self, key: tuple[int, str], term: _Term) -> None:
         with self._lock:

@@ -49,7 +49,8 @@ class Reader(Queries):
         self._stack = AsyncExitStack()
         self._components = ComponentFactory(index_servers=index_servers)
         self._file = _File(self._path)
-        super().__init__(self._file, self._components, EmbeddedIndex(), sees_components=False)
+        index = EmbeddedIndex(reads_ahead=False)  # mostly it searches once
+        super().__init__(self._file, self._components, index, sees_components=False)
 
     async def __aenter__(self) -> Self:
         await anyio.to_thread.run_sync(self._check)

@@ -203,9 +203,18 @@ class WordTable:
         )
         return (found[0], found[1] or 0) if found else (0, 0)
 
-    def count_holding(self, expression: str, limit: int) -> tuple[int, int]:
-        """How many passages an FTS5 expression finds, up to ``limit``, and the last of them. For one word that takes a
-        fifth of the time of ``count``."""
+    def count_holding(self, expression: str, limit: int) -> int:
+        """How many passages an FTS5 expression finds, up to ``limit``. For one word that takes a sixth of the time of
+        ``count``."""
+        found = self.tx.value(
+            "SELECT count(*) FROM"
+            f" (SELECT 1 FROM passages_{self.number} WHERE passages_{self.number} MATCH ? LIMIT ?)",
+            expression, limit,
+        )  # fmt: skip
+        return int(found)
+
+    def reach(self, expression: str, limit: int) -> tuple[int, int]:
+        """The same, and the last of them, in half as much time again."""
         found = self.tx.row(
             f"SELECT count(*), max(rowid) FROM (SELECT rowid FROM passages_{self.number}"
             f" WHERE passages_{self.number} MATCH ? LIMIT ?)",
