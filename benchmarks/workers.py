@@ -6,8 +6,8 @@
 `head` and `driver`: processor time that a document costs the service and its driver process, milliseconds, in batches
 as they form by themselves. `PDFs`: all PDF files below the folders, copied until there are enough, with `--size`
 workers; the two kinds of workers in turns, the best of the rounds, and the ratio, also of the processor time that all
-processes together have taken, with who has taken it: on a busy machine, look at that. In the end, what a cluster takes
-that has nothing to do. Needs the extra `ray`, and starts a cluster of its own.
+processes together have taken, with who has taken it: on a busy machine, look at that, and at the one without what a
+cluster takes that has nothing to do, which grows with the time. Needs the extra `ray`, and starts a cluster of its own.
 """
 
 import argparse
@@ -144,7 +144,7 @@ async def measure(folders: list[str], rounds: int, size: int) -> None:
         documents = pdfs(folders) if folders else []
         megabytes = sum(len(data) for _, data in documents) / 1e6
         best: dict[str, float] = {}
-        least: dict[str, Spent] = {}
+        least: dict[str, tuple[int, float, Spent]] = {}
         pools = {"local": ExtractionPool(local), "ray": ExtractionPool(cluster)}
         for _ in range(rounds if documents else 0):
             for name, pool in pools.items():
@@ -154,22 +154,27 @@ async def measure(folders: list[str], rounds: int, size: int) -> None:
                 used = spent(session)
                 used.subtract(before)
                 best[name] = min(best.get(name, seconds), seconds)
-                least[name] = min(least.get(name, used), used, key=Spent.total)
+                if name not in least or used.total() < least[name][0]:
+                    least[name] = used.total(), seconds, used
         for name, seconds in best.items():
             print(
                 f"{name:6} {len(documents)} PDFs, {megabytes:.1f} MB: {seconds:6.2f} s, {megabytes / seconds:.2f} MB/s"
             )
-            shares = ", ".join(f"{kind} {ms / 1000:.2f}" for kind, ms in least[name].most_common() if ms >= 5)
-            print(f"       of the processor {least[name].total() / 1000:.2f} s: {shares}")
-        if best:
-            print(f"       in {counted(cluster.made, 'call')} the last time")
-            by_processor = least["local"].total() / least["ray"].total()
-            print(f"ray / local: {best['local'] / best['ray']:.2f}, by processor time {by_processor:.2f}")
+            shares = ", ".join(f"{kind} {ms / 1000:.2f}" for kind, ms in least[name][2].most_common() if ms >= 5)
+            print(f"       of the processor {least[name][0] / 1000:.2f} s: {shares}")
         before = spent(cluster.pid)
         await anyio.sleep(IDLE_S)
         used = spent(cluster.pid)
         used.subtract(before)
-        print(f"a cluster of our own with nothing to do: {used.total() / IDLE_S:.0f} ms of the processor a second")
+        idle_ms = used.total() / IDLE_S
+        print(f"a cluster of our own with nothing to do: {idle_ms:.0f} ms of the processor a second")
+        if best:
+            (here, *_), (there, seconds, _) = least["local"], least["ray"]
+            print(
+                f"ray / local, in {counted(cluster.made, 'call')} the last time: {best['local'] / best['ray']:.2f}, by"
+                f" processor time {here / there:.2f}, {here / (there - idle_ms * seconds):.2f} without what the cluster"
+                " takes that has nothing to do"
+            )
     finally:
         await cluster.aclose()
         await local.aclose()
