@@ -189,3 +189,13 @@ def test_a_command_that_is_refused_resumes_nothing(shell: Shell) -> None:
         done = shell(*words)
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), (name, done.stderr)
         assert _all_rows(database) == before, name
+
+
+def test_pausing_one_phase_of_an_interrupted_job_promises_no_slot(shell: Shell) -> None:
+    database = shell.here / "phaseflow.db"
+    with process(ENGINE, database, write_folder(shell.here / "docs", 12)) as engine:
+        kill(engine)
+    for words in (("pause", "kb", "--phase", "indexing"), ("status", "kb")):
+        done = shell(*words)
+        assert done.returncode == 0, done.stderr
+        assert "Interrupted in " in done.stderr, words

@@ -225,7 +225,9 @@ async def test_any_phase_can_be_held_from_the_start(folder: Path, database: Path
         assert held.phase_details[phase.position].status is PhaseStatus.NOT_STARTED
         await flow.resume("kb")
         assert (await finished(job)).status is JobStatus.COMPLETED
-        moves = [(t.from_status, t.to_status) for t in (await flow.transitions_of(job.job_id)).items if t.phase is None]
+        log = [t for t in (await flow.transitions_of(job.job_id)).items if t.phase is None]
+    moves = [(t.from_status, t.to_status) for t in log]
+    assert [t.reason for t in log if t.to_status == "paused"] == ["user"]
     assert moves[0][0] == "pending", "the log of a job that began paused is whole, too"
     assert all(before[1] == after[0] for before, after in pairwise(moves))
 

@@ -50,10 +50,12 @@ def cancel(kb: str, server: str | None, token: str | None, db: Path, as_json: bo
 async def _here(db: Path, verb: Action, kb_id: str, phase: JobPhase | None, as_json: bool) -> Exit:
     """Do it in this process: the job is one that a process left behind. Nothing is run."""
     from phaseflow.flow import PhaseFlow
-    from phaseflow.flow.reader import check_first
+    from phaseflow.flow.reader import Reader, check_first
 
     existing(db)
     await check_first(db, lambda reader: reader.check_verb(verb, kb_id, phase))
     async with PhaseFlow(db, slots=0, index_servers=options.index_servers()) as flow:
-        status = await (flow.cancel(kb_id) if verb is Action.CANCEL else flow.pause(kb_id, phase))
+        await (flow.cancel(kb_id) if verb is Action.CANCEL else flow.pause(kb_id, phase))
+    async with Reader(db) as reader:  # the engine, as long as it was there, had jobs queued that nobody runs now
+        status = await reader.status(kb_id)
     return show(status, as_json)

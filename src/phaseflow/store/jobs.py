@@ -12,7 +12,7 @@ from phaseflow.domain.lease import Lease
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.status import Transition, timestamp
 from phaseflow.domain.transitions import check_job_move
-from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, PhaseStatus, WaitingOn
+from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, JobStatus, PhaseStatus, WaitingOn
 from phaseflow.store import consent
 from phaseflow.store.knowledge_bases import IS_LIVE, KEY_OF, name_of
 from phaseflow.store.transaction import Row, Transaction, json_array
@@ -192,6 +192,8 @@ class Jobs:
             self.tx.run("UPDATE ingestion_jobs SET characters_sent = 0 WHERE id = ?", after.job_id)
         if status != was:
             error = next((p.error for p in after.phases if p.status is PhaseStatus.FAILED), None)
+            if status is JobStatus.PAUSED:  # what led to it may have no reason: the end of the phase before a held one
+                reason = reason or after.why_paused(after.get_current_phase())
             logged.append(TransitionLog(self.tx).append(after, None, (was, status), (reason, error), at))
         return logged
 
