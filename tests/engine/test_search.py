@@ -1,5 +1,6 @@
 """Search when the query cannot be embedded: the words answer, and the answer says so."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from phaseflow import EmbedderDown, PhaseFlow, Reader, SearchMode
 from phaseflow.components.index import EmbeddedIndex
 from phaseflow.domain.errors import Busy
 from phaseflow.flow import query_vector, searching
+from phaseflow.store.index_spaces import Space, Spaces
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_control import finished
 from tests.store.test_stopping import LONG
@@ -124,6 +126,30 @@ async def test_a_search_that_takes_too_long_ends_busy_and_delays_no_status(
                     assert (await flow.status("kb")).kb_id == "kb"
         with anyio.fail_after(5):
             assert [hit.uri for hit in await flow.search("kb", "text")] == ["a.txt"]
+
+
+async def test_what_searches_look_up_first_delays_no_status(
+    database: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    find = Spaces.find
+
+    def held_up(self: Spaces, kb_key: str, index_version: int) -> Space | None:
+        assert go_on.wait(10)
+        return find(self, kb_key, index_version)
+
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await finished(await flow.start("kb", folder))
+        monkeypatch.setattr(Spaces, "find", held_up)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(8):
+                tasks.start_soon(flow.search, "kb", "text")
+            await anyio.wait_all_tasks_blocked()
+            try:
+                with anyio.fail_after(3):
+                    assert (await flow.status("kb")).kb_id == "kb"
+            finally:
+                go_on.set()
 
 
 async def _busy(flow: PhaseFlow) -> None:

@@ -164,6 +164,10 @@ class Engine:
         """For what may take long."""
         return await self.hub.database.read_long(read)
 
+    async def look_for_search(self, read: Callable[[Transaction], T]) -> T:
+        """For what a search looks up first."""
+        return await self.hub.database.look_for_search(read)
+
     async def read_search(self, read: Callable[[Transaction], T]) -> T:
         """For a search."""
         return await self.hub.database.search(read)

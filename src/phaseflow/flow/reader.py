@@ -96,7 +96,7 @@ class _File:
             raise StoreUnavailable("the reader is not open: use it in an `async with` block")
         return await self.pool.read(read, one_statement=one_statement)
 
-    read_long = read_search = read
+    read_long = look_for_search = read_search = read
 
     async def composer(self) -> Composed:
         """Once nobody has the file, nothing runs, whatever its last holder left behind."""

@@ -22,6 +22,9 @@ class Readings(Protocol):
     async def read_long(self, read: Callable[[Transaction], T]) -> T:
         """For what may take long, such as a text, on connections of its own where there are any."""
 
+    async def look_for_search(self, read: Callable[[Transaction], T]) -> T:
+        """For what a search looks up before its query is embedded, on a connection of its own where there is one."""
+
     async def read_search(self, read: Callable[[Transaction], T]) -> T:
         """For a search, on connections of its own where there are any; cancelling stops it there."""
 

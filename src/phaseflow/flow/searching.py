@@ -130,7 +130,7 @@ class Searching:
             dimension = None if kb.model is None else vectors.dimension(tx, kb.model)
             return kb, dimension, Spaces(tx).find(kb.key, kb.index_version)
 
-        kb, dimension, space = await self._readings.read(read)
+        kb, dimension, space = await self._readings.look_for_search(read)
         if request.mode is SearchMode.WORDS:
             return kb, QueryVector(), space
         async with anyio.create_task_group() as tasks:

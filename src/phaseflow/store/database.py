@@ -3,8 +3,7 @@
 What is to be read or written is a plain function of a transaction. It runs whole in the thread of its connection: each
 trip there costs 40 µs, and a hundred times that while other threads want the GIL. Only the writer writes, inside its
 ``BEGIN IMMEDIATE``; requests that wait at the same time share one, a savepoint each. Whoever asks may be cancelled: the
-request is carried out all the same, and its ``then`` is called right after the commit, so that nothing is committed and
-never told.
+request is carried out all the same, and ``then`` is called right after the commit: nothing is committed and not told.
 """
 
 import sqlite3
@@ -56,7 +55,7 @@ class Database:
         self.path = path
         self.ending = ending
         self._writer = writer
-        self._reads, self._long_reads, self._searches = readers
+        self._reads, self._long_reads, self._looks, self._searches = readers
         self._loop = OwnLoop()
         self._file = file
         self._synchronous = ""
@@ -75,16 +74,19 @@ class Database:
         return self._asked.statistics().current_buffer_used
 
     async def read(self, read: Callable[[Transaction], T], *, one_statement: bool = False) -> T:
-        """Run ``read`` on a consistent view, which never waits for a write, and return what it returned; quicker where
-        it is ``one_statement``.
+        """Run ``read`` on a consistent view, which never waits for a write; quicker where it is ``one_statement``.
 
         Cancelling leaves it to end unseen. Raises EngineStopped once the database is closed.
         """
         return await self._explained(self._reads.read(read, one_statement=one_statement))
 
     async def read_long(self, read: Callable[[Transaction], T]) -> T:
-        """The same for what may take long, such as a search: no ``read`` waits for it."""
+        """The same for what may take long: no ``read`` waits for it."""
         return await self._explained(self._long_reads.read(read))
+
+    async def look_for_search(self, read: Callable[[Transaction], T]) -> T:
+        """The same for what a search looks up first: no ``read`` waits for it, and it waits for no other search."""
+        return await self._explained(self._looks.read(read))
 
     async def search(self, read: Callable[[Transaction], T]) -> T:
         """The same for a search, on connections of their own. Cancelling stops it. While a job writes, one at a time:
@@ -261,8 +263,7 @@ class Database:
             failure = explained(error, self.path)
             if isinstance(failure, StoreUnavailable):
                 self.unwritable = failure.reason or "its file cannot be used"
-            # All of them, also those that were not begun: what has failed is the transaction or the file, not a request
-            # (its own errors stay in its savepoint), and the next transaction would fail in the same way.
+            # All, begun or not: the transaction or the file has failed, no request (its errors stay in its savepoint).
             for request in group:
                 request.error = request.error or failure
             done = len(group)

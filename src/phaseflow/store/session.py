@@ -20,6 +20,8 @@ READERS = 2
 """Connections for short reads: statuses, lists, what a verb looks at."""
 _LONG_READERS = 2
 """Connections for whole texts and what else is long, so that no short read waits for one."""
+_LOOKING_READERS = 1
+"""For what searches look up before they embed a query: eight at a time would keep every status waiting."""
 _SEARCH_READERS = 2
 """Connections for searches, so that nothing but a search waits for one: as many as two cores have work for."""
 _CHECKPOINT_PAGES = 4000
@@ -68,7 +70,7 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
         ending = StopDeadline()
         writer = await stack.enter_async_context(open_connection(path, "rw", *_PRAGMAS, ending=ending))
         await writer.call(upkeep.overwrite_deleted)
-        counts = (READERS, _LONG_READERS, _SEARCH_READERS)
+        counts = (READERS, _LONG_READERS, _LOOKING_READERS, _SEARCH_READERS)
         readers = [await stack.enter_async_context(open_readers(path, count, ending)) for count in counts]
         database = Database(path, file, writer, readers, ending)
         with explaining(path):
