@@ -12,6 +12,7 @@ R = 'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationship
 S = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
 STRICT_S = 'xmlns="http://purl.oclc.org/ooxml/spreadsheetml/main"'
 ODF = "urn:oasis:names:tc:opendocument:xmlns:"
+M = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
 _TYPES = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 

@@ -14,6 +14,7 @@ from tests.components.binary_fixtures import (
     SAMPLES,
     STRICT_S,
     A,
+    M,
     R,
     S,
     W,
@@ -242,9 +243,9 @@ class TestWord:
         assert extract(docx(of_its_own + back, styles=styles), "a.docx").text == "a\n\nb"
 
     def test_formulas_keep_their_fractions_and_powers(self) -> None:
-        fraction = "<w:f><w:num><w:t>a+1</w:t></w:num><w:den><w:t>b</w:t></w:den></w:f>"
-        power = "<w:sSubSup><w:e><w:t>x</w:t></w:e><w:sub/><w:sup><w:t>2</w:t></w:sup></w:sSubSup>"
-        body = f"<w:p><w:oMath>{fraction}<w:r><w:t> + </w:t></w:r>{power}</w:oMath></w:p>"
+        fraction = "<m:f><m:num><w:t>a+1</w:t></m:num><m:den><w:t>b</w:t></m:den></m:f>"
+        power = "<m:sSubSup><m:e><w:t>x</w:t></m:e><m:sub/><m:sup><w:t>2</w:t></m:sup></m:sSubSup>"
+        body = f"<w:p><m:oMath {M}>{fraction}<w:r><w:t> + </w:t></w:r>{power}</m:oMath></w:p>"
         assert extract(docx(body), "a.docx").text == "(a+1)/b + x²"
 
     @pytest.mark.parametrize(("ending", "chunk"), [("html", "<h1>x</h1>"), ("mht", "Content-Type: text/html\n\n<h1>x")])

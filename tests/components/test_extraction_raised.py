@@ -4,7 +4,7 @@ import pytest
 
 from phaseflow.components.extraction import extract
 from phaseflow.components.extraction.raised import subscript, superscript
-from tests.components.binary_fixtures import docx, epub, odt, pptx, rtf
+from tests.components.binary_fixtures import M, docx, epub, odt, pptx, rtf
 
 SHOWN = "10⁶ and H₂O"
 
@@ -130,13 +130,13 @@ def test_mathml_is_one_line_that_means_the_same(formula: str, shown: str) -> Non
 
 
 def test_formulas_of_word_are_one_line_that_means_the_same() -> None:
-    t = "<w:r><w:t>{}</w:t></w:r>"
+    t = "<m:r><m:t>{}</m:t></m:r>"
     integral = (
-        f'<w:nary><w:naryPr><w:chr w:val="∑"/></w:naryPr><w:sub>{t.format("i=1")}</w:sub><w:sup>{t.format("n")}</w:sup>'
-        f"<w:e>{t.format('i')}</w:e></w:nary>"
+        f'<m:nary><m:naryPr><m:chr m:val="∑"/></m:naryPr><m:sub>{t.format("i=1")}</m:sub><m:sup>{t.format("n")}</m:sup>'
+        f"<m:e>{t.format('i')}</m:e></m:nary>"
     )
-    rest = f"<w:rad><w:deg/><w:e>{t.format('2n')}</w:e></w:rad><w:d><w:e>{t.format('a')}</w:e></w:d>"
-    body = f"<w:p><w:oMath>{integral}{t.format(' = ')}{rest}</w:oMath></w:p>"
+    rest = f"<m:rad><m:deg/><m:e>{t.format('2n')}</m:e></m:rad><m:d><m:e>{t.format('a')}</m:e></m:d>"
+    body = f"<w:p><m:oMath {M}>{integral}{t.format(' = ')}{rest}</m:oMath></w:p>"
     assert extract(docx(body), "a.docx").text == "∑_(i=1)^n i = √(2n)(a)"
 
 
@@ -152,8 +152,7 @@ def test_how_a_word_is_read_stands_behind_it() -> None:
 
 def test_a_formula_on_a_slide_is_one_line() -> None:
     t = "<a:r><a:t>{}</a:t></a:r>"
-    m = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
     one, two = (f"<m:r><m:t>{number}</m:t></m:r>" for number in (1, 2))
-    half = f"<m:oMath {m}><m:f><m:num>{one}</m:num><m:den>{two}</m:den></m:f></m:oMath>"
+    half = f"<m:oMath {M}><m:f><m:num>{one}</m:num><m:den>{two}</m:den></m:f></m:oMath>"
     slide = f"<p:sp><p:txBody><a:p>{t.format('1')}{half}{t.format(' cups')}</a:p></p:txBody></p:sp>"
     assert extract(pptx(slide), "a.pptx").text == "1 1/2 cups"

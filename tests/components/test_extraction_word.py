@@ -4,7 +4,7 @@ import pytest
 
 from phaseflow.components.extraction import extract
 from phaseflow.domain.errors import DocumentError
-from tests.components.binary_fixtures import docx, package
+from tests.components.binary_fixtures import M, docx, package
 from tests.components.test_extraction_numbers import CLAUSES, abstract, instance
 
 
@@ -53,7 +53,7 @@ LIST = f"<w:ffData><w:ddList><w:result w:val='1'/>{ENTRIES}</w:ddList></w:ffData
          "東京(とう)は"),
         ('<w:r><w:pict><w:shape w:alt="a badge"><w:textpath w:string="DRAFT"/></w:shape></w:pict></w:r>',
          "a badge  DRAFT"),
-        (run("1") + f"<w:oMath><w:f><w:num>{run('1')}</w:num><w:den>{run('2')}</w:den></w:f></w:oMath>", "1 1/2"),
+        (run("1") + f"<m:oMath {M}><m:f><m:num>{run('1')}</m:num><m:den>{run('2')}</m:den></m:f></m:oMath>", "1 1/2"),
     ],
 )  # fmt: skip
 def test_what_word_shows_is_the_text(content: str, text: str) -> None:

@@ -7,12 +7,12 @@ benchmarks/extraction.py.
 from collections.abc import Mapping
 
 from phaseflow.components.extraction import html, mail, plain, rtf
-from phaseflow.components.extraction.docx_body import Body
+from phaseflow.components.extraction.docx_body import TOLD, Body
 from phaseflow.components.extraction.markdown_writer import Draft
-from phaseflow.components.extraction.numbering import Numbering
+from phaseflow.components.extraction.numbering import NUMBERING, Numbering
 from phaseflow.components.extraction.package import Package, Relation, no_text_layer, nothing_found
 from phaseflow.components.extraction.pptx import drawn
-from phaseflow.components.extraction.styles import Styles
+from phaseflow.components.extraction.styles import STYLES, Styles
 from phaseflow.components.extraction.types import Extracted, Extractor, Raw
 
 _DRAWN = ("chart", "diagramData")
@@ -38,10 +38,11 @@ def extract(raw: Raw) -> Extracted:
     styles, numbering = Styles(), Numbering()
     for relation in related:
         if relation.kind in ("styles", "numbering") and relation.target in package:
-            package.parse(relation.target, styles if relation.kind == "styles" else numbering)
+            of_styles = relation.kind == "styles"
+            package.parse(relation.target, *((styles, STYLES) if of_styles else (numbering, NUMBERING)))
     draft = Draft(raw.name)
     body = Body(draft, styles, numbering, lambda each: _add_chunk(package, relations.get(each), draft))
-    package.parse(main, body)
+    package.parse(main, body, TOLD)
     for relation in related:
         if relation.kind in _DRAWN and relation.target in package:
             draft.put(drawn(package, relation.target))
@@ -58,7 +59,7 @@ def extract(raw: Raw) -> Extracted:
 def _add_notes(package: Package, member: str, draft: Draft, said: set[str]) -> None:
     """Headers and footers are the same on every page: each is said once."""
     apart = Draft(draft.name)
-    package.parse(member, Body(apart, Styles(), Numbering()))
+    package.parse(member, Body(apart, Styles(), Numbering()), TOLD)
     text = "".join(apart.pieces)
     if text not in said:
         said.add(text)

@@ -19,7 +19,7 @@ _OF_RUNS = frozenset(("rStyle", "vanish", "vertAlign", "position", "rFonts"))
 _SIGNS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "ptab": "\t"}
 _OF_PARAGRAPHS = frozenset(("pStyle", "numId", "ilvl", "outlineLvl", "gridSpan", "vMerge"))
 _ENDED = frozenset(("t", "p", "r", "pPr", "tcPr", "instrText", "rt", "rubyBase", "tbl", "tc"))
-_STARTED = (
+TOLD = (
     (_ENDED | _OF_PARAGRAPHS | _OF_FIELDS | _OF_RUNS | _SKIPPED | frozenset(_SIGNS))
     | frozenset((_FORMULA, "altChunk", "docPr", "textpath", "shape", "tr"))
 )  # fmt: skip
@@ -57,14 +57,6 @@ class Body:
         self.unread = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        if name in _STARTED or self._skipping or self._formula is not None:
-            self._start(name, attributes)
-
-    def end(self, name: str) -> None:
-        if name in _ENDED or self._skipping or self._formula is not None:
-            self._end(name)
-
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
         # Deleted and moved text, and the second choice of what is drawn in two ways. Counted, not noted, for they stand
         # in one another. First of all, so that nothing in them is taken for anything.
         if self._skipping or name in _SKIPPED:
@@ -94,7 +86,9 @@ class Body:
         else:
             self._open(name, attributes)
 
-    def _end(self, name: str) -> None:
+    def end(self, name: str) -> None:
+        if name not in _ENDED and not self._skipping and self._formula is None:
+            return
         if self._skipping:
             self._skipping -= 1
         elif self._formula is not None:

@@ -11,6 +11,12 @@ from phaseflow.components.extraction.styles import OFF
 _LEVELS = 9
 _PLACE = re.compile("%([1-9])")
 _LARGEST = 1_000_000
+_NAMES = """
+    abstractNum num lvl lvlOverride abstractNumId startOverride numStyleLink styleLink start numFmt lvlText lvlRestart
+    pStyle isLgl suff vanish
+"""
+NUMBERING = frozenset(_NAMES.split())
+"""Elements of which the numbering is told."""
 _SUFFIX = {"nothing": "", "space": " ", "tab": " "}
 _CUSTOM = re.compile(r"0*1\b")
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 _MAX_INHERITED = 20
 OFF = ("0", "false", "off")
+STYLES = frozenset(("style", "name", "basedOn", "outlineLvl", "numId", "ilvl", "vertAlign", "position", "vanish"))
+"""Elements of which styles are told."""
 _HEADING_NAMES = {"title": 1} | {f"heading {level}": level for level in range(1, 10)}
 
 
