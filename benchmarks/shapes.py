@@ -4,7 +4,8 @@ python -m benchmarks shapes [SHAPE …] [--mb 12]
 
 A job indexes one document of so many megabytes, then another version in its place, and its knowledge base is deleted.
 All the while a phase of another job, which rests, is held and released in turn, each from the call to its commit, and
-the status of the job that works is asked for. The first row is without a document: what this machine takes anyway.
+the status of the job that works is asked for. The interpreter is set as `phaseflow serve` sets it. The first row is
+without a document: what this machine takes anyway.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 from search import timed, told
 
 from phaseflow import FolderSource, PhaseFlow
+from phaseflow.http.server import set_for_serving
 
 AFTER_S = 5.0
 """How long the deletion is looked on: what is left is removed after the answer."""
@@ -100,7 +102,7 @@ async def measured(folder: Path, name: str, size: float) -> str:
 
 
 async def main(names: list[str], megabytes: float) -> None:
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, set_for_serving():
         for shape in ("nothing", *names):
             print(await measured(Path(name) / shape, shape, megabytes * 1e6), flush=True)
 

@@ -10,6 +10,7 @@ import anyio
 from phaseflow.actors.actor import Actor
 from phaseflow.actors.batching import ALONE_S, in_parts
 from phaseflow.actors.index_delivery import IndexDelivery, Refused
+from phaseflow.actors.transaction_size import TransactionSize
 from phaseflow.actors.withdrawal import CLEAN_UP, Withdrawal
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.domain.errors import TransientError
@@ -33,8 +34,8 @@ from phaseflow.store.transaction import Transaction
 from phaseflow.store.twins import Twins
 
 BATCH_CHUNKS = 1024
-"""Chunks made searchable in one transaction: full-text inserts are cheaper in large ones; a verb waits for one, some
-20 ms."""
+"""Chunks made searchable in one transaction at most: full-text inserts are cheaper in large ones; a verb waits for
+one."""
 _BATCH_CHARACTERS = 1_000_000
 """Characters of them, where they are long."""
 BATCH_WAIT_S = 0.25
@@ -60,9 +61,10 @@ class IndexingActor(Actor):
         self._delivery = self._make_delivery()
         self._is_to_move = self.context.plan.moves
         self._last_at = -ALONE_S
+        self._size = TransactionSize(BATCH_CHUNKS)
         while batch := await self._next_batch():
             await self._bring_up_to_date()
-            for part in in_parts(batch, _sizes, (BATCH_CHUNKS, _BATCH_CHARACTERS)):
+            for part in in_parts(batch, _sizes, (self._size.passages, _BATCH_CHARACTERS)):
                 await self._publish([await self._index_most(document) for document in part])
                 failpoints.hit("indexing.between")
         if self._receiver.is_complete:
@@ -77,7 +79,7 @@ class IndexingActor(Actor):
         batch = list(await self._receiver.next())
         more: Sequence[StagedDocument] = batch
         with anyio.move_on_after(self._wait_s()):
-            while more and sum(len(d.spans) for d in batch) < BATCH_CHUNKS:
+            while more and sum(len(d.spans) for d in batch) < self._size.passages:
                 more = await self._receiver.next()
                 batch.extend(more)
         return batch
@@ -186,7 +188,7 @@ class IndexingActor(Actor):
         Nobody sees them before the document is searchable. How far it has come is in the document's row.
         """
         indexed = document.indexed
-        while (step := _step(document, indexed)) < len(document.spans):
+        while (step := _step(document, indexed, self._size.passages)) < len(document.spans):
             packed = await call_in_abandonable_thread(partial(passages.packed, document, indexed, step))
             async with self.gate:
                 await self.context.write(partial(self._store_some, document.id, packed, indexed, step))
@@ -199,7 +201,11 @@ class IndexingActor(Actor):
         if not taken_out.in_hand(tx, [document_id], DocumentState.EMBEDDED):
             return
         passages.note_indexed(tx, document_id, before, after)
-        SearchablePassages(tx, self._scope).index(packed)
+        self._index(tx, packed)
+
+    def _index(self, tx: Transaction, packed: Packed) -> None:
+        with self._size.measuring(packed.size):
+            SearchablePassages(tx, self._scope).index(packed)
 
     def _store(
         self,
@@ -214,7 +220,7 @@ class IndexingActor(Actor):
             return False
         done = Done(sum(len(d.spans) for d in good), sum(len(d.spans) for d, _ in failed))
         self.context.advance(tx, self.phase, done)
-        SearchablePassages(tx, self._scope).index(packed)
+        self._index(tx, packed)
         at = self.context.clock.now()
         SearchablePassages(tx, self._scope).publish(good, at)
         uris = [d.uri for d in good]
@@ -263,12 +269,12 @@ class IndexingActor(Actor):
         return SearchablePassages(tx, self._scope).withdraw_other_versions(CLEAN_UP)
 
 
-def _step(document: StagedDocument, first: int) -> int:
+def _step(document: StagedDocument, first: int, most: int) -> int:
     """Up to which passage the next transaction goes: so many, or so much text."""
-    if len(document.spans) - first <= BATCH_CHUNKS and len(document.text) <= _BATCH_CHARACTERS:
+    if len(document.spans) - first <= most and len(document.text) <= _BATCH_CHARACTERS:
         return len(document.spans)
     last, room = first, _BATCH_CHARACTERS
-    while last < min(first + BATCH_CHUNKS, len(document.spans)) and room > 0:
+    while last < min(first + most, len(document.spans)) and room > 0:
         start, end = document.spans[last]
         last, room = last + 1, room - (end - start)
     return last

@@ -21,11 +21,11 @@ from phaseflow.store.upkeep import QUIET
 
 _STEP_DOCUMENTS: Final = 100
 """Documents looked at in one step; …"""
-_STEP_PASSAGES: Final = 128
+_STEP_PASSAGES: Final = 64
 """… passages taken out of the full-text index, …"""
-_STEP_CHARACTERS: Final = 150_000
+_STEP_CHARACTERS: Final = 75_000
 """… characters of them, …"""
-_STEP_ROWS: Final = 2_000
+_STEP_ROWS: Final = 1_000
 """… and other rows deleted."""
 _STEP_SEGMENTS: Final = 128
 """Segments of texts deleted in one step: 8 million characters."""
