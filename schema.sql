@@ -352,7 +352,7 @@ END;
 CREATE TABLE failures (
     kb_id    TEXT NOT NULL REFERENCES knowledge_bases (id) ON DELETE CASCADE,
     uri      TEXT NOT NULL,
-    job_seq  INTEGER NOT NULL,
+    job_seq  INTEGER NOT NULL,                    -- the job that counts it; 0: none; negative: that job tries it again
     phase    TEXT NOT NULL,
     code     TEXT NOT NULL,
     error    TEXT NOT NULL,

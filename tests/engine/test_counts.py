@@ -5,7 +5,7 @@ from pathlib import Path
 
 import anyio
 
-from phaseflow import FolderSource, PhaseFlow
+from phaseflow import FolderSource, PhaseFlow, Policies, RetryPolicy
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
 from phaseflow.components.sources import FolderLoader
 from tests.engine.components import CountingEmbedder, write_folder
@@ -128,7 +128,8 @@ async def test_a_retry_of_the_job_takes_back_only_what_still_counts_as_failed(da
     def refuse(texts: Sequence[str]) -> None:
         raise PermissionError("no")
 
-    async with PhaseFlow(database, loader=loader, embedder=CountingEmbedder(refuse)) as flow:
+    policies = Policies(retry=RetryPolicy(tries=1))
+    async with PhaseFlow(database, loader=loader, embedder=CountingEmbedder(refuse), policies=policies) as flow:
         loader.bad.discard("c")
         job = await flow.start("kb")
         assert (await job.wait()).status == "failed"

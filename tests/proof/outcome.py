@@ -220,10 +220,10 @@ def _progress_faults(connection: sqlite3.Connection) -> Iterator[str]:
 
 _STATES = (
     "SELECT d.id, CASE WHEN d.state = 9 THEN coalesce(f.phase, '?') ELSE d.state END AS at FROM documents AS d"
-    " LEFT JOIN failures AS f ON f.kb_id = d.kb_id AND f.uri = d.uri AND f.job_seq IN (d.job_seq, 0)"
+    " LEFT JOIN failures AS f ON f.kb_id = d.kb_id AND f.uri = d.uri AND f.job_seq IN (d.job_seq, 0, -d.job_seq)"
     " WHERE d.job_seq = ?"
 )
-"""0: somebody has asked for a retry of the document, so its job counts the failure no more; the phase does."""
+"""0 and negative: somebody has asked for a retry, so the job counts the failure no more; the phase does, till then."""
 
 
 def _count_faults(connection: sqlite3.Connection) -> Iterator[str]:

@@ -368,7 +368,7 @@ async def test_documents_that_failed_are_given_back_to_their_phase_behind_all_ot
     await made.note("a", "b")
     await database.write(lambda tx: Failures(tx, made.key).add(made.seq, JobPhase.EMBEDDING, bad, NOW))
     requeued = await database.write(lambda tx: StagedDocuments(tx).requeue_failed(made.seq, JobPhase.EMBEDDING, 10))
-    assert requeued == (2, 6, 6)
+    assert requeued == (["a", "b"], 6, 6)
     page = await database.read(lambda tx: StagedDocuments(tx).next_of(made.seq, DocumentState.CHUNKED, 0, 10, 10**6))
     last = staged[2].id
     assert page == [staged[2], replace(staged[0], turn=last + 1), replace(staged[1], turn=last + 2)]

@@ -208,21 +208,21 @@ class StagedDocuments:
             f"UPDATE documents SET state = {gone} WHERE id IN (SELECT value FROM json_each(?))", json_array(ids)
         )
 
-    def requeue_failed(self, job_seq: int, phase: JobPhase, limit: int) -> tuple[int, int, int]:
+    def requeue_failed(self, job_seq: int, phase: JobPhase, limit: int) -> tuple[list[str], int, int]:
         """Give up to ``limit`` documents that failed in a phase after loading back to it.
 
-        Returns (documents, chunks without a vector, chunks). Their turn comes after all others: cursors go by it, and
+        Returns (their uris, chunks without a vector, chunks). Their turn comes after all others: cursors go by it, and
         the documents behind them have gone on meanwhile.
         """
         failed = self.tx.rows(
-            f"SELECT id FROM documents WHERE job_seq = ?1 AND state = {DocumentState.FAILED} AND {IS_ON_ITS_WAY} AND"
-            " EXISTS"
+            f"SELECT id, uri FROM documents WHERE job_seq = ?1 AND state = {DocumentState.FAILED} AND {IS_ON_ITS_WAY}"
+            " AND EXISTS"
             " (SELECT 1 FROM failures AS f WHERE f.kb_id = documents.kb_id AND f.uri = documents.uri AND f.job_seq = ?1"
             "  AND f.phase = ?2) ORDER BY coalesce(turn, id) LIMIT ?3",
             job_seq, phase, limit,
         )  # fmt: skip
         if not failed:
-            return 0, 0, 0
+            return [], 0, 0
         ids = json_array([row[0] for row in failed])
         last = self.tx.value(
             "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'documents' RETURNING seq", len(failed)
@@ -236,7 +236,7 @@ class StagedDocuments:
             f" JOIN chunks AS c ON {pieces_of('c.id', 'd.value')}",
             ids,
         )[0]
-        return len(failed), unembedded, chunks
+        return [row[1] for row in failed], unembedded, chunks
 
 
 def _insert(

@@ -41,21 +41,26 @@ class Failures:
     def add(self, job_seq: int, phase: JobPhase, failed: Sequence[FailedDocument], at: datetime) -> None:
         """Record and count failures of a job; a document that failed before has one more attempt.
 
-        One that was deleted, or skipped, while it was on its way has no failure: nobody wants it any more.
+        One that was deleted, or skipped, while it was on its way has no failure: nobody wants it any more. That of one
+        that was asked for again meanwhile counts for no job: it is queued.
         """
         rows = json_array([[f.uri, f.code, kept_error(f.error)] for f in failed])
         noted = self.tx.rows(
             "INSERT INTO failures (kb_id, uri, job_seq, phase, code, error, attempts, at)"
-            " SELECT ?1, value ->> 0, ?2, ?3, value ->> 1, value ->> 2, 1, ?4 FROM json_each(?5) WHERE EXISTS"
+            " SELECT ?1, value ->> 0, iif(EXISTS (SELECT 1 FROM requests AS r WHERE r.kb_id = ?1"
+            f"  AND r.uri = value ->> 0 AND coalesce(r.job_seq, 0) <> ?2), {NO_JOB}, ?2), ?3,"
+            "  value ->> 1, value ->> 2, 1, ?4 FROM json_each(?5) WHERE EXISTS"
             "  (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = value ->> 0 AND c.skipped = 0)"
             " ON CONFLICT (kb_id, uri) DO UPDATE SET job_seq = excluded.job_seq, phase = excluded.phase,"
-            " code = excluded.code, error = excluded.error, attempts = attempts + 1, at = excluded.at RETURNING 1",
+            " code = excluded.code, error = excluded.error, attempts = attempts + 1, at = excluded.at"
+            " RETURNING job_seq",
             self.kb_key, job_seq, phase, timestamp(at), rows,
         )  # fmt: skip
         WebhookQueue(self.tx).tell_of_failures(self.kb_key, name_of(self.kb_key), [f.uri for f in failed])
         self.tx.run(
-            "UPDATE ingestion_jobs SET documents_failed = documents_failed + ? WHERE seq = ?", len(noted), job_seq
-        )
+            "UPDATE ingestion_jobs SET documents_failed = documents_failed + ? WHERE seq = ?",
+            len([row for row in noted if row[0] == job_seq]), job_seq,
+        )  # fmt: skip
 
     def clear(self, uris: list[str]) -> None:
         """Forget the failures of documents that succeeded."""
@@ -79,15 +84,17 @@ class Failures:
         if found is not None:
             self.tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed - 1 WHERE seq = ?", newest)
 
-    def standing(self, job_seq: int, uris: list[str]) -> int:
-        """Of how many of these documents a failure in this job is known."""
-        return int(
-            self.tx.value(
-                "SELECT count(*) FROM json_each(?3) AS d JOIN failures AS f"
-                " ON f.kb_id = ?1 AND f.uri = d.value AND f.job_seq = ?2",
-                self.kb_key, job_seq, json_array(uris),
-            )
+    def give_back(self, job_seq: int, uris: list[str]) -> int:
+        """A job that has counted failures of these documents tries them again; how many it counts no more.
+
+        They stand until then, under the negative of its number: so that nobody takes them from its count once more.
+        """
+        rows = self.tx.rows(
+            "UPDATE failures SET job_seq = -job_seq WHERE kb_id = ?1 AND job_seq = ?2"
+            " AND uri IN (SELECT value FROM json_each(?3)) RETURNING 1",
+            self.kb_key, job_seq, json_array(uris),
         )  # fmt: skip
+        return len(rows)
 
     def clear_missing(self, job_seq: int, uncertain: Sequence[str], after: str, limit: int) -> str | None:
         """Of the next ``limit`` failures by uri, forget those of documents that no source of the job has any more.

@@ -190,10 +190,10 @@ def requeue_failed(tx: Transaction, job_id: str) -> int:
 
 def _give_back(tx: Transaction, record: JobRecord, phase: JobPhase) -> tuple[int, int]:
     """(documents that count as failed, items) that a phase has failed before and will do again."""
-    job_seq = record.seq
+    job_seq, failures = record.seq, Failures(tx, KnowledgeBases(tx).get(record.state.kb_id).key)
     if phase is JobPhase.LOADING:
         uris = Frontier(tx, job_seq).requeue_failed(DISCARD)
-        key = KnowledgeBases(tx).get(record.state.kb_id).key
-        return Failures(tx, key).standing(job_seq, uris), len(uris)  # one that was skipped since has no failure
-    count, open_chunks, chunks = StagedDocuments(tx).requeue_failed(job_seq, phase, DISCARD)
-    return count, {JobPhase.CHUNKING: count, JobPhase.EMBEDDING: open_chunks}.get(phase, chunks)
+        return failures.give_back(job_seq, uris), len(uris)  # one that was skipped since has no failure
+    uris, open_chunks, chunks = StagedDocuments(tx).requeue_failed(job_seq, phase, DISCARD)
+    items = {JobPhase.CHUNKING: len(uris), JobPhase.EMBEDDING: open_chunks}.get(phase, chunks)
+    return failures.give_back(job_seq, uris), items
