@@ -1,6 +1,8 @@
 """What all workers promise: the processes of this machine, and a cluster of Ray on loopback (-m ray)."""
 
 import os
+import shutil
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +14,7 @@ import anyio
 import numpy as np
 import pytest
 
+import phaseflow
 from phaseflow.components.embedders.static import StaticEmbedder
 from phaseflow.components.extraction.types import Extracted
 from phaseflow.components.workers.local import LocalWorkers
@@ -237,3 +240,41 @@ async def test_a_model_of_the_script_itself_is_refused_in_words() -> None:
     model = type("OfTheScript", (Shapes,), {"__module__": "__main__"})()
     with pytest.raises(ComponentUnavailable, match="put it into a module"):
         await workers.embed(Model("shapes", model), ["a"])
+
+
+@pytest.mark.ray
+@pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
+@pytest.mark.longest(120)
+async def test_a_cluster_of_our_own_imports_what_the_program_can_import(tmp_path: Path) -> None:
+    source = Path(phaseflow.__file__).parent
+    shutil.copytree(source, tmp_path / "phaseflow", ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "phaseflow" / "snapshot.py").open("a") as file:
+        file.write("# as somebody is just changing it\n")
+    (tmp_path / "of_the_program.py").write_text(OF_THE_PROGRAM)
+    head = "import sys; sys.path.insert(0, sys.argv[1]); import anyio, of_the_program; anyio.run(of_the_program.main)"
+    done = await anyio.run_process([sys.executable, "-c", head, str(tmp_path)], check=False, stderr=None)
+    assert done.stdout.split() == [b"[[1.0]]"]
+
+
+OF_THE_PROGRAM = """
+import anyio
+import phaseflow
+from phaseflow.components.workers.protocol import Model
+from phaseflow.components.workers.ray.workers import RayWorkers
+
+class Ones:
+    fingerprint = "ones"
+    def embed_documents(self, texts):
+        return [[1.0] for _ in texts]
+
+async def main():
+    workers = RayWorkers(size=1)
+    await workers.open()
+    try:
+        with anyio.fail_after(90):
+            while workers.down is not None:
+                await anyio.sleep(0.1)
+            print((await workers.embed(Model("ones", Ones()), ["a"])).tolist())
+    finally:
+        await workers.aclose()
+"""
