@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import pytest
 
+from phaseflow import PhaseFlow
 from phaseflow.cli import main
 from tests.cli.commands import Shell
+from tests.engine.components import CountingEmbedder
 
 READING = ["status", "kbs", "documents", "document", "jobs", "failures", "search"]
 
@@ -89,6 +92,16 @@ def test_another_embedder_takes_none_of_the_parts_of_the_one_before(filled: Shel
     words = ["embedder.type=openai", "embedder.base_url=http://127.0.0.1:9/v1", "embedder.model=m"]
     assert filled.answer("settings", "waf", *words)["embedder"]["model"] == "m"
     assert filled.answer("settings", "waf", "embedder.type=static")["embedder"] == {"type": "static"}
+
+
+def test_settings_that_a_program_has_replaced_are_said_to_be(filled: Shell) -> None:
+    async def index() -> None:
+        async with PhaseFlow(filled.here / "phaseflow.db", embedder=CountingEmbedder()) as flow:
+            await (await flow.start("own", filled.here / "docs")).wait()
+
+    anyio.run(index)
+    assert "its own embedder, in place of what these settings name" in filled("settings", "own").stderr
+    assert "its own" not in filled("settings", "waf").stderr
 
 
 def test_a_knowledge_base_is_deleted(anywhere: Anywhere) -> None:

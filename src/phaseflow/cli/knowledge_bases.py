@@ -105,8 +105,10 @@ async def _settings(place: Place, as_json: bool, kb_id: str, pairs: Sequence[tup
         return Exit.COMPLETED
     for key, value in _flat(kb.settings.model_dump(mode="json")):
         say(f"{key} = {value}")
-    from phaseflow.domain.indexed_with import made_again
+    from phaseflow.domain.indexed_with import made_again, made_by_program
 
+    if made := made_by_program(kb.indexed_with):
+        say(f"The index was {made}")
     if again := made_again(kb.stale, kb.documents, kb.chunks):
         say(f"The index is older. {kb_id} {again}; its next job does that")
     return Exit.COMPLETED

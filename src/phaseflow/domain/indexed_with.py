@@ -64,6 +64,14 @@ class IndexedWith(BaseModel):
         return self.model_copy(update={"embedder": self.embedder.model_copy(update={"chosen_by_client": False})})
 
 
+def made_by_program(live: IndexedWith | None) -> str | None:
+    """That components which no settings name have made an index, and which; None where settings say all."""
+    given = (live.chunker, live.embedder, live.index) if live is not None else ()
+    named = zip(("chunker", "embedder", "index"), given, strict=False)
+    own = [name for name, part in named if isinstance(part, CustomComponent)]
+    return f"made by a program with its own {' and '.join(own)}, in place of what these settings name" if own else None
+
+
 class StaleSetting(BaseModel):
     """A setting that is not the one that made the index, and what the next job does about it, in words."""
 
