@@ -94,6 +94,19 @@ async def test_pushes_one_after_the_other_are_a_job_or_two(flow: PhaseFlow) -> N
     assert len((await flow.jobs("kb")).items) <= 3
 
 
+@pytest.mark.parametrize(("take_s", "jobs"), [(30.0, 1), (0.0, 2)], ids=["in time", "later"])
+async def test_a_push_joins_a_job_that_waits_for_more_unless_it_has_had_its_turn(
+    flow: PhaseFlow, monkeypatch: pytest.MonkeyPatch, take_s: float, jobs: int
+) -> None:
+    monkeypatch.setattr(requests, "LINGER_S", 60)
+    monkeypatch.setattr(requests, "_TAKE_S", take_s)
+    await flow.add("kb", [note("a")])
+    await searchable(flow, "a")
+    await flow.add("kb", [note("b")])
+    await searchable(flow, "a", "b")
+    assert len((await flow.jobs("kb")).items) == jobs
+
+
 async def test_a_push_joins_a_job_that_still_loads(tmp_path: Path, flow: PhaseFlow) -> None:
     folder, held = write_folder(tmp_path / "docs", 1), anyio.Event()
     (folder / "doc000.md").write_text("The letter x.")

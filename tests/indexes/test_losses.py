@@ -92,6 +92,24 @@ async def test_a_search_of_an_index_that_was_emptied_says_so_at_once_also_while_
         await until(lambda: len(rows_of(postgres, space)) == len(NAMES))
 
 
+async def test_an_index_that_still_has_what_is_gone_has_lost_nothing(tmp_path: Path) -> None:
+    index = CountingFileIndex(tmp_path / "index.db")
+    place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
+    place.write(*NAMES)
+    async with place.flow() as flow:
+        await run(flow, place)
+        await until(lambda: index.calls["passages"] > 0)  # the comparison that each engine makes once
+        looked = index.calls["count"]
+        await until(lambda: index.calls["count"] > looked + 2)
+        [(space,)] = place.rows("SELECT name FROM index_spaces")
+        with closing(sqlite3.connect(tmp_path / "index.db")) as connection:
+            connection.execute("INSERT INTO passages VALUES (?, 1000000, 0, x'')", (space,))
+            connection.commit()
+        compared, looked = index.calls["passages"], index.calls["count"]
+        await until(lambda: index.calls["count"] > looked + 3)
+        assert index.calls["passages"] == compared
+
+
 async def test_an_index_that_cannot_count_is_filled_again_once_a_search_finds_nothing(tmp_path: Path) -> None:
     async def slowly(call: str, documents: Sequence[IndexDocument]) -> None:
         await anyio.sleep(0.01)

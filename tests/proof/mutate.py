@@ -50,7 +50,13 @@ NEAR = {
     "actors": [
         "tests/actors", "tests/engine/test_ingestion.py", "tests/engine/test_control.py",
         "tests/engine/test_embedding.py", "tests/engine/test_pushes.py", "tests/engine/test_sources.py",
-        "tests/engine/test_loading_limits.py", "tests/proof/test_seams.py",
+        "tests/engine/test_loading_limits.py", "tests/proof/test_seams.py", "tests/engine/test_error_budget.py",
+        "tests/engine/test_phase_totals.py", "tests/engine/test_shared_uris.py", "tests/engine/test_taken_out.py",
+        "tests/engine/test_put_aside.py", "tests/engine/test_slow_sites.py", "tests/engine/test_web_jobs.py",
+        "tests/engine/test_models.py", "tests/engine/test_giving_way.py", "tests/engine/test_embedding_slots.py",
+        "tests/engine/test_failing_beside_others.py", "tests/engine/test_contained.py",
+        "tests/engine/test_bounded_transactions.py", "tests/indexes/test_engine.py", "tests/indexes/test_losses.py",
+        "tests/indexes/test_keeper.py", "tests/indexes/test_faults.py",
     ],
     "supervisor": [
         "tests/engine/test_moves.py", "tests/engine/test_control.py", "tests/engine/test_upkeep.py",
