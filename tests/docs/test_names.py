@@ -199,6 +199,8 @@ def _document_codes() -> set[str]:
     """Codes of ``failures``: given to DocumentError, or to a FailedDocument."""
     found: set[str] = set()
     for path, tree in _trees():
+        if not re.search(r"\bcode\s*=|FailedDocument", path.read_text("utf-8")):
+            continue
         for node in ast.walk(tree):
             if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant):
                 found.add(str(node.value.value))

@@ -1,6 +1,7 @@
 """Filters: applied before the ranking, over built-in fields and metadata, with as many hits as there are."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,29 @@ class Shelf:
         return Document(entry, text, title, media_type, text_hash(text), metadata=metadata)
 
 
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One event loop for the module, since the engine below belongs to it."""
+    return "asyncio"
+
+
+@asynccontextmanager
+async def filled(folder: Path) -> AsyncIterator[PhaseFlow]:
+    async with PhaseFlow(folder / "kb.db", loader=Shelf()) as engine:
+        await finished(await engine.start("kb", FolderSource(".")))
+        yield engine
+
+
+@pytest.fixture(scope="module")
+async def shared(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PhaseFlow]:
+    """One for all tests that only read."""
+    async with filled(tmp_path_factory.mktemp("shared")) as engine:
+        yield engine
+
+
 @pytest.fixture
 async def flow(tmp_path: Path) -> AsyncIterator[PhaseFlow]:
-    async with PhaseFlow(tmp_path / "kb.db", loader=Shelf()) as engine:
-        await finished(await engine.start("kb", FolderSource(".")))
+    async with filled(tmp_path) as engine:
         yield engine
 
 
@@ -87,12 +107,12 @@ async def found(flow: PhaseFlow, wanted: dict[str, Any], query: str = "engine pa
         ({"type": "or", "filters": [compared("eq", "year", 2001), compared("eq", "uri", "text.txt")]}, 2),
     ],
 )
-async def test_a_filter_lets_through_what_fits(flow: PhaseFlow, wanted: dict[str, Any], count: int) -> None:
-    assert len(await found(flow, wanted)) == count
+async def test_a_filter_lets_through_what_fits(shared: PhaseFlow, wanted: dict[str, Any], count: int) -> None:
+    assert len(await found(shared, wanted)) == count
 
 
-async def test_the_filter_comes_before_the_ranking(flow: PhaseFlow) -> None:
-    hits = await flow.search("kb", "part 7", limit=12, filter=compared("eq", "tags", "t3"))
+async def test_the_filter_comes_before_the_ranking(shared: PhaseFlow) -> None:
+    hits = await shared.search("kb", "part 7", limit=12, filter=compared("eq", "tags", "t3"))
     assert len(hits) == 12
     assert all(int(hit.uri.split("/")[1][:2]) % 5 == 3 for hit in hits)
     assert hits[0].metadata["tags"] == ["t3", "all"]
@@ -123,7 +143,7 @@ async def test_documents_that_are_gone_leave_no_fields(flow: PhaseFlow) -> None:
 
 
 @pytest.mark.parametrize("kind", COMPARISONS)
-async def test_a_comparison_of_metadata_uses_an_index(flow: PhaseFlow, kind: str) -> None:
+async def test_a_comparison_of_metadata_uses_an_index(shared: PhaseFlow, kind: str) -> None:
     def plan(tx: Any) -> str:
         kb = KnowledgeBases(tx).get("kb")
         wanted = as_filter(compared(kind, "author", ["Bob"] if kind in ("in", "nin") else "Bob"))
@@ -131,4 +151,4 @@ async def test_a_comparison_of_metadata_uses_an_index(flow: PhaseFlow, kind: str
         sql, values = fields.statement(Scope(kb.key, kb.index_version), wanted)
         return "\n".join(row[3] for row in tx.rows(f"EXPLAIN QUERY PLAN {sql}", *values))
 
-    assert "document_fields_by_text (kb_id=? AND key=?" in await flow._engine.hub.database.read(plan)
+    assert "document_fields_by_text (kb_id=? AND key=?" in await shared._engine.hub.database.read(plan)

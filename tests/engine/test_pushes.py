@@ -159,6 +159,29 @@ async def test_pushes_beside_a_source_that_is_read_are_taken_together_and_wake_n
     failpoints.clear()
 
 
+class SlowListing(SlowLoader):
+    """A source of one document, which is being listed until ``go_on``."""
+
+    async def list(self) -> AsyncIterator[list[Entry]]:
+        self.is_read.set()
+        await self.go_on.wait()
+        yield [Entry("slow")]
+
+
+async def test_pushes_are_taken_as_long_as_a_source_is_still_listed(database: Path, embedder: CountingEmbedder) -> None:
+    loader = SlowListing()
+    async with PhaseFlow(database, embedder=embedder, loader=loader) as flow:
+        with anyio.fail_after(30):
+            job = await flow.start("kb", FolderSource("any"))
+            await loader.is_read.wait()
+            await flow.add("kb", [note("first")])
+            await searchable(flow, "first")
+            await flow.add("kb", [note("second")])
+            await searchable(flow, "first", "second")
+            loader.go_on.set()
+            assert (await job.wait()).metrics.documents_loaded == 3
+
+
 async def test_a_push_into_a_job_that_has_loaded_waits_for_the_next_one(
     flow: PhaseFlow, embedder: CountingEmbedder
 ) -> None:
