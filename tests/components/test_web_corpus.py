@@ -1,6 +1,9 @@
 """The crawl of a real site, against what is known of it."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,28 +12,59 @@ import pytest
 
 from phaseflow.components.protocols import Unchanged
 from phaseflow.domain.errors import DocumentError
-from tests.components.web_site import Reply, WebSite, crawl, robots, static_files
+from tests.components.web_site import Crawl, Reply, WebSite, crawl, robots, static_files
 
 FRAME = ("Show Source", "Report a Bug", "Quick search", "Previous topic", "Next topic", "modules |", "¶")
 
 
-@pytest.fixture
+@dataclass(frozen=True, slots=True)
+class Crawled:
+    site: WebSite
+    done: Crawl
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One event loop for the module, since the sites below belong to it."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
 def expected(corpora: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((corpora / "site" / "crawl-expected.json").read_text())
     return found
 
 
-@pytest.fixture
-async def site(corpora: Path, expected: dict[str, Any]) -> Any:
+@asynccontextmanager
+async def served(corpora: Path, expected: dict[str, Any]) -> AsyncIterator[WebSite]:
     async with WebSite() as site:
         site.pages = static_files(corpora / "site" / "www", expected["base_url"], site.url)
         yield site
 
 
-async def test_the_links_lead_to_every_allowed_page_and_to_no_other(site: WebSite, expected: dict[str, Any]) -> None:
-    without_sitemap(site)
-    with anyio.fail_after(60):
-        done = await crawl(site.loader(expected["start"]))
+@pytest.fixture(scope="module")
+async def by_links(anyio_backend: str, corpora: Path, expected: dict[str, Any]) -> AsyncIterator[Crawled]:
+    """A crawl of the site without its sitemap, for all tests that only look at what it has found."""
+    async with served(corpora, expected) as site:
+        without_sitemap(site)
+        with anyio.fail_after(60):
+            done = await crawl(site.loader(expected["start"]))
+        yield Crawled(site, done)
+
+
+@pytest.fixture(scope="module")
+async def by_sitemap(anyio_backend: str, corpora: Path, expected: dict[str, Any]) -> AsyncIterator[Crawled]:
+    """The same with it."""
+    async with served(corpora, expected) as site:
+        with anyio.fail_after(60):
+            done = await crawl(site.loader(expected["start"]))
+        yield Crawled(site, done)
+
+
+async def test_the_links_lead_to_every_allowed_page_and_to_no_other(
+    by_links: Crawled, expected: dict[str, Any]
+) -> None:
+    site, done = by_links.site, by_links.done
     allowed = {page["path"]: page for page in expected["pages"] if page["allowed"]}
     found = {uri.removeprefix(site.url): document for uri, document in done.documents.items()}
     assert found.keys() == allowed.keys()
@@ -43,11 +77,8 @@ async def test_the_links_lead_to_every_allowed_page_and_to_no_other(site: WebSit
     assert not set(expected["disallowed_by_robots"]) & set(site.paths)
 
 
-async def test_dead_links_are_reported_and_do_not_end_the_crawl(site: WebSite, expected: dict[str, Any]) -> None:
-    without_sitemap(site)
-    with anyio.fail_after(60):
-        done = await crawl(site.loader(expected["start"]))
-    failures = done.failures
+async def test_dead_links_are_reported_and_do_not_end_the_crawl(by_links: Crawled, expected: dict[str, Any]) -> None:
+    site, failures = by_links.site, by_links.done.failures
     assert len(failures) == expected["missing_link_targets_respecting_robots"] == 174
     assert {site.url + path for path in expected["missing_examples"]} <= failures.keys()
     for error in failures.values():
@@ -55,9 +86,8 @@ async def test_dead_links_are_reported_and_do_not_end_the_crawl(site: WebSite, e
         assert (error.code, error.counts, error.gone) == ("not_found", False, True)
 
 
-async def test_with_its_sitemap_the_same_pages_are_found(site: WebSite, expected: dict[str, Any]) -> None:
-    with anyio.fail_after(60):
-        done = await crawl(site.loader(expected["start"]))
+async def test_with_its_sitemap_the_same_pages_are_found(by_sitemap: Crawled, expected: dict[str, Any]) -> None:
+    site, done = by_sitemap.site, by_sitemap.done
     assert len(done.documents) == 45
     missing = {site.url + path for path in expected["sitemap_missing_page"]}
     assert len(done.failures) == 174 + len(missing)
@@ -65,21 +95,21 @@ async def test_with_its_sitemap_the_same_pages_are_found(site: WebSite, expected
     assert not set(expected["disallowed_by_robots"]) & set(site.paths)
 
 
-async def test_a_second_crawl_fetches_only_what_changed(site: WebSite, expected: dict[str, Any]) -> None:
-    with anyio.fail_after(60):
-        first = await crawl(site.loader(expected["start"]))
+async def test_a_second_crawl_fetches_only_what_changed(corpora: Path, expected: dict[str, Any]) -> None:
+    async with served(corpora, expected) as site:
+        with anyio.fail_after(60):
+            first = await crawl(site.loader(expected["start"]))
         changed = "/tutorial/classes.html"
         site.pages[changed] = Reply(site.pages[changed].body + b"<!-- new -->", headers={"etag": '"new"'})
-        second = await crawl(site.loader(expected["start"]), first.known())
+        with anyio.fail_after(60):
+            second = await crawl(site.loader(expected["start"]), first.known())
     assert list(second.documents) == [site.url + changed]
     assert len(second.of(Unchanged)) == 44
     assert second.failures.keys() == first.failures.keys()
 
 
-async def test_a_page_is_its_content_without_the_frame_of_the_site(site: WebSite, expected: dict[str, Any]) -> None:
-    with anyio.fail_after(60):
-        done = await crawl(site.loader(expected["start"]))
-    for document in done.documents.values():
+async def test_a_page_is_its_content_without_the_frame_of_the_site(by_sitemap: Crawled) -> None:
+    for document in by_sitemap.done.documents.values():
         assert not [words for words in FRAME if words in document.text], document.entry.uri
 
 
