@@ -2,16 +2,19 @@
 
 import itertools
 import os
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from benchmarks import retrieval
 from phaseflow import PhaseFlow, SearchHits, SearchMode
-from phaseflow.components import exact_things
+from phaseflow.components import exact_things, word_places, word_ranking
+from phaseflow.store import postings
 from phaseflow.store.pieces import PIECE_BITS
-from phaseflow.store.postings import WordTable
+from phaseflow.store.word_table import WordTable
 from tests.engine.test_control import finished
 
 
@@ -201,6 +204,38 @@ async def test_a_knowledge_base_ranks_as_if_it_were_alone(tmp_path: Path) -> Non
         await finished(await flow.start("kb", tmp_path / "alone" / "docs"))
         beside = await flow.search("kb", "harbour lantern in the evening")
     assert [hit.model_dump() for hit in beside] == [hit.model_dump() for hit in alone]
+
+
+async def test_knowledge_bases_in_one_table_find_as_if_each_were_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postings, "_MOST_TABLES", 1)
+    monkeypatch.setattr(word_ranking, "MOST_PLACES", 50)
+    monkeypatch.setattr(word_places, "MOST_COUNTED", 50)
+    monkeypatch.setattr(exact_things, "MOST_HOLDING", 50)
+    source = {
+        "a.txt": "The lantern-42x of the harbour",
+        "b.txt": "The harbour in the evening",
+        "c.txt": "Evening walks",
+    }
+    asked = ["harbour", "lantern-42x", "harbour in the evening", "a.txt", '"in the evening"']
+    (tmp_path / "alone").mkdir()
+    alone = await searched(tmp_path / "alone", source, *asked, mode=SearchMode.WORDS)
+    other = tmp_path / "other"
+    other.mkdir()
+    for n in range(70):  # they come first in the table, and would take all the room there is
+        (other / f"{n}.txt").write_text(f"Another harbour in the evening, and lantern-42x {n}", "utf-8")
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        await finished(await flow.start("neighbour", other))
+        await finished(await flow.start("kb", tmp_path / "alone" / "docs"))
+        beside = [await flow.search("kb", each, mode=SearchMode.WORDS) for each in asked]
+        monkeypatch.setattr(postings, "_MOST_SHARED", 10)
+        await finished(await flow.start("next", tmp_path / "alone" / "docs"))
+    assert [[hit.model_dump() for hit in hits] for hits in beside] == [
+        [hit.model_dump() for hit in hits] for hits in alone
+    ]
+    with closing(sqlite3.connect(tmp_path / "kb.db")) as bare:
+        assert bare.execute("SELECT shard FROM index_shards ORDER BY shard").fetchall() == [(1,), (1,), (2,)]
 
 
 @pytest.mark.skipif("PHASEFLOW_CORPORA" not in os.environ, reason="needs the test corpora")

@@ -18,9 +18,9 @@ from phaseflow.components.vectors import CompactRows
 from phaseflow.components.word_places import Tokenizer, WordCounts
 from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.passages import Scope, SearchablePassages
-from phaseflow.store.postings import WordTable
 from phaseflow.store.read_pool import open_readers
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.word_table import Table, WordTable
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_control import finished
 
@@ -142,7 +142,7 @@ async def test_the_count_of_a_common_word_is_estimated(tmp_path: Path, monkeypat
         def look(tx: Transaction) -> tuple[int, int]:
             kb = KnowledgeBases(tx).get("kb")
             known = updated_passages(tx, Scope(kb.key, kb.index_version), None)
-            counts = WordCounts(Tokenizer()).of(tx, 1, ["version", "v1x33"], known)
+            counts = WordCounts(Tokenizer()).of(tx, Table(1), ["version", "v1x33"], known)
             return counts["version"], counts["v1x33"]
 
         common, rare = await read(tmp_path, look)

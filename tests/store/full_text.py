@@ -5,8 +5,9 @@ from contextlib import closing
 from pathlib import Path
 
 from phaseflow.store.passages import Scope, SearchablePassages
-from phaseflow.store.postings import WordIndex, WordTable
+from phaseflow.store.postings import WordIndex
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.word_table import WordTable
 
 
 def check_consistent(tx: Transaction) -> None:

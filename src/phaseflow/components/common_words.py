@@ -12,6 +12,7 @@ from phaseflow.components.word_ranking import MOST_PLACES, Terms
 from phaseflow.domain.words import indexed_words
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.word_table import Table
 
 LEAST: Final = 2_000
 """Passages: in fewer, a common word is read as quickly as a rare one."""
@@ -27,7 +28,7 @@ _MOST_READ: Final = 200_000
 
 
 def read_common(
-    tx: Transaction, scope: Scope, table: int, known: Passages, terms: Terms, tokenizer: Tokenizer
+    tx: Transaction, scope: Scope, table: Table, known: Passages, terms: Terms, tokenizer: Tokenizer
 ) -> list[str]:
     """Look up the words that are common in passages taken evenly from all; which."""
     if not LEAST <= len(known.ids) <= _MOST:

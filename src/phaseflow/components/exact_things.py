@@ -7,8 +7,8 @@ from phaseflow.components.fusion import Fused
 from phaseflow.domain.search_query import how_exactly, loose_phrase, phrase
 from phaseflow.domain.words import indexed_words
 from phaseflow.store.passages import Scope, SearchablePassages
-from phaseflow.store.postings import WordTable
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.word_table import Table, WordTable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ class Look:
         self,
         tx: Transaction,
         scope: Scope,
-        table: int,
+        table: Table,
         ranking: Fused,
         having: Callable[[str], int],
         is_let_through: "Filtered" = None,

@@ -30,8 +30,9 @@ from phaseflow.domain.words import indexed_words, normalised
 from phaseflow.store import fields, passages
 from phaseflow.store.knowledge_bases import name_of
 from phaseflow.store.passages import Found, Scope, SearchablePassages
-from phaseflow.store.postings import WordIndex, WordTable
+from phaseflow.store.postings import WordIndex
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.word_table import Table, WordTable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,7 +123,7 @@ class EmbeddedIndex:
         self._vectors.forget(kb_key)
         self._read_ahead.discard(kb_key)
 
-    def _having(self, tx: Transaction, table: int, known: Passages) -> Callable[[str], int]:
+    def _having(self, tx: Transaction, table: Table, known: Passages) -> Callable[[str], int]:
         """About how many passages have the words of a text, added up over these."""
 
         def having(text: str) -> int:
@@ -148,7 +149,7 @@ class EmbeddedIndex:
         self,
         tx: Transaction,
         known: Passages,
-        table: int | None,
+        table: Table | None,
         words: WordScores | None,
         request: Request,
         is_let_through: "npt.NDArray[np.bool_] | None",
@@ -172,7 +173,7 @@ class EmbeddedIndex:
         tx: Transaction,
         scope: Scope,
         known: Passages,
-        table: int | None,
+        table: Table | None,
         request: Request,
         query: ParsedQuery,
         is_let_through: "npt.NDArray[np.bool_] | None",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from phaseflow.components.resident import Passages, numbers, runs
 from phaseflow.domain.words import is_unspaced
 from phaseflow.store import postings
-from phaseflow.store.postings import WordTable
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.word_table import Table, WordTable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,9 +78,9 @@ class WordCounts:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._kept: dict[tuple[int, str], tuple[int, int]] = {}
+        self._kept: dict[tuple[Table, str], tuple[int, int]] = {}
 
-    def of(self, tx: Transaction, table: int, words: Iterable[str], known: Passages) -> dict[str, int]:
+    def of(self, tx: Transaction, table: Table, words: Iterable[str], known: Passages) -> dict[str, int]:
         """About how many have each word; where a word is not that of an expression, how often it stands there. Exactly
         below ``MOST_COUNTED``."""
         passages = len(known.ids)
@@ -144,7 +144,7 @@ class Places:
         return Places(_in_both(self.keys, next_one.keys - 1))
 
 
-def read(tx: Transaction, table: int, known: Passages, word: str, limit: int) -> tuple[Places, bool]:
+def read(tx: Transaction, table: Table, known: Passages, word: str, limit: int) -> tuple[Places, bool]:
     """Up to ``limit`` places of a word, and whether these are all."""
     last = word + _LAST if may_begin_more(word) else word
     ids, positions = map(numbers, WordTable(tx, table).places(word, last, limit))

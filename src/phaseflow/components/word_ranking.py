@@ -18,8 +18,8 @@ from weakref import ReferenceType, ref
 from phaseflow.components import word_places
 from phaseflow.components.resident import Passages, runs
 from phaseflow.components.word_places import Places, WordCounts, in_both, may_begin_more
-from phaseflow.store.postings import WordTable
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.word_table import Table, WordTable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,13 +106,13 @@ class Terms:
 
     def __init__(self, counts: WordCounts) -> None:
         self.counts = counts
-        self._kept: OrderedDict[tuple[int, str], _Term] = OrderedDict()
+        self._kept: OrderedDict[tuple[Table, str], _Term] = OrderedDict()
         self._size = 0
-        self._counted: dict[tuple[int, str], tuple[ReferenceType[Passages], int, int]] = {}
+        self._counted: dict[tuple[Table, str], tuple[ReferenceType[Passages], int, int]] = {}
         """Of how many places, and up to how many they were counted."""
         self._lock = Lock()
 
-    def look_up(self, tx: Transaction, table: int, known: Passages, word: str, limit: int) -> _Term:
+    def look_up(self, tx: Transaction, table: Table, known: Passages, word: str, limit: int) -> _Term:
         """A word, by at most ``limit`` of its places."""
         with self._lock:
             kept = self._kept.get((table, word))
@@ -125,7 +125,7 @@ class Terms:
             self._remember((table, word), term)
         return term
 
-    def has_room(self, tx: Transaction, table: int, known: Passages, word: str, having: int, limit: int) -> bool:
+    def has_room(self, tx: Transaction, table: Table, known: Passages, word: str, having: int, limit: int) -> bool:
         """Whether a word that so many passages have stands in fewer places than ``limit``. Where it may not, they are
         counted: that takes a fifth of the time of reading them only to find that there are too many."""
         if having > limit or having * _MOST_TIMES < limit or may_begin_more(word):
@@ -141,7 +141,7 @@ class Terms:
             self._counted[table, word] = ref(known), counted, limit
         return counted < limit
 
-    def _remember(self, key: tuple[int, str], term: _Term) -> None:
+    def _remember(self, key: tuple[Table, str], term: _Term) -> None:
         with self._lock:
             self._size += len(term.places) - (len(old.places) if (old := self._kept.pop(key, None)) else 0)
             self._kept[key] = term
@@ -151,7 +151,7 @@ class Terms:
 
 def scored(
     tx: Transaction,
-    table: int | None,
+    table: Table | None,
     known: Passages,
     words: Sequence[str],
     terms: Terms,

@@ -1,7 +1,7 @@
 """The full-text index: which words stand where in the passages.
 
 Knowledge bases are apart: each index version of each has a table of FTS5 to itself, so that neither its statistics nor
-the time it takes depend on its neighbours. Beyond ``_MOST_TABLES`` they share the tables that hold least: every
+the time it takes depend on its neighbours. Beyond ``_MOST_TABLES`` they share those that hold little: every
 connection reads the names of all tables, which takes 40 ms at some thousands. The tables have no content of their own;
 to take a passage out, FTS5 needs the same words again. A table that nobody uses any more is emptied in steps, and used
 again.
@@ -15,10 +15,11 @@ from typing import Final, NamedTuple
 from phaseflow.domain.words import indexed_words
 from phaseflow.store.pieces import MOST_PIECES
 from phaseflow.store.transaction import Transaction, json_array
+from phaseflow.store.word_table import COLUMNS, Table
 
-COLUMNS: Final = ("text", "headings", "title", "name")
-"""Of a passage: its text and what stands above it; of its document, with the first passage: title and path."""
 _MOST_TABLES: Final = 200
+_MOST_SHARED: Final = 20_000
+"""Passages of a table that another knowledge base may share; beyond, it gets one to itself all the same."""
 _LONGEST_NAME: Final = 300
 
 TOKENIZE: Final = "tokenize = \"porter unicode61 remove_diacritics 2 categories 'L* M* N* Co'\""
@@ -112,8 +113,15 @@ class WordIndex:
     kb_key: str
     index_version: int
 
-    def table(self) -> int | None:
-        """The number of the table that holds an index version; None while nothing of it is indexed."""
+    def table(self) -> Table | None:
+        """The table that holds an index version; None while nothing of it is indexed."""
+        number = self._number()
+        if number is None:
+            return None
+        is_shared = self.tx.row("SELECT 1 FROM index_shards WHERE shard = ? LIMIT 1 OFFSET 1", number)
+        return Table(number, (self.kb_key, self.index_version) if is_shared else None)
+
+    def _number(self) -> int | None:
         found = self.tx.value(
             "SELECT shard FROM index_shards WHERE kb_id = ? AND index_version = ?", self.kb_key, self.index_version
         )
@@ -121,7 +129,7 @@ class WordIndex:
 
     def put(self, passages: Packed) -> None:
         """Index passages."""
-        number = self.table()
+        number = self._number()
         if number is None:
             number = _table_for(self.tx, self.kb_key, self.index_version)
         self.tx.run(
@@ -135,7 +143,7 @@ class WordIndex:
 
     def take_out(self, passages: Packed) -> None:
         """Take passages out, with the same words that were put in."""
-        number = self.table()
+        number = self._number()
         self.tx.run(
             f"INSERT INTO passages_{number} (passages_{number}, rowid, text, headings, title, name)"
             f" SELECT 'delete', {_CUT} FROM json_each(?1)",
@@ -187,99 +195,34 @@ def is_emptying(tx: Transaction) -> bool:
     return tx.value(_UNUSED) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class WordTable:
-    """One table of the full-text index."""
-
-    tx: Transaction
-    number: int
-
-    def count(self, word: str, limit: int) -> tuple[int, int]:
-        """How often an indexed word stands in it, up to ``limit``, and the last passage that was looked at for it."""
-        found = self.tx.row(
-            f"SELECT count(*), max(doc) FROM (SELECT doc FROM word_places_{self.number} WHERE term = ? LIMIT ?)",
-            word,
-            limit,
-        )
-        return (found[0], found[1] or 0) if found else (0, 0)
-
-    def count_holding(self, expression: str, limit: int) -> int:
-        """How many passages an FTS5 expression finds, up to ``limit``. For one word that takes a sixth of the time of
-        ``count``."""
-        found = self.tx.value(
-            "SELECT count(*) FROM"
-            f" (SELECT 1 FROM passages_{self.number} WHERE passages_{self.number} MATCH ? LIMIT ?)",
-            expression, limit,
-        )  # fmt: skip
-        return int(found)
-
-    def reach(self, expression: str, limit: int) -> tuple[int, int]:
-        """The same, and the last of them, in half as much time again."""
-        found = self.tx.row(
-            f"SELECT count(*), max(rowid) FROM (SELECT rowid FROM passages_{self.number}"
-            f" WHERE passages_{self.number} MATCH ? LIMIT ?)",
-            expression, limit,
-        )  # fmt: skip
-        return (found[0], found[1] or 0) if found else (0, 0)
-
-    def places(self, first: str, last: str, limit: int) -> tuple[str, str]:
-        """Where the words from ``first`` to ``last`` stand: passages and, for each, column * 2^20 + number of the word.
-
-        At most ``limit``, by word and place, as numbers with blanks between them. One row, so that the GIL is taken
-        once.
-        """
-        # ``fts5vocab`` instead of MATCH with a rank: FTS5 ranks every passage that has any of the words before it
-        # applies a limit, 4 s for common words among a million passages.
-        columns = " ".join(f"WHEN '{name}' THEN {number << 20}" for number, name in enumerate(COLUMNS))
-        # A range compares the word of each row, which takes a tenth longer.
-        wanted, words = ("= ?2", (first,)) if first == last else ("BETWEEN ?2 AND ?3", (first, last))
-        found = self.tx.row(
-            "SELECT group_concat(doc, ' '), group_concat(place, ' ') FROM"
-            f" (SELECT doc, offset + CASE col {columns} END AS place FROM word_places_{self.number}"
-            f" WHERE term {wanted} LIMIT ?1)",
-            limit, *words,
-        )  # fmt: skip
-        return (found[0] or "", found[1] or "") if found else ("", "")
-
-    def holding(self, expression: str, limit: int, first: int = 0, last: int = (1 << 63) - 1) -> list[int]:
-        """The passages from ``first`` to ``last`` that an FTS5 expression finds, by id.
-
-        What it takes goes by how often the words of a phrase stand in these passages, also where none is found.
-        """
-        found = self.tx.value(
-            f"SELECT group_concat(rowid, ' ') FROM (SELECT rowid FROM passages_{self.number}"
-            f" WHERE passages_{self.number} MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)",
-            expression, first, last, limit,
-        )  # fmt: skip
-        return [int(number) for number in str(found or "").split()]
-
-    def first_holding(self, expression: str, limit: int) -> list[int]:
-        """Of the passages that an FTS5 expression finds, those that are the first of their documents, by id."""
-        found = self.tx.value(
-            f"SELECT group_concat(rowid, ' ') FROM (SELECT rowid FROM passages_{self.number}"
-            f" WHERE passages_{self.number} MATCH ? AND rowid & {MOST_PIECES - 1} = 0 LIMIT ?)",
-            expression, limit,
-        )  # fmt: skip
-        return [int(number) for number in str(found or "").split()]
-
-
 def _table_for(tx: Transaction, kb_key: str, index_version: int) -> int:
-    number = tx.value(
-        "SELECT shard FROM index_tables AS t WHERE is_empty = 1 AND NOT EXISTS"
-        " (SELECT 1 FROM index_shards AS s WHERE s.shard = t.shard) LIMIT 1"
-    ) or _new_table(tx)
-    if number is None:
-        number = tx.value("SELECT shard FROM index_shards GROUP BY shard ORDER BY sum(passages), count(*) LIMIT 1")
+    number = (
+        tx.value(
+            "SELECT shard FROM index_tables AS t WHERE is_empty = 1 AND NOT EXISTS"
+            " (SELECT 1 FROM index_shards AS s WHERE s.shard = t.shard) LIMIT 1"
+        )
+        or _shared_table(tx)
+        or _new_table(tx)
+    )
     tx.run("UPDATE index_tables SET is_empty = 0 WHERE shard = ?", number)
     tx.run("INSERT INTO index_shards (kb_id, index_version, shard) VALUES (?, ?, ?)", kb_key, index_version, number)
     return int(number)
 
 
-def _new_table(tx: Transaction) -> int | None:
-    """The number of another table; None when there are enough."""
-    number = int(tx.value("SELECT coalesce(max(shard), 0) + 1 FROM index_tables"))
-    if number > _MOST_TABLES:
+def _shared_table(tx: Transaction) -> int | None:
+    """The table that holds least, once there are enough; None where that is not little."""
+    if int(tx.value("SELECT count(*) FROM index_tables")) < _MOST_TABLES:
         return None
+    least = tx.row(
+        "SELECT shard FROM index_shards GROUP BY shard HAVING sum(passages) <= ?"
+        " ORDER BY sum(passages), count(*) LIMIT 1",
+        _MOST_SHARED,
+    )
+    return None if least is None else int(least[0])
+
+
+def _new_table(tx: Transaction) -> int:
+    number = int(tx.value("SELECT coalesce(max(shard), 0) + 1 FROM index_tables"))
     tx.run("INSERT INTO index_tables (shard) VALUES (?)", number)
     for statement in _TABLE_PARTS:
         tx.run(statement.format(n=number))
