@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from phaseflow.domain.phase import MOST_BEFORE_THE_END
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store.catalogue import PUSH
 from phaseflow.store.pieces import pieces_of
@@ -84,10 +85,12 @@ def _give_up(tx: Transaction, kb_key: str, ids: Sequence[int]) -> None:
     # The counts of a job that was cancelled are history, as are those of older ones.
     tx.run(
         "UPDATE ingestion_phase_status AS s SET items_available = s.items_available - (d.value ->> 1),"
-        " items_total = s.items_total - (d.value ->> 1) FROM json_each(?2) AS d"
+        " items_total = s.items_total - (d.value ->> 1), progress = max(s.progress, min(?3, coalesce("
+        "  100 * (s.items_processed + s.items_failed) / nullif(s.items_total - (d.value ->> 1), 0), 0)))"
+        " FROM json_each(?2) AS d"
         " WHERE s.phase_name = d.value ->> 0 AND s.job_id ="
         " (SELECT id FROM ingestion_jobs WHERE seq = ?1 AND cancelled_at IS NULL)",
-        job_seq, json_array([[phase, count] for phase, count in less.items()]),
+        job_seq, json_array([[phase, count] for phase, count in less.items()]), MOST_BEFORE_THE_END,
     )  # fmt: skip
 
 
