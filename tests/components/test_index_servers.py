@@ -81,6 +81,7 @@ def test_the_environment_names_servers_as_json_or_in_a_file(tmp_path: Path, monk
         f'{{"a b": "{ADDRESS}"}}',
         f'{{"embedded": "{ADDRESS}"}}',
         f'{{"main": "mysql://u:{SECRET}@db.test/x"}}',
+        f'{{"main": "{ADDRESS}", "second": "{ADDRESS}"}}',
         ADDRESS,
         "/nowhere/servers.json",
     ],

@@ -36,6 +36,7 @@ class IndexServers:
             raise InvalidRequest(field, f"must be a mapping of names to addresses, not {type(given).__name__}")
         self._field = field
         self._addresses = {**_checked(_from_environment(), VARIABLE), **_checked(given or {}, field)}
+        _check_distinct(self._addresses, field if given else VARIABLE)
 
     def __repr__(self) -> str:
         return f"IndexServers({', '.join(self._addresses)})"
@@ -112,6 +113,14 @@ def _checked(addresses: Mapping[str, str], field: str) -> Mapping[str, str]:
         if problem := _problem(address):
             raise InvalidRequest(*_unusable(name, field, problem))
     return addresses
+
+
+def _check_distinct(addresses: Mapping[str, str], field: str) -> None:
+    """One server under two names would wait for itself: a process has each for itself."""
+    names: dict[str, str] = {}
+    for name, address in addresses.items():
+        if (first := names.setdefault(address, name)) != name:
+            raise InvalidRequest(field, f"{first} and {name} have the same address; a server has one name")
 
 
 def _unusable(name: str, field: str, problem: str) -> tuple[str, str]:
