@@ -2,7 +2,6 @@
 
 import re
 
-from phaseflow.components.extraction.blobs import without_blobs
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.plain import MEDIA_TYPE
 from phaseflow.components.extraction.types import Extracted, Raw
@@ -47,7 +46,6 @@ def extract_xml(raw: Raw) -> Extracted:
     if not _FEED.match(_ASIDE.sub("", text[:_HEAD])):
         readable = _REFERENCES.sub(_referred, text) if "&#" in text else text
         return Extracted(readable, raw.base_name, "application/xml")
-    text = without_blobs(text)
     title = _FIRST_TITLE.search(text, 0, _HEAD)
     return Extracted(_feed_text(text), (title and title[2] and _line(title[1])) or raw.base_name, MEDIA_TYPE)
 

@@ -16,7 +16,7 @@ from phaseflow.components.extraction.package import no_text_layer
 from phaseflow.components.extraction.page_properties import page_properties
 from phaseflow.components.extraction.rendering import render
 from phaseflow.components.extraction.types import Extracted, Raw
-from phaseflow.components.extraction.visibility import FRAMING, visibility, with_open_shadows
+from phaseflow.components.extraction.visibility import FRAMING, has_attribute, visibility, with_open_shadows
 from phaseflow.domain.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ _MOUNTS = (
     "#root, #app, #__next, #__nuxt, #___gatsby, #svelte, #main, #react-root, #app-root, #application, app-root, my-app"
 )
 _MAIN = "main, [role=main]"
-_ROLE_OF_MAIN = re.compile(rb"role\s*=\s*[\"']?main")
 _MAIN_SHARE = 0.25
 """A main element with less of the page's text than this is a shell that scripts fill, or a teaser."""
 
@@ -157,7 +156,7 @@ def _banners(page: "LexborHTMLParser", words: bytes) -> frozenset[int]:
 
 
 def _main(page: "LexborHTMLParser", words: bytes) -> "LexborNode | None":
-    found = page.css(_MAIN) if b"<main" in words or (b"role" in words and _ROLE_OF_MAIN.search(words)) else []
+    found = page.css(_MAIN) if b"<main" in words or has_attribute(words, b"role") else []
     return found[0] if len(found) == 1 else None
 
 

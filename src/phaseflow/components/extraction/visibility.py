@@ -51,12 +51,15 @@ _SHADOW_WORDS = ("shadowrootmode", "shadowRootMode", "SHADOWROOTMODE", "ShadowRo
 _SHADOW_ROOT = "shadow-root"
 _LOOKED_AT = {
     b"hidden": "[hidden], [aria-hidden=true]",
-    b"style": "[style], style",
+    b"style": "[style]",
+    b"<style": "style",
     b"<button": "button",
     _SHADOW_ROOT.encode(): _SHADOW_ROOT,
 }
-_AS_MARKUP = {b"role": re.compile(rb"role\s*="), b"style": re.compile(rb"style\s*=|<style")}
+_ATTRIBUTES = frozenset((b"role", b"style"))
 """Words that stand in many a page without being markup of it."""
+_GAP = 20
+"""Bytes behind the name of an attribute in which the sign of equality is looked for."""
 _ALWAYS_TEXT = frozenset(("h1", "h2", "h3", "h4", "h5", "h6", "summary", "dt", "legend", "caption", "figcaption"))
 _INLINE = frozenset(("a", "b", "code", "em", "i", "kbd", "label", "mark", "samp", "small", "span", "strong", "u"))
 _TEXT = "-text"
@@ -128,9 +131,20 @@ def _found(page: "LexborHTMLParser", words: bytes, selectors: Mapping[bytes, str
     wanted = ", ".join(
         selector
         for word, selector in selectors.items()
-        if word in words and (word not in _AS_MARKUP or _AS_MARKUP[word].search(words))
+        if (has_attribute(words, word) if word in _ATTRIBUTES else word in words)
     )
     return page.css(wanted) if wanted else []
+
+
+def has_attribute(words: bytes, name: bytes) -> bool:
+    """Whether a word stands anywhere as a name of an attribute does, before a sign of equality."""
+    place = words.find(name)
+    while place >= 0:
+        place += len(name)
+        if words[place : place + _GAP].lstrip()[:1] == b"=":
+            return True
+        place = words.find(name, place)
+    return False
 
 
 def _ids(page: "LexborHTMLParser", words: bytes, selectors: Mapping[bytes, str]) -> Iterator[int]:

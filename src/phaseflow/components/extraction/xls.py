@@ -14,6 +14,10 @@ _PICTURES, _DIMENSIONS = 0xEB, 0x200
 _MOST_ROWS, _MOST_COLUMNS = 65_536, 256
 _NUMBER, _RK, _MULRK, _FORMULA = 0x203, 0x27E, 0xBD, 0x06
 _BIFF8 = 0x600
+_HEAD = struct.Struct("<HH")
+_NUMBERS = frozenset((_NUMBER, _RK, _MULRK, _FORMULA, _EOF))
+_REMARKS = frozenset((_TXO, _CONTINUE, _DIMENSIONS, _EOF))
+_OF_BOOK = frozenset((_BOF, _EOF, _FILEPASS, _PICTURES, _1904, _SHEET, _FORMAT, _XF))
 _WORKBOOKS = ("workbook", "book")
 
 
@@ -38,9 +42,12 @@ class OldWorkbook:
         """Yield what the numbers of a sheet show, where they have a format."""
         if not self.codes:
             return
-        for kind, body in _records(self.data, begin):
+        for kind, body in _records(self.data, begin, _NUMBERS):
             if kind == _EOF:
                 return
+            # Most numbers have no format: to know that takes two bytes of them.
+            if kind != _MULRK and (len(body) < 6 or body[4] | body[5] << 8 not in self.codes):
+                continue
             for row, column, style, value in _numbers(kind, body):
                 code = self.codes.get(style)
                 text = shown(value, code, is_1904=self.is_1904) if code else None
@@ -50,7 +57,7 @@ class OldWorkbook:
     def remarks(self, begin: int) -> Iterator[str]:
         """Yield the texts of boxes and comments. Raises ImpossibleSize."""
         length = 0
-        for kind, body in _records(self.data, begin):
+        for kind, body in _records(self.data, begin, _REMARKS):
             if kind == _EOF:
                 return
             if kind == _DIMENSIONS and len(body) >= 12 and not _is_possible(body):
@@ -75,7 +82,7 @@ def old_workbook(data: bytes) -> OldWorkbook:
     formats: dict[int, str] = dict(BUILTIN)
     styles: list[int] = []
     is_wide = True
-    for kind, body in _records(book.data, 0):
+    for kind, body in _records(book.data, 0, _OF_BOOK):
         if kind == _EOF:
             break
         if kind == _BOF and len(body) >= 2:
@@ -102,12 +109,15 @@ def _is_possible(body: bytes) -> bool:
     return top <= rows <= _MOST_ROWS and left <= columns <= _MOST_COLUMNS
 
 
-def _records(data: bytes, begin: int) -> Iterator[tuple[int, bytes]]:
-    place = begin
-    while place + 4 <= len(data):
-        kind, length = struct.unpack_from("<HH", data, place)
-        yield kind, data[place + 4 : place + 4 + length]
-        place += 4 + length
+def _records(data: bytes, begin: int, kinds: frozenset[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield the records of some kinds."""
+    place, last = begin, len(data) - 4
+    while place <= last:
+        kind, length = _HEAD.unpack_from(data, place)
+        place += 4
+        if kind in kinds:
+            yield kind, data[place : place + length]
+        place += length
 
 
 def _string(body: bytes, *, is_wide: bool, size: int) -> str:
