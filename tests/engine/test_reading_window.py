@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from phaseflow import JobStatus, PhaseFlow, Policies, RetryPolicy
-from phaseflow.actors import source_reading
+from phaseflow.actors import reading_window, source_reading
 from phaseflow.components.sources.web import WebLoader
 from phaseflow.domain.settings import WebSource
 from phaseflow.domain.status import JobStatusResponse
@@ -35,6 +35,7 @@ async def test_one_page_that_hangs_keeps_no_other_back_and_no_pause(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source_reading, "LATE_S", 0.2)
+    monkeypatch.setattr(reading_window, "SLOW_S", 0.3)
     pages = {"/": html(*(f"/{n}" for n in range(60)), title="Home", text="home")}
     for n in range(60):
         pages[f"/{n}"] = html(f"/{n}/deeper", title=f"Page {n}", text=f"word{n}")
@@ -44,6 +45,7 @@ async def test_one_page_that_hangs_keeps_no_other_back_and_no_pause(
         job = await flow.start("kb", {"type": "web", "urls": [site.url + "/"]})
         with anyio.fail_after(20):  # of the minute that the page would have
             await until(flow, has_read(1 + 59 + 59))
+            await until(flow, lambda s: f"still reading {site.url}/3" in s.message)
             await flow.pause("kb")
             await until(flow, lambda s: s.status is JobStatus.PAUSED)
             asked = site.paths.total()

@@ -18,6 +18,8 @@ BATCH = 32
 _LOOK_S = 0.5
 """What has been read waits no longer to be stored: a site that answers every ten seconds is lost a page by a kill, not
 a batch, and its progress is seen."""
+SLOW_S = 5.0
+"""After so long it is said which document is being read, where nothing else moves."""
 DROP_S = 1.0
 """How long a page that is being read may keep a phase from its pause; then it is dropped, and read again later."""
 
@@ -25,8 +27,9 @@ OpenMore = Callable[[Collection[int], Collection[int]], Awaitable[list[ListedEnt
 """The next documents of the list without those in hand; the second ones of them do not keep deeper ones back."""
 Read = Callable[[ListedEntry], Awaitable[Outcome | None]]
 """Reads a document. None where it stays open in the list."""
-Keep = Callable[[list[Loaded], bool], Awaitable[None]]
-"""Stores what has been read, if anything; the flag says whether others are still being read."""
+Keep = Callable[[list[Loaded], bool, ListedEntry | None], Awaitable[None]]
+"""Stores what has been read, if anything; the flag says whether others are still being read, and the last one which of
+them has been for long, where nothing else moves."""
 
 
 class ReadingWindow:
@@ -135,14 +138,18 @@ class ReadingWindow:
     async def _store(self) -> None:
         done = [(self._in_hand[key], self._outcomes.pop(key)) for key in [*self._in_hand] if key in self._outcomes]
         stored, self._stored = self._stored, anyio.Event()
-        await self._keep(done, bool(self._reading))
+        await self._keep(done, bool(self._reading), None if done else self._slow())
         for entry, _ in done:  # only now: else they would be opened again
             del self._in_hand[entry.id]
         stored.set()
 
+    def _slow(self) -> ListedEntry | None:
+        first = next((entry_id for entry_id in self._in_hand if self._is_late(entry_id, SLOW_S)), None)
+        return None if first is None or not all(map(self._is_late, self._began)) else self._in_hand[first]
+
     def _late(self) -> list[int]:
         return [entry_id for entry_id in self._in_hand if self._is_late(entry_id)]
 
-    def _is_late(self, entry_id: int) -> bool:
+    def _is_late(self, entry_id: int, after_s: float | None = None) -> bool:
         began = self._began.get(entry_id)
-        return began is not None and anyio.current_time() - began >= self._late_s
+        return began is not None and anyio.current_time() - began >= (self._late_s if after_s is None else after_s)

@@ -29,6 +29,8 @@ EXPECTED = 1000
 """Documents that a loader is told of at once."""
 IN_FLIGHT = 4
 """Documents read at once, unless the loader has an ``in_flight`` of its own."""
+_SHOWN = 200
+"""Characters of the uri of a document that takes long."""
 LATE_S = 2.0
 """Short ways come first, but for a page that takes longer than this nothing deeper waits."""
 LATE_BY_DEPTH_S = 10.0
@@ -254,7 +256,7 @@ class SourceReader:
         self._looked = self._limits.now()
         await window.run(first)
 
-    async def _keep(self, done: list[Loaded], reads_on: bool) -> None:
+    async def _keep(self, done: list[Loaded], reads_on: bool, slow: ListedEntry | None) -> None:
         """Store what has been read."""
         if done:
             await self._loading.store(self, done)
@@ -262,7 +264,7 @@ class SourceReader:
         stored = any(isinstance(outcome, Document | Unchanged | Followed) for _, outcome in done)
         self._pause_if(self._limits.why_stalled(self._looked - since, stored=stored))
         if reads_on:
-            await self._say_what_takes_long()
+            await self._say_what_takes_long(slow)
 
     def _pause_if(self, reason: str | None) -> bool:
         """Pause the phase for a reason, unless other sources still have something to read: they are not held up."""
@@ -276,9 +278,11 @@ class SourceReader:
         # Without room it stays open in the list, for later.
         return await self._documents.read(entry) if self._aside.has_room(entry.id) else None
 
-    async def _say_what_takes_long(self) -> None:
+    async def _say_what_takes_long(self, slow: ListedEntry | None) -> None:
         words = self._context.plan.components.working_on
         note = words() if words is not None else None
+        if note is None and slow is not None:
+            note = f"still reading {slow.uri[:_SHOWN]}"
         if note is not None and note != self._note:
             attempt = self._context.plan.attempt
             await self._context.write(lambda tx: PhaseProgress(tx, attempt, JobPhase.LOADING).note(note))
