@@ -1,5 +1,6 @@
 """The program, as ``phaseflow`` and as ``python -m phaseflow``."""
 
+import gc
 import os
 import signal
 from types import FrameType
@@ -7,6 +8,9 @@ from types import FrameType
 INTERRUPTED = 3
 """``phaseflow.cli.exit_codes.Exit.PAUSED``; importing it is what may be interrupted."""
 
+_YOUNG_OBJECTS = 50_000
+"""New objects before the collector looks at them. At Python's 700 it goes through all that imports make several times,
+a sixth of what a short command takes."""
 _ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM") if hasattr(signal, name)]
 
 
@@ -18,6 +22,7 @@ def run() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not ignored, as behind a shell's ``&``
         signal.signal(signal.SIGINT, _leave)
+    gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
     from phaseflow.cli import main
 
     try:

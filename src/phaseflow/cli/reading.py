@@ -199,7 +199,7 @@ def search(
 
 
 async def _search(place: Place, as_json: bool, kb_id: str, query: str, asked: dict[str, Any]) -> Exit:
-    from phaseflow.cli import tables
+    from phaseflow.cli import hits
     from phaseflow.domain.status import SearchResults
 
     async with place.reading() as reader:
@@ -208,7 +208,7 @@ async def _search(place: Place, as_json: bool, kb_id: str, query: str, asked: di
         return _print(SearchResults.of(found))
     if found.degraded:
         say(found.degraded)
-    for line in tables.hits(found):
+    for line in hits.lines(found):
         say(line)
     if not found:
         say("nothing found")

@@ -9,10 +9,8 @@ import anyio.to_thread
 
 from phaseflow.components.protocols import Loader
 from phaseflow.components.sources.engine_files import REPOSITORIES
-from phaseflow.components.sources.git import GitLoader
 from phaseflow.components.sources.git.places import check_below, check_place, local_path
 from phaseflow.components.sources.git.repositories import Repositories
-from phaseflow.components.sources.remote import FsspecLoader
 from phaseflow.components.sources.remote.client_rules import check_public, check_repository, check_rules
 from phaseflow.components.sources.remote.connections import (
     Connections,
@@ -66,10 +64,14 @@ class RemoteSources:
             if self._roots is not None and connection is None:
                 policy = AddressPolicy(self._allow_private)
             if isinstance(source, GitSource):
+                from phaseflow.components.sources.git import GitLoader
+
                 return GitLoader(
                     source, repositories=self._repositories, connection=connection, policy=policy, roots=self._roots,
                     workers=workers,
                 )  # fmt: skip
+            from phaseflow.components.sources.remote import FsspecLoader
+
             return await _in_thread(
                 partial(FsspecLoader, source, connection=connection, policy=policy, workers=workers)
             )

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import PurePath
+from typing import TYPE_CHECKING, TypeGuard
 
 import anyio
 
@@ -12,13 +13,9 @@ from phaseflow.components.protocols import Loader
 from phaseflow.components.sources import FolderLoader
 from phaseflow.components.sources.beneath import HasRoots
 from phaseflow.components.sources.engine_files import EngineFiles
-from phaseflow.components.sources.git import GitLoader
 from phaseflow.components.sources.patterns import Globs
 from phaseflow.components.sources.prefixed import PrefixedLoader, UnavailableLoader
 from phaseflow.components.sources.pushed import PushLoader
-from phaseflow.components.sources.remote import FsspecLoader
-from phaseflow.components.sources.web import WebLoader
-from phaseflow.components.sources.web import check_source as check_web_source
 from phaseflow.components.uploads import Uploads
 from phaseflow.components.workers.recognition import AnyPool
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest, SourceNotAllowed
@@ -39,10 +36,16 @@ from phaseflow.store.database import Database
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.stop_deadline import PARTS_S
 
+if TYPE_CHECKING:  # imported when a source of the kind is read: most jobs read folders
+    from phaseflow.components.sources.git import GitLoader
+    from phaseflow.components.sources.remote import FsspecLoader
+    from phaseflow.components.sources.web import WebLoader
+
+    _Closeable = WebLoader | FsspecLoader | GitLoader
+
 LoaderFor = Callable[[Source], Loader]
 _CLOSE_S = 2.0
 """How long the loaders of a job may take to close their connections, seconds."""
-_Closeable = WebLoader | FsspecLoader | GitLoader
 
 
 class SourceLoaders:
@@ -99,7 +102,7 @@ class SourceLoaders:
                     if len(sources) == 1 and record.lists:
                         raise
                     loader = UnavailableLoader(error)
-                if isinstance(loader, WebLoader | FsspecLoader | GitLoader):
+                if not isinstance(source, FolderSource) and _has_connections(loader):
                     made.append(loader)
                 is_prefixed = not isinstance(source, WebSource) and name != DEFAULT_SOURCE
                 found[name] = PrefixedLoader(loader, name) if is_prefixed else loader
@@ -107,7 +110,7 @@ class SourceLoaders:
         finally:
             await self._close(made)
 
-    async def _close(self, loaders: Sequence[_Closeable]) -> None:
+    async def _close(self, loaders: "Sequence[_Closeable]") -> None:
         """All at once: at the end of an engine they share the time that its deadline leaves them."""
         assert self._database is not None
         with self._database.ending.limit(PARTS_S), anyio.move_on_after(_CLOSE_S):
@@ -159,6 +162,8 @@ class SourceLoaders:
     async def _absolute(self, source: Source) -> Source:
         """A source as it is stored: a folder by a path that holds. Raises InvalidRequest or SourceNotAllowed."""
         if isinstance(source, WebSource):
+            from phaseflow.components.sources.web import check_source as check_web_source
+
             await check_web_source(source, self._allow_private)
             return source
         if isinstance(source, UploadSource):
@@ -187,12 +192,22 @@ class SourceLoaders:
         if isinstance(source, FsspecSource | GitSource):
             return await self.remote.loader(source, workers)
         assert isinstance(source, WebSource)
+        from phaseflow.components.sources.web import WebLoader
+
         return WebLoader(source, allow_private=self._allow_private, workers=workers)
 
     def _push_loader(self, record: JobRecord, workers: AnyPool) -> Loader:
         assert self._uploads is not None
         assert self._database is not None
         return PushLoader(self._database.read_long, record.seq, record.state.kb_id, self._uploads, workers)
+
+
+def _has_connections(loader: Loader) -> "TypeGuard[_Closeable]":
+    from phaseflow.components.sources.git import GitLoader
+    from phaseflow.components.sources.remote import FsspecLoader
+    from phaseflow.components.sources.web import WebLoader
+
+    return isinstance(loader, WebLoader | FsspecLoader | GitLoader)
 
 
 def some_of(sources: str | None, names: Collection[str] | None) -> str | None:

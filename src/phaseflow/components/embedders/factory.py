@@ -4,7 +4,6 @@ from typing import Any
 
 from phaseflow.components.embedders.access import EmbedderAccess
 from phaseflow.components.embedders.adapter import EmbedderAdapter
-from phaseflow.components.embedders.openai import BATCH_SIZE, IN_FLIGHT, OpenAIEmbedder
 from phaseflow.components.embedders.static import StaticEmbedder
 from phaseflow.domain.settings import EmbedderSettings, NamedEmbedderSettings, StaticEmbedderSettings
 
@@ -18,6 +17,8 @@ def make_embedder(settings: EmbedderSettings, access: EmbedderAccess | None = No
     """
     if isinstance(settings, StaticEmbedderSettings):
         return EmbedderAdapter(StaticEmbedder(), owned=True)
+    from phaseflow.components.embedders.openai import BATCH_SIZE, IN_FLIGHT, OpenAIEmbedder
+
     access = access or EmbedderAccess()
     server = access.named(settings) if isinstance(settings, NamedEmbedderSettings) else settings
     embedder = OpenAIEmbedder(

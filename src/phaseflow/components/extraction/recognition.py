@@ -14,6 +14,7 @@ from typing import Any
 from phaseflow.components.extraction import pdf
 from phaseflow.components.extraction.libraries import library
 from phaseflow.components.extraction.markdown_writer import Draft
+from phaseflow.components.extraction.pictures import SIGNATURES, is_picture
 from phaseflow.components.extraction.plain import MEDIA_TYPE
 from phaseflow.components.extraction.reading_order import Box, as_text
 from phaseflow.components.extraction.types import Extracted, Raw
@@ -21,12 +22,6 @@ from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError
 from phaseflow.domain.vocabulary import OCR, PAGES_BY_OCR, PAGES_WITHOUT_TEXT
 
-_SIGNATURES = {
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"II*\x00": "image/tiff",
-    b"MM\x00*": "image/tiff",
-}
 _DPI = 200
 _LONGEST_SIDE = 4000
 """Pixels; what is larger is made smaller before it is looked at."""
@@ -36,11 +31,6 @@ MOST_PAGES = 500
 _LEAST_SCORE = 0.5
 _DOUBT = 0.8
 """Lines that are less sure than this on the mean may be upside down."""
-
-
-def is_picture(data: bytes) -> bool:
-    """Say whether this is a picture whose text can be recognised: PNG, JPEG or TIFF."""
-    return data.startswith(tuple(_SIGNATURES))
 
 
 def answer(data: bytes, name: str, asked: Mapping[str, Any]) -> Extracted:
@@ -117,7 +107,7 @@ def _whole(raw: Raw, texts: Mapping[int, str]) -> Extracted:
             draft.part(f"page {page + 1}")
         draft.put(text)
     found = draft.finish(raw.base_name, MEDIA_TYPE, {OCR: True, PAGES_BY_OCR: len(texts)})
-    return replace(found, read_as=next(kind for start, kind in _SIGNATURES.items() if raw.data.startswith(start)))
+    return replace(found, read_as=next(kind for start, kind in SIGNATURES.items() if raw.data.startswith(start)))
 
 
 @cache
@@ -206,4 +196,4 @@ def _damaged(raw: Raw) -> DocumentError:
     return DocumentError(f"{raw.name} is damaged or no picture; save it again, or exclude it", code="malformed")
 
 
-__all__ = ["MOST_PAGES", "OCR", "PAGES_BY_OCR", "PAGES_WITHOUT_TEXT", "answer", "is_picture"]
+__all__ = ["MOST_PAGES", "OCR", "PAGES_BY_OCR", "PAGES_WITHOUT_TEXT", "answer"]

@@ -8,7 +8,7 @@ from functools import partial
 
 import anyio
 
-from phaseflow.components.extraction.recognition import is_picture
+from phaseflow.components.extraction.pictures import is_picture
 from phaseflow.components.extraction.types import Extracted
 from phaseflow.components.workers.local import LocalWorkers, usable_cores
 from phaseflow.components.workers.pool import LOSSES, ExtractionPool
