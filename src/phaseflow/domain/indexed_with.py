@@ -21,6 +21,7 @@ EMBEDDED_AGAIN = "every passage is embedded again"
 _MOVED = "its vectors are copied there; nothing is read or embedded again"
 OWN_INDEX = "own"
 """The fingerprint of an index that the program has given: there is one."""
+_WHAT_CUTS = ("chunker", "chunk_size", "chunk_overlap")
 _WHAT_MAKES_VECTORS = ("base_url", "model", "dimensions", "query_prefix", "document_prefix")
 
 
@@ -93,13 +94,17 @@ def made_again(found: Sequence[StaleSetting], documents: int, passages: int) -> 
 
 def stale(live: IndexedWith, following: IndexedWith) -> list[StaleSetting]:
     """What differs between what made an index and what the next job would use."""
-    names = ("chunker", "chunk_size", "chunk_overlap")
-    found = [StaleSetting(setting=n, cost=CUT_AGAIN) for n in names if getattr(live, n) != getattr(following, n)]
+    found = [StaleSetting(setting=n, cost=CUT_AGAIN) for n in _WHAT_CUTS if getattr(live, n) != getattr(following, n)]
     if _maker(live.embedder) != _maker(following.embedder):
         found.append(StaleSetting(setting="embedder", cost=EMBEDDED_AGAIN))
     if live.index != following.index:
         found.append(StaleSetting(setting="index", cost=_MOVED))
     return found
+
+
+def cuts_otherwise(live: IndexedWith, following: IndexedWith) -> bool:
+    """Whether the next job cuts documents in another way than those of the index are cut."""
+    return any(getattr(live, name) != getattr(following, name) for name in _WHAT_CUTS)
 
 
 def _maker(embedder: EmbedderSettings | CustomComponent) -> tuple[Any, ...]:

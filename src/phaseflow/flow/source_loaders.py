@@ -88,7 +88,7 @@ class SourceLoaders:
             if isinstance(self._loader, Loader):
                 yield found | {DEFAULT_SOURCE: self._loader}
                 return
-            if record.sources is None and record.lists:
+            if record.sources is None and record.lists and not record.attempt:  # else it has what was pushed to read
                 raise ComponentUnavailable("the knowledge base has no source; start it with one")
             sources = {} if record.sources is None else SOURCES.validate_json(record.sources)
             for name, source in sources.items():

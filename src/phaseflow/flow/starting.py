@@ -9,6 +9,7 @@ from phaseflow.components.sources.changed_files import ChangedFiles
 from phaseflow.components.sources.prefixed import source_uris
 from phaseflow.domain import tracing
 from phaseflow.domain.identifiers import check_kb_id
+from phaseflow.domain.indexed_with import IndexedWith, stale
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_USER
 from phaseflow.domain.settings import Settings
@@ -19,8 +20,9 @@ from phaseflow.flow.job import Job
 from phaseflow.flow.source_loaders import some_of
 from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.inbox import Inbox
+from phaseflow.store.job_settings import reads_otherwise
 from phaseflow.store.jobs import Jobs
-from phaseflow.store.knowledge_bases import KnowledgeBases
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.giving_way import giving_way
 from phaseflow.supervisor.own_jobs import end_own_job, refuse_beside_a_job
@@ -123,8 +125,9 @@ class Starting:
             admit_new_job(tx, kb_id, at)
             kb = self._engine.definitions.to_start(tx, kb_id, given, chosen, at)
             queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
+            some = None if only is None or self._makes_all_again(tx, kb) else only
             Jobs(tx).create(
-                queued, sources=some_of(kb.sources, only), settings=kb.settings, full=full, at=at,
+                queued, sources=some_of(kb.sources, some), settings=kb.settings, full=full, at=at,
                 allow_deletes=allow_deletes,
             )  # fmt: skip
             # A move of its own: a job that begins paused was pending before, also for those who follow the log.
@@ -143,6 +146,14 @@ class Starting:
 
         await hub.database.write(create, durable=True, then=created)
         return Job(state.job_id, kb_id, hub.feed)
+
+    def _makes_all_again(self, tx: Transaction, kb: KnowledgeBaseRecord) -> bool:
+        """Whether a job reads, cuts or embeds in another way than the index was made: then it needs all sources."""
+        if kb.live_settings is None:
+            return False
+        following = self._engine.components.next_with(Settings.model_validate_json(kb.settings), kb.model)
+        is_older = bool(stale(IndexedWith.model_validate_json(kb.live_settings), following))
+        return is_older or reads_otherwise(tx, kb.key, kb.settings)
 
     async def _check_stored(self, kb_id: str, chosen: Settings | None, *, takes_source: bool = False) -> None:
         """Check what a job would take: what is allowed may have changed since it was stored."""

@@ -4,19 +4,16 @@ import uuid
 from collections.abc import Collection
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from phaseflow.domain import verbs
 from phaseflow.domain.errors import StoreError
-from phaseflow.domain.indexed_with import CustomComponent, IndexedWith
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger
-from phaseflow.domain.settings import Settings
 from phaseflow.domain.vocabulary import Intent, JobStatus
 from phaseflow.store import inbox
 from phaseflow.store.clock import Clock
 from phaseflow.store.jobs import JobRecord, Jobs, format_time
-from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
+from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import Changed, StateHub, change_in, dequeue_failed_job, ensure_no_active_job
 
@@ -27,15 +24,16 @@ _GAVE_WAY = "start"
 def make_own_job(tx: Transaction, kb_id: str, at: datetime, *, is_push: bool = False) -> str | None:
     """Make a job for what waits in the inbox of a knowledge base; its id, None when there is no need of one.
 
-    It lists no source, so that it takes nothing out. After a job that failed or was cancelled one is made only when
-    something is pushed (``is_push``): somebody has to see the failure, and can retry it, or wants it to be over.
+    It lists no source, so that it takes nothing out, unless it finds that the settings are others than those that made
+    the index (``run_start``). After a job that failed or was cancelled one is made only when something is pushed
+    (``is_push``): somebody has to see the failure, and can retry it, or wants it to be over.
     """
     kb = KnowledgeBases(tx).find(kb_id)
     if kb is None or not is_own_job_due(tx, kb_id, is_push=is_push):
         return None
     dequeue_failed_job(tx, kb_id, at)
     state = IngestionState(uuid.uuid4().hex, kb_id).queue(Intent.START, at)
-    Jobs(tx).create(state, sources=kb.sources, settings=_of_the_index(kb), full=False, at=at, lists=False)
+    Jobs(tx).create(state, sources=kb.sources, settings=kb.settings, full=False, at=at, lists=False)
     return state.job_id
 
 
@@ -58,19 +56,6 @@ def _open_own_job(tx: Transaction, kb_id: str) -> JobRecord | None:
     latest = Jobs(tx).latest(kb_id)
     is_own = latest is not None and latest.state.managed and not latest.lists
     return latest if is_own and latest and not latest.state.get_overall_status().is_terminal else None
-
-
-def _of_the_index(kb: KnowledgeBaseRecord) -> str:
-    """The settings that made the index, where there is one: with those chosen since, a push would begin a new one."""
-    if kb.model is None or kb.live_settings is None:
-        return kb.settings
-    live = IndexedWith.model_validate_json(kb.live_settings)
-    made: dict[str, Any] = {}
-    if live.chunk_size is not None:
-        made |= {"chunk_size": live.chunk_size, "chunk_overlap": live.chunk_overlap}
-    if not isinstance(live.embedder, CustomComponent):
-        made["embedder"] = live.embedder
-    return Settings.model_validate_json(kb.settings).model_copy(update=made).model_dump_json()
 
 
 def is_own_job_due(tx: Transaction, kb_id: str, *, is_push: bool = False) -> bool:

@@ -6,7 +6,7 @@ from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.protocols import Chunker
 from phaseflow.domain import verbs, words
 from phaseflow.domain.errors import ComponentUnavailable
-from phaseflow.domain.indexed_with import OWN_INDEX, IndexedWith, made_again, stale
+from phaseflow.domain.indexed_with import OWN_INDEX, IndexedWith, cuts_otherwise, made_again, stale
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.ocr import mark
 from phaseflow.domain.settings import Settings
@@ -24,6 +24,7 @@ from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.documents import StagedDocuments, Target
 from phaseflow.store.failures import Failures
 from phaseflow.store.index_spaces import Spaces
+from phaseflow.store.job_settings import reads_otherwise
 from phaseflow.store.job_sources import JobSources
 from phaseflow.store.jobs import JobRecord, Jobs
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
@@ -56,9 +57,9 @@ def start_run(
     index_version, model = _target(tx, kb, record, made_by, made_with, components.index_server)
     moves = _moves(tx, kb, model, components.index_server)
     space = Spaces(tx).ensure(kb.key, index_version, components.index_server, moves=moves)
-    lists = record.lists or index_version != kb.index_version
+    lists = record.lists or index_version != kb.index_version or _makes_all_again(tx, kb, record, made_with)
     if lists and not record.lists:
-        Jobs(tx).let_list(job_id)  # vectors of another model begin a new index, and all documents belong in it
+        Jobs(tx).let_list(job_id)  # other settings than those that made the index hold for all its documents
     if before.intent is Intent.RETRY and before[JobPhase.LOADING].status is PhaseStatus.FAILED:
         JobSources(tx, record.seq).forget_failures()
     attempt = Jobs(tx).begin_attempt(job_id, again if lists else None)
@@ -109,6 +110,15 @@ def _made_with(record: JobRecord, components: Components, made_by: str) -> Index
         embedder=made_by if components.has_own_embedder else None,
         index=OWN_INDEX if components.index_server == index_spaces.OWN else None,
     )
+
+
+def _makes_all_again(tx: Transaction, kb: KnowledgeBaseRecord, record: JobRecord, made_with: IndexedWith) -> bool:
+    """Whether a job that begins cuts or reads all documents in another way than those that search sees."""
+    if record.index_version is not None or kb.model is None or kb.live_settings is None:
+        return False  # it has begun before, or there is nothing to make again
+    if cuts_otherwise(IndexedWith.model_validate_json(kb.live_settings), made_with):
+        return True
+    return reads_otherwise(tx, kb.key, record.settings, before=record.seq)
 
 
 def _recipe(chunker: Chunker, model: str) -> str:
