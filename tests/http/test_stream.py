@@ -349,7 +349,7 @@ async def test_documents_that_change_are_told_where_it_is_asked_for_the_latest_o
 async def test_at_most_so_many_documents_a_second_are_told(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("phaseflow.http.stream.DOCUMENTS_PER_S", 40)
+    monkeypatch.setattr("phaseflow.http.document_feed.PER_S", 40)
     docs = documents(tmp_path / "docs", 30)
     await service.flow.put_kb("own", FolderSource(str(docs)))
     async with stream(service.http, f"{OWN}?documents=true") as told:
@@ -391,6 +391,56 @@ async def test_a_client_that_comes_back_hears_of_the_documents_that_changed_mean
                         found[event.data["uri"]] = event.data["status"]
         return found
 
+    monkeypatch.setattr("phaseflow.http.document_feed.OVERLAP_S", 0.0)
     assert await told_again() == {first: "skipped", second: "indexed", third: "indexed"}
-    monkeypatch.setattr("phaseflow.http.stream.REPLAYED", 2)
-    assert await told_again() == {"reset": {"oldest": last + 1}}
+    monkeypatch.setattr("phaseflow.http.document_feed.MOST_BEHIND", 2)
+    newest = (await service.flow.transitions_of((await service.flow.status("own")).job_id)).items[-1].seq
+    assert await told_again() == {"reset": {"oldest": newest + 1}}
+
+
+async def test_a_client_whose_stream_ends_before_all_documents_are_told_hears_of_the_others_when_it_comes_back(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phaseflow.http.document_feed.PER_S", 100)
+    docs = documents(tmp_path / "docs", 40)
+    await service.flow.put_kb("own", FolderSource(str(docs)))
+    latest: dict[str, str] = {}
+    last: int | str = "0"
+    replaying = 0
+    for stays_s in (0.3, 0.3, 20.0):  # the first two end with documents untold
+        async with stream(service.http, f"{OWN}?documents=true&last_event_id={last}") as told:
+            if last == "0":
+                await told.block()
+                await service.flow.start("own")
+            with anyio.move_on_after(stays_s):
+                while sorted(latest.values()) != ["indexed"] * 40:
+                    event = await told.next()
+                    last = event.id or last
+                    replaying += event.name != "document" and event.id is None
+                    if event.name == "document":
+                        latest[event.data["uri"]] = event.data["status"]
+        await (await service.flow.job("own")).wait()  # what is told next was told of before, or never
+    assert sorted(latest.values()) == ["indexed"] * 40
+    assert replaying  # with an id a client would go on behind what it has not heard
+
+
+async def test_a_stream_that_is_too_far_behind_asks_to_list_the_documents_again(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phaseflow.http.document_feed.MOST_BEHIND_S", 0.1)
+    docs = documents(tmp_path / "docs", 30)
+    await service.flow.put_kb("own", FolderSource(str(docs)))
+    async with stream(service.http, f"{OWN}?documents=true") as told:
+        await told.block()
+        await service.flow.start("own")
+        with anyio.fail_after(20):
+            while (await told.next()).name != "reset":
+                await anyio.lowlevel.checkpoint()
+            listed = await service.flow.documents("own")
+        first = listed.items[0].uri
+        await (await service.flow.job("own")).wait()
+        monkeypatch.setattr("phaseflow.http.document_feed.MOST_BEHIND_S", 60.0)
+        await service.flow.set_metadata("own", first, {"k": 1})
+        with anyio.fail_after(20):  # it goes on behind what was listed
+            while (event := await told.next()).name != "document" or event.data["metadata"] != {"k": 1}:
+                await anyio.lowlevel.checkpoint()

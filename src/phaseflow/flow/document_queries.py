@@ -1,6 +1,7 @@
 """What can be asked about documents: which there are, where each stands, its text and its passages."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from functools import partial
 
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo, PushedDocument
@@ -79,12 +80,14 @@ class DocumentQueries:
 
         return await self._readings.read(read)
 
-    async def changed_after(self, kb_id: str, seq: int, limit: int) -> list[str]:
-        """The first ``limit`` documents by uri that have changed since transition number ``seq`` was made."""
+    async def changed_after(self, kb_id: str, seq: int, limit: int, overlap_s: float) -> list[str]:
+        """The first ``limit`` documents by uri that have changed since so long before transition number ``seq``."""
 
         def read(tx: Transaction) -> list[str]:
             kb = KnowledgeBases(tx).get(as_text("kb_id", kb_id))
-            return missed_documents.since(tx, kb.key, TransitionLog(tx).moment_of(seq), limit)
+            moment = TransitionLog(tx).moment_of(seq)
+            after = None if moment is None else moment - timedelta(seconds=overlap_s)
+            return missed_documents.since(tx, kb.key, after, limit)
 
         return await self._readings.read_long(read)
 

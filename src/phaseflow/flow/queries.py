@@ -156,12 +156,14 @@ class Queries:
         """What is kept of the documents that were pushed, by uri: of all, or of those of one ``origin``."""
         return await self._documents.pushed(kb_id, limit, cursor, origin=origin)
 
-    async def documents_changed_after(self, kb_id: str, seq: int, limit: int = 100) -> list[str]:
-        """The first documents by uri that have changed since transition number ``seq`` was made, as far as they are
-        still known; some that changed just before."""
+    async def documents_changed_after(
+        self, kb_id: str, seq: int, limit: int = 100, *, overlap_s: float = 0.0
+    ) -> list[str]:
+        """The first documents by uri that have changed since transition number ``seq`` was made, or within
+        ``overlap_s`` seconds before it, as far as they are still known; some that changed just before."""
         as_count("seq", seq, 0)
         as_count("limit", limit, 1)
-        return await self._documents.changed_after(kb_id, seq, limit)
+        return await self._documents.changed_after(kb_id, seq, limit, overlap_s)
 
     async def documents_named(self, kb_id: str, uris: Sequence[str]) -> list[DocumentInfo]:
         """Those of these documents that are known, in the order given."""

@@ -1,6 +1,6 @@
 """An endless answer: Server-Sent Events at the pace of the client."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 
 import anyio
@@ -9,11 +9,10 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from phaseflow.domain.documents import DocumentInfo
-from phaseflow.domain.errors import PhaseflowError
 from phaseflow.domain.status import JobStatusResponse, Transition
-from phaseflow.flow import PhaseFlow
 from phaseflow.http.app_state import AppState
 from phaseflow.http.connection import KEY, Connection
+from phaseflow.http.document_feed import DocumentFeed
 from phaseflow.http.event_id import EventId
 from phaseflow.http.middleware.admission import SESSION
 from phaseflow.http.problems import BodyTooLarge, NotReady
@@ -26,11 +25,6 @@ _HEADERS = [
     (b"x-accel-buffering", b"no"),
 ]
 _COMMENT = b":\n\n"
-DOCUMENTS_PER_S = 20
-"""Documents that one stream is told of in a second, at most."""
-_DOCUMENTS_AT_ONCE = 5
-REPLAYED = 1000
-"""Documents that a client is told of which comes back: some 50 seconds. More are listed sooner than told."""
 
 
 class Reset(BaseModel):
@@ -111,7 +105,7 @@ class EventStream(Response):
             if receive is not None:
                 tasks.start_soon(_watch, receive, telling.subscriber.scope)
             if self._documents and self._kb_id is not None:
-                documents = _Documents(telling, self._state.flow, self._kb_id)
+                documents = DocumentFeed(self._state.flow, self._kb_id, telling.tell)
                 telling.documents = documents
                 tasks.start_soon(documents.run)
             await telling.run(self._last_event_id)
@@ -132,7 +126,7 @@ class _Telling:
         self._send = send
         self._with_log = with_log
         self._has_ended = False
-        self.documents: _Documents | None = None
+        self.documents: DocumentFeed | None = None
 
     async def run(self, last_event_id: EventId | None) -> None:
         """Replay, then the statuses, then live, then the end."""
@@ -140,7 +134,7 @@ class _Telling:
         opening, cursor = await hub.begin(last_event_id)
         await self._take(_start())
         if self.documents is not None:
-            self.documents.begin(cursor.seq if last_event_id is not None and not opening else None)
+            self.documents.begin(cursor.seq, comes_back=last_event_id is not None and not opening)
         waiting = b":\nid: %d\n\n" % cursor.seq  # so that a client that has been told nothing can go on, too
         heartbeats = hub.heartbeats
         # The hint before the look, as everywhere: what comes in between sets it, and the next round finds it. A stream
@@ -154,7 +148,8 @@ class _Telling:
                 data, heartbeats = data + _COMMENT, hub.heartbeats
             data, waiting = data or waiting, b""
             if data:
-                data = hub.with_log(data) if self._with_log else data
+                if self.documents is not None:
+                    self.documents.seq = cursor.seq
                 await self.tell(data)
             if block is None:
                 await hint.wait()
@@ -162,6 +157,10 @@ class _Telling:
 
     async def tell(self, events: bytes) -> None:
         """Send events, unless the end was sent."""
+        if self.documents is not None:
+            events = self.documents.without_ids(events)
+        if self._with_log:
+            events = self._hub.with_log(events)
         await self._take({"type": "http.response.body", "body": events, "more_body": True})
 
     async def _take(self, message: Message) -> None:
@@ -179,59 +178,6 @@ class _Telling:
         self.subscriber.sending_since = anyio.current_time()
         await self._send(message)
         self.subscriber.sending_since = None
-
-
-class _Documents:
-    """The documents that change, told beside the transitions and statuses of a stream. One of both sends at a time."""
-
-    def __init__(self, telling: _Telling, flow: PhaseFlow, kb_id: str) -> None:
-        self._telling = telling
-        self._flow = flow
-        self._kb_id = kb_id
-        self.taking = anyio.Lock(fast_acquire=True)
-        self._begun = anyio.Event()
-        self._missed_after: int | None = None
-
-    def begin(self, missed_after: int | None) -> None:
-        """The answer has begun; with what changed after a transition, for a client that comes back."""
-        self._missed_after = missed_after
-        self._begun.set()
-
-    async def run(self) -> None:
-        """Until the stream ends."""
-        changes = self._flow.document_changes
-        with changes.listening(), suppress(PhaseflowError):  # the end of the engine is the end of the stream, too
-            number = changes.last
-            await self._begun.wait()
-            await self._tell_missed()
-            while True:
-                hint = changes.hint()
-                changed = changes.since(self._kb_id, number, _DOCUMENTS_AT_ONCE)
-                if not changed:
-                    await hint.wait()
-                    continue
-                number = changed[-1][0]
-                await self._tell([uri for _, uri in changed])
-
-    async def _tell_missed(self) -> None:
-        """Those that have changed since the last id of a client that comes back; ``reset`` where these are too many."""
-        seq = self._missed_after
-        if seq is None:
-            return
-        missed = await self._flow.documents_changed_after(self._kb_id, seq, REPLAYED + 1)
-        if len(missed) > REPLAYED:
-            await self._telling.tell(b'event: reset\ndata: {"oldest": %d}\n\n' % (seq + 1))
-            return
-        for first in range(0, len(missed), _DOCUMENTS_AT_ONCE):
-            await self._tell(missed[first : first + _DOCUMENTS_AT_ONCE])
-
-    async def _tell(self, uris: Sequence[str]) -> None:
-        objects = await self._flow.documents_named(self._kb_id, uris)
-        if objects:
-            await self._telling.tell(
-                b"".join(b"event: document\ndata: %b\n\n" % one.model_dump_json().encode() for one in objects)
-            )
-            await anyio.sleep(len(objects) / DOCUMENTS_PER_S)
 
 
 def _start() -> Message:
