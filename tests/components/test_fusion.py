@@ -1,10 +1,12 @@
 """One score from words and vectors: what must not depend on the model, and what vectors that tell nothing may cost."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from phaseflow.components.fusion import Share, fused, only
+from phaseflow.components.fusion import Fused, Share, fused, only
 from phaseflow.components.nearness import Nearness, nearness
 from phaseflow.components.resident import Passages, Vectors
 from phaseflow.components.vectors import ExactRows
@@ -93,6 +95,14 @@ def test_what_holds_a_thing_as_written_comes_before_what_ranks_higher() -> None:
     ranking = fused(KNOWN, Share(words(3, 9, 60), None)).with_exact({60: 0.5, 9: 0.75, 7: 1.0, 8: 1.0})
     assert ranking.places[:5].tolist() == [7, 8, 9, 60, 3]
     assert (np.diff(ranking.scores) <= 0).all()
+
+
+def test_of_those_that_hold_a_thing_the_one_of_the_best_document_comes_first() -> None:
+    known = replace(KNOWN, document_of=np.repeat(np.arange(COUNT // 2), 2))
+    ranking = Fused(known, np.array([2, 8, 3, 9]), np.array([0.9, 0.6, 0.4, 0.3]), 1.0)
+    exact = ranking.with_exact({3: 1.0, 8: 1.0})  # 2 and 3 are of one document
+    assert exact.places[:2].tolist() == [3, 8]
+    assert ranking.with_exact({3: 0.5, 8: 1.0}).places[:2].tolist() == [8, 3]
 
 
 def test_where_nothing_is_near_and_no_word_is_found_scores_are_numbers() -> None:

@@ -61,6 +61,7 @@ class Fused:
     def with_exact(self, holds: Mapping[int, float]) -> "Fused":
         """Those before the others that hold what was asked for exactly (0 to 1): the more exactly, the earlier."""
         scores = dict(zip(self.places.tolist(), (self.scores * self.scale).tolist(), strict=True))
+        self._raise_holders(scores, holds)
         order = sorted(
             dict.fromkeys([*scores, *holds]),
             key=lambda place: (-holds.get(place, 0.0), -scores.get(place, 0.0), place),
@@ -69,6 +70,16 @@ class Fused:
         for n in range(len(order) - 2, -1, -1):  # what comes earlier has no lower score
             best_first[n] = max(best_first[n], best_first[n + 1] + 1e-9)
         return _sorted(self.known, order, best_first, 1.0)
+
+    def _raise_holders(self, scores: dict[int, float], holds: Mapping[int, float]) -> None:
+        """The passage of a document that holds a thing is as good as the document's best, which may be another."""
+        best: dict[int, float] = {}
+        for place, score in scores.items():
+            owner = int(self.known.document_of[place])
+            best[owner] = max(best.get(owner, 0.0), score)
+        for place in sorted(self.best_first(list(holds)), key=lambda place: -holds[place]):
+            owner = int(self.known.document_of[place])
+            scores[place] = max(scores.get(place, 0.0), best.pop(owner, 0.0))
 
     def with_first(self, places: Sequence[int]) -> "Fused":
         """These before all others, as good as the best."""
