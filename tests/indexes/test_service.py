@@ -12,7 +12,7 @@ import pytest
 
 from phaseflow.components.indexes.postgres import PostgresIndex
 from phaseflow.domain.errors import ComponentError, ComponentUnavailable
-from phaseflow.flow import PhaseFlow
+from phaseflow.flow import PhaseFlow, Reader
 from tests.http.service import documents, serving, until
 from tests.indexes.postgres import PASSWORD, Postgres
 
@@ -36,6 +36,8 @@ async def test_a_server_that_is_killed_and_comes_back(tmp_path: Path) -> None:
             await (await flow.job("docs")).wait()
             assert (await answered("/readyz")).status_code == 200
             assert len((await answered(f"{KB}/search?q=manual&mode=vectors")).json()["hits"]) == 3
+            async with Reader(tmp_path / "kb.db", index_servers={"main": server.url}) as beside:
+                assert len(await beside.search("docs", "manual", mode="vectors")) == 3
             server.kill()
 
             async def is_down() -> bool:  # its children need a moment to notice
