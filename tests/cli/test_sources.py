@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from phaseflow.cli.sources import as_glob, source_of
 from phaseflow.components.sources.patterns import Globs
 from phaseflow.domain.settings import FolderSource, WebSource
+from phaseflow.store.session import open_session
 
 
 @pytest.fixture
@@ -33,6 +34,15 @@ def test_files_are_their_folder_with_just_these_names(here: Path) -> None:
     assert source_of(["guides/a.md", "notes/c.md"], [], [], None) == FolderSource(
         path=str(here), include=("/guides/a.md", "/notes/c.md")
     )
+
+
+async def test_a_named_file_that_no_source_would_read_is_refused(here: Path) -> None:
+    (here / "guides" / ".gitignore").write_text("b.md\n")
+    async with open_session(here / "kb.db"):
+        pass
+    for named, left_out in ((["guides/a.md", "guides/b.md"], "guides/b.md"), (["notes/c.md", "kb.db"], "kb.db")):
+        with pytest.raises(click.UsageError, match=f"{left_out}' would not be read"):
+            source_of(named, [], [], None)
 
 
 def test_a_file_name_is_never_taken_for_a_pattern(here: Path) -> None:

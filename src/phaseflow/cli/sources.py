@@ -136,6 +136,13 @@ def _files(paths: Sequence[Path], exclude: Sequence[str], archives: bool) -> "Fo
     hidden = next((name for name in names if any(part.startswith(".") for part in name.parts)), None)
     if hidden is not None:
         raise click.UsageError(f"{str(hidden)!r} is hidden, and hidden files are skipped; name it without the dot")
+    from phaseflow.components.sources.changed_files import left_out
+
+    if skipped := left_out(root, [name.as_posix() for name in names]):
+        raise click.UsageError(
+            f"{str(root / skipped[0])!r} would not be read: a .gitignore leaves it out, it is not a regular file, or it"
+            " belongs to phaseflow itself; leave it out, or copy it to another folder"
+        )
     return _folder(root, [as_glob(name.as_posix()) for name in names], exclude, archives)
 
 

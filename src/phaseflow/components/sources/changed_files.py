@@ -47,6 +47,17 @@ def changed_files(source: FolderSource, root: Path, paths: Collection[str]) -> C
         return ANYTHING
 
 
+def left_out(root: Path, paths: Collection[str]) -> list[str]:
+    """Those of these files, relative to a folder, that a source on it never takes, whatever it includes. None where the
+    folder cannot be read, which its listing will say. Blocking."""
+    try:
+        with opened(str(root), None, EngineFiles()) as place:
+            tree = Tree(place.folder, Globs((), ()))
+            return [path for path in paths if tree.takes(path) is False]
+    except (OSError, ComponentUnavailable):
+        return []
+
+
 def _looked_up(source: FolderSource, root: Path, paths: Collection[str]) -> ChangedFiles:
     uris, gone = set[str](), set[str]()
     with opened(str(root), None, EngineFiles()) as place:
