@@ -222,7 +222,9 @@ class Documents(Engine):
         """The knowledge base has it no more, and what the source has brought stays until a job takes it out."""
         source = "other" if name.startswith("other/") else "default"
         return not select(
-            self.database, f"SELECT 1 FROM knowledge_bases AS k, json_each(k.sources) AS s WHERE s.key = '{source}'"
+            self.database,
+            f"SELECT 1 FROM knowledge_bases AS k, json_each(k.sources) AS s WHERE s.key = '{source}'"
+            " AND s.value ->> '$.type' <> 'upload'",
         )
 
     def _known(self, name: str) -> bool:
