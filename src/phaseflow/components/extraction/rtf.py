@@ -4,7 +4,6 @@ Own reading, in one pass: striprtf 0.0.35 gives no headings, and cells without t
 """
 
 import re
-from dataclasses import replace
 
 from phaseflow.components.extraction.markdown_writer import BULLET, Draft, line
 from phaseflow.components.extraction.package import no_text_layer
@@ -21,6 +20,7 @@ from phaseflow.components.extraction.rtf_words import (
     MARKS,
     POSITIONS,
     SIGNS,
+    TELLING,
     known,
     tokens,
 )
@@ -104,7 +104,7 @@ class _Reader:
                 message = f"{self.draft.name} has groups nested too deeply; open and save it again, or exclude it"
                 raise DocumentError(message, code="too_complex")
             self._groups.append(self._group)
-            self._group = replace(self._group, outside=None)
+            self._group = self._group.inner()
         elif self._groups:
             self._leave(self._group)
             self._group = self._groups.pop()
@@ -143,6 +143,8 @@ class _Reader:
 
     def _word(self, word: bytes, number: int | None) -> None:
         group = self._group
+        if not group.destination and word not in TELLING:
+            return
         if word in ASIDES and group.destination in (b"", b"*", b"shpinst", b"do"):
             group.destination, group.outside, group.is_header = b"", self._paragraph, word in HEADERS
             self._paragraph = Paragraph(is_aside=True)

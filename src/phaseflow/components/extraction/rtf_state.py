@@ -23,6 +23,20 @@ class Group:
     outside: "Paragraph | None" = None
     """The paragraph that goes on after this group, whose text stands beside it."""
 
+    def inner(self) -> "Group":
+        """Return a group inside this one, which begins as it is."""
+        return Group(
+            self.destination,
+            self.around,
+            self.encoding,
+            self.symbols,
+            self.unicode_skip,
+            self.is_hidden,
+            self.is_deleted,
+            self.position,
+            self.is_header,
+        )
+
 
 @dataclass(slots=True)
 class Paragraph:

@@ -33,6 +33,12 @@ POSITIONS = {
     b"super": "superscript", b"up": "superscript", b"sub": "subscript", b"dn": "subscript", b"nosupersub": "",
 }  # fmt: skip
 
+_OF_TEXTS = b"""
+    upr u ansicpg mac uc f v deleted plain pard intbl s outlinelevel ls ilvl cell nestcell row nestrow
+"""
+TELLING = frozenset(_OF_TEXTS.split()).union(ASIDES, APART, SIGNS, POSITIONS)
+"""Words that say something of a text: three in four are about how it looks."""
+
 
 def tokens(data: bytes) -> Iterator[re.Match[bytes]]:
     """Yield word, number, code of a byte, mark, brace and text, without the binary data that ``\\bin`` announces."""
