@@ -274,13 +274,13 @@ def xlsb(rows: bytes, *codes: str, comment: str = "") -> bytes:
     )
 
 
-def ods(cells: str) -> bytes:
-    """A spreadsheet of one sheet, ``S``, with one row."""
+def ods(cells: str, more: str = "") -> bytes:
+    """A spreadsheet of one sheet, ``S``, with one row, and more behind it."""
     names = " ".join(f'xmlns:{name}="{ODF}{name}:1.0"' for name in ("office", "text", "table"))
     content = (
         f"<office:document-content {names}><office:body><office:spreadsheet>"
-        f'<table:table table:name="S"><table:table-row>{cells}</table:table-row></table:table></office:spreadsheet>'
-        "</office:body></office:document-content>"
+        f'<table:table table:name="S"><table:table-row>{cells}</table:table-row>{more}</table:table>'
+        "</office:spreadsheet></office:body></office:document-content>"
     )
     kind = "application/vnd.oasis.opendocument.spreadsheet"
     return package({"mimetype": kind, "content.xml": content, "META-INF/manifest.xml": "<m/>"})

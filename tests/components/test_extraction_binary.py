@@ -159,7 +159,9 @@ class TestPdf:
         assert extract(pdf("One", "", "Three"), "a.pdf").parts == ((0, "page 1"), (5, "page 3"))
 
     def test_pages_that_show_something_and_hold_no_text_are_a_failure(self) -> None:
-        assert refusal(pdf("", drawn=True), "a.pdf").code == "no_text_layer"
+        told = refusal(pdf("", drawn=True), "a.pdf")
+        assert told.code == "no_text_layer"
+        assert "save it as PDF" not in str(told)
 
     def test_ligatures_that_ghostscript_wrote_backwards_are_read(self) -> None:
         letters = "/CMapName/x def 1 begincodespacerange <00><ff> endcodespacerange 1 beginbfchar {} endbfchar"
@@ -273,7 +275,9 @@ class TestWord:
 
     def test_a_document_of_pictures_says_that_it_has_no_text(self) -> None:
         data = package({"word/document.xml": "<w:document xmlns:w='w'/>", **PICTURE})
-        assert refusal(data, "a.docx").code == "no_text_layer"
+        told = refusal(data, "a.docx")
+        assert told.code == "no_text_layer"
+        assert "save it as PDF" in str(told)
 
     def test_a_document_without_anything_is_empty(self) -> None:
         assert extract(docx(""), "a.docx").text == ""

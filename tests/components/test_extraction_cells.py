@@ -11,6 +11,7 @@ from phaseflow.domain.errors import DocumentError
 from tests.components.binary_fixtures import (
     ODF,
     S,
+    ods,
     package,
     record,
     xls,
@@ -112,6 +113,48 @@ def test_cells_of_a_binary_workbook_that_are_too_far_apart_are_refused_before_th
     row_of_two = xlsb_row(1_048_575) + xlsb_cell(5, 0, 1.5) + xlsb_cell(5, 100, 2.5)
     with pytest.raises(DocumentError, match="reaches to row"):
         extract(xlsb(row_of_two, *codes), "a.xlsb")
+
+
+CELL = (
+    "<table:table-cell office:value-type='string' table:number-columns-repeated=\"{}\"><text:p>x</text:p>"
+    "</table:table-cell>"
+)
+EMPTY = '<table:table-cell table:number-columns-repeated="{}"/>'
+ROWS = '<table:table-row table:number-rows-repeated="{}">{}</table:table-row>'
+
+
+def test_cells_of_an_opendocument_that_are_too_far_apart_are_refused_before_the_library_reads_them() -> None:
+    usual = ods(CELL.format(1), ROWS.format(1_048_575, EMPTY.format(16_384)))
+    assert extract(usual, "a.ods").text == "## S\n\n| x |\n| --- |"
+    row_of_many = CELL.format(16_384)
+    for cells, more in (
+        (
+            CELL.format(1),
+            ROWS.format(1_048_574, EMPTY.format(1)) + ROWS.format(1, EMPTY.format(16_383) + CELL.format(1)),
+        ),
+        (CELL.format(1), ROWS.format(1_000_000, CELL.format(100))),
+        (CELL.format(1), ROWS.format(1_000_000, EMPTY.format(1) + CELL.format(100))),
+        (row_of_many, ROWS.format(1, row_of_many) * 2000),
+        (EMPTY.format(16_383) + CELL.format(1), ROWS.format(1, CELL.format(1)) * 2000),
+    ):
+        with pytest.raises(DocumentError) as caught:
+            extract(ods(cells, more), "a.ods")
+        assert caught.value.code == "too_large"
+
+
+def test_an_opendocument_that_does_not_end_is_refused_and_not_looked_for_its_end() -> None:
+    for more in ("</table:tabe>", "<table:table-row>", "<!-- "):
+        with pytest.raises(DocumentError) as caught:
+            extract(ods(CELL.format(1), more), "a.ods")
+        assert caught.value.code == "malformed"
+
+
+def test_a_cell_with_a_name_that_no_program_writes_is_too_far_away() -> None:
+    for name in ("A" * 40 + "1", "A" + "9" * 5000, "XFD" + "1" * 30):
+        rows = f'<row r="1"><c r="A1"><v>1</v></c><c r="{name}"><v>1</v></c></row>'
+        with pytest.raises(DocumentError) as caught:
+            extract(xlsx({"One": rows}), "a.xlsx")
+        assert caught.value.code == "too_large"
 
 
 def test_a_record_of_a_binary_workbook_that_no_program_writes_hides_nothing_behind_it() -> None:

@@ -7,7 +7,8 @@ from html import unescape
 from phaseflow.components.extraction.markdown_writer import line
 from phaseflow.components.extraction.package import Package
 from phaseflow.components.extraction.raised import Line
-from phaseflow.components.extraction.workbook import Place
+from phaseflow.components.extraction.workbook import Place, Reach
+from phaseflow.components.extraction.xml_events import check_xml
 
 _ODS = re.compile(
     rb"<(?:(table:table)\s([^<>]*)|(table:table-row)\b([^<>]*)|(table:(?:covered-)?table-cell)\b([^<>]*?)(/?))>"
@@ -24,6 +25,14 @@ _TEXT = re.compile(rb"<text:p\b[^<>]*>(.*?)</text:p>", re.S)
 _TAGS = re.compile(rb"<[^<>]*>")
 _TYPED = re.compile(rb"office:value-type=\"(?:percentage|currency|time|date|float|boolean)\"")
 _REPEATED = re.compile(rb"table:number-(?:columns|rows)-repeated=\"(\d{1,7})\"")
+_CELL = rb"<table:(?:covered-)?table-cell\b"
+_FILLED = re.compile(_CELL + rb"[^<>]*(?<!/)>")
+_REPEATED_CELL = re.compile(
+    rb"columns-repeated=\"\d{2,}\"[^<>]*(?:(?<!/)>|/>\s*" + _CELL + rb")"  # filled, or before another one
+)
+_REPEATED_ROW = re.compile(rb"rows-repeated=\"\d{2,}\"[^<>]*(?<!/)>")
+_MOST_ROWS, _MOST_COLUMNS = 1_048_576, 16_384
+"""What the library reads of a sheet."""
 _NAME = re.compile(rb"table:name=\"([^\"]*)\"")
 _MOST_SHOWN = 50
 """Repetitions of one cell that are shown each."""
@@ -37,13 +46,45 @@ _BESIDE = (b"<office:annotation", b"<draw:")
 
 
 class Ods:
-    """The content of a spreadsheet, which is read once."""
+    """The content of a spreadsheet, which is read once. Raises DocumentError ``malformed``."""
 
     def __init__(self, package: Package, member: str = "content.xml") -> None:
         self._package = package
         self._member = member
         self._content = package.read(member) if member in package else b""
+        if member in package:
+            check_xml(self._content, lambda why: package.malformed(f"{member}: {why}"))
         self._positions = _positions(self._content)
+
+    def measure(self, most: int) -> None:
+        """Raise DocumentError ``too_large`` for a sheet with cells so far away that there would be more than ``most``.
+
+        Looked at cell by cell only where filled cells are repeated or stand behind many empty ones, as few do.
+        """
+        if not _REPEATED_CELL.search(self._content) and not any(map(self._is_filled, self._repeated_rows())):
+            return
+        reach, row, column, repeated_row = Reach(self._package.name, "", most), -1, 0, 1
+        for match in _ODS.finditer(self._content):
+            if match[1]:
+                found = _NAME.search(match[2])
+                name = unescape(found[1].decode("utf-8", "replace")) if found else ""
+                reach, row, column, repeated_row = Reach(self._package.name, name, most), -1, 0, 1
+            elif match[3]:
+                row, column, repeated_row = row + repeated_row, 0, _repeated(match[4])
+            else:
+                repeated = _repeated(match[6])
+                if not match[7]:
+                    reach.take(row, min(column, _MOST_COLUMNS - 1))
+                    last_row, last_column = row + repeated_row, column + repeated
+                    reach.take(min(last_row, _MOST_ROWS) - 1, min(last_column, _MOST_COLUMNS) - 1)
+                column += repeated
+
+    def _repeated_rows(self) -> Iterator[int]:
+        return (row.end() for row in _REPEATED_ROW.finditer(self._content))
+
+    def _is_filled(self, begin: int) -> bool:
+        end = self._content.find(b"</table:table-row>", begin)
+        return _FILLED.search(self._content, begin, end if end >= 0 else len(self._content)) is not None
 
     def shown(self) -> Iterator[tuple[str, Place, str]]:
         """Yield what each cell shows: the sheet's name, the place, the text.

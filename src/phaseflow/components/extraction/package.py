@@ -182,7 +182,9 @@ def encrypted(name: str) -> DocumentError:
 
 def no_text_layer(name: str) -> DocumentError:
     """The error for a document of pictures."""
-    message = f"{name} holds pictures but no text; have it recognised (settings.ocr, --ocr LANG), or exclude it"
+    # Text is recognised in PDF and pictures alone.
+    first = "" if name.lower().endswith(".pdf") else "save it as PDF and "
+    message = f"{name} holds pictures but no text; {first}have it recognised (settings.ocr, --ocr LANG), or exclude it"
     return DocumentError(message, code="no_text_layer")
 
 

@@ -47,12 +47,14 @@ _LONGEST_CELL = 250
 _LONGEST_TEXT = 8_000_000
 """Bytes: Excel takes 32,767 characters."""
 # Not of a cell without content, which only has a style: the library passes it over, however far away it is.
-_REFERENCE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,9})(\d{1,20})["'][^<>]{0,2000}+(?<!/)>""")
+_REFERENCE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]+)(\d+)["'](?:[^<>]{0,2000}+(?<!/)>|[^<>]{2001})""")
+_LONGEST_NUMBER = 12
+"""Letters or digits of a reference that are looked at: with so many it is too far already."""
 _NAMELESS = re.compile(
     rb"<(?:\w+:)?(?:row\b[^<>]{0,2000}?\br\s*=\s*[\"'](\d{1,20})|c(?:>|\s(?![^<>]{0,2000}\br\s*=)[^<>]{0,2000}+(?<!/)>))"
 )
 # One for each quote: what begins with one sign is found several times as fast.
-_FAR = tuple(re.compile(rb"%s(?:[A-Za-z](?:[A-Za-z]{2,8}\d|[A-Za-z]?\d{5})|\d{5})" % quote) for quote in (b'"', b"'"))
+_FAR = tuple(re.compile(rb"%s(?:[A-Za-z](?:[A-Za-z]{2,}+\d|[A-Za-z]?\d{5})|\d{5})" % quote) for quote in (b'"', b"'"))
 _VALUE = re.compile(rb"<(?:\w+:)?(?:v|is|t|p)>[^<]|office:value=")
 
 
@@ -102,6 +104,7 @@ class _Beside:
 def _beside_xml(package: Package) -> _Beside:
     if "content.xml" in package:
         ods = Ods(package)
+        ods.measure(MAX_CELLS)
         by_sheet: dict[str, dict[int, list[tuple[int, str]]]] = {}
         for name, (row, column), text in ods.shown():
             by_sheet.setdefault(name, {}).setdefault(row, []).append((column, text))
@@ -239,7 +242,7 @@ def _measure_sheet(package: Package, sheet: str) -> None:
     for tags in _whole_tags(package.chunks(sheet)):
         found = _REFERENCE.findall(tags)
         columns = max(columns, max(map(_column, {letters for letters, _ in found}), default=0))
-        rows = max(rows, max((int(digits) for _, digits in found), default=0))
+        rows = max(rows, max((int(digits[:_LONGEST_NUMBER]) for _, digits in found), default=0))
         # Cells need not say where they stand: they have the number of their row, and come one after the other.
         for tag in _NAMELESS.finditer(tags):
             if tag[1]:
@@ -263,7 +266,7 @@ def _whole_tags(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _column(letters: bytes) -> int:
     number = 0
-    for letter in letters.upper():
+    for letter in letters[:_LONGEST_NUMBER].upper():
         number = number * 26 + letter - 64
     return number
 

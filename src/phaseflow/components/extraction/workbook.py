@@ -76,6 +76,28 @@ def reaches_too_far(document: str, sheet: str, rows: int, columns: int) -> Docum
     return DocumentError(message, code="too_large")
 
 
+@dataclass(slots=True)
+class Reach:
+    """How far the cells of a sheet reach, from the first row and the first of their columns: the library takes memory
+    for all that may be between them, and gives every row."""
+
+    document: str
+    sheet: str
+    most: int
+    rows: int = 0
+    left: int | None = None
+    right: int = 0
+
+    def take(self, row: int, column: int) -> None:
+        """Take a cell. Raises DocumentError ``too_large`` when there would be more than ``most``."""
+        left = column if self.left is None else self.left
+        if row < self.rows and left <= column <= self.right:
+            return
+        self.rows, self.left, self.right = max(self.rows, row + 1), min(left, column), max(self.right, column)
+        if self.rows * (self.right - self.left + 1) > self.most:
+            raise reaches_too_far(self.document, self.sheet, self.rows, self.right + 1)
+
+
 def place_of(reference: str) -> Place | None:
     """Return what a reference like ``B3`` means."""
     found = _REFERENCE.fullmatch(reference)

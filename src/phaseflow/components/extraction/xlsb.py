@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from phaseflow.components.extraction.number_format import BUILTIN, shown
 from phaseflow.components.extraction.package import Package
-from phaseflow.components.extraction.workbook import STAND_IN, Place, reaches_too_far, remarks
+from phaseflow.components.extraction.workbook import STAND_IN, Place, Reach, remarks
 from phaseflow.components.extraction.xls import unpacked
 
 _ROW, _RK, _REAL, _FORMULA = 0, 2, 5, 9
@@ -38,7 +38,7 @@ class BinaryWorkbook:
         """
         if name not in self.sheets:
             return
-        row, reach = 0, _Reach(self.package.name, name, most)
+        row, reach = 0, Reach(self.package.name, name, most)
         for kind, body in _records(self.package, self.sheets[name]):
             if kind == _ROW and len(body) >= 4:
                 row = struct.unpack_from("<I", body)[0]
@@ -62,27 +62,6 @@ class BinaryWorkbook:
                 records = _records(self.package, relation.target)
                 found += [_string(body, 1)[0] for kind, body in records if kind == _COMMENT_TEXT]
         return (*(text for text in found if not text.startswith(STAND_IN)), *remarks(self.package, sheet))
-
-
-@dataclass(slots=True)
-class _Reach:
-    """How far the cells of a sheet reach, from the first row and the first of their columns: the library takes memory
-    for all that may be between them, and gives every row."""
-
-    document: str
-    sheet: str
-    most: int
-    rows: int = 0
-    left: int | None = None
-    right: int = 0
-
-    def take(self, row: int, column: int) -> None:
-        left = column if self.left is None else self.left
-        if row < self.rows and left <= column <= self.right:
-            return
-        self.rows, self.left, self.right = max(self.rows, row + 1), min(left, column), max(self.right, column)
-        if self.rows * (self.right - self.left + 1) > self.most:
-            raise reaches_too_far(self.document, self.sheet, self.rows, self.right + 1)
 
 
 def binary_workbook(package: Package) -> BinaryWorkbook | None:

@@ -81,6 +81,20 @@ def parse_xml(
         raise malformed(str(error)) from error
 
 
+def check_xml(data: bytes, malformed: Callable[[str], DocumentError]) -> None:
+    """Raise what ``malformed`` makes of XML that is not well-formed: other libraries may look for an end for ever."""
+    parser = expat.ParserCreate()
+
+    def refuse_entity(*_: object) -> None:
+        raise malformed("it declares XML entities")
+
+    parser.EntityDeclHandler = refuse_entity
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as error:
+        raise malformed(str(error)) from error
+
+
 class Texts:
     """Takes the texts of all elements of one name."""
 
