@@ -4,7 +4,7 @@ import ctypes
 import io
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -131,18 +131,20 @@ async def test_only_pages_without_a_text_layer_are_recognised_and_keep_their_pla
 
 
 @pytest.mark.parametrize(
-    ("data", "code"),
+    ("made", "code"),
     [
-        (as_file(Image.new("RGB", (200, 200), "white"), "PNG"), "no_text_layer"),
-        (as_file(drawn(BUDGET), "PNG")[:2000], "malformed"),
-        (b"\x89PNG\r\n\x1a\n" + b"x" * 100, "malformed"),
-        (as_file(Image.new("1", (20_000, 20_000)), "PNG"), "too_large"),
+        (lambda: as_file(Image.new("RGB", (200, 200), "white"), "PNG"), "no_text_layer"),
+        (lambda: as_file(drawn(BUDGET), "PNG")[:2000], "malformed"),
+        (lambda: b"\x89PNG\r\n\x1a\n" + b"x" * 100, "malformed"),
+        (lambda: as_file(Image.new("1", (20_000, 20_000)), "PNG"), "too_large"),
     ],
     ids=["empty", "cut off", "rubbish", "bomb"],
 )
-async def test_a_picture_without_text_or_damaged_is_told(recognition: Recognition, data: bytes, code: str) -> None:
+async def test_a_picture_without_text_or_damaged_is_told(
+    recognition: Recognition, made: Callable[[], bytes], code: str
+) -> None:
     with pytest.raises(DocumentError) as caught:
-        await recognition.text(data, "a.png", PageProgress())
+        await recognition.text(made(), "a.png", PageProgress())
     assert caught.value.code == code
 
 

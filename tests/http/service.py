@@ -48,9 +48,11 @@ def http_client(url: str) -> httpx2.AsyncClient:
 
 async def until(holds: Callable[[], Awaitable[bool]], within_s: float = READY_S) -> None:
     """Wait for what no event tells of, since it happens behind a socket."""
+    wait_s = 0.01
     with anyio.fail_after(within_s):
-        while not await holds():  # noqa: ASYNC110  # see above
-            await anyio.sleep(0.01)
+        while not await holds():
+            await anyio.sleep(wait_s)
+            wait_s = min(1.5 * wait_s, 0.05)  # each look is a request, which costs the service as much as the test
 
 
 @asynccontextmanager

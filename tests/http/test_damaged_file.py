@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from phaseflow.http.app import ENDPOINTS
-from tests.http.processes import SERVE, free_port, process
+from tests.http.processes import FORKED_SERVE, free_port, process
 from tests.http.service import documents, http_client, until
 from tests.matrices import first_of_each
 
@@ -55,7 +55,7 @@ async def test_no_route_answers_500_when_the_file_is_damaged_in_place(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     source = {"type": "folder", "path": str(documents(tmp_path / "docs", 4))}
-    with process(tmp_path, free_port(), (*SERVE, "--allow-root", str(tmp_path))) as service:
+    with process(tmp_path, free_port(), (*FORKED_SERVE, "--allow-root", str(tmp_path))) as service:
         await service.ready()
         async with http_client(service.url) as http:
 

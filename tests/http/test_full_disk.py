@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from tests.engine.components import write_folder
-from tests.http.processes import SERVE, free_port, process
+from tests.http.processes import FORKED_SERVE, free_port, process
 from tests.http.service import http_client, until
 
 KB = "/api/ingestion/kb/a"
@@ -18,7 +18,7 @@ async def test_a_full_disk_is_said_and_the_job_goes_on_by_itself_once_there_is_r
     tmp_path: Path, small_disk: Path
 ) -> None:
     source = {"type": "folder", "path": str(write_folder(tmp_path / "docs", 400, words=1200))}
-    words = (*SERVE, "--allow-root", str(tmp_path))
+    words = (*FORKED_SERVE, "--allow-root", str(tmp_path))
     with process(small_disk, free_port(), words) as service:
         await service.ready()
         async with http_client(service.url) as http:
@@ -77,7 +77,7 @@ async def test_a_service_whose_file_was_changed_in_place_is_not_ready(tmp_path: 
 
 
 async def test_an_upload_to_a_full_disk_says_so(tmp_path: Path, small_disk: Path) -> None:
-    with process(small_disk, free_port(), (*SERVE, "--allow-root", str(tmp_path))) as service:
+    with process(small_disk, free_port(), (*FORKED_SERVE, "--allow-root", str(tmp_path))) as service:
         await service.ready()
         async with http_client(service.url) as http:
             answer = await http.post(f"{KB}/documents", files={"files": ("a.md", b"x" * (8 << 20))})

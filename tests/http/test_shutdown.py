@@ -119,14 +119,14 @@ async def test_a_stop_is_quick_with_streams_open_and_a_job_running(
 
 
 async def test_a_service_that_was_asked_to_stop_has_not_failed(tmp_path: Path) -> None:
-    with process(tmp_path, free_port()) as service:
+    with process(tmp_path, free_port(), SERVE) as service:
         await service.ready()
         await service.stop()
         assert service.exit_code == 0
 
 
 async def test_a_closed_terminal_ends_a_service_in_good_order(tmp_path: Path) -> None:
-    with process(tmp_path, free_port()) as service:
+    with process(tmp_path, free_port(), SERVE) as service:
         await service.ready()
         await _start_a_long_job(service, tmp_path / "docs")
         clients = await _open_streams(service.url, 3)
@@ -148,11 +148,11 @@ async def test_a_service_outlives_its_terminal_under_nohup(tmp_path: Path) -> No
 
 async def test_a_service_is_ready_only_when_interrupted_jobs_go_on(tmp_path: Path) -> None:
     port = free_port()
-    with process(tmp_path, port) as service:
+    with process(tmp_path, port, SERVE) as service:
         await service.ready()
         await _start_a_long_job(service, tmp_path / "docs")
         await service.stop(signal.SIGKILL)
-    with process(tmp_path, port) as service:
+    with process(tmp_path, port, SERVE) as service:
         await service.ready()
         async with http_client(service.url) as http:
             assert (await http.get("/readyz")).json() == {"status": "ready", "interrupted": 1}
@@ -241,7 +241,7 @@ async def _has_clients(hub: StreamHub, count: int) -> bool:
 
 
 async def test_a_component_that_hangs_holds_up_no_stop(tmp_path: Path) -> None:
-    with EmbeddingServer() as hanging, process(tmp_path, free_port()) as service:
+    with EmbeddingServer() as hanging, process(tmp_path, free_port(), SERVE) as service:
         await service.ready()
         settings = {"embedder": {"type": "openai", "base_url": hanging.options[3], "model": "counting"}}
         source = {"type": "folder", "path": str(documents(tmp_path / "docs"))}

@@ -140,7 +140,7 @@ async def test_a_stop_is_quick_when_the_file_takes_no_writes(
 async def test_a_stop_is_quick_while_another_program_has_the_file_locked(
     tmp_path: Path, locked: Callable[[Path], None]
 ) -> None:
-    with process(tmp_path, free_port()) as service:
+    with process(tmp_path, free_port(), SERVE) as service:
         await service.ready()
         await _bring_to("running", service, tmp_path / "docs")
         locked(tmp_path / "kb.db")
@@ -161,7 +161,7 @@ async def test_a_stop_is_quick_when_the_writer_does_not_come_back(tmp_path: Path
 async def test_a_pause_is_written_where_the_file_can_be_written_again_in_time(
     tmp_path: Path, locked: Callable[[Path], None]
 ) -> None:
-    with process(tmp_path, free_port()) as service:
+    with process(tmp_path, free_port(), SERVE) as service:
         await service.ready()
         await _bring_to("running", service, tmp_path / "docs")
         with closing(sqlite3.connect(tmp_path / "kb.db", isolation_level=None)) as other:
@@ -175,7 +175,7 @@ async def test_a_pause_is_written_where_the_file_can_be_written_again_in_time(
 
 
 async def test_a_service_says_in_one_line_that_its_file_was_cut_off(tmp_path: Path) -> None:
-    with process(tmp_path, free_port()) as service:
+    with process(tmp_path, free_port(), SERVE) as service:
         await service.ready()
         await _bring_to("paused", service, tmp_path / "docs")
         _cut_off(tmp_path / "kb.db")
