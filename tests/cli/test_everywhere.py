@@ -65,6 +65,7 @@ WALK: dict[str, tuple[tuple[str, ...], int]] = {
     "retry": (("k", "a.md"), 0),
     "failures": (("k",), 0),
     "search": (("k", "letters"), 0),
+    "start": (("k",), 0),
     "pause": (("k",), 1),  # its job is over
     "resume": (("k",), 1),
     "cancel": (("k",), 1),

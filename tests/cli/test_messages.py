@@ -138,7 +138,11 @@ def test_a_failure_is_one_line_also_when_its_error_is_not() -> None:
     [
         ("completed", None),
         ("cancelled", None),
-        ("failed", "phaseflow retry waf tries what failed again"),
+        (
+            "failed",
+            "phaseflow retry waf tries what failed again; after a change of settings, phaseflow start waf makes a"
+            " job with the new ones",
+        ),
         ("paused", "paused; the same command goes on"),
     ],
 )
@@ -157,7 +161,7 @@ def test_a_job_that_asks_before_it_takes_out_documents_says_what_answers_it() ->
 
 
 def advised(status: JobStatusResponse) -> str | None:
-    commands = [f"phaseflow {verb} waf" for verb in ("retry", "resume", "cancel")]
+    commands = [f"phaseflow {verb} waf" for verb in ("retry", "resume", "cancel", "start")]
     return messages.how_to_go_on(status, "the same command", *commands)
 
 

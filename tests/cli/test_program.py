@@ -29,6 +29,7 @@ COMMANDS = [
     "resume",
     "cancel",
     "retry",
+    "start",
     "vacuum",
     "backup",
 ]

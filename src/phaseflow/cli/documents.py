@@ -12,11 +12,13 @@ from phaseflow.cli.document_metadata import as_metadata
 from phaseflow.cli.exit_codes import Exit, exit_of, run
 from phaseflow.cli.parameters import EXISTING_FILE, KB, NAME
 from phaseflow.cli.place import Place, anywhere, changing
-from phaseflow.cli.terminal import answer, answer_text, say
+from phaseflow.cli.terminal import answer, answer_text, say, say_lines
 from phaseflow.domain.counting import counted
 from phaseflow.domain.vocabulary import DocumentStatus, JobStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from phaseflow.domain.documents import DocumentInfo, DocumentRetried
     from phaseflow.domain.status import JobStatusResponse
     from phaseflow.flow import Job, PhaseFlow
@@ -73,7 +75,14 @@ def _added(found: "list[DocumentInfo]", status: "JobStatusResponse", as_json: bo
         answer(DocumentsChanged(documents=found, job=status))
     else:
         _told_of(found, as_json, "taken in")
+        say_lines(_how_to_go_on(found, status))
     return _exit_with(status, found)
+
+
+def _how_to_go_on(found: "list[DocumentInfo]", status: "JobStatusResponse") -> "Iterator[str]":
+    """What documents wait for that nobody takes up by himself."""
+    if status.status is JobStatus.PAUSED and any(each.status is DocumentStatus.QUEUED for each in found):
+        yield f"the job is paused; what is queued is loaded once it goes on: phaseflow resume {status.kb_id}"
 
 
 async def _last_status(flow: "PhaseFlow", job: "Job") -> "JobStatusResponse":

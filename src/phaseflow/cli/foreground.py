@@ -133,8 +133,9 @@ class Foreground:
         page = await flow.failures(final.kb_id, limit=messages.FIRST_FEW)
         say_lines(messages.failures(final, page.items, self._command("failures", final.kb_id)))
         again = "the same command" if self.repeatable else self._command("resume", final.kb_id)
-        retry, resume, cancel = (self._command(verb, final.kb_id) for verb in ("retry", "resume", "cancel"))
-        advice = messages.how_to_go_on(final, again, retry, resume, cancel)
+        verbs = ("retry", "resume", "cancel", "start")
+        retry, resume, cancel, start = (self._command(verb, final.kb_id) for verb in verbs)
+        advice = messages.how_to_go_on(final, again, retry, resume, cancel, start)
         if advice:
             say(advice)
 

@@ -13,9 +13,11 @@ from phaseflow.cli.parameters import KB
 from phaseflow.cli.place import Place, anywhere, changing
 from phaseflow.cli.terminal import answer, answer_text, draw, say
 from phaseflow.domain.counting import counted
+from phaseflow.domain.vocabulary import JobStatus
 
 if TYPE_CHECKING:
     from phaseflow.domain.settings import Settings
+    from phaseflow.domain.status import JobStatusResponse
 
 
 @click.command()
@@ -110,8 +112,20 @@ async def _settings(place: Place, as_json: bool, kb_id: str, pairs: Sequence[tup
     if made := made_by_program(kb.indexed_with):
         say(f"The index was {made}")
     if again := made_again(kb.stale, kb.documents, kb.chunks):
-        say(f"The index is older. {kb_id} {again}; its next job does that")
+        say(f"The index is older. {kb_id} {again}; its next job does that: phaseflow start {kb_id}")
+    if pairs and kb.job is not None and (keeps := _keeps_settings(kb.job)):
+        say(keeps)
     return Exit.COMPLETED
+
+
+def _keeps_settings(job: "JobStatusResponse") -> str | None:
+    """What a job that could go on makes of new settings; None where no job could."""
+    if job.status is JobStatus.FAILED:
+        begins = f"phaseflow start {job.kb_id} begins one with the new"
+        return f"The job that failed keeps the old settings, and so does its retry: {begins}"
+    if job.status.is_terminal:
+        return None
+    return f"The job that is {job.status} keeps the old settings; the next one has the new"
 
 
 def _changed(present: "Settings", pairs: Sequence[tuple[list[str], Any]]) -> "Settings":

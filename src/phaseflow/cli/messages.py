@@ -181,10 +181,12 @@ def asks_to_delete(status: "JobStatusResponse") -> bool:
     return status.status is JobStatus.PAUSED and WOULD_DELETE in status.message
 
 
-def how_to_go_on(status: "JobStatusResponse", again: str, retry: str, resume: str, cancel: str) -> str | None:
+def how_to_go_on(
+    status: "JobStatusResponse", again: str, retry: str, resume: str, cancel: str, start: str
+) -> str | None:
     """What to type next when a job is not completed; None when there is nothing to go on with."""
     if status.status is JobStatus.FAILED:
-        return f"{retry} tries what failed again"
+        return f"{retry} tries what failed again; after a change of settings, {start} makes a job with the new ones"
     if status.status.is_terminal:
         return None
     if asks_to_delete(status):

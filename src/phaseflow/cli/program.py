@@ -19,6 +19,7 @@ _HOMES = {
     "knowledge_bases": ("delete", "kbs", "settings"),
     "reading": ("document", "documents", "failures", "jobs", "search", "status"),
     "serving": ("serve",),
+    "starting": ("start",),
     "upkeep": ("backup", "vacuum"),
     "verbs": ("cancel", "pause"),
 }

@@ -11,9 +11,10 @@ from phaseflow.cli.knowledge_bases import list_kbs
 from phaseflow.cli.parameters import KB, NAME, QUERY, Number
 from phaseflow.cli.place import Place, anywhere
 from phaseflow.cli.terminal import answer, answer_text, draw, pour, say
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.filters import as_filter
-from phaseflow.domain.vocabulary import DocumentStatus, SearchMode
+from phaseflow.domain.vocabulary import DocumentStatus, JobStatus, SearchMode
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -36,9 +37,15 @@ async def _one_kb(place: Place, as_json: bool, kb_id: str) -> Exit:
     if as_json:
         return _print(latest)
     draw(picture(latest))
+    if kb.counts.queued and latest.status in {JobStatus.COMPLETED, JobStatus.CANCELLED}:
+        say(f"{counted(kb.counts.queued, 'document')} {_waits(kb.counts.queued)} for a start: phaseflow start {kb_id}")
     for each in kb.stale:
         say(f"the index was made with another {each.setting}; in the next run {each.cost}")
     return Exit.COMPLETED
+
+
+def _waits(count: int) -> str:
+    return "waits" if count == 1 else "wait"
 
 
 @click.command()

@@ -171,9 +171,10 @@ class RemoteForeground:
         say_lines(messages.summary(final))
         page = await client.failures(final.kb_id, limit=messages.FIRST_FEW)
         say_lines(messages.failures(final, page.items, self._command("failures")))
-        retry, resume, cancel = (self._command(verb) for verb in ("retry", "resume", "cancel"))
+        verbs = ("retry", "resume", "cancel", "start")
+        retry, resume, cancel, start = (self._command(verb) for verb in verbs)
         again = "the same command" if self.repeatable else resume
-        advice = messages.how_to_go_on(final, again, retry, resume, cancel)
+        advice = messages.how_to_go_on(final, again, retry, resume, cancel, start)
         if advice:
             say(advice)
 

@@ -18,6 +18,7 @@ URI = "uri"
 """A part of this name is the uri of the next file, in place of its name."""
 _ORIGIN = "origin"
 """A part of this name says where all the files come from."""
+_PARTS = f"{_FIELD!r}, and {URI!r}, {_ORIGIN!r} and {_METADATA!r}"
 _LONGEST = {_METADATA: 2 * MOST_BYTES, URI: 4 * LONGEST_URI, _ORIGIN: 4 * LONGEST_ORIGIN}
 """Bytes of the parts that are no files, blanks and characters of four bytes included."""
 _ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}
@@ -97,7 +98,7 @@ class FileParts:
             self._value = field, bytearray()
             return
         if field != _FIELD:
-            raise InvalidRequest(_FIELD, f"a part is named {field[:100]!r}; name each {_FIELD!r}, or {_METADATA!r}")
+            raise InvalidRequest(_FIELD, f"a part is named {field[:100]!r}; the parts are {_PARTS}")
         if b"filename" not in options:
             raise InvalidRequest(_FIELD, "a part is not a file; send its name as filename")
         if self._uri is not None:

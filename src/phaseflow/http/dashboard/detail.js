@@ -161,7 +161,7 @@ export class Detail {
     const { failed } = kb.counts;
     setText(this.badge, failed ? `${count(failed)} failed` : "");
     this.badge.hidden = failed === 0;
-    setText(this.counts, `${counted(kb.documents, "document")}, ${counted(kb.chunks, "chunk")} searchable${staleWords(kb)}`);
+    setText(this.counts, `${counted(kb.documents, "document")}, ${counted(kb.chunks, "chunk")} searchable${waitsWords(kb)}${staleWords(kb)}`);
   }
 
   /** Let go of the store. */
@@ -173,6 +173,15 @@ export class Detail {
     this.panels.runs.leave();
     this.node.remove();
   }
+}
+
+/**
+ * Documents that no run takes up by itself: a run that was cancelled has left them.
+ * @param {KnowledgeBase} kb
+ */
+function waitsWords(kb) {
+  const isOver = kb.job?.status === "completed" || kb.job?.status === "cancelled";
+  return isOver && kb.counts.queued ? `, ${counted(kb.counts.queued, "document")} waiting for a start` : "";
 }
 
 /**

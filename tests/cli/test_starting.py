@@ -1,0 +1,106 @@
+"""start: a job on what a knowledge base has, and what says that one is needed."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from tests.cli.commands import Shell
+from tests.cli.embedding_server import EmbeddingServer
+
+
+@pytest.fixture
+def held(shell: Shell) -> Shell:
+    """A knowledge base of two files, whose job is paused before anything is embedded."""
+    shell.write("docs/a.md", "Of letters. " * 20)
+    shell.write("docs/b.md", "Of numbers.")
+    shell.write("one.md", "Of one thing.")
+    assert shell("ingest", "docs", "--kb", "k", "--hold", "embedding").returncode == 3
+    return shell
+
+
+def _chunks(shell: Shell) -> dict[str, int]:
+    return {each["uri"]: each["chunks"] for each in shell.answer("documents", "k")["items"]}
+
+
+def test_a_start_reads_the_sources_with_the_settings_of_the_knowledge_base(shell: Shell) -> None:
+    shell.write("docs/a.md", "Of letters. " * 20)
+    assert shell("ingest", "docs", "--kb", "k").returncode == 0
+    shell.write("docs/b.md", "Of numbers.")
+    assert (
+        "its next job does that: phaseflow start k" in shell("settings", "k", "chunk_size=60", "chunk_overlap=0").stderr
+    )
+    done = shell("start", "k", "--hold", "embedding")
+    assert (done.returncode, "phaseflow resume k goes on" in done.stderr) == (3, True), done.stderr
+    refused = shell("start", "k")
+    assert (refused.returncode, "the job is paused; allowed now: resume, cancel" in refused.stderr) == (1, True)
+    assert shell("cancel", "k").returncode == 0
+    assert shell("start", "k").returncode == 0
+    assert _chunks(shell)["a.md"] > 1
+    assert _chunks(shell)["b.md"] == 1
+
+
+def test_a_start_of_what_is_not_there_makes_nothing(shell: Shell) -> None:
+    assert shell("start", "k").returncode == 1
+    assert not list(shell.here.glob("phaseflow.db*"))
+    shell.write("one.md", "Of one thing.")
+    assert shell("add", "one.md", "--kb", "k").returncode == 0
+    refused = shell("start", "other")
+    assert (refused.returncode, "there is no knowledge base 'other'" in refused.stderr) == (1, True)
+
+
+def test_what_a_cancelled_job_left_is_said_to_wait_for_a_start_also_after_a_push(held: Shell) -> None:
+    assert held("cancel", "k").returncode == 0
+    assert "2 documents wait for a start: phaseflow start k" in held("status", "k").stderr
+    assert held("add", "one.md", "--kb", "k").returncode == 0
+    assert "2 documents wait for a start: phaseflow start k" in held("status", "k").stderr
+    assert held("start", "k").returncode == 0
+    assert "for a start" not in held("status", "k").stderr
+    assert set(_chunks(held)) == {"a.md", "b.md", "one.md"}
+
+
+def test_a_push_beside_a_paused_job_says_what_it_waits_for(held: Shell) -> None:
+    done = held("add", "one.md", "--kb", "k")
+    assert (done.returncode, "the job is paused" in done.stderr) == (3, True)
+    assert "phaseflow resume k" in done.stderr
+
+
+class _NotThere(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: the test says what it sees."""
+
+
+@pytest.fixture
+def wrong_url() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _NotThere)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_job_that_failed_keeps_its_settings_and_a_start_takes_the_new_ones(
+    shell: Shell, wrong_url: str, embedding_server: EmbeddingServer
+) -> None:
+    embedding_server.gate.set()
+    shell.write("docs/a.md", "Of letters.")
+    options = embedding_server.options
+    right_url = options[options.index("--embedding-url") + 1]
+    wrong = [wrong_url if each == right_url else each for each in options]
+    failed = shell("ingest", "docs", "--kb", "k", *wrong)
+    assert (failed.returncode, "phaseflow start k makes a job with the new" in failed.stderr) == (1, True)
+    told = shell("settings", "k", f"embedder.base_url={right_url}").stderr
+    assert "The job that failed keeps the old settings, and so does its retry: phaseflow start k" in told
+    assert shell("retry", "k").returncode == 1
+    done = shell("start", "k")
+    assert (done.returncode, _chunks(shell)) == (0, {"a.md": 1}), done.stderr
+
+
+def test_a_job_that_is_paused_keeps_its_settings(held: Shell) -> None:
+    assert "The job that is paused keeps the old settings" in held("settings", "k", "chunk_size=500").stderr
