@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from itertools import pairwise
 from pathlib import Path
 
@@ -567,10 +568,13 @@ async def test_a_job_that_takes_its_turn_while_the_engine_stops_begins_no_batch(
 async def test_leaving_the_block_does_not_wait_for_an_embedder_that_hangs(folder: Path, database: Path) -> None:
     embedder = CountingEmbedder()
     embedder.close()
-    with anyio.fail_after(3):
-        async with PhaseFlow(database, embedder=embedder) as flow:
-            job = await flow.start("kb", folder)
+    async with AsyncExitStack() as block:
+        flow = await block.enter_async_context(PhaseFlow(database, embedder=embedder))
+        job = await flow.start("kb", folder)
+        with anyio.fail_after(20):
             await embedder.until_called()
+        with anyio.fail_after(3):
+            await block.aclose()
     async with PhaseFlow(database, embedder=CountingEmbedder(), auto_resume=False) as flow:
         assert (await flow.status("kb")).status is JobStatus.PAUSED
         # Dropped in time to say so: a run that is cut off with the file would be found interrupted.
