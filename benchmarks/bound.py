@@ -8,25 +8,33 @@ rows that the ingestion has left, table by table, copied into an empty file of t
 Beside them what the ingestion took as a whole, of which the rest is what it does for the sake of its status: four
 states of each document and their counts, hand-over from phase to phase, many transactions instead of one, and the
 start of a job.
+
+Then, of the clock, where a job with a remote embedder (50 ms a batch of 64, 8 at once) is without a call: before the
+first one, between calls, and after the last answer; medians of five. Last, of processes, what starting takes: the
+libraries alone, an engine that opens an empty database and does nothing, a job that finds nothing changed.
 """
 
 import argparse
 import asyncio
+import math
 import sqlite3
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from statistics import median
 
 import ingest
+import processes
 from constant import Constant
 
 from phaseflow import FolderSource, PhaseFlow
 from phaseflow.components.chunker import MarkdownChunker
 from phaseflow.components.context import contexts
 from phaseflow.components.extraction import extract
-from phaseflow.store import postings, schema
+from phaseflow.store import failpoints, postings, schema
 from phaseflow.store.documents import text_hash
 from phaseflow.store.pieces import piece_id
 from phaseflow.store.postings import WordIndex
@@ -60,6 +68,65 @@ def copied(database: Path, table: str) -> Callable[[sqlite3.Connection], None]:
         connection.execute(f"INSERT OR REPLACE INTO main.{table} ({names}) SELECT {names} FROM old.{table}")
 
     return copy
+
+
+ROUNDS = 5
+LIBRARIES = "import aiosqlite, anyio, asyncio, numpy, pydantic, semantic_text_splitter, sqlite3"
+IDLE = """
+import asyncio, sys
+from phaseflow import PhaseFlow
+async def main():
+    async with PhaseFlow(sys.argv[1]):
+        pass
+asyncio.run(main())
+"""
+
+
+async def remotely(folder: Path, database: Path, url: str) -> tuple[float, float, float, float]:
+    """Seconds of a job: before its first call, from there to its last answer, after that; and those that its calls
+    would take with all places taken all the time."""
+    answered: list[float] = []
+    failpoints.install("embedding.answered", lambda: answered.append(time.perf_counter()))
+    settings = {"embedder": {"type": "openai", "base_url": url, "model": "fake"}}
+    began = time.perf_counter()
+    async with PhaseFlow(database, settings=settings) as flow:
+        done = await (await flow.start("bench", FolderSource(str(folder), include=["**/*.md"]))).wait()
+        assert done.status == "completed", done.message
+    ended = time.perf_counter()
+    failpoints.clear()
+    first = answered[0] - ingest.DELAY_S
+    least = math.ceil(done.metrics.embeddings_computed / ingest.BATCH / ingest.IN_FLIGHT) * ingest.DELAY_S
+    return first - began, answered[-1] - first, ended - answered[-1], least
+
+
+def remote(place: Path, work: Path) -> None:
+    """Where a job with a remote embedder is without a call."""
+    with ingest.embedding_server() as url:
+        rounds = [asyncio.run(remotely(place, work / f"remote{number}.db", url)) for number in range(ROUNDS)]
+    before, between, after, least = (median(column) for column in zip(*rounds, strict=True))
+    print(f"\nremote: {before:.2f} s before the first call ({rounds[0][0]:.2f} in the first round, which imports)")
+    print(f"remote: {between:.2f} s to the last answer (calls alone {least:.2f} s), {after:.2f} s after it", flush=True)
+
+
+def starting(place: Path, work: Path) -> None:
+    """What processes take that do nothing, or find nothing changed."""
+    ingest.ours(place, work / "kept.db", "constant")
+    commands = {
+        "libraries": [sys.executable, "-c", LIBRARIES],
+        "an engine that does nothing": [sys.executable, "-c", IDLE, str(work / "idle.db")],
+        "nothing changed": [
+            sys.executable, str(processes.HERE / "once.py"), str(place), str(work / "kept.db"), "constant",
+        ],
+        "nothing changed, by the script": [
+            sys.executable, str(processes.HERE / "script.py"), str(place), str(work / "kept-script.db"), "constant",
+        ],
+    }  # fmt: skip
+    processes.timed(commands["nothing changed, by the script"])
+    print()
+    for name, command in commands.items():
+        runs = [processes.timed(command) for _ in range(ROUNDS)]
+        cpu, seconds = median(each.cpu for each in runs), median(each.seconds for each in runs)
+        print(f"process: {name:48} {cpu:6.2f} s of the processor, {seconds:.2f} s of the clock", flush=True)
 
 
 def main(folder: Path, copies: int) -> None:
@@ -111,7 +178,11 @@ def main(folder: Path, copies: int) -> None:
             key = tx.value("SELECT id FROM knowledge_bases")
             rows += timed("rows: full-text index", lambda: [WordIndex(tx, key, 1).put(each) for each in packed])
             rows += timed("commit", lambda: connection.execute("COMMIT"))
-    print(f"\nbound {texts + rows:.2f} s ({texts:.2f} of texts, {rows:.2f} of rows): {whole / (texts + rows):.2f} ×")
+        print(
+            f"\nbound {texts + rows:.2f} s ({texts:.2f} of texts, {rows:.2f} of rows): {whole / (texts + rows):.2f} ×"
+        )
+        remote(place, work)
+        starting(place, work)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """All goals of speed and size in one table, with what was got: some seven minutes on a quiet machine of two cores.
 
     python -m benchmarks goals FOLDER [--rounds 5] [--passages 100000] [--clients 1000] [--peers PYTHON]
-                               [--only ingest,remote,unchanged,memory,push,beside,feed,start,size]
+                               [--corpora FOLDER] [--only ingest,remote,unchanged,memory,push,beside,feed,start,size]
 
-FOLDER holds Markdown files, as for `ingest`. PYTHON has the packages of `peers`: DBOS then takes turns with phaseflow
-on one copy. Prints a table in Markdown, with the load of the machine before and after; ratios are medians of rounds,
-with the smallest and the largest. Ratios of the processor's time depend less on what else the machine does.
+FOLDER holds Markdown files, as for `ingest`; corpora are what `search` has kept in its folder. PYTHON has the packages
+of `peers`: DBOS then takes turns with phaseflow on one copy. Prints a table in Markdown, with the load of the machine
+before and after; ratios are medians of rounds, with the smallest and the largest. Ratios of the processor's time depend
+less on what else the machine does.
 """
 
 import argparse
@@ -128,7 +129,9 @@ def pushed(folder: Path, work: Path, options: argparse.Namespace) -> Iterator[Ro
 
 def beside(folder: Path, work: Path, options: argparse.Namespace) -> Iterator[Row]:
     """Verbs and statuses."""
-    command = ("beside", "--passages", options.passages)
+    command = ["beside", "--passages", options.passages]
+    if options.corpora:
+        command += ["--folder", options.corpora]
     words = [sys.executable, "-m", "benchmarks", *map(str, command)]
     done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=HERE.parent).stdout
     shown = f"{options.passages:,} passages, a job on a document of 20,000"
@@ -166,12 +169,13 @@ def started(folder: Path, work: Path, options: argparse.Namespace) -> Iterator[R
         "`phaseflow search`": ([phaseflow, "search", "bench", "how do I back up data?", "--db", str(database)], 0.25),
         "`import phaseflow`": ([sys.executable, "-c", "import phaseflow"], 0.05),
     }
-    libraries = "import asyncio, click, pydantic, sqlite3"
-    bare = processor([sys.executable, "-c", libraries])
+    libraries = "import aiosqlite, anyio, asyncio, click, pydantic, sqlite3"
+    alone = {wanted: processor([sys.executable, "-c", wanted]) for wanted in (libraries, f"{libraries}, numpy")}
     for name, (command, goal) in commands.items():
+        needed = f"{libraries}, numpy" if "search" in name else libraries
         runs = [timed(command) for _ in range(STARTS)]
         seconds = median(each.seconds for each in runs)
-        more = f"{seconds:.2f} s of the clock; `{libraries}` alone {bare:.2f} s"
+        more = f"{seconds:.2f} s of the clock; `{needed}` alone {alone[needed]:.2f} s"
         yield Row(f"{name}, of the processor", goal, median(each.cpu for each in runs), "s", more)
 
 
@@ -227,6 +231,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--passages", type=int, default=100_000)
     parser.add_argument("--clients", type=int, default=1000)
+    parser.add_argument("--corpora", metavar="FOLDER", help="where `search` has kept its corpora")
     parser.add_argument("--peers", metavar="PYTHON")
     parser.add_argument("--only", default=",".join(PARTS))
     options = parser.parse_args()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from phaseflow.cli import hits, tables
+from phaseflow.cli import reading, tables
 from phaseflow.cli.terminal import draw
 from phaseflow.domain.settings import FolderSource, Settings
 from phaseflow.domain.status import DocumentCounts, KnowledgeBase, Place, SearchHit
@@ -19,7 +19,7 @@ def test_a_hit_shows_its_document_where_in_it_and_its_first_lines() -> None:
         start=10,
         end=2810,
     )
-    head, *passage = hits.lines([hit])
+    head, *passage = reading.hit_lines([hit])
     assert head == "1. reliability/regions.md 10–2810  score 0.032  Regions"
     assert passage[0].startswith("   Plan for it. Plan for it.")
     assert len(passage) == 4
@@ -29,14 +29,14 @@ def test_a_hit_shows_its_document_where_in_it_and_its_first_lines() -> None:
 def test_a_hit_names_other_places_of_the_same_text() -> None:
     places = [Place(uri=uri, start=0, end=9) for uri in ("b.md", "b.md", "c.md", "d.md", "e.md", "f\x1b[2J.md", "g.md")]
     hit = SearchHit(document_id="doc_1", uri="a.md", title="", text="The same", score=1, start=0, end=8, also_in=places)
-    assert list(hits.lines([hit]))[-1] == "   also in b.md, c.md, d.md, e.md and 2 more"
+    assert list(reading.hit_lines([hit]))[-1] == "   also in b.md, c.md, d.md, e.md and 2 more"
     hit.also_in[4:] = [Place(uri="f\x1b[2J.md", start=0, end=9)]
-    assert "\x1b" not in list(hits.lines([hit]))[-1]
+    assert "\x1b" not in list(reading.hit_lines([hit]))[-1]
 
 
 def test_a_passage_does_not_steer_the_terminal() -> None:
     hit = SearchHit(document_id="doc_1", uri="a", title="", text="\x1b[2Jgone", score=1, start=0, end=8)
-    assert "\x1b" not in "".join(hits.lines([hit]))
+    assert "\x1b" not in "".join(reading.hit_lines([hit]))
 
 
 def test_all_kbs_are_listed_also_one_that_never_ran(capsys: pytest.CaptureFixture[str]) -> None:

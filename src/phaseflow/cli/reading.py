@@ -1,6 +1,8 @@
 """The commands that read. They work beside a process that holds the database."""
 
 import json
+import textwrap
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +12,7 @@ from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.cli.knowledge_bases import list_kbs
 from phaseflow.cli.parameters import KB, NAME, QUERY, Number
 from phaseflow.cli.place import Place, anywhere
+from phaseflow.cli.plain_text import cell, one_line
 from phaseflow.cli.terminal import answer, answer_text, draw, pour, say
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import InvalidRequest
@@ -18,6 +21,13 @@ from phaseflow.domain.vocabulary import DocumentStatus, JobStatus, SearchMode
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from phaseflow.domain.status import SearchHit
+
+_PASSAGE_LINES = 4
+_PLACES_NAMED = 5
+"""Other places of the same text, at most."""
+_PASSAGE_CHARACTERS = 2_000
 
 
 @click.command()
@@ -206,7 +216,6 @@ def search(
 
 
 async def _search(place: Place, as_json: bool, kb_id: str, query: str, asked: dict[str, Any]) -> Exit:
-    from phaseflow.cli import hits
     from phaseflow.domain.status import SearchResults
 
     async with place.reading() as reader:
@@ -215,11 +224,29 @@ async def _search(place: Place, as_json: bool, kb_id: str, query: str, asked: di
         return _print(SearchResults.of(found))
     if found.degraded:
         say(found.degraded)
-    for line in hits.lines(found):
+    for line in hit_lines(found):
         say(line)
     if not found:
         say("nothing found")
     return Exit.COMPLETED
+
+
+def hit_lines(items: "Sequence[SearchHit]") -> Iterator[str]:
+    """The passages found, best first: where each stands, then its first lines."""
+    for number, hit in enumerate(items, start=1):
+        title = f"  {cell(hit.title)}" if hit.title else ""
+        yield f"{number}. {one_line(hit.uri)} {hit.start}–{hit.end}  score {hit.score:.3f}{title}"
+        yield from (f"   {line}" for line in _first_lines(hit.text))
+        if hit.also_in:
+            named = ", ".join(dict.fromkeys(one_line(place.uri) for place in hit.also_in[:_PLACES_NAMED]))
+            left = len(hit.also_in) - _PLACES_NAMED
+            yield f"   also in {named}{f' and {left} more' if left > 0 else ''}"
+
+
+def _first_lines(text: str) -> list[str]:
+    """The first lines of a passage; one of a megabyte is not wrapped whole for them."""
+    flat = one_line(" ".join(text[:_PASSAGE_CHARACTERS].split()))
+    return textwrap.wrap(flat, width=100, max_lines=_PASSAGE_LINES, placeholder=" …")
 
 
 def _print(value: "BaseModel") -> Exit:
