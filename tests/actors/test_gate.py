@@ -1,5 +1,6 @@
 """The gate: a closed one with nobody inside is a quiet phase."""
 
+import anyio
 import pytest
 from anyio import CancelScope, create_task_group, current_time, fail_after, wait_all_tasks_blocked
 from anyio.lowlevel import checkpoint
@@ -152,3 +153,32 @@ async def test_closed_for_counts_from_the_last_time_that_it_closed() -> None:
             gate.close()
             began = current_time()
     assert ended_at[0] - began > 0.19
+
+
+async def test_who_waits_until_nobody_is_inside_is_woken_by_the_last_to_leave(gate: Gate) -> None:
+    leave = [anyio.Event(), anyio.Event()]
+    inside, drained = anyio.Event(), anyio.Event()
+
+    async def stay(until: anyio.Event) -> None:
+        async with gate:
+            inside.set()
+            await until.wait()
+
+    async def wait() -> None:
+        await gate.until_drained()
+        drained.set()
+
+    gate.open()
+    with fail_after(5):
+        async with create_task_group() as tasks:
+            for event in leave:
+                tasks.start_soon(stay, event)
+            await inside.wait()
+            await wait_all_tasks_blocked()
+            gate.close()
+            tasks.start_soon(wait)
+            leave[0].set()
+            await wait_all_tasks_blocked()
+            assert not drained.is_set()
+            leave[1].set()
+            await drained.wait()
