@@ -130,8 +130,8 @@ class Kills:
         shutil.copytree(template.folder, self._folder)
         paid.texts.update(template.paid - paid.texts)
         tables = self._server.rows(f"SELECT tablename FROM pg_tables WHERE schemaname = '{template.schema}'")
-        copies = (
-            f'CREATE TABLE phaseflow."{name}" (LIKE {template.schema}."{name}" INCLUDING ALL);'
+        copies = (  # of pages that are nearly full: what is put needs room on the disk
+            f'CREATE TABLE phaseflow."{name}" (LIKE {template.schema}."{name}" INCLUDING ALL) WITH (fillfactor = 10);'
             f' INSERT INTO phaseflow."{name}" SELECT * FROM {template.schema}."{name}";'
             for (name,) in tables
         )
