@@ -22,7 +22,6 @@ MAY_BE_SHORT = {
     "phaseflow.components.extraction.html_tables": "rendering is as long as a module may be",
     "phaseflow.components.extraction.page_properties": "what a page says about itself, whatever else it says",
     "phaseflow.components.extraction.rst": "one module a format",
-    "phaseflow.components.extraction.rtf_state": "the reader of RTF is as long as a module may be",
     "phaseflow.supervisor.draining": "the supervisor is as long as a module may be",
     "phaseflow.supervisor.giving_way": "how a job ends belongs to the supervisor, whoever asks for it",
     "phaseflow.http.choices": "one module for each group of endpoints",
