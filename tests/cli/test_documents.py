@@ -88,6 +88,15 @@ def test_several_files_are_told_as_one_json_document(tmp_path: Path) -> None:
     assert added["job"]["status"] == "completed"
 
 
+def test_a_document_shows_its_metadata_as_the_command_for_it_does(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.write("a.md", "---\nauthor: [Ada, Bob]\n---\n# A\n\nOf letters.")
+    shell.answer("add", "a.md", "--kb", "notes")
+    (shown,) = (line for line in shell("document", "notes", "a.md").stderr.splitlines() if "metadata.author" in line)
+    (told,) = shell("metadata", "notes", "a.md").stderr.splitlines()
+    assert shown.split(maxsplit=1)[1].strip() == told.removeprefix("author = ") == '["Ada", "Bob"]'
+
+
 def test_two_files_of_one_name_are_refused_and_named(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.write("x/n.md", "Of letters.")
@@ -95,6 +104,8 @@ def test_two_files_of_one_name_are_refused_and_named(tmp_path: Path) -> None:
     refused = shell("add", "x/n.md", "y/n.md", "--kb", "notes")
     assert refused.returncode == 2
     assert "x/n.md and y/n.md have the same name" in " ".join(refused.stderr.split())
+    twice = shell("add", "x/n.md", "x/n.md", "--kb", "notes")
+    assert (twice.returncode, "x/n.md is named twice" in twice.stderr) == (2, True)
     assert not (tmp_path / "phaseflow.db").exists()
 
 

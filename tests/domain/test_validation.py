@@ -4,7 +4,7 @@ import json
 from typing import Annotated, Any, get_args
 
 import pytest
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import core_schema
 
 from phaseflow.domain.identifiers import KB_ID_PATTERN
@@ -71,6 +71,22 @@ def test_json_that_is_broken_is_told_with_the_line() -> None:
     with pytest.raises(ValidationError) as caught:
         Settings.model_validate_json(json.dumps({"chunk_size": 5}, indent=1)[:-1] + ",")
     assert first_fault(caught.value).problem == "is not JSON; look at line 3, column 1"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"a": "\\ud800"}', "holds half a character"),
+        ('{"a": "\\udc00"}', "holds half a character"),
+        ("[" * 300 + "]" * 300, "is nested too deep"),
+        ('{"a": ' + "9" * 5000 + "}", "holds a number that is too large"),
+        ('{"a": nope}', "is not JSON"),
+    ],
+)
+def test_json_that_cannot_be_kept_is_not_called_broken(text: str, problem: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(dict[str, str]).validate_json(text)
+    assert first_fault(caught.value).problem.startswith(f"{problem}; look at line 1, column ")
 
 
 def test_a_check_of_ours_says_what_it_says() -> None:

@@ -147,6 +147,27 @@ async def test_a_watch_that_is_refused_says_so_and_the_clock_takes_over(
         await until(lambda: has(flow, "doc001.md", "doc002.md"))
 
 
+async def test_a_folder_that_was_away_is_read_as_soon_as_it_is_back(database: Path, watched: FolderSource) -> None:
+    folder = Path(watched.path)
+    away = folder.with_name("away")
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await flow.put_kb("kb", watched, WATCH)
+        await until(lambda: is_watched(flow))
+        folder.rename(away)
+
+        async def is_missed() -> bool:
+            sync = (await flow.kb("kb")).sync
+            return sync is not None and "there is no folder" in (sync.error or "")
+
+        await until(is_missed)
+        away.rename(folder)
+        (folder / "new.md").write_text("# New\n\nSomething new.\n")
+        await until(lambda: has(flow, "doc000.md", "doc001.md", "doc002.md", "new.md"), within_s=10)
+        sync = (await flow.kb("kb")).sync
+        assert sync is not None
+        assert (sync.watching, sync.error) == (["default"], None)
+
+
 async def test_times_that_were_missed_are_made_up_once(database: Path, folder: Path) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         await (await flow.start("kb", str(folder), settings={"sync": {"every": "1h"}})).wait()

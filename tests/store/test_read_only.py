@@ -10,6 +10,7 @@ import pytest
 from phaseflow import FolderSource, PhaseFlow
 from phaseflow.domain.errors import StoreUnavailable
 from phaseflow.flow.reader import Reader
+from phaseflow.store.backup import copy_database
 from phaseflow.store.read_pool import reading_mode
 from tests.engine.components import write_folder
 
@@ -41,6 +42,9 @@ async def test_a_database_in_a_read_only_folder_is_read(mount: Path, tmp_path: P
     async with Reader(mount / "kb.db") as reader:
         assert (await reader.kb("kb")).documents == 3
         assert await reader.search("kb", "word")
+    assert copy_database(mount / "kb.db", tmp_path / "copy.db")
+    async with Reader(tmp_path / "copy.db") as reader:
+        assert (await reader.kb("kb")).documents == 3
 
 
 async def test_changes_that_cannot_be_seen_are_not_passed_over(mount: Path, tmp_path: Path) -> None:

@@ -70,6 +70,11 @@ def metadata(kb: str, uri: str, changes: dict[str, Any], place: Place, as_json: 
     run(lambda: _metadata(place, as_json, kb, uri, changes))
 
 
+def shown_value(value: Any) -> str:
+    """A text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 async def _metadata(place: Place, as_json: bool, kb_id: str, uri: str, changes: dict[str, Any]) -> Exit:
     async with place.reading() as reader:
         known = await reader.document(kb_id, uri)  # before the engine is opened: what is not there changes nothing
@@ -82,5 +87,5 @@ async def _metadata(place: Place, as_json: bool, kb_id: str, uri: str, changes: 
         answer_text(json.dumps(shown, ensure_ascii=False))
         return Exit.COMPLETED
     for key, value in shown.items():
-        say(f"{key} = {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+        say(f"{key} = {shown_value(value)}")
     return Exit.COMPLETED

@@ -40,7 +40,9 @@ def _check_names(files: tuple[Path, ...]) -> None:
     by_name: dict[str, Path] = {}
     for file in files:
         other = by_name.setdefault(unicodedata.normalize("NFC", file.name), file)
-        if other.resolve() != file.resolve():
+        if other is not file:
+            if other.resolve() == file.resolve():
+                raise click.UsageError(f"{file} is named twice; name it once")
             raise click.UsageError(
                 f"{other} and {file} have the same name, and would be one document; rename one of them, or read their"
                 " folder with `phaseflow ingest`, which keeps their paths"

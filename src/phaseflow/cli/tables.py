@@ -6,6 +6,7 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
+from phaseflow.cli.document_metadata import shown_value
 from phaseflow.cli.plain_text import cell
 from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.status import JobStatusResponse, KnowledgeBase
@@ -57,8 +58,9 @@ def document(one: DocumentInfo) -> Table:
         "title": one.title, "type": one.media_type, "size": None if one.size is None else f"{one.size:,} bytes",
         "source": one.source, "chunks": f"{one.chunks:,}", "attempts": f"{one.attempts:,}", "error": one.error,
         "code": one.code, "created": _at(one.created_at), "changed": _at(one.updated_at),
-        "indexed": _at(one.indexed_at), **{f"metadata.{key}": str(value) for key, value in one.metadata.items()},
+        "indexed": _at(one.indexed_at),
     }  # fmt: skip
+    told |= {f"metadata.{key}": shown_value(value) for key, value in one.metadata.items()}
     for name, text in told.items():
         if text:
             table.add_row(_text(name), _text(text))

@@ -106,9 +106,19 @@ def _in_words(kind: str, context: Mapping[str, Any]) -> str:
     return next((words for prefix, words in _BY_PREFIX.items() if kind.startswith(prefix)), "cannot be used here")
 
 
-def _position(error: str) -> str:
+def _not_json(error: str) -> str:
+    """What the reader of JSON stumbled over, by its words: some of what it refuses is JSON, but cannot be kept."""
+    words = next((words for part, words in _REFUSED_JSON.items() if part in error), "is not JSON")
     found = _LINE.search(error)
-    return f"; look at line {found[1]}, column {found[2]}" if found else ""
+    return f"{words}; look at line {found[1]}, column {found[2]}" if found else words
+
+
+_REFUSED_JSON: Final = {
+    "recursion limit": "is nested too deep",
+    "number out of range": "holds a number that is too large",
+    "surrogate": "holds half a character",
+    "end of hex escape": "holds half a character",
+}
 
 
 _WITH_CONTEXT: Final[dict[str, Callable[[Mapping[str, Any]], str]]] = {
@@ -127,7 +137,7 @@ _WITH_CONTEXT: Final[dict[str, Callable[[Mapping[str, Any]], str]]] = {
     "too_short": lambda c: f"must have at least {counted(c['min_length'], 'item')}",
     "too_long": lambda c: f"must have at most {counted(c['max_length'], 'item')}",
     "url_scheme": lambda c: f"must be a URL that begins with {c['expected_schemes']}",
-    "json_invalid": lambda c: f"is not JSON{_position(c['error'])}",
+    "json_invalid": lambda c: _not_json(c["error"]),
 }
 _BY_PREFIX: Final = {
     "missing": "is required",

@@ -13,7 +13,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from phaseflow.components.sources.changed_files import ANYTHING, ChangedFiles, merged
-from phaseflow.components.sources.watching import watch_folder
+from phaseflow.components.sources.watching import FolderGone, watch_folder
 from phaseflow.domain.errors import ComponentUnavailable, EngineStopped, JobConflict, PhaseflowError, StoreError
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.settings import SOURCES, FolderSource, Settings
@@ -27,6 +27,8 @@ LOOK_S = 0.5
 """How often it is looked which jobs are due, and whether one that was in the way is over."""
 RETRY_S = 30.0
 """When a start was refused, or a folder could not be watched, it is tried again after so long."""
+_GONE_S = 0.5
+"""A folder that is not there is looked for as often as one that is watched: a look costs one call."""
 _MOST_WATCHES = 256
 """Folders watched at once: a thread each, that sleeps."""
 _BUSY_JOBS = 10
@@ -185,14 +187,19 @@ class SourceSync:
         except ComponentUnavailable as error:
             if watch.error != str(error):
                 get_logger().warning("cannot watch a folder", source=key[1], error=str(error))
-            watch.error, watch.retry_at = str(error), anyio.current_time() + RETRY_S
+            wait_s = _GONE_S if isinstance(error, FolderGone) else RETRY_S
+            watch.error, watch.retry_at = str(error), anyio.current_time() + wait_s
         finally:
             watch.has_ended = True
             self._woken.set()
 
     def _note_began(self, key: tuple[str, str], watch: _Watch) -> None:
-        """What has changed before, nobody has seen: one job makes up for it."""
+        """What has changed before, nobody has seen: one job makes up for it, at once if the last one that could not
+        start, as it cannot without its folder, is what it would wait for."""
         watch.has_begun, watch.error = True, None
+        kept = self._kept.get(key[0])
+        if kept is not None and kept.error is not None:
+            kept.error, kept.not_before = None, 0.0
         self._note_change(key, ANYTHING)
 
     def _note_change(self, key: tuple[str, str], found: ChangedFiles) -> None:

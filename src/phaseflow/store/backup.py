@@ -12,6 +12,7 @@ from phaseflow.domain.errors import BackupFailed
 from phaseflow.store import failpoints, schema
 from phaseflow.store.connection import BUSY_S, explained
 from phaseflow.store.private_files import made_whole, make_folder, open_private
+from phaseflow.store.read_pool import reading_mode
 
 STEP_PAGES: Final = 1000
 """Pages copied before anybody is asked whether to go on: 4 MB."""
@@ -35,8 +36,8 @@ def copy_database(
     What is committed later is not in it, and nobody waits for it. It is made under another name, and gets its own once
     it is whole and on the disk; when ``go_on`` answers False between two steps, nothing is left. The larger documents
     that were pushed, which stand in the folder ``files``, are put into the copy, so that it is whole by itself. Raises
-    BackupFailed for a target that exists or cannot be written and for a source that cannot be read, NotADatabase,
-    NewerDatabase.
+    BackupFailed for a target that exists or cannot be written and for a source that cannot be read, StoreUnavailable
+    for one in a read-only folder whose WAL would be missed, NotADatabase, NewerDatabase.
     """
     try:
         with made_whole(target) as partial, _beside(partial) as links:
@@ -63,7 +64,7 @@ def _beside(partial: Path) -> Iterator[Path]:
 
 
 def _copy(source: Path, target: Path, go_on: Callable[[], bool], files: Path | None, links: Path) -> None:
-    uri = f"{source.as_uri()}?mode=ro"
+    uri = f"{source.as_uri()}?mode={reading_mode(source, may_write=os.access(source.parent, os.W_OK))}"
 
     def look(status: int, remaining: int, total: int) -> None:
         failpoints.hit("backup.step")

@@ -19,6 +19,10 @@ _LOOK_MS = 500
 """How often it is seen whether the folder is still the same one."""
 
 
+class FolderGone(ComponentUnavailable):
+    """There is no such folder at this moment: it may have been moved, or not be mounted yet."""
+
+
 def watch_folder(
     source: FolderSource,
     own: Iterable[Path],
@@ -30,7 +34,7 @@ def watch_folder(
 
     Hidden files, those that the globs leave out, and all whose path begins as one of ``own`` (the engine's) do not
     count. Returns when the folder has been replaced or is gone: then it has to be watched anew. Blocking. Raises
-    ComponentUnavailable when it cannot be watched.
+    ComponentUnavailable when it cannot be watched, FolderGone when it is not there.
     """
     root = Path(source.path).expanduser()
     wanted = _filter(source, root, own)
@@ -52,7 +56,7 @@ def watch_folder(
             if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino):
                 return
     except FileNotFoundError as error:
-        raise ComponentUnavailable(f"there is no folder {source.path!r} any more") from error
+        raise FolderGone(f"there is no folder {source.path!r} any more") from error
     except Exception as error:
         raise ComponentUnavailable(
             f"the folder {source.path!r} cannot be watched ({_words(error)}); it is read at set times instead. A limit"
