@@ -57,3 +57,31 @@ async def test_a_source_of_which_nothing_can_be_read_fails_its_job_again(databas
         assert "10 documents in a row failed" in str((await finished(job)).error)
         await flow.retry("kb")
         assert "10 documents in a row failed" in str((await finished(job)).error), "what failed in this job counts"
+
+
+class Moody:
+    """A chunker that is out of order for a while."""
+
+    fingerprint = "moody"
+
+    def __init__(self) -> None:
+        self.is_broken = True
+
+    def spans(self, text: str, media_type: str) -> Sequence[tuple[int, int]]:
+        if self.is_broken:
+            raise ValueError("out of order")
+        return [(0, len(text))]
+
+
+async def test_what_failed_in_chunking_is_given_back_by_a_retry_and_counts_as_failed_no_more(database: Path) -> None:
+    loader, chunker = Broken(), Moody()
+    loader.uris = loader.good[:20]
+    async with PhaseFlow(database, loader=loader, chunker=chunker, embedder=CountingEmbedder()) as flow:
+        failed = await finished(await flow.start("kb"))
+        assert (failed.status, failed.phase_details[1].status) == (JobStatus.FAILED, "failed")
+        assert failed.phase_details[1].items_failed > 0
+        chunker.is_broken = False
+        await flow.retry("kb")
+        done = await finished(await flow.job("kb"))
+    assert (done.status, done.phase_details[1].items_failed, done.metrics.documents_failed) == ("completed", 0, 0)
+    assert done.phase_details[1].items_processed == 20
