@@ -221,3 +221,28 @@ async def test_an_index_is_told_of_a_document_that_takes_a_shorter_address_also_
             found = {hit.uri for hit in await second.search("site", "chapter", mode="vectors")}
             assert found == {f"{site.url}/", f"{site.url}/t/"}
     assert max(embedder.paid.values()) == 1
+
+
+async def test_an_index_is_ready_before_search_sees_what_was_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_keeper, "LOOK_S", NEVER_S)  # the keeper would make up for it later
+    place, _ = place_with(tmp_path, "a", "b")
+    live = "SELECT index_version FROM knowledge_bases"
+    made_ready: dict[str, int] = {}
+
+    class Seen(FileIndex):
+        async def ready(self, space: Space) -> None:
+            made_ready.setdefault(space.name, place.rows(live)[0][0])
+            await super().ready(space)
+
+    place.options["index"] = Seen(tmp_path / "index.db")
+    async with place.flow() as flow:
+        await run(flow, place)
+    (before,), first = place.rows(live)[0], set(place.options["index"].all_spaces())
+    place.embedder = CountingEmbedder()
+    place.embedder.fingerprint = "another"
+    async with place.flow() as flow:
+        await run(flow, place)
+    assert [version for name, version in made_ready.items() if name not in first] == [before]
+    assert place.rows(live)[0][0] > before
