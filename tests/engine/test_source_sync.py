@@ -163,9 +163,12 @@ async def test_a_folder_that_was_away_is_read_as_soon_as_it_is_back(database: Pa
         away.rename(folder)
         (folder / "new.md").write_text("# New\n\nSomething new.\n")
         await until(lambda: has(flow, "doc000.md", "doc001.md", "doc002.md", "new.md"), within_s=10)
-        sync = (await flow.kb("kb")).sync
-        assert sync is not None
-        assert (sync.watching, sync.error) == (["default"], None)
+
+        async def is_well() -> bool:
+            sync = (await flow.kb("kb")).sync
+            return sync is not None and (sync.watching, sync.error) == (["default"], None)
+
+        await until(is_well, within_s=10)
 
 
 async def test_times_that_were_missed_are_made_up_once(database: Path, folder: Path) -> None:
