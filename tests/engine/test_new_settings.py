@@ -8,7 +8,7 @@ import pytest
 
 from phaseflow import FolderSource, JobStatus, PhaseFlow
 from phaseflow.domain.status import KnowledgeBase
-from tests.engine.components import CountingEmbedder
+from tests.engine.components import CountingEmbedder, write_folder
 from tests.store.probes import select
 
 LETTER = " ".join(f"word{number}" for number in range(40))
@@ -136,3 +136,26 @@ async def test_only_the_first_push_after_text_is_to_be_recognised_otherwise_read
             await flow.add("kb", _push(name))
             await _until_whole(flow)
     assert select(database, "SELECT lists FROM ingestion_jobs ORDER BY seq") == [(1,), (0,), (1,), (0,)]
+
+
+async def test_what_is_gone_when_another_embedder_makes_the_index_anew_is_known_no_more_and_counted(
+    database: Path, tmp_path: Path
+) -> None:
+    folder = write_folder(tmp_path / "docs", 12)
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", FolderSource(str(folder)))).wait()
+        await flow.add("kb", _push("pushed"))
+        await _until_whole(flow)
+    for number in range(2):
+        (folder / f"doc{number:03}.md").unlink()
+    another = CountingEmbedder()
+    another.fingerprint = "another"
+    async with PhaseFlow(database, embedder=another) as flow:
+        done = await (await flow.start("kb", FolderSource(str(folder)))).wait()
+        assert (done.status, done.metrics.documents_deleted) == (JobStatus.COMPLETED, 2)
+        found = await flow.documents("kb")
+        assert {each.uri: each.status for each in found.items} == {
+            "pushed": "indexed", **{f"doc{number:03}.md": "indexed" for number in range(2, 12)}
+        }  # fmt: skip
+        await flow.add("kb", _push("doc000.md"))  # its name is free
+        await _until_whole(flow)

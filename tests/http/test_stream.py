@@ -394,7 +394,7 @@ async def test_a_client_that_comes_back_hears_of_the_documents_that_changed_mean
 
     monkeypatch.setattr("phaseflow.http.document_feed.OVERLAP_S", 0.0)
     assert await told_again() == {first: "skipped", second: "indexed", third: "indexed"}
-    monkeypatch.setattr("phaseflow.http.document_feed.MOST_BEHIND", 2)
+    monkeypatch.setattr("phaseflow.http.document_feed.MOST_MISSED", 2)
     newest = (await service.flow.transitions_of((await service.flow.status("own")).job_id)).items[-1].seq
     assert await told_again() == {"reset": {"oldest": newest + 1}}
 

@@ -233,8 +233,10 @@ class IndexingActor(Actor):
 
     async def _finish(self) -> None:
         """The crawl is complete and all of it is searchable: take out what is gone, switch, clean up."""
-        await Withdrawal(self.context, self.gate, self._scope, self.hold).run()
-        if self._delivery is not None and await self.context.database.read(self._is_to_switch):
+        withdrawal = Withdrawal(self.context, self.gate, self._scope, self.hold)
+        await withdrawal.run()
+        is_new = await self.context.database.read(self._is_to_switch)
+        if self._delivery is not None and is_new:
             await self._until_taken(self._delivery.make_ready)
         async with self.gate:
             await self.context.write(self._switch)
@@ -244,6 +246,8 @@ class IndexingActor(Actor):
                 if not await self.context.write(self._clean_up):
                     break
             failpoints.hit("indexing.cleaned")
+        if is_new:
+            await withdrawal.forget_replaced()
         # Last: what the crawl left out is gone by now, and has not gone before somebody has agreed to it.
         after: str | None = ""
         while after is not None:

@@ -135,7 +135,11 @@ class Withdrawal:
         seq = self._context.plan.attempt.job_seq
         return Failures(tx, self._scope.kb_key).clear_missing(seq, self._uncertain, after, CLEAN_UP)
 
-    async def _forget_unknown(self) -> None:
+    async def forget_replaced(self) -> None:
+        """Once search sees an index that was made anew: what only the one before had counts as taken out."""
+        await self._forget_unknown(was_searchable=True)
+
+    async def _forget_unknown(self, *, was_searchable: bool = False) -> None:
         """What an earlier crawl has found and this one has not, and never became searchable or failed."""
         seq, database, key = self._context.plan.attempt.job_seq, self._context.database, self._scope.kb_key
         after: str | None = ""
@@ -143,11 +147,13 @@ class Withdrawal:
             async with self._gate:
                 gone, after = await database.read(partial(_unknown, key, seq, self._uncertain, after))
                 if gone:
-                    await self._context.write(partial(self._forget_documents, gone))
+                    await self._context.write(partial(self._forget_documents, gone, was_searchable))
 
-    def _forget_documents(self, uris: Sequence[str], tx: Transaction) -> None:
+    def _forget_documents(self, uris: Sequence[str], was_searchable: bool, tx: Transaction) -> None:
         self._context.advance(tx, JobPhase.INDEXING, Done())
         Catalogue(tx, self._scope.kb_key).forget(uris)
+        if was_searchable:
+            progress.count_deleted(tx, self._context.plan.attempt.job_seq, len(uris))
 
 
 def _counted(

@@ -15,6 +15,8 @@ PER_S = 20
 _AT_ONCE = 5
 MOST_BEHIND = 1000
 """Documents that a stream has still to tell, some 50 seconds. More are listed sooner than told."""
+MOST_MISSED = 40
+"""The same for a client that comes back, two seconds: where connections break off sooner, it would never end."""
 MOST_BEHIND_S = 60.0
 """How long after its change a document is told."""
 OVERLAP_S = 120.0
@@ -29,7 +31,8 @@ class DocumentFeed:
     An id names a transition, and transitions are told at once while documents wait for their turn. So that a client
     that comes back with its last id has missed none: nothing is told later than ``MOST_BEHIND_S`` after its change
     (before that comes ``reset``: the client lists them again), what changed within ``OVERLAP_S`` before the id is told
-    again, and while a client is told what it has missed it gets no newer id. ``tell`` sends; ``taking``: one at a time.
+    again, and while a client is told what it has missed it gets no newer id; where that would take longer than most
+    connections last, it is told to list them instead. ``tell`` sends; ``taking``: one at a time.
     """
 
     def __init__(self, flow: PhaseFlow, kb_id: str, tell: Callable[[bytes], Awaitable[None]]) -> None:
@@ -86,9 +89,9 @@ class DocumentFeed:
         if self._missed_after is None:
             return
         missed = await self._flow.documents_changed_after(
-            self._kb_id, self._missed_after, MOST_BEHIND + 1, overlap_s=OVERLAP_S
+            self._kb_id, self._missed_after, MOST_MISSED + 1, overlap_s=OVERLAP_S
         )
-        if len(missed) > MOST_BEHIND:
+        if len(missed) > MOST_MISSED:
             await self._reset()
         else:
             for first in range(0, len(missed), _AT_ONCE):
