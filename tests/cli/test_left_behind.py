@@ -115,7 +115,7 @@ async def test_a_killed_engine_leaves_an_interrupted_job_and_its_clocks_stand_st
     assert (queued.status, queued.waiting_on) == (JobStatus.PAUSED, WaitingOn.INTERRUPTED)
     assert queued.allowed_actions == [Action.RESUME, Action.CANCEL]
     said = Shell(database.parent)("status", "kb", "--db", str(database))
-    assert "phaseflow resume kb" in " ".join((said.stdout + said.stderr).split())
+    assert f"phaseflow resume kb --db {database} goes on with it" in " ".join((said.stdout + said.stderr).split())
     assert await look(database) == first  # time has passed meanwhile, also for a clock that runs on
     assert contents(database) == before
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:

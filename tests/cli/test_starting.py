@@ -102,5 +102,23 @@ def test_a_job_that_failed_keeps_its_settings_and_a_start_takes_the_new_ones(
     assert (done.returncode, _chunks(shell)) == (0, {"a.md": 1}), done.stderr
 
 
-def test_a_job_that_is_paused_keeps_its_settings(held: Shell) -> None:
-    assert "The job that is paused keeps the old settings" in held("settings", "k", "chunk_size=500").stderr
+def test_a_push_whose_job_fails_says_why_and_what_to_type(shell: Shell, wrong_url: str) -> None:
+    shell.write("a.md", "Of letters.")
+    shell.write("b.md", "Of numbers.")
+    assert shell("add", "a.md", "--kb", "k").returncode == 0
+    wrong = ["embedder.type=openai", f"embedder.base_url={wrong_url}", "embedder.model=m"]
+    assert shell("settings", "k", *wrong).returncode == 0
+    failed = shell("add", "b.md", "--kb", "k", "--db", "phaseflow.db")
+    assert (failed.returncode, "k: failed: " in failed.stderr) == (1, True), failed.stderr
+    assert "404" in failed.stderr
+    assert "phaseflow retry k --db phaseflow.db tries what failed again" in failed.stderr
+
+
+def test_a_job_that_is_paused_keeps_its_settings_and_is_to_end_before_another_begins(held: Shell) -> None:
+    told = held("settings", "k", "chunk_size=500").stderr
+    assert "The job that is paused keeps the old settings" in told
+    assert held("resume", "k").returncode == 0
+    held.write("docs/a.md", "Of other letters. " * 20)
+    assert held("start", "k", "--hold", "embedding").returncode == 3
+    told = held("settings", "k", "chunk_size=400").stderr
+    assert "finish the one that is paused with phaseflow resume k, or end it with phaseflow cancel k, then" in told

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from phaseflow.cli import options
+from phaseflow.cli import messages, options, worker_options
 from phaseflow.cli.document_metadata import as_metadata
 from phaseflow.cli.exit_codes import Exit, exit_of, run
+from phaseflow.cli.next_command import next_command
 from phaseflow.cli.parameters import EXISTING_FILE, KB, NAME
 from phaseflow.cli.place import Place, anywhere, changing
 from phaseflow.cli.terminal import answer, answer_text, say, say_lines
@@ -82,9 +83,12 @@ def _added(found: "list[DocumentInfo]", status: "JobStatusResponse", as_json: bo
 
 
 def _how_to_go_on(found: "list[DocumentInfo]", status: "JobStatusResponse") -> "Iterator[str]":
-    """What documents wait for that nobody takes up by himself."""
+    """What documents wait for that nobody takes up by himself, or why their job went no further."""
+    if status.status in {JobStatus.FAILED, JobStatus.CANCELLED}:
+        yield from messages.summary(status)
+        yield from messages.advice(status)
     if status.status is JobStatus.PAUSED and any(each.status is DocumentStatus.QUEUED for each in found):
-        yield f"the job is paused; what is queued is loaded once it goes on: phaseflow resume {status.kb_id}"
+        yield f"the job is paused; what is queued is loaded once it goes on: {next_command('resume', status.kb_id)}"
 
 
 async def _last_status(flow: "PhaseFlow", job: "Job") -> "JobStatusResponse":
@@ -143,7 +147,7 @@ async def _remove(place: Place, as_json: bool, kb_id: str, uri: str) -> Exit:
     return Exit.COMPLETED
 
 
-async def retry_here(place: Place, as_json: bool, kb_id: str, uri: str) -> Exit:
+async def retry_here(place: Place, as_json: bool, kb_id: str, uri: str, allow_private: tuple[str, ...]) -> Exit:
     """Load one document anew, and wait for it."""
     async with place.reading() as reader:
         await reader.document(kb_id, uri)
@@ -159,7 +163,10 @@ async def retry_here(place: Place, as_json: bool, kb_id: str, uri: str) -> Exit:
         return _retried(found, status, as_json)
     from phaseflow.flow import PhaseFlow
 
-    async with PhaseFlow(place.db, only=[kb_id], index_servers=options.index_servers()) as flow:
+    async with PhaseFlow(
+        place.db, only=[kb_id], allow_private=allow_private, index_servers=options.index_servers(),
+        workers=worker_options.chosen_workers(),
+    ) as flow:  # fmt: skip
         await flow.retry_document(kb_id, uri)
         status = await _last_status(flow, await flow.job(kb_id))
         found = retried(await flow.document(kb_id, uri), status)
@@ -169,6 +176,8 @@ async def retry_here(place: Place, as_json: bool, kb_id: str, uri: str) -> Exit:
 def _retried(found: "DocumentRetried", status: "JobStatusResponse", as_json: bool) -> Exit:
     if found.message is None:
         _told_of([found], as_json, "loaded anew")
+        if not as_json:
+            say_lines(_how_to_go_on([found], status))
         return _exit_with(status, [found])
     if as_json:
         answer(found)

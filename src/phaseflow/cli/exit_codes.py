@@ -6,6 +6,9 @@ from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from typing import NoReturn
 
+import click
+
+from phaseflow.cli.next_command import next_command
 from phaseflow.cli.terminal import say
 from phaseflow.domain.errors import InvalidRequest, PhaseflowError
 from phaseflow.domain.vocabulary import JobStatus
@@ -63,13 +66,23 @@ def _outcome(command: Callable[[], Awaitable[Exit]]) -> Exit:
         raise cause from group
 
 
+_ASKS_FOR_SOURCE = "start one with a source to create it"
+"""What the engine says of a knowledge base that it does not have. Only ``ingest`` has a source to give."""
+
+
+def _how_to_create() -> str:
+    context = click.get_current_context(silent=True)
+    kb_id = context.params.get("kb") if context else None
+    return f"{next_command('ingest', 'SOURCE', '--kb', kb_id or 'NAME')} creates it"
+
+
 def complain(error: PhaseflowError, code: Exit | None = None) -> Exit:
     """Say what went wrong in one line on stderr; the exit code that this ends with.
 
     A value that cannot be used was given on the command line, also where only the engine or a service could tell.
     """
     hint = "; --token or PHASEFLOW_TOKEN says which" if error.code == "unauthorized" else ""
-    say("phaseflow: " + " ".join(str(error).split()) + hint)
+    say("phaseflow: " + " ".join(str(error).split()).replace(_ASKS_FOR_SOURCE, _how_to_create()) + hint)
     if code is not None:
         return code
     return Exit.USAGE if isinstance(error, InvalidRequest) else Exit.FAILED

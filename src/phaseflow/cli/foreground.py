@@ -1,6 +1,5 @@
 """Running one job in the foreground: shown live, paused by Ctrl-C, summed up at its end."""
 
-import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from phaseflow.cli import messages, options, worker_options
 from phaseflow.cli.exit_codes import Exit, exit_of
+from phaseflow.cli.next_command import next_command
 from phaseflow.cli.place import existing
 from phaseflow.cli.terminal import say, say_lines
 from phaseflow.domain.errors import JobConflict
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from phaseflow.domain.status import JobStatusResponse
     from phaseflow.flow import Job, PhaseFlow, Reader
 
-_DEFAULT_DB = Path("phaseflow.db")
 _IN_HAND_S = 1.0
 """What the batches in hand get when somebody wants the command to stop; closing the engine gives them as long again."""
 
@@ -131,17 +130,8 @@ class Foreground:
     async def _sum_up(self, flow: "PhaseFlow | Reader", final: "JobStatusResponse") -> None:
         say_lines(messages.summary(final))
         page = await flow.failures(final.kb_id, limit=messages.FIRST_FEW)
-        say_lines(messages.failures(final, page.items, self._command("failures", final.kb_id)))
-        again = "the same command" if self.repeatable else self._command("resume", final.kb_id)
-        verbs = ("retry", "resume", "cancel", "start")
-        retry, resume, cancel, start = (self._command(verb, final.kb_id) for verb in verbs)
-        advice = messages.how_to_go_on(final, again, retry, resume, cancel, start)
-        if advice:
-            say(advice)
-
-    def _command(self, verb: str, kb_id: str) -> str:
-        where = "" if self.db == _DEFAULT_DB else f" --db {shlex.quote(str(self.db))}"
-        return f"phaseflow {verb} {kb_id}{where}"
+        say_lines(messages.failures(final, page.items, next_command("failures", final.kb_id)))
+        say_lines(messages.advice(final, "the same command" if self.repeatable else None))
 
 
 async def _show(job: "Job", screen: "Screen") -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from phaseflow.cli import options
 from phaseflow.cli.kb_sources import with_source
 from phaseflow.cli.messages import asks_to_delete
+from phaseflow.cli.next_command import next_command
 from phaseflow.cli.terminal import say
 from phaseflow.domain.errors import JobConflict, KnowledgeBaseNotFound
 from phaseflow.domain.messages import source_down
@@ -111,7 +112,7 @@ class Wanted:
             differs = "it has other settings"
         else:
             return
-        why = f"its job is {kb.job.status}, and {differs}; phaseflow resume {self.kb_id} goes on with it"
+        why = f"its job is {kb.job.status}, and {differs}; {next_command('resume', self.kb_id)} goes on with it"
         raise JobConflict(Action.START, kb.job.status, kb.job.allowed_actions, why)
 
     async def go_on(self, flow: "PhaseFlow | Client", job: "JobStatusResponse") -> None:

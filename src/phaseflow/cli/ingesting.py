@@ -111,6 +111,7 @@ def resume(
     """Resume the paused job of KB exactly where it stopped."""
     logs.set_up(verbosity)
     if server:
+        refuse_what_the_service_decides(click.get_current_context(), ("allow_private", "workers"))
         through_server(server, token, Action.RESUME, kb, phase, as_json)
 
     async def check(reader: "Reader") -> None:
@@ -144,8 +145,10 @@ def retry(
     """Continue the failed job of KB: retry what failed, keep finished work. With URI: load one document anew, even if
     it is unchanged; one that was skipped is taken in again."""
     logs.set_up(verbosity)
+    if server:
+        refuse_what_the_service_decides(click.get_current_context(), ("allow_private", "workers"))
     if uri is not None:
-        run(lambda: retry_here(Place(db, server, token), as_json, kb, uri))
+        run(lambda: retry_here(Place(db, server, token), as_json, kb, uri, allow_private))
     if server:
         through_server(server, token, Action.RETRY, kb, None, as_json)
 

@@ -9,11 +9,12 @@ import click
 
 from phaseflow.cli import options
 from phaseflow.cli.exit_codes import Exit, run
+from phaseflow.cli.next_command import next_command
 from phaseflow.cli.parameters import KB
 from phaseflow.cli.place import Place, anywhere, changing
 from phaseflow.cli.terminal import answer, answer_text, draw, say
 from phaseflow.domain.counting import counted
-from phaseflow.domain.vocabulary import JobStatus
+from phaseflow.domain.vocabulary import Action, JobStatus
 
 if TYPE_CHECKING:
     from phaseflow.domain.settings import Settings
@@ -40,7 +41,7 @@ async def list_kbs(place: Place, as_json: bool, limit: int, cursor: str | None) 
     if page.items:
         draw(tables.kbs(page.items))
     else:
-        say("no knowledge bases yet: phaseflow ingest FOLDER --kb NAME makes one")
+        say(f"no knowledge bases yet: {next_command('ingest', 'FOLDER', '--kb', 'NAME')} makes one")
     if page.next_cursor:
         say(f"there is more: --cursor {page.next_cursor}")
     return Exit.COMPLETED
@@ -112,16 +113,27 @@ async def _settings(place: Place, as_json: bool, kb_id: str, pairs: Sequence[tup
     if made := made_by_program(kb.indexed_with):
         say(f"The index was {made}")
     if again := made_again(kb.stale, kb.documents, kb.chunks):
-        say(f"The index is older. {kb_id} {again}; its next job does that: phaseflow start {kb_id}")
+        say(f"The index is older. {kb_id} {again}; its next job does that: {_how_to_begin(kb_id, kb.job)}")
     if pairs and kb.job is not None and (keeps := _keeps_settings(kb.job)):
         say(keeps)
     return Exit.COMPLETED
 
 
+def _how_to_begin(kb_id: str, job: "JobStatusResponse | None") -> str:
+    """How to get a new job, also while there is one that is not over: no other can begin before it is."""
+    start = next_command("start", kb_id)
+    if job is None or job.status.is_terminal:
+        return start
+    if Action.RESUME not in job.allowed_actions:
+        return f"{start}, once the one that is {job.status} is over"
+    resume, cancel = (next_command(verb, kb_id) for verb in ("resume", "cancel"))
+    return f"finish the one that is {job.status} with {resume}, or end it with {cancel}, then {start}"
+
+
 def _keeps_settings(job: "JobStatusResponse") -> str | None:
     """What a job that could go on makes of new settings; None where no job could."""
     if job.status is JobStatus.FAILED:
-        begins = f"phaseflow start {job.kb_id} begins one with the new"
+        begins = f"{next_command('start', job.kb_id)} begins one with the new"
         return f"The job that failed keeps the old settings, and so does its retry: {begins}"
     if job.status.is_terminal:
         return None

@@ -1,8 +1,9 @@
-"""What a status says to a person: pure functions from values to lines of text."""
+"""What a status says to a person: functions from values to lines of text, and to commands that work from here."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from phaseflow.cli.next_command import completed, next_command
 from phaseflow.cli.plain_text import one_line
 from phaseflow.domain.counting import counted, form
 from phaseflow.domain.messages import waiting_words
@@ -81,7 +82,7 @@ def note(status: "JobStatusResponse", phase: "PhaseDetail") -> str:
 def headline(status: "JobStatusResponse") -> str:
     """One line on the job: what it does and how long that may take."""
     left = "" if status.eta_seconds is None else f", about {duration(status.eta_seconds)} left"
-    return f"{status.kb_id}: {one_line(status.message)}{left}"
+    return f"{status.kb_id}: {one_line(completed(status.message, status.kb_id))}{left}"
 
 
 def changes(before: "JobStatusResponse | None", after: "JobStatusResponse") -> Iterator[str]:
@@ -115,7 +116,7 @@ def summary(status: "JobStatusResponse") -> Iterator[str]:
     if status.status is JobStatus.CANCELLED:
         lead += "; what was indexed stays searchable"
     elif status.status is not JobStatus.COMPLETED or status.error:  # one that went on without a source
-        lead += f": {one_line(status.error or status.message)}"
+        lead += f": {one_line(status.error or completed(status.message, status.kb_id))}"
     yield lead
     yield f"  {', '.join(parts)}"
 
@@ -179,6 +180,14 @@ def failure(one: "Failure") -> str:
 def asks_to_delete(status: "JobStatusResponse") -> bool:
     """The job is paused because it would take out most of a source."""
     return status.status is JobStatus.PAUSED and WOULD_DELETE in status.message
+
+
+def advice(status: "JobStatusResponse", again: str | None = None) -> Iterator[str]:
+    """What to type next, if anything. ``again``: what goes on with a paused job, where that is not ``resume``."""
+    verbs = ("retry", "resume", "cancel", "start")
+    retry, resume, cancel, start = (next_command(verb, status.kb_id) for verb in verbs)
+    if line := how_to_go_on(status, again or resume, retry, resume, cancel, start):
+        yield line
 
 
 def how_to_go_on(

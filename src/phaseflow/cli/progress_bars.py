@@ -13,7 +13,7 @@ from phaseflow.cli import messages
 from phaseflow.cli.plain_text import one_line
 from phaseflow.cli.terminal import Above, Safe, console
 from phaseflow.domain.status import JobStatusResponse, PhaseDetail
-from phaseflow.domain.vocabulary import PhaseStatus
+from phaseflow.domain.vocabulary import PhaseStatus, WaitingOn
 
 _STYLES = {
     PhaseStatus.NOT_STARTED: "dim",
@@ -37,7 +37,10 @@ def picture(status: JobStatusResponse) -> RenderableType:
     grid.add_column(no_wrap=True, overflow="ellipsis")
     for phase in status.phase_details:
         grid.add_row(*_row(status, phase))
-    return Group(grid, Text(one_line(messages.headline(status)), style="dim", no_wrap=True, overflow="ellipsis"))
+    told = Text(one_line(messages.headline(status)), style="dim", no_wrap=True, overflow="ellipsis")
+    if status.waiting_on is WaitingOn.INTERRUPTED:  # it ends in a command, which is of use only as a whole
+        told.no_wrap, told.overflow = False, "fold"
+    return Group(grid, told)
 
 
 def _row(status: JobStatusResponse, phase: PhaseDetail) -> tuple[RenderableType, ...]:

@@ -10,6 +10,7 @@ import click
 from phaseflow.cli import options
 from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.cli.knowledge_bases import list_kbs
+from phaseflow.cli.next_command import next_command
 from phaseflow.cli.parameters import KB, NAME, QUERY, Number
 from phaseflow.cli.place import Place, anywhere
 from phaseflow.cli.plain_text import cell, one_line
@@ -48,7 +49,8 @@ async def _one_kb(place: Place, as_json: bool, kb_id: str) -> Exit:
         return _print(latest)
     draw(picture(latest))
     if kb.counts.queued and latest.status in {JobStatus.COMPLETED, JobStatus.CANCELLED}:
-        say(f"{counted(kb.counts.queued, 'document')} {_waits(kb.counts.queued)} for a start: phaseflow start {kb_id}")
+        begins = next_command("start", kb_id)
+        say(f"{counted(kb.counts.queued, 'document')} {_waits(kb.counts.queued)} for a start: {begins}")
     for each in kb.stale:
         say(f"the index was made with another {each.setting}; in the next run {each.cost}")
     return Exit.COMPLETED

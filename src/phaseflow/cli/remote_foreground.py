@@ -1,6 +1,5 @@
 """A job of a service in the foreground: shown live, paused there by Ctrl-C, summed up at its end."""
 
-import shlex
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from phaseflow.cli import messages
 from phaseflow.cli.exit_codes import Exit, exit_of
+from phaseflow.cli.next_command import next_command
 from phaseflow.cli.place import Place
 from phaseflow.cli.terminal import say, say_lines
 from phaseflow.domain.errors import JobConflict, JobNotFound, KnowledgeBaseNotFound, PhaseflowError
@@ -170,16 +170,8 @@ class RemoteForeground:
             return
         say_lines(messages.summary(final))
         page = await client.failures(final.kb_id, limit=messages.FIRST_FEW)
-        say_lines(messages.failures(final, page.items, self._command("failures")))
-        verbs = ("retry", "resume", "cancel", "start")
-        retry, resume, cancel, start = (self._command(verb) for verb in verbs)
-        again = "the same command" if self.repeatable else resume
-        advice = messages.how_to_go_on(final, again, retry, resume, cancel, start)
-        if advice:
-            say(advice)
-
-    def _command(self, verb: str) -> str:
-        return f"phaseflow {verb} {self.kb_id} --server {shlex.quote(self.place.server or '')}"
+        say_lines(messages.failures(final, page.items, next_command("failures", self.kb_id)))
+        say_lines(messages.advice(final, "the same command" if self.repeatable else None))
 
 
 async def _leave_when_asked(interrupts: "Interrupts", scope: "anyio.CancelScope") -> None:

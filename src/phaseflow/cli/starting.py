@@ -11,6 +11,7 @@ from phaseflow.cli.foreground import Foreground
 from phaseflow.cli.parameters import KB
 from phaseflow.cli.place import Place, existing
 from phaseflow.cli.remote_foreground import RemoteForeground
+from phaseflow.cli.remote_ingest import refuse_what_the_service_decides
 from phaseflow.domain.errors import JobConflict
 from phaseflow.domain.vocabulary import Action, JobPhase
 
@@ -47,6 +48,7 @@ def start(
     """
     logs.set_up(verbosity)
     if server:
+        refuse_what_the_service_decides(click.get_current_context(), ("allow_private", "workers"))
 
         async def begin_there(client: "Client") -> Exit:
             await client.start(kb, full=full, hold=list(hold), allow_deletes=allow_deletes)

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from phaseflow.cli.document_metadata import shown_value
+from phaseflow.cli.next_command import completed
 from phaseflow.cli.plain_text import cell
 from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.status import JobStatusResponse, KnowledgeBase
@@ -17,7 +18,7 @@ def kbs(items: Sequence[KnowledgeBase]) -> Table:
     table = _table("KB", "documents", "chunks", "status", "progress", "failed", "")
     for kb in items:
         job = kb.job
-        state, progress, message = ("never ran", "", "") if job is None else (job.status, _percent(job), job.message)
+        state, progress, message = ("never ran", "", "") if job is None else (job.status, _percent(job), _message(job))
         told = (state, progress, _number(kb.counts.failed), message)
         table.add_row(_text(kb.kb_id), f"{kb.documents:,}", f"{kb.chunks:,}", *map(_text, told))
     return table
@@ -34,9 +35,13 @@ def jobs(items: Sequence[JobStatusResponse]) -> Table:
             _at(job.started_at),
             _at(job.completed_at),
             _number(job.metrics.documents_failed),
-            _text(job.message),
+            _text(_message(job)),
         )
     return table
+
+
+def _message(job: JobStatusResponse) -> str:
+    return completed(job.message, job.kb_id)
 
 
 def documents(items: Sequence[DocumentInfo]) -> Table:

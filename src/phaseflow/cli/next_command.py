@@ -1,0 +1,36 @@
+"""What to type next, so that it works as it is printed: with the place and the hosts that this command was given."""
+
+import shlex
+
+import click
+from click.core import ParameterSource
+
+_TAKES_HOSTS = frozenset({"ingest", "resume", "retry", "start"})
+
+
+def next_command(verb: str, *words: str) -> str:
+    """A whole command line: ``phaseflow VERB WORDS``, then ``--server`` or ``--db`` as the command that runs has it.
+
+    A verb that runs a job here repeats ``--allow-private``: what was left to crawl would be refused without it.
+    """
+    return " ".join(["phaseflow", verb, *words, *_given(verb)])
+
+
+def completed(text: str, kb_id: str) -> str:
+    """A message of the engine, which knows of no place: the command that it names as it works from here."""
+    named = f"phaseflow resume {kb_id} "
+    return text.replace(named, next_command("resume", kb_id) + " ") if named in text else text
+
+
+def _given(verb: str) -> list[str]:
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return []
+    if server := context.params.get("server"):
+        return ["--server", shlex.quote(server)]
+    found: list[str] = []
+    if "db" in context.params and context.get_parameter_source("db") is not ParameterSource.DEFAULT:
+        found += ["--db", shlex.quote(str(context.params["db"]))]
+    for host in context.params.get("allow_private", ()) if verb in _TAKES_HOSTS else ():
+        found += ["--allow-private", shlex.quote(host)]
+    return found
