@@ -5,7 +5,7 @@ from pathlib import Path
 
 import anyio
 
-from phaseflow import JobStatus, PhaseFlow
+from phaseflow import Job, JobStatus, PhaseFlow
 from phaseflow.domain.errors import JobConflict
 from tests.proof.outcome import Contradiction
 from tests.proof.victim import SETTINGS
@@ -36,7 +36,15 @@ async def bring_to_an_end(flow: PhaseFlow, kb: str, documents: Path) -> None:
         if status.kb_id == kb:
             await go_on(flow, kb)
     # The riot may have thinned the folder out: without a yes beforehand the job would wait for one, for ever.
-    job = await flow.start(kb, documents, settings=SETTINGS, allow_deletes=True)
-    final = await job.wait()
+    final = await (await _started(flow, kb, documents)).wait()
     if final.status is not JobStatus.COMPLETED or final.metrics.documents_failed:
         raise Contradiction(f"in the calm: {final.model_dump_json(indent=1)}")
+
+
+async def _started(flow: PhaseFlow, kb: str, documents: Path) -> Job:
+    """A whole job. One that has begun by itself with new settings reads everything, too, and gives way to none."""
+    while True:
+        try:
+            return await flow.start(kb, documents, settings=SETTINGS, allow_deletes=True)
+        except JobConflict:
+            await go_on(flow, kb)
