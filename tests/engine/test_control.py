@@ -88,9 +88,11 @@ async def test_a_verb_takes_two_reads_and_one_write_whatever_is_stored_meanwhile
         status = await flow.pause("kb", "indexing")
         assert status.phase_details[3].waiting_on == "pause"
     asked = [name.partition(".<locals>")[0] for name in reads]
-    assert [name for name in asked if name.startswith(("Control.", "StateHub.", "Feed."))] == [
-        "Control._latest", "Feed.status_of",
-    ]  # fmt: skip
+    told = [name for name in asked if name.startswith(("Control.", "StateHub.", "Feed."))]
+    assert told in (
+        ["Control._latest", "Feed.status_of"],
+        ["Control._latest", "StateHub.record", "Feed.status_of"],  # where it has not been told yet
+    )
 
 
 async def test_pause_does_not_wait_until_all_passages_of_a_large_document_are_stored(
