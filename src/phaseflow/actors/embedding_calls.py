@@ -134,9 +134,10 @@ class EmbeddingCalls:
             await self._release.drop_taken_out()
             chunks = self._release.still_wanted(chunks)
             # Asked again inside: the waits before were outside the gate, and by now the gate may have been closed and
-            # opened, or another batch may have been told to wait.
+            # opened, or another batch may have been told to wait. And one may have used up the budget and closed the
+            # gate while this one was looking: what it begins would be counted for whoever resumes.
             with self._throttle.turn() as may_call:
-                if not may_call or self.is_stopped or not chunks:
+                if not may_call or self.is_stopped or not chunks or not self._gate.is_open:
                     return []  # while the gate was closed or no slot was free, or another batch was faster
                 begun = anyio.current_time()
                 try:
