@@ -33,6 +33,19 @@ def chunker() -> MarkdownChunker:
     return MarkdownChunker(1000, 100)
 
 
+def test_no_passage_stands_in_another_where_headings_go_with_what_follows() -> None:
+    family = "👩\u200d👩\u200d👧" + "x" * 50
+    section = "\n".join(
+        f"## Heading {n}\n\nWords of section {n}, which go on for a line or two. " * 2 for n in range(40)
+    )
+    for text, size in ((family, 7), (section, 60)):
+        for overlap in range(size):
+            spans = MarkdownChunker(size, overlap).spans(text, MARKDOWN)
+            assert all(a.start < b.start and a.end < b.end for a, b in pairwise(spans))
+            assert all(before.end - after.start <= overlap for before, after in pairwise(spans))
+            assert _without(text, spans).strip() == ""
+
+
 @given(TEXTS, st.integers(1, 300), st.data(), st.sampled_from([MARKDOWN, PLAIN]))
 @settings(deadline=None, max_examples=150)
 def test_passages_are_short_ordered_and_hold_everything_but_white_space(

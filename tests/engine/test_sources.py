@@ -39,7 +39,7 @@ async def test_the_documents_of_another_folder_have_its_name_before_theirs(
 ) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         final = await (await flow.start("kb", sources=two)).wait()
-        assert (final.status, final.message) == ("completed", "Completed: 24 chunks indexed")
+        assert (final.status, final.message) == ("completed", "Completed: 16 chunks indexed")
         assert await uris(flow) == BOTH
         kb = await flow.kb("kb")
         assert (kb.sources, kb.source) == (two, two["default"])

@@ -31,7 +31,20 @@ def in_company(text: str, spans: Sequence[Span], size: int, *, markdown: bool) -
         found.extend(_cut(text, start, end if waiting is None else _before_blank(text, start, waiting), size))
     if waiting is not None:
         _append_rest(text, found, Span(waiting, spans[-1].end), size)
-    return found
+    return list(_apart(found))
+
+
+def _apart(spans: Sequence[Span]) -> Iterator[Span]:
+    """In order, without those that stand in another as a whole: where passages overlap, the last piece of one that was
+    too long with its company may stand in the next one."""
+    last: Span | None = None
+    for span in sorted(spans):
+        if last is None or span.end > last.end:
+            if last is not None and span.start > last.start:
+                yield last
+            last = span
+    if last is not None:
+        yield last
 
 
 def is_bare(passage: str, *, markdown: bool = True) -> bool:
