@@ -90,6 +90,19 @@ class TestWord:
         levels = level(0, "%1.", "upperRoman") + level(1, "%1.%2", more="<w:isLgl/>")
         assert lines(item("a") + item("b", 1), abstract(levels) + instance(1)) == ["I. a", "1.1 b"]
 
+    def test_the_legal_list_of_word_keeps_its_zero(self) -> None:
+        levels = level(0, "Article %1.", "upperRoman") + level(1, "Section %1.%2", "decimalZero", "<w:isLgl/>")
+        shown = ["Article I. a", "Section 1.01 b"]
+        assert lines(item("a") + item("b", 1), abstract(levels) + instance(1)) == shown
+
+    @pytest.mark.parametrize("end", ["<w:vanish/>", '<w:moveFrom w:id="1"/>', '<w:del w:id="1"/>'])
+    def test_an_item_of_which_nothing_is_seen_does_not_count(self, end: str) -> None:
+        hidden = (
+            '<w:r><w:rPr><w:vanish/></w:rPr><w:t>b</w:t></w:r><w:moveFrom w:id="2"><w:r><w:t>b</w:t></w:r></w:moveFrom>'
+        )
+        gone = f'<w:p><w:pPr><w:numPr><w:numId w:val="1"/></w:numPr><w:rPr>{end}</w:rPr></w:pPr>{hidden}</w:p>'
+        assert lines(item("a") + gone + item("c"), abstract(level(0, "%1.")) + instance(1)) == ["1. a", "2. c"]
+
     def test_headings_are_numbered_by_their_style(self) -> None:
         levels = level(0, "%1", more='<w:pStyle w:val="H1"/>') + level(1, "%1.%2", more='<w:pStyle w:val="H2"/>')
         styles = "".join(
@@ -155,6 +168,25 @@ class TestOpenDocument:
         other = f'<text:list text:style-name="L">{one.format("b")}</text:list>'
         more = f'<text:list text:style-name="L" text:continue-list="first">{one.format("c")}</text:list>'
         assert self.text(self.level(1), first + other + more).split() == ["1.", "a", "1.", "b", "2.", "c"]
+
+    def test_an_item_that_only_holds_a_list_does_not_count(self) -> None:
+        item = "<text:list-item>{}</text:list-item>"
+        go_on = '<text:list text:style-name="L" text:continue-numbering="true">{}</text:list>'
+        inner = item.format(f"<text:list>{item.format('<text:p>b</text:p>') * 2}</text:list>")
+        whole = "".join(go_on.format(each) for each in (item.format("<text:p>a</text:p>"), inner)) + go_on.format(
+            item.format("<text:p>c</text:p>")
+        )
+        levels = self.level(1) + self.level(2, 'style:num-format="1" text:display-levels="2"')
+        assert self.text(levels, whole) == "1. a\n  1.1 b\n  1.2 b\n2. c"
+
+    def test_one_item_may_have_a_style_of_its_own(self) -> None:
+        body = (
+            '<text:list text:style-name="L"><text:list-item><text:p>a</text:p></text:list-item>'
+            '<text:list-item text:style-override="M"><text:p>b</text:p></text:list-item></text:list>'
+        )
+        letters = self.level(1, 'style:num-format="a" style:num-suffix=")"')
+        other = f'</text:list-style><text:list-style style:name="M">{letters}'
+        assert self.text(self.level(1) + other, body) == "1. a\nb) b"
 
     def test_headings_are_numbered_by_the_outline(self) -> None:
         outline = "".join(

@@ -77,6 +77,18 @@ def test_in_a_word_document_by_the_run_and_by_its_style() -> None:
         assert extract(docx(f"<w:p>{run('10')}{six}{end}</w:p>", styles=styles), "a.docx").text == SHOWN
 
 
+def test_notes_of_a_word_document_have_its_styles() -> None:
+    def run(text: str, style: str = "") -> str:
+        return f'<w:r><w:rPr><w:rStyle w:val="{style}"/></w:rPr><w:t xml:space="preserve">{text}</w:t></w:r>'
+
+    styles = "".join(
+        f'<w:style w:styleId="{name}"><w:rPr>{said}</w:rPr></w:style>'
+        for name, said in (("Up", '<w:vertAlign w:val="superscript"/>'), ("Gone", "<w:vanish/>"))
+    )
+    note = f"<w:footnote><w:p>{run('10')}{run('6', 'Up')}{run('gone', 'Gone')}</w:p></w:footnote>"
+    assert extract(docx("<w:p/>", styles=styles, footnotes=note), "a.docx").text == "10⁶"
+
+
 def test_runs_of_one_superscript_are_one() -> None:
     run = '<w:r><w:rPr><w:vertAlign w:val="superscript"/></w:rPr><w:t>{}</w:t></w:r>'
     body = f"<w:p><w:r><w:t>x</w:t></w:r>{run.format('n')}{run.format('+1')}</w:p>"
@@ -90,8 +102,10 @@ def test_in_an_opendocument(up: str, down: str) -> None:
         for name, place in (("U", up), ("D", down), ("N", "0% 100%"))
     )
     span = '<text:span text:style-name="{}">{}</text:span>'
-    body = f"<text:p>10{span.format('U', 6)} {span.format('N', 'and')} H{span.format('D', 2)}O</text:p>"
-    assert extract(odt(f'<s:styles xmlns:s="s">{styles}</s:styles>{body}'), "a.odt").text == SHOWN
+    link = '<text:a text:style-name="U">6</text:a>'
+    for six in (span.format("U", 6), link):
+        body = f"<text:p>10{six} {span.format('N', 'and')} H{span.format('D', 2)}O</text:p>"
+        assert extract(odt(f'<s:styles xmlns:s="s">{styles}</s:styles>{body}'), "a.odt").text == SHOWN
 
 
 @pytest.mark.parametrize(

@@ -50,16 +50,16 @@ def extract(raw: Raw) -> Extracted:
     for kind in _NOTES:
         for relation in related:
             if relation.kind == kind and relation.target in package:
-                _add_notes(package, relation.target, draft, said)
+                _add_notes(package, relation.target, draft, styles, said)
     if draft.is_empty:
         _explain(package, body)
     return draft.finish(package.title(), metadata=package.properties())
 
 
-def _add_notes(package: Package, member: str, draft: Draft, said: set[str]) -> None:
-    """Headers and footers are the same on every page: each is said once."""
+def _add_notes(package: Package, member: str, draft: Draft, styles: Styles, said: set[str]) -> None:
+    """Headers and footers are the same on every page: each is said once. A heading in them is none of the document."""
     apart = Draft(draft.name)
-    package.parse(member, Body(apart, Styles(), Numbering()), TOLD)
+    package.parse(member, Body(apart, styles, Numbering(), has_headings=False), TOLD)
     text = "".join(apart.pieces)
     if text not in said:
         said.add(text)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from phaseflow.components.extraction.raised import Line
+from phaseflow.components.extraction.styles import OFF
 
 
 @dataclass(slots=True)
@@ -16,7 +17,7 @@ class Paragraph:
     """What stands before it; worked out once, because that counts."""
     is_marked: bool = False
     is_merged: bool = False
-    """Its end is deleted: it belongs to the next one."""
+    """Its end is deleted, moved away or hidden: it belongs to the next one."""
 
     def set(self, name: str, value: str) -> None:
         """Take a property, which may be another thing's."""
@@ -28,6 +29,8 @@ class Paragraph:
             self.list_level = _number(value, 0)
         elif name == "outlineLvl":
             self.outline = _number(value, 9)
+        elif name == "vanish":
+            self.is_merged = value not in OFF
 
 
 @dataclass(slots=True)

@@ -35,6 +35,8 @@ class Body:
         styles: Styles,
         numbering: Numbering,
         add_chunk: Callable[[str], bool] = lambda each: False,
+        *,
+        has_headings: bool = True,
     ) -> None:
         self._draft = draft
         self._styles = styles
@@ -54,6 +56,7 @@ class Body:
         self._formula_depth = 0
         self._position = ""
         self._add_chunk = add_chunk
+        self._has_headings = has_headings
         self.unread = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -61,7 +64,7 @@ class Body:
         # in one another. First of all, so that nothing in them is taken for anything.
         if self._skipping or name in _SKIPPED:
             self._skipping += 1
-            if name == "del" and self._in_properties and self._paragraphs:
+            if name in ("del", "moveFrom") and self._in_properties and self._paragraphs:
                 self._paragraphs[-1].is_merged = True
         elif name == _FORMULA or self._formula is not None:
             self._start_formula(name, attributes)
@@ -218,7 +221,7 @@ class Body:
             return
         paragraph = self._paragraphs.pop()
         text = paragraph.line.take()
-        if not text.strip() and paragraph.is_merged:
+        if not text.strip() and (paragraph.is_merged or self._styles.hides(paragraph.style)):
             return
         # Those without text have a number, too, and count: the first column of a table, for example.
         mark = self._mark_once(paragraph)
@@ -254,7 +257,7 @@ class Body:
         return self._numbering.mark(list_id, paragraph.list_level)
 
     def _put_paragraph(self, paragraph: Paragraph, text: str, mark: str | None) -> None:
-        level = self._styles.level(paragraph.style, paragraph.outline)
+        level = self._styles.level(paragraph.style, paragraph.outline) if self._has_headings else None
         if level is not None:
             self._draft.section(level, line(text), "" if mark in (None, BULLET) else mark)
         elif mark is None:

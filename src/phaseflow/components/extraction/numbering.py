@@ -181,7 +181,8 @@ def _shown(abstract: _Abstract, levels: Mapping[int, _Level], place: int, shown_
         return ""
     count = abstract.counts[place]
     number = level.start if count is None else count
-    if shown_in.is_legal:
+    # "Section 1.01" of Word's own list is legal, and keeps its zero.
+    if shown_in.is_legal and level.form != "decimalZero":
         return decimal(number)
     if found := _CUSTOM.match(level.form):
         return f"{number:0{len(found[0])}d}"

@@ -1,11 +1,10 @@
 """The content of an OpenDocument text or presentation: its events as blocks of Markdown."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from phaseflow.components.extraction.markdown_writer import BULLET, Draft, line
+from phaseflow.components.extraction.odf_blocks import List, Paragraph, Table
 from phaseflow.components.extraction.odf_styles import Styles, number_of
-from phaseflow.components.extraction.raised import Line
 
 # Deleted text, style samples, pictures as letters.
 _SKIPPED = frozenset(("tracked-changes", "forms", "binary-data", "sequence-decls", "note-citation"))
@@ -18,40 +17,18 @@ _ASIDES = frozenset(("note-body", "annotation"))
 # On every slide and page of notes, and no content of it.
 _REPEATED = frozenset(("header", "footer", "date-time", "page-number"))
 _HIDEABLE = frozenset(("p", "h", "span", "section"))
+_SPANS = frozenset(("span", "a"))
 _SIGNS = {"tab": "\t", "line-break": "\n"}
 _NAMES = """
     s number list list-item ruby-text page-number object notes frame page table table-row table-cell covered-table-cell
 """
-CONTENT = _SKIPPED.union(_DESCRIPTIONS, _FIELDS_THAT_HIDE, _OF_COMMENTS, _ASIDES, _HIDEABLE, _SIGNS, _NAMES.split())
+CONTENT = _SKIPPED.union(
+    _DESCRIPTIONS, _FIELDS_THAT_HIDE, _OF_COMMENTS, _ASIDES, _HIDEABLE, _SPANS, _SIGNS, _NAMES.split()
+)
 """Elements of which the content is told."""
 _LEVELS = 10
 _MAX_SPACES = 100
 _MAX_REPEATED = 20
-
-
-@dataclass(slots=True)
-class _Paragraph:
-    line: Line = field(default_factory=Line)
-    level: int | None = None
-    number: str = ""
-    """The number of a heading, where the document says it itself."""
-    restarts_at: int | None = None
-    is_unnumbered: bool = False
-
-
-@dataclass(slots=True)
-class _List:
-    style: str
-    number: int
-    root: str = ""
-    """The first of the lists that count on from each other."""
-
-
-@dataclass(slots=True)
-class _Table:
-    rows: list[list[str]] = field(default_factory=list)
-    cell: list[str] | None = None
-    repeated: int = 1
 
 
 class Content:
@@ -61,9 +38,9 @@ class Content:
         self._draft = draft
         self._styles = styles
         self._formula = formula
-        self._paragraphs: list[_Paragraph] = []
-        self._tables: list[_Table] = []
-        self._lists: list[_List] = []
+        self._paragraphs: list[Paragraph] = []
+        self._tables: list[Table] = []
+        self._lists: list[List] = []
         self._counts: dict[tuple[str, int], int] = {}
         """How far lists have come, by their root and by depth."""
         self._roots: dict[str, str] = {}
@@ -84,8 +61,10 @@ class Content:
         if self._skipping or self._is_unseen(name, attributes):
             self._skipping += 1
         elif name in ("p", "h"):
+            if self._lists:
+                self._lists[-1].count()
             self._paragraphs.append(self._paragraph(name, attributes))
-        elif name == "span":
+        elif name in _SPANS:
             inherited = self._positions[-1] if self._positions else ""
             self._positions.append(self._styles.positions.get(attributes.get("style-name", ""), inherited))
         elif name == "s":
@@ -100,7 +79,7 @@ class Content:
             self._in_aside += 1
         elif name in _DESCRIPTIONS:
             self._in_aside += 1
-            self._paragraphs.append(_Paragraph())
+            self._paragraphs.append(Paragraph())
         elif name == "ruby-text":
             # How a word is read stands above it.
             self._write("(")
@@ -112,7 +91,7 @@ class Content:
             self._skipping -= 1
         elif name in ("p", "h"):
             self._close_paragraph()
-        elif name == "span":
+        elif name in _SPANS:
             self._positions.pop()
         elif name == "number":
             self._end_number()
@@ -143,11 +122,11 @@ class Content:
         if self._paragraphs:
             self._paragraphs[-1].line.write(text, self._positions[-1] if self._positions else "")
 
-    def _paragraph(self, name: str, attributes: dict[str, str]) -> _Paragraph:
+    def _paragraph(self, name: str, attributes: dict[str, str]) -> Paragraph:
         if name == "p" and attributes.get("style-name") not in self._styles.titles:
-            return _Paragraph()
+            return Paragraph()
         restarts = attributes.get("restart-numbering") == "true"
-        return _Paragraph(
+        return Paragraph(
             level=number_of(attributes.get("outline-level"), 1),
             restarts_at=number_of(attributes.get("start-value"), 1) if restarts else None,
             is_unnumbered=name == "p" or attributes.get("is-list-header") == "true",
@@ -172,7 +151,8 @@ class Content:
             self._is_first_of_item = True
             if self._lists:
                 innermost = self._lists[-1]
-                innermost.number = number_of(attributes.get("start-value"), innermost.number + 1)
+                innermost.next_number = number_of(attributes.get("start-value"), innermost.number + 1)
+                innermost.style_of_item = attributes.get("style-override") or innermost.style
             return
         style = attributes.get("style-name") or (self._lists[-1].style if self._lists else "")
         depth = len(self._lists) + 1
@@ -189,7 +169,7 @@ class Content:
         if not self._lists:
             self._roots[f"\0{style}"] = root
         self._roots[attributes.get("id", "")] = root
-        self._lists.append(_List(style, number, root))
+        self._lists.append(List(style, number, root, has_items=(before, depth) in self._counts))
 
     def _close_list(self) -> None:
         depth, done = len(self._lists), self._lists.pop()
@@ -211,7 +191,7 @@ class Content:
             self._slides += 1
             self._draft.part(f"slide {self._slides}")
         elif name == "table":
-            self._tables.append(_Table())
+            self._tables.append(Table())
         elif self._tables and name == "table-row":
             self._tables[-1].rows.append([])
         elif self._tables and name in ("table-cell", "covered-table-cell"):
@@ -256,9 +236,9 @@ class Content:
     def _put_asides(self) -> None:
         asides, self._asides = self._asides, []
         for text in asides:
-            self._put_paragraph(_Paragraph(), text)
+            self._put_paragraph(Paragraph(), text)
 
-    def _put_paragraph(self, paragraph: _Paragraph, text: str) -> None:
+    def _put_paragraph(self, paragraph: Paragraph, text: str) -> None:
         if self._cell is not None:
             self._cell.append(line(text))
         elif self._is_title:
@@ -273,9 +253,9 @@ class Content:
 
     def _item_mark(self) -> str:
         self._is_first_of_item = False
-        return self._styles.mark(self._lists[-1].style, [max(each.number, 0) for each in self._lists])
+        return self._styles.mark(self._lists[-1].style_of_item, [each.shown_number for each in self._lists])
 
-    def _heading_number(self, paragraph: _Paragraph) -> str:
+    def _heading_number(self, paragraph: Paragraph) -> str:
         if self._lists and self._is_first_of_item:
             mark = self._item_mark()
             return "" if mark == BULLET else mark
