@@ -156,3 +156,29 @@ def test_what_works_on_a_database_makes_none(line: str, shell: Shell) -> None:
     done = shell(*shlex.split(line))
     assert (done.returncode, list(shell.here.iterdir())) == (1, [])
     assert done.stderr.startswith("phaseflow: there is no database ")
+
+
+OF_THE_SERVICE = {
+    "db": "b.db", "index_server": "a=postgresql://h/d", "allow_private": "h:9", "allow_root": ".", "keep_vectors": "3",
+    "workers": "2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [each for each in main.commands.values() if each.name != "serve"], ids=str)
+def test_what_would_be_ignored_beside_a_service_is_refused(command: click.Command) -> None:
+    """And a token where there is no service. In this process: nothing is begun."""
+    options = {each.name: each for each in command.params if isinstance(each, click.Option)}
+    assert "server" in options
+    for name, value in OF_THE_SERVICE.items():
+        if name in options:
+            given = ["--server", "http://127.0.0.1:9", *words(command, options[name], value)]
+            with pytest.raises(click.UsageError, match=options[name].opts[-1]):
+                command.main(given, standalone_mode=False)
+    with pytest.raises(click.UsageError, match="--token is for a service"):
+        command.main(words(command, options["token"], "eight-or-more"), standalone_mode=False)
+
+
+def test_a_page_of_one_knowledge_base_is_refused() -> None:
+    for option in ("--limit=3", "--cursor=x"):
+        with pytest.raises(click.UsageError, match=option.partition("=")[0]):
+            main.commands["status"].main(["kb", option], standalone_mode=False)

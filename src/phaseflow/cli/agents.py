@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from phaseflow.cli import logs, options
+from phaseflow.cli import logs, options, server_options
 from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.cli.parameters import FOLDER
 from phaseflow.cli.place import Place
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     help="Sources must be inside this folder. Repeatable; default the current directory.",
 )
 @options.allow_private
-@options.server
+@server_options.server
 @options.common
 @options.verbose
 def mcp(

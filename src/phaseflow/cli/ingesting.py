@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from phaseflow.cli import logs, options, worker_options
+from phaseflow.cli import logs, options, server_options, worker_options
 from phaseflow.cli.documents import retry_here
 from phaseflow.cli.exit_codes import run
 from phaseflow.cli.foreground import Foreground
 from phaseflow.cli.ingest_wanted import Wanted
 from phaseflow.cli.parameters import GLOB, KB, NAME
 from phaseflow.cli.place import Place
-from phaseflow.cli.remote_ingest import RemoteIngest, refuse_what_the_service_decides
+from phaseflow.cli.remote_ingest import RemoteIngest
 from phaseflow.cli.server_mode import through_server
 from phaseflow.cli.sources import source_of
 from phaseflow.domain.vocabulary import Action, JobPhase
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @options.keep_vectors
 @worker_options.workers
 @click.option("--push", is_flag=True, help="With --server: send the files even if the service could read the folder.")
-@options.server
+@server_options.server
 @options.common
 @options.verbose
 def ingest(
@@ -80,7 +80,6 @@ def ingest(
     chosen = wanted.settings.over(None)  # a usage error should not wait for the database
     logs.set_up(verbosity)
     if server:
-        refuse_what_the_service_decides(click.get_current_context(), ("allow_private", "keep_vectors", "workers"))
         place = Place(db, server, token)
         run(lambda: RemoteIngest(place, wanted, as_json, push).run())
     if push:
@@ -93,7 +92,7 @@ def ingest(
 @click.command()
 @click.argument("kb", type=KB)
 @click.option("--phase", type=options.PHASE, help="Only this phase.")
-@options.server
+@server_options.server
 @options.allow_private
 @worker_options.workers
 @options.common
@@ -111,7 +110,6 @@ def resume(
     """Resume the paused job of KB exactly where it stopped."""
     logs.set_up(verbosity)
     if server:
-        refuse_what_the_service_decides(click.get_current_context(), ("allow_private", "workers"))
         through_server(server, token, Action.RESUME, kb, phase, as_json)
 
     async def check(reader: "Reader") -> None:
@@ -127,7 +125,7 @@ def resume(
 @click.command()
 @click.argument("kb", type=KB)
 @click.argument("uri", type=NAME, required=False)
-@options.server
+@server_options.server
 @options.allow_private
 @worker_options.workers
 @options.common
@@ -145,8 +143,6 @@ def retry(
     """Continue the failed job of KB: retry what failed, keep finished work. With URI: load one document anew, even if
     it is unchanged; one that was skipped is taken in again."""
     logs.set_up(verbosity)
-    if server:
-        refuse_what_the_service_decides(click.get_current_context(), ("allow_private", "workers"))
     if uri is not None:
         run(lambda: retry_here(Place(db, server, token), as_json, kb, uri, allow_private))
     if server:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from phaseflow.cli.parameters import FILE, NAME, PRIVATE_HOST, SERVER, TOKEN, Number
+from phaseflow.cli.parameters import FILE, NAME, PRIVATE_HOST, Number
 from phaseflow.domain.vocabulary import JobPhase
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _all(*options: Callable[[Callable[P, R]], Callable[P, R]]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def together(*options: Callable[[Callable[P, R]], Callable[P, R]]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Several options as one decorator."""
+
     def decorate(command: Callable[P, R]) -> Callable[P, R]:
         for option in reversed(options):
             command = option(command)
@@ -77,7 +79,7 @@ def check_servers(settings: "Settings | None") -> None:
 
 def common(command: Callable[P, R]) -> Callable[P, R]:
     """--db, --json and --index-server, which every command takes."""
-    return _all(
+    return together(
         click.option(
             "--db",
             type=FILE,
@@ -105,36 +107,12 @@ def verbose(command: Callable[P, R]) -> Callable[P, R]:
 
 def one_page(command: Callable[P, R]) -> Callable[P, R]:
     """--limit and --cursor of a list."""
-    return _all(
+    return together(
         click.option(
             "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Maximum number of items."
         ),
         click.option("--cursor", type=NAME, help="The next_cursor of the previous page."),
     )(command)
-
-
-def server(command: Callable[P, R]) -> Callable[P, R]:
-    """--server and --token, to act through a running service."""
-    return _all(
-        click.option(
-            "--server",
-            type=SERVER,
-            metavar="URL",
-            envvar="PHASEFLOW_SERVER",
-            help="Use a running phaseflow serve (or PHASEFLOW_SERVER).",
-        ),
-        click.option("--token", type=TOKEN, envvar="PHASEFLOW_TOKEN", help="The server's token (or PHASEFLOW_TOKEN)."),
-    )(command)
-
-
-def no_server(why: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """--server, for the command that is the service: refused, with the reason. The environment is for the others."""
-
-    def refuse(_: click.Context, __: click.Parameter, url: str | None) -> None:
-        if url is not None:
-            raise click.UsageError(why)
-
-    return click.option("--server", metavar="URL", expose_value=False, callback=refuse, help=f"Refused: {why}.")
 
 
 def allow_private(command: Callable[P, R]) -> Callable[P, R]:
@@ -163,7 +141,7 @@ def keep_vectors(command: Callable[P, R]) -> Callable[P, R]:
 
 def settings(command: Callable[P, R]) -> Callable[P, R]:
     """The settings of a KB, as options."""
-    return _all(
+    return together(
         click.option("--chunk-size", type=click.IntRange(1, 100_000), help="Maximum number of characters in a chunk."),
         click.option(
             "--chunk-overlap", type=click.IntRange(0, 100_000), help="Characters that neighbouring chunks share."

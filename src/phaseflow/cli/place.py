@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phaseflow.cli import options
+from phaseflow.cli import options, server_options
 from phaseflow.domain.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def anywhere(command: Callable[..., Any]) -> Callable[..., Any]:
     def placed(*, db: Path, server: str | None, token: str | None, **given: Any) -> Any:
         return command(place=Place(db, server, token), **given)
 
-    return options.server(options.common(placed))
+    return server_options.server(options.common(placed))
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from phaseflow.cli.next_command import next_command
 from phaseflow.cli.parameters import KB, NAME, QUERY, Number
 from phaseflow.cli.place import Place, anywhere
 from phaseflow.cli.plain_text import cell, one_line
+from phaseflow.cli.server_options import refuse
 from phaseflow.cli.terminal import answer, answer_text, draw, pour, say
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import InvalidRequest
@@ -37,6 +38,8 @@ _PASSAGE_CHARACTERS = 2_000
 @options.one_page
 def status(kb: str | None, place: Place, as_json: bool, limit: int, cursor: str | None) -> None:
     """The latest job of KB, phase by phase; without KB, all knowledge bases."""
+    if kb is not None:
+        refuse(("limit", "cursor"), "{} is for the list of all knowledge bases; leave it or KB out")
     run(lambda: list_kbs(place, as_json, limit, cursor) if kb is None else _one_kb(place, as_json, kb))
 
 

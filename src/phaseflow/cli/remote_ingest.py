@@ -6,8 +6,6 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import click
-
 from phaseflow.cli.exit_codes import Exit
 from phaseflow.cli.ingest_wanted import Wanted
 from phaseflow.cli.kb_sources import names_files, with_source
@@ -183,11 +181,3 @@ async def _as_it_is_there(client: "Client", source: FolderSource, present: "Mapp
     except (SourceNotAllowed, InvalidRequest):
         return source  # it cannot be read there
     return source
-
-
-def refuse_what_the_service_decides(context: click.Context, names: tuple[str, ...]) -> None:
-    """Raise click.UsageError for an option on the command line that belongs to the service."""
-    for name in names:
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            option = f"--{name.replace('_', '-')}"
-            raise click.UsageError(f"{option} is the service's to say; give it to phaseflow serve")

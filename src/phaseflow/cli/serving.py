@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from phaseflow.cli import logs, options, streams, worker_options
+from phaseflow.cli import logs, options, server_options, streams, worker_options
 from phaseflow.cli.exit_codes import Exit, complain, run
 from phaseflow.cli.parameters import FOLDER, HOST_NAME
 from phaseflow.cli.terminal import answer_text, say
@@ -39,7 +39,7 @@ _OPTIONS = frozenset(
 @options.keep_vectors
 @worker_options.workers
 @options.settings
-@options.no_server("serve is the service itself; leave --server out")
+@server_options.no_server("serve is the service itself; leave --server out")
 @options.common
 @options.verbose
 def serve(

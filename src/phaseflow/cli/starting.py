@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from phaseflow.cli import logs, options, worker_options
+from phaseflow.cli import logs, options, server_options, worker_options
 from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.cli.foreground import Foreground
 from phaseflow.cli.parameters import KB
 from phaseflow.cli.place import Place, existing
 from phaseflow.cli.remote_foreground import RemoteForeground
-from phaseflow.cli.remote_ingest import refuse_what_the_service_decides
 from phaseflow.domain.errors import JobConflict
 from phaseflow.domain.vocabulary import Action, JobPhase
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--hold", type=options.PHASE, multiple=True, help="A phase that starts paused. Repeatable.")
 @options.allow_private
 @worker_options.workers
-@options.server
+@server_options.server
 @options.common
 @options.verbose
 def start(
@@ -48,7 +47,6 @@ def start(
     """
     logs.set_up(verbosity)
     if server:
-        refuse_what_the_service_decides(click.get_current_context(), ("allow_private", "workers"))
 
         async def begin_there(client: "Client") -> Exit:
             await client.start(kb, full=full, hold=list(hold), allow_deletes=allow_deletes)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from phaseflow.cli import logs, options
+from phaseflow.cli import logs, options, server_options
 from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.cli.parameters import FILE
 from phaseflow.cli.place import Place, anywhere, existing
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@options.server
+@server_options.server
 @options.keep_vectors
 @options.common
 @options.verbose

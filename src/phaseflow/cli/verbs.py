@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from phaseflow.cli import logs, options
+from phaseflow.cli import logs, options, server_options
 from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.cli.parameters import KB
 from phaseflow.cli.place import existing
@@ -15,7 +15,7 @@ from phaseflow.domain.vocabulary import Action, JobPhase
 @click.command()
 @click.argument("kb", type=KB)
 @click.option("--phase", type=options.PHASE, help="Only this phase.")
-@options.server
+@server_options.server
 @options.common
 @options.verbose
 def pause(
@@ -36,7 +36,7 @@ def pause(
 
 @click.command()
 @click.argument("kb", type=KB)
-@options.server
+@server_options.server
 @options.common
 @options.verbose
 def cancel(kb: str, server: str | None, token: str | None, db: Path, as_json: bool, verbosity: int) -> None:
