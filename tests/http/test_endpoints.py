@@ -16,6 +16,8 @@ from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.status import as_json
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits, stream_hub
+from phaseflow.http.app import ENDPOINTS
+from phaseflow.http.endpoint import Endpoint
 from phaseflow.store.session import READERS
 from phaseflow.store.transaction import Transaction
 from tests.http.service import Service, documents, pass_through, serving, until
@@ -428,3 +430,35 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault_of_the
         return 'status="408"' in metrics
 
     await until(noted)
+
+
+async def test_a_parameter_that_nobody_reads_is_refused(service: Service) -> None:
+    """A filter that is misspelt would let everything through."""
+    for path, given, field in (
+        (
+            "/kb/waf/search?q=x&filtre={}",
+            "is not a parameter here; this address takes q, limit, filter, mode",
+            "filtre",
+        ),
+        ("/kb/waf/search?q=x&q=y", "is given more than once", "q"),
+        ("/kb/waf/documents?state=failed", "takes limit, cursor, q, status, source", "state"),
+        ("/kb?kb_id=waf", "takes limit, cursor", "kb_id"),
+        ("/kb/waf?limit=1", "takes no parameters", "limit"),
+        ("/events?documents=true", "takes log_ids, last_event_id", "documents"),
+    ):
+        answer = await service.http.get(f"/api/ingestion{path}")
+        assert (answer.status_code, answer.json()["field"]) == (422, field)
+        assert given in answer.json()["detail"]
+    assert (await service.http.post(f"{KB}/waf/start?full=true")).status_code == 422
+    assert (await service.http.get("/healthz?probe=1")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [each for each in ENDPOINTS if each.path.startswith("/api/")],
+    ids=lambda each: f"{each.method} {each.path}",
+)
+async def test_no_endpoint_ignores_a_parameter(endpoint: Endpoint, service: Service) -> None:
+    path = re.sub(r"{\w+}", "x", endpoint.path)
+    answer = await service.http.request(endpoint.method, f"{path}?nonsense=1", json={})
+    assert (answer.status_code, answer.json()["field"]) == (422, "nonsense")

@@ -1,6 +1,6 @@
 """An endpoint is one declaration: its route, the check of its requests and its OpenAPI description come from it."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 from urllib.parse import parse_qsl
@@ -25,12 +25,15 @@ from phaseflow.http.problems import BodyInterrupted, BodyTooLarge, NotReady, Uns
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
+_API = "/api/"
+_SHOWN = 64
+"""Characters of an unknown name."""
 _BOUND = {"kb_id": "kb", "job_id": "job"}
 """Parameters of the path that stand in the log, under the names they have there."""
 
 
 class Parameters(BaseModel):
-    """What an endpoint takes from its path, its query and the headers named. What is unknown is ignored."""
+    """What an endpoint takes from its path, its query and the headers named."""
 
     model_config = ConfigDict(frozen=True)
     headers: ClassVar[frozenset[str]] = frozenset()
@@ -118,13 +121,32 @@ class Endpoint:
             state.hub.invalidate(kb_id)
         return Response(answer.value.model_dump_json(), answer.status, media_type=JSON)
 
+    @property
+    def is_strict(self) -> bool:
+        """Whether what it does not know in a query is refused. Elsewhere others decide what is sent: OpenAI's clients,
+        probes, Prometheus."""
+        return self.path.startswith(_API)
+
     def _checked_parameters(self, request: Request) -> Parameters:
         elsewhere = self.parameters.headers.union(self.path_names)
+        if self.is_strict:
+            self._check_names([name for name, _ in request.query_params.multi_items()], elsewhere)
         query = {name: value for name, value in request.query_params.items() if name not in elsewhere}
         try:
             return self.parameters.model_validate_strings(query | self._headers(request) | request.path_params)
         except ValidationError as error:
             raise _first_fault(error) from None
+
+    def _check_names(self, given: Sequence[str], elsewhere: Collection[str]) -> None:
+        """Raise InvalidRequest for what would be ignored: a filter that was misspelt would let everything through."""
+        known = [field.alias or name for name, field in self.parameters.model_fields.items()]
+        taken = [name for name in known if name not in elsewhere]
+        for name in given:
+            if name not in taken:
+                all_taken = f"takes {', '.join(taken)}" if taken else "takes no parameters"
+                raise InvalidRequest(name[:_SHOWN], f"is not a parameter here; this address {all_taken}")
+            if given.count(name) > 1:
+                raise InvalidRequest(name, "is given more than once; give it once")
 
     def _headers(self, request: Request) -> dict[str, str]:
         """The blanks round a value are no part of it (RFC 9110, 5.5); the server leaves those behind it on."""

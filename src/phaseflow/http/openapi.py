@@ -204,7 +204,7 @@ def _implied(endpoint: Endpoint, with_token: bool) -> Iterable[type[PhaseflowErr
         yield from (Unauthorized, LimitReached)
     if endpoint.body is not None or endpoint.takes_files:
         yield from (UnsupportedMediaType, BodyInterrupted)
-    if endpoint.body is not None or endpoint.parameters.model_fields:
+    if endpoint.body is not None or endpoint.parameters.model_fields or endpoint.is_strict:
         yield InvalidRequest
 
 
