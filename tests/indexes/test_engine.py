@@ -15,10 +15,12 @@ from phaseflow import FolderSource, NewDocument, PhaseFlow, Reader
 from phaseflow.actors import index_audit
 from phaseflow.components.indexes import IndexDocument, Space
 from phaseflow.domain.errors import (
+    ComponentUnavailable,
     DocumentError,
     IndexUnavailable,
     InvalidRequest,
     MissingExtra,
+    RateLimited,
 )
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.flow import outside_index
@@ -330,6 +332,47 @@ async def test_short_documents_move_together_and_long_ones_in_parts(
         assert sum(count for _, count in index._passages(Space(space, 0), 0, -1)) == chunks > 110
         assert index.calls["put"] == ceil(100 / 40) + ceil((chunks - 100) / 8)
     assert set(place.embedder.paid.values()) == {1}
+
+
+class _LateIndex(FileIndex):
+    """One that cannot be opened while ``error`` is set."""
+
+    error: Exception | None = None
+
+    async def open(self) -> None:
+        await super().open()
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.mark.parametrize("error", [IndexUnavailable("not up"), ConnectionRefusedError("no"), RateLimited("later")])
+async def test_a_job_waits_for_an_index_that_cannot_be_opened_yet(tmp_path: Path, error: Exception) -> None:
+    index = _LateIndex(tmp_path / "index.db")
+    index.error = error
+    place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
+    place.write("a", "b")
+    async with place.flow() as flow:
+        job = await flow.start("kb", FolderSource(str(place.docs)))
+        with anyio.fail_after(20):
+            async for status in job.watch():
+                if status.waiting_on == "index":
+                    break
+            assert status.metrics.embeddings_computed
+            index.error = None
+            assert (await job.wait()).status == "completed"
+        assert await all_found(flow) == {"a.md", "b.md"}
+
+
+async def test_a_job_does_not_wait_for_an_index_that_will_never_be_there(tmp_path: Path) -> None:
+    index = _LateIndex(tmp_path / "index.db")
+    index.error = ComponentUnavailable("no such index; make it")
+    place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
+    place.write("a")
+    async with place.flow() as flow:
+        with anyio.fail_after(20):
+            failed = await (await flow.start("kb", FolderSource(str(place.docs)))).wait()
+    assert (failed.status, failed.error) == ("failed", "no such index; make it")
+    assert not failed.metrics.embeddings_computed
 
 
 @pytest.mark.parametrize("error", [IndexUnavailable("it is down"), ConnectionResetError("gone")])

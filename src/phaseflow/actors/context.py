@@ -1,7 +1,7 @@
 """What the four actors of one run have in common: the store, the components, the rules."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from phaseflow.actors.single_flight import SingleFlight
@@ -24,6 +24,9 @@ from phaseflow.store.progress import Attempt, Done, PhaseProgress
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.write_request import Write
 
+OpenIndex = Callable[[], Awaitable[Index]]
+"""Opens an index at its first call. Raises TransientError while it cannot be reached: the next call tries again."""
+
 
 class PhaseFailed(PhaseflowError):
     """The phase cannot go on."""
@@ -34,13 +37,13 @@ class PhaseFailed(PhaseflowError):
 @dataclass(frozen=True, slots=True)
 class Components:
     """What does the work of one job. ``loaders`` has one for each source, by name; what they list has the uris of the
-    knowledge base. ``index`` None is the one inside the database, else that on ``index_server``. Its own: given by the
-    program."""
+    knowledge base. ``open_index`` None: the index is the one inside the database, else that on ``index_server``. Its
+    own: given by the program."""
 
     loaders: Mapping[str, Loader]
     chunker: Chunker
     embedder: EmbedderAdapter
-    index: Index | None = None
+    open_index: OpenIndex | None = None
     index_server: str | None = None
     index_losses: Losses = field(default_factory=Losses)
     working_on: Callable[[], str | None] | None = None

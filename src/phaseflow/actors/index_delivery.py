@@ -8,11 +8,11 @@ from typing import Final, TypeVar
 
 import anyio
 
-from phaseflow.actors.context import PhaseFailed, RunContext
+from phaseflow.actors.context import OpenIndex, PhaseFailed, RunContext
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.index_audit import IndexAudit, RefusedDocument, withdraw_refused
 from phaseflow.background_task import only_error
-from phaseflow.components.indexes import Index, IndexDocument, Space
+from phaseflow.components.indexes import IndexDocument, Space
 from phaseflow.components.indexes.registry import bounded
 from phaseflow.components.stored_vectors import read_all
 from phaseflow.domain.counting import counted
@@ -52,18 +52,18 @@ Refused = tuple[StagedDocument, FailedDocument]
 class IndexDelivery:
     """Brings the documents of one run to an index, in few calls, before the database makes them searchable.
 
-    ``place``: the index, the name of its server, and that of the space. ``spend`` counts a document that it refuses
-    while it is filled, and may raise.
+    ``place``: what opens the index, the name of its server, and that of the space. ``spend`` counts a document that it
+    refuses while it is filled, and may raise.
     """
 
     def __init__(
-        self, context: RunContext, gate: Gate, place: tuple[Index, str, str], spend: Callable[[str | None], None]
+        self, context: RunContext, gate: Gate, place: tuple[OpenIndex, str, str], spend: Callable[[str | None], None]
     ) -> None:
-        index, server, space = place
+        open_index, server, space = place
         self._spend = spend
         self._context = context
         self._gate = gate
-        self._index = index
+        self._open_index = open_index
         self._server = server
         self._name = space
         self._created = False
@@ -115,10 +115,11 @@ class IndexDelivery:
         found = [_index_document(d, first, vectors) for (d, first), vectors in zip(parts, packed, strict=True)]
         space = Space(self._name, found[0].vectors.shape[1])
         failpoints.hit("indexing.putting")
+        index = await self._open_index()
         if not self._created:
-            await self._call(self._index.create(space))
+            await self._call(index.create(space))
             self._created = True
-        await self._call(self._index.put(space, found))
+        await self._call(index.put(space, found))
 
     async def fill(self) -> None:
         """Put all that search sees of the index version and the index lacks, from the stored vectors. Raises
@@ -126,8 +127,8 @@ class IndexDelivery:
         space = await self._space()
         if space is None or space.dimension is None:
             return
-        losses = self._context.plan.components.index_losses
-        audit = IndexAudit(self._context.database, self._index, space, lambda: self._telling(audit), self._spend)
+        losses, index = self._context.plan.components.index_losses, await self._open_index()
+        audit = IndexAudit(self._context.database, index, space, lambda: self._telling(audit), self._spend)
         await audit.run()
         if audit.refused and not audit.put:
             raise PhaseFailed(f"the index takes no document; {audit.refused[-1][1].error}")
@@ -161,7 +162,8 @@ class IndexDelivery:
             return
         space = Space(found.name, found.dimension)
         async with self._gate:
-            is_ready = await self._until_closed(lambda: self._index.ready(space))
+            index = await self._open_index()
+            is_ready = await self._until_closed(lambda: index.ready(space))
         if not is_ready:
             await self.make_ready()
 
@@ -194,7 +196,7 @@ class IndexDelivery:
             return
         failpoints.hit("index.removing")
         try:
-            await self._call(self._index.remove(Space(self._name, 0), waiting.document_ids))
+            await self._call((await self._open_index()).remove(Space(self._name, 0), waiting.document_ids))
         except ComponentError as error:
             get_logger().warning("the index cannot remove documents", index=self._server, error=str(error))
             self._rests_until = anyio.current_time() + REST_S

@@ -93,10 +93,10 @@ class IndexingActor(Actor):
 
     def _make_delivery(self) -> IndexDelivery | None:
         plan = self.context.plan
-        index, server = plan.components.index, plan.components.index_server
-        if index is None or server is None or plan.space is None:
+        open_index, server = plan.components.open_index, plan.components.index_server
+        if open_index is None or server is None or plan.space is None:
             return None
-        return IndexDelivery(self.context, self.gate, (index, server, plan.space), self.spend)
+        return IndexDelivery(self.context, self.gate, (open_index, server, plan.space), self.spend)
 
     async def _bring_up_to_date(self) -> None:
         """Before the first document: what search sees moves to another index, if it is to. And what the index has lost

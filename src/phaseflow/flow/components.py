@@ -7,7 +7,7 @@ formats and embedders are imported.
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,9 @@ from phaseflow.components.indexes import INDEX_CALLS, Index
 from phaseflow.components.indexes.registry import Indexes
 from phaseflow.components.indexes.servers import IndexServers
 from phaseflow.components.protocols import LOADER_CALLS, Chunker, Loader, TextSplitter, check_calls
-from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest, MissingExtra, WorkersDown
+from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest, MissingExtra, TransientError, WorkersDown
 from phaseflow.domain.indexed_with import OWN_INDEX, CustomComponent, IndexedWith
+from phaseflow.domain.log import get_logger
 from phaseflow.domain.settings import PostgresIndexSettings, Settings
 from phaseflow.domain.workers import CHOICES, VARIABLE, RayCluster, parse_workers
 from phaseflow.flow.inputs import Source
@@ -28,7 +29,7 @@ from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 
 if TYPE_CHECKING:
-    from phaseflow.actors.context import Components
+    from phaseflow.actors.context import Components, OpenIndex
     from phaseflow.components.embedders import EmbedderAccess, EmbedderAdapter
     from phaseflow.components.uploads import Uploads
     from phaseflow.components.workers.pool import ExtractionPool
@@ -141,12 +142,21 @@ class ComponentFactory:
                 working_on=None if recognising is None else recognising.progress.words,
                 chunker=self._chunker or MarkdownChunker(settings.chunk_size, settings.chunk_overlap),
                 embedder=await self._embedder_for(settings),
-                index=None if server is None else await self.indexes.get(server),
+                open_index=None if server is None else await self._opening(server),
                 index_server=server,
                 index_losses=self.indexes.losses,
                 has_own_chunker=self._chunker is not None,
                 has_own_embedder=self._embedder is not None,
             )
+
+    async def _opening(self, server: str) -> "OpenIndex":
+        """What opens an index for a run. One that cannot be reached now is waited for where it is needed: what comes
+        before can be done without it. Raises ComponentUnavailable where it will never be there."""
+        try:
+            await self.indexes.get(server)
+        except TransientError as error:
+            get_logger().warning("the index cannot be opened yet", index=server, error=str(error))
+        return partial(self.indexes.get, server)
 
     async def _recognising(self) -> "RecognisingPool":
         """What reads documents where text is to be recognised. Raises ComponentUnavailable without the extra."""
