@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIServer
 
+import anyio
+import anyio.to_thread
 import pytest
 from dulwich.objects import Blob, Commit, Tag, Tree
 from dulwich.repo import Repo
@@ -158,6 +160,33 @@ async def test_a_second_job_reads_only_blobs_that_are_new(
         assert "something else" in await flow.document_text("kb", "docs/guide.md")
         await flow.delete_kb("kb")
         assert list((tmp_path / "kb.db.repositories").iterdir()) == []
+
+
+async def test_a_pause_does_not_wait_for_a_fetch(
+    made: Made, served: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.commit(FILES)
+    asked, may_answer, opened = threading.Event(), threading.Event(), DictBackend.open_repository
+
+    def hanging(self: DictBackend, path: str) -> Any:
+        asked.set()
+        may_answer.wait(20)
+        return opened(self, path)
+
+    monkeypatch.setattr(DictBackend, "open_repository", hanging)
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        try:
+            job = await flow.start("kb", f"git+{served[0]}")
+            assert await anyio.to_thread.run_sync(asked.wait, 10)
+            with anyio.fail_after(10):
+                await flow.pause("kb")
+                assert (await job.wait_until_idle()).status == "paused"
+        finally:
+            may_answer.set()
+        await flow.resume("kb")
+        with anyio.fail_after(20):
+            final = await job.wait()
+    assert (final.status, final.metrics.documents_loaded) == ("completed", 3)
 
 
 @pytest.mark.parametrize("ref", ["old", "v1", "refs/heads/old", None, "commit"])

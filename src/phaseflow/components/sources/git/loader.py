@@ -45,6 +45,7 @@ class GitLoader:
     """
 
     in_flight = 4
+    drops_reads = True
 
     def __init__(
         self,
