@@ -8,6 +8,7 @@ import itertools
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
@@ -31,6 +32,7 @@ from phaseflow.store import fields, passages
 from phaseflow.store.knowledge_bases import name_of
 from phaseflow.store.passages import Found, Scope, SearchablePassages
 from phaseflow.store.postings import WordIndex
+from phaseflow.store.read_ahead import reading_ahead
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.word_table import Table, WordTable
 
@@ -89,6 +91,10 @@ class EmbeddedIndex:
 
     def search(self, tx: Transaction, scope: Scope, search_revision: int, request: Request) -> list[SearchHit]:
         """The best passages in the snapshot ``tx`` sees, best first, each text once."""
+        with nullcontext() if self._passages.has(scope.kb_key) else reading_ahead(tx, scope.kb_key):
+            return self._search(tx, scope, search_revision, request)
+
+    def _search(self, tx: Transaction, scope: Scope, search_revision: int, request: Request) -> list[SearchHit]:
         known = self._passages.get(tx, scope, search_revision, lambda old: updated_passages(tx, scope, old))
         if not len(known.ids):
             return []

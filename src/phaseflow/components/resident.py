@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1 << 30
 """Of all knowledge bases together: those that were not searched for longest go. The one that is searched is kept."""
-
 BATCH = 1024
 """Vectors read in one statement."""
 MOST_EXACT = 50_000
@@ -133,6 +132,10 @@ class Resident(Generic[T]):
             while size > most_bytes and len(self._kept) > 1:
                 size -= self._kept.popitem(last=False)[1][1].size
             return known
+
+    def has(self, kb_key: str) -> bool:
+        """Whether anything is kept of a knowledge base."""
+        return kb_key in self._kept
 
     def forget(self, kb_key: str) -> None:
         """Drop what is kept of a knowledge base."""

@@ -4,7 +4,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SQLITE_MAGIC = b"SQLite format 3\x00"
@@ -17,7 +17,7 @@ _guard = threading.Lock()
 _connections: Counter[_Inode] = Counter()
 """Of this process: how many connections each file has."""
 _to_close: dict[_Inode, list[int]] = {}
-"""Descriptors that nobody needs any more, closed with the last connection to their file."""
+"""Descriptors to be closed with the last connection to their file: nobody needs them any more, or only as long."""
 
 
 class OpenFile:
@@ -103,6 +103,19 @@ def connected(path: Path) -> Iterator[None]:
                 del _connections[inode]
                 for fd in _to_close.pop(inode, []):
                     os.close(fd)
+
+
+def descriptor(path: Path) -> int | None:
+    """One of a file, for as long as this process has a connection to it; None without one, or where it cannot be
+    opened."""
+    with _guard, suppress(OSError):
+        inode = _inode(path)
+        if inode not in _connections:
+            return None
+        if inode not in _to_close:
+            _to_close[inode] = [os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))]
+        return _to_close[inode][0]
+    return None
 
 
 def may_be_open(path: Path) -> bool:
