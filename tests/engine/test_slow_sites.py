@@ -11,6 +11,7 @@ from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from phaseflow import GuardPolicy, JobStatus, PhaseFlow, Policies, RetryPolicy, WebSource
+from phaseflow.actors import document_reading, loading_limits
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.components.protocols import Document, Entry, Skipped
 from phaseflow.components.sources.web import Limits, WebLoader
@@ -260,3 +261,31 @@ async def test_a_page_that_is_given_up_says_after_how_many_attempts(database: Pa
         failures = (await flow.failures("kb")).items
     assert [one.error for one in failures] == [f"{url}/500 answered 500; gave up after 3 attempts"]
     assert site.asked["/500"] == 3
+
+
+async def test_pages_that_hang_have_both_their_tries_before_one_that_is_always_refused_pauses_the_job(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading_limits, "MOST_S", 0.05)
+    monkeypatch.setattr(document_reading, "AFTER_OTHERS_S", 0.0)
+    site = Dripping()
+    names = [f"/{number}" for number in range(5)]
+    site.answers = {"/": page("/refused", *names)} | dict.fromkeys(names, ENDLESS)
+    site.answers["/refused"] = b"HTTP/1.1 429 Slow down\r\nContent-Length: 0\r\n\r\n"
+    site.drips = set(names)
+    policies = Policies(guard=GuardPolicy(rate_limited_s=TOTAL_S), retry=RetryPolicy(first_s=0.01, most_s=1))
+    async with (
+        site.serving() as url,
+        loader(url) as web,
+        PhaseFlow(database, loader=web, embedder=CountingEmbedder(), policies=policies) as flow,
+    ):
+        await flow.start("kb")
+        for _ in range(2):
+            paused = await until(flow, lambda s: s.status is JobStatus.PAUSED)
+            assert "answers only with rate limits" in paused.message
+            assert {(one.uri, one.code) for one in (await flow.failures("kb")).items} == {
+                (url + name, "too_slow") for name in names
+            }
+            await flow.resume("kb")
+            await until(flow, lambda s: s.status is JobStatus.RUNNING)
+    assert {site.asked[name] for name in names} == {2}, "what has failed is not tried anew"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from phaseflow.actors.context import RunContext
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.loading_limits import LoadingLimits
-from phaseflow.actors.put_aside import PutAside
+from phaseflow.actors.put_aside import PutAside, Tries
 from phaseflow.components.contained import contained
 from phaseflow.components.loader_answers import checked_document
 from phaseflow.components.protocols import Document, Entry, Known, Loader, Skipped, Unchanged
@@ -79,7 +79,11 @@ class DocumentReader:
         if entry.is_skipped:
             self._aside.settle(entry.id)
             return LeftOut()
-        tries, down = self._aside.tries(entry.id), 0
+        with self._aside.trying(entry.id) as tries:
+            return await self._try(entry, tries)
+
+    async def _try(self, entry: ListedEntry, tries: Tries) -> Outcome | None:
+        down = 0
         while self._gate.is_open:  # asked, not entered: the page is inside the gate already
             try:
                 outcome = await self._load(entry)
@@ -90,7 +94,9 @@ class DocumentReader:
                 tries.limited += is_own
                 if not getattr(self._loader, "follows_links", False):
                     await self._wait_out(error, tries.limited)
-                elif not self._pause_if(self._limits.why_pause(error)):
+                elif not self._pause_if(
+                    self._limits.why_pause(error, awaits_others=self._aside.awaits_others(entry.id))
+                ):
                     # A site keeps its own pace. What it has no room for waits beside the others, and those that were
                     # not asked meanwhile go first: it may be this page alone that is refused, for ever.
                     room_s = self._limits.wait_s(error, tries.limited) + (AFTER_OTHERS_S if is_own else 0)

@@ -60,13 +60,18 @@ class LoadingLimits:
         """Seconds until a page that was rate limited ``times`` times is asked for again; never less than asked for."""
         return max(error.retry_after_s or 0.0, min(MOST_S, FIRST_S * 2.0 ** min(times - 1, 10)))
 
-    def why_pause(self, error: RateLimited) -> str | None:
-        """Why the phase should pause, or None. A wait that the site asked for is waited out first."""
+    def why_pause(self, error: RateLimited, *, awaits_others: bool = False) -> str | None:
+        """Why the phase should pause, or None. A wait that the site asked for is waited out first. ``awaits_others``:
+        so is what else it was asked for, without being refused: that may yet be answered, or fail."""
         now, asked_s = self._clock(), error.retry_after_s or 0.0
         self._since = now if self._since is None else self._since
         since_s, waited_out_s = now - self._since, self._asked_s
         self._asked_s = max(self._asked_s, asked_s)
-        if self._most_s is None or (since_s < self._most_s + waited_out_s and asked_s <= LONGEST_WAIT_S):
+        if (
+            self._most_s is None
+            or awaits_others
+            or (since_s < self._most_s + waited_out_s and asked_s <= LONGEST_WAIT_S)
+        ):
             return None
         why = f"and asks to wait for {asked_s / 3600:.0f} hours" if asked_s > LONGEST_WAIT_S else f"for {since_s:.0f} s"
         self.forget()

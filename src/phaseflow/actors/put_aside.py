@@ -1,6 +1,7 @@
 """Documents of a source that failed for now: each is tried again when its time has come, and the others go on."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 
@@ -36,10 +37,7 @@ class PutAside:
         self._limits = limits
         self._few = few
         self._tries: dict[int, Tries] = {}
-
-    def tries(self, entry_id: int) -> Tries:
-        """What is known of a document, or the beginning of its first attempt."""
-        return self._tries.get(entry_id) or Tries(self._limits.now())
+        self._under_way: dict[int, Tries] = {}
 
     def put(self, entry_id: int, tries: Tries, wait_s: float) -> None:
         """Let a document wait for its next attempt."""
@@ -55,6 +53,25 @@ class PutAside:
     def settle(self, entry_id: int) -> None:
         """A document has its outcome."""
         self._tries.pop(entry_id, None)
+
+    def tries(self, entry_id: int) -> Tries:
+        """What is known of a document, or the beginning of its first attempt."""
+        return self._tries.get(entry_id) or Tries(self._limits.now())
+
+    @contextmanager
+    def trying(self, entry_id: int) -> Iterator[Tries]:
+        """An attempt at a document, for the length of the block."""
+        tries = self._under_way[entry_id] = self.tries(entry_id)
+        try:
+            yield tries
+        finally:
+            del self._under_way[entry_id]
+
+    def awaits_others(self, entry_id: int) -> bool:
+        """Whether any document but this one is being tried, or waits for that, and was not refused for want of room
+        the last time."""
+        known = self._tries | self._under_way
+        return any(tries.reason is WaitingOn.RETRY for key, tries in known.items() if key != entry_id)
 
     def drop(self, entry_ids: Collection[int]) -> None:
         """These documents need no further attempt."""
