@@ -1,3 +1,4 @@
+import asyncio
 import shutil
 import socket
 import ssl
@@ -7,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from phaseflow.components.protocols import Document, Entry, Skipped
 from phaseflow.components.sources.web import AddressPolicy, check_source
@@ -203,3 +205,16 @@ def certificate(folder: Path, name: str) -> Path:
     files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
     subprocess.run([*command, *names, *files], check=True, capture_output=True)
     return folder / "cert.pem"
+
+
+async def test_a_thread_asks_the_loop_and_is_told_what_is_refused() -> None:
+    here = asyncio.get_running_loop()
+
+    async def resolver(host: str, port: int) -> list[str]:
+        assert asyncio.get_running_loop() is here
+        return ["8.8.8.8" if host == "open.test" else "10.0.0.1"]
+
+    ask = AddressPolicy(resolver=resolver).for_threads(5)
+    assert await to_thread.run_sync(ask, "open.test", 80) == ["8.8.8.8"]
+    with pytest.raises(SourceNotAllowed, match=r"inside\.test has the address"):
+        await to_thread.run_sync(ask, "inside.test", 80)

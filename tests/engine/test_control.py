@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import anyio.to_thread
 import pytest
 
 from phaseflow import (
+    Action,
     BudgetPolicy,
     GuardPolicy,
     Job,
@@ -486,10 +488,42 @@ async def test_a_budget_of_characters_pauses_embedding_and_each_resume_allows_as
             assert settled.allowed_actions == ["resume", "cancel"]
             assert "budget of 8,000 characters" in settled.message
             assert settled.phase_details[3].status in {PhaseStatus.PAUSED, PhaseStatus.NOT_STARTED}
+            calls = embedder.calls
             await flow.resume("kb")
-            await until(flow, lambda s: s.phase_details[2].status is not PhaseStatus.PAUSED)
+            await until(flow, partial(_has_called, embedder, calls))
         assert (await finished(job)).status is JobStatus.COMPLETED
     assert resumes > 1
+
+
+def _has_called(embedder: CountingEmbedder, calls: int, _: JobStatusResponse) -> bool:
+    return embedder.calls > calls
+
+
+async def test_what_a_call_sent_before_the_budget_ended_takes_nothing_from_the_next(
+    folder: Path, database: Path
+) -> None:
+    embedder = CountingEmbedder()
+    embedder.close()
+    policies = Policies(guard=GuardPolicy(characters=5000))  # one batch of four passages, and no second
+    async with PhaseFlow(database, embedder=embedder, policies=policies) as flow:
+        job = await flow.start("kb", folder)
+        with anyio.fail_after(10):
+            await embedder.until_called()
+        # The second batch has met the end of the budget while the first is at the server.
+        await until(flow, lambda s: s.requested is Action.PAUSE)
+        embedder.gate.set()
+        held = 0
+        with anyio.fail_after(10):
+            async for told in flow.transitions(kb_id="kb"):
+                if (told.phase, told.to_status) == (JobPhase.EMBEDDING, "paused"):
+                    held += 1
+                    assert "budget of 5,000 characters" in (told.reason or "")
+                    assert embedder.calls == held
+                    if held == 3:
+                        break
+                    await flow.resume("kb")
+        await flow.cancel("kb")
+        await finished(job)
 
 
 async def test_a_stop_gives_no_new_budget(folder: Path, database: Path) -> None:

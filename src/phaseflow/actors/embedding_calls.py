@@ -35,6 +35,14 @@ class Spent:
     seconds: float = 0.0
 
 
+@dataclass(slots=True)
+class _Budget:
+    """Characters of one allowance: ``sent`` and answered, and ``reserved`` by the calls under way."""
+
+    sent: int = 0
+    reserved: int = 0
+
+
 class _Slot:
     """One of the calls that may be under way at once. It is free again with the answer, not when that is stored."""
 
@@ -74,8 +82,7 @@ class EmbeddingCalls:
         self._throttle = self._embedder.throttle
         self._throttle.forget_backoff()
         self._limited_since: float | None = None
-        self._sent = context.plan.characters_sent
-        self._reserved = 0
+        self._budget = _Budget(sent=context.plan.characters_sent)
         self._claims_ended = 0
         self._others_ended = context.single_flight.ended
         self._answered: OrderedDict[bytes, None] = OrderedDict()
@@ -163,29 +170,35 @@ class EmbeddingCalls:
         """One attempt, unless the guard forbids it; then the phase is held, and the gate closed."""
         most = self._context.plan.policies.guard.characters
         size = sum(len(chunk.text) for chunk in chunks)
-        if most is not None and self._sent + self._reserved + size > most and (self._sent or self._reserved):
-            self._sent = 0  # beyond the gate is only who has been resumed
+        budget = self._budget
+        used = budget.sent + budget.reserved
+        if most is not None and used and used + size > most:
+            # Beyond the gate is only who has been resumed. An object of its own for each allowance, since calls of this
+            # one may still be under way: counted in the next, they could use it up before anything is sent.
+            self._budget = _Budget()
             self._hold(f"the budget of {counted(most, 'character')} is used up; resume to go on for as many again")
             return []
         # Reserved before the call and counted after it: calls run side by side, and all of them together must stay
         # within the budget, not each of them.
-        self._reserved += size
+        budget.reserved += size
         try:
-            return await self._ask_and_store(chunks, slot)
+            return await self._ask_and_store(chunks, slot, budget)
         finally:
-            self._reserved -= size
+            budget.reserved -= size
 
-    async def _ask_and_store(self, chunks: Sequence[Chunk], slot: _Slot) -> list[Claim]:
+    async def _ask_and_store(self, chunks: Sequence[Chunk], slot: _Slot, budget: _Budget) -> list[Claim]:
         """One call for the texts that nobody has; the claims of other jobs that embed some of them right now."""
         texts = {chunk.text_hash: chunk.text for chunk in chunks}
         with self._context.single_flight.claim(self._context.plan.model, texts) as (claimed, others):
             try:
-                await self._ask_what_is_new(texts, claimed, slot)
+                await self._ask_what_is_new(texts, claimed, slot, budget)
             finally:
                 self._claims_ended += 1
             return others
 
-    async def _ask_what_is_new(self, texts: dict[bytes, str], claimed: Sequence[bytes], slot: _Slot) -> None:
+    async def _ask_what_is_new(
+        self, texts: dict[bytes, str], claimed: Sequence[bytes], slot: _Slot, budget: _Budget
+    ) -> None:
         known: Set[bytes] = frozenset()
         # Looked up again inside the claim, if another job has embedded anything since this run began, or another batch
         # one of these texts: it may have been stored between the look-up of this batch and the claim. Only a text that
@@ -208,7 +221,7 @@ class EmbeddingCalls:
         finally:
             # Not with the answer: what is being stored is still reserved, and counting it twice would leave too little
             # of the budget for the call that begins meanwhile.
-            self._sent += result.characters
+            budget.sent += result.characters
 
     def _note_answered(self, hashes: Sequence[bytes]) -> None:
         self._answered.update(dict.fromkeys(hashes))

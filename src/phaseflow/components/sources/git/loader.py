@@ -12,7 +12,7 @@ import anyio
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
 from phaseflow.components.sources.git import refs
-from phaseflow.components.sources.git.places import client_for, local_path, open_local
+from phaseflow.components.sources.git.places import CONNECT_S, client_for, local_path, open_local
 from phaseflow.components.sources.git.repositories import FETCH_S, Fetch, Repositories, open_copy
 from phaseflow.components.sources.names import path_of, uri_of
 from phaseflow.components.sources.patterns import Globs
@@ -126,7 +126,8 @@ class GitLoader:
                 raise ComponentUnavailable(f"{error}; or name another repository") from error
 
     async def _fetch(self) -> tuple[Any, bytes]:
-        client, path = await _in_thread(partial(client_for, self._source.url, self._connection, self._policy))
+        addresses_of = None if self._policy is None else self._policy.for_threads(CONNECT_S)
+        client, path = await _in_thread(partial(client_for, self._source.url, self._connection, addresses_of))
         place = await _in_thread(partial(self._held.enter_context, self._repositories.using(self._source.url)))
         fetch = Fetch(client, path, self._source.ref, self._source.url)
         try:

@@ -7,10 +7,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from phaseflow.components.sources.remote.connections import NamedConnection
-from phaseflow.components.sources.web.ssrf import AddressPolicy
+from phaseflow.components.sources.web.ssrf import Addresses
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest, MissingExtra, SourceNotAllowed
 from phaseflow.domain.remote_sources import protocol_of
 
+CONNECT_S = 10.0
 PROTOCOLS = frozenset({"http", "https", "git", "ssh", "git+ssh"})
 
 
@@ -85,16 +86,16 @@ def _parts(repository: Any) -> list[Path]:
     return parts
 
 
-def client_for(url: str, connection: NamedConnection | None, policy: AddressPolicy | None) -> tuple[Any, str]:
+def client_for(url: str, connection: NamedConnection | None, addresses_of: Addresses | None) -> tuple[Any, str]:
     """What speaks to a repository elsewhere, and its path there."""
     from dulwich.client import get_transport_and_path_from_url
     from dulwich.config import ConfigDict
 
     options: dict[str, Any] = {}
-    if policy is not None:
+    if addresses_of is not None:
         from phaseflow.components.sources.git.guarded_pool import guarded_pool
 
-        options = {"pool_manager": guarded_pool(policy), "config": ConfigDict()}
+        options = {"pool_manager": guarded_pool(addresses_of), "config": ConfigDict()}
     if connection is not None:
         options |= {**connection.options, **connection.secrets()}
     try:

@@ -1,5 +1,6 @@
 """Which addresses may be connected to: public ones, and the private ones that were named."""
 
+import asyncio
 import ipaddress
 import re
 import socket
@@ -12,6 +13,8 @@ from phaseflow.components.sources.web.address import advice, host_and_port, norm
 from phaseflow.domain.errors import InvalidRequest, SourceNotAllowed
 from phaseflow.domain.settings import WebSource
 
+Addresses = Callable[[str, int], Sequence[str]]
+"""The addresses of a host and port that may be connected to. Raises SourceNotAllowed, and OSError when it has none."""
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Turns a host and a port into IP addresses. Raises OSError when there are none."""
 
@@ -76,6 +79,18 @@ class AddressPolicy:
             for address in found:
                 self.check(host, port, address)
         return found
+
+    def for_threads(self, wait_s: float) -> Addresses:
+        """The same for a thread that blocks, for at most ``wait_s``: the loop that this is called in resolves.
+
+        No loop of the thread's own: it would have to be begun and ended for each connection.
+        """
+        loop = asyncio.get_running_loop()
+
+        def addresses(host: str, port: int) -> Sequence[str]:
+            return asyncio.run_coroutine_threadsafe(self.addresses(host, port), loop).result(wait_s)
+
+        return addresses
 
     def check(self, host: str, port: int, address: str) -> None:
         """Raise SourceNotAllowed when this address of a host may not be connected to."""
