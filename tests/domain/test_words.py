@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phaseflow.domain.search_query import MOST_EXACT, how_exactly, is_name_of, loose_phrase, parsed, phrase
+from phaseflow.domain.search_query import (
+    MOST_EXACT,
+    how_exactly,
+    is_name_of,
+    loose_phrase,
+    other_spellings,
+    parsed,
+    phrase,
+)
 from phaseflow.domain.words import indexed_words, normalised
 from phaseflow.store.postings import TOKENIZE
 
@@ -169,6 +177,13 @@ def test_a_word_broken_at_the_end_of_a_line_is_found_whole_and_in_parts() -> Non
         ("猫 合同", ("合同",)),
         ('the so "called" words that a longer question has in quotes are not', ()),
         ("a paper...in Science—how and--why", ()),
+        ("»a b«, ‹c d› and ”e f” or ›g h‹", ("a b", "c d", "e f", "g h")),
+        ("‘l’ordre du jour’, ‚don’t‘ or ``a b''", ("l'ordre du jour", "don't", "a b")),
+        ("the hosts' file and the users' of the '80s don't", ()),
+        ('"the end of it." or "so,"', ("the end of it", "so")),
+        ("谁演唱了《金刀情侠》的主题曲", ("金刀情侠",)),
+        ("see § 3.2 Abs. 1 Satz 2 of it", ("§ 3.2 Abs. 1 Satz 2", "§ 3.2")),
+        ("is k8s or i18n in a B2B", ("k8s", "i18n", "B2B")),
     ],
 )
 def test_what_is_quoted_or_written_without_a_space_is_one_thing(query: str, exact: tuple[str, ...]) -> None:
@@ -187,6 +202,10 @@ def test_what_is_quoted_or_written_without_a_space_is_one_thing(query: str, exac
         ("a warming of approximately 3°C or 24% in the years of 2016-17 was found", (), ()),
         ("a defence\u2011in\u2011depth strategy", (), ("defence-in-depth",)),
         ("jets -dash papers flow/ of 97% or $12.50", ("-dash", "flow/", "97%", "$12.50"), ()),
+        ("what is the length in mm of that k8s thing and § 3 Abs. 1", ("§ 3 Abs. 1", "§ 3"), ()),
+        ("where is § 100h Abs. 1 Satz 1 in the law", ("§ 100h Abs. 1 Satz 1", "§ 100h"), ()),
+        ("O’Neill's rock’n’roll, Q.E.D. or e.g. l’État-major", (), ("O'Neill", "rock'n'roll", "Q.E.D", "État-major")),
+        ("Tesla'nın patentleri, qu'il l'ordre", (), ()),
     ],
 )
 def test_words_joined_in_a_sentence_may_be_one_thing(
@@ -212,6 +231,21 @@ def test_words_joined_in_a_sentence_may_be_one_thing(
 )
 def test_a_query_may_be_the_name_of_a_document(query: str, is_name: bool) -> None:
     assert is_name_of(query, "Pausing jobs", "the/guide/Pause.md") == is_name
+
+
+@pytest.mark.parametrize(
+    ("query", "uri", "spelt"),
+    [
+        ("user guide 2", "the/UserGuide2.md", "userguide2"),
+        ("UserGuide", "user_guide.md", "User Guide"),
+        ("PDFReader", "pdf-reader.txt", "PDF Reader"),
+        ("donau dampfschiff", "Donaudampfschiff.txt", "donaudampfschiff"),
+    ],
+)
+def test_a_name_may_be_written_in_one_word_or_in_several(query: str, uri: str, spelt: str) -> None:
+    assert is_name_of(query, "Another title", uri)
+    assert spelt in other_spellings(query)
+    assert other_spellings("one two three four five six seven") == other_spellings("如何 暂停") == []
 
 
 @given(st.text(max_size=60))

@@ -96,8 +96,10 @@ async def test_a_document_is_found_by_its_title_and_by_its_name(tmp_path: Path) 
     documents = {f"{n}.md": f"# Page {n}\n\n{body * 30}" for n in range(8)}
     documents["a.md"] = f"# Walrus lantern guide\n\n{body * 30}"
     documents["deep/ember_falcon.md"] = f"# Page\n\n{body * 30}"
-    title, name = await searched(tmp_path, documents, "walrus lantern", "ember falcon")
-    assert (title[0].uri, name[0].uri) == ("a.md", "deep/ember_falcon.md")
+    documents["SafeHarbour2.md"] = f"# Page\n\n{body * 30}"
+    asked = ("walrus lantern", "ember falcon", "EmberFalcon", "safe harbour 2")
+    found = await searched(tmp_path, documents, *asked)
+    assert [hits[0].uri for hits in found] == ["a.md", *2 * ["deep/ember_falcon.md"], "SafeHarbour2.md"]
 
 
 async def test_a_document_is_found_by_its_tags_and_its_description(tmp_path: Path) -> None:

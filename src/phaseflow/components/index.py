@@ -24,10 +24,10 @@ from phaseflow.components.word_places import Tokenizer, WordCounts
 from phaseflow.components.word_ranking import Terms, WordScores
 from phaseflow.domain.filters import Filter
 from phaseflow.domain.identifiers import document_id
-from phaseflow.domain.search_query import ParsedQuery, is_name_of, parsed, phrase
+from phaseflow.domain.search_query import ParsedQuery, is_name_of, other_spellings, parsed, phrase
 from phaseflow.domain.status import Place, SearchHit
 from phaseflow.domain.vocabulary import SearchMode
-from phaseflow.domain.words import indexed_words, normalised
+from phaseflow.domain.words import indexed_words
 from phaseflow.store import fields, passages
 from phaseflow.store.knowledge_bases import name_of
 from phaseflow.store.passages import Found, Scope, SearchablePassages
@@ -163,13 +163,16 @@ class EmbeddedIndex:
         """The documents whose title or name is what was asked for, by their first passages."""
         if table is None or words is None or len(request.query) > LONGEST_NAME:
             return []
+        having = self._having(tx, table, known)
+        looked_for = other_spellings(request.query)
         if words.in_names is not None:
             holding = known.ids[words.in_names[:MOST_HOLDING]].tolist()
-        elif 0 < self._having(tx, table, known)(parsed(request.query).words) <= _MOST_COMPARED:
-            # Not only in the columns for names: FTS5 would go through all places of a word to find one there.
-            holding = WordTable(tx, table).first_holding(phrase(normalised(request.query)), MOST_HOLDING)
         else:
-            return []
+            holding, looked_for = [], [request.query, *looked_for]
+        for name in looked_for:
+            # Not only in the columns for names: FTS5 would go through all places of a word to find one there.
+            if 0 < having(indexed_words(name)) <= _MOST_COMPARED:
+                holding += WordTable(tx, table).first_holding(phrase(name), MOST_HOLDING)
         named = passages.names(tx, holding) if holding else ()
         titled = [chunk for chunk, title, uri in named if is_name_of(request.query, title, uri)]
         return [at for at in known.seen(titled) if is_let_through is None or is_let_through[at]]

@@ -15,8 +15,17 @@ MOST_EXACT: Final = 8
 _FEW_WORDS: Final = 8
 """Of a short question. In longer ones, what is written without a space as one thing, however many passages hold it,
 made rankings 2 % worse."""
-_QUOTED: Final = re.compile(r'"([^"]+)"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|「([^」]+)」|『([^』]+)』')
-_SECTION: Final = re.compile(r"§+\s*[\w.()-]*\w")
+_QUOTED: Final = re.compile(
+    r'"([^"]+)"|“([^”]+)”|„([^“”]+)[“”]|”([^”]+)”|«([^»]+)»|»([^«]+)«|‹([^›]+)›|›([^‹]+)‹'
+    r"|「([^」]+)」|『([^』]+)』|《([^》]+)》|〝([^〞〟]+)[〞〟]"
+    r"|``(.+?)''|‚((?:[^']|(?<=\w)'(?=\w))+)'|(?<!\w)'((?:[^']|(?<=\w)'(?=\w)){2,})'(?!\w)"
+)
+"""In a normalised text, where single quotation marks are apostrophes."""
+_SECTION: Final = re.compile(
+    r"(§+\s*[\w.()-]*\w)(?:\s+(?:u?abs|absatz|s|satz|halbsatz|hs|nr|nummer|lit|buchst|ziff|ziffer|alt|rn|para)\b\.?\s*\w+)*",
+    re.IGNORECASE,
+)
+"""A section, and what of it: ``§ 3.2 Abs. 1 Satz 2``."""
 _AROUND: Final = "\"'“”„«»‘’`´,;:!?()[]{}<>…。，、；：！？（）「」『』."
 _OF_WORDS: Final = "#@&%*/\\_-§"
 """Punctuation that may be part of a thing at its edge."""
@@ -25,14 +34,20 @@ _SOFT: Final = re.compile(r"[^\W\d_]+(?:['’/-][^\W\d_]+)*|(?:[^\W\d_]\.)+[^\W\
 """Plain words joined by a hyphen, an apostrophe or a slash, and abbreviations: in a sentence they are words, whose
 order counts anyway."""
 
-_COMPOUND: Final = re.compile(r"[^\W\d_]+(?:[/-][^\W\d_]+)+")
-
-
+_COMPOUND: Final = re.compile(r"[^\W\d_]+(?:(?:[/-]|'(?=[A-ZÀ-Þ]|n')|(?<='n)')[^\W\d_]+)+|(?:[^\W\d_]\.){2,}[^\W\d_]")
+"""Also ``O'Neill``, ``rock'n'roll`` and ``Q.E.D.``. Before a small letter, an apostrophe mostly joins an ending."""
+_SHORTENED: Final = re.compile(r"^(?:[cdjlmnst]|qu|[dns]?[aeu]ll|un)'|'s$", re.IGNORECASE)
+"""Articles and prepositions before a name, in French and Italian, and the English genitive."""
 _DASH: Final = re.compile(r"[—―…]|(?<=\w)(?:--+|\.\.+)(?=\w)")
 """Punctuation between words that have no space around it."""
 _QUANTITY: Final = re.compile(r"[~<>±$€£+-]*\d+(?:[.,:/–-]\d+)?(?:[%‰°€$£]+[CFK]?)?")
 _WEAK: Final = re.compile(r"[-/][^\W\d_]{3,}|[^\W\d_]{3,}[-/]|[~<>±+-]*(?:[$€£]\d[\d.,]*|\d[\d.,]*[%‰°€$£]+[CFK]?)")
 """A word with a stray hyphen or slash, and amounts: one thing only where few passages hold them."""
+_CODE: Final = re.compile(r"[^\W\d_]+\d[^\W_]*(?<=[^\W\d_])")
+"""Letters around digits, as in ``k8s``: the index takes off its last letter as if it were an ending."""
+_HUMPS: Final = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z\d])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=\d)(?=[A-Z])")
+_MOST_JOINED: Final = 6
+"""Words of a name that may be written in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +70,23 @@ class ParsedQuery:
 def parsed(query: str) -> ParsedQuery:
     """Nothing in a query is an operator but quotation marks, which keep words together; unpaired ones mean nothing."""
     text = normalised(query).replace("\0", " ")
-    quoted = [next(filter(None, found.groups())) for found in _QUOTED.finditer(text)]
+    quoted = [next(filter(None, found.groups())).rstrip(" .,;:") for found in _QUOTED.finditer(text)]
     rest = _DASH.sub(" ", _QUOTED.sub(" ", text))
     words = [word for each in _SECTION.sub(" ", rest).split() if (word := _bare(each))]
-    is_alone = len(words) == 1 and not quoted and not _SECTION.search(rest)
-    joined = _SECTION.findall(rest) + [word for word in words if _is_one_thing(word, is_alone=is_alone)]
-    is_short = len(words) <= _FEW_WORDS
+    sections = list(_SECTION.finditer(rest))
+    is_alone = len(words) == 1 and not quoted and not sections
+    joined = [part for found in sections for part in (found[0], found[1])]
+    joined += [word for word in words if _is_one_thing(word, is_alone=is_alone)]
+    if quoted:  # what stands around it in a script without spaces is the rest of a sentence
+        joined = [part for part in joined if not any(map(is_unspaced, part))]
+    is_short = len(words) + sum(found[0].count(" ") - found[1].count(" ") for found in sections) <= _FEW_WORDS
     # A plain word in quotes in a longer question is mostly one that its author does not want to be taken for his own.
     weak = [] if is_alone else [part for part in joined if _WEAK.fullmatch(part)]
     strong = [part for part in joined if part not in weak]
     exact = _things([*quoted, *strong] if is_short else (part for part in quoted if not part.isalpha()))
-    rare = _things(weak if is_short else (part for part in joined if not _QUANTITY.fullmatch(part)))
-    compounds = _things(word for word in words if _COMPOUND.fullmatch(word))
+    told = (part for part in joined if not _QUANTITY.fullmatch(part) and not _CODE.fullmatch(part))
+    rare = _things(weak if is_short else told)
+    compounds = _things(part for word in words if _COMPOUND.fullmatch(part := _SHORTENED.sub("", word)))
     return ParsedQuery(
         indexed_words(text),
         tuple(exact)[:MOST_EXACT],
@@ -112,11 +132,24 @@ def _phrase_of(words: list[str]) -> str:
 
 def is_name_of(query: str, title: str, uri: str) -> bool:
     """Whether a query is the title of a document, its path or the end of that, or the name of its file without ending:
-    nothing but that."""
+    nothing but that. Signs and spaces make no difference: ``User guide`` is ``UserGuide.md``."""
     asked = _comparable(query)
     path = _comparable(uri)
     name = path.rpartition("/")[2]
-    return asked in {_comparable(title), name, name.rpartition(".")[0]} or f"/{path}".endswith(f"/{asked}")
+    names = {_comparable(title), name, name.rpartition(".")[0]}
+    if asked in names or f"/{path}".endswith(f"/{asked}"):
+        return True
+    letters = "".join(_WORD.findall(asked))
+    return bool(letters) and letters in {"".join(_WORD.findall(each)) for each in names}
+
+
+def other_spellings(name: str) -> list[str]:
+    """A name of some words as one word, and one that is written in one by the words that its capitals begin."""
+    words = _WORD.findall(normalised(name))
+    if any(map(is_unspaced, name)) or not 0 < len(words) <= _MOST_JOINED:
+        return []
+    parts = [part for word in words for part in _HUMPS.split(word)]
+    return ["".join(words)] * (len(words) > 1) + [" ".join(parts)] * (len(parts) > len(words))
 
 
 def _comparable(text: str) -> str:
@@ -167,6 +200,8 @@ def _is_one_thing(word: str, *, is_alone: bool) -> bool:
     word = "".join(each for each in word if unicodedata.category(each)[0] != "M")  # vowel signs of Indian scripts
     if not word:
         return False
+    if _CODE.fullmatch(word):
+        return True
     is_compound = len(_WORD.findall(word)) > 1 or not word[-1].isalnum() or not word[0].isalnum()
     if is_alone or not is_compound:
         return is_compound
