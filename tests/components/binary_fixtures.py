@@ -131,8 +131,10 @@ def odt(body: str, **more: str | bytes) -> bytes:
     )
 
 
-def epub(chapters: Mapping[str, str], **more: str | bytes) -> bytes:
+def epub(chapters: Mapping[str, str], *, sheet: str | bytes = "", **more: str | bytes) -> bytes:
+    """A book; ``sheet`` is the style sheet of all chapters."""
     items = "".join(f'<item id="{n}" href="{n}.xhtml" media-type="application/xhtml+xml"/>' for n in chapters)
+    items += '<item id="sheet" href="s.css" media-type="text/css"/>' if sheet else ""
     spine = "".join(f'<itemref idref="{name}"/>' for name in chapters)
     return package(
         {
@@ -142,6 +144,7 @@ def epub(chapters: Mapping[str, str], **more: str | bytes) -> bytes:
                 f'<package><metadata xmlns:dc="d"><dc:title>The Book</dc:title></metadata>'
                 f"<manifest>{items}</manifest><spine>{spine}</spine></package>"
             ),
+            **({"OPS/s.css": sheet} if sheet else {}),
             **{f"OPS/{name}.xhtml": f"<html><body>{content}</body></html>" for name, content in chapters.items()},
             **more,
         }

@@ -256,6 +256,13 @@ def test_rtf_that_leaves_the_numbers_to_its_tables_shows_them() -> None:
         ("<ol style='list-style-type:devanagari'><li value=12>a</ol>", "१२. a"),
         ("<ol style=\"list-style-type: '§ '\"><li>a</ol>", "- a"),
         ("<ol style='list-style-type:korean-hangul-formal'><li>a</ol>", "- a"),
+        ("<ol start=' 7abc'><li>a<li value='20.'>b<li>c</ol>", "7. a\n20. b\n21. c"),
+        ("<style>.r li{list-style-type:upper-roman}</style><ol class=r><li>a<li>b</ol>", "I. a\nII. b"),
+        ("<style>li{display:block} li:before{content:counter(x)}</style><ol><li>a</ol>", "- a"),
+        ("<style>li.x::marker{content:'Art. '}</style><ol><li class=x>a<li>b</ol>", "- a\n2. b"),
+        ("<style>@counter-style z{symbols:'a'} ol{list-style:z}</style><ol><li>a</ol>", "- a"),
+        ("<ol style='counter-reset: list-item 4'><li>a</ol>", "- a"),
+        ("<ol><li style='display:block'>a<li>b</ol>", "- a\n2. b"),
     ],
 )  # fmt: skip
 def test_lists_of_a_page_have_the_numbers_that_browsers_show(page: str, shown: str) -> None:

@@ -52,6 +52,12 @@ def test_in_a_page(page: str) -> None:
         ("<p><ruby>東京<rt>とう</rt></ruby>は<ruby>漢<rp>[</rp><rt>kan</rt><rp>]</rp></ruby>", "東京(とう)は漢[kan]"),
         ("<p><del>100</del><ins>90</ins> <s>50</s>40 wo<del>o</del>rd", "100 90 50 40 woord"),
         ("<style>.up{vertical-align:super}</style><p>10<span class=up>6</span>", "10⁶"),
+        ("<p>10<span style='font-variant-position: super'>6</span> cells", "10⁶ cells"),
+        ("<p>10<span style='vertical-align:.5em; font-size:70%'>6</span> cells", "10⁶ cells"),
+        ("<p>H<span style='position:relative; top:.3em; font-size:smaller'>2</span>O", "H₂O"),
+        ("<style>.up{font:8px x; vertical-align:text-top}</style><p>10<span class=up>6</span>", "10⁶"),
+        ("<p>a<code style='vertical-align:-1px; font-size:90%'>b</code>", "ab"),
+        ("<p>a<b style='vertical-align:.5em'>b</b><b style='top:-1em; font-size:70%'>c</b>", "abc"),
         ("<style>.up:hover{vertical-align:super}</style><p>10<span class=up>6</span>", "106"),
     ],
 )
@@ -133,6 +139,9 @@ def test_in_rtf(body: str) -> None:
         ("<mtable><mtr><mtd><mn>1</mn></mtd><mtd><mn>0</mn></mtd></mtr><mtr><mtd><mn>2</mn></mtd></mtr></mtable>",
          "1, 0; 2"),
         ("<mn>1</mn><mfrac><mn>1</mn><mn>2</mn></mfrac><mi>c</mi>", "1 1/2 c"),
+        ("<msup><mi>f</mi><mo>′</mo></msup><mo>\u2061</mo><mi>x</mi>", "f′ x"),
+        ("<mi>a</mi><mphantom><mn>9</mn></mphantom><maction><mn>1</mn><mn>2</mn></maction>", "a1"),
+        ("<mn>3</mn><mo>\u2064</mo><mfrac><mn>1</mn><mn>2</mn></mfrac><mo>\u2062</mo><mi>x</mi>", "3 1/2 x"),
         ("<mmultiscripts><mi>C</mi><none/><mn>3</mn><mprescripts/><mn>6</mn><mn>14</mn></mmultiscripts>", "¹⁴₆C³"),
     ],
 )  # fmt: skip
@@ -152,6 +161,26 @@ def test_formulas_of_word_are_one_line_that_means_the_same() -> None:
     rest = f"<m:rad><m:deg/><m:e>{t.format('2n')}</m:e></m:rad><m:d><m:e>{t.format('a')}</m:e></m:d>"
     body = f"<w:p><m:oMath {M}>{integral}{t.format(' = ')}{rest}</m:oMath></w:p>"
     assert extract(docx(body), "a.docx").text == "∑_(i=1)^n i = √(2n)(a)"
+
+
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ("<p>a <span style='display:none'><math><mi>b</mi></math></span><img aria-hidden=true alt=b> c", "a b c"),
+        ("<p>a <script type='math/tex; mode=display'>b<c</script> d", "a b<c d"),
+        ("<p>a <span class=MathJax>b</span><script type='math/tex'>b</script> d", "a b d"),
+        ("<p>a <span style='display:none'>no <math><mi>b</mi></math></span>c", "a c"),
+    ],
+)
+def test_a_formula_is_there_once_however_a_page_shows_it(page: str, shown: str) -> None:
+    assert extract(page.encode(), "a.html").text == shown
+
+
+def test_style_sheets_of_a_book_say_what_is_raised_and_how_lists_are_numbered() -> None:
+    page = "<html><body><p>10<i class='up'>6</i></p><ol class='r'><li>a</li></ol></body></html>"
+    sheet = ".up {vertical-align: super} ol.r {list-style-type: lower-roman}"
+    assert extract(epub({"c": page}, sheet=sheet), "a.epub").text == "10⁶\n\ni. a"
+    assert extract(epub({"c": page}, sheet=".x {color: red}"), "a.epub").text == "106\n\n1. a"
 
 
 def test_a_soft_hyphen_does_not_cut_a_word() -> None:

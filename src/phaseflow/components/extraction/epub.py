@@ -1,6 +1,6 @@
 """E-books: the chapters in reading order, each read as the HTML page that it is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from phaseflow.components.extraction import html
@@ -8,12 +8,16 @@ from phaseflow.components.extraction.markdown_headings import first_heading
 from phaseflow.components.extraction.markdown_writer import Draft
 from phaseflow.components.extraction.metadata import office_properties
 from phaseflow.components.extraction.package import Package, encrypted, no_text_layer, nothing_found, resolved
+from phaseflow.components.extraction.style_sheets import says_something
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.components.extraction.xml_events import Elements, Properties
 from phaseflow.components.protocols import MetadataValue
+from phaseflow.domain.errors import DocumentError
 
 _MOST_OF_A_CHAPTER = 4 * html.MAX_CHARS
 """Bytes; a character takes at most four."""
+_MOST_SHEETS = 20
+_SHEET = "text/css"
 _PAGES = ("application/xhtml+xml", "text/html", "text/x-oeb1-document", "application/x-dtbook+xml")
 
 
@@ -28,13 +32,15 @@ def extract(raw: Raw) -> Extracted:
     place = _place_of_book(package)
     package.parse(place, book)
     locked = _locked(package)
+    folder = place.rpartition("/")[0]
+    sheets = _sheets(package, book.sheets(folder))
     draft = Draft(raw.name)
     read = 0
-    for chapter in book.chapters(place.rpartition("/")[0]):
+    for chapter in book.chapters(folder):
         if chapter in package:
             if chapter in locked:
                 raise encrypted(raw.name)
-            _add_chapter(package, chapter, draft)
+            _add_chapter(package, chapter, sheets, draft)
             read += 1
     if draft.is_empty and package.has_pictures():
         raise no_text_layer(raw.name)
@@ -78,9 +84,23 @@ def _locked(package: Package) -> frozenset[str]:
     return frozenset(members)
 
 
-def _add_chapter(package: Package, chapter: str, draft: Draft) -> None:
+def _sheets(package: Package, members: Sequence[str]) -> list[str]:
+    """Return the style sheets that say something about numbers of lists, or what stands above and below the line."""
+    texts = (_begin(package, member) for member in members[:_MOST_SHEETS] if member in package)
+    return [text for text in texts if says_something(text)]
+
+
+def _begin(package: Package, member: str) -> str:
+    """Return the first piece of a style sheet, which is more than most have; ``""`` for a damaged one."""
+    try:
+        return next(iter(package.chunks(member)), b"").decode("utf-8", "replace")
+    except DocumentError:
+        return ""
+
+
+def _add_chapter(package: Package, chapter: str, sheets: Sequence[str], draft: Draft) -> None:
     raw = Raw(package.read(chapter, _MOST_OF_A_CHAPTER), f"{package.name} ({chapter})")
-    page = html.extract_whole(raw, is_xml=True)
+    page = html.extract_whole(raw, is_xml=True, sheets=sheets)
     title = page.title if page.title != raw.base_name else chapter.rpartition("/")[2]
     draft.part(first_heading(page.text) or title)
     draft.put(page.text)
@@ -92,6 +112,7 @@ class _Book:
 
     title: list[str] = field(default_factory=list)
     _pages: dict[str, str] = field(default_factory=dict)
+    _sheets: list[str] = field(default_factory=list)
     _order: list[str] = field(default_factory=list)
     _in_title: bool = False
 
@@ -101,6 +122,8 @@ class _Book:
         elif name == "item" and attributes.get("media-type", _PAGES[0]) in _PAGES:
             if "nav" not in attributes.get("properties", "").split():
                 self._pages[attributes.get("id", "")] = attributes.get("href", "")
+        elif name == "item" and attributes.get("media-type") == _SHEET:
+            self._sheets.append(attributes.get("href", ""))
         elif name == "itemref":
             self._order.append(attributes.get("idref", ""))
 
@@ -116,6 +139,9 @@ class _Book:
     def length(self) -> int:
         """How many chapters there should be."""
         return len(self._order) or len(self._pages)
+
+    def sheets(self, folder: str) -> list[str]:
+        return [resolved(folder, each) for each in self._sheets]
 
     def chapters(self, folder: str) -> list[str]:
         ids = [each for each in self._order if each in self._pages] or list(self._pages)

@@ -7,6 +7,9 @@ from phaseflow.components.extraction.raised import power, subscript
 
 Parts = Sequence[tuple[str, str]]
 """What an element holds: the names of its parts and their texts, in order."""
+_UNSEEN = {0x2061: " ", 0x2062: None, 0x2063: None, 0x2064: " "}
+"""Signs of MathML that say what stands beside each other: sin x, 2x, x_ij, 3 1/2."""
+_PRIMES = "\u2032\u2033\u2034\u2057'"
 _LONGEST = 20_000
 """Characters of a formula: more is no formula."""
 
@@ -51,7 +54,7 @@ class Formula:
             self._open[-1].parts.append((node.name, text[:_LONGEST]))
 
     def data(self, text: str) -> None:
-        words = text if self._keeps_spaces else " ".join(text.split())
+        words = text if self._keeps_spaces else " ".join(text.split()).translate(_UNSEEN)
         if words:
             self._open[-1].parts.append(("", words))
 
@@ -114,6 +117,8 @@ def grouped(text: str) -> str:
 
 
 def _raised(base: str, above: str) -> str:
+    if above and not above.strip(_PRIMES):
+        return base + above
     shown = power(above, base)
     return base + (shown if shown != above or not above else f"^{grouped(above)}")
 
@@ -176,6 +181,8 @@ _WRITE: Mapping[str, Callable[[_Node], str]] = {
     "mtr": _row,
     "mlabeledtr": _row,
     "mtext": lambda node: " " + "".join(text for _, text in node.parts) + " ",
+    "mphantom": lambda node: "",
+    "maction": lambda node: _at(node, 0),
     "annotation-xml": lambda node: "",
     # Word
     "sSup": lambda node: _raised(_of(node, "e"), _of(node, "sup")),

@@ -6,6 +6,7 @@ nested deeper than it likes. markdownify manages 1 MB/s.
 """
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from phaseflow.components.extraction.complexity import check_complexity
@@ -14,9 +15,10 @@ from phaseflow.components.extraction.encoding.prescan import declared_charset
 from phaseflow.components.extraction.markdown import MEDIA_TYPE
 from phaseflow.components.extraction.package import no_text_layer
 from phaseflow.components.extraction.page_properties import page_properties
+from phaseflow.components.extraction.page_source import as_shown
 from phaseflow.components.extraction.rendering import render
 from phaseflow.components.extraction.types import Extracted, Raw
-from phaseflow.components.extraction.visibility import FRAMING, has_attribute, visibility, with_open_shadows
+from phaseflow.components.extraction.visibility import FRAMING, has_attribute, visibility
 from phaseflow.domain.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -64,13 +66,13 @@ def extract(raw: Raw) -> Extracted:
     return Extracted(text, _title(page) or raw.base_name, MEDIA_TYPE, metadata=page_properties(page))
 
 
-def extract_whole(raw: Raw, *, is_xml: bool = False) -> Extracted:
+def extract_whole(raw: Raw, *, is_xml: bool = False, sheets: Sequence[str] = ()) -> Extracted:
     """Like ``extract``, for what stands on no site, a chapter or a mail: head and foot are its own, and stay.
 
-    ``is_xml``: it is XHTML whether it says so or not.
+    ``is_xml``: it is XHTML whether it says so or not. ``sheets``: style sheets that belong to it.
     """
     page = parse(raw, is_xml=is_xml)
-    return Extracted(_content(page, is_whole=True)[0], _title(page) or raw.base_name, MEDIA_TYPE)
+    return Extracted(_content(page, sheets, is_whole=True)[0], _title(page) or raw.base_name, MEDIA_TYPE)
 
 
 def parse(raw: Raw, *, is_xml: bool = False) -> "LexborHTMLParser":
@@ -84,7 +86,7 @@ def parse(raw: Raw, *, is_xml: bool = False) -> "LexborHTMLParser":
     if is_xml or _XHTML.match(text):
         text = _CLOSED.sub(_opened, text)
     check_complexity(text, raw.name)
-    return LexborHTMLParser(with_open_shadows(text))
+    return LexborHTMLParser(as_shown(text))
 
 
 def _opened(tag: re.Match[str]) -> str:
@@ -119,13 +121,13 @@ def _needs_scripts(name: str) -> DocumentError:
     return DocumentError(message, code="needs_scripts", counts=False)
 
 
-def _content(page: "LexborHTMLParser", *, is_whole: bool = False) -> tuple[str, bool]:
+def _content(page: "LexborHTMLParser", sheets: Sequence[str] = (), *, is_whole: bool = False) -> tuple[str, bool]:
     """Return the text, and whether it is only what frames the page. ``is_whole``: nothing is the head of a site."""
     body = page.body
     if body is None:
         return _instead_of_frames(page), False
     words = page.raw_html.lower()
-    seen = visibility(page, words)
+    seen = visibility(page, words, sheets)
     chrome = seen.chrome if is_whole else seen.chrome | _banners(page, words)
     main = _main(page, words)
     is_content = main is not None and main.mem_id not in chrome and _holds_enough(main, body)

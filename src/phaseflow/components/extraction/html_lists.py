@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from phaseflow.components.extraction.markdown_writer import BULLET
 from phaseflow.components.extraction.ordinals import HTML
+from phaseflow.components.extraction.style_sheets import listed_by
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
-_STYLE = re.compile(r"(?i)(?<![\w-])list-style(?:-type)?\s*:([^;]*)")
+_INTEGER = re.compile(r"[ \t\n\f\r]*([+-]?[0-9]{1,7})(?![0-9])", re.A)
+"""As the HTML standard reads one: whatever follows it is passed over."""
 _TYPES = frozenset("1aAiI")
 _BULLETS = frozenset(("none", "disc", "circle", "square", "disclosure-open", "disclosure-closed"))
 _NOT_COUNTED_HERE = re.compile(
@@ -29,13 +31,13 @@ class HtmlList:
     step: int = 1
     kind: str = "1"
 
-    def mark(self, item: "LexborNode") -> str:
-        """Count an item; return what stands before it, with the space between."""
+    def mark(self, item: "LexborNode", styled: str = "") -> str:
+        """Count an item; return what stands before it, with the space between. ``styled``: what a sheet says."""
         if self.number is None:
             return BULLET
         number = integer(item, "value", self.number)
         self.number = number + self.step
-        kind = _kind(item) or self.kind
+        kind = _kind(item, is_item=True) or _type_of(styled) or self.kind
         form = HTML.get(kind)
         return f"{form(number)}. " if form else BULLET
 
@@ -53,16 +55,14 @@ def opened(node: "LexborNode", styled: str = "") -> HtmlList:
 
 def integer(node: "LexborNode", name: str, otherwise: int) -> int:
     """Return an attribute that is an integer of at most seven digits."""
-    value = (node.attributes.get(name) or "").strip()
-    digits = value.lstrip("+-")
-    is_one = len(value) - len(digits) < 2 and digits.isascii() and digits.isdigit() and len(digits) < 8
-    return int(value) if is_one else otherwise
+    found = _INTEGER.match(node.attributes.get(name) or "")
+    return int(found[1]) if found else otherwise
 
 
-def _kind(node: "LexborNode") -> str | None:
+def _kind(node: "LexborNode", *, is_item: bool = False) -> str | None:
     """Return the type of the list, or of an item of its own; None when it says none."""
-    found = _STYLE.search(node.attributes.get("style") or "")
-    if found and (styled := _type_of(found[1])):
+    style = node.attributes.get("style")
+    if style and (said := listed_by(style, is_item=is_item)) and (styled := _type_of(said)):
         return styled
     kind = node.attributes.get("type") or ""
     return kind if kind in _TYPES else None

@@ -189,7 +189,9 @@ class _Page:
         self.flow.mark = ""
         self.flow.end_line(1)
         indent = "  " * min(len(self.lists) - 1, 10)
-        self.flow.mark = indent + (self.lists[-1].mark(node) if self.lists else BULLET)
+        self.flow.mark = indent + (
+            self.lists[-1].mark(node, self.listed.get(node.mem_id, "")) if self.lists else BULLET
+        )
 
     def _mark_reading(self, node: "LexborNode", bracket: str) -> None:
         """How a word is read stands above it; pages may have brackets of their own for it."""

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from phaseflow.components.extraction.style_sheets import raised_and_listed
+from phaseflow.components.extraction.page_source import SHADOW_ROOT
+from phaseflow.components.extraction.style_sheets import raised_and_listed, raised_by
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -31,7 +32,6 @@ _CHROME = {
     b"role": ", ".join(f"[role={role}]" for role in _ROLES.split()),
     b"headerlink": "a.headerlink",
 }
-_RAISED = re.compile(r"(?i)(?<![\w-])vertical-align\s*:\s*(su[pb])(?:er)?\s*(?:!|;|\Z)")
 _UNSEEN = re.compile(r"(?i)(?<![\w-])(?:display\s*:\s*none|visibility\s*:\s*hidden)")
 _UNTIL_FOUND = "until-found"
 _PANELS = "[role=tabpanel], [role=region][aria-labelledby]"
@@ -44,17 +44,12 @@ _CLASS = re.compile(r"\.[A-Za-z_][\w-]*")
 _MOST_CLASSES = 100
 """Classes that are looked up on the whole page."""
 _NO_PANELS = frozenset(("menu", "listbox", "tree", "grid", "true"))
-_SHADOW = re.compile(r"<(/?)template\b([^>]{0,2000}+)>", re.I)
-_SHADOW_MODE = re.compile(r"\bshadowrootmode\s*=\s*[\"']?(?:open|closed)", re.I)
-_SHADOW_WORDS = ("shadowrootmode", "shadowRootMode", "SHADOWROOTMODE", "ShadowRootMode")
-"""As anybody writes it: small letters of every page would cost more than all else here."""
-_SHADOW_ROOT = "shadow-root"
 _LOOKED_AT = {
     b"hidden": "[hidden], [aria-hidden=true]",
     b"style": "[style]",
     b"<style": "style",
     b"<button": "button",
-    _SHADOW_ROOT.encode(): _SHADOW_ROOT,
+    SHADOW_ROOT.encode(): SHADOW_ROOT,
 }
 _ATTRIBUTES = frozenset((b"role", b"style"))
 """Words that stand in many a page without being markup of it."""
@@ -82,31 +77,14 @@ class Visibility:
     """Elements that their style sets above or below the line, with the tag they are like, ``sup`` or ``sub``."""
 
 
-def with_open_shadows(text: str) -> str:
-    """Return the page with declarative shadow roots as elements, which parsers leave out with other templates."""
-    if "emplate" not in text and "EMPLATE" not in text:
-        return text
-    if not any(word in text for word in _SHADOW_WORDS):
-        return text
-    opened: list[bool] = []
-
-    def element(tag: re.Match[str]) -> str:
-        if tag[1]:
-            return f"</{_SHADOW_ROOT}>" if opened and opened.pop() else tag[0]
-        opened.append(_SHADOW_MODE.search(tag[2]) is not None)
-        return f"<{_SHADOW_ROOT}>" if opened[-1] else tag[0]
-
-    return _SHADOW.sub(element, text)
-
-
-def visibility(page: "LexborHTMLParser", words: bytes) -> Visibility:
-    """Look at a page once; ``words`` is its source in small letters."""
+def visibility(page: "LexborHTMLParser", words: bytes, sheets: Sequence[str] = ()) -> Visibility:
+    """Look at a page once; ``words`` is its source in small letters, ``sheets`` are style sheets beside it."""
     hidden: set[int] = set()
     alike: dict[int, str] = {}
     buttons: list[LexborNode] = []
     roots: list[LexborNode] = []
-    sheets: list[LexborNode] = []
-    lists = {"button": buttons, _SHADOW_ROOT: roots, "style": sheets}
+    styles: list[LexborNode] = []
+    lists = {"button": buttons, SHADOW_ROOT: roots, "style": styles}
     # Each look at the whole page takes time: one for several questions.
     for node in _found(page, words, _LOOKED_AT):
         if (kind := lists.get(node.tag or "")) is not None:
@@ -114,16 +92,26 @@ def visibility(page: "LexborHTMLParser", words: bytes) -> Visibility:
         attributes = node.attributes
         style = attributes.get("style") or ""
         is_hidden = "hidden" in attributes and attributes["hidden"] != _UNTIL_FOUND
-        if is_hidden or attributes.get("aria-hidden") == "true" or (style and _UNSEEN.search(style)):
+        is_hidden = (
+            is_hidden or attributes.get("aria-hidden") == "true" or (style != "" and bool(_UNSEEN.search(style)))
+        )
+        if is_hidden and not (b"<math" in words and _is_formula(node)):
             hidden.add(node.mem_id)
-        if style and (raised := _RAISED.search(style)):
-            alike[node.mem_id] = raised[1].lower()
-    styled, listed = raised_and_listed(page, sheets)
+        if style and (raised := raised_by(style)):
+            alike[node.mem_id] = raised
+    inside = [style.text() for style in styles if style.attributes.get("media") != "print"]
+    styled, listed = raised_and_listed(page, [*sheets, *inside])
     alike = styled | alike
     panels = _panels(page) if hidden or buttons else {}
     never = {*_ids(page, words, _MUTE), *_mute_buttons(buttons, panels), *_unslotted(roots)}
     chrome = never.union(_ids(page, words, _CHROME), hidden - panels.keys())
     return Visibility(frozenset(never), frozenset(chrome), listed, alike)
+
+
+def _is_formula(node: "LexborNode") -> bool:
+    """Whether it is a formula and nothing else: pages show a picture of it where browsers cannot, and hide it there."""
+    formula = node.css_first("math")
+    return formula is not None and node.text().strip() == formula.text().strip()
 
 
 def _found(page: "LexborHTMLParser", words: bytes, selectors: Mapping[bytes, str]) -> "list[LexborNode]":
