@@ -177,11 +177,14 @@ CREATE TABLE documents (
     own_metadata TEXT NOT NULL DEFAULT '{}',      -- JSON object: found in the document
     changed_at   TEXT,                            -- of its state
     indexed_at   TEXT,
-    text_type    TEXT                             -- media type of the text, where it is not that of the document
+    text_type    TEXT,                            -- media type of the text, where it is not that of the document
+    carried_from INTEGER                          -- the version of an older index that this one is a copy of, for the
+                                                  -- document could not be made again; null: it was loaded
 ) STRICT;
 CREATE UNIQUE INDEX documents_live ON documents (kb_id, index_version, uri) WHERE state = 4;
 CREATE INDEX documents_open ON documents (job_seq, state, coalesce(turn, id)) WHERE state NOT IN (4, 10);
-CREATE INDEX documents_in_hand ON documents (kb_id, uri, job_seq) WHERE state < 4;
+CREATE INDEX documents_in_hand ON documents (kb_id, uri, job_seq) WHERE state < 4 AND carried_from IS NULL;
+CREATE INDEX documents_carried ON documents (carried_from) WHERE carried_from IS NOT NULL;
 CREATE INDEX documents_gone ON documents (kb_id, id) WHERE state = 10;
 CREATE INDEX documents_by_kb ON documents (kb_id, search_revision);
 

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from phaseflow.actors.handoff import BUFFER, READ_DOCUMENTS, Handoff
-from phaseflow.store.documents import LoadedText, StagedDocument, StagedDocuments
+from phaseflow.store.documents import StagedDocument, StagedDocuments
+from phaseflow.store.loaded_text import LoadedText
 from phaseflow.store.session import open_session
 from phaseflow.store.states import DocumentState
 from tests.store.stock import NOW, Stock, stock

@@ -151,24 +151,6 @@ async def test_what_a_source_that_breaks_off_has_listed_is_failed_not_gone(
         assert await uris(flow) == before
 
 
-async def test_an_index_is_not_built_anew_without_a_source(
-    database: Path, two: dict[str, FolderSource], tmp_path: Path
-) -> None:
-    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
-        await (await flow.start("kb", sources=two)).wait()
-    other = CountingEmbedder()
-    other.fingerprint = "other"
-    (tmp_path / "wiki").rename(tmp_path / "elsewhere")
-    async with PhaseFlow(database, embedder=other) as flow:
-        final = await (await flow.start("kb")).wait()
-        assert final.status == "failed"
-        assert "search goes on with the old one" in final.message
-        assert await uris(flow) == BOTH
-        (tmp_path / "elsewhere").rename(tmp_path / "wiki")
-        assert (await (await flow.start("kb")).wait()).status == "completed"
-        assert await uris(flow) == BOTH
-
-
 @pytest.mark.parametrize(
     ("given", "said"),
     [

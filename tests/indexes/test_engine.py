@@ -284,6 +284,46 @@ async def test_documents_that_the_other_index_refuses_fail_alone_and_all_of_them
         assert await all_found(flow) == names
 
 
+async def test_a_document_that_cannot_be_read_when_the_embedder_changes_stays(place: Place) -> None:
+    place.write("a", "b", "c")
+    async with place.flow() as flow:
+        await run(flow, place)
+    (place.docs / "b.md").write_bytes(b"%PDF-1.7 not one")
+    place.embedder = CountingEmbedder()
+    place.embedder.fingerprint = "other"
+    async with place.flow() as flow:
+        assert (await run(flow, place)).metrics.documents_failed == 1
+        assert await all_found(flow) == {"a.md", "b.md", "c.md"}
+        document = await flow.document("kb", "b.md")
+        assert (document.status, document.searchable) == ("failed", True)
+        await until(lambda: not place.rows("SELECT 1 FROM index_outbox"))
+    async with place.flow() as flow:  # it compares the index with the database
+        assert await all_found(flow) == {"a.md", "b.md", "c.md"}
+
+
+async def test_what_the_new_embedder_refuses_altogether_is_failed_once_in_an_index_outside(tmp_path: Path) -> None:
+    def refuse(texts: Sequence[str]) -> None:
+        if any("about b" in text for text in texts):
+            raise ValueError("a text like this cannot be embedded")
+
+    place = Place("file", tmp_path, {"index": FileIndex(tmp_path / "index.db")}, {}, CountingEmbedder())
+    place.write("a", "b", "c")
+    async with place.flow() as flow:
+        await run(flow, place)
+    place.embedder = CountingEmbedder(refuse)
+    place.embedder.fingerprint = "other"
+    async with place.flow() as flow:
+        done = await run(flow, place)
+        assert (done.metrics.documents_failed, (await flow.kb("kb")).counts.failed) == (1, 1)
+        document = await flow.document("kb", "b.md")
+        assert (document.status, document.phase, document.searchable) == ("failed", "embedding", False)
+        assert await all_found(flow) == {"a.md", "c.md"}
+        place.embedder.fault = None
+        await flow.retry_document("kb", "b.md")
+        await run(flow, place)
+        assert await all_found(flow) == {"a.md", "b.md", "c.md"}
+
+
 async def test_a_document_that_the_index_refuses_fails_alone(tmp_path: Path) -> None:
     async def refuse(call: str, documents: Sequence[IndexDocument]) -> None:
         if any(document.uri == "b.md" for document in documents):

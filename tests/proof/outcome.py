@@ -219,11 +219,14 @@ def _progress_faults(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 _STATES = (
-    "SELECT d.id, CASE WHEN d.state = 9 THEN coalesce(f.phase, '?') ELSE d.state END AS at FROM documents AS d"
+    "SELECT d.id, CASE WHEN d.state = 9 THEN coalesce(f.phase, '?') ELSE d.state END AS at,"
+    " d.carried_from IS NULL AS is_cut FROM documents AS d"
     " LEFT JOIN failures AS f ON f.kb_id = d.kb_id AND f.uri = d.uri AND f.job_seq IN (d.job_seq, 0, -d.job_seq)"
     " WHERE d.job_seq = ?"
 )
-"""0 and negative: somebody has asked for a retry, so the job counts the failure no more; the phase does, till then."""
+"""What was carried over from an older index comes to the job cut, from no phase.
+
+0 and negative: somebody has asked for a retry, so the job counts the failure no more; the phase does, till then."""
 
 
 def _count_faults(connection: sqlite3.Connection) -> Iterator[str]:
@@ -252,7 +255,7 @@ def _counted(connection: sqlite3.Connection, seq: int) -> Counts:
     chunks: dict[object, int] = {}
     vectors: dict[object, int] = {}
     for at, count, cut, done in connection.execute(
-        "SELECT s.at, count(DISTINCT s.id), count(c.id), count(c.vector_id)"
+        "SELECT s.at, count(DISTINCT iif(s.is_cut, s.id, NULL)), count(c.id), count(c.vector_id)"
         f" FROM ({_STATES}) AS s LEFT JOIN chunks AS c ON c.id >= s.id << 20 AND c.id < (s.id + 1) << 20 GROUP BY s.at",
         (seq,),
     ):
@@ -269,7 +272,7 @@ def _counted(connection: sqlite3.Connection, seq: int) -> Counts:
         "chunking": (_of(documents, was_cut), documents.get("chunking", 0), loaded),
         "embedding": (
             _of(vectors, was_cut),
-            chunks.get("embedding", 0) - vectors.get("embedding", 0),
+            _of(chunks, ("embedding", 3, 4)) - _of(vectors, ("embedding", 3, 4)),
             _of(chunks, was_cut),
         ),
         "indexing": (chunks.get(4, 0), chunks.get("indexing", 0), _of(chunks, was_embedded)),

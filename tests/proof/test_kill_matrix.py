@@ -60,6 +60,9 @@ CASES = [
     Case(Errand.INGEST, "janitor.gave_back", 1, base="rebuild"),
     Case(Errand.INGEST, "indexing.cleaned", 1, base="rebuild"),
     Case(Errand.INGEST, "indexing.switched", 1, base="rebuild"),
+    Case(Errand.INGEST, "embedding.carried", 1, base="carried"),
+    Case(Errand.INGEST, "embedding.carried_some", 2, base="carried"),
+    Case(Errand.INGEST, "indexing.switched", 1, base="carried"),
     Case(Errand.INGEST, "supervisor.running", 2, base="nothing"),
     Case(Errand.INGEST, "supervisor.completed", 1),
     Case(Errand.INGEST, "supervisor.completed", 4),
@@ -80,7 +83,7 @@ POINTS = sorted({case.point for case in CASES})
 SWEEP = [
     Case(errand, point, arrival, base)
     for errand in Errand
-    for base in ("nothing", "indexed", "rebuild")
+    for base in ("nothing", "indexed", "rebuild", "carried")
     for point in POINTS
     for arrival in (1, 2, 3, 5, 8, 13, 21, 34, 55)
     if not point.startswith("schema")
@@ -93,6 +96,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.root = folder
         self.old = write_folder(folder / "docs", 40, words=40)
+        self.broken = folder / "broken"
         self.expected: dict[str, outcome.Passages] = {}
         self.hits: list[list[tuple[str, int, int]]] = []
 
@@ -107,6 +111,9 @@ class Bench:
             await go_on(whole, self.old, server, "a")
             self.expected = outcome.searchable(whole)
             self.hits = await hits(whole)
+        shutil.copytree(self.old, self.broken)
+        for name in ("doc003.md", "doc020.md"):
+            (self.broken / name).write_bytes(b"%PDF-1.7 not one")
         assert len(self.expected) == 55
         assert all(any(found) for found in self.hits)
 
@@ -114,7 +121,7 @@ class Bench:
         """A database of its own for a case."""
         path = self.root / f"{case}.db"
         if case.base != "nothing":
-            name = "indexed" if case.base == "rebuild" else case.base
+            name = {"rebuild": "indexed", "carried": "whole"}.get(case.base, case.base)
             shutil.copy(self.root / f"{name}.db", path)
         return path
 
@@ -208,12 +215,13 @@ async def ended(process: BaseProcess) -> int:
 async def kill_and_go_on(bench: Bench, forks: multiprocessing.context.ForkServerContext, case: Case) -> bool:
     """Prove one case; False when the process was not killed, because the point was not reached so often."""
     database = bench.database(case)
-    model = "b" if case.base == "rebuild" else "a"
+    model = "b" if case.base in {"rebuild", "carried"} else "a"
+    folder = bench.broken if case.base == "carried" else bench.old
     fingerprint = f"remote:{model}"
     before = set() if case.base == "nothing" else outcome.embedded(database, fingerprint)
     async with served() as server:
         code = await ended(
-            forks.Process(target=victim.live_and_die, args=(case, database, bench.old, server.base_url, model))
+            forks.Process(target=victim.live_and_die, args=(case, database, folder, server.base_url, model))
         )
         if code != -signal.SIGKILL:
             assert code == 0
@@ -224,7 +232,7 @@ async def kill_and_go_on(bench: Bench, forks: multiprocessing.context.ForkServer
         lost = {text for text in server.texts if text_hash(text) not in stored}
         if stored or not case.point.startswith("schema"):
             assert outcome.violations(database) == []
-        await go_on(database, bench.old, server, model)
+        await go_on(database, folder, server, model)
     assert outcome.violations(database) == []
     assert outcome.index_is_whole(database)
     assert outcome.searchable(database) == bench.expected
@@ -236,7 +244,9 @@ async def kill_and_go_on(bench: Bench, forks: multiprocessing.context.ForkServer
     return True
 
 
-@pytest.mark.parametrize("case", first_of_each(CASES, lambda case: case.point.partition(".")[0]), ids=str)
+@pytest.mark.parametrize(
+    "case", first_of_each(CASES, lambda case: (case.base == "carried", case.point.partition(".")[0])), ids=str
+)
 async def test_a_killed_process_leaves_nothing_wrong_and_the_next_one_goes_on(
     bench: Bench, forks: multiprocessing.context.ForkServerContext, case: Case
 ) -> None:

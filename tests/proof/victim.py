@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 
 from phaseflow import JobPhase, JobStatus, PhaseFlow, PhaseStatus
-from phaseflow.actors import chunking, indexing, loading
+from phaseflow.actors import carry_over, chunking, indexing, loading
 from phaseflow.components.embedders.openai import OpenAIEmbedder
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.flow import Job
@@ -46,7 +46,8 @@ class Case:
     point: str
     arrival: int = 1
     base: str = "indexed"
-    """The state of the database before: ``nothing``, ``indexed``, ``interrupted`` or ``rebuild``."""
+    """The state of the database before: ``nothing``, ``indexed``, ``interrupted``, ``rebuild``, or ``carried``: a
+    rebuild with documents that cannot be read any more."""
 
     def __str__(self) -> str:
         return f"{self.errand}-{self.base}-{self.point}-{self.arrival}"
@@ -87,6 +88,7 @@ def live_and_die(case: Case, database: Path, folder: Path, base_url: str, model:
 
     if case.point.endswith("_some"):  # as if these small documents were large ones, which are stored in steps
         loading.STORE_CHARACTERS, chunking.STORE_CHUNKS, indexing.BATCH_CHUNKS = 100, 1, 1
+        carry_over.CHUNKS = 1
     failpoints.install(case.point, arrive)
     anyio.run(_run, case.errand, database, folder, base_url, model)
 

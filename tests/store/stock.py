@@ -10,10 +10,11 @@ from phaseflow.domain.settings import Settings
 from phaseflow.store import passages, vectors
 from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.database import Database
-from phaseflow.store.documents import LoadedText, StagedDocument, StagedDocuments, Target, text_hash
+from phaseflow.store.documents import StagedDocument, StagedDocuments, Target, text_hash
 from phaseflow.store.jobs import JobRecord, Jobs
 from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.leftovers import Leftovers
+from phaseflow.store.loaded_text import LoadedText
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.progress import Attempt
 from phaseflow.store.states import DocumentState

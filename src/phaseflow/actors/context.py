@@ -129,6 +129,11 @@ class RunContext:
             Catalogue(tx, where.kb_key).keep_details(where.job_seq, uris)
             Failures(tx, where.kb_key).add(where.job_seq, phase, failed, self.clock.now())
 
+    def fail_carried(self, tx: Transaction, phase: JobPhase, failed: Sequence[FailedDocument]) -> None:
+        """Record documents of which even the older version cannot be carried over: a failure that is there stays."""
+        where = self.plan.target
+        Failures(tx, where.kb_key).add_new(where.job_seq, phase, failed, self.clock.now())
+
     def backoff_s(self, attempt: int, waited_s: float, asked_s: float | None) -> float | None:
         """Seconds to wait before the next attempt, None to give up."""
         return self.plan.policies.retry.wait_s(attempt, waited_s, asked_s, random.random())  # noqa: S311  # no secret

@@ -9,6 +9,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from phaseflow.actors.actor import Actor
 from phaseflow.actors.batching import Batcher
+from phaseflow.actors.carry_over import CarryOver
 from phaseflow.actors.embedding_calls import EmbeddingCalls
 from phaseflow.actors.embedding_retries import EmbeddingRetries
 from phaseflow.actors.pending_documents import Chunk
@@ -40,9 +41,12 @@ class EmbeddingActor(Actor):
         batcher = Batcher(self._receiver, release.take_in, embedder.batch_size, is_awaited=not self.context.plan.lists)
         calls = EmbeddingCalls(self.context, self.gate, release, self.hold)
         retries = EmbeddingRetries(self.context, self.gate, release, calls)
-        await _Workers(retries, embedder.in_flight + _storing(embedder.in_flight)).run(batcher)
+        count = embedder.in_flight + _storing(embedder.in_flight)
+        await _Workers(retries, count).run(batcher)
         if self._receiver.is_complete:
             await self.refuse_only_failures()
+            if self.context.plan.lists and await CarryOver(self.context, self.gate).run():
+                await _Workers(retries, count).run(batcher)  # they are in the store, behind all others
 
 
 def _storing(calls: int) -> int:

@@ -173,8 +173,9 @@ class IndexingActor(Actor):
                 is_stored = not (good or failed)
         for _ in good:
             self.spend(None)
-        for _, failure in failed:
-            self.spend(f"{failure.uri}: {failure.error}")
+        for document, failure in failed:
+            if not document.is_carried:
+                self.spend(f"{failure.uri}: {failure.error}")
 
     async def _still_wanted(self, batch: Sequence[StagedDocument]) -> list[StagedDocument]:
         """Without those that were skipped or deleted meanwhile."""
@@ -223,11 +224,12 @@ class IndexingActor(Actor):
         self._index(tx, packed)
         at = self.context.clock.now()
         SearchablePassages(tx, self._scope).publish(good, at)
-        uris = [d.uri for d in good]
+        uris = [d.uri for d in good if not d.is_carried]
         Failures(tx, self._scope.kb_key).clear(uris)
         Inbox(tx, self._scope.kb_key).settle(self.context.plan.attempt.job_seq, uris)
         if failed:
-            self.context.fail(tx, self.phase, [failure for _, failure in failed])
+            self.context.fail(tx, self.phase, [failure for d, failure in failed if not d.is_carried])
+            self.context.fail_carried(tx, self.phase, [failure for d, failure in failed if d.is_carried])
             StagedDocuments(tx).move([d.id for d, _ in failed], DocumentState.EMBEDDED, DocumentState.FAILED, at)
         return True
 
@@ -241,13 +243,14 @@ class IndexingActor(Actor):
         async with self.gate:
             await self.context.write(self._switch)
         failpoints.hit("indexing.switched")
+        if is_new:
+            await withdrawal.forget_replaced()
+        # Not before: what is left of the old index tells a run that goes on here that it has switched.
         while True:
             async with self.gate:
                 if not await self.context.write(self._clean_up):
                     break
             failpoints.hit("indexing.cleaned")
-        if is_new:
-            await withdrawal.forget_replaced()
         # Last: what the crawl left out is gone by now, and has not gone before somebody has agreed to it.
         after: str | None = ""
         while after is not None:

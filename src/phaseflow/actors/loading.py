@@ -22,10 +22,11 @@ from phaseflow.store import crawl_frontier, failpoints, taken_out, texts
 from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.crawl_frontier import Frontier, ListedEntry
 from phaseflow.store.displaced import DisplacedEntries
-from phaseflow.store.documents import LoadedText, StagedDocument, StagedDocuments
+from phaseflow.store.documents import StagedDocument, StagedDocuments
 from phaseflow.store.failures import FailedDocument, Failures
 from phaseflow.store.inbox import Inbox
 from phaseflow.store.job_sources import JobSources
+from phaseflow.store.loaded_text import LoadedText
 from phaseflow.store.progress import Done
 from phaseflow.store.states import DocumentState, EntryState
 from phaseflow.store.texts import Texts

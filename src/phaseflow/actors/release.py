@@ -1,5 +1,6 @@
 """Release in order: stores what the batches came to, and hands over documents in the order of their ids."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -50,6 +51,7 @@ class OrderedRelease:
         self._results: list[BatchResult] = []
         self._dimension = 0
         self._told = self._looked = 0
+        self._bare = Counter[int]()
 
     def taken_out(self) -> None:
         """Documents were skipped or deleted: what is in hand of them is to be dropped."""
@@ -112,11 +114,11 @@ class OrderedRelease:
             if result.is_stored:
                 return
             results, self._results = self._results, []
-            failed = self._failed(results)
+            failed, bare = self._rejected(results)
             had = (chunk for each in results for chunk in each.done)
             got = self._pending.take(text_hash for each in results for text_hash in each.texts)
             done = [chunk for chunk in self._pending.still_open([*had, *got]) if chunk.document_id not in failed]
-            ready = self._pending.ready(done, failed)
+            ready = self._pending.ready([*done, *bare], failed)
             computed = sum(len(each.hashes) for each in results)
             # Documents leave with the last part only. If an earlier one is all that gets stored, its chunks have their
             # vectors and their documents are read again from the store: nothing is handed over half.
@@ -135,16 +137,22 @@ class OrderedRelease:
             ready = [document for document in ready if document.id not in gone]
             # Memory follows the rows: had it changed first, a write that fails would leave chunks that count as done
             # here and nowhere else, and their documents would never leave.
-            self._settle(results, done, failed, ready)
+            self._settle(results, [*done, *bare], failed, ready)
 
-    def _failed(self, results: Sequence[BatchResult]) -> dict[int, FailedDocument]:
-        """The documents with a text that was rejected."""
-        return {
-            chunk.document_id: FailedDocument(self._pending.document(chunk.document_id).uri, code, said)
-            for each in results
-            for text_hash, (code, said) in each.rejected.items()
-            for chunk in self._pending.take([text_hash])
-        }
+    def _rejected(self, results: Sequence[BatchResult]) -> tuple[dict[int, FailedDocument], list[Chunk]]:
+        """The documents with a text that was rejected. And the chunks that do without their vector: a document that is
+        carried over is found by words rather than not at all. An index outside the database takes only vectors."""
+        failed: dict[int, FailedDocument] = {}
+        bare: list[Chunk] = []
+        for text_hash, said in (rejected for each in results for rejected in each.rejected.items()):
+            for chunk in self._pending.take([text_hash]):
+                document = self._pending.document(chunk.document_id)
+                if document.is_carried and self._context.plan.space is None:
+                    bare.append(chunk)
+                else:
+                    failed[document.id] = FailedDocument(document.uri, *said)
+        self._bare.update(chunk.document_id for chunk in bare)
+        return failed, bare
 
     def _write(
         self,
@@ -168,7 +176,7 @@ class OrderedRelease:
         ready = [document for document in ready if document.id not in gone]
         counts = Done(
             processed=len(done),
-            failed=sum(self._pending.open_chunks(key) for key in failed),
+            failed=sum(self._pending.open_chunks(key) for key in failed) + sum(self._bare[d.id] for d in ready),
             reused=max(0, len(done) - computed),
             handed_over=sum(len(document.spans) for document in ready),
         )
@@ -183,7 +191,9 @@ class OrderedRelease:
         at = self._context.clock.now()
         StagedDocuments(tx).move([d.id for d in ready], DocumentState.CHUNKED, DocumentState.EMBEDDED, at)
         if failed:
-            self._context.fail(tx, JobPhase.EMBEDDING, list(failed.values()))
+            carried = {key for key in failed if self._pending.document(key).is_carried}
+            self._context.fail(tx, JobPhase.EMBEDDING, [f for key, f in failed.items() if key not in carried])
+            self._context.fail_carried(tx, JobPhase.EMBEDDING, [failed[key] for key in carried])
             StagedDocuments(tx).move(failed, DocumentState.CHUNKED, DocumentState.FAILED, at)
         if self._context.plan.components.embedder.throttle.wait_s():
             # Again, since counting says that it moves: what was stored here had been asked for before.
@@ -211,7 +221,10 @@ class OrderedRelease:
                 self._dimension = int(each.vectors.shape[1])
         self._pending.settle(done)
         for document_id, failure in failed.items():
-            self._pending.fail(document_id, f"{failure.uri}: {failure.error}")
+            if self._pending.document(document_id).is_carried:
+                self._pending.drop([document_id])  # its document has failed before: that is no news of the embedder
+            else:
+                self._pending.fail(document_id, f"{failure.uri}: {failure.error}")
         self._pending.close(ready)
         self._sender.offer(ready)
         # In the order of the documents, not of the answers: ten failures in a row must mean the same however many calls

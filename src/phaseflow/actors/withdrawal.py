@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from phaseflow.actors.context import PhaseFailed, RunContext
+from phaseflow.actors.context import Plan, RunContext
 from phaseflow.actors.gate import Gate
 from phaseflow.domain.policy import why_not_delete
 from phaseflow.domain.vocabulary import JobPhase
@@ -44,30 +44,17 @@ class Withdrawal:
         self._uncertain: list[str] = []
 
     async def run(self) -> None:
-        """Take out all that is gone. Raises PhaseFailed where an index that is being built anew would lose a source."""
-        self._uncertain = await self._context.database.read(self._find_uncertain)
+        """Take out all that is gone."""
+        self._uncertain = await self._context.database.read(partial(uncertain_sources, self._context.plan))
         await self._await_consent()
         await self._withdraw_missing()
         await self._forget_failures()
-        await self._forget_unknown()
+        # A run that was killed behind the switch has looked for those that never were searchable before it.
+        await self._forget_unknown(was_searchable=await self._context.database.read(self._has_switched))
 
-    def _find_uncertain(self, tx: Transaction) -> list[str]:
-        plan = self._context.plan
-        seq = plan.attempt.job_seq
-        failed, kb = JobSources(tx, seq).failed(), KnowledgeBases(tx).get(plan.attempt.kb_id)
-        others = kb.holders() - plan.components.loaders.keys()  # this job does not read them
-        if (failed or others) and kb.index_version != self._scope.index_version:
-            name, error = next(iter(failed.items()), (min(others, default=""), "this job reads the others only"))
-            raise PhaseFailed(
-                f"the source {name!r} could not be read ({error}), so the index cannot be built anew without losing its"
-                " documents; search goes on with the old one. Start again when it can be read"
-            )
-        led_elsewhere = [
-            name
-            for name, loader in plan.components.loaders.items()
-            if getattr(loader, "follows_links", False) and Frontier(tx, seq).any_failed(name)
-        ]
-        return sorted({*led_elsewhere, *others, *JobSources(tx, seq).uncertain(plan.components.loaders)})
+    def _has_switched(self, tx: Transaction) -> bool:
+        is_searched = KnowledgeBases(tx).get(self._context.plan.attempt.kb_id).index_version
+        return is_searched == self._scope.index_version and SearchablePassages(tx, self._scope).has_other_versions()
 
     async def _await_consent(self) -> None:
         """Pause the phase before most of a source would go, until somebody resumes it."""
@@ -154,6 +141,18 @@ class Withdrawal:
         Catalogue(tx, self._scope.kb_key).forget(uris)
         if was_searchable:
             progress.count_deleted(tx, self._context.plan.attempt.job_seq, len(uris))
+
+
+def uncertain_sources(plan: Plan, tx: Transaction) -> list[str]:
+    """The sources of which a job, once it has read them, does not know what they do not have any more."""
+    seq = plan.attempt.job_seq
+    others = KnowledgeBases(tx).get(plan.attempt.kb_id).holders() - plan.components.loaders.keys()
+    led_elsewhere = [
+        name
+        for name, loader in plan.components.loaders.items()
+        if getattr(loader, "follows_links", False) and Frontier(tx, seq).any_failed(name)
+    ]
+    return sorted({*led_elsewhere, *others, *JobSources(tx, seq).uncertain(plan.components.loaders)})
 
 
 def _counted(

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from phaseflow.domain.status import timestamp
-from phaseflow.domain.vocabulary import OCR, PAGES_WITHOUT_TEXT, JobPhase
+from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.store.loaded_text import LoadedText
 from phaseflow.store.pieces import document_of, piece_id, pieces_of
 from phaseflow.store.states import HANDED_TO, IS_ON_ITS_WAY, DocumentState
-from phaseflow.store.texts import Parts, Texts, segmented
+from phaseflow.store.texts import Texts, segmented
 from phaseflow.store.transaction import Row, Transaction, json_array
 
 HASH_BYTES = 16
@@ -23,30 +24,6 @@ def text_hash(text: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedText:
-    """A document to be stored by loading. ``content_hash`` is hex, ``size`` in bytes, ``metadata`` found in it, and
-    ``text_type`` the media type of its text, where that is another."""
-
-    entry_id: int
-    uri: str
-    title: str
-    media_type: str
-    content_hash: str
-    stamp: str | None
-    text: str
-    parts: Parts = ()
-    source: str = "default"
-    size: int | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    text_type: str | None = None
-
-    @property
-    def has_pages_without_text(self) -> bool:
-        """Whether it is another document with another setting of OCR."""
-        return bool(self.metadata.get(OCR) or self.metadata.get(PAGES_WITHOUT_TEXT))
-
-
-@dataclass(frozen=True, slots=True)
 class StagedDocument:
     """A document as one phase hands it to the next: its text, and its chunks once it has any.
 
@@ -54,6 +31,7 @@ class StagedDocument:
     ``contexts``: what stands above each passage, where it is known. ``turn``: its place in the hand-over when it failed
     and was given back. ``indexed``: so many of its passages, from the first, stand in the full-text index already.
     ``own_metadata``, found in the document, is there until it is cut. ``media_type`` is that of the text.
+    ``is_carried``: a copy of the version that an older index has.
     """
 
     id: int
@@ -68,6 +46,7 @@ class StagedDocument:
     indexed: int = 0
     contexts: Sequence[str] = ()
     own_metadata: Mapping[str, Any] = field(default_factory=dict)
+    is_carried: bool = False
 
     @property
     def place(self) -> int:
@@ -174,7 +153,7 @@ class StagedDocuments:
         """The next documents of a job in a state, by turn: at most ``limit``, and about ``characters`` of text."""
         rows = self.tx.rows(
             "SELECT id, uri, title, coalesce(text_type, media_type), coalesce(turn, 0), indexed,"
-            f" iif(?2 = {DocumentState.LOADED}, own_metadata, '{{}}') FROM ("
+            f" iif(?2 = {DocumentState.LOADED}, own_metadata, '{{}}'), carried_from IS NOT NULL FROM ("
             " SELECT *, coalesce(turn, id) AS place, sum(characters) OVER"
             "  (ORDER BY coalesce(turn, id) ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
             f" FROM (SELECT * FROM documents WHERE job_seq = ?1 AND state = ?2 AND {IS_ON_ITS_WAY}"
@@ -185,9 +164,17 @@ class StagedDocuments:
         whole = Texts(self.tx).of_documents([row[0] for row in rows])
         found = [
             StagedDocument(
-                key, uri, title, media_type, whole[key], turn=turn, indexed=indexed, own_metadata=json.loads(metadata)
+                key,
+                uri,
+                title,
+                media_type,
+                whole[key],
+                turn=turn,
+                indexed=indexed,
+                own_metadata=json.loads(metadata),
+                is_carried=bool(carried),
             )
-            for key, uri, title, media_type, turn, indexed, metadata in rows
+            for key, uri, title, media_type, turn, indexed, metadata, carried in rows
         ]
         return found if state == DocumentState.LOADED or not found else _with_chunks(self.tx, found)
 

@@ -62,6 +62,15 @@ class Failures:
             len([row for row in noted if row[0] == job_seq]), job_seq,
         )  # fmt: skip
 
+    def add_new(self, job_seq: int, phase: JobPhase, failed: Sequence[FailedDocument], at: datetime) -> None:
+        """The same for those of which no failure stands."""
+        uris = json_array([f.uri for f in failed])
+        known = self.tx.rows(
+            "SELECT uri FROM failures WHERE kb_id = ? AND uri IN (SELECT value FROM json_each(?))", self.kb_key, uris
+        )
+        if new := [f for f in failed if (f.uri,) not in known]:
+            self.add(job_seq, phase, new, at)
+
     def clear(self, uris: list[str]) -> None:
         """Forget the failures of documents that succeeded."""
         self.tx.run(

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.status import timestamp
-from phaseflow.store import knowledge_bases, postings
+from phaseflow.store import carried_over, knowledge_bases, postings
 from phaseflow.store.catalogue import EFFECTIVE_METADATA
 from phaseflow.store.documents import StagedDocument, StagedDocuments
 from phaseflow.store.knowledge_bases import KnowledgeBases
@@ -93,6 +93,9 @@ class SearchablePassages:
         few rows a document.
         """
         search_revision = KnowledgeBases(self.tx).next_search_revision(self.scope.kb_key)
+        if carried := [d.id for d in staged if d.is_carried]:
+            dropped = carried_over.drop_superseded(self.tx, carried)
+            staged = [d for d in staged if d.id not in dropped]
         ids = json_array([d.id for d in staged])
         older = self.tx.rows(
             f"SELECT id FROM documents WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE}"
@@ -102,7 +105,9 @@ class SearchablePassages:
         StagedDocuments(self.tx).withdraw([row[0] for row in older])
         self.tx.run(
             f"UPDATE documents AS d SET state = {DocumentState.SEARCHABLE}, search_revision = ?1,"
-            " indexed = chunk_count, turn = NULL, changed_at = ?2, indexed_at = ?2,"
+            " indexed = chunk_count, turn = NULL,"
+            " changed_at = iif(carried_from IS NULL, ?2, changed_at),"
+            " indexed_at = iif(carried_from IS NULL, ?2, indexed_at),"
             f" metadata = coalesce((SELECT {EFFECTIVE_METADATA}"
             "  FROM catalogue AS c WHERE c.kb_id = d.kb_id AND c.uri = d.uri), own_metadata)"
             " WHERE id IN (SELECT value FROM json_each(?3))",
@@ -151,6 +156,15 @@ class SearchablePassages:
         if ids:
             KnowledgeBases(self.tx).next_search_revision(self.scope.kb_key)
             StagedDocuments(self.tx).withdraw(ids)
+
+    def has_other_versions(self) -> bool:
+        """Whether documents of other index versions are left for ``withdraw_other_versions``."""
+        row = self.tx.row(
+            f"SELECT 1 FROM documents WHERE kb_id = ?1 AND index_version < ?2 AND {IS_SEARCHABLE} UNION ALL"
+            f" SELECT 1 FROM documents WHERE kb_id = ?1 AND index_version > ?2 AND {IS_SEARCHABLE} LIMIT 1",
+            self.scope.kb_key, self.scope.index_version,
+        )  # fmt: skip
+        return row is not None
 
     def withdraw_other_versions(self, limit: int) -> int:
         """Take out up to ``limit`` documents of any other index version than this one; how many."""

@@ -14,17 +14,19 @@ from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store.catalogue import PUSH
 from phaseflow.store.pieces import pieces_of
 from phaseflow.store.pushed import STAMP
-from phaseflow.store.states import HANDED_TO, IS_IN_HAND, DocumentState
+from phaseflow.store.states import HANDED_TO, IS_IN_HAND, IS_SEARCHABLE, DocumentState
 from phaseflow.store.transaction import Transaction, json_array
 from phaseflow.store.upkeep import QUIET
 
 UNWANTED: Final = (
     "(EXISTS (SELECT 1 FROM catalogue AS c WHERE c.kb_id = d.kb_id AND c.uri = d.uri AND c.skipped = 1)"
     f" OR d.source = '{PUSH}' AND NOT EXISTS (SELECT 1 FROM pushed AS p WHERE p.kb_id = d.kb_id AND p.uri = d.uri"
-    f"  AND (d.stamp IS NULL OR d.stamp NOT GLOB '{STAMP}*' OR d.stamp GLOB '{STAMP}' || p.id || ' *')))"
+    f"  AND (d.stamp IS NULL OR d.stamp NOT GLOB '{STAMP}*' OR d.stamp GLOB '{STAMP}' || p.id || ' *'))"
+    " OR d.carried_from IS NOT NULL AND NOT EXISTS"
+    f" (SELECT 1 FROM documents AS o WHERE o.id = d.carried_from AND o.{IS_SEARCHABLE}))"
 )
 """SQL for versions ``d`` that are not to be seen: of a document that is skipped, or was pushed and then deleted, even
-if it has been pushed again since."""
+if it has been pushed again since; and copies of a version that was taken out."""
 _HAS_TEXT: Final = f"{IS_IN_HAND} AND d.state > {DocumentState.STORING}"
 """What is being stored is the loading phase's alone; it asks when the text is whole."""
 _PHASE_OF: Final = {state: phase for phase, state in HANDED_TO.items()}
