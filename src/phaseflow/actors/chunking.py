@@ -5,6 +5,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
 from phaseflow.actors.actor import Actor
 from phaseflow.actors.batching import in_parts
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
@@ -34,24 +37,37 @@ class ChunkingActor(Actor):
 
     async def work(self) -> None:
         assert self._receiver is not None
-        while batch := await self._receiver.next():
-            while batch:
-                batch = await self._cut(batch)
+        send: MemoryObjectSendStream[list[_Cut]]
+        receive: MemoryObjectReceiveStream[list[_Cut]]
+        # Cut while what was cut before is stored: the splitter and SQLite need no GIL. No buffer: one batch ahead.
+        send, receive = anyio.create_memory_object_stream(0)
+        async with receive, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._cut_all, send)
+            async for done in receive:
+                await self._store_all(done)
                 failpoints.hit("chunking.between")
         if self._receiver.is_complete:
             await self.refuse_only_failures()
 
-    async def _cut(self, batch: Sequence[StagedDocument]) -> Sequence[StagedDocument]:
-        """Cut and store documents until the gate is closed; those that are left."""
+    async def _cut_all(self, send: MemoryObjectSendStream[list[_Cut]]) -> None:
+        assert self._receiver is not None
+        async with send:
+            while batch := await self._receiver.next():
+                while batch:
+                    done = await self._cut(batch)
+                    await send.send(done)
+                    batch = batch[len(done) :]
+
+    async def _cut(self, batch: Sequence[StagedDocument]) -> list[_Cut]:
+        """Cut documents until the gate is closed."""
         async with self.gate:
             outcomes = await call_in_abandonable_thread(lambda: self._cut_in_thread(batch))
-            done = list(zip(batch, outcomes, strict=False))
-            steps = self._steps(done)
-            await next(steps)()
-        for step in steps:  # of many chunks: a pause does not wait for all of them
+        return list(zip(batch, outcomes, strict=False))
+
+    async def _store_all(self, done: Sequence[_Cut]) -> None:
+        for step in self._steps(done):  # of many chunks: a pause does not wait for all of them
             async with self.gate:
                 await step()
-        return batch[len(done) :]
 
     def _steps(self, done: Sequence[_Cut]) -> Iterator[Callable[[], Awaitable[None]]]:
         """What stores documents that were cut, a bounded number of chunks at a time.
