@@ -3,13 +3,13 @@
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from phaseflow.store.documents import StagedDocument
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """One chunk that needs a vector."""
+class Chunk(NamedTuple):
+    """One chunk that needs a vector. A tuple, which is made in a third of the time: there may be one of each passage."""
 
     document_id: int
     chunk_id: int
@@ -17,15 +17,13 @@ class Chunk:
     text: str
 
 
-_NONE: frozenset[int] = frozenset()
-
-
 def open_chunks_of(document: StagedDocument) -> list[Chunk]:
     """The chunks of a document that need a vector. Of thousands it takes long: made in a thread."""
+    chunks = zip(document.embedded_texts(), document.hashes, document.embedded, strict=True)
     return [
-        Chunk(document.id, document.chunk_id(n), document.hashes[n], text)
-        for n, text in enumerate(document.embedded_texts())
-        if not document.embedded[n]
+        Chunk(document.id, chunk_id, text_hash, text)
+        for chunk_id, (text, text_hash, is_embedded) in enumerate(chunks, document.chunk_id(0))
+        if not is_embedded
     ]
 
 
@@ -41,6 +39,7 @@ class PendingDocuments:
 
     def __init__(self) -> None:
         self._pending: OrderedDict[int, _Pending] = OrderedDict()
+        self._open: set[int] = set()  # chunks of all of them: asked for each chunk several times
         self._waiting: dict[bytes, list[Chunk]] = {}
         self._outcomes: dict[int, str | None] = {}
         self._undecided: deque[int] = deque()
@@ -49,16 +48,15 @@ class PendingDocuments:
         """Take a document in; its chunks that need a vector, ``open_chunks_of`` where they are not given."""
         chunks = open_chunks_of(document) if chunks is None else chunks
         self._undecided.append(document.id)
-        self._pending[document.id] = _Pending(document, {chunk.chunk_id for chunk in chunks})
+        pending = _Pending(document, {chunk.chunk_id for chunk in chunks})
+        self._pending[document.id] = pending
+        self._open |= pending.open
         return chunks
 
     def still_open(self, chunks: Iterable[Chunk]) -> list[Chunk]:
         """Those of these chunks whose document has not failed meanwhile, and that are not done."""
-        return [chunk for chunk in chunks if self._is_open(chunk)]
-
-    def _is_open(self, chunk: Chunk) -> bool:
-        pending = self._pending.get(chunk.document_id)
-        return pending is not None and chunk.chunk_id in pending.open
+        still = self._open
+        return [chunk for chunk in chunks if chunk.chunk_id in still]
 
     def wait(self, chunk: Chunk) -> bool:
         """Let a chunk wait for the vector of its text; True when it is the first to want it."""
@@ -78,7 +76,11 @@ class PendingDocuments:
 
     def waits_for(self, text_hash: bytes) -> bool:
         """Whether any chunk waits for the vector of a text."""
-        return any(map(self._is_open, self._waiting.get(text_hash, ())))
+        still = self._open
+        for chunk in self._waiting.get(text_hash, ()):  # no generator: this is asked three times of each text
+            if chunk.chunk_id in still:
+                return True
+        return False
 
     def take(self, text_hashes: Iterable[bytes]) -> list[Chunk]:
         """The chunks that wait for these texts, which thereby wait no more."""
@@ -99,12 +101,13 @@ class PendingDocuments:
 
     def settle(self, chunks: Iterable[Chunk]) -> None:
         """These chunks are done and stored."""
-        for chunk in self.still_open(chunks):
-            self._pending[chunk.document_id].open.discard(chunk.chunk_id)
+        for document_id, chunk_id, *_ in self.still_open(chunks):
+            self._pending[document_id].open.discard(chunk_id)
+            self._open.discard(chunk_id)
 
     def fail(self, document_id: int, error: str) -> None:
         """This document will not be handed over."""
-        del self._pending[document_id]
+        self._forget(document_id)
         self._outcomes[document_id] = error
 
     @property
@@ -114,23 +117,24 @@ class PendingDocuments:
 
     def drop(self, ids: Iterable[int]) -> bool:
         """Nobody wants these documents any more; whether any of them was open."""
-        dropped = [key for key in ids if self._pending.pop(key, None) is not None]
+        dropped = [key for key in ids if key in self._pending]
         for key in dropped:
+            self._forget(key)
             self._undecided.remove(key)
         return bool(dropped)
 
+    def _forget(self, document_id: int) -> None:
+        self._open -= self._pending.pop(document_id).open
+
     def ready(self, done: Iterable[Chunk] = (), failed: Iterable[int] = ()) -> Sequence[StagedDocument]:
         """The documents that can be handed over once ``done`` and ``failed`` are stored: none before them is open."""
-        settled: dict[int, set[int]] = {}
-        for chunk in done:
-            settled.setdefault(chunk.document_id, set()).add(chunk.chunk_id)
+        settled = {chunk.chunk_id for chunk in done}
         lost = set(failed)
         found = []
         for document_id, pending in self._pending.items():
             if document_id in lost:
                 continue
-            left = len(pending.open) - len(settled.get(document_id, _NONE) & pending.open)
-            if left:
+            if not pending.open <= settled:
                 break
             found.append(pending.document)
         return found
@@ -138,7 +142,7 @@ class PendingDocuments:
     def close(self, handed_over: Sequence[StagedDocument]) -> None:
         """These documents were handed over."""
         for document in handed_over:
-            del self._pending[document.id]
+            self._forget(document.id)
             self._outcomes[document.id] = None
 
     def decided(self) -> Iterator[str | None]:

@@ -28,12 +28,12 @@ async def call_in_abandonable_thread(call: Callable[[], T], ended: Callable[[], 
     context = copy_context()
 
     def tell(result: T | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]  # None only where T is None
+        if not future.done():
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result)  # type: ignore[arg-type]  # None only where T is None
+        ended()
 
     def run() -> Callable[[], None]:
         result: T | None = None
@@ -49,7 +49,6 @@ async def call_in_abandonable_thread(call: Callable[[], T], ended: Callable[[], 
         def answer() -> None:
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(tell, result, error)
-                loop.call_soon_threadsafe(ended)
 
         return answer
 
