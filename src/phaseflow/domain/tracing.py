@@ -3,19 +3,32 @@
 Where they go is the host's choice, by the SDK. Names: ``job``, ``phase``, ``batch``, ``embedding call``, ``search``.
 """
 
+import os
+import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from contextvars import ContextVar
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 _NOTHING: AbstractContextManager[None] = nullcontext()
+_API: Final = "opentelemetry.trace"
+_PROVIDER: Final = "OTEL_PYTHON_TRACER_PROVIDER"
+"""What the API reads when it is first asked for a span."""
 Origin = Any
 """Where a request came from, in OpenTelemetry's own value."""
 
 
-@cache
 def _tracer() -> Any | None:
+    """None while nobody can have said where spans go: who does imports the API, or names a provider for it. Else each
+    start would import it, and each batch make a span, for nobody."""
+    if _API not in sys.modules and _PROVIDER not in os.environ:
+        return None
+    return _tracer_of_api()
+
+
+@cache
+def _tracer_of_api() -> Any | None:
     try:
         from opentelemetry import trace
     except ImportError:
@@ -96,9 +109,10 @@ class Batches:
 
     def end(self, error: BaseException | None) -> None:
         """The same has ended."""
-        if _tracer() is None:
+        opened = self._open.get([])
+        if not opened:  # when it began, nobody had said where spans go
             return
-        *rest, batch = self._open.get()
+        *rest, batch = opened
         self._open.set(rest)
         if batch is not None:
             batch.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
