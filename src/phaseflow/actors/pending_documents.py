@@ -77,10 +77,7 @@ class PendingDocuments:
     def waits_for(self, text_hash: bytes) -> bool:
         """Whether any chunk waits for the vector of a text."""
         still = self._open
-        for chunk in self._waiting.get(text_hash, ()):  # no generator: this is asked three times of each text
-            if chunk.chunk_id in still:
-                return True
-        return False
+        return any(chunk.chunk_id in still for chunk in self._waiting.get(text_hash, ()))
 
     def take(self, text_hashes: Iterable[bytes]) -> list[Chunk]:
         """The chunks that wait for these texts, which thereby wait no more."""
