@@ -9,7 +9,7 @@ from phaseflow.store.documents import StagedDocument
 
 
 class Chunk(NamedTuple):
-    """One chunk that needs a vector. A tuple, which is made in a third of the time: there may be one of each passage."""
+    """One chunk that needs a vector. A tuple, which is made in a third of the time of a dataclass."""
 
     document_id: int
     chunk_id: int
