@@ -43,6 +43,31 @@ def test_the_only_byte_beyond_ascii_is_damage_when_the_charset_is_declared() -> 
     assert extract(b"plain text, n\xff more", "a.txt", declared_charset="utf-8").text == "plain text, n\ufffd more"
 
 
+@pytest.mark.parametrize(
+    ("label", "data", "text"),
+    [
+        ("euc-jp", "第".encode("euc_jp") + b"\xad\xa1" + "章の案内".encode("euc_jp") + b"\xad\xea", "第①章の案内㈱"),
+        ("iso-2022-jp", b"\x1b$B\x2d\x21" + "章の案内".encode("iso2022_jp")[3:], "①章の案内"),
+        ("iso-2022-jp", "案内 ".encode("iso2022_jp") + b"\x1b(I1\x1b(B", "案内 ｱ"),
+        ("gbk", "价格".encode("gbk") + b"\x80" + "五百".encode("gbk"), "价格€五百"),
+        ("big5", "佢哋喺香港住".encode("big5hkscs") + b"\xc6\xa1", "佢哋喺香港住①"),
+        ("euc-jp", "案".encode("euc_jp") + b"\xa9\xfe" + "内の文章です".encode("euc_jp"), "案\ufffd内の文章です"),
+        ("shift_jis", "案".encode("cp932") + b"\x87\xa0" + "内の文章です".encode("cp932"), "案\ufffd内の文章です"),
+        ("euc-kr", "한".encode("cp949") + b"\xc9\xa1" + "국어 페이지".encode("cp949"), "한\ufffd국어 페이지"),
+    ],
+)
+def test_signs_that_browsers_know_are_read_and_damage_does_not_put_what_follows_in_wrong_pairs(
+    label: str, data: bytes, text: str
+) -> None:
+    assert extract(data, "a.txt", declared_charset=label).text == text
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.json", "a.md", "a.csv"])
+def test_a_damaged_byte_does_not_change_the_encoding_of_utf8_that_nobody_declares(name: str) -> None:
+    data = "The café and the naïve plan XX were ready, as planned. ".encode().replace(b"XX", b"\xff")
+    assert extract(data, name).text == "The café and the naïve plan \ufffd were ready, as planned. "
+
+
 def test_a_declaration_that_most_bytes_contradict_is_in_doubt() -> None:
     text = "Die Größe der Häuser wächst, sagen Händler für schöne Türen. " * 5
     found = extract(text.encode("cp1252"), "a.txt", declared_charset="utf-8")

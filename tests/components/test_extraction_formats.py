@@ -57,6 +57,11 @@ def test_an_old_card_is_decoded() -> None:
     assert extract(card.encode(), "a.vcf").text == "Ann Müller\nPhone (home): 1"
 
 
+def test_lines_that_are_broken_within_a_letter_are_joined() -> None:
+    card = b"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:M\xc3\r\n \xbcller\r\nNOTE:x\xc3\n\t\xa9y\r\nEND:VCARD\r\n"
+    assert extract(card, "a.vcf").text == "Müller\nNote: xéy"
+
+
 def test_a_calendar_says_its_events_without_alarms_and_zones() -> None:
     event = (
         "BEGIN:VEVENT\nSUMMARY:Fair\\, day 1\nDTSTART;TZID=Europe/Berlin:20240311T090000\nDTEND:20240311T100000Z\n"

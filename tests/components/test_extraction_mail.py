@@ -137,6 +137,8 @@ class TestHeaders:
             (b"a =?odd?q?b?= =?utf-8?b?x?= =?utf-8?x?y?=", "a bx =?utf-8?x?y?="),
             (b"one\n two\n\tthree", "one two three"),
             (b"=?utf-8?q?one=0Atwo?=", "one two"),
+            (b"=?utf-8?q?Gr=C3=B6=C3=9Fe_=FF_end?=", "Größe \ufffd end"),
+            (b"=?iso-2022-jp?b?GyRCLSE+TxsoQg==?=", "①章"),
             ("Größe".encode(), "Größe"),
             ("Größe".encode("cp1252"), "Größe"),
             (b"a\x81", "a\x81"),

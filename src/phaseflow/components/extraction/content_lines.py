@@ -13,9 +13,10 @@ from phaseflow.domain.errors import DocumentError
 
 _LINE = re.compile(r"(?:[\w-]+\.)?([\w-]+)((?:;[^:;\"]*(?:\"[^\"]*\"[^:;\"]*)*)*):(.*)$", re.S)
 _PARAMETER = re.compile(r";([\w-]+)(?:=((?:\"[^\"]*\"|[^;\"])*))?")
-_FOLD = re.compile(r"\n[ \t]")
-_SOFT = re.compile(r"=\n")
-_QUOTED = re.compile(r"(?im)^[^:\n]*;(?:ENCODING=)?QUOTED-PRINTABLE[^:\n]*:(?:[^\n]*=\n)+")
+_FOLD = re.compile(rb"\r?\n[ \t]")
+_SOFT = re.compile(rb"=\r?\n")
+_QUOTED = re.compile(rb"(?im)^[^:\n]*;(?:ENCODING=)?QUOTED-PRINTABLE[^:\n]*:(?:[^\n]*=\r?\n)+")
+_WIDE = (b"\xff\xfe", b"\xfe\xff")
 _ESCAPE = re.compile(r"\\([nN,;:\\])")
 _SPLIT = re.compile(r"(?<!\\);")
 _MOMENT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)(Z?))?")
@@ -52,7 +53,7 @@ def extract(raw: Raw) -> Extracted:
 
     Pictures, sounds and keys are no text. Raises DocumentError ``malformed`` for what has neither cards nor events.
     """
-    text = text_of(raw)
+    text = text_of(Raw(_unfolded(raw.data), raw.name, raw.charset))
     draft = Draft(raw.name)
     entries, calendar = 0, ""
     # A stack, since an event holds alarms and a calendar holds time zones, whose lines belong to neither. What is not
@@ -80,10 +81,16 @@ def extract(raw: Raw) -> Extracted:
     return draft.finish(title or raw.base_name, MEDIA_TYPE)
 
 
-def _properties(text: str) -> Iterator[tuple[str, Mapping[str, str], str]]:
+def _unfolded(data: bytes) -> bytes:
+    """Join the lines that were broken. Before they are decoded: programs count bytes, and break within a letter."""
+    if data.startswith(_WIDE):
+        return data
     # Old cards break a line of quoted-printable with an equals sign instead of a blank.
-    unfolded = _FOLD.sub("", _QUOTED.sub(lambda found: _SOFT.sub("", found[0]), text))
-    for each in unfolded.split("\n"):
+    return _FOLD.sub(b"", _QUOTED.sub(lambda found: _SOFT.sub(b"", found[0]), data))
+
+
+def _properties(text: str) -> Iterator[tuple[str, Mapping[str, str], str]]:
+    for each in text.split("\n"):
         found = _LINE.match(each)
         if found:
             named = _PARAMETER.findall(found[2])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from phaseflow.components.extraction.charsets import codec_of, is_wide
 from phaseflow.components.extraction.detection import SAMPLE, detect, detect_shifted
+from phaseflow.components.extraction.encoding.damage import replaced
 from phaseflow.components.extraction.encoding.wide import wide_encoding
 from phaseflow.components.extraction.types import Raw
 from phaseflow.domain.errors import DocumentError
@@ -22,6 +23,8 @@ _REPLACEMENT = "\ufffd"
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _DOUBTFUL_SHARE = 0.3
 """Of the characters beyond ASCII: more damage than this, and a declared charset is in doubt."""
+_VALID_FOR_EACH_BROKEN = 2
+"""Characters of UTF-8: in other encodings most bytes beyond ASCII break it, in Chinese ones nine of ten."""
 _SHORTEST = 16
 """Bytes below which a NUL among them is no slip."""
 
@@ -88,6 +91,12 @@ def declared(data: bytes, label: str | None) -> str | None:
     return _decoded_as(data, codec) if codec else None
 
 
+def believed(data: bytes, label: str | None) -> str | None:
+    """Like ``declared``, of bytes of which a few may be damaged; None when so many are that the label is in doubt."""
+    codec = codec_of(label)
+    return _damaged(data, [codec]) if codec else None
+
+
 def _decoded_as(data: bytes, codec: str) -> str | None:
     """Decode; None when the bytes do not fit, which many NULs do not but in UTF-16."""
     if b"\0" in data and not _has_few_nuls(data):
@@ -107,11 +116,13 @@ def _damaged(data: bytes, codecs_declared: Sequence[str]) -> str | None:
     """
     if not codecs_declared or (b"\0" in data and not _has_few_nuls(data)):
         return None
-    if "utf-8" not in codecs_declared and (text := _decoded_as(data, "utf-8")) is not None:
+    # In 7 bits everything is UTF-8.
+    is_shifted = b"\x1b" in data and codecs_declared[0].startswith("iso2022")
+    if "utf-8" not in codecs_declared and not is_shifted and (text := _decoded_as(data, "utf-8")) is not None:
         return text
     for codec in codecs_declared:
         try:
-            text = str(data, codec, "replace")
+            text = replaced(data, codec)
         except LookupError:
             continue  # a codec of Python that is no charset, such as rot13
         damaged = text.count(_REPLACEMENT)
@@ -173,8 +184,8 @@ def _is_damaged_utf8(sample: bytes) -> bool:
     """UTF-8 with a few broken bytes: no other encoding gives so many valid sequences by chance."""
     text = sample.decode("utf-8", "replace")
     broken = text.count(_REPLACEMENT)
-    beyond_ascii = len(text) - len(_BEYOND_ASCII.sub("", text))
-    return beyond_ascii - broken > 10 * broken
+    valid = len(text) - len(_BEYOND_ASCII.sub("", text)) - broken
+    return valid >= max(_VALID_FOR_EACH_BROKEN * broken, 1)
 
 
 def _not_text(name: str) -> DocumentError:

@@ -15,7 +15,7 @@ from itertools import groupby
 from quopri import decodestring
 from typing import Any
 
-from phaseflow.components.extraction.decoding import declared
+from phaseflow.components.extraction.decoding import believed, declared
 
 _MIME = "content-"
 _LONGEST = 8192
@@ -92,9 +92,7 @@ def parse(data: bytes) -> Part:
 def _decoded(words: re.Match[str]) -> str:
     # Programs cut a letter in two between words of one charset: their bytes come together first.
     runs = groupby(_EACH.findall(words[0]), key=lambda word: word[0].partition("*")[0].lower())
-    return "".join(
-        _text(b"".join(_bytes(how, code) for _, how, code in run), charset, "utf-8") for charset, run in runs
-    )
+    return "".join(_as_said(b"".join(_bytes(how, code) for _, how, code in run), charset) for charset, run in runs)
 
 
 def _bytes(how: str, code: str) -> bytes:
@@ -105,6 +103,13 @@ def _bytes(how: str, code: str) -> bytes:
         return b64decode(data + b"===")
     except ValueError:
         return data
+
+
+def _as_said(data: bytes, charset: str) -> str:
+    text = declared(data, charset)
+    if text is None:
+        text = believed(data, charset)
+    return _text(data, "utf-8") if text is None else text
 
 
 def _text(data: bytes, *charsets: str | None) -> str:
