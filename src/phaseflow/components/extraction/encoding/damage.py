@@ -14,7 +14,7 @@ _LEADS = {
 """Of encodings with characters of two bytes: the first bytes of those."""
 _EURO = 0x80
 _HIGH = 0x80
-_RICH = "euc_jis_2004"
+_RICH = "cp932"
 """Has the signs that Japanese makers added (①, ㈱), which browsers know in all Japanese encodings."""
 
 
@@ -48,7 +48,14 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
 
 
 def _of_makers(pair: bytes) -> str:
+    """Return the sign that two bytes of EUC-JP mean by the rows that makers added; ``""`` for none."""
+    row, cell = (byte - 0xA0 for byte in pair) if len(pair) == 2 else (0, 0)
+    if not 0 < row < 95 or not 0 < cell < 95:
+        return ""
+    half, is_even = (row - 1) // 2, row % 2 == 0
+    lead = half + (0x81 if half < 0x1F else 0xC1)
+    trail = cell + (0x9E if is_even else 0x3F if cell < 0x40 else 0x40)
     try:
-        return str(pair, _RICH)
+        return str(bytes((lead, trail)), _RICH)
     except UnicodeDecodeError:
         return ""
