@@ -202,6 +202,24 @@ async def test_one_that_a_retry_makes_after_all_takes_the_place_of_its_copy(data
         assert not await flow.search("kb", "word1x4", mode="words")
 
 
+async def test_what_is_gone_is_counted_once_also_by_a_run_that_goes_on_behind_the_switch(
+    database: Path, tmp_path: Path
+) -> None:
+    folder = write_folder(tmp_path / "docs", 5)
+    await ingested(database, folder)
+    for number in range(2):
+        (folder / f"doc{number:03}.md").unlink()
+    async with PhaseFlow(database, embedder=other()) as flow:
+        failpoints.install("indexing.switched", _break)
+        job = await flow.start("kb")
+        assert (await job.wait()).status is JobStatus.FAILED
+        failpoints.clear()
+        await flow.retry("kb")
+        final = await job.wait_until_idle()
+        assert (final.status, final.metrics.documents_deleted) == (JobStatus.COMPLETED, 2)
+        assert len(await agree(flow)) == 3
+
+
 def _break() -> None:
     raise PhaseflowError("broken")
 

@@ -56,7 +56,9 @@ async def test_what_it_has_in_hand_is_finished_and_the_rest_waits(
         await anyio.wait_all_tasks_blocked()
         tasks.start_soon(_open_later, embedder)
     assert (await over(flow)).status is JobStatus.COMPLETED
-    assert (await flow.job_status(own)).status is JobStatus.CANCELLED
+    ended = await flow.job_status(own)
+    assert (ended.status, ended.error) == (JobStatus.CANCELLED, "Ended for a job that was started")
+    assert ended.message == f"{ended.error}, which does what was left; what was indexed stays searchable"
     found = await flow.documents("kb")
     assert {one.uri for one in found.items if one.searchable} == {"pushed.md", *DOCUMENTS}
     assert max(embedder.paid.values()) == 1

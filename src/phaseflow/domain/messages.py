@@ -2,7 +2,7 @@
 
 from phaseflow.domain.counting import counted, counted_of
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.phase import PhaseState
+from phaseflow.domain.phase import BY_START, PhaseState
 from phaseflow.domain.verbs import released
 from phaseflow.domain.vocabulary import Intent, JobPhase, JobStatus, PhaseStatus, WaitingOn
 
@@ -127,7 +127,9 @@ def message(state: IngestionState, documents_failed: int = 0) -> str:
     """One sentence on what the job does. A job that is over says how many of its documents failed."""
     status, phase = state.get_overall_status(), state[state.get_current_phase()]
     if status is JobStatus.CANCELLED:
-        return "Cancelled by user; what was indexed stays searchable"
+        is_replaced = state.hold_reason == BY_START
+        why = f"{BY_START}, which does what was left" if is_replaced else "Cancelled by user"
+        return f"{why}; what was indexed stays searchable"
     if status is JobStatus.FAILED:
         cause = next(p for p in state.phases if p.status is PhaseStatus.FAILED)
         return f"{_DOING[cause.name]} failed: {cause.error}"

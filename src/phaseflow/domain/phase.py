@@ -14,6 +14,9 @@ BY_USER = "user"
 """The reason of a hold that the user asked for; every other one is a guard's, in words."""
 BY_INTERRUPTION = "interrupted"
 """The reason of a hold that says that the process which ran the job has ended."""
+BY_START = "Ended for a job that was started"
+"""Why a job that nobody started was cancelled: as the error of its phases, and as the reason that the job is held for
+no more."""
 LARGEST_COUNT = 2**53
 """Of items: what every reader of JSON holds exactly."""
 LONGEST_ERROR = 4_000

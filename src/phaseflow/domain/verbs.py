@@ -13,7 +13,7 @@ from datetime import datetime
 
 from phaseflow.domain.errors import JobConflict
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.phase import BY_INTERRUPTION, BY_USER, PhaseState
+from phaseflow.domain.phase import BY_INTERRUPTION, BY_START, BY_USER, PhaseState
 from phaseflow.domain.vocabulary import PHASES, Action, Intent, JobPhase, JobStatus, PhaseStatus
 
 _CANCELLED_BY_USER = "Cancelled by user"
@@ -101,7 +101,17 @@ def cancel(state: IngestionState, at: datetime) -> IngestionState:
         return state
     if state.get_overall_status().is_terminal:
         raise _conflict(state, Action.CANCEL)
-    ended = state.each(lambda p: p.fail(_CANCELLED_BY_USER, at) if p.is_active() else p)
+    return _ended(state, at, _CANCELLED_BY_USER)
+
+
+def give_way(state: IngestionState, at: datetime) -> IngestionState:
+    """End a job that nobody started, and that is not over, for one that somebody starts: it is cancelled, and says
+    why."""
+    return replace(_ended(state, at, BY_START), hold_reason=BY_START)
+
+
+def _ended(state: IngestionState, at: datetime, error: str) -> IngestionState:
+    ended = state.each(lambda p: p.fail(error, at) if p.is_active() else p)
     return replace(ended.each(PhaseState.release).queue(None, at), cancelled=True, held=False, hold_reason=None)
 
 

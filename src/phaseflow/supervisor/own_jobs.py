@@ -49,7 +49,7 @@ def end_own_job(tx: Transaction, kb_id: str, clock: Clock) -> Changed | None:
     if found is None:
         return None
     at = clock.now()
-    return change_in(tx, found.state.job_id, lambda state: verbs.cancel(state, at), clock, _GAVE_WAY)
+    return change_in(tx, found.state.job_id, lambda state: verbs.give_way(state, at), clock, _GAVE_WAY)
 
 
 def _open_own_job(tx: Transaction, kb_id: str) -> JobRecord | None:

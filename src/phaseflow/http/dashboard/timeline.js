@@ -17,7 +17,7 @@ const BREAK = 0.08;
 /** All breaks together. */
 const BREAKS = 0.4;
 /** What a cancel writes to the phases that it ends. */
-const CANCELLED = "Cancelled by user";
+const CANCELLED = ["Cancelled by user", "Ended for a job that was started"];
 const STEPS_S = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400];
 
 /**
@@ -38,7 +38,7 @@ export function spansOf(log, end) {
     const from = Date.parse(one.at);
     const isLast = at === log.length - 1;
     const lasts = one.to === "running" || one.to === "paused";
-    return { status: one.error === CANCELLED ? "cancelled" : one.to, from, to: isLast ? (lasts ? Math.max(end, from) : from) : Date.parse(log[at + 1].at) };
+    return { status: CANCELLED.includes(one.error ?? "") ? "cancelled" : one.to, from, to: isLast ? (lasts ? Math.max(end, from) : from) : Date.parse(log[at + 1].at) };
   });
 }
 
