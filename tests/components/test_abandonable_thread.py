@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 import threading
+from contextvars import ContextVar
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -34,6 +36,14 @@ async def test_calls_at_the_same_time_have_a_thread_each() -> None:
     async with anyio.create_task_group() as tasks:
         for _ in range(3):
             tasks.start_soon(call_in_abandonable_thread, meet.wait)
+
+
+async def test_a_call_may_begin_a_loop_of_its_own_where_sniffio_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    mark = ContextVar[str | None]("mark", default=None)
+    mark.set("asyncio")
+    monkeypatch.setitem(sys.modules, "sniffio", SimpleNamespace(current_async_library_cvar=mark))
+    assert await call_in_abandonable_thread(mark.get) is None
+    assert mark.get() == "asyncio"
 
 
 async def test_a_call_after_a_moment_without_any_is_served() -> None:

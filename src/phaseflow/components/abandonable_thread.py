@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import TypeVar
@@ -25,7 +26,7 @@ async def call_in_abandonable_thread(call: Callable[[], T], ended: Callable[[], 
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
-    context = copy_context()
+    context = _outside_the_loop()
 
     def tell(result: T | None, error: BaseException | None) -> None:
         if not future.done():
@@ -54,6 +55,14 @@ async def call_in_abandonable_thread(call: Callable[[], T], ended: Callable[[], 
 
     _taken().calls.put(run)
     return await future
+
+
+def _outside_the_loop() -> Context:
+    """What the caller's context holds, without the mark of the loop: the thread runs none, and may begin one."""
+    context = copy_context()
+    if sniffio := sys.modules.get("sniffio"):  # anyio goes by its mark, but only where others have installed it
+        context.run(sniffio.current_async_library_cvar.set, None)
+    return context
 
 
 class _Daemon(Thread):
