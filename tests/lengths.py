@@ -14,13 +14,9 @@ SOURCE = Path(__file__).parents[1] / "src"
 CEILING = 300
 FLOOR = 40
 MAY_BE_SHORT = {
-    "phaseflow.actors.storable_text": "loading is as long as a module may be",
-    "phaseflow.client.documents": "what the client does with files of its own machine; the client is the protocol",
     "phaseflow.client.definitions": "what the client says a knowledge base is to be; the client is the protocol",
     "phaseflow.components.embedders.guarded": "knows the HTTP library, so it is imported only where it is used",
-    "phaseflow.components.embedders.named": "what the operator names is a matter apart from who may use it",
     "phaseflow.components.extraction.html_tables": "rendering is as long as a module may be",
-    "phaseflow.components.extraction.page_properties": "what a page says about itself, whatever else it says",
     "phaseflow.components.extraction.rst": "one module a format",
     "phaseflow.supervisor.draining": "the supervisor is as long as a module may be",
     "phaseflow.supervisor.giving_way": "how a job ends belongs to the supervisor, whoever asks for it",

@@ -27,7 +27,7 @@ from phaseflow.store.crawl_frontier import ListedEntry
 from phaseflow.store.failures import FailedDocument
 from phaseflow.store.progress import PhaseProgress
 
-AFTER_OTHERS_S = 0.5
+_AFTER_OTHERS_S = 0.5
 """How long a page that a site has refused waits for those that were not asked since."""
 
 
@@ -99,7 +99,7 @@ class DocumentReader:
                 ):
                     # A site keeps its own pace. What it has no room for waits beside the others, and those that were
                     # not asked meanwhile go first: it may be this page alone that is refused, for ever.
-                    room_s = self._limits.wait_s(error, tries.limited) + (AFTER_OTHERS_S if is_own else 0)
+                    room_s = self._limits.wait_s(error, tries.limited) + (_AFTER_OTHERS_S if is_own else 0)
                     self._aside.put_limited(entry.id, tries, room_s)
                     return None
             except WorkersDown as error:  # no fault of the document, and no attempt: it is waited for

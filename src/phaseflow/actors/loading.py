@@ -8,30 +8,27 @@ import anyio
 from phaseflow.actors.actor import Actor
 from phaseflow.actors.batching import in_parts
 from phaseflow.actors.context import RunContext
-from phaseflow.actors.document_reading import Followed, LeftOut, Loaded
+from phaseflow.actors.document_reading import Followed, Loaded
 from phaseflow.actors.handoff import Receiver, Sender
+from phaseflow.actors.outcomes import OutcomeRows, Outcomes
 from phaseflow.actors.requests import Requests
 from phaseflow.actors.source_lists import SourceLists
 from phaseflow.actors.source_reading import SourceReader
-from phaseflow.actors.storable_text import storable
-from phaseflow.components.protocols import Document, Entry, Skipped, Unchanged
+from phaseflow.components.protocols import Document
 from phaseflow.domain.errors import ComponentUnavailable, SourceDown
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import crawl_frontier, failpoints, taken_out, texts
-from phaseflow.store.catalogue import PUSH, Catalogue
-from phaseflow.store.crawl_frontier import Frontier, ListedEntry
-from phaseflow.store.displaced import DisplacedEntries
+from phaseflow.store import failpoints, taken_out, texts
+from phaseflow.store.catalogue import PUSH
+from phaseflow.store.crawl_frontier import ListedEntry
 from phaseflow.store.documents import StagedDocument, StagedDocuments
-from phaseflow.store.failures import FailedDocument, Failures
-from phaseflow.store.inbox import Inbox
+from phaseflow.store.failures import FailedDocument
 from phaseflow.store.job_sources import JobSources
 from phaseflow.store.loaded_text import LoadedText
 from phaseflow.store.progress import Done
-from phaseflow.store.states import DocumentState, EntryState
+from phaseflow.store.states import DocumentState
 from phaseflow.store.texts import Texts
 from phaseflow.store.transaction import Transaction
-from phaseflow.store.twins import Twins
 
 STORE_CHARACTERS = 32 * texts.SEGMENT
 """Characters of text stored in one transaction, some 20 ms."""
@@ -128,14 +125,13 @@ class LoadingActor(Actor):
 
     async def _store_part(self, reader: SourceReader, part: list[Loaded]) -> None:
         """Store outcomes in one transaction; the text of a large document in several before it."""
-        loaded = [_text(entry, outcome) for entry, outcome in part if isinstance(outcome, Document)]
+        outcomes = Outcomes.of(part)
+        loaded = outcomes.loaded
         # A large text is alone in its part (``in_parts``), so it is enough to look at the first.
         begun = None
         if loaded and len(loaded[0].text) > STORE_CHARACTERS:
             begun = await self._store_text(loaded[0])
-        await self.context.write(
-            partial(self._store, reader=reader, done=part, loaded=loaded, begun=begun), self._hand_over
-        )
+        await self.context.write(partial(self._store, reader=reader, outcomes=outcomes, begun=begun), self._hand_over)
         for entry, outcome in part:
             if not isinstance(outcome, FailedDocument):
                 self.spend(None)
@@ -159,98 +155,35 @@ class LoadingActor(Actor):
         Texts(tx).add([(document_id, first + n, each) for n, each in enumerate(segments)])
 
     def _store(
-        self,
-        tx: Transaction,
-        reader: SourceReader,
-        done: list[Loaded],
-        loaded: list[LoadedText],
-        begun: StagedDocument | None,
+        self, tx: Transaction, reader: SourceReader, outcomes: Outcomes, begun: StagedDocument | None
     ) -> list[StagedDocument]:
-        # All that may become of a document in one function, and all of it in one transaction: an entry that is settled
-        # without its text, failure, request or count would stay like that after a crash.
-        plan, at = self.context.plan, self.context.clock.now()
-        seq, known = plan.attempt.job_seq, (plan.target.kb_key, plan.target.index_version)
-        frontier, catalogue = Frontier(tx, seq), Catalogue(tx, plan.target.kb_key)
-        unchanged = [(entry, outcome) for entry, outcome in done if isinstance(outcome, Unchanged)]
-        skipped = [entry for entry, outcome in done if isinstance(outcome, Skipped)]
-        twin_of = [(o.twin, entry.uri, o.is_same) for entry, o in done if isinstance(o, Skipped) and o.twin]
-        listed_again = 0
-        left_out = [entry for entry, outcome in done if isinstance(outcome, LeftOut)]
-        DisplacedEntries(tx, seq).settle([entry.id for entry, outcome in done if isinstance(outcome, Followed)])
-        failed = [(entry, outcome) for entry, outcome in done if isinstance(outcome, FailedDocument)]
-        if begun is not None:
-            StagedDocuments(tx).finish(begun.id, at)
-            staged = [begun]
-        else:
-            staged = StagedDocuments(tx).add(plan.target, loaded, at) if loaded else []
-        frontier.settle([text.entry_id for text in loaded], EntryState.LOADED)
-        if unchanged:
-            frontier.settle([entry.id for entry, _ in unchanged], EntryState.UNCHANGED)
-            stamps = [(entry.uri, outcome.stamp) for entry, outcome in unchanged]
-            crawl_frontier.refresh_stamps(tx, known, stamps, reader.name)
-            # Only of these: a document that was read anew keeps its failure, and its request below, until it is
-            # searchable, for a later phase may fail it again.
-            Failures(tx, plan.target.kb_key).clear([entry.uri for entry, _ in unchanged])
-        # Not SKIPPED, which means that the source has no such document: it has this one, so it counts and stays.
-        frontier.settle([entry.id for entry in left_out], EntryState.UNCHANGED)
-        inbox = Inbox(tx, plan.target.kb_key)
-        inbox.leave_newer(seq, [(entry.uri, entry.request) for entry, _ in done if not entry.is_held])
-        settled = [entry.uri for entry in (*(entry for entry, _ in unchanged), *skipped, *left_out)]
-        inbox.settle(seq, settled)
-        if skipped:
-            frontier.settle([entry.id for entry in skipped], EntryState.SKIPPED)
-            catalogue.forget([entry.uri for entry in skipped])
-            Twins(tx).note(plan.target, [(twin, uri) for twin, uri, _ in twin_of])
-            if canonical := [uri for _, uri, is_same in twin_of if not is_same]:
-                JobSources(tx, seq).add_canonical(reader.name, canonical)
-            listed_again = Twins(tx).mark_same(seq, [(twin, uri) for twin, uri, is_same in twin_of if is_same])
-        if failed:
-            frontier.settle([entry.id for entry, f in failed if not f.gone], EntryState.FAILED)
-            frontier.settle([entry.id for entry, f in failed if f.gone], EntryState.GONE)
-            self.context.fail(tx, self.phase, [outcome for _, outcome in failed])
-        tried = [entry.uri for entry, outcome in done if not isinstance(outcome, Skipped | LeftOut | Followed)]
-        catalogue.count_attempts(tried)
-        found = [link for _, outcome in done if not isinstance(outcome, FailedDocument) for link in outcome.links]
-        # Several pages lead to the same address: the shortest way counts, so the deepest come first and are
-        # overwritten. Else the depth limit would depend on which page was read first.
-        links = {link.uri: link for link in sorted(found, key=_depth, reverse=True)}
-        if links:
-            self.lists.store(tx, reader, list(links.values()), is_last=False)
-        total = self.lists.total(tx) if links or skipped or reader.follows_links else None
-        as_before = len(unchanged) + len(left_out)
+        plan = self.context.plan
+        staged = self._stage(tx, outcomes.loaded, begun)
+        listed_again = OutcomeRows(tx, self.context, reader.name).settle(outcomes)
+        if links := outcomes.links():
+            self.lists.store(tx, reader, links, is_last=False)
+        total = self.lists.total(tx) if links or outcomes.skipped or reader.follows_links else None
+        loaded, as_before = len(outcomes.loaded), outcomes.as_before
+        found = listed_again - len(outcomes.skipped)
         # Last, where other phases count first: the total depends on the links above. A stale attempt is refused all the
         # same, and what it has written here is rolled back with it.
-        counts = Done(len(loaded) + as_before, len(failed), as_before, len(loaded), total, listed_again - len(skipped))
-        self.context.advance(tx, self.phase, counts)
+        done = Done(loaded + as_before, len(outcomes.failed), as_before, loaded, total, found)
+        self.context.advance(tx, self.phase, done)
         # What was skipped or deleted while it was read is loaded, and goes no further.
         taken_out.take_out_some(tx, plan.target.kb_key, [each.uri for each in staged])
         wanted = taken_out.in_hand(tx, [each.id for each in staged], DocumentState.LOADED)
         return [each for each in staged if each.id in wanted]
 
+    def _stage(self, tx: Transaction, loaded: list[LoadedText], begun: StagedDocument | None) -> list[StagedDocument]:
+        documents, at = StagedDocuments(tx), self.context.clock.now()
+        if begun is not None:
+            documents.finish(begun.id, at)
+            return [begun]
+        return documents.add(self.context.plan.target, loaded, at) if loaded else []
+
     def _hand_over(self, staged: list[StagedDocument]) -> None:
         assert self._sender is not None
         self._sender.offer(staged)
-
-
-def _depth(link: Entry) -> int:
-    return link.depth
-
-
-def _text(entry: ListedEntry, document: Document) -> LoadedText:
-    return LoadedText(
-        entry_id=entry.id,
-        uri=entry.uri,
-        title=storable(document.title),
-        media_type=document.read_as or document.media_type,
-        text_type=document.media_type,
-        content_hash=document.content_hash.hex(),
-        stamp=document.stamp,
-        text=storable(document.text),
-        parts=document.parts,
-        source=entry.source,
-        size=entry.size if document.size is None else document.size,
-        metadata=document.metadata,
-    )
 
 
 def _characters(loaded: Loaded) -> tuple[int]:

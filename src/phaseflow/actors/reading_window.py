@@ -23,7 +23,7 @@ SLOW_S = 5.0
 DROP_S = 1.0
 """How long a page that is being read may keep a phase from its pause; then it is dropped, and read again later."""
 
-OpenMore = Callable[[Collection[int], Collection[int]], Awaitable[list[ListedEntry]]]
+_OpenMore = Callable[[Collection[int], Collection[int]], Awaitable[list[ListedEntry]]]
 """The next documents of the list without those in hand; the second ones of them do not keep deeper ones back."""
 Read = Callable[[ListedEntry], Awaitable[Outcome | None]]
 """Reads a document. None where it stays open in the list."""
@@ -46,7 +46,7 @@ class ReadingWindow:
         limiter: anyio.CapacityLimiter,
         budget: ByteBudget,
         *,
-        open_more: OpenMore,
+        open_more: _OpenMore,
         read: Read,
         keep: Keep,
         late_s: float,

@@ -4,21 +4,25 @@ import json
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
 
 from pydantic import BaseModel
 
 from phaseflow.client.calls import ServiceCall
 from phaseflow.client.connection import part
-from phaseflow.client.documents import Given, files_of
 from phaseflow.domain.documents import DocumentInfo, DocumentRetried, DocumentsChanged, PushedDocument
-from phaseflow.domain.errors import DocumentNotFound
+from phaseflow.domain.errors import DocumentNotFound, InvalidRequest
 from phaseflow.domain.identifiers import DOCUMENT_ID, document_id
 from phaseflow.domain.new_document import NewDocument
 from phaseflow.domain.status import Page
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+Given = str | Path | tuple[str, bytes]
+"""A file of this machine, or a name and what is to stand under it."""
+_Part = tuple[str, tuple[str, BinaryIO]]
 
 
 class DocumentCalls:
@@ -39,7 +43,7 @@ class DocumentCalls:
     ) -> DocumentsChanged:
         """Push files of this machine, or (name, bytes), into a knowledge base, which is created if needed."""
         said = {} if metadata is None else {"data": {"metadata": json.dumps(dict(metadata))}}
-        with files_of(paths) as files:
+        with _files_of(paths) as files:
             return await self._ask(DocumentsChanged, "POST", f"{kb_path(kb_id)}/documents", files=files, **said)
 
     @ServiceCall
@@ -110,3 +114,29 @@ def _json_of(document: NewDocument | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(document, NewDocument):
         return document.model_dump(mode="json", exclude_defaults=True)
     return dict(document)
+
+
+@contextmanager
+def _files_of(given: Iterable[Given]) -> Iterator[list[_Part]]:
+    """Files of this machine as parts of a request, open for the length of the block.
+
+    Raises InvalidRequest, naming one that cannot be read.
+    """
+    with ExitStack() as stack:
+        yield [("files", _named(one, stack)) for one in given]
+
+
+def _named(given: Given, stack: ExitStack) -> tuple[str, BinaryIO]:
+    if isinstance(given, tuple):
+        return given[0], BytesIO(given[1])
+    path = Path(given)
+    return path.name, stack.enter_context(_opened(path))
+
+
+def _opened(path: Path) -> BinaryIO:
+    if not path.is_file():  # opening a FIFO would wait for ever
+        raise InvalidRequest("files", f"{path} is not a file; check the name")
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise InvalidRequest("files", f"cannot read {path} ({error.strerror}); fix its permissions") from error

@@ -13,7 +13,7 @@ from phaseflow.flow import PhaseFlow
 PER_S = 20
 """Documents that one stream is told of in a second, at most."""
 _AT_ONCE = 5
-MOST_BEHIND = 1000
+_MOST_BEHIND = 1000
 """Documents that a stream has still to tell, some 50 seconds. More are listed sooner than told."""
 MOST_MISSED = 40
 """The same for a client that comes back, two seconds: where connections break off sooner, it would never end."""
@@ -67,7 +67,7 @@ class DocumentFeed:
             await self._tell_missed()
             while True:
                 hint = changes.hint()
-                changed = changes.since(self._kb_id, number, MOST_BEHIND + 1)
+                changed = changes.since(self._kb_id, number, _MOST_BEHIND + 1)
                 now = anyio.current_time()
                 if not changed:
                     seen = deque([(changes.last, now)])
@@ -76,7 +76,7 @@ class DocumentFeed:
                 seen.append((changes.last, now))
                 while len(seen) > 1 and seen[1][0] < changed[0][0]:
                     seen.popleft()  # the first to be told changed after the first of the looks that stay
-                if len(changed) > MOST_BEHIND or now - seen[0][1] > MOST_BEHIND_S:
+                if len(changed) > _MOST_BEHIND or now - seen[0][1] > MOST_BEHIND_S:
                     number = changes.last
                     await self._reset()
                     continue

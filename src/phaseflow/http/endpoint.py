@@ -40,19 +40,19 @@ class Parameters(BaseModel):
     """The names (aliases) of those fields that stand in a header."""
 
 
-ParametersT_co = TypeVar("ParametersT_co", bound=Parameters, covariant=True)
-BodyT_co = TypeVar("BodyT_co", covariant=True)
+_ParametersT_co = TypeVar("_ParametersT_co", bound=Parameters, covariant=True)
+_BodyT_co = TypeVar("_BodyT_co", covariant=True)
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class RequestContext(Generic[ParametersT_co, BodyT_co]):
+class RequestContext(Generic[_ParametersT_co, _BodyT_co]):
     """A request whose parameters and body have been checked."""
 
     state: AppState
     request: Request
-    at: ParametersT_co
-    body: BodyT_co
+    at: _ParametersT_co
+    body: _BodyT_co
 
     def bind_job(self, job_id: str) -> None:
         """Name the job that it is about in the log."""

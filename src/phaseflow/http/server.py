@@ -29,7 +29,7 @@ _GRACE_S = 1
 _BACKLOG = 2048
 _YOUNG_OBJECTS = 10_000
 """New objects before the collector looks at them; Python's 700 makes it look at all streams again and again."""
-TURN_S = 0.0005
+_TURN_S = 0.0005
 """How long a thread keeps the interpreter when others want it; Python's 5 ms. A status wants it some five times, and
 beside searches and a job it waits nearly as often."""
 
@@ -147,7 +147,7 @@ def _calm_collector() -> Iterator[None]:
 def _short_turns() -> Iterator[None]:
     """Let no thread that computes, such as a search, keep the event loop from its turn for long."""
     before = sys.getswitchinterval()
-    sys.setswitchinterval(min(TURN_S, before))
+    sys.setswitchinterval(min(_TURN_S, before))
     try:
         yield
     finally:

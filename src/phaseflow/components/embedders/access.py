@@ -1,21 +1,42 @@
 """Which embedding servers get the operator's key, and which may be connected to."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from phaseflow.components.embedders.named import VARIABLE, Named, NamedEmbedder, named_embedders
+from phaseflow.components.operator_file import read_operator_file
 from phaseflow.components.sources.web.address import advice, host_and_port, normalised
 from phaseflow.components.sources.web.ssrf import AddressPolicy, Resolver, check_sites, resolve
 from phaseflow.domain.choices import EmbeddingServer, EmbeddingServers
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
 from phaseflow.domain.identifiers import is_loopback
-from phaseflow.domain.settings import Address, EmbedderSettings, NamedEmbedderSettings, OpenAIEmbedderSettings
+from phaseflow.domain.patterns import VARIABLE_WORDS, worded
+from phaseflow.domain.settings import (
+    EMBEDDER_NAME,
+    Address,
+    EmbedderSettings,
+    NamedEmbedderSettings,
+    OpenAIEmbedderSettings,
+)
 
 _KEY_VARIABLE = "PHASEFLOW_EMBEDDING_API_KEY"
 _URL_VARIABLE = "PHASEFLOW_EMBEDDING_URL"
+_SERVERS_VARIABLE = "PHASEFLOW_EMBEDDERS"
+
+
+class NamedEmbedder(OpenAIEmbedderSettings):
+    """A server with its model. ``api_key_env`` is the environment variable that holds its key; None: it needs none."""
+
+    api_key_env: Annotated[str | None, Field(pattern=worded("^[A-Za-z_][A-Za-z0-9_]*$", VARIABLE_WORDS))] = None
+
+
+_Named = Mapping[str, NamedEmbedder]
+_SERVERS_FILE: TypeAdapter[dict[str, NamedEmbedder]] = TypeAdapter(
+    dict[Annotated[str, Field(pattern=EMBEDDER_NAME)], NamedEmbedder]
+)
 
 
 class EmbedderAccess:
@@ -40,7 +61,7 @@ class EmbedderAccess:
             self._allow_private
         )  # a mistake in one is told now, not by the first address that a client chooses
         self._resolver = resolver
-        self._named: Named | None = None
+        self._named: _Named | None = None
         self.takes_loopback = True
         """Only programs of this machine can be the clients, and they reach its servers anyway."""
 
@@ -52,10 +73,13 @@ class EmbedderAccess:
             return embedding_api_key()
         return None
 
-    def known(self) -> Named:
-        """The servers that the operator has named, read once. Raises InvalidRequest for a file with mistakes."""
+    def known(self) -> _Named:
+        """The servers that the operator has named, read once. Raises InvalidRequest, saying what is wrong in the file.
+
+        Blocking.
+        """
         if self._named is None:
-            self._named = named_embedders()
+            self._named = read_operator_file(_SERVERS_VARIABLE, _SERVERS_FILE, "server")
         return self._named
 
     def named(self, settings: NamedEmbedderSettings) -> NamedEmbedder:
@@ -63,7 +87,7 @@ class EmbedderAccess:
         server = self.known().get(settings.server)
         if server is not None:
             return server
-        known = ", ".join(self.known()) or f"none: {VARIABLE} names the file that lists them"
+        known = ", ".join(self.known()) or f"none: {_SERVERS_VARIABLE} names the file that lists them"
         raise InvalidRequest(
             "settings.embedder.server", f"there is no embedding server {settings.server!r}; known: {known}"
         )

@@ -18,7 +18,7 @@ SPECIAL: Final = {"<unk>": 0, "<s>": 1, "</s>": 2}
 MOST_KNOWN: Final = 1 << 16
 LONGEST_KNOWN: Final = 128
 """Words that are remembered, and their characters: some 10 MB. When there are so many, it begins anew."""
-BLOCK: Final = 1 << 15
+_BLOCK: Final = 1 << 15
 """Characters cut into words at once: a regular expression keeps the interpreter lock."""
 FIRST_BYTE: Final = 3
 """The token of byte 0. What has no token is written in the bytes of UTF-8."""
@@ -157,8 +157,8 @@ class _Encoding:
 def _blocks(text: str) -> Iterator[str]:
     """Parts of a text that begin where a word does."""
     start = 0
-    while len(text) - start > BLOCK:
-        end = _END.search(text, start + BLOCK)
+    while len(text) - start > _BLOCK:
+        end = _END.search(text, start + _BLOCK)
         if end is None:
             break
         yield text[start : end.start()]

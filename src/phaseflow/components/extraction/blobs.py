@@ -26,7 +26,7 @@ _HEX = re.compile(r"[0-9a-f\s]+|[0-9A-F\s]+")
 _KINDS = (re.compile("[A-Z]"), re.compile("[a-z]"), re.compile("[0-9]"))
 
 
-def without_data(text: str) -> str:
+def _without_data(text: str) -> str:
     """Return a text without the content of ``data:`` addresses, whose type stays."""
     pieces: list[str] = []
     place, begin = 0, text.find(_BEGIN)
@@ -41,7 +41,7 @@ def without_data(text: str) -> str:
 
 def without_blobs(text: str) -> str:
     """Return a text without the content of ``data:`` addresses, and without blocks of base64."""
-    text = without_data(text)
+    text = _without_data(text)
     pieces: list[str] = []
     place = 0
     for begin, end in _long_runs(text):

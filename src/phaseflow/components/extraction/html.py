@@ -13,12 +13,13 @@ from phaseflow.components.extraction.complexity import check_complexity
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.encoding.prescan import declared_charset
 from phaseflow.components.extraction.markdown import MEDIA_TYPE
+from phaseflow.components.extraction.metadata import office_properties
 from phaseflow.components.extraction.package import no_text_layer
-from phaseflow.components.extraction.page_properties import page_properties
 from phaseflow.components.extraction.page_source import as_shown
 from phaseflow.components.extraction.rendering import render
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.components.extraction.visibility import FRAMING, has_attribute, visibility
+from phaseflow.components.protocols import MetadataValue
 from phaseflow.domain.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -49,6 +50,16 @@ _MOUNTS = (
 _MAIN = "main, [role=main]"
 _MAIN_SHARE = 0.25
 """A main element with less of the page's text than this is a shell that scripts fill, or a teaser."""
+_PROPERTIES = {
+    "author": "author", "article:author": "author", "dc.creator": "author", "dcterms.creator": "author",
+    "description": "description", "og:description": "description", "dc.description": "description",
+    "keywords": "keywords", "dc.subject": "keywords",
+    "article:published_time": "created", "dcterms.created": "created", "dc.date": "created",
+    "article:modified_time": "modified", "og:updated_time": "modified", "last-modified": "modified",
+    "dc.language": "language",
+}  # fmt: skip
+_HEAD_CHILDREN = 1000
+"""Children of the head that are looked at."""
 
 
 def extract(raw: Raw) -> Extracted:
@@ -63,7 +74,7 @@ def extract(raw: Raw) -> Extracted:
         raise _needs_scripts(raw.name)
     if not text and page.css_first(_PICTURES) and not page.css_first("body a[href]"):
         raise no_text_layer(raw.name)
-    return Extracted(text, _title(page) or raw.base_name, MEDIA_TYPE, metadata=page_properties(page))
+    return Extracted(text, _title(page) or raw.base_name, MEDIA_TYPE, metadata=_properties(page))
 
 
 def extract_whole(raw: Raw, *, is_xml: bool = False, sheets: Sequence[str] = ()) -> Extracted:
@@ -100,6 +111,24 @@ def _title(page: "LexborHTMLParser") -> str | None:
         if title:
             return title
     return None
+
+
+def _properties(page: "LexborHTMLParser") -> dict[str, MetadataValue]:
+    """What a page says of itself in its head (author, language, tags, dates), by the names that all formats share."""
+    said: dict[str, str] = {}
+    if page.root is not None:
+        said["language"] = page.root.attributes.get("lang") or ""
+    child = page.head.first_child if page.head else None
+    for _ in range(_HEAD_CHILDREN):
+        if child is None:
+            break
+        attributes, tag, child = child.attributes, child.tag, child.next
+        if tag != "meta":
+            continue
+        name = (attributes.get("name") or attributes.get("property") or attributes.get("http-equiv") or "").lower()
+        if key := _PROPERTIES.get(name):
+            said.setdefault(key, attributes.get("content") or "")
+    return office_properties(said)
 
 
 def _is_filled_by_scripts(page: "LexborHTMLParser", text: str) -> bool:

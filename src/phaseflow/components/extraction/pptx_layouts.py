@@ -12,7 +12,7 @@ Mark = tuple[str | None, int]
 Marks = Mapping[int, Mark]
 """By level, from 0."""
 
-BULLETED = ("", 1)
+_BULLETED = ("", 1)
 _NONE: Marks = {}
 LEVELS = {f"lvl{number}pPr": number - 1 for number in range(1, 10)}
 MARKS = frozenset(("buAutoNum", "buChar", "buBlip", "buNone"))
@@ -50,7 +50,7 @@ def mark_of(name: str, attributes: Mapping[str, str]) -> Mark | None:
     if name == "buAutoNum":
         return attributes.get("type", ""), number_of(attributes.get("startAt"), 1)
     if name in ("buChar", "buBlip"):
-        return BULLETED
+        return _BULLETED
     return (None, 1) if name == "buNone" else None
 
 

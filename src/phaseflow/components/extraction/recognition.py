@@ -26,7 +26,7 @@ _DPI = 200
 _LONGEST_SIDE = 4000
 """Pixels; what is larger is made smaller before it is looked at."""
 _MOST_PIXELS = 100_000_000
-MOST_PAGES = 500
+_MOST_PAGES = 500
 """Of one document whose text is recognised: a page takes seconds."""
 _LEAST_SCORE = 0.5
 _DOUBT = 0.8
@@ -48,9 +48,9 @@ def answer(data: bytes, name: str, asked: Mapping[str, Any]) -> Extracted:
 
 def _pages(raw: Raw) -> list[int]:
     found = list(range(_frames(raw))) if is_picture(raw.data) else pdf.pages_without_text(raw)
-    if len(found) > MOST_PAGES:
+    if len(found) > _MOST_PAGES:
         message = (
-            f"{raw.name} has {counted(len(found), 'page')} without text, more than the {MOST_PAGES} that are"
+            f"{raw.name} has {counted(len(found), 'page')} without text, more than the {_MOST_PAGES} that are"
             " recognised; split it or exclude it"
         )
         raise DocumentError(message, code="too_large")
@@ -196,4 +196,4 @@ def _damaged(raw: Raw) -> DocumentError:
     return DocumentError(f"{raw.name} is damaged or no picture; save it again, or exclude it", code="malformed")
 
 
-__all__ = ["MOST_PAGES", "OCR", "PAGES_BY_OCR", "PAGES_WITHOUT_TEXT", "answer"]
+__all__ = ["OCR", "PAGES_BY_OCR", "PAGES_WITHOUT_TEXT", "answer"]

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 @runtime_checkable
-class ExclusiveIndex(Protocol):
+class _ExclusiveIndex(Protocol):
     """An index that one process can use at a time, of all that have a copy of a database."""
 
     async def hold(self) -> int:
@@ -80,7 +80,7 @@ class Indexes:
         """How often this process has begun to have an index for itself. When it grows, the index may be another than
         before. Raises IndexUnavailable while another process has it."""
         index = await self.get(name)
-        return await bounded(index.hold(), _OPEN_S) if isinstance(index, ExclusiveIndex) else 0
+        return await bounded(index.hold(), _OPEN_S) if isinstance(index, _ExclusiveIndex) else 0
 
     async def prepare(self, name: str) -> None:
         """Open an index while there is something else to wait for; an error is left to the call that needs it."""
