@@ -32,7 +32,8 @@ from tests.components.binary_fixtures import (
         (0.75, "# ?/?", "3/4"), (1.75, "# ?/?", "1 3/4"), (-0.25, "# ?/?", "-1/4"), (2, "# ?/?", "2"),
         (0, "# ?/?", "0"),
         (0.333, "# ??/??", "1/3"), (1.5, "# ?/8", "1 4/8"), (0.999, "# ?/2", "1"), (2.5, "?/?", "5/2"),
-        (0.5, '# ?/100" in"', "50/100 in"), (12345.6789, "##0.0E+0", "12.3E+3"), (0.00012, "##0.0E+0", "120.0E-6"),
+        (0.5, '# ?/100" in"', "50/100 in"),
+        (1e21, "General", "1E+21"), (1e-7, "General", "1E-07"), (12345.6789, "##0.0E+0", "12.3E+3"), (0.00012, "##0.0E+0", "120.0E-6"),
         (999999, "##0.0E+0", "1.0E+6"), (0, "##0.0E+0", "0.0E+0"), (6.02e-23, "0.0E-00", "6.0E-23"),
         (0, '0;-0;"none"', "none"), (5, '[>=10]"many";[<10]"few"', "few"), (12, 'General" km"', "12 km"),
         (1234.5, '_-* #,##0.00\\ "€"_-;-* #,##0.00\\ "€"_-', "1,234.50 €"), (-0.125, "0.0%;[Red]-0.0%", "-12.5%"),
@@ -89,6 +90,16 @@ def test_texts_are_shown_as_they_are_framed_and_raised_and_cells_may_have_no_nam
         **{"xl/styles.xml": styles("0;0;0;_(@_)")},
     )
     assert "| x |" in extract(plain, "a.xlsx").text
+
+
+def test_the_formats_that_excel_numbers() -> None:
+    formats = "".join(f'<xf numFmtId="{number}"/>' for number in (12, 13, 48))
+    row = "".join(
+        f'<c r="{name}1" s="{n}"><v>{value}</v></c>'
+        for n, (name, value) in enumerate(zip("ABC", (0.5, 0.32, 12345), strict=True))
+    )
+    members = {"xl/styles.xml": f"<styleSheet {S}><cellXfs>{formats}</cellXfs></styleSheet>"}
+    assert "| 1/2 | 8/25 | 12.3E+3 |" in extract(xlsx({"One": f'<row r="1">{row}</row>'}, **members), "a.xlsx").text
 
 
 def test_binary_workbooks() -> None:
@@ -157,6 +168,21 @@ def test_a_cell_with_a_name_that_no_program_writes_is_too_far_away() -> None:
         assert caught.value.code == "too_large"
 
 
+@pytest.mark.parametrize(
+    "more", ['x="/>"', "x='/>'", 'x=">"', 'x="<"', 'x="r=1"', 'x="/" y="/>"', 'x="r=&quot;A1&quot; />"']
+)
+@pytest.mark.parametrize("cell", ['<c r="XFD{0}" {1}><v>1</v></c>', '<c {1} r="XFD{0}"><v>1</v></c>'])
+def test_no_attribute_hides_a_cell_that_is_too_far_away(cell: str, more: str) -> None:
+    near = f'<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576">{cell.format(1048576, more)}</row>'
+    nameless = f'<row r="1"><c><v>1</v></c></row><row r="1048576">{f"<c {more}><v>1</v></c>" * 100}</row>'
+    for rows in (near, nameless):
+        with pytest.raises(DocumentError) as caught:
+            extract(xlsx({"One": rows}), "a.xlsx")
+        assert caught.value.code in ("too_large", "malformed")
+    styled = "".join(f'<c r="XFD1048576" s="0" {each}/>' for each in ("", 'x="y"', "x='y' "))
+    assert extract(xlsx({"One": f'<row r="1"><c r="A1"><v>1</v></c>{styled}</row>'}), "a.xlsx").text.count("\n") == 3
+
+
 def test_a_record_of_a_binary_workbook_that_no_program_writes_hides_nothing_behind_it() -> None:
     far = xlsb_row(1_048_575) + xlsb_cell(5, 16_383, 2.5)
     with pytest.raises(DocumentError) as caught:
@@ -203,6 +229,11 @@ def test_opendocument_shows_numbers_as_they_are_shown_though_no_style_says_how()
     kind = "application/vnd.oasis.opendocument.spreadsheet"
     data = package({"mimetype": kind, "content.xml": content, "META-INF/manifest.xml": "<m/>"})
     assert "| 42 | 7,50 |" in extract(data, "a.ods").text
+
+
+def test_words_of_an_opendocument_cell_are_parted_where_its_lines_are() -> None:
+    cell = '<table:table-cell office:value-type="string"><text:p>one<text:line-break/>two<text:tab/>three<text:s/>four</text:p></table:table-cell>'
+    assert "| one two three four |" in extract(ods(cell, ""), "a.ods").text
 
 
 def test_opendocument_says_texts_in_lines_and_comments_and_drawings_beside() -> None:

@@ -15,11 +15,12 @@ GENERAL = "General"
 BUILTIN: Mapping[int, str] = {
     1: "0", 2: "0.00", 3: "#,##0", 4: "#,##0.00", 5: "$#,##0;-$#,##0", 6: "$#,##0;-$#,##0",
     7: "$#,##0.00;-$#,##0.00", 8: "$#,##0.00;-$#,##0.00", 9: "0%", 10: "0.00%", 11: "0.00E+00",
+    12: "# ?/?", 13: "# ??/??",
     15: "d-mmm-yy", 16: "d-mmm", 17: "mmm-yy", 18: "h:mm AM/PM", 19: "h:mm:ss AM/PM", 20: "h:mm", 21: "h:mm:ss",
     37: "#,##0;(#,##0)", 38: "#,##0;(#,##0)", 39: "#,##0.00;(#,##0.00)", 40: "#,##0.00;(#,##0.00)",
     41: '#,##0;(#,##0);"-"', 42: '"$" #,##0;"$" (#,##0);"$" "-"',
     43: '#,##0.00;(#,##0.00);"-"', 44: '"$" #,##0.00;"$" (#,##0.00);"$" "-"',
-    45: "mm:ss", 46: "[h]:mm:ss", 47: "mm:ss.0",
+    45: "mm:ss", 46: "[h]:mm:ss", 47: "mm:ss.0", 48: "##0.0E+0",
 }  # fmt: skip
 """The formats that have a number only. 14 and 22 are dates as the reader's own system writes them, and not here."""
 
@@ -270,4 +271,4 @@ def plain(value: float) -> str:
     if len(whole) <= _SHORT and "e" not in whole:
         return whole
     short = f"{value:.15g}"
-    return short if float(short) == value or len(short) < len(whole) else whole
+    return (short if float(short) == value or len(short) < len(whole) else whole).replace("e", "E")

@@ -42,6 +42,9 @@ _STYLE = re.compile(rb"<style:style\b([^<>]{0,1000})>\s{0,100}<style:text-proper
 _STYLE_NAME = re.compile(rb"style:name=\"([^\"]*)\"")
 _POSITION = re.compile(rb"style:text-position=\"(super|sub|-?\d+)")
 _SPAN = re.compile(rb"(<text:span\b[^<>]*text:style-name=\"([^\"]*)\"[^<>]*>)|(</text:span>)|(<[^<>]*>)|([^<]+)")
+_BREAK = re.compile(rb"<text:(?:line-break|tab|s)\b[^<>]*>")
+_BREAKS = (b"<text:line-break", b"<text:tab")
+"""What the library leaves out between two words."""
 _BESIDE = (b"<office:annotation", b"<draw:")
 
 
@@ -55,6 +58,7 @@ class Ods:
         if member in package:
             check_xml(self._content, lambda why: package.malformed(f"{member}: {why}"))
         self._positions = _positions(self._content)
+        self._breaks = tuple(sign for sign in _BREAKS if sign in self._content)
 
     def measure(self, most: int) -> None:
         """Raise DocumentError ``too_large`` for a sheet with cells so far away that there would be more than ``most``.
@@ -92,7 +96,8 @@ class Ods:
         The document says itself how each is shown. Numbers are not looked at if all are shown as they are, nor texts
         if none of them stands above or below the line.
         """
-        if not self._positions and not _FORMATTED.search(self._content) and not _OTHERWISE.search(self._content):
+        is_plain = not self._positions and not self._breaks and not _FORMATTED.search(self._content)
+        if is_plain and not _OTHERWISE.search(self._content):
             return
         name, row, column, repeated_row = "", -1, 0, 1
         for match in _ODS.finditer(self._content):
@@ -113,17 +118,19 @@ class Ods:
 
     def _words(self, attributes: bytes, begin: int) -> str:
         is_number = _TYPED.search(attributes) is not None
-        if not is_number and not self._positions:
+        if not is_number and not self._positions and not self._breaks:
             return ""
         end = self._content.find(_CELL_END, begin)
         cell = self._content[begin:end] if end >= 0 else b""
         if any(sign in cell for sign in _BESIDE):
             cell = _without_asides(cell)
-        if not is_number and not any(name in cell for name in self._positions):
+        if not is_number and not any(sign in cell for sign in (*self._positions, *self._breaks)):
             return ""
         return " ".join(filter(None, (self._text(found[1]) for found in _TEXT.finditer(cell))))
 
     def _text(self, markup: bytes) -> str:
+        if self._breaks:
+            markup = _BREAK.sub(b" ", markup)
         if b"<" not in markup or not self._positions:
             return unescape(_TAGS.sub(b"", markup).decode("utf-8", "replace")).strip()
         text, open_spans = Line(), [""]

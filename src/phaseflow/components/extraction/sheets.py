@@ -46,12 +46,16 @@ _NOTHING = PassedOver({}, ())
 _LONGEST_CELL = 250
 _LONGEST_TEXT = 8_000_000
 """Bytes: Excel takes 32,767 characters."""
-# Not of a cell without content, which only has a style: the library passes it over, however far away it is.
-_REFERENCE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]+)(\d+)["'](?:[^<>]{0,2000}+(?<!/)>|[^<>]{2001})""")
+_QUOTED = rb"""(?:"[^"<>]{0,500}"|'[^'<>]{0,500}')"""
+_EMPTY = rb"""(?:[^<>"'/]{0,500}+%s){0,20}+[^<>"'/]{0,500}+/>""" % _QUOTED
+"""The rest of a cell without content, which only has a style: the library passes it over, however far away it is. What
+is written in another way than programs do it is not taken for one: an attribute may hold ``/>``."""
+_REFERENCE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]+)(\d+)["'](?!%s)""" % _EMPTY)
 _LONGEST_NUMBER = 12
 """Letters or digits of a reference that are looked at: with so many it is too far already."""
 _NAMELESS = re.compile(
-    rb"<(?:\w+:)?(?:row\b[^<>]{0,2000}?\br\s*=\s*[\"'](\d{1,20})|c(?:>|\s(?![^<>]{0,2000}\br\s*=)[^<>]{0,2000}+(?<!/)>))"
+    rb"""<(?:\w+:)?(?:row\b[^<>]{0,2000}?\br\s*=\s*["'](\d{1,20})"""
+    rb"""|c(?:>|\s++(?!(?:[\w:]{1,100}\s*=\s*%s\s*){0,9}r\s*=)(?!%s)))""" % (_QUOTED, _EMPTY)
 )
 # One for each quote: what begins with one sign is found several times as fast.
 _FAR = tuple(re.compile(rb"%s(?:[A-Za-z](?:[A-Za-z]{2,}+\d|[A-Za-z]?\d{5})|\d{5})" % quote) for quote in (b'"', b"'"))
