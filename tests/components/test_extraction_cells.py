@@ -33,7 +33,8 @@ from tests.components.binary_fixtures import (
         (0, "# ?/?", "0"),
         (0.333, "# ??/??", "1/3"), (1.5, "# ?/8", "1 4/8"), (0.999, "# ?/2", "1"), (2.5, "?/?", "5/2"),
         (0.5, '# ?/100" in"', "50/100 in"),
-        (1e21, "General", "1E+21"), (1e-7, "General", "1E-07"), (12345.6789, "##0.0E+0", "12.3E+3"), (0.00012, "##0.0E+0", "120.0E-6"),
+        (1e21, "General", "1E+21"), (1e-7, "General", "1E-07"),
+        (12345.6789, "##0.0E+0", "12.3E+3"), (0.00012, "##0.0E+0", "120.0E-6"),
         (999999, "##0.0E+0", "1.0E+6"), (0, "##0.0E+0", "0.0E+0"), (6.02e-23, "0.0E-00", "6.0E-23"),
         (0, '0;-0;"none"', "none"), (5, '[>=10]"many";[<10]"few"', "few"), (12, 'General" km"', "12 km"),
         (1234.5, '_-* #,##0.00\\ "€"_-;-* #,##0.00\\ "€"_-', "1,234.50 €"), (-0.125, "0.0%;[Red]-0.0%", "-12.5%"),
@@ -232,7 +233,8 @@ def test_opendocument_shows_numbers_as_they_are_shown_though_no_style_says_how()
 
 
 def test_words_of_an_opendocument_cell_are_parted_where_its_lines_are() -> None:
-    cell = '<table:table-cell office:value-type="string"><text:p>one<text:line-break/>two<text:tab/>three<text:s/>four</text:p></table:table-cell>'
+    words = "one<text:line-break/>two<text:tab/>three<text:s/>four"
+    cell = f'<table:table-cell office:value-type="string"><text:p>{words}</text:p></table:table-cell>'
     assert "| one two three four |" in extract(ods(cell, ""), "a.ods").text
 
 
