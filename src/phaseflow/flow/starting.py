@@ -21,6 +21,7 @@ from phaseflow.flow.source_loaders import some_of
 from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.inbox import Inbox
 from phaseflow.store.job_settings import reads_otherwise
+from phaseflow.store.job_sources import are_kept_from
 from phaseflow.store.jobs import Jobs
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.transaction import Transaction
@@ -125,7 +126,7 @@ class Starting:
             admit_new_job(tx, kb_id, at)
             kb = self._engine.definitions.to_start(tx, kb_id, given, chosen, at)
             queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
-            some = None if only is None or self._makes_all_again(tx, kb) else only
+            some = None if only is None or self._needs_all(tx, kb, only) else only
             Jobs(tx).create(
                 queued, sources=some_of(kb.sources, some), settings=kb.settings, full=full, at=at,
                 allow_deletes=allow_deletes,
@@ -146,6 +147,10 @@ class Starting:
 
         await hub.database.write(create, durable=True, then=created)
         return Job(state.job_id, kb_id, hub.feed)
+
+    def _needs_all(self, tx: Transaction, kb: KnowledgeBaseRecord, only: Collection[str]) -> bool:
+        """Whether a job on these sources alone would make all again, or take out what another source has as well."""
+        return self._makes_all_again(tx, kb) or are_kept_from(tx, kb.key, kb.holders() - set(only), only)
 
     def _makes_all_again(self, tx: Transaction, kb: KnowledgeBaseRecord) -> bool:
         """Whether a job reads, cuts or embeds in another way than the index was made: then it needs all sources."""

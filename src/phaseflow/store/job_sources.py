@@ -1,5 +1,6 @@
 """The sources of a job: which have been listed to their end, and which could not be."""
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -69,3 +70,17 @@ class JobSources:
                 self.job_seq, json_array(sorted(names)),
             )
         ]  # fmt: skip
+
+
+def are_kept_from(tx: Transaction, kb_key: str, others: Collection[str], holders: Collection[str]) -> bool:
+    """Whether any of the sources ``others``, when it was listed last, had documents under uris that ``holders`` have:
+    once these do not have them any more, nobody sees them before the others are listed, too."""
+    found: list[str | None] = [
+        tx.value(
+            "SELECT s.displaced FROM ingestion_jobs AS j JOIN job_sources AS s ON s.job_seq = j.seq AND s.name = ?2"
+            " AND s.listed = 1 WHERE j.kb_id = ?1 ORDER BY j.seq DESC LIMIT 1",
+            kb_key, name,
+        )
+        for name in sorted(others)
+    ]  # fmt: skip
+    return any(set(holders) & json.loads(each).keys() for each in found if each is not None)
