@@ -29,8 +29,8 @@ class EmbeddingActor(Actor):
 
     def taken_out(self) -> None:
         """Documents were skipped or deleted."""
-        if self._release is not None:  # else nothing is in hand yet
-            self._release.taken_out()
+        if self._release is not None and self._receiver is not None:  # else nothing is in hand yet
+            self._release.taken_out(self._receiver.on_their_way)
 
     async def work(self) -> None:
         assert self._receiver is not None

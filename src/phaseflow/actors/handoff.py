@@ -4,6 +4,7 @@ A full channel never blocks its sender. A receiver whose cursor fits takes the b
 (paused, slow, restarted) reads the gap from the store.
 """
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -91,6 +92,7 @@ class Receiver:
         self._state = state
         self._cursor = 0
         self._behind = True  # what an earlier run has handed over is in the store only
+        self._is_reading = False
 
     @property
     def is_complete(self) -> bool:
@@ -101,6 +103,11 @@ class Receiver:
     def has_more(self) -> bool:
         """More is there already, or nothing will come at all: ``next`` need not wait."""
         return self._behind or self._sender.last > self._cursor
+
+    @property
+    def on_their_way(self) -> float:
+        """Documents up to this place may have been read, or handed over, as they were before now."""
+        return math.inf if self._is_reading else max(self._cursor, self._sender.last)
 
     async def next(self) -> Sequence[StagedDocument]:
         """The next documents, by ascending place; none when no more will come. Cancelling loses nothing."""
@@ -138,8 +145,14 @@ class Receiver:
         # after, it could pass documents that were committed during the read.
         last = self._sender.last
         cursor = self._cursor
-        found = await self._database.read_long(
-            lambda tx: StagedDocuments(tx).next_of(self._job_seq, self._state, cursor, READ_DOCUMENTS, _READ_CHARACTERS)
-        )
+        self._is_reading = True
+        try:
+            found = await self._database.read_long(
+                lambda tx: StagedDocuments(tx).next_of(
+                    self._job_seq, self._state, cursor, READ_DOCUMENTS, _READ_CHARACTERS
+                )
+            )
+        finally:
+            self._is_reading = False
         self._cursor = found[-1].place if found else max(self._cursor, last)
         return found

@@ -160,8 +160,9 @@ class IndexingActor(Actor):
         PhaseProgress(tx, self.context.plan.attempt, self.phase).wait_on(reason)
 
     async def _publish_once(self, batch: Sequence[StagedDocument]) -> None:
-        batch = await self._still_wanted(batch)  # an index outside must not get again what it was told to forget
-        good, failed = (list(batch), []) if self._delivery is None else await self._delivery.put(batch)
+        good, failed = list(batch), list[Refused]()
+        if self._delivery is not None:  # it must not get again what it was told to forget
+            good, failed = await self._delivery.put(await self._still_wanted(batch))
         is_stored = not (good or failed)
         while not is_stored:
             packed = await call_in_abandonable_thread(partial(passages.packed_rest, good))

@@ -66,9 +66,11 @@ class PendingDocuments:
 
     def still_wanted(self, chunks: Iterable[Chunk]) -> list[Chunk]:
         """Those of these chunks (each the first of its text) whose text some chunk still waits for."""
-        wanted = []
+        still, wanted = self._open, []
         for chunk in chunks:
-            if self.waits_for(chunk.text_hash):
+            waiting = self._waiting.get(chunk.text_hash)
+            # The first one mostly: this is asked four times of each text.
+            if waiting is not None and (waiting[0].chunk_id in still or self.waits_for(chunk.text_hash)):
                 wanted.append(chunk)
             else:
                 self._waiting.pop(chunk.text_hash, None)
@@ -76,8 +78,8 @@ class PendingDocuments:
 
     def waits_for(self, text_hash: bytes) -> bool:
         """Whether any chunk waits for the vector of a text."""
-        still = self._open
-        return any(chunk.chunk_id in still for chunk in self._waiting.get(text_hash, ()))
+        waiting, still = self._waiting.get(text_hash), self._open
+        return waiting is not None and any(chunk.chunk_id in still for chunk in waiting)
 
     def take(self, text_hashes: Iterable[bytes]) -> list[Chunk]:
         """The chunks that wait for these texts, which thereby wait no more."""

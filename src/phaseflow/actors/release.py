@@ -51,11 +51,14 @@ class OrderedRelease:
         self._results: list[BatchResult] = []
         self._dimension = 0
         self._told = self._looked = 0
+        self._old = 0.0
         self._bare = Counter[int]()
 
-    def taken_out(self) -> None:
-        """Documents were skipped or deleted: what is in hand of them is to be dropped."""
+    def taken_out(self, on_their_way: float) -> None:
+        """Documents were skipped or deleted: what is in hand of them is to be dropped, and what comes up to the place
+        ``on_their_way``. What comes after it was handed over later, without those that nobody wanted by then."""
         self._told += 1
+        self._old = max(self._old, on_their_way)
 
     async def drop_taken_out(self) -> None:
         """Drop what is in hand of documents that were skipped or deleted, before anything is paid for it. Inside the
@@ -72,10 +75,10 @@ class OrderedRelease:
     async def take_in(self, staged: Sequence[StagedDocument]) -> list[Chunk]:
         """Take documents in; their chunks whose texts have to be asked for. What has its vector is stored as done."""
         chunks: list[Chunk] = []
-        if self._told:
-            self._told += 1  # they may be from before: looked at once more, with what is in hand
         for document in staged:
             chunks += self._pending.add(document, await _open_chunks_of(document))
+        if any(document.place <= self._old for document in staged):
+            self._told += 1  # they are from before: looked at once more, with what is in hand
         wanted: list[Chunk] = []
         for part in _parts(chunks):
             async with self._gate:  # from the look-up on: no vector is freed while the phase runs
