@@ -318,6 +318,28 @@ async def test_progress_is_told_at_most_so_often_and_a_transition_at_once(tracke
             assert current_time() - began < STATUS_INTERVAL_S
 
 
+async def test_who_waits_for_the_end_reads_no_status_for_counts(
+    tracker: PhaseTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "STATUS_INTERVAL_S", 0)
+    seen: list[JobStatusResponse] = []
+
+    async def watch() -> None:
+        seen.extend([status async for status in tracker.feed.statuses("job", "kb", counts=False)])
+
+    await tracker.start_phase("job", "loading")
+    with fail_after(10):
+        async with create_task_group() as tasks:
+            tasks.start_soon(watch)
+            while not tracker.feed.clients:
+                await checkpoint()
+            for n in range(20):
+                await tracker.update_progress("job", "loading", n, 50)
+            await tracker.fail_phase("job", "loading", "it broke")
+    assert [status.status for status in seen][-1] is JobStatus.FAILED
+    assert len(seen) <= 3
+
+
 async def _progress(tracker: PhaseTracker) -> None:
     n = 0
     while True:

@@ -4,6 +4,7 @@ Nothing is queued for anyone, so a slow subscriber costs nothing and misses noth
 read: recent transitions from memory, older ones from the database, statuses always from the database.
 """
 
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping
 
@@ -148,8 +149,11 @@ class Feed:
         finally:
             self._clients -= 1
 
-    async def statuses(self, job_id: str, kb_id: str) -> AsyncIterator[JobStatusResponse]:
-        """The status of a job now and after each change, the latest wins; ends with the one in which it is over."""
+    async def statuses(self, job_id: str, kb_id: str, *, counts: bool = True) -> AsyncIterator[JobStatusResponse]:
+        """The status of a job now and after each change, the latest wins; ends with the one in which it is over.
+
+        Without ``counts`` after those changes alone that are more than counts.
+        """
         self._clients += 1
         try:
             while True:
@@ -161,7 +165,7 @@ class Feed:
                 yield status
                 if status.status.is_terminal or self._closed:
                     return
-                await self._next_status(kb_id, hint, revision)
+                await self._next_status(kb_id, hint, revision, counts=counts)
         finally:
             self._clients -= 1
 
@@ -174,10 +178,10 @@ class Feed:
 
         return await self._clock.read_steadily(read)
 
-    async def _next_status(self, kb_id: str, hint: anyio.Event, revision: int) -> None:
+    async def _next_status(self, kb_id: str, hint: anyio.Event, revision: int, *, counts: bool) -> None:
         # Two waits in place of a timer for each job: within the interval only a move ends the first; after it, any
         # change, also one that came within it, ends the second at once.
-        with anyio.move_on_after(STATUS_INTERVAL_S):
+        with anyio.move_on_after(STATUS_INTERVAL_S if counts else math.inf):
             while not self.has_moved(kb_id, revision) and not self._closed:
                 await hint.wait()
                 hint = self._changed

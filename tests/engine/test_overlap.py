@@ -1,15 +1,20 @@
-"""What one phase does while its rows are being stored."""
+"""Phases work side by side: what one does while its rows are stored, and how soon the next has something to do."""
 
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from phaseflow import JobStatus, PhaseFlow
+from phaseflow.actors import release
 from phaseflow.actors.handoff import READ_DOCUMENTS
+from phaseflow.actors.loading import LoadingActor
+from phaseflow.actors.reading_window import BATCH
 from phaseflow.store import failpoints
+from phaseflow.store.transaction import Transaction
 from tests.engine.components import CountingEmbedder, write_folder
 
 
@@ -44,3 +49,38 @@ async def test_documents_are_cut_while_those_before_them_are_stored(tmp_path: Pa
             await flow.resume("kb")
             assert (await job.wait()).status is JobStatus.COMPLETED
     assert was_ahead == [True]
+
+
+async def test_the_first_documents_are_handed_over_before_there_is_a_whole_batch(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, plain = list[int](), LoadingActor.store
+
+    async def store(self: LoadingActor, reader: Any, done: list[Any]) -> None:
+        sizes.append(len(done))
+        await plain(self, reader, done)
+
+    monkeypatch.setattr(LoadingActor, "store", store)
+    write_folder(tmp_path / "many", 3 * BATCH)
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        with anyio.fail_after(20):
+            assert (await (await flow.start("kb", tmp_path / "many")).wait()).status is JobStatus.COMPLETED
+    assert sizes[0] < BATCH
+    assert len(sizes) < 12, "the others come in whole batches"
+
+
+async def test_what_is_in_hand_is_looked_up_once_where_nothing_is_taken_out(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, plain = list[int](), release._in_hand
+
+    def in_hand(ids: Sequence[int], tx: Transaction) -> set[int]:
+        looks.append(len(ids))
+        return plain(ids, tx)
+
+    monkeypatch.setattr(release, "_in_hand", in_hand)
+    write_folder(tmp_path / "many", 4 * BATCH)
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        with anyio.fail_after(20):
+            assert (await (await flow.start("kb", tmp_path / "many")).wait()).status is JobStatus.COMPLETED
+    assert len(looks) <= 2

@@ -15,6 +15,8 @@ from phaseflow.store.crawl_frontier import ListedEntry
 
 BATCH = 32
 """Documents stored together, where reading them takes no longer than ``_LOOK_S``."""
+_FIRST = 4
+"""The same at first, and twice as many each time: the other phases begin with these, and not after ``BATCH``."""
 _LOOK_S = 0.5
 """What has been read waits no longer to be stored: a site that answers every ten seconds is lost a page by a kill, not
 a batch, and its progress is seen."""
@@ -64,6 +66,7 @@ class ReadingWindow:
         self._reading: set[int] = set()
         self._began: dict[int, float] = {}
         self._outcomes: dict[int, Outcome] = {}
+        self._batch = _FIRST
         self._failure: Exception | None = None
         self._is_dropped = False
         self._changed, self._stored = anyio.Event(), anyio.Event()
@@ -131,12 +134,13 @@ class ReadingWindow:
                 await self._changed.wait()
 
     def _has_news(self) -> bool:
-        if self._failure is not None or self._is_dropped or not self._reading or len(self._outcomes) >= BATCH:
+        if self._failure is not None or self._is_dropped or not self._reading or len(self._outcomes) >= self._batch:
             return True
         return bool(self._outcomes) and (self._budget.has_line or all(map(self._is_late, self._reading)))
 
     async def _store(self) -> None:
         done = [(self._in_hand[key], self._outcomes.pop(key)) for key in [*self._in_hand] if key in self._outcomes]
+        self._batch = min(BATCH, 2 * self._batch)
         stored, self._stored = self._stored, anyio.Event()
         await self._keep(done, bool(self._reading), None if done else self._slow())
         for entry, _ in done:  # only now: else they would be opened again

@@ -40,7 +40,7 @@ class Job:
         return await self._last(until_quiet=True)
 
     async def _last(self, *, until_quiet: bool) -> JobStatusResponse:
-        async for status in self.watch():
+        async for status in self.feed.statuses(self.job_id, self.kb_id, counts=False):
             quiet = status.status is JobStatus.PAUSED and status.waiting_on is not WaitingOn.QUEUE
             if status.status.is_terminal or (until_quiet and quiet):
                 return status
