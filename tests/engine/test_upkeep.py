@@ -322,6 +322,9 @@ async def test_a_copy_is_whole_private_and_of_one_moment(tmp_path: Path, databas
             await flow.backup(copy)
         with pytest.raises(BackupFailed, match="No such file"):
             await flow.backup(tmp_path / "nowhere" / "copy.db")
+        for suffix in (".uploads", ".repositories", "-journal"):  # what is not there yet
+            with pytest.raises(BackupFailed, match="for itself"):
+                await flow.backup(database.parent / "." / f"{database.name}{suffix}")
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert sorted(path.name for path in tmp_path.glob("copy*")) == ["copy.db"]
     async with PhaseFlow(copy, embedder=CountingEmbedder()) as flow:

@@ -8,8 +8,9 @@ from typing import BinaryIO
 
 import anyio
 
+from phaseflow.components.sources.engine_files import EngineFiles
 from phaseflow.components.uploads import UploadLimits, Uploads, disk
-from phaseflow.domain.errors import Busy
+from phaseflow.domain.errors import BackupFailed, Busy
 from phaseflow.domain.status import Vacuumed
 from phaseflow.flow import inputs
 from phaseflow.flow.engine import Engine
@@ -99,12 +100,16 @@ class Upkeep:
 async def backup(source: Path, target: str | Path) -> int:
     """Copy a database, which another process may have, into a new file; its size in bytes. Cancelling leaves none.
 
-    What was pushed and stands beside the database is in the copy.
+    What was pushed and stands beside the database is in the copy. Raises what ``copy_database`` raises, and BackupFailed
+    for a name that the database has for what lies beside it.
     """
     stop, files = Event(), Uploads(source, UploadLimits()).root
 
     def copy() -> int:
-        return copy_database(source, Path(target).absolute(), lambda: not stop.is_set(), files)
+        place = Path(target).absolute()
+        if EngineFiles(source).claim(place):
+            raise BackupFailed(f"{place} is a name that {source.name} has for itself; give the copy another")
+        return copy_database(source, place, lambda: not stop.is_set(), files)
 
     try:
         return await anyio.to_thread.run_sync(copy, abandon_on_cancel=True)

@@ -36,6 +36,11 @@ class EngineFiles:
         names = [] if database is None else [f"{database.name}{suffix}" for suffix in (*BESIDE, UPLOADS, REPOSITORIES)]
         self._own = [] if database is None else [database.with_name(name) for name in names]
 
+    def claim(self, path: Path) -> bool:
+        """Say whether the engine has this name for itself, whether there is such a file or not."""
+        real = path.parent.resolve() / path.name
+        return any(real == own.parent.resolve() / own.name for own in self._own)
+
     def look(self) -> "SeenEngineFiles":
         """What there is of them now."""
         found = (_info(path) for path in self._own)
