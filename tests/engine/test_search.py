@@ -23,10 +23,10 @@ class Asked(CountingEmbedder):
 
     def __init__(self, ask: Callable[[str], Any] | None = None) -> None:
         super().__init__()
-        self._ask = ask
+        self.ask = ask
 
     async def embed_query(self, text: str) -> list[float]:
-        return await super().embed_query(text) if self._ask is None else await self._ask(text)
+        return await super().embed_query(text) if self.ask is None else await self.ask(text)
 
 
 def raising(error: Exception) -> Callable[[str], Any]:

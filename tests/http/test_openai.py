@@ -16,6 +16,7 @@ from phaseflow.flow import PhaseFlow
 from phaseflow.http.openai import requests, stores
 from phaseflow.store.kept_files import KeptFileRows
 from phaseflow.store.transaction import Transaction
+from tests.engine.test_search import Asked, raising
 from tests.http.processes import free_port, process
 from tests.http.service import Service, http_client, serving, until
 
@@ -503,3 +504,15 @@ async def test_files_and_stores_outlive_a_kill(tmp_path: Path) -> None:
         async with http_client(second.url) as http:
             assert (await http.get(f"{V1}/files/{id_}/content")).text == FRUIT["a.md"]
             assert (await ask(http, "GET", f"{STORES}/{store}"))["name"] == "kept"
+
+
+async def test_a_search_by_words_alone_says_so(tmp_path: Path) -> None:
+    embedder = Asked()
+    async with serving(PhaseFlow(tmp_path / "kb.db", embedder=embedder)) as service:
+        store, _ = await store_with(service.http, "a.md")
+        path = f"{STORES}/{store}/search"
+        assert (await ask(service.http, "POST", path, json={"query": "apples"}))["degraded"] is None
+        embedder.ask = raising(ConnectionRefusedError("nobody there"))
+        found = await ask(service.http, "POST", path, json={"query": ["apples", "apples that are red"]})
+    assert found["data"]
+    assert found["degraded"].startswith("searched by words alone: ")

@@ -1,7 +1,7 @@
 """The retrievers in the frameworks they are for."""
 
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +14,7 @@ from phaseflow.client import Client, SyncClient
 from phaseflow.domain.errors import InvalidRequest, MissingExtra
 from phaseflow.flow import PhaseFlow
 from phaseflow.integrations.backend import Backend
+from tests.engine.test_search import Asked, raising
 from tests.http.processes import free_port, process
 
 pytestmark = pytest.mark.adapters
@@ -117,6 +118,27 @@ async def test_haystack_takes_an_asynchronous_client(flow: PhaseFlow, client: Sy
         for options in ({"flow": flow}, {"client": service}):
             found = await PhaseflowRetriever(**OPTIONS, **options).run_async(QUESTION)
             assert [document.content for document in found["documents"]] == [BUDGETS]
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "ask"),
+    [
+        ("langchain", "langchain_core", lambda retriever: retriever.ainvoke(QUESTION)),
+        ("llamaindex", "llama_index.core", lambda retriever: retriever.aretrieve(QUESTION)),
+        ("haystack", "haystack", lambda retriever: retriever.run_async(QUESTION)),
+    ],
+)
+async def test_passages_that_words_alone_have_ranked_say_so(
+    name: str, package: str, ask: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    pytest.importorskip(package, reason=f"needs the extra {name}")
+    embedder = Asked(raising(ConnectionRefusedError("nobody there")))
+    async with PhaseFlow(tmp_path / "kb.db", embedder=embedder) as flow:
+        await (await flow.start("notes", written(tmp_path / "notes"))).wait()
+        found = await ask(_imported(name).PhaseflowRetriever(flow=flow, **OPTIONS))
+    [one] = found["documents"] if isinstance(found, dict) else found
+    said = one.meta if name == "haystack" else one.metadata
+    assert said["degraded"].startswith("searched by words alone: ")
 
 
 @pytest.mark.parametrize("given", [{"flow": None, "client": None}, {"flow": object(), "client": object()}])

@@ -100,8 +100,8 @@ class Upkeep:
 async def backup(source: Path, target: str | Path) -> int:
     """Copy a database, which another process may have, into a new file; its size in bytes. Cancelling leaves none.
 
-    What was pushed and stands beside the database is in the copy. Raises what ``copy_database`` raises, and BackupFailed
-    for a name that the database has for what lies beside it.
+    What was pushed and stands beside the database is in the copy. Raises what ``copy_database`` raises, and
+    BackupFailed for a name that the database has for what lies beside it.
     """
     stop, files = Event(), Uploads(source, UploadLimits()).root
 

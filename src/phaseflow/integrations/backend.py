@@ -52,6 +52,11 @@ class Backend:
         made: Coroutine[Any, Any, Any] = getattr(type(self._target), method)(self._target, self.kb_id, *args, **options)
         return made
 
+    @staticmethod
+    def said(hits: SearchHits) -> dict[str, str]:
+        """What goes with each passage about the search itself: why it is ranked by words alone, where it is."""
+        return {} if hits.degraded is None else {"degraded": hits.degraded}
+
     async def searchable(self, uri: str, within_s: float) -> None:
         """Wait until a document that was pushed answers searches; for ``run`` and ``arun`` only.
 

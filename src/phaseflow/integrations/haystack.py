@@ -4,7 +4,7 @@ from typing import Any
 
 from phaseflow.client import Client, SyncClient
 from phaseflow.domain.errors import MissingExtra
-from phaseflow.domain.status import SearchHit, as_json
+from phaseflow.domain.status import SearchHit, SearchHits, as_json
 from phaseflow.flow import PhaseFlow
 from phaseflow.integrations.backend import Backend
 
@@ -19,7 +19,8 @@ class PhaseflowRetriever:
     """Finds passages of a knowledge base, of a running PhaseFlow (``flow``) or of a service (``client``).
 
     ``limit`` and ``filter`` (OpenAI's form) are those of a search; both can be given to a single run, too. A document's
-    ``meta`` is the metadata of its source document, with ``uri``, ``title``, ``start``, ``end`` and ``document_id``.
+    ``meta`` is the metadata of its source document, with ``uri``, ``title``, ``start``, ``end`` and ``document_id``;
+    ``degraded`` where words alone ranked it, since the embedder could not be asked.
     """
 
     def __init__(
@@ -38,19 +39,21 @@ class PhaseflowRetriever:
     @component.output_types(documents=list[Document])
     def run(self, query: str, limit: int | None = None, filter: dict[str, Any] | None = None) -> dict[str, Any]:
         """Search. Blocking."""
-        hits = self._backend.search(query, limit or self._limit, filter or self._filter)
-        return {"documents": [_passage(hit) for hit in hits]}
+        return _found(self._backend.search(query, limit or self._limit, filter or self._filter))
 
     @component.output_types(documents=list[Document])
     async def run_async(
         self, query: str, limit: int | None = None, filter: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """Search, in an ``AsyncPipeline``."""
-        hits = await self._backend.asearch(query, limit or self._limit, filter or self._filter)
-        return {"documents": [_passage(hit) for hit in hits]}
+        return _found(await self._backend.asearch(query, limit or self._limit, filter or self._filter))
 
 
-def _passage(hit: SearchHit) -> Document:
+def _found(hits: SearchHits) -> dict[str, Any]:
+    return {"documents": [_passage(hit, Backend.said(hits)) for hit in hits]}
+
+
+def _passage(hit: SearchHit, said: dict[str, str]) -> Document:
     told = as_json(hit)
-    meta = hit.metadata | {name: told[name] for name in ("document_id", "uri", "title", "start", "end")}
+    meta = hit.metadata | said | {name: told[name] for name in ("document_id", "uri", "title", "start", "end")}
     return Document(id=f"{hit.document_id}:{hit.start}", content=hit.text, meta=meta, score=hit.score)

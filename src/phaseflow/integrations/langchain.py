@@ -4,7 +4,7 @@ from typing import Any
 
 from phaseflow.client import Client, SyncClient
 from phaseflow.domain.errors import MissingExtra
-from phaseflow.domain.status import SearchHit, as_json
+from phaseflow.domain.status import SearchHit, SearchHits, as_json
 from phaseflow.flow import PhaseFlow
 from phaseflow.integrations.backend import Backend
 
@@ -26,7 +26,7 @@ class PhaseflowRetriever(BaseRetriever):
 
     ``limit`` and ``filter`` (OpenAI's form) are those of a search; both can be given to a single ``invoke``, too. A
     document's metadata is that of its source document, with ``uri``, ``title``, ``score``, ``start``, ``end`` and
-    ``document_id`` of the passage.
+    ``document_id`` of the passage; where the embedder cannot be asked, ``degraded`` says why words alone ranked it.
     """
 
     kb_id: str
@@ -59,7 +59,7 @@ class PhaseflowRetriever(BaseRetriever):
         limit: int | None = None,
         filter: dict[str, Any] | None = None,
     ) -> list[Document]:
-        return [_passage(hit) for hit in self._backend.search(query, limit or self.limit, filter or self.filter)]
+        return _passages(self._backend.search(query, limit or self.limit, filter or self.filter))
 
     async def _aget_relevant_documents(
         self,
@@ -69,11 +69,14 @@ class PhaseflowRetriever(BaseRetriever):
         limit: int | None = None,
         filter: dict[str, Any] | None = None,
     ) -> list[Document]:
-        hits = await self._backend.asearch(query, limit or self.limit, filter or self.filter)
-        return [_passage(hit) for hit in hits]
+        return _passages(await self._backend.asearch(query, limit or self.limit, filter or self.filter))
 
 
-def _passage(hit: SearchHit) -> Document:
+def _passages(hits: SearchHits) -> list[Document]:
+    return [_passage(hit, Backend.said(hits)) for hit in hits]
+
+
+def _passage(hit: SearchHit, said: dict[str, str]) -> Document:
     told = as_json(hit)
     text, metadata = told.pop("text"), told.pop("metadata")
-    return Document(text, id=f"{hit.document_id}:{hit.start}", metadata=metadata | told)
+    return Document(text, id=f"{hit.document_id}:{hit.start}", metadata=metadata | told | said)

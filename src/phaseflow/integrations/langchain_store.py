@@ -124,7 +124,10 @@ class PhaseflowVectorStore(VectorStore):
             hits = await self._backend.ask("search", query, k, filter=filter)
         except KnowledgeBaseNotFound:
             return []
-        return [(Document(hit.text, id=hit.uri, metadata=_given(hit.metadata)), hit.score) for hit in hits]
+        return [
+            (Document(hit.text, id=hit.uri, metadata=_given(hit.metadata) | Backend.said(hits)), hit.score)
+            for hit in hits
+        ]
 
 
 def _kept(metadata: dict[str, Any]) -> dict[str, Any]:

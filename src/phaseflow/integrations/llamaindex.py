@@ -19,7 +19,8 @@ class PhaseflowRetriever(BaseRetriever):
     """Finds passages of a knowledge base, of a running PhaseFlow (``flow``) or of a service (``client``).
 
     ``limit`` and ``filter`` (OpenAI's form) are those of a search. A node's metadata is that of its document, with
-    ``uri`` and ``title``; ``start_char_idx`` and ``end_char_idx`` count characters of the document's text.
+    ``uri`` and ``title``, and ``degraded`` where words alone ranked it, since the embedder could not be asked.
+    ``start_char_idx`` and ``end_char_idx`` count characters of the document's text.
     """
 
     def __init__(
@@ -45,16 +46,17 @@ class PhaseflowRetriever(BaseRetriever):
 
 
 def _nodes(hits: SearchHits) -> list[NodeWithScore]:
-    return [NodeWithScore(node=_node(hit), score=hit.score) for hit in hits]
+    said = Backend.said(hits)
+    return [NodeWithScore(node=_node(hit, said), score=hit.score) for hit in hits]
 
 
-def _node(hit: SearchHit) -> TextNode:
+def _node(hit: SearchHit, said: dict[str, str]) -> TextNode:
     told = as_json(hit)
     return TextNode(
         id_=f"{hit.document_id}:{hit.start}",
         text=hit.text,
         start_char_idx=hit.start,
         end_char_idx=hit.end,
-        metadata=hit.metadata | {name: told[name] for name in ("uri", "title")},
+        metadata=hit.metadata | {name: told[name] for name in ("uri", "title")} | said,
         relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=hit.document_id)},
     )

@@ -226,10 +226,12 @@ class TextPage(BaseModel):
 
 
 class SearchPage(TextPage):
-    """What a search has found. ``search_query`` is what was asked: nothing rewrites it."""
+    """What a search has found. ``search_query`` is what was asked: nothing rewrites it. ``degraded`` is not of the
+    protocol: it says in a sentence why vectors had no part in the ranking."""
 
     object: str = "vector_store.search_results.page"
     search_query: list[str]
+    degraded: str | None = None
 
 
 ItemT = TypeVar("ItemT")

@@ -15,15 +15,17 @@ async def _search_store(call: RequestContext[StorePath, SearchBody]) -> JsonResu
     await use(call, kb_id)
     queries = [body.query] if isinstance(body.query, str) else body.query
     best: dict[tuple[str, int], SearchHit] = {}
+    degraded: str | None = None
     for query in queries:
         hits = await call.state.flow.search(
             kb_id, query, body.max_num_results, filter=body.filters, min_score=body.ranking_options.score_threshold
         )
+        degraded = degraded or hits.degraded
         for hit in hits:
             key = (hit.document_id, hit.start)
             best[key] = max(best.get(key, hit), hit, key=lambda found: found.score)
     ranked = sorted(best.values(), key=lambda hit: -hit.score)[: body.max_num_results]
-    return JsonResult(SearchPage(search_query=queries, data=[_found(hit) for hit in ranked]))
+    return JsonResult(SearchPage(search_query=queries, data=[_found(hit) for hit in ranked], degraded=degraded))
 
 
 def _found(hit: SearchHit) -> Found:
