@@ -17,6 +17,7 @@ from phaseflow import (
     RetryPolicy,
     TransientError,
 )
+from phaseflow.actors import embedding_retries
 from tests.engine.components import CountingEmbedder, write_folder
 from tests.engine.test_control import QUICK, finished, until
 
@@ -149,6 +150,57 @@ async def test_one_text_at_which_the_server_breaks_fails_its_document_only(
     assert kb.documents == 11
     assert max(embedder.paid.values()) == 1
     assert embedder.calls < 100
+
+
+class Hanging(CountingEmbedder):
+    """A server that does not answer in time where one of these texts is asked for; every call of all: ``[""]``."""
+
+    batch_size = 64
+    in_flight = 8
+    TIME_OUT_S = 0.1
+
+    def __init__(self, poison: Sequence[str]) -> None:
+        super().__init__()
+        self.poison = poison
+
+    async def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        if any(each in text for text in texts for each in self.poison):
+            self.calls += 1
+            await anyio.sleep(self.TIME_OUT_S)
+            raise TransientError("it did not answer within a minute")
+        return await super().embed_documents(texts)
+
+
+@pytest.mark.parametrize("bad", [(0,), (5,), (11,), (1, 7)])
+async def test_texts_at_which_the_server_hangs_fail_their_documents_only(
+    folder: Path, database: Path, bad: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each attempt takes as long as the retries of a batch may, and a few of them as long as a server gets at all."""
+    monkeypatch.setattr(embedding_retries, "_SLOW_S", Hanging.TIME_OUT_S / 2)
+    monkeypatch.setattr(embedding_retries, "_SECONDS_WITHOUT_SUCCESS", 2 * Hanging.TIME_OUT_S)
+    policies = Policies(retry=RetryPolicy(first_s=0.01, most_s=Hanging.TIME_OUT_S))
+    embedder = Hanging([f"word{number}x" for number in bad])
+    async with PhaseFlow(database, embedder=embedder, policies=policies) as flow:
+        final = await finished(await flow.start("kb", folder))
+        failures = (await flow.failures("kb")).items
+    assert (final.status, final.metrics.documents_failed) == (JobStatus.COMPLETED, len(bad)), final.error
+    assert {(each.uri, each.code) for each in failures} == {(f"doc{n:03}.md", "embedding_failed") for n in bad}
+    assert max(embedder.paid.values()) == 1
+
+
+async def test_a_server_that_hangs_at_everything_is_found_out_soon(
+    folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding_retries, "_SLOW_S", Hanging.TIME_OUT_S / 2)
+    monkeypatch.setattr(embedding_retries, "_SECONDS_WITHOUT_SUCCESS", 2 * Hanging.TIME_OUT_S)
+    policies = Policies(retry=RetryPolicy(first_s=0.01, most_s=Hanging.TIME_OUT_S))
+    embedder = Hanging([""])
+    async with PhaseFlow(database, embedder=embedder, policies=policies) as flow:
+        final = await finished(await flow.start("kb", folder))
+        assert (await flow.failures("kb")).items == []
+    assert final.status is JobStatus.FAILED
+    assert "did not answer" in str(final.error)
+    assert embedder.calls <= 1 + 2 + 4, "the batch, its halves and their halves"
 
 
 async def test_texts_whose_vectors_are_none_are_found_too(folder: Path, database: Path) -> None:

@@ -10,6 +10,7 @@ from phaseflow.actors.embedding_calls import EmbeddingCalls, Spent
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.pending_documents import Chunk
 from phaseflow.actors.release import OrderedRelease
+from phaseflow.background_task import only_error
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import BatchTooLarge, DimensionMismatch, EmbedderDown, TransientError, WorkersDown
 from phaseflow.domain.policy import workers_wait_s
@@ -17,13 +18,17 @@ from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store.progress import PhaseProgress
 
 _QUICK_TRIES = 2
-"""Attempts at a part of a batch whose own tries are used up."""
+"""Attempts at a part of a batch whose own tries are used up; where each takes long, one."""
+_SLOW_S = 5.0
+"""A server that takes so long to fail hangs. Then parts are tried beside each other."""
+_SLOW_AT_ONCE = 4
 _QUICK_WAIT_S = 0.25
 """The wait between them."""
 _PARTS_WITHOUT_SUCCESS = 16
 """So many parts of one batch may fail in a row while nothing else of the embedder passes; then it is the server …"""
 _SECONDS_WITHOUT_SUCCESS = 120.0
-"""… and also after so long: each part may take its time-out."""
+"""… and also after so long, once all parts of one size were tried: each may take its time-out, and a text at which the
+server hangs may stand in the first."""
 FEW = 3
 """So many texts may be blamed because others have passed before, if none has passed meanwhile."""
 
@@ -64,7 +69,8 @@ class EmbeddingRetries:
                     # No text can be the cause of these two: looking for it would only ask a dead server again.
                     if isinstance(error, EmbedderDown | DimensionMismatch):
                         raise _given_up(attempt, error) from error
-                    await _Isolation(self, attempt, successes, error).run(chunks)
+                    is_slow = spent.seconds > _SLOW_S * attempt
+                    await _Isolation(self, attempt, successes, error, is_slow=is_slow).run(chunks)
                     return
                 attempt, waited_s = attempt + 1, waited_s + wait_s
                 await self._calls.show(WaitingOn.RETRY)
@@ -107,10 +113,10 @@ class EmbeddingRetries:
         async with self._gate:
             await self._release.store(BatchResult(rejected={chunk.text_hash: (code, said)}))
 
-    async def try_quickly(self, chunks: Sequence[Chunk]) -> TransientError | None:
+    async def try_quickly(self, chunks: Sequence[Chunk], tries: int) -> TransientError | None:
         """A few attempts at a part of a batch; the last fault, or None when it is stored or rejected."""
         fault: TransientError | None = None
-        for _ in range(_QUICK_TRIES):
+        for _ in range(tries):
             if fault is not None:
                 await self._calls.show(WaitingOn.RETRY)
                 await self._calls.sleep(max(_QUICK_WAIT_S, fault.retry_after_s or 0.0))
@@ -145,8 +151,12 @@ class EmbeddingRetries:
 class _Isolation:
     """Finds the texts of one batch at which the server breaks, or that it is the server: level by level of halves."""
 
-    def __init__(self, retries: EmbeddingRetries, attempts: int, successes: int, error: TransientError) -> None:
+    def __init__(
+        self, retries: EmbeddingRetries, attempts: int, successes: int, error: TransientError, *, is_slow: bool
+    ) -> None:
         self._retries = retries
+        self._tries = 1 if is_slow else _QUICK_TRIES
+        self._at_once = anyio.CapacityLimiter(_SLOW_AT_ONCE if is_slow else 1)
         self._attempts = attempts
         self._successes = successes
         self._error = error
@@ -161,7 +171,9 @@ class _Isolation:
         if len(chunks) == 1:
             self._alone.append((chunks[0], self._error))
         while parts and not self._retries.is_stopped:
-            parts = [half for part in parts if len(part) > 1 for half in _halves(part) if await self._fails(half)]
+            parts = await self._failing([half for part in parts if len(part) > 1 for half in _halves(part)])
+            if parts and self._nothing_passes_for_long():
+                raise _given_up(self._attempts, self._error) from self._error
         if self._retries.is_stopped:
             return
         # Blamed only at the end, all together: until then it may turn out to have been the server, and a document that
@@ -171,21 +183,39 @@ class _Isolation:
         for chunk, error in self._alone:
             await self._retries.reject(chunk, error)
 
+    async def _failing(self, parts: Sequence[Sequence[Chunk]]) -> list[Sequence[Chunk]]:
+        """Those of some parts that fail, in their order; the others are stored or rejected."""
+        failing: dict[int, Sequence[Chunk]] = {}
+
+        async def attempt(place: int, part: Sequence[Chunk]) -> None:
+            async with self._at_once:
+                if not self._retries.is_stopped and await self._fails(part):
+                    failing[place] = part
+
+        try:
+            async with anyio.create_task_group() as tasks:
+                for place, part in enumerate(parts):
+                    tasks.start_soon(attempt, place, part)
+        except BaseExceptionGroup as group:
+            raise only_error(group) from group
+        return [failing[place] for place in sorted(failing)]
+
     async def _fails(self, part: Sequence[Chunk]) -> bool:
-        fault = await self._retries.try_quickly(part)
+        fault = await self._retries.try_quickly(part, self._tries)
         if fault is None or self._retries.is_stopped:
             return False
         self._failed_parts += 1
         if len(part) == 1:
             self._alone.append((part[0], fault))
-        if self._nothing_passes():
+        if self._failed_parts >= _PARTS_WITHOUT_SUCCESS and self._nothing_passes():
             raise _given_up(self._attempts, fault) from fault
         return True
 
     def _nothing_passes(self) -> bool:
-        lasted_s = anyio.current_time() - self._began
-        is_long = self._failed_parts >= _PARTS_WITHOUT_SUCCESS or lasted_s > _SECONDS_WITHOUT_SUCCESS
-        return is_long and self._retries.successes == self._successes
+        return self._retries.successes == self._successes
+
+    def _nothing_passes_for_long(self) -> bool:
+        return anyio.current_time() - self._began >= _SECONDS_WITHOUT_SUCCESS and self._nothing_passes()
 
     async def _others_pass(self) -> bool:
         """Whether the server does its work for other texts: now, or, for a few, before."""
