@@ -20,11 +20,13 @@ from tests.http.service import foreign_server, until
 
 @dataclass
 class Receiver:
-    """``answers``: the statuses of the next answers, then 204. ``hold``: answers wait for it. ``secret``: checked."""
+    """``answers``: the statuses of the next answers, then 204. ``retry_after``: what a 429 says. ``hold``: answers wait
+    for it. ``secret``: checked."""
 
     url: str = ""
     secret: str = ""
     answers: list[int] = field(default_factory=list)
+    retry_after: str | None = None
     hold: anyio.Event | None = None
     taken: list[dict[str, Any]] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
@@ -40,7 +42,10 @@ class Receiver:
             self._verify(request, body)
             self.taken.append(json.loads(body))
             self.ids.append(request.headers["webhook-id"])
-        return Response(status_code=status, headers={"location": self.url} if 300 <= status < 400 else {})
+        headers = {"location": self.url} if 300 <= status < 400 else {}
+        if status == 429 and self.retry_after is not None:
+            headers["retry-after"] = self.retry_after
+        return Response(status_code=status, headers=headers)
 
     def _verify(self, request: Request, body: bytes) -> None:
         key = base64.b64decode(self.secret.removeprefix("whsec_"))

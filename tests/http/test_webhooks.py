@@ -130,6 +130,26 @@ async def test_a_failed_attempt_is_made_again_with_the_same_id_and_holds_up_its_
     assert not error.given_up
 
 
+async def test_a_receiver_without_room_is_left_alone_for_as_long_as_it_asks(
+    service: Service, client: Client, receiver: Receiver
+) -> None:
+    """With the messages of other knowledge bases, too."""
+    await _put(client, receiver)
+    receiver.answers, receiver.retry_after = [429], "2"
+    asked_at = anyio.current_time()
+    await pass_through(service.flow.tracker, "one", "own")
+
+    async def has_failed() -> bool:
+        return (await client.webhook("mine")).last_error is not None
+
+    await until(has_failed)
+    await pass_through(service.flow.tracker, "two", "other")
+    await receiver.has_taken(1)
+    assert anyio.current_time() - asked_at >= 2
+    await receiver.has_taken(2)
+    assert receiver.asked == 3
+
+
 async def test_a_receiver_that_hangs_holds_up_no_other(service: Service, client: Client, receiver: Receiver) -> None:
     receiver.hold = anyio.Event()
     try:

@@ -1,6 +1,6 @@
 """Delivers what webhooks have yet to be told: at least once, for each knowledge base in order, tried for a day."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import anyio
@@ -8,6 +8,7 @@ from anyio.abc import TaskGroup
 
 from phaseflow.components.certificates import trusted
 from phaseflow.components.embedders import EmbedderAccess
+from phaseflow.components.embedders.retry_after import retry_after_s
 from phaseflow.components.sources.web.address import normalised
 from phaseflow.domain.errors import EngineStopped, PhaseflowError, StoreError
 from phaseflow.domain.log import get_logger
@@ -39,6 +40,7 @@ PAUSE_S = 0.1
 """Between two looks: a running job wakes the feed with each batch."""
 _LONGEST_LOOK_S = 5.0
 """It looks at least this often while something waits: the wall clock may step."""
+_NO_ROOM = frozenset({429, 503})
 LONGEST_ERROR = 500
 """Characters of an error that are kept."""
 
@@ -53,6 +55,7 @@ class Deliveries:
         self._busy: dict[int, str] = {}
         self._clients: dict[tuple[str, bool], httpx2.AsyncClient] = {}
         self._making = anyio.Lock()
+        self._rests: dict[str, tuple[str, float]] = {}
 
     def stop(self) -> None:
         """End at once; what is on its way is delivered again by the next engine."""
@@ -90,6 +93,7 @@ class Deliveries:
         if len(self._busy) < AT_ONCE:
             busy = dict(self._busy)
             found = await database.read(lambda tx: WebhookQueue(tx).due(now, LONGEST_WAIT_S, busy, _AT_ONCE_EACH))
+            found = [message for message in found if self._rest_s(message.target) <= 0]
             for message in found[: AT_ONCE - len(self._busy)]:
                 self._busy[message.seq] = message.target.name
                 tasks.start_soon(self._deliver, message)
@@ -97,8 +101,10 @@ class Deliveries:
 
     async def _deliver(self, message: Message) -> None:
         try:
-            http_status, error = await self._attempt(message)
-            await self._note(message, http_status, error)
+            http_status, error, asked_s = await self._attempt(message)
+            if asked_s:
+                self._rests[message.target.name] = message.target.url, anyio.current_time() + asked_s
+            await self._note(message, http_status, error, asked_s)
         except EngineStopped:
             return
         except StoreError as unavailable:
@@ -108,8 +114,13 @@ class Deliveries:
             del self._busy[message.seq]
             self._hub.feed.wake()
 
-    async def _attempt(self, message: Message) -> tuple[int, str | None]:
-        """(the status, why it failed or None)."""
+    def _rest_s(self, target: Target) -> float:
+        """How long a receiver still wants to be left alone: with all of its messages, but not at another address."""
+        url, until = self._rests.get(target.name, ("", 0.0))
+        return until - anyio.current_time() if url == target.url else 0.0
+
+    async def _attempt(self, message: Message) -> tuple[int, str | None, float]:
+        """(the status, why it failed or None, how many seconds it asks to wait)."""
         import httpx2
 
         body = b'{"type":"%b","timestamp":"%b","data":%b}' % (
@@ -124,13 +135,15 @@ class Deliveries:
                 async with client.stream("POST", target.url, content=body, headers=given) as answer:
                     failpoints.hit("webhooks.answered")
                     taken = answer.is_success
-                    return answer.status_code, None if taken else _refusal(answer.status_code)
+                    if taken:
+                        return answer.status_code, None, 0.0
+                    return answer.status_code, _refusal(answer.status_code), _asked_wait_s(answer)
         except TimeoutError:
-            return 0, f"no answer within {ATTEMPT_S:.0f} s"
+            return 0, f"no answer within {ATTEMPT_S:.0f} s", 0.0
         except (httpx2.HTTPError, PhaseflowError) as error:
-            return 0, str(error) or type(error).__name__
+            return 0, str(error) or type(error).__name__, 0.0
 
-    async def _note(self, message: Message, http_status: int, error: str | None) -> None:
+    async def _note(self, message: Message, http_status: int, error: str | None, asked_s: float) -> None:
         now, attempts = self._hub.clock.now(), message.attempts + 1
         if error is None:
             delivery = Delivery(event=message.event, at=now, http_status=http_status)
@@ -145,7 +158,7 @@ class Deliveries:
             while await self._hub.database.write(lambda tx: WebhookQueue(tx).give_up(message, refused, until)):
                 pass
         else:
-            next_at = now + timedelta(seconds=wait_s(attempts))
+            next_at = now + timedelta(seconds=max(wait_s(attempts), asked_s))
             await self._hub.database.write(lambda tx: WebhookQueue(tx).refused(message, refused, next_at))
         get_logger().warning(
             "webhook not delivered", webhook=message.target.name, event_type=message.event, error=refused.error,
@@ -177,6 +190,13 @@ class Deliveries:
         for client in self._clients.values():
             await client.aclose()
         self._clients.clear()
+
+
+def _asked_wait_s(answer: "httpx2.Response") -> float:
+    """What a receiver asks for that has no room, 0 for nothing. No longer than messages are put off at all."""
+    if answer.status_code not in _NO_ROOM:
+        return 0.0
+    return min(retry_after_s(answer.headers, datetime.now(UTC)) or 0.0, LONGEST_WAIT_S)
 
 
 def _refusal(http_status: int) -> str:
