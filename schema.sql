@@ -184,7 +184,7 @@ CREATE TABLE documents (
 CREATE UNIQUE INDEX documents_live ON documents (kb_id, index_version, uri) WHERE state = 4;
 CREATE INDEX documents_open ON documents (job_seq, state, coalesce(turn, id)) WHERE state NOT IN (4, 10);
 CREATE INDEX documents_in_hand ON documents (kb_id, uri, job_seq) WHERE state < 4 AND carried_from IS NULL;
-CREATE INDEX documents_carried ON documents (carried_from) WHERE carried_from IS NOT NULL;
+CREATE INDEX documents_carried ON documents (kb_id, uri) WHERE carried_from IS NOT NULL;
 CREATE INDEX documents_gone ON documents (kb_id, id) WHERE state = 10;
 CREATE INDEX documents_by_kb ON documents (kb_id, search_revision);
 

@@ -73,7 +73,7 @@ class PieceOfEmbedder(Piece):
 
     async def embed_documents(self, texts: list[str]) -> list[list[float]]:
         with self._at_work():
-            stored = outcome.embedded(self.database)
+            stored = outcome.embedded(self.database, self.fingerprint)
             self.paid_again += [text for text in texts if text_hash(text) in stored]
             unwanted = self.unwanted and self.unwanted - outcome.waited_for(self.database)
             self.paid_in_vain += [text for text in texts if text_hash(text) in unwanted]

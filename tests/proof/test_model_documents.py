@@ -186,6 +186,16 @@ class Documents(Engine):
     def bring_down(self, down: bool) -> None:
         self.other.is_down = down
 
+    @rule()
+    def change_embedder(self) -> None:
+        """The next job makes the index anew, as far as sources and documents let it, and carries the rest over."""
+        status = self.status()
+        if status is None or status.status not in {JobStatus.COMPLETED, JobStatus.CANCELLED}:
+            return
+        self._close()
+        self.embedder.fingerprint = "other" if self.embedder.fingerprint == "piece" else "piece"
+        self._open(auto_resume=True)
+
     @rule(only=st.booleans())
     def start_sources(self, only: bool) -> None:
         sources = {"other": self.other_folder} if only else {"default": self.folder, "other": self.other_folder}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from phaseflow.store import document_counts, document_status
+from phaseflow.store import document_counts, document_status, taken_out
 from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.session import open_session
 from phaseflow.store.states import EntryState
@@ -63,3 +63,21 @@ async def test_documents_that_are_alike_are_counted_without_judging_each(path: P
     assert counts.skipped == MANY // 100
     assert sum(counts.model_dump().values()) == MANY
     assert tx.taken < A_ROW * MANY
+
+
+async def test_taking_a_few_documents_out_costs_the_same_beside_many(path: Path) -> None:
+    """Each batch that is loaded looks for those that were skipped or deleted meanwhile."""
+    async with open_session(path) as database:
+        made = await stock(database)
+    costs = []
+    with closing(sqlite3.connect(path)) as connection:
+        for more in (10, MANY):
+            connection.executemany(
+                "INSERT INTO documents (kb_id, job_seq, index_version, uri, title, media_type, content_hash, recipe,"
+                " state) VALUES (?, ?, 1, ?, '', '', '', '', 4)",
+                [(made.key, made.seq, f"{more}/{n}") for n in range(more)],
+            )
+            tx = Steps(connection)
+            taken_out.take_out_some(tx, made.key, ["a", "b", "c"])
+            costs.append(tx.taken)
+    assert costs[0] == costs[1]

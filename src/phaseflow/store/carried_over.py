@@ -22,8 +22,8 @@ _IS_LACKING: Final = (
     f"  AND n.{IS_IN_HAND})"
     f" AND NOT EXISTS (SELECT 1 FROM documents AS n WHERE n.kb_id = ?1 AND n.index_version = ?4 AND n.uri = d.uri"
     f"  AND n.{IS_SEARCHABLE} AND n.id > d.id)"
-    " AND NOT EXISTS (SELECT 1 FROM documents AS n WHERE n.carried_from = d.id AND n.index_version = ?4"
-    f"  AND n.state <> {DocumentState.GONE})"
+    " AND NOT EXISTS (SELECT 1 FROM documents AS n WHERE n.kb_id = ?1 AND n.uri = d.uri AND n.carried_from = d.id"
+    f"  AND n.index_version = ?4 AND n.state <> {DocumentState.GONE})"
 )
 """SQL: a document stays (a source has it, or may have it), and the new index has no version of it as new as ``d``."""
 _COPIED: Final = (

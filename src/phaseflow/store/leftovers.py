@@ -71,7 +71,8 @@ class Leftovers:
         """The names of the knowledge bases whose open jobs do not run: what nobody sees of them is left alone."""
         rows = self.tx.rows(
             "SELECT k.name FROM knowledge_bases AS k WHERE k.name IS NOT NULL"
-            f" AND k.id IN {QUIET} AND (EXISTS (SELECT 1 FROM documents AS d WHERE d.kb_id = k.id AND d.{IS_GONE})"
+            f" AND k.id IN {QUIET} AND (EXISTS (SELECT 1 FROM documents AS d INDEXED BY documents_gone"
+            f"   WHERE d.kb_id = k.id AND d.{IS_GONE})"
             "  OR EXISTS (SELECT 1 FROM index_shards AS s JOIN index_tables AS t ON t.shard = s.shard"
             "   WHERE s.kb_id = k.id AND t.removed > 0))"
             " ORDER BY k.name LIMIT 100"

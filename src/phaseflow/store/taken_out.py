@@ -29,6 +29,8 @@ UNWANTED: Final = (
 if it has been pushed again since; and copies of a version that was taken out."""
 _HAS_TEXT: Final = f"{IS_IN_HAND} AND d.state > {DocumentState.STORING}"
 """What is being stored is the loading phase's alone; it asks when the text is whole."""
+_IS_COPY: Final = f"carried_from IS NOT NULL AND d.state IN ({DocumentState.CHUNKED:d}, {DocumentState.EMBEDDED:d})"
+"""With the index ``documents_carried``."""
 _PHASE_OF: Final = {state: phase for phase, state in HANDED_TO.items()}
 
 
@@ -50,11 +52,11 @@ def take_out(tx: Transaction, kb_key: str, uri: str) -> None:
 
 def take_out_some(tx: Transaction, kb_key: str, uris: Sequence[str]) -> None:
     """What is on its way of a few documents that nobody wants any more is gone, also of a job that was paused."""
+    # CROSS: else the planner goes through all documents of the knowledge base, and looks among the uris for each.
+    which = "SELECT d.id FROM json_each(?2) AS n CROSS JOIN documents AS d ON d.kb_id = ?1 AND d.uri = n.value AND d."
     rows = tx.rows(
-        f"SELECT d.id FROM json_each(?2) AS n JOIN documents AS d ON d.kb_id = ?1 AND d.uri = n.value AND d.{_HAS_TEXT}"
-        f" WHERE {UNWANTED}",
-        kb_key, json_array(uris),
-    )  # fmt: skip
+        f"{which}{_HAS_TEXT} WHERE {UNWANTED} UNION ALL {which}{_IS_COPY} WHERE {UNWANTED}", kb_key, json_array(uris)
+    )
     _give_up(tx, kb_key, [row[0] for row in rows])
 
 
@@ -62,8 +64,9 @@ def unwanted(tx: Transaction, kb_key: str, after: str, limit: int) -> tuple[list
     """Of the next ``limit`` versions on their way, by uri, those that nobody wants any more; and the uri to go on
     after, None at the end."""
     rows = tx.rows(
-        f"SELECT d.uri, {UNWANTED} FROM documents AS d WHERE d.kb_id = ? AND d.{_HAS_TEXT} AND d.uri > ?"
-        " ORDER BY d.uri LIMIT ?",
+        f"SELECT d.uri, {UNWANTED} FROM documents AS d WHERE d.kb_id = ?1 AND d.{_HAS_TEXT} AND d.uri > ?2 UNION ALL"
+        f" SELECT d.uri, {UNWANTED} FROM documents AS d WHERE d.kb_id = ?1 AND d.{_IS_COPY} AND d.uri > ?2"
+        " ORDER BY 1 LIMIT ?3",
         kb_key, after, limit,
     )  # fmt: skip
     return [uri for uri, is_unwanted in rows if is_unwanted], rows[-1][0] if len(rows) == limit else None

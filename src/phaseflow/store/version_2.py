@@ -58,7 +58,7 @@ ALTER TABLE documents ADD COLUMN carried_from INTEGER;
 DROP INDEX documents_open;
 CREATE INDEX documents_open ON documents (job_seq, state, coalesce(turn, id)) WHERE state NOT IN (4, 10);
 CREATE INDEX documents_in_hand ON documents (kb_id, uri, job_seq) WHERE state < 4 AND carried_from IS NULL;
-CREATE INDEX documents_carried ON documents (carried_from) WHERE carried_from IS NOT NULL;
+CREATE INDEX documents_carried ON documents (kb_id, uri) WHERE carried_from IS NOT NULL;
 CREATE INDEX documents_gone ON documents (kb_id, id) WHERE state = 10;
 ALTER TABLE texts RENAME TO texts_of_version_1;
 CREATE TABLE texts (id INTEGER PRIMARY KEY, text TEXT NOT NULL, parts TEXT NOT NULL) STRICT;
