@@ -1,13 +1,16 @@
 """A program's own component that cannot work is refused by name when it is given, before there is a database."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from phaseflow import PhaseFlow
-from phaseflow.components.protocols import Document, Entry, Known
+from phaseflow.components.loader_answers import checked_page
+from phaseflow.components.protocols import Document, Entry, Known, Unchanged
+from phaseflow.domain.errors import ComponentUnavailable
 from tests.indexes.file_index import FileIndex
 
 
@@ -105,3 +108,107 @@ async def test_what_a_loader_answers_wrongly_is_told_in_words(tmp_path: Path, lo
         failures = await flow.failures("kb")
 
     assert (final.error or failures.items[0].error).startswith(told)
+
+
+def made(entry: Entry, text: str = "good text", **fields: Any) -> Document:
+    return Document(entry, text, "t", "text/plain", entry.uri.encode(), **fields)
+
+
+def fails_at_a_name(entry: Entry) -> Document:
+    raise RuntimeError("caf\udce9.md")
+
+
+class Loads:
+    """Has as many good documents as ``odd`` ones, each of which says how it is loaded."""
+
+    def __init__(self, odd: Mapping[str, Callable[[Entry], Any]]) -> None:
+        self._odd = odd
+
+    async def list(self) -> AsyncIterator[Sequence[Entry]]:
+        for uri in self._odd:
+            yield [Entry(f"good {uri}"), Entry(uri)]
+
+    async def load(self, entry: Entry, known: Known | None) -> Any:
+        load: Callable[[Entry], Any] = self._odd.get(entry.uri, made)
+        return load(entry)
+
+
+async def test_a_document_that_a_loader_makes_wrongly_fails_alone(tmp_path: Path) -> None:
+    odd: dict[str, tuple[Callable[[Entry], Any], str]] = {
+        "nan": (lambda e: made(e, metadata={"a": float("nan")}), "whose metadata.a must be a number of 64 bits"),
+        "nested": (lambda e: made(e, metadata={"a": {"b": 1}}), "whose metadata.a must be a string, a number"),
+        "half": (lambda e: made(e, metadata={"a": "\ud800"}), "whose metadata holds half a character"),
+        "list": (lambda e: made(e, metadata=[1]), "whose metadata is a list, not a mapping"),
+        "parts": (lambda e: made(e, parts=((99, "p. 1"),)), "whose parts hold (99, 'p. 1')"),
+        "labels": (lambda e: made(e, parts=(("a", "p. 1"),)), "whose parts hold ('a', 'p. 1')"),
+        "unknown": (lambda e: Unchanged(e, b"2"), "returned Unchanged for a document that is not known"),
+        "name": (fails_at_a_name, "caf\ufffd.md"),
+    }
+    async with PhaseFlow(tmp_path / "kb.db", loader=Loads({uri: each for uri, (each, _) in odd.items()})) as flow:
+        final = await (await flow.start("kb")).wait()
+        counts = (await flow.kb("kb")).counts
+        failures = {each.uri: each.error for each in (await flow.failures("kb")).items}
+
+    assert (final.status, final.metrics.documents_failed) == ("completed", len(odd))
+    assert (counts.indexed, counts.failed, counts.queued) == (len(odd), len(odd), 0)
+    assert failures.keys() == odd.keys()
+    for uri, (_, told) in odd.items():
+        assert told in failures[uri]
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        (Entry(""), "uri is ''"),
+        (Entry("a\0b"), "uri is 'a\\x00b'"),
+        (Entry("\ud800"), "uri '\\ud800' holds half a character"),
+        (Entry("a", 10**30), "size is 10"),
+        (Entry("a", -1), "size is -1"),
+    ],
+)
+def test_an_entry_that_cannot_be_kept_is_told_in_words(entry: Entry, told: str) -> None:
+    with pytest.raises(ComponentUnavailable) as refused:
+        checked_page(LoadsDicts(), [Entry("good"), entry])
+    assert str(refused.value).startswith(f"LoadsDicts.list() yielded an Entry whose {told}")
+
+
+def says_half_a_character() -> list[Any]:
+    raise ValueError("\udce9")
+
+
+class Cuts:
+    fingerprint = "cuts"
+
+    def __init__(self, odd: Mapping[str, Callable[[], Any]]) -> None:
+        self._odd = odd
+
+    def spans(self, text: str, media_type: str) -> Any:
+        return self._odd[text]() if text in self._odd else [(0, len(text))]
+
+
+async def test_ranges_that_are_none_of_the_text_fail_their_document_alone(tmp_path: Path) -> None:
+    odd: dict[str, tuple[Callable[[], Any], str]] = {
+        "before": (lambda: [(-5, 3)], "ValueError: Cuts.spans() returned (-5, 3) for a text of 6 characters"),
+        "beyond": (lambda: [(0, 50)], "ValueError: Cuts.spans() returned (0, 50)"),
+        "turned": (lambda: [(5, 2)], "ValueError: Cuts.spans() returned (5, 2)"),
+        "empty": (lambda: [(0, 0)], "ValueError: Cuts.spans() returned (0, 0)"),
+        "order": (lambda: [(3, 5), (0, 2)], "ValueError: Cuts.spans() returned (0, 2)"),
+        "broken": (lambda: [(0.0, 5.0)], "TypeError: Cuts.spans() returned (0.0, 5.0) for a span"),
+        "three": (lambda: [(0, 5, 7)], "TypeError: Cuts.spans() returned (0, 5, 7) for a span"),
+        "number": (lambda: [5], "TypeError: Cuts.spans() returned 5 for a span"),
+        "none": (lambda: None, "TypeError: Cuts.spans() returned NoneType"),
+        "half": (says_half_a_character, "ValueError: \ufffd"),
+    }
+    loader = Loads({uri: partial(made, text=uri) for uri in odd})
+    chunker = Cuts({uri: spans for uri, (spans, _) in odd.items()})
+    async with PhaseFlow(tmp_path / "kb.db", loader=loader, chunker=chunker) as flow:
+        await (await flow.start("kb")).wait()
+        counts = (await flow.kb("kb")).counts
+        failures = {each.uri: each for each in (await flow.failures("kb")).items}
+        hits = await flow.search("kb", "good text")
+
+    assert (counts.indexed, counts.failed) == (len(odd), len(odd))
+    for uri, (_, told) in odd.items():
+        assert failures[uri].error.startswith(told)
+        assert failures[uri].phase == "chunking"
+    assert [hit.text for hit in hits] == ["good text"]

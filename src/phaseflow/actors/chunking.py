@@ -11,6 +11,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from phaseflow.actors.actor import Actor
 from phaseflow.actors.batching import in_parts
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
+from phaseflow.components.chunker import checked_spans
 from phaseflow.components.context import contexts
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError
@@ -106,7 +107,8 @@ class ChunkingActor(Actor):
 
     def _cut_one(self, document: StagedDocument) -> Outcome:
         try:
-            spans = self.context.plan.components.chunker.spans(document.text, document.media_type)
+            chunker = self.context.plan.components.chunker
+            spans = checked_spans(chunker, document.text, chunker.spans(document.text, document.media_type))
         except DocumentError as error:
             return FailedDocument(document.uri, error.code, str(error))
         except (Exception, CancelledError, SystemExit, GeneratorExit) as error:  # noqa: BLE001  # the document's failure

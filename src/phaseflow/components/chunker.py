@@ -1,9 +1,10 @@
 """Chunkers: text in, passages out as exact ranges of that text."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
-from typing import Any, Final
+from operator import index
+from typing import Any, Final, cast
 
 from phaseflow.components.bare_passages import in_company
 from phaseflow.components.protocols import Chunker, Span, TextSplitter
@@ -97,6 +98,29 @@ def as_chunker(candidate: Chunker | TextSplitter) -> Chunker:
         f"{type(candidate).__qualname__} is not a chunker: "
         "give it `fingerprint` and `spans(text, media_type)`, or `split_text(text)`"
     )
+
+
+def checked_spans(chunker: Chunker, text: str, found: Any) -> Sequence[Span]:
+    """What ``spans`` has returned for a text. Raises TypeError and ValueError, in words, for what are no ranges of it:
+    stored, they would be passages that cannot be read."""
+    if isinstance(chunker, MarkdownChunker | SplitterChunker):
+        return cast("Sequence[Span]", found)
+    name, spans, last = type(chunker).__qualname__, [], 0
+    if not isinstance(found, Iterable) or isinstance(found, str | bytes):
+        raise TypeError(f"{name}.spans() returned {type(found).__name__}: return a list of (start, end)")
+    for each in found:
+        try:
+            start, end = map(index, each)
+        except (TypeError, ValueError):
+            raise TypeError(f"{name}.spans() returned {each!r:.100} for a span: give (start, end)") from None
+        if not last <= start < end <= len(text):
+            raise ValueError(
+                f"{name}.spans() returned ({start}, {end}) for a text of {len(text):,} characters: give ranges inside"
+                " the text that are not empty, by their start"
+            )
+        spans.append(Span(start, end))
+        last = start
+    return spans
 
 
 def windows(text: str, chunk_size: int, *, markdown: bool) -> Iterator[Span]:

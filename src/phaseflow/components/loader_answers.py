@@ -5,8 +5,9 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from phaseflow.components.protocols import Document, Entry, Loader, Skipped, Unchanged
-from phaseflow.domain.errors import ComponentUnavailable
+from phaseflow.components.protocols import Document, Entry, Known, Loader, Skipped, Unchanged
+from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
+from phaseflow.domain.new_document import BUILT_IN, check_metadata
 
 _Loaded = Document | Unchanged | Skipped
 _TEXT, _TEXT_OR_NONE = (str,), (str, type(None))
@@ -49,20 +50,26 @@ def checked_page(loader: Loader, page: Any) -> Sequence[Entry]:
             raise ComponentUnavailable(
                 f"{_name(loader)}.list() yielded a list that holds {_a(entry)}: it must hold Entry objects"
             )
-        if wrong := _wrong_field(entry, _ENTRY):
+        if wrong := _wrong_field(entry, _ENTRY) or _wrong_entry(entry):
             raise ComponentUnavailable(f"{_name(loader)}.list() yielded an Entry whose {wrong}")
     return page
 
 
-def checked_document(loader: Loader, found: Any) -> _Loaded:
-    """What ``load`` has returned. Raises ComponentUnavailable for what no loader returns, TypeError for a document
-    that cannot be one, or none: that says nothing about the others."""
+def checked_document(loader: Loader, found: Any, known: Known | None) -> _Loaded:
+    """What ``load`` has returned for what is ``known``. Raises ComponentUnavailable for what no loader returns,
+    TypeError for a document that cannot be one, or none: that says nothing about the others."""
     fields = _FIELDS.get(type(found))
     if fields is None:
         said = f"{_name(loader)}.load() returned {_a(found)}: return a Document, Unchanged or Skipped"
         raise TypeError(said) if found is None else ComponentUnavailable(said)
     if wrong := _wrong_field(found, fields):
         raise TypeError(f"{_name(loader)}.load() returned {_a(found)} whose {wrong}")
+    if isinstance(found, Document) and (wrong := _wrong_parts(found) or _wrong_metadata(found)):
+        raise TypeError(f"{_name(loader)}.load() returned {_a(found)} whose {wrong}")
+    if isinstance(found, Unchanged) and known is None:
+        raise TypeError(
+            f"{_name(loader)}.load() returned Unchanged for a document that is not known: return a Document"
+        )
     answer: _Loaded = found
     return answer
 
@@ -72,6 +79,39 @@ def _wrong_field(value: object, fields: Mapping[str, tuple[type, ...]]) -> str |
         given = getattr(value, name)
         if not isinstance(given, kinds):
             return f"{name} is {_a(given)}, not {kinds[0].__name__}"
+    return None
+
+
+def _wrong_entry(entry: Entry) -> str | None:
+    if not entry.uri.strip() or "\0" in entry.uri:
+        return f"uri is {entry.uri!r:.100}: it must be a name that can be seen"
+    try:
+        entry.uri.encode()
+    except UnicodeEncodeError:
+        return f"uri {entry.uri!r:.100} holds half a character"
+    is_size = entry.size is None or 0 <= entry.size < 2**63
+    return None if is_size else f"size is {entry.size}, not a number of bytes"
+
+
+def _wrong_parts(document: Document) -> str | None:
+    last = 0
+    for part in document.parts:
+        match part:
+            case (int(offset), str()) if last <= offset <= len(document.text):
+                last = offset
+            case _:
+                return f"parts hold {part!r:.100}: give (offset in the text, label) in ascending order"
+    return None
+
+
+def _wrong_metadata(document: Document) -> str | None:
+    said: Any = document.metadata
+    if not isinstance(said, Mapping):
+        return f"metadata is {_a(said)}, not a mapping"
+    try:
+        check_metadata({name: each for name, each in said.items() if name not in BUILT_IN})
+    except InvalidRequest as error:
+        return str(error).replace(":", "", 1)
     return None
 
 

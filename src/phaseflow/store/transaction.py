@@ -1,15 +1,17 @@
 """One open transaction, seen from the thread of its connection, where no statement waits for anything."""
 
+import re
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from phaseflow.domain.log import get_logger
 
 Row = tuple[Any, ...]
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Transaction:
@@ -53,7 +55,10 @@ class Transaction:
 
     def rows(self, sql: str, *parameters: object) -> list[Row]:
         """All rows of a statement; with RETURNING, also those of a write. No cursor is left open to pin the WAL."""
-        return self._connection.execute(sql, _bound(sql, parameters)).fetchall()
+        try:
+            return self._connection.execute(sql, _bound(sql, parameters)).fetchall()
+        except UnicodeEncodeError:
+            return self._connection.execute(sql, _bound(sql, [_whole(each) for each in parameters])).fetchall()
 
     def row(self, sql: str, *parameters: object) -> Row | None:
         """The first row, or None."""
@@ -85,4 +90,19 @@ def _bound(sql: str, parameters: Sequence[object]) -> Sequence[object] | dict[st
 
 def json_array(values: Iterable[object]) -> str:
     """For ``json_each(?)``: one large statement instead of many small ones, during which SQLite needs no GIL."""
-    return to_json(values if isinstance(values, Sequence) else list(values)).decode()
+    values = values if isinstance(values, Sequence) else list(values)
+    try:
+        # SQLite's JSON has no NaN: one would make the whole array malformed.
+        return to_json(values, inf_nan_mode="null").decode()
+    except PydanticSerializationError:
+        return to_json(_whole(values), inf_nan_mode="null").decode()
+
+
+def _whole(value: object) -> object:
+    """The same without halves of characters, which UTF-8 does not have: what a component says of a file with such a
+    name is told all the same."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, Mapping):
+        return {_whole(name): _whole(each) for name, each in value.items()}
+    return [_whole(each) for each in value] if isinstance(value, list | tuple) else value
