@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
@@ -23,10 +24,13 @@ from phaseflow import (
     UploadSource,
 )
 from phaseflow.actors import indexing, requests
+from phaseflow.actors.source_lists import SourceLists
+from phaseflow.actors.source_reading import SourceReader
 from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
 from phaseflow.components.sources.pushed import PushLoader
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.store import failpoints
+from phaseflow.store.catalogue import PUSH
 from tests.engine.components import CountingEmbedder, write_folder
 from tests.store.probes import select
 
@@ -180,6 +184,36 @@ async def test_pushes_are_taken_as_long_as_a_source_is_still_listed(database: Pa
             await searchable(flow, "first", "second")
             loader.go_on.set()
             assert (await job.wait()).metrics.documents_loaded == 3
+
+
+async def test_a_push_that_is_taken_just_after_its_reader_looked_waits_for_no_other_source(
+    database: Path, embedder: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader, has_looked, is_taken = SlowListing(), anyio.Event(), anyio.Event()
+    let_in, calls = SourceLists.let_in, Counter[str]()
+
+    async def after_the_look(lists: SourceLists, reader: SourceReader) -> None:
+        calls[reader.name] += 1
+        if reader.name == PUSH and calls[PUSH] == 2:  # it is called before and after each look
+            has_looked.set()
+            await is_taken.wait()
+        await let_in(lists, reader)
+
+    monkeypatch.setattr(SourceLists, "let_in", after_the_look)
+    failpoints.install("loading.taken", is_taken.set)
+    try:
+        with anyio.fail_after(30):
+            async with PhaseFlow(database, embedder=embedder, loader=loader) as flow:
+                job = await flow.start("kb", FolderSource("any"))
+                await has_looked.wait()
+                await flow.add("kb", [note("first")])
+                await searchable(flow, "first")
+                assert is_taken.is_set()
+                assert not loader.go_on.is_set()
+                loader.go_on.set()
+                assert (await job.wait()).metrics.documents_loaded == 2
+    finally:
+        failpoints.clear()
 
 
 async def test_a_push_into_a_job_that_has_loaded_waits_for_the_next_one(

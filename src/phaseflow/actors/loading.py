@@ -83,9 +83,14 @@ class LoadingActor(Actor):
     async def has_more(self, reader: SourceReader) -> bool:
         """Whether there may be more for a reader that has read all it had; waits for it."""
         reader.is_done = True
-        has_more = await self._requests.next_round()
+        has_more = await self._requests.next_round(reader.seen)
         reader.is_done = not has_more
         return has_more
+
+    @property
+    def rounds(self) -> int:
+        """How often readers were asked to look for more."""
+        return self._requests.rounds
 
     def is_alone(self, reader: SourceReader) -> bool:
         """Whether no other source has anything left to read."""

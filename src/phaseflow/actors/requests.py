@@ -37,6 +37,8 @@ class Requests:
         self._until: float | None = None
         self._taken_at = float("-inf")
         self._idle = 0
+        self.rounds = 0
+        """How often readers were asked to look again."""
         self._changed = anyio.Event()
         self._round = anyio.Event()
         self._is_over = False
@@ -66,13 +68,20 @@ class Requests:
                 self._is_over = not found
             if found or self._is_over:
                 self._idle = 0
+                self.rounds += 1
                 # Replaced before it is set: a reader that is woken may come round again before we do, and has to find
                 # the new one.
                 woken, self._round = self._round, anyio.Event()
                 woken.set()
 
-    async def next_round(self) -> bool:
-        """Wait until a reader that has read all it had should look again; False when nothing more will come."""
+    async def next_round(self, seen: int) -> bool:
+        """Wait until a reader that has read all it had should look again; False when nothing more will come.
+
+        ``seen`` are the ``rounds`` before its last look. What was taken since may not have been there to be found, and
+        nobody would tell it again before something else is asked for: the others may be busy for hours.
+        """
+        if self.rounds != seen and not self._is_over:
+            return True
         self._idle += 1
         self._changed.set()
         await self._round.wait()

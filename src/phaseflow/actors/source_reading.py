@@ -64,6 +64,8 @@ class Loading(Protocol):
 
     @property
     def lists(self) -> Lists: ...
+    @property
+    def rounds(self) -> int: ...
     def hold(self, reason: str) -> None: ...
     def is_alone(self, reader: "SourceReader") -> bool: ...
     async def has_more(self, reader: "SourceReader") -> bool: ...
@@ -99,6 +101,8 @@ class SourceReader:
         self.has_max_depth = getattr(loader, "max_depth", None) is not None
         self._may_drop = bool(getattr(loader, "drops_reads", False))
         self._looked = 0.0
+        self.seen = 0
+        """The rounds of the phase before the last look at what there is to read."""
 
     async def run(self, is_listed: bool) -> None:
         """Read all there is, and what is asked for beside it, until the phase says that no more will come. What the
@@ -131,6 +135,7 @@ class SourceReader:
 
     async def _read(self, is_listed: bool) -> None:
         """Read what there is now."""
+        self.seen = self._loading.rounds
         try:
             if self.error is not None:
                 await self._loading.give_up(self, self.error)
@@ -146,6 +151,7 @@ class SourceReader:
 
     async def _read_listed(self) -> None:
         while True:
+            self.seen = self._loading.rounds
             waiting, due = self._aside.sorted_out()
             if page := await self._open_more():
                 async with self._gate:
