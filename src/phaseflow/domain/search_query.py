@@ -196,11 +196,12 @@ def _is_around(character: str) -> bool:
 
 
 def _is_one_thing(word: str, *, is_alone: bool) -> bool:
-    if any(map(is_unspaced, word)):
-        return len(word) > 1
-    word = "".join(each for each in word if unicodedata.category(each)[0] != "M")  # vowel signs of Indian scripts
-    if not word:
-        return False
+    if not word.isascii():
+        if any(map(is_unspaced, word)):
+            return len(word) > 1
+        word = "".join(each for each in word if unicodedata.category(each)[0] != "M")  # vowel signs of Indian scripts
+        if not word:
+            return False
     if _CODE.fullmatch(word):
         return True
     is_compound = len(_WORD.findall(word)) > 1 or not word[-1].isalnum() or not word[0].isalnum()
