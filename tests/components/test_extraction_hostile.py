@@ -76,7 +76,8 @@ def test_titles_that_never_end_are_not_searched_again_and_again() -> None:
 
 async def test_a_large_notebook_leaves_the_interpreter_to_the_service(tmp_path: Path) -> None:
     cell = json.dumps({"cell_type": "code", "source": [], "outputs": [[n, n] for n in range(40)]})
-    (tmp_path / "a.ipynb").write_text('{"cells":[' + ",".join([cell] * 40_000) + "]}")
+    said = json.dumps({"cell_type": "markdown", "source": "x"})
+    (tmp_path / "a.ipynb").write_text('{"cells":[' + ",".join([said] + [cell] * 40_000) + "]}")
     gaps: list[float] = []
     ended = threading.Event()
 

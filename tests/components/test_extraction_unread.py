@@ -172,6 +172,20 @@ def test_a_document_of_pictures_only_is_told(name: str, data: bytes) -> None:
     assert refusal(data, name).code == "no_text_layer"
 
 
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.pptx", package({"ppt/presentation.xml": "<p/>", "ppt/embeddings/a.xlsx": "x"})),
+        ("a.pptx", package({"ppt/presentation.xml": "<p/>", "ppt/media/a.mp4": "x"})),
+        ("a.odt", package({"content.xml": "<d/>", "Object 1/content.bin": "x"})),
+        ("a.rtf", rtf(r"{\object\objemb{\*\objdata 0105}}")),
+        ("a.ipynb", b'{"cells": [{"cell_type": "code", "source": "", "outputs": [{"text": "42"}]}]}'),
+    ],
+)
+def test_a_document_of_other_things_than_text_is_told(name: str, data: bytes) -> None:
+    assert refusal(data, name).code == "nothing_found"
+
+
 def test_pictures_beside_a_text_or_a_link_are_no_reason_to_refuse() -> None:
     assert extract(rtf(r"{\pict\pngblip 89504e47}text"), "a.rtf").text == "text"
     assert extract(b"<p><img src=a.png alt=word></p>", "a.html").text == "word"

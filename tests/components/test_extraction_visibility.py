@@ -25,6 +25,11 @@ def text(page: str) -> str:
         "<p>head</p><div hidden=until-found>folded</div>",
         "<details><summary>head</summary>folded</details>",
         "<p>head</p><dialog open>folded</dialog>",
+        "<div><button commandfor=d>head</button></div><dialog id=d>folded</dialog>",
+        "<p onclick=\"show('p')\">head</p><div id=p style='display:none'>folded</div>",
+        "<p onclick=\"$('#p').toggle()\">head</p><div id=p hidden>folded</div>",
+        "<p>head</p><div role=tooltip hidden>folded</div>",
+        "<div class='slide a'>head</div><div class='slide b' aria-hidden=true>folded</div>",
     ],
 )
 def test_what_a_reader_can_unfold_is_text(page: str) -> None:
@@ -41,6 +46,10 @@ def test_what_a_reader_can_unfold_is_text(page: str) -> None:
         "<p>seen</p><input aria-controls=l role=combobox><ul id=l hidden><li>no</ul>",
         "<p>seen</p><div><button>no</button><button>no</button></div>",
         "<p>seen</p><template>no</template>",
+        "<p>seen</p><div class=modal aria-hidden=true>no</div><div class=modal aria-hidden=true>no</div>",
+        "<p><i class=x>seen</i><i class=x aria-hidden=true>no</i>",
+        "<p>seen</p><svg><title>no</title><desc>no</desc><defs><text>no</text></defs><path/></svg>",
+        "<p>seen</p><div><input type=submit value=no></div>",
         "<p>seen</p><nav><button aria-controls=p>no</button><div id=p hidden>no</div></nav>",
     ],
 )
@@ -54,11 +63,29 @@ def test_what_no_reader_sees_or_only_controls_the_page_is_not(page: str) -> None
         ("<p>Press <button>Save</button>, then <b><button>Publish</button></b>.", "Press Save, then Publish."),
         ("<ul><li>Click <button>OK</button></ul>", "- Click OK"),
         ("<h2><button>Terms</button></h2>", "## Terms"),
+        ("<p>Press <input type=submit value='Save draft'>, or <input value=no>", "Press Save draft, or"),
         ("<table><tr><td>Use <button>Go</button><td>x</table>", "| Use Go | x | | --- | --- |"),
     ],
 )
 def test_buttons_in_running_text_and_headings_are_text(page: str, shown: str) -> None:
     assert text(page) == shown
+
+
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ("<p>a<svg><path/></svg><svg><g><text>b <tspan>c</tspan><tspan dy=1>d</tspan></text></g></svg>", "a b c d"),
+        ("<p>a<svg><svg><foreignObject><div>b</div></foreignObject></svg></svg>", "a b"),
+        ("<svg><text>b</text></svg>", "b"),
+    ],
+)
+def test_text_in_drawings_is_text(page: str, shown: str) -> None:
+    assert text(page) == shown
+
+
+def test_a_page_that_waits_for_its_scripts_may_have_its_text_already() -> None:
+    page = f"<div>Loading…</div><div style='display:none'>{'<p>The text of the page.' * 20}</div><script>go()</script>"
+    assert text(page).count("The text of the page.") == 20
 
 
 @pytest.mark.parametrize(

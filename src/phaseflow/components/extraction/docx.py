@@ -10,7 +10,7 @@ from phaseflow.components.extraction import html, mail, plain, rtf
 from phaseflow.components.extraction.docx_body import TOLD, Body
 from phaseflow.components.extraction.markdown_writer import Draft
 from phaseflow.components.extraction.numbering import NUMBERING, Numbering
-from phaseflow.components.extraction.package import Package, Relation, no_text_layer, nothing_found
+from phaseflow.components.extraction.package import Package, Relation, nothing_found
 from phaseflow.components.extraction.pptx import drawn
 from phaseflow.components.extraction.styles import STYLES, Styles
 from phaseflow.components.extraction.types import Extracted, Extractor, Raw
@@ -76,9 +76,6 @@ def _add_chunk(package: Package, relation: Relation | None, draft: Draft) -> boo
 
 
 def _explain(package: Package, body: Body) -> None:
-    if package.has_pictures():
-        raise no_text_layer(package.name)
-    if any(name.startswith("word/embeddings/") for name in package.names()):
-        raise nothing_found(package.name, "it holds documents of other programs")
+    package.refuse_unread()
     if body.unread:
         raise nothing_found(package.name, "it has text of a kind that is not known")

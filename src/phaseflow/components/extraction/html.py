@@ -18,7 +18,7 @@ from phaseflow.components.extraction.package import no_text_layer
 from phaseflow.components.extraction.page_source import as_shown
 from phaseflow.components.extraction.rendering import render
 from phaseflow.components.extraction.types import Extracted, Raw
-from phaseflow.components.extraction.visibility import FRAMING, has_attribute, visibility
+from phaseflow.components.extraction.visibility import FRAMING, NEVER, has_attribute, visibility
 from phaseflow.components.protocols import MetadataValue
 from phaseflow.domain.errors import DocumentError
 
@@ -47,6 +47,7 @@ _PICTURES = "img, picture, svg, canvas, video, object, embed"
 _MOUNTS = (
     "#root, #app, #__next, #__nuxt, #___gatsby, #svelte, #main, #react-root, #app-root, #application, app-root, my-app"
 )
+_DRAWINGS = {"svg"}
 _MAIN = "main, [role=main]"
 _MAIN_SHARE = 0.25
 """A main element with less of the page's text than this is a shell that scripts fill, or a teaser."""
@@ -141,8 +142,11 @@ def _is_filled_by_scripts(page: "LexborHTMLParser", text: str) -> bool:
 
 
 def _is_blank(mount: "LexborNode") -> bool:
-    words = render(mount, frozenset()).strip(" .…").lower()
-    return words in ("", "loading", "please wait", "loading, please wait")
+    return _is_waiting(render(mount, frozenset()))
+
+
+def _is_waiting(text: str) -> bool:
+    return len(text) < 30 and text.strip(" .…").lower() in ("", "loading", "please wait", "loading, please wait")
 
 
 def _needs_scripts(name: str) -> DocumentError:
@@ -162,8 +166,13 @@ def _content(page: "LexborHTMLParser", sheets: Sequence[str] = (), *, is_whole: 
     is_content = main is not None and main.mem_id not in chrome and _holds_enough(main, body)
     content = main if main is not None and is_content else body
     # A page that is all navigation still has text: a silent nothing would be wrong.
-    text = render(content, chrome, seen.alike, seen.listed, FRAMING)
-    return text or render(body, seen.never, seen.alike, seen.listed), not text
+    framing, never = (FRAMING - _DRAWINGS, NEVER - _DRAWINGS) if seen.has_drawn_text else (FRAMING, NEVER)
+    text = render(content, chrome, seen.alike, seen.listed, framing)
+    if not text or _is_waiting(text):
+        # What the scripts of a page show when it is there may be there already.
+        whole = render(body, seen.never, seen.alike, seen.listed, never)
+        return (whole if len(whole) > len(text) + _SHELL or not text else text), not text
+    return text, False
 
 
 def _instead_of_frames(page: "LexborHTMLParser") -> str:

@@ -8,6 +8,7 @@ from phaseflow.components.extraction.blobs import without_blobs
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.markdown import MEDIA_TYPE
 from phaseflow.components.extraction.markdown_headings import first_heading
+from phaseflow.components.extraction.package import nothing_found
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
 
@@ -15,10 +16,13 @@ from phaseflow.domain.errors import DocumentError
 def extract(raw: Raw) -> Extracted:
     """Return Markdown cells as they are and code cells fenced. Title: the first heading, else the name of the file.
 
-    Raises DocumentError ``malformed`` when it is no notebook.
+    Raises DocumentError ``malformed`` when it is no notebook, ``nothing_found`` when its cells have outputs only.
     """
     text = text_of(raw)
-    cells = list(_blocks(_parsed(text, raw.name))) if text.strip() else []
+    notebook = _parsed(text, raw.name) if text.strip() else {}
+    cells = list(_blocks(notebook))
+    if not cells and any(cell.get("outputs") for cell in _cells(notebook) or () if isinstance(cell, dict)):
+        raise nothing_found(raw.name, "its cells have outputs only")
     body = without_blobs("\n\n".join(cells)).replace("\0", "").encode("utf-8", "replace").decode()
     return Extracted(body, first_heading(body) or raw.base_name, MEDIA_TYPE)
 

@@ -21,7 +21,7 @@ _BODY = "body"
 def extract(raw: Raw) -> Extracted:
     """Return the document as Markdown. Parts: sections, or slides. Title: the property, else the first heading.
 
-    Raises DocumentError ``encrypted``, ``malformed``, ``too_large``, ``no_text_layer``.
+    Raises DocumentError ``encrypted``, ``malformed``, ``too_large``, ``no_text_layer``, ``nothing_found``.
     """
     package = Package(raw)
     refuse_encrypted(package)
@@ -36,8 +36,8 @@ def extract(raw: Raw) -> Extracted:
     if not whole.has_body:
         package.parse("content.xml", content, CONTENT)
     pages.finish()
-    if draft.is_empty and package.has_pictures():
-        raise no_text_layer(raw.name)
+    if draft.is_empty:
+        package.refuse_unread()
     said = Properties()
     if "meta.xml" in package:
         package.parse("meta.xml", said)

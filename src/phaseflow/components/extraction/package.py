@@ -20,6 +20,7 @@ _MOST_HELD = 16 * 1024 * 1024
 """Bytes of members that are held."""
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
+_FILM_ENDS = (".mp4", ".m4v", ".mov", ".avi", ".wmv", ".webm", ".mp3", ".m4a", ".wav", ".wma", ".ogg")
 _PICTURE_ENDS = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp", ".emf", ".wmf", ".webp", ".svg")
 
 
@@ -128,6 +129,15 @@ class Package:
 
     def has_pictures(self) -> bool:
         return any(name.endswith(_PICTURE_ENDS) and "thumbnail" not in name for name in self._members)
+
+    def refuse_unread(self) -> None:
+        """Raise DocumentError ``no_text_layer`` or ``nothing_found`` for a document without text that holds more."""
+        if self.has_pictures():
+            raise no_text_layer(self.name)
+        if any("/embeddings/" in name or name.startswith("object") for name in self._members):
+            raise nothing_found(self.name, "it holds documents of other programs")
+        if any(name.endswith(_FILM_ENDS) for name in self._members):
+            raise nothing_found(self.name, "it holds sound or video")
 
     def malformed(self, why: str) -> DocumentError:
         message = f"{self.name} is damaged or not what its name says ({why}); open and save it again, or exclude it"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from phaseflow.components.extraction.formulas import Formula
 from phaseflow.components.extraction.markdown_writer import BULLET, Draft, line
 from phaseflow.components.extraction.ordinals import HTML, WORD
-from phaseflow.components.extraction.package import Package, no_text_layer
+from phaseflow.components.extraction.package import Package
 from phaseflow.components.extraction.pptx_layouts import LEVELS, MARKS, Inherited, Layouts, LevelMarks, Mark, mark_of
 from phaseflow.components.extraction.raised import Line
 from phaseflow.components.extraction.types import Extracted, Raw
@@ -35,7 +35,7 @@ _NO_TITLES = ("", "PowerPoint Presentation")
 def extract(raw: Raw) -> Extracted:
     """Return the slides as Markdown. Parts: slides. Title: the property, else the first slide's.
 
-    Raises DocumentError ``encrypted``, ``malformed``, ``too_large``, ``no_text_layer``.
+    Raises DocumentError ``encrypted``, ``malformed``, ``too_large``, ``no_text_layer``, ``nothing_found``.
     """
     package = Package(raw)
     draft, layouts = Draft(raw.name), Layouts(package)
@@ -43,8 +43,8 @@ def extract(raw: Raw) -> Extracted:
         draft.part(f"slide {number}")
         package.parse(slide, _Slide(draft, layouts.of(slide)), _TOLD)
         _add_attached(package, slide, draft)
-    if draft.is_empty and package.has_pictures():
-        raise no_text_layer(raw.name)
+    if draft.is_empty:
+        package.refuse_unread()
     title = package.title()
     return draft.finish(None if title in _NO_TITLES else title, metadata=package.properties())
 

@@ -10,7 +10,7 @@ from phaseflow.components.extraction.html_lists import HtmlList, opened
 from phaseflow.components.extraction.html_tables import is_layout, span
 from phaseflow.components.extraction.markdown_writer import BULLET, table
 from phaseflow.components.extraction.raised import part_fraction, subscript, superscript
-from phaseflow.components.extraction.visibility import NEVER
+from phaseflow.components.extraction.visibility import NEVER, SHOWN_VALUE
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
@@ -24,15 +24,16 @@ _BLOCK_NAMES = """
     address article aside blockquote body center details dl dialog div fieldset figcaption figure footer form header
     hgroup hr legend main nav ol p section summary table ul
 """
-_LINE_NAMES = "br dd dt tr td th caption option"
+_LINE_NAMES = "br dd dt tr td th caption option text"
 _LINE_ENDS = dict.fromkeys((*_BLOCK_NAMES.split(), *_HEADINGS), 2) | dict.fromkeys(_LINE_NAMES.split(), 1)
 """How many line ends part an element from what stands around it."""
 _RAISED: Mapping[str, Callable[[str, str], str]] = {"sup": superscript, "sub": subscript}
 _FORMULA = "math"
+_PLACES = frozenset(("x", "y", "dy"))
 _STRUCK = frozenset(("del", "s", "strike"))
 _TABLE = frozenset(("table", "tr", "td", "th"))
-_OPENING = _TABLE | _HEADINGS.keys() | _RAISED.keys() | {"li", "pre", "ul", "ol", "rt", "img"}
-_CLOSING = (_OPENING - {"img"}) | _STRUCK
+_OPENING = _TABLE | _HEADINGS.keys() | _RAISED.keys() | {"li", "pre", "ul", "ol", "rt", "img", "tspan", SHOWN_VALUE}
+_CLOSING = (_OPENING - {"img", "tspan", SHOWN_VALUE}) | _STRUCK
 _FORMING = _LINE_ENDS.keys() | _OPENING | _CLOSING
 _WIDEST = 20
 """Columns that a cell is taken to span: a wider one is a title above all the others."""
@@ -166,8 +167,11 @@ class _Page:
             self._open_raised()
         elif tag == "rt":
             self._mark_reading(node, "(")
+        elif tag == "tspan":
+            # One that stands somewhere else is a word of its own.
+            self.flow.space = self.flow.space or not _PLACES.isdisjoint(node.attributes)
         else:
-            self.write(node.attributes.get("alt") or "")
+            self.write(node.attributes.get("value" if tag == SHOWN_VALUE else "alt") or "")
 
     def _close(self, tag: str, node: "LexborNode") -> None:
         if tag in _HEADINGS or tag == "li":

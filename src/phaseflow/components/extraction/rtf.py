@@ -6,7 +6,7 @@ Own reading, in one pass: striprtf 0.0.35 gives no headings, and cells without t
 import re
 
 from phaseflow.components.extraction.markdown_writer import BULLET, Draft, line
-from phaseflow.components.extraction.package import no_text_layer
+from phaseflow.components.extraction.package import no_text_layer, nothing_found
 from phaseflow.components.extraction.rtf_letters import Letters
 from phaseflow.components.extraction.rtf_lists import Lists
 from phaseflow.components.extraction.rtf_state import Group, Paragraph
@@ -37,7 +37,7 @@ _HEADING = re.compile(r"\s*heading (\d)\b", re.I)
 def extract(raw: Raw) -> Extracted:
     """Return the document as Markdown. Parts: what is under each heading. Title: the property, else the first heading.
 
-    Raises DocumentError ``malformed``, ``too_large``, ``no_text_layer``.
+    Raises DocumentError ``malformed``, ``too_large``, ``no_text_layer``, ``nothing_found``.
     """
     data = raw.data.lstrip(b"\xef\xbb\xbf \t\r\n")
     if data and not data.startswith(b"{\\rtf"):
@@ -47,6 +47,8 @@ def extract(raw: Raw) -> Extracted:
     reader.read(data)
     if reader.draft.is_empty and reader.has_pictures:
         raise no_text_layer(raw.name)
+    if reader.draft.is_empty and reader.has_objects:
+        raise nothing_found(raw.name, "it holds documents of other programs")
     return reader.draft.finish(reader.title)
 
 
@@ -54,7 +56,7 @@ class _Reader:
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
         self.title: str | None = None
-        self.has_pictures = False
+        self.has_pictures = self.has_objects = False
         self._letters = Letters(self._write)
         self._group = Group()
         self._begins_group = False
@@ -152,6 +154,7 @@ class _Reader:
             # A destination that may be passed over, and is; but for what is said again in other letters.
             group.destination = group.around if word == b"ud" else word if word in APART else b"unknown"
             self.has_pictures = self.has_pictures or word == b"shppict"
+            self.has_objects = self.has_objects or word == b"objdata"
         elif word == b"title" and group.destination == b"info":
             group.destination, self._said = b"title", []
         elif word == b"upr":

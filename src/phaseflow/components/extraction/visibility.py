@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from phaseflow.components.extraction.page_source import SHADOW_ROOT
 from phaseflow.components.extraction.style_sheets import raised_and_listed, raised_by
+from phaseflow.components.extraction.unfolding import next_element, panels_of
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -33,22 +34,19 @@ _CHROME = {
     b"headerlink": "a.headerlink",
 }
 _UNSEEN = re.compile(r"(?i)(?<![\w-])(?:display\s*:\s*none|visibility\s*:\s*hidden)")
+_NOT_DRAWN = "svg title, svg desc, svg defs, svg metadata, svg symbol"
+SHOWN_VALUE = "shown-value"
+_BLOCKS = frozenset(("article", "div", "figure", "li", "section"))
+_MOST_SIBLINGS = 100
+_DEEPEST_DRAWING = 50
 _UNTIL_FOUND = "until-found"
-_PANELS = "[role=tabpanel], [role=region][aria-labelledby]"
-_UNFOLDS = (
-    "[aria-controls], [data-bs-target], [data-target], [role=tab][href], [data-toggle][href], [data-bs-toggle][href], "
-    "[popovertarget], [commandfor]"
-)
-_POINTERS = ("aria-controls", "data-bs-target", "data-target", "href", "popovertarget", "commandfor")
-_CLASS = re.compile(r"\.[A-Za-z_][\w-]*")
-_MOST_CLASSES = 100
-"""Classes that are looked up on the whole page."""
-_NO_PANELS = frozenset(("menu", "listbox", "tree", "grid", "true"))
 _LOOKED_AT = {
     b"hidden": "[hidden], [aria-hidden=true]",
     b"style": "[style]",
     b"<style": "style",
     b"<button": "button",
+    b"<input": "input[value]",
+    b"<svg": "svg text, svg foreignObject",
     SHADOW_ROOT.encode(): SHADOW_ROOT,
 }
 _ATTRIBUTES = frozenset((b"role", b"style"))
@@ -74,7 +72,10 @@ class Visibility:
     listed: Mapping[int, str]
     """What style sheets say of lists: the value of ``list-style``."""
     alike: Mapping[int, str]
-    """Elements that their style sets above or below the line, with the tag they are like, ``sup`` or ``sub``."""
+    """Elements that their style sets above or below the line, with the tag they are like, ``sup`` or ``sub``; fields
+    that are buttons in running text, with ``shown-value``."""
+    has_drawn_text: bool = False
+    """Whether ``svg`` is text, but for what ``never`` has of it."""
 
 
 def visibility(page: "LexborHTMLParser", words: bytes, sheets: Sequence[str] = ()) -> Visibility:
@@ -84,7 +85,16 @@ def visibility(page: "LexborHTMLParser", words: bytes, sheets: Sequence[str] = (
     buttons: list[LexborNode] = []
     roots: list[LexborNode] = []
     styles: list[LexborNode] = []
-    lists = {"button": buttons, SHADOW_ROOT: roots, "style": styles}
+    fields: list[LexborNode] = []
+    drawn: list[LexborNode] = []
+    lists = {
+        "button": buttons,
+        "input": fields,
+        "text": drawn,
+        "foreignObject": drawn,
+        SHADOW_ROOT: roots,
+        "style": styles,
+    }
     # Each look at the whole page takes time: one for several questions.
     for node in _found(page, words, _LOOKED_AT):
         if (kind := lists.get(node.tag or "")) is not None:
@@ -92,9 +102,8 @@ def visibility(page: "LexborHTMLParser", words: bytes, sheets: Sequence[str] = (
         attributes = node.attributes
         style = attributes.get("style") or ""
         is_hidden = "hidden" in attributes and attributes["hidden"] != _UNTIL_FOUND
-        is_hidden = (
-            is_hidden or attributes.get("aria-hidden") == "true" or (style != "" and bool(_UNSEEN.search(style)))
-        )
+        is_hidden = is_hidden or (style != "" and _UNSEEN.search(style) is not None)
+        is_hidden = is_hidden or (attributes.get("aria-hidden") == "true" and not _is_one_of_several(node))
         if is_hidden and not (b"<math" in words and _is_formula(node)):
             hidden.add(node.mem_id)
         if style and (raised := raised_by(style)):
@@ -102,10 +111,44 @@ def visibility(page: "LexborHTMLParser", words: bytes, sheets: Sequence[str] = (
     inside = [style.text() for style in styles if style.attributes.get("media") != "print"]
     styled, listed = raised_and_listed(page, [*sheets, *inside])
     alike = styled | alike
-    panels = _panels(page) if hidden or buttons else {}
-    never = {*_ids(page, words, _MUTE), *_mute_buttons(buttons, panels), *_unslotted(roots)}
+    alike |= {field.mem_id: SHOWN_VALUE for field in fields if _is_button(field) and _is_in_text(field)}
+    panels = panels_of(page, words) if hidden or buttons or b"<dialog" in words else {}
+    muted = {each for each in _ids(page, words, _MUTE) if each not in panels}
+    never = {*muted, *_mute_buttons(buttons, panels), *_unslotted(roots), *_around_drawn_text(page, drawn)}
     chrome = never.union(_ids(page, words, _CHROME), hidden - panels.keys())
-    return Visibility(frozenset(never), frozenset(chrome), listed, alike)
+    return Visibility(frozenset(never), frozenset(chrome), listed, alike, has_drawn_text=bool(drawn))
+
+
+def _around_drawn_text(page: "LexborHTMLParser", drawn: "Sequence[LexborNode]") -> Iterator[int]:
+    """Yield what of drawings is no text, on a page of which some drawing has text."""
+    if drawn:
+        speaking = {each for node in drawn for each in _drawings_around(node)}
+        yield from {node.mem_id for node in page.css("svg")} - speaking
+        yield from (node.mem_id for node in page.css(_NOT_DRAWN))
+
+
+def _drawings_around(node: "LexborNode") -> Iterator[int]:
+    around = node.parent
+    for _ in range(_DEEPEST_DRAWING):
+        if around is None:
+            return
+        if around.tag == "svg":
+            yield around.mem_id
+        around = around.parent
+
+
+def _is_one_of_several(node: "LexborNode") -> bool:
+    """Whether it stands beside another like it that is seen: slides and panels, of which one is shown at a time."""
+    names = set((node.attributes.get("class") or "").split())
+    if node.tag not in _BLOCKS or not names or node.parent is None:
+        return False
+    for place, other in enumerate(node.parent.iter()):
+        if place >= _MOST_SIBLINGS:
+            break
+        is_seen = other.attributes.get("aria-hidden") != "true" and "hidden" not in other.attributes
+        if is_seen and other.tag == node.tag and not names.isdisjoint((other.attributes.get("class") or "").split()):
+            return True
+    return False
 
 
 def _is_formula(node: "LexborNode") -> bool:
@@ -139,46 +182,6 @@ def _ids(page: "LexborHTMLParser", words: bytes, selectors: Mapping[bytes, str])
     return (node.mem_id for node in _found(page, words, selectors))
 
 
-def _panels(page: "LexborHTMLParser") -> "dict[int, LexborNode | None]":
-    """Return what a reader can unfold, with the element that does it where the page says which."""
-    panels: dict[int, LexborNode | None] = {node.mem_id: None for node in page.css(_PANELS)}
-    unfolding = [node for node in page.css(_UNFOLDS) if _unfolds_text(node)]
-    if unfolding:
-        seen: set[str] = set()
-        by_id = {node.attributes["id"]: node for node in page.css("[id]")}
-        for control in unfolding:
-            for name in _POINTERS:
-                for target in (control.attributes.get(name) or "").split():
-                    panel = by_id.get(target.removeprefix("#"))
-                    if panel is not None:
-                        panels[panel.mem_id] = control
-                    # Some point at a class instead of an id. Each is a look at the whole page, so there is an end to
-                    # them.
-                    elif _CLASS.fullmatch(target) and target not in seen and len(seen) < _MOST_CLASSES:
-                        seen.add(target)
-                        panels |= {each.mem_id: control for each in page.css(target)}
-    # Last, and never in place of what a page has said: a button that names nothing unfolds what comes next.
-    for control in page.css("button[aria-expanded]"):
-        following = _next_element(control) or _next_element(control.parent)
-        if _unfolds_text(control) and following is not None:
-            panels.setdefault(following.mem_id, control)
-    return panels
-
-
-def _unfolds_text(control: "LexborNode") -> bool:
-    """A menu, and what a field for text suggests, are no text of the page."""
-    attributes = control.attributes
-    is_field = control.tag == "input" or attributes.get("role") == "combobox"
-    return not is_field and attributes.get("aria-haspopup") not in _NO_PANELS
-
-
-def _next_element(node: "LexborNode | None") -> "LexborNode | None":
-    following = node.next if node is not None else None
-    while following is not None and following.tag == _TEXT:
-        following = following.next
-    return following
-
-
 def _mute_buttons(buttons: "Sequence[LexborNode]", panels: "dict[int, LexborNode | None]") -> Iterator[int]:
     """Yield buttons that are controls and no text: not those in running text and headings, and no tabs and folds."""
     unfolding = {control.mem_id for control in panels.values() if control is not None}
@@ -186,6 +189,10 @@ def _mute_buttons(buttons: "Sequence[LexborNode]", panels: "dict[int, LexborNode
         is_tab = button.mem_id in unfolding or button.attributes.get("role") == "tab"
         if not is_tab and not _is_in_text(button):
             yield button.mem_id
+
+
+def _is_button(field: "LexborNode") -> bool:
+    return (field.attributes.get("type") or "").lower() in ("submit", "button", "reset")
 
 
 def _is_in_text(button: "LexborNode") -> bool:
@@ -208,14 +215,14 @@ def _unslotted(roots: "Sequence[LexborNode]") -> Iterator[int]:
     """Yield what stands beside a shadow root without a place in it, and what a slot shows only while it is empty."""
     for root in roots:
         slots = {slot.attributes.get("name") or "": slot for slot in root.css("slot")}
-        beside = _next_element(root)
+        beside = next_element(root)
         taken = set() if _all_blank(root) else {""}
         while beside is not None:
             name = beside.attributes.get("slot") or ""
             taken.add(name)
             if name not in slots:
                 yield beside.mem_id
-            beside = _next_element(beside)
+            beside = next_element(beside)
         for name in taken & slots.keys():
             child = slots[name].first_child
             while child is not None:
