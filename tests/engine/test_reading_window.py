@@ -1,6 +1,7 @@
 """A page that hangs takes up one place of a crawl: the others are read, and a pause does not wait for it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -8,7 +9,7 @@ import pytest
 
 from phaseflow import JobStatus, PhaseFlow, Policies, RetryPolicy
 from phaseflow.actors import reading_window, source_reading
-from phaseflow.components.sources.web import WebLoader
+from phaseflow.components.sources.web import Limits, WebLoader
 from phaseflow.domain.settings import WebSource
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.flow.inputs import Source
@@ -19,10 +20,10 @@ from tests.engine.test_control import finished, until
 HANGS = Reply(hang=True)
 
 
-def flow_with(database: Path, policies: Policies | None = None) -> PhaseFlow:
+def flow_with(database: Path, policies: Policies | None = None, limits: Limits = QUICK) -> PhaseFlow:
     def loader(source: Source) -> WebLoader:
         assert isinstance(source, WebSource)
-        return WebLoader(source, allow_private=["127.0.0.1"], limits=QUICK)
+        return WebLoader(source, allow_private=["127.0.0.1"], limits=limits)
 
     return PhaseFlow(database, loader=loader, embedder=CountingEmbedder(), policies=policies or Policies())
 
@@ -59,6 +60,19 @@ async def test_one_page_that_hangs_keeps_no_other_back_and_no_pause(
         0,
     ), "what was dropped is read after the pause, and nothing else"
     assert {path for path, times in site.paths.items() if times > 1} - {"/robots.txt"} == {"/3"}
+
+
+async def test_as_many_pages_that_hang_as_a_site_has_places_do_not_hold_it(database: Path) -> None:
+    limits = replace(QUICK, at_once=4, hangs_s=0.2)
+    hanging = [f"/hangs/{n}" for n in range(5)]
+    pages = {"/": html(*hanging, *(f"/{n}" for n in range(30)), title="Home", text="home")}
+    pages |= {f"/{n}": html(title=f"Page {n}", text=f"word{n}") for n in range(30)} | dict.fromkeys(hanging, HANGS)
+    async with WebSite(pages) as site, flow_with(database, limits=limits) as flow:
+        await flow.start("kb", {"type": "web", "urls": [site.url + "/"]})
+        with anyio.fail_after(20):  # of the minute that each of them would have
+            await until(flow, has_read(31))
+            await flow.cancel("kb")
+    assert [site.paths[path] for path in hanging] == [1] * 5
 
 
 async def test_what_turns_out_to_lie_nearer_is_read_again_for_its_links(

@@ -267,7 +267,7 @@ async def test_pages_that_hang_have_both_their_tries_before_one_that_is_always_r
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loading_limits, "MOST_S", 0.05)
-    monkeypatch.setattr(document_reading, "AFTER_OTHERS_S", 0.0)
+    monkeypatch.setattr(document_reading, "_AFTER_OTHERS_S", 0.0)
     site = Dripping()
     names = [f"/{number}" for number in range(5)]
     site.answers = {"/": page("/refused", *names)} | dict.fromkeys(names, ENDLESS)

@@ -264,6 +264,7 @@ class SourceReader:
 
     async def _keep(self, done: list[Loaded], reads_on: bool, slow: ListedEntry | None) -> None:
         """Store what has been read."""
+        self._limit.total_tokens = self._in_flight()
         if done:
             await self._loading.store(self, done)
         since, self._looked = self._looked, self._limits.now()

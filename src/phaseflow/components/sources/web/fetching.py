@@ -93,6 +93,11 @@ class Fetcher:
             self._paces[site] = Pace(site, self.limits, self._clock, self._sleep)
         return self._paces[site]
 
+    @property
+    def hanging(self) -> int:
+        """Requests that take so long that others are made beside them."""
+        return sum(pace.hanging for pace in self._paces.values())
+
     async def aclose(self) -> None:
         """Close the connections. Idempotent; a later call raises ComponentUnavailable."""
         self._closed = True

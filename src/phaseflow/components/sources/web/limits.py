@@ -21,5 +21,7 @@ class Limits:
     """Requests to one site."""
     at_once: int = 4
     """Requests to one site."""
+    hangs_s: float = 10
+    """A request that takes longer leaves its place to another, so that a few pages that hang do not hold up a site."""
     longest_delay_s: float = 60
     """The most that a Crawl-delay is heeded: with one of a day a crawl would never end."""

@@ -83,7 +83,12 @@ class WebLoader:
         self._slow: Counter[str] = Counter()
         self.max_entries = source.max_pages
         self.max_depth = source.max_depth
-        self.in_flight = min(_MOST_IN_FLIGHT, self._limits.at_once * max(1, len(sites)))
+        self._places = min(_MOST_IN_FLIGHT, self._limits.at_once * max(1, len(sites)))
+
+    @property
+    def in_flight(self) -> int:
+        """Pages read at once: more while some hang."""
+        return self._places + min(_MOST_IN_FLIGHT, self._fetcher.hanging)
 
     async def list(self) -> AsyncIterator[Sequence[Entry]]:
         """Yield the given pages, then those of the sitemaps, each address once, at most ``max_entries``.
