@@ -25,6 +25,12 @@ class TestMailbox:
         )
         assert [label for _, label in found.parts] == ["Grüße", "Two"]
 
+    def test_a_paragraph_that_begins_with_from_begins_no_mail(self) -> None:
+        mails = MAIL.format("One", "first\n\nFrom here on: all\nlast") + MAIL.format("Two", "x")
+        found = extract(mails.encode(), "a.mbox")
+        assert "From here on: all\nlast" in found.text
+        assert [label for _, label in found.parts] == ["One", "Two"]
+
     def test_encrypted_mails_are_counted(self) -> None:
         locked = "From a@b x\nContent-Type: multipart/encrypted\n\nx\n\n"
         assert extract((locked + MAIL.format("A", "b")).encode(), "a.mbox").metadata == {"unread_messages": 1}
@@ -104,10 +110,15 @@ def test_a_flat_opendocument_is_read_without_its_pictures() -> None:
         ("a.adoc", ":lang: en\n\n= Guide\n\n== One\n", "Guide", ["One"]),
         ("a.adoc", "Guide\n=====\n\ntext", "Guide", []),
         ("a.adoc", "text\n\n== One\n", "One", ["One"]),
+        ("a.adoc", "////\n= no\n////\n[[a]]\nifdef::b[]\n= T {c}\n:c: D\n\n== One {c}\n", "T D", ["One D"]),
+        ("a.adoc", "T\n==\n\nOne\n---\n\nx\n\ntext\n--------\n== no\n--------\n\nTwo\n~~~\n", "T", ["One", "Two"]),
         ("a.org", "#+TITLE: G\n* TODO [#A] One :tag:\n#+BEGIN_SRC sh\n* no\n#+END_SRC\n** Two\n", "G", ["One", "Two"]),
         ("a.org", "* One\n", "One", ["One"]),
         ("a.tex", "% \\title{no}\n\\title[s]{\\LaTeX{} {\\bf p}aper\\\\ caf\\'e {\\\"o}}", "LaTeX paper café ö", []),
         ("a.tex", "\\section*{On 50\\% \\emph{more}}\n%\\section{no}\n", "On 50% more", ["On 50% more"]),
+        ("a.tex", "\\newcommand{\\my}{\\O re\\ss e}\n\\title{\\my{} \\ae}", "Øreße æ", []),
+        ("a.tex", "\\begin{verbatim}\n\\section{no}\n\\end{verbatim}\\iffalse\\section{no}\\fi\n\\section{One}"
+         "\\end{document}\\section{no}", "One", ["One"]),
         ("a.tex", "text", "a.tex", []),
     ],
 )  # fmt: skip
@@ -125,7 +136,8 @@ def test_markup_has_titles_and_sections(name: str, source: str, title: str, labe
         ("***\n---", None), ("> # a", "a"), ("- # a", "a"), ("> a\nb\n===", None), ("- a\n---", None),
         ("```\n# a\n```", None),
         ("~~~\n# a\n```\n~~~\n# b", "b"), ("<div>\n# a\n</div>\n\n# b", "b"), ("<!-- \n# a\n-->\n# b", "b"),
-        ("[a]: /b\n===", "==="), ("# [a](b) *c* `d`", "a c d"), ("a\n    # b", None), ("1) a\n   ===", "a"),
+        ("[a]: /b\n===", "==="), ("# [a](b) *c* `d`", "a c d"), ("# [![a](b)](c)", "a"),
+        ("a\n    # b", None), ("1) a\n   ===", "a"),
     ],
 )  # fmt: skip
 def test_headings_are_those_of_commonmark(source: str, title: str | None) -> None:

@@ -9,7 +9,10 @@ from phaseflow.components.extraction.plain import MEDIA_TYPE
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
 
-_BEGIN = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From [^\r\n]*\r?\n")
+_BEGIN = rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From %s[^\r\n]*\r?\n%s"
+_DATED = re.compile(_BEGIN % (rb"(?=[^\r\n]*\d\d?:\d\d)(?=[^\r\n]*\d{4})", b""))
+_BARE = re.compile(_BEGIN % (b"", rb"(?=[A-Za-z][\w-]*:|>From |\r?\n|\Z)"))
+"""A paragraph may begin with From, and not every program marks it: where the first line has a date, all have."""
 _QUOTED = re.compile(rb"(?m)^>(>*From )")
 _MOST_PARTS = 10_000
 
@@ -42,7 +45,7 @@ def extract(raw: Raw) -> Extracted:
 
 def _messages(raw: Raw) -> Iterator[bytes]:
     data = raw.data.lstrip()
-    begins = list(_BEGIN.finditer(data))
+    begins = list((_DATED if _DATED.match(data) else _BARE).finditer(data))
     if not begins or begins[0].start():
         message = f"{raw.name} is not a mailbox, which begins with From; export it again, or exclude it"
         raise DocumentError(message, code="malformed")

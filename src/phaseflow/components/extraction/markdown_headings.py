@@ -187,7 +187,8 @@ def _plain(heading: str, text: str) -> str:
     parts[::2] = [
         _ENTITY.sub(_unescaped, _TAG.sub("", part)) if "<" in part or "&" in part else part for part in parts[::2]
     ]
-    words = _LINK.sub(r"\1", "".join(parts))
+    # Twice: a picture may stand in a link.
+    words = _LINK.sub(r"\1", _LINK.sub(r"\1", "".join(parts)))
     words = _REFERENCE.sub(lambda found: found[1] if f"[{found[1]}]:".lower() in text.lower() else found[0], words)
     words = _MARKED.sub(lambda found: found[2] or found[4], words)
     return " ".join(_ESCAPED.sub(r"\1", words).split())

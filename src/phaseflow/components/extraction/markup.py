@@ -1,7 +1,7 @@
 """AsciiDoc, Org and LaTeX: kept as they are, for their marks read well as text; titles and headings are found."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from unicodedata import normalize
 
 from phaseflow.components.extraction.blobs import without_blobs
@@ -17,15 +17,30 @@ _LONGEST = 500
 _ADOC_ATTRIBUTE = re.compile(r"^:([\w][\w-]*):[ \t]+([^\n]*)$", re.M)
 _ADOC_TITLE = re.compile(r"^(?:=|#)[ \t]+([^\n]+?)(?:[ \t]+=)?[ \t]*$")
 _ADOC_HEADING = re.compile(
-    r"^={2,6}[ \t]+([^\n]+)$|^(?P<fence>-{4,}|={4,}|\.{4,}|\+{4,}|/{4,}|_{4,}|\*{4,}|`{3,})[^\n]*$", re.M
+    r"""(?x)
+    ^={2,6}[ \t]+([^\n]+)$
+  | (?:\A|(?<=\n\n))(?P<words>\w[^\n]{0,500})\n(?P<row>={2,}+|-{2,}+|~{2,}+|\^{2,}+|\+{2,}+)[ \t]*$
+  | ^(?P<fence>-{4,}|={4,}|\.{4,}|\+{4,}|/{4,}|_{4,}|\*{4,}|`{3,})[^\n]*$
+    """,
+    re.M,
 )
+_ADOC_PASSED = re.compile(r"\[[^\n]*\][ \t]*$|(?:ifn?def|ifeval|endif|include)::")
+"""Lines that may stand before a title: what is said of it, and conditions."""
+_ADOC_REFERENCE = re.compile(r"\{([\w-]{1,100})\}")
 _ADOC_AUTHOR = re.compile(r"^\w[^\n:;=<>]*(?=(?:<[^<>\n]*>[ \t]*)?(?:$|;))")
 _ORG_KEYWORD = re.compile(r"^[ \t]*#\+([A-Za-z_]+):[ \t]*([^\n]*)$", re.M)
 _ORG_HEADING = re.compile(r"^\*+[ \t]+([^\n]+)$|^[ \t]*#\+(?P<begin>BEGIN|END)_(?P<block>\w+)[^\n]*$", re.M | re.I)
 _ORG_MARKS = re.compile(r"^(?:TODO|DONE|NEXT|WAITING|CANCELLED)[ \t]+|\[#[A-Z]\][ \t]*|[ \t]+:[\w@#%:]+:[ \t]*$")
 _TEX_COMMENT = re.compile(r"(?<!\\)%[^\n]*")
 _TEX_COMMAND = re.compile(r"\\(title|author|date)\b[ \t\n]*(?:\[[^\[\]]*\][ \t\n]*)?\{")
-_TEX_HEADING = re.compile(r"\\(?:part|chapter|section|subsection)\*?(?:\[[^\[\]\n]*\])?\{")
+_TEX_HEADING = re.compile(
+    r"\\(?:part|chapter|section|subsection)\*?(?:\[[^\[\]\n]*\])?\{"
+    r"|(?P<aside>\\begin\{(?P<name>verbatim\*?|Verbatim|lstlisting|minted|comment|alltt)\}.*?(?:\\end\{(?P=name)\}|\Z)"
+    r"|\\iffalse\b.*?(?:\\fi\b|\Z)|\\end\{document\}.*)",
+    re.S,
+)
+_TEX_DEFINITION = re.compile(r"\\(?:(?:re)?newcommand\*?[ \t]*\{?|def[ \t]*)\\([a-zA-Z]{1,50})\}?[ \t]*\{")
+_TEX_NAME = re.compile(r"\\([a-zA-Z]{1,50})(?:\{\})?")
 _TEX_LINE = re.compile(r"\\\\(?:\[[^\[\]\n]{0,40}\])?|\\newline\b|~")
 _TEX_DROPPED = re.compile(r"\\(?:thanks|footnote|label|vspace|hspace|inst|fnref|orcid)\*?\{[^{}]*\}")
 _TEX_MACRO = re.compile(r"\\[a-zA-Z@]+\*?[ \t]*|[{}$]")
@@ -36,8 +51,13 @@ _TEX_ACCENTS = {
     "c": "\u0327", "u": "\u0306", "v": "\u030c", "H": "\u030b", "r": "\u030a",
 }  # fmt: skip
 _TEX_WORDS = {
-    "\\and": ", ", "\\today": "", "\\LaTeX": "LaTeX", "\\TeX": "TeX", "\\ss": "ß", "---": "—", "--": "–",
+    "\\and": ", ", "\\today": "", "\\LaTeX": "LaTeX", "\\TeX": "TeX", "---": "—", "--": "–",
     "``": "“", "''": "”",
+}  # fmt: skip
+_TEX_LETTER = re.compile(r"\\(ss|[oOlLij]|ae|AE|oe|OE|aa|AA)(?![a-zA-Z])(?:\{\}|[ \t]+)?")
+_TEX_LETTERS = {
+    "ss": "ß", "o": "ø", "O": "Ø", "l": "ł", "L": "Ł", "i": "ı", "j": "ȷ", "ae": "æ", "AE": "Æ", "oe": "œ", "OE": "Œ",
+    "aa": "å", "AA": "Å",
 }  # fmt: skip
 _ADOC_KEYS = {
     "author": "author",
@@ -99,16 +119,16 @@ def _asciidoc_said(head: str) -> dict[str, str]:
     for line in lines:
         if line.startswith("////"):
             in_comment = not in_comment
-        elif in_comment or line.startswith("//") or not line.strip():
+        elif in_comment or line.startswith("//") or not line.strip() or _ADOC_PASSED.match(line):
             continue
         elif title := _ADOC_TITLE.match(line[:_LONGEST]):
-            found["title"] = _asciidoc_line(title[1])
+            found["title"] = _asciidoc_line(title[1], _asciidoc_values(head))
             break
         elif not line.startswith(":"):
             following = next(lines, "")
             is_title = set(following.strip()) == {"="} and abs(len(following.strip()) - len(line.strip())) < 3
             if is_title:
-                found["title"] = _asciidoc_line(line)
+                found["title"] = _asciidoc_line(line, _asciidoc_values(head))
             break
     author = next(lines, "")
     if "title" in found and not author.startswith(":") and (name := _ADOC_AUTHOR.match(author[:_LONGEST])):
@@ -119,17 +139,30 @@ def _asciidoc_said(head: str) -> dict[str, str]:
     return {key: value for key, value in found.items() if value}
 
 
-def _asciidoc_line(words: str) -> str:
-    return " ".join(words[:_LONGEST].split())
+def _asciidoc_values(head: str) -> dict[str, str]:
+    return {"nbsp": " ", **{name.lower(): value.strip() for name, value in _ADOC_ATTRIBUTE.findall(head)}}
+
+
+def _asciidoc_line(words: str, values: Mapping[str, str]) -> str:
+    shown = _ADOC_REFERENCE.sub(lambda found: values.get(found[1].lower(), found[0]), words[:_LONGEST])
+    return " ".join(shown[:_LONGEST].split())
 
 
 def _asciidoc_headings(text: str) -> Iterator[tuple[int, str]]:
-    fence = ""
+    fence, values = "", _asciidoc_values(text[:_HEAD])
     for found in _ADOC_HEADING.finditer(text):
-        if found["fence"]:
-            fence = "" if fence == found["fence"] else fence or found["fence"]
-        elif not fence:
-            yield found.start(), _asciidoc_line(found[1])
+        delimiter = found["fence"]
+        if found["row"] and abs(len(found["row"]) - len(found["words"].rstrip())) > 1:
+            # No heading, but the line below may be where a block begins or ends.
+            delimiter = found["row"] if len(found["row"]) > 3 and found["row"][0] in "=-+" else None
+            if delimiter is None:
+                continue
+        if delimiter:
+            fence = "" if fence == delimiter else fence or delimiter
+        elif not fence and (found["row"] or "-")[0] != "=":
+            yield found.start(), _asciidoc_line(found[1] or found["words"], values)
+        elif found["row"] == fence:
+            fence = ""
 
 
 def _org_said(head: str) -> dict[str, str]:
@@ -156,8 +189,10 @@ def _org_headings(text: str) -> Iterator[tuple[int, str]]:
 def _latex_said(head: str) -> dict[str, str]:
     head = _TEX_COMMENT.sub("", head)
     found: dict[str, str] = {}
+    own = {name[1]: _argument(head, name.end()) for name in _TEX_DEFINITION.finditer(head)}
     for command in _TEX_COMMAND.finditer(head):
-        words = _latex_line(_argument(head, command.end()))
+        written = _TEX_NAME.sub(lambda name: own.get(name[1], name[0]), _argument(head, command.end()))
+        words = _latex_line(written)
         if words and command[1] not in found:
             found[command[1]] = words
     return found
@@ -165,6 +200,8 @@ def _latex_said(head: str) -> dict[str, str]:
 
 def _latex_headings(text: str) -> Iterator[tuple[int, str]]:
     for found in _TEX_HEADING.finditer(text):
+        if found["aside"]:
+            continue
         begin = text.rfind("\n", 0, found.start()) + 1
         if found.start() - begin < _LONGEST and "%" not in text[begin : found.start()].replace("\\%", ""):
             words = _latex_line(_argument(text, found.end()))
@@ -185,6 +222,7 @@ def _argument(text: str, begin: int) -> str:
 
 def _latex_line(written: str) -> str:
     words = _TEX_ACCENT.sub(_accented, _TEX_DROPPED.sub("", _TEX_LINE.sub(" ", written)))
+    words = _TEX_LETTER.sub(lambda letter: _TEX_LETTERS[letter[1]], words)
     for sign, meant in _TEX_WORDS.items():
         words = words.replace(sign, meant)
     words = _TEX_MACRO.sub("", _TEX_SIGN.sub(r"\1", words))
