@@ -13,6 +13,7 @@ from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.errors import PhaseflowError
 from phaseflow.domain.vocabulary import DocumentStatus
 from phaseflow.store import failpoints
+from phaseflow.store.documents import StagedDocuments
 from tests.engine.components import CountingEmbedder, write_folder
 from tests.store.probes import select
 
@@ -37,6 +38,18 @@ def rejects(*words: str) -> Callable[[Sequence[str]], None]:
             raise ValueError("a text like this cannot be embedded")
 
     return fault
+
+
+def closing(embedder: CountingEmbedder) -> anyio.Event:
+    """Keep the calls inside from when the first copies are made, which the event tells."""
+    carried = anyio.Event()
+
+    def arrive() -> None:
+        embedder.close()
+        carried.set()
+
+    failpoints.install("embedding.carried", arrive)
+    return carried
 
 
 async def ingested(database: Path, folder: Path) -> None:
@@ -164,13 +177,7 @@ async def test_what_is_pushed_again_while_it_waits_is_not_seen_as_it_was(databas
     embedder = other()
     async with PhaseFlow(database, embedder=embedder) as flow:
         await flow.cancel("kb")
-        carried = anyio.Event()
-
-        def arrive() -> None:
-            embedder.close()
-            carried.set()
-
-        failpoints.install("embedding.carried", arrive)
+        carried = closing(embedder)
         job = await flow.start("kb")
         with anyio.fail_after(5):
             await carried.wait()
@@ -218,6 +225,27 @@ async def test_what_is_gone_is_counted_once_also_by_a_run_that_goes_on_behind_th
         final = await job.wait_until_idle()
         assert (final.status, final.metrics.documents_deleted) == (JobStatus.COMPLETED, 2)
         assert len(await agree(flow)) == 3
+
+
+async def test_what_a_cancelled_job_has_left_of_it_is_not_taken_for_a_copy(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_folder(tmp_path / "docs", 3)
+    await ingested(database, folder)
+    (folder / "doc001.md").write_bytes(UNREADABLE)
+    monkeypatch.setattr(StagedDocuments, "purge_older", lambda *_: 0)  # as if a verb had kept the next run from it
+    embedder = other()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        carried = closing(embedder)
+        await flow.start("kb")
+        with anyio.fail_after(5):
+            await carried.wait()
+            await embedder.until_called()
+        await flow.cancel("kb")
+        failpoints.clear()
+        embedder.gate.set()
+        await (await flow.start("kb")).wait()
+        assert (await agree(flow))["doc001.md"].searchable
 
 
 def _break() -> None:

@@ -186,15 +186,21 @@ class Documents(Engine):
     def bring_down(self, down: bool) -> None:
         self.other.is_down = down
 
-    @rule()
-    def change_embedder(self) -> None:
-        """The next job makes the index anew, as far as sources and documents let it, and carries the rest over."""
-        status = self.status()
-        if status is None or status.status not in {JobStatus.COMPLETED, JobStatus.CANCELLED}:
+    @rule(is_down=st.sampled_from([True, True, False]), trouble=st.sampled_from([None, None, "document"]))
+    def change_embedder(self, is_down: bool, trouble: str | None) -> None:
+        """A job that makes the index anew, as far as sources and documents let it, and carries the rest over."""
+        if self.status() is None:
             return
+        self.other.is_down = False
+        for piece in (self.embedder, self.loader, self.other):
+            piece.trouble = None
+            self.portal.call(piece.open)
+        self.call(self._go_on)
         self._close()
         self.embedder.fingerprint = "other" if self.embedder.fingerprint == "piece" else "piece"
         self._open(auto_resume=True)
+        self.other.is_down, self.loader.trouble = is_down, trouble
+        self.start_sources(only=False)
 
     @rule(only=st.booleans())
     def start_sources(self, only: bool) -> None:

@@ -23,9 +23,10 @@ _IS_LACKING: Final = (
     f" AND NOT EXISTS (SELECT 1 FROM documents AS n WHERE n.kb_id = ?1 AND n.index_version = ?4 AND n.uri = d.uri"
     f"  AND n.{IS_SEARCHABLE} AND n.id > d.id)"
     " AND NOT EXISTS (SELECT 1 FROM documents AS n WHERE n.kb_id = ?1 AND n.uri = d.uri AND n.carried_from = d.id"
-    f"  AND n.index_version = ?4 AND n.state <> {DocumentState.GONE})"
+    f"  AND n.index_version = ?4 AND (n.{IS_SEARCHABLE} OR n.job_seq = ?3 AND n.state <> {DocumentState.GONE}))"
 )
-"""SQL: a document stays (a source has it, or may have it), and the new index has no version of it as new as ``d``."""
+"""SQL: a document stays (a source has it, or may have it), and the new index has no version of it as new as ``d``. What
+an older job has left on its way is none: nobody goes on with it."""
 _COPIED: Final = (
     "kb_id, uri, title, media_type, content_hash, recipe, chunk_count, characters, source, size, own_metadata,"
     " changed_at, indexed_at, text_type"
