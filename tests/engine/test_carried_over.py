@@ -17,7 +17,7 @@ from phaseflow.store.documents import StagedDocuments
 from tests.engine.components import CountingEmbedder, write_folder
 from tests.store.probes import select
 
-UNREADABLE = b"%PDF-1.7 not one"
+UNREADABLE = b"\x7fELF\x02\x01\x01" + bytes(100)
 
 
 @pytest.fixture(autouse=True)
@@ -253,7 +253,7 @@ def _break() -> None:
 
 
 async def test_a_large_one_is_copied_in_steps(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = write_folder(tmp_path / "docs", 2, words=30_000)
+    folder = write_folder(tmp_path / "docs", 2, words=15_000)
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         await (await flow.start("kb", folder)).wait()
         before = [await flow.document_text("kb", "doc001.md"), await flow.document_chunks("kb", "doc001.md")]
