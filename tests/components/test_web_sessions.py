@@ -21,6 +21,9 @@ SITE = "http://a.test"
         ("/x;jsessionid=0A1B?id=7", "/x?id=7"),
         ("/x;JSESSIONID=0A1B.node1/y;v=2", "/x/y;v=2"),
         ("/x?ASPSESSIONIDQQ=1&a", "/x?a"),
+        ("/(S(a1b2c3))/x.aspx", "/x.aspx"),
+        ("/wiki/(S(a))", "/wiki/(S(a))"),
+        ("/x?mtm_campaign=a&pk_kwd=b&hsa_acc=c&WT.mc_id=d&osCsid=e&gad_campaignid=f", "/x"),
         ("/x?sid=7&session=monday", "/x?sid=7&session=monday"),  # may name a page
         ("/x?a=1&&b=2", "/x?a=1&&b=2"),
     ],
@@ -39,13 +42,22 @@ def test_a_cookie_goes_back_to_who_set_it_and_below_its_path() -> None:
     assert cookies.header("http://b.test/") == cookies.header("https://a.test/") == cookies.header(f"{SITE}:81/") == ""
 
 
-@pytest.mark.parametrize("end", ["Max-Age=0", "Max-Age=-1", "Expires=Thu, 01 Jan 1970 00:00:00 GMT"])
+@pytest.mark.parametrize(
+    "end", ["Max-Age=0", "Max-Age=-1", "Expires=Thu, 01 Jan 1970 00:00:00 GMT", "Expires=Tue, 12-Oct-1999 00:00:00 GMT"]
+)
 def test_a_cookie_is_deleted_as_servers_do(end: str) -> None:
     cookies = Cookies()
     cookies.take(f"{SITE}/", "one=1; Max-Age=60")
     assert cookies.header(f"{SITE}/") == "one=1"
     cookies.take(f"{SITE}/", f"one=1; {end}")
     assert cookies.header(f"{SITE}/") == ""
+
+
+def test_a_cookie_may_be_empty_and_one_whose_date_says_nothing_is_kept() -> None:
+    cookies = Cookies()
+    later = "three=3; Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+    cookies.take(f"{SITE}/", SEPARATOR.join(["one=", "two=2; Expires=soon", later]))
+    assert cookies.header(f"{SITE}/") == "one=; two=2; three=3"
 
 
 def test_cookies_are_bounded_and_cannot_write_headers() -> None:

@@ -17,11 +17,15 @@ _HOST = re.compile(r"(?!-)[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _DROPPED = frozenset((
     "gclid", "gclsrc", "dclid", "gbraid", "wbraid", "gad_source", "srsltid", "_ga", "_gl", "fbclid", "msclkid", "yclid",
     "ttclid", "twclid", "li_fat_id", "igshid", "mc_cid", "mc_eid", "mkt_tok", "_hsenc", "_hsmi", "vero_id",
-    "oly_anon_id", "oly_enc_id", "s_kwcid", "phpsessid", "jsessionid", "cfid", "cftoken",
+    "oly_anon_id", "oly_enc_id", "s_kwcid", "phpsessid", "jsessionid", "cfid", "cftoken", "zenid", "oscsid",
+    "gad_campaignid", "ysclid", "_openstat", "wt.mc_id", "hsctatracking", "__hstc", "__hssc", "__hsfp", "epik",
+    "irclickid", "cjevent", "_branch_match_id", "pk_campaign", "pk_kwd", "pk_source", "pk_medium", "pk_content",
+    "pk_cid",
 ))  # fmt: skip
 """Parameters that say who follows a link and where it was found, and never which page it is."""
-_DROPPED_STARTS = ("utm_", "aspsessionid")
-_SESSION_IN_PATH = re.compile(r";(?:jsessionid|phpsessid)=[^/;]*", re.I)
+_DROPPED_STARTS = ("utm_", "mtm_", "hsa_", "aspsessionid")
+# As Java and PHP write it, and ASP.NET: /(S(…))/page.aspx
+_SESSION_IN_PATH = re.compile(r";(?:jsessionid|phpsessid)=[^/;]*|/\((?:[AFSX]\([^()/]{1,200}\)){1,9}\)(?=/)", re.I)
 _IGNORED = str.maketrans("", "", "\t\r\n")
 _TRIMMED = "".join(map(chr, range(33)))
 

@@ -4,12 +4,16 @@ Each goes back to the scheme, host and port that set it and nowhere else, whatev
 more, and so no site learns what another has set.
 """
 
+import time
+from email.utils import mktime_tz, parsedate_tz
+
 from phaseflow.components.sources.web.address import site_of
 
 MOST = 50
 """Of one site; browsers keep as many."""
 LONGEST = 4096
 """Characters of a name with its value; a longer one is not kept."""
+_LONGEST_DATE = 60
 SEPARATOR = "\n"
 """Between the values of several ``Set-Cookie`` headers, which may hold commas."""
 
@@ -31,7 +35,7 @@ class Cookies:
             said = {key.strip().lower(): what.strip() for key, _, what in (each.partition("=") for each in attributes)}
             path = said["path"] if said.get("path", "").startswith("/") else _folder(url)
             kept.pop((path, name), None)
-            if not _is_deleted(said, value):
+            if not _is_deleted(said):
                 kept[path, name] = value
             while len(kept) > MOST:
                 del kept[next(iter(kept))]
@@ -54,9 +58,13 @@ def _within(place: str, path: str) -> bool:
     return place == path or place.startswith(path if path.endswith("/") else f"{path}/")
 
 
-def _is_deleted(said: dict[str, str], value: str) -> bool:
+def _is_deleted(said: dict[str, str]) -> bool:
+    """Whether its life is over: by its age, else by a date in the past."""
     age = said.get("max-age", "")
     if age.lstrip("-").isdecimal():
         return age.startswith("-") or not age.strip("0")
-    # Deleted by a date in the past, which servers write as the beginning of time.
-    return value == "" or any(year in said.get("expires", "") for year in ("1970", "1969", "1900"))
+    try:
+        moment = parsedate_tz(said.get("expires", "")[:_LONGEST_DATE])
+        return moment is not None and mktime_tz(moment) < time.time()
+    except (ValueError, OverflowError):
+        return False
