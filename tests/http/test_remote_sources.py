@@ -203,3 +203,50 @@ async def test_no_redirect_leads_to_a_private_address(tmp_path: Path) -> None:
                     assert caught.value.code == "source_not_allowed"
                     assert not asked.seen
                 await loader.aclose()
+
+
+async def test_a_redirect_takes_no_header_of_a_connection_along_and_leads_to_nothing_private(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may name a page of the operator's server may name one that redirects."""
+    (tmp_path / "a.md").write_text("# A\n\nText.")
+    headers = list[dict[str, str]]()
+
+    def noting(kind: type[Pages]) -> type[Pages]:
+        class Noting(kind):  # type: ignore[misc, valid-type]  # a base that is given
+            def do_GET(self) -> None:  # noqa: N802  # the name that http.server wants
+                headers.append({name.lower(): value for name, value in self.headers.items()})
+                super().do_GET()
+
+        return Noting
+
+    with (
+        page_server(tmp_path, noting) as (elsewhere, asked),
+        page_server(tmp_path, lambda kind: _redirecting(kind, elsewhere)) as (operators, _),
+    ):
+        named = {"protocol": "http", "url": operators, "options": {"headers": {"X-Api-Key": "the key"}}}
+        (tmp_path / "connections.json").write_text(json.dumps({"ours": named}))
+        (tmp_path / "connections.json").chmod(0o600)
+        monkeypatch.setenv(VARIABLE, str(tmp_path / "connections.json"))
+        source = {"source": {"type": "fsspec", "url": f"{operators}/a.md", "connection": "ours"}}
+        for number, allowed in enumerate(([], [elsewhere.removeprefix("http://")])):
+            flow = PhaseFlow(tmp_path / f"{number}.db", check_source=AllowedRoots([tmp_path]), allow_private=allowed)
+            async with serving(flow) as service:
+                assert (await service.http.post(f"{KB}/kb/start", json=source)).status_code == 202
+                final = await (await service.flow.job("kb")).wait()
+            assert (final.status == "completed", bool(asked.seen)) == (bool(allowed), bool(allowed)), final.error
+    assert headers
+    assert not [each for each in headers if "x-api-key" in each]
+
+
+def _redirecting(kind: type[Pages], to: str) -> type[Pages]:
+    class Redirecting(kind):  # type: ignore[misc, valid-type]  # a base that is given
+        def do_GET(self) -> None:  # noqa: N802  # the name that http.server wants
+            assert self.headers["X-Api-Key"] == "the key"
+            self.send_response(302)
+            self.send_header("Location", f"{to}{self.path}")
+            self.end_headers()
+
+        do_HEAD = do_GET  # noqa: N815  # the name that http.server wants
+
+    return Redirecting

@@ -19,6 +19,7 @@ from phaseflow.components.sources.remote.connections import (
     named_connections,
 )
 from phaseflow.components.sources.remote.filesystem import file_system
+from phaseflow.components.sources.web.address import host_and_port, normalised
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.components.workers.recognition import AnyPool
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
@@ -60,9 +61,7 @@ class RemoteSources:
         """What reads a source. Raises SourceNotAllowed, and ComponentUnavailable when it cannot be made."""
         try:
             connection = await self._connection(source)
-            policy = None
-            if self._roots is not None and connection is None:
-                policy = AddressPolicy(self._allow_private)
+            policy = self._policy_for(source, connection)
             if isinstance(source, GitSource):
                 from phaseflow.components.sources.git import GitLoader
 
@@ -77,6 +76,16 @@ class RemoteSources:
             )
         except InvalidRequest as error:
             raise ComponentUnavailable(str(error)) from error
+
+    def _policy_for(self, source: _RemoteSource, connection: NamedConnection | None) -> AddressPolicy | None:
+        """Where a source that a client may have given connects to: the server of its connection, and else public ones
+        and those that are allowed. A page of that server may redirect anywhere."""
+        if self._roots is None or (connection is not None and isinstance(source, GitSource)):
+            return None
+        if connection is None or (address := normalised(source.url)) is None:
+            return AddressPolicy(self._allow_private)
+        host, port = host_and_port(address)
+        return AddressPolicy([*self._allow_private, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"])
 
     async def purge(self) -> None:
         """Remove the copies of repositories that no job reads just now: they can be had again."""

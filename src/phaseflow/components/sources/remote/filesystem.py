@@ -163,14 +163,10 @@ def _pair(opened: tuple[Any, Any]) -> tuple[Any, str]:
 def _http_options(policy: AddressPolicy | None) -> dict[str, Any]:
     import aiohttp
 
-    options: dict[str, Any] = {
-        "client_kwargs": {"timeout": aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=ANSWER_S / 2)}
-    }
-    if policy is not None:
-        from phaseflow.components.sources.remote.guarded_http import guarded_client
+    from phaseflow.components.sources.remote.guarded_http import guarded_client
 
-        options["get_client"] = partial(guarded_client, policy)
-    return options
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=ANSWER_S / 2)
+    return {"client_kwargs": {"timeout": timeout}, "get_client": partial(guarded_client, policy)}
 
 
 def _close(fs: Any) -> None:

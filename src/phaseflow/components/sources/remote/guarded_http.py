@@ -1,4 +1,5 @@
-"""An HTTP client for fsspec that connects only where the policy lets it, also after a redirect."""
+"""An HTTP client for fsspec that connects only where the policy lets it, and sends what a source was given of headers
+nowhere else: also after a redirect."""
 
 import ipaddress
 import socket
@@ -6,17 +7,39 @@ from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 
 _MOST_REMEMBERED = 1000
+_OURS = frozenset({"range", "accept", "accept-encoding", "accept-language", "user-agent"})
+"""Headers that say nothing about who asks."""
 
 
-async def guarded_client(policy: AddressPolicy, loop: Any = None, **options: Any) -> aiohttp.ClientSession:
-    """Make a session whose every connection is checked. No proxies of the environment, no cookies."""
+async def guarded_client(policy: AddressPolicy | None, loop: Any = None, **options: Any) -> aiohttp.ClientSession:
+    """Make a session whose every connection is checked, where there is a policy. No proxies of the environment, no
+    cookies."""
+    redirects = aiohttp.TraceConfig()
+    redirects.on_request_redirect.append(_leave_headers_behind)
+    options["trace_configs"] = [*options.get("trace_configs", ()), redirects]
+    if policy is None:
+        return aiohttp.ClientSession(**options)
     resolver = _Resolver(policy)
     connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, socket_factory=resolver.socket)
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), **options)
+
+
+async def _leave_headers_behind(_: Any, __: Any, redirect: aiohttp.TraceRequestRedirectParams) -> None:
+    """The client takes away ``Authorization`` alone where a redirect leads to another server; a key may have any name,
+    and anybody who may name a page may name one that redirects."""
+    try:
+        leads_to = redirect.url.join(URL(redirect.response.headers.get("Location", "")))
+        is_same = leads_to.origin() == redirect.url.origin()
+    except ValueError:
+        return  # the client refuses it
+    if not is_same:
+        for name in [name for name in redirect.headers if name.lower() not in _OURS]:
+            redirect.headers.popall(name, None)
 
 
 class _Resolver(AbstractResolver):
