@@ -7,6 +7,7 @@ interpreter's own way, is shown by the tests that type it into a shell, and by t
 """
 
 import atexit
+import contextlib
 import functools
 import gc
 import importlib
@@ -135,21 +136,49 @@ def _parent() -> socket.socket:
 
 
 def main() -> None:
-    """Fork a command for each request until nobody can ask any more."""
+    """Fork a command for each request, and tell how each ended, until nobody can ask any more."""
     _import_all()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is meant for pytest, which then closes the socket
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that watchers leave nothing behind
     requests = socket.socket(fileno=os.dup(0))
+    ended, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # whatever it does: the pipe is written to
+    told: dict[int, int] = {}
+    """Where the end of each command that runs is told."""
     while True:
-        request, given, _, _ = socket.recv_fds(requests, _LARGEST, 4)
-        if not request:
-            return
-        if os.fork() == 0:
-            requests.close()
-            _watched(json.loads(request), given)
-            return
-        for descriptor in given:
-            os.close(descriptor)
+        ready = select.select([requests.fileno(), ended], [], [])[0]
+        if ended in ready:
+            os.read(ended, 1024)
+            _tell_ends(told)
+        if requests.fileno() in ready:
+            request, given, _, _ = socket.recv_fds(requests, _LARGEST, 4)
+            if not request:
+                return
+            *standard, telling = given
+            if (command := os.fork()) == 0:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                for descriptor in (requests.detach(), ended, wake, telling, *told.values()):
+                    os.close(descriptor)
+                _become(json.loads(request), standard)
+                return
+            for descriptor in standard:
+                os.close(descriptor)
+            told[command] = telling
+            _tell(telling, command)
+
+
+def _tell_ends(told: dict[int, int]) -> None:
+    while told and (end := os.waitpid(-1, os.WNOHANG))[0]:
+        telling = told.pop(end[0])
+        _tell(telling, os.waitstatus_to_exitcode(end[1]))
+        os.close(telling)
+
+
+def _tell(telling: int, number: int) -> None:
+    with contextlib.suppress(BrokenPipeError):  # the one who asked has gone away
+        os.write(telling, _NUMBER.pack(number))
 
 
 def _import_all() -> None:
@@ -165,20 +194,6 @@ def _import_all() -> None:
     StaticEmbedder().embed_query("")
     gc.collect()
     gc.freeze()  # a collection in a command would touch, and so copy, every page of its parent
-
-
-def _watched(request: Any, given: list[int]) -> None:
-    """Fork the command and tell its number, then how it ended: only its parent hears that."""
-    *standard, told = given
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    if command := os.fork():
-        for descriptor in standard:
-            os.close(descriptor)
-        os.write(told, _NUMBER.pack(command))
-        os.write(told, _NUMBER.pack(os.waitstatus_to_exitcode(os.waitpid(command, 0)[1])))
-        os._exit(0)
-    os.close(told)
-    _become(request, standard)
 
 
 def _become(request: Any, standard: list[int]) -> None:
