@@ -54,6 +54,10 @@ class TestPdf:
         data = pdf("Page").replace(b"/Type/Catalog", b"/Type/Catalog" + names)
         assert extract(data, "a.pdf").text == "Page\n\nAttachments: offer.xlsx"
 
+    def test_files_that_are_attached_to_a_page_are_named(self) -> None:
+        file = "/Subtype/FileAttachment/FS<</Type/Filespec/F(plan.dwg)/UF(plan.dwg)>>"
+        assert extract(annotated(file, file), "a.pdf").text == "Page\n\nAttachments: plan.dwg"
+
     def test_pages_have_the_labels_that_viewers_show(self) -> None:
         labels = b"/PageLabels<</Nums[0<</S/r>>2<</S/D/P(A-)/St 5>>]>>"
         data = pdf("One", "Two", "Three").replace(b"/Type/Catalog", b"/Type/Catalog" + labels)
@@ -63,6 +67,11 @@ class TestPdf:
         broken = b"(Sil-) Tj 0 -12 Td (ben Nord-) Tj 0 -12 Td (Ost) Tj"
         data = pdf("X").replace(b"(X) Tj", broken)
         assert extract(data, "a.pdf").text == "Silben Nord-Ost"
+
+    def test_a_hyphen_is_an_address_s_own(self) -> None:
+        broken = b"(http://a.example/long-) Tj 0 -12 Td (path and ann-) Tj 0 -12 Td (ex) Tj"
+        data = pdf("X").replace(b"(X) Tj", broken)
+        assert extract(data, "a.pdf").text == "http://a.example/long-path and annex"
 
     @pytest.mark.parametrize("count", [1, 3, 100_000_000])
     def test_a_list_of_pages_that_contains_itself_is_malformed(self, count: int) -> None:

@@ -25,6 +25,8 @@ _WRONG_PASSWORD = 4
 _UNKNOWN_SECURITY = 5
 # A word broken at the end of a line: pdfium marks the hyphen that the typesetter put in.
 _BROKEN_WORD = re.compile(r"[\ufffe\x02](?:\r?\n)?(?:(?=([A-ZÀ-ÖØ-Þ\d]))|)")
+_OF_ADDRESS = re.compile("[/@_\\\\]|^www[.]")
+_LONGEST_ADDRESS = 300
 _NOTES = (
     "TEXT",
     "FREETEXT",
@@ -65,7 +67,7 @@ def extract(raw: Raw, recognised: Mapping[int, str] | None = None) -> Extracted:
         draft = Draft(raw.name)
         pages = _Pages(document, draft, pdfium, recognised or {})
         drawn = pages.add()
-        names = list(filter(None, _attachments(document, pdfium.raw)))
+        names = list(dict.fromkeys(filter(None, [*_attachments(document, pdfium.raw), *pages.attached])))
         if names:
             draft.put(f"Attachments: {', '.join(names)}")
         if draft.is_empty and drawn:
@@ -107,6 +109,8 @@ class _Pages:
 
     def __init__(self, document: Any, draft: Draft, pdfium: Any, recognised: Mapping[int, str]) -> None:
         self.without_text: list[int] = []
+        self.attached: list[str] = []
+        """Names of files that stand on the pages as signs."""
         self._document = document
         self._draft = draft
         self._pdfium = pdfium
@@ -126,7 +130,8 @@ class _Pages:
                 if unread > number and (unread == count or unread >= _MOST_UNREAD):
                     raise _refusal(self._draft.name)
                 continue
-            notes, has_fields = _marks(page, reader)
+            notes, names, has_fields = _marks(page, reader)
+            self.attached += names
             if has_fields:
                 # What is filled in stands beside the page, not on it.
                 raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY)
@@ -159,20 +164,24 @@ class _Pages:
 
 
 def _joined(broken: re.Match[str]) -> str:
-    """Before a capital or a digit the hyphen is the word's own: Nord-Süd, COVID-19."""
-    return "-" if broken[1] else ""
+    """Before a capital or a digit the hyphen is the word's own: Nord-Süd, COVID-19. So it is in an address."""
+    if broken[1]:
+        return "-"
+    before = broken.string[max(broken.start() - _LONGEST_ADDRESS, 0) : broken.start()].split()
+    return "-" if before and _OF_ADDRESS.search(before[-1]) else ""
 
 
-def _marks(page: Any, reader: TextReader) -> tuple[list[str], bool]:
-    """Return what readers noted on a page (sticky notes, text beside it, remarks on what they marked), and whether it
-    has fields of a form or text that a reader typed on it.
+def _marks(page: Any, reader: TextReader) -> tuple[list[str], list[str], bool]:
+    """Return what readers noted on a page (sticky notes, text beside it, remarks on what they marked), the names of
+    files they attached to it, and whether it has fields of a form or text that a reader typed on it.
     """
     raw = reader.raw
     count = raw.FPDFPage_GetAnnotCount(page)
     if count < 1:
-        return [], False
+        return [], [], False
     noted = _kinds_of_notes(raw)
     notes: list[str] = []
+    attached: list[str] = []
     has_fields = False
     for place in range(min(count, _MOST_NOTES)):
         mark = raw.FPDFPage_GetAnnot(page, place)
@@ -182,8 +191,10 @@ def _marks(page: Any, reader: TextReader) -> tuple[list[str], bool]:
         has_fields = has_fields or kind in (raw.FPDF_ANNOT_WIDGET, raw.FPDF_ANNOT_FREETEXT)
         if kind in noted:
             notes.append(reader.string(partial(raw.FPDFAnnot_GetStringValue, mark, b"Contents"), _LONGEST_NOTE))
+        if kind == raw.FPDF_ANNOT_FILEATTACHMENT and (found := raw.FPDFAnnot_GetFileAttachment(mark)):
+            attached.append(_name(found, reader))
         raw.FPDFPage_CloseAnnot(mark)
-    return list(filter(None, notes)), has_fields
+    return list(filter(None, notes)), attached, has_fields
 
 
 @cache
@@ -196,7 +207,11 @@ def _attachments(document: Any, raw: Any) -> Iterator[str]:
     for place in range(min(raw.FPDFDoc_GetAttachmentCount(document), _MOST_NOTES)):
         found = raw.FPDFDoc_GetAttachment(document, place)
         if found:
-            yield line(reader.string(partial(raw.FPDFAttachment_GetName, found), _LONGEST_NOTE))
+            yield _name(found, reader)
+
+
+def _name(attachment: Any, reader: TextReader) -> str:
+    return line(reader.string(partial(reader.raw.FPDFAttachment_GetName, attachment), _LONGEST_NOTE))
 
 
 def _title(properties: Mapping[str, str]) -> str | None:
