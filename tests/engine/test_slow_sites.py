@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -22,6 +23,8 @@ from tests.engine.test_control import finished, until
 
 TOTAL_S = 0.3
 DRIP_S = 0.02
+LONG_S = 20.0
+"""What would last for ever has not ended by then, however busy the machine is."""
 QUICK = Limits(per_second=100_000, total_s=TOTAL_S)
 IMPATIENT = Policies(retry=RetryPolicy(first_s=0.01, most_s=1))
 
@@ -93,7 +96,7 @@ async def test_a_page_that_drips_is_tried_twice_and_then_fails(start: bytes) -> 
     site = Dripping()
     site.answers, site.drips = {"/": start}, {"/"}
     async with site.serving() as url, loader(url) as web:
-        with anyio.fail_after(20 * TOTAL_S):
+        with anyio.fail_after(LONG_S):
             with pytest.raises(TransientError, match="not answered to its end"):
                 await web.load(Entry(f"{url}/"), None)
             with pytest.raises(DocumentError) as caught:
@@ -118,14 +121,14 @@ async def test_a_large_file_gets_the_time_that_its_size_takes() -> None:
 
 
 async def test_redirects_that_are_slow_each_end_all_the_same() -> None:
-    site = Dripping()
-    for number in range(10):
+    site, limits = Dripping(), replace(QUICK, total_s=1.0, redirects=40)
+    for number in range(40):
         site.answers[f"/{number}"] = b"HTTP/1.1 302 Found\r\nLocation: /%d\r\nContent-Length: 0\r\n\r\n" % (number + 1)
-        site.delays[f"/{number}"] = TOTAL_S * 0.8
-    async with site.serving() as url, loader(url) as web:
-        with anyio.fail_after(20 * TOTAL_S), pytest.raises(TransientError, match="slowly"):
+        site.delays[f"/{number}"] = limits.total_s / 5  # far from what one of them may take, also on a busy machine
+    async with site.serving() as url, loader(url, limits) as web:
+        with anyio.fail_after(LONG_S), pytest.raises(TransientError, match="slowly"):
             await web.load(Entry(f"{url}/0"), None)
-    assert sum(site.asked.values()) < 6
+    assert sum(site.asked.values()) < 15
 
 
 async def test_a_canonical_page_that_drips_loses_no_page() -> None:
@@ -135,7 +138,7 @@ async def test_a_canonical_page_that_drips_loses_no_page() -> None:
     site.answers["/"] += head.encode()
     site.answers["/real"], site.drips = ENDLESS, {"/real"}
     async with site.serving() as url, loader(url) as web:
-        with anyio.fail_after(20 * TOTAL_S):
+        with anyio.fail_after(LONG_S):
             assert isinstance(await web.load(Entry(f"{url}/"), None), Document)
 
 
@@ -143,7 +146,7 @@ async def test_a_robots_file_that_drips_is_asked_for_once_a_minute_by_all_pages_
     site = Dripping()
     site.answers, site.drips = {"/robots.txt": ENDLESS}, {"/robots.txt"}
     async with site.serving() as url, loader(url) as web:
-        with anyio.fail_after(20 * TOTAL_S):
+        with anyio.fail_after(LONG_S):
             with pytest.raises(ComponentUnavailable, match="robots"):
                 [page async for page in web.list()]
             for number in range(20):
@@ -162,7 +165,7 @@ async def test_sitemaps_that_drip_are_not_waited_for_one_after_another() -> None
         site.answers |= dict.fromkeys(names, ENDLESS)
         site.drips = set(names)
         async with loader(url) as web:
-            with anyio.fail_after(20 * TOTAL_S):
+            with anyio.fail_after(LONG_S):
                 listed = [entry.uri async for entries in web.list() for entry in entries]
     assert {url + name for name in names} <= set(listed)
     assert sum(site.asked[name] for name in names) == 3
@@ -197,7 +200,7 @@ async def test_a_site_of_pages_that_all_drip_ends_the_job_with_the_reason(databa
         PhaseFlow(database, loader=loader(url), embedder=CountingEmbedder(), policies=IMPATIENT) as flow,
     ):
         job = await flow.start("kb")
-        with anyio.fail_after(40 * TOTAL_S):
+        with anyio.fail_after(LONG_S):
             final = await job.wait()
     assert final.status is JobStatus.FAILED
     assert "not answered to its end" in str(final.error)
