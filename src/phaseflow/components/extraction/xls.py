@@ -1,7 +1,8 @@
 """What calamine passes over in an old Excel workbook (BIFF): formats of numbers, text boxes, comments, passwords."""
 
+import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from phaseflow.components.extraction.number_format import BUILTIN, shown
@@ -14,10 +15,11 @@ _PICTURES, _DIMENSIONS = 0xEB, 0x200
 _MOST_ROWS, _MOST_COLUMNS = 65_536, 256
 _NUMBER, _RK, _MULRK, _FORMULA = 0x203, 0x27E, 0xBD, 0x06
 _BIFF8 = 0x600
-_HEAD = struct.Struct("<HH")
+_HEAD, _DOUBLE, _UPPER = struct.Struct("<HH"), struct.Struct("<d"), struct.Struct("<xxxxI")
 _NUMBERS = frozenset((_NUMBER, _RK, _MULRK, _FORMULA, _EOF))
 _REMARKS = frozenset((_TXO, _CONTINUE, _DIMENSIONS, _EOF))
 _OF_BOOK = frozenset((_BOF, _EOF, _FILEPASS, _PICTURES, _1904, _SHEET, _FORMAT, _XF))
+_SIZE = re.compile(_HEAD.pack(_DIMENSIONS, 14) + rb"(?=(.{12}))", re.S)
 _WORKBOOKS = ("workbook", "book")
 
 
@@ -42,17 +44,22 @@ class OldWorkbook:
         """Yield what the numbers of a sheet show, where they have a format."""
         if not self.codes:
             return
-        for kind, body in _records(self.data, begin, _NUMBERS):
-            if kind == _EOF:
-                return
-            # Most numbers have no format: to know that takes two bytes of them.
-            if kind != _MULRK and (len(body) < 6 or body[4] | body[5] << 8 not in self.codes):
-                continue
-            for row, column, style, value in _numbers(kind, body):
-                code = self.codes.get(style)
-                text = shown(value, code, is_1904=self.is_1904) if code else None
-                if text is not None:
-                    yield (row, column), text
+        data, codes, head = self.data, self.codes, _HEAD.unpack_from
+        place, last = begin, len(self.data) - 4
+        # One look at each record, and most numbers have no format: to know that takes two bytes of them.
+        while place <= last:
+            kind, length = head(data, place)
+            place += 4
+            if kind in _NUMBERS:
+                if kind == _EOF:
+                    return
+                style = data[place + 4 : place + 6]
+                if kind == _MULRK or int.from_bytes(style, "little") in codes:
+                    for row, column, of, value in _numbers(kind, data[place : place + length], codes):
+                        text = shown(value, codes[of], is_1904=self.is_1904)
+                        if text is not None:
+                            yield (row, column), text
+            place += length
 
     def remarks(self, begin: int) -> Iterator[str]:
         """Yield the texts of boxes and comments. Raises ImpossibleSize."""
@@ -83,9 +90,11 @@ def old_workbook(data: bytes) -> OldWorkbook:
     styles: list[int] = []
     is_wide = True
     for kind, body in _records(book.data, 0, _OF_BOOK):
-        if kind == _EOF:
+        if kind == _XF:
+            styles.append(int.from_bytes(body[2:4], "little") if len(body) >= 4 else -1)
+        elif kind == _EOF:
             break
-        if kind == _BOF and len(body) >= 2:
+        elif kind == _BOF and len(body) >= 2:
             is_wide = struct.unpack_from("<H", body)[0] >= _BIFF8
         elif kind == _FILEPASS:
             book.is_encrypted = True
@@ -98,8 +107,6 @@ def old_workbook(data: bytes) -> OldWorkbook:
             book.sheets.append((_string(body[6:], is_wide=is_wide, size=1), struct.unpack_from("<I", body)[0]))
         elif kind == _FORMAT and len(body) > 4:
             formats[struct.unpack_from("<H", body)[0]] = _string(body[2:], is_wide=is_wide, size=2 if is_wide else 1)
-        elif kind == _XF and len(body) >= 4:
-            styles.append(struct.unpack_from("<H", body, 2)[0])
     book.codes = {place: formats[number] for place, number in enumerate(styles) if number in formats}
     return book
 
@@ -129,8 +136,8 @@ def _string(body: bytes, *, is_wide: bool, size: int) -> str:
     return body[size + 1 : size + 1 + length].decode("latin-1")
 
 
-def _numbers(kind: int, body: bytes) -> Iterator[tuple[int, int, int, float]]:
-    """Yield row, column, style and value of the numbers in a record."""
+def _numbers(kind: int, body: bytes, styles: Container[int]) -> Iterator[tuple[int, int, int, float]]:
+    """Yield row, column, style and value of the numbers in a record that have one of the styles."""
     if kind == _NUMBER and len(body) >= 14:
         yield struct.unpack_from("<HHHd", body)
     elif kind == _RK and len(body) >= 10:
@@ -139,7 +146,8 @@ def _numbers(kind: int, body: bytes) -> Iterator[tuple[int, int, int, float]]:
     elif kind == _MULRK and len(body) >= 6:
         row, column = struct.unpack_from("<HH", body)
         for place, (style, packed) in enumerate(struct.iter_unpack("<HI", body[4 : 4 + (len(body) - 6) // 6 * 6])):
-            yield row, column + place, style, unpacked(packed)
+            if style in styles:
+                yield row, column + place, style, unpacked(packed)
     # A formula whose last two bytes of the value are set has a text or an error for a value.
     elif kind == _FORMULA and len(body) >= 14 and body[12:14] != b"\xff\xff":
         yield struct.unpack_from("<HHHd", body)
@@ -151,10 +159,14 @@ def unpacked(packed: int) -> float:
         signed = packed >> 2
         value = float(signed - (1 << 30) if signed & (1 << 29) else signed)
     else:
-        value = struct.unpack("<d", struct.pack("<II", 0, packed & 0xFFFFFFFC))[0]
+        value = _DOUBLE.unpack(_UPPER.pack(packed & 0xFFFFFFFC))[0]
     return value / 100 if packed & 1 else value
 
 
 def unread(book: OldWorkbook) -> Mapping[str, tuple[str, ...]]:
-    """Return what stands in boxes and comments, by the name of the sheet."""
+    """Return what stands in boxes and comments, by the name of the sheet. Raises ImpossibleSize."""
+    # Most workbooks have no boxes, which the bytes show in a fraction of the time that a look at each record takes.
+    # What looks like an impossible size may be something else, and is looked at.
+    if _TXO.to_bytes(2, "little") not in book.data and all(map(_is_possible, _SIZE.findall(book.data))):
+        return {}
     return {name: tuple(filter(str.strip, book.remarks(begin))) for name, begin in book.sheets}
