@@ -57,6 +57,24 @@ async def test_the_vectors_come_in_the_order_of_the_texts(
     assert np.allclose(await embedder.embed_query("two"), server.vector("two"))
 
 
+async def test_a_job_makes_it_ready_before_its_first_call(
+    server: FakeEmbeddingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, plain = list[None](), OpenAIEmbedder._new_client
+
+    def new_client(self: OpenAIEmbedder) -> httpx2.AsyncClient:
+        made.append(None)
+        return plain(self)
+
+    monkeypatch.setattr(OpenAIEmbedder, "_new_client", new_client)
+    async with make_embedder(OpenAIEmbedderSettings(base_url=server.base_url, model="fake")) as embedder:
+        await embedder.prepare()
+        assert (len(made), server.calls) == (1, [])
+        await embedder.embed(["one"])
+    assert len(made) == 1
+    await embedder.prepare()  # closed: its first call would say so
+
+
 async def test_the_texts_are_sent_exactly_as_given(server: FakeEmbeddingServer, embedder: OpenAIEmbedder) -> None:
     texts = [" a\r\n\tb ", "", "\x00", "漢字 e\u0301 👩‍👩‍👧 \u2028", '"\\']
     await embedder.embed_documents(texts)

@@ -42,7 +42,9 @@ class EmbeddingActor(Actor):
         calls = EmbeddingCalls(self.context, self.gate, release, self.hold)
         retries = EmbeddingRetries(self.context, self.gate, release, calls)
         count = embedder.in_flight + _storing(embedder.in_flight)
-        await _Workers(retries, count).run(batcher)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(embedder.prepare)  # while the first documents are read and cut
+            await _Workers(retries, count).run(batcher)
         if self._receiver.is_complete:
             await self.refuse_only_failures()
             if self.context.plan.lists and await CarryOver(self.context, self.gate).run():

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Self
@@ -125,6 +126,13 @@ class EmbedderAdapter:
         self._passed(len(text))
         vector: npt.NDArray[np.float32] = vectors[0]
         return vector
+
+    async def prepare(self) -> None:
+        """Let the embedder do what its first call would have to do first, if it can; what is wrong, that call says."""
+        prepare = getattr(self._embedder, "prepare", None)
+        if self._owned and prepare is not None:
+            with suppress(ComponentError):
+                await prepare()
 
     async def aclose(self) -> None:
         """Close the embedder if it was made for this port; one that a user gave stays open. Idempotent."""

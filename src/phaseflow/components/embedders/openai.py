@@ -141,9 +141,9 @@ class OpenAIEmbedder:
             ) from error
 
     async def _post(self, body: bytes, limits: Bounds) -> Answer:
-        import httpx2
+        client = await self.prepare()
+        import httpx2  # which takes 40 ms, but was done in a thread by now
 
-        client = await self._opened()
         await self._pace.wait()
         try:
             # A deadline for the whole exchange: the client's own ones start again with every byte.
@@ -166,7 +166,8 @@ class OpenAIEmbedder:
             kind = EmbedderDown if is_down else TransientError
             raise kind(f"{self._shown_url} cannot be reached: {why}") from error
 
-    async def _opened(self) -> "httpx2.AsyncClient":
+    async def prepare(self) -> "httpx2.AsyncClient":
+        """What the first call would have to do first, but for connecting. Raises ComponentUnavailable."""
         async with self._opening:
             if self._closed:
                 raise ComponentUnavailable(f"the embedder for {self._shown_url} is closed; make a new one")

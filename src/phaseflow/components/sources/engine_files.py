@@ -16,6 +16,8 @@ REPOSITORIES = ".repositories"
 _HEAD_BYTES = 72
 _ID = slice(68, 72)
 """Where a SQLite file has its application id (https://sqlite.org/fileformat.html, 1.3)."""
+_ENDS = tuple(end for end in (*BESIDE, UPLOADS, REPOSITORIES) if end)
+"""What the names end in that stand beside a database."""
 _SECTOR = 512
 """The size of a SQLite file is a multiple of this, that of few other files is: only those are opened."""
 _FRAME = 32 + 24
@@ -94,10 +96,9 @@ class SeenEngineFiles:
 
 def _base(name: str) -> str | None:
     """The name of the database that a file or folder of this name would belong to."""
-    for suffix in (*BESIDE, UPLOADS, REPOSITORIES):
-        if suffix and name.endswith(suffix) and name != suffix:
-            return name.removesuffix(suffix)
-    return None
+    if not name.endswith(_ENDS):  # nearly all: this is asked of each folder on the way to each file
+        return None
+    return next((name.removesuffix(end) for end in _ENDS if name.endswith(end) and name != end), None)
 
 
 def _can_be_database(info: os.stat_result) -> bool:
