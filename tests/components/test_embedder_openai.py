@@ -15,6 +15,7 @@ import anyio
 import httpx2
 import numpy as np
 import pytest
+from pydantic import HttpUrl
 
 from phaseflow.components.embedders import OpenAIEmbedder, embedding_api_key, make_embedder
 from phaseflow.components.embedders.answer import bounds, read_body
@@ -67,7 +68,7 @@ async def test_a_job_makes_it_ready_before_its_first_call(
         return plain(self)
 
     monkeypatch.setattr(OpenAIEmbedder, "_new_client", new_client)
-    async with make_embedder(OpenAIEmbedderSettings(base_url=server.base_url, model="fake")) as embedder:
+    async with make_embedder(OpenAIEmbedderSettings(base_url=HttpUrl(server.base_url), model="fake")) as embedder:
         await embedder.prepare()
         assert (len(made), server.calls) == (1, [])
         await embedder.embed(["one"])

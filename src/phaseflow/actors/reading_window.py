@@ -134,12 +134,22 @@ class ReadingWindow:
                 await self._changed.wait()
 
     def _has_news(self) -> bool:
-        if self._failure is not None or self._is_dropped or not self._reading or len(self._outcomes) >= self._batch:
+        if self._failure is not None or self._is_dropped or not self._reading or len(self._outcomes) >= BATCH:
+            return True
+        if self._batch < BATCH and self._in_order() >= self._batch:
             return True
         return bool(self._outcomes) and (self._budget.has_line or all(map(self._is_late, self._reading)))
 
+    def _in_order(self) -> int:
+        """So many have been read, from the first one on. A few are not stored before one that the list has before them:
+        they are handed over, and count, in the order in which they are stored."""
+        return next((n for n, key in enumerate(self._in_hand) if key not in self._outcomes), len(self._in_hand))
+
     async def _store(self) -> None:
-        done = [(self._in_hand[key], self._outcomes.pop(key)) for key in [*self._in_hand] if key in self._outcomes]
+        read = [key for key in self._in_hand if key in self._outcomes]
+        if self._batch < BATCH and (in_order := self._in_order()) >= self._batch:
+            read = read[:in_order]
+        done = [(self._in_hand[key], self._outcomes.pop(key)) for key in read]
         self._batch = min(BATCH, 2 * self._batch)
         stored, self._stored = self._stored, anyio.Event()
         await self._keep(done, bool(self._reading), None if done else self._slow())
