@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import asyncssh
-import boto3
-from moto.server import ThreadedMotoServer
 
 KEYS = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "a secret", "AWS_DEFAULT_REGION": "us-east-1"}
 BUCKET = "papers"
@@ -54,6 +52,9 @@ class _Noted(logging.Handler):
 @contextmanager
 def s3_server() -> Iterator[S3]:
     """An S3 server with one empty bucket."""
+    import boto3  # here: every process of the tests reads this module, and one needs these
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     requests = Requests()

@@ -60,7 +60,6 @@ def test_an_allowed_verb_is_obeyed_and_any_other_refused_or_so_already(state: In
 
 
 @given(state=states())
-@settings(max_examples=300)
 def test_the_allowed_actions_are_those_of_the_contract(state: IngestionState) -> None:
     status, held = state.get_overall_status(), state.is_held_somewhere
     extra = {Action.RESUME} if status is JobStatus.RUNNING and held else set()
@@ -90,7 +89,6 @@ def test_a_job_that_no_engine_runs_can_only_be_cancelled(state: IngestionState) 
 
 
 @given(state=states())
-@settings(max_examples=300)
 def test_nobody_is_stuck_a_job_that_is_not_over_moves_or_can_be_resumed(state: IngestionState) -> None:
     if state.get_overall_status() is JobStatus.PAUSED and state.intent is None:
         turned = verbs.take_turn(verbs.resume(state, LATER), LATER)
