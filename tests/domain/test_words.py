@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from phaseflow.components.word_places import Tokenizer
 from phaseflow.domain.search_query import (
     LONGEST_QUERY,
     MOST_EXACT,
@@ -20,6 +21,7 @@ from phaseflow.domain.search_query import (
 from phaseflow.domain.words import indexed_words, normalised
 from phaseflow.store.postings import TOKENIZE
 
+TOKENIZER = Tokenizer()
 CHINESE = "财务部门必须公布库存数据，并在每月五日前提交给仓库主管。"
 THAI = "ระบบจะหยุดงานชั่วคราวเมื่อผู้ใช้กดปุ่ม"
 LAO = "ລະບົບຈະຢຸດວຽກຊົ່ວຄາວ"
@@ -137,6 +139,8 @@ def test_a_thing_on_its_own_comes_before_one_inside_a_longer_one(part: str, text
         ("Diyarbakır, İzmir", "Diyarbakir, Izmir"),
         ("σοφός ΐ Ἀθῆναι", "σοφοσ ι Αθηναι"),
         ("Ёлка зелёная", "Елка зеленая"),
+        ("rock ´n´ roll, 5 ˜ 10, Cafe´ ¨", "rock  n  roll, 5   10, Cafe   "),
+        ("a \u0301 b\u0301\u0327 _\u0308 \u0301c", "a  b\u0327\u0301 _ c"),
         ("Łódź, Smørrebrød, Ærø, œuvre", "Lódź, Smorrebrod, Aero, oeuvre"),
     ],
 )
@@ -255,6 +259,21 @@ def test_a_query_of_nothing_but_marks_is_read_at_once() -> None:
     for mark in ("§", "«", "»", "`", "“„", "'a", "‚a'", "§ 1 s 1 ", "a'n'", "a."):
         parsed((mark * LONGEST_QUERY)[:LONGEST_QUERY])
     assert time.thread_time() - begun < 0.25  # it was 0.6 s for the first alone
+
+
+MARKS = st.text(
+    "a1 \u00b4\u00a8\u02dc\u00af\u00b8\u02d8\u0384\u0300\u0301\u0308\u0327\u20dd\u1c90'\"-§._\0", max_size=20
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(MARKS | st.text(max_size=60))
+def test_what_a_query_becomes_are_words_of_the_index(query: str) -> None:
+    words = TOKENIZER.words(parsed(query).words)
+    assert all(words)
+    indexed = TOKENIZER.words(indexed_words(query.replace("\0", " ")))
+    assert words == indexed
+    TOKENIZER.kept(words)
 
 
 @given(st.text(max_size=60))

@@ -164,3 +164,32 @@ async def test_a_word_that_nothing_had_is_found_as_soon_as_a_document_has_it(dat
         (folder / "doc000.md").write_text("# Crossing\n\nA zebra crosses.\n", encoding="utf-8")
         await (await flow.start("kb", folder)).wait()
         assert [hit.uri for hit in await flow.search("kb", "zebra", mode="words")] == ["doc000.md"]
+
+
+ODD = (
+    *"´¨˜¯¸˘΄",
+    "\u0301",
+    "\u0308",
+    "\u0327",
+    "\u20dd",
+    "\u064b",
+    "\u1c90\u0301",
+    "_\u0301",
+    "\0",
+    "\U000e0041",
+    "\uffff",
+)
+"""Accents that stand alone, marks, a letter that SQLite does not know, and what is no letter at all."""
+
+
+@pytest.mark.parametrize("mode", SearchMode)
+async def test_any_sign_of_a_query_is_answered(folder: Path, database: Path, mode: SearchMode) -> None:
+    (folder / "odd.md").write_text("word3x4 ´n´ 5 ˜ 10 mm Cafe´")
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await finished(await flow.start("kb", folder))
+        for query in (
+            template.replace("+", odd) for odd in ODD for template in ("+", "word3x4+", "+n+ 5 + 10", '"+n+ 5"')
+        ):
+            await flow.search("kb", query, mode=mode)
+        if mode is not SearchMode.VECTORS:
+            assert (await flow.search("kb", "´n´ 5 ˜ 10", mode=mode))[0].uri == "odd.md"

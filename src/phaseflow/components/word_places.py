@@ -45,7 +45,8 @@ class Tokenizer:
             connection.execute("INSERT INTO query (rowid, text) VALUES (1, ?)", (text,))
             rows = connection.execute("SELECT term FROM places ORDER BY offset").fetchall()
             connection.execute("DELETE FROM query")
-        return _without_ends([row[0] for row in rows])
+        # A word without letters is NULL: diacritics behind a letter that Unicode has and this SQLite does not know.
+        return _without_ends([row[0] for row in rows if row[0]])
 
     def kept(self, words: Sequence[str]) -> set[str]:
         """Those words of the index that an expression finds, in which they are stemmed once more."""

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from typing import Final
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Grows when ``indexed_words`` gives other words for some text: what was indexed before has to be indexed again."""
 
 _UNSPACED: Final = (
@@ -30,6 +30,9 @@ _VOWELS: Final = re.compile(
     "[\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u0640\u064b-\u0652\u0656-\u065f\u0670\u06d6-\u06ed]"
 )
 """Points of Hebrew, vowel signs and lengthening of Arabic: mostly they are left out."""
+_LONE: Final = re.compile("(?<![\u0300-\u036f]|[^\\W_])[\u0300-\u036f]+")
+"""Diacritics with no letter before them: FTS5 takes each run for a word, of which it then takes off all. In its common
+form an accent that stands alone, as one typed for an apostrophe, is a blank with such a mark: ``rock ´n´ roll``."""
 _GREEK: Final = {
     chr(code): plain
     for code in (*range(0x370, 0x400), *range(0x1F00, 0x2000))
@@ -63,7 +66,7 @@ def normalised(text: str) -> str:
     text = _common(_VOWELS.sub("", _INVISIBLE.sub("", text)))
     if _VOWELS.search(text):  # what was one sign with a letter
         text = _common(_VOWELS.sub("", text))
-    return _ANY_SAME.sub(_same, text)
+    return _LONE.sub("", _ANY_SAME.sub(_same, text))
 
 
 def _same(letter: re.Match[str]) -> str:
