@@ -262,6 +262,9 @@ class IndexingActor(Actor):
         return KnowledgeBases(tx).get(self.context.plan.attempt.kb_id).index_version != self._scope.index_version
 
     def _switch(self, tx: Transaction) -> None:
+        # One number, and search sees another index: a knowledge base of any size changes in one short transaction, as a
+        # whole. Moving the documents' rows to the version that search knows would take as many steps as there are rows,
+        # with half of each index in view. First the count: a run that is over may not switch.
         plan = self.context.plan
         self.context.advance(tx, self.phase, Done())
         KnowledgeBases(tx).switch(self._scope.kb_key, self._scope.index_version, plan.model)

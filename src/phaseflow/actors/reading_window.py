@@ -82,6 +82,8 @@ class ReadingWindow:
                 tasks.start_soon(self._drop_when_closed)
             self._begin(tasks, first)
             while self._in_hand and self._failure is None and not self._is_dropped:
+                # What is opened and not stored is in memory, and a kill loses it: no more than fills a batch, or keeps
+                # every place busy while what was read before is stored.
                 if self._gate.is_open and len(self._in_hand) <= max(BATCH, 2 * self._limiter.total_tokens):
                     self._begin(tasks, await self._open_more(self._in_hand, self._late()))
                 await self._wait()
@@ -123,6 +125,8 @@ class ReadingWindow:
                 self._outcomes[entry.id] = outcome
             if self._has_news():
                 self._changed.set()
+            # Inside the room: what was read is in memory until it is stored, and that is what the budget bounds. What
+            # has no size takes no room, and need not wait.
             if outcome is not None and entry.size:
                 await self._stored.wait()
 

@@ -200,6 +200,8 @@ class StreamHub:
         if seq < last:
             page = await self._feed.since(seq, kb_id)
             parts += [self._encode(transition) for transition in page]
+            # A page that is not full is the rest: what is left up to ``last`` is of other knowledge bases, and a client
+            # of one would look through it each time. One that is full may have more behind it.
             seq = max(last, page[-1].seq if page else 0) if len(page) < PAGE else page[-1].seq
         stamp = cursor.stamp
         # A status is sent after all transitions that it may show: else a client would see "paused" before the pause.
@@ -235,6 +237,8 @@ class StreamHub:
             while not (feed.closed or self.closed) and self._is_looked_at:
                 hint, before = feed.hint(), (self._watermark, self._cache.stamp)
                 async with self._reading:
+                    # Before the statuses are read: one that shows a later transition then waits for the next round,
+                    # where that is sent first. Taken after them, it would let a status run ahead of its transition.
                     watermark = feed.last_seq
                     due_s = await self._cache.refresh(progress_s(self.clients))
                     self._watermark = watermark

@@ -118,6 +118,8 @@ class Janitor:
             due.append("removed_some")
         if UnusedVectors(tx).are_due(self._due_before()):
             due.append("freed_vectors")
+        # One kind at a time, in this order: what is removed leaves words to merge, and what is merged leaves pages to
+        # give back. Merging or giving back before would do the same work again after the next removal.
         if due or not FreeSpace(tx).may_rest():
             return due
         if FreeSpace(tx).has_removed_words(worth_it=not merge):
