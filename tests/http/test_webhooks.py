@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from phaseflow.client import Client
 from phaseflow.domain import webhooks as rules
 from phaseflow.domain.errors import InvalidRequest, SourceNotAllowed, WebhookNotFound
 from phaseflow.flow import PhaseFlow
-from phaseflow.store import webhooks
+from phaseflow.store import clock, webhooks
 from phaseflow.store.transaction import Transaction
 from tests.http.processes import ServiceProcess, free_port
 from tests.http.receiver import Receiver, receiving
 from tests.http.service import Service, documents, pass_through, serving, until
+from tests.test_running_time import WallClock
 
 WEBHOOKS = "/api/ingestion/webhooks"
 
@@ -147,6 +149,21 @@ async def test_a_receiver_without_room_is_left_alone_for_as_long_as_it_asks(
     await pass_through(service.flow.tracker, "two", "other")
     await receiver.has_taken(1)
     assert anyio.current_time() - asked_at >= 1
+
+
+async def test_a_clock_that_is_set_back_holds_up_no_message_and_signs_with_the_time_it_has(
+    service: Service, client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "datetime", WallClock)
+    monkeypatch.setattr(WallClock, "ahead", timedelta(minutes=50))  # less than a message may be put off for
+    await _put(client, receiver)
+    receiver.answers = [500]
+    await pass_through(service.flow.tracker, "one", "own")
+    with anyio.fail_after(20):
+        while receiver.answers:  # noqa: ASYNC110  # nobody tells when
+            await anyio.sleep(0.01)
+    WallClock.ahead = timedelta()
+    await receiver.has_taken(1)
 
 
 async def test_a_receiver_that_hangs_holds_up_no_other(service: Service, client: Client, receiver: Receiver) -> None:

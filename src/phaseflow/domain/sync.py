@@ -47,11 +47,23 @@ class SyncSettings(BaseModel):
         return timedelta(seconds=_FALLBACK_S) if self.watch and watch_failed else None
 
 
-def due_at(last: datetime | None, interval: timedelta | None, now: datetime) -> datetime | None:
+_ADJUSTED = timedelta(seconds=1)
+"""A wall clock that disagrees by less with one that never steps was only adjusted."""
+
+
+def due_at(
+    last: datetime | None, interval: timedelta | None, now: datetime, age: timedelta | None = None
+) -> datetime | None:
     """When the next job is due by the clock; None for never. However many times were missed, it is due once.
 
-    A last start that lies ahead of ``now`` was noted before the clock was set back.
+    ``age``: how long ago the last one was, by a clock that never steps, when that is known. The earlier reading
+    counts: a wall clock that was set back holds no job up, and time that the machine slept through has passed. A
+    last start that lies ahead of ``now``, and whose age nobody knows, was noted before the clock was set back.
     """
     if interval is None:
         return None
-    return now if last is None or last > now else last + interval
+    by_wall = None if last is None or last > now else last + interval
+    if age is None or last is None:
+        return by_wall or now
+    by_age = now + interval - age
+    return by_age if by_wall is None or by_age < by_wall - _ADJUSTED else by_wall

@@ -56,6 +56,9 @@ class Deliveries:
         self._clients: dict[tuple[str, bool], httpx2.AsyncClient] = {}
         self._making = anyio.Lock()
         self._rests: dict[str, tuple[str, float]] = {}
+        self._again: dict[int, float] = {}
+        """When what this engine has put off is due by the clock of the loop, which never steps. A message that is not
+        here was put off by an engine before: the wall clock alone tells."""
 
     def stop(self) -> None:
         """End at once; what is on its way is delivered again by the next engine."""
@@ -89,13 +92,18 @@ class Deliveries:
         database, now = self._hub.database, self._hub.clock.now()
         next_at = await database.read(lambda tx: WebhookQueue(tx).next_due())
         if next_at is None:
+            self._again.clear()
             return float("inf")
         if len(self._busy) < AT_ONCE:
             busy = dict(self._busy)
-            found = await database.read(lambda tx: WebhookQueue(tx).due(now, LONGEST_WAIT_S, busy, _AT_ONCE_EACH))
+            waited = [seq for seq, due_s in self._again.items() if due_s <= anyio.current_time()]
+            found = await database.read(
+                lambda tx: WebhookQueue(tx).due(now, LONGEST_WAIT_S, busy, _AT_ONCE_EACH, waited)
+            )
             found = [message for message in found if self._rest_s(message.target) <= 0]
             for message in found[: AT_ONCE - len(self._busy)]:
                 self._busy[message.seq] = message.target.name
+                self._again.pop(message.seq, None)
                 tasks.start_soon(self._deliver, message)
         return min(_LONGEST_LOOK_S, max(0.0, (next_at - now).total_seconds()) or _LONGEST_LOOK_S)
 
@@ -126,7 +134,8 @@ class Deliveries:
         body = b'{"type":"%b","timestamp":"%b","data":%b}' % (
             message.event.encode(), timestamp(message.at).encode(), message.data.encode(),
         )  # fmt: skip
-        at_s, target = int(self._hub.clock.now().timestamp()), message.target
+        # Not the engine's moments, which may be ahead of a clock that was set back: receivers compare it with theirs.
+        at_s, target = int(datetime.now(UTC).timestamp()), message.target
         headers = signed(target.secret, f"msg_{target.id}_{message.seq}", at_s, body)
         try:
             with anyio.fail_after(ATTEMPT_S):
@@ -158,7 +167,8 @@ class Deliveries:
             while await self._hub.database.write(lambda tx: WebhookQueue(tx).give_up(message, refused, until)):
                 pass
         else:
-            next_at = now + timedelta(seconds=max(wait_s(attempts), asked_s))
+            put_off_s = max(wait_s(attempts), asked_s)
+            next_at, self._again[message.seq] = now + timedelta(seconds=put_off_s), anyio.current_time() + put_off_s
             await self._hub.database.write(lambda tx: WebhookQueue(tx).refused(message, refused, next_at))
         get_logger().warning(
             "webhook not delivered", webhook=message.target.name, event_type=message.event, error=refused.error,

@@ -186,7 +186,11 @@ class Engine:
         keeper = self._parts.sync
         interval = sync.interval(watch_failed=keeper is not None and keeper.has_failed(key))
         state = SyncState() if keeper is None else keeper.state(key)
-        return state.model_copy(update={"next_at": due_at(last_listing(tx, key), interval, self.now())})
+        last = last_listing(tx, key)
+        age = None if keeper is None else keeper.age(key, last)
+        return state.model_copy(
+            update={"next_at": due_at(None if last is None else last.at, interval, self.now(), age)}
+        )
 
     async def check(self) -> None:
         """Raise StoreUnavailable when the database cannot be written, WorkersDown when no worker can be reached."""

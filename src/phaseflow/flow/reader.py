@@ -116,7 +116,8 @@ class _File:
 
     def sync_state(self, tx: Transaction, key: str, sync: SyncSettings) -> SyncState:
         """What the rows say: a watch is known only to the process that watches."""
-        return SyncState(next_at=due_at(last_listing(tx, key), sync.interval(), self.now()))
+        last = last_listing(tx, key)
+        return SyncState(next_at=due_at(None if last is None else last.at, sync.interval(), self.now()))
 
 
 async def check_first(path: Path, check: Callable[[Reader], Awaitable[None]]) -> None:

@@ -1,8 +1,10 @@
 """Keeps knowledge bases in step with their sources: jobs start when they are due, and when a watched folder changes."""
 
+import time
 from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import Protocol
@@ -21,7 +23,7 @@ from phaseflow.domain.status import SyncState
 from phaseflow.domain.sync import SyncSettings, due_at
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
-from phaseflow.store.synced import Synced, synced
+from phaseflow.store.synced import Listing, Synced, synced
 
 LOOK_S = 0.5
 """How often it is looked which jobs are due, and whether one that was in the way is over."""
@@ -67,6 +69,23 @@ class _Kept:
     error: str | None = None
     starts: deque[float] = field(default_factory=lambda: deque(maxlen=_BUSY_JOBS))
     asks: deque[float] = field(default_factory=lambda: deque(maxlen=_BUSY_ASKS))
+    last: Listing | None = None
+    last_s: float | None = None
+    """When the last listing began, by a clock that never steps. None where only the wall clock has
+    told, which was ahead then."""
+
+    def see(self, last: Listing | None, now: datetime) -> None:
+        """The newest listing, as the rows have it: from now on its age is known, however the wall clock steps."""
+        if last is None or last == self.last:
+            return
+        self.last, ago_s = last, (now - last.at).total_seconds()
+        self.last_s = time.monotonic() - ago_s if ago_s >= 0 else None
+
+    def age(self, last: Listing | None) -> timedelta | None:
+        """How long ago a listing was; None where that is not known."""
+        if last is None or last != self.last or self.last_s is None:
+            return None
+        return timedelta(seconds=time.monotonic() - self.last_s)
 
     def note(self, changes: Mapping[str, ChangedFiles]) -> None:
         """More has changed, by source."""
@@ -128,6 +147,11 @@ class SourceSync:
             watching=sorted(name for name, watch in mine.items() if watch.has_begun and watch.error is None),
             error="; ".join([*errors, *([kept.error] if kept is not None and kept.error else [])]) or None,
         )
+
+    def age(self, key: str, last: Listing | None) -> timedelta | None:
+        """How long ago a listing of a knowledge base was, by a clock that never steps; None where it is not known."""
+        kept = self._kept.get(key)
+        return None if kept is None else kept.age(last)
 
     def has_failed(self, key: str) -> bool:
         """Whether a folder of a knowledge base cannot be watched."""
@@ -208,10 +232,12 @@ class SourceSync:
 
     async def _start_if_due(self, kb: Synced, sync: SyncSettings) -> None:
         kept = self._kept.setdefault(kb.key, _Kept())
+        now = self._clock.now()
+        kept.see(kb.last, now)
         if anyio.current_time() < kept.not_before:
             return
-        now = self._clock.now()
-        due = due_at(kb.last_at, sync.interval(watch_failed=self.has_failed(kb.key)), now)
+        last_at = None if kb.last is None else kb.last.at
+        due = due_at(last_at, sync.interval(watch_failed=self.has_failed(kb.key)), now, kept.age(kb.last))
         is_due = due is not None and due <= now
         # Taken before the first wait: what changes from here on is a change of its own. Where no job is started, it is
         # put back below, so that a change is never lost and at worst looked at twice.

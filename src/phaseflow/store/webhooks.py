@@ -4,7 +4,7 @@ So neither a crash nor a restart loses or invents a message.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -82,21 +82,26 @@ class WebhookQueue:
             WebhookEvent.DOCUMENT_FAILED, kb_id, kb_key, json_array(uris),
         )  # fmt: skip
 
-    def due(self, at: datetime, longest_wait_s: float, busy: Mapping[int, str], each: int) -> list[Message]:
+    def due(
+        self, at: datetime, longest_wait_s: float, busy: Mapping[int, str], each: int, waited: Collection[int] = ()
+    ) -> list[Message]:
         """The first messages of each webhook and knowledge base that are due, those that may be begun beside those in
         hand (their numbers, each with its webhook): of one webhook, ``each`` at once, however many of it are due.
 
-        One that is due later than any wait can be was put off before the clock was set back.
+        One that is due later than any wait can be was put off before the clock was set back. ``waited``: numbers of
+        those that have waited long enough, whatever the wall clock says.
         """
         rows = self.tx.rows(
             f"{_HEADS} SELECT q.seq, q.kb, q.event, q.data, q.at, q.attempts, w.name, w.id, w.url, w.chosen_by_client,"
             " w.secret FROM q JOIN webhooks AS w ON w.name = q.webhook"
             " JOIN (SELECT seq, row_number() OVER (PARTITION BY webhook ORDER BY next_at, seq) AS place FROM q"
-            "  WHERE (next_at <= ?1 OR next_at > ?2) AND seq NOT IN (SELECT CAST(key AS INTEGER) FROM json_each(?3)))"
+            "  WHERE (next_at <= ?1 OR next_at > ?2 OR seq IN (SELECT value FROM json_each(?5)))"
+            "  AND seq NOT IN (SELECT CAST(key AS INTEGER) FROM json_each(?3)))"
             " AS d ON d.seq = q.seq"
             " WHERE d.place <= ?4 - (SELECT count(*) FROM json_each(?3) AS b WHERE b.value = q.webhook)"
             " ORDER BY q.next_at, q.seq",
             timestamp(at), timestamp(at + timedelta(seconds=longest_wait_s)), json.dumps(busy), each,
+            json.dumps(list(waited)),
         )  # fmt: skip
         return [
             Message(
