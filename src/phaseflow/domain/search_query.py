@@ -43,9 +43,9 @@ _DASH: Final = re.compile(r"[—―…]|(?<=\w)(?:--+|\.\.+)(?=\w)")
 """Punctuation between words that have no space around it."""
 _QUANTITY: Final = re.compile(r"[~<>±$€£+-]*\d+(?:[.,:/–-]\d+)?(?:[%‰°€$£]+[CFK]?)?")
 _WEAK: Final = re.compile(r"[-/][^\W\d_]{3,}|[^\W\d_]{3,}[-/]|[~<>±+-]*(?:[$€£]\d[\d.,]*|\d[\d.,]*[%‰°€$£]+[CFK]?)")
-"""A word with a stray hyphen or slash, and amounts: one thing only where few passages hold them."""
-_CODE: Final = re.compile(r"[^\W\d_]+\d[^\W_]*(?<=[^\W\d_])")
-"""Letters around digits, as in ``k8s``: the index takes off its last letter as if it were an ending."""
+"""A word with a stray hyphen or slash, and amounts: one thing only where few passages hold them; as are codes."""
+_CODE: Final = re.compile(r"\d+[^\W\d_][^\W_]*|[^\W\d_]+\d[^\W_]*")
+"""Letters and digits in one, as in ``0x7FFE``. Of ``k8s`` the index takes off the end, as of a plural."""
 _HUMPS: Final = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z\d])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=\d)(?=[A-Z])")
 _MOST_JOINED: Final = 6
 """Words of a name that may be written in one."""
@@ -82,7 +82,7 @@ def parsed(query: str) -> ParsedQuery:
         joined = [part for part in joined if not any(map(is_unspaced, part))]
     is_short = len(words) + sum(found[0].count(" ") - found[1].count(" ") for found in sections) <= _FEW_WORDS
     # A plain word in quotes in a longer question is mostly one that its author does not want to be taken for his own.
-    weak = [] if is_alone else [part for part in joined if _WEAK.fullmatch(part)]
+    weak = [] if is_alone else [part for part in joined if _WEAK.fullmatch(part) or _CODE.fullmatch(part)]
     strong = [part for part in joined if part not in weak]
     exact = _things([*quoted, *strong] if is_short else (part for part in quoted if not part.isalpha()))
     told = (part for part in joined if not _QUANTITY.fullmatch(part) and not _CODE.fullmatch(part))
