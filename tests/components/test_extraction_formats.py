@@ -221,6 +221,13 @@ def test_blocks_of_base64_and_hex_are_no_text_in_any_format(name: str, wrapped: 
         assert len(text) < 300, text
 
 
+def test_uuencoded_files_are_no_text() -> None:
+    file = "begin 644 a.bin\n" + ("M" + "A1B2" * 15 + "\n") * 9 + "`\nend\n"
+    assert extract(f"before\n{file}after".encode(), "a.txt").text == "before\nbegin 644 a.bin\n\nafter"
+    words = "begin 644 things\none\ntwo\nTHREE\nend\n"
+    assert extract(words.encode(), "a.txt").text == words
+
+
 def test_parts_stand_where_they_begin_when_a_block_before_them_is_left_out() -> None:
     top, following = (paragraph(words, '<w:outlineLvl w:val="0"/>') for words in ("Top", "Next"))
     body = paragraph(PICTURE) + top + paragraph(PICTURE) + following + paragraph("last")

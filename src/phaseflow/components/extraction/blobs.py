@@ -21,6 +21,8 @@ _LAST = rf"(?:{_ROW}{{1,76}}={{1,2}}|(?=[A-Za-z+/]*[0-9])(?=[0-9+/]*[A-Za-z]){_R
 _LINES = re.compile(rf"(?m)^{_ROW}{{60,76}}\n(?:{_ROW}{{60,76}}\n){{3,}}(?:{_LAST}$)?")
 _ESCAPED = re.compile(rf"(?:{_ROW}{{60,76}}\\(?:r\\)?n){{4,}}(?:{_ROW}{{1,76}}={{0,2}})?")
 """The same as strings of JSON and of source have it."""
+_UUENCODED = re.compile(r"(?m)^(begin [0-7]{3,4} [^\n]{1,200}\n)(?:[ -`]{1,61}\n){4,}+end$")
+"""Files as programs wrote them into letters before there was MIME; their names stay."""
 _INSIDE = re.compile(r"[A-Za-z0-9+/=_\\\n-]+")
 _HEX = re.compile(r"[0-9a-f\s]+|[0-9A-F\s]+")
 _KINDS = (re.compile("[A-Z]"), re.compile("[a-z]"), re.compile("[0-9]"))
@@ -42,6 +44,8 @@ def _without_data(text: str) -> str:
 def without_blobs(text: str) -> str:
     """Return a text without the content of ``data:`` addresses, and without blocks of base64."""
     text = _without_data(text)
+    if "begin " in text:
+        text = _UUENCODED.sub(r"\1", text)
     pieces: list[str] = []
     place = 0
     for begin, end in _long_runs(text):

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from phaseflow.components.extraction.blobs import without_blobs
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.markdown import MEDIA_TYPE
 from phaseflow.components.extraction.markdown_headings import first_heading
@@ -23,7 +22,7 @@ def extract(raw: Raw) -> Extracted:
     cells = list(_blocks(notebook))
     if not cells and any(cell.get("outputs") for cell in _cells(notebook) or () if isinstance(cell, dict)):
         raise nothing_found(raw.name, "its cells have outputs only")
-    body = without_blobs("\n\n".join(cells)).replace("\0", "").encode("utf-8", "replace").decode()
+    body = "\n\n".join(cells).replace("\0", "").encode("utf-8", "replace").decode()
     return Extracted(body, first_heading(body) or raw.base_name, MEDIA_TYPE)
 
 

@@ -1,7 +1,7 @@
 """How the points of a slide are marked where the slide does not say: its layout does, and the master of that."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from phaseflow.components.extraction.odf_styles import number_of
@@ -20,6 +20,8 @@ _TOLD = MARKS.union(LEVELS, ("sp", "ph", "bodyStyle", "lstStyle"))
 """Elements of a layout that are asked for."""
 _TAG = re.compile(rb"<(/?)(?:[\w.-]+:)?(%s)\b([^<>]*?)(/?)>" % "|".join(sorted(_TOLD)).encode())
 _ATTRIBUTE = re.compile(rb"(?<![\w:.-])([\w.-]+)\s*=\s*([\"'])([^\"']*)\2")
+_WITHOUT_POINTS = frozenset(("title", "dt", "ftr", "sldNum", "hdr", "sldImg"))
+"""Placeholders whose text is no list whatever their layout says."""
 _KINDS = {"": "body", "obj": "body", "ctrTitle": "title", "subTitle": "body"}
 """What a placeholder of a master stands for that of a layout or slide."""
 
@@ -99,10 +101,13 @@ class Layouts:
         self._sheets: dict[str, _Sheet] = {}
 
     def of(self, slide: str) -> "Inherited":
-        """Return what the slide gets from its layout."""
+        """Return what the slide gets from its layout, which is read when the first placeholder asks for it."""
+        return Inherited(lambda: self._read(slide))
+
+    def _read(self, slide: str) -> tuple[_Sheet, _Sheet]:
         layout = self._behind(slide, "slideLayout")
         master = self._behind(layout, "slideMaster") if layout else None
-        return Inherited(self._sheet(layout), self._sheet(master))
+        return self._sheet(layout), self._sheet(master)
 
     def _behind(self, member: str, kind: str) -> str | None:
         relations = self._package.relations(member).values()
@@ -123,21 +128,25 @@ class Layouts:
         return self._sheets[member]
 
 
-@dataclass(frozen=True, slots=True)
 class Inherited:
     """What one slide gets."""
 
-    layout: _Sheet = field(default_factory=_Sheet)
-    master: _Sheet = field(default_factory=_Sheet)
+    def __init__(self, read: Callable[[], tuple[_Sheet, _Sheet]] = lambda: (_Sheet(), _Sheet())) -> None:
+        self._read = read
+        self._sheets: tuple[_Sheet, _Sheet] | None = None
 
     def marks(self, placeholder: Mapping[str, str]) -> dict[int, Mark]:
         """Return how the points of a placeholder are marked, given its attributes."""
         kind = _kind(placeholder)
-        said = self.layout.by_number.get(placeholder.get("idx", ""))
-        said = self.layout.by_kind.get(kind, _NONE) if said is None else said
+        if kind in _WITHOUT_POINTS:
+            return {}
+        self._sheets = self._sheets or self._read()
+        layout, master = self._sheets
+        said = layout.by_number.get(placeholder.get("idx", ""))
+        said = layout.by_kind.get(kind, _NONE) if said is None else said
         if kind != "body":
             return dict(said)
-        return {**self.master.body.found, **self.master.by_kind.get(kind, _NONE), **said}
+        return {**master.body.found, **master.by_kind.get(kind, _NONE), **said}
 
 
 def _is_plain(markup: bytes) -> bool:
