@@ -25,6 +25,7 @@ from phaseflow import (
     Policies,
     UploadSource,
 )
+from phaseflow.actors import handoff
 from phaseflow.domain.errors import DocumentError, PhaseflowError, SourceNotAllowed
 from phaseflow.domain.vocabulary import PHASES
 from phaseflow.flow.inputs import Source
@@ -38,7 +39,7 @@ WEBSITE = "http://docs.test/"
 
 
 class Chunker:
-    """One passage a document. ``blocks`` keeps it inside at the second one; ``broken``: it cuts no more."""
+    """One passage a document. ``blocks`` keeps it inside at the third one; ``broken``: it cuts no more."""
 
     fingerprint = "whole"
 
@@ -51,11 +52,11 @@ class Chunker:
 
     def spans(self, text: str, media_type: str) -> Sequence[tuple[int, int]]:
         self.calls += 1
-        if self.broken:
-            raise DocumentError("the chunker is broken")
-        if self.blocks and self.calls == 2:
+        if self.blocks and self.calls == 3:
             self.entered.set()
             self.release.wait(10)
+        if self.broken:
+            raise DocumentError("the chunker is broken")
         return [(0, len(text))]
 
 
@@ -165,18 +166,17 @@ async def _failing(scene: Scene) -> None:
     """Failed, while a neighbour of the failed phase still has a call inside."""
     scene.chunker.blocks = True
     scene.embedder.close()
-    await scene.flow.start("kb", scene.folder)
-    assert await anyio.to_thread.run_sync(scene.chunker.entered.wait, 10)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(scene.flow.pause, "kb", "chunking")
-        await scene.until(lambda s: s.requested == "pause")
+    await scene.flow.start("kb", scene.folder, hold=["chunking"])
+    await scene.until(lambda s: s.status is JobStatus.PAUSED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(handoff, "READ_DOCUMENTS", 2)
+        await scene.flow.resume("kb")
+        assert await anyio.to_thread.run_sync(scene.chunker.entered.wait, 10)
+        with anyio.fail_after(10):
+            await scene.embedder.until_full()  # the first two, which are stored while it cuts the next
+        scene.chunker.broken = True
         scene.chunker.release.set()
-    with anyio.fail_after(10):
-        await scene.embedder.until_full()
-    await scene.until(lambda s: s.phase_details[1].status is PhaseStatus.PAUSED)
-    scene.chunker.broken = True
-    await scene.flow.resume("kb", "chunking")
-    await scene.until(lambda s: s.status is JobStatus.FAILED)
+        await scene.until(lambda s: s.status is JobStatus.FAILED)
     assert scene.embedder.inside
 
 
