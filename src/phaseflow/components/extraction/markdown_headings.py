@@ -42,6 +42,8 @@ _HTML_HEADING = re.compile(
     r"\s{0,8}(?:<(?:div|center|p|header)\b[^<>]{0,200}>\s{0,8}){0,2}<(h[1-6])\b[^<>]{0,500}>(.{1,2000}?)</\1\s*>",
     re.I | re.S,
 )
+_SIGN = re.compile(r"[<&\[\\*_`]")
+"""What a heading has that is more than its words."""
 _CODE_SPAN = re.compile(r"(`{1,5}[^`]{1,300}`{1,5})")
 _TAG = re.compile(r"</?[A-Za-z][\w-]{0,30}(?:\s[^<>]{0,500})?>|<!--[^<>]{0,500}-->")
 _ENTITY = re.compile(r"(?<!\\)&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
@@ -183,7 +185,10 @@ def _without_definitions(paragraph: str) -> str:
 
 
 def _plain(heading: str, text: str) -> str:
-    parts = _CODE_SPAN.split(heading[:_LONGEST])
+    heading = heading[:_LONGEST]
+    if _SIGN.search(heading) is None:
+        return " ".join(heading.split())
+    parts = _CODE_SPAN.split(heading)
     parts[::2] = [
         _ENTITY.sub(_unescaped, _TAG.sub("", part)) if "<" in part or "&" in part else part for part in parts[::2]
     ]
