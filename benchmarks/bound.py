@@ -10,8 +10,9 @@ states of each document and their counts, hand-over from phase to phase, many tr
 start of a job.
 
 Then, of the clock, where a job with a remote embedder (50 ms a batch of 64, 8 at once) is without a call: before the
-first one, between calls, and after the last answer; medians of five. Last, of processes, what starting takes: the
-libraries alone, an engine that opens an empty database and does nothing, a job that finds nothing changed.
+first one, between calls, and after the last answer; medians of five, in turn with a bare script that does the same work
+on texts and rows beside calls that only sleep (`bare_remote`). Last, of processes, what starting takes: the libraries
+alone, an engine that opens an empty database and does nothing, a job that finds nothing changed.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from contextlib import closing
 from pathlib import Path
 from statistics import median
 
+import bare_remote
 import ingest
 import processes
 from constant import Constant
@@ -101,11 +103,16 @@ async def remotely(folder: Path, database: Path, url: str) -> tuple[float, float
 
 def remote(place: Path, work: Path) -> None:
     """Where a job with a remote embedder is without a call."""
+    rounds, bare = [], []
     with ingest.embedding_server() as url:
-        rounds = [asyncio.run(remotely(place, work / f"remote{number}.db", url)) for number in range(ROUNDS)]
+        for number in range(ROUNDS):
+            bare.append(bare_remote.ingested(place, work / f"bare{number}.db"))
+            rounds.append(asyncio.run(remotely(place, work / f"remote{number}.db", url)))
     before, between, after, least = (median(column) for column in zip(*rounds, strict=True))
+    ratio = median(sum(ours[:3]) / theirs for ours, theirs in zip(rounds, bare, strict=True))
     print(f"\nremote: {before:.2f} s before the first call ({rounds[0][0]:.2f} in the first round, which imports)")
-    print(f"remote: {between:.2f} s to the last answer (calls alone {least:.2f} s), {after:.2f} s after it", flush=True)
+    print(f"remote: {between:.2f} s to the last answer (calls alone {least:.2f} s), {after:.2f} s after it")
+    print(f"remote: a bare script with threads {median(bare):.2f} s; phaseflow {ratio:.2f} × that", flush=True)
 
 
 def starting(place: Path, work: Path) -> None:
