@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PARTS = {"__main__", "constant", "once", "processes", "script", "search_peers"}
+PARTS = {"__main__", "bare_remote", "constant", "once", "processes", "script", "search_peers"}
 
 
 def main() -> None:
