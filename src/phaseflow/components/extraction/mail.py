@@ -79,10 +79,9 @@ class _Body:
             shown = shown and len(self.texts) == before
 
     def _add_leaf(self, part: "Part", kind: str, *, shown: bool) -> None:
-        name = part.file_name
         # The first text is the letter, even if a program gave it a name.
         is_file = part.is_attachment or bool(self.texts) or not _is_text(kind)
-        if name and is_file:
+        if is_file and (name := part.file_name):
             self.names.append(name)
         elif shown and _is_text(kind) and (text := _text(part, kind, self._raw)):
             # Several, for mail programs cut a text in two where a picture stands in it, and lists add a footer.
