@@ -84,7 +84,8 @@ async def test_files_of_any_other_folder_are_pushed_and_only_what_changed(here: 
     assert len((await service.flow.jobs("k")).items) == jobs + 1
     await service.flow.add("k", [{"uri": "mine.md", "text": "Of another sender."}])
     done = await command("--json")
-    assert (done.returncode, json.loads(done.stdout.splitlines()[-1])["status"]) == (0, "completed")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["status"] == "completed", done.stderr
     assert "mine.md" in await found(service)
 
 
