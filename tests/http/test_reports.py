@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from phaseflow.client import Client
 from phaseflow.domain.errors import JobConflict
 from phaseflow.domain.lease import Lease
 from phaseflow.domain.vocabulary import PHASES
@@ -106,6 +107,36 @@ async def test_a_hold_of_a_phase_outlives_its_start_until_it_is_obeyed(service: 
     assert (await _report(service, "embedding", "progress", items_processed=1))["requested"] == "pause"
     paused = await _report(service, "embedding", "pause")
     assert (paused["requested"], paused["phase_details"][2]["status"]) == (None, "paused")
+
+
+async def test_a_pause_of_one_phase_is_said_of_that_phase(service: Service) -> None:
+    await _create(service)
+    await _report(service, "loading", "start")
+    await _report(service, "embedding", "start")
+    asked = await _ask(service, "phases/embedding/pause")
+    assert (asked["requested"], asked["message"]) == ("pause", "Pausing while embedding: 0 chunks done")
+    await _report(service, "embedding", "pause")
+    asked = await _ask(service, "phases/embedding/resume")
+    assert (asked["requested"], asked["message"]) == ("resume", "Loading 0 documents; embedding is paused")
+
+
+async def test_a_hold_is_known_before_the_phase_starts(service: Service) -> None:
+    await _create(service)
+    async with Client(service.url) as client:
+        wanted = client.tracker.wanted
+        assert ((await _ask(service, "pause"))["requested"], await wanted("j")) == ("pause", "pause")
+        await _ask(service, "resume")
+        assert await wanted("j") == "resume"
+        await _report(service, "loading", "start")
+        await _ask(service, "pause")
+        ended = await _report(service, "loading", "complete")  # between two phases: nothing is left to pause
+        assert (ended["status"], ended["requested"], await wanted("j")) == ("paused", "pause", "pause")
+        await _ask(service, "resume")
+        assert (await _report(service, "chunking", "start"))["requested"] is None
+        await _ask(service, "phases/embedding/pause")
+        assert await wanted("j") is None  # it would not be begun next
+        await _report(service, "chunking", "complete")
+        assert await wanted("j") == "pause"
 
 
 async def test_a_hold_of_a_phase_that_is_taken_back_asks_for_nothing(service: Service) -> None:

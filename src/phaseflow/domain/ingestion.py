@@ -66,12 +66,28 @@ class IngestionState:
     def requested(self) -> Action | None:
         """PAUSE while a pause was asked for and a batch in hand is still being finished.
 
-        RESUME and RETRY while a program that runs elsewhere has yet to do so.
+        RESUME and RETRY while a program that runs elsewhere has yet to do so; PAUSE, too, while such a program has not
+        begun a phase that is held, and has nothing that it could pause.
         """
         if self.intent is not None and not self.managed:
             return Action(self.intent)
-        pausing = any(p.status is PhaseStatus.RUNNING and (p.held or self.held) for p in self.phases)
-        return Action.PAUSE if pausing and not self.get_overall_status().is_terminal else None
+        if self.get_overall_status().is_terminal or (self.lease is not None and self.lease.expired):
+            return None
+        if any(p.status is PhaseStatus.RUNNING and (p.held or self.held) for p in self.phases):
+            return Action.PAUSE
+        active = any(p.is_active() for p in self.phases)
+        return None if self.managed or active else self.requested_of(self.get_current_phase())
+
+    def requested_of(self, phase: JobPhase) -> Action | None:
+        """The same for one phase: what is asked of others is not asked of it. PAUSE of one that has not started asks a
+        program that runs elsewhere not to begin it yet."""
+        one = self[phase]
+        if self.intent is not None and not self.managed and phase in (self.intent_phases or PHASES):
+            return Action(self.intent)
+        held = one.held or (self.held and not self.is_held_by_interruption)
+        begins = one.status is PhaseStatus.NOT_STARTED and not self.managed
+        asked = held and (begins or one.status is PhaseStatus.RUNNING)
+        return Action.PAUSE if asked and not self.get_overall_status().is_terminal else None
 
     @property
     def is_held_somewhere(self) -> bool:

@@ -4,7 +4,7 @@ from phaseflow.domain.counting import counted, counted_of
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_START, PhaseState
 from phaseflow.domain.verbs import released
-from phaseflow.domain.vocabulary import Intent, JobPhase, JobStatus, PhaseStatus, WaitingOn
+from phaseflow.domain.vocabulary import Action, Intent, JobPhase, JobStatus, PhaseStatus, WaitingOn
 
 _DOING = {
     JobPhase.LOADING: "Loading",
@@ -169,7 +169,8 @@ def _running(state: IngestionState) -> str:
     moving = [p for p in running if phase_waiting_on(state, p) is None]
     phase = next(iter([*moving, *running]), state[state.get_current_phase()])
     doing = f"{_DOING[phase.name]} {_counted(phase)}" + (f": {phase.note}" if phase.note else "")
-    if state.requested:
+    if state.requested is Action.PAUSE:
+        phase = next((p for p in running if state.requested_of(p.name) is Action.PAUSE), phase)
         return f"Pausing while {_DOING[phase.name].lower()}: {_counted(phase)} done"
     reason = job_waiting_on(state)
     paused = _paused_phases(state)
