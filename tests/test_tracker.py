@@ -318,6 +318,15 @@ async def test_a_move_whose_caller_is_cancelled_during_the_commit_is_made_and_to
         assert [t.to_status for t in await log(tracker, 2)] == ["running", "running"]
 
 
+async def test_who_watches_a_job_sees_what_becomes_of_it_and_of_no_other(tracker: PhaseTracker) -> None:
+    await tracker.initialize_phases("other", "neighbour")
+    with tracker._hub.watching("job") as watch, fail_after(5):
+        await tracker.start_phase("job", "loading")
+        await tracker.start_phase("other", "loading")
+        await watch.until(lambda state: state.job_id == "job" and state[JobPhase.LOADING].status is PhaseStatus.RUNNING)
+    assert not tracker._hub._watches
+
+
 async def test_those_who_watch_are_told_before_anybody_acts_on_what_was_committed(tracker: PhaseTracker) -> None:
     hub, order = tracker._hub, list[str]()
     before = hub.feed.last_seq
