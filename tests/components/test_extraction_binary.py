@@ -577,3 +577,18 @@ class TestRtf:
 
     def test_binary_data_is_jumped_over(self) -> None:
         assert extract(rtf(r"a{\pict\bin5 }}}}}}b"), "a.rtf").text == "ab"
+
+
+def test_a_drawing_that_is_a_page_of_a_book_is_read() -> None:
+    drawing = '<svg xmlns="http://www.w3.org/2000/svg"><title>no</title><image href="a.png"/><text>drawn</text></svg>'
+    book = (
+        '<package><manifest><item id="a" href="a.svg" media-type="image/svg+xml"/><item id="b" href="b.svg" '
+        'media-type="image/svg+xml"/></manifest><spine><itemref idref="a"/></spine></package>'
+    )
+    members = {
+        "META-INF/container.xml": '<container><rootfile full-path="book.opf"/></container>',
+        "book.opf": book,
+        "a.svg": drawing,
+        "b.svg": drawing.replace("drawn", "a picture"),
+    }
+    assert extract(package(members), "a.epub").text == "drawn"

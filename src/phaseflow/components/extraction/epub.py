@@ -18,6 +18,8 @@ _MOST_OF_A_CHAPTER = 4 * html.MAX_CHARS
 """Bytes; a character takes at most four."""
 _MOST_SHEETS = 20
 _SHEET = "text/css"
+_DRAWING = "image/svg+xml"
+"""A page of its own where the order of reading has it; else a picture on a page."""
 _PAGES = ("application/xhtml+xml", "text/html", "text/x-oeb1-document", "application/x-dtbook+xml")
 
 
@@ -112,6 +114,7 @@ class _Book:
 
     title: list[str] = field(default_factory=list)
     _pages: dict[str, str] = field(default_factory=dict)
+    _drawings: dict[str, str] = field(default_factory=dict)
     _sheets: list[str] = field(default_factory=list)
     _order: list[str] = field(default_factory=list)
     _in_title: bool = False
@@ -122,6 +125,8 @@ class _Book:
         elif name == "item" and attributes.get("media-type", _PAGES[0]) in _PAGES:
             if "nav" not in attributes.get("properties", "").split():
                 self._pages[attributes.get("id", "")] = attributes.get("href", "")
+        elif name == "item" and attributes.get("media-type") == _DRAWING:
+            self._drawings[attributes.get("id", "")] = attributes.get("href", "")
         elif name == "item" and attributes.get("media-type") == _SHEET:
             self._sheets.append(attributes.get("href", ""))
         elif name == "itemref":
@@ -144,5 +149,6 @@ class _Book:
         return [resolved(folder, each) for each in self._sheets]
 
     def chapters(self, folder: str) -> list[str]:
-        ids = [each for each in self._order if each in self._pages] or list(self._pages)
-        return list(dict.fromkeys(resolved(folder, self._pages[each]) for each in ids))
+        pages = self._drawings | self._pages
+        ids = [each for each in self._order if each in pages] or list(self._pages)
+        return list(dict.fromkeys(resolved(folder, pages[each]) for each in ids))
