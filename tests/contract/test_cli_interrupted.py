@@ -42,8 +42,15 @@ def test_one_signal_pauses_durably_and_the_same_command_goes_on(
     assert max(Counter(server.texts).values()) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("json", [("--json",), ()])
+@pytest.mark.parametrize(
+    ("number", "json"),
+    [
+        (signal.SIGINT, ("--json",)),
+        (signal.SIGTERM, ()),
+        pytest.param(signal.SIGINT, (), marks=pytest.mark.thorough),
+        pytest.param(signal.SIGTERM, ("--json",), marks=pytest.mark.thorough),
+    ],
+)
 def test_a_call_that_hangs_is_abandoned_and_the_same_command_goes_on(
     shell: Shell, server: EmbeddingServer, number: signal.Signals, json: tuple[str, ...]
 ) -> None:
