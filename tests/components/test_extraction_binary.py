@@ -579,6 +579,19 @@ class TestRtf:
         assert extract(rtf(r"a{\pict\bin5 }}}}}}b"), "a.rtf").text == "ab"
 
 
+def test_what_stands_for_a_picture_in_the_order_of_a_book_is_read() -> None:
+    items = {"a": 'media-type="image/png" fallback="b"', "b": 'media-type="x/y" fallback="c"', "c": "", "d": ""}
+    items |= {"e": 'media-type="image/png" fallback="e"'}
+    listed = "".join(f'<item id="{name}" href="{name}.xhtml" {said}/>' for name, said in items.items())
+    order = "".join(f'<itemref idref="{name}"/>' for name in "ade")
+    members: dict[str, str | bytes] = {
+        "META-INF/container.xml": '<container><rootfile full-path="book.opf"/></container>',
+        "book.opf": f"<package><manifest>{listed}</manifest><spine>{order}</spine></package>",
+        **{f"{name}.xhtml": f"<html><body><p>{name}</p></body></html>" for name in items},
+    }
+    assert extract(package(members), "a.epub").text == "c\n\nd"
+
+
 def test_a_drawing_that_is_a_page_of_a_book_is_read() -> None:
     drawing = '<svg xmlns="http://www.w3.org/2000/svg"><title>no</title><image href="a.png"/><text>drawn</text></svg>'
     book = (

@@ -17,6 +17,7 @@ from phaseflow.domain.errors import DocumentError
 _MOST_OF_A_CHAPTER = 4 * html.MAX_CHARS
 """Bytes; a character takes at most four."""
 _MOST_SHEETS = 20
+_MOST_FALLBACKS = 10
 _SHEET = "text/css"
 _DRAWING = "image/svg+xml"
 """A page of its own where the order of reading has it; else a picture on a page."""
@@ -115,6 +116,8 @@ class _Book:
     title: list[str] = field(default_factory=list)
     _pages: dict[str, str] = field(default_factory=dict)
     _drawings: dict[str, str] = field(default_factory=dict)
+    _fallbacks: dict[str, str] = field(default_factory=dict)
+    """What stands for an item that a reader may not be able to show, as a picture in the order of reading."""
     _sheets: list[str] = field(default_factory=list)
     _order: list[str] = field(default_factory=list)
     _in_title: bool = False
@@ -122,15 +125,26 @@ class _Book:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if name == "title" and not self.title:
             self._in_title = True
-        elif name == "item" and attributes.get("media-type", _PAGES[0]) in _PAGES:
-            if "nav" not in attributes.get("properties", "").split():
-                self._pages[attributes.get("id", "")] = attributes.get("href", "")
-        elif name == "item" and attributes.get("media-type") == _DRAWING:
-            self._drawings[attributes.get("id", "")] = attributes.get("href", "")
-        elif name == "item" and attributes.get("media-type") == _SHEET:
-            self._sheets.append(attributes.get("href", ""))
+        elif name == "item":
+            self._take_item(attributes)
         elif name == "itemref":
             self._order.append(attributes.get("idref", ""))
+
+    def _take_item(self, attributes: dict[str, str]) -> None:
+        item, place, kind = (
+            attributes.get("id", ""),
+            attributes.get("href", ""),
+            attributes.get("media-type", _PAGES[0]),
+        )
+        if kind in _PAGES:
+            if "nav" not in attributes.get("properties", "").split():
+                self._pages[item] = place
+        elif kind == _DRAWING:
+            self._drawings[item] = place
+        elif kind == _SHEET:
+            self._sheets.append(place)
+        if fallback := attributes.get("fallback"):
+            self._fallbacks[item] = fallback
 
     def end(self, name: str) -> None:
         if name == "title":
@@ -139,6 +153,14 @@ class _Book:
     def data(self, text: str) -> None:
         if self._in_title:
             self.title.append(text)
+
+    def _readable(self, item: str) -> str:
+        """Return an item, or the first of those that stand for it that is a page."""
+        for _ in range(_MOST_FALLBACKS):
+            if item in self._pages or item not in self._fallbacks:
+                break
+            item = self._fallbacks[item]
+        return item
 
     @property
     def length(self) -> int:
@@ -150,5 +172,5 @@ class _Book:
 
     def chapters(self, folder: str) -> list[str]:
         pages = self._drawings | self._pages
-        ids = [each for each in self._order if each in pages] or list(self._pages)
+        ids = [each for each in map(self._readable, self._order) if each in pages] or list(self._pages)
         return list(dict.fromkeys(resolved(folder, pages[each]) for each in ids))
