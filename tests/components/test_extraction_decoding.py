@@ -204,3 +204,37 @@ def test_bytes_that_fit_their_sample_but_not_to_the_end_are_an_error() -> None:
     with pytest.raises(DocumentError, match="save it as UTF-8") as caught:
         extract(data, "a.txt")
     assert caught.value.code == "decode_error"
+
+
+@pytest.mark.parametrize(
+    "charset", ["iso-8859-1", "windows-1252", "iso-8859-15", "koi8-r", "windows-1251", "us-ascii", "gbk", "shift_jis"]
+)
+def test_a_wrong_declaration_of_utf8_is_ignored(charset: str) -> None:
+    for words in ("Grüße", "für", "Привет, мир", "知识库是一个可搜索的集合"):
+        if len(words) < 9 and charset in {"gbk", "shift_jis"}:
+            continue  # two signs of these may be one of UTF-8 by chance
+        for name, page in (
+            ("a.html", f'<meta charset="{charset}"><p>{words}</p>'),
+            ("b.html", f'<meta http-equiv="Content-Type" content="text/html; charset={charset}"><p>{words}</p>'),
+            ("a.xml", f'<?xml version="1.0" encoding="{charset}"?><a>{words}</a>'),
+        ):
+            assert words in extract(page.encode(), name).text
+
+
+@pytest.mark.parametrize(("text", "encoding"), [("联通 网络", "gbk"), ("Ça va, été", "cp1252"), ("Привет", "koi8-r")])
+def test_a_right_declaration_is_believed(text: str, encoding: str) -> None:
+    assert text in extract(f'<meta charset="{encoding}"><p>{text}</p>'.encode(encoding), "a.html").text
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ("Die Straße".encode() + b"\xff Ende.", "Die Straße\ufffd Ende."),
+        ("Die Straße schö".encode()[:-1], "Die Straße sch\ufffd"),
+        (b"one\0two\0three four five six seven", "onetwothree four five six seven"),
+        (b"one two\0 three \0four five", "one two three four five"),
+        ("Grüße\0 aus Köln\0 und überall".encode(), "Grüße aus Köln und überall"),
+    ],
+)
+def test_short_texts_with_damage_are_utf8(data: bytes, text: str) -> None:
+    assert extract(data, "a.txt").text == text

@@ -12,7 +12,8 @@ from phaseflow.components.extraction.markdown_headings import first_heading
 from phaseflow.domain.errors import DocumentError
 from tests.components.binary_fixtures import ODF, docx, epub, odt, package, paragraph
 
-PICTURE = b64encode(bytes(range(256)) * 3).decode()
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 3
+PICTURE = b64encode(PNG).decode()
 MAIL = "From a@b Mon Mar 11 09:00:00 2024\nFrom: Ann <a@b>\nSubject: {}\n\n{}\n\n"
 
 
@@ -190,6 +191,19 @@ def test_pictures_that_stand_as_letters_are_no_text(name: str, scheme: str) -> N
     assert text == f"before ![word]({scheme.removesuffix(';base64,')}) after"
 
 
+def test_only_a_sender_and_a_date_begin_a_mail() -> None:
+    said = "From the start it was so:\nResult: BETA\n\nFrom then on:\nNote: DELTA\n\nFrom a@b came GAMMA"
+    dates = (
+        "Thu Jan  1 00:00:00 2024",
+        "Mon Mar 11 09:00 2024",
+        "Mon Mar 11 09:00:00 +0100 2024",
+        "Mon, 11 Mar 2024 09:00:00",
+    )
+    mails = "".join(f"From MAILER DAEMON {date}\nSubject: S\n\n{said}\n\n" for date in dates)
+    text = extract(mails.encode(), "a.mbox").text
+    assert text.count("Subject: S") == text.count(said) == len(dates)
+
+
 def test_blocks_of_base64_are_no_text_and_words_are() -> None:
     rows = "\n".join(PICTURE[place : place + 76] for place in range(0, len(PICTURE), 76))
     assert without_blobs(f"a\n\n{rows}\n\nb") == "a\n\n\n\nb"
@@ -197,6 +211,42 @@ def test_blocks_of_base64_are_no_text_and_words_are() -> None:
     assert without_blobs(f'"{rows}"').count("\n") < 3
     for words in ("ACGT" * 200, "a" * 1000, "/usr/lib/x" * 100, "9" * 500, "=" * 400, "0123456789abcdef" * 40):
         assert without_blobs(words) == words
+
+
+HASHES = [sha512(bytes([number])).digest() for number in range(200)]
+IDENTIFIERS = {
+    "sha256": "\n".join(each[:32].hex() for each in HASHES),
+    "sha256, the last shorter": "\n".join([*(each[:32].hex() for each in HASHES), "0" * 40]),
+    "sha512": ", ".join(each.hex() for each in HASHES),
+    "tokens of 48 bytes": "\n".join(b64encode(each[:48]).decode() for each in HASHES),
+    "a key": f"ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB{b64encode(b''.join(HASHES[:8])).decode()} me@host",
+    "a token in an address": f"https://example.org/login?request={b64encode(b''.join(HASHES[:20])).decode()}&x=1",
+}
+
+
+@pytest.mark.parametrize("kind", IDENTIFIERS)
+@pytest.mark.parametrize(
+    "wrapped", ["a.txt {}\n", "a.csv name\n{}\n", "a.md # Blocked\n\n{}\n", "a.html <pre>{}</pre>"]
+)
+def test_identifiers_are_no_files_however_many_there_are(kind: str, wrapped: str) -> None:
+    name, _, wrapped = wrapped.partition(" ")
+    found = extract(wrapped.format(IDENTIFIERS[kind].replace("&", "&amp;")).encode(), name)
+    words = [word for line in IDENTIFIERS[kind].split("\n") for word in line.split(", ")]
+    assert [
+        word for word in words if word.replace("&", "") not in found.text.replace("&amp;", "").replace("&", "")
+    ] == []
+    assert "left_out_characters" not in found.metadata
+
+
+def test_what_is_left_out_is_told() -> None:
+    noise = b"".join(HASHES)
+    mime = b64encode(noise).decode()
+    rows = [mime[place : place + 76] for place in range(0, len(mime), 76)]
+    pem = [mime[:1000][place : place + 64] for place in range(0, 1000, 64)]
+    for blob in ("\n".join(rows), "\n".join(pem), mime, noise.hex(), PICTURE):
+        found = extract(f"first\n\n{blob}\n\nlast\n".encode(), "a.md")
+        assert "last" in found.text
+        assert found.metadata["left_out_characters"] >= len(blob) > len(found.text)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +263,7 @@ def test_blocks_of_base64_are_no_text_and_words_are() -> None:
 )
 def test_blocks_of_base64_and_hex_are_no_text_in_any_format(name: str, wrapped: str) -> None:
     rows = [PICTURE[place : place + 64] for place in range(0, len(PICTURE), 64)]
-    blobs = [PICTURE, sha512(b"").hexdigest() + sha512(b"1").hexdigest(), PICTURE.translate(str.maketrans("+/", "-_"))]
+    blobs = [PICTURE, PNG.hex(), PICTURE.translate(str.maketrans("+/", "-_"))]
     blobs += {"a.txt": ["\n".join(rows)], "a.html": ["\n".join(rows)], "a.json": ["\\n".join(rows)]}.get(name, [])
     for blob in blobs:
         text = extract(wrapped.format(blob).encode(), name).text

@@ -1,7 +1,8 @@
 """Pictures and other files that stand in a text as letters, and nobody reads: ``data:`` addresses, base64 and hex."""
 
 import re
-from collections.abc import Iterator
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
 
 _SHORTEST = 64
 _WINDOW = 120
@@ -25,6 +26,21 @@ _UUENCODED = re.compile(r"(?m)^(begin [0-7]{3,4} [^\n]{1,200}\n)(?:[ -`]{1,61}\n
 """Files as programs wrote them into letters before there was MIME; their names stay."""
 _INSIDE = re.compile(r"[A-Za-z0-9+/=_\\\n-]+")
 _HEX = re.compile(r"[0-9a-f\s]+|[0-9A-F\s]+")
+_LINE_END = re.compile(r"\n|\\r\\n|\\n")
+_URL_SAFE = str.maketrans("-_", "+/")
+_PRINTABLE = re.compile(rb"[\t\n\r -~]+")
+"""A text inside a text: four rows of identifiers do not become one by chance."""
+_MIME_WIDTH = 76
+_BEYOND_IDENTIFIERS = 4096
+"""Characters without a break: tokens and keys have at most some thousand."""
+_SIGNATURES = (
+    b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"\0\0\1\0", b"<svg", b"<?xml", b"%PDF-",
+    b"%!PS", b"{\\rtf", b"PK\3\4", b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"\x78\x9c", b"\x78\xda",
+    b"\xd0\xcf\x11\xe0", b"wOFF", b"wOF2", b"OTTO", b"\0\1\0\0", b"OggS", b"ID3", b"fLaC", b"\x1aE\xdf\xa3",
+    b"\x7fELF", b"MZ\x90\0", b"SQLite format 3", b"\x30\x82", b"\x30\x81", b"\x30\x77\2\1", b"openssh-key-v1\0",
+    b"\x93NUMPY",
+)  # fmt: skip
+"""Pictures, documents, archives, fonts, sound, films, programs, certificates and keys."""
 _KINDS = (re.compile("[A-Z]"), re.compile("[a-z]"), re.compile("[0-9]"))
 
 
@@ -42,7 +58,11 @@ def _without_data(text: str) -> str:
 
 
 def without_blobs(text: str) -> str:
-    """Return a text without the content of ``data:`` addresses, and without blocks of base64."""
+    """Return a text without the content of ``data:`` addresses, and without blocks of base64 and hex that are files.
+
+    Identifiers stay, such as hashes, tokens and keys, alone or in lists: a block is a file if it begins as one, is cut
+    into rows as encoders cut, or is far longer than any identifier.
+    """
     text = _without_data(text)
     if "begin " in text:
         text = _UUENCODED.sub(r"\1", text)
@@ -71,10 +91,37 @@ def _long_runs(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _unless_words(run: re.Match[str]) -> str:
-    """Keep rows of letters that are no base64, which has capitals, small letters and digits in any piece, nor hex,
-    which has all 16 digits about as often."""
-    letters = run[0][:2000]
-    if _HEX.fullmatch(letters):
-        often = [letters.lower().count(digit) for digit in "0123456789abcdef"]
-        return "" if min(often) > len(letters) // 100 and letters[:64] not in letters[64:] else run[0]
-    return "" if all(len(kind.findall(letters)) > len(letters) // 50 for kind in _KINDS) else run[0]
+    """Keep what is no file: words, identifiers and lists of these, however many there are."""
+    rows = _LINE_END.split(run[0].rstrip("\n"))
+    letters = "".join(rows)
+    sample = letters[:2000]
+    is_unbroken = len(rows) == 1 and len(letters) >= _BEYOND_IDENTIFIERS
+    if _HEX.fullmatch(sample):
+        often = [sample.lower().count(digit) for digit in "0123456789abcdef"]
+        is_mixed = min(often) > len(sample) // 100 and sample[:64] not in sample[64:]
+        is_file = _begins_file(bytes.fromhex(sample[:64])) or (is_unbroken and is_mixed)
+    else:
+        is_mixed = all(len(kind.findall(sample)) > len(sample) // 50 for kind in _KINDS)
+        head = b64decode(sample[:64].translate(_URL_SAFE))
+        is_file = is_mixed and (
+            _begins_file(head)
+            or is_unbroken
+            or (len(rows) > 1 and (_PRINTABLE.fullmatch(head) is not None or _is_wrapped(rows)))
+        )
+    return "" if is_file else run[0]
+
+
+def _begins_file(head: bytes) -> bool:
+    return head.startswith(_SIGNATURES) or head[4:8] == b"ftyp"
+
+
+def _is_wrapped(rows: Sequence[str]) -> bool:
+    """Whether rows are one thing, cut as encoders cut: a list of equally long identifiers has no shorter row at its
+    end, and none of the 76 letters of MIME."""
+    *whole, last = rows
+    width = len(whole[0])
+    return (
+        width % 4 == 0
+        and all(len(row) == width for row in whole)
+        and (width == _MIME_WIDTH or (len(last) < width and len(last) % 4 == 0))
+    )

@@ -21,12 +21,23 @@ _FAR = 65_536
 _CONTROL = bytes(set(range(1, 32)) - set(b"\t\n\r\f\x0b\x08\x1b"))
 _REPLACEMENT = "\ufffd"
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+_THREE_BYTES = re.compile("[\u0800-\uffff]")
+_PLAINLY = 8
+"""Characters of two bytes of UTF-8, or half as many of three, that are no six or more of another encoding by chance."""
+_OF_SEVEN_BITS = ("iso2022", "hz", "utf-7")
+_OF_TWO_BYTES = frozenset(
+    ("gb18030", "big5hkscs", "cp949", "cp932", "euc_jp", "euc_jis_2004", "shift_jis_2004", "johab")
+)
 _DOUBTFUL_SHARE = 0.3
 """Of the characters beyond ASCII: more damage than this, and a declared charset is in doubt."""
 _VALID_FOR_EACH_BROKEN = 2
 """Characters of UTF-8: in other encodings most bytes beyond ASCII break it, in Chinese ones nine of ten."""
+_LETTERS_FOR_EACH_SIGN = 5
 _SHORTEST = 16
 """Bytes below which a NUL among them is no slip."""
+_LETTERS_FOR_EACH_NUL = 12
+_FEW = 4
+"""NULs in a short text."""
 
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS = (
@@ -60,6 +71,8 @@ def _decoded(raw: Raw, declaration: _Declaration | None) -> str:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace")
     usable = _usable(raw, declaration, HEAD)
+    if usable and not data.isascii() and (text := _plainly_utf8(data, usable[0])) is not None:
+        return text
     for codec in usable:
         if (text := _decoded_as(data, codec)) is not None:
             return text
@@ -83,6 +96,18 @@ def _usable(raw: Raw, declaration: _Declaration | None, head: int) -> list[str]:
     # A declaration that could be read as bytes is not UTF-16: whoever writes that means Unicode (WHATWG).
     both = (codec_of(raw.charset), "utf-8" if inside and is_wide(inside) else inside)
     return [codec for codec in dict.fromkeys(both) if codec and not is_wide(codec)]
+
+
+def _plainly_utf8(data: bytes, codec: str) -> str | None:
+    """Return the text of bytes that are valid UTF-8 beyond ASCII, whatever is declared: they are none by chance, but
+    for a few characters of encodings that have two bytes for each."""
+    if codec == "utf-8" or codec.startswith(_OF_SEVEN_BITS):
+        return None
+    text = _decoded_as(data, "utf-8")
+    if text is None or codec not in _OF_TWO_BYTES:
+        return text
+    beyond_ascii = sum(map(len, _BEYOND_ASCII.findall(text)))
+    return text if beyond_ascii + len(_THREE_BYTES.findall(text)) >= _PLAINLY else None
 
 
 def declared(data: bytes, label: str | None) -> str | None:
@@ -133,10 +158,10 @@ def _damaged(data: bytes, codecs_declared: Sequence[str]) -> str | None:
 
 
 def _has_few_nuls(data: bytes) -> bool:
-    """One NUL in a hundred bytes and no other control character: a slip of whoever wrote the text, no binary format."""
+    """Few NULs and no other control character: a slip of whoever wrote the text, no binary format."""
     return (
         len(data) >= _SHORTEST
-        and data.count(0) <= 1 + len(data) // 100
+        and data.count(0) <= max(1 + len(data) // 100, min(len(data) // _LETTERS_FOR_EACH_NUL, _FEW))
         and len(data) == len(data.translate(None, _CONTROL))
     )
 
@@ -185,7 +210,10 @@ def _is_damaged_utf8(sample: bytes) -> bool:
     text = sample.decode("utf-8", "replace")
     broken = text.count(_REPLACEMENT)
     valid = len(text) - len(_BEYOND_ASCII.sub("", text)) - broken
-    return valid >= max(_VALID_FOR_EACH_BROKEN * broken, 1)
+    if valid >= max(_VALID_FOR_EACH_BROKEN * broken, 1):
+        return True
+    # In a line or two of Latin letters, no encoding of one byte has two signs in a row that are valid.
+    return valid >= broken == 1 and (valid + broken) * _LETTERS_FOR_EACH_SIGN <= len(text)
 
 
 def _not_text(name: str) -> DocumentError:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from unicodedata import normalize
 
-from phaseflow.components.extraction.blobs import without_blobs
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.plain import MEDIA_TYPE
 from phaseflow.components.extraction.types import Extracted, Raw
@@ -101,7 +100,7 @@ def extract_latex(raw: Raw) -> Extracted:
 def _extracted(
     raw: Raw, said: Callable[[str], dict[str, str]], headings: Callable[[str], Iterator[tuple[int, str]]]
 ) -> Extracted:
-    text = without_blobs(text_of(raw))
+    text = text_of(raw)
     parts = [part for part, _ in zip(headings(text), range(_MOST_PARTS), strict=False)]
     found = said(text[:_HEAD])
     title = found.pop("title", "") or (parts[0][1] if parts else "") or raw.base_name

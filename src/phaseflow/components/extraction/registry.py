@@ -17,6 +17,8 @@ LARGE = 256 * 1024
 expression, holds the interpreter lock until it is done, and with it the whole service."""
 UNREADABLE = "unreadable_share"
 """The key under which metadata says which share of the characters, from 0 to 1, could not be read (U+FFFD)."""
+LEFT_OUT = "left_out_characters"
+"""The key under which it says how many characters were files that stood in the text as letters."""
 
 
 # Signatures that no text begins with, for files whose extension says nothing.
@@ -85,6 +87,8 @@ def extract(
     if (clean := without_blobs(text)) is not text:
         text, parts = _without_blobs_in_parts(text, parts) if parts else (clean, parts)
     said: Mapping[str, object] = found.metadata
+    if shorter := len(found.text) - len(text):
+        said = {**said, LEFT_OUT: shorter}
     if damaged := text.count("\ufffd"):
         said = {**said, UNREADABLE: max(round(damaged / len(text), 6), 1e-6)}
     own_type = _own_type(named, extension, declared)

@@ -2,7 +2,6 @@
 
 import re
 
-from phaseflow.components.extraction.blobs import without_blobs
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.types import Extracted, Raw
 
@@ -14,7 +13,7 @@ _SECTION = re.compile(r"^(?P<title>[^\s.][^\n]*)\n(?P<row>([=\-`:'\"~^_*+#<>])\3
 
 def extract(raw: Raw) -> Extracted:
     """Return the source as it is. Title: the first section's, else the name of the file."""
-    text = without_blobs(text_of(raw))
+    text = text_of(raw)
     return Extracted(text, _title(text) or raw.base_name, _MEDIA_TYPE)
 
 

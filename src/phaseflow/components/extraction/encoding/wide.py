@@ -6,6 +6,7 @@ import unicodedata
 _SAMPLE = 32_768
 _SHORTEST = 8
 """Characters below which bytes are not taken for UTF-16 unless half of them are NUL: a few make sense by chance."""
+_ASCII = b"\0\t\n\f\r" + bytes(range(0x20, 0x7F))
 _CJK = re.compile("[\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uff00-\uffef]*|[\u3000-\u3020\uac00-\ud7a3\uff00-\uff1f]*")
 _KOREAN = re.compile("[\t\n\r\x20-\x7e\u3000-\u3020\uac00-\ud7a3\uff00-\uff1f]*")
 
@@ -36,6 +37,8 @@ def _fitting(data: bytes) -> list[str]:
         return ["utf-16-le"]
     if even > half * 0.4 and odd < half * 0.02:
         return ["utf-16-be"]
+    if b"\0" in data and not data.translate(None, _ASCII):
+        return []  # letters of ASCII with a NUL here and there are signs of Chinese in pairs, by chance
     return ["utf-16-le", "utf-16-be"] if half >= _SHORTEST and len(data) % 2 == 0 else []
 
 
