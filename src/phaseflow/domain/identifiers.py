@@ -25,6 +25,8 @@ _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Control characters, halves of surrogate pairs, separators of lines and paragraphs."""
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """They can make ``exe.md`` out of ``dm.exe`` for the eye."""
+_WITHOUT_WIDTH = frozenset("\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff")
+"""Two names that differ by these alone look the same."""
 
 
 def hides_something(name: str) -> bool:
@@ -32,7 +34,11 @@ def hides_something(name: str) -> bool:
 
     Joiners (Persian, Indic, emoji) and wide blanks are parts of names.
     """
-    return any(unicodedata.category(letter) in _UNSEEN or letter in _TURNING for letter in name)
+    if name.isascii():
+        return not name.isprintable()
+    return any(
+        letter in _TURNING or letter in _WITHOUT_WIDTH or unicodedata.category(letter) in _UNSEEN for letter in name
+    )
 
 
 def check_kb_id(kb_id: str) -> str:

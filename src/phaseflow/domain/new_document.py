@@ -29,7 +29,7 @@ BUILT_IN: Final = ("uri", "source", "title", "media_type", "size", "modified_at"
 def check_metadata(metadata: Mapping[str, Any], field: str = "metadata") -> dict[str, _MetadataValue]:
     """Metadata as it can be kept. Raises InvalidRequest, naming the field."""
     if not isinstance(metadata, Mapping):
-        raise InvalidRequest(field, f"must be an object of names and values, not {type(metadata).__name__}")
+        raise InvalidRequest(field, "must be an object of names and values")
     if len(metadata) > _MOST_KEYS:
         raise InvalidRequest(field, f"has {len(metadata)} names; at most {_MOST_KEYS} are kept")
     for key, value in metadata.items():
@@ -39,6 +39,8 @@ def check_metadata(metadata: Mapping[str, Any], field: str = "metadata") -> dict
             is_number = isinstance(value, int | float)
             kinds = "a number of 64 bits" if is_number else "a string, a number, a boolean, or a list of strings"
             raise InvalidRequest(f"{field}.{key}", f"must be {kinds}")
+        if any("\0" in each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)):
+            raise InvalidRequest(f"{field}.{key}", "holds U+0000, which no text has; leave it out")
     kept = dict(metadata)
     try:
         size = len(json.dumps(kept, ensure_ascii=False).encode())
@@ -61,6 +63,8 @@ def as_metadata(field: str, text: str | bytes) -> dict[str, _MetadataValue]:
 def _fault_of_key(key: object) -> str | None:
     if not isinstance(key, str) or not key.strip() or len(key) > _LONGEST_KEY:
         return f"the name {key!r:.100} must be a string of 1 to {_LONGEST_KEY} characters"
+    if "\0" in key:
+        return f"the name {key!r:.100} holds U+0000, which no text has; leave it out"
     return f"{key!r} is a field of every document; choose another name" if key in BUILT_IN else None
 
 

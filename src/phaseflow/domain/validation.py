@@ -18,7 +18,11 @@ _TAGS: Final = frozenset(
     {"folder", "web", "upload", "fsspec", "git", "static", "openai", "named", "embedded", "postgres"}
 )
 """Of the variants of sources and embedders: they stand in a place although nobody wrote them there."""
-_KINDS_OF_VALUE: Final = ("constrained-", "list[", "[key]")
+_KINDS_OF_VALUE: Final = (
+    "constrained-", "function-", "list[", "set[", "frozenset[", "tuple[", "dict[", "nullable[", "union[",
+    "tagged-union[", "literal[", "chain[", "lax-or-strict[", "json-or-python[", "is-instance[", "[key]",
+)  # fmt: skip
+"""How pydantic begins the name of a kind of value, or of a check, in a place."""
 _MEMBERS: Final = frozenset({"str", "bool", "int", "float", "dict"})
 """How pydantic calls a member of a union, or a key, in a place."""
 _KINDS: Final = frozenset(get_args(core_schema.ErrorType))
