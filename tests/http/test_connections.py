@@ -73,6 +73,51 @@ async def test_a_head_that_drips_is_not_waited_for(impatient: Service) -> None:
         tasks.cancel_scope.cancel()
 
 
+LINES = b"X-A: " + b"a" * 30_000 + b"\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n", LINES),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n", b"X-A: a\r\n" * 1000),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX-A: ", b"a" * 30_000),
+        (b"GET /", b"a" * 30_000),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"a", b"a" * 30_000),
+        (CHUNKED, LINES),
+        (CHUNKED + b"X-A: ", b"a" * 30_000),
+    ],
+    ids=["fields", "many fields", "a line", "an address", "a name", "trailers", "a trailer"],
+)
+async def test_a_head_is_taken_up_to_a_size(tmp_path: Path, begin: bytes, more: bytes) -> None:
+    sent, most = 0, 8_000_000  # sockets hold up to some megabytes that the service has not read
+    async with serving(PhaseFlow(tmp_path / "kb.db")) as service, await _connected(service.url) as connection:
+        await connection.send(begin)
+        with anyio.fail_after(10), pytest.raises(anyio.BrokenResourceError):
+            while sent < 4 * most:
+                await connection.send(more)
+                sent += len(more)
+                await anyio.lowlevel.checkpoint()
+        assert sent < most
+        large = {"cookie": "a" * 40_000}
+        assert (await service.http.get("/healthz", headers=large)).status_code == 200
+
+
+async def test_a_head_that_is_too_large_is_answered_so_and_a_body_is_not_taken_for_one(impatient: Service) -> None:
+    small = Limits().head_bytes
+    found = await impatient.http.get("/healthz", headers={"cookie": "a" * small})
+    assert (found.status_code, found.text) == (431, "the head of the request is too large")
+    body = b'{"source": "' + b"a" * 4 * small + b'"}'
+    for content in (body, _in_pieces(body)):
+        assert (await impatient.http.put("/api/ingestion/kb/waf", content=content)).status_code == 422
+
+
+async def _in_pieces(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), 7000):
+        yield body[start : start + 7000]
+
+
 async def test_the_head_of_a_second_request_is_waited_for_no_longer(impatient: Service) -> None:
     async with await _connected(impatient.url) as connection:
         await connection.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + HALF)

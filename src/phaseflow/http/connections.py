@@ -1,8 +1,8 @@
 """The connections of ``phaseflow serve``: how many there may be, and how long one may take for what it owes.
 
-uvicorn bounds neither the time for a request's head nor the number of connections. What is taken of it beyond its
-documented interface stands here only: the protocol that it would choose, with ``cycle``, ``transport`` and
-``on_response_complete``.
+uvicorn bounds neither the time and the size of a request's head nor the number of connections. What is taken of it
+beyond its documented interface stands here only: the protocol that it would choose, with ``cycle``, ``transport``,
+``on_response_complete``, ``send_400_response`` and the callbacks of httptools.
 """
 
 import asyncio
@@ -25,6 +25,13 @@ ACCEPTS = 16
 _TOLD_AGAIN_S = 60.0
 LOCAL_RESERVE = 16
 """Places that clients of this machine have above the limit: health checks and the operator get through."""
+_MOST_FIELDS = 200
+"""Headers of a request: a browser behind two proxies sends fewer than 50."""
+_TOO_LARGE = b"the head of the request is too large"
+_431 = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%b" % (len(_TOO_LARGE), _TOO_LARGE)
+)
 _BASE: Any = AutoHTTPProtocol
 _OUT_OF_DESCRIPTORS = "socket.accept() out of system resource"
 
@@ -91,6 +98,10 @@ def protocol_for(limits: Limits) -> type[asyncio.Protocol]:
         _head: asyncio.TimerHandle | None = None
         _send: asyncio.TimerHandle | None = None
         _address = ""
+        _head_bytes = 0
+        _fields = 0
+        _unparsed_bytes = 0
+        """What has come since the parser last had anything to say: it keeps a line until it is whole."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
@@ -108,10 +119,37 @@ def protocol_for(limits: Limits) -> type[asyncio.Protocol]:
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
+            before = self._unparsed_bytes = self._unparsed_bytes + len(data)
             super().data_received(data)
+            if self._unparsed_bytes == before > limits.head_bytes and not self.transport.is_closing():
+                self._refuse_head()
             if self._is_answering:
                 self._disarm()
                 connections.work(self)
+
+        def on_message_begin(self) -> None:
+            self._head_bytes = self._fields = self._unparsed_bytes = 0
+            super().on_message_begin()
+
+        def on_url(self, url: bytes) -> None:
+            self._count(len(url))
+            super().on_url(url)
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            """Also of what stands behind a body in chunks."""
+            self._fields += 1
+            self._count(len(name) + len(value))
+            super().on_header(name, value)
+
+        def on_body(self, body: bytes) -> None:
+            self._unparsed_bytes = 0
+            super().on_body(body)
+
+        def send_400_response(self, msg: str) -> None:
+            if self._is_too_large:
+                self._refuse_head()
+            else:
+                super().send_400_response(msg)
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
@@ -128,6 +166,23 @@ def protocol_for(limits: Limits) -> type[asyncio.Protocol]:
                 self._send.cancel()
                 self._send = None
             super().resume_writing()
+
+        def _count(self, size: int) -> None:
+            self._unparsed_bytes = 0
+            self._head_bytes += size
+            if self._is_too_large:
+                raise ValueError(_TOO_LARGE.decode())  # ends the parser, which has the request refused
+
+        @property
+        def _is_too_large(self) -> bool:
+            return self._head_bytes > limits.head_bytes or self._fields > _MOST_FIELDS
+
+        def _refuse_head(self) -> None:
+            if self._is_answering:
+                self.transport.abort()  # nothing may stand in the middle of an answer
+            else:
+                self.transport.write(_431)
+                self.transport.close()
 
         @property
         def _is_answering(self) -> bool:

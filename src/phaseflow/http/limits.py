@@ -29,6 +29,8 @@ class Limits:
     """A second; an upload that comes slower on the whole is not waited for."""
     head_s: float = 10.0
     """A connection has to bring the head of its next request within so long."""
+    head_bytes: int = 65_536
+    """The address and all headers of a request."""
     answer_idle_s: float = 30.0
     """A client that takes nothing of an answer for so long is dropped."""
     connections: int = 12_000
