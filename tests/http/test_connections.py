@@ -94,11 +94,14 @@ async def test_a_head_is_taken_up_to_a_size(tmp_path: Path, begin: bytes, more: 
     sent, most = 0, 8_000_000  # sockets hold up to some megabytes that the service has not read
     async with serving(PhaseFlow(tmp_path / "kb.db")) as service, await _connected(service.url) as connection:
         await connection.send(begin)
-        with anyio.fail_after(10), pytest.raises(anyio.BrokenResourceError):
-            while sent < 4 * most:
-                await connection.send(more)
-                sent += len(more)
-                await anyio.lowlevel.checkpoint()
+        with anyio.fail_after(10):
+            try:
+                while sent < 4 * most:
+                    await connection.send(more)
+                    sent += len(more)
+                    await anyio.lowlevel.checkpoint()
+            except anyio.BrokenResourceError:
+                pass  # closed, as it should be
         assert sent < most
         large = {"cookie": "a" * 40_000}
         assert (await service.http.get("/healthz", headers=large)).status_code == 200
@@ -110,7 +113,9 @@ async def test_a_head_that_is_too_large_is_answered_so_and_a_body_is_not_taken_f
     assert (found.status_code, found.text) == (431, "the head of the request is too large")
     body = b'{"source": "' + b"a" * 4 * small + b'"}'
     for content in (body, _in_pieces(body)):
-        assert (await impatient.http.put("/api/ingestion/kb/waf", content=content)).status_code == 422
+        headers = {"content-type": "application/json"}
+        put = await impatient.http.put("/api/ingestion/kb/waf", content=content, headers=headers)
+        assert put.status_code == 422
 
 
 async def _in_pieces(body: bytes) -> AsyncIterator[bytes]:
