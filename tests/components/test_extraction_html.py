@@ -38,6 +38,11 @@ def page(html: str) -> Extracted:
             "<table><tr><td>a<td rowspan=9>b<tr><td>c<tr><td>d</table>",
             "| a | b |\n| --- | --- |\n| c |  |\n| d |  |",
         ),
+        ("<table><tr><td rowspan=0>a<td>b<tr><td>c<tr><td>d</table>", "| a | b |\n| --- | --- |\n|  | c |\n|  | d |"),
+        (
+            "<table><tbody><tr><td rowspan=0>a<td>b<tr><td>c<tbody><tr><td>d<td>e</table>",
+            "| a | b |\n| --- | --- |\n|  | c |\n| d | e |",
+        ),
         (
             "<table><tr><th>a<th>b<tr><td>c<td><ul><li>d<li>e</ul></table>",
             "| a | b |\n| --- | --- |\n| c | - d - e |",

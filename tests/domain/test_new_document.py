@@ -39,3 +39,9 @@ def test_a_uri_and_an_origin_are_taken_up_to_their_lengths() -> None:
         check_uri("u" * 2049)
     with pytest.raises(InvalidRequest):
         check_origin("o" * 4097)
+
+
+@pytest.mark.parametrize("metadata", [{"a": "x\0y"}, {"a": ["x", "\0"]}, {"a\0b": 1}])
+def test_metadata_with_a_nul_is_refused(metadata: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match=r"U\+0000"):
+        check_metadata(metadata)

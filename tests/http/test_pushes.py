@@ -194,7 +194,9 @@ async def test_a_document_is_found_by_whatever_name_it_was_given(service: Servic
     assert (await service.http.delete(TO, params={"uri": uri})).status_code == 202
 
 
-@pytest.mark.parametrize("uri", ["", " ", "\u200b", "a\nb", "a\x00b", "a\u202eb", "a" * 2049])
+@pytest.mark.parametrize(
+    "uri", ["", " ", "\u200b", "a\nb", "a\x00b", "a\u202eb", "a\u200b.md", "\ufeffz.md", "a\u00adb.md", "a" * 2049]
+)
 async def test_a_name_that_hides_something_is_refused(service: Service, uri: str) -> None:
     answer = await service.http.post(TO, json={"documents": [{"uri": uri, "text": "A letter."}]})
     assert (answer.status_code, answer.json()["field"]) == (422, "documents.0.uri")

@@ -159,7 +159,9 @@ async def test_a_name_that_could_do_harm_is_refused_and_nothing_is_kept(service:
     assert _left(service) == []
 
 
-@pytest.mark.parametrize("name", [r"C:\\notes\\a.md", r"C:\notes\a.md", r"\\\\server\\notes\\a.md", r"C:\..\a.md"])
+@pytest.mark.parametrize(
+    "name", [r"C:\\notes\\a.md", r"C:\notes\a.md", r"\\\\server\\notes\\a.md", r"\\server\notes\a.md", r"C:\..\a.md"]
+)
 async def test_of_a_whole_windows_path_the_last_part_is_the_name(service: Service, name: str) -> None:
     status, taken = await _post(service, _form((f'name="files"; filename="{name}"', b"letters")))
     assert (status, _uris(taken)) == (202, ["a.md"])

@@ -142,7 +142,8 @@ def _file_name(raw: bytes) -> str:
         raise InvalidRequest(_FIELD, "the name of a file is no UTF-8; rename it") from None
     for escape, letter in _ESCAPES.items():
         name = name.replace(escape, letter)
-    return name
+    # The path of a Windows server, of whose two backslashes one is taken for an escape. The others are cut before.
+    return name.rpartition("\\")[2] if name.startswith("\\") else name
 
 
 def _text(field: str, value: bytearray) -> str:

@@ -30,6 +30,8 @@ MAX_CHARS = 32_000_000
 # XHTML closes an element without content in one tag; to an HTML parser it would stay open to the end.
 _XHTML = re.compile(r"\s*<\?xml|[^<]{0,200}(?:<[?!][^<>]{0,500}>\s*){0,9}<html\s[^<>]{0,500}\bxmlns\s*=", re.I)
 _CLOSED = re.compile(r"<([A-Za-z][\w:-]*+)((?:\s[^<>]*?)?)/>")
+_CDATA = re.compile(r"(?i)<(script|style)\b.*?(?:</\1\b|\Z)|<!\[CDATA\[(.*?)(?:\]\]>|\Z)", re.S)
+"""Text of XHTML, which an HTML parser takes for a comment up to the first bracket."""
 _VOID_NAMES = "area base br col embed hr img input link meta param source track wbr"
 _VOID = frozenset(_VOID_NAMES.split())
 
@@ -96,9 +98,15 @@ def parse(raw: Raw, *, is_xml: bool = False) -> "LexborHTMLParser":
         message = f"{raw.name} has more than {MAX_CHARS:,} characters of HTML; split it or exclude it"
         raise DocumentError(message, code="too_large")
     if is_xml or _XHTML.match(text):
-        text = _CLOSED.sub(_opened, text)
+        text = _CLOSED.sub(_opened, _CDATA.sub(_as_html, text) if "<![CDATA[" in text else text)
     check_complexity(text, raw.name)
     return LexborHTMLParser(as_shown(text))
+
+
+def _as_html(found: re.Match[str]) -> str:
+    from html import escape
+
+    return found[0] if found[1] else escape(found[2], quote=False)
 
 
 def _opened(tag: re.Match[str]) -> str:

@@ -25,5 +25,8 @@ def is_layout(node: "LexborNode") -> bool:
 
 
 def span(node: "LexborNode", name: str, most: int) -> int:
-    """Return over how many columns or rows a cell reaches, at most ``most``."""
-    return min(max(integer(node, name, 1), 1), most) if name in node.attributes else 1
+    """Return over how many columns or rows a cell reaches, at most ``most``; ``rowspan=0`` is all that follow."""
+    if name not in node.attributes:
+        return 1
+    number = integer(node, name, 1)
+    return most if number == 0 and name == "rowspan" else min(max(number, 1), most)

@@ -104,6 +104,7 @@ class _Page:
     spans: tuple[int, int] = (1, 1)
     """How many columns and rows the cell in hand takes."""
     covered: dict[int, int] = field(default_factory=dict)
+    group: int = 0
     """For every column the rows to come into which a cell above reaches."""
     preformatted: list[str] | None = None
     pre_depth: int = 0
@@ -261,6 +262,8 @@ class _Page:
         elif self.rows is None:
             return
         elif tag == "tr":
+            if (group := node.parent.mem_id if node.parent else 0) != self.group:  # no cell reaches beyond its own
+                self.group, self.covered = group, {}
             self.rows.append([])
         else:
             self._pass_covered(self.rows[-1])
