@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from phaseflow.components.embedders import EmbedderAccess, EmbedderAdapter, OpenAIEmbedder, make_embedder
 from phaseflow.components.embedders.throttle import Pace
-from phaseflow.domain.errors import ComponentUnavailable, DimensionMismatch, InvalidRequest, RateLimited
+from phaseflow.domain.errors import ComponentUnavailable, DimensionMismatch, InvalidRequest, RateLimited, TransientError
 from phaseflow.domain.settings import Settings
 from phaseflow.flow import PhaseFlow
-from tests.components.fake_embedding_server import FakeEmbeddingServer
+from tests.components.fake_embedding_server import FakeEmbeddingServer, Refusal
 from tests.http.service import documents, serving
 
 KB = "/api/ingestion/kb/docs"
@@ -49,6 +49,34 @@ async def test_a_name_stands_for_a_server_with_its_own_key(
         job = await service.flow.start("docs")
         assert (await job.wait()).status == "completed"
     assert {call.headers.get("authorization") for call in server.calls} == {"Bearer sk-ours"}
+
+
+@pytest.mark.parametrize(
+    ("key_variable", "status", "advice"),
+    [
+        ("OUR_KEY", 401, "set OUR_KEY to a key that it takes"),
+        (None, 403, "if it asks for a key, set api_key_env of its entry in the file that PHASEFLOW_EMBEDDERS names"),
+        ("OUR_KEY", 404, "check its entry in the file that PHASEFLOW_EMBEDDERS names"),
+        ("OUR_KEY", 302, "check its entry in the file that PHASEFLOW_EMBEDDERS names"),
+    ],
+)
+async def test_a_named_server_that_refuses_is_called_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key_variable: str | None, status: int, advice: str
+) -> None:
+    monkeypatch.setenv("OUR_KEY", "sk-ours")
+    async with FakeEmbeddingServer() as server:
+        server.faults.append(Refusal(status, body=b""))
+        entry = {"base_url": server.base_url, "model": "m", "api_key_env": key_variable}
+        _name(monkeypatch, tmp_path, {"ours": entry})
+        embedder = _made({"server": "ours"})
+        with pytest.raises(ComponentUnavailable) as refused:
+            await embedder.embed_query("a")
+        assert str(refused.value) == f"the embedding server 'ours' answered {status}; {advice}"
+    with pytest.raises(TransientError) as down:  # nobody listens any more
+        await embedder.embed_query("a")
+    assert "'ours' cannot be reached" in str(down.value)
+    assert "127.0.0.1" not in f"{down.value} {embedder!r}"
+    await embedder.aclose()
 
 
 async def test_a_name_that_no_server_has_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,14 @@ from typing import Any
 
 from phaseflow.components.embedders.access import EmbedderAccess
 from phaseflow.components.embedders.adapter import EmbedderAdapter
+from phaseflow.components.embedders.server_name import ServerName
 from phaseflow.components.embedders.static import StaticEmbedder
-from phaseflow.domain.settings import EmbedderSettings, NamedEmbedderSettings, StaticEmbedderSettings
+from phaseflow.domain.settings import (
+    EmbedderSettings,
+    NamedEmbedderSettings,
+    OpenAIEmbedderSettings,
+    StaticEmbedderSettings,
+)
 
 
 def make_embedder(settings: EmbedderSettings, access: EmbedderAccess | None = None) -> EmbedderAdapter:
@@ -20,7 +26,7 @@ def make_embedder(settings: EmbedderSettings, access: EmbedderAccess | None = No
     from phaseflow.components.embedders.openai import BATCH_SIZE, IN_FLIGHT, OpenAIEmbedder
 
     access = access or EmbedderAccess()
-    server = access.named(settings) if isinstance(settings, NamedEmbedderSettings) else settings
+    name, server = _named(settings, access)
     embedder = OpenAIEmbedder(
         str(server.base_url),
         server.model,
@@ -32,8 +38,18 @@ def make_embedder(settings: EmbedderSettings, access: EmbedderAccess | None = No
         query_prefix=server.query_prefix,
         document_prefix=server.document_prefix,
         guard=access.guard_for(server),
+        name=name,
     )
     return EmbedderAdapter(embedder, owned=True)
+
+
+def _named(
+    settings: OpenAIEmbedderSettings | NamedEmbedderSettings, access: EmbedderAccess
+) -> tuple[ServerName | None, OpenAIEmbedderSettings]:
+    if isinstance(settings, OpenAIEmbedderSettings):
+        return None, settings
+    server = access.named(settings)
+    return ServerName(settings.server, server.api_key_env), server
 
 
 def as_embedder(embedder: Any) -> EmbedderAdapter:

@@ -11,6 +11,7 @@ import anyio
 from phaseflow.components.certificates import trusted
 from phaseflow.components.embedders.answer import ACCEPTED, Answer, Bounds, bounds, read_body
 from phaseflow.components.embedders.retry_after import retry_after_s
+from phaseflow.components.embedders.server_name import ServerAddress, ServerName
 from phaseflow.components.embedders.throttle import Pace
 from phaseflow.components.embedders.vectors import checked_vectors
 from phaseflow.domain.errors import (
@@ -50,7 +51,8 @@ class OpenAIEmbedder:
     and nowhere else: no repr, log, error or fingerprint has it, nor a password that stands in ``base_url``.
 
     With a ``guard`` it connects only to addresses that the guard has passed, uses no proxy, and no error repeats what
-    the server said: whoever chose the address is not to read through it.
+    the server said: whoever chose the address is not to read through it. One with a ``name`` is
+    called by it in all errors.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class OpenAIEmbedder:
         query_prefix: str = "",
         document_prefix: str = "",
         guard: "AddressPolicy | None" = None,
+        name: ServerName | None = None,
     ) -> None:
         self.batch_size = batch_size
         self.in_flight = in_flight
@@ -75,21 +78,22 @@ class OpenAIEmbedder:
         self._prefixes = query_prefix, document_prefix
         self._pace = Pace(requests_per_minute)
         self._model = model
-        self._api_key = _usable_key(api_key)
         self._timeout_s = timeout_s
         self._guard = guard
         address = urlsplit(base_url)
         address = address._replace(path=address.path.rstrip("/"))
         self._url = address._replace(path=address.path + "/embeddings").geturl()
-        self._shown_url = _without_secrets(address)
+        shown_url = _without_secrets(address)
+        self._shown = name or ServerAddress(shown_url)
+        self._api_key = _usable_key(api_key, self._shown.key_variable)
         self._trust_env = guard is None and not is_loopback(address.hostname)
-        self.fingerprint = f"openai:{self._shown_url}:{model}" + _variant(dimensions, self._prefixes)
+        self.fingerprint = f"openai:{shown_url}:{model}" + _variant(dimensions, self._prefixes)
         self._client: httpx2.AsyncClient | None = None
         self._opening = anyio.Lock()
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"OpenAIEmbedder({self._shown_url!r}, {self._model!r})"
+        return f"OpenAIEmbedder({str(self._shown)!r}, {self._model!r})"
 
     async def embed_documents(self, texts: list[str]) -> "Vectors":
         """Return float32 of shape (n, d). A cancel ends the request.
@@ -155,22 +159,22 @@ class OpenAIEmbedder:
                     content = await read_body(response.aiter_raw(), encoding, limits, is_error=is_error)
                     return Answer(response.status_code, headers, content)
         except TimeoutError as error:
-            raise TransientError(f"{self._shown_url} did not answer within {self._timeout_s:g} s") from error
+            raise TransientError(f"{self._shown} did not answer within {self._timeout_s:g} s") from error
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
-            raise ComponentUnavailable(f"{self._shown_url} is not an address that can be used; fix base_url") from error
+            raise ComponentUnavailable(f"{self._shown} is not at an address that can be used; fix base_url") from error
         except SourceNotAllowed as error:
             raise ComponentUnavailable(str(error)) from error
         except httpx2.RequestError as error:
             why = self._quoted(str(error)) or type(error).__name__
             is_down = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError)
             kind = EmbedderDown if is_down else TransientError
-            raise kind(f"{self._shown_url} cannot be reached: {why}") from error
+            raise kind(f"{self._shown} cannot be reached: {why}") from error
 
     async def prepare(self) -> "httpx2.AsyncClient":
         """What the first call would have to do first, but for connecting. Raises ComponentUnavailable."""
         async with self._opening:
             if self._closed:
-                raise ComponentUnavailable(f"the embedder for {self._shown_url} is closed; make a new one")
+                raise ComponentUnavailable(f"the embedder for {self._shown} is closed; make a new one")
             if self._client is None:
                 # Reading the certificates takes 80 ms: not on the event loop.
                 self._client = await anyio.to_thread.run_sync(self._new_client)
@@ -210,12 +214,12 @@ class OpenAIEmbedder:
         return GuardedTransport(self._guard, connections)
 
     def _cannot_connect(self, advice: str) -> ComponentUnavailable:
-        return ComponentUnavailable(f"no connection to {self._shown_url} can be set up: {advice}")
+        return ComponentUnavailable(f"no connection to {self._shown} can be set up: {advice}")
 
     def _refusal(self, answer: Answer) -> ComponentError:
         status = answer.status_code
         said = self._quoted(_server_message(answer.content))
-        message = f"{self._shown_url} answered {status}" + (f": {said}" if said else "")
+        message = f"{self._shown} answered {status}" + (f": {said}" if said else "")
         if status in {400, 422}:
             return DocumentError(message, code="embedding_refused")
         if status == 413:
@@ -223,7 +227,7 @@ class OpenAIEmbedder:
         if status in {408, 409, 429} or status >= 500:
             kind = RateLimited if status == 429 else TransientError
             return kind(message, retry_after_s=retry_after_s(answer.headers, datetime.now(UTC)))
-        return ComponentUnavailable(f"{message}; {_advice(status)}")
+        return ComponentUnavailable(f"{message}; {self._shown.advice(status)}")
 
     def _quoted(self, message: str) -> str:
         """What may be repeated of what the server said: protocol errors hold its bytes as well."""
@@ -273,24 +277,9 @@ def _server_message(content: bytes) -> str:
     return str(answer)
 
 
-def _advice(status: int) -> str:
-    if status in {401, 403}:
-        return (
-            "set PHASEFLOW_EMBEDDING_API_KEY to a key that it takes, and PHASEFLOW_EMBEDDING_URL (--embedding-url)"
-            " to its address: the key goes nowhere else"
-        )
-    if status == 404:
-        return "check base_url and the name of the model"
-    if 300 <= status < 400:
-        return "redirects are not followed: set base_url to the address it names"
-    return "check base_url, the model and the account"
-
-
-def _usable_key(key: str | None) -> str | None:
+def _usable_key(key: str | None, variable: str | None) -> str | None:
     if key and not (key.isascii() and key.isprintable()):
-        raise ComponentUnavailable(
-            "PHASEFLOW_EMBEDDING_API_KEY holds characters that no header can carry; set it to the bare key"
-        )
+        raise ComponentUnavailable(f"{variable} holds characters that no header can carry; set it to the bare key")
     return key or None
 
 
