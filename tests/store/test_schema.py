@@ -239,3 +239,9 @@ async def test_a_reader_works_after_the_holder_was_killed(path: Path) -> None:
         process.wait()
     async with open_readers(path) as pool:
         assert await pool.read(lambda tx: tx.value("SELECT count(*) FROM models")) == 50
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_file_of_another_program_is_refused_whatever_its_id(tmp_path: Path, more: int) -> None:
+    with pytest.raises(NotADatabase, match="belongs to another program"):
+        schema.check_version(tmp_path / "other.db", schema.APPLICATION_ID + more, schema.VERSION, 3)
