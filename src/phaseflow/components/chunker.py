@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 from phaseflow.components.bare_passages import in_company
 from phaseflow.components.protocols import Chunker, Span, TextSplitter
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError
 
 # Changes with the rules below that decide where a window ends, and with those of ``bare_passages``: they are part of a
@@ -115,8 +116,8 @@ def checked_spans(chunker: Chunker, text: str, found: Any) -> Sequence[Span]:
             raise TypeError(f"{name}.spans() returned {each!r:.100} for a span: give (start, end)") from None
         if not last <= start < end <= len(text):
             raise ValueError(
-                f"{name}.spans() returned ({start}, {end}) for a text of {len(text):,} characters: give ranges inside"
-                " the text that are not empty, by their start"
+                f"{name}.spans() returned ({start}, {end}) for a text of"
+                f" {counted(len(text), 'character')}: give ranges inside the text that are not empty, by their start"
             )
         spans.append(Span(start, end))
         last = start

@@ -279,7 +279,7 @@ def _server_message(content: bytes) -> str:
 
 def _usable_key(key: str | None, variable: str | None) -> str | None:
     if key and not (key.isascii() and key.isprintable()):
-        raise ComponentUnavailable(f"{variable} holds characters that no header can carry; set it to the bare key")
+        raise ComponentUnavailable(f"{variable} holds what no header can carry; set it to the bare key")
     return key or None
 
 
