@@ -1,5 +1,6 @@
 """What is said of a job whose process has ended: nothing runs, and how to go on. Looking writes nothing."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -116,6 +117,11 @@ async def test_a_killed_engine_leaves_an_interrupted_job_and_its_clocks_stand_st
     assert queued.allowed_actions == [Action.RESUME, Action.CANCEL]
     said = Shell(database.parent)("status", "kb", "--db", str(database))
     assert f"phaseflow resume kb --db {database} goes on with it" in " ".join((said.stdout + said.stderr).split())
+    for words, at in ((("status", "kb"), ()), (("jobs", "kb"), ("items", 0)), (("status",), ("items", 0, "job"))):
+        told = json.loads(Shell(database.parent)(*words, "--db", str(database), "--json").stdout)
+        for key in at:
+            told = told[key]
+        assert f"phaseflow resume kb --db {database} goes on with it" in told["message"]
     assert await look(database) == first  # time has passed meanwhile, also for a clock that runs on
     assert contents(database) == before
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:

@@ -1,9 +1,13 @@
 """What to type next, so that it works as it is printed: with the place and the hosts that this command was given."""
 
 import shlex
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 _TAKES_HOSTS = frozenset({"ingest", "resume", "retry", "start"})
 
@@ -20,6 +24,20 @@ def completed(text: str, kb_id: str) -> str:
     """A message of the engine, which knows of no place: the command that it names as it works from here."""
     named = f"phaseflow resume {kb_id} "
     return text.replace(named, next_command("resume", kb_id) + " ") if named in text else text
+
+
+def as_typed(value: "BaseModel") -> "BaseModel":
+    """What is printed for a program, with the messages of all jobs in it ``completed``."""
+    from phaseflow.domain.status import JobStatusResponse  # here, since help and mistakes need no model
+
+    changed: dict[str, Any] = {}
+    if isinstance(value, JobStatusResponse):
+        changed = {"message": completed(value.message, value.kb_id)}
+    elif isinstance(job := getattr(value, "job", None), JobStatusResponse):
+        changed = {"job": as_typed(job)}
+    elif isinstance(items := getattr(value, "items", None), list):
+        changed = {"items": [as_typed(each) for each in items]}
+    return value.model_copy(update=changed) if changed else value
 
 
 def _given(verb: str) -> list[str]:

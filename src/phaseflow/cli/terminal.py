@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self, cast
 
+from phaseflow.cli.next_command import as_typed
 from phaseflow.cli.plain_text import one_line, printable, safe_json
 from phaseflow.cli.streams import Output
 
@@ -30,7 +31,7 @@ def say_lines(lines: Iterable[str]) -> None:
 
 def answer(value: "BaseModel", *, must: bool = True) -> bool:
     """Print a value for a program: one line of JSON on stdout. False when it was left out, as ``must`` False allows."""
-    return answer_text(value.model_dump_json(), must=must)
+    return answer_text(as_typed(value).model_dump_json(), must=must)
 
 
 def answer_text(document: str, *, must: bool = True) -> bool:
