@@ -101,6 +101,19 @@ def test_ingest_of_a_file_of_a_folder_that_is_there_deletes_nothing(shell: Shell
         assert [item["uri"] for item in shell.answer("documents", "team")["items"]] == ["deep/n3.md", "n1.md", "n2.md"]
 
 
+def test_a_source_that_is_away_holds_up_no_ingest_of_another(shell: Shell) -> None:
+    for name in ("a", "b"):
+        shell.write(f"{name}/{name}.md", f"Of {name}.")
+        assert shell("ingest", name, "--kb", "k").returncode == 0
+    (shell.here / "b").rename(shell.here / "away")
+    shell.write("a/new.md", "Of news.")
+    done = shell("ingest", "a", "--kb", "k")
+    assert (done.returncode, "'b' could not be read" in done.stderr) == (0, True), done.stderr
+    assert "new.md" in shell("search", "k", "news", "--json").stdout
+    refused = shell("ingest", "b", "--kb", "k")
+    assert (refused.returncode, "b" in refused.stderr) == (2, True), refused.stderr
+
+
 def test_a_source_that_cannot_be_read_is_named_and_fails_the_command_that_named_it(shell: Shell) -> None:
     shell.write("docs/a.md", "# A\n\nApples.\n")
     shell.write("wiki/b.md", "# B\n\nBananas.\n")

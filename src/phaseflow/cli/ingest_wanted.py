@@ -1,5 +1,6 @@
 """What an ingest command wants from a knowledge base, here or at a service."""
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,10 +52,11 @@ class Wanted:
             settings = self.settings.over(None if kb is None else kb.settings)
             self.say_what_is_made_again(kb, settings)
             present = {} if kb is None or self.replace else kb.sources
+            sources = self.changed(kb, with_source(present, self.source))
             try:
                 return await flow.start(
-                    self.kb_id, sources=with_source(present, self.source), full=self.full, hold=list(self.hold),
-                    settings=settings, allow_deletes=self.allow_deletes,
+                    self.kb_id, sources=sources, full=self.full, hold=list(self.hold), settings=settings,
+                    allow_deletes=self.allow_deletes,
                 )  # fmt: skip
             # Between the look and the start, a push may have made a job for the inbox. That one is followed first; a
             # job that reads sources is somebody else's, and a conflict.
@@ -70,6 +72,15 @@ class Wanted:
         self.check_same(kb)
         await self.go_on(flow, kb.job)
         return await flow.job(self.kb_id)
+
+    def changed(self, kb: "KnowledgeBase | None", sources: "dict[str, Source]") -> "dict[str, Source] | None":
+        """The sources to start with; None for those that the knowledge base has: stored ones are not looked at before
+        the job, in which one that cannot be read holds up no other."""
+        return None if kb is not None and sources == kb.sources and self._can_be_read() else sources
+
+    def _can_be_read(self) -> bool:
+        """Whether the folder of this command is there. One that is not is refused before anything is begun."""
+        return self.source.type != "folder" or os.path.isdir(self.source.path)
 
     def say_what_is_made_again(self, kb: "KnowledgeBase | None", settings: "Settings | None") -> None:
         """Say what a job with these settings has to make again, of what was indexed with others."""

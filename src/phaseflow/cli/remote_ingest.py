@@ -79,7 +79,7 @@ class RemoteIngest:
         wanted.say_what_is_made_again(kb, settings)
         try:
             await client.start(
-                wanted.kb_id, sources=sources, full=wanted.full, hold=list(wanted.hold),
+                wanted.kb_id, sources=wanted.changed(kb, sources), full=wanted.full, hold=list(wanted.hold),
                 settings=settings, allow_deletes=wanted.allow_deletes,
             )  # fmt: skip
         except JobConflict:
