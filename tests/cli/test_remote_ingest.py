@@ -82,6 +82,14 @@ async def test_files_of_any_other_folder_are_pushed_and_only_what_changed(here: 
     assert "removed 1 document" in done.stderr
     assert await found(service) == {"100%.md": "push", "a.md": "push"}
     assert len((await service.flow.jobs("k")).items) == jobs + 1
+    for gone in (False, True):  # no job is begun, and the last one is not told of as if it were this command's
+        if gone:
+            (here.here / "docs/a.md").unlink()
+        done = await command()
+        told = [line for line in done.stderr.splitlines() if "another embedder" not in line]
+        removed = ["removed 1 document gone from the folder"] if gone else []
+        assert told == [f"pushed 0 files, {1 if gone else 2} unchanged", *removed]
+    here.write("docs/a.md", "Of a.md, again.")
     await service.flow.add("k", [{"uri": "mine.md", "text": "Of another sender."}])
     done = await command("--json")
     assert done.returncode == 0, done.stderr

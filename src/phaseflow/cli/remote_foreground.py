@@ -40,11 +40,14 @@ class RemoteForeground:
         self,
         begin: "Callable[[Client], Awaitable[Exit]]",
         missed: "Callable[[Client, JobStatusResponse], Awaitable[bool]] | None" = None,
+        *,
+        is_done: Callable[[], bool] = lambda: False,
     ) -> Exit:
         """Begin or go on with a job, then follow the newest one and those after it for what waits.
 
         The exit code is that of the last, or that of ``begin`` where all went well but for what it met; 3 at once where
-        ``begin`` says so: it has asked, and begun nothing. It is 1 where
+        ``begin`` says so: it has asked, and begun nothing. Nothing is followed where ``is_done`` then: the newest job
+        is an older one, which is shown to programs alone, as where the knowledge base stands. It is 1 where
         ``missed`` says that the last went without what the command named. A signal
         pauses the job of the service, which is durable there; so does one that comes while ``begin`` is at work.
         """
@@ -55,6 +58,11 @@ class RemoteForeground:
             async with self.place.client() as client:
                 begun = await self._begin(client, begin, interrupts)
                 if begun is Exit.PAUSED:
+                    return begun
+                if begun is not None and is_done():
+                    if self.as_json:
+                        with screen_for(self.as_json) as screen:
+                            screen.show(await client.status(self.kb_id))
                     return begun
                 with screen_for(self.as_json) as screen:
                     final = None if begun is None else await self._follow_all(client, screen, interrupts)

@@ -37,12 +37,14 @@ class RemoteIngest:
     wanted: Wanted
     as_json: bool
     push: bool = False
+    is_done: bool = False
+    """The files that are there were there before, and no job is open or to be begun."""
 
     async def run(self) -> Exit:
         """Begin, and follow the job to its end."""
         place, wanted = self.place, self.wanted
         following = RemoteForeground(place, wanted.kb_id, self.as_json, repeatable=not wanted.hold)
-        return await following.run(self._begin, self._missed)
+        return await following.run(self._begin, self._missed, is_done=lambda: self.is_done)
 
     async def _missed(self, client: "Client", final: "JobStatusResponse") -> bool:
         return await self.wanted.missed(client, final)
@@ -119,6 +121,8 @@ class RemoteIngest:
         if held and JobPhase.LOADING not in wanted.hold:
             await client.resume(wanted.kb_id, JobPhase.LOADING)
         await self._go_on_with_what_waits(client)
+        if job is None and not held and not done.sent:
+            self.is_done = await self._has_ended(client, kb)
         return Exit.FAILED if done.refused else Exit.COMPLETED
 
     def _asks(self, kb: "KnowledgeBase", had: int, gone: int) -> bool:
@@ -149,6 +153,13 @@ class RemoteIngest:
         is_over = kb.job is None or kb.job.status in {JobStatus.FAILED, JobStatus.CANCELLED}
         if kb.job is None or (is_over and kb.counts.queued):
             await client.start(self.wanted.kb_id)
+
+    async def _has_ended(self, client: "Client", before: "KnowledgeBase | None") -> bool:
+        """Whether the newest job is the one that was the newest before, and has left nothing to do."""
+        after = await client.kb(self.wanted.kb_id)
+        if before is None or before.job is None or after.job is None or after.job.job_id != before.job.job_id:
+            return False
+        return after.job.status.is_terminal and not after.counts.queued + after.counts.processing
 
     def _say(self, sent: int, same: int, refused: list[str]) -> None:
         say(f"pushed {counted(sent, 'file')}" + (f", {same:,} unchanged" if same else ""))
