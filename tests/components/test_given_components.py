@@ -172,6 +172,11 @@ def test_an_entry_that_cannot_be_kept_is_told_in_words(entry: Entry, told: str) 
     assert str(refused.value).startswith(f"LoadsDicts.list() yielded an Entry whose {told}")
 
 
+def test_of_entries_with_one_uri_the_later_counts() -> None:
+    page = [Entry("a", 1), Entry("b", 2), Entry("a", 3)]
+    assert checked_page(LoadsDicts(), page) == [Entry("a", 3), Entry("b", 2)]
+
+
 def says_half_a_character() -> list[Any]:
     raise ValueError("\udce9")
 

@@ -42,7 +42,8 @@ async def pages_of(loader: Loader) -> AsyncIterator[AsyncIterator[Sequence[Entry
 
 
 def checked_page(loader: Loader, page: Any) -> Sequence[Entry]:
-    """A page as ``list`` has yielded it. Raises ComponentUnavailable for anything but a list of entries."""
+    """A page as ``list`` has yielded it, each uri once: the later entry counts. Raises ComponentUnavailable for
+    anything but a list of entries."""
     if not isinstance(page, list | tuple):
         raise ComponentUnavailable(f"{_name(loader)}.list() yielded {_a(page)}: yield lists of Entry, a page at a time")
     for entry in page:
@@ -52,7 +53,7 @@ def checked_page(loader: Loader, page: Any) -> Sequence[Entry]:
             )
         if wrong := _wrong_field(entry, _ENTRY) or _wrong_entry(entry):
             raise ComponentUnavailable(f"{_name(loader)}.list() yielded an Entry whose {wrong}")
-    return page
+    return page if len({entry.uri for entry in page}) == len(page) else list({e.uri: e for e in page}.values())
 
 
 def checked_document(loader: Loader, found: Any, known: Known | None) -> _Loaded:
