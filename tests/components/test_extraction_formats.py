@@ -192,12 +192,21 @@ def test_pictures_that_stand_as_letters_are_no_text(name: str, scheme: str) -> N
 
 
 def test_only_a_sender_and_a_date_begin_a_mail() -> None:
-    said = "From the start it was so:\nResult: BETA\n\nFrom then on:\nNote: DELTA\n\nFrom a@b came GAMMA"
+    lines = (
+        "From the start it was so:\nResult: BETA", "From then on:\nNote: DELTA", "From a@b came GAMMA",
+        "From 10:00 to 12:00 on 5 March 2024 the office is closed", "From Monday 10:00 2024 onwards",
+        "From 1 Jan 2024 10:00 all is new", "From here on we go Mon to Fri 10:00:00 2024 text.",
+        "From Berlin Mon Jan  1 10:00 2024 we drive",
+    )  # fmt: skip
+    said = "\n\n".join(lines)
     dates = (
         "Thu Jan  1 00:00:00 2024",
         "Mon Mar 11 09:00 2024",
         "Mon Mar 11 09:00:00 +0100 2024",
         "Mon, 11 Mar 2024 09:00:00",
+        "Mon Mar 11 09:00:00 2024 +0100",
+        "Mon Mar 11 09:00:00 CET 2024 remote from host",
+        "2024-03-11 09:00:00",
     )
     mails = "".join(f"From MAILER DAEMON {date}\nSubject: S\n\n{said}\n\n" for date in dates)
     text = extract(mails.encode(), "a.mbox").text

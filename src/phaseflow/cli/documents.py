@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--metadata", metavar="KEY=VALUE", multiple=True, callback=as_metadata, help="Said about all files.")
 @anywhere
 def add(files: tuple[Path, ...], kb: str, metadata: dict[str, Any] | None, place: Place, as_json: bool) -> None:
-    """Push FILEs into a knowledge base, whatever its job does, and wait until they are searchable."""
+    """Push FILEs into a knowledge base, whatever its job does, and wait for the job that takes them."""
     _check_names(files)
     run(lambda: _add(place, as_json, kb, files, metadata))
 

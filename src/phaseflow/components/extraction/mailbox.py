@@ -10,9 +10,16 @@ from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
 
 _BEGIN = rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From %s[^\r\n]*\r?\n%s"
-_DATED = re.compile(_BEGIN % (rb"(?=[^\r\n]*\d\d?:\d\d)(?=[^\r\n]*\d{4})", b""))
+_MONTH = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_ZONE = rb"(?: +(?:[A-Z]{2,5}|[+-]\d{4}))?"
+_DATE = (
+    rb"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? +(?:%s +\d\d?|\d\d? +%s)(?: +\d{4})? +|\d{4}-\d\d-\d\d[ T])"
+    rb"\d\d?:\d\d(?::\d\d)?%s(?: +\d{4})?%s(?: +remote from [^\r\n]*)?[ \t]*(?=[\r\n])" % (_MONTH, _MONTH, _ZONE, _ZONE)
+)
+"""As ctime writes it, with a zone in one of two places, or the day first, or as ISO 8601: it ends the line."""
+_DATED = re.compile(_BEGIN % (rb"(?=[^\r\n]*? %s)" % _DATE, b""))
 _BARE = re.compile(_BEGIN % (b"", rb"(?=[A-Za-z][\w-]*:|>From |\r?\n|\Z)"))
-"""A paragraph may begin with From, and not every program marks it: where the first line has a date, all have."""
+"""A paragraph may begin with From, and not every program marks it: where the first line ends with a date, all do."""
 _QUOTED = re.compile(rb"(?m)^>(>*From )")
 _MOST_PARTS = 10_000
 
