@@ -222,6 +222,14 @@ def test_blocks_of_base64_are_no_text_and_words_are() -> None:
         assert without_blobs(words) == words
 
 
+@pytest.mark.parametrize("name", ["a.txt", "a.md"])
+def test_a_document_of_nothing_but_base64_is_told(name: str) -> None:
+    rows = "\n".join(PICTURE[place : place + 76] for place in range(0, len(PICTURE), 76))
+    with pytest.raises(DocumentError, match="holds only a file that stands as letters") as caught:
+        extract(rows.encode(), name)
+    assert caught.value.code == "nothing_found"
+
+
 HASHES = [sha512(bytes([number])).digest() for number in range(200)]
 IDENTIFIERS = {
     "sha256": "\n".join(each[:32].hex() for each in HASHES),

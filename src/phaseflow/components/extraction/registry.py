@@ -88,6 +88,9 @@ def extract(
         text, parts = _without_blobs_in_parts(text, parts) if parts else (clean, parts)
     said: Mapping[str, object] = found.metadata
     if shorter := len(found.text) - len(text):
+        if not text.strip():
+            message = f"{name} holds only a file that stands as letters (base64); decode it, or exclude it"
+            raise DocumentError(message, code="nothing_found")
         said = {**said, LEFT_OUT: shorter}
     if damaged := text.count("\ufffd"):
         said = {**said, UNREADABLE: max(round(damaged / len(text), 6), 1e-6)}
