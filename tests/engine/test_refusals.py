@@ -173,7 +173,7 @@ async def _failing(scene: Scene) -> None:
         await scene.flow.resume("kb")
         assert await anyio.to_thread.run_sync(scene.chunker.entered.wait, 10)
         with anyio.fail_after(10):
-            await scene.embedder.until_full()  # the first two, which are stored while it cuts the next
+            await scene.embedder.until_called()  # for the first two, which are stored while it cuts the next
         scene.chunker.broken = True
         scene.chunker.release.set()
         await scene.until(lambda s: s.status is JobStatus.FAILED)

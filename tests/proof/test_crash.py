@@ -53,11 +53,14 @@ async def test_phases_that_a_failed_job_left_running_are_paused_by_the_next_engi
     def fault(texts: Sequence[str]) -> None:
         raise ComponentUnavailable("the key was refused")
 
-    async with PhaseFlow(database, chunker=chunker, embedder=CountingEmbedder(fault)) as flow:
+    embedder = CountingEmbedder(fault)
+    embedder.close()
+    async with PhaseFlow(database, chunker=chunker, embedder=embedder) as flow:
         job = await flow.start("kb", folder)
+        assert await anyio.to_thread.run_sync(chunker.entered.wait, 10)
+        embedder.gate.set()  # not before: a phase without anything in hand would be paused at once
         with anyio.fail_after(10):
             failed = await job.wait()
-        await anyio.to_thread.run_sync(chunker.entered.wait, 10)
         assert failed.phase_details[1].status is PhaseStatus.RUNNING
         copy = left_behind(database)
         chunker.release.set()
