@@ -14,6 +14,8 @@ _LONGEST_PROPERTY = 10_000
 _MOST_NAMES = 5000
 """Of elements and attributes that are remembered: more than all office formats have."""
 
+_NO_MEMORY = expat.errors.codes[expat.errors.XML_ERROR_NO_MEMORY]
+
 
 class Handler(Protocol):
     """Takes the events of an XML member. Names and attributes come without their namespace."""
@@ -78,7 +80,12 @@ def parse_xml(
             parser.Parse(chunk, False)
         parser.Parse(b"", True)
     except expat.ExpatError as error:
-        raise malformed(str(error)) from error
+        raise _fault(error, malformed) from error
+
+
+def _fault(error: expat.ExpatError, malformed: Callable[[str], DocumentError]) -> Exception:
+    """What a fault of the parser is: it may have met the limit of memory, and then nothing is said of the document."""
+    return MemoryError() if error.code == _NO_MEMORY else malformed(str(error))
 
 
 def check_xml(data: bytes, malformed: Callable[[str], DocumentError]) -> None:
@@ -92,7 +99,7 @@ def check_xml(data: bytes, malformed: Callable[[str], DocumentError]) -> None:
     try:
         parser.Parse(data, True)
     except expat.ExpatError as error:
-        raise malformed(str(error)) from error
+        raise _fault(error, malformed) from error
 
 
 class Texts:
