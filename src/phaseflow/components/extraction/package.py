@@ -87,6 +87,8 @@ class Package:
                 self._held[info.filename] = pieces
                 self._room -= place
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+            if str(error).startswith("Error -4 "):  # Z_MEM_ERROR says nothing of the document
+                raise MemoryError from error
             raise self.malformed("it cannot be unpacked") from error
 
     def parse(self, member: str, handler: Handler, only: frozenset[str] | None = None) -> None:
