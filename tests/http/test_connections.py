@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import anyio
 import pytest
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits
@@ -175,16 +175,15 @@ def test_one_address_takes_no_more_than_its_share() -> None:
 
 
 def test_the_protocol_of_uvicorn_has_what_is_taken_of_it() -> None:
-    """What breaks here when uvicorn changes: the limits on connections and on the time for a head."""
-    from uvicorn.protocols.http.h11_impl import H11Protocol
-
-    for kind in (AutoHTTPProtocol, H11Protocol):
-        for name in ("connection_made", "connection_lost", "data_received", "pause_writing", "resume_writing"):
-            assert callable(getattr(kind, name))
-        source = inspect.getsource(sys.modules[kind.__module__])
-        for part in ("on_response=self.on_response_complete", "self.cycle", "response_complete", "self.transport ="):
-            assert part in source
-    assert issubclass(protocol_for(Limits()), AutoHTTPProtocol)
+    """What breaks here when uvicorn changes: the limits on connections, and on the time and the size of a head."""
+    of_connections = ("connection_made", "connection_lost", "data_received", "pause_writing", "resume_writing")
+    of_heads = ("on_message_begin", "on_url", "on_header", "on_body", "send_400_response")
+    for name in of_connections + of_heads:
+        assert callable(getattr(HttpToolsProtocol, name))
+    source = inspect.getsource(sys.modules[HttpToolsProtocol.__module__])
+    for part in ("on_response=self.on_response_complete", "self.cycle", "response_complete", "self.transport ="):
+        assert part in source
+    assert issubclass(protocol_for(Limits()), HttpToolsProtocol)
 
 
 async def test_want_of_descriptors_is_told_in_one_line_and_other_faults_as_before(

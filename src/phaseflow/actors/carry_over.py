@@ -32,8 +32,8 @@ class CarryOver:
 
     Of each document that stays and of which the new index would have nothing (it could not be read, cut or embedded, or
     its source could not be listed), the version that search sees is copied: its passages as they were cut, to be
-    embedded with the new model. Its status and its failure stay as they are. A crash in between leaves copies that are
-    on their way, and those that are missing are made by the next run.
+    embedded with the new model. Its status and its failure stay as they are. After a crash in between, the next run
+    goes on with the copies that are there, and makes the missing ones.
     """
 
     def __init__(self, context: RunContext, gate: Gate) -> None:

@@ -1,6 +1,5 @@
 """What became of the documents that loading has read: sorted by kind, and written into the rows of each kind."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -8,6 +7,7 @@ from typing import Self
 from phaseflow.actors.context import RunContext
 from phaseflow.actors.document_reading import Followed, LeftOut, Loaded
 from phaseflow.components.protocols import Document, Entry, Skipped, Unchanged
+from phaseflow.domain.identifiers import whole_characters
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import crawl_frontier, texts
 from phaseflow.store.catalogue import Catalogue
@@ -20,8 +20,6 @@ from phaseflow.store.loaded_text import LoadedText
 from phaseflow.store.states import EntryState
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.twins import Twins
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +142,7 @@ def _clean(piece: str) -> str:
     try:
         piece.encode()
     except UnicodeEncodeError:
-        return _SURROGATE.sub("\ufffd", piece)
+        return whole_characters(piece)
     return piece
 
 

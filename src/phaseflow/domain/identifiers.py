@@ -62,6 +62,11 @@ def check_job_id(job_id: str) -> str:
     return job_id
 
 
+def whole_characters(text: str) -> str:
+    """The same length, with U+FFFD for halves of characters: UTF-8 does not have them, and so neither does a file."""
+    return _HALF_A_CHARACTER.sub("\ufffd", text)
+
+
 def name_in(url: str) -> str:
     """The path of an address as that of a file: without its query, so that its extension can be seen."""
     path = unquote(url.partition("?")[0])

@@ -1,7 +1,7 @@
 """The connections of ``phaseflow serve``: how many there may be, and how long one may take for what it owes.
 
 uvicorn bounds neither the time and the size of a request's head nor the number of connections. What is taken of it
-beyond its documented interface stands here only: the protocol that it would choose, with ``cycle``, ``transport``,
+beyond its documented interface stands here only: its protocol on httptools, with ``cycle``, ``transport``,
 ``on_response_complete``, ``send_400_response`` and the callbacks of httptools.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from phaseflow.domain.identifiers import is_loopback
 from phaseflow.domain.log import get_logger
@@ -32,7 +32,7 @@ _431 = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
     b"content-length: %d\r\n\r\n%b" % (len(_TOO_LARGE), _TOO_LARGE)
 )
-_BASE: Any = AutoHTTPProtocol
+_BASE: Any = HttpToolsProtocol
 _OUT_OF_DESCRIPTORS = "socket.accept() out of system resource"
 
 

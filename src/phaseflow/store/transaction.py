@@ -1,6 +1,5 @@
 """One open transaction, seen from the thread of its connection, where no statement waits for anything."""
 
-import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -8,10 +7,10 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
+from phaseflow.domain.identifiers import whole_characters
 from phaseflow.domain.log import get_logger
 
 Row = tuple[Any, ...]
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Transaction:
@@ -102,7 +101,7 @@ def _whole(value: object) -> object:
     """The same without halves of characters, which UTF-8 does not have: what a component says of a file with such a
     name is told all the same."""
     if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value)
+        return whole_characters(value)
     if isinstance(value, Mapping):
         return {_whole(name): _whole(each) for name, each in value.items()}
     return [_whole(each) for each in value] if isinstance(value, list | tuple) else value

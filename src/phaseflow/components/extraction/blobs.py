@@ -91,7 +91,7 @@ def _long_runs(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _unless_words(run: re.Match[str]) -> str:
-    """Keep what is no file: words, identifiers and lists of these, however many there are."""
+    """Keep words, identifiers and lists of them, however many there are: they are not files."""
     rows = _LINE_END.split(run[0].rstrip("\n"))
     letters = "".join(rows)
     sample = letters[:2000]

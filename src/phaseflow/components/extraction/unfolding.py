@@ -61,7 +61,7 @@ def _by_scripts(page: "LexborHTMLParser") -> "dict[int, LexborNode | None]":
 
 
 def _unfolds_text(control: "LexborNode") -> bool:
-    """A menu, and what a field for text suggests, are no text of the page."""
+    """Menus, and what a text field suggests, are not part of the text of the page."""
     attributes = control.attributes
     is_field = control.tag == "input" or attributes.get("role") == "combobox"
     return not is_field and attributes.get("aria-haspopup") not in _NO_PANELS

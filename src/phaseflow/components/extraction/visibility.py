@@ -120,7 +120,7 @@ def visibility(page: "LexborHTMLParser", words: bytes, sheets: Sequence[str] = (
 
 
 def _around_drawn_text(page: "LexborHTMLParser", drawn: "Sequence[LexborNode]") -> Iterator[int]:
-    """Yield what of drawings is no text, on a page of which some drawing has text."""
+    """Yield the parts of drawings that are not text, on a page where some drawing has text."""
     if drawn:
         speaking = {each for node in drawn for each in _drawings_around(node)}
         yield from {node.mem_id for node in page.css("svg")} - speaking
