@@ -8,10 +8,12 @@ import anyio
 import pytest
 
 from phaseflow import JobPhase, JobStatus, PhaseFlow, PhaseStatus
+from phaseflow.actors.gate import Gate
 from phaseflow.actors.handoff import Handoff
 from phaseflow.components.protocols import Loader
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 from phaseflow.store.documents import StagedDocument
+from phaseflow.store.jobs import JobRecord
 from phaseflow.store.session import open_session
 from phaseflow.store.states import DocumentState
 from phaseflow.supervisor import run_start
@@ -72,6 +74,48 @@ async def test_no_batch_begins_once_a_pause_is_being_written(folder: Path, datab
                 embedder.gate.set()
             await until_paused(flow)
             assert embedder.calls == calls
+
+
+async def test_a_look_that_began_before_a_pause_was_stored_opens_no_gate_after_it(
+    folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = CountingEmbedder()
+    embedder.close()
+    has_read, go_on = anyio.Event(), anyio.Event()
+    opened: list[Gate] = []
+
+    def note(gate: Gate) -> None:
+        opened.append(gate)
+
+    with Turnstile.at() as turnstile:
+        async with PhaseFlow(database, embedder=embedder) as flow:
+            job = await flow.start("kb", folder)
+            await embedder.until_called()
+            await until_quiet_writer(flow)
+            supervisor = flow._engine.scheduler._supervisors[job.job_id]
+            assert supervisor is not None
+            read = supervisor._hub.record
+
+            async def late(job_id: str) -> JobRecord:
+                found = await read(job_id)
+                has_read.set()
+                await go_on.wait()
+                return found
+
+            turnstile.close()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(flow.pause, "kb")
+                await turnstile.arrival()
+                with monkeypatch.context() as patch:
+                    patch.setattr(supervisor._hub, "record", late)
+                    supervisor.wake()
+                    await has_read.wait()  # the job as it was before the pause
+                turnstile.open()
+            monkeypatch.setattr(Gate, "open", note)
+            go_on.set()
+            embedder.gate.set()
+            await until_paused(flow)
+            assert opened == []
 
 
 async def has_looked(supervisor: Supervisor) -> None:

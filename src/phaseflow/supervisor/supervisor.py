@@ -102,6 +102,7 @@ class Supervisor:
         try:
             yield
         finally:
+            self._verbs += 1  # a look that began before the commit ends with what was so before it
             self._verbs_in_progress -= 1
             self.wake()
 
@@ -151,7 +152,7 @@ class Supervisor:
             except JobNotFound:
                 return True  # deleted with its knowledge base
             if self._verbs != verbs_before:
-                continue  # it may be older than that verb, and would open a gate that it has closed
+                continue  # it may be older than a verb that began or ended, and would open a gate that is closed by it
             if self._clearing.is_due and state.get_overall_status() is JobStatus.RUNNING:
                 await self._clearing.take_out()
                 self._drop_taken_out()  # again: it may have looked before
