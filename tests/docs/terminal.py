@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,20 +112,24 @@ class Terminal:
             self._server = subprocess.Popen(
                 words, cwd=self._folder, env=self._environment, stdout=output, stderr=subprocess.STDOUT
             )
-        self._until_up(log)
-        for shown in (command.shown or "").splitlines():
-            assert self._at_my_addresses(shown) in log.read_text(encoding="utf-8")
+        shown = [self._at_my_addresses(text) for text in (command.shown or "").splitlines()]
+        self._until(log, "the server did not come up", self._answers)
+        # It answers a moment before it says so.
+        self._until(log, f"the server did not print {shown}", lambda: all(text in _read(log) for text in shown))
 
-    def _until_up(self, log: Path) -> None:
+    def _answers(self) -> bool:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with suppress(URLError, ConnectionError), opener.open(f"http://127.0.0.1:{self._port}/healthz", timeout=5):
+            return True
+        return False
+
+    def _until(self, log: Path, otherwise: str, holds: Callable[[], bool]) -> None:
         assert self._server is not None
         end = time.monotonic() + LONGEST_S
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        while time.monotonic() < end:
-            assert self._server.poll() is None, log.read_text(encoding="utf-8")
-            with suppress(URLError, ConnectionError), opener.open(f"http://127.0.0.1:{self._port}/healthz", timeout=5):
-                return
+        while not holds():
+            assert self._server.poll() is None, _read(log)
+            assert time.monotonic() < end, f"{otherwise}\n{_read(log)}"
             time.sleep(0.05)
-        raise AssertionError(f"the server did not come up\n{log.read_text(encoding='utf-8')}")
 
     def _compare(self, what: str, shown: str | None, printed: str) -> None:
         if shown is not None:
@@ -136,3 +140,7 @@ class Terminal:
         for named, mine in self._addresses.items():
             text = text.replace(named, mine)
         return text
+
+
+def _read(log: Path) -> str:
+    return log.read_text(encoding="utf-8")
