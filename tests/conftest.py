@@ -44,8 +44,13 @@ class TookTooLong(Exception):
 
 
 def pytest_configure() -> None:
-    """Hear of a closed terminal, which the commands respect when they are told to ignore it, also under ``nohup``."""
+    """Hear of a closed terminal and of Ctrl-C, which the commands respect when they are told to ignore them.
+
+    A shell tells so what it starts under ``nohup`` and, from a script, with ``&``.
+    """
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.disable()  # collecting makes objects that stay, and to look at them again and again takes a third of its time
 
 

@@ -1,4 +1,4 @@
-"""No test can hang the run, whatever it hangs in."""
+"""No test can hang the run, whatever it hangs in, and none depends on what the shell that starts it ignores."""
 
 import subprocess
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 HANGING = """
+import signal
 import time
 
 import anyio
@@ -40,7 +41,14 @@ async def test_hangs_in_a_fixture(stuck):
 
 async def test_comes_after_them():
     pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_ignores_no_signal(number):
+    assert signal.getsignal(number) is not signal.SIG_IGN
 """
+IN_THE_BACKGROUND = ["sh", "-c", 'trap "" INT HUP; exec "$@"', "-"]
+"""A script's shell has what it starts with ``&`` ignore Ctrl-C, and ``nohup`` has it ignore the end of the terminal."""
 
 
 @pytest.mark.longest(60)
@@ -49,11 +57,11 @@ def test_a_test_that_hangs_fails_and_the_others_run(tmp_path: Path) -> None:
     (tmp_path / "test_hanging.py").write_text(HANGING)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = longest(seconds)\n")
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "--tb=line", "-p", "no:cacheprovider", str(tmp_path)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    run = subprocess.run([*IN_THE_BACKGROUND, *command], capture_output=True, text=True, timeout=50, check=False)
     told = [line.split() for line in run.stdout.splitlines() if "::test_" in line]
     summary = {f"{words[0]} {words[1].rpartition('::test_')[2]}" for words in told}
     assert summary >= {
         "FAILED waits_for_ever", "FAILED cannot_be_cancelled", "FAILED holds_the_loop", "ERROR hangs_in_a_fixture",
-        "PASSED comes_after_them",
+        "PASSED comes_after_them", "PASSED ignores_no_signal[2]", "PASSED ignores_no_signal[1]",
     }  # fmt: skip
     assert "TookTooLong" in run.stdout
