@@ -14,7 +14,7 @@ _KEY = re.compile(r"[\"']?([\w][\w .-]*?)[\"']?[ \t]*:(?:[ \t]+(.*))?$")
 _ITEM = re.compile(r"[ \t]*-[ \t]+(.*)$")
 _BLOCK = re.compile(r"[|>][+-]?\d?[ \t]*(?:#.*)?$")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?")
-_INLINE_ITEM = re.compile(r"\s*(?:\"((?:[^\"\\]|\\.)*)\"|'((?:[^']|'')*)'|([^,\"']*))\s*(?:,|$)")
+_INLINE_ITEM = re.compile(r"\s*(?:\"((?:[^\"\\]|\\.)*+)\"|'((?:[^']|'')*+)'|([^,\"']*))\s*(?:,|$)")
 _LONGEST_LIST = 4_000
 """Characters of a list in one line that are looked at."""
 _WORDS: dict[str, bool | None] = {"true": True, "yes": True, "false": False, "no": False, "null": None, "~": None}

@@ -45,7 +45,7 @@ _LEAST = {"em": 0.15, "rem": 0.15, "ex": 0.3, "%": 15.0, "px": 3.0, "pt": 2.0}
 """What is shifted by less is only put straight."""
 _LISTED = re.compile(r"(?i)(?<![\w-])list-style(?:-type)?\s*:([^;]*)")
 _NO_ITEM = re.compile(r"(?i)(?<![\w-])display\s*:\s*(?!list-item|none|inherit|initial|revert|unset)\w")
-_COUNTED = re.compile(r"(?i)(?<![\w-])counter-(?:set|reset|increment)\s*:[^;]*\blist-item\b")
+_COUNTED = re.compile(r"(?i)(?<![\w-])counter-(?:set|reset|increment)\s*:[^;:]*\blist-item\b")
 _NONE = "none"
 
 
