@@ -13,6 +13,7 @@ import anyio
 from phaseflow.background_task import OwnLoop
 from phaseflow.domain.errors import EngineStopped
 from phaseflow.domain.status import JobStatusResponse, Transition
+from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.snapshot import compose
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
@@ -169,12 +170,15 @@ class Feed:
         finally:
             self._clients -= 1
 
-    async def status_of(self, job_id: str) -> JobStatusResponse:
-        """The status of a job, as the database holds it. Raises JobNotFound."""
+    async def status_of(self, job_id: str, phase: JobPhase | None = None) -> JobStatusResponse:
+        """The status of a job, as the database holds it. Raises JobNotFound.
+
+        With a ``phase``, ``requested`` in it is what is asked of that phase.
+        """
 
         async def read() -> JobStatusResponse:
             record = await self._database.read(lambda tx: Jobs(tx).record(job_id), one_statement=True)
-            return compose(record, self._clock.running_now(), self._database.unwritable)
+            return compose(record, self._clock.running_now(), self._database.unwritable, phase)
 
         return await self._clock.read_steadily(read)
 

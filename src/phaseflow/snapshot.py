@@ -12,8 +12,11 @@ from phaseflow.store.catalogue import PUSH
 from phaseflow.store.jobs import JobRecord
 
 
-def compose(record: JobRecord, now: datetime, unwritable: str | None = None) -> JobStatusResponse:
-    """The status at ``now``. ``unwritable`` says why the store cannot be written, if it cannot."""
+def compose(
+    record: JobRecord, now: datetime, unwritable: str | None = None, asked_of: JobPhase | None = None
+) -> JobStatusResponse:
+    """The status at ``now``. ``unwritable`` says why the store cannot be written, if it cannot; ``asked_of`` is the
+    phase of which ``requested`` is told, in place of the job."""
     state = record.state
     eta_s = eta_seconds(state, now)
     metrics = _metrics(record)
@@ -26,7 +29,7 @@ def compose(record: JobRecord, now: datetime, unwritable: str | None = None) -> 
         progress=state.get_overall_progress(),
         message=_with_trouble(message(state, metrics.documents_failed), record, unwritable),
         error=failed.error if failed else _sources_down(record),
-        requested=state.requested,
+        requested=state.requested if asked_of is None else state.requested_of(asked_of),
         waiting_on=_unless_unwritable(job_waiting_on(state), state.get_overall_status(), unwritable),
         allowed_actions=_allowed(record),
         eta_seconds=None if eta_s is None else round(eta_s, 1),

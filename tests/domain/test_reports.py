@@ -39,6 +39,13 @@ def _report(phase: JobPhase, change: Callable[[PhaseState], PhaseState], *, runs
     return move
 
 
+_REPORTS_OF_SECOND: list[Move] = [
+    _report(SECOND, lambda p: p.start(AT), runs=True),
+    _report(SECOND, lambda p: p.pause(AT)),
+    _report(SECOND, lambda p: p.resume(AT), runs=True),
+    _report(SECOND, lambda p: p.fail("no", AT)),
+    _report(SECOND, lambda p: p.retry(AT), runs=True),
+]
 MOVES: list[Move] = [
     _report(FIRST, lambda p: p.start(AT), runs=True),
     _report(FIRST, lambda p: p.pause(AT)),
@@ -46,10 +53,11 @@ MOVES: list[Move] = [
     _report(FIRST, lambda p: p.complete(AT)),
     _report(FIRST, lambda p: p.fail("no", AT)),
     _report(FIRST, lambda p: p.retry(AT), runs=True),
-    _report(SECOND, lambda p: p.start(AT), runs=True),
+    *_REPORTS_OF_SECOND,
     lambda state: reports.expire(state, AT),
     lambda state: reports.heard_of(state, AT),
     lambda state: verbs.pause(state, SECOND),
+    lambda state: verbs.resume(state, AT, FIRST),
     *VERBS.values(),
 ]
 NEW = IngestionState("j", "kb", managed=False, lease=Lease(60, can_retry=True))
@@ -58,16 +66,20 @@ NEW = IngestionState("j", "kb", managed=False, lease=Lease(60, can_retry=True))
 @cache
 def _states() -> dict[IngestionState, None]:
     """Each once, in the order in which they are found."""
-    seen: dict[IngestionState, None] = {}
-    for moves in product(MOVES, repeat=4):
-        state = NEW
-        for move in moves:
-            with suppress(JobConflict, InvalidTransition):
-                after = move(state)
-                check_job_move(state.get_overall_status(), after.get_overall_status())
-                state = after
-        seen[state] = None
+    seen, latest = {NEW: None}, [NEW]
+    while latest:
+        latest = [after for state, move in product(latest, MOVES) if (after := _moved(state, move)) not in seen]
+        seen |= dict.fromkeys(latest)
+        latest = list(dict.fromkeys(latest))
     return seen
+
+
+def _moved(state: IngestionState, move: Move) -> IngestionState:
+    with suppress(JobConflict, InvalidTransition):
+        after = move(state)
+        check_job_move(state.get_overall_status(), after.get_overall_status())
+        return after
+    return state
 
 
 @pytest.mark.parametrize("action", VERBS)
@@ -135,3 +147,37 @@ def test_a_pause_that_was_not_obeyed_before_a_silence_is_asked_for_again(
     assert after.requested is (Action.PAUSE if after[FIRST].status is PhaseStatus.RUNNING else None)
     assert after.is_held_somewhere
     assert after[FIRST].hold_reason in {None, BY_USER}
+
+
+def test_whatever_a_program_is_asked_is_asked_of_a_phase_that_can_do_it() -> None:
+    doers = {
+        Action.PAUSE: {PhaseStatus.RUNNING, PhaseStatus.NOT_STARTED},
+        Action.RESUME: {PhaseStatus.PAUSED, PhaseStatus.NOT_STARTED},
+        Action.RETRY: {PhaseStatus.FAILED},
+    }
+    for state in _states():
+        open_phases = [p for p in PHASES if state[p].status is not PhaseStatus.COMPLETED]
+        asked = {p: state.requested_of(p) for p in open_phases}
+        assert all(action is None or state[p].status in doers[action] for p, action in asked.items()), state
+        assert state.requested is None or state.requested in asked.values(), state
+        assert state.requested or not any(asked[p] for p in open_phases if state[p].is_active()), state
+
+
+def test_a_pause_or_resume_of_one_phase_changes_what_is_asked_of_no_other() -> None:
+    on_one: list[Move] = [lambda s: verbs.pause(s, SECOND), lambda s: verbs.resume(s, AT, SECOND)]
+    for state, verb in product(_states(), on_one):
+        after = _moved(state, verb)
+        if state[FIRST].is_active() and after.get_overall_status() is state.get_overall_status():
+            assert after.requested_of(FIRST) is state.requested_of(FIRST), state
+
+
+def test_a_phase_that_is_asked_to_run_again_is_asked_whatever_is_reported_of_others() -> None:
+    for state, move in product(_states(), _REPORTS_OF_SECOND):
+        again, after = state.requested_of(FIRST), _moved(state, move)
+        has_stopped = state[FIRST].status in {PhaseStatus.PAUSED, PhaseStatus.FAILED}
+        if has_stopped and again is not None and not _has_ended(state, after):
+            assert after.requested_of(FIRST) is again, state
+
+
+def _has_ended(before: IngestionState, after: IngestionState) -> bool:
+    return after.get_overall_status().is_terminal and not before.get_overall_status().is_terminal

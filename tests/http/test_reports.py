@@ -336,3 +336,85 @@ async def test_a_wall_clock_that_is_set_ends_no_lease(service: Service, monkeypa
     assert before is not None
     assert after is not None
     assert abs(after - before - timedelta(hours=1)) < timedelta(seconds=1)
+
+
+async def test_a_pause_of_one_phase_is_told_with_the_reports_of_that_phase_alone(service: Service) -> None:
+    await _create(service)
+    await _report(service, "loading", "start")
+    await _report(service, "embedding", "start")
+    await _ask(service, "phases/embedding/pause")
+    assert (await _report(service, "loading", "progress", items_processed=1))["requested"] is None
+    assert (await _report(service, "embedding", "progress", items_processed=1))["requested"] == "pause"
+    assert (await service.http.get(f"{KB}/status")).json()["requested"] == "pause", "of the job as a whole"
+    assert (await _report(service, "chunking", "start"))["requested"] is None
+    assert (await _report(service, "embedding", "pause"))["requested"] is None
+    await _ask(service, "pause")
+    assert (await _report(service, "loading", "progress", items_processed=2))["requested"] == "pause"
+    assert (await _report(service, "loading", "complete"))["requested"] == "pause", "of the whole job"
+
+
+async def test_a_resume_is_asked_of_each_paused_phase_until_that_one_runs(service: Service) -> None:
+    await _create(service)
+    async with Client(service.url) as client:
+        tracker = client.tracker
+        for phase in ("loading", "embedding"):
+            await tracker.start_phase("j", phase)
+        await client.pause("mine")
+        for phase in ("loading", "embedding"):
+            assert await tracker.wanted("j", phase) == "pause"
+            assert (await tracker.pause_phase("j", phase)).requested is None
+            assert await tracker.wanted("j", phase) is None
+        await client.resume("mine")
+        assert (await tracker.resume_phase("j", "loading")).requested is None
+        assert await tracker.wanted("j", "embedding") == "resume", "though another runs again"
+        assert await tracker.wanted("j", "indexing") is None
+        assert (await tracker.resume_phase("j", "embedding")).requested is None
+        assert await tracker.wanted("j") is None
+
+
+async def test_a_resume_of_one_phase_is_asked_of_that_one_and_outlives_what_others_do(service: Service) -> None:
+    await _create(service)
+    async with Client(service.url) as client:
+        tracker = client.tracker
+        for phase in ("loading", "embedding"):
+            await tracker.start_phase("j", phase)
+            await client.pause("mine", phase)
+            await tracker.pause_phase("j", phase)
+        await client.resume("mine", "embedding")
+        assert [await tracker.wanted("j", phase) for phase in ("loading", "embedding")] == [None, "resume"]
+        assert (await tracker.start_phase("j", "chunking")).requested is None
+        assert await tracker.wanted("j", "embedding") == "resume"
+        assert (await tracker.get_consolidated_status("j", "loading")).requested is None
+
+
+async def test_the_end_of_a_pause_that_one_phase_has_not_obeyed_yet_ends_no_other_pause(service: Service) -> None:
+    await _create(service)
+    await _report(service, "loading", "start")
+    await _ask(service, "phases/embedding/pause")
+    assert (await _ask(service, "phases/loading/resume"))["phase_details"][2]["waiting_on"] == "pause"
+    await _report(service, "chunking", "start")
+    await _ask(service, "phases/chunking/pause")
+    await _report(service, "chunking", "pause")
+    await _ask(service, "phases/loading/pause")
+    assert (await _ask(service, "phases/loading/resume"))["requested"] is None, "it has been running all along"
+
+
+async def test_a_retry_is_asked_of_each_phase_that_has_failed(service: Service) -> None:
+    await _create(service, can_retry=True)
+    async with Client(service.url) as client:
+        for phase in ("loading", "chunking"):
+            await client.tracker.start_phase("j", phase)
+        for phase in ("loading", "chunking"):
+            await client.tracker.fail_phase("j", phase, "no")
+        await client.retry("mine")
+        assert (await client.tracker.retry_phase("j", "loading")).requested is None
+        assert [await client.tracker.wanted("j", phase) for phase in ("loading", "chunking")] == [None, "retry"]
+        assert (await client.tracker.retry_phase("j", "chunking")).status == "running"
+        await client.cancel("mine")
+        assert await client.tracker.wanted("j", "chunking") == "cancel"
+
+
+async def test_what_is_asked_of_no_phase_at_all_is_refused_by_its_name(service: Service) -> None:
+    await _create(service)
+    assert (await service.http.get(f"{JOBS}/j/phases/reading")).status_code == 422
+    assert (await service.http.get(f"{JOBS}/none/phases/loading")).json()["code"] == "job_not_found"

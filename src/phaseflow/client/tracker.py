@@ -13,7 +13,8 @@ from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus
 class _TrackerCalls:
     """The methods of ``PhaseTracker``, over the wire.
 
-    All return the status, and ``requested`` in it is what the user asks of the program. An illegal report raises
+    All return the status. In the answer to a report, ``requested`` is what the user asks of the phase that was reported
+    on, be it that phase alone or the whole job. An illegal report raises
     InvalidTransition (``job_status`` says why: after a cancel it is ``cancelled``) and changes nothing. Once a job was
     reported on, its lease is renewed in the background, for as long as the client is open. While the service restarts,
     a call waits for it, up to 30 s; then it raises ServiceUnreachable.
@@ -84,18 +85,26 @@ class _TrackerCalls:
         return await self._connection.ask_patiently(JobStatusResponse, "POST", f"{job_path(job_id)}/renew")
 
     @ServiceCall
-    async def get_consolidated_status(self, job_id: str) -> JobStatusResponse:
-        """The status of the job with all four phases. Raises JobNotFound."""
-        return await self._connection.ask_patiently(JobStatusResponse, "GET", job_path(job_id))
+    async def get_consolidated_status(self, job_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:
+        """The status of the job with all four phases. Raises JobNotFound.
+
+        With a ``phase``, ``requested`` in it is what the user asks of that phase, as in the answer to its reports.
+        """
+        return await self._status(job_id, phase)
 
     @ServiceCall
-    async def wanted(self, job_id: str) -> Action | None:
+    async def wanted(self, job_id: str, phase: JobPhase | str | None = None) -> Action | None:
         """What the user asks of the program now: pause, resume, retry or cancel; None: nothing but to go on.
 
-        Each stays until it is reported as done; a cancel stays.
+        With a ``phase``, what is asked of that phase: which a program needs that runs several at once. Each stays until
+        it is reported as done; a cancel stays.
         """
-        status = await self._connection.ask_patiently(JobStatusResponse, "GET", job_path(job_id))
+        status = await self._status(job_id, phase)
         return Action.CANCEL if status.status is JobStatus.CANCELLED else status.requested
+
+    async def _status(self, job_id: str, phase: JobPhase | str | None) -> JobStatusResponse:
+        path = job_path(job_id) if phase is None else f"{job_path(job_id)}/phases/{part(str(phase))}"
+        return await self._connection.ask_patiently(JobStatusResponse, "GET", path)
 
     async def _report(
         self, job_id: str, phase: JobPhase | str, what: str, body: dict[str, Any] | None = None

@@ -79,15 +79,35 @@ class IngestionState:
         return None if self.managed or active else self.requested_of(self.get_current_phase())
 
     def requested_of(self, phase: JobPhase) -> Action | None:
-        """The same for one phase: what is asked of others is not asked of it. PAUSE of one that has not started asks a
-        program that runs elsewhere not to begin it yet."""
+        """The same for one phase: what is asked of others is not asked of it, and what it has done no more.
+
+        PAUSE of one that has not started asks a program that runs elsewhere not to begin it yet. Of one that is over
+        such a program is told what is asked of the whole job, and with none begun, of the one that comes next.
+        """
         one = self[phase]
-        if self.intent is not None and not self.managed and phase in (self.intent_phases or PHASES):
-            return Action(self.intent)
+        if not self.managed and one.status is PhaseStatus.COMPLETED:
+            follows = self.held or not any(p.is_active() for p in self.phases)
+            return self.requested if follows else None
+        if not self.managed and phase in self.asked_to_run:
+            return self._asked_to_run(one)
+        if self.get_overall_status().is_terminal or (self.lease is not None and self.lease.expired):
+            return None
         held = one.held or (self.held and not self.is_held_by_interruption)
         begins = one.status is PhaseStatus.NOT_STARTED and not self.managed
-        asked = held and (begins or one.status is PhaseStatus.RUNNING)
-        return Action.PAUSE if asked and not self.get_overall_status().is_terminal else None
+        return Action.PAUSE if held and (begins or one.status is PhaseStatus.RUNNING) else None
+
+    @property
+    def asked_to_run(self) -> tuple[JobPhase, ...]:
+        """The phases that a resume or a retry is about that has yet to take effect."""
+        return () if self.intent is None else self.intent_phases or PHASES
+
+    def _asked_to_run(self, phase: PhaseState) -> Action | None:
+        if phase.status is PhaseStatus.FAILED:
+            return Action.RETRY if self.intent is Intent.RETRY else None
+        if self.intent is Intent.RETRY:  # it ends the pause of the job, and none of a phase
+            return Action.RESUME if phase.status is PhaseStatus.PAUSED and not phase.held else None
+        begins = phase.status is PhaseStatus.NOT_STARTED and (phase.held or self.held)
+        return Action.RESUME if begins or phase.status is PhaseStatus.PAUSED else None
 
     @property
     def is_held_somewhere(self) -> bool:
@@ -181,6 +201,10 @@ class IngestionState:
         """The same job, come from ``before``, with the running times of its phases measured by ``now``."""
         phases = zip(before.phases, self.phases, strict=True)
         return replace(self, phases=tuple(after.measured(was, now) for was, after in phases))
+
+    def unqueued(self) -> Self:
+        """The same job waiting for no slot, and asked to run no more than it does."""
+        return replace(self, intent=None, intent_phases=(), queued_at=None)
 
     def queue(self, intent: Intent | None, at: datetime, phases: tuple[JobPhase, ...] = ()) -> Self:
         """The same job waiting for a slot, or for none."""

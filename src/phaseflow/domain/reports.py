@@ -11,7 +11,7 @@ from datetime import datetime
 from phaseflow.domain.errors import InvalidTransition, JobConflict
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_INTERRUPTION, BY_USER, PhaseState
-from phaseflow.domain.verbs import released
+from phaseflow.domain.verbs import freed, still_asked
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, JobStatus, PhaseStatus
 
 
@@ -52,8 +52,8 @@ def moved(
         raise JobConflict("change", status, state.allowed_actions(), "an engine runs this job; use its verbs")
     try:
         _refuse_if_cancelled(state)
-        state = state if obeys_at is None else _obeyed(state, obeys_at)
-        return state.with_phase(_still_held(state[phase], change(state[phase])))
+        state = state if obeys_at is None else _obeyed(state, phase, obeys_at)
+        return still_asked(state.with_phase(_still_held(state[phase], change(state[phase]))))
     except InvalidTransition as refused:
         refused.job_status = status
         raise
@@ -70,13 +70,22 @@ def _still_held(before: PhaseState, after: PhaseState) -> PhaseState:
     return after.hold(before.hold_reason or BY_USER) if begins and before.held else after
 
 
-def _obeyed(state: IngestionState, at: datetime) -> IngestionState:
-    """What its user has asked for is done once the program runs a phase."""
-    if state.intent is Intent.RESUME:
-        return released(state).queue(None, at)
-    if state.intent is Intent.RETRY:
-        return replace(state.queue(None, at), held=False, hold_reason=None)
-    return state
+def _obeyed(state: IngestionState, phase: JobPhase, at: datetime) -> IngestionState:
+    """What its user has asked for is done of a phase once the program runs it, and stays asked of the others that have
+    stopped."""
+    if phase not in state.asked_to_run:
+        return state
+    free = freed(state)
+    rest = tuple(p.name for p in free.phases if p.name is not phase and _is_left(free, p))
+    if not rest:
+        return free.unqueued()
+    failed = any(free[name].status is PhaseStatus.FAILED for name in rest)
+    return free.queue(Intent.RETRY if failed else Intent.RESUME, free.queued_at or at, rest)
+
+
+def _is_left(state: IngestionState, phase: PhaseState) -> bool:
+    stopped = phase.status in {PhaseStatus.PAUSED, PhaseStatus.FAILED}
+    return stopped and phase.name in state.asked_to_run and state.requested_of(phase.name) is not None
 
 
 def _interrupted(phase: PhaseState, at: datetime) -> PhaseState:

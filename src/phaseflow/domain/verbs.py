@@ -28,7 +28,7 @@ def pause(state: IngestionState, phase: JobPhase | None = None, reason: str = BY
     is_taken_over = state.managed and state.is_held_by_interruption
     if state.held and state.intent is None and not is_taken_over:
         return state
-    return replace(_unqueued(state), held=True, hold_reason=reason)
+    return replace(state.unqueued(), held=True, hold_reason=reason)
 
 
 def _pause_phase(state: IngestionState, phase: JobPhase, reason: str) -> IngestionState:
@@ -36,7 +36,7 @@ def _pause_phase(state: IngestionState, phase: JobPhase, reason: str) -> Ingesti
         raise _conflict(state, Action.PAUSE, f"phase {phase} is {state[phase].status}")
     held = state.with_phase(state[phase].hold(reason))
     if state.intent is Intent.START:
-        return _unqueued(held) if phase is PHASES[0] else held  # a slot would be of no use to it
+        return held.unqueued() if phase is PHASES[0] else held  # a slot would be of no use to it
     if state.intent is not Intent.RESUME:
         return held
     # The job waits for its turn to resume, and this phase is not to be part of that any more. Of what is left, see what
@@ -44,14 +44,12 @@ def _pause_phase(state: IngestionState, phase: JobPhase, reason: str) -> Ingesti
     wanted = state.intent_phases or tuple(p.name for p in state.phases if not p.is_terminal())
     rest = tuple(p for p in wanted if p is not phase)
     if not rest:
-        return _unqueued(held)
+        return held.unqueued()
     queued = replace(held, intent_phases=rest)
-    stays = state.managed and state.queued_at is not None and take_turn(queued, state.queued_at).is_stalled
-    return _unqueued(released(queued)) if stays else queued
-
-
-def _unqueued(state: IngestionState) -> IngestionState:
-    return replace(state, intent=None, intent_phases=(), queued_at=None)
+    if not state.managed:
+        return still_asked(queued)
+    stays = state.queued_at is not None and take_turn(queued, state.queued_at).is_stalled
+    return released(queued).unqueued() if stays else queued
 
 
 def resume(state: IngestionState, at: datetime, phase: JobPhase | None = None) -> IngestionState:
@@ -59,11 +57,24 @@ def resume(state: IngestionState, at: datetime, phase: JobPhase | None = None) -
 
     Where a program elsewhere has not paused yet, the pause is taken back.
     """
-    queued = _queued(state, at, phase)
-    is_paused = any(p.status is PhaseStatus.PAUSED for p in state.phases)
-    if state.managed or is_paused or state.get_overall_status() is not JobStatus.RUNNING:
-        return queued
-    return released(queued).queue(None, at)
+    return still_asked(_queued(state, at, phase))
+
+
+def still_asked(state: IngestionState) -> IngestionState:
+    """The job of a program elsewhere, without a resume or retry that leaves no phase to run again: it is done.
+
+    While the program runs, a phase that has not begun needs no more than the end of its hold.
+    """
+    status = state.get_overall_status()
+    if state.managed or state.intent is None:
+        return state
+    stopped = {PhaseStatus.PAUSED, PhaseStatus.FAILED} if status is JobStatus.RUNNING else set(PhaseStatus)
+    asked = [p for p in state.asked_to_run if state[p].status in stopped and state.requested_of(p) in _AGAIN]
+    is_over = state.intent is Intent.RESUME and status.is_terminal
+    return state if asked and not is_over else freed(state).unqueued()
+
+
+_AGAIN = {Action.RESUME, Action.RETRY}
 
 
 def _queued(state: IngestionState, at: datetime, phase: JobPhase | None) -> IngestionState:
@@ -138,16 +149,21 @@ def change_for(
 
 def take_turn(state: IngestionState, at: datetime) -> IngestionState:
     """What a job becomes when it gets the slot that it was queued for."""
-    if state.intent is Intent.RESUME:
-        state = released(state)
-    if state.intent is Intent.RETRY:
-        state = replace(state, held=False, hold_reason=None)
+    retries = state.intent is Intent.RETRY
+    state = freed(state).queue(None, at)
+    if retries:
         state = state.each(lambda p: p.retry(at) if p.status is PhaseStatus.FAILED else p)
-    state = state.queue(None, at)
     state = state.each(lambda p: p.resume(at) if p.status is PhaseStatus.PAUSED and not p.held else p)
     first = state.phases[0]
     begins = first.status is PhaseStatus.NOT_STARTED and state.may_run(first.name)
     return (state.with_phase(first.start(at)) if begins else state).begun(at)
+
+
+def freed(state: IngestionState) -> IngestionState:
+    """Without the holds that what it is queued for ends; a retry ends that of the job, and none of a phase."""
+    if state.intent is Intent.RETRY:
+        return replace(state, held=False, hold_reason=None)
+    return released(state) if state.intent is Intent.RESUME else state
 
 
 def released(state: IngestionState) -> IngestionState:
@@ -185,7 +201,7 @@ def interrupt(state: IngestionState, at: datetime, *, go_on: bool, reason: str) 
     if not (running or between or state.intent):
         return state
     if not go_on:
-        return _unqueued(state) if stays else replace(_unqueued(state), held=True, hold_reason=reason)
+        return state.unqueued() if stays else replace(state.unqueued(), held=True, hold_reason=reason)
     # Also what was paused and then killed: whoever paused it has seen that, and nothing may be spent before a resume.
     return state if stays else _gone_on(state, at)
 

@@ -24,6 +24,10 @@ async def _renew_lease(call: RequestContext[requests.JobPath, None]) -> JsonResu
     return JsonResult(await call.state.flow.tracker.renew_lease(call.at.job_id))
 
 
+async def _get(call: Report) -> JsonResult:
+    return JsonResult(await call.state.flow.tracker.get_consolidated_status(call.at.job_id, call.at.phase))
+
+
 async def _report_start(call: Report) -> JsonResult:
     return JsonResult(await call.state.flow.tracker.start_phase(call.at.job_id, call.at.phase))
 
@@ -69,6 +73,10 @@ ENDPOINTS = [
     Endpoint(
         "POST", f"{JOB}/renew", "Say that the program of a job is alive", _renew_lease, {200: JobStatusResponse},
         requests.JobPath, problems=(JobNotFound,),
+    ),
+    Endpoint(
+        "GET", f"{JOB}/phases/{{phase}}", "One job, and in `requested` what is asked of one phase", _get,
+        {200: JobStatusResponse}, requests.JobPhasePath, problems=(JobNotFound,),
     ),
     _report("start", "A phase has started", _report_start),
     _report("pause", "A phase is paused", _report_pause),

@@ -62,7 +62,7 @@ class JobPath(Parameters):
 
 
 class JobPhasePath(JobPath):
-    """One phase of a job that runs elsewhere."""
+    """One phase of a job."""
 
     phase: JobPhase
 

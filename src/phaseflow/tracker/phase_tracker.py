@@ -37,7 +37,8 @@ class PhaseTracker:
 
     For a program that has its own pipeline: ``async with PhaseTracker.open("kb.db") as tracker``, then
     ``initialize_phases`` and one call per move. Each call is committed when it returns, and published after that. An
-    illegal move raises InvalidTransition and changes nothing. Cancelling a call does not undo it once it was accepted.
+    illegal move raises InvalidTransition and changes nothing. It returns the status, in which ``requested`` is what is
+    asked of the phase that it is about. Cancelling a call does not undo it once it was accepted.
     """
 
     def __init__(self, hub: StateHub) -> None:
@@ -148,9 +149,13 @@ class PhaseTracker:
         await self._hub.database.write(write, durable=True, then=lambda c: self._tell_report(c, progress_only=False))
         return await self.get_consolidated_status(job_id)
 
-    async def get_consolidated_status(self, job_id: str) -> JobStatusResponse:
-        """The status of the job with all four phases. Raises JobNotFound."""
-        status = await self._hub.feed.status_of(check_job_id(job_id))
+    async def get_consolidated_status(self, job_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:
+        """The status of the job with all four phases. Raises JobNotFound.
+
+        With a ``phase``, ``requested`` in it is what the user asks of that phase, as in the answer to its reports.
+        """
+        name = None if phase is None else _phase(phase)
+        status = await self._hub.feed.status_of(check_job_id(job_id), name)
         self._hub.feed.note_told(status.kb_id)
         return status
 
@@ -182,7 +187,7 @@ class PhaseTracker:
         await self._hub.database.write(
             write, durable=True, then=lambda c: self._tell_report(c, progress_only=move is None)
         )
-        return await self.get_consolidated_status(job_id)
+        return await self.get_consolidated_status(job_id, name)
 
     def _tell_report(self, changed: Changed, *, progress_only: bool) -> None:
         self._hub.tell(changed, progress_only=progress_only)
