@@ -110,6 +110,9 @@ def test_a_source_that_is_away_holds_up_no_ingest_of_another(shell: Shell) -> No
     done = shell("ingest", "a", "--kb", "k")
     assert (done.returncode, "'b' could not be read" in done.stderr) == (0, True), done.stderr
     assert "new.md" in shell("search", "k", "news", "--json").stdout
+    shell.write("c/c.md", "Of a third.")
+    added = shell("ingest", "c", "--kb", "k")
+    assert (added.returncode, "'b' could not be read" in added.stderr) == (0, True), added.stderr
     refused = shell("ingest", "b", "--kb", "k")
     assert (refused.returncode, "b" in refused.stderr) == (2, True), refused.stderr
 

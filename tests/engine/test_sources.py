@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,35 @@ async def test_one_source_that_is_gone_takes_out_nothing_and_holds_up_nothing(
         (tmp_path / "elsewhere").rename(tmp_path / "wiki")
         healed = await (await flow.start("kb")).wait()
         assert (healed.error, healed.metrics.documents_deleted) == (None, 0)
+
+
+async def test_a_new_or_changed_source_is_read_beside_one_that_is_away(
+    database: Path, two: dict[str, FolderSource], tmp_path: Path
+) -> None:
+    more = FolderSource(str(write_folder(tmp_path / "more", 1)))
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", sources=two)).wait()
+        (tmp_path / "wiki").rename(tmp_path / "elsewhere")
+        for given in ({**two, "more": more}, {**two, "more": replace(more, include=("*",))}):
+            final = await (await flow.start("kb", sources=given)).wait()
+            assert final.status == "completed"
+            assert (final.error or "").startswith("the source 'wiki' could not be read: ")
+            assert await uris(flow) == sorted([*BOTH, "more/doc000.md"])
+            assert (await flow.kb("kb")).sources == given
+        assert (await flow.put_kb("kb", sources={**two, "more": more})).sources["more"] == more
+
+
+async def test_a_source_that_is_given_anew_and_away_is_refused_and_so_is_one_that_is_alone(
+    database: Path, two: dict[str, FolderSource], tmp_path: Path
+) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", sources=two)).wait()
+        (tmp_path / "wiki").rename(tmp_path / "elsewhere")
+        changed = {**two, "wiki": replace(two["wiki"], include=("*.md",))}
+        for given in (changed, {"wiki": two["wiki"]}, {"other": two["wiki"], "default": two["default"]}):
+            with pytest.raises(InvalidRequest, match="there is no folder"):
+                await flow.start("kb", sources=given)
+        assert (await flow.kb("kb")).sources == two
 
 
 async def test_when_no_source_can_be_read_the_job_fails_and_a_retry_reads_them(

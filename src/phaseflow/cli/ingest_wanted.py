@@ -9,7 +9,7 @@ from phaseflow.cli.kb_sources import with_source
 from phaseflow.cli.messages import asks_to_delete
 from phaseflow.cli.next_command import next_command
 from phaseflow.cli.terminal import say
-from phaseflow.domain.errors import JobConflict, KnowledgeBaseNotFound
+from phaseflow.domain.errors import InvalidRequest, JobConflict, KnowledgeBaseNotFound
 from phaseflow.domain.messages import source_down
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
 
@@ -52,6 +52,8 @@ class Wanted:
             settings = self.settings.over(None if kb is None else kb.settings)
             self.say_what_is_made_again(kb, settings)
             present = {} if kb is None or self.replace else kb.sources
+            if not self._can_be_read():
+                raise InvalidRequest("source.path", f"there is no folder {self._folder!r}; check the name")
             sources = self.changed(kb, with_source(present, self.source))
             try:
                 return await flow.start(
@@ -78,9 +80,13 @@ class Wanted:
         the job, in which one that cannot be read holds up no other."""
         return None if kb is not None and sources == kb.sources and self._can_be_read() else sources
 
+    @property
+    def _folder(self) -> str | None:
+        return self.source.path if self.source.type == "folder" else None
+
     def _can_be_read(self) -> bool:
         """Whether the folder of this command is there. One that is not is refused before anything is begun."""
-        return self.source.type != "folder" or os.path.isdir(self.source.path)
+        return self._folder is None or os.path.isdir(self._folder)
 
     def say_what_is_made_again(self, kb: "KnowledgeBase | None", settings: "Settings | None") -> None:
         """Say what a job with these settings has to make again, of what was indexed with others."""

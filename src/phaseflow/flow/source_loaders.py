@@ -34,6 +34,7 @@ from phaseflow.flow.remote_sources import RemoteSources
 from phaseflow.store.catalogue import PUSH
 from phaseflow.store.database import Database
 from phaseflow.store.jobs import JobRecord
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.stop_deadline import PARTS_S
 
 if TYPE_CHECKING:  # imported when a source of the kind is read: most jobs read folders
@@ -118,14 +119,36 @@ class SourceLoaders:
                 for loader in loaders:
                     tasks.start_soon(loader.aclose)
 
-    async def checked(self, source: SourceLike | None, sources: Mapping[str, SourceLike] | None = None) -> str | None:
-        """Sources by name as they are stored, JSON; None for none. Raises InvalidRequest or SourceNotAllowed."""
+    async def checked(
+        self, source: SourceLike | None, sources: Mapping[str, SourceLike] | None, kb: KnowledgeBaseRecord | None
+    ) -> str | None:
+        """Sources by name as they are stored, JSON; None for none. Raises InvalidRequest or SourceNotAllowed.
+
+        One that the knowledge base has already, unchanged, may be away while another can be read: as in
+        ``check_stored``, the job finds that out.
+        """
         given = as_sources(source, sources)
         if given is None:
             return None
         if self._loader is None:
-            given = {name: await self._checked(each) for name, each in given.items()}
+            stored = {} if kb is None or kb.sources is None else SOURCES.validate_json(kb.sources)
+            given = await self._checked_beside(given, stored)
         return SOURCES.dump_json(given).decode()
+
+    async def _checked_beside(self, given: Mapping[str, Source], stored: Mapping[str, Source]) -> dict[str, Source]:
+        found: dict[str, Source] = {}
+        refused: list[Exception] = []
+        for name, each in given.items():
+            try:
+                found[name] = await self._checked(each)
+            except (SourceNotAllowed, InvalidRequest) as error:
+                if name not in stored or await _anchored(each) != stored[name]:
+                    raise
+                found[name] = stored[name]
+                refused.append(error)
+        if refused and len(refused) == len(found):
+            raise refused[0]
+        return found
 
     async def check_stored(self, sources: str) -> None:
         """Raise SourceNotAllowed or InvalidRequest when none of the stored sources may be read any more.
@@ -172,14 +195,13 @@ class SourceLoaders:
             await self.remote.check(source)
             return source
         try:
-            path = await anyio.Path(source.path).expanduser()
-            found = await path.exists()
+            found = await (await anyio.Path(source.path).expanduser()).exists()
         except (OSError, RuntimeError, ValueError):  # a name that is too long, an unknown user, a NUL
             found = False
         Globs.check(source.include, source.exclude)
         if not found:
             raise InvalidRequest("source.path", f"there is no folder {as_given(source.path)!r}; check the name")
-        return replace(source, path=anchored(PurePath(path), PurePath(await anyio.Path.cwd())))
+        return await _anchored(source)
 
     async def _loader_for(self, source: Source, workers: AnyPool) -> Loader:
         if self._loader is not None:
@@ -200,6 +222,17 @@ class SourceLoaders:
         assert self._uploads is not None
         assert self._database is not None
         return PushLoader(self._database.read_long, record.seq, record.state.kb_id, self._uploads, workers)
+
+
+async def _anchored(source: Source) -> Source:
+    """A source with the path of a folder as it is stored, whether or not it is there."""
+    if not isinstance(source, FolderSource):
+        return source
+    try:
+        path = await anyio.Path(source.path).expanduser()
+    except RuntimeError:  # an unknown user
+        return source
+    return replace(source, path=anchored(PurePath(path), PurePath(await anyio.Path.cwd())))
 
 
 def _has_connections(loader: Loader) -> "TypeGuard[_Closeable]":

@@ -52,7 +52,7 @@ class Starting:
         held, full, chosen = inputs.as_phases(hold), inputs.as_flag("full", full), inputs.as_settings(settings)
         # Before its source is looked at, or asked for: a start that is refused has touched no wire.
         await self._engine.read(partial(refuse_beside_a_job, kb_id=kb_id))
-        given = await self._engine.components.sources.checked(source, sources)
+        given = await self._checked(kb_id, source, sources)
         await self._check_stored(kb_id, chosen, takes_source=given is None)
         allowed = inputs.as_flag("allow_deletes", allow_deletes)
         async with giving_way(self._engine.scheduler, kb_id):
@@ -93,7 +93,7 @@ class Starting:
     ) -> None:
         """Create a knowledge base or change it."""
         check_kb_id(kb_id)
-        hub, given = self._engine.hub, await self._engine.components.sources.checked(source, sources)
+        hub, given = self._engine.hub, await self._checked(kb_id, source, sources)
         chosen, at = inputs.as_settings(settings), hub.clock.now()
         await self._check_stored(kb_id, chosen)
         await hub.database.write(
@@ -159,6 +159,12 @@ class Starting:
         following = self._engine.components.next_with(Settings.model_validate_json(kb.settings), kb.model)
         is_older = bool(stale(IndexedWith.model_validate_json(kb.live_settings), following))
         return is_older or reads_otherwise(tx, kb.key, kb.settings)
+
+    async def _checked(
+        self, kb_id: str, source: inputs.SourceLike | None, sources: Mapping[str, inputs.SourceLike] | None
+    ) -> str | None:
+        kb = await self._engine.read(lambda tx: KnowledgeBases(tx).find(kb_id))
+        return await self._engine.components.sources.checked(source, sources, kb)
 
     async def _check_stored(self, kb_id: str, chosen: Settings | None, *, takes_source: bool = False) -> None:
         """Check what a job would take: what is allowed may have changed since it was stored."""
