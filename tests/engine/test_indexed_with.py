@@ -1,10 +1,11 @@
 """What a knowledge base says about the settings that made its index, and about those of the next job."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
 from phaseflow import JobStatus, PhaseFlow, Reader
 from phaseflow.domain.counting import counted
@@ -85,6 +86,37 @@ async def test_components_of_a_program_are_shown_in_place_of_settings_that_had_n
         kb = await flow.kb("kb")
         assert (_made_with(kb)["embedder"], kb.stale) == ({"type": "static"}, [])
         assert not (await flow.search("kb", "word1x7")).degraded
+
+
+async def _start_held(flow: PhaseFlow) -> None:
+    await flow.start("kb", hold=["loading"])
+
+
+async def _start(flow: PhaseFlow) -> None:
+    await flow.start("kb")
+
+
+async def _push(flow: PhaseFlow) -> None:
+    await flow.add("kb", [{"uri": "new.md", "text": "new"}])
+
+
+@pytest.mark.parametrize("begin", [_start_held, _start, _push])
+async def test_a_job_that_waits_says_what_it_will_make_again_before_anything_of_it_has_begun(
+    begin: Callable[[PhaseFlow], Awaitable[None]], folder: Path, database: Path
+) -> None:
+    async with PhaseFlow(database) as flow:
+        await _run(flow, folder)
+    async with PhaseFlow(database, slots=0) as flow:
+        await begin(flow)
+        assert "again" not in (await flow.status("kb")).message, "nothing is older"
+        await flow.cancel("kb")
+        await flow.put_kb("kb", None, {"chunk_size": 50, "chunk_overlap": 0})
+        await begin(flow)
+        waits = await flow.status("kb")
+    assert waits.phase_details[0].status == "not_started"
+    assert "; kb was indexed with another chunk_size and chunk_overlap: every document is cut again" in waits.message
+    async with Reader(database) as reader:
+        assert "every document is cut again" in (await reader.status("kb")).message
 
 
 async def test_a_job_says_from_its_first_moment_what_it_makes_again_and_how_much(folder: Path, database: Path) -> None:

@@ -86,10 +86,14 @@ def made_again(found: Sequence[StaleSetting], documents: int, passages: int) -> 
     which the knowledge base is the subject."""
     if not found or not documents:
         return None
-    size = f"{counted(passages, 'passage')} of {counted(documents, 'document')}"
+    return f"{why_made_again(found)} ({counted(passages, 'passage')} of {counted(documents, 'document')})"
+
+
+def why_made_again(found: Sequence[StaleSetting]) -> str:
+    """The same without the size. At least one setting is ``found``."""
     costs = list(dict.fromkeys(each.cost for each in found))
     settings = " and ".join(each.setting for each in found)
-    return f"was indexed with another {settings}: {'; '.join(costs)} ({size})"
+    return f"was indexed with another {settings}: {'; '.join(costs)}"
 
 
 def stale(live: IndexedWith, following: IndexedWith) -> list[StaleSetting]:

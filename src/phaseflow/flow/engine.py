@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,6 +21,7 @@ from phaseflow.flow.adopted_uploads import adopt_uploads
 from phaseflow.flow.background import Background
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.definitions import Definitions
+from phaseflow.flow.older_index import makes_again
 from phaseflow.flow.readings import Composed
 from phaseflow.flow.source_sync import InStep, SourceSync
 from phaseflow.snapshot import compose
@@ -30,7 +32,7 @@ from phaseflow.store.stop_deadline import PARTS_S, WRITES_S
 from phaseflow.store.synced import last_listing
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.index_keeper import IndexKeeper
-from phaseflow.supervisor.own_jobs import make_own_job
+from phaseflow.supervisor.own_jobs import OwnJobs, make_own_job
 from phaseflow.supervisor.scheduler import Scheduler
 from phaseflow.tracker import StateHub
 
@@ -139,7 +141,8 @@ class Engine:
 
         def write(tx: Transaction) -> tuple[T, str | None, bool]:
             # In one transaction: after a crash between two, documents would wait in the inbox with no job to take them.
-            value, made = change(tx, at), make_own_job(tx, kb_id, at, is_push=is_push)
+            value = change(tx, at)
+            made = make_own_job(tx, kb_id, at, partial(makes_again, self.components), is_push=is_push)
             return value, made or Jobs(tx).latest_id(kb_id), made is not None
 
         def written(result: tuple[T, str | None, bool]) -> None:
@@ -203,8 +206,9 @@ class Engine:
             self.components.sources.attach(database)
             self.components.indexes.owner = await database.read(lambda tx: Spaces(tx).owner())
             hub = await StateHub.attach(database)
+            own_jobs = OwnJobs(hub, self._only, partial(makes_again, self.components))
             scheduler = Scheduler(
-                hub, self.components.components_for, self._policies, slots=self._slots, only=self._only
+                hub, self.components.components_for, self._policies, own_jobs, slots=self._slots, only=self._only
             )
             sync = None
             if self._slots and self._only is None:  # else this engine does what it was told to, and nothing by itself

@@ -9,7 +9,6 @@ from phaseflow.components.sources.changed_files import ChangedFiles
 from phaseflow.components.sources.prefixed import source_uris
 from phaseflow.domain import tracing
 from phaseflow.domain.identifiers import check_kb_id
-from phaseflow.domain.indexed_with import IndexedWith, stale
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_USER
 from phaseflow.domain.settings import Settings
@@ -17,6 +16,7 @@ from phaseflow.domain.vocabulary import Intent, JobPhase
 from phaseflow.flow import inputs
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.job import Job
+from phaseflow.flow.older_index import makes_again, older_settings
 from phaseflow.flow.source_loaders import some_of
 from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.inbox import Inbox
@@ -129,7 +129,7 @@ class Starting:
             some = None if only is None or self._needs_all(tx, kb, only) else only
             Jobs(tx).create(
                 queued, sources=some_of(kb.sources, some), settings=kb.settings, full=full, at=at,
-                allow_deletes=allow_deletes,
+                allow_deletes=allow_deletes, made_again=makes_again(self._engine.components, tx, kb),
             )  # fmt: skip
             # A move of its own: a job that begins paused was pending before, also for those who follow the log.
             paused = change_in(tx, state.job_id, hold, hub.clock, BY_USER) if held else None
@@ -156,8 +156,7 @@ class Starting:
         """Whether a job reads, cuts or embeds in another way than the index was made: then it needs all sources."""
         if kb.live_settings is None:
             return False
-        following = self._engine.components.next_with(Settings.model_validate_json(kb.settings), kb.model)
-        is_older = bool(stale(IndexedWith.model_validate_json(kb.live_settings), following))
+        is_older = bool(older_settings(self._engine.components, kb))
         return is_older or reads_otherwise(tx, kb.key, kb.settings)
 
     async def _checked(

@@ -98,13 +98,13 @@ class Jobs:
         at: datetime,
         allow_deletes: bool = False,
         lists: bool = True,
+        made_again: str | None = None,
     ) -> None:
         """Store a new job with its four phases, none of them started. No transition: it comes from nowhere."""
         self.tx.run(
-            "INSERT INTO ingestion_jobs (id, kb_id, managed, sources, settings, full_run, created_at, lease_s,"
-            " can_retry,"
-            f" allow_deletes, lists) VALUES (?, {KEY_OF}, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            state.job_id, state.kb_id, state.managed, sources, settings, full, timestamp(at),
+            "INSERT INTO ingestion_jobs (id, kb_id, managed, sources, settings, full_run, created_at, made_again,"
+            f" lease_s, can_retry, allow_deletes, lists) VALUES (?, {KEY_OF}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            state.job_id, state.kb_id, state.managed, sources, settings, full, timestamp(at), made_again,
             state.lease and state.lease.seconds, bool(state.lease and state.lease.can_retry), allow_deletes, lists,
         )  # fmt: skip
         self.tx.run(

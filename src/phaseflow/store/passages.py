@@ -176,6 +176,11 @@ class SearchablePassages:
         self.withdraw([row[0] for row in rows])
         return len(rows)
 
+    def has_documents(self) -> bool:
+        """Whether search sees any document."""
+        sql = f"SELECT 1 FROM documents WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE} LIMIT 1"
+        return self.tx.row(sql, self.scope.kb_key, self.scope.index_version) is not None
+
     def counts(self) -> tuple[int, int]:
         """(documents, chunks) that search sees."""
         row = self.tx.row(

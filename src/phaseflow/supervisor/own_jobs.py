@@ -1,7 +1,7 @@
 """The jobs that nobody starts: one is made for what waits in an inbox as soon as no job is open that could take it."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import partial
 
@@ -13,7 +13,7 @@ from phaseflow.domain.vocabulary import Intent, JobStatus
 from phaseflow.store import inbox
 from phaseflow.store.clock import Clock
 from phaseflow.store.jobs import JobRecord, Jobs, format_time
-from phaseflow.store.knowledge_bases import KnowledgeBases
+from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import Changed, StateHub, change_in, dequeue_failed_job, ensure_no_active_job
 
@@ -21,7 +21,13 @@ _GAVE_WAY = "start"
 """The reason in the log of a job that nobody started, when somebody starts one."""
 
 
-def make_own_job(tx: Transaction, kb_id: str, at: datetime, *, is_push: bool = False) -> str | None:
+MakesAgain = Callable[[Transaction, KnowledgeBaseRecord], str | None]
+"""Says what a job of a knowledge base that is made now is about to make again, in words; None: nothing."""
+
+
+def make_own_job(
+    tx: Transaction, kb_id: str, at: datetime, makes_again: MakesAgain, *, is_push: bool = False
+) -> str | None:
     """Make a job for what waits in the inbox of a knowledge base; its id, None when there is no need of one.
 
     It lists no source, so that it takes nothing out, unless it finds that the settings are others than those that made
@@ -33,7 +39,10 @@ def make_own_job(tx: Transaction, kb_id: str, at: datetime, *, is_push: bool = F
         return None
     dequeue_failed_job(tx, kb_id, at)
     state = IngestionState(uuid.uuid4().hex, kb_id).queue(Intent.START, at)
-    Jobs(tx).create(state, sources=kb.sources, settings=kb.settings, full=False, at=at, lists=False)
+    again = makes_again(tx, kb)
+    Jobs(tx).create(
+        state, sources=kb.sources, settings=kb.settings, full=False, at=at, lists=False, made_again=again
+    )  # fmt: skip
     return state.job_id
 
 
@@ -78,8 +87,9 @@ class OwnJobs:
     It looks where something was asked for (``note``) or a job has ended, and at the start at all of them.
     """
 
-    def __init__(self, hub: StateHub, only: Collection[str] | None) -> None:
+    def __init__(self, hub: StateHub, only: Collection[str] | None, makes_again: MakesAgain) -> None:
         self._hub = hub
+        self._makes_again = makes_again
         self._only = only
         self._noted: set[str] = set()
         self._has_looked = False
@@ -111,4 +121,5 @@ class OwnJobs:
         database, at = self._hub.database, self._hub.clock.now()
         if not await database.read(partial(is_own_job_due, kb_id=kb_id)):
             return False
-        return await database.write(partial(make_own_job, kb_id=kb_id, at=at), durable=True) is not None
+        make = partial(make_own_job, kb_id=kb_id, at=at, makes_again=self._makes_again)
+        return await database.write(make, durable=True) is not None

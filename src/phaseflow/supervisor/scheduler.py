@@ -36,16 +36,15 @@ _ORIGINS = 1000
 
 
 class Scheduler:
-    """Runs at most ``slots`` jobs at once, of all knowledge bases or ``only`` some.
-
-    ``components_for`` makes what does the work of a job.
-    """
+    """Runs at most ``slots`` jobs at once, of all knowledge bases or ``only`` some. ``components_for`` makes what does
+    the work of a job."""
 
     def __init__(
         self,
         hub: StateHub,
         components_for: _ComponentsFor,
         policies: Policies,
+        own_jobs: OwnJobs,
         *,
         slots: int,
         only: Collection[str] | None = None,
@@ -56,7 +55,7 @@ class Scheduler:
         self._slots = slots
         self._only = only
         self._single_flight = SingleFlight()
-        self._own_jobs = OwnJobs(hub, only)
+        self._own_jobs = own_jobs
         self._supervisors: dict[str, Supervisor | None] = {}
         self._busy_kbs: dict[str, str] = {}
         self._origins: dict[str, tracing.Origin] = {}
