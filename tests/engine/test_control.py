@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack
 from functools import partial
 from itertools import pairwise
@@ -27,6 +27,8 @@ from phaseflow import (
     RetryPolicy,
     TransientError,
 )
+from phaseflow.components import chunker
+from phaseflow.components.protocols import Span
 from phaseflow.domain.errors import (
     ComponentUnavailable,
     DocumentNotFound,
@@ -40,6 +42,7 @@ from phaseflow.domain.status import JobStatusResponse
 from phaseflow.store import failpoints
 from phaseflow.store.read_pool import ReadPool
 from phaseflow.store.stop_deadline import StopDeadline
+from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.supervisor import Supervisor
 from tests.engine.components import CountingEmbedder
 
@@ -124,6 +127,54 @@ async def test_pause_does_not_wait_until_all_passages_of_a_large_document_are_st
         failpoints.clear()
     assert len(steps) > stored
     assert done.metrics.chunks_indexed == done.metrics.chunks_created == 300
+
+
+async def test_pause_does_not_wait_until_a_large_document_is_cut(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut, began, may_go_on, plain = list[Span](), threading.Event(), threading.Event(), chunker.windows
+
+    def watched(text: str, size: int, *, markdown: bool) -> Iterator[Span]:
+        for window in plain(text, size, markdown=markdown):
+            cut.append(window)
+            began.set()
+            assert may_go_on.wait(5)
+            yield window
+
+    monkeypatch.setattr(chunker, "windows", watched)
+    failpoints.install("scheduler.applied", may_go_on.set)
+    (tmp_path / "large.txt").write_text("\n\n".join(f"Paragraph {n}. " + "word " * 150 for n in range(300)))
+    try:
+        async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+            job = await flow.start("kb", tmp_path / "large.txt")
+            assert await anyio.to_thread.run_sync(began.wait, 10)
+            assert (await flow.pause("kb")).status == "paused"
+            assert len(cut) == 1
+            await flow.resume("kb")
+            done = await finished(job)
+    finally:
+        failpoints.clear()
+    assert len(cut) >= 4  # it goes on, or begins again where its run had ended
+    assert done.metrics.chunks_indexed == done.metrics.chunks_created == 300
+
+
+async def test_a_resume_waits_for_no_text_that_is_read(folder: Path, database: Path) -> None:
+    reading, may_end = list[None](), threading.Event()
+
+    def long(_: Transaction) -> None:
+        reading.append(None)
+        may_end.wait(10)
+
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        job = await flow.start("kb", folder, hold=["loading"])
+        await job.wait_until_idle()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(4):  # more than there are connections
+                tasks.start_soon(flow._engine.hub.database.read_long, long)
+            assert (await flow.resume("kb")).status is JobStatus.RUNNING
+            may_end.set()
+        assert (await finished(job)).status is JobStatus.COMPLETED
+    assert reading
 
 
 async def test_pause_lets_the_calls_in_flight_finish_and_stores_them(folder: Path, database: Path) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 import anyio
+import pytest
 
 from phaseflow.store.database import Database
 from phaseflow.store.transaction import Transaction
@@ -12,15 +13,18 @@ from phaseflow.store.transaction import Transaction
 LONG = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1000000000) SELECT count(*) FROM n"
 
 
-async def cut_off(database: Database, began: threading.Event, read: Callable[[Transaction], None]) -> None:
-    """Cancel a search once it has begun."""
+async def cut_off(
+    database: Database, began: threading.Event, read: Callable[[Transaction], None], kind: str = "search"
+) -> None:
+    """Cancel a search, or another kind of read, once it has begun."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(database.search, read)
+        tasks.start_soon(getattr(database, kind), read)
         assert await anyio.to_thread.run_sync(began.wait, 5)
         tasks.cancel_scope.cancel()
 
 
-async def test_a_search_that_is_cancelled_stops(database: Database) -> None:
+@pytest.mark.parametrize("kind", ["search", "read_long"])
+async def test_a_read_that_is_cancelled_stops(database: Database, kind: str) -> None:
     began = threading.Event()
 
     def endless(tx: Transaction) -> None:
@@ -29,9 +33,9 @@ async def test_a_search_that_is_cancelled_stops(database: Database) -> None:
 
     for _ in range(3):  # more than there are connections
         began.clear()
-        await cut_off(database, began, endless)
+        await cut_off(database, began, endless, kind)
     with anyio.fail_after(5):
-        assert await database.search(lambda tx: tx.value("SELECT 1")) == 1
+        assert await getattr(database, kind)(lambda tx: tx.value("SELECT 1")) == 1
 
 
 async def test_nothing_follows_the_statement_that_was_stopped(database: Database) -> None:

@@ -11,8 +11,9 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from phaseflow.actors.actor import Actor
 from phaseflow.actors.batching import in_parts
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
-from phaseflow.components.chunker import checked_spans
+from phaseflow.components.chunker import spans_in_steps
 from phaseflow.components.context import contexts
+from phaseflow.components.protocols import Span
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError
 from phaseflow.domain.vocabulary import JobPhase
@@ -60,9 +61,11 @@ class ChunkingActor(Actor):
                     batch = batch[len(done) :]
 
     async def _cut(self, batch: Sequence[StagedDocument]) -> list[_Cut]:
-        """Cut documents until the gate is closed."""
-        async with self.gate:
-            outcomes = await call_in_abandonable_thread(lambda: self._cut_in_thread(batch))
+        """Cut documents until the gate is closed. In the middle of the first one, go on where it was opened again."""
+        outcomes, cutting, is_done = list[Outcome](), self._cutting(batch), False
+        while not is_done:
+            async with self.gate:
+                is_done = await call_in_abandonable_thread(lambda: self._cut_in_thread(cutting, outcomes))
         return list(zip(batch, outcomes, strict=False))
 
     async def _store_all(self, done: Sequence[_Cut]) -> None:
@@ -97,29 +100,30 @@ class ChunkingActor(Actor):
         if taken_out.in_hand(tx, [document.id], DocumentState.LOADED):
             StagedDocuments(tx).add_chunks(document, first, first + STORE_CHUNKS)
 
-    def _cut_in_thread(self, batch: Sequence[StagedDocument]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        for document in batch:
-            outcomes.append(self._cut_one(document))
+    def _cut_in_thread(self, cutting: Iterator[Outcome | None], outcomes: list[Outcome]) -> bool:
+        """True when there is something to store and no more is to be cut now."""
+        for outcome in cutting:
+            if outcome is not None:
+                outcomes.append(outcome)
             if not self.gate.is_open:
-                break
-        return outcomes
+                return bool(outcomes)
+        return True
 
-    def _cut_one(self, document: StagedDocument) -> Outcome:
-        try:
-            chunker = self.context.plan.components.chunker
-            spans = checked_spans(chunker, document.text, chunker.spans(document.text, document.media_type))
-        except DocumentError as error:
-            return FailedDocument(document.uri, error.code, str(error))
-        except (Exception, CancelledError, SystemExit, GeneratorExit) as error:  # noqa: BLE001  # the document's failure
-            return FailedDocument(document.uri, "chunk_error", f"{type(error).__name__}: {error}")
-        if len(spans) >= MOST_PIECES:
-            return FailedDocument(
-                document.uri, "too_many_chunks", f"{counted(len(spans), 'chunk')}; choose a larger chunk_size"
-            )
-        above = contexts(document.text, document.media_type, document.title, document.uri, spans, document.own_metadata)
-        cut = replace(document, spans=spans, contexts=above if any(above) else (), embedded=[False] * len(spans))
-        return replace(cut, hashes=[text_hash(text) for text in cut.embedded_texts()])
+    def _cutting(self, batch: Sequence[StagedDocument]) -> Iterator[Outcome | None]:
+        """What becomes of each document; before it None, wherever a pause may come in between."""
+        for document in batch:
+            steps = spans_in_steps(self.context.plan.components.chunker, document.text, document.media_type)
+            found: Sequence[Span] | FailedDocument | None = None
+            while found is None:
+                found = _next_of(steps, document.uri)
+                yield None
+            if isinstance(found, FailedDocument):
+                yield found
+            elif len(found) >= MOST_PIECES:
+                why = f"{counted(len(found), 'chunk')}; choose a larger chunk_size"
+                yield FailedDocument(document.uri, "too_many_chunks", why)
+            else:
+                yield from _described(document, found)
 
     def _store(self, tx: Transaction, part: Sequence[_Cut], stored: int) -> list[StagedDocument]:
         wanted = taken_out.in_hand(tx, [document.id for document, _ in part], DocumentState.LOADED)
@@ -138,6 +142,23 @@ class ChunkingActor(Actor):
     def _hand_over(self, cut: list[StagedDocument]) -> None:
         assert self._sender is not None
         self._sender.offer(cut)
+
+
+def _next_of(steps: Iterator[Sequence[Span] | None], uri: str) -> Sequence[Span] | FailedDocument | None:
+    try:
+        return next(steps)
+    except DocumentError as error:
+        return FailedDocument(uri, error.code, str(error))
+    except (Exception, CancelledError, SystemExit, GeneratorExit) as error:  # noqa: BLE001  # the document's failure
+        return FailedDocument(uri, "chunk_error", f"{type(error).__name__}: {error}")
+
+
+def _described(document: StagedDocument, spans: Sequence[Span]) -> Iterator[StagedDocument | None]:
+    """A document with its passages, what stands above them, and the hashes of both."""
+    above = contexts(document.text, document.media_type, document.title, document.uri, spans, document.own_metadata)
+    cut = replace(document, spans=spans, contexts=above if any(above) else (), embedded=[False] * len(spans))
+    yield None
+    yield replace(cut, hashes=[text_hash(text) for text in cut.embedded_texts()])
 
 
 def _chunks(cut: _Cut) -> tuple[int]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from operator import index
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from phaseflow.components.bare_passages import in_company
 from phaseflow.components.protocols import Chunker, Span, TextSplitter
@@ -46,6 +46,11 @@ class MarkdownChunker:
         self._plain = PlainSplitter(chunk_size, overlap=chunk_overlap)
 
     def spans(self, text: str, media_type: str) -> list[Span]:
+        return next(found for found in self.spans_in_steps(text, media_type) if found is not None)
+
+    def spans_in_steps(self, text: str, media_type: str) -> Iterator[list[Span] | None]:
+        """Yield None after each step of some milliseconds, so that cutting a large text can rest in between; the spans
+        last."""
         markdown = media_type == "text/markdown"
         splitter = self._markdown if markdown else self._plain
         found: list[Span] = []
@@ -53,12 +58,13 @@ class MarkdownChunker:
             for start, end in windows(text, self.chunk_size, markdown=markdown):
                 pieces = splitter.chunk_indices(text[start:end])
                 found.extend([Span(start + at, start + at + len(piece)) for at, piece in pieces])
+                yield None
         except UnicodeEncodeError as error:
             raise DocumentError(
                 f"the text holds half of a surrogate pair at character {start + error.start}; fix its encoding",
                 code="decode_error",
             ) from error
-        return in_company(text, found, self.chunk_size, markdown=markdown)
+        yield in_company(text, found, self.chunk_size, markdown=markdown)
 
 
 class SplitterChunker:
@@ -101,11 +107,21 @@ def as_chunker(candidate: Chunker | TextSplitter) -> Chunker:
     )
 
 
-def checked_spans(chunker: Chunker, text: str, found: Any) -> Sequence[Span]:
-    """What ``spans`` has returned for a text. Raises TypeError and ValueError, in words, for what are no ranges of it:
-    stored, they would be passages that cannot be read."""
-    if isinstance(chunker, MarkdownChunker | SplitterChunker):
-        return cast("Sequence[Span]", found)
+def spans_in_steps(chunker: Chunker, text: str, media_type: str) -> Iterator[Sequence[Span] | None]:
+    """The spans of a text, last; before them None after each step of a chunker that takes steps: others take one.
+
+    Raises what the chunker raises, and TypeError and ValueError, in words, for what are no ranges of the text: stored,
+    they would be passages that cannot be read.
+    """
+    if isinstance(chunker, MarkdownChunker):
+        yield from chunker.spans_in_steps(text, media_type)
+    elif isinstance(chunker, SplitterChunker):
+        yield chunker.spans(text, media_type)
+    else:
+        yield _checked(chunker, text, chunker.spans(text, media_type))
+
+
+def _checked(chunker: Chunker, text: str, found: Any) -> Sequence[Span]:
     name, spans, last = type(chunker).__qualname__, [], 0
     if not isinstance(found, Iterable) or isinstance(found, str | bytes):
         raise TypeError(f"{name}.spans() returned {type(found).__name__}: return a list of (start, end)")

@@ -81,8 +81,8 @@ class Database:
         return await self._explained(self._reads.read(read, one_statement=one_statement))
 
     async def read_long(self, read: Callable[[Transaction], T]) -> T:
-        """The same for what may take long: no ``read`` waits for it."""
-        return await self._explained(self._long_reads.read(read))
+        """The same for what may take long: no ``read`` waits for it. Cancelling stops it: the next one waits for it."""
+        return await self._explained(self._long_reads.read_while_wanted(read))
 
     async def look_for_search(self, read: Callable[[Transaction], T]) -> T:
         """The same for what a search looks up first: no ``read`` waits for it, and it waits for no other search."""

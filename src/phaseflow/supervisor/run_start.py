@@ -6,7 +6,7 @@ from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.protocols import Chunker
 from phaseflow.domain import verbs, words
 from phaseflow.domain.errors import ComponentUnavailable
-from phaseflow.domain.indexed_with import OWN_INDEX, IndexedWith, cuts_otherwise, made_again, stale
+from phaseflow.domain.indexed_with import OWN_INDEX, IndexedWith, StaleSetting, cuts_otherwise, made_again, stale
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.ocr import mark
 from phaseflow.domain.settings import Settings
@@ -21,6 +21,7 @@ from phaseflow.store import (
 )
 from phaseflow.store.clock import Clock
 from phaseflow.store.crawl_frontier import Frontier
+from phaseflow.store.database import Database
 from phaseflow.store.documents import StagedDocuments, Target
 from phaseflow.store.failures import Failures
 from phaseflow.store.index_spaces import Spaces
@@ -91,16 +92,24 @@ def start_run(
 _REASONS: dict[Intent | None, str] = {Intent.RESUME: "resumed", Intent.RETRY: "retry"}
 
 
-def index_made_again(tx: Transaction, job_id: str, components: Components) -> str | None:
-    """What a job is about to make again, in words, since that costs as much as it did the first time. To be read
-    before ``start_run``: counting takes a time that grows with the index."""
+async def index_made_again(database: Database, job_id: str, components: Components) -> str | None:
+    """What a job is about to make again, in words, since that costs as much as it did the first time. To be asked
+    before ``start_run``: counting takes a time that grows with the index, and is done only where there is something to
+    say. Most runs have nothing, and a resume waits for this."""
+    scope, found = await database.read(lambda tx: _made_otherwise(tx, job_id, components))
+    if not found:
+        return None
+    return made_again(found, *await database.read_long(lambda tx: SearchablePassages(tx, scope).counts()))
+
+
+def _made_otherwise(tx: Transaction, job_id: str, components: Components) -> tuple[Scope, list[StaleSetting]]:
     record = Jobs(tx).record(job_id)
     kb = KnowledgeBases(tx).get(record.state.kb_id)
+    scope = Scope(kb.key, kb.index_version)
     if kb.live_settings is None:
-        return None
+        return scope, []
     made_with = _made_with(record, components, _model_of(tx, components.embedder))
-    found = stale(IndexedWith.model_validate_json(kb.live_settings), made_with)
-    return made_again(found, *SearchablePassages(tx, Scope(kb.key, kb.index_version)).counts()) if found else None
+    return scope, stale(IndexedWith.model_validate_json(kb.live_settings), made_with)
 
 
 def _made_with(record: JobRecord, components: Components, made_by: str) -> IndexedWith:

@@ -237,7 +237,7 @@ class Scheduler:
             failpoints.hit("run_start.requeued")
         while await self._hub.database.write(lambda tx: give_back_requests(tx, job_id)):
             failpoints.hit("run_start.given_back")
-        again = await self._hub.database.read_long(lambda tx: index_made_again(tx, job_id, components))
+        again = await index_made_again(self._hub.database, job_id, components)
         await self._hub.follow_clock()
         return await self._hub.database.write(
             lambda tx: start_run(tx, job_id, components, self._policies, self._hub.clock, again),
