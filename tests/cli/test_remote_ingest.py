@@ -89,6 +89,15 @@ async def test_files_of_any_other_folder_are_pushed_and_only_what_changed(here: 
         told = [line for line in done.stderr.splitlines() if "another embedder" not in line]
         removed = ["removed 1 document gone from the folder"] if gone else []
         assert told == [f"pushed 0 files, {1 if gone else 2} unchanged", *removed]
+    last = (await service.flow.status("k")).job_id
+    shown = await command("--json")
+    assert [json.loads(line) for line in shown.stdout.splitlines()] == [
+        {
+            "job_id": None, "kb_id": "k", "status": "completed", "message": "Nothing new: 1 unchanged", "pushed": 0,
+            "unchanged": 1, "removed": [], "not_pushed": [],
+        }
+    ]  # fmt: skip
+    assert (await service.flow.status("k")).job_id == last
     here.write("docs/a.md", "Of a.md, again.")
     await service.flow.add("k", [{"uri": "mine.md", "text": "Of another sender."}])
     done = await command("--json")

@@ -1,15 +1,16 @@
 """A job of a service in the foreground: shown live, paused there by Ctrl-C, summed up at its end."""
 
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from phaseflow.cli import messages
 from phaseflow.cli.exit_codes import Exit, exit_of
 from phaseflow.cli.next_command import next_command
 from phaseflow.cli.place import Place
-from phaseflow.cli.terminal import say, say_lines
+from phaseflow.cli.terminal import answer_text, say, say_lines
 from phaseflow.domain.errors import JobConflict, JobNotFound, KnowledgeBaseNotFound, PhaseflowError
 from phaseflow.domain.vocabulary import JobStatus, WaitingOn
 
@@ -41,13 +42,13 @@ class RemoteForeground:
         begin: "Callable[[Client], Awaitable[Exit]]",
         missed: "Callable[[Client, JobStatusResponse], Awaitable[bool]] | None" = None,
         *,
-        is_done: Callable[[], bool] = lambda: False,
+        alone: Callable[[], "dict[str, Any] | None"] = lambda: None,
     ) -> Exit:
         """Begin or go on with a job, then follow the newest one and those after it for what waits.
 
         The exit code is that of the last, or that of ``begin`` where all went well but for what it met; 3 at once where
-        ``begin`` says so: it has asked, and begun nothing. Nothing is followed where ``is_done`` then: the newest job
-        is an older one, which is shown to programs alone, as where the knowledge base stands. It is 1 where
+        ``begin`` says so: it has asked, and begun nothing. Nothing is followed where ``alone`` tells then what the
+        command has done without a job: programs are shown that, and no older job. It is 1 where
         ``missed`` says that the last went without what the command named. A signal
         pauses the job of the service, which is durable there; so does one that comes while ``begin`` is at work.
         """
@@ -59,10 +60,9 @@ class RemoteForeground:
                 begun = await self._begin(client, begin, interrupts)
                 if begun is Exit.PAUSED:
                     return begun
-                if begun is not None and is_done():
+                if begun is not None and (done := alone()) is not None:
                     if self.as_json:
-                        with screen_for(self.as_json) as screen:
-                            screen.show(await client.status(self.kb_id))
+                        answer_text(json.dumps(done))
                     return begun
                 with screen_for(self.as_json) as screen:
                     final = None if begun is None else await self._follow_all(client, screen, interrupts)

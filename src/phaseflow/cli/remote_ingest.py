@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from phaseflow.cli.exit_codes import Exit
@@ -20,7 +20,7 @@ from phaseflow.domain.settings import PUSH, FolderSource, UploadSource
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus
 
 if TYPE_CHECKING:
-    from phaseflow.cli.folder_push import FolderPush
+    from phaseflow.cli.folder_push import FolderPush, Pushed
     from phaseflow.client import Client
     from phaseflow.domain.status import JobStatusResponse, KnowledgeBase
     from phaseflow.flow.inputs import Source
@@ -37,14 +37,14 @@ class RemoteIngest:
     wanted: Wanted
     as_json: bool
     push: bool = False
-    is_done: bool = False
-    """The files that are there were there before, and no job is open or to be begun."""
+    alone: "dict[str, Any] | None" = None
+    """What the command has done where the files were there before, and no job is open or to be begun."""
 
     async def run(self) -> Exit:
         """Begin, and follow the job to its end."""
         place, wanted = self.place, self.wanted
         following = RemoteForeground(place, wanted.kb_id, self.as_json, repeatable=not wanted.hold)
-        return await following.run(self._begin, self._missed, is_done=lambda: self.is_done)
+        return await following.run(self._begin, self._missed, alone=lambda: self.alone)
 
     async def _missed(self, client: "Client", final: "JobStatusResponse") -> bool:
         return await self.wanted.missed(client, final)
@@ -121,8 +121,8 @@ class RemoteIngest:
         if held and JobPhase.LOADING not in wanted.hold:
             await client.resume(wanted.kb_id, JobPhase.LOADING)
         await self._go_on_with_what_waits(client)
-        if job is None and not held and not done.sent:
-            self.is_done = await self._has_ended(client, kb)
+        if job is None and not held and not done.sent and await self._has_ended(client, kb):
+            self.alone = _told(wanted.kb_id, done)
         return Exit.FAILED if done.refused else Exit.COMPLETED
 
     def _asks(self, kb: "KnowledgeBase", had: int, gone: int) -> bool:
@@ -173,6 +173,17 @@ class RemoteIngest:
             return await client.kb(self.wanted.kb_id)
         except KnowledgeBaseNotFound:
             return None
+
+
+def _told(kb_id: str, done: "Pushed") -> "dict[str, Any]":
+    """What a push has done that needed no job, with the fields that a program reads of a status."""
+    status = JobStatus.FAILED if done.refused else JobStatus.COMPLETED
+    found = [f"{done.same:,} unchanged", *([f"{len(done.gone):,} removed"] if done.gone else [])]
+    refused = [f"{len(done.refused):,} not pushed"] if done.refused else []
+    return {
+        "job_id": None, "kb_id": kb_id, "status": status, "message": f"Nothing new: {', '.join(found + refused)}",
+        "pushed": done.sent, "unchanged": done.same, "removed": done.gone, "not_pushed": done.refused,
+    }  # fmt: skip
 
 
 async def _as_it_is_there(client: "Client", source: FolderSource, present: "Mapping[str, Source]") -> FolderSource:
