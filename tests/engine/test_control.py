@@ -40,10 +40,13 @@ from phaseflow.domain.errors import (
 )
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.store import failpoints
+from phaseflow.store.database import Database
+from phaseflow.store.jobs import JobRecord
 from phaseflow.store.read_pool import ReadPool
 from phaseflow.store.stop_deadline import StopDeadline
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.supervisor import Supervisor
+from phaseflow.tracker import StateHub
 from tests.engine.components import CountingEmbedder
 
 FULL = 2
@@ -99,6 +102,51 @@ async def test_a_verb_takes_two_reads_and_one_write_whatever_is_stored_meanwhile
         ["Control._latest", "Feed.status_of"],
         ["Control._latest", "StateHub.record", "Feed.status_of"],  # where it has not been told yet
     )
+
+
+async def test_a_resume_takes_three_writes(folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verb, what is to be done before the run, and its beginning: each waits for its turns of the interpreter."""
+    writes, plain = list[str](), Database.write
+
+    async def counted(self: Database, write: Callable[..., object], **more: object) -> object:
+        writes.append(getattr(write, "__qualname__", ""))
+        return await plain(self, write, **more)  # type: ignore[arg-type]  # passed on
+
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        job = await flow.start("kb", folder, hold=["loading"])
+        await job.wait_until_idle()
+        monkeypatch.setattr(Database, "write", counted)
+        assert (await flow.resume("kb")).status is JobStatus.RUNNING
+        first = [name.partition(".<locals>")[0] for name in writes[:3]]
+        await finished(job)
+    assert first == ["StateHub.change", "prepare_run", "Scheduler._start_run"]
+
+
+async def test_a_job_is_not_looked_at_while_a_verb_is_written(
+    folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, plain = list[str](), StateHub.record
+
+    async def counted(self: StateHub, job_id: str) -> JobRecord:
+        looks.append(job_id)
+        return await plain(self, job_id)
+
+    embedder = CountingEmbedder()
+    embedder.close()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        job = await flow.start("kb", folder)
+        with anyio.fail_after(10):
+            await embedder.until_full()
+        supervisor = flow._engine.scheduler.supervisor_of("kb")
+        assert supervisor is not None
+        monkeypatch.setattr(StateHub, "record", counted)
+        with supervisor.gates_closed():
+            supervisor.wake()
+            await anyio.wait_all_tasks_blocked()
+            assert looks == []
+        embedder.gate.set()
+        await finished(job)
+    assert looks
 
 
 async def test_pause_does_not_wait_until_all_passages_of_a_large_document_are_stored(

@@ -1,5 +1,7 @@
 """The beginning of a run: a queued job takes its turn, and what it will write is settled, in one transaction."""
 
+from typing import Literal
+
 from phaseflow.actors.context import Components, Plan, Policies
 from phaseflow.components import context
 from phaseflow.components.embedders import EmbedderAdapter
@@ -43,9 +45,9 @@ DISCARD = 500
 def start_run(
     tx: Transaction, job_id: str, components: Components, policies: Policies, clock: Clock, again: str | None = None
 ) -> tuple[Plan, Changed] | None:
-    """Take the turn of a queued job: a new attempt, its target, its phases. A retry calls ``requeue_failed`` first.
+    """Take the turn of a queued job: a new attempt, its target, its phases. ``prepare_run`` comes first.
 
-    ``again``: what ``index_made_again`` has said. None, and nothing changed, when a verb has taken the job out of the
+    ``again``: what that has said. None, and nothing changed, when a verb has taken the job out of the
     queue since it was given its slot.
     """
     record = Jobs(tx).record(job_id)
@@ -92,17 +94,28 @@ def start_run(
 _REASONS: dict[Intent | None, str] = {Intent.RESUME: "resumed", Intent.RETRY: "retry"}
 
 
-async def index_made_again(database: Database, job_id: str, components: Components) -> str | None:
-    """What a job is about to make again, in words, since that costs as much as it did the first time. To be asked
-    before ``start_run``: counting takes a time that grows with the index, and is done only where there is something to
-    say. Most runs have nothing, and a resume waits for this."""
-    scope, found = await database.read(lambda tx: _made_otherwise(tx, job_id, components))
-    if not found:
+async def prepare_run(database: Database, job_id: str, components: Components) -> str | None:
+    """Give back what a run does again, some at a time; what the job is about to make again, in words, since that costs
+    as much as it did the first time. Before ``start_run``: both take a time that grows with the job or the index.
+
+    Mostly there is nothing of it, and a resume waits for this: then it is one short transaction.
+    """
+    while isinstance(found := await database.write(lambda tx: _prepare_some(tx, job_id, components)), str):
+        failpoints.hit(f"run_start.{found}")
+    scope, settings = found
+    if not settings:
         return None
-    return made_again(found, *await database.read_long(lambda tx: SearchablePassages(tx, scope).counts()))
+    return made_again(settings, *await database.read_long(lambda tx: SearchablePassages(tx, scope).counts()))
 
 
-def _made_otherwise(tx: Transaction, job_id: str, components: Components) -> tuple[Scope, list[StaleSetting]]:
+def _prepare_some(
+    tx: Transaction, job_id: str, components: Components
+) -> Literal["requeued", "given_back"] | tuple[Scope, list[StaleSetting]]:
+    """What was given back, of which there may be more; at last what search sees, and what made it otherwise."""
+    if _requeue_failed(tx, job_id):
+        return "requeued"
+    if _give_back_requests(tx, job_id):
+        return "given_back"
     record = Jobs(tx).record(job_id)
     kb = KnowledgeBases(tx).get(record.state.kb_id)
     scope = Scope(kb.key, kb.index_version)
@@ -179,7 +192,7 @@ def _moves(tx: Transaction, kb: KnowledgeBaseRecord, model: str, server: str | N
     return kb.model == model and Spaces(tx).server_of(kb.key, kb.index_version) != server
 
 
-def give_back_requests(tx: Transaction, job_id: str) -> int:
+def _give_back_requests(tx: Transaction, job_id: str) -> int:
     """Before a run: let some of what older jobs have taken from the inbox, and left, wait again; how many.
 
     None once a verb has taken the job out of the queue: it may be paused by now.
@@ -189,7 +202,7 @@ def give_back_requests(tx: Transaction, job_id: str) -> int:
     return inbox.give_back(tx, job_id, DISCARD)
 
 
-def requeue_failed(tx: Transaction, job_id: str) -> int:
+def _requeue_failed(tx: Transaction, job_id: str) -> int:
     """Before a retry: let some of the failed documents of the phases that are not completed be done again; how many.
 
     Rows and counts change together, so that a crash in between leaves a retry that has less to give back.

@@ -24,7 +24,7 @@ from phaseflow.store import failpoints, progress
 from phaseflow.store.database import STORE_RETRY_S
 from phaseflow.store.jobs import JobRecord, Jobs
 from phaseflow.supervisor.own_jobs import OwnJobs
-from phaseflow.supervisor.run_start import give_back_requests, index_made_again, requeue_failed, start_run
+from phaseflow.supervisor.run_start import prepare_run, start_run
 from phaseflow.supervisor.supervisor import Supervisor
 from phaseflow.tracker import Change, Changed, StateHub, Step
 
@@ -233,11 +233,7 @@ class Scheduler:
                 await supervisor.run()
 
     async def _start_run(self, job_id: str, components: Components) -> tuple[Plan, Changed] | None:
-        while await self._hub.database.write(lambda tx: requeue_failed(tx, job_id)):
-            failpoints.hit("run_start.requeued")
-        while await self._hub.database.write(lambda tx: give_back_requests(tx, job_id)):
-            failpoints.hit("run_start.given_back")
-        again = await index_made_again(self._hub.database, job_id, components)
+        again = await prepare_run(self._hub.database, job_id, components)
         await self._hub.follow_clock()
         return await self._hub.database.write(
             lambda tx: start_run(tx, job_id, components, self._policies, self._hub.clock, again),

@@ -87,10 +87,8 @@ class Supervisor:
         """Look again: what is wanted, or what is, may have changed. Never waits."""
         try:
             self._mail[0].send_nowait(None)
-        except anyio.WouldBlock:
-            return  # a look is due already
-        except anyio.ClosedResourceError:
-            return  # it has ended, and the scheduler looks
+        except (anyio.WouldBlock, anyio.ClosedResourceError):
+            return  # a look is due already, or it has ended, and the scheduler looks
 
     @contextmanager
     def gates_closed(self) -> Iterator[None]:
@@ -146,6 +144,8 @@ class Supervisor:
     async def _reconcile(self) -> bool:
         """Make the moves that are due; True when there is nothing left to oversee."""
         while True:
+            if self._verbs_in_progress:
+                return False  # the end of each wakes this; a look before it would be for nothing
             verbs_before = self._verbs
             try:
                 state = (await self._hub.record(self.job_id)).state
