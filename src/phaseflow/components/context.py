@@ -23,7 +23,8 @@ _LONGEST_ABOUT: Final = 400
 # Of a text with a line break before it: a pattern that begins with one goes from line to line, one with ^ from
 # character to character, which takes three times as long.
 _STRUCTURE: Final = re.compile(r"\n {0,3}(?:(#{1,6})[ \t]+([^\n]{1,200})(?=\n|\Z)|(```|~~~))")
-_DELIMITER: Final = re.compile(r"\n(?=[^\n|]*+\|)[|:\- \t]++(?=\n|\Z)")
+# Nearly every line ends this one at its first letter; to look for its bar first would read all of it.
+_DELIMITER: Final = re.compile(r"\n[:\- \t]*+\|[|:\- \t]*+(?=\n|\Z)")
 _ROWS: Final = re.compile(r"(?:\n[ \t]*\|[^\n]*)*")
 
 
