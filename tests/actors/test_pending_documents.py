@@ -1,6 +1,7 @@
 """Pending documents leave in the order of their ids, however their chunks are done."""
 
 import random
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +32,27 @@ def test_a_document_asks_for_the_chunks_that_have_no_vector() -> None:
         (7, 1, "two"),
         (7, 2, "three"),
     ]
+
+
+def test_a_chunk_has_no_text_of_its_own_before_it_is_asked_for() -> None:
+    whole = document(7, "one", "two")
+    for chunk in PendingDocuments().add(whole):
+        assert not any(isinstance(part, str) for part in chunk)
+        assert chunk.document is whole
+
+
+def test_a_chunk_is_embedded_with_what_stands_above_it() -> None:
+    one, two = PendingDocuments().add(replace(document(7, "one", "two"), contexts=["", "Whales"]))
+    assert (one.text, two.text) == ("one", "Whales\n\ntwo")
+
+
+def test_chunks_of_a_document_that_was_dropped_settle_nothing() -> None:
+    pending = PendingDocuments()
+    (dropped,), (kept, open_one) = pending.add(document(1, "a")), pending.add(document(2, "b", "c"))
+    pending.drop([1])
+    pending.settle([kept, dropped])
+    assert pending.open_chunks(2) == 1
+    assert pending.still_open([dropped, kept, open_one]) == [open_one]
 
 
 def test_a_document_is_ready_when_all_its_chunks_are() -> None:

@@ -169,7 +169,8 @@ class EmbeddingCalls:
     async def _within_budget(self, chunks: Sequence[Chunk], slot: _Slot) -> list[Claim]:
         """One attempt, unless the guard forbids it; then the phase is held, and the gate closed."""
         most = self._context.plan.policies.guard.characters
-        size = sum(len(chunk.text) for chunk in chunks)
+        texts = {chunk.text_hash: chunk.text for chunk in chunks}
+        size = sum(map(len, texts.values()))
         budget = self._budget
         used = budget.sent + budget.reserved
         if most is not None and used and used + size > most:
@@ -182,13 +183,12 @@ class EmbeddingCalls:
         # within the budget, not each of them.
         budget.reserved += size
         try:
-            return await self._ask_and_store(chunks, slot, budget)
+            return await self._ask_and_store(texts, slot, budget)
         finally:
             budget.reserved -= size
 
-    async def _ask_and_store(self, chunks: Sequence[Chunk], slot: _Slot, budget: _Budget) -> list[Claim]:
+    async def _ask_and_store(self, texts: dict[bytes, str], slot: _Slot, budget: _Budget) -> list[Claim]:
         """One call for the texts that nobody has; the claims of other jobs that embed some of them right now."""
-        texts = {chunk.text_hash: chunk.text for chunk in chunks}
         with self._context.single_flight.claim(self._context.plan.model, texts) as (claimed, others):
             try:
                 await self._ask_what_is_new(texts, claimed, slot, budget)

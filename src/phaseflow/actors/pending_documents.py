@@ -3,6 +3,8 @@
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from phaseflow.store.documents import StagedDocument
@@ -14,15 +16,20 @@ class Chunk(NamedTuple):
     document_id: int
     chunk_id: int
     text_hash: bytes
-    text: str
+    document: StagedDocument
+
+    @property
+    def text(self) -> str:
+        """The text that is embedded. Made anew each time: most chunks find their vector and are never asked for it."""
+        return self.document.embedded_text(self.chunk_id - self.document.chunk_id(0))
 
 
 def open_chunks_of(document: StagedDocument) -> list[Chunk]:
     """The chunks of a document that need a vector. Of thousands it takes long: made in a thread."""
-    chunks = zip(document.embedded_texts(), document.hashes, document.embedded, strict=True)
+    chunks = zip(document.hashes, document.embedded, strict=True)
     return [
-        Chunk(document.id, chunk_id, text_hash, text)
-        for chunk_id, (text, text_hash, is_embedded) in enumerate(chunks, document.chunk_id(0))
+        Chunk(document.id, chunk_id, text_hash, document)
+        for chunk_id, (text_hash, is_embedded) in enumerate(chunks, document.chunk_id(0))
         if not is_embedded
     ]
 
@@ -98,11 +105,13 @@ class PendingDocuments:
         """How many chunks of a document need a vector."""
         return len(self._pending[document_id].open)
 
-    def settle(self, chunks: Iterable[Chunk]) -> None:
+    def settle(self, chunks: Sequence[Chunk]) -> None:
         """These chunks are done and stored."""
-        for document_id, chunk_id, *_ in self.still_open(chunks):
-            self._pending[document_id].open.discard(chunk_id)
-            self._open.discard(chunk_id)
+        # By document, whose chunks mostly come in a row, and not one by one: thousands come at once.
+        for document_id, those in groupby(chunks, itemgetter(0)):
+            if (pending := self._pending.get(document_id)) is not None:
+                pending.open.difference_update(map(itemgetter(1), those))
+        self._open.difference_update(map(itemgetter(1), chunks))
 
     def fail(self, document_id: int, error: str) -> None:
         """This document will not be handed over."""

@@ -70,6 +70,12 @@ class StagedDocument:
             for context, (start, end) in zip(self.contexts, self.spans, strict=True)
         ]
 
+    def embedded_text(self, position: int) -> str:
+        """That of the chunk at ``position``."""
+        start, end = self.spans[position]
+        context = self.context(position)
+        return f"{context}\n\n{self.text[start:end]}" if context else self.text[start:end]
+
     def passages(self) -> list[str]:
         """The texts of all chunks."""
         return [self.text[start:end] for start, end in self.spans]
