@@ -90,11 +90,11 @@ def detect(data: bytes) -> str | None:
 
 def detect_shifted(data: bytes) -> str | None:
     """Return the codec for Chinese, Japanese or Korean text in 7 bits (ISO-2022, HZ); None when it is none."""
-    from chardet import detect
-
     # Most texts have neither sign, and one sign is found in a fraction of the time of two.
     if all(data.find(sign[:1], 0, SAMPLE) < 0 or data.find(sign, 0, SAMPLE) < 0 for sign in _SHIFTS):
         return None
+    from chardet import detect
+
     encoding = detect(_sample(data), compat_names=False)["encoding"]
     return encoding if encoding and encoding.startswith(("iso2022", "hz")) else None
 
