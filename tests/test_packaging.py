@@ -98,6 +98,17 @@ heavy = {"numpy", "numpy.ma", "structlog", "starlette", "httpx2", "chardet", "as
 print("imported:", *sorted((heavy | {f"phaseflow.{room}" for room in ROOMS}) & set(sys.modules)), file=sys.__stdout__)
 """
 
+RUNNING = """
+import sys
+from phaseflow.__main__ import run
+sys.argv = ["phaseflow", *sys.argv[1:]]
+try:
+    run()
+except SystemExit as ended:
+    assert not ended.code, ended.code
+print("imported:", *sorted({"attr", "chardet", "rich", "structlog"} & set(sys.modules)), file=sys.__stdout__)
+"""
+
 
 @pytest.fixture
 async def filled(tmp_path: Path, anyio_backend: str) -> Path:
@@ -120,6 +131,16 @@ def test_a_command_that_reads_imports_nothing_of_what_runs_jobs(filled: Path) ->
         )
 
 
+def test_a_job_in_the_foreground_imports_nothing_for_records_that_nobody_writes(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text("A pause takes effect after the batch in hand.")
+    words = ["ingest", str(tmp_path / "docs"), "--kb", "kb", "--db", str(tmp_path / "kb.db")]
+    env = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}}
+    command = [sys.executable, "-c", RUNNING, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=env)
+    assert done.stdout.splitlines()[-1] == "imported:"
+
+
 def test_a_search_imports_nothing_that_reads_documents(filled: Path) -> None:
     command = [sys.executable, "-c", READING, "search", "kb", "a pause", "--db", str(filled)]
     env = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}}
@@ -137,7 +158,7 @@ async def main():
         await (await flow.start("kb", sys.argv[2])).wait()
 asyncio.run(main())
 parts = {"embedders.openai", "extraction.recognition", "extraction.pdf", "sources.web.loader", "sources.git.loader"}
-unwanted = {"structlog", "rich", "click", "starlette", *(f"phaseflow.components.{part}" for part in parts)}
+unwanted = {"structlog", "rich", "click", "chardet", "starlette", *(f"phaseflow.components.{part}" for part in parts)}
 print(*sorted(unwanted & set(sys.modules)))
 """
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -87,3 +88,24 @@ def test_an_expected_failure_is_an_event_and_any_other_comes_with_its_traceback(
     assert (line["level"], line["error"], "exception" in line) == ("info", "answered 401; set the key", False)
     assert "exception" in logged(2, expected)[0]
     assert "exception" in logged(0, fault)[0]
+
+
+def test_a_record_that_comes_when_no_file_can_be_opened_any_more_is_a_plain_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "structlog")
+    logs.set_up(0)
+    monkeypatch.setitem(sys.modules, "structlog", None)
+    logging.getLogger("phaseflow").warning("too many open files\n%s", "of 1,024")
+    assert capsys.readouterr().err.splitlines() == ["too many open files\\nof 1,024"]
+
+
+def test_the_first_record_of_a_quiet_command_looks_like_any_other(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.delitem(sys.modules, "structlog")
+        logs.set_up(0)
+    get_logger(kb="waf").warning("held", job="job-1")
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["kb"], line["level"]) == ("held", "waf", "warning")

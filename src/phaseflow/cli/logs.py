@@ -17,10 +17,24 @@ _LEVELS = {0: logging.WARNING, 1: logging.INFO}
 
 
 class _Handler(logging.Handler):
-    """Writes where everything else is written, so that lines keep their order and go above live bars."""
+    """Writes where everything else is written, so that lines keep their order and go above live bars.
+
+    What makes lines of records is made for the first one: structlog brings rich and attrs with it, an eighth of what
+    ``phaseflow ingest`` imports, and most jobs have nothing to say. Where it cannot be imported any more (no file may
+    be opened), the record is a plain line.
+    """
+
+    def __init__(self, *, at_once: bool) -> None:
+        super().__init__()
+        self._lines = _formatter() if at_once else None
 
     def emit(self, record: logging.LogRecord) -> None:
-        write_log(self.format(record) + "\n")
+        try:
+            self._lines = self._lines or _formatter()
+        except (ImportError, OSError):
+            write_log(one_line(record.getMessage()) + "\n")
+        else:
+            write_log(self._lines.format(record) + "\n")
 
 
 def set_up(verbosity: int, *, quietest: int = 0) -> None:
@@ -29,20 +43,18 @@ def set_up(verbosity: int, *, quietest: int = 0) -> None:
     From here on no output waits for a reader: an engine is about to run.
     ``verbosity`` counts the -v options: warnings, then events, then details. ``quietest`` is the least a command shows.
     """
+    streams.go_to_background()
+    is_talkative = verbosity or quietest or "structlog" in sys.modules
+    handler = _Handler(at_once=bool(is_talkative))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("phaseflow").setLevel(_LEVELS.get(max(verbosity, quietest), logging.DEBUG))
+
+
+def _formatter() -> logging.Formatter:
+    """Makes lines of records, of structlog's too: what is logged with it comes the same way from here on."""
     import structlog
 
-    streams.go_to_background()
-    level = _LEVELS.get(max(verbosity, quietest), logging.DEBUG)
     shared = _shared()
-    handler = _Handler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers()],
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    logging.getLogger("phaseflow").setLevel(level)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -52,6 +64,10 @@ def set_up(verbosity: int, *, quietest: int = 0) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers()],
+        foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
     )
 
 
