@@ -155,6 +155,28 @@ async def test_one_text_at_which_the_server_breaks_fails_its_document_only(
     assert embedder.calls < 100
 
 
+@pytest.mark.parametrize("batch_size", [12, 64])
+async def test_texts_at_which_the_server_breaks_in_all_parts_of_a_batch_fail_their_documents_only(
+    folder: Path, database: Path, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding_retries, "_QUICK_WAIT_S", 0.0)
+    bad = range(0, 12, 2)
+
+    def fault(texts: Sequence[str]) -> None:
+        if any(f"word{number}x" in text for text in texts for number in bad):
+            raise TransientError("the server answered 500: input is too large to process")
+
+    embedder = CountingEmbedder(fault)
+    embedder.batch_size, embedder.in_flight = batch_size, 1
+    async with PhaseFlow(database, embedder=embedder, policies=QUICK) as flow:
+        final = await finished(await flow.start("kb", folder))
+        failures = {each.uri for each in (await flow.failures("kb")).items}
+        documents = (await flow.kb("kb")).documents
+    assert (final.status, documents) == (JobStatus.COMPLETED, 6), final.error
+    assert failures == {f"doc{number:03}.md" for number in bad}
+    assert max(embedder.paid.values()) == 1
+
+
 class Hanging(CountingEmbedder):
     """A server that does not answer in time where one of these texts is asked for; every call of all: ``[""]``."""
 
@@ -174,13 +196,12 @@ class Hanging(CountingEmbedder):
         return await super().embed_documents(texts)
 
 
-@pytest.mark.parametrize("bad", [(0,), (5,), (11,), (1, 7)])
+@pytest.mark.parametrize("bad", [(0,), (5,), (11,), (1, 7), (0, 3, 6, 9), (1, 2, 4, 5, 7, 8, 10)])
 async def test_texts_at_which_the_server_hangs_fail_their_documents_only(
     folder: Path, database: Path, bad: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each attempt takes as long as the retries of a batch may, and a few of them as long as a server gets at all."""
+    """Each attempt takes as long as the retries of a batch may."""
     monkeypatch.setattr(embedding_retries, "_SLOW_S", Hanging.TIME_OUT_S / 2)
-    monkeypatch.setattr(embedding_retries, "_SECONDS_WITHOUT_SUCCESS", 2 * Hanging.TIME_OUT_S)
     policies = Policies(retry=RetryPolicy(first_s=0.01, most_s=Hanging.TIME_OUT_S))
     embedder = Hanging([f"word{number}x" for number in bad])
     async with PhaseFlow(database, embedder=embedder, policies=policies) as flow:
@@ -203,7 +224,7 @@ async def test_a_server_that_hangs_at_everything_is_found_out_soon(
         assert (await flow.failures("kb")).items == []
     assert final.status is JobStatus.FAILED
     assert "did not answer" in str(final.error)
-    assert embedder.calls <= 1 + 2 + 4, "the batch, its halves and their halves"
+    assert embedder.calls <= 1 + 2 + 4, "the batch, its halves and some texts alone"
 
 
 async def test_texts_whose_vectors_are_none_are_found_too(folder: Path, database: Path) -> None:

@@ -24,11 +24,13 @@ _SLOW_S = 5.0
 _SLOW_AT_ONCE = 4
 _QUICK_WAIT_S = 0.25
 """The wait between them."""
-_PARTS_WITHOUT_SUCCESS = 16
-"""So many parts of one batch may fail in a row while nothing else of the embedder passes; then it is the server …"""
-_SECONDS_WITHOUT_SUCCESS = 120.0
-"""… and also after so long, once all parts of one size were tried: each may take its time-out, and a text at which the
-server hangs may stand in the first."""
+_SPREAD = 4
+"""So many texts of a batch are tried alone, spread over it, when both of its halves fail and nothing else passes …"""
+_ROUNDS = 2
+"""… so often. If none of them passes, it is the server: texts at which it breaks may be in all parts of a batch, but
+hardly are all of these. …"""
+_SECONDS_WITHOUT_SUCCESS = 150.0
+"""… and also after so long, with fewer rounds: each may take its time-out, and many batches may be looking."""
 FEW = 3
 """So many texts may be blamed because others have passed before, if none has passed meanwhile."""
 
@@ -161,19 +163,21 @@ class _Isolation:
         self._successes = successes
         self._error = error
         self._alone: list[tuple[Chunk, TransientError]] = []
-        self._failed_parts = 0
 
     async def run(self, chunks: Sequence[Chunk]) -> None:
         self._began = anyio.current_time()
         # Level by level, not to the end of one half first: after a few calls the parts of one level have been spread
-        # over the whole batch, so that a single bad text is told from a broken server early.
+        # over the whole batch, so that a single bad text is told from a broken server early. Several may be in all
+        # parts of a level; then single texts tell.
         parts = [chunks]
         if len(chunks) == 1:
             self._alone.append((chunks[0], self._error))
         while parts and not self._retries.is_stopped:
             parts = await self._failing([half for part in parts if len(part) > 1 for half in _halves(part)])
-            if parts and self._nothing_passes_for_long():
-                raise _given_up(self._attempts, self._error) from self._error
+            if self._nothing_passes() and (left := self._untried(parts)):
+                await self._find_one_that_passes(left)
+                rest = [some for part in parts if (some := self._untried([part]))]
+                parts = await self._failing([piece for some in rest for piece in _pieces(some)])
         if self._retries.is_stopped:
             return
         # Blamed only at the end, all together: until then it may turn out to have been the server, and a document that
@@ -182,6 +186,24 @@ class _Isolation:
             raise _given_up(self._attempts, self._error) from self._error
         for chunk, error in self._alone:
             await self._retries.reject(chunk, error)
+
+    async def _find_one_that_passes(self, chunks: Sequence[Chunk]) -> None:
+        """Try single texts from all over these until one passes. Raises PhaseFailed when none does: it is the server,
+        unless they were all there are."""
+        for turn in range(1, _ROUNDS + 1):
+            step = -(-len(chunks) // _SPREAD)
+            first = turn % 2 * step // 2  # elsewhere each time: those at which it breaks may be at regular distances
+            await self._failing([[chunk] for chunk in chunks[first::step]])
+            chunks = self._untried([chunks])
+            if not chunks or self._retries.is_stopped or not self._nothing_passes():
+                return
+            if turn == _ROUNDS or anyio.current_time() - self._began >= _SECONDS_WITHOUT_SUCCESS:
+                raise _given_up(self._attempts, self._error) from self._error
+
+    def _untried(self, parts: Sequence[Sequence[Chunk]]) -> list[Chunk]:
+        """Those of some parts that have not failed alone."""
+        failed = {chunk.text_hash for chunk, _ in self._alone}
+        return [chunk for part in parts for chunk in part if chunk.text_hash not in failed]
 
     async def _failing(self, parts: Sequence[Sequence[Chunk]]) -> list[Sequence[Chunk]]:
         """Those of some parts that fail, in their order; the others are stored or rejected."""
@@ -204,18 +226,12 @@ class _Isolation:
         fault = await self._retries.try_quickly(part, self._tries)
         if fault is None or self._retries.is_stopped:
             return False
-        self._failed_parts += 1
         if len(part) == 1:
             self._alone.append((part[0], fault))
-        if self._failed_parts >= _PARTS_WITHOUT_SUCCESS and self._nothing_passes():
-            raise _given_up(self._attempts, fault) from fault
         return True
 
     def _nothing_passes(self) -> bool:
         return self._retries.successes == self._successes
-
-    def _nothing_passes_for_long(self) -> bool:
-        return anyio.current_time() - self._began >= _SECONDS_WITHOUT_SUCCESS and self._nothing_passes()
 
     async def _others_pass(self) -> bool:
         """Whether the server does its work for other texts: now, or, for a few, before."""
@@ -228,6 +244,10 @@ def _halves(chunks: Sequence[Chunk]) -> tuple[Sequence[Chunk], Sequence[Chunk]]:
     """Both halves of two or more chunks."""
     middle = len(chunks) // 2
     return chunks[:middle], chunks[middle:]
+
+
+def _pieces(chunks: Sequence[Chunk]) -> Sequence[Sequence[Chunk]]:
+    return _halves(chunks) if len(chunks) > 1 else [chunks]
 
 
 def _given_up(attempts: int, error: Exception) -> PhaseFailed:
