@@ -13,8 +13,9 @@ from pydantic import BaseModel
 
 from phaseflow.client.calls import ServiceCall
 from phaseflow.client.connection import part
+from phaseflow.components.given_files import opened
 from phaseflow.domain.documents import DocumentInfo, DocumentRetried, DocumentsChanged, PushedDocument
-from phaseflow.domain.errors import DocumentNotFound, InvalidRequest
+from phaseflow.domain.errors import DocumentNotFound
 from phaseflow.domain.identifiers import DOCUMENT_ID, document_id
 from phaseflow.domain.new_document import NewDocument
 from phaseflow.domain.status import Page
@@ -130,13 +131,4 @@ def _named(given: Given, stack: ExitStack) -> tuple[str, BinaryIO]:
     if isinstance(given, tuple):
         return given[0], BytesIO(given[1])
     path = Path(given)
-    return path.name, stack.enter_context(_opened(path))
-
-
-def _opened(path: Path) -> BinaryIO:
-    if not path.is_file():  # opening a FIFO would wait for ever
-        raise InvalidRequest("files", f"{path} is not a file; check the name")
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise InvalidRequest("files", f"cannot read {path} ({error.strerror}); fix its permissions") from error
+    return path.name, stack.enter_context(opened(path))

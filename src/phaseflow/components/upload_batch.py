@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
+from phaseflow.components.given_files import opened
 from phaseflow.components.sources.names import safe_name, uri_of
 from phaseflow.components.uploads import Uploads, kb_is_full
 from phaseflow.domain.counting import counted
@@ -89,7 +90,7 @@ class UploadBatch:
 
     def copy(self, path: Path, metadata: str | None = None) -> None:
         """Take a file of this machine."""
-        with _opened(path) as file:
+        with opened(path) as file:
             self.begin(path.name)
             while data := file.read(_COPY_BYTES):
                 self.write(data)
@@ -178,12 +179,3 @@ class _Incoming:
         os.fsync(self.file.fileno())
         self.file.close()
         return replace(push, file=Path(self.file.name).name)
-
-
-def _opened(path: Path) -> BinaryIO:
-    if not path.is_file():  # opening a FIFO would wait for ever
-        raise InvalidRequest("files", f"{path} is not a file; check the name")
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise InvalidRequest("files", f"cannot read {path} ({error.strerror}); fix its permissions") from error
