@@ -9,6 +9,7 @@ import pytest
 
 from phaseflow import FolderSource, InvalidRequest, PhaseFlow
 from phaseflow.components.sources import watching
+from phaseflow.domain import sync
 from phaseflow.domain.sync import SyncSettings, due_at, seconds_of
 from phaseflow.store import clock
 from tests.engine.components import CountingEmbedder, write_folder
@@ -39,6 +40,11 @@ async def is_watched(flow: PhaseFlow) -> bool:
 
 def jobs(database: Path) -> int:
     return int(select(database, "SELECT count(*) FROM ingestion_jobs")[0][0])
+
+
+@pytest.fixture
+def every_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync, "SHORTEST_S", 1)
 
 
 @pytest.fixture
@@ -131,6 +137,7 @@ async def test_a_paused_job_stays_quiet(database: Path, watched: FolderSource) -
         await until(lambda: has(flow, "doc000.md", "doc001.md", "doc002.md", "new.md"))
 
 
+@pytest.mark.usefixtures("every_second")
 async def test_a_watch_that_is_refused_says_so_and_the_clock_takes_over(
     database: Path, watched: FolderSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +202,7 @@ async def test_times_that_were_missed_are_made_up_once(database: Path, folder: P
         assert jobs(database) == 2
 
 
+@pytest.mark.usefixtures("every_second")
 async def test_an_engine_with_other_work_starts_nothing_by_itself(database: Path, folder: Path) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder(), slots=0) as flow:
         await flow.put_kb("kb", str(folder), {"sync": {"every": "1s"}})
@@ -203,13 +211,14 @@ async def test_an_engine_with_other_work_starts_nothing_by_itself(database: Path
         assert jobs(database) == 0
 
 
-@pytest.mark.parametrize("every", ["", "0s", "1", "1w", "367d", "-1h", "6 h", "1h30m", "9" * 30 + "s", 6])
+@pytest.mark.parametrize("every", ["", "0s", "1", "1w", "367d", "-1h", "6 h", "1h30m", "9" * 30 + "s", 6, "1s", "9s"])
 async def test_a_time_that_is_none_is_refused(database: Path, every: object) -> None:
     async with PhaseFlow(database) as flow:
         with pytest.raises(InvalidRequest, match="sync"):
             await flow.put_kb("kb", "docs", {"sync": {"every": every}})
 
 
+@pytest.mark.usefixtures("every_second")
 async def test_a_clock_that_is_set_back_neither_stops_nor_hurries_the_jobs_of_a_schedule(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,5 +252,6 @@ async def test_when_a_job_is_due() -> None:
     assert due_at(now - 2 * hour, hour, now, age=minute) == now - hour  # the machine was asleep
     assert due_at(now - hour / 2, hour, now, age=hour / 2 + timedelta(seconds=0.4)) == now + hour / 2
     assert SyncSettings(watch=True).interval() is None
+    assert SyncSettings(every="1s").interval() == timedelta(seconds=10), "one that is stored counts as the shortest"
     assert SyncSettings(watch=True).interval(watch_failed=True) == timedelta(minutes=10)
     assert [seconds_of(text) for text in ("90s", "15m", "6h", "1d")] == [90, 900, 21_600, 86_400]

@@ -8,6 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 LONGEST_S = 366 * 86_400
+SHORTEST_S = 10
+"""Every job lists the whole source, asks sites for their pages, and leaves rows in the history."""
 _FALLBACK_S = 600
 """How often a folder is read that cannot be watched, where no time was given."""
 
@@ -34,16 +36,24 @@ def _is_none(value: object) -> bool:
 
 
 class SyncSettings(BaseModel):
-    """When jobs start by themselves: ``every`` so often, and with ``watch`` when a file of a folder changes."""
+    """When jobs start by themselves: ``every`` so often, and with ``watch`` when a file of a folder changes.
+
+    Less than ``SHORTEST_S`` is refused where settings are given; where it is stored, it counts as that.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     every: Annotated[_Time | None, Field(exclude_if=_is_none)] = None
     watch: bool = False
 
+    @property
+    def is_too_often(self) -> bool:
+        """``every`` is less than ``SHORTEST_S``."""
+        return self.every is not None and seconds_of(self.every) < SHORTEST_S
+
     def interval(self, *, watch_failed: bool = False) -> timedelta | None:
         """How often a job starts by the clock; None for never."""
         if self.every is not None:
-            return timedelta(seconds=seconds_of(self.every))
+            return timedelta(seconds=max(SHORTEST_S, seconds_of(self.every)))
         return timedelta(seconds=_FALLBACK_S) if self.watch and watch_failed else None
 
 

@@ -19,6 +19,7 @@ from phaseflow.domain.settings import (
     AnySource,
     Settings,
 )
+from phaseflow.domain.sync import SHORTEST_S
 from phaseflow.domain.validation import first_fault
 from phaseflow.domain.vocabulary import PHASES, Action, JobPhase
 
@@ -44,14 +45,17 @@ GIT_PREFIX = "git+"
 
 def as_settings(settings: SettingsLike | None) -> Settings | None:
     """Settings from their JSON shape."""
-    if settings is None or isinstance(settings, Settings):
-        return settings
-    if not isinstance(settings, Mapping):
+    if settings is None:
+        return None
+    if not isinstance(settings, Settings | Mapping):
         raise _wrong("settings", "Settings or a mapping of their JSON shape", settings)
     try:
-        return Settings.model_validate(dict(settings))
+        found = settings if isinstance(settings, Settings) else Settings.model_validate(dict(settings))
     except ValidationError as error:
         raise _invalid("settings", error) from error
+    if found.sync is not None and found.sync.is_too_often:
+        raise InvalidRequest("settings.sync.every", f"is at least {SHORTEST_S}s; {found.sync.every} is too often")
+    return found
 
 
 def as_source(source: SourceLike) -> Source:
