@@ -232,5 +232,5 @@ def test_a_splitter_that_returns_no_strings_is_told_by_name() -> None:
         def split_text(self, text: str) -> list[object]:
             return [object()]
 
-    with pytest.raises(TypeError, match=r"Objects.split_text\(\) returned object objects; use a splitter that"):
+    with pytest.raises(TypeError, match=r"Objects.split_text\(\) returned an object among its pieces; use one that"):
         as_chunker(Objects()).spans("text", "text/plain")  # type: ignore[arg-type]  # the mistake

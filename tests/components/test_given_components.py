@@ -201,7 +201,7 @@ async def test_ranges_that_are_none_of_the_text_fail_their_document_alone(tmp_pa
         "broken": (lambda: [(0.0, 5.0)], "TypeError: Cuts.spans() returned (0.0, 5.0) for a span"),
         "three": (lambda: [(0, 5, 7)], "TypeError: Cuts.spans() returned (0, 5, 7) for a span"),
         "number": (lambda: [5], "TypeError: Cuts.spans() returned 5 for a span"),
-        "none": (lambda: None, "TypeError: Cuts.spans() returned NoneType"),
+        "none": (lambda: None, "TypeError: Cuts.spans() returned nothing: return a list"),
         "half": (says_half_a_character, "ValueError: \ufffd"),
     }
     loader = Loads({uri: partial(made, text=uri) for uri in odd})

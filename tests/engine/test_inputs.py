@@ -92,17 +92,17 @@ OTHERS: dict[str, tuple[str, Call, list[Any]]] = {
 @pytest.mark.parametrize(("field", "call", "wrong"), OTHERS.values(), ids=OTHERS)
 async def test_a_value_of_a_wrong_kind_is_named(flow: PhaseFlow, field: str, call: Call, wrong: list[Any]) -> None:
     for value in wrong:
-        assert (await refused(lambda value=value: call(flow, value))).field == field  # type: ignore[misc]  # bound in the loop
+        error = await refused(lambda value=value: call(flow, value))  # type: ignore[misc]  # bound in the loop
+        assert error.field == field
+        assert not {"NoneType", "int", "str", "dict"} & set(str(error).split()), "no words of Python"
     assert (await flow.jobs("kb")).items == (await flow.jobs("sent")).items == []
 
 
 async def test_the_message_says_what_to_give(flow: PhaseFlow) -> None:
     call: Call = ON_A_KB["kb"]
-    assert str(await refused(lambda: call(flow, 5))) == "kb_id: must be a string, not int"
+    assert str(await refused(lambda: call(flow, 5))) == "kb_id: must be a string, not a number"
     start: Call = OTHERS["start.source"][1]
-    assert str(await refused(lambda: start(flow, 5))) == (
-        "source: must be a path, an address, a source such as FolderSource, or a mapping of its JSON shape, not int"
-    )
+    assert str(await refused(lambda: start(flow, 5))).endswith("of its JSON shape, not a number")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from phaseflow.components.bare_passages import in_company
 from phaseflow.components.protocols import Chunker, Span, TextSplitter
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError
+from phaseflow.domain.kinds import kind_of
 
 # Changes with the rules below that decide where a window ends, and with those of ``bare_passages``: they are part of a
 # chunker's fingerprint.
@@ -88,8 +89,8 @@ class SplitterChunker:
         for piece in pieces:
             words = piece if isinstance(piece, str) else getattr(piece, "page_content", None)
             if not isinstance(words, str):
-                splitter, kind = type(self._splitter).__qualname__, type(piece).__name__
-                raise TypeError(f"{splitter}.split_text() returned {kind} objects; use a splitter that returns strings")
+                name, kind = type(self._splitter).__qualname__, kind_of(piece)
+                raise TypeError(f"{name}.split_text() returned {kind} among its pieces; use one that returns strings")
             if words and not words.isspace():
                 found.append(_locate(text, words, found[-1] if found else None, len(found)))
         return found
@@ -124,7 +125,7 @@ def spans_in_steps(chunker: Chunker, text: str, media_type: str) -> Iterator[Seq
 def _checked(chunker: Chunker, text: str, found: Any) -> Sequence[Span]:
     name, spans, last = type(chunker).__qualname__, [], 0
     if not isinstance(found, Iterable) or isinstance(found, str | bytes):
-        raise TypeError(f"{name}.spans() returned {type(found).__name__}: return a list of (start, end)")
+        raise TypeError(f"{name}.spans() returned {kind_of(found)}: return a list of (start, end)")
     for each in found:
         try:
             start, end = map(index, each)

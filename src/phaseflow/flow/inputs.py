@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.kinds import kind_of
 from phaseflow.domain.new_document import NewDocument
 from phaseflow.domain.remote_sources import protocol_of
 from phaseflow.domain.settings import (
@@ -224,7 +225,7 @@ def _several(field: str, wanted: str, values: Iterable[T]) -> Iterable[T]:
 
 
 def _wrong(field: str, wanted: str, given: object) -> InvalidRequest:
-    return InvalidRequest(field, f"must be {wanted}, not {type(given).__name__}")
+    return InvalidRequest(field, f"must be {wanted}, not {kind_of(given)}")
 
 
 def _invalid(root: str, error: ValidationError) -> InvalidRequest:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DimensionMismatch, TransientError
+from phaseflow.domain.kinds import kind_of
 
 if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
@@ -38,7 +39,7 @@ def _as_array(rows: Any) -> "Vectors":
     import numpy as np
 
     if not isinstance(rows, np.ndarray | Sequence):
-        raise _malformed(f"{type(rows).__name__} where a list of vectors was expected")
+        raise _malformed(f"{kind_of(rows)} where a list of vectors was expected")
     try:
         found = np.asarray(rows)
     except ValueError as error:  # rows of different lengths

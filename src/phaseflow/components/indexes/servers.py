@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from pydantic import TypeAdapter, ValidationError
 
 from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.kinds import kind_of
 from phaseflow.domain.settings import EmbeddedIndexSettings, IndexServerName, PostgresIndexSettings
 
 VARIABLE: Final = "PHASEFLOW_INDEX_SERVERS"
@@ -33,7 +34,7 @@ class IndexServers:
 
     def __init__(self, given: Mapping[str, str] | None = None, field: str = "index_servers") -> None:
         if given is not None and not isinstance(given, Mapping):
-            raise InvalidRequest(field, f"must be a mapping of names to addresses, not {type(given).__name__}")
+            raise InvalidRequest(field, f"must be a mapping of names to addresses, not {kind_of(given)}")
         self._field = field
         self._addresses = {**_checked(_from_environment(), VARIABLE), **_checked(given or {}, field)}
         _check_distinct(self._addresses, field if given else VARIABLE)
