@@ -157,7 +157,8 @@ async def main():
     async with PhaseFlow(sys.argv[1]) as flow:
         await (await flow.start("kb", sys.argv[2])).wait()
 asyncio.run(main())
-parts = {"embedders.openai", "extraction.recognition", "extraction.pdf", "sources.web.loader", "sources.git.loader"}
+parts = {"embedders.openai", "extraction.detection", "extraction.recognition", "extraction.pdf"}
+parts |= {"sources.web.loader", "sources.git.loader"}
 unwanted = {"structlog", "rich", "click", "chardet", "starlette", *(f"phaseflow.components.{part}" for part in parts)}
 print(*sorted(unwanted & set(sys.modules)))
 """

@@ -63,7 +63,6 @@ _LETTER = re.compile("[À-ÖØ-öø-ÿŒœŠšŽžŸ]")
 _BEYOND = re.compile(rb"[\x80-\xff]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _WORD = re.compile(f"[{_ALPHABET}]+")
-_SHIFTS = (b"\x1b$", b"~{")
 
 
 def detect(data: bytes) -> str | None:
@@ -89,10 +88,10 @@ def detect(data: bytes) -> str | None:
 
 
 def detect_shifted(data: bytes) -> str | None:
-    """Return the codec for Chinese, Japanese or Korean text in 7 bits (ISO-2022, HZ); None when it is none."""
-    # Most texts have neither sign, and one sign is found in a fraction of the time of two.
-    if all(data.find(sign[:1], 0, SAMPLE) < 0 or data.find(sign, 0, SAMPLE) < 0 for sign in _SHIFTS):
-        return None
+    """Return the codec for Chinese, Japanese or Korean text in 7 bits (ISO-2022, HZ); None when it is none.
+
+    Ask only for a text that has one of their signs.
+    """
     from chardet import detect
 
     encoding = detect(_sample(data), compat_names=False)["encoding"]
