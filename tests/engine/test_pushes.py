@@ -513,6 +513,20 @@ def _dump(database: Path) -> list[str]:
         return [line for line in connection.iterdump() if "passages" not in line]
 
 
+@pytest.mark.parametrize("verb", ["skip_document", "retry_document", "set_metadata"])
+async def test_what_is_asked_twice_of_a_document_changes_nothing_the_second_time(
+    tmp_path: Path, flow: PhaseFlow, verb: str
+) -> None:
+    await flow.add("kb", [{"uri": "a", "text": "The letter."}])
+    await over(flow)
+    await flow.start("kb", hold=["loading"])
+    given = [{"n": 1}] if verb == "set_metadata" else []
+    await getattr(flow, verb)("kb", "a", *given)
+    once, told = _dump(tmp_path / "kb.db"), await flow.document("kb", "a")
+    await getattr(flow, verb)("kb", "a", *given)
+    assert (await flow.document("kb", "a"), _dump(tmp_path / "kb.db")) == (told, once)
+
+
 async def test_skip_takes_out_at_once_and_keeps_out_until_a_retry(tmp_path: Path, flow: PhaseFlow) -> None:
     folder = write_folder(tmp_path / "docs", 2)
     for number in range(2):

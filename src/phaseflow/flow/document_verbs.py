@@ -42,7 +42,12 @@ class DocumentVerbs:
 
     async def retry(self, kb_id: str, document: str) -> _DocumentChange:
         """Load it anew, even if it is unchanged."""
-        return await self._change(kb_id, document, _retry)
+
+        def change(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None:
+            if known.is_skipped or not Inbox(tx, key).waits_anew(known.uri):
+                _retry(tx, key, known, at)
+
+        return await self._change(kb_id, document, change)
 
     async def retry_each(self, kb_id: str, uris: Sequence[str]) -> None:
         """Load each anew that there is, in one transaction, as if they were pushed again; give a bounded number."""

@@ -86,7 +86,7 @@ class Catalogue:
     def set_skipped(self, uri: str, *, skipped: bool, at: datetime) -> None:
         """Leave a document out from now on, or no longer."""
         self.tx.run(
-            "UPDATE catalogue SET skipped = ?3, changed_at = ?4 WHERE kb_id = ?1 AND uri = ?2",
+            "UPDATE catalogue SET skipped = ?3, changed_at = ?4 WHERE kb_id = ?1 AND uri = ?2 AND skipped <> ?3",
             self.kb_key, uri, skipped, timestamp(at),
         )  # fmt: skip
 
@@ -96,13 +96,14 @@ class Catalogue:
         Its searchable version has it at once.
         """
         self.tx.run(
-            "UPDATE catalogue SET metadata = ?3, replaces = ?4, changed_at = ?5 WHERE kb_id = ?1 AND uri = ?2",
+            "UPDATE catalogue SET metadata = ?3, replaces = ?4, changed_at = ?5 WHERE kb_id = ?1 AND uri = ?2"
+            " AND (metadata IS NOT ?3 OR replaces IS NOT ?4)",
             self.kb_key, uri, metadata, replaces, timestamp(at),
         )  # fmt: skip
         self.tx.run(
             f"UPDATE documents AS d SET metadata = {EFFECTIVE_METADATA}, changed_at = ?3 FROM catalogue AS c"
             f" WHERE c.kb_id = ?1 AND c.uri = ?2 AND d.kb_id = ?1 AND d.uri = ?2 AND d.{IS_SEARCHABLE}"
-            f" AND d.index_version IN {VERSIONS_IN_USE}",
+            f" AND d.index_version IN {VERSIONS_IN_USE} AND d.metadata IS NOT {EFFECTIVE_METADATA}",
             self.kb_key, uri, timestamp(at),
         )  # fmt: skip
 

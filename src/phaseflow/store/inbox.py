@@ -44,6 +44,11 @@ class Inbox:
         """Whether somebody waits for this document to be loaded."""
         return self.tx.row("SELECT 1 FROM requests WHERE kb_id = ? AND uri = ?", self.kb_key, uri) is not None
 
+    def waits_anew(self, uri: str) -> bool:
+        """Whether a document that no job has begun to load for that waits to be loaded even if unchanged."""
+        sql = "SELECT 1 FROM requests WHERE kb_id = ? AND uri = ? AND anew AND coalesce(job_seq, ?) = ?"
+        return self.tx.row(sql, self.kb_key, uri, _FOR_LATER, _FOR_LATER) is not None
+
     def has_waiting(self) -> bool:
         """Whether anything waits that the open job may take."""
         return (
