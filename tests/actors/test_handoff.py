@@ -131,6 +131,21 @@ async def test_a_hint_that_found_the_channel_full_is_not_waited_for(made: Stock,
     assert seen == [str(n) for n in range(1, BUFFER + 3)]
 
 
+async def test_a_channel_holds_a_bounded_number_of_characters(
+    made: Stock, handoff: Handoff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phaseflow.actors.handoff.MOST_CHARACTERS", 10)
+    with fail_after(5):
+        assert await taken_while_waiting(made, handoff, "first") == ["first"]
+        sent = [await send(made, handoff, str(n), text="characters") for n in range(BUFFER)]
+        handoff.sender.close(complete=True)
+        taken = list[Sequence[StagedDocument]]()
+        while batch := await handoff.receiver.next():
+            taken.append(batch)
+    assert [name for batch in taken for name in uris(batch)] == [str(n) for n in range(BUFFER)]
+    assert [batch for batch in taken if any(batch is each for each in sent)] == sent[:1]
+
+
 async def test_reading_from_the_store_is_bounded(made: Stock) -> None:
     names = [f"{n:03}" for n in range(2 * READ_DOCUMENTS + 5)]
     await left_by_an_earlier_run(made, *names)

@@ -17,7 +17,10 @@ from phaseflow.store.documents import StagedDocument, StagedDocuments
 from phaseflow.store.states import DocumentState
 
 BUFFER = 8
-"""Batches in a channel; more give no more speed."""
+"""Batches in a channel; more give no more speed. …"""
+MOST_CHARACTERS = 2_000_000
+"""… Of their texts about so much: with more in it, a channel is full, too. All channels together hold some 6 MB of it,
+whatever the size of the documents, and one that is larger goes alone."""
 READ_DOCUMENTS = 32
 """Documents read from the store at once, and …"""
 _READ_CHARACTERS = 1_000_000
@@ -36,6 +39,11 @@ class _Batch:
         """The place of its last document."""
         return self.documents[-1].place
 
+    @property
+    def characters(self) -> int:
+        """Of its texts."""
+        return sum(len(document.text) for document in self.documents)
+
 
 class Handoff:
     """Both ends of one channel, between two actors of one run."""
@@ -53,6 +61,7 @@ class Sender:
 
     def __init__(self, send: MemoryObjectSendStream[_Batch]) -> None:
         self._send = send
+        self._held = 0
         self.last = 0
         self.is_complete = False
 
@@ -63,10 +72,17 @@ class Sender:
         batch = _Batch(self.last, staged)
         assert batch.after < batch.documents[0].place
         self.last = batch.last
+        if self._held >= MOST_CHARACTERS:
+            return  # a hint: the receiver sees ``last`` and reads the store
         try:
             self._send.send_nowait(batch)
         except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            return  # a hint: the receiver sees ``last`` and reads the store. Closed: this end was given up meanwhile
+            return  # as above. Closed: this end was given up meanwhile
+        self._held += batch.characters
+
+    def taken(self, batch: _Batch) -> None:
+        """The channel holds this one no more."""
+        self._held -= batch.characters
 
     def close(self, *, complete: bool) -> None:
         """No more will come. ``complete``: because all was handed over, not because the sender failed."""
@@ -135,10 +151,14 @@ class Receiver:
         # The channel first, then the sender's ``last``: a full channel still holds batches that fit, and only what
         # follows them has to be read. Looking at ``last`` first would read from the store all that a full channel has.
         with suppress(anyio.WouldBlock):
-            return self._receive.receive_nowait()
+            return self._taken(self._receive.receive_nowait())
         if self._sender.last > self._cursor:
             return None
-        return await self._receive.receive()
+        return self._taken(await self._receive.receive())
+
+    def _taken(self, batch: _Batch) -> _Batch:
+        self._sender.taken(batch)
+        return batch
 
     async def _read(self) -> Sequence[StagedDocument]:
         # Taken before the read: all up to there is committed, so when nothing is found the cursor may pass it. Taken
