@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 from anyio import CancelScope, create_task_group, fail_after, sleep
 from anyio.lowlevel import checkpoint
@@ -390,6 +391,15 @@ async def test_a_file_that_cannot_be_read_when_it_is_opened_is_explained(path: P
     with pytest.raises(NotADatabase, match="is damaged"):
         async with open_database(path):
             pytest.fail("opened")
+
+
+async def test_an_idle_writer_gives_free_memory_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back = threading.Event()
+    monkeypatch.setattr("phaseflow.store.database.IDLE_S", 0.01)
+    monkeypatch.setattr("phaseflow.store.upkeep.give_back_memory", given_back.set)
+    async with open_session(path) as database:
+        await database.write(partial(put, name="any"))
+        assert await anyio.to_thread.run_sync(given_back.wait, 5)
 
 
 async def test_what_is_in_the_wal_is_left_to_the_copy_that_has_replaced_the_file(

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from phaseflow.background_task import OwnLoop
 from phaseflow.domain.errors import EngineStopped, NotADatabase, StoreError, StoreUnavailable
@@ -37,7 +36,7 @@ INBOX = 64
 _SHARED_S = 0.02
 """Requests that wait share a transaction for so long; the others come next, after the verbs that came meanwhile."""
 IDLE_S = 1.0
-"""After so long without a request the WAL is given back."""
+"""After so long without a request the WAL is given back, and memory."""
 WRITING_S = 0.1
 """So long after a transaction, another is taken to follow: searches then go one at a time."""
 
@@ -64,9 +63,7 @@ class Database:
         self._searching = anyio.Lock()
         self._written_at = float("-inf")
         self._owed = 0
-        inbox: tuple[MemoryObjectSendStream[WriteRequest[Any]], MemoryObjectReceiveStream[WriteRequest[Any]]]
-        inbox = anyio.create_memory_object_stream(INBOX)
-        self._ask, self._asked = inbox
+        self._ask, self._asked = anyio.create_memory_object_stream[WriteRequest[Any]](INBOX)
 
     @property
     def queue_length(self) -> int:
@@ -201,12 +198,13 @@ class Database:
                     return  # the file keeps its thread; those who waited have been told
 
     async def _next(self) -> WriteRequest[Any] | None:
-        """The next request, None at the end. When none comes for a while, the WAL is brought in and given back."""
+        """The next request, None at the end. After a while without, the WAL is brought in and memory given back."""
         try:
             with anyio.move_on_after(IDLE_S):
                 return await self._asked.receive()
             with self.ending.limit(PARTS_S):
                 await self.give_back_wal()
+                await self._writer.call(lambda _: upkeep.give_back_memory())
             return await self._asked.receive()
         except anyio.EndOfStream:
             return None

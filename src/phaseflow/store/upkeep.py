@@ -5,8 +5,11 @@ some ten milliseconds: the segments of the full-text index, and the pages that t
 """
 
 import sqlite3
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from typing import Final, cast
 
 from phaseflow.domain.log import get_logger
 from phaseflow.store.connection import WRITER_BUSY_S
@@ -137,3 +140,19 @@ def rebuild(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
     connection.execute("VACUUM")
     overwrite_deleted(connection)
+
+
+def give_back_memory() -> None:
+    """Let the system have what was freed: glibc keeps it, for each thread apart, some 60 MB after a job of 70,000
+    passages. Takes some milliseconds, without the interpreter lock. Nothing where the C library has no such call."""
+    if trim := _malloc_trim():
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    if sys.platform != "linux":
+        return None
+    import ctypes  # here: a process that only reads needs none of it
+
+    return cast("Callable[[int], int] | None", getattr(ctypes.CDLL(None), "malloc_trim", None))
