@@ -23,6 +23,7 @@ from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.definitions import Definitions
 from phaseflow.flow.older_index import makes_again
 from phaseflow.flow.readings import Composed
+from phaseflow.flow.searching import Searching
 from phaseflow.flow.source_sync import InStep, SourceSync
 from phaseflow.snapshot import compose
 from phaseflow.store.index_spaces import Spaces
@@ -100,6 +101,10 @@ class Engine:
         """Stop after the batches in hand, and close the database. ``error``: as ``__aexit__`` is given it."""
         if self._service is not None:
             await self._service.__aexit__(*error)
+
+    def searching(self) -> Searching:
+        """What searches its database, with its components."""
+        return Searching(self, self.components, self.index)
 
     @property
     def is_running(self) -> bool:

@@ -83,7 +83,7 @@ class PhaseFlow(Queries):
             self.path, components, files, self.settings, policies or Policies(),
             keep_vectors=keep_vectors, slots=slots, auto_resume=auto_resume, only=only,
         )  # fmt: skip
-        super().__init__(self._engine, components, self._engine.index)
+        super().__init__(self._engine, components, self._engine.searching)
         self.choices = Choices(self._engine)
         self._starting = Starting(self._engine)
         self._control = Control(self._engine)

@@ -1,10 +1,10 @@
 """What can be asked: the same answers from a running engine and from a reader beside it."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from phaseflow.components.index import EmbeddedIndex
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo, PushedDocument
 from phaseflow.domain.errors import JobNotFound
 from phaseflow.domain.status import Failure, JobStatusResponse, KnowledgeBase, Page, SearchHits, Transition
@@ -14,7 +14,6 @@ from phaseflow.flow.document_queries import MOST_ITEMS, DocumentQueries
 from phaseflow.flow.inputs import as_count, as_cursor_name, as_cursor_number, as_text, cursor_after
 from phaseflow.flow.kb_view import KbView
 from phaseflow.flow.readings import Readings
-from phaseflow.flow.searching import Searching
 from phaseflow.store import progress
 from phaseflow.store.failures import Failures
 from phaseflow.store.jobs import JobRecord, Jobs
@@ -22,6 +21,9 @@ from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.progress import Total
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.transitions import TransitionLog
+
+if TYPE_CHECKING:
+    from phaseflow.flow.searching import Searching
 
 
 class Queries:
@@ -33,14 +35,19 @@ class Queries:
         self,
         readings: Readings,
         components: ComponentFactory,
-        index: EmbeddedIndex,
+        searching: "Callable[[], Searching]",
         *,
         sees_components: bool = True,
     ) -> None:
         self._readings = readings
+        self._make_searching = searching
         self._kbs = KbView(readings, components, sees_components=sees_components)
         self._documents = DocumentQueries(readings)
-        self._searching = Searching(readings, components, index)
+
+    @cached_property
+    def _searching(self) -> "Searching":
+        """Made by the first question that needs it: a status is answered in the time that its modules take."""
+        return self._make_searching()
 
     async def kbs(self, limit: int = 100, cursor: str | None = None) -> Page[KnowledgeBase]:
         """Knowledge bases by name, each with the status of its newest job."""

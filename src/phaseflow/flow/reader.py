@@ -5,11 +5,10 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import anyio
 
-from phaseflow.components.index import EmbeddedIndex
 from phaseflow.domain import verbs
 from phaseflow.domain.errors import StoreError, StoreUnavailable
 from phaseflow.domain.status import JobStatusResponse, SyncState
@@ -26,6 +25,9 @@ from phaseflow.store.lock import is_held
 from phaseflow.store.read_pool import ReadPool, open_readers
 from phaseflow.store.synced import last_listing
 from phaseflow.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    from phaseflow.flow.searching import Searching
 
 T = TypeVar("T")
 
@@ -49,8 +51,7 @@ class Reader(Queries):
         self._stack = AsyncExitStack()
         self._components = ComponentFactory(index_servers=index_servers)
         self._file = _File(self._path)
-        index = EmbeddedIndex(reads_ahead=False)  # mostly it searches once
-        super().__init__(self._file, self._components, index, sees_components=False)
+        super().__init__(self._file, self._components, self._first_searching, sees_components=False)
 
     async def __aenter__(self) -> Self:
         await anyio.to_thread.run_sync(self._check)
@@ -76,6 +77,12 @@ class Reader(Queries):
         verb, name = as_action(action), None if phase is None else as_phase(phase)
         record = await self._file.read(lambda tx: latest_job(tx, kb_id))
         verbs.change_for(verb, self._file.now(), name)(verbs.left_behind(record.state, record.last_signs))
+
+    def _first_searching(self) -> "Searching":
+        from phaseflow.components.index import EmbeddedIndex
+        from phaseflow.flow.searching import Searching
+
+        return Searching(self._file, self._components, EmbeddedIndex(reads_ahead=False))  # mostly it searches once
 
     def _check(self) -> None:
         if not self._path.exists():
