@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from phaseflow.domain import verbs
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.messages import job_waiting_on, message, phase_waiting_on
+from phaseflow.domain.messages import by_canonical, displaced, job_waiting_on, message, phase_waiting_on
 from phaseflow.domain.phase import BY_USER, PhaseState
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, JobStatus, PhaseStatus, WaitingOn
 from tests.domain.walks import T0, fresh, states, walk
@@ -183,3 +183,18 @@ def test_a_completed_job_says_how_many_documents_failed() -> None:
     done = running(*PHASES[1:]).each(lambda p: p.update_progress(2, 2).complete(LATER))
     assert message(done) == "Completed: 2 chunks indexed"
     assert message(done, 1) == "Completed: 2 chunks indexed; 1 document failed"
+
+
+@pytest.mark.parametrize(
+    "told", [by_canonical("docs", 1, "a"), displaced("docs", "b", 1, "a"), displaced("docs", None, 1, "a")]
+)
+def test_one_that_is_left_out_is_no_example(told: str) -> None:
+    assert told.endswith(": a")
+    assert "for example" not in told
+
+
+@pytest.mark.parametrize(
+    "told", [by_canonical("docs", 2, "a"), displaced("docs", "b", 2, "a"), displaced("docs", None, 2, "a")]
+)
+def test_one_of_several_that_are_left_out_is_an_example(told: str) -> None:
+    assert told.endswith(", for example: a")

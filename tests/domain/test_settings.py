@@ -24,8 +24,12 @@ def test_a_chunk_has_from_one_to_a_hundred_thousand_characters(size: int) -> Non
     assert Settings(chunk_size=size, chunk_overlap=0).chunk_size == size
 
 
-@pytest.mark.parametrize("fault", [{"chunk_size": 0}, {"chunk_size": 100_001}, {"chunk_overlap": -1}])
-def test_a_size_beyond_its_bounds_is_refused(fault: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [{"chunk_size": 0}, {"chunk_size": 100_001}, {"chunk_overlap": -1}]
+    + [{"max_deleted_share": share} for share in (-0.01, 1.01)],
+)
+def test_a_size_beyond_its_bounds_is_refused(fault: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         Settings.model_validate({"chunk_size": 100_000, **fault})
 

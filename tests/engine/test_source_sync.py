@@ -10,7 +10,6 @@ import pytest
 from phaseflow import FolderSource, InvalidRequest, PhaseFlow
 from phaseflow.components.sources import watching
 from phaseflow.domain import sync
-from phaseflow.domain.sync import SyncSettings, due_at, seconds_of
 from phaseflow.store import clock
 from tests.engine.components import CountingEmbedder, write_folder
 from tests.store.probes import select
@@ -237,21 +236,3 @@ async def test_a_clock_that_is_set_back_neither_stops_nor_hurries_the_jobs_of_a_
         assert sync.next_at is not None
         # It is shown by the moments of this engine, which never go back, or by the clock as it is set now.
         assert min(abs(sync.next_at - now) for now in (datetime.now(UTC), WallClock.now(UTC))) < timedelta(seconds=30)
-
-
-async def test_when_a_job_is_due() -> None:
-    now, hour = datetime(2026, 1, 1, tzinfo=UTC), timedelta(hours=1)
-    assert due_at(None, hour, now) == now
-    assert due_at(now - hour / 2, hour, now) == now + hour / 2
-    assert due_at(now + 3 * hour, hour, now) == now  # the clock was set back
-    assert due_at(None, None, now) is None
-    # With an age, the earlier of both readings counts, and adjustments of the wall clock do not.
-    minute = hour / 60
-    assert due_at(now + 3 * hour, hour, now, age=40 * minute) == now + 20 * minute  # the clock was set back
-    assert due_at(now - 10 * minute, hour, now, age=40 * minute) == now + 20 * minute  # by half an hour
-    assert due_at(now - 2 * hour, hour, now, age=minute) == now - hour  # the machine was asleep
-    assert due_at(now - hour / 2, hour, now, age=hour / 2 + timedelta(seconds=0.4)) == now + hour / 2
-    assert SyncSettings(watch=True).interval() is None
-    assert SyncSettings(every="1s").interval() == timedelta(seconds=10), "one that is stored counts as the shortest"
-    assert SyncSettings(watch=True).interval(watch_failed=True) == timedelta(minutes=10)
-    assert [seconds_of(text) for text in ("90s", "15m", "6h", "1d")] == [90, 900, 21_600, 86_400]

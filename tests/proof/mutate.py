@@ -34,7 +34,7 @@ NEAR = {
     "domain": [
         "tests/domain", "tests/test_snapshot.py", "tests/contract/test_library.py", "tests/contract/test_verbs.py",
         "tests/engine/test_pushes.py", "tests/engine/test_search.py", "tests/http/test_embedder_access.py",
-        "tests/http/test_reports.py", "tests/http/test_endpoints.py",
+        "tests/http/test_reports.py", "tests/http/test_endpoints.py", "tests/engine/test_tracing.py",
     ],
     "store": [
         "tests/store", "tests/test_feed.py", "tests/engine/test_ingestion.py", "tests/engine/test_pushes.py",
@@ -81,7 +81,8 @@ COPIED = ("src", "tests", "schema.sql", "pyproject.toml", "docs", "README.md", "
 _FAILED = ("FAILED ", "ERROR ")
 PYTEST = (
     "-q", "-x", "-n", "0", "--tb=no", "-p", "no:cacheprovider", "-o",
-    "addopts=--strict-markers --import-mode=importlib -m 'not slow and not browser'",
+    "addopts=--strict-markers --import-mode=importlib -m 'not slow and not browser'"
+    " -p no:asyncio -p no:benchmark -p no:schemathesis",
 )  # fmt: skip
 SLOWER = 3
 """A mutant may take so many times as long as the tests take without one; else it hangs, and so was noticed."""
@@ -148,7 +149,8 @@ class Laboratory:
             line.split(" ", 1)[1].split(" - ")[0] for line in done.stdout.splitlines() if line.startswith(_FAILED)
         )
         if done.returncode and not failed:
-            raise SystemExit(f"these tests cannot be run without any mutant: {' '.join(tests)}\n{done.stdout[-2000:]}")
+            said = done.stdout[-2000:] + done.stderr[-2000:]
+            raise SystemExit(f"these tests cannot be run without any mutant: {' '.join(tests)}\n{said}")
         for test in sorted(failed):
             print(f"left out, for it fails without any mutant while lines are written down: {test}", flush=True)
         return Reached(data, failed), time.monotonic() - began
