@@ -141,6 +141,27 @@ def test_a_job_in_the_foreground_imports_nothing_for_records_that_nobody_writes(
     assert done.stdout.splitlines()[-1] == "imported:"
 
 
+COLLECTED = """
+import gc
+class Kept: pass
+kept = Kept()
+frozen = %d and (gc.freeze() or gc.get_freeze_count())
+import phaseflow
+phaseflow.PhaseFlow
+young = len(gc.get_objects(generation=0)) + len(gc.get_objects(generation=1))
+print(young, gc.isenabled(), (gc.get_freeze_count() > 0) == (frozen > 0))
+"""
+
+
+@pytest.mark.parametrize("has_frozen", [0, 1])
+def test_the_collector_does_not_look_through_what_imports_made_in_the_middle_of_a_later_call(has_frozen: int) -> None:
+    command = [sys.executable, "-c", COLLECTED % has_frozen]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    young, is_on, is_as_before = done.stdout.split()
+    assert (is_on, is_as_before) == ("True", "True")
+    assert has_frozen or int(young) < 10_000  # of more than 50,000
+
+
 def test_a_search_imports_nothing_that_reads_documents(filled: Path) -> None:
     command = [sys.executable, "-c", READING, "search", "kb", "a pause", "--db", str(filled)]
     env = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}}

@@ -108,6 +108,11 @@ def __getattr__(name: str) -> "Any":
         value = getattr(import_module(home), name)
     finally:
         if is_on:
+            if not gc.get_freeze_count():  # else a program has set objects aside, which would come back
+                # Both together only make all objects old ones. As young ones they would be looked through twice: as
+                # the collector goes on, and in the middle of some later call, which took 12 ms for it.
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
     globals()[name] = value
     return value
