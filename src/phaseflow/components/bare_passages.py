@@ -51,17 +51,21 @@ def is_bare(passage: str, *, markdown: bool = True) -> bool:
     """Whether a passage has only headings, fences, rules and heads of tables. Outside Markdown: only rules."""
     if len(passage) > LONGEST:
         return False
-    lines = [line for line in passage.splitlines() if line.strip()]
     if not markdown:
         return not any(character.isalnum() for character in passage)
-    return all(
-        _BARE.fullmatch(line) or (n + 1 < len(lines) and _underlined(lines[n + 1])) for n, line in enumerate(lines)
-    )
+    awaits_underline = False
+    for line in passage.splitlines():  # most passages say something in their first line or two
+        if not line.strip():
+            continue
+        if awaits_underline and not _underlined(line):
+            return False
+        awaits_underline = not _BARE.fullmatch(line)
+    return not awaits_underline
 
 
 def _underlined(line: str) -> bool:
     """The line under a heading, or under the head row of a table."""
-    return set(line) <= set("=-|: \t") and ("=" in line or "-" in line)
+    return not line.strip("=-|: \t") and ("=" in line or "-" in line)
 
 
 def _last_heading(text: str, start: int, end: int) -> int | None:
