@@ -11,6 +11,8 @@ INTERRUPTED = 3
 _YOUNG_OBJECTS = 50_000
 """New objects before the collector looks at them. At Python's 700 it goes through all that imports make several times,
 a sixth of what a short command takes."""
+_PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
+"""None, unless the variable says otherwise: pydantic would look for them among all packages that are installed."""
 _ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM") if hasattr(signal, name)]
 
 
@@ -23,6 +25,7 @@ def run() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not ignored, as behind a shell's ``&``
         signal.signal(signal.SIGINT, _leave)
     gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
+    os.environ.setdefault(_PLUGINS, "__all__")
     from phaseflow.cli import main
 
     try:

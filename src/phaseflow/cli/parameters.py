@@ -11,7 +11,6 @@ import click
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.identifiers import check_kb_id, check_token
-from phaseflow.domain.search_query import LONGEST_QUERY
 
 T = TypeVar("T")
 LONGEST_NAME = 4096
@@ -56,6 +55,8 @@ def _name(text: str) -> str:
 
 
 def _query(text: str) -> str:
+    from phaseflow.domain.search_query import LONGEST_QUERY
+
     if not text.strip() or len(text) > LONGEST_QUERY:
         raise ValueError(f"a query has 1 to {LONGEST_QUERY} characters, and not only blanks")
     return _whole(text)
