@@ -1,6 +1,7 @@
 """Filters and globs: what is taken, what is refused, and that no pattern takes long."""
 
 import time
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -12,6 +13,7 @@ from phaseflow.domain import globs
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.filters import DEEPEST, MOST_PARTS, Comparison, Group, as_filter
 from phaseflow.domain.globs import glob, literal_prefix
+from phaseflow.domain.new_document import check_metadata
 
 EQ = {"type": "eq", "key": "source", "value": "push"}
 
@@ -28,6 +30,21 @@ def test_a_moment_is_taken_in_iso_8601_and_in_seconds() -> None:
     for value in ("2026-01-31T12:00:00Z", "2026-01-31T13:00:00+01:00", 1769860800, "2026-01-31T12:00"):
         found = as_filter({"type": "gte", "key": "indexed_at", "value": value})
         assert found == Comparison("gte", "indexed_at", ("2026-01-31T12:00:00.000Z",))
+
+
+@given(st.floats() | st.integers(-(1 << 65), 1 << 65) | st.sampled_from([1e300, -0.0, (1 << 63) - 1, 1 << 63]))
+def test_a_filter_takes_the_numbers_that_metadata_takes(number: float) -> None:
+    assert _refusal(lambda: check_metadata({"n": number})) == _refusal(
+        lambda: as_filter({"type": "eq", "key": "n", "value": number})
+    )
+
+
+def _refusal(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except InvalidRequest as error:
+        return str(error).partition(": ")[2]
+    return ""
 
 
 def nested(depth: int) -> dict[str, Any]:

@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import isfinite
 from typing import Any, Final
 
 from phaseflow.domain import globs
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.numbers import is_kept
 from phaseflow.domain.status import timestamp
 
 MOST_PARTS: Final = 64
@@ -127,7 +127,7 @@ def _value(kind: str, key: str, value: Any, at: str) -> Scalar:
         value = value.isoformat()
     if not isinstance(value, (str, int, float, bool)):
         raise InvalidRequest(at, "must be a string, a number or a boolean")
-    if not isinstance(value, str) and not (abs(value) < 1 << 63 and isfinite(value)):
+    if not isinstance(value, str) and not is_kept(value):
         raise InvalidRequest(at, "must be a number of 64 bits")
     if isinstance(value, str) and (len(value) > _LONGEST_VALUE or _is_broken(value)):
         raise InvalidRequest(at, f"must be valid Unicode of at most {_LONGEST_VALUE} characters")

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from math import isfinite
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -10,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.identifiers import hides_something
+from phaseflow.domain.numbers import is_kept
 from phaseflow.domain.patterns import worded
 from phaseflow.domain.validation import first_fault
 
@@ -69,10 +69,8 @@ def _fault_of_key(key: object) -> str | None:
 
 
 def _is_value(value: object) -> bool:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return abs(value) < 2**63  # what SQLite holds as a number
-    if isinstance(value, float):
-        return isfinite(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return is_kept(value)
     return isinstance(value, str | bool) or (isinstance(value, list) and all(isinstance(each, str) for each in value))
 
 

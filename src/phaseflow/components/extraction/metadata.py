@@ -3,9 +3,9 @@
 import json
 import re
 from collections.abc import Mapping
-from math import isfinite
 
 from phaseflow.components.protocols import MetadataValue
+from phaseflow.domain.numbers import is_kept
 
 MAX_KEYS = 64
 MAX_BYTES = 16_384
@@ -89,7 +89,7 @@ def _value(value: object) -> MetadataValue | None:
     if isinstance(value, bool):
         return value
     if isinstance(value, int | float):
-        return value if abs(value) < 2**63 and isfinite(value) else None
+        return value if is_kept(value) else None
     if isinstance(value, list | tuple):
         return [text for each in value[:_MOST_ITEMS] if isinstance(each, str) and (text := _text(each))] or None
     return None
