@@ -12,9 +12,10 @@ import numpy.typing as npt
 import pytest
 
 from phaseflow import FolderSource, PhaseFlow, Settings
+from phaseflow.actors import chunking, release
 from phaseflow.actors.transaction_size import TransactionSize
 from phaseflow.store import database as database_module
-from phaseflow.store import failpoints
+from phaseflow.store import failpoints, postings
 from phaseflow.store.database import Database
 from phaseflow.store.schema import schema_sql
 from phaseflow.store.transaction import Transaction
@@ -131,6 +132,10 @@ async def test_no_transaction_grows_with_a_document(
     # transaction, and how many passages are taken into one.
     monkeypatch.setattr(database_module, "_SHARED_S", 0.0)
     monkeypatch.setattr(TransactionSize, "passages", 128)
+    # Small enough that both documents fill every transaction.
+    monkeypatch.setattr(chunking, "STORE_CHUNKS", 500)
+    monkeypatch.setattr(release, "STORE_CHUNKS", 250)
+    monkeypatch.setattr(postings, "_STEP", 50)
     with anyio.fail_after(100):
         small = await measured(tmp_path / "a", tmp_path / "a.db", 1000, repeat=repeat)
         large = await measured(tmp_path / "b", tmp_path / "b.db", 2500, repeat=repeat)
