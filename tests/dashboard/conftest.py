@@ -1,5 +1,6 @@
 """The browser and the server that the tests of the dashboard share."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +20,9 @@ HERE = Path(__file__).parent
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is in this folder: a browser takes as long as all other tests together."""
+    folder = f"{HERE}{os.sep}"
     for item in items:
-        if HERE in item.path.parents:
+        if str(item.path).startswith(folder):  # each of all tests is looked at, in each process of a run
             item.add_marker("browser")
 
 
