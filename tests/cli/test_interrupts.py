@@ -101,7 +101,7 @@ def test_the_second_ctrl_c_leaves_at_once_also_when_the_loop_is_stuck() -> None:
 
 
 @pytest.mark.parametrize("number", first_of_each(ENDS))
-@pytest.mark.parametrize("moment", _MOMENTS)
+@pytest.mark.parametrize("moment", first_of_each(_MOMENTS))
 def test_a_signal_in_the_last_moment_of_a_job_changes_no_exit_code(
     library: Shell, number: signal.Signals, moment: str
 ) -> None:

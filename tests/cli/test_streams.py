@@ -97,6 +97,7 @@ def test_a_job_without_a_place_to_show_itself_is_done(library: Shell, how: str) 
     assert documents_of(library) == 3
 
 
+@pytest.mark.thorough
 def test_json_that_cannot_be_written_is_one_line_and_an_exit_code_and_the_job_is_done(library: Shell) -> None:
     done = in_a_shell(library, "$PF ingest docs --kb waf --json >/dev/full")
     assert (done.returncode, done.stderr) == (1, b"phaseflow: cannot write to stdout: No space left on device\n")
@@ -114,7 +115,7 @@ def test_an_answer_that_cannot_be_written_is_one_line_and_an_exit_code(ingested:
     assert in_a_shell(ingested, f"$PF {words.removesuffix(' --json')} 2>/dev/full >/dev/full").returncode == 1
 
 
-@pytest.mark.parametrize("words", ["documents waf --json", "ingest docs --kb waf --json"])
+@pytest.mark.parametrize("words", first_of_each(["documents waf --json", "ingest docs --kb waf --json"]))
 def test_a_reader_that_has_had_enough_is_no_error(ingested: Shell, words: str) -> None:
     done = in_a_shell(ingested, f"{{ sleep 0.2; $PF {words}; echo $? >code; }} | true")
     assert (done.stderr, (ingested.here / "code").read_text()) == (b"", "0\n")

@@ -55,6 +55,7 @@ async def test_a_broken_answer_or_archive_is_read_as_far_as_it_goes_or_refused(p
         assert not came.startswith("BROKEN"), number
 
 
+@pytest.mark.thorough
 def test_a_run_that_is_stopped_prints_its_totals() -> None:
     words = [sys.executable, "-m", "tests.components.mutation", "--seconds", "600", "--report", "0.2"]
     with subprocess.Popen(words, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as fuzzing:

@@ -110,6 +110,7 @@ async def test_the_text_of_a_picture_is_read_by_a_confined_process(recognition: 
     assert len(recognition.pids) == 1
 
 
+@pytest.mark.thorough
 async def test_a_page_on_its_side_or_on_its_head_is_turned(recognition: Recognition) -> None:
     for turned in (90, 180):
         found = await recognition.text(as_file(drawn(BUDGET, turned=turned), "PNG"), "a.png", PageProgress())
@@ -196,6 +197,7 @@ async def test_another_setting_reads_the_affected_documents_anew_and_only_these(
         assert await run(["en", "de"]) == (2, 1, 0)
 
 
+@pytest.mark.thorough
 async def test_the_status_says_which_page_is_read(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     pages = [drawn(*[BUDGET] * 3) for _ in range(2)]

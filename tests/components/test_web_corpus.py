@@ -86,6 +86,7 @@ async def test_dead_links_are_reported_and_do_not_end_the_crawl(by_links: Crawle
         assert (error.code, error.counts, error.gone) == ("not_found", False, True)
 
 
+@pytest.mark.thorough
 async def test_with_its_sitemap_the_same_pages_are_found(by_sitemap: Crawled, expected: dict[str, Any]) -> None:
     site, done = by_sitemap.site, by_sitemap.done
     assert len(done.documents) == 45

@@ -20,6 +20,7 @@ from phaseflow import (
 from phaseflow.actors import embedding_retries
 from tests.engine.components import CountingEmbedder, write_folder
 from tests.engine.test_control import QUICK, finished, until
+from tests.matrices import first_of_each
 
 IMPATIENT = Policies(retry=RetryPolicy(tries=2, first_s=0.01, most_s=1))
 POISON = "word5x"
@@ -133,7 +134,7 @@ async def test_a_wait_that_is_no_wait_harms_nobody(folder: Path, database: Path,
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
-@pytest.mark.parametrize("in_flight", [1, 4])
+@pytest.mark.parametrize("in_flight", first_of_each([4, 1]))
 async def test_one_text_at_which_the_server_breaks_fails_its_document_only(
     folder: Path, database: Path, batch_size: int, in_flight: int
 ) -> None:

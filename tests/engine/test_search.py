@@ -15,6 +15,7 @@ from phaseflow.flow import query_vector, searching
 from phaseflow.store.index_spaces import Space, Spaces
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_control import finished
+from tests.matrices import first_of_each
 from tests.store.test_stopping import LONG
 
 
@@ -63,7 +64,7 @@ async def filled(folder: Path, database: Path) -> None:
         (wider, "vectors of 16 numbers, and those stored have 8"),
     ],
 )
-@pytest.mark.parametrize("mode", [SearchMode.HYBRID, SearchMode.VECTORS])
+@pytest.mark.parametrize("mode", first_of_each([SearchMode.HYBRID, SearchMode.VECTORS]))
 async def test_whatever_the_embedder_does_the_words_answer_and_the_answer_says_so(
     folder: Path, database: Path, ask: Callable[[str], Any], why: str, mode: SearchMode
 ) -> None:
@@ -182,7 +183,7 @@ ODD = (
 """Accents that stand alone, marks, a letter that SQLite does not know, and what is no letter at all."""
 
 
-@pytest.mark.parametrize("mode", SearchMode)
+@pytest.mark.parametrize("mode", first_of_each(SearchMode))
 async def test_any_sign_of_a_query_is_answered(folder: Path, database: Path, mode: SearchMode) -> None:
     (folder / "odd.md").write_text("word3x4 ´n´ 5 ˜ 10 mm Cafe´")
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:

@@ -97,7 +97,7 @@ async def _start_a_long_job(service: ServiceProcess, folder: Path, size: int = 1
 
 
 @pytest.mark.parametrize("number", first_of_each([signal.SIGTERM, signal.SIGINT]))
-@pytest.mark.parametrize(("command", "limit_s"), [(SERVE, 2.0), (PLAIN_UVICORN, 4.0)])
+@pytest.mark.parametrize(("command", "limit_s"), first_of_each([(SERVE, 2.0), (PLAIN_UVICORN, 4.0)]))
 async def test_a_stop_is_quick_with_streams_open_and_a_job_running(
     tmp_path: Path, command: Sequence[str], limit_s: float, number: signal.Signals
 ) -> None:
@@ -118,6 +118,7 @@ async def test_a_stop_is_quick_with_streams_open_and_a_job_running(
                 assert status.status == "completed"
 
 
+@pytest.mark.thorough
 async def test_a_service_that_was_asked_to_stop_has_not_failed(tmp_path: Path) -> None:
     with process(tmp_path, free_port(), SERVE) as service:
         await service.ready()
@@ -137,6 +138,7 @@ async def test_a_closed_terminal_ends_a_service_in_good_order(tmp_path: Path) ->
         assert flow.interrupted == []  # it was left in good order, not found dead
 
 
+@pytest.mark.thorough
 async def test_a_service_outlives_its_terminal_under_nohup(tmp_path: Path) -> None:
     with process(tmp_path, free_port(), ("nohup", *SERVE)) as service:
         await service.ready()
@@ -177,6 +179,7 @@ async def test_an_app_in_the_loop_of_its_host_stops_when_the_host_says_so(tmp_pa
         assert flow.is_running
 
 
+@pytest.mark.thorough
 async def test_a_host_with_middleware_of_its_own_stops_while_streams_are_open(tmp_path: Path) -> None:
     (tmp_path / "host.py").write_text(HOST_WITH_MIDDLEWARE)
     words = [sys.executable, "-m", "uvicorn", "host:app", "--app-dir", str(tmp_path)]
@@ -218,7 +221,7 @@ async def test_a_host_with_middleware_stops_when_its_server_is_told_to(
         assert all(_rest(client).endswith(b"0\r\n\r\n") for client in clients)
 
 
-@pytest.mark.parametrize("middleware", [Wrapped, _starlette_middleware])
+@pytest.mark.parametrize("middleware", first_of_each([Wrapped, _starlette_middleware]))
 async def test_a_frozen_client_holds_up_no_host_with_middleware(
     tmp_path: Path, middleware: Callable[[ASGIApp], ASGIApp]
 ) -> None:

@@ -147,6 +147,7 @@ async def test_a_stop_is_quick_while_another_program_has_the_file_locked(
         assert await service.stop() < STOP_S
 
 
+@pytest.mark.thorough
 async def test_a_stop_is_quick_when_the_writer_does_not_come_back(tmp_path: Path) -> None:
     with process(tmp_path, free_port(), STUCK) as service:
         await service.ready()
@@ -158,6 +159,7 @@ async def test_a_stop_is_quick_when_the_writer_does_not_come_back(tmp_path: Path
         assert len(flow.interrupted) == 1  # it was found dead, and goes on
 
 
+@pytest.mark.thorough
 async def test_a_pause_is_written_where_the_file_can_be_written_again_in_time(
     tmp_path: Path, locked: Callable[[Path], None]
 ) -> None:
@@ -174,6 +176,7 @@ async def test_a_pause_is_written_where_the_file_can_be_written_again_in_time(
         assert flow.interrupted == []
 
 
+@pytest.mark.thorough
 async def test_a_service_says_in_one_line_that_its_file_was_cut_off(tmp_path: Path) -> None:
     with process(tmp_path, free_port(), SERVE) as service:
         await service.ready()

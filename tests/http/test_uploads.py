@@ -20,6 +20,7 @@ from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits
 from tests.http.processes import PLAIN_UVICORN, SERVE, free_port, process
 from tests.http.service import Service, documents, serving
+from tests.matrices import first_of_each
 
 DOCS = Path(__file__).parents[2] / "docs" / "INGESTION_API.md"
 KB = "/api/ingestion/kb"
@@ -364,7 +365,7 @@ async def _run(service: Service, command: str, folder: Path) -> list[str]:
     return _uris(answer)
 
 
-@pytest.mark.parametrize(("command", "limit_s"), [(SERVE, 2.0), (PLAIN_UVICORN, 4.0)])
+@pytest.mark.parametrize(("command", "limit_s"), first_of_each([(SERVE, 2.0), (PLAIN_UVICORN, 4.0)]))
 async def test_a_stop_waits_for_no_upload(tmp_path: Path, command: Sequence[str], limit_s: float) -> None:
     with process(tmp_path, free_port(), command) as service:
         await service.ready()

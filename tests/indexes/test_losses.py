@@ -16,6 +16,7 @@ from tests.engine.components import CountingEmbedder
 from tests.indexes.file_index import CountingFileIndex, FileIndex
 from tests.indexes.postgres import Postgres
 from tests.indexes.test_engine import Place, all_found, place_of, run, until, until_whole
+from tests.matrices import first_of_each
 
 LONG = "all about {name} " * 400
 NAMES = tuple(f"n{n:02}" for n in range(12))
@@ -37,13 +38,16 @@ def rows_of(server: Postgres, space: str) -> list[tuple[object, ...]]:
 
 @pytest.mark.parametrize(
     "loss",
-    [
-        'DELETE FROM phaseflow."{0}"',
-        'DROP TABLE phaseflow."{0}"',
-        'TRUNCATE phaseflow."{0}"',
-        'DELETE FROM phaseflow."{0}" WHERE position % 2 = 1',
-        'DELETE FROM phaseflow."{0}" WHERE document_id % 3 = 1',
-    ],
+    first_of_each(
+        [
+            'TRUNCATE phaseflow."{0}"',
+            'DROP TABLE phaseflow."{0}"',
+            'DELETE FROM phaseflow."{0}" WHERE position % 2 = 1',
+            'DELETE FROM phaseflow."{0}" WHERE document_id % 3 = 1',
+            'DELETE FROM phaseflow."{0}"',
+        ],
+        lambda loss: loss.split()[0],
+    ),
 )
 async def test_rows_that_somebody_else_has_removed_come_back_and_no_answer_passes_for_whole(
     tmp_path: Path, postgres: Postgres, request: pytest.FixtureRequest, loss: str

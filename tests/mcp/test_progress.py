@@ -64,6 +64,7 @@ async def test_a_job_is_followed_to_its_end(service: Service, tmp_path: Path) ->
             assert_heard_to_the_end(heard)
 
 
+@pytest.mark.thorough
 async def test_a_job_is_followed_on_stdin_and_stdout(service: Service, tmp_path: Path) -> None:
     with anyio.fail_after(WITHIN_S):
         for kb_id, *words in (["own"], ["served", "--server", service.url]):

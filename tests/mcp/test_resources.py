@@ -151,6 +151,7 @@ async def test_a_fault_of_the_server_is_told_without_its_inside(
         assert not any(word in text for word in ("secret", "Traceback", "RuntimeError", ".py"))
 
 
+@pytest.mark.thorough
 async def test_through_stdin_and_stdout_the_documents_of_a_service_are_listed_and_read(
     service: Service, tmp_path: Path
 ) -> None:

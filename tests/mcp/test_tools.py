@@ -234,6 +234,7 @@ async def test_over_stdin_and_stdout_with_a_database_of_its_own(tmp_path: Path) 
             )
 
 
+@pytest.mark.thorough
 async def test_over_stdin_and_stdout_through_a_service(service: Service, tmp_path: Path) -> None:
     with anyio.fail_after(WITHIN_S):
         async with stdio(tmp_path, "--server", service.url) as session:

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import anyio
+import pytest
 
 from phaseflow import JobStatus, PhaseFlow, PhaseStatus
 from phaseflow.actors.context import Policies
@@ -154,6 +155,7 @@ async def test_a_site_that_goes_down_fails_the_phase_and_a_retry_goes_on(databas
     assert went_on(back, usual, database, before, in_hand=32)
 
 
+@pytest.mark.thorough
 async def test_a_site_that_answers_nothing_but_errors_fails_the_phase_and_a_retry_goes_on(database: Path) -> None:
     async with website() as site:
         with anyio.fail_after(30):
@@ -207,6 +209,7 @@ def twin_pages() -> WebSite:
     return WebSite({"/0": html(*long, *short), **pages})
 
 
+@pytest.mark.thorough
 async def test_documents_take_their_shortest_addresses_though_the_process_dies_while_they_do(database: Path) -> None:
     async with twin_pages() as site:
         with anyio.fail_after(60):

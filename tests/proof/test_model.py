@@ -32,6 +32,7 @@ from phaseflow.domain.vocabulary import Action
 from phaseflow.flow import control
 from phaseflow.supervisor import supervisor
 from tests.engine.components import write_folder
+from tests.matrices import first_of_each
 from tests.proof import outcome
 from tests.proof.pieces import TROUBLES, PieceOfEmbedder, PieceOfLoader
 from tests.proof.test_crash import left_behind
@@ -246,11 +247,12 @@ def nothing_is_left() -> None:
     """The machine has an event loop of its own, and ends it."""
 
 
-def test_no_sequence_of_verbs_faults_and_crashes_breaks_the_invariants() -> None:
+@pytest.mark.parametrize("examples", first_of_each([5, 12]))
+def test_no_sequence_of_verbs_faults_and_crashes_breaks_the_invariants(examples: int) -> None:
     run_state_machine_as_test(
         Engine,
         settings=settings(
-            max_examples=12, stateful_step_count=30, deadline=None, derandomize=True, database=None,
+            max_examples=examples, stateful_step_count=30, deadline=None, derandomize=True, database=None,
             phases=UNSHRUNK, suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

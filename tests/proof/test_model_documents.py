@@ -30,6 +30,7 @@ from phaseflow.store.document_status import Wanted
 from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.transaction import Transaction
 from tests.engine.components import write_folder
+from tests.matrices import first_of_each
 from tests.proof import outcome
 from tests.proof.pieces import PieceOfLoader
 from tests.proof.test_model import POLICIES, UNSHRUNK, Engine, impatient, nothing_is_left
@@ -319,11 +320,12 @@ def _look(tx: Transaction) -> tuple[DocumentCounts, Listed, set[str]]:
     return document_counts.counts(tx, seen), listed, {row[0] for row in rows}
 
 
-def test_no_sequence_of_pushes_and_verbs_on_documents_breaks_the_invariants() -> None:
+@pytest.mark.parametrize("examples", first_of_each([4, 10]))
+def test_no_sequence_of_pushes_and_verbs_on_documents_breaks_the_invariants(examples: int) -> None:
     run_state_machine_as_test(
         Documents,
         settings=settings(
-            max_examples=10, stateful_step_count=30, deadline=None, derandomize=True, database=None,
+            max_examples=examples, stateful_step_count=30, deadline=None, derandomize=True, database=None,
             phases=UNSHRUNK, suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

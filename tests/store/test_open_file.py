@@ -14,6 +14,7 @@ from phaseflow.domain.errors import NotADatabase, StoreUnavailable
 from phaseflow.store.connection import explained
 from phaseflow.store.open_file import SQLITE_MAGIC, open_file
 from phaseflow.store.session import open_session
+from tests.matrices import first_of_each
 
 PAGE = 4096
 
@@ -82,7 +83,7 @@ async def _an_engine(path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("opened", [_another_reader, _an_engine])
+@pytest.mark.parametrize("opened", first_of_each([_an_engine, _another_reader]))
 async def test_a_reader_sees_what_comes_although_its_process_opens_and_closes_the_file_again(
     tmp_path: Path, opened: Callable[[Path], Awaitable[None]]
 ) -> None:
