@@ -44,6 +44,7 @@ IN_FUNCTIONS = {
     "number_format._sections",
     "chunker._adjoining",
     "chunker._locate",
+    "decoding._plainly_utf8",
     "document_calls.document_path",
     "kb_sources._free_name",
     "kb_sources._path",
