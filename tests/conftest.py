@@ -57,6 +57,11 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that take longest: last, one of them would keep the others' processors waiting."""
     items.sort(key=lambda item: not item.nodeid.startswith("tests/proof/"))
+    if "hypothesis" in sys.modules:  # importing it takes longer than most tests
+        from hypothesis import settings
+
+        settings.register_profile("no pace", deadline=None)
+        settings.load_profile("no pace")
 
 
 @pytest.hookimpl(trylast=True)

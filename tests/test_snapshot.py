@@ -43,7 +43,7 @@ def _waits(status: JobStatusResponse) -> list[tuple[str, str | None]]:
 
 
 @given(state=states())
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_what_runs_waits_while_the_database_cannot_be_written(state: IngestionState) -> None:
     usual, full = (compose(record(state), NOW, unwritable) for unwritable in (None, "the disk is full"))
     for before, after in zip(_waits(usual), _waits(full), strict=True):
@@ -52,7 +52,7 @@ def test_what_runs_waits_while_the_database_cannot_be_written(state: IngestionSt
 
 
 @given(state=states(), seconds=st.floats(0, 1e7))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_any_state_has_exactly_the_fields_of_the_contract(state: IngestionState, seconds: float) -> None:
     composed = compose(record(state), T0 + timedelta(seconds=seconds))
     status = as_json(composed)

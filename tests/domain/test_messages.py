@@ -20,7 +20,7 @@ AWAY = st.sampled_from([None, *WaitingOn])
 
 
 @given(state=states(), managed=st.booleans(), reasons=st.tuples(AWAY, AWAY, AWAY, AWAY))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_every_state_has_one_sentence_and_no_untrue_reason(
     state: IngestionState, managed: bool, reasons: tuple[WaitingOn | None, ...]
 ) -> None:
