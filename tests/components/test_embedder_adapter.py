@@ -15,6 +15,7 @@ from phaseflow.domain.errors import (
     BatchTooLarge,
     ComponentError,
     ComponentUnavailable,
+    DimensionMismatch,
     DocumentError,
     EmbedderDown,
     RateLimited,
@@ -55,6 +56,8 @@ class Later:
 class Answering:
     """Answers each call with what is given, or raises it."""
 
+    dimension: int | None = None
+
     def __init__(self, *answers: Any) -> None:
         self._answers = list(answers)
 
@@ -72,8 +75,8 @@ async def test_a_class_with_one_method_is_an_embedder(embedder: Any) -> None:
     assert vectors.dtype == np.float32
     assert vectors.tolist() == [[1, 1], [3, 1]]
     assert (await port.embed_query("ab")).tolist() == [2, 1]
-    assert (await port.embed([])).shape == (0, 2)
-    assert (port.batch_size, port.in_flight, port.dimension) == (64, 1, 2)
+    assert (await port.embed([])).shape == (0, 0)
+    assert (port.batch_size, port.in_flight, port.dimension) == (64, 1, None)
     assert port.fingerprint == f"{__name__}.{type(embedder).__qualname__}"
 
 
@@ -118,11 +121,19 @@ async def test_a_malformed_answer_is_transient(answer: Any) -> None:
         await as_embedder(Answering(answer)).embed(["a", "b"])
 
 
-async def test_a_dimension_other_than_before_is_malformed() -> None:
-    port = as_embedder(Answering([[1.0, 2.0]], [[1.0]]))
-    await port.embed(["a"])
-    with pytest.raises(TransientError, match="vectors of 1 numbers, but had 2 before"):
-        await port.embed(["a"])
+async def test_a_dimension_other_than_that_stored_is_malformed() -> None:
+    port = as_embedder(Answering([[1.0]], [[1.0, 2.0]]))
+    with pytest.raises(DimensionMismatch, match="vectors of 1 numbers, but those stored under its name have 2"):
+        await port.embed(["a"], 2)
+    assert port.throttle.successes == 0
+    assert (await port.embed(["a"], 2)).shape == (1, 2)
+
+
+async def test_a_dimension_other_than_the_embedder_says_is_malformed() -> None:
+    embedder = Answering([[1.0]])
+    embedder.dimension = 2
+    with pytest.raises(DimensionMismatch, match="vectors of 1 numbers, but its vectors are to have 2"):
+        await as_embedder(embedder).embed(["a"])
 
 
 async def test_integers_and_arrays_are_vectors_too() -> None:

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from phaseflow import JobPhase, JobStatus, PhaseFlow
+from phaseflow import JobPhase, JobStatus, PhaseFlow, Policies, RetryPolicy
 from phaseflow.domain.status import JobStatusResponse
 from tests.engine.components import vector_of
 from tests.engine.test_control import finished, until
+from tests.store.probes import select
 
 
 class Sized:
@@ -21,6 +22,23 @@ class Sized:
 
     async def embed_documents(self, texts: list[str]) -> list[list[float]]:
         return [(vector_of(text) * 2)[: self._max_length] for text in texts]
+
+
+class Switching(Sized):
+    """Its next ``odd`` answers have vectors of another length, as while a model or a proxy is still starting."""
+
+    fingerprint = "titan"
+    batch_size = 64
+    odd = 0
+    calls = 0
+
+    async def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.calls += 1
+        self.odd -= 1
+        return [(vector_of(text) * 2)[: 12 if self.odd >= 0 else 8] for text in texts]
+
+
+QUICK = Policies(retry=RetryPolicy(tries=3, first_s=0.01, most_s=1))
 
 
 async def ingested(database: Path, folder: Path, embedder: Any) -> JobStatusResponse:
@@ -39,7 +57,7 @@ async def test_another_model_of_the_same_class_makes_vectors_of_its_own(folder: 
 async def test_a_model_exchanged_under_its_name_is_named_and_mixed_with_nothing(folder: Path, database: Path) -> None:
     await ingested(database, folder, Sized("titan"))
     (folder / "new.md").write_text("# New\n\nIt came later.")
-    async with PhaseFlow(database, embedder=Sized("titan", 16)) as flow:
+    async with PhaseFlow(database, embedder=Sized("titan", 16), policies=QUICK) as flow:
         job = await flow.start("kb", folder)
         final = await finished(job)
         found = await flow.search("kb", "word3x4")
@@ -47,6 +65,39 @@ async def test_a_model_exchanged_under_its_name_is_named_and_mixed_with_nothing(
     assert "vectors of 16 numbers, but those stored under its name have 8" in str(final.error)
     assert found[0].uri == "doc003.md"
     assert "16" in str(found.degraded)
+
+
+async def test_an_odd_answer_that_a_process_gets_first_is_asked_for_again(folder: Path, database: Path) -> None:
+    await ingested(database, folder, Switching())
+    (folder / "new.md").write_text("# New\n\nIt came later.")
+    embedder = Switching()
+    embedder.odd = 2
+    async with PhaseFlow(database, embedder=embedder, policies=QUICK) as flow:
+        assert "vectors of 12 numbers" in str((await flow.search("kb", "word3x4")).degraded)
+        final = await finished(await flow.start("kb", folder))
+        assert (final.status, embedder.calls) == (JobStatus.COMPLETED, 3)
+        assert (await flow.search("kb", "word3x4")).degraded is None
+
+
+async def test_a_job_that_failed_at_odd_answers_goes_on_at_a_retry(folder: Path, database: Path) -> None:
+    await ingested(database, folder, Switching())
+    (folder / "new.md").write_text("# New\n\nIt came later.")
+    embedder = Switching()
+    embedder.odd = 3
+    async with PhaseFlow(database, embedder=embedder, policies=QUICK) as flow:
+        failed = await finished(await flow.start("kb", folder))
+        assert "vectors of 12 numbers, but those stored under its name have 8" in str(failed.error)
+        await flow.retry("kb")
+        assert (await finished(await flow.job("kb"))).status is JobStatus.COMPLETED
+
+
+async def test_vectors_of_two_lengths_are_never_stored_under_one_name(folder: Path, database: Path) -> None:
+    embedder = Switching()
+    embedder.batch_size, embedder.odd = 1, 1
+    async with PhaseFlow(database, embedder=embedder, policies=QUICK) as flow:
+        final = await finished(await flow.start("kb", folder))
+    assert "vectors of 8 numbers, but those stored under its name have 12" in str(final.error)
+    assert len({size for (size,) in select(database, "SELECT length(vector) FROM vectors")}) == 1
 
 
 async def test_vectors_kept_before_the_dimension_was_part_of_the_name_are_used_on(folder: Path, database: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from phaseflow.domain.errors import ComponentUnavailable
+from phaseflow.domain.errors import DimensionMismatch
 from phaseflow.domain.phase import LONGEST_ERROR
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import crawl_frontier, vectors
@@ -206,7 +206,7 @@ async def test_a_model_that_changes_its_dimension_is_refused(database: Database)
     model = await database.write(lambda tx: vectors.model_id(tx, "m"))
     await database.write(lambda tx: ModelVectors(tx, model).check_dimension(256))
     await database.write(lambda tx: ModelVectors(tx, model).check_dimension(256))
-    with pytest.raises(ComponentUnavailable, match="vectors of 3 numbers, but those stored under its name have 256"):
+    with pytest.raises(DimensionMismatch, match="vectors of 3 numbers, but those stored under its name have 256"):
         await database.write(lambda tx: ModelVectors(tx, model).check_dimension(3))
 
 

@@ -230,11 +230,13 @@ class EmbeddingCalls:
 
     async def _ask(self, texts: list[str]) -> "Vectors":
         try:
-            answer = await self._embedder.embed(texts)
+            answer = await self._embedder.embed(texts, self._release.dimension)
             failpoints.hit("embedding.answered")
         except (TransientError, ComponentUnavailable):
             raise
         except Exception as error:
             raise TextsRejected(error) from error
         self._limited_since = None
+        if self._release.dimension is None:
+            await self._release.settle_dimension(int(answer.shape[1]))
         return answer

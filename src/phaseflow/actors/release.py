@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import anyio
 
@@ -25,10 +24,6 @@ from phaseflow.store.transaction import Transaction
 from phaseflow.store.unused_vectors import UnusedVectors
 from phaseflow.store.vectors import ModelVectors
 
-if TYPE_CHECKING:
-    from phaseflow.components.protocols import Vectors
-
-
 STORE_CHUNKS = 1024
 """Chunks looked up, or given their vectors, in one transaction: some 10 ms."""
 
@@ -41,6 +36,9 @@ class OrderedRelease:
     the error budget, with its error or None.
     """
 
+    dimension: int | None
+    """How many numbers the vectors stored of this model have; None while there are none. Nothing else is stored."""
+
     def __init__(self, context: RunContext, gate: Gate, sender: Sender, spend: Callable[[str | None], None]) -> None:
         self._context = context
         self._gate = gate
@@ -49,7 +47,7 @@ class OrderedRelease:
         self._pending = PendingDocuments()
         self._storing = anyio.Lock()
         self._results: list[BatchResult] = []
-        self._dimension = 0
+        self.dimension = context.plan.dimension
         self._told = self._looked = 0
         self._old = 0.0
         self._bare = Counter[int]()
@@ -95,6 +93,13 @@ class OrderedRelease:
         """Those of these texts that have a vector in the store."""
         model_id = self._context.plan.model_id
         return await self._context.database.read_long(lambda tx: ModelVectors(tx, model_id).known(hashes))
+
+    async def settle_dimension(self, dimension: int) -> None:
+        """Note the length of the first vectors of a model. Raises DimensionMismatch when others were faster, with
+        another one."""
+        model_id = self._context.plan.model_id
+        await self._context.write(lambda tx: ModelVectors(tx, model_id).check_dimension(dimension))
+        self.dimension = dimension
 
     def still_wanted(self, chunks: Iterable[Chunk]) -> list[Chunk]:
         """Those of these chunks whose text is still waited for."""
@@ -186,7 +191,6 @@ class OrderedRelease:
         self._context.advance(tx, JobPhase.EMBEDDING, counts)
         for each in results:
             if each.vectors is not None:
-                self._check_dimension(tx, each.vectors)
                 is_small = plan.space is not None  # an index outside the database has them, too
                 vectors.add(each.hashes, stored(unit(each.vectors), small=is_small))
         progress.count_characters(tx, plan.attempt.job_seq, sum(each.characters for each in results))
@@ -206,11 +210,6 @@ class OrderedRelease:
             UnusedVectors(tx).let_go(plan.target.kb_key, rows, at_once=False)
         return gone
 
-    def _check_dimension(self, tx: Transaction, found: "Vectors") -> None:
-        dimension = int(found.shape[1])
-        if dimension != self._dimension:
-            ModelVectors(tx, self._context.plan.model_id).check_dimension(dimension)
-
     def _settle(
         self,
         results: Sequence[BatchResult],
@@ -220,8 +219,6 @@ class OrderedRelease:
     ) -> None:
         for each in results:
             each.is_stored = True
-            if each.vectors is not None:
-                self._dimension = int(each.vectors.shape[1])
         self._pending.settle(done)
         for document_id, failure in failed.items():
             if self._pending.document(document_id).is_carried:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from phaseflow.domain.errors import ComponentUnavailable
+from phaseflow.domain.errors import DimensionMismatch
 from phaseflow.store.documents import HASH_BYTES
 from phaseflow.store.transaction import Transaction, json_array
 
@@ -29,7 +29,8 @@ class ModelVectors:
     model: int
 
     def check_dimension(self, dimension: int) -> None:
-        """Raise ComponentUnavailable when this model has answered with vectors of another length before."""
+        """Note how many numbers its vectors have. Raises DimensionMismatch when it has answered with vectors of another
+        length before."""
         there = self.tx.value(
             "UPDATE models SET dimension = coalesce(dimension, ?2) WHERE id = ?1 RETURNING dimension",
             self.model,
@@ -68,9 +69,9 @@ class ModelVectors:
 
 
 def check_length(stored: int, dimension: int) -> None:
-    """Raise ComponentUnavailable unless vectors of this many numbers can be compared with those stored."""
+    """Raise DimensionMismatch unless vectors of this many numbers can be compared with those stored."""
     if stored != dimension:
-        raise ComponentUnavailable(
+        raise DimensionMismatch(
             f"the embedder answers with vectors of {dimension} numbers, but those stored under its name have {stored}: "
             "it has another model now; give that model another name (or the embedder another `fingerprint`)"
         )

@@ -7,7 +7,7 @@ from phaseflow.components import context
 from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.protocols import Chunker
 from phaseflow.domain import verbs, words
-from phaseflow.domain.errors import ComponentUnavailable
+from phaseflow.domain.errors import ComponentUnavailable, DimensionMismatch
 from phaseflow.domain.indexed_with import OWN_INDEX, IndexedWith, StaleSetting, cuts_otherwise, made_again, stale
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.ocr import mark
@@ -82,6 +82,7 @@ def start_run(
         loaded=after[JobPhase.LOADING].status is PhaseStatus.COMPLETED,
         model=model,
         model_id=vectors.model_id(tx, model),
+        dimension=vectors.dimension(tx, model),
         max_deleted_share=settings.max_deleted_share,
         live_settings=made_with.model_dump_json(),
         space=space,
@@ -155,7 +156,10 @@ def _model_of(tx: Transaction, embedder: EmbedderAdapter) -> str:
     model = identity.former if is_known and identity.former is not None else identity.value
     stored = vectors.dimension(tx, model)
     if embedder.dimension is not None and stored is not None:
-        vectors.check_length(stored, embedder.dimension)
+        try:
+            vectors.check_length(stored, embedder.dimension)
+        except DimensionMismatch as error:  # which the embedder says itself: no answer will be another one
+            raise ComponentUnavailable(str(error)) from error
     return model
 
 

@@ -25,6 +25,7 @@ from phaseflow.domain.errors import (
     RateLimited,
     TransientError,
 )
+from phaseflow.store.vectors import check_length
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +59,7 @@ class EmbedderAdapter:
     """The same, with what older versions kept its vectors under."""
     batch_size: int
     dimension: int | None
-    """Of the vectors, known from the embedder or from the first answer."""
+    """Of the vectors, where the embedder says it. No answer changes it: a wrong one would count for ever."""
     calls: int
     """How often the embedder was asked."""
     errors: int
@@ -100,13 +101,16 @@ class EmbedderAdapter:
         if pool.workers.is_remote and getattr(self._embedder, "remote", False) is True:
             self._pool = pool
 
-    async def embed(self, texts: list[str]) -> "Vectors":
+    async def embed(self, texts: list[str], stored: int | None = None) -> "Vectors":
         """Return one vector for each text, in order: float32, (n, d). One attempt; a cancel drops it.
 
-        Raises TransientError (also for a malformed answer), RateLimited, BatchTooLarge, DocumentError or
-        ComponentUnavailable, and whatever else a foreign embedder raises.
+        ``stored``: how many numbers those have that the new ones are to be compared with. Raises TransientError (also
+        for a malformed answer, DimensionMismatch for one of another length), RateLimited, BatchTooLarge, DocumentError
+        or ComponentUnavailable, and whatever else a foreign embedder raises.
         """
         found = self._checked(await self._call(self._embed_documents, texts, self._in_batches), len(texts))
+        if stored is not None and texts:
+            check_length(stored, found.shape[1])
         self._passed(sum(map(len, texts)))
         return found
 
@@ -193,10 +197,7 @@ class EmbedderAdapter:
         self.throttle.passed()
 
     def _checked(self, rows: Any, count: int) -> "Vectors":
-        found = checked_vectors(rows, count, self.dimension)
-        if count:
-            self.dimension = found.shape[1]
-        return found
+        return checked_vectors(rows, count, self.dimension)
 
 
 def _translated(error: Exception) -> ComponentError | None:

@@ -46,9 +46,9 @@ class OpenAIEmbedder:
 
     The texts are sent exactly as given, after the prefix that the model asks for, if any. ``dimensions`` asks for
     vectors of that length. Above ``requests_per_minute`` a call is not made and raises RateLimited. The answer must
-    hold one vector of finite numbers for each text, all of the dimension of the first answer. Redirects are not
-    followed. Proxies of the environment are used, but not for a loopback address. The key is in the request's header
-    and nowhere else: no repr, log, error or fingerprint has it, nor a password that stands in ``base_url``.
+    hold one vector of finite numbers for each text, all of one length: ``dimensions``, where it is given. Redirects
+    are not followed. Proxies of the environment are used, but not for a loopback address. The key is in the request's
+    header and nowhere else: no repr, log, error or fingerprint has it, nor a password that stands in ``base_url``.
 
     With a ``guard`` it connects only to addresses that the guard has passed, uses no proxy, and no error repeats what
     the server said: whoever chose the address is not to read through it. One with a ``name`` is
@@ -74,7 +74,6 @@ class OpenAIEmbedder:
         self.batch_size = batch_size
         self.in_flight = in_flight
         self.dimension = dimensions
-        self._dimensions = dimensions
         self._prefixes = query_prefix, document_prefix
         self._pace = Pace(requests_per_minute)
         self._model = model
@@ -129,14 +128,12 @@ class OpenAIEmbedder:
         answer = await self._post(self._body(texts), bounds(len(texts), self.dimension))
         if not answer.is_success:
             raise self._refusal(answer)
-        vectors = checked_vectors(_rows(answer.content), len(texts), self.dimension)
-        self.dimension = vectors.shape[1]
-        return vectors
+        return checked_vectors(_rows(answer.content), len(texts), self.dimension)
 
     def _body(self, texts: list[str]) -> bytes:
         content: dict[str, Any] = {"model": self._model, "input": texts, "encoding_format": "float"}
-        if self._dimensions is not None:
-            content["dimensions"] = self._dimensions
+        if self.dimension is not None:
+            content["dimensions"] = self.dimension
         try:
             return json.dumps(content, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:

@@ -27,8 +27,8 @@ def checked_vectors(rows: Any, count: int, dimension: int | None = None) -> "Vec
         raise _malformed("the vectors are not all of one dimension")
     if dimension is not None and found.shape[1] != dimension:
         raise DimensionMismatch(
-            f"the embedder answers with vectors of {found.shape[1]} numbers, but had {dimension} before; if its model "
-            "was exchanged, name another model"
+            f"the embedder answers with vectors of {found.shape[1]} numbers, but its vectors are to have {dimension}; "
+            "if its model was exchanged, name another model"
         )
     if not np.isfinite(found).all():
         raise _malformed("a vector holds a number that is not finite")

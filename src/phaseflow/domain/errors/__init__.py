@@ -30,7 +30,7 @@ PhaseflowError
     │   ├── RateLimited      try again later, the server said so (429)
     │   │   └── LeftAlone    not asked at all until then
     │   ├── EmbedderDown     the embedding server cannot be reached at all
-    │   ├── DimensionMismatch  vectors of another length than before
+    │   ├── DimensionMismatch  vectors of another length than those stored
     │   ├── IndexUnavailable  the index outside the database does not answer
     │   ├── SourceDown       nothing of the source can be reached; the phase fails when trying again does not help
     │   ├── WorkerUnavailable  no process to read the document in; fails the document when trying again does not help

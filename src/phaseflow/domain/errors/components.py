@@ -57,7 +57,7 @@ class EmbedderDown(TransientError):
 
 
 class DimensionMismatch(TransientError):
-    """The embedder answers with vectors of another length than before. Tried again, then the phase fails."""
+    """The embedder answers with vectors of another length than those stored. Tried again, then the phase fails."""
 
     code = "dimension_mismatch"
 
