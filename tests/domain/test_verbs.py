@@ -75,6 +75,30 @@ def test_a_verb_twice_is_the_verb_once(state: IngestionState, verb: Action) -> N
     assert VERBS[verb](once) == once
 
 
+def shown(state: IngestionState) -> object:
+    """What a status shows of a state."""
+    phases = [(p.status, p.error, phase_waiting_on(state, p)) for p in state.phases]
+    job = (state.get_overall_status(), state.requested, job_waiting_on(state), message(state), state.allowed_actions())
+    return job, phases
+
+
+@given(state=states(), verb=st.sampled_from(sorted(VERBS)), phase=st.none() | st.sampled_from(PHASES))
+@settings(max_examples=500)
+@example(state=walk([], JobPhase.LOADING)[-1], verb=Action.PAUSE, phase=None)
+@example(state=walk([("pause", None)])[-1], verb=Action.PAUSE, phase=JobPhase.LOADING)
+@example(state=walk([("take_turn", None), ("interrupt", None)])[-1], verb=Action.RESUME, phase=None)
+def test_a_verb_on_a_job_at_rest_changes_what_is_shown_or_nothing(
+    state: IngestionState, verb: Action, phase: JobPhase | None
+) -> None:
+    if state.get_overall_status() is JobStatus.RUNNING:
+        return
+    try:
+        after = verbs.change_for(verb, LATER, phase)(state)
+    except JobConflict:
+        return
+    assert after == state or shown(after) != shown(state)
+
+
 @given(state=states())
 def test_a_job_that_no_engine_runs_can_only_be_cancelled(state: IngestionState) -> None:
     own = replace(state, managed=False, cancelled=False)

@@ -26,7 +26,9 @@ def pause(state: IngestionState, phase: JobPhase | None = None, reason: str = BY
         return _pause_phase(state, phase, reason)
     # Also one that an interruption holds: from now on it is this pause, which no later engine ends.
     is_taken_over = state.managed and state.is_held_by_interruption
-    if state.held and state.intent is None and not is_taken_over:
+    # Held beside it, a job that waits for one of its phases would stop again behind that one, and no status says so.
+    is_paused = state.held or state.get_overall_status() is JobStatus.PAUSED
+    if is_paused and state.intent is None and not is_taken_over:
         return state
     return replace(state.unqueued(), held=True, hold_reason=reason)
 
@@ -34,6 +36,8 @@ def pause(state: IngestionState, phase: JobPhase | None = None, reason: str = BY
 def _pause_phase(state: IngestionState, phase: JobPhase, reason: str) -> IngestionState:
     if state[phase].is_terminal():
         raise _conflict(state, Action.PAUSE, f"phase {phase} is {state[phase].status}")
+    if _rests_with_job(state, state[phase]):
+        return state
     held = state.with_phase(state[phase].hold(reason))
     if state.intent is Intent.START:
         return held.unqueued() if phase is PHASES[0] else held  # a slot would be of no use to it
@@ -50,6 +54,13 @@ def _pause_phase(state: IngestionState, phase: JobPhase, reason: str) -> Ingesti
         return still_asked(queued)
     stays = state.queued_at is not None and take_turn(queued, state.queued_at).is_stalled
     return released(queued).unqueued() if stays else queued
+
+
+def _rests_with_job(state: IngestionState, phase: PhaseState) -> bool:
+    """The pause of its job is shown as that of the phase, too, and becomes one of its own when others are resumed."""
+    by_job = state.held and state.intent is None and not state.is_held_by_interruption
+    begins_with_it = phase.status is PhaseStatus.NOT_STARTED and phase.name is PHASES[0]
+    return by_job and (phase.status is PhaseStatus.PAUSED or begins_with_it)
 
 
 def resume(state: IngestionState, at: datetime, phase: JobPhase | None = None) -> IngestionState:
@@ -100,7 +111,8 @@ def _resume_phase(state: IngestionState, at: datetime, phase: JobPhase) -> Inges
 def _queued_to_resume(state: IngestionState, phases: tuple[JobPhase, ...]) -> bool:
     if state.intent is not Intent.RESUME:
         return False
-    return not state.intent_phases or (bool(phases) and set(phases) <= set(state.intent_phases))
+    wanted = phases or tuple(p.name for p in state.phases if not p.is_terminal())
+    return not state.intent_phases or set(wanted) <= set(state.intent_phases)
 
 
 def cancel(state: IngestionState, at: datetime) -> IngestionState:
