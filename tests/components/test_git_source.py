@@ -1,6 +1,7 @@
 """The source that reads Git repositories: local ones, and one that is served over HTTP on loopback."""
 
 import io
+import json
 import os
 import socket
 import stat
@@ -8,9 +9,9 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from wsgiref.simple_server import WSGIServer
 
 import anyio
 import anyio.to_thread
@@ -24,10 +25,12 @@ from phaseflow import GitSource, InvalidRequest, PhaseFlow
 from phaseflow.components.protocols import Document, Entry
 from phaseflow.components.sources.git import GitLoader
 from phaseflow.components.sources.git.pack_check import check_pack
-from phaseflow.components.sources.git.places import open_local
+from phaseflow.components.sources.git.places import client_for, open_local
 from phaseflow.components.sources.git.repositories import Fetch, Repositories
 from phaseflow.components.sources.web.ssrf import AddressPolicy
+from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, SourceNotAllowed
+from phaseflow.flow.remote_sources import RemoteSources
 
 LINK = 0o120000
 SUBMODULE = 0o160000
@@ -94,18 +97,26 @@ def made(tmp_path: Path) -> Iterator[Made]:
 class Quiet(WSGIRequestHandlerLogger):
     def log_request(self, code: Any = "-", size: Any = "-") -> None:
         self.server.asked.append(self.path)
+        self.server.headers.append({name.lower() for name in self.headers})
 
 
 @pytest.fixture
 def served(made: Made) -> Iterator[tuple[str, list[str]]]:
     """The repository over HTTP: its address, and what is asked for."""
     application = make_wsgi_chain(DictBackend({"/docs.git": made.repo}))
-    server: WSGIServer = WSGIServerLogger(("127.0.0.1", 0), Quiet)
-    server.asked = []  # type: ignore[attr-defined]  # put there by the test
+    with serving(application) as server:
+        yield f"http://127.0.0.1:{server.server_port}/docs.git", server.asked
+
+
+@contextmanager
+def serving(application: Any) -> Iterator[Any]:
+    """A server on loopback that notes the paths it is asked for, and the names of the headers."""
+    server: Any = WSGIServerLogger(("127.0.0.1", 0), Quiet)
+    server.asked, server.headers = [], []
     server.set_app(application)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/docs.git", server.asked  # type: ignore[attr-defined]  # put there above
+    yield server
     server.shutdown()
     server.server_close()
     thread.join(10)
@@ -359,3 +370,70 @@ async def test_addresses_are_checked_before_they_are_stored(tmp_path: Path) -> N
                 await flow.put_kb("kb", {"type": "git", "url": "https://example.org/x.git", "ref": ref})
         with pytest.raises(InvalidRequest, match="password"):
             await flow.put_kb("kb", {"type": "git", "url": "https://me:secret@example.org/x.git"})
+
+
+class Moved:
+    """A server whose repository has moved: the one that a connection names, and where it redirects to."""
+
+    def __init__(self, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._made, self._file = made, tmp_path / "connections.json"
+        monkeypatch.setenv("PHASEFLOW_CONNECTIONS", str(self._file))
+
+    @contextmanager
+    def servers(self) -> Iterator[tuple[Any, Any]]:
+        with serving(make_wsgi_chain(DictBackend({"/docs.git": self._made.repo}))) as other:
+
+            def redirect(environ: Any, start: Any) -> list[bytes]:
+                to = f"http://127.0.0.1:{other.server_port}{environ['PATH_INFO']}?{environ['QUERY_STRING']}"
+                start("302 Found", [("Location", to)])
+                return [b""]
+
+            with serving(redirect) as home:
+                url = f"http://127.0.0.1:{home.server_port}"
+                options = {"username": "me", "password": "secret"}
+                self._file.write_text(json.dumps({"ours": {"protocol": "http", "url": url, "options": options}}))
+                yield home, other
+
+    async def listed(self, home: Any, **settings: Any) -> list[Entry]:
+        source = GitSource(f"http://127.0.0.1:{home.server_port}/docs.git", connection="ours")
+        sources = RemoteSources(**{"roots": [], "allow_private": [], "database": None, **settings})
+        async with ExtractionPool(size=1) as workers:
+            loader: Any = await sources.loader(source, workers)
+            try:
+                return await listed(loader)
+            finally:
+                await loader.aclose()
+
+
+@pytest.fixture
+def moved(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Moved:
+    made.commit(FILES)
+    return Moved(made, tmp_path, monkeypatch)
+
+
+async def test_a_redirect_from_the_server_of_a_connection_leads_to_nothing_private(moved: Moved) -> None:
+    with moved.servers() as (home, other):
+        with pytest.raises((ComponentUnavailable, SourceNotAllowed), match="not public"):
+            await moved.listed(home)
+        assert home.headers[0] >= {"authorization"}
+        assert other.asked == []
+
+
+async def test_a_redirect_to_where_the_operator_lets_it_lead_is_followed_without_credentials(moved: Moved) -> None:
+    with moved.servers() as (home, other):
+        allowed = [f"127.0.0.1:{other.server_port}"]
+        assert [entry.uri for entry in await moved.listed(home, allow_private=allowed)] == URIS
+        assert home.headers[0] >= {"authorization"}
+        assert len(other.asked) >= 2
+        assert not set.union(*other.headers) & {"authorization"}
+
+
+def test_a_redirect_takes_no_header_along_that_says_who_asks(moved: Moved, tmp_path: Path) -> None:
+    with moved.servers() as (home, other):
+        url = f"http://127.0.0.1:{home.server_port}/docs.git"
+        client, path = client_for(url, None, None)
+        client.pool_manager.headers["X-Key"] = "secret"
+        Fetch(client, path, None, url).run(tmp_path / "copy")
+        assert home.headers[0] >= {"x-key"}
+        assert len(other.asked) >= 2
+        assert not set.union(*other.headers) & {"x-key"}

@@ -80,7 +80,7 @@ class RemoteSources:
     def _policy_for(self, source: _RemoteSource, connection: NamedConnection | None) -> AddressPolicy | None:
         """Where a source that a client may have given connects to: the server of its connection, and else public ones
         and those that are allowed. A page of that server may redirect anywhere."""
-        if self._roots is None or (connection is not None and isinstance(source, GitSource)):
+        if self._roots is None:
             return None
         if connection is None or (address := normalised(source.url)) is None:
             return AddressPolicy(self._allow_private)

@@ -1,4 +1,5 @@
-"""HTTP connections for dulwich that go only where the policy lets them, also after a redirect."""
+"""HTTP connections for dulwich that go only where the policy lets them, and take what a connection gives of headers
+nowhere else: also after a redirect."""
 
 import socket
 from collections.abc import Callable
@@ -8,12 +9,19 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
+from urllib3.util import parse_url
 
 from phaseflow.components.sources.git.places import CONNECT_S
 from phaseflow.components.sources.web.ssrf import Addresses
 
 _READ_S = 60.0
 _REDIRECTS = 5
+_GIT = frozenset({
+    "accept", "accept-encoding", "content-encoding", "content-length", "content-type", "git-protocol", "pragma",
+    "transfer-encoding", "user-agent",
+})  # fmt: skip
+"""Headers that say nothing about who asks."""
+_PORTS = {"http": 80, "https": 443}
 
 
 def guarded_pool(addresses_of: Addresses) -> urllib3.PoolManager:
@@ -42,6 +50,28 @@ def guarded_pool(addresses_of: Addresses) -> urllib3.PoolManager:
         "https": _pool_of(HTTPSConnectionPool, HTTPSConnection, connect),
     }
     return pool
+
+
+def keep_headers(pool: Any, url: str) -> None:
+    """Have a pool send to the server of ``url`` what it is given of headers, and to others those of the protocol alone.
+
+    urllib3 takes away ``Authorization`` and cookies where a redirect leads to another server, and dulwich its own user
+    and password; a key may have any name, and what follows a redirect is asked there anew.
+    """
+    home, send = _server(url), pool.urlopen
+
+    def urlopen(method: str, url: str, *args: Any, **options: Any) -> Any:
+        headers = options.get("headers")
+        if headers and _server(url) != home:
+            options["headers"] = {name: value for name, value in headers.items() if name.lower() in _GIT}
+        return send(method, url, *args, **options)
+
+    pool.urlopen = urlopen
+
+
+def _server(url: str) -> tuple[str | None, str | None, int | None]:
+    parsed = parse_url(url)
+    return parsed.scheme, parsed.host, parsed.port or _PORTS.get(parsed.scheme or "")
 
 
 def _pool_of(pool: Any, connection: Any, connect: Callable[[Any], socket.socket]) -> Any:

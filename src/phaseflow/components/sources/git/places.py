@@ -102,4 +102,8 @@ def client_for(url: str, connection: NamedConnection | None, addresses_of: Addre
         client, path = get_transport_and_path_from_url(url, operation="pull", quiet=True, **options)
     except (TypeError, ValueError) as error:
         raise ComponentUnavailable(f"{url} cannot be opened ({error}); check the address and its connection") from error
+    if getattr(client, "pool_manager", None) is not None:
+        from phaseflow.components.sources.git.guarded_pool import keep_headers
+
+        keep_headers(client.pool_manager, url)
     return client, path
