@@ -9,6 +9,7 @@ from phaseflow.components.extraction import extract
 from phaseflow.components.extraction.blobs import without_blobs
 from phaseflow.components.extraction.front_matter import front_matter
 from phaseflow.components.extraction.markdown_headings import first_heading
+from phaseflow.components.extraction.registry import needs_worker
 from phaseflow.domain.errors import DocumentError
 from tests.components.binary_fixtures import ODF, docx, epub, odt, package, paragraph
 
@@ -32,6 +33,23 @@ class TestMailbox:
         assert "From here on: all\nlast" in found.text
         assert [label for _, label in found.parts] == ["One", "Two"]
 
+    @pytest.mark.parametrize("end", ["\n", "\r\n"])
+    def test_a_mail_ends_where_its_length_says(self, end: str) -> None:
+        body = "One\n\nFrom c@d Tue Mar 12 09:00:00 2024\nSubject: quoted\n\n>From here\n".replace("\n", end)
+        head = MAIL.partition("\n\n")[0].format("First") + f"\nContent-Length: {len(body)}\n\n"
+        mails = head.replace("\n", end) + body + end + MAIL.format("Second", "x").replace("\n", end)
+        found = extract(mails.encode(), "a.mbox")
+        assert [label for _, label in found.parts] == ["First", "Second"]
+        assert found.text.count("\n>From here\n") == 1
+
+    @pytest.mark.parametrize("length", ["3", "999999999999", "-1", "x", "12345678901234567890"])
+    def test_a_length_that_leads_to_no_mail_is_passed_over(self, length: str) -> None:
+        head, _, body = MAIL.partition("\n\n")
+        one = head.format("First") + f"\nContent-Length: {length}\n\n" + body.format("some words")
+        found = extract((one + MAIL.format("Second", "x")).encode(), "a.mbox")
+        assert [label for _, label in found.parts] == ["First", "Second"]
+        assert "some words" in found.text
+
     def test_encrypted_mails_are_counted(self) -> None:
         locked = "From a@b x\nContent-Type: multipart/encrypted\n\nx\n\n"
         assert extract((locked + MAIL.format("A", "b")).encode(), "a.mbox").metadata == {"unread_messages": 1}
@@ -43,6 +61,31 @@ class TestMailbox:
         with pytest.raises(DocumentError) as caught:
             extract(b"just text", "a.mbox")
         assert caught.value.code == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("data", "read_as"),
+    [
+        (MAIL.format("=?utf-8?q?Gr=C3=BC=C3=9Fe?=", "x"), "application/mbox"),
+        ("Return-Path: <a@b>\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\n\nx\n", "message/rfc822"),
+        ("Received: from a by b\n\twith c\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\n\nx\n", "message/rfc822"),
+        ("BEGIN:VCARD\nFN:Gr\n üße\nEND:VCARD\n", "text/vcard"),
+        ("BEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:Gr\n üße\nEND:VEVENT\nEND:VCALENDAR\n", "text/calendar"),
+    ],
+)
+@pytest.mark.parametrize("name", ["Inbox", "1700000000.M1P2.host:2,S"])
+def test_mails_and_cards_without_an_extension_are_known_by_how_they_begin(data: str, read_as: str, name: str) -> None:
+    found = extract(data.encode(), name)
+    assert found.read_as == read_as
+    assert "Grüße" in found.text
+    assert needs_worker(data.encode(), name)
+
+
+@pytest.mark.parametrize(
+    "text", ["From 10:30 on\nwe eat.", "Received: 3 boxes\nSent: 2", "From here to 12:30:\n\nNote: x"]
+)
+def test_a_text_that_begins_like_a_mail_is_a_text(text: str) -> None:
+    assert extract(text.encode(), "note").text == text
 
 
 def test_a_card_says_what_a_reader_would_see() -> None:

@@ -20,6 +20,10 @@ _DATE = (
 _DATED = re.compile(_BEGIN % (rb"(?=[^\r\n]*? %s)" % _DATE, b""))
 _BARE = re.compile(_BEGIN % (b"", rb"(?=[A-Za-z][\w-]*:|>From |\r?\n|\Z)"))
 """A paragraph may begin with From, and not every program marks it: where the first line ends with a date, all do."""
+_LENGTH = re.compile(rb"(?im)^content-length:[ \t]*(\d{1,12})[ \t]*\r?$")
+_BLANK = re.compile(rb"(?m)^\r?\n")
+_GAP = re.compile(rb"(?:\r?\n){0,2}")
+"""What stands between a mail and the next one."""
 _QUOTED = re.compile(rb"(?m)^>(>*From )")
 _MOST_PARTS = 10_000
 
@@ -27,8 +31,10 @@ _MOST_PARTS = 10_000
 def extract(raw: Raw) -> Extracted:
     """Return all mails as ``mail.extract`` does, a line between them. Parts: mails. Title: the name of the file.
 
-    Those that are encrypted are left out, and counted in the metadata (``unread_messages``). Raises DocumentError
-    ``malformed`` for what is not a mailbox, ``encrypted`` when all mails are, ``too_large``.
+    A mail ends where its Content-Length says, if that is the end of the file or where the next one begins; else at the
+    next line that can begin one. Those that are encrypted are left out, and counted in the metadata
+    (``unread_messages``). Raises DocumentError ``malformed`` for what is not a mailbox, ``encrypted`` when all mails
+    are, ``too_large``.
     """
     if not raw.data.strip():
         return Extracted("", raw.base_name, MEDIA_TYPE)
@@ -56,6 +62,28 @@ def _messages(raw: Raw) -> Iterator[bytes]:
     if not begins or begins[0].start():
         message = f"{raw.name} is not a mailbox, which begins with From; export it again, or exclude it"
         raise DocumentError(message, code="malformed")
-    ends = [found.start() for found in begins[1:]] + [len(data)]
-    for begin, end in zip(begins, ends, strict=True):
+    starts = {found.start() for found in begins}
+    place = 0
+    for number, begin in enumerate(begins):
+        if begin.start() < place:
+            continue  # a line of the mail before
+        end = begins[number + 1].start() if number + 1 < len(begins) else len(data)
+        counted = _counted_end(data, begin.end(), end)
+        if counted is not None and (counted == len(data) or counted in starts) and counted > end:
+            # Who counts does not mark such lines.
+            place = counted
+            yield data[begin.end() : counted]
+            continue
+        place = end
         yield _QUOTED.sub(rb"\1", data[begin.end() : end])
+
+
+def _counted_end(data: bytes, begin: int, end: int) -> int | None:
+    """Where the next mail begins after as many bytes as the head of this one says that it has."""
+    head = _BLANK.search(data, begin, end)
+    length = _LENGTH.search(data, begin, head.start()) if head else None
+    if head is None or length is None:
+        return None
+    last = head.end() + int(length[1])
+    gap = _GAP.match(data, last) if last <= len(data) else None
+    return gap.end() if gap else None

@@ -3,6 +3,7 @@
 The table is in ``formats``; here is how a document finds its row.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from posixpath import splitext
 
@@ -59,7 +60,10 @@ _AROUND_WORKBOOKS = tuple(
 _HTML_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body")
 _XML = b"<?xml"
 _XHTML = b"<html"
-_MAIL = b"mime-version:"
+_CONTENT_LINES = {b"begin:vcard": "vcf", b"begin:vcalendar": "ics"}
+_MAIL = (b"mime-version:", b"return-path:", b"delivered-to:", b"received: from ", b"x-mozilla-status:")
+"""The first line of mails as servers keep them. One that was only written may begin like a note."""
+_MAILBOX = re.compile(rb"from \S[^\r\n]* \d\d?:\d\d[^\r\n]*\r?\n(?:>?from |[a-z][\w-]*:)")
 _MARKUP_HEAD = 512
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 
@@ -222,6 +226,11 @@ def _by_markup(data: bytes) -> Format | None:
         return _KNOWN["html"]
     if start.startswith(_XML):
         return _KNOWN["xml"]
+    for mark, extension in _CONTENT_LINES.items():
+        if start.startswith(mark):
+            return _KNOWN[extension]
+    if _MAILBOX.match(start):
+        return _KNOWN["mbox"]
     return _KNOWN["eml"] if start.startswith(_MAIL) else None
 
 
