@@ -160,6 +160,13 @@ def test_a_flat_opendocument_is_read_without_its_pictures() -> None:
         ("a.org", "* One\n", "One", ["One"]),
         ("a.tex", "% \\title{no}\n\\title[s]{\\LaTeX{} {\\bf p}aper\\\\ caf\\'e {\\\"o}}", "LaTeX paper café ö", []),
         ("a.tex", "\\section*{On 50\\% \\emph{more}}\n%\\section{no}\n", "On 50% more", ["On 50% more"]),
+        ("a.tex", "\\newcommand{\\us}{Phase\\-flow}\n\\section{The \\us{} way}\n\\section{\\us}", "The Phaseflow way",
+         ["The Phaseflow way", "Phaseflow"]),
+        ("a.tex", "\\section{Of \\texorpdfstring{$\\mathcal{O}(n)$}{O(n)} and shelf\\/ful}", "Of O(n) and shelfful",
+         ["Of O(n) and shelfful"]),
+        ("a.adoc", "= T =\n\n== One ==\n\n=== a == b ===  \n\n== C= ===\n", "T", ["One", "a == b", "C= ==="]),
+        ("a.org", "* TODO [[https://a.example/x][The link]] and [[file:b.org]]\n", "The link and file:b.org",
+         ["The link and file:b.org"]),
         ("a.tex", "\\newcommand{\\my}{\\O re\\ss e}\n\\title{\\my{} \\ae}", "Øreße æ", []),
         ("a.tex", "\\begin{verbatim}\n\\section{no}\n\\end{verbatim}\\iffalse\\section{no}\\fi\n\\section{One}"
          "\\end{document}\\section{no}", "One", ["One"]),

@@ -17,7 +17,7 @@ _ADOC_ATTRIBUTE = re.compile(r"^:([\w][\w-]*):[ \t]+([^\n]*)$", re.M)
 _ADOC_TITLE = re.compile(r"^(?:=|#)[ \t]+([^\n]+?)(?:[ \t]+=)?[ \t]*$")
 _ADOC_HEADING = re.compile(
     r"""(?x)
-    ^={2,6}[ \t]+([^\n]+)$
+    ^(?P<marks>={2,6})[ \t]+(?P<said>[^\n]+)$
   | (?:\A|(?<=\n\n))(?P<words>\w[^\n]{0,500})\n(?P<row>={2,}+|-{2,}+|~{2,}+|\^{2,}+|\+{2,}+)[ \t]*$
   | ^(?P<fence>-{4,}|={4,}|\.{4,}|\+{4,}|/{4,}|_{4,}|\*{4,}|`{3,})[^\n]*$
     """,
@@ -30,6 +30,7 @@ _ADOC_AUTHOR = re.compile(r"^\w[^\n:;=<>]*(?=(?:<[^<>\n]*>[ \t]*)?(?:$|;))")
 _ORG_KEYWORD = re.compile(r"^[ \t]*#\+([A-Za-z_]+):[ \t]*([^\n]*)$", re.M)
 _ORG_HEADING = re.compile(r"^\*+[ \t]+([^\n]+)$|^[ \t]*#\+(?P<begin>BEGIN|END)_(?P<block>\w+)[^\n]*$", re.M | re.I)
 _ORG_MARKS = re.compile(r"^(?:TODO|DONE|NEXT|WAITING|CANCELLED)[ \t]+|\[#[A-Z]\][ \t]*|[ \t]+:[\w@#%:]+:[ \t]*$")
+_ORG_LINK = re.compile(r"\[\[([^\[\]\n]{1,500})\](?:\[([^\[\]\n]{1,500})\])?\]")
 _TEX_COMMENT = re.compile(r"(?<!\\)%[^\n]*")
 _TEX_COMMAND = re.compile(r"\\(title|author|date)\b[ \t\n]*(?:\[[^\[\]]*\][ \t\n]*)?\{")
 _TEX_HEADING = re.compile(
@@ -40,6 +41,9 @@ _TEX_HEADING = re.compile(
 )
 _TEX_DEFINITION = re.compile(r"\\(?:(?:re)?newcommand\*?[ \t]*\{?|def[ \t]*)\\([a-zA-Z]{1,50})\}?[ \t]*\{")
 _TEX_NAME = re.compile(r"\\([a-zA-Z]{1,50})(?:\{\})?")
+_TEX_UNSEEN = re.compile(r"\\[-/]")
+"""Where a word may be divided, and a correction of the space between letters."""
+_TEX_BOTH = re.compile(r"\\texorpdfstring[ \t]*\{(?:[^{}]|\{[^{}]*\})*\}[ \t]*(?=\{)")
 _TEX_LINE = re.compile(r"\\\\(?:\[[^\[\]\n]{0,40}\])?|\\newline\b|~")
 _TEX_DROPPED = re.compile(r"\\(?:thanks|footnote|label|vspace|hspace|inst|fnref|orcid)\*?\{[^{}]*\}")
 _TEX_MACRO = re.compile(r"\\[a-zA-Z@]+\*?[ \t]*|[{}$]")
@@ -159,7 +163,9 @@ def _asciidoc_headings(text: str) -> Iterator[tuple[int, str]]:
         if delimiter:
             fence = "" if fence == delimiter else fence or delimiter
         elif not fence and (found["row"] or "-")[0] != "=":
-            yield found.start(), _asciidoc_line(found[1] or found["words"], values)
+            # The marks may stand on both sides.
+            said = found["words"] or found["said"].rstrip().removesuffix(f" {found['marks']}")
+            yield found.start(), _asciidoc_line(said, values)
         elif found["row"] == fence:
             fence = ""
 
@@ -182,28 +188,37 @@ def _org_headings(text: str) -> Iterator[tuple[int, str]]:
             name = found["block"].lower()
             block = name if found["begin"].lower() == "begin" and not block else "" if name == block else block
         elif not block and (words := _ORG_MARKS.sub("", found[1][:_LONGEST]).strip()):
-            yield found.start(), words
+            yield found.start(), _ORG_LINK.sub(lambda link: link[2] or link[1], words)
 
 
 def _latex_said(head: str) -> dict[str, str]:
     head = _TEX_COMMENT.sub("", head)
     found: dict[str, str] = {}
-    own = {name[1]: _argument(head, name.end()) for name in _TEX_DEFINITION.finditer(head)}
+    own = _latex_macros(head)
     for command in _TEX_COMMAND.finditer(head):
-        written = _TEX_NAME.sub(lambda name: own.get(name[1], name[0]), _argument(head, command.end()))
-        words = _latex_line(written)
+        words = _latex_line(_with_macros(_argument(head, command.end()), own))
         if words and command[1] not in found:
             found[command[1]] = words
     return found
 
 
+def _latex_macros(head: str) -> dict[str, str]:
+    return {name[1]: _argument(head, name.end()) for name in _TEX_DEFINITION.finditer(head)}
+
+
+def _with_macros(written: str, own: Mapping[str, str]) -> str:
+    """Put the macros of the document that take nothing in place, once."""
+    return _TEX_NAME.sub(lambda name: own.get(name[1], name[0]), written)[: 4 * _LONGEST] if own else written
+
+
 def _latex_headings(text: str) -> Iterator[tuple[int, str]]:
+    own = _latex_macros(_TEX_COMMENT.sub("", text[:_HEAD]))
     for found in _TEX_HEADING.finditer(text):
         if found["aside"]:
             continue
         begin = text.rfind("\n", 0, found.start()) + 1
         if found.start() - begin < _LONGEST and "%" not in text[begin : found.start()].replace("\\%", ""):
-            words = _latex_line(_argument(text, found.end()))
+            words = _latex_line(_with_macros(_argument(text, found.end()), own))
             if words:
                 yield found.start(), words
 
@@ -220,6 +235,7 @@ def _argument(text: str, begin: int) -> str:
 
 
 def _latex_line(written: str) -> str:
+    written = _TEX_BOTH.sub("", _TEX_UNSEEN.sub("", written))
     words = _TEX_ACCENT.sub(_accented, _TEX_DROPPED.sub("", _TEX_LINE.sub(" ", written)))
     words = _TEX_LETTER.sub(lambda letter: _TEX_LETTERS[letter[1]], words)
     for sign, meant in _TEX_WORDS.items():
