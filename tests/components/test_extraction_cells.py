@@ -45,6 +45,8 @@ from tests.components.binary_fixtures import (
         (61, "d.m.yy", "1.3.00"), (1, "d.m.yy", "1.1.00"), (45362, "ddd", "Mon"),
         (45362, "[$-407]dd.mm.yyyy", "11.03.2024"), (45362, "[$-407]d. mmmm yyyy", None),
         (45362, "[$-F800]dddd, mmmm dd", None), (-1, "yyyy", None), (1e9, "yyyy", None),
+        (45362, '[$-411]ggge"年"m"月"d"日"', None), (45362, "d/m/bbbb", None), (45362, "b2d.m.yyyy", None),
+        (45362, "[$-404]e/m/d", None), (45362, "aaaa", None), (45362, 'yyyy"ge"', "2024ge"), (3, '0 "age"', "3 age"),
         (float("inf"), "0%", None), (float("nan"), "# ?/?", None),
     ],
 )  # fmt: skip

@@ -33,6 +33,8 @@ _TOKEN = re.compile(
     """,
     re.X | re.I | re.S,
 )
+_CALENDARS = frozenset("aAbBeEgGrR")
+"""Letters that stand for eras, years and days of other calendars than the common one."""
 _SHORT = 16
 """Letters in which no number has more than 15 digits."""
 _CONDITION = re.compile(r"(<=|>=|<>|<|>|=)\s*(-?[\d.]+)")
@@ -54,8 +56,8 @@ class _Section:
 def shown(value: float, code: str, *, is_1904: bool = False) -> str | None:
     """Return a number as a cell with this format shows it; None where that is not known or is as the number stands.
 
-    A date that is written with names of another language than English, or as the reader's own system writes it, is not
-    known.
+    A date that is written with names of another language than English, in another calendar, or as the reader's own
+    system writes it, is not known.
     """
     if not isfinite(value):
         return None
@@ -90,14 +92,17 @@ def _sections(code: str) -> tuple[_Section, ...] | None:
         return None
     sections: list[_Section] = []
     tokens: list[Token] = []
+    is_other = False
     condition: tuple[str, float] | None = None
     # One more round than there are tokens, as if a semicolon ended the code: the last section has none.
     for match in (*_TOKEN.finditer(code), None):
         kind, text = (match.lastgroup or "literal", match[match.lastgroup or 0] or "") if match else ("literal", ";")
         if kind == "literal" and text == ";":
             merged = _merged(tokens)
+            if is_other and not any(each in ("digit", "general") for each, _ in merged):
+                return None
             sections.append(_Section(merged, condition, any(each in ("date", "elapsed", "noon") for each, _ in merged)))
-            tokens, condition = [], None
+            tokens, condition, is_other = [], None, False
         elif kind == "bracket":
             if compared := _CONDITION.fullmatch(text):
                 condition = compared[1], float(compared[2])
@@ -111,6 +116,7 @@ def _sections(code: str) -> tuple[_Section, ...] | None:
         elif kind == "space":
             tokens.append(("literal", " "))
         elif kind != "fill":
+            is_other = is_other or (kind == "literal" and text in _CALENDARS)
             tokens.append(("literal" if kind in ("quoted", "escaped") else kind, text))
     return tuple(sections)
 
