@@ -63,12 +63,14 @@ def _messages(raw: Raw) -> Iterator[bytes]:
         message = f"{raw.name} is not a mailbox, which begins with From; export it again, or exclude it"
         raise DocumentError(message, code="malformed")
     starts = {found.start() for found in begins}
+    # Two spellings, which is quicker than any: other than these is hardly used.
+    is_counted = b"ontent-Length:" in data or b"ontent-length:" in data
     place = 0
     for number, begin in enumerate(begins):
         if begin.start() < place:
             continue  # a line of the mail before
         end = begins[number + 1].start() if number + 1 < len(begins) else len(data)
-        counted = _counted_end(data, begin.end(), end)
+        counted = _counted_end(data, begin.end(), end) if is_counted else None
         if counted is not None and (counted == len(data) or counted in starts) and counted > end:
             # Who counts does not mark such lines.
             place = counted

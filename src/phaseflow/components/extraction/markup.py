@@ -188,7 +188,7 @@ def _org_headings(text: str) -> Iterator[tuple[int, str]]:
             name = found["block"].lower()
             block = name if found["begin"].lower() == "begin" and not block else "" if name == block else block
         elif not block and (words := _ORG_MARKS.sub("", found[1][:_LONGEST]).strip()):
-            yield found.start(), _ORG_LINK.sub(lambda link: link[2] or link[1], words)
+            yield found.start(), _ORG_LINK.sub(lambda link: link[2] or link[1], words) if "[[" in words else words
 
 
 def _latex_said(head: str) -> dict[str, str]:

@@ -229,7 +229,7 @@ def _by_markup(data: bytes) -> Format | None:
     for mark, extension in _CONTENT_LINES.items():
         if start.startswith(mark):
             return _KNOWN[extension]
-    if _MAILBOX.match(start):
+    if start.startswith(b"from ") and _MAILBOX.match(start):
         return _KNOWN["mbox"]
     return _KNOWN["eml"] if start.startswith(_MAIL) else None
 
