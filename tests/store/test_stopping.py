@@ -1,5 +1,6 @@
 """Reads that nobody waits for end, and give their connection back."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -7,7 +8,11 @@ from collections.abc import Callable
 import anyio
 import pytest
 
+from phaseflow.store.connection import Connection
 from phaseflow.store.database import Database
+from phaseflow.store.read_pool import ReadPool
+from phaseflow.store.stop_deadline import StopDeadline
+from phaseflow.store.stopping import StoppableRead
 from phaseflow.store.transaction import Transaction
 
 LONG = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1000000000) SELECT count(*) FROM n"
@@ -71,3 +76,36 @@ async def test_what_is_of_use_to_others_is_read_to_its_end(database: Database) -
     with anyio.fail_after(5):
         await database.search(lambda tx: None)
         await database.search(lambda tx: None)
+
+
+class StoppedAtItsEnd(sqlite3.Connection):
+    """Each read is stopped just as its transaction is rolled back."""
+
+    reading: StoppableRead
+    interrupts = 0
+
+    def rollback(self) -> None:
+        self.reading.stop()
+        super().rollback()
+
+    def interrupt(self) -> None:
+        self.interrupts += 1
+        super().interrupt()
+
+
+async def test_the_end_of_a_transaction_is_not_interrupted() -> None:
+    opened: list[StoppedAtItsEnd] = []
+
+    def connect() -> sqlite3.Connection:
+        opened.append(sqlite3.connect(":memory:", factory=StoppedAtItsEnd, isolation_level=None))
+        return opened[0]
+
+    def read(tx: Transaction) -> None:
+        assert isinstance(tx, StoppableRead)
+        opened[0].reading = tx
+
+    connection = Connection(connect, 64)
+    async with connection:
+        await ReadPool([connection], StopDeadline()).read_while_wanted(read)
+        assert not opened[0].interrupts
+        assert not opened[0].in_transaction

@@ -97,10 +97,11 @@ def _snapshot(
     *,
     begin: bool = True,
 ) -> T:
+    tx = tx or Transaction(connection)
     try:
         if begin:
             connection.execute("BEGIN")
-        return read(tx or Transaction(connection))
+        return read(tx)
     except sqlite3.Error as error:
         raise explained(error, None) from error
     except ValueError as error:  # of a time, a word, JSON: what was written was right
@@ -109,6 +110,8 @@ def _snapshot(
             " it is. Restore a copy of it"
         ) from error
     finally:
+        # An interrupt would also stop the rollback, and whoever has the connection next could not begin.
+        tx.hold_off_stop()
         if connection.in_transaction:
             connection.rollback()
 

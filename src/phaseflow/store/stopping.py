@@ -45,13 +45,16 @@ class StoppableRead(Transaction):
     @contextmanager
     def to_the_end(self) -> Iterator[None]:
         """What is read in this block is of use to others, too."""
-        with self._lock:
-            self._is_held_off = True
+        self.hold_off_stop()
         try:
             yield
         finally:
             with self._lock:
                 self._is_held_off = False
+
+    def hold_off_stop(self) -> None:
+        with self._lock:  # whoever is about to interrupt has done so after it
+            self._is_held_off = True
 
     def rows(self, sql: str, *parameters: object) -> list[Row]:
         if self._is_stopped and not self._is_held_off:

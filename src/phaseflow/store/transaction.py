@@ -52,6 +52,9 @@ class Transaction:
         """A read that may be stopped is not stopped in this block."""
         return nullcontext()
 
+    def hold_off_stop(self) -> None:
+        """A read that may be stopped is not stopped from here on: for the owner of the transaction, which ends it."""
+
     def rows(self, sql: str, *parameters: object) -> list[Row]:
         """All rows of a statement; with RETURNING, also those of a write. No cursor is left open to pin the WAL."""
         try:
