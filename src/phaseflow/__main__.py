@@ -13,17 +13,20 @@ _YOUNG_OBJECTS = 50_000
 a sixth of what a short command takes."""
 _PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
 """None, unless the variable says otherwise: pydantic would look for them among all packages that are installed."""
-_ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM") if hasattr(signal, name)]
+_INTERRUPTIONS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_ENDS = [*_INTERRUPTIONS, *([signal.SIGALRM] if hasattr(signal, "SIGALRM") else [])]
 
 
 def run() -> None:
-    """Run the command line. A Ctrl-C before a command handles it itself, also amid the imports, ends with code 3.
+    """Run the command line. A Ctrl-C, SIGTERM or SIGHUP before a command handles it itself, also amid the imports, ends
+    with code 3; commands that only read leave it at that.
 
     One that comes when the command is over changes nothing: the interpreter takes its handlers away before its own end,
     and would die of it.
     """
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not ignored, as behind a shell's ``&``
-        signal.signal(signal.SIGINT, _leave)
+    for number in _INTERRUPTIONS:
+        if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):  # not ignored, as behind ``&``
+            signal.signal(number, _leave)
     gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
     os.environ.setdefault(_PLUGINS, "__all__")
     from phaseflow.cli import main

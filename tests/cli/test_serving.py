@@ -14,10 +14,12 @@ from tests.matrices import first_of_each
 
 _AT_ITS_FIRST_LINE = """
 import builtins, os, runpy, signal, sys
-load, wanted = builtins.__import__, sys.argv.pop(1)
+load, wanted, number = builtins.__import__, sys.argv.pop(1), int(sys.argv.pop(1))
+if number != signal.SIGINT:
+    signal.signal(number, signal.SIG_DFL)
 def interrupted(name, *more, **named):
     if name == wanted:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
     return load(name, *more, **named)
 builtins.__import__ = interrupted
 sys.argv[0] = "phaseflow"
@@ -69,9 +71,22 @@ def test_a_token_that_no_header_can_carry_is_a_usage_error(shell: Shell) -> None
     ),
 )
 def test_ctrl_c_amid_the_imports_ends_with_the_code_of_an_interruption(tmp_path: Path, module: str) -> None:
-    words = [sys.executable, "-c", _AT_ITS_FIRST_LINE, module, "serve", "--port", "0"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
+    assert _interrupted(tmp_path, module, signal.SIGINT, "serve", "--port", "0") == (3, "", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("module", ["phaseflow.cli", "phaseflow.flow"])
+@pytest.mark.parametrize("words", ["serve --port 0", "ingest . --kb kb", "resume kb", "retry kb"])
+def test_another_signal_amid_the_imports_ends_with_the_same_code(
+    tmp_path: Path, number: signal.Signals, module: str, words: str
+) -> None:
+    assert _interrupted(tmp_path, module, number, *words.split()) == (3, "", "")
+
+
+def _interrupted(here: Path, module: str, number: signal.Signals, *words: str) -> tuple[int, str, str]:
+    given = [sys.executable, "-c", _AT_ITS_FIRST_LINE, module, str(int(number)), *words]
+    done = subprocess.run(given, cwd=here, capture_output=True, text=True, timeout=30, check=False)
+    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("steps", first_of_each(range(0, 10, 2), lambda steps: steps > 0))
