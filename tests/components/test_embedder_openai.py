@@ -390,7 +390,7 @@ async def _bomb(wbits: int) -> AsyncIterator[bytes]:
     [
         (_endless(), ""),
         (_bomb(31), "gzip"),
-        (_bomb(15), "deflate"),
+        pytest.param(_bomb(15), "deflate", marks=pytest.mark.thorough),
         (_pieces(b"[" * 200_000), ""),
         (_pieces(b"1," * 2_000_000), ""),
         (_pieces(b"no gzip"), "gzip"),

@@ -17,7 +17,6 @@ from phaseflow.domain.status import as_json
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits, stream_hub
 from phaseflow.http.app import ENDPOINTS
-from phaseflow.http.endpoint import Endpoint
 from phaseflow.store.session import READERS
 from phaseflow.store.transaction import Transaction
 from tests.http.service import Service, documents, pass_through, serving, until
@@ -453,12 +452,8 @@ async def test_a_parameter_that_nobody_reads_is_refused(service: Service) -> Non
     assert (await service.http.get("/healthz?probe=1")).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "endpoint",
-    [each for each in ENDPOINTS if each.path.startswith("/api/")],
-    ids=lambda each: f"{each.method} {each.path}",
-)
-async def test_no_endpoint_ignores_a_parameter(endpoint: Endpoint, service: Service) -> None:
-    path = re.sub(r"{\w+}", "x", endpoint.path)
-    answer = await service.http.request(endpoint.method, f"{path}?nonsense=1", json={})
-    assert (answer.status_code, answer.json()["field"]) == (422, "nonsense")
+async def test_no_endpoint_ignores_a_parameter(service: Service) -> None:
+    for endpoint in [each for each in ENDPOINTS if each.path.startswith("/api/")]:
+        path = re.sub(r"{\w+}", "x", endpoint.path)
+        answer = await service.http.request(endpoint.method, f"{path}?nonsense=1", json={})
+        assert (answer.status_code, answer.json()["field"]) == (422, "nonsense"), (endpoint.method, endpoint.path)
