@@ -69,7 +69,7 @@ async def failure(pool: ExtractionPool, data: bytes, name: str) -> DocumentError
 
 async def hung(pool: ExtractionPool) -> int:
     """Let the pool have one worker, stopped in its tracks."""
-    await pool.extract(RTF, "a.rtf")
+    await read_in_the_end(pool)
     [pid] = pool.pids
     os.kill(pid, signal.SIGSTOP)
     return pid
@@ -151,7 +151,18 @@ async def test_a_document_that_hangs_costs_its_time_and_its_worker() -> None:
         assert error.code == "extraction_timeout"
         assert "slow.rtf took more than 0.5 s" in str(error)
         assert not is_there(pid)
-        assert (await pool.extract(RTF, "next.rtf")).text
+        assert await read_in_the_end(pool) == "Hello from a worker."
+
+
+async def read_in_the_end(pool: ExtractionPool) -> str:
+    """Read a document in a pool whose time is short: on a busy machine it may be too short for a worker that starts."""
+    with anyio.fail_after(20):
+        while True:
+            try:
+                return (await pool.extract(RTF, "next.rtf")).text
+            except DocumentError as error:
+                if error.code != "extraction_timeout":
+                    raise
 
 
 async def test_a_document_larger_than_the_pipe_does_not_hide_a_hang() -> None:
@@ -290,7 +301,7 @@ async def test_a_worker_can_start_threads(pool: ExtractionPool, parser: Callable
     assert "started" in str(await failure(pool, b"%PDF-1.4", "a.pdf"))
 
 
-@pytest.mark.parametrize("name", first_of_each(HIJACKED, lambda name: name.split()[1]))
+@pytest.mark.parametrize("name", first_of_each(HIJACKED, lambda name: "struct" in HIJACKED[name]))
 async def test_nonsense_from_a_worker_costs_its_document_and_the_worker(
     pool: ExtractionPool, parser: Callable[[str], None], name: str
 ) -> None:
@@ -340,7 +351,7 @@ async def test_a_bomb_in_python_is_stopped_at_the_limit_of_memory() -> None:
 
 
 async def test_a_worker_that_died_between_documents_is_no_documents_fault(pool: ExtractionPool) -> None:
-    await pool.extract(RTF, "a.rtf")
+    await read_in_the_end(pool)
     [pid] = pool.pids
     os.kill(pid, signal.SIGKILL)
     await until(lambda: not pool.pids)  # all of its threads, not only the first

@@ -65,7 +65,7 @@ async def test_an_index_that_is_whole_is_left_in_peace(
     index = place.options["index"] = CountingFileIndex(tmp_path / "index.db")
     async with place.flow() as flow:
         await run(flow, place)
-        await until(lambda: index.calls["count"] == 1)  # the last of all that it does
+        await until(lambda: all(index.calls[each] for each in ("spaces", "passages", "ready", "count")))
         made = index.calls.copy()
         await looks.some()
         del made["ping"], index.calls["ping"]
