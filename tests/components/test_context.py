@@ -91,6 +91,10 @@ def test_what_says_something_is_not_bare(text: str) -> None:
 
 @given(st.lists(LINES, max_size=40).map("\n".join), st.integers(20, 300))
 @example("## Heading of some length\n\n# A\n# A\n# A\n## Heading of some length", 33)
+@example(
+    "# A\n" * 5 + "## Heading of some length\n" * 3 + "| a | b |\n|---|---|\n\n"
+    + "A sentence that says something. And another one\n" * 3 + "# A", 262
+)  # fmt: skip
 def test_no_passage_is_bare_where_there_is_room_for_what_follows(text: str, size: int) -> None:
     spans = MarkdownChunker(size, 0).spans(text, "text/markdown")
     assert all(end - start <= size for start, end in spans)

@@ -28,7 +28,10 @@ def in_company(text: str, spans: Sequence[Span], size: int, *, markdown: bool) -
             waiting = start
             continue
         waiting = _last_heading(text, start, end) if markdown and span is not spans[-1] else None
-        found.extend(_cut(text, start, end if waiting is None else _before_blank(text, start, waiting), size))
+        pieces = list(_cut(text, start, end if waiting is None else _before_blank(text, start, waiting), size))
+        if span is not spans[-1] and len(pieces) > 1 and is_bare(text[slice(*pieces[-1])], markdown=markdown):
+            waiting = pieces.pop().start
+        found.extend(pieces)
     if waiting is not None:
         _append_rest(text, found, Span(waiting, spans[-1].end), size)
     return list(_apart(found))
@@ -90,10 +93,11 @@ def _cut(text: str, start: int, end: int, size: int) -> Iterator[Span]:
     yield Span(start, end)
 
 
-def _break(text: str, first: int, last: int) -> int:
+def _break(text: str, first: int, last: int, after: int | None = None) -> int:
+    """The best place for a cut; ``after``: none that leaves only a bare passage from there on."""
     for mark in _BREAKS:
         at = text.rfind(mark, first, last)
-        if at > 0:
+        if at > 0 and (after is None or not is_bare(text[after:at])):
             return at + len(mark.rstrip(" ")) if mark == ". " else at
     return last
 
@@ -107,7 +111,7 @@ def _append_rest(text: str, found: list[Span], rest: Span, size: int) -> None:
     if rest.end - before.start <= size:
         found.append(Span(before.start, rest.end))
         return
-    at = _break(text, max(before.start + 1, rest.end - size + 1), before.end)
+    at = _break(text, max(before.start + 1, rest.end - size + 1), before.end, after=before.start)
     first = Span(before.start, _before_blank(text, before.start, at))
     second = at + len(text[at : rest.end]) - len(text[at : rest.end].lstrip())
     if rest.end - second <= size and first.end > first.start and second > before.start:

@@ -14,7 +14,7 @@ from phaseflow.domain.kinds import kind_of
 
 # Changes with the rules below that decide where a window ends, and with those of ``bare_passages``: they are part of a
 # chunker's fingerprint.
-_WINDOW_RULES: Final = 3
+_WINDOW_RULES: Final = 4
 # The splitter takes minutes for a few thousand line breaks in a row; past this many the run ends a window.
 _BLANK_RUN: Final = 64
 _LINE_BREAKS: Final = "\r\x85\u2028\u2029"
