@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from phaseflow.actors.context import PhaseFailed
 from phaseflow.actors.pending_documents import Chunk
+from phaseflow.domain.exception_text import text_of
 
 if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
@@ -15,7 +16,7 @@ class TextsRejected(PhaseFailed):
     """The embedder raised something that is about the texts it was given."""
 
     def __init__(self, cause: Exception) -> None:
-        super().__init__(str(cause))
+        super().__init__(text_of(cause))
         self.cause = cause
 
 

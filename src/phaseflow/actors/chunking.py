@@ -16,6 +16,7 @@ from phaseflow.components.context import contexts
 from phaseflow.components.protocols import Span
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError
+from phaseflow.domain.exception_text import named, text_of
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import failpoints, taken_out
 from phaseflow.store.documents import StagedDocument, StagedDocuments, text_hash
@@ -148,9 +149,9 @@ def _next_of(steps: Iterator[Sequence[Span] | None], uri: str) -> Sequence[Span]
     try:
         return next(steps)
     except DocumentError as error:
-        return FailedDocument(uri, error.code, str(error))
+        return FailedDocument(uri, error.code, text_of(error))
     except (Exception, CancelledError, SystemExit, GeneratorExit) as error:  # noqa: BLE001  # the document's failure
-        return FailedDocument(uri, "chunk_error", f"{type(error).__name__}: {error}")
+        return FailedDocument(uri, "chunk_error", named(error))
 
 
 def _described(document: StagedDocument, spans: Sequence[Span]) -> Iterator[StagedDocument | None]:

@@ -21,6 +21,7 @@ from phaseflow.domain.errors import (
     WorkersDown,
     WorkerUnavailable,
 )
+from phaseflow.domain.exception_text import named, text_of
 from phaseflow.domain.policy import workers_wait_s
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store.crawl_frontier import ListedEntry
@@ -118,7 +119,7 @@ class DocumentReader:
                     raise
                 self._aside.settle(entry.id)
                 counts = not isinstance(error, WorkerUnavailable)
-                why = f"{error}; gave up after {counted(tries.attempt, 'attempt')}"
+                why = f"{text_of(error)}; gave up after {counted(tries.attempt, 'attempt')}"
                 if entry.is_held:
                     return Followed()
                 return FailedDocument(entry.uri, error.code, why, counts)
@@ -142,11 +143,11 @@ class DocumentReader:
             raise
         except DocumentError as error:
             self._limits.forget()
-            return FailedDocument(entry.uri, error.code, str(error), error.counts, error.gone)
+            return FailedDocument(entry.uri, error.code, text_of(error), error.counts, error.gone)
         except ImportError as error:
-            raise ComponentUnavailable(f"the loader cannot work: {error}; install what is missing") from error
+            raise ComponentUnavailable(f"the loader cannot work: {text_of(error)}; install what is missing") from error
         except Exception as error:  # noqa: BLE001  # whatever a loader raises is the document's failure
-            return FailedDocument(entry.uri, "load_error", f"{type(error).__name__}: {error}")
+            return FailedDocument(entry.uri, "load_error", named(error))
         self._limits.passed()
         return found
 

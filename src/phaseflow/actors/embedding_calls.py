@@ -15,6 +15,7 @@ from phaseflow.actors.release import OrderedRelease
 from phaseflow.actors.single_flight import Claim
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import ComponentUnavailable, RateLimited, TransientError
+from phaseflow.domain.exception_text import text_of
 from phaseflow.domain.policy import LONGEST_WAIT_S
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import failpoints
@@ -164,7 +165,10 @@ class EmbeddingCalls:
             return
         self._limited_since = None
         why = f"for {since_s:.0f} s" if since_s >= most_s else f"and asks to wait for {asked_s / 3600:.0f} hours"
-        self._hold(f"the embedding server answers only with rate limits {why} ({error}); resume when it has room again")
+        self._hold(
+            f"the embedding server answers only with rate limits {why} ({text_of(error)});"
+            " resume when it has room again"
+        )
 
     async def _within_budget(self, chunks: Sequence[Chunk], slot: _Slot) -> list[Claim]:
         """One attempt, unless the guard forbids it; then the phase is held, and the gate closed."""

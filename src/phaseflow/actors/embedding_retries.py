@@ -12,7 +12,15 @@ from phaseflow.actors.pending_documents import Chunk
 from phaseflow.actors.release import OrderedRelease
 from phaseflow.background_task import only_error
 from phaseflow.domain.counting import counted
-from phaseflow.domain.errors import BatchTooLarge, DimensionMismatch, EmbedderDown, TransientError, WorkersDown
+from phaseflow.domain.errors import (
+    BatchTooLarge,
+    DimensionMismatch,
+    EmbedderDown,
+    PhaseflowError,
+    TransientError,
+    WorkersDown,
+)
+from phaseflow.domain.exception_text import named, text_of
 from phaseflow.domain.policy import workers_wait_s
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store.progress import PhaseProgress
@@ -110,8 +118,8 @@ class EmbeddingRetries:
         elif isinstance(error, TransientError):
             code = "embedding_failed"
         else:
-            code = getattr(error, "code", "embed_error")
-        said = str(error) if hasattr(error, "code") else f"{type(error).__name__}: {error}"
+            code = error.code if isinstance(error, PhaseflowError) else "embed_error"
+        said = text_of(error) if isinstance(error, PhaseflowError) else named(error)
         async with self._gate:
             await self._release.store(BatchResult(rejected={chunk.text_hash: (code, said)}))
 
@@ -251,4 +259,4 @@ def _pieces(chunks: Sequence[Chunk]) -> Sequence[Sequence[Chunk]]:
 
 
 def _given_up(attempts: int, error: Exception) -> PhaseFailed:
-    return PhaseFailed(f"gave up after {counted(attempts, 'attempt')}: {error}")
+    return PhaseFailed(f"gave up after {counted(attempts, 'attempt')}: {text_of(error)}")

@@ -11,6 +11,7 @@ from phaseflow.components.indexes.answers import as_count, as_passages
 from phaseflow.components.indexes.registry import bounded
 from phaseflow.components.stored_vectors import read_all
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
+from phaseflow.domain.exception_text import text_of
 from phaseflow.store import failpoints, index_spaces
 from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.database import Database
@@ -146,8 +147,8 @@ class IndexAudit:
                 try:
                     await bounded(self._index.put(self._at, [part]), CALL_S)
                 except DocumentError as error:
-                    self.refused.append((document_id, FailedDocument(part.uri, error.code, str(error))))
-                    self._spend(f"{part.uri}: {error}")
+                    self.refused.append((document_id, FailedDocument(part.uri, error.code, text_of(error))))
+                    self._spend(f"{part.uri}: {text_of(error)}")
                     return
             first += len(part.texts)
             self.put += len(part.texts)

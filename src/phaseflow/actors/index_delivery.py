@@ -23,6 +23,7 @@ from phaseflow.domain.errors import (
     DocumentError,
     TransientError,
 )
+from phaseflow.domain.exception_text import text_of
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import failpoints, index_spaces
@@ -92,9 +93,11 @@ class IndexDelivery:
                 half = len(some) // 2
                 first, second = await self._put_some(some[:half]), await self._put_some(some[half:])
                 return [*first[0], *second[0]], [*first[1], *second[1]]
-            return [], [(some[0], FailedDocument(some[0].uri, error.code, str(error)))]
+            return [], [(some[0], FailedDocument(some[0].uri, error.code, text_of(error)))]
         except TransientError as error:
-            get_logger().warning("the index cannot take documents, trying again", index=self._server, error=str(error))
+            get_logger().warning(
+                "the index cannot take documents, trying again", index=self._server, error=text_of(error)
+            )
             self._created = False  # whatever has become of it meanwhile
             raise
         return list(some), []
@@ -198,7 +201,7 @@ class IndexDelivery:
         try:
             await self._call((await self._open_index()).remove(Space(self._name, 0), waiting.document_ids))
         except ComponentError as error:
-            get_logger().warning("the index cannot remove documents", index=self._server, error=str(error))
+            get_logger().warning("the index cannot remove documents", index=self._server, error=text_of(error))
             self._rests_until = anyio.current_time() + REST_S
             return
         await self._context.write(lambda tx: IndexOutbox(tx, self._server).settle(waiting))

@@ -16,6 +16,7 @@ from phaseflow.actors.source_lists import SourceLists
 from phaseflow.actors.source_reading import SourceReader
 from phaseflow.components.protocols import Document
 from phaseflow.domain.errors import ComponentUnavailable, SourceDown
+from phaseflow.domain.exception_text import text_of
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import failpoints, taken_out, texts
@@ -102,10 +103,12 @@ class LoadingActor(Actor):
         if self._is_hopeless(reader):
             raise error
         if not is_known:
-            get_logger().warning("a source cannot be read; going on without it", source=reader.name, error=str(error))
+            get_logger().warning(
+                "a source cannot be read; going on without it", source=reader.name, error=text_of(error)
+            )
             async with self.gate:
-                await self.context.write(lambda tx: self.lists.give_up(tx, reader.name, str(error)))
-        code, why = getattr(error, "code", SourceDown.code), str(error)
+                await self.context.write(lambda tx: self.lists.give_up(tx, reader.name, text_of(error)))
+        code, why = getattr(error, "code", SourceDown.code), text_of(error)
 
         def outcome(entry: ListedEntry) -> Followed | FailedDocument:
             return Followed() if entry.is_held else FailedDocument(entry.uri, code, why, counts=False)

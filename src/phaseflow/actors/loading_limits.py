@@ -5,6 +5,7 @@ from collections.abc import Callable
 import anyio
 
 from phaseflow.domain.errors import RateLimited
+from phaseflow.domain.exception_text import text_of
 from phaseflow.domain.policy import LONGEST_WAIT_S
 
 FIRST_S = 0.5
@@ -75,4 +76,4 @@ class LoadingLimits:
             return None
         why = f"and asks to wait for {asked_s / 3600:.0f} hours" if asked_s > LONGEST_WAIT_S else f"for {since_s:.0f} s"
         self.forget()
-        return f"the source answers only with rate limits {why} ({error}); resume when it has room again"
+        return f"the source answers only with rate limits {why} ({text_of(error)}); resume when it has room again"

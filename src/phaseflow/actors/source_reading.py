@@ -17,6 +17,7 @@ from phaseflow.components.contained import contained
 from phaseflow.components.loader_answers import checked_page, pages_of
 from phaseflow.components.protocols import Document, Entry, Loader, Unchanged
 from phaseflow.domain.errors import ComponentError
+from phaseflow.domain.exception_text import text_of
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import failpoints
 from phaseflow.store.crawl_frontier import Frontier, ListedEntry
@@ -41,7 +42,7 @@ class _CannotList(Exception):
     """What a loader raised while it was listing."""
 
     def __init__(self, cause: Exception) -> None:
-        super().__init__(str(cause))
+        super().__init__(text_of(cause))
         self.cause = cause
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 
 from phaseflow.domain.errors import PhaseflowError
+from phaseflow.domain.exception_text import text_of
 
 NAME = "phaseflow"
 _CONTEXT = "structlog.contextvars"
@@ -65,6 +66,6 @@ def log_failure(logger: Logger, event: str, error: BaseException, **more: object
     it is an event among others. Any other is a fault of a program and comes with its traceback; so do all in detail.
     """
     if isinstance(error, PhaseflowError) and not logger.isEnabledFor(logging.DEBUG):
-        logger.info(event, error=str(error), **more)
+        logger.info(event, error=text_of(error), **more)
     else:
         logger.error(event, exc_info=error, **more)

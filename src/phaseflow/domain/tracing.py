@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any, Final
 
+from phaseflow.domain.exception_text import text_of
+
 _NOTHING: AbstractContextManager[None] = nullcontext()
 _API: Final = "opentelemetry.trace"
 _PROVIDER: Final = "OTEL_PYTHON_TRACER_PROVIDER"
@@ -75,7 +77,7 @@ def failed(error: BaseException) -> None:
 
     around = trace.get_current_span()
     around.record_exception(error)
-    around.set_status(trace.StatusCode.ERROR, str(error))
+    around.set_status(trace.StatusCode.ERROR, text_of(error))
 
 
 def incoming(headers: Mapping[str, str]) -> AbstractContextManager[Any]:

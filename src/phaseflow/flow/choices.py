@@ -10,6 +10,7 @@ from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.sources.subfolders import folders_in, top_folders
 from phaseflow.domain.choices import EmbedderAnswer, EmbeddingServers, FolderListing
 from phaseflow.domain.errors import Busy, ComponentError, InvalidRequest
+from phaseflow.domain.exception_text import named, text_of
 from phaseflow.domain.settings import FolderSource, Settings
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.inputs import SettingsLike, as_settings, as_text
@@ -85,9 +86,9 @@ class Choices:
                 async with self._components.trial_embedder(settings) as embedder:
                     return await _dimension(embedder), None
         except ComponentError as error:
-            return None, str(error)
+            return None, text_of(error)
         except Exception as error:  # noqa: BLE001  # a program's own embedder may raise anything; the answer says what
-            return None, f"{type(error).__name__}: {error}"
+            return None, named(error)
         return None, f"no answer within {ANSWER_S:g} s; is the server running, and reachable from this one?"
 
 

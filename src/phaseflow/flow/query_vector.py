@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from phaseflow.domain.errors import ComponentError
+from phaseflow.domain.exception_text import named, text_of
 from phaseflow.domain.log import get_logger
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 
@@ -51,9 +52,9 @@ async def embedded_query(
         if limit.cancelled_caught:
             return without_vector(kb, f"the embedder did not answer within {EMBEDDING_S:g} s")
     except ComponentError as error:
-        return without_vector(kb, str(error))
+        return without_vector(kb, text_of(error))
     except Exception as error:  # noqa: BLE001  # a program's own embedder may raise anything; the answer says what
-        return without_vector(kb, f"the embedder failed: {type(error).__name__}: {error}")
+        return without_vector(kb, f"the embedder failed: {named(error)}")
     if dimension is not None and len(vector) != dimension:
         return without_vector(
             kb,

@@ -8,6 +8,7 @@ from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.protocols import Chunker
 from phaseflow.domain import verbs, words
 from phaseflow.domain.errors import ComponentUnavailable, DimensionMismatch
+from phaseflow.domain.exception_text import text_of
 from phaseflow.domain.indexed_with import OWN_INDEX, IndexedWith, StaleSetting, cuts_otherwise, made_again, stale
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.ocr import mark
@@ -159,7 +160,7 @@ def _model_of(tx: Transaction, embedder: EmbedderAdapter) -> str:
         try:
             vectors.check_length(stored, embedder.dimension)
         except DimensionMismatch as error:  # which the embedder says itself: no answer will be another one
-            raise ComponentUnavailable(str(error)) from error
+            raise ComponentUnavailable(text_of(error)) from error
     return model
 
 

@@ -16,6 +16,7 @@ from phaseflow.actors.single_flight import SingleFlight
 from phaseflow.background_task import only_error
 from phaseflow.domain import tracing, verbs
 from phaseflow.domain.errors import EngineStopped, JobNotFound, StoreError, StoreUnavailable
+from phaseflow.domain.exception_text import text_of
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger, log_failure
 from phaseflow.domain.phase import BY_INTERRUPTION
@@ -253,7 +254,7 @@ class Scheduler:
 
     async def _fail(self, job_id: str, error: BaseException) -> None:
         log_failure(self._log, "job failed", error, job=job_id)
-        now, text = self._hub.clock.now(), str(error) or type(error).__name__
+        now, text = self._hub.clock.now(), text_of(error)
         steps: list[Step] = [
             (lambda state: _with_running_phase(state, now), None),
             (lambda state: _failed(state, text, now), None),

@@ -21,6 +21,7 @@ from phaseflow.actors.loading import LoadingActor
 from phaseflow.actors.single_flight import SingleFlight
 from phaseflow.domain import verbs
 from phaseflow.domain.errors import EngineStopped, JobNotFound, StoreError, StoreUnavailable
+from phaseflow.domain.exception_text import text_of
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger, log_failure
 from phaseflow.domain.phase import PhaseState
@@ -256,11 +257,10 @@ class Supervisor:
 
     def _failing(self, actor: Actor, phase: PhaseState, state: IngestionState) -> Move | None:
         assert actor.failure is not None
-        error = str(actor.failure) or type(actor.failure).__name__
         if phase.is_active():
             log_failure(self._log, "phase failed", actor.failure, phase=actor.phase)
             quiet = [a.phase for a in self._actors if self._is_to_pause(a, state)]
-            return failing(actor.phase, error, quiet, self._hub.clock.now())
+            return failing(actor.phase, text_of(actor.failure), quiet, self._hub.clock.now())
         if phase.status is PhaseStatus.NOT_STARTED and not state.get_overall_status().is_terminal:
             return self._starting(actor.phase)  # only what runs can fail: the next look makes that move
         return None

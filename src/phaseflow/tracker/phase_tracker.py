@@ -10,6 +10,7 @@ import anyio
 from phaseflow.background_task import BackgroundTask
 from phaseflow.domain import reports
 from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.exception_text import text_of
 from phaseflow.domain.identifiers import check_job_id, check_kb_id
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.lease import Lease
@@ -117,7 +118,7 @@ class PhaseTracker:
         """running or paused → failed. ``error`` is a text for people, or an exception; 4,000 characters are kept."""
         if not isinstance(error, str | BaseException):
             raise InvalidRequest("error", f"a text or an exception says why, not {error!r:.100}")
-        text = error if isinstance(error, str) else str(error) or type(error).__name__
+        text = error if isinstance(error, str) else text_of(error)
         return await self._move(job_id, phase, PhaseMove.FAIL, lambda p: p.fail(text, self._hub.clock.now()))
 
     async def retry_phase(self, job_id: str, phase: JobPhase | str) -> JobStatusResponse:

@@ -25,6 +25,7 @@ from phaseflow.domain.errors import (
     RateLimited,
     TransientError,
 )
+from phaseflow.domain.exception_text import named, text_of
 from phaseflow.store.vectors import check_length
 
 if TYPE_CHECKING:
@@ -203,9 +204,11 @@ class EmbedderAdapter:
 def _translated(error: Exception) -> ComponentError | None:
     """The error of ours that stands for a foreign one, or None where its shape says nothing."""
     if isinstance(error, ImportError):
-        return ComponentUnavailable(f"the embedder cannot work: {error}; install what is missing"[:_MESSAGE_LENGTH])
+        return ComponentUnavailable(
+            f"the embedder cannot work: {text_of(error)}; install what is missing"[:_MESSAGE_LENGTH]
+        )
     status = _status(error)
-    message = f"the embedder failed: {type(error).__name__}: {error}"[:_MESSAGE_LENGTH]
+    message = f"the embedder failed: {named(error)}"[:_MESSAGE_LENGTH]
     if status == 429:
         return RateLimited(message, retry_after_s=_wait(error))
     if status == 413:

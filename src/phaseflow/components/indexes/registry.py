@@ -18,6 +18,7 @@ from phaseflow.domain.errors import (
     IndexUnavailable,
     PhaseflowError,
 )
+from phaseflow.domain.exception_text import named, text_of
 from phaseflow.domain.log import get_logger
 from phaseflow.store.index_spaces import OWN
 
@@ -90,7 +91,7 @@ class Indexes:
         try:
             await bounded(self._opened_and_pinged(name), _PING_S)
         except PhaseflowError as error:
-            get_logger().debug("the index cannot be opened", index=name, error=str(error))
+            get_logger().debug("the index cannot be opened", index=name, error=text_of(error))
 
     async def why_down(self, name: str) -> str | None:
         """Why an index cannot be used now, in words that name it; None when it can. Whoever asks within a second gets
@@ -113,7 +114,7 @@ class Indexes:
         try:
             await bounded(self._opened_and_pinged(name), _PING_S)
         except PhaseflowError as error:
-            get_logger().warning("the index cannot be used", index=name, error=str(error))
+            get_logger().warning("the index cannot be used", index=name, error=text_of(error))
             # What a program's own index says may hold what strangers are not to read.
             return f"{self.shown(name)} cannot be used; the log says why" if name == OWN else self.told(name, error)
         return None
@@ -123,7 +124,7 @@ class Indexes:
 
     def told(self, name: str, error: Exception) -> str:
         """What an index has raised, in one line that names it."""
-        said, shown = " ".join(str(error).split())[:300], self.shown(name)
+        said, shown = text_of(error)[:300], self.shown(name)
         return said if shown.removeprefix("the ") in said else f"{shown}: {said}"
 
     def shown(self, name: str) -> str:
@@ -141,7 +142,7 @@ class Indexes:
         try:
             await bounded(index.aclose(), _CLOSE_S)
         except ComponentError as error:
-            get_logger().warning("the index could not be closed", index=name, error=str(error))
+            get_logger().warning("the index could not be closed", index=name, error=text_of(error))
 
     def _make(self, name: str) -> Index:
         if name == OWN:
@@ -171,10 +172,10 @@ async def bounded(call: Awaitable[T], timeout_s: float) -> T:
     except ComponentError:
         raise
     except PhaseflowError as error:
-        raise ComponentUnavailable(str(error)) from error
+        raise ComponentUnavailable(text_of(error)) from error
     except TimeoutError:
         raise IndexUnavailable(f"it did not answer within {timeout_s:g} s") from None
     except OSError as error:
-        raise IndexUnavailable(f"{type(error).__name__}: {error}") from error
+        raise IndexUnavailable(named(error)) from error
     except Exception as error:  # an index of a program may raise anything
-        raise DocumentError(f"the index raised {type(error).__name__}: {error}", code="index_error") from error
+        raise DocumentError(f"the index raised {named(error)}", code="index_error") from error

@@ -18,6 +18,7 @@ from phaseflow.components.workers.answers import FAILED, OUT_OF_MEMORY, READ, RE
 from phaseflow.components.workers.confinement import confine, die_with
 from phaseflow.components.workers.frames import Decoder, Frame, MalformedFrame, encode
 from phaseflow.domain.errors import DocumentError
+from phaseflow.domain.exception_text import named, text_of
 
 _CHUNK = 1 << 20
 _HEADROOM = 1.25
@@ -92,12 +93,12 @@ def _answer(head: dict[str, Any], body: bytes) -> Frame:
             found = extract(body, head["name"], declared_charset=head["charset"], declared_type=head["type"])
         text = found.text.encode()
     except DocumentError as error:
-        return {"status": FAILED, "code": error.code, "message": str(error), "counts": error.counts}, b""
+        return {"status": FAILED, "code": error.code, "message": text_of(error), "counts": error.counts}, b""
     except MemoryError:
         return {"status": OUT_OF_MEMORY}, b""
     except BaseException as error:  # noqa: BLE001  whatever a parser raises, panics of Rust too, is the document's fault
         # The panic of a library in another language names lines of its sources, which help nobody here.
-        why = f" ({type(error).__name__}: {error})"[:200] if isinstance(error, Exception) else ""
+        why = f" ({named(error)})"[:200] if isinstance(error, Exception) else ""
         message = f"{head['name']} cannot be read{why}; open and save it again, or exclude it"
         return {"status": FAILED, "code": "malformed", "message": message, "counts": True}, b""
     said = {

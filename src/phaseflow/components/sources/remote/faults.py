@@ -17,6 +17,7 @@ from phaseflow.domain.errors import (
     SourceNotAllowed,
     TransientError,
 )
+from phaseflow.domain.exception_text import text_of
 
 _NETWORK = (
     "aiohttp", "botocore", "aiobotocore", "urllib3", "requests", "httpx", "httpcore", "paramiko", "asyncssh", "gcsfs",
@@ -124,7 +125,7 @@ def _number(status: int | None) -> str:
 
 
 def _words(error: BaseException, secrets: Collection[str]) -> str:
-    said = " ".join(str(error).split()) or type(error).__name__
+    said = text_of(error)
     for secret in secrets:
         said = said.replace(secret, "…")
     return said[:_LONGEST_WORDS]

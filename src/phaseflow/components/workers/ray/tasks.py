@@ -15,6 +15,7 @@ from phaseflow.components.embedders.fingerprint import fingerprint_of
 from phaseflow.components.workers.process import Limits, Worker
 from phaseflow.components.workers.ray import messages
 from phaseflow.domain.errors import DocumentError, WorkerLost, WorkerUnavailable
+from phaseflow.domain.exception_text import named
 
 Answer = tuple[str, str, bytes]
 """How it ended, why, and what came of it."""
@@ -45,7 +46,7 @@ def embed(version: str, name: str, pickled: list[Any], texts: list[str]) -> Answ
     except Exception as error:  # noqa: BLE001  # whatever the model of a program raises is told
         return (
             messages.UNAVAILABLE,
-            f"the embedder cannot be loaded on the cluster: {type(error).__name__}: {error}",
+            f"the embedder cannot be loaded on the cluster: {named(error)}",
             b"",
         )
     try:
@@ -53,7 +54,7 @@ def embed(version: str, name: str, pickled: list[Any], texts: list[str]) -> Answ
         if isawaitable(found):
             found = asyncio.run(_awaited(found))
     except Exception as error:  # noqa: BLE001  # as the embedder of a program fails where it runs itself
-        return "failed", f"{type(error).__name__}: {error}", b""
+        return "failed", named(error), b""
     import numpy as np
 
     return messages.DONE, "", messages.vectors(np.asarray(found, np.float32))

@@ -16,6 +16,7 @@ from phaseflow.components.workers.protocol import Model, Outcome, RawDocument
 from phaseflow.components.workers.ray import messages
 from phaseflow.components.workers.ray.driver_process import DriverProcess
 from phaseflow.domain.errors import ComponentError, ComponentUnavailable, DocumentError, WorkerLost, WorkersDown
+from phaseflow.domain.exception_text import text_of
 from phaseflow.domain.log import get_logger
 
 if TYPE_CHECKING:
@@ -144,10 +145,8 @@ class RayWorkers:
                 self._models[name] = pickle.dumps(model.embedder)
             except Exception as error:
                 kind = type(model.embedder).__qualname__
-                message = (
-                    f"{kind} says that it may run on a cluster, but cannot be pickled: {error}; set remote = False"
-                )
-                raise ComponentUnavailable(message) from error
+                message = f"{kind} says that it may run on a cluster, but cannot be pickled: {text_of(error)}"
+                raise ComponentUnavailable(f"{message}; set remote = False") from error
         return self._models[name]
 
     def _send(self, head: Mapping[str, Any], body: bytes) -> None:

@@ -1,0 +1,37 @@
+"""What an exception says, in words to keep and to show: somebody else has written it, so anything may be in it."""
+
+from asyncio import CancelledError
+from typing import Final
+
+from phaseflow.domain.errors import PhaseflowError
+
+LONGEST: Final = 4_000
+"""Characters that are kept of what an exception says, as many as of the error of a phase."""
+_UNSAYABLE: Final = (Exception, CancelledError, SystemExit, GeneratorExit)
+
+
+def text_of(error: BaseException) -> str:
+    """What it says, on one line of at most ``LONGEST`` characters; the name of its type where it says nothing.
+
+    Never raises, whatever its ``__str__`` does. That of a KeyError is only the key: it is named as ``named`` does.
+    """
+    return named(error) if isinstance(error, KeyError) and not isinstance(error, PhaseflowError) else _said(error)
+
+
+def named(error: BaseException) -> str:
+    """The same with the name of its type before it: ``ValueError: boom``, ``KeyError: 'k'``."""
+    name, said = type(error).__name__, _said(error)
+    return _cut(f"{name}: {said}") if said != name else name
+
+
+def _said(error: BaseException) -> str:
+    try:
+        said = str(error)
+    except _UNSAYABLE:
+        said = ""
+    lines = (line.strip() for line in said[: 2 * LONGEST].splitlines())
+    return _cut(" ".join(filter(None, lines))) or type(error).__name__
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
