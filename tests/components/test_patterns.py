@@ -35,6 +35,7 @@ BOUNDED = {
     "components.extraction.markup._ADOC_TITLE": 500,
     "components.extraction.markup._ORG_MARKS": 500,
     "components.extraction.number_format._TOKEN": 255,
+    "components.extraction.registry._MAILBOX": 512,
     "components.extraction.rst._SECTION": 20_000,
     "domain.search_query._QUOTED": 2_000,
     "domain.search_query._SECTION": 2_000,
