@@ -147,3 +147,19 @@ async def test_nouns_agree_with_their_numbers(board: Board) -> None:
     await board.go()
     told = await board.page.evaluate(FORMS)
     assert told == ["0 documents", "1 document", "1,200 chunks", "document", "documents"]
+
+
+async def test_a_name_that_turns_the_direction_of_writing_shows_what_does_so(board: Board, service: Service) -> None:
+    folder = service.here / "docs"
+    folder.mkdir()
+    (folder / "bidi\u202egnp.md").write_text("# Right \u202eleft\n\nA word.", encoding="utf-8")
+    (folder / "שלום-\u200cא.md").write_text("A word.", encoding="utf-8")
+    service.put("docs", "docs")
+    service.call("POST", "kb/docs/start", {})
+    service.until("docs", lambda status: status["status"] == "completed")
+    await board.go("kb/docs/documents")
+    names = board.page.locator(".documents bdi")
+    await board.page.get_by_text("bidi\\u202egnp.md").first.wait_for()
+    shown = await names.all_text_contents()
+    assert "Right \\u202eleft" in shown
+    assert "שלום-\u200cא.md" in shown

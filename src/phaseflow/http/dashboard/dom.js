@@ -2,6 +2,18 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+/** Controls, and marks that turn the direction of writing or cannot be seen, but for those that join letters. */
+const STEERING = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+
+/**
+ * What others have named, as `bdi` shows it: a name that would look like another one shows what makes it so.
+ *
+ * @param {string} text
+ */
+function plain(text) {
+  return text.replace(STEERING, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
 /**
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
@@ -13,7 +25,7 @@ export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   const { text, ...others } = attributes;
   for (const [name, value] of Object.entries(others)) setAttribute(node, name, value);
-  if (typeof text === "string") node.textContent = text;
+  if (typeof text === "string") setText(node, text);
   node.append(...children);
   return node;
 }
@@ -37,7 +49,8 @@ export function svg(tag, attributes = {}, ...children) {
  * @param {string} text
  */
 export function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  const shown = node.nodeName === "BDI" ? plain(text) : text;
+  if (node.textContent !== shown) node.textContent = shown;
 }
 
 /**
