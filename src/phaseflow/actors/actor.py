@@ -14,6 +14,9 @@ from phaseflow.domain.policy import ErrorBudget
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store.progress import PhaseProgress
 
+_SEVERAL = 2
+"""Documents that failed, and none passed: from so many on it is the phase, also where few were asked for."""
+
 
 class Actor(ABC):
     """Does the work of one phase in one run of a job. It decides no transition: it reports, by calling ``report``.
@@ -37,6 +40,7 @@ class Actor(ABC):
         self._sender = sender
         self._last_error = ""
         self._succeeded = 0
+        self._failed = 0
 
     async def perform(self) -> None:
         """Work until all is done, or until it fails. Cancelling drops what is not committed."""
@@ -81,6 +85,7 @@ class Actor(ABC):
         broken documents retried learns that they are still broken, and the others go on.
         """
         self._succeeded += error is None
+        self._failed += error is not None
         self._last_error = error or self._last_error
         if is_known:
             return
@@ -91,10 +96,11 @@ class Actor(ABC):
     async def refuse_only_failures(self) -> None:
         """Raise PhaseFailed when every single document failed: then it is not the documents.
 
-        What earlier runs of the job did counts, and what the source has unchanged. Of a few documents that were asked
-        for, all may be bad.
+        What earlier runs of the job did counts, and what the source has unchanged. In a job that lists no source, one
+        document that fails alone may be bad, and so may all that cannot be read.
         """
-        if self._succeeded or not self._last_error or not self.context.plan.lists:
+        enough = 1 if self.context.plan.lists else _SEVERAL
+        if self._succeeded or self._failed < enough:
             return
         if await self.context.database.read(
             lambda tx: PhaseProgress(tx, self.context.plan.attempt, self.phase).has_succeeded()
