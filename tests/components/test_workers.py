@@ -350,6 +350,17 @@ async def test_a_bomb_in_python_is_stopped_at_the_limit_of_memory() -> None:
         assert "60 MiB" in str(error)
 
 
+@pytest.mark.parametrize(
+    "raised",
+    ["ImportError('x.so: failed to map segment from shared object')", "OSError(12, 'Cannot allocate memory')"],
+)
+async def test_a_library_that_finds_no_room_is_want_of_memory(
+    pool: ExtractionPool, parser: Callable[[str], None], raised: str
+) -> None:
+    parser(f"raise {raised}")
+    assert (await failure(pool, b"%PDF-1.4", "a.pdf")).code == "extraction_memory"
+
+
 async def test_a_worker_that_died_between_documents_is_no_documents_fault(pool: ExtractionPool) -> None:
     await read_in_the_end(pool)
     [pid] = pool.pids

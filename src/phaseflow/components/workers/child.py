@@ -4,6 +4,7 @@ A thread of its own reads the input, so that a worker notices the end of the ser
 A parser that never lets go of the interpreter lock is ended by the alarm of the kernel.
 """
 
+import errno
 import os
 import queue
 import signal
@@ -27,6 +28,8 @@ _FILES = 64
 """Descriptors: three pipes, and what an import opens for a moment."""
 _GRACE_S = 5
 """How much later than the service the alarm ends a document."""
+_NO_ROOM = ("failed to map segment", "Cannot allocate memory", "cannot allocate memory")
+"""What the dynamic linker says, in glibc and in musl, when a library does not fit into what memory there may be."""
 
 
 def main(memory_bytes: int, time_s: float, parent: int = 0) -> None:
@@ -96,16 +99,29 @@ def _answer(head: dict[str, Any], body: bytes) -> Frame:
         return {"status": FAILED, "code": error.code, "message": text_of(error), "counts": error.counts}, b""
     except MemoryError:
         return {"status": OUT_OF_MEMORY}, b""
+    except (ImportError, OSError) as error:
+        return ({"status": OUT_OF_MEMORY}, b"") if _wants_memory(error) else _broken(head["name"], error)
     except BaseException as error:  # noqa: BLE001  whatever a parser raises, panics of Rust too, is the document's fault
-        # The panic of a library in another language names lines of its sources, which help nobody here.
-        why = f" ({named(error)})"[:200] if isinstance(error, Exception) else ""
-        message = f"{head['name']} cannot be read{why}; open and save it again, or exclude it"
-        return {"status": FAILED, "code": "malformed", "message": message, "counts": True}, b""
+        return _broken(head["name"], error)
     said = {
         "title": found.title, "type": found.media_type, "read_as": found.read_as, "parts": found.parts,
         "metadata": dict(found.metadata),
     }  # fmt: skip
     return {"status": READ, **said}, text
+
+
+def _broken(name: str, error: BaseException) -> Frame:
+    # The panic of a library in another language names lines of its sources, which help nobody here.
+    why = f" ({named(error)})"[:200] if isinstance(error, Exception) else ""
+    message = f"{name} cannot be read{why}; open and save it again, or exclude it"
+    return {"status": FAILED, "code": "malformed", "message": message, "counts": True}, b""
+
+
+def _wants_memory(error: Exception) -> bool:
+    """Whether a library that a parser imports late, or the kernel, found no room under the limit."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return any(words in text_of(error) for words in _NO_ROOM)
 
 
 def _limit_memory(memory_bytes: int) -> None:
