@@ -55,8 +55,10 @@ async def test_a_client_chooses_a_server_by_its_name_alone(tmp_path: Path) -> No
 
 
 async def test_settings_of_new_knowledge_bases_name_a_server_that_there_is(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match=r"settings\.index\.server: there is no index server 'main'; known: none"):
-        PhaseFlow(tmp_path / "kb.db", settings={"index": {"type": "postgres", "server": "main"}})
+    with pytest.raises(
+        InvalidRequest, match=r"settings\.index\.server: there is no index server 'none'; the operator has named none; "
+    ):
+        PhaseFlow(tmp_path / "kb.db", settings={"index": {"type": "postgres", "server": "none"}})
 
 
 def test_the_environment_names_servers_as_json_or_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

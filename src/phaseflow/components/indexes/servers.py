@@ -70,10 +70,10 @@ class IndexServers:
         try:
             return self._addresses[name]
         except KeyError:
-            known = ", ".join(self._addresses) or f"none: the operator names them with --index-server or {VARIABLE}"
-            raise InvalidRequest(
-                "settings.index.server", f"there is no index server {name!r}; known: {known}"
-            ) from None
+            known = f"known: {', '.join(self._addresses)}"
+            if not self._addresses:
+                known = f"the operator has named none; they are named with --index-server or {VARIABLE}"
+            raise InvalidRequest("settings.index.server", f"there is no index server {name!r}; {known}") from None
 
 
 def _from_environment() -> Mapping[str, str]:
