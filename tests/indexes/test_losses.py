@@ -8,9 +8,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from phaseflow.actors import index_delivery
+from phaseflow.actors import index_audit, index_comparison, index_delivery
 from phaseflow.components.indexes import Candidate, IndexDocument, Query, Space
 from phaseflow.domain.errors import IndexUnavailable
+from phaseflow.flow import outside_index, searching
 from phaseflow.supervisor import index_keeper
 from tests.engine.components import CountingEmbedder
 from tests.indexes.file_index import CountingFileIndex, FileIndex
@@ -133,6 +134,91 @@ async def test_an_index_that_cannot_count_is_filled_again_once_a_search_finds_no
         await until(lambda: index.documents(space) == whole)
         await until_whole(flow)
         assert await all_found(flow) == {f"{name}.md" for name in NAMES}
+
+
+@pytest.mark.parametrize("kind", [CountingFileIndex, FileIndex])
+@pytest.mark.parametrize("is_open", [False, True], ids=["no job", "a paused job"])
+async def test_a_search_before_the_keeper_has_compared_says_that_an_index_lacks_what_an_older_copy_has(
+    tmp_path: Path, kind: type[FileIndex], is_open: bool
+) -> None:
+    is_held, compared = anyio.Event(), anyio.Event()
+
+    async def hold(call: str, documents: Sequence[IndexDocument]) -> None:
+        if call == "spaces" and is_held.is_set():
+            await compared.wait()
+
+    index = kind(tmp_path / "index.db", hold)
+    place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
+    place.write("a", "b", "c")
+    async with place.flow() as flow:
+        await run(flow, place)
+        if is_open:
+            await (await flow.start("kb", hold=["loading"])).wait_until_idle()
+    older = {path.name: path.read_bytes() for path in tmp_path.glob("kb.db*")}
+    async with place.flow() as flow:
+        if is_open:
+            await flow.cancel("kb")
+        place.write("a", text="now all about {name}")  # another document to the index, which forgets the one before
+        await run(flow, place)
+        await until(lambda: not place.rows("SELECT 1 FROM index_outbox"))
+    for path in tmp_path.glob("kb.db*"):
+        path.unlink()
+    for name, content in older.items():
+        (tmp_path / name).write_bytes(content)
+    is_held.set()
+    async with place.flow() as flow:
+        [(space,)] = place.rows("SELECT name FROM index_spaces")
+        wanted = [row[0] for row in place.rows("SELECT id FROM documents WHERE state = 4 ORDER BY id")]
+        assert len(index.documents(space)) == len(wanted) > len({*wanted} & {*index.documents(space)})
+        for _ in range(2):
+            with pytest.raises(IndexUnavailable, match="has lost passages"):
+                await flow.search("kb", "all about", 10, mode="vectors")
+        compared.set()
+        if is_open:
+            await flow.cancel("kb")
+        await until(lambda: index.documents(space) == wanted)
+        await until_whole(flow)
+        assert await all_found(flow) == {"a.md", "b.md", "c.md"}
+
+
+class ApproximateIndex(CountingFileIndex):
+    """Has more than it proposes."""
+
+    async def search(self, space: Space, query: Query) -> Sequence[Candidate]:
+        return (await super().search(space, query))[:-1]
+
+
+async def test_a_search_that_cannot_compare_an_index_in_time_says_so_and_the_next_one_goes_on_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place("file", tmp_path, {"index": CountingFileIndex(tmp_path / "index.db")}, {}, CountingEmbedder())
+    place.write(*NAMES)
+    async with place.flow() as flow:
+        await run(flow, place)
+    monkeypatch.setattr(index_comparison, "PAGE", 1)
+    monkeypatch.setattr(index_audit, "PAGE", 1)
+    monkeypatch.setattr(searching, "SEARCH_S", 0.0)
+    monkeypatch.setattr(outside_index, "LEAST_COMPARED_S", 0.05)
+    hangs = True
+
+    async def hold(call: str, documents: Sequence[IndexDocument]) -> None:
+        if call == "spaces" or (call == "passages" and hangs and index.calls[call] > 6):
+            await anyio.sleep_forever()
+
+    index = ApproximateIndex(tmp_path / "index.db", hold)
+    async with place.flow(index=index) as flow:
+        while index.calls["passages"] <= 6:
+            with pytest.raises(IndexUnavailable, match="has yet to be compared with the database"):
+                await flow.search("kb", "all about", 20, mode="vectors")
+        hangs = False
+        made = index.calls["passages"]
+        monkeypatch.setattr(outside_index, "LEAST_COMPARED_S", 20.0)
+        assert len(await flow.search("kb", "all about", 20, mode="vectors")) == len(NAMES) - 1
+        assert 0 < index.calls["passages"] - made < len(NAMES)
+        monkeypatch.setattr(index, "fault", None)
+        made = index.calls["passages"]
+        assert len(await flow.search("kb", "all about", 20, mode="vectors")) == len(NAMES) - 1
+        assert index.calls["passages"] == made
 
 
 NO_ROOM = """

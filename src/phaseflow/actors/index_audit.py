@@ -58,6 +58,13 @@ async def has_lost(database: Reads, index: CountingIndex, space: index_spaces.Sp
     return before == await database.read(lambda tx: SpaceContents(tx, space).expected())
 
 
+async def passages_there(index: Index, at: Space, after: int, limit: int) -> list[tuple[int, int]]:
+    """The first documents above ``after`` that an index has, with the number of their passages where it can tell.
+    Raises what the index raises."""
+    call = index.passages if isinstance(index, CountingIndex) else index.document_ids
+    return as_passages(await bounded(call(at, after, limit), CALL_S), after, limit)
+
+
 class IndexAudit:
     """Brings an index in line with the database: puts what it lacks of a space, and removes what has no business there.
 
@@ -93,8 +100,8 @@ class IndexAudit:
             async with self._turn():
                 # The index first. What is put between the two looks is missing at worst, and put twice; the other way
                 # round it would be unknown, and be removed.
-                there = await self._there(after)
-                unknown, missing, after = await self._database.read(partial(_compared, self._space, there, after))
+                there = await passages_there(self._index, self._at, after, PAGE)
+                unknown, missing, after = await self._database.read(partial(compared, self._space, there, after))
                 if unknown:
                     await bounded(self._index.remove(self._at, unknown), CALL_S)
                 if missing:
@@ -108,10 +115,6 @@ class IndexAudit:
         """Put documents as search sees them now, if it still does. Raises what the index raises, and ``turn``."""
         for document_id in document_ids:
             await self._put(document_id)
-
-    async def _there(self, after: int) -> list[tuple[int, int]]:
-        call = self._index.passages if isinstance(self._index, CountingIndex) else self._index.document_ids
-        return as_passages(await bounded(call(self._at, after, PAGE), CALL_S), after, PAGE)
 
     async def _put_together(self, document_ids: Sequence[int]) -> None:
         """Short documents in one call; where the index refuses one of them, in halves."""
@@ -167,7 +170,7 @@ def withdraw_refused(
     return [failed for _, failed in found]
 
 
-def _compared(
+def compared(
     space: index_spaces.Space, there: Sequence[tuple[int, int]], after: int, tx: Transaction
 ) -> tuple[list[int], list[tuple[int, int]], int | None]:
     """(those that the index should not have; those that it lacks or has in part, with the number of their passages;

@@ -7,6 +7,7 @@ import anyio
 
 from phaseflow.components.indexes import CountingIndex, Query, Space
 from phaseflow.components.indexes.answers import as_candidates
+from phaseflow.components.indexes.losses import Comparison
 from phaseflow.components.indexes.registry import Indexes, bounded
 from phaseflow.domain.errors import IndexUnavailable, PhaseflowError
 from phaseflow.domain.log import get_logger
@@ -25,6 +26,8 @@ SEARCH_S: Final = 4.0
 """What it may take with the embedding of the query, seconds: less than a search, so that the answer names the index."""
 _LEAST_S: Final = 1.0
 """What the index gets at least, seconds, when the embedding has taken the rest: it must not be blamed for that."""
+LEAST_COMPARED_S: Final = 0.25
+"""What a comparison gets at least, seconds: the next search goes on where this one has come to."""
 _LEAST: Final = 100
 """Passages asked for at least: the head ranks them by their exact vectors, and by words."""
 MOST_WAITING: Final = 2000
@@ -57,8 +60,11 @@ class OutsideSearch:
         if self._space.name in self._indexes.losses:
             raise self._lost()
 
-    async def check(self, database: "Reads", proposed: Sequence[int], document_ids: Sequence[int] | None) -> None:
-        """After the last candidates, where they were few: raise IndexUnavailable when the index has lost passages.
+    async def check(
+        self, database: "Reads", proposed: Sequence[int], document_ids: Sequence[int] | None, until: float
+    ) -> None:
+        """After the last candidates, where they were few: raise IndexUnavailable when the index has lost passages, or
+        when nobody has compared it since this engine began, and that cannot be done before ``until``.
 
         Nobody can see the difference between a part and all of them by looking at hits.
         """
@@ -71,15 +77,54 @@ class OutsideSearch:
                 SpaceContents(tx, self._space).unproposed(proposed, document_ids),
             )
         )
-        if not lacking or at is None or at.search_revision != self._search_revision:
-            return  # nothing is missing, or what search sees has changed since the index was asked
+        if not lacking or at is None:
+            return  # nothing is missing
+        comparison, has_some = losses.comparison(name, await self._times_held(until)), bool(proposed)
+        if not comparison.is_over:
+            is_lost = await self._lacks_any(database, comparison, has_some, until)
+        elif at.search_revision == self._search_revision:
+            is_lost = losses.times(name) == self._losses_before and await self._has_lost(database, has_some)
+        else:
+            return  # what search sees has changed since the index was asked
         if losses.times(name) != self._losses_before:
             raise self._lost()  # noticed, and perhaps put back, since the index was asked
-        if await self._has_lost(database, bool(proposed)):
+        if is_lost:
             losses.note(name, server)
             raise self._lost()
 
+    async def _times_held(self, until: float) -> int:
+        server = self._space.server
+        try:
+            left_s = max(until - anyio.current_time(), LEAST_COMPARED_S)
+            return await bounded(self._indexes.times_held(server), left_s)
+        except PhaseflowError as error:
+            raise self._unavailable(self._indexes.told(server, error)) from None
+
+    async def _lacks_any(self, database: "Reads", comparison: Comparison, has_some: bool, until: float) -> bool:
+        """Before the index was compared, when a count tells nothing. Raises IndexUnavailable when it takes too long."""
+        losses, name, server = self._indexes.losses, self._space.name, self._space.server
+        now = anyio.current_time()
+        if has_some and losses.was_counted(name, now):
+            return False
+        from phaseflow.actors.index_comparison import lacks_any  # what reads statuses need not know the actors
+
+        try:
+            with anyio.fail_after(max(until - now, LEAST_COMPARED_S)):
+                if await lacks_any(database, await self._indexes.get(server), self._space, comparison):
+                    return True
+        except TimeoutError:
+            raise self._unavailable(
+                f"{self._indexes.shown(server)} has yet to be compared with the database; search again"
+            ) from None
+        except PhaseflowError as error:
+            raise self._unavailable(self._indexes.told(server, error)) from None
+        if comparison.has_unknown:
+            losses.compare_anew(name)
+        losses.counted(name, now)
+        return False
+
     async def _has_lost(self, database: "Reads", has_some: bool) -> bool:
+        """Since the index was compared."""
         losses, name, server = self._indexes.losses, self._space.name, self._space.server
         index = await self._indexes.get(server)
         if not isinstance(index, CountingIndex):
@@ -88,7 +133,7 @@ class OutsideSearch:
         now = anyio.current_time()
         if has_some and losses.was_counted(name, now):
             return False  # an approximate search may have fewer than there are
-        from phaseflow.actors.index_audit import has_lost  # what reads statuses need not know the actors
+        from phaseflow.actors.index_audit import has_lost
 
         try:
             is_lost = await has_lost(database, index, self._space)
@@ -99,7 +144,9 @@ class OutsideSearch:
         return is_lost
 
     def _lost(self) -> IndexUnavailable:
-        why = self._indexes.why_lost(self._space.server)
+        return self._unavailable(self._indexes.why_lost(self._space.server))
+
+    def _unavailable(self, why: str) -> IndexUnavailable:
         return IndexUnavailable(
             f"{self._kb_id!r} cannot be searched by vectors: {why}; mode=words finds words meanwhile"
         )

@@ -119,7 +119,7 @@ class Searching:
             if hits is None:
                 return await self._search(kb.id, request.with_vector(None))
             if len(hits) >= request.limit or not asking.has_more:
-                await asking.check(self._readings, proposed, document_ids)
+                await asking.check(self._readings, proposed, document_ids, until)
                 return _ranked(hits, request.mode, QueryVector(request.vector))
 
     async def _query_vector(

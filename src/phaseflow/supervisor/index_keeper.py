@@ -139,6 +139,7 @@ class IndexKeeper:
                 if await self._audit(server, space):
                     self._audited[space.name] = times
                     losses.found_whole(space.name)
+                    losses.compared(space.name, times)
                 return True
         return False
 
