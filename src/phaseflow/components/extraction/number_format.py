@@ -72,7 +72,8 @@ def shown(value: float, code: str, *, is_1904: bool = False) -> str | None:
         return None
     section, number = found
     if section.is_date:
-        return moment(section.tokens, value, is_1904=is_1904) if value >= 0 else None
+        # Spreadsheets show hashes in place of a day before their first one.
+        return moment(section.tokens, value, is_1904=is_1904) if value >= 0 else f"{value:.15g}"
     # Some hide a number by its format: it is still what the cell says.
     return _number(section.tokens, number) or None
 
