@@ -25,7 +25,6 @@ from phaseflow import (
     Policies,
     UploadSource,
 )
-from phaseflow.actors import handoff
 from phaseflow.domain.errors import DocumentError, PhaseflowError, SourceNotAllowed
 from phaseflow.domain.vocabulary import PHASES
 from phaseflow.flow.inputs import Source
@@ -36,10 +35,12 @@ from tests.http.service import http_client, listening_for
 
 FORBIDDEN = "/forbidden"
 WEBSITE = "http://docs.test/"
+MANY = 100
+"""Documents, more than are cut together."""
 
 
 class Chunker:
-    """One passage a document. ``blocks`` keeps it inside at the third one; ``broken``: it cuts no more."""
+    """One passage a document. ``blocks`` keeps it inside at the last of ``MANY``; ``broken``: it cuts no more."""
 
     fingerprint = "whole"
 
@@ -52,7 +53,7 @@ class Chunker:
 
     def spans(self, text: str, media_type: str) -> Sequence[tuple[int, int]]:
         self.calls += 1
-        if self.blocks and self.calls == 3:
+        if self.blocks and self.calls == MANY:
             self.entered.set()
             self.release.wait(10)
         if self.broken:
@@ -166,17 +167,14 @@ async def _failing(scene: Scene) -> None:
     """Failed, while a neighbour of the failed phase still has a call inside."""
     scene.chunker.blocks = True
     scene.embedder.close()
-    await scene.flow.start("kb", scene.folder, hold=["chunking"])
-    await scene.until(lambda s: s.status is JobStatus.PAUSED)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(handoff, "READ_DOCUMENTS", 2)
-        await scene.flow.resume("kb")
-        assert await anyio.to_thread.run_sync(scene.chunker.entered.wait, 10)
-        with anyio.fail_after(10):
-            await scene.embedder.until_called()  # for the first two, which are stored while it cuts the next
-        scene.chunker.broken = True
-        scene.chunker.release.set()
-        await scene.until(lambda s: s.status is JobStatus.FAILED)
+    write_folder(scene.folder, MANY, words=5)
+    await scene.flow.start("kb", scene.folder)
+    assert await anyio.to_thread.run_sync(scene.chunker.entered.wait, 10)
+    with anyio.fail_after(10):
+        await scene.embedder.until_called()  # for the first ones, which are stored while it cuts the next
+    scene.chunker.broken = True
+    scene.chunker.release.set()
+    await scene.until(lambda s: s.status is JobStatus.FAILED)
     assert scene.embedder.inside
 
 
