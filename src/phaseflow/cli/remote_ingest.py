@@ -101,7 +101,12 @@ class RemoteIngest:
         if kb is not None and self._asks(kb, len(known), len(gone)):
             return Exit.PAUSED
         if job is not None:
-            await wanted.go_on(client, job)
+            try:
+                await wanted.go_on(client, job)
+            except JobConflict as error:
+                if error.status != JobStatus.COMPLETED:
+                    raise
+                # It has ended since it was looked at: what is pushed now begins another.
         await self._prepare(client, kb)
         held = wanted.full or bool(wanted.hold)
         if held:  # one job for all: it begins when all are there
