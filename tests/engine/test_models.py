@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from phaseflow import JobPhase, JobStatus, PhaseFlow, Policies, RetryPolicy
 from phaseflow.domain.status import JobStatusResponse
-from tests.engine.components import vector_of
+from tests.engine.components import vector_of, write_folder
 from tests.engine.test_control import finished, until
+from tests.indexes.file_index import FileIndex
 from tests.store.probes import select
 
 
@@ -98,6 +100,92 @@ async def test_vectors_of_two_lengths_are_never_stored_under_one_name(folder: Pa
         final = await finished(await flow.start("kb", folder))
     assert "vectors of 8 numbers, but those stored under its name have 12" in str(final.error)
     assert len({size for (size,) in select(database, "SELECT length(vector) FROM vectors")}) == 1
+
+
+async def test_the_name_of_a_model_whose_first_answer_was_odd_can_be_used_once_that_is_gone(
+    folder: Path, database: Path
+) -> None:
+    embedder = Switching()
+    embedder.batch_size, embedder.odd = 1, 1
+    async with PhaseFlow(database, embedder=embedder, policies=QUICK, keep_vectors=0) as flow:
+        failed = await finished(await flow.start("kb", folder))
+        assert "`phaseflow vacuum --keep-vectors 0`" in str(failed.error)
+        await flow.delete_kb("kb")
+        await flow.vacuum()
+        assert (await finished(await flow.start("kb", folder))).status is JobStatus.COMPLETED
+        assert (await flow.search("kb", "word3x4")).degraded is None
+
+
+class Pair(Switching):
+    """Two of its calls are under way before any answer: the first is answered with vectors of another length, and the
+    second once a third has begun."""
+
+    batch_size = 1
+    in_flight = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun = [anyio.Event() for _ in range(4)]
+
+    async def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.calls += 1
+        number = min(self.calls, 3)
+        self._begun[number].set()
+        if number < 3:
+            await self._begun[number + 1].wait()
+        return [(vector_of(text) * 2)[: 12 if number == 1 else 8] for text in texts]
+
+
+@pytest.mark.parametrize("kbs", [["kb"], ["kb", "other"]])
+async def test_two_first_answers_of_different_lengths_are_never_both_stored(
+    tmp_path: Path, database: Path, kbs: list[str]
+) -> None:
+    for kb in kbs:
+        (tmp_path / kb).mkdir()
+        for number in range(3):
+            (tmp_path / kb / f"{number}.md").write_text(f"text {number} of {kb}")
+    embedder = Pair()
+    async with PhaseFlow(database, embedder=embedder, policies=QUICK) as flow:
+        jobs = [await flow.start(kb, tmp_path / kb) for kb in kbs]
+        finals = [await finished(job) for job in jobs]
+    assert len({size for (size,) in select(database, "SELECT length(vector) FROM vectors")}) == 1
+    assert {str(final.status) for final in finals} <= {"completed", "failed"}
+
+
+async def test_a_length_that_goes_while_a_job_is_paused_does_not_hold_it(
+    tmp_path: Path, folder: Path, database: Path
+) -> None:
+    embedder = Switching()
+    policies = Policies(retry=RetryPolicy(tries=1000, first_s=0.01, most_s=60))
+    async with PhaseFlow(database, embedder=embedder, policies=policies, keep_vectors=0) as flow:
+        await finished(await flow.start("first", write_folder(tmp_path / "first", 1, words=5)))
+        embedder.odd = 10**6
+        job = await flow.start("kb", folder)
+        await until(flow, lambda s: s.waiting_on == "retry")
+        await flow.pause("kb", "embedding")
+        await until(flow, lambda s: s.phase_details[2].status == "paused")
+        await flow.delete_kb("first")
+        await flow.vacuum()
+        await flow.resume("kb", "embedding")
+        assert (await finished(job)).status is JobStatus.COMPLETED
+    assert {size for (size,) in select(database, "SELECT length(vector) FROM vectors")} == {4 * 12}
+
+
+async def test_an_index_outside_gets_a_space_of_the_new_length(tmp_path: Path, database: Path) -> None:
+    embedder, index = Switching(), FileIndex(tmp_path / "index.db")
+    folder = write_folder(tmp_path / "docs", 2, words=5)
+    async with PhaseFlow(database, embedder=embedder, index=index, policies=QUICK, keep_vectors=0) as flow:
+        assert (await finished(await flow.start("kb", folder))).status is JobStatus.COMPLETED
+        for path in folder.iterdir():
+            path.unlink()
+        assert (await finished(await flow.start("kb", folder))).status is JobStatus.COMPLETED
+        await flow.vacuum()
+        embedder.odd = 10**6
+        write_folder(folder, 3, words=6)
+        assert (await finished(await flow.start("kb", folder))).status is JobStatus.COMPLETED
+        assert len(await flow.search("kb", "word", 10, mode="vectors")) == 3
+        [(space,)] = select(database, "SELECT name FROM index_spaces")
+        assert select(index.path, f"SELECT dimension FROM spaces WHERE name = '{space}'") == [(12,)]
 
 
 async def test_vectors_kept_before_the_dimension_was_part_of_the_name_are_used_on(folder: Path, database: Path) -> None:

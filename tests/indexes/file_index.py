@@ -24,7 +24,7 @@ class FileIndex:
     may raise or wait; ``calls`` counts them, and ``inside`` those that are in progress."""
 
     def __init__(self, path: Path, fault: Fault | None = None) -> None:
-        self._path = path
+        self.path = path
         self.fault = fault
         self.calls: Counter[str] = Counter()
         self.inside = 0
@@ -39,7 +39,7 @@ class FileIndex:
                 self.inside -= 1
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, timeout=10)
+        connection = sqlite3.connect(self.path, isolation_level=None, timeout=10)
         connection.executescript(_TABLES)
         return connection
 

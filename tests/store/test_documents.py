@@ -205,9 +205,19 @@ async def test_a_vector_that_is_there_already_stays(database: Database) -> None:
 async def test_a_model_that_changes_its_dimension_is_refused(database: Database) -> None:
     model = await database.write(lambda tx: vectors.model_id(tx, "m"))
     await database.write(lambda tx: ModelVectors(tx, model).check_dimension(256))
+    await database.write(lambda tx: ModelVectors(tx, model).add([text_hash("a")], [bytes(4 * 256)]))
     await database.write(lambda tx: ModelVectors(tx, model).check_dimension(256))
     with pytest.raises(DimensionMismatch, match="vectors of 3 numbers, but those stored under its name have 256"):
         await database.write(lambda tx: ModelVectors(tx, model).check_dimension(3))
+
+
+async def test_a_length_of_which_no_vector_is_stored_holds_nobody(database: Database) -> None:
+    model = await database.write(lambda tx: vectors.model_id(tx, "m"))
+    await database.write(lambda tx: ModelVectors(tx, model).check_dimension(256))  # then it crashed
+    assert await database.read(lambda tx: vectors.dimension(tx, "m")) is None
+    await database.write(lambda tx: ModelVectors(tx, model).check_dimension(3))
+    await database.write(lambda tx: ModelVectors(tx, model).add([text_hash("a")], [bytes(4 * 3)]))
+    assert await database.read(lambda tx: vectors.dimension(tx, "m")) == 3
 
 
 async def test_search_sees_the_old_epoch_until_it_is_switched_in_one_step(database: Database) -> None:

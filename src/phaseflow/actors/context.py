@@ -67,8 +67,7 @@ class Plan:
 
     ``lists``: its sources are listed; ``listed``: by an earlier run; ``loaded``: one has completed the loading phase.
     ``space``: the name of what it writes to in an index outside the database. ``moves``: search does not see that yet;
-    all that it sees is brought there first, or back into the database. ``dimension``: of the vectors that are stored
-    under the name of the model, if there are any.
+    all that it sees is brought there first, or back into the database.
     """
 
     attempt: Attempt
@@ -81,7 +80,6 @@ class Plan:
     loaded: bool
     model: str
     model_id: int
-    dimension: int | None
     max_deleted_share: float
     live_settings: str
     characters_sent: int

@@ -139,6 +139,7 @@ class EmbeddingCalls:
 
     async def _in_turn(self, chunks: Sequence[Chunk], spent: Spent, slot: _Slot) -> list[Claim]:
         async with self._gate:
+            await self._release.look_up_dimension()
             await self._release.drop_taken_out()
             chunks = self._release.still_wanted(chunks)
             # Asked again inside: the waits before were outside the gate, and by now the gate may have been closed and
@@ -221,7 +222,7 @@ class EmbeddingCalls:
         slot.release()
         try:
             if result.texts:
-                await self._release.store(result)
+                await self._release.store_vectors(result)
         finally:
             # Not with the answer: what is being stored is still reserved, and counting it twice would leave too little
             # of the budget for the call that begins meanwhile.
@@ -241,6 +242,4 @@ class EmbeddingCalls:
         except Exception as error:
             raise TextsRejected(error) from error
         self._limited_since = None
-        if self._release.dimension is None:
-            await self._release.settle_dimension(int(answer.shape[1]))
         return answer

@@ -25,6 +25,8 @@ class Gate:
         self._left = anyio.Event()
         self._inside = 0
         self._waiting = 0
+        self.openings = 0
+        """How often it was opened: what was looked up before the last time may have changed while it was closed."""
 
     @property
     def is_open(self) -> bool:
@@ -44,6 +46,7 @@ class Gate:
     def open(self) -> None:
         """Let everybody in."""
         if not self.is_open:
+            self.openings += 1
             self._opened.set()
             self._closed = anyio.Event()
 

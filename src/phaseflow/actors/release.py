@@ -22,7 +22,7 @@ from phaseflow.store.progress import Done, PhaseProgress
 from phaseflow.store.states import DocumentState
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.unused_vectors import UnusedVectors
-from phaseflow.store.vectors import ModelVectors
+from phaseflow.store.vectors import ModelVectors, check_length, dimension
 
 STORE_CHUNKS = 1024
 """Chunks looked up, or given their vectors, in one transaction: some 10 ms."""
@@ -36,8 +36,9 @@ class OrderedRelease:
     the error budget, with its error or None.
     """
 
-    dimension: int | None
-    """How many numbers the vectors stored of this model have; None while there are none. Nothing else is stored."""
+    dimension: int | None = None
+    """How many numbers the vectors stored of this model have, as far as ``look_up_dimension`` has looked; None while
+    there are none. Nothing else is stored."""
 
     def __init__(self, context: RunContext, gate: Gate, sender: Sender, spend: Callable[[str | None], None]) -> None:
         self._context = context
@@ -47,7 +48,7 @@ class OrderedRelease:
         self._pending = PendingDocuments()
         self._storing = anyio.Lock()
         self._results: list[BatchResult] = []
-        self.dimension = context.plan.dimension
+        self._openings = 0
         self._told = self._looked = 0
         self._old = 0.0
         self._bare = Counter[int]()
@@ -94,12 +95,31 @@ class OrderedRelease:
         model_id = self._context.plan.model_id
         return await self._context.database.read_long(lambda tx: ModelVectors(tx, model_id).known(hashes))
 
-    async def settle_dimension(self, dimension: int) -> None:
-        """Note the length of the first vectors of a model. Raises DimensionMismatch when others were faster, with
-        another one."""
-        model_id = self._context.plan.model_id
-        await self._context.write(lambda tx: ModelVectors(tx, model_id).check_dimension(dimension))
-        self.dimension = dimension
+    async def look_up_dimension(self) -> None:
+        """Look how long vectors have to be, once for each time that the gate was opened: while it is open the phase
+        runs, and none is freed; while it was closed all may have been. Inside the gate."""
+        openings = self._gate.openings
+        if self._openings != openings:
+            model = self._context.plan.model
+            self.dimension = await self._context.database.read(lambda tx: dimension(tx, model))
+            self._openings = openings
+
+    async def store_vectors(self, result: BatchResult) -> None:
+        """Store a result. Raises DimensionMismatch, and stores nothing of it, when its vectors have another length than
+        those stored."""
+        if result.vectors is None:
+            await self.store(result)
+            return
+        length = int(result.vectors.shape[1])
+        if self.dimension is not None:
+            check_length(self.dimension, length)
+            await self.store(result)
+            return
+        plan = self._context.plan
+        async with self._context.single_flight.first_answer(plan.model):
+            await self._context.write(lambda tx: ModelVectors(tx, plan.model_id).check_dimension(length))
+            await self.store(result)
+            self.dimension = length
 
     def still_wanted(self, chunks: Iterable[Chunk]) -> list[Chunk]:
         """Those of these chunks whose text is still waited for."""

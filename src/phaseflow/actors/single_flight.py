@@ -1,5 +1,6 @@
 """Single flight: a text that one batch embeds, of whatever job, is not paid for by another at the same time."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -23,6 +24,12 @@ class SingleFlight:
     def __init__(self) -> None:
         self.ended = 0
         self._claims: dict[tuple[str, bytes], Claim] = {}
+        self._first_answers: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
+
+    def first_answer(self, model: str) -> anyio.Lock:
+        """Held from where the length of a model's first vectors is noted until one of them is stored: two answers of
+        different lengths, which come at once, are never both the first."""
+        return self._first_answers[model]
 
     @contextmanager
     def claim(self, model: str, hashes: Iterable[bytes]) -> Iterator[tuple[Sequence[bytes], list[Claim]]]:

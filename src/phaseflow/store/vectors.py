@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Final
 
 from phaseflow.domain.errors import DimensionMismatch
 from phaseflow.store.documents import HASH_BYTES
+from phaseflow.store.index_spaces import IS_FREE
 from phaseflow.store.transaction import Transaction, json_array
 
 
@@ -15,10 +17,40 @@ def model_id(tx: Transaction, fingerprint: str) -> int:
     return int(tx.value("SELECT id FROM models WHERE fingerprint = ?", fingerprint))
 
 
+_IS_STORED: Final = "EXISTS (SELECT 1 FROM vectors AS v WHERE v.model_id = m.id)"
+_HELD: Final = (
+    f"({_IS_STORED} OR EXISTS (SELECT 1 FROM index_spaces AS s"
+    " JOIN ingestion_jobs AS j ON j.kb_id = s.kb_id AND j.index_version = s.index_version WHERE j.model ="
+    " m.fingerprint))"
+)
+"""SQL: a length is fixed while a vector of the model is stored, or there is a space for them in an index outside the
+database, which may have been made for this length."""
+
+
 def dimension(tx: Transaction, fingerprint: str) -> int | None:
-    """How many numbers a vector of this model has; None while none is stored."""
-    found = tx.value("SELECT dimension FROM models WHERE fingerprint = ?", fingerprint)
-    return None if found is None else int(found)
+    """How many numbers a vector of this model has; None while none is stored: then the next one decides."""
+    row = tx.row(f"SELECT m.dimension FROM models AS m WHERE m.fingerprint = ? AND {_HELD}", fingerprint)
+    return None if row is None else row[0]
+
+
+def last_dimension(tx: Transaction, fingerprint: str) -> int | None:
+    """How many numbers the last vectors of this model had that were stored; they may be gone."""
+    row = tx.row("SELECT dimension FROM models WHERE fingerprint = ?", fingerprint)
+    return None if row is None else row[0]
+
+
+def forget_dimension(tx: Transaction, fingerprint: str, kb_key: str) -> None:
+    """Before a run: where no vector of a model is stored, let nothing keep its length but the spaces of other knowledge
+    bases with an open job. The other spaces of this model are empty: they go, and are made anew at their next run."""
+    is_noted = f"m.fingerprint = ? AND m.dimension IS NOT NULL AND NOT {_IS_STORED}"
+    if tx.row(f"SELECT 1 FROM models AS m WHERE {is_noted}", fingerprint):
+        tx.run(
+            "DELETE FROM index_spaces AS s WHERE EXISTS (SELECT 1 FROM ingestion_jobs AS j WHERE j.kb_id = s.kb_id"
+            " AND j.index_version = s.index_version AND j.model = ?1)"
+            f" AND (s.kb_id = ?2 OR {IS_FREE.format('s')})",
+            fingerprint, kb_key,
+        )  # fmt: skip
+        tx.run(f"UPDATE models AS m SET dimension = NULL WHERE {is_noted} AND NOT {_HELD}", fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +61,11 @@ class ModelVectors:
     model: int
 
     def check_dimension(self, dimension: int) -> None:
-        """Note how many numbers its vectors have. Raises DimensionMismatch when it has answered with vectors of another
-        length before."""
+        """Note how many numbers its vectors have. Raises DimensionMismatch when those that are stored have another
+        length."""
         there = self.tx.value(
-            "UPDATE models SET dimension = coalesce(dimension, ?2) WHERE id = ?1 RETURNING dimension",
+            f"UPDATE models AS m SET dimension = iif(m.dimension IS NOT NULL AND {_HELD}, m.dimension, ?2)"
+            " WHERE m.id = ?1 RETURNING dimension",
             self.model,
             dimension,
         )
@@ -73,7 +106,9 @@ def check_length(stored: int, dimension: int) -> None:
     if stored != dimension:
         raise DimensionMismatch(
             f"the embedder answers with vectors of {dimension} numbers, but those stored under its name have {stored}: "
-            "it has another model now; give that model another name (or the embedder another `fingerprint`)"
+            "it has another model now; give that model another name (or the embedder another `fingerprint`). If those "
+            "stored are the wrong ones, delete the knowledge bases they were made for, and free what is kept of them "
+            "with `phaseflow vacuum --keep-vectors 0`"
         )
 
 

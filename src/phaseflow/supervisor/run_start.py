@@ -60,6 +60,7 @@ def start_run(
     made_with = _made_with(record, components, made_by)
     index_version, model = _target(tx, kb, record, made_by, made_with, components.index_server)
     moves = _moves(tx, kb, model, components.index_server)
+    vectors.forget_dimension(tx, model, kb.key)
     space = Spaces(tx).ensure(kb.key, index_version, components.index_server, moves=moves)
     lists = record.lists or index_version != kb.index_version or _makes_all_again(tx, kb, record, made_with)
     if lists and not record.lists:
@@ -83,7 +84,6 @@ def start_run(
         loaded=after[JobPhase.LOADING].status is PhaseStatus.COMPLETED,
         model=model,
         model_id=vectors.model_id(tx, model),
-        dimension=vectors.dimension(tx, model),
         max_deleted_share=settings.max_deleted_share,
         live_settings=made_with.model_dump_json(),
         space=space,
@@ -153,7 +153,7 @@ def _recipe(chunker: Chunker, model: str) -> str:
 def _model_of(tx: Transaction, embedder: EmbedderAdapter) -> str:
     """What the vectors of a job are kept under. Raises ComponentUnavailable when those stored have another length."""
     identity = embedder.identity
-    is_known = identity.former is not None and vectors.dimension(tx, identity.former) == identity.dimension
+    is_known = identity.former is not None and vectors.last_dimension(tx, identity.former) == identity.dimension
     model = identity.former if is_known and identity.former is not None else identity.value
     stored = vectors.dimension(tx, model)
     if embedder.dimension is not None and stored is not None:
