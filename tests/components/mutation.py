@@ -45,6 +45,7 @@ from phaseflow.components.workers.recognition import RecognisingPool, Recognitio
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, InvalidRequest, SourceNotAllowed
 from phaseflow.domain.remote_sources import FsspecSource, protocol_of
 from tests.components.binary_fixtures import SAMPLES, package
+from tests.stopwatch import Stopwatch
 
 TEXTS: Mapping[str, bytes] = {
     "a.html": b"<!doctype html><title>T</title><h1>H</h1><table><tr><td>a<td>b</table><pre>c</pre><ul><li>d</ul>",
@@ -292,14 +293,14 @@ async def outcome(pool: ExtractionPool, data: bytes, name: str, recognising: Rec
 
 
 def _outcome_of_reader(read: Callable[[bytes], None], data: bytes) -> str:
-    began = time.monotonic()
+    watch = Stopwatch()
     try:
         read(data)
     except DocumentError as error:
         return error.code
     except Exception as error:  # noqa: BLE001  # whatever it is, it broke the rule
         return f"BROKEN {error!r}"
-    return "read" if time.monotonic() - began < SLOW_S else "BROKEN slow"
+    return "read" if watch.within(SLOW_S) else "BROKEN slow"
 
 
 def cases(seed: int) -> Iterator[tuple[str, int]]:

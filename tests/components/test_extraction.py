@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from phaseflow.components.extraction import Extracted, extract
 from phaseflow.components.extraction.formats import FORMATS, UNSUPPORTED
 from phaseflow.domain.errors import DocumentError
+from tests.stopwatch import fail_soon
 
 EXTENSIONS = sorted(extension for each in FORMATS for extension in each.extensions)
 
@@ -125,7 +126,7 @@ class TestMarkdown:
 
     async def test_a_hostile_heading_does_not_hold_up_the_reader(self) -> None:
         text = ("# " + " " * 5000 + "x\n") * 3 + "```" * 9000
-        with anyio.fail_after(2):
+        with fail_soon(2):
             await anyio.to_thread.run_sync(read, text, "a.md", abandon_on_cancel=True)
 
     @given(st.text(alphabet="-#`~=+:\ntitle 'x\"", max_size=120))
@@ -208,7 +209,7 @@ class TestData:
 
     @pytest.mark.parametrize("open_mark", ["<!--", "<![CDATA[", "<?", "<!DOCTYPE", "<a", "&", " ", "<title>"])
     async def test_a_feed_that_closes_nothing_takes_no_longer(self, open_mark: str) -> None:
-        with anyio.fail_after(3):
+        with fail_soon(3):
             await anyio.to_thread.run_sync(read, "<rss>" + open_mark * 100_000, "a.rss", abandon_on_cancel=True)
 
 

@@ -6,6 +6,7 @@ import pytest
 from phaseflow.components.embedders import as_embedder
 from phaseflow.components.embedders.throttle import FIRST_S, MOST_S, Throttle
 from phaseflow.domain.errors import RateLimited
+from tests.stopwatch import fail_soon
 
 
 class Clock:
@@ -74,7 +75,7 @@ async def test_after_the_wait_one_call_goes_alone_until_it_has_passed(throttle: 
         throttle.passed()
         with throttle.turn() as third:
             assert third
-    with anyio.fail_after(1):
+    with fail_soon(1):
         await throttle.until_free()
 
 

@@ -11,6 +11,7 @@ from phaseflow.domain.errors import InvalidRequest, JobConflict, JobNotFound, Kn
 from phaseflow.domain.vocabulary import PHASES, JobStatus
 from phaseflow.store.transaction import Transaction
 from tests.engine.components import CountingEmbedder, SpinningChunker, write_folder
+from tests.stopwatch import fail_soon
 from tests.store.probes import until_removed
 
 
@@ -230,7 +231,7 @@ async def test_a_chunker_that_spins_does_not_hold_up_a_cancel(folder: Path, data
         await flow.start("kb", folder)
         with anyio.fail_after(10):
             await anyio.to_thread.run_sync(chunker.entered.wait)
-        with anyio.fail_after(1):
+        with fail_soon(1):
             cancelled = await flow.cancel("kb")
         chunker.release.set()
     assert cancelled.status is JobStatus.CANCELLED

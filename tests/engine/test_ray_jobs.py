@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from phaseflow.components.workers.ray.workers import RayWorkers
 from phaseflow.domain.vocabulary import JobStatus
 from phaseflow.flow import Job
 from tests.engine.ray_parts import DOCUMENTS, SlowEmbedder, at_work, eventually, named, processes, write_documents
+from tests.stopwatch import Stopwatch
 
 pytestmark = [
     pytest.mark.ray,
@@ -89,10 +89,10 @@ async def test_a_head_that_dies_leaves_no_work_behind_and_goes_on_without_a_loss
             assert (await anyio.to_thread.run_sync(stdout.readline)).strip() == "there"
         assert processes(driver)
         head.kill()
-        killed = time.monotonic()
+        watch = Stopwatch()
         head.wait(20)
         await eventually(lambda: not processes(driver), 20)
-        assert time.monotonic() - killed < 6.0
+        assert watch.within(6)
     async with PhaseFlow(database, embedder=SlowEmbedder()) as flow:
         job = await flow.start("kb", folder) if point == "cancelling" else await flow.job("kb")
         if point == "paused":

@@ -16,6 +16,7 @@ from phaseflow.store.index_spaces import Space, Spaces
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_control import finished
 from tests.matrices import first_of_each
+from tests.stopwatch import fail_soon
 from tests.store.test_stopping import LONG
 
 
@@ -147,7 +148,7 @@ async def test_what_searches_look_up_first_delays_no_status(
                 tasks.start_soon(flow.search, "kb", "text")
             await anyio.wait_all_tasks_blocked()
             try:
-                with anyio.fail_after(3):
+                with fail_soon(3):
                     assert (await flow.status("kb")).kb_id == "kb"
             finally:
                 go_on.set()

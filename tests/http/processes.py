@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import httpx2
 import phaseflow
 from tests.cli.forked import Forked
 from tests.http.service import http_client, until
+from tests.stopwatch import Stopwatch
 
 UP_S = 20
 SERVE = (sys.executable, "-m", "phaseflow", "serve")
@@ -61,13 +61,13 @@ class ServiceProcess:
         async with http_client(self.url) as http:
             await until(is_ready, within_s)
 
-    async def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
-        """Send a signal and wait for the end; how long it took, in seconds."""
-        started = time.perf_counter()
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> Stopwatch:
+        """Send a signal and wait for the end; the watch runs since the signal."""
+        watch = Stopwatch()
         self._process.send_signal(number)
         with anyio.fail_after(UP_S):
             await anyio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
-        return time.perf_counter() - started
+        return watch
 
     @property
     def pid(self) -> int:

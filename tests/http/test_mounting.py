@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import anyio
 from fastapi import Depends, FastAPI, Header, HTTPException
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -18,6 +17,7 @@ from phaseflow.flow import PhaseFlow
 from phaseflow.http import create_app
 from tests.http.listening import stream
 from tests.http.service import TRANSITIONS_OF_A_PASSAGE, foreign_server, http_client, listening_for, pass_through
+from tests.stopwatch import fail_soon
 
 PREFIX = "/tools/ingestion"
 
@@ -128,7 +128,7 @@ async def test_two_engines_in_one_process_do_not_meet(tmp_path: Path) -> None:
 
 async def test_streams_end_when_a_foreign_server_stops_by_itself(tmp_path: Path) -> None:
     flow = PhaseFlow(tmp_path / "kb.db")
-    with anyio.fail_after(4):
+    with fail_soon(4):
         async with foreign_server(starlette_host(flow)) as url, http_client(url) as http:
             opened = await http.send(http.build_request("GET", f"{PREFIX}/api/ingestion/events"), stream=True)
             assert opened.status_code == 200

@@ -18,6 +18,7 @@ from phaseflow.supervisor import index_keeper
 from tests.engine.components import CountingEmbedder
 from tests.indexes.file_index import FileIndex
 from tests.indexes.test_engine import Place, run
+from tests.stopwatch import fail_soon
 
 NONSENSE: list[Any] = [None, 5, [None], ["a"], [(1, 2, 3)], [(float("nan"), 0)], [(1.5, 0)], [(2**70, 1)], [(-5, 0)]]
 
@@ -87,7 +88,7 @@ async def test_an_index_that_hangs_where_it_is_opened_is_named_in_time_and_holds
     async with place.flow() as flow:
         await run(flow, place)
     async with place.flow(index=Shut(tmp_path / "index.db")) as flow:
-        with anyio.fail_after(4):
+        with fail_soon(4):
             with pytest.raises(IndexUnavailable, match="the index of this program"):
                 await flow.search("kb", "all about", mode="vectors")
             assert "the index of this program" in (await flow.why_index_down() or "")
@@ -97,6 +98,6 @@ async def test_an_index_that_hangs_where_it_is_opened_is_named_in_time_and_holds
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(indexes.get, OWN)
         await anyio.wait_all_tasks_blocked()
-        with anyio.fail_after(4):
+        with fail_soon(4):
             assert isinstance(await indexes.get("main"), PostgresIndex)
         tasks.cancel_scope.cancel()

@@ -27,6 +27,7 @@ from phaseflow.flow import outside_index
 from tests.engine.components import CountingEmbedder
 from tests.indexes.file_index import CountingFileIndex, FileIndex
 from tests.indexes.postgres import Postgres
+from tests.stopwatch import fail_soon
 
 KINDS = ["embedded", "file", "postgres"]
 Fault = Callable[[str, Sequence[IndexDocument]], Awaitable[None]]
@@ -460,7 +461,7 @@ async def test_a_search_of_an_index_that_hangs_is_answered_in_time(
     assert outside_index.SEARCH_S < 5
     async with place.flow() as flow:
         await run(flow, place)
-        with anyio.fail_after(3), pytest.raises(IndexUnavailable, match="did not answer within"):
+        with fail_soon(3), pytest.raises(IndexUnavailable, match="did not answer within"):
             await flow.search("kb", "a")
         assert place.options["index"].inside == 0
 

@@ -19,6 +19,7 @@ from phaseflow.supervisor import index_keeper
 from tests.indexes.postgres import Postgres
 from tests.indexes.test_engine import Place, all_found, place_of, run, until, until_whole
 from tests.indexes.test_protocol import SPACE, a_document, some_vectors
+from tests.stopwatch import fail_soon
 
 OWNER = "pf_test"
 IN_USE = "the index server 'main' is in use by another phaseflow, which has a copy of this database"
@@ -137,7 +138,7 @@ async def test_after_a_kill_the_next_head_has_the_server_at_once(postgres: Postg
                 await next_one.hold()
         finally:
             head.kill()
-    with anyio.fail_after(2):
+    with fail_soon(2):
         while True:
             try:
                 assert await next_one.hold() == 1

@@ -1,0 +1,54 @@
+"""Limits on time that mean the same on every machine, however busy it is."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import anyio
+
+_STEPS = 200_000
+_QUICK_S = 0.011
+"""What `_STEPS` take on a quick machine that does nothing else."""
+
+
+def slowness() -> float:
+    """How many times longer work takes now, here, than on a quick machine that does nothing else; at least 1."""
+    began = time.perf_counter()
+    total = 0
+    for step in range(_STEPS):
+        total += step & 7
+    return max(1.0, (time.perf_counter() - began) / _QUICK_S)
+
+
+class Stopwatch:
+    """Runs from when it is made. Limits are seconds of a quick machine that does nothing else.
+
+    A test that looks at a clock by itself passes on the machine where it was written and fails on a slower one.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Take another clock for a limit on the time of the processor, such as `time.process_time`."""
+        self._slowness = slowness()
+        self._clock = clock
+        self._began = clock()
+        self._said = ""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it was made, of its clock."""
+        return self._clock() - self._began
+
+    def within(self, limit: float) -> bool:
+        """Whether a quick machine would have taken less than ``limit`` seconds; ``repr`` says what it was."""
+        seconds = self.seconds
+        slower = max(self._slowness, slowness())
+        self._said = f"{seconds:.3f} s on a machine {slower:.1f} times slower than a quick one"
+        return seconds < limit * slower
+
+    def __repr__(self) -> str:
+        return f"Stopwatch({self._said})"
+
+
+def fail_soon(limit: float) -> AbstractContextManager[anyio.CancelScope]:
+    """`anyio.fail_after` with a limit in seconds of a quick machine that does nothing else."""
+    return anyio.fail_after(limit * slowness())

@@ -1,0 +1,93 @@
+"""Tests leave the pace of their machine to the stopwatch."""
+
+import ast
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import stopwatch
+from tests.stopwatch import Stopwatch
+
+TESTS = Path(__file__).parent
+CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time", "current_time", "time"}
+
+
+def _clock_reads(node: ast.AST) -> bool:
+    return any(
+        isinstance(part, ast.Call)
+        and (part.func.attr if isinstance(part.func, ast.Attribute) else getattr(part.func, "id", "")) in CLOCKS
+        and not part.args
+        for part in ast.walk(node)
+    )
+
+
+def limited(tree: ast.AST) -> Iterator[int]:
+    """The lines that assert that a duration, read from a clock, is less than something."""
+    took = {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp) and isinstance(node.value.op, ast.Sub)
+        if _clock_reads(node.value)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Compare):
+            continue
+        sides = [node.left, *node.comparators]
+        for one, operator, two in zip(sides, node.ops, sides[1:], strict=False):
+            less = (
+                one
+                if isinstance(operator, ast.Lt | ast.LtE)
+                else two
+                if isinstance(operator, ast.Gt | ast.GtE)
+                else None
+            )
+            if less is None:
+                continue
+            named = {part.id for part in ast.walk(less) if isinstance(part, ast.Name)}
+            if named & took or (isinstance(less, ast.BinOp) and isinstance(less.op, ast.Sub) and _clock_reads(less)):
+                yield node.lineno
+
+
+def test_no_test_limits_a_duration_by_itself() -> None:
+    found = [
+        f"{path.relative_to(TESTS)}:{line}"
+        for path in sorted(TESTS.rglob("*.py"))
+        if path.name != "stopwatch.py"
+        for line in sorted(set(limited(ast.parse(path.read_text("utf-8")))))
+    ]
+    assert not found, "use tests.stopwatch.Stopwatch: " + ", ".join(found)
+
+
+@pytest.mark.parametrize(
+    ("source", "is_found"),
+    [
+        ("assert time.monotonic() - began < 3", True),
+        ("took = perf_counter() - began\nassert (code, took < 2) == (3, True)", True),
+        ("assert 0.4 < time.monotonic() - began < 10", True),
+        ("assert 2 > current_time() - began", True),
+        ("assert current_time() - began >= 3", False),
+        ("assert time.time() < later", False),
+        ("assert watch.within(3)", False),
+    ],
+)
+def test_a_limit_on_a_duration_is_found(source: str, is_found: bool) -> None:
+    assert bool(list(limited(ast.parse(source)))) is is_found
+
+
+def test_a_limit_grows_with_the_slowness_of_the_machine_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([0.0, 3.0, 5.0])
+    monkeypatch.setattr(stopwatch, "slowness", lambda: 2.0)
+    watch = Stopwatch(lambda: next(moments))
+    assert watch.within(2)
+    assert not watch.within(2)
+    assert repr(watch) == "Stopwatch(5.000 s on a machine 2.0 times slower than a quick one)"
+
+
+def test_no_machine_counts_as_quicker_than_a_quick_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopwatch, "_STEPS", 1)
+    assert stopwatch.slowness() == 1.0
+    assert Stopwatch(time.process_time).within(60)
