@@ -599,6 +599,23 @@ async def test_a_bad_document_fails_alone_and_is_tried_again_when_it_is_pushed_a
     assert (await flow.failures("kb")).items == []
 
 
+@pytest.mark.parametrize("media_type", [None, "text/html", "text/html; charset=gbk"])
+@pytest.mark.parametrize("padding", [1, 300_000], ids=["in a thread", "in a worker"])
+async def test_a_page_that_is_pushed_as_text_is_unicode_whatever_it_declares(
+    flow: PhaseFlow, media_type: str | None, padding: int
+) -> None:
+    text = f"<meta charset=gbk><p>The letter é.<p>{' ' * padding}"
+    await flow.add("kb", [NewDocument(uri="a.html", text=text, media_type=media_type)])
+    await searchable(flow, "a.html")
+    assert (await flow.search("kb", "letter"))[0].text == "The letter é."
+
+
+async def test_the_words_of_a_pdf_can_be_pushed_under_its_name(flow: PhaseFlow) -> None:
+    plain = NewDocument(uri="b.pdf", text="The letter b.", media_type="text/plain")
+    await flow.add("kb", [NewDocument(uri="a.pdf", text="The letter a."), plain])
+    await searchable(flow, "a.pdf", "b.pdf")
+
+
 async def test_a_skipped_document_leaves_with_its_file_and_is_skipped_again_when_that_comes_back(
     flow: PhaseFlow, tmp_path: Path
 ) -> None:

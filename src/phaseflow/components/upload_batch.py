@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
+from phaseflow.components.extraction.registry import type_of_text
 from phaseflow.components.given_files import opened
 from phaseflow.components.sources.names import safe_name, uri_of
 from phaseflow.components.uploads import Uploads, kb_is_full
@@ -107,7 +108,7 @@ class UploadBatch:
         self._begin(uri, uri)
         for start in range(0, len(text), _COPY_BYTES):
             self.write(text[start : start + _COPY_BYTES].encode())
-        self.end(title, media_type, metadata)
+        self.end(title, media_type or type_of_text(uri, text), metadata)
 
     def place(self, kb_id: str, tx: Transaction) -> None:
         """Move the files to the folder of a knowledge base: the last step of the transaction that names them."""

@@ -18,7 +18,7 @@ HEAD = 4096
 _SAMPLE = 32_768
 """Bytes in which the signs of an encoding are looked for that a document has and does not declare."""
 _SHIFTS = (b"\x1b$", b"~{")
-_FAR = 65_536
+FAR = 65_536
 """Bytes in which it is looked for when the document is not UTF-8: browsers begin again when they find it late."""
 _CONTROL = bytes(set(range(1, 32)) - set(b"\t\n\r\f\x0b\x08\x1b"))
 _REPLACEMENT = "\ufffd"
@@ -86,7 +86,7 @@ def _decoded(raw: Raw, declaration: _Declaration | None) -> str:
     if (shifted := _shifted(data)) and (text := _decoded_as(data, shifted)) is not None:
         return text
     text = _decoded_as(data, "utf-8")
-    if text is None and not usable and (late := _usable(raw, declaration, _FAR)):
+    if text is None and not usable and (late := _usable(raw, declaration, FAR)):
         text = _decoded_as(data, late[0]) or _damaged(data, late)
     return _detected(raw) if text is None else text
 

@@ -116,8 +116,18 @@ def _root_first(part: "Part") -> Sequence["Part"]:
 
 
 def _text(part: "Part", kind: str, raw: Raw) -> str:
-    piece = Raw(part.data, raw.name, part.get_content_charset())
+    piece = Raw(part.data, raw.name, _charset(part, raw))
     return html.extract_whole(piece).text.strip() if kind in _PAGES else text_of(piece).strip()
+
+
+def _charset(part: "Part", raw: Raw) -> str | None:
+    """What the part declares; but of a mail whose letters are known, all that is not encoded in letters is in those."""
+    is_encoded = part.get("Content-Transfer-Encoding", "").strip().lower() in (
+        "base64",
+        "quoted-printable",
+        "x-uuencode",
+    )
+    return part.get_content_charset() if is_encoded or not raw.charset else raw.charset
 
 
 def _clean(text: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from posixpath import splitext
 
 from phaseflow.components.extraction.blobs import without_blobs
+from phaseflow.components.extraction.decoding import FAR
 from phaseflow.components.extraction.formats import FORMATS, PLAIN, TYPES, UNSUPPORTED, Format
 from phaseflow.components.extraction.metadata import within_limits
 from phaseflow.components.extraction.types import Extracted, Parts, Raw
@@ -65,6 +66,10 @@ _MAIL = (b"mime-version:", b"return-path:", b"delivered-to:", b"received: from "
 """The first line of mails as servers keep them. One that was only written may begin like a note."""
 _MAILBOX = re.compile(rb"from \S[^\r\n]* \d\d?:\d\d[^\r\n]*\r?\n(?:>?from |[a-z][\w-]*:)")
 _MARKUP_HEAD = 512
+_IS_UNICODE = "; charset=utf-8"
+# A page, XML and source code that declare a charset, the shifts of encodings in seven bits, and RTF, whose bytes are
+# those of a code page.
+_DECLARATIONS = re.compile(r"charset|coding|~\{|\x1b\$|\A\s*\{\\rtf", re.I)
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 
 
@@ -116,6 +121,27 @@ def needs_worker(data: bytes, name: str, *, declared_type: str | None = None) ->
     return found.is_binary or found.is_risky or len(data) > LARGE
 
 
+def type_of_text(uri: str, text: str) -> str | None:
+    """Return the media type to keep for a text that was given none, so that it is read as what it is.
+
+    None where it needs none: its name and content are judged like those of a file, and its bytes as UTF-8. Most texts
+    are such, and what was kept of them before is the same as what is kept when they are pushed again. A type without a
+    name, only with a charset, leaves the format to be judged.
+    """
+    if _is_no_text(text[:_PDF_HEAD].encode(), uri):
+        return PLAIN + _IS_UNICODE
+    return _IS_UNICODE if _DECLARATIONS.search(text, 0, FAR) else None
+
+
+def _is_no_text(data: bytes, name: str) -> bool:
+    """Whether the name, or how the document begins, stands for what is no text, such as a PDF or a picture."""
+    try:
+        found = _format(data, name, _extension(name), "")
+    except DocumentError:
+        return True
+    return found.is_binary and not _fits(found, data)
+
+
 def _extension(name: str) -> str:
     return splitext(name)[1][1:].lower()
 
@@ -156,7 +182,8 @@ def _format(data: bytes, name: str, extension: str, declared: str) -> Format:
     if _fits(named, data):
         return named
     # Only where the name cannot be true: exports of web applications are pages or plain tables called ``.xls``.
-    return _by_signature(data) or (_by_markup(data) if named.is_binary else None) or _by_columns(named, data) or named
+    found = _by_signature(data) or (_by_markup(data) if named.is_binary else None) or _by_columns(named, data)
+    return found or (_KNOWN["txt"] if named.is_binary and declared == PLAIN else named)
 
 
 def _named(extension: str, media_type: str) -> Format | None:

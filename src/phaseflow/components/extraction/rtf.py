@@ -7,7 +7,7 @@ import re
 
 from phaseflow.components.extraction.markdown_writer import BULLET, Draft, line
 from phaseflow.components.extraction.package import no_text_layer, nothing_found
-from phaseflow.components.extraction.rtf_letters import Letters
+from phaseflow.components.extraction.rtf_letters import Letters, as_numbers
 from phaseflow.components.extraction.rtf_lists import Lists
 from phaseflow.components.extraction.rtf_state import Group, Paragraph
 from phaseflow.components.extraction.rtf_words import (
@@ -44,7 +44,7 @@ def extract(raw: Raw) -> Extracted:
         message = f"{raw.name} is no RTF file; open and save it again, or exclude it"
         raise DocumentError(message, code="malformed")
     reader = _Reader(Draft(raw.name))
-    reader.read(data)
+    reader.read(as_numbers(data) if raw.charset and not data.isascii() else data)
     if reader.draft.is_empty and reader.has_pictures:
         raise no_text_layer(raw.name)
     if reader.draft.is_empty and reader.has_objects:

@@ -1,9 +1,28 @@
 """The letters of RTF: bytes in the encoding of their font, and numbers of Unicode with a substitute behind them."""
 
+import re
 from collections.abc import Callable
 
 from phaseflow.components.extraction.rtf_state import Group
 from phaseflow.components.extraction.symbol_fonts import shown
+
+_LETTER = re.compile(r"[^\x00-\x7f]")
+
+
+def as_numbers(data: bytes) -> bytes:
+    """Return RTF whose letters are known to be UTF-8 with each beyond ASCII as RTF writes Unicode, where bytes are of a
+    code page."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return data
+    return _LETTER.sub(_number, text).encode()
+
+
+def _number(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-le")
+    numbers = (int.from_bytes(units[at : at + 2], "little", signed=True) for at in range(0, len(units), 2))
+    return "".join(f"{{\\uc1\\u{number}?}}" for number in numbers)
 
 
 class Letters:

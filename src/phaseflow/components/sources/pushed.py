@@ -82,7 +82,9 @@ class PushLoader:
         found = await _in_thread(partial(_read_text, self.workers, data, kept))
         if found is not None:
             return found
-        return await self.workers.extract(data, kept.uri, declared_type=kept.media_type)
+        return await self.workers.extract(
+            data, kept.uri, declared_charset=_charset(kept), declared_type=kept.media_type
+        )
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
@@ -93,7 +95,12 @@ def _read_text(workers: AnyPool, data: bytes, kept: Pushed) -> Extracted | None:
     """None for what belongs in a worker."""
     if workers.takes(data, kept.uri, declared_type=kept.media_type):
         return None
-    return extract(data, kept.uri, declared_type=kept.media_type)
+    return extract(data, kept.uri, declared_charset=_charset(kept), declared_type=kept.media_type)
+
+
+def _charset(kept: Pushed) -> str | None:
+    """Only a text has a media type, and it is Unicode whatever that, or the text itself, says. A file has its own."""
+    return None if kept.media_type is None else "utf-8"
 
 
 def _is_same(kept: Pushed, known: Known) -> bool:
