@@ -142,6 +142,13 @@ def test_in_rtf(body: str) -> None:
         ("<msup><mi>f</mi><mo>′</mo></msup><mo>\u2061</mo><mi>x</mi>", "f′ x"),
         ("<mi>a</mi><mphantom><mn>9</mn></mphantom><maction><mn>1</mn><mn>2</mn></maction>", "a1"),
         ("<mn>3</mn><mo>\u2064</mo><mfrac><mn>1</mn><mn>2</mn></mfrac><mo>\u2062</mo><mi>x</mi>", "3 1/2 x"),
+        ("<mover><mi>x</mi><mo>¯</mo></mover>", "x\u0304"), ("<mover><mi>v</mi><mo>→</mo></mover>", "v\u20d7"),
+        ("<mover accent='true'><mrow><mi>A</mi><mi>B</mi></mrow><mo>‾</mo></mover>", "AB‾"),
+        ("<mover><mi>a</mi><mo>^</mo></mover><mover><mi>b</mi><mo>˙</mo></mover>", "a\u0302b\u0307"),
+        ("<mover><mrow><mi>a</mi><mo>+</mo><mi>b</mi></mrow><mo>¯</mo></mover>", "(a+b)¯"),
+        ("<munder><mi>x</mi><mo>_</mo></munder>", "x\u0332"), ("<mover><mo>=</mo><mi>def</mi></mover>", "=^def"),
+        ("<munder><munder><mrow><mi>a</mi><mo>+</mo><mi>b</mi></mrow><mo>⏟</mo></munder><mn>2</mn></munder>", "(a+b)₂"),
+        ("<mo>(</mo><mfrac linethickness='0pt'><mi>n</mi><mi>k</mi></mfrac><mo>)</mo>", "(n; k)"),
         ("<mmultiscripts><mi>C</mi><none/><mn>3</mn><mprescripts/><mn>6</mn><mn>14</mn></mmultiscripts>", "¹⁴₆C³"),
     ],
 )  # fmt: skip
@@ -161,6 +168,25 @@ def test_formulas_of_word_are_one_line_that_means_the_same() -> None:
     rest = f"<m:rad><m:deg/><m:e>{t.format('2n')}</m:e></m:rad><m:d><m:e>{t.format('a')}</m:e></m:d>"
     body = f"<w:p><m:oMath {M}>{integral}{t.format(' = ')}{rest}</m:oMath></w:p>"
     assert extract(docx(body), "a.docx").text == "∑_(i=1)^n i = √(2n)(a)"
+
+
+@pytest.mark.parametrize(
+    ("formula", "shown"),
+    [
+        ('<m:acc><m:accPr><m:chr m:val="̅"/></m:accPr><m:e>{x}</m:e></m:acc>', "x\u0304"),
+        ('<m:bar><m:barPr><m:pos m:val="top"/></m:barPr><m:e>{x}</m:e></m:bar>', "x\u0304"),
+        ("<m:bar><m:e>{x}</m:e></m:bar>", "x\u0332"),
+        ('<m:f><m:fPr><m:type m:val="noBar"/></m:fPr><m:num>{n}</m:num><m:den>{x}</m:den></m:f>', "n; x"),
+        ('<m:groupChr><m:groupChrPr><m:chr m:val="→"/></m:groupChrPr><m:e>{n}</m:e></m:groupChr>', "→^n"),
+        ("<m:limLow><m:e><m:groupChr><m:e>{n}{x}</m:e></m:groupChr></m:e><m:lim>{n}</m:lim></m:limLow>", "nx_n"),
+        ('{n}<m:phant><m:phantPr><m:show m:val="0"/></m:phantPr><m:e>{x}</m:e></m:phant>', "n"),
+        ("{n}<m:phant><m:e>{x}</m:e></m:phant>", "nx"),
+    ],
+)
+def test_accents_bars_and_braces_of_word(formula: str, shown: str) -> None:
+    letters = {letter: f"<m:r><m:t>{letter}</m:t></m:r>" for letter in "nx"}
+    body = f"<w:p><m:oMath {M}>{formula.format(**letters)}</m:oMath></w:p>"
+    assert extract(docx(body), "a.docx").text == shown
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Formulas on one line, from MathML and from Word's markup: x², (a+b)/(c+d), √(2n), ∑_(i=1)^n."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +11,18 @@ Parts = Sequence[tuple[str, str]]
 _UNSEEN = {0x2061: " ", 0x2062: None, 0x2063: None, 0x2064: " "}
 """Signs of MathML that say what stands beside each other: sin x, 2x, x_ij, 3 1/2."""
 _PRIMES = "\u2032\u2033\u2034\u2057'"
+_BARS = "\u00af\u02c9\u203e\u0304\u0305_\u0331\u0332"
+_OVER = {
+    **dict.fromkeys(_BARS, "\u0304"), **dict.fromkeys("^\u02c6\u0302", "\u0302"),
+    **dict.fromkeys("~\u02dc\u223c\u0303", "\u0303"), **dict.fromkeys(".\u02d9\u22c5\u0307", "\u0307"),
+    **dict.fromkeys("\u00a8\u0308", "\u0308"), **dict.fromkeys("\u00b4\u02ca\u0301", "\u0301"),
+    **dict.fromkeys("`\u02cb\u0300", "\u0300"), **dict.fromkeys("\u02c7\u030c", "\u030c"),
+    **dict.fromkeys("\u02d8\u0306", "\u0306"), **dict.fromkeys("\u2192\u20d7\u21c0", "\u20d7"), "..": "\u0308",
+}  # fmt: skip
+"""Accents, and the marks that stand above the letter before them."""
+_UNDER = dict.fromkeys(_BARS, "\u0332")
+_BRACES = frozenset("\u23de\u23df\u23dc\u23dd\u23b4\u23b5\ufe37\ufe38")
+"""Only say which part a label belongs to, as the brackets do that the part is given."""
 _LONGEST = 20_000
 """Characters of a formula: more is no formula."""
 
@@ -34,10 +47,8 @@ class Formula:
 
     def start(self, name: str, attributes: Mapping[str, str | None]) -> None:
         node = _Node(name)
-        if name in _FENCES:
-            node.values = {
-                key: attributes.get(key) or "" for key in ("open", "close", "separators") if key in attributes
-            }
+        if name in _ATTRIBUTES:
+            node.values = {key: attributes.get(key) or "" for key in _ATTRIBUTES[name] if key in attributes}
         elif name in _PROPERTIES:
             # They stand in an element of properties, which stands in the one that has them.
             for above in self._open[-2:]:
@@ -128,8 +139,37 @@ def _lowered(base: str, below: str) -> str:
     return base + (shown if shown != below or not below else f"_{grouped(below)}")
 
 
-def _fraction(above: str, below: str) -> str:
-    return f"{grouped(above)}/{grouped(below)}"
+def _over(base: str, above: str) -> str:
+    """An accent or a bar, which belongs to its letter; else what stands above the base."""
+    return _accented(base, above, _OVER) or _raised(base, above)
+
+
+def _under(base: str, below: str) -> str:
+    return _accented(base, below, _UNDER) or _lowered(base, below)
+
+
+def _accented(base: str, sign: str, marks: Mapping[str, str]) -> str:
+    sign = sign.strip()
+    if sign in _BRACES:
+        return grouped(base)
+    if not sign or not base.strip() or sign not in marks:
+        return ""
+    return base + marks[sign] if len(base) == 1 else grouped(base) + sign
+
+
+def _bar(node: _Node) -> str:
+    base = _of(node, "e")
+    return _over(base, "\u00af") if node.values.get("pos") == "top" else _under(base, "_")
+
+
+def _with_sign(node: _Node) -> str:
+    """What a brace or an arrow stretches over, as the arrow of a reaction does under what it needs."""
+    base, sign = _of(node, "e"), node.values.get("chr", "\u23df")
+    return grouped(base) if sign in _BRACES else _raised(sign, base) if base.strip() else sign
+
+
+def _fraction(above: str, below: str, *, has_line: bool = True) -> str:
+    return f"{grouped(above)}/{grouped(below)}" if has_line else f"{above}; {below}"
 
 
 def _root(node: _Node) -> str:
@@ -162,18 +202,21 @@ def _row(node: _Node) -> str:
 
 
 _FRACTIONS = frozenset(("f", "mfrac"))
-_FENCES = frozenset(("mfenced",))
-_PROPERTIES = frozenset(("chr", "begChr", "endChr", "sepChr"))
+_ATTRIBUTES = {"mfenced": ("open", "close", "separators"), "mfrac": ("linethickness",)}
+_PROPERTIES = frozenset(("chr", "begChr", "endChr", "sepChr", "pos", "type", "show"))
+_NO_LINE = re.compile(r"0(?:\.0*)?\s*[a-z%]*")
 _WRITE: Mapping[str, Callable[[_Node], str]] = {
     # MathML
     "msup": lambda node: _raised(_at(node, 0), _at(node, 1)),
     "msub": lambda node: _lowered(_at(node, 0), _at(node, 1)),
     "msubsup": lambda node: _raised(_lowered(_at(node, 0), _at(node, 1)), _at(node, 2)),
-    "munder": lambda node: _lowered(_at(node, 0), _at(node, 1)),
-    "mover": lambda node: _raised(_at(node, 0), _at(node, 1)),
+    "munder": lambda node: _under(_at(node, 0), _at(node, 1)),
+    "mover": lambda node: _over(_at(node, 0), _at(node, 1)),
     "munderover": lambda node: _raised(_lowered(_at(node, 0), _at(node, 1)), _at(node, 2)) + " ",
     "mmultiscripts": _scripts,
-    "mfrac": lambda node: _fraction(_at(node, 0), _at(node, 1)),
+    "mfrac": lambda node: _fraction(
+        _at(node, 0), _at(node, 1), has_line=not _NO_LINE.fullmatch(node.values.get("linethickness", ""))
+    ),
     "msqrt": lambda node: f"√{grouped(''.join(text for _, text in node.parts))}",
     "mroot": lambda node: _raised("", _at(node, 1)) + f"√{grouped(_at(node, 0))}",
     "mfenced": _fenced,
@@ -189,7 +232,7 @@ _WRITE: Mapping[str, Callable[[_Node], str]] = {
     "sSub": lambda node: _lowered(_of(node, "e"), _of(node, "sub")),
     "sSubSup": lambda node: _raised(_lowered(_of(node, "e"), _of(node, "sub")), _of(node, "sup")),
     "sPre": lambda node: _raised(_lowered("", _of(node, "sub")), _of(node, "sup")) + _of(node, "e"),
-    "f": lambda node: _fraction(_of(node, "num"), _of(node, "den")),
+    "f": lambda node: _fraction(_of(node, "num"), _of(node, "den"), has_line=node.values.get("type") != "noBar"),
     "rad": _root,
     "nary": _operator,
     "d": _brackets,
@@ -198,6 +241,9 @@ _WRITE: Mapping[str, Callable[[_Node], str]] = {
     "m": _rows,
     "mr": _row,
     "eqArr": _rows,
-    "acc": lambda node: _of(node, "e") + node.values.get("chr", "\u0302"),
+    "acc": lambda node: _over(_of(node, "e"), node.values.get("chr", "\u0302")),
+    "bar": _bar,
+    "groupChr": _with_sign,
+    "phant": lambda node: "" if node.values.get("show") in ("0", "off", "false") else _of(node, "e"),
     "func": lambda node: f"{_of(node, 'fName')} {_of(node, 'e')}",
 }
