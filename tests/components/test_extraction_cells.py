@@ -38,11 +38,15 @@ from tests.components.binary_fixtures import (
         (999999, "##0.0E+0", "1.0E+6"), (0, "##0.0E+0", "0.0E+0"), (6.02e-23, "0.0E-00", "6.0E-23"),
         (0, '0;-0;"none"', "none"), (5, '[>=10]"many";[<10]"few"', "few"), (12, 'General" km"', "12 km"),
         (1234.5, '_-* #,##0.00\\ "€"_-;-* #,##0.00\\ "€"_-', "1,234.50 €"), (-0.125, "0.0%;[Red]-0.0%", "-12.5%"),
-        (7, '"No. "000', "No. 007"), (5, "@", None), (5, ";;;", None), (5, "0" * 300, None),
+        (7, '"No. "000', "No. 007"), (5, "@", None), (5, ";;;", ""), (0, "0;-0;", ""), (0, "#", ""),
+        (-3, "0;;0", ""), (5, '"";"";"";@', ""), (5, "**;**;**", ""), (3, "[Red]", "3"), (5, "0" * 300, None),
         (1.5, "[h]:mm", "36:00"), (1.5, "[hh]:mm:ss", "36:00:00"), (1, "[s]", "86400"), (0.0007, "mm:ss.0", "01:00.5"),
         (0.3541666666666667, "h:mm AM/PM", "8:30 AM"), (0.99999999, "hh:mm:ss", "00:00:00"), (0, "h AM/PM", "12 AM"),
         (45362, "d. mmmm yyyy", "11. March 2024"), (45362.75, "dd/mm/yyyy hh:mm", "11/03/2024 18:00"),
-        (61, "d.m.yy", "1.3.00"), (1, "d.m.yy", "1.1.00"), (45362, "ddd", "Mon"),
+        (61, "d.m.yy", "1.3.00"), (1, "d.m.yy", "1.1.00"), (60, "yyyy-mm-dd", "1900-02-29"),
+        (0, "yyyy-mm-dd", "1900-01-00"),
+        (0.5, "d mmm yyyy hh:mm", "0 Jan 1900 12:00"), (0, "dddd", "Saturday"), (32, "ddd d.m.", "Wed 1.2."),
+        (45362, "ddd", "Mon"),
         (45362, "[$-407]dd.mm.yyyy", "11.03.2024"), (45362, "[$-407]d. mmmm yyyy", None),
         (45362, "[$-F800]dddd, mmmm dd", None), (-1, "yyyy", "-1"), (1e9, "yyyy", None),
         (-1.5, "yyyy-mm-dd hh:mm", "-1.5"),
@@ -65,6 +69,36 @@ def styles(*codes: str) -> str:
     # The styles that cells' styles are made of come first, and are not those of the cells.
     others = "<cellStyleXfs><xf numFmtId='0'/></cellStyleXfs>"
     return f"<styleSheet {S}>{formats}{others}<cellXfs>{cells}</cellXfs></styleSheet>"
+
+
+def test_an_empty_date_is_the_day_that_the_program_shows() -> None:
+    assert shown(0.0, "yyyy-mm-dd", is_1904=True) == "1904-01-01"
+    built_in = (
+        f"<styleSheet {S}><cellXfs><xf numFmtId='14'/><xf numFmtId='22'/><xf numFmtId='20'/></cellXfs></styleSheet>"
+    )
+    row = '<row r="1"><c r="A1" s="0"><v>0</v></c><c r="B1" s="1"><v>0.5</v></c><c r="C1" s="2"><v>0</v></c></row>'
+    data = xlsx({"One": row}, **{"xl/styles.xml": built_in})
+    assert "| 1900-01-00 | 1900-01-00 12:00:00 | 0:00 |" in extract(data, "a.xlsx").text
+
+
+def test_what_a_format_hides_is_not_shown() -> None:
+    cells = "".join(
+        f'<c r="{name}1" s="{style}" t="{kind}"><v>{value}</v></c>'
+        for name, style, kind, value in (
+            ("A", 0, "n", 7), ("B", 0, "str", "secret"), ("C", 1, "n", 8), ("D", 1, "str", "seen"),
+            ("E", 2, "str", "x"),
+            ("F", 3, "n", 0), ("G", 4, "n", 9),
+        )
+    )  # fmt: skip
+    members = {"xl/styles.xml": styles(";;;", ";;;@", "0;0;0;&quot;hidden&quot;", "0;-0;;@", "0")}
+    text = extract(xlsx({"One": f'<row r="1">{cells}</row>'}, **members), "a.xlsx").text
+    assert "|  |  |  | seen | hidden |  | 9 |" in text
+    # Where no text has a format, cells are read in another way.
+    row = '<row r="1"><c r="A1" s="0"><v>7</v></c><c r="B1" s="1"><v>0</v></c></row>'
+    text = extract(xlsx({"One": row}, **{"xl/styles.xml": styles(";;", "0")}), "a.xlsx").text
+    assert "|  | 0 |" in text
+    records = xlsb_cell(5, 0, 0.475, 0) + xlsb_cell(2, 1, 42, 1)
+    assert "|  | 42 |" in extract(xlsb(records, ";;;", "0"), "a.xlsb").text
 
 
 def test_excel() -> None:

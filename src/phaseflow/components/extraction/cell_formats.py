@@ -62,7 +62,7 @@ class CellFormats:
                         words = way(number)
                     else:
                         words = shown(number, self._codes[style], is_1904=self._is_1904)
-                    if words:
+                    if words is not None:
                         if row != last:
                             last, cells_of_row = row, found.setdefault(int(row) - 1, [])
                         cells_of_row.append((columns[column], words))

@@ -22,12 +22,34 @@ _ELAPSED = {"h": 1, "m": 2, "s": 3}
 """The places of whole hours, minutes and seconds in a text to be filled in."""
 _FIRST_1904 = datetime(1904, 1, 1)
 _FIRST_1900 = datetime(1899, 12, 30)
-_DAY = timedelta(days=1)
+_DAY_S = 86_400
 _LAST = 2_957_003
 """Days from 1904 to the end of 9999."""
 _REMEMBERED = 1024
-_FEBRUARY_1900 = 60
+_MARCH_1900 = 61
 """Excel believes that 1900 was a leap year: the days before March are one later."""
+_JANUARY_1900 = 31
+_SATURDAY = 5
+
+
+class _Early:
+    """A moment before March 1900 as Excel has it: with a day 0 of January, on which empty dates fall, and a 29 February
+    (that day, and those before, are another day of the week than in the common calendar)."""
+
+    year = 1900
+
+    def __init__(self, days: int, seconds: int) -> None:
+        self.month, self.day = (1, days) if days <= _JANUARY_1900 else (2, days - _JANUARY_1900)
+        self.hour, self.minute, self.second = seconds // 3600, seconds // 60 % 60, seconds % 60
+        self._weekday = (_SATURDAY + days) % 7
+
+    def weekday(self) -> int:
+        return self._weekday
+
+
+def first_day(is_1904: bool) -> str:
+    """Return day 0 as dates are written that follow the reader's own system."""
+    return "1904-01-01" if is_1904 else "1900-01-00"
 
 
 def moment(tokens: tuple[Token, ...], serial: float, *, is_1904: bool) -> str | None:
@@ -53,13 +75,15 @@ def _moment(
         return None
     fraction, unit, is_half = resolution
     # To the last digit that is shown, and not beyond it for what shows no seconds.
-    total = round(serial * 86_400 * unit)
+    total = round(serial * _DAY_S * unit)
     seconds, part = divmod(total, unit)
     if template is not None and "{0" not in template:
         return template.format(None, seconds // 3600, seconds // 60, seconds)
-    at = (_FIRST_1904 if is_1904 else _FIRST_1900) + timedelta(0, seconds)
-    if serial < _FEBRUARY_1900 and not is_1904:
-        at += _DAY
+    at: datetime | _Early
+    if not is_1904 and seconds < _MARCH_1900 * _DAY_S:
+        at = _Early(*divmod(seconds, _DAY_S))
+    else:
+        at = (_FIRST_1904 if is_1904 else _FIRST_1900) + timedelta(0, seconds)
     if template is not None:
         return template.format(at, seconds // 3600, seconds // 60, seconds)
     texts: list[str] = []
@@ -105,7 +129,7 @@ def _template(tokens: tuple[Token, ...]) -> str | None:
     return "".join(pieces).strip()
 
 
-def _date_part(text: str, at: datetime, *, is_half: bool) -> str:
+def _date_part(text: str, at: datetime | _Early, *, is_half: bool) -> str:
     length = len(text)
     match text[0]:
         case "y":

@@ -7,6 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from math import isfinite
 
+from phaseflow.components.extraction.cell_values import plain
 from phaseflow.components.extraction.common_formats import LONGEST, QUICK_BELOW, quick_ways
 from phaseflow.components.extraction.fraction_format import fraction, scientific
 from phaseflow.components.extraction.moment_format import Token, moment, moments
@@ -35,9 +36,12 @@ _TOKEN = re.compile(
 )
 _CALENDARS = frozenset("aAbBeEgGrR")
 """Letters that stand for eras, years and days of other calendars than the common one."""
-_SHORT = 16
-"""Letters in which no number has more than 15 digits."""
+_OF_FOUR = 3
+"""The place of the section for texts: those for numbers above zero, below zero and for zero come before."""
 _CONDITION = re.compile(r"(<=|>=|<>|<|>|=)\s*(-?[\d.]+)")
+_COLOUR = re.compile(r"black|blue|cyan|green|magenta|red|white|yellow|colou?r\s*\d+", re.I)
+"""A section that has nothing else does not hide a number. One that is empty does."""
+_AS_IT_STANDS: tuple[Token, ...] = (("general", GENERAL),)
 _ELAPSED = re.compile(r"h+|m+|s+", re.I)
 _ENGLISH = 0x09
 _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
@@ -54,7 +58,8 @@ class _Section:
 
 
 def shown(value: float, code: str, *, is_1904: bool = False) -> str | None:
-    """Return a number as a cell with this format shows it; None where that is not known or is as the number stands.
+    """Return a number as a cell with this format shows it, ``""`` for one that it hides; None where that is not known
+    or is as the number stands.
 
     A date that is written with names of another language than English, in another calendar, or as the reader's own
     system writes it, is not known.
@@ -74,8 +79,7 @@ def shown(value: float, code: str, *, is_1904: bool = False) -> str | None:
     if section.is_date:
         # Spreadsheets show hashes in place of a day before their first one.
         return moment(section.tokens, value, is_1904=is_1904) if value >= 0 else f"{value:.15g}"
-    # Some hide a number by its format: it is still what the cell says.
-    return _number(section.tokens, number) or None
+    return _number(section.tokens, number)
 
 
 def positive_way(code: str, *, is_1904: bool) -> Callable[[float], str | None] | None:
@@ -93,22 +97,24 @@ def _sections(code: str) -> tuple[_Section, ...] | None:
         return None
     sections: list[_Section] = []
     tokens: list[Token] = []
-    is_other = False
+    is_other = is_coloured = False
     condition: tuple[str, float] | None = None
     # One more round than there are tokens, as if a semicolon ended the code: the last section has none.
     for match in (*_TOKEN.finditer(code), None):
         kind, text = (match.lastgroup or "literal", match[match.lastgroup or 0] or "") if match else ("literal", ";")
         if kind == "literal" and text == ";":
-            merged = _merged(tokens)
+            merged = _merged(tokens) if tokens or not is_coloured else _AS_IT_STANDS
             if is_other and not any(each in ("digit", "general") for each, _ in merged):
                 return None
             sections.append(_Section(merged, condition, any(each in ("date", "elapsed", "noon") for each, _ in merged)))
-            tokens, condition, is_other = [], None, False
+            tokens, condition, is_other, is_coloured = [], None, False, False
         elif kind == "bracket":
             if compared := _CONDITION.fullmatch(text):
                 condition = compared[1], float(compared[2])
             elif _ELAPSED.fullmatch(text):
                 tokens.append(("elapsed", text.lower()))
+            elif _COLOUR.fullmatch(text):
+                is_coloured = True
             elif text.startswith("$"):
                 sign, _, place = text[1:].partition("-")
                 if _is_foreign(place) and re.search(r"(?i)mmm|ddd", code):
@@ -257,25 +263,20 @@ def _rest(tokens: Sequence[Token], digits: str) -> list[str]:
     return texts
 
 
-def text_frame(code: str) -> tuple[str, str] | None:
-    """Return what a format puts before and behind a text; None when that is nothing."""
-    sections = _sections(code) if "@" in code else None
+def text_frame(code: str) -> tuple[str, str | None] | None:
+    """Return what a format puts before and behind a text; None when that is nothing.
+
+    None behind: what stands before is shown in place of the text, which a fourth section without its sign hides.
+    """
+    sections = _sections(code) if "@" in code or code.count(";") >= _OF_FOUR else None
     tokens = next((each.tokens for each in reversed(sections or ()) if ("sign", "@") in each.tokens), None)
     if tokens is None:
-        return None
+        last = sections[_OF_FOUR].tokens if sections and len(sections) > _OF_FOUR else _AS_IT_STANDS
+        if any(kind != "literal" for kind, _ in last):
+            return None
+        return "".join(text for _, text in last).strip(), None
     place = tokens.index(("sign", "@"))
     before, after = (
         "".join(text for kind, text in part if kind == "literal") for part in (tokens[:place], tokens[place:])
     )
     return (before, after) if before.strip() or after.strip() else None
-
-
-def plain(value: float) -> str:
-    """Return a number without a format, with as many digits as Excel keeps."""
-    if value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    whole = repr(value)
-    if len(whole) <= _SHORT and "e" not in whole:
-        return whole
-    short = f"{value:.15g}"
-    return (short if float(short) == value or len(short) < len(whole) else whole).replace("e", "E")

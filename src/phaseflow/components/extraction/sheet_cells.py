@@ -79,8 +79,8 @@ class SheetCells:
 
     codes: Mapping[str, str]
     """Formats by the number of the style."""
-    frames: Mapping[str, tuple[str, str]]
-    """What stands before and behind a text, by the number of the style."""
+    frames: Mapping[str, tuple[str, str | None]]
+    """What stands before and behind a text, or in place of it, by the number of the style."""
     shared: Mapping[int, str]
     is_1904: bool = False
     found: dict[Place, str] = field(default_factory=dict)
@@ -135,7 +135,7 @@ class SheetCells:
             text = self._value
         if text and (frame or has_positions) and self._kind in ("s", "str", "inlineStr"):
             before, after = frame or ("", "")
-            self.found[self._place] = f"{before}{text}{after}"
+            self.found[self._place] = before if after is None else f"{before}{text}{after}"
 
 
 def _number(value: str) -> float:

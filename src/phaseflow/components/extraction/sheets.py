@@ -4,7 +4,6 @@ Read by calamine (Rust), measured against openpyxl 3.1 in benchmarks/extraction.
 a word, in strict OOXML. What calamine returns is compared with what the file holds, so that nothing is lost in silence.
 """
 
-import datetime
 import re
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,9 +12,10 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from phaseflow.components.extraction.cell_formats import CellFormats
+from phaseflow.components.extraction.cell_values import as_text
 from phaseflow.components.extraction.libraries import library
 from phaseflow.components.extraction.markdown_writer import Draft
-from phaseflow.components.extraction.number_format import plain
+from phaseflow.components.extraction.moment_format import first_day
 from phaseflow.components.extraction.odf import refuse_encrypted
 from phaseflow.components.extraction.ods import Ods
 from phaseflow.components.extraction.ole import EndlessChain
@@ -103,6 +103,8 @@ class _Beside:
     shown: Callable[[str], ByRow]
     """What numbers show, where that is not how they are stored."""
     has_pictures: bool = False
+    first_day: str = ""
+    """What day 0 is, where dates are counted."""
 
 
 def _beside_xml(package: Package) -> _Beside:
@@ -116,10 +118,14 @@ def _beside_xml(package: Package) -> _Beside:
         return _Beside(said, lambda name: by_sheet.get(name, {}))
     if (binary := binary_workbook(package)) is not None:
         said = {name: PassedOver({}, binary.remarks(name)) for name in binary.sheets}
-        return _Beside(said, lambda name: by_row(binary.cells(name, MAX_CELLS)))
+        return _Beside(said, lambda name: by_row(binary.cells(name, MAX_CELLS)), first_day=first_day(binary.is_1904))
     listed, is_1904 = sheets_of(package)
     formats, members = CellFormats(package, is_1904=is_1904), dict(listed)
-    return _Beside(passed_over(package, listed), lambda name: formats.shown(members[name]) if name in members else {})
+    return _Beside(
+        passed_over(package, listed),
+        lambda name: formats.shown(members[name]) if name in members else {},
+        first_day=first_day(is_1904),
+    )
 
 
 def _beside_records(raw: Raw) -> _Beside:
@@ -136,7 +142,12 @@ def _beside_records(raw: Raw) -> _Beside:
         raise encrypted(raw.name)
     begins = dict(book.sheets)
     passed = {name: PassedOver({}, texts) for name, texts in remarks.items()}
-    return _Beside(passed, lambda name: by_row(book.cells(begins[name]) if name in begins else ()), book.has_pictures)
+    return _Beside(
+        passed,
+        lambda name: by_row(book.cells(begins[name]) if name in begins else ()),
+        book.has_pictures,
+        first_day(book.is_1904),
+    )
 
 
 def _add_sheets(workbook: "CalamineWorkbook", draft: Draft, beside: _Beside) -> bool:
@@ -150,7 +161,7 @@ def _add_sheets(workbook: "CalamineWorkbook", draft: Draft, beside: _Beside) -> 
             raise reaches_too_far(draft.name, name, sheet.total_height, sheet.total_width)
         more = beside.passed.get(name, _NOTHING)
         left = sheet.start[1] if sheet.start else 0
-        rows = _rows(sheet.iter_rows(), shown, left)
+        rows = _rows(sheet.iter_rows(), shown, left, beside.first_day)
         if more.cells:
             rows = _completed(rows, left, more.cells, draft.name)
         draft.part(name)
@@ -162,7 +173,7 @@ def _add_sheets(workbook: "CalamineWorkbook", draft: Draft, beside: _Beside) -> 
     return has_text
 
 
-def _rows(values: "Iterable[Sequence[Any]]", shown: ByRow, left: int) -> list[list[str]]:
+def _rows(values: "Iterable[Sequence[Any]]", shown: ByRow, left: int, first_day: str) -> list[list[str]]:
     """Return the rows of a sheet, whose columns begin with ``left``; ``shown`` goes before the values."""
     rows: list[list[str]] = []
     for number, row in enumerate(values):
@@ -170,7 +181,7 @@ def _rows(values: "Iterable[Sequence[Any]]", shown: ByRow, left: int) -> list[li
         for column, text in shown.get(number, ()):
             if left <= column < left + len(cells):
                 cells[column - left] = text
-        rows.append([cell if isinstance(cell, str) else _shown(cell) for cell in cells])
+        rows.append([cell if isinstance(cell, str) else as_text(cell, first_day) for cell in cells])
     return rows
 
 
@@ -186,25 +197,6 @@ def _completed(rows: list[list[str]], left: int, more: Mapping[Place, str], name
         whole[row][column] = whole[row][column] or text
     first = min(left, *(column for _, column in more)) if rows else min(column for _, column in more)
     return [row[first:] for row in whole]
-
-
-def _shown(cell: Any) -> str:
-    if isinstance(cell, bool):
-        return "TRUE" if cell else "FALSE"
-    if isinstance(cell, float):
-        return plain(cell)
-    if isinstance(cell, datetime.timedelta):
-        return _duration(cell)
-    if isinstance(cell, datetime.datetime):
-        return str(cell.date()) if cell.time() == datetime.time() else cell.isoformat(" ", "seconds")
-    return str(cell)
-
-
-def _duration(time: datetime.timedelta) -> str:
-    """Hours may be more than a day: 36:00:00."""
-    seconds = round(time.total_seconds())
-    minutes, second = divmod(abs(seconds), 60)
-    return f"{'-' if seconds < 0 else ''}{minutes // 60}:{minutes % 60:02d}:{second:02d}"
 
 
 def _look_inside(package: Package) -> None:
