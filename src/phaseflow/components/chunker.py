@@ -10,7 +10,7 @@ from phaseflow.components.bare_passages import in_company
 from phaseflow.components.protocols import Chunker, Span, TextSplitter
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError
-from phaseflow.domain.kinds import kind_of
+from phaseflow.domain.values import kind_of
 
 # Changes with the rules below that decide where a window ends, and with those of ``bare_passages``: they are part of a
 # chunker's fingerprint.

@@ -9,8 +9,8 @@ from typing import Any, Final
 from phaseflow.domain import globs
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import InvalidRequest
-from phaseflow.domain.numbers import is_kept
 from phaseflow.domain.status import timestamp
+from phaseflow.domain.values import is_kept
 
 MOST_PARTS: Final = 64
 """Comparisons and groups of one filter."""

@@ -9,9 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.identifiers import hides_something
-from phaseflow.domain.numbers import is_kept
 from phaseflow.domain.patterns import worded
 from phaseflow.domain.validation import first_fault
+from phaseflow.domain.values import is_kept
 
 _MetadataValue = str | bool | int | float | list[str]
 _MOST_KEYS: Final = 64

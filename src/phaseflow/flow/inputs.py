@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from phaseflow.domain.errors import InvalidRequest
-from phaseflow.domain.kinds import kind_of
 from phaseflow.domain.new_document import NewDocument
 from phaseflow.domain.remote_sources import protocol_of
 from phaseflow.domain.settings import (
@@ -22,6 +21,7 @@ from phaseflow.domain.settings import (
 )
 from phaseflow.domain.sync import SHORTEST_S
 from phaseflow.domain.validation import first_fault
+from phaseflow.domain.values import kind_of
 from phaseflow.domain.vocabulary import PHASES, Action, JobPhase
 
 if TYPE_CHECKING:

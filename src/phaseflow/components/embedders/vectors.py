@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DimensionMismatch, TransientError
-from phaseflow.domain.kinds import kind_of
+from phaseflow.domain.values import kind_of
 
 if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl
 from pydantic import TypeAdapter, ValidationError
 
 from phaseflow.domain.errors import InvalidRequest
-from phaseflow.domain.kinds import kind_of
 from phaseflow.domain.settings import EmbeddedIndexSettings, IndexServerName, PostgresIndexSettings
+from phaseflow.domain.values import kind_of
 
 VARIABLE: Final = "PHASEFLOW_INDEX_SERVERS"
 LONGEST: Final = 1_000_000

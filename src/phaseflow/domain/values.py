@@ -1,6 +1,7 @@
-"""What a value is, in words, for the messages that refuse it."""
+"""Values that people give: what each is, in words, for the messages that refuse it, and which numbers can be kept."""
 
 from collections.abc import Mapping
+from math import isfinite
 
 _KINDS: list[tuple[type | tuple[type, ...], str]] = [
     (type(None), "nothing"),
@@ -20,3 +21,8 @@ def kind_of(value: object) -> str:
             return words
     name = type(value).__name__
     return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+
+
+def is_kept(number: int | float) -> bool:
+    """Metadata can hold it, and a filter can compare it: a whole number of 64 bits, or any finite float."""
+    return isfinite(number) if isinstance(number, float) else abs(number) < 1 << 63  # what SQLite has as whole
