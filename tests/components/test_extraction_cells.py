@@ -17,6 +17,7 @@ from tests.components.binary_fixtures import (
     xls,
     xlsb,
     xlsb_cell,
+    xlsb_record,
     xlsb_row,
     xlsx,
 )
@@ -33,7 +34,7 @@ from tests.components.binary_fixtures import (
         (0, "# ?/?", "0"),
         (0.333, "# ??/??", "1/3"), (1.5, "# ?/8", "1 4/8"), (0.999, "# ?/2", "1"), (2.5, "?/?", "5/2"),
         (0.5, '# ?/100" in"', "50/100 in"),
-        (1e21, "General", "1E+21"), (1e-7, "General", "1E-07"),
+        (1e21, "General", "1E+21"), (1e-7, "General", "1E-07"), (4111111111111110, "General", "4111111111111110"),
         (12345.6789, "##0.0E+0", "12.3E+3"), (0.00012, "##0.0E+0", "120.0E-6"),
         (999999, "##0.0E+0", "1.0E+6"), (0, "##0.0E+0", "0.0E+0"), (6.02e-23, "0.0E-00", "6.0E-23"),
         (0, '0;-0;"none"', "none"), (5, '[>=10]"many";[<10]"few"', "few"), (12, 'General" km"', "12 km"),
@@ -79,6 +80,20 @@ def test_an_empty_date_is_the_day_that_the_program_shows() -> None:
     row = '<row r="1"><c r="A1" s="0"><v>0</v></c><c r="B1" s="1"><v>0.5</v></c><c r="C1" s="2"><v>0</v></c></row>'
     data = xlsx({"One": row}, **{"xl/styles.xml": built_in})
     assert "| 1900-01-00 | 1900-01-00 12:00:00 | 0:00 |" in extract(data, "a.xlsx").text
+
+
+def test_errors_are_shown_in_binary_workbooks_too() -> None:
+    value = struct.pack("<HHH", 0, 1, 0) + bytes([2, 0, 0x07, 0, 0, 0]) + b"\xff\xff" + bytes(8)
+    truth = struct.pack("<HHH", 0, 2, 0) + bytes([1, 0, 1, 0, 0, 0]) + b"\xff\xff" + bytes(8)
+    sheet = record(0x205, struct.pack("<HHHBB", 0, 0, 0, 0x2A, 1)) + record(0x06, value) + record(0x06, truth)
+    packed = struct.pack("<HHHIHIH", 0, 3, 0, 42 << 2 | 2, 0, 0xFFFFFFFE, 4)
+    text = extract(xls(sheet + record(0xBD, packed), "0"), "a.xls").text
+    assert "| #N/A | #DIV/0! | TRUE | 42 |" in text
+    assert "| #N/A | #DIV/0! |" in extract(xls(sheet), "a.xls").text
+    errors = xlsb_record(3, struct.pack("<II", 0, 0) + b"\x17") + xlsb_record(
+        11, struct.pack("<II", 1, 0) + b"\x1d" + bytes(8)
+    )
+    assert "| #REF! | #NAME? | 7.5 |" in extract(xlsb(errors + xlsb_cell(5, 2, 7.5)), "a.xlsb").text
 
 
 def test_what_a_format_hides_is_not_shown() -> None:

@@ -32,8 +32,8 @@ def _duration(time: datetime.timedelta) -> str:
 
 
 def plain(value: float) -> str:
-    """Return a number without a format, with as many digits as Excel keeps."""
-    if value.is_integer() and abs(value) < 1e15:
+    """Return a number without a format, with as many digits as Excel keeps, or all of a whole one of 16 digits."""
+    if value.is_integer() and abs(value) < 1e16:
         return str(int(value))
     whole = repr(value)
     if len(whole) <= _SHORT and "e" not in whole:

@@ -1,4 +1,4 @@
-"""What calamine passes over in an old Excel workbook (BIFF): formats of numbers, text boxes, comments, passwords."""
+"""What calamine passes over in an old Excel workbook (BIFF): formats, errors, text boxes, comments, passwords."""
 
 import re
 import struct
@@ -13,10 +13,16 @@ _BOF, _EOF, _FILEPASS, _1904, _SHEET = 0x809, 0x0A, 0x2F, 0x22, 0x85
 _FORMAT, _XF, _CONTINUE, _TXO = 0x41E, 0xE0, 0x3C, 0x1B6
 _PICTURES, _DIMENSIONS = 0xEB, 0x200
 _MOST_ROWS, _MOST_COLUMNS = 65_536, 256
-_NUMBER, _RK, _MULRK, _FORMULA = 0x203, 0x27E, 0xBD, 0x06
+_NUMBER, _RK, _MULRK, _FORMULA, _ERROR = 0x203, 0x27E, 0xBD, 0x06, 0x205
+ERRORS = {
+    0x00: "#NULL!", 0x07: "#DIV/0!", 0x0F: "#VALUE!", 0x17: "#REF!", 0x1D: "#NAME?", 0x24: "#NUM!", 0x2A: "#N/A",
+    0x2B: "#GETTING_DATA",
+}  # fmt: skip
 _BIFF8 = 0x600
+_NO_NUMBER = b"\xff\xff"
+"""The last two bytes of the value of a formula that is a text, a truth value or an error."""
 _HEAD, _DOUBLE, _UPPER = struct.Struct("<HH"), struct.Struct("<d"), struct.Struct("<xxxxI")
-_NUMBERS = frozenset((_NUMBER, _RK, _MULRK, _FORMULA, _EOF))
+_NUMBERS = frozenset((_NUMBER, _RK, _MULRK, _FORMULA, _ERROR, _EOF))
 _REMARKS = frozenset((_TXO, _CONTINUE, _DIMENSIONS, _EOF))
 _OF_BOOK = frozenset((_BOF, _EOF, _FILEPASS, _PICTURES, _1904, _SHEET, _FORMAT, _XF))
 _SIZE = re.compile(_HEAD.pack(_DIMENSIONS, 14) + rb"(?=(.{12}))", re.S)
@@ -41,9 +47,7 @@ class OldWorkbook:
     data: bytes = b""
 
     def cells(self, begin: int) -> Iterator[tuple[Place, str]]:
-        """Yield what the numbers of a sheet show, where they have a format."""
-        if not self.codes:
-            return
+        """Yield what the numbers of a sheet show, where they have a format, and the errors."""
         data, codes, head = self.data, self.codes, _HEAD.unpack_from
         place, last = begin, len(self.data) - 4
         # One look at each record, and most numbers have no format: to know that takes two bytes of them.
@@ -54,7 +58,10 @@ class OldWorkbook:
                 if kind == _EOF:
                     return
                 style = data[place + 4 : place + 6]
-                if kind == _MULRK or int.from_bytes(style, "little") in codes:
+                if kind == _ERROR or (kind == _FORMULA and data[place + 12 : place + 14] == _NO_NUMBER):
+                    if (error := _error(kind, data[place : place + length])) is not None:
+                        yield error
+                elif kind == _MULRK or int.from_bytes(style, "little") in codes:
                     for row, column, of, value in _numbers(kind, data[place : place + length], codes):
                         text = shown(value, codes[of], is_1904=self.is_1904)
                         if text is not None:
@@ -148,9 +155,17 @@ def _numbers(kind: int, body: bytes, styles: Container[int]) -> Iterator[tuple[i
         for place, (style, packed) in enumerate(struct.iter_unpack("<HI", body[4 : 4 + (len(body) - 6) // 6 * 6])):
             if style in styles:
                 yield row, column + place, style, unpacked(packed)
-    # A formula whose last two bytes of the value are set has a text or an error for a value.
-    elif kind == _FORMULA and len(body) >= 14 and body[12:14] != b"\xff\xff":
+    elif kind == _FORMULA and len(body) >= 14:
         yield struct.unpack_from("<HHHd", body)
+
+
+def _error(kind: int, body: bytes) -> tuple[Place, str] | None:
+    """Return the place and the error of a cell that has one; such a record may also have a text or a truth value."""
+    if len(body) < (8 if kind == _ERROR else 14):
+        return None
+    row, column = struct.unpack_from("<HH", body)
+    is_error, code = (body[7] == 1, body[6]) if kind == _ERROR else (body[6] == 2, body[8])
+    return ((row, column), ERRORS[code]) if is_error and code in ERRORS else None
 
 
 def unpacked(packed: int) -> float:

@@ -1,4 +1,4 @@
-"""What calamine passes over in a binary Excel workbook (``xlsb``): formats of numbers, and comments."""
+"""What calamine passes over in a binary Excel workbook (``xlsb``): formats of numbers, errors, and comments."""
 
 import struct
 from collections.abc import Iterator
@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from phaseflow.components.extraction.number_format import BUILTIN, shown
 from phaseflow.components.extraction.package import Package
 from phaseflow.components.extraction.workbook import STAND_IN, Place, Reach, remarks
-from phaseflow.components.extraction.xls import unpacked
+from phaseflow.components.extraction.xls import ERRORS, unpacked
 
 _ROW, _RK, _REAL, _FORMULA = 0, 2, 5, 9
+_WITH_ERROR = (3, 11)
 _FILLED = frozenset(range(2, 12))
 """Cells that hold something, and not only a style."""
 _FORMAT, _STYLE, _STYLES, _END_OF_STYLES = 44, 47, 617, 618
@@ -31,7 +32,7 @@ class BinaryWorkbook:
     codes: dict[int, str] = field(default_factory=dict)
 
     def cells(self, name: str, most: int) -> Iterator[tuple[Place, str]]:
-        """Yield what the numbers of a sheet show, where they have a format.
+        """Yield what the numbers of a sheet show, where they have a format, and the errors.
 
         Raises DocumentError ``too_large`` at a cell so far from the others that there would be more than ``most``,
         ``malformed`` at a record that no program writes.
@@ -45,6 +46,8 @@ class BinaryWorkbook:
             elif kind in _FILLED and len(body) >= 8:
                 column, style = struct.unpack_from("<II", body)
                 reach.take(row, column)
+                if kind in _WITH_ERROR and len(body) > 8 and body[8] in ERRORS:
+                    yield (row, column), ERRORS[body[8]]
                 code = self.codes.get(style & 0xFFFFFF)
                 if code and kind in (_RK, _REAL, _FORMULA) and len(body) >= (12 if kind == _RK else 16):
                     packed = struct.unpack_from("<I" if kind == _RK else "<d", body, 8)[0]
