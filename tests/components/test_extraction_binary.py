@@ -580,6 +580,16 @@ class TestRtf:
 
 
 def test_what_stands_for_a_picture_in_the_order_of_a_book_is_read() -> None:
+            (r"a{\xe{\v hidden}Index}b{\tc Contents}c{\atnid AB}{\atnauthor Ann}", "abc"),
+            # A substitute is one letter or sign; braces, tabs and ends of paragraphs are none.
+            (r"\u233\par x", "é\n\nx"),
+            (r"{\b \u233}x", "éx"),
+            (r"\u233\tab x", "é\tx"),
+            (r"a\u8211\endash b\u160\~c\u123\{d", "a–b\u00a0c{d"),
+            (r"x\u8217\'92y\u8217'z", "x’y’z"),
+            (r"a\u-10179?b\u-8704?c", "abc"),
+            # The group that holds the document has ended.
+            (r"a}{\b junk", "a"),
     items = {"a": 'media-type="image/png" fallback="b"', "b": 'media-type="x/y" fallback="c"', "c": "", "d": ""}
     items |= {"e": 'media-type="image/png" fallback="e"'}
     listed = "".join(f'<item id="{name}" href="{name}.xhtml" {said}/>' for name, said in items.items())
@@ -591,6 +601,14 @@ def test_what_stands_for_a_picture_in_the_order_of_a_book_is_read() -> None:
     }
     assert extract(package(members), "a.epub").text == "c\n\nd"
 
+
+    def test_what_a_reader_without_nested_tables_would_see_is_left_out(self) -> None:
+        inner = r"\itap2 b\nestcell{\*\nesttableprops\trowd\nestrow}{\nonesttables\par}{\nonesttables or this\par}"
+        assert "this" not in extract(rtf(rf"\trowd\pard\intbl a {inner}\pard\intbl c\cell\row"), "a.rtf").text
+
+    def test_a_mark_in_unicode_without_a_substitute_takes_nothing_from_its_item(self) -> None:
+        body = r"{\listtext\tab\u8226 \tab}First\par{\listtext\u8226 }Second"
+        assert extract(rtf(body), "a.rtf").text == "- First\n- Second"
 
 def test_a_drawing_that_is_a_page_of_a_book_is_read() -> None:
     drawing = '<svg xmlns="http://www.w3.org/2000/svg"><title>no</title><image href="a.png"/><text>drawn</text></svg>'

@@ -21,6 +21,7 @@ from phaseflow.components.extraction.rtf_words import (
     POSITIONS,
     SIGNS,
     TELLING,
+    is_one_letter,
     known,
     tokens,
 )
@@ -88,8 +89,14 @@ class _Reader:
                 self._letters.text(text)
             else:
                 self._letters.flush(self._group)
+                if self._letters.to_skip:
+                    self._letters.to_skip = 0
+                    if is_one_letter(word, mark):
+                        continue
                 if brace is not None:
                     self._brace(brace)
+                    if not self._groups:
+                        break  # what follows the end is no part of the document
                 elif mark is not None:
                     self._mark(mark)
                 else:

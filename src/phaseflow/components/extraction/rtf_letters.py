@@ -32,12 +32,12 @@ class Letters:
         self.encoding = "cp1252"
         self._write = write
         self._bytes = bytearray()
-        self._to_skip = 0
-        """Bytes of the substitute that are still to come."""
+        self.to_skip = 0
+        """Bytes of the substitute that are still to come. Braces and words end it."""
         self._high = 0
 
     def unicode(self, number: int, group: Group) -> None:
-        self._to_skip = group.unicode_skip
+        self.to_skip = group.unicode_skip
         unit = number & 0xFFFF
         if 0xD800 <= unit < 0xDC00:
             self._high = unit
@@ -47,22 +47,24 @@ class Letters:
             if high:
                 self._write(chr(0x10000 + ((high - 0xD800) << 10) + unit - 0xDC00))
             return
+        self._high = 0
         self._write(shown(unit, group.symbols) if group.symbols else chr(unit))
 
     def byte(self, value: int) -> None:
-        if self._to_skip:
-            self._to_skip -= 1
+        if self.to_skip:
+            self.to_skip -= 1
         else:
             self._bytes.append(value)
 
     def text(self, text: bytes) -> None:
-        skipped, self._to_skip = self._to_skip, max(self._to_skip - len(text), 0)
+        skipped, self.to_skip = self.to_skip, max(self.to_skip - len(text), 0)
         # The second byte of a double-byte character may be an ordinary letter.
         self._bytes += text[skipped:]
 
     def flush(self, group: Group) -> None:
         if not self._bytes:
             return
+        self._high = 0
         if group.symbols:
             text = "".join(shown(code, group.symbols) for code in self._bytes)
         else:

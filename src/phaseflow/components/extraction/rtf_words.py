@@ -11,13 +11,16 @@ APART = frozenset(
     b"fonttbl colortbl stylesheet pict objclass objname objalias objsect info do upr "
     b"listtable listoverridetable rsidtbl themedata colorschememapping latentstyles datastore generator xmlnstbl "
     b"fldinst bkmkstart bkmkend ftnsep ftnsepc listtext pntext operator filetbl revtbl template nonshppict mmathPr "
-    b"wgrffmtfilter datafield objdata blipuid picprop shpinst shprslt".split()
+    b"wgrffmtfilter datafield objdata blipuid picprop shpinst shprslt nonesttables xe rxe txe tc tcn ftncn aftnsep "
+    b"aftnsepc aftncn atnid atnauthor atndate atntime atnref atnicn atnparent atrfstart atrfend".split()
 )
 SIGNS = {
     b"par": "\n", b"line": "\n", b"sect": "\n", b"page": "\n", b"tab": "\t", b"emdash": "—", b"endash": "–",
     b"lquote": "‘", b"rquote": "’", b"ldblquote": "“", b"rdblquote": "”", b"bullet": "•",
     b"emspace": " ", b"enspace": " ", b"qmspace": " ",
 }  # fmt: skip
+_LETTERS = frozenset(b"emdash endash lquote rquote ldblquote rdblquote bullet".split())
+_LETTER_MARKS = b"~_-\\{}"
 MARKS = {b"~": "\u00a0", b"_": "-", b"\\": "\\", b"{": "{", b"}": "}", b"\n": "\n", b"\r": "\n"}
 CHARSETS = {
     0: "cp1252", 77: "mac_roman", 128: "cp932", 129: "cp949", 134: "gb18030", 136: "big5", 161: "cp1253", 162: "cp1254",
@@ -49,6 +52,11 @@ def tokens(data: bytes) -> Iterator[re.Match[bytes]]:
             place += max(int(token[2]), 0)
         else:
             yield token
+
+
+def is_one_letter(word: bytes | None, mark: bytes | None) -> bool:
+    """Whether a word or mark may be the substitute of a letter. A tab or a paragraph behind such a letter is none."""
+    return word in _LETTERS or (mark is not None and mark in _LETTER_MARKS)
 
 
 def known(encoding: str) -> str:
