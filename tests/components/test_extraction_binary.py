@@ -225,6 +225,23 @@ class TestWord:
         )
         assert extract(docx(body), "a.docx").text == "a"
 
+    @pytest.mark.parametrize(
+        "end",
+        ['<w:framePr w:dropCap="drop" w:lines="3"/>', '<w:framePr w:dropCap="margin"/>', "<w:rPr><w:del/></w:rPr>"],
+    )
+    def test_a_paragraph_that_runs_on_is_one_with_the_next(self, end: str) -> None:
+        first = f"<w:p><w:pPr>{end}</w:pPr><w:r><w:t>D</w:t></w:r></w:p>"
+        rest = '<w:p><w:pPr><w:pStyle w:val="Heading1"/></w:pPr><w:r><w:t>rop</w:t></w:r></w:p>'
+        assert extract(docx(first + paragraph("rop cap.")), "a.docx").text == "Drop cap."
+        assert extract(docx(first + rest), "a.docx").text.endswith("Drop")
+        assert extract(docx(paragraph("a") + first), "a.docx").text == "a\n\nD"
+        cells = f"<w:tr><w:tc>{first}</w:tc><w:tc>{first}{paragraph('rop')}</w:tc></w:tr>"
+        assert extract(docx(f"{first}<w:tbl>{cells}</w:tbl>"), "a.docx").text.startswith("D\n\n| D | Drop |")
+
+    def test_a_frame_is_a_paragraph_of_its_own(self) -> None:
+        frame = '<w:p><w:pPr><w:framePr w:w="100" w:wrap="around"/></w:pPr><w:r><w:t>beside</w:t></w:r></w:p>'
+        assert extract(docx(frame + paragraph("text")), "a.docx").text == "beside\n\ntext"
+
     def test_hidden_text_is_left_out(self) -> None:
         run = "<w:r><w:rPr><w:vanish{}/></w:rPr><w:t>{}</w:t></w:r>"
         seen = run.format(" w:val='0'", "a")

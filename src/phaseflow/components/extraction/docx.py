@@ -43,6 +43,7 @@ def extract(raw: Raw) -> Extracted:
     draft = Draft(raw.name)
     body = Body(draft, styles, numbering, lambda each: _add_chunk(package, relations.get(each), draft))
     package.parse(main, body, TOLD)
+    body.finish()
     for relation in related:
         if relation.kind in _DRAWN and relation.target in package:
             draft.put(drawn(package, relation.target))
@@ -59,7 +60,9 @@ def extract(raw: Raw) -> Extracted:
 def _add_notes(package: Package, member: str, draft: Draft, styles: Styles, said: set[str]) -> None:
     """Headers and footers are the same on every page: each is said once. A heading in them is none of the document."""
     apart = Draft(draft.name)
-    package.parse(member, Body(apart, styles, Numbering(), has_headings=False), TOLD)
+    body = Body(apart, styles, Numbering(), has_headings=False)
+    package.parse(member, body, TOLD)
+    body.finish()
     text = "".join(apart.pieces)
     if text not in said:
         said.add(text)

@@ -18,6 +18,8 @@ class Paragraph:
     is_marked: bool = False
     is_merged: bool = False
     """Its end is deleted, moved away or hidden: it belongs to the next one."""
+    runs_on: bool = False
+    """The same, where it has text: the end is deleted, or it is the large first letter of the next one."""
 
     def set(self, name: str, value: str) -> None:
         """Take a property, which may be another thing's."""
@@ -31,6 +33,8 @@ class Paragraph:
             self.outline = _number(value, 9)
         elif name == "vanish":
             self.is_merged = value not in OFF
+        elif name == "framePr":
+            self.runs_on = value in ("drop", "margin")
 
 
 @dataclass(slots=True)

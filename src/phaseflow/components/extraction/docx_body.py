@@ -17,7 +17,7 @@ _FORMULA = "oMath"
 _OF_FIELDS = frozenset(("fldChar", "sym", "checkBox", "checked", "default", "result", "listEntry"))
 _OF_RUNS = frozenset(("rStyle", "vanish", "vertAlign", "position", "rFonts"))
 _SIGNS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "ptab": "\t"}
-_OF_PARAGRAPHS = frozenset(("pStyle", "numId", "ilvl", "outlineLvl", "gridSpan", "vMerge"))
+_OF_PARAGRAPHS = frozenset(("pStyle", "numId", "ilvl", "outlineLvl", "gridSpan", "vMerge", "framePr"))
 _ENDED = frozenset(("t", "p", "r", "pPr", "tcPr", "instrText", "rt", "rubyBase", "tbl", "tc"))
 TOLD = (
     (_ENDED | _OF_PARAGRAPHS | _OF_FIELDS | _OF_RUNS | _SKIPPED | frozenset(_SIGNS))
@@ -58,6 +58,8 @@ class Body:
         self._add_chunk = add_chunk
         self._has_headings = has_headings
         self.unread = False
+        self._carried = ""
+        """A paragraph that runs on in the next one."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         # Deleted and moved text, and the second choice of what is drawn in two ways. Counted, not noted, for they stand
@@ -65,13 +67,13 @@ class Body:
         if self._skipping or name in _SKIPPED:
             self._skipping += 1
             if name in ("del", "moveFrom") and self._in_properties and self._paragraphs:
-                self._paragraphs[-1].is_merged = True
+                self._paragraphs[-1].is_merged = self._paragraphs[-1].runs_on = True
         elif name == _FORMULA or self._formula is not None:
             self._start_formula(name, attributes)
         elif name == "t":
             self._in_text = True
         elif name == "p":
-            self._paragraphs.append(Paragraph())
+            self._open_paragraph()
         elif name == "r":
             style = self._paragraphs[-1].style if self._paragraphs else ""
             self._is_hidden = bool(self._styles.hides(style))
@@ -79,7 +81,7 @@ class Body:
         elif name in ("pPr", "tcPr"):
             self._in_properties += 1
         elif self._in_properties:
-            self._set(name, attributes.get("val", ""))
+            self._set(name, attributes.get("val") or attributes.get("dropCap", ""))
         elif name in _OF_RUNS:
             self._set_run(name, attributes)
         elif name in _OF_FIELDS:
@@ -124,6 +126,14 @@ class Body:
                 self._write(shown_text(text, self._font) if self._font else text)
         elif self._in_code and not self._skipping:
             self._fields.data(text)
+
+    def finish(self) -> None:
+        """Put what was to run on in a paragraph that does not come."""
+        text, self._carried = self._carried.strip(), ""
+        if text and self._cell is not None:
+            self._cell.append(text)
+        elif text:
+            self._draft.put(text)
 
     def _start_formula(self, name: str, attributes: dict[str, str]) -> None:
         self._formula = self._formula or Formula(keeps_spaces=True)
@@ -186,6 +196,7 @@ class Body:
             # Letters drawn by an older Word, and the description of what it drew.
             self._write(f" {attributes.get('string' if name == 'textpath' else 'alt', '')} ")
         elif name == "tbl":
+            self.finish()
             self._tables.append(Table())
         elif self._tables and name == "tr":
             self._tables[-1].rows.append([])
@@ -195,6 +206,7 @@ class Body:
     def _close(self, name: str) -> None:
         if not self._tables:
             return
+        self.finish()
         table = self._tables[-1]
         if name == "tbl":
             self._tables.pop()
@@ -216,11 +228,20 @@ class Body:
     def _cell(self) -> list[str] | None:
         return self._tables[-1].cell if self._tables else None
 
+    def _open_paragraph(self) -> None:
+        self._paragraphs.append(Paragraph())
+        if self._carried:
+            self._write(self._carried)
+            self._carried = ""
+
     def _close_paragraph(self) -> None:
         if not self._paragraphs:
             return
         paragraph = self._paragraphs.pop()
         text = paragraph.line.take()
+        if paragraph.runs_on and not self._paragraphs:
+            self._carried = text
+            return
         if not text.strip() and (paragraph.is_merged or self._styles.hides(paragraph.style)):
             return
         # Those without text have a number, too, and count: the first column of a table, for example.
